@@ -1,0 +1,62 @@
+"""The command line: one module a command, imported when it is used."""
+
+import sys
+from importlib import import_module
+from importlib.resources import files
+from typing import Any
+
+import click
+
+import earnest
+from earnest.apps.cli.output import EXIT_ERROR
+from earnest.errors import EarnestError
+from earnest.suggest import suggestion
+
+_HELPERS = {"__init__", "main", "output"}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are the modules of this folder; each holds a click command called ``command``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return command names without importing them."""
+        modules = (item.name for item in files("earnest.apps.cli").iterdir())
+        names = {name.removesuffix(".py") for name in modules if name.endswith(".py")}
+        return sorted(name for name in names - _HELPERS if not name.startswith("_"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of one command."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command = import_module(f"earnest.apps.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Name the nearest right command for a wrong one."""
+        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+            ctx.fail(f"No such command '{args[0]}'.{suggestion(args[0], self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(earnest.__version__, package_name="earnest", prog_name="earnest")
+def cli() -> None:
+    """Speech emotion recognition that people can trust.
+
+    \b
+    Example:
+      earnest predict talk.wav
+    """
+
+
+def main() -> None:
+    """Run the command line; deliberate errors become one line on standard error and exit code 1."""
+    try:
+        cli(prog_name="earnest")
+    except EarnestError as error:
+        click.echo(f"earnest: {error}", err=True)
+        sys.exit(EXIT_ERROR)
+    except BrokenPipeError:  # the reader of our output closed it, as `head` does
+        sys.stderr.close()
+        sys.exit(EXIT_ERROR)

@@ -1,0 +1,80 @@
+"""What the commands share: options, exit codes, tables and JSON on standard output."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from earnest.errors import EarnestError
+
+EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_SOME_FAILED = 0, 1, 2, 3
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def output_options(function: F) -> F:
+    """Add ``--json`` and ``-q/--quiet``, which every command has."""
+    function = click.option("--json", "as_json", is_flag=True, help="Write JSON for machines.")(function)
+    return click.option("-q", "--quiet", is_flag=True, help="No progress, no hints.")(function)
+
+
+def data_option(function: F) -> F:
+    """Add ``--data NAME=DIR`` (repeatable); ``EARNEST_DATA`` is a folder that holds a folder a corpus."""
+    return click.option(
+        "--data",
+        "data",
+        multiple=True,
+        metavar="NAME=DIR",
+        help="Where a corpus is; without it the folder NAME in $EARNEST_DATA.",
+    )(function)
+
+
+def corpus_folders(data: Sequence[str]) -> dict[str, Path]:
+    """Read ``NAME=DIR`` words into corpus name → folder."""
+    folders = {}
+    for word in data:
+        name, separator, folder = word.partition("=")
+        if not separator or not name or not folder:
+            raise click.UsageError(f"--data expects NAME=DIR, got '{word}'.")
+        folders[name] = Path(folder).expanduser()
+    return folders
+
+
+def echo_json(value: object) -> None:
+    """Write one JSON value, indented, in UTF-8; NaN is never written."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    to_dict = getattr(value, "to_dict", None)
+    if to_dict is None:
+        raise EarnestError(f"{type(value).__name__} has no JSON form.")
+    return to_dict()
+
+
+def echo_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", right: Sequence[str] = ()
+) -> None:
+    """Write a table through rich; the columns named in ``right`` are aligned right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(soft_wrap=False, highlight=False).print(table)
+
+
+def percent(value: float | None) -> str:
+    """Format a share as per cent with one decimal, "–" for none."""
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """Format counts as "happy 3, sad 2"."""
+    return ", ".join(f"{name} {count}" for name, count in counts.items())

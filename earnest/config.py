@@ -1,0 +1,101 @@
+"""Typed settings, read strictly: an unknown key is an error that names the nearest right one."""
+
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from earnest.errors import RecipeError
+from earnest.suggest import suggestion
+
+S = TypeVar("S")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    RecipeError
+        When the file is missing, no text or no TOML, with line and column.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such file.") from None
+    except IsADirectoryError:
+        raise RecipeError(f"{path}: a folder, not a settings file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not readable ({error}).") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: not valid TOML: {error}.") from error
+
+
+def from_mapping(kind: type[S], values: Mapping[str, Any], where: str) -> S:
+    """Build the dataclass ``kind`` from plain values, nested tables included.
+
+    Parameters
+    ----------
+    kind : a dataclass
+    values : keys and values as TOML or JSON give them
+    where : file and table, for messages
+    """
+    if not isinstance(values, Mapping):
+        raise RecipeError(f"{where}: expected a table, got {values!r}.")
+    hints = typing.get_type_hints(kind)
+    known = {field.name: field for field in fields(typing.cast(Any, kind))}
+    for key in values:
+        if key not in known:
+            raise RecipeError(f"{where}: unknown key '{key}'.{suggestion(str(key), known)}")
+    for name, field in known.items():
+        if name not in values and field.default is MISSING and field.default_factory is MISSING:
+            raise RecipeError(f"{where}: the key '{name}' is missing.")
+    built = {name: _convert(hints[name], value, f"{where}: {name}") for name, value in values.items()}
+    try:
+        return kind(**built)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from None
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if is_dataclass(hint) and isinstance(hint, type):
+        return from_mapping(hint, value, where)
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(arguments, value, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise RecipeError(f"{where} is {value!r}.{suggestion(str(value), map(str, arguments))}")
+        return value
+    if origin is tuple:
+        _require(isinstance(value, list | tuple), "a list", value, where)
+        return tuple(_convert(arguments[0], item, where) for item in value)
+    if origin in (dict, Mapping):
+        _require(isinstance(value, Mapping), "a table", value, where)
+        return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is not Any:
+        right = isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+        _require(right, {"str": "text", "int": "a whole number"}.get(hint.__name__, f"a {hint.__name__}"), value, where)
+    return value
+
+
+def _convert_union(choices: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in choices:
+        return None
+    remaining = [choice for choice in choices if choice is not type(None)]
+    for choice in remaining[:-1]:
+        try:
+            return _convert(choice, value, where)
+        except RecipeError:
+            continue
+    return _convert(remaining[-1], value, where)
+
+
+def _require(right: bool, expected: str, value: object, where: str) -> None:
+    if not right:
+        raise RecipeError(f"{where} must be {expected}, got {value!r}.")

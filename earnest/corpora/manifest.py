@@ -1,0 +1,149 @@
+"""The manifest: one row an utterance, the seam between corpora and everything else."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from earnest.errors import CorpusError
+from earnest.labels import EMOTIONS
+from earnest.suggest import suggestion
+
+Gender = Literal["female", "male"]
+AUDIO_SUFFIXES = frozenset(
+    {
+        ".wav",
+        ".flac",
+        ".ogg",
+        ".opus",
+        ".mp3",
+        ".m4a",
+        ".aac",
+        ".mp4",
+        ".webm",
+        ".wma",
+        ".aiff",
+        ".aif",
+        ".au",
+        ".caf",
+        ".w64",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One recording, or a part of one, with what its corpus says about it.
+
+    Attributes
+    ----------
+    utterance_id : unique within its corpus
+    path : the audio file
+    start_s, end_s : seconds; ``end_s`` None means to the end of the file
+    speaker : unique over all corpora ("ravdess-07"); recordings of one person share it
+    gender : "female", "male" or None where the corpus doesn't say
+    session : recording session, batch or dialogue partners' meeting, "" if there is none
+    text_id : which sentence was spoken, "" if unknown
+    emotion : canonical name, see `earnest.labels.EMOTIONS`
+    native_emotion : the corpus' own word
+    intensity : the corpus' own word, "" if there is none
+    valence, arousal, dominance : the corpus' own scale, None if not rated
+    style : speech, song, improvised, scripted …
+    repetition : which take of the same sentence, "" if unknown
+    channel : microphone or copy ("8 kHz"), "" if there is one
+    group : recordings that show the same performance (its microphones) or dialogue; they stay in one set
+    """
+
+    utterance_id: str
+    path: Path
+    start_s: float = 0.0
+    end_s: float | None = None
+    corpus: str = ""
+    speaker: str = ""
+    gender: Gender | None = None
+    session: str = ""
+    text_id: str = ""
+    emotion: str = "other"
+    native_emotion: str = ""
+    intensity: str = ""
+    valence: float | None = None
+    arousal: float | None = None
+    dominance: float | None = None
+    style: str = "speech"
+    repetition: str = ""
+    channel: str = ""
+    group: str = ""
+
+    def __post_init__(self) -> None:
+        if self.emotion not in EMOTIONS:
+            hint = suggestion(self.emotion, EMOTIONS)
+            raise CorpusError(f"{self.path}: '{self.emotion}' is not a canonical emotion.{hint}")
+        if self.start_s < 0 or (self.end_s is not None and self.end_s <= self.start_s):
+            raise CorpusError(f"{self.path}: the part from {self.start_s} s to {self.end_s} s is empty.")
+
+    @property
+    def key(self) -> str:
+        """Unique over all corpora."""
+        return f"{self.corpus}/{self.utterance_id}"
+
+
+COLUMNS = tuple(field.name for field in fields(Utterance))
+_FLOATS = frozenset({"start_s", "end_s", "valence", "arousal", "dominance"})
+
+
+def write_manifest(utterances: Iterable[Utterance], path: Path, root: Path | None = None) -> None:
+    """Write rows as CSV; audio paths below ``root`` (default: the folder of the CSV) become relative to it."""
+    base = (root or path.parent).resolve()
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for utterance in utterances:
+            writer.writerow([_to_text(getattr(utterance, name), base) for name in COLUMNS])
+
+
+def read_manifest(path: Path, root: Path | None = None) -> list[Utterance]:
+    """Read what `write_manifest` wrote; relative audio paths start at ``root`` (default: the folder of the CSV)."""
+    base = root or path.parent
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            unknown = set(reader.fieldnames or ()) - set(COLUMNS)
+            if unknown:
+                name = min(unknown)
+                raise CorpusError(f"{path}: unknown column '{name}'.{suggestion(name, COLUMNS)}")
+            missing = {"utterance_id", "path", "emotion"} - set(reader.fieldnames or ())
+            if missing:
+                raise CorpusError(f"{path}: a manifest needs the column '{min(missing)}'.")
+            return [_from_row(row, base, f"{path}:{number}") for number, row in enumerate(reader, 2)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"{path}: not a readable manifest ({error}).") from error
+
+
+def without_audio_paths(utterances: Sequence[Utterance]) -> list[Utterance]:
+    """Return the rows with file names only: what may be published beside a result."""
+    return [replace(utterance, path=Path(utterance.path.name)) for utterance in utterances]
+
+
+def _to_text(value: object, base: Path) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Path):
+        resolved = value.resolve()
+        return (resolved.relative_to(base) if resolved.is_relative_to(base) else value).as_posix()
+    return str(value)
+
+
+def _from_row(row: dict[str, str], base: Path, where: str) -> Utterance:
+    values: dict[str, Any] = {name: text for name, text in row.items() if text is not None}
+    for name in _FLOATS & values.keys():
+        try:
+            values[name] = float(values[name]) if values[name] else None
+        except ValueError:
+            raise CorpusError(f"{where}: '{name}' must be a number, got '{values[name]}'.") from None
+    values["start_s"] = values.get("start_s") or 0.0
+    if values.get("gender", "") not in ("", "female", "male"):
+        raise CorpusError(f"{where}: 'gender' must be female, male or empty, got '{values['gender']}'.")
+    values["gender"] = values.get("gender") or None
+    values["path"] = base / values["path"]
+    return Utterance(**values)

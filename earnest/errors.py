@@ -1,0 +1,33 @@
+"""Every deliberate error: it says what is wrong, where, and what to do."""
+
+
+class EarnestError(Exception):
+    """Base of all errors that earnest raises on purpose."""
+
+
+class RecipeError(EarnestError):
+    """A recipe or another settings file is wrong."""
+
+
+class CorpusError(EarnestError):
+    """A corpus folder or a manifest is not what it should be."""
+
+
+class AudioError(EarnestError):
+    """A recording can't be decoded or holds no usable samples."""
+
+
+class BundleError(EarnestError):
+    """A model bundle is missing, damaged or not to be trusted."""
+
+
+class SplitError(EarnestError):
+    """A split would leak test data into training."""
+
+
+class MissingExtraError(EarnestError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs more packages. Install them with: pip install 'earnest[{extra}]'")
+        self.extra = extra

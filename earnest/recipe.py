@@ -1,0 +1,169 @@
+"""A recipe: everything that decides a training, in one typed value."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from earnest.config import from_mapping, read_toml
+from earnest.errors import RecipeError
+from earnest.labels import scheme_called
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """Waveform to log-mel spectrogram; it becomes part of the exported graph.
+
+    Attributes
+    ----------
+    n_fft, win_length, hop_length : samples
+    fmin_hz, fmax_hz : band of the mel filters; None means half the sample rate
+    pad_mode : what continues the clip at both ends, where the frames are centred
+    decibel_reference : 0 dB is a power of one, or the loudest value of the clip
+    top_db : floor below the loudest value of the clip, None for none
+    level : scale of the waveform before the transform: as it is, or root mean square of one
+    trim : frames kept: all, from the first to the last above the gradient threshold (EmoCatcher), or above
+        ``trim_db`` below the peak (Moody)
+    """
+
+    sample_rate_hz: int = 16_000
+    n_fft: int = 1024
+    win_length: int = 1024
+    hop_length: int = 256
+    n_mels: int = 64
+    fmin_hz: float = 0.0
+    fmax_hz: float | None = None
+    pad_mode: Literal["reflect", "constant"] = "reflect"
+    decibel_reference: Literal["one", "max"] = "max"
+    top_db: float | None = 80.0
+    level: Literal["none", "rms"] = "none"
+    trim: Literal["none", "gradient", "peak"] = "none"
+    trim_db: float = 40.0
+
+    def __post_init__(self) -> None:
+        checks = (
+            (8_000 <= self.sample_rate_hz <= 192_000, "sample_rate_hz must be 8000 to 192000"),
+            (16 <= self.n_fft <= 16_384, "n_fft must be 16 to 16384"),
+            (0 < self.win_length <= self.n_fft, f"win_length must be 1 to {self.n_fft} (n_fft)"),
+            (0 < self.hop_length <= self.n_fft, f"hop_length must be 1 to {self.n_fft} (n_fft)"),
+            (0 < self.n_mels <= 512, "n_mels must be 1 to 512"),
+            (0 <= self.fmin_hz < self.highest_hz, f"fmin_hz must be from 0 to below {self.highest_hz}"),
+            (self.highest_hz <= self.sample_rate_hz / 2, f"fmax_hz must be at most {self.sample_rate_hz / 2}"),
+            (self.top_db is None or self.top_db > 0, "top_db must be above 0"),
+            (self.trim_db > 0, "trim_db must be above 0"),
+        )
+        for right, message in checks:
+            if not right:
+                raise RecipeError(f"{message}.")
+
+    @property
+    def highest_hz(self) -> float:
+        """Upper edge of the mel filters."""
+        return self.sample_rate_hz / 2 if self.fmax_hz is None else self.fmax_hz
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the weights are found.
+
+    Attributes
+    ----------
+    epochs : the most; training ends earlier when ``patience`` epochs in a row brought no better validation ``monitor``
+    monitor : what chooses the epoch, on validation data: UA (mean recall) or loss
+    refit : train once more on training and validation data for the chosen number of epochs
+    ema_decay : the weights scored and kept are a moving average over steps; 0 switches it off
+    plateau_* : the learning rate is multiplied by the factor when the training loss has not fallen for so many epochs
+    """
+
+    epochs: int = 120
+    patience: int = 120
+    batch_size: int = 32
+    monitor: Literal["valid_ua", "valid_loss"] = "valid_ua"
+    refit: bool = False
+    optimiser: Literal["adabelief", "adamw", "sgd"] = "adabelief"
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-7
+    schedule: Literal["plateau", "cosine", "none"] = "plateau"
+    plateau_factor: float = 0.7
+    plateau_patience: int = 2
+    plateau_cooldown: int = 3
+    plateau_threshold: float = 1e-3
+    lowest_learning_rate: float = 1e-6
+    label_smoothing: float = 0.1
+    class_weights: Literal["none", "balanced"] = "none"
+    ema_decay: float = 0.0
+    mixup_alpha: float = 0.0
+    time_mask_frames: int = 0
+    mel_mask_bands: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        checks = (
+            (self.epochs >= 1, "epochs must be at least 1"),
+            (self.patience >= 1, "patience must be at least 1"),
+            (self.batch_size >= 2, "batch_size must be at least 2"),
+            (0 < self.learning_rate < 10, "learning_rate must be above 0 and below 10"),
+            (0 <= self.label_smoothing < 1, "label_smoothing must be from 0 to below 1"),
+            (0 <= self.ema_decay < 1, "ema_decay must be from 0 to below 1"),
+            (self.mixup_alpha >= 0, "mixup_alpha must not be negative"),
+        )
+        for right, message in checks:
+            if not right:
+                raise RecipeError(f"{message}.")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training: data, labels, front end, network and how it learns."""
+
+    corpus: str | tuple[str, ...]
+    model: str
+    scheme: str = "native"
+    description: str = ""
+    front_end: FrontEnd = field(default_factory=FrontEnd)
+    network: Mapping[str, Any] = field(default_factory=dict)
+    training: Training = field(default_factory=Training)
+
+    def __post_init__(self) -> None:
+        if not self.corpora:
+            raise RecipeError("corpus must name at least one corpus.")
+        scheme_called(self.scheme)
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """The corpora to train on; one or several may be named."""
+        return (self.corpus,) if isinstance(self.corpus, str) else self.corpus
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, every default spelled out."""
+        return asdict(self)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read and check a recipe file; a run folder may stand for its ``recipe.toml``."""
+    return from_mapping(Recipe, read_toml(path / "recipe.toml" if path.is_dir() else path), str(path))
+
+
+def recipe_to_toml(recipe: Recipe) -> str:
+    """Return the resolved recipe as TOML; keys whose value is None are left out (TOML has no null)."""
+    return "\n".join(_toml_lines(recipe.to_dict(), "")) + "\n"
+
+
+def _toml_lines(table: Mapping[str, Any], prefix: str) -> list[str]:
+    plain = {key: value for key, value in table.items() if not isinstance(value, Mapping) and value is not None}
+    lines = [f"{key} = {_toml_value(value)}" for key, value in plain.items()]
+    for key, value in table.items():
+        if isinstance(value, Mapping) and value:
+            lines += ["", f"[{prefix}{key}]", *_toml_lines(value, f"{prefix}{key}.")]
+    return lines
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)  # JSON's escapes are valid in TOML
+    return repr(value)
