@@ -1,0 +1,111 @@
+"""Waveform to log-mel spectrogram, inside every exported model."""
+
+import copy
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from earnest.frontends.mel import mel_filters
+from earnest.frontends.spectrum import DftConvolution, FourierTransform
+from earnest.frontends.trim import GradientTrim, frame_mask, peak_trim
+from earnest.recipe import FrontEnd
+
+LOWEST_POWER = 1e-10  # −100 dB
+DECIBELS_PER_NEPER = 10.0 / float(np.log(10.0))  # ONNX has ln, not log10
+
+
+class LogMel(nn.Module):
+    """Log-mel spectrogram as librosa computes it, with a clip's result independent of its neighbours in the batch.
+
+    Level, reference, floor and silence are found per clip over its own samples; what lies behind a clip's end is at the
+    clip's floor and not counted in ``n_frames``.
+    """
+
+    filters: Tensor
+
+    def __init__(self, settings: FrontEnd) -> None:
+        super().__init__()
+        self.settings = settings
+        filters = mel_filters(
+            settings.sample_rate_hz, settings.n_fft, settings.n_mels, settings.fmin_hz, settings.highest_hz
+        )
+        # Bins above the highest filter are never looked at, so they are not computed either.
+        self.n_bins = int(np.flatnonzero(filters.any(axis=0))[-1]) + 1
+        self.register_buffer("filters", torch.from_numpy(filters[:, : self.n_bins].copy()), persistent=False)
+        sizes = (settings.n_fft, settings.win_length, settings.hop_length, self.n_bins)
+        self.spectrum: nn.Module = FourierTransform(*sizes)
+        self.gradient_trim = GradientTrim() if settings.trim == "gradient" else None
+
+    def exportable(self) -> Self:
+        """Return a copy that computes the spectrum as a convolution."""
+        other = copy.deepcopy(self)
+        settings = self.settings
+        other.spectrum = DftConvolution(settings.n_fft, settings.win_length, settings.hop_length, self.n_bins)
+        return other
+
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the spectrogram.
+
+        Parameters
+        ----------
+        waveform : (batch, samples) float32; samples behind a clip's length are ignored
+        lengths : (batch,) int64, samples of each clip, at least 1
+
+        Returns
+        -------
+        log_mel : (batch, n_mels, frames) decibels
+        n_frames : (batch,) int64, frames of each clip
+        """
+        lengths = lengths.clamp(min=1, max=waveform.shape[1])
+        waveform = torch.where(frame_mask(lengths, waveform.shape[1]), waveform, torch.zeros_like(waveform))
+        if self.settings.level == "rms":
+            waveform = waveform * torch.rsqrt(waveform.square().sum(dim=1) / lengths + 1e-12)[:, None]
+        padded = self._pad(waveform, lengths)
+        n_frames = torch.div(lengths, self.settings.hop_length, rounding_mode="floor") + 1
+        power = torch.matmul(self.filters, self.spectrum(padded))  # (batch, n_mels, frames)
+        log_mel = self._decibels(power, n_frames)
+        return self._trim(log_mel, n_frames, padded)
+
+    def _pad(self, waveform: Tensor, lengths: Tensor) -> Tensor:
+        settings = self.settings
+        # librosa centres a frame of n_fft; only the window's part of it can be different from zero.
+        before = settings.n_fft // 2 - (settings.n_fft - settings.win_length) // 2
+        after = settings.win_length - before
+        if settings.pad_mode == "constant":
+            return functional.pad(waveform, (before, after))
+        positions = torch.arange(-before, waveform.shape[1] + after, device=waveform.device)[None, :]
+        last = lengths[:, None] - 1
+        wrapped = torch.remainder(positions, (2 * last).clamp(min=1))
+        return waveform.gather(1, torch.minimum(wrapped, (2 * last - wrapped).clamp(min=0)))
+
+    def _decibels(self, power: Tensor, n_frames: Tensor) -> Tensor:
+        settings = self.settings
+        inside = frame_mask(n_frames, power.shape[2])[:, None]
+        decibels = DECIBELS_PER_NEPER * torch.log(power.clamp(min=LOWEST_POWER))
+        lowest = 10.0 * float(np.log10(LOWEST_POWER))
+        decibels = torch.where(inside, decibels, torch.full_like(decibels, lowest))
+        peak = decibels.amax(dim=(1, 2), keepdim=True)
+        if settings.top_db is not None:
+            decibels = torch.maximum(decibels, peak - settings.top_db)
+        return decibels - peak if settings.decibel_reference == "max" else decibels
+
+    def _trim(self, log_mel: Tensor, n_frames: Tensor, padded: Tensor) -> tuple[Tensor, Tensor]:
+        settings = self.settings
+        if settings.trim == "none":
+            return log_mel, n_frames
+        if self.gradient_trim is not None:
+            start, end = self.gradient_trim(log_mel, n_frames)
+        else:
+            squared = padded.square()[:, None]
+            frame_power = functional.avg_pool1d(squared, settings.win_length, settings.hop_length)[:, 0]
+            start, end = peak_trim(frame_power, n_frames, settings.trim_db)
+        kept = end - start
+        # Kept frames move to the front, so that a clip with silence equals the same clip without.
+        positions = torch.arange(log_mel.shape[2], device=log_mel.device)[None, :]
+        source = torch.minimum(positions + start[:, None], (end - 1)[:, None])
+        moved = log_mel.gather(2, source[:, None, :].expand(log_mel.shape))
+        floor = log_mel.amin(dim=(1, 2), keepdim=True)
+        return torch.where(frame_mask(kept, log_mel.shape[2])[:, None], moved, floor), kept

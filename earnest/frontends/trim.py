@@ -1,0 +1,96 @@
+"""Where the speech is: first and last frame, found inside the graph so that no runtime re-implements it."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+SMOOTHING_FRAMES = 10  # standard deviation of the Gaussian over the sorted energies
+RADIUS = 4 * SMOOTHING_FRAMES
+SPARE_FRAMES = 3
+RANGE_DB = 40.0  # energies further below the clip's peak count as equal
+
+
+def frame_mask(n_frames: Tensor, frames: int | Tensor) -> Tensor:
+    """Return (batch, frames), True where a frame belongs to its clip."""
+    positions = torch.arange(frames, device=n_frames.device)
+    return positions[None, :] < n_frames[:, None]
+
+
+def first_and_end(active: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first active frame and the one after the last, both (batch,); the whole clip where none is active."""
+    positions = torch.arange(active.shape[1], device=active.device)[None, :]
+    far = active.shape[1] + 1
+    first = torch.where(active, positions, far).amin(dim=1)
+    end = torch.where(active, positions, -1).amax(dim=1) + 1
+    nothing = end == 0
+    return torch.where(nothing, torch.zeros_like(first), first), torch.where(nothing, n_frames, end)
+
+
+class GradientTrim(nn.Module):
+    """EmoCatcher's rule: the threshold lies where the sorted curve of frame energies rises fastest.
+
+    Decibels are limited to 40 below the clip's peak and scaled to [0, 1], summed over mel bands, sorted, smoothed with a
+    Gaussian of 10 frames; frames above the smoothed value at the steepest point count as speech, and from the first to
+    the last of them, three spare frames before and two after, the clip is kept.
+    """
+
+    kernel: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        offsets = np.arange(-RADIUS, RADIUS + 1)
+        weights = np.exp(-0.5 * (offsets / SMOOTHING_FRAMES) ** 2)
+        self.register_buffer("kernel", torch.from_numpy((weights / weights.sum()).astype(np.float32)), persistent=False)
+
+    def forward(self, decibels: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Return start and end frame, each (batch,), of ``decibels`` (batch, n_mels, frames) on power."""
+        inside = frame_mask(n_frames, decibels.shape[2])
+        energy = self._energy(decibels, inside)
+        threshold = self._threshold(energy, inside, n_frames)
+        first, end = first_and_end((energy > threshold[:, None]) & inside, n_frames)
+        return (first - SPARE_FRAMES).clamp(min=0), torch.minimum(end - 1 + SPARE_FRAMES, n_frames)
+
+    def _energy(self, decibels: Tensor, inside: Tensor) -> Tensor:
+        # Twice the decibels with a range of 80 in the original: it takes power for amplitude.
+        lowest_possible = decibels.amin(dim=(1, 2), keepdim=True)
+        visible = torch.where(inside[:, None], decibels, lowest_possible)
+        peak = visible.amax(dim=(1, 2), keepdim=True)
+        limited = torch.maximum(decibels, (peak - RANGE_DB).clamp(min=-50.0))
+        floor = torch.where(inside[:, None], limited, peak).amin(dim=(1, 2), keepdim=True)
+        return ((limited - floor) / (peak - floor).clamp(min=1e-6)).sum(dim=1)  # (batch, frames)
+
+    def _threshold(self, energy: Tensor, inside: Tensor, n_frames: Tensor) -> Tensor:
+        frames = energy.shape[1]
+        ascending = torch.where(inside, energy, torch.full_like(energy, 1e6)).sort(dim=1).values
+        last = n_frames[:, None] - 1
+        # Half-sample symmetric extension at both ends of each clip, however short: … b a | a b c | c b …
+        positions = torch.arange(frames + 2 * RADIUS, device=energy.device)[None, :] - RADIUS
+        wrapped = torch.remainder(positions, 2 * n_frames[:, None])
+        mirrored = torch.minimum(wrapped, 2 * last + 1 - wrapped)
+        extended = ascending.gather(1, mirrored)
+        smooth = functional.conv1d(extended[:, None], self.kernel[None, None])[:, 0]  # (batch, frames)
+        here = torch.arange(frames, device=energy.device)[None, :].expand(energy.shape)
+        above, below = torch.minimum(here + 1, last.clamp(min=0)), (here - 1).clamp(min=0)
+        step = (above - below).clamp(min=1)
+        slope = (smooth.gather(1, above) - smooth.gather(1, torch.minimum(below, above))) / step
+        steepest = torch.where(inside, slope, torch.full_like(slope, -1.0)).argmax(dim=1, keepdim=True)
+        return smooth.gather(1, steepest)[:, 0]
+
+
+def peak_trim(frame_power: Tensor, n_frames: Tensor, below_peak_db: float) -> tuple[Tensor, Tensor]:
+    """Keep from the first to the last frame whose mean power is less than ``below_peak_db`` under the loudest frame's.
+
+    Parameters
+    ----------
+    frame_power : (batch, frames)
+    n_frames : (batch,)
+
+    Returns
+    -------
+    start and end frame, each (batch,)
+    """
+    inside = frame_mask(n_frames, frame_power.shape[1])
+    power = torch.where(inside, frame_power, torch.zeros_like(frame_power))
+    threshold = power.amax(dim=1, keepdim=True) * 10 ** (-below_peak_db / 10)
+    return first_and_end((power > threshold) & inside, n_frames)
