@@ -1,15 +1,34 @@
 """What every corpus reader offers, and the registry that finds them."""
 
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from earnest.corpora.manifest import Utterance
+from earnest.corpora.manifest import AUDIO_SUFFIXES, Utterance
+from earnest.errors import CorpusError
 from earnest.registry import Registry
 
+Parser = Callable[[Path], Utterance]
 
-class Corpus(Protocol):
-    """A corpus reader: facts about the corpus as class attributes, and `read`.
+
+@dataclass(frozen=True)
+class Archive:
+    """One file of a public archive.
+
+    Attributes
+    ----------
+    checksum : "md5:…" or "sha256:…" as published, "" where the archive publishes none
+    n_bytes : size as published, 0 if unknown
+    """
+
+    url: str
+    checksum: str = ""
+    n_bytes: int = 0
+
+
+class Corpus(ABC):
+    """A corpus reader: facts about the corpus as class attributes, and how one recording becomes a row.
 
     Attributes
     ----------
@@ -24,6 +43,10 @@ class Corpus(Protocol):
     class_counts : canonical emotion → clips in the whole corpus; empty where it is not fixed
     example : relative path → canonical emotion; tests build these files (made-up audio) and read them
     extra_files : relative path → text of label files that the example needs
+    label_files : relative paths of files that hold labels or speakers, for `earnest corpus check`
+    unusable : utterance id → why; `earnest.corpora.load` leaves these clips out and counts them
+    archives : what `earnest corpus fetch` downloads; empty where the corpus has no public archive
+    access : how to get a corpus that has no public archive
     """
 
     title: str
@@ -34,13 +57,66 @@ class Corpus(Protocol):
     citation: str
     n_speakers: int
     n_utterances: int
-    class_counts: Mapping[str, int]
+    class_counts: Mapping[str, int] = {}
     example: Mapping[str, str]
-    extra_files: Mapping[str, str]
+    extra_files: Mapping[str, str] = {}
+    label_files: Sequence[str] = ()
+    unusable: Mapping[str, str] = {}
+    archives: Sequence[Archive] = ()
+    access: str = ""
+
+    @abstractmethod
+    def parser(self, root: Path) -> Parser:
+        """Load the label files below ``root`` and return what turns one recording into its row.
+
+        The returned function raises `CorpusError` for a recording that the corpus doesn't know.
+        """
+
+    def recordings(self, root: Path) -> list[Path]:
+        """All recordings of this corpus below ``root``, whether their names are right or not."""
+        return audio_files(root)
+
+    def published(self) -> Sequence[str] | None:
+        """The ids of all utterances that the authors published, or None where no list is known."""
+        return None
 
     def read(self, root: Path) -> Iterator[Utterance]:
-        """Yield one row an utterance, sorted by path; raise `CorpusError` when ``root`` doesn't hold the corpus."""
-        ...
+        """Yield one row an utterance, sorted by path.
+
+        Raises
+        ------
+        CorpusError
+            When ``root`` holds no recordings, or one that the corpus doesn't know: nothing is dropped silently.
+        """
+        paths = self.found(root)
+        parse = self.parser(root)
+        seen: dict[str, Path] = {}
+        for path in paths:
+            utterance = parse(path)
+            other = seen.setdefault(utterance.utterance_id, path)
+            if other != path:
+                raise CorpusError(f"{path} and {other} are both '{utterance.utterance_id}'. Keep one of them.")
+            yield utterance
+
+    def found(self, root: Path) -> list[Path]:
+        """Return `recordings`, or raise `CorpusError` when ``root`` is no folder or holds none."""
+        if not root.is_dir():
+            raise CorpusError(f"{root}: no such folder. It should hold {self.title}; get it from {self.url}.")
+        paths = self.recordings(root)
+        if not paths:
+            raise CorpusError(f"No recordings of {self.title} under {root}, where {min(self.example)} is expected.")
+        return paths
 
 
 CORPORA: Registry[type[Corpus]] = Registry("CORPORA", "corpus", "earnest.corpora")
+
+
+def audio_files(root: Path) -> list[Path]:
+    """All audio files below ``root``, in folders of any depth, sorted; hidden files and folders don't count."""
+    paths = (path for path in root.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
+    return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(root).parts))
+
+
+def unknown_name(path: Path, expected: str) -> CorpusError:
+    """The error for a recording whose name is not of the corpus' form."""
+    return CorpusError(f"{path}: expected a name like {expected}. Move the file elsewhere if it is not of this corpus.")
