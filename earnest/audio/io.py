@@ -1,0 +1,208 @@
+"""Recordings of any format, rate and number of channels → float32 mono at the rate that is asked for.
+
+Everything is decoded block by block and checked on the way, so a small file that unpacks to days of silence costs no
+more memory than it is allowed to. Samples of float files that lie outside [-1, 1] are kept as they are: scaling would
+change the level of the rest, clipping would distort it. Channels are averaged.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.audio.media import MediaReader, media_format
+from earnest.audio.sound_file import SoundFileReader
+from earnest.audio.source import Source, opened, source_name
+from earnest.audio.waveform import Waveform
+from earnest.errors import AudioError
+
+MAX_SECONDS = 4 * 3600.0
+MAX_CHANNELS = 256
+LOWEST_HZ, HIGHEST_HZ = 1_000, 1_000_000
+LARGEST_SAMPLE = 2.0**31  # floats that hold unscaled 32-bit integers; beyond, powers overflow
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One decoded recording at its own rate.
+
+    Attributes
+    ----------
+    waveform : shape (samples,), float32, mean over channels
+    n_channels : before they were averaged
+    encoding : what it was ("WAV PCM_16")
+    """
+
+    waveform: Waveform
+    sample_rate_hz: int
+    n_channels: int
+    encoding: str
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds."""
+        return len(self.waveform) / self.sample_rate_hz
+
+
+@dataclass(frozen=True)
+class AudioStream:
+    """A recording that is being read.
+
+    Attributes
+    ----------
+    blocks : mono blocks, shape (samples,), float32, finite, at ``sample_rate_hz``; to be read once
+    """
+
+    name: str
+    sample_rate_hz: int
+    n_channels: int
+    encoding: str
+    blocks: Iterator[Waveform]
+
+
+def decode(source: Source, max_seconds: float = MAX_SECONDS) -> Recording:
+    """Decode a recording at its own sample rate.
+
+    Raises
+    ------
+    AudioError
+        When it is missing, no sound, empty, cut off, damaged, longer than ``max_seconds`` or holds NaN or infinity.
+    MissingExtraError
+        For MP4, WebM, AAC and ASF without PyAV.
+    """
+    with open_audio(source, max_seconds) as stream:
+        waveform = np.concatenate(list(stream.blocks))
+        return Recording(waveform, stream.sample_rate_hz, stream.n_channels, stream.encoding)
+
+
+def load_waveform(
+    source: Source,
+    sample_rate_hz: int,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    max_seconds: float = MAX_SECONDS,
+) -> Waveform:
+    """Decode a recording, or a part of it, and resample it.
+
+    Parameters
+    ----------
+    sample_rate_hz : of the result
+    start_s, end_s : the part wanted, cut before resampling; None means to the end
+
+    Returns
+    -------
+    shape (samples,), float32, mono
+    """
+    with open_audio(source, max_seconds) as stream:
+        blocks = stream.blocks if start_s <= 0 and end_s is None else _part(stream, start_s, end_s)
+        parts = list(resampled(blocks, stream.sample_rate_hz, sample_rate_hz))
+        if not parts:
+            raise AudioError(f"{stream.name}: ends before {start_s} s.")
+        return np.concatenate(parts)
+
+
+def resampled(blocks: Iterator[Waveform], from_hz: int, to_hz: int) -> Iterator[Waveform]:
+    """Resample block by block (soxr HQ); where the blocks end changes nothing."""
+    if from_hz == to_hz:
+        yield from blocks
+        return
+    import soxr
+
+    resampler = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
+    n_in = 0
+    for block in blocks:
+        n_in += len(block)
+        yield resampler.resample_chunk(block)
+    if n_in:
+        yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
+
+
+@contextmanager
+def open_audio(source: Source, max_seconds: float = MAX_SECONDS) -> Iterator[AudioStream]:
+    """Open a recording for reading block by block; see `decode` for what is refused."""
+    if isinstance(source, tuple):
+        yield _array_stream(*source, max_seconds)
+        return
+    name = source_name(source)
+    with opened(source, name) as file:
+        reader = _reader_of(file, name)
+        try:
+            _check_form(name, reader.sample_rate_hz, reader.n_channels)
+            blocks = _checked(_mono(reader.blocks()), name, reader.sample_rate_hz, max_seconds, reader.promised_s)
+            yield AudioStream(name, reader.sample_rate_hz, reader.n_channels, reader.encoding, blocks)
+        finally:
+            reader.close()
+
+
+def _reader_of(file: BinaryIO, name: str) -> SoundFileReader | MediaReader:
+    container = media_format(file.read(16))
+    file.seek(0)
+    return MediaReader(file, container, name) if container else SoundFileReader(file, name)
+
+
+def _check_form(name: str, sample_rate_hz: int, n_channels: int) -> None:
+    if not LOWEST_HZ <= sample_rate_hz <= HIGHEST_HZ:
+        expected = f"expected {LOWEST_HZ} to {HIGHEST_HZ}"
+        raise AudioError(f"{name}: the sample rate is {sample_rate_hz} Hz, {expected}. Is the header right?")
+    if not 1 <= n_channels <= MAX_CHANNELS:
+        raise AudioError(f"{name}: has {n_channels} channels, expected 1 to {MAX_CHANNELS}. Is the header right?")
+
+
+def _mono(blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[Waveform]:
+    for block in blocks:
+        with np.errstate(all="ignore"):  # an overflow becomes infinity and is refused as such
+            yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+
+
+def _checked(
+    blocks: Iterator[Waveform], name: str, sample_rate_hz: int, max_seconds: float, promised_s: float | None
+) -> Iterator[Waveform]:
+    n_samples = 0
+    for block in blocks:
+        n_samples += len(block)
+        if n_samples > max_seconds * sample_rate_hz:
+            raise AudioError(f"{name}: longer than {max_seconds:g} s, the most that is read. Cut it into parts.")
+        if not np.isfinite(block).all():
+            raise AudioError(f"{name}: holds NaN or infinite samples. Export it again from what made it.")
+        if len(block) and np.abs(block).max() > LARGEST_SAMPLE:
+            raise AudioError(f"{name}: samples reach {np.abs(block).max():.1e}, sound lies in [-1, 1]. Scale it.")
+        yield block
+    if n_samples == 0:
+        raise AudioError(f"{name}: a header without sound, no samples. Record or copy it again.")
+    if promised_s is not None and n_samples / sample_rate_hz < 0.98 * promised_s - 0.2:
+        there = f"{n_samples / sample_rate_hz:.2f} of {promised_s:.2f} s are there"
+        raise AudioError(f"{name}: cut off, {there}. Record or copy it again.")
+
+
+def _part(stream: AudioStream, start_s: float, end_s: float | None) -> Iterator[Waveform]:
+    first = round(start_s * stream.sample_rate_hz)
+    last = None if end_s is None else round(end_s * stream.sample_rate_hz)
+    position = 0
+    for block in stream.blocks:
+        part = block[max(first - position, 0) : None if last is None else max(last - position, 0)]
+        position += len(block)
+        if len(part):
+            yield part
+        if last is not None and position >= last:
+            return
+
+
+def _array_stream(array: npt.ArrayLike, sample_rate_hz: int, max_seconds: float) -> AudioStream:
+    values = np.asarray(array)
+    name = "array"
+    if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] > MAX_CHANNELS):
+        expected = "(samples,) or (samples, channels)"
+        raise AudioError(f"{name}: expected shape {expected}, got {values.shape}. Is it the other way round?")
+    if np.issubdtype(values.dtype, np.integer):
+        bits = np.iinfo(values.dtype)
+        values = (values.astype(np.float64) - (bits.max + 1) / 2 * (bits.min == 0)) / ((bits.max - bits.min + 1) / 2)
+    elif not np.issubdtype(values.dtype, np.floating):
+        raise AudioError(f"{name}: expected numbers, got {values.dtype}.")
+    with np.errstate(all="ignore"):
+        frames = values.astype(np.float32).reshape(len(values), -1)
+    _check_form(name, sample_rate_hz, frames.shape[1])
+    blocks = _checked(_mono(iter([frames])), name, sample_rate_hz, max_seconds, None)
+    return AudioStream(name, sample_rate_hz, frames.shape[1], f"array {np.asarray(array).dtype}", blocks)

@@ -1,0 +1,83 @@
+"""Sound in containers that libsndfile doesn't read (MP4, WebM, AAC, ASF), through PyAV."""
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.errors import AudioError, MissingExtraError
+
+
+def media_format(head: bytes) -> str | None:
+    """Return FFmpeg's name of the container that begins with ``head`` (12 bytes or more), None for all others.
+
+    The name is passed on, so that FFmpeg never guesses: a playlist that points at other files or addresses is no
+    container here.
+    """
+    if head[4:8] == b"ftyp":
+        return "mov"
+    if head.startswith(b"\x1a\x45\xdf\xa3"):
+        return "matroska"
+    if head.startswith(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"):
+        return "asf"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "avi"
+    if head.startswith(b"#!AMR"):
+        return "amr"
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:  # ADTS sync word, layer 0
+        return "aac"
+    return None
+
+
+class MediaReader:
+    """Reads blocks of the first sound track, shape (frames, channels), float32."""
+
+    def __init__(self, file: BinaryIO, container_format: str, name: str) -> None:
+        try:
+            import av
+        except ImportError:
+            raise MissingExtraError(f"{name}: sound in '{container_format}' files", "media") from None
+        self._name = name
+        self._error: type[Exception] = av.FFmpegError
+        self._resampler = av.AudioResampler(format="flt")
+        try:
+            self._container: Any = av.open(file, format=container_format, metadata_errors="ignore")
+        except (av.FFmpegError, ValueError) as error:
+            raise AudioError(f"{name}: damaged or cut off ({_first_line(error)}). Export it again.") from error
+        if not self._container.streams.audio:
+            self._container.close()
+            raise AudioError(f"{name}: has no sound track.")
+        self._stream: Any = self._container.streams.audio[0]
+        self.sample_rate_hz = int(self._stream.rate or 0)
+        self.n_channels = int(self._stream.channels or 0)
+        self.encoding = f"{container_format} {self._stream.codec_context.name}"
+        self.promised_s = self._promised_s(container_format)
+
+    def _promised_s(self, container_format: str) -> float | None:
+        if container_format in ("aac", "amr"):  # no header; FFmpeg estimates
+            return None
+        if self._stream.duration is not None:
+            return float(self._stream.duration * self._stream.time_base)
+        return self._container.duration / 1e6 if self._container.duration else None
+
+    def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield decoded blocks of at most some thousand frames."""
+        try:
+            for frame in self._container.decode(self._stream):
+                yield from self._converted(frame)
+            yield from self._converted(None)
+        except (self._error, ValueError) as error:
+            raise AudioError(f"{self._name}: damaged or cut off ({_first_line(error)}). Export it again.") from error
+
+    def _converted(self, frame: Any) -> Iterator[npt.NDArray[np.float32]]:
+        for part in self._resampler.resample(frame):
+            yield np.asarray(part.to_ndarray(), np.float32).reshape(-1, self.n_channels)
+
+    def close(self) -> None:
+        """Close the container."""
+        self._container.close()
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0]

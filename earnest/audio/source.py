@@ -1,0 +1,82 @@
+"""Where the bytes of a recording come from, and what to call it in messages."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO, FileIO
+from pathlib import Path
+from typing import BinaryIO, TypeAlias, cast
+
+import numpy.typing as npt
+
+from earnest.errors import AudioError
+
+Source: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int]
+"""A path, the bytes of a file, an open binary file, or (array, sample rate in Hz) with shape (samples,) or
+(samples, channels); integer arrays are scaled by their type's range."""
+
+MAX_STREAM_BYTES = 4 * 2**30
+
+
+def source_name(source: object) -> str:
+    """Return what to call a source in messages and tables: printable, one line."""
+    if isinstance(source, bytes):
+        return f"recording of {len(source)} bytes"
+    if isinstance(source, str | os.PathLike):
+        return printable(os.fsdecode(source))
+    return printable(str(getattr(source, "name", "stream")))
+
+
+def printable(text: str) -> str:
+    """Return text that can go to a terminal in one line, whatever a file is called."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+class _Buffer(BytesIO):
+    """Bytes as a file; libsndfile tries positions before the start and expects a failed seek, not an exception."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except ValueError:
+            return self.tell()
+
+
+@contextmanager
+def opened(source: str | os.PathLike[str] | bytes | BinaryIO, name: str) -> Iterator[BinaryIO]:
+    """Open the bytes of a recording for reading and seeking; a stream is read to its end first."""
+    if isinstance(source, str | os.PathLike):
+        with _opened_path(Path(source), name) as file:
+            yield cast(BinaryIO, file)
+        return
+    if isinstance(source, bytes):
+        data = source
+    else:
+        data = source.read(MAX_STREAM_BYTES + 1)
+        if not isinstance(data, bytes):
+            raise AudioError(f"{name}: gives text, not bytes. Open it in binary mode.")
+        if len(data) > MAX_STREAM_BYTES:
+            raise AudioError(f"{name}: more than {MAX_STREAM_BYTES // 2**30} GiB. Cut it into parts.")
+    if not data:
+        raise AudioError(f"{name}: empty, no bytes at all.")
+    yield _Buffer(data)
+
+
+def _opened_path(path: Path, name: str) -> FileIO:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise AudioError(f"{name}: a folder, not a recording. Name the files in it, or rename the folder.")
+        if not stat.S_ISREG(mode):
+            raise AudioError(f"{name}: not a regular file. Send what it holds to standard input and name the path '-'.")
+        file = path.open("rb", buffering=0)  # libsndfile reads the descriptor itself
+    except FileNotFoundError:
+        raise AudioError(f"{name}: no such file. Check the path.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise AudioError(f"{name}: not readable ({reason}). Check the path and its permissions.") from error
+    if os.fstat(file.fileno()).st_size == 0:
+        file.close()
+        raise AudioError(f"{name}: empty, no bytes at all. Record or copy it again.")
+    return file

@@ -1,0 +1,235 @@
+"""Good recordings of every form give their samples; every kind of bad one is one clear AudioError."""
+
+import os
+import struct
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+from earnest.audio.io import decode, load_waveform, open_audio
+from earnest.errors import AudioError, MissingExtraError
+
+
+def tone(seconds: float = 1.0, sample_rate_hz: int = 16_000, n_channels: int = 1) -> npt.NDArray[np.float32]:
+    """Return 440 Hz at a level of 0.25, shape (samples, channels); each channel is quieter than the one before."""
+    time_s = np.arange(round(seconds * sample_rate_hz)) / sample_rate_hz
+    wave = 0.25 * np.sin(2 * np.pi * 440 * time_s)
+    return np.stack([wave / (channel + 1) for channel in range(n_channels)], axis=1).astype(np.float32)
+
+
+def encoded(audio: npt.NDArray[np.float32], sample_rate_hz: int, container: str, coding: str) -> bytes:
+    buffer = BytesIO()
+    soundfile.write(buffer, audio, sample_rate_hz, format=container, subtype=coding)
+    return buffer.getvalue()
+
+
+WAV_CODINGS = ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ALAW", "ULAW", "MS_ADPCM"]
+FORMS = [
+    *[("WAV", coding, rate) for coding in WAV_CODINGS for rate in (8_000, 44_100)],
+    ("WAV", "PCM_16", 192_000),
+    ("WAV", "PCM_16", 11_127),
+    ("WAVEX", "PCM_24", 48_000),
+    ("RF64", "PCM_16", 48_000),
+    ("W64", "PCM_16", 48_000),
+    ("AIFF", "PCM_16", 22_050),
+    ("AU", "ULAW", 8_000),
+    ("CAF", "PCM_16", 44_100),
+    ("NIST", "PCM_16", 16_000),
+    ("FLAC", "PCM_16", 16_000),
+    ("FLAC", "PCM_24", 96_000),
+    ("OGG", "VORBIS", 44_100),
+    ("OGG", "OPUS", 48_000),
+    ("MP3", "MPEG_LAYER_III", 44_100),
+    ("MP3", "MPEG_LAYER_III", 16_000),
+]
+
+
+@pytest.mark.parametrize(("container", "coding", "rate"), FORMS)
+def test_every_format_gives_its_samples_at_the_rate_asked_for(container: str, coding: str, rate: int) -> None:
+    data = encoded(tone(1.0, rate, 2), rate, container, coding)
+    waveform = load_waveform(data, 16_000)
+    expected = tone(1.0, 16_000, 2).mean(axis=1)
+    assert waveform.dtype == np.float32
+    assert abs(len(waveform) - 16_000) <= 800  # block codings pad the end
+    middle = slice(4_000, 12_000)  # mp3, opus and soxr have edges; a lag of a sample would show at 440 Hz
+    correlation = np.corrcoef(waveform[middle], expected[middle])[0, 1]
+    assert correlation > 0.98
+    assert np.std(waveform[middle]) == pytest.approx(np.std(expected[middle]), rel=0.1)
+
+
+@pytest.mark.parametrize(("container", "coding", "rate"), FORMS)
+def test_a_cut_file_is_refused_not_shortened(container: str, coding: str, rate: int) -> None:
+    data = encoded(tone(2.0, rate, 2), rate, container, coding)
+    for share in (0.2, 0.5, 0.9):
+        with pytest.raises(AudioError, match=r"cut off|can't|can be read"):
+            decode(data[: int(share * len(data))])
+
+
+@pytest.mark.parametrize(("container", "coding", "rate"), [FORMS[0], FORMS[-5], FORMS[-4], FORMS[-3], FORMS[-1]])
+def test_bytes_path_and_stream_give_the_same(container: str, coding: str, rate: int, tmp_path: Path) -> None:
+    data = encoded(tone(0.7, rate, 2), rate, container, coding)
+    path = tmp_path / "clip.bin"
+    path.write_bytes(data)
+    from_path = decode(path)
+    for source in (data, str(path), BytesIO(data)):
+        again = decode(source)
+        np.testing.assert_array_equal(again.waveform, from_path.waveform)
+        assert again.sample_rate_hz == from_path.sample_rate_hz == rate
+
+
+def test_eight_channels_are_averaged() -> None:
+    audio = tone(0.5, 16_000, 8)
+    recording = decode(encoded(audio, 16_000, "WAV", "FLOAT"))
+    assert recording.n_channels == 8
+    np.testing.assert_allclose(recording.waveform, audio.mean(axis=1), atol=1e-7)
+
+
+def test_float_samples_beyond_full_scale_are_kept() -> None:
+    audio = 6 * tone(0.5)
+    np.testing.assert_array_equal(decode(encoded(audio, 16_000, "WAV", "FLOAT")).waveform, audio[:, 0])
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.int32, np.uint8])
+def test_integer_arrays_are_scaled_like_integer_files(kind: type[np.integer]) -> None:
+    largest = np.iinfo(kind).max
+    middle = (largest + 1) // 2 if np.iinfo(kind).min == 0 else 0
+    samples = np.array([middle, largest, np.iinfo(kind).min] * 1000, kind)
+    waveform = decode((samples, 16_000)).waveform
+    assert waveform[:3] == pytest.approx([0, 1, -1], abs=0.01)
+
+
+def test_an_array_the_other_way_round_is_refused() -> None:
+    with pytest.raises(AudioError, match=r"\(samples, channels\), got \(2, 16000\)"):
+        decode((tone(1.0, 16_000, 2).T, 16_000))
+
+
+def test_a_part_is_cut_by_time() -> None:
+    audio = np.linspace(0, 0.5, 16_000, dtype=np.float32)[:, None]
+    data = encoded(audio, 16_000, "WAV", "FLOAT")
+    np.testing.assert_array_equal(load_waveform(data, 16_000, 0.25, 0.75), audio[4_000:12_000, 0])
+    assert len(load_waveform(data, 8_000, 0.5)) == 4_000
+    with pytest.raises(AudioError, match=r"ends before 2\.0 s"):
+        load_waveform(data, 16_000, 2.0)
+
+
+def bad_sample(value: float) -> bytes:
+    audio = tone()
+    audio[500] = value
+    return encoded(audio, 16_000, "WAV", "FLOAT")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "empty, no bytes"),
+        (bad_sample(np.nan), "NaN or infinite"),
+        (bad_sample(np.inf), "NaN or infinite"),
+        (bad_sample(1e30), r"samples reach 1\.0e\+30"),
+        (encoded(tone(0), 16_000, "WAV", "PCM_16"), "a header without sound"),
+        (encoded(tone(), 16_000, "FLAC", "PCM_16")[:90], "not a recording|damaged or cut off"),
+        (b"just some words, again and again " * 50, "no sound but text, it begins with 'just some words"),
+        (bytes(range(256)) * 20, "not a recording that can be read"),
+        (b"RIFF", "text|can be read"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(2000), "not a recording"),
+        (b"MATLAB 5.0 MAT-file" + bytes(3000), "not a recording|not read"),
+    ],
+)
+def test_what_is_no_recording_is_an_error_that_says_why(data: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.wav"
+    path.write_bytes(data)
+    for source in (data, path):
+        with pytest.raises(AudioError, match=message) as caught:
+            decode(source)
+        assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(("rate", "n_channels"), [(0, 1), (5, 1), (4_000_000_000, 1), (16_000, 0), (16_000, 1000)])
+def test_a_header_that_lies_is_refused(rate: int, n_channels: int) -> None:
+    data = bytearray(encoded(tone(), 16_000, "WAV", "PCM_16"))
+    data[22:28] = struct.pack("<HI", n_channels, rate)
+    with pytest.raises(AudioError, match=r"sample rate|channels|can be read"):
+        decode(bytes(data))
+
+
+def test_a_wav_that_was_piped_has_no_size_in_its_header_and_is_read() -> None:
+    data = bytearray(encoded(tone(), 16_000, "WAV", "PCM_16"))
+    for unknown in (0xFFFF_FFFF, 0x7FFF_F000):
+        data[40:44] = struct.pack("<I", unknown)
+        assert len(decode(bytes(data)).waveform) == 16_000
+
+
+def test_folders_missing_files_and_pipes_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "x.wav"
+    folder.mkdir()
+    with pytest.raises(AudioError, match=r"x\.wav: a folder, not a recording"):
+        decode(folder)
+    with pytest.raises(AudioError, match=r"gone\.wav: no such file"):
+        decode(tmp_path / "gone.wav")
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(AudioError, match="not a regular file"):
+        decode(tmp_path / "pipe.wav")
+    with pytest.raises(AudioError, match="not readable"):
+        decode("a\0b.wav")
+
+
+def test_a_file_without_permission_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "secret.wav"
+    path.write_bytes(encoded(tone(), 16_000, "WAV", "PCM_16"))
+
+    def refuse(*_: object, **__: object) -> None:  # the tests may run as root, who reads every file
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(AudioError, match=r"secret\.wav: not readable \(Permission denied\)"):
+        decode(path)
+
+
+def test_a_name_with_escapes_and_line_breaks_stays_one_harmless_line(tmp_path: Path) -> None:
+    path = tmp_path / "a\n\x1b[31mb.wav"
+    path.write_bytes(b"no")
+    with pytest.raises(AudioError) as caught:
+        decode(path)
+    assert str(caught.value).isprintable()
+
+
+def test_decoded_seconds_are_bounded_while_reading() -> None:
+    silence = encoded(np.zeros((16_000 * 600, 1), np.float32), 16_000, "FLAC", "PCM_16")
+    assert len(silence) < 100_000  # ten minutes in a file that passes any size check
+    with pytest.raises(AudioError, match="longer than 60 s"):
+        decode(silence, max_seconds=60)
+    with open_audio(silence) as stream:
+        assert max(len(block) for block in stream.blocks) <= 2**21
+
+
+def test_mp4_is_read_through_pyav_and_names_the_extra_when_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = mp4_bytes()
+    recording = decode(data)
+    assert (recording.n_channels, recording.sample_rate_hz, recording.encoding) == (1, 44_100, "mov aac")
+    assert recording.duration_s == pytest.approx(2.0, abs=0.1)
+    assert np.std(recording.waveform) == pytest.approx(0.25 / np.sqrt(2), rel=0.1)
+    for share in (0.1, 0.5, 0.9):
+        with pytest.raises(AudioError, match="cut off"):
+            decode(data[: int(share * len(data))])
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MissingExtraError, match=r"earnest\[media\]"):
+        decode(data)
+
+
+def mp4_bytes() -> bytes:
+    av = pytest.importorskip("av")
+    buffer = BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=44_100, layout="mono")
+        wave = tone(2.0, 44_100)[:, 0]
+        for start in range(0, len(wave) - 1023, 1024):
+            frame = av.AudioFrame.from_ndarray(wave[None, start : start + 1024], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 44_100, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
