@@ -23,7 +23,9 @@ def mel_to_hz(mel: npt.ArrayLike) -> Floats:
     return np.where(mel < KNEE_MEL, mel * LINEAR_HZ_PER_MEL, KNEE_HZ * np.exp(LOG_STEP * (mel - KNEE_MEL)))
 
 
-def mel_filters(sample_rate_hz: int, n_fft: int, n_mels: int, fmin_hz: float, fmax_hz: float) -> npt.NDArray[np.float32]:
+def mel_filters(
+    sample_rate_hz: int, n_fft: int, n_mels: int, fmin_hz: float, fmax_hz: float
+) -> npt.NDArray[np.float32]:
     """Return triangular filters of equal area.
 
     Returns

@@ -32,7 +32,8 @@ class FourierTransform(nn.Module):
         """Return (batch, bins, frames) of a padded waveform (batch, samples)."""
         frames = padded.unfold(1, self.win_length, self.hop_length) * self.window  # (batch, frames, win_length)
         spectrum = torch.fft.rfft(frames, n=self.n_fft)[..., : self.n_bins]
-        return (spectrum.real.square() + spectrum.imag.square()).transpose(1, 2)
+        power: Tensor = spectrum.real.square() + spectrum.imag.square()
+        return power.transpose(1, 2)
 
 
 class DftConvolution(nn.Module):

@@ -11,7 +11,7 @@ SPARE_FRAMES = 3
 RANGE_DB = 40.0  # energies further below the clip's peak count as equal
 
 
-def frame_mask(n_frames: Tensor, frames: int | Tensor) -> Tensor:
+def frame_mask(n_frames: Tensor, frames: int) -> Tensor:
     """Return (batch, frames), True where a frame belongs to its clip."""
     positions = torch.arange(frames, device=n_frames.device)
     return positions[None, :] < n_frames[:, None]
@@ -30,9 +30,9 @@ def first_and_end(active: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
 class GradientTrim(nn.Module):
     """EmoCatcher's rule: the threshold lies where the sorted curve of frame energies rises fastest.
 
-    Decibels are limited to 40 below the clip's peak and scaled to [0, 1], summed over mel bands, sorted, smoothed with a
-    Gaussian of 10 frames; frames above the smoothed value at the steepest point count as speech, and from the first to
-    the last of them, three spare frames before and two after, the clip is kept.
+    Decibels are limited to 40 below the clip's peak and scaled to [0, 1], summed over mel bands, sorted, smoothed with
+    a Gaussian of 10 frames; frames above the smoothed value at the steepest point count as speech, and from the first
+    to the last of them, three spare frames before and two after, the clip is kept.
     """
 
     kernel: Tensor

@@ -1,0 +1,60 @@
+"""Masks over time and frequency (Park et al., 2019) and mixup (Zhang et al., 2018), on batches of frames."""
+
+import torch
+from torch import Tensor
+
+
+def mask_time(frames: Tensor, n_frames: Tensor, longest: int, generator: torch.Generator) -> Tensor:
+    """Replace one stretch of up to ``longest`` frames a clip (at most a fifth of it) by the clip's mean.
+
+    Parameters
+    ----------
+    frames : (batch, n_mels, frames)
+    n_frames : (batch,)
+
+    Returns
+    -------
+    (batch, n_mels, frames), a new tensor
+    """
+    batch = frames.shape[0]
+    length = (
+        torch.rand(batch, generator=generator) * torch.minimum(n_frames / 5, torch.tensor(float(longest)))
+    ).round()
+    start = (torch.rand(batch, generator=generator) * (n_frames - length)).floor()
+    positions = torch.arange(frames.shape[2])[None, :]
+    hidden = (positions >= start[:, None]) & (positions < (start + length)[:, None])
+    return torch.where(hidden[:, None], _clip_mean(frames, n_frames), frames)
+
+
+def mask_bands(frames: Tensor, n_frames: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Replace up to ``most`` neighbouring mel bands a clip by the clip's mean; shapes as in `mask_time`."""
+    batch, n_mels = frames.shape[:2]
+    width = (torch.rand(batch, generator=generator) * most).round()
+    start = (torch.rand(batch, generator=generator) * (n_mels - width)).floor()
+    bands = torch.arange(n_mels)[None, :]
+    hidden = (bands >= start[:, None]) & (bands < (start + width)[:, None])
+    return torch.where(hidden[:, :, None], _clip_mean(frames, n_frames), frames)
+
+
+def mix_up(
+    frames: Tensor, n_frames: Tensor, targets: Tensor, alpha: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Blend each clip with another of the batch; the larger share stays with the clip itself.
+
+    Returns
+    -------
+    frames (batch, n_mels, frames), their number (batch,), targets (batch, classes)
+    """
+    order = torch.randperm(len(frames), generator=generator)
+    # Beta(a, a) as a ratio of gammas, because torch's own sampler takes no generator.
+    gammas = torch._standard_gamma(torch.full((2, len(frames)), alpha), generator=generator) + 1e-12
+    share = gammas[0] / gammas.sum(dim=0)
+    share = torch.maximum(share, 1 - share)
+    both = torch.maximum(n_frames, n_frames[order])
+    mixed = share[:, None, None] * frames + (1 - share)[:, None, None] * frames[order]
+    return mixed, both, share[:, None] * targets + (1 - share)[:, None] * targets[order]
+
+
+def _clip_mean(frames: Tensor, n_frames: Tensor) -> Tensor:
+    inside = (torch.arange(frames.shape[2])[None, :] < n_frames[:, None])[:, None]
+    return ((frames * inside).sum(dim=(1, 2)) / (n_frames * frames.shape[1]))[:, None, None]

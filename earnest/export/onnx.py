@@ -1,0 +1,74 @@
+"""One ONNX graph from raw waveform to probabilities."""
+
+import io
+import logging
+import warnings
+from contextlib import redirect_stdout
+
+import onnx
+import torch
+from onnx import ModelProto
+from torch import Tensor, nn
+
+from earnest.models.classifier import SpeechClassifier
+
+OPSET = 18
+INPUTS = ("waveform", "lengths")
+
+
+class _Flat(nn.Module):
+    """The classifier with its outputs as a tuple, in the order of ``names``."""
+
+    def __init__(self, classifier: SpeechClassifier, names: list[str]) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.names = names
+
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.classifier(waveform, lengths)
+        return tuple(outputs[name] for name in self.names)
+
+
+def to_onnx(classifier: SpeechClassifier) -> ModelProto:
+    """Export with dynamic batch and length.
+
+    Inputs ``waveform`` (batch, samples) float32 and ``lengths`` (batch,) int64; outputs ``logits``, ``probabilities``
+    (batch, classes), ``embedding`` (batch, width) and what else the model has (``attention`` (batch, steps)).
+    """
+    model = classifier.exportable()
+    rate_hz = model.front_end.settings.sample_rate_hz
+    generator = torch.Generator().manual_seed(0)
+    waveform = 0.1 * torch.randn(2, 3 * rate_hz, generator=generator)
+    lengths = torch.tensor([3 * rate_hz, 2 * rate_hz])
+    with torch.no_grad():
+        names = list(model(waveform, lengths))
+    # The lower bound only keeps the tracer from treating one frame as a special case; the graph itself takes less.
+    batch, samples = torch.export.Dim("batch"), torch.export.Dim("samples", min=4 * model.front_end.settings.n_fft)
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            _Flat(model, names),
+            (waveform, lengths),
+            input_names=list(INPUTS),
+            output_names=names,
+            dynamic_shapes={"waveform": {0: batch, 1: samples}, "lengths": {0: batch}},
+            opset_version=OPSET,
+            dynamo=True,
+            optimize=True,
+            verbose=False,
+        )
+    assert program is not None
+    proto = program.model_proto
+    _strip(proto)
+    onnx.checker.check_model(proto, full_check=True)
+    return proto
+
+
+def _strip(proto: ModelProto) -> None:
+    """Remove what names this machine or only weighs: stack traces, shapes of inner values."""
+    del proto.graph.value_info[:]
+    del proto.metadata_props[:]
+    for node in proto.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]

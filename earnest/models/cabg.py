@@ -1,0 +1,128 @@
+"""EmoCatcher's network: convolutions, attention, bidirectional GRU (hwang9u, 2022)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from earnest.errors import RecipeError
+from earnest.frontends.trim import frame_mask
+from earnest.models.classifier import MODELS, NetworkOutput
+from earnest.models.recurrent import BidirectionalGru
+
+
+@dataclass(frozen=True)
+class CabgSettings:
+    """Sizes as published."""
+
+    width: int = 128
+    kernel_size: int = 3
+    convolution_dropout: float = 0.2
+    head_dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.width < 2 or self.width % 2:
+            raise RecipeError(f"width must be even and at least 2, got {self.width}.")
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise RecipeError(f"kernel_size must be odd, got {self.kernel_size}.")
+        if not (0 <= self.convolution_dropout < 1 and 0 <= self.head_dropout < 1):
+            raise RecipeError("dropout must be from 0 to below 1.")
+
+
+class ConvolutionBlock(nn.Module):
+    """Convolution over time, LayerNorm over channels, GELU, dropout."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, dropout: float) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+        self.norm = nn.LayerNorm(out_channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """Map (batch, in_channels, frames) to (batch, out_channels, frames); ``mask`` (batch, 1, frames)."""
+        # Zeros behind a clip's end are what the convolution pads a lone clip with, so neighbours change nothing.
+        convolved = self.convolution(frames * mask)
+        normed: Tensor = self.norm(convolved.transpose(1, 2)).transpose(1, 2)
+        dropped: Tensor = self.dropout(functional.gelu(normed))
+        return dropped
+
+
+class AdditiveAttention(nn.Module):
+    """Weighs steps by a score learned from query and key (Bahdanau et al., 2015)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.score = nn.Linear(width, 1)  # the bias does nothing: softmax cancels it. It is part of the published count
+
+    def forward(self, query: Tensor, steps: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weighted sum (batch, width) and the weights (batch, steps)."""
+        scores = self.score(torch.tanh(self.query(query)[:, None] + self.key(steps)))[..., 0]
+        weights = scores.masked_fill(~mask, -1e9).softmax(dim=1)
+        return torch.matmul(weights[:, None], steps)[:, 0], weights
+
+
+@MODELS.register("cabg")
+class Cabg(nn.Module):
+    """Three convolution blocks, a bidirectional GRU and attention queried by its final states."""
+
+    settings_type = CabgSettings
+    paper = "EmoCatcher (hwang9u, 2022), github.com/hwang9u/emocatcher"
+    zero_gradient: ClassVar[dict[str, str]] = {"attention.score.bias": "softmax over steps cancels it"}
+
+    def __init__(self, n_mels: int, n_classes: int, settings: CabgSettings) -> None:
+        super().__init__()
+        width, half = settings.width, settings.width // 2
+        kernel_size, dropout = settings.kernel_size, settings.convolution_dropout
+        self.blocks = nn.ModuleList(
+            [
+                ConvolutionBlock(n_mels, half, kernel_size, dropout),
+                ConvolutionBlock(half, half, kernel_size, dropout),
+                ConvolutionBlock(half, width, kernel_size, dropout),
+            ]
+        )
+        self.norm = nn.LayerNorm(width)
+        self.gru = BidirectionalGru(width, half)
+        self.attention = AdditiveAttention(width)
+        self.hidden = nn.Linear(width, half)
+        self.hidden_norm = nn.BatchNorm1d(half)
+        self.hidden_dropout = nn.Dropout(settings.head_dropout)
+        self.output = nn.Linear(half, n_classes)
+        self.apply(_initialise)
+
+    def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
+        """Map log-mels (batch, n_mels, frames) with ``n_frames`` (batch,) to logits, embedding and attention."""
+        # One silent frame behind every clip, so that pooling pairs of frames leaves at least one step.
+        frames = functional.pad(frames, (0, 1))
+        mask = frame_mask(n_frames, frames.shape[2])[:, None]
+        for block in self.blocks:
+            frames = block(frames, mask)
+        # In two dimensions, because the exporter fixes the length of the one-dimensional operator.
+        steps = functional.max_pool2d(frames, (1, 2)).transpose(1, 2)  # (batch, steps, width)
+        n_steps = torch.div(n_frames, 2, rounding_mode="floor").clamp(min=1)
+        states, final = self.gru(self.norm(steps), n_steps)
+        attended, weights = self.attention(final, states, frame_mask(n_steps, states.shape[1]))
+        embedding = self.hidden_dropout(functional.gelu(self.hidden_norm(self.hidden(attended))))
+        return NetworkOutput(self.output(embedding), embedding, weights)
+
+
+def _initialise(module: nn.Module) -> None:
+    """Start as published: Kaiming for convolutions and linear layers, Xavier and orthogonal for the GRU."""
+    if isinstance(module, nn.Conv1d | nn.Linear):
+        nn.init.kaiming_normal_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.GRU):
+        for name, parameter in module.named_parameters():
+            if "weight_ih" in name:
+                nn.init.xavier_uniform_(parameter)
+            elif "weight_hh" in name:
+                nn.init.orthogonal_(parameter)
+            else:
+                nn.init.zeros_(parameter)
+    elif isinstance(module, AdditiveAttention):  # after its own linear layers
+        nn.init.xavier_uniform_(module.query.weight)
+        nn.init.xavier_uniform_(module.key.weight)

@@ -1,0 +1,125 @@
+"""Training of one network: there is no parameter through which test data could come."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
+from torch import Tensor, nn
+
+from earnest.errors import CorpusError
+from earnest.recipe import Training
+from earnest.training.data import Example, plain_batches, train_batches
+from earnest.training.lightning import EmotionTraining
+from earnest.training.losses import balanced_weights
+from earnest.training.progress import CHECKPOINT, AtomicCheckpointIO, EpochKeeper
+
+
+def fit(
+    network: nn.Module,
+    train: Sequence[Example],
+    valid: Sequence[Example],
+    settings: Training,
+    folder: Path,
+    n_classes: int,
+    show_progress: bool = False,
+) -> EpochKeeper:
+    """Train ``network`` in place until validation stops improving, and leave it with the weights of the best epoch.
+
+    Parameters
+    ----------
+    train, valid : examples; without ``valid`` all epochs are run and the last one counts
+    folder : gets ``history.csv``, TensorBoard events and, until the end, a checkpoint from which a killed run resumes
+
+    Returns
+    -------
+    the record of epochs, with the chosen one
+    """
+    if len(train) < 2:
+        raise CorpusError(f"{folder}: training needs at least two clips, got {len(train)}.")
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = None
+    if settings.class_weights == "balanced":
+        weights = balanced_weights([example.target for example in train], n_classes)
+    module = EmotionTraining(network, settings, n_classes, weights)
+    keeper = EpochKeeper(folder, settings.monitor, settings.patience, choose=bool(valid))
+    trainer = _trainer(settings, folder, keeper, show_progress)
+    checkpoint = folder / CHECKPOINT
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning.*")
+        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+        if not _already_stopped(checkpoint, keeper):
+            trainer.fit(
+                module,
+                train_batches(train, settings.batch_size, settings.seed),
+                plain_batches(valid) if valid else None,
+                ckpt_path=checkpoint if checkpoint.exists() else None,
+                weights_only=True,
+            )
+    network.load_state_dict(keeper.best_weights)
+    network.eval()
+    return keeper
+
+
+def refit(
+    network: nn.Module,
+    train: Sequence[Example],
+    settings: Training,
+    epochs: int,
+    folder: Path,
+    n_classes: int,
+    show_progress: bool = False,
+) -> EpochKeeper:
+    """Train from the start on all of ``train`` for the number of epochs that validation chose before."""
+    return fit(network, train, (), replace(settings, epochs=epochs, patience=epochs), folder, n_classes, show_progress)
+
+
+def predict_logits(network: nn.Module, examples: Sequence[Example]) -> Tensor:
+    """Return logits (examples, classes) in the order given."""
+    network.eval()
+    with torch.no_grad():
+        return torch.cat([network(frames, n_frames).logits for frames, n_frames, _ in plain_batches(examples)])
+
+
+def _already_stopped(checkpoint: Path, keeper: EpochKeeper) -> bool:
+    """Take the record from a checkpoint whose patience had run out; Lightning would train one more epoch."""
+    if not checkpoint.exists():
+        return False
+    states: dict[str, Any] = torch.load(checkpoint, weights_only=True)["callbacks"]
+    keeper.load_state_dict(states[keeper.state_key])
+    return keeper.has_stopped()
+
+
+def _trainer(settings: Training, folder: Path, keeper: EpochKeeper, show_progress: bool) -> pl.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    callbacks: list[Callback] = [keeper]
+    if show_progress:
+        from lightning.pytorch.callbacks import RichProgressBar
+
+        callbacks.append(RichProgressBar(leave=False))
+    return pl.Trainer(
+        accelerator="auto",
+        devices=1,
+        max_epochs=settings.epochs,
+        callbacks=callbacks,
+        logger=_tensorboard(folder),
+        plugins=[AtomicCheckpointIO()],
+        num_sanity_val_steps=0,
+        enable_progress_bar=show_progress,
+        enable_model_summary=False,
+        enable_checkpointing=True,
+        log_every_n_steps=50,
+        default_root_dir=folder,
+    )
+
+
+def _tensorboard(folder: Path) -> Logger:
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    return TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False)
