@@ -1,0 +1,205 @@
+"""Train, validation and test sets that can't overlap, as values and as files."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from earnest.corpora.manifest import Utterance
+from earnest.errors import SplitError
+
+SETS = ("train", "valid", "test")
+N_NAMED = 3  # how many offenders an error message names
+KeyOf = Callable[[Utterance], str]
+
+
+def _speaker(utterance: Utterance) -> str:
+    return utterance.speaker
+
+
+def _sentence(utterance: Utterance) -> str:
+    return f"{utterance.corpus}/{utterance.text_id}" if utterance.text_id else ""
+
+
+def group_of(utterance: Utterance) -> str:
+    """Return the group, made unique over corpora; "" when the utterance stands alone."""
+    return f"{utterance.corpus}/{utterance.group}" if utterance.group else ""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three disjoint sets: ``valid`` selects epoch and settings, ``test`` is scored once.
+
+    Attributes
+    ----------
+    train, valid, test : stored as tuples, in the order given; ``valid`` and ``test`` may be empty
+    fold : name of this fold within its protocol
+    speaker_independent : no speaker is in two sets; this is checked, and every utterance must then name its speaker
+    protocol : what made the split
+    dialogue_partners : ``valid`` and ``test`` may hold the two people of one conversation (NTU's rotation of IEMOCAP's
+        speakers). Without it a group is never shared between any two sets; a group of ``train`` is never shared at all.
+
+    Raises
+    ------
+    SplitError
+        When an utterance, a group, or (if speaker-independent) a speaker is in two sets.
+    """
+
+    train: Sequence[Utterance]
+    valid: Sequence[Utterance]
+    test: Sequence[Utterance]
+    fold: str = ""
+    speaker_independent: bool = True
+    protocol: str = ""
+    dialogue_partners: bool = False
+
+    def __post_init__(self) -> None:
+        for name in SETS:
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not self.train:
+            raise SplitError(f"{self.title}: the training set is empty.")
+        for name in SETS:
+            self._refuse_repeats(name)
+        for first, second in combinations(SETS, 2):
+            self._refuse_shared(first, second)
+
+    @property
+    def title(self) -> str:
+        """Protocol and fold, for messages."""
+        return " ".join(word for word in (self.protocol or "split", self.fold) if word)
+
+    @property
+    def sets(self) -> Mapping[str, Sequence[Utterance]]:
+        """The three sets by name."""
+        return {name: getattr(self, name) for name in SETS}
+
+    def _refuse_repeats(self, name: str) -> None:
+        utterances = self.sets[name]
+        seen: set[str] = set()
+        for utterance in utterances:
+            if utterance.key in seen:
+                raise SplitError(f"{self.title}: the utterance {utterance.key} is twice in {name}.")
+            seen.add(utterance.key)
+        silent = [utterance.key for utterance in utterances if not utterance.speaker]
+        if self.speaker_independent and silent:
+            raise SplitError(f"{self.title}: speaker-independent, but {_named(silent)} in {name} name no speaker.")
+
+    def _refuse_shared(self, first: str, second: str) -> None:
+        refused: list[tuple[str, KeyOf]] = [("utterance", lambda utterance: utterance.key)]
+        if self.speaker_independent:
+            refused.append(("speaker", _speaker))
+        if not (self.dialogue_partners and (first, second) == ("valid", "test")):
+            refused.append(("group", group_of))
+        for what, key_of in refused:
+            shared = _shared(self.sets[first], self.sets[second], key_of)
+            if shared:
+                raise SplitError(f"{self.title}: {first} and {second} share the {what} {_named(shared)}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values with utterance keys only: what may be published beside a result."""
+        return {
+            "protocol": self.protocol,
+            "fold": self.fold,
+            "speaker_independent": self.speaker_independent,
+            "dialogue_partners": self.dialogue_partners,
+            **{name: [utterance.key for utterance in utterances] for name, utterances in self.sets.items()},
+        }
+
+    def to_json(self) -> str:
+        """Return the text of ``split.json``."""
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, utterances: Iterable[Utterance]) -> "Split":
+        """Read what `to_json` wrote and look up its keys among ``utterances``."""
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise SplitError(f"A split file must be JSON: {error}.") from None
+        problem = _problem_with(values)
+        if problem:
+            raise SplitError(f"Not a split file: {problem}")
+        by_key = {utterance.key: utterance for utterance in utterances}
+        absent = [key for name in SETS for key in values[name] if key not in by_key]
+        if absent:
+            raise SplitError(f"{len(absent)} utterances of the split are not in the data: {_named(absent)}.")
+        sets = {name: [by_key[key] for key in values[name]] for name in SETS}
+        return cls(**{**values, **sets})
+
+
+def write_split(split: Split, path: Path) -> None:
+    """Write ``split.json``."""
+    path.write_text(split.to_json(), encoding="utf-8")
+
+
+def read_split(path: Path, utterances: Iterable[Utterance]) -> Split:
+    """Read ``split.json``; every utterance it names must be among ``utterances``."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SplitError(f"{path}: not a readable split file ({error}).") from error
+    try:
+        return Split.from_json(text, utterances)
+    except SplitError as error:
+        raise SplitError(f"{path}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """How many speakers, sentences and groups two sets have in common; shared sentences are no error, but matter."""
+
+    first: str
+    second: str
+    speakers: int
+    sentences: int
+    groups: int
+
+    def sentence(self) -> str:
+        """Return one line for logs and tables."""
+        return (
+            f"{self.first} and {self.second} share {self.speakers} speakers, {self.sentences} sentences, "
+            f"{self.groups} groups"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        shared = {"speakers": self.speakers, "sentences": self.sentences, "groups": self.groups}
+        return {"sets": [self.first, self.second], "shared": shared}
+
+
+def leakage(split: Split) -> list[Leakage]:
+    """Count what each two sets of a split share."""
+    return [
+        Leakage(
+            first,
+            second,
+            *(len(_shared(split.sets[first], split.sets[second], key)) for key in (_speaker, _sentence, group_of)),
+        )
+        for first, second in combinations(SETS, 2)
+    ]
+
+
+def _shared(first: Iterable[Utterance], second: Iterable[Utterance], key_of: KeyOf) -> list[str]:
+    return sorted(({key_of(utterance) for utterance in first} & {key_of(utterance) for utterance in second}) - {""})
+
+
+def _named(names: Sequence[str]) -> str:
+    rest = len(names) - N_NAMED
+    return ", ".join(names[:N_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _problem_with(values: object) -> str | None:
+    if not isinstance(values, dict):
+        return "it must hold one JSON object."
+    kinds = {"protocol": str, "fold": str, "speaker_independent": bool, "dialogue_partners": bool}
+    if set(values) != {*kinds, *SETS}:
+        return f"its keys must be {', '.join([*kinds, *SETS])}."
+    for name, kind in kinds.items():
+        if not isinstance(values[name], kind):
+            return f"'{name}' must be a {kind.__name__}."
+    for name in SETS:
+        if not isinstance(values[name], list) or not all(isinstance(key, str) for key in values[name]):
+            return f"'{name}' must be a list of utterance keys."
+    return None
