@@ -76,8 +76,11 @@ class Corpus(ABC):
         """All recordings of this corpus below ``root``, whether their names are right or not."""
         return audio_files(root)
 
-    def published(self) -> Sequence[str] | None:
-        """The ids of all utterances that the authors published, or None where no list is known."""
+    def published(self, root: Path) -> Sequence[str] | None:
+        """The ids of all utterances that the authors published, or None where no list is known.
+
+        A rule, a list that ships with the package, or the label files below ``root``.
+        """
         return None
 
     def read(self, root: Path) -> Iterator[Utterance]:

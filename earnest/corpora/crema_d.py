@@ -68,7 +68,7 @@ class CremaD(Corpus):
         """Load the actors' sexes."""
         return partial(_utterance, genders=_genders(root / DEMOGRAPHICS))
 
-    def published(self) -> list[str]:
+    def published(self, root: Path) -> list[str]:
         """Twelve sentences, one of them in three intensities; twenty were never recorded."""
         names = (
             f"{actor}_{sentence}_{emotion}_{intensity}"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from earnest.corpora.base import CORPORA, Corpus, Parser, unknown_name
+from earnest.corpora.base import CORPORA, Archive, Corpus, Parser, unknown_name
 from earnest.corpora.manifest import Gender, Utterance
 
 EMOTIONS = {  # letters of the German words: Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral
@@ -35,6 +35,7 @@ class EmoDb(Corpus):
     url = "http://emodb.bilderbar.info/"
     citation = "Burkhardt, Paeschke, Rolfes, Sendlmeier and Weiss (2005), Interspeech"
     n_speakers, n_utterances = 10, 535
+    archives = (Archive("http://emodb.bilderbar.info/download/download.zip"),)
     class_counts: Mapping[str, int] = {
         "angry": 127,
         "boredom": 81,
@@ -54,7 +55,7 @@ class EmoDb(Corpus):
         """Nothing to load: everything is in the names."""
         return self._utterance
 
-    def published(self) -> list[str]:
+    def published(self, root: Path) -> list[str]:
         """All 535 names; not every speaker spoke every text in every emotion."""
         lines = (files("earnest.corpora") / "published" / "emodb.txt").read_text(encoding="utf-8").splitlines()
         return [start + end for start, *ends in map(str.split, lines) for end in ends]
@@ -74,6 +75,5 @@ class EmoDb(Corpus):
             text_id=text,
             emotion=emotion,
             native_emotion=native,
-            style="acted",
             repetition=version,
         )

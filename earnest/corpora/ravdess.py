@@ -41,7 +41,7 @@ class _Ravdess(Corpus):
         """Nothing to load: everything is in the names."""
         return self._utterance
 
-    def published(self) -> list[str]:
+    def published(self, root: Path) -> list[str]:
         """Two takes of two statements in two intensities by every actor; neutral has the normal intensity only."""
         kinds = [(emotion, intensity) for emotion in self.emotions for intensity in INTENSITIES]
         return [

@@ -1,0 +1,79 @@
+"""nEMO, emotional speech in Polish (Christop, 2024)."""
+
+import csv
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from earnest.corpora.base import CORPORA, Corpus, Parser, audio_files, unknown_name
+from earnest.corpora.manifest import Gender, Utterance
+from earnest.errors import CorpusError
+
+EMOTIONS = {
+    "anger": "angry",
+    "fear": "fearful",
+    "happiness": "happy",
+    "neutral": "neutral",
+    "sadness": "sad",
+    "surprised": "surprised",
+}
+WOMEN, MEN = ("EB0", "IC0", "KD0", "MK0"), ("KS0", "MP0", "SM0", "TP0", "WR0")
+GENDERS: Mapping[str, Gender] = {**dict.fromkeys(WOMEN, "female"), **dict.fromkeys(MEN, "male")}
+NAME = re.compile(rf"({'|'.join(GENDERS)})_({'|'.join(EMOTIONS)})_(\d+)")
+LIST = "data.tsv"
+
+
+@CORPORA.register("nemo")
+class Nemo(Corpus):
+    """Names hold speaker, emotion and sentence; ``data.tsv`` lists all recordings."""
+
+    title = "nEMO (2024)"
+    language = "Polish"
+    licence = "CC-BY-NC-SA-4.0"
+    commercial_use = False
+    url = "https://github.com/amu-cai/nEMO"
+    citation = "Christop (2024), LREC-COLING"
+    n_speakers, n_utterances = 9, 4481
+    example: Mapping[str, str] = {"samples/EB0_anger_1.wav": "angry", "samples/WR0_surprised_6.wav": "surprised"}
+    extra_files: Mapping[str, str] = {
+        LIST: "file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage\n"
+        "EB0_anger_1.wav\tanger\tLubię czytać.\tlubię czytać\tEB0\tfemale\t27\n"
+        "WR0_surprised_6.wav\tsurprised\tDziunia.\tdziunia\tWR0\tmale\t23\n"
+    }
+    label_files = (LIST,)
+    access = f"git clone {url}"
+
+    def parser(self, root: Path) -> Parser:
+        """Nothing to load: everything is in the names."""
+        return _utterance
+
+    def recordings(self, root: Path) -> list[Path]:
+        """The files in the folder ``samples``, or in ``root`` itself where there is none."""
+        return audio_files(root / "samples" if (root / "samples").is_dir() else root)
+
+    def published(self, root: Path) -> list[str] | None:
+        """What ``data.tsv`` lists."""
+        if not (root / LIST).is_file():
+            return None
+        with (root / LIST).open(newline="", encoding="utf-8") as file:
+            try:
+                return [Path(row["file_id"]).stem for row in csv.DictReader(file, delimiter="\t")]
+            except KeyError:
+                raise CorpusError(f"{root / LIST}: expected a column file_id. Copy the file again.") from None
+
+
+def _utterance(path: Path) -> Utterance:
+    match = NAME.fullmatch(path.stem)
+    if not match:
+        raise unknown_name(path, "EB0_anger_1.wav")
+    speaker, emotion, sentence = match.groups()
+    return Utterance(
+        utterance_id=path.stem,
+        path=path,
+        corpus="nemo",
+        speaker=f"nemo-{speaker}",
+        gender=GENDERS[speaker],
+        text_id=sentence,
+        emotion=EMOTIONS[emotion],
+        native_emotion=emotion,
+    )
