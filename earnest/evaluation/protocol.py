@@ -7,10 +7,6 @@ from earnest.corpora.manifest import Utterance
 from earnest.evaluation.dividing import Divide
 
 
-def _every(utterance: Utterance) -> bool:
-    return True
-
-
 @dataclass(frozen=True)
 class Protocol:
     """One way to divide one set of corpora.
@@ -25,7 +21,7 @@ class Protocol:
     speakers : the speakers it has on complete corpora, empty if that isn't fixed; each of them must be there
     exact : refuse an incomplete corpus instead of warning
     optional_corpora : any of ``corpora`` may be absent, as long as one is there
-    belongs : which utterances of the corpora are part of it
+    belongs : which utterances of the corpora are part of it, None for all
     training_seeds : seeds with which the published protocol repeats each fold
     dialogue_partners : see `Split`
     """
@@ -40,7 +36,7 @@ class Protocol:
     speakers: tuple[str, ...] = ()
     exact: bool = False
     optional_corpora: bool = False
-    belongs: Callable[[Utterance], bool] = field(default=_every)
+    belongs: Callable[[Utterance], bool] | None = None
     training_seeds: tuple[int, ...] = ()
     dialogue_partners: bool = False
 

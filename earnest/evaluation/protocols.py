@@ -63,11 +63,11 @@ def splits_of(protocol: str, utterances: Sequence[Utterance]) -> list[Split]:
 def rows_of(protocol: Protocol, utterances: Iterable[Utterance]) -> list[Utterance]:
     """Return the utterances that a protocol uses, sorted by file name; what it drops is logged, never silent.
 
-    It drops what the corpus' reader calls unusable, what isn't part of the protocol, and what the protocol's scheme drops.
+    It drops what the corpus' reader calls unusable, what isn't part of the protocol, and what its scheme drops.
     """
     rows = in_order(utterances)
     _check_corpora(protocol, Counter(row.corpus for row in rows))
-    kept = [row for row in usable(rows).utterances if protocol.belongs(row)]
+    kept = [row for row in usable(rows).utterances if protocol.belongs is None or protocol.belongs(row)]
     if len(kept) < len(rows):
         _log.info("%s: %d of %d clips are not part of it", protocol.name, len(rows) - len(kept), len(rows))
     scheme = scheme_called(protocol.scheme, (row.emotion for row in kept))

@@ -1,0 +1,123 @@
+"""Results as plain rows, as Markdown and as ``metrics.json``; every row says whether speakers were apart."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from earnest.evaluation.metrics import Scores, Spread
+from earnest.evaluation.protocol import kind_words
+from earnest.evaluation.protocols import protocol_called
+from earnest.evaluation.published import published_for
+
+COLUMNS = ("result", "protocol", "speakers", "WA", "UA", "macro-F1", "WA interval", "answered")
+NUMBERS = COLUMNS[3:]
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One line of a results table, all of it text ready to show."""
+
+    result: str
+    protocol: str
+    speakers: str
+    wa: str
+    ua: str
+    macro_f1: str = NONE
+    interval: str = NONE
+    answered: str = NONE
+
+    @property
+    def cells(self) -> list[str]:
+        """The texts in the order of ``COLUMNS``."""
+        return [
+            self.result,
+            self.protocol,
+            self.speakers,
+            self.wa,
+            self.ua,
+            self.macro_f1,
+            self.interval,
+            self.answered,
+        ]
+
+
+def result_row(result: str, protocol: str, scores: Scores) -> ResultRow:
+    """Return the line of a result of ours: mean ± sd over folds, and the bootstrap interval of the pooled WA."""
+    over = scores.over_folds
+    interval = scores.intervals["wa"]
+    return ResultRow(
+        result=result,
+        protocol=protocol,
+        speakers=_speakers(protocol),
+        wa=spread_text(over["wa"]),
+        ua=spread_text(over["ua"]),
+        macro_f1=spread_text(over["macro_f1"]),
+        interval=f"{100 * interval.low:.1f} to {100 * interval.high:.1f}",
+        answered=f"{100 * scores.coverage:.1f}",
+    )
+
+
+def published_rows(protocol: str) -> list[ResultRow]:
+    """Return the lines of the published results that belong beside a protocol."""
+    rows = []
+    for entry in published_for(protocol):
+        details = "; ".join(word for word in (entry.fold, entry.how, entry.source) if word)
+        rows.append(
+            ResultRow(
+                result=f"{entry.system} [{details}]",
+                protocol=protocol,
+                speakers=_speakers(protocol),
+                wa=_published_text(entry.wa, entry.wa_sd),
+                ua=_published_text(entry.ua, None),
+            )
+        )
+    return rows
+
+
+def results_table(results: Mapping[str, Scores], protocol: str) -> list[ResultRow]:
+    """Return our results (name → scores) and below them the published ones."""
+    return [*(result_row(name, protocol, scores) for name, scores in results.items()), *published_rows(protocol)]
+
+
+def to_markdown(rows: Sequence[ResultRow]) -> str:
+    """Return the table as Markdown, numbers aligned right."""
+    ruler = ["---:" if column in NUMBERS else "---" for column in COLUMNS]
+    lines = [list(COLUMNS), ruler, *(row.cells for row in rows)]
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines) + "\n"
+
+
+def metrics_document(protocol: str, scores: Scores, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of ``metrics.json``: protocol, ``facts`` (recipe, seed, command …) and scores."""
+    chosen = protocol_called(protocol)
+    return {
+        "protocol": chosen.name,
+        "speaker_independent": chosen.speaker_independent,
+        "title": f"{chosen.name} ({chosen.kind})",
+        **facts,
+        **scores.to_dict(),
+    }
+
+
+def write_metrics(protocol: str, scores: Scores, facts: Mapping[str, Any], path: Path) -> None:
+    """Write ``metrics.json``; there is no NaN in it."""
+    document = metrics_document(protocol, scores, facts)
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def spread_text(value: Spread) -> str:
+    """Format shares as per cent: "84.2 ± 2.4", without ± for a single fold."""
+    deviation = "" if value.sd is None else f" ± {100 * value.sd:.1f}"
+    return f"{100 * value.mean:.1f}{deviation}"
+
+
+def _speakers(protocol: str) -> str:
+    return kind_words(protocol_called(protocol).speaker_independent)
+
+
+def _published_text(value: float | None, sd: float | None) -> str:
+    if value is None:
+        return NONE
+    return f"{value:g}" if sd is None else f"{value:g} ± {sd:g}"
