@@ -10,6 +10,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from earnest.audio.io import load_waveform
+from earnest.audio.waveform import Waveform
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError
 from earnest.frontends.log_mel import LogMel
@@ -25,6 +26,7 @@ class Example:
     utterance: Utterance
     frames: Tensor
     target: int
+    duration_s: float
 
 
 class Examples(Dataset[Example]):
@@ -74,6 +76,7 @@ def compute_examples(
     CorpusError
         When recordings can't be read, naming them.
     """
+    rate_hz = front_end.settings.sample_rate_hz
     examples, failures = {}, []
     for utterance in utterances:
         on_progress()
@@ -81,11 +84,12 @@ def compute_examples(
         if name is None:
             continue
         try:
-            frames = compute_frames(front_end, utterance)
+            waveform = load_waveform(utterance.path, rate_hz, utterance.start_s, utterance.end_s)
         except AudioError as error:
             failures.append(str(error))
             continue
-        examples[utterance.key] = Example(utterance, frames, scheme.classes.index(name))
+        frames = compute_frames(front_end, waveform)
+        examples[utterance.key] = Example(utterance, frames, scheme.classes.index(name), len(waveform) / rate_hz)
     if failures:
         named = "\n  ".join(failures[:MAX_NAMED])
         raise CorpusError(
@@ -94,10 +98,8 @@ def compute_examples(
     return examples
 
 
-def compute_frames(front_end: LogMel, utterance: Utterance) -> Tensor:
-    """Return the front end's frames of one utterance, (n_mels, frames)."""
-    rate_hz = front_end.settings.sample_rate_hz
-    waveform = load_waveform(utterance.path, rate_hz, utterance.start_s, utterance.end_s)
+def compute_frames(front_end: LogMel, waveform: Waveform) -> Tensor:
+    """Return the front end's frames (n_mels, frames) of one waveform (samples,)."""
     with torch.no_grad():
         batch: tuple[Tensor, Tensor] = front_end(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
     frames, n_frames = batch

@@ -54,7 +54,7 @@ def fit(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning.*")
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
-        if not _already_stopped(checkpoint, keeper):
+        if not _already_done(checkpoint, keeper, settings.epochs):
             trainer.fit(
                 module,
                 train_batches(train, settings.batch_size, settings.seed),
@@ -87,13 +87,13 @@ def predict_logits(network: nn.Module, examples: Sequence[Example]) -> Tensor:
         return torch.cat([network(frames, n_frames).logits for frames, n_frames, _ in plain_batches(examples)])
 
 
-def _already_stopped(checkpoint: Path, keeper: EpochKeeper) -> bool:
-    """Take the record from a checkpoint whose patience had run out; Lightning would train one more epoch."""
+def _already_done(checkpoint: Path, keeper: EpochKeeper, epochs: int) -> bool:
+    """Take the record from a checkpoint of the last epoch; Lightning would go on where patience had run out."""
     if not checkpoint.exists():
         return False
     states: dict[str, Any] = torch.load(checkpoint, weights_only=True)["callbacks"]
     keeper.load_state_dict(states[keeper.state_key])
-    return keeper.has_stopped()
+    return keeper.has_stopped() or len(keeper.history) >= epochs
 
 
 def _trainer(settings: Training, folder: Path, keeper: EpochKeeper, show_progress: bool) -> pl.Trainer:

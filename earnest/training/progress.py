@@ -66,7 +66,7 @@ class EpochKeeper(Checkpoint):
             setattr(self, name, value)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock; a resumed run that had already stopped stops again."""
+        """Start the clock."""
         self._started = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -1,6 +1,7 @@
 """What the commands share: options, exit codes, tables and JSON on standard output."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,3 +79,8 @@ def percent(value: float | None) -> str:
 def counts_text(counts: Mapping[str, int]) -> str:
     """Format counts as "happy 3, sad 2"."""
     return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def show_progress(as_json: bool, quiet: bool) -> bool:
+    """Return whether to draw progress: on a terminal only, and not when a machine or nobody reads along."""
+    return not as_json and not quiet and sys.stderr.isatty()

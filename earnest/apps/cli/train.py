@@ -1,0 +1,74 @@
+"""``earnest train``: from a recipe and corpora to a run folder."""
+
+from pathlib import Path
+
+import click
+
+from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, percent, show_progress
+from earnest.errors import MissingExtraError
+
+
+def require_training() -> None:
+    """Raise `MissingExtraError` unless the training packages are installed."""
+    try:
+        import lightning
+        import torch
+    except ImportError:
+        raise MissingExtraError("Training", "train") from None
+    del lightning, torch
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@data_option
+@click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run folder to make.")
+@click.option("--protocol", default="speaker-holdout", show_default=True, help="How clips are divided.")
+@click.option("--fold", default=None, help="Which fold of the protocol; default: its first.")
+@click.option("--all-data", is_flag=True, help="Keep no test set: what was the test set is trained on, for shipping.")
+@output_options
+def command(
+    recipe: Path,
+    data: tuple[str, ...],
+    output: Path,
+    protocol: str,
+    fold: str | None,
+    all_data: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Train one model on one split; the same command again resumes a killed run.
+
+    The epoch is chosen on validation clips of speakers that are not in the training set. The test set is predicted
+    once, after that, into predictions.csv.
+
+    \b
+    Example:
+      earnest train recipes/emocatcher.toml --data ravdess=~/ravdess --output runs/emocatcher
+    """
+    require_training()
+    import numpy as np
+
+    from earnest.evaluation.metrics import score
+    from earnest.evaluation.protocols import protocol_called
+    from earnest.recipe import read_recipe
+    from earnest.training.evaluate import examples_of, protocol_utterances, split_called
+    from earnest.training.run import read_record, run_split
+
+    settings = read_recipe(recipe)
+    chosen = protocol_called(protocol)
+    utterances = protocol_utterances(settings, chosen, corpus_folders(data))
+    split = split_called(protocol, fold, utterances, keep_test=not all_data)
+    visible = show_progress(as_json, quiet)
+    examples = examples_of(settings, (*split.train, *split.valid, *split.test))
+    predictions = run_split(settings, split, examples, output, visible)
+    record = read_record(output)
+    scores = score(predictions, np.random.default_rng(0)) if predictions is not None else None
+    if as_json:
+        headline = {"wa": scores.wa, "ua": scores.ua, "n": scores.n} if scores else None
+        echo_json({"run": output, "best_epoch": record.best_epoch, "epochs": record.epochs, "test": headline})
+        return
+    click.echo(f"{output}: epoch {record.best_epoch} of {record.epochs}, chosen on {record.n_valid} validation clips.")
+    if scores:
+        click.echo(f"{chosen.kind} test, {scores.n} clips: WA {percent(scores.wa)}, UA {percent(scores.ua)}.")
+    if not quiet:
+        click.echo(f"Next: earnest export {output} --output bundles/{output.name}")

@@ -1,0 +1,141 @@
+"""All folds of a protocol: trained, predicted once, scored together."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from earnest.corpora.load import load_utterances
+from earnest.corpora.manifest import Utterance
+from earnest.errors import RecipeError
+from earnest.evaluation.metrics import Scores, score
+from earnest.evaluation.predictions import Predictions, joined, write_predictions
+from earnest.evaluation.protocol import Protocol
+from earnest.evaluation.protocols import protocol_called, splits_of
+from earnest.evaluation.splits import Split
+from earnest.frontends.log_mel import LogMel
+from earnest.labels import count_labels
+from earnest.recipe import Recipe
+from earnest.suggest import suggestion
+from earnest.training.data import Example, compute_examples
+from earnest.training.run import run_split, scheme_of
+
+_log = logging.getLogger(__name__)
+BOOTSTRAP_SEED = 0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outcome of one recipe under one protocol."""
+
+    protocol: Protocol
+    splits: Sequence[Split]
+    predictions: Predictions
+    scores: Scores
+
+
+def evaluate(
+    recipe: Recipe,
+    protocol_name: str,
+    folders: Mapping[str, Path],
+    output: Path,
+    jobs: int = 1,
+    on_fold: Callable[[str], object] = str,
+) -> Evaluation:
+    """Train and score every fold; finished folds are read from ``output``, killed ones resumed.
+
+    Parameters
+    ----------
+    folders : corpus name → folder
+    output : gets a run folder a fold, and predictions.csv and metrics.json of all together
+    jobs : folds at a time, one thread each; the numbers don't depend on it
+    """
+    protocol = protocol_called(protocol_name)
+    utterances = protocol_utterances(recipe, protocol, folders)
+    splits = splits_of(protocol_name, utterances)
+    parts: dict[str, Predictions] = {}
+    if jobs > 1:
+        context = get_context("spawn")
+        arguments = (recipe, protocol_name, dict(folders))
+        with ProcessPoolExecutor(min(jobs, len(splits)), context, initializer=_prepare, initargs=arguments) as pool:
+            futures = {pool.submit(_run_prepared, split.fold, output / split.fold): split.fold for split in splits}
+            for future in as_completed(futures):
+                parts[futures[future]] = future.result()
+                on_fold(futures[future])
+    else:
+        _prepare(recipe, protocol_name, dict(folders))
+        for split in splits:
+            parts[split.fold] = _run_prepared(split.fold, output / split.fold)
+            on_fold(split.fold)
+    predictions = joined([parts[split.fold] for split in splits])
+    scores = score(predictions, np.random.default_rng(BOOTSTRAP_SEED))
+    write_predictions(predictions, output / "predictions.csv")
+    metrics = {
+        "protocol": protocol.name,
+        "speaker_independent": protocol.speaker_independent,
+        "recipe": recipe.to_dict(),
+        **scores.to_dict(),
+    }
+    (output / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    return Evaluation(protocol, splits, predictions, scores)
+
+
+def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str, Path]) -> list[Utterance]:
+    """Load the corpora of a protocol, or the recipe's where it takes any, and count what the scheme drops."""
+    wanted = protocol.corpora or recipe.corpora
+    if protocol.optional_corpora:
+        wanted = tuple(name for name in wanted if name in folders)
+    if protocol.corpora and not set(protocol.corpora) & set(recipe.corpora):
+        raise RecipeError(
+            f"The protocol {protocol.name} is defined on {', '.join(protocol.corpora)}, "
+            f"the recipe on {', '.join(recipe.corpora)}."
+        )
+    utterances = load_utterances(wanted, folders)
+    labels = [(row.emotion, row.corpus, row.native_emotion) for row in utterances]
+    _log.info("labels (%s): %s", recipe.scheme, count_labels(scheme_of(recipe, utterances), labels).sentence())
+    return utterances
+
+
+def examples_of(recipe: Recipe, utterances: Sequence[Utterance]) -> dict[str, Example]:
+    """Compute the frames of every utterance that the recipe's scheme keeps."""
+    return compute_examples(LogMel(recipe.front_end), utterances, scheme_of(recipe, utterances))
+
+
+def split_called(protocol: str, fold: str | None, utterances: Sequence[Utterance], keep_test: bool = True) -> Split:
+    """Return one fold of a protocol, by default the first; without ``keep_test`` its test set is trained on."""
+    splits = {split.fold: split for split in splits_of(protocol, utterances)}
+    name = next(iter(splits)) if fold is None else fold
+    if name not in splits:
+        raise RecipeError(f"The protocol {protocol} has no fold '{name}'.{suggestion(name, splits)}")
+    split = splits[name]
+    return split if keep_test else replace(split, train=(*split.train, *split.test), test=())
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    recipe: Recipe
+    splits: Mapping[str, Split]
+    examples: Mapping[str, Example]
+
+
+_prepared: list[_Prepared] = []  # one a worker process, so that frames are computed once and not sent
+
+
+def _prepare(recipe: Recipe, protocol_name: str, folders: dict[str, Path]) -> None:
+    torch.set_num_threads(1)  # folds run side by side, and the number of threads moves the last bits
+    utterances = protocol_utterances(recipe, protocol_called(protocol_name), folders)
+    splits = {split.fold: split for split in splits_of(protocol_name, utterances)}
+    _prepared[:] = [_Prepared(recipe, splits, examples_of(recipe, utterances))]
+
+
+def _run_prepared(fold: str, folder: Path) -> Predictions:
+    prepared = _prepared[0]
+    predictions = run_split(prepared.recipe, prepared.splits[fold], prepared.examples, folder)
+    assert predictions is not None
+    return predictions

@@ -1,0 +1,223 @@
+"""A run folder: one training on one split, from recipe to predictions, resumable at any moment."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from earnest.bundle import TrainingCorpus
+from earnest.config import from_mapping
+from earnest.corpora.base import CORPORA
+from earnest.corpora.manifest import Utterance
+from earnest.errors import EarnestError, RecipeError
+from earnest.evaluation.calibration import fit_temperature
+from earnest.evaluation.predictions import Predictions, read_predictions, write_predictions
+from earnest.evaluation.splits import Split, write_split
+from earnest.labels import Scheme, scheme_called
+from earnest.models.classifier import SpeechClassifier, build_classifier
+from earnest.recipe import Recipe, read_recipe, recipe_to_toml
+from earnest.training.data import Example
+from earnest.training.fit import fit, predict_logits, refit
+from earnest.training.progress import CHECKPOINT, write_atomically
+
+_log = logging.getLogger(__name__)
+WEIGHTS, RECORD, PREDICTIONS = "model.safetensors", "run.json", "predictions.csv"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What ``run.json`` says about a finished run.
+
+    Attributes
+    ----------
+    classes : output order
+    best_epoch : chosen on validation data
+    epochs : trained before stopping
+    refitted : whether the weights come from a second training on training and validation data
+    temperature : fitted on validation data
+    training_corpora : what the weights have heard
+    """
+
+    classes: tuple[str, ...]
+    protocol: str
+    fold: str
+    speaker_independent: bool
+    seed: int
+    best_epoch: int
+    epochs: int
+    refitted: bool
+    temperature: float
+    n_parameters: int
+    n_train: int
+    n_valid: int
+    n_test: int
+    training_corpora: tuple[TrainingCorpus, ...]
+
+
+def run_split(
+    recipe: Recipe, split: Split, examples: Mapping[str, Example], folder: Path, show_progress: bool = False
+) -> Predictions | None:
+    """Train on one split and predict its test set once; a finished folder is read, a killed one resumed.
+
+    Parameters
+    ----------
+    examples : utterance key → frames, for every utterance of the split that the recipe's scheme keeps
+    folder : gets recipe.toml, split.json, history.csv, model.safetensors, run.json, predictions.csv
+
+    Returns
+    -------
+    predictions of the test set, None when the split has none
+    """
+    _claim(folder, recipe, split)
+    if not (folder / RECORD).exists():
+        _train(recipe, split, examples, folder, show_progress)
+    if not split.test:
+        return None
+    if not (folder / PREDICTIONS).exists():
+        test = _of(split.test, examples)
+        predictions = predict(load_run(folder), test, split.fold)
+        temporary = folder / f".{PREDICTIONS}"
+        write_predictions(predictions, temporary)
+        temporary.replace(folder / PREDICTIONS)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return read_predictions(folder / PREDICTIONS)
+
+
+def predict(classifier: SpeechClassifier, examples: Sequence[Example], fold: str) -> Predictions:
+    """Predict examples with calibrated probabilities."""
+    logits = predict_logits(classifier.network, examples)
+    probabilities = (logits / classifier.temperature).softmax(dim=1).numpy()
+    utterances = [example.utterance for example in examples]
+    return Predictions(
+        classes=classifier.classes,
+        utterance_id=tuple(utterance.utterance_id for utterance in utterances),
+        corpus=tuple(utterance.corpus for utterance in utterances),
+        speaker=tuple(utterance.speaker for utterance in utterances),
+        gender=tuple(utterance.gender or "" for utterance in utterances),
+        fold=(fold,) * len(examples),
+        emotion=np.array([example.target for example in examples], dtype=np.int64),
+        predicted=probabilities.argmax(axis=1).astype(np.int64),
+        probabilities=probabilities,
+    )
+
+
+def load_run(folder: Path) -> SpeechClassifier:
+    """Build the classifier of a finished run with its weights and temperature."""
+    record = read_record(folder)
+    classifier = build_classifier(read_recipe(folder), record.classes, record.seed)
+    try:
+        weights = load_file(folder / WEIGHTS)
+        classifier.network.load_state_dict(weights)
+    except (OSError, RuntimeError) as error:
+        raise EarnestError(f"{folder / WEIGHTS}: doesn't hold this recipe's weights ({error}).") from error
+    classifier.temperature.fill_(record.temperature)
+    return classifier.eval()
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Read ``run.json`` of a finished run."""
+    path = folder / RECORD
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EarnestError(
+            f"{folder}: no finished run ({RECORD} is missing). Give the folder of `earnest train`."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise EarnestError(f"{path}: not readable ({error}).") from error
+    return from_mapping(RunRecord, values, str(path))
+
+
+def scheme_of(recipe: Recipe, utterances: Sequence[Utterance]) -> Scheme:
+    """Return the recipe's label scheme; "native" looks at the utterances."""
+    return scheme_called(recipe.scheme, (utterance.emotion for utterance in utterances))
+
+
+def _claim(folder: Path, recipe: Recipe, split: Split) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = recipe_to_toml(recipe)
+    path = folder / "recipe.toml"
+    if path.exists() and path.read_text(encoding="utf-8") != wanted:
+        raise RecipeError(f"{folder}: holds a run of another recipe. Choose another --output, or remove the folder.")
+    if not path.exists():
+        write_atomically(path, wanted.encode())
+    split_path = folder / "split.json"
+    if split_path.exists() and split_path.read_text(encoding="utf-8") != split.to_json():
+        raise RecipeError(f"{folder}: holds a run on another split. Choose another --output, or remove the folder.")
+    if not split_path.exists():
+        write_split(split, split_path)
+
+
+def _of(utterances: Sequence[Utterance], examples: Mapping[str, Example]) -> list[Example]:
+    return [examples[utterance.key] for utterance in utterances if utterance.key in examples]
+
+
+def _train(recipe: Recipe, split: Split, examples: Mapping[str, Example], folder: Path, show_progress: bool) -> None:
+    settings = recipe.training
+    classes = scheme_of(recipe, (*split.train, *split.valid, *split.test)).classes
+    train, valid = _of(split.train, examples), _of(split.valid, examples)
+    classifier = build_classifier(recipe, classes, settings.seed)
+    keeper = fit(classifier.network, train, valid, settings, folder, len(classes), show_progress)
+    # The temperature comes from predictions on clips that these weights have not seen.
+    temperature = fit_temperature(*_scored(classifier, valid)) if valid else 1.0
+    if settings.refit and valid:
+        classifier = build_classifier(recipe, classes, settings.seed)
+        everything = [*train, *valid]
+        refit(
+            classifier.network, everything, settings, keeper.best_epoch, folder / "refit", len(classes), show_progress
+        )
+        train = everything
+    write_atomically(folder / WEIGHTS, save(classifier.network.state_dict()))
+    (folder / "refit" / CHECKPOINT).unlink(missing_ok=True)
+    record = RunRecord(
+        classes=classes,
+        protocol=split.protocol,
+        fold=split.fold,
+        speaker_independent=split.speaker_independent,
+        seed=settings.seed,
+        best_epoch=keeper.best_epoch,
+        epochs=len(keeper.history),
+        refitted=settings.refit and bool(valid),
+        temperature=temperature,
+        n_parameters=classifier.n_parameters(),
+        n_train=len(train),
+        n_valid=len(valid),
+        n_test=len(_of(split.test, examples)),
+        training_corpora=_ledger([*train, *valid]),
+    )
+    write_atomically(folder / RECORD, _json(asdict(record)))
+
+
+def _scored(classifier: SpeechClassifier, examples: Sequence[Example]) -> tuple[Any, Any]:
+    logits: Tensor = predict_logits(classifier.network, examples)
+    return logits.numpy(), np.array([example.target for example in examples])
+
+
+def _ledger(examples: Sequence[Example]) -> tuple[TrainingCorpus, ...]:
+    """Say which corpora the weights have heard, validation data included: it chose the epoch."""
+    lines = []
+    unique = {example.utterance.key: example for example in examples}.values()
+    for name in sorted({example.utterance.corpus for example in unique}):
+        rows = [example for example in unique if example.utterance.corpus == name]
+        known = CORPORA.get(name) if name in CORPORA.names() else None
+        lines.append(
+            TrainingCorpus(
+                name=name,
+                licence=known.licence if known else "unknown",
+                n_utterances=len(rows),
+                n_speakers=len({example.utterance.speaker for example in rows}),
+                hours=round(sum(example.duration_s for example in rows) / 3600, 3),
+                attribution=known.citation if known else "",
+            )
+        )
+    return tuple(lines)
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
