@@ -1,0 +1,124 @@
+import json
+
+import numpy as np
+import pytest
+
+from earnest.evaluation.metrics import (
+    bootstrap,
+    calibration_scores,
+    class_scores,
+    confusion_counts,
+    headline_scores,
+    score,
+    spread,
+)
+from earnest.evaluation.predictions import PredictionRow, Predictions
+
+CLASSES = ("happy", "sad", "angry")
+
+
+def table(true: str, predicted: str, speakers: str = "", folds: str = "") -> Predictions:
+    """Build predictions from letters: "hsa" are the classes, "-" is no answer."""
+    names = {"h": "happy", "s": "sad", "a": "angry", "-": ""}
+    rows = [
+        PredictionRow(f"u{index}", "made", speakers[index : index + 1], "", folds[index : index + 1] or "f",
+                      names[emotion], names[answer], {})
+        for index, (emotion, answer) in enumerate(zip(true, predicted, strict=True))
+    ]  # fmt: skip
+    return Predictions.from_rows(rows, CLASSES)
+
+
+def test_true_classes_are_rows_and_predicted_ones_columns():
+    counts = confusion_counts(np.array([0, 0, 0, 1, 2]), np.array([0, 1, -1, 1, 0]), 3)
+    assert counts.tolist() == [[1, 1, 0, 1], [0, 1, 0, 0], [1, 0, 0, 0]]
+
+
+def test_a_row_without_an_answer_counts_as_wrong_and_lowers_coverage():
+    scores = score(table("hhss", "hh-s"), np.random.default_rng(0))
+    assert (scores.wa, scores.ua, scores.coverage) == (0.75, 0.75, 0.75)
+    assert scores.unanswered == {"happy": 0, "sad": 1, "angry": 0}
+
+
+def test_a_class_that_does_not_occur_is_left_out_of_ua():
+    scores = score(table("hhs", "hhh"), np.random.default_rng(0))
+    assert scores.ua == pytest.approx(0.5)
+    assert scores.per_class["angry"].recall is None
+    assert scores.per_class["sad"].precision is None
+
+
+def test_wa_and_ua_differ_on_unbalanced_classes_as_defined():
+    scores = score(table("hhhs", "hhhh"), np.random.default_rng(0))
+    assert (scores.wa, scores.ua) == (0.75, 0.5)
+
+
+def test_per_class_scores_of_a_worked_example():
+    happy, sad, angry = class_scores(confusion_counts(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 1]), 3))
+    assert (happy.precision, happy.recall, happy.n) == (1.0, 0.5, 2)
+    assert (sad.precision, sad.recall, sad.f1) == (pytest.approx(1 / 3), 1.0, 0.5)
+    assert (angry.precision, angry.recall, angry.f1) == (None, 0.0, 0.0)
+
+
+def test_folds_are_scored_one_by_one_and_spread_with_n_minus_1():
+    scores = score(table("hshs", "hshh", folds="1122"), np.random.default_rng(0))
+    assert [fold["wa"] for fold in scores.folds.values()] == [1.0, 0.5]
+    assert scores.over_folds["wa"].mean == 0.75
+    assert scores.over_folds["wa"].sd == pytest.approx(np.sqrt(0.125))
+
+
+def test_one_fold_has_no_deviation():
+    assert spread([0.5]).sd is None
+
+
+def by_speaker(n_speakers: int, n_clips: int) -> Predictions:
+    """Half of the speakers are always right, the others never."""
+    true = "hsa" * (n_speakers * n_clips // 3)
+    speakers = [chr(97 + index % n_speakers) for index in range(len(true))]
+    wrong = {"h": "s", "s": "a", "a": "h"}
+    answers = [emotion if ord(who) % 2 else wrong[emotion] for emotion, who in zip(true, speakers, strict=True)]
+    return table(true, "".join(answers), "".join(speakers))
+
+
+def test_the_interval_is_over_speakers_and_so_wider_than_over_clips():
+    predictions = by_speaker(10, 60)
+    over_speakers = bootstrap(predictions, np.random.default_rng(0))["wa"]
+    unknown = table("hsa" * 200, "hsa" * 100 + "sah" * 100)
+    over_clips = bootstrap(unknown, np.random.default_rng(0))["wa"]
+    assert (over_speakers.over, over_clips.over) == ("speakers", "utterances")
+    # Five of ten speakers right: binomial(10, 1/2) / 10 has its 2.5 and 97.5 % quantiles at 0.2 and 0.8.
+    assert (over_speakers.low, over_speakers.high) == (pytest.approx(0.2), pytest.approx(0.8))
+    # 300 of 600 clips right: 0.5 ± 1.96 · sqrt(0.25 / 600).
+    assert (over_clips.low, over_clips.high) == (pytest.approx(0.46, abs=0.005), pytest.approx(0.54, abs=0.005))
+
+
+def test_the_interval_depends_on_the_seed_only_and_not_on_the_order_of_rows():
+    predictions = by_speaker(10, 30)
+    shuffled = predictions.take(np.random.default_rng(1).permutation(len(predictions)))
+    first = bootstrap(predictions, np.random.default_rng(7))
+    assert first == bootstrap(shuffled, np.random.default_rng(7))
+
+
+def test_ece_and_brier_of_a_worked_example():
+    probabilities = np.array([[0.8, 0.2], [0.8, 0.2], [0.3, 0.7], [np.nan, np.nan]])
+    scores = calibration_scores(probabilities, np.array([0, 1, 1, 0]))
+    assert scores is not None
+    # Bin of 0.8: share right 0.5, two rows; bin of 0.7: share right 1, one row.
+    assert scores.ece == pytest.approx((2 * 0.3 + 1 * 0.3) / 3)
+    assert scores.brier == pytest.approx((0.08 + 1.28 + 0.18) / 3)
+    assert scores.n == 3
+
+
+def test_no_probabilities_have_no_calibration():
+    assert calibration_scores(np.full((2, 2), np.nan), np.array([0, 1])) is None
+
+
+def test_the_scores_are_plain_json_without_nan():
+    text = json.dumps(score(table("hs", "--"), np.random.default_rng(0)).to_dict(), allow_nan=False)
+    assert json.loads(text)["per_class"]["happy"] == {"precision": None, "recall": 0.0, "f1": 0.0, "n": 1}
+
+
+def test_many_matrices_are_scored_at_once_as_one_by_one():
+    counts = np.random.default_rng(3).integers(0, 9, (5, 3, 4))
+    together = headline_scores(counts)
+    for index, one in enumerate(counts):
+        for name, value in headline_scores(one).items():
+            assert together[name][index] == pytest.approx(float(value))

@@ -1,0 +1,86 @@
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from earnest.errors import EarnestError, MissingExtraError
+from earnest.evaluation import plots
+from earnest.evaluation.metrics import Scores, score
+from earnest.evaluation.predictions import PredictionRow, Predictions
+
+pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+
+
+@pytest.fixture
+def scores() -> Scores:
+    rows = [
+        PredictionRow(f"u{index}", "made", "", "", "f1", emotion, predicted, {})
+        for index, (emotion, predicted) in enumerate(
+            [("happy", "happy"), ("happy", "sad"), ("happy", "sad"), ("happy", ""), ("sad", "sad")]
+        )
+    ]
+    return score(Predictions.from_rows(rows, ["happy", "sad"]), np.random.default_rng(0), n_resamples=10)
+
+
+@pytest.fixture
+def drawn(monkeypatch) -> list[Any]:
+    """The figures that were saved."""
+    figures: list[Any] = []
+    make = plots._figure
+
+    def remember(width_in: float, height_in: float) -> Any:
+        figures.append(make(width_in, height_in))
+        return figures[-1]
+
+    monkeypatch.setattr(plots, "_figure", remember)
+    return figures
+
+
+def test_a_speaker_dependent_matrix_says_so_in_its_title(scores, drawn, tmp_path):
+    plots.plot_confusion(scores, tmp_path / "cm.png", "emocatcher-5fold", speaker_independent=False)
+    assert "emocatcher-5fold (speaker-dependent)" in drawn[0].get_suptitle()
+    assert (tmp_path / "cm.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_rows_are_true_classes_normalised_by_row_with_counts(scores, drawn, tmp_path):
+    plots.plot_confusion(scores, tmp_path / "cm.png", "p", speaker_independent=True)
+    (axes,) = drawn[0].axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["happy (4)", "sad (1)"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["happy", "sad", "no answer"]
+    assert axes.images[0].get_array().tolist() == [[0.25, 0.5, 0.25], [0.0, 1.0, 0.0]]
+    texts = {tuple(np.round(text.get_position())): text.get_text() for text in axes.texts if "%" in text.get_text()}
+    assert texts == {(0, 0): "25 %", (1, 0): "50 %", (2, 0): "25 %", (1, 1): "100 %"}
+    assert sorted(text.get_text() for text in axes.texts if "%" not in text.get_text()) == ["1", "1", "1", "2"]
+
+
+def test_the_words_are_not_repeated_in_a_title_that_has_them():
+    assert plots.titled("p (speaker-dependent)", False) == "p (speaker-dependent)"
+    assert plots.titled("p", True) == "p (speaker-independent)"
+
+
+def test_the_learning_curve_marks_the_chosen_epoch_and_skips_what_was_not_measured(drawn, tmp_path):
+    history = [{"epoch": epoch, "train_loss": 2 / epoch, "valid_loss": "", "valid_ua": epoch / 10} for epoch in (1, 2)]
+    plots.plot_learning_curve(history, tmp_path / "curve.png", "f1", chosen_epoch=2)
+    loss, ua = drawn[0].axes
+    assert [line.get_label() for line in loss.lines] == ["train", "chosen: epoch 2"]
+    assert loss.lines[-1].get_xdata()[0] == 2
+    assert ua.lines[0].get_ydata().tolist() == [10, 20]
+
+
+def test_an_empty_history_is_refused(tmp_path):
+    with pytest.raises(EarnestError, match="no history"):
+        plots.plot_learning_curve([], tmp_path / "curve.png", "f1", 1)
+
+
+def test_without_matplotlib_the_error_names_the_extra(scores, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtraError, match=r"earnest\[report\]"):
+        plots.plot_confusion(scores, tmp_path / "cm.png", "p", speaker_independent=True)
+
+
+def test_drawing_leaves_pyplot_alone():
+    source = Path(plots.__file__).read_text(encoding="utf-8")
+    assert "pyplot" not in source

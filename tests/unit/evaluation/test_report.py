@@ -1,0 +1,71 @@
+import json
+
+import numpy as np
+import pytest
+
+from earnest.evaluation.metrics import Spread, score
+from earnest.evaluation.predictions import PredictionRow, Predictions
+from earnest.evaluation.protocols import PROTOCOLS
+from earnest.evaluation.published import PUBLISHED, published_for
+from earnest.evaluation.report import COLUMNS, results_table, spread_text, to_markdown, write_metrics
+
+
+@pytest.fixture
+def scores():
+    answers = [("f1", "happy", "happy"), ("f1", "sad", "sad"), ("f2", "happy", "sad"), ("f2", "sad", "sad")]
+    rows = [PredictionRow(f"u{n}", "made", f"s{n}", "", *answer, {}) for n, answer in enumerate(answers)]
+    return score(Predictions.from_rows(rows, ["happy", "sad"]), np.random.default_rng(0))
+
+
+def test_ours_comes_first_with_mean_and_deviation_and_the_published_ones_below(scores):
+    ours, best, last = results_table({"cabg": scores}, "emocatcher-5fold")
+    assert (ours.result, ours.wa, ours.answered) == ("cabg", "75.0 ± 35.4", "100.0")
+    assert "best epoch on test" in best.result
+    assert best.wa == "84.17 ± 2.36"
+    assert "last epoch" in last.result
+    assert last.wa == "81.88"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "words"), [("emocatcher-5fold", "speaker-dependent"), ("ravdess-6fold", "speaker-independent")]
+)
+def test_every_row_says_whether_speakers_were_apart(protocol, words, scores):
+    assert {row.speakers for row in results_table({"cabg": scores}, protocol)} == {words}
+
+
+def test_ravdess_6fold_stands_beside_emobox_and_the_re_trained_emocatcher():
+    by_system = {entry.system: entry.wa for entry in published_for("ravdess-6fold")}
+    assert by_system["Whisper-large-v3, frozen"] == 75.9
+    assert by_system["WavLM-large, frozen"] == 72.2
+    assert by_system["HuBERT-base, frozen"] == 66.2
+    assert by_system["wav2vec2-base, frozen"] == 55.4
+    assert by_system["EmoCatcher's recipe, re-trained"] == 57.0
+
+
+def test_every_published_number_has_a_protocol_a_source_and_a_value():
+    for entry in PUBLISHED:
+        assert entry.protocol in PROTOCOLS
+        assert entry.source
+        assert entry.wa is not None or entry.ua is not None
+
+
+def test_emobox_numbers_with_shared_speakers_never_stand_under_a_speaker_independent_title():
+    shared = {"emodb-loso", "crema-d-5fold"}  # EmoBox shares the speakers of these corpora between train and test
+    assert not [entry for entry in PUBLISHED if entry.protocol in shared and "EmoBox" in entry.source]
+
+
+def test_markdown_has_a_line_a_row_and_a_cell_a_column(scores):
+    lines = to_markdown(results_table({"a|b": scores}, "ravdess-6fold")).splitlines()
+    assert len(lines) == 2 + 1 + len(published_for("ravdess-6fold"))
+    assert all(line.replace(r"\|", "").count("|") == len(COLUMNS) + 1 for line in lines)
+
+
+def test_metrics_json_says_protocol_kind_and_facts(scores, tmp_path):
+    write_metrics("emocatcher-5fold", scores, {"seed": 3}, tmp_path / "metrics.json")
+    document = json.loads((tmp_path / "metrics.json").read_text())
+    assert document["title"] == "emocatcher-5fold (speaker-dependent)"
+    assert (document["speaker_independent"], document["seed"], document["wa"]) == (False, 3, 0.75)
+
+
+def test_one_fold_is_written_without_deviation():
+    assert spread_text(Spread(0.8715, None)) == "87.2"
