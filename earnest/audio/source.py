@@ -23,9 +23,17 @@ def source_name(source: object) -> str:
     """Return what to call a source in messages and tables: printable, one line."""
     if isinstance(source, bytes):
         return f"recording of {len(source)} bytes"
+    return printable(path_of(source))
+
+
+def path_of(source: object) -> str:
+    """Return what to write in the ``path`` column: the path as given, "-" for standard input, else what it is."""
     if isinstance(source, str | os.PathLike):
-        return printable(os.fsdecode(source))
-    return printable(str(getattr(source, "name", "stream")))
+        return os.fsencode(source).decode("utf-8", "replace")
+    if isinstance(source, bytes | tuple):
+        return "array" if isinstance(source, tuple) else "bytes"
+    name = getattr(source, "name", "stream")
+    return "-" if name == "<stdin>" else str(name)
 
 
 def printable(text: str) -> str:
