@@ -13,6 +13,7 @@ from earnest.errors import BundleError, RecipeError
 from earnest.suggest import suggestion
 
 SCHEMA = 1
+DEFAULT_BUNDLE = "small"
 SHIPPED = Path(__file__).parent / "bundles"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -151,7 +152,7 @@ def _read_info(path: Path) -> BundleInfo:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BundleError(f"{path}: no such file. A bundle is a folder with bundle.json and model.onnx.") from None
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise BundleError(f"{path}: not readable JSON ({error}).") from error
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         found = values.get("schema") if isinstance(values, dict) else None

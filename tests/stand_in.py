@@ -1,0 +1,88 @@
+"""A made-up bundle: a graph with the right inputs and outputs that answers from a clip's energy and movement."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earnest.bundle import BundleInfo, sha256_of
+
+CLASSES = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
+
+
+def stand_in_model(classes: Sequence[str] = CLASSES, extra_outputs: bool = False) -> Any:
+    """Return a ModelProto: masked mean of |x|, x² and |x|³ → linear → softmax."""
+    from onnx import TensorProto, checker, helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+
+    def constant(name: str, value: Any, kind: type = np.float32) -> Any:
+        return numpy_helper.from_array(np.asarray(value, kind), name)
+
+    constants = [
+        constant("zero", 0, np.int64),
+        constant("one", 1, np.int64),
+        constant("last", [-1], np.int64),
+        constant("second", [1], np.int64),
+        constant("width", 3, np.int64),
+        constant("weights", 5 * rng.normal(size=(3, len(classes)))),
+        constant("gender_weights", rng.normal(size=(3, 2))),
+        constant("affect_weights", rng.normal(size=(3, 3))),
+    ]
+    nodes = [
+        helper.make_node("Shape", ["waveform"], ["shape"]),
+        helper.make_node("Gather", ["shape", "one"], ["n_samples"]),
+        helper.make_node("Range", ["zero", "n_samples", "one"], ["positions"]),
+        helper.make_node("Unsqueeze", ["lengths", "second"], ["ends"]),
+        helper.make_node("Less", ["positions", "ends"], ["inside"]),
+        helper.make_node("Cast", ["inside"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["ends"], ["counts"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["waveform", "mask"], ["kept"]),
+        helper.make_node("Abs", ["kept"], ["first_power"]),
+        helper.make_node("Mul", ["kept", "kept"], ["second_power"]),
+        helper.make_node("Mul", ["first_power", "second_power"], ["third_power"]),
+    ]
+    for power in ("first", "second", "third"):
+        nodes += [
+            helper.make_node("ReduceSum", [f"{power}_power", "last"], [f"{power}_sum"], keepdims=1),
+            helper.make_node("Div", [f"{power}_sum", "counts"], [f"{power}_mean"]),
+        ]
+    nodes += [
+        helper.make_node("Concat", ["first_mean", "second_mean", "third_mean"], ["embedding"], axis=1),
+        helper.make_node("MatMul", ["embedding", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
+    ]
+    outputs = {"logits": len(classes), "probabilities": len(classes), "embedding": 3}
+    if extra_outputs:
+        nodes += [
+            helper.make_node("MatMul", ["embedding", "gender_weights"], ["gender_logits"]),
+            helper.make_node("Softmax", ["gender_logits"], ["gender"], axis=-1),
+            helper.make_node("MatMul", ["embedding", "affect_weights"], ["affect"]),
+        ]
+        outputs |= {"gender": 2, "affect": 3}
+    graph = helper.make_graph(
+        nodes,
+        "stand-in",
+        [
+            helper.make_tensor_value_info("waveform", TensorProto.FLOAT, ["batch", "samples"]),
+            helper.make_tensor_value_info("lengths", TensorProto.INT64, ["batch"]),
+        ],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in outputs.items()],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    checker.check_model(model)
+    return model
+
+
+def write_bundle(folder: Path, model: Any = None, **changes: Any) -> Path:
+    """Write a bundle folder; ``model`` is a ModelProto or bytes, ``changes`` go into ``bundle.json``."""
+    data = stand_in_model() if model is None else model
+    data = data if isinstance(data, bytes) else data.SerializeToString()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(data)
+    info = BundleInfo("stand-in", "1", CLASSES, 16_000, "Apache-2.0", {"model.onnx": sha256_of(data)})
+    (folder / "bundle.json").write_text(json.dumps(info.to_dict() | changes), encoding="utf-8")
+    return folder

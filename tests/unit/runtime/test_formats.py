@@ -1,0 +1,51 @@
+"""JSON and CSV rows hold what the prediction holds."""
+
+import csv
+import json
+from io import StringIO
+
+from earnest.runtime.formats import csv_header, csv_line, json_line
+from earnest.runtime.prediction import Prediction
+
+FIELDS = (
+    "path status duration_s speech_s emotion confidence probabilities polarity gender affect intensity quality adapted "
+    "model error"
+)
+ANSWER = Prediction(
+    'odd, "name"\n.wav',
+    "ok",
+    duration_s=1.25,
+    speech_s=1.0,
+    emotion="sad",
+    confidence=0.7512345678,
+    probabilities={"happy": 0.2487654322, "sad": 0.7512345678},
+    polarity=-0.5,
+    gender={"female": 0.25, "male": 0.75},
+    affect={"valence": 0.1, "arousal": 0.2, "dominance": 0.3},
+    quality=("clipped", "low-bandwidth"),
+    model="m",
+)
+FAILED = Prediction("b.wav", "error", model="m", error="b.wav: empty.")
+
+
+def test_a_json_line_has_exactly_the_fields_of_the_surface() -> None:
+    for prediction in (ANSWER, FAILED):
+        line = json_line(prediction)
+        assert "\n" not in line
+        assert list(json.loads(line)) == FIELDS.split()
+    values = json.loads(json_line(ANSWER))
+    assert values["path"] == ANSWER.path
+    assert values["probabilities"] == {"happy": 0.248765, "sad": 0.751235}
+    assert values["quality"] == ["clipped", "low-bandwidth"]
+    assert (values["intensity"], values["error"]) == (None, None)
+
+
+def test_csv_reads_back_with_a_column_a_class() -> None:
+    classes = ("happy", "sad")
+    text = "\n".join([csv_header(classes), csv_line(ANSWER, classes), csv_line(FAILED, classes)])
+    answered, failed = csv.DictReader(StringIO(text, newline=""))
+    assert answered["path"] == ANSWER.path
+    assert (answered["p_happy"], answered["p_sad"], answered["emotion"]) == ("0.248765", "0.751235", "sad")
+    assert (answered["gender_male"], answered["arousal"]) == ("0.75", "0.2")
+    assert (answered["quality"], answered["adapted"]) == ("clipped low-bandwidth", "false")
+    assert (failed["status"], failed["emotion"], failed["p_sad"], failed["error"]) == ("error", "", "", "b.wav: empty.")

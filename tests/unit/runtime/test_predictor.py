@@ -1,0 +1,171 @@
+"""Status, order, batches and windows of predictions, with a stand-in network."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from stand_in import CLASSES, stand_in_model, write_bundle
+from voices import voice, write_voice
+
+import earnest
+from earnest.audio.waveform import Waveform
+from earnest.bundle import load_bundle
+from earnest.errors import AudioError
+from earnest.runtime import predictor as predictor_module
+from earnest.runtime.graph import Outputs
+from earnest.runtime.prediction import Prediction, polarity_of
+from earnest.runtime.predictor import Pending, Predictor
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> Predictor:
+    return earnest.load(folder)
+
+
+def test_a_clip_gets_the_probabilities_of_the_graph(model: Predictor) -> None:
+    waveform = voice(1.5)
+    result = model.predict((waveform, 16_000))
+    direct = model.graph.run([waveform])["probabilities"][0]
+    assert result.status == "ok"
+    assert list(result.probabilities) == list(CLASSES)
+    np.testing.assert_allclose(list(result.probabilities.values()), direct, atol=1e-6)
+    assert result.emotion == CLASSES[int(direct.argmax())]
+    assert result.confidence == pytest.approx(direct.max(), abs=1e-6)
+    assert result.duration_s == 1.5
+    assert (result.model, result.adapted, result.error, result.gender) == ("stand-in", False, None, None)
+
+
+def test_path_bytes_file_and_array_agree(model: Predictor, tmp_path: Path) -> None:
+    path = write_voice(tmp_path / "a.wav", sample_rate_hz=44_100)
+    results = [model.predict(source) for source in (path, path.read_bytes(), BytesIO(path.read_bytes()))]
+    results.append(model.predict(soundfile.read(path, dtype="float32")))
+    assert len({tuple(result.probabilities.values()) for result in results}) == 1
+    assert [result.path for result in results] == [str(path), "bytes", "stream", "array"]
+
+
+def test_neighbours_and_padding_change_nothing(model: Predictor) -> None:
+    clips = [
+        (voice(seconds, seed=seed, level=0.02 * (seed + 1)), 16_000)
+        for seed, seconds in enumerate([0.3, 5.0, 1.7, 0.11, 12.0, 2.2])
+    ]
+    for alone, together in zip(map(model.predict, clips), model.predict_many(clips), strict=True):
+        assert alone.emotion == together.emotion
+        np.testing.assert_allclose(list(alone.probabilities.values()), list(together.probabilities.values()), atol=1e-5)
+
+
+def test_rows_keep_their_order_and_a_bad_file_is_a_row(model: Predictor, tmp_path: Path) -> None:
+    paths = [write_voice(tmp_path / f"{number}.wav", 0.2 + number % 7, seed=number) for number in range(80)]
+    paths[17].write_bytes(b"no sound at all")
+    paths.insert(40, tmp_path / "missing.wav")
+    rows = list(model.predict_many(paths))
+    assert [row.path for row in rows] == [str(path) for path in paths]
+    assert [row.path for row in rows if row.status == "error"] == [str(paths[17]), str(paths[40])]
+    assert "no sound but text" in str(rows[17].error)
+    assert [row.duration_s for row in rows[:7]] == pytest.approx([0.2 + number for number in range(7)])
+
+
+def test_a_bad_file_alone_is_an_error(model: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match=r"gone\.wav: no such file"):
+        model.predict(tmp_path / "gone.wav")
+
+
+@pytest.mark.parametrize(("n_samples", "status"), [(1, "too-short"), (1_599, "too-short"), (1_600, "ok")])
+def test_shorter_than_a_tenth_of_a_second_is_too_short(model: Predictor, n_samples: int, status: str) -> None:
+    result = model.predict((voice(1.0)[4_000 : 4_000 + n_samples], 16_000))
+    assert result.status == status
+    assert (result.emotion is None) == (status != "ok")
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.3])
+def test_silence_has_no_emotion(model: Predictor, offset: float) -> None:
+    faint = np.random.default_rng(0).normal(0, 10 ** (-70 / 20), 32_000) + offset
+    result = model.predict((faint, 16_000))
+    assert result.status == "no-speech"
+    assert (result.emotion, result.confidence, result.probabilities, result.speech_s) == (None, None, {}, 0.0)
+
+
+def test_quality_tells_clipping_and_a_narrow_band(model: Predictor) -> None:
+    loud = np.clip(20 * voice(1.0), -1, 1)
+    assert model.predict((loud, 16_000)).quality == ("clipped",)
+    assert model.predict((voice(1.0, 8_000), 8_000)).quality == ("low-bandwidth",)
+    assert model.predict((voice(1.0, 48_000), 48_000)).quality == ()
+
+
+def test_a_long_recording_is_the_mean_of_its_windows_weighted_by_length(tmp_path: Path) -> None:
+    model = earnest.load(write_bundle(tmp_path, longest_s=2.0))
+    whole = np.concatenate([voice(2.0, level=0.05), voice(2.0, level=0.3), np.zeros(32_000), voice(1.0, level=0.1)])
+    parts = [model.predict((part, 16_000)) for part in (whole[:32_000], whole[32_000:64_000], whole[96_000:])]
+    expected = np.average([list(part.probabilities.values()) for part in parts], axis=0, weights=[2, 2, 1])
+    result = model.predict((whole, 16_000))
+    np.testing.assert_allclose(list(result.probabilities.values()), expected, atol=1e-6)
+    assert result.duration_s == 7.0
+
+
+def test_memory_is_bounded_whatever_is_predicted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictor_module, "WAITING_S", 40.0)
+    held_s, batch_s = [], []
+
+    class Watched(Predictor):
+        def _run(self, pending: Pending) -> None:
+            held_s.append(sum(len(window) for _, window in pending) / 16_000)
+            super()._run(pending)
+
+    model = Watched(load_bundle(folder))
+    run = model.graph.run
+
+    def watched_run(waveforms: list[Waveform]) -> Outputs:
+        batch_s.append(len(waveforms) * max(len(waveform) for waveform in waveforms) / 16_000)
+        return run(waveforms)
+
+    monkeypatch.setattr(model.graph, "run", watched_run)
+    clips = ((voice(200.0 if number == 5 else 3.0), 16_000) for number in range(30))
+    assert len(list(model.predict_many(clips))) == 30
+    assert sum(held_s) == pytest.approx(29 * 3 + 200)
+    assert max(held_s) <= 40 + 30  # one window more than what is waited for
+    assert max(batch_s) <= predictor_module.BATCH_S
+
+
+def test_gender_and_affect_come_from_models_that_have_them(tmp_path: Path) -> None:
+    model = earnest.load(write_bundle(tmp_path, stand_in_model(extra_outputs=True)))
+    result = model.predict((voice(), 16_000))
+    assert result.gender is not None
+    assert list(result.gender) == ["female", "male"]
+    assert sum(result.gender.values()) == pytest.approx(1, abs=1e-6)
+    assert result.affect is not None
+    assert list(result.affect) == ["valence", "arousal", "dominance"]
+
+
+def test_two_threads_give_the_same(folder: Path, model: Predictor) -> None:
+    other = Predictor(load_bundle(folder), threads=2)
+    clip = (voice(3.0), 16_000)
+    np.testing.assert_allclose(
+        list(other.predict(clip).probabilities.values()), list(model.predict(clip).probabilities.values()), atol=1e-6
+    )
+
+
+def test_polarity_is_pleasant_minus_unpleasant() -> None:
+    shares = {
+        "neutral": 0.1,
+        "happy": 0.3,
+        "surprised": 0.05,
+        "sad": 0.1,
+        "angry": 0.2,
+        "disgust": 0.1,
+        "fearful": 0.15,
+    }
+    assert polarity_of(shares) == pytest.approx(0.35 - 0.55)
+    assert polarity_of({"happy": 1.0}) == 1.0
+    assert polarity_of({"boredom": 1.0}) == 0.0
+
+
+def test_a_prediction_shows_itself_without_running_what_a_file_is_called() -> None:
+    page = Prediction("<script>x</script>.wav", "ok", emotion="happy", probabilities={"happy": 0.9})._repr_html_()
+    assert "<script>" not in page
+    assert "90.0%" in page
