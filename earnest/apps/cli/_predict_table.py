@@ -1,0 +1,88 @@
+"""Predictions as a table for people, one line a recording, written as they come."""
+
+import os
+from collections.abc import Sequence
+
+import click
+
+from earnest.audio.source import printable
+from earnest.runtime.prediction import Prediction
+
+_FULL_BARS = 10
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_HEIGHTS = "▁▁▂▃▄▅▆▇█"
+_EMOTION_WIDTH = 11
+_RIGHT_PART = _EMOTION_WIDTH + 2 + _FULL_BARS + 5 + 2 + 24  # two more classes in the last column
+
+
+class PredictionTable:
+    """Formats rows for a terminal of a given width."""
+
+    def __init__(self, paths: Sequence[str], width: int) -> None:
+        self._width = width
+        self._folder = _common_folder(paths)
+        longest = max((_cells(self._name(path)) for path in paths), default=4)
+        self._name_width = max(4, min(longest, width - _RIGHT_PART - 2))
+
+    def header(self) -> str:
+        """Return the line above the rows."""
+        line = f"{'File':<{self._name_width}}  {'Emotion':<{_EMOTION_WIDTH}}  {'Confidence':<15}  Next"
+        title = f"{printable(self._folder)}{os.sep}\n" if self._folder else ""
+        return title + click.style(line, bold=True)
+
+    def row(self, prediction: Prediction) -> str:
+        """Return one recording's line; an error takes as many as it needs."""
+        name = _fitted(self._name(prediction.path), self._name_width)
+        if prediction.error is not None:
+            return click.style(f"{name}  {'error':<{_EMOTION_WIDTH}}  {self._message(prediction)}", fg="red")
+        if prediction.emotion is None or prediction.confidence is None:
+            return f"{name}  {click.style(prediction.status, fg='yellow')}"
+        emotion = click.style(f"{prediction.emotion:<{_EMOTION_WIDTH}}", bold=True)
+        share = f"{_bar(prediction.confidence)} {100 * prediction.confidence:3.0f}%"
+        return f"{name}  {emotion}  {share}  {_next_classes(prediction)}".rstrip()
+
+    def _name(self, path: str) -> str:
+        return printable(path.removeprefix(self._folder).lstrip(os.sep) if self._folder else path)
+
+    def _message(self, prediction: Prediction) -> str:
+        """Wrap the error under itself, without the path that stands in the first column."""
+        import textwrap
+
+        text = (prediction.error or "").removeprefix(f"{printable(prediction.path)}: ")
+        indent = self._name_width + _EMOTION_WIDTH + 4
+        lines = textwrap.wrap(text, max(self._width - indent, 20)) or [""]
+        return ("\n" + " " * indent).join(lines)
+
+
+def _common_folder(paths: Sequence[str]) -> str:
+    """Return the folder that all files of a longer list lie in, "" for none."""
+    folders = {os.path.dirname(path) for path in paths}  # noqa: PTH120
+    if len(paths) < 2 or "" in folders or len({path.startswith(os.sep) for path in paths}) > 1:
+        return ""
+    return os.path.commonpath(folders)
+
+
+def _bar(share: float) -> str:
+    eighths = round(8 * _FULL_BARS * share)
+    bar = "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
+    return f"{bar:<{_FULL_BARS}}"
+
+
+def _next_classes(prediction: Prediction) -> str:
+    others = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[1:3]
+    return "  ".join(f"{_HEIGHTS[round(8 * share)]} {name} {100 * share:.0f}" for name, share in others)
+
+
+def _cells(text: str) -> int:
+    from rich.cells import cell_len
+
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def _fitted(name: str, width: int) -> str:
+    """Return the name in exactly ``width`` cells; of a longer one the end is kept, which tells files apart."""
+    if _cells(name) > width:
+        while _cells(name) > width - 1:
+            name = name[1:]
+        name = f"…{name}"
+    return name + " " * (width - _cells(name))
