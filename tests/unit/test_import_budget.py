@@ -1,0 +1,62 @@
+"""What starting costs: modules that must not be loaded, in a fresh process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from stand_in import write_bundle
+from voices import write_voice
+
+HEAVY = ("torch", "lightning", "librosa", "sklearn", "scipy", "pandas", "matplotlib", "onnx", "av", "tensorboard")
+REPORT = "import sys; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+
+
+def loaded_by(code: str, *arguments: str) -> set[str]:
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_import_earnest_loads_the_standard_library_only() -> None:
+    bare = loaded_by(REPORT)
+    added = loaded_by(f"import earnest; {REPORT}") - bare - set(sys.stdlib_module_names)
+    assert added == {"earnest"}
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "table"])
+def test_predict_loads_nothing_heavy(form: str, tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "bundle")
+    write_voice(tmp_path / "clip.wav")
+    code = f"""
+import sys
+from earnest.apps.cli.main import cli
+cli(["predict", sys.argv[1], "--model", sys.argv[2], "--format", "{form}"], standalone_mode=False)
+{REPORT}"""
+    loaded = loaded_by(code, str(tmp_path / "clip.wav"), str(bundle))
+    assert not loaded & set(HEAVY)
+    assert {"onnxruntime", "soundfile"} <= loaded
+    assert form == "table" or "rich" not in loaded
+    assert "soxr" not in loaded  # the clip has the model's rate already
+
+
+BLOCKER = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in set(sys.argv[3].split(",")):
+            raise ModuleNotFoundError(f"{name} is blocked")
+sys.meta_path.insert(0, Blocker())
+import earnest
+try:
+    import torch
+except ModuleNotFoundError:
+    print(earnest.load(sys.argv[2]).predict(sys.argv[1]).emotion)
+"""
+
+
+def test_prediction_works_where_torch_is_not_installed(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "bundle")
+    write_voice(tmp_path / "clip.wav", sample_rate_hz=44_100)
+    arguments = [str(tmp_path / "clip.wav"), str(bundle), ",".join(HEAVY)]
+    done = subprocess.run([sys.executable, "-c", BLOCKER, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["sad"]
