@@ -9,6 +9,7 @@ from earnest.corpora.manifest import AUDIO_SUFFIXES, Utterance
 from earnest.errors import CorpusError
 from earnest.registry import Registry
 
+SILENT = "silent"
 Parser = Callable[[Path], Utterance]
 
 
@@ -44,7 +45,10 @@ class Corpus(ABC):
     example : relative path → canonical emotion; tests build these files (made-up audio) and read them
     extra_files : relative path → text of label files that the example needs
     label_files : relative paths of files that hold labels or speakers, for `earnest corpus check`
+    shortest_s : no published recording is shorter; `earnest corpus check` reports what is
     unusable : utterance id → why; `earnest.corpora.load` leaves these clips out and counts them
+    groups_share_audio : two recordings of one group have the same samples, as published
+    lists_one_of_several : `published` names one recording of a group (one microphone), not all
     archives : what `earnest corpus fetch` downloads; empty where the corpus has no public archive
     access : how to get a corpus that has no public archive
     """
@@ -61,7 +65,10 @@ class Corpus(ABC):
     example: Mapping[str, str]
     extra_files: Mapping[str, str] = {}
     label_files: Sequence[str] = ()
+    shortest_s: float = 0.0
     unusable: Mapping[str, str] = {}
+    groups_share_audio: bool = False
+    lists_one_of_several: bool = False
     archives: Sequence[Archive] = ()
     access: str = ""
 

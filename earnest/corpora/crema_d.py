@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from earnest.corpora.base import CORPORA, Corpus, Parser, unknown_name
+from earnest.corpora.base import CORPORA, SILENT, Corpus, Parser, unknown_name
 from earnest.corpora.manifest import Gender, Utterance
 from earnest.errors import CorpusError
 
@@ -26,7 +26,6 @@ SAME_AUDIO = (
     ("1013_WSI_SAD_XX", "1013_WSI_DIS_XX"),
     ("1017_IWW_ANG_XX", "1017_IWW_FEA_XX"),
 )
-SILENT = "1076_MTI_SAD_XX"
 
 
 @CORPORA.register("crema-d")
@@ -44,6 +43,7 @@ class CremaD(Corpus):
     url = "https://github.com/CheyneyComputerScience/CREMA-D"
     citation = "Cao, Cooper, Keutmann, Gur, Nenkova and Verma (2014), IEEE Trans. Affective Computing 5(4)"
     n_speakers, n_utterances = 91, 7442
+    shortest_s = 1.25
     class_counts: Mapping[str, int] = {
         "angry": 1271,
         "disgust": 1271,
@@ -60,7 +60,7 @@ class CremaD(Corpus):
     unusable: Mapping[str, str] = {
         **{name: f"the same audio as {twin}, under another label" for name, twin in SAME_AUDIO},
         **{twin: f"the same audio as {name}, under another label" for name, twin in SAME_AUDIO},
-        SILENT: "silent",
+        "1076_MTI_SAD_XX": SILENT,
     }
     access = f"Clone {url} with Git LFS, or only its folder AudioWAV and the file {DEMOGRAPHICS}."
 

@@ -35,6 +35,7 @@ class EmoDb(Corpus):
     url = "http://emodb.bilderbar.info/"
     citation = "Burkhardt, Paeschke, Rolfes, Sendlmeier and Weiss (2005), Interspeech"
     n_speakers, n_utterances = 10, 535
+    shortest_s = 1.2
     archives = (Archive("http://emodb.bilderbar.info/download/download.zip"),)
     class_counts: Mapping[str, int] = {
         "angry": 127,

@@ -45,7 +45,7 @@ class _Iemocap(Corpus):
     """
 
     language = "English"
-    licence = "own licence, for research, on request"
+    licence = "research, on request"
     commercial_use = False
     url = "https://sail.usc.edu/iemocap/"
     citation = "Busso et al. (2008), Language Resources and Evaluation 42(4)"

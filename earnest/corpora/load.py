@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from earnest.corpora.base import CORPORA, Corpus
@@ -64,7 +64,10 @@ def load_corpus(name: str, root: Path) -> list[Utterance]:
     name : a registered corpus; or, where ``root`` is a manifest (a ``.csv`` file), any name
     root : the corpus' folder, or a manifest of its rows
     """
-    rows = read_manifest(root) if root.is_file() else list(corpus_called(name).read(root))
+    if root.is_file():
+        rows = [replace(row, corpus=row.corpus or name) for row in read_manifest(root)]
+    else:
+        rows = list(corpus_called(name).read(root))
     return sorted(rows, key=lambda row: (row.path.name, row.path, row.start_s))
 
 

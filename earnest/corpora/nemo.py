@@ -34,11 +34,10 @@ class Nemo(Corpus):
     url = "https://github.com/amu-cai/nEMO"
     citation = "Christop (2024), LREC-COLING"
     n_speakers, n_utterances = 9, 4481
-    example: Mapping[str, str] = {"samples/EB0_anger_1.wav": "angry", "samples/WR0_surprised_6.wav": "surprised"}
+    example: Mapping[str, str] = {f"samples/WR0_{native}_6.wav": emotion for native, emotion in EMOTIONS.items()}
     extra_files: Mapping[str, str] = {
-        LIST: "file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage\n"
-        "EB0_anger_1.wav\tanger\tLubię czytać.\tlubię czytać\tEB0\tfemale\t27\n"
-        "WR0_surprised_6.wav\tsurprised\tDziunia.\tdziunia\tWR0\tmale\t23\n"
+        LIST: "file_id\temotion\tspeaker_id\tgender\tage\n"
+        + "".join(f"WR0_{native}_6.wav\t{native}\tWR0\tmale\t23\n" for native in EMOTIONS)
     }
     label_files = (LIST,)
     access = f"git clone {url}"

@@ -24,6 +24,7 @@ class _Ravdess(Corpus):
     licence = "CC-BY-NC-SA-4.0"
     commercial_use = False
     url = ZENODO
+    groups_share_audio = True
     citation = "Livingstone and Russo (2018), PLOS ONE 13(5): e0196391"
     channel: str
     style: str
@@ -84,6 +85,7 @@ class Ravdess(_Ravdess):
 
     title = "RAVDESS speech (2018)"
     n_speakers, n_utterances = 24, 1440
+    shortest_s = 2.9
     class_counts: Mapping[str, int] = {"neutral": 96} | dict.fromkeys(CORE_EMOTIONS[1:], 192)
     example: Mapping[str, str] = {
         "Actor_02/03-01-05-01-01-01-02.wav": "angry",
@@ -102,6 +104,7 @@ class RavdessSong(_Ravdess):
 
     title = "RAVDESS song (2018)"
     n_speakers, n_utterances = 23, 1012
+    shortest_s = 3.5
     class_counts: Mapping[str, int] = {"neutral": 92} | dict.fromkeys(CORE_EMOTIONS[1:6], 184)
     example: Mapping[str, str] = {
         "Actor_02/03-02-04-02-01-01-02.wav": "sad",

@@ -26,7 +26,7 @@ class Savee(Corpus):
 
     title = "SAVEE (2009)"
     language = "English"
-    licence = "free for research, after registration"
+    licence = "research, on request"
     commercial_use = False
     url = "http://kahlan.eps.surrey.ac.uk/savee/"
     citation = "Haq and Jackson (2009), AVSP"

@@ -41,7 +41,9 @@ class ThaiSer(Corpus):
         "studio1-10/studio001/clip/s001_clip_actor001_impro1_1.flac": "happy",
         "studio1-10/studio001/clip/s001_clip_actor002_script2_2_2b.flac": "angry",
         "studio1-10/studio001/clip/s001_clip_actor002_impro1_9.flac": "other",
+        "studio1-10/studio001/con/s001_con_actor002_script1_1_1a.flac": "neutral",
         "zoom1-10/zoom001/mic/z001_mic_actor101_script1_1_4a.flac": "sad",
+        "zoom1-10/zoom001/mic/z001_mic_actor101_script1_2_5a.flac": "frustration",
     }
     extra_files: Mapping[str, str] = {
         LABELS: json.dumps(
@@ -60,6 +62,7 @@ class ThaiSer(Corpus):
             }
         ),
     }
+    lists_one_of_several = True
     label_files = (LABELS, ACTORS)
     archives = (
         *(Archive(f"{RELEASE}/download/v1/{part}.zip") for part in PARTS),

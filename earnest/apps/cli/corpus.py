@@ -1,0 +1,197 @@
+"""``earnest corpus``: list corpora, check a copy, write its manifest, download one."""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from earnest.apps.cli import _corpus_tables as tables
+from earnest.apps.cli.output import (
+    EXIT_OK,
+    EXIT_SOME_FAILED,
+    counts_text,
+    echo_json,
+    output_options,
+)
+from earnest.corpora.base import CORPORA
+from earnest.corpora.check import check_corpus
+from earnest.corpora.fetch import fetch_corpus
+from earnest.corpora.load import corpus_called, corpus_root, load_corpus
+from earnest.corpora.manifest import Utterance, write_manifest
+from earnest.corpora.tables import TABLE_READERS
+from earnest.errors import CorpusError
+from earnest.suggest import suggestion
+
+folder = click.Path(path_type=Path)
+
+
+@click.group()
+def command() -> None:
+    """Corpora: which there are, whether a copy is complete, its rows, its download.
+
+    \b
+    Example:
+      earnest corpus check ravdess ~/data/ravdess
+    """
+
+
+@command.command("list")
+@output_options
+def list_(as_json: bool, quiet: bool) -> None:
+    """List the corpora that can be read, with licence, language, size and source.
+
+    \b
+    Example:
+      earnest corpus list
+    """
+    corpora = [tables.facts(name) for name in CORPORA.names()]
+    if as_json:
+        echo_json(corpora)
+        return
+    tables.echo_corpora(corpora)
+    if not quiet:
+        click.echo("\nDownload one: earnest corpus fetch NAME DIR. Where to get the others: earnest corpus info NAME.")
+
+
+@command.command()
+@click.argument("name")
+@output_options
+def info(name: str, as_json: bool, quiet: bool) -> None:
+    """Show what is known of one corpus, where to get it and how its folder looks.
+
+    \b
+    Example:
+      earnest corpus info crema-d
+    """
+    corpus = corpus_called(name)
+    if as_json:
+        left_out = {"unusable": dict(corpus.unusable), "example": dict(corpus.example), "access": corpus.access}
+        echo_json(tables.facts(name) | left_out)
+    else:
+        tables.echo_facts(name, with_description=not quiet)
+
+
+@command.command()
+@click.argument("name")
+@click.argument("root", type=folder, required=False)
+@output_options
+def check(name: str, root: Path | None, as_json: bool, quiet: bool) -> None:
+    """Compare a copy with what was published, and decode all of it.
+
+    Finds recordings that are missing, unexpected, unreadable, cut, silent or the same sound twice, and counts
+    labels. Without ROOT the folder NAME in $EARNEST_DATA is checked. Exit code 3 when there are problems.
+
+    \b
+    Example:
+      earnest corpus check ravdess ~/data/ravdess
+    """
+    corpus_called(name)
+    with tables.progress("decoding", wanted=not (quiet or as_json)) as show:
+        report = check_corpus(name, root or corpus_root(name, {}), lambda done, total: show("", done, total))
+    if as_json:
+        echo_json(report.to_dict())
+    else:
+        tables.echo_report(report)
+    sys.exit(EXIT_SOME_FAILED if report.problems else EXIT_OK)
+
+
+@command.command()
+@click.argument("name", metavar=f"NAME|{'|'.join(TABLE_READERS)}")
+@click.argument("root", type=folder)
+@click.option("-o", "--output", type=folder, required=True, help="The CSV file to write.")
+@click.option("--corpus", "corpus", default="", help="Name of your own corpus, for the table readers.")
+@click.option("--column", "columns", multiple=True, metavar="OURS=YOURS", help="Which column of a table is which.")
+@click.option("--emotion", "emotions", multiple=True, metavar="YOURS=OURS", help="What a word of the table means.")
+@output_options
+def manifest(
+    name: str,
+    root: Path,
+    output: Path,
+    corpus: str,
+    columns: Sequence[str],
+    emotions: Sequence[str],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Write the rows of a corpus, or of your own table of recordings, as a manifest.
+
+    A manifest stands for its corpus wherever --data NAME=DIR is asked for: --data mine=mine.csv.
+
+    \b
+    Examples:
+      earnest corpus manifest ravdess ~/data/ravdess -o ravdess.csv
+      earnest corpus manifest csv labels.csv --column path=file --column emotion=label \\
+          --emotion joy=happy --corpus mine -o mine.csv
+      earnest corpus manifest audiofolder ~/data/mine -o mine.csv
+    """
+    options = _pairs("--column", columns), _pairs("--emotion", emotions)
+    if name in TABLE_READERS:
+        rows = _read_own(name, root.resolve(), corpus, *options)
+    elif corpus or any(options):
+        raise click.UsageError(f"--corpus, --column and --emotion go with {', '.join(TABLE_READERS)} only.")
+    elif name not in CORPORA.names():
+        choices = [*CORPORA.names(), *TABLE_READERS]
+        raise CorpusError(f"There is no corpus or table reader '{name}'.{suggestion(name, choices)}")
+    else:
+        rows = load_corpus(name, root.resolve())
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_manifest(rows, output)
+    counts = dict(Counter(row.emotion for row in rows))
+    if as_json:
+        n_speakers = len({row.speaker for row in rows if row.speaker})
+        echo_json({"manifest": output, "n_rows": len(rows), "n_speakers": n_speakers, "class_counts": counts})
+    elif not quiet:
+        click.echo(f"{output}: {len(rows)} rows: {counts_text(counts)}")
+
+
+@command.command()
+@click.argument("name")
+@click.argument("folder", type=folder)
+@output_options
+def fetch(name: str, folder: Path, as_json: bool, quiet: bool) -> None:
+    """Download a corpus from its public archive and unpack it.
+
+    A download that broke off is resumed by the same command; the checksum is compared where one is published.
+    Corpora that are given out on request only: the message says whom to ask.
+
+    \b
+    Example:
+      earnest corpus fetch ravdess ~/data/ravdess
+    """
+    corpus = corpus_called(name)
+    unchecked = [archive.url for archive in corpus.archives if not archive.checksum]
+    if unchecked and not quiet:
+        click.echo(f"{corpus.title} publishes no checksum for {len(unchecked)} files.", err=True)
+    with tables.progress("connecting", wanted=not (quiet or as_json), in_bytes=True) as show:
+        paths = fetch_corpus(corpus, folder, show)
+    if as_json:
+        echo_json({"corpus": name, "folder": folder, "archives": paths, "licence": corpus.licence})
+    elif not quiet:
+        click.echo(
+            f"{corpus.title} is in {folder}, licence {corpus.licence}. Check it: earnest corpus check {name} {folder}"
+        )
+
+
+def _read_own(
+    reader: str, root: Path, corpus: str, columns: dict[str, str], emotions: dict[str, str]
+) -> list[Utterance]:
+    read = TABLE_READERS[reader]
+    if reader in ("csv", "jsonl"):
+        return read(root, columns, emotions, corpus)
+    if reader == "audformat":
+        return read(root, columns.get("emotion", "emotion"), emotions, corpus)
+    if columns:
+        raise click.UsageError(f"--column goes with csv, jsonl and audformat; {reader} has its own columns.")
+    return read(root, emotions=emotions, corpus=corpus)
+
+
+def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for word in words:
+        name, separator, value = word.partition("=")
+        if not (name and separator and value):
+            raise click.UsageError(f"{option} expects two names joined by '=', got '{word}'.")
+        pairs[name] = value
+    return pairs

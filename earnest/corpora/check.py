@@ -1,0 +1,213 @@
+"""Whether a copy of a corpus is what its authors published: names, labels and the sound itself."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from earnest.corpora.base import SILENT, Corpus, Parser
+from earnest.corpora.examine import Sound, examine_all
+from earnest.corpora.load import corpus_called
+from earnest.corpora.manifest import Utterance
+from earnest.errors import CorpusError
+
+SILENT_PEAK = 1e-3  # -60 dBFS; the quietest recording of four corpora peaks at 4.5e-3
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about a copy that a user of it should know.
+
+    Attributes
+    ----------
+    kind : missing, unexpected, same name, unreadable, cut, short, silent, same audio, stereo, label file,
+        no label or counts
+    files : relative to the corpus' folder; for "missing" the ids
+    known : true of the corpus as its authors published it, so no fault of this copy
+    """
+
+    kind: str
+    files: tuple[str, ...]
+    detail: str
+    known: bool = False
+
+
+@dataclass(frozen=True)
+class CorpusReport:
+    """What `check_corpus` found.
+
+    Attributes
+    ----------
+    hours : sum of what could be decoded
+    class_counts : canonical emotion → rows; ``expected_`` fields are the published numbers
+    """
+
+    corpus: str
+    title: str
+    licence: str
+    root: str
+    n_recordings: int
+    n_utterances: int
+    expected_n_utterances: int
+    n_speakers: int
+    expected_n_speakers: int
+    hours: float
+    class_counts: Mapping[str, int]
+    expected_class_counts: Mapping[str, int]
+    findings: Sequence[Finding]
+
+    @property
+    def problems(self) -> list[Finding]:
+        """The findings that are not true of the published corpus."""
+        return [finding for finding in self.findings if not finding.known]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self) | {"as_published": not self.problems}
+
+
+def check_corpus(name: str, root: Path, on_progress: Progress | None = None) -> CorpusReport:
+    """Read every label and decode every recording of one corpus.
+
+    A cut recording shows when its container ends early, when decoding fails, or when it is shorter than any that was
+    published; one that was shortened less and saved anew can't be told from a short one.
+
+    Parameters
+    ----------
+    on_progress : called with the recordings decoded so far and their number
+
+    Raises
+    ------
+    CorpusError
+        When ``root`` holds nothing of this corpus.
+    """
+    corpus = corpus_called(name)
+    paths = corpus.found(root)
+    rows, unexpected = _parsed(paths, corpus.parser(root))
+    if not rows:
+        raise CorpusError(f"None of {len(paths)} recordings under {root} is of {corpus.title}. {unexpected[0].args[0]}")
+    sounds = {}
+    for sound in examine_all(paths):
+        sounds[sound.path] = sound
+        if on_progress:
+            on_progress(len(sounds), len(paths))
+    findings = [
+        *_names(corpus, root, rows, [path for path in paths if path not in {row.path for row in rows}]),
+        *_sound(corpus, root, sounds.values(), rows),
+        *_same_audio(corpus, root, sounds.values(), rows),
+        *_labels(corpus, root, rows),
+    ]
+    return CorpusReport(
+        corpus=name,
+        title=corpus.title,
+        licence=corpus.licence,
+        root=str(root),
+        n_recordings=len(paths),
+        n_utterances=len({row.utterance_id for row in rows}),
+        expected_n_utterances=corpus.n_utterances,
+        n_speakers=len({row.speaker for row in rows}),
+        expected_n_speakers=corpus.n_speakers,
+        hours=sum(sound.duration_s for sound in sounds.values()) / 3600,
+        class_counts=_counts(rows),
+        expected_class_counts=corpus.class_counts,
+        findings=findings,
+    )
+
+
+def _parsed(paths: Iterable[Path], parse: Parser) -> tuple[list[Utterance], list[CorpusError]]:
+    rows, errors = [], []
+    for path in paths:
+        try:
+            rows.append(parse(path))
+        except CorpusError as error:
+            errors.append(error)
+    return rows, errors
+
+
+def _counts(rows: Sequence[Utterance]) -> dict[str, int]:
+    return dict(sorted(Counter(row.emotion for row in {row.utterance_id: row for row in rows}.values()).items()))
+
+
+def _names(corpus: Corpus, root: Path, rows: Sequence[Utterance], strangers: Sequence[Path]) -> Iterable[Finding]:
+    published = corpus.published(root)
+    by_id = defaultdict(list)
+    for row in rows:
+        by_id[row.utterance_id].append(row.path)
+    for utterance_id in published or ():
+        if utterance_id not in by_id:
+            yield Finding("missing", (utterance_id,), "published, but not here")
+    for path in strangers:
+        yield Finding("unexpected", (_relative(path, root),), "not a name of this corpus")
+    listed = set(by_id if published is None or corpus.lists_one_of_several else published)
+    for utterance_id, paths in by_id.items():
+        if utterance_id not in listed:
+            yield Finding("unexpected", _relatives(paths, root), "not one of the published names")
+        if len(paths) > 1:
+            yield Finding("same name", _relatives(paths, root), f"all are {utterance_id}; keep one")
+
+
+def _sound(corpus: Corpus, root: Path, sounds: Iterable[Sound], rows: Sequence[Utterance]) -> Iterable[Finding]:
+    ids = {row.path: row.utterance_id for row in rows}
+    for sound in sounds:
+        files = (_relative(sound.path, root),)
+        if sound.error:
+            yield Finding("unreadable", files, sound.error)
+            continue
+        if sound.ends_early:
+            yield Finding("cut", files, "the stream has no end: the file was cut")
+        elif sound.duration_s < corpus.shortest_s:
+            detail = f"{sound.duration_s:.2f} s, no published one is below {corpus.shortest_s:g} s"
+            yield Finding("short", files, detail)
+        if sound.peak < SILENT_PEAK:
+            known = corpus.unusable.get(ids.get(sound.path, "")) == SILENT
+            yield Finding("silent", files, f"its peak is {sound.peak:.1g}", known)
+        if sound.n_channels > 1:
+            yield Finding("stereo", files, f"{sound.n_channels} channels; they are averaged", known=True)
+
+
+def _same_audio(corpus: Corpus, root: Path, sounds: Iterable[Sound], rows: Sequence[Utterance]) -> Iterable[Finding]:
+    by_path = {row.path: row for row in rows}
+    by_digest = defaultdict(list)
+    for sound in sounds:
+        if not sound.error and sound.peak >= SILENT_PEAK:
+            by_digest[sound.digest].append(sound.path)
+    for paths in by_digest.values():
+        if len(paths) > 1:
+            same = [by_path[path] for path in paths if path in by_path]
+            emotions = sorted({row.emotion for row in same})
+            verdict = f"labels contradict: {', '.join(emotions)}" if len(emotions) > 1 else "labels agree"
+            known = len(same) == len(paths) and _stated(corpus, same)
+            yield Finding("same audio", _relatives(paths, root), verdict, known)
+
+
+def _stated(corpus: Corpus, same: Sequence[Utterance]) -> bool:
+    """Whether the reader says of these rows that they share their audio: as unusable, or as one group."""
+    pair = len({row.utterance_id for row in same}) == len(same) == 2
+    unusable = all(corpus.unusable.get(row.utterance_id, SILENT) != SILENT for row in same)
+    return pair and (unusable or (same[0].group == same[1].group != "" and corpus.groups_share_audio))
+
+
+def _labels(corpus: Corpus, root: Path, rows: Sequence[Utterance]) -> Iterable[Finding]:
+    for name in corpus.label_files:
+        if not (root / name).is_file():
+            yield Finding("label file", (name,), "not here; what it says about the recordings is unknown")
+    unlabelled = [row.path for row in rows if not row.native_emotion]
+    if unlabelled:
+        detail = "the corpus says nothing about their emotion; they are read as other"
+        yield Finding("no label", _relatives(unlabelled, root), detail, known=True)
+    if corpus.published(root) is not None:
+        return  # every difference has been named
+    counts = _counts(rows)
+    for emotion, expected in corpus.class_counts.items():
+        if counts.get(emotion, 0) != expected:
+            yield Finding("counts", (), f"{counts.get(emotion, 0)} {emotion}, published are {expected}")
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
+def _relatives(paths: Sequence[Path], root: Path) -> tuple[str, ...]:
+    return tuple(_relative(path, root) for path in sorted(paths))

@@ -1,0 +1,226 @@
+"""Readers for anybody's recordings: a table that names the files and what is said about them."""
+
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS, Utterance
+from earnest.errors import CorpusError
+from earnest.labels import EMOTIONS
+from earnest.suggest import suggestion
+
+Row = Mapping[str, Any]
+SYNONYMS = {
+    "anger": "angry",
+    "happiness": "happy",
+    "sadness": "sad",
+    "fear": "fearful",
+    "surprise": "surprised",
+    "disgusted": "disgust",
+    "calmness": "calm",
+    "bored": "boredom",
+    "excitement": "excited",
+    "frustrated": "frustration",
+}
+_GENDERS = {"female": "female", "f": "female", "woman": "female", "male": "male", "m": "male", "man": "male"}
+_NUMBERS = ("start_s", "end_s", "valence", "arousal", "dominance")
+
+
+def read_table(
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    emotions: Mapping[str, str] | None = None,
+    corpus: str = "",
+    audio_root: Path | None = None,
+) -> list[Utterance]:
+    """Read a CSV, TSV or JSONL table with one row a recording or part of one.
+
+    Parameters
+    ----------
+    columns : manifest column → its name in the table; a manifest column that isn't named keeps its own name.
+        ``path`` and ``emotion`` must be there.
+    emotions : the table's word → canonical emotion; canonical names and their nouns ("anger") need no entry
+    corpus : name of the corpus; without it the name of the file
+    audio_root : where relative paths start; without it the folder of the table
+
+    Raises
+    ------
+    CorpusError
+        For a wrong column, word, number or a recording that is not there, naming the line.
+    """
+    name = corpus or path.stem
+    columns = _checked_columns(columns or {})
+    base = audio_root or path.parent
+    words = {**{emotion: emotion for emotion in EMOTIONS}, **SYNONYMS, **_checked_emotions(emotions or {})}
+    rows = [_utterance(row, columns, words, name, base, f"{path}:{number}") for number, row in _numbered_rows(path)]
+    if not rows:
+        raise CorpusError(f"{path}: holds no rows.")
+    return _unique(rows, path)
+
+
+def read_audiofolder(root: Path, emotions: Mapping[str, str] | None = None, corpus: str = "") -> list[Utterance]:
+    """Read a folder with ``metadata.csv`` (or ``.jsonl``): ``file_name`` beside ``emotion`` or ``label``.
+
+    The layout of the Hugging Face "audiofolder". Recordings that the table doesn't name are an error.
+    """
+    table = next((root / name for name in ("metadata.csv", "metadata.jsonl") if (root / name).is_file()), None)
+    if table is None:
+        raise CorpusError(f"{root}: no metadata.csv there. It must name recordings (file_name) and their emotion.")
+    header = set(_first_row(table))
+    columns = {"path": "file_name"} | ({} if "emotion" in header else {"emotion": "label"})
+    rows = read_table(table, columns, emotions, corpus or root.resolve().name)
+    named = {row.path.resolve() for row in rows}
+    for path in sorted(root.rglob("*")):
+        if path.suffix.lower() in AUDIO_SUFFIXES and path.resolve() not in named:
+            raise CorpusError(f"{path}: not named in {table.name}. Add its row or move the file elsewhere.")
+    return rows
+
+
+def read_audformat(
+    table: Path, column: str = "emotion", emotions: Mapping[str, str] | None = None, corpus: str = ""
+) -> list[Utterance]:
+    """Read one CSV table of an audformat database: index ``file`` or ``file,start,end``, labels in ``column``.
+
+    ``start`` and ``end`` are times ("0 days 00:00:01.500000"); an absent end means to the end of the file. Files
+    start at the folder of the table. Columns ``speaker`` and ``gender`` are read when they are there.
+    """
+    header = set(_first_row(table))
+    columns = {"path": "file", "emotion": column}
+    columns |= {ours: theirs for ours, theirs in (("start_s", "start"), ("end_s", "end")) if theirs in header}
+    return read_table(table, columns, emotions, corpus or table.resolve().parent.name)
+
+
+def read_emobox(
+    path: Path, emotions: Mapping[str, str] | None = None, corpus: str = "", audio_root: Path | None = None
+) -> list[Utterance]:
+    """Read a JSONL list of EmoBox: ``key``, ``dataset``, ``wav``, ``emo`` (or ``emotion``), and what else is there."""
+    header = _first_row(path)
+    columns = {"utterance_id": "key", "path": "wav", "emotion": "emo" if "emo" in header else "emotion"}
+    return read_table(path, columns, emotions, corpus or str(header.get("dataset", "")), audio_root)
+
+
+TABLE_READERS: Mapping[str, Callable[..., list[Utterance]]] = {
+    "csv": read_table,
+    "jsonl": read_table,
+    "audiofolder": read_audiofolder,
+    "audformat": read_audformat,
+    "emobox": read_emobox,
+}
+
+
+def _checked_columns(columns: Mapping[str, str]) -> dict[str, str]:
+    for name in columns:
+        if name not in COLUMNS:
+            raise CorpusError(f"'{name}' is not a manifest column.{suggestion(name, COLUMNS)}")
+    return {name: columns.get(name, name) for name in COLUMNS}
+
+
+def _checked_emotions(emotions: Mapping[str, str]) -> Mapping[str, str]:
+    for emotion in emotions.values():
+        if emotion not in EMOTIONS:
+            raise CorpusError(f"'{emotion}' is not a canonical emotion.{suggestion(emotion, EMOTIONS)}")
+    return emotions
+
+
+def _numbered_rows(path: Path) -> Iterable[tuple[int, Row]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(f"{path}: not a readable table ({error}).") from error
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        return [
+            (number, _json_row(line, path, number)) for number, line in enumerate(text.splitlines(), 1) if line.strip()
+        ]
+    reader = csv.DictReader(StringIO(text, newline=""), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    try:
+        return [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise CorpusError(f"{path}:{reader.line_num}: not a table ({error}).") from None
+
+
+def _json_row(line: str, path: Path, number: int) -> Row:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise CorpusError(f"{path}:{number}: not valid JSON ({error}).") from None
+    if not isinstance(row, dict):
+        raise CorpusError(f'{path}:{number}: expected one object a line, like {{"path": …, "emotion": …}}.')
+    return row
+
+
+def _first_row(path: Path) -> Row:
+    row = next(iter(_numbered_rows(path)), None)
+    if row is None:
+        raise CorpusError(f"{path}: holds no rows.")
+    return row[1]
+
+
+def _utterance(
+    row: Row, columns: Mapping[str, str], words: Mapping[str, str], corpus: str, base: Path, where: str
+) -> Utterance:
+    found = {ours: row[theirs] for ours, theirs in columns.items() if row.get(theirs) not in (None, "")}
+    values: dict[str, Any] = {ours: str(value).strip() for ours, value in found.items()}
+    for needed in ("path", "emotion"):
+        if needed not in values:
+            hint = f" Say which column it is: --column {needed}=…" if columns[needed] not in row else ""
+            raise CorpusError(f"{where}: no value in the column '{columns[needed]}'.{hint}")
+    native = values["emotion"]
+    emotion = words.get(native) or words.get(native.lower())
+    if emotion is None:
+        raise CorpusError(f"{where}: what is the emotion '{native}'? Say --emotion '{native}=angry', or another name.")
+    numbers = {name: _number(values.pop(name), f"{where}: {columns[name]}") for name in _NUMBERS if name in values}
+    values |= {name: number for name, number in numbers.items() if number is not None}
+    path = base / values["path"]
+    if not path.is_file():
+        raise CorpusError(f"{where}: {path}: no such file. Relative paths start at {base}.")
+    values |= {"path": path, "emotion": emotion, "gender": _gender(values.get("gender"), where)}
+    values["native_emotion"] = values.get("native_emotion", native)
+    values["corpus"] = values.get("corpus", corpus)
+    values.setdefault("utterance_id", _identity(path, base, values))
+    return Utterance(**_with_speaker_of(values))
+
+
+def _with_speaker_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Prefix the speaker with the corpus, so that names such as "01" stay unique over all corpora."""
+    speaker, corpus = values.get("speaker", ""), values["corpus"]
+    return values | {"speaker": speaker if not speaker or speaker.startswith(f"{corpus}-") else f"{corpus}-{speaker}"}
+
+
+def _identity(path: Path, base: Path, values: Row) -> str:
+    relative = path.relative_to(base) if path.is_relative_to(base) else path
+    name = relative.with_suffix("").as_posix()
+    return f"{name}@{values['start_s']:g}" if "start_s" in values or "end_s" in values else name
+
+
+def _gender(word: str | None, where: str) -> str | None:
+    if word is None:
+        return None
+    if word.lower() not in _GENDERS:
+        raise CorpusError(f"{where}: the gender must be female, male or empty, got '{word}'.")
+    return _GENDERS[word.lower()]
+
+
+def _number(text: str, where: str) -> float | None:
+    """Read a number, or a time such as "0 days 00:00:01.5"; "NaT" and "nan" are None."""
+    if text.lower() in ("nat", "nan", "none"):
+        return None
+    match = re.fullmatch(r"(?:(\d+) days? ?)?(\d+):(\d+):(\d+(?:\.\d+)?)", text)
+    try:
+        if not match:
+            return float(text)
+        days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    except ValueError:
+        raise CorpusError(f"{where}: expected a number, got '{text}'.") from None
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def _unique(rows: list[Utterance], path: Path) -> list[Utterance]:
+    name, count = Counter(row.utterance_id for row in rows).most_common(1)[0]
+    if count > 1:
+        raise CorpusError(f"{path}: '{name}' appears {count} times. Every row needs its own utterance_id.")
+    return rows
