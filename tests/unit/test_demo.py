@@ -1,0 +1,42 @@
+"""The bundled clips: synthetic, small, described, and made by the script that says so."""
+
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import earnest
+from earnest.audio.io import decode
+
+REPOSITORY = Path(__file__).parents[2]
+CLIPS = sorted((Path(earnest.__file__).parent / "demo").glob("*.flac"))
+
+
+def test_the_clips_are_small_16_khz_and_of_a_few_seconds() -> None:
+    assert len(CLIPS) == 5
+    for path in CLIPS:
+        recording = decode(path)
+        assert path.stat().st_size < 100_000
+        assert recording.sample_rate_hz == 16_000
+        assert 1 < recording.duration_s < 6
+        assert abs(recording.waveform).max() < 0.999
+
+
+def test_the_page_beside_them_names_every_clip_and_calls_them_synthetic() -> None:
+    page = (CLIPS[0].parent / "README.md").read_text(encoding="utf-8")
+    assert "synthetic" in page
+    script = runpy.run_path(str(REPOSITORY / "scripts" / "make_demo_clips.py"))
+    assert {path.stem for path in CLIPS} == {clip.name for clip in script["CLIPS"]}
+    for clip in script["CLIPS"]:
+        assert f"| `{clip.name}.flac` | {clip.text} |" in page
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+def test_the_script_makes_the_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = REPOSITORY / "scripts" / "make_demo_clips.py"
+    monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path)])
+    runpy.run_path(str(script), run_name="__main__")
+    for path in CLIPS:  # another version of espeak-ng may differ a little
+        assert decode(tmp_path / path.name).duration_s == pytest.approx(decode(path).duration_s, rel=0.2)
