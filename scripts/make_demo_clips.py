@@ -33,7 +33,7 @@ CLIPS = (
     Clip("plain", "The train to the city leaves at a quarter past nine.", "en-gb", 45, 165, 90, "medium"),
     Clip("lively", "You will not believe it, we won the whole thing!", "en-us+f2", 80, 200, 110, "x-high"),
     Clip("slow-and-low", "Nobody called today, and nobody called yesterday.", "en-gb+m3", 20, 115, 50, "x-low"),
-    Clip("loud-and-fast", "I told you three times, do not touch that door!", "en-us+m7", 55, 235, 120, "high"),
+    Clip("loud-and-fast", "I told you three times, do not touch that door!", "en-us+m7", 55, 235, 100, "high"),
     Clip("whispered", "Wait, I think that somebody is in the house.", "en-us+whisper", 60, 150, 70, "medium"),
 )
 
