@@ -20,8 +20,8 @@ Batch = tuple[Tensor, Tensor, Tensor]
 class EmotionTraining(pl.LightningModule):
     """A network on frames, trained by a recipe's ``[training]`` table.
 
-    Every random draw of an epoch (dropout, masks, mixup) depends on the seed and the number of the epoch alone, so a
-    run that is killed and resumed goes through the same numbers as one that is not.
+    Every random draw of a step (dropout, masks, mixup) depends on the seed and the numbers of epoch and step alone, so
+    a run that is killed and resumed goes through the same numbers as one that is not.
     """
 
     def __init__(
@@ -59,16 +59,14 @@ class EmotionTraining(pl.LightningModule):
         return optimiser
 
     def on_train_epoch_start(self) -> None:
-        """Seed the epoch."""
-        seed = self.settings.seed * 100_003 + self.current_epoch
-        torch.manual_seed(seed)
-        self.generator.manual_seed(seed)
+        """Forget the last epoch's losses."""
         self._losses.clear()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
         frames, n_frames, targets = batch
         settings = self.settings
+        self._seed_step(batch_idx)
         if settings.time_mask_frames:
             frames = mask_time(frames, n_frames, settings.time_mask_frames, self.generator)
         if settings.mel_mask_bands:
@@ -130,6 +128,12 @@ class EmotionTraining(pl.LightningModule):
         state = self.__dict__.pop("_resumed_schedule", None)
         if state is not None and self.schedule is not None:
             self.schedule.load_state_dict(state)
+
+    def _seed_step(self, step: int) -> None:
+        # Not once an epoch: how often Lightning and the data loader draw in between differs after resuming.
+        seed = (self.settings.seed * 1_000_003 + self.current_epoch) * 100_003 + step
+        torch.manual_seed(seed)
+        self.generator.manual_seed(seed)
 
     def _weights(self) -> Tensor | None:
         weights = self.class_weights

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -66,10 +67,12 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def earnest(root: Path, *words: str, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+def earnest(
+    root: Path, *words: str, stdin: bytes = b"", env: dict[str, str] | None = None
+) -> "subprocess.CompletedProcess[bytes]":
     program = [sys.executable, "-c", "from earnest.apps.cli.main import main; main()"]
     command = [*program, "predict", *words, "--model", "bundle"]
-    return subprocess.run(command, cwd=root, input=stdin, capture_output=True, check=False)
+    return subprocess.run(command, cwd=root, input=stdin, capture_output=True, check=False, env=env)
 
 
 def test_a_thousand_clips_give_990_answers_ten_errors_and_exit_code_3(corpus: Path) -> None:
@@ -122,6 +125,23 @@ def test_an_empty_folder_is_an_error_that_says_so(corpus: Path) -> None:
 )
 def test_wrong_usage_is_exit_code_2(corpus: Path, words: list[str]) -> None:
     assert earnest(corpus, *words).returncode == 2
+
+
+def test_any_file_name_is_written_in_any_locale(corpus: Path) -> None:
+    folder = corpus / "names"
+    folder.mkdir()
+    for name in (b"\xff\xfe.wav", "ünï漢字.wav".encode(), b"two\nlines\x1b[31m.wav", b"[bold]x[red].wav"):
+        write_voice(folder / "clip.wav").rename(os.fsdecode(os.fsencode(folder) + b"/" + name))
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    for form in ("table", "json", "csv"):
+        done = earnest(corpus, "names", "--format", form, env=os.environ | ascii_only)
+        assert (done.returncode, done.stderr) == (0, b"")
+        if form == "json":
+            paths = [json.loads(line)["path"] for line in done.stdout.decode("utf-8").splitlines()]
+            assert {"names/ünï漢字.wav", "names/[bold]x[red].wav", "names/two\nlines\x1b[31m.wav"} < set(paths)
+        if form == "table":
+            assert b"\x1b" not in done.stdout
+            assert done.stdout.count(b"\n") == 6
 
 
 def test_standard_input_is_a_recording(corpus: Path) -> None:

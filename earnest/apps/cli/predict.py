@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Literal, TextIO, TypeAlias
 
@@ -55,6 +56,10 @@ def command(
     predictor = Predictor.load(model, threads)
     sources = _sources(paths)
     predictions = _counted(predictor.predict_many(sources), len(sources), _shows_progress(output, quiet))
+    if isinstance(
+        sys.stdout, TextIOWrapper
+    ):  # JSON and CSV are UTF-8 everywhere, a table is what the terminal can show
+        sys.stdout.reconfigure(encoding=None if chosen == "table" else "utf-8", errors="replace")
     try:
         with output.open("w", encoding="utf-8", newline="") if output else nullcontext(sys.stdout) as file:
             n_failed = _write(predictions, chosen, file, predictor.info.classes, [path_of(item) for item in sources])
