@@ -45,10 +45,11 @@ class MediaReader:
             self._container: Any = av.open(file, format=container_format, metadata_errors="ignore")
         except (av.FFmpegError, ValueError) as error:
             raise AudioError(f"{name}: damaged or cut off ({_first_line(error)}). Export it again.") from error
-        if not self._container.streams.audio:
+        tracks = [track for track in self._container.streams.audio if track.codec_context is not None]
+        if not tracks:
             self._container.close()
-            raise AudioError(f"{name}: has no sound track.")
-        self._stream: Any = self._container.streams.audio[0]
+            raise AudioError(f"{name}: has no sound track that can be decoded. Export it as WAV or FLAC.")
+        self._stream: Any = tracks[0]
         self.sample_rate_hz = int(self._stream.rate or 0)
         self.n_channels = int(self._stream.channels or 0)
         self.encoding = f"{container_format} {self._stream.codec_context.name}"

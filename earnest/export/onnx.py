@@ -3,6 +3,7 @@
 import io
 import logging
 import warnings
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 
 import onnx
@@ -10,10 +11,12 @@ import torch
 from onnx import ModelProto
 from torch import Tensor, nn
 
+from earnest.errors import EarnestError
 from earnest.models.classifier import SpeechClassifier
 
 OPSET = 18
 INPUTS = ("waveform", "lengths")
+DYNAMIC = {"waveform": "samples", "attention": "steps"}
 
 
 class _Flat(nn.Module):
@@ -29,11 +32,12 @@ class _Flat(nn.Module):
         return tuple(outputs[name] for name in self.names)
 
 
-def to_onnx(classifier: SpeechClassifier) -> ModelProto:
+def to_onnx(classifier: SpeechClassifier, facts: Mapping[str, str] | None = None) -> ModelProto:
     """Export with dynamic batch and length.
 
     Inputs ``waveform`` (batch, samples) float32 and ``lengths`` (batch,) int64; outputs ``logits``, ``probabilities``
     (batch, classes), ``embedding`` (batch, width) and what else the model has (``attention`` (batch, steps)).
+    ``facts`` become the model's metadata.
     """
     model = classifier.exportable()
     rate_hz = model.front_end.settings.sample_rate_hz
@@ -46,7 +50,8 @@ def to_onnx(classifier: SpeechClassifier) -> ModelProto:
     batch, samples = torch.export.Dim("batch"), torch.export.Dim("samples", min=4 * model.front_end.settings.n_fft)
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
         warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        for name in ("torch.onnx", "onnxscript"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         program = torch.onnx.export(
             _Flat(model, names),
             (waveform, lengths),
@@ -60,15 +65,24 @@ def to_onnx(classifier: SpeechClassifier) -> ModelProto:
         )
     assert program is not None
     proto = program.model_proto
-    _strip(proto)
+    _tidy(proto)
+    onnx.helper.set_model_props(proto, {"sample_rate_hz": str(rate_hz), **(facts or {})})
     onnx.checker.check_model(proto, full_check=True)
     return proto
 
 
-def _strip(proto: ModelProto) -> None:
-    """Remove what names this machine or only weighs: stack traces, shapes of inner values."""
+def _tidy(proto: ModelProto) -> None:
+    """Remove what names a machine or only weighs, name the axes, refuse a graph whose length got fixed."""
     del proto.graph.value_info[:]
     del proto.metadata_props[:]
     for node in proto.graph.node:
         node.doc_string = ""
         del node.metadata_props[:]
+    for value in (*proto.graph.input, *proto.graph.output):
+        for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
+            if axis == 0 and dimension.dim_param != "batch":
+                raise EarnestError(f"The export fixed the batch size of '{value.name}'.")
+            if value.name in DYNAMIC and axis == 1:
+                if not dimension.dim_param:
+                    raise EarnestError(f"The export fixed the length of '{value.name}' to {dimension.dim_value}.")
+                dimension.dim_param = DYNAMIC[value.name]

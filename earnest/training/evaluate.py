@@ -1,12 +1,12 @@
 """All folds of a protocol: trained, predicted once, scored together."""
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions, joined, write_predictions
 from earnest.evaluation.protocol import Protocol
 from earnest.evaluation.protocols import protocol_called, splits_of
+from earnest.evaluation.report import metrics_document, write_metrics
 from earnest.evaluation.splits import Split
 from earnest.frontends.log_mel import LogMel
 from earnest.labels import count_labels
@@ -38,6 +39,7 @@ class Evaluation:
     splits: Sequence[Split]
     predictions: Predictions
     scores: Scores
+    document: Mapping[str, Any]
 
 
 def evaluate(
@@ -45,6 +47,7 @@ def evaluate(
     protocol_name: str,
     folders: Mapping[str, Path],
     output: Path,
+    command: str,
     jobs: int = 1,
     on_fold: Callable[[str], object] = str,
 ) -> Evaluation:
@@ -54,6 +57,7 @@ def evaluate(
     ----------
     folders : corpus name → folder
     output : gets a run folder a fold, and predictions.csv and metrics.json of all together
+    command : what to type for this result; kept in metrics.json
     jobs : folds at a time, one thread each; the numbers don't depend on it
     """
     protocol = protocol_called(protocol_name)
@@ -76,14 +80,9 @@ def evaluate(
     predictions = joined([parts[split.fold] for split in splits])
     scores = score(predictions, np.random.default_rng(BOOTSTRAP_SEED))
     write_predictions(predictions, output / "predictions.csv")
-    metrics = {
-        "protocol": protocol.name,
-        "speaker_independent": protocol.speaker_independent,
-        "recipe": recipe.to_dict(),
-        **scores.to_dict(),
-    }
-    (output / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-    return Evaluation(protocol, splits, predictions, scores)
+    facts = {"command": command, "seed": recipe.training.seed, "recipe": recipe.to_dict()}
+    write_metrics(protocol.name, scores, facts, output / "metrics.json")
+    return Evaluation(protocol, splits, predictions, scores, metrics_document(protocol.name, scores, facts))
 
 
 def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str, Path]) -> list[Utterance]:

@@ -1,0 +1,75 @@
+"""``earnest evaluate``: a recipe under a named protocol, all folds, beside the published numbers."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from earnest.apps.cli.output import corpus_folders, data_option, echo_json, echo_table, output_options, show_progress
+from earnest.apps.cli.train import require_training
+
+if TYPE_CHECKING:
+    from earnest.training.evaluate import Evaluation
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--protocol", required=True, help="Which clips are trained on, validated on and tested.")
+@data_option
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Folds at a time, one thread each.")
+@output_options
+def command(
+    recipe: Path, protocol: str, data: tuple[str, ...], output: Path | None, jobs: int, as_json: bool, quiet: bool
+) -> None:
+    """Train and score every fold of a protocol; the same command again resumes.
+
+    Epoch and temperature are chosen on validation clips; every test clip is predicted once.
+
+    \b
+    Example:
+      earnest evaluate recipes/emocatcher.toml --protocol ravdess-6fold --data ravdess=~/ravdess --jobs 2
+    """
+    require_training()
+    from earnest.recipe import read_recipe
+    from earnest.training.evaluate import evaluate
+
+    settings = read_recipe(recipe)
+    folder = output or Path("runs") / f"{recipe.stem}-{protocol}"
+    visible = show_progress(as_json, quiet)
+
+    def on_fold(fold: str) -> None:
+        if visible:
+            click.echo(f"fold {fold} done", err=True)
+
+    words = ["earnest", "evaluate", str(recipe), "--protocol", protocol]
+    outcome = evaluate(settings, protocol, corpus_folders(data), folder, shlex.join(words), jobs, on_fold)
+    _draw(outcome, folder, recipe.stem)
+    if as_json:
+        echo_json(outcome.document)
+        return
+    _echo_results(outcome, recipe.stem)
+    if not quiet:
+        click.echo(f"\npredictions.csv, metrics.json and confusion.png are in {folder}")
+
+
+def _draw(outcome: "Evaluation", folder: Path, name: str) -> None:
+    from earnest.evaluation.plots import plot_confusion
+
+    protocol = outcome.protocol
+    title = f"{name}, {protocol.name}"
+    plot_confusion(outcome.scores, folder / "confusion.png", title, protocol.speaker_independent)
+
+
+def _echo_results(outcome: "Evaluation", name: str) -> None:
+    from earnest.evaluation.report import COLUMNS, NUMBERS, results_table
+    from earnest.evaluation.splits import leakage
+
+    protocol = outcome.protocol
+    rows = [row.cells for row in results_table({name: outcome.scores}, protocol.name)]
+    echo_table(COLUMNS, rows, f"{protocol.name} ({protocol.kind}): {protocol.description}", right=NUMBERS)
+    click.echo("\nLeakage, over all folds:")
+    lines = {line.sentence(): None for split in outcome.splits for line in leakage(split)}
+    for line in list(lines)[:12]:
+        click.echo(f"  {line}")

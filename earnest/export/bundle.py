@@ -1,0 +1,81 @@
+"""A run folder becomes a bundle: ``model.onnx``, ``bundle.json`` and ``card.md``."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from earnest.bundle import BundleInfo, ProtocolResult, check_onnx, sha256_of
+from earnest.errors import EarnestError
+from earnest.export.card import model_card
+from earnest.export.onnx import to_onnx
+from earnest.recipe import read_recipe
+from earnest.training.run import load_run, read_record
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a person decides about a bundle."""
+
+    name: str
+    version: str
+    licence: str
+    notes: str = ""
+
+
+def export_bundle(run: Path, output: Path, identity: Identity, evaluations: Sequence[Path] = ()) -> BundleInfo:
+    """Export a finished run.
+
+    Parameters
+    ----------
+    run : folder of `earnest train`
+    output : folder to make; files of an earlier export are replaced
+    evaluations : folders of `earnest evaluate`, whose results go into the bundle
+    """
+    record, recipe = read_record(run), read_recipe(run)
+    classifier = load_run(run)
+    data = to_onnx(classifier, {"classes": ",".join(record.classes), "licence": identity.licence}).SerializeToString()
+    check_onnx(data, output / "model.onnx")
+    info = BundleInfo(
+        name=identity.name,
+        version=identity.version,
+        classes=record.classes,
+        sample_rate_hz=recipe.front_end.sample_rate_hz,
+        licence=identity.licence,
+        files={"model.onnx": sha256_of(data)},
+        scheme=recipe.scheme,
+        network=recipe.model,
+        n_parameters=record.n_parameters,
+        front_end=asdict(recipe.front_end),
+        recipe=recipe.to_dict(),
+        temperature=record.temperature,
+        training_corpora=record.training_corpora,
+        results=tuple(read_result(folder) for folder in evaluations),
+        notes=identity.notes,
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "model.onnx").write_bytes(data)
+    (output / "card.md").write_text(model_card(info), encoding="utf-8")
+    text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+    (output / "bundle.json").write_text(text + "\n", encoding="utf-8")
+    return info
+
+
+def read_result(folder: Path) -> ProtocolResult:
+    """Read the headline of ``metrics.json`` in a folder of `earnest evaluate`."""
+    path = folder / "metrics.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        over = values["over_folds"]
+        return ProtocolResult(
+            protocol=values["protocol"],
+            speaker_independent=values["speaker_independent"],
+            wa=over["wa"]["mean"],
+            wa_sd=over["wa"]["sd"] or 0.0,
+            ua=over["ua"]["mean"],
+            ua_sd=over["ua"]["sd"] or 0.0,
+            n=values["n"],
+            command=values["command"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EarnestError(f"{path}: not the metrics.json of `earnest evaluate` ({error!r}).") from error
