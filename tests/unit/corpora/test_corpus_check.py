@@ -1,0 +1,166 @@
+"""A check finds what was done to a copy, and only that."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from corpus_examples import build_example
+
+from earnest.corpora.check import CorpusReport, check_corpus
+from earnest.corpora.emodb import EmoDb
+from earnest.corpora.examine import examine
+from earnest.corpora.load import corpus_called
+from earnest.errors import CorpusError
+
+STEMS = ["03a01Fa", "03a01Nc", "03a01Wa", "08a01Ab", "08a01Fd", "08a01Lc"]
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A corpus of six published clips, each one and a half seconds of its own noise."""
+    monkeypatch.setattr(EmoDb, "published", lambda self, root: STEMS)
+    rng = np.random.default_rng(0)
+    for stem in STEMS:
+        soundfile.write(tmp_path / f"{stem}.flac", rng.normal(0, 0.1, 24_000), 16_000)
+    return tmp_path
+
+
+def found(report: CorpusReport) -> set[tuple[str, str]]:
+    return {(finding.kind, file) for finding in report.findings for file in finding.files}
+
+
+def test_a_whole_copy_is_as_published(copy):
+    report = check_corpus("emodb", copy)
+    assert report.findings == []
+    assert report.hours == pytest.approx(6 * 1.5 / 3600)
+    assert report.class_counts == {"angry": 1, "boredom": 1, "fearful": 1, "happy": 2, "neutral": 1}
+    assert (report.n_utterances, report.n_speakers, report.licence) == (6, 2, "CC0-1.0")
+
+
+def test_removed_doubled_silenced_cut_and_foreign_files_are_found_and_nothing_else(copy):
+    (copy / "03a01Fa.flac").unlink()
+    (copy / "03a01Nc again.flac").write_bytes((copy / "03a01Nc.flac").read_bytes())
+    soundfile.write(copy / "03a01Wa.flac", np.zeros(24_000), 16_000)
+    whole = (copy / "08a01Ab.flac").read_bytes()
+    (copy / "08a01Ab.flac").write_bytes(whole[: len(whole) // 2])
+    samples, rate = soundfile.read(copy / "08a01Fd.flac")
+    soundfile.write(copy / "08a01Fd.flac", samples[:8_000], rate)
+    report = check_corpus("emodb", copy)
+    assert found(report) == {
+        ("missing", "03a01Fa"),
+        ("unexpected", "03a01Nc again.flac"),
+        ("same audio", "03a01Nc again.flac"),
+        ("same audio", "03a01Nc.flac"),
+        ("silent", "03a01Wa.flac"),
+        ("unreadable", "08a01Ab.flac"),
+        ("short", "08a01Fd.flac"),
+    }
+    assert report.problems == list(report.findings)
+
+
+def test_a_copy_under_another_valid_name_is_unexpected_and_its_labels_contradict(copy):
+    (copy / "03a01La.flac").write_bytes((copy / "03a01Nc.flac").read_bytes())
+    report = check_corpus("emodb", copy)
+    assert found(report) == {
+        ("unexpected", "03a01La.flac"),
+        ("same audio", "03a01La.flac"),
+        ("same audio", "03a01Nc.flac"),
+    }
+    assert [finding.detail for finding in report.findings if finding.kind == "same audio"] == [
+        "labels contradict: boredom, neutral"
+    ]
+
+
+def test_one_name_in_two_folders_is_reported_with_both(copy):
+    (copy / "more").mkdir()
+    (copy / "more/03a01Fa.flac").write_bytes((copy / "03a01Wa.flac").read_bytes())
+    kinds = found(check_corpus("emodb", copy))
+    assert {("same name", "03a01Fa.flac"), ("same name", "more/03a01Fa.flac")} <= kinds
+
+
+def test_stereo_is_mentioned_but_is_no_fault_of_the_copy(copy):
+    rng = np.random.default_rng(1)
+    soundfile.write(copy / "03a01Fa.flac", rng.normal(0, 0.1, (24_000, 2)), 16_000)
+    report = check_corpus("emodb", copy)
+    assert found(report) == {("stereo", "03a01Fa.flac")}
+    assert report.problems == []
+
+
+def test_what_the_authors_published_twice_is_known_and_a_third_copy_is_not(tmp_path):
+    samples = np.random.default_rng(0).normal(0, 0.1, 48_000)
+    for stem in ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07"):
+        soundfile.write(tmp_path / f"{stem}.wav", samples, 16_000)
+    pair = [finding for finding in check_corpus("ravdess", tmp_path).findings if finding.kind == "same audio"]
+    assert [finding.known for finding in pair] == [True]
+    soundfile.write(tmp_path / "03-01-03-02-02-02-07.wav", samples, 16_000)
+    three = [finding for finding in check_corpus("ravdess", tmp_path).findings if finding.kind == "same audio"]
+    assert [(len(finding.files), finding.known) for finding in three] == [(3, False)]
+
+
+def test_only_the_published_silent_clip_is_known(tmp_path):
+    build_example("crema-d", tmp_path)
+    for stem in ("1076_MTI_SAD_XX", "1013_WSI_SAD_XX", "1001_DFA_ANG_XX"):
+        soundfile.write(tmp_path / f"AudioWAV/{stem}.wav", np.zeros(24_000), 16_000)
+    findings = [finding for finding in check_corpus("crema-d", tmp_path).findings if finding.kind == "silent"]
+    assert {Path(finding.files[0]).stem: finding.known for finding in findings} == {
+        "1001_DFA_ANG_XX": False,
+        "1013_WSI_SAD_XX": False,
+        "1076_MTI_SAD_XX": True,
+    }
+
+
+def test_a_missing_label_file_is_named(tmp_path):
+    build_example("crema-d", tmp_path)
+    (tmp_path / "VideoDemographics.csv").unlink()
+    assert ("label file", "VideoDemographics.csv") in found(check_corpus("crema-d", tmp_path))
+
+
+def test_turns_without_a_label_are_counted(tmp_path):
+    build_example("thai-ser", tmp_path)
+    report = check_corpus("thai-ser", tmp_path)
+    unlabelled = [finding for finding in report.findings if finding.kind == "no label"]
+    assert [len(finding.files) for finding in unlabelled] == [1]
+    assert not {finding.kind for finding in report.findings} & {"unexpected", "missing"}
+
+
+def test_wrong_counts_are_told_where_no_list_of_names_is_known(tmp_path):
+    build_example("jl-corpus", tmp_path)
+    counts = [finding.detail for finding in check_corpus("jl-corpus", tmp_path).findings if finding.kind == "counts"]
+    assert "1 angry, published are 240" in counts
+
+
+def test_the_folder_of_another_corpus_is_an_error_not_a_list_of_problems(copy):
+    with pytest.raises(CorpusError, match="None of 6 recordings"):
+        check_corpus("ravdess", copy)
+
+
+def test_progress_counts_to_the_end(copy):
+    seen: list[tuple[int, int]] = []
+    check_corpus("emodb", copy, lambda done, total: seen.append((done, total)))
+    assert seen == [(done, 6) for done in range(1, 7)]
+
+
+def test_an_ogg_stream_cut_between_two_pages_has_no_end(tmp_path):
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 160_000), 16_000, format="OGG", subtype="VORBIS")
+    assert not examine(path).ends_early
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.rfind(b"OggS")])
+    assert examine(path).ends_early
+
+
+def test_equal_samples_have_equal_digests_in_any_container(tmp_path):
+    samples = np.random.default_rng(0).integers(-9_000, 9_000, 800, dtype=np.int16)
+    for name in ("a.wav", "a.flac"):
+        soundfile.write(tmp_path / name, samples, 16_000, subtype="PCM_16")
+    soundfile.write(tmp_path / "b.wav", samples, 8_000, subtype="PCM_16")
+    a, b, c = (examine(tmp_path / name).digest for name in ("a.wav", "a.flac", "b.wav"))
+    assert a == b != c
+
+
+def test_the_report_turns_into_plain_values(copy):
+    report = check_corpus("emodb", copy)
+    assert report.to_dict()["as_published"] is True
+    assert replace(report).to_dict()["expected_class_counts"] == corpus_called("emodb").class_counts

@@ -1,0 +1,114 @@
+"""The command ``earnest corpus``: what it prints and its exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from corpus_examples import build_example
+
+from earnest.apps.cli.corpus import command
+from earnest.apps.cli.main import cli
+from earnest.corpora.base import CORPORA
+from earnest.corpora.emodb import EmoDb
+from earnest.corpora.load import load_corpus
+from earnest.corpora.manifest import read_manifest
+from earnest.errors import CorpusError
+
+
+def run(*words: str, **options: object):
+    return CliRunner().invoke(cli, ["corpus", *words], **options)
+
+
+@pytest.fixture
+def emodb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    build_example("emodb", tmp_path / "emodb")
+    monkeypatch.setattr(EmoDb, "published", lambda self, root: ["03a01Fa", "08a02La", "16b10Ad"])
+    monkeypatch.setattr(EmoDb, "shortest_s", 0.0)
+    return tmp_path / "emodb"
+
+
+def test_list_names_every_corpus_with_licence_and_source():
+    rows = json.loads(run("list", "--json").stdout)
+    assert [row["name"] for row in rows] == CORPORA.names()
+    assert all(row["licence"] and row["url"] and row["language"] and row["n_speakers"] for row in rows)
+    assert all(name in run("list").stdout for name in CORPORA.names())
+
+
+@pytest.mark.parametrize("name", CORPORA.names())
+def test_info_tells_where_to_get_a_corpus(name):
+    row = json.loads(run("info", name, "--json").stdout)
+    assert row["fetch"] or row["access"]
+    assert row["title"] in run("info", name).stdout
+
+
+def test_check_of_a_whole_copy_exits_0_and_of_a_broken_one_3(emodb):
+    assert run("check", "emodb", str(emodb)).exit_code == 0
+    (emodb / "wav/08a02La.wav").unlink()
+    done = run("check", "emodb", str(emodb))
+    assert done.exit_code == 3
+    assert "missing  08a02La" in done.stdout
+    assert "1 problem." in done.stdout
+    report = json.loads(run("check", "emodb", str(emodb), "--json").stdout)
+    assert [(finding["kind"], finding["files"]) for finding in report["findings"]] == [("missing", ["08a02La"])]
+    assert report["as_published"] is False
+
+
+def test_check_finds_the_folder_through_the_environment(emodb):
+    assert run("check", "emodb", env={"EARNEST_DATA": str(emodb.parent)}).exit_code == 0
+
+
+def test_check_of_the_wrong_folder_is_one_line_and_exit_code_1(emodb):
+    words = ["corpus", "check", "ravdess", str(emodb)]
+    script = "import sys; from earnest.apps.cli.main import main; sys.argv = ['earnest', *sys.argv[1:]]; main()"
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "None of 3 recordings" in done.stderr
+
+
+def test_a_manifest_written_anywhere_is_read_back_with_its_audio(emodb, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run("manifest", "emodb", "emodb", "-o", "lists/emodb.csv", "--json")
+    assert json.loads(done.stdout)["class_counts"] == {"happy": 1, "boredom": 1, "fearful": 1}
+    rows = read_manifest(Path("lists/emodb.csv"))
+    assert [row.path.resolve() for row in rows] == [row.path.resolve() for row in load_corpus("emodb", emodb)]
+
+
+def test_ones_own_table_becomes_a_manifest(emodb, tmp_path):
+    (emodb / "t.csv").write_text("file,label\nwav/03a01Fa.wav,joy\n")
+    words = ["--column", "path=file", "--column", "emotion=label", "--emotion", "joy=happy", "--corpus", "mine"]
+    done = run("manifest", "csv", str(emodb / "t.csv"), *words, "-o", str(tmp_path / "mine.csv"))
+    assert done.exit_code == 0, done.output
+    assert [(row.corpus, row.emotion) for row in read_manifest(tmp_path / "mine.csv")] == [("mine", "happy")]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["csv", "x", "--column", "emotion", "-o", "y"],
+        ["emodb", "x", "--emotion", "a=sad", "-o", "y"],
+        ["audiofolder", "x", "--column", "emotion=b", "-o", "y"],
+        ["emodb", "x"],
+    ],
+)
+def test_options_that_make_no_sense_are_wrong_usage(words):
+    assert run("manifest", *words).exit_code == 2
+
+
+def test_a_wrong_name_is_an_error_that_suggests():
+    for words in (["info", "ravdes"], ["check", "ravdes", "x"], ["manifest", "ravdes", "x", "-o", "y"]):
+        done = run(*words)
+        assert isinstance(done.exception, CorpusError)
+        assert "Did you mean 'ravdess'" in str(done.exception)
+
+
+@pytest.mark.parametrize("name", sorted(command.commands))
+def test_every_subcommand_has_help_with_an_example_json_and_quiet(name):
+    text = run(name, "--help").stdout
+    assert "Example" in text
+    assert f"earnest corpus {name}" in text
+    assert "--json" in text
+    assert "-q, --quiet" in text

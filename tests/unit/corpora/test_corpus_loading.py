@@ -1,0 +1,75 @@
+"""Corpus names → folders → usable rows."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from corpus_examples import build_example
+
+from earnest.corpora.load import corpus_called, corpus_root, load_corpus, load_utterances, usable
+from earnest.corpora.manifest import write_manifest
+from earnest.errors import CorpusError
+
+
+def write_crema_d(root: Path, stems: list[str]) -> None:
+    build_example("crema-d", root)
+    for stem in stems:
+        soundfile.write(root / f"AudioWAV/{stem}.wav", np.zeros(800), 16_000)
+
+
+def test_a_folder_given_by_name_comes_before_the_environment(tmp_path):
+    (tmp_path / "given").mkdir()
+    (tmp_path / "emodb").mkdir()
+    environ = {"EARNEST_DATA": str(tmp_path)}
+    assert corpus_root("emodb", {"emodb": tmp_path / "given"}, environ) == tmp_path / "given"
+    assert corpus_root("emodb", {}, environ) == tmp_path / "emodb"
+
+
+@pytest.mark.parametrize("environ", [{}, {"EARNEST_DATA": "/nowhere/at/all"}])
+def test_a_corpus_that_is_nowhere_is_an_error_that_says_what_to_type(environ):
+    with pytest.raises(CorpusError, match="--data emodb=DIR"):
+        corpus_root("emodb", {}, environ)
+
+
+def test_a_wrong_corpus_name_gets_the_nearest_right_one():
+    with pytest.raises(CorpusError, match="Did you mean 'crema-d'"):
+        corpus_called("cremad")
+
+
+def test_rows_come_corpus_by_corpus_sorted_by_file_name(tmp_path):
+    for name in ("ravdess", "emodb"):
+        build_example(name, tmp_path / name)
+    rows = load_utterances(["ravdess", "emodb"], {}, {"EARNEST_DATA": str(tmp_path)})
+    names = [row.path.name for row in rows]
+    assert [row.corpus for row in rows] == ["ravdess"] * 3 + ["emodb"] * 3
+    assert names == sorted(names[:3]) + sorted(names[3:])
+
+
+def test_unusable_clips_are_left_out_and_counted_with_their_reasons(tmp_path, caplog):
+    write_crema_d(tmp_path, ["1076_MTI_SAD_XX", "1013_WSI_SAD_XX", "1013_WSI_DIS_XX", "1013_WSI_HAP_XX"])
+    with caplog.at_level(logging.WARNING, "earnest"):
+        rows = load_utterances(["crema-d"], {"crema-d": tmp_path}, {})
+    assert [row.utterance_id for row in rows] == ["1001_IEO_HAP_HI", "1002_DFA_NEU_XX", "1013_WSI_HAP_XX"]
+    assert "3 of 6 clips left out" in caplog.text
+    assert "1076_MTI_SAD_XX (silent)" in caplog.text
+
+
+def test_seven_clips_of_crema_d_are_unusable():
+    corpus = corpus_called("crema-d")
+    assert len(corpus.published(Path())) - len(corpus.unusable) == 7435
+
+
+def test_a_manifest_stands_for_its_corpus_under_any_name(tmp_path):
+    build_example("emodb", tmp_path)
+    rows = load_corpus("emodb", tmp_path)
+    write_manifest(rows, tmp_path / "mine.csv")
+    assert load_utterances(["mine"], {"mine": tmp_path / "mine.csv"}, {}) == rows
+
+
+def test_rows_of_unknown_corpora_are_all_usable(tmp_path):
+    build_example("emodb", tmp_path)
+    rows = load_corpus("emodb", tmp_path)
+    assert usable(rows).utterances == rows
+    assert usable(rows).left_out == {}
