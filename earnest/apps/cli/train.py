@@ -1,5 +1,6 @@
 """``earnest train``: from a recipe and corpora to a run folder."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -10,12 +11,8 @@ from earnest.errors import MissingExtraError
 
 def require_training() -> None:
     """Raise `MissingExtraError` unless the training packages are installed."""
-    try:
-        import lightning
-        import torch
-    except ImportError:
-        raise MissingExtraError("Training", "train") from None
-    del lightning, torch
+    if not all(find_spec(name) for name in ("torch", "lightning", "onnx", "safetensors")):
+        raise MissingExtraError("Training", "train")
 
 
 @click.command()
