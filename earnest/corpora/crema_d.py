@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from earnest.corpora.base import CORPORA, SILENT, Corpus, Parser, unknown_name
+from earnest.corpora.base import CORPORA, SILENT, Corpus, Parser, audio_files, unknown_name
 from earnest.corpora.manifest import Gender, Utterance
 from earnest.errors import CorpusError
 
@@ -63,6 +63,10 @@ class CremaD(Corpus):
         "1076_MTI_SAD_XX": SILENT,
     }
     access = f"Clone {url} with Git LFS, or only its folder AudioWAV and the file {DEMOGRAPHICS}."
+
+    def recordings(self, root: Path) -> list[Path]:
+        """The files in ``AudioWAV``, or below ``root`` where there is no such folder; not the MP3 copies beside it."""
+        return audio_files(root / "AudioWAV" if (root / "AudioWAV").is_dir() else root)
 
     def parser(self, root: Path) -> Parser:
         """Load the actors' sexes."""

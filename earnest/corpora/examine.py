@@ -57,8 +57,11 @@ def examine(path: Path) -> Sound:
 
 def examine_all(paths: Sequence[Path], n_workers: int | None = None) -> Iterator[Sound]:
     """Decode recordings in parallel and yield them in order; decoders release the interpreter, so threads do."""
-    with ThreadPoolExecutor(n_workers or os.cpu_count()) as pool:
+    pool = ThreadPoolExecutor(n_workers or os.cpu_count())
+    try:
         yield from pool.map(examine, paths)
+    finally:
+        pool.shutdown(cancel_futures=True)  # who stops listening doesn't wait for the rest
 
 
 def _ogg_has_an_end(path: Path) -> bool:

@@ -61,9 +61,9 @@ def download(archive: Archive, folder: Path, on_progress: Progress | None = None
         raise CorpusError(f"{archive.url}: the server answers {error.code} {error.reason}. Try later.") from error
     except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
         there = part.stat().st_size if part.is_file() else 0
-        raise CorpusError(
-            f"{archive.url}: {error}. {there:,} bytes are kept; the same command goes on there."
-        ) from error
+        reason = getattr(error, "reason", error)
+        advice = f"{there:,} bytes are kept; the same command goes on there"
+        raise CorpusError(f"{archive.url}: {reason}. {advice}.") from error
     if not _is_right(part, archive):
         found = _digest(part, archive) if archive.checksum else f"{part.stat().st_size} bytes"
         part.unlink()
@@ -103,7 +103,8 @@ def _receive(archive: Archive, part: Path, on_progress: Progress | None) -> None
     there = part.stat().st_size if part.is_file() else 0
     if archive.n_bytes and there >= archive.n_bytes:
         return
-    request = Request(archive.url, headers={"Range": f"bytes={there}-"} if there else {})
+    headers = {"User-Agent": "earnest"} | ({"Range": f"bytes={there}-"} if there else {})
+    request = Request(archive.url, headers=headers)
     if request.type not in ("http", "https"):
         raise CorpusError(f"{archive.url}: only http and https addresses are fetched.")
     try:

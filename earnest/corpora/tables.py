@@ -82,17 +82,21 @@ def read_audiofolder(root: Path, emotions: Mapping[str, str] | None = None, corp
 
 
 def read_audformat(
-    table: Path, column: str = "emotion", emotions: Mapping[str, str] | None = None, corpus: str = ""
+    table: Path,
+    column: str = "emotion",
+    emotions: Mapping[str, str] | None = None,
+    corpus: str = "",
+    audio_root: Path | None = None,
 ) -> list[Utterance]:
     """Read one CSV table of an audformat database: index ``file`` or ``file,start,end``, labels in ``column``.
 
-    ``start`` and ``end`` are times ("0 days 00:00:01.500000"); an absent end means to the end of the file. Files
-    start at the folder of the table. Columns ``speaker`` and ``gender`` are read when they are there.
+    ``start`` and ``end`` are times ("0 days 00:00:01.500000"); an absent end means to the end of the file. Columns
+    ``speaker`` and ``gender`` are read when they are there.
     """
     header = set(_first_row(table))
     columns = {"path": "file", "emotion": column}
     columns |= {ours: theirs for ours, theirs in (("start_s", "start"), ("end_s", "end")) if theirs in header}
-    return read_table(table, columns, emotions, corpus or table.resolve().parent.name)
+    return read_table(table, columns, emotions, corpus or table.resolve().parent.name, audio_root)
 
 
 def read_emobox(

@@ -2,8 +2,10 @@
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,7 +26,30 @@ from earnest.corpora.tables import TABLE_READERS
 from earnest.errors import CorpusError
 from earnest.suggest import suggestion
 
-folder = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class _OwnTable:
+    """What was said about a table of one's own recordings."""
+
+    corpus: str = ""
+    audio: Path | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    emotions: Mapping[str, str] = field(default_factory=dict)
+
+    def rows(self, reader: str, root: Path) -> list[Utterance]:
+        """Read the table; an option that the reader can't use is wrong usage."""
+        if (reader in ("audiofolder", "emobox") and self.columns) or (reader == "audiofolder" and self.audio):
+            raise click.UsageError(f"{reader} has its own names: --column and --audio don't go with it.")
+        options: dict[str, Any] = {"emotions": self.emotions, "corpus": self.corpus}
+        if reader in ("csv", "jsonl"):
+            options["columns"] = self.columns
+        if reader == "audformat":
+            options["column"] = self.columns.get("emotion", "emotion")
+        if reader != "audiofolder":
+            options["audio_root"] = self.audio
+        return TABLE_READERS[reader](root, **options)
 
 
 @click.group()
@@ -75,7 +100,7 @@ def info(name: str, as_json: bool, quiet: bool) -> None:
 
 @command.command()
 @click.argument("name")
-@click.argument("root", type=folder, required=False)
+@click.argument("root", type=PATH, required=False)
 @output_options
 def check(name: str, root: Path | None, as_json: bool, quiet: bool) -> None:
     """Compare a copy with what was published, and decode all of it.
@@ -99,9 +124,10 @@ def check(name: str, root: Path | None, as_json: bool, quiet: bool) -> None:
 
 @command.command()
 @click.argument("name", metavar=f"NAME|{'|'.join(TABLE_READERS)}")
-@click.argument("root", type=folder)
-@click.option("-o", "--output", type=folder, required=True, help="The CSV file to write.")
+@click.argument("root", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="The CSV file to write.")
 @click.option("--corpus", "corpus", default="", help="Name of your own corpus, for the table readers.")
+@click.option("--audio", type=PATH, help="Where the paths of a table start; without it the table's folder.")
 @click.option("--column", "columns", multiple=True, metavar="OURS=YOURS", help="Which column of a table is which.")
 @click.option("--emotion", "emotions", multiple=True, metavar="YOURS=OURS", help="What a word of the table means.")
 @output_options
@@ -110,6 +136,7 @@ def manifest(
     root: Path,
     output: Path,
     corpus: str,
+    audio: Path | None,
     columns: Sequence[str],
     emotions: Sequence[str],
     as_json: bool,
@@ -126,11 +153,11 @@ def manifest(
           --emotion joy=happy --corpus mine -o mine.csv
       earnest corpus manifest audiofolder ~/data/mine -o mine.csv
     """
-    options = _pairs("--column", columns), _pairs("--emotion", emotions)
+    own = _OwnTable(corpus, audio and audio.resolve(), _pairs("--column", columns), _pairs("--emotion", emotions))
     if name in TABLE_READERS:
-        rows = _read_own(name, root.resolve(), corpus, *options)
-    elif corpus or any(options):
-        raise click.UsageError(f"--corpus, --column and --emotion go with {', '.join(TABLE_READERS)} only.")
+        rows = own.rows(name, root.resolve())
+    elif own != _OwnTable():
+        raise click.UsageError(f"--corpus, --audio, --column and --emotion go with {', '.join(TABLE_READERS)} only.")
     elif name not in CORPORA.names():
         choices = [*CORPORA.names(), *TABLE_READERS]
         raise CorpusError(f"There is no corpus or table reader '{name}'.{suggestion(name, choices)}")
@@ -148,7 +175,7 @@ def manifest(
 
 @command.command()
 @click.argument("name")
-@click.argument("folder", type=folder)
+@click.argument("folder", type=PATH)
 @output_options
 def fetch(name: str, folder: Path, as_json: bool, quiet: bool) -> None:
     """Download a corpus from its public archive and unpack it.
@@ -161,9 +188,9 @@ def fetch(name: str, folder: Path, as_json: bool, quiet: bool) -> None:
       earnest corpus fetch ravdess ~/data/ravdess
     """
     corpus = corpus_called(name)
-    unchecked = [archive.url for archive in corpus.archives if not archive.checksum]
+    unchecked = [Path(archive.url).name for archive in corpus.archives if not archive.checksum]
     if unchecked and not quiet:
-        click.echo(f"{corpus.title} publishes no checksum for {len(unchecked)} files.", err=True)
+        click.echo(f"{corpus.title} publishes no checksum for {', '.join(unchecked)}.", err=True)
     with tables.progress("connecting", wanted=not (quiet or as_json), in_bytes=True) as show:
         paths = fetch_corpus(corpus, folder, show)
     if as_json:
@@ -172,19 +199,6 @@ def fetch(name: str, folder: Path, as_json: bool, quiet: bool) -> None:
         click.echo(
             f"{corpus.title} is in {folder}, licence {corpus.licence}. Check it: earnest corpus check {name} {folder}"
         )
-
-
-def _read_own(
-    reader: str, root: Path, corpus: str, columns: dict[str, str], emotions: dict[str, str]
-) -> list[Utterance]:
-    read = TABLE_READERS[reader]
-    if reader in ("csv", "jsonl"):
-        return read(root, columns, emotions, corpus)
-    if reader == "audformat":
-        return read(root, columns.get("emotion", "emotion"), emotions, corpus)
-    if columns:
-        raise click.UsageError(f"--column goes with csv, jsonl and audformat; {reader} has its own columns.")
-    return read(root, emotions=emotions, corpus=corpus)
 
 
 def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:

@@ -85,6 +85,14 @@ def test_ones_own_table_becomes_a_manifest(emodb, tmp_path):
     assert [(row.corpus, row.emotion) for row in read_manifest(tmp_path / "mine.csv")] == [("mine", "happy")]
 
 
+def test_paths_of_a_table_may_start_elsewhere(emodb, tmp_path):
+    line = {"key": "emodb-03a01Fa", "dataset": "emodb", "wav": "wav/03a01Fa.wav", "emo": "happy"}
+    (tmp_path / "emodb.jsonl").write_text(json.dumps(line))
+    words = [str(tmp_path / "emodb.jsonl"), "--audio", str(emodb), "-o", str(tmp_path / "m.csv")]
+    assert run("manifest", "emobox", *words).exit_code == 0
+    assert read_manifest(tmp_path / "m.csv")[0].path.is_file()
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -62,6 +62,13 @@ def test_crema_d_takes_the_sex_from_the_demographics_and_leaves_it_open_without_
     assert (row.gender, row.intensity, row.text_id, row.speaker) == ("male", "high", "IEO", "crema-d-1001")
 
 
+def test_the_mp3_copies_of_crema_d_are_not_read_beside_the_recordings(tmp_path):
+    build_example("crema-d", tmp_path)
+    (tmp_path / "AudioMP3").mkdir()
+    (tmp_path / "AudioMP3/1001_IEO_HAP_HI.mp3").write_bytes(b"the same in MP3")
+    assert len(list(corpus_called("crema-d").read(tmp_path))) == 2
+
+
 def test_crema_ds_one_misspelt_file_gets_the_name_of_the_tables(tmp_path):
     assert parse("crema-d", "1040_ITH_SAD_X.wav", tmp_path).utterance_id == "1040_ITH_SAD_XX"
 

@@ -1,0 +1,80 @@
+"""The manifest file: what is written comes back, what is wrong is named."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from earnest.corpora.manifest import Utterance, read_manifest, without_audio_paths, write_manifest
+from earnest.errors import CorpusError
+from earnest.labels import EMOTIONS
+
+words = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12)
+ratings = st.none() | st.floats(-10, 10)
+utterances = st.builds(
+    Utterance,
+    utterance_id=words.filter(bool),
+    path=st.sampled_from(["wav/a b.wav", 'ünï/ç,"x".flac', "/elsewhere/c.opus"]).map(Path),
+    start_s=st.floats(0, 10),
+    end_s=st.none() | st.floats(11, 20),
+    corpus=words,
+    speaker=words,
+    gender=st.sampled_from(["female", "male", None]),
+    text_id=words,
+    emotion=st.sampled_from(EMOTIONS),
+    native_emotion=words,
+    valence=ratings,
+    arousal=ratings,
+    dominance=ratings,
+    style=words,
+    group=words,
+)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(utterances, max_size=4))
+def test_any_rows_come_back_as_they_were_written(tmp_path, rows):
+    rows = [Utterance(**{**_fields(row), "path": tmp_path / row.path}) for row in rows]
+    write_manifest(rows, tmp_path / "m.csv")
+    assert read_manifest(tmp_path / "m.csv") == rows
+
+
+def _fields(row: Utterance) -> dict[str, object]:
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
+def test_paths_below_the_manifest_move_with_it(tmp_path):
+    (tmp_path / "old").mkdir()
+    write_manifest([Utterance("a", tmp_path / "old/wav/a.wav", emotion="sad")], tmp_path / "old/m.csv")
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert read_manifest(tmp_path / "new/m.csv")[0].path == tmp_path / "new/wav/a.wav"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("utterance_id,path,emotoin\n", "unknown column 'emotoin'. Did you mean 'emotion'"),
+        ("utterance_id,path\n", "needs the column 'emotion'"),
+        ("utterance_id,path,emotion\na,a.wav,jolly\n", "'jolly' is not a canonical emotion"),
+        ("utterance_id,path,emotion,valence\na,a.wav,sad,high\n", "m.csv:2: 'valence' must be a number"),
+        ("utterance_id,path,emotion,gender\na,a.wav,sad,f\n", "m.csv:2: 'gender' must be female, male or empty"),
+        ("utterance_id,path,emotion,start_s,end_s\na,a.wav,sad,2,1\n", "the part from 2.0 s to 1.0 s is empty"),
+    ],
+)
+def test_a_wrong_manifest_is_an_error_that_says_where(tmp_path, text, message):
+    (tmp_path / "m.csv").write_text(text)
+    with pytest.raises(CorpusError, match=message.replace(".", r"\.")):
+        read_manifest(tmp_path / "m.csv")
+
+
+def test_a_manifest_that_is_not_there_or_no_text_is_an_error(tmp_path):
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
+    for name in ("absent.csv", "binary.csv"):
+        with pytest.raises(CorpusError, match=name):
+            read_manifest(tmp_path / name)
+
+
+def test_rows_can_be_published_without_the_paths_of_this_machine(tmp_path):
+    row = Utterance("a", tmp_path / "a.wav", emotion="sad")
+    assert without_audio_paths([row])[0].path == Path("a.wav")
