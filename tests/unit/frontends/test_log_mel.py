@@ -1,0 +1,133 @@
+"""A clip's spectrogram depends on its own samples alone, and every clip has one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from voices import voice
+
+from earnest.frontends.log_mel import LogMel
+from earnest.recipe import FrontEnd
+
+SMALL = FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=40)
+SETTINGS = {
+    "plain": SMALL,
+    "gradient": replace(SMALL, trim="gradient", decibel_reference="one"),
+    "peak-rms": replace(SMALL, trim="peak", level="rms"),
+    "constant-no-floor": replace(SMALL, pad_mode="constant", top_db=None),
+}
+LENGTHS = (1, 2, 159, 160, 1_600, 8_000, 12_345)
+each_setting = pytest.mark.parametrize("kind", sorted(SETTINGS))
+each_form = pytest.mark.parametrize("exportable", [False, True], ids=["fourier", "convolution"])
+
+
+def front_end_of(kind: str, exportable: bool = False) -> LogMel:
+    front_end = LogMel(SETTINGS[kind])
+    return front_end.exportable() if exportable else front_end
+
+
+def clips() -> list[Tensor]:
+    silence = torch.zeros(3_000)
+    return [*(torch.from_numpy(voice(1, seed=seed)[:length]) for seed, length in enumerate(LENGTHS)), silence]
+
+
+def alone(front_end: LogMel, clip: Tensor) -> Tensor:
+    log_mel, n_frames = front_end(clip[None], torch.tensor([len(clip)]))
+    return log_mel[0, :, : int(n_frames[0])]
+
+
+def together(front_end: LogMel, waveforms: list[Tensor], garbage: float, spare: int = 500) -> list[Tensor]:
+    longest = max(len(clip) for clip in waveforms) + spare
+    batch = torch.full((len(waveforms), longest), garbage)
+    for row, clip in zip(batch, waveforms, strict=True):
+        row[: len(clip)] = clip
+    log_mel, n_frames = front_end(batch, torch.tensor([len(clip) for clip in waveforms]))
+    return [frames[:, :count] for frames, count in zip(log_mel, n_frames.tolist(), strict=True)]
+
+
+@each_form
+@each_setting
+@pytest.mark.parametrize("garbage", [0.0, -1e6, float("inf"), float("nan")])
+def test_neighbours_and_what_lies_behind_a_clip_change_nothing(kind: str, exportable: bool, garbage: float) -> None:
+    front_end = front_end_of(kind, exportable)
+    # How torch rounds a convolution depends on its size, and of one sample all bins but the lowest are rounding.
+    within_db = 2e-3 if exportable else 1e-4
+    for clip, batched in zip(clips(), together(front_end, clips(), garbage), strict=True):
+        torch.testing.assert_close(batched, alone(front_end, clip), rtol=0, atol=within_db)
+
+
+@each_form
+@each_setting
+def test_frames_behind_a_clip_lie_at_its_floor(kind: str, exportable: bool) -> None:
+    front_end = front_end_of(kind, exportable)
+    loud, short = torch.from_numpy(voice(0.5, seed=1)), torch.from_numpy(voice(0.1, seed=2))
+    batch = torch.nn.utils.rnn.pad_sequence([loud, short], batch_first=True, padding_value=0.5)
+    log_mel, n_frames = front_end(batch, torch.tensor([len(loud), len(short)]))
+    behind = log_mel[1, :, int(n_frames[1]) :]
+    assert behind.numel() > 0
+    assert (behind == behind.min()).all()
+    assert behind.min() <= log_mel[1, :, : int(n_frames[1])].min()
+
+
+@each_form
+@each_setting
+@settings(max_examples=12, deadline=None)
+@given(length=st.integers(1, 3_000), level=st.sampled_from([0.0, 1e-30, 1e-6, 0.1, 1.0, 1e4]), seed=st.integers(0, 99))
+def test_every_clip_has_finite_frames(kind: str, exportable: bool, length: int, level: float, seed: int) -> None:
+    waveform = level * np.random.default_rng(seed).normal(size=length).astype(np.float32)
+    frames = alone(front_end_of(kind, exportable), torch.from_numpy(waveform.astype(np.float32)))
+    assert frames.shape[0] == SMALL.n_mels
+    assert 1 <= frames.shape[1] <= length // SMALL.hop_length + 1
+    assert frames.isfinite().all()
+
+
+@each_setting
+def test_silence_is_one_level(kind: str) -> None:
+    frames = alone(front_end_of(kind), torch.zeros(4_000))
+    assert frames.shape == (SMALL.n_mels, 26)
+    assert frames.unique().numel() == 1
+
+
+def test_untrimmed_clips_have_a_frame_a_hop_and_one_more() -> None:
+    front_end = front_end_of("plain")
+    for length in LENGTHS:
+        assert alone(front_end, torch.ones(length)).shape[1] == length // SMALL.hop_length + 1
+
+
+def test_the_loudest_value_is_zero_and_the_floor_is_below_it_by_top_db() -> None:
+    frames = alone(front_end_of("plain"), torch.from_numpy(voice(0.5)))
+    assert float(frames.max()) == 0.0
+    assert float(frames.min()) >= -80.0
+
+
+@pytest.mark.parametrize("kind", ["plain", "peak-rms", "constant-no-floor"])
+def test_with_a_reference_in_the_clip_its_level_does_not_matter(kind: str) -> None:
+    waveform = torch.from_numpy(voice(0.6, level=0.01))
+    front_end = front_end_of(kind)
+    torch.testing.assert_close(alone(front_end, 16 * waveform), alone(front_end, waveform), rtol=0, atol=1e-3)
+
+
+def test_with_an_absolute_reference_the_level_is_kept() -> None:
+    front_end = LogMel(replace(SMALL, decibel_reference="one"))
+    waveform = torch.from_numpy(voice(0.6))
+    louder = alone(front_end, 10 * waveform) - alone(front_end, waveform)
+    torch.testing.assert_close(louder, torch.full_like(louder, 20.0), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["gradient", "peak-rms"])
+def test_trimming_takes_away_the_silence_around_a_voice(kind: str) -> None:
+    quiet = 1e-4 * torch.randn(8_000, generator=torch.Generator().manual_seed(0))
+    spoken = torch.from_numpy(voice(1.0))
+    frames = alone(front_end_of(kind), torch.cat([quiet, spoken, quiet]))
+    assert 90 <= frames.shape[1] <= 110  # of 201; the voice has 100
+
+
+def test_the_waveform_is_left_as_it_was() -> None:
+    waveform = torch.from_numpy(voice(0.2))[None]
+    before = waveform.clone()
+    front_end_of("peak-rms")(waveform, torch.tensor([1_000]))
+    assert torch.equal(waveform, before)
