@@ -94,7 +94,7 @@ def check_corpus(name: str, root: Path, on_progress: Progress | None = None) -> 
         if on_progress:
             on_progress(len(sounds), len(paths))
     findings = [
-        *_names(corpus, root, rows, [path for path in paths if path not in {row.path for row in rows}]),
+        *_names(corpus, root, rows, sorted(set(paths) - {row.path for row in rows})),
         *_sound(corpus, root, sounds.values(), rows),
         *_same_audio(corpus, root, sounds.values(), rows),
         *_labels(corpus, root, rows),
@@ -185,7 +185,7 @@ def _same_audio(corpus: Corpus, root: Path, sounds: Iterable[Sound], rows: Seque
 def _stated(corpus: Corpus, same: Sequence[Utterance]) -> bool:
     """Whether the reader says of these rows that they share their audio: as unusable, or as one group."""
     pair = len({row.utterance_id for row in same}) == len(same) == 2
-    unusable = all(corpus.unusable.get(row.utterance_id, SILENT) != SILENT for row in same)
+    unusable = all(corpus.unusable.get(row.utterance_id) not in (None, SILENT) for row in same)
     return pair and (unusable or (same[0].group == same[1].group != "" and corpus.groups_share_audio))
 
 

@@ -137,9 +137,8 @@ def _numbered_rows(path: Path) -> Iterable[tuple[int, Row]]:
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"{path}: not a readable table ({error}).") from error
     if path.suffix.lower() in (".jsonl", ".ndjson"):
-        return [
-            (number, _json_row(line, path, number)) for number, line in enumerate(text.splitlines(), 1) if line.strip()
-        ]
+        lines = enumerate(text.split("\n"), 1)  # JSON text may hold other line separators
+        return [(number, _json_row(line, path, number)) for number, line in lines if line.strip()]
     reader = csv.DictReader(StringIO(text, newline=""), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
     try:
         return [(reader.line_num, row) for row in reader]
