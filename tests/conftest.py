@@ -1,1 +1,6 @@
 """Its being here puts this folder on the path, so that tests can import the helpers beside it."""
+
+import os
+
+# The tensors of tests are small: more threads than one only wait for each other. Set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
