@@ -12,6 +12,7 @@ from earnest.errors import RecipeError
 from earnest.suggest import suggestion
 
 S = TypeVar("S")
+NONE = "none"  # TOML has no null: this word stands for it where a setting may be None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def _convert_union(choices: tuple[Any, ...], value: Any, where: str) -> Any:
-    if value is None and type(None) in choices:
+    if value in (None, NONE) and type(None) in choices:
         return None
     remaining = [choice for choice in choices if choice is not type(None)]
     for choice in remaining[:-1]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from earnest.config import from_mapping, read_toml
+from earnest.config import NONE, from_mapping, read_toml
 from earnest.errors import RecipeError
 from earnest.labels import scheme_called
 
@@ -18,11 +18,11 @@ class FrontEnd:
     Attributes
     ----------
     n_fft, win_length, hop_length : samples
-    fmin_hz, fmax_hz : band of the mel filters; None means half the sample rate
+    fmin_hz, fmax_hz : band of the mel filters; None (in TOML "none") means half the sample rate
     pad_mode : what continues the clip at both ends, where the frames are centred
     decibel_reference : 0 dB is a power of one, or the loudest value of the clip
-    top_db : floor below the loudest value of the clip, None for none
-    level : scale of the waveform before the transform: as it is, or root mean square of one
+    top_db : floor below the loudest value of the clip, None (in TOML "none") for no floor
+    level : scale of the waveform before the transform: as it is, or with a root mean square of ``level_dbfs``
     trim : frames kept: all, from the first to the last above the gradient threshold (EmoCatcher), or above
         ``trim_db`` below the peak (Moody)
     """
@@ -38,6 +38,7 @@ class FrontEnd:
     decibel_reference: Literal["one", "max"] = "max"
     top_db: float | None = 80.0
     level: Literal["none", "rms"] = "none"
+    level_dbfs: float = 0.0
     trim: Literal["none", "gradient", "peak"] = "none"
     trim_db: float = 40.0
 
@@ -69,6 +70,8 @@ class Training:
 
     Attributes
     ----------
+    method : by gradient descent over epochs, or the last layer in closed form (`earnest.training.discriminant`)
+    shrinkage : of the discriminant's covariance, from 0 to 1
     epochs : the most; training ends earlier when ``patience`` epochs in a row brought no better validation ``monitor``
     monitor : what chooses the epoch, on validation data: UA (mean recall) or loss
     refit : train once more on training and validation data for the chosen number of epochs
@@ -76,6 +79,8 @@ class Training:
     plateau_* : the learning rate is multiplied by the factor when the training loss has not fallen for so many epochs
     """
 
+    method: Literal["gradient", "discriminant"] = "gradient"
+    shrinkage: float = 0.6
     epochs: int = 120
     patience: int = 120
     batch_size: int = 32
@@ -100,13 +105,23 @@ class Training:
 
     def __post_init__(self) -> None:
         checks = (
+            (0 <= self.shrinkage <= 1, "shrinkage must be from 0 to 1"),
             (self.epochs >= 1, "epochs must be at least 1"),
             (self.patience >= 1, "patience must be at least 1"),
             (self.batch_size >= 2, "batch_size must be at least 2"),
             (0 < self.learning_rate < 10, "learning_rate must be above 0 and below 10"),
+            (0 <= self.weight_decay < 10, "weight_decay must be from 0 to below 10"),
+            (0 < self.plateau_factor < 1, "plateau_factor must be above 0 and below 1"),
+            (self.plateau_patience >= 0, "plateau_patience must not be negative"),
+            (self.plateau_cooldown >= 0, "plateau_cooldown must not be negative"),
+            (0 <= self.plateau_threshold < 1, "plateau_threshold must be from 0 to below 1"),
+            (0 <= self.lowest_learning_rate < 10, "lowest_learning_rate must be from 0 to below 10"),
             (0 <= self.label_smoothing < 1, "label_smoothing must be from 0 to below 1"),
             (0 <= self.ema_decay < 1, "ema_decay must be from 0 to below 1"),
-            (self.mixup_alpha >= 0, "mixup_alpha must not be negative"),
+            (0 <= self.mixup_alpha < 100, "mixup_alpha must be from 0 to below 100"),
+            (self.time_mask_frames >= 0, "time_mask_frames must not be negative"),
+            (self.mel_mask_bands >= 0, "mel_mask_bands must not be negative"),
+            (0 <= self.seed < 2**31, "seed must be from 0 to below 2147483648"),
         )
         for right, message in checks:
             if not right:
@@ -146,12 +161,12 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def recipe_to_toml(recipe: Recipe) -> str:
-    """Return the resolved recipe as TOML; keys whose value is None are left out (TOML has no null)."""
+    """Return the resolved recipe as TOML, every default spelled out; None is written as "none"."""
     return "\n".join(_toml_lines(recipe.to_dict(), "")) + "\n"
 
 
 def _toml_lines(table: Mapping[str, Any], prefix: str) -> list[str]:
-    plain = {key: value for key, value in table.items() if not isinstance(value, Mapping) and value is not None}
+    plain = {key: value for key, value in table.items() if not isinstance(value, Mapping)}
     lines = [f"{key} = {_toml_value(value)}" for key, value in plain.items()]
     for key, value in table.items():
         if isinstance(value, Mapping) and value:
@@ -164,6 +179,9 @@ def _toml_value(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    if value is None:
+        return f'"{NONE}"'
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)  # JSON's escapes are valid in TOML
+        # JSON's escapes are valid in TOML, which wants the delete character escaped too.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value)

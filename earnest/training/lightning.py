@@ -131,7 +131,7 @@ class EmotionTraining(pl.LightningModule):
 
     def _seed_step(self, step: int) -> None:
         # Not once an epoch: how often Lightning and the data loader draw in between differs after resuming.
-        seed = (self.settings.seed * 1_000_003 + self.current_epoch) * 100_003 + step
+        seed = ((self.settings.seed * 1_000_003 + self.current_epoch) * 100_003 + step) % 2**63
         torch.manual_seed(seed)
         self.generator.manual_seed(seed)
 

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ from earnest.evaluation.predictions import Predictions, read_predictions, write_
 from earnest.evaluation.splits import Split, write_split
 from earnest.labels import Scheme, scheme_called
 from earnest.models.classifier import SpeechClassifier, build_classifier
-from earnest.recipe import Recipe, read_recipe, recipe_to_toml
+from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
 from earnest.training.data import Example
-from earnest.training.fit import fit, predict_logits, refit
+from earnest.training.discriminant import fit_discriminant
+from earnest.training.fit import fit, predict_logits
 from earnest.training.progress import CHECKPOINT, write_atomically
 
 _log = logging.getLogger(__name__)
@@ -37,8 +38,9 @@ class RunRecord:
     Attributes
     ----------
     classes : output order
-    best_epoch : chosen on validation data
+    best_epoch : chosen on validation data; 0 where training has no epochs
     epochs : trained before stopping
+    origin : of the initial weights
     refitted : whether the weights come from a second training on training and validation data
     temperature : fitted on validation data
     training_corpora : what the weights have heard
@@ -51,6 +53,7 @@ class RunRecord:
     seed: int
     best_epoch: int
     epochs: int
+    origin: str
     refitted: bool
     temperature: float
     n_parameters: int
@@ -141,12 +144,11 @@ def scheme_of(recipe: Recipe, utterances: Sequence[Utterance]) -> Scheme:
 
 def _claim(folder: Path, recipe: Recipe, split: Split) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = recipe_to_toml(recipe)
     path = folder / "recipe.toml"
-    if path.exists() and path.read_text(encoding="utf-8") != wanted:
+    if path.exists() and read_recipe(path) != recipe:
         raise RecipeError(f"{folder}: holds a run of another recipe. Choose another --output, or remove the folder.")
     if not path.exists():
-        write_atomically(path, wanted.encode())
+        write_atomically(path, recipe_to_toml(recipe).encode())
     split_path = folder / "split.json"
     if split_path.exists() and split_path.read_text(encoding="utf-8") != split.to_json():
         raise RecipeError(f"{folder}: holds a run on another split. Choose another --output, or remove the folder.")
@@ -162,17 +164,15 @@ def _train(recipe: Recipe, split: Split, examples: Mapping[str, Example], folder
     settings = recipe.training
     classes = scheme_of(recipe, (*split.train, *split.valid, *split.test)).classes
     train, valid = _of(split.train, examples), _of(split.valid, examples)
-    classifier = build_classifier(recipe, classes, settings.seed)
-    keeper = fit(classifier.network, train, valid, settings, folder, len(classes), show_progress)
+    classifier = initial_classifier(recipe, classes)
+    epochs = _fit(classifier, train, valid, settings, folder, show_progress)
     # The temperature comes from predictions on clips that these weights have not seen.
     temperature = fit_temperature(*_scored(classifier, valid)) if valid else 1.0
     if settings.refit and valid:
-        classifier = build_classifier(recipe, classes, settings.seed)
-        everything = [*train, *valid]
-        refit(
-            classifier.network, everything, settings, keeper.best_epoch, folder / "refit", len(classes), show_progress
-        )
-        train = everything
+        classifier = initial_classifier(recipe, classes)
+        train = [*train, *valid]
+        as_chosen = replace(settings, epochs=max(epochs.best, 1), patience=max(epochs.best, 1))
+        _fit(classifier, train, (), as_chosen, folder / "refit", show_progress)
     write_atomically(folder / WEIGHTS, save(classifier.network.state_dict()))
     (folder / "refit" / CHECKPOINT).unlink(missing_ok=True)
     record = RunRecord(
@@ -181,8 +181,9 @@ def _train(recipe: Recipe, split: Split, examples: Mapping[str, Example], folder
         fold=split.fold,
         speaker_independent=split.speaker_independent,
         seed=settings.seed,
-        best_epoch=keeper.best_epoch,
-        epochs=len(keeper.history),
+        best_epoch=epochs.best,
+        epochs=epochs.run,
+        origin=getattr(classifier.network, "origin", "random"),
         refitted=settings.refit and bool(valid),
         temperature=temperature,
         n_parameters=classifier.n_parameters(),
@@ -192,6 +193,37 @@ def _train(recipe: Recipe, split: Split, examples: Mapping[str, Example], folder
         training_corpora=_ledger([*train, *valid]),
     )
     write_atomically(folder / RECORD, _json(asdict(record)))
+
+
+def initial_classifier(recipe: Recipe, classes: tuple[str, ...]) -> SpeechClassifier:
+    """Build the model as training starts: random, or with the pre-trained weights that the recipe names."""
+    classifier = build_classifier(recipe, classes, recipe.training.seed)
+    load_pretrained = getattr(classifier.network, "load_pretrained", None)
+    if load_pretrained is not None:
+        load_pretrained()
+    return classifier
+
+
+@dataclass(frozen=True)
+class _Epochs:
+    best: int
+    run: int
+
+
+def _fit(
+    classifier: SpeechClassifier,
+    train: Sequence[Example],
+    valid: Sequence[Example],
+    settings: Training,
+    folder: Path,
+    show_progress: bool,
+) -> _Epochs:
+    n_classes = len(classifier.classes)
+    if settings.method == "discriminant":
+        fit_discriminant(classifier.network, train, settings.shrinkage, n_classes)
+        return _Epochs(0, 0)
+    keeper = fit(classifier.network, train, valid, settings, folder, n_classes, show_progress)
+    return _Epochs(keeper.best_epoch, len(keeper.history))
 
 
 def _scored(classifier: SpeechClassifier, examples: Sequence[Example]) -> tuple[Any, Any]:

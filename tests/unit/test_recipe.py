@@ -1,0 +1,156 @@
+"""Recipes are strict: what is wrong is one line that names file, key and remedy."""
+
+from pathlib import Path
+
+import pytest
+from made_up_corpus import recipe_text
+
+from earnest.errors import RecipeError
+from earnest.recipe import FrontEnd, Recipe, Training, read_recipe, recipe_to_toml
+
+MINIMAL = 'corpus = "ravdess"\nmodel = "cabg"\n'
+
+
+def refusal_of(text: str, folder: Path) -> str:
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RecipeError) as error:
+        read_recipe(path)
+    message = str(error.value)
+    assert message.startswith(str(path))
+    assert "\n" not in message
+    return message.removeprefix(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (MINIMAL + 'modle = "x"', ": unknown key 'modle'. Did you mean 'model'?"),
+        (MINIMAL + "[front_end]\nn_mel = 64", ": front_end: unknown key 'n_mel'. Did you mean 'n_mels'?"),
+        (MINIMAL + "[training]\nlearning_rat = 1", ": training: unknown key 'learning_rat'. Did you mean"),
+        (MINIMAL + "[trainig]\nepochs = 1", ": unknown key 'trainig'. Did you mean 'training'?"),
+        ('model = "cabg"', ": the key 'corpus' is missing."),
+        ('corpus = "ravdess"', ": the key 'model' is missing."),
+    ],
+)
+def test_an_unknown_or_missing_key_is_named_with_the_nearest(text: str, expected: str, tmp_path: Path) -> None:
+    assert refusal_of(text, tmp_path).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (MINIMAL + '[training]\nepochs = "many"', ": training: epochs must be a whole number, got 'many'."),
+        (MINIMAL + "[training]\nepochs = 3.5", ": training: epochs must be a whole number, got 3.5."),
+        (MINIMAL + "[training]\nepochs = true", ": training: epochs must be a whole number, got True."),
+        (MINIMAL + '[training]\nlearning_rate = "fast"', ": training: learning_rate must be a"),
+        (MINIMAL + "[training]\nrefit = 1", ": training: refit must be a"),
+        (MINIMAL + '[training]\noptimiser = "adabelieve"', ": training: optimiser is 'adabelieve'. Did you mean"),
+        (MINIMAL + "[training]\noptimiser = 3", ": training: optimiser is 3."),
+        (MINIMAL + "training = 7", ": training: expected a table, got 7."),
+        ('corpus = 3\nmodel = "cabg"', ": corpus must be a list, got 3."),
+        ('corpus = ["ravdess", 5]\nmodel = "cabg"', ": corpus must be text, got 5."),
+        ('corpus = "ravdess"\nmodel = ["cabg"]', ": model must be text, got ['cabg']."),
+    ],
+)
+def test_a_wrong_type_is_named_with_what_is_expected(text: str, expected: str, tmp_path: Path) -> None:
+    assert refusal_of(text, tmp_path).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "key"),
+    [
+        ("front_end", "sample_rate_hz = 100", "sample_rate_hz"),
+        ("front_end", "n_fft = 8", "n_fft"),
+        ("front_end", "win_length = 2048", "win_length"),
+        ("front_end", "hop_length = 0", "hop_length"),
+        ("front_end", "n_mels = 0", "n_mels"),
+        ("front_end", "fmin_hz = 9000", "fmin_hz"),
+        ("front_end", "fmax_hz = 9000.5", "fmax_hz"),
+        ("front_end", "top_db = 0", "top_db"),
+        ("front_end", "trim_db = -40", "trim_db"),
+        ("training", "epochs = 0", "epochs"),
+        ("training", "patience = 0", "patience"),
+        ("training", "batch_size = 1", "batch_size"),
+        ("training", "learning_rate = 0", "learning_rate"),
+        ("training", "learning_rate = nan", "learning_rate"),
+        ("training", "learning_rate = inf", "learning_rate"),
+        ("training", "weight_decay = -1", "weight_decay"),
+        ("training", "weight_decay = nan", "weight_decay"),
+        ("training", "plateau_factor = 1.5", "plateau_factor"),
+        ("training", "plateau_factor = 0", "plateau_factor"),
+        ("training", "plateau_patience = -1", "plateau_patience"),
+        ("training", "plateau_cooldown = -1", "plateau_cooldown"),
+        ("training", "plateau_threshold = -0.1", "plateau_threshold"),
+        ("training", "lowest_learning_rate = -1", "lowest_learning_rate"),
+        ("training", "label_smoothing = 1", "label_smoothing"),
+        ("training", "ema_decay = 1", "ema_decay"),
+        ("training", "mixup_alpha = -0.1", "mixup_alpha"),
+        ("training", "mixup_alpha = nan", "mixup_alpha"),
+        ("training", "time_mask_frames = -1", "time_mask_frames"),
+        ("training", "mel_mask_bands = -1", "mel_mask_bands"),
+        ("training", "seed = -1", "seed"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_table_and_key(table: str, line: str, key: str, tmp_path: Path) -> None:
+    message = refusal_of(f"{MINIMAL}[{table}]\n{line}", tmp_path)
+    assert message.startswith(f": {table}: {key} must")
+
+
+def test_a_label_scheme_that_does_not_exist_is_named_with_the_nearest(tmp_path: Path) -> None:
+    assert "Did you mean 'ravdess8'?" in refusal_of(MINIMAL + 'scheme = "ravdes8"', tmp_path)
+
+
+def test_a_recipe_needs_a_corpus(tmp_path: Path) -> None:
+    assert "corpus must name at least one" in refusal_of('corpus = []\nmodel = "cabg"', tmp_path)
+
+
+@pytest.mark.parametrize("data", [b"corpus = ", b"\xff\xfe", b"a = 1\na = 2"])
+def test_what_is_no_toml_is_an_error_with_the_file(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_bytes(data)
+    with pytest.raises(RecipeError, match=r"broken\.toml"):
+        read_recipe(path)
+
+
+def test_a_missing_file_or_folder_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"absent\.toml: no such file"):
+        read_recipe(tmp_path / "absent.toml")
+    with pytest.raises(RecipeError, match=r"recipe\.toml: no such file"):
+        read_recipe(tmp_path)
+
+
+def test_whole_numbers_are_taken_where_fractions_are_expected(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(MINIMAL + "[training]\nlearning_rate = 1\n[front_end]\nfmax_hz = 6000")
+    recipe = read_recipe(tmp_path)
+    assert (recipe.training.learning_rate, recipe.front_end.fmax_hz) == (1.0, 6000.0)
+    assert isinstance(recipe.front_end.fmax_hz, float)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe("ravdess", "cabg"),
+        Recipe(("crema-d", "emodb"), "cabg", "six", 'quotes "…", back\\slash, new\nline\tand tab \x7f\u2028'),
+        Recipe("emodb", "cabg", front_end=FrontEnd(top_db=60, fmax_hz=6000.0, trim="peak")),
+        Recipe("emodb", "cabg", network={"width": 64, "kernel_size": 5, "convolution_dropout": 0.0}),
+        Recipe(
+            "emodb", "cabg", training=Training(learning_rate=1e-7, refit=True, monitor="valid_loss", seed=2**31 - 1)
+        ),
+    ],
+    ids=["defaults", "text", "front end", "network", "training"],
+)
+def test_a_recipe_written_as_toml_reads_back_the_same(recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(recipe_to_toml(recipe), encoding="utf-8")
+    assert read_recipe(tmp_path) == recipe
+
+
+def test_no_floor_survives_being_written(tmp_path: Path) -> None:
+    recipe = Recipe("emodb", "cabg", front_end=FrontEnd(top_db=None))
+    (tmp_path / "recipe.toml").write_text(recipe_to_toml(recipe), encoding="utf-8")
+    assert read_recipe(tmp_path) == recipe
+
+
+def test_the_recipe_of_the_made_up_corpus_is_a_recipe(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(recipe_text(), encoding="utf-8")
+    assert read_recipe(tmp_path).corpora == ("made-up",)
