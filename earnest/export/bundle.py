@@ -50,6 +50,7 @@ def export_bundle(run: Path, output: Path, identity: Identity, evaluations: Sequ
         recipe=recipe.to_dict(),
         temperature=record.temperature,
         training_corpora=record.training_corpora,
+        origin=record.origin,
         results=tuple(read_result(folder) for folder in evaluations),
         notes=identity.notes,
     )

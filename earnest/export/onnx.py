@@ -12,6 +12,7 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from earnest.errors import EarnestError
+from earnest.export.halves import store_halves
 from earnest.models.classifier import SpeechClassifier
 
 OPSET = 18
@@ -66,6 +67,7 @@ def to_onnx(classifier: SpeechClassifier, facts: Mapping[str, str] | None = None
     assert program is not None
     proto = program.model_proto
     _tidy(proto)
+    store_halves(proto)
     onnx.helper.set_model_props(proto, {"sample_rate_hz": str(rate_hz), **(facts or {})})
     onnx.checker.check_model(proto, full_check=True)
     return proto

@@ -62,7 +62,8 @@ class LogMel(nn.Module):
         lengths = lengths.clamp(min=1, max=waveform.shape[1])
         waveform = torch.where(frame_mask(lengths, waveform.shape[1]), waveform, torch.zeros_like(waveform))
         if self.settings.level == "rms":
-            waveform = waveform * torch.rsqrt(waveform.square().sum(dim=1) / lengths + 1e-12)[:, None]
+            wanted = 10 ** (self.settings.level_dbfs / 20)
+            waveform = waveform * (wanted * torch.rsqrt(waveform.square().sum(dim=1) / lengths + 1e-12))[:, None]
         padded = self._pad(waveform, lengths)
         n_frames = torch.div(lengths, self.settings.hop_length, rounding_mode="floor") + 1
         power = torch.matmul(self.filters, self.spectrum(padded))  # (batch, n_mels, frames)

@@ -70,8 +70,8 @@ class SpeechClassifier(nn.Module):
         return other
 
     def n_parameters(self) -> int:
-        """Count the trainable parameters."""
-        return sum(parameter.numel() for parameter in self.network.parameters() if parameter.requires_grad)
+        """Count the network's parameters, frozen ones too."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """Return the outputs by the names they have in the graph.

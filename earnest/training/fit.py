@@ -3,7 +3,6 @@
 import logging
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,19 +64,6 @@ def fit(
     network.load_state_dict(keeper.best_weights)
     network.eval()
     return keeper
-
-
-def refit(
-    network: nn.Module,
-    train: Sequence[Example],
-    settings: Training,
-    epochs: int,
-    folder: Path,
-    n_classes: int,
-    show_progress: bool = False,
-) -> EpochKeeper:
-    """Train from the start on all of ``train`` for the number of epochs that validation chose before."""
-    return fit(network, train, (), replace(settings, epochs=epochs, patience=epochs), folder, n_classes, show_progress)
 
 
 def predict_logits(network: nn.Module, examples: Sequence[Example]) -> Tensor:

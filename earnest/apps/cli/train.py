@@ -1,5 +1,6 @@
 """``earnest train``: from a recipe and corpora to a run folder."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def require_training() -> None:
 @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run folder to make.")
 @click.option("--protocol", default="speaker-holdout", show_default=True, help="How clips are divided.")
 @click.option("--fold", default=None, help="Which fold of the protocol; default: its first.")
-@click.option("--all-data", is_flag=True, help="Keep no test set: what was the test set is trained on, for shipping.")
+@click.option("--all-data", is_flag=True, help="For shipping: keep no test set, refit on validation clips too.")
 @output_options
 def command(
     recipe: Path,
@@ -52,6 +53,8 @@ def command(
     from earnest.training.run import read_record, run_split
 
     settings = read_recipe(recipe)
+    if all_data:
+        settings = replace(settings, training=replace(settings.training, refit=True))
     chosen = protocol_called(protocol)
     utterances = protocol_utterances(settings, chosen, corpus_folders(data))
     split = split_called(protocol, fold, utterances, keep_test=not all_data)
@@ -64,7 +67,8 @@ def command(
         headline = {"wa": scores.wa, "ua": scores.ua, "n": scores.n} if scores else None
         echo_json({"run": output, "best_epoch": record.best_epoch, "epochs": record.epochs, "test": headline})
         return
-    click.echo(f"{output}: epoch {record.best_epoch} of {record.epochs}, chosen on {record.n_valid} validation clips.")
+    chosen_by = f"epoch {record.best_epoch} of {record.epochs}" if record.epochs else "temperature"
+    click.echo(f"{output}: {record.n_train} training clips, {chosen_by} chosen on {record.n_valid} validation clips.")
     if scores:
         click.echo(f"{chosen.kind} test, {scores.n} clips: WA {percent(scores.wa)}, UA {percent(scores.ua)}.")
     if not quiet:

@@ -1,0 +1,168 @@
+"""The first blocks of Whisper's encoder as a feature extractor (Radford et al., 2022)."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from earnest.errors import RecipeError
+from earnest.frontends.trim import frame_mask
+from earnest.models.classifier import MODELS, NetworkOutput
+from earnest.models.pretrained import read_tensors
+
+LONGEST_PERIOD = 10_000.0
+DECIBELS_PER_DECADE = 10.0
+
+
+@dataclass(frozen=True)
+class WhisperSettings:
+    """Sizes of the encoder, by default those of ``tiny``, and which of its blocks are pooled.
+
+    Attributes
+    ----------
+    weights : folder or file of the pre-trained tensors, or a name below ``$EARNEST_MODELS``; "" for a random start
+    n_blocks : how many blocks are computed
+    pooled_blocks : whose outputs are pooled, counted from 1
+    frozen : the encoder stays as it is
+    """
+
+    weights: str = ""
+    n_blocks: int = 2
+    pooled_blocks: tuple[int, ...] = (1, 2)
+    width: int = 384
+    n_heads: int = 6
+    feed_forward_width: int = 1536
+    frozen: bool = False
+
+    def __post_init__(self) -> None:
+        if self.width % (2 * self.n_heads):
+            raise RecipeError(f"width must be a multiple of {2 * self.n_heads} (twice n_heads), got {self.width}.")
+        if not self.pooled_blocks or not all(1 <= block <= self.n_blocks for block in self.pooled_blocks):
+            raise RecipeError(f"pooled_blocks must be from 1 to {self.n_blocks} (n_blocks), got {self.pooled_blocks}.")
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention; keys have no bias."""
+
+    def __init__(self, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.k_proj = nn.Linear(width, width, bias=False)
+        self.v_proj = nn.Linear(width, width)
+        self.q_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
+        """Map (batch, steps, width) to the same shape; ``mask`` (batch, steps) says which steps are heard."""
+        queries, keys, values = (
+            layer(steps).unflatten(2, (self.n_heads, -1)).transpose(1, 2)  # (batch, heads, steps, width / heads)
+            for layer in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        scores = torch.matmul(queries, keys.transpose(2, 3)) * queries.shape[3] ** -0.5
+        weights = scores.masked_fill(~mask[:, None, None], -1e9).softmax(dim=3)
+        heard = torch.matmul(weights, values).transpose(1, 2).flatten(start_dim=2)
+        projected: Tensor = self.out_proj(heard)
+        return projected
+
+
+class EncoderBlock(nn.Module):
+    """Attention and feed-forward layer, each behind a norm and beside a shortcut."""
+
+    def __init__(self, settings: WhisperSettings) -> None:
+        super().__init__()
+        self.self_attn_layer_norm = nn.LayerNorm(settings.width)
+        self.self_attn = SelfAttention(settings.width, settings.n_heads)
+        self.final_layer_norm = nn.LayerNorm(settings.width)
+        self.fc1 = nn.Linear(settings.width, settings.feed_forward_width)
+        self.fc2 = nn.Linear(settings.feed_forward_width, settings.width)
+
+    def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
+        """Map (batch, steps, width) to the same shape."""
+        steps = steps + self.self_attn(self.self_attn_layer_norm(steps), mask)
+        widened = functional.gelu(self.fc1(self.final_layer_norm(steps)))
+        narrowed: Tensor = self.fc2(widened)
+        return steps + narrowed
+
+
+class Encoder(nn.Module):
+    """Two convolutions and the blocks, with the names of the published tensors."""
+
+    def __init__(self, n_mels: int, settings: WhisperSettings) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv1d(n_mels, settings.width, 3, padding=1)
+        self.conv2 = nn.Conv1d(settings.width, settings.width, 3, stride=2, padding=1)
+        self.layers = nn.ModuleList([EncoderBlock(settings) for _ in range(settings.n_blocks)])
+
+    def forward(self, frames: Tensor, n_frames: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the output of each block (batch, steps, width) and the mask of heard steps (batch, steps)."""
+        frames = functional.gelu(self.conv1(frames * frame_mask(n_frames, frames.shape[2])[:, None]))
+        frames = functional.gelu(self.conv2(frames * frame_mask(n_frames, frames.shape[2])[:, None]))
+        steps = frames.transpose(1, 2)
+        n_steps = torch.div(n_frames - 1, 2, rounding_mode="floor") + 1
+        mask = frame_mask(n_steps, steps.shape[1])
+        steps = steps + sinusoids(steps)
+        outputs = []
+        for block in self.layers:
+            steps = block(steps, mask)
+            outputs.append(steps)
+        return outputs, mask
+
+
+def sinusoids(steps: Tensor) -> Tensor:
+    """Return Whisper's positions (steps, width), computed instead of stored."""
+    half = steps.shape[2] // 2
+    decay = math.log(LONGEST_PERIOD) / (half - 1)
+    frequencies = torch.exp(-decay * torch.arange(half, device=steps.device, dtype=torch.float32))
+    angles = torch.arange(steps.shape[1], device=steps.device, dtype=torch.float32)[:, None] * frequencies[None]
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+def mean_and_deviation(steps: Tensor, mask: Tensor) -> Tensor:
+    """Pool (batch, steps, width) over the steps of ``mask`` (batch, steps) to (batch, 2·width)."""
+    weights = mask[:, :, None].to(steps.dtype)
+    count = weights.sum(dim=1)
+    mean = (steps * weights).sum(dim=1) / count
+    variance = ((steps - mean[:, None]).square() * weights).sum(dim=1) / count
+    return torch.cat([mean, (variance + 1e-8).sqrt()], dim=1)
+
+
+@MODELS.register("whisper-statistics")
+class WhisperStatistics(nn.Module):
+    """Mean and deviation over time of the encoder's first blocks, and one linear layer.
+
+    The front end must be Whisper's: 80 mel bands at 16 kHz, 10 ms hop, decibels with reference one and a floor of 80.
+    """
+
+    settings_type = WhisperSettings
+    paper = "Whisper (Radford et al., 2022)"
+    zero_gradient: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, n_mels: int, n_classes: int, settings: WhisperSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.encoder = Encoder(n_mels, settings)
+        self.output = nn.Linear(2 * settings.width * len(settings.pooled_blocks), n_classes)
+        if settings.frozen:
+            self.encoder.requires_grad_(False)
+
+    @property
+    def origin(self) -> str:
+        """Where the initial weights come from."""
+        return self.settings.weights or "random"
+
+    def load_pretrained(self) -> None:
+        """Take over the published tensors that the settings name; names and shapes must fit exactly."""
+        if self.settings.weights:
+            wanted = self.encoder.state_dict()
+            self.encoder.load_state_dict(read_tensors(Path(self.settings.weights), "encoder.", wanted))
+
+    def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
+        """Map log-mels in decibels (batch, n_mels, frames) with ``n_frames`` (batch,) to logits and embedding."""
+        outputs, mask = self.encoder((frames / DECIBELS_PER_DECADE + 4.0) / 4.0, n_frames)
+        pooled = [mean_and_deviation(outputs[block - 1], mask) for block in self.settings.pooled_blocks]
+        embedding = torch.cat(pooled, dim=1)
+        return NetworkOutput(self.output(embedding), embedding)

@@ -1,0 +1,51 @@
+"""A closed-form head: Fisher's linear discriminant with a shrunk covariance, folded into the last linear layer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from earnest.errors import MissingExtraError, RecipeError
+from earnest.training.data import Example, plain_batches
+
+
+def fit_discriminant(network: nn.Module, train: Sequence[Example], shrinkage: float, n_classes: int) -> None:
+    """Set ``network.output`` so that its logits are the discriminant scores of the embedding.
+
+    Embeddings are standardised on ``train``; the within-class covariance S becomes (1 − s)·S + s·tr(S)/D·I
+    (Ledoit and Wolf, 2004, with a fixed s); classes are weighted equally.
+
+    Parameters
+    ----------
+    network : gives embeddings and has a linear layer ``output`` of ``n_classes``
+    shrinkage : s, from 0 to 1
+    """
+    try:
+        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+        from sklearn.preprocessing import StandardScaler
+    except ImportError:
+        raise MissingExtraError("The discriminant", "train") from None
+    output = network.get_submodule("output")
+    assert isinstance(output, nn.Linear)
+    targets = np.array([example.target for example in train])
+    present = np.unique(targets)
+    if len(present) < n_classes or n_classes < 3:
+        raise RecipeError("The discriminant needs three or more classes, each with training clips.")
+    embeddings = embed(network, train).double().numpy()
+    scaler = StandardScaler().fit(embeddings)
+    equal = np.full(n_classes, 1 / n_classes)
+    analysis = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage, priors=equal)
+    analysis.fit(scaler.transform(embeddings), targets)
+    weights = analysis.coef_ / scaler.scale_
+    bias = analysis.intercept_ - weights @ scaler.mean_
+    with torch.no_grad():
+        output.weight.copy_(torch.from_numpy(weights))
+        output.bias.copy_(torch.from_numpy(bias))
+
+
+def embed(network: nn.Module, examples: Sequence[Example]) -> Tensor:
+    """Return the embeddings (examples, width) in the order given."""
+    network.eval()
+    with torch.no_grad():
+        return torch.cat([network(frames, n_frames).embedding for frames, n_frames, _ in plain_batches(examples)])
