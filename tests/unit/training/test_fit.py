@@ -1,0 +1,176 @@
+"""Training: what it is given, what it keeps, when it stops."""
+
+import csv
+import inspect
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from earnest.corpora.manifest import Utterance
+from earnest.errors import CorpusError
+from earnest.models.classifier import NetworkOutput
+from earnest.recipe import Training
+from earnest.training.data import Example
+from earnest.training.fit import fit, predict_logits
+from earnest.training.progress import EpochKeeper
+
+N_CLASSES = 3
+QUICK = Training(epochs=4, patience=4, batch_size=4, optimiser="adamw", learning_rate=0.02)
+
+
+class Mean(nn.Module):
+    """The smallest network: a linear layer on each clip's mean frame, with dropout so that seeds matter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(0.3)
+        self.output = nn.Linear(5, N_CLASSES)
+        nn.init.zeros_(self.output.weight)
+
+    def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
+        inside = torch.arange(frames.shape[2])[None, None] < n_frames[:, None, None]
+        mean = (frames * inside).sum(dim=2) / n_frames[:, None]
+        return NetworkOutput(self.output(self.dropout(mean)), mean)
+
+
+def examples(count: int, seed: int = 0, learnable: bool = True) -> list[Example]:
+    generator = torch.Generator().manual_seed(seed)
+    made = []
+    for index in range(count):
+        frames = torch.randn(5, int(torch.randint(3, 9, (), generator=generator)), generator=generator)
+        target = index % N_CLASSES
+        frames[target] += 2.0 * learnable
+        made.append(Example(Utterance(f"{seed}-{index}", Path("a.wav"), corpus="made-up"), frames, target, 1.0))
+    return made
+
+
+def history_without_seconds(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open(newline="") as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_there_is_no_parameter_through_which_test_data_could_come() -> None:
+    assert list(inspect.signature(fit).parameters) == [
+        "network",
+        "train",
+        "valid",
+        "settings",
+        "folder",
+        "n_classes",
+        "show_progress",
+    ]
+
+
+def test_it_learns_and_leaves_the_network_ready_to_predict(tmp_path: Path) -> None:
+    network = Mean()
+    fit(network, examples(24), examples(12, seed=1), replace(QUICK, epochs=15, patience=15), tmp_path, N_CLASSES)
+    assert not network.training
+    unseen = examples(30, seed=2)
+    right = predict_logits(network, unseen).argmax(dim=1) == torch.tensor([example.target for example in unseen])
+    assert float(right.float().mean()) > 0.8
+
+
+def test_the_kept_weights_are_those_of_the_best_validation_epoch(tmp_path: Path) -> None:
+    valid = examples(12, seed=1)
+    network = Mean()
+    keeper = fit(network, examples(24), valid, replace(QUICK, monitor="valid_loss"), tmp_path, N_CLASSES)
+    losses = [row["valid_loss"] for row in keeper.history]
+    assert keeper.best_epoch == 1 + losses.index(min(losses))
+    targets = torch.tensor([example.target for example in valid])
+    kept = nn.functional.cross_entropy(predict_logits(network, valid), targets)
+    assert float(kept) == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_of_equally_good_epochs_the_first_is_kept(tmp_path: Path) -> None:
+    settings = replace(QUICK, learning_rate=1e-9, schedule="none")
+    keeper = fit(Mean(), examples(12), examples(12, seed=1), settings, tmp_path, N_CLASSES)
+    assert len({row["valid_ua"] for row in keeper.history}) == 1
+    assert keeper.best_epoch == 1
+
+
+def test_it_stops_when_patience_runs_out(tmp_path: Path) -> None:
+    settings = replace(QUICK, epochs=50, patience=3, learning_rate=1e-9)
+    keeper = fit(Mean(), examples(12), examples(12, seed=1), settings, tmp_path, N_CLASSES)
+    assert len(keeper.history) == 4
+    assert keeper.has_stopped()
+
+
+def test_without_validation_all_epochs_are_run_and_the_last_counts(tmp_path: Path) -> None:
+    network = Mean()
+    keeper = fit(network, examples(12), (), replace(QUICK, patience=1), tmp_path, N_CLASSES)
+    assert (keeper.best_epoch, len(keeper.history)) == (4, 4)
+    assert torch.equal(network.output.weight, keeper.best_weights["output.weight"])
+    assert {row["valid_ua"] for row in history_without_seconds(tmp_path)} == {""}
+
+
+@pytest.mark.parametrize("settings", [QUICK, replace(QUICK, ema_decay=0.9, mixup_alpha=0.3, time_mask_frames=3)])
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(settings: Training, tmp_path: Path) -> None:
+    found = []
+    for name, seed in (("one", 7), ("again", 7), ("other", 8)):
+        torch.manual_seed(len(found))  # what was drawn before must not matter
+        network = Mean()
+        network.output.reset_parameters()
+        nn.init.zeros_(network.output.weight)
+        nn.init.zeros_(network.output.bias)
+        fit(network, examples(14), examples(6, seed=1), replace(settings, seed=seed), tmp_path / name, N_CLASSES)
+        found.append(network.output.weight.detach())
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
+def test_the_largest_seed_is_a_seed(tmp_path: Path) -> None:
+    fit(Mean(), examples(6), (), replace(QUICK, epochs=2, seed=2**31 - 1), tmp_path, N_CLASSES)
+
+
+def test_history_has_a_row_an_epoch_with_the_rate_that_the_schedule_left(tmp_path: Path) -> None:
+    settings = replace(QUICK, schedule="cosine", lowest_learning_rate=0.001)
+    fit(Mean(), examples(12), examples(6, seed=1), settings, tmp_path, N_CLASSES)
+    rows = history_without_seconds(tmp_path)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    rates = [float(row["learning_rate"]) for row in rows]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(0.001)
+
+
+def test_the_plateau_schedule_follows_the_training_loss(tmp_path: Path) -> None:
+    settings = replace(QUICK, epochs=8, patience=8, learning_rate=1e-5, plateau_threshold=0.5)
+    fit(Mean(), examples(12), examples(6, seed=1), settings, tmp_path, N_CLASSES)
+    rates = [float(row["learning_rate"]) for row in history_without_seconds(tmp_path)]
+    # Best in the first epoch; patience 2 is over after the fourth; then three epochs of cooldown.
+    assert rates == pytest.approx([1e-5] * 3 + [7e-6] * 5)
+
+
+def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
+    first = fit(Mean(), examples(12), examples(6, seed=1), QUICK, tmp_path, N_CLASSES)
+    network = Mean()
+    again = fit(network, examples(12), examples(6, seed=1), QUICK, tmp_path, N_CLASSES)
+    assert again.history == first.history
+    assert torch.equal(network.output.weight, first.best_weights["output.weight"])
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 8, 9])
+def test_any_number_of_clips_from_two_can_be_trained_on(count: int, tmp_path: Path) -> None:
+    keeper = fit(Mean(), examples(count), (), replace(QUICK, epochs=1), tmp_path, N_CLASSES)
+    assert keeper.history[0]["train_loss"] > 0
+
+
+def test_one_clip_is_too_few(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="at least two clips, got 1"):
+        fit(Mean(), examples(1), (), QUICK, tmp_path, N_CLASSES)
+
+
+def test_half_a_checkpoint_is_never_seen(tmp_path: Path) -> None:
+    fit(Mean(), examples(12), examples(6, seed=1), QUICK, tmp_path, N_CLASSES)
+    assert {path.name for path in tmp_path.iterdir()} == {"history.csv", "last.ckpt", "tensorboard"}
+
+
+def test_patience_is_counted_from_the_best_epoch(tmp_path: Path) -> None:
+    keeper = EpochKeeper(tmp_path, "valid_ua", patience=2)
+    assert not keeper.has_stopped()
+    keeper.best_epoch, keeper.history = 3, [{"epoch": 4.0}]
+    assert not keeper.has_stopped()
+    keeper.history = [{"epoch": 5.0}]
+    assert keeper.has_stopped()
