@@ -3,7 +3,6 @@
 import copy
 import csv
 import io
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace the file at ``path`` in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.partial")  # one name, so that a killed run leaves nothing behind
     beside.write_bytes(data)
     beside.replace(path)
 

@@ -18,7 +18,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.calibration import fit_temperature
 from earnest.evaluation.predictions import Predictions, read_predictions, write_predictions
-from earnest.evaluation.splits import Split, write_split
+from earnest.evaluation.splits import Split
 from earnest.labels import Scheme, scheme_called
 from earnest.models.classifier import SpeechClassifier, build_classifier
 from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
@@ -80,6 +80,7 @@ def run_split(
     _claim(folder, recipe, split)
     if not (folder / RECORD).exists():
         _train(recipe, split, examples, folder, show_progress)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
     if not split.test:
         return None
     if not (folder / PREDICTIONS).exists():
@@ -88,7 +89,6 @@ def run_split(
         temporary = folder / f".{PREDICTIONS}"
         write_predictions(predictions, temporary)
         temporary.replace(folder / PREDICTIONS)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
     return read_predictions(folder / PREDICTIONS)
 
 
@@ -153,7 +153,7 @@ def _claim(folder: Path, recipe: Recipe, split: Split) -> None:
     if split_path.exists() and split_path.read_text(encoding="utf-8") != split.to_json():
         raise RecipeError(f"{folder}: holds a run on another split. Choose another --output, or remove the folder.")
     if not split_path.exists():
-        write_split(split, split_path)
+        write_atomically(split_path, split.to_json().encode())
 
 
 def _of(utterances: Sequence[Utterance], examples: Mapping[str, Example]) -> list[Example]:
