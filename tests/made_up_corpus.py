@@ -97,3 +97,18 @@ batch_size = 8
 learning_rate = 4e-3
 {extra}
 """
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `earnest train` and `earnest export` made of the made-up corpus."""
+
+    recipe: Path
+    manifest: Path
+    run: Path
+    bundle: Path
+
+    @property
+    def data(self) -> str:
+        """The option's value that says where the corpus is."""
+        return f"{NAME}={self.manifest}"

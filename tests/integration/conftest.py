@@ -1,0 +1,23 @@
+"""One made-up corpus, one training and one export for all tests of this folder."""
+
+from pathlib import Path
+
+import pytest
+from command_line import earnest_cli
+from made_up_corpus import Trained, recipe_text, write_corpus
+
+
+@pytest.fixture(scope="session")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the manifest of the made-up corpus."""
+    return write_corpus(tmp_path_factory.mktemp("made-up"))
+
+
+@pytest.fixture(scope="session")
+def trained(made_up: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    made = Trained(folder / "recipe.toml", made_up, folder / "run", folder / "bundle")
+    made.recipe.write_text(recipe_text(epochs=16), encoding="utf-8")
+    earnest_cli("train", made.recipe, "--data", made.data, "--output", made.run)
+    earnest_cli("export", made.run, "--output", made.bundle, "--licence", "CC0-1.0", "--notes", "Made-up voices.")
+    return made

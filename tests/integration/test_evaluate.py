@@ -1,0 +1,121 @@
+"""Protocols over the made-up corpus: the same numbers however the folds are run, and nothing learned from nothing."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import earnest_cli
+from made_up_corpus import recipe_text, write_corpus
+
+from earnest.bundle import BundleInfo
+from earnest.errors import EarnestError, RecipeError
+from earnest.export.bundle import read_result
+from earnest.export.card import model_card
+
+FOLDS = ("f1", "f2", "f3", "f4", "f5")
+
+
+def evaluate(manifest: Path, folder: Path, *words: Any, epochs: int = 10) -> dict[str, Any]:
+    folder.mkdir(exist_ok=True, parents=True)
+    recipe = folder.parent / f"recipe-{epochs}.toml"
+    recipe.write_text(recipe_text(epochs=epochs), encoding="utf-8")
+    data = ("--data", f"made-up={manifest}", "--output", folder, "--protocol", "speaker-5fold")
+    document = json.loads(earnest_cli("evaluate", recipe, *data, "--json", *words))
+    assert isinstance(document, dict)
+    return document
+
+
+@pytest.fixture(scope="module")
+def evaluated(made_up: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("evaluated") / "one"
+    return folder, evaluate(made_up, folder)
+
+
+def test_every_clip_is_tested_once_by_a_model_that_never_heard_its_speaker(
+    evaluated: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, document = evaluated
+    with (folder / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len({row["utterance_id"] for row in rows}) == document["n"] == 72
+    for row in rows:
+        split = json.loads((folder / row["fold"] / "split.json").read_text())
+        heard = {key.split("/")[1].split("-")[0] for key in (*split["train"], *split["valid"])}
+        assert row["utterance_id"].split("-")[0] not in heard
+
+
+def test_metrics_are_those_of_the_predictions_and_name_their_command(evaluated: tuple[Path, dict[str, Any]]) -> None:
+    folder, document = evaluated
+    with (folder / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert document["wa"] == pytest.approx(sum(row["emotion"] == row["predicted"] for row in rows) / 72)
+    assert json.loads((folder / "metrics.json").read_text()) == document
+    assert document["speaker_independent"] is True
+    assert document["command"].startswith("earnest evaluate ")
+    assert document["recipe"]["training"]["epochs"] == 10
+    assert (folder / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_voices_are_learned_and_shuffled_labels_are_not(
+    evaluated: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    shuffled = write_corpus(tmp_path / "shuffled", shuffle_labels=True)
+    assert evaluated[1]["ua"] > 0.6
+    assert 0.1 < evaluate(shuffled, tmp_path / "run")["ua"] < 0.4
+
+
+def test_folds_side_by_side_give_the_same_file(
+    evaluated: tuple[Path, dict[str, Any]], made_up: Path, tmp_path: Path
+) -> None:
+    side_by_side = evaluate(made_up, tmp_path / "two", "--jobs", 2)
+    assert (tmp_path / "two" / "predictions.csv").read_bytes() == (evaluated[0] / "predictions.csv").read_bytes()
+    assert side_by_side["wa"] == evaluated[1]["wa"]
+
+
+def test_finished_folds_are_kept_and_a_missing_one_is_trained(
+    evaluated: tuple[Path, dict[str, Any]], made_up: Path
+) -> None:
+    folder, document = evaluated
+    predictions = (folder / "predictions.csv").read_bytes()
+    weights = {fold: folder / fold / "model.safetensors" for fold in FOLDS}
+    before = {fold: path.stat().st_mtime_ns for fold, path in weights.items()}
+    for path in (folder / "f3").iterdir():
+        if path.is_file():
+            path.unlink()
+    assert evaluate(made_up, folder) == document
+    changed = [fold for fold in FOLDS if weights[fold].stat().st_mtime_ns != before[fold]]
+    assert changed == ["f3"]
+    assert (folder / "predictions.csv").read_bytes() == predictions
+
+
+def test_another_recipe_in_the_same_folder_is_refused(evaluated: tuple[Path, dict[str, Any]], made_up: Path) -> None:
+    with pytest.raises(RecipeError, match="another recipe"):
+        evaluate(made_up, evaluated[0], epochs=11)
+
+
+def test_the_table_says_that_speakers_are_apart(evaluated: tuple[Path, dict[str, Any]], made_up: Path) -> None:
+    recipe = evaluated[0].parent / "recipe-10.toml"
+    data = ("--data", f"made-up={made_up}", "--output", evaluated[0], "--protocol", "speaker-5fold")
+    table = earnest_cli("evaluate", recipe, *data)
+    assert "speaker-independent" in table
+    assert "train and test share 0 speakers" in table
+
+
+def test_a_bundle_takes_the_result_with_its_command(evaluated: tuple[Path, dict[str, Any]]) -> None:
+    folder, document = evaluated
+    result = read_result(folder)
+    assert (result.protocol, result.n, result.command) == ("speaker-5fold", 72, document["command"])
+    assert (result.wa, result.ua) == (document["over_folds"]["wa"]["mean"], document["over_folds"]["ua"]["mean"])
+    info = BundleInfo("b", "1", ("happy", "sad"), 16_000, "CC0-1.0", {}, results=(result,))
+    assert f"| speaker-5fold | speaker-independent | {100 * result.wa:.1f} ± " in model_card(info)
+    assert f"`{result.command}`" in model_card(info)
+
+
+def test_a_folder_without_metrics_is_no_result(tmp_path: Path) -> None:
+    with pytest.raises(EarnestError, match=r"metrics\.json: not the metrics.json of"):
+        read_result(tmp_path)
+    (tmp_path / "metrics.json").write_text("{}")
+    with pytest.raises(EarnestError, match="KeyError"):
+        read_result(tmp_path)
