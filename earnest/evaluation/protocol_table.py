@@ -134,7 +134,7 @@ PROTOCOL_TABLE = (
         name="vino-random",
         description="RAVDESS speech and song, stratified random 80:10:10 over clips",
         corpora=("ravdess", "ravdess-song"),
-        scheme="vino5",
+        scheme="ravdess8",
         divide=StratifiedHoldOut(0.1, seed=0, valid_share=1 / 9),
         speaker_independent=False,
         n_utterances=2452,

@@ -12,6 +12,8 @@ from earnest.export.onnx import to_onnx
 from earnest.recipe import read_recipe
 from earnest.training.run import load_run, read_record
 
+NOTICE = "NOTICE.txt"
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -36,13 +38,14 @@ def export_bundle(run: Path, output: Path, identity: Identity, evaluations: Sequ
     classifier = load_run(run)
     data = to_onnx(classifier, {"classes": ",".join(record.classes), "licence": identity.licence}).SerializeToString()
     check_onnx(data, output / "model.onnx")
+    notice = getattr(classifier.network, "notice", "")
     info = BundleInfo(
         name=identity.name,
         version=identity.version,
         classes=record.classes,
         sample_rate_hz=recipe.front_end.sample_rate_hz,
         licence=identity.licence,
-        files={"model.onnx": sha256_of(data)},
+        files={"model.onnx": sha256_of(data), **({NOTICE: sha256_of(notice.encode())} if notice else {})},
         scheme=recipe.scheme,
         network=recipe.model,
         n_parameters=record.n_parameters,
@@ -56,6 +59,8 @@ def export_bundle(run: Path, output: Path, identity: Identity, evaluations: Sequ
     )
     output.mkdir(parents=True, exist_ok=True)
     (output / "model.onnx").write_bytes(data)
+    if notice:
+        (output / NOTICE).write_text(notice, encoding="utf-8")
     (output / "card.md").write_text(model_card(info), encoding="utf-8")
     text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     (output / "bundle.json").write_text(text + "\n", encoding="utf-8")

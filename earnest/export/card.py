@@ -31,7 +31,9 @@ def model_card(info: BundleInfo) -> str:
         f"| {line.attribution} |"
         for line in info.training_corpora
     ]
-    lines += ["", f"Licence of the weights: {info.licence}.", "", "## Results of this recipe", "", *_results(info)]
+    lines += ["", f"Licence of the weights: {info.licence}."]
+    lines += ["The licence notice of the initial weights is in NOTICE.txt."] if "NOTICE.txt" in info.files else []
+    lines += ["", "## Results of this recipe", "", *_results(info)]
     lines += ["", "## Use", "", f"Intended: {INTENDED}", "", f"Excluded: {EXCLUDED}", ""]
     return "\n".join(lines)
 

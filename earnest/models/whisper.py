@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar
 
@@ -153,6 +154,11 @@ class WhisperStatistics(nn.Module):
     def origin(self) -> str:
         """Where the initial weights come from."""
         return self.settings.weights or "random"
+
+    @property
+    def notice(self) -> str:
+        """The licence that must accompany the published weights, "" for a random start."""
+        return files("earnest.models").joinpath("notices/whisper.txt").read_text() if self.settings.weights else ""
 
     def load_pretrained(self) -> None:
         """Take over the published tensors that the settings name; names and shapes must fit exactly."""

@@ -7,10 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from earnest.errors import MissingExtraError, RecipeError
-from earnest.training.data import Example, plain_batches
+from earnest.training.data import Example, pad_batch
+
+Embeddings = dict[str, Tensor]
+"""Utterance key → embedding (width,) of a network that stays as it is; folds share them."""
 
 
-def fit_discriminant(network: nn.Module, train: Sequence[Example], shrinkage: float, n_classes: int) -> None:
+def fit_discriminant(
+    network: nn.Module, train: Sequence[Example], shrinkage: float, n_classes: int, known: Embeddings
+) -> None:
     """Set ``network.output`` so that its logits are the discriminant scores of the embedding.
 
     Embeddings are standardised on ``train``; the within-class covariance S becomes (1 − s)·S + s·tr(S)/D·I
@@ -18,7 +23,8 @@ def fit_discriminant(network: nn.Module, train: Sequence[Example], shrinkage: fl
 
     Parameters
     ----------
-    network : gives embeddings and has a linear layer ``output`` of ``n_classes``
+    network : gives embeddings, which training leaves as they are, and has a linear layer ``output`` of ``n_classes``
+    known : embeddings computed before; new ones are added
     shrinkage : s, from 0 to 1
     """
     try:
@@ -32,7 +38,7 @@ def fit_discriminant(network: nn.Module, train: Sequence[Example], shrinkage: fl
     present = np.unique(targets)
     if len(present) < n_classes or n_classes < 3:
         raise RecipeError("The discriminant needs three or more classes, each with training clips.")
-    embeddings = embed(network, train).double().numpy()
+    embeddings = embed(network, train, known).double().numpy()
     scaler = StandardScaler().fit(embeddings)
     equal = np.full(n_classes, 1 / n_classes)
     analysis = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage, priors=equal)
@@ -44,8 +50,22 @@ def fit_discriminant(network: nn.Module, train: Sequence[Example], shrinkage: fl
         output.bias.copy_(torch.from_numpy(bias))
 
 
-def embed(network: nn.Module, examples: Sequence[Example]) -> Tensor:
-    """Return the embeddings (examples, width) in the order given."""
+def embed(network: nn.Module, examples: Sequence[Example], known: Embeddings) -> Tensor:
+    """Return the embeddings (examples, width) in the order given; new ones are added to ``known``.
+
+    Clips go through the network alone: in batches, the last bits would depend on the neighbours.
+    """
     network.eval()
     with torch.no_grad():
-        return torch.cat([network(frames, n_frames).embedding for frames, n_frames, _ in plain_batches(examples)])
+        for example in examples:
+            if example.utterance.key not in known:
+                frames, n_frames, _ = pad_batch([example])
+                known[example.utterance.key] = network(frames, n_frames).embedding[0]
+    return torch.stack([known[example.utterance.key] for example in examples])
+
+
+def discriminant_logits(network: nn.Module, examples: Sequence[Example], known: Embeddings) -> Tensor:
+    """Return logits (examples, classes) in the order given."""
+    with torch.no_grad():
+        logits: Tensor = network.get_submodule("output")(embed(network, examples, known))
+    return logits

@@ -25,7 +25,7 @@ from earnest.labels import count_labels
 from earnest.recipe import Recipe
 from earnest.suggest import suggestion
 from earnest.training.data import Example, compute_examples
-from earnest.training.run import run_split, scheme_of
+from earnest.training.run import Clips, run_split, scheme_of
 
 _log = logging.getLogger(__name__)
 BOOTSTRAP_SEED = 0
@@ -61,6 +61,7 @@ def evaluate(
     jobs : folds at a time, one thread each; the numbers don't depend on it
     """
     protocol = protocol_called(protocol_name)
+    recipe = under(protocol, recipe)
     utterances = protocol_utterances(recipe, protocol, folders)
     splits = splits_of(protocol_name, utterances)
     parts: dict[str, Predictions] = {}
@@ -85,16 +86,17 @@ def evaluate(
     return Evaluation(protocol, splits, predictions, scores, metrics_document(protocol.name, scores, facts))
 
 
+def under(protocol: Protocol, recipe: Recipe) -> Recipe:
+    """Return the recipe with the corpora and classes that the protocol is defined on, where it is defined on any."""
+    scheme = recipe.scheme if protocol.scheme == "native" else protocol.scheme
+    return replace(recipe, corpus=protocol.corpora or recipe.corpus, scheme=scheme)
+
+
 def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str, Path]) -> list[Utterance]:
     """Load the corpora of a protocol, or the recipe's where it takes any, and count what the scheme drops."""
-    wanted = protocol.corpora or recipe.corpora
+    wanted = recipe.corpora
     if protocol.optional_corpora:
         wanted = tuple(name for name in wanted if name in folders)
-    if protocol.corpora and not set(protocol.corpora) & set(recipe.corpora):
-        raise RecipeError(
-            f"The protocol {protocol.name} is defined on {', '.join(protocol.corpora)}, "
-            f"the recipe on {', '.join(recipe.corpora)}."
-        )
     utterances = load_utterances(wanted, folders)
     labels = [(row.emotion, row.corpus, row.native_emotion) for row in utterances]
     _log.info("labels (%s): %s", recipe.scheme, count_labels(scheme_of(recipe, utterances), labels).sentence())
@@ -120,7 +122,7 @@ def split_called(protocol: str, fold: str | None, utterances: Sequence[Utterance
 class _Prepared:
     recipe: Recipe
     splits: Mapping[str, Split]
-    examples: Mapping[str, Example]
+    clips: Clips
 
 
 _prepared: list[_Prepared] = []  # one a worker process, so that frames are computed once and not sent
@@ -130,11 +132,11 @@ def _prepare(recipe: Recipe, protocol_name: str, folders: dict[str, Path]) -> No
     torch.set_num_threads(1)  # folds run side by side, and the number of threads moves the last bits
     utterances = protocol_utterances(recipe, protocol_called(protocol_name), folders)
     splits = {split.fold: split for split in splits_of(protocol_name, utterances)}
-    _prepared[:] = [_Prepared(recipe, splits, examples_of(recipe, utterances))]
+    _prepared[:] = [_Prepared(recipe, splits, Clips(examples_of(recipe, utterances)))]
 
 
 def _run_prepared(fold: str, folder: Path) -> Predictions:
     prepared = _prepared[0]
-    predictions = run_split(prepared.recipe, prepared.splits[fold], prepared.examples, folder)
+    predictions = run_split(prepared.recipe, prepared.splits[fold], prepared.clips, folder)
     assert predictions is not None
     return predictions

@@ -3,9 +3,8 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors.torch import load_file, save
@@ -23,7 +22,7 @@ from earnest.labels import Scheme, scheme_called
 from earnest.models.classifier import SpeechClassifier, build_classifier
 from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
 from earnest.training.data import Example
-from earnest.training.discriminant import fit_discriminant
+from earnest.training.discriminant import Embeddings, discriminant_logits, fit_discriminant
 from earnest.training.fit import fit, predict_logits
 from earnest.training.progress import CHECKPOINT, write_atomically
 
@@ -63,14 +62,32 @@ class RunRecord:
     training_corpora: tuple[TrainingCorpus, ...]
 
 
+@dataclass(frozen=True)
+class Clips:
+    """What runs of one recipe share.
+
+    Attributes
+    ----------
+    examples : utterance key → frames, for every utterance that the recipe's scheme keeps
+    embeddings : found so far by a network that training leaves as it is
+    """
+
+    examples: Mapping[str, Example]
+    embeddings: Embeddings = field(default_factory=dict)
+
+    def of(self, utterances: Sequence[Utterance]) -> list[Example]:
+        """Return the examples of those utterances that the scheme keeps."""
+        return [self.examples[utterance.key] for utterance in utterances if utterance.key in self.examples]
+
+
 def run_split(
-    recipe: Recipe, split: Split, examples: Mapping[str, Example], folder: Path, show_progress: bool = False
+    recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progress: bool = False
 ) -> Predictions | None:
     """Train on one split and predict its test set once; a finished folder is read, a killed one resumed.
 
     Parameters
     ----------
-    examples : utterance key → frames, for every utterance of the split that the recipe's scheme keeps
+    clips : of the split, at least
     folder : gets recipe.toml, split.json, history.csv, model.safetensors, run.json, predictions.csv
 
     Returns
@@ -79,22 +96,24 @@ def run_split(
     """
     _claim(folder, recipe, split)
     if not (folder / RECORD).exists():
-        _train(recipe, split, examples, folder, show_progress)
+        _train(recipe, split, clips, folder, show_progress)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     if not split.test:
         return None
     if not (folder / PREDICTIONS).exists():
-        test = _of(split.test, examples)
-        predictions = predict(load_run(folder), test, split.fold)
+        classifier, test = load_run(folder), clips.of(split.test)
+        logits = _logits(classifier, recipe.training, test, clips.embeddings)
+        predictions = predictions_from(logits, classifier, test, split.fold)
         temporary = folder / f".{PREDICTIONS}"
         write_predictions(predictions, temporary)
         temporary.replace(folder / PREDICTIONS)
     return read_predictions(folder / PREDICTIONS)
 
 
-def predict(classifier: SpeechClassifier, examples: Sequence[Example], fold: str) -> Predictions:
-    """Predict examples with calibrated probabilities."""
-    logits = predict_logits(classifier.network, examples)
+def predictions_from(
+    logits: Tensor, classifier: SpeechClassifier, examples: Sequence[Example], fold: str
+) -> Predictions:
+    """Turn logits (examples, classes) into rows with calibrated probabilities."""
     probabilities = (logits / classifier.temperature).softmax(dim=1).numpy()
     utterances = [example.utterance for example in examples]
     return Predictions(
@@ -156,23 +175,19 @@ def _claim(folder: Path, recipe: Recipe, split: Split) -> None:
         write_atomically(split_path, split.to_json().encode())
 
 
-def _of(utterances: Sequence[Utterance], examples: Mapping[str, Example]) -> list[Example]:
-    return [examples[utterance.key] for utterance in utterances if utterance.key in examples]
-
-
-def _train(recipe: Recipe, split: Split, examples: Mapping[str, Example], folder: Path, show_progress: bool) -> None:
+def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progress: bool) -> None:
     settings = recipe.training
     classes = scheme_of(recipe, (*split.train, *split.valid, *split.test)).classes
-    train, valid = _of(split.train, examples), _of(split.valid, examples)
+    train, valid = clips.of(split.train), clips.of(split.valid)
     classifier = initial_classifier(recipe, classes)
-    epochs = _fit(classifier, train, valid, settings, folder, show_progress)
+    epochs = _fit(classifier, train, valid, settings, folder, clips.embeddings, show_progress)
     # The temperature comes from predictions on clips that these weights have not seen.
-    temperature = fit_temperature(*_scored(classifier, valid)) if valid else 1.0
+    temperature = _temperature(classifier, settings, valid, clips.embeddings) if valid else 1.0
     if settings.refit and valid:
         classifier = initial_classifier(recipe, classes)
         train = [*train, *valid]
         as_chosen = replace(settings, epochs=max(epochs.best, 1), patience=max(epochs.best, 1))
-        _fit(classifier, train, (), as_chosen, folder / "refit", show_progress)
+        _fit(classifier, train, (), as_chosen, folder / "refit", clips.embeddings, show_progress)
     write_atomically(folder / WEIGHTS, save(classifier.network.state_dict()))
     (folder / "refit" / CHECKPOINT).unlink(missing_ok=True)
     record = RunRecord(
@@ -189,7 +204,7 @@ def _train(recipe: Recipe, split: Split, examples: Mapping[str, Example], folder
         n_parameters=classifier.n_parameters(),
         n_train=len(train),
         n_valid=len(valid),
-        n_test=len(_of(split.test, examples)),
+        n_test=len(clips.of(split.test)),
         training_corpora=_ledger([*train, *valid]),
     )
     write_atomically(folder / RECORD, _json(asdict(record)))
@@ -216,19 +231,30 @@ def _fit(
     valid: Sequence[Example],
     settings: Training,
     folder: Path,
+    embeddings: Embeddings,
     show_progress: bool,
 ) -> _Epochs:
     n_classes = len(classifier.classes)
     if settings.method == "discriminant":
-        fit_discriminant(classifier.network, train, settings.shrinkage, n_classes)
+        fit_discriminant(classifier.network, train, settings.shrinkage, n_classes, embeddings)
         return _Epochs(0, 0)
     keeper = fit(classifier.network, train, valid, settings, folder, n_classes, show_progress)
     return _Epochs(keeper.best_epoch, len(keeper.history))
 
 
-def _scored(classifier: SpeechClassifier, examples: Sequence[Example]) -> tuple[Any, Any]:
-    logits: Tensor = predict_logits(classifier.network, examples)
-    return logits.numpy(), np.array([example.target for example in examples])
+def _logits(
+    classifier: SpeechClassifier, settings: Training, examples: Sequence[Example], embeddings: Embeddings
+) -> Tensor:
+    if settings.method == "discriminant":
+        return discriminant_logits(classifier.network, examples, embeddings)
+    return predict_logits(classifier.network, examples)
+
+
+def _temperature(
+    classifier: SpeechClassifier, settings: Training, valid: Sequence[Example], embeddings: Embeddings
+) -> float:
+    logits = _logits(classifier, settings, valid, embeddings)
+    return fit_temperature(logits.numpy(), np.array([example.target for example in valid]))
 
 
 def _ledger(examples: Sequence[Example]) -> tuple[TrainingCorpus, ...]:

@@ -63,12 +63,18 @@ def _draw(outcome: "Evaluation", folder: Path, name: str) -> None:
 
 
 def _echo_results(outcome: "Evaluation", name: str) -> None:
-    from earnest.evaluation.report import COLUMNS, NUMBERS, results_table
+    from earnest.evaluation.report import results_table
     from earnest.evaluation.splits import leakage
 
     protocol = outcome.protocol
-    rows = [row.cells for row in results_table({name: outcome.scores}, protocol.name)]
-    echo_table(COLUMNS, rows, f"{protocol.name} ({protocol.kind}): {protocol.description}", right=NUMBERS)
+    columns = ("result", "WA", "UA", "macro-F1", "WA interval")
+    rows = [
+        [row.result, row.wa, row.ua, row.macro_f1, row.interval]
+        for row in results_table({name: outcome.scores}, protocol.name)
+    ]
+    title = f"{protocol.name} ({protocol.kind}), per cent, mean ± sd over {len(outcome.splits)} folds"
+    echo_table(columns, rows, title, right=columns[1:])
+    click.echo(f"\n{outcome.scores.n} clips: {protocol.description}. 95 % interval over speakers, all folds together.")
     click.echo("\nLeakage, over all folds:")
     lines = {line.sentence(): None for split in outcome.splits for line in leakage(split)}
     for line in list(lines)[:12]:

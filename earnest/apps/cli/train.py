@@ -49,18 +49,19 @@ def command(
     from earnest.evaluation.metrics import score
     from earnest.evaluation.protocols import protocol_called
     from earnest.recipe import read_recipe
-    from earnest.training.evaluate import examples_of, protocol_utterances, split_called
-    from earnest.training.run import read_record, run_split
+    from earnest.training.evaluate import examples_of, protocol_utterances, split_called, under
+    from earnest.training.run import Clips, read_record, run_split
 
     settings = read_recipe(recipe)
     if all_data:
         settings = replace(settings, training=replace(settings.training, refit=True))
     chosen = protocol_called(protocol)
+    settings = under(chosen, settings)
     utterances = protocol_utterances(settings, chosen, corpus_folders(data))
     split = split_called(protocol, fold, utterances, keep_test=not all_data)
     visible = show_progress(as_json, quiet)
-    examples = examples_of(settings, (*split.train, *split.valid, *split.test))
-    predictions = run_split(settings, split, examples, output, visible)
+    clips = Clips(examples_of(settings, (*split.train, *split.valid, *split.test)))
+    predictions = run_split(settings, split, clips, output, visible)
     record = read_record(output)
     scores = score(predictions, np.random.default_rng(0)) if predictions is not None else None
     if as_json:
