@@ -68,13 +68,16 @@ def evaluate(
     if jobs > 1:
         context = get_context("spawn")
         arguments = (recipe, protocol_name, dict(folders))
-        with ProcessPoolExecutor(min(jobs, len(splits)), context, initializer=_prepare, initargs=arguments) as pool:
+        with ProcessPoolExecutor(
+            min(jobs, len(splits)), context, initializer=_prepare_worker, initargs=arguments
+        ) as pool:
             futures = {pool.submit(_run_prepared, split.fold, output / split.fold): split.fold for split in splits}
             for future in as_completed(futures):
                 parts[futures[future]] = future.result()
                 on_fold(futures[future])
     else:
-        _prepare(recipe, protocol_name, dict(folders))
+        torch.set_num_threads(1)  # the same bits as with several jobs
+        _prepared[:] = [_prepare(recipe, splits, utterances)]
         for split in splits:
             parts[split.fold] = _run_prepared(split.fold, output / split.fold)
             on_fold(split.fold)
@@ -128,11 +131,15 @@ class _Prepared:
 _prepared: list[_Prepared] = []  # one a worker process, so that frames are computed once and not sent
 
 
-def _prepare(recipe: Recipe, protocol_name: str, folders: dict[str, Path]) -> None:
+def _prepare(recipe: Recipe, splits: Sequence[Split], utterances: Sequence[Utterance]) -> _Prepared:
+    return _Prepared(recipe, {split.fold: split for split in splits}, Clips(examples_of(recipe, utterances)))
+
+
+def _prepare_worker(recipe: Recipe, protocol_name: str, folders: dict[str, Path]) -> None:
     torch.set_num_threads(1)  # folds run side by side, and the number of threads moves the last bits
+    logging.getLogger("earnest").setLevel(logging.ERROR)  # the parent has said what was left out
     utterances = protocol_utterances(recipe, protocol_called(protocol_name), folders)
-    splits = {split.fold: split for split in splits_of(protocol_name, utterances)}
-    _prepared[:] = [_Prepared(recipe, splits, Clips(examples_of(recipe, utterances)))]
+    _prepared[:] = [_prepare(recipe, splits_of(protocol_name, utterances), utterances)]
 
 
 def _run_prepared(fold: str, folder: Path) -> Predictions:
