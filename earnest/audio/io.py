@@ -8,7 +8,7 @@ change the level of the rest, clipping would distort it. Channels are averaged.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -106,18 +106,35 @@ def load_waveform(
 
 def resampled(blocks: Iterator[Waveform], from_hz: int, to_hz: int) -> Iterator[Waveform]:
     """Resample block by block (soxr HQ); where the blocks end changes nothing."""
-    if from_hz == to_hz:
-        yield from blocks
-        return
-    import soxr
-
-    resampler = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
-    n_in = 0
+    resampler = Resampler(from_hz, to_hz)
     for block in blocks:
-        n_in += len(block)
-        yield resampler.resample_chunk(block)
-    if n_in:
-        yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
+        yield resampler.accept(block)
+    if len(rest := resampler.finish()):
+        yield rest
+
+
+class Resampler:
+    """Resamples what it is given piece by piece (soxr HQ); sample 0 of the result is sample 0 of the input."""
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        self._stream: Any = None
+        if from_hz != to_hz:
+            import soxr
+
+            self._stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
+        self._is_empty = True
+
+    def accept(self, block: Waveform) -> Waveform:
+        """Return the samples that are certain by now, any number of them."""
+        self._is_empty = self._is_empty and not len(block)
+        return block if self._stream is None else np.asarray(self._stream.resample_chunk(block), np.float32)
+
+    def finish(self) -> Waveform:
+        """Return the rest."""
+        rest = np.empty(0, np.float32)
+        if self._stream is None or self._is_empty:
+            return rest
+        return np.asarray(self._stream.resample_chunk(rest, last=True), np.float32)
 
 
 @contextmanager
@@ -192,8 +209,30 @@ def _part(stream: AudioStream, start_s: float, end_s: float | None) -> Iterator[
 
 
 def _array_stream(array: npt.ArrayLike, sample_rate_hz: int, max_seconds: float) -> AudioStream:
+    frames = _array_frames(array, name := "array")
+    _check_form(name, sample_rate_hz, frames.shape[1])
+    blocks = _checked(_mono(iter([frames])), name, sample_rate_hz, max_seconds, None)
+    return AudioStream(name, sample_rate_hz, frames.shape[1], f"array {np.asarray(array).dtype}", blocks)
+
+
+def mono_chunk(array: npt.ArrayLike, name: str) -> Waveform:
+    """Return one piece of a stream as float32 mono; it may be empty.
+
+    Parameters
+    ----------
+    array : shape (samples,) or (samples, channels), finite; integers are scaled by their type's range
+
+    Raises
+    ------
+    AudioError
+        When it has another shape or type, or holds NaN, infinity or samples beyond 32-bit integers.
+    """
+    frames = _array_frames(array, name)
+    return next(_checked(_mono(iter([frames])), name, HIGHEST_HZ, np.inf, None)) if len(frames) else frames[:, 0]
+
+
+def _array_frames(array: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
     values = np.asarray(array)
-    name = "array"
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] > MAX_CHANNELS):
         expected = "(samples,) or (samples, channels)"
         raise AudioError(f"{name}: expected shape {expected}, got {values.shape}. Is it the other way round?")
@@ -203,7 +242,4 @@ def _array_stream(array: npt.ArrayLike, sample_rate_hz: int, max_seconds: float)
     elif not np.issubdtype(values.dtype, np.floating):
         raise AudioError(f"{name}: expected numbers, got {values.dtype}.")
     with np.errstate(all="ignore"):
-        frames = values.astype(np.float32).reshape(len(values), -1)
-    _check_form(name, sample_rate_hz, frames.shape[1])
-    blocks = _checked(_mono(iter([frames])), name, sample_rate_hz, max_seconds, None)
-    return AudioStream(name, sample_rate_hz, frames.shape[1], f"array {np.asarray(array).dtype}", blocks)
+        return values.astype(np.float32).reshape(len(values), -1 if values.size else max(values.shape[1:], default=1))

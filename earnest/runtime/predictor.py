@@ -2,12 +2,11 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from earnest.audio.io import MAX_SECONDS, AudioStream, open_audio, resampled
 from earnest.audio.segment import Levels, frame_levels_dbfs, is_silent, speech_seconds, windows
@@ -15,54 +14,34 @@ from earnest.audio.source import Source, path_of
 from earnest.audio.waveform import Waveform
 from earnest.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
 from earnest.errors import AudioError, MissingExtraError
-from earnest.runtime.graph import Graph, Outputs
-from earnest.runtime.prediction import Prediction, polarity_of
+from earnest.runtime.graph import Graph
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.stream import Stream, Windowing
+from earnest.runtime.tally import Tally
+from earnest.runtime.timeline import Envelope, Event, Timeline
 
 BATCH_S = 60.0  # padded seconds in one run of the network
 WAITING_S = 240.0  # seconds decoded before the network runs: enough to find neighbours of similar length
 WAITING_CLIPS = 64
-CLIPPED_LEVEL = 0.999
-CLIPPED_SHARE = 0.001
-FULL_BANDWIDTH_HZ = 16_000
+TIMELINE_MAX_SECONDS = 48 * 3600.0  # blocks pass through; what grows is the answer
 
 
 @dataclass
 class _Clip:
-    """One recording on its way: what was measured, and the sums over its windows' answers."""
+    """One recording on its way."""
 
     path: str
-    duration_s: float = 0.0
-    n_clipped: int = 0
-    n_samples: int = 0
-    sample_rate_hz: int = 0
+    tally: Tally = field(default_factory=Tally)
     n_heard: int = 0  # at the model's rate
     levels: list[Levels] = field(default_factory=list)
-    n_answered: int = 0
-    sums: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     error: str | None = None
 
     def measured(self, stream: AudioStream) -> Iterator[Waveform]:
-        """Pass the blocks on, taking down their length and clipped samples."""
-        self.sample_rate_hz = stream.sample_rate_hz
+        """Pass the blocks on, taking down what they are like."""
+        self.tally.sample_rate_hz = stream.sample_rate_hz
         for block in stream.blocks:
-            self.n_samples += len(block)
-            self.n_clipped += int(np.count_nonzero(np.abs(block) >= CLIPPED_LEVEL))
-            self.duration_s = self.n_samples / stream.sample_rate_hz
+            self.tally.hear(block)
             yield block
-
-    def add(self, outputs: Outputs, row: int, n_samples: int) -> None:
-        """Add one window's answer, weighted by its length."""
-        self.n_answered += n_samples
-        for name, values in outputs.items():
-            self.sums[name] = self.sums.get(name, np.zeros(values.shape[1:])) + n_samples * values[row]
-
-    def quality(self) -> tuple[str, ...]:
-        """Return the words that apply."""
-        words = {
-            "clipped": self.n_clipped > CLIPPED_SHARE * self.n_samples,
-            "low-bandwidth": self.sample_rate_hz < FULL_BANDWIDTH_HZ,
-        }
-        return tuple(word for word, applies in words.items() if applies)
 
 
 Pending: TypeAlias = list[tuple[_Clip, Waveform]]
@@ -159,7 +138,7 @@ class Predictor:
             batch, longest_first = longest_first[:n_rows], longest_first[n_rows:]
             outputs = self.graph.run([window for _, window in batch])
             for row, (clip, window) in enumerate(batch):
-                clip.add(outputs, row, len(window))
+                clip.tally.add(outputs, row, len(window))
 
     def _prediction(self, clip: _Clip) -> Prediction:
         if clip.error is not None:
@@ -168,28 +147,39 @@ class Predictor:
         measured = Prediction(
             clip.path,
             "too-short" if clip.n_heard < self.info.shortest_s * self.info.sample_rate_hz else "no-speech",
-            duration_s=clip.duration_s,
-            speech_s=min(speech_seconds(levels), clip.duration_s),
-            quality=clip.quality(),
+            duration_s=clip.tally.duration_s,
+            speech_s=min(speech_seconds(levels), clip.tally.duration_s),
+            quality=clip.tally.quality(),
             model=self.info.name,
         )
-        return self._answered(clip, measured) if clip.n_answered else measured
+        return clip.tally.answer(measured, self.info.classes)
 
-    def _answered(self, clip: _Clip, measured: Prediction) -> Prediction:
-        means = {name: (total / clip.n_answered).tolist() for name, total in clip.sums.items()}
-        probabilities = dict(zip(self.info.classes, means["probabilities"], strict=True))
-        emotion = max(probabilities, key=probabilities.__getitem__)
-        return replace(
-            measured,
-            status="ok",
-            emotion=emotion,
-            confidence=probabilities[emotion],
-            probabilities=probabilities,
-            polarity=polarity_of(probabilities),
-            gender=_named(("female", "male"), means.get("gender")),
-            affect=_named(("valence", "arousal", "dominance"), means.get("affect")),
-        )
+    def stream(self, sample_rate_hz: int, windowing: Windowing | None = None) -> Stream:
+        """Open a stream; hand it sound with `Stream.accept_waveform`, end it with `Stream.finish`.
 
+        Parameters
+        ----------
+        sample_rate_hz : of what will be handed over
+        """
+        return Stream(self.graph, self.info, sample_rate_hz, windowing)
 
-def _named(names: tuple[str, ...], values: list[float] | None) -> dict[str, float] | None:
-    return None if values is None else dict(zip(names, values, strict=True))
+    def timeline(self, source: Source, windowing: Windowing | None = None) -> Timeline:
+        """Tell the emotion over time of a recording of any length; memory stays bounded.
+
+        Parameters
+        ----------
+        source : path, bytes, open binary file, or (array, sample rate in Hz)
+
+        Raises
+        ------
+        AudioError
+            When the recording can't be read.
+        """
+        with open_audio(source, TIMELINE_MAX_SECONDS) as audio:
+            stream, envelope = self.stream(audio.sample_rate_hz, windowing), Envelope(audio.sample_rate_hz)
+            events: list[Event] = []
+            for block in audio.blocks:
+                envelope.accept(block)
+                events += stream.accept_waveform(block)
+            events += stream.finish()
+        return Timeline.of(stream.prediction(path_of(source)), events, stream.activity, self.info.classes, envelope)
