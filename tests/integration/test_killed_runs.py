@@ -27,6 +27,9 @@ mixup_alpha = 0.3
 time_mask_frames = 8
 mel_mask_bands = 6
 class_weights = "balanced"
+plateau_patience = 1
+plateau_cooldown = 1
+plateau_threshold = 0.3
 """,
 )
 FILES = ("predictions.csv", "run.json", "model.safetensors", "recipe.toml", "split.json")
@@ -114,6 +117,8 @@ def uninterrupted(made_up: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     assert command.finish() == 0
     assert epochs_in(command.run / "history.csv") == EPOCHS
     assert (command.run / "refit" / "history.csv").exists()
+    rates = {row["learning_rate"] for row in history_without_seconds(command.run / "history.csv")}
+    assert len(rates) > 1  # so the schedule has a state worth keeping
     return command.run
 
 
