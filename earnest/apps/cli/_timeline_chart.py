@@ -1,0 +1,103 @@
+"""A timeline on a terminal: one row an emotion, time from left to right, higher where it is more probable."""
+
+from collections.abc import Iterator
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from earnest.audio.source import printable
+from earnest.runtime.timeline import Span, Timeline
+from earnest.runtime.timeline_plot import clock, colours_of
+
+MAX_SPANS = 40
+_HEIGHTS = " ▁▂▃▄▅▆▇█"
+_BAR = 12
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def chart(timeline: Timeline, columns: int) -> Iterator[str]:
+    """Yield the lines: what it is, the chart, seconds of each emotion, the first spans."""
+    prediction, longest_s = timeline.prediction, timeline.duration_s
+    speech = f"{exact_clock(prediction.speech_s or 0)} of speech in {exact_clock(longest_s)}"
+    title = f"{printable(timeline.path)}  {speech}"
+    yield click.style(title, bold=True)
+    if not timeline.spans:
+        yield click.style(prediction.status, fg="yellow")
+        return
+    yield ""
+    names = [*timeline.seconds_by_emotion()]
+    width = max(map(len, names))
+    shares = shares_over_time(timeline, max(columns - width - 2, 20))
+    for name in names:
+        row = "".join(_HEIGHTS[round(8 * float(share))] for share in shares[timeline.classes.index(name)])
+        yield f"{printable(name):>{width}}  {_coloured(row, timeline, name)}".rstrip()
+    yield " " * (width + 2) + _axis(longest_s, shares.shape[1])
+    yield ""
+    yield from _span_rows(timeline, width)
+
+
+def shares_over_time(timeline: Timeline, n_columns: int) -> npt.NDArray[np.float64]:
+    """Return for each column of the chart the mean probability of each class over the windows that touch it.
+
+    Returns
+    -------
+    shape (classes, columns), 0 where nobody speaks
+    """
+    sums = np.zeros((len(timeline.classes), n_columns))
+    counts = np.zeros(n_columns)
+    scale = n_columns / max(timeline.duration_s, 1e-3)
+    for window in timeline.windows:
+        first = min(int(window.start_s * scale), n_columns - 1)
+        last = min(max(first + 1, round(window.end_s * scale)), n_columns)
+        sums[:, first:last] += np.array([window.probabilities[name] for name in timeline.classes])[:, None]
+        counts[first:last] += 1
+    return sums / np.maximum(counts, 1)
+
+
+def _coloured(text: str, timeline: Timeline, emotion: str) -> str:
+    colour = colours_of(timeline.classes)[emotion]
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return click.style(text, fg=(red, green, blue))
+
+
+def _axis(longest_s: float, n_columns: int) -> str:
+    """Return marks at round times, as many as fit."""
+    step_s = next(step for step in _STEPS_S if step * n_columns / longest_s >= 12 or step == _STEPS_S[-1])
+    line = ""
+    for number in range(int(longest_s / step_s) + 1):
+        mark = clock(number * step_s, longest_s)
+        column = round(number * step_s * n_columns / longest_s)
+        if column >= len(line) and column + len(mark) <= n_columns + 2:
+            line = f"{line:<{column}}{mark}"
+    return line
+
+
+_STEPS_S = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 36000, 86400)
+
+
+def _span_rows(timeline: Timeline, width: int) -> Iterator[str]:
+    yield click.style(f"{'Start':>10}  {'End':>10}  {'Emotion':<{width}}  Confidence", bold=True)
+    for span in timeline.spans[:MAX_SPANS]:
+        yield _span_row(span, timeline, width)
+    if len(timeline.spans) > MAX_SPANS:
+        yield f"… {len(timeline.spans) - MAX_SPANS} more spans (all of them: --format csv). Seconds of each:"
+        for name, seconds in timeline.seconds_by_emotion().items():
+            yield f"  {printable(name):<{width}}  {seconds:9.1f}"
+
+
+def _span_row(span: Span, timeline: Timeline, width: int) -> str:
+    eighths = round(8 * _BAR * span.confidence)
+    bar = "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
+    times = f"{exact_clock(span.start_s):>10}  {exact_clock(span.end_s):>10}"
+    name = f"{printable(span.emotion):<{width}}"
+    return f"{times}  {name}  {_coloured(f'{bar:<{_BAR}}', timeline, span.emotion)} {span.confidence:4.0%}"
+
+
+def exact_clock(seconds: float) -> str:
+    """Return hours, minutes and seconds with a tenth: 1:02:03.4."""
+    tenths = round(10 * seconds)
+    hours, rest = divmod(tenths, 36_000)
+    minutes, rest = divmod(rest, 600)
+    start = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f"{start}:{rest // 10:02d}.{rest % 10}"

@@ -1,0 +1,97 @@
+"""``earnest timeline``: emotion over time in a long recording."""
+
+import shutil
+import sys
+from collections.abc import Iterable
+from io import TextIOWrapper
+from pathlib import Path
+
+import click
+
+from earnest.apps.cli.output import output_options
+from earnest.audio.activity import DETECTORS
+from earnest.bundle import DEFAULT_BUNDLE
+from earnest.errors import EarnestError
+from earnest.runtime.predictor import Predictor
+from earnest.runtime.stream import Windowing
+from earnest.runtime.timeline_formats import FORMATS, SUFFIXES, written
+
+
+@click.command()
+@click.argument("path")
+@click.option("--model", default=DEFAULT_BUNDLE, show_default=True, metavar="NAME|PATH", help="Which bundle answers.")
+@click.option("--format", "form", type=click.Choice(["table", *FORMATS]), help="How to write; default: table.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture to draw: .png, .svg or .pdf.")
+@click.option("--window", "window_s", default=Windowing.window_s, show_default=True, help="Seconds heard at a time.")
+@click.option("--hop", "hop_s", default=Windowing.hop_s, show_default=True, help="Seconds from one window to the next.")
+@click.option(
+    "--activity", type=click.Choice(DETECTORS), default="auto", show_default=True, help="What tells speech from noise."
+)
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Cores for the network.")
+@output_options
+def command(
+    path: str,
+    model: str,
+    form: str | None,
+    output: Path | None,
+    plot: Path | None,
+    window_s: float,
+    hop_s: float,
+    activity: str,
+    threads: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Tell the emotion over time of a recording of any length.
+
+    PATH is a file or - for standard input. Speech is found first; each piece of it is heard in overlapping windows, and
+    their answers are joined into spans. Times are in seconds.
+
+    \b
+    Examples:
+      earnest timeline interview.mp3
+      earnest timeline interview.mp3 --output interview.srt --plot interview.png
+    """
+    chosen = _format(form, as_json, output)
+    windowing = Windowing(window_s, hop_s, activity)
+    timeline = Predictor.load(model, threads).timeline(sys.stdin.buffer if path == "-" else path, windowing)
+    if chosen == "table":
+        from earnest.apps.cli._timeline_chart import chart
+
+        columns = min(shutil.get_terminal_size().columns, 160)
+        text: Iterable[str] = (f"{line}\n" for line in chart(timeline, columns))
+    else:
+        text = written(timeline, chosen)
+    _write(text, chosen, output)
+    if plot:
+        timeline.plot(plot)
+    for written_path in (output, plot):
+        if written_path and not quiet:
+            click.echo(f"{len(timeline.spans)} spans: {written_path}", err=True)
+
+
+def _format(form: str | None, as_json: bool, output: Path | None) -> str:
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"--json and --format {form} exclude each other.")
+    if form or as_json:
+        return form or "json"
+    if output is None:
+        return "table"
+    if output.suffix.lower() not in SUFFIXES:
+        raise click.UsageError(f"--output {output}: the name must end in {', '.join(SUFFIXES)}, or give --format.")
+    return SUFFIXES[output.suffix.lower()]
+
+
+def _write(text: Iterable[str], form: str, output: Path | None) -> None:
+    if output is None:
+        if isinstance(sys.stdout, TextIOWrapper):  # files are UTF-8 everywhere, a table is what the terminal can show
+            sys.stdout.reconfigure(encoding=None if form == "table" else "utf-8", errors="replace")
+        for part in text:
+            click.echo(part, nl=False)
+        return
+    try:
+        with output.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(click.unstyle(part) for part in text)
+    except OSError as error:
+        raise EarnestError(f"{output}: not writable ({error.strerror}). Name another file with --output.") from error

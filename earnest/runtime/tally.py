@@ -1,0 +1,72 @@
+"""What adds up while a recording passes: what it is like, and the answers to its windows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.audio.waveform import Waveform
+from earnest.runtime.graph import Outputs
+from earnest.runtime.prediction import Prediction, polarity_of
+
+CLIPPED_LEVEL = 0.999
+CLIPPED_SHARE = 0.001
+FULL_BANDWIDTH_HZ = 16_000
+
+
+@dataclass
+class Tally:
+    """Sums over the blocks of one recording, at its own rate, and over its windows' answers."""
+
+    sample_rate_hz: int = 0
+    n_samples: int = 0
+    n_clipped: int = 0
+    n_answered: int = 0
+    sums: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds heard."""
+        return self.n_samples / self.sample_rate_hz if self.sample_rate_hz else 0.0
+
+    def hear(self, block: Waveform) -> None:
+        """Take the next samples, shape (samples,)."""
+        self.n_samples += len(block)
+        self.n_clipped += int(np.count_nonzero(np.abs(block) >= CLIPPED_LEVEL))
+
+    def add(self, outputs: Outputs, row: int, n_samples: int) -> None:
+        """Add one window's answer, weighted by its length."""
+        self.n_answered += n_samples
+        for name, values in outputs.items():
+            self.sums[name] = self.sums.get(name, np.zeros(values.shape[1:])) + n_samples * values[row]
+
+    def quality(self) -> tuple[str, ...]:
+        """Return the words that apply."""
+        words = {
+            "clipped": self.n_clipped > CLIPPED_SHARE * self.n_samples,
+            "low-bandwidth": self.sample_rate_hz < FULL_BANDWIDTH_HZ,
+        }
+        return tuple(word for word, applies in words.items() if applies)
+
+    def answer(self, measured: Prediction, classes: Sequence[str]) -> Prediction:
+        """Return ``measured`` with the mean of the windows' answers, as it is when there was none."""
+        if not self.n_answered:
+            return measured
+        means = {name: (total / self.n_answered).tolist() for name, total in self.sums.items()}
+        probabilities = dict(zip(classes, means["probabilities"], strict=True))
+        emotion = max(probabilities, key=probabilities.__getitem__)
+        return replace(
+            measured,
+            status="ok",
+            emotion=emotion,
+            confidence=probabilities[emotion],
+            probabilities=probabilities,
+            polarity=polarity_of(probabilities),
+            gender=_named(("female", "male"), means.get("gender")),
+            affect=_named(("valence", "arousal", "dominance"), means.get("affect")),
+        )
+
+
+def _named(names: tuple[str, ...], values: list[float] | None) -> dict[str, float] | None:
+    return None if values is None else dict(zip(names, values, strict=True))

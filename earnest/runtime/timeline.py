@@ -1,0 +1,231 @@
+"""Emotion over time: what `Predictor.timeline` returns and what a stream tells."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.runtime.prediction import Prediction
+
+ENVELOPE_STEPS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Somebody speaks; seconds from the start of the recording, to the millisecond, as all times here."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the network said about one window: class → probability."""
+
+    start_s: float
+    end_s: float
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One emotion, from a segment's start or a change to the next change or the segment's end.
+
+    Attributes
+    ----------
+    confidence : mean of the emotion's smoothed probability, 0 to 1
+    """
+
+    start_s: float
+    end_s: float
+    emotion: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Sound that was lost because the listener was too slow; the clock went on, nothing was heard."""
+
+    start_s: float
+    end_s: float
+
+
+Event: TypeAlias = Window | Span | Segment | Gap
+
+
+class Envelope:
+    """The peaks of a recording of any length in at most 4,096 steps: when they are full, pairs are merged."""
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        self._rate = sample_rate_hz
+        self._step = max(sample_rate_hz // 100, 1)
+        self._peaks = np.zeros(ENVELOPE_STEPS, np.float32)
+        self._n_samples = 0
+
+    def accept(self, block: npt.NDArray[np.float32]) -> None:
+        """Take the next samples."""
+        while (self._n_samples + len(block) - 1) // self._step >= ENVELOPE_STEPS:
+            self._peaks = np.append(self._peaks.reshape(-1, 2).max(axis=1), np.zeros(ENVELOPE_STEPS // 2, np.float32))
+            self._step *= 2
+        if not len(block):
+            return
+        first = self._n_samples // self._step
+        edges = np.arange((first + 1) * self._step - self._n_samples, len(block), self._step)
+        peaks = np.maximum.reduceat(np.abs(block), [0, *edges])
+        part = self._peaks[first : first + len(peaks)]
+        np.maximum(part, peaks, out=part)
+        self._n_samples += len(block)
+
+    @property
+    def step_s(self) -> float:
+        """Seconds a step."""
+        return self._step / self._rate
+
+    @property
+    def peaks(self) -> npt.NDArray[np.float32]:
+        """Largest absolute sample of each step, shape (steps,)."""
+        return self._peaks[: -(-self._n_samples // self._step)]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Emotion over time in one recording.
+
+    Attributes
+    ----------
+    prediction : the recording as a whole, the mean over its windows
+    spans, windows, segments : in order of time; spans and segments don't overlap, windows do
+    activity : what told speech from the rest, "silero" or "energy"
+    """
+
+    prediction: Prediction
+    spans: tuple[Span, ...] = ()
+    windows: tuple[Window, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    activity: str = ""
+    classes: tuple[str, ...] = ()
+    envelope: Envelope | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        prediction: Prediction,
+        events: Iterable[Event],
+        activity: str,
+        classes: Sequence[str],
+        envelope: Envelope | None = None,
+    ) -> "Timeline":
+        """Sort a stream's events."""
+        kinds: dict[type, list[Any]] = {Span: [], Window: [], Segment: []}
+        for event in events:
+            kinds.setdefault(type(event), []).append(event)
+        spans, windows, segments = (tuple(kinds[kind]) for kind in (Span, Window, Segment))
+        return cls(prediction, spans, windows, segments, activity, tuple(classes), envelope)
+
+    @property
+    def path(self) -> str:
+        """The recording, as it was given."""
+        return self.prediction.path
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of the recording."""
+        return self.prediction.duration_s or 0.0
+
+    def seconds_by_emotion(self) -> dict[str, float]:
+        """Return emotion → seconds of speech, the longest first."""
+        seconds: dict[str, float] = {}
+        for span in self.spans:
+            seconds[span.emotion] = seconds.get(span.emotion, 0.0) + span.end_s - span.start_s
+        return dict(sorted(seconds.items(), key=lambda item: -item[1]))
+
+    def head_dict(self) -> dict[str, Any]:
+        """Return what `to_dict` does, without spans and windows."""
+        segments = [{"start_s": segment.start_s, "end_s": segment.end_s} for segment in self.segments]
+        return self.prediction.to_dict() | {"activity": self.activity, "segments": segments}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON: the prediction's, and ``activity``, ``segments``, ``spans``, ``windows``."""
+        return self.head_dict() | {
+            "spans": [span_dict(span) for span in self.spans],
+            "windows": [window_dict(window) for window in self.windows],
+        }
+
+    def to(self, form: str) -> str:
+        """Return the timeline as a file's text; ``form`` is one of the nine of `earnest.runtime.timeline_formats`."""
+        from earnest.runtime.timeline_formats import written
+
+        return "".join(written(self, form))
+
+    def to_json(self) -> str:
+        """Return all that is known, as JSON."""
+        return self.to("json")
+
+    def to_jsonl(self) -> str:
+        """Return one span a line, as JSON."""
+        return self.to("jsonl")
+
+    def to_csv(self) -> str:
+        """Return one span a row."""
+        return self.to("csv")
+
+    def to_srt(self) -> str:
+        """Return SubRip subtitles."""
+        return self.to("srt")
+
+    def to_vtt(self) -> str:
+        """Return WebVTT subtitles."""
+        return self.to("vtt")
+
+    def to_textgrid(self) -> str:
+        """Return a Praat TextGrid with the tiers "emotion" and "confidence"."""
+        return self.to("textgrid")
+
+    def to_eaf(self) -> str:
+        """Return an ELAN annotation document with the tiers "emotion" and "confidence"."""
+        return self.to("eaf")
+
+    def to_rttm(self) -> str:
+        """Return Rich Transcription Time Marked lines, the emotion in the speaker's place."""
+        return self.to("rttm")
+
+    def to_audacity(self) -> str:
+        """Return an Audacity label track."""
+        return self.to("audacity")
+
+    def plot(self, path: str | Path, title: str | None = None) -> None:
+        """Draw waveform, probabilities over time and spans; the suffix (.png, .svg, .pdf) chooses the kind of file.
+
+        Raises
+        ------
+        MissingExtraError
+            Where matplotlib is not installed.
+        """
+        from earnest.runtime.timeline_plot import plot_timeline
+
+        plot_timeline(self, Path(path), title)
+
+    def _repr_html_(self) -> str:
+        def bars() -> Iterator[str]:
+            for span in self.spans:
+                share = f"<td>{escape(span.emotion)}</td><td>{span.confidence:.0%}</td>"
+                yield f"<tr><td>{span.start_s:.1f}–{span.end_s:.1f} s</td>{share}</tr>"
+
+        head = escape(f"{self.path}: {self.duration_s:.1f} s, {self.prediction.speech_s or 0:.1f} s of speech")
+        return f"<p><b>{head}</b></p><table>{''.join(bars())}</table>"
+
+
+def span_dict(span: Span) -> dict[str, Any]:
+    """Return a span's values for JSON."""
+    confidence = round(span.confidence, 6)
+    return {"start_s": span.start_s, "end_s": span.end_s, "emotion": span.emotion, "confidence": confidence}
+
+
+def window_dict(window: Window) -> dict[str, Any]:
+    """Return a window's values for JSON."""
+    probabilities = {name: round(share, 6) for name, share in window.probabilities.items()}
+    return {"start_s": window.start_s, "end_s": window.end_s, "probabilities": probabilities}

@@ -1,0 +1,151 @@
+"""Each of the nine timeline formats is read back by somebody else's reader, equal in times and labels."""
+
+import csv
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from earnest.errors import EarnestError
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.timeline import Segment, Span, Timeline, Window
+from earnest.runtime.timeline_formats import FORMATS, SUFFIXES, written
+
+SPANS = (
+    Span(0.0, 1.234, "angry", 0.75),
+    Span(1.234, 2.0, 'glad, "so" glad', 0.5),
+    Span(3.5, 3.501, "грусть — 悲しみ\nüber zwei Zeilen", 0.333),
+    Span(61.05, 3599.999, "<b>R&D</b> 'x' --> y", 1.0),
+    Span(3600.0, 36_001.007, "calm", 0.2),
+)
+Read = list[tuple[int, int, str]]
+
+
+def timeline(spans: tuple[Span, ...] = SPANS, path: str = "talks/a & b.wav") -> Timeline:
+    prediction = Prediction(path, "ok", 36_010.0, 36_000.0, "angry", 0.4, {"angry": 0.4, "calm": 0.6}, model="stand-in")
+    windows = (Window(0.0, 3.0, {"angry": 0.7, "calm": 0.3}), Window(1.0, 4.0, {"angry": 1 / 3, "calm": 2 / 3}))
+    return Timeline(prediction, spans, windows, (Segment(0.0, 2.0),), "silero", ("angry", "calm"))
+
+
+def ms(seconds: float) -> int:
+    return round(1000 * seconds)
+
+
+def read_json(path: Path) -> Read:
+    return [spoken(span) for span in json.loads(path.read_text("utf-8"))["spans"]]
+
+
+def read_jsonl(path: Path) -> Read:
+    return [spoken(json.loads(line)) for line in path.read_text("utf-8").split("\n") if line]
+
+
+def read_csv(path: Path) -> Read:
+    with path.open(newline="", encoding="utf-8") as file:
+        return [spoken(row) for row in csv.DictReader(file)]
+
+
+def spoken(row: dict[str, str]) -> tuple[int, int, str]:
+    return ms(float(row["start_s"])), ms(float(row["end_s"])), row["emotion"]
+
+
+def read_srt(path: Path) -> Read:
+    import srt
+
+    found = srt.parse(path.read_text("utf-8"))
+    return [(ms(cue.start.total_seconds()), ms(cue.end.total_seconds()), cue.content) for cue in found]
+
+
+def read_vtt(path: Path) -> Read:
+    import html
+
+    import webvtt
+
+    def milliseconds(time: webvtt.models.Timestamp) -> int:
+        return 1000 * (3600 * time.hours + 60 * time.minutes + time.seconds) + time.milliseconds
+
+    found = webvtt.read(str(path))
+    return [(milliseconds(cue.start_time), milliseconds(cue.end_time), html.unescape(cue.raw_text)) for cue in found]
+
+
+def read_textgrid(path: Path) -> Read:
+    from praatio import textgrid
+
+    found = textgrid.openTextgrid(str(path), includeEmptyIntervals=False, reportingMode="error")
+    assert found.tierNames == ("emotion", "confidence")
+    confidences = [float(entry.label) for entry in found.getTier("confidence").entries]
+    assert confidences == [span.confidence for span in SPANS][: len(confidences)]
+    return [(ms(entry.start), ms(entry.end), entry.label) for entry in found.getTier("emotion").entries]
+
+
+def read_eaf(path: Path) -> Read:
+    from pympi import Elan
+
+    document = Elan.Eaf(str(path))
+    assert list(document.get_tier_names()) == ["emotion", "confidence"]
+    assert document.media_descriptors[0]["MEDIA_URL"] == "./a & b.wav"
+    return [annotation[:3] for annotation in document.get_annotation_data_for_tier("emotion")]
+
+
+def read_rttm(path: Path) -> Read:
+    from rttm_manager import import_rttm
+
+    turns = import_rttm(str(path))
+    assert {turn.file_id for turn in turns} <= {"a_&_b"}
+    return [(ms(turn.turn_onset), ms(turn.turn_onset + turn.turn_duration), turn.speaker_name) for turn in turns]
+
+
+def read_audacity(path: Path) -> Read:
+    from mir_eval.io import load_labeled_intervals
+
+    times, labels = load_labeled_intervals(str(path), delimiter="\t")
+    return [(ms(start), ms(end), label) for (start, end), label in zip(times, labels, strict=True)]
+
+
+READERS: dict[str, Callable[[Path], Read]] = {
+    name.removeprefix("read_"): reader for name, reader in globals().items() if name.startswith("read_")
+}
+ONE_LINE = {"audacity": " ".join, "rttm": "_".join}  # documented: these can't write spaces or new lines in a label
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_times_and_labels_come_back_from_another_reader(form: str, tmp_path: Path) -> None:
+    path = tmp_path / f"timeline.{form}"
+    path.write_text("".join(written(timeline(), form)), encoding="utf-8", newline="")
+    join = ONE_LINE.get(form)
+    expected = [
+        (ms(span.start_s), ms(span.end_s), join(span.emotion.split()) if join else span.emotion) for span in SPANS
+    ]
+    assert READERS[form](path) == expected
+
+
+@pytest.mark.parametrize("form", sorted(set(FORMATS) - {"audacity"}))  # mir_eval refuses an empty file
+def test_a_recording_without_speech_is_a_file_without_spans(form: str, tmp_path: Path) -> None:
+    path = tmp_path / f"timeline.{form}"
+    path.write_text("".join(written(timeline(()), form)), encoding="utf-8", newline="")
+    assert READERS[form](path) == []
+
+
+def test_json_is_the_dictionary_and_holds_the_windows() -> None:
+    value = json.loads(timeline().to_json())
+    assert value == timeline().to_dict()
+    assert value["windows"][1] == {"start_s": 1.0, "end_s": 4.0, "probabilities": {"angry": 0.333333, "calm": 0.666667}}
+    assert value["segments"] == [{"start_s": 0.0, "end_s": 2.0}]
+
+
+def test_each_format_has_its_method_and_one_suffix() -> None:
+    for form in FORMATS:
+        assert getattr(timeline(), f"to_{form}")() == "".join(written(timeline(), form))
+    assert sorted(SUFFIXES.values()) == sorted(FORMATS)
+
+
+def test_csv_has_one_row_a_span_with_its_confidence() -> None:
+    rows = list(csv.DictReader(StringIO(timeline().to_csv())))
+    assert [row["confidence"] for row in rows[:2]] == ["0.750000", "0.500000"]
+    assert {row["path"] for row in rows} == {"talks/a & b.wav"}
+
+
+def test_an_unknown_format_names_the_nearest() -> None:
+    with pytest.raises(EarnestError, match=r"no timeline format 'textgrit'\. Did you mean 'textgrid'"):
+        timeline().to("textgrit")
