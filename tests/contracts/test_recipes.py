@@ -18,7 +18,7 @@ from earnest.labels import scheme_called
 from earnest.models.classifier import build_classifier
 from earnest.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.training.data import Example, compute_frames
-from earnest.training.run import load_run, run_split
+from earnest.training.run import Clips, load_run, run_split
 
 PATHS = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 each_recipe = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -53,7 +53,8 @@ def test_it_trains_and_predicts_made_up_clips(path: Path, tmp_path: Path) -> Non
     examples = made_up_clips(recipe, classes, per_class=5)
     rows = [example.utterance for example in examples.values()]
     n = len(classes)
-    predictions = run_split(recipe, Split(rows[: 3 * n], rows[3 * n : 4 * n], rows[4 * n :]), examples, tmp_path)
+    split = Split(rows[: 3 * n], rows[3 * n : 4 * n], rows[4 * n :])
+    predictions = run_split(recipe, split, Clips(examples), tmp_path)
     assert predictions is not None
     assert predictions.classes == classes
     assert list(predictions.emotion) == list(range(n))

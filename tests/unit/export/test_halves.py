@@ -1,0 +1,57 @@
+"""Weights stored in half the bytes give the same numbers."""
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from earnest.export.halves import store_halves
+
+RNG = np.random.default_rng(0)
+EXACT = RNG.normal(size=(64, 32)).astype(np.float16).astype(np.float32)
+ROUNDED = RNG.normal(size=(32, 64)).astype(np.float32)
+SMALL = np.ones(64, np.float32)
+HUGE = np.full((64, 64), 1e30, np.float32)
+
+
+def product() -> Any:
+    weights = {"exact": EXACT, "rounded": ROUNDED, "small": SMALL, "huge": HUGE}
+    nodes = [
+        helper.make_node("MatMul", ["input", "exact"], ["first"]),
+        helper.make_node("MatMul", ["first", "rounded"], ["second"]),
+        helper.make_node("Add", ["second", "small"], ["third"]),
+        helper.make_node("MatMul", ["third", "huge"], ["output"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "product",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 64])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 64])],
+        [numpy_helper.from_array(values, name) for name, values in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def answer(model: Any) -> Any:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"input": np.linspace(-1, 1, 128, dtype=np.float32).reshape(2, 64)})[0]
+
+
+def test_the_answers_are_the_same_to_the_last_bit() -> None:
+    model = product()
+    before = answer(model)
+    store_halves(model)
+    np.testing.assert_array_equal(answer(model), before)
+
+
+def test_only_large_weights_that_lose_nothing_are_halved() -> None:
+    model = product()
+    store_halves(model)
+    kinds = {tensor.name.split("_as_")[0]: tensor.data_type for tensor in model.graph.initializer}
+    assert kinds == {
+        "exact": TensorProto.FLOAT16,
+        "rounded": TensorProto.FLOAT,
+        "small": TensorProto.FLOAT,
+        "huge": TensorProto.FLOAT,
+    }

@@ -1,0 +1,93 @@
+"""The closed-form head against the formula, in numpy."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from earnest.corpora.manifest import Utterance
+from earnest.errors import RecipeError
+from earnest.models.classifier import NetworkOutput
+from earnest.training.data import Example
+from earnest.training.discriminant import Embeddings, discriminant_logits, embed, fit_discriminant
+
+WIDTH, N_CLASSES = 6, 3
+
+
+class Sums(nn.Module):
+    """Embeds a clip as the sum over its frames; counts how many clips it has heard."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output = nn.Linear(WIDTH, N_CLASSES)
+        self.heard = 0
+
+    def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
+        self.heard += len(frames)
+        embedding = frames.sum(dim=2)
+        return NetworkOutput(self.output(embedding), embedding)
+
+
+def examples(per_class: list[int], seed: int = 0) -> list[Example]:
+    generator = torch.Generator().manual_seed(seed)
+    scale = torch.linspace(0.1, 30, WIDTH)[:, None]
+    made = []
+    for target, count in enumerate(per_class):
+        for index in range(count):
+            frames = (torch.randn(WIDTH, 4, generator=generator) + 0.5 * target) * scale
+            row = Utterance(f"{seed}-{target}-{index}", Path("a.wav"), corpus="made-up")
+            made.append(Example(row, frames, target, 1.0))
+    return made
+
+
+def by_formula(train: list[Example], unseen: list[Example], shrinkage: float) -> np.ndarray:
+    """Posterior probabilities with equal priors, from the shrunk within-class covariance of standardised embeddings."""
+    embeddings = np.stack([example.frames.sum(dim=1).double().numpy() for example in train])
+    targets = np.array([example.target for example in train])
+    mean, deviation = embeddings.mean(axis=0), embeddings.std(axis=0)
+    scaled = (embeddings - mean) / deviation
+    centres = np.stack([scaled[targets == target].mean(axis=0) for target in range(N_CLASSES)])
+    covariance = np.zeros((WIDTH, WIDTH))
+    for target in range(N_CLASSES):  # classes weigh the same, whatever their number of clips
+        inside = scaled[targets == target]
+        own = np.cov(inside.T, bias=True)
+        covariance += ((1 - shrinkage) * own + shrinkage * np.trace(own) / WIDTH * np.eye(WIDTH)) / N_CLASSES
+    found = (np.stack([example.frames.sum(dim=1).double().numpy() for example in unseen]) - mean) / deviation
+    precision = np.linalg.inv(covariance)
+    scores = found @ precision @ centres.T - 0.5 * np.einsum("ci,ij,cj->c", centres, precision, centres)
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("shrinkage", [0.1, 0.6, 1.0])
+def test_its_probabilities_are_fishers(shrinkage: float) -> None:
+    network, known = Sums(), Embeddings()
+    train, unseen = examples([20, 30, 7]), examples([5, 5, 5], seed=1)
+    fit_discriminant(network, train, shrinkage, N_CLASSES, known)
+    found = discriminant_logits(network, unseen, known).double().softmax(dim=1).numpy()
+    np.testing.assert_allclose(found, by_formula(train, unseen, shrinkage), atol=1e-3)
+
+
+def test_the_network_itself_then_gives_the_same_logits() -> None:
+    network, known = Sums(), Embeddings()
+    fit_discriminant(network, examples([9, 9, 9]), 0.6, N_CLASSES, known)
+    unseen = examples([2, 2, 2], seed=1)
+    frames = torch.stack([example.frames for example in unseen])
+    direct = network(frames, torch.full((6,), 4)).logits
+    torch.testing.assert_close(discriminant_logits(network, unseen, known), direct, rtol=1e-4, atol=1e-4)
+
+
+def test_a_clip_is_heard_once_however_many_folds_it_is_in() -> None:
+    network, known = Sums(), Embeddings()
+    train = examples([3, 3, 3])
+    first = embed(network, train, known)
+    again = embed(network, train[::-1], known)
+    assert network.heard == 9
+    assert torch.equal(first, again.flip(0))
+
+
+def test_a_class_without_clips_is_refused() -> None:
+    with pytest.raises(RecipeError, match="each with training clips"):
+        fit_discriminant(Sums(), examples([4, 0, 4]), 0.6, N_CLASSES, Embeddings())
