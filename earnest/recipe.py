@@ -51,8 +51,9 @@ class FrontEnd:
             (0 < self.n_mels <= 512, "n_mels must be 1 to 512"),
             (0 <= self.fmin_hz < self.highest_hz, f"fmin_hz must be from 0 to below {self.highest_hz}"),
             (self.highest_hz <= self.sample_rate_hz / 2, f"fmax_hz must be at most {self.sample_rate_hz / 2}"),
-            (self.top_db is None or self.top_db > 0, "top_db must be above 0"),
-            (self.trim_db > 0, "trim_db must be above 0"),
+            (self.top_db is None or 0 < self.top_db <= 1_000, "top_db must be above 0 and at most 1000"),
+            (abs(self.level_dbfs) <= 200, "level_dbfs must be -200 to 200"),
+            (0 < self.trim_db <= 1_000, "trim_db must be above 0 and at most 1000"),
         )
         for right, message in checks:
             if not right:

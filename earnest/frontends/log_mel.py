@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from earnest.errors import RecipeError
 from earnest.frontends.mel import mel_filters
 from earnest.frontends.spectrum import DftConvolution, FourierTransform
 from earnest.frontends.trim import GradientTrim, frame_mask, peak_trim
@@ -32,6 +33,12 @@ class LogMel(nn.Module):
         filters = mel_filters(
             settings.sample_rate_hz, settings.n_fft, settings.n_mels, settings.fmin_hz, settings.highest_hz
         )
+        empty = int((~filters.any(axis=1)).sum())
+        if empty:
+            raise RecipeError(
+                f"[front_end]: {empty} of {settings.n_mels} mel filters lie between two bins of the transform. "
+                "Choose fewer n_mels, a wider band or a larger n_fft."
+            )
         # Bins above the highest filter are never looked at, so they are not computed either.
         self.n_bins = int(np.flatnonzero(filters.any(axis=0))[-1]) + 1
         self.register_buffer("filters", torch.from_numpy(filters[:, : self.n_bins].copy()), persistent=False)

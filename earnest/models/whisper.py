@@ -40,6 +40,9 @@ class WhisperSettings:
     frozen: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("n_blocks", "width", "n_heads", "feed_forward_width"):
+            if getattr(self, name) < 1:
+                raise RecipeError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if self.width % (2 * self.n_heads):
             raise RecipeError(f"width must be a multiple of {2 * self.n_heads} (twice n_heads), got {self.width}.")
         if not self.pooled_blocks or not all(1 <= block <= self.n_blocks for block in self.pooled_blocks):

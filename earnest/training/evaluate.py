@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from earnest.corpora.load import load_utterances
+from earnest.corpora.load import corpus_root, load_utterances
 from earnest.corpora.manifest import Utterance
-from earnest.errors import RecipeError
+from earnest.errors import CorpusError, RecipeError
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions, joined, write_predictions
 from earnest.evaluation.protocol import Protocol
@@ -99,11 +99,20 @@ def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str
     """Load the corpora of a protocol, or the recipe's where it takes any, and count what the scheme drops."""
     wanted = recipe.corpora
     if protocol.optional_corpora:
-        wanted = tuple(name for name in wanted if name in folders)
+        wanted = tuple(name for name in wanted if _is_given(name, folders))
     utterances = load_utterances(wanted, folders)
     labels = [(row.emotion, row.corpus, row.native_emotion) for row in utterances]
     _log.info("labels (%s): %s", recipe.scheme, count_labels(scheme_of(recipe, utterances), labels).sentence())
     return utterances
+
+
+def _is_given(name: str, folders: Mapping[str, Path]) -> bool:
+    """Say whether a corpus that may be absent is there; one that was named with --data must be."""
+    try:
+        corpus_root(name, folders)
+    except CorpusError:
+        return name in folders
+    return True
 
 
 def examples_of(recipe: Recipe, utterances: Sequence[Utterance]) -> dict[str, Example]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from voices import voice
 
+from earnest.errors import RecipeError
 from earnest.frontends.log_mel import LogMel
 from earnest.recipe import FrontEnd
 
@@ -131,3 +132,22 @@ def test_the_waveform_is_left_as_it_was() -> None:
     before = waveform.clone()
     front_end_of("peak-rms")(waveform, torch.tensor([1_000]))
     assert torch.equal(waveform, before)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [FrontEnd(n_mels=400), FrontEnd(n_fft=64, win_length=64, hop_length=16, n_mels=8, fmin_hz=100, fmax_hz=150)],
+)
+def test_filters_that_no_bin_reaches_are_refused(settings: FrontEnd) -> None:
+    with pytest.raises(RecipeError, match="Choose fewer n_mels, a wider band or a larger n_fft"):
+        LogMel(settings)
+
+
+@pytest.mark.parametrize("level_dbfs", [0.0, -26.0])
+def test_the_level_asked_for_is_the_clips_own_not_the_batchs(level_dbfs: float) -> None:
+    waveform = voice(0.4, level=0.03)
+    levelled = waveform / np.sqrt(np.mean(waveform**2)) * 10 ** (level_dbfs / 20)
+    plain = LogMel(replace(SMALL, decibel_reference="one"))
+    front_end = LogMel(replace(SMALL, decibel_reference="one", level="rms", level_dbfs=level_dbfs))
+    found = together(front_end, [torch.from_numpy(waveform), torch.from_numpy(voice(1.0, level=0.4))], garbage=0.0)
+    torch.testing.assert_close(found[0], alone(plain, torch.from_numpy(levelled)), rtol=0, atol=1e-3)

@@ -100,7 +100,13 @@ def test_published_tensors_are_taken_over_and_then_stay(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "word"),
-    [({"width": 50}, "width"), ({"pooled_blocks": [3]}, "pooled_blocks"), ({"pooled_blocks": []}, "pooled_blocks")],
+    [
+        ({"width": 50}, "width"),
+        ({"n_heads": 0}, "n_heads"),
+        ({"n_blocks": 0}, "n_blocks"),
+        ({"pooled_blocks": [3]}, "pooled_blocks"),
+        ({"pooled_blocks": []}, "pooled_blocks"),
+    ],
 )
 def test_impossible_settings_are_refused_by_name(wrong: dict[str, object], word: str) -> None:
     with pytest.raises(RecipeError, match=word):

@@ -1,0 +1,42 @@
+"""Which corpora a protocol reads: those it is defined on, and of several that may be absent, those that are there."""
+
+from pathlib import Path
+
+import pytest
+from corpus_examples import build_example
+
+from earnest.errors import CorpusError
+from earnest.evaluation.protocols import protocol_called
+from earnest.recipe import Recipe
+from earnest.training.evaluate import protocol_utterances, under
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    for name in ("ravdess", "emodb"):
+        build_example(name, tmp_path / name)
+    monkeypatch.delenv("EARNEST_DATA", raising=False)
+    return under(protocol_called("moody-random"), Recipe("crema-d", "cabg", "six"))
+
+
+def corpora_found(recipe: Recipe, folders: dict[str, Path]) -> set[str]:
+    return {row.corpus for row in protocol_utterances(recipe, protocol_called("moody-random"), folders)}
+
+
+def test_a_protocol_brings_its_corpora_and_classes() -> None:
+    recipe = under(protocol_called("ravdess-6fold"), Recipe("crema-d", "cabg", "six"))
+    assert (recipe.corpora, recipe.scheme) == (("ravdess",), "ravdess8")
+    assert under(protocol_called("speaker-5fold"), Recipe("crema-d", "cabg", "six")).scheme == "six"
+
+
+def test_corpora_that_may_be_absent_are_read_where_they_are(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert corpora_found(recipe, {"emodb": tmp_path / "emodb"}) == {"emodb"}
+    monkeypatch.setenv("EARNEST_DATA", str(tmp_path))
+    assert corpora_found(recipe, {}) == {"ravdess", "emodb"}
+
+
+def test_a_corpus_that_was_named_must_be_there(recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="no such folder"):
+        corpora_found(recipe, {"emodb": tmp_path / "emodb", "tess": tmp_path / "absent"})
