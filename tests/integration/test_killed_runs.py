@@ -35,8 +35,11 @@ plateau_threshold = 0.3
 FILES = ("predictions.csv", "run.json", "model.safetensors", "recipe.toml", "split.json")
 
 
-def earnest_train(words: list[str], dies_at: int | None, after: bool) -> None:
-    """Run the command as a child process; with ``dies_at`` it kills itself around that replacement of a file."""
+def earnest_train(words: list[str], dies_at: int | None, after: bool, pause_s: float) -> None:
+    """Run the command as a child process; with ``dies_at`` it kills itself around that replacement of a file.
+
+    ``pause_s`` after each replacement leaves the parent time to kill, however busy the machine is.
+    """
     from earnest.apps.cli.main import cli
 
     replace, count = Path.replace, 0
@@ -49,6 +52,7 @@ def earnest_train(words: list[str], dies_at: int | None, after: bool) -> None:
         moved = replace(self, target)
         if count == dies_at:
             os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(pause_s)
         return moved
 
     Path.replace = deadly_replace  # type: ignore[method-assign,assignment]
@@ -69,8 +73,8 @@ class Command:
         # The fork server imports once for all children, and computes nothing.
         self.context.set_forkserver_preload(["earnest.training.evaluate", "pytorch_optimizer"])
 
-    def start(self, dies_at: int | None = None, after: bool = False) -> BaseProcess:
-        process = self.context.Process(target=earnest_train, args=(self.words, dies_at, after))
+    def start(self, dies_at: int | None = None, after: bool = False, pause_s: float = 0.0) -> BaseProcess:
+        process = self.context.Process(target=earnest_train, args=(self.words, dies_at, after, pause_s))
         process.start()
         return process
 
@@ -80,7 +84,7 @@ class Command:
         return process.exitcode
 
     def kill_when(self, ready: Callable[[Path], bool], wait_s: float) -> int | None:
-        process = self.start()
+        process = self.start(pause_s=0.15)
         while process.is_alive() and not ready(self.run):
             time.sleep(0.002)
         time.sleep(wait_s)
