@@ -110,7 +110,10 @@ class Cabg(nn.Module):
 
 
 def _initialise(module: nn.Module) -> None:
-    """Start as published: Kaiming for convolutions and linear layers, Xavier and orthogonal for the GRU."""
+    """Start as published: Kaiming for convolutions and linear layers, Xavier and orthogonal for the GRU.
+
+    EmoCatcher's code also sets attention to Xavier, but overwrites it when it comes to the linear layers inside.
+    """
     if isinstance(module, nn.Conv1d | nn.Linear):
         nn.init.kaiming_normal_(module.weight)
         if module.bias is not None:
@@ -123,6 +126,3 @@ def _initialise(module: nn.Module) -> None:
                 nn.init.orthogonal_(parameter)
             else:
                 nn.init.zeros_(parameter)
-    elif isinstance(module, AdditiveAttention):  # after its own linear layers
-        nn.init.xavier_uniform_(module.query.weight)
-        nn.init.xavier_uniform_(module.key.weight)
