@@ -4,9 +4,9 @@
 
 FOLDER holds a folder per corpus (``ravdess``, ``crema-d``, ``emodb``) and ``noise-esc10``. Detectors that are not
 installed are left out (``pip install webrtcvad-wheels`` for WebRTC). What is speech is taken from the clean clip by its
-level: frames within 35 dB of its loudest. Each clip lies between two seconds of the same noise, so half of the time nobody
-speaks. The table gives, for each condition, the balanced accuracy over frames of 10 ms: mean of the share of speech
-that was found and the share of the rest that was left alone.
+level: frames within 35 dB of its loudest. Each clip lies between two seconds of the same noise, so half of the time
+nobody speaks. The table gives, for each condition, the balanced accuracy over frames of 10 ms: mean of the share of
+speech that was found and the share of the rest that was left alone.
 """
 
 import argparse

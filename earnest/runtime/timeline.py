@@ -229,3 +229,13 @@ def window_dict(window: Window) -> dict[str, Any]:
     """Return a window's values for JSON."""
     probabilities = {name: round(share, 6) for name, share in window.probabilities.items()}
     return {"start_s": window.start_s, "end_s": window.end_s, "probabilities": probabilities}
+
+
+def event_dict(event: Event) -> dict[str, Any]:
+    """Return an event's values for JSON; ``event`` says which it is: window, span, segment or gap."""
+    values: dict[str, Any] = {"event": type(event).__name__.lower()}
+    if isinstance(event, Span):
+        return values | span_dict(event)
+    if isinstance(event, Window):
+        return values | window_dict(event)
+    return values | {"start_s": event.start_s, "end_s": event.end_s}

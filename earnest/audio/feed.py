@@ -1,0 +1,170 @@
+"""Live sound: a queue that never grows between the sound card and the listener, and raw sound from a pipe."""
+
+import struct
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from threading import Condition
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.audio.io import HIGHEST_HZ, LOWEST_HZ, MAX_CHANNELS
+from earnest.errors import AudioError
+
+QUEUE_S = 10.0
+CHUNK_S = 0.1
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Seconds of sound that came while the queue was full."""
+
+    seconds: float
+
+
+class Feed:
+    """Takes sound from one thread, never waiting, and gives it to another in order.
+
+    When the listener is more than ``queue_s`` seconds behind, what comes is dropped and the listener is told how much.
+    """
+
+    def __init__(self, sample_rate_hz: int, queue_s: float = QUEUE_S) -> None:
+        self._rate = sample_rate_hz
+        self._most = round(queue_s * sample_rate_hz)
+        self._waiting: deque[npt.NDArray[np.float32] | Lost] = deque()
+        self._n_waiting = 0
+        self._n_lost = 0
+        self._changed = Condition()
+        self._closed = False
+
+    def put(self, chunk: npt.NDArray[np.float32]) -> None:
+        """Add sound, shape (samples,) or (samples, channels); it is copied."""
+        with self._changed:
+            if self._n_waiting + len(chunk) > self._most:
+                self._n_lost += len(chunk)
+                return
+            self._tell_loss()
+            self._waiting.append(chunk.copy())
+            self._n_waiting += len(chunk)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Tell the listener that nothing more comes."""
+        with self._changed:
+            self._tell_loss()
+            self._closed = True
+            self._changed.notify()
+
+    def _tell_loss(self) -> None:
+        if self._n_lost:
+            self._waiting.append(Lost(self._n_lost / self._rate))
+            self._n_lost = 0
+
+    def __iter__(self) -> Iterator[npt.NDArray[np.float32] | Lost]:
+        """Yield chunks, and between them what was lost, until the feed is closed and empty."""
+        while True:
+            with self._changed:
+                while not self._waiting and not self._closed:
+                    self._changed.wait(0.5)  # so that Ctrl-C is noticed on every system
+                if not self._waiting:
+                    return
+                item = self._waiting.popleft()
+                self._n_waiting -= 0 if isinstance(item, Lost) else len(item)
+            yield item
+
+
+@dataclass(frozen=True)
+class Pipe:
+    """Sound from a pipe: 16-bit or float WAV by its header, else bare 16-bit little-endian samples."""
+
+    sample_rate_hz: int
+    n_channels: int
+    dtype: str
+    chunks: Iterator[npt.NDArray[np.float32]]
+
+
+def open_pipe(file: BinaryIO, sample_rate_hz: int, n_channels: int) -> Pipe:
+    """Begin to read a pipe.
+
+    Parameters
+    ----------
+    sample_rate_hz, n_channels : of sound without a header
+
+    Returns
+    -------
+    ``chunks`` are of shape (samples, channels), a tenth of a second or what has come, float32
+
+    Raises
+    ------
+    AudioError
+        For a header that says something else than 16-bit or float WAV.
+    """
+    head = _exactly(file, 12)
+    dtype = "<i2"
+    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+        sample_rate_hz, n_channels, dtype = _wave_header(file)
+        head = b""
+    elif (known := _known(head)) is not None:
+        raise AudioError(f"-: {known} can't be read while it comes. Add -f wav to ffmpeg, or use earnest timeline -.")
+    return Pipe(sample_rate_hz, n_channels, dtype, _chunks(file, head, sample_rate_hz, n_channels, dtype))
+
+
+def _known(head: bytes) -> str | None:
+    names = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"\x1a\x45\xdf\xa3": "WebM", b"FORM": "AIFF"}
+    return next((name for start, name in names.items() if head.startswith(start)), None)
+
+
+def _wave_header(file: BinaryIO) -> tuple[int, int, str]:
+    form: tuple[int, int, str] | None = None
+    while True:
+        name, size = struct.unpack("<4sI", _exactly(file, 8).ljust(8, b"\0"))
+        if name == b"data" and form is not None:
+            return form
+        content = _exactly(file, min(size + size % 2, 65_536))
+        if name == b"fmt " and len(content) >= 16:
+            form = _wave_form(content)
+        if name in (b"data", b"\0\0\0\0") or len(content) < size:
+            raise AudioError("-: a WAV header without sound. Send WAV (ffmpeg -f wav -) or bare 16-bit samples.")
+
+
+def _wave_form(content: bytes) -> tuple[int, int, str]:
+    tag, n_channels, sample_rate_hz, _, _, n_bits = struct.unpack("<HHIIHH", content[:16])
+    tag = int.from_bytes(content[24:26], "little") if tag == 0xFFFE else tag  # WAVE_FORMAT_EXTENSIBLE
+    dtype = {(1, 16): "<i2", (1, 32): "<i4", (3, 32): "<f4"}.get((tag, n_bits))
+    if dtype is None or not 1 <= n_channels <= MAX_CHANNELS or not LOWEST_HZ <= sample_rate_hz <= HIGHEST_HZ:
+        found = f"{n_bits} bits, {n_channels} channels, {sample_rate_hz} Hz"
+        raise AudioError(f"-: WAV of {found} can't be read while it comes. Add -c:a pcm_s16le to ffmpeg.")
+    return sample_rate_hz, n_channels, dtype
+
+
+def _chunks(
+    file: BinaryIO, head: bytes, sample_rate_hz: int, n_channels: int, dtype: str
+) -> Iterator[npt.NDArray[np.float32]]:
+    n_frame = np.dtype(dtype).itemsize * n_channels
+    n_wanted = max(round(CHUNK_S * sample_rate_hz), 1) * n_frame
+    rest = b""
+    for part in chain([head], iter(lambda: _some(file, n_wanted), b"")):
+        data = rest + part
+        n_whole = len(data) // n_frame * n_frame
+        rest = data[n_whole:]
+        if not n_whole:
+            continue
+        samples = np.frombuffer(data[:n_whole], dtype).reshape(-1, n_channels)
+        scale = 1.0 if dtype == "<f4" else -float(np.iinfo(dtype).min)
+        yield (samples / scale).astype(np.float32)
+
+
+def _some(file: BinaryIO, n_bytes: int) -> bytes:
+    """Return what has come, at most ``n_bytes``; wait for the first byte; empty at the end."""
+    read1 = getattr(file, "read1", file.read)
+    return bytes(read1(n_bytes))
+
+
+def _exactly(file: BinaryIO, n_bytes: int) -> bytes:
+    parts = b""
+    while len(parts) < n_bytes and (part := _some(file, n_bytes - len(parts))):
+        parts += part
+    return parts

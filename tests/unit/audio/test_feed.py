@@ -1,0 +1,173 @@
+"""Live sound: nothing grows, what is lost is told, and pipes are read as they come."""
+
+import sys
+import wave
+from collections.abc import Callable
+from io import BytesIO
+from threading import Thread
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from earnest.audio.feed import Feed, Lost, open_pipe
+from earnest.audio.microphone import microphone, microphones
+from earnest.errors import AudioError, MissingExtraError
+
+RAMP = np.arange(-32_768, 32_767, 5, dtype=np.int16)
+
+
+def test_a_slow_listener_is_told_what_was_lost_and_nothing_grows() -> None:
+    feed = Feed(100, queue_s=1.0)
+    for number in range(25):
+        feed.put(np.full(10, number, np.float32))
+    feed.close()
+    items = list(feed)
+    assert [item[0] for item in items[:10] if not isinstance(item, Lost)] == [*range(10)]
+    assert items[10:] == [Lost(1.5)]
+
+
+def test_what_was_lost_stands_between_the_sound_before_and_after() -> None:
+    feed = Feed(100, queue_s=0.1)
+    feed.put(np.zeros(10, np.float32))
+    feed.put(np.zeros(7, np.float32))
+    listener = iter(feed)
+    assert len(next(listener)) == 10  # type: ignore[arg-type]
+    feed.put(np.ones(10, np.float32))
+    assert next(listener) == Lost(0.07)
+    assert next(listener).tolist() == [1.0] * 10  # type: ignore[union-attr]
+
+
+def test_a_listener_in_another_thread_hears_all_in_order() -> None:
+    feed, heard = Feed(16_000, queue_s=100), []
+
+    def listen() -> None:
+        heard.extend(int(chunk[0]) for chunk in feed if not isinstance(chunk, Lost))
+
+    listener = Thread(target=listen)
+    listener.start()
+    for number in range(500):
+        feed.put(np.full(3, number, np.float32))
+    feed.close()
+    listener.join(10)
+    assert heard == list(range(500))
+
+
+class Trickle(BytesIO):
+    """A pipe that gives odd little amounts."""
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        return super().read(min(7, size or 7))
+
+
+def wav(n_channels: int = 1) -> bytes:
+    file = BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(n_channels)
+        writer.setsampwidth(2)
+        writer.setframerate(22_050)
+        writer.writeframes(RAMP[: len(RAMP) // 2 * 2].tobytes())
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", [BytesIO, Trickle])
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_wav_in_a_pipe_is_read_by_its_header(kind: Callable[[bytes], BytesIO], n_channels: int) -> None:
+    pipe = open_pipe(kind(wav(n_channels)), 8_000, 1)
+    samples = np.concatenate(list(pipe.chunks))
+    assert pipe.sample_rate_hz == 22_050
+    expected = RAMP[: len(RAMP) // 2 * 2].reshape(-1, n_channels) / 32_768
+    np.testing.assert_array_equal(samples, expected.astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", [BytesIO, Trickle])
+def test_bare_samples_are_16_bit(kind: Callable[[bytes], BytesIO]) -> None:
+    pipe = open_pipe(kind(RAMP.tobytes() + b"\1"), 16_000, 1)
+    np.testing.assert_array_equal(np.concatenate(list(pipe.chunks))[:, 0], (RAMP / 32_768).astype(np.float32))
+
+
+def test_the_sizes_that_ffmpeg_writes_into_a_pipe_are_not_believed() -> None:
+    data = wav()
+    unknown = data[:4] + b"\xff" * 4 + data[8:40] + b"\xff" * 4 + data[44:]
+    assert sum(map(len, open_pipe(BytesIO(unknown), 8_000, 1).chunks)) == len(RAMP) // 2 * 2
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"RIFF"])
+def test_next_to_nothing_is_no_sound(data: bytes) -> None:
+    assert sum(map(len, open_pipe(BytesIO(data), 16_000, 1).chunks)) == len(data) // 2
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"fLaC" + bytes(40), "FLAC can't be read while it comes"),
+        (b"OggS" + bytes(40), "Ogg can't be read"),
+        (wav()[:20] + b"\7\0" + wav()[22:], "WAV of 16 bits"),
+        (wav()[:36], "a WAV header without sound"),
+        (b"RIFF\0\0\0\0WAVE" + bytes(100), "a WAV header without sound"),
+    ],
+)
+def test_other_formats_in_a_pipe_are_an_error_that_says_what_to_do(data: bytes, message: str) -> None:
+    with pytest.raises(AudioError, match=message):
+        open_pipe(BytesIO(data), 16_000, 1)
+
+
+def fake_sounddevice(refuses: bool = False) -> ModuleType:
+    module = ModuleType("sounddevice")
+    module.PortAudioError = type("PortAudioError", (Exception,), {})  # type: ignore[attr-defined]
+
+    class InputStream:
+        def __init__(self, callback: Callable[..., None], **settings: Any) -> None:
+            if refuses:
+                raise module.PortAudioError("Invalid sample rate\nPaErrorCode -9997")
+            self.callback, self.settings = callback, settings
+
+        def __enter__(self) -> None:
+            for number in range(3):
+                self.callback(np.full((self.settings["blocksize"], 1), number / 4, np.float32), 0, None, None)
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    module.InputStream = InputStream  # type: ignore[attr-defined]
+    devices = [{"name": "Speaker", "max_input_channels": 0}, {"name": "Headset", "max_input_channels": 1}]
+    module.query_devices = lambda: devices  # type: ignore[attr-defined]
+    return module
+
+
+def test_a_microphone_fills_the_feed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", fake_sounddevice())
+    with microphone(16_000) as feed:
+        pass
+    chunks = [chunk for chunk in feed if not isinstance(chunk, Lost)]
+    assert [(chunk.shape, float(chunk[0, 0])) for chunk in chunks] == [
+        ((1_600, 1), 0),
+        ((1_600, 1), 0.25),
+        ((1_600, 1), 0.5),
+    ]
+    assert microphones() == [(1, "Headset")]
+
+
+def test_a_microphone_that_refuses_is_an_error_of_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", fake_sounddevice(refuses=True))
+    with pytest.raises(AudioError, match=r"can't be opened \(Invalid sample rate\)"), microphone(16_000):
+        pass
+
+
+def test_without_sounddevice_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    with pytest.raises(MissingExtraError, match=r"earnest\[live\]"), microphone(16_000):
+        pass
+
+
+def test_without_portaudio_the_package_of_the_system_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "sounddevice":
+                raise OSError("PortAudio library not found")
+
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    with pytest.raises(AudioError, match="libportaudio2"), microphone(16_000):
+        pass
