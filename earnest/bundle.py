@@ -13,7 +13,7 @@ from earnest.errors import BundleError, RecipeError
 from earnest.suggest import suggestion
 
 SCHEMA = 1
-DEFAULT_BUNDLE = "small"
+DEFAULT_BUNDLE = "base"
 SHIPPED = Path(__file__).parent / "bundles"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -1,11 +1,13 @@
 """All folds of a protocol: trained, predicted once, scored together."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -145,10 +147,19 @@ def _prepare(recipe: Recipe, splits: Sequence[Split], utterances: Sequence[Utter
 
 
 def _prepare_worker(recipe: Recipe, protocol_name: str, folders: dict[str, Path]) -> None:
+    Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)  # folds run side by side, and the number of threads moves the last bits
     logging.getLogger("earnest").setLevel(logging.ERROR)  # the parent has said what was left out
     utterances = protocol_utterances(recipe, protocol_called(protocol_name), folders)
     _prepared[:] = [_prepare(recipe, splits_of(protocol_name, utterances), utterances)]
+
+
+def _end_with_parent() -> None:
+    """Don't go on training for nobody when the command is killed."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _run_prepared(fold: str, folder: Path) -> Predictions:

@@ -1,5 +1,6 @@
 """``earnest train``: from a recipe and corpora to a run folder."""
 
+import os
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,6 +45,8 @@ def command(
       earnest train recipes/emocatcher.toml --data ravdess=~/ravdess --output runs/emocatcher
     """
     require_training()
+    # Waiting threads that spin take the core that the other one needs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import numpy as np
 
     from earnest.evaluation.metrics import score

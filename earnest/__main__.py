@@ -1,0 +1,5 @@
+"""``python -m earnest``."""
+
+from earnest.apps.cli.main import main
+
+main()
