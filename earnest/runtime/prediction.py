@@ -1,13 +1,14 @@
 """What a model says about one recording."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from typing import Any, Literal
 
 Status = Literal["ok", "unsure", "no-speech", "too-short", "error"]
 POSITIVE = frozenset({"happy", "surprised"})
 NEGATIVE = frozenset({"sad", "angry", "disgust", "fearful"})
+ABSTAIN_BELOW = 0.5
 
 
 @dataclass(frozen=True)
@@ -17,14 +18,14 @@ class Prediction:
     Attributes
     ----------
     path : as it was given, "-" for standard input
-    status : "ok" has an emotion, all others have none; "too-short" is below the bundle's shortest input (0.1 s),
-        "no-speech" never louder than -65 dBFS in any 25 ms, "error" could not be read
+    status : "ok" has an emotion, all others have none; "unsure" comes from `abstaining`, "too-short" is below the
+        bundle's shortest input (0.1 s), "no-speech" never louder than -65 dBFS in any 25 ms, "error" could not be read
     speech_s : seconds that are loud enough to be speech, by energy alone
     confidence : probability of ``emotion``
     probabilities : class → probability, calibrated, in the bundle's order; empty without an answer
     polarity : happy + surprised − (sad + angry + disgust + fearful), -1 to 1
-    quality : "clipped" when more than 0.1 % of the samples lie at full scale, "low-bandwidth" when the recording's
-        sample rate is below 16 kHz
+    quality : "clipped" when more than 0.1 % of the samples lie at full scale, "low-bandwidth" when less than a
+        millionth of the power lies above 4.2 kHz (telephone), "noisy" when quiet moments come within 10 dB of loud ones
     error : why there is no answer, in a sentence
     """
 
@@ -43,6 +44,20 @@ class Prediction:
     adapted: bool = False
     model: str = ""
     error: str | None = None
+
+    def top(self, count: int = 3) -> list[tuple[str, float]]:
+        """Return the most probable classes with their probabilities, the first one first."""
+        return sorted(self.probabilities.items(), key=lambda item: -item[1])[:count]
+
+    def abstaining(self, below: float = ABSTAIN_BELOW) -> "Prediction":
+        """Return this prediction, "unsure" and without an emotion where its confidence is below the threshold.
+
+        Probabilities are calibrated on speakers that the model never heard: of the answers given with confidence p, a
+        share p is right. Below 0.5 an answer is more often wrong than right, so that is the default.
+        """
+        if self.status != "ok" or self.confidence is None or self.confidence >= below:
+            return self
+        return replace(self, status="unsure", emotion=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; numbers are rounded to six decimals."""

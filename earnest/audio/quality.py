@@ -1,0 +1,72 @@
+"""What a recording is like, measured while it passes; memory doesn't grow."""
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.audio.segment import FRAME_S, SILENCE_DBFS
+from earnest.audio.waveform import Waveform
+
+CLIPPED_LEVEL = 0.999
+CLIPPED_SHARE = 0.001
+TELEPHONE_HZ = 4_200.0  # what was sampled at 8 kHz ends at 4; resamplers leave a little above
+HIGH_BAND_DB = -60.0  # clips of RAVDESS, EmoDB and CREMA-D reach -37 and more; after 8 kHz they reach -90
+NOISY_RANGE_DB = 10.0  # white and machine noise at 0 dB leaves half of the clips below, at 10 dB none that was clean
+SPECTRUM_EVERY = 4  # frames; a tenth of a second
+
+_LEVELS = np.arange(-120, 61)
+
+
+class QualityMeter:
+    """Counts clipped samples, levels and the power above 4.2 kHz; where blocks end changes nothing.
+
+    Levels are those of frames of 25 ms, in steps of 1 dB; the spectrum is that of every fourth frame.
+    """
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        self._n_frame = max(round(FRAME_S * sample_rate_hz), 2)
+        self._n_samples = self._n_clipped = self._n_frames = 0
+        self._rest = np.empty(0, np.float32)
+        self._histogram = np.zeros(len(_LEVELS), np.int64)
+        self._taper = np.hanning(self._n_frame).astype(np.float32)
+        self._is_high = np.fft.rfftfreq(self._n_frame, 1 / sample_rate_hz) > TELEPHONE_HZ
+        self._high = self._all = 0.0
+
+    def accept(self, block: Waveform) -> None:
+        """Take the next samples, shape (samples,), at the recording's own rate."""
+        if not len(block):
+            return
+        self._n_samples += len(block)
+        if max(block.max(), -block.min()) >= CLIPPED_LEVEL:
+            self._n_clipped += int(np.count_nonzero(np.abs(block) >= CLIPPED_LEVEL))
+        samples = np.concatenate([self._rest, block]) if len(self._rest) else block
+        n_whole = len(samples) // self._n_frame
+        frames = samples[: n_whole * self._n_frame].reshape(n_whole, self._n_frame)
+        self._rest = samples[n_whole * self._n_frame :].copy()
+        self._measure(frames)
+
+    def _measure(self, frames: npt.NDArray[np.float32]) -> None:
+        levels = 10 * np.log10(frames.var(axis=1) + 1e-12)
+        self._histogram += np.bincount(np.clip(np.rint(levels), -120, 60).astype(int) + 120, minlength=len(_LEVELS))
+        chosen = frames[-self._n_frames % SPECTRUM_EVERY :: SPECTRUM_EVERY]
+        self._n_frames += len(frames)
+        spectra = np.fft.rfft((chosen - chosen.mean(axis=1, keepdims=True)) * self._taper)
+        powers = (spectra.real**2 + spectra.imag**2).sum(axis=0, dtype=np.float64)
+        self._all += float(powers.sum())
+        self._high += float(powers[self._is_high].sum())
+
+    def words(self) -> tuple[str, ...]:
+        """Return the words that apply, of "clipped", "low-bandwidth" and "noisy"."""
+        words = {
+            "clipped": self._n_clipped > CLIPPED_SHARE * self._n_samples,
+            "low-bandwidth": self._all > 0 and self._high <= 10 ** (HIGH_BAND_DB / 10) * self._all,
+            "noisy": self._is_noisy(),
+        }
+        return tuple(word for word, applies in words.items() if applies)
+
+    def _is_noisy(self) -> bool:
+        """Whether the quiet moments (10th percentile) come within 10 dB of the loud ones (90th); not for silence."""
+        if not self._histogram.sum():
+            return False
+        shares = self._histogram.cumsum() / self._histogram.sum()
+        quiet, loud = (float(_LEVELS[int(np.searchsorted(shares, share))]) for share in (0.1, 0.9))
+        return loud > SILENCE_DBFS and loud - quiet < NOISY_RANGE_DB

@@ -1,0 +1,169 @@
+"""Many recordings → predictions: decoded ahead by some threads, answered in batches of similar length, in order."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import TypeAlias
+
+import numpy as np
+
+from earnest.audio.io import AudioStream, open_audio, resampled
+from earnest.audio.segment import Levels, frame_levels_dbfs, is_silent, speech_seconds, windows
+from earnest.audio.source import Source, path_of
+from earnest.audio.waveform import Waveform
+from earnest.bundle import BundleInfo
+from earnest.errors import AudioError, MissingExtraError
+from earnest.runtime.graph import Graph
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.tally import Tally
+
+BATCH_S = 60.0  # padded seconds in one run of the network
+WAITING_S = 240.0  # seconds decoded before the network runs: enough to find neighbours of similar length
+WAITING_CLIPS = 64
+AHEAD_CLIPS = 32
+AHEAD_S = 60.0  # longer recordings are not decoded ahead but window by window, when it is their turn
+
+
+@dataclass
+class Clip:
+    """One recording on its way."""
+
+    source: Source
+    path: str
+    tally: Tally | None = None
+    n_heard: int = 0  # at the model's rate
+    levels: list[Levels] = field(default_factory=list)
+    windows: list[Waveform] | None = None  # None while it has not been decoded
+    error: str | None = None
+
+    def measured(self, stream: AudioStream) -> Iterator[Waveform]:
+        """Pass the blocks on, taking down what they are like."""
+        self.tally = Tally(stream.sample_rate_hz)
+        for block in stream.blocks:
+            self.tally.hear(block)
+            yield block
+
+
+Pending: TypeAlias = list[tuple[Clip, Waveform]]
+"""Windows that wait for the network, each with its recording."""
+
+
+class Bulk:
+    """One pass over many recordings; memory is bounded, however many and long they are."""
+
+    def __init__(self, graph: Graph, info: BundleInfo, max_seconds: float) -> None:
+        self._graph, self._info, self._max_seconds = graph, info, max_seconds
+
+    def predict_one(self, source: Source) -> Prediction:
+        """Predict one recording; what can't be read is raised."""
+        clip = Clip(source, path_of(source))
+        self._run([(clip, window) for window in self._windows(clip)])
+        return self._prediction(clip)
+
+    def predict(self, sources: Iterable[Source], jobs: int) -> Iterator[Prediction]:
+        """Predict in order; what can't be read is a row with status "error"."""
+        waiting: list[Clip] = []
+        pending: Pending = []
+        for clip in self._decoded(sources, jobs):
+            waiting.append(clip)
+            if clip.windows is None:
+                self._predict_long(clip)
+            else:
+                pending += [(clip, window) for window in clip.windows]
+                clip.windows = []
+            if len(waiting) >= WAITING_CLIPS or self._seconds(pending) > WAITING_S:
+                yield from self._answered(waiting, pending)
+                waiting, pending = [], []
+        yield from self._answered(waiting, pending)
+
+    def _answered(self, waiting: list[Clip], pending: Pending) -> Iterator[Prediction]:
+        self._run(pending)
+        yield from map(self._prediction, waiting)
+
+    def _decoded(self, sources: Iterable[Source], jobs: int) -> Iterator[Clip]:
+        if jobs == 1:
+            yield from map(self._decode, sources)
+            return
+        ahead: deque[Future[Clip]] = deque()
+        pool = ThreadPoolExecutor(jobs, "decode")
+        try:
+            for source in sources:
+                ahead.append(pool.submit(self._decode, source))
+                if len(ahead) >= AHEAD_CLIPS:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _decode(self, source: Source) -> Clip:
+        """Decode a short recording; a long one, or one that can be read only once, is left for its turn."""
+        clip = Clip(source, path_of(source))
+        if not isinstance(source, str | bytes | tuple | PathLike):
+            return clip
+        found, seconds = [], 0.0
+        try:
+            for window in self._windows(clip):
+                found.append(window)
+                seconds += len(window) / self._info.sample_rate_hz
+                if seconds > AHEAD_S:
+                    return Clip(source, clip.path)
+        except (AudioError, MissingExtraError) as error:
+            clip.error = str(error)
+        clip.windows = [] if clip.error else found
+        return clip
+
+    def _predict_long(self, clip: Clip) -> None:
+        pending: Pending = []
+        try:
+            for window in self._windows(clip):
+                pending.append((clip, window))
+                if self._seconds(pending) > BATCH_S:
+                    self._run(pending)
+                    pending = []
+        except (AudioError, MissingExtraError) as error:
+            clip.error = str(error)
+        else:
+            self._run(pending)
+
+    def _seconds(self, pending: Pending) -> float:
+        return sum(len(window) for _, window in pending) / self._info.sample_rate_hz
+
+    def _windows(self, clip: Clip) -> Iterator[Waveform]:
+        """Yield the windows that the network is to hear: long enough and not silent."""
+        rate = self._info.sample_rate_hz
+        with open_audio(clip.source, self._max_seconds) as stream:
+            blocks = resampled(clip.measured(stream), stream.sample_rate_hz, rate)
+            for window in windows(blocks, round(self._info.longest_s * rate)):
+                levels = frame_levels_dbfs(window, rate)
+                clip.levels.append(levels)
+                clip.n_heard += len(window)
+                if len(window) >= self._info.shortest_s * rate and not is_silent(levels):
+                    yield window
+
+    def _run(self, pending: Pending) -> None:
+        """Run the windows in batches of similar length."""
+        longest_first = sorted(pending, key=lambda item: -len(item[1]))
+        while longest_first:
+            n_rows = max(1, int(BATCH_S * self._info.sample_rate_hz) // len(longest_first[0][1]))
+            batch, longest_first = longest_first[:n_rows], longest_first[n_rows:]
+            outputs = self._graph.run([window for _, window in batch])
+            for row, (clip, window) in enumerate(batch):
+                assert clip.tally is not None
+                clip.tally.add(outputs, row, len(window))
+
+    def _prediction(self, clip: Clip) -> Prediction:
+        if clip.error is not None or clip.tally is None:
+            return Prediction(clip.path, "error", model=self._info.name, error=clip.error)
+        levels = np.concatenate(clip.levels) if clip.levels else np.empty(0)
+        measured = Prediction(
+            clip.path,
+            "too-short" if clip.n_heard < self._info.shortest_s * self._info.sample_rate_hz else "no-speech",
+            duration_s=clip.tally.duration_s,
+            speech_s=min(speech_seconds(levels), clip.tally.duration_s),
+            quality=clip.tally.quality(),
+            model=self._info.name,
+        )
+        return clip.tally.answer(measured, self._info.classes)

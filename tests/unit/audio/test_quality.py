@@ -1,0 +1,75 @@
+"""Quality words, on made-up voices of known quality."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soxr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from voices import voice
+
+from earnest.audio.quality import QualityMeter
+
+Sound = npt.NDArray[np.float32]
+
+
+def words(waveform: Sound, sample_rate_hz: int = 16_000) -> tuple[str, ...]:
+    meter = QualityMeter(sample_rate_hz)
+    meter.accept(waveform)
+    return meter.words()
+
+
+def spoken(seed: int = 0) -> Sound:
+    """Return speech with hissing sounds and a pause."""
+    rng = np.random.default_rng(seed)
+    hiss = rng.normal(0, 0.03, 3_200)
+    return np.concatenate([voice(1.0, seed=seed), hiss, np.zeros(8_000)]).astype(np.float32)
+
+
+def with_noise(snr_db: float) -> Sound:
+    clean = spoken()
+    noise = np.random.default_rng(1).normal(0, 1, len(clean))
+    return (clean + noise * np.sqrt(np.mean(clean[:19_200] ** 2) / 10 ** (snr_db / 10))).astype(np.float32)
+
+
+def test_a_good_recording_has_no_words() -> None:
+    assert words(spoken()) == ()
+    assert words(with_noise(20.0)) == ()
+
+
+@pytest.mark.parametrize("sample_rate_hz", [16_000, 44_100, 48_000])
+def test_telephone_band_is_measured_in_the_spectrum_whatever_the_rate_says(sample_rate_hz: int) -> None:
+    telephone = soxr.resample(soxr.resample(spoken(), 16_000, 8_000), 8_000, sample_rate_hz)
+    assert words(telephone, sample_rate_hz) == ("low-bandwidth",)
+    assert words(soxr.resample(spoken(), 16_000, sample_rate_hz), sample_rate_hz) == ()
+
+
+def test_sound_sampled_at_8_khz_has_a_low_bandwidth() -> None:
+    assert words(voice(1.0, 8_000), 8_000) == ("low-bandwidth",)
+
+
+def test_clipped_is_more_than_a_thousandth_at_full_scale() -> None:
+    wave = spoken()
+    wave[: len(wave) // 1_000] = 1.0
+    assert "clipped" not in words(wave)
+    wave[: len(wave) // 1_000 + 1] = -1.0
+    assert "clipped" in words(wave)
+
+
+def test_noise_as_loud_as_the_voice_is_noisy() -> None:
+    assert words(with_noise(-3.0)) == ("noisy",)
+
+
+def test_silence_is_neither_noisy_nor_narrow() -> None:
+    assert words(np.zeros(16_000, np.float32)) == ()
+    assert words(np.zeros(0, np.float32)) == ()
+
+
+@settings(max_examples=30, deadline=None)
+@given(sizes=st.lists(st.integers(0, 9_000), max_size=12), snr_db=st.floats(-10, 30), gain=st.floats(0.5, 30))
+def test_where_blocks_end_changes_no_word(sizes: list[int], snr_db: float, gain: float) -> None:
+    whole = np.clip(np.float32(gain) * with_noise(snr_db), -1, 1)
+    meter = QualityMeter(16_000)
+    for block in np.split(whole, np.cumsum(sizes)):
+        meter.accept(block)
+    assert meter.words() == words(whole)
