@@ -21,15 +21,14 @@ from earnest.evaluation.predictions import Predictions, joined, write_prediction
 from earnest.evaluation.protocol import Protocol
 from earnest.evaluation.protocols import protocol_called, splits_of
 from earnest.evaluation.report import metrics_document, write_metrics
-from earnest.evaluation.splits import Split
+from earnest.evaluation.splits import Split, leakage
 from earnest.frontends.log_mel import LogMel
-from earnest.labels import count_labels
+from earnest.labels import SchemeCounts, count_labels
 from earnest.recipe import Recipe
 from earnest.suggest import suggestion
 from earnest.training.data import Example, compute_examples
 from earnest.training.run import Clips, run_split, scheme_of
 
-_log = logging.getLogger(__name__)
 BOOTSTRAP_SEED = 0
 
 
@@ -41,6 +40,7 @@ class Evaluation:
     splits: Sequence[Split]
     predictions: Predictions
     scores: Scores
+    labels: SchemeCounts
     document: Mapping[str, Any]
 
 
@@ -84,11 +84,64 @@ def evaluate(
             parts[split.fold] = _run_prepared(split.fold, output / split.fold)
             on_fold(split.fold)
     predictions = joined([parts[split.fold] for split in splits])
-    scores = score(predictions, np.random.default_rng(BOOTSTRAP_SEED))
     write_predictions(predictions, output / "predictions.csv")
-    facts = {"command": command, "seed": recipe.training.seed, "recipe": recipe.to_dict()}
+    labels = label_counts(recipe, utterances)
+    return _scored(recipe, protocol, splits, predictions, labels, command, output)
+
+
+def train(
+    recipe: Recipe,
+    protocol_name: str,
+    fold: str | None,
+    folders: Mapping[str, Path],
+    output: Path,
+    command: str,
+    keep_test: bool = True,
+    show_progress: bool = False,
+) -> Evaluation | None:
+    """Train on one fold of a protocol, the first by default, and score its test set once.
+
+    Parameters
+    ----------
+    output : the run folder; the same call again resumes a killed run
+    keep_test : without it the test set is trained on, and so are, in the end, the validation clips: for shipping
+
+    Returns
+    -------
+    scores of the test set, None without one
+    """
+    protocol = protocol_called(protocol_name)
+    recipe = under(protocol, recipe)
+    if not keep_test:
+        recipe = replace(recipe, training=replace(recipe.training, refit=True))
+    utterances = protocol_utterances(recipe, protocol, folders)
+    split = split_called(protocol_name, fold, utterances, keep_test)
+    used = (*split.train, *split.valid, *split.test)
+    predictions = run_split(recipe, split, Clips(examples_of(recipe, used)), output, show_progress)
+    if predictions is None:
+        return None
+    return _scored(recipe, protocol, [split], predictions, label_counts(recipe, used), command, output)
+
+
+def _scored(
+    recipe: Recipe,
+    protocol: Protocol,
+    splits: Sequence[Split],
+    predictions: Predictions,
+    labels: SchemeCounts,
+    command: str,
+    output: Path,
+) -> Evaluation:
+    scores = score(predictions, np.random.default_rng(BOOTSTRAP_SEED))
+    facts = {
+        "command": command,
+        "seed": recipe.training.seed,
+        "labels": labels.sentence(),
+        "leakage": [line.to_dict() for split in splits for line in leakage(split)],
+        "recipe": recipe.to_dict(),
+    }
     write_metrics(protocol.name, scores, facts, output / "metrics.json")
-    return Evaluation(protocol, splits, predictions, scores, metrics_document(protocol.name, scores, facts))
+    return Evaluation(protocol, splits, predictions, scores, labels, metrics_document(protocol.name, scores, facts))
 
 
 def under(protocol: Protocol, recipe: Recipe) -> Recipe:
@@ -98,14 +151,17 @@ def under(protocol: Protocol, recipe: Recipe) -> Recipe:
 
 
 def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str, Path]) -> list[Utterance]:
-    """Load the corpora of a protocol, or the recipe's where it takes any, and count what the scheme drops."""
+    """Load the usable clips of the corpora of a protocol, or of the recipe's where it takes any."""
     wanted = recipe.corpora
     if protocol.optional_corpora:
         wanted = tuple(name for name in wanted if _is_given(name, folders))
-    utterances = load_utterances(wanted, folders)
-    labels = [(row.emotion, row.corpus, row.native_emotion) for row in utterances]
-    _log.info("labels (%s): %s", recipe.scheme, count_labels(scheme_of(recipe, utterances), labels).sentence())
-    return utterances
+    return load_utterances(wanted, folders)
+
+
+def label_counts(recipe: Recipe, utterances: Sequence[Utterance]) -> SchemeCounts:
+    """Count what the recipe's scheme keeps, merges and drops."""
+    labels = ((row.emotion, row.corpus, row.native_emotion) for row in utterances)
+    return count_labels(scheme_of(recipe, utterances), labels)
 
 
 def _is_given(name: str, folders: Mapping[str, Path]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
 
@@ -18,6 +18,14 @@ from earnest.training.data import Example, plain_batches, train_batches
 from earnest.training.lightning import EmotionTraining
 from earnest.training.losses import balanced_weights
 from earnest.training.progress import CHECKPOINT, AtomicCheckpointIO, EpochKeeper
+
+
+class EpochProgressBar(RichProgressBar):
+    """Shows loss, WA and UA, without the logger's version number."""
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """Return what stands behind the bar."""
+        return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
 
 
 def fit(
@@ -86,9 +94,7 @@ def _trainer(settings: Training, folder: Path, keeper: EpochKeeper, show_progres
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     callbacks: list[Callback] = [keeper]
     if show_progress:
-        from lightning.pytorch.callbacks import RichProgressBar
-
-        callbacks.append(RichProgressBar(leave=False))
+        callbacks.append(EpochProgressBar(leave=False))
     return pl.Trainer(
         accelerator="auto",
         devices=1,

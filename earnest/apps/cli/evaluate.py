@@ -75,7 +75,8 @@ def _echo_results(outcome: "Evaluation", name: str) -> None:
     title = f"{protocol.name} ({protocol.kind}), per cent, mean ± sd over {len(outcome.splits)} folds"
     echo_table(columns, rows, title, right=columns[1:])
     click.echo(f"\n{outcome.scores.n} clips: {protocol.description}. 95 % interval over speakers, all folds together.")
-    click.echo("\nLeakage, over all folds:")
+    click.echo(f"Labels: {outcome.labels.sentence()}.")
+    click.echo("Leakage, over all folds:")
     lines = {line.sentence(): None for split in outcome.splits for line in leakage(split)}
     for line in list(lines)[:12]:
         click.echo(f"  {line}")

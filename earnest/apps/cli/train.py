@@ -1,7 +1,7 @@
 """``earnest train``: from a recipe and corpora to a run folder."""
 
 import os
-from dataclasses import replace
+import shlex
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -47,33 +47,25 @@ def command(
     require_training()
     # Waiting threads that spin take the core that the other one needs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import numpy as np
-
-    from earnest.evaluation.metrics import score
-    from earnest.evaluation.protocols import protocol_called
     from earnest.recipe import read_recipe
-    from earnest.training.evaluate import examples_of, protocol_utterances, split_called, under
-    from earnest.training.run import Clips, read_record, run_split
+    from earnest.training.evaluate import train
+    from earnest.training.run import read_record
 
     settings = read_recipe(recipe)
-    if all_data:
-        settings = replace(settings, training=replace(settings.training, refit=True))
-    chosen = protocol_called(protocol)
-    settings = under(chosen, settings)
-    utterances = protocol_utterances(settings, chosen, corpus_folders(data))
-    split = split_called(protocol, fold, utterances, keep_test=not all_data)
+    words = ["earnest", "train", str(recipe), "--protocol", protocol, *(["--fold", fold] if fold else [])]
     visible = show_progress(as_json, quiet)
-    clips = Clips(examples_of(settings, (*split.train, *split.valid, *split.test)))
-    predictions = run_split(settings, split, clips, output, visible)
+    typed = shlex.join([*words, "--all-data"] if all_data else words)
+    outcome = train(settings, protocol, fold, corpus_folders(data), output, typed, not all_data, visible)
     record = read_record(output)
-    scores = score(predictions, np.random.default_rng(0)) if predictions is not None else None
     if as_json:
-        headline = {"wa": scores.wa, "ua": scores.ua, "n": scores.n} if scores else None
+        headline = {"wa": outcome.scores.wa, "ua": outcome.scores.ua, "n": outcome.scores.n} if outcome else None
         echo_json({"run": output, "best_epoch": record.best_epoch, "epochs": record.epochs, "test": headline})
         return
     chosen_by = f"epoch {record.best_epoch} of {record.epochs}" if record.epochs else "temperature"
     click.echo(f"{output}: {record.n_train} training clips, {chosen_by} chosen on {record.n_valid} validation clips.")
-    if scores:
-        click.echo(f"{chosen.kind} test, {scores.n} clips: WA {percent(scores.wa)}, UA {percent(scores.ua)}.")
+    if outcome:
+        wa, ua = percent(outcome.scores.wa), percent(outcome.scores.ua)
+        click.echo(f"Labels: {outcome.labels.sentence()}.")
+        click.echo(f"{outcome.protocol.kind} test, {outcome.scores.n} clips: WA {wa}, UA {ua}.")
     if not quiet:
         click.echo(f"Next: earnest export {output} --output bundles/{output.name}")
