@@ -63,6 +63,11 @@ class Prediction:
         """Return plain values for JSON; numbers are rounded to six decimals."""
         return {name: _rounded(value) for name, value in asdict(self).items()}
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Prediction":
+        """Return the prediction that `to_dict` was made from, but for rounding."""
+        return cls(**{**values, "quality": tuple(values["quality"])})
+
     def _repr_html_(self) -> str:
         title = escape(f"{self.path}: {self.emotion or self.status}")
         if self.error:

@@ -121,7 +121,12 @@ def test_an_empty_folder_is_an_error_that_says_so(corpus: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["x.wav", "--output", "rows.parquet"], ["x.wav", "--json", "--format", "csv"], ["x.wav", "--threads", "0"]],
+    [
+        ["x.wav", "--output", "rows.doc"],
+        ["x.wav", "--resume"],
+        ["x.wav", "--json", "--format", "csv"],
+        ["x.wav", "--threads", "0"],
+    ],
 )
 def test_wrong_usage_is_exit_code_2(corpus: Path, words: list[str]) -> None:
     assert earnest(corpus, *words).returncode == 2

@@ -18,8 +18,8 @@ _RIGHT_PART = _EMOTION_WIDTH + 2 + _FULL_BARS + 5 + 2 + 24  # two more classes i
 class PredictionTable:
     """Formats rows for a terminal of a given width."""
 
-    def __init__(self, paths: Sequence[str], width: int) -> None:
-        self._width = width
+    def __init__(self, paths: Sequence[str], width: int, top: int = 3) -> None:
+        self._width, self._n_next = width, top - 1
         self._folder = _common_folder(paths)
         longest = max((_cells(self._name(path)) for path in paths), default=4)
         self._name_width = max(4, min(longest, width - _RIGHT_PART - 2))
@@ -36,10 +36,13 @@ class PredictionTable:
         if prediction.error is not None:
             return click.style(f"{name}  {'error':<{_EMOTION_WIDTH}}  {self._message(prediction)}", fg="red")
         if prediction.emotion is None or prediction.confidence is None:
-            return f"{name}  {click.style(prediction.status, fg='yellow')}"
+            guesses = (
+                f"  {'':<15}  {_next_classes(prediction, self._n_next, 0)}" if prediction.status == "unsure" else ""
+            )
+            return f"{name}  {click.style(f'{prediction.status:<{_EMOTION_WIDTH}}', fg='yellow')}{guesses}".rstrip()
         emotion = click.style(f"{prediction.emotion:<{_EMOTION_WIDTH}}", bold=True)
         share = f"{_bar(prediction.confidence)} {100 * prediction.confidence:3.0f}%"
-        return f"{name}  {emotion}  {share}  {_next_classes(prediction)}".rstrip()
+        return f"{name}  {emotion}  {share}  {_next_classes(prediction, self._n_next)}".rstrip()
 
     def _name(self, path: str) -> str:
         return printable(path.removeprefix(self._folder).lstrip(os.sep) if self._folder else path)
@@ -68,8 +71,8 @@ def _bar(share: float) -> str:
     return f"{bar:<{_FULL_BARS}}"
 
 
-def _next_classes(prediction: Prediction) -> str:
-    others = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[1:3]
+def _next_classes(prediction: Prediction, count: int, first: int = 1) -> str:
+    others = prediction.top(count + first)[first:]
     return "  ".join(f"{_HEIGHTS[round(8 * share)]} {name} {100 * share:.0f}" for name, share in others)
 
 

@@ -9,10 +9,10 @@ import click
 import numpy as np
 import numpy.typing as npt
 
+from earnest.apps.cli._model_options import model_options
 from earnest.apps.cli.output import echo_table, output_options
 from earnest.audio.feed import Lost, open_pipe
 from earnest.audio.microphone import microphone, microphones
-from earnest.bundle import DEFAULT_BUNDLE
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.stream import Stream, Windowing
 from earnest.runtime.timeline import Event, Gap, Span, event_dict
@@ -22,7 +22,7 @@ Sound = Iterable[npt.NDArray[np.float32] | Lost]
 
 @click.command()
 @click.argument("source", type=click.Choice(["-"]), required=False)
-@click.option("--model", default=DEFAULT_BUNDLE, show_default=True, metavar="NAME|PATH", help="Which bundle answers.")
+@model_options
 @click.option(
     "--rate", default=16_000, show_default=True, type=click.IntRange(4_000, 192_000), help="Hz, without header."
 )
@@ -35,6 +35,7 @@ Sound = Iterable[npt.NDArray[np.float32] | Lost]
 def command(
     source: str | None,
     model: str,
+    threads: int,
     rate: int,
     channels: int,
     device: str | None,
@@ -57,7 +58,7 @@ def command(
     if devices:
         echo_table(("number", "microphone"), [(str(number), name) for number, name in microphones()], right=("number",))
         return
-    predictor = Predictor.load(model)
+    predictor = Predictor.load(model, threads)
     with _sound(source, rate, channels, device) as (heard_hz, sound):
         stream = predictor.stream(heard_hz, Windowing(window_s, hop_s))
         if as_json:

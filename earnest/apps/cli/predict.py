@@ -4,71 +4,86 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Literal, TextIO, TypeAlias
+from typing import Literal, TypeAlias
 
 import click
 
+from earnest.apps.cli._model_options import model_options
+from earnest.apps.cli._recordings import arriving, sources_of
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
-from earnest.audio.source import Source, path_of, printable
-from earnest.bundle import DEFAULT_BUNDLE
-from earnest.corpora.manifest import AUDIO_SUFFIXES
-from earnest.errors import AudioError, EarnestError
-from earnest.runtime.prediction import Prediction
+from earnest.audio.source import Source, path_of
+from earnest.bundle import BundleInfo
+from earnest.runtime.prediction import ABSTAIN_BELOW, Prediction
 from earnest.runtime.predictor import Predictor
 
-Format: TypeAlias = Literal["table", "json", "csv"]
-_SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json", ".txt": "table"}
+Format: TypeAlias = Literal["table", "json", "csv", "parquet"]
+Writer: TypeAlias = Callable[[Prediction], None]
+_SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
-@click.option("--model", default=DEFAULT_BUNDLE, show_default=True, metavar="NAME|PATH", help="Which bundle answers.")
-@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), help="How to write; default: table.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="A .jsonl or .csv file to write.")
-@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Cores for the network.")
+@model_options
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv", "parquet"]), help="Default: table.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File: .jsonl, .csv or .parquet.")
+@click.option("--resume", is_flag=True, help="Go on with --output: skip what it holds.")
+@click.option("--watch", is_flag=True, help="Then wait for new recordings in the folders, until Ctrl-C.")
+@click.option("--abstain", is_flag=True, help=f'Say "unsure" where the calibrated confidence is below {ABSTAIN_BELOW}.')
+@click.option("--abstain-below", type=click.FloatRange(0, 1), metavar="P", help="The same with another threshold.")
+@click.option("--top", type=click.IntRange(1, 20), default=3, show_default=True, help="Classes in a row of the table.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 256), default=os.cpu_count() or 1, show_default="cores", help="Decode that many."
+)
 @output_options
 def command(
     paths: tuple[str, ...],
     model: str,
+    threads: int,
     form: Format | None,
     output: Path | None,
-    threads: int,
+    resume: bool,
+    watch: bool,
+    abstain: bool,
+    abstain_below: float | None,
+    top: int,
+    jobs: int,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Tell the emotion of recordings.
 
     PATHS are files, folders (searched for recordings) or - for standard input. JSON is one object a line.
+    An --output file appears when it is whole; until then its rows are in NAME.partial, where --resume finds them.
 
     \b
     Examples:
       earnest predict talk.wav
-      earnest predict recordings/ --output emotions.csv
+      earnest predict recordings/ --output emotions.csv --resume
       cat talk.ogg | earnest predict - --json
 
     Exit codes: 0 all answered, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be read
     (their rows say why).
     """
     chosen = _format(form, as_json, output)
+    if resume and output is None:
+        raise click.UsageError("--resume needs --output.")
     predictor = Predictor.load(model, threads)
-    sources = _sources(paths)
-    predictions = _counted(predictor.predict_many(sources), len(sources), _shows_progress(output, quiet))
-    if isinstance(
-        sys.stdout, TextIOWrapper
-    ):  # JSON and CSV are UTF-8 everywhere, a table is what the terminal can show
-        sys.stdout.reconfigure(encoding=None if chosen == "table" else "utf-8", errors="replace")
-    try:
-        with output.open("w", encoding="utf-8", newline="") if output else nullcontext(sys.stdout) as file:
-            n_failed = _write(predictions, chosen, file, predictor.info.classes, [path_of(item) for item in sources])
-    except OSError as error:
-        if output is None or isinstance(error, BrokenPipeError):
-            raise
-        raise EarnestError(f"{output}: not writable ({error.strerror}). Name another file with --output.") from error
-    if output and not quiet:
-        click.echo(f"{len(sources) - n_failed} answered, {n_failed} failed: {output}", err=True)
+    sources = sources_of(paths)
+
+    threshold = abstain_below if abstain_below is not None else ABSTAIN_BELOW if abstain else 0.0
+
+    def predicted(some: Sequence[Source], shown: bool) -> Iterator[Prediction]:
+        rows = (row.abstaining(threshold) for row in predictor.predict_many(some, min(jobs, len(some) or 1)))
+        return _counted(rows, len(some), shown)
+
+    batches = _batches(sources, paths, watch)
+    if output is None:
+        writer = _printer(chosen, predictor.info.classes, [path_of(item) for item in sources], top)
+        n_failed = sum(_write(predicted(some, _shows_progress(quiet, True)), writer) for some in batches)
+    else:
+        n_failed = _write_file(batches, predicted, output, chosen, predictor.info, resume, quiet)
     if n_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
 
@@ -76,81 +91,103 @@ def command(
 def _format(form: Format | None, as_json: bool, output: Path | None) -> Format:
     if as_json and form not in (None, "json"):
         raise click.UsageError(f"--json and --format {form} exclude each other.")
-    if form or as_json:
-        return form or "json"
+    chosen = form or ("json" if as_json else None)
     if output is None:
-        return "table"
-    if output.suffix.lower() not in _SUFFIXES:
+        if chosen == "parquet":
+            raise click.UsageError("--format parquet needs --output.")
+        return chosen or "table"
+    chosen = chosen or _SUFFIXES.get(output.suffix.lower())
+    if chosen in (None, "table"):
         raise click.UsageError(f"--output {output}: the name must end in {', '.join(_SUFFIXES)}, or give --format.")
-    return _SUFFIXES[output.suffix.lower()]
+    return chosen
 
 
-def _sources(paths: Sequence[str]) -> list[Source]:
-    sources: list[Source] = []
-    for path in paths:
-        if path == "-":
-            sources.append(sys.stdin.buffer)
-        elif Path(path).is_dir():
-            sources += _recordings_in(path)
-        else:
-            sources.append(path)
-    return sources
+def _batches(sources: list[Source], paths: Sequence[str], watch: bool) -> Iterator[list[Source]]:
+    """Yield the recordings that are there and, when watching, those that arrive."""
+    yield sources
+    folders = [path for path in paths if Path(path).is_dir()]
+    if not watch:
+        return
+    if not folders:
+        raise click.UsageError("--watch needs a folder.")
+    try:
+        for arrived in arriving(folders, {path_of(source) for source in sources}):
+            yield list(arrived)
+    except KeyboardInterrupt:
+        return
 
 
-def _recordings_in(folder: str) -> list[str]:
-    """Return what has the name of a recording, sorted; a folder with such a name is listed, to become an error."""
-    found: list[str] = []
-    for parent, folders, files in os.walk(folder):
-        found += [os.path.join(parent, name) for name in [*files, *folders] if _is_recording(name)]  # noqa: PTH118
-        folders[:] = [name for name in folders if not _is_recording(name)]
-    if not found:
-        endings = " ".join(sorted(AUDIO_SUFFIXES))
-        raise AudioError(f"{printable(folder)}: no recordings in this folder ({endings}). Name another one.")
-    return sorted(found)
+def _write_file(
+    batches: Iterable[Sequence[Source]],
+    predicted: Callable[[Sequence[Source], bool], Iterator[Prediction]],
+    output: Path,
+    form: Format,
+    info: BundleInfo,
+    resume: bool,
+    quiet: bool,
+) -> int:
+    from earnest.apps.cli._row_file import RowFile
+
+    assert form != "table"
+    rows = RowFile(output, form, info, resume)
+    n_held = rows.done.total()
+    n_done = n_failed = 0
+    for batch in batches:
+        left = [source for source in batch if not _is_done(rows.done, source)]
+        n_failed += _write(predicted(left, _shows_progress(quiet, False)), rows.write)
+        n_done += len(left)
+        rows.publish()
+    rows.close()
+    if not quiet:
+        held = f", {n_held} were there already" if n_held else ""
+        click.echo(f"{n_done - n_failed} answered, {n_failed} failed{held}: {output}", err=True)
+    return n_failed
 
 
-def _is_recording(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES  # noqa: PTH122
+def _is_done(done: dict[str, int], source: Source) -> bool:
+    """Whether the file holds a row for this source; each row stands for one."""
+    path = path_of(source)
+    if not done.get(path):
+        return False
+    done[path] -= 1
+    return True
 
 
-def _shows_progress(output: Path | None, quiet: bool) -> bool:
+def _shows_progress(quiet: bool, rows_on_stdout: bool) -> bool:
     """On a terminal only, and not where the rows themselves appear."""
-    rows_on_terminal = output is None and sys.stdout.isatty()
-    return sys.stderr.isatty() and not quiet and not rows_on_terminal
+    return sys.stderr.isatty() and not quiet and not (rows_on_stdout and sys.stdout.isatty())
 
 
 def _counted(predictions: Iterator[Prediction], total: int, shown: bool) -> Iterator[Prediction]:
     if not shown:
         yield from predictions
         return
-    from rich.console import Console
-    from rich.progress import track
+    from earnest.apps.cli._progress import recordings_progress
 
-    yield from track(predictions, "Predicting", total, console=Console(stderr=True), transient=True)
+    yield from recordings_progress(predictions, total)
 
 
-def _write(
-    predictions: Iterable[Prediction], form: Format, file: TextIO, classes: Sequence[str], paths: Sequence[str]
-) -> int:
+def _write(predictions: Iterable[Prediction], writer: Writer) -> int:
     """Write rows as they come; return how many had an error."""
-    line_of, header = _formatter(form, classes, paths)
-    if header:
-        click.echo(header, file=file)
     n_failed = 0
     for prediction in predictions:
         n_failed += prediction.status == "error"
-        click.echo(line_of(prediction), file=file)
+        writer(prediction)
     return n_failed
 
 
-def _formatter(form: Format, classes: Sequence[str], paths: Sequence[str]) -> tuple[Callable[[Prediction], str], str]:
+def _printer(form: Format, classes: Sequence[str], paths: Sequence[str], top: int) -> Writer:
     from earnest.runtime.formats import csv_header, csv_line, json_line
 
+    if isinstance(sys.stdout, TextIOWrapper):  # JSON and CSV are UTF-8 everywhere, a table is what the terminal shows
+        sys.stdout.reconfigure(encoding=None if form == "table" else "utf-8", errors="replace")
     if form == "json":
-        return json_line, ""
+        return lambda row: click.echo(json_line(row))
     if form == "csv":
-        return lambda prediction: csv_line(prediction, classes), csv_header(classes)
+        click.echo(csv_header(classes))
+        return lambda row: click.echo(csv_line(row, classes))
     from earnest.apps.cli._predict_table import PredictionTable
 
-    table = PredictionTable(paths, shutil.get_terminal_size().columns)
-    return table.row, table.header()
+    table = PredictionTable(paths, shutil.get_terminal_size().columns, top)
+    click.echo(table.header())
+    return lambda row: click.echo(table.row(row))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from earnest.apps.cli._model_options import model_options
 from earnest.apps.cli.output import output_options
 from earnest.audio.activity import DETECTORS
-from earnest.bundle import DEFAULT_BUNDLE
 from earnest.errors import EarnestError
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.stream import Windowing
@@ -19,7 +19,7 @@ from earnest.runtime.timeline_formats import FORMATS, SUFFIXES, written
 
 @click.command()
 @click.argument("path")
-@click.option("--model", default=DEFAULT_BUNDLE, show_default=True, metavar="NAME|PATH", help="Which bundle answers.")
+@model_options
 @click.option("--format", "form", type=click.Choice(["table", *FORMATS]), help="How to write; default: table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture to draw: .png, .svg or .pdf.")
@@ -28,7 +28,6 @@ from earnest.runtime.timeline_formats import FORMATS, SUFFIXES, written
 @click.option(
     "--activity", type=click.Choice(DETECTORS), default="auto", show_default=True, help="What tells speech from noise."
 )
-@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Cores for the network.")
 @output_options
 def command(
     path: str,

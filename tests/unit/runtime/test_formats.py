@@ -4,7 +4,9 @@ import csv
 import json
 from io import StringIO
 
-from earnest.runtime.formats import csv_header, csv_line, json_line
+import pytest
+
+from earnest.runtime.formats import csv_header, csv_line, flat_values, from_flat_values, json_line
 from earnest.runtime.prediction import Prediction
 
 FIELDS = (
@@ -49,3 +51,22 @@ def test_csv_reads_back_with_a_column_a_class() -> None:
     assert (answered["gender_male"], answered["arousal"]) == ("0.75", "0.2")
     assert (answered["quality"], answered["adapted"]) == ("clipped low-bandwidth", "false")
     assert (failed["status"], failed["emotion"], failed["p_sad"], failed["error"]) == ("error", "", "", "b.wav: empty.")
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        Prediction("a.wav", "error", error="a.wav: no such file.", model="m"),
+        Prediction("1e5", "no-speech", 2.0, 0.0, quality=("clipped", "noisy"), adapted=True, model="1"),
+        Prediction(
+            "a,\n\"b\".wav", "ok", 1.5, 1.0, "happy", 0.75, {"sad": 0.25, "happy": 0.75}, 0.5,
+            {"female": 0.1, "male": 0.9}, {"valence": 1.0, "arousal": 2.0, "dominance": 3.0}, model="m",
+        ),
+    ],
+)  # fmt: skip
+def test_a_row_of_csv_can_be_made_a_prediction_again(prediction: Prediction) -> None:
+    text = f"{csv_header(['sad', 'happy'])}\n{csv_line(prediction, ['sad', 'happy'])}\n"
+    (row,) = csv.DictReader(StringIO(text, newline=""))
+    assert from_flat_values(row) == prediction
+    assert from_flat_values(flat_values(prediction, ["sad", "happy"])) == prediction
+    assert Prediction.from_dict(json.loads(json_line(prediction))) == prediction

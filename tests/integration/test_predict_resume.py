@@ -1,0 +1,145 @@
+"""A killed run loses nothing and doubles nothing; files appear whole; a watched folder is followed."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from stand_in import write_bundle
+from voices import write_voice
+
+N_CLIPS = 700
+PROGRAM = [sys.executable, "-c", "from earnest.apps.cli.main import main; main()", "predict"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("resume")
+    write_bundle(root / "bundle")
+    (root / "clips").mkdir()
+    for number in range(7):
+        write_voice(root / f"{number}.wav", 0.5 + number, seed=number)
+    for number in range(N_CLIPS):
+        os.link(root / f"{number % 7}.wav", root / "clips" / f"{number:04d}.wav")
+    (root / "clips" / "0100.wav").unlink()
+    (root / "clips" / "0100.wav").write_text("not a recording")
+    return root
+
+
+def predict(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [*PROGRAM, *words, "--model", "bundle"]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+
+def killed(root: Path, output: str, after_rows: int) -> int:
+    """Start a run, kill it with SIGKILL when that many rows are there; return how many were there then."""
+    partial = root / f"{output}.partial"
+    run = subprocess.Popen([*PROGRAM, "clips", "--output", output, "--resume", "--model", "bundle", "-q"], cwd=root)
+    while run.poll() is None and not (partial.exists() and partial.read_bytes().count(b"\n") >= after_rows):
+        time.sleep(0.002)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    return partial.read_bytes().count(b"\n") if partial.exists() else N_CLIPS
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    if path.suffix == ".csv":
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    if path.suffix == ".parquet":
+        parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow, earnest[parquet]")
+        return list(parquet.read_table(path).to_pylist())
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_run_that_is_killed_three_times_ends_as_one_that_was_not(root: Path, suffix: str) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+    whole, output = root / f"whole.{suffix}", root / f"rows.{suffix}"
+    assert predict(root, "clips", "--output", whole.name).returncode == 3
+    counts = [killed(root, output.name, after_rows) for after_rows in (1, 200, 390)]
+    assert counts == sorted(counts)
+    assert 0 < counts[0] < counts[2] < N_CLIPS
+    assert not output.exists()
+    with (root / f"{output.name}.partial").open("ab") as file:
+        file.write(b'{"path": "clips/0')  # a row that was being written
+    done = predict(root, "clips", "--output", output.name, "--resume")
+    assert f"{counts[2]} were there already" in done.stderr
+    assert len(rows_of(output)) == N_CLIPS
+    assert rows_of(output) == rows_of(whole)
+    assert not list(root.glob("rows.*.*"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_resuming_a_whole_file_adds_only_what_is_new(root: Path, suffix: str) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+    output = root / f"some.{suffix}"
+    predict(root, "clips/0000.wav", "clips/0100.wav", "--output", output.name)
+    before = rows_of(output)
+    done = predict(root, "clips/0000.wav", "clips/0000.wav", "clips/0003.wav", "--output", output.name, "--resume")
+    assert "2 answered, 0 failed, 2 were there already" in done.stderr
+    paths = [row["path"] for row in rows_of(output)]
+    assert paths == ["clips/0000.wav", "clips/0100.wav", "clips/0000.wav", "clips/0003.wav"]
+    assert rows_of(output)[:2] == before
+
+
+def test_an_unfinished_run_is_not_overwritten_unasked(root: Path) -> None:
+    (root / "kept.csv.partial").write_text("")
+    done = predict(root, "clips/0000.wav", "--output", "kept.csv")
+    assert done.returncode == 1
+    assert "Go on with --resume, or delete this file." in done.stderr
+
+
+def test_rows_of_another_model_are_not_mixed(root: Path) -> None:
+    write_bundle(root / "other", name="other")
+    predict(root, "clips/0000.wav", "--output", "mixed.csv")
+    command = [*PROGRAM, "clips/0001.wav", "--output", "mixed.csv", "--resume", "--model", "other"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "holds answers of the model 'stand-in'" in done.stderr
+
+
+def test_watching_answers_what_arrives_when_it_is_whole(root: Path) -> None:
+    folder = root / "inbox"
+    folder.mkdir()
+    write_voice(folder / "first.wav")
+    command = [*PROGRAM, "inbox", "--watch", "--output", "inbox.jsonl", "--model", "bundle"]
+    run = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(root / "inbox.jsonl", 1)
+        data = write_voice(root / "second.wav", 2.0).read_bytes()
+        for part in (data[:20_000], data[20_000:40_000], data[40_000:]):
+            with (folder / "second.wav").open("ab") as file:
+                file.write(part)
+            time.sleep(0.7)
+        wait_for(root / "inbox.jsonl", 2)
+    finally:
+        run.send_signal(signal.SIGINT)
+        _, messages = run.communicate(timeout=20)
+    rows = rows_of(root / "inbox.jsonl")
+    assert [(row["path"], row["status"]) for row in rows] == [("inbox/first.wav", "ok"), ("inbox/second.wav", "ok")]
+    assert run.returncode == 0
+    assert messages == "2 answered, 0 failed: inbox.jsonl\n"
+
+
+def wait_for(path: Path, n_rows: int) -> None:
+    end = time.monotonic() + 30
+    while not (path.exists() and len(rows_of(path)) >= n_rows):
+        assert time.monotonic() < end, f"{path} has not got {n_rows} rows"
+        time.sleep(0.05)
+
+
+def test_unsure_rows_are_told(root: Path) -> None:
+    sure = json.loads(predict(root, "clips/0000.wav", "--json").stdout)
+    for words, status in ((("--abstain-below", "0.999"), "unsure"), (("--abstain-below", "0.01"), "ok"), ((), "ok")):
+        row = json.loads(predict(root, "clips/0000.wav", "--json", *words).stdout)
+        assert (row["status"], row["emotion"]) == (status, sure["emotion"] if status == "ok" else None)
+        assert row["probabilities"] == sure["probabilities"]
+    assert "unsure" in predict(root, "clips/0000.wav", "--abstain-below", "0.999").stdout
