@@ -17,7 +17,7 @@ LINES = (
     {"bundle", "evaluation", "frontends", "augment"},
     {"runtime", "models"},
     {"training", "export"},
-    {"apps"},
+    {"apps", "__main__"},
 )
 LINE_OF = {part: number for number, line in enumerate(LINES) for part in line}
 FORBIDDEN = {("runtime", "models"), ("runtime", "frontends")}
