@@ -1,0 +1,125 @@
+"""How the field does it: librosa features and a torch network; pinned, and independent of earnest's code.
+
+    python benchmarks/baseline.py SHAPE first CLIP            one answer; the process is what is timed
+    python benchmarks/baseline.py SHAPE warm CLIP COUNT       one line of JSON: milliseconds of each answer
+    python benchmarks/baseline.py SHAPE folder FOLDER         one line of JSON: recordings and seconds
+
+SHAPE is ``emocatcher``, which follows EmoCatcher's pipeline (librosa.load at 22 050 Hz, a mel spectrogram of 4,096
+points, its trimming, the CABG network), or ``librosa``, which has the settings of earnest's small model in the same
+libraries. Weights are random: time doesn't depend on them. EmoCatcher's own figures to hold this against: 4.1–5.3 ms a
+clip, 2.8–3.7 s for the first answer of a process.
+"""
+
+import io
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import librosa
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter1d
+from torch import nn
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "emocatcher": {"sr": 22_050, "n_fft": 4096, "win_length": 2048, "hop_length": 1364, "n_mels": 64, "fmax": 6000},
+    "librosa": {"sr": 16_000, "n_fft": 512, "win_length": 512, "hop_length": 400, "n_mels": 64, "fmax": 6000},
+}
+SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")
+
+
+class Block(nn.Module):
+    """Convolution, LayerNorm over channels, GELU."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(n_in, n_out, 3, padding=1)
+        self.norm = nn.LayerNorm(n_out)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (batch, n_in, frames) to (batch, n_out, frames)."""
+        normed: torch.Tensor = self.norm(self.convolution(x).transpose(1, 2))
+        return nn.functional.gelu(normed.transpose(1, 2))
+
+
+class Network(nn.Module):
+    """CABG, 166,729 parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(Block(64, 64), Block(64, 64), Block(64, 128), nn.MaxPool1d(2))
+        self.norm = nn.LayerNorm(128)
+        self.gru = nn.GRU(128, 64, batch_first=True, bidirectional=True)
+        self.query, self.key, self.score = nn.Linear(128, 128), nn.Linear(128, 128), nn.Linear(128, 1)
+        self.head = nn.Sequential(nn.Linear(128, 64), nn.BatchNorm1d(64), nn.GELU(), nn.Linear(64, 8))
+        assert sum(parameter.numel() for parameter in self.parameters()) == 166_729
+
+    def forward(self, mels: torch.Tensor) -> torch.Tensor:
+        """Map (batch, 64, frames) to probabilities (batch, 8)."""
+        steps = self.norm(self.blocks(mels).transpose(1, 2))
+        packed = nn.utils.rnn.pack_padded_sequence(steps, torch.tensor([steps.shape[1]]), batch_first=True)
+        states, final = self.gru(packed)
+        states, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True)
+        query = torch.cat([final[0], final[1]], dim=1)
+        weights = self.score(torch.tanh(self.query(query)[:, None] + self.key(states))).softmax(dim=1)
+        logits: torch.Tensor = self.head((weights * states).sum(dim=1))
+        return logits.softmax(dim=1)
+
+
+def features(source: Any, shape: str) -> torch.Tensor:
+    """Return the mel spectrogram in decibels, (1, 64, frames), trimmed as EmoCatcher does."""
+    settings = dict(SHAPES[shape])
+    waveform, _ = librosa.load(source, sr=settings["sr"])
+    power = librosa.feature.melspectrogram(y=waveform, power=2.0, **settings)
+    decibels = librosa.power_to_db(power, ref=1.0)
+    if shape == "emocatcher":
+        decibels = trimmed(decibels, power)
+    return torch.from_numpy(decibels.astype(np.float32))[None]
+
+
+def trimmed(decibels: np.ndarray, power: np.ndarray) -> np.ndarray:
+    """Keep first to last frame above the value where the sorted, smoothed energies rise fastest, three more around."""
+    scaled = librosa.amplitude_to_db(power)  # takes power for amplitude, as the original does
+    scaled = (scaled - scaled.min()) / max(float(np.ptp(scaled)), 1e-6)
+    energy = scaled.sum(axis=0)
+    smooth = gaussian_filter1d(np.sort(energy), 10)
+    active = np.flatnonzero(energy > smooth[int(np.gradient(smooth).argmax())])
+    if not len(active):
+        return decibels
+    return decibels[:, max(active[0] - 3, 0) : active[-1] + 3]
+
+
+def main() -> None:
+    """Run one of the three modes."""
+    shape, mode, target = sys.argv[1:4]
+    torch.manual_seed(0)
+    network = Network().eval()
+
+    def answer(source: Any) -> list[float]:
+        with torch.no_grad():
+            return [float(share) for share in network(features(source, shape))[0]]
+
+    if mode == "first":
+        sys.stdout.write(json.dumps(answer(target)) + "\n")
+    elif mode == "warm":
+        torch.set_num_threads(1)
+        data = Path(target).read_bytes()
+        milliseconds = []
+        for _ in range(int(sys.argv[4])):
+            start = time.perf_counter()
+            answer(io.BytesIO(data))
+            milliseconds.append(1000 * (time.perf_counter() - start))
+        sys.stdout.write(json.dumps(milliseconds) + "\n")
+    else:
+        paths = sorted(path for path in Path(target).rglob("*") if path.suffix in SUFFIXES)
+        answer(paths[0])
+        start = time.perf_counter()
+        for path in paths:
+            answer(path)
+        sys.stdout.write(json.dumps({"recordings": len(paths), "seconds": time.perf_counter() - start}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""``earnest bench``: how fast it is on this machine, beside how others do it."""
+
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+import earnest
+from earnest.apps.cli._model_options import model_options
+from earnest.apps.cli._recordings import sources_of
+from earnest.apps.cli.output import echo_json, echo_table, output_options
+from earnest.errors import EarnestError
+from earnest.runtime.predictor import Predictor
+
+DEMO = Path(earnest.__file__).parent / "demo"
+SHAPES = ("emocatcher", "librosa")
+PARTS = ("clip", "start", "folder", "long")
+
+
+@click.command()
+@model_options
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Recordings; default: the demo clips.")
+@click.option("--baseline", type=click.Path(path_type=Path, exists=True), help="benchmarks/baseline.py of a checkout.")
+@click.option("--parts", default=",".join(PARTS), show_default=True, metavar="LIST", help="What to measure.")
+@click.option("--hours", default="1", show_default=True, metavar="LIST", help="Lengths of the long recordings: 1,10.")
+@click.option("--repeats", type=click.IntRange(10, 10_000), default=100, show_default=True, help="Of one clip.")
+@click.option("--jobs", type=click.IntRange(1, 256), default=os.cpu_count() or 1, show_default="cores")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for bench.json and .png."
+)
+@output_options
+def command(
+    model: str,
+    threads: int,
+    folder: Path | None,
+    baseline: Path | None,
+    parts: str,
+    hours: str,
+    repeats: int,
+    jobs: int,
+    output: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Measure latency, start, throughput, long recordings and memory.
+
+    With --baseline the same is done with librosa and torch, in the shape of EmoCatcher's pipeline and in the one of
+    earnest's small model, and ratios are given. Keep the machine idle meanwhile.
+
+    \b
+    Example:
+      earnest bench --folder recordings/ --baseline benchmarks/baseline.py --hours 1,10 --output docs/results/speed
+    """
+    wanted = _words(parts, PARTS)
+    recordings = [str(path) for path in sources_of([str(folder or DEMO)])]
+    predictor = Predictor.load(model, threads)
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for row in _measured(
+            predictor, model, recordings, baseline, wanted, _numbers(hours), repeats, jobs, Path(scratch)
+        ):
+            rows.append(row)
+            if not quiet and sys.stderr.isatty():
+                click.echo(f"{row['what']}: {row['value']:.3g} {row['unit']}", err=True)
+    result = {"machine": _machine(), "model": predictor.info.name, "recordings": len(recordings), "rows": rows}
+    if output:
+        _write(result, output)
+    if as_json:
+        echo_json(result)
+    else:
+        echo_table(
+            ("measure", "value", "unit", "ratio", "note"), [_cells(row) for row in rows], right=("value", "ratio")
+        )
+
+
+def _measured(
+    model: Predictor,
+    name: str,
+    recordings: Sequence[str],
+    baseline: Path | None,
+    wanted: Sequence[str],
+    hours: Sequence[float],
+    repeats: int,
+    jobs: int,
+    scratch: Path,
+) -> Iterator[dict[str, Any]]:
+    from earnest.apps.cli import _bench_measure as measure
+
+    paths = [Path(recording) for recording in recordings]
+    clip = measure.write_clip(paths, scratch / "clip.wav")
+    shapes = SHAPES if baseline else ()
+    if "clip" in wanted:
+        latency = measure.measure_latency(model, clip, repeats)
+        floor = sum(latency.stages_ms.values())
+        stages = ", ".join(f"{stage} {value:.2f}" for stage, value in latency.stages_ms.items())
+        yield _row("clip, bytes to answer, p50", latency.p50_ms, "ms", note=f"3 s at 48 kHz, p95 {latency.p95_ms:.2f}")
+        yield _row("clip, floor", floor, "ms", latency.p50_ms / floor, stages)
+        for shape in shapes:
+            times = json.loads(_baseline(baseline, shape, "warm", str(clip), str(repeats)))
+            value = sorted(times[measure.WARM_UP :])[(len(times) - measure.WARM_UP) // 2]
+            yield _row(f"clip, {shape} with torch, p50", value, "ms", value / latency.p50_ms)
+    if "start" in wanted:
+        own = [sys.executable, "-m", "earnest", "predict", str(clip), "--model", name]
+        start_s = measure.measure_start(own)
+        yield _row("first answer of a process", start_s, "s")
+        for shape in shapes:
+            value = measure.measure_start([sys.executable, str(baseline), shape, "first", str(clip)], 3)
+            yield _row(f"first answer, {shape} with torch", value, "s", value / start_s)
+    if "folder" in wanted:
+        rate = measure.measure_folder(model, recordings, jobs)
+        yield _row("folder", rate, "recordings/s", note=f"{len(recordings)} recordings, {jobs} jobs")
+        for shape in shapes:
+            common = os.path.commonpath([path.parent for path in paths])
+            found = json.loads(_baseline(baseline, shape, "folder", common))
+            value = found["recordings"] / found["seconds"]
+            yield _row(f"folder, {shape} with torch", value, "recordings/s", rate / value)
+    if "long" in wanted:
+        yield from _long(model, name, paths, hours, scratch)
+
+
+def _long(
+    model: Predictor, name: str, paths: Sequence[Path], hours: Sequence[float], scratch: Path
+) -> Iterator[dict[str, Any]]:
+    from earnest.apps.cli import _bench_measure as measure
+
+    some = paths[:: max(len(paths) // 200, 1)]
+    minute = measure.measure_long(model, name, measure.write_long(some, 1 / 60, scratch / "minute.flac"), 1 / 60)
+    yield _row("one minute, peak memory", minute.peak_mib, "MiB")
+    for length in hours:
+        recording = measure.write_long(some, length, scratch / "long.flac")
+        found = measure.measure_long(model, name, recording, length)
+        stages = ", ".join(f"{stage} {value:.1f}" for stage, value in found.stages_cpu_s.items())
+        note = f"{found.wall_s:.1f} s, {found.cpu_s:.1f} CPU s: {stages}"
+        yield _row(f"{length:g} h of speech with pauses, times faster", 3600 * length / found.wall_s, "x", note=note)
+        more = found.peak_mib - minute.peak_mib
+        yield _row(f"{length:g} h, peak memory", found.peak_mib, "MiB", note=f"{more:+.1f} to one minute")
+        silent = measure.measure_long(model, name, measure.write_silence(length, scratch / "silent.flac"), length)
+        more = silent.peak_mib - minute.peak_mib
+        yield _row(f"{length:g} h of silence, peak memory", silent.peak_mib, "MiB", note=f"{more:+.1f} to one minute")
+
+
+def _baseline(program: Path | None, *words: str) -> str:
+    from earnest.apps.cli._bench_measure import run_child
+
+    return run_child([sys.executable, str(program), *words]).output
+
+
+def _row(what: str, value: float, unit: str, ratio: float | None = None, note: str = "") -> dict[str, Any]:
+    return {"what": what, "value": value, "unit": unit, "ratio": ratio, "note": note}
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
+    return (
+        row["what"],
+        f"{row['value']:,.3g}" if row["value"] < 1000 else f"{row['value']:,.0f}",
+        row["unit"],
+        ratio,
+        row["note"],
+    )
+
+
+def _machine() -> str:
+    import onnxruntime
+
+    versions = (
+        f"Python {platform.python_version()}, onnxruntime {onnxruntime.__version__}, earnest {earnest.__version__}"
+    )
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {versions}"
+
+
+def _words(text: str, known: Sequence[str]) -> list[str]:
+    words = [word.strip() for word in text.split(",")]
+    if wrong := [word for word in words if word not in known]:
+        raise click.UsageError(f"--parts: there is no '{wrong[0]}'. Choose from {', '.join(known)}.")
+    return words
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        numbers = [float(word) for word in text.split(",")]
+    except ValueError:
+        raise click.UsageError(f"--hours expects numbers such as 1,10, got '{text}'.") from None
+    if not all(0 < number <= 40 for number in numbers):
+        raise click.UsageError("--hours must be above 0 and at most 40.")
+    return numbers
+
+
+def _write(result: dict[str, Any], output: Path) -> None:
+    from earnest.apps.cli._bench_plot import plot_bench
+
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "bench.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise EarnestError(f"{output}: not writable ({error.strerror}). Name another folder.") from error
+    plot_bench(result, output / "bench.png")
