@@ -1,6 +1,7 @@
 """The manifest: one row an utterance, the seam between corpora and everything else."""
 
 import csv
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -106,7 +107,7 @@ def read_manifest(path: Path, root: Path | None = None) -> list[Utterance]:
     """Read what `write_manifest` wrote; relative audio paths start at ``root`` (default: the folder of the CSV)."""
     base = root or path.parent
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             unknown = set(reader.fieldnames or ()) - set(COLUMNS)
             if unknown:
@@ -135,15 +136,24 @@ def _to_text(value: object, base: Path) -> str:
 
 
 def _from_row(row: dict[str, str], base: Path, where: str) -> Utterance:
-    values: dict[str, Any] = {name: text for name, text in row.items() if text is not None}
+    if None in row or None in row.values():
+        raise CorpusError(f"{where}: this row has another number of cells than the header.")
+    values: dict[str, Any] = dict(row)
     for name in _FLOATS & values.keys():
-        try:
-            values[name] = float(values[name]) if values[name] else None
-        except ValueError:
-            raise CorpusError(f"{where}: '{name}' must be a number, got '{values[name]}'.") from None
+        values[name] = _number(values[name], f"{where}: '{name}'") if values[name] else None
     values["start_s"] = values.get("start_s") or 0.0
     if values.get("gender", "") not in ("", "female", "male"):
         raise CorpusError(f"{where}: 'gender' must be female, male or empty, got '{values['gender']}'.")
     values["gender"] = values.get("gender") or None
     values["path"] = base / values["path"]
     return Utterance(**values)
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise CorpusError(f"{where} must be a number, got '{text}'.")
+    return number

@@ -58,6 +58,9 @@ def test_paths_below_the_manifest_move_with_it(tmp_path):
         ("utterance_id,path\n", "needs the column 'emotion'"),
         ("utterance_id,path,emotion\na,a.wav,jolly\n", "'jolly' is not a canonical emotion"),
         ("utterance_id,path,emotion,valence\na,a.wav,sad,high\n", "m.csv:2: 'valence' must be a number"),
+        ("utterance_id,path,emotion,start_s\na,a.wav,sad,nan\n", "m.csv:2: 'start_s' must be a number, got 'nan'"),
+        ("utterance_id,path,emotion\na,a.wav\n", "m.csv:2: this row has another number of cells"),
+        ("utterance_id,path,emotion\na,a.wav,sad,sadder\n", "m.csv:2: this row has another number of cells"),
         ("utterance_id,path,emotion,gender\na,a.wav,sad,f\n", "m.csv:2: 'gender' must be female, male or empty"),
         ("utterance_id,path,emotion,start_s,end_s\na,a.wav,sad,2,1\n", "the part from 2.0 s to 1.0 s is empty"),
     ],
@@ -66,6 +69,11 @@ def test_a_wrong_manifest_is_an_error_that_says_where(tmp_path, text, message):
     (tmp_path / "m.csv").write_text(text)
     with pytest.raises(CorpusError, match=message.replace(".", r"\.")):
         read_manifest(tmp_path / "m.csv")
+
+
+def test_a_manifest_that_a_spreadsheet_saved_with_a_byte_order_mark_is_read(tmp_path):
+    (tmp_path / "m.csv").write_text("utterance_id,path,emotion\na,a.wav,sad\n", encoding="utf-8-sig")
+    assert [row.emotion for row in read_manifest(tmp_path / "m.csv")] == ["sad"]
 
 
 def test_a_manifest_that_is_not_there_or_no_text_is_an_error(tmp_path):
