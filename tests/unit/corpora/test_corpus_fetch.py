@@ -183,6 +183,14 @@ def test_a_damaged_archive_is_explained(tmp_path):
         unpack(tmp_path / "a.zip", tmp_path)
 
 
+def test_an_archive_with_damaged_contents_is_explained(tmp_path):
+    damaged = bytearray(zipped({"a.wav": bytes(range(256)) * 50}))
+    damaged[40:60] = b"\xff" * 20
+    (tmp_path / "damaged.zip").write_bytes(damaged)
+    with pytest.raises(CorpusError, match="Delete it and fetch again"):
+        unpack(tmp_path / "damaged.zip", tmp_path)
+
+
 def test_a_closed_corpus_says_whom_to_ask(tmp_path):
     with pytest.raises(CorpusError, match=r"sail\.usc\.edu"):
         fetch_corpus(corpus_called("iemocap"), tmp_path / "x")
