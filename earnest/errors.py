@@ -30,4 +30,8 @@ class MissingExtraError(EarnestError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs more packages. Install them with: pip install 'earnest[{extra}]'")
-        self.extra = extra
+        self.what, self.extra = what, extra
+
+    def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str]]:
+        """Survive the way from a worker process."""
+        return type(self), (self.what, self.extra)
