@@ -32,14 +32,19 @@ class TrainingCorpus:
 
 @dataclass(frozen=True)
 class ProtocolResult:
-    """One measured result of this bundle's recipe; a number with no command is not a result."""
+    """One measured result of this bundle's recipe; a number with no command is not a result.
+
+    Attributes
+    ----------
+    wa, ua : mean over folds, from 0 to 1; ``_sd`` their standard deviation, None for a single fold
+    """
 
     protocol: str
     speaker_independent: bool
     wa: float
-    wa_sd: float
+    wa_sd: float | None
     ua: float
-    ua_sd: float
+    ua_sd: float | None
     n: int
     command: str
 
@@ -104,14 +109,15 @@ def shipped_bundles() -> list[str]:
 
 def find_bundle(name_or_path: str | Path) -> Path:
     """Return the folder of a bundle given by name (shipped) or by path (folder or its ``bundle.json``)."""
+    shipped = shipped_bundles()
+    if str(name_or_path) in shipped:  # before folders: a folder called "base" must not become the default by chance
+        return SHIPPED / str(name_or_path)
     path = Path(name_or_path)
     if path.name == "bundle.json":
         path = path.parent
     if path.is_dir():
         return path
-    if str(name_or_path) in shipped_bundles():
-        return SHIPPED / str(name_or_path)
-    hint = suggestion(str(name_or_path), shipped_bundles())
+    hint = suggestion(str(name_or_path), shipped)
     raise BundleError(f"There is no bundle '{name_or_path}', neither shipped nor a folder.{hint}")
 
 
@@ -126,9 +132,11 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
     """
     folder = find_bundle(name_or_path)
     info = _read_info(folder / "bundle.json")
-    bundle = Bundle(folder, info)
-    check_onnx(bundle.model_bytes(), folder / "model.onnx")
-    return bundle
+    for name, sha256 in info.files.items():
+        data = checked_bytes(folder, name, sha256)
+        if name == "model.onnx":
+            check_onnx(data, folder / name)
+    return Bundle(folder, info)
 
 
 def sha256_of(data: bytes) -> str:
@@ -195,7 +203,7 @@ def check_onnx(data: bytes, path: Path) -> None:
             raise BundleError(f"{path}: not an ONNX model (it has no graph).")
         if _has_external_data(data, "model"):
             raise BundleError(f"{path}: its weights lie in another file. Save the model with all data inside.")
-    except (IndexError, ValueError):
+    except (IndexError, ValueError, RecursionError):
         raise BundleError(f"{path}: not an ONNX model.") from None
 
 

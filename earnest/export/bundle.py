@@ -60,7 +60,7 @@ def export_bundle(run: Path, output: Path, identity: Identity, evaluations: Sequ
     output.mkdir(parents=True, exist_ok=True)
     (output / "model.onnx").write_bytes(data)
     if notice:
-        (output / NOTICE).write_text(notice, encoding="utf-8")
+        (output / NOTICE).write_bytes(notice.encode())
     (output / "card.md").write_text(model_card(info), encoding="utf-8")
     text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     (output / "bundle.json").write_text(text + "\n", encoding="utf-8")
@@ -77,9 +77,9 @@ def read_result(folder: Path) -> ProtocolResult:
             protocol=values["protocol"],
             speaker_independent=values["speaker_independent"],
             wa=over["wa"]["mean"],
-            wa_sd=over["wa"]["sd"] or 0.0,
+            wa_sd=over["wa"]["sd"],
             ua=over["ua"]["mean"],
-            ua_sd=over["ua"]["sd"] or 0.0,
+            ua_sd=over["ua"]["sd"],
             n=values["n"],
             command=values["command"],
         )

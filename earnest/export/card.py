@@ -45,8 +45,12 @@ def _results(info: BundleInfo) -> list[str]:
     for result in info.results:
         speakers = "speaker-independent" if result.speaker_independent else "speaker-dependent"
         rows.append(
-            f"| {result.protocol} | {speakers} | {100 * result.wa:.1f} ± {100 * result.wa_sd:.1f} "
-            f"| {100 * result.ua:.1f} ± {100 * result.ua_sd:.1f} | {result.n:,} | `{result.command}` |"
+            f"| {result.protocol} | {speakers} | {_spread(result.wa, result.wa_sd)} "
+            f"| {_spread(result.ua, result.ua_sd)} | {result.n:,} | `{result.command}` |"
         )
     rows += ["", "Mean ± standard deviation over folds; these are models of the folds, trained on less than this one."]
     return rows
+
+
+def _spread(mean: float, deviation: float | None) -> str:
+    return f"{100 * mean:.1f}" + ("" if deviation is None else f" ± {100 * deviation:.1f}")

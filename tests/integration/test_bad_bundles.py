@@ -11,6 +11,7 @@ from voices import write_voice
 
 import earnest
 from earnest.apps.cli.main import main
+from earnest.bundle import sha256_of
 from earnest.errors import BundleError
 
 
@@ -67,8 +68,31 @@ def text_json(text: str) -> Callable[[Path], None]:
     return lambda folder: (write_bundle(folder) / "bundle.json").write_text(text) and None
 
 
+def changed_notice(folder: Path) -> None:
+    write_bundle(folder)
+    files = {"model.onnx": sha256_of((folder / "model.onnx").read_bytes()), "NOTICE.txt": sha256_of(b"MIT")}
+    write_bundle(folder, files=files)
+    (folder / "NOTICE.txt").write_bytes(b"none")
+
+
+def nested_without_end(folder: Path) -> None:
+    from onnx import ModelProto
+
+    message = ModelProto().SerializeToString()
+    for _ in range(400):
+        for field in (6, 5, 1):  # a graph in an attribute in a node
+            message = bytes([field << 3 | 2]) + varint(len(message)) + message
+    write_bundle(folder, bytes([7 << 3 | 2]) + varint(len(message)) + message)
+
+
+def varint(number: int) -> bytes:
+    return bytes([number]) if number < 128 else bytes([number & 127 | 128]) + varint(number >> 7)
+
+
 BAD = {
     "sha256": (lambda f: (write_bundle(f) / "model.onnx").write_bytes(b"other") and None, "sha256 is not the one in"),
+    "another file": (changed_notice, "NOTICE.txt: its sha256 is not the one in"),
+    "nested model": (nested_without_end, "not an ONNX model"),
     "schema": (in_json(lambda values: values.update(schema=99)), "schema 99, this version of earnest reads 1"),
     "no schema": (in_json(lambda values: values.pop("schema") and None), "schema None"),
     "unknown key": (in_json(lambda values: values.update(clases=[])), "Did you mean 'classes'"),
