@@ -156,7 +156,7 @@ class WhisperStatistics(nn.Module):
     @property
     def origin(self) -> str:
         """Where the initial weights come from."""
-        return self.settings.weights or "random"
+        return f"{self.settings.weights} (Radford et al., 2022; MIT)" if self.settings.weights else "random"
 
     @property
     def notice(self) -> str:

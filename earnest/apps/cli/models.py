@@ -2,8 +2,9 @@
 
 import click
 
-from earnest.apps.cli.output import echo_json, echo_table, output_options, percent
+from earnest.apps.cli.output import echo_json, output_options, percent
 from earnest.bundle import Bundle, load_bundle, shipped_bundles
+from earnest.evaluation.protocol import kind_words
 from earnest.registry import Registry
 
 
@@ -22,19 +23,20 @@ def command(as_json: bool, quiet: bool) -> None:
     if as_json:
         echo_json({"bundles": [bundle.info for bundle in bundles], "networks": networks})
         return
-    columns = ("bundle", "emotions", "parameters", "MB", "licence", "results (WA / UA %)")
-    echo_table(columns, [_row(bundle) for bundle in bundles], right=("parameters", "MB"))
+    for bundle in bundles:
+        _echo_bundle(bundle)
     if not quiet:
-        click.echo(f"\nNetworks to train (model = … in a recipe): {', '.join(networks)}")
+        click.echo(f"Networks to train (model = … in a recipe): {', '.join(networks)}")
 
 
-def _row(bundle: Bundle) -> list[str]:
+def _echo_bundle(bundle: Bundle) -> None:
     info = bundle.info
-    results = "\n".join(
-        f"{result.protocol} {percent(result.wa)} / {percent(result.ua)}"
-        + ("" if result.speaker_independent else " (speaker-dependent)")
-        for result in info.results
-    )
     size = (bundle.folder / "model.onnx").stat().st_size
-    emotions = ", ".join(info.classes)
-    return [info.name, emotions, f"{info.n_parameters:,}", f"{size / 1e6:.1f}", info.licence, results or "none"]
+    click.echo(f"{info.name} {info.version}: {info.n_parameters:,} parameters, {size / 1e6:.1f} MB")
+    click.echo(f"  emotions    {', '.join(info.classes)}")
+    click.echo(f"  trained on  {', '.join(line.name for line in info.training_corpora)}; start: {info.origin}")
+    click.echo(f"  licence     {info.licence}")
+    for result in info.results:
+        kind = kind_words(result.speaker_independent)
+        click.echo(f"  {result.protocol} ({kind}): WA {percent(result.wa)} %, UA {percent(result.ua)} %, n {result.n}")
+    click.echo()

@@ -62,12 +62,13 @@ def echo_table(
     """Write a table through rich; the columns named in ``right`` are aligned right."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # brackets in a cell are text, not markup
     console = Console(soft_wrap=False, highlight=False)
     if title:
         console.print(title, style="italic", markup=False)
