@@ -69,7 +69,7 @@ def rows_of(protocol: Protocol, utterances: Iterable[Utterance]) -> list[Utteran
     _check_corpora(protocol, Counter(row.corpus for row in rows))
     kept = [row for row in usable(rows).utterances if protocol.belongs is None or protocol.belongs(row)]
     if len(kept) < len(rows):
-        _log.info("%s: %d of %d clips are not part of it", protocol.name, len(rows) - len(kept), len(rows))
+        _log.warning("%s: %d of %d clips are not part of it", protocol.name, len(rows) - len(kept), len(rows))
     scheme = scheme_called(protocol.scheme, (row.emotion for row in kept))
     counts = count_labels(scheme, ((row.emotion, row.corpus, row.native_emotion) for row in kept))
     if counts.dropped or counts.merged:
@@ -77,13 +77,8 @@ def rows_of(protocol: Protocol, utterances: Iterable[Utterance]) -> list[Utteran
     return [row for row in kept if scheme.class_of(row.emotion, row.corpus, row.native_emotion)]
 
 
-def coverage_of(protocol: str, utterances: Iterable[Utterance]) -> Coverage:
-    """Count how many of a protocol's clips and speakers are among ``utterances``."""
-    chosen = protocol_called(protocol)
-    return _coverage(chosen, rows_of(chosen, utterances))
-
-
-def _coverage(protocol: Protocol, rows: Sequence[Utterance]) -> Coverage:
+def coverage_of(protocol: Protocol, rows: Sequence[Utterance]) -> Coverage:
+    """Count how many of a protocol's clips and speakers are among ``rows``, which all belong to it."""
     speakers = {row.speaker for row in rows}
     missing = tuple(speaker for speaker in protocol.speakers if speaker not in speakers)
     return Coverage(protocol.name, len(rows), protocol.n_utterances, missing)
@@ -104,7 +99,7 @@ def _check_corpora(protocol: Protocol, present: Mapping[str, int]) -> None:
 
 
 def _check_coverage(protocol: Protocol, rows: Sequence[Utterance]) -> None:
-    coverage = _coverage(protocol, rows)
+    coverage = coverage_of(protocol, rows)
     strange = sorted({row.speaker for row in rows} - set(protocol.speakers)) if protocol.speakers else []
     if strange:
         raise CorpusError(f"{protocol.name} knows no speaker '{strange[0]}'; its speakers are {protocol.speakers[0]} …")

@@ -2,9 +2,11 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
@@ -15,11 +17,11 @@ import torch
 
 from earnest.corpora.load import corpus_root, load_utterances
 from earnest.corpora.manifest import Utterance
-from earnest.errors import CorpusError, RecipeError
+from earnest.errors import CorpusError, EarnestError, RecipeError, SplitError
 from earnest.evaluation.metrics import Scores, score
-from earnest.evaluation.predictions import Predictions, joined, write_predictions
-from earnest.evaluation.protocol import Protocol
-from earnest.evaluation.protocols import protocol_called, splits_of
+from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
+from earnest.evaluation.protocol import Coverage, Protocol
+from earnest.evaluation.protocols import coverage_of, protocol_called, splits_of
 from earnest.evaluation.report import metrics_document, write_metrics
 from earnest.evaluation.splits import Split, leakage
 from earnest.frontends.log_mel import LogMel
@@ -27,7 +29,7 @@ from earnest.labels import SchemeCounts, count_labels
 from earnest.recipe import Recipe
 from earnest.suggest import suggestion
 from earnest.training.data import Example, compute_examples
-from earnest.training.run import Clips, run_split, scheme_of
+from earnest.training.run import PREDICTIONS, Clips, claim, initial_classifier, is_finished, run_split, scheme_of
 
 BOOTSTRAP_SEED = 0
 
@@ -41,6 +43,7 @@ class Evaluation:
     predictions: Predictions
     scores: Scores
     labels: SchemeCounts
+    coverage: Coverage
     document: Mapping[str, Any]
 
 
@@ -66,27 +69,17 @@ def evaluate(
     recipe = under(protocol, recipe)
     utterances = protocol_utterances(recipe, protocol, folders)
     splits = splits_of(protocol_name, utterances)
-    parts: dict[str, Predictions] = {}
-    if jobs > 1:
-        context = get_context("spawn")
-        arguments = (recipe, protocol_name, dict(folders))
-        with ProcessPoolExecutor(
-            min(jobs, len(splits)), context, initializer=_prepare_worker, initargs=arguments
-        ) as pool:
-            futures = {pool.submit(_run_prepared, split.fold, output / split.fold): split.fold for split in splits}
-            for future in as_completed(futures):
-                parts[futures[future]] = future.result()
-                on_fold(futures[future])
-    else:
-        torch.set_num_threads(1)  # the same bits as with several jobs
-        _prepared[:] = [_prepare(recipe, splits, utterances)]
-        for split in splits:
-            parts[split.fold] = _run_prepared(split.fold, output / split.fold)
-            on_fold(split.fold)
-    predictions = joined([parts[split.fold] for split in splits])
-    write_predictions(predictions, output / "predictions.csv")
-    labels = label_counts(recipe, utterances)
-    return _scored(recipe, protocol, splits, predictions, labels, command, output)
+    runs = {split.fold: output / split.fold for split in splits}
+    _check_before_decoding(recipe, splits, runs)
+    parts = {fold: read_predictions(run / PREDICTIONS) for fold, run in runs.items() if is_finished(run)}
+    left = {fold: run for fold, run in runs.items() if fold not in parts}
+    prepare = partial(_prepare, recipe, splits)
+    for fold, predictions in _side_by_side(prepare, left, jobs) if jobs > 1 else _one_by_one(prepare, left):
+        parts[fold] = predictions
+        on_fold(fold)
+    together = joined([parts[split.fold] for split in splits])
+    write_predictions(together, output / "predictions.csv")
+    return _scored(recipe, protocol, splits, together, utterances, command, output)
 
 
 def train(
@@ -116,11 +109,12 @@ def train(
         recipe = replace(recipe, training=replace(recipe.training, refit=True))
     utterances = protocol_utterances(recipe, protocol, folders)
     split = split_called(protocol_name, fold, utterances, keep_test)
-    used = (*split.train, *split.valid, *split.test)
-    predictions = run_split(recipe, split, Clips(examples_of(recipe, used)), output, show_progress)
+    _check_before_decoding(recipe, [split], {split.fold: output})
+    clips = Clips(examples_of(recipe, rows_in([split])))
+    predictions = run_split(recipe, split, clips, output, show_progress)
     if predictions is None:
         return None
-    return _scored(recipe, protocol, [split], predictions, label_counts(recipe, used), command, output)
+    return _scored(recipe, protocol, [split], predictions, utterances, command, output)
 
 
 def _scored(
@@ -128,20 +122,40 @@ def _scored(
     protocol: Protocol,
     splits: Sequence[Split],
     predictions: Predictions,
-    labels: SchemeCounts,
+    utterances: Sequence[Utterance],
     command: str,
     output: Path,
 ) -> Evaluation:
     scores = score(predictions, np.random.default_rng(BOOTSTRAP_SEED))
+    used = rows_in(splits)
+    labels, coverage = label_counts(recipe, protocol, used, utterances), coverage_of(protocol, used)
     facts = {
         "command": command,
         "seed": recipe.training.seed,
+        "clips": coverage.sentence(),
         "labels": labels.sentence(),
         "leakage": [line.to_dict() for split in splits for line in leakage(split)],
         "recipe": recipe.to_dict(),
     }
     write_metrics(protocol.name, scores, facts, output / "metrics.json")
-    return Evaluation(protocol, splits, predictions, scores, labels, metrics_document(protocol.name, scores, facts))
+    document = metrics_document(protocol.name, scores, facts)
+    return Evaluation(protocol, splits, predictions, scores, labels, coverage, document)
+
+
+def rows_in(splits: Sequence[Split]) -> list[Utterance]:
+    """Return the utterances of all sets of ``splits``, each once."""
+    rows = (row for split in splits for members in split.sets.values() for row in members)
+    return list({row.key: row for row in rows}.values())
+
+
+def _check_before_decoding(recipe: Recipe, splits: Sequence[Split], folders: Mapping[str, Path]) -> None:
+    """Refuse at once what would be refused after minutes of decoding: settings, weights, folders of other runs."""
+    for fold in folders:
+        if Path(fold).name != fold:
+            raise SplitError(f"'{fold}' can't be a folder's name. Rename that speaker in the manifest.")
+    initial_classifier(recipe, scheme_of(recipe, rows_in(splits)).classes)
+    for split in splits:
+        claim(folders[split.fold], recipe, split)
 
 
 def under(protocol: Protocol, recipe: Recipe) -> Recipe:
@@ -158,10 +172,18 @@ def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str
     return load_utterances(wanted, folders)
 
 
-def label_counts(recipe: Recipe, utterances: Sequence[Utterance]) -> SchemeCounts:
-    """Count what the recipe's scheme keeps, merges and drops."""
-    labels = ((row.emotion, row.corpus, row.native_emotion) for row in utterances)
-    return count_labels(scheme_of(recipe, utterances), labels)
+def label_counts(
+    recipe: Recipe, protocol: Protocol, used: Sequence[Utterance], utterances: Sequence[Utterance]
+) -> SchemeCounts:
+    """Count what is kept, merged and dropped of the clips that the protocol is about.
+
+    Parameters
+    ----------
+    used : the clips of the splits; the scheme "native" has their emotions as classes
+    utterances : all clips that were read
+    """
+    part = [row for row in utterances if protocol.belongs is None or protocol.belongs(row)]
+    return count_labels(scheme_of(recipe, used), ((row.emotion, row.corpus, row.native_emotion) for row in part))
 
 
 def _is_given(name: str, folders: Mapping[str, Path]) -> bool:
@@ -195,19 +217,42 @@ class _Prepared:
     clips: Clips
 
 
+Prepare = Callable[[], _Prepared]
 _prepared: list[_Prepared] = []  # one a worker process, so that frames are computed once and not sent
+_prepare_here: list[Prepare] = []
 
 
-def _prepare(recipe: Recipe, splits: Sequence[Split], utterances: Sequence[Utterance]) -> _Prepared:
-    return _Prepared(recipe, {split.fold: split for split in splits}, Clips(examples_of(recipe, utterances)))
+def _prepare(recipe: Recipe, splits: Sequence[Split]) -> _Prepared:
+    # Clips outside the splits stay out: they could add classes to the scheme "native", and move the others' numbers.
+    return _Prepared(recipe, {split.fold: split for split in splits}, Clips(examples_of(recipe, rows_in(splits))))
 
 
-def _prepare_worker(recipe: Recipe, protocol_name: str, folders: dict[str, Path]) -> None:
+def _one_by_one(prepare: Prepare, folders: Mapping[str, Path]) -> Iterator[tuple[str, Predictions]]:
+    torch.set_num_threads(1)  # the same bits as with several jobs
+    _prepared[:], _prepare_here[:] = [], [prepare]
+    for fold, folder in folders.items():
+        yield fold, _run_prepared(fold, folder)
+
+
+def _side_by_side(prepare: Prepare, folders: Mapping[str, Path], jobs: int) -> Iterator[tuple[str, Predictions]]:
+    pool = ProcessPoolExecutor(max(1, min(jobs, len(folders))), get_context("spawn"), _enter_worker, (prepare,))
+    try:
+        futures = {pool.submit(_run_prepared, fold, folder): fold for fold, folder in folders.items()}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        raise EarnestError(
+            "A worker was ended from outside; perhaps memory ran out. The same command resumes; try fewer jobs."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error, folds that have not begun are not waited for
+
+
+def _enter_worker(prepare: Prepare) -> None:
     Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)  # folds run side by side, and the number of threads moves the last bits
     logging.getLogger("earnest").setLevel(logging.ERROR)  # the parent has said what was left out
-    utterances = protocol_utterances(recipe, protocol_called(protocol_name), folders)
-    _prepared[:] = [_prepare(recipe, splits_of(protocol_name, utterances), utterances)]
+    _prepare_here[:] = [prepare]  # called with the first fold: an error in here would reach nobody
 
 
 def _end_with_parent() -> None:
@@ -219,6 +264,8 @@ def _end_with_parent() -> None:
 
 
 def _run_prepared(fold: str, folder: Path) -> Predictions:
+    if not _prepared:
+        _prepared.append(_prepare_here[0]())
     prepared = _prepared[0]
     predictions = run_split(prepared.recipe, prepared.splits[fold], prepared.clips, folder)
     assert predictions is not None

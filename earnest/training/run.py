@@ -94,7 +94,7 @@ def run_split(
     -------
     predictions of the test set, None when the split has none
     """
-    _claim(folder, recipe, split)
+    claim(folder, recipe, split)
     if not (folder / RECORD).exists():
         _train(recipe, split, clips, folder, show_progress)
     (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -161,7 +161,13 @@ def scheme_of(recipe: Recipe, utterances: Sequence[Utterance]) -> Scheme:
     return scheme_called(recipe.scheme, (utterance.emotion for utterance in utterances))
 
 
-def _claim(folder: Path, recipe: Recipe, split: Split) -> None:
+def is_finished(folder: Path) -> bool:
+    """Say whether a run has ended, predictions included."""
+    return (folder / RECORD).exists() and (folder / PREDICTIONS).exists()
+
+
+def claim(folder: Path, recipe: Recipe, split: Split) -> None:
+    """Write recipe and split into a run folder, or refuse one that holds others."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "recipe.toml"
     if path.exists() and read_recipe(path) != recipe:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from command_line import earnest_cli
 from made_up_corpus import recipe_text, write_corpus
 
 from earnest.bundle import BundleInfo
-from earnest.errors import EarnestError, RecipeError
+from earnest.corpora.manifest import read_manifest, write_manifest
+from earnest.errors import CorpusError, EarnestError, RecipeError, SplitError
 from earnest.export.bundle import read_result
 from earnest.export.card import model_card
 
@@ -88,6 +90,59 @@ def test_finished_folds_are_kept_and_a_missing_one_is_trained(
     changed = [fold for fold in FOLDS if weights[fold].stat().st_mtime_ns != before[fold]]
     assert changed == ["f3"]
     assert (folder / "predictions.csv").read_bytes() == predictions
+
+
+def test_a_finished_evaluation_is_told_again_without_its_recordings(
+    evaluated: tuple[Path, dict[str, Any]], made_up: Path, tmp_path: Path
+) -> None:
+    rows = [replace(row, path=tmp_path / "gone.wav") for row in read_manifest(made_up)]
+    write_manifest(rows, tmp_path / "gone.csv")
+    assert evaluate(tmp_path / "gone.csv", evaluated[0]) == evaluated[1]
+
+
+def test_a_wrong_setting_is_refused_before_anything_is_decoded(made_up: Path, tmp_path: Path) -> None:
+    write_manifest([replace(row, path=tmp_path / "gone.wav") for row in read_manifest(made_up)], tmp_path / "gone.csv")
+    (tmp_path / "recipe.toml").write_text(recipe_text().replace("width = 32", "widht = 32"), encoding="utf-8")
+    words = ("--data", f"made-up={tmp_path / 'gone.csv'}", "--output", tmp_path / "run", "--protocol", "speaker-5fold")
+    with pytest.raises(RecipeError, match="Did you mean 'width'"):
+        earnest_cli("evaluate", tmp_path / "recipe.toml", *words)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_unreadable_recording_is_named_however_the_folds_are_run(made_up: Path, tmp_path: Path, jobs: int) -> None:
+    rows = read_manifest(made_up)
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    write_manifest([replace(rows[0], path=tmp_path / "broken.wav"), *rows[1:]], tmp_path / "manifest.csv")
+    with pytest.raises(CorpusError, match=r"broken\.wav"):
+        evaluate(tmp_path / "manifest.csv", tmp_path / "run", "--jobs", jobs, epochs=1)
+
+
+def test_a_speaker_whose_name_leads_out_of_the_folder_is_refused(made_up: Path, tmp_path: Path) -> None:
+    rows = [replace(row, speaker=f"../{row.speaker}") for row in read_manifest(made_up)]
+    write_manifest(rows, tmp_path / "manifest.csv")
+    words = ("--data", f"made-up={tmp_path / 'manifest.csv'}", "--output", tmp_path / "run", "--protocol", "loso")
+    (tmp_path / "recipe.toml").write_text(recipe_text(), encoding="utf-8")
+    with pytest.raises(SplitError, match="can't be a folder's name"):
+        earnest_cli("evaluate", tmp_path / "recipe.toml", *words)
+
+
+def test_corpora_that_share_some_classes_are_scored_on_those(made_up: Path, tmp_path: Path) -> None:
+    rows = read_manifest(made_up)
+    truth = {}
+    for name, emotions in (("one", ("neutral", "happy", "angry")), ("two", ("happy", "sad", "angry"))):
+        chosen = [replace(row, corpus=name, speaker=f"{name}-{row.speaker}") for row in rows if row.emotion in emotions]
+        write_manifest(chosen, tmp_path / f"{name}.csv")
+        truth |= {(name, row.utterance_id): row.emotion for row in chosen if row.emotion in ("happy", "angry")}
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(recipe_text(epochs=1).replace('"made-up"', '["one", "two"]'), encoding="utf-8")
+    data = [word for name in ("one", "two") for word in ("--data", f"{name}={tmp_path / name}.csv")]
+    words = (*data, "--protocol", "cross-corpus", "--output", tmp_path / "run", "--json")
+    document = json.loads(earnest_cli("evaluate", recipe, *words))
+    with (tmp_path / "run" / "predictions.csv").open(newline="") as file:
+        assert {(row["corpus"], row["utterance_id"]): row["emotion"] for row in csv.DictReader(file)} == truth
+    assert document["classes"] == ["happy", "angry"]
+    assert document["labels"] == "72 kept, 18 neutral dropped, 18 sad dropped"
+    assert document["clips"] == "cross-corpus: 72 clips"
 
 
 def test_another_recipe_in_the_same_folder_is_refused(evaluated: tuple[Path, dict[str, Any]], made_up: Path) -> None:

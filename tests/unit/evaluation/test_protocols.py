@@ -185,8 +185,8 @@ def test_missing_clips_are_a_warning_that_counts_them(emodb, caplog):
     with caplog.at_level(logging.WARNING):
         splits_of("emodb-loso", some)
     assert f"emodb-loso: {len(some)} of 535 clips" in caplog.text
-    assert not coverage_of("emodb-loso", some).complete
-    assert coverage_of("emodb-loso", emodb).complete
+    assert not coverage_of(protocol_called("emodb-loso"), some).complete
+    assert coverage_of(protocol_called("emodb-loso"), emodb).complete
 
 
 def test_another_corpus_is_refused(ravdess, emodb):
