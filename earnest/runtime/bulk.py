@@ -8,6 +8,7 @@ from os import PathLike
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from earnest.audio.io import AudioStream, open_audio, resampled
 from earnest.audio.segment import Levels, frame_levels_dbfs, is_silent, speech_seconds, windows
@@ -15,6 +16,7 @@ from earnest.audio.source import Source, path_of
 from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.errors import AudioError, MissingExtraError
+from earnest.runtime.adaptation import Adapter
 from earnest.runtime.graph import Graph
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.tally import Tally
@@ -36,6 +38,7 @@ class Clip:
     n_heard: int = 0  # at the model's rate
     levels: list[Levels] = field(default_factory=list)
     windows: list[Waveform] | None = None  # None while it has not been decoded
+    answers: list[tuple[int, "Row"]] = field(default_factory=list)  # samples and outputs of each window, in order
     error: str | None = None
 
     def measured(self, stream: AudioStream) -> Iterator[Waveform]:
@@ -49,18 +52,31 @@ class Clip:
 Pending: TypeAlias = list[tuple[Clip, Waveform]]
 """Windows that wait for the network, each with its recording."""
 
+Row: TypeAlias = dict[str, npt.NDArray[np.floating]]
+
 
 class Bulk:
     """One pass over many recordings; memory is bounded, however many and long they are."""
 
-    def __init__(self, graph: Graph, info: BundleInfo, max_seconds: float) -> None:
-        self._graph, self._info, self._max_seconds = graph, info, max_seconds
+    def __init__(self, graph: Graph, info: BundleInfo, max_seconds: float, adapter: Adapter | None = None) -> None:
+        self._graph, self._info, self._max_seconds, self._adapter = graph, info, max_seconds, adapter
+        self._outputs = (*graph.predicted, "embedding") if adapter else graph.predicted
 
     def predict_one(self, source: Source) -> Prediction:
         """Predict one recording; what can't be read is raised."""
         clip = Clip(source, path_of(source))
         self._run([(clip, window) for window in self._windows(clip)])
         return self._prediction(clip)
+
+    def embeddings(self, sources: Iterable[Source]) -> tuple[list[npt.NDArray[np.floating]], float]:
+        """Return the embeddings of all windows of recordings, and their seconds; what can't be read is raised."""
+        answers: list[tuple[int, Row]] = []
+        for source in sources:
+            clip = Clip(source, path_of(source))
+            self._run([(clip, window) for window in self._windows(clip)])
+            answers += clip.answers
+        n_samples = sum(n_window for n_window, _ in answers)
+        return [answer["embedding"] for _, answer in answers], n_samples / self._info.sample_rate_hz
 
     def predict(self, sources: Iterable[Source], jobs: int) -> Iterator[Prediction]:
         """Predict in order; what can't be read is a row with status "error"."""
@@ -144,19 +160,33 @@ class Bulk:
                     yield window
 
     def _run(self, pending: Pending) -> None:
-        """Run the windows in batches of similar length."""
-        longest_first = sorted(pending, key=lambda item: -len(item[1]))
+        """Run the windows in batches of similar length; each recording gets its answers in the windows' order."""
+        rows: list[Row] = [{}] * len(pending)
+        longest_first = sorted(range(len(pending)), key=lambda number: -len(pending[number][1]))
         while longest_first:
-            n_rows = max(1, int(BATCH_S * self._info.sample_rate_hz) // len(longest_first[0][1]))
+            n_rows = max(1, int(BATCH_S * self._info.sample_rate_hz) // len(pending[longest_first[0]][1]))
             batch, longest_first = longest_first[:n_rows], longest_first[n_rows:]
-            outputs = self._graph.run([window for _, window in batch])
-            for row, (clip, window) in enumerate(batch):
-                assert clip.tally is not None
-                clip.tally.add(outputs, row, len(window))
+            outputs = self._graph.run([pending[number][1] for number in batch], self._outputs)
+            for row, number in enumerate(batch):
+                rows[number] = {name: values[row] for name, values in outputs.items()}
+        for (clip, window), answer in zip(pending, rows, strict=True):
+            clip.answers.append((len(window), answer))
+
+    def _add_up(self, clip: Clip, tally: Tally) -> None:
+        """Average the answers; with adaptation, each is heard in turn."""
+        for n_samples, answer in clip.answers:
+            if self._adapter:
+                seconds = n_samples / self._info.sample_rate_hz
+                adapted = self._adapter.hear(answer.pop("embedding"), seconds, seconds)
+                if adapted is not None:
+                    answer["probabilities"], tally.is_adapted = adapted, True
+            tally.add(answer, n_samples)
+        clip.answers = []
 
     def _prediction(self, clip: Clip) -> Prediction:
         if clip.error is not None or clip.tally is None:
             return Prediction(clip.path, "error", model=self._info.name, error=clip.error)
+        self._add_up(clip, clip.tally)
         levels = np.concatenate(clip.levels) if clip.levels else np.empty(0)
         measured = Prediction(
             clip.path,

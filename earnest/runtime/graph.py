@@ -21,7 +21,13 @@ _FATAL = 4  # onnxruntime's log level: its messages arrive as exceptions already
 
 
 class Graph:
-    """Runs batches of waveforms; the session is made from the bytes that were checked, so no other file is read."""
+    """Runs batches of waveforms; the session is made from the bytes that were checked, so no other file is read.
+
+    Attributes
+    ----------
+    outputs : names of all outputs
+    predicted : names of those that a prediction is made of
+    """
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         import onnxruntime
@@ -56,7 +62,7 @@ class Graph:
         if isinstance(width, int) and width != self._n_classes:
             raise BundleError(f"{self._where}: {width} outputs for {self._n_classes} classes. Export it again.")
         self.outputs = tuple(shapes)
-        self._predicted = [name for name in _PREDICTED if name in shapes]
+        self.predicted = tuple(name for name in _PREDICTED if name in shapes)
 
     def run(self, waveforms: Sequence[Waveform], names: Sequence[str] | None = None) -> Outputs:
         """Run one batch.
@@ -75,7 +81,7 @@ class Graph:
         batch = np.zeros((len(waveforms), int(lengths.max())), np.float32)
         for row, waveform in zip(batch, waveforms, strict=True):
             row[: len(waveform)] = waveform
-        wanted = list(names or self._predicted)
+        wanted = list(names or self.predicted)
         try:
             values = self._session.run(wanted, {"waveform": batch, "lengths": lengths})
         except _runtime_errors() as error:

@@ -6,6 +6,8 @@ from pathlib import Path
 from earnest.audio.io import MAX_SECONDS, open_audio
 from earnest.audio.source import Source, path_of
 from earnest.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
+from earnest.errors import BundleError
+from earnest.runtime.adaptation import Adaptation, Adapter
 from earnest.runtime.bulk import Bulk
 from earnest.runtime.graph import Graph
 from earnest.runtime.prediction import Prediction
@@ -38,21 +40,45 @@ class Predictor:
         """
         return cls(load_bundle(name_or_path), threads)
 
-    def predict(self, source: Source) -> Prediction:
+    def adapter(self, sources: Iterable[Source] = ()) -> Adapter:
+        """Return what gets used to one voice and its channel; see `earnest.runtime.adaptation`.
+
+        Parameters
+        ----------
+        sources : recordings of the voice to learn from beforehand; without, it learns from what it hears
+
+        Raises
+        ------
+        BundleError
+            When the bundle holds nothing for it.
+        """
+        adaptation = Adaptation.of(self.info)
+        if adaptation is None:
+            raise BundleError(f"The model '{self.info.name}' can't adapt to a voice. Use another, or --adapt off.")
+        adapter = Adapter(adaptation)
+        if known := list(sources):
+            embeddings, seconds = self._bulk(adapter).embeddings(known)
+            adapter.learn_from(embeddings, seconds)
+        return adapter
+
+    def predict(self, source: Source, adapter: Adapter | None = None) -> Prediction:
         """Predict the emotion of one recording.
 
         Parameters
         ----------
         source : path, bytes, open binary file, or (array, sample rate in Hz)
+        adapter : of this voice, None for the model as it is
 
         Raises
         ------
         AudioError
             When the recording can't be read.
         """
-        return self._bulk().predict_one(source)
+        return self._bulk(adapter).predict_one(source)
 
-    def predict_many(self, sources: Iterable[Source], jobs: int = 1) -> Iterator[Prediction]:
+    def predict_many(
+        self, sources: Iterable[Source], jobs: int = 1, adapter: Adapter | None = None
+    ) -> Iterator[Prediction]:
         """Predict many recordings, in their order; what can't be read is a row with status "error".
 
         Recordings of similar length share a run of the network; at most some minutes of sound are held at a time.
@@ -60,19 +86,20 @@ class Predictor:
         Parameters
         ----------
         jobs : threads that decode ahead; with 1 the recordings are decoded in turn
+        adapter : for recordings of one voice, heard in this order; None for the model as it is
         """
-        return self._bulk().predict(sources, jobs)
+        return self._bulk(adapter).predict(sources, jobs)
 
-    def stream(self, sample_rate_hz: int, windowing: Windowing | None = None) -> Stream:
+    def stream(self, sample_rate_hz: int, windowing: Windowing | None = None, adapter: Adapter | None = None) -> Stream:
         """Open a stream; hand it sound with `Stream.accept_waveform`, end it with `Stream.finish`.
 
         Parameters
         ----------
         sample_rate_hz : of what will be handed over
         """
-        return Stream(self.graph, self.info, sample_rate_hz, windowing)
+        return Stream(self.graph, self.info, sample_rate_hz, windowing, adapter)
 
-    def timeline(self, source: Source, windowing: Windowing | None = None) -> Timeline:
+    def timeline(self, source: Source, windowing: Windowing | None = None, adapter: Adapter | None = None) -> Timeline:
         """Tell the emotion over time of a recording of any length; memory stays bounded.
 
         Parameters
@@ -85,7 +112,7 @@ class Predictor:
             When the recording can't be read.
         """
         with open_audio(source, TIMELINE_MAX_SECONDS) as audio:
-            stream, envelope = self.stream(audio.sample_rate_hz, windowing), Envelope(audio.sample_rate_hz)
+            stream, envelope = self.stream(audio.sample_rate_hz, windowing, adapter), Envelope(audio.sample_rate_hz)
             events: list[Event] = []
             for block in audio.blocks:
                 envelope.accept(block)
@@ -93,5 +120,5 @@ class Predictor:
             events += stream.finish()
         return Timeline.of(stream.prediction(path_of(source)), events, stream.activity, self.info.classes, envelope)
 
-    def _bulk(self) -> Bulk:
-        return Bulk(self.graph, self.info, self.max_seconds)
+    def _bulk(self, adapter: Adapter | None) -> Bulk:
+        return Bulk(self.graph, self.info, self.max_seconds, adapter)

@@ -6,7 +6,7 @@ classes of equal probability don't flicker.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +41,7 @@ class Smoother:
         self._start, self._sum = 0, 0.0
         self._emotion: int | None = None
 
-    def accept(self, window: Extent, probabilities: Sequence[float] | Shares, segment_start: int) -> Iterator[Run]:
+    def accept(self, window: Extent, probabilities: npt.ArrayLike, segment_start: int) -> Iterator[Run]:
         """Take the next window of a segment; decide the step at its start, which no later window holds.
 
         Parameters

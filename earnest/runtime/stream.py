@@ -5,7 +5,7 @@ window is cut at the same samples and answered alone.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
@@ -19,6 +19,7 @@ from earnest.audio.speech import Extent, SpeechFinder, WindowCutter, frame_start
 from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError
+from earnest.runtime.adaptation import Adapter
 from earnest.runtime.graph import Outputs
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.smoothing import Run, Smoother
@@ -46,7 +47,9 @@ class Windowing:
 class Network(Protocol):
     """What hears the windows."""
 
-    def run(self, waveforms: Sequence[Waveform]) -> Outputs:
+    predicted: tuple[str, ...]
+
+    def run(self, waveforms: Sequence[Waveform], names: Sequence[str] | None = None) -> Outputs:
         """Answer a batch, each of shape (samples,)."""
 
 
@@ -57,13 +60,20 @@ class Stream:
     """
 
     def __init__(
-        self, network: Network, info: BundleInfo, sample_rate_hz: int, windowing: Windowing | None = None
+        self,
+        network: Network,
+        info: BundleInfo,
+        sample_rate_hz: int,
+        windowing: Windowing | None = None,
+        adapter: Adapter | None = None,
     ) -> None:
-        self._network, self._info = network, info
+        self._network, self._info, self._adapter = network, info, adapter
+        self._outputs = (*network.predicted, "embedding") if adapter else network.predicted
         self._windowing = windowing or Windowing()
         self._rate, self._input_rate = info.sample_rate_hz, sample_rate_hz
         self._tally = Tally(sample_rate_hz)
         self._n_speech = 0
+        self._answered_to = 0
         self._to_model = Resampler(sample_rate_hz, self._rate)
         self._to_activity = Resampler(sample_rate_hz, ACTIVITY_HZ)
         self._activity = activity_called(self._windowing.activity)
@@ -199,12 +209,23 @@ class Stream:
                 self._n_speech += len(extent)
                 yield Segment(*self._seconds(extent))
             elif len(extent) >= self._info.shortest_s * self._rate:
-                outputs = self._network.run([self._tail.cut(extent)])
-                self._tally.add(outputs, 0, len(extent))
-                shares = outputs["probabilities"][0]
+                outputs = self._answer(extent)
+                shares = outputs["probabilities"]
                 named = dict(zip(self._info.classes, shares.tolist(), strict=True))
                 yield Window(*self._seconds(extent), named)
                 yield from map(self._span, self._smoother.accept(extent, shares, segment_start))
+
+    def _answer(self, extent: Extent) -> Mapping[str, npt.NDArray[np.floating]]:
+        batch = self._network.run([self._tail.cut(extent)], self._outputs)
+        outputs: dict[str, npt.NDArray[np.floating]] = {name: values[0] for name, values in batch.items()}
+        if self._adapter:
+            new = extent.end - max(extent.start, self._answered_to)
+            adapted = self._adapter.hear(outputs.pop("embedding"), len(extent) / self._rate, new / self._rate)
+            if adapted is not None:
+                outputs["probabilities"], self._tally.is_adapted = adapted, True
+        self._answered_to = extent.end
+        self._tally.add(outputs, len(extent))
+        return outputs
 
     def _span(self, run: Run) -> Span:
         return Span(*self._seconds(run.extent), self._info.classes[run.emotion], run.confidence)

@@ -1,6 +1,6 @@
 """What adds up while a recording passes: what it is like, and the answers to its windows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from earnest.audio.quality import QualityMeter
 from earnest.audio.waveform import Waveform
-from earnest.runtime.graph import Outputs
 from earnest.runtime.prediction import Prediction, polarity_of
 
 
@@ -19,6 +18,7 @@ class Tally:
     sample_rate_hz: int
     n_samples: int = 0
     n_answered: int = 0
+    is_adapted: bool = False
     sums: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -34,11 +34,11 @@ class Tally:
         self.n_samples += len(block)
         self._meter.accept(block)
 
-    def add(self, outputs: Outputs, row: int, n_samples: int) -> None:
-        """Add one window's answer, weighted by its length."""
+    def add(self, outputs: Mapping[str, npt.NDArray[np.floating]], n_samples: int) -> None:
+        """Add one window's answer, each output of shape (…,), weighted by the window's length."""
         self.n_answered += n_samples
         for name, values in outputs.items():
-            self.sums[name] = self.sums.get(name, np.zeros(values.shape[1:])) + n_samples * values[row]
+            self.sums[name] = self.sums.get(name, np.zeros(values.shape)) + n_samples * values
 
     def quality(self) -> tuple[str, ...]:
         """Return the words that apply."""
@@ -58,6 +58,7 @@ class Tally:
             confidence=probabilities[emotion],
             probabilities=probabilities,
             polarity=polarity_of(probabilities),
+            adapted=self.is_adapted,
             gender=_named(("female", "male"), means.get("gender")),
             affect=_named(("valence", "arousal", "dominance"), means.get("affect")),
         )

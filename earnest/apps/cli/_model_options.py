@@ -1,11 +1,13 @@
 """Options of all commands that use a bundle."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from earnest.bundle import DEFAULT_BUNDLE
+from earnest.runtime.adaptation import Adapter
+from earnest.runtime.predictor import Predictor
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,3 +30,20 @@ def model_options(function: F) -> F:
         metavar="NAME|PATH",
         help="Which bundle answers.",
     )(function)
+
+
+def adapt_option(default: str) -> Callable[[F], F]:
+    """Add ``--adapt``; ``default`` is "auto" or "off"."""
+    text = "Get used to the voice: auto, off, or a recording of it (repeatable)."
+    return click.option(
+        "--adapt", multiple=True, default=(default,), show_default=default, metavar="auto|off|FILE", help=text
+    )
+
+
+def chosen_adapter(predictor: Predictor, words: Sequence[str]) -> Adapter | None:
+    """Return what ``--adapt`` asks for; "auto" is off where the model can't adapt."""
+    if tuple(words) == ("off",) or (tuple(words) == ("auto",) and predictor.info.adaptation is None):
+        return None
+    if {"auto", "off"} & set(words) and len(words) > 1:
+        raise click.UsageError("--adapt: auto and off stand alone.")
+    return predictor.adapter() if tuple(words) == ("auto",) else predictor.adapter(words)

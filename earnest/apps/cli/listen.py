@@ -9,7 +9,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from earnest.apps.cli._model_options import model_options
+from earnest.apps.cli._model_options import adapt_option, chosen_adapter, model_options
 from earnest.apps.cli.output import echo_table, output_options
 from earnest.audio.feed import Lost, open_pipe
 from earnest.audio.microphone import microphone, microphones
@@ -23,6 +23,7 @@ Sound = Iterable[npt.NDArray[np.float32] | Lost]
 @click.command()
 @click.argument("source", type=click.Choice(["-"]), required=False)
 @model_options
+@adapt_option("auto")
 @click.option(
     "--rate", default=16_000, show_default=True, type=click.IntRange(4_000, 192_000), help="Hz, without header."
 )
@@ -36,6 +37,7 @@ def command(
     source: str | None,
     model: str,
     threads: int,
+    adapt: tuple[str, ...],
     rate: int,
     channels: int,
     device: str | None,
@@ -60,7 +62,7 @@ def command(
         return
     predictor = Predictor.load(model, threads)
     with _sound(source, rate, channels, device) as (heard_hz, sound):
-        stream = predictor.stream(heard_hz, Windowing(window_s, hop_s))
+        stream = predictor.stream(heard_hz, Windowing(window_s, hop_s), chosen_adapter(predictor, adapt))
         if as_json:
             for event in _events(stream, sound):
                 click.echo(json.dumps(event_dict(event), ensure_ascii=False, allow_nan=False))

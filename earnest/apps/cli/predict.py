@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import click
 
-from earnest.apps.cli._model_options import model_options
+from earnest.apps.cli._model_options import adapt_option, chosen_adapter, model_options
 from earnest.apps.cli._recordings import arriving, sources_of
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
 from earnest.audio.source import Source, path_of
@@ -26,6 +26,7 @@ _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json"
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
 @model_options
+@adapt_option("off")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv", "parquet"]), help="Default: table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File: .jsonl, .csv or .parquet.")
 @click.option("--resume", is_flag=True, help="Go on with --output: skip what it holds.")
@@ -41,6 +42,7 @@ def command(
     paths: tuple[str, ...],
     model: str,
     threads: int,
+    adapt: tuple[str, ...],
     form: Format | None,
     output: Path | None,
     resume: bool,
@@ -70,12 +72,14 @@ def command(
     if resume and output is None:
         raise click.UsageError("--resume needs --output.")
     predictor = Predictor.load(model, threads)
+    adapter = chosen_adapter(predictor, adapt)
     sources = sources_of(paths)
 
     threshold = abstain_below if abstain_below is not None else ABSTAIN_BELOW if abstain else 0.0
 
     def predicted(some: Sequence[Source], shown: bool) -> Iterator[Prediction]:
-        rows = (row.abstaining(threshold) for row in predictor.predict_many(some, min(jobs, len(some) or 1)))
+        found = predictor.predict_many(some, min(jobs, len(some) or 1), adapter)
+        rows = (row.abstaining(threshold) for row in found)
         return _counted(rows, len(some), shown)
 
     batches = _batches(sources, paths, watch)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._model_options import model_options
+from earnest.apps.cli._model_options import adapt_option, chosen_adapter, model_options
 from earnest.apps.cli.output import output_options
 from earnest.audio.activity import DETECTORS
 from earnest.errors import EarnestError
@@ -20,6 +20,7 @@ from earnest.runtime.timeline_formats import FORMATS, SUFFIXES, written
 @click.command()
 @click.argument("path")
 @model_options
+@adapt_option("auto")
 @click.option("--format", "form", type=click.Choice(["table", *FORMATS]), help="How to write; default: table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture to draw: .png, .svg or .pdf.")
@@ -39,6 +40,7 @@ def command(
     hop_s: float,
     activity: str,
     threads: int,
+    adapt: tuple[str, ...],
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -54,7 +56,9 @@ def command(
     """
     chosen = _format(form, as_json, output)
     windowing = Windowing(window_s, hop_s, activity)
-    timeline = Predictor.load(model, threads).timeline(sys.stdin.buffer if path == "-" else path, windowing)
+    predictor = Predictor.load(model, threads)
+    source = sys.stdin.buffer if path == "-" else path
+    timeline = predictor.timeline(source, windowing, chosen_adapter(predictor, adapt))
     if chosen == "table":
         from earnest.apps.cli._timeline_chart import chart
 

@@ -155,7 +155,7 @@ def test_memory_is_bounded_whatever_is_predicted(folder: Path, monkeypatch: pyte
     model = Predictor(load_bundle(folder))
     run = model.graph.run
 
-    def watched_run(waveforms: list[Waveform]) -> Outputs:
+    def watched_run(waveforms: list[Waveform], names: object = None) -> Outputs:
         batch_s.append(len(waveforms) * max(len(waveform) for waveform in waveforms) / 16_000)
         return run(waveforms)
 

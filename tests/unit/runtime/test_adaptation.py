@@ -1,0 +1,201 @@
+"""Adaptation to a voice: the rule itself, that it is safe, switchable and the same however sound is divided."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from click.testing import CliRunner
+from stand_in import CLASSES, write_bundle
+from voices import voice, write_voice
+
+import earnest
+from earnest.apps.cli.main import cli
+from earnest.errors import BundleError
+from earnest.runtime.adaptation import Adaptation, Adapter
+from earnest.runtime.predictor import Predictor
+from earnest.runtime.stream import Windowing
+from earnest.runtime.timeline import Timeline
+
+Vectors = npt.NDArray[np.float64]
+WIDTH, N_CLASSES = 12, 4
+RNG = np.random.default_rng(3)
+MEANS = RNG.normal(0, 1.2, (N_CLASSES, WIDTH))
+MEANS -= MEANS.mean(axis=0)
+
+
+def rows(values: Vectors) -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, values.tolist()))
+
+
+def gaussian(**changes: Any) -> Adaptation:
+    """Return the adaptation of classes at `MEANS` with unit scatter, μ = 1: the best classifier is known."""
+    one = tuple([1.0] * WIDTH)
+    settings: dict[str, Any] = {"scale": 0.5, "posterior_scale": 0.3, "least_speech_s": 0.0} | changes
+    return Adaptation(one, rows(MEANS), rows(MEANS), tuple((-0.5 * (MEANS**2).sum(axis=1)).tolist()), one, **settings)
+
+
+def speech(labels: Vectors, offset: Vectors, seed: int) -> Vectors:
+    return 1.0 + MEANS[labels.astype(int)] + offset + np.random.default_rng(seed).normal(0, 1, (len(labels), WIDTH))
+
+
+def share_right(adapter: Adapter, embeddings: Vectors, labels: Vectors) -> float:
+    answers = [adapter.hear(embedding, 3.0, 3.0) for embedding in embeddings]
+    return float(
+        np.mean([label == answer.argmax() for label, answer in zip(labels, answers, strict=True) if answer is not None])
+    )
+
+
+def test_the_offset_is_the_rule_written_out() -> None:
+    adaptation = gaussian(prior=4.0, largest_offset=99.0)
+    embeddings = speech(np.array([0, 1, 2]), np.full(WIDTH, 0.5), 0)
+    adapter = Adapter(adaptation)
+    total, offset = np.zeros(WIDTH), np.zeros(WIDTH)
+    for number, embedding in enumerate(embeddings, 1):
+        scores = MEANS @ (embedding - 1 - offset) - 0.5 * (MEANS**2).sum(axis=1)
+        shares = np.exp(0.5 * scores) / np.exp(0.5 * scores).sum()
+        np.testing.assert_allclose(adapter.hear(embedding, 3.0, 3.0), shares, atol=1e-12)
+        flat = np.exp(0.3 * scores) / np.exp(0.3 * scores).sum()
+        total += embedding - 1 - flat @ MEANS
+        offset = total / (number + 4)
+        np.testing.assert_allclose(adapter.offset, offset, atol=1e-12)
+
+
+@pytest.mark.parametrize(("n_emotions", "gain"), [(1, -0.05), (2, 0.05), (4, 0.1)])
+def test_a_strange_voice_is_understood_better_and_one_emotion_is_not_taken_for_the_voice(
+    n_emotions: int, gain: float
+) -> None:
+    plain, aware, blind = [], [], []
+    for seed in range(16):
+        rng = np.random.default_rng(seed)
+        labels = (rng.integers(0, n_emotions, 60) + seed) % N_CLASSES
+        embeddings = speech(labels, rng.normal(0, 2.0, WIDTH), seed)
+        plain.append(share_right(Adapter(gaussian(largest_offset=1e-9)), embeddings, labels))
+        aware.append(share_right(Adapter(gaussian()), embeddings, labels))
+        blind.append(share_right(Adapter(gaussian(posterior_scale=1e-6)), embeddings, labels))
+    assert np.mean(aware) > np.mean(plain) + gain
+    if n_emotions == 1:  # the mean of all that was heard fails here
+        assert np.mean(blind) < np.mean(plain) - 0.2
+
+
+def test_a_voice_like_all_others_is_left_alone() -> None:
+    labels = np.random.default_rng(0).integers(0, N_CLASSES, 200)
+    adapter = Adapter(gaussian())
+    assert share_right(adapter, speech(labels, np.zeros(WIDTH), 1), labels) > 0.95
+    assert np.abs(adapter.offset).max() < 0.3
+
+
+def test_the_offset_is_bounded_whatever_is_heard() -> None:
+    adapter = Adapter(gaussian(largest_offset=2.0))
+    for _ in range(50):
+        adapter.hear(np.full(WIDTH, 1e6), 3.0, 3.0)
+    assert np.sqrt(np.mean(adapter.offset**2)) == pytest.approx(2.0)
+
+
+def test_it_waits_for_enough_speech_and_counts_overlap_once() -> None:
+    adapter = Adapter(gaussian(least_speech_s=6.0))
+    answers = [adapter.hear(np.ones(WIDTH), 3.0, new_s) for new_s in (3.0, 1.0, 1.0, 1.0, 1.0)]
+    assert [answer is None for answer in answers] == [True, True, True, True, False]
+
+
+def test_windows_that_say_little_teach_nothing() -> None:
+    adapter = Adapter(gaussian(least_confidence=0.999999))
+    adapter.hear(1.0 + MEANS.mean(axis=0), 3.0, 3.0)
+    assert not adapter.offset.any()
+
+
+def test_what_was_learned_from_recordings_stays() -> None:
+    labels = np.random.default_rng(0).integers(0, N_CLASSES, 60)
+    offset = np.full(WIDTH, 1.5)
+    adapter = Adapter(gaussian(prior=1.0))
+    adapter.learn_from(speech(labels, offset, 0), 180.0)
+    learned = adapter.offset
+    np.testing.assert_allclose(learned, offset, atol=0.6)
+    adapter.hear(np.full(WIDTH, 50.0), 3.0, 3.0)
+    assert adapter.offset.tolist() == learned.tolist()
+
+
+def stand_in_adaptation(**changes: Any) -> Mapping[str, Any]:
+    """Return an adaptation for the stand-in's embedding: three powers of loudness."""
+    rng = np.random.default_rng(0)
+    means = rng.normal(0, 0.02, (len(CLASSES), 3))
+    bias = tuple([0.0] * len(CLASSES))
+    settings: dict[str, Any] = {"scale": 20.0, "least_speech_s": 3.0} | changes
+    spread = (0.01, 0.01, 0.01)
+    return asdict(Adaptation((0.08, 0.01, 0.002), rows(means), rows(100 * means), bias, spread, **settings))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    return earnest.load(write_bundle(tmp_path_factory.mktemp("bundle"), adaptation=stand_in_adaptation()))
+
+
+TALK = np.concatenate([voice(5.0), np.zeros(16_000), voice(4.0, level=0.3, seed=1)]).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [1_000, 7_777, 80_000])
+def test_with_adaptation_a_stream_is_its_timeline_too(model: Predictor, size: int) -> None:
+    whole = model.timeline((TALK, 16_000), adapter=model.adapter())
+    with model.stream(16_000, adapter=model.adapter()) as stream:
+        pieces = [stream.accept_waveform(TALK[at : at + size]) for at in range(0, len(TALK), size)]
+        events = [event for piece in [*pieces, stream.finish()] for event in piece]
+    streamed = Timeline.of(stream.prediction("array"), events, stream.activity, whole.classes)
+    assert streamed == whole
+    assert whole.prediction.adapted
+
+
+def test_adaptation_changes_later_windows_only_and_can_be_switched_off(model: Predictor) -> None:
+    plain = model.timeline((TALK, 16_000), Windowing(1.0, 1.0))
+    adapted = model.timeline((TALK, 16_000), Windowing(1.0, 1.0), model.adapter())
+    same = [one == other for one, other in zip(plain.windows, adapted.windows, strict=True)]
+    assert same[:3] == [True] * 3
+    assert not any(same[3:])
+    assert not plain.prediction.adapted
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_rows_of_one_voice_are_adapted_in_their_order(model: Predictor, tmp_path: Path, jobs: int) -> None:
+    paths = [write_voice(tmp_path / f"{number}.wav", 0.5 + number % 4, seed=number) for number in range(20)]
+    together = list(model.predict_many(paths, jobs, model.adapter()))
+    adapter = model.adapter()
+    assert together == [model.predict(path, adapter) for path in paths]
+    assert [row.adapted for row in together[:2]] == [False, False]
+    assert all(row.adapted for row in together[5:])
+
+
+def test_the_command_says_whether_it_adapted(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "can", adaptation=stand_in_adaptation())
+    write_bundle(tmp_path / "cannot")
+    clip = str(write_voice(tmp_path / "clip.wav", 4.0))
+
+    def output(*words: str, bundle: str = "can") -> str:
+        return CliRunner().invoke(cli, [*words, "--model", str(tmp_path / bundle), "--json"]).output
+
+    assert '"adapted": false' in output("predict", clip)
+    assert '"adapted": true' in output("predict", clip, "--adapt", clip)
+    assert '"adapted": true' in output("timeline", clip)
+    assert '"adapted": false' in output("timeline", clip, "--adapt", "off")
+    assert '"adapted": false' in output("timeline", clip, bundle="cannot")
+    with pytest.raises(BundleError, match="can't adapt to a voice"):
+        CliRunner().invoke(
+            cli, ["predict", clip, "--adapt", clip, "--model", str(tmp_path / "cannot")], catch_exceptions=False
+        )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mean": [0.0, 0.0]}, "shapes of 'adaptation'"),
+        ({"bias": [0.0]}, "shapes of 'adaptation'"),
+        ({"spread": [1.0, 0.0, 1.0]}, "impossible numbers"),
+        ({"scale": -1.0}, "impossible numbers"),
+        ({"moan": 1}, "unknown key 'moan'. Did you mean 'mean'"),
+    ],
+)
+def test_a_broken_adaptation_is_a_broken_bundle(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    broken = earnest.load(write_bundle(tmp_path, adaptation={**stand_in_adaptation(), **changes}))
+    with pytest.raises(BundleError, match=message):
+        broken.adapter()
