@@ -8,61 +8,8 @@ from typing import Any, Literal
 
 from earnest.config import NONE, from_mapping, read_toml
 from earnest.errors import RecipeError
+from earnest.front_end import FrontEnd, with_preset
 from earnest.labels import scheme_called
-
-
-@dataclass(frozen=True)
-class FrontEnd:
-    """Waveform to log-mel spectrogram; it becomes part of the exported graph.
-
-    Attributes
-    ----------
-    n_fft, win_length, hop_length : samples
-    fmin_hz, fmax_hz : band of the mel filters; None (in TOML "none") means half the sample rate
-    pad_mode : what continues the clip at both ends, where the frames are centred
-    decibel_reference : 0 dB is a power of one, or the loudest value of the clip
-    top_db : floor below the loudest value of the clip, None (in TOML "none") for no floor
-    level : scale of the waveform before the transform: as it is, or with a root mean square of ``level_dbfs``
-    trim : frames kept: all, from the first to the last above the gradient threshold (EmoCatcher), or above
-        ``trim_db`` below the peak (Moody)
-    """
-
-    sample_rate_hz: int = 16_000
-    n_fft: int = 1024
-    win_length: int = 1024
-    hop_length: int = 256
-    n_mels: int = 64
-    fmin_hz: float = 0.0
-    fmax_hz: float | None = None
-    pad_mode: Literal["reflect", "constant"] = "reflect"
-    decibel_reference: Literal["one", "max"] = "max"
-    top_db: float | None = 80.0
-    level: Literal["none", "rms"] = "none"
-    level_dbfs: float = 0.0
-    trim: Literal["none", "gradient", "peak"] = "none"
-    trim_db: float = 40.0
-
-    def __post_init__(self) -> None:
-        checks = (
-            (8_000 <= self.sample_rate_hz <= 192_000, "sample_rate_hz must be 8000 to 192000"),
-            (16 <= self.n_fft <= 16_384, "n_fft must be 16 to 16384"),
-            (0 < self.win_length <= self.n_fft, f"win_length must be 1 to {self.n_fft} (n_fft)"),
-            (0 < self.hop_length <= self.n_fft, f"hop_length must be 1 to {self.n_fft} (n_fft)"),
-            (0 < self.n_mels <= 512, "n_mels must be 1 to 512"),
-            (0 <= self.fmin_hz < self.highest_hz, f"fmin_hz must be from 0 to below {self.highest_hz}"),
-            (self.highest_hz <= self.sample_rate_hz / 2, f"fmax_hz must be at most {self.sample_rate_hz / 2}"),
-            (self.top_db is None or 0 < self.top_db <= 1_000, "top_db must be above 0 and at most 1000"),
-            (abs(self.level_dbfs) <= 200, "level_dbfs must be -200 to 200"),
-            (0 < self.trim_db <= 1_000, "trim_db must be above 0 and at most 1000"),
-        )
-        for right, message in checks:
-            if not right:
-                raise RecipeError(f"{message}.")
-
-    @property
-    def highest_hz(self) -> float:
-        """Upper edge of the mel filters."""
-        return self.sample_rate_hz / 2 if self.fmax_hz is None else self.fmax_hz
 
 
 @dataclass(frozen=True)
@@ -158,7 +105,10 @@ class Recipe:
 
 def read_recipe(path: Path) -> Recipe:
     """Read and check a recipe file; a run folder may stand for its ``recipe.toml``."""
-    return from_mapping(Recipe, read_toml(path / "recipe.toml" if path.is_dir() else path), str(path))
+    values = read_toml(path / "recipe.toml" if path.is_dir() else path)
+    if isinstance(values.get("front_end"), dict):
+        values["front_end"] = with_preset(values["front_end"], f"{path}: front_end")
+    return from_mapping(Recipe, values, str(path))
 
 
 def recipe_to_toml(recipe: Recipe) -> str:

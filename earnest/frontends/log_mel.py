@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
+from earnest.front_end import FrontEnd
 from earnest.frontends.mel import mel_filters
 from earnest.frontends.spectrum import DftConvolution, FourierTransform
 from earnest.frontends.trim import GradientTrim, frame_mask, peak_trim
-from earnest.recipe import FrontEnd
 
 LOWEST_POWER = 1e-10  # −100 dB
 DECIBELS_PER_NEPER = 10.0 / float(np.log(10.0))  # ONNX has ln, not log10
@@ -42,7 +42,7 @@ class LogMel(nn.Module):
         # Bins above the highest filter are never looked at, so they are not computed either.
         self.n_bins = int(np.flatnonzero(filters.any(axis=0))[-1]) + 1
         self.register_buffer("filters", torch.from_numpy(filters[:, : self.n_bins].copy()), persistent=False)
-        sizes = (settings.n_fft, settings.win_length, settings.hop_length, self.n_bins)
+        sizes = (settings.n_fft, settings.win_length, settings.hop_length, self.n_bins, settings.window)
         self.spectrum: nn.Module = FourierTransform(*sizes)
         self.gradient_trim = GradientTrim() if settings.trim == "gradient" else None
 
@@ -50,7 +50,8 @@ class LogMel(nn.Module):
         """Return a copy that computes the spectrum as a convolution."""
         other = copy.deepcopy(self)
         settings = self.settings
-        other.spectrum = DftConvolution(settings.n_fft, settings.win_length, settings.hop_length, self.n_bins)
+        sizes = (settings.n_fft, settings.win_length, settings.hop_length, self.n_bins, settings.window)
+        other.spectrum = DftConvolution(*sizes)
         return other
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,6 +72,9 @@ class LogMel(nn.Module):
         if self.settings.level == "rms":
             wanted = 10 ** (self.settings.level_dbfs / 20)
             waveform = waveform * (wanted * torch.rsqrt(waveform.square().sum(dim=1) / lengths + 1e-12))[:, None]
+        if self.settings.pre_emphasis:
+            before = functional.pad(waveform[:, :-1], (1, 0))
+            waveform = waveform - self.settings.pre_emphasis * before
         padded = self._pad(waveform, lengths)
         n_frames = torch.div(lengths, self.settings.hop_length, rounding_mode="floor") + 1
         power = torch.matmul(self.filters, self.spectrum(padded))  # (batch, n_mels, frames)

@@ -6,9 +6,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def periodic_hann(length: int) -> Tensor:
-    """Return the window for spectral analysis (period ``length``), shape (length,)."""
-    return torch.hann_window(length, periodic=True, dtype=torch.float64).float()
+def periodic_window(shape: str, length: int) -> Tensor:
+    """Return the window "hann" or "hamming" for spectral analysis (period ``length``), shape (length,)."""
+    make = torch.hann_window if shape == "hann" else torch.hamming_window
+    return make(length, periodic=True, dtype=torch.float64).float()
 
 
 class FourierTransform(nn.Module):
@@ -23,10 +24,10 @@ class FourierTransform(nn.Module):
 
     window: Tensor
 
-    def __init__(self, n_fft: int, win_length: int, hop_length: int, n_bins: int) -> None:
+    def __init__(self, n_fft: int, win_length: int, hop_length: int, n_bins: int, window: str = "hann") -> None:
         super().__init__()
         self.n_fft, self.win_length, self.hop_length, self.n_bins = n_fft, win_length, hop_length, n_bins
-        self.register_buffer("window", periodic_hann(win_length), persistent=False)
+        self.register_buffer("window", periodic_window(window, win_length), persistent=False)
 
     def forward(self, padded: Tensor) -> Tensor:
         """Return (batch, bins, frames) of a padded waveform (batch, samples)."""
@@ -41,13 +42,13 @@ class DftConvolution(nn.Module):
 
     kernel: Tensor
 
-    def __init__(self, n_fft: int, win_length: int, hop_length: int, n_bins: int) -> None:
+    def __init__(self, n_fft: int, win_length: int, hop_length: int, n_bins: int, window: str = "hann") -> None:
         super().__init__()
         self.hop_length, self.n_bins = hop_length, n_bins
         # The phase k·n mod n_fft is exact in integers; cosines of large float angles would not be.
         phase = np.outer(np.arange(n_bins), np.arange(win_length)) % n_fft
         angle = 2 * np.pi * phase / n_fft
-        basis = np.concatenate([np.cos(angle), -np.sin(angle)]) * periodic_hann(win_length).double().numpy()
+        basis = np.concatenate([np.cos(angle), -np.sin(angle)]) * periodic_window(window, win_length).double().numpy()
         self.register_buffer("kernel", torch.from_numpy(basis.astype(np.float32))[:, None], persistent=False)
 
     def forward(self, padded: Tensor) -> Tensor:

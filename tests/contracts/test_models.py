@@ -11,8 +11,9 @@ from torch import Tensor
 from voices import voice
 
 from earnest.export.onnx import to_onnx
+from earnest.front_end import FrontEnd
 from earnest.models.classifier import MODELS, SpeechClassifier, build_classifier
-from earnest.recipe import FrontEnd, Recipe
+from earnest.recipe import Recipe
 
 CLASSES = ("neutral", "happy", "sad", "angry")
 FRONT_END = FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=40, trim="gradient")

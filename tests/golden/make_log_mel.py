@@ -21,6 +21,8 @@ COMMON: dict[str, Any] = {
     "pad_mode": "reflect",
     "decibel_reference": "max",
     "top_db": 80.0,
+    "window": "hann",
+    "pre_emphasis": 0.0,
     "level": "none",
     "trim": "none",
     "trim_db": 40.0,
@@ -32,7 +34,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     "moody": COMMON
     | {"sample_rate_hz": 22_050, "n_fft": 2048, "win_length": 2048, "hop_length": 512, "n_mels": 128}
     | {"level": "rms", "trim": "peak"},
-    "whisper-like": COMMON | {"n_fft": 400, "win_length": 400, "hop_length": 160, "n_mels": 80},
+    "ntu": COMMON
+    | {"n_fft": 800, "win_length": 640, "hop_length": 160, "n_mels": 128, "window": "hamming", "pre_emphasis": 0.97},
+    "vino": COMMON | {"sample_rate_hz": 22_050, "n_fft": 2048, "win_length": 2048, "hop_length": 512, "n_mels": 128},
+    "multitask": COMMON
+    | {"sample_rate_hz": 22_050, "n_fft": 2048, "win_length": 2048, "hop_length": 512, "n_mels": 256, "trim": "peak"},
+    "whisper": COMMON | {"n_fft": 400, "win_length": 400, "hop_length": 160, "n_mels": 80, "decibel_reference": "one"},
     "small-512": COMMON
     | {"n_fft": 512, "win_length": 400, "hop_length": 160, "n_mels": 40, "fmin_hz": 50.0, "pad_mode": "constant"},
     "small-1024": COMMON
@@ -60,8 +67,11 @@ def reference_log_mel(waveform: npt.NDArray[np.float32], settings: dict[str, Any
     exact = waveform.astype(np.float64)
     if settings["level"] == "rms":
         exact = exact / np.sqrt(np.mean(exact**2))
+    if settings["pre_emphasis"]:
+        exact = librosa.effects.preemphasis(exact, coef=settings["pre_emphasis"], zi=[0.0])
     power = librosa.feature.melspectrogram(
         y=exact,
+        window=settings["window"],
         sr=settings["sample_rate_hz"],
         n_fft=settings["n_fft"],
         win_length=settings["win_length"],

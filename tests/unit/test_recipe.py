@@ -6,7 +6,8 @@ import pytest
 from made_up_corpus import recipe_text
 
 from earnest.errors import RecipeError
-from earnest.recipe import FrontEnd, Recipe, Training, read_recipe, recipe_to_toml
+from earnest.front_end import FrontEnd
+from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
 
 MINIMAL = 'corpus = "ravdess"\nmodel = "cabg"\n'
 

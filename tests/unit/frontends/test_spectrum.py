@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from earnest.frontends.spectrum import DftConvolution, FourierTransform, periodic_hann
+from earnest.frontends.spectrum import DftConvolution, FourierTransform, periodic_window
 
 SIZES = [(512, 400, 160, 257), (512, 512, 128, 100), (400, 400, 160, 201), (1024, 700, 300, 513), (64, 33, 7, 20)]
 
@@ -27,7 +27,7 @@ def test_the_fourier_transform_is_that_of_windowed_frames() -> None:
 
 
 def test_the_window_has_the_period_of_its_length() -> None:
-    window = periodic_hann(400)
+    window = periodic_window("hann", 400)
     assert window.shape == (400,)
     assert (float(window[0]), float(window[200])) == (0.0, 1.0)
     torch.testing.assert_close(window[1:], window[1:].flip(0))  # the zero at the end belongs to the next period

@@ -1,0 +1,93 @@
+"""Settings of the front end, and the presets of the systems that earnest grows out of."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from earnest.errors import RecipeError
+from earnest.suggest import suggestion
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """Waveform to log-mel spectrogram; it becomes part of the exported graph.
+
+    Attributes
+    ----------
+    n_fft, win_length, hop_length : samples
+    fmin_hz, fmax_hz : band of the mel filters; None (in TOML "none") means half the sample rate
+    pad_mode : what continues the clip at both ends, where the frames are centred
+    decibel_reference : 0 dB is a power of one, or the loudest value of the clip
+    window : shape of a frame
+    pre_emphasis : share of the previous sample that is taken from each one, 0 for none
+    top_db : floor below the loudest value of the clip, None (in TOML "none") for no floor
+    level : scale of the waveform before the transform: as it is, or with a root mean square of ``level_dbfs``
+    trim : frames kept: all, from the first to the last above the gradient threshold (EmoCatcher), or above
+        ``trim_db`` below the peak (Moody)
+    """
+
+    sample_rate_hz: int = 16_000
+    n_fft: int = 1024
+    win_length: int = 1024
+    hop_length: int = 256
+    n_mels: int = 64
+    fmin_hz: float = 0.0
+    fmax_hz: float | None = None
+    pad_mode: Literal["reflect", "constant"] = "reflect"
+    window: Literal["hann", "hamming"] = "hann"
+    pre_emphasis: float = 0.0
+    decibel_reference: Literal["one", "max"] = "max"
+    top_db: float | None = 80.0
+    level: Literal["none", "rms"] = "none"
+    level_dbfs: float = 0.0
+    trim: Literal["none", "gradient", "peak"] = "none"
+    trim_db: float = 40.0
+
+    def __post_init__(self) -> None:
+        checks = (
+            (8_000 <= self.sample_rate_hz <= 192_000, "sample_rate_hz must be 8000 to 192000"),
+            (16 <= self.n_fft <= 16_384, "n_fft must be 16 to 16384"),
+            (0 < self.win_length <= self.n_fft, f"win_length must be 1 to {self.n_fft} (n_fft)"),
+            (0 < self.hop_length <= self.n_fft, f"hop_length must be 1 to {self.n_fft} (n_fft)"),
+            (0 < self.n_mels <= 512, "n_mels must be 1 to 512"),
+            (0 <= self.fmin_hz < self.highest_hz, f"fmin_hz must be from 0 to below {self.highest_hz}"),
+            (self.highest_hz <= self.sample_rate_hz / 2, f"fmax_hz must be at most {self.sample_rate_hz / 2}"),
+            (self.top_db is None or 0 < self.top_db <= 1_000, "top_db must be above 0 and at most 1000"),
+            (0 <= self.pre_emphasis < 1, "pre_emphasis must be from 0 to below 1"),
+            (abs(self.level_dbfs) <= 200, "level_dbfs must be -200 to 200"),
+            (0 < self.trim_db <= 1_000, "trim_db must be above 0 and at most 1000"),
+        )
+        for right, message in checks:
+            if not right:
+                raise RecipeError(f"{message}.")
+
+    @property
+    def highest_hz(self) -> float:
+        """Upper edge of the mel filters."""
+        return self.sample_rate_hz / 2 if self.fmax_hz is None else self.fmax_hz
+
+
+# The faithful ones may be heavy: the DFT of "emocatcher" weighs 18 MB in the exported graph.
+PRESETS: Mapping[str, FrontEnd] = {
+    # 2.1-s clips scaled to a root mean square of one; the dB reference is the clip's maximum, not the batch's.
+    "moody": FrontEnd(22_050, 2048, 2048, 512, 128, level="rms", trim="peak"),
+    # The log-mel variant of NTU's features: 40-ms Hamming windows every 10 ms.
+    "ntu": FrontEnd(16_000, 800, 640, 160, 128, window="hamming", pre_emphasis=0.97),
+    # Speech-VINO names librosa and no parameters: librosa's defaults.
+    "vino": FrontEnd(22_050, 2048, 2048, 512, 128),
+    "multitask": FrontEnd(22_050, 2048, 2048, 512, 256, trim="peak"),
+    # hop: 2048 // 3 * 2, 61.9 ms
+    "emocatcher": FrontEnd(22_050, 4096, 2048, 1364, 64, fmax_hz=6000.0, decibel_reference="one", trim="gradient"),
+    "whisper": FrontEnd(16_000, 400, 400, 160, 80, decibel_reference="one"),
+}
+
+
+def with_preset(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Resolve the key ``preset`` of a ``[front_end]`` table; keys beside it take precedence."""
+    own = {key: value for key, value in values.items() if key != "preset"}
+    if "preset" not in values:
+        return own
+    name = values["preset"]
+    if name not in PRESETS:
+        raise RecipeError(f"{where}: there is no preset {name!r}.{suggestion(str(name), PRESETS)}")
+    return {**asdict(PRESETS[name]), **own}
