@@ -3,6 +3,7 @@
 import copy
 import csv
 import io
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
+from earnest.errors import RecipeError
 from earnest.training.lightning import EmotionTraining
 
 CHECKPOINT = "last.ckpt"
@@ -72,6 +74,8 @@ class EpochKeeper(Checkpoint):
         """Record the epoch, compare it with the best one, save a checkpoint."""
         assert isinstance(pl_module, EmotionTraining)
         epoch = trainer.current_epoch + 1
+        if not all(map(math.isfinite, (pl_module.train_loss, *pl_module.validation.values()))):
+            raise RecipeError(f"{self.folder}: the loss of epoch {epoch} is not finite. Try a smaller learning_rate.")
         self.history.append(
             {
                 "epoch": epoch,

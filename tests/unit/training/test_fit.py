@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance
-from earnest.errors import CorpusError
+from earnest.errors import CorpusError, RecipeError
 from earnest.models.classifier import NetworkOutput
 from earnest.recipe import Training
 from earnest.training.data import Example
@@ -174,3 +174,10 @@ def test_patience_is_counted_from_the_best_epoch(tmp_path: Path) -> None:
     assert not keeper.has_stopped()
     keeper.history = [{"epoch": 5.0}]
     assert keeper.has_stopped()
+
+
+def test_a_training_that_diverges_is_explained(tmp_path: Path) -> None:
+    diverging = replace(QUICK, optimiser="sgd", learning_rate=9.9, monitor="valid_loss", epochs=400, patience=400)
+    loud = [replace(example, frames=1e18 * example.frames) for example in examples(12)]
+    with pytest.raises(RecipeError, match=r"is not finite\. Try a smaller learning_rate"):
+        fit(Mean(), loud, loud[:6], diverging, tmp_path, N_CLASSES)
