@@ -12,6 +12,7 @@ import torch
 from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
 from earnest.bundle import load_bundle
+from earnest.errors import BundleError
 from earnest.models.classifier import SpeechClassifier
 from earnest.training.run import load_run
 
@@ -46,9 +47,11 @@ class Parity:
 
 def compare(run: Path, bundle: Path, paths: Sequence[Path]) -> Parity:
     """Run clips through torch and onnxruntime, alone and in batches of mixed lengths."""
-    classifier = load_run(run)
-    session = onnxruntime.InferenceSession(load_bundle(bundle).model_bytes(), providers=["CPUExecutionProvider"])
+    classifier, checked = load_run(run), load_bundle(bundle)
     rate_hz = classifier.front_end.settings.sample_rate_hz
+    if (checked.info.classes, checked.info.sample_rate_hz) != (classifier.classes, rate_hz):
+        raise BundleError(f"{bundle}: not exported from {run}: other classes, or another sample rate.")
+    session = onnxruntime.InferenceSession(checked.model_bytes(), providers=["CPUExecutionProvider"])
     waveforms = [load_waveform(path, rate_hz) for path in paths]
     reference = [_torch(classifier, [waveform]) for waveform in waveforms]
     logits, probabilities = (np.concatenate([pair[index] for pair in reference]) for index in (0, 1))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from earnest.corpora.base import CORPORA
 from earnest.corpora.load import corpus_root, load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, EarnestError, RecipeError, SplitError
@@ -32,6 +33,7 @@ from earnest.training.data import Example, compute_examples
 from earnest.training.run import PREDICTIONS, Clips, claim, initial_classifier, is_finished, run_split, scheme_of
 
 BOOTSTRAP_SEED = 0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def evaluate(
     splits = splits_of(protocol_name, utterances)
     runs = {split.fold: output / split.fold for split in splits}
     _check_before_decoding(recipe, splits, runs)
-    parts = {fold: read_predictions(run / PREDICTIONS) for fold, run in runs.items() if is_finished(run)}
+    finished = [split.fold for split in splits if is_finished(runs[split.fold], split)]
+    parts = {fold: read_predictions(runs[fold] / PREDICTIONS) for fold in finished}
     left = {fold: run for fold, run in runs.items() if fold not in parts}
     prepare = partial(_prepare, recipe, splits)
     for fold, predictions in _side_by_side(prepare, left, jobs) if jobs > 1 else _one_by_one(prepare, left):
@@ -110,7 +113,7 @@ def train(
     utterances = protocol_utterances(recipe, protocol, folders)
     split = split_called(protocol_name, fold, utterances, keep_test)
     _check_before_decoding(recipe, [split], {split.fold: output})
-    clips = Clips(examples_of(recipe, rows_in([split])))
+    clips = Clips({} if is_finished(output, split) else examples_of(recipe, rows_in([split])))
     predictions = run_split(recipe, split, clips, output, show_progress)
     if predictions is None:
         return None
@@ -167,6 +170,8 @@ def under(protocol: Protocol, recipe: Recipe) -> Recipe:
 def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str, Path]) -> list[Utterance]:
     """Load the usable clips of the corpora of a protocol, or of the recipe's where it takes any."""
     wanted = recipe.corpora
+    for name in folders.keys() - {*wanted, *CORPORA.names()}:
+        _log.warning("--data %s=… is not used.%s", name, suggestion(name, wanted))
     if protocol.optional_corpora:
         wanted = tuple(name for name in wanted if _is_given(name, folders))
     return load_utterances(wanted, folders)

@@ -161,9 +161,9 @@ def scheme_of(recipe: Recipe, utterances: Sequence[Utterance]) -> Scheme:
     return scheme_called(recipe.scheme, (utterance.emotion for utterance in utterances))
 
 
-def is_finished(folder: Path) -> bool:
-    """Say whether a run has ended, predictions included."""
-    return (folder / RECORD).exists() and (folder / PREDICTIONS).exists()
+def is_finished(folder: Path, split: Split) -> bool:
+    """Say whether a run has ended, predictions of the test set included."""
+    return (folder / RECORD).exists() and (not split.test or (folder / PREDICTIONS).exists())
 
 
 def claim(folder: Path, recipe: Recipe, split: Split) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from command_line import earnest_cli
 from made_up_corpus import MANNERS, Trained, recipe_text
+from stand_in import write_bundle
 
 from earnest.bundle import load_bundle
 from earnest.corpora.manifest import read_manifest
-from earnest.errors import EarnestError, RecipeError
+from earnest.errors import BundleError, EarnestError, RecipeError
 from earnest.runtime.predictor import Predictor
 from earnest.training.run import read_record
 
@@ -109,10 +110,18 @@ def test_parity_with_another_run_fails(trained: Trained, tmp_path: Path) -> None
     assert "Same label: 3 of 3" in table
 
 
+def test_parity_with_a_bundle_of_other_classes_is_refused(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="other classes"):
+        earnest_cli("parity", trained.run, write_bundle(tmp_path / "other"), trained.manifest.parent)
+
+
 def test_a_finished_run_is_read_not_trained_again(trained: Trained) -> None:
-    before = {path: path.stat().st_mtime_ns for path in trained.run.iterdir()}
+    trained_once = [path for path in trained.run.iterdir() if path.name != "metrics.json"]  # computed anew, and equal
+    before = {path: path.stat().st_mtime_ns for path in trained_once}
+    metrics = (trained.run / "metrics.json").read_bytes()
     said = json.loads(earnest_cli("train", trained.recipe, "--data", trained.data, "--output", trained.run, "--json"))
-    assert {path: path.stat().st_mtime_ns for path in trained.run.iterdir()} == before
+    assert {path: path.stat().st_mtime_ns for path in trained_once} == before
+    assert (trained.run / "metrics.json").read_bytes() == metrics
     assert said["epochs"] == 16
     assert said["test"]["n"] == 24
 

@@ -15,6 +15,7 @@ from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     counts_text,
     echo_json,
+    hand_down,
     output_options,
 )
 from earnest.corpora.base import CORPORA
@@ -53,13 +54,16 @@ class _OwnTable:
 
 
 @click.group()
-def command() -> None:
+@output_options
+@click.pass_context
+def command(context: click.Context, as_json: bool, quiet: bool) -> None:
     """Corpora: which there are, whether a copy is complete, its rows, its download.
 
     \b
     Example:
       earnest corpus check ravdess ~/data/ravdess
     """
+    hand_down(context, as_json, quiet)
 
 
 @command.command("list")

@@ -1,6 +1,7 @@
 """``earnest evaluate``: a recipe under a named protocol, all folds, beside the published numbers."""
 
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,14 +9,18 @@ import click
 
 from earnest.apps.cli.output import corpus_folders, data_option, echo_json, echo_table, output_options, show_progress
 from earnest.apps.cli.train import require_training
+from earnest.errors import MissingExtraError
+from earnest.evaluation.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from earnest.training.evaluate import Evaluation
 
+MOST_LINES = 12
 
-@click.command()
+
+@click.command(epilog=f"Protocols: {', '.join(PROTOCOLS)}.")
 @click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("--protocol", required=True, help="Which clips are trained on, validated on and tested.")
+@click.option("--protocol", required=True, metavar="NAME", help="Which clips are trained on, validated on and tested.")
 @data_option
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Folds at a time, one thread each.")
@@ -32,6 +37,8 @@ def command(
       earnest evaluate recipes/emocatcher.toml --protocol ravdess-6fold --data ravdess=~/ravdess --jobs 2
     """
     require_training()
+    if not find_spec("matplotlib"):  # not after hours of training
+        raise MissingExtraError("Drawing the confusion matrix", "report")
     from earnest.recipe import read_recipe
     from earnest.training.evaluate import evaluate
 
@@ -72,11 +79,16 @@ def _echo_results(outcome: "Evaluation", name: str) -> None:
         [row.result, row.wa, row.ua, row.macro_f1, row.interval]
         for row in results_table({name: outcome.scores}, protocol.name)
     ]
-    title = f"{protocol.name} ({protocol.kind}), per cent, mean ± sd over {len(outcome.splits)} folds"
+    folds = f"mean ± sd over {len(outcome.splits)} folds" if len(outcome.splits) > 1 else "one fold"
+    title = f"{protocol.name} ({protocol.kind}), per cent, {folds}"
     echo_table(columns, rows, title, right=columns[1:])
     click.echo(f"\n{outcome.scores.n} clips: {protocol.description}. 95 % interval over speakers, all folds together.")
+    if not outcome.coverage.complete:
+        click.echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
     click.echo(f"Labels: {outcome.labels.sentence()}.")
     click.echo("Leakage, over all folds:")
-    lines = {line.sentence(): None for split in outcome.splits for line in leakage(split)}
-    for line in list(lines)[:12]:
+    lines = list(dict.fromkeys(line.sentence() for split in outcome.splits for line in leakage(split)))
+    for line in lines[:MOST_LINES]:
         click.echo(f"  {line}")
+    if len(lines) > MOST_LINES:
+        click.echo(f"  and {len(lines) - MOST_LINES} more such lines in metrics.json")

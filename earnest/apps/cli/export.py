@@ -45,7 +45,7 @@ def command(
     require_training()
     from earnest.export.bundle import Identity, export_bundle
 
-    identity = Identity(name or output.name, bundle_version, licence, notes)
+    identity = Identity(name or output.resolve().name, bundle_version, licence, notes)
     info = export_bundle(run, output, identity, results)
     size = (output / "model.onnx").stat().st_size
     if as_json:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import earnest
-from earnest.apps.cli.output import EXIT_ERROR
+from earnest.apps.cli.output import EXIT_ERROR, hand_down, output_options
 from earnest.errors import EarnestError
 from earnest.suggest import suggestion
 
@@ -41,13 +41,16 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(earnest.__version__, package_name="earnest", prog_name="earnest")
-def cli() -> None:
+@output_options
+@click.pass_context
+def cli(context: click.Context, as_json: bool, quiet: bool) -> None:
     """Speech emotion recognition that people can trust.
 
     \b
     Example:
       earnest predict talk.wav
     """
+    hand_down(context, as_json, quiet)
 
 
 def main() -> None:
@@ -59,4 +62,8 @@ def main() -> None:
         sys.exit(EXIT_ERROR)
     except BrokenPipeError:  # the reader of our output closed it, as `head` does
         sys.stderr.close()
+        sys.exit(EXIT_ERROR)
+    except OSError as error:  # no permission, a full disk, a file where a folder should be
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"earnest: {where}{error.strerror or error}.", err=True)
         sys.exit(EXIT_ERROR)

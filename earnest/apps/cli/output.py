@@ -20,6 +20,13 @@ def output_options(function: F) -> F:
     return click.option("-q", "--quiet", is_flag=True, help="No progress, no hints.")(function)
 
 
+def hand_down(context: click.Context, as_json: bool, quiet: bool) -> None:
+    """Let ``--json`` and ``-q`` before the name of a group's command hold for it."""
+    assert isinstance(context.command, click.Group)
+    names = context.command.list_commands(context)
+    context.default_map = {name: {"as_json": as_json, "quiet": quiet} for name in names}
+
+
 def data_option(function: F) -> F:
     """Add ``--data NAME=DIR`` (repeatable); ``EARNEST_DATA`` is a folder that holds a folder a corpus."""
     return click.option(

@@ -27,11 +27,10 @@ def command(run: Path, bundle: Path, paths: tuple[Path, ...], limit: int | None,
       earnest parity runs/emocatcher bundles/emocatcher ~/ravdess --limit 50
     """
     require_training()
-    from earnest.corpora.manifest import AUDIO_SUFFIXES
+    from earnest.corpora.base import audio_files
     from earnest.export.parity import compare
 
-    files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
-    clips = [file for file in files if file.suffix.lower() in AUDIO_SUFFIXES]
+    clips = [clip for path in paths for clip in (audio_files(path) if path.is_dir() else [path])]
     if not clips:
         raise AudioError(f"{paths[0]}: no recordings found.")
     if limit and limit < len(clips):

@@ -9,6 +9,7 @@ import click
 
 from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, percent, show_progress
 from earnest.errors import MissingExtraError
+from earnest.evaluation.protocols import PROTOCOLS
 
 
 def require_training() -> None:
@@ -17,12 +18,12 @@ def require_training() -> None:
         raise MissingExtraError("Training", "train")
 
 
-@click.command()
+@click.command(epilog=f"Protocols: {', '.join(PROTOCOLS)}.")
 @click.argument("recipe", type=click.Path(path_type=Path))
 @data_option
 @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run folder to make.")
-@click.option("--protocol", default="speaker-holdout", show_default=True, help="How clips are divided.")
-@click.option("--fold", default=None, help="Which fold of the protocol; default: its first.")
+@click.option("--protocol", default="speaker-holdout", show_default=True, metavar="NAME", help="How clips are divided.")
+@click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
 @click.option("--all-data", is_flag=True, help="For shipping: keep no test set, refit on validation clips too.")
 @output_options
 def command(
@@ -37,8 +38,8 @@ def command(
 ) -> None:
     """Train one model on one split; the same command again resumes a killed run.
 
-    The epoch is chosen on validation clips of speakers that are not in the training set. The test set is predicted
-    once, after that, into predictions.csv.
+    The epoch is chosen on validation clips; their speakers are not in the training set, unless the protocol is
+    speaker-dependent. The test set is predicted once, after that, into predictions.csv.
 
     \b
     Example:
@@ -65,6 +66,8 @@ def command(
     click.echo(f"{output}: {record.n_train} training clips, {chosen_by} chosen on {record.n_valid} validation clips.")
     if outcome:
         wa, ua = percent(outcome.scores.wa), percent(outcome.scores.ua)
+        if not outcome.coverage.complete:
+            click.echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
         click.echo(f"Labels: {outcome.labels.sentence()}.")
         click.echo(f"{outcome.protocol.kind} test, {outcome.scores.n} clips: WA {wa}, UA {ua}.")
     if not quiet:

@@ -40,3 +40,11 @@ def test_corpora_that_may_be_absent_are_read_where_they_are(
 def test_a_corpus_that_was_named_must_be_there(recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="no such folder"):
         corpora_found(recipe, {"emodb": tmp_path / "emodb", "tess": tmp_path / "absent"})
+
+
+def test_a_misspelt_corpus_is_not_passed_over_in_silence(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("EARNEST_DATA", str(tmp_path))
+    corpora_found(recipe, {"emodbb": tmp_path / "emodb", "crema-d": tmp_path})
+    assert caplog.messages == ["--data emodbb=… is not used. Did you mean 'emodb'?"]
