@@ -16,22 +16,19 @@ def mask_time(frames: Tensor, n_frames: Tensor, longest: int, generator: torch.G
     -------
     (batch, n_mels, frames), a new tensor
     """
-    batch = frames.shape[0]
-    length = (
-        torch.rand(batch, generator=generator) * torch.minimum(n_frames / 5, torch.tensor(float(longest)))
-    ).round()
-    start = (torch.rand(batch, generator=generator) * (n_frames - length)).floor()
-    positions = torch.arange(frames.shape[2])[None, :]
+    length = (_uniform(frames, generator) * (n_frames / 5).clamp(max=float(longest))).round()
+    start = (_uniform(frames, generator) * (n_frames - length)).floor()
+    positions = torch.arange(frames.shape[2], device=frames.device)[None, :]
     hidden = (positions >= start[:, None]) & (positions < (start + length)[:, None])
     return torch.where(hidden[:, None], _clip_mean(frames, n_frames), frames)
 
 
 def mask_bands(frames: Tensor, n_frames: Tensor, most: int, generator: torch.Generator) -> Tensor:
     """Replace up to ``most`` neighbouring mel bands a clip by the clip's mean; shapes as in `mask_time`."""
-    batch, n_mels = frames.shape[:2]
-    width = (torch.rand(batch, generator=generator) * most).round()
-    start = (torch.rand(batch, generator=generator) * (n_mels - width)).floor()
-    bands = torch.arange(n_mels)[None, :]
+    n_mels = frames.shape[1]
+    width = (_uniform(frames, generator) * most).round()
+    start = (_uniform(frames, generator) * (n_mels - width)).floor()
+    bands = torch.arange(n_mels, device=frames.device)[None, :]
     hidden = (bands >= start[:, None]) & (bands < (start + width)[:, None])
     return torch.where(hidden[:, :, None], _clip_mean(frames, n_frames), frames)
 
@@ -45,16 +42,21 @@ def mix_up(
     -------
     frames (batch, n_mels, frames), their number (batch,), targets (batch, classes)
     """
-    order = torch.randperm(len(frames), generator=generator)
+    order = torch.randperm(len(frames), generator=generator).to(frames.device)
     # Beta(a, a) as a ratio of gammas, because torch's own sampler takes no generator.
     gammas = torch._standard_gamma(torch.full((2, len(frames)), alpha), generator=generator) + 1e-12
-    share = gammas[0] / gammas.sum(dim=0)
+    share = (gammas[0] / gammas.sum(dim=0)).to(frames.device)
     share = torch.maximum(share, 1 - share)
     both = torch.maximum(n_frames, n_frames[order])
     mixed = share[:, None, None] * frames + (1 - share)[:, None, None] * frames[order]
     return mixed, both, share[:, None] * targets + (1 - share)[:, None] * targets[order]
 
 
+def _uniform(frames: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw one number from 0 to 1 a clip, (batch,): on the processor, so that a device draws the same ones."""
+    return torch.rand(len(frames), generator=generator).to(frames.device)
+
+
 def _clip_mean(frames: Tensor, n_frames: Tensor) -> Tensor:
-    inside = (torch.arange(frames.shape[2])[None, :] < n_frames[:, None])[:, None]
+    inside = (torch.arange(frames.shape[2], device=frames.device)[None, :] < n_frames[:, None])[:, None]
     return ((frames * inside).sum(dim=(1, 2)) / (n_frames * frames.shape[1]))[:, None, None]

@@ -102,3 +102,10 @@ def test_mixup_is_seeded_and_leaves_its_inputs_alone() -> None:
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
     assert all(torch.equal(one, other) for one, other in zip(inputs, before, strict=True))
     assert not torch.equal(first[0], inputs[0])
+
+
+def test_all_is_computed_where_the_frames_are() -> None:
+    frames, n_frames, targets = (tensor.to("meta") for tensor in batch())
+    made = [mask(frames, n_frames, 12, seeded(0)) for mask in MASKS]
+    made += mix_up(frames, n_frames, targets, 0.2, seeded(0))
+    assert {tensor.device.type for tensor in made} == {"meta"}
