@@ -58,8 +58,16 @@ Row: TypeAlias = dict[str, npt.NDArray[np.floating]]
 class Bulk:
     """One pass over many recordings; memory is bounded, however many and long they are."""
 
-    def __init__(self, graph: Graph, info: BundleInfo, max_seconds: float, adapter: Adapter | None = None) -> None:
-        self._graph, self._info, self._max_seconds, self._adapter = graph, info, max_seconds, adapter
+    def __init__(
+        self,
+        graph: Graph,
+        info: BundleInfo,
+        max_seconds: float,
+        adapter: Adapter | None = None,
+        batch_s: float = BATCH_S,
+    ) -> None:
+        self._graph, self._info, self._adapter = graph, info, adapter
+        self._max_seconds, self._batch_s = max_seconds, batch_s
         self._outputs = (*graph.predicted, "embedding") if adapter else graph.predicted
 
     def predict_one(self, source: Source) -> Prediction:
@@ -136,7 +144,7 @@ class Bulk:
         try:
             for window in self._windows(clip):
                 pending.append((clip, window))
-                if self._seconds(pending) > BATCH_S:
+                if self._seconds(pending) > self._batch_s:
                     self._run(pending)
                     pending = []
         except (AudioError, MissingExtraError) as error:
@@ -164,7 +172,7 @@ class Bulk:
         rows: list[Row] = [{}] * len(pending)
         longest_first = sorted(range(len(pending)), key=lambda number: -len(pending[number][1]))
         while longest_first:
-            n_rows = max(1, int(BATCH_S * self._info.sample_rate_hz) // len(pending[longest_first[0]][1]))
+            n_rows = max(1, int(self._batch_s * self._info.sample_rate_hz) // len(pending[longest_first[0]][1]))
             batch, longest_first = longest_first[:n_rows], longest_first[n_rows:]
             outputs = self._graph.run([pending[number][1] for number in batch], self._outputs)
             for row, number in enumerate(batch):

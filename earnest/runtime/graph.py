@@ -2,18 +2,20 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.waveform import Waveform
 from earnest.bundle import Bundle
-from earnest.errors import BundleError
+from earnest.errors import BundleError, EarnestError
 
 Outputs: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
 
 _log = logging.getLogger(__name__)
+Provider = Literal["cpu", "cuda"]
+_PROVIDERS: Mapping[str, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _INPUTS = {"waveform": "tensor(float)", "lengths": "tensor(int64)"}
 _REQUIRED = ("logits", "probabilities", "embedding")
 _PREDICTED = ("probabilities", "gender", "affect")
@@ -29,9 +31,12 @@ class Graph:
     predicted : names of those that a prediction is made of
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, threads: int = 1, provider: Provider = "cpu") -> None:
         import onnxruntime
 
+        wanted = _PROVIDERS[provider]
+        if wanted not in onnxruntime.get_available_providers():
+            raise EarnestError(f"This onnxruntime has no {wanted}. Use provider cpu, or install onnxruntime-gpu.")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -42,7 +47,7 @@ class Graph:
         self._n_classes = len(bundle.info.classes)
         try:
             self._session = onnxruntime.InferenceSession(
-                bundle.model_bytes(), options, providers=["CPUExecutionProvider"]
+                bundle.model_bytes(), options, providers=list(dict.fromkeys([wanted, _PROVIDERS["cpu"]]))
             )
         except _runtime_errors() as error:
             raise BundleError(

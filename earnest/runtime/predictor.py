@@ -8,8 +8,8 @@ from earnest.audio.source import Source, path_of
 from earnest.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
 from earnest.errors import BundleError
 from earnest.runtime.adaptation import Adaptation, Adapter
-from earnest.runtime.bulk import Bulk
-from earnest.runtime.graph import Graph
+from earnest.runtime.bulk import BATCH_S, Bulk
+from earnest.runtime.graph import Graph, Provider
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.stream import Stream, Windowing
 from earnest.runtime.timeline import Envelope, Event, Timeline
@@ -24,21 +24,40 @@ class Predictor:
     averaged, weighted by length, and silent windows are left out.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 1, max_seconds: float = MAX_SECONDS) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        threads: int = 1,
+        max_seconds: float = MAX_SECONDS,
+        provider: Provider = "cpu",
+        batch_s: float = BATCH_S,
+    ) -> None:
         self.info = bundle.info
-        self.max_seconds = max_seconds
-        self.graph = Graph(bundle, threads)
+        self.max_seconds, self.batch_s = max_seconds, batch_s
+        self.graph = Graph(bundle, threads, provider)
 
     @classmethod
-    def load(cls, name_or_path: str | Path = DEFAULT_BUNDLE, threads: int = 1) -> "Predictor":
+    def load(
+        cls,
+        name_or_path: str | Path = DEFAULT_BUNDLE,
+        threads: int = 1,
+        provider: Provider = "cpu",
+        batch_s: float = BATCH_S,
+    ) -> "Predictor":
         """Load a bundle by name (shipped) or by path.
+
+        Parameters
+        ----------
+        threads : cores that one prediction may use
+        provider : "cpu", or "cuda" with onnxruntime-gpu
+        batch_s : seconds of sound, padding included, that share a run of the network
 
         Raises
         ------
         BundleError
             When it is missing, damaged or no bundle.
         """
-        return cls(load_bundle(name_or_path), threads)
+        return cls(load_bundle(name_or_path), threads, provider=provider, batch_s=batch_s)
 
     def adapter(self, sources: Iterable[Source] = ()) -> Adapter:
         """Return what gets used to one voice and its channel; see `earnest.runtime.adaptation`.
@@ -121,4 +140,4 @@ class Predictor:
         return Timeline.of(stream.prediction(path_of(source)), events, stream.activity, self.info.classes, envelope)
 
     def _bulk(self, adapter: Adapter | None) -> Bulk:
-        return Bulk(self.graph, self.info, self.max_seconds, adapter)
+        return Bulk(self.graph, self.info, self.max_seconds, adapter, self.batch_s)

@@ -13,7 +13,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def model_options(function: F) -> F:
-    """Add ``--model`` (or ``EARNEST_MODEL``) and ``--threads`` (or ``EARNEST_THREADS``)."""
+    """Add ``--model`` (or ``EARNEST_MODEL``), ``--threads`` (or ``EARNEST_THREADS``) and ``--provider``."""
+    function = click.option(
+        "--provider",
+        type=click.Choice(["cpu", "cuda"]),
+        default="cpu",
+        show_default=True,
+        envvar="EARNEST_PROVIDER",
+        help="What computes; cuda needs onnxruntime-gpu.",
+    )(function)
     function = click.option(
         "--threads",
         type=click.IntRange(1, 256),

@@ -16,6 +16,7 @@ from earnest.apps.cli._model_options import model_options
 from earnest.apps.cli._recordings import sources_of
 from earnest.apps.cli.output import echo_json, echo_table, output_options
 from earnest.errors import EarnestError
+from earnest.runtime.graph import Provider
 from earnest.runtime.predictor import Predictor
 
 DEMO = Path(earnest.__file__).parent / "demo"
@@ -38,6 +39,7 @@ PARTS = ("clip", "start", "folder", "long")
 def command(
     model: str,
     threads: int,
+    provider: Provider,
     folder: Path | None,
     baseline: Path | None,
     parts: str,
@@ -59,7 +61,7 @@ def command(
     """
     wanted = _words(parts, PARTS)
     recordings = [str(path) for path in sources_of([str(folder or DEMO)])]
-    predictor = Predictor.load(model, threads)
+    predictor = Predictor.load(model, threads, provider)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
         for row in _measured(

@@ -15,6 +15,8 @@ from earnest.apps.cli._recordings import arriving, sources_of
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
 from earnest.audio.source import Source, path_of
 from earnest.bundle import BundleInfo
+from earnest.runtime.bulk import BATCH_S
+from earnest.runtime.graph import Provider
 from earnest.runtime.prediction import ABSTAIN_BELOW, Prediction
 from earnest.runtime.predictor import Predictor
 
@@ -35,6 +37,9 @@ _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json"
 @click.option("--abstain-below", type=click.FloatRange(0, 1), metavar="P", help="The same with another threshold.")
 @click.option("--top", type=click.IntRange(1, 20), default=3, show_default=True, help="Classes in a row of the table.")
 @click.option(
+    "--batch", "batch_s", type=click.FloatRange(1, 3600), default=BATCH_S, show_default=True, help="Seconds in a run."
+)
+@click.option(
     "--jobs", type=click.IntRange(1, 256), default=os.cpu_count() or 1, show_default="cores", help="Decode that many."
 )
 @output_options
@@ -42,6 +47,7 @@ def command(
     paths: tuple[str, ...],
     model: str,
     threads: int,
+    provider: Provider,
     adapt: tuple[str, ...],
     form: Format | None,
     output: Path | None,
@@ -50,6 +56,7 @@ def command(
     abstain: bool,
     abstain_below: float | None,
     top: int,
+    batch_s: float,
     jobs: int,
     as_json: bool,
     quiet: bool,
@@ -71,7 +78,7 @@ def command(
     chosen = _format(form, as_json, output)
     if resume and output is None:
         raise click.UsageError("--resume needs --output.")
-    predictor = Predictor.load(model, threads)
+    predictor = Predictor.load(model, threads, provider, batch_s)
     adapter = chosen_adapter(predictor, adapt)
     sources = sources_of(paths)
 

@@ -12,6 +12,7 @@ from earnest.apps.cli._model_options import adapt_option, chosen_adapter, model_
 from earnest.apps.cli.output import output_options
 from earnest.audio.activity import DETECTORS
 from earnest.errors import EarnestError
+from earnest.runtime.graph import Provider
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.stream import Windowing
 from earnest.runtime.timeline_formats import FORMATS, SUFFIXES, written
@@ -40,6 +41,7 @@ def command(
     hop_s: float,
     activity: str,
     threads: int,
+    provider: Provider,
     adapt: tuple[str, ...],
     as_json: bool,
     quiet: bool,
@@ -56,7 +58,7 @@ def command(
     """
     chosen = _format(form, as_json, output)
     windowing = Windowing(window_s, hop_s, activity)
-    predictor = Predictor.load(model, threads)
+    predictor = Predictor.load(model, threads, provider)
     source = sys.stdin.buffer if path == "-" else path
     timeline = predictor.timeline(source, windowing, chosen_adapter(predictor, adapt))
     if chosen == "table":

@@ -13,7 +13,7 @@ from voices import voice, write_voice
 import earnest
 from earnest.audio.waveform import Waveform
 from earnest.bundle import load_bundle
-from earnest.errors import AudioError
+from earnest.errors import AudioError, EarnestError
 from earnest.runtime import bulk
 from earnest.runtime.graph import Outputs
 from earnest.runtime.prediction import Prediction, polarity_of
@@ -204,3 +204,21 @@ def test_a_prediction_shows_itself_without_running_what_a_file_is_called() -> No
     page = Prediction("<script>x</script>.wav", "ok", emotion="happy", probabilities={"happy": 0.9})._repr_html_()
     assert "<script>" not in page
     assert "90.0%" in page
+
+
+def test_a_provider_that_onnxruntime_lacks_is_an_error_that_says_what_to_do(folder: Path) -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    with pytest.raises(EarnestError, match=r"has no CUDAExecutionProvider\. Use provider cpu"):
+        Predictor.load(folder, provider="cuda")
+
+
+@pytest.mark.parametrize("batch_s", [1.0, 7.0, 600.0])
+def test_the_size_of_batches_changes_no_answer(model: Predictor, folder: Path, batch_s: float) -> None:
+    clips = [(voice(0.3 + number, seed=number), 16_000) for number in range(8)]
+    for one, other in zip(
+        Predictor.load(folder, batch_s=batch_s).predict_many(clips), model.predict_many(clips), strict=True
+    ):
+        np.testing.assert_allclose(list(one.probabilities.values()), list(other.probabilities.values()), atol=1e-6)
