@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from earnest.audio.activity import activity_called
 from earnest.audio.io import load_waveform
 from earnest.audio.segment import frame_levels_dbfs
+from earnest.audio.speech import SpeechFinder
 from earnest.audio.waveform import Waveform
 
 RATE_HZ = 16_000
@@ -142,6 +144,7 @@ def mixed(clip: Waveform, noise: Waveform, snr_db: float | None) -> tuple[Wavefo
 def installed_detectors() -> Iterator[tuple[str, Detector]]:
     """Yield the detectors that can be imported."""
     yield "energy", energy
+    yield "earnest", earnest_segments
     try:
         import webrtcvad
     except ImportError:
@@ -162,6 +165,17 @@ def energy(waveform: Waveform) -> Marks:
     """The fallback: louder than -65 dBFS and than 35 dB below the loudest frame."""
     levels = frame_levels_dbfs(waveform, RATE_HZ)
     return np.repeat(levels > max(-65.0, float(levels.max()) - SPEECH_RANGE_DB), 5)[::2]
+
+
+def earnest_segments(waveform: Waveform) -> Marks:
+    """What a timeline takes for speech: Silero's network, hysteresis, margins."""
+    finder = SpeechFinder()
+    shares = activity_called("silero").probabilities(waveform[: len(waveform) // 512 * 512].reshape(-1, 512))
+    found = [finder.accept(float(share)) for share in shares]
+    marks = np.zeros(len(waveform) // STEP, bool)
+    for first, end in filter(None, [*found, finder.finish()]):
+        marks[first * 512 // STEP : end * 512 // STEP] = True
+    return marks
 
 
 def webrtc(detector: Any, waveform: Waveform) -> Marks:
