@@ -13,7 +13,9 @@ from earnest.apps.cli import _corpus_tables as tables
 from earnest.apps.cli.output import (
     EXIT_OK,
     EXIT_SOME_FAILED,
+    corpus_folders,
     counts_text,
+    data_option,
     echo_json,
     hand_down,
     output_options,
@@ -105,12 +107,13 @@ def info(name: str, as_json: bool, quiet: bool) -> None:
 @command.command()
 @click.argument("name")
 @click.argument("root", type=PATH, required=False)
+@data_option
 @output_options
-def check(name: str, root: Path | None, as_json: bool, quiet: bool) -> None:
+def check(name: str, root: Path | None, data: Sequence[str], as_json: bool, quiet: bool) -> None:
     """Compare a copy with what was published, and decode all of it.
 
     Finds recordings that are missing, unexpected, unreadable, cut, silent or the same sound twice, and counts
-    labels. Without ROOT the folder NAME in $EARNEST_DATA is checked. Exit code 3 when there are problems.
+    labels. Without ROOT it looks where --data or $EARNEST_DATA say. Exit code 3 when there are problems.
 
     \b
     Example:
@@ -118,7 +121,9 @@ def check(name: str, root: Path | None, as_json: bool, quiet: bool) -> None:
     """
     corpus_called(name)
     with tables.progress("decoding", wanted=not (quiet or as_json)) as show:
-        report = check_corpus(name, root or corpus_root(name, {}), lambda done, total: show("", done, total))
+        report = check_corpus(
+            name, root or corpus_root(name, corpus_folders(data)), lambda done, total: show("", done, total)
+        )
     if as_json:
         echo_json(report.to_dict())
     else:

@@ -120,3 +120,11 @@ def test_every_subcommand_has_help_with_an_example_json_and_quiet(name):
     assert f"earnest corpus {name}" in text
     assert "--json" in text
     assert "-q, --quiet" in text
+
+
+def test_check_finds_its_corpus_by_data_as_its_error_advises(emodb, monkeypatch):
+    monkeypatch.delenv("EARNEST_DATA", raising=False)
+    with pytest.raises(CorpusError, match="Say --data emodb=DIR"):
+        run("check", "emodb", catch_exceptions=False)
+    report = json.loads(run("check", "emodb", "--data", f"emodb={emodb}", "--json").stdout)
+    assert report["n_recordings"] == 3
