@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.segment import SILENCE_DBFS, SPEECH_RANGE_DB
+from earnest.audio.segment import SILENCE_DBFS, SPEECH_RANGE_DB, levels_dbfs
 from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError
 from earnest.suggest import suggestion
@@ -78,7 +78,7 @@ class SileroActivity:
     def probabilities(self, frames: Waveform) -> Shares:
         """Return the network's probability; 0 below -65 dBFS."""
         found = np.zeros(len(frames), np.float32)
-        for number in np.flatnonzero(_levels_dbfs(frames) > SILENCE_DBFS):
+        for number in np.flatnonzero(levels_dbfs(frames) > SILENCE_DBFS):
             before = frames[number - 1, -_CONTEXT:] if number else self._before
             np.clip(np.concatenate([before, frames[number]]), -1, 1, out=self._input[0])
             given = {"input": self._input, "state": self._state, "sr": self._rate}
@@ -101,14 +101,10 @@ class EnergyActivity:
     def probabilities(self, frames: Waveform) -> Shares:
         """Return 1 or 0."""
         found = np.zeros(len(frames), np.float32)
-        for number, level in enumerate(_levels_dbfs(frames)):
+        for number, level in enumerate(levels_dbfs(frames)):
             self._loudest_dbfs = max(level, self._loudest_dbfs - self.fade_db)
             found[number] = level > max(SILENCE_DBFS, self._loudest_dbfs - SPEECH_RANGE_DB)
         return found
-
-
-def _levels_dbfs(frames: Waveform) -> npt.NDArray[np.float64]:
-    return np.asarray(10 * np.log10(frames.var(axis=1, dtype=np.float64) + 1e-20))
 
 
 @lru_cache(maxsize=1)

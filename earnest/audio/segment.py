@@ -23,13 +23,17 @@ def windows(blocks: Iterator[Waveform], n_samples: int) -> Iterator[Waveform]:
         parts.append(block)
         n_waiting += len(block)
         if n_waiting > n_samples:
-            joined = np.concatenate(parts)
+            joined = _joined(parts)
             n_whole = (n_waiting - 1) // n_samples  # the last window is held back: it may be the end
             for start in range(0, n_whole * n_samples, n_samples):
                 yield joined[start : start + n_samples]
             parts, n_waiting = [joined[n_whole * n_samples :]], n_waiting - n_whole * n_samples
     if n_waiting:
-        yield np.concatenate(parts)
+        yield _joined(parts)
+
+
+def _joined(parts: list[Waveform]) -> Waveform:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def frame_levels_dbfs(waveform: Waveform, sample_rate_hz: int) -> Levels:
@@ -46,8 +50,14 @@ def frame_levels_dbfs(waveform: Waveform, sample_rate_hz: int) -> Levels:
     n_frame = min(max(round(FRAME_S * sample_rate_hz), 1), len(waveform))
     if n_frame == 0:
         return np.empty(0)
-    frames = waveform[: len(waveform) // n_frame * n_frame].reshape(-1, n_frame)
-    return np.asarray(10 * np.log10(frames.var(axis=1, dtype=np.float64) + 1e-20))
+    return levels_dbfs(waveform[: len(waveform) // n_frame * n_frame].reshape(-1, n_frame))
+
+
+def levels_dbfs(frames: Waveform) -> Levels:
+    """Return the level of each of ``frames``, shape (frames, samples), as `frame_levels_dbfs` does."""
+    centred = frames - frames.mean(axis=1, keepdims=True)
+    powers = np.einsum("ij,ij->i", centred, centred) / frames.shape[1]  # half the time of frames.var
+    return np.asarray(10 * np.log10(powers.astype(np.float64) + 1e-20))
 
 
 def is_silent(levels: Levels) -> bool:

@@ -83,9 +83,12 @@ class Graph:
         output name → shape (batch, …)
         """
         lengths = np.array([len(waveform) for waveform in waveforms], np.int64)
-        batch = np.zeros((len(waveforms), int(lengths.max())), np.float32)
-        for row, waveform in zip(batch, waveforms, strict=True):
-            row[: len(waveform)] = waveform
+        if len(waveforms) == 1:
+            batch = np.ascontiguousarray(waveforms[0], np.float32)[None]
+        else:
+            batch = np.zeros((len(waveforms), int(lengths.max())), np.float32)
+            for row, waveform in zip(batch, waveforms, strict=True):
+                row[: len(waveform)] = waveform
         wanted = list(names or self.predicted)
         try:
             values = self._session.run(wanted, {"waveform": batch, "lengths": lengths})
