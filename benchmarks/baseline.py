@@ -2,7 +2,10 @@
 
     python benchmarks/baseline.py SHAPE first CLIP            one answer; the process is what is timed
     python benchmarks/baseline.py SHAPE warm CLIP COUNT       one line of JSON: milliseconds of each answer
-    python benchmarks/baseline.py SHAPE folder FOLDER         one line of JSON: recordings and seconds
+    python benchmarks/baseline.py SHAPE folder FOLDER JOBS    one line of JSON: recordings and seconds
+
+Everything runs on one thread a process, so that idle threads don't spin against each other; JOBS processes share a
+folder.
 
 SHAPE is ``emocatcher``, which follows EmoCatcher's pipeline (librosa.load at 22 050 Hz, a mel spectrogram of 4,096
 points, its trimming, the CABG network), or ``librosa``, which has the settings of earnest's small model in the same
@@ -12,16 +15,21 @@ clip, 2.8–3.7 s for the first answer of a process.
 
 import io
 import json
+import multiprocessing
+import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import librosa
-import numpy as np
-import torch
-from scipy.ndimage import gaussian_filter1d
-from torch import nn
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # read when the libraries are loaded
+    os.environ[variable] = "1"
+
+import librosa  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from scipy.ndimage import gaussian_filter1d  # noqa: E402
+from torch import nn  # noqa: E402
 
 SHAPES: dict[str, dict[str, Any]] = {
     "emocatcher": {"sr": 22_050, "n_fft": 4096, "win_length": 2048, "hop_length": 1364, "n_mels": 64, "fmax": 6000},
@@ -91,34 +99,59 @@ def trimmed(decibels: np.ndarray, power: np.ndarray) -> np.ndarray:
     return decibels[:, max(active[0] - 3, 0) : active[-1] + 3]
 
 
+def answer(network: Network, source: Any, shape: str) -> list[float]:
+    """Return the probabilities of one recording."""
+    with torch.no_grad():
+        return [float(share) for share in network(features(source, shape))[0]]
+
+
+def new_network() -> Network:
+    """Return the network with fixed random weights, ready to answer."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    return Network().eval()
+
+
+def work(shape: str, paths: list[Path], ready: Any) -> None:
+    """Answer a share of a folder, when all processes are warm."""
+    network = new_network()
+    answer(network, paths[0], shape)
+    ready.wait()
+    for path in paths:
+        answer(network, path, shape)
+
+
+def folder_seconds(shape: str, paths: list[Path], jobs: int) -> float:
+    """Return the seconds that some processes take for a folder, without their start."""
+    context = multiprocessing.get_context("spawn")
+    ready = context.Barrier(jobs + 1)
+    shares = [paths[number::jobs] for number in range(jobs)]
+    workers = [context.Process(target=work, args=(shape, share, ready)) for share in shares]
+    for worker in workers:
+        worker.start()
+    ready.wait()
+    start = time.perf_counter()
+    for worker in workers:
+        worker.join()
+    return time.perf_counter() - start
+
+
 def main() -> None:
     """Run one of the three modes."""
     shape, mode, target = sys.argv[1:4]
-    torch.manual_seed(0)
-    network = Network().eval()
-
-    def answer(source: Any) -> list[float]:
-        with torch.no_grad():
-            return [float(share) for share in network(features(source, shape))[0]]
-
     if mode == "first":
-        sys.stdout.write(json.dumps(answer(target)) + "\n")
+        result: Any = answer(new_network(), target, shape)
     elif mode == "warm":
-        torch.set_num_threads(1)
-        data = Path(target).read_bytes()
-        milliseconds = []
+        network, data, result = new_network(), Path(target).read_bytes(), []
         for _ in range(int(sys.argv[4])):
             start = time.perf_counter()
-            answer(io.BytesIO(data))
-            milliseconds.append(1000 * (time.perf_counter() - start))
-        sys.stdout.write(json.dumps(milliseconds) + "\n")
+            answer(network, io.BytesIO(data), shape)
+            result.append(1000 * (time.perf_counter() - start))
     else:
         paths = sorted(path for path in Path(target).rglob("*") if path.suffix in SUFFIXES)
-        answer(paths[0])
-        start = time.perf_counter()
-        for path in paths:
-            answer(path)
-        sys.stdout.write(json.dumps({"recordings": len(paths), "seconds": time.perf_counter() - start}) + "\n")
+        jobs = min(int(sys.argv[4]), len(paths))
+        result = {"recordings": len(paths), "seconds": folder_seconds(shape, paths, jobs)}
+    sys.stdout.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def _measured(
         yield _row("folder", rate, "recordings/s", note=f"{len(recordings)} recordings, {jobs} jobs")
         for shape in shapes:
             common = os.path.commonpath([path.parent for path in paths])
-            found = json.loads(_baseline(baseline, shape, "folder", common))
+            found = json.loads(_baseline(baseline, shape, "folder", common, str(jobs)))
             value = found["recordings"] / found["seconds"]
             yield _row(f"folder, {shape} with torch", value, "recordings/s", rate / value)
     if "long" in wanted:
