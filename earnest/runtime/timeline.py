@@ -239,3 +239,21 @@ def event_dict(event: Event) -> dict[str, Any]:
     if isinstance(event, Window):
         return values | window_dict(event)
     return values | {"start_s": event.start_s, "end_s": event.end_s}
+
+
+def shares_over_time(timeline: Timeline, n_columns: int) -> npt.NDArray[np.float64]:
+    """Return, for each of equal parts of a recording, the mean probability of each class over the windows in it.
+
+    Returns
+    -------
+    shape (classes, columns), 0 where nobody speaks
+    """
+    sums = np.zeros((len(timeline.classes), n_columns))
+    counts = np.zeros(n_columns)
+    scale = n_columns / max(timeline.duration_s, 1e-3)
+    for window in timeline.windows:
+        first = min(int(window.start_s * scale), n_columns - 1)
+        last = min(max(first + 1, round(window.end_s * scale)), n_columns)
+        sums[:, first:last] += np.array([window.probabilities[name] for name in timeline.classes])[:, None]
+        counts[first:last] += 1
+    return sums / np.maximum(counts, 1)

@@ -1,6 +1,6 @@
 """A timeline as a picture: spans, waveform, probabilities over time; drawn without a screen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from earnest.audio.source import printable
 from earnest.errors import EarnestError, MissingExtraError
-from earnest.runtime.timeline import Segment, Span, Timeline, Window
+from earnest.runtime.timeline import Span, Timeline, shares_over_time
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,6 +34,9 @@ COLOURS: Mapping[str, str] = {
     "other": "#3f3f3f",
 }
 SPARE = ("#44aa99", "#882255", "#ddcc77", "#332288", "#117733", "#aa4499")
+MANY = 150  # segments or spans that can be told apart
+COLUMNS = 600  # of the picture's width, where there are more
+STEPS_S = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 36000, 86400)
 NARROW = 0.045  # share of the width that a span's name needs
 
 
@@ -73,15 +76,18 @@ def colours_of(classes: Sequence[str]) -> dict[str, str]:
 
 
 def _headline(timeline: Timeline) -> str:
-    speech = f"{timeline.prediction.speech_s or 0:.1f} s of speech in {timeline.duration_s:.1f} s"
-    return f"{printable(Path(timeline.path).name)}: {speech}"
+    seconds = round(timeline.prediction.speech_s or 0.0, 1), round(timeline.duration_s, 1)
+    speech, whole = (clock(value, timeline.duration_s) for value in seconds)
+    return f"{printable(Path(timeline.path).name)}: {speech} of speech in {whole}"
 
 
 def _draw_spans(axes: "Axes", timeline: Timeline, colours: Mapping[str, str]) -> None:
+    for name, colour in colours.items():
+        extents = [(span.start_s, span.end_s - span.start_s) for span in timeline.spans if span.emotion == name]
+        edge = "white" if len(timeline.spans) <= MANY else "none"
+        axes.broken_barh(extents, (-0.4, 0.8), facecolor=colour, edgecolor=edge, rasterized=edge == "none")
     for span in timeline.spans:
-        width_s = span.end_s - span.start_s
-        axes.barh(0, width_s, left=span.start_s, height=0.8, color=colours[span.emotion], edgecolor="white")
-        _name_span(axes, span, colours[span.emotion], width_s / max(timeline.duration_s, 0.1))
+        _name_span(axes, span, colours[span.emotion], (span.end_s - span.start_s) / max(timeline.duration_s, 0.1))
     axes.set_ylim(-0.5, 0.5)
     axes.axis("off")
 
@@ -103,14 +109,12 @@ def _lightness(colour: str) -> float:
 def _draw_waveform(axes: "Axes", timeline: Timeline, colours: Mapping[str, str]) -> None:
     envelope = timeline.envelope
     if envelope is not None and len(envelope.peaks):
-        peaks = np.repeat(envelope.peaks, 2)
         edges_s = np.repeat(np.arange(len(envelope.peaks) + 1) * envelope.step_s, 2)[1:-1]
+        peaks = np.repeat(envelope.peaks, 2)
+        owner = _emotions_at(timeline, edges_s, list(colours))
         axes.fill_between(edges_s, -peaks, peaks, color=WAVE, linewidth=0.3)
-        for span in timeline.spans:
-            inside = (edges_s >= span.start_s) & (edges_s <= span.end_s)
-            axes.fill_between(
-                edges_s[inside], -peaks[inside], peaks[inside], color=colours[span.emotion], linewidth=0.3
-            )
+        for number, colour in enumerate(colours.values()):
+            axes.fill_between(edges_s, -peaks, peaks, where=owner == number, color=colour, linewidth=0.3)
         top = max(float(peaks.max()), 1e-3)
         axes.set_ylim(-1.05 * top, 1.05 * top)
     axes.set_ylabel("waveform", color=MUTED, fontsize=9)
@@ -119,14 +123,22 @@ def _draw_waveform(axes: "Axes", timeline: Timeline, colours: Mapping[str, str])
     axes.tick_params(length=0)
 
 
+def _emotions_at(timeline: Timeline, times_s: npt.NDArray[np.float64], names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the number of the class whose span holds each time, -1 for none."""
+    if not timeline.spans:
+        return np.full(len(times_s), -1)
+    starts_s, ends_s = (np.array([getattr(span, name) for span in timeline.spans]) for name in ("start_s", "end_s"))
+    found = np.searchsorted(starts_s, times_s, side="right") - 1
+    numbers = np.array([names.index(span.emotion) for span in timeline.spans])[found]
+    return np.where((found >= 0) & (times_s <= ends_s[found]), numbers, -1)
+
+
 def _draw_probabilities(axes: "Axes", timeline: Timeline, colours: Mapping[str, str]) -> None:
     shown = [
         name for name in timeline.classes if any(window.probabilities[name] >= 0.01 for window in timeline.windows)
     ]
-    for segment in timeline.segments:
-        times_s, shares = _curve(timeline.windows, segment, timeline.classes)
-        if len(times_s):
-            axes.stackplot(times_s, *shares.T, colors=list(colours.values()), edgecolor="white", linewidth=0.4)
+    for times_s, shares in _curves(timeline):
+        axes.stackplot(times_s, *shares, colors=list(colours.values()), edgecolor="white", linewidth=0.4)
     axes.set_ylim(0, 1)
     axes.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"], fontsize=8)
     axes.set_ylabel("probability", color=MUTED, fontsize=9)
@@ -144,27 +156,37 @@ def _patch(colour: str, label: str) -> "Patch":
     return Patch(color=colour, label=label)
 
 
-def _curve(
-    windows: Sequence[Window], segment: Segment, classes: Sequence[str]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the windows' centres and probabilities in a segment, drawn out to its edges."""
-    inside = [window for window in windows if segment.start_s <= window.start_s < segment.end_s]
-    if not inside:
-        return np.empty(0), np.empty((0, len(classes)))
-    times_s = [segment.start_s, *((window.start_s + window.end_s) / 2 for window in inside), segment.end_s]
-    shares = [[window.probabilities[name] for name in classes] for window in inside]
-    return np.array(times_s), np.array([shares[0], *shares, shares[-1]])
+def _curves(timeline: Timeline) -> Iterator[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """Yield times and probabilities, (times,) and (classes, times), of each segment; of all as one where it is long."""
+    if len(timeline.segments) > MANY:
+        shares = shares_over_time(timeline, COLUMNS)
+        yield np.linspace(0, timeline.duration_s, COLUMNS + 1).repeat(2)[1:-1], shares.repeat(2, axis=1)
+        return
+    for segment in timeline.segments:
+        inside = [window for window in timeline.windows if segment.start_s <= window.start_s < segment.end_s]
+        if inside:
+            centres_s = ((window.start_s + window.end_s) / 2 for window in inside)
+            shares = np.array([[window.probabilities[name] for name in timeline.classes] for window in inside]).T
+            times_s = np.array([segment.start_s, *centres_s, segment.end_s])
+            yield times_s, np.hstack([shares[:, :1], shares, shares[:, -1:]])
 
 
 def _time_axis(axes: "Axes", duration_s: float) -> None:
+    step_s = tick_step_s(duration_s, 12)
+    axes.set_xticks(np.arange(0, duration_s, step_s))
     axes.xaxis.set_major_formatter(lambda seconds, _: clock(seconds, duration_s))
     axes.tick_params(axis="x", labelsize=8)
+
+
+def tick_step_s(longest_s: float, most: float) -> float:
+    """Return the shortest round step of time that needs no more than ``most`` marks."""
+    return next((step for step in STEPS_S if longest_s / step <= most), STEPS_S[-1])
 
 
 def clock(seconds: float, longest_s: float) -> str:
     """Return a time as people write it, as long as the longest one needs: 7.5 s, 1:07, 2:03:07."""
     if longest_s < 60:
-        return f"{seconds:g} s"
+        return f"{round(seconds, 3):g} s"
     whole = round(seconds)
     if longest_s < 3600:
         return f"{whole // 60}:{whole % 60:02d}"

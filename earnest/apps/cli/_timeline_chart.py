@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 
 import click
-import numpy as np
-import numpy.typing as npt
 
 from earnest.audio.source import printable
-from earnest.runtime.timeline import Span, Timeline
-from earnest.runtime.timeline_plot import clock, colours_of
+from earnest.runtime.timeline import Span, Timeline, shares_over_time
+from earnest.runtime.timeline_plot import clock, colours_of, tick_step_s
 
 MAX_SPANS = 40
 _HEIGHTS = " ▁▂▃▄▅▆▇█"
@@ -37,24 +35,6 @@ def chart(timeline: Timeline, columns: int) -> Iterator[str]:
     yield from _span_rows(timeline, width)
 
 
-def shares_over_time(timeline: Timeline, n_columns: int) -> npt.NDArray[np.float64]:
-    """Return for each column of the chart the mean probability of each class over the windows that touch it.
-
-    Returns
-    -------
-    shape (classes, columns), 0 where nobody speaks
-    """
-    sums = np.zeros((len(timeline.classes), n_columns))
-    counts = np.zeros(n_columns)
-    scale = n_columns / max(timeline.duration_s, 1e-3)
-    for window in timeline.windows:
-        first = min(int(window.start_s * scale), n_columns - 1)
-        last = min(max(first + 1, round(window.end_s * scale)), n_columns)
-        sums[:, first:last] += np.array([window.probabilities[name] for name in timeline.classes])[:, None]
-        counts[first:last] += 1
-    return sums / np.maximum(counts, 1)
-
-
 def _coloured(text: str, timeline: Timeline, emotion: str) -> str:
     colour = colours_of(timeline.classes)[emotion]
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
@@ -63,7 +43,7 @@ def _coloured(text: str, timeline: Timeline, emotion: str) -> str:
 
 def _axis(longest_s: float, n_columns: int) -> str:
     """Return marks at round times, as many as fit."""
-    step_s = next(step for step in _STEPS_S if step * n_columns / longest_s >= 12 or step == _STEPS_S[-1])
+    step_s = tick_step_s(longest_s, n_columns / 12)
     line = ""
     for number in range(int(longest_s / step_s) + 1):
         mark = clock(number * step_s, longest_s)
@@ -71,9 +51,6 @@ def _axis(longest_s: float, n_columns: int) -> str:
         if column >= len(line) and column + len(mark) <= n_columns + 2:
             line = f"{line:<{column}}{mark}"
     return line
-
-
-_STEPS_S = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 36000, 86400)
 
 
 def _span_rows(timeline: Timeline, width: int) -> Iterator[str]:
