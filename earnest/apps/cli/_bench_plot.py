@@ -20,7 +20,10 @@ def plot_bench(result: Mapping[str, Any], path: Path) -> None:
     groups = {
         title: [row for row in result["rows"] if row["what"].startswith(start)] for start, title in PANELS.items()
     }
-    groups = {title: [row for row in rows if "floor" not in row["what"]] for title, rows in groups.items()}
+    groups = {
+        title: [row for row in rows if not {"floor", "processes"} & set(row["what"].split())]
+        for title, rows in groups.items()
+    }
     groups = {title: rows for title, rows in groups.items() if len(rows) > 1}
     if not groups:
         return

@@ -6,6 +6,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +118,12 @@ def _measured(
     if "folder" in wanted:
         rate = measure.measure_folder(model, recordings, jobs)
         yield _row("folder", rate, "recordings/s", note=f"{len(recordings)} recordings, {jobs} jobs")
-        for shape in shapes:
-            common = os.path.commonpath([path.parent for path in paths])
-            found = json.loads(_baseline(baseline, shape, "folder", common, str(jobs)))
+        common = os.path.commonpath([path.parent for path in paths])
+        for shape, processes in product(shapes, sorted({1, jobs})):
+            found = json.loads(_baseline(baseline, shape, "folder", common, str(processes)))
             value = found["recordings"] / found["seconds"]
-            yield _row(f"folder, {shape} with torch", value, "recordings/s", rate / value)
+            name = f"folder, {shape} with torch" + (f", {processes} processes" if processes > 1 else "")
+            yield _row(name, value, "recordings/s", rate / value)
     if "long" in wanted:
         yield from _long(model, name, paths, hours, scratch)
 
