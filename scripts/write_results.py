@@ -18,17 +18,17 @@ from earnest.evaluation.report import published_rows
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 HEAD = """# Results
 
-Every number of ours was printed by the command under its table, with the corpora in the folder that `EARNEST_DATA` names
-and (for `base`) Whisper tiny.en's encoder below `EARNEST_MODELS`. WA is the share of clips that are right, UA the mean
-recall over classes: per cent, mean ± standard deviation over folds; the interval is the 95 % bootstrap interval of the
-pooled WA over speakers (2,000 resamples, seed 0). Epoch and temperature were chosen on validation clips; test clips chose
-nothing. Published numbers are quoted, not measured here.
+Every number of ours was printed by the command under its table, with the corpora in the folder that `EARNEST_DATA`
+names and (for `base`) Whisper tiny.en's encoder below `EARNEST_MODELS`. WA is the share of clips that are right, UA
+the mean recall over classes: per cent, mean ± standard deviation over folds; the interval is the 95 % bootstrap
+interval of the pooled WA over speakers (2,000 resamples, seed 0). Epoch and temperature were chosen on validation
+clips; test clips chose nothing. Published numbers are quoted, not measured here.
 
 What was chosen how: `emocatcher` is the published recipe. The changes of `emocatcher-plus` were picked by validation
-scores of fold f1 of `emocatcher-5fold`; its validation clips are test clips of other folds, so the choice is not nested.
-The trimming and level of `base` were compared on validation clips of the first fold of `speaker-5fold`; its blocks and
-shrinkage come from earlier work that had test figures in view. `base` was scored twice on `ravdess-6fold` (the first time
-with another reference level, 75.5 WA), everything else once.
+scores of fold f1 of `emocatcher-5fold`; its validation clips are test clips of other folds, so the choice is not
+nested. The trimming and level of `base` were compared on validation clips of the first fold of `speaker-5fold`; its
+blocks and shrinkage come from earlier work that had test figures in view. `base` was scored twice on `ravdess-6fold`
+(the first time with another reference level, 75.5 WA), everything else once.
 """
 
 

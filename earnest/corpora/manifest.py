@@ -2,8 +2,8 @@
 
 import csv
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,11 +119,6 @@ def read_manifest(path: Path, root: Path | None = None) -> list[Utterance]:
             return [_from_row(row, base, f"{path}:{number}") for number, row in enumerate(reader, 2)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{path}: not a readable manifest ({error}).") from error
-
-
-def without_audio_paths(utterances: Sequence[Utterance]) -> list[Utterance]:
-    """Return the rows with file names only: what may be published beside a result."""
-    return [replace(utterance, path=Path(utterance.path.name)) for utterance in utterances]
 
 
 def _to_text(value: object, base: Path) -> str:

@@ -170,11 +170,15 @@ class StratifiedHoldOut:
 
 @dataclass(frozen=True)
 class SpeakerHoldOut:
-    """Every fifth speaker for test, the ones after them for validation: one split of any manifest."""
+    """Every fifth speaker for test, the ones after them for validation: one split of any manifest.
+
+    With fewer than five speakers one is for test and one for validation; three are needed.
+    """
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
         """Return one `Parts`."""
-        return SpeakerFolds(5)(utterances, classes)[:1]
+        n_speakers = len({utterance.speaker for utterance in utterances})
+        return SpeakerFolds(min(5, max(3, n_speakers)))(utterances, classes)[:1]
 
 
 @dataclass(frozen=True)

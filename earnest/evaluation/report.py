@@ -1,7 +1,7 @@
 """Results as plain rows, as Markdown and as ``metrics.json``; every row says whether speakers were apart."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,13 +80,6 @@ def published_rows(protocol: str) -> list[ResultRow]:
 def results_table(results: Mapping[str, Scores], protocol: str) -> list[ResultRow]:
     """Return our results (name → scores) and below them the published ones."""
     return [*(result_row(name, protocol, scores) for name, scores in results.items()), *published_rows(protocol)]
-
-
-def to_markdown(rows: Sequence[ResultRow]) -> str:
-    """Return the table as Markdown, numbers aligned right."""
-    ruler = ["---:" if column in NUMBERS else "---" for column in COLUMNS]
-    lines = [list(COLUMNS), ruler, *(row.cells for row in rows)]
-    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines) + "\n"
 
 
 def metrics_document(protocol: str, scores: Scores, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Utterances to padded batches of frames."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +97,20 @@ def compute_examples(
             f"{len(failures)} recordings can't be read; remove them or run `earnest corpus check`:\n  {named}"
         )
     return examples
+
+
+@contextmanager
+def decoding_bar(total: int, visible: bool) -> Iterator[Callable[[], object]]:
+    """Draw a bar on standard error while recordings are decoded; yield what to call for each."""
+    if not visible:
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("decoding", total=total)
+        yield lambda: bars.advance(task)
 
 
 def compute_frames(front_end: LogMel, waveform: Waveform) -> Tensor:

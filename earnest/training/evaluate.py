@@ -29,7 +29,7 @@ from earnest.frontends.log_mel import LogMel
 from earnest.labels import SchemeCounts, count_labels
 from earnest.recipe import Recipe
 from earnest.suggest import suggestion
-from earnest.training.data import Example, compute_examples
+from earnest.training.data import Example, compute_examples, decoding_bar
 from earnest.training.run import PREDICTIONS, Clips, claim, initial_classifier, is_finished, run_split, scheme_of
 
 BOOTSTRAP_SEED = 0
@@ -57,6 +57,7 @@ def evaluate(
     command: str,
     jobs: int = 1,
     on_fold: Callable[[str], object] = str,
+    show_progress: bool = False,
 ) -> Evaluation:
     """Train and score every fold; finished folds are read from ``output``, killed ones resumed.
 
@@ -76,7 +77,7 @@ def evaluate(
     finished = [split.fold for split in splits if is_finished(runs[split.fold], split)]
     parts = {fold: read_predictions(runs[fold] / PREDICTIONS) for fold in finished}
     left = {fold: run for fold, run in runs.items() if fold not in parts}
-    prepare = partial(_prepare, recipe, splits)
+    prepare = partial(_prepare, recipe, splits, show_progress and jobs == 1)
     for fold, predictions in _side_by_side(prepare, left, jobs) if jobs > 1 else _one_by_one(prepare, left):
         parts[fold] = predictions
         on_fold(fold)
@@ -113,7 +114,7 @@ def train(
     utterances = protocol_utterances(recipe, protocol, folders)
     split = split_called(protocol_name, fold, utterances, keep_test)
     _check_before_decoding(recipe, [split], {split.fold: output})
-    clips = Clips({} if is_finished(output, split) else examples_of(recipe, rows_in([split])))
+    clips = Clips({} if is_finished(output, split) else examples_of(recipe, rows_in([split]), show_progress))
     predictions = run_split(recipe, split, clips, output, show_progress)
     if predictions is None:
         return None
@@ -200,9 +201,10 @@ def _is_given(name: str, folders: Mapping[str, Path]) -> bool:
     return True
 
 
-def examples_of(recipe: Recipe, utterances: Sequence[Utterance]) -> dict[str, Example]:
+def examples_of(recipe: Recipe, utterances: Sequence[Utterance], show_progress: bool = False) -> dict[str, Example]:
     """Compute the frames of every utterance that the recipe's scheme keeps."""
-    return compute_examples(LogMel(recipe.front_end), utterances, scheme_of(recipe, utterances))
+    with decoding_bar(len(utterances), show_progress) as advance:
+        return compute_examples(LogMel(recipe.front_end), utterances, scheme_of(recipe, utterances), advance)
 
 
 def split_called(protocol: str, fold: str | None, utterances: Sequence[Utterance], keep_test: bool = True) -> Split:
@@ -227,9 +229,10 @@ _prepared: list[_Prepared] = []  # one a worker process, so that frames are comp
 _prepare_here: list[Prepare] = []
 
 
-def _prepare(recipe: Recipe, splits: Sequence[Split]) -> _Prepared:
+def _prepare(recipe: Recipe, splits: Sequence[Split], show_progress: bool) -> _Prepared:
     # Clips outside the splits stay out: they could add classes to the scheme "native", and move the others' numbers.
-    return _Prepared(recipe, {split.fold: split for split in splits}, Clips(examples_of(recipe, rows_in(splits))))
+    examples = examples_of(recipe, rows_in(splits), show_progress)
+    return _Prepared(recipe, {split.fold: split for split in splits}, Clips(examples))
 
 
 def _one_by_one(prepare: Prepare, folders: Mapping[str, Path]) -> Iterator[tuple[str, Predictions]]:

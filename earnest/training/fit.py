@@ -36,12 +36,14 @@ def fit(
     folder: Path,
     n_classes: int,
     show_progress: bool = False,
+    stop_after: int | None = None,
 ) -> EpochKeeper:
     """Train ``network`` in place until validation stops improving, and leave it with the weights of the best epoch.
 
     Parameters
     ----------
     train, valid : examples; without ``valid`` all epochs are run and the last one counts
+    stop_after : epochs after which to stop, where it isn't all of the settings'; the schedule stays that of all
     folder : gets ``history.csv``, TensorBoard events and, until the end, a checkpoint from which a killed run resumes
 
     Returns
@@ -56,12 +58,13 @@ def fit(
         weights = balanced_weights([example.target for example in train], n_classes)
     module = EmotionTraining(network, settings, n_classes, weights)
     keeper = EpochKeeper(folder, settings.monitor, settings.patience, choose=bool(valid))
-    trainer = _trainer(settings, folder, keeper, show_progress)
+    epochs = stop_after or settings.epochs
+    trainer = _trainer(epochs, folder, keeper, show_progress)
     checkpoint = folder / CHECKPOINT
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning.*")
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
-        if not _already_done(checkpoint, keeper, settings.epochs):
+        if not _already_done(checkpoint, keeper, epochs):
             trainer.fit(
                 module,
                 train_batches(train, settings.batch_size, settings.seed),
@@ -85,12 +88,12 @@ def _already_done(checkpoint: Path, keeper: EpochKeeper, epochs: int) -> bool:
     """Take the record from a checkpoint of the last epoch; Lightning would go on where patience had run out."""
     if not checkpoint.exists():
         return False
-    states: dict[str, Any] = torch.load(checkpoint, weights_only=True)["callbacks"]
+    states: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)["callbacks"]
     keeper.load_state_dict(states[keeper.state_key])
     return keeper.has_stopped() or len(keeper.history) >= epochs
 
 
-def _trainer(settings: Training, folder: Path, keeper: EpochKeeper, show_progress: bool) -> pl.Trainer:
+def _trainer(epochs: int, folder: Path, keeper: EpochKeeper, show_progress: bool) -> pl.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     callbacks: list[Callback] = [keeper]
     if show_progress:
@@ -98,7 +101,7 @@ def _trainer(settings: Training, folder: Path, keeper: EpochKeeper, show_progres
     return pl.Trainer(
         accelerator="auto",
         devices=1,
-        max_epochs=settings.epochs,
+        max_epochs=epochs,
         callbacks=callbacks,
         logger=_tensorboard(folder),
         plugins=[AtomicCheckpointIO()],

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -192,8 +192,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     if settings.refit and valid:
         classifier = initial_classifier(recipe, classes)
         train = [*train, *valid]
-        as_chosen = replace(settings, epochs=max(epochs.best, 1), patience=max(epochs.best, 1))
-        _fit(classifier, train, (), as_chosen, folder / "refit", clips.embeddings, show_progress)
+        _fit(classifier, train, (), settings, folder / "refit", clips.embeddings, show_progress, epochs.best)
     write_atomically(folder / WEIGHTS, save(classifier.network.state_dict()))
     (folder / "refit" / CHECKPOINT).unlink(missing_ok=True)
     record = RunRecord(
@@ -239,12 +238,13 @@ def _fit(
     folder: Path,
     embeddings: Embeddings,
     show_progress: bool,
+    stop_after: int | None = None,
 ) -> _Epochs:
     n_classes = len(classifier.classes)
     if settings.method == "discriminant":
         fit_discriminant(classifier.network, train, settings.shrinkage, n_classes, embeddings)
         return _Epochs(0, 0)
-    keeper = fit(classifier.network, train, valid, settings, folder, n_classes, show_progress)
+    keeper = fit(classifier.network, train, valid, settings, folder, n_classes, show_progress, stop_after)
     return _Epochs(keeper.best_epoch, len(keeper.history))
 
 

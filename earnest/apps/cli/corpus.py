@@ -83,7 +83,9 @@ def list_(as_json: bool, quiet: bool) -> None:
         return
     tables.echo_corpora(corpora)
     if not quiet:
-        click.echo("\nDownload one: earnest corpus fetch NAME DIR. Where to get the others: earnest corpus info NAME.")
+        click.echo("\nWhere they come from (how to get one: earnest corpus info NAME, or fetch NAME DIR):")
+        for corpus in corpora:
+            click.echo(f"  {corpus['name']:<12}  {corpus['url']}")
 
 
 @command.command()

@@ -50,8 +50,10 @@ def command(
         if visible:
             click.echo(f"fold {fold} done", err=True)
 
+    if visible and jobs > 1:
+        click.echo("Every job decodes the recordings first.", err=True)
     words = ["earnest", "evaluate", str(recipe), "--protocol", protocol]
-    outcome = evaluate(settings, protocol, corpus_folders(data), folder, shlex.join(words), jobs, on_fold)
+    outcome = evaluate(settings, protocol, corpus_folders(data), folder, shlex.join(words), jobs, on_fold, visible)
     _draw(outcome, folder, recipe.stem)
     if as_json:
         echo_json(outcome.document)

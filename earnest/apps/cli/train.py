@@ -1,5 +1,6 @@
 """``earnest train``: from a recipe and corpora to a run folder."""
 
+import csv
 import os
 import shlex
 from importlib.util import find_spec
@@ -58,12 +59,14 @@ def command(
     typed = shlex.join([*words, "--all-data"] if all_data else words)
     outcome = train(settings, protocol, fold, corpus_folders(data), output, typed, not all_data, visible)
     record = read_record(output)
+    _draw_curve(output, record.best_epoch)
     if as_json:
         headline = {"wa": outcome.scores.wa, "ua": outcome.scores.ua, "n": outcome.scores.n} if outcome else None
         echo_json({"run": output, "best_epoch": record.best_epoch, "epochs": record.epochs, "test": headline})
         return
     chosen_by = f"epoch {record.best_epoch} of {record.epochs}" if record.epochs else "temperature"
-    click.echo(f"{output}: {record.n_train} training clips, {chosen_by} chosen on {record.n_valid} validation clips.")
+    trained = f"{record.n_train} clips, validation clips among them" if record.refitted else f"{record.n_train} clips"
+    click.echo(f"{output}: trained on {trained}; {chosen_by} chosen on {record.n_valid} validation clips.")
     if outcome:
         wa, ua = percent(outcome.scores.wa), percent(outcome.scores.ua)
         if not outcome.coverage.complete:
@@ -72,3 +75,14 @@ def command(
         click.echo(f"{outcome.protocol.kind} test, {outcome.scores.n} clips: WA {wa}, UA {ua}.")
     if not quiet:
         click.echo(f"Next: earnest export {output} --output bundles/{output.name}")
+
+
+def _draw_curve(run: Path, chosen_epoch: int) -> None:
+    """Draw ``learning_curve.png`` where the run has epochs and matplotlib is installed."""
+    history = run / "history.csv"
+    if not history.exists() or not find_spec("matplotlib"):
+        return
+    from earnest.evaluation.plots import plot_learning_curve
+
+    with history.open(newline="", encoding="utf-8") as file:
+        plot_learning_curve(list(csv.DictReader(file)), run / "learning_curve.png", run.name, chosen_epoch)

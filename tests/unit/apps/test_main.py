@@ -34,8 +34,8 @@ def test_options_before_the_name_of_a_command_hold_for_it() -> None:
     rows = json.loads(earnest_cli("corpus", "list", "--json"))
     assert json.loads(earnest_cli("corpus", "--json", "list")) == rows
     assert json.loads(earnest_cli("--json", "corpus", "list")) == rows
-    assert "Download one" in earnest_cli("corpus", "list")
-    assert "Download one" not in earnest_cli("-q", "corpus", "list")
+    assert "Where they come from" in earnest_cli("corpus", "list")
+    assert "Where they come from" not in earnest_cli("-q", "corpus", "list")
 
 
 @pytest.mark.parametrize("name", ["train", "evaluate"])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from earnest.corpora.manifest import Utterance, read_manifest, without_audio_paths, write_manifest
+from earnest.corpora.manifest import Utterance, read_manifest, write_manifest
 from earnest.errors import CorpusError
 from earnest.labels import EMOTIONS
 
@@ -81,8 +81,3 @@ def test_a_manifest_that_is_not_there_or_no_text_is_an_error(tmp_path):
     for name in ("absent.csv", "binary.csv"):
         with pytest.raises(CorpusError, match=name):
             read_manifest(tmp_path / name)
-
-
-def test_rows_can_be_published_without_the_paths_of_this_machine(tmp_path):
-    row = Utterance("a", tmp_path / "a.wav", emotion="sad")
-    assert without_audio_paths([row])[0].path == Path("a.wav")

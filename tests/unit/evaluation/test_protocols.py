@@ -243,7 +243,13 @@ def test_loso_works_for_any_manifest():
     assert [split.fold for split in splits] == [f"made-{number:02d}" for number in range(5)]
 
 
-@pytest.mark.parametrize(("name", "n"), [("loso", 3), ("speaker-5fold", 4), ("speaker-holdout", 4)])
+@pytest.mark.parametrize("n", [3, 4, 7])
+def test_the_default_split_needs_three_speakers(n):
+    (split,) = splits_of("speaker-holdout", made_up(n))
+    assert all(split.sets.values())
+
+
+@pytest.mark.parametrize(("name", "n"), [("loso", 3), ("speaker-5fold", 4), ("speaker-holdout", 2)])
 def test_too_few_speakers_are_refused(name, n):
     with pytest.raises(SplitError, match=f"has {n}"):
         splits_of(name, made_up(n))

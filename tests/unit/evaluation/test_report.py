@@ -7,7 +7,7 @@ from earnest.evaluation.metrics import Spread, score
 from earnest.evaluation.predictions import PredictionRow, Predictions
 from earnest.evaluation.protocols import PROTOCOLS
 from earnest.evaluation.published import PUBLISHED, published_for
-from earnest.evaluation.report import COLUMNS, results_table, spread_text, to_markdown, write_metrics
+from earnest.evaluation.report import results_table, spread_text, write_metrics
 
 
 @pytest.fixture
@@ -52,12 +52,6 @@ def test_every_published_number_has_a_protocol_a_source_and_a_value():
 def test_emobox_numbers_with_shared_speakers_never_stand_under_a_speaker_independent_title():
     shared = {"emodb-loso", "crema-d-5fold"}  # EmoBox shares the speakers of these corpora between train and test
     assert not [entry for entry in PUBLISHED if entry.protocol in shared and "EmoBox" in entry.source]
-
-
-def test_markdown_has_a_line_a_row_and_a_cell_a_column(scores):
-    lines = to_markdown(results_table({"a|b": scores}, "ravdess-6fold")).splitlines()
-    assert len(lines) == 2 + 1 + len(published_for("ravdess-6fold"))
-    assert all(line.replace(r"\|", "").count("|") == len(COLUMNS) + 1 for line in lines)
 
 
 def test_metrics_json_says_protocol_kind_and_facts(scores, tmp_path):

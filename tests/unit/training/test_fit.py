@@ -61,6 +61,7 @@ def test_there_is_no_parameter_through_which_test_data_could_come() -> None:
         "folder",
         "n_classes",
         "show_progress",
+        "stop_after",
     ]
 
 
