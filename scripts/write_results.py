@@ -54,7 +54,8 @@ def recipe_name(metrics: dict[str, Any]) -> str:
 
 def section(protocol: str, ours: list[tuple[str, dict[str, Any]]]) -> str:
     chosen = PROTOCOLS[protocol]
-    lines = [f"## {protocol} ({chosen.kind})", "", f"{chosen.description}.", ""]
+    clips = ours[0][1]["clips"].partition(": ")[2]
+    lines = [f"## {protocol} ({chosen.kind})", "", f"{chosen.description}: {clips}.", ""]
     lines += ["| result | WA | UA | macro-F1 | WA interval |", "|---|---:|---:|---:|---:|"]
     for stem, metrics in ours:
         interval = metrics["intervals"]["wa"]
