@@ -178,6 +178,8 @@ def _same_audio(corpus: Corpus, root: Path, sounds: Iterable[Sound], rows: Seque
             same = [by_path[path] for path in paths if path in by_path]
             emotions = sorted({row.emotion for row in same})
             verdict = f"labels contradict: {', '.join(emotions)}" if len(emotions) > 1 else "labels agree"
+            if len(same) < len(paths):
+                verdict = "not all of them are of this corpus"
             known = len(same) == len(paths) and _stated(corpus, same)
             yield Finding("same audio", _relatives(paths, root), verdict, known)
 
