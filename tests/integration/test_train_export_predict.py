@@ -158,8 +158,9 @@ def test_with_all_data_no_clip_is_left_out(made_up: Path, tmp_path: Path) -> Non
     ],
 )
 def test_a_wrong_word_is_explained_in_one_line(
-    changes: list[str], message: str, trained: Trained, tmp_path: Path
+    changes: list[str], message: str, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("EARNEST_DATA", raising=False)
     with pytest.raises(EarnestError) as error:
         earnest_cli("train", trained.recipe, "--data", trained.data, "--output", tmp_path / "run", *changes)
     assert message in str(error.value)
