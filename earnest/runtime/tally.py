@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from earnest.audio.quality import QualityMeter
 from earnest.audio.waveform import Waveform
+from earnest.runtime.domain import DISTANCE, STRANGE, Domain
 from earnest.runtime.prediction import Prediction, polarity_of
 
 
@@ -40,9 +41,14 @@ class Tally:
         for name, values in outputs.items():
             self.sums[name] = self.sums.get(name, np.zeros(values.shape)) + n_samples * values
 
-    def quality(self) -> tuple[str, ...]:
-        """Return the words that apply."""
-        return self._meter.words()
+    def quality(self, domain: Domain | None = None) -> tuple[str, ...]:
+        """Return the words that apply; the distance is the mean of the windows', weighted by length."""
+        strange = (
+            domain is not None
+            and self.n_answered > 0
+            and float(self.sums[DISTANCE]) > domain.threshold * self.n_answered
+        )
+        return (*self._meter.words(), STRANGE) if strange else self._meter.words()
 
     def answer(self, measured: Prediction, classes: Sequence[str]) -> Prediction:
         """Return ``measured`` with the mean of the windows' answers, as it is when there was none."""
