@@ -17,7 +17,7 @@ from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.errors import AudioError, MissingExtraError
 from earnest.runtime.adaptation import Adapter
-from earnest.runtime.domain import DISTANCE, Domain
+from earnest.runtime.domain import Domain
 from earnest.runtime.graph import Graph
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.tally import Tally
@@ -187,7 +187,7 @@ class Bulk:
         for n_samples, answer in clip.answers:
             embedding = answer.pop("embedding", np.empty(0))
             if self._domain:
-                answer[DISTANCE] = self._domain.distances(embedding)
+                tally.judge(self._domain, embedding, n_samples, self._info.sample_rate_hz)
             if self._adapter:
                 seconds = n_samples / self._info.sample_rate_hz
                 adapted = self._adapter.hear(embedding, seconds, seconds)

@@ -1,7 +1,8 @@
 """Is this the kind of sound that the model was trained on? Distance to the training clips' embeddings.
 
 Embeddings are standardised and projected onto the first principal directions of the training clips, each divided by
-its deviation; the distance is the root mean square. Speech like that in training has about 1.
+its deviation; the distance is the root mean square. Speech like that in training has about 1. Windows longer than
+nearly all training clips get no verdict: statistics over 8 s are far from those over 3 s, whatever is heard.
 """
 
 import io
@@ -18,17 +19,17 @@ from earnest.errors import BundleError, RecipeError
 
 FILE = "domain.npy"
 STRANGE = "out-of-domain"
-DISTANCE = "distance"
 
 Table = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class DomainEntry:
-    """What ``bundle.json`` and ``run.json`` say under ``domain``: the file, and the largest distance of known sound."""
+    """What ``bundle.json`` and ``run.json`` say under ``domain``: the file, and the largest numbers it stands for."""
 
     file: str
     threshold: float
+    longest_s: float
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -44,11 +45,13 @@ class Domain:
     mean : of their embeddings, shape (width,), float32
     directions : principal directions, scaled to deviations, shape (directions, width), float32
     threshold : a distance above it is out of domain
+    longest_s : seconds; there is no verdict on longer windows
     """
 
     mean: Table
     directions: Table
     threshold: float
+    longest_s: float
 
     def distances(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         """Return the distance of each embedding, (…, width) → (…)."""
@@ -62,7 +65,7 @@ class Domain:
 
     def entry(self) -> DomainEntry:
         """Return what goes into ``bundle.json``."""
-        return DomainEntry(FILE, self.threshold)
+        return DomainEntry(FILE, self.threshold, self.longest_s)
 
     def to_bytes(self) -> bytes:
         """Return an npy file: the mean in the first row, the directions below."""
@@ -95,9 +98,9 @@ class Domain:
         except (OSError, ValueError, EOFError, MemoryError) as error:
             raise BundleError(f"{where}: {entry.file}: not readable ({error}). Export the bundle again.") from error
         right = table.dtype == np.float32 and table.ndim == 2 and len(table) > 1 and table.shape[1] > 0
-        if not right or not np.isfinite(table).all() or not 0 < entry.threshold < np.inf:
+        if not right or not np.isfinite(table).all() or not (0 < entry.threshold < np.inf and entry.longest_s > 0):
             raise BundleError(f"{where}: 'domain' holds impossible numbers or shapes. Export the bundle again.")
-        return cls(table[0], table[1:], entry.threshold)
+        return cls(table[0], table[1:], entry.threshold, entry.longest_s)
 
 
 def domain_entry(values: Mapping[str, Any], where: str) -> DomainEntry:

@@ -20,7 +20,7 @@ from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError
 from earnest.runtime.adaptation import Adapter
-from earnest.runtime.domain import DISTANCE, Domain
+from earnest.runtime.domain import Domain
 from earnest.runtime.graph import Outputs
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.smoothing import Run, Smoother
@@ -222,7 +222,7 @@ class Stream:
         outputs: dict[str, npt.NDArray[np.floating]] = {name: values[0] for name, values in batch.items()}
         embedding = outputs.pop("embedding", np.empty(0))
         if self._domain:
-            outputs[DISTANCE] = self._domain.distances(embedding)
+            self._tally.judge(self._domain, embedding, len(extent), self._rate)
         if self._adapter:
             new = extent.end - max(extent.start, self._answered_to)
             adapted = self._adapter.hear(embedding, len(extent) / self._rate, new / self._rate)

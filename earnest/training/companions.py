@@ -15,7 +15,7 @@ from earnest.runtime.domain import Domain
 from earnest.training.adaptation import Heard, fit_adaptation, with_scales
 from earnest.training.data import Example
 from earnest.training.discriminant import Embeddings, embed
-from earnest.training.domain import fit_domain
+from earnest.training.domain import fit_domain, longest_known
 from earnest.training.progress import write_atomically
 
 
@@ -61,13 +61,13 @@ def fit_companions(
     if not valid:
         return Companions(adaptation)
     unseen = heard_by(network, valid, known)
-    domain = fit_domain(heard.embeddings, unseen.embeddings)
+    domain = fit_domain(heard.embeddings, unseen.embeddings, longest_known(heard.seconds))
     adaptation = adaptation and with_scales(adaptation, unseen, settings.seed)
     if settings.refit:
         heard = heard_by(network, [*train, *valid], known)
         refitted = fit_adaptation(heard, settings.shrinkage, n_classes)
         adaptation = refitted and adaptation and replace(refitted, **adaptation.rule())
-        wider = fit_domain(heard.embeddings, unseen.embeddings)
+        wider = fit_domain(heard.embeddings, unseen.embeddings, longest_known(heard.seconds))
         domain = wider and domain and replace(wider, threshold=domain.threshold)
     return Companions(adaptation, domain)
 

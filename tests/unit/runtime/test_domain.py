@@ -26,11 +26,11 @@ def write_knowing(folder: Path, domain: Domain, data: bytes | None = None, **cha
 
 def loudness() -> Domain:
     """Return the domain of quiet voices: the stand-in's first number is the mean of |x|."""
-    return Domain(np.zeros(3, np.float32), np.array([[100.0, 0.0, 0.0]], np.float32), 3.0)
+    return Domain(np.zeros(3, np.float32), np.array([[100.0, 0.0, 0.0]], np.float32), 3.0, 10.0)
 
 
 def test_the_distance_is_the_root_mean_square_over_directions() -> None:
-    domain = Domain(np.ones(3, np.float32), np.array([[1, 0, 0], [0, 2, 0]], np.float32), 1.0)
+    domain = Domain(np.ones(3, np.float32), np.array([[1, 0, 0], [0, 2, 0]], np.float32), 1.0, 10.0)
     found = domain.distances(np.array([[2.0, 2.0, 9.0], [1.0, 1.0, 1.0]]))
     np.testing.assert_allclose(found, [np.sqrt((1 + 4) / 2), 0])
 
@@ -57,10 +57,16 @@ def test_silence_gets_no_verdict(tmp_path: Path) -> None:
     assert model.predict((np.zeros(16_000, np.float32), 16_000)).quality == ()
 
 
+def test_a_window_longer_than_training_clips_gets_no_verdict(tmp_path: Path) -> None:
+    model = earnest.load(write_knowing(tmp_path, loudness(), longest_s=6.9))
+    assert "out-of-domain" not in model.predict((LOUD, 16_000)).quality  # one window of 7 s
+    assert "out-of-domain" in model.timeline((LOUD, 16_000), Windowing(1.0, 1.0)).prediction.quality
+
+
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     found = Domain.of(load_bundle(write_knowing(tmp_path, loudness())))
     assert found is not None
-    assert found.entry() == DomainEntry(FILE, 3.0)
+    assert found.entry() == DomainEntry(FILE, 3.0, 10.0)
     assert found.to_bytes() == loudness().to_bytes()
 
 
@@ -98,6 +104,7 @@ def test_a_hostile_file_is_refused(kind: str, tmp_path: Path) -> None:
     [
         ({"file": "other.npy"}, "'files' doesn't list 'other.npy'"),
         ({"threshold": -1.0}, "impossible"),
+        ({"longest_s": 0.0}, "impossible"),
         ({"threshold": None}, "threshold must be a float"),
         ({"threshhold": 1.0}, "Did you mean 'threshold'"),
     ],
@@ -108,6 +115,6 @@ def test_a_wrong_entry_is_refused(tmp_path: Path, changes: dict[str, Any], messa
 
 
 def test_a_domain_of_other_embeddings_is_refused(tmp_path: Path) -> None:
-    other = Domain(np.zeros(4, np.float32), np.ones((1, 4), np.float32), 1.0)
+    other = Domain(np.zeros(4, np.float32), np.ones((1, 4), np.float32), 1.0, 10.0)
     with pytest.raises(BundleError, match="embeddings of 4 numbers, the graph gives 3"):
         earnest.load(write_knowing(tmp_path, other)).predict((LOUD, 16_000))
