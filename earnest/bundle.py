@@ -59,6 +59,7 @@ class BundleInfo:
     shortest_s, longest_s : the graph is defined from the first; longer recordings are cut into parts of the second
     temperature : already divided out in the graph's ``probabilities``; kept for the record
     network : recipe's model name; ``front_end`` and ``recipe`` are its resolved settings
+    adaptation, domain : file and scalars; see `earnest.runtime.adaptation` and `earnest.runtime.domain`
     origin : where the initial weights came from, "random" for none
     licence : of the weights
     files : file name → sha256
@@ -80,6 +81,7 @@ class BundleInfo:
     longest_s: float = 30.0
     temperature: float = 1.0
     adaptation: Mapping[str, Any] | None = None
+    domain: Mapping[str, Any] | None = None
     training_corpora: tuple[TrainingCorpus, ...] = ()
     results: tuple[ProtocolResult, ...] = ()
     origin: str = "random"

@@ -1,7 +1,7 @@
 """A made-up bundle: a graph with the right inputs and outputs that answers from a clip's energy and movement."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +77,17 @@ def stand_in_model(classes: Sequence[str] = CLASSES, extra_outputs: bool = False
     return model
 
 
-def write_bundle(folder: Path, model: Any = None, **changes: Any) -> Path:
+def write_bundle(
+    folder: Path, model: Any = None, more_files: Mapping[str, bytes] | None = None, **changes: Any
+) -> Path:
     """Write a bundle folder; ``model`` is a ModelProto or bytes, ``changes`` go into ``bundle.json``."""
     data = stand_in_model() if model is None else model
     data = data if isinstance(data, bytes) else data.SerializeToString()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.onnx").write_bytes(data)
-    info = BundleInfo("stand-in", "1", CLASSES, 16_000, "Apache-2.0", {"model.onnx": sha256_of(data)})
+    files = {"model.onnx": data, **(more_files or {})}
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    digests = {name: sha256_of(content) for name, content in files.items()}
+    info = BundleInfo("stand-in", "1", CLASSES, 16_000, "Apache-2.0", digests)
     (folder / "bundle.json").write_text(json.dumps(info.to_dict() | changes), encoding="utf-8")
     return folder

@@ -10,6 +10,7 @@ from earnest.errors import EarnestError
 from earnest.export.card import model_card
 from earnest.export.onnx import to_onnx
 from earnest.recipe import read_recipe
+from earnest.training.companions import companion_files
 from earnest.training.run import load_run, read_record
 
 NOTICE = "NOTICE.txt"
@@ -39,28 +40,31 @@ def export_bundle(run: Path, output: Path, identity: Identity, evaluations: Sequ
     data = to_onnx(classifier, {"classes": ",".join(record.classes), "licence": identity.licence}).SerializeToString()
     check_onnx(data, output / "model.onnx")
     notice = getattr(classifier.network, "notice", "")
+    files = {"model.onnx": data, **({NOTICE: notice.encode()} if notice else {})}
+    files |= companion_files(run, (record.adaptation, record.domain))
     info = BundleInfo(
         name=identity.name,
         version=identity.version,
         classes=record.classes,
         sample_rate_hz=recipe.front_end.sample_rate_hz,
         licence=identity.licence,
-        files={"model.onnx": sha256_of(data), **({NOTICE: sha256_of(notice.encode())} if notice else {})},
+        files={name: sha256_of(content) for name, content in files.items()},
         scheme=recipe.scheme,
         network=recipe.model,
         n_parameters=record.n_parameters,
         front_end=asdict(recipe.front_end),
         recipe=recipe.to_dict(),
         temperature=record.temperature,
+        adaptation=record.adaptation,
+        domain=record.domain,
         training_corpora=record.training_corpora,
         origin=record.origin,
         results=tuple(read_result(folder) for folder in evaluations),
         notes=identity.notes,
     )
     output.mkdir(parents=True, exist_ok=True)
-    (output / "model.onnx").write_bytes(data)
-    if notice:
-        (output / NOTICE).write_bytes(notice.encode())
+    for name, content in files.items():
+        (output / name).write_bytes(content)
     (output / "card.md").write_text(model_card(info), encoding="utf-8")
     text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     (output / "bundle.json").write_text(text + "\n", encoding="utf-8")

@@ -88,10 +88,12 @@ class LogMel(nn.Module):
         after = settings.win_length - before
         if settings.pad_mode == "constant":
             return functional.pad(waveform, (before, after))
-        positions = torch.arange(-before, waveform.shape[1] + after, device=waveform.device)[None, :]
-        last = lengths[:, None] - 1
-        wrapped = torch.remainder(positions, (2 * last).clamp(min=1))
-        return waveform.gather(1, torch.minimum(wrapped, (2 * last - wrapped).clamp(min=0)))
+        # Only what lies outside the clip is looked up: indices for every sample would cost more than the spectrum.
+        device = waveform.device
+        behind = lengths[:, None] + torch.arange(after, device=device)[None, :]
+        ahead = torch.arange(-before, 0, device=device)[None, :].expand(waveform.shape[0], before)
+        padded = torch.cat([_mirrored(waveform, ahead, lengths), functional.pad(waveform, (0, after))], dim=1)
+        return padded.scatter(1, behind + before, _mirrored(waveform, behind, lengths))
 
     def _decibels(self, power: Tensor, n_frames: Tensor) -> Tensor:
         settings = self.settings
@@ -121,3 +123,10 @@ class LogMel(nn.Module):
         moved = log_mel.gather(2, source[:, None, :].expand(log_mel.shape))
         floor = log_mel.amin(dim=(1, 2), keepdim=True)
         return torch.where(frame_mask(kept, log_mel.shape[2])[:, None], moved, floor), kept
+
+
+def _mirrored(waveform: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
+    """Return the samples at ``positions`` (batch, n) of clips mirrored at both ends, again and again."""
+    last = lengths[:, None] - 1
+    wrapped = torch.remainder(positions, (2 * last).clamp(min=1))
+    return waveform.gather(1, torch.minimum(wrapped, (2 * last - wrapped).clamp(min=0)))

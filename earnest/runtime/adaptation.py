@@ -5,43 +5,38 @@ less what the emotions themselves explain: Σ (x − μ − Σ_c p_c M_c) / (n +
 under the offset known until then. So a stream of one emotion only doesn't take the emotion for the voice.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from earnest.bundle import BundleInfo
+from earnest.bundle import Bundle, checked_bytes
 from earnest.config import from_mapping
 from earnest.errors import BundleError, RecipeError
 
 Vector = npt.NDArray[np.float64]
+FILE = "adaptation.npz"
+LARGEST_ARRAY_BYTES = 64 * 2**20  # an embedding of 4,096 numbers and 8 classes need 132 kB
 N_ROUNDS = 5  # of the estimate from given recordings: it stands still by then
 
 
-@dataclass(frozen=True)
-class Adaptation:
-    """What a bundle holds under ``adaptation``; a linear classifier trained on embeddings centred by speaker.
+@dataclass(frozen=True, kw_only=True)
+class AdaptationRule:
+    """The scalars of an `Adaptation`, as ``bundle.json`` and ``run.json`` hold them.
 
     Attributes
     ----------
-    mean : μ, of all embeddings, shape (width,)
-    class_means : M, each class' mean of centred embeddings, shape (classes, width)
-    weights, bias : scores = weights · (x − μ − offset) + bias, shapes (classes, width) and (classes,)
     scale : probabilities = softmax(scale · scores), fitted on validation data
     posterior_scale : the same for the p of the rule; flatter, so that early errors weigh less
-    spread : standard deviation of speakers' means, shape (width,)
     prior : k, windows' worth of belief that there is no offset
     least_speech_s : of speech before the offset is used
     least_confidence : windows below it don't count
     largest_offset : root mean square of offset / spread that is believed; more is scaled down to it
     """
 
-    mean: tuple[float, ...]
-    class_means: tuple[tuple[float, ...], ...]
-    weights: tuple[tuple[float, ...], ...]
-    bias: tuple[float, ...]
-    spread: tuple[float, ...]
     scale: float = 0.15
     posterior_scale: float = 0.1
     prior: float = 4.0
@@ -49,33 +44,115 @@ class Adaptation:
     least_confidence: float = 0.0
     largest_offset: float = 3.0
 
+    def rule(self) -> dict[str, Any]:
+        """Return the scalars by name."""
+        return {field.name: getattr(self, field.name) for field in fields(AdaptationRule)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptationEntry(AdaptationRule):
+    """What ``bundle.json`` and ``run.json`` say under ``adaptation``: the scalars, and the file with the arrays."""
+
+    file: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Adaptation(AdaptationRule):
+    """A linear classifier trained on embeddings centred by speaker, and what the rule needs to centre others.
+
+    Attributes
+    ----------
+    mean : μ, of all embeddings, shape (width,)
+    class_means : M, each class' mean of centred embeddings, shape (classes, width)
+    weights, bias : scores = weights · (x − μ − offset) + bias, shapes (classes, width) and (classes,)
+    spread : standard deviation of speakers' means, shape (width,)
+    """
+
+    mean: Vector
+    class_means: Vector
+    weights: Vector
+    bias: Vector
+    spread: Vector
+
+    def entry(self) -> AdaptationEntry:
+        """Return what goes into ``bundle.json``."""
+        return AdaptationEntry(file=FILE, **self.rule())
+
+    def to_bytes(self) -> bytes:
+        """Return the arrays as an npz file of float32, uncompressed; the same arrays give the same bytes."""
+        stored = io.BytesIO()
+        np.savez(stored, **{name: getattr(self, name).astype(np.float32) for name in ARRAYS})
+        return stored.getvalue()
+
     @classmethod
-    def of(cls, info: BundleInfo) -> "Adaptation | None":
+    def of(cls, bundle: Bundle) -> "Adaptation | None":
         """Read the bundle's, None where it has none.
 
         Raises
         ------
         BundleError
-            When shapes don't fit or numbers aren't finite.
+            When the file is missing, shapes don't fit or numbers aren't finite.
         """
+        info = bundle.info
         if info.adaptation is None:
             return None
-        try:
-            adaptation = from_mapping(cls, info.adaptation, f"{info.name}: adaptation")
-        except RecipeError as error:
-            raise BundleError(str(error)) from None
-        adaptation._check(len(info.classes), info.name)
+        entry = adaptation_entry(info.adaptation, info.name)
+        if entry.file not in info.files:
+            raise BundleError(f"{info.name}: 'files' doesn't list {entry.file!r}. Export the bundle again.")
+        data = checked_bytes(bundle.folder, entry.file, info.files[entry.file])
+        return cls.read(entry, data, len(info.classes), info.name)
+
+    @classmethod
+    def read(cls, entry: AdaptationEntry, data: bytes, n_classes: int, where: str) -> "Adaptation":
+        """Read what `to_bytes` wrote; what doesn't fit is a `BundleError`."""
+        adaptation = cls(**_arrays_in(data, f"{where}: {entry.file}"), **entry.rule())
+        adaptation._check(n_classes, where)
         return adaptation
 
-    def _check(self, n_classes: int, name: str) -> None:
-        width = len(self.mean)
-        tables = (self.class_means, self.weights)
-        right = all(len(rows) == n_classes and {len(row) for row in rows} == {width} for rows in tables)
-        if not right or len(self.spread) != width or len(self.bias) != n_classes:
-            raise BundleError(f"{name}: the shapes of 'adaptation' don't fit each other. Export the bundle again.")
-        numbers = [*self.mean, *self.bias, *np.ravel(self.class_means), *np.ravel(self.weights), *self.spread]
-        if not np.isfinite(numbers).all() or min(self.spread) <= 0 or min(self.scale, self.posterior_scale) <= 0:
-            raise BundleError(f"{name}: 'adaptation' holds impossible numbers. Export the bundle again.")
+    def _check(self, n_classes: int, where: str) -> None:
+        width = self.mean.size
+        shapes: dict[str, tuple[int, ...]] = {"mean": (width,), "spread": (width,), "bias": (n_classes,)}
+        shapes |= dict.fromkeys(("class_means", "weights"), (n_classes, width))
+        if not width or any(getattr(self, name).shape != shape for name, shape in shapes.items()):
+            raise BundleError(f"{where}: the shapes of 'adaptation' don't fit each other. Export the bundle again.")
+        finite = all(np.isfinite(getattr(self, name)).all() for name in ARRAYS) and np.isfinite([*self.rule().values()])
+        positive = min(self.spread.min(), self.scale, self.posterior_scale, self.prior, self.largest_offset) > 0
+        if not (np.all(finite) and positive):
+            raise BundleError(f"{where}: 'adaptation' holds impossible numbers. Export the bundle again.")
+
+
+ARRAYS = tuple(field.name for field in fields(Adaptation) if field.name not in AdaptationRule().rule())
+
+
+def adaptation_entry(values: Mapping[str, Any], where: str) -> AdaptationEntry:
+    """Read what `AdaptationEntry.to_dict` gave."""
+    try:
+        return from_mapping(AdaptationEntry, values, f"{where}: adaptation")
+    except RecipeError as error:
+        raise BundleError(str(error)) from None
+
+
+def _arrays_in(data: bytes, where: str) -> dict[str, Any]:
+    """Read an npz file that may be anything; an archive that would grow is refused before it is unpacked."""
+    import zipfile  # not at the start of every prediction
+    import zlib
+
+    unreadable = (OSError, ValueError, TypeError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = archive.infolist()
+        if {member.filename for member in members} != {f"{name}.npy" for name in ARRAYS}:
+            raise BundleError(f"{where}: must hold {', '.join(ARRAYS)}. Export the bundle again.")
+        if any(member.file_size > LARGEST_ARRAY_BYTES for member in members):
+            raise BundleError(f"{where}: larger than any adaptation. Export the bundle again.")
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return {name: arrays[name].astype(np.float64, casting="same_kind") for name in ARRAYS}
+    except unreadable as error:
+        raise BundleError(f"{where}: not readable ({error}). Export the bundle again.") from error
 
 
 class Adapter:
@@ -88,9 +165,8 @@ class Adapter:
 
     def __init__(self, adaptation: Adaptation) -> None:
         self._settings = adaptation
-        self._mean, self._spread = np.array(adaptation.mean), np.array(adaptation.spread)
-        self._class_means = np.array(adaptation.class_means)
-        self._weights, self._bias = np.array(adaptation.weights), np.array(adaptation.bias)
+        self._mean, self._spread = adaptation.mean, adaptation.spread
+        self._class_means, self._weights, self._bias = adaptation.class_means, adaptation.weights, adaptation.bias
         self._sum = np.zeros_like(self._mean)
         self._n = self._heard_s = 0.0
         self._is_fixed = False
@@ -120,7 +196,7 @@ class Adapter:
         -------
         probabilities, shape (classes,); None while too little was heard
         """
-        centred = embedding.astype(np.float64) - self._mean
+        centred = self._centred(embedding)
         answer = self._probabilities(centred - self.offset, self._settings.scale) if self.is_active else None
         if not self._is_fixed:
             self._learn(centred, self.offset, new_s / seconds)
@@ -135,13 +211,21 @@ class Adapter:
         embeddings : one a window, each of shape (width,)
         seconds : of speech in all of them together
         """
-        rows = [embedding.astype(np.float64) - self._mean for embedding in embeddings]
+        rows = [self._centred(embedding) for embedding in embeddings]
         for _ in range(N_ROUNDS):
             offset = self.offset
             self._sum, self._n = np.zeros_like(self._mean), 0.0
             for centred in rows:
                 self._learn(centred, offset, 1.0)
         self._heard_s, self._is_fixed = seconds, True
+
+    def _centred(self, embedding: npt.NDArray[np.floating]) -> Vector:
+        if embedding.shape != self._mean.shape:
+            raise BundleError(
+                f"'adaptation' is for embeddings of shape {self._mean.shape}, the graph gives {embedding.shape}. "
+                "Export the bundle again."
+            )
+        return np.asarray(embedding.astype(np.float64) - self._mean)
 
     def _learn(self, centred: Vector, offset: Vector, weight: float) -> None:
         moved = centred - offset

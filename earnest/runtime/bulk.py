@@ -17,6 +17,7 @@ from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.errors import AudioError, MissingExtraError
 from earnest.runtime.adaptation import Adapter
+from earnest.runtime.domain import Domain
 from earnest.runtime.graph import Graph
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.tally import Tally
@@ -65,10 +66,11 @@ class Bulk:
         max_seconds: float,
         adapter: Adapter | None = None,
         batch_s: float = BATCH_S,
+        domain: Domain | None = None,
     ) -> None:
-        self._graph, self._info, self._adapter = graph, info, adapter
+        self._graph, self._info, self._adapter, self._domain = graph, info, adapter, domain
         self._max_seconds, self._batch_s = max_seconds, batch_s
-        self._outputs = (*graph.predicted, "embedding") if adapter else graph.predicted
+        self._outputs = (*graph.predicted, "embedding") if adapter or domain else graph.predicted
 
     def predict_one(self, source: Source) -> Prediction:
         """Predict one recording; what can't be read is raised."""
@@ -183,9 +185,12 @@ class Bulk:
     def _add_up(self, clip: Clip, tally: Tally) -> None:
         """Average the answers; with adaptation, each is heard in turn."""
         for n_samples, answer in clip.answers:
+            embedding = answer.pop("embedding", np.empty(0))
+            if self._domain:
+                tally.judge(self._domain, embedding, n_samples, self._info.sample_rate_hz)
             if self._adapter:
                 seconds = n_samples / self._info.sample_rate_hz
-                adapted = self._adapter.hear(answer.pop("embedding"), seconds, seconds)
+                adapted = self._adapter.hear(embedding, seconds, seconds)
                 if adapted is not None:
                     answer["probabilities"], tally.is_adapted = adapted, True
             tally.add(answer, n_samples)
@@ -201,7 +206,7 @@ class Bulk:
             "too-short" if clip.n_heard < self._info.shortest_s * self._info.sample_rate_hz else "no-speech",
             duration_s=clip.tally.duration_s,
             speech_s=min(speech_seconds(levels), clip.tally.duration_s),
-            quality=clip.tally.quality(),
+            quality=clip.tally.quality(self._domain),
             model=self._info.name,
         )
         return clip.tally.answer(measured, self._info.classes)

@@ -25,7 +25,8 @@ class Prediction:
     probabilities : class → probability, calibrated, in the bundle's order; empty without an answer
     polarity : happy + surprised − (sad + angry + disgust + fearful), -1 to 1
     quality : "clipped" when more than 0.1 % of the samples lie at full scale, "low-bandwidth" when less than a
-        millionth of the power lies above 4.2 kHz (telephone), "noisy" when quiet moments come within 10 dB of loud ones
+        millionth of the power lies above 4.2 kHz (telephone), "noisy" when quiet moments come within 10 dB of loud
+        ones, "out-of-domain" when it is far from what the model was trained on (`earnest.runtime.domain`)
     error : why there is no answer, in a sentence
     """
 

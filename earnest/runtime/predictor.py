@@ -9,6 +9,7 @@ from earnest.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
 from earnest.errors import BundleError
 from earnest.runtime.adaptation import Adaptation, Adapter
 from earnest.runtime.bulk import BATCH_S, Bulk
+from earnest.runtime.domain import Domain
 from earnest.runtime.graph import Graph, Provider
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.stream import Stream, Windowing
@@ -32,9 +33,10 @@ class Predictor:
         provider: Provider = "cpu",
         batch_s: float = BATCH_S,
     ) -> None:
-        self.info = bundle.info
+        self.info, self._bundle = bundle.info, bundle
         self.max_seconds, self.batch_s = max_seconds, batch_s
         self.graph = Graph(bundle, threads, provider)
+        self._domain = Domain.of(bundle)
 
     @classmethod
     def load(
@@ -71,7 +73,7 @@ class Predictor:
         BundleError
             When the bundle holds nothing for it.
         """
-        adaptation = Adaptation.of(self.info)
+        adaptation = Adaptation.of(self._bundle)
         if adaptation is None:
             raise BundleError(f"The model '{self.info.name}' can't adapt to a voice. Use another, or --adapt off.")
         adapter = Adapter(adaptation)
@@ -116,7 +118,7 @@ class Predictor:
         ----------
         sample_rate_hz : of what will be handed over
         """
-        return Stream(self.graph, self.info, sample_rate_hz, windowing, adapter)
+        return Stream(self.graph, self.info, sample_rate_hz, windowing, adapter, self._domain)
 
     def timeline(self, source: Source, windowing: Windowing | None = None, adapter: Adapter | None = None) -> Timeline:
         """Tell the emotion over time of a recording of any length; memory stays bounded.
@@ -140,4 +142,4 @@ class Predictor:
         return Timeline.of(stream.prediction(path_of(source)), events, stream.activity, self.info.classes, envelope)
 
     def _bulk(self, adapter: Adapter | None) -> Bulk:
-        return Bulk(self.graph, self.info, self.max_seconds, adapter, self.batch_s)
+        return Bulk(self.graph, self.info, self.max_seconds, adapter, self.batch_s, self._domain)

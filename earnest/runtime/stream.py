@@ -20,6 +20,7 @@ from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError
 from earnest.runtime.adaptation import Adapter
+from earnest.runtime.domain import Domain
 from earnest.runtime.graph import Outputs
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.smoothing import Run, Smoother
@@ -66,9 +67,10 @@ class Stream:
         sample_rate_hz: int,
         windowing: Windowing | None = None,
         adapter: Adapter | None = None,
+        domain: Domain | None = None,
     ) -> None:
-        self._network, self._info, self._adapter = network, info, adapter
-        self._outputs = (*network.predicted, "embedding") if adapter else network.predicted
+        self._network, self._info, self._adapter, self._domain = network, info, adapter, domain
+        self._outputs = (*network.predicted, "embedding") if adapter or domain else network.predicted
         self._windowing = windowing or Windowing()
         self._rate, self._input_rate = info.sample_rate_hz, sample_rate_hz
         self._tally = Tally(sample_rate_hz)
@@ -195,7 +197,7 @@ class Stream:
             "too-short" if too_short else "no-speech",
             duration_s=self.received_s,
             speech_s=self._n_speech / self._rate,
-            quality=self._tally.quality(),
+            quality=self._tally.quality(self._domain),
             model=self._info.name,
         )
         return self._tally.answer(measured, self._info.classes)
@@ -218,9 +220,12 @@ class Stream:
     def _answer(self, extent: Extent) -> Mapping[str, npt.NDArray[np.floating]]:
         batch = self._network.run([self._tail.cut(extent)], self._outputs)
         outputs: dict[str, npt.NDArray[np.floating]] = {name: values[0] for name, values in batch.items()}
+        embedding = outputs.pop("embedding", np.empty(0))
+        if self._domain:
+            self._tally.judge(self._domain, embedding, len(extent), self._rate)
         if self._adapter:
             new = extent.end - max(extent.start, self._answered_to)
-            adapted = self._adapter.hear(outputs.pop("embedding"), len(extent) / self._rate, new / self._rate)
+            adapted = self._adapter.hear(embedding, len(extent) / self._rate, new / self._rate)
             if adapted is not None:
                 outputs["probabilities"], self._tally.is_adapted = adapted, True
         self._answered_to = extent.end

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from earnest.audio.quality import QualityMeter
 from earnest.audio.waveform import Waveform
+from earnest.runtime.domain import STRANGE, Domain
 from earnest.runtime.prediction import Prediction, polarity_of
 
 
@@ -18,6 +19,8 @@ class Tally:
     sample_rate_hz: int
     n_samples: int = 0
     n_answered: int = 0
+    n_judged: int = 0
+    distance: float = 0.0
     is_adapted: bool = False
     sums: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
@@ -40,9 +43,16 @@ class Tally:
         for name, values in outputs.items():
             self.sums[name] = self.sums.get(name, np.zeros(values.shape)) + n_samples * values
 
-    def quality(self) -> tuple[str, ...]:
-        """Return the words that apply."""
-        return self._meter.words()
+    def judge(self, domain: Domain, embedding: npt.NDArray[np.floating], n_samples: int, sample_rate_hz: int) -> None:
+        """Add one window's distance to known sound, weighted by its length, unless it is too long for a verdict."""
+        if n_samples <= domain.longest_s * sample_rate_hz:
+            self.n_judged += n_samples
+            self.distance += n_samples * float(domain.distances(embedding))
+
+    def quality(self, domain: Domain | None = None) -> tuple[str, ...]:
+        """Return the words that apply; the distance is the mean of the windows', weighted by length."""
+        strange = domain is not None and self.distance > domain.threshold * self.n_judged
+        return (*self._meter.words(), STRANGE) if strange else self._meter.words()
 
     def answer(self, measured: Prediction, classes: Sequence[str]) -> Prediction:
         """Return ``measured`` with the mean of the windows' answers, as it is when there was none."""

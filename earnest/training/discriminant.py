@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from earnest.errors import MissingExtraError, RecipeError
 from earnest.training.data import Example, pad_batch
 
+Floats = npt.NDArray[np.float64]
 Embeddings = dict[str, Tensor]
 """Utterance key → embedding (width,) of a network that stays as it is; folds share them."""
 
@@ -27,27 +29,33 @@ def fit_discriminant(
     known : embeddings computed before; new ones are added
     shrinkage : s, from 0 to 1
     """
+    output = network.get_submodule("output")
+    assert isinstance(output, nn.Linear)
+    targets = np.array([example.target for example in train])
+    embeddings = embed(network, train, known).double().numpy()
+    weights, bias = discriminant(embeddings, targets, shrinkage, n_classes)
+    with torch.no_grad():
+        output.weight.copy_(torch.from_numpy(weights))
+        output.bias.copy_(torch.from_numpy(bias))
+
+
+def discriminant(
+    embeddings: Floats, targets: npt.NDArray[np.integer], shrinkage: float, n_classes: int
+) -> tuple[Floats, Floats]:
+    """Return weights (classes, width) and bias (classes,) of the scores of embeddings (rows, width)."""
     try:
         from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
         from sklearn.preprocessing import StandardScaler
     except ImportError:
         raise MissingExtraError("The discriminant", "train") from None
-    output = network.get_submodule("output")
-    assert isinstance(output, nn.Linear)
-    targets = np.array([example.target for example in train])
-    present = np.unique(targets)
-    if len(present) < n_classes or n_classes < 3:
+    if len(np.unique(targets)) < n_classes or n_classes < 3:
         raise RecipeError("The discriminant needs three or more classes, each with training clips.")
-    embeddings = embed(network, train, known).double().numpy()
     scaler = StandardScaler().fit(embeddings)
     equal = np.full(n_classes, 1 / n_classes)
     analysis = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage, priors=equal)
     analysis.fit(scaler.transform(embeddings), targets)
     weights = analysis.coef_ / scaler.scale_
-    bias = analysis.intercept_ - weights @ scaler.mean_
-    with torch.no_grad():
-        output.weight.copy_(torch.from_numpy(weights))
-        output.bias.copy_(torch.from_numpy(bias))
+    return weights, analysis.intercept_ - weights @ scaler.mean_
 
 
 def embed(network: nn.Module, examples: Sequence[Example], known: Embeddings) -> Tensor:

@@ -33,6 +33,7 @@ from earnest.training.data import Example, compute_examples, decoding_bar
 from earnest.training.run import PREDICTIONS, Clips, claim, initial_classifier, is_finished, run_split, scheme_of
 
 BOOTSTRAP_SEED = 0
+METRICS = "metrics.json"
 _log = logging.getLogger(__name__)
 
 
@@ -83,7 +84,7 @@ def evaluate(
         on_fold(fold)
     together = joined([parts[split.fold] for split in splits])
     write_predictions(together, output / "predictions.csv")
-    return _scored(recipe, protocol, splits, together, utterances, command, output)
+    return scored(recipe, protocol, splits, together, utterances, command, output / METRICS)
 
 
 def train(
@@ -118,18 +119,20 @@ def train(
     predictions = run_split(recipe, split, clips, output, show_progress)
     if predictions is None:
         return None
-    return _scored(recipe, protocol, [split], predictions, utterances, command, output)
+    return scored(recipe, protocol, [split], predictions, utterances, command, output / METRICS)
 
 
-def _scored(
+def scored(
     recipe: Recipe,
     protocol: Protocol,
     splits: Sequence[Split],
     predictions: Predictions,
     utterances: Sequence[Utterance],
     command: str,
-    output: Path,
+    path: Path,
+    more_facts: Mapping[str, Any] | None = None,
 ) -> Evaluation:
+    """Score predictions and write them to ``path``, a metrics.json."""
     scores = score(predictions, np.random.default_rng(BOOTSTRAP_SEED))
     used = rows_in(splits)
     labels, coverage = label_counts(recipe, protocol, used, utterances), coverage_of(protocol, used)
@@ -140,8 +143,9 @@ def _scored(
         "labels": labels.sentence(),
         "leakage": [line.to_dict() for split in splits for line in leakage(split)],
         "recipe": recipe.to_dict(),
+        **(more_facts or {}),
     }
-    write_metrics(protocol.name, scores, facts, output / "metrics.json")
+    write_metrics(protocol.name, scores, facts, path)
     document = metrics_document(protocol.name, scores, facts)
     return Evaluation(protocol, splits, predictions, scores, labels, coverage, document)
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.torch import load_file, save
@@ -21,6 +22,7 @@ from earnest.evaluation.splits import Split
 from earnest.labels import Scheme, scheme_called
 from earnest.models.classifier import SpeechClassifier, build_classifier
 from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
+from earnest.training.companions import fit_companions
 from earnest.training.data import Example
 from earnest.training.discriminant import Embeddings, discriminant_logits, fit_discriminant
 from earnest.training.fit import fit, predict_logits
@@ -43,6 +45,7 @@ class RunRecord:
     refitted : whether the weights come from a second training on training and validation data
     temperature : fitted on validation data
     training_corpora : what the weights have heard
+    adaptation, domain : as in the bundle, None where there is none
     """
 
     classes: tuple[str, ...]
@@ -60,6 +63,8 @@ class RunRecord:
     n_valid: int
     n_test: int
     training_corpora: tuple[TrainingCorpus, ...]
+    adaptation: Mapping[str, Any] | None = None
+    domain: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -189,11 +194,13 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     epochs = _fit(classifier, train, valid, settings, folder, clips.embeddings, show_progress)
     # The temperature comes from predictions on clips that these weights have not seen.
     temperature = _temperature(classifier, settings, valid, clips.embeddings) if valid else 1.0
+    companions = fit_companions(classifier.network, train, valid, settings, len(classes), clips.embeddings)
     if settings.refit and valid:
         classifier = initial_classifier(recipe, classes)
         train = [*train, *valid]
         _fit(classifier, train, (), settings, folder / "refit", clips.embeddings, show_progress, epochs.best)
     write_atomically(folder / WEIGHTS, save(classifier.network.state_dict()))
+    companions.write(folder)
     (folder / "refit" / CHECKPOINT).unlink(missing_ok=True)
     record = RunRecord(
         classes=classes,
@@ -211,6 +218,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         n_valid=len(valid),
         n_test=len(clips.of(split.test)),
         training_corpora=_ledger([*train, *valid]),
+        **companions.entries(),
     )
     write_atomically(folder / RECORD, _json(asdict(record)))
 

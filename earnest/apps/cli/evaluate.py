@@ -1,6 +1,7 @@
 """``earnest evaluate``: a recipe under a named protocol, all folds, beside the published numbers."""
 
 import shlex
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from earnest.errors import MissingExtraError
 from earnest.evaluation.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
+    from earnest.training.adaptation import How
     from earnest.training.evaluate import Evaluation
 
 MOST_LINES = 12
@@ -24,9 +26,23 @@ MOST_LINES = 12
 @data_option
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Folds at a time, one thread each.")
+@click.option(
+    "--adapt",
+    multiple=True,
+    type=click.Choice(["causal", "all", "one-emotion"]),
+    help="Also answer adapted to each test speaker, without labels; repeatable. causal: clip by clip in a drawn order; "
+    "all: after all clips were heard; one-emotion: causal on streams of a single emotion, the hardest case.",
+)
 @output_options
 def command(
-    recipe: Path, protocol: str, data: tuple[str, ...], output: Path | None, jobs: int, as_json: bool, quiet: bool
+    recipe: Path,
+    protocol: str,
+    data: tuple[str, ...],
+    output: Path | None,
+    jobs: int,
+    adapt: "tuple[How, ...]",
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Train and score every fold of a protocol; the same command again resumes.
 
@@ -55,10 +71,17 @@ def command(
     words = ["earnest", "evaluate", str(recipe), "--protocol", protocol]
     outcome = evaluate(settings, protocol, corpus_folders(data), folder, shlex.join(words), jobs, on_fold, visible)
     _draw(outcome, folder, recipe.stem)
+    adapted: dict[How, Evaluation] = {}
+    if adapt:
+        from earnest.training.evaluate_adapted import evaluate_adapted
+
+        typed = shlex.join([*words, *(word for how in adapt for word in ("--adapt", how))])
+        adapted = evaluate_adapted(settings, protocol, corpus_folders(data), folder, typed, adapt, visible)
     if as_json:
-        echo_json(outcome.document)
+        documents = {how: found.document for how, found in adapted.items()}
+        echo_json({**outcome.document, "adapted": documents} if adapt else outcome.document)
         return
-    _echo_results(outcome, recipe.stem)
+    _echo_results(outcome, recipe.stem, adapted)
     if not quiet:
         click.echo(f"\npredictions.csv, metrics.json and confusion.png are in {folder}")
 
@@ -71,16 +94,14 @@ def _draw(outcome: "Evaluation", folder: Path, name: str) -> None:
     plot_confusion(outcome.scores, folder / "confusion.png", title, protocol.speaker_independent)
 
 
-def _echo_results(outcome: "Evaluation", name: str) -> None:
+def _echo_results(outcome: "Evaluation", name: str, adapted: "Mapping[How, Evaluation]") -> None:
     from earnest.evaluation.report import results_table
     from earnest.evaluation.splits import leakage
 
     protocol = outcome.protocol
     columns = ("result", "WA", "UA", "macro-F1", "WA interval")
-    rows = [
-        [row.result, row.wa, row.ua, row.macro_f1, row.interval]
-        for row in results_table({name: outcome.scores}, protocol.name)
-    ]
+    scores = {name: outcome.scores} | {f"{name}, adapted: {how}": found.scores for how, found in adapted.items()}
+    rows = [[row.result, row.wa, row.ua, row.macro_f1, row.interval] for row in results_table(scores, protocol.name)]
     folds = f"mean ± sd over {len(outcome.splits)} folds" if len(outcome.splits) > 1 else "one fold"
     title = f"{protocol.name} ({protocol.kind}), per cent, {folds}"
     echo_table(columns, rows, title, right=columns[1:])

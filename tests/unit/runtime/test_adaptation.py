@@ -1,7 +1,7 @@
 """Adaptation to a voice: the rule itself, that it is safe, switchable and the same however sound is divided."""
 
+import io
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from voices import voice, write_voice
 
 import earnest
 from earnest.apps.cli.main import cli
+from earnest.bundle import load_bundle
 from earnest.errors import BundleError
-from earnest.runtime.adaptation import Adaptation, Adapter
+from earnest.runtime.adaptation import ARRAYS, FILE, Adaptation, Adapter
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.stream import Windowing
 from earnest.runtime.timeline import Timeline
@@ -27,15 +28,11 @@ MEANS = RNG.normal(0, 1.2, (N_CLASSES, WIDTH))
 MEANS -= MEANS.mean(axis=0)
 
 
-def rows(values: Vectors) -> tuple[tuple[float, ...], ...]:
-    return tuple(map(tuple, values.tolist()))
-
-
 def gaussian(**changes: Any) -> Adaptation:
     """Return the adaptation of classes at `MEANS` with unit scatter, μ = 1: the best classifier is known."""
-    one = tuple([1.0] * WIDTH)
+    one = np.ones(WIDTH)
     settings: dict[str, Any] = {"scale": 0.5, "posterior_scale": 0.3, "least_speech_s": 0.0} | changes
-    return Adaptation(one, rows(MEANS), rows(MEANS), tuple((-0.5 * (MEANS**2).sum(axis=1)).tolist()), one, **settings)
+    return Adaptation(one, MEANS, MEANS, -0.5 * (MEANS**2).sum(axis=1), one, **settings)
 
 
 def speech(labels: Vectors, offset: Vectors, seed: int) -> Vectors:
@@ -118,19 +115,29 @@ def test_what_was_learned_from_recordings_stays() -> None:
     assert adapter.offset.tolist() == learned.tolist()
 
 
-def stand_in_adaptation(**changes: Any) -> Mapping[str, Any]:
+def stand_in_adaptation(**changes: Any) -> Adaptation:
     """Return an adaptation for the stand-in's embedding: three powers of loudness."""
     rng = np.random.default_rng(0)
     means = rng.normal(0, 0.02, (len(CLASSES), 3))
-    bias = tuple([0.0] * len(CLASSES))
-    settings: dict[str, Any] = {"scale": 20.0, "least_speech_s": 3.0} | changes
-    spread = (0.01, 0.01, 0.01)
-    return asdict(Adaptation((0.08, 0.01, 0.002), rows(means), rows(100 * means), bias, spread, **settings))
+    arrays = {
+        "mean": np.array([0.08, 0.01, 0.002]),
+        "class_means": means,
+        "weights": 100 * means,
+        "bias": np.zeros(len(CLASSES)),
+        "spread": np.full(3, 0.01),
+    }
+    return Adaptation(**({**arrays, "scale": 20.0, "least_speech_s": 3.0} | changes))
+
+
+def write_adapting(folder: Path, adaptation: Adaptation, data: bytes | None = None, **changes: Any) -> Path:
+    """Write a bundle with an adaptation; ``changes`` go into what ``bundle.json`` says about it."""
+    entry = {**adaptation.entry().to_dict(), **changes}
+    return write_bundle(folder, more_files={FILE: data or adaptation.to_bytes()}, adaptation=entry)
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
-    return earnest.load(write_bundle(tmp_path_factory.mktemp("bundle"), adaptation=stand_in_adaptation()))
+    return earnest.load(write_adapting(tmp_path_factory.mktemp("bundle"), stand_in_adaptation()))
 
 
 TALK = np.concatenate([voice(5.0), np.zeros(16_000), voice(4.0, level=0.3, seed=1)]).astype(np.float32)
@@ -167,7 +174,7 @@ def test_rows_of_one_voice_are_adapted_in_their_order(model: Predictor, tmp_path
 
 
 def test_the_command_says_whether_it_adapted(tmp_path: Path) -> None:
-    write_bundle(tmp_path / "can", adaptation=stand_in_adaptation())
+    write_adapting(tmp_path / "can", stand_in_adaptation())
     write_bundle(tmp_path / "cannot")
     clip = str(write_voice(tmp_path / "clip.wav", 4.0))
 
@@ -188,14 +195,82 @@ def test_the_command_says_whether_it_adapted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mean": [0.0, 0.0]}, "shapes of 'adaptation'"),
-        ({"bias": [0.0]}, "shapes of 'adaptation'"),
-        ({"spread": [1.0, 0.0, 1.0]}, "impossible numbers"),
+        ({"mean": np.zeros(2)}, "shapes of 'adaptation'"),
+        ({"mean": np.zeros((3, 1))}, "shapes of 'adaptation'"),
+        ({"bias": np.zeros(1)}, "shapes of 'adaptation'"),
+        ({"class_means": np.zeros((2, 3))}, "shapes of 'adaptation'"),
+        ({"weights": np.zeros(0)}, "shapes of 'adaptation'"),
+        ({"spread": np.array([1.0, 0.0, 1.0])}, "impossible numbers"),
+        ({"weights": np.full((len(CLASSES), 3), np.nan)}, "impossible numbers"),
         ({"scale": -1.0}, "impossible numbers"),
-        ({"moan": 1}, "unknown key 'moan'. Did you mean 'mean'"),
+        ({"prior": float("inf")}, "impossible numbers"),
     ],
 )
 def test_a_broken_adaptation_is_a_broken_bundle(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    broken = earnest.load(write_bundle(tmp_path, adaptation={**stand_in_adaptation(), **changes}))
+    broken = earnest.load(write_adapting(tmp_path, stand_in_adaptation(**changes)))
     with pytest.raises(BundleError, match=message):
         broken.adapter()
+
+
+def test_an_adaptation_for_other_embeddings_is_refused_when_it_hears_one(tmp_path: Path) -> None:
+    one, four = np.ones(4), np.ones((len(CLASSES), 4))
+    other = stand_in_adaptation(mean=one, spread=one, class_means=four, weights=four)
+    broken = earnest.load(write_adapting(tmp_path, other))
+    with pytest.raises(BundleError, match=r"embeddings of shape \(4,\), the graph gives \(3,\)"):
+        broken.predict((TALK, 16_000), broken.adapter())
+
+
+def npz(**arrays: Any) -> bytes:
+    stored = io.BytesIO()
+    np.savez_compressed(stored, **arrays)
+    return stored.getvalue()
+
+
+WHOLE: Mapping[str, Any] = {name: getattr(stand_in_adaptation(), name) for name in ARRAYS}
+HOSTILE = {
+    "no archive": (b"text", "not readable"),
+    "truncated": (stand_in_adaptation().to_bytes()[:-40], "not readable"),
+    "pickled": (npz(**{**WHOLE, "bias": np.array([{}], object)}), "not readable"),
+    "text": (npz(**{**WHOLE, "bias": np.array(["1"] * len(CLASSES))}), "not readable"),
+    "missing array": (npz(mean=np.zeros(3)), "must hold mean, class_means"),
+    "one more array": (npz(**WHOLE, other=np.zeros(3)), "must hold mean, class_means"),
+    "bomb": (npz(**{**WHOLE, "bias": np.zeros(9_000_000)}), "larger than any"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_file_is_refused(kind: str, tmp_path: Path) -> None:
+    data, message = HOSTILE[kind]
+    broken = earnest.load(write_adapting(tmp_path, stand_in_adaptation(), data))
+    with pytest.raises(BundleError, match=message):
+        broken.adapter()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"moan": 1}, "unknown key 'moan'"),
+        ({"file": "model.json"}, "'files' doesn't list 'model.json'"),
+        ({"file": "../bundle.json"}, r"'files' doesn't list '\.\./bundle\.json'"),
+        ({"scale": "much"}, "scale must be a float"),
+    ],
+)
+def test_a_wrong_entry_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    broken = earnest.load(write_adapting(tmp_path, stand_in_adaptation(), **changes))
+    with pytest.raises(BundleError, match=message):
+        broken.adapter()
+
+
+def test_what_was_written_is_read_and_the_same_arrays_are_the_same_bytes(tmp_path: Path) -> None:
+    adaptation = stand_in_adaptation(prior=7.0)
+    found = Adaptation.of(load_bundle(write_adapting(tmp_path, adaptation)))
+    assert found is not None
+    assert found.rule() == adaptation.rule()
+    for name in ARRAYS:
+        np.testing.assert_allclose(getattr(found, name), getattr(adaptation, name), rtol=1e-6)
+    assert found.to_bytes() == adaptation.to_bytes()
+
+
+def test_a_prediction_without_adaptation_reads_none(tmp_path: Path) -> None:
+    broken = earnest.load(write_adapting(tmp_path, stand_in_adaptation(), b"no archive"))
+    assert broken.predict((TALK, 16_000)).status == "ok"

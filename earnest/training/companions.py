@@ -1,0 +1,92 @@
+"""What a run holds beside its weights for the runtime: how to get used to a voice, and what sound it knows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from earnest.errors import EarnestError
+from earnest.recipe import Training
+from earnest.runtime.adaptation import Adaptation
+from earnest.runtime.domain import Domain
+from earnest.training.adaptation import Heard, fit_adaptation, with_scales
+from earnest.training.data import Example
+from earnest.training.discriminant import Embeddings, embed
+from earnest.training.domain import fit_domain, longest_known
+from earnest.training.progress import write_atomically
+
+
+@dataclass(frozen=True)
+class Companions:
+    """Either may be absent: too few speakers or clips, or a network whose embedding is trained."""
+
+    adaptation: Adaptation | None = None
+    domain: Domain | None = None
+
+    def entries(self) -> dict[str, Mapping[str, Any] | None]:
+        """Return what ``run.json`` and ``bundle.json`` say about them."""
+        return {
+            "adaptation": self.adaptation.entry().to_dict() if self.adaptation else None,
+            "domain": self.domain.entry().to_dict() if self.domain else None,
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write their files into a run folder."""
+        for companion in (self.adaptation, self.domain):
+            if companion:
+                write_atomically(folder / companion.entry().file, companion.to_bytes())
+
+
+def fit_companions(
+    network: nn.Module,
+    train: Sequence[Example],
+    valid: Sequence[Example],
+    settings: Training,
+    n_classes: int,
+    known: Embeddings,
+) -> Companions:
+    """Fit on training clips; scales and threshold on validation clips, which are then trained on if the recipe refits.
+
+    Parameters
+    ----------
+    known : see `earnest.training.discriminant.embed`
+    """
+    if settings.method != "discriminant":
+        return Companions()
+    heard = heard_by(network, train, known)
+    adaptation = fit_adaptation(heard, settings.shrinkage, n_classes)
+    if not valid:
+        return Companions(adaptation)
+    unseen = heard_by(network, valid, known)
+    domain = fit_domain(heard.embeddings, unseen.embeddings, longest_known(heard.seconds))
+    adaptation = adaptation and with_scales(adaptation, unseen, settings.seed)
+    if settings.refit:
+        heard = heard_by(network, [*train, *valid], known)
+        refitted = fit_adaptation(heard, settings.shrinkage, n_classes)
+        adaptation = refitted and adaptation and replace(refitted, **adaptation.rule())
+        wider = fit_domain(heard.embeddings, unseen.embeddings, longest_known(heard.seconds))
+        domain = wider and domain and replace(wider, threshold=domain.threshold)
+    return Companions(adaptation, domain)
+
+
+def heard_by(network: nn.Module, examples: Sequence[Example], known: Embeddings) -> Heard:
+    """Return the embeddings of clips with what is known about them."""
+    rows = [example.utterance for example in examples]
+    return Heard(
+        embed(network, examples, known).double().numpy(),
+        np.array([example.target for example in examples], np.int64),
+        [f"{row.corpus}/{row.speaker}" if row.speaker else "" for row in rows],
+        np.array([example.duration_s for example in examples]),
+    )
+
+
+def companion_files(run: Path, entries: Sequence[Mapping[str, Any] | None]) -> dict[str, bytes]:
+    """Read the files that a run's entries name: file name → content."""
+    names = [str(entry["file"]) for entry in entries if entry]
+    try:
+        return {name: (run / name).read_bytes() for name in names}
+    except OSError as error:
+        raise EarnestError(f"{run}: a file of the run is missing ({error}). Train it again.") from error

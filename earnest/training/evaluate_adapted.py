@@ -1,0 +1,85 @@
+"""A finished evaluation once more, its models getting used to each test speaker's voice without labels.
+
+The models, the splits and the plain predictions stay as they are; what is new lies beside them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from earnest.errors import EarnestError
+from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
+from earnest.evaluation.protocols import protocol_called, splits_of
+from earnest.evaluation.splits import Split
+from earnest.recipe import Recipe
+from earnest.runtime.adaptation import Adaptation, adaptation_entry
+from earnest.training.adaptation import HOWS, How, adapted_probabilities
+from earnest.training.companions import companion_files, heard_by
+from earnest.training.evaluate import Evaluation, examples_of, protocol_utterances, scored, under
+from earnest.training.run import PREDICTIONS, Clips, load_run, read_record
+
+N_NAMED = 3
+
+
+def evaluate_adapted(
+    recipe: Recipe,
+    protocol_name: str,
+    folders: Mapping[str, Path],
+    output: Path,
+    command: str,
+    hows: Sequence[How],
+    show_progress: bool = False,
+) -> dict[How, Evaluation]:
+    """Answer the test clips of every fold again, adapted to their speakers.
+
+    A clip that comes before the rule has heard enough keeps its plain answer, as at run time.
+
+    Parameters
+    ----------
+    output : of `evaluate`, finished; gets predictions-adapted-HOW.csv and metrics-adapted-HOW.json
+    hows : which ways, see `earnest.training.adaptation.HOWS`
+    """
+    protocol = protocol_called(protocol_name)
+    recipe = under(protocol, recipe)
+    utterances = protocol_utterances(recipe, protocol, folders)
+    splits = splits_of(protocol_name, utterances)
+    adaptations = {split.fold: read_adaptation(output / split.fold) for split in splits}
+    test = [row for split in splits for row in split.test]
+    if silent := [row.key for row in test if not row.speaker]:
+        raise EarnestError(f"Adapting needs speakers; {', '.join(silent[:N_NAMED])} name none.")
+    clips = Clips(examples_of(recipe, list({row.key: row for row in test}.values()), show_progress))
+    outcomes: dict[How, Evaluation] = {}
+    for how in hows:
+        parts = [adapted_fold(output / split.fold, split, clips, adaptations[split.fold], how) for split in splits]
+        together = joined(parts)
+        write_predictions(together, output / f"predictions-adapted-{how}.csv")
+        facts = {"adapted": {"how": how, "means": HOWS[how], "share": float(np.mean(together.adapted or ()))}}
+        path = output / f"metrics-adapted-{how}.json"
+        outcomes[how] = scored(recipe, protocol, splits, together, utterances, command, path, facts)
+    return outcomes
+
+
+def adapted_fold(run: Path, split: Split, clips: Clips, adaptation: Adaptation, how: How) -> Predictions:
+    """Return the predictions of one fold's test set, in the order of its plain ones."""
+    plain, classifier = read_predictions(run / PREDICTIONS), load_run(run)
+    heard = heard_by(classifier.network, clips.of(split.test), clips.embeddings)
+    probabilities, answered = adapted_probabilities(adaptation, heard, how, read_record(run).seed)
+    assert plain.probabilities is not None
+    mixed = np.where(answered[:, None], probabilities, plain.probabilities).astype(np.float32)
+    predicted = np.where(answered, probabilities.argmax(axis=1), plain.predicted)
+    return replace(plain, probabilities=mixed, predicted=predicted, adapted=tuple(answered.tolist()))
+
+
+def read_adaptation(run: Path) -> Adaptation:
+    """Read what a finished run holds for adaptation."""
+    record = read_record(run)
+    if record.adaptation is None:
+        raise EarnestError(
+            f'{run}: can\'t adapt to a voice. That takes a recipe with method = "discriminant", three training '
+            "speakers or more, and a run of this version; choose another --output to train it again."
+        )
+    entry = adaptation_entry(record.adaptation, str(run))
+    data = companion_files(run, (record.adaptation,))[entry.file]
+    return Adaptation.read(entry, data, len(record.classes), str(run))
