@@ -30,6 +30,8 @@ validation clips for the number of epochs that validation loss chose. Mixup (0.2
 lower too. The trimming and level of `base` were compared on validation clips of the first fold of `speaker-5fold`;
 its blocks and shrinkage come from earlier work that had test figures in view. `base` was scored twice on
 `ravdess-6fold` (the first time with another reference level, 75.5 WA), everything else once.
+
+With unlabelled clips of the test speaker: [adaptation](adaptation.md).
 """
 
 
