@@ -5,7 +5,7 @@ import os
 # The tensors of tests are small: more threads than one only wait for each other. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from hypothesis import settings  # noqa: E402  (after the environment)
+from hypothesis import settings
 
 # No test asserts a time, also not by a deadline; the same examples in every run.
 settings.register_profile("earnest", deadline=None, derandomize=True)
