@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
+from earnest.apps.cli._completion import bundle_names, names_from
 from earnest.bundle import DEFAULT_BUNDLE
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.predictor import Predictor
@@ -36,6 +37,7 @@ def model_options(function: F) -> F:
         show_default=True,
         envvar="EARNEST_MODEL",
         metavar="NAME|PATH",
+        shell_complete=names_from(bundle_names, files=True),
         help="Which bundle answers.",
     )(function)
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from earnest.apps.cli import _corpus_tables as tables
+from earnest.apps.cli._completion import corpus_names, names_from
 from earnest.apps.cli.output import (
     EXIT_OK,
     EXIT_SOME_FAILED,
@@ -89,7 +90,7 @@ def list_(as_json: bool, quiet: bool) -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=names_from(corpus_names))
 @output_options
 def info(name: str, as_json: bool, quiet: bool) -> None:
     """Show what is known of one corpus, where to get it and how its folder looks.
@@ -107,7 +108,7 @@ def info(name: str, as_json: bool, quiet: bool) -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=names_from(corpus_names))
 @click.argument("root", type=PATH, required=False)
 @data_option
 @output_options
@@ -134,7 +135,7 @@ def check(name: str, root: Path | None, data: Sequence[str], as_json: bool, quie
 
 
 @command.command()
-@click.argument("name", metavar=f"NAME|{'|'.join(TABLE_READERS)}")
+@click.argument("name", metavar=f"NAME|{'|'.join(TABLE_READERS)}", shell_complete=names_from(corpus_names))
 @click.argument("root", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="The CSV file to write.")
 @click.option("--corpus", "corpus", default="", help="Name of your own corpus, for the table readers.")
@@ -185,7 +186,7 @@ def manifest(
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=names_from(corpus_names))
 @click.argument("folder", type=PATH)
 @output_options
 def fetch(name: str, folder: Path, as_json: bool, quiet: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from earnest.apps.cli._completion import names_from, protocol_names
 from earnest.apps.cli.output import corpus_folders, data_option, echo_json, echo_table, output_options, show_progress
 from earnest.apps.cli.train import require_training
 from earnest.errors import MissingExtraError
@@ -22,7 +23,13 @@ MOST_LINES = 12
 
 @click.command(epilog=f"Protocols: {', '.join(PROTOCOLS)}.")
 @click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("--protocol", required=True, metavar="NAME", help="Which clips are trained on, validated on and tested.")
+@click.option(
+    "--protocol",
+    required=True,
+    metavar="NAME",
+    shell_complete=names_from(protocol_names),
+    help="Which clips are trained on, validated on and tested.",
+)
 @data_option
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Folds at a time, one thread each.")

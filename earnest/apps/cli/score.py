@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from earnest.apps.cli._completion import names_from, protocol_names
 from earnest.apps.cli.output import echo_json, echo_table, output_options, percent
 from earnest.evaluation.metrics import HEADLINES, Scores, score
 from earnest.evaluation.predictions import read_predictions
@@ -18,7 +19,12 @@ UNKNOWN = "The file doesn't say whether training saw these speakers; name the --
 
 @click.command()
 @click.argument("predictions", type=click.Path(path_type=Path))
-@click.option("--protocol", metavar="NAME", help="The protocol that the predictions follow; it goes into the title.")
+@click.option(
+    "--protocol",
+    metavar="NAME",
+    shell_complete=names_from(protocol_names),
+    help="The protocol that the predictions follow; it goes into the title.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
 @output_options
 def command(predictions: Path, protocol: str | None, seed: int, as_json: bool, quiet: bool) -> None:
