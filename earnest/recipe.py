@@ -1,6 +1,7 @@
 """A recipe: everything that decides a training, in one typed value."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -78,7 +79,12 @@ class Training:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training: data, labels, front end, network and how it learns."""
+    """One training: data, labels, front end, network and how it learns.
+
+    Attributes
+    ----------
+    augment : settings of each augmentation of training clips, in their order; read by `earnest.augment.chain`
+    """
 
     corpus: str | tuple[str, ...]
     model: str
@@ -87,6 +93,7 @@ class Recipe:
     front_end: FrontEnd = field(default_factory=FrontEnd)
     network: Mapping[str, Any] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
+    augment: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.corpora:
@@ -117,12 +124,23 @@ def recipe_to_toml(recipe: Recipe) -> str:
 
 
 def _toml_lines(table: Mapping[str, Any], prefix: str) -> list[str]:
-    plain = {key: value for key, value in table.items() if not isinstance(value, Mapping)}
-    lines = [f"{key} = {_toml_value(value)}" for key, value in plain.items()]
+    plain = {key: value for key, value in table.items() if not (isinstance(value, Mapping) or _are_tables(value))}
+    lines = [f"{_toml_key(key)} = {_toml_value(value)}" for key, value in plain.items()]
     for key, value in table.items():
+        name = f"{prefix}{_toml_key(key)}"
         if isinstance(value, Mapping) and value:
-            lines += ["", f"[{prefix}{key}]", *_toml_lines(value, f"{prefix}{key}.")]
+            lines += ["", f"[{name}]", *_toml_lines(value, f"{name}.")]
+        elif _are_tables(value):
+            lines += [line for item in value for line in ("", f"[[{name}]]", *_toml_lines(item, f"{name}."))]
     return lines
+
+
+def _are_tables(value: Any) -> bool:
+    return isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value)
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_value(key)
 
 
 def _toml_value(value: Any) -> str:

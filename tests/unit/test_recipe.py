@@ -49,6 +49,8 @@ def test_an_unknown_or_missing_key_is_named_with_the_nearest(text: str, expected
         (MINIMAL + '[training]\noptimiser = "adabelieve"', ": training: optimiser is 'adabelieve'. Did you mean"),
         (MINIMAL + "[training]\noptimiser = 3", ": training: optimiser is 3."),
         (MINIMAL + "training = 7", ": training: expected a table, got 7."),
+        (MINIMAL + "[augment]\nname = 'gain'", ": augment must be a list, got {'name': 'gain'}."),
+        (MINIMAL + "augment = ['gain']", ": augment must be a table, got 'gain'."),
         ('corpus = 3\nmodel = "cabg"', ": corpus must be a list, got 3."),
         ('corpus = ["ravdess", 5]\nmodel = "cabg"', ": corpus must be text, got 5."),
         ('corpus = "ravdess"\nmodel = ["cabg"]', ": model must be text, got ['cabg']."),
@@ -142,12 +144,25 @@ def test_whole_numbers_are_taken_where_fractions_are_expected(tmp_path: Path) ->
         Recipe(
             "emodb", "cabg", training=Training(learning_rate=1e-7, refit=True, monitor="valid_loss", seed=2**31 - 1)
         ),
+        Recipe("emodb", "cabg", augment=({"name": "gain", "gain_db": [-6.0, 6.0]}, {"name": "telephone"})),
+        Recipe(
+            "emodb",
+            "cabg",
+            network={"width": 64},
+            augment=({"name": "noise-files", "levels_db": {"rain": 3, 'café "1.wav': 0.5}}, {"name": "gain"}),
+        ),
     ],
-    ids=["defaults", "text", "front end", "network", "training"],
+    ids=["defaults", "text", "front end", "network", "training", "augment", "tables in augment"],
 )
 def test_a_recipe_written_as_toml_reads_back_the_same(recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(recipe_to_toml(recipe), encoding="utf-8")
     assert read_recipe(tmp_path) == recipe
+
+
+def test_augmentations_are_tables_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = MINIMAL + '[[augment]]\nname = "reverb"\n[[augment]]\nname = "gain"\nprobability = 0.5\n'
+    (tmp_path / "recipe.toml").write_text(text, encoding="utf-8")
+    assert read_recipe(tmp_path).augment == ({"name": "reverb"}, {"name": "gain", "probability": 0.5})
 
 
 def test_no_floor_survives_being_written(tmp_path: Path) -> None:

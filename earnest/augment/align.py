@@ -1,0 +1,68 @@
+"""Placing a clip at the left or right end of a length."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from earnest.audio.waveform import Waveform
+from earnest.augment.base import AUGMENTATIONS, Augmentation, require
+
+Side = Literal["left", "right"]
+
+
+def aligned(waveform: Waveform, n_samples: int, side: Side = "left") -> Waveform:
+    """Put a clip at one end of a length: shorter clips are completed by zeros, longer ones keep that end.
+
+    Parameters
+    ----------
+    waveform : shape (samples,)
+
+    Returns
+    -------
+    shape (n_samples,), float32, a copy
+    """
+    found = np.zeros(n_samples, np.float32)
+    n_kept = min(n_samples, len(waveform))
+    if side == "left":
+        found[:n_kept] = waveform[:n_kept]
+    else:
+        found[n_samples - n_kept :] = waveform[len(waveform) - n_kept :]
+    return found
+
+
+def without_quiet_ends(waveform: Waveform, top_db: float) -> Waveform:
+    """Return the part from the first to the last sample that is at most ``top_db`` below the peak (a view)."""
+    loud = np.flatnonzero(np.abs(waveform) >= np.abs(waveform).max() * 10 ** (-top_db / 20))
+    return waveform[loud[0] : loud[-1] + 1]
+
+
+@AUGMENTATIONS.register("align")
+@dataclass(frozen=True)
+class Align(Augmentation):
+    """Cut the quiet ends off and put what is left at the beginning or the end.
+
+    Attributes
+    ----------
+    sides : one of these is drawn
+    length_s : of the result; None keeps the clip's own
+    top_db : ends so far below the peak are quiet; None cuts nothing
+    """
+
+    keeps_length: ClassVar[bool] = False
+    sides: tuple[Side, ...] = ("left", "right")
+    length_s: float | None = None
+    top_db: float | None = 40.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(len(self.sides) > 0, "sides must name left, right or both")
+        require(self.length_s is None or 0 < self.length_s <= 3600, "length_s must be above 0 and at most 3600")
+        require(self.top_db is None or 0 < self.top_db <= 200, "top_db must be above 0 and at most 200")
+
+    def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
+        """See `without_quiet_ends` and `aligned`."""
+        side = self.sides[rng.integers(len(self.sides))]
+        n_samples = len(waveform) if self.length_s is None else max(round(self.length_s * sample_rate_hz), 1)
+        kept = waveform if self.top_db is None else without_quiet_ends(waveform, self.top_db)
+        return aligned(kept, n_samples, side)

@@ -1,0 +1,76 @@
+"""What every augmentation of a waveform offers, and the registry that finds them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+
+from earnest.audio.waveform import Waveform
+from earnest.errors import RecipeError
+from earnest.registry import Registry
+
+Transform: TypeAlias = Callable[[Waveform, np.random.Generator], Waveform]
+Range: TypeAlias = tuple[float, float]  # lowest and highest, drawn from evenly
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation(ABC):
+    """Settings of one augmentation, and what draws from them.
+
+    Attributes
+    ----------
+    probability : with which a clip is changed, from 0 to 1
+    keeps_length : whether a clip has as many samples afterwards, whatever is drawn
+    is_random : whether two generators give two results; otherwise only ``probability`` is drawn
+    """
+
+    probability: float = 1.0
+    keeps_length: ClassVar[bool] = True
+    is_random: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require(0 <= self.probability <= 1, "probability must be from 0 to 1")
+
+    def check_ready(self) -> None:  # noqa: B027 - most need nothing
+        """Raise an `EarnestError` where something that it needs is missing (a folder of noises)."""
+
+    @abstractmethod
+    def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
+        """Return a changed copy.
+
+        Parameters
+        ----------
+        waveform : shape (samples,), at least one, finite; it is not modified
+
+        Returns
+        -------
+        shape (samples,), not clipped to [-1, 1]
+        """
+
+    def made_for(self, sample_rate_hz: int) -> Transform:
+        """Return ``(waveform, rng) -> waveform`` for clips of one rate; it can be sent to another process."""
+        self.check_ready()
+        return partial(self._maybe, sample_rate_hz=sample_rate_hz)
+
+    def _maybe(self, waveform: Waveform, rng: np.random.Generator, sample_rate_hz: int) -> Waveform:
+        if rng.random() >= self.probability:
+            return waveform
+        return np.asarray(self.apply(waveform, sample_rate_hz, rng), np.float32)
+
+
+AUGMENTATIONS: Registry[type[Augmentation]] = Registry("AUGMENTATIONS", "augmentation", "earnest.augment")
+
+
+def require(right: bool, message: str) -> None:
+    """Refuse settings with a sentence."""
+    if not right:
+        raise RecipeError(f"{message}.")
+
+
+def require_range(key: str, values: Range, lowest: float, highest: float) -> None:
+    """Refuse what isn't ``[low, high]`` between the two limits."""
+    right = len(values) == 2 and lowest <= values[0] <= values[1] <= highest
+    require(right, f"{key} must be [low, high] from {lowest:g} to {highest:g}, got {list(values)}")

@@ -1,0 +1,67 @@
+"""The ``[[augment]]`` tables of a recipe, one after the other."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from earnest.audio.waveform import Waveform
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Transform
+from earnest.config import from_mapping
+from earnest.errors import RecipeError
+from earnest.suggest import suggestion
+
+Tables = Iterable[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Several transforms in their order; without any, a clip comes back as it is."""
+
+    transforms: tuple[Transform, ...]
+
+    def __call__(self, waveform: Waveform, rng: np.random.Generator) -> Waveform:
+        """Return an augmented copy, shape (samples,), float32; ``waveform`` itself where nothing was drawn."""
+        for transform in self.transforms:
+            waveform = transform(waveform, rng)
+        return waveform
+
+
+def build_chain(tables: Tables, sample_rate_hz: int) -> Chain:
+    """Make the transforms that a recipe asks for.
+
+    Parameters
+    ----------
+    tables : each with ``name`` and the settings of that augmentation
+    sample_rate_hz : of the clips
+
+    Raises
+    ------
+    RecipeError
+        For an unknown name or key (the nearest right one is named), a wrong value, or a folder that isn't there.
+    """
+    return Chain(tuple(_made(where, found, sample_rate_hz) for where, _, found in _read(tables)))
+
+
+def resolved_tables(tables: Tables) -> tuple[dict[str, Any], ...]:
+    """Return the tables with every default spelled out, for the record of a run."""
+    return tuple({"name": name, **asdict(found)} for _, name, found in _read(tables))
+
+
+def _read(tables: Tables) -> Iterator[tuple[str, str, Augmentation]]:
+    for number, table in enumerate(tables, start=1):
+        name = table.get("name")
+        if name not in AUGMENTATIONS.names():
+            wrong = "the key 'name' is missing" if name is None else f"there is no augmentation called {name!r}"
+            raise RecipeError(f"augment {number}: {wrong}.{suggestion(str(name), AUGMENTATIONS.names())}")
+        where = f"augment {number} ({name})"
+        settings = {key: value for key, value in table.items() if key != "name"}
+        yield where, name, from_mapping(AUGMENTATIONS.get(name), settings, where)
+
+
+def _made(where: str, augmentation: Augmentation, sample_rate_hz: int) -> Transform:
+    try:
+        return augmentation.made_for(sample_rate_hz)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from None

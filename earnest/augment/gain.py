@@ -1,0 +1,34 @@
+"""Gain: louder or softer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from earnest.audio.waveform import Waveform
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, require_range
+
+
+def with_gain(waveform: Waveform, gain_db: float) -> Waveform:
+    """Multiply a clip of any shape by 10^(gain_db/20); float32, not clipped to [-1, 1]."""
+    return (waveform * np.float32(10 ** (gain_db / 20))).astype(np.float32)
+
+
+@AUGMENTATIONS.register("gain")
+@dataclass(frozen=True)
+class Gain(Augmentation):
+    """Change the level by a number of decibels.
+
+    Attributes
+    ----------
+    gain_db : lowest and highest
+    """
+
+    gain_db: Range = (-6.0, 6.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_range("gain_db", self.gain_db, -60, 60)
+
+    def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
+        """See `with_gain`."""
+        return with_gain(waveform, rng.uniform(*self.gain_db))

@@ -1,0 +1,52 @@
+"""Level: the root mean square of a clip."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.audio.waveform import Waveform
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, require_range
+
+
+def power(waveform: npt.NDArray[np.floating]) -> float:
+    """Return the mean square of a clip, shape (samples,), added up in double precision."""
+    return float(np.mean(np.square(waveform, dtype=np.float64)))
+
+
+def at_level(waveform: Waveform, level_dbfs: float) -> Waveform:
+    """Scale a clip so that 20·log10 of its root mean square is ``level_dbfs``; silence stays silence.
+
+    Parameters
+    ----------
+    waveform : shape (samples,)
+    level_dbfs : 0 is a root mean square of one
+
+    Returns
+    -------
+    shape (samples,), float32, not clipped to [-1, 1]
+    """
+    present = power(waveform)
+    factor = np.sqrt(10 ** (level_dbfs / 10) / present) if present > 0 else 1.0
+    return (waveform * factor).astype(np.float32)
+
+
+@AUGMENTATIONS.register("level")
+@dataclass(frozen=True)
+class Level(Augmentation):
+    """Bring clips to one level, or to one drawn from a range.
+
+    Attributes
+    ----------
+    level_dbfs : lowest and highest root mean square; ``[0, 0]`` is Moody's root mean square of one
+    """
+
+    level_dbfs: Range = (-30.0, -15.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_range("level_dbfs", self.level_dbfs, -100, 20)
+
+    def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
+        """See `at_level`."""
+        return at_level(waveform, rng.uniform(*self.level_dbfs))

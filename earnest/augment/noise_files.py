@@ -1,0 +1,162 @@
+"""Recorded noise from a folder, at a signal-to-noise ratio."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from earnest.audio.io import load_waveform
+from earnest.audio.waveform import Waveform
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, require, require_range
+from earnest.augment.level import power
+from earnest.augment.mixing import mix_at_snr
+from earnest.corpora.base import audio_files
+from earnest.corpora.load import ENVIRONMENT
+from earnest.errors import RecipeError
+
+LONGEST_S = 60.0  # of each recording: what is decoded stays in memory
+PAUSE_DB = 30.0  # a stretch so far below its recording is a pause; raised to the level of speech it would be hiss
+_TRIES = 10
+
+# SNR in dB by a part of the path. DEMAND says PCAFETER, DKITCHEN, NPARK, STRAFFIC, PRESTO, NRIVER, SPSQUARE.
+NTU_LEVELS_DB: Mapping[str, float] = {
+    "cafeter": 0.0,
+    "kitchen": 0.0,
+    "park": 6.0,
+    "traffic": 6.0,
+    "presto": 10.0,
+    "river": 0.0,
+    "square": 0.0,
+}
+PRESETS: Mapping[str, Mapping[str, float]] = {
+    "none": {},
+    "ntu": NTU_LEVELS_DB,
+    "ntu-extended": {
+        **NTU_LEVELS_DB,
+        "airport": 0.0,
+        "living": 10.0,
+        "restaurant": 5.0,
+        "babble": 6.0,
+        "vacuum": 10.0,
+        "hallway": 0.0,
+        "cafe": 13.0,
+        "neighbo": 15.0,
+        "office": 0.0,
+        "field": 0.0,
+        "washing": -5.0,
+    },
+}
+
+
+def stretch_of(noise: Waveform, start: int, n_samples: int) -> Waveform:
+    """Return ``n_samples`` from ``start`` on; noise that ends before begins anew.
+
+    Parameters
+    ----------
+    noise : shape (samples,), at least one
+    """
+    if start + n_samples <= len(noise):
+        return noise[start : start + n_samples]
+    return np.resize(np.roll(noise, -start), n_samples)
+
+
+@lru_cache(maxsize=128)
+def noise_recording(path: Path, sample_rate_hz: int) -> Waveform:
+    """Decode the first minute of a recording; the last 128 of a process stay in memory, read-only."""
+    noise = load_waveform(path, sample_rate_hz, end_s=LONGEST_S)
+    noise.flags.writeable = False
+    return noise
+
+
+def level_for(path: str, levels_db: Mapping[str, float]) -> float | None:
+    """Return the level of the longest name that is a part of ``path``, upper or lower case; None where none is."""
+    named = [name for name in levels_db if name.lower() in path.lower()]
+    return levels_db[max(named, key=len)] if named else None
+
+
+@AUGMENTATIONS.register("noise-files")
+@dataclass(frozen=True)
+class NoiseFiles(Augmentation):
+    """Mix in a random stretch of a random recording.
+
+    Attributes
+    ----------
+    folder : with recordings in folders of any depth; first looked for in the folder that ``EARNEST_DATA`` names
+    snr_db : lowest and highest, over the whole clip
+    names : use only recordings with one of these in their path below ``folder``; empty: all
+    levels_db : part of a path → its fixed ratio in dB; only recordings named here or in ``names`` are used
+    preset : levels of a published system, completed by ``levels_db``
+    """
+
+    folder: str
+    snr_db: Range = (0.0, 20.0)
+    names: tuple[str, ...] = ()
+    levels_db: Mapping[str, float] = field(default_factory=dict)
+    preset: Literal["none", "ntu", "ntu-extended"] = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_range("snr_db", self.snr_db, -60, 100)
+        right = all(-60 <= level_db <= 100 for level_db in self.levels_db.values())
+        require(right, "levels_db must be from -60 to 100")
+
+    def check_ready(self) -> None:
+        """Look for the recordings."""
+        _ = self.recordings
+
+    @cached_property
+    def recordings(self) -> tuple[tuple[Path, Range], ...]:
+        """The recordings in use, each with its lowest and highest ratio in dB.
+
+        Raises
+        ------
+        RecipeError
+            When the folder is missing or holds none.
+        """
+        root = _found(self.folder)
+        levels_db = {**PRESETS[self.preset], **self.levels_db}
+        chosen = []
+        for path in audio_files(root):
+            inside = path.relative_to(root).as_posix()
+            level_db = level_for(inside, levels_db)
+            if level_db is not None:
+                chosen.append((path, (level_db, level_db)))
+            elif any(name.lower() in inside.lower() for name in self.names) or not (self.names or levels_db):
+                chosen.append((path, self.snr_db))
+        if not chosen:
+            wanted = " or ".join(dict.fromkeys([*self.names, *levels_db]))
+            named = f" with {wanted} in its path" if wanted else ""
+            raise RecipeError(f"{root} holds no recording{named}. Put noises (wav, flac, …) there or name another one.")
+        return tuple(chosen)
+
+    def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
+        """See `stretch_of` and `mix_at_snr`."""
+        path, snr_db = self.recordings[rng.integers(len(self.recordings))]
+        noise = _drawn_stretch(noise_recording(path, sample_rate_hz), len(waveform), rng)
+        return mix_at_snr(waveform, noise, rng.uniform(*snr_db))
+
+
+def _drawn_stretch(noise: Waveform, n_samples: int, rng: np.random.Generator) -> Waveform:
+    lowest = power(noise) * 10 ** (-PAUSE_DB / 10)
+    last = len(noise) - n_samples if len(noise) > n_samples else len(noise) - 1
+    for _ in range(_TRIES):
+        stretch = stretch_of(noise, int(rng.integers(last + 1)), n_samples)
+        if power(stretch) >= lowest:
+            return stretch
+    return np.zeros(n_samples, np.float32)
+
+
+def _found(folder: str) -> Path:
+    given = Path(folder).expanduser()
+    data = os.environ.get(ENVIRONMENT)
+    places = [Path(data).expanduser() / given, given] if data else [given]
+    for place in places:
+        if place.is_dir():
+            return place
+    looked = " and ".join(str(place) for place in places)
+    remedy = f"Write the full path of the noises, or set {ENVIRONMENT} to what holds '{folder}'."
+    raise RecipeError(f"there is no folder {looked}. {remedy}")

@@ -1,0 +1,59 @@
+"""Moving a clip in time."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from earnest.audio.waveform import Waveform
+from earnest.augment.base import AUGMENTATIONS, Augmentation, require
+
+Fill = Literal["circular", "zeros"]
+
+
+def shifted(waveform: Waveform, n_samples: int, fill: Fill = "circular") -> Waveform:
+    """Move a clip to later (positive) or earlier; what leaves at one end comes in at the other, or zeros do.
+
+    Parameters
+    ----------
+    waveform : shape (samples,)
+
+    Returns
+    -------
+    shape (samples,), float32, a copy
+    """
+    moved = np.roll(waveform, n_samples).astype(np.float32)
+    if fill == "zeros" and n_samples > 0:
+        moved[:n_samples] = 0
+    elif fill == "zeros" and n_samples < 0:
+        moved[n_samples:] = 0
+    return moved
+
+
+@AUGMENTATIONS.register("time-shift")
+@dataclass(frozen=True)
+class TimeShift(Augmentation):
+    """Move a clip by a whole number of steps, earlier or later.
+
+    Attributes
+    ----------
+    step_s, most_s : 0.2 and 0.8 draw from -0.8, -0.6 … 0.8 s
+    fill : what comes in at the other end; with zeros at most half of the clip leaves
+    """
+
+    step_s: float = 0.2
+    most_s: float = 0.8
+    fill: Fill = "circular"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(0 < self.step_s <= self.most_s <= 60, "step_s must be above 0 and at most most_s, which ends at 60")
+
+    def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
+        """See `shifted`."""
+        n_steps = int(self.most_s / self.step_s + 1e-9)
+        n_samples = round(int(rng.integers(-n_steps, n_steps + 1)) * self.step_s * sample_rate_hz)
+        if self.fill == "zeros":
+            half = len(waveform) // 2
+            n_samples = min(max(n_samples, -half), half)
+        return shifted(waveform, n_samples, self.fill)

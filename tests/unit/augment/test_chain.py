@@ -1,0 +1,65 @@
+"""Chains: what a recipe says is what is done, in its order; mistakes are named."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from voices import voice
+
+from earnest.augment.chain import build_chain, resolved_tables
+from earnest.augment.gain import with_gain
+from earnest.augment.telephone import over_telephone
+from earnest.errors import RecipeError
+from earnest.recipe import Recipe, read_recipe, recipe_to_toml
+
+RATE_HZ = 16_000
+SIX_DB = {"name": "gain", "gain_db": [6, 6]}
+
+
+def test_transforms_are_applied_in_their_order() -> None:
+    chain = build_chain([{"name": "telephone"}, SIX_DB], RATE_HZ)
+    expected = with_gain(over_telephone(voice(), RATE_HZ), 6)
+    np.testing.assert_array_equal(chain(voice(), np.random.default_rng(0)), expected)
+
+
+def test_without_tables_a_clip_comes_back_as_it_is() -> None:
+    clip = voice()
+    assert build_chain([], RATE_HZ)(clip, np.random.default_rng(0)) is clip
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"name": "reverbb"}, "augment 2: there is no augmentation called 'reverbb'. Did you mean 'reverb'?"),
+        ({}, "augment 2: the key 'name' is missing."),
+        ({"name": ["gain"]}, "augment 2: there is no augmentation called ['gain']."),
+        ({"name": "gain", "gain": [1, 2]}, "augment 2 (gain): unknown key 'gain'. Did you mean 'gain_db'?"),
+        ({"name": "gain", "gain_db": [6, -6]}, "augment 2 (gain): gain_db must be [low, high] from -60 to 60"),
+        ({"name": "gain", "gain_db": 6}, "augment 2 (gain): gain_db must be a list, got 6."),
+        ({"name": "gain", "probability": 1.5}, "augment 2 (gain): probability must be from 0 to 1."),
+        (
+            {"name": "coloured-noise", "colours": ["pinc"]},
+            "augment 2 (coloured-noise): colours is 'pinc'. Did you mean",
+        ),
+        ({"name": "noise-files"}, "augment 2 (noise-files): the key 'folder' is missing."),
+    ],
+)
+def test_a_mistake_is_named_with_its_table_and_the_nearest_right_word(table: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        build_chain([SIX_DB, table], RATE_HZ)
+    assert str(error.value).startswith(message)
+
+
+def test_resolved_tables_spell_every_default_out() -> None:
+    assert resolved_tables([{"name": "speed"}]) == ({"name": "speed", "probability": 1.0, "rate": (0.9, 1.1)},)
+
+
+def test_a_recipe_that_was_written_and_read_makes_the_same_chain(tmp_path: Path) -> None:
+    tables = ({"name": "reverb", "probability": 0.5}, {"name": "align", "top_db": "none", "sides": ["right"]}, SIX_DB)
+    recipe = Recipe("emodb", "cabg", augment=resolved_tables(tables))
+    (tmp_path / "recipe.toml").write_text(recipe_to_toml(recipe), encoding="utf-8")
+    again = build_chain(read_recipe(tmp_path).augment, RATE_HZ)
+    for seed in range(4):
+        expected = build_chain(tables, RATE_HZ)(voice(), np.random.default_rng(seed))
+        np.testing.assert_array_equal(again(voice(), np.random.default_rng(seed)), expected)
