@@ -1,5 +1,7 @@
 """Typed settings, read strictly: an unknown key is an error that names the nearest right one."""
 
+import json
+import re
 import tomllib
 import types
 import typing
@@ -100,3 +102,41 @@ def _convert_union(choices: tuple[Any, ...], value: Any, where: str) -> Any:
 def _require(right: bool, expected: str, value: object, where: str) -> None:
     if not right:
         raise RecipeError(f"{where} must be {expected}, got {value!r}.")
+
+
+def to_toml(values: Mapping[str, Any]) -> str:
+    """Return plain values as TOML that `read_toml` reads back; None is written as "none"."""
+    return "\n".join(_toml_lines(values, "")) + "\n"
+
+
+def _toml_lines(table: Mapping[str, Any], prefix: str) -> list[str]:
+    plain = {key: value for key, value in table.items() if not (isinstance(value, Mapping) or _are_tables(value))}
+    lines = [f"{_toml_key(key)} = {_toml_value(value)}" for key, value in plain.items()]
+    for key, value in table.items():
+        name = f"{prefix}{_toml_key(key)}"
+        if isinstance(value, Mapping) and value:
+            lines += ["", f"[{name}]", *_toml_lines(value, f"{name}.")]
+        elif _are_tables(value):
+            lines += [line for item in value for line in ("", f"[[{name}]]", *_toml_lines(item, f"{name}."))]
+    return lines
+
+
+def _are_tables(value: Any) -> bool:
+    return isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value)
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_value(key)
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    if value is None:
+        return f'"{NONE}"'
+    if isinstance(value, str):
+        # JSON's escapes are valid in TOML, which wants the delete character escaped too.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)

@@ -1,13 +1,11 @@
 """A recipe: everything that decides a training, in one typed value."""
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from earnest.config import NONE, from_mapping, read_toml
+from earnest.config import from_mapping, read_toml, to_toml
 from earnest.errors import RecipeError
 from earnest.front_end import FrontEnd, with_preset
 from earnest.labels import scheme_called
@@ -120,37 +118,4 @@ def read_recipe(path: Path) -> Recipe:
 
 def recipe_to_toml(recipe: Recipe) -> str:
     """Return the resolved recipe as TOML, every default spelled out; None is written as "none"."""
-    return "\n".join(_toml_lines(recipe.to_dict(), "")) + "\n"
-
-
-def _toml_lines(table: Mapping[str, Any], prefix: str) -> list[str]:
-    plain = {key: value for key, value in table.items() if not (isinstance(value, Mapping) or _are_tables(value))}
-    lines = [f"{_toml_key(key)} = {_toml_value(value)}" for key, value in plain.items()]
-    for key, value in table.items():
-        name = f"{prefix}{_toml_key(key)}"
-        if isinstance(value, Mapping) and value:
-            lines += ["", f"[{name}]", *_toml_lines(value, f"{name}.")]
-        elif _are_tables(value):
-            lines += [line for item in value for line in ("", f"[[{name}]]", *_toml_lines(item, f"{name}."))]
-    return lines
-
-
-def _are_tables(value: Any) -> bool:
-    return isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value)
-
-
-def _toml_key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_value(key)
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
-    if value is None:
-        return f'"{NONE}"'
-    if isinstance(value, str):
-        # JSON's escapes are valid in TOML, which wants the delete character escaped too.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return repr(value)
+    return to_toml(recipe.to_dict())

@@ -1,9 +1,13 @@
 """Teaching a small network to imitate the blocks of a large encoder, frame by frame (after Hinton et al., 2015).
 
-What tells emotions apart lies in how a clip's tokens differ from other clips' on average, a twentieth of their variance.
-So the student is judged by means and deviations over windows and whole clips too, not by single tokens alone.
+What tells emotions apart lies in how a clip's tokens differ from other clips' on average: a twentieth of their
+variance. So the student is judged by its means and deviations over whole clips too, not by single tokens alone.
 """
 
+import csv
+import io
+import logging
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -11,30 +15,26 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from earnest.audio.io import load_waveform
-from earnest.audio.waveform import Waveform
-from earnest.config import from_mapping, read_toml
+from earnest.config import from_mapping, read_toml, to_toml
 from earnest.corpora.manifest import Utterance
-from earnest.errors import AudioError, CorpusError, RecipeError
+from earnest.errors import RecipeError
 from earnest.front_end import FrontEnd, with_preset
 from earnest.frontends.log_mel import LogMel
-from earnest.frontends.trim import frame_mask
 from earnest.models.student import StudentEncoder, StudentSettings
-from earnest.models.whisper import DECIBELS_PER_DECADE, WhisperSettings, WhisperStatistics
+from earnest.models.whisper import mean_and_deviation
+from earnest.training.data import decoding_bar
+from earnest.training.lessons import Lesson, Teacher, make_lessons, pad_lessons, similar_lengths, standardised
 from earnest.training.progress import AtomicCheckpointIO, write_atomically
 
-WEIGHTS = "model.safetensors"
-LAST = "last.ckpt"
-N_POSITIONS = 200  # steps whose typical token is known; later ones count as the last
-SMALLEST_DEVIATION = 0.05
+WEIGHTS, HISTORY, LAST = "model.safetensors", "history.csv", "last.ckpt"
+HELD_OUT = 15  # every fifteenth speaker is listened to without learning, to see how well new voices are imitated
+SMALLEST_SPREAD = 0.02
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ class Distillation:
     speeds : each clip is heard at these speeds, 1 as it is
     teacher_front_end, teacher : the encoder; its ``pooled_blocks`` are imitated
     front_end, student : the network that learns
-    window_s : length of the windows over which means and deviations are compared
-    pooled_weight : weight of those, against the one of single tokens
+    pooled_weight : weight of means and deviations over a clip, against the one of single tokens
     """
 
     corpus: tuple[str, ...]
@@ -57,8 +56,7 @@ class Distillation:
     teacher: Mapping[str, Any] = field(default_factory=dict)
     front_end: FrontEnd = field(default_factory=FrontEnd)
     student: Mapping[str, Any] = field(default_factory=dict)
-    window_s: float = 0.8
-    pooled_weight: float = 2.0
+    pooled_weight: float = 0.5
     epochs: int = 10
     batch_size: int = 32
     learning_rate: float = 2e-3
@@ -70,7 +68,6 @@ class Distillation:
         checks = (
             (bool(self.corpus), "corpus must name at least one corpus"),
             (all(0.5 <= speed <= 2 for speed in self.speeds) and bool(self.speeds), "speeds must be 0.5 to 2"),
-            (0.1 <= self.window_s <= 10, "window_s must be 0.1 to 10"),
             (0 <= self.pooled_weight <= 100, "pooled_weight must be 0 to 100"),
             (self.epochs >= 1, "epochs must be at least 1"),
             (self.batch_size >= 2, "batch_size must be at least 2"),
@@ -94,41 +91,205 @@ def read_distillation(path: Path) -> Distillation:
     return from_mapping(Distillation, values, str(path))
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """One clip: ``frames`` (n_mels, frames) for the student, ``tokens`` (token_width, steps) of the teacher, float16."""
+class Imitation(pl.LightningModule):
+    """A student in Lightning's loop.
 
-    frames: Tensor
-    tokens: Tensor
+    Parameters
+    ----------
+    spread : (2·width,) how much means and deviations over a clip differ between clips: the unit of their errors
+    n_steps : optimiser steps of the whole training
+    """
+
+    spread: Tensor
+
+    def __init__(self, student: StudentEncoder, settings: Distillation, spread: Tensor, n_steps: int) -> None:
+        super().__init__()
+        self.student, self.settings, self.n_steps = student, settings, n_steps
+        self.register_buffer("spread", spread, persistent=False)
+        self.history: list[dict[str, float]] = []
+        self._errors: dict[str, list[Tensor]] = {"train": [], "valid": []}
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, its rate rising over a tenth of the steps and falling to nothing (Smith and Topin, 2018)."""
+        settings = self.settings
+        optimiser = torch.optim.AdamW(
+            self.student.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, settings.learning_rate, total_steps=self.n_steps + 1, pct_start=0.1
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
+        """Return the loss of one batch."""
+        single, pooled = imitation_errors(self.student, *batch, self.spread)
+        self._errors["train"].append(torch.stack([single, pooled]).detach())
+        return single + self.settings.pooled_weight * pooled
+
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> None:
+        """Measure voices that are not learnt from."""
+        self._errors["valid"].append(torch.stack(imitation_errors(self.student, *batch, self.spread)))
+
+    def on_train_epoch_end(self) -> None:
+        """Note the epoch's errors."""
+        row: dict[str, float] = {"epoch": self.current_epoch + 1}
+        for name, errors in self._errors.items():
+            if errors:
+                row[f"{name}_token_error"], row[f"{name}_pooled_error"] = torch.stack(errors).mean(dim=0).tolist()
+            errors.clear()
+        self.history.append(row)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the epochs so far."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over the epochs so far."""
+        self.history = checkpoint["history"]
 
 
-class Teacher:
-    """The pre-trained encoder, heard at the student's pace."""
+def imitation_errors(
+    student: nn.Module, frames: Tensor, n_frames: Tensor, tokens: Tensor, spread: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return how far a student is from its teacher: in single tokens, and in means and deviations over clips.
 
-    def __init__(self, settings: Distillation, stride: int) -> None:
-        self.front_end = LogMel(settings.teacher_front_end)
-        whisper = from_mapping(WhisperSettings, settings.teacher, "[teacher]")
-        self.network = WhisperStatistics(settings.teacher_front_end.n_mels, 3, whisper).eval()
-        self.network.load_pretrained()
-        pace = stride * settings.front_end.hop_length / (2 * settings.teacher_front_end.hop_length)
-        self.steps_a_token = round(pace)
-        if pace != self.steps_a_token or not self.steps_a_token:
-            raise RecipeError(
-                f"A step of the student lasts {pace:g} of the teacher's. Choose stride and hop_length for a whole number."
-            )
+    Parameters
+    ----------
+    frames : (batch, n_mels, frames)
+    tokens : (batch, width, steps) of the teacher, standardised
+    spread : (2·width,)
 
-    @property
-    def width(self) -> int:
-        """Values of one token: all imitated blocks side by side."""
-        return self.network.settings.width * len(self.network.settings.pooled_blocks)
+    Returns
+    -------
+    two scalars, 0 for equal ones; about 1 for a student that says the same to everything
+    """
+    found, heard = student(frames, n_frames)
+    mask = heard[:, None].to(found.dtype)
+    single = ((found - tokens).square() * mask).sum() / (mask.sum() * tokens.shape[1])
+    own, wanted = (mean_and_deviation(values.transpose(1, 2), heard) for values in (found, tokens))
+    return single, ((own - wanted) / spread).square().mean()
 
-    @torch.no_grad()
-    def tokens(self, waveform: Waveform) -> Tensor:
-        """Return the mean tokens (width, steps) of a waveform (samples,)."""
-        sound, length = torch.from_numpy(waveform)[None], torch.tensor([len(waveform)])
-        with torch.autocast("cpu", torch.bfloat16):
-            frames, n_frames = self.front_end(sound, length)
-            outputs, _ = self.network.encoder((frames / DECIBELS_PER_DECADE + 4.0) / 4.0, n_frames)
-        blocks = torch.cat([outputs[block - 1][0] for block in self.network.settings.pooled_blocks], dim=1).float()
-        short = -len(blocks) % self.steps_a_token
-        return torch.cat([blocks, blocks[-1:].expand(short, -1)]).unflatten(0, (-1, self.steps_a_token)).mean(dim=1).T
+
+def distil(
+    settings: Distillation, utterances: Sequence[Utterance], folder: Path, show_progress: bool = False
+) -> list[dict[str, float]]:
+    """Train a student and write its weights; the same call again resumes a killed run.
+
+    Parameters
+    ----------
+    utterances : their sound is used, their labels are not
+    folder : gets recipe.toml, history.csv and, at the end, model.safetensors
+
+    Returns
+    -------
+    the errors of each epoch, on voices learnt from and on held-out ones
+    """
+    student_settings = from_mapping(StudentSettings, settings.student, "[student]")
+    hop = settings.front_end.hop_length * student_settings.stride
+    teacher = Teacher(settings.teacher_front_end, settings.teacher, hop)
+    if teacher.width != student_settings.token_width:
+        raise RecipeError(f"token_width must be {teacher.width}, as wide as what is imitated.")
+    _claim(folder, settings)
+    front_end = LogMel(replace(settings.front_end, trim="none"))
+    with decoding_bar(len(utterances), show_progress) as advance:
+        lessons = standardised(make_lessons(utterances, front_end, teacher, settings.speeds, advance))
+    speakers = sorted({lesson.speaker for lesson in lessons})
+    held_out = set(speakers[HELD_OUT - 1 :: HELD_OUT])
+    train = [lesson for lesson in lessons if lesson.speaker not in held_out]
+    valid = [lesson for lesson in lessons if lesson.speaker in held_out]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        student = StudentEncoder(settings.front_end.n_mels, student_settings)
+    batches = SimilarLengths(train, settings.batch_size, settings.seed)
+    module = Imitation(student, settings, clip_spread(train), settings.epochs * len(batches))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning.*")
+        _trainer(settings.epochs, folder, show_progress).fit(
+            module,
+            DataLoader(Lessons(train), batch_sampler=batches, collate_fn=pad_lessons),
+            DataLoader(Lessons(valid), batch_size=settings.batch_size, collate_fn=pad_lessons) if valid else None,
+            ckpt_path=folder / LAST if (folder / LAST).exists() else None,
+            weights_only=True,
+        )
+    write_atomically(folder / WEIGHTS, save(stored(student)))
+    write_atomically(folder / HISTORY, _history_csv(module.history))
+    (folder / LAST).unlink(missing_ok=True)
+    return module.history
+
+
+def stored(student: StudentEncoder) -> dict[str, Tensor]:
+    """Return the weights as they are written: kernels rounded to float16, which halves every file made from them."""
+    return {
+        f"student.{name}": tensor.half() if tensor.ndim > 1 else tensor for name, tensor in student.state_dict().items()
+    }
+
+
+def clip_spread(lessons: Sequence[Lesson]) -> Tensor:
+    """Return how much the teacher's means and deviations over a clip differ between clips, (2·width,)."""
+    pooled = [
+        mean_and_deviation(lesson.tokens.float().T[None], torch.ones(1, lesson.tokens.shape[1], dtype=torch.bool))[0]
+        for lesson in lessons
+    ]
+    return torch.stack(pooled).std(dim=0) + SMALLEST_SPREAD
+
+
+class Lessons(Dataset[Lesson]):
+    """Lessons by position."""
+
+    def __init__(self, lessons: Sequence[Lesson]) -> None:
+        self.lessons = lessons
+
+    def __len__(self) -> int:
+        return len(self.lessons)
+
+    def __getitem__(self, index: int) -> Lesson:
+        return self.lessons[index]
+
+
+class SimilarLengths(Sampler[list[int]]):
+    """Batches of clips of similar length; their order depends on seed and epoch alone."""
+
+    def __init__(self, lessons: Sequence[Lesson], batch_size: int, seed: int) -> None:
+        self.lessons, self.batch_size, self.seed, self.epoch = lessons, batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.lessons) / self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(similar_lengths(self.lessons, self.batch_size, self.seed, self.epoch))
+
+
+def _claim(folder: Path, settings: Distillation) -> None:
+    """Write the settings into the folder, or refuse one that holds others."""
+    path, text = folder / "recipe.toml", to_toml(asdict(settings))
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise RecipeError(f"{folder}: holds another distillation. Choose another --output, or remove the folder.")
+    write_atomically(path, text.encode())
+
+
+def _trainer(epochs: int, folder: Path, show_progress: bool) -> pl.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    return pl.Trainer(
+        accelerator="auto",
+        devices=1,
+        max_epochs=epochs,
+        callbacks=[ModelCheckpoint(folder, filename="last", save_top_k=1, enable_version_counter=False)],
+        logger=False,
+        plugins=[AtomicCheckpointIO()],
+        num_sanity_val_steps=0,
+        enable_progress_bar=show_progress,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+
+
+def _history_csv(history: Sequence[Mapping[str, float]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(history[-1]), restval="")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue().encode()
