@@ -11,7 +11,7 @@ from torch.nn import functional
 from earnest.errors import RecipeError
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, NetworkOutput
-from earnest.models.pretrained import read_tensors
+from earnest.models.pretrained import read_origin, read_tensors
 from earnest.models.whisper import DECIBELS_PER_DECADE, mean_and_deviation
 
 
@@ -116,7 +116,9 @@ class StudentStatistics(nn.Module):
     @property
     def origin(self) -> str:
         """Where the initial weights come from."""
-        return f"{self.settings.weights} (distilled)" if self.settings.weights else "random"
+        if not self.settings.weights:
+            return "random"
+        return f"{self.settings.weights}: {read_origin(Path(self.settings.weights))}"
 
     def load_pretrained(self) -> None:
         """Take over the distilled tensors that the settings name; names and shapes must fit exactly."""

@@ -3,7 +3,9 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from os import PathLike
 from typing import TypeAlias
 
@@ -18,7 +20,7 @@ from earnest.bundle import BundleInfo
 from earnest.errors import AudioError, MissingExtraError
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.domain import Domain
-from earnest.runtime.graph import Graph
+from earnest.runtime.graph import Graph, Outputs
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.tally import Tally
 
@@ -54,6 +56,30 @@ Pending: TypeAlias = list[tuple[Clip, Waveform]]
 """Windows that wait for the network, each with its recording."""
 
 Row: TypeAlias = dict[str, npt.NDArray[np.floating]]
+Batch: TypeAlias = tuple[list[int], Outputs | Future[Outputs]]
+"""Places in a list of windows, and what the network says about those, or will say."""
+
+
+@dataclass
+class Group:
+    """Recordings that are answered together."""
+
+    clips: list[Clip] = field(default_factory=list)
+    pending: Pending = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
+
+
+@contextmanager
+def _workers(jobs: int) -> Iterator[ThreadPoolExecutor | None]:
+    """Give a pool of threads, none for one job; what has not begun when the caller leaves is dropped."""
+    if jobs == 1:
+        yield None
+        return
+    pool = ThreadPoolExecutor(jobs, "earnest")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 class Bulk:
@@ -89,40 +115,51 @@ class Bulk:
         return [answer["embedding"] for _, answer in answers], n_samples / self._info.sample_rate_hz
 
     def predict(self, sources: Iterable[Source], jobs: int) -> Iterator[Prediction]:
-        """Predict in order; what can't be read is a row with status "error"."""
-        waiting: list[Clip] = []
-        pending: Pending = []
-        for clip in self._decoded(sources, jobs):
-            waiting.append(clip)
+        """Predict in order; what can't be read is a row with status "error".
+
+        With several jobs, decoding and the network share as many threads; while one group of recordings is answered,
+        the next one is decoded.
+        """
+        with _workers(jobs) as pool:
+            running: deque[Group] = deque()
+            for group in self._groups(self._decoded(sources, pool)):
+                group.batches = self._started(group.pending, pool)
+                running.append(group)
+                if pool is None or len(running) > 1:
+                    yield from self._answered(running.popleft())
+            while running:
+                yield from self._answered(running.popleft())
+
+    def _groups(self, clips: Iterable[Clip]) -> Iterator[Group]:
+        """Gather recordings until there are enough to find neighbours of similar length."""
+        group = Group()
+        for clip in clips:
+            group.clips.append(clip)
             if clip.windows is None:
                 self._predict_long(clip)
             else:
-                pending += [(clip, window) for window in clip.windows]
+                group.pending += [(clip, window) for window in clip.windows]
                 clip.windows = []
-            if len(waiting) >= WAITING_CLIPS or self._seconds(pending) > WAITING_S:
-                yield from self._answered(waiting, pending)
-                waiting, pending = [], []
-        yield from self._answered(waiting, pending)
+            if len(group.clips) >= WAITING_CLIPS or self._seconds(group.pending) > WAITING_S:
+                yield group
+                group = Group()
+        yield group
 
-    def _answered(self, waiting: list[Clip], pending: Pending) -> Iterator[Prediction]:
-        self._run(pending)
-        yield from map(self._prediction, waiting)
+    def _answered(self, group: Group) -> Iterator[Prediction]:
+        self._finish(group.pending, group.batches)
+        yield from map(self._prediction, group.clips)
 
-    def _decoded(self, sources: Iterable[Source], jobs: int) -> Iterator[Clip]:
-        if jobs == 1:
+    def _decoded(self, sources: Iterable[Source], pool: ThreadPoolExecutor | None) -> Iterator[Clip]:
+        if pool is None:
             yield from map(self._decode, sources)
             return
         ahead: deque[Future[Clip]] = deque()
-        pool = ThreadPoolExecutor(jobs, "decode")
-        try:
-            for source in sources:
-                ahead.append(pool.submit(self._decode, source))
-                if len(ahead) >= AHEAD_CLIPS:
-                    yield ahead.popleft().result()
-            while ahead:
+        for source in sources:
+            ahead.append(pool.submit(self._decode, source))
+            if len(ahead) >= AHEAD_CLIPS:
                 yield ahead.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        while ahead:
+            yield ahead.popleft().result()
 
     def _decode(self, source: Source) -> Clip:
         """Decode a short recording; a long one, or one that can be read only once, is left for its turn."""
@@ -170,14 +207,27 @@ class Bulk:
                     yield window
 
     def _run(self, pending: Pending) -> None:
-        """Run the windows in batches of similar length; each recording gets its answers in the windows' order."""
-        rows: list[Row] = [{}] * len(pending)
+        """Answer windows at once."""
+        self._finish(pending, self._started(pending, None))
+
+    def _started(self, pending: Pending, pool: ThreadPoolExecutor | None) -> list[Batch]:
+        """Start the network on batches of windows of similar length, or run it where there is no pool."""
+        batches: list[Batch] = []
         longest_first = sorted(range(len(pending)), key=lambda number: -len(pending[number][1]))
         while longest_first:
             n_rows = max(1, int(self._batch_s * self._info.sample_rate_hz) // len(pending[longest_first[0]][1]))
-            batch, longest_first = longest_first[:n_rows], longest_first[n_rows:]
-            outputs = self._graph.run([pending[number][1] for number in batch], self._outputs)
-            for row, number in enumerate(batch):
+            numbers, longest_first = longest_first[:n_rows], longest_first[n_rows:]
+            sound = [pending[number][1] for number in numbers]
+            run = partial(self._graph.run, sound, self._outputs)
+            batches.append((numbers, pool.submit(run) if pool else run()))
+        return batches
+
+    def _finish(self, pending: Pending, batches: list[Batch]) -> None:
+        """Give each recording the answers of its windows, in the windows' order."""
+        rows: list[Row] = [{}] * len(pending)
+        for numbers, running in batches:
+            outputs = running.result() if isinstance(running, Future) else running
+            for row, number in enumerate(numbers):
                 rows[number] = {name: values[row] for name, values in outputs.items()}
         for (clip, window), answer in zip(pending, rows, strict=True):
             clip.answers.append((len(window), answer))

@@ -27,7 +27,7 @@ from earnest.errors import RecipeError
 from earnest.front_end import FrontEnd, with_preset
 from earnest.frontends.log_mel import LogMel
 from earnest.models.student import StudentEncoder, StudentSettings
-from earnest.models.whisper import mean_and_deviation
+from earnest.models.whisper import WhisperSettings, mean_and_deviation
 from earnest.training.data import decoding_bar
 from earnest.training.lessons import Lesson, Teacher, make_lessons, pad_lessons, similar_lengths, standardised
 from earnest.training.progress import AtomicCheckpointIO, write_atomically
@@ -211,7 +211,7 @@ def distil(
             ckpt_path=folder / LAST if (folder / LAST).exists() else None,
             weights_only=True,
         )
-    write_atomically(folder / WEIGHTS, save(stored(student)))
+    write_atomically(folder / WEIGHTS, save(stored(student), {"origin": _origin(settings)}))
     write_atomically(folder / HISTORY, _history_csv(module.history))
     (folder / LAST).unlink(missing_ok=True)
     return module.history
@@ -222,6 +222,12 @@ def stored(student: StudentEncoder) -> dict[str, Tensor]:
     return {
         f"student.{name}": tensor.half() if tensor.ndim > 1 else tensor for name, tensor in student.state_dict().items()
     }
+
+
+def _origin(settings: Distillation) -> str:
+    blocks = ", ".join(str(block) for block in settings.teacher.get("pooled_blocks", WhisperSettings().pooled_blocks))
+    teacher = settings.teacher.get("weights") or "a random teacher"
+    return f"imitates block {blocks} of {teacher} on the sound of {', '.join(settings.corpus)}, without its labels"
 
 
 def clip_spread(lessons: Sequence[Lesson]) -> Tensor:

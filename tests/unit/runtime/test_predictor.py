@@ -1,6 +1,7 @@
 """Status, order, batches and windows of predictions, with a stand-in network."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -145,13 +146,13 @@ def test_a_long_recording_is_the_mean_of_its_windows_weighted_by_length(tmp_path
 def test_memory_is_bounded_whatever_is_predicted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "WAITING_S", 40.0)
     held_s, batch_s = [], []
-    run_pending = bulk.Bulk._run
+    started = bulk.Bulk._started
 
-    def watched_pending(self: bulk.Bulk, pending: bulk.Pending) -> None:
+    def watched_pending(self: bulk.Bulk, pending: bulk.Pending, pool: ThreadPoolExecutor | None) -> list[bulk.Batch]:
         held_s.append(sum(len(window) for _, window in pending) / 16_000)
-        run_pending(self, pending)
+        return started(self, pending, pool)
 
-    monkeypatch.setattr(bulk.Bulk, "_run", watched_pending)
+    monkeypatch.setattr(bulk.Bulk, "_started", watched_pending)
     model = Predictor(load_bundle(folder))
     run = model.graph.run
 

@@ -106,7 +106,11 @@ def test_a_student_learns_and_a_recipe_starts_from_its_weights(utterances: list[
     assert by_tokens[-1]["train_token_error"] < 0.8 * by_tokens[0]["train_token_error"]
     network = {**STUDENT, "weights": str(tmp_path / "student"), "frozen": True}
     recipe = Recipe("made-up", "student-statistics", front_end=FRONT_END, network=network)
-    started = initial_classifier(recipe, ("a", "b", "c")).network.state_dict()
+    network_started = initial_classifier(recipe, ("a", "b", "c")).network
+    assert str(network_started.origin).endswith(
+        "imitates block 1 of a random teacher on the sound of made-up, without its labels"
+    )
+    started = network_started.state_dict()
     for name, tensor in load_file(tmp_path / "student" / "model.safetensors").items():
         assert torch.equal(started[name], tensor.to(started[name].dtype))
 
