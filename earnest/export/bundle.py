@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from earnest.bundle import BundleInfo, ProtocolResult, check_onnx, sha256_of
@@ -26,7 +26,9 @@ class Identity:
     notes: str = ""
 
 
-def export_bundle(run: Path, output: Path, identity: Identity, evaluations: Sequence[Path] = ()) -> BundleInfo:
+def export_bundle(
+    run: Path, output: Path, identity: Identity, evaluations: Sequence[Path] = (), with_companions: bool = True
+) -> BundleInfo:
     """Export a finished run.
 
     Parameters
@@ -34,8 +36,11 @@ def export_bundle(run: Path, output: Path, identity: Identity, evaluations: Sequ
     run : folder of `earnest train`
     output : folder to make; files of an earlier export are replaced
     evaluations : folders of `earnest evaluate`, whose results go into the bundle
+    with_companions : keep what adaptation and the out-of-domain verdict need
     """
     record, recipe = read_record(run), read_recipe(run)
+    if not with_companions:
+        record = replace(record, adaptation=None, domain=None)
     classifier = load_run(run)
     data = to_onnx(classifier, {"classes": ",".join(record.classes), "licence": identity.licence}).SerializeToString()
     check_onnx(data, output / "model.onnx")

@@ -1,5 +1,6 @@
 """A small convolutional network that imitates the blocks of a large encoder, frame by frame."""
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -77,6 +78,21 @@ class StudentEncoder(nn.Module):
         )
         self.context = nn.Linear(settings.width, settings.width)
         self.tokens = nn.Conv1d(settings.width, settings.token_width, 1)
+
+    @torch.no_grad()
+    def folded(self) -> "StudentEncoder":
+        """Return an equal network whose normalisations only shift: their scales are in the kernels before them."""
+        other = copy.deepcopy(self).eval()
+        blocks = [block for block in (*other.before, *other.after) if isinstance(block, ResidualBlock)]
+        for kernel, norm in [(other.stem, other.norm), *((block.convolution, block.norm) for block in blocks)]:
+            assert norm.running_mean is not None and norm.running_var is not None
+            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+            kernel.weight.mul_(scale[:, None, None])
+            norm.bias.sub_(norm.running_mean * scale)
+            norm.weight.fill_(1.0)
+            norm.running_mean.zero_()
+            norm.running_var.fill_(1.0 - norm.eps)
+        return other
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
         """Map log-mels in decibels (batch, n_mels, frames) to tokens (batch, token_width, steps) and their mask."""

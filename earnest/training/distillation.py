@@ -218,10 +218,9 @@ def distil(
 
 
 def stored(student: StudentEncoder) -> dict[str, Tensor]:
-    """Return the weights as they are written: kernels rounded to float16, which halves every file made from them."""
-    return {
-        f"student.{name}": tensor.half() if tensor.ndim > 1 else tensor for name, tensor in student.state_dict().items()
-    }
+    """Return the weights as they are written: normalisations folded, kernels rounded to float16; half the size."""
+    state = student.folded().state_dict()
+    return {f"student.{name}": tensor.half() if tensor.ndim > 1 else tensor for name, tensor in state.items()}
 
 
 def _origin(settings: Distillation) -> str:

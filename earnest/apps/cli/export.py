@@ -23,6 +23,7 @@ from earnest.apps.cli.train import require_training
     type=click.Path(path_type=Path),
     help="Folder of `earnest evaluate` whose result the bundle shall carry; repeatable.",
 )
+@click.option("--plain", is_flag=True, help="Leave out what adaptation and the out-of-domain verdict need.")
 @output_options
 def command(
     run: Path,
@@ -32,6 +33,7 @@ def command(
     licence: str,
     notes: str,
     results: tuple[Path, ...],
+    plain: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -46,7 +48,7 @@ def command(
     from earnest.export.bundle import Identity, export_bundle
 
     identity = Identity(name or output.resolve().name, bundle_version, licence, notes)
-    info = export_bundle(run, output, identity, results)
+    info = export_bundle(run, output, identity, results, not plain)
     size = (output / "model.onnx").stat().st_size
     if as_json:
         echo_json({"bundle": output, "classes": info.classes, "bytes": size, "sha256": info.files["model.onnx"]})

@@ -10,11 +10,12 @@ from made_up_corpus import spoken, write_corpus
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from earnest.config import from_mapping
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import EarnestError, RecipeError
 from earnest.front_end import PRESETS, FrontEnd
 from earnest.frontends.log_mel import LogMel
-from earnest.models.student import StudentSettings
+from earnest.models.student import StudentEncoder, StudentSettings
 from earnest.recipe import Recipe
 from earnest.training import distillation
 from earnest.training.distillation import Distillation, distil, imitation_errors, read_distillation
@@ -113,6 +114,18 @@ def test_a_student_learns_and_a_recipe_starts_from_its_weights(utterances: list[
     started = network_started.state_dict()
     for name, tensor in load_file(tmp_path / "student" / "model.safetensors").items():
         assert torch.equal(started[name], tensor.to(started[name].dtype))
+
+
+def test_a_folded_student_says_the_same() -> None:
+    torch.manual_seed(0)
+    student = StudentEncoder(24, from_mapping(StudentSettings, STUDENT, "")).eval()
+    for module in student.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            for tensor in (module.weight, module.bias, module.running_mean, module.running_var):
+                assert tensor is not None
+                nn.init.uniform_(tensor, 0.5, 2.0)
+    frames, n_frames = 10 * torch.randn(2, 24, 50) - 40, torch.tensor([50, 31])
+    torch.testing.assert_close(student.folded()(frames, n_frames)[0], student(frames, n_frames)[0], atol=1e-4, rtol=0)
 
 
 def test_a_killed_distillation_ends_with_the_same_weights(
