@@ -54,7 +54,8 @@ def blocks(frames: Tensor, n_frames: Tensor, length: int, padding: Tensor) -> tu
     pieces : (batch, blocks, bands, length)
     live : (batch, blocks), True where a block holds frames of its clip
     """
-    n_blocks = torch.sym_max(frames.shape[2] - 2, 0) // length + 1
+    behind_first = torch.sym_max(frames.shape[2] - 2, 0)  # type: ignore[no-untyped-call]
+    n_blocks = behind_first // length + 1
     starts = torch.arange(n_blocks, device=frames.device) * length
     positions = starts[:, None] + torch.arange(length, device=frames.device)[None]  # (blocks, length)
     pieces = frames[:, :, positions.clamp(max=frames.shape[2] - 1)]  # (batch, bands, blocks, length)

@@ -110,7 +110,7 @@ class SpectrogramImage(nn.Module):
         if self.settings.channels_from == "copies":
             return frames[:, None]
         if self.settings.channels_from == "noise-reverb":
-            return frames.unflatten(1, (3, self.n_bands))
+            return torch.stack(torch.split(frames, self.n_bands, dim=1), dim=1)
         inside = frame_mask(n_frames, frames.shape[2])[:, None]
         own = torch.where(inside, frames, floor_of(frames, n_frames))[:, None]
         return torch.cat([own, self._deltas(own, n_frames)], dim=1)

@@ -41,6 +41,10 @@ class LogMel(nn.Module):
         self.spectrum: nn.Module = FourierTransform(*sizes)
         self.gradient_trim = GradientTrim() if settings.trim == "gradient" else None
 
+    def n_frames(self, n_samples: int) -> int:
+        """Return how many frames a clip of so many samples has before it is trimmed."""
+        return n_samples // self.hop_length + 1
+
     def exportable(self) -> Self:
         """Return a copy that computes the spectrum as a convolution."""
         other = copy.deepcopy(self)

@@ -45,6 +45,10 @@ class NoiseAndReverb(nn.Module):
         self.register_buffer("noise", torch.from_numpy(noise.astype(np.float32)), persistent=False)
         self.register_buffer("echo", torch.from_numpy(echo.astype(np.float32)), persistent=False)
 
+    def n_frames(self, n_samples: int) -> int:
+        """Return how many frames a clip of so many samples has."""
+        return self.front_end.n_frames(n_samples)
+
     def exportable(self) -> Self:
         """Return a copy whose operators every runtime has."""
         other = copy.deepcopy(self)

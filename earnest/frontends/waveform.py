@@ -32,9 +32,15 @@ class RawWaveform(nn.Module):
     def __init__(self, settings: FrontEnd) -> None:
         super().__init__()
         if settings.trim != "none":
-            raise RecipeError(f'[front_end]: trim = "{settings.trim}" looks at a spectrogram; this network takes "none".')
+            raise RecipeError(
+                f'[front_end]: trim = "{settings.trim}" looks at a spectrogram; this network takes "none".'
+            )
         self.settings = settings
         self.n_rows = 1
+
+    def n_frames(self, n_samples: int) -> int:
+        """Return how many frames a clip of so many samples has."""
+        return n_samples
 
     def exportable(self) -> Self:
         """Return a copy: its operators are everywhere."""

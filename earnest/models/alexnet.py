@@ -1,6 +1,7 @@
 """AlexNet (Krizhevsky, 2014), with its linear layers or with pooled class maps."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -53,7 +54,7 @@ class AlexNet(ImagenetNetwork):
     paper = PAPER
     usage = NTU
     replaced: ClassVar[str] = "classifier.6"
-    reduced = {"width_factor": 0.125, "dropout": 0.1}
+    reduced: ClassVar[Mapping[str, Any]] = {"width_factor": 0.125, "dropout": 0.1}
 
     def __init__(self, size: ImageSize, n_classes: int, settings: DropoutSettings) -> None:
         super().__init__(settings)

@@ -19,7 +19,7 @@ from earnest.registry import Registry
 from earnest.segments import Segments
 from earnest.suggest import suggestion
 
-__all__ = ["MODELS", "Network", "NetworkOutput", "SpeechClassifier", "Usage", "build_classifier", "build_network"]
+__all__ = ["MODELS", "Network", "NetworkOutput", "SpeechClassifier", "Usage"]
 
 
 class Usage(NamedTuple):
@@ -137,7 +137,7 @@ def build_classifier(recipe: Recipe, classes: tuple[str, ...], seed: int) -> Spe
     front_end = build_front_end(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = _assembled(recipe, front_end, len(classes))
+        network = assembled(recipe, front_end, len(classes))
     return SpeechClassifier(front_end, network, classes)
 
 
@@ -148,7 +148,7 @@ def prepare(network: nn.Module, train_frames: Iterable[Tensor]) -> None:
         fit_image(train_frames)
 
 
-def _assembled(recipe: Recipe, front_end: FrontEndModule, n_classes: int) -> nn.Module:
+def assembled(recipe: Recipe, front_end: FrontEndModule, n_classes: int) -> nn.Module:
     """Put segments and image before the network; a network on whole clips' frames stays as it is."""
     kind, segments = input_kind(recipe.model), recipe.segments
     length = 0

@@ -54,14 +54,20 @@ class DenseNet121(ImagenetNetwork):
     """Four dense blocks, then 1024 → 512 → LeakyReLU → classes."""
 
     settings_type = DenseNetSettings
-    paper = "DenseNet (Huang et al., 2017, arXiv:1608.06993), for speech emotion: Speech-VINO (github.com/Speech-VINO/SER)"
-    usage = Usage("vino", 8, Segments("crop", 5.0), Image(3, scaling="fixed", height=224, width=224, normalise="imagenet"))
+    paper = (
+        "DenseNet (Huang et al., 2017, arXiv:1608.06993), for speech emotion: Speech-VINO (github.com/Speech-VINO/SER)"
+    )
+    usage = Usage(
+        "vino", 8, Segments("crop", 5.0), Image(3, scaling="fixed", height=224, width=224, normalise="imagenet")
+    )
     replaced: ClassVar[str] = "classifier"
     reduced: ClassVar[Mapping[str, Any]] = {"width_factor": 0.25, "block_layers": [2, 2, 2, 2]}
 
     def __init__(self, size: ImageSize, n_classes: int, settings: DenseNetSettings) -> None:
         super().__init__(settings)
-        size.after(size.channels, 17, 32, 8)  # halved five times, rounded up
+        left = size.after(size.channels, 7, 2, 3).after(size.channels, 3, 2, 1)
+        for _ in settings.block_layers[1:]:
+            left = left.after(size.channels, 2, 2)
         growth, channels = scaled(GROWTH, settings.width_factor), scaled(STEM, settings.width_factor)
         layers: OrderedDict[str, nn.Module] = OrderedDict(
             conv0=nn.Conv2d(size.channels, channels, 7, stride=2, padding=3, bias=False),
@@ -96,9 +102,7 @@ class DenseNet121(ImagenetNetwork):
 
 
 def _dense_block(channels: int, growth: int, n_layers: int) -> nn.Sequential:
-    layers = {
-        f"denselayer{number + 1}": DenseLayer(channels + number * growth, growth) for number in range(n_layers)
-    }
+    layers = {f"denselayer{number + 1}": DenseLayer(channels + number * growth, growth) for number in range(n_layers)}
     return nn.Sequential(OrderedDict(layers))
 
 

@@ -83,7 +83,9 @@ class ImagenetNetwork(nn.Module):
 
 def average_to(images: Tensor, height: int, width: int) -> Tensor:
     """Average (batch, channels, rows, columns) to ``height`` by ``width``, as torch's adaptive pooling does."""
-    rows, columns = (_shares(size, cells, images) for size, cells in zip(images.shape[2:], (height, width), strict=True))
+    rows, columns = (
+        _shares(size, cells, images) for size, cells in zip(images.shape[2:], (height, width), strict=True)
+    )
     return torch.matmul(torch.matmul(rows, images), columns.T)
 
 

@@ -53,11 +53,11 @@ class MultitaskCnn(nn.Module):
         self.features, size = _convolutions(size, settings)
         width = size.channels if settings.ending == "mean" else size.channels * size.height * size.width
         self.hidden, width = _hidden(width, settings.hidden, settings)
-        outputs = {"emotion": n_classes, "gender": 2, **dict.fromkeys(AFFECT, 1)}
+        outputs = {"emotion": n_classes, "gender": 2}
         self.task_hidden, self.heads = nn.ModuleDict(), nn.ModuleDict()
         for task in ("emotion", *settings.tasks):
             self.task_hidden[task], own_width = _hidden(width, settings.task_hidden, settings)
-            self.heads[task] = nn.Linear(own_width, outputs[task])
+            self.heads[task] = nn.Linear(own_width, outputs.get(task, 1))
         if settings.task_weights:
             self.task_weights = nn.Parameter(torch.zeros(len(settings.tasks)))
         self.apply(_initialise)

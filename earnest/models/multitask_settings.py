@@ -108,11 +108,11 @@ def _layers(
 
 
 # The networks that the multitask project compared with, in its own measures: they follow the papers, and are not equal
-# to them in every layer. Sizes of the images: starter, shahsavarani2018 and kim2017 128, badshah2017 256, alexnet2012 227.
+# to them in every layer. Images are 128 by 128 pixels, for badshah2017 256, for alexnet2012 227.
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "arch8": {},
     "starter": _layers([16, 32], [3, 3], [1, 1], [2, 2], [2048]),
-    # Badshah et al., "Speech Emotion Recognition from Spectrograms with Deep Convolutional Neural Network", PlatCon 2017
+    # Badshah et al., "Speech Emotion Recognition from Spectrograms with Deep CNN", PlatCon 2017
     "badshah2017": _layers([120, 256, 384], [11, 5, 3], [5, 2, 1], [4, 4, 4], [8192, 2048], first_stride=3),
     # Shahsavarani, "Speech Emotion Recognition using Convolutional Neural Networks", thesis, Nebraska-Lincoln 2018
     "shahsavarani2018": _layers([8, 16], [5, 5], [2, 2], [2, 2], [2048]),

@@ -36,7 +36,6 @@ class ResidualNetwork(ImagenetNetwork):
 
     def __init__(self, size: ImageSize, settings: ImagenetSettings) -> None:
         super().__init__(settings)
-        size.after(size.channels, 17, 32, 8)  # halved five times, rounded up
         widths = [scaled(width, settings.width_factor) for width in (64, 128, 256, 512)]
         self.conv1 = nn.Conv2d(size.channels, widths[0], 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])

@@ -69,7 +69,8 @@ class Segmented(nn.Module):
         padding = torch.zeros_like(frames[:, :1, :1]) if self.pads_with_zero else floor_of(frames, n_frames)
         if self.mode == "crop":
             place = torch.rand(len(frames), device=frames.device) if self.training else None
-            return self._segment(crop(frames, n_frames, self.length, padding, place))
+            answer = self._segment(crop(frames, n_frames, self.length, padding, place))
+            return answer._replace(attention=None)  # its steps would be the crop's, not the clip's
         pieces, live = blocks(frames, n_frames, self.length, padding)
         flat = pieces.flatten(0, 1)
         # A graph takes all blocks of the longest clip; otherwise the empty ones would only cost time and, while
@@ -78,7 +79,13 @@ class Segmented(nn.Module):
             return _joined(self._segment(flat), live)
         kept = live.flatten()
         answers = self._segment(flat[kept])
-        return _joined(NetworkOutput(*(_spread(answer, kept) for answer in answers)), live)
+        spread = NetworkOutput(
+            logits=_spread(answers.logits, kept),
+            embedding=_spread(answers.embedding, kept),
+            gender=None if answers.gender is None else _spread(answers.gender, kept),
+            affect=None if answers.affect is None else _spread(answers.affect, kept),
+        )
+        return _joined(spread, live)
 
     def _segment(self, frames: Tensor) -> NetworkOutput:
         return self._answer(frames, torch.full_like(frames[:, 0, 0], self.length, dtype=torch.int64))
@@ -88,10 +95,8 @@ class Segmented(nn.Module):
         return output
 
 
-def _spread(answer: Tensor | None, kept: Tensor) -> Tensor | None:
+def _spread(answer: Tensor, kept: Tensor) -> Tensor:
     """Put rows (kept, width) to where ``kept`` (all,) is True, zeros elsewhere."""
-    if answer is None:
-        return None
     spread = answer.new_zeros((len(kept), answer.shape[1]))
     spread[kept] = answer
     return spread

@@ -1,6 +1,7 @@
 """VGG11 (Simonyan and Zisserman, 2015)."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -21,7 +22,7 @@ class Vgg11(ImagenetNetwork):
     paper = "VGG (Simonyan and Zisserman, 2015, arXiv:1409.1556), for speech emotion: NTU (github.com/musifahamran/FYP)"
     usage = NTU
     replaced: ClassVar[str] = "classifier.6"
-    reduced = {"width_factor": 0.125, "dropout": 0.1}
+    reduced: ClassVar[Mapping[str, Any]] = {"width_factor": 0.125, "dropout": 0.1}
 
     def __init__(self, size: ImageSize, n_classes: int, settings: DropoutSettings) -> None:
         super().__init__(settings)
