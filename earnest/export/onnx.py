@@ -18,6 +18,7 @@ from earnest.models.segmented import Segmented
 
 OPSET = 18
 INPUTS = ("waveform", "lengths")
+PREFIX = "output."  # while exporting: operators are named too, and one of them is "embedding"
 DYNAMIC = {"waveform": "samples", "attention": "steps"}
 
 
@@ -59,7 +60,7 @@ def to_onnx(classifier: SpeechClassifier, facts: Mapping[str, str] | None = None
             _Flat(model, names),
             (waveform, lengths),
             input_names=list(INPUTS),
-            output_names=names,
+            output_names=[PREFIX + name for name in names],
             dynamic_shapes={"waveform": {0: batch, 1: samples}, "lengths": {0: batch}},
             opset_version=OPSET,
             dynamo=True,
@@ -68,6 +69,7 @@ def to_onnx(classifier: SpeechClassifier, facts: Mapping[str, str] | None = None
         )
     assert program is not None
     proto = program.model_proto
+    _name_outputs(proto)
     _tidy(proto)
     store_halves(proto)
     onnx.helper.set_model_props(proto, {"sample_rate_hz": str(rate_hz), **(facts or {})})
@@ -80,6 +82,17 @@ def _shortest_traced(model: SpeechClassifier) -> int:
     network, front_end = model.network, model.front_end
     n_blocked = 2 * network.length * front_end.hop_length if isinstance(network, Segmented) else 0
     return max(4 * front_end.settings.n_fft, n_blocked + 2 * front_end.hop_length)
+
+
+def _name_outputs(proto: ModelProto) -> None:
+    """Give the outputs their own names, and whatever inside the graph has one of them another."""
+    names = [value.name.removeprefix(PREFIX) for value in proto.graph.output]
+    renamed = {name: f"inner.{name}" for name in names} | {PREFIX + name: name for name in names}
+    for node in proto.graph.node:
+        for values in (node.input, node.output):
+            values[:] = [renamed.get(value, value) for value in values]
+    for value in (*proto.graph.output, *proto.graph.initializer):
+        value.name = renamed.get(value.name, value.name)
 
 
 def _tidy(proto: ModelProto) -> None:

@@ -141,7 +141,8 @@ def test_a_padded_batch_equals_its_clips_one_by_one(name: str) -> None:
         for row, clip in enumerate(clips()):
             alone = model(*padded([clip]))
             for key in batch.keys() - {"attention"}:
-                torch.testing.assert_close(batch[key][row], alone[key][0], rtol=1e-5, atol=1e-5)
+                largest = max(1.0, float(alone[key].abs().max()))
+                torch.testing.assert_close(batch[key][row], alone[key][0], rtol=0, atol=1e-5 * largest)
 
 
 @each_model
@@ -172,8 +173,8 @@ def test_the_exported_graph_equals_torch_for_lengths_and_batches_it_was_not_trac
     )
     assert found.keys() == expected.keys()
     for key in expected.keys() - {"attention"}:
-        relative = 1e-5 if key == "embedding" else 0  # single values of wide ones exceed 50
-        np.testing.assert_allclose(found[key], expected[key].numpy(), rtol=relative, atol=WITHIN)
+        largest = max(1.0, float(expected[key].abs().max())) if key == "embedding" else 1.0
+        np.testing.assert_allclose(found[key], expected[key].numpy(), rtol=0, atol=WITHIN * largest)
 
 
 @each_model
@@ -229,7 +230,7 @@ def test_it_learns_eight_made_up_clips_by_heart(name: str) -> None:
         cost = torch.nn.functional.cross_entropy(model.network(frames, n_frames).logits, targets)
         cost.backward()
         optimiser.step()
-        loss = 0.8 * loss + 0.2 * float(cost) if loss < torch.inf else float(cost)
+        loss = 0.8 * min(loss, 2.0) + 0.2 * float(cost.detach())
     model.eval()
     with torch.no_grad():
         answers = model(*padded(clips(seconds)))["logits"].argmax(dim=1)

@@ -20,7 +20,7 @@ def command(as_json: bool, quiet: bool) -> None:
     """List bundles with parameters, size, licence and results, and the networks that can be trained with their costs.
 
     Parameters and multiply-adds (for a clip of three seconds, without the front end) are counted from the network as it
-    was published; that takes the packages for training.
+    was published; that takes the packages for training, and seconds. With --quiet only their names are listed in JSON.
 
     \b
     Example:
@@ -29,7 +29,7 @@ def command(as_json: bool, quiet: bool) -> None:
     bundles = [load_bundle(name) for name in shipped_bundles()]
     # Names are read from the source files, so they are there where torch is not.
     networks = Registry[object]("MODELS", "model", "earnest.models").names()
-    summaries = [] if quiet and not as_json else _summaries()
+    summaries = [] if quiet else _summaries()
     if as_json:
         echo_json({"bundles": [bundle.info for bundle in bundles], "networks": networks, "architectures": summaries})
         return

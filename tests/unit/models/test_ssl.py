@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor
 
 from earnest.errors import EarnestError, RecipeError
-from earnest.models.classifier import MODELS, build_network
+from earnest.export.onnx import to_onnx
+from earnest.models.classifier import MODELS, build_classifier, build_network
+from earnest.recipe import Recipe
 
 transformers = pytest.importorskip("transformers", reason="the extra 'ssl' is not installed")
 
@@ -66,6 +69,21 @@ def test_a_clip_in_a_padded_batch_gets_the_answer_that_it_gets_alone(architectur
         for row, n_samples in enumerate(lengths):
             alone = network(clip(n_samples, n_samples), torch.tensor([n_samples]))
             torch.testing.assert_close(together.logits[row], alone.logits[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("architecture", "norm"), [("hubert", "layer"), ("wavlm", "group")])
+def test_the_other_families_export_too(architecture: str, norm: str) -> None:
+    settings = {**MODELS.get("ssl").reduced, "architecture": architecture, "sizes": {**TINY, "feat_extract_norm": norm}}
+    model = build_classifier(Recipe("made-up", "ssl", network=settings), ("a", "b", "c"), seed=0).eval()
+    session = onnxruntime.InferenceSession(to_onnx(model).SerializeToString(), providers=["CPUExecutionProvider"])
+    waveform, lengths = torch.cat([clip(9_000), clip(9_000, 1)])[:, 0], torch.tensor([9_000, 2_000])
+    names = ["logits", "embedding", "attention"]
+    with torch.no_grad():
+        expected = model(waveform, lengths)
+    for name, found in zip(
+        names, session.run(names, {"waveform": waveform.numpy(), "lengths": lengths.numpy()}), strict=True
+    ):
+        torch.testing.assert_close(torch.from_numpy(found), expected[name], rtol=0, atol=1e-4)
 
 
 def test_standardised_clips_have_no_level() -> None:
