@@ -103,8 +103,6 @@ PRESETS: Mapping[str, FrontEnd] = {
     "multitask": FrontEnd(22_050, 2048, 2048, 512, 256, trim="peak"),
     # hop: 2048 // 3 * 2, 61.9 ms
     "emocatcher": FrontEnd(22_050, 4096, 2048, 1364, 64, fmax_hz=6000.0, decibel_reference="one", trim="gradient"),
-    # Networks on waveforms take no more than the rate and the level.
-    "waveform": FrontEnd(16_000),
     "whisper": FrontEnd(16_000, 400, 400, 160, 80, decibel_reference="one"),
 }
 

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from earnest.front_end import PRESETS
 from earnest.frontends.image import ImageSize
 from earnest.image import Image
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
@@ -12,7 +13,7 @@ from earnest.models.imagenet import DropoutSettings, ImagenetNetwork, ImagenetSe
 from earnest.segments import Segments
 
 NTU = Usage(
-    "ntu-logspec",
+    PRESETS["ntu-logspec"],
     4,
     Segments("blocks", 3.0),
     Image(3, scaling="per-bin", height=256, width=384, normalise="imagenet"),

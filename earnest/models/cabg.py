@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
+from earnest.front_end import PRESETS
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.recurrent import BidirectionalGru
@@ -72,7 +73,7 @@ class Cabg(nn.Module):
 
     settings_type = CabgSettings
     paper = "EmoCatcher (hwang9u, 2022), github.com/hwang9u/emocatcher"
-    usage = Usage("emocatcher", 8)
+    usage = Usage(PRESETS["emocatcher"], 8)
     reduced: ClassVar[Mapping[str, Any]] = {}
     zero_gradient: ClassVar[dict[str, str]] = {"attention.score.bias": "softmax over steps cancels it"}
 

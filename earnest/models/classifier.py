@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from earnest.config import from_mapping
 from earnest.errors import RecipeError
+from earnest.front_end import FrontEnd
 from earnest.frontends.build import FrontEndModule, InputKind, front_end_for
 from earnest.frontends.image import ImageSize, SpectrogramImage
 from earnest.image import Image
@@ -23,9 +24,9 @@ __all__ = ["MODELS", "Network", "NetworkOutput", "SpeechClassifier", "Usage"]
 
 
 class Usage(NamedTuple):
-    """What a network was published with: a preset of the front end, classes, segments and image."""
+    """What a network was published with."""
 
-    preset: str
+    front_end: FrontEnd
     n_classes: int
     segments: Segments = Segments()
     image: Image = Image()

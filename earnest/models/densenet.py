@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
+from earnest.front_end import PRESETS
 from earnest.frontends.image import ImageSize
 from earnest.image import Image
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
@@ -58,7 +59,10 @@ class DenseNet121(ImagenetNetwork):
         "DenseNet (Huang et al., 2017, arXiv:1608.06993), for speech emotion: Speech-VINO (github.com/Speech-VINO/SER)"
     )
     usage = Usage(
-        "vino", 8, Segments("crop", 5.0), Image(3, scaling="fixed", height=224, width=224, normalise="imagenet")
+        PRESETS["vino"],
+        8,
+        Segments("crop", 5.0),
+        Image(3, scaling="fixed", height=224, width=224, normalise="imagenet"),
     )
     replaced: ClassVar[str] = "classifier"
     reduced: ClassVar[Mapping[str, Any]] = {"width_factor": 0.25, "block_layers": [2, 2, 2, 2]}

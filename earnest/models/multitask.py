@@ -6,15 +6,16 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from earnest.front_end import PRESETS
 from earnest.frontends.build import InputKind
 from earnest.frontends.image import ImageSize
 from earnest.image import Image
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.imagenet import scaled
-from earnest.models.multitask_settings import AFFECT, PRESETS, MultitaskSettings, PooledSettings
+from earnest.models.multitask_settings import AFFECT, REFERENCES, MultitaskSettings, PooledSettings
 
 # The whole clip, however long, becomes 128 by 128.
-MULTITASK = Usage("multitask", 8, image=Image(height=128, width=128, scaling="fixed", normalise="statistics"))
+MULTITASK = Usage(PRESETS["multitask"], 8, image=Image(height=128, width=128, scaling="fixed", normalise="statistics"))
 LAMBDA = 1e-4
 
 
@@ -43,7 +44,7 @@ class MultitaskCnn(nn.Module):
         "SimAM: Yang et al., 2021"
     )
     usage = MULTITASK
-    presets = PRESETS
+    presets = REFERENCES
     zero_gradient: ClassVar[dict[str, str]] = {"task_weights": "the loss alone uses them"}
     reduced: ClassVar[Mapping[str, Any]] = {"width_factor": 0.125, "dropout": 0.1}
 

@@ -109,7 +109,7 @@ def _layers(
 
 # The networks that the multitask project compared with, in its own measures: they follow the papers, and are not equal
 # to them in every layer. Images are 128 by 128 pixels, for badshah2017 256, for alexnet2012 227.
-PRESETS: Mapping[str, Mapping[str, Any]] = {
+REFERENCES: Mapping[str, Mapping[str, Any]] = {
     "arch8": {},
     "starter": _layers([16, 32], [3, 3], [1, 1], [2, 2], [2048]),
     # Badshah et al., "Speech Emotion Recognition from Spectrograms with Deep CNN", PlatCon 2017

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from earnest.errors import EarnestError, MissingExtraError, RecipeError
+from earnest.front_end import FrontEnd
 from earnest.frontends.build import InputKind
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
@@ -57,7 +58,7 @@ class SelfSupervised(nn.Module):
     settings_type = SslSettings
     input: ClassVar[InputKind] = "waveform"
     paper = "wav2vec 2.0 (Baevski et al., 2020), HuBERT (Hsu et al., 2021), WavLM (Chen et al., 2022)"
-    usage = Usage("waveform", 8)
+    usage = Usage(FrontEnd(), 8)
     zero_gradient: ClassVar[dict[str, str]] = {
         "encoder.masked_spec_embed": "stands for hidden steps while the encoder itself is trained",
         "encoder.encoder.layers.*.attention.k_proj.bias": "softmax over steps cancels it",

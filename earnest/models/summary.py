@@ -8,7 +8,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from earnest.errors import MissingExtraError
-from earnest.front_end import PRESETS
 from earnest.models.classifier import MODELS, Usage, assembled, build_front_end
 from earnest.recipe import Recipe
 
@@ -60,7 +59,7 @@ def summary_of(name: str) -> NetworkSummary:
 
 
 def _counts(name: str, usage: Usage) -> tuple[int, int]:
-    recipe = Recipe("none", name, front_end=PRESETS[usage.preset], segments=usage.segments, image=usage.image)
+    recipe = Recipe("none", name, front_end=usage.front_end, segments=usage.segments, image=usage.image)
     front_end = build_front_end(recipe)
     with torch.device("meta"):
         network = assembled(recipe, front_end, usage.n_classes).eval()

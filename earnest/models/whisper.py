@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
+from earnest.front_end import PRESETS
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.pretrained import read_tensors
@@ -189,7 +190,7 @@ class WhisperStatistics(PretrainedEncoder):
 
     settings_type = WhisperSettings
     paper = "Whisper (Radford et al., 2022)"
-    usage = Usage("whisper", 6)
+    usage = Usage(PRESETS["whisper"], 6)
     zero_gradient: ClassVar[dict[str, str]] = {}
     reduced: ClassVar[Mapping[str, Any]] = {}
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from earnest.errors import RecipeError
+from earnest.front_end import PRESETS
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.imagenet import check_dropout
 from earnest.models.pooling import AttentiveStatistics, LayerMix
@@ -42,7 +43,7 @@ class WhisperAttention(PretrainedEncoder):
 
     settings_type = WhisperAttentionSettings
     paper = "Whisper (Radford et al., 2022); attentive statistics pooling (Okabe et al., 2018)"
-    usage = Usage("whisper", 8)
+    usage = Usage(PRESETS["whisper"], 8)
     zero_gradient: ClassVar[dict[str, str]] = {}
     reduced: ClassVar[Mapping[str, Any]] = {
         "n_blocks": 2,

@@ -11,7 +11,6 @@ from test_models import padded
 from voices import voice
 
 from earnest.export.onnx import to_onnx
-from earnest.front_end import PRESETS
 from earnest.models.classifier import MODELS, SpeechClassifier, Usage, build_classifier
 from earnest.recipe import Recipe
 
@@ -37,7 +36,7 @@ class Clips:
 @cache
 def model_called(name: str) -> SpeechClassifier:
     usage: Usage = MODELS.get(name).usage
-    recipe = Recipe("none", name, front_end=PRESETS[usage.preset], segments=usage.segments, image=usage.image)
+    recipe = Recipe("none", name, front_end=usage.front_end, segments=usage.segments, image=usage.image)
     return build_classifier(recipe, tuple(f"class {number}" for number in range(usage.n_classes)), seed=0).eval()
 
 
