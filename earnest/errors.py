@@ -25,6 +25,10 @@ class SplitError(EarnestError):
     """A split would leak test data into training."""
 
 
+class WeightsNotFoundError(EarnestError):
+    """Pre-trained weights that a recipe names are on no path."""
+
+
 class MissingExtraError(EarnestError):
     """An optional dependency is not installed."""
 

@@ -1,7 +1,8 @@
 """Settings of the front end, and the presets of the systems that earnest grows out of."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from earnest.errors import RecipeError
@@ -10,12 +11,14 @@ from earnest.suggest import suggestion
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """Waveform to log-mel spectrogram; it becomes part of the exported graph.
+    """Waveform to spectrogram; it becomes part of the exported graph.
 
     Attributes
     ----------
     n_fft, win_length, hop_length : samples
-    fmin_hz, fmax_hz : band of the mel filters; None (in TOML "none") means half the sample rate
+    scale : rows are mel bands, or ("linear") the transform's own bins from ``fmin_hz`` to below ``fmax_hz``, where
+        ``n_mels`` says nothing
+    fmin_hz, fmax_hz : lowest and highest frequency; None (in TOML "none") means half the sample rate
     pad_mode : what continues the clip at both ends, where the frames are centred
     decibel_reference : 0 dB is a power of one, or the loudest value of the clip
     window : shape of a frame
@@ -42,6 +45,7 @@ class FrontEnd:
     level_dbfs: float = 0.0
     trim: Literal["none", "gradient", "peak"] = "none"
     trim_db: float = 40.0
+    scale: Literal["mel", "linear"] = "mel"
 
     def __post_init__(self) -> None:
         checks = (
@@ -60,19 +64,40 @@ class FrontEnd:
         for right, message in checks:
             if not right:
                 raise RecipeError(f"{message}.")
+        if self.n_bands < 1:
+            raise RecipeError(f"no bin of the transform lies from {self.fmin_hz} to below {self.highest_hz} Hz.")
+
+    @property
+    def first_bin(self) -> int:
+        """The lowest bin of a linear scale."""
+        return math.ceil(self.fmin_hz * self.n_fft / self.sample_rate_hz)
+
+    @property
+    def n_bands(self) -> int:
+        """Rows of the spectrogram."""
+        if self.scale == "mel":
+            return self.n_mels
+        return math.ceil(self.highest_hz * self.n_fft / self.sample_rate_hz) - self.first_bin
 
     @property
     def highest_hz(self) -> float:
-        """Upper edge of the mel filters."""
+        """Upper edge of the band."""
         return self.sample_rate_hz / 2 if self.fmax_hz is None else self.fmax_hz
 
 
+_NTU = FrontEnd(16_000, 800, 640, 160, 128, window="hamming", pre_emphasis=0.97)
 # The faithful ones may be heavy: the DFT of "emocatcher" weighs 18 MB in the exported graph.
 PRESETS: Mapping[str, FrontEnd] = {
     # 2.1-s clips scaled to a root mean square of one; the dB reference is the clip's maximum, not the batch's.
     "moody": FrontEnd(22_050, 2048, 2048, 512, 128, level="rms", trim="peak"),
     # The log-mel variant of NTU's features: 40-ms Hamming windows every 10 ms.
-    "ntu": FrontEnd(16_000, 800, 640, 160, 128, window="hamming", pre_emphasis=0.97),
+    "ntu": _NTU,
+    # Their log-spectrogram: 200 bins of 20 Hz, that is up to 4 kHz.
+    "ntu-logspec": replace(_NTU, scale="linear", fmax_hz=4_000.0),
+    # The same bins on telephone speech. (Theirs kept 800 points and 200 bins, which at 8 kHz ends at 2 kHz.)
+    "ntu-logspec-8khz": replace(
+        _NTU, sample_rate_hz=8_000, n_fft=400, win_length=320, hop_length=80, scale="linear", fmax_hz=4_000.0
+    ),
     # Speech-VINO names librosa and no parameters: librosa's defaults.
     "vino": FrontEnd(22_050, 2048, 2048, 512, 128),
     "multitask": FrontEnd(22_050, 2048, 2048, 512, 256, trim="peak"),

@@ -8,7 +8,9 @@ from typing import Any, Literal
 from earnest.config import from_mapping, read_toml, to_toml
 from earnest.errors import RecipeError
 from earnest.front_end import FrontEnd, with_preset
+from earnest.image import Image
 from earnest.labels import scheme_called
+from earnest.segments import Segments
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class Recipe:
     scheme: str = "native"
     description: str = ""
     front_end: FrontEnd = field(default_factory=FrontEnd)
+    segments: Segments = field(default_factory=Segments)
+    image: Image = field(default_factory=Image)
     network: Mapping[str, Any] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
     augment: tuple[Mapping[str, Any], ...] = ()
@@ -97,6 +101,8 @@ class Recipe:
         if not self.corpora:
             raise RecipeError("corpus must name at least one corpus.")
         scheme_called(self.scheme)
+        if self.training.method == "discriminant" and self.segments.mode == "blocks":
+            raise RecipeError('method = "discriminant" scores one embedding a clip: [segments] can\'t be "blocks".')
 
     @property
     def corpora(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ more memory than it is allowed to. Samples of float files that lie outside [-1, 
 change the level of the rest, clipping would distort it. Channels are averaged.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -191,10 +192,12 @@ def _checked(
         n_samples += len(block)
         if n_samples > max_seconds * sample_rate_hz:
             raise AudioError(f"{name}: longer than {max_seconds:g} s, the most that is read. Cut it into parts.")
-        if not np.isfinite(block).all():
-            raise AudioError(f"{name}: holds NaN or infinite samples. Export it again from what made it.")
-        if len(block) and np.abs(block).max() > LARGEST_SAMPLE:
-            raise AudioError(f"{name}: samples reach {np.abs(block).max():.1e}, sound lies in [-1, 1]. Scale it.")
+        if len(block):
+            peak = max(float(block.max()), -float(block.min()))  # NaN if any sample is
+            if not math.isfinite(peak):
+                raise AudioError(f"{name}: holds NaN or infinite samples. Export it again from what made it.")
+            if peak > LARGEST_SAMPLE:
+                raise AudioError(f"{name}: samples reach {peak:.1e}, sound lies in [-1, 1]. Scale it.")
         yield block
     if n_samples == 0:
         raise AudioError(f"{name}: a header without sound, no samples. Record or copy it again.")

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from earnest.errors import EarnestError
 from earnest.export.halves import store_halves
 from earnest.models.classifier import SpeechClassifier
+from earnest.models.segmented import Segmented
 
 OPSET = 18
 INPUTS = ("waveform", "lengths")
+PREFIX = "output."  # while exporting: operators are named too, and one of them is "embedding"
 DYNAMIC = {"waveform": "samples", "attention": "steps"}
 
 
@@ -43,12 +45,13 @@ def to_onnx(classifier: SpeechClassifier, facts: Mapping[str, str] | None = None
     model = classifier.exportable()
     rate_hz = model.front_end.settings.sample_rate_hz
     generator = torch.Generator().manual_seed(0)
-    waveform = 0.1 * torch.randn(2, 3 * rate_hz, generator=generator)
-    lengths = torch.tensor([3 * rate_hz, 2 * rate_hz])
+    shortest = _shortest_traced(model)
+    waveform = 0.1 * torch.randn(2, shortest + 3 * rate_hz, generator=generator)
+    lengths = torch.tensor([shortest + 3 * rate_hz, 2 * rate_hz])
     with torch.no_grad():
         names = list(model(waveform, lengths))
     # The lower bound only keeps the tracer from treating one frame as a special case; the graph itself takes less.
-    batch, samples = torch.export.Dim("batch"), torch.export.Dim("samples", min=4 * model.front_end.settings.n_fft)
+    batch, samples = torch.export.Dim("batch"), torch.export.Dim("samples", min=shortest)
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
         warnings.simplefilter("ignore")
         for name in ("torch.onnx", "onnxscript"):
@@ -57,7 +60,7 @@ def to_onnx(classifier: SpeechClassifier, facts: Mapping[str, str] | None = None
             _Flat(model, names),
             (waveform, lengths),
             input_names=list(INPUTS),
-            output_names=names,
+            output_names=[PREFIX + name for name in names],
             dynamic_shapes={"waveform": {0: batch, 1: samples}, "lengths": {0: batch}},
             opset_version=OPSET,
             dynamo=True,
@@ -66,11 +69,30 @@ def to_onnx(classifier: SpeechClassifier, facts: Mapping[str, str] | None = None
         )
     assert program is not None
     proto = program.model_proto
+    _name_outputs(proto)
     _tidy(proto)
     store_halves(proto)
     onnx.helper.set_model_props(proto, {"sample_rate_hz": str(rate_hz), **(facts or {})})
     onnx.checker.check_model(proto, full_check=True)
     return proto
+
+
+def _shortest_traced(model: SpeechClassifier) -> int:
+    """Return samples from which on the tracer sees more than one frame and more than one block."""
+    network, front_end = model.network, model.front_end
+    n_blocked = 2 * network.length * front_end.hop_length if isinstance(network, Segmented) else 0
+    return max(4 * front_end.settings.n_fft, n_blocked + 2 * front_end.hop_length)
+
+
+def _name_outputs(proto: ModelProto) -> None:
+    """Give the outputs their own names, and whatever inside the graph has one of them another."""
+    names = [value.name.removeprefix(PREFIX) for value in proto.graph.output]
+    renamed = {name: f"inner.{name}" for name in names} | {PREFIX + name: name for name in names}
+    for node in proto.graph.node:
+        for values in (node.input, node.output):
+            values[:] = [renamed.get(value, value) for value in values]
+    for value in (*proto.graph.output, *proto.graph.initializer):
+        value.name = renamed.get(value.name, value.name)
 
 
 def _tidy(proto: ModelProto) -> None:

@@ -1,4 +1,4 @@
-"""Waveform to log-mel spectrogram, inside every exported model."""
+"""Waveform to log spectrogram, on mel bands or the transform's own bins, inside every exported model."""
 
 import copy
 from typing import Self
@@ -13,38 +13,37 @@ from earnest.front_end import FrontEnd
 from earnest.frontends.mel import mel_filters
 from earnest.frontends.spectrum import DftConvolution, FourierTransform
 from earnest.frontends.trim import GradientTrim, frame_mask, peak_trim
+from earnest.frontends.waveform import prepared
 
 LOWEST_POWER = 1e-10  # −100 dB
 DECIBELS_PER_NEPER = 10.0 / float(np.log(10.0))  # ONNX has ln, not log10
 
 
 class LogMel(nn.Module):
-    """Log-mel spectrogram as librosa computes it, with a clip's result independent of its neighbours in the batch.
+    """Log spectrogram as librosa computes it, with a clip's result independent of its neighbours in the batch.
 
     Level, reference, floor and silence are found per clip over its own samples; what lies behind a clip's end is at the
     clip's floor and not counted in ``n_frames``.
     """
 
-    filters: Tensor
+    filters: Tensor | None
 
     def __init__(self, settings: FrontEnd) -> None:
         super().__init__()
         self.settings = settings
-        filters = mel_filters(
-            settings.sample_rate_hz, settings.n_fft, settings.n_mels, settings.fmin_hz, settings.highest_hz
-        )
-        empty = int((~filters.any(axis=1)).sum())
-        if empty:
-            raise RecipeError(
-                f"[front_end]: {empty} of {settings.n_mels} mel filters lie between two bins of the transform. "
-                "Choose fewer n_mels, a wider band or a larger n_fft."
-            )
+        self.hop_length = settings.hop_length
+        self.n_rows = settings.n_bands
+        filters = _mel_filters(settings) if settings.scale == "mel" else None
         # Bins above the highest filter are never looked at, so they are not computed either.
-        self.n_bins = int(np.flatnonzero(filters.any(axis=0))[-1]) + 1
-        self.register_buffer("filters", torch.from_numpy(filters[:, : self.n_bins].copy()), persistent=False)
+        self.n_bins = settings.first_bin + settings.n_bands if filters is None else filters.shape[1]
+        self.register_buffer("filters", filters, persistent=False)
         sizes = (settings.n_fft, settings.win_length, settings.hop_length, self.n_bins, settings.window)
         self.spectrum: nn.Module = FourierTransform(*sizes)
         self.gradient_trim = GradientTrim() if settings.trim == "gradient" else None
+
+    def n_frames(self, n_samples: int) -> int:
+        """Return how many frames a clip of so many samples has before it is trimmed."""
+        return n_samples // self.hop_length + 1
 
     def exportable(self) -> Self:
         """Return a copy that computes the spectrum as a convolution."""
@@ -64,22 +63,19 @@ class LogMel(nn.Module):
 
         Returns
         -------
-        log_mel : (batch, n_mels, frames) decibels
+        log_mel : (batch, bands, frames) decibels
         n_frames : (batch,) int64, frames of each clip
         """
         lengths = lengths.clamp(min=1, max=waveform.shape[1])
-        waveform = torch.where(frame_mask(lengths, waveform.shape[1]), waveform, torch.zeros_like(waveform))
-        if self.settings.level == "rms":
-            wanted = 10 ** (self.settings.level_dbfs / 20)
-            waveform = waveform * (wanted * torch.rsqrt(waveform.square().sum(dim=1) / lengths + 1e-12))[:, None]
-        if self.settings.pre_emphasis:
-            before = functional.pad(waveform[:, :-1], (1, 0))
-            waveform = waveform - self.settings.pre_emphasis * before
+        waveform = prepared(waveform, lengths, self.settings)
         padded = self._pad(waveform, lengths)
         n_frames = torch.div(lengths, self.settings.hop_length, rounding_mode="floor") + 1
-        power = torch.matmul(self.filters, self.spectrum(padded))  # (batch, n_mels, frames)
+        power = self._bands(self.spectrum(padded))  # (batch, bands, frames)
         log_mel = self._decibels(power, n_frames)
         return self._trim(log_mel, n_frames, padded)
+
+    def _bands(self, power: Tensor) -> Tensor:
+        return power[:, self.settings.first_bin :] if self.filters is None else torch.matmul(self.filters, power)
 
     def _pad(self, waveform: Tensor, lengths: Tensor) -> Tensor:
         settings = self.settings
@@ -113,7 +109,7 @@ class LogMel(nn.Module):
         if self.gradient_trim is not None:
             start, end = self.gradient_trim(log_mel, n_frames)
         else:
-            squared = padded.square()[:, None]
+            squared = (padded * padded)[:, None]
             frame_power = functional.avg_pool1d(squared, settings.win_length, settings.hop_length)[:, 0]
             start, end = peak_trim(frame_power, n_frames, settings.trim_db)
         kept = end - start
@@ -123,6 +119,20 @@ class LogMel(nn.Module):
         moved = log_mel.gather(2, source[:, None, :].expand(log_mel.shape))
         floor = log_mel.amin(dim=(1, 2), keepdim=True)
         return torch.where(frame_mask(kept, log_mel.shape[2])[:, None], moved, floor), kept
+
+
+def _mel_filters(settings: FrontEnd) -> Tensor:
+    filters = mel_filters(
+        settings.sample_rate_hz, settings.n_fft, settings.n_mels, settings.fmin_hz, settings.highest_hz
+    )
+    empty = int((~filters.any(axis=1)).sum())
+    if empty:
+        raise RecipeError(
+            f"[front_end]: {empty} of {settings.n_mels} mel filters lie between two bins of the transform. "
+            "Choose fewer n_mels, a wider band or a larger n_fft."
+        )
+    n_bins = int(np.flatnonzero(filters.any(axis=0))[-1]) + 1
+    return torch.from_numpy(filters[:, :n_bins].copy())
 
 
 def _mirrored(waveform: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:

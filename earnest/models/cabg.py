@@ -1,15 +1,17 @@
 """EmoCatcher's network: convolutions, attention, bidirectional GRU (hwang9u, 2022)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
+from earnest.front_end import PRESETS
 from earnest.frontends.trim import frame_mask
-from earnest.models.classifier import MODELS, NetworkOutput
+from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.recurrent import BidirectionalGru
 
 
@@ -71,6 +73,8 @@ class Cabg(nn.Module):
 
     settings_type = CabgSettings
     paper = "EmoCatcher (hwang9u, 2022), github.com/hwang9u/emocatcher"
+    usage = Usage(PRESETS["emocatcher"], 8)
+    reduced: ClassVar[Mapping[str, Any]] = {}
     zero_gradient: ClassVar[dict[str, str]] = {"attention.score.bias": "softmax over steps cancels it"}
 
     def __init__(self, n_mels: int, n_classes: int, settings: CabgSettings) -> None:

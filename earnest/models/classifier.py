@@ -1,30 +1,35 @@
-"""What every model is: a front end, a network on its frames, and class probabilities."""
+"""What every model is: a front end, a network behind it, and class probabilities."""
 
 import copy
-from typing import Any, NamedTuple, Protocol, Self
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
 from earnest.config import from_mapping
-from earnest.frontends.log_mel import LogMel
+from earnest.errors import RecipeError
+from earnest.front_end import FrontEnd
+from earnest.frontends.build import FrontEndModule, InputKind, front_end_for
+from earnest.frontends.image import ImageSize, SpectrogramImage
+from earnest.image import Image
+from earnest.models.output import NetworkOutput
+from earnest.models.segmented import Segmented
 from earnest.recipe import Recipe
 from earnest.registry import Registry
+from earnest.segments import Segments
+from earnest.suggest import suggestion
+
+__all__ = ["MODELS", "Network", "NetworkOutput", "SpeechClassifier", "Usage"]
 
 
-class NetworkOutput(NamedTuple):
-    """What a network gives for a batch.
+class Usage(NamedTuple):
+    """What a network was published with."""
 
-    Attributes
-    ----------
-    logits : (batch, classes)
-    embedding : (batch, width), what the last linear layer sees
-    attention : (batch, steps) weights over time that sum to one, or None
-    """
-
-    logits: Tensor
-    embedding: Tensor
-    attention: Tensor | None = None
+    front_end: FrontEnd
+    n_classes: int
+    segments: Segments = Segments()
+    image: Image = Image()
 
 
 class Network(Protocol):
@@ -34,17 +39,31 @@ class Network(Protocol):
     ----------
     settings_type : dataclass of the recipe's ``[network]`` table
     paper : where the architecture was published
+    usage : what it was published with
     zero_gradient : parameter names whose gradient is zero by construction → reason
+    reduced : settings of a small one, for quick tests
+    input : what it sees; where a class says nothing, frames
+    presets : settings by name, for a ``preset`` in ``[network]``; where a class says nothing, none
     """
 
     settings_type: type[Any]
     paper: str
-    zero_gradient: dict[str, str]
+    usage: Usage
+    zero_gradient: ClassVar[dict[str, str]]
+    reduced: ClassVar[Mapping[str, Any]]
 
-    def __init__(self, n_mels: int, n_classes: int, settings: Any) -> None: ...
+    def __init__(self, n_inputs: int | ImageSize, n_classes: int, settings: Any) -> None:
+        """Make one for frames of ``n_inputs`` bands, for images of that size, or for waveforms (``n_inputs`` 1)."""
+        ...
 
-    def __call__(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
-        """Map (batch, n_mels, frames) and the number of valid frames (batch,) to outputs."""
+    def __call__(self, inputs: Tensor, n_frames: Tensor) -> NetworkOutput:
+        """Map a batch to outputs.
+
+        Parameters
+        ----------
+        inputs : (batch, bands, frames), (batch, channels, height, width) or (batch, 1, samples)
+        n_frames : (batch,), the valid frames or samples; images are valid as a whole
+        """
         ...
 
 
@@ -56,7 +75,7 @@ class SpeechClassifier(nn.Module):
 
     temperature: Tensor
 
-    def __init__(self, front_end: LogMel, network: nn.Module, classes: tuple[str, ...]) -> None:
+    def __init__(self, front_end: FrontEndModule, network: nn.Module, classes: tuple[str, ...]) -> None:
         super().__init__()
         self.front_end = front_end
         self.network = network
@@ -87,20 +106,70 @@ class SpeechClassifier(nn.Module):
             "probabilities": (output.logits / self.temperature).softmax(dim=1),
             "embedding": output.embedding,
         }
+        if output.gender is not None:
+            named["gender"] = output.gender.softmax(dim=1)
+        if output.affect is not None:
+            named["affect"] = output.affect
         return named if output.attention is None else {**named, "attention": output.attention}
 
 
-def build_network(name: str, n_mels: int, n_classes: int, settings: dict[str, Any]) -> nn.Module:
+def build_network(name: str, n_inputs: int | ImageSize, n_classes: int, settings: Mapping[str, Any]) -> nn.Module:
     """Build the network called ``name`` with random weights (torch's global generator)."""
     network_type = MODELS.get(name)
-    network = network_type(n_mels, n_classes, from_mapping(network_type.settings_type, settings, "[network]"))
+    values = _with_preset(settings, getattr(network_type, "presets", {}))
+    network = network_type(n_inputs, n_classes, from_mapping(network_type.settings_type, values, "[network]"))
     assert isinstance(network, nn.Module)
     return network
 
 
+def input_kind(name: str) -> InputKind:
+    """Return what the network called ``name`` sees."""
+    kind: InputKind = getattr(MODELS.get(name), "input", "frames")
+    return kind
+
+
+def build_front_end(recipe: Recipe) -> FrontEndModule:
+    """Build the front end of a recipe's model."""
+    return front_end_for(input_kind(recipe.model), recipe.front_end, recipe.image)
+
+
 def build_classifier(recipe: Recipe, classes: tuple[str, ...], seed: int) -> SpeechClassifier:
     """Build a recipe's model; the random start depends on ``seed`` alone."""
+    front_end = build_front_end(recipe)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = build_network(recipe.model, recipe.front_end.n_mels, len(classes), dict(recipe.network))
-    return SpeechClassifier(LogMel(recipe.front_end), network, classes)
+        network = assembled(recipe, front_end, len(classes))
+    return SpeechClassifier(front_end, network, classes)
+
+
+def prepare(network: nn.Module, train_frames: Iterable[Tensor]) -> None:
+    """Let a network take what it needs to know of the training clips before training, each (rows, frames)."""
+    fit_image = getattr(network, "fit_image", None)
+    if fit_image is not None:
+        fit_image(train_frames)
+
+
+def assembled(recipe: Recipe, front_end: FrontEndModule, n_classes: int) -> nn.Module:
+    """Put segments and image before the network; a network on whole clips' frames stays as it is."""
+    kind, segments = input_kind(recipe.model), recipe.segments
+    length = 0
+    if segments.mode != "whole":
+        length = segments.frames(recipe.front_end.sample_rate_hz, front_end.hop_length)
+    if kind != "image" and recipe.image != Image():
+        raise RecipeError(f"[image]: the model '{recipe.model}' doesn't see images. Leave the table out.")
+    image = SpectrogramImage(recipe.image, front_end.n_rows, length) if kind == "image" else None
+    n_inputs = front_end.n_rows if image is None else image.size
+    network = build_network(recipe.model, n_inputs, n_classes, recipe.network)
+    if segments.mode == "whole" and image is None:
+        return network
+    return Segmented(network, segments, length, image, pads_with_zero=kind == "waveform")
+
+
+def _with_preset(settings: Mapping[str, Any], presets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Resolve the key ``preset`` of ``[network]``; keys beside it take precedence."""
+    if not presets or "preset" not in settings:
+        return dict(settings)
+    name = settings["preset"]
+    if name not in presets:
+        raise RecipeError(f"[network]: there is no preset {name!r}.{suggestion(str(name), presets)}")
+    return {**presets[name], **{key: value for key, value in settings.items() if key != "preset"}}

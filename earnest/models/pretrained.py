@@ -1,16 +1,20 @@
-"""Published weights from a local file, read without pickle, names and shapes checked."""
+"""Published weights from a local file, read without unpickling objects, names and shapes checked."""
 
 import os
-from collections.abc import Mapping
+import pickle
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from earnest.errors import EarnestError, MissingExtraError
+from earnest.errors import EarnestError, MissingExtraError, WeightsNotFoundError
 
 ENVIRONMENT = "EARNEST_MODELS"
 FILE_NAME = "model.safetensors"
 SHIPPED = Path(__file__).parent / "weights"
+TORCH_SUFFIXES = (".pth", ".pt", ".bin")
+COUNTER = "num_batches_tracked"  # in newer files only, and without meaning here
 
 
 def find_weights(name: Path, environ: Mapping[str, str] = os.environ) -> Path:
@@ -25,9 +29,9 @@ def find_weights(name: Path, environ: Mapping[str, str] = os.environ) -> Path:
         for path in (place, place / FILE_NAME):
             if path.is_file():
                 return path
-    raise EarnestError(
+    raise WeightsNotFoundError(
         f"No pre-trained weights '{name}'. Put its {FILE_NAME} into a folder of that name and set {ENVIRONMENT} to the "
-        "folder above it (Whisper's are public: openai/whisper-tiny.en)."
+        "folder above it (Whisper's are public: openai/whisper-tiny.en; ImageNet's: torchvision's .pth files)."
     )
 
 
@@ -73,3 +77,57 @@ def read_tensors(name: Path, prefix: str, wanted: Mapping[str, Tensor]) -> dict[
     except SafetensorError as error:
         raise EarnestError(f"{path}: not a safetensors file ({error}).") from error
     return found
+
+
+def load_all_but(network: nn.Module, replaced: str, name: str, rename: Callable[[str], str]) -> None:
+    """Load a network's published tensors, all but those of the layer ``replaced``; names and shapes must fit exactly.
+
+    Parameters
+    ----------
+    rename : name in the file → name in the network
+
+    Raises
+    ------
+    WeightsNotFoundError
+        When there is no such file.
+    EarnestError
+        When a tensor is missing, has another shape, or is not the network's.
+    """
+    path = find_weights(Path(name))
+    wanted = {
+        key: tensor
+        for key, tensor in network.state_dict().items()
+        if not key.startswith(f"{replaced}.") and not key.endswith(COUNTER)
+    }
+    stored = {rename(key): tensor for key, tensor in _all_tensors(path).items() if not key.endswith(COUNTER)}
+    only = f"Only the replaced layer '{replaced}' may differ."
+    for key, tensor in wanted.items():
+        if key not in stored:
+            raise EarnestError(f"{path}: holds no tensor '{key}'. {only}")
+        if stored[key].shape != tensor.shape:
+            shapes = f"{tuple(stored[key].shape)}, expected {tuple(tensor.shape)}"
+            raise EarnestError(f"{path}: '{key}' has the shape {shapes}. {only}")
+    strange = [key for key in stored if key not in wanted and not key.startswith(f"{replaced}.")]
+    if strange:
+        raise EarnestError(f"{path}: holds '{strange[0]}', which this network has not. {only}")
+    network.load_state_dict({key: stored[key].float() for key in wanted}, strict=False)
+
+
+def _all_tensors(path: Path) -> dict[str, Tensor]:
+    if path.suffix in TORCH_SUFFIXES:
+        try:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            raise EarnestError(f"{path}: no file of tensors alone ({str(error).splitlines()[0]}).") from error
+        if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
+            raise EarnestError(f"{path}: no table of tensors. Save the network's state_dict().")
+        return found
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError:
+        raise MissingExtraError("Reading weights", "train") from None
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise EarnestError(f"{path}: not a safetensors file ({error}).") from error

@@ -1,17 +1,19 @@
 """A small convolutional network that imitates the blocks of a large encoder, frame by frame."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
+from earnest.front_end import FrontEnd
 from earnest.frontends.trim import frame_mask
-from earnest.models.classifier import MODELS, NetworkOutput
+from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.pretrained import read_origin, read_tensors
 from earnest.models.whisper import DECIBELS_PER_DECADE, mean_and_deviation
 
@@ -119,7 +121,22 @@ class StudentStatistics(nn.Module):
 
     settings_type = StudentSettings
     paper = "Distilling the Knowledge in a Neural Network (Hinton et al., 2015)"
+    usage = Usage(
+        FrontEnd(
+            n_fft=400,
+            win_length=400,
+            hop_length=320,
+            n_mels=48,
+            fmax_hz=6000.0,
+            decibel_reference="one",
+            level="rms",
+            level_dbfs=-20.0,
+            trim="peak",
+        ),
+        n_classes=6,
+    )
     zero_gradient: ClassVar[dict[str, str]] = {}
+    reduced: ClassVar[Mapping[str, Any]] = {"width": 16, "n_blocks": 2, "token_width": 24}
 
     def __init__(self, n_mels: int, n_classes: int, settings: StudentSettings) -> None:
         super().__init__()

@@ -1,18 +1,20 @@
 """The first blocks of Whisper's encoder as a feature extractor (Radford et al., 2022)."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
+from earnest.front_end import PRESETS
 from earnest.frontends.trim import frame_mask
-from earnest.models.classifier import MODELS, NetworkOutput
+from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.pretrained import read_tensors
 
 LONGEST_PERIOD = 10_000.0
@@ -20,20 +22,18 @@ DECIBELS_PER_DECADE = 10.0
 
 
 @dataclass(frozen=True)
-class WhisperSettings:
-    """Sizes of the encoder, by default those of ``tiny``, and which of its blocks are pooled.
+class EncoderSettings:
+    """Sizes of the encoder, by default those of ``tiny``.
 
     Attributes
     ----------
     weights : folder or file of the pre-trained tensors, or a name below ``$EARNEST_MODELS``; "" for a random start
     n_blocks : how many blocks are computed
-    pooled_blocks : whose outputs are pooled, counted from 1
     frozen : the encoder stays as it is
     """
 
     weights: str = ""
     n_blocks: int = 2
-    pooled_blocks: tuple[int, ...] = (1, 2)
     width: int = 384
     n_heads: int = 6
     feed_forward_width: int = 1536
@@ -45,6 +45,21 @@ class WhisperSettings:
                 raise RecipeError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if self.width % (2 * self.n_heads):
             raise RecipeError(f"width must be a multiple of {2 * self.n_heads} (twice n_heads), got {self.width}.")
+
+
+@dataclass(frozen=True)
+class WhisperSettings(EncoderSettings):
+    """The encoder, and which of its blocks are pooled.
+
+    Attributes
+    ----------
+    pooled_blocks : whose outputs are pooled, counted from 1
+    """
+
+    pooled_blocks: tuple[int, ...] = (1, 2)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.pooled_blocks or not all(1 <= block <= self.n_blocks for block in self.pooled_blocks):
             raise RecipeError(f"pooled_blocks must be from 1 to {self.n_blocks} (n_blocks), got {self.pooled_blocks}.")
 
@@ -76,7 +91,7 @@ class SelfAttention(nn.Module):
 class EncoderBlock(nn.Module):
     """Attention and feed-forward layer, each behind a norm and beside a shortcut."""
 
-    def __init__(self, settings: WhisperSettings) -> None:
+    def __init__(self, settings: EncoderSettings) -> None:
         super().__init__()
         self.self_attn_layer_norm = nn.LayerNorm(settings.width)
         self.self_attn = SelfAttention(settings.width, settings.n_heads)
@@ -95,7 +110,7 @@ class EncoderBlock(nn.Module):
 class Encoder(nn.Module):
     """Two convolutions and the blocks, with the names of the published tensors."""
 
-    def __init__(self, n_mels: int, settings: WhisperSettings) -> None:
+    def __init__(self, n_mels: int, settings: EncoderSettings) -> None:
         super().__init__()
         self.conv1 = nn.Conv1d(n_mels, settings.width, 3, padding=1)
         self.conv2 = nn.Conv1d(settings.width, settings.width, 3, stride=2, padding=1)
@@ -125,31 +140,28 @@ def sinusoids(steps: Tensor) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
+def normalised(decibels: Tensor) -> Tensor:
+    """Return decibels as Whisper's encoder wants them: the decimal logarithm of power, plus four, by four."""
+    return (decibels / DECIBELS_PER_DECADE + 4.0) / 4.0
+
+
 def mean_and_deviation(steps: Tensor, mask: Tensor) -> Tensor:
     """Pool (batch, steps, width) over the steps of ``mask`` (batch, steps) to (batch, 2·width)."""
     weights = mask[:, :, None].to(steps.dtype)
     count = weights.sum(dim=1)
     mean = (steps * weights).sum(dim=1) / count
-    variance = ((steps - mean[:, None]).square() * weights).sum(dim=1) / count
+    centred = (steps - mean[:, None]) * weights
+    variance = (centred * centred).sum(dim=1) / count
     return torch.cat([mean, (variance + 1e-8).sqrt()], dim=1)
 
 
-@MODELS.register("whisper-statistics")
-class WhisperStatistics(nn.Module):
-    """Mean and deviation over time of the encoder's first blocks, and one linear layer.
+class PretrainedEncoder(nn.Module):
+    """Whisper's encoder with published weights; a head is added by who builds on it."""
 
-    The front end must be Whisper's: 80 mel bands at 16 kHz, 10 ms hop, decibels with reference one and a floor of 80.
-    """
-
-    settings_type = WhisperSettings
-    paper = "Whisper (Radford et al., 2022)"
-    zero_gradient: ClassVar[dict[str, str]] = {}
-
-    def __init__(self, n_mels: int, n_classes: int, settings: WhisperSettings) -> None:
+    def __init__(self, n_mels: int, settings: EncoderSettings) -> None:
         super().__init__()
         self.settings = settings
         self.encoder = Encoder(n_mels, settings)
-        self.output = nn.Linear(2 * settings.width * len(settings.pooled_blocks), n_classes)
         if settings.frozen:
             self.encoder.requires_grad_(False)
 
@@ -169,9 +181,28 @@ class WhisperStatistics(nn.Module):
             wanted = self.encoder.state_dict()
             self.encoder.load_state_dict(read_tensors(Path(self.settings.weights), "encoder.", wanted))
 
+
+@MODELS.register("whisper-statistics")
+class WhisperStatistics(PretrainedEncoder):
+    """Mean and deviation over time of the encoder's first blocks, and one linear layer.
+
+    The front end must be Whisper's: 80 mel bands at 16 kHz, 10 ms hop, decibels with reference one and a floor of 80.
+    """
+
+    settings_type = WhisperSettings
+    paper = "Whisper (Radford et al., 2022)"
+    usage = Usage(PRESETS["whisper"], 6)
+    zero_gradient: ClassVar[dict[str, str]] = {}
+    reduced: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, n_mels: int, n_classes: int, settings: WhisperSettings) -> None:
+        super().__init__(n_mels, settings)
+        self.pooled_blocks = settings.pooled_blocks
+        self.output = nn.Linear(2 * settings.width * len(settings.pooled_blocks), n_classes)
+
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map log-mels in decibels (batch, n_mels, frames) with ``n_frames`` (batch,) to logits and embedding."""
-        outputs, mask = self.encoder((frames / DECIBELS_PER_DECADE + 4.0) / 4.0, n_frames)
-        pooled = [mean_and_deviation(outputs[block - 1], mask) for block in self.settings.pooled_blocks]
+        outputs, mask = self.encoder(normalised(frames), n_frames)
+        pooled = [mean_and_deviation(outputs[block - 1], mask) for block in self.pooled_blocks]
         embedding = torch.cat(pooled, dim=1)
         return NetworkOutput(self.output(embedding), embedding)

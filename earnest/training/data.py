@@ -14,7 +14,7 @@ from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError
-from earnest.frontends.log_mel import LogMel
+from earnest.frontends.build import FrontEndModule
 from earnest.labels import Scheme
 
 MAX_NAMED = 5
@@ -22,7 +22,7 @@ MAX_NAMED = 5
 
 @dataclass(frozen=True)
 class Example:
-    """One utterance as the network sees it: ``frames`` (n_mels, frames) and the index of its class."""
+    """One utterance as the network sees it: ``frames`` (rows, frames) and the index of its class."""
 
     utterance: Utterance
     frames: Tensor
@@ -61,7 +61,7 @@ class EpochShuffle(Sampler[int]):
 
 
 def compute_examples(
-    front_end: LogMel,
+    front_end: FrontEndModule,
     utterances: Sequence[Utterance],
     scheme: Scheme,
     on_progress: Callable[[], object] = lambda: None,
@@ -113,8 +113,8 @@ def decoding_bar(total: int, visible: bool) -> Iterator[Callable[[], object]]:
         yield lambda: bars.advance(task)
 
 
-def compute_frames(front_end: LogMel, waveform: Waveform) -> Tensor:
-    """Return the front end's frames (n_mels, frames) of one waveform (samples,)."""
+def compute_frames(front_end: FrontEndModule, waveform: Waveform) -> Tensor:
+    """Return the front end's frames (rows, frames) of one waveform (samples,)."""
     with torch.no_grad():
         batch: tuple[Tensor, Tensor] = front_end(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
     frames, n_frames = batch

@@ -25,8 +25,8 @@ from earnest.evaluation.protocol import Coverage, Protocol
 from earnest.evaluation.protocols import coverage_of, protocol_called, splits_of
 from earnest.evaluation.report import metrics_document, write_metrics
 from earnest.evaluation.splits import Split, leakage
-from earnest.frontends.log_mel import LogMel
 from earnest.labels import SchemeCounts, count_labels
+from earnest.models.classifier import build_front_end
 from earnest.recipe import Recipe
 from earnest.suggest import suggestion
 from earnest.training.data import Example, compute_examples, decoding_bar
@@ -208,7 +208,7 @@ def _is_given(name: str, folders: Mapping[str, Path]) -> bool:
 def examples_of(recipe: Recipe, utterances: Sequence[Utterance], show_progress: bool = False) -> dict[str, Example]:
     """Compute the frames of every utterance that the recipe's scheme keeps."""
     with decoding_bar(len(utterances), show_progress) as advance:
-        return compute_examples(LogMel(recipe.front_end), utterances, scheme_of(recipe, utterances), advance)
+        return compute_examples(build_front_end(recipe), utterances, scheme_of(recipe, utterances), advance)
 
 
 def split_called(protocol: str, fold: str | None, utterances: Sequence[Utterance], keep_test: bool = True) -> Split:

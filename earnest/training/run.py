@@ -20,7 +20,7 @@ from earnest.evaluation.calibration import fit_temperature
 from earnest.evaluation.predictions import Predictions, read_predictions, write_predictions
 from earnest.evaluation.splits import Split
 from earnest.labels import Scheme, scheme_called
-from earnest.models.classifier import SpeechClassifier, build_classifier
+from earnest.models.classifier import SpeechClassifier, build_classifier, prepare
 from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
 from earnest.training.companions import fit_companions
 from earnest.training.data import Example
@@ -191,6 +191,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     classes = scheme_of(recipe, (*split.train, *split.valid, *split.test)).classes
     train, valid = clips.of(split.train), clips.of(split.valid)
     classifier = initial_classifier(recipe, classes)
+    prepare(classifier.network, (example.frames for example in train))
     epochs = _fit(classifier, train, valid, settings, folder, clips.embeddings, show_progress)
     # The temperature comes from predictions on clips that these weights have not seen.
     temperature = _temperature(classifier, settings, valid, clips.embeddings) if valid else 1.0
@@ -198,6 +199,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     if settings.refit and valid:
         classifier = initial_classifier(recipe, classes)
         train = [*train, *valid]
+        prepare(classifier.network, (example.frames for example in train))
         _fit(classifier, train, (), settings, folder / "refit", clips.embeddings, show_progress, epochs.best)
     write_atomically(folder / WEIGHTS, save(classifier.network.state_dict()))
     companions.write(folder)

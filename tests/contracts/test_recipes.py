@@ -13,9 +13,8 @@ from voices import voice
 from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
-from earnest.frontends.log_mel import LogMel
-from earnest.labels import scheme_called
-from earnest.models.classifier import build_classifier
+from earnest.labels import EMOTIONS, scheme_called
+from earnest.models.classifier import MODELS, assembled, build_classifier, build_front_end, input_kind
 from earnest.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.training.data import Example, compute_frames
 from earnest.training.run import Clips, load_run, run_split
@@ -25,17 +24,22 @@ each_recipe = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
 
 def shortened(recipe: Recipe) -> Recipe:
-    """Keep all settings but the number of epochs, the size of a batch and files of published weights."""
+    """Keep all settings but the number of epochs, the sizes of batches and networks, and files of published weights."""
     network = {key: value for key, value in recipe.network.items() if key != "weights"}
+    if input_kind(recipe.model) == "image":
+        network |= MODELS.get(recipe.model).reduced
     return replace(recipe, network=network, training=replace(recipe.training, epochs=1, batch_size=8))
 
 
 def made_up_clips(recipe: Recipe, classes: Sequence[str], per_class: int) -> dict[str, Example]:
-    front_end = LogMel(recipe.front_end)
+    front_end = build_front_end(recipe)
     rate_hz = recipe.front_end.sample_rate_hz
     examples = {}
+    scheme = scheme_called(recipe.scheme)
+    native = {scheme.class_of(emotion): emotion for emotion in reversed(EMOTIONS)}  # one that becomes the class
     for take in range(per_class):
-        for target, emotion in enumerate(classes):
+        for target, name in enumerate(classes):
+            emotion = native[name]
             row = Utterance(f"{target}-{take}", Path("a.wav"), corpus="made-up", speaker=f"s{take}", emotion=emotion)
             waveform = voice(0.6, rate_hz, pitch_hz=100 + 40 * target, seed=take)
             examples[row.key] = Example(row, compute_frames(front_end, waveform), target, 0.6)
@@ -71,6 +75,15 @@ def test_it_trains_and_predicts_made_up_clips(path: Path, tmp_path: Path) -> Non
 
 
 @each_recipe
+def test_it_builds_the_network_that_it_names_in_full(path: Path) -> None:
+    recipe = read_recipe(path)
+    classes = scheme_called(recipe.scheme).classes
+    with torch.device("meta"):
+        network = assembled(recipe, build_front_end(recipe), len(classes))
+    assert sum(parameter.numel() for parameter in network.parameters()) > 100_000
+
+
+@each_recipe
 def test_it_names_registered_corpora_and_describes_itself(path: Path) -> None:
     recipe = read_recipe(path)
     assert set(recipe.corpora) <= set(CORPORA.names())
@@ -90,4 +103,6 @@ def test_the_resolved_recipe_spells_out_every_default(path: Path) -> None:
     recipe = read_recipe(path)
     written = tomllib.loads(recipe_to_toml(recipe))
     assert set(written["front_end"]) == {field.name for field in fields(recipe.front_end)}
+    assert set(written["segments"]) == {field.name for field in fields(recipe.segments)}
+    assert set(written["image"]) == {field.name for field in fields(recipe.image)}
     assert set(written["training"]) == {field.name for field in fields(recipe.training)}

@@ -1,4 +1,4 @@
-"""Writes ``log_mel.npz``: log-mel spectrograms of one seeded signal, computed with librosa and scipy alone.
+"""Writes ``log_mel.npz``: log spectrograms of one seeded signal, computed with librosa and scipy alone.
 
 Run it as ``python tests/golden/make_log_mel.py``; nothing of earnest is imported.
 """
@@ -26,6 +26,7 @@ COMMON: dict[str, Any] = {
     "level": "none",
     "trim": "none",
     "trim_db": 40.0,
+    "scale": "mel",
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "emocatcher": COMMON
@@ -36,6 +37,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     | {"level": "rms", "trim": "peak"},
     "ntu": COMMON
     | {"n_fft": 800, "win_length": 640, "hop_length": 160, "n_mels": 128, "window": "hamming", "pre_emphasis": 0.97},
+    "ntu-logspec": COMMON
+    | {"n_fft": 800, "win_length": 640, "hop_length": 160, "n_mels": 128, "window": "hamming", "pre_emphasis": 0.97}
+    | {"scale": "linear", "fmax_hz": 4000.0},
+    "ntu-logspec-8khz": COMMON
+    | {"sample_rate_hz": 8_000, "n_fft": 400, "win_length": 320, "hop_length": 80, "n_mels": 128}
+    | {"window": "hamming", "pre_emphasis": 0.97, "scale": "linear", "fmax_hz": 4000.0},
     "vino": COMMON | {"sample_rate_hz": 22_050, "n_fft": 2048, "win_length": 2048, "hop_length": 512, "n_mels": 128},
     "multitask": COMMON
     | {"sample_rate_hz": 22_050, "n_fft": 2048, "win_length": 2048, "hop_length": 512, "n_mels": 256, "trim": "peak"},
@@ -61,7 +68,7 @@ def signal(sample_rate_hz: int) -> npt.NDArray[np.float32]:
 
 
 def reference_log_mel(waveform: npt.NDArray[np.float32], settings: dict[str, Any]) -> Floats:
-    """Compute a preset's spectrogram, trimmed, shape (n_mels, frames), in double precision."""
+    """Compute a preset's spectrogram, trimmed, shape (bands, frames), in double precision."""
     import librosa
 
     exact = waveform.astype(np.float64)
@@ -69,18 +76,20 @@ def reference_log_mel(waveform: npt.NDArray[np.float32], settings: dict[str, Any
         exact = exact / np.sqrt(np.mean(exact**2))
     if settings["pre_emphasis"]:
         exact = librosa.effects.preemphasis(exact, coef=settings["pre_emphasis"], zi=[0.0])
-    power = librosa.feature.melspectrogram(
-        y=exact,
-        window=settings["window"],
-        sr=settings["sample_rate_hz"],
-        n_fft=settings["n_fft"],
-        win_length=settings["win_length"],
-        hop_length=settings["hop_length"],
-        n_mels=settings["n_mels"],
-        fmin=settings["fmin_hz"],
-        fmax=settings["fmax_hz"],
-        pad_mode=settings["pad_mode"],
-    )
+    sizes = {name: settings[name] for name in ("n_fft", "win_length", "hop_length", "window", "pad_mode")}
+    if settings["scale"] == "linear":
+        bins_hz = librosa.fft_frequencies(sr=settings["sample_rate_hz"], n_fft=settings["n_fft"])
+        heard = (bins_hz >= settings["fmin_hz"]) & (bins_hz < settings["fmax_hz"])
+        power = np.abs(librosa.stft(exact, **sizes))[heard] ** 2
+    else:
+        power = librosa.feature.melspectrogram(
+            y=exact,
+            sr=settings["sample_rate_hz"],
+            n_mels=settings["n_mels"],
+            fmin=settings["fmin_hz"],
+            fmax=settings["fmax_hz"],
+            **sizes,
+        )
     reference = np.max if settings["decibel_reference"] == "max" else 1.0
     log_mel = librosa.power_to_db(power, ref=reference, amin=1e-10, top_db=settings["top_db"])
     start, end = 0, log_mel.shape[1]

@@ -34,8 +34,10 @@ def test_log_mel_equals_the_stored_numbers_of_librosa(name: str, exportable: boo
     found = ours(name, exportable)
     assert found.shape == stored.shape
     difference = np.abs(found - stored)
-    # A convolution adds up to 2,048 products in single precision: what is far below the peak keeps fewer digits.
-    faint = stored < stored.max() - FAINT_DB if exportable else np.zeros_like(stored, dtype=bool)
+    # A convolution adds up to 2,048 products in single precision, and a single bin has no neighbours to average with:
+    # what is far below the peak keeps fewer digits.
+    coarse = exportable or make_log_mel.PRESETS[name]["scale"] == "linear"
+    faint = stored < stored.max() - FAINT_DB if coarse else np.zeros_like(stored, dtype=bool)
     assert difference[~faint].max() < WITHIN_DB
     assert difference.max() < 2 * WITHIN_DB
 

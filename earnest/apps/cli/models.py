@@ -1,5 +1,8 @@
 """``earnest models``: the bundles that come with the package and the networks that can be trained."""
 
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
 import click
 
 from earnest.apps.cli.output import echo_json, output_options, percent
@@ -7,26 +10,59 @@ from earnest.bundle import Bundle, load_bundle, shipped_bundles
 from earnest.evaluation.protocol import kind_words
 from earnest.registry import Registry
 
+if TYPE_CHECKING:
+    from earnest.models.summary import NetworkSummary
+
 
 @click.command()
 @output_options
 def command(as_json: bool, quiet: bool) -> None:
-    """List bundles with parameters, size, licence and results, and the names of trainable networks.
+    """List bundles with parameters, size, licence and results, and the networks that can be trained with their costs.
+
+    Parameters and multiply-adds (for a clip of three seconds, without the front end) are counted from the network as it
+    was published; that takes the packages for training, and seconds. With --quiet only their names are listed in JSON.
 
     \b
     Example:
       earnest models
     """
     bundles = [load_bundle(name) for name in shipped_bundles()]
-    # Names are read from the source files: torch stays out.
+    # Names are read from the source files, so they are there where torch is not.
     networks = Registry[object]("MODELS", "model", "earnest.models").names()
+    summaries = [] if quiet else _summaries()
     if as_json:
-        echo_json({"bundles": [bundle.info for bundle in bundles], "networks": networks})
+        echo_json({"bundles": [bundle.info for bundle in bundles], "networks": networks, "architectures": summaries})
         return
     for bundle in bundles:
         _echo_bundle(bundle)
-    if not quiet:
+    if quiet:
+        return
+    if not summaries:
         click.echo(f"Networks to train (model = … in a recipe): {', '.join(networks)}")
+        click.echo("Their sizes are counted where the packages for training are: pip install 'earnest[train]'")
+        return
+    click.echo("Networks to train (model = … in a recipe), as published; multiply-adds for a clip of 3 s:")
+    for summary in summaries:
+        _echo_network(summary)
+
+
+def _summaries() -> "list[NetworkSummary]":
+    """Count all networks; none where torch is not installed."""
+    if not find_spec("torch"):
+        return []
+    from earnest.models.summary import summaries
+
+    return summaries()
+
+
+def _echo_network(network: "NetworkSummary") -> None:
+    if network.parameters is None or network.multiply_adds is None:
+        click.echo(f"  {network.name:<22}{network.note}")
+    else:
+        count = f"{network.parameters:>11,} parameters {network.megabytes:>7,.1f} MB"
+        work = f"{network.multiply_adds / 1e6:>9,.1f} M multiply-adds"
+        click.echo(f"  {network.name:<22}{count} {work}, {network.n_classes} classes")
+    click.echo(f"  {'':<22}{network.paper}")
 
 
 def _echo_bundle(bundle: Bundle) -> None:

@@ -1,0 +1,124 @@
+"""What networks made for photographs share: width, published weights, pooling to one size."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from earnest.errors import RecipeError, WeightsNotFoundError
+from earnest.frontends.build import InputKind
+from earnest.models.pretrained import load_all_but
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ImagenetSettings:
+    """What all of them have.
+
+    Attributes
+    ----------
+    weights : file of tensors with torchvision's names (safetensors, or .pth as published), a folder that holds
+        ``model.safetensors``, or a name below ``$EARNEST_MODELS``; "" for a random start
+    width_factor : share of the published channels, for small experiments
+    """
+
+    weights: str = ""
+    width_factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_width_factor(self.width_factor)
+
+
+@dataclass(frozen=True)
+class DropoutSettings(ImagenetSettings):
+    """The same with the dropout before the linear layers."""
+
+    dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_dropout(self.dropout)
+
+
+class ImagenetNetwork(nn.Module):
+    """A network on images whose layers are called as in torchvision, so that published tensors fit.
+
+    Attributes
+    ----------
+    replaced : the layers sized from the label scheme: published tensors for them are left out
+    """
+
+    input: ClassVar[InputKind] = "image"
+    zero_gradient: ClassVar[dict[str, str]] = {}
+    reduced: ClassVar[Mapping[str, Any]] = {"width_factor": 0.125}
+    replaced: ClassVar[str]
+
+    def __init__(self, settings: ImagenetSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.origin = "random"
+
+    def load_pretrained(self) -> None:
+        """Take over the published tensors; without the file the start stays random, with a warning."""
+        name = self.settings.weights
+        if not name:
+            return
+        try:
+            load_all_but(self, self.replaced, name, self.published_name)
+        except WeightsNotFoundError as error:
+            _log.warning("%s Training starts from random weights instead.", error)
+            return
+        self.origin = f"{name} (all but '{self.replaced}')"
+        _log.info("Weights from '%s'; '%s' is sized from the label scheme and starts at random.", name, self.replaced)
+
+    @staticmethod
+    def published_name(name: str) -> str:
+        """Return the name of a tensor here from its name in a file."""
+        return name
+
+
+def average_to(images: Tensor, height: int, width: int) -> Tensor:
+    """Average (batch, channels, rows, columns) to ``height`` by ``width``, as torch's adaptive pooling does."""
+    rows, columns = (
+        _shares(size, cells, images) for size, cells in zip(images.shape[2:], (height, width), strict=True)
+    )
+    return torch.matmul(torch.matmul(rows, images), columns.T)
+
+
+def _shares(size: int, cells: int, like: Tensor) -> Tensor:
+    """Return (cells, size): cell i averages from floor(i·size/cells) to below ceil((i + 1)·size/cells)."""
+    steps = torch.arange(size, device=like.device)[None]
+    numbers = torch.arange(cells, device=like.device)[:, None]
+    first = torch.div(numbers * size, cells, rounding_mode="floor")
+    end = -torch.div(-(numbers + 1) * size, cells, rounding_mode="floor")
+    return ((steps >= first) & (steps < end)).to(like.dtype) / (end - first)
+
+
+def scaled(width: int, factor: float) -> int:
+    """Return so many of ``width`` channels, at least four."""
+    return max(4, round(width * factor))
+
+
+def check_width_factor(factor: float) -> None:
+    """Raise `RecipeError` for a factor that is no share."""
+    if not 0 < factor <= 4:
+        raise RecipeError(f"width_factor must be above 0 and at most 4, got {factor}.")
+
+
+def check_dropout(*shares: float) -> None:
+    """Raise `RecipeError` for a share that would leave nothing."""
+    if not all(0 <= share < 1 for share in shares):
+        raise RecipeError("dropout must be from 0 to below 1.")
+
+
+def xavier(layer: nn.Module) -> None:
+    """Start new layers as NTU did (Glorot and Bengio, 2010), biases at zero."""
+    for module in layer.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
