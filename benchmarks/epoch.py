@@ -101,7 +101,7 @@ def table(spans: dict[str, list[Any]]) -> Iterator[str]:
 
 
 def chosen_clips(data: Path) -> tuple[list[Path], list[Path]]:
-    """Return the clips to train on and to score, the same for both sides: a seeded draw, as the time asks for no more."""
+    """Return the clips to train on and to score, the same for both sides, by a seeded draw."""
     import numpy as np
 
     paths = sorted(path for path in data.rglob("03-01-*.*") if path.suffix in (".wav", ".flac"))

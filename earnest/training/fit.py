@@ -28,7 +28,7 @@ class EpochProgressBar(RichProgressBar):
         return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
 
 
-def fit(
+def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
     network: nn.Module,
     train: Sequence[Example],
     valid: Sequence[Example],
@@ -37,7 +37,7 @@ def fit(
     n_classes: int,
     show_progress: bool = False,
     stop_after: int | None = None,
-    ends_now: Callable[[History], bool] = lambda history: False,
+    ends_now: Callable[[History], bool] = lambda _history: False,
 ) -> EpochKeeper:
     """Train ``network`` in place until validation stops improving, and leave it with the weights of the best epoch.
 

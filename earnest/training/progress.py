@@ -58,7 +58,7 @@ class EpochKeeper(Checkpoint):
         monitor: str,
         patience: int,
         choose: bool = True,
-        ends_now: Callable[[History], bool] = lambda history: False,
+        ends_now: Callable[[History], bool] = lambda _history: False,
     ) -> None:
         self.folder, self.monitor, self.patience, self.choose = folder, monitor, patience, choose
         self.ends_now = ends_now
