@@ -134,10 +134,10 @@ def test_a_killed_search_ends_like_one_that_was_not(
 def test_a_search_killed_while_it_notes_what_was_drawn_draws_the_same_again(
     tuned: tuple[Path, dict[str, Any]], made_up: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from optuna.storages import RDBStorage
+    from optuna.trial import Trial
 
     for call in (2, 5):  # of the first and of the second trial one of three settings was noted
-        monkeypatch.setattr(RDBStorage, "set_trial_param", killed_at(call, RDBStorage.set_trial_param))
+        monkeypatch.setattr(Trial, "_suggest", killed_at(call, Trial._suggest))
         with pytest.raises(Killed):
             tune(made_up, tmp_path / "out")
         monkeypatch.undo()

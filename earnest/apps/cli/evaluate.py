@@ -95,7 +95,8 @@ def command(
         from earnest.training.evaluate_adapted import evaluate_adapted
 
         typed = shlex.join([*words, *(word for how in adapt for word in ("--adapt", how))])
-        more["adapted"] = evaluate_adapted(settings, protocol, corpus_folders(data), folder, typed, adapt, visible)
+        heard = evaluate_adapted(settings, protocol, corpus_folders(data), folder, typed, adapt, visible)
+        more["adapted"] = {str(how): one for how, one in heard.items()}
     if tta:
         from earnest.training.evaluate_variants import evaluate_variants
 
