@@ -1,5 +1,6 @@
 """Speech emotion recognition that people can trust."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,19 +32,23 @@ __all__ = [
 ]
 
 
-def load(name_or_path: str | Path | None = None, threads: int = 1) -> "Predictor":
-    """Load a model: the default one, a shipped one by name, or a bundle's folder.
+def load(
+    name_or_path: str | Path | Sequence[str | Path] | None = None, threads: int = 1, tta: str = "none"
+) -> "Predictor":
+    """Load a model: the default one, a shipped one by name, or a bundle's folder; several are averaged.
 
     Parameters
     ----------
+    name_or_path : one, or a list of models with the same classes and sample rate
     threads : cores that one prediction may use
+    tta : average over variants of each clip: "none", "gain", "speed" or "gain-and-speed"
 
     Raises
     ------
     BundleError
-        When it is missing, damaged or no bundle.
+        When it is missing, damaged or no bundle, or several don't go together.
     """
     from earnest.bundle import DEFAULT_BUNDLE
     from earnest.runtime.predictor import Predictor
 
-    return Predictor.load(DEFAULT_BUNDLE if name_or_path is None else name_or_path, threads)
+    return Predictor.load(DEFAULT_BUNDLE if name_or_path is None else name_or_path, threads, tta=tta)

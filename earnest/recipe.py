@@ -11,6 +11,7 @@ from earnest.front_end import FrontEnd, with_preset
 from earnest.image import Image
 from earnest.labels import scheme_called
 from earnest.segments import Segments
+from earnest.tune import Tune, read_tune
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,16 @@ class Recipe:
 
 def read_recipe(path: Path) -> Recipe:
     """Read and check a recipe file; a run folder may stand for its ``recipe.toml``."""
+    return read_recipe_and_tune(path)[0]
+
+
+def read_recipe_and_tune(path: Path) -> tuple[Recipe, Tune | None]:
+    """Read a recipe file with its ``[tune]`` table, which is no part of a training."""
     values = read_toml(path / "recipe.toml" if path.is_dir() else path)
     if isinstance(values.get("front_end"), dict):
         values["front_end"] = with_preset(values["front_end"], f"{path}: front_end")
-    return from_mapping(Recipe, values, str(path))
+    tune = read_tune(values.pop("tune"), f"{path}: tune") if "tune" in values else None
+    return from_mapping(Recipe, values, str(path)), tune
 
 
 def recipe_to_toml(recipe: Recipe) -> str:

@@ -29,6 +29,13 @@ VARIANTS: Mapping[str, tuple[Variant, ...]] = {
 }
 
 
+def variants_called(name: str) -> tuple[Variant, ...]:
+    """Return the variants of that name, the plain one first; another name is an error with the nearest right one."""
+    if name not in VARIANTS:
+        raise EarnestError(f"There are no variants called '{name}'.{suggestion(name, VARIANTS)}")
+    return VARIANTS[name]
+
+
 def variants_of(waveform: Waveform, name: str) -> list[Waveform]:
     """Return the variants of a clip, the clip itself first.
 
@@ -46,12 +53,11 @@ def variants_of(waveform: Waveform, name: str) -> list[Waveform]:
     EarnestError
         For another name, with the nearest right one.
     """
-    if name not in VARIANTS:
-        raise EarnestError(f"There are no variants called '{name}'.{suggestion(name, VARIANTS)}")
-    return [_heard(waveform, variant) for variant in VARIANTS[name]]
+    return [heard_as(waveform, variant) for variant in variants_called(name)]
 
 
-def _heard(waveform: Waveform, variant: Variant) -> Waveform:
+def heard_as(waveform: Waveform, variant: Variant) -> Waveform:
+    """Return one variant of a clip of shape (samples,)."""
     if variant.rate != 1:
         waveform = at_speed(waveform, variant.rate)
     return with_gain(waveform, variant.gain_db) if variant.gain_db else waveform

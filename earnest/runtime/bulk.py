@@ -20,7 +20,7 @@ from earnest.bundle import BundleInfo
 from earnest.errors import AudioError, MissingExtraError
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.domain import Domain
-from earnest.runtime.graph import Graph, Outputs
+from earnest.runtime.graph import Network, Outputs
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.tally import Tally
 
@@ -87,7 +87,7 @@ class Bulk:
 
     def __init__(
         self,
-        graph: Graph,
+        graph: Network,
         info: BundleInfo,
         max_seconds: float,
         adapter: Adapter | None = None,

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,20 @@ _INPUTS = {"waveform": "tensor(float)", "lengths": "tensor(int64)"}
 _REQUIRED = ("logits", "probabilities", "embedding")
 _PREDICTED = ("probabilities", "gender", "affect")
 _FATAL = 4  # onnxruntime's log level: its messages arrive as exceptions already
+
+
+class Network(Protocol):
+    """What hears windows: a bundle's graph, or several answers averaged (`earnest.runtime.averaging`).
+
+    Attributes
+    ----------
+    predicted : names of the outputs that a prediction is made of
+    """
+
+    predicted: tuple[str, ...]
+
+    def run(self, waveforms: Sequence[Waveform], names: Sequence[str] | None = None) -> Outputs:
+        """Answer a batch, each of shape (samples,); see `Graph.run`."""
 
 
 class Graph:

@@ -1,6 +1,6 @@
-"""A bundle, ready to answer about recordings, folders and streams, without torch."""
+"""A bundle or several, ready to answer about recordings, folders and streams, without torch."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from earnest.audio.io import MAX_SECONDS, open_audio
@@ -8,9 +8,10 @@ from earnest.audio.source import Source, path_of
 from earnest.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
 from earnest.errors import BundleError
 from earnest.runtime.adaptation import Adaptation, Adapter
+from earnest.runtime.averaging import network_of
 from earnest.runtime.bulk import BATCH_S, Bulk
 from earnest.runtime.domain import Domain
-from earnest.runtime.graph import Graph, Provider
+from earnest.runtime.graph import Provider
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.stream import Stream, Windowing
 from earnest.runtime.timeline import Envelope, Event, Timeline
@@ -19,7 +20,7 @@ TIMELINE_MAX_SECONDS = 48 * 3600.0  # blocks pass through; what grows is the ans
 
 
 class Predictor:
-    """A bundle, ready to answer.
+    """A bundle, ready to answer; of several the probabilities are averaged.
 
     Recordings longer than the bundle's ``longest_s`` are cut into windows of that length; their probabilities are
     averaged, weighted by length, and silent windows are left out.
@@ -27,39 +28,48 @@ class Predictor:
 
     def __init__(
         self,
-        bundle: Bundle,
+        bundle: Bundle | Sequence[Bundle],
         threads: int = 1,
         max_seconds: float = MAX_SECONDS,
         provider: Provider = "cpu",
         batch_s: float = BATCH_S,
+        tta: str = "none",
     ) -> None:
-        self.info, self._bundle = bundle.info, bundle
+        bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
         self.max_seconds, self.batch_s = max_seconds, batch_s
-        self.graph = Graph(bundle, threads, provider)
-        self._domain = Domain.of(bundle)
+        self.graph, self.info = network_of(bundles, threads, provider, tta)
+        # Each has an embedding of its own, so several together have none.
+        self._alone = bundles[0] if len(bundles) == 1 else None
+        self._domain = Domain.of(self._alone) if self._alone else None
 
     @classmethod
     def load(
         cls,
-        name_or_path: str | Path = DEFAULT_BUNDLE,
+        name_or_path: str | Path | Sequence[str | Path] = DEFAULT_BUNDLE,
         threads: int = 1,
         provider: Provider = "cpu",
         batch_s: float = BATCH_S,
+        tta: str = "none",
     ) -> "Predictor":
-        """Load a bundle by name (shipped) or by path.
+        """Load a bundle by name (shipped) or by path, or several, whose probabilities are averaged.
 
         Parameters
         ----------
         threads : cores that one prediction may use
         provider : "cpu", or "cuda" with onnxruntime-gpu
         batch_s : seconds of sound, padding included, that share a run of the network
+        tta : variants of each clip to average over, by a name of `earnest.augment.tta.VARIANTS`
 
         Raises
         ------
         BundleError
-            When it is missing, damaged or no bundle.
+            When one is missing, damaged or no bundle, or several don't share classes and sample rate.
         """
-        return cls(load_bundle(name_or_path), threads, provider=provider, batch_s=batch_s)
+        names = [name_or_path] if isinstance(name_or_path, str | Path) else name_or_path
+        if not names:
+            raise BundleError("There is no model in the list. Name at least one bundle.")
+        bundles = [load_bundle(name) for name in names]
+        return cls(bundles, threads, provider=provider, batch_s=batch_s, tta=tta)
 
     def adapter(self, sources: Iterable[Source] = ()) -> Adapter:
         """Return what gets used to one voice and its channel; see `earnest.runtime.adaptation`.
@@ -73,7 +83,7 @@ class Predictor:
         BundleError
             When the bundle holds nothing for it.
         """
-        adaptation = Adaptation.of(self._bundle)
+        adaptation = Adaptation.of(self._alone) if self._alone and self.info.adaptation else None
         if adaptation is None:
             raise BundleError(f"The model '{self.info.name}' can't adapt to a voice. Use another, or --adapt off.")
         adapter = Adapter(adaptation)

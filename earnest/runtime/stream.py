@@ -5,10 +5,9 @@ window is cut at the same samples and answered alone.
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,7 @@ from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.domain import Domain
-from earnest.runtime.graph import Outputs
+from earnest.runtime.graph import Network
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.smoothing import Run, Smoother
 from earnest.runtime.tally import Tally
@@ -43,15 +42,6 @@ class Windowing:
             raise EarnestError(
                 f"Expected 0.1 ≤ hop ≤ window ≤ 60 seconds, got hop {self.hop_s:g} s and window {self.window_s:g} s."
             )
-
-
-class Network(Protocol):
-    """What hears the windows."""
-
-    predicted: tuple[str, ...]
-
-    def run(self, waveforms: Sequence[Waveform], names: Sequence[str] | None = None) -> Outputs:
-        """Answer a batch, each of shape (samples,)."""
 
 
 class Stream:

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from earnest.recipe import Training
 from earnest.training.data import Example, plain_batches, train_batches
 from earnest.training.lightning import EmotionTraining
 from earnest.training.losses import balanced_weights
-from earnest.training.progress import CHECKPOINT, AtomicCheckpointIO, EpochKeeper
+from earnest.training.progress import CHECKPOINT, AtomicCheckpointIO, EpochKeeper, History
 
 
 class EpochProgressBar(RichProgressBar):
@@ -28,7 +28,7 @@ class EpochProgressBar(RichProgressBar):
         return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
 
 
-def fit(
+def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
     network: nn.Module,
     train: Sequence[Example],
     valid: Sequence[Example],
@@ -37,6 +37,7 @@ def fit(
     n_classes: int,
     show_progress: bool = False,
     stop_after: int | None = None,
+    ends_now: Callable[[History], bool] = lambda _history: False,
 ) -> EpochKeeper:
     """Train ``network`` in place until validation stops improving, and leave it with the weights of the best epoch.
 
@@ -44,6 +45,7 @@ def fit(
     ----------
     train, valid : examples; without ``valid`` all epochs are run and the last one counts
     stop_after : epochs after which to stop, where it isn't all of the settings'; the schedule stays that of all
+    ends_now : asked after each epoch, with the history so far; training ends when it says so
     folder : gets ``history.csv``, TensorBoard events and, until the end, a checkpoint from which a killed run resumes
 
     Returns
@@ -57,7 +59,7 @@ def fit(
     if settings.class_weights == "balanced":
         weights = balanced_weights([example.target for example in train], n_classes)
     module = EmotionTraining(network, settings, n_classes, weights)
-    keeper = EpochKeeper(folder, settings.monitor, settings.patience, choose=bool(valid))
+    keeper = EpochKeeper(folder, settings.monitor, settings.patience, bool(valid), ends_now)
     epochs = stop_after or settings.epochs
     trainer = _trainer(epochs, folder, keeper, show_progress)
     checkpoint = folder / CHECKPOINT

@@ -5,8 +5,9 @@ import csv
 import io
 import math
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import lightning.pytorch as pl
 import torch
@@ -18,6 +19,8 @@ from earnest.errors import RecipeError
 from earnest.training.lightning import EmotionTraining
 
 CHECKPOINT = "last.ckpt"
+History: TypeAlias = Sequence[dict[str, float]]
+"""One row an epoch, with the names of ``HISTORY_COLUMNS``."""
 HISTORY_COLUMNS = ("epoch", "train_loss", "valid_loss", "valid_wa", "valid_ua", "learning_rate", "seconds")
 
 
@@ -44,12 +47,21 @@ class EpochKeeper(Checkpoint):
 
     Attributes
     ----------
+    ends_now : asked after each epoch, with the history so far; training ends when it says so
     best_epoch : number of the chosen epoch, from 1; 0 before the first
     best_weights : its weights
     """
 
-    def __init__(self, folder: Path, monitor: str, patience: int, choose: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        monitor: str,
+        patience: int,
+        choose: bool = True,
+        ends_now: Callable[[History], bool] = lambda _history: False,
+    ) -> None:
         self.folder, self.monitor, self.patience, self.choose = folder, monitor, patience, choose
+        self.ends_now = ends_now
         self.history: list[dict[str, float]] = []
         self.best_epoch = 0
         self.best_value = -float("inf")
@@ -90,6 +102,8 @@ class EpochKeeper(Checkpoint):
         if epoch - self.best_epoch >= self.patience:
             trainer.should_stop = True
         trainer.save_checkpoint(self.folder / CHECKPOINT)
+        if self.ends_now(self.history):
+            trainer.should_stop = True
 
     def has_stopped(self) -> bool:
         """Return whether patience had run out when the checkpoint was written."""

@@ -6,15 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from command_line import earnest_cli
 from made_up_corpus import recipe_text, write_corpus
 
+from earnest.audio.io import load_waveform
+from earnest.augment.tta import variants_of
 from earnest.bundle import BundleInfo
 from earnest.corpora.manifest import read_manifest, write_manifest
 from earnest.errors import CorpusError, EarnestError, RecipeError, SplitError
+from earnest.evaluation.predictions import read_predictions
+from earnest.evaluation.protocols import splits_of
 from earnest.export.bundle import read_result
 from earnest.export.card import model_card
+from earnest.training.data import Example, compute_frames
+from earnest.training.evaluate_variants import fold_variants
+from earnest.training.fit import predict_logits
+from earnest.training.run import load_run
 
 FOLDS = ("f1", "f2", "f3", "f4", "f5")
 
@@ -156,6 +165,46 @@ def test_the_table_says_that_speakers_are_apart(evaluated: tuple[Path, dict[str,
     table = earnest_cli("evaluate", recipe, *data)
     assert "speaker-independent" in table
     assert "train and test share 0 speakers" in table
+
+
+def test_variants_are_a_result_of_their_own_beside_the_plain_one(
+    evaluated: tuple[Path, dict[str, Any]], made_up: Path
+) -> None:
+    folder, document = evaluated
+    before = {name: (folder / name).read_bytes() for name in ("predictions.csv", "metrics.json")}
+    told = evaluate(made_up, folder, "--tta", "speed", "--tta", "none")
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert {key: value for key, value in told.items() if key != "tta"} == document
+    assert told["tta"]["none"]["wa"] == document["wa"]
+    assert told["tta"]["speed"]["tta"] == {"name": "speed", "variants": 3}
+    assert told["tta"]["speed"]["command"].endswith("--tta speed --tta none")
+    assert json.loads((folder / "metrics-tta-speed.json").read_text()) == told["tta"]["speed"]
+
+
+def test_a_test_clip_gets_the_mean_over_its_variants(evaluated: tuple[Path, dict[str, Any]], made_up: Path) -> None:
+    folder = evaluated[0]
+    split = splits_of("speaker-5fold", read_manifest(made_up))[1]
+    found = fold_variants(folder / "f2", split, "speed")
+    assert found.probabilities is not None
+    classifier = load_run(folder / "f2")
+    row = next(row for row in split.test if row.utterance_id == found.utterance_id[5])
+    alone = []
+    for heard in variants_of(load_waveform(row.path, 16_000), "speed"):
+        frames = compute_frames(classifier.front_end, heard)
+        example = Example(row, frames, 0, len(heard) / 16_000)
+        logits = predict_logits(classifier.network, [example])
+        alone.append((logits / classifier.temperature).softmax(dim=1).numpy()[0])
+    np.testing.assert_allclose(found.probabilities[5], np.mean(alone, axis=0), atol=1e-6)
+    plain = read_predictions(folder / "f2" / "predictions.csv")
+    assert plain.utterance_id == found.utterance_id
+    assert plain.probabilities is not None
+    assert np.abs(plain.probabilities - found.probabilities).max() > 1e-3
+
+
+def test_unknown_variants_are_refused_before_anything_is_trained(made_up: Path, tmp_path: Path) -> None:
+    with pytest.raises(EarnestError, match="Did you mean 'speed'"):
+        evaluate(made_up, tmp_path / "run", "--tta", "sped")
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_a_bundle_takes_the_result_with_its_command(evaluated: tuple[Path, dict[str, Any]]) -> None:

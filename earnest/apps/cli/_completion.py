@@ -37,3 +37,10 @@ def protocol_names() -> list[str]:
     from earnest.evaluation.protocol_table import PROTOCOL_TABLE
 
     return [protocol.name for protocol in PROTOCOL_TABLE]
+
+
+def variant_names() -> list[str]:
+    """Return the names of the variants that ``--tta`` averages over."""
+    from earnest.augment.tta import VARIANTS
+
+    return list(VARIANTS)

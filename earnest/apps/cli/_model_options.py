@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from earnest.apps.cli._completion import bundle_names, names_from
+from earnest.apps.cli._completion import bundle_names, names_from, variant_names
 from earnest.bundle import DEFAULT_BUNDLE
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.predictor import Predictor
@@ -15,22 +15,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def model_options(function: F) -> F:
     """Add ``--model`` (or ``EARNEST_MODEL``), ``--threads`` (or ``EARNEST_THREADS``) and ``--provider``."""
-    function = click.option(
-        "--provider",
-        type=click.Choice(["cpu", "cuda"]),
-        default="cpu",
-        show_default=True,
-        envvar="EARNEST_PROVIDER",
-        help="What computes; cuda needs onnxruntime-gpu.",
-    )(function)
-    function = click.option(
-        "--threads",
-        type=click.IntRange(1, 256),
-        default=1,
-        show_default=True,
-        envvar="EARNEST_THREADS",
-        help="Cores for the network.",
-    )(function)
     return click.option(
         "--model",
         default=DEFAULT_BUNDLE,
@@ -39,6 +23,50 @@ def model_options(function: F) -> F:
         metavar="NAME|PATH",
         shell_complete=names_from(bundle_names, files=True),
         help="Which bundle answers.",
+    )(_computing_options(function))
+
+
+def averaging_options(function: F) -> F:
+    """Add what `model_options` adds, with ``--model`` repeatable, and ``--tta``."""
+    function = click.option(
+        "--tta",
+        default="none",
+        show_default=True,
+        metavar="VARIANTS",
+        shell_complete=names_from(variant_names),
+        help="Average over variants of each clip: none, gain (±6 dB), speed (5 % slower and faster), gain-and-speed. "
+        "A model then doesn't adapt.",
+    )(_computing_options(function))
+    return click.option(
+        "--model",
+        "models",
+        multiple=True,
+        default=(DEFAULT_BUNDLE,),
+        show_default=DEFAULT_BUNDLE,
+        envvar="EARNEST_MODEL",
+        type=click.Path(),  # so that several in EARNEST_MODEL are split as in PATH
+        metavar="NAME|PATH",
+        shell_complete=names_from(bundle_names, files=True),
+        help="Which bundle answers; repeatable: of several the probabilities are averaged.",
+    )(function)
+
+
+def _computing_options(function: F) -> F:
+    function = click.option(
+        "--provider",
+        type=click.Choice(["cpu", "cuda"]),
+        default="cpu",
+        show_default=True,
+        envvar="EARNEST_PROVIDER",
+        help="What computes; cuda needs onnxruntime-gpu.",
+    )(function)
+    return click.option(
+        "--threads",
+        type=click.IntRange(1, 256),
+        default=1,
+        show_default=True,
+        envvar="EARNEST_THREADS",
+        help="Cores for the network.",
     )(function)
 
 

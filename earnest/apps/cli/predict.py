@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import click
 
-from earnest.apps.cli._model_options import adapt_option, chosen_adapter, model_options
+from earnest.apps.cli._model_options import adapt_option, averaging_options, chosen_adapter
 from earnest.apps.cli._recordings import arriving, sources_of
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
 from earnest.audio.source import Source, path_of
@@ -27,7 +27,7 @@ _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json"
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
-@model_options
+@averaging_options
 @adapt_option("off")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv", "parquet"]), help="Default: table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File: .jsonl, .csv or .parquet.")
@@ -45,7 +45,8 @@ _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json"
 @output_options
 def command(
     paths: tuple[str, ...],
-    model: str,
+    models: tuple[str, ...],
+    tta: str,
     threads: int,
     provider: Provider,
     adapt: tuple[str, ...],
@@ -71,6 +72,7 @@ def command(
       earnest predict talk.wav
       earnest predict recordings/ --output emotions.csv --resume
       cat talk.ogg | earnest predict - --json
+      earnest predict talk.wav --tta speed --model bundles/fold1 --model bundles/fold2
 
     Exit codes: 0 all answered, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be read
     (their rows say why).
@@ -78,7 +80,7 @@ def command(
     chosen = _format(form, as_json, output)
     if resume and output is None:
         raise click.UsageError("--resume needs --output.")
-    predictor = Predictor.load(model, threads, provider, batch_s)
+    predictor = Predictor.load(models, threads, provider, batch_s, tta)
     adapter = chosen_adapter(predictor, adapt)
     sources = sources_of(paths)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._model_options import adapt_option, chosen_adapter, model_options
+from earnest.apps.cli._model_options import adapt_option, averaging_options, chosen_adapter
 from earnest.apps.cli.output import output_options
 from earnest.audio.activity import DETECTORS
 from earnest.errors import EarnestError
@@ -20,7 +20,7 @@ from earnest.runtime.timeline_formats import FORMATS, SUFFIXES, written
 
 @click.command()
 @click.argument("path")
-@model_options
+@averaging_options
 @adapt_option("auto")
 @click.option("--format", "form", type=click.Choice(["table", *FORMATS]), help="How to write; default: table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
@@ -33,7 +33,8 @@ from earnest.runtime.timeline_formats import FORMATS, SUFFIXES, written
 @output_options
 def command(
     path: str,
-    model: str,
+    models: tuple[str, ...],
+    tta: str,
     form: str | None,
     output: Path | None,
     plot: Path | None,
@@ -58,7 +59,7 @@ def command(
     """
     chosen = _format(form, as_json, output)
     windowing = Windowing(window_s, hop_s, activity)
-    predictor = Predictor.load(model, threads, provider)
+    predictor = Predictor.load(models, threads, provider, tta=tta)
     source = sys.stdin.buffer if path == "-" else path
     timeline = predictor.timeline(source, windowing, chosen_adapter(predictor, adapt))
     if chosen == "table":

@@ -23,6 +23,9 @@ def offered(words: str) -> list[str]:
         ("earnest predict --model ba", ["base", "ba"]),
         ("earnest corpus check rav", ["ravdess", "ravdess-song"]),
         ("earnest evaluate recipe.toml --protocol emodb", ["emodb-loso"]),
+        ("earnest tune recipe.toml --protocol emodb", ["emodb-loso"]),
+        ("earnest predict --tta s", ["speed"]),
+        ("earnest evaluate recipe.toml --tta gain-", ["gain-and-speed"]),
         ("earnest timeline --format text", ["textgrid"]),
     ],
 )

@@ -15,7 +15,7 @@ from earnest.models.classifier import NetworkOutput
 from earnest.recipe import Training
 from earnest.training.data import Example
 from earnest.training.fit import fit, predict_logits
-from earnest.training.progress import EpochKeeper
+from earnest.training.progress import EpochKeeper, History
 
 N_CLASSES = 3
 QUICK = Training(epochs=4, patience=4, batch_size=4, optimiser="adamw", learning_rate=0.02)
@@ -62,6 +62,7 @@ def test_there_is_no_parameter_through_which_test_data_could_come() -> None:
         "n_classes",
         "show_progress",
         "stop_after",
+        "ends_now",  # hears about epochs, gives no data
     ]
 
 
@@ -97,6 +98,18 @@ def test_it_stops_when_patience_runs_out(tmp_path: Path) -> None:
     keeper = fit(Mean(), examples(12), examples(12, seed=1), settings, tmp_path, N_CLASSES)
     assert len(keeper.history) == 4
     assert keeper.has_stopped()
+
+
+def test_it_ends_when_it_is_told_to_and_says_how_far_it_came(tmp_path: Path) -> None:
+    lengths: list[int] = []
+
+    def ends_now(history: History) -> bool:
+        lengths.append(len(history))
+        return history[-1]["epoch"] == 2
+
+    keeper = fit(Mean(), examples(12), examples(12, seed=1), QUICK, tmp_path, N_CLASSES, ends_now=ends_now)
+    assert lengths == [1, 2]
+    assert len(keeper.history) == 2 < QUICK.epochs
 
 
 def test_without_validation_all_epochs_are_run_and_the_last_counts(tmp_path: Path) -> None:

@@ -1,0 +1,125 @@
+"""``earnest tune``: better settings for a recipe, found on training data alone."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from earnest.apps.cli._completion import names_from, protocol_names
+from earnest.apps.cli.output import (
+    corpus_folders,
+    data_option,
+    echo_json,
+    echo_table,
+    output_options,
+    percent,
+    show_progress,
+)
+from earnest.apps.cli.train import require_training
+from earnest.errors import RecipeError
+from earnest.evaluation.protocols import PROTOCOLS
+
+if TYPE_CHECKING:
+    from earnest.training.tuning import Trial, Tuned
+
+MOST_ROWS = 10
+
+
+@click.command(epilog=f"Protocols: {', '.join(PROTOCOLS)}.")
+@click.argument("recipe", type=click.Path(path_type=Path))
+@data_option
+@click.option(
+    "--protocol",
+    default="speaker-holdout",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=names_from(protocol_names),
+    help="How clips are divided.",
+)
+@click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
+@click.option("--trials", type=click.IntRange(1), help="Settings to try; default: what the recipe says.")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL-tune.")
+@output_options
+def command(
+    recipe: Path,
+    data: tuple[str, ...],
+    protocol: str,
+    fold: str | None,
+    trials: int | None,
+    output: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Try the settings of a recipe's [tune] table; the same command again goes on where it was.
+
+    Each trial trains on the fold's training clips and is judged on its validation clips; its test clips are not even
+    opened. The best recipe is written to best.toml. Other folds of the protocol test on clips that this one trains on:
+    for an honest result over all of them, tune each fold by itself.
+
+    \b
+    In the recipe:
+      [tune]
+      trials = 40
+      metric = "valid_ua"       # or "valid_wa"
+      pruner = "median"         # or "none"
+      [tune.ranges]
+      training.learning_rate = { low = 1e-4, high = 1e-2, log = true }
+      [tune.choices]
+      training.class_weights = ["none", "balanced"]
+
+    \b
+    Example:
+      earnest tune mine.toml --protocol ravdess-6fold --fold f1 --data ravdess=~/ravdess --output runs/tuned
+    """
+    require_training()
+    from earnest.recipe import read_recipe_and_tune
+    from earnest.training.search_space import SearchSpace
+    from earnest.training.tuning import BEST, TRIALS, tune
+
+    settings, table = read_recipe_and_tune(recipe)
+    if table is None:
+        raise RecipeError(f"{recipe}: has no [tune] table. `earnest tune --help` shows one.")
+    space = SearchSpace(settings, replace(table, trials=trials) if trials else table)
+    folder = output or Path("runs") / f"{recipe.stem}-{protocol}-tune"
+    visible = show_progress(as_json, quiet)
+
+    def on_trial(trial: "Trial") -> None:
+        if visible:
+            click.echo(f"trial {trial.number}: {_words(trial)} {_settings(trial)}", err=True)
+
+    outcome = tune(space, protocol, fold, corpus_folders(data), folder, on_trial, visible)
+    if as_json:
+        echo_json({"output": folder, **outcome.to_dict()})
+        return
+    _echo_trials(outcome)
+    if not quiet:
+        click.echo(f"\n{BEST} and {TRIALS} are in {folder}. Next: earnest train {folder / BEST}")
+
+
+def _echo_trials(outcome: "Tuned") -> None:
+    ranked = sorted(outcome.trials, key=lambda trial: (-(trial.value or -1.0), trial.number))
+    keys = list(outcome.best.settings)
+    rows = [[str(trial.number), _words(trial), *map(_text, trial.settings.values())] for trial in ranked[:MOST_ROWS]]
+    where = " ".join(word for word in (outcome.protocol, outcome.fold) if word)
+    title = f"{where}, per cent on {outcome.n_valid} validation clips, the best of {len(ranked)} trials"
+    echo_table(("trial", outcome.metric, *keys), rows, title, right=("trial", outcome.metric))
+    n_failed = sum(trial.state == "failed" for trial in ranked)
+    n_pruned = sum(trial.state == "pruned" for trial in ranked)
+    if n_failed or n_pruned:
+        click.echo(f"{n_pruned} were ended early, {n_failed} failed.")
+
+
+def _words(trial: "Trial") -> str:
+    return percent(trial.value) if trial.state == "complete" else trial.state
+
+
+def _settings(trial: "Trial") -> str:
+    return ", ".join(f"{key} = {_text(value)}" for key, value in trial.settings.items()) + (
+        trial.error and f": {trial.error}"
+    )
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)

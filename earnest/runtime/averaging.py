@@ -1,0 +1,111 @@
+"""Averaged answers about one clip: over its variants (test-time augmentation), over several models (an ensemble)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from earnest.audio.waveform import Waveform
+from earnest.augment.tta import heard_as, variants_called
+from earnest.bundle import Bundle, BundleInfo, TrainingCorpus
+from earnest.errors import BundleError
+from earnest.runtime.graph import Graph, Network, Outputs, Provider
+
+
+class Variants:
+    """Hears a clip and its variants and gives the mean of the answers; the embedding is the clip's own.
+
+    A variant longer than the network takes loses its end; one that is too short is left out.
+    """
+
+    def __init__(self, network: Network, name: str, info: BundleInfo) -> None:
+        self._network, self._others = network, variants_called(name)[1:]
+        self._n_least = info.shortest_s * info.sample_rate_hz
+        self._n_most = round(info.longest_s * info.sample_rate_hz)
+        self.predicted = network.predicted
+
+    def run(self, waveforms: Sequence[Waveform], names: Sequence[str] | None = None) -> Outputs:
+        """Answer a batch; see `Graph.run`."""
+        outputs = dict(self._network.run(waveforms, names))
+        averaged = [name for name in outputs if name in self.predicted]
+        sums = {name: outputs[name].astype(np.float64) for name in averaged}
+        counts = np.ones(len(waveforms))
+        for variant in self._others:
+            heard = [heard_as(waveform, variant)[: self._n_most] for waveform in waveforms]
+            rows = [row for row, waveform in enumerate(heard) if len(waveform) >= self._n_least]
+            if rows:
+                counts[rows] += 1
+                for name, values in self._network.run([heard[row] for row in rows], averaged).items():
+                    sums[name][rows] += values
+        means = {name: (total / counts[:, None]).astype(np.float32) for name, total in sums.items()}
+        return {**outputs, **means}
+
+
+class Ensemble:
+    """Several networks that hear the same; gives the mean of their answers."""
+
+    def __init__(self, networks: Sequence[Network]) -> None:
+        self._networks = networks
+        self.predicted = tuple(
+            name for name in networks[0].predicted if all(name in other.predicted for other in networks)
+        )
+
+    def run(self, waveforms: Sequence[Waveform], names: Sequence[str] | None = None) -> Outputs:
+        """Answer a batch; see `Graph.run`. An embedding there is none: each network has its own."""
+        answers = [network.run(waveforms, names or self.predicted) for network in self._networks]
+        sums = {name: np.sum([answer[name] for answer in answers], axis=0, dtype=np.float64) for name in answers[0]}
+        return {name: np.asarray(total / len(answers), np.float32) for name, total in sums.items()}
+
+
+def network_of(bundles: Sequence[Bundle], threads: int, provider: Provider, tta: str) -> tuple[Network, BundleInfo]:
+    """Return what answers for one or several bundles, and how it describes itself.
+
+    Parameters
+    ----------
+    tta : variants by name, see `earnest.augment.tta`; "none" for the clip alone
+
+    Raises
+    ------
+    BundleError
+        When the bundles don't answer with the same classes about sound of the same rate.
+    """
+    info = bundles[0].info if len(bundles) == 1 else ensemble_info([bundle.info for bundle in bundles])
+    graphs = [Graph(bundle, threads, provider) for bundle in bundles]
+    network: Network = graphs[0] if len(graphs) == 1 else Ensemble(graphs)
+    if len(variants_called(tta)) == 1:
+        return network, info
+    # What a voice does to the mean over variants was never fitted, so such a model doesn't adapt.
+    return Variants(network, tta, info), replace(info, name=f"{info.name} (tta {tta})", adaptation=None)
+
+
+def ensemble_info(infos: Sequence[BundleInfo]) -> BundleInfo:
+    """Return what several bundles are together: the first one's classes and rate, which all must share."""
+    first = infos[0]
+    for info in infos[1:]:
+        if info.classes != first.classes:
+            raise BundleError(
+                f"'{first.name}' and '{info.name}' can't be averaged: their classes are {', '.join(first.classes)} "
+                f"and {', '.join(info.classes)}. Take models of one label scheme."
+            )
+        if info.sample_rate_hz != first.sample_rate_hz:
+            raise BundleError(
+                f"'{first.name}' and '{info.name}' can't be averaged: they hear {first.sample_rate_hz} Hz and "
+                f"{info.sample_rate_hz} Hz. Take models of one sample rate."
+            )
+    return BundleInfo(
+        name="+".join(info.name for info in infos),
+        version="+".join(info.version for info in infos),
+        classes=first.classes,
+        sample_rate_hz=first.sample_rate_hz,
+        licence=" and ".join(dict.fromkeys(info.licence for info in infos)),
+        files={},
+        scheme=first.scheme,
+        n_parameters=sum(info.n_parameters for info in infos),
+        shortest_s=max(info.shortest_s for info in infos),
+        longest_s=min(info.longest_s for info in infos),
+        training_corpora=_heard_by_any(infos),
+    )
+
+
+def _heard_by_any(infos: Sequence[BundleInfo]) -> tuple[TrainingCorpus, ...]:
+    return tuple(dict.fromkeys(line for info in infos for line in info.training_corpora))

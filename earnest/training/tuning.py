@@ -1,0 +1,280 @@
+"""The search for settings: every trial trains on a fold's training clips and is judged on its validation clips.
+
+The fold's test clips are taken away before a recording is opened. Optuna's study lies in the output folder. What a
+trial draws depends on the seed and the finished trials alone, so a search that was killed ends like one that was not.
+"""
+
+import csv
+import io
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from earnest.errors import EarnestError, MissingExtraError, RecipeError
+from earnest.evaluation.metrics import confusion_counts, headline_scores
+from earnest.evaluation.protocols import protocol_called
+from earnest.evaluation.splits import Split
+from earnest.front_end import FrontEnd
+from earnest.recipe import Recipe, read_recipe, recipe_to_toml
+from earnest.training.discriminant import Embeddings, discriminant_logits, fit_discriminant
+from earnest.training.evaluate import examples_of, protocol_utterances, rows_in, split_called, under
+from earnest.training.fit import fit, predict_logits
+from earnest.training.progress import CHECKPOINT, History, write_atomically
+from earnest.training.run import Clips, claim, initial_classifier, scheme_of
+from earnest.training.search_space import SearchSpace
+from earnest.tune import Tune
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+    from optuna.trial import Trial as OptunaTrial
+
+STUDY, BEST, TRIALS, TRIED = "study.db", "best.toml", "trials.csv", "tune.json"
+State = Literal["complete", "pruned", "failed"]
+N_BEFORE_PRUNING = 4  # trainings that end as planned, before one is held against them
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One set of settings that was tried.
+
+    Attributes
+    ----------
+    number : from 1, in the order of trying
+    value : the metric on validation clips, from 0 to 1; None where the training failed or was ended early
+    settings : key → value
+    error : why it failed
+    """
+
+    number: int
+    state: State
+    value: float | None
+    settings: Mapping[str, Any]
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The outcome: all trials, and the recipe with the best settings."""
+
+    metric: str
+    protocol: str
+    fold: str
+    n_train: int
+    n_valid: int
+    trials: Sequence[Trial]
+    best: Trial
+    recipe: Recipe
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+def tune(
+    space: SearchSpace,
+    protocol_name: str,
+    fold: str | None,
+    folders: Mapping[str, Path],
+    output: Path,
+    on_trial: Callable[[Trial], object] = str,
+    show_progress: bool = False,
+) -> Tuned:
+    """Try settings on one fold of a protocol, the first by default; the same call again goes on where it was.
+
+    Parameters
+    ----------
+    folders : corpus name → folder
+    output : gets the study, a folder a trial, trials.csv and best.toml
+    on_trial : called after each trial
+    """
+    protocol = protocol_called(protocol_name)
+    space = replace(space, recipe=under(protocol, space.recipe))
+    utterances = protocol_utterances(space.recipe, protocol, folders)
+    split = replace(split_called(protocol_name, fold, utterances), test=())  # from here on there are none
+    if not split.valid:
+        raise RecipeError(f"{split.title}: has no validation clips, by which settings could be chosen.")
+    initial_classifier(space.recipe, scheme_of(space.recipe, rows_in([split])).classes)  # not after decoding
+    claim(output, space.recipe, split)
+    _claim_table(output, space.tune)
+    torch.set_num_threads(1)  # the same bits on every machine's number of cores
+    workplace = _Workplace(split, output, show_progress)
+    with _study(output, space.tune) as study:
+        _forget_killed(study)
+        while (n_done := len(_finished(study))) < space.tune.trials:
+            on_trial(_try_next(study, space, workplace, n_done))
+        trials = [_told(trial, number, space) for number, trial in enumerate(_finished(study), 1)]
+    return _written(output, space, split, trials)
+
+
+@dataclass
+class _Workplace:
+    """What trials share: frames of one front end, embeddings of networks that training leaves as they are."""
+
+    split: Split
+    output: Path
+    show_progress: bool
+    _front_end: FrontEnd | None = None
+    _clips: Clips = field(default_factory=lambda: Clips({}))
+    _embeddings: dict[str, Embeddings] = field(default_factory=dict)
+
+    def clips(self, recipe: Recipe) -> Clips:
+        """Return the clips as the recipe's front end and network see them."""
+        if recipe.front_end != self._front_end:
+            self._front_end, self._embeddings = recipe.front_end, {}
+            self._clips = Clips(examples_of(recipe, rows_in([self.split]), self.show_progress))
+        network = json.dumps(dict(recipe.network), sort_keys=True)
+        return replace(self._clips, embeddings=self._embeddings.setdefault(network, {}))
+
+
+def _try_next(study: "Study", space: SearchSpace, workplace: _Workplace, n_done: int) -> Trial:
+    from optuna.trial import TrialState
+
+    own = space.own() if n_done == 0 else None
+    if own and not study.get_trials(states=(TrialState.WAITING,)):
+        study.enqueue_trial(own)
+    study.sampler = _sampler(space.tune, n_done)
+    trial = study.ask(space.distributions())
+    state, value = TrialState.FAIL, None
+    try:
+        recipe = space.recipe_with(space.settings_of(trial.params))
+        watch = _Watch(trial, space.tune.metric)
+        value = _value(recipe, workplace, workplace.output / "trials" / f"{n_done + 1:03d}", watch)
+        state, value = (TrialState.PRUNED, None) if watch.is_pruned else (TrialState.COMPLETE, value)
+    except RecipeError as error:  # settings that don't go together are a result too
+        trial.set_user_attr("error", str(error))
+    study.tell(trial, value, state)
+    return _told(study.trials[trial.number], n_done + 1, space)
+
+
+@dataclass
+class _Watch:
+    """Tells Optuna about each epoch, and training when to end."""
+
+    trial: "OptunaTrial"
+    metric: str
+    is_pruned: bool = False
+    _n_told: int = 0
+
+    def ends_now(self, history: History) -> bool:
+        """Report the epochs that are new; a resumed training brings several."""
+        for row in history[self._n_told :]:
+            self.trial.report(row[self.metric], int(row["epoch"]))
+            self.is_pruned = self.is_pruned or self.trial.should_prune()
+        self._n_told = len(history)
+        return self.is_pruned
+
+
+def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -> float:
+    """Train, and return the metric on the validation clips."""
+    split, clips = workplace.split, workplace.clips(recipe)
+    if (folder / "recipe.toml").exists() and read_recipe(folder) != recipe:
+        shutil.rmtree(folder)  # begun by a search that was killed, with an Optuna that drew otherwise
+    claim(folder, recipe, split)
+    settings = recipe.training
+    classifier = initial_classifier(recipe, scheme_of(recipe, rows_in([split])).classes)
+    network, n_classes = classifier.network, len(classifier.classes)
+    train, valid = clips.of(split.train), clips.of(split.valid)
+    if settings.method == "discriminant":
+        fit_discriminant(network, train, settings.shrinkage, n_classes, clips.embeddings)
+        logits = discriminant_logits(network, valid, clips.embeddings)
+    else:
+        keeper = fit(network, train, valid, settings, folder, n_classes, ends_now=watch.ends_now)
+        watch.ends_now(keeper.history)  # a training that had ended before it was killed asks nothing
+        logits = predict_logits(network, valid)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+    targets = np.array([example.target for example in valid], np.int64)
+    counts = confusion_counts(targets, logits.argmax(dim=1).numpy(), n_classes)
+    return float(headline_scores(counts)[watch.metric.removeprefix("valid_")])
+
+
+@contextmanager
+def _study(output: Path, settings: Tune) -> "Iterator[Study]":
+    """Open the study of a folder, or begin it."""
+    try:
+        import optuna
+        from optuna.storages import RDBStorage
+    except ImportError:
+        raise MissingExtraError("Tuning", "train") from None
+    optuna.logging.set_verbosity(logging.ERROR)
+    storage = RDBStorage(f"sqlite:///{(output / STUDY).resolve().as_posix()}")
+    pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
+    if settings.pruner == "median":
+        pruner = optuna.pruners.MedianPruner(N_BEFORE_PRUNING)
+    try:
+        yield optuna.create_study(
+            storage=storage, study_name="tune", direction="maximize", pruner=pruner, load_if_exists=True
+        )
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _sampler(settings: Tune, n_done: int) -> Any:
+    """Return a sampler whose draws depend on the seed and the finished trials alone."""
+    from optuna.samplers import TPESampler
+
+    seed = int(np.random.SeedSequence([settings.seed, n_done]).generate_state(1)[0])
+    return TPESampler(seed=seed)
+
+
+def _forget_killed(study: "Study") -> None:
+    """Close trials that a killed search left open; their settings will be drawn again."""
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+
+
+def _finished(study: "Study") -> "list[FrozenTrial]":
+    """Return the trials that ended by themselves."""
+    return [
+        trial for trial in study.trials if trial.state.name in ("COMPLETE", "PRUNED") or "error" in trial.user_attrs
+    ]
+
+
+def _told(trial: "FrozenTrial", number: int, space: SearchSpace) -> Trial:
+    states: dict[str, State] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+    state = states[trial.state.name]
+    value = trial.value if state == "complete" else None
+    return Trial(number, state, value, space.settings_of(trial.params), trial.user_attrs.get("error", ""))
+
+
+def _claim_table(output: Path, settings: Tune) -> None:
+    """Note down what is tried, or refuse a folder of another search; more trials are welcome."""
+    values = json.loads(json.dumps(asdict(replace(settings, trials=1))))
+    path = output / TRIED
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != values:
+        raise RecipeError(f"{output}: holds a search of another [tune] table. Choose another --output, or remove it.")
+    write_atomically(path, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _written(output: Path, space: SearchSpace, split: Split, trials: Sequence[Trial]) -> Tuned:
+    """Write trials.csv and best.toml."""
+    keys = list(space.distributions())
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("trial", "state", space.tune.metric, *keys, "error"))
+    for trial in trials:
+        cells = [trial.settings[key] for key in keys]
+        writer.writerow((trial.number, trial.state, "" if trial.value is None else trial.value, *cells, trial.error))
+    write_atomically(output / TRIALS, text.getvalue().encode())
+    best = max(trials, key=lambda trial: (trial.value is not None, trial.value or 0.0))  # of equals the first
+    if best.value is None:
+        raise EarnestError(f"{output}: none of {len(trials)} trials came to an end; {TRIALS} says why.")
+    recipe = space.recipe_with(best.settings)
+    comment = (
+        f"# The best of {len(trials)} trials on {split.title}: {space.tune.metric} {best.value:.4f} "
+        f"on {len(split.valid)} validation clips.\n# Test clips were not used.\n"
+    )
+    write_atomically(output / BEST, (comment + recipe_to_toml(recipe)).encode())
+    n_clips = (len(split.train), len(split.valid))
+    return Tuned(space.tune.metric, split.protocol, split.fold, *n_clips, trials, best, recipe)
