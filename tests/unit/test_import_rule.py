@@ -12,7 +12,7 @@ import earnest
 ROOT = Path(earnest.__file__).parent
 LINES = (
     {"errors"},
-    {"suggest", "labels", "registry", "config", "front_end", "recipe"},
+    {"suggest", "labels", "registry", "config", "front_end", "recipe", "training_settings"},
     {"audio", "corpora"},
     {"bundle", "evaluation", "frontends", "augment"},
     {"runtime", "models"},
