@@ -22,7 +22,7 @@ class Unfreezing:
     def __post_init__(self) -> None:
         if self.epoch < 2:
             raise RecipeError(
-                f"epoch must be at least 2, got {self.epoch}: what is trained from the first is not frozen."
+                f"epoch must be at least 2, got {self.epoch}. What is trained from the first isn't frozen."
             )
         if not self.names:
             raise RecipeError("names must say what to train.")

@@ -12,7 +12,7 @@ from earnest.errors import RecipeError
 Transform: TypeAlias = Callable[[Waveform, np.random.Generator], Waveform]
 
 
-def build_chain(tables: Iterable[Mapping[str, Any]], sample_rate_hz: int) -> Transform:
+def build_chain(tables: Iterable[Mapping[str, Any]], sample_rate_hz: int) -> Transform:  # noqa: ARG001
     """Return ``(waveform, rng) -> waveform`` for the tables of a recipe; only "gaussian-noise" is here."""
     highest = []
     for table in tables:

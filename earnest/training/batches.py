@@ -43,11 +43,8 @@ class Augmented(Sequence[Example]):
         if any(example.waveform is None for example in examples):
             raise CorpusError("Clips without their waveforms can't be augmented.")
         self.examples, self.front_end, self.change = examples, front_end, change
-        self.seed, self.clean_share, self.in_pairs = (
-            settings.seed,
-            settings.clean_share,
-            bool(settings.stability_weight),
-        )
+        self.seed, self.clean_share = settings.seed, settings.clean_share
+        self.in_pairs = settings.stability_weight > 0
 
     def __len__(self) -> int:
         return len(self.examples)

@@ -100,7 +100,7 @@ class GradNorm(Combination):
         self.alpha = alpha
         self.values = nn.Parameter(torch.ones(len(self.tasks)))
         self.register_buffer("first_losses", torch.full((len(self.tasks),), torch.nan))
-        self._shared: tuple[int, int] | None = None  # of so many weight matrices, which one
+        self._shared: dict[tuple[int | str, ...], int] = {}
 
     def forward(self, losses: Losses, network: nn.Module) -> Tensor:
         """Return a loss whose gradient is Σ w·L's in the network and Σ |length − goal|'s in the weights."""
@@ -122,17 +122,14 @@ class GradNorm(Combination):
     def _gradient_lengths(self, losses: Losses, network: nn.Module) -> Tensor:
         """Return the Euclidean length of each loss's gradient at the last weight matrix that all reach, (tasks,)."""
         matrices = [weight for weight in network.parameters() if weight.requires_grad and weight.ndim > 1]
-        if self._shared is None or self._shared[0] != len(matrices):
-            everywhere = [_gradients(loss, matrices) for loss in losses.values()]
-            reached = [
-                place
-                for place, rows in enumerate(zip(*everywhere, strict=True))
-                if all(row is not None for row in rows)
-            ]
+        case = (len(matrices), *losses)  # what is frozen and what is labelled may change
+        if case not in self._shared:
+            per_task = zip(*(_gradients(loss, matrices) for loss in losses.values()), strict=True)
+            reached = [place for place, rows in enumerate(per_task) if all(row is not None for row in rows)]
             if not reached:
                 raise RecipeError('multitask = "gradnorm" needs a layer that all tasks share and training may change.')
-            self._shared = (len(matrices), reached[-1])
-        found = [_gradients(loss, [matrices[self._shared[1]]])[0] for loss in losses.values()]
+            self._shared[case] = reached[-1]
+        found = [_gradients(loss, [matrices[self._shared[case]]])[0] for loss in losses.values()]
         zero = self.values.new_zeros(())
         return torch.stack([zero if gradient is None else gradient.norm().float() for gradient in found])
 
