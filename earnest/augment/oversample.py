@@ -16,5 +16,8 @@ def oversampled(
     """Return every clip once and, after them, more of the small classes; all strategies are "balanced" here."""
     classes = np.asarray(targets, np.int64)
     names, counts = np.unique(classes, return_counts=True)
-    more = [rng.choice(np.flatnonzero(classes == name), counts.max() - count) for name, count in zip(names, counts, strict=True)]
+    more = [
+        rng.choice(np.flatnonzero(classes == name), counts.max() - count)
+        for name, count in zip(names, counts, strict=True)
+    ]
     return np.concatenate([np.arange(len(classes)), *more])

@@ -52,6 +52,7 @@ class Freezing:
             if name in self._trainable:
                 weight.requires_grad_(name not in frozen)
                 weight.grad = None if name in frozen else weight.grad
+        self.network.train()  # what has thawed, too
         for prefix, module in self.network.named_modules():
             names = [f"{prefix}.{name}" if prefix else name for name, _ in module.named_parameters()]
             if names and all(name in frozen for name in names):
