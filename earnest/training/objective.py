@@ -110,4 +110,5 @@ def _check_labels(settings: Training, train: Sequence[Example]) -> None:
     }
     for task in settings.auxiliary:
         if not known[task]:
-            raise CorpusError(f"No training clip has a label for '{task}'. Take it out of auxiliary.")
+            hint = " Or set affect_range, if there are ratings." if task == "affect" else ""
+            raise CorpusError(f"No training clip has a label for '{task}'. Take it out of auxiliary.{hint}")
