@@ -45,7 +45,8 @@ class Training:
         ``step_epochs``; "multistep" by it after each of ``milestones``; "cosine" falls to ``lowest_learning_rate``
     warmup_epochs : over which the learning rate rises evenly, before any schedule but "plateau"
     layer_decay : the learning rate of a layer is that of the layer behind it times this
-    head_learning_rate : of the modules that ``head`` names; None (in TOML "none") means ``learning_rate``
+    head_learning_rate : of the layers that ``head`` names, or of the last one where it names none; None (in TOML
+        "none") means ``learning_rate``
     freeze : names of modules or parameters, dots between, that training leaves as they are
     unfreeze : tables of an ``epoch`` and the ``names`` of what was frozen and is trained from then on
     gradient_clip : the longest gradient, as a Euclidean norm over all weights; 0 for any
@@ -91,7 +92,7 @@ class Training:
     warmup_epochs: int = 0
     lowest_learning_rate: float = 1e-6
     layer_decay: float = 1.0
-    head: tuple[str, ...] = ("output",)
+    head: tuple[str, ...] = ()
     head_learning_rate: float | None = None
     freeze: tuple[str, ...] = ()
     unfreeze: tuple[Unfreezing, ...] = ()

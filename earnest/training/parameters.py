@@ -1,6 +1,6 @@
 """Which weights are trained, from which epoch on, and how fast each layer learns."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torch import nn
@@ -62,34 +62,46 @@ class Freezing:
 def parameter_groups(network: nn.Module, settings: Training) -> list[dict[str, Any]]:
     """Return the weights with their learning rates, the last layers first.
 
-    The layers are the children of the network in the order of their definition, those of a list one by one. The one
-    that ``settings.head`` names learns at the head's rate, what lies before it slower by ``layer_decay`` a layer.
+    See `layers_of`. The layer that ``settings.head`` names, by default the network's ``output``, learns at the head's
+    rate, what lies before it slower by ``layer_decay`` a layer.
     """
     rate, head_rate = settings.learning_rate, settings.head_learning_rate
     if settings.layer_decay == 1 and head_rate is None:
         return [{"params": list(network.parameters()), "lr": rate}]
     bodies: list[list[nn.Parameter]] = []
     heads: list[list[nn.Parameter]] = []
+    output = {id(weight) for weight in getattr(bare(network), "output", nn.Identity()).parameters()}
     for layer in layers_of(bare(network)):
         is_head = any(below(name, wanted) for name in layer for wanted in settings.head)
+        is_head = is_head or (not settings.head and any(id(weight) in output for weight in layer.values()))
         (heads if is_head else bodies).append(list(layer.values()))
     if not heads:
-        raise RecipeError(f"training: the model has no layer called {' or '.join(settings.head)}. Set head.")
+        names = " or ".join(settings.head or ("output",))
+        raise RecipeError(f"training: the model has no layer called {names}. Set head.")
     steps = enumerate(reversed(bodies), start=1)
     groups = [{"params": weights, "lr": rate * settings.layer_decay**depth} for depth, weights in steps]
     return [*groups, {"params": [weight for head in heads for weight in head], "lr": head_rate or rate}]
 
 
-def layers_of(network: nn.Module) -> list[Mapping[str, nn.Parameter]]:
-    """Return the weights of each layer by their names, from the first layer to the last."""
-    layers = [dict(layer) for layer in _layers(network, "")]
-    return [layer for layer in layers if layer]
+def layers_of(network: nn.Module) -> list[dict[str, nn.Parameter]]:
+    """Return the weights of each layer by their names, from the first layer to the last.
+
+    Layers are the network's children in the order of their definition, those of a list one by one. One that holds no
+    matrix (a normalisation) belongs to the layer before it.
+    """
+    layers: list[dict[str, nn.Parameter]] = []
+    for weights in map(dict, _layers(network, "")):
+        if layers and all(weight.ndim < 2 for weight in weights.values()):
+            layers[-1].update(weights)
+        elif weights:
+            layers.append(weights)
+    return layers
 
 
 def _layers(module: nn.Module, prefix: str) -> Iterator[Iterable[tuple[str, nn.Parameter]]]:
     yield [(prefix + name, weight) for name, weight in module.named_parameters(recurse=False)]
     for name, child in module.named_children():
-        is_list = isinstance(child, nn.ModuleList | nn.Sequential | nn.ModuleDict)
+        is_list = isinstance(child, nn.ModuleList | nn.Sequential)
         if is_list or any(isinstance(part, nn.ModuleList) for part in child.children()):
             yield from _layers(child, f"{prefix}{name}.")
         else:

@@ -48,19 +48,38 @@ def rates(network: nn.Module, groups: list[dict[str, Any]]) -> dict[str, float]:
 
 def test_layers_are_in_order_and_lists_one_by_one() -> None:
     first = [sorted({name.rsplit(".", 1)[0] for name in layer}) for layer in layers_of(Deep())]
-    assert first == [["blocks.0.0"], ["blocks.0.1"], ["blocks.1"], ["norm"], ["output"]]
+    assert first == [["blocks.0.0", "blocks.0.1"], ["blocks.1", "norm"], ["output"]]  # a norm belongs to what is before
 
 
 def test_every_layer_learns_slower_than_the_one_behind_it_and_the_head_at_its_own_rate() -> None:
     network = Deep()
     found = rates(network, parameter_groups(network, Training(learning_rate=0.1, layer_decay=0.5)))
     assert found["output.weight"] == 0.1
-    assert found["norm.weight"] == pytest.approx(0.05)
-    assert found["blocks.1.bias"] == pytest.approx(0.025)
-    assert found["blocks.0.0.weight"] == pytest.approx(0.00625)
+    assert found["norm.weight"] == found["blocks.1.bias"] == pytest.approx(0.05)
+    assert found["blocks.0.0.weight"] == found["blocks.0.1.weight"] == pytest.approx(0.025)
     found = rates(network, parameter_groups(network, Training(learning_rate=0.1, head_learning_rate=0.7)))
     assert {name for name, rate in found.items() if rate == 0.7} == {"output.weight", "output.bias"}
     assert len(found) == len(list(network.parameters()))
+
+
+def test_the_head_is_the_last_layer_or_what_is_named() -> None:
+    class Published(nn.Module):
+        """Whose last layer has another name in its published weights."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.features = nn.Linear(4, 4)
+            self.classifier = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3))
+
+        @property
+        def output(self) -> nn.Module:
+            return self.classifier[2]
+
+    network = Published()
+    for head, expected in (((), {"classifier.2"}), (("classifier",), {"classifier.0", "classifier.2"})):
+        settings = Training(learning_rate=0.1, head_learning_rate=0.7, head=head)
+        found = rates(network, parameter_groups(network, settings))
+        assert {name.rsplit(".", 1)[0] for name, rate in found.items() if rate == 0.7} == expected
 
 
 def test_by_default_there_is_one_group_of_all_weights() -> None:
