@@ -122,7 +122,7 @@ class GradNorm(Combination):
     def _gradient_lengths(self, losses: Losses, network: nn.Module) -> Tensor:
         """Return the Euclidean length of each loss's gradient at the last weight matrix that all reach, (tasks,)."""
         matrices = [weight for weight in network.parameters() if weight.requires_grad and weight.ndim > 1]
-        case = (len(matrices), *losses)  # what is frozen and what is labelled may change
+        case: tuple[int | str, ...] = (len(matrices), *losses)  # what is frozen and what is labelled may change
         if case not in self._shared:
             per_task = zip(*(_gradients(loss, matrices) for loss in losses.values()), strict=True)
             reached = [place for place, rows in enumerate(per_task) if all(row is not None for row in rows)]
