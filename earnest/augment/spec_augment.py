@@ -34,19 +34,24 @@ def mask_bands(frames: Tensor, n_frames: Tensor, most: int, generator: torch.Gen
 
 
 def mix_up(
-    frames: Tensor, n_frames: Tensor, targets: Tensor, alpha: float, generator: torch.Generator
+    frames: Tensor, n_frames: Tensor, targets: Tensor, alpha: float, generator: torch.Generator, dominant: bool = True
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Blend each clip with another of the batch; the larger share stays with the clip itself.
+    """Blend each clip with another of the batch, in shares drawn from Beta(alpha, alpha).
+
+    Parameters
+    ----------
+    targets : (batch, values), blended as the clips are
+    dominant : the larger share stays with the clip itself (NTU's variant)
 
     Returns
     -------
-    frames (batch, n_mels, frames), their number (batch,), targets (batch, classes)
+    frames (batch, n_mels, frames), their number (batch,), targets (batch, values)
     """
     order = torch.randperm(len(frames), generator=generator).to(frames.device)
     # Beta(a, a) as a ratio of gammas, because torch's own sampler takes no generator.
     gammas = torch._standard_gamma(torch.full((2, len(frames)), alpha), generator=generator) + 1e-12
     share = (gammas[0] / gammas.sum(dim=0)).to(frames.device)
-    share = torch.maximum(share, 1 - share)
+    share = torch.maximum(share, 1 - share) if dominant else share
     both = torch.maximum(n_frames, n_frames[order])
     mixed = share[:, None, None] * frames + (1 - share)[:, None, None] * frames[order]
     return mixed, both, share[:, None] * targets + (1 - share)[:, None] * targets[order]

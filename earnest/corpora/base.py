@@ -42,6 +42,7 @@ class Corpus(ABC):
     n_speakers : in the whole corpus
     n_utterances : in the whole corpus
     class_counts : canonical emotion → clips in the whole corpus; empty where it is not fixed
+    affect_range : lowest and highest rating of valence, arousal and dominance; empty where there are none
     example : relative path → canonical emotion; tests build these files (made-up audio) and read them
     extra_files : relative path → text of label files that the example needs
     label_files : relative paths of files that hold labels or speakers, for `earnest corpus check`
@@ -62,6 +63,7 @@ class Corpus(ABC):
     n_speakers: int
     n_utterances: int
     class_counts: Mapping[str, int] = {}
+    affect_range: tuple[float, ...] = ()
     example: Mapping[str, str]
     extra_files: Mapping[str, str] = {}
     label_files: Sequence[str] = ()

@@ -49,6 +49,7 @@ class _Iemocap(Corpus):
     commercial_use = False
     url = "https://sail.usc.edu/iemocap/"
     citation = "Busso et al. (2008), Language Resources and Evaluation 42(4)"
+    affect_range = (1.0, 5.0)
     n_speakers, n_utterances = 10, 10_039
     class_counts: Mapping[str, int] = {
         "angry": 1103,

@@ -11,7 +11,8 @@ from earnest.export.card import model_card
 from earnest.export.onnx import to_onnx
 from earnest.recipe import read_recipe
 from earnest.training.companions import companion_files
-from earnest.training.run import load_run, read_record
+from earnest.training.record import read_record
+from earnest.training.run import load_run
 
 NOTICE = "NOTICE.txt"
 

@@ -1,10 +1,13 @@
 """Utterances to padded batches of frames."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -12,22 +15,65 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
+from earnest.augment.oversample import oversampled
+from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError
 from earnest.frontends.build import FrontEndModule
 from earnest.labels import Scheme
+from earnest.training_settings import Oversample
 
 MAX_NAMED = 5
+GENDERS = ("female", "male")
+UNKNOWN = -1
+FULL_SCALE = 32_767  # of a waveform kept as whole numbers
+
+KeptWaveform: TypeAlias = npt.NDArray[np.int16]
+Affect: TypeAlias = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Example:
-    """One utterance as the network sees it: ``frames`` (rows, frames) and the index of its class."""
+    """One utterance as the network sees it, and what it should say.
+
+    Attributes
+    ----------
+    frames : (n_mels, frames)
+    target : index of its class
+    gender : index in `GENDERS`, or `UNKNOWN`
+    affect : valence, arousal, dominance from 0 to 1, NaN where unknown
+    waveform : (samples,) int16 at the front end's rate, where the recipe augments
+    """
 
     utterance: Utterance
     frames: Tensor
     target: int
     duration_s: float
+    gender: int = UNKNOWN
+    affect: Affect = (math.nan, math.nan, math.nan)
+    waveform: KeptWaveform | None = field(default=None, repr=False)
+
+
+class Batch(NamedTuple):
+    """Several examples, padded to one length.
+
+    Attributes
+    ----------
+    frames : (batch, n_mels, frames)
+    n_frames : (batch,), the valid ones
+    targets : (batch,) class indices
+    genders : (batch,) indices in `GENDERS`, or `UNKNOWN`
+    affect : (batch, 3) valence, arousal, dominance from 0 to 1, NaN where unknown
+    noisy_frames, n_noisy_frames : the same clips augmented, for stability training
+    """
+
+    frames: Tensor
+    n_frames: Tensor
+    targets: Tensor
+    genders: Tensor
+    affect: Tensor
+    noisy_frames: Tensor | None = None
+    n_noisy_frames: Tensor | None = None
 
 
 class Examples(Dataset[Example]):
@@ -44,10 +90,17 @@ class Examples(Dataset[Example]):
 
 
 class EpochShuffle(Sampler[int]):
-    """A new order every epoch that depends on seed and epoch alone, so that a resumed run sees the same batches."""
+    """A new order every epoch that depends on seed and epoch alone, so that a resumed run sees the same batches.
 
-    def __init__(self, size: int, seed: int) -> None:
-        self.size, self.seed, self.epoch = size, seed, 0
+    Parameters
+    ----------
+    targets : the class of each clip, or how many clips there are
+    """
+
+    def __init__(self, targets: Sequence[int] | int, seed: int, oversample: Oversample = "none") -> None:
+        self.targets = [0] * targets if isinstance(targets, int) else list(targets)
+        self.seed, self.oversample, self.epoch = seed, oversample, 0
+        self.size = len(self._drawn(np.random.default_rng(seed)))
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before each epoch."""
@@ -57,7 +110,14 @@ class EpochShuffle(Sampler[int]):
         return self.size
 
     def __iter__(self) -> Iterator[int]:
-        return iter(np.random.default_rng([self.seed, self.epoch]).permutation(self.size).tolist())
+        rng = np.random.default_rng([self.seed, self.epoch])
+        drawn = self._drawn(rng)
+        return iter(drawn[rng.permutation(len(drawn))].tolist())
+
+    def _drawn(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        if self.oversample == "none":
+            return np.arange(len(self.targets))
+        return oversampled(self.targets, self.oversample, rng)
 
 
 def compute_examples(
@@ -65,8 +125,15 @@ def compute_examples(
     utterances: Sequence[Utterance],
     scheme: Scheme,
     on_progress: Callable[[], object] = lambda: None,
+    keep_waveforms: bool = False,
+    affect_range: Sequence[float] = (),
 ) -> dict[str, Example]:
     """Decode every utterance once and keep its frames; those that the scheme drops are left out.
+
+    Parameters
+    ----------
+    keep_waveforms : keep the samples too, so that they can be augmented
+    affect_range : lowest and highest rating, where it is not to be the one that the corpus reader names
 
     Returns
     -------
@@ -89,8 +156,15 @@ def compute_examples(
         except AudioError as error:
             failures.append(str(error))
             continue
-        frames = compute_frames(front_end, waveform)
-        examples[utterance.key] = Example(utterance, frames, scheme.classes.index(name), len(waveform) / rate_hz)
+        examples[utterance.key] = Example(
+            utterance,
+            compute_frames(front_end, waveform),
+            scheme.classes.index(name),
+            len(waveform) / rate_hz,
+            UNKNOWN if utterance.gender is None else GENDERS.index(utterance.gender),
+            affect_of(utterance, affect_range),
+            kept(waveform) if keep_waveforms else None,
+        )
     if failures:
         named = "\n  ".join(failures[:MAX_NAMED])
         raise CorpusError(
@@ -121,7 +195,31 @@ def compute_frames(front_end: FrontEndModule, waveform: Waveform) -> Tensor:
     return frames[0, :, : int(n_frames[0])].clone()
 
 
-def pad_batch(examples: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor]:
+def affect_of(utterance: Utterance, limits: Sequence[float] = ()) -> Affect:
+    """Return valence, arousal and dominance on a scale from 0 to 1, NaN where unknown.
+
+    Parameters
+    ----------
+    limits : lowest and highest rating; where it is empty, those of the corpus. Without either all is unknown
+    """
+    if not limits and utterance.corpus in CORPORA.names():
+        limits = CORPORA.get(utterance.corpus).affect_range
+    if not limits:
+        return math.nan, math.nan, math.nan
+    low, high = limits
+
+    def scaled(rating: float | None) -> float:
+        return math.nan if rating is None else min(max((rating - low) / (high - low), 0.0), 1.0)
+
+    return scaled(utterance.valence), scaled(utterance.arousal), scaled(utterance.dominance)
+
+
+def kept(waveform: Waveform) -> KeptWaveform:
+    """Return a waveform (samples,) in half of the memory; what is beyond full scale is clipped."""
+    return (waveform.clip(-1, 1) * FULL_SCALE).round().astype(np.int16)
+
+
+def pad_batch(examples: Sequence[Example]) -> Batch:
     """Stack examples, each continued at its own floor; models mask what lies behind ``n_frames``."""
     n_frames = torch.tensor([example.frames.shape[1] for example in examples])
     longest = int(n_frames.max())
@@ -131,21 +229,15 @@ def pad_batch(examples: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor]:
             for example in examples
         ]
     )
-    return frames, n_frames, torch.tensor([example.target for example in examples])
-
-
-def train_batches(examples: Sequence[Example], batch_size: int, seed: int) -> "DataLoader[Example]":
-    """Return shuffled batches; a last batch of one clip is dropped, for batch normalisation can't use it."""
-    dataset = Examples(examples)
-    return DataLoader(
-        dataset,
-        batch_size=min(batch_size, len(examples)),
-        sampler=EpochShuffle(len(examples), seed),
-        collate_fn=pad_batch,
-        drop_last=len(examples) % batch_size == 1,
+    return Batch(
+        frames,
+        n_frames,
+        torch.tensor([example.target for example in examples]),
+        torch.tensor([example.gender for example in examples]),
+        torch.tensor([example.affect for example in examples]),
     )
 
 
 def plain_batches(examples: Sequence[Example], batch_size: int = 64) -> "DataLoader[Example]":
-    """Return batches in the given order."""
+    """Return batches in the given order, of the clips as they are."""
     return DataLoader(Examples(examples), batch_size=batch_size, shuffle=False, collate_fn=pad_batch)

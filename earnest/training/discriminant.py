@@ -67,8 +67,8 @@ def embed(network: nn.Module, examples: Sequence[Example], known: Embeddings) ->
     with torch.no_grad():
         for example in examples:
             if example.utterance.key not in known:
-                frames, n_frames, _ = pad_batch([example])
-                known[example.utterance.key] = network(frames, n_frames).embedding[0]
+                batch = pad_batch([example])
+                known[example.utterance.key] = network(batch.frames, batch.n_frames).embedding[0]
     return torch.stack([known[example.utterance.key] for example in examples])
 
 

@@ -1,24 +1,19 @@
 """All folds of a protocol: trained, predicted once, scored together."""
 
 import logging
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
-import torch
 
+from earnest.augment.chain import build_chain
 from earnest.corpora.base import CORPORA
 from earnest.corpora.load import corpus_root, load_utterances
 from earnest.corpora.manifest import Utterance
-from earnest.errors import CorpusError, EarnestError, RecipeError, SplitError
+from earnest.errors import CorpusError, RecipeError, SplitError
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
 from earnest.evaluation.protocol import Coverage, Protocol
@@ -30,6 +25,7 @@ from earnest.models.classifier import build_front_end
 from earnest.recipe import Recipe
 from earnest.suggest import suggestion
 from earnest.training.data import Example, compute_examples, decoding_bar
+from earnest.training.folds import run_folds
 from earnest.training.run import PREDICTIONS, Clips, claim, initial_classifier, is_finished, run_split, scheme_of
 
 BOOTSTRAP_SEED = 0
@@ -78,8 +74,9 @@ def evaluate(
     finished = [split.fold for split in splits if is_finished(runs[split.fold], split)]
     parts = {fold: read_predictions(runs[fold] / PREDICTIONS) for fold in finished}
     left = {fold: run for fold, run in runs.items() if fold not in parts}
-    prepare = partial(_prepare, recipe, splits, show_progress and jobs == 1)
-    for fold, predictions in _side_by_side(prepare, left, jobs) if jobs > 1 else _one_by_one(prepare, left):
+    # Clips outside the splits stay out: they could add classes to the scheme "native", and move the others' numbers.
+    decode = partial(examples_of, recipe, rows_in(splits), show_progress and jobs == 1)
+    for fold, predictions in run_folds(recipe, splits, decode, left, jobs):
         parts[fold] = predictions
         on_fold(fold)
     together = joined([parts[split.fold] for split in splits])
@@ -161,6 +158,7 @@ def _check_before_decoding(recipe: Recipe, splits: Sequence[Split], folders: Map
     for fold in folders:
         if Path(fold).name != fold:
             raise SplitError(f"'{fold}' can't be a folder's name. Rename that speaker in the manifest.")
+    build_chain(recipe.augment, recipe.front_end.sample_rate_hz)
     initial_classifier(recipe, scheme_of(recipe, rows_in(splits)).classes)
     for split in splits:
         claim(folders[split.fold], recipe, split)
@@ -206,9 +204,16 @@ def _is_given(name: str, folders: Mapping[str, Path]) -> bool:
 
 
 def examples_of(recipe: Recipe, utterances: Sequence[Utterance], show_progress: bool = False) -> dict[str, Example]:
-    """Compute the frames of every utterance that the recipe's scheme keeps."""
+    """Compute the frames of every utterance that the recipe's scheme keeps; samples too if the recipe augments."""
     with decoding_bar(len(utterances), show_progress) as advance:
-        return compute_examples(build_front_end(recipe), utterances, scheme_of(recipe, utterances), advance)
+        return compute_examples(
+            build_front_end(recipe),
+            utterances,
+            scheme_of(recipe, utterances),
+            advance,
+            keep_waveforms=bool(recipe.augment),
+            affect_range=recipe.training.affect_range,
+        )
 
 
 def split_called(protocol: str, fold: str | None, utterances: Sequence[Utterance], keep_test: bool = True) -> Split:
@@ -219,66 +224,3 @@ def split_called(protocol: str, fold: str | None, utterances: Sequence[Utterance
         raise RecipeError(f"The protocol {protocol} has no fold '{name}'.{suggestion(name, splits)}")
     split = splits[name]
     return split if keep_test else replace(split, train=(*split.train, *split.test), test=())
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    recipe: Recipe
-    splits: Mapping[str, Split]
-    clips: Clips
-
-
-Prepare = Callable[[], _Prepared]
-_prepared: list[_Prepared] = []  # one a worker process, so that frames are computed once and not sent
-_prepare_here: list[Prepare] = []
-
-
-def _prepare(recipe: Recipe, splits: Sequence[Split], show_progress: bool) -> _Prepared:
-    # Clips outside the splits stay out: they could add classes to the scheme "native", and move the others' numbers.
-    examples = examples_of(recipe, rows_in(splits), show_progress)
-    return _Prepared(recipe, {split.fold: split for split in splits}, Clips(examples))
-
-
-def _one_by_one(prepare: Prepare, folders: Mapping[str, Path]) -> Iterator[tuple[str, Predictions]]:
-    torch.set_num_threads(1)  # the same bits as with several jobs
-    _prepared[:], _prepare_here[:] = [], [prepare]
-    for fold, folder in folders.items():
-        yield fold, _run_prepared(fold, folder)
-
-
-def _side_by_side(prepare: Prepare, folders: Mapping[str, Path], jobs: int) -> Iterator[tuple[str, Predictions]]:
-    pool = ProcessPoolExecutor(max(1, min(jobs, len(folders))), get_context("spawn"), _enter_worker, (prepare,))
-    try:
-        futures = {pool.submit(_run_prepared, fold, folder): fold for fold, folder in folders.items()}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool as error:
-        raise EarnestError(
-            "A worker was ended from outside; perhaps memory ran out. The same command resumes; try fewer jobs."
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)  # after an error, folds that have not begun are not waited for
-
-
-def _enter_worker(prepare: Prepare) -> None:
-    Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)  # folds run side by side, and the number of threads moves the last bits
-    logging.getLogger("earnest").setLevel(logging.ERROR)  # the parent has said what was left out
-    _prepare_here[:] = [prepare]  # called with the first fold: an error in here would reach nobody
-
-
-def _end_with_parent() -> None:
-    """Don't go on training for nobody when the command is killed."""
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _run_prepared(fold: str, folder: Path) -> Predictions:
-    if not _prepared:
-        _prepared.append(_prepare_here[0]())
-    prepared = _prepared[0]
-    predictions = run_split(prepared.recipe, prepared.splits[fold], prepared.clips, folder)
-    assert predictions is not None
-    return predictions

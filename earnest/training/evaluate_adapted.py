@@ -18,7 +18,8 @@ from earnest.runtime.adaptation import Adaptation, adaptation_entry
 from earnest.training.adaptation import HOWS, How, adapted_probabilities
 from earnest.training.companions import companion_files, heard_by
 from earnest.training.evaluate import Evaluation, examples_of, protocol_utterances, scored, under
-from earnest.training.run import PREDICTIONS, Clips, load_run, read_record
+from earnest.training.record import read_record
+from earnest.training.run import PREDICTIONS, Clips, load_run
 
 N_NAMED = 3
 

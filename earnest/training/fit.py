@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from earnest.errors import CorpusError
 from earnest.recipe import Training
-from earnest.training.data import Example, plain_batches, train_batches
+from earnest.training.batches import train_batches
+from earnest.training.data import Example, plain_batches
 from earnest.training.lightning import EmotionTraining
-from earnest.training.losses import balanced_weights
 from earnest.training.progress import CHECKPOINT, AtomicCheckpointIO, EpochKeeper, History
 
 
@@ -43,7 +43,8 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
 
     Parameters
     ----------
-    train, valid : examples; without ``valid`` all epochs are run and the last one counts
+    train, valid : examples; without ``valid`` all epochs are run and the last one counts. Only `Augmented` training
+        clips are changed from epoch to epoch
     stop_after : epochs after which to stop, where it isn't all of the settings'; the schedule stays that of all
     ends_now : asked after each epoch, with the history so far; training ends when it says so
     folder : gets ``history.csv``, TensorBoard events and, until the end, a checkpoint from which a killed run resumes
@@ -55,10 +56,7 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
     if len(train) < 2:
         raise CorpusError(f"{folder}: training needs at least two clips, got {len(train)}.")
     folder.mkdir(parents=True, exist_ok=True)
-    weights = None
-    if settings.class_weights == "balanced":
-        weights = balanced_weights([example.target for example in train], n_classes)
-    module = EmotionTraining(network, settings, n_classes, weights)
+    module = EmotionTraining(network, settings, n_classes, train)
     keeper = EpochKeeper(folder, settings.monitor, settings.patience, bool(valid), ends_now)
     epochs = stop_after or settings.epochs
     trainer = _trainer(epochs, folder, keeper, show_progress)
@@ -69,7 +67,7 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
         if not _already_done(checkpoint, keeper, epochs):
             trainer.fit(
                 module,
-                train_batches(train, settings.batch_size, settings.seed),
+                train_batches(train, settings.batch_size, settings.seed, settings.oversample),
                 plain_batches(valid) if valid else None,
                 ckpt_path=checkpoint if checkpoint.exists() else None,
                 weights_only=True,
@@ -83,7 +81,7 @@ def predict_logits(network: nn.Module, examples: Sequence[Example]) -> Tensor:
     """Return logits (examples, classes) in the order given."""
     network.eval()
     with torch.no_grad():
-        return torch.cat([network(frames, n_frames).logits for frames, n_frames, _ in plain_batches(examples)])
+        return torch.cat([network(batch.frames, batch.n_frames).logits for batch in plain_batches(examples)])
 
 
 def _already_done(checkpoint: Path, keeper: EpochKeeper, epochs: int) -> bool:

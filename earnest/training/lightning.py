@@ -1,20 +1,23 @@
 """The network inside Lightning's loop: one step, one validation, and exact resumption."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from earnest.augment.spec_augment import mask_bands, mask_time, mix_up
+from earnest.models.classifier import NetworkOutput
 from earnest.recipe import Training
-from earnest.training.losses import cross_entropy
-from earnest.training.optim import build_optimiser, build_schedule
-
-Batch = tuple[Tensor, Tensor, Tensor]
+from earnest.training.data import Batch, Example
+from earnest.training.losses import one_hot
+from earnest.training.objective import Objective, Targets
+from earnest.training.optim import advance, build_optimiser, build_schedule
+from earnest.training.parameters import Freezing, parameter_groups
 
 
 class EmotionTraining(pl.LightningModule):
@@ -22,20 +25,20 @@ class EmotionTraining(pl.LightningModule):
 
     Every random draw of a step (dropout, masks, mixup) depends on the seed and the numbers of epoch and step alone, so
     a run that is killed and resumed goes through the same numbers as one that is not.
+
+    Parameters
+    ----------
+    train : what it is trained on, for class weights and to see which labels there are
     """
 
-    def __init__(
-        self, network: nn.Module, settings: Training, n_classes: int, class_weights: Tensor | None = None
-    ) -> None:
+    def __init__(self, network: nn.Module, settings: Training, n_classes: int, train: Sequence[Example]) -> None:
         super().__init__()
         self.network = network
         self.n_classes = n_classes
         self.settings = settings
-        self.register_buffer("class_weights", class_weights, persistent=False)
-        self.averaged: AveragedModel | None = None
-        if settings.ema_decay:
-            follow = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
-            self.averaged = AveragedModel(network, multi_avg_fn=follow, use_buffers=True)
+        self.objective = Objective(settings, n_classes, train)
+        self.freezing = Freezing(network, settings)
+        self.averaged = _averaged(network, settings)
         self.generator = torch.Generator()
         self.schedule: LRScheduler | None = None
         self.train_loss = 0.0
@@ -45,8 +48,8 @@ class EmotionTraining(pl.LightningModule):
 
     @property
     def scored_network(self) -> nn.Module:
-        """The weights that are validated and kept: the moving average where there is one."""
-        if self.averaged is None:
+        """The weights that are validated and kept: the average where there is one already."""
+        if self.averaged is None or not self.averaged.n_averaged:
             return self.network
         module = self.averaged.module
         assert isinstance(module, nn.Module)
@@ -54,34 +57,48 @@ class EmotionTraining(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Build the optimiser; we step the schedule, because Lightning would do so after the epoch's checkpoint."""
-        optimiser = build_optimiser(self.network.parameters(), self.settings)
+        groups = parameter_groups(self.network, self.settings)
+        if learned := list(self.objective.parameters()):
+            rate = self.settings.loss_learning_rate or self.settings.learning_rate
+            groups.append({"params": learned, "lr": rate, "weight_decay": 0.0})
+        optimiser = build_optimiser(groups, self.settings)
         self.schedule = build_schedule(optimiser, self.settings)
         return optimiser
 
     def on_train_epoch_start(self) -> None:
-        """Forget the last epoch's losses."""
+        """Forget the last epoch's losses; freeze and thaw."""
         self._losses.clear()
+        self.freezing.enter(self.current_epoch + 1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
-        frames, n_frames, targets = batch
-        settings = self.settings
         self._seed_step(batch_idx)
-        if settings.time_mask_frames:
-            frames = mask_time(frames, n_frames, settings.time_mask_frames, self.generator)
-        if settings.mel_mask_bands:
-            frames = mask_bands(frames, n_frames, settings.mel_mask_bands, self.generator)
-        if settings.mixup_alpha:
-            shares = functional.one_hot(targets, self.n_classes).float()
-            frames, n_frames, targets = mix_up(frames, n_frames, shares, settings.mixup_alpha, self.generator)
-        logits = self.network(frames, n_frames).logits
-        loss = cross_entropy(logits, targets, settings.label_smoothing, self._weights())
+        targets = Targets(batch.targets, one_hot(batch.genders, 2), batch.affect)
+        if batch.noisy_frames is None or batch.n_noisy_frames is None:
+            frames, n_frames = self._masked(batch.frames, batch.n_frames)
+            if self.settings.mixup_alpha:
+                frames, n_frames, targets = self._mixed(frames, n_frames, targets)
+            loss: Tensor = self.objective(self._answer(frames, n_frames), targets, self.network)
+        else:
+            clean = self._answer(batch.frames, batch.n_frames)
+            noisy = self._answer(*self._masked(batch.noisy_frames, batch.n_noisy_frames))
+            loss = self.objective(clean, targets, self.network, noisy)
         self._losses.append(loss.detach())
         return loss
 
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Shorten the network's gradient; learned loss weights don't count."""
+        if self.settings.gradient_clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
+
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Follow the weights with their moving average."""
-        if self.averaged is not None:
+        """Follow the weights with their average; keep learned loss weights where they make sense."""
+        self.objective.combination.after_step()
+        if self.averaged is None:
+            return
+        swa_from = self.settings.swa_from
+        ends_epoch = self.trainer.is_last_batch and self.current_epoch + 1 >= swa_from
+        if not swa_from or ends_epoch:
             self.averaged.update_parameters(self.network)
 
     def on_validation_epoch_start(self) -> None:
@@ -89,9 +106,8 @@ class EmotionTraining(pl.LightningModule):
         self._scored.clear()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch of validation clips."""
-        frames, n_frames, targets = batch
-        self._scored.append((self.scored_network(frames, n_frames).logits, targets))
+        """Score one batch of validation clips, at 32 bits, as the weights will be used."""
+        self._scored.append((self.scored_network(batch.frames, batch.n_frames).logits, batch.targets))
 
     def on_validation_epoch_end(self) -> None:
         """Compute loss, WA and UA over all validation clips."""
@@ -107,13 +123,11 @@ class EmotionTraining(pl.LightningModule):
         self.log_dict(self.validation, prog_bar=True)
 
     def on_train_epoch_end(self) -> None:
-        """Step the schedule by the epoch's mean training loss."""
+        """Step the schedule by the epoch's loss."""
         self.train_loss = float(torch.stack(self._losses).mean())
         self.log("train_loss", self.train_loss, prog_bar=True)
-        if isinstance(self.schedule, ReduceLROnPlateau):
-            self.schedule.step(self.train_loss)
-        elif self.schedule is not None:
-            self.schedule.step()
+        losses = {"train_loss": self.train_loss, **self.validation}
+        advance(self.schedule, losses.get(self.settings.plateau_monitor, self.train_loss))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the schedule's state beside the optimiser's."""
@@ -129,13 +143,43 @@ class EmotionTraining(pl.LightningModule):
         if state is not None and self.schedule is not None:
             self.schedule.load_state_dict(state)
 
+    def _answer(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
+        """Run the network at the precision of the recipe; answers have 32 bits."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+            output: NetworkOutput = self.network(frames, n_frames)
+        return output._replace(**{name: part.float() for name, part in output._asdict().items() if part is not None})
+
+    def _masked(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
+        settings = self.settings
+        if settings.time_mask_frames:
+            frames = mask_time(frames, n_frames, settings.time_mask_frames, self.generator)
+        if settings.mel_mask_bands:
+            frames = mask_bands(frames, n_frames, settings.mel_mask_bands, self.generator)
+        return frames, n_frames
+
+    def _mixed(self, frames: Tensor, n_frames: Tensor, targets: Targets) -> tuple[Tensor, Tensor, Targets]:
+        """Blend clips and all that is known of them; what is unknown of one of two is unknown of the blend."""
+        settings = self.settings
+        widths = [self.n_classes, targets.gender.shape[1], targets.affect.shape[1]]
+        shares = functional.one_hot(targets.emotion, self.n_classes).float()
+        known = torch.cat([shares, targets.gender, targets.affect], dim=1)
+        is_dominant = settings.mixup == "dominant"
+        frames, n_frames, known = mix_up(frames, n_frames, known, settings.mixup_alpha, self.generator, is_dominant)
+        return frames, n_frames, Targets(*torch.split(known, widths, dim=1))
+
     def _seed_step(self, step: int) -> None:
         # Not once an epoch: how often Lightning and the data loader draw in between differs after resuming.
         seed = ((self.settings.seed * 1_000_003 + self.current_epoch) * 100_003 + step) % 2**63
         torch.manual_seed(seed)
         self.generator.manual_seed(seed)
 
-    def _weights(self) -> Tensor | None:
-        weights = self.class_weights
-        assert weights is None or isinstance(weights, Tensor)
-        return weights
+
+def _averaged(network: nn.Module, settings: Training) -> AveragedModel | None:
+    """Return what follows the weights: a moving average over steps, or the mean over ends of epochs.
+
+    The statistics of batch normalisation are averaged with the weights, not computed anew on the training clips.
+    """
+    if settings.ema_decay:
+        follow = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
+        return AveragedModel(network, multi_avg_fn=follow, use_buffers=True)
+    return AveragedModel(network, use_buffers=True) if settings.swa_from else None

@@ -1,4 +1,4 @@
-"""What is minimised."""
+"""Losses of one answer: emotion, gender, affect, and how far two answers to one clip are apart."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+SMALLEST_SPREAD = 1e-8  # keeps the concordance of constants finite
 
 
 def balanced_weights(targets: Sequence[int], n_classes: int) -> Tensor:
@@ -25,3 +27,94 @@ def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float, weigh
     targets : (batch,) class indices or (batch, classes) shares that sum to one
     """
     return functional.cross_entropy(logits, targets, weight=weights, label_smoothing=label_smoothing)
+
+
+def focal_loss(
+    logits: Tensor, targets: Tensor, gamma: float, label_smoothing: float = 0.0, weights: Tensor | None = None
+) -> Tensor:
+    """Cross-entropy in which each class counts by (1 − p)^gamma (Lin et al., 2017); with gamma 0 the cross-entropy.
+
+    Parameters
+    ----------
+    logits : (batch, classes)
+    targets : (batch,) class indices or (batch, classes) shares that sum to one
+    weights : (classes,)
+    """
+    n_classes = logits.shape[1]
+    shares = targets if targets.is_floating_point() else functional.one_hot(targets, n_classes).to(logits.dtype)
+    logs = logits.log_softmax(dim=1)
+    wanted = (1 - label_smoothing) * shares + label_smoothing / n_classes
+    each = wanted * (1 - logs.exp()) ** gamma * -logs
+    if weights is None:
+        return each.sum() / len(logits)
+    total = (shares * weights).sum() if not targets.is_floating_point() else float(len(logits))
+    return (each * weights).sum() / total
+
+
+def divergence(clean: Tensor, noisy: Tensor, symmetric: bool = False) -> Tensor:
+    """KL(clean‖noisy) of two answers to the same clips, as in stability training (Zheng et al., 2016).
+
+    Zero for equal logits and positive otherwise. The clean answer is the goal: no gradient reaches it. ``symmetric``
+    takes the mean of both directions, each with its first answer as the goal.
+
+    Parameters
+    ----------
+    clean, noisy : (batch, classes) logits
+
+    Returns
+    -------
+    mean over the batch, in nats
+    """
+    forward = _kl(clean.detach(), noisy)
+    return 0.5 * (forward + _kl(noisy.detach(), clean)) if symmetric else forward
+
+
+def _kl(goal: Tensor, answer: Tensor) -> Tensor:
+    goal_logs, answer_logs = goal.log_softmax(dim=1), answer.log_softmax(dim=1)
+    return (goal_logs.exp() * (goal_logs - answer_logs)).sum(dim=1).mean()
+
+
+def gender_loss(logits: Tensor, shares: Tensor) -> Tensor | None:
+    """Cross-entropy over the clips whose speaker's gender is known; None where none is.
+
+    Parameters
+    ----------
+    logits : (batch, 2), female and male
+    shares : (batch, 2) that sum to one, NaN where unknown
+    """
+    known = ~shares.isnan().any(dim=1)
+    return functional.cross_entropy(logits[known], shares[known]) if known.any() else None
+
+
+def ccc_loss(predicted: Tensor, rated: Tensor) -> Tensor | None:
+    """One minus Lin's concordance correlation (1989) over the rated clips of a batch; None for fewer than two.
+
+    Parameters
+    ----------
+    predicted, rated : (batch,); ``rated`` is NaN where unknown
+
+    Returns
+    -------
+    from 0, where all agree, to 2
+    """
+    known = ~rated.isnan()
+    if known.sum() < 2:
+        return None
+    predicted, rated = predicted[known], rated[known]
+    found, wanted = predicted - predicted.mean(), rated - rated.mean()
+    covariance = (found * wanted).mean()
+    bias = (predicted.mean() - rated.mean()).square()
+    spread = found.square().mean() + wanted.square().mean() + bias
+    return 1 - (2 * covariance + SMALLEST_SPREAD) / (spread + SMALLEST_SPREAD)
+
+
+def squared_error(predicted: Tensor, rated: Tensor) -> Tensor | None:
+    """Mean squared error over the rated clips of a batch; None without any. Shapes as in `ccc_loss`."""
+    known = ~rated.isnan()
+    return functional.mse_loss(predicted[known], rated[known]) if known.any() else None
+
+
+def one_hot(indices: Tensor, n_classes: int) -> Tensor:
+    """Return shares (batch, classes) of class indices (batch,); a negative index is unknown, a row of NaN."""
+    shares = functional.one_hot(indices.clamp(min=0), n_classes).float()
+    return torch.where((indices < 0)[:, None], torch.full_like(shares, torch.nan), shares)

@@ -109,6 +109,11 @@ class EpochKeeper(Checkpoint):
         """Return whether patience had run out when the checkpoint was written."""
         return bool(self.history) and int(self.history[-1]["epoch"]) - self.best_epoch >= self.patience
 
+    @property
+    def stop_reason(self) -> str:
+        """Why there were no more epochs: "patience" had run out, or all "epochs" were run."""
+        return "patience" if self.choose and self.has_stopped() else "epochs"
+
     def _compare(self, epoch: int, module: EmotionTraining) -> None:
         if self.choose:
             measured = module.validation[self.monitor]

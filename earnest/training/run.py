@@ -5,14 +5,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from earnest.augment.chain import build_chain
 from earnest.bundle import TrainingCorpus
-from earnest.config import from_mapping
 from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError
@@ -22,49 +21,16 @@ from earnest.evaluation.splits import Split
 from earnest.labels import Scheme, scheme_called
 from earnest.models.classifier import SpeechClassifier, build_classifier, prepare
 from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
+from earnest.training.batches import Augmented
 from earnest.training.companions import fit_companions
 from earnest.training.data import Example
 from earnest.training.discriminant import Embeddings, discriminant_logits, fit_discriminant
 from earnest.training.fit import fit, predict_logits
 from earnest.training.progress import CHECKPOINT, write_atomically
+from earnest.training.record import RECORD, RunRecord, read_record
 
 _log = logging.getLogger(__name__)
-WEIGHTS, RECORD, PREDICTIONS = "model.safetensors", "run.json", "predictions.csv"
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """What ``run.json`` says about a finished run.
-
-    Attributes
-    ----------
-    classes : output order
-    best_epoch : chosen on validation data; 0 where training has no epochs
-    epochs : trained before stopping
-    origin : of the initial weights
-    refitted : whether the weights come from a second training on training and validation data
-    temperature : fitted on validation data
-    training_corpora : what the weights have heard
-    adaptation, domain : as in the bundle, None where there is none
-    """
-
-    classes: tuple[str, ...]
-    protocol: str
-    fold: str
-    speaker_independent: bool
-    seed: int
-    best_epoch: int
-    epochs: int
-    origin: str
-    refitted: bool
-    temperature: float
-    n_parameters: int
-    n_train: int
-    n_valid: int
-    n_test: int
-    training_corpora: tuple[TrainingCorpus, ...]
-    adaptation: Mapping[str, Any] | None = None
-    domain: Mapping[str, Any] | None = None
+WEIGHTS, PREDICTIONS = "model.safetensors", "predictions.csv"
 
 
 @dataclass(frozen=True)
@@ -147,20 +113,6 @@ def load_run(folder: Path) -> SpeechClassifier:
     return classifier.eval()
 
 
-def read_record(folder: Path) -> RunRecord:
-    """Read ``run.json`` of a finished run."""
-    path = folder / RECORD
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise EarnestError(
-            f"{folder}: no finished run ({RECORD} is missing). Give the folder of `earnest train`."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise EarnestError(f"{path}: not readable ({error}).") from error
-    return from_mapping(RunRecord, values, str(path))
-
-
 def scheme_of(recipe: Recipe, utterances: Sequence[Utterance]) -> Scheme:
     """Return the recipe's label scheme; "native" looks at the utterances."""
     return scheme_called(recipe.scheme, (utterance.emotion for utterance in utterances))
@@ -192,7 +144,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     train, valid = clips.of(split.train), clips.of(split.valid)
     classifier = initial_classifier(recipe, classes)
     prepare(classifier.network, (example.frames for example in train))
-    epochs = _fit(classifier, train, valid, settings, folder, clips.embeddings, show_progress)
+    epochs = _fit(classifier, train, valid, recipe, folder, clips.embeddings, show_progress)
     # The temperature comes from predictions on clips that these weights have not seen.
     temperature = _temperature(classifier, settings, valid, clips.embeddings) if valid else 1.0
     companions = fit_companions(classifier.network, train, valid, settings, len(classes), clips.embeddings)
@@ -200,7 +152,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         classifier = initial_classifier(recipe, classes)
         train = [*train, *valid]
         prepare(classifier.network, (example.frames for example in train))
-        _fit(classifier, train, (), settings, folder / "refit", clips.embeddings, show_progress, epochs.best)
+        _fit(classifier, train, (), recipe, folder / "refit", clips.embeddings, show_progress, epochs.best)
     write_atomically(folder / WEIGHTS, save(classifier.network.state_dict()))
     companions.write(folder)
     (folder / "refit" / CHECKPOINT).unlink(missing_ok=True)
@@ -220,6 +172,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         n_valid=len(valid),
         n_test=len(clips.of(split.test)),
         training_corpora=_ledger([*train, *valid]),
+        stop_reason=epochs.stop_reason,
         **companions.entries(),
     )
     write_atomically(folder / RECORD, _json(asdict(record)))
@@ -238,24 +191,28 @@ def initial_classifier(recipe: Recipe, classes: tuple[str, ...]) -> SpeechClassi
 class _Epochs:
     best: int
     run: int
+    stop_reason: str
 
 
 def _fit(
     classifier: SpeechClassifier,
     train: Sequence[Example],
     valid: Sequence[Example],
-    settings: Training,
+    recipe: Recipe,
     folder: Path,
     embeddings: Embeddings,
     show_progress: bool,
     stop_after: int | None = None,
 ) -> _Epochs:
-    n_classes = len(classifier.classes)
+    settings, n_classes = recipe.training, len(classifier.classes)
     if settings.method == "discriminant":
         fit_discriminant(classifier.network, train, settings.shrinkage, n_classes, embeddings)
-        return _Epochs(0, 0)
+        return _Epochs(0, 0, "closed form")
+    if recipe.augment:
+        change = build_chain(recipe.augment, recipe.front_end.sample_rate_hz)
+        train = Augmented(train, classifier.front_end, change, settings)
     keeper = fit(classifier.network, train, valid, settings, folder, n_classes, show_progress, stop_after)
-    return _Epochs(keeper.best_epoch, len(keeper.history))
+    return _Epochs(keeper.best_epoch, len(keeper.history), keeper.stop_reason)
 
 
 def _logits(

@@ -15,7 +15,7 @@ from earnest.errors import EarnestError
 from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.domain import Domain
 from earnest.training.evaluate_adapted import read_adaptation
-from earnest.training.run import read_record
+from earnest.training.record import read_record
 
 SMALL_ENCODER = "width = 48\nn_heads = 2\nfeed_forward_width = 48\nn_blocks = 1\npooled_blocks = [1]\nfrozen = true"
 

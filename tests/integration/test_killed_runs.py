@@ -16,7 +16,8 @@ import pytest
 from made_up_corpus import recipe_text
 
 EPOCHS = 8
-# All that draws random numbers or keeps a state from step to step, and the second training on all clips.
+# All that draws random numbers or keeps a state from step to step, and the second training on all clips. (What needs
+# a network with several tasks is in tests/unit/training/test_fit_settings.py.)
 RECIPE = recipe_text(
     EPOCHS,
     """\
@@ -30,6 +31,11 @@ class_weights = "balanced"
 plateau_patience = 1
 plateau_cooldown = 1
 plateau_threshold = 0.3
+oversample = "balanced"
+clean_share = 0.3
+[[augment]]
+name = "gaussian-noise"
+deviation = [0.0, 0.1]
 """,
 )
 FILES = ("predictions.csv", "run.json", "model.safetensors", "recipe.toml", "split.json")

@@ -16,7 +16,7 @@ from earnest.bundle import load_bundle
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import BundleError, EarnestError, RecipeError
 from earnest.runtime.predictor import Predictor
-from earnest.training.run import read_record
+from earnest.training.record import read_record
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

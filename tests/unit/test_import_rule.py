@@ -12,7 +12,18 @@ import earnest
 ROOT = Path(earnest.__file__).parent
 LINES = (
     {"errors"},
-    {"suggest", "labels", "registry", "config", "front_end", "segments", "image", "recipe", "tune"},
+    {
+        "suggest",
+        "labels",
+        "registry",
+        "config",
+        "front_end",
+        "segments",
+        "image",
+        "training_settings",
+        "recipe",
+        "tune",
+    },
     {"audio", "corpora"},
     {"bundle", "evaluation", "frontends", "augment"},
     {"runtime", "models"},

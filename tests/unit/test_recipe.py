@@ -174,3 +174,58 @@ def test_no_floor_survives_being_written(tmp_path: Path) -> None:
 def test_the_recipe_of_the_made_up_corpus_is_a_recipe(tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(recipe_text(), encoding="utf-8")
     assert read_recipe(tmp_path).corpora == ("made-up",)
+
+
+TRAINING = MINIMAL + "[training]\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('schedule = "multistep"', 'schedule = "multistep" needs milestones.'),
+        ("warmup_epochs = 3", 'warmup_epochs doesn\'t go with "plateau".'),
+        ('schedule = "cosine"\nwarmup_epochs = 120', "warmup_epochs must be below epochs."),
+        ("swa_from = 9\nema_decay = 0.9", "swa_from and ema_decay are two averages; choose one."),
+        ("swa_from = 121", "swa_from must be one of the epochs, or 0."),
+        ("layer_decay = 0", "layer_decay must be above 0 and at most 1."),
+        ('[[training.unfreeze]]\nepoch = 5\nnames = ["a"]', "unfreeze needs freeze."),
+        ('multitask = "gradnorm"', 'multitask = "gradnorm" needs auxiliary tasks.'),
+        ("affect_range = [5, 1]", "affect_range must be [lowest, highest]."),
+        ("mixup_alpha = 1\nstability_weight = 1", "stability_weight doesn't go with mixup_alpha."),
+        ('auxiliary = ["gender", "gender"]', "auxiliary names a task twice."),
+        ('auxiliary = ["gendre"]', "auxiliary is 'gendre'. Did you mean 'gender'?"),
+        ('optimiser = "adamv"', "optimiser is 'adamv'. Did you mean"),
+        ('multitask = "grad-norm"', "multitask is 'grad-norm'. Did you mean 'gradnorm'?"),
+    ],
+)
+def test_settings_of_training_that_contradict_each_other_are_refused(line: str, expected: str, tmp_path: Path) -> None:
+    assert expected in refusal_of(TRAINING + line, tmp_path)
+
+
+def test_what_is_trained_from_the_first_epoch_is_not_frozen(tmp_path: Path) -> None:
+    unfreeze = '[[training.unfreeze]]\nepoch = 1\nnames = ["a"]'
+    assert "epoch must be at least 2, got 1" in refusal_of(TRAINING + 'freeze = ["a"]\n' + unfreeze, tmp_path)
+
+
+def test_stability_needs_something_to_be_stable_against(tmp_path: Path) -> None:
+    assert "add [[augment]] tables" in refusal_of(TRAINING + "stability_weight = 0.5", tmp_path)
+
+
+def test_a_closed_form_is_not_augmented(tmp_path: Path) -> None:
+    text = TRAINING + 'method = "discriminant"\n[[augment]]\nname = "gaussian-noise"'
+    assert 'method = "discriminant" has none' in refusal_of(text, tmp_path)
+
+
+def test_tables_of_training_and_augmentation_read_back_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        TRAINING
+        + 'freeze = ["blocks"]\nhead_learning_rate = 0.01\nauxiliary = ["affect"]\nmilestones = [3, 5]\n'
+        + '[[training.unfreeze]]\nepoch = 4\nnames = ["blocks.1", "blocks.2"]\n'
+        + '[[augment]]\nname = "gaussian-noise"\ndeviation = [0.0, 0.1]\n',
+        encoding="utf-8",
+    )
+    recipe = read_recipe(path)
+    assert recipe.training.unfreeze[0].names == ("blocks.1", "blocks.2")
+    path.write_text(recipe_to_toml(recipe), encoding="utf-8")
+    assert read_recipe(path) == recipe

@@ -51,7 +51,7 @@ def command(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from earnest.recipe import read_recipe
     from earnest.training.evaluate import train
-    from earnest.training.run import read_record
+    from earnest.training.record import read_record
 
     settings = read_recipe(recipe)
     words = ["earnest", "train", str(recipe), "--protocol", protocol, *(["--fold", fold] if fold else [])]

@@ -86,6 +86,23 @@ def test_mixed_targets_sum_to_one_and_the_clip_itself_keeps_the_larger_share(see
     assert mixed.isfinite().all()
 
 
+def test_plain_mixup_leaves_the_larger_share_to_chance() -> None:
+    own = torch.eye(4)
+    frames, n_frames, _ = batch(size=4)
+    shares = [mix_up(frames, n_frames, own, 0.5, seeded(seed), dominant=False)[2].diagonal() for seed in range(100)]
+    smaller = (torch.stack(shares) < 0.5).float().mean()
+    assert 0.3 < float(smaller) < 0.5  # half, but for clips that are their own partner
+
+
+def test_what_is_unknown_of_one_is_unknown_of_the_mixture() -> None:
+    frames, n_frames, _ = batch(size=4)
+    targets = torch.cat([torch.eye(4), torch.tensor([[0.5], [torch.nan], [0.1], [0.2]])], dim=1)
+    _, _, mixed = mix_up(frames, n_frames, targets, 0.4, seeded(1))
+    involved = mixed[:, 1] > 0
+    assert torch.equal(mixed[:, 4].isnan(), involved)
+    assert mixed[:, :4].isfinite().all()
+
+
 def test_a_mixture_is_of_clip_and_partner_in_the_shares_of_its_targets() -> None:
     frames, n_frames, _ = batch(size=4)
     own = torch.eye(4)

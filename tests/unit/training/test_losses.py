@@ -1,9 +1,21 @@
 """Loss and class weights against their definitions."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import Tensor
 
-from earnest.training.losses import balanced_weights, cross_entropy
+from earnest.training.losses import (
+    balanced_weights,
+    ccc_loss,
+    cross_entropy,
+    divergence,
+    focal_loss,
+    gender_loss,
+    one_hot,
+    squared_error,
+)
 
 
 def test_label_smoothing_is_the_published_mixture() -> None:
@@ -29,3 +41,93 @@ def test_balanced_weights_make_every_class_count_the_same() -> None:
     assert totals == pytest.approx([10 / 3] * 3)
     assert float(weights[2]) == 0.0
     assert float(weights[targets].mean()) == pytest.approx(1.0)
+
+
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 2.0, 1.0])])
+def test_focal_loss_without_gamma_is_the_cross_entropy(weights: Tensor | None) -> None:
+    logits, targets = drawn(6, 3), torch.tensor([0, 1, 2, 1, 0, 2])
+    expected = cross_entropy(logits, targets, 0.0, weights)
+    torch.testing.assert_close(focal_loss(logits, targets, 0.0, 0.0, weights), expected)
+    torch.testing.assert_close(focal_loss(logits, targets, 0.0, 0.1), cross_entropy(logits, targets, 0.1))
+
+
+def test_focal_loss_counts_a_clip_by_what_is_missing_of_its_probability() -> None:
+    logits, targets = drawn(6, 3), torch.tensor([0, 1, 2, 1, 0, 2])
+    own = logits.softmax(dim=1)[range(6), targets]
+    torch.testing.assert_close(focal_loss(logits, targets, 2.0), ((1 - own) ** 2 * -own.log()).mean())
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 40.0])
+def test_answers_that_agree_don_t_diverge_at_all(symmetric: bool, scale: float) -> None:
+    logits = scale * drawn(5, 4)
+    assert float(divergence(logits, logits.clone(), symmetric)) == 0.0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_answers_that_differ_diverge_by_the_published_sum(seed: int) -> None:
+    clean, noisy = drawn(5, 4, seed=seed), drawn(5, 4, seed=seed + 100)
+    p, q = clean.softmax(dim=1), noisy.softmax(dim=1)
+    expected = (p * (p / q).log()).sum(dim=1).mean()
+    assert float(expected) > 0
+    torch.testing.assert_close(divergence(clean, noisy), expected)
+    both = 0.5 * (expected + (q * (q / p).log()).sum(dim=1).mean())
+    torch.testing.assert_close(divergence(clean, noisy, symmetric=True), both)
+
+
+def test_the_clean_answer_is_the_goal_and_not_pulled() -> None:
+    clean, noisy = drawn(5, 4).requires_grad_(), drawn(5, 4, seed=1).requires_grad_()
+    divergence(clean, noisy).backward()
+    assert clean.grad is None
+    assert noisy.grad is not None and bool(noisy.grad.any())
+    divergence(clean, noisy, symmetric=True).backward()
+    assert clean.grad is not None
+
+
+def test_gender_is_learned_from_clips_that_have_one() -> None:
+    logits = drawn(4, 2).requires_grad_()
+    loss = gender_loss(logits, one_hot(torch.tensor([1, -1, 0, -1]), 2))
+    assert loss is not None
+    known = torch.nn.functional.cross_entropy(logits[[0, 2]], torch.tensor([1, 0]))
+    torch.testing.assert_close(loss, known)
+    loss.backward()
+    assert logits.grad is not None
+    assert logits.grad.abs().sum(dim=1).gt(0).tolist() == [True, False, True, False]
+    assert gender_loss(logits, one_hot(torch.tensor([-1, -1, -1, -1]), 2)) is None
+
+
+def test_concordance_is_perfect_only_where_all_is_the_same() -> None:
+    rated = torch.tensor([0.1, 0.4, 0.5, 0.9])
+    losses = [ccc_loss(predicted, rated) for predicted in (rated, rated + 0.1, 0.5 * rated, 1 - rated)]
+    assert losses[0] is not None and float(losses[0]) == pytest.approx(0, abs=1e-6)
+    # Lin's definition: 2·s_xy / (s_x² + s_y² + (m_x − m_y)²), with the deviation over n.
+    variance = float(rated.var(unbiased=False))
+    expected = [1 - 2 * variance / (2 * variance + 0.01), 1 - variance / (1.25 * variance + (0.475 / 2) ** 2)]
+    assert [float(loss) for loss in losses[1:3] if loss is not None] == pytest.approx(expected, rel=1e-4)
+    assert losses[3] is not None and float(losses[3]) > 1
+
+
+@pytest.mark.parametrize("measure", [ccc_loss, squared_error])
+def test_clips_without_a_rating_say_nothing(measure: Callable[[Tensor, Tensor], Tensor | None]) -> None:
+    predicted = drawn(5).requires_grad_()
+    rated = torch.tensor([0.2, torch.nan, 0.9, torch.nan, 0.4])
+    loss, alone = measure(predicted, rated), measure(predicted[[0, 2, 4]], rated[[0, 2, 4]])
+    assert loss is not None and alone is not None
+    torch.testing.assert_close(loss, alone)
+    loss.backward()
+    assert predicted.grad is not None
+    assert predicted.grad.isfinite().all()
+    assert predicted.grad[[1, 3]].eq(0).all()
+    assert measure(predicted, torch.full((5,), torch.nan)) is None
+
+
+def test_concordance_of_constants_is_finite() -> None:
+    predicted = torch.full((3,), 0.5, requires_grad=True)
+    loss = ccc_loss(predicted, torch.full((3,), 0.5))
+    assert loss is not None
+    loss.backward()
+    assert predicted.grad is not None and predicted.grad.isfinite().all()

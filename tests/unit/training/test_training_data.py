@@ -12,7 +12,8 @@ from earnest.errors import CorpusError
 from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
 from earnest.labels import scheme_called
-from earnest.training.data import EpochShuffle, Example, compute_examples, pad_batch, train_batches
+from earnest.training.batches import train_batches
+from earnest.training.data import EpochShuffle, Example, compute_examples, pad_batch
 
 FRONT_END = FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=40)
 
@@ -23,7 +24,7 @@ def example(index: int, frames: int) -> Example:
 
 
 def test_padding_lies_at_each_clips_own_floor() -> None:
-    frames, n_frames, targets = pad_batch([example(0, 2), example(5, 6)])
+    frames, n_frames, targets, *_ = pad_batch([example(0, 2), example(5, 6)])
     assert frames.shape == (2, 4, 6)
     assert n_frames.tolist() == [2, 6]
     assert targets.tolist() == [0, 2]
@@ -46,7 +47,7 @@ def test_every_epoch_has_its_own_order_that_depends_on_seed_and_epoch_alone() ->
 )
 def test_a_last_batch_of_one_is_left_out(count: int, size: int, expected: list[int]) -> None:
     batches = train_batches([example(index, 3) for index in range(count)], size, seed=0)
-    assert [len(n_frames) for _, n_frames, _ in batches] == expected
+    assert [len(batch.n_frames) for batch in batches] == expected
 
 
 def test_parts_of_a_file_and_dropped_labels(tmp_path: Path) -> None:

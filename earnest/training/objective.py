@@ -1,0 +1,114 @@
+"""What a training minimises: the losses of all tasks on a batch, combined."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from earnest.errors import CorpusError, RecipeError
+from earnest.models.classifier import NetworkOutput
+from earnest.training.data import Example
+from earnest.training.losses import (
+    balanced_weights,
+    ccc_loss,
+    cross_entropy,
+    divergence,
+    focal_loss,
+    gender_loss,
+    squared_error,
+)
+from earnest.training.multitask import AFFECT, EMOTION, GENDER, combination_of
+from earnest.training_settings import Training
+
+
+class Targets(NamedTuple):
+    """What a batch should be answered with.
+
+    Attributes
+    ----------
+    emotion : (batch,) class indices or (batch, classes) shares that sum to one
+    gender : (batch, 2) shares of female and male, NaN where unknown
+    affect : (batch, 3) valence, arousal and dominance from 0 to 1, NaN where unknown
+    """
+
+    emotion: Tensor
+    gender: Tensor
+    affect: Tensor
+
+
+class Objective(nn.Module):
+    """Answers and targets to one number; learned loss weights are its parameters.
+
+    Parameters
+    ----------
+    train : what is trained on, for class weights, and to refuse a task that nobody labelled
+    """
+
+    class_weights: Tensor | None
+
+    def __init__(self, settings: Training, n_classes: int, train: Sequence[Example]) -> None:
+        super().__init__()
+        self.settings = settings
+        weights = None
+        if settings.class_weights == "balanced":
+            weights = balanced_weights([example.target for example in train], n_classes)
+        self.register_buffer("class_weights", weights, persistent=False)
+        self.combination = combination_of(settings)
+        _check_labels(settings, train)
+
+    def forward(
+        self, answer: NetworkOutput, targets: Targets, network: nn.Module, noisy: NetworkOutput | None = None
+    ) -> Tensor:
+        """Return the loss.
+
+        Parameters
+        ----------
+        network : what gave the answers
+        noisy : answers to the same clips augmented; each loss is then the mean of both sides, and their emotions'
+            divergence is added
+        """
+        losses = self.losses(answer, targets)
+        if noisy is not None:
+            others = self.losses(noisy, targets)
+            losses = {task: 0.5 * (loss + others[task]) for task, loss in losses.items()}
+            apart = divergence(answer.logits, noisy.logits, self.settings.stability_symmetric)
+            losses[EMOTION] = losses[EMOTION] + self.settings.stability_weight * apart
+        combined: Tensor = self.combination(losses, network)
+        return combined
+
+    def losses(self, answer: NetworkOutput, targets: Targets) -> dict[str, Tensor]:
+        """Return the loss of each task that the batch has labels for."""
+        settings = self.settings
+        losses: dict[str, Tensor | None] = {EMOTION: self._emotion(answer.logits, targets.emotion)}
+        if "gender" in settings.auxiliary:
+            losses[GENDER] = gender_loss(_given(answer.gender, "gender"), targets.gender)
+        if "affect" in settings.auxiliary:
+            affect = _given(answer.affect, "affect")
+            measure = ccc_loss if settings.affect_loss == "ccc" else squared_error
+            for column, name in enumerate(AFFECT):
+                losses[name] = measure(affect[:, column], targets.affect[:, column])
+        return {task: loss for task, loss in losses.items() if loss is not None}
+
+    def _emotion(self, logits: Tensor, targets: Tensor) -> Tensor:
+        settings = self.settings
+        if settings.loss == "focal":
+            return focal_loss(logits, targets, settings.focal_gamma, settings.label_smoothing, self.class_weights)
+        return cross_entropy(logits, targets, settings.label_smoothing, self.class_weights)
+
+
+def _given(answer: Tensor | None, task: str) -> Tensor:
+    if answer is None:
+        raise RecipeError(f"training: this model doesn't answer '{task}'. Take it out of auxiliary.")
+    return answer
+
+
+def _check_labels(settings: Training, train: Sequence[Example]) -> None:
+    known = {
+        "gender": any(example.gender >= 0 for example in train),
+        "affect": not all(math.isnan(value) for example in train for value in example.affect),
+    }
+    for task in settings.auxiliary:
+        if not known[task]:
+            hint = " Or set affect_range, if there are ratings." if task == "affect" else ""
+            raise CorpusError(f"No training clip has a label for '{task}'. Take it out of auxiliary.{hint}")

@@ -1,0 +1,65 @@
+"""``run.json``: what a finished run says about itself."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from earnest.bundle import TrainingCorpus
+from earnest.config import from_mapping
+from earnest.errors import EarnestError
+
+RECORD = "run.json"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What ``run.json`` says about a finished run.
+
+    Attributes
+    ----------
+    classes : output order
+    best_epoch : chosen on validation data; 0 where training has no epochs
+    epochs : trained before stopping
+    origin : of the initial weights
+    refitted : whether the weights come from a second training on training and validation data
+    stop_reason : "epochs" where all were run, "patience" where too many brought nothing better, "closed form" where
+        there are none; "" in runs of earlier versions
+    temperature : fitted on validation data
+    training_corpora : what the weights have heard
+    adaptation, domain : as in the bundle, None where there is none
+    """
+
+    classes: tuple[str, ...]
+    protocol: str
+    fold: str
+    speaker_independent: bool
+    seed: int
+    best_epoch: int
+    epochs: int
+    origin: str
+    refitted: bool
+    temperature: float
+    n_parameters: int
+    n_train: int
+    n_valid: int
+    n_test: int
+    training_corpora: tuple[TrainingCorpus, ...]
+    adaptation: Mapping[str, Any] | None = None
+    domain: Mapping[str, Any] | None = None
+    stop_reason: str = ""
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Read ``run.json`` of a finished run."""
+    path = folder / RECORD
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EarnestError(
+            f"{folder}: no finished run ({RECORD} is missing). Give the folder of `earnest train`."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise EarnestError(f"{path}: not readable ({error}).") from error
+    return from_mapping(RunRecord, values, str(path))
