@@ -34,11 +34,11 @@ class StudentSettings:
     """
 
     weights: str = ""
-    width: int = 128
-    n_blocks: int = 6
+    width: int = 144
+    n_blocks: int = 5
     kernel: int = 3
     stride: int = 2
-    token_width: int = 768
+    token_width: int = 384
     frozen: bool = False
 
     def __post_init__(self) -> None:
@@ -123,11 +123,11 @@ class StudentStatistics(nn.Module):
     paper = "Distilling the Knowledge in a Neural Network (Hinton et al., 2015)"
     usage = Usage(
         FrontEnd(
-            n_fft=400,
-            win_length=400,
-            hop_length=320,
-            n_mels=48,
-            fmax_hz=6000.0,
+            n_fft=512,
+            win_length=512,
+            hop_length=480,
+            n_mels=40,
+            fmax_hz=5000.0,
             decibel_reference="one",
             level="rms",
             level_dbfs=-20.0,

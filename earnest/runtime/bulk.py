@@ -24,7 +24,7 @@ from earnest.runtime.graph import Network, Outputs
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.tally import Tally
 
-BATCH_S = 60.0  # padded seconds in one run of the network
+BATCH_S = 20.0  # padded seconds in one run of the network; more fit no cache and need more padding
 WAITING_S = 240.0  # seconds decoded before the network runs: enough to find neighbours of similar length
 WAITING_CLIPS = 64
 AHEAD_CLIPS = 32

@@ -122,8 +122,8 @@ def _measured(
         for shape, processes in product(shapes, sorted({1, jobs})):
             found = json.loads(_baseline(baseline, shape, "folder", common, str(processes)))
             value = found["recordings"] / found["seconds"]
-            name = f"folder, {shape} with torch" + (f", {processes} processes" if processes > 1 else "")
-            yield _row(name, value, "recordings/s", rate / value)
+            label = f"folder, {shape} with torch" + (f", {processes} processes" if processes > 1 else "")
+            yield _row(label, value, "recordings/s", rate / value)
     if "long" in wanted:
         yield from _long(model, name, paths, hours, scratch)
 
