@@ -32,7 +32,8 @@ def plot_bench(result: Mapping[str, Any], path: Path) -> None:
         names = [_name(row["what"]) for row in rows]
         values = [row["value"] for row in rows]
         bars = axes.barh(names, values, color=[OURS if name == "earnest" else THEIRS for name in names])
-        axes.bar_label(bars, [f"{value:.3g}" for value in values], padding=3, fontsize=8, color=INK)
+        labels = [f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}" for value in values]
+        axes.bar_label(bars, labels, padding=3, fontsize=8, color=INK)
         axes.set_title(title, loc="left", fontsize=9, color=INK)
         axes.invert_yaxis()
         axes.set_xlim(0, 1.2 * max(values))

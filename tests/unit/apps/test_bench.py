@@ -48,6 +48,12 @@ def test_a_clip_is_compared_with_the_floor_and_the_baselines(folder: Path) -> No
     assert rows["folder, librosa with torch"]["ratio"] == pytest.approx(rows["folder"]["value"] / 2)
 
 
+def test_all_parts_in_one_run_are_about_the_model_that_was_named(folder: Path) -> None:
+    result = bench(folder, "--hours", "0.02", "--baseline", str(folder / "baseline.py"), "--json", "--jobs", "2")
+    assert result.exit_code == 0, result.output
+    assert "0.02 h of speech with pauses, times faster" in {row["what"] for row in json.loads(result.output)["rows"]}
+
+
 def test_results_are_written_with_a_picture(folder: Path) -> None:
     done = bench(folder, "--parts", "clip", "--baseline", str(folder / "baseline.py"), "--output", str(folder / "out"))
     assert done.exit_code == 0, done.output
