@@ -33,7 +33,7 @@ from torch import nn  # noqa: E402
 
 SHAPES: dict[str, dict[str, Any]] = {
     "emocatcher": {"sr": 22_050, "n_fft": 4096, "win_length": 2048, "hop_length": 1364, "n_mels": 64, "fmax": 6000},
-    "librosa": {"sr": 16_000, "n_fft": 512, "win_length": 512, "hop_length": 480, "n_mels": 40, "fmax": 5000},
+    "librosa": {"sr": 16_000, "n_fft": 512, "win_length": 512, "hop_length": 480, "n_mels": 40, "fmax": 4500},
 }
 SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")
 
@@ -77,7 +77,7 @@ class Network(nn.Module):
 
 
 class Student(nn.Module):
-    """The shape of earnest's small model: five residual blocks on every second frame, mean and deviation over time."""
+    """The shape of earnest's small model: four residual blocks on every second frame, mean and deviation over time."""
 
     def __init__(self, width: int = 144, tokens: int = 384) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class Student(nn.Module):
                 nn.ReLU(),
                 nn.Conv1d(width, width, 1),
             )
-            for _ in range(5)
+            for _ in range(4)
         )
         self.context = nn.Linear(width, width)
         self.tokens = nn.Conv1d(width, tokens, 1)

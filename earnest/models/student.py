@@ -35,7 +35,7 @@ class StudentSettings:
 
     weights: str = ""
     width: int = 144
-    n_blocks: int = 5
+    n_blocks: int = 4
     kernel: int = 3
     stride: int = 2
     token_width: int = 384
@@ -127,7 +127,7 @@ class StudentStatistics(nn.Module):
             win_length=512,
             hop_length=480,
             n_mels=40,
-            fmax_hz=5000.0,
+            fmax_hz=4500.0,
             decibel_reference="one",
             level="rms",
             level_dbfs=-20.0,
