@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from earnest.apps.cli._completion import names_from, protocol_names, variant_names
+from earnest.apps.cli._scheme import scheme_option, scheme_words, with_scheme
 from earnest.apps.cli.output import corpus_folders, data_option, echo_json, echo_table, output_options, show_progress
 from earnest.apps.cli.train import require_training
 from earnest.errors import MissingExtraError
@@ -31,6 +32,7 @@ MOST_LINES = 12
     help="Which clips are trained on, validated on and tested.",
 )
 @data_option
+@scheme_option
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Folds at a time, one thread each.")
 @click.option(
@@ -53,6 +55,7 @@ def command(
     recipe: Path,
     protocol: str,
     data: tuple[str, ...],
+    scheme: str | None,
     output: Path | None,
     jobs: int,
     adapt: "tuple[How, ...]",
@@ -77,7 +80,7 @@ def command(
 
     for name in tta:
         variants_called(name)  # a wrong one is told now
-    settings = read_recipe(recipe)
+    settings = with_scheme(read_recipe(recipe), scheme)
     folder = output or Path("runs") / f"{recipe.stem}-{protocol}"
     visible = show_progress(as_json, quiet)
 
@@ -87,7 +90,7 @@ def command(
 
     if visible and jobs > 1:
         click.echo("Every job decodes the recordings first.", err=True)
-    words = ["earnest", "evaluate", str(recipe), "--protocol", protocol]
+    words = ["earnest", "evaluate", str(recipe), "--protocol", protocol, *scheme_words(scheme)]
     outcome = evaluate(settings, protocol, corpus_folders(data), folder, shlex.join(words), jobs, on_fold, visible)
     _draw(outcome, folder, recipe.stem)
     more: dict[str, Mapping[str, Evaluation]] = {}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from earnest.apps.cli._scheme import scheme_option, scheme_words, with_scheme
 from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, percent, show_progress
 from earnest.errors import MissingExtraError
 from earnest.evaluation.protocols import PROTOCOLS
@@ -22,6 +23,7 @@ def require_training() -> None:
 @click.command(epilog=f"Protocols: {', '.join(PROTOCOLS)}.")
 @click.argument("recipe", type=click.Path(path_type=Path))
 @data_option
+@scheme_option
 @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run folder to make.")
 @click.option("--protocol", default="speaker-holdout", show_default=True, metavar="NAME", help="How clips are divided.")
 @click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
@@ -30,6 +32,7 @@ def require_training() -> None:
 def command(
     recipe: Path,
     data: tuple[str, ...],
+    scheme: str | None,
     output: Path,
     protocol: str,
     fold: str | None,
@@ -53,8 +56,16 @@ def command(
     from earnest.training.evaluate import train
     from earnest.training.record import read_record
 
-    settings = read_recipe(recipe)
-    words = ["earnest", "train", str(recipe), "--protocol", protocol, *(["--fold", fold] if fold else [])]
+    settings = with_scheme(read_recipe(recipe), scheme)
+    words = [
+        "earnest",
+        "train",
+        str(recipe),
+        "--protocol",
+        protocol,
+        *scheme_words(scheme),
+        *(["--fold", fold] if fold else []),
+    ]
     visible = show_progress(as_json, quiet)
     typed = shlex.join([*words, "--all-data"] if all_data else words)
     outcome = train(settings, protocol, fold, corpus_folders(data), output, typed, not all_data, visible)
