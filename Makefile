@@ -19,6 +19,7 @@ $(LIGHT)/ready: pyproject.toml constraints.txt
 	@touch $@
 
 $(FULL)/ready: pyproject.toml constraints.txt
+	@sh scripts/system_packages.sh
 	@echo "Setting up $(FULL) (training and tests, about 2 GB) …"
 	@$(PYTHON) -m venv $(FULL)
 	@$(FULL)/bin/python $(PIP) install --constraint constraints.txt --editable '.[dev]'

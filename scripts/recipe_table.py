@@ -1,0 +1,143 @@
+"""Write docs/results/recipes/README.md: what recipes of all systems reach on the same clips, and at what cost.
+
+Usage: python scripts/recipe_table.py RUN [RUN ...]
+
+RUN is the folder of `earnest train RECIPE --protocol ravdess-6fold --scheme ravdess8 --fold f1`, or of
+`earnest evaluate` (all folds). Rows that are already in docs/results/recipes stay unless the same recipe is given
+again. Latency is that of the exported graph, 3 s of noise at the model's rate, onnxruntime with one thread, median
+of 30.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from earnest.errors import EarnestError
+from earnest.evaluation.history import has_flattened, read_history
+from earnest.export.onnx import to_onnx
+from earnest.training.record import read_record
+from earnest.training.run import load_run
+
+RESULTS = Path(__file__).parent.parent / "docs" / "results" / "recipes"
+CLIP_S, REPEATS, WARM_UP = 3.0, 30, 3
+COLUMNS = ("recipe", "folds", "WA", "UA", "parameters", "epochs", "best", "why it ended", "s an epoch", "ms a clip")
+HEAD = """# Recipes of all systems on the same clips
+
+RAVDESS speech, eight classes, `ravdess-6fold` (speaker-independent). Every network started from random weights, but for
+those of Whisper and earnest's student; published ImageNet weights were not at hand. Epochs were chosen on validation
+clips; the test clips were scored once. WA is the share of clips that are right, UA the mean recall over classes, per
+cent, ± standard deviation over folds where there are several. "not flattened" means that validation loss was still
+falling in the last quarter of the epochs: such a row is no verdict on its recipe. Seconds are of one core of a shared
+machine. Each row comes from the command below it in recipes.json; the table from
+`python scripts/recipe_table.py RUN [RUN ...]`.
+"""
+
+
+def main(folders: list[Path]) -> None:
+    """Add or replace the rows of these folders and write the table anew."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    kept = RESULTS / "recipes.json"
+    rows = {row["recipe"]: row for row in json.loads(kept.read_text("utf-8"))} if kept.exists() else {}
+    for folder in folders:
+        row = row_of(folder)
+        rows[row["recipe"]] = row
+    ordered = sorted(rows.values(), key=lambda row: -row["ua"])
+    kept.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+    text = "\n".join([HEAD, *table(ordered)]) + "\n"
+    (RESULTS / "README.md").write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+def row_of(folder: Path) -> dict[str, Any]:
+    """Measure one recipe's runs."""
+    runs = [folder] if (folder / "run.json").exists() else sorted(path.parent for path in folder.glob("*/run.json"))
+    if not runs:
+        raise EarnestError(f"{folder}: holds no finished run.")
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    records = [read_record(run) for run in runs]
+    histories = [read_history(run / "history.csv") for run in runs if (run / "history.csv").exists()]
+    words = metrics["command"].split()
+    return {
+        "recipe": Path(words[2]).stem,
+        "command": metrics["command"],
+        "folds": len(runs),
+        "wa": 100 * metrics["wa"],
+        "ua": 100 * metrics["ua"],
+        "wa_sd": 100 * spread(metrics, "wa", len(runs)),
+        "ua_sd": 100 * spread(metrics, "ua", len(runs)),
+        "parameters": records[0].n_parameters,
+        "epochs": [record.epochs for record in records],
+        "best_epochs": [record.best_epoch for record in records],
+        "stop_reasons": sorted({record.stop_reason for record in records}),
+        "flattened": all(has_flattened(history) for history in histories),
+        "seconds_an_epoch": mean(row["seconds"] for history in histories for row in history) if histories else None,
+        "latency_ms": latency_ms(runs[0]),
+    }
+
+
+def spread(metrics: dict[str, Any], name: str, n_folds: int) -> float:
+    """Return the standard deviation over folds, 0 for one."""
+    return float(np.std([fold[name] for fold in metrics["folds"].values()], ddof=1)) if n_folds > 1 else 0.0
+
+
+def latency_ms(run: Path) -> float:
+    """Return the median milliseconds of one clip in onnxruntime, one thread, from waveform to probabilities."""
+    classifier = load_run(run)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    graph = to_onnx(classifier).SerializeToString()
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    n_samples = round(CLIP_S * classifier.front_end.settings.sample_rate_hz)
+    waveform = np.random.default_rng(0).normal(0, 0.1, (1, n_samples)).astype(np.float32)
+    times = []
+    for _ in range(WARM_UP + REPEATS):
+        start = time.perf_counter()
+        session.run(["probabilities"], {"waveform": waveform, "lengths": np.array([n_samples])})
+        times.append(1000 * (time.perf_counter() - start))
+    return median(times[WARM_UP:])
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the rows as Markdown."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---|" + "---:|" * 6 + "---|" + "---:|" * 2]
+    for row in rows:
+        ended = ", ".join(row["stop_reasons"]) + ("" if row["flattened"] else ", not flattened")
+        cells = (
+            row["recipe"],
+            "f1" if row["folds"] == 1 else str(row["folds"]),
+            with_spread(row["wa"], row["wa_sd"]),
+            with_spread(row["ua"], row["ua_sd"]),
+            f"{row['parameters']:,}",
+            span(row["epochs"]),
+            span(row["best_epochs"]),
+            ended,
+            "–" if row["seconds_an_epoch"] is None else f"{row['seconds_an_epoch']:.1f}",
+            f"{row['latency_ms']:.1f}",
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def with_spread(value: float, deviation: float) -> str:
+    """Return "53.8 ± 4.8", without the second part where there is none."""
+    return f"{value:.1f} ± {deviation:.1f}" if deviation else f"{value:.1f}"
+
+
+def span(numbers: list[int]) -> str:
+    """Return "41" or "41 to 88"; "–" where there are no epochs."""
+    low, high = min(numbers), max(numbers)
+    if not high:
+        return "–"
+    return str(low) if low == high else f"{low} to {high}"
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    main([Path(name) for name in sys.argv[1:]])

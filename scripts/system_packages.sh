@@ -1,0 +1,20 @@
+#!/bin/sh
+# Install what the tests use beside Python packages, where that is allowed; tests that miss something say so and skip.
+packages="espeak-ng libportaudio2"
+
+missing=""
+for package in $packages; do
+  dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+  echo "Not installed, some tests will be skipped:$missing (Debian: sudo apt-get install$missing)"
+  exit 0
+fi
+echo "Installing$missing …"
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update >/dev/null 2>&1
+# shellcheck disable=SC2086 # a list of words
+apt-get -qq install --yes --no-install-recommends $missing >/dev/null 2>&1 ||
+  echo "Could not install$missing; some tests will be skipped."
+exit 0
