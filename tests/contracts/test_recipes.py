@@ -1,25 +1,34 @@
 """Every recipe in the repository loads, trains and says its settings again."""
 
+import math
 import tomllib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from voices import voice
+from voices import voice, write_voice
 
+from earnest.augment.chain import Choice
 from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
+from earnest.export.onnx import to_onnx
 from earnest.labels import EMOTIONS, scheme_called
 from earnest.models.classifier import MODELS, assembled, build_classifier, build_front_end, input_kind
 from earnest.recipe import Recipe, read_recipe, recipe_to_toml
-from earnest.training.data import Example, compute_frames
+from earnest.training.batches import change_of
+from earnest.training.data import Example, compute_frames, kept
+from earnest.training.parameters import Freezing
+from earnest.training.record import read_record
 from earnest.training.run import Clips, load_run, run_split
 
-PATHS = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+RECIPES = Path(__file__).parents[2] / "recipes"
+PATHS = sorted(RECIPES.glob("*.toml"))
+UNRATED = (math.nan,) * 3
 each_recipe = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
 
@@ -31,7 +40,7 @@ def shortened(recipe: Recipe) -> Recipe:
     return replace(recipe, network=network, training=replace(recipe.training, epochs=1, batch_size=8))
 
 
-def made_up_clips(recipe: Recipe, classes: Sequence[str], per_class: int) -> dict[str, Example]:
+def made_up_clips(recipe: Recipe, classes: Sequence[str], per_class: int, is_rated: bool = True) -> dict[str, Example]:
     front_end = build_front_end(recipe)
     rate_hz = recipe.front_end.sample_rate_hz
     examples = {}
@@ -42,8 +51,29 @@ def made_up_clips(recipe: Recipe, classes: Sequence[str], per_class: int) -> dic
             emotion = native[name]
             row = Utterance(f"{target}-{take}", Path("a.wav"), corpus="made-up", speaker=f"s{take}", emotion=emotion)
             waveform = voice(0.6, rate_hz, pitch_hz=100 + 40 * target, seed=take)
-            examples[row.key] = Example(row, compute_frames(front_end, waveform), target, 0.6)
+            examples[row.key] = Example(
+                row,
+                compute_frames(front_end, waveform),
+                target,
+                0.6,
+                gender=take % 2,
+                affect=(0.1 * target, 0.2 * take, 0.5) if is_rated else UNRATED,
+                waveform=kept(waveform) if recipe.augment else None,
+            )
     return examples
+
+
+@pytest.fixture(autouse=True)
+def noises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a made-up recording where recipes look for noises."""
+    monkeypatch.setenv("EARNEST_DATA", str(tmp_path / "data"))
+    (tmp_path / "data" / "noise-esc10" / "rain").mkdir(parents=True)
+    write_voice(tmp_path / "data" / "noise-esc10" / "rain" / "1.wav")
+
+
+def split_of(examples: Mapping[str, Example], n_classes: int) -> Split:
+    rows = [example.utterance for example in examples.values()]
+    return Split(rows[: 3 * n_classes], rows[3 * n_classes : 4 * n_classes], rows[4 * n_classes :])
 
 
 def test_there_are_recipes() -> None:
@@ -55,10 +85,8 @@ def test_it_trains_and_predicts_made_up_clips(path: Path, tmp_path: Path) -> Non
     recipe = shortened(read_recipe(path))
     classes = scheme_called(recipe.scheme).classes
     examples = made_up_clips(recipe, classes, per_class=5)
-    rows = [example.utterance for example in examples.values()]
     n = len(classes)
-    split = Split(rows[: 3 * n], rows[3 * n : 4 * n], rows[4 * n :])
-    predictions = run_split(recipe, split, Clips(examples), tmp_path)
+    predictions = run_split(recipe, split_of(examples, n), Clips(examples), tmp_path)
     assert predictions is not None
     assert predictions.classes == classes
     assert list(predictions.emotion) == list(range(n))
@@ -72,6 +100,41 @@ def test_it_trains_and_predicts_made_up_clips(path: Path, tmp_path: Path) -> Non
     ]
     assert moved
     assert all(tensor.isfinite().all() for tensor in trained.parameters())
+
+
+@pytest.mark.parametrize("is_rated", [True, False])
+@pytest.mark.parametrize("name", ["multitask-cnn", "multitask-cnn-pooled"])
+def test_it_answers_what_its_clips_were_labelled_with(name: str, is_rated: bool, tmp_path: Path) -> None:
+    recipe = shortened(read_recipe(RECIPES / f"{name}.toml"))
+    classes = scheme_called(recipe.scheme).classes
+    examples = made_up_clips(recipe, classes, per_class=5, is_rated=is_rated)
+    run_split(recipe, split_of(examples, len(classes)), Clips(examples), tmp_path)
+    assert read_record(tmp_path).learned == (("gender", "affect") if is_rated else ("gender",))
+    graph = to_onnx(load_run(tmp_path)).graph
+    expected = {"logits", "probabilities", "embedding", "gender"} | ({"affect"} if is_rated else set())
+    assert {output.name for output in graph.output} == expected
+
+
+def test_all_but_the_head_is_frozen_in_the_first_stage_of_speech_vino(tmp_path: Path) -> None:
+    recipe = shortened(read_recipe(RECIPES / "vino-densenet.toml"))
+    assert recipe.training.unfreeze[0].epoch == recipe.training.milestones[0] + 1
+    classes = scheme_called(recipe.scheme).classes
+    freezing = Freezing(build_classifier(recipe, classes, 0).network, recipe.training)
+    names = {name for name, _ in freezing.network.named_parameters()}
+    assert names - freezing.frozen(30) == {name for name in names if name.startswith("classifier.")}
+    assert not freezing.frozen(31)
+
+
+@pytest.mark.parametrize(("name", "plain"), [("moody-alexnet", 1 / 8), ("multitask-cnn", 1 / 2)])
+def test_so_many_clips_are_drawn_plain(name: str, plain: float) -> None:
+    recipe = read_recipe(RECIPES / f"{name}.toml")
+    choice = change_of(recipe)
+    assert recipe.training.clean_share == plain
+    assert isinstance(choice, Choice)
+    shares = Counter[str]()
+    for table, share in zip(recipe.augment, choice.shares, strict=True):
+        shares[f"{table['name']} {table.get('rate')}" if plain == 1 / 8 else table["name"]] += (1 - plain) * share
+    assert list(shares.values()) == pytest.approx([1 / 8] * 5 + [2 / 8] if plain == 1 / 8 else [1 / 6] * 3)
 
 
 @each_recipe
