@@ -70,8 +70,9 @@ class WeightedSoftmax(Combination):
     """L_emotion + Σ e^−w·L + w over the other tasks, w the softmax of learned values (MohammadUmarAsif's own method).
 
     As published, and of little use: the values of a softmax sum to one, so Σ w is a constant and regularises nothing.
-    These are the four learned weights of the published count of 126,041,745. What is left pushes w towards the task with the largest loss, whose factor e^−w stays between e^−1 and 1. With
-    one task beside the emotion, w is 1 and nothing is learned.
+    What is left pushes w towards the task with the largest loss, whose factor e^−w stays between e^−1 and 1. With
+    one task beside the emotion, w is 1 and nothing is learned. For all tasks the values are four: those that the
+    published 126,041,745 parameters count beside the network's own.
     """
 
     def __init__(self, tasks: Sequence[str]) -> None:
