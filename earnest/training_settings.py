@@ -60,7 +60,10 @@ class Training:
     stability_weight : of the divergence between the answers to a clip as it is and augmented; 0 trains on either
     stability_symmetric : pull the answers towards each other, not only the augmented one's to the plain one's
     clean_share : probability that a training clip is left as it is where the recipe augments
-    auxiliary : what is learned beside the emotion
+    changes : "all" puts a clip through the ``[[augment]]`` tables in their order, each with its ``probability``; "one"
+        through one of them, drawn in proportion to their probabilities
+    auxiliary : what is learned beside the emotion; a task that no training clip has a label for is left out, of the
+        model's answers too
     affect_loss : one minus Lin's concordance over the batch, or the mean squared error
     affect_range : lowest and highest rating of the corpus; where it is empty, as the corpus reader says
     multitask : how losses become one, see `earnest.training.multitask`
@@ -112,6 +115,7 @@ class Training:
     stability_weight: float = 0.0
     stability_symmetric: bool = False
     clean_share: float = 0.0
+    changes: Literal["all", "one"] = "all"
     auxiliary: tuple[Task, ...] = ()
     affect_loss: Literal["ccc", "mse"] = "ccc"
     affect_range: tuple[float, ...] = ()

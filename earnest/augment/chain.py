@@ -1,7 +1,7 @@
 """The ``[[augment]]`` tables of a recipe, one after the other."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,23 @@ class Chain:
         return waveform
 
 
+@dataclass(frozen=True)
+class Choice:
+    """One of several transforms, drawn anew for each clip.
+
+    Attributes
+    ----------
+    shares : of each transform, from 0 to 1; they sum to one
+    """
+
+    transforms: tuple[Transform, ...]
+    shares: tuple[float, ...]
+
+    def __call__(self, waveform: Waveform, rng: np.random.Generator) -> Waveform:
+        """Return an augmented copy, shape (samples,), float32."""
+        return self.transforms[rng.choice(len(self.transforms), p=self.shares)](waveform, rng)
+
+
 def build_chain(tables: Tables, sample_rate_hz: int) -> Chain:
     """Make the transforms that a recipe asks for.
 
@@ -42,6 +59,21 @@ def build_chain(tables: Tables, sample_rate_hz: int) -> Chain:
         For an unknown name or key (the nearest right one is named), a wrong value, or a folder that isn't there.
     """
     return Chain(tuple(_made(where, found, sample_rate_hz) for where, _, found in _read(tables)))
+
+
+def build_choice(tables: Tables, sample_rate_hz: int) -> Choice:
+    """Make the transforms of which one is drawn a clip, in proportion to the tables' ``probability``.
+
+    Parameters and errors as in `build_chain`.
+    """
+    read = list(_read(tables))
+    total = sum(found.probability for _, _, found in read)
+    if not total > 0:
+        raise RecipeError("augment: there is nothing to draw from. Give a table a probability above 0.")
+    shares = tuple(found.probability / total for _, _, found in read)
+    return Choice(
+        tuple(_made(where, replace(found, probability=1.0), sample_rate_hz) for where, _, found in read), shares
+    )
 
 
 def resolved_tables(tables: Tables) -> tuple[dict[str, Any], ...]:

@@ -19,6 +19,7 @@ from earnest.recipe import Recipe
 from earnest.registry import Registry
 from earnest.segments import Segments
 from earnest.suggest import suggestion
+from earnest.training_settings import Task
 
 __all__ = ["MODELS", "Network", "NetworkOutput", "SpeechClassifier", "Usage"]
 
@@ -71,7 +72,12 @@ MODELS: Registry[Any] = Registry("MODELS", "model", "earnest.models")
 
 
 class SpeechClassifier(nn.Module):
-    """Waveform to class probabilities: the graph that is trained, exported and run everywhere."""
+    """Waveform to class probabilities: the graph that is trained, exported and run everywhere.
+
+    Attributes
+    ----------
+    learned : tasks beside the emotion that it answers, of those that the network has heads for
+    """
 
     temperature: Tensor
 
@@ -80,6 +86,7 @@ class SpeechClassifier(nn.Module):
         self.front_end = front_end
         self.network = network
         self.classes = classes
+        self.learned: tuple[Task, ...] = ("gender", "affect")
         self.register_buffer("temperature", torch.ones(()))
 
     def exportable(self) -> Self:
@@ -106,9 +113,9 @@ class SpeechClassifier(nn.Module):
             "probabilities": (output.logits / self.temperature).softmax(dim=1),
             "embedding": output.embedding,
         }
-        if output.gender is not None:
+        if output.gender is not None and "gender" in self.learned:
             named["gender"] = output.gender.softmax(dim=1)
-        if output.affect is not None:
+        if output.affect is not None and "affect" in self.learned:
             named["affect"] = output.affect
         return named if output.attention is None else {**named, "attention": output.attention}
 

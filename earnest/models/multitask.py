@@ -34,18 +34,19 @@ class SimAm(nn.Module):
 class MultitaskCnn(nn.Module):
     """Convolutions, shared hidden layers, one head a task.
 
-    The learned weights of the loss are held here, as ``task_weights`` in the order of the settings' tasks.
+    As published it counts 126,041,741 weights. The published 126,041,745 include the four learned weights of its loss,
+    which training holds (`earnest.training.multitask.WeightedSoftmax`), for no answer depends on them.
     """
 
     settings_type: ClassVar[type[MultitaskSettings]] = MultitaskSettings
     input: ClassVar[InputKind] = "image"
     paper = (
         "Multitask attention CNN, Arch 8 (MohammadUmarAsif, github.com/MohammadUmarAsif/speech-emotion-recognition); "
-        "SimAM: Yang et al., 2021"
+        "SimAM: Yang et al., 2021; 126,041,745 parameters with the four weights of its loss"
     )
     usage = MULTITASK
     presets = REFERENCES
-    zero_gradient: ClassVar[dict[str, str]] = {"task_weights": "the loss alone uses them"}
+    zero_gradient: ClassVar[dict[str, str]] = {}
     reduced: ClassVar[Mapping[str, Any]] = {"width_factor": 0.125, "dropout": 0.1}
 
     def __init__(self, size: ImageSize, n_classes: int, settings: MultitaskSettings) -> None:
@@ -59,8 +60,6 @@ class MultitaskCnn(nn.Module):
         for task in ("emotion", *settings.tasks):
             self.task_hidden[task], own_width = _hidden(width, settings.task_hidden, settings)
             self.heads[task] = nn.Linear(own_width, outputs.get(task, 1))
-        if settings.task_weights:
-            self.task_weights = nn.Parameter(torch.zeros(len(settings.tasks)))
         self.apply(_initialise)
         for task in AFFECT if "valence" in settings.tasks and settings.affect_range == "relu" else ():
             nn.init.constant_(self.heads[task].get_parameter("bias"), 0.5)  # the middle: a rectifier starts alive

@@ -29,7 +29,6 @@ class MultitaskSettings:
     tasks : heads beside emotion; valence, arousal and dominance come together
     affect_range : what holds valence, arousal and dominance in their range: "relu" as published (an output that falls
         below zero for all clips never learns again), or "sigmoid"
-    task_weights : one learned weight a task beside emotion, for the loss
     """
 
     channels: tuple[int, ...] = (32, 64)
@@ -47,7 +46,6 @@ class MultitaskSettings:
     task_hidden: tuple[int, ...] = ()
     tasks: tuple[Task, ...] = ("gender", *AFFECT)
     affect_range: Literal["relu", "sigmoid"] = "relu"
-    task_weights: bool = True
     dropout: float = 0.8
     width_factor: float = 1.0
 
@@ -83,7 +81,7 @@ class PooledSettings(MultitaskSettings):
     dropout: float = 0.5
 
 
-_PLAIN: Mapping[str, Any] = {"attention": "none", "tasks": [], "task_weights": False, "dropout": 0.5}
+_PLAIN: Mapping[str, Any] = {"attention": "none", "tasks": [], "dropout": 0.5}
 
 
 def _layers(

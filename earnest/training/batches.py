@@ -10,8 +10,10 @@ import numpy as np
 from torch.utils.data import BatchSampler, DataLoader
 
 from earnest.audio.waveform import Waveform
+from earnest.augment.chain import build_chain, build_choice
 from earnest.errors import CorpusError
 from earnest.frontends.build import FrontEndModule
+from earnest.recipe import Recipe
 from earnest.training.data import FULL_SCALE, Batch, EpochShuffle, Example, Examples, compute_frames, pad_batch
 from earnest.training_settings import Oversample, Training
 
@@ -75,6 +77,12 @@ class Augmented(Sequence[Example]):
             return batch
         clean = pad_batch([self.examples[draw.clip] for draw in draws])
         return clean._replace(noisy_frames=batch.frames, n_noisy_frames=batch.n_frames)
+
+
+def change_of(recipe: Recipe) -> Transform:
+    """Make what changes the recipe's training clips."""
+    build = build_choice if recipe.training.changes == "one" else build_chain
+    return build(recipe.augment, recipe.front_end.sample_rate_hz)
 
 
 class AugmentedBatches:

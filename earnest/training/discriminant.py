@@ -29,14 +29,25 @@ def fit_discriminant(
     known : embeddings computed before; new ones are added
     shrinkage : s, from 0 to 1
     """
-    output = network.get_submodule("output")
-    assert isinstance(output, nn.Linear)
+    output = last_layer(network)
     targets = np.array([example.target for example in train])
     embeddings = embed(network, train, known).double().numpy()
     weights, bias = discriminant(embeddings, targets, shrinkage, n_classes)
     with torch.no_grad():
         output.weight.copy_(torch.from_numpy(weights))
         output.bias.copy_(torch.from_numpy(bias))
+
+
+def last_layer(network: nn.Module) -> nn.Linear:
+    """Return the linear layer that the discriminant replaces, or refuse a network without one."""
+    output = getattr(network, "output", None)
+    if not isinstance(output, nn.Linear):
+        name = type(getattr(network, "network", network)).__name__
+        raise RecipeError(
+            f"method = \"discriminant\" sets a linear layer called 'output', and {name} has none. "
+            'Use method = "gradient", or another model, such as "whisper-statistics".'
+        )
+    return output
 
 
 def discriminant(
@@ -75,5 +86,5 @@ def embed(network: nn.Module, examples: Sequence[Example], known: Embeddings) ->
 def discriminant_logits(network: nn.Module, examples: Sequence[Example], known: Embeddings) -> Tensor:
     """Return logits (examples, classes) in the order given."""
     with torch.no_grad():
-        logits: Tensor = network.get_submodule("output")(embed(network, examples, known))
+        logits: Tensor = last_layer(network)(embed(network, examples, known))
     return logits

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from earnest.augment.chain import build_chain
 from earnest.corpora.base import CORPORA
 from earnest.corpora.load import corpus_root, load_utterances
 from earnest.corpora.manifest import Utterance
@@ -24,7 +23,9 @@ from earnest.labels import SchemeCounts, count_labels
 from earnest.models.classifier import build_front_end
 from earnest.recipe import Recipe
 from earnest.suggest import suggestion
+from earnest.training.batches import change_of
 from earnest.training.data import Example, compute_examples, decoding_bar
+from earnest.training.discriminant import last_layer
 from earnest.training.folds import run_folds
 from earnest.training.run import PREDICTIONS, Clips, claim, initial_classifier, is_finished, run_split, scheme_of
 
@@ -158,8 +159,11 @@ def _check_before_decoding(recipe: Recipe, splits: Sequence[Split], folders: Map
     for fold in folders:
         if Path(fold).name != fold:
             raise SplitError(f"'{fold}' can't be a folder's name. Rename that speaker in the manifest.")
-    build_chain(recipe.augment, recipe.front_end.sample_rate_hz)
-    initial_classifier(recipe, scheme_of(recipe, rows_in(splits)).classes)
+    if recipe.augment:
+        change_of(recipe)
+    classifier = initial_classifier(recipe, scheme_of(recipe, rows_in(splits)).classes)
+    if recipe.training.method == "discriminant":
+        last_layer(classifier.network)
     for split in splits:
         claim(folders[split.fold], recipe, split)
 

@@ -1,5 +1,6 @@
 """What a training minimises: the losses of all tasks on a batch, combined."""
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,8 +19,10 @@ from earnest.training.losses import (
     gender_loss,
     squared_error,
 )
-from earnest.training.multitask import AFFECT, EMOTION, GENDER, combination_of
-from earnest.training_settings import Training
+from earnest.training.multitask import AFFECT, EMOTION, GENDER, combination_of, tasks_of
+from earnest.training_settings import Task, Training
+
+_log = logging.getLogger(__name__)
 
 
 class Targets(NamedTuple):
@@ -42,7 +45,7 @@ class Objective(nn.Module):
 
     Parameters
     ----------
-    train : what is trained on, for class weights, and to refuse a task that nobody labelled
+    train : what is trained on, for class weights, and to leave out a task that nobody labelled
     """
 
     class_weights: Tensor | None
@@ -54,8 +57,9 @@ class Objective(nn.Module):
         if settings.class_weights == "balanced":
             weights = balanced_weights([example.target for example in train], n_classes)
         self.register_buffer("class_weights", weights, persistent=False)
-        self.combination = combination_of(settings)
-        _check_labels(settings, train)
+        self.auxiliary = learned_tasks(settings, train)
+        self.combination = combination_of(settings, tasks_of(self.auxiliary))
+        _report_missing(settings, self.auxiliary)
 
     def forward(
         self, answer: NetworkOutput, targets: Targets, network: nn.Module, noisy: NetworkOutput | None = None
@@ -79,13 +83,12 @@ class Objective(nn.Module):
 
     def losses(self, answer: NetworkOutput, targets: Targets) -> dict[str, Tensor]:
         """Return the loss of each task that the batch has labels for."""
-        settings = self.settings
         losses: dict[str, Tensor | None] = {EMOTION: self._emotion(answer.logits, targets.emotion)}
-        if "gender" in settings.auxiliary:
+        if "gender" in self.auxiliary:
             losses[GENDER] = gender_loss(_given(answer.gender, "gender"), targets.gender)
-        if "affect" in settings.auxiliary:
+        if "affect" in self.auxiliary:
             affect = _given(answer.affect, "affect")
-            measure = ccc_loss if settings.affect_loss == "ccc" else squared_error
+            measure = ccc_loss if self.settings.affect_loss == "ccc" else squared_error
             for column, name in enumerate(AFFECT):
                 losses[name] = measure(affect[:, column], targets.affect[:, column])
         return {task: loss for task, loss in losses.items() if loss is not None}
@@ -103,12 +106,21 @@ def _given(answer: Tensor | None, task: str) -> Tensor:
     return answer
 
 
-def _check_labels(settings: Training, train: Sequence[Example]) -> None:
+def learned_tasks(settings: Training, train: Sequence[Example]) -> tuple[Task, ...]:
+    """Return what training teaches beside the emotion: what the recipe asks for and some clip has a label for."""
     known = {
         "gender": any(example.gender >= 0 for example in train),
         "affect": not all(math.isnan(value) for example in train for value in example.affect),
     }
+    return tuple(task for task in settings.auxiliary if settings.method == "gradient" and known[task])
+
+
+def _report_missing(settings: Training, learned: Sequence[Task]) -> None:
+    """Warn of tasks that nobody labelled; refuse where none is left."""
     for task in settings.auxiliary:
-        if not known[task]:
-            hint = " Or set affect_range, if there are ratings." if task == "affect" else ""
+        if task in learned:
+            continue
+        hint = " If there are ratings, set affect_range." if task == "affect" else ""
+        if not learned:
             raise CorpusError(f"No training clip has a label for '{task}'. Take it out of auxiliary.{hint}")
+        _log.warning("No training clip has a label for '%s': the model won't answer it.%s", task, hint)

@@ -9,6 +9,7 @@ from typing import Any
 from earnest.bundle import TrainingCorpus
 from earnest.config import from_mapping
 from earnest.errors import EarnestError
+from earnest.training_settings import Task
 
 RECORD = "run.json"
 
@@ -28,6 +29,7 @@ class RunRecord:
         there are none; "" in runs of earlier versions
     temperature : fitted on validation data
     training_corpora : what the weights have heard
+    learned : tasks beside the emotion that training clips had labels for; the model answers no others
     adaptation, domain : as in the bundle, None where there is none
     """
 
@@ -49,6 +51,7 @@ class RunRecord:
     adaptation: Mapping[str, Any] | None = None
     domain: Mapping[str, Any] | None = None
     stop_reason: str = ""
+    learned: tuple[Task, ...] = ()
 
 
 def read_record(folder: Path) -> RunRecord:

@@ -10,7 +10,6 @@ import numpy as np
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from earnest.augment.chain import build_chain
 from earnest.bundle import TrainingCorpus
 from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
@@ -21,11 +20,12 @@ from earnest.evaluation.splits import Split
 from earnest.labels import Scheme, scheme_called
 from earnest.models.classifier import SpeechClassifier, build_classifier, prepare
 from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
-from earnest.training.batches import Augmented
+from earnest.training.batches import Augmented, change_of
 from earnest.training.companions import fit_companions
 from earnest.training.data import Example
 from earnest.training.discriminant import Embeddings, discriminant_logits, fit_discriminant
 from earnest.training.fit import fit, predict_logits
+from earnest.training.objective import learned_tasks
 from earnest.training.progress import CHECKPOINT, write_atomically
 from earnest.training.record import RECORD, RunRecord, read_record
 
@@ -101,7 +101,7 @@ def predictions_from(
 
 
 def load_run(folder: Path) -> SpeechClassifier:
-    """Build the classifier of a finished run with its weights and temperature."""
+    """Build the classifier of a finished run with its weights and temperature, answering what it was taught."""
     record = read_record(folder)
     classifier = build_classifier(read_recipe(folder), record.classes, record.seed)
     try:
@@ -110,6 +110,7 @@ def load_run(folder: Path) -> SpeechClassifier:
     except (OSError, RuntimeError) as error:
         raise EarnestError(f"{folder / WEIGHTS}: doesn't hold this recipe's weights ({error}).") from error
     classifier.temperature.fill_(record.temperature)
+    classifier.learned = record.learned
     return classifier.eval()
 
 
@@ -173,6 +174,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         n_test=len(clips.of(split.test)),
         training_corpora=_ledger([*train, *valid]),
         stop_reason=epochs.stop_reason,
+        learned=learned_tasks(settings, train),
         **companions.entries(),
     )
     write_atomically(folder / RECORD, _json(asdict(record)))
@@ -209,8 +211,7 @@ def _fit(
         fit_discriminant(classifier.network, train, settings.shrinkage, n_classes, embeddings)
         return _Epochs(0, 0, "closed form")
     if recipe.augment:
-        change = build_chain(recipe.augment, recipe.front_end.sample_rate_hz)
-        train = Augmented(train, classifier.front_end, change, settings)
+        train = Augmented(train, classifier.front_end, change_of(recipe), settings)
     keeper = fit(classifier.network, train, valid, settings, folder, n_classes, show_progress, stop_after)
     return _Epochs(keeper.best_epoch, len(keeper.history), keeper.stop_reason)
 

@@ -1,37 +1,45 @@
 """Every recipe in the repository loads, trains and says its settings again."""
 
+import math
 import tomllib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from voices import voice
+from voices import voice, write_voice
 
+from earnest.augment.chain import Choice
 from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
 from earnest.labels import EMOTIONS, scheme_called
 from earnest.models.classifier import MODELS, assembled, build_classifier, build_front_end, input_kind
 from earnest.recipe import Recipe, read_recipe, recipe_to_toml
-from earnest.training.data import Example, compute_frames
+from earnest.training.batches import change_of
+from earnest.training.data import Example, compute_frames, kept
+from earnest.training.parameters import Freezing
+from earnest.training.record import read_record
 from earnest.training.run import Clips, load_run, run_split
 
-PATHS = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+RECIPES = Path(__file__).parents[2] / "recipes"
+PATHS = sorted(RECIPES.glob("*.toml"))
+UNRATED = (math.nan,) * 3
 each_recipe = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
 
 def shortened(recipe: Recipe) -> Recipe:
-    """Keep all settings but the number of epochs, the sizes of batches and networks, and files of published weights."""
+    """Keep all settings but those of epochs, the sizes of batches and networks, and files of published weights."""
     network = {key: value for key, value in recipe.network.items() if key != "weights"}
     if input_kind(recipe.model) == "image":
         network |= MODELS.get(recipe.model).reduced
-    return replace(recipe, network=network, training=replace(recipe.training, epochs=1, batch_size=8))
+    return replace(recipe, network=network, training=replace(recipe.training, epochs=1, warmup_epochs=0, batch_size=8))
 
 
-def made_up_clips(recipe: Recipe, classes: Sequence[str], per_class: int) -> dict[str, Example]:
+def made_up_clips(recipe: Recipe, classes: Sequence[str], per_class: int, is_rated: bool = True) -> dict[str, Example]:
     front_end = build_front_end(recipe)
     rate_hz = recipe.front_end.sample_rate_hz
     examples = {}
@@ -42,8 +50,29 @@ def made_up_clips(recipe: Recipe, classes: Sequence[str], per_class: int) -> dic
             emotion = native[name]
             row = Utterance(f"{target}-{take}", Path("a.wav"), corpus="made-up", speaker=f"s{take}", emotion=emotion)
             waveform = voice(0.6, rate_hz, pitch_hz=100 + 40 * target, seed=take)
-            examples[row.key] = Example(row, compute_frames(front_end, waveform), target, 0.6)
+            examples[row.key] = Example(
+                row,
+                compute_frames(front_end, waveform),
+                target,
+                0.6,
+                gender=take % 2,
+                affect=(0.1 * target, 0.2 * take, 0.5) if is_rated else UNRATED,
+                waveform=kept(waveform) if recipe.augment else None,
+            )
     return examples
+
+
+@pytest.fixture(autouse=True)
+def noises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a made-up recording where recipes look for noises."""
+    monkeypatch.setenv("EARNEST_DATA", str(tmp_path / "data"))
+    (tmp_path / "data" / "noise-esc10" / "rain").mkdir(parents=True)
+    write_voice(tmp_path / "data" / "noise-esc10" / "rain" / "1.wav")
+
+
+def split_of(examples: Mapping[str, Example], n_classes: int) -> Split:
+    rows = [example.utterance for example in examples.values()]
+    return Split(rows[: 3 * n_classes], rows[3 * n_classes : 4 * n_classes], rows[4 * n_classes :])
 
 
 def test_there_are_recipes() -> None:
@@ -55,10 +84,8 @@ def test_it_trains_and_predicts_made_up_clips(path: Path, tmp_path: Path) -> Non
     recipe = shortened(read_recipe(path))
     classes = scheme_called(recipe.scheme).classes
     examples = made_up_clips(recipe, classes, per_class=5)
-    rows = [example.utterance for example in examples.values()]
     n = len(classes)
-    split = Split(rows[: 3 * n], rows[3 * n : 4 * n], rows[4 * n :])
-    predictions = run_split(recipe, split, Clips(examples), tmp_path)
+    predictions = run_split(recipe, split_of(examples, n), Clips(examples), tmp_path)
     assert predictions is not None
     assert predictions.classes == classes
     assert list(predictions.emotion) == list(range(n))
@@ -72,6 +99,52 @@ def test_it_trains_and_predicts_made_up_clips(path: Path, tmp_path: Path) -> Non
     ]
     assert moved
     assert all(tensor.isfinite().all() for tensor in trained.parameters())
+
+
+@pytest.mark.parametrize("is_rated", [True, False])
+@pytest.mark.parametrize("name", ["multitask-cnn", "multitask-cnn-pooled"])
+def test_it_answers_what_its_clips_were_labelled_with(name: str, is_rated: bool, tmp_path: Path) -> None:
+    recipe = shortened(read_recipe(RECIPES / f"{name}.toml"))
+    classes = scheme_called(recipe.scheme).classes
+    examples = made_up_clips(recipe, classes, per_class=5, is_rated=is_rated)
+    run_split(recipe, split_of(examples, len(classes)), Clips(examples), tmp_path)
+    assert read_record(tmp_path).learned == (("gender", "affect") if is_rated else ("gender",))
+    rate_hz = recipe.front_end.sample_rate_hz
+    answers = load_run(tmp_path)(torch.zeros(1, rate_hz), torch.tensor([rate_hz]))
+    expected = {"logits", "probabilities", "embedding", "gender"} | ({"affect"} if is_rated else set())
+    assert set(answers) == expected
+
+
+def test_all_but_the_head_is_frozen_in_the_first_stage_of_speech_vino(tmp_path: Path) -> None:
+    recipe = shortened(read_recipe(RECIPES / "vino-densenet.toml"))
+    assert recipe.training.unfreeze[0].epoch == recipe.training.milestones[0] + 1
+    classes = scheme_called(recipe.scheme).classes
+    freezing = Freezing(build_classifier(recipe, classes, 0).network, recipe.training)
+    names = {name for name, _ in freezing.network.named_parameters()}
+    assert names - freezing.frozen(30) == {name for name in names if name.startswith("classifier.")}
+    assert not freezing.frozen(31)
+
+
+def drawn(name: str) -> list[tuple[str, float]]:
+    """Return the share of clips that a recipe of one change a clip leaves plain, and puts through each table."""
+    recipe = read_recipe(RECIPES / f"{name}.toml")
+    choice, plain = change_of(recipe), recipe.training.clean_share
+    assert isinstance(choice, Choice)
+    shares = [round((1 - plain) * share, 6) for share in choice.shares]
+    return [("plain", plain), *zip((table["name"] for table in recipe.augment), shares, strict=True)]
+
+
+def test_clips_are_drawn_in_the_published_mixtures() -> None:
+    for name in ("moody-alexnet", "moody-resnet18"):
+        assert [share for _, share in drawn(name)] == [1 / 8] * 8
+    for name in ("multitask-cnn", "multitask-cnn-pooled"):
+        shares: dict[str, float] = defaultdict(float)
+        for table, share in drawn(name):
+            shares[table] += share
+        expected = {"plain": 3 / 6, "gaussian-noise": 1 / 6, "time-stretch": 1 / 6, "pitch-shift": 1 / 6}
+        assert shares == pytest.approx(expected, abs=1e-5)
+    expected = {"plain": 0, "noise-files": 18 / 20, "reverb": 1 / 20, "gaussian-noise": 1 / 20}
+    assert dict(drawn("ntu-alexnet-stability")) == pytest.approx(expected)
 
 
 @each_recipe

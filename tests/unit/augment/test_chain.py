@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from voices import voice
 
-from earnest.augment.chain import build_chain, resolved_tables
+from earnest.augment.chain import build_chain, build_choice, resolved_tables
 from earnest.augment.gain import with_gain
 from earnest.augment.telephone import over_telephone
 from earnest.errors import RecipeError
 from earnest.recipe import Recipe, read_recipe, recipe_to_toml
 
 RATE_HZ = 16_000
+SHARES = {6.0: 0.1, -6.0: 0.3, 12.0: 0.0}  # gain in dB → probability
 SIX_DB = {"name": "gain", "gain_db": [6, 6]}
 
 
@@ -49,6 +50,23 @@ def test_a_mistake_is_named_with_its_table_and_the_nearest_right_word(table: dic
     with pytest.raises(RecipeError) as error:
         build_chain([SIX_DB, table], RATE_HZ)
     assert str(error.value).startswith(message)
+
+
+def test_one_of_several_is_drawn_a_clip_in_proportion_to_their_probabilities() -> None:
+    tables = [{"name": "gain", "gain_db": [level, level], "probability": share} for level, share in SHARES.items()]
+    choice, rng = build_choice(tables, RATE_HZ), np.random.default_rng(0)
+    clip = voice()[:100]
+    found = [float(choice(clip, rng).max() / clip.max()) for _ in range(2_000)]
+    for level, share in SHARES.items():
+        drawn = np.isclose(found, 10 ** (level / 20), rtol=1e-4).mean()
+        assert drawn == pytest.approx(share / sum(SHARES.values()), abs=0.04)
+
+
+def test_nothing_to_draw_from_is_refused() -> None:
+    with pytest.raises(RecipeError, match="a probability above 0"):
+        build_choice([{**SIX_DB, "probability": 0.0}], RATE_HZ)
+    with pytest.raises(RecipeError, match="a probability above 0"):
+        build_choice([], RATE_HZ)
 
 
 def test_resolved_tables_spell_every_default_out() -> None:

@@ -108,6 +108,10 @@ def test_the_classifier_gives_gender_as_probabilities_female_first() -> None:
         def forward(self, frames: Tensor, n_frames: Tensor) -> object:
             return network(images(len(frames)), n_frames)
 
-    outputs = SpeechClassifier(front_end, OnImages(), ("a",) * 5)(torch.zeros(2, 4000), torch.tensor([4000, 100]))
+    classifier = SpeechClassifier(front_end, OnImages(), ("a",) * 5)
+    clips = torch.zeros(2, 4000), torch.tensor([4000, 100])
+    outputs = classifier(*clips)
     torch.testing.assert_close(outputs["gender"][0], torch.tensor([1.0, 0.0]).softmax(dim=0))
     assert outputs["affect"].shape == (2, 3)
+    classifier.learned = ("gender",)
+    assert set(outputs) - set(classifier(*clips)) == {"affect"}

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
 from earnest.models.classifier import NetworkOutput
+from earnest.models.segmented import Segmented
+from earnest.segments import Segments
 from earnest.training.data import Example
-from earnest.training.discriminant import Embeddings, discriminant_logits, embed, fit_discriminant
+from earnest.training.discriminant import Embeddings, discriminant_logits, embed, fit_discriminant, last_layer
 
 WIDTH, N_CLASSES = 6, 3
 
@@ -86,6 +88,20 @@ def test_a_clip_is_heard_once_however_many_folds_it_is_in() -> None:
     again = embed(network, train[::-1], known)
     assert network.heard == 9
     assert torch.equal(first, again.flip(0))
+
+
+def test_a_network_without_a_last_layer_of_that_name_is_refused_with_what_to_do() -> None:
+    network = Sums()
+    del network.output
+    with pytest.raises(RecipeError, match=r"called 'output', and Sums has none\. Use method = \"gradient\"") as error:
+        fit_discriminant(network, examples([4, 4, 4]), 0.6, N_CLASSES, Embeddings())
+    assert "whisper-statistics" in str(error.value)
+    assert network.heard == 0
+
+
+def test_a_network_behind_segments_lends_its_last_layer() -> None:
+    network = Sums()
+    assert last_layer(Segmented(network, Segments(), 0)) is network.output
 
 
 def test_a_class_without_clips_is_refused() -> None:

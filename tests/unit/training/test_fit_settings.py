@@ -21,6 +21,7 @@ from earnest.training.batches import Augmented
 from earnest.training.data import Example, compute_frames, kept, plain_batches
 from earnest.training.fit import fit, predict_logits
 from earnest.training.lightning import EmotionTraining
+from earnest.training.objective import learned_tasks
 from earnest.training.progress import EpochKeeper
 from earnest.training_settings import Unfreezing
 
@@ -248,6 +249,27 @@ def test_a_task_that_the_model_or_the_clips_lack_is_refused(tmp_path: Path) -> N
     unlabelled = [replace(example, gender=-1) for example in TRAIN]
     with pytest.raises(CorpusError, match="No training clip has a label for 'gender'"):
         fit(AllTasks(), unlabelled, VALID, settings, tmp_path / "clips", N_CLASSES)
+
+
+@pytest.mark.parametrize("how", ["sum", "uncertainty", "weighted", "gradnorm"])
+def test_a_task_that_nobody_labelled_is_left_out_beside_one_that_somebody_did(
+    how: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unrated = [replace(example, affect=(np.nan,) * 3) for example in TRAIN]
+    settings = replace(TASKS, multitask=how)  # type: ignore[arg-type]
+    start, network = AllTasks(), AllTasks()
+    fit(network, unrated, VALID, settings, tmp_path, N_CLASSES)
+    assert "No training clip has a label for 'affect': the model won't answer it." in caplog.text
+    assert learned_tasks(settings, unrated) == ("gender",)
+    for head, moves in (("output", True), ("gender", True), ("affect", False)):
+        moved = not torch.equal(network.get_submodule(head).bias, start.get_submodule(head).bias)  # type: ignore[arg-type]
+        assert moved == moves
+    assert all(weight.isfinite().all() for weight in network.parameters())
+
+
+def test_a_closed_form_teaches_the_emotion_alone() -> None:
+    assert learned_tasks(TASKS, TRAIN) == ("gender", "affect")
+    assert learned_tasks(replace(TASKS, method="discriminant"), TRAIN) == ()
 
 
 def test_batches_of_validation_are_plain() -> None:

@@ -46,7 +46,7 @@ def test_nothing_but_training_clips_is_augmented(refit: bool, tmp_path: Path, mo
         heard[kept(waveform).tobytes()] += 1
         return waveform
 
-    monkeypatch.setattr(run_module, "build_chain", lambda tables, sample_rate_hz: recorded)
+    monkeypatch.setattr(run_module, "change_of", lambda recipe: recorded)
     training = Training(epochs=EPOCHS, batch_size=4, optimiser="adamw", refit=refit)
     tables = ({"name": "gaussian-noise"},)
     recipe = Recipe("made-up", "cabg", front_end=FRONT_END, training=training, augment=tables)
