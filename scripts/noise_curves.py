@@ -10,6 +10,7 @@ import json
 import shutil
 import statistics
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,14 +54,14 @@ weight of the divergence is NTU's, not tuned.
 
 {training}
 
-Seconds are medians over epochs (in brackets: the fastest), one thread of a two-core machine with other work on it, which
-slowed the trainings unequally. Flattened: the lowest validation
-loss of the last quarter of the epochs is not more than 1 % below the lowest before.
+Seconds are medians over epochs (in brackets: the fastest), one thread of a two-core machine with other work on it,
+which slowed the trainings unequally. Flattened: the lowest validation loss of the last quarter of the epochs is not
+more than 1 % below the lowest before.
 """
 
 
-CAUTION = """How far to trust it: the {n} test clips come from few speakers, and each network was trained once a fold, so
-differences of a few points may be chance. Clips of the test that turned right / wrong against `{plain}`:"""
+CAUTION = """How far to trust it: the {n} test clips come from few speakers, and each network was trained once a fold,
+so differences of a few points may be chance. Clips of the test that turned right / wrong against `{plain}`:"""
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,18 @@ def main(folders: list[Path]) -> None:
     tested = f"Noise not heard in training: {', '.join(first['noise']['names'])}. {first['n']} clips."
     curves = {result.name: result.curve for result in results}
     plot_noise_curves(curves, DOCS / "noise.png", first["title"], tested)
-    (DOCS / "noise.md").write_text(page(results), encoding="utf-8")
+    (DOCS / "noise.md").write_text(wrapped(page(results)), encoding="utf-8")
+
+
+def wrapped(text: str) -> str:
+    """Fill paragraphs; tables, pictures and commands stay as they are."""
+    parts = text.split("\n\n")
+    as_is = ("|", "#", "!", "```")
+    return "\n\n".join(part if part.startswith(as_is) else fill(part) for part in parts).rstrip() + "\n"
+
+
+def fill(paragraph: str) -> str:
+    return textwrap.fill(" ".join(paragraph.split()), 118, break_long_words=False, break_on_hyphens=False)
 
 
 def page(results: list[Result]) -> str:
