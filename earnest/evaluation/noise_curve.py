@@ -12,6 +12,7 @@ from earnest.evaluation.metrics import Scores, Spread
 from earnest.evaluation.plots import BLUE, DPI, GRID, INK, MUTED, ORANGE, headline, new_figure
 
 GREEN = "#009e73"
+CLEAN_AFTER_DB = 5.0  # where "clean" stands, right of the highest level
 LOOKS = ((MUTED, "o", "-"), (ORANGE, "s", "-"), (BLUE, "^", "-"), (GREEN, "D", "-"), (INK, "v", "--"))
 
 
@@ -62,15 +63,18 @@ def plot_noise_curves(curves: Mapping[str, NoiseCurve], path: Path, title: str, 
     figure = new_figure(6.6, 4.3)
     axes = figure.subplots()
     levels = sorted({level for curve in curves.values() for level in curve.levels})
+    places = [*levels, levels[-1] + CLEAN_AFTER_DB]
     for number, (name, curve) in enumerate(curves.items()):
         points = [curve.levels[level][1] for level in levels] + [curve.clean[1]]
         means = [100 * point.mean for point in points]
         deviations = [100 * (point.sd or 0.0) for point in points]
-        places = np.arange(len(points)) + 0.06 * (number - (len(curves) - 1) / 2)  # bars beside each other
+        beside = 0.4 * (number - (len(curves) - 1) / 2) if any(deviations) else 0.0  # so that bars don't hide bars
         colour, marker, line = LOOKS[number % len(LOOKS)]
         bars = deviations if any(deviations) else None
-        axes.errorbar(places, means, bars, color=colour, marker=marker, linestyle=line, capsize=3, label=name)
-    axes.set_xticks(range(len(levels) + 1), [*(f"{level:g}" for level in levels), "clean"])
+        axes.errorbar(
+            np.array(places) + beside, means, bars, color=colour, marker=marker, linestyle=line, capsize=3, label=name
+        )
+    axes.set_xticks(places, [*(f"{level:g}" for level in levels), "clean"])
     axes.set_xlabel("signal-to-noise ratio of the test clips in dB", color=MUTED)
     axes.set_ylabel("UA in %", color=MUTED)
     axes.set_ylim(bottom=0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from voices import voice
 
@@ -16,7 +17,7 @@ from earnest.evaluation.splits import Split
 from earnest.labels import EMOTIONS, scheme_called
 from earnest.models.classifier import MODELS, assembled, build_classifier, build_front_end, input_kind
 from earnest.recipe import Recipe, read_recipe, recipe_to_toml
-from earnest.training.data import Example, compute_frames
+from earnest.training.data import Example, compute_frames, kept
 from earnest.training.run import Clips, load_run, run_split
 
 PATHS = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
@@ -31,6 +32,19 @@ def shortened(recipe: Recipe) -> Recipe:
     return replace(recipe, network=network, training=replace(recipe.training, epochs=1, batch_size=8))
 
 
+def with_made_up_noises(recipe: Recipe, folder: Path) -> Recipe:
+    """Let augmentations that mix in recordings find a made-up one of each name."""
+    tables = []
+    for table in recipe.augment:
+        names = table.get("names", ())
+        for seed, name in enumerate(names):
+            folder.mkdir(exist_ok=True)
+            noise = np.random.default_rng(seed).normal(0, 0.1, 16_000)
+            soundfile.write(folder / f"{name}.wav", noise, 16_000, subtype="FLOAT")
+        tables.append({**table, "folder": str(folder)} if "folder" in table else table)
+    return replace(recipe, augment=tuple(tables))
+
+
 def made_up_clips(recipe: Recipe, classes: Sequence[str], per_class: int) -> dict[str, Example]:
     front_end = build_front_end(recipe)
     rate_hz = recipe.front_end.sample_rate_hz
@@ -42,7 +56,7 @@ def made_up_clips(recipe: Recipe, classes: Sequence[str], per_class: int) -> dic
             emotion = native[name]
             row = Utterance(f"{target}-{take}", Path("a.wav"), corpus="made-up", speaker=f"s{take}", emotion=emotion)
             waveform = voice(0.6, rate_hz, pitch_hz=100 + 40 * target, seed=take)
-            examples[row.key] = Example(row, compute_frames(front_end, waveform), target, 0.6)
+            examples[row.key] = Example(row, compute_frames(front_end, waveform), target, 0.6, waveform=kept(waveform))
     return examples
 
 
@@ -52,19 +66,19 @@ def test_there_are_recipes() -> None:
 
 @each_recipe
 def test_it_trains_and_predicts_made_up_clips(path: Path, tmp_path: Path) -> None:
-    recipe = shortened(read_recipe(path))
+    recipe = with_made_up_noises(shortened(read_recipe(path)), tmp_path / "noises")
     classes = scheme_called(recipe.scheme).classes
     examples = made_up_clips(recipe, classes, per_class=5)
     rows = [example.utterance for example in examples.values()]
     n = len(classes)
     split = Split(rows[: 3 * n], rows[3 * n : 4 * n], rows[4 * n :])
-    predictions = run_split(recipe, split, Clips(examples), tmp_path)
+    predictions = run_split(recipe, split, Clips(examples), tmp_path / "run")
     assert predictions is not None
     assert predictions.classes == classes
     assert list(predictions.emotion) == list(range(n))
     assert np.isfinite(predictions.probabilities).all()
     np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1, atol=1e-5)
-    trained, start = load_run(tmp_path).network, build_classifier(recipe, classes, recipe.training.seed).network
+    trained, start = load_run(tmp_path / "run").network, build_classifier(recipe, classes, recipe.training.seed).network
     moved = [
         name
         for (name, after), before in zip(trained.named_parameters(), start.parameters(), strict=True)
