@@ -43,6 +43,8 @@ def main(runs: list[Path]) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     for run in runs:
         metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+        if part := metrics.get("part"):
+            raise SystemExit(f"{run}: {part} were scored; the results are over all.")
         name = f"{recipe_name(metrics)}-{metrics['protocol']}"
         shutil.copy(run / "metrics.json", RESULTS / f"{name}.json")
         shutil.copy(run / "confusion.png", RESULTS / f"{name}.png")

@@ -136,11 +136,13 @@ class NoiseFiles(Augmentation):
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `stretch_of` and `mix_at_snr`."""
         path, snr_db = self.recordings[rng.integers(len(self.recordings))]
-        noise = _drawn_stretch(noise_recording(path, sample_rate_hz), len(waveform), rng)
+        noise = drawn_stretch(path, len(waveform), sample_rate_hz, rng)
         return mix_at_snr(waveform, noise, rng.uniform(*snr_db))
 
 
-def _drawn_stretch(noise: Waveform, n_samples: int, rng: np.random.Generator) -> Waveform:
+def drawn_stretch(path: Path, n_samples: int, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
+    """Return a random stretch (samples,) of a recording that is no pause; after ten pauses, silence."""
+    noise = noise_recording(path, sample_rate_hz)
     lowest = power(noise) * 10 ** (-PAUSE_DB / 10)
     last = len(noise) - n_samples if len(noise) > n_samples else len(noise) - 1
     for _ in range(_TRIES):

@@ -37,7 +37,7 @@ def plot_confusion(scores: Scores, path: Path, title: str, speaker_independent: 
     support = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(support, 1)
     side = 1.7 + 0.78 * len(columns)
-    figure = _figure(side + 0.5, 1.9 + 0.68 * len(scores.classes))
+    figure = new_figure(side + 0.5, 1.9 + 0.68 * len(scores.classes))
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(*counts.shape):
@@ -51,7 +51,7 @@ def plot_confusion(scores: Scores, path: Path, title: str, speaker_independent: 
     axes.spines[:].set_visible(False)
     _draw_gaps(axes, counts.shape)
     subtitle = f"WA {100 * scores.wa:.1f} %   UA {100 * scores.ua:.1f} %   {scores.n} utterances"
-    _headline(figure, titled(title, speaker_independent), subtitle)
+    headline(figure, titled(title, speaker_independent), subtitle)
     figure.savefig(path, dpi=DPI)
 
 
@@ -65,7 +65,7 @@ def plot_learning_curve(history: Sequence[Mapping[str, Any]], path: Path, title:
     """
     if not history:
         raise EarnestError(f"{path}: there is no history to draw.")
-    figure = _figure(9.0, 3.9)
+    figure = new_figure(9.0, 3.9)
     for axes, quantity, label, scale in zip(
         figure.subplots(1, 2), ("loss", "ua"), ("loss", "UA in %"), (1, 100), strict=True
     ):
@@ -80,7 +80,7 @@ def plot_learning_curve(history: Sequence[Mapping[str, Any]], path: Path, title:
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.get_major_locator().set_params(integer=True)
     figure.axes[0].legend(frameon=False, fontsize=9)
-    _headline(figure, title, "")
+    headline(figure, title, "")
     figure.savefig(path, dpi=DPI)
 
 
@@ -113,7 +113,7 @@ def _series(history: Sequence[Mapping[str, Any]], name: str) -> tuple[npt.NDArra
     return array[:, 0], array[:, 1]
 
 
-def _figure(width_in: float, height_in: float) -> "Figure":
+def new_figure(width_in: float, height_in: float) -> "Figure":
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -121,6 +121,6 @@ def _figure(width_in: float, height_in: float) -> "Figure":
     return Figure(figsize=(width_in, height_in), layout="constrained", facecolor="white")
 
 
-def _headline(figure: "Figure", title: str, subtitle: str) -> None:
+def headline(figure: "Figure", title: str, subtitle: str) -> None:
     text = f"{title}\n{subtitle}" if subtitle else title
     figure.suptitle(text, x=0.02, ha="left", fontsize=11, color=INK, wrap=True)

@@ -82,6 +82,8 @@ def read_result(folder: Path) -> ProtocolResult:
     path = folder / "metrics.json"
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        if values.get("part"):
+            raise EarnestError(f"{path}: {values['part']} were scored. A bundle states results over all of them.")
         over = values["over_folds"]
         return ProtocolResult(
             protocol=values["protocol"],

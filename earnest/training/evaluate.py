@@ -12,11 +12,12 @@ import numpy as np
 from earnest.corpora.base import CORPORA
 from earnest.corpora.load import corpus_root, load_utterances
 from earnest.corpora.manifest import Utterance
-from earnest.errors import CorpusError, RecipeError, SplitError
+from earnest.errors import CorpusError, SplitError
+from earnest.evaluation.fold_choice import FoldChoice, chosen_folds
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
 from earnest.evaluation.protocol import Coverage, Protocol
-from earnest.evaluation.protocols import coverage_of, protocol_called, splits_of
+from earnest.evaluation.protocols import coverage_of, protocol_called
 from earnest.evaluation.report import metrics_document, write_metrics
 from earnest.evaluation.splits import Split, leakage
 from earnest.labels import SchemeCounts, count_labels
@@ -54,8 +55,8 @@ def evaluate(
     output: Path,
     command: str,
     jobs: int = 1,
-    on_fold: Callable[[str], object] = str,
-    show_progress: bool = False,
+    on_fold: Callable[[str], object] | None = None,
+    folds: Sequence[str] = (),
 ) -> Evaluation:
     """Train and score every fold; finished folds are read from ``output``, killed ones resumed.
 
@@ -65,24 +66,28 @@ def evaluate(
     output : gets a run folder a fold, and predictions.csv and metrics.json of all together
     command : what to type for this result; kept in metrics.json
     jobs : folds at a time, one thread each; the numbers don't depend on it
+    on_fold : told each fold as it is done; with it, progress is shown
+    folds : some of the protocol's; empty: all
     """
     protocol = protocol_called(protocol_name)
     recipe = under(protocol, recipe)
     utterances = protocol_utterances(recipe, protocol, folders)
-    splits = splits_of(protocol_name, utterances)
+    choice = chosen_folds(protocol_name, utterances, folds)
+    splits = choice.splits
     runs = {split.fold: output / split.fold for split in splits}
     _check_before_decoding(recipe, splits, runs)
     finished = [split.fold for split in splits if is_finished(runs[split.fold], split)]
     parts = {fold: read_predictions(runs[fold] / PREDICTIONS) for fold in finished}
     left = {fold: run for fold, run in runs.items() if fold not in parts}
     # Clips outside the splits stay out: they could add classes to the scheme "native", and move the others' numbers.
-    decode = partial(examples_of, recipe, rows_in(splits), show_progress and jobs == 1)
+    decode = partial(examples_of, recipe, rows_in(splits), on_fold is not None and jobs == 1)
     for fold, predictions in run_folds(recipe, splits, decode, left, jobs):
         parts[fold] = predictions
-        on_fold(fold)
+        if on_fold:
+            on_fold(fold)
     together = joined([parts[split.fold] for split in splits])
     write_predictions(together, output / "predictions.csv")
-    return scored(recipe, protocol, splits, together, utterances, command, output / METRICS)
+    return scored(recipe, protocol, choice, together, utterances, command, output / METRICS)
 
 
 def train(
@@ -117,21 +122,27 @@ def train(
     predictions = run_split(recipe, split, clips, output, show_progress)
     if predictions is None:
         return None
-    return scored(recipe, protocol, [split], predictions, utterances, command, output / METRICS)
+    return scored(recipe, protocol, FoldChoice([split], 1), predictions, utterances, command, output / METRICS)
 
 
 def scored(
     recipe: Recipe,
     protocol: Protocol,
-    splits: Sequence[Split],
+    choice: FoldChoice,
     predictions: Predictions,
     utterances: Sequence[Utterance],
     command: str,
     path: Path,
     more_facts: Mapping[str, Any] | None = None,
 ) -> Evaluation:
-    """Score predictions and write them to ``path``, a metrics.json."""
+    """Score predictions and write them to ``path``, a metrics.json.
+
+    Parameters
+    ----------
+    choice : where folds are left out, title and clips say so
+    """
     scores = score(predictions, np.random.default_rng(BOOTSTRAP_SEED))
+    splits = choice.splits
     used = rows_in(splits)
     labels, coverage = label_counts(recipe, protocol, used, utterances), coverage_of(protocol, used)
     facts = {
@@ -143,6 +154,9 @@ def scored(
         "recipe": recipe.to_dict(),
         **(more_facts or {}),
     }
+    if choice.part:
+        sentence = f"{coverage.sentence()}, {choice.part} tested: {scores.n} clips"
+        facts |= {"title": choice.title(protocol), "part": choice.part, "clips": sentence}
     write_metrics(protocol.name, scores, facts, path)
     document = metrics_document(protocol.name, scores, facts)
     return Evaluation(protocol, splits, predictions, scores, labels, coverage, document)
@@ -222,9 +236,6 @@ def examples_of(recipe: Recipe, utterances: Sequence[Utterance], show_progress: 
 
 def split_called(protocol: str, fold: str | None, utterances: Sequence[Utterance], keep_test: bool = True) -> Split:
     """Return one fold of a protocol, by default the first; without ``keep_test`` its test set is trained on."""
-    splits = {split.fold: split for split in splits_of(protocol, utterances)}
-    name = next(iter(splits)) if fold is None else fold
-    if name not in splits:
-        raise RecipeError(f"The protocol {protocol} has no fold '{name}'.{suggestion(name, splits)}")
-    split = splits[name]
+    splits = chosen_folds(protocol, utterances, () if fold is None else (fold,)).splits
+    split = splits[0]
     return split if keep_test else replace(split, train=(*split.train, *split.test), test=())

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from earnest.errors import EarnestError
+from earnest.evaluation.fold_choice import chosen_folds
 from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
-from earnest.evaluation.protocols import protocol_called, splits_of
+from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
 from earnest.recipe import Recipe
 from earnest.runtime.adaptation import Adaptation, adaptation_entry
@@ -32,6 +33,7 @@ def evaluate_adapted(
     command: str,
     hows: Sequence[How],
     show_progress: bool = False,
+    folds: Sequence[str] = (),
 ) -> dict[How, Evaluation]:
     """Answer the test clips of every fold again, adapted to their speakers.
 
@@ -45,7 +47,8 @@ def evaluate_adapted(
     protocol = protocol_called(protocol_name)
     recipe = under(protocol, recipe)
     utterances = protocol_utterances(recipe, protocol, folders)
-    splits = splits_of(protocol_name, utterances)
+    choice = chosen_folds(protocol_name, utterances, folds)
+    splits = choice.splits
     adaptations = {split.fold: read_adaptation(output / split.fold) for split in splits}
     test = [row for split in splits for row in split.test]
     if silent := [row.key for row in test if not row.speaker]:
@@ -58,7 +61,7 @@ def evaluate_adapted(
         write_predictions(together, output / f"predictions-adapted-{how}.csv")
         facts = {"adapted": {"how": how, "means": HOWS[how], "share": float(np.mean(together.adapted or ()))}}
         path = output / f"metrics-adapted-{how}.json"
-        outcomes[how] = scored(recipe, protocol, splits, together, utterances, command, path, facts)
+        outcomes[how] = scored(recipe, protocol, choice, together, utterances, command, path, facts)
     return outcomes
 
 

@@ -14,8 +14,9 @@ import torch
 from earnest.audio.io import load_waveform
 from earnest.augment.tta import variants_called, variants_of
 from earnest.corpora.manifest import Utterance
+from earnest.evaluation.fold_choice import chosen_folds
 from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
-from earnest.evaluation.protocols import protocol_called, splits_of
+from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
 from earnest.models.classifier import SpeechClassifier
 from earnest.recipe import Recipe
@@ -30,6 +31,7 @@ def evaluate_variants(
     output: Path,
     command: str,
     names: Sequence[str],
+    folds: Sequence[str] = (),
 ) -> dict[str, Evaluation]:
     """Answer the test clips of every fold again, by the mean over variants (test-time augmentation).
 
@@ -41,14 +43,15 @@ def evaluate_variants(
     protocol = protocol_called(protocol_name)
     recipe = under(protocol, recipe)
     utterances = protocol_utterances(recipe, protocol, folders)
-    splits = splits_of(protocol_name, utterances)
+    choice = chosen_folds(protocol_name, utterances, folds)
+    splits = choice.splits
     outcomes: dict[str, Evaluation] = {}
     for name in names:
         together = joined([fold_variants(output / split.fold, split, name) for split in splits])
         write_predictions(together, output / f"predictions-tta-{name}.csv")
         facts = {"tta": {"name": name, "variants": len(variants_called(name))}}
         path = output / f"metrics-tta-{name}.json"
-        outcomes[name] = scored(recipe, protocol, splits, together, utterances, command, path, facts)
+        outcomes[name] = scored(recipe, protocol, choice, together, utterances, command, path, facts)
     return outcomes
 
 

@@ -1,7 +1,6 @@
 """``earnest evaluate``: a recipe under a named protocol, all folds, beside the published numbers."""
 
 import shlex
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from earnest.apps.cli._completion import names_from, protocol_names, variant_names
+from earnest.apps.cli._evaluate_again import DEFAULT_LEVELS, Again, Outcomes, evaluate_again, listed
 from earnest.apps.cli._scheme import scheme_option, scheme_words, with_scheme
 from earnest.apps.cli.output import corpus_folders, data_option, echo_json, echo_table, output_options, show_progress
 from earnest.apps.cli.train import require_training
@@ -50,6 +50,10 @@ MOST_LINES = 12
     help="Also answer by the mean over variants of each test clip; repeatable. gain: ±6 dB; speed: 5 % slower and "
     "faster; gain-and-speed: both.",
 )
+@click.option("--noise", metavar="FOLDER", help="Also answer with noise from here mixed into each test clip.")
+@click.option("--snr-db", metavar="LEVELS", help=f"Of --noise: its levels, with commas. Default: {DEFAULT_LEVELS}.")
+@click.option("--noise-names", metavar="NAMES", help="Of --noise: only recordings with one of these in their path.")
+@click.option("--folds", metavar="NAMES", help="Only these folds, with commas; the result says so.")
 @output_options
 def command(
     recipe: Path,
@@ -60,6 +64,10 @@ def command(
     jobs: int,
     adapt: "tuple[How, ...]",
     tta: tuple[str, ...],
+    noise: str | None,
+    snr_db: str | None,
+    noise_names: str | None,
+    folds: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -74,42 +82,30 @@ def command(
     require_training()
     if not find_spec("matplotlib"):  # not after hours of training
         raise MissingExtraError("Drawing the confusion matrix", "report")
-    from earnest.augment.tta import variants_called
     from earnest.recipe import read_recipe
     from earnest.training.evaluate import evaluate
 
-    for name in tta:
-        variants_called(name)  # a wrong one is told now
+    again = Again.checked(adapt, tta, noise, snr_db, noise_names)  # what is wrong is told now
     settings = with_scheme(read_recipe(recipe), scheme)
     folder = output or Path("runs") / f"{recipe.stem}-{protocol}"
     visible = show_progress(as_json, quiet)
 
     def on_fold(fold: str) -> None:
-        if visible:
-            click.echo(f"fold {fold} done", err=True)
+        click.echo(f"fold {fold} done", err=True)
 
     if visible and jobs > 1:
         click.echo("Every job decodes the recordings first.", err=True)
     words = ["earnest", "evaluate", str(recipe), "--protocol", protocol, *scheme_words(scheme)]
-    outcome = evaluate(settings, protocol, corpus_folders(data), folder, shlex.join(words), jobs, on_fold, visible)
+    words += ["--folds", folds] if folds else []
+    corpora, chosen = corpus_folders(data), listed(folds)
+    told = on_fold if visible else None
+    outcome = evaluate(settings, protocol, corpora, folder, shlex.join(words), jobs, told, chosen)
     _draw(outcome, folder, recipe.stem)
-    more: dict[str, Mapping[str, Evaluation]] = {}
-    if adapt:
-        from earnest.training.evaluate_adapted import evaluate_adapted
-
-        typed = shlex.join([*words, *(word for how in adapt for word in ("--adapt", how))])
-        heard = evaluate_adapted(settings, protocol, corpus_folders(data), folder, typed, adapt, visible)
-        more["adapted"] = {str(how): one for how, one in heard.items()}
-    if tta:
-        from earnest.training.evaluate_variants import evaluate_variants
-
-        typed = shlex.join([*words, *(word for name in tta for word in ("--tta", name))])
-        more["tta"] = evaluate_variants(settings, protocol, corpus_folders(data), folder, typed, tta)
+    outcomes = evaluate_again(again, settings, protocol, corpora, folder, words, chosen, visible)
     if as_json:
-        documents = {kind: {name: one.document for name, one in found.items()} for kind, found in more.items()}
-        echo_json({**outcome.document, **documents})
+        echo_json({**outcome.document, **outcomes.documents()})
         return
-    _echo_results(outcome, recipe.stem, more)
+    _echo_results(outcome, recipe.stem, outcomes)
     if not quiet:
         click.echo(f"\npredictions.csv, metrics.json and confusion.png are in {folder}")
 
@@ -117,27 +113,26 @@ def command(
 def _draw(outcome: "Evaluation", folder: Path, name: str) -> None:
     from earnest.evaluation.plots import plot_confusion
 
-    protocol = outcome.protocol
-    title = f"{name}, {protocol.name}"
-    plot_confusion(outcome.scores, folder / "confusion.png", title, protocol.speaker_independent)
+    title = f"{name}, {outcome.document['title']}"
+    plot_confusion(outcome.scores, folder / "confusion.png", title, outcome.protocol.speaker_independent)
 
 
-def _echo_results(outcome: "Evaluation", name: str, more: "Mapping[str, Mapping[str, Evaluation]]") -> None:
+def _echo_results(outcome: "Evaluation", name: str, outcomes: Outcomes) -> None:
     from earnest.evaluation.report import results_table
     from earnest.evaluation.splits import leakage
 
     protocol = outcome.protocol
     columns = ("result", "WA", "UA", "macro-F1", "WA interval")
-    scores = {name: outcome.scores}
-    for kind, found in more.items():
-        scores |= {f"{name}, {kind}: {how}": one.scores for how, one in found.items()}
+    scores = {name: outcome.scores, **outcomes.scores(name)}
     rows = [[row.result, row.wa, row.ua, row.macro_f1, row.interval] for row in results_table(scores, protocol.name)]
     folds = f"mean ± sd over {len(outcome.splits)} folds" if len(outcome.splits) > 1 else "one fold"
-    title = f"{protocol.name} ({protocol.kind}), per cent, {folds}"
+    title = f"{outcome.document['title']}, per cent, {folds}"
     echo_table(columns, rows, title, right=columns[1:])
     click.echo(f"\n{outcome.scores.n} clips: {protocol.description}. 95 % interval over speakers, all folds together.")
     if not outcome.coverage.complete:
         click.echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
+    if outcomes.noisy:
+        click.echo(f"Noise: {outcomes.noisy.sentence()}.")
     click.echo(f"Labels: {outcome.labels.sentence()}.")
     click.echo("Leakage, over all folds:")
     lines = list(dict.fromkeys(line.sentence() for split in outcome.splits for line in leakage(split)))

@@ -28,13 +28,13 @@ def scores() -> Scores:
 def drawn(monkeypatch) -> list[Any]:
     """The figures that were saved."""
     figures: list[Any] = []
-    make = plots._figure
+    make = plots.new_figure
 
     def remember(width_in: float, height_in: float) -> Any:
         figures.append(make(width_in, height_in))
         return figures[-1]
 
-    monkeypatch.setattr(plots, "_figure", remember)
+    monkeypatch.setattr(plots, "new_figure", remember)
     return figures
 
 

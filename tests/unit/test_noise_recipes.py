@@ -1,0 +1,55 @@
+"""Kinds of noise: some for training, the others for the test, none for both."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from earnest.augment.noise_files import NoiseFiles
+from earnest.recipe import read_recipe
+
+ROOT = Path(__file__).parents[2]
+RECIPES = ("emocatcher-noise", "emocatcher-stability")
+TEST_ONLY = ("baby-cry", "helicopter", "person-sneeze", "sea-waves")
+each_recipe = pytest.mark.parametrize("name", RECIPES)
+
+
+def training_kinds(name: str) -> tuple[str, ...]:
+    (table,) = read_recipe(ROOT / "recipes" / f"{name}.toml").augment
+    return tuple(table["names"])
+
+
+@each_recipe
+def test_no_kind_of_noise_is_for_training_and_for_the_test(name: str) -> None:
+    kinds = training_kinds(name)
+    assert len(kinds) == 6
+    # A name is looked for anywhere in a path, so none may be a part of another either.
+    assert not [(one, other) for one in kinds for other in TEST_ONLY if one in other or other in one]
+
+
+@each_recipe
+def test_the_recipe_and_the_docs_say_which_kinds_are_only_for_the_test(name: str) -> None:
+    text = (ROOT / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+    comments = " ".join(line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
+    assert all(kind in comments for kind in TEST_ONLY)
+    assert f"--noise-names {','.join(TEST_ONLY)}" in (ROOT / "docs" / "noise.md").read_text(encoding="utf-8")
+
+
+def test_the_two_recipes_differ_in_stability_alone() -> None:
+    noise, stability = (read_recipe(ROOT / "recipes" / f"{name}.toml").to_dict() for name in RECIPES)
+    assert stability["training"].pop("stability_weight") > noise["training"].pop("stability_weight") == 0
+    assert {**noise, "description": ""} == {**stability, "description": ""}
+
+
+@pytest.mark.corpora
+def test_no_recording_of_the_test_comes_from_the_same_source_as_one_of_training() -> None:
+    data = os.environ.get("EARNEST_DATA")
+    if not data or not (Path(data) / "noise-esc10").is_dir():
+        pytest.skip("noise-esc10 is not in EARNEST_DATA")
+
+    def sources(names: tuple[str, ...]) -> set[str]:
+        return {path.stem.split("-")[1] for path, _ in NoiseFiles("noise-esc10", names=names).recordings}
+
+    heard, tested = sources(training_kinds(RECIPES[0])), sources(TEST_ONLY)
+    assert heard and tested
+    assert not heard & tested
