@@ -101,7 +101,19 @@ class Bundle:
 
     def model_bytes(self) -> bytes:
         """Return the bytes of ``model.onnx`` that were checked."""
-        return checked_bytes(self.folder, "model.onnx", self.info.files["model.onnx"])
+        return self.listed_bytes("model.onnx")
+
+    def listed_bytes(self, name: str) -> bytes:
+        """Return the bytes of a file beside the graph, checked.
+
+        Raises
+        ------
+        BundleError
+            When the bundle doesn't list it, or it is missing or altered.
+        """
+        if name not in self.info.files:
+            raise BundleError(f"{self.info.name}: 'files' doesn't list {name!r}. Export the bundle again.")
+        return checked_bytes(self.folder, name, self.info.files[name])
 
 
 def shipped_bundles() -> list[str]:

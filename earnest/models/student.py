@@ -15,7 +15,7 @@ from earnest.front_end import FrontEnd
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.pretrained import read_origin, read_tensors
-from earnest.models.whisper import DECIBELS_PER_DECADE, mean_and_deviation
+from earnest.models.whisper import mean_and_deviation, normalised
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class StudentEncoder(nn.Module):
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
         """Map log-mels in decibels (batch, n_mels, frames) to tokens (batch, token_width, steps) and their mask."""
-        scaled = (frames / DECIBELS_PER_DECADE + 4.0) / 4.0 * frame_mask(n_frames, frames.shape[2])[:, None]
+        scaled = normalised(frames) * frame_mask(n_frames, frames.shape[2])[:, None]
         steps = functional.relu(self.norm(self.stem(scaled)))
         n_steps = torch.div(n_frames - 1, self.stride, rounding_mode="floor") + 1
         heard = frame_mask(n_steps, steps.shape[2])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from earnest.bundle import Bundle, checked_bytes
+from earnest.bundle import Bundle
 from earnest.config import from_mapping
 from earnest.errors import BundleError, RecipeError
 
@@ -101,10 +101,7 @@ class Adaptation(AdaptationRule):
         if info.adaptation is None:
             return None
         entry = adaptation_entry(info.adaptation, info.name)
-        if entry.file not in info.files:
-            raise BundleError(f"{info.name}: 'files' doesn't list {entry.file!r}. Export the bundle again.")
-        data = checked_bytes(bundle.folder, entry.file, info.files[entry.file])
-        return cls.read(entry, data, len(info.classes), info.name)
+        return cls.read(entry, bundle.listed_bytes(entry.file), len(info.classes), info.name)
 
     @classmethod
     def read(cls, entry: AdaptationEntry, data: bytes, n_classes: int, where: str) -> "Adaptation":

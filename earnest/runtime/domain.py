@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from earnest.bundle import Bundle, checked_bytes
+from earnest.bundle import Bundle
 from earnest.config import from_mapping
 from earnest.errors import BundleError, RecipeError
 
@@ -86,9 +86,7 @@ class Domain:
         if info.domain is None:
             return None
         entry = domain_entry(info.domain, info.name)
-        if entry.file not in info.files:
-            raise BundleError(f"{info.name}: 'files' doesn't list {entry.file!r}. Export the bundle again.")
-        return cls.read(entry, checked_bytes(bundle.folder, entry.file, info.files[entry.file]), info.name)
+        return cls.read(entry, bundle.listed_bytes(entry.file), info.name)
 
     @classmethod
     def read(cls, entry: DomainEntry, data: bytes, where: str) -> "Domain":

@@ -4,8 +4,6 @@ What tells emotions apart lies in how a clip's tokens differ from other clips' o
 variance. So the student is judged by its means and deviations over whole clips too, not by single tokens alone.
 """
 
-import csv
-import io
 import logging
 import math
 import warnings
@@ -30,7 +28,7 @@ from earnest.models.student import StudentEncoder, StudentSettings
 from earnest.models.whisper import WhisperSettings, mean_and_deviation
 from earnest.training.data import decoding_bar
 from earnest.training.lessons import Lesson, Teacher, make_lessons, pad_lessons, similar_lengths, standardised
-from earnest.training.progress import AtomicCheckpointIO, write_atomically
+from earnest.training.progress import AtomicCheckpointIO, csv_bytes, write_atomically
 
 WEIGHTS, HISTORY, LAST = "model.safetensors", "history.csv", "last.ckpt"
 HELD_OUT = 15  # every fifteenth speaker is listened to without learning, to see how well new voices are imitated
@@ -212,7 +210,7 @@ def distil(
             weights_only=True,
         )
     write_atomically(folder / WEIGHTS, save(stored(student), {"origin": _origin(settings)}))
-    write_atomically(folder / HISTORY, _history_csv(module.history))
+    write_atomically(folder / HISTORY, csv_bytes(list(module.history[-1]), module.history))
     (folder / LAST).unlink(missing_ok=True)
     return module.history
 
@@ -290,11 +288,3 @@ def _trainer(epochs: int, folder: Path, show_progress: bool) -> pl.Trainer:
         enable_model_summary=False,
         default_root_dir=folder,
     )
-
-
-def _history_csv(history: Sequence[Mapping[str, float]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(history[-1]), restval="")
-    writer.writeheader()
-    writer.writerows(history)
-    return text.getvalue().encode()

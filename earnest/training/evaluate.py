@@ -48,6 +48,24 @@ class Evaluation:
     document: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Task:
+    """A recipe under a protocol: what it trains on, all rows there are, and the folds that are wanted."""
+
+    recipe: Recipe
+    protocol: Protocol
+    utterances: Sequence[Utterance]
+    choice: FoldChoice
+
+
+def task_of(recipe: Recipe, protocol_name: str, folders: Mapping[str, Path], folds: Sequence[str]) -> Task:
+    """Read the corpora and divide them; empty ``folds`` means all."""
+    protocol = protocol_called(protocol_name)
+    recipe = under(protocol, recipe)
+    utterances = protocol_utterances(recipe, protocol, folders)
+    return Task(recipe, protocol, utterances, chosen_folds(protocol_name, utterances, folds))
+
+
 def evaluate(
     recipe: Recipe,
     protocol_name: str,
@@ -69,10 +87,8 @@ def evaluate(
     on_fold : told each fold as it is done; with it, progress is shown
     folds : some of the protocol's; empty: all
     """
-    protocol = protocol_called(protocol_name)
-    recipe = under(protocol, recipe)
-    utterances = protocol_utterances(recipe, protocol, folders)
-    choice = chosen_folds(protocol_name, utterances, folds)
+    task = task_of(recipe, protocol_name, folders, folds)
+    recipe, protocol, utterances, choice = task.recipe, task.protocol, task.utterances, task.choice
     splits = choice.splits
     runs = {split.fold: output / split.fold for split in splits}
     _check_before_decoding(recipe, splits, runs)

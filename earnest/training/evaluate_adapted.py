@@ -10,15 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from earnest.errors import EarnestError
-from earnest.evaluation.fold_choice import chosen_folds
 from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
-from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
 from earnest.recipe import Recipe
 from earnest.runtime.adaptation import Adaptation, adaptation_entry
 from earnest.training.adaptation import HOWS, How, adapted_probabilities
 from earnest.training.companions import companion_files, heard_by
-from earnest.training.evaluate import Evaluation, examples_of, protocol_utterances, scored, under
+from earnest.training.evaluate import Evaluation, examples_of, scored, task_of
 from earnest.training.record import read_record
 from earnest.training.run import PREDICTIONS, Clips, load_run
 
@@ -44,10 +42,8 @@ def evaluate_adapted(
     output : of `evaluate`, finished; gets predictions-adapted-HOW.csv and metrics-adapted-HOW.json
     hows : which ways, see `earnest.training.adaptation.HOWS`
     """
-    protocol = protocol_called(protocol_name)
-    recipe = under(protocol, recipe)
-    utterances = protocol_utterances(recipe, protocol, folders)
-    choice = chosen_folds(protocol_name, utterances, folds)
+    task = task_of(recipe, protocol_name, folders, folds)
+    recipe, protocol, utterances, choice = task.recipe, task.protocol, task.utterances, task.choice
     splits = choice.splits
     adaptations = {split.fold: read_adaptation(output / split.fold) for split in splits}
     test = [row for split in splits for row in split.test]

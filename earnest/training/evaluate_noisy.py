@@ -23,16 +23,15 @@ from earnest.augment.noise_files import NoiseFiles, drawn_stretch
 from earnest.config import from_mapping
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
-from earnest.evaluation.fold_choice import FoldChoice, chosen_folds
+from earnest.evaluation.fold_choice import FoldChoice
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.noise_curve import NoiseCurve
 from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
 from earnest.evaluation.protocol import Protocol
-from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
 from earnest.models.classifier import SpeechClassifier
 from earnest.recipe import Recipe
-from earnest.training.evaluate import BOOTSTRAP_SEED, protocol_utterances, under
+from earnest.training.evaluate import BOOTSTRAP_SEED, task_of
 from earnest.training.run import PREDICTIONS, load_run
 
 METRICS_NOISE = "metrics-noise.json"
@@ -117,9 +116,8 @@ def evaluate_noisy(
     output : of `evaluate`, finished; gets metrics-noise.json and predictions-noise-LEVEL.csv
     folds : some of the protocol's; empty: all
     """
-    protocol = protocol_called(protocol_name)
-    recipe = under(protocol, recipe)
-    choice = chosen_folds(protocol_name, protocol_utterances(recipe, protocol, folders), folds)
+    task = task_of(recipe, protocol_name, folders, folds)
+    recipe, protocol, choice = task.recipe, task.protocol, task.choice
     clean = joined([read_predictions(output / split.fold / PREDICTIONS) for split in choice.splits])
     scores, n_unchanged = {}, 0
     for level in noise.snr_db:

@@ -14,13 +14,11 @@ import torch
 from earnest.audio.io import load_waveform
 from earnest.augment.tta import variants_called, variants_of
 from earnest.corpora.manifest import Utterance
-from earnest.evaluation.fold_choice import chosen_folds
 from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
-from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
 from earnest.models.classifier import SpeechClassifier
 from earnest.recipe import Recipe
-from earnest.training.evaluate import Evaluation, protocol_utterances, scored, under
+from earnest.training.evaluate import Evaluation, scored, task_of
 from earnest.training.run import PREDICTIONS, load_run
 
 
@@ -40,10 +38,8 @@ def evaluate_variants(
     output : of `evaluate`, finished; gets predictions-tta-NAME.csv and metrics-tta-NAME.json
     names : which variants, see `earnest.augment.tta.VARIANTS`
     """
-    protocol = protocol_called(protocol_name)
-    recipe = under(protocol, recipe)
-    utterances = protocol_utterances(recipe, protocol, folders)
-    choice = chosen_folds(protocol_name, utterances, folds)
+    task = task_of(recipe, protocol_name, folders, folds)
+    recipe, protocol, utterances, choice = task.recipe, task.protocol, task.utterances, task.choice
     splits = choice.splits
     outcomes: dict[str, Evaluation] = {}
     for name in names:

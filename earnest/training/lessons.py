@@ -17,7 +17,7 @@ from earnest.errors import AudioError, CorpusError, RecipeError
 from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
 from earnest.frontends.trim import peak_trim
-from earnest.models.whisper import DECIBELS_PER_DECADE, WhisperSettings, WhisperStatistics
+from earnest.models.whisper import WhisperSettings, WhisperStatistics, normalised
 
 CONVOLVED = 2  # Whisper's second convolution halves the frames
 
@@ -60,7 +60,7 @@ class Teacher:
         """Return the mean tokens (width, steps) of a waveform (samples,)."""
         with torch.autocast("cpu", torch.bfloat16):
             frames, n_frames = self.front_end(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
-            outputs, _ = self.network.encoder((frames / DECIBELS_PER_DECADE + 4.0) / 4.0, n_frames)
+            outputs, _ = self.network.encoder(normalised(frames), n_frames)
         steps = torch.cat([outputs[block - 1][0].float() for block in self.pooled], dim=1)
         missing = -len(steps) % self.steps_a_token
         whole = torch.cat([steps, steps[-1:].expand(missing, -1)])

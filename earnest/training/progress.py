@@ -5,7 +5,7 @@ import csv
 import io
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -40,6 +40,15 @@ def write_atomically(path: Path, data: bytes) -> None:
     beside = path.with_name(f".{path.name}.partial")  # one name, so that a killed run leaves nothing behind
     beside.write_bytes(data)
     beside.replace(path)
+
+
+def csv_bytes(columns: Sequence[str], rows: Sequence[Mapping[str, float]]) -> bytes:
+    """Return a CSV table in UTF-8; what a row lacks is an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
 
 
 class EpochKeeper(Checkpoint):
@@ -98,7 +107,7 @@ class EpochKeeper(Checkpoint):
             }
         )
         self._compare(epoch, pl_module)
-        write_atomically(self.folder / "history.csv", self._history_csv())
+        write_atomically(self.folder / "history.csv", csv_bytes(HISTORY_COLUMNS, self.history))
         if epoch - self.best_epoch >= self.patience:
             trainer.should_stop = True
         trainer.save_checkpoint(self.folder / CHECKPOINT)
@@ -123,10 +132,3 @@ class EpochKeeper(Checkpoint):
             self.best_value = value
         self.best_epoch = epoch
         self.best_weights = copy.deepcopy(module.scored_network.state_dict())
-
-    def _history_csv(self) -> bytes:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, HISTORY_COLUMNS, restval="")
-        writer.writeheader()
-        writer.writerows(self.history)
-        return text.getvalue().encode()
