@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from earnest.config import from_mapping, read_toml, to_toml
@@ -58,18 +59,35 @@ class Recipe:
         return asdict(self)
 
 
-def read_recipe(path: Path) -> Recipe:
-    """Read and check a recipe file; a run folder may stand for its ``recipe.toml``."""
-    return read_recipe_and_tune(path)[0]
+def read_recipe(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> Recipe:
+    """Read and check a recipe file; a run folder may stand for its ``recipe.toml``.
+
+    Parameters
+    ----------
+    changes : settings to take instead of the file's, such as "training.epochs" → 20
+    """
+    return read_recipe_and_tune(path, changes)[0]
 
 
-def read_recipe_and_tune(path: Path) -> tuple[Recipe, Tune | None]:
+def read_recipe_and_tune(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> tuple[Recipe, Tune | None]:
     """Read a recipe file with its ``[tune]`` table, which is no part of a training."""
     values = read_toml(path / "recipe.toml" if path.is_dir() else path)
+    for key, value in changes.items():
+        _put(values, key, value)
     if isinstance(values.get("front_end"), dict):
         values["front_end"] = with_preset(values["front_end"], f"{path}: front_end")
     tune = read_tune(values.pop("tune"), f"{path}: tune") if "tune" in values else None
     return from_mapping(Recipe, values, str(path)), tune
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    *tables, name = key.split(".")
+    table: Any = values
+    for word in tables:
+        table = table.setdefault(word, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"'{key}': {word} is no table.")
+    table[name] = value
 
 
 def recipe_to_toml(recipe: Recipe) -> str:

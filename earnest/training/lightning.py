@@ -33,6 +33,8 @@ class EmotionTraining(pl.LightningModule):
 
     def __init__(self, network: nn.Module, settings: Training, n_classes: int, train: Sequence[Example]) -> None:
         super().__init__()
+        if settings.precision == "bf16":  # convolutions on images, at 16 bits, are faster by a third in this order
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network
         self.n_classes = n_classes
         self.settings = settings

@@ -6,7 +6,7 @@ import pytest
 from made_up_corpus import recipe_text
 
 from earnest.errors import RecipeError
-from earnest.front_end import FrontEnd
+from earnest.front_end import PRESETS, FrontEnd
 from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
 
 MINIMAL = 'corpus = "ravdess"\nmodel = "cabg"\n'
@@ -163,6 +163,25 @@ def test_augmentations_are_tables_in_the_order_of_the_file(tmp_path: Path) -> No
     text = MINIMAL + '[[augment]]\nname = "reverb"\n[[augment]]\nname = "gain"\nprobability = 0.5\n'
     (tmp_path / "recipe.toml").write_text(text, encoding="utf-8")
     assert read_recipe(tmp_path).augment == ({"name": "reverb"}, {"name": "gain", "probability": 0.5})
+
+
+def test_changes_take_the_place_of_what_the_file_says(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(MINIMAL + "[training]\nepochs = 9\n", encoding="utf-8")
+    changed = read_recipe(
+        tmp_path, {"training.epochs": 3, "scheme": "six", "network.width": 32, "front_end.preset": "moody"}
+    )
+    assert (changed.training.epochs, changed.scheme, changed.network) == (3, "six", {"width": 32})
+    assert changed.front_end == PRESETS["moody"]
+    assert read_recipe(tmp_path).training.epochs == 9
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"), [("training.epoch", "Did you mean 'epochs'"), ("model.x", "model is no table"), ("x.y", "'x'")]
+)
+def test_a_change_is_checked_as_the_file_is(key: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(MINIMAL, encoding="utf-8")
+    with pytest.raises(RecipeError, match=expected):
+        read_recipe(tmp_path, {key: 3})
 
 
 def test_no_floor_survives_being_written(tmp_path: Path) -> None:

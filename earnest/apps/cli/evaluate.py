@@ -9,7 +9,7 @@ import click
 
 from earnest.apps.cli._completion import names_from, protocol_names, variant_names
 from earnest.apps.cli._evaluate_again import DEFAULT_LEVELS, Again, Outcomes, evaluate_again, listed
-from earnest.apps.cli._scheme import scheme_option, scheme_words, with_scheme
+from earnest.apps.cli._recipe import changes_of, recipe_options, words_of
 from earnest.apps.cli.output import corpus_folders, data_option, echo_json, echo_table, output_options, show_progress
 from earnest.apps.cli.train import require_training
 from earnest.errors import MissingExtraError
@@ -32,7 +32,7 @@ MOST_LINES = 12
     help="Which clips are trained on, validated on and tested.",
 )
 @data_option
-@scheme_option
+@recipe_options
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Folds at a time, one thread each.")
 @click.option(
@@ -60,6 +60,7 @@ def command(
     protocol: str,
     data: tuple[str, ...],
     scheme: str | None,
+    settings: tuple[str, ...],
     output: Path | None,
     jobs: int,
     adapt: "tuple[How, ...]",
@@ -86,7 +87,7 @@ def command(
     from earnest.training.evaluate import evaluate
 
     again = Again.checked(adapt, tta, noise, snr_db, noise_names)  # what is wrong is told now
-    settings = with_scheme(read_recipe(recipe), scheme)
+    resolved = read_recipe(recipe, changes_of(scheme, settings))
     folder = output or Path("runs") / f"{recipe.stem}-{protocol}"
     visible = show_progress(as_json, quiet)
 
@@ -95,13 +96,13 @@ def command(
 
     if visible and jobs > 1:
         click.echo("Every job decodes the recordings first.", err=True)
-    words = ["earnest", "evaluate", str(recipe), "--protocol", protocol, *scheme_words(scheme)]
+    words = ["earnest", "evaluate", str(recipe), "--protocol", protocol, *words_of(scheme, settings)]
     words += ["--folds", folds] if folds else []
     corpora, chosen = corpus_folders(data), listed(folds)
     told = on_fold if visible else None
-    outcome = evaluate(settings, protocol, corpora, folder, shlex.join(words), jobs, told, chosen)
+    outcome = evaluate(resolved, protocol, corpora, folder, shlex.join(words), jobs, told, chosen)
     _draw(outcome, folder, recipe.stem)
-    outcomes = evaluate_again(again, settings, protocol, corpora, folder, words, chosen, visible)
+    outcomes = evaluate_again(again, resolved, protocol, corpora, folder, words, chosen, visible)
     if as_json:
         echo_json({**outcome.document, **outcomes.documents()})
         return

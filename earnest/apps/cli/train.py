@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._scheme import scheme_option, scheme_words, with_scheme
+from earnest.apps.cli._recipe import changes_of, recipe_options, words_of
 from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, percent, show_progress
 from earnest.errors import MissingExtraError
 from earnest.evaluation.protocols import PROTOCOLS
@@ -23,7 +23,7 @@ def require_training() -> None:
 @click.command(epilog=f"Protocols: {', '.join(PROTOCOLS)}.")
 @click.argument("recipe", type=click.Path(path_type=Path))
 @data_option
-@scheme_option
+@recipe_options
 @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run folder to make.")
 @click.option("--protocol", default="speaker-holdout", show_default=True, metavar="NAME", help="How clips are divided.")
 @click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
@@ -33,6 +33,7 @@ def command(
     recipe: Path,
     data: tuple[str, ...],
     scheme: str | None,
+    settings: tuple[str, ...],
     output: Path,
     protocol: str,
     fold: str | None,
@@ -56,19 +57,19 @@ def command(
     from earnest.training.evaluate import train
     from earnest.training.record import read_record
 
-    settings = with_scheme(read_recipe(recipe), scheme)
+    resolved = read_recipe(recipe, changes_of(scheme, settings))
     words = [
         "earnest",
         "train",
         str(recipe),
         "--protocol",
         protocol,
-        *scheme_words(scheme),
+        *words_of(scheme, settings),
         *(["--fold", fold] if fold else []),
     ]
     visible = show_progress(as_json, quiet)
     typed = shlex.join([*words, "--all-data"] if all_data else words)
-    outcome = train(settings, protocol, fold, corpus_folders(data), output, typed, not all_data, visible)
+    outcome = train(resolved, protocol, fold, corpus_folders(data), output, typed, not all_data, visible)
     record = read_record(output)
     _draw_curve(output, record.best_epoch)
     if as_json:
