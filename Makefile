@@ -2,12 +2,13 @@
 # make dev    a virtual environment with everything       (.venv)
 # make demo   predict the bundled clips with the light one
 # make test   lint, types and tests with the full one
+# make results  train and score again all that docs/results tells, as far as corpora are at hand
 PYTHON ?= python3
 LIGHT := .venv-light
 FULL := .venv
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: light dev demo test test-slow lint models clean
+.PHONY: light dev demo test test-slow lint models results clean
 
 light: $(LIGHT)/ready
 dev: $(FULL)/ready
@@ -45,6 +46,9 @@ test: lint
 
 test-slow: dev
 	@$(FULL)/bin/python -m pytest -W error -m slow
+
+results: dev
+	@$(FULL)/bin/python scripts/write_results.py --again
 
 clean:
 	rm -rf $(LIGHT) $(FULL) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

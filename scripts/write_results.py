@@ -1,17 +1,23 @@
 """Write docs/results from folders of `earnest evaluate`: one table a protocol, ours beside the published numbers.
 
 Usage: python scripts/write_results.py RUN [RUN ...]
+       python scripts/write_results.py --again
 
 Keeps metrics.json and confusion.png of each result. Results that are already in docs/results stay unless a run of the
-same recipe and protocol is given.
+same recipe and protocol is given. With --again the command of every result is run first, in runs/results, where what
+is finished is not trained again; results whose corpora are not at hand stay as they are.
 """
 
 import json
+import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from earnest.corpora.load import corpus_root
+from earnest.errors import CorpusError
 from earnest.evaluation.protocols import PROTOCOLS
 from earnest.evaluation.report import published_rows
 
@@ -39,8 +45,9 @@ With unlabelled clips of the test speaker: [adaptation](adaptation.md).
 """
 
 
-def main(runs: list[Path]) -> None:
+def main(words: list[str]) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
+    runs = run_again() if words == ["--again"] else [Path(word) for word in words]
     for run in runs:
         metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
         if part := metrics.get("part"):
@@ -55,6 +62,32 @@ def main(runs: list[Path]) -> None:
         if ours:
             parts.append(section(protocol, ours))
     (RESULTS / "README.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def run_again() -> list[Path]:
+    """Run the commands of all results whose corpora are at hand; return the folders."""
+    runs = []
+    for path in sorted(RESULTS.glob("*.json")):
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        wanted = metrics["recipe"]["corpus"]
+        if absent := absent_corpora([wanted] if isinstance(wanted, str) else wanted):
+            sys.stderr.write(f"{path.stem}: stays as it is; not at hand: {', '.join(absent)}\n")
+            continue
+        runs.append(Path("runs") / "results" / path.stem)
+        command = [*shlex.split(metrics["command"]), "--output", str(runs[-1])]
+        sys.stderr.write(f"{shlex.join(command)}\n")
+        subprocess.run([sys.executable, "-m", *command], check=True)
+    return runs
+
+
+def absent_corpora(names: list[str]) -> list[str]:
+    absent = []
+    for name in names:
+        try:
+            corpus_root(name, {})
+        except CorpusError:
+            absent.append(name)
+    return absent
 
 
 def recipe_name(metrics: dict[str, Any]) -> str:
@@ -89,4 +122,6 @@ def spread(value: dict[str, float | None]) -> str:
 
 
 if __name__ == "__main__":
-    main([Path(word) for word in sys.argv[1:]])
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    main(sys.argv[1:])
