@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from earnest.errors import CorpusError
+from earnest.evaluation.columns import Categories
 from earnest.evaluation.intervals import bootstrap
 from earnest.evaluation.paired import compare, holm, mcnemar
 from earnest.evaluation.predictions import PredictionRow, Predictions
@@ -65,7 +66,7 @@ def test_the_interval_is_wider_over_speakers_than_over_clips():
     better = {f"s{index:02d}": 1.0 if index < 5 else 0.5 for index in range(20)}
     a, b = answers(0.5, n_clips=60), answers(better, n_clips=60, seed=1)
     over_speakers = compare(a, b, np.random.default_rng(0)).wa.interval
-    nameless = [replace(one, speaker=("",) * len(one)) for one in (a, b)]
+    nameless = [replace(one, speaker=Categories.constant("", len(one))) for one in (a, b)]
     over_clips = compare(*nameless, np.random.default_rng(0)).wa
     assert (over_speakers.over, over_clips.interval.over) == ("speakers", "utterances")
     # The standard error of a mean of differences over independent clips.
@@ -102,7 +103,7 @@ def test_other_labels_other_clips_and_repeated_clips_are_refused():
     with pytest.raises(CorpusError, match=r"made/s00-7: the first file says it is sad, the second happy"):
         compare(a, replace(a, emotion=emotion), np.random.default_rng(0))
     with pytest.raises(CorpusError, match="no clip in common"):
-        compare(a, replace(a, corpus=("other",) * len(a)), np.random.default_rng(0))
+        compare(a, replace(a, corpus=Categories.constant("other", len(a))), np.random.default_rng(0))
     twice = a.take(np.array([0, 1, 1]))
     with pytest.raises(CorpusError, match="made/s00-1 is in one file twice"):
         compare(a, twice, np.random.default_rng(0))
