@@ -1,202 +1,24 @@
-"""How good predictions are: accuracy (WA), mean recall (UA), F1, calibration, spread over folds and speakers.
-
-A row without an answer counts as wrong everywhere. A class that doesn't occur among the true labels is left out of UA
-(its recall doesn't exist); macro-F1 goes over the classes that occur in the true labels or the answers. Both are what
-scikit-learn's ``balanced_accuracy_score`` and ``f1_score`` compute.
-"""
+"""Everything that is said about one predictions file: WA, UA, F1, calibration, spread over folds and speakers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from earnest.evaluation.confidence import ConfidenceScores, confidence_scores
+from earnest.evaluation.confusion import (
+    HEADLINES,
+    ClassScores,
+    class_scores,
+    confusion_counts,
+    headline_scores,
+    normalised,
+)
+from earnest.evaluation.intervals import N_RESAMPLES, Interval, Spread, bootstrap, spread
 from earnest.evaluation.predictions import Predictions
-
-Counts = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-N_RESAMPLES = 2000
-CONFIDENCE = 0.95
-N_BINS = 15
-HEADLINES = ("wa", "ua", "macro_f1", "weighted_f1")
-
-
-def confusion_counts(true: Counts, predicted: Counts, n_classes: int) -> Counts:
-    """Count true class (rows) against predicted class (columns).
-
-    Parameters
-    ----------
-    true : shape (rows,), 0 … n_classes − 1
-    predicted : shape (rows,), −1 for no answer
-
-    Returns
-    -------
-    shape (n_classes, n_classes + 1); the last column counts the rows without an answer
-    """
-    columns = np.where(predicted < 0, n_classes, predicted)
-    cells = np.bincount(true * (n_classes + 1) + columns, minlength=n_classes * (n_classes + 1))
-    return cells.reshape(n_classes, n_classes + 1).astype(np.int64)
-
-
-def headline_scores(counts: npt.NDArray[np.integer]) -> dict[str, Floats]:
-    """Compute WA, UA, macro-F1 and weighted F1 of one or many confusion matrices.
-
-    Parameters
-    ----------
-    counts : shape (…, n_classes, n_classes + 1), as `confusion_counts` makes them; each holds at least one row
-
-    Returns
-    -------
-    name → shape (…), 0 to 1
-    """
-    right = np.diagonal(counts, axis1=-2, axis2=-1).astype(np.float64)  # (…, n_classes)
-    support = counts.sum(axis=-1)
-    answered = counts[..., :-1].sum(axis=-2)
-    n = support.sum(axis=-1)
-    occurs = support > 0
-    recall = right / np.maximum(support, 1)
-    f1 = 2 * right / np.maximum(support + answered, 1)
-    return {
-        "wa": right.sum(axis=-1) / n,
-        "ua": recall.sum(axis=-1) / occurs.sum(axis=-1),
-        "macro_f1": f1.sum(axis=-1) / (occurs | (answered > 0)).sum(axis=-1),
-        "weighted_f1": (f1 * support).sum(axis=-1) / n,
-    }
-
-
-@dataclass(frozen=True)
-class ClassScores:
-    """One class: None where the value doesn't exist (precision without answers, recall without utterances)."""
-
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    n: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {"precision": self.precision, "recall": self.recall, "f1": self.f1, "n": self.n}
-
-
-def class_scores(counts: Counts) -> list[ClassScores]:
-    """Return precision, recall, F1 and number of utterances of each class."""
-    scores = []
-    for index in range(len(counts)):
-        right, support, answered = int(counts[index, index]), int(counts[index].sum()), int(counts[:, index].sum())
-        scores.append(
-            ClassScores(
-                precision=right / answered if answered else None,
-                recall=right / support if support else None,
-                f1=2 * right / (support + answered) if support + answered else None,
-                n=support,
-            )
-        )
-    return scores
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and sample standard deviation (n − 1) over folds; no deviation for a single fold."""
-
-    mean: float
-    sd: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {"mean": self.mean, "sd": self.sd}
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Return mean and sample standard deviation."""
-    return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A percentile bootstrap interval.
-
-    Attributes
-    ----------
-    over : what was drawn with replacement: whole speakers, or single utterances when fewer than two speakers are known
-    """
-
-    low: float
-    high: float
-    over: Literal["speakers", "utterances"]
-    confidence: float = CONFIDENCE
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {"low": self.low, "high": self.high, "over": self.over, "confidence": self.confidence}
-
-
-def bootstrap(
-    predictions: Predictions, rng: np.random.Generator, n_resamples: int = N_RESAMPLES
-) -> dict[str, Interval]:
-    """Draw whole speakers with replacement and return an interval for each headline score.
-
-    The clips of one speaker resemble each other, so drawing clips would make the interval far too narrow. The order of
-    the rows doesn't matter.
-    """
-    clusters, over = _clusters(predictions)
-    n_clusters = int(clusters.sum()) if over == "utterances" else len(clusters)
-    weights = clusters / n_clusters if over == "utterances" else np.full(n_clusters, 1 / n_clusters)
-    drawn = rng.multinomial(n_clusters, weights, size=n_resamples)  # (resamples, clusters or cells)
-    n_classes = len(predictions.classes)
-    cells = drawn if over == "utterances" else drawn @ clusters
-    scores = headline_scores(cells.reshape(n_resamples, n_classes, n_classes + 1))
-    tail = (1 - CONFIDENCE) / 2
-    limits = {name: np.quantile(values, (tail, 1 - tail)) for name, values in scores.items()}
-    return {name: Interval(float(low), float(high), over) for name, (low, high) in limits.items()}
-
-
-def _clusters(predictions: Predictions) -> tuple[Counts, Literal["speakers", "utterances"]]:
-    """Return cell counts a speaker, shape (speakers, cells); or of all rows, shape (cells,)."""
-    n_classes = len(predictions.classes)
-    speakers = sorted(set(predictions.speaker))
-    if "" in speakers or len(speakers) < 2:
-        return confusion_counts(predictions.emotion, predictions.predicted, n_classes).ravel(), "utterances"
-    number = {speaker: position for position, speaker in enumerate(speakers)}
-    owner = np.array([number[speaker] for speaker in predictions.speaker])
-    columns = np.where(predictions.predicted < 0, n_classes, predictions.predicted)
-    counts = np.zeros((len(speakers), n_classes * (n_classes + 1)), dtype=np.int64)
-    np.add.at(counts, (owner, predictions.emotion * (n_classes + 1) + columns), 1)
-    return counts, "speakers"
-
-
-@dataclass(frozen=True)
-class CalibrationScores:
-    """How far probabilities can be believed, over the rows that have them.
-
-    Attributes
-    ----------
-    ece : expected calibration error: mean distance between confidence and share right, 15 bins of equal width
-    brier : mean over rows of the summed squared error over classes, 0 to 2
-    n : rows with probabilities
-    """
-
-    ece: float
-    brier: float
-    n: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {"ece": self.ece, "brier": self.brier, "n": self.n}
-
-
-def calibration_scores(probabilities: npt.NDArray[np.floating], true: Counts) -> CalibrationScores | None:
-    """Score probabilities, shape (rows, classes), NaN rows left out; None when none is left."""
-    known = ~np.isnan(probabilities).any(axis=1)
-    if not known.any():
-        return None
-    p, labels = probabilities[known].astype(np.float64), true[known]
-    confidence = p.max(axis=1)
-    right = p.argmax(axis=1) == labels
-    bins = np.clip(np.ceil(confidence * N_BINS).astype(np.int64) - 1, 0, N_BINS - 1)
-    gaps = np.bincount(bins, weights=right - confidence, minlength=N_BINS)
-    p[np.arange(len(p)), labels] -= 1
-    return CalibrationScores(float(np.abs(gaps).sum() / len(p)), float((p**2).sum(axis=1).mean()), len(p))
+from earnest.evaluation.reliability import CalibrationScores, calibration_scores
+from earnest.evaluation.slices import Slice, gaps, own_columns, recall_gaps, slices
 
 
 @dataclass(frozen=True)
@@ -208,10 +30,13 @@ class Scores:
     wa, ua, macro_f1, weighted_f1 : over all rows together
     n, n_answered : rows, and those with an answer
     confusion : true class in rows, predicted in columns; rows without an answer are in ``unanswered``
-    folds : fold → headline scores and n
+    folds : fold → headline scores and n; with probabilities also ECE, and the mean and 95 % quantile that chance gives
     over_folds : headline → mean and sd over folds
     intervals : headline → bootstrap interval over speakers
-    calibration : None when the file has no probabilities
+    calibration, confidence : None when the file has no probabilities
+    slices : by gender, speaker and corpus, where the file tells several apart, and by what else was asked for; those
+        by gender have intervals
+    recall_gaps : class → largest difference in recall between genders; None where there are too few clips
     """
 
     classes: tuple[str, ...]
@@ -228,6 +53,9 @@ class Scores:
     over_folds: Mapping[str, Spread]
     intervals: Mapping[str, Interval]
     calibration: CalibrationScores | None
+    confidence: ConfidenceScores | None
+    slices: tuple[Slice, ...]
+    recall_gaps: Mapping[str, float | None]
 
     @property
     def coverage(self) -> float:
@@ -243,20 +71,50 @@ class Scores:
             "over_folds": {name: value.to_dict() for name, value in self.over_folds.items()},
             "intervals": {name: value.to_dict() for name, value in self.intervals.items()},
             "calibration": None if self.calibration is None else self.calibration.to_dict(),
+            "confidence": None if self.confidence is None else self.confidence.to_dict(),
             "per_class": {name: value.to_dict() for name, value in self.per_class.items()},
             "classes": list(self.classes),
             "confusion": [list(row) for row in self.confusion],
+            "confusion_axes": {"rows": "true", "columns": "predicted"},
+            "confusion_by_true": self.confusion_shares("true"),
+            "confusion_by_predicted": self.confusion_shares("predicted"),
             "unanswered": dict(self.unanswered),
             "folds": {name: dict(value) for name, value in self.folds.items()},
+            "slices": {name: [part.to_dict() for part in parts] for name, parts in self._slices_by_column().items()},
+            "gaps": {name: gap.to_dict() for name, gap in gaps(self.slices).items()},
+            "recall_gaps": {"gender": dict(self.recall_gaps)},
         }
 
+    def confusion_shares(self, by: Literal["true", "predicted"]) -> list[list[float]]:
+        """Return the confusion matrix divided by the clips of each true class, or by the answers of each class."""
+        counts = np.column_stack([np.array(self.confusion), [self.unanswered[name] for name in self.classes]])
+        shares: list[list[float]] = normalised(counts, by)[:, :-1].tolist()
+        return shares
 
-def score(predictions: Predictions, rng: np.random.Generator, n_resamples: int = N_RESAMPLES) -> Scores:
-    """Score predictions; ``rng`` draws the bootstrap."""
+    def _slices_by_column(self) -> dict[str, list[Slice]]:
+        columns: dict[str, list[Slice]] = {}
+        for part in self.slices:
+            columns.setdefault(part.name, []).append(part)
+        return columns
+
+
+def score(
+    predictions: Predictions,
+    rng: np.random.Generator,
+    n_resamples: int = N_RESAMPLES,
+    columns: Mapping[str, Sequence[str]] | None = None,
+) -> Scores:
+    """Score predictions.
+
+    Parameters
+    ----------
+    rng : draws the bootstrap, and labels for the expected calibration error
+    columns : what else to slice by, name → one text a row, see `earnest.evaluation.slices.manifest_columns`
+    """
     classes = predictions.classes
     counts = confusion_counts(predictions.emotion, predictions.predicted, len(classes))
-    folds = {name: _fold_scores(predictions.of_fold(name)) for name in predictions.folds}
-    probabilities = predictions.probabilities
+    intervals = bootstrap(predictions, rng, n_resamples)
+    folds = {name: _fold_scores(predictions.of_fold(name), rng) for name in predictions.folds}
     return Scores(
         classes=classes,
         n=len(predictions),
@@ -267,11 +125,28 @@ def score(predictions: Predictions, rng: np.random.Generator, n_resamples: int =
         unanswered=dict(zip(classes, counts[:, -1].tolist(), strict=True)),
         folds=folds,
         over_folds={name: spread([fold[name] for fold in folds.values()]) for name in HEADLINES},
-        intervals=bootstrap(predictions, rng, n_resamples),
-        calibration=None if probabilities is None else calibration_scores(probabilities, predictions.emotion),
+        intervals=intervals,
+        calibration=_calibration(predictions, rng),
+        confidence=confidence_scores(predictions),
+        slices=(
+            *slices(predictions, own_columns(predictions, ("gender",)), rng),
+            *slices(predictions, {**own_columns(predictions, ("speaker", "corpus")), **(columns or {})}),
+        ),
+        recall_gaps=recall_gaps(predictions, predictions.gender),
     )
 
 
-def _fold_scores(predictions: Predictions) -> dict[str, float]:
+def _fold_scores(predictions: Predictions, rng: np.random.Generator) -> dict[str, float]:
     counts = confusion_counts(predictions.emotion, predictions.predicted, len(predictions.classes))
-    return {**{name: float(value) for name, value in headline_scores(counts).items()}, "n": len(predictions)}
+    scores = {**{name: float(value) for name, value in headline_scores(counts).items()}, "n": len(predictions)}
+    calibration = _calibration(predictions, rng)
+    if calibration is None or calibration.expected_ece is None:
+        return scores
+    expected = calibration.expected_ece
+    return {**scores, "ece": calibration.ece, "expected_ece": expected.mean, "expected_ece_q95": expected.q95}
+
+
+def _calibration(predictions: Predictions, rng: np.random.Generator) -> CalibrationScores | None:
+    if predictions.probabilities is None:
+        return None
+    return calibration_scores(predictions.probabilities, predictions.emotion, rng)

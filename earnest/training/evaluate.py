@@ -19,15 +19,19 @@ from earnest.evaluation.predictions import Predictions, joined, read_predictions
 from earnest.evaluation.protocol import Coverage, Protocol
 from earnest.evaluation.protocols import coverage_of, protocol_called
 from earnest.evaluation.report import metrics_document, write_metrics
+from earnest.evaluation.slices import manifest_columns
 from earnest.evaluation.splits import Split, leakage
 from earnest.labels import SchemeCounts, count_labels
 from earnest.models.classifier import build_front_end
 from earnest.recipe import Recipe
 from earnest.suggest import suggestion
+from earnest.training.affect import affect_results
 from earnest.training.batches import change_of
+from earnest.training.calibrate import calibration_change
 from earnest.training.data import Example, compute_examples, decoding_bar
 from earnest.training.discriminant import last_layer
 from earnest.training.folds import run_folds
+from earnest.training.record import read_record
 from earnest.training.run import PREDICTIONS, Clips, claim, initial_classifier, is_finished, run_split, scheme_of
 
 BOOTSTRAP_SEED = 0
@@ -103,7 +107,9 @@ def evaluate(
             on_fold(fold)
     together = joined([parts[split.fold] for split in splits])
     write_predictions(together, output / "predictions.csv")
-    return scored(recipe, protocol, choice, together, utterances, command, output / METRICS)
+    return scored(
+        recipe, protocol, choice, together, utterances, command, output / METRICS, _calibration(together, runs)
+    )
 
 
 def train(
@@ -138,7 +144,8 @@ def train(
     predictions = run_split(recipe, split, clips, output, show_progress)
     if predictions is None:
         return None
-    return scored(recipe, protocol, FoldChoice([split], 1), predictions, utterances, command, output / METRICS)
+    change = _calibration(predictions, {split.fold: output})
+    return scored(recipe, protocol, FoldChoice([split], 1), predictions, utterances, command, output / METRICS, change)
 
 
 def scored(
@@ -157,7 +164,8 @@ def scored(
     ----------
     choice : where folds are left out, title and clips say so
     """
-    scores = score(predictions, np.random.default_rng(BOOTSTRAP_SEED))
+    columns = manifest_columns(predictions, utterances, ("style", "intensity"))
+    scores = score(predictions, np.random.default_rng(BOOTSTRAP_SEED), columns=columns)
     splits = choice.splits
     used = rows_in(splits)
     labels, coverage = label_counts(recipe, protocol, used, utterances), coverage_of(protocol, used)
@@ -168,6 +176,7 @@ def scored(
         "labels": labels.sentence(),
         "leakage": [line.to_dict() for split in splits for line in leakage(split)],
         "recipe": recipe.to_dict(),
+        "affect": affect_results(predictions, utterances, recipe.training.affect_range),
         **(more_facts or {}),
     }
     if choice.part:
@@ -176,6 +185,11 @@ def scored(
     write_metrics(protocol.name, scores, facts, path)
     document = metrics_document(protocol.name, scores, facts)
     return Evaluation(protocol, splits, predictions, scores, labels, coverage, document)
+
+
+def _calibration(predictions: Predictions, runs: Mapping[str, Path]) -> dict[str, Any]:
+    records = {fold: read_record(run) for fold, run in runs.items()}
+    return {"calibration_change": calibration_change(predictions, records)}
 
 
 def rows_in(splits: Sequence[Split]) -> list[Utterance]:
