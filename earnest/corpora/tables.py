@@ -176,7 +176,7 @@ def _utterance(
     emotion = words.get(native) or words.get(native.lower())
     if emotion is None:
         raise CorpusError(f"{where}: what is the emotion '{native}'? Say --emotion '{native}=angry', or another name.")
-    numbers = {name: _number(values.pop(name), f"{where}: {columns[name]}") for name in _NUMBERS if name in values}
+    numbers = {name: number_in(values.pop(name), f"{where}: {columns[name]}") for name in _NUMBERS if name in values}
     values |= {name: number for name, number in numbers.items() if number is not None}
     path = base / values["path"]
     if not path.is_file():
@@ -208,7 +208,7 @@ def _gender(word: str | None, where: str) -> str | None:
     return _GENDERS[word.lower()]
 
 
-def _number(text: str, where: str) -> float | None:
+def number_in(text: str, where: str) -> float | None:
     """Read a number, or a time such as "0 days 00:00:01.5"; "NaT" and "nan" are None."""
     if text.lower() in ("nat", "nan", "none"):
         return None

@@ -25,7 +25,7 @@ class Answers:
     Attributes
     ----------
     name : names of utterances, or paths of their recordings
-    line : where each row stands in the file, shape (rows,), int64
+    line, unit : where each row stands in the file, shape (rows,), int64: its line or entry
     predicted : the label answered, "" for none
     emotion : the true label, where the file says it
     texts : of corpus, speaker, gender, fold and start those that the file has
@@ -44,6 +44,7 @@ class Answers:
     adapted: npt.NDArray[np.bool_] | None = None
     predicted_gender: Categories | None = None
     predicted_affect: npt.NDArray[np.float32] | None = None
+    unit: str = "line"
 
     def __len__(self) -> int:
         return len(self.name)
@@ -54,7 +55,7 @@ class Answers:
 
     def place(self, row: int) -> str:
         """Say where a row stands, for messages."""
-        return f"{self.source}:{self.line[row]}"
+        return f"{self.source}{':' if self.unit == 'line' else ', entry '}{self.line[row]}"
 
     def take(self, rows: npt.NDArray[np.integer[Any]]) -> "Answers":
         """Return the rows at these indices, shape (n,), in that order."""
@@ -87,7 +88,7 @@ class Answers:
         )
 
 
-_COLUMNS = tuple(name for name in Answers.__dataclass_fields__ if name not in ("source", "texts", "labels"))
+_COLUMNS = tuple(name for name in Answers.__dataclass_fields__ if name not in ("source", "texts", "labels", "unit"))
 
 
 def in_canonical_order(labels: set[str]) -> tuple[str, ...]:
@@ -108,7 +109,7 @@ def check_unique(answers: Answers, hashes: npt.NDArray[np.int64]) -> None:
     if repeat:
         first, second = repeat
         name, line = shown(answers.name[second]), answers.line[first]
-        raise CorpusError(f"{answers.place(second)}: '{name}' is in line {line} already, with the same fold.")
+        raise CorpusError(f"{answers.place(second)}: '{name}' is in {answers.unit} {line} already, with the same fold.")
 
 
 def _first_repeat(names: Texts, columns: Sequence[Categories], hashes: npt.NDArray[np.int64]) -> tuple[int, int] | None:
