@@ -15,6 +15,7 @@ from earnest.labels import EMOTIONS
 
 SUM_TOLERANCE = 1e-3  # other people's files round their probabilities
 LONGEST_SHOWN = 80
+MOST_LABELS = 1000  # a confusion matrix has their square
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: multiplying by it loses nothing
 
 
@@ -46,6 +47,12 @@ class Answers:
     predicted_affect: npt.NDArray[np.float32] | None = None
     unit: str = "line"
 
+    def __post_init__(self) -> None:
+        columns = (self.labels, self.predicted.values, () if self.emotion is None else self.emotion.values)
+        n_labels = max(map(len, columns))
+        if n_labels > MOST_LABELS:
+            raise CorpusError(f"{self.source}: {n_labels} different labels; at most {MOST_LABELS} can be scored.")
+
     def __len__(self) -> int:
         return len(self.name)
 
@@ -69,6 +76,10 @@ class Answers:
             return self.labels
         found = {*self.predicted.present(), *(self.emotion.present() if self.emotion else ())} - {""}
         return in_canonical_order(found)
+
+    def without_truth(self) -> "Answers":
+        """Return the same answers with the truth forgotten."""
+        return replace(self, emotion=None)
 
     def predictions(self) -> Predictions:
         """Return the rows with the truth that the file itself holds."""

@@ -1,6 +1,6 @@
 """Answers beside a manifest: what was true, who spoke, and which clips nobody answered."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -29,7 +29,7 @@ class Joined:
     utterances : the manifest's row of each prediction
     n_unanswered : clips of the manifest that the file doesn't name
     n_unknown : rows of the file that name no clip of the manifest, left out
-    n_dropped : clips of the manifest whose label the scheme drops, left out
+    n_dropped : clips of the manifest that aren't scored: ``left_out``, or their label is not in the scheme
     """
 
     predictions: Predictions
@@ -40,7 +40,11 @@ class Joined:
 
 
 def join(
-    answers: Answers, utterances: Sequence[Utterance], scheme: Scheme | None = None, ignore_unknown: bool = False
+    answers: Answers,
+    utterances: Sequence[Utterance],
+    scheme: Scheme | None = None,
+    ignore_unknown: bool = False,
+    left_out: Container[str] = (),
 ) -> Joined:
     """Look up each answer's clip, by corpus and utterance_id, or by the name of its file.
 
@@ -48,6 +52,7 @@ def join(
     ----------
     answers : with classes for labels, see `earnest.evaluation.wording.relabelled`
     scheme : the classes of the truth; without one all emotions that occur in truth and answers
+    left_out : keys of utterances that aren't scored, answered or not, see `earnest.corpora.load.usable`
 
     Raises
     ------
@@ -61,9 +66,7 @@ def join(
         what = f"{len(unknown)} of {len(answers)} rows name no clip of the manifest: {named}"
         raise CorpusError(f"{answers.place(int(unknown[0]))}: {what}. Say --ignore-unknown to leave them out.")
     _check_once(answers, places)
-    truth = [row.emotion for row in utterances]
-    if scheme is not None:
-        truth = [scheme.class_of(row.emotion, row.corpus, row.native_emotion) or "" for row in utterances]
+    truth = [_class_of(row, scheme) if row.key not in left_out else "" for row in utterances]
     is_kept = np.array([bool(name) for name in truth] + [False])  # the last one stands for place −1
     kept = np.flatnonzero(is_kept[places])
     answered = np.zeros(len(utterances), dtype=np.bool_)
@@ -75,6 +78,10 @@ def join(
     rows = [utterances[place] for place in order]
     predictions = _predictions(answers.take(kept), rows, [truth[place] for place in order], scheme)
     return Joined(predictions, rows, len(missing), len(unknown), int((~is_kept[:-1]).sum()))
+
+
+def _class_of(row: Utterance, scheme: Scheme | None) -> str:
+    return row.emotion if scheme is None else scheme.class_of(row.emotion, row.corpus, row.native_emotion) or ""
 
 
 def _predictions(

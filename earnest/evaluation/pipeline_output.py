@@ -19,12 +19,11 @@ import numpy as np
 
 from earnest.errors import CorpusError
 from earnest.evaluation.answer_tables import undecodable_line
-from earnest.evaluation.answers import SUM_TOLERANCE, Answers, check_unique, hashes_of, shown
+from earnest.evaluation.answers import MOST_LABELS, SUM_TOLERANCE, Answers, check_unique, hashes_of, shown
 from earnest.evaluation.columns import Categories, Texts
 
 NAME_KEYS = ("path", "file", "filename", "file_name", "audio", "wav", "utterance_id", "id", "key")
 ANSWER_KEYS = ("predictions", "prediction", "results", "result", "outputs", "output", "scores", "probabilities")
-MOST_LABELS = 1000
 
 
 class _Entry(NamedTuple):
