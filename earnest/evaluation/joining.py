@@ -27,6 +27,7 @@ class Joined:
     Attributes
     ----------
     utterances : the manifest's row of each prediction
+    kept : which rows of the file the first predictions are
     n_unanswered : clips of the manifest that the file doesn't name
     n_unknown : rows of the file that name no clip of the manifest, left out
     n_dropped : clips of the manifest that aren't scored: ``left_out``, or their label is not in the scheme
@@ -34,6 +35,7 @@ class Joined:
 
     predictions: Predictions
     utterances: Sequence[Utterance]
+    kept: npt.NDArray[np.int64]
     n_unanswered: int
     n_unknown: int
     n_dropped: int
@@ -77,7 +79,7 @@ def join(
     order = np.concatenate([places[kept], missing]).tolist()
     rows = [utterances[place] for place in order]
     predictions = _predictions(answers.take(kept), rows, [truth[place] for place in order], scheme)
-    return Joined(predictions, rows, len(missing), len(unknown), int((~is_kept[:-1]).sum()))
+    return Joined(predictions, rows, kept, len(missing), len(unknown), int((~is_kept[:-1]).sum()))
 
 
 def _class_of(row: Utterance, scheme: Scheme | None) -> str:

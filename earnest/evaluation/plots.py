@@ -22,7 +22,7 @@ DARK_CELL = 0.55  # share from which white text reads better on the "Blues" colo
 
 
 def titled(title: str, speaker_independent: bool | None) -> str:
-    """Put "speaker-dependent" or "speaker-independent" into a title that doesn't have the words yet; None is unknown."""
+    """Put "speaker-dependent" or "speaker-independent" into a title without the words; nothing where it is unknown."""
     if speaker_independent is None:
         return title
     words = kind_words(speaker_independent)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from earnest.corpora.tables import SYNONYMS
 from earnest.errors import CorpusError
@@ -50,12 +51,12 @@ class Relabelled:
     Attributes
     ----------
     n_dropped : rows left out because the scheme drops their true label
-    n_outside : answers that the scheme drops; they count as none, and so as wrong
+    is_outside : whether the scheme drops the label answered, shape (rows,); it counts as none, and so as wrong
     """
 
     answers: Answers
     n_dropped: int
-    n_outside: int
+    is_outside: npt.NDArray[np.bool_]
 
 
 def relabelled(answers: Answers, wording: Wording) -> Relabelled:
@@ -70,7 +71,7 @@ def relabelled(answers: Answers, wording: Wording) -> Relabelled:
 
     emotion = None if answers.emotion is None else _mapped(answers.emotion, class_of)
     predicted = _mapped(answers.predicted, lambda label: class_of(label) if label else "")
-    n_outside = len(answers.predicted.rows_with("")) - len(predicted.rows_with(""))
+    is_outside = (answers.predicted.numbered(("",)) < 0) & (predicted.numbered(("",)) == 0)
     labels = tuple(dict.fromkeys(filter(None, map(class_of, answers.labels))))
     if wording.scheme is not None and answers.labels:
         labels = wording.scheme.classes
@@ -81,10 +82,12 @@ def relabelled(answers: Answers, wording: Wording) -> Relabelled:
         labels=labels,
         probabilities=_folded(answers, list(map(class_of, answers.labels)), labels),
     )
-    n_rows = len(answers)
-    if emotion is not None and "" in emotion.values:
-        changed = changed.take(np.flatnonzero(emotion.numbered(("",)) < 0))
-    return Relabelled(changed, n_rows - len(changed), -n_outside)
+    if emotion is None:
+        return Relabelled(changed, 0, is_outside)
+    kept = np.flatnonzero(emotion.numbered(("",)) < 0)
+    if not len(kept):
+        raise CorpusError(f"{answers.source}: no true label there is in the scheme.")
+    return Relabelled(changed.take(kept), len(answers) - len(kept), is_outside[kept])
 
 
 def in_order_of(answers: Answers, classes: Sequence[str]) -> Probabilities | None:

@@ -96,9 +96,10 @@ def _wording(source: Source, answers: Answers, rows: Sequence[Utterance]) -> Wor
 
 
 def _notes(found: Relabelled, joined: Joined | None) -> list[str]:
+    is_outside = found.is_outside if joined is None else found.is_outside[joined.kept]
     counted = [
         (found.n_dropped, "rows left out: their true label is not in the scheme"),
-        (found.n_outside, "answers are not in the scheme and count as none"),
+        (int(is_outside.sum()), "answers are not in the scheme and count as none"),
     ]
     if joined is not None:
         counted += [

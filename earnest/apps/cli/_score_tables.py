@@ -45,9 +45,8 @@ def _echo_more(more: Mapping[str, Any]) -> None:
         click.echo(f"gender right: {percent(more['gender']['wa'])} % of {more['gender']['n']}\n")
     if "affect" in more:
         columns = ("affect, 0 to 1", "n", "CCC", "RMSE")
-        rows = [
-            [name, str(one["n"]), _decimal(one["ccc"]), _decimal(one["rmse"])] for name, one in more["affect"].items()
-        ]
+        affect = more["affect"].items()
+        rows = [[name, str(one["n"]), _decimal(one["ccc"]), _decimal(one["rmse"])] for name, one in affect]
         echo_table(columns, rows, right=columns[1:])
         click.echo()
 

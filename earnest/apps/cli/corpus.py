@@ -166,9 +166,8 @@ def manifest(
           --emotion joy=happy --corpus mine -o mine.csv
       earnest corpus manifest audiofolder ~/data/mine -o mine.csv
     """
-    own = _OwnTable(
-        corpus, audio and audio.resolve(), word_pairs("--column", columns), word_pairs("--emotion", emotions)
-    )
+    named, meant = word_pairs("--column", columns), word_pairs("--emotion", emotions)
+    own = _OwnTable(corpus, audio and audio.resolve(), named, meant)
     if name in TABLE_READERS:
         rows = own.rows(name, root.resolve())
     elif own != _OwnTable():

@@ -122,9 +122,8 @@ def _document(protocol: str | None, scores: Scores, parts: Sequence[Slice], foun
 
 
 def _title(predictions: Path, protocol: str | None) -> str:
-    return (
-        predictions.name if protocol is None else f"{predictions.name}: {protocol} ({protocol_called(protocol).kind})"
-    )
+    name = predictions.name
+    return name if protocol is None else f"{name}: {protocol} ({protocol_called(protocol).kind})"
 
 
 def _write(folder: Path, document: Mapping[str, Any], scores: Scores, title: str, quiet: bool) -> None:
