@@ -209,12 +209,12 @@ def _gender(word: str | None, where: str) -> str | None:
 
 
 def number_in(text: str, where: str) -> float | None:
-    """Read a number, or a time such as "0 days 00:00:01.5"; "NaT" and "nan" are None."""
+    """Read a number, or a time such as "0 days 00:00:01.5" or "0 days"; "NaT" and "nan" are None."""
     if text.lower() in ("nat", "nan", "none"):
         return None
-    match = re.fullmatch(r"(?:(\d+) days? ?)?(\d+):(\d+):(\d+(?:\.\d+)?)", text)
+    match = re.fullmatch(r"(?:(\d+) days?(?: |$))?(?:(\d+):(\d+):(\d+(?:\.\d+)?))?", text)
     try:
-        if not match:
+        if not match or not text:
             return float(text)
         days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
     except ValueError:
