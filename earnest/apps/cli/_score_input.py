@@ -98,16 +98,16 @@ def _wording(source: Source, answers: Answers, rows: Sequence[Utterance]) -> Wor
 def _notes(found: Relabelled, joined: Joined | None) -> list[str]:
     is_outside = found.is_outside if joined is None else found.is_outside[joined.kept]
     counted = [
-        (found.n_dropped, "rows left out: their true label is not in the scheme"),
-        (int(is_outside.sum()), "answers are not in the scheme and count as none"),
+        (found.n_dropped, "Left out, their true label not being in the scheme"),
+        (int(is_outside.sum()), "Answers that are not in the scheme, counted as none"),
     ]
     if joined is not None:
         counted += [
-            (joined.n_dropped, "clips of the manifest left out: unusable, or their label is not in the scheme"),
-            (joined.n_unanswered, "clips of the manifest are not in the file and count as wrong"),
-            (joined.n_unknown, "rows left out: their clip is not in the manifest"),
+            (joined.n_dropped, "Clips of the manifest left out, unusable or their label not in the scheme"),
+            (joined.n_unanswered, "Clips of the manifest without an answer, counted as wrong"),
+            (joined.n_unknown, "Left out, their clip not being in the manifest"),
         ]
-    return [f"{count} {what}." for count, what in counted if count]
+    return [f"{what}: {count}." for count, what in counted if count]
 
 
 def _gender_scores(predictions: Predictions) -> dict[str, Any]:

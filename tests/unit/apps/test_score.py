@@ -85,13 +85,13 @@ def test_a_pipelines_output_is_scored_against_a_manifest(tmp_path, manifest):
     words = [answers(tmp_path, *PIPELINE), "--manifest", manifest, "--map", "hap=happy"]
     document = json.loads(run(*words, "--json").stdout)
     assert (document["n"], document["wa"], document["coverage"]) == (4, 0.5, 0.5)
-    assert document["notes"] == ["2 clips of the manifest are not in the file and count as wrong."]
+    assert document["notes"] == ["Clips of the manifest without an answer, counted as wrong: 2."]
     assert [(part["value"], part["n"], part["wa"]) for part in document["slices"]["style"]] == [
         ("song", 1, 1.0),
         ("speech", 3, pytest.approx(1 / 3)),
     ]
     table = run(*words)
-    assert "2 clips of the manifest are not in the file and count as wrong." in table.stdout
+    assert "Clips of the manifest without an answer, counted as wrong: 2." in table.stdout
     assert "4 utterances, 50.0 % answered" in table.stdout
     assert [line.split() for line in table.stdout.splitlines() if line.startswith("style")][1][:4] == [
         "style",
@@ -113,7 +113,7 @@ def test_a_scheme_leaves_out_clips_and_says_so(tmp_path, manifest):
     words = [answers(tmp_path, *PIPELINE), "--manifest", manifest, "--map", "hap=happy", "--scheme", "iemocap4"]
     document = json.loads(run(*words, "--json").stdout)
     assert document["n"] == 3
-    assert document["notes"][0] == "1 clips of the manifest left out: unusable, or their label is not in the scheme."
+    assert document["notes"][0] == "Clips of the manifest left out, unusable or their label not in the scheme: 1."
     assert isinstance(run(*words[:-1], "iemocap5").exception, RecipeError)
 
 
@@ -122,8 +122,8 @@ def test_a_files_own_truth_may_be_folded_too(tmp_path):
     document = json.loads(run(path, "--scheme", "iemocap4-excited", "--json").stdout)
     assert (document["n"], document["wa"], document["coverage"]) == (2, 0.5, 0.5)
     assert document["notes"] == [
-        "1 rows left out: their true label is not in the scheme.",
-        "1 answers are not in the scheme and count as none.",
+        "Left out, their true label not being in the scheme: 1.",
+        "Answers that are not in the scheme, counted as none: 1.",
     ]
 
 
@@ -132,7 +132,7 @@ def test_unknown_clips_are_an_error_unless_ignored(tmp_path, manifest):
     error = run(*words).exception
     assert isinstance(error, CorpusError)
     assert "'z.wav'" in str(error)
-    assert "1 rows left out: their clip is not in the manifest." in run(*words, "--ignore-unknown").stdout
+    assert "Left out, their clip not being in the manifest: 1." in run(*words, "--ignore-unknown").stdout
 
 
 def test_gender_and_affect_are_scored_where_they_are_answered(tmp_path, manifest):
