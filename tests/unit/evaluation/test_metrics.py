@@ -152,7 +152,9 @@ def test_what_probabilities_are_good_for_is_in_the_scores():
         "accuracy_at": {"0.8": curve.accuracy_at(0.8), "0.5": curve.accuracy_at(0.5)},
     }
     assert found["accuracy_at"]["0.5"] > found["accuracy_at"]["0.8"] > score(predictions, np.random.default_rng(0)).wa
-    assert score(table("hs", "hs"), np.random.default_rng(0)).to_dict()["confidence"] is None
+    unknown = replace(predictions, probabilities=np.full((360, 3), np.nan))
+    for nothing in (table("hs", "hs"), unknown):
+        assert score(nothing, np.random.default_rng(0)).to_dict()["confidence"] is None
 
 
 def test_each_fold_has_its_calibration_error_beside_what_chance_gives():
