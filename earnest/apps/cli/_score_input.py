@@ -10,11 +10,11 @@ import numpy as np
 from earnest.corpora.affect import affect_of
 from earnest.corpora.load import corpus_root, load_corpus, usable
 from earnest.corpora.manifest import Utterance, read_manifest
-from earnest.evaluation.affect import concordance, rmse
+from earnest.evaluation.affect import affect_scores
 from earnest.evaluation.answers import Answers
 from earnest.evaluation.importers import read_any
 from earnest.evaluation.joining import Joined, join
-from earnest.evaluation.prediction_table import AFFECT, Predictions
+from earnest.evaluation.prediction_table import Predictions
 from earnest.evaluation.slices import manifest_columns
 from earnest.evaluation.wording import Relabelled, Wording, relabelled
 from earnest.labels import scheme_called
@@ -123,10 +123,5 @@ def _affect_scores(predictions: Predictions, rows: Sequence[Utterance]) -> dict[
     if predictions.predicted_affect is None:
         return {}
     true = np.array([affect_of(row) for row in rows])
-    scores = {}
-    for index, name in enumerate(AFFECT):
-        pair = predictions.predicted_affect[:, index], true[:, index]
-        n = int((~np.isnan(pair[0]) & ~np.isnan(pair[1])).sum())
-        if n:
-            scores[name] = {"ccc": concordance(*pair), "rmse": rmse(*pair), "n": n}
-    return {"affect": scores} if scores else {}
+    scores = affect_scores(predictions.predicted_affect, true)
+    return {"affect": {name: one.to_dict() for name, one in scores.items()}} if scores else {}

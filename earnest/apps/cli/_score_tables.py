@@ -15,13 +15,13 @@ NAMES = {"wa": "WA", "ua": "UA", "macro_f1": "macro-F1", "weighted_f1": "weighte
 MOST_VALUES = 12  # of a slice that are printed; metrics.json has all
 
 
-def echo_scores(scores: Scores, slices: Sequence[Slice], more: Mapping[str, Any], title: str) -> None:
+def echo_scores(scores: Scores, more: Mapping[str, Any], title: str) -> None:
     """Write all tables to standard output."""
     _echo_headlines(scores, title)
     _echo_more(more)
     _echo_classes(scores)
     _echo_confusion(scores)
-    _echo_slices(slices)
+    _echo_slices(scores.slices)
 
 
 def _echo_headlines(scores: Scores, title: str) -> None:

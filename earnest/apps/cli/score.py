@@ -18,7 +18,6 @@ from earnest.evaluation.importers import READERS
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.report import metrics_document
-from earnest.evaluation.slices import Slice, slices
 
 UNKNOWN = "The file doesn't say whether training saw these speakers; name the --protocol if you know it."
 PATH = click.Path(path_type=Path)
@@ -89,17 +88,15 @@ def command(
         ignore_unknown=ignore_unknown,
     )
     found = to_score(predictions, source)
-    rng = np.random.default_rng(seed)
-    scores = score(found.predictions, rng)
-    parts = (*scores.slices, *slices(found.predictions, found.columns))
-    document = _document(protocol, scores, parts, found)
+    scores = score(found.predictions, np.random.default_rng(seed), columns=found.columns)
+    document = _document(protocol, scores, found)
     title = _title(predictions, protocol)
     if output is not None:
         _write(output, document, scores, title, quiet)
     if as_json:
         echo_json(document)
         return
-    echo_scores(scores, parts, found.more, title)
+    echo_scores(scores, found.more, title)
     for note in found.notes:
         click.echo(note)
     if protocol is None and not quiet:
@@ -111,14 +108,11 @@ def _places(names: Sequence[str], folders: Mapping[str, Path]) -> dict[str, Path
     return {name: corpus_root(name, folders) for name in names or folders}
 
 
-def _document(protocol: str | None, scores: Scores, parts: Sequence[Slice], found: ToScore) -> dict[str, Any]:
-    facts: dict[str, Any] = {"notes": list(found.notes), **found.more}
-    unknown = {"protocol": None, "speaker_independent": None, **facts, **scores.to_dict()}
-    document = unknown if protocol is None else metrics_document(protocol, scores, facts)
-    by_name: dict[str, list[dict[str, Any]]] = {}
-    for part in parts:
-        by_name.setdefault(part.name, []).append(part.to_dict())
-    return document | {"slices": by_name}
+def _document(protocol: str | None, scores: Scores, found: ToScore) -> dict[str, Any]:
+    facts = {"notes": list(found.notes), **found.more}
+    if protocol is None:
+        return {"protocol": None, "speaker_independent": None, **facts, **scores.to_dict()}
+    return metrics_document(protocol, scores, facts)
 
 
 def _title(predictions: Path, protocol: str | None) -> str:
