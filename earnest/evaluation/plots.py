@@ -21,13 +21,15 @@ BLUE, ORANGE = "#0072b2", "#d55e00"  # Okabe and Ito (2008): distinct in every c
 DARK_CELL = 0.55  # share from which white text reads better on the "Blues" colours
 
 
-def titled(title: str, speaker_independent: bool) -> str:
-    """Put "speaker-dependent" or "speaker-independent" into a title that doesn't have the words yet."""
+def titled(title: str, speaker_independent: bool | None) -> str:
+    """Put "speaker-dependent" or "speaker-independent" into a title without the words; nothing where it is unknown."""
+    if speaker_independent is None:
+        return title
     words = kind_words(speaker_independent)
     return title if words in title else f"{title} ({words})"
 
 
-def plot_confusion(scores: Scores, path: Path, title: str, speaker_independent: bool) -> None:
+def plot_confusion(scores: Scores, path: Path, title: str, speaker_independent: bool | None) -> None:
     """Draw the confusion matrix: true class in rows, predicted in columns, coloured by share of the row.
 
     Each cell holds per cent of its row and, below, the count; row names carry their number of utterances.
