@@ -45,8 +45,17 @@ def speaker_of(utterance: Utterance) -> str:
 
 
 def session_of(utterance: Utterance) -> str:
-    """Return the corpus and the session."""
+    """Return the corpus and the session, which must be named."""
+    if not utterance.session:
+        raise SplitError(f"{utterance.key} names no session, by which this protocol divides.")
     return f"{utterance.corpus}-{utterance.session}"
+
+
+def group_named(utterance: Utterance) -> str:
+    """Return the group, which must be named."""
+    if not utterance.group:
+        raise SplitError(f"{utterance.key} names no group, by which this protocol divides.")
+    return group_of(utterance)
 
 
 @dataclass(frozen=True)
@@ -62,17 +71,29 @@ class NamedFolds:
 
 
 @dataclass(frozen=True)
-class SpeakerFolds:
-    """Speakers sorted by name, the k-th (from 0) goes to fold k mod ``n``; the next fold is for validation."""
+class KeyFolds:
+    """Values of ``key_of`` sorted, the k-th (from 0) goes to fold k mod ``n``; the next fold is for validation.
+
+    Attributes
+    ----------
+    what : the values are called, in messages
+    """
 
     n: int
+    key_of: KeyOf
+    what: str
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
         """Return one `Parts` a fold."""
-        speakers = _at_least(self.n, sorted({utterance.speaker for utterance in utterances}), "speakers")
-        fold_of = {speaker: f"f{position % self.n + 1}" for position, speaker in enumerate(speakers)}
+        keys = _at_least(self.n, sorted({self.key_of(utterance) for utterance in utterances}), self.what)
+        fold_of = {key: f"f{position % self.n + 1}" for position, key in enumerate(keys)}
         names = [f"f{number + 1}" for number in range(self.n)]
-        return rotated(utterances, lambda utterance: fold_of[utterance.speaker], names)
+        return rotated(utterances, lambda utterance: fold_of[self.key_of(utterance)], names)
+
+
+def speaker_folds(n: int) -> KeyFolds:
+    """Return folds of whole speakers."""
+    return KeyFolds(n, speaker_of, "speakers")
 
 
 @dataclass(frozen=True)
@@ -178,7 +199,7 @@ class SpeakerHoldOut:
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
         """Return one `Parts`."""
         n_speakers = len({utterance.speaker for utterance in utterances})
-        return SpeakerFolds(min(5, max(3, n_speakers)))(utterances, classes)[:1]
+        return speaker_folds(min(5, max(3, n_speakers)))(utterances, classes)[:1]
 
 
 @dataclass(frozen=True)
@@ -190,12 +211,8 @@ class CrossCorpus:
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
         """Return one `Parts` a corpus."""
-        corpora = _at_least(2, sorted({utterance.corpus for utterance in utterances}), "corpora")
-        pairs = list(zip(utterances, classes, strict=True))
-        shared = set.intersection(*({name for row, name in pairs if row.corpus == corpus} for corpus in corpora))
-        if len(shared) < 2:
-            raise SplitError(f"{', '.join(corpora)} share fewer than two classes.")
-        usable = [row for row, name in pairs if name in shared]
+        usable = _of_shared_classes(utterances, classes)
+        corpora = sorted({row.corpus for row in usable})
         held = {
             speaker
             for corpus in corpora
@@ -208,6 +225,35 @@ class CrossCorpus:
             valid = [row for row in others if row.speaker in held]
             parts.append(Parts(f"to-{corpus}", train, valid, [row for row in usable if row.corpus == corpus]))
         return parts
+
+
+@dataclass(frozen=True)
+class CorpusMatrix:
+    """Each corpus is trained on once and tested on all others and on held-out speakers of its own.
+
+    Of each corpus, the speakers of `SpeakerHoldOut` are for test and validation. Only classes that every corpus has
+    are used.
+    """
+
+    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
+        """Return one `Parts` a corpus, whose test set is all that its training clips aren't from, and the held-out."""
+        usable = _of_shared_classes(utterances, classes)
+        parts = []
+        for corpus in sorted({row.corpus for row in usable}):
+            (own,) = SpeakerHoldOut()([row for row in usable if row.corpus == corpus], ())
+            others = [row for row in usable if row.corpus != corpus]
+            parts.append(Parts(f"from-{corpus}", own.train, own.valid, [*own.test, *others]))
+        return parts
+
+
+def _of_shared_classes(utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Utterance]:
+    """Return the utterances of the classes that every corpus has."""
+    corpora = _at_least(2, sorted({utterance.corpus for utterance in utterances}), "corpora")
+    pairs = list(zip(utterances, classes, strict=True))
+    shared = set.intersection(*({name for row, name in pairs if row.corpus == corpus} for corpus in corpora))
+    if len(shared) < 2:
+        raise SplitError(f"{', '.join(corpora)} share fewer than two classes.")
+    return [row for row, name in pairs if name in shared]
 
 
 def with_validation(
