@@ -5,7 +5,8 @@ import pytest
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import SplitError
-from earnest.evaluation.splits import Split, leakage, read_split, write_split
+from earnest.evaluation.leakage import leakage
+from earnest.evaluation.splits import Split, read_split, write_split
 
 
 def row(name: str, speaker: str = "", group: str = "", text_id: str = "") -> Utterance:

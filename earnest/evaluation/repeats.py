@@ -1,0 +1,71 @@
+"""The same folds trained several times with other seeds: repeat 2 of fold f1 is called ``f1#2``."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from earnest.errors import RecipeError, SplitError
+from earnest.evaluation.metrics import HEADLINES, Spread, spread
+from earnest.evaluation.protocol import Protocol
+from earnest.evaluation.splits import Split
+
+MARK = "#"
+
+
+def repeated(splits: Sequence[Split], n: int) -> list[Split]:
+    """Return the splits ``n`` times, from the second time on under the names of repeats."""
+    if n > 1 and (strange := [split.fold for split in splits if MARK in split.fold]):
+        raise SplitError(f"'{strange[0]}': the name of a fold can't hold {MARK} where folds are repeated.")
+    again = [
+        replace(split, fold=f"{split.fold}{MARK}{number}") for number in range(2, n + 1) for split in splits
+    ]  # fmt: skip
+    return [*splits, *again]
+
+
+def fold_and_repeat(name: str) -> tuple[str, int]:
+    """Return the fold and which repeat of it, from 1."""
+    fold, mark, number = name.rpartition(MARK)
+    return (fold, int(number)) if mark and number.isdigit() else (name, 1)
+
+
+def training_seeds(protocol: Protocol, own: int, repeats: int | None) -> tuple[int, ...]:
+    """Return the seed of each repeat.
+
+    Parameters
+    ----------
+    own : the recipe's seed; a protocol without seeds of its own counts on from it
+    repeats : None for as many as the protocol has
+
+    Raises
+    ------
+    RecipeError
+        When the protocol has fewer seeds.
+    """
+    seeds = protocol.training_seeds
+    if not seeds:
+        return tuple(range(own, own + (repeats or 1)))
+    if repeats and repeats > len(seeds):
+        raise RecipeError(f"{protocol.name} is repeated with {len(seeds)} seeds; {repeats} are too many.")
+    return seeds[:repeats]
+
+
+def over_folds_and_repeats(
+    folds: Mapping[str, Mapping[str, float]],
+) -> tuple[dict[str, Spread], dict[str, Spread]]:
+    """Return headline → spread over folds (of means over repeats), and over repeats (of means over folds).
+
+    Parameters
+    ----------
+    folds : fold or repeat → headline → value
+    """
+    return _spreads(folds, 0), _spreads(folds, 1)
+
+
+def _spreads(folds: Mapping[str, Mapping[str, float]], along: int) -> dict[str, Spread]:
+    found = {}
+    for headline in HEADLINES:
+        values = defaultdict(list)
+        for name, scores in folds.items():
+            values[fold_and_repeat(name)[along]].append(scores[headline])
+        found[headline] = spread([spread(several).mean for several in values.values()])
+    return found
