@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from earnest.errors import RecipeError, SplitError
 from earnest.evaluation.protocol import Protocol
 from earnest.evaluation.protocols import protocol_called
+from earnest.evaluation.repeats import fold_and_repeat, repeat_name
 from earnest.evaluation.splits import Split
 from earnest.suggest import suggestion
 
@@ -38,17 +39,18 @@ class ChosenOnTest(Split):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.valid != self.test:
             raise SplitError(f"{self.title}: validation clips must be the test clips here.")
-        if not (self.protocol.endswith(SUFFIX) and self.fold.endswith(SUFFIX)):
+        if not (self.protocol.endswith(SUFFIX) and fold_and_repeat(self.fold)[0].endswith(SUFFIX)):
             raise SplitError(f"{self.title}: protocol and fold must end in {SUFFIX}.")
 
 
 def chosen_on_test(split: Split) -> ChosenOnTest:
     """Return the author's version of a split: train on all but the test clips, choose on those."""
+    fold, repeat = fold_and_repeat(split.fold)
     return ChosenOnTest(
         train=(*split.train, *split.valid),
         valid=split.test,
         test=split.test,
-        fold=split.fold + SUFFIX,
+        fold=repeat_name(fold + SUFFIX, repeat),
         speaker_independent=split.speaker_independent,
         protocol=split.protocol + SUFFIX,
     )

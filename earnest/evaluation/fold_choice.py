@@ -32,13 +32,18 @@ class FoldChoice:
         return list(dict.fromkeys(fold_and_repeat(split.fold)[0] for split in self.splits))
 
     @property
-    def part(self) -> str:
+    def some_folds(self) -> str:
         """Which folds, where some are left out: "only f1 of 6 folds"; otherwise empty."""
         return "" if len(self.folds) == self.n_folds else f"only {', '.join(self.folds)} of {self.n_folds} folds"
 
+    @property
+    def part(self) -> str:
+        """What sets the result apart from the whole protocol's; otherwise empty."""
+        return ", ".join(filter(None, [self.some_folds, self.note]))
+
     def title(self, protocol: Protocol) -> str:
         """Return the title of a result."""
-        return f"{', '.join(filter(None, [protocol.name, self.part, self.note]))} ({protocol.kind})"
+        return f"{', '.join(filter(None, [protocol.name, self.part]))} ({protocol.kind})"
 
 
 def chosen_folds(

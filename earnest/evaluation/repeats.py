@@ -16,10 +16,13 @@ def repeated(splits: Sequence[Split], n: int) -> list[Split]:
     """Return the splits ``n`` times, from the second time on under the names of repeats."""
     if n > 1 and (strange := [split.fold for split in splits if MARK in split.fold]):
         raise SplitError(f"'{strange[0]}': the name of a fold can't hold {MARK} where folds are repeated.")
-    again = [
-        replace(split, fold=f"{split.fold}{MARK}{number}") for number in range(2, n + 1) for split in splits
-    ]  # fmt: skip
-    return [*splits, *again]
+    numbers = range(1, n + 1)
+    return [replace(split, fold=repeat_name(split.fold, number)) for number in numbers for split in splits]
+
+
+def repeat_name(fold: str, number: int) -> str:
+    """Return what a repeat of a fold is called; the first is the fold itself."""
+    return fold if number == 1 else f"{fold}{MARK}{number}"
 
 
 def fold_and_repeat(name: str) -> tuple[str, int]:

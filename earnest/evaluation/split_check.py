@@ -21,18 +21,25 @@ class Checked:
 
     Attributes
     ----------
-    problems : one sentence a kind of leak, with the names of what leaks
     n : set → clips
+    problems : one sentence a kind of leak, with the names of what leaks
     """
 
     source: Path
     fold: str
+    speaker_independent: bool
     n: Mapping[str, int]
     problems: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {"file": str(self.source), "fold": self.fold, "clips": dict(self.n), "problems": list(self.problems)}
+        return {
+            "file": str(self.source),
+            "fold": self.fold,
+            "speaker_independent": self.speaker_independent,
+            "clips": dict(self.n),
+            "problems": list(self.problems),
+        }
 
 
 def checked(plan: Plan, lookup: Lookup, speaker_independent: bool, digests: Digests | None) -> Checked:
@@ -57,7 +64,9 @@ def checked(plan: Plan, lookup: Lookup, speaker_independent: bool, digests: Dige
             Split(train, valid, test, plan.fold, speaker_independent, dialogue_partners=plan.dialogue_partners)
         except SplitError as error:
             problems.append(str(error))
-    return Checked(plan.source, plan.fold, {name: len(rows) for name, rows in sets.items()}, problems)
+    return Checked(
+        plan.source, plan.fold, speaker_independent, {name: len(rows) for name, rows in sets.items()}, problems
+    )
 
 
 def _leaks(

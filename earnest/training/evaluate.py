@@ -169,7 +169,9 @@ def scored(
         **(more_facts or {}),
     }
     if choice.part:
-        facts |= {"part": choice.part, "clips": f"{coverage.sentence()}, {choice.part} tested: {scores.n} clips"}
+        facts["part"] = choice.part
+    if choice.some_folds:
+        facts["clips"] = f"{coverage.sentence()}, {choice.some_folds} tested: {scores.n} clips"
     if repeats:
         facts["repeats"] = {
             "seeds": list(task.seeds),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from earnest.apps.cli._evaluate_tables import echo_leakage
 from earnest.apps.cli._recipe import changes_of, recipe_options, words_of
 from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, percent, show_progress
 from earnest.errors import MissingExtraError
@@ -85,6 +86,7 @@ def command(
             click.echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
         click.echo(f"Labels: {outcome.labels.sentence()}.")
         click.echo(f"{outcome.protocol.kind} test, {outcome.scores.n} clips: WA {wa}, UA {ua}.")
+        echo_leakage(outcome.leakage)
     if not quiet:
         click.echo(f"Next: earnest export {output} --output bundles/{output.name}")
 

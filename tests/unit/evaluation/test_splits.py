@@ -77,14 +77,6 @@ def test_the_error_counts_the_offenders_it_does_not_name():
         Split(rows, [], rows, speaker_independent=False)
 
 
-def test_leakage_counts_shared_speakers_sentences_and_groups():
-    train = [row("a", "ann", text_id="s1"), row("b", "ann", text_id="s2"), row("c", "ben", text_id="s3")]
-    test = [row("d", "ann", text_id="s1"), row("e", "ben", text_id="s2"), row("f", "cat")]
-    train_test = leakage(Split(train, [], test, speaker_independent=False))[1]
-    assert (train_test.speakers, train_test.sentences, train_test.groups) == (2, 2, 0)
-    assert train_test.sentence() == "train and test share 2 speakers, 2 sentences, 0 groups"
-
-
 def test_a_split_file_gives_the_same_split_again(tmp_path):
     split = Split([A], [B], [C], fold="f1", protocol="loso")
     write_split(split, tmp_path / "split.json")
