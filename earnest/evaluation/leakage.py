@@ -61,10 +61,8 @@ class Leakage:
     def sentence(self) -> str:
         """Return one line for logs and tables."""
         counts = ", ".join(f"{getattr(self, name)} {name}" for name in _SHARED)
-        same = (
-            "identical clips were not looked for" if self.duplicates is None else f"{self.duplicates} identical clips"
-        )
-        return f"{self.first} and {self.second} share {counts}, {same}"
+        same = "unknown" if self.duplicates is None else str(self.duplicates)
+        return f"{self.first} and {self.second} share {counts}, {same} identical clips"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

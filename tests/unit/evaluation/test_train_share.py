@@ -13,9 +13,7 @@ from earnest.evaluation.train_share import with_train_share
 
 def rows(first: int, last: int, emotions: tuple[str, ...] = ("happy", "sad", "sad")) -> list[Utterance]:
     return [
-        Utterance(
-            f"{speaker}-{take}", Path(f"{speaker}-{take}.wav"), corpus="made", speaker=f"s{speaker}", emotion=name
-        )
+        Utterance(f"{speaker}-{take}", Path(f"{speaker}-{take}.wav"), corpus="made", speaker=f"s{speaker}", emotion=one)
         for speaker in range(first, last)
         for take, one in enumerate(emotions)
     ]
