@@ -1,7 +1,7 @@
 """A finished evaluation beside the same with less training data."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,10 +20,15 @@ def with_share(task: Task, share: float) -> Task:
     return replace(less, choice=replace(less.choice, note=f"{share:g} of the training data"))
 
 
+def with_shares(task: Task, shares: Sequence[float]) -> dict[float, Task]:
+    """Return share → task, ascending; all of the data is the task itself and left out."""
+    return {share: with_share(task, share) for share in sorted(set(shares) - {1.0})}
+
+
 def evaluate_less(
     task: Task,
     whole: Evaluation,
-    shares: Sequence[float],
+    less: Mapping[float, Task],
     output: Path,
     command: str,
     jobs: int = 1,
@@ -35,13 +40,13 @@ def evaluate_less(
     Parameters
     ----------
     whole : the outcome with all training data
+    less : of `with_shares`
     output : gets a folder ``train-share-SHARE`` each and data_curve.json
     """
-    tasks = {share: with_share(task, share) for share in sorted(set(shares) - {1.0})}  # refused before any is trained
     amounts = []
-    for share, less in tasks.items():
-        outcome = evaluate(less, output / f"train-share-{share:g}", command, jobs, on_fold, space)
-        amounts.append(Amount.of(share, less.splits, outcome.scores))
+    for share, part in less.items():
+        outcome = evaluate(part, output / f"train-share-{share:g}", command, jobs, on_fold, space)
+        amounts.append(Amount.of(share, part.splits, outcome.scores))
     amounts.append(Amount.of(1.0, task.splits, whole.scores))
     document = {"title": task.title, "command": command, "amounts": [amount.to_dict() for amount in amounts]}
     (output / DATA_CURVE).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

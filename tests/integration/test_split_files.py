@@ -75,8 +75,8 @@ def test_files_are_trained_and_tested_on_as_a_protocol_is(corpus: Path, tmp_path
     (tmp_path / "recipe.toml").write_text(QUICK)
     earnest_cli("split", "--protocol", "speaker-3fold", "--output", tmp_path / "splits", *data(corpus))
     runs = {}
-    for name, words in (("named", ("--protocol", "speaker-3fold")), ("read", ("--splits", tmp_path / "splits"))):
-        words = (*words, "--output", tmp_path / name, "--json", *data(corpus))
+    for name, how in (("named", ("--protocol", "speaker-3fold")), ("read", ("--splits", tmp_path / "splits"))):
+        words = (*how, "--output", tmp_path / name, "--json", *data(corpus))
         runs[name] = json.loads(earnest_cli("evaluate", tmp_path / "recipe.toml", *words))
     assert (tmp_path / "read/predictions.csv").read_bytes() == (tmp_path / "named/predictions.csv").read_bytes()
     assert runs["read"]["title"] == "split-files (speaker-independent)"

@@ -90,6 +90,7 @@ def command(
     if not find_spec("matplotlib"):  # not after hours of training
         raise MissingExtraError("Drawing the confusion matrix", "report")
     from earnest.training.evaluate import evaluate
+    from earnest.training.evaluate_less import with_shares
 
     again = Again.checked(adapt, tta, noise, snr_db, noise_names)  # what is wrong is told now
     shares = numbers(train_share or "", "--train-share", "0.25,0.5")
@@ -103,21 +104,22 @@ def command(
         _show_as_published(asked, corpus_folders(data), folder, jobs, on_fold, as_json)
         return
     task = asked.task(corpus_folders(data))
-    space = asked.space(task)
+    space, less = asked.space(task), with_shares(task, shares)
     outcome = evaluate(task, folder, shlex.join(asked.words), jobs, on_fold, space)
     matrix = _draw(outcome, folder, recipe.stem)
     outcomes = evaluate_again(again, task, folder, asked.words, visible)
-    less = _less(task, outcome, shares, folder, asked.words, jobs, on_fold, space) if shares else []
+    typed = [*asked.words, "--train-share", train_share or ""]
+    amounts = _less(task, outcome, less, folder, typed, jobs, on_fold, space) if less else []
     if as_json:
         more: dict[str, Any] = {"matrix": matrix.to_dict()} if matrix else {}
-        more |= {"train_share": [amount.to_dict() for amount in less]} if less else {}
+        more |= {"train_share": [amount.to_dict() for amount in amounts]} if amounts else {}
         echo_json({**outcome.document, **outcomes.documents(), **more})
         return
     tables.echo_results(outcome, recipe.stem, outcomes)
     if matrix:
         tables.echo_matrix(matrix)
-    if less:
-        tables.echo_amounts(less)
+    if amounts:
+        tables.echo_amounts(amounts)
     if not quiet:
         click.echo(f"\npredictions.csv, metrics.json and confusion.png are in {folder}")
 
@@ -154,7 +156,7 @@ def _draw(outcome: "Evaluation", folder: Path, name: str) -> "Matrix | None":
 def _less(
     task: "Task",
     whole: "Evaluation",
-    shares: tuple[float, ...],
+    less: "dict[float, Task]",
     folder: Path,
     words: list[str],
     jobs: int,
@@ -165,8 +167,7 @@ def _less(
     from earnest.evaluation.data_curve import plot_data_curve
     from earnest.training.evaluate_less import evaluate_less
 
-    typed = shlex.join([*words, "--train-share", ",".join(f"{share:g}" for share in shares)])
-    amounts = evaluate_less(task, whole, shares, folder, typed, jobs, on_fold, space)
+    amounts = evaluate_less(task, whole, less, folder, shlex.join(words), jobs, on_fold, space)
     plot_data_curve(amounts, folder / "data_curve.png", f"{Path(words[2]).stem}, {task.title}")
     return amounts
 
