@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePath, PurePosixPath
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import SplitError
@@ -94,18 +95,30 @@ class Lookup:
             self._by_file[row.path.stem].append(row)
 
     def candidates(self, clip: Clip) -> list[Utterance]:
-        """Return all that the clip's names fit; a path may start further down than the data's."""
+        """Return all that the clip's names fit.
+
+        Of paths, name (without its suffix) and folder must agree, for others keep their corpora elsewhere; of several
+        such clips, those whose paths agree the furthest up.
+        """
         if clip.key:
             return self._by_key.get(clip.key, [])
-        words = clip.path.replace("\\", "/").removeprefix("./").split("/")
-        wanted = [*words[:-1], Path(words[-1]).stem]
-        return [row for row in self._by_file.get(wanted[-1], ()) if _ends_alike(row.path, wanted)]
+        wanted = _parts(PurePosixPath(clip.path.replace("\\", "/")))
+        agreed = {row.key: _n_agreed(row.path, wanted) for row in self._by_file.get(wanted[-1], ())}
+        most = max(agreed.values(), default=0)
+        if most < min(2, len(wanted)):
+            return []
+        return [row for row in self._by_file[wanted[-1]] if agreed[row.key] == most]
 
 
-def _ends_alike(path: Path, wanted: Sequence[str]) -> bool:
-    have = [*path.parts[:-1], path.stem]
-    n = min(len(have), len(wanted))
-    return have[-n:] == list(wanted[-n:])
+def _parts(path: PurePath) -> tuple[str, ...]:
+    """Return folders and name, without its suffix."""
+    return (*path.parent.parts, path.stem)
+
+
+def _n_agreed(path: Path, wanted: Sequence[str]) -> int:
+    """Return how many parts of two paths, from the last, are the same."""
+    pairs = zip(reversed(_parts(path)), reversed(wanted), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 @dataclass(frozen=True)
