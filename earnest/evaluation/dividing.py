@@ -85,7 +85,7 @@ class KeyFolds:
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
         """Return one `Parts` a fold."""
-        keys = _at_least(self.n, sorted({self.key_of(utterance) for utterance in utterances}), self.what)
+        keys = at_least(self.n, sorted({self.key_of(utterance) for utterance in utterances}), self.what)
         fold_of = {key: f"f{position % self.n + 1}" for position, key in enumerate(keys)}
         names = [f"f{number + 1}" for number in range(self.n)]
         return rotated(utterances, lambda utterance: fold_of[self.key_of(utterance)], names)
@@ -105,7 +105,7 @@ class LeaveOneOut:
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
         """Return one `Parts` a value."""
-        keys = _at_least(
+        keys = at_least(
             self.n_valid + 2, sorted({self.key_of(utterance) for utterance in utterances}), "of what is left out"
         )
         return rotated(utterances, self.key_of, keys, self.n_valid)
@@ -202,60 +202,6 @@ class SpeakerHoldOut:
         return speaker_folds(min(5, max(3, n_speakers)))(utterances, classes)[:1]
 
 
-@dataclass(frozen=True)
-class CrossCorpus:
-    """Each corpus is tested once with the others for training, every fifth of their speakers for validation.
-
-    Only classes that every corpus has are used.
-    """
-
-    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
-        """Return one `Parts` a corpus."""
-        usable = _of_shared_classes(utterances, classes)
-        corpora = sorted({row.corpus for row in usable})
-        held = {
-            speaker
-            for corpus in corpora
-            for speaker in sorted({row.speaker for row in usable if row.corpus == corpus})[::5]
-        }
-        parts = []
-        for corpus in corpora:
-            others = [row for row in usable if row.corpus != corpus]
-            train = [row for row in others if row.speaker not in held]
-            valid = [row for row in others if row.speaker in held]
-            parts.append(Parts(f"to-{corpus}", train, valid, [row for row in usable if row.corpus == corpus]))
-        return parts
-
-
-@dataclass(frozen=True)
-class CorpusMatrix:
-    """Each corpus is trained on once and tested on all others and on held-out speakers of its own.
-
-    Of each corpus, the speakers of `SpeakerHoldOut` are for test and validation. Only classes that every corpus has
-    are used.
-    """
-
-    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
-        """Return one `Parts` a corpus, whose test set is all that its training clips aren't from, and the held-out."""
-        usable = _of_shared_classes(utterances, classes)
-        parts = []
-        for corpus in sorted({row.corpus for row in usable}):
-            (own,) = SpeakerHoldOut()([row for row in usable if row.corpus == corpus], ())
-            others = [row for row in usable if row.corpus != corpus]
-            parts.append(Parts(f"from-{corpus}", own.train, own.valid, [*own.test, *others]))
-        return parts
-
-
-def _of_shared_classes(utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Utterance]:
-    """Return the utterances of the classes that every corpus has."""
-    corpora = _at_least(2, sorted({utterance.corpus for utterance in utterances}), "corpora")
-    pairs = list(zip(utterances, classes, strict=True))
-    shared = set.intersection(*({name for row, name in pairs if row.corpus == corpus} for corpus in corpora))
-    if len(shared) < 2:
-        raise SplitError(f"{', '.join(corpora)} share fewer than two classes.")
-    return [row for row, name in pairs if name in shared]
-
-
 def with_validation(
     fold: str, utterances: Sequence[Utterance], labels: Indices, tested: npt.NDArray[np.bool_], share: float
 ) -> Parts:
@@ -302,7 +248,8 @@ def _codes(classes: Sequence[str]) -> Indices:
     return np.array([code[name] for name in classes], dtype=np.intp)
 
 
-def _at_least(n: int, found: list[str], what: str) -> list[str]:
+def at_least(n: int, found: list[str], what: str) -> list[str]:
+    """Return ``found``, or refuse data that has too few of it."""
     if len(found) < n:
         raise SplitError(f"This protocol needs at least {n} {what}, the data has {len(found)}.")
     return found

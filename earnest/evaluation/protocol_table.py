@@ -3,8 +3,6 @@
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.dividing import (
-    CorpusMatrix,
-    CrossCorpus,
     LeaveOneOut,
     NamedFolds,
     PartnerRotation,
@@ -14,6 +12,7 @@ from earnest.evaluation.dividing import (
     session_of,
     speaker_folds,
 )
+from earnest.evaluation.dividing_corpora import CorpusMatrix, CrossCorpus
 from earnest.evaluation.protocol import Protocol
 from earnest.evaluation.protocol_families import examples
 
