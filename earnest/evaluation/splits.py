@@ -1,10 +1,9 @@
-"""Train, validation and test sets that can't overlap, as values and as files."""
+"""Train, validation and test sets that can't overlap; `earnest.evaluation.split_files` reads what they write."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 from earnest.corpora.manifest import Utterance
@@ -106,40 +105,6 @@ class Split:
     def to_json(self) -> str:
         """Return the text of ``split.json``."""
         return json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str, utterances: Iterable[Utterance]) -> "Split":
-        """Read what `to_json` wrote and look up its keys among ``utterances``."""
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise SplitError(f"A split file must be JSON: {error}.") from None
-        problem = problem_with(values)
-        if problem:
-            raise SplitError(f"Not a split file: {problem}")
-        by_key = {utterance.key: utterance for utterance in utterances}
-        absent = [key for name in SETS for key in values[name] if key not in by_key]
-        if absent:
-            raise SplitError(f"{len(absent)} utterances of the split are not in the data: {named(absent)}.")
-        sets = {name: [by_key[key] for key in values[name]] for name in SETS}
-        return cls(**{**values, **sets})
-
-
-def write_split(split: Split, path: Path) -> None:
-    """Write ``split.json``."""
-    path.write_text(split.to_json(), encoding="utf-8")
-
-
-def read_split(path: Path, utterances: Iterable[Utterance]) -> Split:
-    """Read ``split.json``; every utterance it names must be among ``utterances``."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SplitError(f"{path}: not a readable split file ({error}).") from error
-    try:
-        return Split.from_json(text, utterances)
-    except SplitError as error:
-        raise SplitError(f"{path}: {error}") from None
 
 
 def shared_values(first: Iterable[Utterance], second: Iterable[Utterance], key_of: KeyOf) -> list[str]:

@@ -14,8 +14,9 @@ from earnest.evaluation.author_protocols import (
     honest_protocol,
     is_chosen_on_test,
 )
-from earnest.evaluation.protocols import PROTOCOLS, protocol_called
-from earnest.evaluation.splits import Split, read_split
+from earnest.evaluation.protocols import PROTOCOLS, protocol_called, splits_of
+from earnest.evaluation.split_files import protocol_of_files
+from earnest.evaluation.splits import Split
 
 
 def row(name: str) -> Utterance:
@@ -46,7 +47,7 @@ def test_no_plain_split_can_hold_what_it_holds(tmp_path):
         Split(split.train, split.valid, split.test, speaker_independent=False)
     (tmp_path / "split.json").write_text(split.to_json())
     with pytest.raises(SplitError, match="valid and test share the utterance"):
-        read_split(tmp_path / "split.json", [row("a"), row("b"), row("c")])
+        splits_of(protocol_of_files([tmp_path / "split.json"]), [row("a"), row("b"), row("c")])
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,18 @@ def test_the_split_file_of_a_run_folder_is_one_too(tmp_path):
     }
 
 
+def test_a_changed_split_file_that_leaks_is_refused(tmp_path):
+    path = write(tmp_path / "split.json", SPLIT.to_json().replace('"made/c"', '"made/a"'))
+    with pytest.raises(SplitError, match="train and test share the utterance made/a"):
+        splits_of(protocol_of_files([path]), ROWS)
+
+
+def test_a_split_file_whose_clips_are_absent_is_refused_by_name(tmp_path):
+    path = write(tmp_path / "split.json", SPLIT.to_json())
+    with pytest.raises(SplitError, match=r"split\.json: 1 clips are not in the data: made/c"):
+        splits_of(protocol_of_files([path]), [A, B, D])
+
+
 @pytest.mark.parametrize(
     ("header", "names"),
     [
@@ -140,6 +152,10 @@ def test_unnamed_speakers_and_clips_twice_in_a_set_are_problems_too(tmp_path):
     [
         ("f.json", "", "must be JSON"),
         ("f.json", "[1]", "not a split file"),
+        ("f.json", "null", "not a split file"),
+        ("f.json", "{}", "its keys must be"),
+        ("f.json", '{"protocol": 1}', "its keys must be"),
+        ("f.json", SPLIT.to_json().replace('"loso"', "1"), "'protocol' must be a str"),
         ("f.json", "[" * 100_000, "must be JSON"),
         ("f.json", SPLIT.to_json().replace('"made/c"', "3"), "'test' must be a list of utterance keys"),
         ("f.json", SPLIT.to_json().replace('"protocol"', '"clips": [], "protocol"'), "'clips' must be an object"),
