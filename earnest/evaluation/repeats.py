@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from earnest.errors import RecipeError, SplitError
-from earnest.evaluation.metrics import HEADLINES, Spread, spread
+from earnest.evaluation.metrics import HEADLINES, Scores, Spread, spread
 from earnest.evaluation.protocol import Protocol
 from earnest.evaluation.splits import Split
 
@@ -52,16 +52,17 @@ def training_seeds(protocol: Protocol, own: int, repeats: int | None) -> tuple[i
     return seeds[:repeats]
 
 
-def over_folds_and_repeats(
-    folds: Mapping[str, Mapping[str, float]],
-) -> tuple[dict[str, Spread], dict[str, Spread]]:
-    """Return headline → spread over folds (of means over repeats), and over repeats (of means over folds).
+def told_apart(scores: Scores) -> tuple[Scores, dict[str, Spread]]:
+    """Tell the spread over folds from that over repeats.
 
-    Parameters
-    ----------
-    folds : fold or repeat → headline → value
+    Returns
+    -------
+    scores whose ``over_folds`` are of each fold's mean over its repeats; headline → spread over repeats of their means
+    over folds, empty where each fold was trained once
     """
-    return _spreads(folds, 0), _spreads(folds, 1)
+    if not any(fold_and_repeat(fold)[1] > 1 for fold in scores.folds):
+        return scores, {}
+    return replace(scores, over_folds=_spreads(scores.folds, 0)), _spreads(scores.folds, 1)
 
 
 def _spreads(folds: Mapping[str, Mapping[str, float]], along: int) -> dict[str, Spread]:

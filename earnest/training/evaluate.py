@@ -16,7 +16,7 @@ from earnest.evaluation.metrics import Scores, Spread, score
 from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
 from earnest.evaluation.protocol import Coverage, Protocol
 from earnest.evaluation.protocols import coverage_of, protocol_called
-from earnest.evaluation.repeats import over_folds_and_repeats
+from earnest.evaluation.repeats import told_apart
 from earnest.evaluation.report import metrics_document, write_metrics
 from earnest.evaluation.splits import Split
 from earnest.labels import SchemeCounts
@@ -149,11 +149,7 @@ def scored(
     more_facts : what else belongs into metrics.json
     """
     protocol, choice, splits = task.protocol, task.choice, task.splits
-    scores = score(predictions, np.random.default_rng(BOOTSTRAP_SEED))
-    repeats: Mapping[str, Spread] = {}
-    if len(task.seeds) > 1:
-        over_folds, repeats = over_folds_and_repeats(scores.folds)
-        scores = replace(scores, over_folds=over_folds)
+    scores, repeats = told_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED)))
     used = rows_in(splits)
     coverage, labels = coverage_of(protocol, used), label_counts(task, used)
     lines = [line for split in splits for line in leakage_of((runs or {}).get(split.fold, output / split.fold), split)]

@@ -26,6 +26,7 @@ from earnest.errors import RecipeError
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.noise_curve import NoiseCurve
 from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
+from earnest.evaluation.repeats import told_apart
 from earnest.evaluation.splits import Split
 from earnest.models.classifier import SpeechClassifier
 from earnest.recipe import Recipe
@@ -118,8 +119,8 @@ def evaluate_noisy(
         together = joined([predictions for predictions, _ in parts])
         n_unchanged += sum(unchanged for _, unchanged in parts)
         write_predictions(together, output / f"predictions-noise-{level:g}.csv")
-        scores[level] = score(together, np.random.default_rng(BOOTSTRAP_SEED))
-    plain = score(clean, np.random.default_rng(BOOTSTRAP_SEED))
+        scores[level], _ = told_apart(score(together, np.random.default_rng(BOOTSTRAP_SEED)))
+    plain, _ = told_apart(score(clean, np.random.default_rng(BOOTSTRAP_SEED)))
     curve = NoiseCurve.of(plain, scores)
     document = {
         **_facts(task, command, noise),

@@ -97,6 +97,11 @@ class Asked:
         """Where the result goes unless something else is said."""
         return Path("runs") / f"{self.recipe.stem}-{self.protocol or NAME}{'-select' if self.select else ''}"
 
+    @property
+    def n_repeats(self) -> int:
+        """How often each fold is trained."""
+        return self.repeats or len(self.chosen_protocol().training_seeds) or 1
+
     def chosen_protocol(self) -> Protocol:
         """Return the protocol that was named, or the one of the split files."""
         return (

@@ -133,7 +133,7 @@ def _refuse_combinations(asked: Asked, again: Again, has_shares: bool, as_publis
     answers_again = bool(again.adapt or again.tta or again.noise)
     if as_published and (answers_again or has_shares or asked.select or asked.splits or asked.folds):
         raise click.UsageError("--as-published goes with --protocol, --repeats and the recipe's settings alone.")
-    if again.adapt and (asked.select or (asked.repeats or 1) > 1):
+    if again.adapt and (asked.select or asked.n_repeats > 1):
         raise click.UsageError("--adapt goes with one training a fold, with the recipe's own settings.")
 
 

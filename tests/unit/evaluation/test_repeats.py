@@ -1,12 +1,14 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, SplitError
-from earnest.evaluation.metrics import HEADLINES
+from earnest.evaluation.metrics import score
+from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.protocols import protocol_called
-from earnest.evaluation.repeats import fold_and_repeat, over_folds_and_repeats, repeated, training_seeds
+from earnest.evaluation.repeats import fold_and_repeat, repeated, told_apart, training_seeds
 from earnest.evaluation.splits import Split
 
 
@@ -42,10 +44,30 @@ def test_other_protocols_are_trained_once_and_count_on_from_the_recipes_seed():
     assert training_seeds(protocol_called("loso"), 7, 3) == (7, 8, 9)
 
 
+def predictions(right: dict[str, int]) -> Predictions:
+    """Of ten clips of each fold, so many are right."""
+    rows = [(fold, number, number < count) for fold, count in right.items() for number in range(10)]
+    return Predictions(
+        classes=("happy", "sad"),
+        utterance_id=tuple(str(number) for _, number, _ in rows),
+        corpus=("made",) * len(rows),
+        speaker=tuple(f"s{number}" for _, number, _ in rows),
+        gender=("",) * len(rows),
+        fold=tuple(fold for fold, *_ in rows),
+        emotion=np.zeros(len(rows), np.int64),
+        predicted=np.array([0 if good else 1 for *_, good in rows]),
+    )
+
+
 def test_the_spread_over_folds_and_that_over_repeats_are_told_apart():
-    wa = {"f1": 0.2, "f2": 0.6, "f1#2": 0.4, "f2#2": 0.8}
-    folds = {name: dict.fromkeys(HEADLINES, value) for name, value in wa.items()}
-    over_folds, over_repeats = over_folds_and_repeats(folds)
-    assert (over_folds["wa"].mean, over_repeats["wa"].mean) == (pytest.approx(0.5), pytest.approx(0.5))
-    assert over_folds["wa"].sd == pytest.approx(0.4 / 2**0.5)  # 0.3 and 0.7
+    scores = score(predictions({"f1": 2, "f2": 6, "f1#2": 4, "f2#2": 8}), np.random.default_rng(0), 10)
+    apart, over_repeats = told_apart(scores)
+    assert (apart.over_folds["wa"].mean, over_repeats["wa"].mean) == (pytest.approx(0.5), pytest.approx(0.5))
+    assert apart.over_folds["wa"].sd == pytest.approx(0.4 / 2**0.5)  # 0.3 and 0.7
     assert over_repeats["wa"].sd == pytest.approx(0.2 / 2**0.5)  # 0.4 and 0.6
+    assert apart.folds == scores.folds
+
+
+def test_folds_that_were_trained_once_are_left_as_they_are():
+    scores = score(predictions({"f1": 2, "f2": 6}), np.random.default_rng(0), 10)
+    assert told_apart(scores) == (scores, {})
