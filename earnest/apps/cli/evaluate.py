@@ -13,11 +13,11 @@ from earnest.apps.cli import _evaluate_tables as tables
 from earnest.apps.cli._completion import names_from, variant_names
 from earnest.apps.cli._evaluate_again import DEFAULT_LEVELS, Again, evaluate_again, numbers
 from earnest.apps.cli._evaluate_asked import Asked, task_options
+from earnest.apps.cli._protocols import EPILOG
 from earnest.apps.cli._recipe import recipe_options
 from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, show_progress
 from earnest.apps.cli.train import require_training
 from earnest.errors import MissingExtraError
-from earnest.evaluation.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from earnest.evaluation.data_curve import Amount
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 AS_PUBLISHED = "as_published.json"
 
 
-@click.command(epilog=f"Protocols: {', '.join(PROTOCOLS)}.")
+@click.command(epilog=EPILOG)
 @click.argument("recipe", type=click.Path(path_type=Path))
 @task_options
 @data_option

@@ -9,6 +9,7 @@ import click
 
 from earnest.apps.cli._completion import corpus_names, names_from, protocol_names
 from earnest.apps.cli._corpus_tables import progress
+from earnest.apps.cli._protocols import EPILOG
 from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_OK,
@@ -23,14 +24,14 @@ from earnest.corpora.manifest import Utterance
 from earnest.corpora.same_audio import audio_digests
 from earnest.evaluation.leakage import Digests, refuse_identical
 from earnest.evaluation.protocol import kind_words
-from earnest.evaluation.protocols import PROTOCOLS, protocol_called, splits_of
+from earnest.evaluation.protocols import protocol_called, splits_of
 from earnest.evaluation.split_check import Checked, checked, split_document
 from earnest.evaluation.split_files import Lookup, read_plans
 
 PATH = click.Path(path_type=Path)
 
 
-@click.command(epilog=f"Protocols: {', '.join(PROTOCOLS)}.")
+@click.command(epilog=EPILOG)
 @click.option(
     "--protocol",
     metavar="NAME",

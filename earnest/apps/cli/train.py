@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._evaluate_tables import echo_leakage
+from earnest.apps.cli._protocols import EPILOG
 from earnest.apps.cli._recipe import changes_of, recipe_options, words_of
 from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, percent, show_progress
 from earnest.errors import MissingExtraError
-from earnest.evaluation.protocols import PROTOCOLS
 
 
 def require_training() -> None:
@@ -21,7 +21,7 @@ def require_training() -> None:
         raise MissingExtraError("Training", "train")
 
 
-@click.command(epilog=f"Protocols: {', '.join(PROTOCOLS)}.")
+@click.command(epilog=EPILOG)
 @click.argument("recipe", type=click.Path(path_type=Path))
 @data_option
 @recipe_options
