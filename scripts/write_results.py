@@ -52,6 +52,8 @@ def main(words: list[str]) -> None:
         metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
         if part := metrics.get("part"):
             raise SystemExit(f"{run}: {part} were scored; the results are over all.")
+        if metrics.get("selected_on") == "test":
+            raise SystemExit(f"{run}: the epoch was chosen on test; this is no result.")
         name = f"{recipe_name(metrics)}-{metrics['protocol']}"
         shutil.copy(run / "metrics.json", RESULTS / f"{name}.json")
         shutil.copy(run / "confusion.png", RESULTS / f"{name}.png")

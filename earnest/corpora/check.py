@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from earnest.corpora.base import SILENT, Corpus, Parser
-from earnest.corpora.examine import Sound, examine_all
+from earnest.corpora.examine import SILENT_PEAK, Sound, examine_all
 from earnest.corpora.load import corpus_called
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 
-SILENT_PEAK = 1e-3  # -60 dBFS; the quietest recording of four corpora peaks at 4.5e-3
 Progress = Callable[[int, int], None]
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from earnest.audio.io import decode
+from earnest.audio.waveform import Waveform
 from earnest.errors import AudioError, MissingExtraError
 
+SILENT_PEAK = 1e-3  # -60 dBFS; the quietest recording of four corpora peaks at 4.5e-3
 _LONGEST_OGG_PAGE = 27 + 255 + 255 * 255
 _LAST_PAGE = 4
 
@@ -44,15 +46,24 @@ def examine(path: Path) -> Sound:
     except (AudioError, MissingExtraError) as error:
         return Sound(path, error=str(error))
     waveform = recording.waveform
-    digest = hashlib.sha256(waveform.tobytes() + recording.sample_rate_hz.to_bytes(4, "little"))
     return Sound(
         path=path,
-        digest=digest.hexdigest(),
+        digest=digest_of(waveform, recording.sample_rate_hz),
         duration_s=recording.duration_s,
         peak=float(np.abs(waveform).max()),
         n_channels=recording.n_channels,
         ends_early=recording.encoding.startswith("OGG") and not _ogg_has_an_end(path),
     )
+
+
+def digest_of(waveform: Waveform, sample_rate_hz: int) -> str:
+    """Return what is equal for equal samples (samples,) at equal rates."""
+    return hashlib.sha256(waveform.tobytes() + sample_rate_hz.to_bytes(4, "little")).hexdigest()
+
+
+def is_silent(waveform: Waveform) -> bool:
+    """Say whether samples (samples,) hold no sound, so that equality with others means nothing."""
+    return not waveform.size or float(np.abs(waveform).max()) < SILENT_PEAK
 
 
 def examine_all(paths: Sequence[Path], n_workers: int | None = None) -> Iterator[Sound]:

@@ -45,8 +45,17 @@ def speaker_of(utterance: Utterance) -> str:
 
 
 def session_of(utterance: Utterance) -> str:
-    """Return the corpus and the session."""
+    """Return the corpus and the session, which must be named."""
+    if not utterance.session:
+        raise SplitError(f"{utterance.key} names no session, by which this protocol divides.")
     return f"{utterance.corpus}-{utterance.session}"
+
+
+def group_named(utterance: Utterance) -> str:
+    """Return the group, which must be named."""
+    if not utterance.group:
+        raise SplitError(f"{utterance.key} names no group, by which this protocol divides.")
+    return group_of(utterance)
 
 
 @dataclass(frozen=True)
@@ -62,17 +71,29 @@ class NamedFolds:
 
 
 @dataclass(frozen=True)
-class SpeakerFolds:
-    """Speakers sorted by name, the k-th (from 0) goes to fold k mod ``n``; the next fold is for validation."""
+class KeyFolds:
+    """Values of ``key_of`` sorted, the k-th (from 0) goes to fold k mod ``n``; the next fold is for validation.
+
+    Attributes
+    ----------
+    what : the values are called, in messages
+    """
 
     n: int
+    key_of: KeyOf
+    what: str
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
         """Return one `Parts` a fold."""
-        speakers = _at_least(self.n, sorted({utterance.speaker for utterance in utterances}), "speakers")
-        fold_of = {speaker: f"f{position % self.n + 1}" for position, speaker in enumerate(speakers)}
+        keys = at_least(self.n, sorted({self.key_of(utterance) for utterance in utterances}), self.what)
+        fold_of = {key: f"f{position % self.n + 1}" for position, key in enumerate(keys)}
         names = [f"f{number + 1}" for number in range(self.n)]
-        return rotated(utterances, lambda utterance: fold_of[utterance.speaker], names)
+        return rotated(utterances, lambda utterance: fold_of[self.key_of(utterance)], names)
+
+
+def speaker_folds(n: int) -> KeyFolds:
+    """Return folds of whole speakers."""
+    return KeyFolds(n, speaker_of, "speakers")
 
 
 @dataclass(frozen=True)
@@ -84,7 +105,7 @@ class LeaveOneOut:
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
         """Return one `Parts` a value."""
-        keys = _at_least(
+        keys = at_least(
             self.n_valid + 2, sorted({self.key_of(utterance) for utterance in utterances}), "of what is left out"
         )
         return rotated(utterances, self.key_of, keys, self.n_valid)
@@ -178,36 +199,7 @@ class SpeakerHoldOut:
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
         """Return one `Parts`."""
         n_speakers = len({utterance.speaker for utterance in utterances})
-        return SpeakerFolds(min(5, max(3, n_speakers)))(utterances, classes)[:1]
-
-
-@dataclass(frozen=True)
-class CrossCorpus:
-    """Each corpus is tested once with the others for training, every fifth of their speakers for validation.
-
-    Only classes that every corpus has are used.
-    """
-
-    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
-        """Return one `Parts` a corpus."""
-        corpora = _at_least(2, sorted({utterance.corpus for utterance in utterances}), "corpora")
-        pairs = list(zip(utterances, classes, strict=True))
-        shared = set.intersection(*({name for row, name in pairs if row.corpus == corpus} for corpus in corpora))
-        if len(shared) < 2:
-            raise SplitError(f"{', '.join(corpora)} share fewer than two classes.")
-        usable = [row for row, name in pairs if name in shared]
-        held = {
-            speaker
-            for corpus in corpora
-            for speaker in sorted({row.speaker for row in usable if row.corpus == corpus})[::5]
-        }
-        parts = []
-        for corpus in corpora:
-            others = [row for row in usable if row.corpus != corpus]
-            train = [row for row in others if row.speaker not in held]
-            valid = [row for row in others if row.speaker in held]
-            parts.append(Parts(f"to-{corpus}", train, valid, [row for row in usable if row.corpus == corpus]))
-        return parts
+        return speaker_folds(min(5, max(3, n_speakers)))(utterances, classes)[:1]
 
 
 def with_validation(
@@ -256,7 +248,8 @@ def _codes(classes: Sequence[str]) -> Indices:
     return np.array([code[name] for name in classes], dtype=np.intp)
 
 
-def _at_least(n: int, found: list[str], what: str) -> list[str]:
+def at_least(n: int, found: list[str], what: str) -> list[str]:
+    """Return ``found``, or refuse data that has too few of it."""
     if len(found) < n:
         raise SplitError(f"This protocol needs at least {n} {what}, the data has {len(found)}.")
     return found

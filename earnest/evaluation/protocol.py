@@ -24,6 +24,8 @@ class Protocol:
     belongs : which utterances of the corpora are part of it, None for all
     training_seeds : seeds with which the published protocol repeats each fold
     dialogue_partners : see `Split`
+    is_matrix : each fold trains on one corpus and tests on several, see `earnest.evaluation.matrix`
+    stamp : words that must stand beside every result, where test data chose something
     """
 
     name: str
@@ -39,11 +41,13 @@ class Protocol:
     belongs: Callable[[Utterance], bool] | None = None
     training_seeds: tuple[int, ...] = ()
     dialogue_partners: bool = False
+    is_matrix: bool = False
+    stamp: str = ""
 
     @property
     def kind(self) -> str:
         """The words that belong into the title of every result."""
-        return kind_words(self.speaker_independent)
+        return "; ".join(filter(None, [kind_words(self.speaker_independent), self.stamp]))
 
 
 def kind_words(speaker_independent: bool) -> str:

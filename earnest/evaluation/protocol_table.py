@@ -3,17 +3,18 @@
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.dividing import (
-    CrossCorpus,
     LeaveOneOut,
     NamedFolds,
     PartnerRotation,
-    SpeakerFolds,
     SpeakerHoldOut,
     StratifiedFolds,
     StratifiedHoldOut,
     session_of,
+    speaker_folds,
 )
+from earnest.evaluation.dividing_corpora import CorpusMatrix, CrossCorpus
 from earnest.evaluation.protocol import Protocol
+from earnest.evaluation.protocol_families import examples
 
 _RAVDESS_FOLDS = {  # EmoBox (Ma et al., 2024)
     "f1": "01 11 20 21",
@@ -71,7 +72,7 @@ PROTOCOL_TABLE = (
         description="CREMA-D, intended labels, usable clips, the k-th speaker in fold k mod 5",
         corpora=("crema-d",),
         scheme="six",
-        divide=SpeakerFolds(5),
+        divide=speaker_folds(5),
         n_utterances=7435,
         speakers=_CREMA_D_SPEAKERS,
     ),
@@ -157,6 +158,14 @@ PROTOCOL_TABLE = (
         divide=CrossCorpus(),
     ),
     Protocol(
+        name="cross-corpus-matrix",
+        description="trained on each corpus, tested on every other and on its own held-out speakers, on shared classes",
+        corpora=(),
+        scheme="native",
+        divide=CorpusMatrix(),
+        is_matrix=True,
+    ),
+    Protocol(
         name="loso",
         description="any manifest, leave one speaker out",
         corpora=(),
@@ -164,12 +173,13 @@ PROTOCOL_TABLE = (
         divide=LeaveOneOut(),
     ),
     Protocol(
-        name="speaker-5fold",
-        description="any manifest, the k-th speaker in fold k mod 5",
+        name="session-loso",
+        description="any manifest whose clips name a session, leave one session out",
         corpora=(),
         scheme="native",
-        divide=SpeakerFolds(5),
+        divide=LeaveOneOut(session_of, n_valid=1),
     ),
+    *examples(),
     Protocol(
         name="speaker-holdout",
         description="any manifest, one split: every fifth speaker for test, as many for validation",

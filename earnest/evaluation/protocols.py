@@ -9,6 +9,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, RecipeError
 from earnest.evaluation.dividing import in_order
 from earnest.evaluation.protocol import Coverage, Protocol
+from earnest.evaluation.protocol_families import family_member, similar_names
 from earnest.evaluation.protocol_table import PROTOCOL_TABLE
 from earnest.evaluation.splits import Split
 from earnest.labels import count_labels, scheme_called
@@ -19,19 +20,20 @@ PROTOCOLS: Mapping[str, Protocol] = {protocol.name: protocol for protocol in PRO
 
 
 def protocol_called(name: str) -> Protocol:
-    """Return a protocol by name.
+    """Return a protocol by name; the number of folds in names such as "speaker-5fold" is free.
 
     Raises
     ------
     RecipeError
         For an unknown name, with the nearest right one.
     """
-    if name not in PROTOCOLS:
-        raise RecipeError(f"There is no protocol '{name}'.{suggestion(name, PROTOCOLS)}")
-    return PROTOCOLS[name]
+    protocol = PROTOCOLS.get(name) or family_member(name)
+    if protocol is None:
+        raise RecipeError(f"There is no protocol '{name}'.{suggestion(name, {*PROTOCOLS, *similar_names(name)})}")
+    return protocol
 
 
-def splits_of(protocol: str, utterances: Sequence[Utterance]) -> list[Split]:
+def splits_of(protocol: str | Protocol, utterances: Sequence[Utterance]) -> list[Split]:
     """Divide ``utterances`` by a protocol, one `Split` a fold; their order doesn't matter.
 
     Raises
@@ -41,7 +43,7 @@ def splits_of(protocol: str, utterances: Sequence[Utterance]) -> list[Split]:
     SplitError
         When the data can't be divided so, for example because it has too few speakers.
     """
-    chosen = protocol_called(protocol)
+    chosen = protocol_called(protocol) if isinstance(protocol, str) else protocol
     rows = rows_of(chosen, utterances)
     _check_coverage(chosen, rows)
     scheme = scheme_called(chosen.scheme, (row.emotion for row in rows))

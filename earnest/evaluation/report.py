@@ -8,7 +8,7 @@ from typing import Any
 
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.metrics import Scores
-from earnest.evaluation.protocol import kind_words
+from earnest.evaluation.protocol import Protocol
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.published import published_for
 
@@ -45,14 +45,14 @@ class ResultRow:
         ]
 
 
-def result_row(result: str, protocol: str, scores: Scores) -> ResultRow:
+def result_row(result: str, protocol: str | Protocol, scores: Scores) -> ResultRow:
     """Return the line of a result of ours: mean ± sd over folds, and the bootstrap interval of the pooled WA."""
     over = scores.over_folds
     interval = scores.intervals["wa"]
     return ResultRow(
         result=result,
-        protocol=protocol,
-        speakers=_speakers(protocol),
+        protocol=_found(protocol).name,
+        speakers=_found(protocol).kind,
         wa=spread_text(over["wa"]),
         ua=spread_text(over["ua"]),
         macro_f1=spread_text(over["macro_f1"]),
@@ -70,7 +70,7 @@ def published_rows(protocol: str) -> list[ResultRow]:
             ResultRow(
                 result=f"{entry.system} [{details}]",
                 protocol=protocol,
-                speakers=_speakers(protocol),
+                speakers=protocol_called(protocol).kind,
                 wa=_published_text(entry.wa, entry.wa_sd),
                 ua=_published_text(entry.ua, None),
             )
@@ -78,14 +78,17 @@ def published_rows(protocol: str) -> list[ResultRow]:
     return rows
 
 
-def results_table(results: Mapping[str, Scores], protocol: str) -> list[ResultRow]:
+def results_table(results: Mapping[str, Scores], protocol: str | Protocol) -> list[ResultRow]:
     """Return our results (name → scores) and below them the published ones."""
-    return [*(result_row(name, protocol, scores) for name, scores in results.items()), *published_rows(protocol)]
+    return [
+        *(result_row(name, protocol, scores) for name, scores in results.items()),
+        *published_rows(_found(protocol).name),
+    ]
 
 
-def metrics_document(protocol: str, scores: Scores, facts: Mapping[str, Any]) -> dict[str, Any]:
+def metrics_document(protocol: str | Protocol, scores: Scores, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of ``metrics.json``: protocol, ``facts`` (recipe, seed, command …) and scores."""
-    chosen = protocol_called(protocol)
+    chosen = _found(protocol)
     return {
         "protocol": chosen.name,
         "speaker_independent": chosen.speaker_independent,
@@ -95,7 +98,7 @@ def metrics_document(protocol: str, scores: Scores, facts: Mapping[str, Any]) ->
     }
 
 
-def write_metrics(protocol: str, scores: Scores, facts: Mapping[str, Any], path: Path) -> None:
+def write_metrics(protocol: str | Protocol, scores: Scores, facts: Mapping[str, Any], path: Path) -> None:
     """Write ``metrics.json``; there is no NaN in it."""
     document = metrics_document(protocol, scores, facts)
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
@@ -107,8 +110,8 @@ def spread_text(value: Spread) -> str:
     return f"{100 * value.mean:.1f}{deviation}"
 
 
-def _speakers(protocol: str) -> str:
-    return kind_words(protocol_called(protocol).speaker_independent)
+def _found(protocol: str | Protocol) -> Protocol:
+    return protocol_called(protocol) if isinstance(protocol, str) else protocol
 
 
 def _published_text(value: float | None, sd: float | None) -> str:

@@ -1,10 +1,9 @@
-"""Train, validation and test sets that can't overlap, as values and as files."""
+"""Train, validation and test sets that can't overlap; `earnest.evaluation.split_files` reads what they write."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 from earnest.corpora.manifest import Utterance
@@ -17,10 +16,6 @@ KeyOf = Callable[[Utterance], str]
 
 def _speaker(utterance: Utterance) -> str:
     return utterance.speaker
-
-
-def _sentence(utterance: Utterance) -> str:
-    return f"{utterance.corpus}/{utterance.text_id}" if utterance.text_id else ""
 
 
 def group_of(utterance: Utterance) -> str:
@@ -84,7 +79,7 @@ class Split:
             seen.add(utterance.key)
         silent = [utterance.key for utterance in utterances if not utterance.speaker]
         if self.speaker_independent and silent:
-            raise SplitError(f"{self.title}: speaker-independent, but {_named(silent)} in {name} name no speaker.")
+            raise SplitError(f"{self.title}: speaker-independent, but {named(silent)} in {name} name no speaker.")
 
     def _refuse_shared(self, first: str, second: str) -> None:
         refused: list[tuple[str, KeyOf]] = [("utterance", lambda utterance: utterance.key)]
@@ -93,9 +88,9 @@ class Split:
         if not (self.dialogue_partners and (first, second) == ("valid", "test")):
             refused.append(("group", group_of))
         for what, key_of in refused:
-            shared = _shared(self.sets[first], self.sets[second], key_of)
+            shared = shared_values(self.sets[first], self.sets[second], key_of)
             if shared:
-                raise SplitError(f"{self.title}: {first} and {second} share the {what} {_named(shared)}.")
+                raise SplitError(f"{self.title}: {first} and {second} share the {what} {named(shared)}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values with utterance keys only: what may be published beside a result."""
@@ -111,86 +106,20 @@ class Split:
         """Return the text of ``split.json``."""
         return json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
 
-    @classmethod
-    def from_json(cls, text: str, utterances: Iterable[Utterance]) -> "Split":
-        """Read what `to_json` wrote and look up its keys among ``utterances``."""
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise SplitError(f"A split file must be JSON: {error}.") from None
-        problem = _problem_with(values)
-        if problem:
-            raise SplitError(f"Not a split file: {problem}")
-        by_key = {utterance.key: utterance for utterance in utterances}
-        absent = [key for name in SETS for key in values[name] if key not in by_key]
-        if absent:
-            raise SplitError(f"{len(absent)} utterances of the split are not in the data: {_named(absent)}.")
-        sets = {name: [by_key[key] for key in values[name]] for name in SETS}
-        return cls(**{**values, **sets})
 
-
-def write_split(split: Split, path: Path) -> None:
-    """Write ``split.json``."""
-    path.write_text(split.to_json(), encoding="utf-8")
-
-
-def read_split(path: Path, utterances: Iterable[Utterance]) -> Split:
-    """Read ``split.json``; every utterance it names must be among ``utterances``."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SplitError(f"{path}: not a readable split file ({error}).") from error
-    try:
-        return Split.from_json(text, utterances)
-    except SplitError as error:
-        raise SplitError(f"{path}: {error}") from None
-
-
-@dataclass(frozen=True)
-class Leakage:
-    """How many speakers, sentences and groups two sets have in common; shared sentences are no error, but matter."""
-
-    first: str
-    second: str
-    speakers: int
-    sentences: int
-    groups: int
-
-    def sentence(self) -> str:
-        """Return one line for logs and tables."""
-        return (
-            f"{self.first} and {self.second} share {self.speakers} speakers, {self.sentences} sentences, "
-            f"{self.groups} groups"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        shared = {"speakers": self.speakers, "sentences": self.sentences, "groups": self.groups}
-        return {"sets": [self.first, self.second], "shared": shared}
-
-
-def leakage(split: Split) -> list[Leakage]:
-    """Count what each two sets of a split share."""
-    return [
-        Leakage(
-            first,
-            second,
-            *(len(_shared(split.sets[first], split.sets[second], key)) for key in (_speaker, _sentence, group_of)),
-        )
-        for first, second in combinations(SETS, 2)
-    ]
-
-
-def _shared(first: Iterable[Utterance], second: Iterable[Utterance], key_of: KeyOf) -> list[str]:
+def shared_values(first: Iterable[Utterance], second: Iterable[Utterance], key_of: KeyOf) -> list[str]:
+    """Return the values of ``key_of`` that occur in both, sorted; "" is none."""
     return sorted(({key_of(utterance) for utterance in first} & {key_of(utterance) for utterance in second}) - {""})
 
 
-def _named(names: Sequence[str]) -> str:
-    rest = len(names) - N_NAMED
-    return ", ".join(names[:N_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+def named(names: Sequence[str], most: int = N_NAMED) -> str:
+    """Return the first few names, and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _problem_with(values: object) -> str | None:
+def problem_with(values: object) -> str | None:
+    """Say what is wrong with the content of a split file, None for nothing."""
     if not isinstance(values, dict):
         return "it must hold one JSON object."
     kinds = {"protocol": str, "fold": str, "speaker_independent": bool, "dialogue_partners": bool}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from earnest.bundle import BundleInfo, ProtocolResult, check_onnx, sha256_of
 from earnest.errors import EarnestError
+from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
 from earnest.export.card import model_card
 from earnest.export.onnx import to_onnx
 from earnest.recipe import read_recipe
@@ -40,6 +41,8 @@ def export_bundle(
     with_companions : keep what adaptation and the out-of-domain verdict need
     """
     record, recipe = read_record(run), read_recipe(run)
+    if is_chosen_on_test(record.protocol):
+        raise EarnestError(f"{run}: {STAMP}. Such a run is for comparison only and never becomes a bundle.")
     if not with_companions:
         record = replace(record, adaptation=None, domain=None)
     classifier = load_run(run)
@@ -85,6 +88,8 @@ def read_result(folder: Path) -> ProtocolResult:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values.get("part"):
             raise EarnestError(f"{path}: {values['part']} were scored. A bundle states results over all of them.")
+        if values.get("selected_on") == "test" or is_chosen_on_test(values["protocol"]):
+            raise EarnestError(f"{path}: {STAMP}. A bundle states honest results.")
         over = values["over_folds"]
         return ProtocolResult(
             protocol=values["protocol"],

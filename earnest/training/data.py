@@ -17,6 +17,7 @@ from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
 from earnest.augment.oversample import oversampled
 from earnest.corpora.affect import Affect, affect_of
+from earnest.corpora.examine import digest_of, is_silent
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError
 from earnest.frontends.build import FrontEndModule
@@ -42,6 +43,7 @@ class Example:
     gender : index in `GENDERS`, or `UNKNOWN`
     affect : valence, arousal, dominance from 0 to 1, NaN where unknown
     waveform : (samples,) int16 at the front end's rate, where the recipe augments
+    digest : of its samples, by which identical clips are found; "" for silence
     """
 
     utterance: Utterance
@@ -51,6 +53,7 @@ class Example:
     gender: int = UNKNOWN
     affect: Affect = (math.nan, math.nan, math.nan)
     waveform: KeptWaveform | None = field(default=None, repr=False)
+    digest: str = ""
 
 
 class Batch(NamedTuple):
@@ -163,6 +166,7 @@ def compute_examples(
             UNKNOWN if utterance.gender is None else GENDERS.index(utterance.gender),
             affect_of(utterance, affect_range),
             kept(waveform) if keep_waveforms else None,
+            "" if is_silent(waveform) else digest_of(waveform, rate_hz),
         )
     if failures:
         named = "\n  ".join(failures[:MAX_NAMED])

@@ -1,6 +1,5 @@
 """All folds of a protocol: trained, predicted once, scored together."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,39 +8,45 @@ from typing import Any
 
 import numpy as np
 
-from earnest.corpora.base import CORPORA
-from earnest.corpora.load import corpus_root, load_utterances
-from earnest.corpora.manifest import Utterance
-from earnest.errors import CorpusError, SplitError
-from earnest.evaluation.fold_choice import FoldChoice, chosen_folds
+from earnest.errors import SplitError
+from earnest.evaluation.author_protocols import is_chosen_on_test
+from earnest.evaluation.fold_choice import FoldChoice
+from earnest.evaluation.intervals import Spread
+from earnest.evaluation.leakage import Leakage
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
 from earnest.evaluation.protocol import Coverage, Protocol
 from earnest.evaluation.protocols import coverage_of, protocol_called
+from earnest.evaluation.repeats import told_apart
 from earnest.evaluation.report import metrics_document, write_metrics
 from earnest.evaluation.slices import manifest_columns
-from earnest.evaluation.splits import Split, leakage
-from earnest.labels import SchemeCounts, count_labels
-from earnest.models.classifier import build_front_end
+from earnest.evaluation.splits import Split
+from earnest.labels import SchemeCounts
 from earnest.recipe import Recipe
-from earnest.suggest import suggestion
 from earnest.training.affect import affect_results
 from earnest.training.batches import change_of
 from earnest.training.calibrate import calibration_change
-from earnest.training.data import Example, compute_examples, decoding_bar
 from earnest.training.discriminant import last_layer
-from earnest.training.folds import run_folds
+from earnest.training.folds import Job, run_folds
 from earnest.training.record import read_record
-from earnest.training.run import PREDICTIONS, Clips, claim, initial_classifier, is_finished, run_split, scheme_of
+from earnest.training.run import PREDICTIONS, initial_classifier, is_finished, leakage_of, run_split, scheme_of
+from earnest.training.search_space import SearchSpace
+from earnest.training.selection import selected_settings
+from earnest.training.shared_clips import SharedClips
+from earnest.training.task import Task, label_counts, protocol_utterances, rows_in, split_called, under
 
 BOOTSTRAP_SEED = 0
 METRICS = "metrics.json"
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The outcome of one recipe under one protocol."""
+    """The outcome of one recipe under one protocol.
+
+    Attributes
+    ----------
+    over_repeats : headline → mean and deviation over trainings with other seeds; empty where there was one
+    """
 
     protocol: Protocol
     splits: Sequence[Split]
@@ -49,67 +54,52 @@ class Evaluation:
     scores: Scores
     labels: SchemeCounts
     coverage: Coverage
+    leakage: Sequence[Leakage]
     document: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Task:
-    """A recipe under a protocol: what it trains on, all rows there are, and the folds that are wanted."""
-
-    recipe: Recipe
-    protocol: Protocol
-    utterances: Sequence[Utterance]
-    choice: FoldChoice
-
-
-def task_of(recipe: Recipe, protocol_name: str, folders: Mapping[str, Path], folds: Sequence[str]) -> Task:
-    """Read the corpora and divide them; empty ``folds`` means all."""
-    protocol = protocol_called(protocol_name)
-    recipe = under(protocol, recipe)
-    utterances = protocol_utterances(recipe, protocol, folders)
-    return Task(recipe, protocol, utterances, chosen_folds(protocol_name, utterances, folds))
+    over_repeats: Mapping[str, Spread]
 
 
 def evaluate(
-    recipe: Recipe,
-    protocol_name: str,
-    folders: Mapping[str, Path],
+    task: Task,
     output: Path,
     command: str,
     jobs: int = 1,
     on_fold: Callable[[str], object] | None = None,
-    folds: Sequence[str] = (),
+    space: SearchSpace | None = None,
 ) -> Evaluation:
     """Train and score every fold; finished folds are read from ``output``, killed ones resumed.
 
     Parameters
     ----------
-    folders : corpus name → folder
     output : gets a run folder a fold, and predictions.csv and metrics.json of all together
     command : what to type for this result; kept in metrics.json
     jobs : folds at a time, one thread each; the numbers don't depend on it
     on_fold : told each fold as it is done; with it, progress is shown
-    folds : some of the protocol's; empty: all
+    space : settings that each fold chooses by its own validation clips, before its test clips are scored
     """
-    task = task_of(recipe, protocol_name, folders, folds)
-    recipe, protocol, utterances, choice = task.recipe, task.protocol, task.utterances, task.choice
-    splits = choice.splits
-    runs = {split.fold: output / split.fold for split in splits}
-    _check_before_decoding(recipe, splits, runs)
-    finished = [split.fold for split in splits if is_finished(runs[split.fold], split)]
-    parts = {fold: read_predictions(runs[fold] / PREDICTIONS) for fold in finished}
-    left = {fold: run for fold, run in runs.items() if fold not in parts}
+    all_jobs = [job_of(task, split, output, space) for split in task.splits]
+    _check_before_decoding(task.recipe, all_jobs)
+    parts = {job.split.fold: read_predictions(job.folder / PREDICTIONS) for job in all_jobs if job.is_finished}
+    left = [job for job in all_jobs if job.split.fold not in parts]
     # Clips outside the splits stay out: they could add classes to the scheme "native", and move the others' numbers.
-    decode = partial(examples_of, recipe, rows_in(splits), on_fold is not None and jobs == 1)
-    for fold, predictions in run_folds(recipe, splits, decode, left, jobs):
+    make_clips = partial(SharedClips, rows_in(task.splits), on_fold is not None and jobs == 1)
+    for fold, predictions in run_folds(left, make_clips, jobs):
         parts[fold] = predictions
         if on_fold:
             on_fold(fold)
-    together = joined([parts[split.fold] for split in splits])
-    write_predictions(together, output / "predictions.csv")
-    return scored(
-        recipe, protocol, choice, together, utterances, command, output / METRICS, _calibration(together, runs)
-    )
+    together = joined([parts[split.fold] for split in task.splits])
+    write_predictions(together, output / PREDICTIONS)
+    selected = {"selected": selected_settings([job.folder for job in all_jobs])} if space else {}
+    facts = selected | _calibration(together, {job.split.fold: job.folder for job in all_jobs})
+    return scored(task, together, output, command, output / METRICS, facts)
+
+
+def job_of(task: Task, split: Split, output: Path, space: SearchSpace | None = None) -> Job:
+    """Return the training of one fold and repeat."""
+    if Path(split.fold).name != split.fold:
+        raise SplitError(f"'{split.fold}' can't be a folder's name. Rename that speaker in the manifest.")
+    recipe = task.recipe_for(split)
+    return Job(recipe, split, output / split.fold, replace(space, recipe=recipe) if space else None)
 
 
 def train(
@@ -138,53 +128,64 @@ def train(
     if not keep_test:
         recipe = replace(recipe, training=replace(recipe.training, refit=True))
     utterances = protocol_utterances(recipe, protocol, folders)
-    split = split_called(protocol_name, fold, utterances, keep_test)
-    _check_before_decoding(recipe, [split], {split.fold: output})
-    clips = Clips({} if is_finished(output, split) else examples_of(recipe, rows_in([split]), show_progress))
+    split = split_called(protocol, fold, utterances, keep_test)
+    _check_before_decoding(recipe, [Job(recipe, split, output)])
+    clips = SharedClips(() if is_finished(output, split) else rows_in([split]), show_progress).of(recipe)
     predictions = run_split(recipe, split, clips, output, show_progress)
     if predictions is None:
         return None
-    change = _calibration(predictions, {split.fold: output})
-    return scored(recipe, protocol, FoldChoice([split], 1), predictions, utterances, command, output / METRICS, change)
+    runs = {split.fold: output}
+    task = Task(recipe, protocol, utterances, FoldChoice([split], 1), (recipe.training.seed,))
+    facts = _calibration(predictions, runs)
+    return scored(task, predictions, output.parent, command, output / METRICS, facts, runs)
 
 
 def scored(
-    recipe: Recipe,
-    protocol: Protocol,
-    choice: FoldChoice,
+    task: Task,
     predictions: Predictions,
-    utterances: Sequence[Utterance],
+    output: Path,
     command: str,
     path: Path,
     more_facts: Mapping[str, Any] | None = None,
+    runs: Mapping[str, Path] | None = None,
 ) -> Evaluation:
     """Score predictions and write them to ``path``, a metrics.json.
 
     Parameters
     ----------
-    choice : where folds are left out, title and clips say so
+    output : holds a run folder a fold, unless ``runs`` says where they are
+    more_facts : what else belongs into metrics.json
     """
-    columns = manifest_columns(predictions, utterances, ("style", "intensity"))
-    scores = score(predictions, np.random.default_rng(BOOTSTRAP_SEED), columns=columns)
-    splits = choice.splits
+    protocol, choice, splits = task.protocol, task.choice, task.splits
+    columns = manifest_columns(predictions, task.utterances, ("style", "intensity"))
+    scores, repeats = told_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED), columns=columns))
     used = rows_in(splits)
-    labels, coverage = label_counts(recipe, protocol, used, utterances), coverage_of(protocol, used)
+    coverage, labels = coverage_of(protocol, used), label_counts(task, used)
+    lines = [line for split in splits for line in leakage_of((runs or {}).get(split.fold, output / split.fold), split)]
     facts = {
+        "title": task.title,
         "command": command,
-        "seed": recipe.training.seed,
+        "seed": task.seeds[0],
+        "selected_on": "test" if is_chosen_on_test(protocol.name) else "validation",
         "clips": coverage.sentence(),
         "labels": labels.sentence(),
-        "leakage": [line.to_dict() for split in splits for line in leakage(split)],
-        "recipe": recipe.to_dict(),
-        "affect": affect_results(predictions, utterances, recipe.training.affect_range),
+        "leakage": [line.to_dict() for line in lines],
+        "recipe": task.recipe.to_dict(),
+        "affect": affect_results(predictions, task.utterances, task.recipe.training.affect_range),
         **(more_facts or {}),
     }
     if choice.part:
-        sentence = f"{coverage.sentence()}, {choice.part} tested: {scores.n} clips"
-        facts |= {"title": choice.title(protocol), "part": choice.part, "clips": sentence}
-    write_metrics(protocol.name, scores, facts, path)
-    document = metrics_document(protocol.name, scores, facts)
-    return Evaluation(protocol, splits, predictions, scores, labels, coverage, document)
+        facts["part"] = choice.part
+    if choice.some_folds:
+        facts["clips"] = f"{coverage.sentence()}, {choice.some_folds} tested: {scores.n} clips"
+    if repeats:
+        facts["repeats"] = {
+            "seeds": list(task.seeds),
+            "over_repeats": {name: value.to_dict() for name, value in repeats.items()},
+        }
+    write_metrics(protocol, scores, facts, path)
+    document = metrics_document(protocol, scores, facts)
+    return Evaluation(protocol, splits, predictions, scores, labels, coverage, lines, document, repeats)
 
 
 def _calibration(predictions: Predictions, runs: Mapping[str, Path]) -> dict[str, Any]:
@@ -192,80 +193,12 @@ def _calibration(predictions: Predictions, runs: Mapping[str, Path]) -> dict[str
     return {"calibration_change": calibration_change(predictions, records)}
 
 
-def rows_in(splits: Sequence[Split]) -> list[Utterance]:
-    """Return the utterances of all sets of ``splits``, each once."""
-    rows = (row for split in splits for members in split.sets.values() for row in members)
-    return list({row.key: row for row in rows}.values())
-
-
-def _check_before_decoding(recipe: Recipe, splits: Sequence[Split], folders: Mapping[str, Path]) -> None:
+def _check_before_decoding(recipe: Recipe, jobs: Sequence[Job]) -> None:
     """Refuse at once what would be refused after minutes of decoding: settings, weights, folders of other runs."""
-    for fold in folders:
-        if Path(fold).name != fold:
-            raise SplitError(f"'{fold}' can't be a folder's name. Rename that speaker in the manifest.")
     if recipe.augment:
         change_of(recipe)
-    classifier = initial_classifier(recipe, scheme_of(recipe, rows_in(splits)).classes)
+    classifier = initial_classifier(recipe, scheme_of(recipe, rows_in([job.split for job in jobs])).classes)
     if recipe.training.method == "discriminant":
         last_layer(classifier.network)
-    for split in splits:
-        claim(folders[split.fold], recipe, split)
-
-
-def under(protocol: Protocol, recipe: Recipe) -> Recipe:
-    """Return the recipe with the corpora and classes that the protocol is defined on, where it is defined on any."""
-    scheme = recipe.scheme if protocol.scheme == "native" else protocol.scheme
-    return replace(recipe, corpus=protocol.corpora or recipe.corpus, scheme=scheme)
-
-
-def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str, Path]) -> list[Utterance]:
-    """Load the usable clips of the corpora of a protocol, or of the recipe's where it takes any."""
-    wanted = recipe.corpora
-    for name in folders.keys() - {*wanted, *CORPORA.names()}:
-        _log.warning("--data %s=… is not used.%s", name, suggestion(name, wanted))
-    if protocol.optional_corpora:
-        wanted = tuple(name for name in wanted if _is_given(name, folders))
-    return load_utterances(wanted, folders)
-
-
-def label_counts(
-    recipe: Recipe, protocol: Protocol, used: Sequence[Utterance], utterances: Sequence[Utterance]
-) -> SchemeCounts:
-    """Count what is kept, merged and dropped of the clips that the protocol is about.
-
-    Parameters
-    ----------
-    used : the clips of the splits; the scheme "native" has their emotions as classes
-    utterances : all clips that were read
-    """
-    part = [row for row in utterances if protocol.belongs is None or protocol.belongs(row)]
-    return count_labels(scheme_of(recipe, used), ((row.emotion, row.corpus, row.native_emotion) for row in part))
-
-
-def _is_given(name: str, folders: Mapping[str, Path]) -> bool:
-    """Say whether a corpus that may be absent is there; one that was named with --data must be."""
-    try:
-        corpus_root(name, folders)
-    except CorpusError:
-        return name in folders
-    return True
-
-
-def examples_of(recipe: Recipe, utterances: Sequence[Utterance], show_progress: bool = False) -> dict[str, Example]:
-    """Compute the frames of every utterance that the recipe's scheme keeps; samples too if the recipe augments."""
-    with decoding_bar(len(utterances), show_progress) as advance:
-        return compute_examples(
-            build_front_end(recipe),
-            utterances,
-            scheme_of(recipe, utterances),
-            advance,
-            keep_waveforms=bool(recipe.augment),
-            affect_range=recipe.training.affect_range,
-        )
-
-
-def split_called(protocol: str, fold: str | None, utterances: Sequence[Utterance], keep_test: bool = True) -> Split:
-    """Return one fold of a protocol, by default the first; without ``keep_test`` its test set is trained on."""
-    splits = chosen_folds(protocol, utterances, () if fold is None else (fold,)).splits
-    split = splits[0]
-    return split if keep_test else replace(split, train=(*split.train, *split.test), test=())
+    for job in jobs:
+        job.claim()

@@ -3,7 +3,7 @@
 The models, the splits and the plain predictions stay as they are; what is new lies beside them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,26 +12,23 @@ import numpy as np
 from earnest.errors import EarnestError
 from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
 from earnest.evaluation.splits import Split
-from earnest.recipe import Recipe
 from earnest.runtime.adaptation import Adaptation, adaptation_entry
 from earnest.training.adaptation import HOWS, How, adapted_probabilities
 from earnest.training.companions import companion_files, heard_by
-from earnest.training.evaluate import Evaluation, examples_of, scored, task_of
+from earnest.training.evaluate import Evaluation, scored
 from earnest.training.record import read_record
 from earnest.training.run import PREDICTIONS, Clips, load_run
+from earnest.training.task import Task, examples_of
 
 N_NAMED = 3
 
 
 def evaluate_adapted(
-    recipe: Recipe,
-    protocol_name: str,
-    folders: Mapping[str, Path],
+    task: Task,
     output: Path,
     command: str,
     hows: Sequence[How],
     show_progress: bool = False,
-    folds: Sequence[str] = (),
 ) -> dict[How, Evaluation]:
     """Answer the test clips of every fold again, adapted to their speakers.
 
@@ -42,14 +39,12 @@ def evaluate_adapted(
     output : of `evaluate`, finished; gets predictions-adapted-HOW.csv and metrics-adapted-HOW.json
     hows : which ways, see `earnest.training.adaptation.HOWS`
     """
-    task = task_of(recipe, protocol_name, folders, folds)
-    recipe, protocol, utterances, choice = task.recipe, task.protocol, task.utterances, task.choice
-    splits = choice.splits
+    splits = task.splits
     adaptations = {split.fold: read_adaptation(output / split.fold) for split in splits}
     test = [row for split in splits for row in split.test]
     if silent := [row.key for row in test if not row.speaker]:
         raise EarnestError(f"Adapting needs speakers; {', '.join(silent[:N_NAMED])} name none.")
-    clips = Clips(examples_of(recipe, list({row.key: row for row in test}.values()), show_progress))
+    clips = Clips(examples_of(task.recipe, list({row.key: row for row in test}.values()), show_progress))
     outcomes: dict[How, Evaluation] = {}
     for how in hows:
         parts = [adapted_fold(output / split.fold, split, clips, adaptations[split.fold], how) for split in splits]
@@ -58,7 +53,7 @@ def evaluate_adapted(
         write_predictions(together, output / f"predictions-adapted-{how}.csv")
         facts = {"adapted": {"how": how, "means": HOWS[how], "share": float(np.mean(together.adapted))}}
         path = output / f"metrics-adapted-{how}.json"
-        outcomes[how] = scored(recipe, protocol, choice, together, utterances, command, path, facts)
+        outcomes[how] = scored(task, together, output, command, path, facts)
     return outcomes
 
 

@@ -4,7 +4,7 @@ The models, the splits and the plain predictions stay as they are; what is new l
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
@@ -23,16 +23,16 @@ from earnest.augment.noise_files import NoiseFiles, drawn_stretch
 from earnest.config import from_mapping
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
-from earnest.evaluation.fold_choice import FoldChoice
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.noise_curve import NoiseCurve
 from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
-from earnest.evaluation.protocol import Protocol
+from earnest.evaluation.repeats import told_apart
 from earnest.evaluation.splits import Split
 from earnest.models.classifier import SpeechClassifier
 from earnest.recipe import Recipe
-from earnest.training.evaluate import BOOTSTRAP_SEED, task_of
+from earnest.training.evaluate import BOOTSTRAP_SEED
 from earnest.training.run import PREDICTIONS, load_run
+from earnest.training.task import Task
 
 METRICS_NOISE = "metrics-noise.json"
 LOWEST_DB, HIGHEST_DB = -30.0, 60.0
@@ -101,35 +101,29 @@ class NoisyEvaluation:
 
 
 def evaluate_noisy(
-    recipe: Recipe,
-    protocol_name: str,
-    folders: Mapping[str, Path],
+    task: Task,
     output: Path,
     command: str,
     noise: NoiseTest,
-    folds: Sequence[str] = (),
 ) -> NoisyEvaluation:
     """Answer the test clips of every fold again, with noise.
 
     Parameters
     ----------
     output : of `evaluate`, finished; gets metrics-noise.json and predictions-noise-LEVEL.csv
-    folds : some of the protocol's; empty: all
     """
-    task = task_of(recipe, protocol_name, folders, folds)
-    recipe, protocol, choice = task.recipe, task.protocol, task.choice
-    clean = joined([read_predictions(output / split.fold / PREDICTIONS) for split in choice.splits])
+    clean = joined([read_predictions(output / split.fold / PREDICTIONS) for split in task.splits])
     scores, n_unchanged = {}, 0
     for level in noise.snr_db:
-        parts = [fold_noisy(output / split.fold, split, noise, level) for split in choice.splits]
+        parts = [fold_noisy(output / split.fold, split, noise, level) for split in task.splits]
         together = joined([predictions for predictions, _ in parts])
         n_unchanged += sum(unchanged for _, unchanged in parts)
         write_predictions(together, output / f"predictions-noise-{level:g}.csv")
-        scores[level] = score(together, np.random.default_rng(BOOTSTRAP_SEED))
-    plain = score(clean, np.random.default_rng(BOOTSTRAP_SEED))
+        scores[level], _ = told_apart(score(together, np.random.default_rng(BOOTSTRAP_SEED)))
+    plain, _ = told_apart(score(clean, np.random.default_rng(BOOTSTRAP_SEED)))
     curve = NoiseCurve.of(plain, scores)
     document = {
-        **_facts(recipe, protocol, choice, command, noise),
+        **_facts(task, command, noise),
         "n_without_noise": n_unchanged,
         "n": curve.n,
         "levels": curve.to_list(),
@@ -172,20 +166,20 @@ def _probabilities(classifier: SpeechClassifier, waveform: Waveform) -> npt.NDAr
     return np.asarray(outputs["probabilities"][0].numpy(), np.float32)
 
 
-def _facts(recipe: Recipe, protocol: Protocol, choice: FoldChoice, command: str, noise: NoiseTest) -> dict[str, Any]:
+def _facts(task: Task, command: str, noise: NoiseTest) -> dict[str, Any]:
     return {
-        "protocol": protocol.name,
-        "speaker_independent": protocol.speaker_independent,
-        "title": choice.title(protocol),
-        "folds": [split.fold for split in choice.splits],
-        "part": choice.part,
+        "protocol": task.protocol.name,
+        "speaker_independent": task.protocol.speaker_independent,
+        "title": task.title,
+        "folds": [split.fold for split in task.splits],
+        "part": task.choice.part,
         "command": command,
-        "seed": recipe.training.seed,
-        "recipe": recipe.to_dict(),
+        "seed": task.seeds[0],
+        "recipe": task.recipe.to_dict(),
         "noise": {
             "folder": noise.folder,
             "names": list(noise.names),
             "recordings": len(noise.files.recordings),
-            "heard_in_training": noise.heard_in_training(recipe),
+            "heard_in_training": noise.heard_in_training(task.recipe),
         },
     }

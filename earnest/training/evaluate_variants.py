@@ -3,7 +3,7 @@
 The models, the splits and the plain predictions stay as they are; what is new lies beside them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,19 +17,16 @@ from earnest.corpora.manifest import Utterance
 from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
 from earnest.evaluation.splits import Split
 from earnest.models.classifier import SpeechClassifier
-from earnest.recipe import Recipe
-from earnest.training.evaluate import Evaluation, scored, task_of
+from earnest.training.evaluate import Evaluation, scored
 from earnest.training.run import PREDICTIONS, load_run
+from earnest.training.task import Task
 
 
 def evaluate_variants(
-    recipe: Recipe,
-    protocol_name: str,
-    folders: Mapping[str, Path],
+    task: Task,
     output: Path,
     command: str,
     names: Sequence[str],
-    folds: Sequence[str] = (),
 ) -> dict[str, Evaluation]:
     """Answer the test clips of every fold again, by the mean over variants (test-time augmentation).
 
@@ -38,16 +35,14 @@ def evaluate_variants(
     output : of `evaluate`, finished; gets predictions-tta-NAME.csv and metrics-tta-NAME.json
     names : which variants, see `earnest.augment.tta.VARIANTS`
     """
-    task = task_of(recipe, protocol_name, folders, folds)
-    recipe, protocol, utterances, choice = task.recipe, task.protocol, task.utterances, task.choice
-    splits = choice.splits
+    splits = task.splits
     outcomes: dict[str, Evaluation] = {}
     for name in names:
         together = joined([fold_variants(output / split.fold, split, name) for split in splits])
         write_predictions(together, output / f"predictions-tta-{name}.csv")
         facts = {"tta": {"name": name, "variants": len(variants_called(name))}}
         path = output / f"metrics-tta-{name}.json"
-        outcomes[name] = scored(recipe, protocol, choice, together, utterances, command, path, facts)
+        outcomes[name] = scored(task, together, output, command, path, facts)
     return outcomes
 
 

@@ -2,11 +2,10 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
@@ -17,52 +16,73 @@ from earnest.errors import EarnestError
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.splits import Split
 from earnest.recipe import Recipe
-from earnest.training.data import Example
-from earnest.training.run import Clips, run_split
+from earnest.training.run import claim, is_finished, run_split
+from earnest.training.search_space import SearchSpace
+from earnest.training.selection import claim_selection, selected_recipe
+from earnest.training.shared_clips import SharedClips
+
+MakeClips = Callable[[], SharedClips]
+_clips: list[SharedClips] = []  # one a worker process, so that frames are computed once and not sent
+_make_here: list[MakeClips] = []
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class Job:
+    """One training.
+
+    Attributes
+    ----------
+    space : where settings are chosen first, on training and validation clips of this split alone
+    """
+
     recipe: Recipe
-    splits: Mapping[str, Split]
-    clips: Clips
+    split: Split
+    folder: Path
+    space: SearchSpace | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the folder holds all, predictions included."""
+        return is_finished(self.folder, self.split)
+
+    def claim(self) -> None:
+        """Note down in the folder what it is for, or refuse one that holds something else."""
+        if self.space is None:
+            claim(self.folder, self.recipe, self.split)
+        else:
+            claim_selection(self.space, self.split, self.folder)
+
+    def run(self, clips: SharedClips) -> Predictions:
+        """Train on the split, with the best settings where they are to be chosen, and predict its test set once."""
+        recipe = selected_recipe(self.space, self.split, self.folder, clips) if self.space else self.recipe
+        predictions = run_split(recipe, self.split, clips.of(recipe), self.folder)
+        assert predictions is not None
+        return predictions
 
 
-Decode = Callable[[], Mapping[str, Example]]
-Prepare = Callable[[], _Prepared]
-_prepared: list[_Prepared] = []  # one a worker process, so that frames are computed once and not sent
-_prepare_here: list[Prepare] = []
-
-
-def run_folds(
-    recipe: Recipe, splits: Sequence[Split], decode: Decode, folders: Mapping[str, Path], jobs: int
-) -> Iterator[tuple[str, Predictions]]:
-    """Train and predict the folds that ``folders`` names; yield each as it is done.
+def run_folds(jobs: Sequence[Job], make_clips: MakeClips, n_at_a_time: int) -> Iterator[tuple[str, Predictions]]:
+    """Train and predict; yield each fold as it is done.
 
     Parameters
     ----------
-    decode : returns the examples of all ``splits``; called once a process, and only if there is a fold to run
-    jobs : folds at a time, one thread each; the numbers don't depend on it
+    make_clips : returns the clips of all jobs; called once a process
+    n_at_a_time : one thread each; the numbers don't depend on it
     """
-    prepare = partial(_prepare, recipe, splits, decode)
-    return _side_by_side(prepare, folders, jobs) if jobs > 1 else _one_by_one(prepare, folders)
+    return _side_by_side(jobs, make_clips, n_at_a_time) if n_at_a_time > 1 else _one_by_one(jobs, make_clips)
 
 
-def _prepare(recipe: Recipe, splits: Sequence[Split], decode: Decode) -> _Prepared:
-    return _Prepared(recipe, {split.fold: split for split in splits}, Clips(decode()))
-
-
-def _one_by_one(prepare: Prepare, folders: Mapping[str, Path]) -> Iterator[tuple[str, Predictions]]:
+def _one_by_one(jobs: Sequence[Job], make_clips: MakeClips) -> Iterator[tuple[str, Predictions]]:
     torch.set_num_threads(1)  # the same bits as with several jobs
-    _prepared[:], _prepare_here[:] = [], [prepare]
-    for fold, folder in folders.items():
-        yield fold, _run_prepared(fold, folder)
+    _clips[:], _make_here[:] = [], [make_clips]
+    for job in jobs:
+        yield job.split.fold, _run_here(job)
 
 
-def _side_by_side(prepare: Prepare, folders: Mapping[str, Path], jobs: int) -> Iterator[tuple[str, Predictions]]:
-    pool = ProcessPoolExecutor(max(1, min(jobs, len(folders))), get_context("spawn"), _enter_worker, (prepare,))
+def _side_by_side(jobs: Sequence[Job], make_clips: MakeClips, n_at_a_time: int) -> Iterator[tuple[str, Predictions]]:
+    n_workers = max(1, min(n_at_a_time, len(jobs)))
+    pool = ProcessPoolExecutor(n_workers, get_context("spawn"), _enter_worker, (make_clips,))
     try:
-        futures = {pool.submit(_run_prepared, fold, folder): fold for fold, folder in folders.items()}
+        futures = {pool.submit(_run_here, job): job.split.fold for job in jobs}
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool as error:
@@ -73,11 +93,11 @@ def _side_by_side(prepare: Prepare, folders: Mapping[str, Path], jobs: int) -> I
         pool.shutdown(cancel_futures=True)  # after an error, folds that have not begun are not waited for
 
 
-def _enter_worker(prepare: Prepare) -> None:
+def _enter_worker(make_clips: MakeClips) -> None:
     Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)  # folds run side by side, and the number of threads moves the last bits
     logging.getLogger("earnest").setLevel(logging.ERROR)  # the parent has said what was left out
-    _prepare_here[:] = [prepare]  # called with the first fold: an error in here would reach nobody
+    _make_here[:] = [make_clips]  # called with the first fold: an error in here would reach nobody
 
 
 def _end_with_parent() -> None:
@@ -88,10 +108,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _run_prepared(fold: str, folder: Path) -> Predictions:
-    if not _prepared:
-        _prepared.append(_prepare_here[0]())
-    prepared = _prepared[0]
-    predictions = run_split(prepared.recipe, prepared.splits[fold], prepared.clips, folder)
-    assert predictions is not None
-    return predictions
+def _run_here(job: Job) -> Predictions:
+    if not _clips:
+        _clips.append(_make_here[0]())
+    return job.run(_clips[0])

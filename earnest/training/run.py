@@ -15,6 +15,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.calibration import FittedCalibration
 from earnest.evaluation.columns import Categories, Texts
+from earnest.evaluation.leakage import Leakage, leakage, refuse_identical
 from earnest.evaluation.predictions import Predictions, read_predictions, write_predictions
 from earnest.evaluation.splits import Split
 from earnest.labels import Scheme, scheme_called
@@ -32,7 +33,7 @@ from earnest.training.progress import CHECKPOINT, write_atomically
 from earnest.training.record import RECORD, RunRecord, read_record
 
 _log = logging.getLogger(__name__)
-WEIGHTS, PREDICTIONS = "model.safetensors", "predictions.csv"
+WEIGHTS, PREDICTIONS, LEAKAGE = "model.safetensors", "predictions.csv", "leakage.json"
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,12 @@ class Clips:
     ----------
     examples : utterance key → frames, for every utterance that the recipe's scheme keeps
     embeddings : found so far by a network that training leaves as it is
+    classes : what the examples' targets count, in output order; empty where a split's own clips say it
     """
 
     examples: Mapping[str, Example]
     embeddings: Embeddings = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
 
     def of(self, utterances: Sequence[Utterance]) -> list[Example]:
         """Return the examples of those utterances that the scheme keeps."""
@@ -61,7 +64,7 @@ def run_split(
     Parameters
     ----------
     clips : of the split, at least
-    folder : gets recipe.toml, split.json, history.csv, model.safetensors, run.json, predictions.csv
+    folder : gets recipe.toml, split.json, leakage.json, history.csv, model.safetensors, run.json, predictions.csv
 
     Returns
     -------
@@ -69,6 +72,7 @@ def run_split(
     """
     claim(folder, recipe, split)
     if not (folder / RECORD).exists():
+        _note_leakage(split, clips, folder)
         _train(recipe, split, clips, folder, show_progress)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     if not split.test:
@@ -130,6 +134,24 @@ def is_finished(folder: Path, split: Split) -> bool:
     return (folder / RECORD).exists() and (not split.test or (folder / PREDICTIONS).exists())
 
 
+def leakage_of(folder: Path, split: Split) -> list[Leakage]:
+    """Return what the sets of a run's split share; identical clips where training, which heard them, noted it down."""
+    path = folder / LEAKAGE
+    if not path.exists():  # a run of an earlier version
+        return leakage(split)
+    try:
+        return [Leakage.from_dict(values) for values in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EarnestError(f"{path}: not readable ({error!r}).") from error
+
+
+def _note_leakage(split: Split, clips: Clips, folder: Path) -> None:
+    """Refuse a speaker-independent split with the same sound in two sets; note down what is shared."""
+    digests = {example.utterance.key: example.digest for rows in split.sets.values() for example in clips.of(rows)}
+    refuse_identical(split, digests)
+    write_atomically(folder / LEAKAGE, _json([line.to_dict() for line in leakage(split, digests)]))
+
+
 def claim(folder: Path, recipe: Recipe, split: Split) -> None:
     """Write recipe and split into a run folder, or refuse one that holds others."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,7 +169,7 @@ def claim(folder: Path, recipe: Recipe, split: Split) -> None:
 
 def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progress: bool) -> None:
     settings = recipe.training
-    classes = scheme_of(recipe, (*split.train, *split.valid, *split.test)).classes
+    classes = clips.classes or scheme_of(recipe, (*split.train, *split.valid, *split.test)).classes
     train, valid = clips.of(split.train), clips.of(split.valid)
     classifier = initial_classifier(recipe, classes)
     prepare(classifier.network, (example.frames for example in train))

@@ -11,25 +11,25 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
-from earnest.errors import EarnestError, MissingExtraError, RecipeError
+from earnest.errors import EarnestError, MissingExtraError, RecipeError, SplitError
 from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
-from earnest.front_end import FrontEnd
 from earnest.recipe import Recipe, read_recipe, recipe_to_toml
-from earnest.training.discriminant import Embeddings, discriminant_logits, fit_discriminant
-from earnest.training.evaluate import examples_of, protocol_utterances, rows_in, split_called, under
+from earnest.training.discriminant import discriminant_logits, fit_discriminant
 from earnest.training.fit import fit, predict_logits
 from earnest.training.progress import CHECKPOINT, History, write_atomically
-from earnest.training.run import Clips, claim, initial_classifier, scheme_of
+from earnest.training.run import claim, initial_classifier
 from earnest.training.search_space import SearchSpace
+from earnest.training.shared_clips import SharedClips
+from earnest.training.task import protocol_utterances, rows_in, split_called, under
 from earnest.tune import Tune
 
 if TYPE_CHECKING:
@@ -99,14 +99,23 @@ def tune(
     protocol = protocol_called(protocol_name)
     space = replace(space, recipe=under(protocol, space.recipe))
     utterances = protocol_utterances(space.recipe, protocol, folders)
-    split = replace(split_called(protocol_name, fold, utterances), test=())  # from here on there are none
-    if not split.valid:
-        raise RecipeError(f"{split.title}: has no validation clips, by which settings could be chosen.")
-    initial_classifier(space.recipe, scheme_of(space.recipe, rows_in([split])).classes)  # not after decoding
-    claim(output, space.recipe, split)
-    _claim_table(output, space.tune)
+    split = replace(split_called(protocol, fold, utterances), test=())  # from here on there are none
+    return tune_split(space, split, output, SharedClips(rows_in([split]), show_progress), on_trial)
+
+
+def tune_split(
+    space: SearchSpace, split: Split, output: Path, clips: SharedClips, on_trial: Callable[[Trial], object] = str
+) -> Tuned:
+    """Try settings on one split, whose test set is empty.
+
+    Parameters
+    ----------
+    clips : of the split, at least
+    """
+    claim_search(space, split, output)
+    initial_classifier(space.recipe, clips.classes(space.recipe))  # not after decoding
     torch.set_num_threads(1)  # the same bits on every machine's number of cores
-    workplace = _Workplace(split, output, show_progress)
+    workplace = _Workplace(split, output, clips)
     with _study(output, space.tune) as study:
         _forget_killed(study)
         while (n_done := len(_finished(study))) < space.tune.trials:
@@ -115,24 +124,23 @@ def tune(
     return _written(output, space, split, trials)
 
 
-@dataclass
+def claim_search(space: SearchSpace, split: Split, output: Path) -> None:
+    """Note down what is tried on which clips, or refuse a folder of another search; more trials are welcome."""
+    if split.test:
+        raise SplitError(f"{split.title}: settings are never chosen where test clips can be seen.")
+    if not split.valid:
+        raise RecipeError(f"{split.title}: has no validation clips, by which settings could be chosen.")
+    claim(output, space.recipe, split)
+    _claim_table(output, space.tune)
+
+
+@dataclass(frozen=True)
 class _Workplace:
-    """What trials share: frames of one front end, embeddings of networks that training leaves as they are."""
+    """What trials share."""
 
     split: Split
     output: Path
-    show_progress: bool
-    _front_end: FrontEnd | None = None
-    _clips: Clips = field(default_factory=lambda: Clips({}))
-    _embeddings: dict[str, Embeddings] = field(default_factory=dict)
-
-    def clips(self, recipe: Recipe) -> Clips:
-        """Return the clips as the recipe's front end and network see them."""
-        if recipe.front_end != self._front_end:
-            self._front_end, self._embeddings = recipe.front_end, {}
-            self._clips = Clips(examples_of(recipe, rows_in([self.split]), self.show_progress))
-        network = json.dumps(dict(recipe.network), sort_keys=True)
-        return replace(self._clips, embeddings=self._embeddings.setdefault(network, {}))
+    clips: SharedClips
 
 
 def _try_next(study: "Study", space: SearchSpace, workplace: _Workplace, n_done: int) -> Trial:
@@ -175,12 +183,12 @@ class _Watch:
 
 def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -> float:
     """Train, and return the metric on the validation clips."""
-    split, clips = workplace.split, workplace.clips(recipe)
+    split, clips = workplace.split, workplace.clips.of(recipe)
     if (folder / "recipe.toml").exists() and read_recipe(folder) != recipe:
         shutil.rmtree(folder)  # begun by a search that was killed, with an Optuna that drew otherwise
     claim(folder, recipe, split)
     settings = recipe.training
-    classifier = initial_classifier(recipe, scheme_of(recipe, rows_in([split])).classes)
+    classifier = initial_classifier(recipe, workplace.clips.classes(recipe))
     network, n_classes = classifier.network, len(classifier.classes)
     train, valid = clips.of(split.train), clips.of(split.valid)
     if settings.method == "discriminant":
@@ -249,7 +257,6 @@ def _told(trial: "FrozenTrial", number: int, space: SearchSpace) -> Trial:
 
 
 def _claim_table(output: Path, settings: Tune) -> None:
-    """Note down what is tried, or refuse a folder of another search; more trials are welcome."""
     values = json.loads(json.dumps(asdict(replace(settings, trials=1))))
     path = output / TRIED
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != values:

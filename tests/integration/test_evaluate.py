@@ -136,9 +136,12 @@ def test_a_speaker_whose_name_leads_out_of_the_folder_is_refused(made_up: Path, 
 
 
 def test_corpora_that_share_some_classes_are_scored_on_those(made_up: Path, tmp_path: Path) -> None:
-    rows = read_manifest(made_up)
     truth = {}
-    for name, emotions in (("one", ("neutral", "happy", "angry")), ("two", ("happy", "sad", "angry"))):
+    others = write_corpus(tmp_path / "others", seed=1)  # the same clips under two names would be a leak
+    for name, rows, emotions in (
+        ("one", read_manifest(made_up), ("neutral", "happy", "angry")),
+        ("two", read_manifest(others), ("happy", "sad", "angry")),
+    ):
         chosen = [replace(row, corpus=name, speaker=f"{name}-{row.speaker}") for row in rows if row.emotion in emotions]
         write_manifest(chosen, tmp_path / f"{name}.csv")
         truth |= {(name, row.utterance_id): row.emotion for row in chosen if row.emotion in ("happy", "angry")}

@@ -15,7 +15,7 @@ from earnest.corpora.manifest import read_manifest, write_manifest
 from earnest.errors import CorpusError, EarnestError, RecipeError
 from earnest.evaluation.protocols import splits_of
 from earnest.recipe import read_recipe
-from earnest.training import tuning
+from earnest.training import shared_clips, tuning
 
 PROTOCOL = "speaker-5fold"
 TABLE = """
@@ -162,7 +162,7 @@ def test_more_trials_go_on_from_those_there_are(
 ) -> None:
     assert tune(made_up, tmp_path / "out", "--trials", 1)["trials"] == tuned[1]["trials"][:1]
     assert tune(made_up, tmp_path / "out")["trials"] == tuned[1]["trials"]
-    monkeypatch.setattr(tuning, "examples_of", None)  # a finished search decodes nothing
+    monkeypatch.setattr(shared_clips, "examples_of", None)  # a finished search decodes nothing
     assert tune(made_up, tmp_path / "out")["trials"] == tuned[1]["trials"]
 
 

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.recipe import Recipe
-
 if TYPE_CHECKING:
     from earnest.evaluation.metrics import Scores
     from earnest.training.adaptation import How
     from earnest.training.evaluate import Evaluation
     from earnest.training.evaluate_noisy import NoiseTest, NoisyEvaluation
+    from earnest.training.task import Task
 
 DEFAULT_LEVELS = "0,5,10,20"
 
@@ -49,7 +48,7 @@ class Again:
         from earnest.training.evaluate_noisy import NoiseTest
 
         words = ["--noise", folder, "--snr-db", snr_db or DEFAULT_LEVELS]
-        noise = NoiseTest(folder, _numbers(snr_db or DEFAULT_LEVELS), listed(names))
+        noise = NoiseTest(folder, numbers(snr_db or DEFAULT_LEVELS, "--snr-db", DEFAULT_LEVELS), listed(names))
         return cls(adapt, tta, noise, [*words, *(["--noise-names", names] if names else [])])
 
 
@@ -77,20 +76,12 @@ class Outcomes:
         return lines
 
 
-def evaluate_again(
-    again: Again,
-    recipe: Recipe,
-    protocol: str,
-    folders: Mapping[str, Path],
-    output: Path,
-    words: Sequence[str],
-    folds: Sequence[str],
-    visible: bool,
-) -> Outcomes:
+def evaluate_again(again: Again, task: "Task", output: Path, words: Sequence[str], visible: bool) -> Outcomes:
     """Score what was asked for.
 
     Parameters
     ----------
+    output : of the plain result
     words : the command of the plain result
     """
     more: dict[str, Mapping[str, Evaluation]] = {}
@@ -99,21 +90,20 @@ def evaluate_again(
         from earnest.training.evaluate_adapted import evaluate_adapted
 
         typed = shlex.join([*words, *(word for how in again.adapt for word in ("--adapt", how))])
-        heard = evaluate_adapted(recipe, protocol, folders, output, typed, again.adapt, visible, folds)
+        heard = evaluate_adapted(task, output, typed, again.adapt, visible)
         more["adapted"] = {str(how): one for how, one in heard.items()}
     if again.tta:
         from earnest.training.evaluate_variants import evaluate_variants
 
         typed = shlex.join([*words, *(word for name in again.tta for word in ("--tta", name))])
-        more["tta"] = evaluate_variants(recipe, protocol, folders, output, typed, again.tta, folds)
+        more["tta"] = evaluate_variants(task, output, typed, again.tta)
     if again.noise:
         from earnest.evaluation.noise_curve import plot_noise_curves
         from earnest.training.evaluate_noisy import evaluate_noisy
 
-        typed = shlex.join([*words, *again.noise_words])
-        noisy = evaluate_noisy(recipe, protocol, folders, output, typed, again.noise, folds)
-        title, name = str(noisy.document["title"]), Path(words[2]).stem
-        plot_noise_curves({name: noisy.curve}, output / "noise.png", f"{name}, {title}", noisy.sentence())
+        noisy = evaluate_noisy(task, output, shlex.join([*words, *again.noise_words]), again.noise)
+        name = Path(words[2]).stem
+        plot_noise_curves({name: noisy.curve}, output / "noise.png", f"{name}, {task.title}", noisy.sentence())
     return Outcomes(more, noisy)
 
 
@@ -122,8 +112,9 @@ def listed(words: str | None) -> tuple[str, ...]:
     return tuple(word.strip() for word in (words or "").split(",") if word.strip())
 
 
-def _numbers(words: str) -> tuple[float, ...]:
+def numbers(words: str, option: str, example: str) -> tuple[float, ...]:
+    """Return the numbers between commas."""
     try:
         return tuple(float(word) for word in listed(words))
     except ValueError:
-        raise click.UsageError(f"--snr-db expects numbers with commas, such as 0,5,10,20; got '{words}'.") from None
+        raise click.UsageError(f"{option} expects numbers with commas, such as {example}; got '{words}'.") from None

@@ -1,36 +1,38 @@
 """``earnest evaluate``: a recipe under a named protocol, all folds, beside the published numbers."""
 
+import json
 import shlex
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from earnest.apps.cli._completion import names_from, protocol_names, variant_names
-from earnest.apps.cli._evaluate_again import DEFAULT_LEVELS, Again, Outcomes, evaluate_again, listed
-from earnest.apps.cli._recipe import changes_of, recipe_options, words_of
-from earnest.apps.cli.output import corpus_folders, data_option, echo_json, echo_table, output_options, show_progress
+from earnest.apps.cli import _evaluate_tables as tables
+from earnest.apps.cli._completion import names_from, variant_names
+from earnest.apps.cli._evaluate_again import DEFAULT_LEVELS, Again, evaluate_again, numbers
+from earnest.apps.cli._evaluate_asked import Asked, task_options
+from earnest.apps.cli._protocols import EPILOG
+from earnest.apps.cli._recipe import recipe_options
+from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, show_progress
 from earnest.apps.cli.train import require_training
 from earnest.errors import MissingExtraError
-from earnest.evaluation.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
+    from earnest.evaluation.data_curve import Amount
+    from earnest.evaluation.matrix import Matrix
     from earnest.training.adaptation import How
     from earnest.training.evaluate import Evaluation
+    from earnest.training.search_space import SearchSpace
+    from earnest.training.task import Task
 
-MOST_LINES = 12
+AS_PUBLISHED = "as_published.json"
 
 
-@click.command(epilog=f"Protocols: {', '.join(PROTOCOLS)}.")
+@click.command(epilog=EPILOG)
 @click.argument("recipe", type=click.Path(path_type=Path))
-@click.option(
-    "--protocol",
-    required=True,
-    metavar="NAME",
-    shell_complete=names_from(protocol_names),
-    help="Which clips are trained on, validated on and tested.",
-)
+@task_options
 @data_option
 @recipe_options
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL.")
@@ -53,14 +55,16 @@ MOST_LINES = 12
 @click.option("--noise", metavar="FOLDER", help="Also answer with noise from here mixed into each test clip.")
 @click.option("--snr-db", metavar="LEVELS", help=f"Of --noise: its levels, with commas. Default: {DEFAULT_LEVELS}.")
 @click.option("--noise-names", metavar="NAMES", help="Of --noise: only recordings with one of these in their path.")
-@click.option("--folds", metavar="NAMES", help="Only these folds, with commas; the result says so.")
+@click.option("--train-share", metavar="SHARES", help="Also train on less data: shares with commas, such as 0.25,0.5.")
+@click.option(
+    "--as-published",
+    is_flag=True,
+    help="For comparison only: the number with the epoch chosen on test, as its authors did, beside the honest ones.",
+)
 @output_options
 def command(
     recipe: Path,
-    protocol: str,
     data: tuple[str, ...],
-    scheme: str | None,
-    settings: tuple[str, ...],
     output: Path | None,
     jobs: int,
     adapt: "tuple[How, ...]",
@@ -68,9 +72,11 @@ def command(
     noise: str | None,
     snr_db: str | None,
     noise_names: str | None,
-    folds: str | None,
+    train_share: str | None,
+    as_published: bool,
     as_json: bool,
     quiet: bool,
+    **asked_for: Any,
 ) -> None:
     """Train and score every fold of a protocol; the same command again resumes.
 
@@ -83,61 +89,111 @@ def command(
     require_training()
     if not find_spec("matplotlib"):  # not after hours of training
         raise MissingExtraError("Drawing the confusion matrix", "report")
-    from earnest.recipe import read_recipe
     from earnest.training.evaluate import evaluate
+    from earnest.training.evaluate_less import with_shares
 
     again = Again.checked(adapt, tta, noise, snr_db, noise_names)  # what is wrong is told now
-    resolved = read_recipe(recipe, changes_of(scheme, settings))
-    folder = output or Path("runs") / f"{recipe.stem}-{protocol}"
-    visible = show_progress(as_json, quiet)
-
-    def on_fold(fold: str) -> None:
-        click.echo(f"fold {fold} done", err=True)
-
+    shares = numbers(train_share or "", "--train-share", "0.25,0.5")
+    asked = Asked(recipe, **asked_for)
+    _refuse_combinations(asked, again, bool(shares), as_published)
+    folder, visible = output or asked.default_folder, show_progress(as_json, quiet)
+    on_fold = _tell if visible else None
     if visible and jobs > 1:
         click.echo("Every job decodes the recordings first.", err=True)
-    words = ["earnest", "evaluate", str(recipe), "--protocol", protocol, *words_of(scheme, settings)]
-    words += ["--folds", folds] if folds else []
-    corpora, chosen = corpus_folders(data), listed(folds)
-    told = on_fold if visible else None
-    outcome = evaluate(resolved, protocol, corpora, folder, shlex.join(words), jobs, told, chosen)
-    _draw(outcome, folder, recipe.stem)
-    outcomes = evaluate_again(again, resolved, protocol, corpora, folder, words, chosen, visible)
-    if as_json:
-        echo_json({**outcome.document, **outcomes.documents()})
+    if as_published:
+        _show_as_published(asked, corpus_folders(data), folder, jobs, on_fold, as_json)
         return
-    _echo_results(outcome, recipe.stem, outcomes)
+    task = asked.task(corpus_folders(data))
+    space, less = asked.space(task), with_shares(task, shares)
+    outcome = evaluate(task, folder, shlex.join(asked.words), jobs, on_fold, space)
+    matrix = _draw(outcome, folder, recipe.stem)
+    outcomes = evaluate_again(again, task, folder, asked.words, visible)
+    typed = [*asked.words, "--train-share", train_share or ""]
+    amounts = _less(task, outcome, less, folder, typed, jobs, on_fold, space) if less else []
+    if as_json:
+        more: dict[str, Any] = {"matrix": matrix.to_dict()} if matrix else {}
+        more |= {"train_share": [amount.to_dict() for amount in amounts]} if amounts else {}
+        echo_json({**outcome.document, **outcomes.documents(), **more})
+        return
+    tables.echo_results(outcome, recipe.stem, outcomes)
+    if matrix:
+        tables.echo_matrix(matrix)
+    if amounts:
+        tables.echo_amounts(amounts)
     if not quiet:
         click.echo(f"\npredictions.csv, metrics.json and confusion.png are in {folder}")
 
 
-def _draw(outcome: "Evaluation", folder: Path, name: str) -> None:
+def _tell(fold: str) -> None:
+    click.echo(f"fold {fold} done", err=True)
+
+
+def _refuse_combinations(asked: Asked, again: Again, has_shares: bool, as_published: bool) -> None:
+    """Refuse options that don't go together, before anything is read."""
+    answers_again = bool(again.adapt or again.tta or again.noise)
+    if as_published and (answers_again or has_shares or asked.select or asked.splits or asked.folds):
+        raise click.UsageError("--as-published goes with --protocol, --repeats and the recipe's settings alone.")
+    if again.adapt and (asked.select or asked.n_repeats > 1):
+        raise click.UsageError("--adapt goes with one training a fold, with the recipe's own settings.")
+
+
+def _draw(outcome: "Evaluation", folder: Path, name: str) -> "Matrix | None":
+    """Draw the confusion matrix and, of a protocol that is one, the matrix of corpora, which is returned."""
     from earnest.evaluation.plots import plot_confusion
 
     title = f"{name}, {outcome.document['title']}"
     plot_confusion(outcome.scores, folder / "confusion.png", title, outcome.protocol.speaker_independent)
+    if not outcome.protocol.is_matrix:
+        return None
+    from earnest.evaluation.matrix import Matrix, plot_matrix
+
+    matrix = Matrix.of(outcome.predictions)
+    plot_matrix(matrix, folder / "matrix.png", title)
+    (folder / "matrix.json").write_text(json.dumps(matrix.to_dict(), indent=2) + "\n", encoding="utf-8")
+    return matrix
 
 
-def _echo_results(outcome: "Evaluation", name: str, outcomes: Outcomes) -> None:
-    from earnest.evaluation.report import results_table
-    from earnest.evaluation.splits import leakage
+def _less(
+    task: "Task",
+    whole: "Evaluation",
+    less: "dict[float, Task]",
+    folder: Path,
+    words: list[str],
+    jobs: int,
+    on_fold: Callable[[str], object] | None,
+    space: "SearchSpace | None",
+) -> "list[Amount]":
+    """Train on less data too, and draw UA over its amount."""
+    from earnest.evaluation.data_curve import plot_data_curve
+    from earnest.training.evaluate_less import evaluate_less
 
-    protocol = outcome.protocol
-    columns = ("result", "WA", "UA", "macro-F1", "WA interval")
-    scores = {name: outcome.scores, **outcomes.scores(name)}
-    rows = [[row.result, row.wa, row.ua, row.macro_f1, row.interval] for row in results_table(scores, protocol.name)]
-    folds = f"mean ± sd over {len(outcome.splits)} folds" if len(outcome.splits) > 1 else "one fold"
-    title = f"{outcome.document['title']}, per cent, {folds}"
-    echo_table(columns, rows, title, right=columns[1:])
-    click.echo(f"\n{outcome.scores.n} clips: {protocol.description}. 95 % interval over speakers, all folds together.")
-    if not outcome.coverage.complete:
-        click.echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
-    if outcomes.noisy:
-        click.echo(f"Noise: {outcomes.noisy.sentence()}.")
-    click.echo(f"Labels: {outcome.labels.sentence()}.")
-    click.echo("Leakage, over all folds:")
-    lines = list(dict.fromkeys(line.sentence() for split in outcome.splits for line in leakage(split)))
-    for line in lines[:MOST_LINES]:
-        click.echo(f"  {line}")
-    if len(lines) > MOST_LINES:
-        click.echo(f"  and {len(lines) - MOST_LINES} more such lines in metrics.json")
+    amounts = evaluate_less(task, whole, less, folder, shlex.join(words), jobs, on_fold, space)
+    plot_data_curve(amounts, folder / "data_curve.png", f"{Path(words[2]).stem}, {task.title}")
+    return amounts
+
+
+def _show_as_published(
+    asked: Asked,
+    folders: dict[str, Path],
+    folder: Path,
+    jobs: int,
+    on_fold: Callable[[str], object] | None,
+    as_json: bool,
+) -> None:
+    """Train and score as the authors did and honestly, and write the numbers beside each other."""
+    from earnest.evaluation.author_protocols import honest_protocol
+    from earnest.training.as_published import evaluate_as_published
+
+    protocol = asked.chosen_protocol()
+    unseen = asked.task(folders, honest_protocol(protocol.name))
+    typed = shlex.join([*asked.words, "--as-published"])
+    outcome = evaluate_as_published(asked.task(folders), unseen, folder, typed, jobs, on_fold)
+    for name, one in outcome.columns.items():
+        _draw(one, folder / one.protocol.name, f"{asked.recipe.stem}, {name.replace('_', ' ')}")
+    document = outcome.to_dict()
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / AS_PUBLISHED).write_text(text + "\n", encoding="utf-8")
+    if as_json:
+        echo_json(document)
+    else:
+        tables.echo_as_published(outcome.rows(), outcome.sentences())

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
+from earnest.apps.cli._evaluate_tables import echo_leakage
+from earnest.apps.cli._protocols import EPILOG
 from earnest.apps.cli._recipe import changes_of, recipe_options, words_of
 from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, percent, show_progress
 from earnest.errors import MissingExtraError
-from earnest.evaluation.protocols import PROTOCOLS
 
 
 def require_training() -> None:
@@ -20,7 +21,7 @@ def require_training() -> None:
         raise MissingExtraError("Training", "train")
 
 
-@click.command(epilog=f"Protocols: {', '.join(PROTOCOLS)}.")
+@click.command(epilog=EPILOG)
 @click.argument("recipe", type=click.Path(path_type=Path))
 @data_option
 @recipe_options
@@ -85,6 +86,7 @@ def command(
             click.echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
         click.echo(f"Labels: {outcome.labels.sentence()}.")
         click.echo(f"{outcome.protocol.kind} test, {outcome.scores.n} clips: WA {wa}, UA {ua}.")
+        echo_leakage(outcome.leakage)
     if not quiet:
         click.echo(f"Next: earnest export {output} --output bundles/{output.name}")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from earnest.apps.cli._completion import names_from, protocol_names
+from earnest.apps.cli._protocols import EPILOG
 from earnest.apps.cli.output import (
     corpus_folders,
     data_option,
@@ -19,7 +20,6 @@ from earnest.apps.cli.output import (
 )
 from earnest.apps.cli.train import require_training
 from earnest.errors import RecipeError
-from earnest.evaluation.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from earnest.training.tuning import Trial, Tuned
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 10
 
 
-@click.command(epilog=f"Protocols: {', '.join(PROTOCOLS)}.")
+@click.command(epilog=EPILOG)
 @click.argument("recipe", type=click.Path(path_type=Path))
 @data_option
 @click.option(

@@ -38,7 +38,7 @@ def test_options_before_the_name_of_a_command_hold_for_it() -> None:
     assert "Where they come from" not in earnest_cli("-q", "corpus", "list")
 
 
-@pytest.mark.parametrize("name", ["train", "tune", "evaluate"])
+@pytest.mark.parametrize("name", ["train", "tune", "evaluate", "split"])
 def test_the_help_names_the_protocols(name: str) -> None:
     text = " ".join(earnest_cli(name, "--help").split())
     assert all(protocol in text for protocol in PROTOCOLS)

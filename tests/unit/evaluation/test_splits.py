@@ -5,7 +5,8 @@ import pytest
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import SplitError
-from earnest.evaluation.splits import Split, leakage, read_split, write_split
+from earnest.evaluation.leakage import leakage
+from earnest.evaluation.splits import Split
 
 
 def row(name: str, speaker: str = "", group: str = "", text_id: str = "") -> Utterance:
@@ -76,40 +77,6 @@ def test_the_error_counts_the_offenders_it_does_not_name():
         Split(rows, [], rows, speaker_independent=False)
 
 
-def test_leakage_counts_shared_speakers_sentences_and_groups():
-    train = [row("a", "ann", text_id="s1"), row("b", "ann", text_id="s2"), row("c", "ben", text_id="s3")]
-    test = [row("d", "ann", text_id="s1"), row("e", "ben", text_id="s2"), row("f", "cat")]
-    train_test = leakage(Split(train, [], test, speaker_independent=False))[1]
-    assert (train_test.speakers, train_test.sentences, train_test.groups) == (2, 2, 0)
-    assert train_test.sentence() == "train and test share 2 speakers, 2 sentences, 0 groups"
-
-
-def test_a_split_file_gives_the_same_split_again(tmp_path):
-    split = Split([A], [B], [C], fold="f1", protocol="loso")
-    write_split(split, tmp_path / "split.json")
-    assert read_split(tmp_path / "split.json", [C, B, A, row("unused", "dan")]) == split
-
-
 def test_a_split_file_holds_ids_and_no_paths():
     assert '"made/a"' in Split([A], [B], [C]).to_json()
     assert ".wav" not in Split([A], [B], [C]).to_json()
-
-
-def test_a_split_file_whose_clips_are_absent_is_refused_by_name():
-    with pytest.raises(SplitError, match="1 utterances of the split are not in the data: made/c"):
-        Split.from_json(Split([A], [B], [C]).to_json(), [A, B])
-
-
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{}", "null", '{"protocol": 1}', Split([A], [B], [C]).to_json().replace('"made/a"', "7")]
-)
-def test_what_is_no_split_file_is_refused(text, tmp_path):
-    (tmp_path / "split.json").write_text(text)
-    with pytest.raises(SplitError, match=r"split\.json"):
-        read_split(tmp_path / "split.json", [A, B, C])
-
-
-def test_a_changed_split_file_that_leaks_is_refused():
-    text = Split([A], [B], [C]).to_json().replace('"made/c"', '"made/a"')
-    with pytest.raises(SplitError, match="share the utterance made/a"):
-        Split.from_json(text, [A, B, C])

@@ -8,7 +8,7 @@ from corpus_examples import build_example
 from earnest.errors import CorpusError
 from earnest.evaluation.protocols import protocol_called
 from earnest.recipe import Recipe
-from earnest.training.evaluate import protocol_utterances, under
+from earnest.training.task import protocol_utterances, under
 
 
 @pytest.fixture

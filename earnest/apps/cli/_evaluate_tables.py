@@ -1,0 +1,84 @@
+"""What ``earnest evaluate`` shows of its results."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from earnest.apps.cli._evaluate_again import Outcomes
+from earnest.apps.cli.output import echo_table, percent
+from earnest.evaluation.leakage import Leakage, sentences_over
+from earnest.evaluation.report import results_table, spread_text
+
+if TYPE_CHECKING:
+    from earnest.evaluation.data_curve import Amount
+    from earnest.evaluation.matrix import Matrix
+    from earnest.training.evaluate import Evaluation
+
+MOST_LINES = 12
+
+
+def echo_results(outcome: "Evaluation", name: str, outcomes: Outcomes) -> None:
+    """Write the results beside the published ones, and what belongs to them."""
+    protocol = outcome.protocol
+    columns = ("result", "WA", "UA", "macro-F1", "WA interval")
+    scores = {name: outcome.scores, **outcomes.scores(name)}
+    rows = [[row.result, row.wa, row.ua, row.macro_f1, row.interval] for row in results_table(scores, protocol)]
+    echo_table(columns, rows, f"{outcome.document['title']}, per cent, {_means(outcome)}", right=columns[1:])
+    click.echo(f"\n{outcome.scores.n} clips: {protocol.description}. 95 % interval over speakers, all folds together.")
+    if outcome.over_repeats:
+        wa, ua = (spread_text(outcome.over_repeats[name]) for name in ("wa", "ua"))
+        seeds = ", ".join(map(str, outcome.document["repeats"]["seeds"]))
+        click.echo(f"Over trainings with the seeds {seeds}: WA {wa}, UA {ua}.")
+    if not outcome.coverage.complete:
+        click.echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
+    if outcomes.noisy:
+        click.echo(f"Noise: {outcomes.noisy.sentence()}.")
+    click.echo(f"Labels: {outcome.labels.sentence()}.")
+    for fold, chosen in outcome.document.get("selected", {}).items():
+        settings = ", ".join(f"{key} = {value}" for key, value in chosen["settings"].items())
+        score = f"{chosen['metric']} {percent(chosen['value'])}"
+        click.echo(f"Chosen in {fold} of {chosen['trials']} trials ({score}): {settings}.")
+    echo_leakage(outcome.leakage)
+
+
+def _means(outcome: "Evaluation") -> str:
+    n_folds = len(outcome.splits) // max(1, len(outcome.document.get("repeats", {}).get("seeds", ())))
+    return f"mean ± sd over {n_folds} folds" if n_folds > 1 else "one fold"
+
+
+def echo_leakage(lines: Sequence[Leakage]) -> None:
+    """Write what sets have in common, each different line once."""
+    click.echo("Leakage, over all folds:")
+    sentences = sentences_over(lines)
+    for sentence in sentences[:MOST_LINES]:
+        click.echo(f"  {sentence}")
+    if len(sentences) > MOST_LINES:
+        click.echo(f"  and {len(sentences) - MOST_LINES} more such lines in metrics.json")
+
+
+def echo_matrix(matrix: "Matrix") -> None:
+    """Write UA of every pair of corpora."""
+    from earnest.evaluation.matrix import NOTE
+
+    columns = ("trained on", *matrix.corpora)
+    echo_table(columns, matrix.table(), "\nUA in per cent, tested on", right=columns[1:])
+    click.echo(f"{NOTE}.")
+
+
+def echo_amounts(amounts: Sequence["Amount"]) -> None:
+    """Write a line for each amount of training data."""
+    columns = ("share of training data", "clips", "speakers", "WA", "UA")
+    rows = [
+        [f"{one.share:g}", f"{one.clips:.0f}", f"{one.speakers:.0f}", spread_text(one.wa), spread_text(one.ua)]
+        for one in amounts
+    ]
+    echo_table(columns, rows, "\nThe same test clips, less training data", right=columns)
+
+
+def echo_as_published(rows: Sequence[Mapping[str, str]], gaps: Sequence[str]) -> None:
+    """Write the author's number beside the honest ones."""
+    columns = ("protocol", "speakers", "epoch chosen on", "WA", "UA", "WA interval")
+    echo_table(columns, [[row[column] for column in columns] for row in rows], right=columns[3:])
+    for gap in gaps:
+        click.echo(gap)

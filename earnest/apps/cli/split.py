@@ -1,0 +1,160 @@
+"""``earnest split``: split files that can be published, and a search for leaks in anybody's."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from earnest.apps.cli._completion import corpus_names, names_from, protocol_names
+from earnest.apps.cli._corpus_tables import progress
+from earnest.apps.cli._protocols import EPILOG
+from earnest.apps.cli.output import (
+    EXIT_ERROR,
+    EXIT_OK,
+    corpus_folders,
+    data_option,
+    echo_json,
+    output_options,
+    show_progress,
+)
+from earnest.corpora.load import load_utterances
+from earnest.corpora.manifest import Utterance
+from earnest.corpora.same_audio import audio_digests
+from earnest.evaluation.leakage import Digests, refuse_identical
+from earnest.evaluation.protocol import kind_words
+from earnest.evaluation.protocols import protocol_called, splits_of
+from earnest.evaluation.split_check import Checked, checked, split_document
+from earnest.evaluation.split_files import Lookup, read_plans
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command(epilog=EPILOG)
+@click.option(
+    "--protocol",
+    metavar="NAME",
+    shell_complete=names_from(protocol_names),
+    help="Write the folds of this protocol.",
+)
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Where the files go, one a fold.")
+@click.option("--hash", "with_hashes", is_flag=True, help="Note down a SHA-256 of every clip's samples.")
+@click.option(
+    "--check",
+    "files",
+    multiple=True,
+    type=PATH,
+    help="Instead: search this file, or the files of this folder, for leaks; repeatable. JSON of ours, or CSV with the "
+    "columns path or utterance_id, set, and perhaps fold.",
+)
+@click.option("--speaker-dependent", is_flag=True, help="Of --check with CSV: shared speakers are meant to be.")
+@click.option("--no-audio", is_flag=True, help="Of --check: don't listen for the same audio under another name.")
+@click.option(
+    "--corpus",
+    "corpora",
+    multiple=True,
+    shell_complete=names_from(corpus_names),
+    help="Whose clips they are, where neither protocol nor --data says it; repeatable.",
+)
+@data_option
+@output_options
+def command(
+    protocol: str | None,
+    output: Path | None,
+    with_hashes: bool,
+    files: tuple[Path, ...],
+    speaker_dependent: bool,
+    no_audio: bool,
+    corpora: tuple[str, ...],
+    data: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Write the splits of a protocol as files, or search split files for leaks.
+
+    A leak is an utterance, a group, a speaker (unless the split is speaker-dependent) or the same audio, under whatever
+    name, in two sets. Exit code 1 when there is one. `earnest evaluate --splits` trains and tests on such files.
+
+    \b
+    Example:
+      earnest split --protocol ravdess-6fold --output splits --data ravdess=~/ravdess
+      earnest split --check splits --check theirs.csv --data ravdess=~/ravdess
+    """
+    if bool(files) == bool(protocol):
+        raise click.UsageError("Say either --protocol NAME with --output FOLDER, or --check FILES.")
+    if protocol and output is None:
+        raise click.UsageError("--protocol needs --output: the folder that gets the files.")
+    folders, visible = corpus_folders(data), show_progress(as_json, quiet)
+    if protocol:
+        assert output is not None
+        rows = _utterances(protocol_called(protocol).corpora or corpora, folders)
+        _write(protocol, rows, output, with_hashes, visible, as_json)
+        return
+    rows = _utterances(corpora, folders)
+    found = _searched(files, rows, speaker_dependent, no_audio, visible)
+    if as_json:
+        echo_json([one.to_dict() for one in found])
+    else:
+        _echo(found)
+    sys.exit(EXIT_ERROR if any(one.problems for one in found) else EXIT_OK)
+
+
+def _utterances(corpora: Sequence[str], folders: Mapping[str, Path]) -> list[Utterance]:
+    names = tuple(corpora) or tuple(folders)
+    if not names:
+        raise click.UsageError("Whose clips? Say --data NAME=DIR or --corpus NAME.")
+    return load_utterances(names, folders)
+
+
+def _digests(rows: Sequence[Utterance], visible: bool) -> Digests:
+    done = 0
+    with progress("decoding", wanted=visible) as show:
+
+        def on_progress() -> None:
+            nonlocal done
+            done += 1
+            show("", done, len(rows))
+
+        return audio_digests(rows, on_progress)
+
+
+def _write(
+    protocol: str, rows: Sequence[Utterance], output: Path, with_hashes: bool, visible: bool, as_json: bool
+) -> None:
+    splits = splits_of(protocol, rows)
+    digests = _digests(rows, visible) if with_hashes else None
+    output.mkdir(parents=True, exist_ok=True)
+    written = []
+    for split in splits:
+        refuse_identical(split, digests or {})
+        path = output / f"{Path(split.fold).name}.json"
+        text = json.dumps(split_document(split, digests), indent=1, ensure_ascii=False)
+        path.write_text(text + "\n", encoding="utf-8")
+        written.append(path)
+    if as_json:
+        echo_json(written)
+    else:
+        click.echo(f"{len(written)} files in {output}: {protocol} ({protocol_called(protocol).kind}).")
+
+
+def _searched(
+    files: Sequence[Path], rows: Sequence[Utterance], speaker_dependent: bool, no_audio: bool, visible: bool
+) -> list[Checked]:
+    lookup, plans = Lookup(rows), read_plans(files)
+    named = {row.key: row for plan in plans for members in plan.found(lookup).values() for row in members}
+    digests = None if no_audio else _digests(list(named.values()), visible)
+    found = []
+    for plan in plans:
+        apart = not speaker_dependent if plan.speaker_independent is None else plan.speaker_independent
+        found.append(checked(plan, lookup, apart, digests))
+    return found
+
+
+def _echo(found: Sequence[Checked]) -> None:
+    for one in found:
+        sizes = ", ".join(f"{n} {name}" for name, n in one.n.items())
+        verdict = "LEAKS" if one.problems else "no leak found"
+        click.echo(f"{one.source}, {one.fold}, {kind_words(one.speaker_independent)}, {sizes}: {verdict}")
+        for problem in one.problems:
+            click.echo(f"  {problem}")

@@ -1,0 +1,77 @@
+"""The same folds trained several times with other seeds: repeat 2 of fold f1 is called ``f1#2``."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from earnest.errors import RecipeError, SplitError
+from earnest.evaluation.confusion import HEADLINES
+from earnest.evaluation.intervals import Spread, spread
+from earnest.evaluation.metrics import Scores
+from earnest.evaluation.protocol import Protocol
+from earnest.evaluation.splits import Split
+
+MARK = "#"
+
+
+def repeated(splits: Sequence[Split], n: int) -> list[Split]:
+    """Return the splits ``n`` times, from the second time on under the names of repeats."""
+    if n > 1 and (strange := [split.fold for split in splits if MARK in split.fold]):
+        raise SplitError(f"'{strange[0]}': the name of a fold can't hold {MARK} where folds are repeated.")
+    numbers = range(1, n + 1)
+    return [replace(split, fold=repeat_name(split.fold, number)) for number in numbers for split in splits]
+
+
+def repeat_name(fold: str, number: int) -> str:
+    """Return what a repeat of a fold is called; the first is the fold itself."""
+    return fold if number == 1 else f"{fold}{MARK}{number}"
+
+
+def fold_and_repeat(name: str) -> tuple[str, int]:
+    """Return the fold and which repeat of it, from 1."""
+    fold, mark, number = name.rpartition(MARK)
+    return (fold, int(number)) if mark and number.isdigit() else (name, 1)
+
+
+def training_seeds(protocol: Protocol, own: int, repeats: int | None) -> tuple[int, ...]:
+    """Return the seed of each repeat.
+
+    Parameters
+    ----------
+    own : the recipe's seed; a protocol without seeds of its own counts on from it
+    repeats : None for as many as the protocol has
+
+    Raises
+    ------
+    RecipeError
+        When the protocol has fewer seeds.
+    """
+    seeds = protocol.training_seeds
+    if not seeds:
+        return tuple(range(own, own + (repeats or 1)))
+    if repeats and repeats > len(seeds):
+        raise RecipeError(f"{protocol.name} is repeated with {len(seeds)} seeds; {repeats} are too many.")
+    return seeds[:repeats]
+
+
+def told_apart(scores: Scores) -> tuple[Scores, dict[str, Spread]]:
+    """Tell the spread over folds from that over repeats.
+
+    Returns
+    -------
+    scores whose ``over_folds`` are of each fold's mean over its repeats; headline → spread over repeats of their means
+    over folds, empty where each fold was trained once
+    """
+    if not any(fold_and_repeat(fold)[1] > 1 for fold in scores.folds):
+        return scores, {}
+    return replace(scores, over_folds=_spreads(scores.folds, 0)), _spreads(scores.folds, 1)
+
+
+def _spreads(folds: Mapping[str, Mapping[str, float]], along: int) -> dict[str, Spread]:
+    found = {}
+    for headline in HEADLINES:
+        values = defaultdict(list)
+        for name, scores in folds.items():
+            values[fold_and_repeat(name)[along]].append(scores[headline])
+        found[headline] = spread([spread(several).mean for several in values.values()])
+    return found

@@ -1,0 +1,257 @@
+"""Split files of ours and of others, read; see `earnest.evaluation.split_check` for what may be wrong with them."""
+
+import csv
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from itertools import takewhile
+from pathlib import Path, PurePath, PurePosixPath
+
+from earnest.corpora.manifest import Utterance
+from earnest.errors import SplitError
+from earnest.evaluation.dividing import Parts
+from earnest.evaluation.protocol import Protocol
+from earnest.evaluation.splits import SETS, named, problem_with
+from earnest.suggest import suggestion
+
+NAME = "split-files"
+COLUMNS = ("utterance_id", "path", "corpus", "speaker", "fold", "set")
+_SET_WORDS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "dev": "valid", "test": "test"}
+_FILE_NAME = re.compile(rf"(?:(.*?)[-_.])?({'|'.join(_SET_WORDS)})(?:[-_.](.*))?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip as a file names it; what the file doesn't say is empty."""
+
+    key: str = ""
+    path: str = ""
+    speaker: str = ""
+    sha256: str = ""
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return self.key or self.path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sets of one fold as a file states them; nothing about them has been checked.
+
+    Attributes
+    ----------
+    source : the file, for messages
+    """
+
+    source: Path
+    fold: str
+    sets: Mapping[str, Sequence[Clip]]
+    speaker_independent: bool | None = None
+    dialogue_partners: bool = False
+
+    @property
+    def clips(self) -> list[Clip]:
+        """Those of all sets."""
+        return [clip for name in SETS for clip in self.sets.get(name, ())]
+
+    def found(self, lookup: "Lookup") -> dict[str, list[Utterance]]:
+        """Return the utterances of each set.
+
+        Raises
+        ------
+        SplitError
+            For clips that aren't in the data, that several there could be, or that have another speaker there.
+        """
+        absent = [clip.name for clip in self.clips if not lookup.candidates(clip)]
+        if absent:
+            raise SplitError(f"{self.source}: {len(absent)} clips are not in the data: {named(absent)}.")
+        return {name: [self._one(clip, lookup) for clip in self.sets.get(name, ())] for name in SETS}
+
+    def _one(self, clip: Clip, lookup: "Lookup") -> Utterance:
+        rows = lookup.candidates(clip)
+        if len(rows) > 1:
+            could_be = named([row.path.as_posix() for row in rows])
+            raise SplitError(f"{self.source}: '{clip.name}' could be {could_be}. Name more of its path.")
+        if clip.speaker and clip.key and rows[0].speaker and clip.speaker != rows[0].speaker:
+            raise SplitError(
+                f"{self.source}: says that {clip.name} is spoken by {clip.speaker}, the data by {rows[0].speaker}."
+            )
+        return rows[0]
+
+
+class Lookup:
+    """Finds utterances by key, by id, or by the end of their path."""
+
+    def __init__(self, utterances: Iterable[Utterance]) -> None:
+        self._by_key: dict[str, list[Utterance]] = defaultdict(list)
+        self._by_file: dict[str, list[Utterance]] = defaultdict(list)
+        for row in utterances:
+            for name in {row.key, row.utterance_id}:
+                self._by_key[name].append(row)
+            self._by_file[row.path.stem].append(row)
+
+    def candidates(self, clip: Clip) -> list[Utterance]:
+        """Return all that the clip's names fit.
+
+        Of paths, name (without its suffix) and folder must agree, for others keep their corpora elsewhere; of several
+        such clips, those whose paths agree the furthest up.
+        """
+        if clip.key:
+            return self._by_key.get(clip.key, [])
+        wanted = _parts(PurePosixPath(clip.path.replace("\\", "/")))
+        agreed = {row.key: _n_agreed(row.path, wanted) for row in self._by_file.get(wanted[-1], ())}
+        most = max(agreed.values(), default=0)
+        if most < min(2, len(wanted)):
+            return []
+        return [row for row in self._by_file[wanted[-1]] if agreed[row.key] == most]
+
+
+def _parts(path: PurePath) -> tuple[str, ...]:
+    """Return folders and name, without its suffix."""
+    return (*path.parent.parts, path.stem)
+
+
+def _n_agreed(path: Path, wanted: Sequence[str]) -> int:
+    """Return how many parts of two paths, from the last, are the same."""
+    pairs = zip(reversed(_parts(path)), reversed(wanted), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+@dataclass(frozen=True)
+class FromFiles:
+    """Sets as files state them."""
+
+    plans: Sequence[Plan]
+
+    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
+        """Return one `Parts` a fold."""
+        lookup = Lookup(utterances)
+        return [Parts(plan.fold, *plan.found(lookup).values()) for plan in self.plans]
+
+
+def protocol_of_files(paths: Sequence[Path], speaker_dependent: bool = False) -> Protocol:
+    """Return a protocol whose folds are split files; folders stand for the files in them.
+
+    Parameters
+    ----------
+    speaker_dependent : whether files that don't say it themselves may share speakers between sets
+    """
+    plans = read_plans(paths)
+    stated = {plan.speaker_independent for plan in plans} - {None}
+    if len(stated) > 1:
+        raise SplitError("Some of these split files are speaker-independent and some are not: give them apart.")
+    names = ", ".join(path.name for path in paths)
+    return Protocol(
+        name=NAME,
+        description=f"sets read from {names}",
+        corpora=(),
+        scheme="native",
+        divide=FromFiles(plans),
+        speaker_independent=bool(stated.pop()) if stated else not speaker_dependent,
+        dialogue_partners=all(plan.dialogue_partners for plan in plans),
+    )
+
+
+def read_plans(paths: Sequence[Path]) -> list[Plan]:
+    """Read split files: ``.json`` of ours; ``.csv`` with the columns path or utterance_id and set, and perhaps fold.
+
+    A CSV without a column ``set`` is one set, which its name says: "train.csv", "fold1_test.csv".
+    """
+    plans: list[Plan] = []
+    sets: dict[str, dict[str, list[Clip]]] = defaultdict(lambda: defaultdict(list))
+    sources: dict[str, Path] = {}
+    for path in [inside for given in paths for inside in _files_in(given)]:
+        if path.suffix.lower() == ".json":
+            plans.append(_read_json(path))
+            continue
+        for fold, name, clip in _read_csv(path):
+            sets[fold][name].append(clip)
+            sources.setdefault(fold, path)
+    plans += [Plan(sources[fold], fold, found) for fold, found in sets.items()]
+    folds = [plan.fold for plan in plans]
+    if twice := sorted({fold for fold in folds if folds.count(fold) > 1}):
+        raise SplitError(f"The fold {twice[0]} is in several of these files.")
+    return plans
+
+
+def _files_in(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(item for item in path.iterdir() if item.suffix.lower() in (".json", ".csv"))
+    if not found:
+        raise SplitError(f"{path}: holds no split files (.json or .csv).")
+    return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SplitError(f"{path}: not a readable split file ({error}).") from error
+
+
+def _read_json(path: Path) -> Plan:
+    try:
+        values = json.loads(_text(path))
+    except (ValueError, RecursionError) as error:
+        raise SplitError(f"{path}: a split file must be JSON ({error}).") from None
+    facts = values.pop("clips", {}) if isinstance(values, dict) else {}
+    problem = problem_with(values) or _problem_with_clips(facts)
+    if problem:
+        raise SplitError(f"{path}: not a split file: {problem}")
+    return Plan(
+        source=path,
+        fold=values["fold"] or path.stem,
+        sets={name: [Clip(key, **facts.get(key, {})) for key in values[name]] for name in SETS},
+        speaker_independent=values["speaker_independent"],
+        dialogue_partners=values["dialogue_partners"],
+    )
+
+
+def _problem_with_clips(facts: object) -> str | None:
+    if not isinstance(facts, dict):
+        return "'clips' must be an object."
+    for key, values in facts.items():
+        known = isinstance(values, dict) and values.keys() <= {"speaker", "sha256"}
+        if not known or not all(isinstance(value, str) for value in values.values()):
+            return f"'clips', '{key}': expected texts called speaker and sha256."
+    return None
+
+
+def _read_csv(path: Path) -> Iterable[tuple[str, str, Clip]]:
+    reader = csv.DictReader(StringIO(_text(path), newline=""), strict=True)
+    try:
+        header, rows = list(reader.fieldnames or ()), list(reader)
+    except csv.Error as error:
+        raise SplitError(f"{path}:{reader.line_num}: not a table ({error}).") from None
+    if not {"path", "utterance_id"} & set(header):
+        wrong = header[0] if header else ""
+        raise SplitError(f"{path}: needs a column path or utterance_id.{suggestion(wrong, COLUMNS)}")
+    fold, own_set = _fold_and_set(path)
+    for number, row in enumerate(rows, 2):
+        word = row["set"] if "set" in header else own_set
+        name = _SET_WORDS.get((word or "").strip().lower())
+        if name is None:
+            raise SplitError(f"{path}:{number}: '{word}' is no set. Expected train, valid or test.")
+        yield row.get("fold") or fold, name, _clip_of(row, f"{path}:{number}")
+
+
+def _clip_of(row: Mapping[str, str | None], where: str) -> Clip:
+    texts = {name: (row.get(name) or "").strip() for name in COLUMNS}
+    if not (texts["utterance_id"] or texts["path"]):
+        raise SplitError(f"{where}: names no clip.")
+    key = "/".join(filter(None, [texts["corpus"], texts["utterance_id"]])) if texts["utterance_id"] else ""
+    return Clip(key, texts["path"], texts["speaker"])
+
+
+def _fold_and_set(path: Path) -> tuple[str, str]:
+    """Return what a file's name says: fold1_train.csv; a bare train.csv is of the fold that its folder is called."""
+    match = _FILE_NAME.fullmatch(path.stem)
+    if match is None:
+        return path.stem, ""
+    before, word, behind = match.groups()
+    return "-".join(filter(None, [before, behind])) or path.resolve().parent.name, word

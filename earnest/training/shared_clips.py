@@ -1,0 +1,36 @@
+"""Clips that trainings share: decoded once a front end, heard once a network that training leaves as it is."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from earnest.corpora.manifest import Utterance
+from earnest.front_end import FrontEnd
+from earnest.recipe import Recipe
+from earnest.training.discriminant import Embeddings
+from earnest.training.run import Clips, scheme_of
+from earnest.training.task import examples_of
+
+
+class SharedClips:
+    """The clips of ``rows`` as recipes see them that differ in front end, network or training alone."""
+
+    def __init__(self, rows: Sequence[Utterance], show_progress: bool = False) -> None:
+        self.rows, self.show_progress = rows, show_progress
+        self._front_end: FrontEnd | None = None
+        self._clips = Clips({})
+        self._embeddings: dict[str, Embeddings] = {}
+
+    def classes(self, recipe: Recipe) -> tuple[str, ...]:
+        """Return the recipe's classes, in output order; the scheme "native" has those of all ``rows``."""
+        return scheme_of(recipe, self.rows).classes
+
+    def of(self, recipe: Recipe) -> Clips:
+        """Return the clips as the recipe's front end and network see them; a new front end decodes anew."""
+        if recipe.front_end != self._front_end:
+            self._embeddings = {}
+            examples = examples_of(recipe, self.rows, self.show_progress)
+            self._clips = Clips(examples, classes=self.classes(recipe))
+            self._front_end = recipe.front_end
+        network = json.dumps([dict(recipe.network), recipe.training.seed], sort_keys=True)
+        return replace(self._clips, embeddings=self._embeddings.setdefault(network, {}))

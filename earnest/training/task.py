@@ -1,0 +1,145 @@
+"""What an evaluation is about: a recipe under a protocol, the clips there are, the folds that are wanted."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from earnest.corpora.base import CORPORA
+from earnest.corpora.load import corpus_root, load_utterances
+from earnest.corpora.manifest import Utterance
+from earnest.errors import CorpusError
+from earnest.evaluation.fold_choice import FoldChoice, chosen_folds
+from earnest.evaluation.protocol import Protocol
+from earnest.evaluation.repeats import fold_and_repeat, training_seeds
+from earnest.evaluation.splits import Split
+from earnest.labels import SchemeCounts, count_labels
+from earnest.models.classifier import build_front_end
+from earnest.recipe import Recipe
+from earnest.suggest import suggestion
+from earnest.training.data import Example, compute_examples, decoding_bar
+from earnest.training.run import scheme_of
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A recipe under a protocol.
+
+    Attributes
+    ----------
+    utterances : all that were read
+    choice : the folds that are trained and scored, once a seed
+    seeds : of training, one a repeat
+    """
+
+    recipe: Recipe
+    protocol: Protocol
+    utterances: Sequence[Utterance]
+    choice: FoldChoice
+    seeds: tuple[int, ...]
+
+    @property
+    def splits(self) -> Sequence[Split]:
+        """One a fold and repeat."""
+        return self.choice.splits
+
+    @property
+    def title(self) -> str:
+        """The title of every result."""
+        return self.choice.title(self.protocol)
+
+    def recipe_for(self, split: Split) -> Recipe:
+        """Return the recipe with the seed of this repeat."""
+        seed = self.seeds[fold_and_repeat(split.fold)[1] - 1]
+        return replace(self.recipe, training=replace(self.recipe.training, seed=seed))
+
+    def with_splits(self, change: Callable[[Split], Split]) -> "Task":
+        """Return the task with every split changed."""
+        return replace(self, choice=replace(self.choice, splits=[change(split) for split in self.splits]))
+
+
+def task_of(
+    recipe: Recipe,
+    protocol: Protocol,
+    folders: Mapping[str, Path],
+    folds: Sequence[str] = (),
+    repeats: int | None = None,
+) -> Task:
+    """Read the corpora and divide them.
+
+    Parameters
+    ----------
+    folders : corpus name → folder
+    folds : some of the protocol's; empty: all
+    repeats : trainings a fold, each with a seed of its own; None: as the protocol says
+    """
+    recipe = under(protocol, recipe)
+    seeds = training_seeds(protocol, recipe.training.seed, repeats)
+    utterances = protocol_utterances(recipe, protocol, folders)
+    return Task(recipe, protocol, utterances, chosen_folds(protocol, utterances, folds, len(seeds)), seeds)
+
+
+def rows_in(splits: Sequence[Split]) -> list[Utterance]:
+    """Return the utterances of all sets of ``splits``, each once."""
+    rows = (row for split in splits for members in split.sets.values() for row in members)
+    return list({row.key: row for row in rows}.values())
+
+
+def under(protocol: Protocol, recipe: Recipe) -> Recipe:
+    """Return the recipe with the corpora and classes that the protocol is defined on, where it is defined on any."""
+    scheme = recipe.scheme if protocol.scheme == "native" else protocol.scheme
+    return replace(recipe, corpus=protocol.corpora or recipe.corpus, scheme=scheme)
+
+
+def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str, Path]) -> list[Utterance]:
+    """Load the usable clips of the corpora of a protocol, or of the recipe's where it takes any."""
+    wanted = recipe.corpora
+    for name in folders.keys() - {*wanted, *CORPORA.names()}:
+        _log.warning("--data %s=… is not used.%s", name, suggestion(name, wanted))
+    if protocol.optional_corpora:
+        wanted = tuple(name for name in wanted if _is_given(name, folders))
+    return load_utterances(wanted, folders)
+
+
+def _is_given(name: str, folders: Mapping[str, Path]) -> bool:
+    """Say whether a corpus that may be absent is there; one that was named with --data must be."""
+    try:
+        corpus_root(name, folders)
+    except CorpusError:
+        return name in folders
+    return True
+
+
+def label_counts(task: Task, used: Sequence[Utterance]) -> SchemeCounts:
+    """Count what is kept, merged and dropped of the clips that the protocol is about.
+
+    Parameters
+    ----------
+    used : the clips of the splits; the scheme "native" has their emotions as classes
+    """
+    belongs = task.protocol.belongs
+    part = [row for row in task.utterances if belongs is None or belongs(row)]
+    return count_labels(scheme_of(task.recipe, used), ((row.emotion, row.corpus, row.native_emotion) for row in part))
+
+
+def examples_of(recipe: Recipe, utterances: Sequence[Utterance], show_progress: bool = False) -> dict[str, Example]:
+    """Compute the frames of every utterance that the recipe's scheme keeps; samples too if the recipe augments."""
+    with decoding_bar(len(utterances), show_progress) as advance:
+        return compute_examples(
+            build_front_end(recipe),
+            utterances,
+            scheme_of(recipe, utterances),
+            advance,
+            keep_waveforms=bool(recipe.augment),
+            affect_range=recipe.training.affect_range,
+        )
+
+
+def split_called(
+    protocol: Protocol, fold: str | None, utterances: Sequence[Utterance], keep_test: bool = True
+) -> Split:
+    """Return one fold of a protocol, by default the first; without ``keep_test`` its test set is trained on."""
+    split = chosen_folds(protocol, utterances, () if fold is None else (fold,)).splits[0]
+    return split if keep_test else replace(split, train=(*split.train, *split.test), test=())

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earnest.evaluation.columns import Categories, Texts
+from earnest.evaluation.data_curve import Amount, plot_data_curve
+from earnest.evaluation.intervals import Spread
+from earnest.evaluation.matrix import Matrix, plot_matrix
+from earnest.evaluation.predictions import Predictions
+
+
+def predictions(right: dict[tuple[str, str], int], n: int = 10) -> Predictions:
+    """Of each (fold, corpus), ``right`` of n clips of two classes are right."""
+    rows = [(fold, corpus, number, number < count) for (fold, corpus), count in right.items() for number in range(n)]
+    emotion = np.array([number % 2 for *_, number, _ in rows])
+    return Predictions(
+        classes=("happy", "sad"),
+        utterance_id=Texts(f"{corpus}{number}" for _, corpus, number, _ in rows),
+        corpus=Categories.of(corpus for _, corpus, _, _ in rows),
+        speaker=Categories.of(f"{corpus}-{number % 3}" for _, corpus, number, _ in rows),
+        gender=Categories.constant("", len(rows)),
+        fold=Categories.of(fold for fold, *_ in rows),
+        emotion=emotion,
+        predicted=np.array([one if good else 1 - one for one, (*_, good) in zip(emotion, rows, strict=True)]),
+    )
+
+
+RIGHT = {("from-a", "a"): 10, ("from-a", "b"): 4, ("from-b", "a"): 6, ("from-b", "b"): 8}
+
+
+def test_each_cell_is_the_score_of_its_own_clips():
+    matrix = Matrix.of(predictions(RIGHT))
+    wa = {pair: scores.wa for pair, scores in matrix.cells.items()}
+    assert wa == pytest.approx({("a", "a"): 1.0, ("a", "b"): 0.4, ("b", "a"): 0.6, ("b", "b"): 0.8})
+    assert {scores.n for scores in matrix.cells.values()} == {10}
+
+
+def test_the_diagonal_is_marked_in_table_and_json():
+    matrix = Matrix.of(predictions(RIGHT))
+    assert matrix.table() == [["a", "100.0 (within)", "40.0"], ["b", "60.0", "80.0 (within)"]]
+    within = [cell["within_corpus"] for cell in matrix.to_dict()["cells"]]
+    assert within == [True, False, False, True]
+
+
+def test_a_matrix_of_some_rows_is_drawn_with_all_columns(tmp_path: Path):
+    matrix = Matrix.of(predictions({pair: n for pair, n in RIGHT.items() if pair[0] == "from-b"}))
+    assert matrix.rows == ["b"]
+    plot_matrix(matrix, tmp_path / "matrix.png", "made-up")
+    assert (tmp_path / "matrix.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_curve_over_training_data_is_drawn(tmp_path: Path):
+    much = Amount(1.0, 100, 10, Spread(0.7, 0.1), Spread(0.6, 0.1))
+    amounts = [much, Amount(0.1, 10, 1, Spread(0.5, None), Spread(0.4, None))]
+    plot_data_curve(amounts, tmp_path / "curve.png", "made-up")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert amounts[1].to_dict()["ua"] == {"mean": 0.4, "sd": None}
