@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earnest.errors import EarnestError
-from earnest.evaluation.metrics import Scores, Spread
+from earnest.evaluation.intervals import Spread
+from earnest.evaluation.metrics import Scores
 from earnest.evaluation.plots import BLUE, DPI, GREEN, INK, MUTED, ORANGE, headline, new_figure, plain_axes
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import EarnestError, MissingExtraError
+from earnest.evaluation.confusion import normalised
 from earnest.evaluation.metrics import Scores
 from earnest.evaluation.protocol import kind_words
 
@@ -30,21 +31,20 @@ def titled(title: str, speaker_independent: bool) -> str:
 
 def plot_confusion(scores: Scores, path: Path, title: str, speaker_independent: bool) -> None:
     """Save the confusion matrix normalised by row, with a title that says whether speakers were apart."""
-    figure = draw_confusion(scores, "row")
+    figure = draw_confusion(scores, "true")
     subtitle = f"WA {100 * scores.wa:.1f} %   UA {100 * scores.ua:.1f} %   {scores.n} utterances"
     headline(figure, titled(title, speaker_independent), subtitle)
     figure.savefig(path, dpi=DPI)
 
 
-def draw_confusion(scores: Scores, by: Literal["row", "column"]) -> "Figure":
-    """Draw the confusion matrix: true class in rows, predicted in columns, coloured by share of the row or column.
+def draw_confusion(scores: Scores, by: Literal["true", "predicted"]) -> "Figure":
+    """Draw the confusion matrix: true class in rows, predicted in columns, coloured by share of the true class or of the answers.
 
-    Each cell holds that share in per cent and, below, the count; the names along which shares sum to one carry their
-    number of utterances. Utterances without an answer get a column of their own.
+    Each cell holds that share in per cent and, below, the count; the names of what it is a share of carry their number
+    of utterances. Utterances without an answer get a column of their own.
     """
     counts, columns = _with_unanswered(scores)
-    totals = counts.sum(axis=1 if by == "row" else 0, keepdims=True)
-    shares = counts / np.maximum(totals, 1)
+    shares = normalised(counts, by)
     side = 1.7 + 0.78 * len(columns)
     figure = new_figure(side + 0.5, 1.9 + 0.68 * len(scores.classes))
     axes = figure.subplots()
@@ -52,10 +52,10 @@ def draw_confusion(scores: Scores, by: Literal["row", "column"]) -> "Figure":
     for row, column in np.ndindex(*counts.shape):
         _write_cell(axes, row, column, float(shares[row, column]), int(counts[row, column]))
     rows: Sequence[str] = scores.classes
-    if by == "row":
-        rows = [f"{name} ({n})" for name, n in zip(rows, totals[:, 0], strict=True)]
+    if by == "true":
+        rows = [f"{name} ({n})" for name, n in zip(rows, counts.sum(axis=1), strict=True)]
     else:
-        columns = [f"{name} ({n})" for name, n in zip(columns, totals[0], strict=True)]
+        columns = [f"{name} ({n})" for name, n in zip(columns, counts.sum(axis=0), strict=True)]
     axes.set_xticks(range(len(columns)), columns, rotation=35, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xlabel("predicted", color=MUTED)

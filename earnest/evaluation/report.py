@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from earnest.evaluation.metrics import Scores, Spread
+from earnest.evaluation.intervals import Spread
+from earnest.evaluation.metrics import Scores
 from earnest.evaluation.protocol import kind_words
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.published import published_for

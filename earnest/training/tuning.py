@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from earnest.errors import EarnestError, MissingExtraError, RecipeError
-from earnest.evaluation.metrics import confusion_counts, headline_scores
+from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
 from earnest.front_end import FrontEnd

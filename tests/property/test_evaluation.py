@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import SplitError
-from earnest.evaluation.metrics import class_scores, confusion_counts, headline_scores
+from earnest.evaluation.confusion import class_scores, confusion_counts, headline_scores
 from earnest.evaluation.predictions import PredictionRow, Predictions, read_predictions, to_rows, write_predictions
 from earnest.evaluation.protocols import splits_of
 from earnest.evaluation.splits import Split

@@ -8,7 +8,8 @@ import numpy as np
 
 from earnest.apps.cli._completion import names_from, protocol_names
 from earnest.apps.cli.output import echo_json, echo_table, output_options, percent
-from earnest.evaluation.metrics import HEADLINES, Scores, score
+from earnest.evaluation.confusion import HEADLINES
+from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.report import metrics_document, spread_text

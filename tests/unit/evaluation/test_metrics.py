@@ -3,16 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from earnest.evaluation.metrics import (
-    bootstrap,
-    calibration_scores,
-    class_scores,
-    confusion_counts,
-    headline_scores,
-    score,
-    spread,
-)
+from earnest.evaluation.confusion import class_scores, confusion_counts, headline_scores
+from earnest.evaluation.intervals import bootstrap, spread
+from earnest.evaluation.metrics import score
 from earnest.evaluation.predictions import PredictionRow, Predictions
+from earnest.evaluation.reliability import calibration_scores
 
 CLASSES = ("happy", "sad", "angry")
 

@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from earnest.evaluation.metrics import Spread, score
+from earnest.evaluation.intervals import Spread
+from earnest.evaluation.metrics import score
 from earnest.evaluation.predictions import PredictionRow, Predictions
 from earnest.evaluation.protocols import PROTOCOLS
 from earnest.evaluation.published import PUBLISHED, published_for

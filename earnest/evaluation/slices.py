@@ -1,0 +1,153 @@
+"""Scores of parts of the clips, one a value: gender, speaker, corpus, style, intensity; and the gaps between them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.corpora.manifest import Utterance
+from earnest.errors import CorpusError
+from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
+from earnest.evaluation.intervals import Interval, bootstrap
+from earnest.evaluation.predictions import Predictions
+
+OWN_COLUMNS = ("gender", "speaker", "corpus")
+MANIFEST_COLUMNS = ("style", "intensity", "text_id", "session")
+FEWEST = 30  # clips of a value from which on its UA is more than chance
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The clips with one value of a column; WA and UA from 0 to 1.
+
+    Attributes
+    ----------
+    interval : of UA, None where it was not asked for
+    """
+
+    name: str
+    value: str
+    n: int
+    wa: float
+    ua: float
+    interval: Interval | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        interval = None if self.interval is None else self.interval.to_dict()
+        return {"value": self.value, "n": self.n, "wa": self.wa, "ua": self.ua, "interval": interval}
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The largest UA of a column's values minus the smallest."""
+
+    ua: float
+    best: str
+    worst: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {"ua": self.ua, "best": self.best, "worst": self.worst}
+
+
+def own_columns(predictions: Predictions, names: Iterable[str] = OWN_COLUMNS) -> dict[str, Sequence[str]]:
+    """Return those columns of a predictions file that tell at least two values apart."""
+    columns: dict[str, Sequence[str]] = {name: getattr(predictions, name) for name in names}
+    return {name: values for name, values in columns.items() if len(set(values) - {""}) > 1}
+
+
+def manifest_columns(
+    predictions: Predictions, utterances: Iterable[Utterance], names: Sequence[str] = MANIFEST_COLUMNS
+) -> dict[str, Sequence[str]]:
+    """Look up what a manifest says about each row, by corpus and utterance.
+
+    Raises
+    ------
+    CorpusError
+        For a row that the manifest doesn't have.
+    """
+    known = {(row.corpus, row.utterance_id): row for row in utterances}
+    rows = []
+    for place in zip(predictions.corpus, predictions.utterance_id, strict=True):
+        if place not in known:
+            raise CorpusError(f"'{'/'.join(filter(None, place))}' is not in the manifest.")
+        rows.append(known[place])
+    columns = {name: [str(getattr(row, name) or "") for row in rows] for name in names}
+    return {name: values for name, values in columns.items() if len(set(values) - {""}) > 1}
+
+
+def slices(
+    predictions: Predictions, columns: Mapping[str, Sequence[str]], rng: np.random.Generator | None = None
+) -> list[Slice]:
+    """Score each value of each column, in the order of the columns and of the sorted values.
+
+    Parameters
+    ----------
+    columns : name → one text a row, "" where it is unknown; such rows are in no slice of that column
+    rng : draws the bootstrap of each slice's UA; without it there are no intervals
+    """
+    made = []
+    for name, texts in columns.items():
+        values, counts = _counts_by(predictions, texts)
+        scores = headline_scores(counts) if values else {}
+        for index, value in enumerate(values):
+            n, wa, ua = int(counts[index].sum()), float(scores["wa"][index]), float(scores["ua"][index])
+            made.append(Slice(name, value, n, wa, ua))
+        if rng is not None:
+            at = len(made) - len(values)
+            made[at:] = [_with_interval(one, predictions, texts, rng) for one in made[at:]]
+    return made
+
+
+def gaps(parts: Iterable[Slice], fewest: int = FEWEST) -> dict[str, Gap]:
+    """Return column → gap in UA over its values with at least ``fewest`` clips, where there are two such values."""
+    by_name: dict[str, list[Slice]] = {}
+    for part in parts:
+        if part.n >= fewest:
+            by_name.setdefault(part.name, []).append(part)
+    return {name: _gap(group) for name, group in by_name.items() if len(group) > 1}
+
+
+def recall_gaps(predictions: Predictions, texts: Sequence[str], fewest: int = FEWEST) -> dict[str, float | None]:
+    """Return class → largest minus smallest recall over the values of a column, such as gender.
+
+    A value counts for a class with at least ``fewest`` clips of it; None where fewer than two values do.
+
+    Parameters
+    ----------
+    texts : one a row, "" where it is unknown
+    """
+    _, counts = _counts_by(predictions, texts)  # (values, classes, classes + 1)
+    support = counts.sum(axis=2)
+    recall = np.diagonal(counts, axis1=1, axis2=2) / np.maximum(support, 1)
+    enough = support >= max(fewest, 1)
+    return {
+        name: float(np.ptp(recall[enough[:, index], index])) if enough[:, index].sum() > 1 else None
+        for index, name in enumerate(predictions.classes)
+    }
+
+
+def _counts_by(predictions: Predictions, texts: Sequence[str]) -> tuple[list[str], Counts]:
+    """Return the known values, sorted, and one confusion matrix each, shape (values, classes, classes + 1)."""
+    values, owner = np.unique(np.asarray(texts, dtype=object).astype(str), return_inverse=True)
+    n_classes = len(predictions.classes)
+    # One matrix for all: the true class of another value is another row.
+    rows = owner * n_classes + predictions.emotion
+    columns = np.where(predictions.predicted < 0, n_classes, predictions.predicted)
+    cells = np.bincount(rows * (n_classes + 1) + columns, minlength=len(values) * n_classes * (n_classes + 1))
+    counts = cells.reshape(len(values), n_classes, n_classes + 1).astype(np.int64)
+    known = values != ""
+    return values[known].tolist(), counts[known]
+
+
+def _with_interval(part: Slice, predictions: Predictions, texts: Sequence[str], rng: np.random.Generator) -> Slice:
+    rows = predictions.take(np.flatnonzero(np.array([text == part.value for text in texts])))
+    return replace(part, interval=bootstrap(rows, rng)["ua"])
+
+
+def _gap(group: Sequence[Slice]) -> Gap:
+    worst, best = min(group, key=lambda part: part.ua), max(group, key=lambda part: part.ua)
+    return Gap(best.ua - worst.ua, best.value, worst.value)
