@@ -1,0 +1,266 @@
+"""The parts of a report that need nothing but predictions, ``metrics.json`` and ``history.csv``."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from earnest.corpora.manifest import Utterance
+from earnest.evaluation.noise_curve import draw_noise_curves
+from earnest.evaluation.plots import draw_confusion, draw_learning_curve
+from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.reliability import expected_ece, reliability, selective
+from earnest.evaluation.report import NONE, spread_text
+from earnest.evaluation.slices import Slice, gaps, manifest_columns, own_columns, recall_gaps, slices
+from earnest.report.drawings import SELECTED, draw_classes, draw_reliability, draw_risk_coverage, draw_speakers
+from earnest.report.picture import Table, picture
+from earnest.report.result import BOOTSTRAP_SEED, Facts, Result
+from earnest.report.section import Section
+
+MOST_SPEAKERS = 100
+
+
+def percent(value: float | None) -> str:
+    """Format a share as per cent with one decimal."""
+    return NONE if value is None or np.isnan(value) else f"{100 * value:.1f}"
+
+
+def leakage_section(facts: Facts) -> Section:
+    """List what sets share; the largest over all folds counts."""
+    if not facts.leakage:
+        missing = "Nothing says which clips were trained on, so nothing can be said about leakage."
+        return Section("leakage", "Leakage report", missing=missing)
+    shared: dict[tuple[str, str], dict[str, list[int]]] = {}
+    for line in facts.leakage:
+        sets, counts = line.get("sets"), line.get("shared")
+        if isinstance(sets, list) and len(sets) == 2 and isinstance(counts, dict):
+            kinds = shared.setdefault((str(sets[0]), str(sets[1])), {})
+            for kind, count in counts.items():
+                if isinstance(count, int):
+                    kinds.setdefault(str(kind), []).append(count)
+    columns = list(dict.fromkeys(kind for kinds in shared.values() for kind in kinds))
+    rows = [
+        [f"{first} and {second}", *(_range(kinds.get(kind, [])) for kind in columns)]
+        for (first, second), kinds in shared.items()
+    ]
+    heard = max((max(kinds.get("speakers", [0])) for sets, kinds in shared.items() if "test" in sets), default=0)
+    lead = (
+        "No speaker of a test set is in another set."
+        if not heard
+        else f"Up to {heard} speakers of a test set are in another set too: the numbers say nothing about new voices.",
+        "How many of each two sets have in common, smallest to largest over the folds. Shared sentences are no error, "
+        "but a model may have learned them.",
+    )
+    return Section("leakage", "Leakage report", lead, tables={"Shared": Table(["sets", *columns], rows)})
+
+
+def _range(counts: Sequence[int]) -> str:
+    if not counts:
+        return NONE
+    return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)}–{max(counts)}"
+
+
+def learning_section(result: Result) -> Section:
+    """Draw each fold's training."""
+    title = "Learning curves"
+    if not result.runs:
+        return Section("learning", title, missing="There is no run folder beside the predictions.")
+    learned = [run for run in result.runs if run.history]
+    if not learned:
+        return Section("learning", title, missing="The model was fitted in closed form, without epochs.")
+    pictures, rows = [], []
+    for run in learned:
+        chosen, epochs = run.record.best_epoch, run.record.epochs
+        alt = f"Loss and UA over {epochs} epochs of fold {run.name}; epoch {chosen} was chosen"
+        drawing = draw_learning_curve(run.history, chosen)
+        pictures.append(picture(drawing, f"learning-{run.name}", f"Fold {run.name}: epoch {chosen} of {epochs}", alt))
+        at = next((row for row in run.history if float(row["epoch"]) == chosen), {})
+        best = float(at["valid_ua"]) if "valid_ua" in at else None
+        rows.append([run.name, f"{chosen} of {epochs}", percent(best), percent(result.scores.folds[run.name]["ua"])])
+    columns = ("fold", "epoch chosen", "UA on validation, %", "UA on test, %")
+    chosen_on = result.facts.stamp or "chosen on validation clips; test clips were scored once, after that"
+    lead = (f"The dashed line is the epoch that was kept: {chosen_on}.",)
+    return Section("learning", title, lead, pictures, {"Epochs": Table(columns, rows)})
+
+
+def confusion_section(result: Result) -> Section:
+    """Draw the confusion matrix in both normalisations."""
+    scores = result.scores
+    names = list(scores.classes)
+    with_none = scores.n_answered < scores.n
+    columns = ["true ↓ predicted →", *names, *(["no answer"] if with_none else [])]
+    rows = [
+        [name, *map(str, counts), *([str(scores.unanswered[name])] if with_none else [])]
+        for name, counts in zip(names, scores.confusion, strict=True)
+    ]
+    worst = max(
+        ((count, true, answer) for true, row in zip(names, scores.confusion, strict=True)
+         for answer, count in zip(names, row, strict=True) if true != answer),
+        default=(0, "", ""),
+    )
+    often = f"most often {worst[1]} is taken for {worst[2]} ({worst[0]} times)" if worst[0] else "no mistakes"
+    by_true = picture(
+        draw_confusion(scores, "true"),
+        "confusion-by-true",
+        "Of each true class (rows sum to 100 %)",
+        f"Confusion matrix of {scores.n} clips in shares of the true class; {often}",
+        Table(columns, rows),
+    )
+    by_predicted = picture(
+        draw_confusion(scores, "predicted"),
+        "confusion-by-predicted",
+        "Of each answer (columns sum to 100 %)",
+        f"Confusion matrix of {scores.n} clips in shares of the answers; {often}",
+    )
+    lead = (f"True class in rows, answers in columns; {often}.",)
+    return Section("confusion", "Confusion", lead, [by_true, by_predicted])
+
+
+def classes_section(result: Result) -> Section:
+    """Draw precision, recall and F1."""
+    scores = result.scores
+    rows = [
+        [name, str(one.n), percent(one.precision), percent(one.recall), percent(one.f1)]
+        for name, one in scores.per_class.items()
+    ]
+    known = {name: one.recall for name, one in scores.per_class.items() if one.recall is not None}
+    lowest, highest = min(known, key=lambda name: known[name]), max(known, key=lambda name: known[name])
+    alt = (
+        f"Precision, recall and F1 of {len(rows)} classes; recall is lowest for {lowest} "
+        f"({percent(known[lowest])} %) and highest for {highest} ({percent(known[highest])} %)"
+    )
+    table = Table(("class", "n", "precision", "recall", "F1"), rows)
+    drawing = picture(draw_classes(scores), "classes", "Precision, recall and F1 in per cent", alt, table)
+    return Section("classes", "Classes", pictures=[drawing])
+
+
+def calibration_section(result: Result) -> Section:
+    """Draw how far probabilities can be believed, and list each fold's calibration error."""
+    title = "Calibration and selective answers"
+    predictions, scores = result.predictions, result.scores
+    if predictions.probabilities is None or scores.calibration is None:
+        return Section("calibration", title, missing="The predictions have no probabilities.")
+    curve = reliability(predictions.probabilities, predictions.emotion)
+    kept = selective(predictions.probabilities, predictions.emotion)
+    full, selected = kept.accuracy_at(1.0), kept.accuracy_at(SELECTED)
+    gained = 100 * (selected - full)
+    answer = f"answering the surest {100 * SELECTED:.0f} % only, {percent(selected)} % are right instead of {percent(full)} %"
+    pictures = [
+        picture(
+            draw_reliability(curve),
+            "reliability",
+            "Share right over confidence",
+            f"Reliability diagram of {scores.calibration.n} clips; expected calibration error {curve.ece:.3f}",
+            _bins(curve.confidence, curve.accuracy, curve.counts),
+        ),
+        picture(
+            draw_risk_coverage(kept),
+            "risk-coverage",
+            "Accuracy of the surest answers",
+            f"Accuracy over coverage: {answer}",
+            Table(
+                ("coverage, %", "right, %"),
+                [[f"{share}", percent(kept.accuracy_at(share / 100))] for share in range(10, 101, 10)],
+                words=0,
+            ),
+        ),
+    ]
+    lead = (
+        f"ECE over all clips {curve.ece:.3f}, Brier score {scores.calibration.brier:.3f}, area under the "
+        f"risk–coverage curve {kept.aurc:.3f}.",
+        f"{answer[0].upper()}{answer[1:]}: {gained:+.1f} points.",
+        "Even a perfectly calibrated model has an ECE above zero on so few clips; the table puts the error of each fold "
+        "beside what chance alone gives such a model.",
+    )
+    return Section("calibration", title, lead, pictures, {"Calibration error of each fold": _ece_table(predictions)})
+
+
+def _bins(confidence: Sequence[float], accuracy: Sequence[float], counts: Sequence[int]) -> Table:
+    rows = [
+        [str(int(n)), percent(float(sure)), percent(float(right))]
+        for sure, right, n in zip(confidence, accuracy, counts, strict=True)
+        if n
+    ]
+    return Table(("clips", "mean confidence, %", "right, %"), rows, words=0)
+
+
+def _ece_table(predictions: Predictions) -> Table:
+    rows = []
+    for fold in predictions.folds:
+        part = predictions.of_fold(fold)
+        assert part.probabilities is not None
+        known = ~np.isnan(part.probabilities).any(axis=1)
+        if not known.any():
+            rows.append([fold or "all", str(len(part)), NONE, NONE, NONE])
+            continue
+        chance = expected_ece(part.probabilities, np.random.default_rng(BOOTSTRAP_SEED))
+        ece = reliability(part.probabilities, part.emotion).ece
+        rows.append([fold or "all", str(int(known.sum())), f"{ece:.3f}", f"{chance.mean:.3f}", f"{chance.q95:.3f}"])
+    return Table(("fold", "clips", "ECE", "ECE by chance, mean", "95 % of chance below"), rows)
+
+
+def groups_section(result: Result, rows: Mapping[tuple[str, str], Utterance]) -> Section:
+    """Score each gender, speaker and, where the recordings' rows are at hand, style and intensity."""
+    title, predictions = "Speakers and groups", result.predictions
+    own = own_columns(predictions)
+    speakers = slices(predictions, {"speaker": own["speaker"]}) if "speaker" in own else []
+    columns = {name: values for name, values in own.items() if name != "speaker"}
+    missing = ""
+    if all(key in rows for key in zip(predictions.corpus, predictions.utterance_id, strict=True)):
+        columns |= manifest_columns(predictions, rows.values(), ("style", "intensity"))
+    else:
+        missing = "Style and intensity are known where the recordings are at hand (--data)."
+    if not columns and not speakers:
+        return Section("groups", title, missing="The predictions name neither gender nor speaker.")
+    parts = slices(predictions, columns, np.random.default_rng(BOOTSTRAP_SEED))
+    lead = [
+        f"Gap between {gap.best} and {gap.worst}: {100 * gap.ua:.1f} points of UA." for gap in gaps(parts).values()
+    ]
+    tables = {"UA and WA in per cent; the interval is of UA": _slice_table(parts)} if parts else {}
+    if "gender" in columns:
+        tables["Recall gap between genders, points"] = _recall_table(recall_gaps(predictions, columns["gender"]))
+    pictures = []
+    if speakers:
+        lowest, highest = min(speakers, key=lambda one: one.ua), max(speakers, key=lambda one: one.ua)
+        told = f"from {percent(lowest.ua)} % ({lowest.value}) to {percent(highest.ua)} % ({highest.value})"
+        lead.append(f"UA of the {len(speakers)} speakers goes {told}.")
+        table = Table(
+            ("speaker", "clips", "WA", "UA"),
+            [[one.value, str(one.n), percent(one.wa), percent(one.ua)] for one in speakers],
+        )
+        if len(speakers) <= MOST_SPEAKERS:
+            alt = f"UA of {len(speakers)} speakers, {told}"
+            pictures.append(picture(draw_speakers(speakers), "speakers", "UA of each speaker", alt, table))
+        else:
+            tables["Speakers"] = table
+    return Section("groups", title, lead, pictures, tables, missing=missing)
+
+
+def _slice_table(parts: Sequence[Slice]) -> Table:
+    rows = []
+    for one in parts:
+        interval = NONE if one.interval is None else f"{percent(one.interval.low)} to {percent(one.interval.high)}"
+        rows.append([one.name, one.value, str(one.n), percent(one.wa), percent(one.ua), interval])
+    return Table(("of", "value", "clips", "WA", "UA", "95 % interval"), rows, words=2)
+
+
+def _recall_table(found: Mapping[str, float | None]) -> Table:
+    return Table(("class", "gap"), [[name, percent(gap)] for name, gap in found.items()])
+
+
+def noise_section(result: Result) -> Section:
+    """Draw UA over the noise level."""
+    curve = result.noise
+    if curve is None or not curve.levels:
+        missing = "Not evaluated: earnest evaluate --noise FOLDER adds it."
+        return Section("noise", "Noise", missing=missing)
+    rows = [["clean", *map(spread_text, curve.clean)]]
+    rows += [[f"{db:g} dB", *map(spread_text, curve.levels[db])] for db in sorted(curve.levels, reverse=True)]
+    loudest = min(curve.levels)
+    alt = (
+        f"UA over the signal-to-noise ratio: {percent(curve.clean[1].mean)} % clean, "
+        f"{percent(curve.levels[loudest][1].mean)} % at {loudest:g} dB"
+    )
+    drawing = picture(
+        draw_noise_curves({result.name: curve}), "noise", "UA over the noise level", alt, Table(("noise", "WA", "UA"), rows)
+    )
+    return Section("noise", "Noise", (f"Noise mixed into {curve.n} test clips.",), [drawing])
