@@ -38,10 +38,10 @@ def plot_confusion(scores: Scores, path: Path, title: str, speaker_independent: 
 
 
 def draw_confusion(scores: Scores, by: Literal["true", "predicted"]) -> "Figure":
-    """Draw the confusion matrix: true class in rows, predicted in columns, coloured by share of the true class or of the answers.
+    """Draw the confusion matrix: true class in rows, predicted in columns, coloured by share of either.
 
-    Each cell holds that share in per cent and, below, the count; the names of what it is a share of carry their number
-    of utterances. Utterances without an answer get a column of their own.
+    Each cell holds its share of the true class or of the answers in per cent and, below, the count; the names of what
+    it is a share of carry their number of utterances. Utterances without an answer get a column of their own.
     """
     counts, columns = _with_unanswered(scores)
     shares = normalised(counts, by)

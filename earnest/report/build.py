@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from earnest.report.clips import examples_section, worst_section
-from earnest.report.headline import headline_notes, headline_table
+from earnest.report.headline import headline_notes, headline_table, published_table
 from earnest.report.inside import inside_sections
 from earnest.report.page import render
 from earnest.report.picture import Table
@@ -53,12 +53,12 @@ class Report:
     """All about several results."""
 
     headline: Table
+    published: Table | None
     notes: Sequence[str]
     chapters: Sequence[Chapter]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for ``report.json``."""
-        rows = [dict(zip(self.headline.columns, row, strict=True)) for row in self.headline.rows]
         chapters = [
             {
                 "result": chapter.result.name,
@@ -71,11 +71,18 @@ class Report:
             }
             for chapter in self.chapters
         ]
-        return {"headline": rows, "notes": list(self.notes), "results": chapters}
+        published = self.published.to_list() if self.published else []
+        return {
+            "headline": self.headline.to_list(),
+            "published": published,
+            "notes": list(self.notes),
+            "results": chapters,
+        }
 
     def markdown(self) -> str:
         """Return the tables of the page as Markdown."""
         parts = ["# Report", self.headline.markdown(), *self.notes]
+        parts += [self.published.markdown()] if self.published else []
         for chapter in self.chapters:
             parts.append(f"## {' '.join(chapter.result.name.split())}")
             for section in chapter.sections:
@@ -95,12 +102,10 @@ def build_report(results: Sequence[Result], folders: Mapping[str, Path], options
     """
     budget = Budget() if options.audio else None
     chapters = [Chapter(result, _sections(result, folders, options, budget)) for result in results]
-    return Report(headline_table(results), headline_notes(results), chapters)
+    return Report(headline_table(results), published_table(results), headline_notes(results), chapters)
 
 
-def _sections(
-    result: Result, folders: Mapping[str, Path], options: Options, budget: Budget | None
-) -> list[Section]:
+def _sections(result: Result, folders: Mapping[str, Path], options: Options, budget: Budget | None) -> list[Section]:
     recordings = recordings_of(result.predictions.corpus, folders)
     return [
         leakage_section(result.facts),

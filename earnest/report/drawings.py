@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.evaluation.metrics import Scores
+from earnest.evaluation.paired import Difference
 from earnest.evaluation.plots import BLUE, GREEN, GRID, INK, MUTED, ORANGE, new_figure, plain_axes
 from earnest.evaluation.reliability import Reliability, RiskCoverage
 from earnest.evaluation.slices import Slice
@@ -69,20 +70,10 @@ def draw_risk_coverage(curve: RiskCoverage) -> "Figure":
     full, selected = 100 * curve.accuracy_at(1.0), 100 * curve.accuracy_at(SELECTED)
     steps = np.unique(np.linspace(0, len(curve.coverage) - 1, 400).astype(int))
     axes.plot(100 * curve.coverage[steps], 100 * curve.accuracy[steps], color=BLUE, linewidth=1.8)
-    axes.axhline(full, color=MUTED, linestyle="--", linewidth=1)
-    axes.plot([100 * SELECTED], [selected], "o", color=ORANGE, markersize=8)
-    axes.annotate(
-        f"{selected:.1f} % of the surest {100 * SELECTED:.0f} %",
-        (100 * SELECTED, selected),
-        xytext=(0, 12),
-        textcoords="offset points",
-        ha="center",
-        color=INK,
-        fontsize=9,
-    )
-    axes.annotate(
-        f"all clips: {full:.1f} %", (2, full), xytext=(0, -13), textcoords="offset points", color=MUTED, fontsize=9
-    )
+    told = f"the surest {100 * SELECTED:.0f} %: {selected:.1f} %"
+    axes.plot([100 * SELECTED], [selected], "o", color=ORANGE, markersize=8, label=told)
+    axes.axhline(full, color=MUTED, linestyle="--", linewidth=1, label=f"all clips: {full:.1f} %")
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower left")
     axes.set_xlim(0, 101)
     axes.set_ylim(max(0.0, full - 20), 101)
     axes.set_xlabel("coverage: clips answered, per cent", color=MUTED)
@@ -104,6 +95,29 @@ def draw_speakers(parts: Sequence[Slice]) -> "Figure":
     axes.set_ylim(0, 102)
     axes.set_ylabel("UA in %", color=MUTED)
     plain_axes(axes)
+    return figure
+
+
+def draw_differences(differences: Mapping[str, Sequence[Difference]]) -> "Figure":
+    """Draw differences with their intervals, one line a name, one panel for WA and one for UA.
+
+    Parameters
+    ----------
+    differences : name → difference in WA, in UA
+    """
+    figure = new_figure(8.0, 1.3 + 0.45 * len(differences))
+    heights = list(range(len(differences)))[::-1]
+    for number, (axes, title) in enumerate(zip(figure.subplots(1, 2, sharey=True), ("WA", "UA"), strict=True)):
+        found = [pair[number] for pair in differences.values()]
+        values = np.array([100 * one.value for one in found])
+        limits = [100 * np.array([one.interval.low, one.interval.high]) for one in found]
+        axes.axvline(0, color=MUTED, linewidth=1, linestyle="--")
+        axes.hlines(heights, [low for low, _ in limits], [high for _, high in limits], color=BLUE, linewidth=2)
+        axes.plot(values, heights, "o", color=BLUE)
+        axes.set_yticks(heights, list(differences), parse_math=False)
+        axes.set_ylim(-0.6, len(differences) - 0.4)
+        axes.set_title(f"{title}, difference in points", loc="left", fontsize=10, color=INK)
+        plain_axes(axes, "x")
     return figure
 
 
@@ -132,7 +146,7 @@ def _scatter(axes: "Axes", places: Floats, names: Sequence[str]) -> None:
         own = np.array([other == name for other in names])
         marker = MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
         colour = COLOURS[number % len(COLOURS)]
-        axes.scatter(places[own, 0], places[own, 1], 18, color=colour, marker=marker, label=name, linewidths=0)
+        axes.scatter(places[own, 0], places[own, 1], 24, color=colour, marker=marker, label=name, linewidths=0)
     columns = min(4, len(known))
     axes.legend(
         loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=columns, frameon=False, fontsize=8, labelcolor=INK

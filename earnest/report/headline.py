@@ -14,23 +14,27 @@ COLUMNS = (
     "WA",
     "UA",
     "macro-F1",
-    "95 % interval of WA",
-    "95 % interval of UA",
+    "WA interval",
+    "UA interval",
     "answered",
 )
 N_WORDS = 3
 
 
 def headline_table(results: Sequence[Result]) -> Table:
-    """Return our results and below them what is published under the same protocols; scores in per cent."""
-    rows = [headline_row(result) for result in results]
-    protocols = dict.fromkeys(result.facts.protocol for result in results)
-    for protocol in filter(None, protocols):
-        rows += [
-            [f"published: {row.result}", row.protocol, row.speakers, row.wa, row.ua, row.macro_f1, NONE, NONE, NONE]
-            for row in published_rows(protocol)
-        ]
-    return Table(COLUMNS, rows, N_WORDS)
+    """Return one line a result; scores in per cent."""
+    return Table(COLUMNS, [headline_row(result) for result in results], N_WORDS)
+
+
+def published_table(results: Sequence[Result]) -> Table | None:
+    """Return what others published under the protocols of the results, None if that is nothing."""
+    protocols = filter(None, dict.fromkeys(result.facts.protocol for result in results))
+    rows = [
+        [row.result, row.protocol, row.speakers, row.wa, row.ua]
+        for protocol in protocols
+        for row in published_rows(protocol)
+    ]
+    return Table(("published by others", *COLUMNS[1:5]), rows, N_WORDS) if rows else None
 
 
 def headline_row(result: Result) -> list[str]:
@@ -59,11 +63,9 @@ def headline_notes(results: Sequence[Result]) -> list[str]:
     n_folds = {len(result.scores.folds) for result in results}
     notes = [
         ("Mean ± standard deviation over folds" if max(n_folds) > 1 else "One fold")
-        + f", in per cent; intervals by bootstrap over {' or '.join(over)}, all folds together. "
+        + f", in per cent; 95 % intervals by bootstrap over {' or '.join(over)}, all folds together. "
         "A clip without an answer counts as wrong."
     ]
     if any(result.facts.stamp for result in results):
         notes.append("A stamped result was chosen on test data: it is too good, and here for comparison only.")
-    if any(result.facts.part for result in results):
-        notes.append("Where folds are left out, published numbers are not about the same clips.")
     return notes

@@ -88,7 +88,9 @@ def surest_of_each_class(predictions: Predictions) -> list[int]:
         right = np.flatnonzero((predictions.emotion == number) & (predictions.predicted == number))
         if not len(right):
             continue
-        sureness = np.zeros(len(right)) if predictions.probabilities is None else predictions.probabilities[right, number]
+        sureness = (
+            np.zeros(len(right)) if predictions.probabilities is None else predictions.probabilities[right, number]
+        )
         rows.append(int(right[np.nan_to_num(sureness).argmax()]))
     return rows
 
@@ -115,7 +117,7 @@ def _embeddings(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]"
     }
     told = " and ".join(f"{share:.0f} % {what}" for what, share in shares.items())
     lead = (
-        f"What the last layer sees of {n} test clips of fold {run.name}, laid out by t-SNE (scikit-learn, seed {seed}): "
+        f"What the last layer sees of {n} test clips of fold {run.name}, laid out by t-SNE (seed {seed}): "
         "clips that the network finds alike lie together; distances between groups mean little.",
         f"The nearest neighbour (in the embedding itself) is alike {told}.",
     )
@@ -139,7 +141,7 @@ def nearest_neighbours(embeddings: Floats) -> npt.NDArray[np.intp]:
     squares = (values**2).sum(axis=1)
     distances = squares[:, None] + squares - 2 * values @ values.T
     np.fill_diagonal(distances, np.inf)
-    return distances.argmin(axis=1)
+    return np.asarray(distances.argmin(axis=1))
 
 
 def standardised(embeddings: Floats) -> Floats:

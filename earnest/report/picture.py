@@ -29,6 +29,10 @@ class Table:
     rows: Sequence[Sequence[str]]
     words: int = 1
 
+    def to_list(self) -> list[dict[str, str]]:
+        """Return one object a row, for JSON."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
     def markdown(self) -> str:
         """Return the table as Markdown; what would break its cells is escaped."""
         lines = [self.columns, ["---"] * self.words + ["---:"] * (len(self.columns) - self.words), *self.rows]

@@ -54,16 +54,13 @@ class Section:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for ``report.json``, without what is drawn or heard."""
-        tables = {
-            caption: {"columns": list(table.columns), "rows": [list(row) for row in table.rows]}
-            for caption, table in (self.tables or {}).items()
-        }
+        tables = dict(self.tables or {}) | {one.title: one.table for one in self.pictures if one.table}
         return {
             "name": self.name,
             "title": self.title,
             "lead": list(self.lead),
             "pictures": [{"name": one.name, "title": one.title, "alt": one.alt} for one in self.pictures],
-            "tables": tables,
+            "tables": {caption: table.to_list() for caption, table in tables.items()},
             "clips": [
                 {
                     "utterance_id": card.utterance_id,

@@ -8,7 +8,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.evaluation.noise_curve import draw_noise_curves
 from earnest.evaluation.plots import draw_confusion, draw_learning_curve
 from earnest.evaluation.predictions import Predictions
-from earnest.evaluation.reliability import expected_ece, reliability, selective
+from earnest.evaluation.reliability import Reliability, expected_ece, reliability, selective
 from earnest.evaluation.report import NONE, spread_text
 from earnest.evaluation.slices import Slice, gaps, manifest_columns, own_columns, recall_gaps, slices
 from earnest.report.drawings import SELECTED, draw_classes, draw_reliability, draw_risk_coverage, draw_speakers
@@ -92,12 +92,7 @@ def confusion_section(result: Result) -> Section:
         [name, *map(str, counts), *([str(scores.unanswered[name])] if with_none else [])]
         for name, counts in zip(names, scores.confusion, strict=True)
     ]
-    worst = max(
-        ((count, true, answer) for true, row in zip(names, scores.confusion, strict=True)
-         for answer, count in zip(names, row, strict=True) if true != answer),
-        default=(0, "", ""),
-    )
-    often = f"most often {worst[1]} is taken for {worst[2]} ({worst[0]} times)" if worst[0] else "no mistakes"
+    often = _most_frequent_mistake(names, scores.confusion)
     by_true = picture(
         draw_confusion(scores, "true"),
         "confusion-by-true",
@@ -113,6 +108,17 @@ def confusion_section(result: Result) -> Section:
     )
     lead = (f"True class in rows, answers in columns; {often}.",)
     return Section("confusion", "Confusion", lead, [by_true, by_predicted])
+
+
+def _most_frequent_mistake(names: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
+    mistakes = [
+        (count, true, answer)
+        for true, row in zip(names, counts, strict=True)
+        for answer, count in zip(names, row, strict=True)
+        if true != answer
+    ]
+    count, true, answer = max(mistakes, default=(0, "", ""))
+    return f"most often {true} is taken for {answer} ({count} times)" if count else "no class is taken for another"
 
 
 def classes_section(result: Result) -> Section:
@@ -142,15 +148,17 @@ def calibration_section(result: Result) -> Section:
     curve = reliability(predictions.probabilities, predictions.emotion)
     kept = selective(predictions.probabilities, predictions.emotion)
     full, selected = kept.accuracy_at(1.0), kept.accuracy_at(SELECTED)
-    gained = 100 * (selected - full)
-    answer = f"answering the surest {100 * SELECTED:.0f} % only, {percent(selected)} % are right instead of {percent(full)} %"
+    answer = (
+        f"answering the surest {100 * SELECTED:.0f} % only, {percent(selected)} % are right instead of "
+        f"{percent(full)} %"
+    )
     pictures = [
         picture(
             draw_reliability(curve),
             "reliability",
             "Share right over confidence",
             f"Reliability diagram of {scores.calibration.n} clips; expected calibration error {curve.ece:.3f}",
-            _bins(curve.confidence, curve.accuracy, curve.counts),
+            _bins(curve),
         ),
         picture(
             draw_risk_coverage(kept),
@@ -167,19 +175,16 @@ def calibration_section(result: Result) -> Section:
     lead = (
         f"ECE over all clips {curve.ece:.3f}, Brier score {scores.calibration.brier:.3f}, area under the "
         f"risk–coverage curve {kept.aurc:.3f}.",
-        f"{answer[0].upper()}{answer[1:]}: {gained:+.1f} points.",
-        "Even a perfectly calibrated model has an ECE above zero on so few clips; the table puts the error of each fold "
-        "beside what chance alone gives such a model.",
+        f"{answer[0].upper()}{answer[1:]}: {100 * (selected - full):+.1f} points.",
+        "Even a perfectly calibrated model has an ECE above zero on so few clips; the table puts the error of each "
+        "fold beside what chance alone gives such a model.",
     )
     return Section("calibration", title, lead, pictures, {"Calibration error of each fold": _ece_table(predictions)})
 
 
-def _bins(confidence: Sequence[float], accuracy: Sequence[float], counts: Sequence[int]) -> Table:
-    rows = [
-        [str(int(n)), percent(float(sure)), percent(float(right))]
-        for sure, right, n in zip(confidence, accuracy, counts, strict=True)
-        if n
-    ]
+def _bins(curve: Reliability) -> Table:
+    bins = zip(curve.counts.tolist(), curve.confidence.tolist(), curve.accuracy.tolist(), strict=True)
+    rows = [[str(n), percent(sure), percent(right)] for n, sure, right in bins if n]
     return Table(("clips", "mean confidence, %", "right, %"), rows, words=0)
 
 
@@ -212,12 +217,12 @@ def groups_section(result: Result, rows: Mapping[tuple[str, str], Utterance]) ->
     if not columns and not speakers:
         return Section("groups", title, missing="The predictions name neither gender nor speaker.")
     parts = slices(predictions, columns, np.random.default_rng(BOOTSTRAP_SEED))
-    lead = [
-        f"Gap between {gap.best} and {gap.worst}: {100 * gap.ua:.1f} points of UA." for gap in gaps(parts).values()
-    ]
+    lead = [f"Gap between {gap.best} and {gap.worst}: {100 * gap.ua:.1f} points of UA." for gap in gaps(parts).values()]
     tables = {"UA and WA in per cent; the interval is of UA": _slice_table(parts)} if parts else {}
-    if "gender" in columns:
-        tables["Recall gap between genders, points"] = _recall_table(recall_gaps(predictions, columns["gender"]))
+    recalls = recall_gaps(predictions, columns["gender"]) if "gender" in columns else {}
+    if any(gap is not None for gap in recalls.values()):
+        rows_of_gaps = [[name, percent(gap)] for name, gap in recalls.items()]
+        tables["Recall gap between genders, points"] = Table(("class", "gap"), rows_of_gaps)
     pictures = []
     if speakers:
         lowest, highest = min(speakers, key=lambda one: one.ua), max(speakers, key=lambda one: one.ua)
@@ -243,10 +248,6 @@ def _slice_table(parts: Sequence[Slice]) -> Table:
     return Table(("of", "value", "clips", "WA", "UA", "95 % interval"), rows, words=2)
 
 
-def _recall_table(found: Mapping[str, float | None]) -> Table:
-    return Table(("class", "gap"), [[name, percent(gap)] for name, gap in found.items()])
-
-
 def noise_section(result: Result) -> Section:
     """Draw UA over the noise level."""
     curve = result.noise
@@ -261,6 +262,10 @@ def noise_section(result: Result) -> Section:
         f"{percent(curve.levels[loudest][1].mean)} % at {loudest:g} dB"
     )
     drawing = picture(
-        draw_noise_curves({result.name: curve}), "noise", "UA over the noise level", alt, Table(("noise", "WA", "UA"), rows)
+        draw_noise_curves({result.name: curve}),
+        "noise",
+        "UA over the noise level",
+        alt,
+        Table(("noise", "WA", "UA"), rows),
     )
     return Section("noise", "Noise", (f"Noise mixed into {curve.n} test clips.",), [drawing])

@@ -7,7 +7,7 @@ import click
 from earnest.apps.cli.output import corpus_folders, data_option, echo_json, echo_table, output_options
 
 PAGE = "report.html"
-SHOWN = (0, 2, 3, 4, 6)  # columns that fit into a terminal
+LEFT_OUT = ("macro-F1", "answered")  # so that the table fits into a terminal
 
 
 @click.command()
@@ -41,6 +41,7 @@ def command(
     """
     from earnest.evaluation.plots import new_figure
     from earnest.report.build import Options, build_report, write_report
+    from earnest.report.headline import N_WORDS
     from earnest.report.result import read_results
 
     new_figure(1, 1)  # without matplotlib, this says so at once
@@ -52,7 +53,10 @@ def command(
     if as_json:
         echo_json({"page": page, "folder": folder, **report.to_dict()})
         return
-    columns = [report.headline.columns[index] for index in SHOWN]
-    echo_table(columns, [[row[index] for index in SHOWN] for row in report.headline.rows], right=columns[2:])
+    columns = [name for name in report.headline.columns if name not in LEFT_OUT]
+    rows = [[row[name] for name in columns] for row in report.headline.to_list()]
+    echo_table(columns, rows, right=columns[N_WORDS:])
     if not quiet:
-        click.echo(f"\n{page} ({page.stat().st_size / 1e6:.1f} MB); pictures, report.json and report.md are in {folder}")
+        click.echo(
+            f"\n{page} ({page.stat().st_size / 1e6:.1f} MB); pictures, report.json and report.md are in {folder}"
+        )
