@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli.output import echo_json, echo_table, output_options
+from earnest.apps.cli.report import SHOWN
 
 
 @click.command()
@@ -24,7 +25,6 @@ def command(runs: tuple[Path, ...], output: Path | None, as_json: bool, quiet: b
     if len(runs) < 2:
         raise click.UsageError("Give two or more results to compare.")
     from earnest.report.comparison import compare_results, write_comparison
-    from earnest.report.headline import N_WORDS
     from earnest.report.result import read_results
 
     compared = compare_results(read_results(runs))
@@ -34,10 +34,8 @@ def command(runs: tuple[Path, ...], output: Path | None, as_json: bool, quiet: b
     if as_json:
         echo_json(compared.to_dict())
         return
-    headline = compared.headline
-    echo_table(
-        headline.columns, headline.rows, "Each result over all of its clips, per cent", headline.columns[N_WORDS:]
-    )
+    rows = [[row[name] for name in SHOWN] for row in compared.headline.to_list()]
+    echo_table(SHOWN, rows, "Each result over all of its clips, per cent", right=SHOWN[2:])
     if compared.on_common:
         click.echo()
         echo_table(compared.on_common.columns, compared.on_common.rows, right=compared.on_common.columns[1:])
@@ -46,7 +44,7 @@ def command(runs: tuple[Path, ...], output: Path | None, as_json: bool, quiet: b
     title = f"Against {compared.results[0].name}, in points; two-sided p-values"
     for row in paired.to_list():  # one below the other: eleven columns don't fit beside each other
         name = row.pop(paired.columns[0])
-        echo_table(("", name), [[what.strip(), value] for what, value in row.items()], title, right=(name,))
+        echo_table(("", name), list(row.items()), title, right=(name,))
         click.echo()
     for note in compared.notes:
         click.echo(note)
