@@ -10,6 +10,7 @@ from typing import Any
 
 from earnest.config import from_mapping
 from earnest.errors import BundleError, RecipeError
+from earnest.evaluation.calibration import FittedCalibration
 from earnest.suggest import suggestion
 
 SCHEMA = 1
@@ -57,7 +58,7 @@ class BundleInfo:
     ----------
     classes : output order
     shortest_s, longest_s : the graph is defined from the first; longer recordings are cut into parts of the second
-    temperature : already divided out in the graph's ``probabilities``; kept for the record
+    temperature, calibration : already in the graph's ``probabilities``; kept for the record
     network : recipe's model name; ``front_end`` and ``recipe`` are its resolved settings
     adaptation, domain : file and scalars; see `earnest.runtime.adaptation` and `earnest.runtime.domain`
     origin : where the initial weights came from, "random" for none
@@ -80,6 +81,7 @@ class BundleInfo:
     shortest_s: float = 0.1
     longest_s: float = 30.0
     temperature: float = 1.0
+    calibration: FittedCalibration | None = None
     adaptation: Mapping[str, Any] | None = None
     domain: Mapping[str, Any] | None = None
     training_corpora: tuple[TrainingCorpus, ...] = ()

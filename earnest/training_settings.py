@@ -9,6 +9,7 @@ from earnest.errors import RecipeError
 Task: TypeAlias = Literal["gender", "affect"]
 Multitask: TypeAlias = Literal["sum", "fixed", "uncertainty", "weighted", "gradnorm"]
 Oversample: TypeAlias = Literal["none", "minority", "minority-twice", "balanced"]
+CalibrationMethod: TypeAlias = Literal["temperature", "vector"]
 Checks: TypeAlias = Iterable[tuple[bool, str]]
 
 
@@ -70,6 +71,8 @@ class Training:
     gender_weight, affect_weight : of "fixed", where the emotion's is 1
     gradnorm_alpha : how much faster slow tasks shall learn
     loss_learning_rate : of learned loss weights; None (in TOML "none") means ``learning_rate``
+    calibration : what turns logits into probabilities, fitted on validation clips: one temperature, or beside it a
+        weight and a bias a class
     """
 
     method: Literal["gradient", "discriminant"] = "gradient"
@@ -124,6 +127,7 @@ class Training:
     affect_weight: float = 1.0
     gradnorm_alpha: float = 1.5
     loss_learning_rate: float | None = None
+    calibration: CalibrationMethod = "temperature"
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -2,14 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from earnest.evaluation.confusion import HEADLINES, ClassScores, class_scores, confusion_counts, headline_scores
+from earnest.evaluation.confidence import ConfidenceScores, confidence_scores
+from earnest.evaluation.confusion import (
+    HEADLINES,
+    ClassScores,
+    class_scores,
+    confusion_counts,
+    headline_scores,
+    normalised,
+)
 from earnest.evaluation.intervals import N_RESAMPLES, Interval, Spread, bootstrap, spread
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.reliability import CalibrationScores, calibration_scores
+from earnest.evaluation.slices import Slice, gaps, own_columns, recall_gaps, slices
 
 
 @dataclass(frozen=True)
@@ -21,10 +30,12 @@ class Scores:
     wa, ua, macro_f1, weighted_f1 : over all rows together
     n, n_answered : rows, and those with an answer
     confusion : true class in rows, predicted in columns; rows without an answer are in ``unanswered``
-    folds : fold → headline scores and n
+    folds : fold → headline scores and n; with probabilities also ECE, and the mean and 95 % quantile that chance gives
     over_folds : headline → mean and sd over folds
     intervals : headline → bootstrap interval over speakers
-    calibration : None when the file has no probabilities
+    calibration, confidence : None when the file has no probabilities
+    slices : by gender, speaker and corpus, where the file tells several apart; those by gender with intervals
+    recall_gaps : class → largest difference in recall between genders; None where there are too few clips
     """
 
     classes: tuple[str, ...]
@@ -41,6 +52,9 @@ class Scores:
     over_folds: Mapping[str, Spread]
     intervals: Mapping[str, Interval]
     calibration: CalibrationScores | None
+    confidence: ConfidenceScores | None
+    slices: tuple[Slice, ...]
+    recall_gaps: Mapping[str, float | None]
 
     @property
     def coverage(self) -> float:
@@ -56,20 +70,39 @@ class Scores:
             "over_folds": {name: value.to_dict() for name, value in self.over_folds.items()},
             "intervals": {name: value.to_dict() for name, value in self.intervals.items()},
             "calibration": None if self.calibration is None else self.calibration.to_dict(),
+            "confidence": None if self.confidence is None else self.confidence.to_dict(),
             "per_class": {name: value.to_dict() for name, value in self.per_class.items()},
             "classes": list(self.classes),
             "confusion": [list(row) for row in self.confusion],
+            "confusion_axes": {"rows": "true", "columns": "predicted"},
+            "confusion_by_true": self.confusion_shares("true"),
+            "confusion_by_predicted": self.confusion_shares("predicted"),
             "unanswered": dict(self.unanswered),
             "folds": {name: dict(value) for name, value in self.folds.items()},
+            "slices": {name: [part.to_dict() for part in parts] for name, parts in self._slices_by_column().items()},
+            "gaps": {name: gap.to_dict() for name, gap in gaps(self.slices).items()},
+            "recall_gaps": {"gender": dict(self.recall_gaps)},
         }
+
+    def confusion_shares(self, by: Literal["true", "predicted"]) -> list[list[float]]:
+        """Return the confusion matrix divided by the clips of each true class, or by the answers of each class."""
+        counts = np.column_stack([np.array(self.confusion), [self.unanswered[name] for name in self.classes]])
+        shares: list[list[float]] = normalised(counts, by)[:, :-1].tolist()
+        return shares
+
+    def _slices_by_column(self) -> dict[str, list[Slice]]:
+        columns: dict[str, list[Slice]] = {}
+        for part in self.slices:
+            columns.setdefault(part.name, []).append(part)
+        return columns
 
 
 def score(predictions: Predictions, rng: np.random.Generator, n_resamples: int = N_RESAMPLES) -> Scores:
-    """Score predictions; ``rng`` draws the bootstrap."""
+    """Score predictions; ``rng`` draws the bootstrap, and labels for the expected calibration error."""
     classes = predictions.classes
     counts = confusion_counts(predictions.emotion, predictions.predicted, len(classes))
-    folds = {name: _fold_scores(predictions.of_fold(name)) for name in predictions.folds}
-    probabilities = predictions.probabilities
+    intervals = bootstrap(predictions, rng, n_resamples)
+    folds = {name: _fold_scores(predictions.of_fold(name), rng) for name in predictions.folds}
     return Scores(
         classes=classes,
         n=len(predictions),
@@ -80,11 +113,28 @@ def score(predictions: Predictions, rng: np.random.Generator, n_resamples: int =
         unanswered=dict(zip(classes, counts[:, -1].tolist(), strict=True)),
         folds=folds,
         over_folds={name: spread([fold[name] for fold in folds.values()]) for name in HEADLINES},
-        intervals=bootstrap(predictions, rng, n_resamples),
-        calibration=None if probabilities is None else calibration_scores(probabilities, predictions.emotion),
+        intervals=intervals,
+        calibration=_calibration(predictions, rng),
+        confidence=confidence_scores(predictions),
+        slices=(
+            *slices(predictions, own_columns(predictions, ("gender",)), rng),
+            *slices(predictions, own_columns(predictions, ("speaker", "corpus"))),
+        ),
+        recall_gaps=recall_gaps(predictions, predictions.gender),
     )
 
 
-def _fold_scores(predictions: Predictions) -> dict[str, float]:
+def _fold_scores(predictions: Predictions, rng: np.random.Generator) -> dict[str, float]:
     counts = confusion_counts(predictions.emotion, predictions.predicted, len(predictions.classes))
-    return {**{name: float(value) for name, value in headline_scores(counts).items()}, "n": len(predictions)}
+    scores = {**{name: float(value) for name, value in headline_scores(counts).items()}, "n": len(predictions)}
+    calibration = _calibration(predictions, rng)
+    if calibration is None or calibration.expected_ece is None:
+        return scores
+    expected = calibration.expected_ece
+    return {**scores, "ece": calibration.ece, "expected_ece": expected.mean, "expected_ece_q95": expected.q95}
+
+
+def _calibration(predictions: Predictions, rng: np.random.Generator) -> CalibrationScores | None:
+    if predictions.probabilities is None:
+        return None
+    return calibration_scores(predictions.probabilities, predictions.emotion, rng)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 N_BINS = 15
 N_DRAWS = 200
+N_FINE = 64  # parts of a bin within which confidences count as equal: they differ by 0.001 at most
 
 
 @dataclass(frozen=True)
@@ -93,15 +94,13 @@ def expected_ece(
     confidence = _known(probabilities).max(axis=1).astype(np.float64)
     if not len(confidence):
         raise ValueError("An expected calibration error needs at least one row with probabilities.")
-    bins = _bins(confidence, N_BINS)
-    order = np.argsort(bins, kind="stable")
-    confidence, starts = confidence[order], np.unique(bins[order], return_index=True)[1]
-    sums = np.add.reduceat(confidence, starts)
-    errors = np.empty(n_draws)
-    for number in range(n_draws):
-        # A label drawn from the probabilities is the answer with the answer's probability: no label need be drawn.
-        right = rng.random(len(confidence), dtype=np.float32) < confidence
-        errors[number] = np.abs(np.add.reduceat(right, starts, dtype=np.int64) - sums).sum() / len(confidence)
+    # A label drawn from the probabilities is the answer with the answer's probability: only rights need be drawn, and
+    # those of nearly equal confidence together.
+    cells, counts = np.unique(_bins(confidence, N_BINS * N_FINE), return_counts=True)
+    sums = np.bincount(_bins(confidence, N_BINS * N_FINE), weights=confidence)[cells]
+    drawn = rng.binomial(counts, np.minimum(sums / counts, 1), size=(n_draws, len(cells)))
+    starts = np.unique(cells // N_FINE, return_index=True)[1]
+    errors = np.abs(np.add.reduceat(drawn - sums, starts, axis=1)).sum(axis=1) / len(confidence)
     return ExpectedEce(float(errors.mean()), float(np.quantile(errors, 0.95)))
 
 
@@ -161,28 +160,35 @@ class CalibrationScores:
     ece : expected calibration error: mean distance between confidence and share right, 15 bins of equal width
     brier : mean over rows of the summed squared error over classes, 0 to 2
     n : rows with probabilities
+    expected_ece : what chance alone gives, None where it was not asked for
     """
 
     ece: float
     brier: float
     n: int
+    expected_ece: ExpectedEce | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {"ece": self.ece, "brier": self.brier, "n": self.n}
+        expected = None if self.expected_ece is None else self.expected_ece.to_dict()
+        return {"ece": self.ece, "brier": self.brier, "n": self.n, "expected_ece": expected}
 
 
 def calibration_scores(
-    probabilities: npt.NDArray[np.floating], true: npt.NDArray[np.integer]
+    probabilities: npt.NDArray[np.floating], true: npt.NDArray[np.integer], rng: np.random.Generator | None = None
 ) -> CalibrationScores | None:
-    """Score probabilities, shape (rows, classes), NaN rows left out; None when none is left."""
+    """Score probabilities, shape (rows, classes), NaN rows left out; None when none is left.
+
+    ``rng`` draws for the expected error; without it there is none.
+    """
     known = ~np.isnan(probabilities).any(axis=1)
     if not known.any():
         return None
     errors = probabilities[known].astype(np.float64)
     errors[np.arange(len(errors)), true[known]] -= 1
     brier = float((errors**2).sum(axis=1).mean())
-    return CalibrationScores(reliability(probabilities, true).ece, brier, len(errors))
+    expected = None if rng is None else expected_ece(probabilities, rng)
+    return CalibrationScores(reliability(probabilities, true).ece, brier, len(errors), expected)
 
 
 def _known(probabilities: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

@@ -1,15 +1,14 @@
 """Scores of parts of the clips, one a value: gender, speaker, corpus, style, intensity; and the gaps between them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
-from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
+from earnest.evaluation.confusion import Counts, headline_scores
 from earnest.evaluation.intervals import Interval, bootstrap
 from earnest.evaluation.predictions import Predictions
 
@@ -95,10 +94,8 @@ def slices(
         scores = headline_scores(counts) if values else {}
         for index, value in enumerate(values):
             n, wa, ua = int(counts[index].sum()), float(scores["wa"][index]), float(scores["ua"][index])
-            made.append(Slice(name, value, n, wa, ua))
-        if rng is not None:
-            at = len(made) - len(values)
-            made[at:] = [_with_interval(one, predictions, texts, rng) for one in made[at:]]
+            interval = None if rng is None else _interval(predictions, texts, value, rng)
+            made.append(Slice(name, value, n, wa, ua, interval))
     return made
 
 
@@ -143,9 +140,9 @@ def _counts_by(predictions: Predictions, texts: Sequence[str]) -> tuple[list[str
     return values[known].tolist(), counts[known]
 
 
-def _with_interval(part: Slice, predictions: Predictions, texts: Sequence[str], rng: np.random.Generator) -> Slice:
-    rows = predictions.take(np.flatnonzero(np.array([text == part.value for text in texts])))
-    return replace(part, interval=bootstrap(rows, rng)["ua"])
+def _interval(predictions: Predictions, texts: Sequence[str], value: str, rng: np.random.Generator) -> Interval:
+    rows = np.flatnonzero([text == value for text in texts])
+    return bootstrap(predictions.take(rows), rng)["ua"]
 
 
 def _gap(group: Sequence[Slice]) -> Gap:

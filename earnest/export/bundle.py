@@ -61,6 +61,7 @@ def export_bundle(
         front_end=asdict(recipe.front_end),
         recipe=recipe.to_dict(),
         temperature=record.temperature,
+        calibration=record.calibration,
         adaptation=record.adaptation,
         domain=record.domain,
         training_corpora=record.training_corpora,

@@ -18,7 +18,7 @@ def model_card(info: BundleInfo) -> str:
         "",
         f"Speech emotion from raw waveform ({info.sample_rate_hz} Hz): {classes}.",
         f"Network `{info.network}`, {info.n_parameters:,} parameters, initial weights: {info.origin}.",
-        f"Probabilities are calibrated with temperature {info.temperature:.3f}, fitted on validation speakers.",
+        _calibration(info),
         *([info.notes] if info.notes else []),
         "",
         "## Trained on",
@@ -36,6 +36,20 @@ def model_card(info: BundleInfo) -> str:
     lines += ["", "## Results of this recipe", "", *_results(info)]
     lines += ["", "## Use", "", f"Intended: {INTENDED}", "", f"Excluded: {EXCLUDED}", ""]
     return "\n".join(lines)
+
+
+def _calibration(info: BundleInfo) -> str:
+    fitted = info.calibration
+    with_vector = " and a weight and a bias a class" if fitted and fitted.weight else ""
+    sentence = (
+        f"Probabilities are calibrated with temperature {info.temperature:.3f}{with_vector}, fitted on validation "
+        "speakers"
+    )
+    if fitted is None:
+        return f"{sentence}."
+    return (
+        f"{sentence}: their calibration error was {fitted.before.ece:.3f} before and is {fitted.after.ece:.3f} after."
+    )
 
 
 def _results(info: BundleInfo) -> list[str]:

@@ -25,9 +25,11 @@ from earnest.models.classifier import build_front_end
 from earnest.recipe import Recipe
 from earnest.suggest import suggestion
 from earnest.training.batches import change_of
+from earnest.training.calibrate import calibration_change
 from earnest.training.data import Example, compute_examples, decoding_bar
 from earnest.training.discriminant import last_layer
 from earnest.training.folds import run_folds
+from earnest.training.record import read_record
 from earnest.training.run import PREDICTIONS, Clips, claim, initial_classifier, is_finished, run_split, scheme_of
 
 BOOTSTRAP_SEED = 0
@@ -103,7 +105,9 @@ def evaluate(
             on_fold(fold)
     together = joined([parts[split.fold] for split in splits])
     write_predictions(together, output / "predictions.csv")
-    return scored(recipe, protocol, choice, together, utterances, command, output / METRICS)
+    return scored(
+        recipe, protocol, choice, together, utterances, command, output / METRICS, _calibration(together, runs)
+    )
 
 
 def train(
@@ -138,7 +142,8 @@ def train(
     predictions = run_split(recipe, split, clips, output, show_progress)
     if predictions is None:
         return None
-    return scored(recipe, protocol, FoldChoice([split], 1), predictions, utterances, command, output / METRICS)
+    change = _calibration(predictions, {split.fold: output})
+    return scored(recipe, protocol, FoldChoice([split], 1), predictions, utterances, command, output / METRICS, change)
 
 
 def scored(
@@ -176,6 +181,11 @@ def scored(
     write_metrics(protocol.name, scores, facts, path)
     document = metrics_document(protocol.name, scores, facts)
     return Evaluation(protocol, splits, predictions, scores, labels, coverage, document)
+
+
+def _calibration(predictions: Predictions, runs: Mapping[str, Path]) -> dict[str, Any]:
+    records = {fold: read_record(run) for fold, run in runs.items()}
+    return {"calibration_change": calibration_change(predictions, records)}
 
 
 def rows_in(splits: Sequence[Split]) -> list[Utterance]:

@@ -9,6 +9,7 @@ from typing import Any
 from earnest.bundle import TrainingCorpus
 from earnest.config import from_mapping
 from earnest.errors import EarnestError
+from earnest.evaluation.calibration import FittedCalibration
 from earnest.training_settings import Task
 
 RECORD = "run.json"
@@ -31,6 +32,7 @@ class RunRecord:
     training_corpora : what the weights have heard
     learned : tasks beside the emotion that training clips had labels for; the model answers no others
     adaptation, domain : as in the bundle, None where there is none
+    calibration : ECE and NLL of the validation clips, and vector scaling; None without validation clips
     """
 
     classes: tuple[str, ...]
@@ -52,6 +54,7 @@ class RunRecord:
     domain: Mapping[str, Any] | None = None
     stop_reason: str = ""
     learned: tuple[Task, ...] = ()
+    calibration: FittedCalibration | None = None
 
 
 def read_record(folder: Path) -> RunRecord:

@@ -14,13 +14,14 @@ from earnest.bundle import TrainingCorpus
 from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError
-from earnest.evaluation.calibration import fit_temperature
+from earnest.evaluation.calibration import FittedCalibration
 from earnest.evaluation.predictions import Predictions, read_predictions, write_predictions
 from earnest.evaluation.splits import Split
 from earnest.labels import Scheme, scheme_called
 from earnest.models.classifier import SpeechClassifier, build_classifier, prepare
 from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
 from earnest.training.batches import Augmented, change_of
+from earnest.training.calibrate import calibrate, fit_calibration
 from earnest.training.companions import fit_companions
 from earnest.training.data import Example
 from earnest.training.discriminant import Embeddings, discriminant_logits, fit_discriminant
@@ -85,7 +86,7 @@ def predictions_from(
     logits: Tensor, classifier: SpeechClassifier, examples: Sequence[Example], fold: str
 ) -> Predictions:
     """Turn logits (examples, classes) into rows with calibrated probabilities."""
-    probabilities = (logits / classifier.temperature).softmax(dim=1).numpy()
+    probabilities = classifier.probabilities(logits).numpy()
     utterances = [example.utterance for example in examples]
     return Predictions(
         classes=classifier.classes,
@@ -101,7 +102,7 @@ def predictions_from(
 
 
 def load_run(folder: Path) -> SpeechClassifier:
-    """Build the classifier of a finished run with its weights and temperature, answering what it was taught."""
+    """Build the classifier of a finished run with its weights and calibration, answering what it was taught."""
     record = read_record(folder)
     classifier = build_classifier(read_recipe(folder), record.classes, record.seed)
     try:
@@ -109,7 +110,7 @@ def load_run(folder: Path) -> SpeechClassifier:
         classifier.network.load_state_dict(weights)
     except (OSError, RuntimeError) as error:
         raise EarnestError(f"{folder / WEIGHTS}: doesn't hold this recipe's weights ({error}).") from error
-    classifier.temperature.fill_(record.temperature)
+    calibrate(classifier, record)
     classifier.learned = record.learned
     return classifier.eval()
 
@@ -146,8 +147,8 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     classifier = initial_classifier(recipe, classes)
     prepare(classifier.network, (example.frames for example in train))
     epochs = _fit(classifier, train, valid, recipe, folder, clips.embeddings, show_progress)
-    # The temperature comes from predictions on clips that these weights have not seen.
-    temperature = _temperature(classifier, settings, valid, clips.embeddings) if valid else 1.0
+    # Probabilities are calibrated on clips that these weights have not seen.
+    temperature, calibration = _calibration(classifier, settings, valid, clips.embeddings) if valid else (1.0, None)
     companions = fit_companions(classifier.network, train, valid, settings, len(classes), clips.embeddings)
     if settings.refit and valid:
         classifier = initial_classifier(recipe, classes)
@@ -175,6 +176,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         training_corpora=_ledger([*train, *valid]),
         stop_reason=epochs.stop_reason,
         learned=learned_tasks(settings, train),
+        calibration=calibration,
         **companions.entries(),
     )
     write_atomically(folder / RECORD, _json(asdict(record)))
@@ -224,11 +226,11 @@ def _logits(
     return predict_logits(classifier.network, examples)
 
 
-def _temperature(
+def _calibration(
     classifier: SpeechClassifier, settings: Training, valid: Sequence[Example], embeddings: Embeddings
-) -> float:
+) -> tuple[float, FittedCalibration]:
     logits = _logits(classifier, settings, valid, embeddings)
-    return fit_temperature(logits.numpy(), np.array([example.target for example in valid]))
+    return fit_calibration(logits, np.array([example.target for example in valid]), settings.calibration)
 
 
 def _ledger(examples: Sequence[Example]) -> tuple[TrainingCorpus, ...]:

@@ -1,0 +1,82 @@
+"""Calibrating a trained classifier on validation clips, and saying what it changed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from earnest.evaluation.calibration import (
+    Calibration,
+    FittedCalibration,
+    fit_temperature,
+    quality,
+    softmax,
+)
+from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.vector_scaling import fit_vector
+from earnest.models.classifier import SpeechClassifier, VectorScaling
+from earnest.training.record import RunRecord
+from earnest.training_settings import CalibrationMethod
+
+
+def fit_calibration(
+    logits: Tensor, true: npt.NDArray[np.integer], method: CalibrationMethod
+) -> tuple[float, FittedCalibration]:
+    """Return the temperature and what else there is to say.
+
+    Parameters
+    ----------
+    logits : (rows, classes), of clips that the weights have not seen
+    true : shape (rows,), class numbers
+    """
+    values = logits.numpy()
+    fitted = fit_vector(values, true) if method == "vector" else Calibration(fit_temperature(values, true))
+    before, after = quality(softmax(values), true), quality(np.exp(fitted.log_probabilities(values)), true)
+    return fitted.temperature, FittedCalibration(method, before, after, fitted.weight, fitted.bias)
+
+
+def calibrate(classifier: SpeechClassifier, record: RunRecord) -> None:
+    """Let a classifier's probabilities be those of a finished run."""
+    fitted = calibration_of(record)
+    classifier.temperature.fill_(fitted.temperature)
+    if fitted.weight:
+        classifier.vector_scaling = VectorScaling(torch.tensor(fitted.weight), torch.tensor(fitted.bias))
+
+
+def calibration_of(record: RunRecord) -> Calibration:
+    """Return what turns a finished run's logits into probabilities."""
+    more = record.calibration
+    return Calibration(record.temperature, more.weight, more.bias) if more else Calibration(record.temperature)
+
+
+def calibration_change(predictions: Predictions, records: Mapping[str, RunRecord]) -> dict[str, Any] | None:
+    """Return ECE and NLL of test clips before calibration and after, over all folds and of each.
+
+    Parameters
+    ----------
+    predictions : calibrated; rows without probabilities are left out
+    records : fold → finished run
+    """
+    if predictions.probabilities is None:
+        return None
+    known = predictions.take(np.flatnonzero(~np.isnan(predictions.probabilities).any(axis=1)))
+    assert known.probabilities is not None
+    folds, plain = {}, np.empty(known.probabilities.shape)
+    for fold in known.folds:
+        rows = np.flatnonzero([name == fold for name in known.fold])
+        plain[rows] = calibration_of(records[fold]).undone(known.probabilities[rows])
+        folds[fold] = {
+            "temperature": records[fold].temperature,
+            **_change(plain[rows], known.probabilities[rows], known.emotion[rows]),
+        }
+    return {**_change(plain, known.probabilities, known.emotion), "folds": folds} if folds else None
+
+
+def _change(
+    before: npt.NDArray[np.floating], after: npt.NDArray[np.floating], true: npt.NDArray[np.integer]
+) -> dict[str, Any]:
+    named = {"before": quality(before, true), "after": quality(after, true)}
+    return {name: {"ece": one.ece, "nll": one.nll, "n": one.n} for name, one in named.items()}
