@@ -72,11 +72,10 @@ def bootstrap(
 def _clusters(predictions: Predictions) -> tuple[Counts, Literal["speakers", "utterances"]]:
     """Return cell counts a speaker, shape (speakers, cells); or of all rows, shape (cells,)."""
     n_classes = len(predictions.classes)
-    speakers = sorted(set(predictions.speaker))
+    speakers = sorted(predictions.speaker.present())
     if "" in speakers or len(speakers) < 2:
         return confusion_counts(predictions.emotion, predictions.predicted, n_classes).ravel(), "utterances"
-    number = {speaker: position for position, speaker in enumerate(speakers)}
-    owner = np.array([number[speaker] for speaker in predictions.speaker])
+    owner = predictions.speaker.numbered(speakers)
     columns = np.where(predictions.predicted < 0, n_classes, predictions.predicted)
     counts = np.zeros((len(speakers), n_classes * (n_classes + 1)), dtype=np.int64)
     np.add.at(counts, (owner, predictions.emotion * (n_classes + 1) + columns), 1)

@@ -8,6 +8,7 @@ import numpy as np
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
+from earnest.evaluation.columns import Categories
 from earnest.evaluation.confusion import Counts, headline_scores
 from earnest.evaluation.intervals import Interval, bootstrap
 from earnest.evaluation.predictions import Predictions
@@ -54,8 +55,8 @@ class Gap:
 
 def own_columns(predictions: Predictions, names: Iterable[str] = OWN_COLUMNS) -> dict[str, Sequence[str]]:
     """Return those columns of a predictions file that tell at least two values apart."""
-    columns: dict[str, Sequence[str]] = {name: getattr(predictions, name) for name in names}
-    return {name: values for name, values in columns.items() if len(set(values) - {""}) > 1}
+    columns: dict[str, Categories] = {name: getattr(predictions, name) for name in names}
+    return {name: column for name, column in columns.items() if len(set(column.present()) - {""}) > 1}
 
 
 def manifest_columns(
@@ -129,20 +130,22 @@ def recall_gaps(predictions: Predictions, texts: Sequence[str], fewest: int = FE
 
 def _counts_by(predictions: Predictions, texts: Sequence[str]) -> tuple[list[str], Counts]:
     """Return the known values, sorted, and one confusion matrix each, shape (values, classes, classes + 1)."""
-    values, owner = np.unique(np.asarray(texts, dtype=object).astype(str), return_inverse=True)
+    column = texts if isinstance(texts, Categories) else Categories.of(texts)
+    values = sorted(column.present())
+    owner = column.numbered(values)
     n_classes = len(predictions.classes)
     # One matrix for all: the true class of another value is another row.
     rows = owner * n_classes + predictions.emotion
     columns = np.where(predictions.predicted < 0, n_classes, predictions.predicted)
     cells = np.bincount(rows * (n_classes + 1) + columns, minlength=len(values) * n_classes * (n_classes + 1))
     counts = cells.reshape(len(values), n_classes, n_classes + 1).astype(np.int64)
-    known = values != ""
-    return values[known].tolist(), counts[known]
+    known = [index for index, value in enumerate(values) if value]
+    return [values[index] for index in known], counts[known]
 
 
 def _interval(predictions: Predictions, texts: Sequence[str], value: str, rng: np.random.Generator) -> Interval:
-    rows = np.flatnonzero([text == value for text in texts])
-    return bootstrap(predictions.take(rows), rng)["ua"]
+    column = texts if isinstance(texts, Categories) else Categories.of(texts)
+    return bootstrap(predictions.take(column.rows_with(value)), rng)["ua"]
 
 
 def _gap(group: Sequence[Slice]) -> Gap:

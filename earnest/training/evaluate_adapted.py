@@ -54,8 +54,9 @@ def evaluate_adapted(
     for how in hows:
         parts = [adapted_fold(output / split.fold, split, clips, adaptations[split.fold], how) for split in splits]
         together = joined(parts)
+        assert together.adapted is not None
         write_predictions(together, output / f"predictions-adapted-{how}.csv")
-        facts = {"adapted": {"how": how, "means": HOWS[how], "share": float(np.mean(together.adapted or ()))}}
+        facts = {"adapted": {"how": how, "means": HOWS[how], "share": float(np.mean(together.adapted))}}
         path = output / f"metrics-adapted-{how}.json"
         outcomes[how] = scored(recipe, protocol, choice, together, utterances, command, path, facts)
     return outcomes
@@ -69,7 +70,7 @@ def adapted_fold(run: Path, split: Split, clips: Clips, adaptation: Adaptation, 
     assert plain.probabilities is not None
     mixed = np.where(answered[:, None], probabilities, plain.probabilities).astype(np.float32)
     predicted = np.where(answered, probabilities.argmax(axis=1), plain.predicted)
-    return replace(plain, probabilities=mixed, predicted=predicted, adapted=tuple(answered.tolist()))
+    return replace(plain, probabilities=mixed, predicted=predicted, adapted=answered)
 
 
 def read_adaptation(run: Path) -> Adaptation:

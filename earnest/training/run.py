@@ -15,6 +15,7 @@ from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.calibration import FittedCalibration
+from earnest.evaluation.columns import Categories, Texts
 from earnest.evaluation.predictions import Predictions, read_predictions, write_predictions
 from earnest.evaluation.splits import Split
 from earnest.labels import Scheme, scheme_called
@@ -90,11 +91,11 @@ def predictions_from(
     utterances = [example.utterance for example in examples]
     return Predictions(
         classes=classifier.classes,
-        utterance_id=tuple(utterance.utterance_id for utterance in utterances),
-        corpus=tuple(utterance.corpus for utterance in utterances),
-        speaker=tuple(utterance.speaker for utterance in utterances),
-        gender=tuple(utterance.gender or "" for utterance in utterances),
-        fold=(fold,) * len(examples),
+        utterance_id=Texts(utterance.utterance_id for utterance in utterances),
+        corpus=Categories.of(utterance.corpus for utterance in utterances),
+        speaker=Categories.of(utterance.speaker for utterance in utterances),
+        gender=Categories.of(utterance.gender or "" for utterance in utterances),
+        fold=Categories.constant(fold, len(examples)),
         emotion=np.array([example.target for example in examples], dtype=np.int64),
         predicted=probabilities.argmax(axis=1).astype(np.int64),
         probabilities=probabilities,

@@ -1,0 +1,137 @@
+"""What a file of anybody's system says, in its own words, before it is known to be right or wrong."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.errors import CorpusError
+from earnest.evaluation.columns import Categories, Texts, taken
+from earnest.evaluation.prediction_table import CATEGORIES, Predictions, Probabilities
+from earnest.labels import EMOTIONS
+
+SUM_TOLERANCE = 1e-3  # other people's files round their probabilities
+LONGEST_SHOWN = 80
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: multiplying by it loses nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The rows of a file as columns.
+
+    Attributes
+    ----------
+    name : names of utterances, or paths of their recordings
+    line : where each row stands in the file, shape (rows,), int64
+    predicted : the label answered, "" for none
+    emotion : the true label, where the file says it
+    texts : of corpus, speaker, gender, fold and start those that the file has
+    labels, probabilities : shape (rows, labels), float32, NaN in rows without; None when none has any
+    adapted, predicted_gender, predicted_affect : see `Predictions`
+    """
+
+    source: Path
+    name: Texts
+    line: npt.NDArray[np.int64]
+    predicted: Categories
+    emotion: Categories | None = None
+    texts: Mapping[str, Categories] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    probabilities: Probabilities | None = None
+    adapted: npt.NDArray[np.bool_] | None = None
+    predicted_gender: Categories | None = None
+    predicted_affect: npt.NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+    def text(self, name: str) -> Categories:
+        """Return a column of ``texts``, empty texts where the file has none."""
+        return self.texts.get(name) or Categories.constant("", len(self))
+
+    def place(self, row: int) -> str:
+        """Say where a row stands, for messages."""
+        return f"{self.source}:{self.line[row]}"
+
+    def take(self, rows: npt.NDArray[np.integer[Any]]) -> "Answers":
+        """Return the rows at these indices, shape (n,), in that order."""
+        columns = {name: getattr(self, name) for name in _COLUMNS}
+        texts = {name: column.take(rows) for name, column in self.texts.items()}
+        return replace(self, texts=texts, **taken(columns, rows))
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the labels of the probabilities; without them all that occur, in canonical order."""
+        if self.labels:
+            return self.labels
+        found = {*self.predicted.present(), *(self.emotion.present() if self.emotion else ())} - {""}
+        return in_canonical_order(found)
+
+    def predictions(self) -> Predictions:
+        """Return the rows with the truth that the file itself holds."""
+        if self.emotion is None:
+            raise CorpusError(f"{self.source}: it doesn't say what is true. Say --manifest FILE or --data NAME=DIR.")
+        classes = self.classes()
+        return Predictions(
+            classes=classes,
+            utterance_id=self.name,
+            **{name: self.text(name) for name in CATEGORIES},
+            emotion=self.emotion.numbered(classes),
+            predicted=self.predicted.numbered(classes),
+            probabilities=self.probabilities,
+            adapted=self.adapted,
+            predicted_gender=self.predicted_gender,
+            predicted_affect=self.predicted_affect,
+        )
+
+
+_COLUMNS = tuple(name for name in Answers.__dataclass_fields__ if name not in ("source", "texts", "labels"))
+
+
+def in_canonical_order(labels: set[str]) -> tuple[str, ...]:
+    """Return the canonical emotions among ``labels`` in their order, and the others behind, sorted."""
+    rank = {name: position for position, name in enumerate(EMOTIONS)}
+    return tuple(sorted(labels, key=lambda name: (rank.get(name, len(rank)), name)))
+
+
+def check_unique(answers: Answers, hashes: npt.NDArray[np.int64]) -> None:
+    """Refuse an utterance that is there twice in the same fold.
+
+    Parameters
+    ----------
+    hashes : of the names, shape (rows,); rows of equal hashes are compared themselves
+    """
+    columns = [answers.texts[name] for name in ("corpus", "fold", "start") if name in answers.texts]
+    repeat = _first_repeat(answers.name, columns, hashes)
+    if repeat:
+        first, second = repeat
+        name, line = shown(answers.name[second]), answers.line[first]
+        raise CorpusError(f"{answers.place(second)}: '{name}' is in line {line} already, with the same fold.")
+
+
+def _first_repeat(names: Texts, columns: Sequence[Categories], hashes: npt.NDArray[np.int64]) -> tuple[int, int] | None:
+    mixed = hashes.astype(np.uint64)
+    for column in columns:
+        mixed = (mixed * _SPREAD) ^ column.codes.astype(np.uint64)
+    order = np.argsort(mixed, kind="stable")
+    found = mixed[order]
+    same = np.flatnonzero(found[1:] == found[:-1])
+    seen: dict[tuple[str | int, ...], int] = {}
+    for row in np.unique(np.concatenate([order[same], order[same + 1]])).tolist():
+        key = (names[row], *(int(column.codes[row]) for column in columns))
+        if key in seen:
+            return seen[key], row
+        seen[key] = row
+    return None
+
+
+def hashes_of(names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return a 64-bit hash a name, the same within this process."""
+    return np.fromiter(map(hash, names), np.int64, len(names))
+
+
+def shown(text: str) -> str:
+    """Return a stranger's text fit for one line of a message."""
+    return repr(text[:LONGEST_SHOWN])[1:-1] + ("…" if len(text) > LONGEST_SHOWN else "")
