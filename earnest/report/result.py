@@ -17,6 +17,7 @@ from earnest.evaluation.protocol import kind_words
 from earnest.training.record import RECORD, RunRecord, read_record
 
 PREDICTIONS, METRICS, METRICS_NOISE, HISTORY = "predictions.csv", "metrics.json", "metrics-noise.json", "history.csv"
+CHOSEN_ON_TEST = "author's protocol: epoch chosen on TEST"
 BOOTSTRAP_SEED = 0  # as in `earnest evaluate`, so that intervals are the same
 
 
@@ -37,7 +38,7 @@ class Facts:
     Attributes
     ----------
     part : which folds were tested, where some were left out
-    stamp : how the epoch was chosen, where that was not on validation data
+    stamp : `CHOSEN_ON_TEST` where it was, otherwise empty
     leakage : one entry for each two sets of each fold, as `earnest evaluate` counts what they share
     """
 
@@ -120,10 +121,8 @@ def _facts(folder: Path) -> Facts:
     return Facts(
         speaker_independent=known if isinstance(known, bool) else None,
         leakage=tuple(line for line in leakage if isinstance(line, dict)) if isinstance(leakage, list) else (),
-        **{
-            name: str(document.get(name) or "")
-            for name in ("protocol", "title", "command", "clips", "labels", "part", "stamp")
-        },
+        stamp=CHOSEN_ON_TEST if document.get("selected_on") == "test" else "",
+        **{name: str(document.get(name) or "") for name in ("protocol", "title", "command", "clips", "labels", "part")},
     )
 
 

@@ -42,15 +42,21 @@ def leakage_section(facts: Facts) -> Section:
         [f"{first} and {second}", *(_range(kinds.get(kind, [])) for kind in columns)]
         for (first, second), kinds in shared.items()
     ]
-    heard = max((max(kinds.get("speakers", [0])) for sets, kinds in shared.items() if "test" in sets), default=0)
-    lead = (
-        "No speaker of a test set is in another set."
-        if not heard
-        else f"Up to {heard} speakers of a test set are in another set too: the numbers say nothing about new voices.",
+    heard, copied = _most(shared, "speakers"), _most(shared, "duplicates")
+    lead = [
+        f"Up to {heard} speakers of a test set are in another set too: the numbers say nothing about new voices."
+        if heard
+        else "No speaker of a test set is in another set.",
+        *([f"Up to {copied} clips of a test set are in another set under another name."] if copied else []),
         "How many of each two sets have in common, smallest to largest over the folds. Shared sentences are no error, "
-        "but a model may have learned them.",
-    )
+        "but a model may have learned them. A dash: nobody looked.",
+    ]
     return Section("leakage", "Leakage report", lead, tables={"Shared": Table(["sets", *columns], rows)})
+
+
+def _most(shared: Mapping[tuple[str, str], Mapping[str, Sequence[int]]], kind: str) -> int:
+    """Return how many of a kind any test set has in common with another set, at most."""
+    return max((max(kinds.get(kind, [0])) for sets, kinds in shared.items() if "test" in sets), default=0)
 
 
 def _range(counts: Sequence[int]) -> str:
@@ -75,7 +81,8 @@ def learning_section(result: Result) -> Section:
         pictures.append(picture(drawing, f"learning-{run.name}", f"Fold {run.name}: epoch {chosen} of {epochs}", alt))
         at = next((row for row in run.history if float(row["epoch"]) == chosen), {})
         best = float(at["valid_ua"]) if "valid_ua" in at else None
-        rows.append([run.name, f"{chosen} of {epochs}", percent(best), percent(result.scores.folds[run.name]["ua"])])
+        tested = result.scores.folds.get(run.name)
+        rows.append([run.name, f"{chosen} of {epochs}", percent(best), percent(tested["ua"] if tested else None)])
     columns = ("fold", "epoch chosen", "UA on validation, %", "UA on test, %")
     chosen_on = result.facts.stamp or "chosen on validation clips; test clips were scored once, after that"
     lead = (f"The dashed line is the epoch that was kept: {chosen_on}.",)
