@@ -35,8 +35,7 @@ def leakage_section(facts: Facts) -> Section:
         if isinstance(sets, list) and len(sets) == 2 and isinstance(counts, dict):
             kinds = shared.setdefault((str(sets[0]), str(sets[1])), {})
             for kind, count in counts.items():
-                if isinstance(count, int):
-                    kinds.setdefault(str(kind), []).append(count)
+                kinds.setdefault(str(kind), []).extend([count] if isinstance(count, int) else [])
     columns = list(dict.fromkeys(kind for kinds in shared.values() for kind in kinds))
     rows = [
         [f"{first} and {second}", *(_range(kinds.get(kind, [])) for kind in columns)]
@@ -56,7 +55,7 @@ def leakage_section(facts: Facts) -> Section:
 
 def _most(shared: Mapping[tuple[str, str], Mapping[str, Sequence[int]]], kind: str) -> int:
     """Return how many of a kind any test set has in common with another set, at most."""
-    return max((max(kinds.get(kind, [0])) for sets, kinds in shared.items() if "test" in sets), default=0)
+    return max((count for sets, kinds in shared.items() if "test" in sets for count in kinds.get(kind, [])), default=0)
 
 
 def _range(counts: Sequence[int]) -> str:
