@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 DARK = {INK: "#ececec", MUTED: "#a9adb3", GRID: "#3b3f46", PAPER: "#16181c", BLUE: "#56b4e9", ORANGE: "#f08c3a"}
 """What a colour of a picture becomes on dark paper."""
+WIDE_PT = 400.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,12 @@ class Picture:
     svg: bytes
     png: bytes
     table: Table | None = None
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether its text can't be read on a phone unless the picture is wider than the screen."""
+        width = re.search(rb'<svg[^>]*? width="([0-9.]+)pt"', self.svg)
+        return width is not None and float(width[1]) > WIDE_PT
 
     @property
     def source(self) -> str:

@@ -137,6 +137,11 @@ def test_the_same_picture_has_the_same_bytes() -> None:
     assert (first.svg, first.png) == (second.svg, second.png)
 
 
+def test_a_picture_that_is_wider_than_a_phone_says_so(result: Result) -> None:
+    assert not drawn().is_wide
+    assert classes_section(result).pictures[0].is_wide
+
+
 def test_the_file_keeps_plain_colours_and_the_page_variables() -> None:
     assert b"#1a1a1a" in drawn().svg
     assert b"var(" not in drawn().svg
