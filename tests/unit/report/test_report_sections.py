@@ -124,10 +124,10 @@ def test_noise_levels_are_listed_from_faint_to_loud(tmp_path) -> None:
     assert [row[:2] for row in table.rows] == [["clean", "90.0"], ["20 dB", "80.0"], ["0 dB", "30.0"]]
 
 
-def drawn() -> Picture:
+def drawn(width_in: float = 1) -> Picture:
     from earnest.evaluation.plots import INK, new_figure
 
-    figure = new_figure(1, 1)
+    figure = new_figure(width_in, 1)
     figure.subplots().plot([0, 1], [0, 1], color=INK)
     return picture(figure, "line", "A line", "A rising line")
 
@@ -137,9 +137,9 @@ def test_the_same_picture_has_the_same_bytes() -> None:
     assert (first.svg, first.png) == (second.svg, second.png)
 
 
-def test_a_picture_that_is_wider_than_a_phone_says_so(result: Result) -> None:
+def test_a_picture_that_is_wider_than_a_phone_says_so() -> None:
     assert not drawn().is_wide
-    assert classes_section(result).pictures[0].is_wide
+    assert drawn(width_in=7).is_wide
 
 
 def test_the_file_keeps_plain_colours_and_the_page_variables() -> None:
