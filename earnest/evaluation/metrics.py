@@ -1,6 +1,6 @@
 """Everything that is said about one predictions file: WA, UA, F1, calibration, spread over folds and speakers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -34,7 +34,8 @@ class Scores:
     over_folds : headline → mean and sd over folds
     intervals : headline → bootstrap interval over speakers
     calibration, confidence : None when the file has no probabilities
-    slices : by gender, speaker and corpus, where the file tells several apart; those by gender with intervals
+    slices : by gender, speaker and corpus, where the file tells several apart, and by what else was asked for; those
+        by gender have intervals
     recall_gaps : class → largest difference in recall between genders; None where there are too few clips
     """
 
@@ -97,8 +98,19 @@ class Scores:
         return columns
 
 
-def score(predictions: Predictions, rng: np.random.Generator, n_resamples: int = N_RESAMPLES) -> Scores:
-    """Score predictions; ``rng`` draws the bootstrap, and labels for the expected calibration error."""
+def score(
+    predictions: Predictions,
+    rng: np.random.Generator,
+    n_resamples: int = N_RESAMPLES,
+    columns: Mapping[str, Sequence[str]] | None = None,
+) -> Scores:
+    """Score predictions.
+
+    Parameters
+    ----------
+    rng : draws the bootstrap, and labels for the expected calibration error
+    columns : what else to slice by, name → one text a row, see `earnest.evaluation.slices.manifest_columns`
+    """
     classes = predictions.classes
     counts = confusion_counts(predictions.emotion, predictions.predicted, len(classes))
     intervals = bootstrap(predictions, rng, n_resamples)
@@ -118,7 +130,7 @@ def score(predictions: Predictions, rng: np.random.Generator, n_resamples: int =
         confidence=confidence_scores(predictions),
         slices=(
             *slices(predictions, own_columns(predictions, ("gender",)), rng),
-            *slices(predictions, own_columns(predictions, ("speaker", "corpus"))),
+            *slices(predictions, {**own_columns(predictions, ("speaker", "corpus")), **(columns or {})}),
         ),
         recall_gaps=recall_gaps(predictions, predictions.gender),
     )

@@ -66,7 +66,7 @@ def calibration_change(predictions: Predictions, records: Mapping[str, RunRecord
     assert known.probabilities is not None
     folds, plain = {}, np.empty(known.probabilities.shape)
     for fold in known.folds:
-        rows = np.flatnonzero([name == fold for name in known.fold])
+        rows = known.fold.rows_with(fold)
         plain[rows] = calibration_of(records[fold]).undone(known.probabilities[rows])
         folds[fold] = {
             "temperature": records[fold].temperature,

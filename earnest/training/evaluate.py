@@ -19,11 +19,13 @@ from earnest.evaluation.predictions import Predictions, joined, read_predictions
 from earnest.evaluation.protocol import Coverage, Protocol
 from earnest.evaluation.protocols import coverage_of, protocol_called
 from earnest.evaluation.report import metrics_document, write_metrics
+from earnest.evaluation.slices import manifest_columns
 from earnest.evaluation.splits import Split, leakage
 from earnest.labels import SchemeCounts, count_labels
 from earnest.models.classifier import build_front_end
 from earnest.recipe import Recipe
 from earnest.suggest import suggestion
+from earnest.training.affect import affect_results
 from earnest.training.batches import change_of
 from earnest.training.calibrate import calibration_change
 from earnest.training.data import Example, compute_examples, decoding_bar
@@ -162,7 +164,8 @@ def scored(
     ----------
     choice : where folds are left out, title and clips say so
     """
-    scores = score(predictions, np.random.default_rng(BOOTSTRAP_SEED))
+    columns = manifest_columns(predictions, utterances, ("style", "intensity"))
+    scores = score(predictions, np.random.default_rng(BOOTSTRAP_SEED), columns=columns)
     splits = choice.splits
     used = rows_in(splits)
     labels, coverage = label_counts(recipe, protocol, used, utterances), coverage_of(protocol, used)
@@ -173,6 +176,7 @@ def scored(
         "labels": labels.sentence(),
         "leakage": [line.to_dict() for split in splits for line in leakage(split)],
         "recipe": recipe.to_dict(),
+        "affect": affect_results(predictions, utterances, recipe.training.affect_range),
         **(more_facts or {}),
     }
     if choice.part:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from earnest.evaluation.affect import concordance, rmse
+from earnest.evaluation.affect import affect_scores, concordance, rmse
 
 NAN = np.nan
 
@@ -27,3 +27,17 @@ def test_nothing_known_or_nothing_that_varies_has_no_score():
     assert concordance(np.array([NAN]), np.array([1.0])) is None
     assert concordance(np.ones(3), np.ones(3)) is None
     assert concordance(np.ones(3), np.zeros(3)) == 0
+
+
+def test_each_dimension_is_scored_by_itself_and_an_unknown_one_is_left_out():
+    predicted = np.array([[0.1, 0.2, NAN], [0.5, NAN, NAN], [0.9, 0.4, NAN]], dtype=np.float32)
+    true = np.array([[0.2, 0.3, 0.1], [0.5, 0.1, 0.1], [0.7, 0.3, 0.1]])
+    scores = affect_scores(predicted, true)
+    assert {name: one.n for name, one in scores.items()} == {"valence": 3, "arousal": 2}
+    assert scores["valence"].to_dict() == {
+        "rmse": pytest.approx(rmse(predicted[:, 0], true[:, 0])),
+        "ccc": pytest.approx(concordance(predicted[:, 0], true[:, 0])),
+        "n": 3,
+    }
+    assert scores["arousal"].ccc == 0
+    assert affect_scores(np.full((2, 3), NAN), true[:2]) == {}

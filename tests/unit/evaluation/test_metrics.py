@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,9 @@ from earnest.evaluation.confusion import class_scores, confusion_counts, headlin
 from earnest.evaluation.intervals import bootstrap, spread
 from earnest.evaluation.metrics import score
 from earnest.evaluation.predictions import PredictionRow, Predictions
-from earnest.evaluation.reliability import calibration_scores
+from earnest.evaluation.ranking import macro, roc_auc, top_k
+from earnest.evaluation.reliability import calibration_scores, selective
+from earnest.evaluation.slices import slices
 
 CLASSES = ("happy", "sad", "angry")
 
@@ -107,6 +110,9 @@ def test_no_probabilities_have_no_calibration():
 
 
 def test_the_scores_are_plain_json_without_nan():
+    silent = with_probabilities(known=0)
+    for predictions in (with_probabilities(known=300), replace(silent, probabilities=np.full((360, 3), np.nan))):
+        json.dumps(score(predictions, np.random.default_rng(0)).to_dict(), allow_nan=False)
     text = json.dumps(score(table("hs", "--"), np.random.default_rng(0)).to_dict(), allow_nan=False)
     assert json.loads(text)["per_class"]["happy"] == {"precision": None, "recall": 0.0, "f1": 0.0, "n": 1}
 
@@ -117,3 +123,74 @@ def test_many_matrices_are_scored_at_once_as_one_by_one():
     for index, one in enumerate(counts):
         for name, value in headline_scores(one).items():
             assert together[name][index] == pytest.approx(float(value))
+
+
+def with_probabilities(n: int = 360, known: int = 360) -> Predictions:
+    """Two folds of twelve speakers, both genders; rows from ``known`` on have no probabilities and no answer."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for index in range(n):
+        values = rng.dirichlet(np.full(3, 0.5)).astype(np.float32)
+        emotion = CLASSES[rng.choice(3, p=values / values.sum(dtype=np.float64))]
+        probabilities = dict(zip(CLASSES, values.tolist(), strict=True)) if index < known else {}
+        answer = CLASSES[values.argmax()] if index < known else ""
+        gender = ("female", "male")[index % 2]
+        rows.append(PredictionRow(f"u{index}", "made", f"s{index % 12:02d}", gender, f"f{index % 2}", emotion, answer,
+                                  probabilities))  # fmt: skip
+    return Predictions.from_rows(rows, CLASSES)
+
+
+def test_what_probabilities_are_good_for_is_in_the_scores():
+    predictions = with_probabilities(known=300)
+    found = score(predictions, np.random.default_rng(0)).to_dict()["confidence"]
+    assert predictions.probabilities is not None
+    curve = selective(predictions.probabilities, predictions.emotion)
+    assert found == {
+        "top": {str(k): top_k(predictions.probabilities, predictions.emotion, k) for k in (2, 3)},
+        "auc": macro(roc_auc, predictions.probabilities, predictions.emotion),
+        "aurc": curve.aurc,
+        "accuracy_at": {"0.8": curve.accuracy_at(0.8), "0.5": curve.accuracy_at(0.5)},
+    }
+    assert found["accuracy_at"]["0.5"] > found["accuracy_at"]["0.8"] > score(predictions, np.random.default_rng(0)).wa
+    unknown = replace(predictions, probabilities=np.full((360, 3), np.nan))
+    for nothing in (table("hs", "hs"), unknown):
+        assert score(nothing, np.random.default_rng(0)).to_dict()["confidence"] is None
+
+
+def test_each_fold_has_its_calibration_error_beside_what_chance_gives():
+    predictions = with_probabilities()
+    scores = score(predictions, np.random.default_rng(0))
+    for name, fold in scores.folds.items():
+        part = predictions.of_fold(name)
+        assert part.probabilities is not None
+        alone = calibration_scores(part.probabilities, part.emotion)
+        assert alone is not None
+        assert fold["ece"] == alone.ece
+        assert 0 < fold["expected_ece"] < fold["expected_ece_q95"] < 0.2
+    assert "ece" not in score(table("hs", "hs"), np.random.default_rng(0)).folds["f"]
+
+
+def test_slices_by_gender_have_intervals_and_those_by_speaker_do_not():
+    predictions = with_probabilities()
+    style = ["song" if index % 3 else "speech" for index in range(360)]
+    found = score(predictions, np.random.default_rng(0), columns={"style": style}).to_dict()
+    assert list(found["slices"]) == ["gender", "speaker", "style"]
+    for name, texts in {"gender": predictions.gender, "speaker": predictions.speaker, "style": style}.items():
+        expected = [{**one.to_dict(), "interval": None} for one in slices(predictions, {name: texts})]
+        assert [{**one, "interval": None} for one in found["slices"][name]] == expected
+        assert all((one["interval"] is not None) == (name == "gender") for one in found["slices"][name])
+    assert found["gaps"].keys() == {"gender", "speaker", "style"}
+    assert found["recall_gaps"]["gender"].keys() == set(CLASSES)
+
+
+def test_the_confusion_is_normalised_by_true_class_and_by_answer():
+    found = score(table("hhhs", "hs-s"), np.random.default_rng(0)).to_dict()
+    assert found["confusion_axes"] == {"rows": "true", "columns": "predicted"}
+    assert found["confusion_by_true"][0] == pytest.approx([1 / 3, 1 / 3, 0])  # the row without an answer is missing
+    assert found["confusion_by_predicted"] == [[1, 0.5, 0], [0, 0.5, 0], [0, 0, 0]]
+
+
+def test_new_scores_do_not_move_the_intervals():
+    predictions = with_probabilities()
+    scores = score(predictions, np.random.default_rng(5))
+    assert scores.intervals == bootstrap(predictions, np.random.default_rng(5))

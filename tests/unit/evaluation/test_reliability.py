@@ -84,6 +84,13 @@ def test_the_accuracy_at_a_coverage_keeps_at_least_that_share(coverage, expected
     assert selective(SURE, np.array([0, 1, 0, 1])).accuracy_at(coverage) == pytest.approx(expected)
 
 
+def test_a_share_that_is_a_whole_number_of_rows_keeps_just_these():
+    assert 0.07 * 100 > 7  # in floating point
+    rows = np.linspace(0.99, 0.6, 100)
+    curve = selective(np.column_stack([rows, 1 - rows]), (np.arange(100) >= 7).astype(np.int64))
+    assert curve.accuracy_at(0.07) == 1
+
+
 @pytest.mark.parametrize("coverage", [0.0, -0.1, 1.01, np.nan])
 def test_a_coverage_outside_its_range_is_refused(coverage):
     with pytest.raises(ValueError, match="coverage"):

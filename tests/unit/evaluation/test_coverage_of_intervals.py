@@ -1,0 +1,70 @@
+"""95 % intervals hold the true value 95 times of 100, and why they are over speakers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from earnest.evaluation.columns import Categories, Texts
+from earnest.evaluation.intervals import bootstrap
+from earnest.evaluation.paired import compare
+from earnest.evaluation.predictions import Predictions
+
+N_DATA_SETS = 300
+N_SPEAKERS, N_CLIPS = 30, 24
+CLASSES = ("happy", "sad")
+
+
+def answers(rng: np.random.Generator, shares: np.ndarray) -> Predictions:
+    """Return answers to clips of speakers, each with their own share right."""
+    n = N_SPEAKERS * N_CLIPS
+    emotion = np.tile([0, 1], n // 2)
+    is_right = rng.random(n) < np.repeat(shares, N_CLIPS)
+    names = [f"s{speaker:02d}" for speaker in range(N_SPEAKERS)]
+    return Predictions(
+        classes=CLASSES,
+        utterance_id=Texts(map(str, range(n))),
+        corpus=Categories.constant("made", n),
+        speaker=Categories.of(name for name in names for _ in range(N_CLIPS)),
+        gender=Categories.constant("", n),
+        fold=Categories.constant("f", n),
+        emotion=emotion,
+        predicted=np.where(is_right, emotion, 1 - emotion),
+    )
+
+
+def speakers(rng: np.random.Generator) -> np.ndarray:
+    """Draw how often each of some speakers is understood: 0.7 on average, give or take 0.14."""
+    return rng.beta(7, 3, N_SPEAKERS)
+
+
+@pytest.fixture(scope="module")
+def covered() -> dict[str, float]:
+    """Share of intervals that hold the truth, over speakers, over clips, and of paired differences."""
+    rng = np.random.default_rng(0)
+    hits = {"speakers": 0, "utterances": 0, "paired": 0}
+    for _ in range(N_DATA_SETS):
+        shares = speakers(rng)
+        predictions = answers(rng, shares)
+        for one in (predictions, replace(predictions, speaker=Categories.constant("", len(predictions)))):
+            interval = bootstrap(one, rng, n_resamples=400)["wa"]
+            hits[interval.over] += interval.low <= 0.7 <= interval.high
+        # The other system understands every speaker a little less, and some much less.
+        loss = rng.choice([0.02, 0.2], N_SPEAKERS)
+        other = answers(rng, np.maximum(shares - loss, 0))
+        truth = -0.11  # but for the few shares that would fall below 0
+        paired = compare(predictions, other, rng, n_resamples=400).wa.interval
+        hits["paired"] += paired.low <= truth <= paired.high
+    return {name: count / N_DATA_SETS for name, count in hits.items()}
+
+
+def test_intervals_over_speakers_hold_the_truth_as_often_as_they_say(covered):
+    assert 0.90 <= covered["speakers"] <= 0.97
+
+
+def test_intervals_over_clips_would_not(covered):
+    assert covered["utterances"] < 0.8
+
+
+def test_intervals_of_paired_differences_hold_the_truth_as_often_as_they_say(covered):
+    assert 0.90 <= covered["paired"] <= 0.975
