@@ -35,15 +35,17 @@ PANDAS = """
 import sys
 import pandas
 from sklearn import metrics
-table = pandas.read_csv(sys.argv[1], keep_default_na=False, na_values={name: [""] for name in ("p_neutral",)})
-true, predicted = table["emotion"], table["predicted"]
+table = pandas.read_csv(sys.argv[1])
+true, predicted = table["emotion"], table["predicted"].fillna("")
 classes = sorted(set(true))
 print(metrics.accuracy_score(true, predicted), metrics.recall_score(true, predicted, labels=classes, average="macro"))
 print(metrics.f1_score(true, predicted, labels=classes, average="macro"))
 print(metrics.confusion_matrix(true, predicted, labels=[*classes, ""]))
 for name, rows in table.groupby("fold"):
-    print(name, metrics.accuracy_score(rows["emotion"], rows["predicted"]))
+    print(name, (rows["emotion"] == rows["predicted"]).mean())
 assert table["utterance_id"].is_unique
+known = table.filter(like="p_").dropna()
+print(metrics.roc_auc_score(true[known.index], known[["p_" + name for name in classes]], multi_class="ovr"))
 """
 MEASURE = "\nimport resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
 

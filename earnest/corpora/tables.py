@@ -176,7 +176,7 @@ def _utterance(
     emotion = words.get(native) or words.get(native.lower())
     if emotion is None:
         raise CorpusError(f"{where}: what is the emotion '{native}'? Say --emotion '{native}=angry', or another name.")
-    numbers = {name: _number(values.pop(name), f"{where}: {columns[name]}") for name in _NUMBERS if name in values}
+    numbers = {name: number_in(values.pop(name), f"{where}: {columns[name]}") for name in _NUMBERS if name in values}
     values |= {name: number for name, number in numbers.items() if number is not None}
     path = base / values["path"]
     if not path.is_file():
@@ -208,13 +208,13 @@ def _gender(word: str | None, where: str) -> str | None:
     return _GENDERS[word.lower()]
 
 
-def _number(text: str, where: str) -> float | None:
-    """Read a number, or a time such as "0 days 00:00:01.5"; "NaT" and "nan" are None."""
+def number_in(text: str, where: str) -> float | None:
+    """Read a number, or a time such as "0 days 00:00:01.5" or "0 days"; "NaT" and "nan" are None."""
     if text.lower() in ("nat", "nan", "none"):
         return None
-    match = re.fullmatch(r"(?:(\d+) days? ?)?(\d+):(\d+):(\d+(?:\.\d+)?)", text)
+    match = re.fullmatch(r"(?:(\d+) days?(?: |$))?(?:(\d+):(\d+):(\d+(?:\.\d+)?))?", text)
     try:
-        if not match:
+        if not match or not text:
             return float(text)
         days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
     except ValueError:

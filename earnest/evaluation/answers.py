@@ -15,6 +15,7 @@ from earnest.labels import EMOTIONS
 
 SUM_TOLERANCE = 1e-3  # other people's files round their probabilities
 LONGEST_SHOWN = 80
+MOST_LABELS = 1000  # a confusion matrix has their square
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: multiplying by it loses nothing
 
 
@@ -25,7 +26,7 @@ class Answers:
     Attributes
     ----------
     name : names of utterances, or paths of their recordings
-    line : where each row stands in the file, shape (rows,), int64
+    line, unit : where each row stands in the file, shape (rows,), int64: its line or entry
     predicted : the label answered, "" for none
     emotion : the true label, where the file says it
     texts : of corpus, speaker, gender, fold and start those that the file has
@@ -44,6 +45,13 @@ class Answers:
     adapted: npt.NDArray[np.bool_] | None = None
     predicted_gender: Categories | None = None
     predicted_affect: npt.NDArray[np.float32] | None = None
+    unit: str = "line"
+
+    def __post_init__(self) -> None:
+        columns = (self.labels, self.predicted.values, () if self.emotion is None else self.emotion.values)
+        n_labels = max(map(len, columns))
+        if n_labels > MOST_LABELS:
+            raise CorpusError(f"{self.source}: {n_labels} different labels; at most {MOST_LABELS} can be scored.")
 
     def __len__(self) -> int:
         return len(self.name)
@@ -54,7 +62,7 @@ class Answers:
 
     def place(self, row: int) -> str:
         """Say where a row stands, for messages."""
-        return f"{self.source}:{self.line[row]}"
+        return f"{self.source}{':' if self.unit == 'line' else ', entry '}{self.line[row]}"
 
     def take(self, rows: npt.NDArray[np.integer[Any]]) -> "Answers":
         """Return the rows at these indices, shape (n,), in that order."""
@@ -68,6 +76,10 @@ class Answers:
             return self.labels
         found = {*self.predicted.present(), *(self.emotion.present() if self.emotion else ())} - {""}
         return in_canonical_order(found)
+
+    def without_truth(self) -> "Answers":
+        """Return the same answers with the truth forgotten."""
+        return replace(self, emotion=None)
 
     def predictions(self) -> Predictions:
         """Return the rows with the truth that the file itself holds."""
@@ -87,7 +99,7 @@ class Answers:
         )
 
 
-_COLUMNS = tuple(name for name in Answers.__dataclass_fields__ if name not in ("source", "texts", "labels"))
+_COLUMNS = tuple(name for name in Answers.__dataclass_fields__ if name not in ("source", "texts", "labels", "unit"))
 
 
 def in_canonical_order(labels: set[str]) -> tuple[str, ...]:
@@ -108,7 +120,7 @@ def check_unique(answers: Answers, hashes: npt.NDArray[np.int64]) -> None:
     if repeat:
         first, second = repeat
         name, line = shown(answers.name[second]), answers.line[first]
-        raise CorpusError(f"{answers.place(second)}: '{name}' is in line {line} already, with the same fold.")
+        raise CorpusError(f"{answers.place(second)}: '{name}' is in {answers.unit} {line} already, with the same fold.")
 
 
 def _first_repeat(names: Texts, columns: Sequence[Categories], hashes: npt.NDArray[np.int64]) -> tuple[int, int] | None:

@@ -23,13 +23,15 @@ BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito (2008): d
 DARK_CELL = 0.85  # share from which white text reads better
 
 
-def titled(title: str, speaker_independent: bool) -> str:
-    """Put "speaker-dependent" or "speaker-independent" into a title that doesn't have the words yet."""
+def titled(title: str, speaker_independent: bool | None) -> str:
+    """Put "speaker-dependent" or "speaker-independent" into a title without the words; nothing where it is unknown."""
+    if speaker_independent is None:
+        return title
     words = kind_words(speaker_independent)
     return title if words in title else f"{title} ({words})"
 
 
-def plot_confusion(scores: Scores, path: Path, title: str, speaker_independent: bool) -> None:
+def plot_confusion(scores: Scores, path: Path, title: str, speaker_independent: bool | None) -> None:
     """Save the confusion matrix normalised by row, with a title that says whether speakers were apart."""
     figure = draw_confusion(scores, "true")
     subtitle = f"WA {100 * scores.wa:.1f} %   UA {100 * scores.ua:.1f} %   {scores.n} utterances"

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from earnest.corpora.affect import affect_of
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.affect import affect_scores
 from earnest.evaluation.predictions import Predictions
-from earnest.training.data import affect_of
 
 
 def affect_results(

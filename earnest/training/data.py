@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
 from earnest.augment.oversample import oversampled
-from earnest.corpora.base import CORPORA
+from earnest.corpora.affect import Affect, affect_of
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError
 from earnest.frontends.build import FrontEndModule
@@ -29,7 +29,6 @@ UNKNOWN = -1
 FULL_SCALE = 32_767  # of a waveform kept as whole numbers
 
 KeptWaveform: TypeAlias = npt.NDArray[np.int16]
-Affect: TypeAlias = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -193,25 +192,6 @@ def compute_frames(front_end: FrontEndModule, waveform: Waveform) -> Tensor:
         batch: tuple[Tensor, Tensor] = front_end(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
     frames, n_frames = batch
     return frames[0, :, : int(n_frames[0])].clone()
-
-
-def affect_of(utterance: Utterance, limits: Sequence[float] = ()) -> Affect:
-    """Return valence, arousal and dominance on a scale from 0 to 1, NaN where unknown.
-
-    Parameters
-    ----------
-    limits : lowest and highest rating; where it is empty, those of the corpus. Without either all is unknown
-    """
-    if not limits and utterance.corpus in CORPORA.names():
-        limits = CORPORA.get(utterance.corpus).affect_range
-    if not limits:
-        return math.nan, math.nan, math.nan
-    low, high = limits
-
-    def scaled(rating: float | None) -> float:
-        return math.nan if rating is None else min(max((rating - low) / (high - low), 0.0), 1.0)
-
-    return scaled(utterance.valence), scaled(utterance.arousal), scaled(utterance.dominance)
 
 
 def kept(waveform: Waveform) -> KeptWaveform:

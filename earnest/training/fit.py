@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
 
 from earnest.errors import CorpusError
+from earnest.models.output import NetworkOutput
 from earnest.recipe import Training
 from earnest.training.batches import train_batches
 from earnest.training.data import Example, plain_batches
@@ -80,9 +81,25 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
 
 def predict_logits(network: nn.Module, examples: Sequence[Example]) -> Tensor:
     """Return logits (examples, classes) in the order given."""
+    return predict_outputs(network, examples).logits
+
+
+def predict_outputs(network: nn.Module, examples: Sequence[Example]) -> NetworkOutput:
+    """Return what a network gives for examples, in the order given; without attention, whose steps differ."""
     network.eval()
     with torch.no_grad():
-        return torch.cat([network(batch.frames, batch.n_frames).logits for batch in plain_batches(examples)])
+        found: list[NetworkOutput] = [network(batch.frames, batch.n_frames) for batch in plain_batches(examples)]
+    return NetworkOutput(
+        logits=torch.cat([one.logits for one in found]),
+        embedding=torch.cat([one.embedding for one in found]),
+        gender=_stacked([one.gender for one in found]),
+        affect=_stacked([one.affect for one in found]),
+    )
+
+
+def _stacked(parts: Sequence[Tensor | None]) -> Tensor | None:
+    known = [part for part in parts if part is not None]
+    return torch.cat(known) if known else None
 
 
 def _already_done(checkpoint: Path, keeper: EpochKeeper, epochs: int) -> bool:

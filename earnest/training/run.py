@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.torch import load_file, save
-from torch import Tensor
 
 from earnest.bundle import TrainingCorpus
 from earnest.corpora.base import CORPORA
@@ -20,13 +19,14 @@ from earnest.evaluation.predictions import Predictions, read_predictions, write_
 from earnest.evaluation.splits import Split
 from earnest.labels import Scheme, scheme_called
 from earnest.models.classifier import SpeechClassifier, build_classifier, prepare
+from earnest.models.output import NetworkOutput
 from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
 from earnest.training.batches import Augmented, change_of
 from earnest.training.calibrate import calibrate, fit_calibration
 from earnest.training.companions import fit_companions
-from earnest.training.data import Example
-from earnest.training.discriminant import Embeddings, discriminant_logits, fit_discriminant
-from earnest.training.fit import fit, predict_logits
+from earnest.training.data import GENDERS, Example
+from earnest.training.discriminant import Embeddings, discriminant_logits, embed, fit_discriminant
+from earnest.training.fit import fit, predict_outputs
 from earnest.training.objective import learned_tasks
 from earnest.training.progress import CHECKPOINT, write_atomically
 from earnest.training.record import RECORD, RunRecord, read_record
@@ -75,8 +75,8 @@ def run_split(
         return None
     if not (folder / PREDICTIONS).exists():
         classifier, test = load_run(folder), clips.of(split.test)
-        logits = _logits(classifier, recipe.training, test, clips.embeddings)
-        predictions = predictions_from(logits, classifier, test, split.fold)
+        output = _output(classifier, recipe.training, test, clips.embeddings)
+        predictions = predictions_from(output, classifier, test, split.fold)
         temporary = folder / f".{PREDICTIONS}"
         write_predictions(predictions, temporary)
         temporary.replace(folder / PREDICTIONS)
@@ -84,10 +84,12 @@ def run_split(
 
 
 def predictions_from(
-    logits: Tensor, classifier: SpeechClassifier, examples: Sequence[Example], fold: str
+    output: NetworkOutput, classifier: SpeechClassifier, examples: Sequence[Example], fold: str
 ) -> Predictions:
-    """Turn logits (examples, classes) into rows with calibrated probabilities."""
-    probabilities = classifier.probabilities(logits).numpy()
+    """Turn a network's output into rows with calibrated probabilities; gender and affect where they were taught."""
+    probabilities = classifier.probabilities(output.logits).numpy()
+    gender = output.gender if "gender" in classifier.learned else None
+    affect = output.affect if "affect" in classifier.learned else None
     utterances = [example.utterance for example in examples]
     return Predictions(
         classes=classifier.classes,
@@ -99,6 +101,8 @@ def predictions_from(
         emotion=np.array([example.target for example in examples], dtype=np.int64),
         predicted=probabilities.argmax(axis=1).astype(np.int64),
         probabilities=probabilities,
+        predicted_gender=None if gender is None else Categories(gender.argmax(dim=1).numpy(), GENDERS),
+        predicted_affect=None if affect is None else affect.numpy(),
     )
 
 
@@ -219,18 +223,19 @@ def _fit(
     return _Epochs(keeper.best_epoch, len(keeper.history), keeper.stop_reason)
 
 
-def _logits(
+def _output(
     classifier: SpeechClassifier, settings: Training, examples: Sequence[Example], embeddings: Embeddings
-) -> Tensor:
+) -> NetworkOutput:
+    network = classifier.network
     if settings.method == "discriminant":
-        return discriminant_logits(classifier.network, examples, embeddings)
-    return predict_logits(classifier.network, examples)
+        return NetworkOutput(discriminant_logits(network, examples, embeddings), embed(network, examples, embeddings))
+    return predict_outputs(network, examples)
 
 
 def _calibration(
     classifier: SpeechClassifier, settings: Training, valid: Sequence[Example], embeddings: Embeddings
 ) -> tuple[float, FittedCalibration]:
-    logits = _logits(classifier, settings, valid, embeddings)
+    logits = _output(classifier, settings, valid, embeddings).logits
     return fit_calibration(logits, np.array([example.target for example in valid]), settings.calibration)
 
 

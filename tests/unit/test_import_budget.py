@@ -39,6 +39,18 @@ cli(["predict", sys.argv[1], "--model", sys.argv[2], "--format", "{form}"], stan
     assert "soxr" not in loaded  # the clip has the model's rate already
 
 
+def test_scoring_a_strangers_file_loads_nothing_heavy(tmp_path: Path) -> None:
+    (tmp_path / "answers.jsonl").write_text('{"a.wav": [{"label": "sad", "score": 1.0}]}')
+    (tmp_path / "mine.csv").write_text("utterance_id,path,emotion\na,a.wav,sad\n")
+    code = f"""
+import sys
+from earnest.apps.cli.main import cli
+cli(["score", sys.argv[1], "--manifest", sys.argv[2], "--json"], standalone_mode=False)
+{REPORT}"""
+    loaded = loaded_by(code, str(tmp_path / "answers.jsonl"), str(tmp_path / "mine.csv"))
+    assert not loaded & {*HEAVY, "onnxruntime", "rich"}
+
+
 BLOCKER = """
 import sys
 class Blocker:

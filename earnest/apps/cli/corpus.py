@@ -20,6 +20,7 @@ from earnest.apps.cli.output import (
     echo_json,
     hand_down,
     output_options,
+    word_pairs,
 )
 from earnest.corpora.base import CORPORA
 from earnest.corpora.check import check_corpus
@@ -165,7 +166,8 @@ def manifest(
           --emotion joy=happy --corpus mine -o mine.csv
       earnest corpus manifest audiofolder ~/data/mine -o mine.csv
     """
-    own = _OwnTable(corpus, audio and audio.resolve(), _pairs("--column", columns), _pairs("--emotion", emotions))
+    named, meant = word_pairs("--column", columns), word_pairs("--emotion", emotions)
+    own = _OwnTable(corpus, audio and audio.resolve(), named, meant)
     if name in TABLE_READERS:
         rows = own.rows(name, root.resolve())
     elif own != _OwnTable():
@@ -211,13 +213,3 @@ def fetch(name: str, folder: Path, as_json: bool, quiet: bool) -> None:
         click.echo(
             f"{corpus.title} is in {folder}, licence {corpus.licence}. Check it: earnest corpus check {name} {folder}"
         )
-
-
-def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:
-    pairs = {}
-    for word in words:
-        name, separator, value = word.partition("=")
-        if not (name and separator and value):
-            raise click.UsageError(f"{option} expects two names joined by '=', got '{word}'.")
-        pairs[name] = value
-    return pairs

@@ -49,6 +49,17 @@ def corpus_folders(data: Sequence[str]) -> dict[str, Path]:
     return folders
 
 
+def word_pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+    """Read ``NAME=VALUE`` words of an option."""
+    pairs = {}
+    for word in words:
+        name, separator, value = word.partition("=")
+        if not (name and separator and value):
+            raise click.UsageError(f"{option} expects two names joined by '=', got '{word}'.")
+        pairs[name] = value
+    return pairs
+
+
 def echo_json(value: object) -> None:
     """Write one JSON value, indented, in UTF-8; NaN is never written."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain))

@@ -1,92 +1,134 @@
 """``earnest score``: the metrics of any predictions file, ours or anybody's."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
-from earnest.apps.cli._completion import names_from, protocol_names
-from earnest.apps.cli.output import echo_json, echo_table, output_options, percent
-from earnest.evaluation.confusion import HEADLINES
+from earnest.apps.cli._completion import corpus_names, names_from, protocol_names
+from earnest.apps.cli._score_input import Source, ToScore, to_score
+from earnest.apps.cli._score_tables import echo_scores
+from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, word_pairs
+from earnest.corpora.load import corpus_root
+from earnest.errors import MissingExtraError
+from earnest.evaluation.importers import READERS
 from earnest.evaluation.metrics import Scores, score
-from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.protocols import protocol_called
-from earnest.evaluation.report import metrics_document, spread_text
+from earnest.evaluation.report import metrics_document
 
-NAMES = {"wa": "WA", "ua": "UA", "macro_f1": "macro-F1", "weighted_f1": "weighted F1"}
 UNKNOWN = "The file doesn't say whether training saw these speakers; name the --protocol if you know it."
+PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("predictions", type=click.Path(path_type=Path))
+@click.argument("predictions", type=PATH)
 @click.option(
     "--protocol",
     metavar="NAME",
     shell_complete=names_from(protocol_names),
     help="The protocol that the predictions follow; it goes into the title.",
 )
+@click.option(
+    "--format", "form", type=click.Choice(list(READERS)), help="What wrote the file; without it its content tells."
+)
+@click.option("--manifest", type=PATH, help="A manifest (CSV): truth, speakers and clips come from there.")
+@click.option(
+    "--corpus",
+    "corpora",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=names_from(corpus_names),
+    help="A corpus in place of a manifest; without it those that --data names.",
+)
+@data_option
+@click.option("--map", "words", multiple=True, metavar="THEIRS=OURS", help="What a label of the file means: ang=angry.")
+@click.option("--scheme", metavar="NAME", help="Fold labels into the classes of a scheme, such as iemocap4.")
+@click.option("--ignore-unknown", is_flag=True, help="Leave out answers to clips that the manifest doesn't have.")
+@click.option("-o", "--output", type=PATH, help="A folder for metrics.json and confusion.png.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
 @output_options
-def command(predictions: Path, protocol: str | None, seed: int, as_json: bool, quiet: bool) -> None:
+def command(
+    predictions: Path,
+    protocol: str | None,
+    form: str | None,
+    manifest: Path | None,
+    corpora: Sequence[str],
+    data: Sequence[str],
+    words: Sequence[str],
+    scheme: str | None,
+    ignore_unknown: bool,
+    output: Path | None,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Score a predictions file: columns utterance_id, emotion, predicted and, where known, p_<class>, speaker, fold.
 
-    A row without an answer counts as wrong. UA is the mean recall over the classes that occur.
+    With a manifest or a corpus, utterance_id (or path) and predicted are enough, and every clip counts: one without
+    an answer counts as wrong. Output of Hugging Face's pipelines (JSON) and result tables of nkululeko (CSV with a
+    column "file") are read too. UA is the mean recall over the classes that occur.
 
     \b
-    Example:
+    Examples:
       earnest score RUN/predictions.csv
+      earnest score pipeline.jsonl --data ravdess=~/data/ravdess --map ang=angry
+      earnest score results.csv --manifest mine.csv --scheme iemocap4 -o scored
     """
     if protocol is not None:
         protocol_called(protocol)
-    scores = score(read_predictions(predictions), np.random.default_rng(seed))
-    if as_json:
-        unknown = {"protocol": None, "speaker_independent": None, **scores.to_dict()}
-        echo_json(unknown if protocol is None else metrics_document(protocol, scores, {}))
-        return
-    title = (
-        predictions.name if protocol is None else f"{predictions.name}: {protocol} ({protocol_called(protocol).kind})"
+    source = Source(
+        manifest=manifest,
+        corpora=_places(corpora, corpus_folders(data)),
+        words=word_pairs("--map", words),
+        scheme=scheme,
+        form=form,
+        ignore_unknown=ignore_unknown,
     )
-    _echo_headlines(scores, title)
-    _echo_classes(scores)
-    _echo_confusion(scores)
+    found = to_score(predictions, source)
+    scores = score(found.predictions, np.random.default_rng(seed), columns=found.columns)
+    document = _document(protocol, scores, found)
+    title = _title(predictions, protocol)
+    if output is not None:
+        _write(output, document, scores, title, quiet)
+    if as_json:
+        echo_json(document)
+        return
+    echo_scores(scores, found.more, title)
+    for note in found.notes:
+        click.echo(note)
     if protocol is None and not quiet:
         click.echo(UNKNOWN, err=True)
 
 
-def _echo_headlines(scores: Scores, title: str) -> None:
-    rows = []
-    for name in HEADLINES:
-        interval = scores.intervals[name]
-        limits = f"{percent(interval.low)} to {percent(interval.high)}"
-        folds = spread_text(scores.over_folds[name]) if len(scores.folds) > 1 else "–"
-        rows.append([NAMES[name], percent(getattr(scores, name)), folds, limits])
-    over = scores.intervals["wa"].over
-    columns = ("%", "all rows", f"over {len(scores.folds)} folds", f"95 % interval over {over}")
-    echo_table(columns, rows, title, right=columns[1:])
-    click.echo(f"\n{scores.n} utterances, {percent(scores.coverage)} % answered", nl=False)
-    if scores.calibration is not None:
-        click.echo(f" · ECE {scores.calibration.ece:.3f} · Brier {scores.calibration.brier:.3f}", nl=False)
-    click.echo("\n")
+def _places(names: Sequence[str], folders: Mapping[str, Path]) -> dict[str, Path]:
+    """Return corpus → folder of the corpora meant: those named, else those whose folder is said."""
+    return {name: corpus_root(name, folders) for name in names or folders}
 
 
-def _echo_classes(scores: Scores) -> None:
-    columns = ("class", "n", "precision", "recall", "F1")
-    rows = []
-    for name, one in scores.per_class.items():
-        rows.append([name, str(one.n), percent(one.precision), percent(one.recall), percent(one.f1)])
-    echo_table(columns, rows, right=columns[1:])
+def _document(protocol: str | None, scores: Scores, found: ToScore) -> dict[str, Any]:
+    facts = {"notes": list(found.notes), **found.more}
+    if protocol is None:
+        return {"protocol": None, "speaker_independent": None, **facts, **scores.to_dict()}
+    return metrics_document(protocol, scores, facts)
 
 
-def _echo_confusion(scores: Scores) -> None:
-    extra = ("none",) if scores.n_answered < scores.n else ()
-    columns = ("", *_short(scores.classes), *extra)
-    rows = []
-    for name, counts in zip(scores.classes, scores.confusion, strict=True):
-        rows.append([name, *map(str, counts), *(str(scores.unanswered[name]) for _ in extra)])
-    echo_table(columns, rows, "\nTrue class in rows, predicted in columns", right=columns[1:])
+def _title(predictions: Path, protocol: str | None) -> str:
+    name = predictions.name
+    return name if protocol is None else f"{name}: {protocol} ({protocol_called(protocol).kind})"
 
 
-def _short(classes: Sequence[str]) -> list[str]:
-    short = [name[:4] for name in classes]
-    return short if len(set(short)) == len(short) else list(classes)
+def _write(folder: Path, document: Mapping[str, Any], scores: Scores, title: str, quiet: bool) -> None:
+    """Write metrics.json, and the confusion matrix where matplotlib is there."""
+    from earnest.evaluation.plots import plot_confusion
+
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    try:
+        plot_confusion(scores, folder / "confusion.png", title, document["speaker_independent"])
+    except MissingExtraError as error:
+        if not quiet:
+            click.echo(f"No confusion.png: {error}", err=True)

@@ -1,9 +1,12 @@
 import json
+import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from earnest.apps.cli.main import cli
+from earnest.corpora.manifest import Utterance, write_manifest
 from earnest.errors import CorpusError, RecipeError
 
 LINES = [
@@ -53,3 +56,118 @@ def test_unanswered_rows_are_shown(predictions):
 def test_wrong_names_and_files_are_deliberate_errors(predictions, tmp_path):
     assert isinstance(run(predictions, "--protocol", "loos").exception, RecipeError)
     assert isinstance(run(str(tmp_path / "absent.csv")).exception, CorpusError)
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    rows = [
+        Utterance(name, Path(f"{name}.wav"), corpus="mine", speaker=speaker, gender=gender, emotion=emotion,
+                  style=style, valence=valence)
+        for name, speaker, gender, emotion, style, valence in (
+            ("a", "ann", "female", "happy", "song", 1.0), ("b", "ben", "male", "sad", "speech", 5.0),
+            ("c", "ann", "female", "sad", "speech", 3.0), ("d", "ben", "male", "calm", "speech", None))
+    ]  # fmt: skip
+    path = tmp_path / "mine.csv"
+    write_manifest(rows, path)
+    return str(path)
+
+
+def answers(tmp_path, *lines: str) -> str:
+    path = tmp_path / "answers"
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+PIPELINE = ['{"file": "/far/a.wav", "label": "hap", "score": 0.9}', '{"file": "b", "label": "sadness", "score": 1}']
+
+
+def test_a_pipelines_output_is_scored_against_a_manifest(tmp_path, manifest):
+    words = [answers(tmp_path, *PIPELINE), "--manifest", manifest, "--map", "hap=happy"]
+    document = json.loads(run(*words, "--json").stdout)
+    assert (document["n"], document["wa"], document["coverage"]) == (4, 0.5, 0.5)
+    assert document["notes"] == ["Clips of the manifest without an answer, counted as wrong: 2."]
+    assert [(part["value"], part["n"], part["wa"]) for part in document["slices"]["style"]] == [
+        ("song", 1, 1.0),
+        ("speech", 3, pytest.approx(1 / 3)),
+    ]
+    table = run(*words)
+    assert "Clips of the manifest without an answer, counted as wrong: 2." in table.stdout
+    assert "4 utterances, 50.0 % answered" in table.stdout
+    assert [line.split() for line in table.stdout.splitlines() if line.startswith("style")][1][:4] == [
+        "style",
+        "speech",
+        "3",
+        "33.3",
+    ]
+
+
+def test_a_corpus_is_named_by_data_or_by_its_name(tmp_path, manifest, monkeypatch):
+    words = [answers(tmp_path, *PIPELINE), "--map", "hap=happy", "--json"]
+    expected = run(*words, "--manifest", manifest).stdout
+    assert run(*words, "--data", f"mine={manifest}").stdout == expected
+    monkeypatch.setenv("EARNEST_DATA", str(tmp_path / "none"))
+    assert "no such folder" in str(run(*words, "--corpus", "ravdess").exception)
+
+
+def test_a_scheme_leaves_out_clips_and_says_so(tmp_path, manifest):
+    words = [answers(tmp_path, *PIPELINE), "--manifest", manifest, "--map", "hap=happy", "--scheme", "iemocap4"]
+    document = json.loads(run(*words, "--json").stdout)
+    assert document["n"] == 3
+    assert document["notes"][0] == "Clips of the manifest left out, unusable or their label not in the scheme: 1."
+    assert isinstance(run(*words[:-1], "iemocap5").exception, RecipeError)
+
+
+def test_a_files_own_truth_may_be_folded_too(tmp_path):
+    path = answers(tmp_path, "utterance_id,emotion,predicted", "a,excitement,happy", "b,calm,sad", "c,sad,calm")
+    document = json.loads(run(path, "--scheme", "iemocap4-excited", "--json").stdout)
+    assert (document["n"], document["wa"], document["coverage"]) == (2, 0.5, 0.5)
+    assert document["notes"] == [
+        "Left out, their true label not being in the scheme: 1.",
+        "Answers that are not in the scheme, counted as none: 1.",
+    ]
+
+
+def test_unknown_clips_are_an_error_unless_ignored(tmp_path, manifest):
+    words = [answers(tmp_path, "path,predicted", "a.wav,happy", "z.wav,sad"), "--manifest", manifest]
+    error = run(*words).exception
+    assert isinstance(error, CorpusError)
+    assert "'z.wav'" in str(error)
+    assert "Left out, their clip not being in the manifest: 1." in run(*words, "--ignore-unknown").stdout
+
+
+def test_gender_and_affect_are_scored_where_they_are_answered(tmp_path, manifest):
+    corpus = tmp_path / "manifest.csv"
+    corpus.write_text(Path(manifest).read_text().replace(",mine,", ",iemocap,"))
+    header = "utterance_id,predicted,predicted_gender,predicted_valence"
+    path = answers(tmp_path, header, "a,happy,female,0.0", "b,sad,female,1.0", "c,sad,female,0.5", "d,calm,male,")
+    words = [path, "--manifest", str(corpus)]
+    document = json.loads(run(*words, "--json").stdout)
+    assert document["gender"] == {"wa": 0.75, "n": 4}
+    assert document["affect"] == {"valence": {"ccc": pytest.approx(1), "rmse": pytest.approx(0), "n": 3}}
+    output = run(*words).stdout
+    assert "gender right: 75.0 % of 4" in output
+    assert ["valence", "3", "1.000", "0.000"] in [line.split() for line in output.splitlines()]
+
+
+def test_the_output_folder_holds_metrics_and_a_picture(predictions, tmp_path):
+    pytest.importorskip("matplotlib", reason="draws the picture")
+    result = run(predictions, "--json", "--output", str(tmp_path / "new" / "out"))
+    assert json.loads((tmp_path / "new" / "out" / "metrics.json").read_text()) == json.loads(result.stdout)
+    assert (tmp_path / "new" / "out" / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_the_picture_is_left_out_with_a_word(predictions, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    result = run(predictions, "--output", str(tmp_path))
+    assert result.exit_code == 0
+    assert "No confusion.png: " in result.stderr
+    assert (tmp_path / "metrics.json").exists()
+    assert not (tmp_path / "confusion.png").exists()
+
+
+@pytest.mark.parametrize("word", ["hap", "=happy", "hap="])
+def test_a_map_without_two_words_is_wrong_usage(predictions, word):
+    result = run(predictions, "--map", word)
+    assert result.exit_code == 2
+    assert "--map expects two names" in result.stderr

@@ -1,14 +1,19 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from earnest.errors import CorpusError
+from earnest.evaluation.answer_tables import CHUNK_ROWS
+from earnest.evaluation.answers import MOST_LABELS, check_unique
+from earnest.evaluation.columns import Texts
 from earnest.evaluation.predictions import (
     PredictionRow,
     Predictions,
     joined,
+    read_answers,
     read_predictions,
     to_rows,
     write_predictions,
@@ -115,3 +120,111 @@ def test_predictions_of_different_classes_are_not_joined():
     other = Predictions.from_rows([answer("b")], ["sad", "happy"])
     with pytest.raises(CorpusError, match="different classes"):
         joined([Predictions.from_rows([answer("a")], ["happy", "sad"]), other])
+
+
+def test_answers_beside_the_emotion_are_kept_and_written_again(tmp_path):
+    header = HEADER + ",predicted_gender,predicted_valence,predicted_arousal,predicted_dominance"
+    path = written(tmp_path, header, GOOD + ",male,0.5,0.25,", "b" + GOOD[1:] + ",,,,")
+    predictions = read_predictions(path)
+    assert predictions.predicted_gender == ("male", "")
+    assert predictions.predicted_affect is not None
+    np.testing.assert_array_equal(predictions.predicted_affect, [[0.5, 0.25, np.nan], [np.nan] * 3])
+    write_predictions(predictions, tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("predicted_gender", "man", ":3, column 'predicted_gender': expected female, male or nothing, got 'man'"),
+        ("predicted_arousal", "high", ":3, column 'predicted_arousal': expected a number, got 'high'"),
+        ("predicted_arousal", "nan", ":3, column 'predicted_arousal': expected a number, got 'nan'"),
+        ("predicted_valence", "-1e999", ":3, column 'predicted_valence': expected a number, got '-1e999'"),
+    ],
+)
+def test_a_wrong_answer_beside_the_emotion_is_named(column, value, message, tmp_path):
+    path = written(tmp_path, f"{HEADER},{column}", GOOD + ",", f"b{GOOD[1:]},{value}")
+    with pytest.raises(CorpusError, match=re.escape(message)):
+        read_predictions(path)
+
+
+def many_lines(n: int) -> list[str]:
+    return [HEADER, *(f"clip-{index},made,ann,female,f1,happy,sad,0.25,0.75" for index in range(n))]
+
+
+@pytest.mark.parametrize("row", [0, CHUNK_ROWS - 1, CHUNK_ROWS, 2 * CHUNK_ROWS])
+def test_the_culprit_is_named_in_every_chunk(row, tmp_path):
+    lines = many_lines(2 * CHUNK_ROWS + 1)
+    lines[row + 1] = lines[row + 1].replace("0.75", "0.74")
+    with pytest.raises(CorpusError, match=f":{row + 2}: the probabilities sum to 0.99, not to 1"):
+        read_predictions(written(tmp_path, *lines))
+
+
+def test_a_repeated_utterance_is_found_across_chunks(tmp_path):
+    lines = many_lines(CHUNK_ROWS + 5)
+    lines.append(lines[3])
+    with pytest.raises(CorpusError, match=f":{len(lines)}: 'clip-2' is in line 4 already"):
+        read_predictions(written(tmp_path, *lines))
+
+
+def test_lines_are_those_of_the_file_where_cells_span_several(tmp_path):
+    with pytest.raises(CorpusError, match=r":4: the probabilities sum"):
+        read_predictions(written(tmp_path, HEADER, GOOD.replace("a,", '"a\nb",', 1), "c" + GOOD[1:-2]))
+
+
+def test_equal_names_of_other_corpora_are_no_repeats(tmp_path):
+    assert len(read_predictions(written(tmp_path, HEADER, GOOD, GOOD.replace("made", "other")))) == 2
+
+
+def test_equal_hashes_alone_are_no_repeat(tmp_path):
+    answers = read_answers(written(tmp_path, *many_lines(3)))
+    check_unique(answers, np.zeros(3, dtype=np.int64))
+    with pytest.raises(CorpusError, match=":3: 'clip-0' is in line 2 already"):
+        check_unique(replace(answers, name=Texts(["clip-0", "clip-0", "clip-2"])), np.zeros(3, dtype=np.int64))
+
+
+def test_the_line_that_is_not_utf_8_is_named(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_bytes("\n".join([HEADER, GOOD, "b"]).encode() + b"\xff" + GOOD[1:].encode())
+    with pytest.raises(CorpusError, match=r":3: not a readable predictions file \(not UTF-8"):
+        read_predictions(path)
+
+
+def test_long_and_broken_cells_make_a_message_of_one_line(tmp_path):
+    path = written(tmp_path, HEADER, GOOD.replace("0.25", '"' + "x\n" * 500 + '"'))
+    with pytest.raises(CorpusError) as caught:
+        read_predictions(path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300 + len(str(path))
+
+
+def test_more_labels_than_a_confusion_matrix_can_have_are_refused(tmp_path):
+    lines = [f"u{index},e{index},e{index}" for index in range(MOST_LABELS + 1)]
+    with pytest.raises(CorpusError, match=f"{MOST_LABELS + 1} different labels; at most {MOST_LABELS}"):
+        read_predictions(written(tmp_path, "utterance_id,emotion,predicted", *lines))
+
+
+def test_a_file_without_truth_says_how_to_give_it(tmp_path):
+    answers = read_answers(written(tmp_path, "path,predicted", "x/a.wav,sad"))
+    assert answers.name == ["x/a.wav"]
+    with pytest.raises(CorpusError, match="Say --manifest FILE"):
+        answers.predictions()
+
+
+def test_parts_with_and_without_probabilities_are_joined():
+    plain = Predictions.from_rows([replace(answer("b"), probabilities={})], ["happy", "sad"])
+    both = joined([Predictions.from_rows([answer("a")], ["happy", "sad"]), plain])
+    assert both.probabilities is not None
+    np.testing.assert_array_equal(both.probabilities, np.array([[0.25, 0.75], [np.nan, np.nan]], dtype=np.float32))
+
+
+def test_written_probabilities_have_the_fewest_digits_over_many_rows(tmp_path):
+    rng = np.random.default_rng(0)
+    values = rng.dirichlet(np.ones(2), CHUNK_ROWS + 7).astype(np.float32)
+    rows = [
+        replace(answer(f"u{index}"), probabilities={"happy": float(one), "sad": float(other)})
+        for index, (one, other) in enumerate(values)
+    ]
+    write_predictions(Predictions.from_rows(rows, ["happy", "sad"]), tmp_path / "p.csv")
+    found = [line.split(",")[-2:] for line in (tmp_path / "p.csv").read_text().splitlines()[1:]]
+    assert found == [[str(one), str(other)] for one, other in values]

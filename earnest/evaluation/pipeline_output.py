@@ -1,0 +1,186 @@
+"""Output of Hugging Face's audio classification pipeline, saved as JSON or JSON lines.
+
+The pipeline gives a list of {"label", "score"} for a file and no name of it, so people save names in several ways:
+
+* {"a.wav": [{"label": "happy", "score": 0.9}, …], …}
+* [{"file": "a.wav", "predictions": [{"label": …, "score": …}, …]}, …], with other words for both keys
+* [{"path": "a.wav", "label": "happy", "score": 0.9}, …]
+* [["a.wav", [{"label": …, "score": …}, …]], …]
+* any of these entries one a line
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from earnest.errors import CorpusError
+from earnest.evaluation.answer_tables import undecodable_line
+from earnest.evaluation.answers import MOST_LABELS, SUM_TOLERANCE, Answers, check_unique, hashes_of, shown
+from earnest.evaluation.columns import Categories, Texts
+
+NAME_KEYS = ("path", "file", "filename", "file_name", "audio", "wav", "utterance_id", "id", "key")
+ANSWER_KEYS = ("predictions", "prediction", "results", "result", "outputs", "output", "scores", "probabilities")
+
+
+class _Entry(NamedTuple):
+    name: str
+    scores: Mapping[str, float]
+    number: int
+
+
+def read_pipeline_output(path: Path) -> Answers:
+    """Read names and answers; the answer is the label of the highest score.
+
+    Scores become probabilities where they sum to 1, labels that are left out being 0. Others (of ``top_k``, or
+    logits) are left out, and the label alone counts.
+
+    Raises
+    ------
+    CorpusError
+        For what is wrong, with its line or the number of its entry.
+    """
+    entries, unit = _entries(path)
+    if not entries:
+        raise CorpusError(f"{path}: it holds no predictions.")
+    labels = tuple(dict.fromkeys(label for entry in entries for label in entry.scores))
+    if len(labels) > MOST_LABELS:
+        raise CorpusError(f"{path}: {len(labels)} different labels; at most {MOST_LABELS} can be scored.")
+    place = {label: index for index, label in enumerate(labels)}
+    probabilities = np.full((len(entries), len(labels)), np.nan, dtype=np.float32)
+    for row, entry in enumerate(entries):
+        if _are_probabilities(entry.scores):
+            probabilities[row] = 0
+            probabilities[row, [place[label] for label in entry.scores]] = list(entry.scores.values())
+    some = not np.isnan(probabilities).all()
+    names = [entry.name for entry in entries]
+    answers = Answers(
+        source=path,
+        name=Texts(names),
+        line=np.array([entry.number for entry in entries], dtype=np.int64),
+        predicted=Categories.of(max(entry.scores, key=entry.scores.__getitem__, default="") for entry in entries),
+        labels=labels if some else (),
+        probabilities=probabilities if some else None,
+        unit=unit,
+    )
+    check_unique(answers, hashes_of(names))
+    return answers
+
+
+def _are_probabilities(scores: Mapping[str, float]) -> bool:
+    values = scores.values()
+    return bool(scores) and min(values) >= 0 and abs(math.fsum(values) - 1) <= SUM_TOLERANCE
+
+
+def _entries(path: Path) -> tuple[list[_Entry], str]:
+    """Return the entries, and what their numbers count: lines or entries."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{path}:{undecodable_line(path)}: not UTF-8 ({error.reason}).") from None
+    except OSError as error:
+        raise CorpusError(f"{path}: not a readable file ({error}).") from error
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if len(lines) > 1 and _is_complete(lines[0][1]):
+        found = ((f"{path}:{number}", number, _parsed(line, f"{path}:{number}")) for number, line in lines)
+        return [entry for where, number, value in found for entry in _of_value(value, where, number)], "line"
+    value = _parsed(text, str(path))
+    if isinstance(value, list) and not (value and all(map(_is_score, value))):
+        numbered = ((f"{path}, entry {number}", number, item) for number, item in enumerate(value, 1))
+        return [entry for where, number, item in numbered for entry in _of_value(item, where, number)], "entry"
+    return list(_of_value(value, str(path), 1)), "entry"
+
+
+def _is_complete(line: str) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise CorpusError(f"{where}: not valid JSON (nested too deeply).") from None
+    except ValueError as error:
+        raise CorpusError(f"{where}: not valid JSON ({error}).") from None
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number")
+
+
+def _of_value(value: Any, where: str, number: int) -> Iterator[_Entry]:
+    """Read one entry, or a mapping of several."""
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str):
+        yield _Entry(_name(value[0], where), _scores(value[1], where), number)
+    elif not isinstance(value, dict) or _is_score(value):
+        raise CorpusError(f'{where}: which file is it? Expected {{"file": …, "predictions": [{{"label", "score"}}]}}.')
+    elif key := next((key for key in NAME_KEYS if key in value), None):
+        yield _Entry(_name(value[key], where), _scores(_answer_in(value, where), where), number)
+    else:
+        for count, (name, answer) in enumerate(value.items(), number):
+            yield _Entry(_name(name, where), _scores(answer, f"{where}, '{shown(name)}'"), count)
+
+
+def _is_score(value: Any) -> bool:
+    return isinstance(value, dict) and "label" in value and not any(key in value for key in NAME_KEYS)
+
+
+def _answer_in(entry: Mapping[str, Any], where: str) -> Any:
+    key = next((key for key in ANSWER_KEYS if key in entry), None)
+    if key is not None:
+        return entry[key]
+    if "label" in entry:
+        return [entry]
+    raise CorpusError(f'{where}: no answer there. Expected \'predictions\', a list of {{"label", "score"}}.')
+
+
+def _name(value: Any, where: str) -> str:
+    if isinstance(value, dict):  # as the package datasets describes audio
+        value = value.get("path")
+    if not isinstance(value, str) or not value:
+        raise CorpusError(f"{where}: the name of the file must be a text.")
+    return _sound(value, where)
+
+
+def _sound(text: str, where: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise CorpusError(f"{where}: half a character in '{shown(text)}'.") from None
+    return text
+
+
+def _scores(answer: Any, where: str) -> dict[str, float]:
+    """Return label → score; nothing for no answer."""
+    if answer is None:
+        return {}
+    if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], list):
+        answer = answer[0]
+    if isinstance(answer, dict) and "label" not in answer:
+        answer = [{"label": label, "score": score} for label, score in answer.items()]
+    scores: dict[str, float] = {}
+    for item in answer if isinstance(answer, list) else [answer]:
+        if not isinstance(item, dict) or not isinstance(item.get("label"), str) or not item["label"]:
+            raise CorpusError(f'{where}: expected {{"label": a text, "score": a number}}, got {shown(str(item))}.')
+        label = _sound(item["label"], where)
+        if label in scores:
+            raise CorpusError(f"{where}: the label '{shown(label)}' is there twice.")
+        scores[label] = _finite(item.get("score", 1.0), f"{where}, label '{shown(label)}'")
+    return scores
+
+
+def _finite(value: Any, where: str) -> float:
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise CorpusError(f"{where}: expected a number for the score, got {shown(str(value))}.")
+    return number

@@ -1,0 +1,155 @@
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earnest.errors import CorpusError
+from earnest.evaluation.importers import READERS, read_any, read_nkululeko, recognised
+from earnest.evaluation.pipeline_output import read_pipeline_output
+
+SURE = [{"score": 0.75, "label": "happy"}, {"score": 0.25, "label": "sad"}]
+TABLE = "file,start,end,anger,happiness,predicted,truth,uncertainty,correct"
+
+
+def written(folder: Path, content: object, name: str = "p.json") -> Path:
+    path = folder / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"x/a.wav": SURE, "b.wav": [{"label": "sad", "score": 1}]},
+        [{"file": "x/a.wav", "predictions": SURE}, {"file": "b.wav", "predictions": {"label": "sad", "score": 1.0}}],
+        [{"audio": {"path": "x/a.wav", "array": None}, "output": [SURE]}, {"path": "b.wav", "label": "sad"}],
+        [["x/a.wav", SURE], ["b.wav", [{"label": "sad", "score": 1.0}]]],
+        [{"id": "x/a.wav", "probabilities": {"happy": 0.75, "sad": 0.25}}, {"id": "b.wav", "scores": {"sad": 1}}],
+        '{"x/a.wav": [{"score": 0.75, "label": "happy"}, {"score": 0.25, "label": "sad"}]}\n\n'
+        '{"file": "b.wav", "result": [{"label": "sad", "score": 1.0}]}\n',
+    ],
+)
+def test_every_shape_of_pipeline_output_says_the_same(content, tmp_path):
+    answers = read_any(written(tmp_path, content))
+    assert answers.name == ["x/a.wav", "b.wav"]
+    assert answers.predicted == ["happy", "sad"]
+    assert answers.labels == ("happy", "sad")
+    assert answers.probabilities is not None
+    np.testing.assert_array_equal(answers.probabilities, [[0.75, 0.25], [0, 1]])
+
+
+def test_scores_that_do_not_sum_to_one_are_no_probabilities(tmp_path):
+    top = [{"label": "sad", "score": 0.5}, {"label": "happy", "score": 0.3}]
+    logits = [{"label": "sad", "score": -1.5}, {"label": "happy", "score": 2.5}]
+    answers = read_pipeline_output(written(tmp_path, {"a": top, "b": logits, "c": SURE, "d": []}))
+    assert answers.predicted == ["sad", "happy", "happy", ""]
+    assert answers.probabilities is not None
+    assert np.isnan(answers.probabilities).all(axis=1).tolist() == [True, True, False, True]
+    only_top = read_pipeline_output(written(tmp_path, {"a": top}))
+    assert only_top.probabilities is None
+    assert only_top.labels == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[", "p.json: not valid JSON (Expecting value: line 1 column 2"),
+        ("[" * 100_000, "p.json: not valid JSON (nested too deeply)"),
+        ("[]", "p.json: it holds no predictions"),
+        ("3", "which file is it?"),
+        (json.dumps(SURE), "which file is it?"),
+        (json.dumps([SURE, SURE]), "p.json, entry 1: which file is it?"),
+        ('{"a": [{"label": "sad", "score": NaN}]}', "NaN is no number"),
+        ('{"a": [{"label": "sad", "score": 1e999}]}', "label 'sad': expected a number for the score, got inf"),
+        (f'{{"a": [{{"label": "sad", "score": 1{"0" * 400}}}]}}', "expected a number for the score, got 1000"),
+        (f'{{"a": [{{"label": "sad", "score": 1{"0" * 5000}}}]}}', "not valid JSON"),
+        ('{"a": [{"label": "sad", "score": true}]}', "expected a number for the score, got True"),
+        ('{"a": [{"label": "sad", "score": "1"}]}', "expected a number for the score, got 1"),
+        ('{"a": [{"label": 3, "score": 1}]}', "p.json, 'a': expected {\"label\": a text"),
+        ('{"a": ["sad"]}', 'expected {"label": a text'),
+        ('{"a": [{"label": "sad", "score": 0.5}, {"label": "sad", "score": 0.5}]}', "'sad' is there twice"),
+        ('[{"file": "a"}]', "p.json, entry 1: no answer there"),
+        ('[{"file": 3, "label": "sad"}]', "p.json, entry 1: the name of the file must be a text"),
+        ('[{"file": "\\ud800", "label": "sad"}]', "half a character"),
+        ('[{"file": "a", "label": "\\ud800"}]', "half a character"),
+        ('{"a": [{"label": "sad"}]}\n{"a": [{"label": "sad"}]}', "p.json:2: 'a' is in line 1 already"),
+        ('[["a", []], ["a", []]]', "p.json, entry 2: 'a' is in entry 1 already"),
+        ('{"file": "a", "label": "sad"}\n{"file": "b"', "p.json:2: not valid JSON"),
+        (json.dumps({f"f{n}": [{"label": f"e{n}", "score": 1}] for n in range(1001)}), "1001 different labels"),
+    ],
+)
+def test_hostile_json_is_a_message_of_one_line_with_its_place(content, message, tmp_path):
+    with pytest.raises(CorpusError, match=re.escape(message)) as caught:
+        read_pipeline_output(written(tmp_path, content))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", READERS)
+def test_files_of_other_encodings_are_refused_by_every_reader(form, tmp_path):
+    path = tmp_path / "p"
+    path.write_bytes("file,predicted\nä,sad\n".encode("utf-16"))
+    with pytest.raises(CorpusError, match=r"p:1.*not UTF-8"):
+        read_any(path, form)
+    with pytest.raises(CorpusError, match=r"not a readable"):
+        read_any(tmp_path / "absent", form)
+    with pytest.raises(CorpusError, match="not a readable"):
+        recognised(tmp_path)
+
+
+def test_the_content_says_what_a_file_is(tmp_path):
+    for content, form in (
+        (' \n[{"a": 1}]', "huggingface"),
+        ("\ufeff{}", "huggingface"),
+        (TABLE + "\r\n", "nkululeko"),
+        ('"file","start","end","emotion"\n', "nkululeko"),
+        ("utterance_id,predicted\n", "earnest"),
+        ("", "earnest"),
+    ):
+        assert recognised(written(tmp_path, content, "p")) == form
+
+
+def test_a_result_table_of_nkululeko(tmp_path):
+    lines = [
+        TABLE,
+        "a.wav,0 days,0 days 00:00:02,0.25,0.75,happiness,anger,0.8,False",
+        "a.wav,0 days 00:00:02,,0.5,0.25,anger,anger,0.9,True",
+    ]
+    answers = read_any(written(tmp_path, "\n".join(lines), "t.csv"))
+    assert answers.name == ["a.wav", "a.wav"]
+    assert answers.predicted == ["happiness", "anger"]
+    assert answers.emotion == ["anger", "anger"]
+    assert answers.labels == ("anger", "happiness")
+    assert answers.probabilities is not None
+    np.testing.assert_array_equal(answers.probabilities, [[0.25, 0.75], [np.nan, np.nan]])
+    assert answers.predictions().classes == ("anger", "happiness")
+
+
+def test_tables_of_predictions_and_of_audformat(tmp_path):
+    stored = "file,start,end,speaker,gender,age,emotion,predictions\na.wav,0 days,NaT,ann,female,30,sad,happy"
+    answers = read_nkululeko(written(tmp_path, stored, "t.csv"))
+    assert (answers.emotion, answers.predicted, answers.labels) == (["sad"], ["happy"], ())
+    assert answers.text("speaker") == ["ann"]
+    bare = read_nkululeko(written(tmp_path, "file,start,end,emotion\na.wav,0 days,NaT,sad", "t.csv"))
+    assert bare.emotion is None
+    assert bare.predicted == ["sad"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["file,start,end", "a,b,c"], ":1: the column 'predicted' is missing"),
+        (["files,predicted", "a,b"], ":1: the column 'file' is missing"),
+        (["file,sad,sad,predicted", "a,1,0,sad"], ":1: the column 'sad' is there twice"),
+        (["file,sad,predicted", "a,1,sad", "b,x,sad"], ":3, column 'sad': expected a number, got 'x'"),
+        (["file,sad,predicted", "a,nan,sad"], ":2, column 'sad': expected a number, got 'nan'"),
+        (["file,sad,predicted", "a,1e999,sad"], ":2, column 'sad': expected a number, got '1e999'"),
+        (["file,predicted", "a,sad,"], ":2: 3 cells, but the header has 2"),
+        (["file,predicted", ",sad"], ":2, column 'file': it is empty"),
+        (["file,start,predicted", "a,0,sad", "a,1,sad", "a,0,sad"], ":4: 'a' is in line 2 already"),
+    ],
+)
+def test_what_is_wrong_in_a_table_is_named(lines, message, tmp_path):
+    with pytest.raises(CorpusError, match=re.escape(message)):
+        read_nkululeko(written(tmp_path, "\n".join(lines), "t.csv"))
