@@ -58,8 +58,8 @@ def draw_confusion(scores: Scores, by: Literal["true", "predicted"]) -> "Figure"
         rows = [f"{name} ({n})" for name, n in zip(rows, counts.sum(axis=1), strict=True)]
     else:
         columns = [f"{name} ({n})" for name, n in zip(columns, counts.sum(axis=0), strict=True)]
-    axes.set_xticks(range(len(columns)), columns, rotation=35, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xticks(range(len(columns)), columns, rotation=35, ha="right", rotation_mode="anchor", parse_math=False)
+    axes.set_yticks(range(len(rows)), rows, parse_math=False)
     axes.set_xlabel("predicted", color=MUTED)
     axes.set_ylabel("true", color=MUTED)
     axes.tick_params(length=0, labelcolor=INK)

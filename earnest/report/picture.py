@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 DARK = {INK: "#ececec", MUTED: "#a9adb3", GRID: "#3b3f46", PAPER: "#16181c", BLUE: "#56b4e9", ORANGE: "#f08c3a"}
 """What a colour of a picture becomes on dark paper."""
 WIDE_PT = 400.0
+NOT_IN_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,16 @@ class Picture:
 def picture(figure: "Figure", name: str, title: str, alt: str, table: Table | None = None) -> Picture:
     """Save a figure in both forms; the same figure gives the same bytes."""
     from matplotlib import rc_context
+    from matplotlib.text import Text
 
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a dollar in somebody's name is a dollar
     svg, png = io.BytesIO(), io.BytesIO()
-    with rc_context({"svg.hashsalt": name}):
+    with rc_context({"svg.hashsalt": name}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the words are in the table too
         figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
-    figure.savefig(png, format="png", dpi=DPI)
-    return Picture(name, title, alt, svg.getvalue(), png.getvalue(), table)
+        figure.savefig(png, format="png", dpi=DPI)
+    return Picture(name, title, alt, NOT_IN_XML.sub(b"", svg.getvalue()), png.getvalue(), table)
 
 
 def data_address(content: bytes, kind: str) -> str:

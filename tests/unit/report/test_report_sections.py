@@ -1,5 +1,8 @@
 """What the sections say, against numbers that are known."""
 
+from dataclasses import replace
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 from made_up_results import HISTORY, LEAKAGE, made_up, write_result, write_run
@@ -145,6 +148,19 @@ def test_a_picture_that_is_wider_than_a_phone_says_so() -> None:
 def test_the_file_keeps_plain_colours_and_the_page_variables() -> None:
     assert b"#1a1a1a" in drawn().svg
     assert b"var(" not in drawn().svg
+
+
+@pytest.mark.parametrize("name", [r"$\frac{$", "a\x01--b<&>", "สวัสดี", "$"])
+def test_any_name_can_be_drawn(name: str) -> None:
+    predictions = made_up(names={"ann": name})
+    classes = (name, *predictions.classes[1:])
+    predictions = replace(predictions, classes=classes)
+    result = Result("made", predictions, score(predictions, np.random.default_rng(0), 1), Facts())
+    pictures = [*confusion_section(result).pictures, *classes_section(result).pictures]
+    pictures += groups_section(result, {}).pictures
+    assert len(pictures) == 4
+    for one in pictures:
+        ElementTree.fromstring(one.svg)
 
 
 def test_markdown_cells_cant_break_their_table() -> None:
