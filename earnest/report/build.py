@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from earnest.report.calibration import calibration_section
 from earnest.report.clips import examples_section, worst_section
 from earnest.report.headline import headline_notes, headline_table, published_table
 from earnest.report.inside import inside_sections
@@ -15,7 +16,6 @@ from earnest.report.recordings import Budget, recordings_of
 from earnest.report.result import Result
 from earnest.report.section import Section
 from earnest.report.sections import (
-    calibration_section,
     classes_section,
     confusion_section,
     groups_section,

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from earnest.evaluation.plots import BLUE, DPI, GRID, INK, MUTED, ORANGE, PAPER
+from earnest.evaluation.report import NONE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,6 +95,11 @@ def picture(figure: "Figure", name: str, title: str, alt: str, table: Table | No
 def data_address(content: bytes, kind: str) -> str:
     """Return content as an address that needs no other host."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def percent(value: float | None) -> str:
+    """Format a share as per cent with one decimal."""
+    return NONE if value is None or np.isnan(value) else f"{100 * value:.1f}"
 
 
 def _following_the_reader(svg: bytes) -> bytes:

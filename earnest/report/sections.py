@@ -7,21 +7,14 @@ import numpy as np
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.noise_curve import draw_noise_curves
 from earnest.evaluation.plots import draw_confusion, draw_learning_curve
-from earnest.evaluation.predictions import Predictions
-from earnest.evaluation.reliability import Reliability, expected_ece, reliability, selective
 from earnest.evaluation.report import NONE, spread_text
 from earnest.evaluation.slices import Slice, gaps, manifest_columns, own_columns, recall_gaps, slices
-from earnest.report.drawings import SELECTED, draw_classes, draw_reliability, draw_risk_coverage, draw_speakers
-from earnest.report.picture import Table, picture
+from earnest.report.drawings import draw_classes, draw_speakers
+from earnest.report.picture import Table, percent, picture
 from earnest.report.result import BOOTSTRAP_SEED, Facts, Result
 from earnest.report.section import Section
 
 MOST_SPEAKERS = 100
-
-
-def percent(value: float | None) -> str:
-    """Format a share as per cent with one decimal."""
-    return NONE if value is None or np.isnan(value) else f"{100 * value:.1f}"
 
 
 def leakage_section(facts: Facts) -> Section:
@@ -143,70 +136,6 @@ def classes_section(result: Result) -> Section:
     table = Table(("class", "n", "precision", "recall", "F1"), rows)
     drawing = picture(draw_classes(scores), "classes", "Precision, recall and F1 in per cent", alt, table)
     return Section("classes", "Classes", pictures=[drawing])
-
-
-def calibration_section(result: Result) -> Section:
-    """Draw how far probabilities can be believed, and list each fold's calibration error."""
-    title = "Calibration and selective answers"
-    predictions, scores = result.predictions, result.scores
-    if predictions.probabilities is None or scores.calibration is None:
-        return Section("calibration", title, missing="The predictions have no probabilities.")
-    curve = reliability(predictions.probabilities, predictions.emotion)
-    kept = selective(predictions.probabilities, predictions.emotion)
-    full, selected = kept.accuracy_at(1.0), kept.accuracy_at(SELECTED)
-    answer = (
-        f"answering the surest {100 * SELECTED:.0f} % only, {percent(selected)} % are right instead of "
-        f"{percent(full)} %"
-    )
-    pictures = [
-        picture(
-            draw_reliability(curve),
-            "reliability",
-            "Share right over confidence",
-            f"Reliability diagram of {scores.calibration.n} clips; expected calibration error {curve.ece:.3f}",
-            _bins(curve),
-        ),
-        picture(
-            draw_risk_coverage(kept),
-            "risk-coverage",
-            "Accuracy of the surest answers",
-            f"Accuracy over coverage: {answer}",
-            Table(
-                ("coverage, %", "right, %"),
-                [[f"{share}", percent(kept.accuracy_at(share / 100))] for share in range(10, 101, 10)],
-                words=0,
-            ),
-        ),
-    ]
-    lead = (
-        f"ECE over all clips {curve.ece:.3f}, Brier score {scores.calibration.brier:.3f}, area under the "
-        f"risk–coverage curve {kept.aurc:.3f}.",
-        f"{answer[0].upper()}{answer[1:]}: {100 * (selected - full):+.1f} points.",
-        "Even a perfectly calibrated model has an ECE above zero on so few clips; the table puts the error of each "
-        "fold beside what chance alone gives such a model.",
-    )
-    return Section("calibration", title, lead, pictures, {"Calibration error of each fold": _ece_table(predictions)})
-
-
-def _bins(curve: Reliability) -> Table:
-    bins = zip(curve.counts.tolist(), curve.confidence.tolist(), curve.accuracy.tolist(), strict=True)
-    rows = [[str(n), percent(sure), percent(right)] for n, sure, right in bins if n]
-    return Table(("clips", "mean confidence, %", "right, %"), rows, words=0)
-
-
-def _ece_table(predictions: Predictions) -> Table:
-    rows = []
-    for fold in predictions.folds:
-        part = predictions.of_fold(fold)
-        assert part.probabilities is not None
-        known = ~np.isnan(part.probabilities).any(axis=1)
-        if not known.any():
-            rows.append([fold or "all", str(len(part)), NONE, NONE, NONE])
-            continue
-        chance = expected_ece(part.probabilities, np.random.default_rng(BOOTSTRAP_SEED))
-        ece = reliability(part.probabilities, part.emotion).ece
-        rows.append([fold or "all", str(int(known.sum())), f"{ece:.3f}", f"{chance.mean:.3f}", f"{chance.q95:.3f}"])
-    return Table(("fold", "clips", "ECE", "ECE by chance, mean", "95 % of chance below"), rows)
 
 
 def groups_section(result: Result, rows: Mapping[tuple[str, str], Utterance]) -> Section:

@@ -1,5 +1,6 @@
 """What the sections say, against numbers that are known."""
 
+import json
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -8,11 +9,11 @@ import pytest
 from made_up_results import HISTORY, LEAKAGE, made_up, write_result, write_run
 
 from earnest.evaluation.metrics import score
-from earnest.evaluation.reliability import expected_ece, reliability
+from earnest.evaluation.reliability import reliability
+from earnest.report.calibration import calibration_section
 from earnest.report.picture import Picture, Table, picture
 from earnest.report.result import Facts, Result, read_result
 from earnest.report.sections import (
-    calibration_section,
     classes_section,
     confusion_section,
     groups_section,
@@ -92,15 +93,27 @@ def test_classes_are_listed_as_scored(result) -> None:
 def test_each_folds_calibration_error_stands_beside_what_chance_gives(result) -> None:
     section = calibration_section(result)
     assert section.tables is not None
-    rows = section.tables["Calibration error of each fold"].rows
+    rows = section.tables["Calibration error of each fold, test clips"].rows
     part = result.predictions.of_fold("f2")
-    chance = expected_ece(part.probabilities, np.random.default_rng(0))
     ece = reliability(part.probabilities, part.emotion).ece
+    chance = result.scores.folds["f2"]["expected_ece"], result.scores.folds["f2"]["expected_ece_q95"]
     assert [row[0] for row in rows] == ["f1", "f2"]
-    assert rows[1] == ["f2", "30", f"{ece:.3f}", f"{chance.mean:.3f}", f"{chance.q95:.3f}"]
+    assert rows[1] == ["f2", "30", f"{ece:.3f}", f"{chance[0]:.3f}", f"{chance[1]:.3f}"]
     order = np.argsort(-result.predictions.probabilities.max(axis=1))[:48]
     right = 100 * (result.predictions.predicted == result.predictions.emotion)[order].mean()
     assert f"{right:.1f} % are right instead of {100 * result.scores.wa:.1f} %" in section.lead[1]
+
+
+def test_what_calibration_changed_is_told_where_the_run_says_it(tmp_path) -> None:
+    folder = write_result(tmp_path / "made")
+    path = write_run(folder / "f1") / "run.json"
+    fitted = {"method": "temperature"}
+    fitted |= {"before": {"ece": 0.2, "nll": 1.5, "n": 9}, "after": {"ece": 0.0625, "nll": 1.25, "n": 9}}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "calibration": fitted}))
+    tables = calibration_section(read_result(folder)).tables
+    assert tables is not None
+    (table,) = [table for caption, table in tables.items() if caption.startswith("Before and after")]
+    assert table.rows == [["f1", "temperature", "1.00", "0.200", "0.062", "1.500", "1.250"]]
 
 
 def test_groups_have_their_gaps(result) -> None:
