@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from earnest.evaluation.metrics import Scores
 from earnest.evaluation.paired import Difference
-from earnest.evaluation.plots import BLUE, GREEN, GRID, INK, MUTED, ORANGE, new_figure, plain_axes
+from earnest.evaluation.plots import BLUE, GREEN, GRID, INK, MUTED, ORANGE, SKY, new_figure, plain_axes
 from earnest.evaluation.reliability import Reliability, RiskCoverage
 from earnest.evaluation.slices import Slice
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", "#56b4ea", MUTED, INK)
+COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", SKY, MUTED, INK)
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 SELECTED = 0.8  # the coverage whose accuracy is told
 Floats = npt.NDArray[np.floating]

@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from earnest.evaluation.plots import BLUE, DPI, GRID, INK, MUTED, ORANGE, PAPER
+from earnest.evaluation.plots import BLUE, DPI, GRID, INK, MUTED, ORANGE, PAPER, SKY
 from earnest.evaluation.report import NONE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DARK = {INK: "#ececec", MUTED: "#a9adb3", GRID: "#3b3f46", PAPER: "#16181c", BLUE: "#56b4e9", ORANGE: "#f08c3a"}
+DARK = {
+    INK: "#ececec",
+    MUTED: "#a9adb3",
+    GRID: "#3b3f46",
+    PAPER: "#16181c",
+    BLUE: "#56b4e9",
+    ORANGE: "#f08c3a",
+    SKY: "#f0e442",
+}
 """What a colour of a picture becomes on dark paper."""
 WIDE_PT = 400.0
 NOT_IN_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
