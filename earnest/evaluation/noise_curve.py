@@ -3,16 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from earnest.errors import EarnestError
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.metrics import Scores
-from earnest.evaluation.plots import BLUE, DPI, GRID, INK, MUTED, ORANGE, headline, new_figure
+from earnest.evaluation.plots import BLUE, DPI, GREEN, INK, MUTED, ORANGE, headline, new_figure, plain_axes
 
-GREEN = "#009e73"
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 CLEAN_AFTER_DB = 5.0  # where "clean" stands, right of the highest level
 LOOKS = ((MUTED, "o", "-"), (ORANGE, "s", "-"), (BLUE, "^", "-"), (GREEN, "D", "-"), (INK, "v", "--"))
 
@@ -55,6 +57,13 @@ class NoiseCurve:
 
 
 def plot_noise_curves(curves: Mapping[str, NoiseCurve], path: Path, title: str, subtitle: str) -> None:
+    """Save what `draw_noise_curves` draws, with a title."""
+    figure = draw_noise_curves(curves)
+    headline(figure, title, subtitle)
+    figure.savefig(path, dpi=DPI)
+
+
+def draw_noise_curves(curves: Mapping[str, NoiseCurve]) -> "Figure":
     """Draw UA over SNR, clean at the right end; bars are standard deviations over folds, where there are several.
 
     Parameters
@@ -79,8 +88,6 @@ def plot_noise_curves(curves: Mapping[str, NoiseCurve], path: Path, title: str, 
     axes.set_xlabel("signal-to-noise ratio of the test clips in dB", color=MUTED)
     axes.set_ylabel("UA in %", color=MUTED)
     axes.set_ylim(bottom=0)
-    axes.grid(axis="y", color=GRID, linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
-    headline(figure, title, subtitle)
-    figure.savefig(path, dpi=DPI)
+    plain_axes(axes)
+    axes.legend(frameon=False, fontsize=9, loc="lower right", labelcolor=INK)
+    return figure

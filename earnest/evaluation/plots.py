@@ -2,23 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import EarnestError, MissingExtraError
+from earnest.evaluation.confusion import normalised
 from earnest.evaluation.metrics import Scores
 from earnest.evaluation.protocol import kind_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 DPI = 160
-INK, MUTED, GRID = "#1a1a1a", "#666666", "#dddddd"
-BLUE, ORANGE = "#0072b2", "#d55e00"  # Okabe and Ito (2008): distinct in every common colour blindness
-DARK_CELL = 0.55  # share from which white text reads better on the "Blues" colours
+INK, MUTED, GRID, PAPER, ON_BLUE = "#1a1a1a", "#666666", "#dddddd", "#ffffff", "#fdfdfd"
+BLUE, ORANGE, GREEN, SKY = "#0072b2", "#d55e00", "#009e73", "#56b4e8"  # Okabe and Ito (2008): for all kinds of eyes
+DARK_CELL = 0.85  # share from which white text reads better
 
 
 def titled(title: str, speaker_independent: bool | None) -> str:
@@ -30,34 +32,52 @@ def titled(title: str, speaker_independent: bool | None) -> str:
 
 
 def plot_confusion(scores: Scores, path: Path, title: str, speaker_independent: bool | None) -> None:
-    """Draw the confusion matrix: true class in rows, predicted in columns, coloured by share of the row.
-
-    Each cell holds per cent of its row and, below, the count; row names carry their number of utterances.
-    Utterances without an answer get a column of their own.
-    """
-    counts, columns = _with_unanswered(scores)
-    support = counts.sum(axis=1, keepdims=True)
-    shares = counts / np.maximum(support, 1)
-    side = 1.7 + 0.78 * len(columns)
-    figure = new_figure(side + 0.5, 1.9 + 0.68 * len(scores.classes))
-    axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for row, column in np.ndindex(*counts.shape):
-        _write_cell(axes, row, column, float(shares[row, column]), int(counts[row, column]))
-    rows = [f"{name} ({n})" for name, n in zip(scores.classes, support[:, 0], strict=True)]
-    axes.set_xticks(range(len(columns)), columns, rotation=35, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(rows)), rows)
-    axes.set_xlabel("predicted", color=MUTED)
-    axes.set_ylabel("true", color=MUTED)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    _draw_gaps(axes, counts.shape)
+    """Save the confusion matrix normalised by row, with a title that says whether speakers were apart."""
+    figure = draw_confusion(scores, "true")
     subtitle = f"WA {100 * scores.wa:.1f} %   UA {100 * scores.ua:.1f} %   {scores.n} utterances"
     headline(figure, titled(title, speaker_independent), subtitle)
     figure.savefig(path, dpi=DPI)
 
 
+def draw_confusion(scores: Scores, by: Literal["true", "predicted"]) -> "Figure":
+    """Draw the confusion matrix: true class in rows, predicted in columns, coloured by share of either.
+
+    Each cell holds its share of the true class or of the answers in per cent and, below, the count; the names of what
+    it is a share of carry their number of utterances. Utterances without an answer get a column of their own.
+    """
+    counts, columns = _with_unanswered(scores)
+    shares = normalised(counts, by)
+    side = 1.7 + 0.78 * len(columns)
+    figure = new_figure(side + 0.5, 1.9 + 0.68 * len(scores.classes))
+    axes = figure.subplots()
+    axes.imshow(shares, cmap=_from_clear_to_blue(), vmin=0, vmax=1, aspect="auto")
+    for row, column in np.ndindex(*counts.shape):
+        _write_cell(axes, row, column, float(shares[row, column]), int(counts[row, column]))
+    rows: Sequence[str] = scores.classes
+    if by == "true":
+        rows = [f"{name} ({n})" for name, n in zip(rows, counts.sum(axis=1), strict=True)]
+    else:
+        columns = [f"{name} ({n})" for name, n in zip(columns, counts.sum(axis=0), strict=True)]
+    axes.set_xticks(range(len(columns)), columns, rotation=35, ha="right", rotation_mode="anchor", parse_math=False)
+    axes.set_yticks(range(len(rows)), rows, parse_math=False)
+    axes.set_xlabel("predicted", color=MUTED)
+    axes.set_ylabel("true", color=MUTED)
+    axes.tick_params(length=0, labelcolor=INK)
+    axes.spines[:].set_visible(False)
+    _draw_gaps(axes, counts.shape)
+    return figure
+
+
 def plot_learning_curve(history: Sequence[Mapping[str, Any]], path: Path, title: str, chosen_epoch: int) -> None:
+    """Save what `draw_learning_curve` draws, with a title."""
+    if not history:
+        raise EarnestError(f"{path}: there is no history to draw.")
+    figure = draw_learning_curve(history, chosen_epoch)
+    headline(figure, title, "")
+    figure.savefig(path, dpi=DPI)
+
+
+def draw_learning_curve(history: Sequence[Mapping[str, Any]], chosen_epoch: int) -> "Figure":
     """Draw loss and UA over epochs, with the epoch that validation data chose marked.
 
     Parameters
@@ -65,8 +85,6 @@ def plot_learning_curve(history: Sequence[Mapping[str, Any]], path: Path, title:
     history : one row an epoch with "epoch" and any of "train_loss", "valid_loss", "train_ua", "valid_ua"; UA from 0 to
         1; an empty text or None is a value that was not measured
     """
-    if not history:
-        raise EarnestError(f"{path}: there is no history to draw.")
     figure = new_figure(9.0, 3.9)
     for axes, quantity, label, scale in zip(
         figure.subplots(1, 2), ("loss", "ua"), ("loss", "UA in %"), (1, 100), strict=True
@@ -78,12 +96,10 @@ def plot_learning_curve(history: Sequence[Mapping[str, Any]], path: Path, title:
         axes.axvline(chosen_epoch, color=ORANGE, linewidth=1.2, linestyle="--", label=f"chosen: epoch {chosen_epoch}")
         axes.set_xlabel("epoch", color=MUTED)
         axes.set_title(label, loc="left", fontsize=10, color=INK)
-        axes.grid(axis="y", color=GRID, linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
+        plain_axes(axes)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    figure.axes[0].legend(frameon=False, fontsize=9)
-    headline(figure, title, "")
-    figure.savefig(path, dpi=DPI)
+    figure.axes[0].legend(frameon=False, fontsize=9, labelcolor=INK)
+    return figure
 
 
 def _with_unanswered(scores: Scores) -> tuple[npt.NDArray[np.int64], list[str]]:
@@ -97,7 +113,7 @@ def _with_unanswered(scores: Scores) -> tuple[npt.NDArray[np.int64], list[str]]:
 def _write_cell(axes: "Axes", row: int, column: int, share: float, count: int) -> None:
     if not count:
         return
-    colour = "white" if share >= DARK_CELL else INK
+    colour = ON_BLUE if share >= DARK_CELL else INK
     axes.text(column, row - 0.1, f"{100 * share:.0f} %", ha="center", va="center", color=colour, fontsize=10)
     axes.text(column, row + 0.24, f"{count}", ha="center", va="center", color=colour, fontsize=7, alpha=0.85)
 
@@ -105,7 +121,7 @@ def _write_cell(axes: "Axes", row: int, column: int, share: float, count: int) -
 def _draw_gaps(axes: "Axes", shape: tuple[int, ...]) -> None:
     axes.set_xticks(np.arange(shape[1] + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(shape[0] + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=2)
+    axes.grid(which="minor", color=PAPER, linewidth=2)
     axes.tick_params(which="minor", length=0)
 
 
@@ -113,6 +129,22 @@ def _series(history: Sequence[Mapping[str, Any]], name: str) -> tuple[npt.NDArra
     points = [(float(row["epoch"]), float(row[name])) for row in history if row.get(name) not in (None, "")]
     array = np.array(points, dtype=np.float64).reshape(-1, 2)
     return array[:, 0], array[:, 1]
+
+
+def _from_clear_to_blue() -> "Colormap":
+    """Colours that look right on light and on dark paper."""
+    from matplotlib.colors import LinearSegmentedColormap, to_rgb
+
+    return LinearSegmentedColormap.from_list("clear to blue", [(*to_rgb(BLUE), 0.0), (*to_rgb(BLUE), 1.0)])
+
+
+def plain_axes(axes: "Axes", grid: Literal["x", "y", "both"] = "y") -> None:
+    """Leave the lower and the left line, a faint grid behind what is drawn, and numbers in ink."""
+    axes.grid(axis=grid, color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["bottom", "left"]].set_color(MUTED)
+    axes.tick_params(color=MUTED, labelcolor=INK)
 
 
 def new_figure(width_in: float, height_in: float) -> "Figure":

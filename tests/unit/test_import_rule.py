@@ -27,7 +27,7 @@ LINES = (
     {"audio", "corpora"},
     {"bundle", "evaluation", "frontends", "augment"},
     {"runtime", "models"},
-    {"training", "export"},
+    {"training", "export", "report"},
     {"apps", "__main__"},
 )
 LINE_OF = {part: number for number, line in enumerate(LINES) for part in line}

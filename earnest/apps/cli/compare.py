@@ -1,0 +1,52 @@
+"""``earnest compare``: results side by side, with paired tests against the first."""
+
+from pathlib import Path
+
+import click
+
+from earnest.apps.cli.output import echo_json, echo_table, output_options
+from earnest.apps.cli.report import SHOWN
+
+
+@click.command()
+@click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write an HTML page.")
+@output_options
+def command(runs: tuple[Path, ...], output: Path | None, as_json: bool, quiet: bool) -> None:
+    """Compare folders of train or evaluate, or predictions files, clip by clip with the first.
+
+    Differences come with intervals from drawing whole speakers, and with McNemar's test. Results on other clips or
+    under other protocols can be compared too; the answer says so.
+
+    \b
+    Example:
+      earnest compare runs/base-ravdess-6fold runs/emocatcher-ravdess-6fold --output compare.html
+    """
+    if len(runs) < 2:
+        raise click.UsageError("Give two or more results to compare.")
+    from earnest.report.comparison import compare_results, write_comparison
+    from earnest.report.result import read_results
+
+    compared = compare_results(read_results(runs))
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_comparison(compared, output)
+    if as_json:
+        echo_json(compared.to_dict())
+        return
+    rows = [[row[name] for name in SHOWN] for row in compared.headline.to_list()]
+    echo_table(SHOWN, rows, "Each result over all of its clips, per cent", right=SHOWN[2:])
+    if compared.on_common:
+        click.echo()
+        echo_table(compared.on_common.columns, compared.on_common.rows, right=compared.on_common.columns[1:])
+    click.echo()
+    paired = compared.paired
+    title = f"Against {compared.results[0].name}, in points; two-sided p-values"
+    for row in paired.to_list():  # one below the other: eleven columns don't fit beside each other
+        name = row.pop(paired.columns[0])
+        echo_table(("", name), list(row.items()), title, right=(name,))
+        click.echo()
+    for note in compared.notes:
+        click.echo(note)
+    if output and not quiet:
+        click.echo(f"\n{output}")

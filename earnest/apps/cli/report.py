@@ -1,0 +1,60 @@
+"""``earnest report``: one page about one or several results, with pictures, JSON and Markdown beside it."""
+
+from pathlib import Path
+
+import click
+
+from earnest.apps.cli.output import corpus_folders, data_option, echo_json, echo_table, output_options
+
+PAGE = "report.html"
+SHOWN = ("result", "speakers", "WA", "WA interval", "UA", "UA interval")  # what fits into a terminal
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"The page to write; pictures go into a folder of its name. Default: {PAGE} in RUN.",
+)
+@data_option
+@click.option("--no-audio", is_flag=True, help="Put no recordings into the page.")
+@click.option("--examples", type=click.IntRange(0, 500), default=32, show_default=True, help="Clips to show.")
+@output_options
+def command(
+    runs: tuple[Path, ...],
+    output: Path | None,
+    data: tuple[str, ...],
+    no_audio: bool,
+    examples: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Write one self-contained HTML page about folders of train or evaluate, or about any predictions.csv.
+
+    What isn't at hand, such as recordings or PyTorch, is left out, and the page says why. Recordings are put into the
+    page only where their corpus' licence allows passing them on.
+
+    \b
+    Example:
+      earnest report runs/base-ravdess-6fold --output report.html
+    """
+    from earnest.evaluation.plots import new_figure
+    from earnest.report.build import Options, build_report, write_report
+    from earnest.report.result import read_results
+
+    new_figure(1, 1)  # without matplotlib, this says so at once
+    page = output or (runs[0] / PAGE if len(runs) == 1 and runs[0].is_dir() else Path(PAGE))
+    results = read_results(runs)
+    report = build_report(results, corpus_folders(data), Options(not no_audio, examples))
+    page.parent.mkdir(parents=True, exist_ok=True)
+    folder = write_report(report, page)
+    if as_json:
+        echo_json({"page": page, "folder": folder, **report.to_dict()})
+        return
+    rows = [[row[name] for name in SHOWN] for row in report.headline.to_list()]
+    echo_table(SHOWN, rows, right=SHOWN[2:])
+    if not quiet:
+        click.echo(
+            f"\n{page} ({page.stat().st_size / 1e6:.1f} MB); pictures, report.json and report.md are in {folder}"
+        )

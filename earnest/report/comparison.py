@@ -1,0 +1,201 @@
+"""Several results side by side, and each of them paired clip by clip with the first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earnest.evaluation.intervals import bootstrap
+from earnest.evaluation.metrics import score
+from earnest.evaluation.paired import Comparison, Difference, compare, holm
+from earnest.evaluation.predictions import Predictions
+from earnest.report.drawings import draw_differences
+from earnest.report.headline import headline_notes, headline_table
+from earnest.report.page import render
+from earnest.report.picture import Picture, Table, picture
+from earnest.report.result import BOOTSTRAP_SEED, Result
+
+PAIRED = (
+    "against the first",
+    "clips in common",
+    "WA difference",
+    "WA interval",
+    "WA p",
+    "UA difference",
+    "UA interval",
+    "UA p",
+    "only the first right",
+    "only this right",
+    "McNemar's p",
+)
+N_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Results side by side.
+
+    Attributes
+    ----------
+    headline : each result over all of its clips
+    on_common : each result over the clips that all have, where they have different ones
+    pairs : one for each result after the first; p-values are corrected for their number
+    notes : what must be known to read the numbers: other clips, other protocols
+    """
+
+    results: Sequence[Result]
+    headline: Table
+    on_common: Table | None
+    pairs: Sequence[Comparison]
+    notes: Sequence[str]
+
+    @property
+    def paired(self) -> Table:
+        """The differences to the first result, in points."""
+        rows = [_pair_row(result.name, pair) for result, pair in zip(self.results[1:], self.pairs, strict=True)]
+        return Table(PAIRED, rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        pairs = [
+            {"result": result.name, "against": self.results[0].name, **pair.to_dict()}
+            for result, pair in zip(self.results[1:], self.pairs, strict=True)
+        ]
+        return {
+            "headline": self.headline.to_list(),
+            "on_common_clips": self.on_common.to_list() if self.on_common else None,
+            "pairs": pairs,
+            "correction": "Holm, over the pairs",
+            "notes": list(self.notes),
+        }
+
+
+def compare_results(results: Sequence[Result]) -> Compared:
+    """Compare each result with the first; speakers are drawn anew for each pair, from one seed.
+
+    Raises
+    ------
+    CorpusError
+        When a pair has no clip in common, or disagrees about a clip's true class.
+    """
+    first = results[0]
+    pairs = [
+        compare(first.predictions, other.predictions, np.random.default_rng(BOOTSTRAP_SEED)) for other in results[1:]
+    ]
+    on_common, n_common = _on_common_clips(results)
+    notes = [*headline_notes(results), *_warnings(results, pairs, n_common)]
+    return Compared(results, headline_table(results), on_common, _corrected(pairs), notes)
+
+
+def write_comparison(compared: Compared, page: Path) -> None:
+    """Write the page, in the looks of a report."""
+    page.write_text(render("compare.html", compared=compared, picture=_picture(compared)), encoding="utf-8")
+
+
+def _picture(compared: Compared) -> Picture:
+    found = {result.name: (pair.wa, pair.ua) for result, pair in zip(compared.results[1:], compared.pairs, strict=True)}
+    first = compared.results[0].name
+    told = "; ".join(f"{name} {_points(ua.value)} points of UA" for name, (_, ua) in found.items())
+    title = f"Differences to {first}, with 95 % intervals"
+    return picture(draw_differences(found), "differences", title, f"{title}: {told}")
+
+
+def _corrected(pairs: Sequence[Comparison]) -> list[Comparison]:
+    """Correct each kind of p-value for the number of pairs."""
+    wa, ua = holm([pair.wa.p for pair in pairs]), holm([pair.ua.p for pair in pairs])
+    mcnemar = holm([pair.p_mcnemar for pair in pairs])
+    return [
+        replace(pair, wa=replace(pair.wa, p=p_wa), ua=replace(pair.ua, p=p_ua), p_mcnemar=p_mcnemar)
+        for pair, p_wa, p_ua, p_mcnemar in zip(pairs, wa, ua, mcnemar, strict=True)
+    ]
+
+
+def _keys(predictions: Predictions) -> list[tuple[str, str]]:
+    return list(zip(predictions.corpus, predictions.utterance_id, strict=True))
+
+
+def _on_common_clips(results: Sequence[Result]) -> tuple[Table | None, int]:
+    """Score each result on the clips that all have; None where all have the same, or none in common."""
+    keys = [_keys(result.predictions) for result in results]
+    common = set(keys[0]).intersection(*keys[1:])
+    if not common or all(len(own) == len(common) for own in keys):
+        return None, len(common)
+    rows = []
+    for result, own in zip(results, keys, strict=True):
+        part = result.predictions.take(np.flatnonzero([key in common for key in own]))
+        scores, limits = (
+            score(part, np.random.default_rng(0), 1),
+            bootstrap(part, np.random.default_rng(BOOTSTRAP_SEED)),
+        )
+        cells = []
+        for name in ("wa", "ua"):
+            cells += [
+                f"{100 * getattr(scores, name):.1f}",
+                f"{100 * limits[name].low:.1f} to {100 * limits[name].high:.1f}",
+            ]
+        rows.append([result.name, str(scores.n), *cells])
+    return Table(("on the clips in common", "clips", "WA", "WA interval", "UA", "UA interval"), rows), len(common)
+
+
+def _warnings(results: Sequence[Result], pairs: Sequence[Comparison], n_common: int) -> list[str]:
+    first = results[0]
+    notes = []
+    for other, pair in zip(results[1:], pairs, strict=True):
+        if pair.only_in_a or pair.only_in_b:
+            notes.append(
+                f"Different clips: {first.name} and {other.name} have {pair.n} in common ({_folds(first, other)}); "
+                f"{pair.only_in_a} are only in {first.name}, {pair.only_in_b} only in {other.name}. "
+                "Differences are over the common ones."
+            )
+    if not n_common:
+        notes.append("No clip is in all results, so only pairs can be compared.")
+    kinds = {result.name: _protocol(result) for result in results}
+    if len(set(kinds.values())) > 1:
+        named = "; ".join(f"{name}: {kind}" for name, kind in kinds.items())
+        notes.append(f"Different protocols: {named}. A difference may come from the protocol, not from the system.")
+    if len(results) > 2:
+        notes.append(f"p-values are corrected for {len(pairs)} pairs (Holm).")
+    return notes
+
+
+def _folds(first: Result, other: Result) -> str:
+    """Say which folds of the first result the common clips are from."""
+    there = set(_keys(other.predictions))
+    folds = dict.fromkeys(
+        fold for key, fold in zip(_keys(first.predictions), first.predictions.fold, strict=True) if key in there
+    )
+    names = [fold or "no fold" for fold in folds]
+    rest = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
+    return f"of {first.name}'s {', '.join(names[:N_NAMED])}{rest}"
+
+
+def _protocol(result: Result) -> str:
+    facts = result.facts
+    return ", ".join(filter(None, [facts.protocol or "no protocol named", facts.speakers, facts.stamp]))
+
+
+def _pair_row(name: str, pair: Comparison) -> list[str]:
+    return [
+        name,
+        str(pair.n),
+        *_difference(pair.wa),
+        *_difference(pair.ua),
+        str(pair.only_a_right),
+        str(pair.only_b_right),
+        _p(pair.p_mcnemar),
+    ]
+
+
+def _difference(one: Difference) -> list[str]:
+    limits = f"{_points(one.interval.low)} to {_points(one.interval.high)}"
+    return [_points(one.value), limits, _p(one.p)]
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,177 @@
+"""What a report is about: a folder of ``earnest train`` or ``earnest evaluate``, or anybody's predictions file."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earnest.errors import EarnestError
+from earnest.evaluation.metrics import Scores, score
+from earnest.evaluation.noise_curve import NoiseCurve
+from earnest.evaluation.predictions import Predictions, read_predictions
+from earnest.evaluation.protocol import kind_words
+from earnest.training.record import RECORD, RunRecord, read_record
+
+PREDICTIONS, METRICS, METRICS_NOISE, HISTORY = "predictions.csv", "metrics.json", "metrics-noise.json", "history.csv"
+CHOSEN_ON_TEST = "author's protocol: epoch chosen on TEST"
+BOOTSTRAP_SEED = 0  # as in `earnest evaluate`, so that intervals are the same
+
+
+@dataclass(frozen=True)
+class FoldRun:
+    """One training: where it lies, what it says about itself, one row of history an epoch."""
+
+    name: str
+    folder: Path
+    record: RunRecord
+    history: Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What ``metrics.json`` says beside scores; texts are empty and ``speaker_independent`` None where nothing does.
+
+    Attributes
+    ----------
+    part : which folds were tested, where some were left out
+    stamp : `CHOSEN_ON_TEST` where it was, otherwise empty
+    leakage : one entry for each two sets of each fold, as `earnest evaluate` counts what they share
+    """
+
+    protocol: str = ""
+    speaker_independent: bool | None = None
+    title: str = ""
+    command: str = ""
+    clips: str = ""
+    labels: str = ""
+    part: str = ""
+    stamp: str = ""
+    leakage: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def speakers(self) -> str:
+        """Whether test speakers were heard in training, in words."""
+        if self.speaker_independent is None:
+            return "speakers unknown"
+        return kind_words(self.speaker_independent)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One system under one protocol.
+
+    Attributes
+    ----------
+    name : of its folder or file
+    runs : the trainings behind it, none for a predictions file
+    noise : UA over the noise level, where that was evaluated
+    """
+
+    name: str
+    predictions: Predictions
+    scores: Scores
+    facts: Facts
+    runs: tuple[FoldRun, ...] = ()
+    noise: NoiseCurve | None = None
+
+    def named(self, name: str) -> "Result":
+        """Return the same result under another name."""
+        return Result(name, self.predictions, self.scores, self.facts, self.runs, self.noise)
+
+
+def read_results(paths: Sequence[Path]) -> list[Result]:
+    """Read several results; those whose folders have one name get the name of the folder above in front."""
+    results = [read_result(path) for path in paths]
+    names = [result.name for result in results]
+    unique = [
+        result if names.count(result.name) == 1 else result.named(f"{path.resolve().parent.name}/{result.name}")
+        for path, result in zip(paths, results, strict=True)
+    ]
+    for path, result in zip(paths, unique, strict=True):
+        if sum(other.name == result.name for other in unique) > 1:
+            raise EarnestError(f"{path}: given twice, or not to be told apart from another '{result.name}'. Rename it.")
+    return unique
+
+
+def read_result(path: Path) -> Result:
+    """Read a run folder, the folder of an evaluation, or a predictions file."""
+    if not path.exists():
+        raise EarnestError(f"{path}: no such file or folder. Give a folder of `earnest evaluate` or a predictions.csv.")
+    file = path / PREDICTIONS if path.is_dir() else path
+    if not file.exists():
+        raise EarnestError(
+            f"{path}: holds no {PREDICTIONS}. Give a finished folder of `earnest train` or `earnest evaluate`."
+        )
+    predictions = read_predictions(file)
+    scores = score(predictions, np.random.default_rng(BOOTSTRAP_SEED))
+    if not path.is_dir():
+        return Result(path.stem, predictions, scores, Facts())
+    name = path.resolve().name
+    return Result(name, predictions, scores, _facts(path), _runs(path, predictions.folds), _noise(path))
+
+
+def _facts(folder: Path) -> Facts:
+    document = _document(folder / METRICS)
+    known = document.get("speaker_independent")
+    leakage = document.get("leakage")
+    return Facts(
+        speaker_independent=known if isinstance(known, bool) else None,
+        leakage=tuple(line for line in leakage if isinstance(line, dict)) if isinstance(leakage, list) else (),
+        stamp=CHOSEN_ON_TEST if document.get("selected_on") == "test" else "",
+        **{name: str(document.get(name) or "") for name in ("protocol", "title", "command", "clips", "labels", "part")},
+    )
+
+
+def _noise(folder: Path) -> NoiseCurve | None:
+    path = folder / METRICS_NOISE
+    if not path.exists():
+        return None
+    document = _document(path)
+    try:
+        levels = {"n": document["n"], "levels": [dict(row) for row in document["levels"]]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise EarnestError(f"{path}: not from `earnest evaluate --noise` ({error!r}).") from error
+    return NoiseCurve.from_document(levels, str(path))
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """Read a JSON object, empty where there is no file."""
+    if not path.exists():
+        return {}
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise EarnestError(f"{path}: not readable ({error}). Evaluate again, or remove it.") from error
+    if not isinstance(document, dict):
+        raise EarnestError(f"{path}: expected one JSON object. Evaluate again, or remove it.")
+    return document
+
+
+def _runs(folder: Path, folds: Sequence[str]) -> tuple[FoldRun, ...]:
+    folders = [folder] if (folder / RECORD).exists() else [folder / fold for fold in folds if Path(fold).name == fold]
+    return tuple(_run(run) for run in folders if (run / RECORD).exists())
+
+
+def _run(folder: Path) -> FoldRun:
+    record = read_record(folder)
+    return FoldRun(record.fold or folder.name, folder, record, _history(folder / HISTORY))
+
+
+def _history(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
+            for row in rows:
+                for name, value in row.items():
+                    if not isinstance(value, str) or not np.isfinite(float(value)):
+                        raise ValueError(f"column '{name}' holds {value!r}")
+                float(row["epoch"])
+    except (OSError, KeyError, ValueError, csv.Error) as error:
+        raise EarnestError(f"{path}: not a history of `earnest train` ({error}). Remove it, or train again.") from error
+    return rows

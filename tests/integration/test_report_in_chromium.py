@@ -1,0 +1,74 @@
+"""The report of a real training, with recordings, opened in a browser."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chromium import chromium, requested, show, why_not
+from command_line import earnest_cli
+from corpus_examples import build_example
+from made_up_corpus import Trained
+
+from earnest.corpora.load import load_corpus
+from earnest.evaluation.predictions import PredictionRow, Predictions, write_predictions
+
+
+@pytest.fixture(scope="module")
+def page(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report on a training and on predictions of a corpus whose licence allows players."""
+    folder = tmp_path_factory.mktemp("report")
+    build_example("ravdess", folder / "ravdess")
+    rows = [
+        PredictionRow(row.utterance_id, "ravdess", row.speaker, "", "", row.emotion, "happy", {})
+        for row in load_corpus("ravdess", folder / "ravdess")
+    ]
+    write_predictions(Predictions.from_rows(rows, sorted({row.emotion for row in rows} | {"happy"})), folder / "p.csv")
+    data = ("--data", trained.data, "--data", f"ravdess={folder / 'ravdess'}")
+    earnest_cli("report", trained.run, folder / "p.csv", *data, "--output", folder / "report.html")
+    return folder / "report.html"
+
+
+def test_what_happens_inside_the_network_is_shown(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "with a bar of attention weight under each time step" in text
+    assert "laid out by t-SNE" in text
+    assert {"1-attention.png", "1-embeddings.png", "1-learning-f1.png"} <= {
+        path.name for path in page.with_suffix("").iterdir()
+    }
+    assert "no players for made-up, whose licence is not known" in text
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if why_not():
+        pytest.skip(why_not())
+    with chromium() as driver:
+        yield driver
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_shows_all_and_asks_nobody(browser: Any, page: Path, width: int, scheme: str) -> None:
+    requested(browser)  # forget what the browser did before
+    show(browser, page, width, scheme)
+    broken = "return [...document.images].filter(one => !(one.complete && one.naturalWidth)).map(one => one.alt)"
+    assert browser.execute_script(broken) == []
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert browser.get_log("browser") == []
+    asked = requested(browser)
+    assert page.resolve().as_uri() in asked
+    assert {url for url in asked if not url.startswith("data:")} == {page.resolve().as_uri()}
+    paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 24, 28)"}[scheme]
+
+
+def test_recordings_play(browser: Any, page: Path) -> None:
+    show(browser, page)
+    seconds = browser.execute_async_script("""
+        const done = arguments[0], player = document.querySelector("audio");
+        player.onloadedmetadata = () => done(player.duration);
+        player.onerror = () => done(player.error.message);
+        player.load();
+    """)
+    assert seconds == pytest.approx(0.25, abs=0.01)

@@ -1,0 +1,89 @@
+"""Side by side: differences, corrections, and what must be said about clips and protocols."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import earnest_cli
+from made_up_results import made_up, write_result
+
+from earnest.errors import CorpusError
+from earnest.evaluation.paired import compare, holm
+from earnest.report.comparison import compare_results
+from earnest.report.result import read_results
+
+
+def folders(tmp_path: Path, n: int = 3) -> list[Path]:
+    sharpness = (2.0, 0.5, 1.9)
+    return [write_result(tmp_path / f"s{number}", made_up(number, sharpness[number])) for number in range(n)]
+
+
+def test_each_is_compared_with_the_first_and_corrected_for_their_number(tmp_path: Path) -> None:
+    results = read_results(folders(tmp_path))
+    compared = compare_results(results)
+    plain = [compare(results[0].predictions, other.predictions, np.random.default_rng(0)) for other in results[1:]]
+    assert [pair.ua.value for pair in compared.pairs] == [pair.ua.value for pair in plain]
+    assert [pair.ua.p for pair in compared.pairs] == holm([pair.ua.p for pair in plain])
+    assert [pair.wa.p for pair in compared.pairs] == holm([pair.wa.p for pair in plain])
+    assert [pair.p_mcnemar for pair in compared.pairs] == holm([pair.p_mcnemar for pair in plain])
+    assert compared.pairs[0].p_mcnemar == 2 * plain[0].p_mcnemar
+    assert compared.on_common is None
+    assert any("corrected for 2 pairs" in note for note in compared.notes)
+
+
+def test_other_clips_are_said_and_scored_on_what_is_common(tmp_path: Path) -> None:
+    whole, part = made_up(0), made_up(1).of_fold("f2")
+    paths = [write_result(tmp_path / "whole", whole), write_result(tmp_path / "part", part)]
+    compared = compare_results(read_results(paths))
+    assert any("have 30 in common (of whole's f2); 30 are only in whole, 0 only in part" in n for n in compared.notes)
+    assert compared.on_common is not None
+    own = whole.of_fold("f2")
+    wa = f"{100 * (own.emotion == own.predicted).mean():.1f}"
+    assert compared.on_common.rows[0][:3] == ["whole", "30", wa]
+
+
+def test_other_protocols_are_said(tmp_path: Path) -> None:
+    honest = write_result(tmp_path / "honest")
+    other = write_result(tmp_path / "other", protocol="emocatcher-5fold", speaker_independent=False, selected_on="test")
+    notes = " ".join(compare_results(read_results([honest, other])).notes)
+    assert "Different protocols: honest: speaker-5fold, speaker-independent; other: emocatcher-5fold" in notes
+    assert "speaker-dependent, author's protocol: epoch chosen on TEST" in notes
+    assert "too good" in notes
+
+
+def test_equal_protocols_and_clips_need_no_warning(tmp_path: Path) -> None:
+    notes = compare_results(read_results(folders(tmp_path, 2))).notes
+    assert not any("Different" in note for note in notes)
+
+
+def test_other_labels_for_one_clip_are_refused(tmp_path: Path) -> None:
+    predictions = made_up()
+    changed = replace(predictions, emotion=(predictions.emotion + 1) % 3)
+    paths = [write_result(tmp_path / "a", predictions), write_result(tmp_path / "b", changed)]
+    with pytest.raises(CorpusError, match="ann-happy-0"):
+        compare_results(read_results(paths))
+
+
+def test_the_command_writes_a_page_and_json(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    page = tmp_path / "out" / "compare.html"
+    answer = json.loads(earnest_cli("compare", *folders(tmp_path), "--output", page, "--json"))
+    assert [pair["result"] for pair in answer["pairs"]] == ["s1", "s2"]
+    assert {"value", "interval", "p"} == set(answer["pairs"][0]["ua"])
+    text = page.read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "Paired differences to s0" in text
+    assert "s1 -" in text  # the picture's words
+
+
+def test_the_terminal_shows_differences_and_warnings(tmp_path: Path) -> None:
+    said = earnest_cli("compare", *folders(tmp_path, 2))
+    assert "Against s0" in said
+    assert "McNemar's p" in said
+    assert "Mean ± standard deviation over folds" in said
+
+
+def test_one_result_is_nothing_to_compare(tmp_path: Path) -> None:
+    earnest_cli("compare", write_result(tmp_path / "only"), exit_code=2)

@@ -1,0 +1,171 @@
+"""The page as a whole: what is in it, and what can't get into it."""
+
+import base64
+import html
+import json
+import re
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from command_line import earnest_cli
+from made_up_results import HISTORY, made_up, write_result, write_run
+
+from earnest.errors import CorpusError, MissingExtraError
+from earnest.report.page import render
+from earnest.report.recordings import recordings_of
+from earnest.report.result import read_result
+
+pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+EVIL = "<script>alert(1)</script>"
+
+
+class Page(HTMLParser):
+    """Tags with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def of(self, *names: str) -> list[dict[str, str]]:
+        return [attributes for tag, attributes in self.tags if tag in names]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_at_hand() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("EARNEST_DATA", raising=False)
+        yield
+
+
+def written(folder: Path, *words: object) -> str:
+    earnest_cli("report", folder, *words)
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, nothing_at_hand: None) -> Path:
+    """An honest result and its report: drawn once for all tests that only look."""
+    made = write_result(tmp_path_factory.mktemp("report") / "made", protocol="ravdess-6fold")
+    write_run(made / "f1", "f1", HISTORY)
+    written(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def text(folder: Path) -> str:
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_holds_every_part_and_says_what_is_left_out(text: str) -> None:
+    said = html.unescape(text)
+    for heading in ("Leakage report", "Learning curves", "Confusion", "Classes", "Speakers and groups", "Noise"):
+        assert f">{heading}</h3>" in said
+    assert "SI · speaker-independent" in said
+    assert "Fold f1: epoch 2 of 3" in said
+    assert "The recordings of made-up are not at hand; --data NAME=DIR says where." in said
+    assert "earnest evaluate --noise FOLDER adds it" in said
+    assert "earnest evaluate recipe.toml --protocol speaker-5fold" in said
+
+
+def test_published_numbers_stand_beside_ours(text: str) -> None:
+    assert "Whisper-large-v3, frozen [EmoBox, table 4]" in text
+    assert "not measured here" in text
+
+
+def test_the_page_asks_nobody_for_anything(text: str) -> None:
+    page = Page(text)
+    sources = [tag.get("src", "") for tag in page.of("img", "audio", "source", "script", "iframe")]
+    assert sources
+    assert all(source.startswith("data:") for source in sources)
+    assert all(tag["href"].startswith(("#", "data:,")) for tag in page.of("a", "link"))
+    policy = next(tag["content"] for tag in page.of("meta") if tag.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; img-src data:; media-src data:; style-src 'sha256-")
+    assert "unsafe" not in policy
+    assert not [attributes for _, attributes in page.tags if "style" in attributes]
+
+
+def test_every_picture_has_words_and_follows_light_and_dark(text: str) -> None:
+    images = Page(text).of("img")
+    assert len(images) >= 6
+    for image in images:
+        assert len(image["alt"]) > 20
+        svg = base64.b64decode(image["src"].partition(",")[2]).decode()
+        assert "prefers-color-scheme:dark" in svg
+        assert "var(--c1a1a1a)" in svg
+
+
+def test_pictures_json_and_markdown_lie_beside_the_page(folder: Path) -> None:
+    names = {path.stem for path in (folder / "report").glob("*.svg")}
+    expected = {"confusion-by-true", "confusion-by-predicted", "classes", "reliability", "risk-coverage", "learning-f1"}
+    assert expected <= names
+    assert names == {path.stem for path in (folder / "report").glob("*.png")}
+    document = json.loads((folder / "report" / "report.json").read_text())
+    (result,) = document["results"]
+    assert result["wa"] == read_result(folder).scores.wa
+    assert [line["speakers"] for line in document["headline"]] == ["speaker-independent"]
+    assert document["published"][0]["UA"] == "75.3"
+    lines = (folder / "report" / "report.md").read_text().splitlines()
+    assert any(line.startswith("| made | ravdess-6fold | speaker-independent |") for line in lines)
+
+
+def test_strings_from_files_are_escaped(tmp_path: Path) -> None:
+    folder = write_result(
+        tmp_path / "a&b<i>",
+        made_up(names={"ann": EVIL, "ben": '"onerror="x'}),
+        title=EVIL,
+        command=EVIL,
+        leakage=[{"sets": ["train", EVIL], "shared": {EVIL: 1}}],
+    )
+    text = written(folder)
+    page = Page(text)
+    assert not page.of("script", "i")
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    assert text.count(html.escape(EVIL)) > 4
+    assert EVIL not in (folder / "report" / "report.md").read_text()
+
+
+def test_results_are_chapters_of_their_own_and_say_how_they_were_chosen(tmp_path: Path) -> None:
+    first = write_result(tmp_path / "one")
+    second = write_result(tmp_path / "two", made_up(seed=1), speaker_independent=False, selected_on="test")
+    page = tmp_path / "out" / "both.html"
+    answer = json.loads(earnest_cli("report", first, second, "--output", page, "--examples", 0, "--json"))
+    assert (answer["page"], answer["folder"]) == (str(page), str(page.with_suffix("")))
+    text = page.read_text(encoding="utf-8")
+    ids = re.findall(r' id="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert {"r1", "r2"} <= set(ids)
+    assert {"1-classes.svg", "2-classes.svg"} <= {path.name for path in (page.parent / "both").iterdir()}
+    assert text.count("SI · speaker-independent") == text.count("SD · speaker-dependent") == 1
+    assert text.count("epoch chosen on TEST") >= 2  # badge and table
+    assert "too good" in text
+
+
+def test_a_file_without_probabilities_speakers_or_folds_is_enough(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.csv"
+    path.write_text("utterance_id,emotion,predicted\na,happy,happy\nb,sad,\nc,sad,happy\n")
+    page = tmp_path / "page.html"
+    earnest_cli("report", path, "--output", page)
+    text = html.unescape(page.read_text(encoding="utf-8"))
+    assert "speakers unknown" in text
+    assert "The predictions have no probabilities." in text
+    assert "The predictions name neither gender nor speaker." in text
+    assert "no answer" in text
+
+
+def test_a_corpus_that_was_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="no such folder"):
+        recordings_of(["made-up"], {"made-up": tmp_path / "nowhere"})
+
+
+@pytest.mark.parametrize(("module", "what"), [("matplotlib.figure", "drawing"), ("jinja2", "Writing a page")])
+def test_a_missing_package_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch, module: str, what: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=what):
+        written(folder) if module != "jinja2" else render("report.html")

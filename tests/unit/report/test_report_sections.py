@@ -1,0 +1,185 @@
+"""What the sections say, against numbers that are known."""
+
+import json
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from made_up_results import HISTORY, LEAKAGE, made_up, write_result, write_run
+
+from earnest.evaluation.metrics import score
+from earnest.evaluation.reliability import reliability
+from earnest.report.calibration import calibration_section
+from earnest.report.picture import Picture, Table, picture
+from earnest.report.result import Facts, Result, read_result
+from earnest.report.sections import (
+    classes_section,
+    confusion_section,
+    groups_section,
+    leakage_section,
+    learning_section,
+    noise_section,
+)
+
+pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    predictions = made_up()
+    return Result("made", predictions, score(predictions, np.random.default_rng(0)), Facts())
+
+
+def test_leakage_is_told_over_all_folds() -> None:
+    section = leakage_section(Facts(leakage=tuple(LEAKAGE)))
+    assert section.tables is not None
+    table = section.tables["Shared"]
+    assert list(table.columns) == ["sets", "speakers", "sentences", "duplicates"]
+    assert table.rows == [["train and test", "0", "2–3", "–"], ["train and valid", "0", "1", "–"]]
+    assert section.lead[0] == "No speaker of a test set is in another set."
+
+
+def test_speakers_and_copies_in_a_test_set_come_first() -> None:
+    shared = {"sets": ["train", "test"], "shared": {"speakers": 4, "duplicates": 2}}
+    elsewhere = {"sets": ["train", "valid"], "shared": {"speakers": 9, "duplicates": 9}}
+    section = leakage_section(Facts(leakage=(shared, elsewhere)))
+    assert section.lead[0].startswith("Up to 4 speakers of a test set")
+    assert section.lead[1].startswith("Up to 2 clips of a test set")
+
+
+def test_strange_leakage_lines_are_left_out() -> None:
+    lines = ({"sets": "train", "shared": {}}, {"sets": ["a", "b"], "shared": {"speakers": "many"}}, {})
+    section = leakage_section(Facts(leakage=lines))
+    assert section.tables is not None
+    assert section.tables["Shared"].rows == [["a and b", "–"]]
+
+
+def test_the_chosen_epoch_stands_beside_validation_and_test(tmp_path) -> None:
+    folder = write_result(tmp_path / "made")
+    write_run(folder / "f2", "f2", HISTORY)
+    read = read_result(folder)
+    section = learning_section(read)
+    assert section.tables is not None
+    ((fold, epoch, valid, test),) = section.tables["Epochs"].rows
+    assert (fold, epoch, valid) == ("f2", "2 of 3", "62.5")
+    assert test == f"{100 * read.scores.folds['f2']['ua']:.1f}"
+    assert "epoch 2 was chosen" in section.pictures[0].alt
+    assert "chosen on validation clips" in section.lead[0]
+
+
+def test_a_closed_form_has_no_learning_curve(tmp_path) -> None:
+    folder = write_result(tmp_path / "made")
+    write_run(folder / "f1")
+    assert "closed form" in learning_section(read_result(folder)).missing
+
+
+def test_the_confusion_matrix_is_there_in_counts_and_names_the_most_frequent_mistake(result) -> None:
+    section = confusion_section(result)
+    table = section.pictures[0].table
+    assert table is not None
+    assert [[int(cell) for cell in row[1:]] for row in table.rows] == [list(row) for row in result.scores.confusion]
+    wrong = max(n for i, row in enumerate(result.scores.confusion) for j, n in enumerate(row) if i != j)
+    assert f"({wrong} times)" in section.lead[0]
+
+
+def test_classes_are_listed_as_scored(result) -> None:
+    table = classes_section(result).pictures[0].table
+    assert table is not None
+    one = result.scores.per_class["sad"]
+    assert ["sad", "20", *(f"{100 * value:.1f}" for value in (one.precision, one.recall, one.f1))] in table.rows
+
+
+def test_each_folds_calibration_error_stands_beside_what_chance_gives(result) -> None:
+    section = calibration_section(result)
+    assert section.tables is not None
+    rows = section.tables["Calibration error of each fold, test clips"].rows
+    part = result.predictions.of_fold("f2")
+    ece = reliability(part.probabilities, part.emotion).ece
+    chance = result.scores.folds["f2"]["expected_ece"], result.scores.folds["f2"]["expected_ece_q95"]
+    assert [row[0] for row in rows] == ["f1", "f2"]
+    assert rows[1] == ["f2", "30", f"{ece:.3f}", f"{chance[0]:.3f}", f"{chance[1]:.3f}"]
+    order = np.argsort(-result.predictions.probabilities.max(axis=1))[:48]
+    right = 100 * (result.predictions.predicted == result.predictions.emotion)[order].mean()
+    assert f"{right:.1f} % are right instead of {100 * result.scores.wa:.1f} %" in section.lead[1]
+
+
+def test_what_calibration_changed_is_told_where_the_run_says_it(tmp_path) -> None:
+    folder = write_result(tmp_path / "made")
+    path = write_run(folder / "f1") / "run.json"
+    fitted = {"method": "temperature"}
+    fitted |= {"before": {"ece": 0.2, "nll": 1.5, "n": 9}, "after": {"ece": 0.0625, "nll": 1.25, "n": 9}}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "calibration": fitted}))
+    tables = calibration_section(read_result(folder)).tables
+    assert tables is not None
+    (table,) = [table for caption, table in tables.items() if caption.startswith("Before and after")]
+    assert table.rows == [["f1", "temperature", "1.00", "0.200", "0.062", "1.500", "1.250"]]
+
+
+def test_groups_have_their_gaps(result) -> None:
+    section = groups_section(result, {})
+    assert any(line.startswith("Gap between") for line in section.lead)
+    assert any("the 4 speakers" in line.replace("UA of ", "") for line in section.lead)
+    assert "Style and intensity" in section.missing
+    table = section.pictures[0].table
+    assert table is not None
+    assert [row[:2] for row in table.rows] == [[name, "15"] for name in ("ann", "ben", "cem", "dora")]
+
+
+def test_noise_that_was_not_evaluated_is_said(result) -> None:
+    assert noise_section(result).missing.startswith("Not evaluated")
+
+
+def test_noise_levels_are_listed_from_faint_to_loud(tmp_path) -> None:
+    folder = write_result(tmp_path / "made")
+    level = '{"snr_db": %s, "wa": {"mean": %s, "sd": null}, "ua": {"mean": 0.5, "sd": null}}'
+    levels = ", ".join(level % pair for pair in (("null", 0.9), ("0", 0.3), ("20", 0.8)))
+    (folder / "metrics-noise.json").write_text('{"n": 7, "levels": [' + levels + "]}")
+    table = noise_section(read_result(folder)).pictures[0].table
+    assert table is not None
+    assert [row[:2] for row in table.rows] == [["clean", "90.0"], ["20 dB", "80.0"], ["0 dB", "30.0"]]
+
+
+def drawn(width_in: float = 1) -> Picture:
+    from earnest.evaluation.plots import INK, new_figure
+
+    figure = new_figure(width_in, 1)
+    figure.subplots().plot([0, 1], [0, 1], color=INK)
+    return picture(figure, "line", "A line", "A rising line")
+
+
+def test_the_same_picture_has_the_same_bytes() -> None:
+    first, second = drawn(), drawn()
+    assert (first.svg, first.png) == (second.svg, second.png)
+
+
+def test_a_picture_that_is_wider_than_a_phone_says_so() -> None:
+    assert not drawn().is_wide
+    assert drawn(width_in=7).is_wide
+
+
+def test_the_file_keeps_plain_colours_and_the_page_variables() -> None:
+    assert b"#1a1a1a" in drawn().svg
+    assert b"var(" not in drawn().svg
+
+
+@pytest.mark.parametrize("name", [r"$\frac{$", "a\x01--b<&>", "สวัสดี", "$"])
+def test_any_name_can_be_drawn(name: str) -> None:
+    predictions = made_up(names={"ann": name})
+    classes = (name, *predictions.classes[1:])
+    predictions = replace(predictions, classes=classes)
+    result = Result("made", predictions, score(predictions, np.random.default_rng(0), 1), Facts())
+    pictures = [*confusion_section(result).pictures, *classes_section(result).pictures]
+    pictures += groups_section(result, {}).pictures
+    assert len(pictures) == 4
+    for one in pictures:
+        ElementTree.fromstring(one.svg)
+
+
+def test_markdown_cells_cant_break_their_table() -> None:
+    text = Table(("a", "n"), [["x|y\nz <b> [l](u) `c`", "1"]]).markdown()
+    assert text.splitlines() == [
+        "| a | n |",
+        "| --- | ---: |",
+        r"| x\|y z \<b\> \[l\](u) \`c\` | 1 |",
+    ]
