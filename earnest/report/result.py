@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from earnest.errors import EarnestError
+from earnest.evaluation.author_protocols import STAMP
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.noise_curve import NoiseCurve
 from earnest.evaluation.predictions import Predictions, read_predictions
 from earnest.evaluation.protocol import kind_words
+from earnest.evaluation.repeats import told_apart
 from earnest.training.record import RECORD, RunRecord, read_record
 
 PREDICTIONS, METRICS, METRICS_NOISE, HISTORY = "predictions.csv", "metrics.json", "metrics-noise.json", "history.csv"
-CHOSEN_ON_TEST = "author's protocol: epoch chosen on TEST"
 BOOTSTRAP_SEED = 0  # as in `earnest evaluate`, so that intervals are the same
 
 
@@ -38,7 +39,7 @@ class Facts:
     Attributes
     ----------
     part : which folds were tested, where some were left out
-    stamp : `CHOSEN_ON_TEST` where it was, otherwise empty
+    stamp : `STAMP` where it was, otherwise empty
     leakage : one entry for each two sets of each fold, as `earnest evaluate` counts what they share
     """
 
@@ -107,7 +108,7 @@ def read_result(path: Path) -> Result:
             f"{path}: holds no {PREDICTIONS}. Give a finished folder of `earnest train` or `earnest evaluate`."
         )
     predictions = read_predictions(file)
-    scores = score(predictions, np.random.default_rng(BOOTSTRAP_SEED))
+    scores, _ = told_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED)))
     if not path.is_dir():
         return Result(path.stem, predictions, scores, Facts())
     name = path.resolve().name
@@ -121,7 +122,7 @@ def _facts(folder: Path) -> Facts:
     return Facts(
         speaker_independent=known if isinstance(known, bool) else None,
         leakage=tuple(line for line in leakage if isinstance(line, dict)) if isinstance(leakage, list) else (),
-        stamp=CHOSEN_ON_TEST if document.get("selected_on") == "test" else "",
+        stamp=STAMP if document.get("selected_on") == "test" else "",
         **{name: str(document.get(name) or "") for name in ("protocol", "title", "command", "clips", "labels", "part")},
     )
 

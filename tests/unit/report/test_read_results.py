@@ -6,8 +6,9 @@ from command_line import earnest_cli
 from made_up_results import HISTORY, made_up, write_result, write_run
 
 from earnest.errors import EarnestError
+from earnest.evaluation.author_protocols import STAMP
 from earnest.evaluation.metrics import score
-from earnest.report.result import CHOSEN_ON_TEST, read_result, read_results
+from earnest.report.result import read_result, read_results
 
 
 def test_a_folder_tells_its_scores_and_facts(tmp_path: Path) -> None:
@@ -24,7 +25,7 @@ def test_a_folder_tells_its_scores_and_facts(tmp_path: Path) -> None:
 
 
 def test_a_result_chosen_on_test_is_stamped(tmp_path: Path) -> None:
-    assert read_result(write_result(tmp_path / "made", selected_on="test")).facts.stamp == CHOSEN_ON_TEST
+    assert read_result(write_result(tmp_path / "made", selected_on="test")).facts.stamp == STAMP
 
 
 def test_a_predictions_file_alone_knows_no_protocol(tmp_path: Path) -> None:
