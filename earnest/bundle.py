@@ -38,6 +38,12 @@ class ProtocolResult:
     Attributes
     ----------
     wa, ua : mean over folds, from 0 to 1; ``_sd`` their standard deviation, None for a single fold
+    wa_interval : lowest and highest WA of the 95 % interval over speakers, empty where unknown
+    ece : calibration error of all test clips together
+    wa_at_80 : WA over the 80 % of the clips that the model is surest of
+    recall : class → share of its clips that were recognised
+    ua_by_gender : gender → UA
+    wa_of_speakers : lowest, median and highest WA of a speaker, empty where speakers are unknown
     """
 
     protocol: str
@@ -48,6 +54,12 @@ class ProtocolResult:
     ua_sd: float | None
     n: int
     command: str
+    wa_interval: tuple[float, ...] = ()
+    ece: float | None = None
+    wa_at_80: float | None = None
+    recall: Mapping[str, float] = field(default_factory=dict)
+    ua_by_gender: Mapping[str, float] = field(default_factory=dict)
+    wa_of_speakers: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

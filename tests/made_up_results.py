@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from earnest.evaluation.metrics import score
 from earnest.evaluation.predictions import PredictionRow, Predictions, write_predictions
 
 CLASSES = ("happy", "sad", "angry")
@@ -44,8 +45,10 @@ def made_up(seed: int = 0, sharpness: float = 2.0, names: dict[str, str] | None 
 def write_result(folder: Path, predictions: Predictions | None = None, **facts: Any) -> Path:
     """Write a folder as of `earnest evaluate`, without trainings."""
     folder.mkdir(parents=True)
-    write_predictions(predictions or made_up(), folder / "predictions.csv")
+    predictions = predictions or made_up()
+    write_predictions(predictions, folder / "predictions.csv")
     document = {
+        **score(predictions, np.random.default_rng(0)).to_dict(),
         "protocol": "speaker-5fold",
         "speaker_independent": True,
         "title": "speaker-5fold (speaker-independent)",

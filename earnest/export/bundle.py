@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from earnest.bundle import BundleInfo, ProtocolResult, check_onnx, sha256_of
+from earnest.bundle import BundleInfo, check_onnx, sha256_of
 from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
 from earnest.export.card import model_card
 from earnest.export.onnx import to_onnx
+from earnest.export.results import read_result
 from earnest.recipe import read_recipe
 from earnest.training.companions import companion_files
 from earnest.training.record import read_record
@@ -79,27 +80,3 @@ def export_bundle(
     text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     (output / "bundle.json").write_text(text + "\n", encoding="utf-8")
     return info
-
-
-def read_result(folder: Path) -> ProtocolResult:
-    """Read the headline of ``metrics.json`` in a folder of `earnest evaluate`."""
-    path = folder / "metrics.json"
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values.get("part"):
-            raise EarnestError(f"{path}: {values['part']} were scored. A bundle states results over all of them.")
-        if values.get("selected_on") == "test" or is_chosen_on_test(values["protocol"]):
-            raise EarnestError(f"{path}: {STAMP}. A bundle states honest results.")
-        over = values["over_folds"]
-        return ProtocolResult(
-            protocol=values["protocol"],
-            speaker_independent=values["speaker_independent"],
-            wa=over["wa"]["mean"],
-            wa_sd=over["wa"]["sd"],
-            ua=over["ua"]["mean"],
-            ua_sd=over["ua"]["sd"],
-            n=values["n"],
-            command=values["command"],
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EarnestError(f"{path}: not the metrics.json of `earnest evaluate` ({error!r}).") from error

@@ -2,11 +2,23 @@
 
 from earnest.bundle import BundleInfo
 
+NONE = "–"
 INTENDED = """Research, teaching, prototypes, and analysing recordings whose speakers agreed to it."""
 EXCLUDED = (
     "Decisions about people: hiring, grading, credit, policing, diagnosis. The corpora are acted: what the model calls "
     "an emotion is how an actor was told to sound, not what a person feels. In the European Union, inferring emotions "
     "at work and in schools is prohibited but for medical and safety reasons (AI Act, article 5)."
+)
+
+LIMITS = (
+    "Acted speech in few languages, recorded close to the microphone in quiet rooms: on spontaneous speech, in other "
+    "languages, over a telephone or in noise it is right less often, and its probabilities, fitted on such speech, can "
+    "be too sure. A single number hides how much voices differ: see the range over speakers. Emotions outside its "
+    "classes get the nearest of them."
+)
+CITATION = (
+    'earnest: speech emotion recognition that people can trust, model "{name}" {version}. Please cite the corpora '
+    "(above) and the origin of the initial weights too."
 )
 
 
@@ -34,7 +46,10 @@ def model_card(info: BundleInfo) -> str:
     lines += ["", f"Licence of the weights: {info.licence}."]
     lines += ["The licence notice of the initial weights is in NOTICE.txt."] if "NOTICE.txt" in info.files else []
     lines += ["", "## Results of this recipe", "", *_results(info)]
-    lines += ["", "## Use", "", f"Intended: {INTENDED}", "", f"Excluded: {EXCLUDED}", ""]
+    lines += _fairness(info)
+    lines += ["", "## Limits", "", LIMITS]
+    lines += ["", "## Use", "", f"Intended: {INTENDED}", "", f"Excluded: {EXCLUDED}"]
+    lines += ["", "## How to cite", "", f"{CITATION.format(name=info.name, version=info.version)}", ""]
     return "\n".join(lines)
 
 
@@ -64,6 +79,40 @@ def _results(info: BundleInfo) -> list[str]:
         )
     rows += ["", "Mean ± standard deviation over folds; these are models of the folds, trained on less than this one."]
     return rows
+
+
+def _fairness(info: BundleInfo) -> list[str]:
+    """Return what differs between classes, genders and voices, for each result that says so."""
+    told = [result for result in info.results if result.recall]
+    if not told:
+        return []
+    columns = ("protocol", "WA, 95 % interval", "ECE", "WA of the surest 80 %", "UA by gender", "WA of speakers")
+    lines = ["", "## Whom it understands, and how sure to be", ""]
+    lines += ["| " + " | ".join(columns) + " |", "|---|---:|---:|---:|---|---|"]
+    for result in told:
+        genders = ", ".join(f"{name} {_percent(ua)}" for name, ua in result.ua_by_gender.items()) or NONE
+        cells = (
+            result.protocol,
+            " to ".join(map(_percent, result.wa_interval)),
+            NONE if result.ece is None else f"{result.ece:.3f}",
+            NONE if result.wa_at_80 is None else _percent(result.wa_at_80),
+            genders,
+            "{} to {}, median {}".format(*(_percent(result.wa_of_speakers[place]) for place in (0, 2, 1)))
+            if result.wa_of_speakers
+            else NONE,
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    classes = list(dict.fromkeys(name for result in told for name in result.recall))
+    lines += ["", "Recall by class, %:", "", "| protocol | " + " | ".join(classes) + " |"]
+    lines += ["|---|" + "---:|" * len(classes)]
+    for result in told:
+        recalls = (_percent(result.recall[name]) if name in result.recall else NONE for name in classes)
+        lines.append(f"| {result.protocol} | " + " | ".join(recalls) + " |")
+    return lines
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
 
 
 def _spread(mean: float, deviation: float | None) -> str:

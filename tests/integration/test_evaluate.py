@@ -18,8 +18,8 @@ from earnest.corpora.manifest import read_manifest, write_manifest
 from earnest.errors import CorpusError, EarnestError, RecipeError, SplitError
 from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.protocols import splits_of
-from earnest.export.bundle import read_result
 from earnest.export.card import model_card
+from earnest.export.results import read_result
 from earnest.training.data import Example, compute_frames
 from earnest.training.evaluate_variants import fold_variants
 from earnest.training.fit import predict_logits

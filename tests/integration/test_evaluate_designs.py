@@ -16,7 +16,7 @@ from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.metrics import spread
 from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.protocols import splits_of
-from earnest.export.bundle import read_result
+from earnest.export.results import read_result
 from earnest.recipe import read_recipe
 
 CLOSED_FORM = recipe_text(extra='method = "discriminant"')

@@ -18,7 +18,7 @@ from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.noise_curve import NoiseCurve
 from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.protocols import splits_of
-from earnest.export.bundle import read_result
+from earnest.export.results import read_result
 from earnest.recipe import read_recipe
 from earnest.training.evaluate_noisy import NoiseTest, fold_noisy
 

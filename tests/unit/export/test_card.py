@@ -1,0 +1,66 @@
+"""The card says what was measured, for whom, and what the model is not for."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made_up_results import write_result
+
+from earnest.bundle import BundleInfo, load_bundle
+from earnest.errors import EarnestError
+from earnest.export.card import model_card
+from earnest.export.results import read_result
+
+
+@pytest.fixture(scope="module")
+def info() -> BundleInfo:
+    return load_bundle("small").info
+
+
+def test_a_result_holds_what_the_card_tells_of_people_and_trust(tmp_path: Path) -> None:
+    folder = write_result(tmp_path / "made")
+    values = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    result = read_result(folder)
+    assert result.recall == {name: one["recall"] for name, one in values["per_class"].items()}
+    low, middle, high = result.wa_of_speakers
+    speakers = sorted(one["wa"] for one in values["slices"]["speaker"])
+    assert (low, high) == (speakers[0], speakers[-1])
+    assert low <= middle <= high
+    assert set(result.ua_by_gender) == {one["value"] for one in values["slices"]["gender"]} - {""}
+    assert result.wa_interval == (values["intervals"]["wa"]["low"], values["intervals"]["wa"]["high"])
+
+
+def test_the_card_shows_them(tmp_path: Path, info: BundleInfo) -> None:
+    result = read_result(write_result(tmp_path / "made"))
+    card = model_card(replace(info, results=(result,)))
+    for name, recall in result.recall.items():
+        assert name in card
+        assert f"{100 * recall:.1f}" in card
+    for word in (
+        "## Limits",
+        "## How to cite",
+        "Excluded:",
+        "Recall by class",
+        f"median {100 * result.wa_of_speakers[1]:.1f}",
+    ):
+        assert word in card
+    assert result.command in card
+
+
+def test_results_of_older_bundles_have_no_such_tables(info: BundleInfo) -> None:
+    plain = tuple(replace(result, recall={}) for result in info.results)
+    assert "Recall by class" not in model_card(replace(info, results=plain))
+
+
+def test_what_was_chosen_on_test_or_scored_in_part_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EarnestError, match="TEST"):
+        read_result(write_result(tmp_path / "author", selected_on="test"))
+    folder = write_result(tmp_path / "part")
+    values = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    (folder / "metrics.json").write_text(json.dumps({**values, "part": "only f1"}), encoding="utf-8")
+    with pytest.raises(EarnestError, match="only f1"):
+        read_result(folder)
+    (folder / "metrics.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(EarnestError, match=r"not the metrics\.json"):
+        read_result(folder)
