@@ -45,7 +45,10 @@ export class Client {
     if (this.closed) throw this.closed;
     const id = ++this.nCalls;
     return new Promise<Answer<Name>>((resolve, reject) => {
-      this.waiting.set(id, { resolve: resolve, reject });
+      const answered = (value: unknown): void => {
+        resolve(value as Answer<Name>);
+      };
+      this.waiting.set(id, { resolve: answered, reject });
       this.worker.postMessage({ id, method, args }, transfer);
     });
   }

@@ -61,8 +61,9 @@ export class Graph {
     const values = await this.session.run(feeds, [...names]).catch((error: unknown) => {
       throw new BundleError(`${this.where}: failed to run (${firstLine(error)}). Export it again.`);
     });
-    const checked = names.map((name) => [name, this.checked(name, values[name].data as Float32Array)]);
-    return Object.fromEntries(checked);
+    const outputs: Record<string, Values> = {};
+    for (const name of names) outputs[name] = this.checked(name, values[name].data as Float32Array);
+    return outputs as unknown as Outputs;
   }
 
   async close(): Promise<void> {
