@@ -1,6 +1,6 @@
 /** The same model without a worker: for Node, or for a worker of your own. Bring onnxruntime-web with you. */
 
-export { Adapter, type Adaptation } from "./adaptation.js";
+export { type Adaptation, adaptationOf, Adapter } from "./adaptation.js";
 export { type Bundle, type BundleInfo, fetchBundle, sha256Of } from "./bundle.js";
 export { AudioError, BundleError, EarnestError } from "./errors.js";
 export type { Ort } from "./graph.js";
