@@ -1,9 +1,10 @@
 // node build.mjs            dist/: the package, with the runtime's files beside it
 // node build.mjs --tests    build/test/: the unit tests, for node --test
-// node build.mjs --site     site/: the demo with everything it loads, for any file host
+// node build.mjs --site     site/: the demo with everything it loads, for any file host; SILERO_VAD=silero_vad.onnx puts
+//                           voice activity detection into it (without, the level decides)
 import { build } from "esbuild";
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 
 const RUNTIME = "node_modules/onnxruntime-web/dist";
 const RUNTIME_FILES = ["ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"];
@@ -50,8 +51,9 @@ function buildSite() {
   for (const folder of ["demo", "examples", "dist"]) cpSync(folder, `site/${folder}`, { recursive: true });
   for (const name of ["small", "base"]) cpSync(`../earnest/bundles/${name}`, `site/models/${name}`, { recursive: true });
   cpSync("../earnest/demo", "site/clips", { recursive: true });
-  const voiceActivity = process.env.SILERO_VAD;
-  if (voiceActivity && existsSync(voiceActivity)) cpSync(voiceActivity, "site/models/silero_vad.onnx");
+  const { SILERO_VAD: network = "" } = process.env;
+  if (network) cpSync(network, "site/models/silero_vad.onnx");
+  writeFileSync("site/models/site.json", JSON.stringify({ voiceActivity: Boolean(network) }));
 }
 
 if (process.argv.includes("--tests")) await buildTests();
