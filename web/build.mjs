@@ -51,6 +51,7 @@ function buildSite() {
   for (const folder of ["demo", "examples", "dist"]) cpSync(folder, `site/${folder}`, { recursive: true });
   for (const name of ["small", "base"]) cpSync(`../earnest/bundles/${name}`, `site/models/${name}`, { recursive: true });
   cpSync("../earnest/demo", "site/clips", { recursive: true });
+  writeFileSync("site/index.html", '<!doctype html><meta http-equiv="refresh" content="0; url=demo/"><title>earnest</title>');
   const { SILERO_VAD: network = "" } = process.env;
   if (network) cpSync(network, "site/models/silero_vad.onnx");
   writeFileSync("site/models/site.json", JSON.stringify({ voiceActivity: Boolean(network) }));
