@@ -7,10 +7,9 @@ import argparse
 import gzip
 import json
 import os
-import platform
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -29,6 +28,7 @@ OUTPUT = WEB.parent / "docs" / "results" / "browser"
 MODELS = ("small", "base")
 RATES_HZ = (16_000, 48_000, 44_100, 22_050, 8_000)
 WINDOW_S = 3.0
+SECTIONS = ("sizes", "speed", "parity")
 DOWNLOAD = (
     "earnest.js",
     "earnest.worker.js",
@@ -168,41 +168,45 @@ def brotli(path: Path) -> int:
 
 def report(found: Mapping[str, Any]) -> str:
     """Return the page for people."""
+    where, idle_ms = found["speed"], 0.0
     lines = [
         "# In the browser",
         "",
-        f"Measured by `python web/bench/measure.py` in {found['chromium']} (headless, one thread, SIMD) and Node "
-        f"{found['node']} with onnxruntime-web {found['onnxruntime_web']}, on a machine with {found['cores']} cores that "
-        f"was busy with other work (load {found['load']:.1f}); so the best of many counts, as for a quiet machine.",
+        f"Measured by `python web/bench/measure.py` in {where['chromium']} (headless, one thread, SIMD) and Node "
+        f"{where['node']} with onnxruntime-web {where['onnxruntime_web']}, on a machine with {where['cores']} cores "
+        f"that was busy with other work (load {where['load']:.1f}): the best of many is what a quiet one would give.",
         "",
-        "| model | 3 s, best | median | × real time | first answer, best | median | page stood still, best … worst of 5 |",
+        "| model | 3 s, best | median | × real time | first answer, best | median | page stood still, 5 times |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    for model, row in found["speed"].items():
+    for model in MODELS:
+        row = where[model]
         blocks = row["longest_block_ms"]
+        idle_ms = max(idle_ms, *row["longest_block_idle_ms"])
         lines.append(
             f"| `{model}` | {row['best_ms']:.1f} ms | {row['median_ms']:.1f} ms | {row['times_real_time']:.0f} | "
             f"{row['first_answer_best_ms'] / 1000:.2f} s | {row['first_answer_median_ms'] / 1000:.2f} s | "
             f"{min(blocks):.0f} … {max(blocks):.0f} ms |"
         )
-    idle = max(max(row["longest_block_idle_ms"]) for row in found["speed"].values())
     lines += [
         "",
         "Latency is what the page sees, message to the worker and back included. The first answer is counted from the "
-        "navigation in a new browser, files from a server on the same machine. The page stood still: longest time between "
-        f"ticks of 4 ms while the worker answered; {idle:.0f} ms without any work, so on this machine it is the scheduler's.",
+        "navigation in a new browser, files from a server on the same machine. The page stood still: longest time "
+        f"between ticks of 4 ms while the worker answered (least … most); up to {idle_ms:.0f} ms without any work, by the "
+        "scheduler of this machine.",
         "",
         "## Same numbers",
         "",
-        "Difference of probabilities to Python's, over clips of RAVDESS, EmoDB and CREMA-D, 1 to 10 s, ±12 dB, at 8, 16, "
-        "22.05, 44.1 and 48 kHz.",
+        "Difference of probabilities to Python's, over clips of RAVDESS, EmoDB and CREMA-D, every second one joined "
+        "from two, ±12 dB, at 8, 16, 22.05, 44.1 and 48 kHz.",
         "",
         "| model | where | clips | max Δp | mean Δp | same answer |",
         "|---|---|---:|---:|---:|---:|",
     ]
     for model, ways in found["parity"].items():
         lines += [
-            f"| `{model}` | {way} | {row['clips']} | {row['largest']:.1e} | {row['mean']:.1e} | {row['same_answer']:.1%} |"
+            f"| `{model}` | {way} | {row['clips']} | {row['largest']:.1e} | {row['mean']:.1e} "
+            f"| {row['same_answer']:.1%} |"
             for way, row in ways.items()
         ]
     lines += ["", "## Download", "", "| file | bytes | gzip | brotli |", "|---|---:|---:|---:|"]
@@ -218,32 +222,41 @@ def report(found: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def versions() -> dict[str, Any]:
+    """Return what was measured, and where."""
+    package = json.loads((WEB / "package.json").read_text("utf-8"))
+    with chromium() as driver:
+        browser = f"Chromium {driver.capabilities['browserVersion']}"
+    return {
+        "chromium": browser,
+        "node": subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip(),
+        "onnxruntime_web": package["devDependencies"]["onnxruntime-web"],
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+    }
+
+
 def main() -> None:
-    """Measure and write."""
+    """Measure and write; what is not asked for is kept from the last time."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sections", nargs="*", default=SECTIONS, metavar="|".join(SECTIONS))
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=40)
     asked = parser.parse_args()
     build()
     chosen = list(clips(Path(os.environ["EARNEST_DATA"]), asked.clips))
-    joined = np.concatenate([clip.at_model_rate for clip in chosen[:4]])
-    window = joined[: round(WINDOW_S * 16_000)]
-    with chromium() as driver:
-        version = f"Chromium {driver.capabilities['browserVersion']}"
-    package = json.loads((WEB / "package.json").read_text("utf-8"))
-    found = {
-        "chromium": version,
-        "node": subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip(),
-        "onnxruntime_web": package["devDependencies"]["onnxruntime-web"],
-        "processor": platform.machine(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "speed": {model: speed(model, window, asked.repeats) for model in MODELS},
-        "parity": {model: parity(model, chosen) for model in MODELS},
-        "sizes": sizes(),
+    window = np.concatenate([clip.at_model_rate for clip in chosen[:4]])[: round(WINDOW_S * 16_000)]
+    measured: dict[str, Callable[[], dict[str, Any]]] = {
+        "sizes": sizes,
+        "speed": lambda: {model: speed(model, window, asked.repeats) for model in MODELS} | versions(),
+        "parity": lambda: {model: parity(model, chosen) for model in MODELS},
     }
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    (OUTPUT / "browser.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    stored = OUTPUT / "browser.json"
+    found = json.loads(stored.read_text("utf-8")) if stored.exists() else {}
+    for section in asked.sections:
+        found[section] = measured[section]()
+        stored.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     (OUTPUT / "README.md").write_text(report(found), encoding="utf-8")
 
 
