@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 WEB = Path(__file__).resolve().parent.parent
+OLDEST_NODE = 20
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -32,8 +33,12 @@ FLAGS = (
 
 
 def missing_tools(*names: str) -> list[str]:
-    """Return those of the programs that are not installed."""
-    return [name for name in names if shutil.which(name) is None]
+    """Return those of the programs that are not installed; Node must be of version 20 or later."""
+    missing = [name for name in names if shutil.which(name) is None]
+    if "node" in names and not missing:
+        version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+        missing += ["node 20 or later"] if int(version.lstrip("v").split(".")[0]) < OLDEST_NODE else []
+    return missing
 
 
 def build() -> None:

@@ -192,8 +192,8 @@ def report(found: Mapping[str, Any]) -> str:
         "",
         "Latency is what the page sees, message to the worker and back included. The first answer is counted from the "
         "navigation in a new browser, files from a server on the same machine. The page stood still: longest time "
-        f"between ticks of 4 ms while the worker answered (least … most); up to {idle_ms:.0f} ms without any work, by the "
-        "scheduler of this machine.",
+        f"between ticks of 4 ms while the worker answered (least … most); up to {idle_ms:.0f} ms without any work, by "
+        "the scheduler of this machine.",
         "",
         "## Same numbers",
         "",
