@@ -122,7 +122,7 @@ def speed(model: str, waveform: Waveform, repeats: int) -> dict[str, Any]:
             with chromium() as driver:
                 driver.get(page)
                 wait_for(driver, "window.ready")
-                latencies = awaited(driver, "window.latencies(a, b, c, d)", url, name, 16_000, repeats)
+                latencies = awaited(driver, "window.latencies(a, b, c, d)", url, name, 16_000, 10 * repeats)
                 warm = latencies[len(latencies) // 4 :]
                 work = "window.longestBlock(() => window.latencies(a, b, c, d))"
                 blocks = [awaited(driver, work, url, name, 16_000, repeats) for _ in range(5)]
