@@ -257,7 +257,8 @@ def main() -> None:
     for section in asked.sections:
         found[section] = measured[section]()
         stored.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    (OUTPUT / "README.md").write_text(report(found), encoding="utf-8")
+    if all(section in found for section in SECTIONS):
+        (OUTPUT / "README.md").write_text(report(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
