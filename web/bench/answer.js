@@ -1,0 +1,21 @@
+// One task → what the model says about it; the same in Node and in a page.
+
+/** @param read name of a file of float32 samples → Float32Array */
+export async function answer(model, task, read) {
+  const { call, sampleRateHz, piece, adapt, path } = task;
+  const waveform = await read(task.waveform);
+  const adapter = adapt ? { adapter: await model.adapter() } : {};
+  try {
+    if (call === "predict") return await model.predict(waveform, sampleRateHz, { ...adapter, path });
+    if (call === "timeline") return await model.timeline(waveform, sampleRateHz, { ...adapter, path });
+    const stream = await model.stream(sampleRateHz, adapter);
+    const events = [];
+    for (let start = 0; start < waveform.length; start += piece) {
+      events.push(...(await stream.accept(waveform.slice(start, start + piece))));
+    }
+    events.push(...(await stream.finish()));
+    return { events, ...(await stream.prediction()) };
+  } catch (error) {
+    return { failure: `${error.name}: ${error.message}` };
+  }
+}

@@ -1,0 +1,161 @@
+/** The bundle, `bundle.json` and `model.onnx` in one folder of a file host: fetched, and checked before it is used. */
+
+import { BundleError } from "./errors.js";
+
+export const SCHEMA = 1;
+
+/** The scalars of the adaptation rule, as `earnest.runtime.adaptation` describes them. */
+export interface AdaptationEntry {
+  file: string;
+  scale: number;
+  posterior_scale: number;
+  prior: number;
+  least_speech_s: number;
+  least_confidence: number;
+  largest_offset: number;
+}
+
+export interface DomainEntry {
+  file: string;
+  threshold: number;
+  longest_s: number;
+}
+
+/** What `bundle.json` says; fields that only the Python package reads are passed on as they are. */
+export interface BundleInfo {
+  name: string;
+  version: string;
+  classes: string[];
+  sample_rate_hz: number;
+  licence: string;
+  files: Partial<Record<string, string>>;
+  schema: number;
+  shortest_s: number;
+  longest_s: number;
+  adaptation: AdaptationEntry | null;
+  domain: DomainEntry | null;
+  [other: string]: unknown;
+}
+
+/** A checked bundle: every file's sha256 is right. */
+export interface Bundle {
+  info: BundleInfo;
+  files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+}
+
+export interface Progress {
+  file: string;
+  loadedBytes: number;
+  /** null where the server doesn't say */
+  totalBytes: number | null;
+}
+
+export type Fetch = (url: string) => Promise<Response>;
+
+/** Fetch a bundle's folder and check it. */
+export async function fetchBundle(
+  folder: string,
+  onProgress: (progress: Progress) => void = () => undefined,
+  fetched: Fetch = (url) => fetch(url),
+): Promise<Bundle> {
+  const base = folder.endsWith("/") ? folder : `${folder}/`;
+  const text = new TextDecoder().decode(await download(`${base}bundle.json`, "bundle.json", onProgress, fetched));
+  const info = checkedInfo(text, `${base}bundle.json`);
+  const wanted = ["model.onnx", info.adaptation?.file, info.domain?.file].filter((name) => name !== undefined);
+  const files = new Map<string, Uint8Array<ArrayBuffer>>();
+  await Promise.all(
+    wanted.map(async (name) => {
+      const sha256 = info.files[name];
+      if (sha256 === undefined) throw new BundleError(`${base}: 'files' doesn't list '${name}'. Export the bundle again.`);
+      const bytes = await download(base + name, name, onProgress, fetched);
+      if ((await sha256Of(bytes)) !== sha256) {
+        throw new BundleError(`${base}${name}: its sha256 is not the one in bundle.json. Upload or export it again.`);
+      }
+      files.set(name, bytes);
+    }),
+  );
+  return { info, files };
+}
+
+async function download(
+  url: string,
+  file: string,
+  onProgress: (progress: Progress) => void,
+  fetched: Fetch,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const response = await fetched(url).catch((error: unknown) => {
+    throw new BundleError(`${url}: not reachable (${String(error)}). Check the address and the connection.`);
+  });
+  if (!response.ok) throw new BundleError(`${url}: the server answers ${response.status}. A bundle is a folder's address.`);
+  // Where the transfer is compressed, Content-Length counts other bytes than those that arrive here.
+  const length = response.headers.get("content-encoding") ? null : response.headers.get("content-length");
+  const totalBytes = length === null ? null : Number(length);
+  const parts: Uint8Array[] = [];
+  let loadedBytes = 0;
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  for (let step = await reader.read(); !step.done; step = await reader.read()) {
+    parts.push(step.value);
+    loadedBytes += step.value.length;
+    onProgress({ file, loadedBytes, totalBytes });
+  }
+  return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
+}
+
+export async function sha256Of(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const subtle = crypto.subtle as SubtleCrypto | undefined; // on http: pages there is none
+  if (!subtle) throw new BundleError("The browser checks sha256 only on https: or localhost. Serve the page from there.");
+  const digest = new Uint8Array(await subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Parse `bundle.json`; what this package can't read is refused. */
+export function checkedInfo(text: string, where: string): BundleInfo {
+  let values: unknown;
+  try {
+    values = JSON.parse(text);
+  } catch (error) {
+    throw new BundleError(`${where}: not readable JSON (${String(error)}).`);
+  }
+  const schema = isObject(values) ? values["schema"] : undefined;
+  if (!isObject(values) || schema !== SCHEMA) {
+    throw new BundleError(`${where}: schema ${String(schema)}, this package reads ${SCHEMA}. Export the bundle again.`);
+  }
+  const problem = problemWith(values);
+  if (problem) throw new BundleError(`${where}: ${problem}`);
+  return values as BundleInfo;
+}
+
+function problemWith(values: Record<string, unknown>): string | null {
+  const { classes, sample_rate_hz: rate, shortest_s: shortest, longest_s: longest, files } = values;
+  const names = Array.isArray(classes) && classes.every((name) => typeof name === "string") ? classes : [];
+  if (names.length < 2 || new Set(names).size !== names.length) return "'classes' must hold two or more different names.";
+  if (typeof values["name"] !== "string") return "'name' must be a text.";
+  if (!isNumber(rate) || rate < 8_000 || rate > 192_000) return "'sample_rate_hz' must be 8000 to 192000.";
+  if (!isNumber(shortest) || !isNumber(longest) || !(shortest > 0 && shortest < longest)) {
+    return "'shortest_s' must be above 0 and below 'longest_s'.";
+  }
+  if (!isObject(files) || !("model.onnx" in files)) return "'files' must give the sha256 of model.onnx.";
+  for (const [name, digest] of Object.entries(files)) {
+    if (/[/\\]/.test(name) || name.startsWith(".") || !/^[0-9a-f]{64}$/.test(String(digest))) {
+      return `'files' must map plain file names to sha256 digests, got '${name}'.`;
+    }
+  }
+  return problemWithEntry(values["adaptation"], "adaptation", ADAPTATION) ?? problemWithEntry(values["domain"], "domain", DOMAIN);
+}
+
+const ADAPTATION = ["scale", "posterior_scale", "prior", "least_speech_s", "least_confidence", "largest_offset"];
+const DOMAIN = ["threshold", "longest_s"];
+
+function problemWithEntry(entry: unknown, name: string, scalars: readonly string[]): string | null {
+  if (entry === null || entry === undefined) return null;
+  const isRight = isObject(entry) && typeof entry["file"] === "string" && scalars.every((key) => isNumber(entry[key]));
+  return isRight ? null : `'${name}' must hold file, ${scalars.join(", ")}. Export the bundle again.`;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value);
+}

@@ -1,0 +1,70 @@
+/** The page's end of the wire to the worker. */
+
+import type { Progress } from "./bundle.js";
+import { EarnestError, errorOf } from "./errors.js";
+import type { Answer, Arguments, Call, Method, Reply } from "./messages.js";
+
+/** What the client needs of a `Worker`. */
+export interface WorkerLike {
+  postMessage(call: Call, transfer?: Transferable[]): void;
+  terminate(): unknown;
+  onmessage: ((event: MessageEvent<Reply>) => void) | null;
+  onerror: ((event: ErrorEvent) => void) | null;
+}
+
+interface Waiting {
+  resolve: (value: unknown) => void;
+  reject: (error: Error) => void;
+}
+
+export class Client {
+  private readonly waiting = new Map<number, Waiting>();
+  private nCalls = 0;
+  private closed: Error | null = null;
+
+  constructor(
+    private readonly worker: WorkerLike,
+    onProgress: (progress: Progress) => void = () => undefined,
+  ) {
+    worker.onmessage = ({ data }) => {
+      if ("progress" in data) onProgress(data.progress);
+      else this.settle(data);
+    };
+    worker.onerror = (event) => {
+      const reason = event.message || "its file could not be loaded";
+      this.close(new EarnestError(`The worker stopped (${reason}). Serve all files of dist/ in one folder, and reload.`));
+    };
+  }
+
+  /** Call a method of the worker's engine; buffers in `transfer` move there. */
+  async call<Name extends Method>(
+    method: Name,
+    args: Arguments<Name>,
+    transfer: Transferable[] = [],
+  ): Promise<Answer<Name>> {
+    if (this.closed) throw this.closed;
+    const id = ++this.nCalls;
+    return new Promise<Answer<Name>>((resolve, reject) => {
+      const answered = (value: unknown): void => {
+        resolve(value as Answer<Name>);
+      };
+      this.waiting.set(id, { resolve: answered, reject });
+      this.worker.postMessage({ id, method, args }, transfer);
+    });
+  }
+
+  /** End the worker; calls that wait are refused with `reason`. */
+  close(reason: Error = new EarnestError("This model was closed. Load it again.")): void {
+    this.closed = reason;
+    this.worker.terminate();
+    for (const { reject } of this.waiting.values()) reject(reason);
+    this.waiting.clear();
+  }
+
+  private settle(reply: Exclude<Reply, { progress: Progress }>): void {
+    const call = this.waiting.get(reply.id);
+    this.waiting.delete(reply.id);
+    if ("failure" in reply) call?.reject(errorOf(reply.failure));
+    else call?.resolve(reply.value);
+  }
+}

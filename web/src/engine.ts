@@ -1,0 +1,116 @@
+/** What runs in the worker: one model, its streams and its adapters, by number. */
+
+import type { Adapter } from "./adaptation.js";
+import { type BundleInfo, fetchBundle, type Progress } from "./bundle.js";
+import { BundleError, EarnestError } from "./errors.js";
+import type { Ort } from "./graph.js";
+import type { Prediction, StreamEvent, Timeline } from "./prediction.js";
+import { Predictor, type Recording } from "./predictor.js";
+import type { Stream, Windowing } from "./stream.js";
+
+/** What a stream's caller is told after each piece. */
+export interface Heard {
+  events: StreamEvent[];
+  isSpeaking: boolean;
+  receivedS: number;
+}
+
+export class Engine {
+  private predictor: Predictor | null = null;
+  private readonly adapters = new Map<number, Adapter>();
+  private readonly streams = new Map<number, Stream>();
+  private nGiven = 0;
+
+  constructor(
+    private readonly ort: Ort,
+    private readonly onProgress: (progress: Progress) => void = () => undefined,
+  ) {}
+
+  async open(url: string, voiceActivityUrl: string | null, threads: number): Promise<BundleInfo> {
+    this.ort.env.wasm.numThreads = threads;
+    const [bundle, voiceActivity] = await Promise.all([
+      fetchBundle(url, this.onProgress),
+      voiceActivityUrl === null ? null : fetchBytes(voiceActivityUrl),
+    ]);
+    this.predictor = await Predictor.open(this.ort, bundle, voiceActivity);
+    return bundle.info;
+  }
+
+  async predict(waveform: Float32Array, sampleRateHz: number, adapter: number | null, path: string): Promise<Prediction> {
+    return this.model.predict(waveform, sampleRateHz, this.adapterOf(adapter), path);
+  }
+
+  async timeline(
+    waveform: Float32Array,
+    sampleRateHz: number,
+    windowing: Windowing,
+    adapter: number | null,
+    path: string,
+  ): Promise<Timeline> {
+    return this.model.timeline(waveform, sampleRateHz, windowing, this.adapterOf(adapter), path);
+  }
+
+  async adapter(recordings: Recording[]): Promise<number> {
+    this.adapters.set(++this.nGiven, await this.model.adapter(recordings));
+    return this.nGiven;
+  }
+
+  async forgetAdapter(number: number): Promise<void> {
+    this.adapters.delete(number);
+  }
+
+  async stream(sampleRateHz: number, windowing: Windowing, adapter: number | null): Promise<number> {
+    this.streams.set(++this.nGiven, this.model.stream(sampleRateHz, windowing, this.adapterOf(adapter)));
+    return this.nGiven;
+  }
+
+  async accept(number: number, waveform: Float32Array): Promise<Heard> {
+    return this.heard(number, (stream) => stream.accept(waveform));
+  }
+
+  async skip(number: number, seconds: number): Promise<Heard> {
+    return this.heard(number, (stream) => stream.skip(seconds));
+  }
+
+  async finish(number: number): Promise<Heard> {
+    return this.heard(number, (stream) => stream.finish());
+  }
+
+  async streamPrediction(number: number, path: string): Promise<Prediction> {
+    return this.streamOf(number).prediction(path);
+  }
+
+  async forgetStream(number: number): Promise<void> {
+    this.streams.delete(number);
+  }
+
+  private async heard(number: number, work: (stream: Stream) => Promise<StreamEvent[]>): Promise<Heard> {
+    const stream = this.streamOf(number);
+    const events = await work(stream);
+    return { events, isSpeaking: stream.isSpeaking, receivedS: stream.receivedS };
+  }
+
+  private get model(): Predictor {
+    if (!this.predictor) throw new EarnestError("There is no model. Call load(…) first.");
+    return this.predictor;
+  }
+
+  private adapterOf(number: number | null): Adapter | null {
+    if (number === null) return null;
+    const adapter = this.adapters.get(number);
+    if (!adapter) throw new EarnestError("This adapter was closed. Make another one with model.adapter(…).");
+    return adapter;
+  }
+
+  private streamOf(number: number): Stream {
+    const stream = this.streams.get(number);
+    if (!stream) throw new EarnestError("This stream was closed. Open another one with model.stream(…).");
+    return stream;
+  }
+}
+
+async function fetchBytes(url: string): Promise<Uint8Array> {
+  const response = await fetch(url);
+  if (!response.ok) throw new BundleError(`${url}: the server answers ${response.status}. Check the address.`);
+  return new Uint8Array(await response.arrayBuffer());
+}

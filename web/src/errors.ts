@@ -1,0 +1,33 @@
+/** All deliberate errors; messages say what is wrong, where and what to do. */
+export class EarnestError extends Error {
+  override name = "EarnestError";
+}
+
+/** Sound that can't be used. */
+export class AudioError extends EarnestError {
+  override name = "AudioError";
+}
+
+/** A bundle that is missing, damaged or no bundle. */
+export class BundleError extends EarnestError {
+  override name = "BundleError";
+}
+
+const KINDS: Partial<Record<string, typeof EarnestError>> = { EarnestError, AudioError, BundleError };
+
+/** An error as it crosses from the worker to the page. */
+export interface Failure {
+  name: string;
+  message: string;
+}
+
+export function failureOf(error: unknown): Failure {
+  return error instanceof Error
+    ? { name: error.name, message: error.message }
+    : { name: "Error", message: String(error) };
+}
+
+export function errorOf(failure: Failure): Error {
+  const Kind = KINDS[failure.name];
+  return Kind ? new Kind(failure.message) : new Error(`${failure.name}: ${failure.message}`);
+}

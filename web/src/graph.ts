@@ -1,0 +1,84 @@
+/** A bundle's network on onnxruntime-web. */
+
+import type * as OrtModule from "onnxruntime-web";
+import { BundleError } from "./errors.js";
+
+export type Ort = typeof OrtModule;
+export type InferenceSession = OrtModule.InferenceSession;
+export type Values = ArrayLike<number>;
+
+/** What the network says about one window. */
+export interface Outputs {
+  probabilities: Values;
+  embedding?: Values;
+  gender?: Values;
+  affect?: Values;
+}
+
+const INPUTS = ["waveform", "lengths"];
+const REQUIRED = ["logits", "probabilities", "embedding"];
+const PREDICTED = ["probabilities", "gender", "affect"];
+
+/** Start the runtime's network; its own message becomes a `BundleError`. */
+export async function openSession(ort: Ort, model: Uint8Array, where: string): Promise<InferenceSession> {
+  try {
+    return await ort.InferenceSession.create(model, { executionProviders: ["wasm"] });
+  } catch (error) {
+    throw new BundleError(`${where}: onnxruntime refuses it (${firstLine(error)}). Export it again.`);
+  }
+}
+
+export class Graph {
+  /** Names of the outputs that a prediction is made of. */
+  readonly predicted: readonly string[];
+
+  private constructor(
+    private readonly ort: Ort,
+    private readonly session: InferenceSession,
+    private readonly nClasses: number,
+    private readonly where: string,
+  ) {
+    if (session.inputNames.join() !== INPUTS.join()) {
+      throw new BundleError(`${where}: the inputs must be ${INPUTS.join(", ")}, they are ${session.inputNames.join(", ")}.`);
+    }
+    const missing = REQUIRED.find((name) => !session.outputNames.includes(name));
+    if (missing) throw new BundleError(`${where}: has no output '${missing}'. Export it again.`);
+    this.predicted = PREDICTED.filter((name) => session.outputNames.includes(name));
+  }
+
+  static async open(ort: Ort, model: Uint8Array, nClasses: number, where: string): Promise<Graph> {
+    return new Graph(ort, await openSession(ort, model, where), nClasses, where);
+  }
+
+  /** Answer one window at the bundle's rate; the embedding only where it is asked for. */
+  async run(waveform: Float32Array, withEmbedding = false): Promise<Outputs> {
+    const names = withEmbedding ? [...this.predicted, "embedding"] : this.predicted;
+    const { Tensor } = this.ort;
+    const feeds = {
+      waveform: new Tensor("float32", waveform, [1, waveform.length]),
+      lengths: new Tensor("int64", BigInt64Array.of(BigInt(waveform.length)), [1]),
+    };
+    const values = await this.session.run(feeds, [...names]).catch((error: unknown) => {
+      throw new BundleError(`${this.where}: failed to run (${firstLine(error)}). Export it again.`);
+    });
+    const outputs: Record<string, Values> = {};
+    for (const name of names) outputs[name] = this.checked(name, values[name].data as Float32Array);
+    return outputs as unknown as Outputs;
+  }
+
+  async close(): Promise<void> {
+    await this.session.release();
+  }
+
+  private checked(name: string, values: Float32Array): Float32Array {
+    if (!values.every(Number.isFinite)) throw new BundleError(`${this.where}: output '${name}' is not finite.`);
+    if (name === "probabilities" && values.length !== this.nClasses) {
+      throw new BundleError(`${this.where}: ${values.length} outputs for ${this.nClasses} classes. Export it again.`);
+    }
+    return values;
+  }
+}
+
+function firstLine(error: unknown): string {
+  return String(error instanceof Error ? error.message : error).trim().split("\n")[0].slice(0, 200);
+}

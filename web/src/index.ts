@@ -1,0 +1,27 @@
+export type { BundleInfo, Progress } from "./bundle.js";
+export { decode } from "./decode.js";
+export { AudioError, BundleError, EarnestError } from "./errors.js";
+export type { Listening, ListenOptions } from "./microphone.js";
+export {
+  type Adapter,
+  type LiveStream,
+  load,
+  type LoadOptions,
+  type Model,
+  type PredictOptions,
+  type StreamOptions,
+  type TimelineOptions,
+} from "./model.js";
+export {
+  ABSTAIN_BELOW,
+  abstaining,
+  type Prediction,
+  type Shares,
+  type Span,
+  type Status,
+  type StreamEvent,
+  type Timeline,
+  top,
+  type Window,
+} from "./prediction.js";
+export type { Recording } from "./predictor.js";

@@ -1,0 +1,42 @@
+/** How loud each moment is; the same rules as `earnest.audio.segment`. */
+
+import { roundHalfEven } from "./numbers.js";
+
+export const FRAME_S = 0.025;
+export const SILENCE_DBFS = -65;
+export const SPEECH_RANGE_DB = 35;
+
+/** 20·log10 of the standard deviation of `samples` (a constant offset is silence); -200 for digital silence. */
+export function levelDbfs(samples: Float32Array): number {
+  let sum = 0;
+  for (const sample of samples) sum += sample;
+  const mean = sum / samples.length;
+  let power = 0;
+  for (const sample of samples) power += (sample - mean) ** 2;
+  return 10 * Math.log10(power / samples.length + 1e-20);
+}
+
+/** Level of each frame of 25 ms; an incomplete last frame is left out unless it is the only one. */
+export function frameLevelsDbfs(waveform: Float32Array, sampleRateHz: number): number[] {
+  const nFrame = Math.min(Math.max(roundHalfEven(FRAME_S * sampleRateHz), 1), waveform.length);
+  const levels: number[] = [];
+  for (let start = 0; nFrame && start + nFrame <= waveform.length; start += nFrame) {
+    levels.push(levelDbfs(waveform.subarray(start, start + nFrame)));
+  }
+  return levels;
+}
+
+export function loudest(levels: readonly number[]): number {
+  return levels.reduce((most, level) => Math.max(most, level), -Infinity);
+}
+
+/** Whether no frame is louder than -65 dBFS. */
+export function isSilent(levels: readonly number[]): boolean {
+  return loudest(levels) <= SILENCE_DBFS;
+}
+
+/** Seconds louder than -65 dBFS and than 35 dB below the loudest frame; a simple energy rule. */
+export function speechSeconds(levels: readonly number[]): number {
+  const threshold = Math.max(SILENCE_DBFS, loudest(levels) - SPEECH_RANGE_DB);
+  return FRAME_S * levels.filter((level) => level > threshold).length;
+}

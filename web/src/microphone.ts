@@ -1,0 +1,146 @@
+/** The microphone: its own rate and one channel → worklet → worker, where it is resampled and answered. */
+
+import { EarnestError } from "./errors.js";
+import type { LiveStream, Model, StreamOptions } from "./model.js";
+import type { Prediction, StreamEvent } from "./prediction.js";
+
+const QUEUE_S = 10; // sound that may wait for the worker; what comes beyond it is dropped, and told as a gap
+
+export interface ListenOptions extends StreamOptions {
+  onEvent: (event: StreamEvent) => void;
+  /** Called ten times a second with the loudest sample, 0 to 1, and whether somebody speaks. */
+  onLevel?: (peak: number, isSpeaking: boolean) => void;
+  /** What the browser may do to the sound; by default nothing, as in the training recordings. */
+  constraints?: MediaTrackConstraints;
+  /** Where `earnest.worklet.js` is, if not beside this module. */
+  workletUrl?: string | URL;
+}
+
+export interface Listening {
+  /** Everything that was said, when listening has ended: by `stop`, or because the microphone was taken away. */
+  readonly ended: Promise<Prediction>;
+  stop(): Promise<Prediction>;
+}
+
+const AS_IT_IS: MediaTrackConstraints = {
+  channelCount: 1,
+  echoCancellation: false,
+  noiseSuppression: false,
+  autoGainControl: false,
+};
+
+export async function listen(model: Model, options: ListenOptions): Promise<Listening> {
+  const { onEvent, onLevel, constraints, workletUrl, ...windowing } = options;
+  const media = await microphone({ ...AS_IT_IS, ...constraints });
+  const context = new AudioContext();
+  try {
+    await context.audioWorklet.addModule(workletUrl ?? new URL("./earnest.worklet.js", import.meta.url));
+    const stream = await model.stream(context.sampleRate, windowing);
+    const queue = new Queue(stream, context.sampleRate, onEvent);
+    const worklet = new AudioWorkletNode(context, "earnest-chunks", { numberOfOutputs: 0 });
+    worklet.port.onmessage = ({ data }: MessageEvent<Float32Array<ArrayBuffer>>) => {
+      onLevel?.(peakOf(data), stream.isSpeaking);
+      queue.put(data);
+    };
+    context.createMediaStreamSource(media).connect(worklet);
+    await context.resume();
+    return listening(media, context, queue, stream);
+  } catch (error) {
+    release(media, context);
+    throw error;
+  }
+}
+
+async function microphone(constraints: MediaTrackConstraints): Promise<MediaStream> {
+  const devices = navigator.mediaDevices as MediaDevices | undefined; // on http: pages there are none
+  if (!devices) throw new EarnestError("There is no microphone for this page. Serve it on https: or localhost.");
+  return devices.getUserMedia({ audio: constraints }).catch((error: unknown) => {
+    throw new EarnestError(`The microphone can't be used (${String(error)}). Allow it in the browser, or plug one in.`);
+  });
+}
+
+function listening(media: MediaStream, context: AudioContext, queue: Queue, stream: LiveStream): Listening {
+  let ending: Promise<Prediction> | null = null;
+  const end = async (): Promise<Prediction> => {
+    release(media, context);
+    await queue.finish();
+    const prediction = await stream.prediction("microphone");
+    await stream.close();
+    return prediction;
+  };
+  let settle: (prediction: Promise<Prediction>) => void;
+  const ended = new Promise<Prediction>((resolve) => (settle = resolve));
+  const stop = (): Promise<Prediction> => {
+    if (!ending) {
+      ending = end();
+      settle(ending);
+    }
+    return ending;
+  };
+  ended.catch(() => undefined); // whoever calls stop() sees it there
+  for (const track of media.getTracks()) track.onended = () => void stop();
+  queue.onFailure = () => void stop();
+  return { ended, stop };
+}
+
+function release(media: MediaStream, context: AudioContext): void {
+  for (const track of media.getTracks()) track.stop();
+  void context.close();
+}
+
+function peakOf(chunk: Float32Array): number {
+  return chunk.reduce((peak, sample) => Math.max(peak, Math.abs(sample)), 0);
+}
+
+/** Sound on its way to the worker; it never grows beyond ten seconds. */
+export class Queue {
+  onFailure: () => void = () => undefined;
+  private nWaiting = 0;
+  private nLost = 0;
+  private failure: Error | null = null;
+  private last: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly stream: Pick<LiveStream, "accept" | "skip" | "finish">,
+    private readonly sampleRateHz: number,
+    private readonly onEvent: (event: StreamEvent) => void,
+  ) {}
+
+  put(chunk: Float32Array<ArrayBuffer>): void {
+    const nChunk = chunk.length;
+    if (this.nWaiting + nChunk > QUEUE_S * this.sampleRateHz) {
+      this.nLost += nChunk;
+      return;
+    }
+    this.tellLoss();
+    this.nWaiting += nChunk;
+    this.send(this.stream.accept(chunk), () => (this.nWaiting -= nChunk));
+  }
+
+  /** Hand over the end; whatever failed before is thrown here. */
+  async finish(): Promise<void> {
+    this.tellLoss();
+    if (!this.failure) this.send(this.stream.finish());
+    await this.last;
+    if (this.failure) throw this.failure;
+  }
+
+  private tellLoss(): void {
+    if (this.nLost) this.send(this.stream.skip(this.nLost / this.sampleRateHz));
+    this.nLost = 0;
+  }
+
+  private send(answer: Promise<StreamEvent[]>, done: () => void = () => undefined): void {
+    const told = answer.then((events) => {
+      done();
+      events.forEach(this.onEvent);
+    });
+    this.last = Promise.all([this.last, told]).then(
+      () => undefined,
+      (error: unknown) => {
+        this.failure ??= error as Error;
+        this.onFailure();
+      },
+    );
+  }
+}

@@ -1,0 +1,158 @@
+/** A model as the page sees it: everything it does, it does in a worker. */
+
+import type { BundleInfo, Progress } from "./bundle.js";
+import { Client } from "./client.js";
+import type { Heard } from "./engine.js";
+import { listen, type Listening, type ListenOptions } from "./microphone.js";
+import type { Prediction, StreamEvent, Timeline } from "./prediction.js";
+import type { Recording } from "./predictor.js";
+import type { Windowing } from "./stream.js";
+
+export interface LoadOptions {
+  /** Called while files arrive. */
+  onProgress?: (progress: Progress) => void;
+  /** Address of Silero's voice activity network (ONNX), for streams and timelines; without it the level decides. */
+  voiceActivityUrl?: string | URL;
+  /** Cores for one prediction; more than one needs a page with COOP and COEP headers. */
+  threads?: number;
+  /** Where `earnest.worker.js` is, if not beside this module; the runtime's files lie beside it. */
+  workerUrl?: string | URL;
+}
+
+export interface PredictOptions {
+  /** Of this voice; without it the model as it is. */
+  adapter?: Adapter;
+  /** What to call the recording in the result. */
+  path?: string;
+}
+
+export interface StreamOptions extends Windowing {
+  adapter?: Adapter;
+}
+
+export type TimelineOptions = PredictOptions & Windowing;
+
+/** Load a bundle from its folder's address. */
+export async function load(url: string | URL, options: LoadOptions = {}): Promise<Model> {
+  const workerUrl = options.workerUrl ?? new URL("./earnest.worker.js", import.meta.url);
+  const client = new Client(new Worker(workerUrl, { type: "module", name: "earnest" }), options.onProgress);
+  try {
+    const voiceActivityUrl = options.voiceActivityUrl === undefined ? null : absolute(options.voiceActivityUrl);
+    return new Model(client, await client.call("open", [absolute(url), voiceActivityUrl, options.threads ?? 1]));
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}
+
+function absolute(url: string | URL): string {
+  return new URL(url, location.href).href;
+}
+
+export class Model {
+  /** What the bundle says about itself. */
+  readonly info: BundleInfo;
+
+  constructor(
+    private readonly client: Client,
+    info: BundleInfo,
+  ) {
+    this.info = info;
+  }
+
+  /** Whether `adapter` works: whether the bundle knows how to get used to a voice. */
+  get canAdapt(): boolean {
+    return Boolean(this.info.adaptation);
+  }
+
+  /**
+   * Predict the emotion of one recording.
+   *
+   * @param waveform one channel in [-1, 1], at any level; it is copied
+   */
+  async predict(waveform: Float32Array, sampleRateHz: number, options: PredictOptions = {}): Promise<Prediction> {
+    const { adapter, path = "array" } = options;
+    return this.client.call("predict", [waveform, sampleRateHz, adapter?.number ?? null, path]);
+  }
+
+  /** Tell the emotion over time of one recording. */
+  async timeline(waveform: Float32Array, sampleRateHz: number, options: TimelineOptions = {}): Promise<Timeline> {
+    const { adapter, path = "array", ...windowing } = options;
+    return this.client.call("timeline", [waveform, sampleRateHz, windowing, adapter?.number ?? null, path]);
+  }
+
+  /** Return what gets used to one voice and its channel, from given recordings of it or from what it will hear. */
+  async adapter(recordings: Recording[] = []): Promise<Adapter> {
+    return new Adapter(this.client, await this.client.call("adapter", [recordings]));
+  }
+
+  /** Open a stream of sound from anywhere. */
+  async stream(sampleRateHz: number, options: StreamOptions = {}): Promise<LiveStream> {
+    const { adapter, ...windowing } = options;
+    const number = await this.client.call("stream", [sampleRateHz, windowing, adapter?.number ?? null]);
+    return new LiveStream(this.client, number);
+  }
+
+  /** Listen to the microphone until it is told to stop. */
+  async listen(options: ListenOptions): Promise<Listening> {
+    return listen(this, options);
+  }
+
+  /** End the worker and free its memory. */
+  close(): void {
+    this.client.close();
+  }
+}
+
+/** Follows one voice through recordings and streams. */
+export class Adapter {
+  constructor(
+    private readonly client: Client,
+    /** @internal */ readonly number: number,
+  ) {}
+
+  async close(): Promise<void> {
+    await this.client.call("forgetAdapter", [this.number]);
+  }
+}
+
+/** A stream; hand it sound with `accept`, end it with `finish`. Calls are done in order, waiting is optional. */
+export class LiveStream {
+  isSpeaking = false;
+  receivedS = 0;
+
+  constructor(
+    private readonly client: Client,
+    private readonly number: number,
+  ) {}
+
+  /** Take the next samples, any number of them; their buffer moves to the worker. Returns what became certain. */
+  async accept(waveform: Float32Array): Promise<StreamEvent[]> {
+    return this.told(await this.client.call("accept", [this.number, waveform], [waveform.buffer]));
+  }
+
+  /** Tell that sound was lost: the clock goes on, speech before the gap ends there. */
+  async skip(seconds: number): Promise<StreamEvent[]> {
+    return this.told(await this.client.call("skip", [this.number, seconds]));
+  }
+
+  /** End the recording and return the rest. */
+  async finish(): Promise<StreamEvent[]> {
+    return this.told(await this.client.call("finish", [this.number]));
+  }
+
+  /** What all windows so far say together. */
+  async prediction(path = "-"): Promise<Prediction> {
+    return this.client.call("streamPrediction", [this.number, path]);
+  }
+
+  async close(): Promise<void> {
+    await this.client.call("forgetStream", [this.number]);
+  }
+
+  private told({ events, isSpeaking, receivedS }: Heard): StreamEvent[] {
+    this.isSpeaking = isSpeaking;
+    this.receivedS = receivedS;
+    return events;
+  }
+}

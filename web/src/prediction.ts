@@ -1,0 +1,107 @@
+/** What a model says about one recording: the same fields as the Python package's JSON. */
+
+export type Status = "ok" | "unsure" | "no-speech" | "too-short" | "error";
+export type Shares = Record<string, number>;
+
+export interface Prediction {
+  path: string;
+  status: Status;
+  duration_s: number | null;
+  speech_s: number | null;
+  /** null unless the status is "ok" */
+  emotion: string | null;
+  confidence: number | null;
+  /** class → probability, calibrated, in the bundle's order; empty without an answer */
+  probabilities: Shares;
+  /** happy + surprised − (sad + angry + disgust + fearful), -1 to 1 */
+  polarity: number | null;
+  gender: { female: number; male: number } | null;
+  affect: { valence: number; arousal: number; dominance: number } | null;
+  intensity: number | null;
+  /** "clipped", "low-bandwidth", "noisy", "out-of-domain" */
+  quality: string[];
+  /** whether the speaker's own statistics were used */
+  adapted: boolean;
+  model: string;
+  error: string | null;
+}
+
+/** One emotion, from a segment's start or a change to the next change or the segment's end. */
+export interface Span {
+  start_s: number;
+  end_s: number;
+  emotion: string;
+  confidence: number;
+}
+
+/** What the network said about one window. */
+export interface Window {
+  start_s: number;
+  end_s: number;
+  probabilities: Shares;
+}
+
+/** What a stream tells; "segment": somebody spoke, "gap": sound was lost because the listener was too slow. */
+export type StreamEvent =
+  | ({ event: "window" } & Window)
+  | ({ event: "span" } & Span)
+  | { event: "segment" | "gap"; start_s: number; end_s: number };
+
+export interface Timeline extends Prediction {
+  /** what told speech from the rest, "silero" or "energy" */
+  activity: string;
+  segments: { start_s: number; end_s: number }[];
+  spans: Span[];
+  windows: Window[];
+}
+
+const POSITIVE = new Set(["happy", "surprised"]);
+const NEGATIVE = new Set(["sad", "angry", "disgust", "fearful"]);
+export const ABSTAIN_BELOW = 0.5;
+
+/** A prediction without an answer. */
+export function unanswered(path: string, status: Status, model: string): Prediction {
+  return {
+    path,
+    status,
+    duration_s: null,
+    speech_s: null,
+    emotion: null,
+    confidence: null,
+    probabilities: {},
+    polarity: null,
+    gender: null,
+    affect: null,
+    intensity: null,
+    quality: [],
+    adapted: false,
+    model,
+    error: null,
+  };
+}
+
+/** Pleasant minus unpleasant probability, -1 to 1; classes on neither side count as zero. */
+export function polarityOf(probabilities: Shares): number {
+  let sum = 0;
+  for (const [name, share] of Object.entries(probabilities)) {
+    sum += share * (Number(POSITIVE.has(name)) - Number(NEGATIVE.has(name)));
+  }
+  return sum;
+}
+
+/** The prediction, "unsure" and without an emotion where its confidence is below the threshold. */
+export function abstaining(prediction: Prediction, below = ABSTAIN_BELOW): Prediction {
+  if (prediction.status !== "ok" || prediction.confidence === null || prediction.confidence >= below) return prediction;
+  return { ...prediction, status: "unsure", emotion: null };
+}
+
+/** The most probable classes with their probabilities, the first one first. */
+export function top(prediction: Prediction, count = 3): [string, number][] {
+  return Object.entries(prediction.probabilities)
+    .sort(([, first], [, second]) => second - first)
+    .slice(0, count);
+}
+
+export function namedShares(names: readonly string[], values: ArrayLike<number>): Shares {
+  return Object.fromEntries(names.map((name, index) => [name, values[index]]));
+}

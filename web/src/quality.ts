@@ -1,0 +1,107 @@
+/** What a recording is like, measured while it passes; the same words as `earnest.audio.quality`. */
+
+import { FRAME_S, levelDbfs, SILENCE_DBFS } from "./levels.js";
+import { joined, roundHalfEven } from "./numbers.js";
+
+const CLIPPED_LEVEL = 0.999;
+const CLIPPED_SHARE = 0.001;
+const TELEPHONE_HZ = 4_200;
+const HIGH_BAND_SHARE = 1e-6;
+const NOISY_RANGE_DB = 10;
+const LEVELS_EVERY = 4;
+const SPECTRUM_EVERY = 16;
+const LOWEST_LEVEL = -120;
+const HIGHEST_LEVEL = 60;
+
+export class QualityMeter {
+  private readonly nFrame: number;
+  private readonly firstHigh: number;
+  private readonly taper: Float64Array;
+  private readonly histogram = new Array<number>(HIGHEST_LEVEL - LOWEST_LEVEL + 1).fill(0);
+  private nSamples = 0;
+  private nClipped = 0;
+  private nFrames = 0;
+  private rest: Float32Array = new Float32Array(0);
+  private high = 0;
+  private all = 0;
+
+  constructor(sampleRateHz: number) {
+    this.nFrame = Math.max(roundHalfEven(FRAME_S * sampleRateHz), 2);
+    this.firstHigh = Math.floor((TELEPHONE_HZ * this.nFrame) / sampleRateHz) + 1;
+    this.taper = Float64Array.from(
+      { length: this.nFrame },
+      (_, index) => 0.5 - 0.5 * Math.cos((2 * Math.PI * index) / (this.nFrame - 1)),
+    );
+  }
+
+  /** Take the next samples at the recording's own rate. */
+  accept(block: Float32Array): void {
+    this.nSamples += block.length;
+    for (const sample of block) if (Math.abs(sample) >= CLIPPED_LEVEL) this.nClipped++;
+    const samples = joined(this.rest, block);
+    let start = 0;
+    for (; start + this.nFrame <= samples.length; start += this.nFrame) {
+      const frame = samples.subarray(start, start + this.nFrame);
+      if (this.nFrames % LEVELS_EVERY === 0) this.countLevel(frame);
+      if (this.nFrames % SPECTRUM_EVERY === 0) this.addSpectrum(frame);
+      this.nFrames++;
+    }
+    this.rest = samples.slice(start);
+  }
+
+  private countLevel(frame: Float32Array): void {
+    const level = Math.min(Math.max(roundHalfEven(levelDbfs(frame)), LOWEST_LEVEL), HIGHEST_LEVEL);
+    this.histogram[level - LOWEST_LEVEL]++;
+  }
+
+  /** Power of the half spectrum by Parseval; only the bins up to 4.2 kHz are transformed, what is left is above. */
+  private addSpectrum(frame: Float32Array): void {
+    const n = this.nFrame;
+    const mean = frame.reduce((sum, sample) => sum + sample, 0) / n;
+    const tapered = Float64Array.from(frame, (sample, index) => (sample - mean) * this.taper[index]);
+    const power = tapered.reduce((sum, value) => sum + value * value, 0);
+    const middle = n % 2 ? 0 : powerAt(tapered, n / 2);
+    const half = (n * power + powerAt(tapered, 0) + middle) / 2;
+    let low = 0;
+    for (let bin = 0; bin < Math.min(this.firstHigh, Math.floor(n / 2) + 1); bin++) low += powerAt(tapered, bin);
+    this.all += half;
+    this.high += half - low;
+  }
+
+  /** The words that apply, of "clipped", "low-bandwidth" and "noisy". */
+  words(): string[] {
+    const words: string[] = [];
+    if (this.nClipped > CLIPPED_SHARE * this.nSamples) words.push("clipped");
+    if (this.all > 0 && this.high <= HIGH_BAND_SHARE * this.all) words.push("low-bandwidth");
+    if (this.isNoisy()) words.push("noisy");
+    return words;
+  }
+
+  /** Whether the quiet moments (10th percentile) come within 10 dB of the loud ones (90th); not for silence. */
+  private isNoisy(): boolean {
+    const total = this.histogram.reduce((sum, count) => sum + count, 0);
+    if (!total) return false;
+    const quiet = this.levelAt(0.1 * total);
+    const loud = this.levelAt(0.9 * total);
+    return loud > SILENCE_DBFS && loud - quiet < NOISY_RANGE_DB;
+  }
+
+  private levelAt(count: number): number {
+    let sum = 0;
+    const index = this.histogram.findIndex((frames) => (sum += frames) >= count);
+    return LOWEST_LEVEL + index;
+  }
+}
+
+/** |DFT|² at one bin, by Goertzel's recursion. */
+function powerAt(samples: Float64Array, bin: number): number {
+  const twice = 2 * Math.cos((2 * Math.PI * bin) / samples.length);
+  let before = 0;
+  let last = 0;
+  for (const sample of samples) {
+    const next = sample + twice * last - before;
+    before = last;
+    last = next;
+  }
+  return before * before + last * last - twice * before * last;
+}

@@ -1,0 +1,31 @@
+/** The worker's entry: calls are done one after the other, so that the network is never asked twice at once. */
+
+import * as ort from "onnxruntime-web/wasm";
+import { Engine } from "./engine.js";
+import { failureOf } from "./errors.js";
+import type { Call, Reply } from "./messages.js";
+
+const page = globalThis as unknown as {
+  postMessage(reply: Reply): void;
+  onmessage: ((event: MessageEvent<Call>) => void) | null;
+};
+
+ort.env.wasm.wasmPaths = new URL("./", import.meta.url).href;
+ort.env.logLevel = "error";
+const engine = new Engine(ort, (progress) => {
+  page.postMessage({ progress });
+});
+let before = Promise.resolve();
+
+page.onmessage = ({ data }) => {
+  before = before.then(() => answer(data));
+};
+
+async function answer({ id, method, args }: Call): Promise<void> {
+  try {
+    const work = engine[method].bind(engine) as (...all: unknown[]) => Promise<unknown>;
+    page.postMessage({ id, value: await work(...args) });
+  } catch (error) {
+    page.postMessage({ id, failure: failureOf(error) });
+  }
+}

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { checkedInfo, fetchBundle, sha256Of } from "../src/bundle.js";
+import { BundleError } from "../src/errors.js";
+
+const MODEL = new TextEncoder().encode("a network");
+const SHA256 = await sha256Of(MODEL);
+const INFO = {
+  name: "made-up",
+  version: "1",
+  classes: ["happy", "sad"],
+  sample_rate_hz: 16_000,
+  licence: "CC0-1.0",
+  files: { "model.onnx": SHA256 },
+  schema: 1,
+  shortest_s: 0.1,
+  longest_s: 30,
+  adaptation: null,
+  domain: null,
+};
+
+function host(files: Record<string, string | Uint8Array<ArrayBuffer>>): (url: string) => Promise<Response> {
+  return (url) => {
+    const content = files[url];
+    return Promise.resolve(url in files ? new Response(content) : new Response("", { status: 404 }));
+  };
+}
+
+test("a bundle arrives whole and tells its progress", async () => {
+  const loaded: Record<string, number> = {};
+  const files = { "/m/bundle.json": JSON.stringify(INFO), "/m/model.onnx": MODEL };
+  const bundle = await fetchBundle("/m", ({ file, loadedBytes }) => (loaded[file] = loadedBytes), host(files));
+  assert.equal(bundle.info.name, "made-up");
+  assert.deepEqual(bundle.files.get("model.onnx"), MODEL);
+  assert.equal(loaded["model.onnx"], MODEL.length);
+});
+
+test("an altered file is refused", async () => {
+  const files = { "/m/bundle.json": JSON.stringify(INFO), "/m/model.onnx": new TextEncoder().encode("another") };
+  await assert.rejects(fetchBundle("/m/", undefined, host(files)), (error) => {
+    assert.ok(error instanceof BundleError);
+    assert.match(error.message, /model\.onnx: its sha256 is not/);
+    return true;
+  });
+});
+
+test("a file that 'files' doesn't list is not fetched", async () => {
+  const entry = { file: "d.npy", threshold: 2, longest_s: 8 };
+  const files = { "/m/bundle.json": JSON.stringify({ ...INFO, domain: entry }), "/m/model.onnx": MODEL, "/m/d.npy": MODEL };
+  await assert.rejects(fetchBundle("/m/", undefined, host(files)), /doesn't list 'd\.npy'/);
+});
+
+test("an address without a bundle says what the server answered", async () => {
+  await assert.rejects(fetchBundle("/m/", undefined, host({})), /bundle\.json: the server answers 404/);
+});
+
+test("a server that is not there is a BundleError", async () => {
+  await assert.rejects(fetchBundle("/m/", undefined, () => Promise.reject(new TypeError("no route"))), BundleError);
+});
+
+const WRONG: [string, object, RegExp][] = [
+  ["another schema", { schema: 2 }, /schema 2, this package reads 1/],
+  ["one class", { classes: ["happy"] }, /'classes'/],
+  ["a class twice", { classes: ["happy", "happy"] }, /'classes'/],
+  ["a rate that is no number", { sample_rate_hz: "16000" }, /'sample_rate_hz'/],
+  ["a rate of a clock", { sample_rate_hz: 1 }, /'sample_rate_hz'/],
+  ["longest below shortest", { longest_s: 0.05 }, /'shortest_s'/],
+  ["no network", { files: {} }, /model\.onnx/],
+  ["a path out of the folder", { files: { "model.onnx": SHA256, "../x": SHA256 } }, /plain file names/],
+  ["no digest", { files: { "model.onnx": "1234" } }, /sha256/],
+  ["half an adaptation", { adaptation: { file: "a.npz", scale: 0.1 } }, /'adaptation' must hold/],
+  ["a domain without threshold", { domain: { file: "d.npy", longest_s: 8 } }, /'domain' must hold/],
+];
+for (const [what, change, message] of WRONG) {
+  test(`bundle.json with ${what} is refused`, () => {
+    assert.throws(() => checkedInfo(JSON.stringify({ ...INFO, ...change }), "x"), (error) => {
+      assert.ok(error instanceof BundleError);
+      assert.match(error.message, message);
+      return true;
+    });
+  });
+}
+
+test("what is no JSON object is refused", () => {
+  for (const text of ["", "{", "[]", "null", "<html>"]) assert.throws(() => checkedInfo(text, "x"), BundleError);
+});

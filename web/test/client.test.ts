@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Client, type WorkerLike } from "../src/client.js";
+import { AudioError, EarnestError } from "../src/errors.js";
+import type { Call, Reply } from "../src/messages.js";
+
+class FakeWorker implements WorkerLike {
+  onmessage: WorkerLike["onmessage"] = null;
+  onerror: WorkerLike["onerror"] = null;
+  readonly calls: Call[] = [];
+  ended = false;
+
+  postMessage(call: Call): void {
+    this.calls.push(call);
+  }
+
+  terminate(): void {
+    this.ended = true;
+  }
+
+  reply(data: Reply): void {
+    this.onmessage?.({ data } as MessageEvent<Reply>);
+  }
+}
+
+test("answers go to the calls they belong to, in any order", async () => {
+  const worker = new FakeWorker();
+  const client = new Client(worker);
+  const answers = [client.call("streamPrediction", [1, "a"]), client.call("streamPrediction", [1, "b"])];
+  worker.reply({ id: worker.calls[1].id, value: "second" });
+  worker.reply({ id: worker.calls[0].id, value: "first" });
+  assert.deepEqual(await Promise.all(answers), ["first", "second"]);
+});
+
+test("a deliberate error keeps its class on its way to the page", async () => {
+  const worker = new FakeWorker();
+  const answer = new Client(worker).call("finish", [1]);
+  worker.reply({ id: worker.calls[0].id, failure: { name: "AudioError", message: "no sound" } });
+  await assert.rejects(answer, (error) => error instanceof AudioError && error.message === "no sound");
+});
+
+test("when the worker can't start, calls that wait and calls to come are refused", async () => {
+  const worker = new FakeWorker();
+  const client = new Client(worker);
+  const answer = client.call("finish", [1]);
+  worker.onerror?.({ message: "" } as ErrorEvent);
+  await assert.rejects(answer, EarnestError);
+  await assert.rejects(client.call("finish", [1]), /The worker stopped/);
+  assert.ok(worker.ended);
+});
+
+test("progress is passed on", () => {
+  const worker = new FakeWorker();
+  const told: string[] = [];
+  new Client(worker, ({ file }) => told.push(file));
+  worker.reply({ progress: { file: "model.onnx", loadedBytes: 1, totalBytes: null } });
+  assert.deepEqual(told, ["model.onnx"]);
+});

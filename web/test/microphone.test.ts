@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Queue } from "../src/microphone.js";
+import type { StreamEvent } from "../src/prediction.js";
+
+const RATE = 1_000;
+
+/** A stream that answers when it is told to. */
+class SlowStream {
+  readonly calls: string[] = [];
+  private readonly open: (() => void)[] = [];
+
+  accept = (waveform: Float32Array): Promise<StreamEvent[]> => this.called(`accept ${waveform.length}`);
+  readonly skip = (seconds: number): Promise<StreamEvent[]> => this.called(`skip ${seconds}`);
+  readonly finish = (): Promise<StreamEvent[]> => this.called("finish");
+
+  async goOn(): Promise<void> {
+    while (this.open.length) {
+      this.open.shift()?.();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  private called(what: string): Promise<StreamEvent[]> {
+    this.calls.push(what);
+    const event: StreamEvent = { event: "gap", start_s: this.calls.length, end_s: 0 };
+    return new Promise((resolve) => this.open.push(() => { resolve([event]); }));
+  }
+}
+
+test("sound beyond ten seconds is dropped and told as a gap before what comes next", async () => {
+  const stream = new SlowStream();
+  const queue = new Queue(stream, RATE, () => undefined);
+  for (let second = 0; second < 13; second++) queue.put(new Float32Array(RATE));
+  assert.equal(stream.calls.length, 10);
+  await stream.goOn();
+  queue.put(new Float32Array(RATE));
+  assert.deepEqual(stream.calls.slice(10), ["skip 3", `accept ${RATE}`]);
+});
+
+test("events arrive in order, and the end waits for all of them", async () => {
+  const stream = new SlowStream();
+  const told: number[] = [];
+  const queue = new Queue(stream, RATE, (event) => told.push(event.start_s));
+  queue.put(new Float32Array(10));
+  queue.put(new Float32Array(10));
+  const finished = queue.finish();
+  await stream.goOn();
+  await finished;
+  assert.deepEqual(told, [1, 2, 3]);
+});
+
+test("a failure of the worker ends listening and is thrown at the end", async () => {
+  const stream = new SlowStream();
+  stream.accept = () => Promise.reject(new Error("broken"));
+  const queue = new Queue(stream, RATE, () => undefined);
+  let failed = 0;
+  queue.onFailure = () => failed++;
+  queue.put(new Float32Array(10));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(failed, 1);
+  await assert.rejects(queue.finish(), /broken/);
+});

@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { rateInHeader } from "../src/decode.js";
+import { AudioError } from "../src/errors.js";
+import { roundHalfEven } from "../src/numbers.js";
+import { abstaining, polarityOf, type Prediction, top, unanswered } from "../src/prediction.js";
+import { checkRecording, checkSamples } from "../src/waveform.js";
+
+function wave(rate: number, before = ""): DataView {
+  const bytes = new Uint8Array(100);
+  const view = new DataView(bytes.buffer);
+  const chunk = before ? 8 + before.length : 0;
+  bytes.set(new TextEncoder().encode("RIFF....WAVE"));
+  if (before) {
+    bytes.set(new TextEncoder().encode("LIST"), 12);
+    view.setUint32(16, before.length, true);
+  }
+  bytes.set(new TextEncoder().encode("fmt "), 12 + chunk);
+  view.setUint32(24 + chunk, rate, true);
+  return view;
+}
+
+test("the rate is read from WAV, also behind another chunk, and from FLAC", () => {
+  assert.equal(rateInHeader(wave(22_050)), 22_050);
+  assert.equal(rateInHeader(wave(44_100, "a title.")), 44_100);
+  const flac = new DataView(new ArrayBuffer(42));
+  Array.from("fLaC").forEach((letter, index) => { flac.setUint8(index, letter.charCodeAt(0)); });
+  flac.setUint32(18, 16_000 << 12);
+  assert.equal(rateInHeader(flac), 16_000);
+});
+
+test("other files, cut headers and rates that no browser decodes at have none", () => {
+  assert.equal(rateInHeader(new DataView(new ArrayBuffer(0))), null);
+  assert.equal(rateInHeader(new DataView(new TextEncoder().encode("OggS and so on").buffer)), null);
+  assert.equal(rateInHeader(new DataView(wave(16_000).buffer, 0, 20)), null);
+  assert.equal(rateInHeader(wave(4_000_000)), null);
+});
+
+test("what is no sound is refused", () => {
+  for (const wrong of [[0, 1], new Int16Array(3), Float32Array.of(NaN), Float32Array.of(Infinity), Float32Array.of(1e30)]) {
+    assert.throws(() => { checkSamples(wrong); }, AudioError);
+  }
+  assert.throws(() => { checkRecording(new Float32Array(0), 16_000); }, /no samples/);
+  assert.throws(() => { checkRecording(new Float32Array(5), 1); }, /sample rate is 1 Hz/);
+});
+
+test("halves go to the even neighbour", () => {
+  assert.deepEqual([0.5, 1.5, 2.5, 2.4, 2.6, -1.5].map(roundHalfEven), [0, 2, 2, 2, 3, -2]);
+});
+
+const SURE: Prediction = { ...unanswered("x", "ok", "m"), emotion: "sad", confidence: 0.6, probabilities: { happy: 0.4, sad: 0.6 } };
+
+test("a prediction below the threshold is unsure and names no emotion", () => {
+  assert.equal(abstaining(SURE), SURE);
+  const unsure = abstaining(SURE, 0.7);
+  assert.deepEqual([unsure.status, unsure.emotion, unsure.confidence], ["unsure", null, 0.6]);
+  assert.equal(abstaining(unanswered("x", "no-speech", "m")).status, "no-speech");
+});
+
+test("polarity weighs pleasant against unpleasant; the top is sorted", () => {
+  assert.ok(Math.abs(polarityOf({ happy: 0.3, surprised: 0.1, sad: 0.2, calm: 0.4 }) - 0.2) < 1e-12);
+  assert.deepEqual(top(SURE, 1), [["sad", 0.6]]);
+});
