@@ -88,3 +88,39 @@ def discriminant_logits(network: nn.Module, examples: Sequence[Example], known: 
     with torch.no_grad():
         logits: Tensor = last_layer(network)(embed(network, examples, known))
     return logits
+
+
+def rotated_logits(
+    network: nn.Module,
+    train: Sequence[Example],
+    valid: Sequence[Example],
+    shrinkage: float,
+    n_classes: int,
+    known: Embeddings,
+) -> tuple[Tensor, npt.NDArray[np.int64]]:
+    """Return logits (rows, classes) of clips whose speakers the discriminant had not heard, and their classes (rows,).
+
+    Validation takes turns: the speakers of ``train`` are divided into groups as large as ``valid``, and each group is
+    answered by a discriminant fitted on all others. A temperature fitted on these logits depends less on who happens
+    to be in ``valid``, and still on no test clip.
+    """
+    examples = [*valid, *train]
+    embeddings = embed(network, examples, known).double().numpy()
+    targets = np.array([example.target for example in examples])
+    turn = _turns([example.utterance.speaker for example in valid], [example.utterance.speaker for example in train])
+    logits, rows = [], []
+    for number in range(turn.max() + 1):
+        held = turn == number
+        if len(np.unique(targets[~held])) == n_classes:
+            weights, bias = discriminant(embeddings[~held], targets[~held], shrinkage, n_classes)
+            logits.append(embeddings[held] @ weights.T + bias)
+            rows.append(targets[held])
+    return torch.from_numpy(np.concatenate(logits)).float(), np.concatenate(rows)
+
+
+def _turns(valid: Sequence[str], train: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Number the group of each clip from its speaker: 0 for ``valid``, then those of ``train`` in turn."""
+    speakers = sorted(set(train))
+    n_groups = max(1, round(len(speakers) / len(set(valid))))
+    group = {speaker: 1 + position % n_groups for position, speaker in enumerate(speakers)}
+    return np.array([0] * len(valid) + [group[speaker] for speaker in train])

@@ -26,7 +26,7 @@ from earnest.training.batches import Augmented, change_of
 from earnest.training.calibrate import calibrate, fit_calibration
 from earnest.training.companions import fit_companions
 from earnest.training.data import GENDERS, Example
-from earnest.training.discriminant import Embeddings, discriminant_logits, embed, fit_discriminant
+from earnest.training.discriminant import Embeddings, discriminant_logits, embed, fit_discriminant, rotated_logits
 from earnest.training.fit import fit, predict_outputs
 from earnest.training.objective import learned_tasks
 from earnest.training.progress import CHECKPOINT, write_atomically
@@ -174,8 +174,10 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     classifier = initial_classifier(recipe, classes)
     prepare(classifier.network, (example.frames for example in train))
     epochs = _fit(classifier, train, valid, recipe, folder, clips.embeddings, show_progress)
-    # Probabilities are calibrated on clips that these weights have not seen.
-    temperature, calibration = _calibration(classifier, settings, valid, clips.embeddings) if valid else (1.0, None)
+    rotates = split.speaker_independent and settings.method == "discriminant"
+    temperature, calibration = (
+        _calibration(classifier, settings, train if rotates else (), valid, clips.embeddings) if valid else (1.0, None)
+    )
     companions = fit_companions(classifier.network, train, valid, settings, len(classes), clips.embeddings)
     if settings.refit and valid:
         classifier = initial_classifier(recipe, classes)
@@ -255,8 +257,17 @@ def _output(
 
 
 def _calibration(
-    classifier: SpeechClassifier, settings: Training, valid: Sequence[Example], embeddings: Embeddings
+    classifier: SpeechClassifier,
+    settings: Training,
+    rotated: Sequence[Example],
+    valid: Sequence[Example],
+    embeddings: Embeddings,
 ) -> tuple[float, FittedCalibration]:
+    """Calibrate on clips that the weights have not seen; speakers of ``rotated`` take turns where a fit is cheap."""
+    if rotated:
+        n_classes, network = len(classifier.classes), classifier.network
+        logits, true = rotated_logits(network, rotated, valid, settings.shrinkage, n_classes, embeddings)
+        return fit_calibration(logits, true, settings.calibration)
     logits = _output(classifier, settings, valid, embeddings).logits
     return fit_calibration(logits, np.array([example.target for example in valid]), settings.calibration)
 

@@ -1,5 +1,6 @@
 """The closed-form head against the formula, in numpy."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,14 @@ from earnest.models.classifier import NetworkOutput
 from earnest.models.segmented import Segmented
 from earnest.segments import Segments
 from earnest.training.data import Example
-from earnest.training.discriminant import Embeddings, discriminant_logits, embed, fit_discriminant, last_layer
+from earnest.training.discriminant import (
+    Embeddings,
+    discriminant_logits,
+    embed,
+    fit_discriminant,
+    last_layer,
+    rotated_logits,
+)
 
 WIDTH, N_CLASSES = 6, 3
 
@@ -107,3 +115,30 @@ def test_a_network_behind_segments_lends_its_last_layer() -> None:
 def test_a_class_without_clips_is_refused() -> None:
     with pytest.raises(RecipeError, match="each with training clips"):
         fit_discriminant(Sums(), examples([4, 0, 4]), 0.6, N_CLASSES, Embeddings())
+
+
+def spoken_by(speaker: str, seed: int) -> list[Example]:
+    return [replace(one, utterance=replace(one.utterance, speaker=speaker)) for one in examples([4, 4, 4], seed)]
+
+
+def test_every_speaker_is_answered_by_a_discriminant_that_did_not_hear_them() -> None:
+    clips = {speaker: spoken_by(speaker, seed) for seed, speaker in enumerate("vabcd")}
+    valid, train = clips["v"], [one for speaker in "abcd" for one in clips[speaker]]
+    logits, targets = rotated_logits(Sums(), train, valid, 0.5, N_CLASSES, {})
+    expected, order = [], []
+    for speaker in "vabcd":  # as many speakers a group as valid has: one
+        network = Sums()
+        others = [one for other in "vabcd" if other != speaker for one in clips[other]]
+        fit_discriminant(network, others, 0.5, N_CLASSES, {})
+        expected.append(discriminant_logits(network, clips[speaker], {}))
+        order += [one.target for one in clips[speaker]]
+    torch.testing.assert_close(logits, torch.cat(expected), rtol=1e-4, atol=1e-4)
+    assert targets.tolist() == order
+
+
+def test_a_group_without_which_a_class_is_missing_has_no_turn() -> None:
+    alone = [replace(one, utterance=replace(one.utterance, speaker="a")) for one in examples([0, 0, 4], 7)]
+    valid = [one for one in spoken_by("v", 0) if one.target < 2]
+    train = [*alone, *(one for one in spoken_by("b", 1) if one.target < 2)]
+    logits, _ = rotated_logits(Sums(), train, valid, 0.5, N_CLASSES, {})
+    assert len(logits) == len(valid) + 8  # those of b, not the only ones with the third class
