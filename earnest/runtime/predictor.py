@@ -11,7 +11,7 @@ from earnest.runtime.adaptation import Adaptation, Adapter
 from earnest.runtime.averaging import network_of
 from earnest.runtime.bulk import BATCH_S, Bulk
 from earnest.runtime.domain import Domain
-from earnest.runtime.graph import Provider
+from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.stream import Stream, Windowing
 from earnest.runtime.timeline import Envelope, Event, Timeline
@@ -34,10 +34,12 @@ class Predictor:
         provider: Provider = "cpu",
         batch_s: float = BATCH_S,
         tta: str = "none",
+        backend: Backend = "auto",
+        hint: Hint = "latency",
     ) -> None:
         bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
         self.max_seconds, self.batch_s = max_seconds, batch_s
-        self.graph, self.info = network_of(bundles, threads, provider, tta)
+        self.graph, self.info = network_of(bundles, threads, provider, tta, backend, hint)
         # Each has an embedding of its own, so several together have none.
         self._alone = bundles[0] if len(bundles) == 1 else None
         self._domain = Domain.of(self._alone) if self._alone else None
@@ -50,15 +52,19 @@ class Predictor:
         provider: Provider = "cpu",
         batch_s: float = BATCH_S,
         tta: str = "none",
+        backend: Backend = "auto",
+        hint: Hint = "latency",
     ) -> "Predictor":
         """Load a bundle by name (shipped) or by path, or several, whose probabilities are averaged.
 
         Parameters
         ----------
         threads : cores that one prediction may use
-        provider : "cpu", or "cuda" with onnxruntime-gpu
+        provider : "cpu", or "cuda" with onnxruntime-gpu; with OpenVINO "cpu", "gpu" or "auto"
         batch_s : seconds of sound, padding included, that share a run of the network
         tta : variants of each clip to average over, by a name of `earnest.augment.tta.VARIANTS`
+        backend : "onnxruntime", "openvino", or "auto" for onnxruntime where the bundle holds a graph for it
+        hint : what OpenVINO is tuned to: "latency", or "throughput" for many recordings at once
 
         Raises
         ------
@@ -69,7 +75,7 @@ class Predictor:
         if not names:
             raise BundleError("There is no model in the list. Name at least one bundle.")
         bundles = [load_bundle(name) for name in names]
-        return cls(bundles, threads, provider=provider, batch_s=batch_s, tta=tta)
+        return cls(bundles, threads, provider=provider, batch_s=batch_s, tta=tta, backend=backend, hint=hint)
 
     def adapter(self, sources: Iterable[Source] = ()) -> Adapter:
         """Return what gets used to one voice and its channel; see `earnest.runtime.adaptation`.

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.output import echo_json, output_options
+from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options
 from earnest.apps.cli.train import require_training
+from earnest.bundle import FORMATS, Format
 
 
 @click.command()
@@ -24,6 +25,16 @@ from earnest.apps.cli.train import require_training
     help="Folder of `earnest evaluate` whose result the bundle shall carry; repeatable.",
 )
 @click.option("--plain", is_flag=True, help="Leave out what adaptation and the out-of-domain verdict need.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="onnx",
+    show_default=True,
+    help="onnx and web: exact, for onnxruntime everywhere. onnx-fp16: smaller. onnx-int8: smaller and faster, needs "
+    "the run's corpora. openvino, openvino-fp16, openvino-int8: for OpenVINO.",
+)
+@data_option
 @output_options
 def command(
     run: Path,
@@ -34,24 +45,30 @@ def command(
     notes: str,
     results: tuple[Path, ...],
     plain: bool,
+    form: Format,
+    data: tuple[str, ...],
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Export a trained model as one ONNX graph with its metadata.
+    """Export a trained model as one graph, from samples to probabilities, with its metadata.
 
     \b
     Example:
       earnest export runs/emocatcher --output bundles/emocatcher
       earnest predict talk.wav --model bundles/emocatcher
+      earnest export runs/emocatcher --output bundles/emocatcher-int8 --format onnx-int8 --data ravdess=~/ravdess
     """
     require_training()
     from earnest.export.bundle import Identity, export_bundle
+    from earnest.export.formats import Form
 
     identity = Identity(name or output.resolve().name, bundle_version, licence, notes)
-    info = export_bundle(run, output, identity, results, not plain)
-    size = (output / "model.onnx").stat().st_size
+    info = export_bundle(run, output, identity, results, not plain, Form(form, corpus_folders(data)))
+    graph = [name for name in info.files if name.startswith("model.")]
+    size = sum((output / name).stat().st_size for name in graph)
     if as_json:
-        echo_json({"bundle": output, "classes": info.classes, "bytes": size, "sha256": info.files["model.onnx"]})
+        digests = {name: info.files[name] for name in graph}
+        echo_json({"bundle": output, "format": form, "classes": info.classes, "bytes": size, "sha256": digests})
         return
     click.echo(f"{output}: {size / 1e6:.2f} MB, {info.n_parameters:,} parameters, {', '.join(info.classes)}")
     if not quiet:

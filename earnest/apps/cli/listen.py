@@ -13,7 +13,7 @@ from earnest.apps.cli._model_options import adapt_option, chosen_adapter, model_
 from earnest.apps.cli.output import echo_table, output_options
 from earnest.audio.feed import Lost, open_pipe
 from earnest.audio.microphone import microphone, microphones
-from earnest.runtime.graph import Provider
+from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.stream import Stream, Windowing
 from earnest.runtime.timeline import Event, Gap, Span, event_dict
@@ -39,6 +39,7 @@ def command(
     model: str,
     threads: int,
     provider: Provider,
+    backend: Backend,
     adapt: tuple[str, ...],
     rate: int,
     channels: int,
@@ -62,7 +63,7 @@ def command(
     if devices:
         echo_table(("number", "microphone"), [(str(number), name) for number, name in microphones()], right=("number",))
         return
-    predictor = Predictor.load(model, threads, provider)
+    predictor = Predictor.load(model, threads, provider, backend=backend)
     with _sound(source, rate, channels, device) as (heard_hz, sound):
         stream = predictor.stream(heard_hz, Windowing(window_s, hop_s), chosen_adapter(predictor, adapt))
         if as_json:
