@@ -9,6 +9,7 @@ from earnest.bundle import BundleInfo, ProtocolResult, sha256_of
 from earnest.errors import EarnestError
 from earnest.export.card import model_card
 from earnest.export.formats import Form, model_files
+from earnest.export.moody import moody_classes, to_moody
 from earnest.export.onnx import traced
 from earnest.recipe import Recipe, read_recipe
 from earnest.training.companions import companion_files
@@ -86,6 +87,21 @@ def export_bundle(
     text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     (output / "bundle.json").write_text(text + "\n", encoding="utf-8")
     return info
+
+
+def export_moody(run: Path, output: Path, identity: Identity) -> tuple[str, ...]:
+    """Write ``model.onnx`` for Moody's web application, and the notice of its weights; return the classes' order.
+
+    It is no bundle: its input and output are Moody's.
+    """
+    record, recipe, classifier = read_record(run), read_recipe(run), load_run(run)
+    proto = to_moody(classifier, facts_of(identity, record, recipe))
+    notice = getattr(classifier.network, "notice", "")
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "model.onnx").write_bytes(proto.SerializeToString())
+    if notice:
+        (output / NOTICE).write_text(notice, encoding="utf-8")
+    return moody_classes(record.classes)
 
 
 def facts_of(identity: Identity, record: RunRecord, recipe: Recipe) -> dict[str, str]:

@@ -74,11 +74,9 @@ def traced(classifier: SpeechClassifier) -> ModelProto:
     # The lower bounds only keep the tracer from treating one frame as a special case; the graph itself takes less.
     batch, samples = torch.export.Dim("batch"), torch.export.Dim("samples", min=n_shortest)
     inner = torch.export.Dim("frames", min=model.front_end.n_frames(n_shortest))
-    front = _traced(
-        model.front_end, (waveform, lengths), {0: {0: batch, 1: samples}, 1: {0: batch}}, INPUTS, middle, FRONT
-    )
+    front = _traced(model.front_end, (waveform, lengths), ({0: batch, 1: samples}, {0: batch}), INPUTS, middle, FRONT)
     network = _traced(
-        _Network(model, names), (frames, n_frames), {0: {0: batch, 2: inner}, 1: {0: batch}}, middle, names, NETWORK
+        _Network(model, names), (frames, n_frames), ({0: batch, 2: inner}, {0: batch}), middle, names, NETWORK
     )
     return _joined(front, network, middle)
 
@@ -104,30 +102,14 @@ def _shortest_traced(model: SpeechClassifier) -> int:
 def _traced(
     module: nn.Module,
     arguments: tuple[Tensor, ...],
-    axes: Mapping[int, Any],
+    axes: tuple[Mapping[int, Any], ...],
     inputs: Sequence[str],
     outputs: Sequence[str],
     prefix: str,
 ) -> ModelProto:
     """Export one part; every name in it begins with ``prefix``, but those of its inputs and outputs."""
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
-        warnings.simplefilter("ignore")
-        for name in ("torch.onnx", "onnxscript"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        program = torch.onnx.export(
-            module,
-            arguments,
-            input_names=list(inputs),
-            output_names=[OUTPUT + name for name in outputs],
-            dynamic_shapes=tuple(axes[number] for number in range(len(arguments))),
-            opset_version=OPSET,
-            dynamo=True,
-            optimize=True,
-            verbose=False,
-        )
-    assert program is not None
-    proto = program.model_proto
-    _remove_traces(proto)
+    proto = quiet_export(module, arguments, axes, inputs, [OUTPUT + name for name in outputs])
+    remove_traces(proto)
     proto = onnx.compose.add_prefix(proto, prefix, rename_inputs=False, rename_outputs=False)
     renamed = {OUTPUT + name: name for name in outputs}
     for node in proto.graph.node:
@@ -138,7 +120,34 @@ def _traced(
     return proto
 
 
-def _remove_traces(proto: ModelProto) -> None:
+def quiet_export(
+    module: nn.Module,
+    arguments: tuple[Tensor, ...],
+    axes: tuple[Mapping[int, Any], ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+) -> ModelProto:
+    """Call torch's exporter, which says a lot; ``axes`` names each argument's dimensions that vary."""
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
+        warnings.simplefilter("ignore")
+        for name in ("torch.onnx", "onnxscript"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            module,
+            arguments,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=axes,
+            opset_version=OPSET,
+            dynamo=True,
+            optimize=True,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+def remove_traces(proto: ModelProto) -> None:
     """Remove what names a machine or only weighs."""
     del proto.graph.value_info[:]
     del proto.metadata_props[:]

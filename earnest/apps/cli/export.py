@@ -34,6 +34,13 @@ from earnest.bundle import FORMATS, Format
     help="onnx and web: exact, for onnxruntime everywhere. onnx-fp16: smaller. onnx-int8: smaller and faster, needs "
     "the run's corpora. openvino, openvino-fp16, openvino-int8: for OpenVINO.",
 )
+@click.option(
+    "--profile",
+    type=click.Choice(["bundle", "moody"]),
+    default="bundle",
+    show_default=True,
+    help="moody: one ONNX file with input and output as Moody's web application calls them.",
+)
 @data_option
 @output_options
 def command(
@@ -46,6 +53,7 @@ def command(
     results: tuple[Path, ...],
     plain: bool,
     form: Format,
+    profile: str,
     data: tuple[str, ...],
     as_json: bool,
     quiet: bool,
@@ -59,10 +67,22 @@ def command(
       earnest export runs/emocatcher --output bundles/emocatcher-int8 --format onnx-int8 --data ravdess=~/ravdess
     """
     require_training()
-    from earnest.export.bundle import Identity, export_bundle
+    from earnest.export.bundle import Identity, export_bundle, export_moody
     from earnest.export.formats import Form
 
     identity = Identity(name or output.resolve().name, bundle_version, licence, notes)
+    if profile == "moody":
+        if form != "onnx" or results or plain:
+            raise click.UsageError(
+                "--profile moody is plain ONNX without a bundle; --format, --results, --plain are not."
+            )
+        classes = export_moody(run, output, identity)
+        file = output / "model.onnx"
+        if as_json:
+            echo_json({"file": file, "classes": classes, "bytes": file.stat().st_size})
+        else:
+            click.echo(f"{file}: {file.stat().st_size / 1e6:.2f} MB, {', '.join(classes)}")
+        return
     info = export_bundle(run, output, identity, results, not plain, Form(form, corpus_folders(data)))
     graph = [name for name in info.files if name.startswith("model.")]
     size = sum((output / name).stat().st_size for name in graph)

@@ -67,13 +67,13 @@ def command(
     with _sound(source, rate, channels, device) as (heard_hz, sound):
         stream = predictor.stream(heard_hz, Windowing(window_s, hop_s), chosen_adapter(predictor, adapt))
         if as_json:
-            for event in _events(stream, sound):
+            for event in events_of(stream, sound):
                 click.echo(json.dumps(event_dict(event), ensure_ascii=False, allow_nan=False))
         elif sys.stdout.isatty() and not quiet:
             _show(stream, sound, predictor.info.classes)
         else:
-            for event in _events(stream, sound):
-                _tell(event)
+            for event in events_of(stream, sound):
+                tell(event)
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def _sound(source: str | None, rate: int, channels: int, device: str | None) -> 
         yield rate, feed
 
 
-def _events(stream: Stream, sound: Sound) -> Iterator[Event]:
+def events_of(stream: Stream, sound: Sound) -> Iterator[Event]:
     """Yield events until the sound ends or somebody presses Ctrl-C; what is certain then is told too."""
     try:
         for item in sound:
@@ -97,7 +97,7 @@ def _events(stream: Stream, sound: Sound) -> Iterator[Event]:
     yield from stream.finish()
 
 
-def _tell(event: Event) -> None:
+def tell(event: Event) -> None:
     if isinstance(event, Span):
         click.echo(f"{event.start_s:9.1f} {event.end_s:9.1f}  {event.emotion:<11} {event.confidence:4.0%}")
     if isinstance(event, Gap):
@@ -118,6 +118,6 @@ def _show(stream: Stream, sound: Sound, classes: tuple[str, ...]) -> None:
             yield item
 
     with Live(view.picture(), refresh_per_second=12, transient=False) as live:
-        for event in _events(stream, watched()):
+        for event in events_of(stream, watched()):
             view.take(event)
         live.update(view.picture())
