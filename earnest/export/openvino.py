@@ -46,10 +46,10 @@ def to_int8_ir(traced: ModelProto, calibration: Clips, validation: Clips) -> dic
     return _files(quantised, halves=True)
 
 
-def _accuracy(compiled: Any, judged: Iterable[tuple[Any, int]]) -> tuple[float, None]:
-    """Return the share of clips that a compiled model answers right."""
-    right = [int(compiled(feed)["logits"].argmax()) == target for feed, target in judged]
-    return float(np.mean(right)), None
+def _accuracy(compiled: Any, judged: Iterable[tuple[Any, int]]) -> tuple[float, list[float]]:
+    """Return the share of clips that a compiled model answers right, and for each clip whether it does."""
+    right = [float(compiled(feed)["logits"].argmax() == target) for feed, target in judged]
+    return float(np.mean(right)), right
 
 
 def _front_end(model: Any) -> set[str]:
