@@ -38,8 +38,9 @@ def to_int8_ir(traced: ModelProto, calibration: Clips, validation: Clips) -> dic
         model,
         nncf.Dataset(calibration.feeds()),
         nncf.Dataset(judged, lambda item: item[0]),
-        lambda compiled, _: _accuracy(compiled, judged),
+        _accuracy,
         max_drop=MOST_LOST,
+        preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(calibration.waveforms),
         ignored_scope=nncf.IgnoredScope(names=sorted(kept), validate=False),
     )
