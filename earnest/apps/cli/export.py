@@ -1,12 +1,16 @@
 """``earnest export``: from a run folder to a bundle."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options
 from earnest.apps.cli.train import require_training
 from earnest.bundle import FORMATS, Format
+
+if TYPE_CHECKING:
+    from earnest.export.bundle import Identity
 
 
 @click.command()
@@ -67,21 +71,14 @@ def command(
       earnest export runs/emocatcher --output bundles/emocatcher-int8 --format onnx-int8 --data ravdess=~/ravdess
     """
     require_training()
-    from earnest.export.bundle import Identity, export_bundle, export_moody
+    from earnest.export.bundle import Identity, export_bundle
     from earnest.export.formats import Form
 
     identity = Identity(name or output.resolve().name, bundle_version, licence, notes)
     if profile == "moody":
         if form != "onnx" or results or plain:
-            raise click.UsageError(
-                "--profile moody is plain ONNX without a bundle; --format, --results, --plain are not."
-            )
-        classes = export_moody(run, output, identity)
-        file = output / "model.onnx"
-        if as_json:
-            echo_json({"file": file, "classes": classes, "bytes": file.stat().st_size})
-        else:
-            click.echo(f"{file}: {file.stat().st_size / 1e6:.2f} MB, {', '.join(classes)}")
+            raise click.UsageError("--profile moody takes none of --format, --results and --plain.")
+        _export_moody(run, output, identity, as_json)
         return
     info = export_bundle(run, output, identity, results, not plain, Form(form, corpus_folders(data)))
     graph = [name for name in info.files if name.startswith("model.")]
@@ -93,3 +90,14 @@ def command(
     click.echo(f"{output}: {size / 1e6:.2f} MB, {info.n_parameters:,} parameters, {', '.join(info.classes)}")
     if not quiet:
         click.echo(f"Next: earnest predict talk.wav --model {output}")
+
+
+def _export_moody(run: Path, output: Path, identity: "Identity", as_json: bool) -> None:
+    from earnest.export.bundle import export_moody
+
+    classes = export_moody(run, output, identity)
+    file = output / "model.onnx"
+    if as_json:
+        echo_json({"file": file, "classes": classes, "bytes": file.stat().st_size})
+        return
+    click.echo(f"{file}: {file.stat().st_size / 1e6:.2f} MB, {', '.join(classes)}")
