@@ -6,13 +6,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from earnest.config import from_mapping
 from earnest.errors import BundleError, RecipeError
 from earnest.evaluation.calibration import FittedCalibration
+from earnest.onnx_file import check_onnx
 from earnest.suggest import suggestion
 
+Format: TypeAlias = Literal["onnx", "onnx-int8", "onnx-fp16", "openvino", "openvino-fp16", "openvino-int8", "web"]
+FORMATS: tuple[Format, ...] = get_args(Format)
 SCHEMA = 1
 DEFAULT_BUNDLE = "base"
 SHIPPED = Path(__file__).parent / "bundles"
@@ -71,6 +74,7 @@ class BundleInfo:
     classes : output order
     shortest_s, longest_s : the graph is defined from the first; longer recordings are cut into parts of the second
     temperature, calibration : already in the graph's ``probabilities``; kept for the record
+    format : of the graph; "web" is "onnx" by another name
     network : recipe's model name; ``front_end`` and ``recipe`` are its resolved settings
     adaptation, domain : file and scalars; see `earnest.runtime.adaptation` and `earnest.runtime.domain`
     origin : where the initial weights came from, "random" for none
@@ -85,6 +89,7 @@ class BundleInfo:
     licence: str
     files: Mapping[str, str]
     schema: int = SCHEMA
+    format: Format = "onnx"
     scheme: str = "native"
     network: str = ""
     n_parameters: int = 0
@@ -210,81 +215,9 @@ def _problem_with(info: BundleInfo) -> str | None:
         return f"'sample_rate_hz' must be 8000 to 192000, got {info.sample_rate_hz}."
     if not 0 < info.shortest_s < info.longest_s:
         return "'shortest_s' must be above 0 and below 'longest_s'."
-    if "model.onnx" not in info.files:
-        return "'files' must give the sha256 of model.onnx."
+    if "model.onnx" not in info.files and not {"model.xml", "model.bin"} <= info.files.keys():
+        return "'files' must give the sha256 of model.onnx, or of model.xml and model.bin."
     for name, digest in info.files.items():
         if Path(name).name != name or not _SHA256.fullmatch(digest):
             return f"'files' must map plain file names to sha256 digests, got {name!r}: {digest!r}."
     return None
-
-
-def check_onnx(data: bytes, path: Path) -> None:
-    """Refuse what is no ONNX model, and models that keep weights in other files.
-
-    The protobuf is walked by hand, so that the check needs no ``onnx`` package: ModelProto.graph (7), GraphProto.node
-    (1), .initializer (5), .sparse_initializer (15), NodeProto.attribute (5), AttributeProto.t (5), .g (6), .tensors
-    (10), .graphs (11), .sparse_tensor (22), .sparse_tensors (23), SparseTensorProto.values (1), .indices (2),
-    ModelProto.functions (25), FunctionProto.node (7), TensorProto.external_data (13).
-    """
-    try:
-        if not any(number == 7 for number, _ in _fields(data)):
-            raise BundleError(f"{path}: not an ONNX model (it has no graph).")
-        if _has_external_data(data, "model"):
-            raise BundleError(f"{path}: its weights lie in another file. Save the model with all data inside.")
-    except (IndexError, ValueError, RecursionError):
-        raise BundleError(f"{path}: not an ONNX model.") from None
-
-
-_NESTED: Mapping[str, Mapping[int, str]] = {
-    "model": {7: "graph", 25: "function"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "function": {7: "node"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-    "sparse": {1: "tensor", 2: "tensor"},
-}
-
-
-def _has_external_data(message: memoryview | bytes, kind: str) -> bool:
-    for number, content in _fields(message):
-        if kind == "tensor" and (number == 13 or (number == 14 and content != 0)):
-            return True
-        inner = _NESTED.get(kind, {}).get(number)
-        if inner and isinstance(content, memoryview) and _has_external_data(content, inner):
-            return True
-    return False
-
-
-def _fields(message: memoryview | bytes) -> list[tuple[int, memoryview | int]]:
-    """Split a protobuf message into (field number, bytes or integer)."""
-    view, position, found = memoryview(message), 0, []
-    while position < len(view):
-        key, position = _varint(view, position)
-        number, wire_type = key >> 3, key & 7
-        content: memoryview | int
-        if wire_type == 0:
-            content, position = _varint(view, position)
-        elif wire_type in (1, 2, 5):
-            size = {1: 8, 5: 4}.get(wire_type)
-            if size is None:
-                size, position = _varint(view, position)
-            content, position = view[position : position + size], position + size
-        else:
-            raise ValueError("unknown wire type")
-        if position > len(view) or number == 0:
-            raise ValueError("truncated message")
-        found.append((number, content))
-    return found
-
-
-def _varint(view: memoryview, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = view[position]
-        value |= (byte & 0x7F) << shift
-        position += 1
-        if byte < 0x80:
-            return value, position
-        shift += 7
-        if shift > 63:
-            raise ValueError("varint too long")

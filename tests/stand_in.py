@@ -91,3 +91,55 @@ def write_bundle(
     info = BundleInfo("stand-in", "1", CLASSES, 16_000, "Apache-2.0", digests)
     (folder / "bundle.json").write_text(json.dumps(info.to_dict() | changes), encoding="utf-8")
     return folder
+
+
+def cuttable_model(classes: Sequence[str] = CLASSES) -> Any:
+    """Return a ModelProto with a spectrogram inside: eight filters, logarithm → mean over frames → linear → softmax."""
+    from onnx import TensorProto, checker, helper, numpy_helper, shape_inference
+
+    rng = np.random.default_rng(0)
+    constants = {
+        "channel": np.array([1], np.int64),
+        "filters": rng.normal(size=(8, 1, 400)).astype(np.float32),
+        "least": np.array(1e-6, np.float32),
+        "ten": np.array(10.0, np.float32),
+        "window": np.array(400, np.int64),
+        "hop": np.array(160, np.int64),
+        "one": np.array(1, np.int64),
+        "last": np.array([-1], np.int64),
+        "weights": rng.normal(size=(8, len(classes))).astype(np.float32),
+    }
+    node = helper.make_node
+    nodes = [
+        node("Unsqueeze", ["waveform", "channel"], ["rows"]),
+        node("Conv", ["rows", "filters"], ["filtered"], strides=[160]),
+        node("Mul", ["filtered", "filtered"], ["power"]),
+        node("Max", ["power", "least"], ["floored"]),
+        node("Log", ["floored"], ["logarithm"]),
+        node("Mul", ["logarithm", "ten"], ["log_mel"]),
+        node("Sub", ["lengths", "window"], ["behind"]),
+        node("Div", ["behind", "hop"], ["steps"]),
+        node("Add", ["steps", "one"], ["n_frames"]),
+        node("ReduceSum", ["log_mel", "last"], ["sums"], keepdims=0),
+        node("Cast", ["n_frames"], ["counts"], to=TensorProto.FLOAT),
+        node("Unsqueeze", ["counts", "channel"], ["columns"]),
+        node("Div", ["sums", "columns"], ["embedding"]),
+        node("MatMul", ["embedding", "weights"], ["logits"]),
+        node("Softmax", ["logits"], ["probabilities"], axis=-1),
+    ]
+    sizes = {"logits": len(classes), "probabilities": len(classes), "embedding": 8}
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "cuttable",
+        [info("waveform", TensorProto.FLOAT, ["batch", "samples"]), info("lengths", TensorProto.INT64, ["batch"])],
+        [info(name, TensorProto.FLOAT, ["batch", size]) for name, size in sizes.items()],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    model = shape_inference.infer_shapes(model, strict_mode=True)
+    checker.check_model(model)
+    return model
+
+
+CUTTABLE_FRONT_END = {"n_fft": 400, "win_length": 400, "hop_length": 160, "n_mels": 8}

@@ -5,18 +5,21 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from earnest.bundle import BundleInfo, check_onnx, sha256_of
+from earnest.bundle import BundleInfo, sha256_of
 from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
 from earnest.export.card import model_card
-from earnest.export.onnx import to_onnx
+from earnest.export.formats import Form, model_files
+from earnest.export.moody import moody_classes, to_moody
+from earnest.export.onnx import traced
 from earnest.export.results import read_result
-from earnest.recipe import read_recipe
+from earnest.recipe import Recipe, read_recipe
 from earnest.training.companions import companion_files
-from earnest.training.record import read_record
+from earnest.training.record import RunRecord, read_record
 from earnest.training.run import load_run
 
 NOTICE = "NOTICE.txt"
+MODEL_FILES = {"model.onnx", "model.xml", "model.bin"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,12 @@ class Identity:
 
 
 def export_bundle(
-    run: Path, output: Path, identity: Identity, evaluations: Sequence[Path] = (), with_companions: bool = True
+    run: Path,
+    output: Path,
+    identity: Identity,
+    evaluations: Sequence[Path] = (),
+    with_companions: bool = True,
+    form: Form | None = None,
 ) -> BundleInfo:
     """Export a finished run.
 
@@ -40,17 +48,18 @@ def export_bundle(
     output : folder to make; files of an earlier export are replaced
     evaluations : folders of `earnest evaluate`, whose results go into the bundle
     with_companions : keep what adaptation and the out-of-domain verdict need
+    form : format of the graph; None for plain ONNX
     """
+    form = form or Form()
     record, recipe = read_record(run), read_recipe(run)
     if is_chosen_on_test(record.protocol):
         raise EarnestError(f"{run}: {STAMP}. Such a run is for comparison only and never becomes a bundle.")
     if not with_companions:
         record = replace(record, adaptation=None, domain=None)
     classifier = load_run(run)
-    data = to_onnx(classifier, {"classes": ",".join(record.classes), "licence": identity.licence}).SerializeToString()
-    check_onnx(data, output / "model.onnx")
+    files = model_files(traced(classifier), form, run, facts_of(identity, record, recipe))
     notice = getattr(classifier.network, "notice", "")
-    files = {"model.onnx": data, **({NOTICE: notice.encode()} if notice else {})}
+    files |= {NOTICE: notice.encode()} if notice else {}
     files |= companion_files(run, (record.adaptation, record.domain))
     info = BundleInfo(
         name=identity.name,
@@ -59,6 +68,7 @@ def export_bundle(
         sample_rate_hz=recipe.front_end.sample_rate_hz,
         licence=identity.licence,
         files={name: sha256_of(content) for name, content in files.items()},
+        format=form.name,
         scheme=recipe.scheme,
         network=recipe.model,
         n_parameters=record.n_parameters,
@@ -74,9 +84,41 @@ def export_bundle(
         notes=identity.notes,
     )
     output.mkdir(parents=True, exist_ok=True)
+    for name in MODEL_FILES - files.keys():
+        (output / name).unlink(missing_ok=True)
     for name, content in files.items():
         (output / name).write_bytes(content)
     (output / "card.md").write_text(model_card(info), encoding="utf-8")
     text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     (output / "bundle.json").write_text(text + "\n", encoding="utf-8")
     return info
+
+
+def export_moody(run: Path, output: Path, identity: Identity) -> tuple[str, ...]:
+    """Write ``model.onnx`` for Moody's web application, and the notice of its weights; return the classes' order.
+
+    It is no bundle: its input and output are Moody's.
+    """
+    record, recipe, classifier = read_record(run), read_recipe(run), load_run(run)
+    proto = to_moody(classifier, facts_of(identity, record, recipe))
+    notice = getattr(classifier.network, "notice", "")
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "model.onnx").write_bytes(proto.SerializeToString())
+    if notice:
+        (output / NOTICE).write_text(notice, encoding="utf-8")
+    return moody_classes(record.classes)
+
+
+def facts_of(identity: Identity, record: RunRecord, recipe: Recipe) -> dict[str, str]:
+    """Return what an ONNX file says about itself, so that it can be used without ``bundle.json``."""
+    limits = BundleInfo.shortest_s, BundleInfo.longest_s
+    return {
+        "name": identity.name,
+        "version": identity.version,
+        "licence": identity.licence,
+        "classes": ",".join(record.classes),
+        "scheme": recipe.scheme,
+        "sample_rate_hz": str(recipe.front_end.sample_rate_hz),
+        "shortest_s": str(limits[0]),
+        "longest_s": str(limits[1]),
+    }

@@ -1,4 +1,4 @@
-"""Weights that float16 holds exactly are stored so: half the size, the same numbers."""
+"""Weights stored in 16 bits: half the size; where float16 holds them exactly, the same numbers."""
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
@@ -7,8 +7,13 @@ SMALLEST = 1024  # elements; below, the extra node costs more than it saves
 STORED = "_as_float16"
 
 
-def store_halves(proto: ModelProto) -> None:
-    """Replace, in place, every large float32 initializer that float16 represents exactly, and cast it back."""
+def store_halves(proto: ModelProto, rounding: bool = False) -> None:
+    """Replace, in place, large float32 initializers by float16 ones and cast them back: computing stays in float32.
+
+    Parameters
+    ----------
+    rounding : those too that float16 only comes near to, within its range; otherwise the exact ones alone
+    """
     casts: list[NodeProto] = []
     for tensor in proto.graph.initializer:
         if tensor.data_type != TensorProto.FLOAT:
@@ -18,7 +23,7 @@ def store_halves(proto: ModelProto) -> None:
             continue
         with np.errstate(over="ignore"):
             halves = values.astype(np.float16)
-        if not np.array_equal(halves.astype(np.float32), values):
+        if not np.array_equal(halves.astype(np.float32), values) and not (rounding and np.isfinite(halves).all()):
             continue
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(halves, name + STORED))

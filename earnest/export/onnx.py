@@ -1,10 +1,12 @@
-"""One ONNX graph from raw waveform to probabilities."""
+"""One ONNX graph from raw waveform to probabilities: front end and network, exported apart and joined."""
 
 import io
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from hashlib import sha256
+from typing import Any
 
 import onnx
 import torch
@@ -13,66 +15,79 @@ from torch import Tensor, nn
 
 from earnest.errors import EarnestError
 from earnest.export.halves import store_halves
+from earnest.frontends.waveform import RawWaveform
 from earnest.models.classifier import SpeechClassifier
 from earnest.models.segmented import Segmented
 
 OPSET = 18
 INPUTS = ("waveform", "lengths")
-PREFIX = "output."  # while exporting: operators are named too, and one of them is "embedding"
-DYNAMIC = {"waveform": "samples", "attention": "steps"}
+FRONT, NETWORK = "front_end.", "network."  # every node and weight has one of them before its name
+OUTPUT = "output."  # while exporting: operators are named too, and one of them is "embedding"
+VARYING = {
+    "waveform": ((1, "samples"),),
+    "log_mel": ((2, "frames"),),
+    "prepared": ((2, "frames"),),
+    "attention": ((1, "steps"),),
+}
 
 
-class _Flat(nn.Module):
-    """The classifier with its outputs as a tuple, in the order of ``names``."""
+class _Network(nn.Module):
+    """What stands behind the front end, with its outputs as a tuple, in the order of ``names``."""
 
-    def __init__(self, classifier: SpeechClassifier, names: list[str]) -> None:
+    def __init__(self, classifier: SpeechClassifier, names: Sequence[str]) -> None:
         super().__init__()
         self.classifier = classifier
         self.names = names
 
-    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
-        outputs = self.classifier(waveform, lengths)
+    def forward(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.classifier.answer(frames, n_frames)
         return tuple(outputs[name] for name in self.names)
 
 
 def to_onnx(classifier: SpeechClassifier, facts: Mapping[str, str] | None = None) -> ModelProto:
-    """Export with dynamic batch and length.
+    """Export with dynamic batch and length; weights that float16 holds exactly are stored so.
 
     Inputs ``waveform`` (batch, samples) float32 and ``lengths`` (batch,) int64; outputs ``logits``, ``probabilities``
-    (batch, classes), ``embedding`` (batch, width) and what else the model has (``attention`` (batch, steps)).
-    ``facts`` become the model's metadata.
+    (batch, classes), ``embedding`` (batch, width) and what else the model has (``attention`` (batch, steps)). Between
+    front end and network lie ``log_mel`` (batch, rows, frames) and ``n_frames`` (batch,), where the graph can be cut
+    (`earnest.onnx_file.part_of`); behind a front end on raw samples the first is called ``prepared``. ``facts`` become
+    the model's metadata.
     """
+    proto = traced(classifier)
+    store_halves(proto)
+    rate_hz = str(classifier.front_end.settings.sample_rate_hz)
+    return finished(proto, {"sample_rate_hz": rate_hz, "classes": ",".join(classifier.classes), **(facts or {})})
+
+
+def traced(classifier: SpeechClassifier) -> ModelProto:
+    """Export as `to_onnx` does, with all weights in float32 and without metadata; nodes are named after their part."""
     model = classifier.exportable()
     rate_hz = model.front_end.settings.sample_rate_hz
+    n_shortest = _shortest_traced(model)
     generator = torch.Generator().manual_seed(0)
-    shortest = _shortest_traced(model)
-    waveform = 0.1 * torch.randn(2, shortest + 3 * rate_hz, generator=generator)
-    lengths = torch.tensor([shortest + 3 * rate_hz, 2 * rate_hz])
+    waveform = 0.1 * torch.randn(2, n_shortest + 3 * rate_hz, generator=generator)
+    lengths = torch.tensor([waveform.shape[1], 2 * rate_hz])
     with torch.no_grad():
-        names = list(model(waveform, lengths))
-    # The lower bound only keeps the tracer from treating one frame as a special case; the graph itself takes less.
-    batch, samples = torch.export.Dim("batch"), torch.export.Dim("samples", min=shortest)
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
-        warnings.simplefilter("ignore")
-        for name in ("torch.onnx", "onnxscript"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        program = torch.onnx.export(
-            _Flat(model, names),
-            (waveform, lengths),
-            input_names=list(INPUTS),
-            output_names=[PREFIX + name for name in names],
-            dynamic_shapes={"waveform": {0: batch, 1: samples}, "lengths": {0: batch}},
-            opset_version=OPSET,
-            dynamo=True,
-            optimize=True,
-            verbose=False,
-        )
-    assert program is not None
-    proto = program.model_proto
-    _name_outputs(proto)
-    _tidy(proto)
-    store_halves(proto)
-    onnx.helper.set_model_props(proto, {"sample_rate_hz": str(rate_hz), **(facts or {})})
+        frames, n_frames = model.front_end(waveform, lengths)
+        names = list(model.answer(frames, n_frames))
+    middle = ("prepared" if isinstance(model.front_end, RawWaveform) else "log_mel", "n_frames")
+    # The lower bounds only keep the tracer from treating one frame as a special case; the graph itself takes less.
+    batch, samples = torch.export.Dim("batch"), torch.export.Dim("samples", min=n_shortest)
+    inner = torch.export.Dim("frames", min=model.front_end.n_frames(n_shortest))
+    front = _traced(model.front_end, (waveform, lengths), ({0: batch, 1: samples}, {0: batch}), INPUTS, middle, FRONT)
+    network = _traced(
+        _Network(model, names), (frames, n_frames), ({0: batch, 2: inner}, {0: batch}), middle, names, NETWORK
+    )
+    return _joined(front, network, middle)
+
+
+def finished(proto: ModelProto, facts: Mapping[str, str]) -> ModelProto:
+    """Return a checked model with the shapes of its values and metadata: ``facts`` and the sha256 of its weights."""
+    proto = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
+    digest = sha256()
+    for tensor in proto.graph.initializer:
+        digest.update(tensor.name.encode() + tensor.raw_data)
+    onnx.helper.set_model_props(proto, {**facts, "weights_sha256": digest.hexdigest()})
     onnx.checker.check_model(proto, full_check=True)
     return proto
 
@@ -84,29 +99,79 @@ def _shortest_traced(model: SpeechClassifier) -> int:
     return max(4 * front_end.settings.n_fft, n_blocked + 2 * front_end.hop_length)
 
 
-def _name_outputs(proto: ModelProto) -> None:
-    """Give the outputs their own names, and whatever inside the graph has one of them another."""
-    names = [value.name.removeprefix(PREFIX) for value in proto.graph.output]
-    renamed = {name: f"inner.{name}" for name in names} | {PREFIX + name: name for name in names}
+def _traced(
+    module: nn.Module,
+    arguments: tuple[Tensor, ...],
+    axes: tuple[Mapping[int, Any], ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    prefix: str,
+) -> ModelProto:
+    """Export one part; every name in it begins with ``prefix``, but those of its inputs and outputs."""
+    proto = quiet_export(module, arguments, axes, inputs, [OUTPUT + name for name in outputs])
+    remove_traces(proto)
+    proto = onnx.compose.add_prefix(proto, prefix, rename_inputs=False, rename_outputs=False)
+    renamed = {OUTPUT + name: name for name in outputs}
     for node in proto.graph.node:
         for values in (node.input, node.output):
             values[:] = [renamed.get(value, value) for value in values]
-    for value in (*proto.graph.output, *proto.graph.initializer):
-        value.name = renamed.get(value.name, value.name)
+    for value in proto.graph.output:
+        value.name = renamed[value.name]
+    return proto
 
 
-def _tidy(proto: ModelProto) -> None:
-    """Remove what names a machine or only weighs, name the axes, refuse a graph whose length got fixed."""
+def quiet_export(
+    module: nn.Module,
+    arguments: tuple[Tensor, ...],
+    axes: tuple[Mapping[int, Any], ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+) -> ModelProto:
+    """Call torch's exporter, which says a lot; ``axes`` names each argument's dimensions that vary."""
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), torch.no_grad():
+        warnings.simplefilter("ignore")
+        for name in ("torch.onnx", "onnxscript"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            module,
+            arguments,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=axes,
+            opset_version=OPSET,
+            dynamo=True,
+            optimize=True,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+def remove_traces(proto: ModelProto) -> None:
+    """Remove what names a machine or only weighs."""
     del proto.graph.value_info[:]
     del proto.metadata_props[:]
     for node in proto.graph.node:
         node.doc_string = ""
         del node.metadata_props[:]
+
+
+def _joined(front: ModelProto, network: ModelProto, middle: Sequence[str]) -> ModelProto:
+    """Put the network behind the front end; refuse a graph whose batch size or length got fixed."""
+    for part in (front, network):
+        _check_dynamic(part)
+    proto = onnx.compose.merge_models(front, network, [(name, name) for name in middle])
+    del proto.opset_import[:]  # merging keeps both
+    proto.opset_import.append(onnx.helper.make_opsetid("", OPSET))
+    proto.graph.name, proto.producer_name = "earnest", "earnest"
+    return proto
+
+
+def _check_dynamic(proto: ModelProto) -> None:
+    """Name the axes that vary; refuse one that doesn't."""
     for value in (*proto.graph.input, *proto.graph.output):
-        for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
-            if axis == 0 and dimension.dim_param != "batch":
-                raise EarnestError(f"The export fixed the batch size of '{value.name}'.")
-            if value.name in DYNAMIC and axis == 1:
-                if not dimension.dim_param:
-                    raise EarnestError(f"The export fixed the length of '{value.name}' to {dimension.dim_value}.")
-                dimension.dim_param = DYNAMIC[value.name]
+        dimensions = value.type.tensor_type.shape.dim
+        for axis, name in ((0, "batch"), *VARYING.get(value.name, ())):
+            if not dimensions[axis].dim_param:
+                raise EarnestError(f"The export fixed the {name} of '{value.name}' to {dimensions[axis].dim_value}.")
+            dimensions[axis].dim_param = name

@@ -14,6 +14,7 @@ from earnest.audio.waveform import Waveform
 from earnest.bundle import load_bundle
 from earnest.errors import BundleError
 from earnest.models.classifier import SpeechClassifier
+from earnest.runtime.graph import padded
 from earnest.training.run import load_run
 
 BATCH = 8
@@ -53,12 +54,12 @@ def compare(run: Path, bundle: Path, paths: Sequence[Path]) -> Parity:
         raise BundleError(f"{bundle}: not exported from {run}: other classes, or another sample rate.")
     session = onnxruntime.InferenceSession(checked.model_bytes(), providers=["CPUExecutionProvider"])
     waveforms = [load_waveform(path, rate_hz) for path in paths]
-    reference = [_torch(classifier, [waveform]) for waveform in waveforms]
+    reference = [torch_outputs(classifier, [waveform]) for waveform in waveforms]
     logits, probabilities = (np.concatenate([pair[index] for pair in reference]) for index in (0, 1))
     alone = [_onnx(session, [waveform]) for waveform in waveforms]
     batches = [waveforms[start : start + BATCH] for start in range(0, len(waveforms), BATCH)]
     together = [_onnx(session, batch) for batch in batches]
-    torch_together = np.concatenate([_torch(classifier, batch)[0] for batch in batches])
+    torch_together = np.concatenate([torch_outputs(classifier, batch)[0] for batch in batches])
     alone_logits, alone_probabilities = (np.concatenate([pair[index] for pair in alone]) for index in (0, 1))
     batched_logits, batched_probabilities = (np.concatenate([pair[index] for pair in together]) for index in (0, 1))
     seconds = [len(waveform) / rate_hz for waveform in waveforms]
@@ -75,23 +76,16 @@ def compare(run: Path, bundle: Path, paths: Sequence[Path]) -> Parity:
     )
 
 
-def _padded(waveforms: Sequence[Waveform]) -> tuple[Waveform, Any]:
-    lengths = np.array([len(waveform) for waveform in waveforms], dtype=np.int64)
-    batch = np.zeros((len(waveforms), lengths.max()), dtype=np.float32)
-    for row, waveform in zip(batch, waveforms, strict=True):
-        row[: len(waveform)] = waveform
-    return batch, lengths
-
-
-def _torch(classifier: SpeechClassifier, waveforms: Sequence[Waveform]) -> tuple[Any, Any]:
-    batch, lengths = _padded(waveforms)
+def torch_outputs(classifier: SpeechClassifier, waveforms: Sequence[Waveform]) -> tuple[Any, Any]:
+    """Return torch's logits and probabilities, each (batch, classes), of waveforms of shape (samples,)."""
+    batch, lengths = padded(waveforms)
     with torch.no_grad():
         outputs = classifier(torch.from_numpy(batch), torch.from_numpy(lengths))
     return outputs["logits"].numpy(), outputs["probabilities"].numpy()
 
 
 def _onnx(session: onnxruntime.InferenceSession, waveforms: Sequence[Waveform]) -> tuple[Any, Any]:
-    batch, lengths = _padded(waveforms)
+    batch, lengths = padded(waveforms)
     logits, probabilities = session.run(["logits", "probabilities"], {"waveform": batch, "lengths": lengths})
     return logits, probabilities
 

@@ -132,7 +132,11 @@ class SpeechClassifier(nn.Module):
         waveform : (batch, samples) float32 at the front end's rate
         lengths : (batch,) int64
         """
-        output = self.network(*self.front_end(waveform, lengths))
+        return self.answer(*self.front_end(waveform, lengths))
+
+    def answer(self, frames: Tensor, n_frames: Tensor) -> dict[str, Tensor]:
+        """Return the outputs for what the front end gave."""
+        output = self.network(frames, n_frames)
         named = {
             "logits": output.logits,
             "probabilities": self.probabilities(output.logits),

@@ -9,7 +9,8 @@ from earnest.audio.waveform import Waveform
 from earnest.augment.tta import heard_as, variants_called
 from earnest.bundle import Bundle, BundleInfo, TrainingCorpus
 from earnest.errors import BundleError
-from earnest.runtime.graph import Graph, Network, Outputs, Provider
+from earnest.runtime.engine import Backend, Hint, Provider, engine_for
+from earnest.runtime.graph import Graph, Network, Outputs
 
 
 class Variants:
@@ -57,7 +58,14 @@ class Ensemble:
         return {name: np.asarray(total / len(answers), np.float32) for name, total in sums.items()}
 
 
-def network_of(bundles: Sequence[Bundle], threads: int, provider: Provider, tta: str) -> tuple[Network, BundleInfo]:
+def network_of(
+    bundles: Sequence[Bundle],
+    threads: int = 1,
+    provider: Provider = "cpu",
+    tta: str = "none",
+    backend: Backend = "auto",
+    hint: Hint = "latency",
+) -> tuple[Network, BundleInfo]:
     """Return what answers for one or several bundles, and how it describes itself.
 
     Parameters
@@ -70,7 +78,7 @@ def network_of(bundles: Sequence[Bundle], threads: int, provider: Provider, tta:
         When the bundles don't answer with the same classes about sound of the same rate.
     """
     info = bundles[0].info if len(bundles) == 1 else ensemble_info([bundle.info for bundle in bundles])
-    graphs = [Graph(bundle, threads, provider) for bundle in bundles]
+    graphs = [Graph(bundle, engine_for(bundle, threads, provider, backend, hint)) for bundle in bundles]
     network: Network = graphs[0] if len(graphs) == 1 else Ensemble(graphs)
     if len(variants_called(tta)) == 1:
         return network, info

@@ -21,6 +21,8 @@ from earnest.errors import AudioError, MissingExtraError
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.domain import Domain
 from earnest.runtime.graph import Network, Outputs
+from earnest.runtime.picture import is_picture
+from earnest.runtime.picture_answer import answer_picture
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.tally import Tally
 
@@ -43,6 +45,7 @@ class Clip:
     windows: list[Waveform] | None = None  # None while it has not been decoded
     answers: list[tuple[int, "Row"]] = field(default_factory=list)  # samples and outputs of each window, in order
     error: str | None = None
+    answered: Prediction | None = None  # a picture is, as soon as it is read
 
     def measured(self, stream: AudioStream) -> Iterator[Waveform]:
         """Pass the blocks on, taking down what they are like."""
@@ -100,6 +103,8 @@ class Bulk:
 
     def predict_one(self, source: Source) -> Prediction:
         """Predict one recording; what can't be read is raised."""
+        if is_picture(source):
+            return answer_picture(self._graph, self._info, source)
         clip = Clip(source, path_of(source))
         self._run([(clip, window) for window in self._windows(clip)])
         return self._prediction(clip)
@@ -168,6 +173,8 @@ class Bulk:
             return clip
         found, seconds = [], 0.0
         try:
+            if is_picture(source):
+                return Clip(source, clip.path, windows=[], answered=answer_picture(self._graph, self._info, source))
             for window in self._windows(clip):
                 found.append(window)
                 seconds += len(window) / self._info.sample_rate_hz
@@ -247,6 +254,8 @@ class Bulk:
         clip.answers = []
 
     def _prediction(self, clip: Clip) -> Prediction:
+        if clip.answered:
+            return clip.answered
         if clip.error is not None or clip.tally is None:
             return Prediction(clip.path, "error", model=self._info.name, error=clip.error)
         self._add_up(clip, clip.tally)

@@ -1,25 +1,25 @@
-"""A bundle's network on onnxruntime."""
+"""A bundle's network: from waveforms, or from spectrograms, to its outputs."""
 
-import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from functools import cached_property
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.waveform import Waveform
 from earnest.bundle import Bundle
-from earnest.errors import BundleError, EarnestError
+from earnest.errors import BundleError
+from earnest.onnx_file import CUT, CutError, Part
+from earnest.runtime.engine import Engine, Session, engine_for
 
 Outputs: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
+LogMel: TypeAlias = npt.NDArray[np.float32]
+"""Decibels, shape (rows, frames)."""
 
-_log = logging.getLogger(__name__)
-Provider = Literal["cpu", "cuda"]
-_PROVIDERS: Mapping[str, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-_INPUTS = {"waveform": "tensor(float)", "lengths": "tensor(int64)"}
+_INPUTS = {"waveform": "float32", "lengths": "int64"}
 _REQUIRED = ("logits", "probabilities", "embedding")
 _PREDICTED = ("probabilities", "gender", "affect")
-_FATAL = 4  # onnxruntime's log level: its messages arrive as exceptions already
 
 
 class Network(Protocol):
@@ -37,7 +37,7 @@ class Network(Protocol):
 
 
 class Graph:
-    """Runs batches of waveforms; the session is made from the bytes that were checked, so no other file is read.
+    """Runs batches of waveforms or spectrograms.
 
     Attributes
     ----------
@@ -45,43 +45,42 @@ class Graph:
     predicted : names of those that a prediction is made of
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 1, provider: Provider = "cpu") -> None:
-        import onnxruntime
-
-        wanted = _PROVIDERS[provider]
-        if wanted not in onnxruntime.get_available_providers():
-            raise EarnestError(f"This onnxruntime has no {wanted}. Use provider cpu, or install onnxruntime-gpu.")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _FATAL
-        for kind in ("intra_op", "inter_op"):  # idle threads give their core to others
-            options.add_session_config_entry(f"session.{kind}.allow_spinning", "0")
-        self._where = f"{bundle.folder / 'model.onnx'}"
+    def __init__(self, bundle: Bundle, engine: Engine | None = None) -> None:
+        self._engine = engine or engine_for(bundle)
+        self._where = f"{bundle.folder / self._engine.file}"
         self._n_classes = len(bundle.info.classes)
-        try:
-            self._session = onnxruntime.InferenceSession(
-                bundle.model_bytes(), options, providers=list(dict.fromkeys([wanted, _PROVIDERS["cpu"]]))
-            )
-        except _runtime_errors() as error:
-            raise BundleError(
-                f"{self._where}: onnxruntime refuses it ({_first_line(error)}). Export it again."
-            ) from error
+        self._whole = self._session("whole")
         self._check_signature()
 
+    def _session(self, part: Part) -> Session:
+        try:
+            return self._engine.session(part)
+        except CutError as error:
+            raise BundleError(f"{self._where}: {error}") from None
+        except self._engine.errors() as error:
+            message = f"{self._where}: {self._engine.name} refuses it ({_first_line(error)}). Export it again."
+            raise BundleError(message) from error
+
     def _check_signature(self) -> None:
-        inputs = {item.name: item.type for item in self._session.get_inputs()}
+        inputs, sizes = dict(self._whole.inputs), self._whole.outputs
         if inputs != _INPUTS:
             raise BundleError(f"{self._where}: the inputs must be {_INPUTS}, they are {inputs}. Export it again.")
-        shapes = {item.name: item.shape for item in self._session.get_outputs()}
-        missing = [name for name in _REQUIRED if name not in shapes]
+        missing = [name for name in _REQUIRED if name not in sizes]
         if missing:
             raise BundleError(f"{self._where}: has no output '{missing[0]}'. Export it again.")
-        width = shapes["probabilities"][-1] if shapes["probabilities"] else None
-        if isinstance(width, int) and width != self._n_classes:
+        width = sizes["probabilities"]
+        if width is not None and width != self._n_classes:
             raise BundleError(f"{self._where}: {width} outputs for {self._n_classes} classes. Export it again.")
-        self.outputs = tuple(shapes)
-        self.predicted = tuple(name for name in _PREDICTED if name in shapes)
+        self.outputs = tuple(sizes)
+        self.predicted = tuple(name for name in _PREDICTED if name in sizes)
+
+    @cached_property
+    def _front_end(self) -> Session:
+        return self._session("front_end")
+
+    @cached_property
+    def _network(self) -> Session:
+        return self._session("network")
 
     def run(self, waveforms: Sequence[Waveform], names: Sequence[str] | None = None) -> Outputs:
         """Run one batch.
@@ -96,37 +95,59 @@ class Graph:
         -------
         output name → shape (batch, …)
         """
-        lengths = np.array([len(waveform) for waveform in waveforms], np.int64)
-        if len(waveforms) == 1:
-            batch = np.ascontiguousarray(waveforms[0], np.float32)[None]
-        else:
-            batch = np.zeros((len(waveforms), int(lengths.max())), np.float32)
-            for row, waveform in zip(batch, waveforms, strict=True):
-                row[: len(waveform)] = waveform
-        wanted = list(names or self.predicted)
-        try:
-            values = self._session.run(wanted, {"waveform": batch, "lengths": lengths})
-        except _runtime_errors() as error:
-            raise BundleError(f"{self._where}: failed to run ({_first_line(error)}). Export it again.") from error
-        outputs = dict(zip(wanted, values, strict=True))
-        self._check_outputs(outputs, len(waveforms))
+        batch, lengths = padded(waveforms)
+        return self._answer(self._whole, {"waveform": batch, "lengths": lengths}, names)
+
+    def log_mel(self, waveform: Waveform) -> LogMel:
+        """Return what the network sees of one waveform, shape (samples,): decibels, silence at the ends cut off.
+
+        Raises
+        ------
+        BundleError
+            When the model works on raw samples, or was exported without a place to cut it.
+        """
+        batch, lengths = padded([waveform])
+        values = self._run(self._front_end, {"waveform": batch, "lengths": lengths}, CUT)
+        self._check_finite(values)
+        frames: LogMel = values["log_mel"][0, :, : int(values["n_frames"][0])]
+        return frames
+
+    def run_log_mel(self, log_mel: LogMel, names: Sequence[str] | None = None) -> Outputs:
+        """Answer as `run` does, about one spectrogram that `log_mel` gave."""
+        n_frames = np.array([log_mel.shape[1]], np.int64)
+        feeds = {"log_mel": np.ascontiguousarray(log_mel, np.float32)[None], "n_frames": n_frames}
+        return self._answer(self._network, {name: feeds[name] for name in self._network.inputs}, names)
+
+    def _answer(self, session: Session, feeds: Mapping[str, Any], names: Sequence[str] | None) -> Outputs:
+        outputs = self._run(session, feeds, names or self.predicted)
+        self._check_finite(outputs)
+        expected = (len(next(iter(feeds.values()))), self._n_classes)
+        if "probabilities" in outputs and outputs["probabilities"].shape != expected:
+            found = outputs["probabilities"].shape
+            raise BundleError(f"{self._where}: expected probabilities of shape {expected}, got {found}.")
         return outputs
 
-    def _check_outputs(self, outputs: Mapping[str, Any], n_rows: int) -> None:
+    def _run(self, session: Session, feeds: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+        try:
+            return dict(zip(names, session.run(feeds, names), strict=True))
+        except self._engine.errors() as error:
+            raise BundleError(f"{self._where}: failed to run ({_first_line(error)}). Export it again.") from error
+
+    def _check_finite(self, outputs: Mapping[str, Any]) -> None:
         for name, values in outputs.items():
             if not np.isfinite(values).all():
                 raise BundleError(f"{self._where}: output '{name}' is not finite. Export it again.")
-            if name == "probabilities" and values.shape != (n_rows, self._n_classes):
-                expected = (n_rows, self._n_classes)
-                raise BundleError(f"{self._where}: expected probabilities of shape {expected}, got {values.shape}.")
 
 
-def _runtime_errors() -> tuple[type[Exception], ...]:
-    """Return all that onnxruntime raises: its exceptions have no common parent of their own."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    own = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
-    return (*own, RuntimeError, ValueError)
+def padded(waveforms: Sequence[Waveform]) -> tuple[Waveform, npt.NDArray[np.int64]]:
+    """Return waveforms, each of shape (samples,), as a batch padded with zeros, and their lengths."""
+    lengths = np.array([len(waveform) for waveform in waveforms], np.int64)
+    if len(waveforms) == 1:
+        return np.ascontiguousarray(waveforms[0], np.float32)[None], lengths
+    batch = np.zeros((len(waveforms), int(lengths.max())), np.float32)
+    for row, waveform in zip(batch, waveforms, strict=True):
+        row[: len(waveform)] = waveform
+    return batch, lengths
 
 
 def _first_line(error: Exception) -> str:

@@ -3,15 +3,18 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from earnest.audio.io import MAX_SECONDS, open_audio
-from earnest.audio.source import Source, path_of
+from earnest.audio.io import MAX_SECONDS, load_waveform, open_audio
+from earnest.audio.segment import frame_levels_dbfs, is_silent
+from earnest.audio.source import Source, path_of, source_name
 from earnest.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
-from earnest.errors import BundleError
+from earnest.errors import AudioError, BundleError
 from earnest.runtime.adaptation import Adaptation, Adapter
 from earnest.runtime.averaging import network_of
 from earnest.runtime.bulk import BATCH_S, Bulk
 from earnest.runtime.domain import Domain
-from earnest.runtime.graph import Provider
+from earnest.runtime.engine import Backend, Hint, Provider
+from earnest.runtime.graph import Graph
+from earnest.runtime.picture import Picture
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.stream import Stream, Windowing
 from earnest.runtime.timeline import Envelope, Event, Timeline
@@ -34,10 +37,12 @@ class Predictor:
         provider: Provider = "cpu",
         batch_s: float = BATCH_S,
         tta: str = "none",
+        backend: Backend = "auto",
+        hint: Hint = "latency",
     ) -> None:
         bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
         self.max_seconds, self.batch_s = max_seconds, batch_s
-        self.graph, self.info = network_of(bundles, threads, provider, tta)
+        self.graph, self.info = network_of(bundles, threads, provider, tta, backend, hint)
         # Each has an embedding of its own, so several together have none.
         self._alone = bundles[0] if len(bundles) == 1 else None
         self._domain = Domain.of(self._alone) if self._alone else None
@@ -50,15 +55,19 @@ class Predictor:
         provider: Provider = "cpu",
         batch_s: float = BATCH_S,
         tta: str = "none",
+        backend: Backend = "auto",
+        hint: Hint = "latency",
     ) -> "Predictor":
         """Load a bundle by name (shipped) or by path, or several, whose probabilities are averaged.
 
         Parameters
         ----------
         threads : cores that one prediction may use
-        provider : "cpu", or "cuda" with onnxruntime-gpu
+        provider : "cpu", or "cuda" with onnxruntime-gpu; with OpenVINO "cpu", "gpu" or "auto"
         batch_s : seconds of sound, padding included, that share a run of the network
         tta : variants of each clip to average over, by a name of `earnest.augment.tta.VARIANTS`
+        backend : "onnxruntime", "openvino", or "auto" for onnxruntime where the bundle holds a graph for it
+        hint : what OpenVINO is tuned to: "latency", or "throughput" for many recordings at once
 
         Raises
         ------
@@ -69,7 +78,7 @@ class Predictor:
         if not names:
             raise BundleError("There is no model in the list. Name at least one bundle.")
         bundles = [load_bundle(name) for name in names]
-        return cls(bundles, threads, provider=provider, batch_s=batch_s, tta=tta)
+        return cls(bundles, threads, provider=provider, batch_s=batch_s, tta=tta, backend=backend, hint=hint)
 
     def adapter(self, sources: Iterable[Source] = ()) -> Adapter:
         """Return what gets used to one voice and its channel; see `earnest.runtime.adaptation`.
@@ -97,7 +106,8 @@ class Predictor:
 
         Parameters
         ----------
-        source : path, bytes, open binary file, or (array, sample rate in Hz)
+        source : path, bytes, open binary file, or (array, sample rate in Hz); or a picture that `spectrogram` made, as
+            path or bytes
         adapter : of this voice, None for the model as it is
 
         Raises
@@ -106,6 +116,25 @@ class Predictor:
             When the recording can't be read.
         """
         return self._bulk(adapter).predict_one(source)
+
+    def spectrogram(self, source: Source) -> Picture:
+        """Return what the network sees of one recording, as a picture that `predict` takes in its place.
+
+        Raises
+        ------
+        AudioError
+            When the recording can't be read, or is silent, too short or longer than the network hears at once.
+        BundleError
+            When there are several models, or the model works on raw samples.
+        """
+        if not isinstance(self.graph, Graph):
+            raise BundleError(f"'{self.info.name}' has no spectrogram of its own. Name one model, without variants.")
+        rate_hz, name = self.info.sample_rate_hz, source_name(source)
+        waveform = load_waveform(source, rate_hz, max_seconds=self.info.longest_s)
+        seconds = len(waveform) / rate_hz
+        if seconds < self.info.shortest_s or is_silent(frame_levels_dbfs(waveform, rate_hz)):
+            raise AudioError(f"{name}: silent, or shorter than {self.info.shortest_s:g} s. There is nothing to see.")
+        return Picture(self.graph.log_mel(waveform), self.info.front_end, seconds)
 
     def predict_many(
         self, sources: Iterable[Source], jobs: int = 1, adapter: Adapter | None = None

@@ -193,7 +193,8 @@ def test_the_graph_takes_any_batch_and_length_and_names_no_machine(name: str) ->
         "lengths": ("tensor(int64)", ["batch"]),
     }
     facts = session_of(name).get_modelmeta().custom_metadata_map
-    assert facts == {"sample_rate_hz": str(RATE_HZ)}
+    assert len(bytes.fromhex(facts.pop("weights_sha256"))) == 32
+    assert facts == {"sample_rate_hz": str(RATE_HZ), "classes": ",".join(CLASSES)}
 
 
 @each_model

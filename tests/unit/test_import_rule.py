@@ -25,7 +25,7 @@ LINES = (
         "tune",
     },
     {"audio", "corpora"},
-    {"bundle", "evaluation", "frontends", "augment"},
+    {"onnx_file", "bundle", "evaluation", "frontends", "augment"},
     {"runtime", "models"},
     {"training", "export", "report"},
     {"apps", "__main__"},

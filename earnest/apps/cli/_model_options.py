@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def model_options(function: F) -> F:
-    """Add ``--model`` (or ``EARNEST_MODEL``), ``--threads`` (or ``EARNEST_THREADS``) and ``--provider``."""
+    """Add ``--model`` (or ``EARNEST_MODEL``) and what says how it is computed: threads, provider, backend."""
     return click.option(
         "--model",
         default=DEFAULT_BUNDLE,
@@ -53,12 +53,20 @@ def averaging_options(function: F) -> F:
 
 def _computing_options(function: F) -> F:
     function = click.option(
+        "--backend",
+        type=click.Choice(["auto", "onnxruntime", "openvino"]),
+        default="auto",
+        show_default=True,
+        envvar="EARNEST_BACKEND",
+        help="What runs the network; auto is onnxruntime, but for bundles that were exported for OpenVINO.",
+    )(function)
+    function = click.option(
         "--provider",
-        type=click.Choice(["cpu", "cuda"]),
+        type=click.Choice(["cpu", "cuda", "gpu", "auto"]),
         default="cpu",
         show_default=True,
         envvar="EARNEST_PROVIDER",
-        help="What computes; cuda needs onnxruntime-gpu.",
+        help="What computes; cuda needs onnxruntime-gpu, gpu and auto are OpenVINO's.",
     )(function)
     return click.option(
         "--threads",

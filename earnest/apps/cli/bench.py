@@ -17,7 +17,7 @@ from earnest.apps.cli._model_options import model_options
 from earnest.apps.cli._recordings import sources_of
 from earnest.apps.cli.output import echo_json, echo_table, output_options
 from earnest.errors import EarnestError
-from earnest.runtime.graph import Provider
+from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.predictor import Predictor
 
 DEMO = Path(earnest.__file__).parent / "demo"
@@ -41,6 +41,7 @@ def command(
     model: str,
     threads: int,
     provider: Provider,
+    backend: Backend,
     folder: Path | None,
     baseline: Path | None,
     parts: str,
@@ -62,7 +63,7 @@ def command(
     """
     wanted = _words(parts, PARTS)
     recordings = [str(path) for path in sources_of([str(folder or DEMO)])]
-    predictor = Predictor.load(model, threads, provider)
+    predictor = Predictor.load(model, threads, provider, backend=backend)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
         for row in _measured(

@@ -1,11 +1,16 @@
 """``earnest export``: from a run folder to a bundle."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli.output import echo_json, output_options
+from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options
 from earnest.apps.cli.train import require_training
+from earnest.bundle import FORMATS, Format
+
+if TYPE_CHECKING:
+    from earnest.export.bundle import Identity
 
 
 @click.command()
@@ -24,6 +29,23 @@ from earnest.apps.cli.train import require_training
     help="Folder of `earnest evaluate` whose result the bundle shall carry; repeatable.",
 )
 @click.option("--plain", is_flag=True, help="Leave out what adaptation and the out-of-domain verdict need.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="onnx",
+    show_default=True,
+    help="onnx and web: exact, for onnxruntime everywhere. onnx-fp16: smaller. onnx-int8: smaller and faster, needs "
+    "the run's corpora. openvino, openvino-fp16, openvino-int8: for OpenVINO.",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(["bundle", "moody"]),
+    default="bundle",
+    show_default=True,
+    help="moody: one ONNX file with input and output as Moody's web application calls them.",
+)
+@data_option
 @output_options
 def command(
     run: Path,
@@ -34,25 +56,48 @@ def command(
     notes: str,
     results: tuple[Path, ...],
     plain: bool,
+    form: Format,
+    profile: str,
+    data: tuple[str, ...],
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Export a trained model as one ONNX graph with its metadata.
+    """Export a trained model as one graph, from samples to probabilities, with its metadata.
 
     \b
     Example:
       earnest export runs/emocatcher --output bundles/emocatcher
       earnest predict talk.wav --model bundles/emocatcher
+      earnest export runs/emocatcher --output bundles/emocatcher-int8 --format onnx-int8 --data ravdess=~/ravdess
     """
     require_training()
     from earnest.export.bundle import Identity, export_bundle
+    from earnest.export.formats import Form
 
     identity = Identity(name or output.resolve().name, bundle_version, licence, notes)
-    info = export_bundle(run, output, identity, results, not plain)
-    size = (output / "model.onnx").stat().st_size
+    if profile == "moody":
+        if form != "onnx" or results or plain:
+            raise click.UsageError("--profile moody takes none of --format, --results and --plain.")
+        _export_moody(run, output, identity, as_json)
+        return
+    info = export_bundle(run, output, identity, results, not plain, Form(form, corpus_folders(data)))
+    graph = [name for name in info.files if name.startswith("model.")]
+    size = sum((output / name).stat().st_size for name in graph)
     if as_json:
-        echo_json({"bundle": output, "classes": info.classes, "bytes": size, "sha256": info.files["model.onnx"]})
+        digests = {name: info.files[name] for name in graph}
+        echo_json({"bundle": output, "format": form, "classes": info.classes, "bytes": size, "sha256": digests})
         return
     click.echo(f"{output}: {size / 1e6:.2f} MB, {info.n_parameters:,} parameters, {', '.join(info.classes)}")
     if not quiet:
         click.echo(f"Next: earnest predict talk.wav --model {output}")
+
+
+def _export_moody(run: Path, output: Path, identity: "Identity", as_json: bool) -> None:
+    from earnest.export.bundle import export_moody
+
+    classes = export_moody(run, output, identity)
+    file = output / "model.onnx"
+    if as_json:
+        echo_json({"file": file, "classes": classes, "bytes": file.stat().st_size})
+        return
+    click.echo(f"{file}: {file.stat().st_size / 1e6:.2f} MB, {', '.join(classes)}")

@@ -13,7 +13,7 @@ from earnest.apps.cli._model_options import adapt_option, chosen_adapter, model_
 from earnest.apps.cli.output import echo_table, output_options
 from earnest.audio.feed import Lost, open_pipe
 from earnest.audio.microphone import microphone, microphones
-from earnest.runtime.graph import Provider
+from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.stream import Stream, Windowing
 from earnest.runtime.timeline import Event, Gap, Span, event_dict
@@ -39,6 +39,7 @@ def command(
     model: str,
     threads: int,
     provider: Provider,
+    backend: Backend,
     adapt: tuple[str, ...],
     rate: int,
     channels: int,
@@ -62,17 +63,17 @@ def command(
     if devices:
         echo_table(("number", "microphone"), [(str(number), name) for number, name in microphones()], right=("number",))
         return
-    predictor = Predictor.load(model, threads, provider)
+    predictor = Predictor.load(model, threads, provider, backend=backend)
     with _sound(source, rate, channels, device) as (heard_hz, sound):
         stream = predictor.stream(heard_hz, Windowing(window_s, hop_s), chosen_adapter(predictor, adapt))
         if as_json:
-            for event in _events(stream, sound):
+            for event in events_of(stream, sound):
                 click.echo(json.dumps(event_dict(event), ensure_ascii=False, allow_nan=False))
         elif sys.stdout.isatty() and not quiet:
             _show(stream, sound, predictor.info.classes)
         else:
-            for event in _events(stream, sound):
-                _tell(event)
+            for event in events_of(stream, sound):
+                tell(event)
 
 
 @contextmanager
@@ -86,7 +87,7 @@ def _sound(source: str | None, rate: int, channels: int, device: str | None) -> 
         yield rate, feed
 
 
-def _events(stream: Stream, sound: Sound) -> Iterator[Event]:
+def events_of(stream: Stream, sound: Sound) -> Iterator[Event]:
     """Yield events until the sound ends or somebody presses Ctrl-C; what is certain then is told too."""
     try:
         for item in sound:
@@ -96,7 +97,7 @@ def _events(stream: Stream, sound: Sound) -> Iterator[Event]:
     yield from stream.finish()
 
 
-def _tell(event: Event) -> None:
+def tell(event: Event) -> None:
     if isinstance(event, Span):
         click.echo(f"{event.start_s:9.1f} {event.end_s:9.1f}  {event.emotion:<11} {event.confidence:4.0%}")
     if isinstance(event, Gap):
@@ -117,6 +118,6 @@ def _show(stream: Stream, sound: Sound, classes: tuple[str, ...]) -> None:
             yield item
 
     with Live(view.picture(), refresh_per_second=12, transient=False) as live:
-        for event in _events(stream, watched()):
+        for event in events_of(stream, watched()):
             view.take(event)
         live.update(view.picture())

@@ -16,7 +16,7 @@ from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
 from earnest.audio.source import Source, path_of
 from earnest.bundle import BundleInfo
 from earnest.runtime.bulk import BATCH_S
-from earnest.runtime.graph import Provider
+from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.prediction import ABSTAIN_BELOW, Prediction
 from earnest.runtime.predictor import Predictor
 
@@ -49,6 +49,7 @@ def command(
     tta: str,
     threads: int,
     provider: Provider,
+    backend: Backend,
     adapt: tuple[str, ...],
     form: Format | None,
     output: Path | None,
@@ -80,7 +81,9 @@ def command(
     chosen = _format(form, as_json, output)
     if resume and output is None:
         raise click.UsageError("--resume needs --output.")
-    predictor = Predictor.load(models, threads, provider, batch_s, tta)
+    predictor = Predictor.load(
+        models, threads, provider, batch_s, tta, backend, "throughput" if jobs > 1 else "latency"
+    )
     adapter = chosen_adapter(predictor, adapt)
     sources = sources_of(paths)
 

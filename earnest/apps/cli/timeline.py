@@ -12,7 +12,7 @@ from earnest.apps.cli._model_options import adapt_option, averaging_options, cho
 from earnest.apps.cli.output import output_options
 from earnest.audio.activity import DETECTORS
 from earnest.errors import EarnestError
-from earnest.runtime.graph import Provider
+from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.stream import Windowing
 from earnest.runtime.timeline_formats import FORMATS, SUFFIXES, written
@@ -43,6 +43,7 @@ def command(
     activity: str,
     threads: int,
     provider: Provider,
+    backend: Backend,
     adapt: tuple[str, ...],
     as_json: bool,
     quiet: bool,
@@ -59,7 +60,7 @@ def command(
     """
     chosen = _format(form, as_json, output)
     windowing = Windowing(window_s, hop_s, activity)
-    predictor = Predictor.load(models, threads, provider, tta=tta)
+    predictor = Predictor.load(models, threads, provider, tta=tta, backend=backend)
     source = sys.stdin.buffer if path == "-" else path
     timeline = predictor.timeline(source, windowing, chosen_adapter(predictor, adapt))
     if chosen == "table":

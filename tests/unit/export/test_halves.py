@@ -55,3 +55,18 @@ def test_only_large_weights_that_lose_nothing_are_halved() -> None:
         "small": TensorProto.FLOAT,
         "huge": TensorProto.FLOAT,
     }
+
+
+def test_rounding_halves_all_that_fits_its_range_and_stays_near() -> None:
+    model = product()
+    before = answer(model)
+    store_halves(model, rounding=True)
+    kinds = {tensor.name.split("_as_")[0]: tensor.data_type for tensor in model.graph.initializer}
+    assert (kinds["rounded"], kinds["small"], kinds["huge"]) == (
+        TensorProto.FLOAT16,
+        TensorProto.FLOAT,
+        TensorProto.FLOAT,
+    )
+    after = answer(model)
+    assert not np.array_equal(after, before)
+    np.testing.assert_allclose(after, before, rtol=0.01, atol=np.abs(before).max() * 1e-3)

@@ -1,0 +1,104 @@
+"""``earnest edge``: label out, on OpenVINO alone."""
+
+import json
+from typing import cast
+
+import click
+
+from earnest.apps.cli._completion import bundle_names, names_from
+from earnest.apps.cli.listen import events_of, tell
+from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
+from earnest.audio.microphone import microphone
+from earnest.bundle import DEFAULT_BUNDLE
+from earnest.runtime.engine import Hint, Provider
+from earnest.runtime.formats import json_line
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.predictor import Predictor
+from earnest.runtime.stream import Windowing
+from earnest.runtime.timeline import event_dict
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path())
+@click.option(
+    "--model",
+    default=DEFAULT_BUNDLE,
+    show_default=True,
+    envvar="EARNEST_MODEL",
+    metavar="NAME|PATH",
+    shell_complete=names_from(bundle_names, files=True),
+    help="Which bundle answers.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["CPU", "GPU", "AUTO"], case_sensitive=False),
+    default="CPU",
+    show_default=True,
+    help="What OpenVINO computes on.",
+)
+@click.option("--microphone", "listens", is_flag=True, help="Listen instead, until Ctrl-C.")
+@click.option("--input", "microphone_name", metavar="NAME", help="Which microphone: number or part of its name.")
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Cores for the network.")
+@click.option(
+    "--hint",
+    type=click.Choice(["latency", "throughput"]),
+    default="latency",
+    show_default=True,
+    help="One answer as soon as possible, or many at once.",
+)
+@output_options
+def command(
+    paths: tuple[str, ...],
+    model: str,
+    device: str,
+    listens: bool,
+    microphone_name: str | None,
+    threads: int,
+    hint: Hint,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Tell the emotion of recordings and spectrograms on a small device: OpenVINO, without onnxruntime.
+
+    PATHS are recordings, or pictures from `earnest spectrogram`. Where the environment variable EARNEST_CACHE names a
+    folder, compiled models are kept there.
+
+    \b
+    Examples:
+      earnest edge talk.wav
+      earnest edge talk.png --device AUTO
+      earnest edge --microphone
+
+    Exit codes: 0 all answered, 1 an error that was explained, 2 wrong usage, 3 some inputs could not be read.
+    """
+    if bool(paths) == listens:
+        raise click.UsageError("Give PATHS, or --microphone.")
+    provider = cast(Provider, device.lower())
+    predictor = Predictor.load(model, threads, provider, backend="openvino", hint=hint)
+    if listens:
+        _listen(predictor, microphone_name, as_json)
+        return
+    n_failed = 0
+    for row in predictor.predict_many(paths):
+        n_failed += row.status == "error"
+        click.echo(json_line(row) if as_json else _line(row, quiet))
+    if n_failed:
+        click.get_current_context().exit(EXIT_SOME_FAILED)
+
+
+def _line(row: Prediction, quiet: bool) -> str:
+    """Say one answer in a line, or only the word for it."""
+    if row.emotion is None or row.confidence is None:
+        return row.status if quiet else f"{row.path}: {row.error or row.status}"
+    return row.emotion if quiet else f"{row.path}: {row.emotion} {row.confidence:.0%}"
+
+
+def _listen(predictor: Predictor, device: str | None, as_json: bool) -> None:
+    """Tell spans as they end; speech is found by level alone, for the voice detector needs onnxruntime."""
+    rate_hz = predictor.info.sample_rate_hz
+    with microphone(rate_hz, device) as feed:
+        for event in events_of(predictor.stream(rate_hz, Windowing(activity="energy")), feed):
+            if as_json:
+                click.echo(json.dumps(event_dict(event), ensure_ascii=False, allow_nan=False))
+            else:
+                tell(event)

@@ -1,0 +1,56 @@
+"""``earnest spectrogram``: what the network sees of a recording, as a picture that can be predicted."""
+
+from pathlib import Path
+
+import click
+
+from earnest.apps.cli._model_options import model_options
+from earnest.apps.cli.output import echo_json, output_options
+from earnest.runtime.engine import Backend, Provider
+from earnest.runtime.predictor import Predictor
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@model_options
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="PNG file.")
+@output_options
+def command(
+    path: Path,
+    model: str,
+    threads: int,
+    provider: Provider,
+    backend: Backend,
+    output: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Draw the log-mel spectrogram of a recording as the model's own front end computes it.
+
+    A 16-bit grey PNG: time from left to right, one column a frame; frequency from bottom to top, one row a band; black
+    and white are the lowest and highest decibels, which a text chunk names beside the front end's settings. `earnest
+    predict` and `earnest edge` take it in the recording's place, with the same model.
+
+    \b
+    Examples:
+      earnest spectrogram talk.wav -o talk.png
+      earnest predict talk.png
+    """
+    if output.suffix.lower() != ".png":
+        raise click.UsageError(f"--output {output}: the name must end in .png.")
+    picture = Predictor.load(model, threads, provider, backend=backend).spectrogram(path)
+    output.write_bytes(picture.to_png())
+    rows, frames = picture.log_mel.shape
+    lowest, highest = float(picture.log_mel.min()), float(picture.log_mel.max())
+    if as_json:
+        echo_json(
+            {
+                "path": output,
+                "rows": rows,
+                "columns": frames,
+                "lowest_db": round(lowest, 3),
+                "highest_db": round(highest, 3),
+            }
+        )
+    elif not quiet:
+        click.echo(f"{output}: {frames} by {rows} pixels, {lowest:.1f} to {highest:.1f} dB")

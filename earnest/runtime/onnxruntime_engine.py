@@ -1,0 +1,67 @@
+"""A bundle's graph on onnxruntime."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from earnest.bundle import Bundle
+from earnest.errors import BundleError, EarnestError
+from earnest.onnx_file import Part, part_of
+from earnest.runtime.engine import Provider
+
+_PROVIDERS: Mapping[str, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_KINDS = {"tensor(float)": "float32", "tensor(int64)": "int64"}
+_FATAL = 4  # onnxruntime's log level: its messages arrive as exceptions already
+
+
+class OnnxRuntimeSession:
+    """An inference session by names."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.inputs: Mapping[str, str] = {item.name: _KINDS.get(item.type, item.type) for item in session.get_inputs()}
+        sizes = {item.name: item.shape[-1] if item.shape else None for item in session.get_outputs()}
+        self.outputs: Mapping[str, int | None] = {
+            name: size if isinstance(size, int) else None for name, size in sizes.items()
+        }
+
+    def run(self, feeds: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
+        """Return the outputs called ``names``."""
+        values: list[Any] = self._session.run(list(names), dict(feeds))
+        return values
+
+
+class OnnxRuntimeEngine:
+    """Makes sessions from the bytes that were checked, so no other file is read."""
+
+    name, file = "onnxruntime", "model.onnx"
+
+    def __init__(self, bundle: Bundle, threads: int, provider: Provider) -> None:
+        import onnxruntime
+
+        if self.file not in bundle.info.files:
+            raise BundleError(f"{bundle.folder}: was exported for OpenVINO. Use backend openvino, or export it again.")
+        wanted = _PROVIDERS[provider]
+        if wanted not in onnxruntime.get_available_providers():
+            raise EarnestError(f"This onnxruntime has no {wanted}. Use provider cpu, or install onnxruntime-gpu.")
+        self._providers = list(dict.fromkeys([wanted, _PROVIDERS["cpu"]]))
+        self._options = onnxruntime.SessionOptions()
+        self._options.intra_op_num_threads = threads
+        self._options.inter_op_num_threads = 1
+        self._options.log_severity_level = _FATAL
+        for kind in ("intra_op", "inter_op"):  # idle threads give their core to others
+            self._options.add_session_config_entry(f"session.{kind}.allow_spinning", "0")
+        self._bundle = bundle
+
+    def session(self, part: Part) -> OnnxRuntimeSession:
+        """Prepare the graph or a part of it."""
+        import onnxruntime
+
+        data = part_of(self._bundle.model_bytes(), part)
+        return OnnxRuntimeSession(onnxruntime.InferenceSession(data, self._options, providers=self._providers))
+
+    def errors(self) -> tuple[type[Exception], ...]:
+        """Return all that onnxruntime raises: its exceptions have no common parent of their own."""
+        from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+        own = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
+        return (*own, RuntimeError, ValueError)

@@ -1,0 +1,38 @@
+"""What a network says about a spectrogram's picture."""
+
+from earnest.audio.source import Source, path_of, source_name
+from earnest.bundle import BundleInfo
+from earnest.config import from_mapping
+from earnest.errors import AudioError, BundleError
+from earnest.front_end import FrontEnd
+from earnest.runtime.graph import Graph, Network
+from earnest.runtime.picture import read_picture
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.tally import Tally
+
+
+def answer_picture(network: Network, info: BundleInfo, source: Source) -> Prediction:
+    """Predict from a picture; it hears no level, bandwidth or noise, so there are no quality words.
+
+    Raises
+    ------
+    AudioError
+        When it can't be read, or was made for another front end.
+    BundleError
+        When several answers are averaged, or the model works on raw samples.
+    """
+    if not isinstance(network, Graph):
+        raise BundleError(f"'{info.name}' can't answer about pictures. Name one model, without variants.")
+    name, picture = source_name(source), read_picture(source)
+    if dict(picture.front_end) != dict(info.front_end):
+        raise AudioError(f"{name}: was made for another front end. Make it again: earnest spectrogram --model …")
+    settings = from_mapping(FrontEnd, info.front_end, info.name)
+    n_rows, n_frames = picture.log_mel.shape
+    n_most = int(info.longest_s * settings.sample_rate_hz) // settings.hop_length + 1
+    if n_rows % settings.n_bands or n_frames > n_most:  # networks on several versions of a clip see more bands
+        expected = f"{settings.n_bands} rows and at most {n_most} columns"
+        raise AudioError(f"{name}: {n_rows} rows and {n_frames} columns, the model takes {expected}.")
+    answer = network.run_log_mel(picture.log_mel)
+    tally = Tally(info.sample_rate_hz)
+    tally.add({output: values[0] for output, values in answer.items()}, n_samples=1)
+    return tally.answer(Prediction(path_of(source), "ok", picture.duration_s, model=info.name), info.classes)

@@ -1,0 +1,125 @@
+"""One trained run in every format: the same answers, and what each file says about itself."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from command_line import earnest_cli
+from made_up_corpus import Trained
+
+from earnest.bundle import load_bundle
+from earnest.errors import CorpusError, EarnestError
+from earnest.export.calibration import calibration_clips, clips_of, validation_clips
+from earnest.export.onnx import FRONT
+from earnest.runtime.predictor import Predictor
+
+WITHIN = {"web": 1e-6, "onnx-fp16": 5e-3, "onnx-int8": 0.2, "openvino": 1e-4, "openvino-fp16": 5e-3}
+
+
+def exported(trained: Trained, folder: Path, form: str) -> Path:
+    if form.startswith("openvino"):
+        pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'earnest[openvino]'")
+    words = ("--output", folder, "--format", form, "--data", trained.data, "--json", "--licence", "CC0-1.0")
+    said = json.loads(earnest_cli("export", trained.run, *words))
+    assert (said["format"], said["bytes"]) == (form, sum((folder / name).stat().st_size for name in said["sha256"]))
+    return folder
+
+
+@pytest.mark.parametrize("form", WITHIN)
+def test_every_format_answers_as_the_exact_one_does(trained: Trained, tmp_path: Path, form: str) -> None:
+    folder = exported(trained, tmp_path / "bundle", form)
+    assert load_bundle(folder).info.format == form
+    clips = sorted(trained.manifest.parent.glob("*.wav"))[::6]
+    pairs = zip(*(Predictor.load(path).predict_many(clips) for path in (trained.bundle, folder)), strict=True)
+    differences, same = [], []
+    for exact, found in pairs:
+        differences += [abs(found.probabilities[name] - value) for name, value in exact.probabilities.items()]
+        same.append(found.emotion == exact.emotion)
+    assert max(differences) <= WITHIN[form]
+    assert np.mean(same) >= (0.8 if form == "onnx-int8" else 1.0)
+
+
+def test_int8_is_fixed_before_so_neighbours_change_nothing(trained: Trained, tmp_path: Path) -> None:
+    folder = exported(trained, tmp_path / "bundle", "onnx-int8")
+    model = Predictor.load(folder)
+    clips = sorted(trained.manifest.parent.glob("*.wav"))[:8]
+    for clip, together in zip(clips, model.predict_many(clips), strict=True):
+        assert dict(model.predict(clip).probabilities) == pytest.approx(dict(together.probabilities), abs=1e-4)
+
+
+def test_int8_leaves_the_front_end_in_float(trained: Trained, tmp_path: Path) -> None:
+    graph = onnx.load(exported(trained, tmp_path / "bundle", "onnx-int8") / "model.onnx").graph
+    quantised = [node for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    assert quantised
+    assert not [node.name for node in quantised if any(name.startswith(FRONT) for name in (*node.input, *node.output))]
+    assert "log_mel" not in {name for node in quantised for name in node.input}
+
+
+def test_an_export_over_another_format_leaves_no_file_of_it(trained: Trained, tmp_path: Path) -> None:
+    exported(trained, tmp_path / "bundle", "openvino")
+    exported(trained, tmp_path / "bundle", "web")
+    assert not (tmp_path / "bundle" / "model.xml").exists()
+    assert "model.onnx" in load_bundle(tmp_path / "bundle").info.files
+
+
+def test_the_file_alone_says_what_it_is(trained: Trained) -> None:
+    model = onnx.load(trained.bundle / "model.onnx")
+    said = {item.key: item.value for item in model.metadata_props}
+    digest = hashlib.sha256()
+    for tensor in model.graph.initializer:
+        digest.update(tensor.name.encode() + tensor.raw_data)
+    assert said.pop("weights_sha256") == digest.hexdigest()
+    assert said == {
+        "name": "bundle",
+        "version": "0.1.0",
+        "licence": "CC0-1.0",
+        "classes": "neutral,happy,sad,angry",
+        "scheme": "native",
+        "sample_rate_hz": "16000",
+        "shortest_s": "0.1",
+        "longest_s": "30.0",
+        "format": "onnx",
+    }
+    shapes = {value.name for value in model.graph.value_info}
+    assert {"log_mel", "n_frames"} <= shapes
+
+
+def test_calibration_hears_training_speakers_and_judges_on_validation_speakers(trained: Trained) -> None:
+    folders = {trained.data.partition("=")[0]: trained.manifest}
+    speakers = {part: {row.speaker for row, _ in clips_of(trained.run, part, folders)} for part in ("train", "valid")}
+    assert not speakers["train"] & speakers["valid"]
+    calibration, validation = calibration_clips(trained.run, folders), validation_clips(trained.run, folders)
+    assert len(calibration.waveforms) == len(clips_of(trained.run, "train", folders))
+    assert len(validation.targets) == len(clips_of(trained.run, "valid", folders))
+    feed = calibration.feeds()[0]
+    assert (feed["waveform"].shape, feed["lengths"].tolist()) == ((1, feed["lengths"][0]), [feed["waveform"].shape[1]])
+
+
+def test_int8_without_the_runs_corpus_says_where_to_name_it(trained: Trained, tmp_path: Path) -> None:
+    words = ("--output", tmp_path / "bundle", "--format", "onnx-int8", "--data", f"made-up={tmp_path}")
+    with pytest.raises((CorpusError, EarnestError)):
+        earnest_cli("export", trained.run, *words)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_parity_over_formats_is_a_table_in_a_folder(trained: Trained, tmp_path: Path, monkeypatch: object) -> None:
+    from earnest.export import runtimes
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(runtimes, "N_STARTS", 1)
+    patch.setattr(runtimes, "N_TIMED", 3)
+    half = exported(trained, tmp_path / "half", "onnx-fp16")
+    words = ("--also", half, "--limit", 10, "--output", tmp_path / "out", "--json")
+    found = json.loads(earnest_cli("parity", trained.run, trained.bundle, trained.manifest.parent, *words))
+    patch.undo()
+    torch_row, exact, rounded = found["rows"]
+    assert [row["form"] for row in found["rows"]] == ["float32", "onnx", "onnx-fp16"]
+    assert torch_row["largest"] == 0
+    assert exact["largest"] <= 1e-4 and 1e-4 < rounded["largest"] <= 5e-3
+    assert all(row["latency_ms"] > 0 and row["cold_start_s"] > 0 and row["memory_mb"] > 20 for row in found["rows"])
+    assert rounded["n_bytes"] < exact["n_bytes"]
+    assert json.loads((tmp_path / "out" / "run.json").read_text()) == found
+    assert "| onnxruntime | onnx-fp16 |" in (tmp_path / "out" / "run.md").read_text()

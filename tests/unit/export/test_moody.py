@@ -1,0 +1,80 @@
+"""The graph for Moody's web application against the dynamic one."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import onnxruntime
+import pytest
+from voices import voice
+
+from earnest.errors import EarnestError
+from earnest.export.moody import EIGHT, N_SAMPLES, SEVEN, moody_classes, to_moody
+from earnest.export.onnx import to_onnx
+from earnest.front_end import PRESETS, FrontEnd
+from earnest.image import Image
+from earnest.models.classifier import MODELS, SpeechClassifier, build_classifier
+from earnest.recipe import Recipe
+from earnest.segments import Segments
+
+
+def model_of(classes: tuple[str, ...], front_end: FrontEnd = PRESETS["moody"]) -> SpeechClassifier:
+    settings = MODELS.get("moody-alexnet").reduced
+    recipe = Recipe(
+        "made-up",
+        "moody-alexnet",
+        front_end=front_end,
+        segments=Segments("crop", 2.1),
+        image=Image(low_at_bottom=False),
+        network=settings,
+    )
+    model = build_classifier(recipe, classes, seed=0).eval()
+    model.temperature.fill_(1.7)
+    return model
+
+
+@cache
+def sessions() -> tuple[onnxruntime.InferenceSession, onnxruntime.InferenceSession]:
+    model = model_of(tuple(sorted(SEVEN)))
+    protos = to_moody(model, {"licence": "CC0-1.0"}), to_onnx(model)
+    fixed, dynamic = (onnxruntime.InferenceSession(proto.SerializeToString()) for proto in protos)
+    return fixed, dynamic
+
+
+def test_names_sizes_and_metadata_are_moodys() -> None:
+    fixed, _ = sessions()
+    (given,), (told,) = fixed.get_inputs(), fixed.get_outputs()
+    assert (given.name, given.shape, given.type) == ("input", ["batch", N_SAMPLES], "tensor(float)")
+    assert (told.name, told.shape) == ("output", ["batch", 7])
+    said = fixed.get_modelmeta().custom_metadata_map
+    assert said["classes"] == "neutral,happy,sad,angry,fearful,disgust,surprised"
+    assert (said["profile"], said["licence"], said["n_samples"]) == ("moody", "CC0-1.0", "46305")
+
+
+@pytest.mark.parametrize("n_clips", [1, 3])
+def test_it_gives_the_dynamic_graphs_probabilities_in_moodys_order(n_clips: int) -> None:
+    fixed, dynamic = sessions()
+    sound = np.stack([voice(2.1, 22_050, seed=number)[:N_SAMPLES] for number in range(n_clips)])
+    sound /= np.sqrt((sound**2).mean(axis=1, keepdims=True))  # as Moody's page does
+    (logits,) = fixed.run(["output"], {"input": sound})
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    feeds = {"waveform": sound, "lengths": np.full(n_clips, N_SAMPLES)}
+    (expected,) = dynamic.run(["probabilities"], feeds)
+    order = [sorted(SEVEN).index(name) for name in SEVEN]
+    np.testing.assert_allclose(shares, expected[:, order], atol=1e-5)
+    assert np.abs(expected[:, order] - expected).max() > 1e-3  # the order matters
+
+
+def test_eight_classes_have_calm_behind_the_seven() -> None:
+    assert moody_classes(tuple(sorted(EIGHT))) == (*SEVEN, "calm")
+    assert moody_classes(tuple(reversed(SEVEN))) == SEVEN
+
+
+def test_other_classes_are_refused() -> None:
+    with pytest.raises(EarnestError, match="--scheme moody7"):
+        moody_classes(("happy", "sad"))
+
+
+def test_another_rate_is_refused() -> None:
+    with pytest.raises(EarnestError, match="records at 22050 Hz, this model hears 16000 Hz"):
+        to_moody(model_of(SEVEN, replace(PRESETS["moody"], sample_rate_hz=16_000)), {})

