@@ -2,6 +2,7 @@
 # make dev    a virtual environment with everything       (.venv)
 # make demo   predict the bundled clips with the light one
 # make test   lint, types and tests with the full one
+# make models the shipped bundles, trained anew
 # make results  train and score again all that docs/results tells, as far as corpora are at hand
 # make web    the browser package and its demo page      (web/site; needs node 20 or later)
 PYTHON ?= python3
@@ -9,7 +10,7 @@ LIGHT := .venv-light
 FULL := .venv
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: light dev demo test test-slow lint results web clean
+.PHONY: light dev demo test test-slow lint models results web clean
 
 light: $(LIGHT)/ready
 dev: $(FULL)/ready
@@ -47,6 +48,9 @@ test: lint
 
 test-slow: dev
 	@$(FULL)/bin/python -m pytest -W error -m slow
+
+models: dev
+	@$(FULL)/bin/python scripts/make_models.py
 
 results: dev
 	@$(FULL)/bin/python scripts/write_results.py --again

@@ -1,0 +1,69 @@
+"""Train the shipped bundles anew, on all clips of their corpora, and export them with their results.
+
+Usage: python scripts/make_models.py [NAME ...]
+
+Corpora come from $EARNEST_DATA, Whisper's encoder from $EARNEST_MODELS. Trainings and evaluations that are finished in
+runs/ are not repeated.
+"""
+
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What is said of a bundle, and which protocols its recipe is scored under."""
+
+    licence: str
+    notes: str
+    protocols: tuple[str, ...]
+
+
+BUNDLES = {
+    "base": Shipped(
+        "any use, with attribution (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, encoder: MIT)",
+        "The encoder is frozen; only the linear layer was fitted here.",
+        ("speaker-5fold", "crema-d-5fold"),
+    ),
+    "small": Shipped(
+        "any use, with attribution (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, taught by Whisper tiny.en: MIT)",
+        "The student learnt from the sound of CREMA-D without its labels; only the linear layer saw labels. Results "
+        "are of the same student with a linear layer fitted on the protocol's own training speakers.",
+        ("ravdess-6fold", "emodb-loso"),
+    ),
+}
+
+
+def main(names: list[str]) -> None:
+    """Make these bundles, or all."""
+    for name in names or BUNDLES:
+        make(name, BUNDLES[name])
+
+
+def make(name: str, shipped: Shipped) -> None:
+    """Train, evaluate and export one."""
+    results = {protocol: f"runs/results/{name}-{protocol}" for protocol in shipped.protocols}
+    recipe = f"recipes/{name}.toml"
+    for protocol, folder in results.items():
+        earnest("evaluate", recipe, "--protocol", protocol, "--output", folder)
+    earnest("train", recipe, "--all-data", "--output", f"runs/{name}")
+    told = [word for folder in results.values() for word in ("--results", folder)]
+    words = ["--plain", "--licence", shipped.licence, "--notes", shipped.notes, *told]
+    earnest("export", f"runs/{name}", "--output", f"earnest/bundles/{name}", *words)
+
+
+def earnest(*words: str) -> None:
+    """Run a command of ours; an error ends it all."""
+    sys.stderr.write(f"{shlex.join(['earnest', *words])}\n")
+    subprocess.run([sys.executable, "-m", "earnest", *words], check=True, cwd=ROOT)
+
+
+if __name__ == "__main__":
+    if unknown := set(sys.argv[1:]) - set(BUNDLES):
+        sys.exit(f"{', '.join(sorted(unknown))}: no such bundle; there are {', '.join(BUNDLES)}.\n\n{__doc__}")
+    main(sys.argv[1:])
