@@ -4,15 +4,15 @@ Usage: python scripts/recipe_table.py RUN [RUN ...]
 
 RUN is the folder of `earnest train RECIPE --protocol ravdess-6fold --scheme ravdess8 --fold f1`, or of
 `earnest evaluate` (all folds). Rows that are already in docs/results/recipes stay unless the same recipe is given
-again. Latency is that of the exported graph, 3 s of noise at the model's rate, onnxruntime with one thread, median
-of 30.
+again. Latency is that of the exported graph, 3 s of noise at the model's rate, onnxruntime with one thread, best of 30:
+the machine has other work.
 """
 
 import json
 import sys
 import time
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,8 @@ those of Whisper and earnest's student; published ImageNet weights were not at h
 clips; the test clips were scored once. WA is the share of clips that are right, UA the mean recall over classes, per
 cent, ± standard deviation over folds where there are several. "not flattened" means that validation loss was still
 falling in the last quarter of the epochs: such a row is no verdict on its recipe. Seconds are of one core of a shared
-machine. Each row comes from the command below it in recipes.json; the table from
+machine, at times an overloaded one: they order recipes, no more. What differs from a recipe (fewer epochs, bf16) stands
+behind --set in its command. Each row comes from the command below it in recipes.json; the table from
 `python scripts/recipe_table.py RUN [RUN ...]`.
 """
 
@@ -87,7 +88,7 @@ def spread(metrics: dict[str, Any], name: str, n_folds: int) -> float:
 
 
 def latency_ms(run: Path) -> float:
-    """Return the median milliseconds of one clip in onnxruntime, one thread, from waveform to probabilities."""
+    """Return the least milliseconds of one clip in onnxruntime, one thread, from waveform to probabilities."""
     classifier = load_run(run)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -100,7 +101,7 @@ def latency_ms(run: Path) -> float:
         start = time.perf_counter()
         session.run(["probabilities"], {"waveform": waveform, "lengths": np.array([n_samples])})
         times.append(1000 * (time.perf_counter() - start))
-    return median(times[WARM_UP:])
+    return min(times[WARM_UP:])
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
