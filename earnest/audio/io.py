@@ -19,7 +19,7 @@ from earnest.audio.media import MediaReader, media_format
 from earnest.audio.sound_file import SoundFileReader
 from earnest.audio.source import Source, opened, source_name
 from earnest.audio.waveform import Waveform
-from earnest.errors import AudioError
+from earnest.errors import AudioError, RecordingTooLongError
 
 MAX_SECONDS = 4 * 3600.0
 MAX_CHANNELS = 256
@@ -191,7 +191,8 @@ def _checked(
     for block in blocks:
         n_samples += len(block)
         if n_samples > max_seconds * sample_rate_hz:
-            raise AudioError(f"{name}: longer than {max_seconds:g} s, the most that is read. Cut it into parts.")
+            too_long = f"{name}: longer than {max_seconds:g} s, the most that is read. Cut it into parts."
+            raise RecordingTooLongError(too_long)
         # Where all together lie within bounds, none lies outside; NaN and infinity don't.
         if not float(np.dot(block, block)) <= LARGEST_SAMPLE**2:
             peak = max(float(block.max()), -float(block.min()))  # NaN if any sample is

@@ -1,0 +1,111 @@
+"""Processes and sockets: uvicorn, with a time for headers, and its supervisor where there are several workers."""
+
+import asyncio
+import functools
+import os
+import tempfile
+from dataclasses import dataclass
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.supervisors import Multiprocess
+
+from earnest.apps.server.app import create_app
+from earnest.apps.server.logs import log_config
+from earnest.apps.server.metrics import FOLDER
+from earnest.apps.server.settings import Settings
+from earnest.bundle import load_bundle
+
+HEADER_BYTES = 32 * 1024
+PING_S, PONG_S = 20.0, 60.0  # a pong may wait behind sound that is read no faster than allowed
+LAST_S = 5.0  # to finish what the time for requests allows
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen; port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+
+
+class Config(uvicorn.Config):
+    """Uvicorn's, and the seconds in which headers must come."""
+
+    header_s: float = 10.0
+
+
+class TimedProtocol(H11Protocol):
+    """Closes connections whose headers don't come in time; uvicorn itself would wait for ever."""
+
+    config: Config
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock."""
+        super().connection_made(transport)
+        self._start_clock()
+
+    def on_response_complete(self) -> None:
+        """Start it again for the next request of a connection."""
+        super().on_response_complete()
+        self._start_clock()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop it."""
+        if self._timer:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def _start_clock(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(self.config.header_s, self._close_unless_asked)
+
+    def _close_unless_asked(self) -> None:
+        """Close, unless a request is under way or the connection became a stream."""
+        if self in self.connections and (self.cycle is None or self.cycle.response_complete):
+            self.transport.abort()
+
+
+def serve(settings: Settings, address: Address, workers: int = 1, log_level: str = "info") -> None:
+    """Serve until SIGTERM or Ctrl-C; then what was taken on is answered before the process ends.
+
+    A worker that dies is replaced.
+    """
+    for name in settings.models:
+        load_bundle(name)  # what is wrong with a model is told here, not by each worker
+    config = _config(settings, address, workers, log_level)
+    if workers == 1:
+        uvicorn.Server(config).run()
+        return
+    with tempfile.TemporaryDirectory(prefix="earnest-metrics-") as folder:
+        os.environ[FOLDER] = folder
+        Multiprocess(config, [config.bind_socket()]).run()
+
+
+def _config(settings: Settings, address: Address, workers: int, log_level: str) -> Config:
+    limits = settings.limits
+    config = Config(
+        functools.partial(create_app, settings),
+        factory=True,
+        host=address.host,
+        port=address.port,
+        workers=workers,
+        http=TimedProtocol,
+        ws="websockets-sansio",  # reads a message when the one before was taken: back-pressure
+        loop="asyncio",
+        lifespan="on",
+        log_config=dict(log_config(log_level)),
+        access_log=False,
+        server_header=False,
+        limit_concurrency=limits.connections,
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        ws_max_size=limits.stream_frame_bytes,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PONG_S,
+        ws_per_message_deflate=False,  # samples don't shrink, and what doesn't inflate can't be a bomb
+        timeout_graceful_shutdown=int(limits.body_s + limits.request_s + LAST_S),
+    )
+    config.header_s = limits.header_s
+    return config
