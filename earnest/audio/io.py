@@ -181,7 +181,8 @@ def _check_form(name: str, sample_rate_hz: int, n_channels: int) -> None:
 def _mono(blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[Waveform]:
     for block in blocks:
         with np.errstate(all="ignore"):  # an overflow becomes infinity and is refused as such
-            yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+            mean = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+        yield mean  # outside: a generator left half way may end in another thread, where the state can't be set back
 
 
 def _checked(

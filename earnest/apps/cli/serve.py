@@ -64,7 +64,9 @@ KEYS = "EARNEST_API_KEYS"
     type=click.Path(path_type=Path, file_okay=False, exists=True, writable=True),
     help="Folder for recordings and answers; without, nothing is stored.",
 )
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
 @output_options
 def command(
     host: str,
@@ -135,7 +137,11 @@ def _show(limits: "Limits", as_json: bool) -> None:
     if as_json:
         echo_json(values)
         return
-    echo_table(("name", "bound"), [(name, f"{value:g}" if value < 1e6 else f"{value:,}") for name, value in values.items()], right=("bound",))
+    echo_table(
+        ("name", "bound"),
+        [(name, f"{value:g}" if value < 1e6 else f"{value:,}") for name, value in values.items()],
+        right=("bound",),
+    )
 
 
 def _keys(path: Path | None) -> list[str]:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from prometheus_client import Gauge
 from starlette.requests import HTTPConnection
 
-from earnest.apps.server.problems import Problem
+from earnest.apps.server.problems import ProblemError
 
 
 def digest_of(key: str) -> str:
@@ -23,7 +23,7 @@ def client_of(connection: HTTPConnection, api_keys: Sequence[str]) -> str:
 
     Raises
     ------
-    Problem
+    ProblemError
         When a key is needed and missing or wrong; all keys are compared, each in constant time.
     """
     if not api_keys:
@@ -31,7 +31,7 @@ def client_of(connection: HTTPConnection, api_keys: Sequence[str]) -> str:
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     given = digest_of(token.strip() if scheme.lower() == "bearer" else connection.headers.get("x-api-key", ""))
     if not sum(hmac.compare_digest(given, key) for key in api_keys):
-        raise Problem("key-needed", "Send a valid key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.")
+        raise ProblemError("key-needed", "Send a valid key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.")
     return given
 
 
@@ -40,7 +40,9 @@ def refuse_foreign_origin(connection: HTTPConnection, origins: Sequence[str]) ->
     origin = connection.headers.get("origin")
     if origin is None or origin in origins or urlsplit(origin).netloc == connection.headers.get("host"):
         return
-    raise Problem("foreign-origin", "Pages of other origins may not open streams. Start with --cors-origin ORIGIN.")
+    raise ProblemError(
+        "foreign-origin", "Pages of other origins may not open streams. Start with --cors-origin ORIGIN."
+    )
 
 
 class Gate:
@@ -62,11 +64,13 @@ class Gate:
 
     @contextmanager
     def inside(self, client: str) -> Iterator[None]:
-        """Let one in until the block ends, or raise a `Problem`."""
+        """Let one in until the block ends, or raise a `ProblemError`."""
         if self._by_client.get(client, 0) >= self._most_of_client:
-            raise Problem("too-many", f"{self._most_of_client} {self._what} of one client at a time. Wait for answers.")
+            raise ProblemError(
+                "too-many", f"{self._most_of_client} {self._what} of one client at a time. Wait for answers."
+            )
         if self.is_full:
-            raise Problem("overloaded", f"{self._most} {self._what} are under way. Try again soon.")
+            raise ProblemError("overloaded", f"{self._most} {self._what} are under way. Try again soon.")
         self._by_client[client] += 1
         try:
             with self._gauge.track_inprogress():

@@ -17,7 +17,7 @@ from earnest.apps.server.engine import Engine
 from earnest.apps.server.info_routes import PAGE, info_router, landing_router
 from earnest.apps.server.metrics import Metrics
 from earnest.apps.server.middleware import Outermost
-from earnest.apps.server.problems import Problem, problem_of
+from earnest.apps.server.problems import problem_of
 from earnest.apps.server.routes import recordings_router
 from earnest.apps.server.service import Service
 from earnest.apps.server.settings import Settings
@@ -42,7 +42,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     # No pages for the documentation: they load scripts from elsewhere.
     app = FastAPI(
-        title="earnest", version=earnest.__version__, description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None
+        title="earnest",
+        version=earnest.__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
     )
     for kind in (EarnestError, RequestValidationError, WebSocketRequestValidationError, HTTPException):
         app.add_exception_handler(kind, _answer_with_problem)
@@ -53,7 +58,9 @@ def create_app(settings: Settings) -> FastAPI:
     else:
         app.include_router(landing_router(service))
     if settings.cors_origins:
-        app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"])
+        app.add_middleware(
+            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"]
+        )
     app.add_middleware(Outermost, metrics=metrics)
     return app
 

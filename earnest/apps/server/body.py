@@ -10,7 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from earnest.apps.server.problems import Problem
+from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits
 from earnest.audio.source import printable
 
@@ -51,9 +51,9 @@ class Share:
         self._budget, self.n_taken = budget, 0
 
     def take(self, n_bytes: int) -> None:
-        """Take some more, or raise a `Problem`."""
+        """Take some more, or raise a `ProblemError`."""
         if n_bytes > self._budget.n_left:
-            raise Problem("overloaded", "The requests under way hold all the memory they may. Try again soon.")
+            raise ProblemError("overloaded", "The requests under way hold all the memory they may. Try again soon.")
         self._budget.n_left -= n_bytes
         self.n_taken += n_bytes
 
@@ -63,26 +63,28 @@ async def read_uploads(request: Request, limits: Limits, share: Share, most_file
 
     Raises
     ------
-    Problem
+    ProblemError
         For a body that is too large, too slow, empty, broken or no sound by its own words.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != FORM and not kind.startswith(RAW):
         told = f"not '{printable(kind[:NAME_LETTERS])}'" if kind else "and it is missing"
-        raise Problem("not-audio", f"Content-Type must be audio/…, video/…, application/octet-stream or {FORM}, {told}.")
+        raise ProblemError(
+            "not-audio", f"Content-Type must be audio/…, video/…, application/octet-stream or {FORM}, {told}."
+        )
     try:
         async with asyncio.timeout(limits.body_s):
             if kind == FORM:
                 return await _form_files(request, _counted(request, limits, share), most_files)
             return [Upload("bytes", b"".join([chunk async for chunk in _counted(request, limits, share)]))]
     except TimeoutError:
-        raise Problem("body-too-slow", f"The body must arrive within {limits.body_s:g} s.") from None
+        raise ProblemError("body-too-slow", f"The body must arrive within {limits.body_s:g} s.") from None
     except ClientDisconnect:
-        raise Problem("not-understood", "The client went away.") from None
+        raise ProblemError("not-understood", "The client went away.") from None
 
 
 async def _counted(request: Request, limits: Limits, share: Share) -> AsyncGenerator[bytes, None]:
-    too_large = Problem("too-large", f"A body may have {limits.body_bytes:,} bytes at most. Send it in parts.")
+    too_large = ProblemError("too-large", f"A body may have {limits.body_bytes:,} bytes at most. Send it in parts.")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limits.body_bytes:
         raise too_large
@@ -106,13 +108,13 @@ async def _form_files(request: Request, chunks: AsyncGenerator[bytes, None], mos
     try:
         form = await _MemoryParser(request.headers, chunks, **limits).parse()
     except MultiPartException as error:
-        raise Problem("not-valid", f"The form can't be read: {printable(error.message)}") from None
+        raise ProblemError("not-valid", f"The form can't be read: {printable(error.message)}") from None
     except (UnicodeError, ValueError, LookupError):
-        raise Problem("not-valid", "The form can't be read: damaged headers.") from None
+        raise ProblemError("not-valid", "The form can't be read: damaged headers.") from None
     try:
         files = [value for name, value in form.multi_items() if name == "file" and isinstance(value, UploadFile)]
         if not files or len(files) != len(form.multi_items()):
-            raise Problem("not-valid", "The form must hold files, each in a part with the name 'file'.")
+            raise ProblemError("not-valid", "The form must hold files, each in a part with the name 'file'.")
         return [Upload(_shown(file.filename or ""), await file.read()) for file in files]
     finally:
         await form.close()

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from prometheus_client import Gauge
 
-from earnest.apps.server.problems import Problem
+from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits, Settings
 from earnest.apps.server.sharing import Shared, TooLateError, Until
 from earnest.errors import EarnestError
@@ -52,7 +52,7 @@ class Engine:
         if name is None:
             return next(iter(self.predictors.values()))
         if name not in self.predictors:
-            raise Problem("not-valid", f"There is no model '{name[:50]}' here.{suggestion(name, self.predictors)}")
+            raise ProblemError("not-valid", f"There is no model '{name[:50]}' here.{suggestion(name, self.predictors)}")
         return self.predictors[name]
 
     async def run(
@@ -62,7 +62,7 @@ class Engine:
 
         Raises
         ------
-        Problem
+        ProblemError
             When its time is over, or the client went away before its turn.
         """
         deadline = time.monotonic() + self._limits.request_s
@@ -73,14 +73,16 @@ class Engine:
                 with self._waiting.track_inprogress():
                     await self._turns.acquire()
                 if await _released_if_true(is_gone, self._turns):
-                    raise Problem("not-understood", "The client went away.")
+                    raise ProblemError("not-understood", "The client went away.")
                 # Its turn ends when the thread does, not when nobody waits any more.
                 future = asyncio.get_running_loop().run_in_executor(self._pool, work, hurried)
                 future.add_done_callback(self._finished)
                 return await asyncio.shield(future)
         except (TimeoutError, TooLateError):
             bound = f"{self._limits.request_s:g} s, the time for a request"
-            raise Problem("too-long-to-answer", f"There was no answer within {bound}. Send less, or later.") from None
+            raise ProblemError(
+                "too-long-to-answer", f"There was no answer within {bound}. Send less, or later."
+            ) from None
 
     def _finished(self, future: "asyncio.Future[T]") -> None:
         self._turns.release()

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
-from earnest.apps.server.problems import Problem
+from earnest.apps.server.problems import ProblemError
 from earnest.runtime.formats import csv_header, csv_line, json_line
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.timeline_formats import FORMATS
@@ -30,17 +30,17 @@ def chosen_format(form: Form | None, accept: str, offered: Sequence[Form]) -> Fo
 
     Raises
     ------
-    Problem
+    ProblemError
         When none that is offered is wanted.
     """
     if form is not None:
         if form not in offered:
-            raise Problem("not-acceptable", f"format={form} is for timelines; here are {', '.join(offered)}.")
+            raise ProblemError("not-acceptable", f"format={form} is for timelines; here are {', '.join(offered)}.")
         return form
     ranges = _ranges(accept)
     best = max(offered, key=lambda name: _quality(MEDIA_TYPES[name], ranges))  # the first of equals
     if _quality(MEDIA_TYPES[best], ranges) <= 0:
-        raise Problem("not-acceptable", f"There are {', '.join(MEDIA_TYPES[name] for name in offered)}.")
+        raise ProblemError("not-acceptable", f"There are {', '.join(MEDIA_TYPES[name] for name in offered)}.")
     return best
 
 

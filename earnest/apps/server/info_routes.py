@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from earnest.apps.server import openapi
-from earnest.apps.server.problems import Problem
+from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.service import Service
 from earnest.runtime.predictor import Predictor
 
@@ -45,7 +45,7 @@ def info_router(service: Service) -> APIRouter:
     async def readyz() -> str:
         """Say whether the next recording would be taken on."""
         if service.requests.is_full:
-            raise Problem("overloaded", "All places are taken.")
+            raise ProblemError("overloaded", "All places are taken.")
         return "ready"
 
     @router.get("/metrics", response_class=PlainTextResponse, responses=openapi.problems(401))

@@ -64,7 +64,10 @@ def _timeline_schema() -> dict[str, Any]:
 def _answers(schema: Mapping[str, Any], examples: Mapping[str, Any], formats: Iterable[Form]) -> dict[str, Any]:
     named = {name: {"value": value} for name, value in examples.items()}
     texts = {MEDIA_TYPES[name]: {"schema": {"type": "string"}} for name in formats if name != "json"}
-    return {"description": "The answer", "content": {"application/json": {"schema": schema, "examples": named}, **texts}}
+    return {
+        "description": "The answer",
+        "content": {"application/json": {"schema": schema, "examples": named}, **texts},
+    }
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -72,7 +75,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     schema = {
         "type": "object",
         "required": ["type", "title", "status", "detail"],
-        "properties": {name: {"type": "string"} for name in ("type", "title", "detail")} | {"status": {"type": "integer"}},
+        "properties": {name: {"type": "string"} for name in ("type", "title", "detail")}
+        | {"status": {"type": "integer"}},
     }
     found: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
@@ -101,7 +105,10 @@ MODELS: Mapping[str, Any] = {
                 "properties": {
                     "models": {
                         "type": "array",
-                        "items": {"type": "object", "required": ["name", "version", "classes", "sample_rate_hz", "licence"]},
+                        "items": {
+                            "type": "object",
+                            "required": ["name", "version", "classes", "sample_rate_hz", "licence"],
+                        },
                     }
                 },
             },

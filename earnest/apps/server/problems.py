@@ -33,7 +33,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
 }
 
 
-class Problem(EarnestError):
+class ProblemError(EarnestError):
     """An answer that is no prediction."""
 
     def __init__(self, kind: str, detail: str, **more: Any) -> None:
@@ -58,29 +58,29 @@ class Problem(EarnestError):
         return JSONResponse(self.body(), self.status, {**(headers or {}), **more}, MEDIA_TYPE)
 
 
-def problem_of(error: Exception) -> Problem:
+def problem_of(error: Exception) -> ProblemError:
     """Return what to tell about an exception; of what nobody foresaw, nothing but that it happened."""
-    if isinstance(error, Problem):
+    if isinstance(error, ProblemError):
         return error
     if isinstance(error, RecordingTooLongError):
-        return Problem("too-large", str(error))
+        return ProblemError("too-large", str(error))
     if isinstance(error, MissingExtraError):
-        return Problem("not-audio", f"This server doesn't decode it. {error}")
+        return ProblemError("not-audio", f"This server doesn't decode it. {error}")
     if isinstance(error, AudioError):
-        return Problem("not-readable", str(error))
+        return ProblemError("not-readable", str(error))
     if isinstance(error, RequestValidationError):
         errors = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in error.errors()]
         told = "; ".join(f"{item['where']}: {item['what']}" for item in errors)
-        return Problem("not-valid", told, errors=jsonable_encoder(errors))
+        return ProblemError("not-valid", told, errors=jsonable_encoder(errors))
     if isinstance(error, HTTPException):
         return _of_status(error)
-    return Problem("failed", "An unexpected error; the log of the server says more.")
+    return ProblemError("failed", "An unexpected error; the log of the server says more.")
 
 
-def _of_status(error: HTTPException) -> Problem:
+def _of_status(error: HTTPException) -> ProblemError:
     kinds = {404: "not-found", 405: "wrong-method"}
     kind = kinds.get(error.status_code, "failed" if error.status_code >= 500 else "not-understood")
-    return Problem(kind, f"{HTTPStatus(error.status_code).phrase}. GET /openapi.json tells what there is.")
+    return ProblemError(kind, f"{HTTPStatus(error.status_code).phrase}. GET /openapi.json tells what there is.")
 
 
 async def answer_with_problem(_: HTTPConnection, error: Exception) -> JSONResponse:

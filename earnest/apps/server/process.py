@@ -75,7 +75,7 @@ def serve(settings: Settings, address: Address, workers: int = 1, log_level: str
     """
     for name in settings.models:
         load_bundle(name)  # what is wrong with a model is told here, not by each worker
-    config = _config(settings, address, workers, log_level)
+    config = config_of(settings, address, workers, log_level)
     if workers == 1:
         uvicorn.Server(config).run()
         return
@@ -84,7 +84,8 @@ def serve(settings: Settings, address: Address, workers: int = 1, log_level: str
         Multiprocess(config, [config.bind_socket()]).run()
 
 
-def _config(settings: Settings, address: Address, workers: int, log_level: str) -> Config:
+def config_of(settings: Settings, address: Address, workers: int, log_level: str) -> Config:
+    """Return how uvicorn is to run."""
     limits = settings.limits
     config = Config(
         functools.partial(create_app, settings),

@@ -12,7 +12,7 @@ from earnest.apps.server import openapi, work
 from earnest.apps.server.body import Upload, read_uploads
 from earnest.apps.server.formats import MEDIA_TYPES, ROWS, Form, batch_text, chosen_format, predictions_text
 from earnest.apps.server.keeping import keep
-from earnest.apps.server.problems import Problem
+from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.service import Service
 from earnest.apps.server.work import Adapt
 from earnest.errors import EarnestError
@@ -63,10 +63,10 @@ def recordings_router(service: Service) -> APIRouter:
         service.count("/v1/predict", [answer.prediction if isinstance(answer, Timeline) else answer])
         return Response(text, media_type=MEDIA_TYPES[chosen])
 
-    @router.post("/v1/batch", responses={200: many, **REFUSED}, openapi_extra=_many_files(service), response_class=Response)
-    async def batch(
-        request: Request, model: Model = None, form: Format = None, abstain_below: Below = 0.0
-    ) -> Response:
+    @router.post(
+        "/v1/batch", responses={200: many, **REFUSED}, openapi_extra=_many_files(service), response_class=Response
+    )
+    async def batch(request: Request, model: Model = None, form: Format = None, abstain_below: Below = 0.0) -> Response:
         """Tell the emotions of several recordings, in their order; one that can't be read is a row with its error.
 
         The body is a form with one part `file` a recording.
@@ -103,11 +103,11 @@ def _task(
 
 
 def windowing_of(window_s: float, hop_s: float) -> Windowing:
-    """Return how sound is cut, or raise a `Problem`."""
+    """Return how sound is cut, or raise a `ProblemError`."""
     try:
         return Windowing(window_s, hop_s)
     except EarnestError as error:
-        raise Problem("not-valid", str(error)) from None
+        raise ProblemError("not-valid", str(error)) from None
 
 
 def _text(answer: Prediction | Timeline, form: Form, predictor: Predictor) -> str:

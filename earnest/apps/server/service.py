@@ -28,7 +28,7 @@ class Service:
         self.budget = Budget(limits.held_bytes)
 
     def client(self, connection: HTTPConnection) -> str:
-        """Return who asks, or raise a `Problem`."""
+        """Return who asks, or raise a `ProblemError`."""
         return client_of(connection, self.settings.api_keys)
 
     def count(self, route: str, predictions: Sequence[Prediction]) -> None:

@@ -22,7 +22,7 @@ _DTYPES = {"s16le": "<i2", "f32le": "<f4"}
 _CLOSE = {"bad-message": 1003, "bad-sound": 1007, "idle": 1008, "too-long": 1008, "too-big": 1009, "failed": 1011}
 
 
-class Ended(EarnestError):
+class StreamEndedError(EarnestError):
     """The server ends a stream; ``code`` is a word of the table in docs/server.md."""
 
     def __init__(self, code: str, detail: str) -> None:
@@ -58,7 +58,7 @@ class Conversation:
             await self._tell(await self.engine.run_piece(self.stream.finish))
             await self._send({"event": "end", "prediction": self.stream.prediction("stream").to_dict()})
             await self.websocket.close()
-        except Ended as end:
+        except StreamEndedError as end:
             await self._send({"event": "error", "code": end.code, "detail": end.detail})
             await self.websocket.close(_CLOSE[end.code], end.code)
 
@@ -70,7 +70,7 @@ class Conversation:
                     message = await self.websocket.receive()
             except TimeoutError:
                 if time.monotonic() - self._last_sound > self.limits.stream_idle_s:
-                    raise Ended("idle", f"No sound for {self.limits.stream_idle_s:g} s.") from None
+                    raise StreamEndedError("idle", f"No sound for {self.limits.stream_idle_s:g} s.") from None
                 await self._send({"event": "heartbeat", "received_s": round(self.heard_s, 3)})
                 continue
             if message["type"] == "websocket.disconnect":
@@ -79,27 +79,29 @@ class Conversation:
                 self._last_sound = time.monotonic()
                 return bytes(message["bytes"])
             if _command(message.get("text", "")) != "finish":
-                raise Ended("bad-message", 'Text must be {"type": "finish"}; sound comes in binary messages.')
+                raise StreamEndedError(
+                    "bad-message", 'Text must be {"type": "finish"}; sound comes in binary messages.'
+                )
             return None
 
     async def _hear(self, message: bytes) -> None:
         chunk = self._samples(message)
         self.heard_s += len(chunk) / self.sample_rate_hz
         if self.heard_s > self.limits.stream_s:
-            raise Ended("too-long", f"A stream may last {self.limits.stream_s:g} s. Open another one.")
+            raise StreamEndedError("too-long", f"A stream may last {self.limits.stream_s:g} s. Open another one.")
         await self._wait_for_real_time()
         try:
             await self._tell(await self.engine.run_piece(lambda: self.stream.accept_waveform(chunk)))
         except AudioError as error:
-            raise Ended("bad-sound", str(error)) from None
+            raise StreamEndedError("bad-sound", str(error)) from None
 
     def _samples(self, message: bytes) -> npt.NDArray[Any]:
         if len(message) > self.limits.stream_frame_bytes:
-            raise Ended("too-big", f"A message may have {self.limits.stream_frame_bytes:,} bytes.")
+            raise StreamEndedError("too-big", f"A message may have {self.limits.stream_frame_bytes:,} bytes.")
         kind = np.dtype(_DTYPES[self.encoding])
         n_frame = kind.itemsize * self.channels
         if len(message) % n_frame:
-            raise Ended("bad-sound", f"{len(message)} bytes are no whole frames of {n_frame} bytes.")
+            raise StreamEndedError("bad-sound", f"{len(message)} bytes are no whole frames of {n_frame} bytes.")
         return np.frombuffer(message, kind).reshape(-1, self.channels)
 
     async def _wait_for_real_time(self) -> None:
