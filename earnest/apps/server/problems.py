@@ -5,9 +5,8 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi.encoders import jsonable_encoder
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 
 from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError
@@ -68,7 +67,7 @@ def problem_of(error: Exception) -> ProblemError:
         return ProblemError("not-audio", f"This server doesn't decode it. {error}")
     if isinstance(error, AudioError):
         return ProblemError("not-readable", str(error))
-    if isinstance(error, RequestValidationError):
+    if isinstance(error, RequestValidationError | WebSocketRequestValidationError):
         errors = [{"where": ".".join(map(str, item["loc"])), "what": item["msg"]} for item in error.errors()]
         told = "; ".join(f"{item['where']}: {item['what']}" for item in errors)
         return ProblemError("not-valid", told, errors=jsonable_encoder(errors))
@@ -81,8 +80,3 @@ def _of_status(error: HTTPException) -> ProblemError:
     kinds = {404: "not-found", 405: "wrong-method"}
     kind = kinds.get(error.status_code, "failed" if error.status_code >= 500 else "not-understood")
     return ProblemError(kind, f"{HTTPStatus(error.status_code).phrase}. GET /openapi.json tells what there is.")
-
-
-async def answer_with_problem(_: HTTPConnection, error: Exception) -> JSONResponse:
-    """Handle an exception of a route."""
-    return problem_of(error).response(getattr(error, "headers", None))

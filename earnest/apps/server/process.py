@@ -6,6 +6,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.supervisors import Multiprocess
@@ -18,6 +19,7 @@ from earnest.bundle import load_bundle
 
 HEADER_BYTES = 32 * 1024
 PING_S, PONG_S = 20.0, 60.0  # a pong may wait behind sound that is read no faster than allowed
+LINGER_S = 0.5
 LAST_S = 5.0  # to finish what the time for requests allows
 
 
@@ -47,9 +49,13 @@ class TimedProtocol(H11Protocol):
         self._start_clock()
 
     def on_response_complete(self) -> None:
-        """Start it again for the next request of a connection."""
+        """Start it again for the next request of a connection; who was refused while sending isn't listened to."""
+        is_sending = self.conn.their_state is h11.SEND_BODY
         super().on_response_complete()
         self._start_clock()
+        if is_sending and not self.transport.is_closing():
+            self.flow.pause_reading()
+            self.loop.call_later(LINGER_S, self.transport.abort)  # time for the answer to arrive
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop it."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from serving import application, settings_for
+from stand_in import stand_in_adaptation, write_adapting
 from starlette.testclient import TestClient
 from voices import write_voice
 
@@ -74,28 +75,33 @@ def test_a_body_in_pieces_is_the_same_recording(client: TestClient, model: Predi
     )
 
 
-@pytest.mark.parametrize("adapt", ["auto", "off"])
-def test_a_timeline_is_the_models(client: TestClient, model: Predictor, adapt: str) -> None:
-    params: dict[str, Any] = {"kind": "timeline", "window_s": 1, "hop_s": 0.5, "adapt": adapt}
+def test_a_timeline_is_the_models(client: TestClient, model: Predictor) -> None:
+    params: dict[str, Any] = {"kind": "timeline", "window_s": 1, "hop_s": 0.5}
     answer = client.post("/v1/predict", params=params, files=form(DEMO[0])).json()
-    adapter = model.adapter() if adapt == "auto" else None
-    expected = model.timeline(DEMO[0], Windowing(1.0, 0.5), adapter).to_dict()
+    expected = model.timeline(DEMO[0], Windowing(1.0, 0.5)).to_dict()
     assert answer == expected | {"path": DEMO[0].name}
     assert answer["windows"]
 
 
-def test_timelines_adapt_unless_told_otherwise_and_utterances_don_t(client: TestClient, tmp_path: Path) -> None:
-    long = write_voice(tmp_path / "long.wav", 40.0)
-    assert client.post("/v1/predict?kind=timeline", files=form(long)).json()["adapted"] is True
-    assert client.post("/v1/predict", files=form(long)).json()["adapted"] is False
+def test_timelines_adapt_unless_told_otherwise_and_utterances_don_t(tmp_path: Path) -> None:
+    long = write_voice(tmp_path / "long.wav", 20.0)
+    folder = write_adapting(tmp_path / "adapting", stand_in_adaptation())
+    model = earnest.load(folder)
+    with application(Settings(models=(str(folder),))) as client:
+        adapted = client.post("/v1/predict?kind=timeline", files=form(long)).json()
+        plain = client.post("/v1/predict?kind=timeline&adapt=off", files=form(long)).json()
+        utterance = client.post("/v1/predict", files=form(long)).json()
+    assert adapted == model.timeline(long, adapter=model.adapter()).to_dict() | {"path": "long.wav"}
+    assert plain == model.timeline(long).to_dict() | {"path": "long.wav"}
+    assert (adapted["adapted"], plain["adapted"], utterance["adapted"]) == (True, False, False)
 
 
 @pytest.mark.parametrize("name", MEDIA_TYPES)
 def test_each_format_is_the_timelines_own_text(client: TestClient, model: Predictor, name: Any) -> None:
     expected = model.timeline(DEMO[0]).to(name).replace(str(DEMO[0]), DEMO[0].name)
     for params, accept in (({"format": name}, "*/*"), ({}, f"text/html;q=0.9, {MEDIA_TYPES[name]}")):
-        params = {"kind": "timeline", "adapt": "off"} | params
-        answer = client.post("/v1/predict", params=params, files=form(DEMO[0]), headers={"Accept": accept})
+        asked = {"kind": "timeline", "adapt": "off"} | params
+        answer = client.post("/v1/predict", params=asked, files=form(DEMO[0]), headers={"Accept": accept})
         assert answer.text == expected
         assert answer.headers["content-type"].partition(";")[0] == MEDIA_TYPES[name]
 
