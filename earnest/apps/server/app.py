@@ -37,8 +37,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        service.engine.close()
+        with service.engine.running():
+            yield
 
     # No pages for the documentation: they load scripts from elsewhere.
     app = FastAPI(

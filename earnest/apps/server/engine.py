@@ -3,8 +3,9 @@
 import asyncio
 import copy
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from prometheus_client import Gauge
@@ -29,9 +30,7 @@ class Engine:
 
     def __init__(self, predictors: Mapping[str, Predictor], limits: Limits, jobs: int, waiting: Gauge) -> None:
         self.predictors, self._limits, self._waiting = predictors, limits, waiting
-        self._turns = asyncio.Semaphore(jobs)
-        self._pool = ThreadPoolExecutor(jobs, "earnest-request")
-        self._stream_pool = ThreadPoolExecutor(jobs, "earnest-stream")
+        self._jobs = jobs
 
     @classmethod
     def load(cls, settings: Settings, waiting: Gauge) -> "Engine":
@@ -46,6 +45,16 @@ class Engine:
                 raise EarnestError(f"--model: two models are called '{predictor.info.name}'. Serve one of them.")
             predictors[predictor.info.name] = predictor
         return cls(predictors, settings.limits, settings.jobs, waiting)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Have threads until the block ends; inside a running event loop."""
+        with (
+            ThreadPoolExecutor(self._jobs, "earnest-request") as self._pool,
+            ThreadPoolExecutor(self._jobs, "earnest-stream") as self._stream_pool,
+        ):
+            self._turns = asyncio.Semaphore(self._jobs)
+            yield
 
     def predictor(self, name: str | None) -> Predictor:
         """Return a model by its name; None for the first one."""
@@ -72,17 +81,18 @@ class Engine:
             async with asyncio.timeout(self._limits.request_s):
                 with self._waiting.track_inprogress():
                     await self._turns.acquire()
-                if await _released_if_true(is_gone, self._turns):
-                    raise ProblemError("not-understood", "The client went away.")
-                # Its turn ends when the thread does, not when nobody waits any more.
-                future = asyncio.get_running_loop().run_in_executor(self._pool, work, hurried)
-                future.add_done_callback(self._finished)
+                try:
+                    if await is_gone():
+                        raise ProblemError("not-understood", "The client went away.")
+                    future = asyncio.get_running_loop().run_in_executor(self._pool, work, hurried)
+                except BaseException:
+                    self._turns.release()
+                    raise
+                future.add_done_callback(self._finished)  # a turn ends when the thread does, whoever waits
                 return await asyncio.shield(future)
         except (TimeoutError, TooLateError):
-            bound = f"{self._limits.request_s:g} s, the time for a request"
-            raise ProblemError(
-                "too-long-to-answer", f"There was no answer within {bound}. Send less, or later."
-            ) from None
+            detail = f"There was no answer within {self._limits.request_s:g} s, the time for a request. Send less."
+            raise ProblemError("too-long-to-answer", detail) from None
 
     def _finished(self, future: "asyncio.Future[T]") -> None:
         self._turns.release()
@@ -92,19 +102,3 @@ class Engine:
     async def run_piece(self, work: Callable[[], T]) -> T:
         """Do a piece of a stream's work; streams bring the next piece when this one is done."""
         return await asyncio.get_running_loop().run_in_executor(self._stream_pool, work)
-
-    def close(self) -> None:
-        """Let the threads end."""
-        for pool in (self._pool, self._stream_pool):
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-async def _released_if_true(is_gone: Callable[[], Awaitable[bool]], turns: asyncio.Semaphore) -> bool:
-    try:
-        gone = await is_gone()
-    except BaseException:
-        turns.release()
-        raise
-    if gone:
-        turns.release()
-    return gone
