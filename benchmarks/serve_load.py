@@ -8,7 +8,7 @@
         --headless --host http://127.0.0.1:8000 --users 100 --spawn-rate 10 --run-time 10m --csv streams-100
 
 ``Clips`` asks again as soon as there is an answer: requests/s, p50 and p99 are Locust's. ``Streams`` sends 100 ms every
-100 ms; "window" is how long after its last sample was sent a window's answer came, in ms, and a window that is more than
+100 ms; "window" is how long after its last sample was sent a window's answer came, in ms; one that is more than
 ``LATE_S`` late is a failure. Both want a 16-bit WAV file; streams play it again and again.
 """
 

@@ -1,8 +1,10 @@
 """The clients give the same objects as the model itself, and its errors."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from serving import listening, settings_for
@@ -177,3 +179,15 @@ def test_a_broken_stream_is_an_error(folder: Path) -> None:
 
 def test_settings_don_t_show_keys() -> None:
     assert "abc" not in repr(Settings(api_keys=("abc",)))
+
+
+def test_the_code_in_the_docs_runs(folder: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[3] / "docs/server.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(folder)
+    for name in ("talk.wav", "interview.mp3"):
+        (folder / name).write_bytes(clip.read_bytes())
+    with listening(settings_for(folder)) as address:
+        names: dict[str, Any] = {"chunk": voice(2.0)}
+        exec(code.replace("http://127.0.0.1:8000", address), names)
+    assert names["events"]
