@@ -158,11 +158,12 @@ class Timeline:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Timeline":
         """Return the timeline that `to_dict` was made from, but for rounding and the envelope."""
-        lists = {"spans": Span, "windows": Window, "segments": Segment}
-        parts = {name: tuple(kind(**item) for item in values[name]) for name, kind in lists.items()}
-        rest = {name: value for name, value in values.items() if name not in {*lists, "activity"}}
-        prediction = Prediction.from_dict(rest)
-        return cls(prediction, **parts, activity=values["activity"], classes=tuple(prediction.probabilities))
+        spans = tuple(Span(**item) for item in values["spans"])
+        windows = tuple(Window(**item) for item in values["windows"])
+        segments = tuple(Segment(**item) for item in values["segments"])
+        own = {"spans", "windows", "segments", "activity"}
+        prediction = Prediction.from_dict({name: value for name, value in values.items() if name not in own})
+        return cls(prediction, spans, windows, segments, values["activity"], tuple(prediction.probabilities))
 
     def to(self, form: str) -> str:
         """Return the timeline as a file's text; ``form`` is one of the nine of `earnest.runtime.timeline_formats`."""

@@ -249,9 +249,8 @@ def test_a_killed_worker_is_replaced_and_term_under_load_loses_nothing(bundle: P
         process.wait(20)
         assert process.returncode == 0
     assert answered.count(200) > 20
-    # A kept connection may be closed just when the next request is on its way: that one was never read.
-    lost = [item for item in answered if item != 200]
-    assert all(isinstance(item, httpx2.RemoteProtocolError | httpx2.ReadError | httpx2.WriteError) for item in lost)
+    # One may have been waiting in the kernel, accepted by no worker, when the last one closed the socket.
+    assert len([item for item in answered if item != 200]) <= 1
 
 
 def test_what_is_wrong_with_a_model_is_one_line(tmp_path: Path) -> None:

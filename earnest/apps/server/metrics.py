@@ -33,7 +33,7 @@ class Metrics:
         if FOLDER not in os.environ:
             return generate_latest(self._own)
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
 
@@ -43,7 +43,7 @@ def forget_dead_processes() -> None:
     for path in Path(folder).glob("gauge_live*.db") if folder else ():
         number = path.stem.rpartition("_")[2]
         if number.isdecimal() and not _is_alive(int(number)):
-            mark_process_dead(int(number))
+            mark_process_dead(int(number))  # type: ignore[no-untyped-call]
 
 
 def _is_alive(number: int) -> bool:

@@ -32,13 +32,17 @@ class Address:
 
 
 class Config(uvicorn.Config):
-    """Uvicorn's, and the seconds in which headers must come."""
+    """Uvicorn's, the seconds in which headers must come, and whether the process is about to end."""
 
     header_s: float = 10.0
+    is_ending: bool = False
 
 
 class TimedProtocol(H11Protocol):
-    """Closes connections whose headers don't come in time; uvicorn itself would wait for ever."""
+    """Closes connections whose headers don't come in time, and when the process ends only those that are idle.
+
+    Uvicorn itself would wait for ever for headers, and at the end drop a request whose first byte it has not read yet.
+    """
 
     config: Config
     _timer: asyncio.TimerHandle | None = None
@@ -57,6 +61,23 @@ class TimedProtocol(H11Protocol):
             self.flow.pause_reading()
             self.loop.call_later(LINGER_S, self.transport.abort)  # time for the answer to arrive
 
+    def data_received(self, data: bytes) -> None:
+        """Answer what comes at the end too, as the connection's last."""
+        super().data_received(data)
+        if self.config.is_ending and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """End, after a moment in which a request that is on its way arrives."""
+        self.config.is_ending = True
+        self.loop.call_later(LINGER_S, self._end)
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def _end(self) -> None:
+        if not self.transport.is_closing():
+            super().shutdown()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop it."""
         if self._timer:
@@ -74,6 +95,16 @@ class TimedProtocol(H11Protocol):
             self.transport.abort()
 
 
+class Supervisor(Multiprocess):
+    """Uvicorn's; at the end its own copy of the socket closes first, so that nobody waits where no worker answers."""
+
+    def terminate_all(self) -> None:
+        """Let workers finish and end."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+
 def serve(settings: Settings, address: Address, workers: int = 1, log_level: str = "info") -> None:
     """Serve until SIGTERM or Ctrl-C; then what was taken on is answered before the process ends.
 
@@ -87,7 +118,7 @@ def serve(settings: Settings, address: Address, workers: int = 1, log_level: str
         return
     with tempfile.TemporaryDirectory(prefix="earnest-metrics-") as folder:
         os.environ[FOLDER] = folder
-        Multiprocess(config, [config.bind_socket()]).run()
+        Supervisor(config, [config.bind_socket()]).run()
 
 
 def config_of(settings: Settings, address: Address, workers: int, log_level: str) -> Config:
