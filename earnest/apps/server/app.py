@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
@@ -49,8 +50,9 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    answer: Any = _answer_with_problem  # Starlette's types know handlers of requests or of streams, not of both
     for kind in (EarnestError, RequestValidationError, WebSocketRequestValidationError, HTTPException):
-        app.add_exception_handler(kind, _answer_with_problem)
+        app.add_exception_handler(kind, answer)
     for router in (recordings_router(service), stream_router(service), info_router(service)):
         app.include_router(router)
     if (PAGE / "index.html").is_file():

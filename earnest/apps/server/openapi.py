@@ -95,7 +95,7 @@ def body(most_files: int) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}, **raw}}}
 
 
-MODELS: Mapping[str, Any] = {
+MODELS: dict[str, Any] = {
     "description": "The models",
     "content": {
         "application/json": {
