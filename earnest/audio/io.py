@@ -195,7 +195,9 @@ def _checked(
             too_long = f"{name}: longer than {max_seconds:g} s, the most that is read. Cut it into parts."
             raise RecordingTooLongError(too_long)
         # Where all together lie within bounds, none lies outside; NaN and infinity don't.
-        if not float(np.dot(block, block)) <= LARGEST_SAMPLE**2:
+        with np.errstate(all="ignore"):
+            power = float(np.dot(block, block))
+        if not power <= LARGEST_SAMPLE**2:
             peak = max(float(block.max()), -float(block.min()))  # NaN if any sample is
             if not math.isfinite(peak):
                 raise AudioError(f"{name}: holds NaN or infinite samples. Export it again from what made it.")
