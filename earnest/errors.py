@@ -17,6 +17,10 @@ class AudioError(EarnestError):
     """A recording can't be decoded or holds no usable samples."""
 
 
+class RecordingTooLongError(AudioError):
+    """A recording lasts longer than may be read."""
+
+
 class BundleError(EarnestError):
     """A model bundle is missing, damaged or not to be trusted."""
 

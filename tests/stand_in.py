@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from earnest.bundle import BundleInfo, sha256_of
+from earnest.runtime.adaptation import FILE, Adaptation
 
 CLASSES = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
 
@@ -143,3 +144,23 @@ def cuttable_model(classes: Sequence[str] = CLASSES) -> Any:
 
 
 CUTTABLE_FRONT_END = {"n_fft": 400, "win_length": 400, "hop_length": 160, "n_mels": 8}
+
+
+def stand_in_adaptation(**changes: Any) -> Adaptation:
+    """Return an adaptation for the stand-in's embedding: three powers of loudness."""
+    rng = np.random.default_rng(0)
+    means = rng.normal(0, 0.02, (len(CLASSES), 3))
+    arrays = {
+        "mean": np.array([0.08, 0.01, 0.002]),
+        "class_means": means,
+        "weights": 100 * means,
+        "bias": np.zeros(len(CLASSES)),
+        "spread": np.full(3, 0.01),
+    }
+    return Adaptation(**({**arrays, "scale": 20.0, "least_speech_s": 3.0} | changes))
+
+
+def write_adapting(folder: Path, adaptation: Adaptation, data: bytes | None = None, **changes: Any) -> Path:
+    """Write a bundle with an adaptation; ``changes`` go into what ``bundle.json`` says about it."""
+    entry = {**adaptation.entry().to_dict(), **changes}
+    return write_bundle(folder, more_files={FILE: data or adaptation.to_bytes()}, adaptation=entry)

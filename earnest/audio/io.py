@@ -19,7 +19,7 @@ from earnest.audio.media import MediaReader, media_format
 from earnest.audio.sound_file import SoundFileReader
 from earnest.audio.source import Source, opened, source_name
 from earnest.audio.waveform import Waveform
-from earnest.errors import AudioError
+from earnest.errors import AudioError, RecordingTooLongError
 
 MAX_SECONDS = 4 * 3600.0
 MAX_CHANNELS = 256
@@ -181,7 +181,8 @@ def _check_form(name: str, sample_rate_hz: int, n_channels: int) -> None:
 def _mono(blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[Waveform]:
     for block in blocks:
         with np.errstate(all="ignore"):  # an overflow becomes infinity and is refused as such
-            yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+            mean = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+        yield mean  # outside: a generator left half way may end in another thread, where the state can't be set back
 
 
 def _checked(
@@ -191,9 +192,12 @@ def _checked(
     for block in blocks:
         n_samples += len(block)
         if n_samples > max_seconds * sample_rate_hz:
-            raise AudioError(f"{name}: longer than {max_seconds:g} s, the most that is read. Cut it into parts.")
+            too_long = f"{name}: longer than {max_seconds:g} s, the most that is read. Cut it into parts."
+            raise RecordingTooLongError(too_long)
         # Where all together lie within bounds, none lies outside; NaN and infinity don't.
-        if not float(np.dot(block, block)) <= LARGEST_SAMPLE**2:
+        with np.errstate(all="ignore"):
+            power = float(np.dot(block, block))
+        if not power <= LARGEST_SAMPLE**2:
             peak = max(float(block.max()), -float(block.min()))  # NaN if any sample is
             if not math.isfinite(peak):
                 raise AudioError(f"{name}: holds NaN or infinite samples. Export it again from what made it.")

@@ -159,7 +159,13 @@ class Predictor:
         """
         return Stream(self.graph, self.info, sample_rate_hz, windowing, adapter, self._domain)
 
-    def timeline(self, source: Source, windowing: Windowing | None = None, adapter: Adapter | None = None) -> Timeline:
+    def timeline(
+        self,
+        source: Source,
+        windowing: Windowing | None = None,
+        adapter: Adapter | None = None,
+        max_seconds: float = TIMELINE_MAX_SECONDS,
+    ) -> Timeline:
         """Tell the emotion over time of a recording of any length; memory stays bounded.
 
         Parameters
@@ -169,9 +175,9 @@ class Predictor:
         Raises
         ------
         AudioError
-            When the recording can't be read.
+            When the recording can't be read, or lasts longer than ``max_seconds``.
         """
-        with open_audio(source, TIMELINE_MAX_SECONDS) as audio:
+        with open_audio(source, max_seconds) as audio:
             stream, envelope = self.stream(audio.sample_rate_hz, windowing, adapter), Envelope(audio.sample_rate_hz)
             events: list[Event] = []
             for block in audio.blocks:

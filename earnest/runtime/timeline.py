@@ -155,6 +155,16 @@ class Timeline:
             "windows": [window_dict(window) for window in self.windows],
         }
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Timeline":
+        """Return the timeline that `to_dict` was made from, but for rounding and the envelope."""
+        spans = tuple(Span(**item) for item in values["spans"])
+        windows = tuple(Window(**item) for item in values["windows"])
+        segments = tuple(Segment(**item) for item in values["segments"])
+        own = {"spans", "windows", "segments", "activity"}
+        prediction = Prediction.from_dict({name: value for name, value in values.items() if name not in own})
+        return cls(prediction, spans, windows, segments, values["activity"], tuple(prediction.probabilities))
+
     def to(self, form: str) -> str:
         """Return the timeline as a file's text; ``form`` is one of the nine of `earnest.runtime.timeline_formats`."""
         from earnest.runtime.timeline_formats import written
@@ -239,6 +249,12 @@ def event_dict(event: Event) -> dict[str, Any]:
     if isinstance(event, Window):
         return values | window_dict(event)
     return values | {"start_s": event.start_s, "end_s": event.end_s}
+
+
+def event_from_dict(values: Mapping[str, Any]) -> Event:
+    """Return the event that `event_dict` was made from, but for rounding."""
+    kinds: dict[str, type[Event]] = {"window": Window, "span": Span, "segment": Segment, "gap": Gap}
+    return kinds[values["event"]](**{name: value for name, value in values.items() if name != "event"})
 
 
 def shares_over_time(timeline: Timeline, n_columns: int) -> npt.NDArray[np.float64]:

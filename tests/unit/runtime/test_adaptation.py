@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from click.testing import CliRunner
-from stand_in import CLASSES, write_bundle
+from stand_in import CLASSES, stand_in_adaptation, write_adapting, write_bundle
 from voices import voice, write_voice
 
 import earnest
 from earnest.apps.cli.main import cli
 from earnest.bundle import load_bundle
 from earnest.errors import BundleError
-from earnest.runtime.adaptation import ARRAYS, FILE, Adaptation, Adapter
+from earnest.runtime.adaptation import ARRAYS, Adaptation, Adapter
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.stream import Windowing
 from earnest.runtime.timeline import Timeline
@@ -113,26 +113,6 @@ def test_what_was_learned_from_recordings_stays() -> None:
     np.testing.assert_allclose(learned, offset, atol=0.6)
     adapter.hear(np.full(WIDTH, 50.0), 3.0, 3.0)
     assert adapter.offset.tolist() == learned.tolist()
-
-
-def stand_in_adaptation(**changes: Any) -> Adaptation:
-    """Return an adaptation for the stand-in's embedding: three powers of loudness."""
-    rng = np.random.default_rng(0)
-    means = rng.normal(0, 0.02, (len(CLASSES), 3))
-    arrays = {
-        "mean": np.array([0.08, 0.01, 0.002]),
-        "class_means": means,
-        "weights": 100 * means,
-        "bias": np.zeros(len(CLASSES)),
-        "spread": np.full(3, 0.01),
-    }
-    return Adaptation(**({**arrays, "scale": 20.0, "least_speech_s": 3.0} | changes))
-
-
-def write_adapting(folder: Path, adaptation: Adaptation, data: bytes | None = None, **changes: Any) -> Path:
-    """Write a bundle with an adaptation; ``changes`` go into what ``bundle.json`` says about it."""
-    entry = {**adaptation.entry().to_dict(), **changes}
-    return write_bundle(folder, more_files={FILE: data or adaptation.to_bytes()}, adaptation=entry)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,153 @@
+"""``earnest serve``: predictions over HTTP and WebSocket."""
+
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from earnest.apps.cli._completion import bundle_names, names_from
+from earnest.apps.cli.output import output_options, word_pairs
+from earnest.bundle import DEFAULT_BUNDLE
+from earnest.errors import EarnestError, MissingExtraError
+from earnest.runtime.engine import Provider
+
+if TYPE_CHECKING:
+    from earnest.apps.server.settings import Limits
+
+KEYS = "EARNEST_API_KEYS"
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0 for all.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    default=(DEFAULT_BUNDLE,),
+    show_default=DEFAULT_BUNDLE,
+    envvar="EARNEST_MODEL",
+    type=click.Path(),
+    metavar="NAME|PATH",
+    shell_complete=names_from(bundle_names, files=True),
+    help="Which bundles answer; the first one where a request names none.",
+)
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Cores for one prediction.")
+@click.option("--provider", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="What computes.")
+@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    default=os.cpu_count() or 1,
+    show_default="cores",
+    help="Recordings a process works on at a time.",
+)
+@click.option(
+    "--micro-batch",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Windows of different requests that may share a run; 1 keeps numbers exact.",
+)
+@click.option("--limit", "limits", multiple=True, metavar="NAME=NUMBER", help="Change a bound; see --show-limits.")
+@click.option("--show-limits", is_flag=True, help="List the bounds and end.")
+@click.option(
+    "--api-keys",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help=f"File with one key a line, or {KEYS} with spaces between; without, anybody may ask.",
+)
+@click.option("--cors-origin", "cors_origins", multiple=True, metavar="ORIGIN", help="Pages elsewhere that may ask.")
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, file_okay=False, exists=True, writable=True),
+    help="Folder for recordings and answers; without, nothing is stored.",
+)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+@output_options
+def command(
+    host: str,
+    port: int,
+    models: tuple[str, ...],
+    threads: int,
+    provider: Provider,
+    workers: int,
+    jobs: int,
+    micro_batch: int,
+    limits: tuple[str, ...],
+    show_limits: bool,
+    api_keys: Path | None,
+    cors_origins: tuple[str, ...],
+    keep: Path | None,
+    log_level: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Answer over HTTP and WebSocket, until SIGTERM or Ctrl-C.
+
+    Logs are JSON, one object a line, on standard error; with --quiet warnings only. Addresses, errors and bounds are in
+    docs/server.md; a reverse proxy does TLS.
+
+    \b
+    Examples:
+      earnest serve
+      earnest serve --host 0.0.0.0 --workers 2 --model small --limit streams=400
+      curl --data-binary @talk.wav -H 'Content-Type: audio/wav' localhost:8000/v1/predict
+    """
+    try:
+        from earnest.apps.server.admission import digest_of
+        from earnest.apps.server.process import Address, serve
+        from earnest.apps.server.settings import Settings
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("earnest"):
+            raise
+        raise MissingExtraError("the server", "server") from None
+    bounds = _limits(limits)
+    if show_limits:
+        _show(bounds, as_json)
+        return
+    keys = tuple(digest_of(key) for key in _keys(api_keys))
+    settings = Settings(models, threads, provider, jobs, micro_batch, bounds, keys, cors_origins, keep)
+    serve(settings, Address(host, port), workers, "warning" if quiet else log_level)
+
+
+def _limits(words: tuple[str, ...]) -> "Limits":
+    from earnest.apps.server.settings import Limits
+    from earnest.config import from_mapping
+
+    numbers: dict[str, Any] = {}
+    for name, text in word_pairs("--limit", words).items():
+        try:
+            numbers[name] = int(text)
+        except ValueError:
+            try:
+                numbers[name] = float(text)
+            except ValueError:
+                raise click.UsageError(f"--limit {name} expects a number, got '{text}'.") from None
+    return from_mapping(Limits, numbers, "--limit")
+
+
+def _show(limits: "Limits", as_json: bool) -> None:
+    from earnest.apps.cli.output import echo_json, echo_table
+
+    values = {bound.name: getattr(limits, bound.name) for bound in fields(limits)}
+    if as_json:
+        echo_json(values)
+        return
+    echo_table(
+        ("name", "bound"),
+        [(name, f"{value:g}" if value < 1e6 else f"{value:,}") for name, value in values.items()],
+        right=("bound",),
+    )
+
+
+def _keys(path: Path | None) -> list[str]:
+    if path is None:
+        return os.environ.get(KEYS, "").split()
+    keys = path.read_text(encoding="utf-8").split()
+    if not keys:
+        raise EarnestError(f"{path}: holds no key. Write one a line, or leave --api-keys out.")
+    return keys

@@ -1,0 +1,78 @@
+"""The application: settings in, something that speaks ASGI out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket, WebSocketState
+
+import earnest
+from earnest.apps.server.engine import Engine
+from earnest.apps.server.info_routes import PAGE, info_router, landing_router
+from earnest.apps.server.metrics import Metrics
+from earnest.apps.server.middleware import Outermost
+from earnest.apps.server.problems import problem_of
+from earnest.apps.server.routes import recordings_router
+from earnest.apps.server.service import Service
+from earnest.apps.server.settings import Settings
+from earnest.apps.server.stream_route import stream_router
+from earnest.errors import EarnestError
+
+DESCRIPTION = """Emotion in speech, with calibrated probabilities. Recordings go in as they are, predictions come out.
+
+Streams: `WS /v1/stream?sample_rate_hz=16000`, binary messages with samples in, events as JSON out; see docs/server.md.
+Errors are `application/problem+json` (RFC 9457)."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Load the models and return the application."""
+    metrics = Metrics()
+    service = Service(settings, Engine.load(settings, metrics.waiting), metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with service.engine.running():
+            yield
+
+    # No pages for the documentation: they load scripts from elsewhere.
+    app = FastAPI(
+        title="earnest",
+        version=earnest.__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    answer: Any = _answer_with_problem  # Starlette's types know handlers of requests or of streams, not of both
+    for kind in (EarnestError, RequestValidationError, WebSocketRequestValidationError, HTTPException):
+        app.add_exception_handler(kind, answer)
+    for router in (recordings_router(service), stream_router(service), info_router(service)):
+        app.include_router(router)
+    if (PAGE / "index.html").is_file():
+        app.mount("/", StaticFiles(directory=PAGE, html=True))
+    else:
+        app.include_router(landing_router(service))
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"], allow_headers=["*"]
+        )
+    app.add_middleware(Outermost, metrics=metrics)
+    return app
+
+
+async def _answer_with_problem(connection: HTTPConnection, error: Exception) -> JSONResponse | None:
+    problem = problem_of(error)
+    response = problem.response(getattr(error, "headers", None))
+    if not isinstance(connection, WebSocket):
+        return response
+    if connection.application_state is not WebSocketState.CONNECTING:
+        raise error  # too late for a status
+    await connection.send_denial_response(response)
+    return None

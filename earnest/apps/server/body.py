@@ -1,0 +1,125 @@
+"""Bodies of requests: counted while they arrive, held in memory, never on disk."""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+
+from earnest.apps.server.problems import ProblemError
+from earnest.apps.server.settings import Limits
+from earnest.audio.source import printable
+
+NAME_LETTERS = 200
+FORM = "multipart/form-data"
+RAW = ("audio/", "video/", "application/octet-stream", "application/ogg")
+MOST_FIELD_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A recording as it was sent; ``name`` is for answers only, no file of that name is ever opened."""
+
+    name: str
+    data: bytes
+
+
+class Budget:
+    """Bytes that all requests together may hold; used by the event loop only."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self.n_left = n_bytes
+
+    @contextmanager
+    def share(self) -> Iterator["Share"]:
+        """Give back at the end what was taken."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self.n_left += share.n_taken
+
+
+class Share:
+    """What one request holds."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget, self.n_taken = budget, 0
+
+    def take(self, n_bytes: int) -> None:
+        """Take some more, or raise a `ProblemError`."""
+        if n_bytes > self._budget.n_left:
+            raise ProblemError("overloaded", "The requests under way hold all the memory they may. Try again soon.")
+        self._budget.n_left -= n_bytes
+        self.n_taken += n_bytes
+
+
+async def read_uploads(request: Request, limits: Limits, share: Share, most_files: int) -> list[Upload]:
+    """Read the recordings in a body: one as it is, or the files of a form.
+
+    Raises
+    ------
+    ProblemError
+        For a body that is too large, too slow, empty, broken or no sound by its own words.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != FORM and not kind.startswith(RAW):
+        told = f"not '{printable(kind[:NAME_LETTERS])}'" if kind else "and it is missing"
+        raise ProblemError(
+            "not-audio", f"Content-Type must be audio/…, video/…, application/octet-stream or {FORM}, {told}."
+        )
+    try:
+        async with asyncio.timeout(limits.body_s):
+            if kind == FORM:
+                return await _form_files(request, _counted(request, limits, share), most_files)
+            return [Upload("bytes", b"".join([chunk async for chunk in _counted(request, limits, share)]))]
+    except TimeoutError:
+        raise ProblemError("body-too-slow", f"The body must arrive within {limits.body_s:g} s.") from None
+    except ClientDisconnect:
+        raise ProblemError("not-understood", "The client went away.") from None
+
+
+async def _counted(request: Request, limits: Limits, share: Share) -> AsyncGenerator[bytes, None]:
+    too_large = ProblemError("too-large", f"A body may have {limits.body_bytes:,} bytes at most. Send it in parts.")
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limits.body_bytes:
+        raise too_large
+    n_bytes = 0
+    async for chunk in request.stream():
+        n_bytes += len(chunk)
+        if n_bytes > limits.body_bytes:
+            raise too_large
+        share.take(len(chunk))
+        yield chunk
+
+
+class _MemoryParser(MultiPartParser):
+    """Starlette's parser, but files stay in memory: their size is bounded already."""
+
+    spool_max_size = sys.maxsize
+
+
+async def _form_files(request: Request, chunks: AsyncGenerator[bytes, None], most_files: int) -> list[Upload]:
+    limits = {"max_files": most_files, "max_fields": 0, "max_part_size": MOST_FIELD_BYTES}
+    try:
+        form = await _MemoryParser(request.headers, chunks, **limits).parse()
+    except MultiPartException as error:
+        raise ProblemError("not-valid", f"The form can't be read: {printable(error.message)}") from None
+    except (UnicodeError, ValueError, LookupError):
+        raise ProblemError("not-valid", "The form can't be read: damaged headers.") from None
+    try:
+        files = [value for name, value in form.multi_items() if name == "file" and isinstance(value, UploadFile)]
+        if not files or len(files) != len(form.multi_items()):
+            raise ProblemError("not-valid", "The form must hold files, each in a part with the name 'file'.")
+        return [Upload(_shown(file.filename or ""), await file.read()) for file in files]
+    finally:
+        await form.close()
+
+
+def _shown(name: str) -> str:
+    """Return the last part of a file name, whatever system it comes from."""
+    return printable(name.replace("\\", "/").rpartition("/")[2])[:NAME_LETTERS] or "bytes"

@@ -1,0 +1,56 @@
+"""What ``/metrics`` tells Prometheus. With several processes their values are added up."""
+
+import os
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """Counters of one process; none of them tells anything about a person or a recording."""
+
+    def __init__(self) -> None:
+        own = self._own = CollectorRegistry()
+        self.requests = Counter("earnest_requests_total", "Answers", ["route", "method", "status"], registry=own)
+        self.seconds = Histogram(
+            "earnest_request_seconds", "From the first byte to the answer", ["route"], buckets=SECONDS, registry=own
+        )
+        self.recordings = Counter("earnest_recordings_total", "Recordings answered", ["status"], registry=own)
+        self.heard = Counter("earnest_audio_seconds_total", "Sound heard", ["route"], registry=own)
+        self.under_way = Gauge(
+            "earnest_requests_under_way", "Taken on, not answered", multiprocess_mode="livesum", registry=own
+        )
+        self.waiting = Gauge("earnest_requests_waiting", "For a thread", multiprocess_mode="livesum", registry=own)
+        self.streams = Gauge("earnest_streams_open", "Streams", multiprocess_mode="livesum", registry=own)
+        forget_dead_processes()
+
+    def text(self) -> bytes:
+        """Return the text format of Prometheus."""
+        if FOLDER not in os.environ:
+            return generate_latest(self._own)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+
+def forget_dead_processes() -> None:
+    """Take what a killed process was doing out of the sums; its counters stay."""
+    folder = os.environ.get(FOLDER)
+    for path in Path(folder).glob("gauge_live*.db") if folder else ():
+        number = path.stem.rpartition("_")[2]
+        if number.isdecimal() and not _is_alive(int(number)):
+            mark_process_dead(int(number))  # type: ignore[no-untyped-call]
+
+
+def _is_alive(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

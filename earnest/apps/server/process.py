@@ -1,0 +1,149 @@
+"""Processes and sockets: uvicorn, with a time for headers, and its supervisor where there are several workers."""
+
+import asyncio
+import functools
+import os
+import tempfile
+from dataclasses import dataclass
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.supervisors import Multiprocess
+
+from earnest.apps.server.app import create_app
+from earnest.apps.server.logs import log_config
+from earnest.apps.server.metrics import FOLDER
+from earnest.apps.server.settings import Settings
+from earnest.bundle import load_bundle
+
+HEADER_BYTES = 32 * 1024
+PING_S, PONG_S = 20.0, 60.0  # a pong may wait behind sound that is read no faster than allowed
+LINGER_S = 0.5
+LAST_S = 5.0  # to finish what the time for requests allows
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen; port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+
+
+class Config(uvicorn.Config):
+    """Uvicorn's, the seconds in which headers must come, and whether the process is about to end."""
+
+    header_s: float = 10.0
+    is_ending: bool = False
+
+
+class TimedProtocol(H11Protocol):
+    """Closes connections whose headers don't come in time, and when the process ends only those that are idle.
+
+    Uvicorn itself would wait for ever for headers, and at the end drop a request whose first byte it has not read yet.
+    """
+
+    config: Config
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock."""
+        super().connection_made(transport)
+        self._start_clock()
+
+    def on_response_complete(self) -> None:
+        """Start it again for the next request of a connection; who was refused while sending isn't listened to."""
+        is_sending = self.conn.their_state is h11.SEND_BODY
+        super().on_response_complete()
+        self._start_clock()
+        if is_sending and not self.transport.is_closing():
+            self.flow.pause_reading()
+            self.loop.call_later(LINGER_S, self.transport.abort)  # time for the answer to arrive
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what comes at the end too, as the connection's last."""
+        super().data_received(data)
+        if self.config.is_ending and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """End, after a moment in which a request that is on its way arrives."""
+        self.config.is_ending = True
+        self.loop.call_later(LINGER_S, self._end)
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def _end(self) -> None:
+        if not self.transport.is_closing():
+            super().shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop it."""
+        if self._timer:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def _start_clock(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(self.config.header_s, self._close_unless_asked)
+
+    def _close_unless_asked(self) -> None:
+        """Close, unless a request is under way or the connection became a stream."""
+        if self in self.connections and (self.cycle is None or self.cycle.response_complete):
+            self.transport.abort()
+
+
+class Supervisor(Multiprocess):
+    """Uvicorn's; at the end its own copy of the socket closes first, so that nobody waits where no worker answers."""
+
+    def terminate_all(self) -> None:
+        """Let workers finish and end."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+
+def serve(settings: Settings, address: Address, workers: int = 1, log_level: str = "info") -> None:
+    """Serve until SIGTERM or Ctrl-C; then what was taken on is answered before the process ends.
+
+    A worker that dies is replaced.
+    """
+    for name in settings.models:
+        load_bundle(name)  # what is wrong with a model is told here, not by each worker
+    config = config_of(settings, address, workers, log_level)
+    if workers == 1:
+        uvicorn.Server(config).run()
+        return
+    with tempfile.TemporaryDirectory(prefix="earnest-metrics-") as folder:
+        os.environ[FOLDER] = folder
+        Supervisor(config, [config.bind_socket()]).run()
+
+
+def config_of(settings: Settings, address: Address, workers: int, log_level: str) -> Config:
+    """Return how uvicorn is to run."""
+    limits = settings.limits
+    config = Config(
+        functools.partial(create_app, settings),
+        factory=True,
+        host=address.host,
+        port=address.port,
+        workers=workers,
+        http=TimedProtocol,
+        ws="websockets-sansio",  # reads a message when the one before was taken: back-pressure
+        loop="asyncio",
+        lifespan="on",
+        log_config=dict(log_config(log_level)),
+        access_log=False,
+        server_header=False,
+        limit_concurrency=limits.connections,
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        ws_max_size=limits.stream_frame_bytes,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PONG_S,
+        ws_per_message_deflate=False,  # samples don't shrink, and what doesn't inflate can't be a bomb
+        timeout_graceful_shutdown=int(limits.body_s + limits.request_s + LAST_S),
+    )
+    config.header_s = limits.header_s
+    return config

@@ -1,0 +1,116 @@
+"""``POST /v1/predict`` and ``POST /v1/batch``: recordings in, predictions out."""
+
+import functools
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeAlias
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from earnest.apps.server import openapi, work
+from earnest.apps.server.body import Upload, read_uploads
+from earnest.apps.server.formats import MEDIA_TYPES, ROWS, Form, batch_text, chosen_format, predictions_text
+from earnest.apps.server.keeping import keep
+from earnest.apps.server.problems import ProblemError
+from earnest.apps.server.service import Service
+from earnest.apps.server.work import Adapt
+from earnest.errors import EarnestError
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.predictor import Predictor
+from earnest.runtime.stream import Windowing
+from earnest.runtime.timeline import Timeline
+
+Kind: TypeAlias = Literal["utterance", "timeline"]
+Model: TypeAlias = Annotated[str | None, Query(description="Which model answers; default: the first one.")]
+Format: TypeAlias = Annotated[Form | None, Query(alias="format", description="Default: as the header Accept says.")]
+Below: TypeAlias = Annotated[float, Query(ge=0, le=1, description='Below this confidence the answer is "unsure".')]
+Adapting: TypeAlias = Annotated[Adapt | None, Query(description="Default: off for utterances, auto for timelines.")]
+WindowS: TypeAlias = Annotated[float, Query(ge=0.1, le=60, description="Seconds heard at a time.")]
+HopS: TypeAlias = Annotated[float, Query(ge=0.1, le=60, description="Seconds from one window to the next.")]
+REFUSED = openapi.problems(400, 401, 406, 408, 413, 415, 422, 429, 500, 503)
+
+
+def recordings_router(service: Service) -> APIRouter:
+    """Return the routes that take recordings."""
+    router, limits = APIRouter(), service.settings.limits
+    one, many = openapi.predict_answers(), openapi.batch_answers()
+
+    @router.post("/v1/predict", responses={200: one, **REFUSED}, openapi_extra=openapi.body(1), response_class=Response)
+    async def predict(
+        request: Request,
+        kind: Kind = "utterance",
+        model: Model = None,
+        form: Format = None,
+        adapt: Adapting = None,
+        abstain_below: Below = 0.0,
+        window_s: WindowS = Windowing.window_s,
+        hop_s: HopS = Windowing.hop_s,
+    ) -> Response:
+        """Tell the emotion of one recording, as a whole or over time.
+
+        The body is the recording, or a form with the part `file`. Window and hop are for timelines; so are all formats
+        but json, jsonl and csv.
+        """
+        chosen = chosen_format(form, _accept(request), list(MEDIA_TYPES) if kind == "timeline" else ROWS)
+        task = _task(kind, adapt, abstain_below, window_s, hop_s, limits.timeline_s)
+        with service.requests.inside(service.client(request)), service.budget.share() as share:
+            predictor = service.engine.predictor(model)
+            (upload,) = await read_uploads(request, limits, share, 1)
+            answer = await service.engine.run(predictor, lambda model: task(model, upload), request.is_disconnected)
+            text = _text(answer, chosen, predictor)
+            await keep(service.settings.keep, [upload], text)
+        service.count("/v1/predict", [answer.prediction if isinstance(answer, Timeline) else answer])
+        return Response(text, media_type=MEDIA_TYPES[chosen])
+
+    @router.post(
+        "/v1/batch", responses={200: many, **REFUSED}, openapi_extra=_many_files(service), response_class=Response
+    )
+    async def batch(request: Request, model: Model = None, form: Format = None, abstain_below: Below = 0.0) -> Response:
+        """Tell the emotions of several recordings, in their order; one that can't be read is a row with its error.
+
+        The body is a form with one part `file` a recording.
+        """
+        chosen = chosen_format(form, _accept(request), ROWS)
+        with service.requests.inside(service.client(request)), service.budget.share() as share:
+            predictor = service.engine.predictor(model)
+            uploads = await read_uploads(request, limits, share, limits.batch_files)
+            task = functools.partial(work.batch, uploads=uploads, below=abstain_below)
+            rows = await service.engine.run(predictor, task, request.is_disconnected)
+            text = batch_text(rows, chosen, predictor.info.classes)
+            await keep(service.settings.keep, uploads, text)
+        service.count("/v1/batch", rows)
+        return Response(text, media_type=MEDIA_TYPES[chosen])
+
+    return router
+
+
+def _many_files(service: Service) -> dict[str, object]:
+    return openapi.body(service.settings.limits.batch_files)
+
+
+def _accept(request: Request) -> str:
+    return ",".join(request.headers.getlist("accept"))
+
+
+def _task(
+    kind: Kind, adapt: Adapt | None, below: float, window_s: float, hop_s: float, most_s: float
+) -> Callable[[Predictor, Upload], Prediction | Timeline]:
+    if kind == "utterance":
+        return functools.partial(work.utterance, adapt=adapt or "off", below=below)
+    windowing = windowing_of(window_s, hop_s)
+    return functools.partial(work.timeline, adapt=adapt or "auto", windowing=windowing, most_s=most_s)
+
+
+def windowing_of(window_s: float, hop_s: float) -> Windowing:
+    """Return how sound is cut, or raise a `ProblemError`."""
+    try:
+        return Windowing(window_s, hop_s)
+    except EarnestError as error:
+        raise ProblemError("not-valid", str(error)) from None
+
+
+def _text(answer: Prediction | Timeline, form: Form, predictor: Predictor) -> str:
+    if isinstance(answer, Timeline):
+        return answer.to(form)
+    return predictions_text([answer], form, predictor.info.classes)

@@ -1,0 +1,38 @@
+"""What the routes of one application share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.requests import HTTPConnection
+
+from earnest.apps.server.admission import Gate, client_of
+from earnest.apps.server.body import Budget
+from earnest.apps.server.engine import Engine
+from earnest.apps.server.metrics import Metrics
+from earnest.apps.server.settings import Settings
+from earnest.runtime.prediction import Prediction
+
+
+@dataclass
+class Service:
+    """Settings, models, statistics, and who is inside."""
+
+    settings: Settings
+    engine: Engine
+    metrics: Metrics
+
+    def __post_init__(self) -> None:
+        limits, metrics = self.settings.limits, self.metrics
+        self.requests = Gate("requests", limits.requests, limits.client_requests, metrics.under_way)
+        self.streams = Gate("streams", limits.streams, limits.client_streams, metrics.streams)
+        self.budget = Budget(limits.held_bytes)
+
+    def client(self, connection: HTTPConnection) -> str:
+        """Return who asks, or raise a `ProblemError`."""
+        return client_of(connection, self.settings.api_keys)
+
+    def count(self, route: str, predictions: Sequence[Prediction]) -> None:
+        """Take answers into the statistics."""
+        for prediction in predictions:
+            self.metrics.recordings.labels(prediction.status).inc()
+            self.metrics.heard.labels(route).inc(prediction.duration_s or 0.0)

@@ -1,0 +1,85 @@
+"""What a server is told: models, bounds, who may ask. Every bound holds for one process."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from earnest.bundle import DEFAULT_BUNDLE
+from earnest.errors import RecipeError
+from earnest.runtime.engine import Provider
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one process; every one is above zero.
+
+    Attributes
+    ----------
+    body_bytes : of one request, counted while they arrive
+    held_bytes : of all requests together, so that memory is bounded whatever many clients send
+    header_s, body_s : a client must have sent the headers, the body within
+    request_s : from the whole body to the answer, waiting included
+    recording_s : decoded length of an utterance, which is held in memory
+    timeline_s : decoded length of a timeline, which passes block by block
+    batch_files : recordings in one ``POST /v1/batch``
+    requests, client_requests : under way at a time, in all and of one client (its key, else its address)
+    connections : open at a time, streams included
+    streams, client_streams : open at a time, in all and of one client
+    stream_s : length of one stream
+    stream_idle_s : a stream without sound for so long is closed
+    stream_frame_bytes : of one WebSocket message
+    stream_speed, stream_burst_s : sound may arrive this many times faster than real time, beyond so many seconds; what
+        comes faster is read later
+    heartbeat_s : between signs of life in a stream that has nothing to tell
+    """
+
+    body_bytes: int = 64 * MIB
+    held_bytes: int = 512 * MIB
+    header_s: float = 10.0
+    body_s: float = 60.0
+    request_s: float = 60.0
+    recording_s: float = 600.0
+    timeline_s: float = 3600.0
+    batch_files: int = 100
+    requests: int = 64
+    client_requests: int = 32
+    connections: int = 2048
+    streams: int = 256
+    client_streams: int = 128
+    stream_s: float = 4 * 3600.0
+    stream_idle_s: float = 60.0
+    stream_frame_bytes: int = MIB // 4
+    stream_speed: float = 8.0
+    stream_burst_s: float = 30.0
+    heartbeat_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        for bound in fields(self):
+            if not 0 < getattr(self, bound.name) < float("inf"):
+                raise RecipeError(f"{bound.name} must be above 0, got {getattr(self, bound.name)}.")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one process serves.
+
+    Attributes
+    ----------
+    models : names or folders of bundles; the first one answers where a request names none
+    jobs : recordings that are worked on at a time, and as many pieces of streams
+    micro_batch : windows of different requests that may share a run of the network; see `earnest.apps.server.sharing`
+    api_keys : SHA-256 of each key, in hexadecimal; where there are any, a request needs one
+    cors_origins : origins of pages elsewhere that may ask
+    keep : folder for recordings and their answers; None stores nothing
+    """
+
+    models: tuple[str, ...] = (DEFAULT_BUNDLE,)
+    threads: int = 1
+    provider: Provider = "cpu"
+    jobs: int = 2
+    micro_batch: int = 1
+    limits: Limits = field(default_factory=Limits)
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    cors_origins: tuple[str, ...] = ()
+    keep: Path | None = None

@@ -1,0 +1,48 @@
+"""``WS /v1/stream``: who may open one, and with which parameters."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, WebSocket
+from starlette.websockets import WebSocketDisconnect
+
+from earnest.apps.server.admission import refuse_foreign_origin
+from earnest.apps.server.routes import HopS, Model, WindowS, windowing_of
+from earnest.apps.server.service import Service
+from earnest.apps.server.streaming import Conversation, Encoding
+from earnest.apps.server.work import Adapt, adapter_for
+from earnest.runtime.stream import Windowing
+
+Rate = Annotated[int, Query(ge=4_000, le=192_000)]
+Channels = Annotated[int, Query(ge=1, le=16)]
+
+
+def stream_router(service: Service) -> APIRouter:
+    """Return the route of streams; FastAPI leaves it out of ``/openapi.json``, docs/server.md has its words."""
+    router = APIRouter()
+
+    @router.websocket("/v1/stream")
+    async def stream(
+        websocket: WebSocket,
+        sample_rate_hz: Rate,
+        encoding: Encoding = "s16le",
+        channels: Channels = 1,
+        model: Model = None,
+        adapt: Adapt = "auto",
+        window_s: WindowS = Windowing.window_s,
+        hop_s: HopS = Windowing.hop_s,
+    ) -> None:
+        refuse_foreign_origin(websocket, service.settings.cors_origins)
+        with service.streams.inside(service.client(websocket)):
+            predictor, windowing = service.engine.predictor(model), windowing_of(window_s, hop_s)
+            listening = predictor.stream(sample_rate_hz, windowing, adapter_for(predictor, adapt))
+            limits = service.settings.limits
+            talk = Conversation(websocket, listening, service.engine, limits, sample_rate_hz, encoding, channels)
+            await websocket.accept()
+            try:
+                await talk.hold({"model": predictor.info.name, "classes": list(predictor.info.classes)})
+            except WebSocketDisconnect:
+                return
+            finally:
+                service.metrics.heard.labels("/v1/stream").inc(talk.heard_s)
+
+    return router

@@ -1,0 +1,125 @@
+"""``WS /v1/stream``: sound in, events out; documented in docs/server.md."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from earnest.apps.server.engine import Engine
+from earnest.apps.server.settings import Limits
+from earnest.errors import AudioError, EarnestError
+from earnest.runtime.stream import Stream
+from earnest.runtime.timeline import Event, event_dict
+
+Encoding: TypeAlias = Literal["s16le", "f32le"]
+_DTYPES = {"s16le": "<i2", "f32le": "<f4"}
+_CLOSE = {"bad-message": 1003, "bad-sound": 1007, "idle": 1008, "too-long": 1008, "too-big": 1009, "failed": 1011}
+
+
+class StreamEndedError(EarnestError):
+    """The server ends a stream; ``code`` is a word of the table in docs/server.md."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+
+
+@dataclass
+class Conversation:
+    """One open stream: reads a message, works on it, answers, reads the next one, so that a client feels back-pressure.
+
+    Attributes
+    ----------
+    heard_s : seconds of sound so far
+    """
+
+    websocket: WebSocket
+    stream: Stream
+    engine: Engine
+    limits: Limits
+    sample_rate_hz: int
+    encoding: Encoding = "s16le"
+    channels: int = 1
+    heard_s: float = 0.0
+
+    async def hold(self, greeting: dict[str, Any]) -> None:
+        """Talk until the client finishes or leaves, or breaks a rule."""
+        self._opened = self._last_sound = time.monotonic()
+        try:
+            await self._send({"event": "ready", **greeting})
+            while (message := await self._message()) is not None:
+                await self._hear(message)
+            await self._tell(await self.engine.run_piece(self.stream.finish))
+            await self._send({"event": "end", "prediction": self.stream.prediction("stream").to_dict()})
+            await self.websocket.close()
+        except StreamEndedError as end:
+            await self._send({"event": "error", "code": end.code, "detail": end.detail})
+            await self.websocket.close(_CLOSE[end.code], end.code)
+
+    async def _message(self) -> bytes | None:
+        """Return the next sound, None when the client says that it was the last."""
+        while True:
+            try:
+                async with asyncio.timeout(self.limits.heartbeat_s):
+                    message = await self.websocket.receive()
+            except TimeoutError:
+                if time.monotonic() - self._last_sound > self.limits.stream_idle_s:
+                    raise StreamEndedError("idle", f"No sound for {self.limits.stream_idle_s:g} s.") from None
+                await self._send({"event": "heartbeat", "received_s": round(self.heard_s, 3)})
+                continue
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message.get("code", 1005))
+            if message.get("bytes") is not None:
+                self._last_sound = time.monotonic()
+                return bytes(message["bytes"])
+            if _command(message.get("text", "")) != "finish":
+                raise StreamEndedError(
+                    "bad-message", 'Text must be {"type": "finish"}; sound comes in binary messages.'
+                )
+            return None
+
+    async def _hear(self, message: bytes) -> None:
+        chunk = self._samples(message)
+        self.heard_s += len(chunk) / self.sample_rate_hz
+        if self.heard_s > self.limits.stream_s:
+            raise StreamEndedError("too-long", f"A stream may last {self.limits.stream_s:g} s. Open another one.")
+        await self._wait_for_real_time()
+        try:
+            await self._tell(await self.engine.run_piece(lambda: self.stream.accept_waveform(chunk)))
+        except AudioError as error:
+            raise StreamEndedError("bad-sound", str(error)) from None
+
+    def _samples(self, message: bytes) -> npt.NDArray[Any]:
+        if len(message) > self.limits.stream_frame_bytes:
+            raise StreamEndedError("too-big", f"A message may have {self.limits.stream_frame_bytes:,} bytes.")
+        kind = np.dtype(_DTYPES[self.encoding])
+        n_frame = kind.itemsize * self.channels
+        if len(message) % n_frame:
+            raise StreamEndedError("bad-sound", f"{len(message)} bytes are no whole frames of {n_frame} bytes.")
+        return np.frombuffer(message, kind).reshape(-1, self.channels)
+
+    async def _wait_for_real_time(self) -> None:
+        allowed_s = self.limits.stream_burst_s + self.limits.stream_speed * (time.monotonic() - self._opened)
+        if self.heard_s > allowed_s:
+            await asyncio.sleep((self.heard_s - allowed_s) / self.limits.stream_speed)
+
+    async def _tell(self, events: Iterable[Event]) -> None:
+        for event in events:
+            await self._send(event_dict(event))
+
+    async def _send(self, values: dict[str, Any]) -> None:
+        await self.websocket.send_text(json.dumps(values, ensure_ascii=False, allow_nan=False))
+
+
+def _command(text: str) -> object:
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return values.get("type") if isinstance(values, dict) else None

@@ -1,0 +1,37 @@
+"""What a thread does for one request."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, TypeAlias
+
+from earnest.apps.server.body import Upload
+from earnest.runtime.adaptation import Adapter
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.predictor import Predictor
+from earnest.runtime.stream import Windowing
+from earnest.runtime.timeline import Timeline
+
+Adapt: TypeAlias = Literal["auto", "off"]
+
+
+def adapter_for(predictor: Predictor, adapt: Adapt) -> Adapter | None:
+    """Return what gets used to one voice, None for "off" and where the model can't."""
+    return predictor.adapter() if adapt == "auto" and predictor.info.adaptation else None
+
+
+def utterance(predictor: Predictor, upload: Upload, adapt: Adapt, below: float) -> Prediction:
+    """Predict one recording; `AudioError` when it can't be read."""
+    answer = predictor.predict(upload.data, adapter_for(predictor, adapt))
+    return replace(answer.abstaining(below), path=upload.name)
+
+
+def timeline(predictor: Predictor, upload: Upload, adapt: Adapt, windowing: Windowing, most_s: float) -> Timeline:
+    """Tell the emotion over time; `AudioError` when it can't be read."""
+    answer = predictor.timeline(upload.data, windowing, adapter_for(predictor, adapt), most_s)
+    return replace(answer, prediction=replace(answer.prediction, path=upload.name))
+
+
+def batch(predictor: Predictor, uploads: Sequence[Upload], below: float) -> list[Prediction]:
+    """Predict many recordings in their order; what can't be read is a row with status "error"."""
+    rows = predictor.predict_many([upload.data for upload in uploads])
+    return [replace(row.abstaining(below), path=upload.name) for row, upload in zip(rows, uploads, strict=True)]

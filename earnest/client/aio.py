@@ -1,0 +1,148 @@
+"""The client for asyncio."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any
+
+import numpy.typing as npt
+
+from earnest.audio.source import Source, path_of
+from earnest.client import calls, listening
+from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, ServerError
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.stream import Windowing
+from earnest.runtime.timeline import Event, Timeline
+
+
+class AsyncClient:
+    """`earnest.client.Client` with methods to be awaited."""
+
+    def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
+        self._url, self._headers = url, listening.headers_of(api_key)
+        self._http = calls.http_module().AsyncClient(base_url=url, headers=self._headers, timeout=timeout_s)
+
+    async def __aenter__(self) -> "AsyncClient":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._http.aclose()
+
+    async def predict(
+        self, source: Source, model: str | None = None, adapt: Adapt = "off", abstain_below: float = 0.0
+    ) -> Prediction:
+        """Predict the emotion of one recording; see `Client.predict`."""
+        call = await asyncio.to_thread(calls.predict_call, source, model, adapt, abstain_below)
+        return calls.prediction_in(await self._ask(call), path_of(source))
+
+    async def predict_many(
+        self, sources: Iterable[Source], model: str | None = None, abstain_below: float = 0.0
+    ) -> list[Prediction]:
+        """Predict several recordings in one request; see `Client.predict_many`."""
+        call, paths = await asyncio.to_thread(calls.batch_call, sources, model, abstain_below)
+        if not paths:
+            return []
+        rows = (await self._ask(call))["predictions"]
+        return [calls.prediction_in(row, path) for row, path in zip(rows, paths, strict=True)]
+
+    async def timeline(
+        self, source: Source, windowing: Windowing | None = None, model: str | None = None, adapt: Adapt = "auto"
+    ) -> Timeline:
+        """Tell the emotion over time of one recording."""
+        call = await asyncio.to_thread(calls.timeline_call, source, windowing, model, adapt)
+        return calls.timeline_in(await self._ask(call), path_of(source))
+
+    async def models(self) -> list[dict[str, Any]]:
+        """Return what the server says about its models."""
+        return list((await self._ask(Call("GET", "/v1/models")))["models"])
+
+    def stream(
+        self,
+        sample_rate_hz: int,
+        windowing: Windowing | None = None,
+        model: str | None = None,
+        adapt: Adapt = "auto",
+    ) -> "AsyncRemoteStream":
+        """Return a stream to be used in an ``async with`` block."""
+        address = calls.stream_address(self._url, sample_rate_hz, windowing, model, adapt)
+        return AsyncRemoteStream(address, self._headers)
+
+    async def _ask(self, call: Call) -> Any:
+        http = calls.http_module()
+        try:
+            response = await self._http.request(call.method, **call.arguments())
+        except (http.HTTPError, http.InvalidURL) as error:
+            raise ServerError(f"{self._url}: no answer ({error}). Is the server running there?") from error
+        return calls.values_in(response)
+
+
+class AsyncRemoteStream:
+    """`earnest.client.sync.RemoteStream` with methods to be awaited."""
+
+    def __init__(self, address: str, headers: dict[str, str]) -> None:
+        self._address, self._headers = address, headers
+        self._expected = listening.expected_errors()
+        self._heard = listening.Heard()
+        self._closing = AsyncExitStack()
+        self._socket: Any = None
+        self._reader: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "AsyncRemoteStream":
+        from websockets.asyncio.client import connect
+
+        try:
+            opening = connect(
+                self._address, additional_headers=self._headers, open_timeout=listening.OPEN_S, compression=None
+            )
+            self._socket = await self._closing.enter_async_context(opening)
+            self._heard.take(await self._socket.recv())
+        except self._expected as error:
+            raise listening.refused(error) from error
+        self._reader = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._reader is not None
+        await self._closing.aclose()
+        await asyncio.gather(self._reader, return_exceptions=True)
+
+    async def accept_waveform(self, waveform: npt.ArrayLike) -> list[Event]:
+        """Send the next samples and return what the server has told by now."""
+        for piece in calls.pieces(waveform):
+            await self._send(piece)
+        return self._heard.events()
+
+    async def finish(self) -> list[Event]:
+        """End the recording and return the rest."""
+        await self._send(listening.FINISH)
+        assert self._reader is not None
+        await self._reader
+        return self._heard.events()
+
+    def prediction(self) -> Prediction:
+        """Return what all windows say together, once the stream is finished."""
+        return self._heard.prediction()
+
+    async def _read(self) -> None:
+        try:
+            while not self._heard.is_ended:
+                self._heard.take(await self._socket.recv())
+        except self._expected as error:
+            raise listening.refused(error) from error
+
+    async def _send(self, message: str | bytes) -> None:
+        try:
+            await self._socket.send(message)
+        except self._expected as error:
+            assert self._reader is not None
+            await self._reader  # its error is the reason
+            raise listening.refused(error) from error

@@ -1,0 +1,168 @@
+"""What both clients share: questions as data, answers as objects, problems as errors."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from urllib.parse import urlencode
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.audio.io import mono_chunk
+from earnest.audio.source import Source, opened, path_of, source_name
+from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.stream import Windowing
+from earnest.runtime.timeline import Timeline
+
+if TYPE_CHECKING:
+    import httpx2
+
+Adapt: TypeAlias = Literal["auto", "off"]
+LOCAL = "http://127.0.0.1:8000"
+TIMEOUT_S = 120.0
+FRAME_SAMPLES = 16_000  # of one WebSocket message: 64 kB
+_OF_RECORDINGS: Mapping[str, type[AudioError]] = {
+    "not-readable": AudioError,
+    "not-audio": AudioError,
+    "too-large": RecordingTooLongError,
+    "bad-sound": AudioError,
+}
+
+
+class ServerError(EarnestError):
+    """The server refuses, fails or can't be reached.
+
+    Attributes
+    ----------
+    kind : the last word of the problem's type, or the code of a stream's error; "unreachable" without an answer
+    status : of HTTP, None in a stream
+    """
+
+    def __init__(self, message: str, kind: str = "unreachable", status: int | None = None) -> None:
+        super().__init__(message)
+        self.kind, self.status = kind, status
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request."""
+
+    method: str
+    path: str
+    params: Mapping[str, str | float] = field(default_factory=dict)
+    content: bytes | None = None
+    files: Sequence[tuple[str, tuple[str, bytes]]] = ()
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what httpx2's ``request`` takes."""
+        headers = {"Accept": "application/json"}
+        if self.content is not None:
+            headers["Content-Type"] = "application/octet-stream"
+        found = {"url": self.path, "params": dict(self.params), "headers": headers}
+        return found | ({"files": list(self.files)} if self.files else {"content": self.content})
+
+
+def http_module() -> Any:
+    """Return httpx2, or say that it is missing."""
+    try:
+        import httpx2
+    except ImportError:
+        raise MissingExtraError("the client", "client") from None
+    return httpx2
+
+
+def predict_call(source: Source, model: str | None, adapt: Adapt, abstain_below: float) -> Call:
+    """Return the question that `Prediction` answers."""
+    params = {"kind": "utterance", "adapt": adapt, "abstain_below": abstain_below, **_model(model)}
+    return Call("POST", "/v1/predict", params, content=_bytes_of(source))
+
+
+def timeline_call(source: Source, windowing: Windowing | None, model: str | None, adapt: Adapt) -> Call:
+    """Return the question that `Timeline` answers."""
+    params = {"kind": "timeline", "adapt": adapt, **_window(windowing), **_model(model)}
+    return Call("POST", "/v1/predict", params, content=_bytes_of(source))
+
+
+def batch_call(sources: Iterable[Source], model: str | None, abstain_below: float) -> tuple[Call, list[str]]:
+    """Return the question about several recordings, and their paths."""
+    known = list(sources)
+    files = [("file", (f"{number}", _bytes_of(source))) for number, source in enumerate(known)]
+    call = Call("POST", "/v1/batch", {"abstain_below": abstain_below, **_model(model)}, files=files)
+    return call, [path_of(source) for source in known]
+
+
+def stream_address(url: str, sample_rate_hz: int, windowing: Windowing | None, model: str | None, adapt: Adapt) -> str:
+    """Return where to open a stream of mono floats."""
+    params = {"sample_rate_hz": sample_rate_hz, "encoding": "f32le", "adapt": adapt}
+    scheme, _, rest = url.rstrip("/").partition("://")
+    secure = {"http": "ws", "https": "wss"}.get(scheme, scheme)
+    return f"{secure}://{rest}/v1/stream?{urlencode({**params, **_window(windowing), **_model(model)})}"
+
+
+def _model(name: str | None) -> dict[str, str]:
+    return {} if name is None else {"model": name}
+
+
+def _window(windowing: Windowing | None) -> dict[str, float]:
+    chosen = windowing or Windowing()
+    return {"window_s": chosen.window_s, "hop_s": chosen.hop_s}
+
+
+def _bytes_of(source: Source) -> bytes:
+    if isinstance(source, tuple):
+        return _wav(*source)
+    with opened(source, source_name(source)) as file:
+        return file.read()
+
+
+def _wav(array: npt.ArrayLike, sample_rate_hz: int) -> bytes:
+    """Return samples as a WAV file of floats: nothing is lost."""
+    import soundfile
+
+    file = BytesIO()
+    soundfile.write(file, mono_chunk(array, "array"), sample_rate_hz, format="WAV", subtype="FLOAT")
+    return file.getvalue()
+
+
+def pieces(waveform: npt.ArrayLike) -> Iterator[bytes]:
+    """Yield sound as messages of a stream."""
+    chunk = np.asarray(mono_chunk(waveform, "chunk"), "<f4")
+    for start in range(0, len(chunk), FRAME_SAMPLES):
+        yield chunk[start : start + FRAME_SAMPLES].tobytes()
+
+
+def values_in(response: "httpx2.Response") -> Any:
+    """Return the JSON of a good answer; a problem is raised."""
+    try:
+        values = response.json()
+    except ValueError:
+        values = None
+    if response.is_success and values is not None:
+        return values
+    problem = values if isinstance(values, dict) else {}
+    kind = str(problem.get("type", "")).rpartition(":")[2] or "unknown"
+    raise error_of(
+        kind,
+        str(problem.get("detail") or f"an answer that is none of earnest's: {response.status_code}"),
+        response.status_code,
+    )
+
+
+def error_of(kind: str, detail: str, status: int | None = None) -> EarnestError:
+    """Return a problem as the library's error where it is about a recording, else as a `ServerError`."""
+    if kind in _OF_RECORDINGS:
+        return _OF_RECORDINGS[kind](detail)
+    return ServerError(f"The server says: {detail}", kind, status)
+
+
+def prediction_in(values: Mapping[str, Any], path: str) -> Prediction:
+    """Return the prediction under the path that the caller knows."""
+    return replace(Prediction.from_dict(values), path=path)
+
+
+def timeline_in(values: Mapping[str, Any], path: str) -> Timeline:
+    """Return the timeline under the path that the caller knows."""
+    timeline = Timeline.from_dict(values)
+    return replace(timeline, prediction=replace(timeline.prediction, path=path))

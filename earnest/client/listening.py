@@ -1,0 +1,93 @@
+"""A stream as both clients see it: messages in, events out."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from earnest.client.calls import ServerError, error_of
+from earnest.errors import EarnestError, MissingExtraError
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.timeline import Event, event_from_dict
+
+FINISH = json.dumps({"type": "finish"})
+OPEN_S = 30.0
+
+
+class Heard:
+    """What came from the server.
+
+    Attributes
+    ----------
+    classes, model : as the server's greeting says
+    """
+
+    def __init__(self) -> None:
+        self.classes: tuple[str, ...] = ()
+        self.model = ""
+        self._prediction: Prediction | None = None
+        self._events: list[Event] = []
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the server has said all."""
+        return self._prediction is not None
+
+    def take(self, message: str | bytes) -> None:
+        """Take one message; an error frame is raised."""
+        values: Mapping[str, Any] = json.loads(message)
+        kind = values["event"]
+        if kind == "ready":
+            self.classes, self.model = tuple(values["classes"]), values["model"]
+        elif kind == "end":
+            self._prediction = Prediction.from_dict(values["prediction"])
+        elif kind == "error":
+            raise error_of(values["code"], values["detail"])
+        elif kind != "heartbeat":
+            self._events.append(event_from_dict(values))
+
+    def events(self) -> list[Event]:
+        """Return what is new."""
+        new, self._events = self._events, []
+        return new
+
+    def prediction(self) -> Prediction:
+        """Return what all windows say together, once the stream is finished."""
+        if self._prediction is None:
+            raise EarnestError("This stream is not finished. Call finish() first.")
+        return self._prediction
+
+
+def headers_of(api_key: str | None) -> dict[str, str]:
+    """Return what tells the server who asks."""
+    return {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+
+
+def refused(error: Exception) -> EarnestError:
+    """Return an exception of the WebSocket library as ours."""
+    from websockets.exceptions import InvalidStatus
+
+    if isinstance(error, InvalidStatus):
+        try:
+            problem = json.loads(error.response.body or b"{}")
+        except ValueError:
+            problem = {}
+        kind = str(problem.get("type", "")).rpartition(":")[2] or "unknown"
+        return error_of(kind, str(problem.get("detail", error)), error.response.status_code)
+    return ServerError(f"The stream broke off ({error}). Open another one.")
+
+
+def expected_errors() -> tuple[type[Exception], ...]:
+    """Return all that the WebSocket library raises."""
+    try:
+        from websockets.exceptions import WebSocketException
+    except ImportError:
+        raise MissingExtraError("the client", "client") from None
+    return WebSocketException, OSError, TimeoutError, EOFError
+
+
+def take_all(heard: Heard, messages: Iterable[str | bytes]) -> None:
+    """Take messages until the server has said all."""
+    for message in messages:
+        heard.take(message)
+        if heard.is_ended:
+            return

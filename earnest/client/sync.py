@@ -1,0 +1,163 @@
+"""The client for ordinary code."""
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+import numpy.typing as npt
+
+from earnest.audio.source import Source, path_of
+from earnest.client import calls, listening
+from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, ServerError
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.stream import Windowing
+from earnest.runtime.timeline import Event, Timeline
+
+
+class Client:
+    """Asks a server; methods and answers are those of `earnest.load`'s model.
+
+    Parameters
+    ----------
+    api_key : where the server wants one
+    timeout_s : for one answer
+    """
+
+    def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
+        self._url, self._headers = url, listening.headers_of(api_key)
+        self._http = calls.http_module().Client(base_url=url, headers=self._headers, timeout=timeout_s)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close connections."""
+        self._http.close()
+
+    def predict(
+        self, source: Source, model: str | None = None, adapt: Adapt = "off", abstain_below: float = 0.0
+    ) -> Prediction:
+        """Predict the emotion of one recording.
+
+        Raises
+        ------
+        AudioError
+            When the server can't read it.
+        ServerError
+            When it refuses, or can't be reached.
+        """
+        values = self._ask(calls.predict_call(source, model, adapt, abstain_below))
+        return calls.prediction_in(values, path_of(source))
+
+    def predict_many(
+        self, sources: Iterable[Source], model: str | None = None, abstain_below: float = 0.0
+    ) -> list[Prediction]:
+        """Predict several recordings in one request; what the server can't read is a row with status "error"."""
+        call, paths = calls.batch_call(sources, model, abstain_below)
+        if not paths:
+            return []
+        rows = self._ask(call)["predictions"]
+        return [calls.prediction_in(row, path) for row, path in zip(rows, paths, strict=True)]
+
+    def timeline(
+        self, source: Source, windowing: Windowing | None = None, model: str | None = None, adapt: Adapt = "auto"
+    ) -> Timeline:
+        """Tell the emotion over time of one recording; for errors see `predict`."""
+        return calls.timeline_in(self._ask(calls.timeline_call(source, windowing, model, adapt)), path_of(source))
+
+    def models(self) -> list[dict[str, Any]]:
+        """Return what the server says about its models."""
+        return list(self._ask(Call("GET", "/v1/models"))["models"])
+
+    def stream(
+        self,
+        sample_rate_hz: int,
+        windowing: Windowing | None = None,
+        model: str | None = None,
+        adapt: Adapt = "auto",
+    ) -> "RemoteStream":
+        """Return a stream to be used in a ``with`` block."""
+        address = calls.stream_address(self._url, sample_rate_hz, windowing, model, adapt)
+        return RemoteStream(address, self._headers)
+
+    def _ask(self, call: Call) -> Any:
+        http = calls.http_module()
+        try:
+            response = self._http.request(call.method, **call.arguments())
+        except (http.HTTPError, http.InvalidURL) as error:
+            raise ServerError(f"{self._url}: no answer ({error}). Is the server running there?") from error
+        return calls.values_in(response)
+
+
+class RemoteStream:
+    """`earnest.runtime.stream.Stream` on a server: events come as soon as the network brings them."""
+
+    def __init__(self, address: str, headers: dict[str, str]) -> None:
+        self._address, self._headers = address, headers
+        self._expected = listening.expected_errors()
+        self._heard = listening.Heard()
+        self._closing = ExitStack()
+        self._socket: Any = None
+
+    def __enter__(self) -> "RemoteStream":
+        from websockets.sync.client import connect
+
+        try:
+            opening = connect(
+                self._address, additional_headers=self._headers, open_timeout=listening.OPEN_S, compression=None
+            )
+            self._socket = self._closing.enter_context(opening)
+            self._heard.take(self._socket.recv())
+        except self._expected as error:
+            raise listening.refused(error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.close()
+
+    def accept_waveform(self, waveform: npt.ArrayLike) -> list[Event]:
+        """Send the next samples and return what the server has told by now; for shapes see the model's stream."""
+        try:
+            for piece in calls.pieces(waveform):
+                self._send(piece)
+                self._take_waiting()
+        except self._expected as error:
+            raise listening.refused(error) from error
+        return self._heard.events()
+
+    def finish(self) -> list[Event]:
+        """End the recording and return the rest."""
+        try:
+            self._send(listening.FINISH)
+            listening.take_all(self._heard, iter(self._socket.recv, None))
+        except self._expected as error:
+            raise listening.refused(error) from error
+        return self._heard.events()
+
+    def prediction(self) -> Prediction:
+        """Return what all windows say together, once the stream is finished."""
+        return self._heard.prediction()
+
+    def _send(self, message: str | bytes) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            self._socket.send(message)
+        except ConnectionClosed:
+            self._take_waiting()  # the server's reason came before it closed
+            raise
+
+    def _take_waiting(self) -> None:
+        while True:
+            try:
+                self._heard.take(self._socket.recv(timeout=0))
+            except TimeoutError:
+                return

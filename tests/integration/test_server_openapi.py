@@ -1,0 +1,64 @@
+"""What ``/openapi.json`` says holds: made-up requests, right and wrong, get the answers it describes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema_rs import validator_for
+from schemathesis import checks
+from serving import settings_for
+from starlette.testclient import TestClient
+from voices import write_voice
+
+from earnest.apps.server.app import create_app
+
+CHECKS = [
+    checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+    checks.negative_data_rejection,
+    checks.unsupported_method,
+]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    return create_app(settings_for(tmp_path_factory.mktemp("openapi"), {"body_bytes": 100_000}))
+
+
+OPERATIONS = ("POST /v1/predict", "POST /v1/batch", "GET /v1/models", "GET /healthz", "GET /readyz", "GET /metrics")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_made_up_requests_get_the_answers_described(app: FastAPI, operation: str) -> None:
+    described = schemathesis.openapi.from_asgi("/openapi.json", app)
+    assert {item.ok().label for item in described.get_all_operations()} == set(OPERATIONS)
+    found = next(item.ok() for item in described.get_all_operations() if item.ok().label == operation)
+    modes = schemathesis.GenerationMode
+
+    @given(case=st.one_of(found.as_strategy(generation_mode=mode) for mode in (modes.POSITIVE, modes.NEGATIVE)))
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    def check(case: Any) -> None:
+        case.call_and_validate(checks=CHECKS)
+
+    check()
+
+
+def test_good_answers_and_examples_fit_their_schemas(app: FastAPI, tmp_path: Path) -> None:
+    sound = write_voice(tmp_path / "clip.wav", 2.0).read_bytes()
+    with TestClient(app) as client:
+        paths = client.get("/openapi.json").json()["paths"]
+        for path, query in (("/v1/predict", ""), ("/v1/predict", "?kind=timeline"), ("/v1/batch", "")):
+            content = paths[path]["post"]["responses"]["200"]["content"]["application/json"]
+            validator = validator_for(content["schema"])
+            for example in content["examples"].values():
+                validator.validate(example["value"])
+            answer = client.post(path + query, files={"file": ("clip.wav", sound)})
+            assert answer.status_code == 200
+            validator.validate(answer.json())
+            assert not validator.is_valid({"path": "x"})

@@ -1,0 +1,55 @@
+"""A server for tests: in a thread on a free port, or as an application without a socket."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from stand_in import write_bundle
+from starlette.testclient import TestClient
+
+from earnest.apps.server.app import create_app
+from earnest.apps.server.process import Address, config_of
+from earnest.apps.server.settings import Limits, Settings
+
+
+def settings_for(folder: Path, limits: dict[str, Any] | None = None, **changes: Any) -> Settings:
+    """Return settings with the made-up bundle."""
+    bundle = folder / "bundle"
+    if not bundle.exists():
+        write_bundle(bundle)
+    return Settings(models=(str(bundle),), limits=Limits(**(limits or {})), **changes)
+
+
+@contextmanager
+def application(settings: Settings) -> Iterator[TestClient]:
+    """Give a client that calls the application itself."""
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+@contextmanager
+def listening(settings: Settings) -> Iterator[str]:
+    """Give the address of a server as `earnest serve` sets it up."""
+    server = uvicorn.Server(config_of(settings, Address("127.0.0.1", 0), 1, "critical"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+def wait_for(condition: Any, seconds: float = 10.0) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)

@@ -1,0 +1,40 @@
+"""The files in ``deploy/`` fit each other and the server's bounds."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from earnest.apps.server.settings import MIB, Limits
+
+DEPLOY = Path(__file__).parents[4] / "deploy"
+NGINX = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
+
+
+def test_the_compose_file_has_two_replicas_that_nginx_knows() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    replicas = compose["services"].keys() - {"nginx"}
+    assert replicas == set(re.findall(r"server (\w+):8000", NGINX)) == compose["services"]["nginx"]["depends_on"].keys()
+    built = compose["services"]["first"]["build"]
+    assert (DEPLOY / built["context"] / built["dockerfile"]).is_file()
+    grace_s = int(compose["services"]["second"]["stop_grace_period"].removesuffix("s"))
+    assert grace_s > Limits().body_s + Limits().request_s
+
+
+def test_nginx_lets_through_what_the_server_takes() -> None:
+    assert NGINX.count("{") == NGINX.count("}")
+    assert int(re.findall(r"client_max_body_size (\d+)m", NGINX)[0]) * MIB == Limits().body_bytes
+    assert int(re.findall(r"proxy_read_timeout (\d+)s", NGINX)[0]) > max(Limits().request_s, Limits().heartbeat_s)
+
+
+def test_systemd_waits_for_the_last_answer() -> None:
+    unit = (DEPLOY / "earnest.service").read_text(encoding="utf-8")
+    assert int(re.findall(r"TimeoutStopSec=(\d+)", unit)[0]) > Limits().body_s + Limits().request_s
+
+
+def test_the_image_runs_as_nobody_special_with_a_health_check() -> None:
+    words = [
+        line.split()[0] for line in (DEPLOY / "Dockerfile").read_text(encoding="utf-8").splitlines() if line.strip()
+    ]
+    assert {"USER", "HEALTHCHECK"} <= set(words)
+    assert words.index("USER") < words.index("ENTRYPOINT")

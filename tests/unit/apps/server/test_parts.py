@@ -1,0 +1,202 @@
+"""Parts of the server that need no server: shared runs, formats, limits, metrics of several processes."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import earnest_cli
+from stand_in import write_bundle
+
+from earnest.apps.server.formats import ROWS, chosen_format
+from earnest.apps.server.problems import ProblemError
+from earnest.apps.server.settings import Limits
+from earnest.apps.server.sharing import Shared, TooLateError, Until
+from earnest.errors import RecipeError
+
+A_SECOND = np.zeros(16_000, np.float32)
+
+
+class Network:
+    """Answers with each clip's first sample; remembers what shared a run."""
+
+    predicted = ("probabilities",)
+
+    def __init__(self) -> None:
+        self.batches: list[list[float]] = []
+        self.go = threading.Event()
+        self.error: Exception | None = None
+
+    def run(self, waveforms: Sequence[Any], names: Sequence[str] | None = None) -> dict[str, Any]:
+        assert self.go.wait(10)
+        self.batches.append([float(waveform[0]) for waveform in waveforms])
+        if self.error:
+            raise self.error
+        return {"probabilities": np.array([[waveform[0]] for waveform in waveforms])}
+
+
+def asked_together(network: Network, shared: Shared, clips: Sequence[Any], names: Sequence[Any]) -> list[Any]:
+    """Ask from as many threads, all of which wait when the first run begins; return answers or errors."""
+    with ThreadPoolExecutor(len(clips)) as pool:
+        answers = [pool.submit(shared.run, [clip], name) for clip, name in zip(clips, names, strict=True)]
+        while len(shared._waiting) < len(clips) - 1:  # the first one is running
+            pass
+        network.go.set()
+        return [answer.exception() or answer.result()["probabilities"].tolist() for answer in answers]
+
+
+def test_windows_that_wait_share_a_run_and_get_their_own_answers() -> None:
+    network = Network()
+    clips = [A_SECOND + number for number in range(6)]
+    answers = asked_together(network, Shared(network, 4, 1), clips, [None] * 6)
+    assert answers == [[[float(number)]] for number in range(6)]
+    assert sorted(map(len, network.batches)) == [1, 1, 4]
+
+
+def test_windows_of_other_lengths_or_outputs_don_t_share() -> None:
+    network = Network()
+    clips = [A_SECOND, A_SECOND + 1, A_SECOND[:9_000] + 2, A_SECOND + 3]
+    answers = asked_together(network, Shared(network, 4, 1), clips, [None, None, None, ("embedding",)])
+    assert answers == [[[float(number)]] for number in range(4)]
+    assert all(len(batch) == 1 for batch in network.batches)
+
+
+def test_an_error_reaches_all_that_shared_the_run() -> None:
+    network = Network()
+    network.error = ValueError("broken")
+    answers = asked_together(network, Shared(network, 4, 1), [A_SECOND] * 4, [None] * 4)
+    assert [str(error) for error in answers] == ["broken"] * 4
+    network.error = None
+    assert Shared(network, 4, 1).run([A_SECOND])["probabilities"].tolist() == [[0.0]]
+
+
+def test_windows_that_come_together_stay_together() -> None:
+    network = Network()
+    network.go.set()
+    Shared(network, 2, 1).run([A_SECOND + number for number in range(5)])
+    assert network.batches == [[0.0, 1.0, 2.0, 3.0, 4.0]]
+
+
+def test_a_network_refuses_after_its_deadline() -> None:
+    network = Network()
+    network.go.set()
+    assert Until(network, float("inf")).run([A_SECOND])
+    with pytest.raises(TooLateError):
+        Until(network, 0.0).run([A_SECOND])
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("", "json"),
+        ("*/*", "json"),
+        ("text/*", "csv"),
+        ("text/csv, application/json", "json"),  # equal: the server's order
+        ("text/csv, application/json;q=0.9", "csv"),
+        ("application/json;q=0, */*;q=0.1", "jsonl"),
+        ("text/html, */*;q=0.5", "json"),
+        ("TEXT/CSV; charset=utf-8; q=0.3", "csv"),
+        ("text/csv;q=high", "json"),
+    ],
+)
+def test_the_format_wanted_most_is_chosen(accept: str, form: str) -> None:
+    assert chosen_format(None, accept, ROWS) == form
+
+
+def test_a_format_that_is_not_there_is_refused() -> None:
+    for accept in ("text/html", "*/*;q=0", "application/json;q=0"):
+        with pytest.raises(ProblemError) as caught:
+            chosen_format(None, accept, ROWS)
+        assert caught.value.status == 406
+
+
+@pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan")])
+def test_a_bound_is_above_zero_and_finite(value: float) -> None:
+    with pytest.raises(RecipeError, match="body_bytes"):
+        Limits(body_bytes=value)  # type: ignore[arg-type]
+
+
+def test_limits_on_the_command_line_are_typed() -> None:
+    assert '"streams": 5' in earnest_cli("serve", "--limit", "streams=5", "--show-limits", "--json")
+    assert "stream_speed" in earnest_cli("serve", "--show-limits")
+    for words, message in (("stream=5", "streams"), ("streams=1.5", "whole number"), ("streams=0", "above 0")):
+        with pytest.raises(RecipeError, match=message):
+            earnest_cli("serve", "--limit", words, "--show-limits")
+    earnest_cli("serve", "--limit", "streams=many", "--show-limits", exit_code=2)
+
+
+METRICS = """
+import os, sys
+from earnest.apps.server.metrics import Metrics
+metrics = Metrics()
+metrics.streams.inc(3)
+metrics.recordings.labels("ok").inc(2)
+print(metrics.text().decode())
+"""
+
+
+def test_processes_add_up_and_the_dead_hold_nothing(tmp_path: Path) -> None:
+    more = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    for n_before in range(2):
+        done = subprocess.run([sys.executable, "-c", METRICS], env=more, capture_output=True, text=True, check=True)
+        assert "earnest_streams_open 3.0" in done.stdout
+        assert f'earnest_recordings_total{{status="ok"}} {2.0 * (n_before + 1)}' in done.stdout
+
+
+SERVE = """
+import sys
+from starlette.testclient import TestClient
+from earnest.apps.server.app import create_app
+from earnest.apps.server import process
+from earnest.apps.server.settings import Settings
+with TestClient(create_app(Settings(models=(sys.argv[1],)))) as client:
+    files = {"file": open(sys.argv[2], "rb").read()}
+    assert client.post("/v1/predict?kind=timeline", files=files).status_code == 200
+    client.get("/metrics"), client.get("/openapi.json")
+print(*sorted({name.split(".")[0] for name in sys.modules}))
+"""
+
+
+def test_the_server_loads_nothing_heavy(tmp_path: Path) -> None:
+    from voices import write_voice
+
+    arguments = [str(write_bundle(tmp_path / "bundle")), str(write_voice(tmp_path / "clip.wav", 2.0))]
+    done = subprocess.run([sys.executable, "-c", SERVE, *arguments], capture_output=True, text=True, check=True)
+    heavy = {"torch", "lightning", "librosa", "sklearn", "scipy", "pandas", "matplotlib", "onnx", "av"}
+    loaded = set(done.stdout.split())
+    assert not loaded & heavy
+    assert "onnxruntime" in loaded
+
+
+BLOCKED = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("fastapi", "starlette", "httpx2"):
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+sys.meta_path.insert(0, Blocker())
+from earnest.apps.cli.main import main
+from earnest.client import Client
+from earnest.errors import MissingExtraError
+try:
+    Client()
+except MissingExtraError as error:
+    print(error)
+sys.argv = ["earnest", "serve"]
+main()
+"""
+
+
+def test_without_the_extra_the_command_says_what_to_install() -> None:
+    done = subprocess.run([sys.executable, "-c", BLOCKED], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        "earnest: the server needs more packages. Install them with: pip install 'earnest[server]'"
+    )
+    assert "earnest[client]" in done.stdout

@@ -1,0 +1,344 @@
+"""What is wrong, too large, too much or too slow is refused with the right status, and the next request is answered."""
+
+import io
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from serving import application, settings_for
+from starlette.testclient import TestClient
+from voices import voice, write_voice
+
+from earnest.apps.server import work
+from earnest.apps.server.admission import digest_of
+from earnest.apps.server.logs import JsonFormatter
+from earnest.audio.source import Source
+from earnest.runtime.predictor import Predictor
+
+WAV = {"Content-Type": "audio/wav"}
+FORM = {"Content-Type": "multipart/form-data; boundary=xyz"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def sound(folder: Path) -> bytes:
+    return write_voice(folder / "clip.wav").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def client(folder: Path) -> Iterator[TestClient]:
+    limits = {"body_bytes": 200_000, "recording_s": 30, "timeline_s": 60, "batch_files": 2}
+    with application(settings_for(folder, limits)) as client:
+        yield client
+
+
+def refused(answer: Any, status: int, kind: str) -> dict[str, Any]:
+    """Check that an answer is a problem of RFC 9457, and return it."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["type"] == f"urn:earnest:problem:{kind}"
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["detail"]
+    assert ("retry-after" in answer.headers) == (status in (429, 503))
+    return dict(problem)
+
+
+def test_a_body_over_the_bound_is_refused_while_it_arrives(client: TestClient) -> None:
+    read = []
+
+    def endless() -> Iterator[bytes]:
+        for _ in range(1000):
+            read.append(1)
+            yield bytes(50_000)
+
+    refused(client.post("/v1/predict", content=bytes(200_001), headers=WAV), 413, "too-large")
+    refused(client.post("/v1/predict", content=endless(), headers=WAV), 413, "too-large")
+
+
+def test_a_decompression_bomb_is_refused(client: TestClient) -> None:
+    file = io.BytesIO()
+    with soundfile.SoundFile(file, "w", 8_000, 1, format="FLAC") as flac:
+        for _ in range(100):
+            flac.write(np.zeros(8_000 * 36, np.float32))  # an hour of silence
+    assert len(file.getvalue()) < 200_000
+    answer = client.post("/v1/predict", content=file.getvalue(), headers=WAV)
+    assert "longer than 30 s" in refused(answer, 413, "too-large")["detail"]
+    answer = client.post("/v1/predict?kind=timeline", content=file.getvalue(), headers=WAV)
+    assert "longer than 60 s" in refused(answer, 413, "too-large")["detail"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "text/html", "application/json", "multipart/mixed; boundary=x", "image/png", "x" * 900]
+)
+def test_other_content_is_not_read(client: TestClient, sound: bytes, kind: str) -> None:
+    refused(client.post("/v1/predict", content=sound, headers={"Content-Type": kind}), 415, "not-audio")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"this is text", b"RIFF\x00\x00", bytes(1000)], ids=["empty", "text", "riff", "zeros"]
+)
+def test_what_is_no_recording_is_not_readable(client: TestClient, body: bytes) -> None:
+    refused(client.post("/v1/predict", content=body, headers=WAV), 422, "not-readable")
+
+
+def part(headers: bytes, content: bytes = b"abc") -> bytes:
+    return b"--xyz\r\n" + headers + b"\r\n\r\n" + content + b"\r\n--xyz--\r\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"garbage",
+        b"--xyz\r\n",
+        b"--xyz--\r\n",
+        b"--xyz\r\nbroken\r\n\r\n",
+        part(b'Content-Disposition: form-data; filename="a.wav"'),
+        part(b'Content-Disposition: form-data; name="file"'),
+        part(b'Content-Disposition: form-data; name="other"; filename="a.wav"'),
+        part(b'Content-Disposition: form-data; name="file"; filename="a"').replace(b"--xyz--", b"--xyz") * 9 + b"--",
+        part(b"Content-Disposition: form-data; name*=utf-8''%ff%fe; filename=\"a\""),
+        part(b"\xff\xfe: \x00"),
+    ],
+)
+def test_a_broken_form_is_not_valid(client: TestClient, body: bytes) -> None:
+    refused(client.post("/v1/predict", content=body, headers=FORM), 422, "not-valid")
+
+
+@pytest.mark.parametrize(
+    "kind", ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=\xe9"]
+)
+def test_a_form_without_a_boundary_is_not_valid(client: TestClient, kind: str) -> None:
+    answer = client.post("/v1/predict", content=b"abc", headers={"Content-Type": kind.encode("latin-1")})
+    refused(answer, 422, "not-valid")
+
+
+def test_too_many_files_are_not_valid(client: TestClient, sound: bytes) -> None:
+    files = [("file", ("a.wav", sound))]
+    assert client.post("/v1/batch", files=files * 2).status_code == 200
+    refused(client.post("/v1/batch", files=files * 3), 422, "not-valid")
+    refused(client.post("/v1/predict", files=files * 2), 422, "not-valid")
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Users\\me\\talk.wav", "talk.wav"),
+        ("/", "bytes"),
+        ("a\x1b[31mb.wav", "a�[31mb.wav"),
+        ("ü" * 500, "ü" * 200),
+    ],
+)
+def test_names_are_shown_in_part_and_never_opened(client: TestClient, sound: bytes, given: str, shown: str) -> None:
+    assert client.post("/v1/predict", files={"file": (given, sound)}).json()["path"] == shown
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["kind=song", "hop_s=0", "window_s=61", "window_s=nan", "format=mp3", "adapt=yes", "abstain_below=2", "model=x"],
+)
+def test_wrong_parameters_are_named(client: TestClient, sound: bytes, query: str) -> None:
+    problem = refused(client.post(f"/v1/predict?{query}", content=sound, headers=WAV), 422, "not-valid")
+    assert query.partition("=")[0] in problem["detail"]
+
+
+def test_a_hop_beyond_the_window_is_not_valid(client: TestClient, sound: bytes) -> None:
+    answer = client.post("/v1/predict?kind=timeline&hop_s=5", content=sound, headers=WAV)
+    assert "hop" in refused(answer, 422, "not-valid")["detail"]
+
+
+def test_formats_of_timelines_are_not_for_utterances(client: TestClient, sound: bytes) -> None:
+    refused(client.post("/v1/predict?format=srt", content=sound, headers=WAV), 406, "not-acceptable")
+    headers = WAV | {"Accept": "image/png, text/csv;q=0"}
+    refused(client.post("/v1/predict", content=sound, headers=headers), 406, "not-acceptable")
+
+
+def test_wrong_addresses_and_methods_are_problems(client: TestClient) -> None:
+    refused(client.get("/v2"), 404, "not-found")
+    answer = client.get("/v1/predict")
+    refused(answer, 405, "wrong-method")
+    assert answer.headers["allow"] == "POST"
+
+
+def test_keys_are_asked_for_where_there_are_any(folder: Path, sound: bytes) -> None:
+    with application(settings_for(folder, api_keys=(digest_of("first"), digest_of("second")))) as client:
+        for headers in ({}, {"X-API-Key": "third"}, {"Authorization": "Basic first"}, {"Authorization": "Bearer"}):
+            answer = client.post("/v1/predict", content=sound, headers=WAV | headers)
+            refused(answer, 401, "key-needed")
+            assert answer.headers["www-authenticate"] == "Bearer"
+        for headers in ({"X-API-Key": "first"}, {"Authorization": "bearer second"}):
+            assert client.post("/v1/predict", content=sound, headers=WAV | headers).status_code == 200
+        for path in ("/v1/models", "/metrics"):
+            refused(client.get(path), 401, "key-needed")
+        assert client.get("/healthz").text == "ok"
+
+
+class Slow:
+    """Holds every utterance until it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go, self.begun = threading.Event(), threading.Semaphore(0)
+        original = work.utterance
+
+        def held(predictor: Predictor, *arguments: Any, **more: Any) -> Any:
+            self.begun.release()
+            assert self.go.wait(20)
+            return original(predictor, *arguments, **more)
+
+        monkeypatch.setattr(work, "utterance", held)
+
+
+def test_overload_is_refused_at_once_and_passes(folder: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(monkeypatch)
+    limits = {"requests": 3, "client_requests": 3}
+    with application(settings_for(folder, limits, jobs=1)) as client, ThreadPoolExecutor(3) as pool:
+        post = lambda: client.post("/v1/predict", content=sound, headers=WAV)  # noqa: E731
+        waiting = [pool.submit(post) for _ in range(3)]
+        assert slow.begun.acquire(timeout=10)
+        while "earnest_requests_under_way 3.0" not in client.get("/metrics").text:
+            time.sleep(0.01)
+        refused(post(), 429, "too-many")
+        assert client.get("/healthz").status_code == 200
+        refused(client.get("/readyz"), 503, "overloaded")
+        slow.go.set()
+        assert [answer.result().status_code for answer in waiting] == [200, 200, 200]
+        assert post().status_code == 200
+        assert client.get("/readyz").text == "ready"
+
+
+def test_a_full_server_says_so(folder: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(monkeypatch)
+    with (
+        application(settings_for(folder, {"requests": 1, "client_requests": 3})) as client,
+        ThreadPoolExecutor() as pool,
+    ):
+        waiting = pool.submit(client.post, "/v1/predict", content=sound, headers=WAV)
+        assert slow.begun.acquire(timeout=10)
+        refused(client.post("/v1/predict", content=sound, headers=WAV), 503, "overloaded")
+        slow.go.set()
+        assert waiting.result().status_code == 200
+
+
+def test_all_bodies_together_are_bounded(folder: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(monkeypatch)
+    with application(settings_for(folder, {"held_bytes": len(sound) + 1000})) as client, ThreadPoolExecutor() as pool:
+        waiting = pool.submit(client.post, "/v1/predict", content=sound, headers=WAV)
+        assert slow.begun.acquire(timeout=10)
+        refused(client.post("/v1/predict", content=sound, headers=WAV), 503, "overloaded")
+        slow.go.set()
+        assert waiting.result().status_code == 200
+        assert client.post("/v1/predict", content=sound, headers=WAV).status_code == 200
+
+
+def test_an_answer_that_takes_too_long_is_given_up(folder: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(monkeypatch)
+    with application(settings_for(folder, {"request_s": 0.3}, jobs=1)) as client, ThreadPoolExecutor() as pool:
+        post = lambda: client.post("/v1/predict", content=sound, headers=WAV)  # noqa: E731
+        first, second = pool.submit(post), pool.submit(post)
+        refused(first.result(), 503, "too-long-to-answer")
+        refused(second.result(), 503, "too-long-to-answer")
+        slow.go.set()
+        monkeypatch.undo()
+        for _ in range(50):
+            if (answer := post()).status_code == 200:
+                break
+        assert answer.status_code == 200
+
+
+def test_long_work_ends_when_its_time_is_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = []
+    original = Predictor.timeline
+
+    def watched(self: Predictor, source: Source, *arguments: Any) -> Any:
+        network = self.graph
+        run = network.run
+
+        def slowly(*given: Any) -> Any:
+            runs.append(1)
+            time.sleep(0.05)
+            return run(*given)
+
+        monkeypatch.setattr(network, "run", slowly)
+        return original(self, source, *arguments)
+
+    monkeypatch.setattr(Predictor, "timeline", watched)
+    file = io.BytesIO()
+    soundfile.write(file, voice(60), 16_000, format="FLAC")
+    with application(settings_for(folder, {"request_s": 0.4}, jobs=1)) as client:
+        answer = client.post("/v1/predict?kind=timeline", content=file.getvalue(), headers=WAV)
+        refused(answer, 503, "too-long-to-answer")
+        time.sleep(0.3)
+        n_runs = len(runs)
+        time.sleep(0.3)
+        assert 0 < len(runs) == n_runs < 20
+
+
+def test_an_unforeseen_error_tells_nothing_of_the_recording(
+    folder: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("a secret that somebody said")
+
+    monkeypatch.setattr(work, "utterance", broken)
+    with application(settings_for(folder)) as client, caplog.at_level(logging.INFO, "earnest.server"):
+        answer = client.post("/v1/predict", files={"file": ("name-of-a-person.wav", sound)})
+        problem = refused(answer, 500, "failed")
+        monkeypatch.undo()
+        assert client.post("/v1/predict", content=sound, headers=WAV).status_code == 200
+    lines = [json.loads(JsonFormatter().format(record)) for record in caplog.records if record.name == "earnest.server"]
+    assert "secret" not in json.dumps([problem, lines])
+    assert "name-of-a-person" not in json.dumps(lines)
+    assert "testclient" not in json.dumps(lines)
+    assert {"failed", "answered"} == {line["message"] for line in lines}
+    (failed,) = [line for line in lines if line["message"] == "failed"]
+    assert failed["exception"] == "ZeroDivisionError"
+    assert failed["at"]
+    assert answer.headers["x-request-id"] == failed["request"]
+
+
+def test_other_origins_may_ask_only_where_they_were_named(folder: Path) -> None:
+    origin = {"Origin": "https://page.example"}
+    with application(settings_for(folder)) as client:
+        assert "access-control-allow-origin" not in client.get("/v1/models", headers=origin).headers
+    with application(settings_for(folder, cors_origins=("https://page.example",))) as client:
+        answer = client.get("/v1/models", headers=origin)
+        assert answer.headers["access-control-allow-origin"] == "https://page.example"
+        other = client.get("/v1/models", headers={"Origin": "https://other.example"})
+        assert "access-control-allow-origin" not in other.headers
+
+
+def test_every_answer_has_the_security_headers(client: TestClient) -> None:
+    for path in ("/", "/v1/models", "/nope", "/healthz"):
+        headers = client.get(path).headers
+        assert "default-src 'self'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert len(headers["x-request-id"]) == 32
+
+
+def test_the_page_doesn_t_repeat_a_strange_host(client: TestClient) -> None:
+    page = client.get("/", headers={"Host": "<script>alert(1)</script>"})
+    assert "<script" not in page.text
+
+
+def test_statistics_tell_routes_not_addresses(client: TestClient, sound: bytes) -> None:
+    client.post("/v1/predict", content=sound, headers=WAV)
+    client.get("/secret-name.wav")
+    text = client.get("/metrics").text
+    assert 'earnest_requests_total{method="POST",route="/v1/predict",status="200"}' in text
+    assert 'earnest_recordings_total{status="ok"}' in text
+    assert "secret" not in text

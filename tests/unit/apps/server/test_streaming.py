@@ -1,0 +1,208 @@
+"""`WS /v1/stream` tells what the model's stream tells; broken rules end it with a reason."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from serving import application, settings_for
+from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.websockets import WebSocketDisconnect
+from voices import voice
+
+import earnest
+from earnest.apps.server.admission import digest_of
+from earnest.runtime.predictor import Predictor
+from earnest.runtime.stream import Windowing
+from earnest.runtime.timeline import event_dict
+
+ADDRESS = "/v1/stream?sample_rate_hz=16000"
+FINISH = '{"type": "finish"}'
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("streams")
+
+
+@pytest.fixture(scope="module")
+def client(folder: Path) -> Iterator[TestClient]:
+    with application(settings_for(folder)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def model(client: TestClient, folder: Path) -> Predictor:
+    return earnest.load(folder / "bundle")
+
+
+def told(websocket: Any) -> list[dict[str, Any]]:
+    """Return all messages until the server closes, heartbeats left out."""
+    found = []
+    try:
+        while True:
+            found.append(json.loads(websocket.receive_text()))
+    except WebSocketDisconnect as closed:
+        return [item for item in [*found, {"closed": closed.code}] if item.get("event") != "heartbeat"]
+
+
+@pytest.mark.parametrize(("encoding", "n_bytes"), [("s16le", 6_002), ("f32le", 40_004), ("s16le", 200_000)])
+def test_events_are_those_of_the_models_stream(
+    client: TestClient, model: Predictor, encoding: str, n_bytes: int
+) -> None:
+    samples = voice(6.0)
+    data = samples.astype("<f4") if encoding == "f32le" else np.round(samples * 32767).astype("<i2")
+    stream = model.stream(16_000, Windowing(2.0, 0.5))
+    events = [event_dict(event) for event in [*stream.accept_waveform(data), *stream.finish()]]
+    sent = data.tobytes()
+    with client.websocket_connect(f"{ADDRESS}&encoding={encoding}&window_s=2&hop_s=0.5") as websocket:
+        for start in range(0, len(sent), n_bytes):
+            websocket.send_bytes(sent[start : start + n_bytes])
+        websocket.send_text(FINISH)
+        ready, *heard, end, closed = told(websocket)
+    assert ready == {"event": "ready", "model": "stand-in", "classes": list(model.info.classes)}
+    assert heard == events
+    assert {"window", "span", "segment"} == {event["event"] for event in events}
+    assert end == {"event": "end", "prediction": stream.prediction("stream").to_dict()}
+    assert closed == {"closed": 1000}
+
+
+def test_channels_are_averaged(client: TestClient, model: Predictor) -> None:
+    stereo = np.stack([voice(4.0), voice(4.0, seed=1)], axis=1).astype("<f4")
+    stream = model.stream(8_000)
+    stream.accept_waveform(stereo)
+    stream.finish()
+    with client.websocket_connect("/v1/stream?sample_rate_hz=8000&encoding=f32le&channels=2") as websocket:
+        for start in range(0, len(stereo), 10_000):
+            websocket.send_bytes(stereo[start : start + 10_000].tobytes())
+        websocket.send_text(FINISH)
+        assert told(websocket)[-2]["prediction"] == stream.prediction("stream").to_dict()
+
+
+def test_nothing_sent_is_too_short(client: TestClient) -> None:
+    with client.websocket_connect(ADDRESS) as websocket:
+        websocket.send_bytes(b"")
+        websocket.send_text(FINISH)
+        assert told(websocket)[-2]["prediction"]["status"] == "too-short"
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "close"),
+    [
+        (b"abc", "bad-sound", 1007),
+        (np.array([0.1, np.nan], "<f4").tobytes() + b"\0\0", "bad-sound", 1007),
+        (bytes(2**18 + 2), "too-big", 1009),
+        ("finish", "bad-message", 1003),
+        ('{"type": "stop"}', "bad-message", 1003),
+        ("[" * 100_000, "bad-message", 1003),
+        ("", "bad-message", 1003),
+    ],
+)
+def test_a_broken_rule_ends_the_stream_with_its_reason(
+    client: TestClient, message: str | bytes, code: str, close: int
+) -> None:
+    with client.websocket_connect(ADDRESS.replace("16000", "16000&encoding=s16le")) as websocket:
+        websocket.send_text(message) if isinstance(message, str) else websocket.send_bytes(message)
+        if message == np.array([0.1, np.nan], "<f4").tobytes() + b"\0\0":
+            websocket.send_text("x")  # ten bytes are five samples: no rule is broken
+            code, close = "bad-message", 1003
+        ready, error, closed = told(websocket)
+    assert ready["event"] == "ready"
+    assert (error["event"], error["code"]) == ("error", code)
+    assert error["detail"]
+    assert closed == {"closed": close}
+
+
+def test_infinite_samples_are_bad_sound(client: TestClient) -> None:
+    with client.websocket_connect(f"{ADDRESS}&encoding=f32le") as websocket:
+        websocket.send_bytes(np.array([0.1, np.inf], "<f4").tobytes())
+        assert [item.get("code") for item in told(websocket)][1] == "bad-sound"
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "word"),
+    [
+        ("", 422, "sample_rate_hz"),
+        ("sample_rate_hz=100", 422, "sample_rate_hz"),
+        ("sample_rate_hz=16000&encoding=mp3", 422, "encoding"),
+        ("sample_rate_hz=16000&channels=0", 422, "channels"),
+        ("sample_rate_hz=16000&hop_s=9", 422, "hop"),
+        ("sample_rate_hz=16000&model=none", 422, "model"),
+    ],
+)
+def test_wrong_parameters_are_refused_before_the_stream_opens(
+    client: TestClient, query: str, status: int, word: str
+) -> None:
+    with pytest.raises(WebSocketDenialResponse) as denied, client.websocket_connect(f"/v1/stream?{query}"):
+        pass
+    assert denied.value.status_code == status
+    assert denied.value.headers["content-type"] == "application/problem+json"
+    assert word in denied.value.json()["detail"]
+
+
+def denied_status(client: TestClient, **headers: str) -> int:
+    try:
+        with client.websocket_connect(ADDRESS, headers=headers):
+            return 101
+    except WebSocketDenialResponse as denied:
+        return denied.status_code
+
+
+def test_pages_of_other_origins_and_strangers_are_kept_out(folder: Path) -> None:
+    settings = settings_for(folder, cors_origins=("https://page.example",), api_keys=(digest_of("key"),))
+    with application(settings) as client:
+        key = {"X-API-Key": "key"}
+        assert denied_status(client, Origin="https://evil.example", **key) == 403
+        assert denied_status(client, Origin="null", **key) == 403
+        assert denied_status(client, Origin="http://testserver", **key) == 101
+        assert denied_status(client, Origin="https://page.example", **key) == 101
+        assert denied_status(client) == 401
+
+
+@pytest.mark.parametrize(("limits", "status"), [({"client_streams": 2}, 429), ({"streams": 2}, 503)])
+def test_streams_are_counted_and_their_places_given_back(folder: Path, limits: dict[str, int], status: int) -> None:
+    with application(settings_for(folder, limits)) as client:
+        for _ in range(3):
+            with client.websocket_connect(ADDRESS), client.websocket_connect(ADDRESS):
+                assert denied_status(client) == status
+                assert "earnest_streams_open 2.0" in client.get("/metrics").text
+        assert denied_status(client) == 101
+
+
+def test_a_silent_client_hears_heartbeats_and_is_closed(folder: Path) -> None:
+    limits = {"heartbeat_s": 0.05, "stream_idle_s": 0.3}
+    with application(settings_for(folder, limits)) as client, client.websocket_connect(ADDRESS) as websocket:
+        websocket.receive_text()
+        assert json.loads(websocket.receive_text()) == {"event": "heartbeat", "received_s": 0.0}
+        error, closed = told(websocket)
+        assert error["code"] == "idle"
+        assert closed == {"closed": 1008}
+
+
+def test_a_stream_has_a_longest_length(folder: Path) -> None:
+    with application(settings_for(folder, {"stream_s": 1})) as client, client.websocket_connect(ADDRESS) as websocket:
+        websocket.send_bytes(bytes(32_002))
+        assert told(websocket)[1]["code"] == "too-long"
+
+
+def test_faster_than_allowed_is_read_later(folder: Path) -> None:
+    limits = {"stream_burst_s": 1, "stream_speed": 5}
+    with application(settings_for(folder, limits)) as client, client.websocket_connect(ADDRESS) as websocket:
+        started = time.monotonic()
+        for _ in range(3):
+            websocket.send_bytes(bytes(32_000))
+        websocket.send_text(FINISH)
+        events = told(websocket)
+        assert events[-2]["prediction"]["duration_s"] == 3.0
+        assert time.monotonic() - started >= 0.4  # the two seconds beyond the burst, at five times real time
+
+
+def test_a_client_that_leaves_frees_its_place(folder: Path) -> None:
+    with application(settings_for(folder, {"streams": 1})) as client:
+        for _ in range(3):
+            with client.websocket_connect(ADDRESS) as websocket:
+                websocket.send_bytes(voice(2.0).astype("<f4").tobytes())
+        assert denied_status(client) == 101

@@ -1,0 +1,193 @@
+"""The clients give the same objects as the model itself, and its errors."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving import listening, settings_for
+from stand_in import write_bundle
+from voices import voice, write_voice
+
+import earnest
+from earnest.apps.server.admission import digest_of
+from earnest.apps.server.settings import Settings
+from earnest.client import AsyncClient, Client, ServerError
+from earnest.errors import AudioError, RecordingTooLongError
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.predictor import Predictor
+from earnest.runtime.stream import Windowing
+from earnest.runtime.timeline import Event, event_dict
+
+KEY = "a key that is long enough"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("client")
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> Predictor:
+    return earnest.load(write_bundle(folder / "bundle"))
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path, model: Predictor) -> Iterator[str]:
+    with listening(settings_for(folder, {"recording_s": 20}, api_keys=(digest_of(KEY),))) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def clip(folder: Path) -> Path:
+    return write_voice(folder / "clip.wav", 4.0, 22_050)
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[Client]:
+    with Client(address, KEY) as client:
+        yield client
+
+
+def test_a_prediction_equals_the_models(client: Client, model: Predictor, clip: Path) -> None:
+    assert client.predict(clip) == Prediction.from_dict(model.predict(clip).to_dict())
+
+
+@pytest.mark.parametrize("kind", ["bytes", "file", "array"])
+def test_all_that_the_model_takes_is_taken(client: Client, model: Predictor, clip: Path, kind: str) -> None:
+    with clip.open("rb") as file:
+        source = {"bytes": clip.read_bytes(), "file": file, "array": (voice(4.0), 16_000)}[kind]
+        answer = client.predict(source)
+    expected = model.predict(source if kind != "file" else clip)
+    assert answer.probabilities == expected.to_dict()["probabilities"]
+    assert answer.path == str(clip) if kind == "file" else kind
+
+
+def test_a_timeline_equals_the_models(client: Client, model: Predictor, clip: Path) -> None:
+    windowing = Windowing(1.0, 0.5)
+    timeline = client.timeline(clip, windowing)
+    assert timeline.to_dict() == model.timeline(clip, windowing).to_dict()
+    assert timeline.spans
+    assert timeline.to_srt() == model.timeline(clip, windowing).to_srt()
+
+
+def test_many_keep_their_order_and_a_bad_one_is_a_row(client: Client, model: Predictor, clip: Path) -> None:
+    rows = client.predict_many([clip, b"no sound", clip])
+    assert [row.status for row in rows] == ["ok", "error", "ok"]
+    assert rows[0] == rows[2] == Prediction.from_dict(model.predict(clip).to_dict())
+    assert client.predict_many([]) == []
+
+
+def rounded(events: list[Event]) -> list[dict[str, object]]:
+    return [event_dict(event) for event in events]
+
+
+def test_a_stream_tells_what_the_models_stream_tells(client: Client, model: Predictor) -> None:
+    sound = voice(6.0, 44_100)
+    expected = model.stream(44_100)
+    events = [*expected.accept_waveform(sound), *expected.finish()]
+    with client.stream(44_100) as stream:
+        heard = [
+            event
+            for start in range(0, len(sound), 7_001)
+            for event in stream.accept_waveform(sound[start : start + 7_001])
+        ]
+        heard += stream.finish()
+    assert events
+    assert rounded(heard) == rounded(events)
+    assert stream.prediction().to_dict() == expected.prediction("stream").to_dict()
+
+
+def test_asyncio_gives_the_same(address: str, model: Predictor, clip: Path) -> None:
+    sound = voice(5.0)
+
+    async def ask() -> None:
+        async with AsyncClient(address, KEY) as client:
+            expected = Prediction.from_dict(model.predict(clip).to_dict())
+            assert await client.predict(clip) == expected
+            assert await client.predict_many([clip]) == [expected]
+            assert (await client.timeline(clip)).to_dict() == model.timeline(clip).to_dict()
+            assert [item["name"] for item in await client.models()] == ["stand-in"]
+            async with client.stream(16_000) as stream:
+                events = [*await stream.accept_waveform(sound), *await stream.finish()]
+            listener = model.stream(16_000)
+            assert rounded(events) == rounded([*listener.accept_waveform(sound), *listener.finish()])
+            with pytest.raises(AudioError, match="text"):
+                await client.predict(b"this is text")
+            async with client.stream(16_000) as broken:
+                await broken._send("nonsense")  # as a broken client would
+                with pytest.raises(ServerError, match="binary"):
+                    await broken.finish()
+
+    asyncio.run(ask())
+
+
+def test_the_model_is_listed(client: Client) -> None:
+    (told,) = client.models()
+    assert told["name"] == "stand-in"
+    assert told["sample_rate_hz"] == 16_000
+
+
+def test_unreadable_recordings_are_the_librarys_errors(client: Client) -> None:
+    with pytest.raises(AudioError, match="text"):
+        client.predict(b"this is text")
+    with pytest.raises(RecordingTooLongError, match="longer than 20 s"):
+        client.predict((voice(21.0, 4_000), 4_000))
+
+
+def test_refusals_say_which(address: str, client: Client, clip: Path) -> None:
+    with Client(address) as stranger:
+        with pytest.raises(ServerError, match="valid key") as caught:
+            stranger.predict(clip)
+        assert (caught.value.kind, caught.value.status) == ("key-needed", 401)
+        with pytest.raises(ServerError, match="valid key"), stranger.stream(16_000):
+            pass
+    with pytest.raises(ServerError, match="no model 'basis'"):
+        client.predict(clip, model="basis")
+
+
+def test_no_server_is_an_error_with_the_address() -> None:
+    with Client("http://127.0.0.1:9", timeout_s=2) as client:
+        with pytest.raises(ServerError, match=r"127\.0\.0\.1:9"):
+            client.models()
+        with pytest.raises(ServerError), client.stream(16_000):
+            pass
+
+
+def test_another_web_server_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import httpx2
+
+    from earnest.client.calls import values_in
+
+    with pytest.raises(ServerError, match="none of earnest's: 502") as caught:
+        values_in(httpx2.Response(502, text="<h1>Bad gateway</h1>"))
+    assert caught.value.status == 502
+
+
+def test_a_broken_stream_is_an_error(folder: Path) -> None:
+    with (
+        listening(settings_for(folder, {"stream_s": 1})) as address,
+        Client(address) as client,
+        pytest.raises(ServerError, match="may last 1 s"),
+        client.stream(16_000) as stream,
+    ):
+        stream.accept_waveform(voice(1.5))
+        stream.finish()
+
+
+def test_settings_don_t_show_keys() -> None:
+    assert "abc" not in repr(Settings(api_keys=("abc",)))
+
+
+def test_the_code_in_the_docs_runs(folder: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[3] / "docs/server.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(folder)
+    for name in ("talk.wav", "interview.mp3"):
+        (folder / name).write_bytes(clip.read_bytes())
+    with listening(settings_for(folder)) as address:
+        names: dict[str, Any] = {"chunk": voice(2.0)}
+        exec(code.replace("http://127.0.0.1:8000", address), names)
+    assert names["events"]
