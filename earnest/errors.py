@@ -25,6 +25,10 @@ class BundleError(EarnestError):
     """A model bundle is missing, damaged or not to be trusted."""
 
 
+class NoPicturesError(BundleError):
+    """A model that answers about recordings, not about their spectrograms."""
+
+
 class SplitError(EarnestError):
     """A split would leak test data into training."""
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.waveform import Waveform
 from earnest.bundle import Bundle
-from earnest.errors import BundleError
+from earnest.errors import BundleError, NoPicturesError
 from earnest.onnx_file import CUT, CutError, Part
 from earnest.runtime.engine import Engine, Session, engine_for
 
@@ -36,6 +36,14 @@ class Network(Protocol):
         """Answer a batch, each of shape (samples,); see `Graph.run`."""
 
 
+@runtime_checkable
+class PictureNetwork(Protocol):
+    """What answers about spectrograms too."""
+
+    def run_log_mel(self, log_mel: LogMel, names: Sequence[str] | None = None) -> Outputs:
+        """Answer about one spectrogram; see `Graph.run_log_mel`."""
+
+
 class Graph:
     """Runs batches of waveforms or spectrograms.
 
@@ -56,7 +64,7 @@ class Graph:
         try:
             return self._engine.session(part)
         except CutError as error:
-            raise BundleError(f"{self._where}: {error}") from None
+            raise NoPicturesError(f"{self._where}: {error}") from None
         except self._engine.errors() as error:
             message = f"{self._where}: {self._engine.name} refuses it ({_first_line(error)}). Export it again."
             raise BundleError(message) from error

@@ -3,9 +3,9 @@
 from earnest.audio.source import Source, path_of, source_name
 from earnest.bundle import BundleInfo
 from earnest.config import from_mapping
-from earnest.errors import AudioError, BundleError
+from earnest.errors import AudioError, NoPicturesError
 from earnest.front_end import FrontEnd
-from earnest.runtime.graph import Graph, Network
+from earnest.runtime.graph import Network, PictureNetwork
 from earnest.runtime.picture import read_picture
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.tally import Tally
@@ -18,11 +18,11 @@ def answer_picture(network: Network, info: BundleInfo, source: Source) -> Predic
     ------
     AudioError
         When it can't be read, or was made for another front end.
-    BundleError
+    NoPicturesError
         When several answers are averaged, or the model works on raw samples.
     """
-    if not isinstance(network, Graph):
-        raise BundleError(f"'{info.name}' can't answer about pictures. Name one model, without variants.")
+    if not isinstance(network, PictureNetwork):
+        raise NoPicturesError(f"'{info.name}' can't answer about pictures. Name one model, without variants.")
     name, picture = source_name(source), read_picture(source)
     if dict(picture.front_end) != dict(info.front_end):
         raise AudioError(f"{name}: was made for another front end. Make it again: earnest spectrogram --model …")

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError, WebSocketRequestValidatio
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError
+from earnest.errors import AudioError, EarnestError, MissingExtraError, NoPicturesError, RecordingTooLongError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_S = 1
@@ -65,6 +65,8 @@ def problem_of(error: Exception) -> ProblemError:
         return ProblemError("too-large", str(error))
     if isinstance(error, MissingExtraError):
         return ProblemError("not-audio", f"This server doesn't decode it. {error}")
+    if isinstance(error, NoPicturesError):
+        return ProblemError("not-audio", "The model here answers about recordings, not about pictures of them.")
     if isinstance(error, AudioError):
         return ProblemError("not-readable", str(error))
     if isinstance(error, RequestValidationError | WebSocketRequestValidationError):

@@ -12,8 +12,8 @@ from concurrent.futures import Future
 from threading import BoundedSemaphore, Lock
 
 from earnest.audio.waveform import Waveform
-from earnest.errors import EarnestError
-from earnest.runtime.graph import Network, Outputs
+from earnest.errors import EarnestError, NoPicturesError
+from earnest.runtime.graph import LogMel, Network, Outputs, PictureNetwork
 
 ALIKE = 1.25  # longest to shortest window of a run: more is padding that costs more than sharing saves
 
@@ -34,6 +34,17 @@ class Until:
         if time.monotonic() > self._deadline:
             raise TooLateError("The time for this request is over.")
         return self._network.run(waveforms, names)
+
+    def run_log_mel(self, log_mel: LogMel, names: Sequence[str] | None = None) -> Outputs:
+        """Answer about a spectrogram; see `earnest.runtime.graph.Graph.run_log_mel`."""
+        return pictures_of(self._network).run_log_mel(log_mel, names)
+
+
+def pictures_of(network: Network) -> PictureNetwork:
+    """Return the network, or refuse one that doesn't answer about spectrograms."""
+    if not isinstance(network, PictureNetwork):
+        raise NoPicturesError("This model answers about recordings alone.")
+    return network
 
 
 class _Wanted:
@@ -56,6 +67,12 @@ class Shared:
         self._waiting: deque[_Wanted] = deque()
         self._lock, self._turns = Lock(), BoundedSemaphore(runs)
         self.predicted = network.predicted
+
+    def run_log_mel(self, log_mel: LogMel, names: Sequence[str] | None = None) -> Outputs:
+        """Answer about a spectrogram, which waits for no others."""
+        network = pictures_of(self._network)
+        with self._turns:
+            return network.run_log_mel(log_mel, names)
 
     def run(self, waveforms: Sequence[Waveform], names: Sequence[str] | None = None) -> Outputs:
         """Answer a batch; see `earnest.runtime.graph.Graph.run`."""
