@@ -157,3 +157,12 @@ def test_nothing_is_stored_unless_a_folder_is_given(tmp_path: Path, clip: Path) 
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in kept.iterdir())
     assert answer.text in [path.read_text() for path in kept.glob("*.answer")]
     assert {path.read_bytes() for path in kept.glob("*.audio")} == {clip.read_bytes()}
+
+
+def test_a_spectrograms_picture_is_answered_as_its_recording(client: TestClient, model: Predictor, clip: Path) -> None:
+    short = write_voice(clip.parent / "short.wav", 3.0)
+    answer = client.post("/v1/predict", files={"file": ("talk.png", model.spectrogram(short).to_png())})
+    assert answer.status_code == 200, answer.text
+    expected = model.predict(short)
+    assert answer.json()["emotion"] == expected.emotion
+    assert answer.json()["probabilities"] == pytest.approx(expected.probabilities, abs=1e-3)
