@@ -40,7 +40,8 @@ All three test every clip once, so they can be compared clip by clip:
 
 1. **Epoch on test.** Some repositories look at the test set after every epoch and report the best one. The test set has
    then chosen the model, and the number is the largest of many draws. Their README says 84.17 ± 2.36 WA for this
-   recipe; the last epochs of their own checkpoints have 81.88.
+   recipe; the last epochs of their own checkpoints have 81.88. As theirs, this one also trains on the tenth of the
+   clips that the second keeps for validation, so a part of the first gap is data.
 2. **Same split, epoch on validation.** A tenth of the training clips chooses the epoch; the test clips are scored once.
    But clips are split at random: every voice and both sentences of the test set were trained on.
 3. **Unseen speakers.** The four actors of each fold are heard for the first time. This is what somebody who installs
