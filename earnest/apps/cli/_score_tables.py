@@ -32,7 +32,8 @@ def _echo_headlines(scores: Scores, title: str) -> None:
         folds = spread_text(scores.over_folds[name]) if len(scores.folds) > 1 else "–"
         rows.append([NAMES[name], percent(getattr(scores, name)), folds, limits])
     over = scores.intervals["wa"].over
-    columns = ("%", "all rows", f"over {len(scores.folds)} folds", f"95 % interval over {over}")
+    folds = f"over {len(scores.folds)} folds" if len(scores.folds) > 1 else "one fold"
+    columns = ("%", "all rows", folds, f"95 % interval over {over}")
     echo_table(columns, rows, title, right=columns[1:])
     click.echo(f"\n{scores.n} utterances, {percent(scores.coverage)} % answered", nl=False)
     if scores.calibration is not None:

@@ -1,0 +1,62 @@
+"""Real recordings and the pictures of them get the same answer from OpenVINO, onnxruntime blocked from import."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import earnest
+from earnest.corpora.manifest import AUDIO_SUFFIXES
+
+DATA = os.environ.get("EARNEST_DATA")
+CORPORA = ("ravdess", "emodb", "crema-d")
+N_CLIPS = 50
+MOST_DIFFERENT = 1e-3
+pytestmark = [
+    pytest.mark.corpora,
+    pytest.mark.skipif(not DATA, reason="EARNEST_DATA is not set: needs the real corpora"),
+]
+EDGE = """
+import sys
+sys.modules["onnxruntime"] = None
+from earnest.apps.cli.main import cli
+cli(["edge", *sys.argv[1:]], standalone_mode=False)
+"""
+
+
+def clips() -> list[Path]:
+    found = []
+    for corpus in CORPORA:
+        root = Path(str(DATA)) / corpus
+        if not root.is_dir():
+            pytest.skip(f"{corpus} is not in EARNEST_DATA")
+        paths = sorted(path for path in root.rglob("*") if path.suffix in AUDIO_SUFFIXES)
+        found += paths[:: len(paths) // 20][:17]
+    return found[:N_CLIPS]
+
+
+def answers(*paths: Path) -> list[dict[str, Any]]:
+    words = [*map(str, paths), "--model", "small", "--json"]
+    done = subprocess.run([sys.executable, "-c", EDGE, *words], capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_recording_and_its_picture_get_the_same_label(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    pytest.importorskip("PIL")
+    model = earnest.load("small")
+    recordings = clips()
+    assert len(recordings) == N_CLIPS
+    pictures = []
+    for number, path in enumerate(recordings):
+        pictures.append(tmp_path / f"{number}.png")
+        pictures[-1].write_bytes(model.spectrogram(path).to_png())
+    heard, seen = answers(*recordings), answers(*pictures)
+    assert [row["emotion"] for row in seen] == [row["emotion"] for row in heard]
+    for one, other in zip(heard, seen, strict=True):
+        assert one["status"] == "ok"
+        assert other["probabilities"] == pytest.approx(one["probabilities"], abs=MOST_DIFFERENT)
