@@ -1,5 +1,6 @@
 """A server for tests: in a thread on a free port, or as an application without a socket."""
 
+import logging
 import socket
 import threading
 import time
@@ -35,7 +36,9 @@ def application(settings: Settings) -> Iterator[TestClient]:
 @contextmanager
 def listening(settings: Settings) -> Iterator[str]:
     """Give the address of a server as `earnest serve` sets it up."""
-    server = uvicorn.Server(config_of(settings, Address("127.0.0.1", 0), 1, "critical"))
+    logger = logging.getLogger("earnest")
+    level = logger.level
+    server = uvicorn.Server(config_of(settings, Address("127.0.0.1", 0), 1, "critical"))  # sets up logging
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
@@ -45,6 +48,7 @@ def listening(settings: Settings) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         server.should_exit = True
         thread.join()
+    logger.setLevel(level)  # what other tests say must be heard
 
 
 def wait_for(condition: Any, seconds: float = 10.0) -> None:

@@ -111,7 +111,11 @@ def test_watching_answers_what_arrives_when_it_is_whole(root: Path) -> None:
     folder.mkdir()
     write_voice(folder / "first.wav")
     command = [*PROGRAM, "inbox", "--watch", "--output", "inbox.jsonl", "--model", "bundle"]
-    run = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True)
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background jobs ignore it, and so would
+    run = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True)  # the command, which inherits that
+    signal.signal(signal.SIGINT, before)
     try:
         wait_for(root / "inbox.jsonl", 1)
         data = write_voice(root / "second.wav", 2.0).read_bytes()
