@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from earnest.evaluation.intervals import Spread
 from earnest.evaluation.paired import Comparison, compare
 from earnest.evaluation.plots import DPI, GRID, INK, MUTED, ORANGE, headline, new_figure
 from earnest.evaluation.predictions import read_predictions
+from earnest.evaluation.report import spread_text
 
 DOCS = Path(__file__).parent.parent / "docs"
 PICTURE = "why-honest-evaluation.png"
@@ -92,7 +94,7 @@ def row(name: str, one: dict[str, Any]) -> str:
 
 def spread(one: dict[str, Any], score: str) -> str:
     """Return mean and deviation over folds."""
-    return f"{100 * one['over_folds'][score]['mean']:.1f} ± {100 * one['over_folds'][score]['sd']:.1f}"
+    return spread_text(Spread(**one["over_folds"][score]))
 
 
 def sentence(first: str, second: str, comparison: Comparison) -> str:

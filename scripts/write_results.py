@@ -18,8 +18,9 @@ from typing import Any
 
 from earnest.corpora.load import corpus_root
 from earnest.errors import CorpusError
+from earnest.evaluation.intervals import Spread
 from earnest.evaluation.protocols import PROTOCOLS
-from earnest.evaluation.report import published_rows
+from earnest.evaluation.report import published_rows, spread_text
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 HEAD = """# Results
@@ -112,7 +113,7 @@ def section(protocol: str, ours: list[tuple[str, dict[str, Any]]]) -> str:
     lines += ["| result | WA | UA | macro-F1 | WA interval |", "|---|---:|---:|---:|---:|"]
     for stem, metrics in ours:
         interval = metrics["intervals"]["wa"]
-        cells = [spread(metrics["over_folds"][score]) for score in ("wa", "ua", "macro_f1")]
+        cells = [spread_text(Spread(**metrics["over_folds"][score])) for score in ("wa", "ua", "macro_f1")]
         limits = f"{100 * interval['low']:.1f} to {100 * interval['high']:.1f}"
         lines.append(f"| **{recipe_name(metrics)}** ([confusion]({stem}.png)) | {' | '.join(cells)} | {limits} |")
     lines += [f"| {row.result} | {row.wa} | {row.ua} | – | – |" for row in published_rows(protocol)]
@@ -144,11 +145,6 @@ def calibration(metrics: dict[str, Any]) -> str:
         f"in {within} of {len(folds)} folds no more than chance explains (95 %); WA of the surest 80 %: "
         f"{100 * surest:.1f} ({gain})"
     )
-
-
-def spread(value: dict[str, float | None]) -> str:
-    deviation = "" if value["sd"] is None else f" ± {100 * value['sd']:.1f}"
-    return f"{100 * (value['mean'] or 0):.1f}{deviation}"
 
 
 if __name__ == "__main__":

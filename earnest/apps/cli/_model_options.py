@@ -13,8 +13,8 @@ from earnest.runtime.predictor import Predictor
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def model_options(function: F) -> F:
-    """Add ``--model`` (or ``EARNEST_MODEL``) and what says how it is computed: threads, provider, backend."""
+def model_option(function: F) -> F:
+    """Add ``--model`` (or ``EARNEST_MODEL``)."""
     return click.option(
         "--model",
         default=DEFAULT_BUNDLE,
@@ -23,7 +23,12 @@ def model_options(function: F) -> F:
         metavar="NAME|PATH",
         shell_complete=names_from(bundle_names, files=True),
         help="Which bundle answers.",
-    )(_computing_options(function))
+    )(function)
+
+
+def model_options(function: F) -> F:
+    """Add ``--model`` and what says how it is computed: threads, provider, backend."""
+    return model_option(_computing_options(function))
 
 
 def averaging_options(function: F) -> F:

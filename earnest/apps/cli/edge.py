@@ -5,11 +5,10 @@ from typing import cast
 
 import click
 
-from earnest.apps.cli._completion import bundle_names, names_from
+from earnest.apps.cli._model_options import model_option
 from earnest.apps.cli.listen import events_of, tell
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
 from earnest.audio.microphone import microphone
-from earnest.bundle import DEFAULT_BUNDLE
 from earnest.runtime.engine import Hint, Provider
 from earnest.runtime.formats import json_line
 from earnest.runtime.prediction import Prediction
@@ -20,15 +19,7 @@ from earnest.runtime.timeline import event_dict
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path())
-@click.option(
-    "--model",
-    default=DEFAULT_BUNDLE,
-    show_default=True,
-    envvar="EARNEST_MODEL",
-    metavar="NAME|PATH",
-    shell_complete=names_from(bundle_names, files=True),
-    help="Which bundle answers.",
-)
+@model_option
 @click.option(
     "--device",
     type=click.Choice(["CPU", "GPU", "AUTO"], case_sensitive=False),
