@@ -51,6 +51,7 @@ def adaptation(width: int = WIDTH, **rule: float) -> Adaptation:
         weights=rng.normal(0, 9, (len(CLASSES), width)).astype(np.float32).astype(np.float64),
         bias=rng.normal(0, 1, len(CLASSES)).astype(np.float32).astype(np.float64),
         spread=rng.uniform(0.01, 0.1, width).astype(np.float32).astype(np.float64),
+        directions=rng.normal(0, 20, (len(CLASSES) - 1, width)).astype(np.float32).astype(np.float64),
         **rule,  # type: ignore[arg-type]
     )
 
