@@ -167,7 +167,9 @@ def test_without_the_network_the_level_tells_speech_as_in_python(tasks: harness.
 
 
 @pytest.mark.parametrize("first", [0, 4])
-@pytest.mark.parametrize("rule", [{"trust_to": 40.0}, {"least_confidence": 0.4, "largest_offset": 0.2, "prior": 1.0, "trust_to": 9.0}])
+@pytest.mark.parametrize(
+    "rule", [{"trust_to": 40.0}, {"least_confidence": 0.4, "largest_offset": 0.2, "prior": 1.0, "trust_to": 9.0}]
+)
 def test_the_adaptation_rule_is_pythons(
     rule: dict[str, float], first: int, tasks: harness.Tasks, tmp_path: Path
 ) -> None:
