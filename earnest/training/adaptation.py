@@ -1,7 +1,8 @@
 """What a bundle needs to get used to a voice (`earnest.runtime.adaptation`), fitted on speakers whose labels are known.
 
 The discriminant of the plain model is fitted again, on embeddings less their speaker's mean. How much an emotion varies
-in a voice never heard comes from training speakers who take turns; only the scales come from validation speakers, each
+in a voice never heard comes from training speakers who take turns (those whose labels the embedding itself was fitted
+on are no measure of that); only the scales come from validation speakers, each
 heard as a stream without labels, as the runtime hears them.
 """
 
@@ -37,15 +38,25 @@ class Heard:
     targets : shape (clips,), numbers of the classes
     speakers : one name a clip, made unique over corpora
     seconds : shape (clips,)
+    new : whether the embedding's own weights never saw the speaker's labels, shape (clips,); None for all
     """
 
     embeddings: Floats
     targets: npt.NDArray[np.int64]
     speakers: Sequence[str]
     seconds: Floats
+    new: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def only_new(self, n_classes: int) -> "Heard":
+        """Return the clips of speakers who are new to the embedding, or all where these are too few."""
+        rows = np.flatnonzero(self.new) if self.new is not None else np.arange(len(self))
+        speakers = [self.speakers[row] for row in rows.tolist()]
+        if len(set(speakers)) < FEWEST_SPEAKERS or len(np.unique(self.targets[rows])) < n_classes:
+            return self
+        return Heard(self.embeddings[rows], self.targets[rows], speakers, self.seconds[rows])
 
 
 def fit_adaptation(train: Heard, shrinkage: float, n_classes: int) -> Adaptation | None:
@@ -59,7 +70,9 @@ def fit_adaptation(train: Heard, shrinkage: float, n_classes: int) -> Adaptation
         centred[rows] -= means[-1]
     weights, bias = discriminant(centred, train.targets, shrinkage, n_classes)
     scores = _unheard_scores(centred, train, shrinkage, n_classes)
-    whitening, full_variety = _variety_of(scores, train.targets, n_classes)
+    counted = train.new if len(train.only_new(n_classes)) < len(train) else None
+    rows = np.arange(len(train)) if counted is None else np.flatnonzero(counted)
+    whitening, full_variety = _variety_of(scores[rows], train.targets[rows], n_classes)
     return Adaptation(
         mean=train.embeddings.mean(axis=0),
         class_means=np.stack([centred[train.targets == target].mean(axis=0) for target in range(n_classes)]),
@@ -110,6 +123,7 @@ def with_scales(adaptation: Adaptation, valid: Heard, seed: int) -> Adaptation:
     variety is trusted are constants, chosen on validation folds of RAVDESS, CREMA-D and EmoDB
     (docs/results/experiments.md).
     """
+    valid = valid.only_new(len(adaptation.bias))
     centred = valid.embeddings.copy()
     for rows in _rows_of(valid.speakers).values():
         centred[rows] -= centred[rows].mean(axis=0)

@@ -6,6 +6,7 @@ Small rates, few epochs and averaged weights keep what the encoder knew. The hea
 discriminant on the new embedding.
 """
 
+import json
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,13 +29,14 @@ from earnest.corpora.load import corpus_root
 from earnest.errors import RecipeError
 from earnest.front_end import FrontEnd, with_preset
 from earnest.frontends.log_mel import LogMel
+from earnest.models.pretrained import KNOWN_SPEAKERS
 from earnest.models.whisper import WhisperSettings, WhisperStatistics
 from earnest.training.data import Example, compute_frames
 from earnest.training.distillation import HELD_OUT, HISTORY, WEIGHTS
 from earnest.training.frame_changes import FrameChanges, changed
 from earnest.training.progress import csv_bytes, write_atomically
 from earnest.training.resuming import claim, drop_checkpoint, last_checkpoint, resuming_trainer
-from earnest.training.two_heads import Clips, Embedding, Pair, collated, smoothed_loss, speaker_of, start_heads
+from earnest.training.two_heads import Clips, Embedding, Pair, collated, smoothed_loss, start_heads
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ class ChangedClips(Dataset[tuple[Tensor, int, str]]):
         if epoch >= 0:
             rng = np.random.default_rng([settings.seed, epoch, position])
             frames = changed(frames, settings.changes, self.noises, settings.front_end.top_db or math.inf, rng)
-        return frames, example.target, speaker_of(example)
+        return frames, example.target, example.speaker
 
 
 class FewSpeakers(Sampler[list[tuple[int, int]]]):
@@ -235,9 +237,9 @@ def finetune(
     the losses of each epoch, and the shares of clips of held-out speakers that are right
     """
     claim(folder, to_toml(asdict(settings)), "fine-tuning")
-    speakers = sorted({speaker_of(example) for example in examples})
+    speakers = sorted({example.speaker for example in examples})
     held_out = set(speakers[HELD_OUT - 1 :: HELD_OUT])
-    train = [example for example in examples if speaker_of(example) not in held_out]
+    train = [example for example in examples if example.speaker not in held_out]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         whisper = from_mapping(WhisperSettings, settings.encoder, "[encoder]")
@@ -247,10 +249,10 @@ def finetune(
         own = torch.tensor([[one == other for other in corpora] for one in corpora])
         pair = Pair(Embedding(network), own)
         start_heads(pair, train)
-        sampler = FewSpeakers([speaker_of(example) for example in train], settings)
+        sampler = FewSpeakers([example.speaker for example in train], settings)
         loop = FineTuningLoop(pair, settings, settings.epochs * len(sampler))
         clips = ChangedClips(train, settings, noise_frames(settings))
-        spoken = [[(-1, row) for row, one in enumerate(examples) if speaker_of(one) == name] for name in held_out]
+        spoken = [[(-1, row) for row, one in enumerate(examples) if one.speaker == name] for name in held_out]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning.*")
             resuming_trainer(settings.epochs, folder, show_progress, gradient_clip_val=1.0).fit(
@@ -266,7 +268,8 @@ def finetune(
     assert isinstance(averaged, Pair)
     tuned = averaged.embedding.encoder.state_dict()
     stored = {f"encoder.{name}": tensor.half() if tensor.ndim > 1 else tensor for name, tensor in tuned.items()}
-    write_atomically(folder / WEIGHTS, save(stored, {"origin": _origin(settings, start, tuned)}))
+    told = {"origin": _origin(settings, start, tuned), KNOWN_SPEAKERS: json.dumps(sorted(set(speakers) - held_out))}
+    write_atomically(folder / WEIGHTS, save(stored, told))
     write_atomically(folder / HISTORY, csv_bytes(list(loop.history[-1]), loop.history))
     drop_checkpoint(folder)
     return loop.history

@@ -93,11 +93,6 @@ def smoothed_loss(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
     return ((1 - smoothing) * true + smoothing * even).mean()
 
 
-def speaker_of(example: Example) -> str:
-    """Return a name that is unique over corpora."""
-    return f"{example.utterance.corpus}/{example.utterance.speaker}"
-
-
 def collated(clips: Sequence[tuple[Tensor, int, str]]) -> Clips:
     """Pad clips to one length."""
     n_frames = torch.tensor([frames.shape[1] for frames, _, _ in clips])
@@ -120,8 +115,8 @@ def start_heads(pair: Pair, examples: Sequence[Example]) -> None:
     embedding.mean.copy_(points.mean(dim=0))
     embedding.deviation.copy_(points.std(dim=0) + 1e-6)
     points = (points - embedding.mean) / embedding.deviation
-    names = sorted({speaker_of(example) for example in examples})
-    speakers = torch.tensor([names.index(speaker_of(example)) for example in examples])
+    names = sorted({example.speaker for example in examples})
+    speakers = torch.tensor([names.index(example.speaker) for example in examples])
     targets = np.array([example.target for example in examples])
     for head, values in ((pair.plain, points), (pair.centred, less_own_mean(points, speakers))):
         for first in sorted({int(row.nonzero()[0]) for row in pair.own}):

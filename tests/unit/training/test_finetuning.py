@@ -8,20 +8,23 @@ import pytest
 import torch
 from click.testing import CliRunner
 from made_up_corpus import write_corpus
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 
 from earnest.apps.cli.main import cli
 from earnest.config import from_mapping
 from earnest.corpora.manifest import Utterance, read_manifest
-from earnest.errors import CorpusError, RecipeError
+from earnest.errors import CorpusError, EarnestError, RecipeError
+from earnest.evaluation.protocols import protocol_called
 from earnest.front_end import PRESETS
+from earnest.models.pretrained import read_known_speakers
 from earnest.models.whisper import WhisperSettings, WhisperStatistics
 from earnest.recipe import Recipe
 from earnest.training.data import Example
 from earnest.training.finetuning import FewSpeakers, FineTuning, finetune, movements, read_finetuning
 from earnest.training.finetuning_clips import clips_for, without_test
 from earnest.training.frame_changes import FrameChanges
-from earnest.training.run import initial_classifier
+from earnest.training.run import initial_classifier, refuse_known_speakers
+from earnest.training.task import split_called
 from earnest.training.two_heads import (
     Clips,
     Embedding,
@@ -29,7 +32,6 @@ from earnest.training.two_heads import (
     collated,
     less_own_mean,
     smoothed_loss,
-    speaker_of,
     start_heads,
 )
 
@@ -89,7 +91,7 @@ def test_other_corpora_are_out_of_the_question_and_both_heads_start_right(exampl
     own = torch.tensor([[one == other for other in corpora] for one in corpora])
     pair = Pair(Embedding(network()), own)
     start_heads(pair, [*examples, *second])
-    clips = collated([(example.frames, example.target, speaker_of(example)) for example in [*examples, *second]])
+    clips = collated([(example.frames, example.target, example.speaker) for example in [*examples, *second]])
     for logits in pair.eval()(clips):
         assert torch.equal(logits.isfinite(), own[clips.targets])
         assert (logits.argmax(dim=1) == clips.targets).float().mean() > 0.8
@@ -134,6 +136,7 @@ def test_it_learns_writes_weights_that_a_recipe_starts_from_and_says_how_far_the
     for name, tensor in tuned.items():
         assert torch.equal(started.state_dict()[name], tensor.float())
     assert "fine-tuned on the labels of made-up; weights moved by: convolutions" in str(started.origin)
+    assert started.known_speakers == {example.speaker for example in examples}
     assert sum(tensor.dtype == torch.float16 for tensor in tuned.values()) > 4
 
 
@@ -172,6 +175,23 @@ def test_held_out_voices_are_scored_and_not_learnt_from(
     history = finetune(replace(SETTINGS, epochs=1), many, corpora, tmp_path)
     assert 0 <= history[0]["valid_wa"] <= 1
     assert 0 <= history[0]["valid_centred_wa"] <= 1
+
+
+def test_a_speaker_independent_split_with_known_test_speakers_is_refused(folder: Path) -> None:
+    rows = read_manifest(folder)
+    split = split_called(protocol_called("speaker-holdout"), None, rows)
+    tested = f"made-up/{split.test[0].speaker}"
+    refuse_known_speakers(split, frozenset({"made-up/other"}))
+    with pytest.raises(RecipeError, match=f"labels of 1 of its test speakers .{tested}"):
+        refuse_known_speakers(split, frozenset({tested}))
+    refuse_known_speakers(replace(split, speaker_independent=False), frozenset({tested}))
+
+
+@pytest.mark.parametrize("told", ["no list", "{}", "[1]"])
+def test_weights_that_tell_nonsense_about_speakers_are_refused(told: str, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(save({"a": torch.zeros(1)}, {"known_speakers": told}))
+    with pytest.raises(EarnestError, match="'known_speakers' must be a list"):
+        read_known_speakers(tmp_path)
 
 
 def test_speakers_of_the_test_set_are_left_out(folder: Path) -> None:

@@ -177,3 +177,20 @@ def test_two_speakers_or_nameless_ones_are_too_few() -> None:
     nameless = voices(4)
     speakers = ["", *nameless.speakers[1:]]
     assert fit_adaptation(voices(4, speakers=speakers), 0.6, N_CLASSES) is None
+
+
+def test_variety_and_scales_come_from_speakers_that_the_embedding_was_not_fitted_on() -> None:
+    wide = voices(12)
+    known = np.array([int(name[1:]) < 6 for name in wide.speakers])
+    narrow = wide.embeddings.copy()
+    narrow[known] = 5.0 + CENTRES[wide.targets[known]] + 0.1 * (narrow[known] - 5.0 - CENTRES[wide.targets[known]])
+    flattered = fit_adaptation(voices(12, embeddings=narrow), 0.6, N_CLASSES)
+    honest = fit_adaptation(voices(12, embeddings=narrow, new=~known), 0.6, N_CLASSES)
+    assert flattered is not None
+    assert honest is not None
+    np.testing.assert_allclose(honest.weights, flattered.weights)
+    assert honest.full_variety < 0.8 * flattered.full_variety
+    valid = voices(12, embeddings=narrow, new=~known)
+    assert with_scales(honest, valid, 0).scale < 0.9 * with_scales(honest, replace(valid, new=None), 0).scale
+    two = np.array([int(name[1:]) < 2 for name in wide.speakers])
+    assert len(replace(wide, new=two).only_new(N_CLASSES)) == len(wide)  # two are too few
