@@ -27,7 +27,7 @@ from earnest.models.whisper import WhisperSettings, mean_and_deviation
 from earnest.training.data import decoding_bar
 from earnest.training.lessons import Lesson, Teacher, make_lessons, pad_lessons, similar_lengths, standardised
 from earnest.training.progress import csv_bytes, write_atomically
-from earnest.training.resuming import claim, drop_checkpoint, last_checkpoint, resuming_trainer
+from earnest.training.resuming import claim, drop_checkpoint, last_checkpoint, next_epoch, resuming_trainer
 
 WEIGHTS, HISTORY = "model.safetensors", "history.csv"
 HELD_OUT = 15  # every fifteenth speaker is listened to without learning, to see how well new voices are imitated
@@ -198,6 +198,7 @@ def distil(
         torch.manual_seed(settings.seed)
         student = StudentEncoder(settings.front_end.n_mels, student_settings)
     batches = SimilarLengths(train, settings.batch_size, settings.seed)
+    batches.set_epoch(next_epoch(folder))
     module = Imitation(student, settings, clip_spread(train), settings.epochs * len(batches))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning.*")
@@ -253,6 +254,11 @@ class SimilarLengths(Sampler[list[int]]):
 
     def __init__(self, lessons: Sequence[Lesson], batch_size: int, seed: int) -> None:
         self.lessons, self.batch_size, self.seed, self.epoch = lessons, batch_size, seed, 0
+
+    @property
+    def sampler(self) -> "SimilarLengths":
+        """Itself: Lightning tells the epoch to a batch sampler's sampler only, and the first one too late."""
+        return self
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before each epoch."""

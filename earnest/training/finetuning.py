@@ -35,7 +35,7 @@ from earnest.training.data import Example, compute_frames
 from earnest.training.distillation import HELD_OUT, HISTORY, WEIGHTS
 from earnest.training.frame_changes import FrameChanges, changed
 from earnest.training.progress import csv_bytes, write_atomically
-from earnest.training.resuming import claim, drop_checkpoint, last_checkpoint, resuming_trainer
+from earnest.training.resuming import claim, drop_checkpoint, last_checkpoint, next_epoch, resuming_trainer
 from earnest.training.two_heads import Clips, Embedding, Pair, collated, smoothed_loss, start_heads
 
 
@@ -197,6 +197,11 @@ class FewSpeakers(Sampler[list[tuple[int, int]]]):
         if len(self.rows) < settings.speakers_a_batch:
             raise RecipeError(f"speakers_a_batch is {settings.speakers_a_batch}, and {len(self.rows)} are learnt from.")
 
+    @property
+    def sampler(self) -> "FewSpeakers":
+        """Itself: Lightning tells the epoch to a batch sampler's sampler only, and the first one too late."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before each epoch."""
         self.epoch = epoch
@@ -250,6 +255,7 @@ def finetune(
         pair = Pair(Embedding(network), own)
         start_heads(pair, train)
         sampler = FewSpeakers([example.speaker for example in train], settings)
+        sampler.set_epoch(next_epoch(folder))
         loop = FineTuningLoop(pair, settings, settings.epochs * len(sampler))
         clips = ChangedClips(train, settings, noise_frames(settings))
         spoken = [[(-1, row) for row, one in enumerate(examples) if one.speaker == name] for name in held_out]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from earnest.errors import RecipeError
@@ -23,6 +24,12 @@ def last_checkpoint(folder: Path) -> Path | None:
     """Return where a killed run goes on from."""
     path = folder / CHECKPOINT
     return path if path.exists() else None
+
+
+def next_epoch(folder: Path) -> int:
+    """Return the number, from 0, of the epoch that comes next: Lightning asks samplers for it before it tells them."""
+    path = last_checkpoint(folder)
+    return 0 if path is None else int(torch.load(path, map_location="cpu", weights_only=True)["epoch"]) + 1
 
 
 def drop_checkpoint(folder: Path) -> None:

@@ -20,7 +20,7 @@ from earnest.models.pretrained import read_known_speakers
 from earnest.models.whisper import WhisperSettings, WhisperStatistics
 from earnest.recipe import Recipe
 from earnest.training.data import Example
-from earnest.training.finetuning import FewSpeakers, FineTuning, finetune, movements, read_finetuning
+from earnest.training.finetuning import ChangedClips, FewSpeakers, FineTuning, finetune, movements, read_finetuning
 from earnest.training.finetuning_clips import clips_for, without_test
 from earnest.training.frame_changes import FrameChanges
 from earnest.training.run import initial_classifier, refuse_known_speakers
@@ -138,6 +138,22 @@ def test_it_learns_writes_weights_that_a_recipe_starts_from_and_says_how_far_the
     assert "fine-tuned on the labels of made-up; weights moved by: convolutions" in str(started.origin)
     assert started.known_speakers == {example.speaker for example in examples}
     assert sum(tensor.dtype == torch.float16 for tensor in tuned.values()) > 4
+
+
+def test_every_epoch_hears_clips_changed_anew(
+    examples: list[Example], corpora: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[tuple[int, int]] = []
+    plain = ChangedClips.__getitem__
+
+    def noted(clips: ChangedClips, key: tuple[int, int]) -> tuple[torch.Tensor, int, str]:
+        heard.append(key)
+        return plain(clips, key)
+
+    monkeypatch.setattr(ChangedClips, "__getitem__", noted)
+    finetune(SETTINGS, examples, corpora, tmp_path)
+    assert {epoch for epoch, _ in heard} == {0, 1, 2}
+    assert [epoch for epoch, _ in heard] == sorted(epoch for epoch, _ in heard)
 
 
 def test_a_killed_run_goes_on_where_it_was(
