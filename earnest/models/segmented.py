@@ -42,6 +42,12 @@ class Segmented(nn.Module):
         return str(getattr(self.network, "origin", "random"))
 
     @property
+    def known_speakers(self) -> frozenset[str]:
+        """The speakers, as corpus/speaker, whose labels the initial weights were fitted on."""
+        speakers: frozenset[str] = getattr(self.network, "known_speakers", frozenset())
+        return speakers
+
+    @property
     def notice(self) -> str:
         """The licence that must accompany the weights, "" where there is none."""
         return str(getattr(self.network, "notice", ""))

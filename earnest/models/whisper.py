@@ -15,7 +15,7 @@ from earnest.errors import RecipeError
 from earnest.front_end import PRESETS
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
-from earnest.models.pretrained import read_tensors
+from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
 
 LONGEST_PERIOD = 10_000.0
 DECIBELS_PER_DECADE = 10.0
@@ -170,7 +170,15 @@ class PretrainedEncoder(nn.Module):
     @property
     def origin(self) -> str:
         """Where the initial weights come from."""
-        return f"{self.settings.weights} (Radford et al., 2022; MIT)" if self.settings.weights else "random"
+        name = self.settings.weights
+        if not name:
+            return "random"
+        return f"{name}: {read_origin(Path(name))}".removesuffix(": ") + " (Radford et al., 2022; MIT)"
+
+    @property
+    def known_speakers(self) -> frozenset[str]:
+        """The speakers, as corpus/speaker, whose labels the initial weights were fitted on."""
+        return read_known_speakers(Path(self.settings.weights)) if self.settings.weights else frozenset()
 
     @property
     def notice(self) -> str:

@@ -74,12 +74,13 @@ def fit_companions(
 
 def heard_by(network: nn.Module, examples: Sequence[Example], known: Embeddings) -> Heard:
     """Return the embeddings of clips with what is known about them."""
-    rows = [example.utterance for example in examples]
+    fitted_on: frozenset[str] = getattr(network, "known_speakers", frozenset())
     return Heard(
         embed(network, examples, known).double().numpy(),
         np.array([example.target for example in examples], np.int64),
-        [f"{row.corpus}/{row.speaker}" if row.speaker else "" for row in rows],
+        [example.speaker for example in examples],
         np.array([example.duration_s for example in examples]),
+        np.array([example.speaker not in fitted_on for example in examples], np.bool_),
     )
 
 

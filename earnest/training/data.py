@@ -55,6 +55,11 @@ class Example:
     waveform: KeptWaveform | None = field(default=None, repr=False)
     digest: str = ""
 
+    @property
+    def speaker(self) -> str:
+        """Corpus and speaker, unique over corpora; "" where the speaker is unknown."""
+        return f"{self.utterance.corpus}/{self.utterance.speaker}" if self.utterance.speaker else ""
+
 
 class Batch(NamedTuple):
     """Several examples, padded to one length.

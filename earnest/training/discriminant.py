@@ -12,6 +12,7 @@ from earnest.errors import MissingExtraError, RecipeError
 from earnest.training.data import Example, pad_batch
 
 Floats = npt.NDArray[np.float64]
+FEWEST_NEW = 3  # speakers
 Embeddings = dict[str, Tensor]
 """Utterance key → embedding (width,) of a network that stays as it is; folds share them."""
 Layer: TypeAlias = Literal["output", "gender"]
@@ -120,7 +121,8 @@ def rotated_logits(
 
     Validation takes turns: the speakers of ``train`` are divided into groups as large as ``valid``, and each group is
     answered by a discriminant fitted on all others. A temperature fitted on these logits depends less on who happens
-    to be in ``valid``, and still on no test clip.
+    to be in ``valid``, and still on no test clip. Speakers whose labels the embedding's own weights were fitted on
+    are no measure of unheard ones: they are learnt from, but not returned, unless there are hardly any others.
     """
     examples = [*valid, *train]
     embeddings = embed(network, examples, known).double().numpy()
@@ -132,8 +134,18 @@ def rotated_logits(
         if len(np.unique(targets[~held])) == n_classes:
             weights, bias = discriminant(embeddings[~held], targets[~held], shrinkage, n_classes)
             logits.append(embeddings[held] @ weights.T + bias)
-            rows.append(targets[held])
-    return torch.from_numpy(np.concatenate(logits)).float(), np.concatenate(rows)
+            rows.append(np.flatnonzero(held))
+    counted = np.concatenate(rows)
+    new = np.isin(counted, _new_to(network, examples))
+    if len({examples[row].speaker for row in counted[new]}) < FEWEST_NEW:
+        new[:] = True
+    return torch.from_numpy(np.concatenate(logits)[new]).float(), targets[counted[new]]
+
+
+def _new_to(network: nn.Module, examples: Sequence[Example]) -> list[int]:
+    """Return the rows of speakers whose labels the network's initial weights were not fitted on."""
+    fitted_on: frozenset[str] = getattr(network, "known_speakers", frozenset())
+    return [row for row, example in enumerate(examples) if example.speaker not in fitted_on]
 
 
 def _turns(valid: Sequence[str], train: Sequence[str]) -> npt.NDArray[np.int64]:

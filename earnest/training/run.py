@@ -34,6 +34,7 @@ from earnest.training.record import RECORD, RunRecord, read_record
 
 _log = logging.getLogger(__name__)
 WEIGHTS, PREDICTIONS, LEAKAGE = "model.safetensors", "predictions.csv", "leakage.json"
+N_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     classes = clips.classes or scheme_of(recipe, (*split.train, *split.valid, *split.test)).classes
     train, valid = clips.of(split.train), clips.of(split.valid)
     classifier = initial_classifier(recipe, classes)
+    refuse_known_speakers(split, getattr(classifier.network, "known_speakers", frozenset()))
     prepare(classifier.network, (example.frames for example in train))
     epochs = _fit(classifier, train, valid, recipe, folder, clips.embeddings, show_progress)
     learned = classifier.learned = learned_tasks(settings, train)
@@ -217,6 +219,17 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         **companions.entries(),
     )
     write_atomically(folder / RECORD, _json(asdict(record)))
+
+
+def refuse_known_speakers(split: Split, fitted_on: frozenset[str]) -> None:
+    """Refuse to call a split speaker-independent if the initial weights were fitted on its test speakers' labels."""
+    known = sorted({f"{row.corpus}/{row.speaker}" for row in split.test} & fitted_on)
+    if known and split.speaker_independent:
+        raise RecipeError(
+            f"{split.protocol}, fold {split.fold}: the initial weights were fitted on labels of {len(known)} of its "
+            f"test speakers ({', '.join(known[:N_NAMED])}). Choose another fold with --fold or --folds, or weights "
+            "that left them out (earnest finetune --protocol --fold)."
+        )
 
 
 def initial_classifier(recipe: Recipe, classes: tuple[str, ...]) -> SpeechClassifier:

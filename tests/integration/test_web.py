@@ -51,6 +51,7 @@ def adaptation(width: int = WIDTH, **rule: float) -> Adaptation:
         weights=rng.normal(0, 9, (len(CLASSES), width)).astype(np.float32).astype(np.float64),
         bias=rng.normal(0, 1, len(CLASSES)).astype(np.float32).astype(np.float64),
         spread=rng.uniform(0.01, 0.1, width).astype(np.float32).astype(np.float64),
+        directions=rng.normal(0, 20, (len(CLASSES) - 1, width)).astype(np.float32).astype(np.float64),
         **rule,  # type: ignore[arg-type]
     )
 
@@ -166,7 +167,9 @@ def test_without_the_network_the_level_tells_speech_as_in_python(tasks: harness.
 
 
 @pytest.mark.parametrize("first", [0, 4])
-@pytest.mark.parametrize("rule", [{}, {"least_confidence": 0.4, "largest_offset": 0.2, "prior": 1.0}])
+@pytest.mark.parametrize(
+    "rule", [{"trust_to": 40.0}, {"least_confidence": 0.4, "largest_offset": 0.2, "prior": 1.0, "trust_to": 9.0}]
+)
 def test_the_adaptation_rule_is_pythons(
     rule: dict[str, float], first: int, tasks: harness.Tasks, tmp_path: Path
 ) -> None:
@@ -176,9 +179,12 @@ def test_the_adaptation_rule_is_pythons(
     adapter = Adapter(known)
     if first:
         adapter.learn_from(embeddings[:first], first * 3.0)
-    expected = [adapter.hear(row, 3.0, 1.0) for row in embeddings]
-    tasks.add_embeddings(embeddings, seconds=3, newS=1, first=first)
+    plain = np.random.default_rng(6).dirichlet(np.ones(len(CLASSES)))
+    expected = [adapter.hear(row, plain, 3.0, 1.0) for row in embeddings]
+    tasks.add_embeddings(embeddings, plain=plain.tolist(), seconds=3, newS=1, first=first)
     (found,) = tasks.by_node(bundle)
+    assert found["trust"] == pytest.approx(adapter.trust, abs=1e-5)
+    assert adapter.trust > 0
     assert_same(found["offset"], adapter.offset.tolist())
     assert_same(found["answers"], [None if row is None else row.tolist() for row in expected])
     assert any(row is not None for row in expected)

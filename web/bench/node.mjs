@@ -14,13 +14,13 @@ function read(name) {
 }
 
 /** The adaptation rule alone, on embeddings from a file. */
-function heard(bundle, { embeddings, width, seconds, newS, first }) {
+function heard(bundle, { embeddings, width, plain, seconds, newS, first }) {
   const values = read(embeddings);
   const rows = Array.from({ length: values.length / width }, (_, row) => values.subarray(row * width, (row + 1) * width));
   const adapter = new Adapter(adaptationOf(bundle));
   if (first) adapter.learnFrom(rows.slice(0, first), first * seconds);
-  const answers = rows.map((row) => adapter.hear(row, seconds, newS));
-  return { answers: answers.map((shares) => shares && [...shares]), offset: [...adapter.offset] };
+  const answers = rows.map((row) => adapter.hear(row, plain, seconds, newS));
+  return { answers: answers.map((shares) => shares && [...shares]), offset: [...adapter.offset], trust: adapter.trust };
 }
 
 /** The resampler alone, in pieces. */

@@ -13,6 +13,10 @@ export interface AdaptationEntry {
   least_speech_s: number;
   least_confidence: number;
   largest_offset: number;
+  full_variety: number;
+  trust_from: number;
+  trust_to: number;
+  variety_prior: number;
 }
 
 export interface DomainEntry {
@@ -143,7 +147,10 @@ function problemWith(values: Record<string, unknown>): string | null {
   return problemWithEntry(values["adaptation"], "adaptation", ADAPTATION) ?? problemWithEntry(values["domain"], "domain", DOMAIN);
 }
 
-const ADAPTATION = ["scale", "posterior_scale", "prior", "least_speech_s", "least_confidence", "largest_offset"];
+const ADAPTATION = [
+  ...["scale", "posterior_scale", "prior", "least_speech_s", "least_confidence", "largest_offset"],
+  ...["full_variety", "trust_from", "trust_to", "variety_prior"],
+];
 const DOMAIN = ["threshold", "longest_s"];
 
 function problemWithEntry(entry: unknown, name: string, scalars: readonly string[]): string | null {

@@ -165,3 +165,23 @@ def test_a_group_without_which_a_class_is_missing_has_no_turn() -> None:
     train = [*alone, *(one for one in spoken_by("b", 1) if one.target < 2)]
     logits, _ = rotated_logits(Sums(), train, valid, 0.5, N_CLASSES, {})
     assert len(logits) == len(valid) + 8  # those of b, not the only ones with the third class
+
+
+def test_speakers_that_the_weights_know_are_learnt_from_and_not_measured() -> None:
+    clips = {speaker: spoken_by(speaker, seed) for seed, speaker in enumerate("vabcd")}
+    valid, train = clips["v"], [one for speaker in "abcd" for one in clips[speaker]]
+    all_of_them, _ = rotated_logits(Sums(), train, valid, 0.5, N_CLASSES, {})
+    network = Sums()
+    network.known_speakers = frozenset({"made-up/a", "made-up/c"})  # type: ignore[assignment]
+    logits, targets = rotated_logits(network, train, valid, 0.5, N_CLASSES, {})
+    n_clips = len(valid)
+    kept = [
+        row
+        for number, speaker in enumerate("vabcd")
+        if speaker not in "ac"
+        for row in range(n_clips * number, n_clips * (number + 1))
+    ]
+    torch.testing.assert_close(logits, all_of_them[kept])
+    assert targets.tolist() == [one.target for speaker in "vbd" for one in clips[speaker]]
+    network.known_speakers = frozenset({"made-up/a", "made-up/b", "made-up/c"})  # type: ignore[assignment]
+    assert len(rotated_logits(network, train, valid, 0.5, N_CLASSES, {})[0]) == len(all_of_them)  # two are too few

@@ -150,7 +150,7 @@ def test_a_killed_distillation_ends_with_the_same_weights(
 
 
 def test_another_distillation_does_not_write_into_the_folder(utterances: list[Utterance], tmp_path: Path) -> None:
-    distillation._claim(tmp_path, SETTINGS)
+    distil(replace(SETTINGS, epochs=1), utterances[:12], tmp_path)
     with pytest.raises(RecipeError, match="another distillation"):
         distil(replace(SETTINGS, epochs=3), utterances, tmp_path)
 
