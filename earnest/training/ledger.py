@@ -1,10 +1,14 @@
-"""The licence ledger: which corpora weights have heard."""
+"""What weights have heard: the licence ledger, and test speakers that they must not know."""
 
 from collections.abc import Sequence
 
 from earnest.bundle import TrainingCorpus
 from earnest.corpora.base import CORPORA
+from earnest.errors import RecipeError
+from earnest.evaluation.splits import Split
 from earnest.training.data import Example
+
+N_NAMED = 3
 
 
 def ledger_of(examples: Sequence[Example]) -> tuple[TrainingCorpus, ...]:
@@ -25,3 +29,14 @@ def ledger_of(examples: Sequence[Example]) -> tuple[TrainingCorpus, ...]:
             )
         )
     return tuple(lines)
+
+
+def refuse_known_speakers(split: Split, fitted_on: frozenset[str]) -> None:
+    """Refuse to call a split speaker-independent if the initial weights were fitted on its test speakers' labels."""
+    known = sorted({f"{row.corpus}/{row.speaker}" for row in split.test} & fitted_on)
+    if known and split.speaker_independent:
+        raise RecipeError(
+            f"{split.protocol}, fold {split.fold}: the initial weights were fitted on labels of {len(known)} of its "
+            f"test speakers ({', '.join(known[:N_NAMED])}). Choose another fold with --fold or --folds, or weights "
+            "that left them out (earnest finetune --protocol --fold)."
+        )

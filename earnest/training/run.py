@@ -27,14 +27,13 @@ from earnest.training.data import GENDERS, Example
 from earnest.training.discriminant import Embeddings, discriminant_logits, embed, fit_discriminant, rotated_logits
 from earnest.training.fit import fit, predict_outputs
 from earnest.training.gender import fit_gender, fit_gender_calibration
-from earnest.training.ledger import ledger_of
+from earnest.training.ledger import ledger_of, refuse_known_speakers
 from earnest.training.objective import learned_tasks
 from earnest.training.progress import CHECKPOINT, write_atomically
 from earnest.training.record import RECORD, RunRecord, read_record
 
 _log = logging.getLogger(__name__)
 WEIGHTS, PREDICTIONS, LEAKAGE = "model.safetensors", "predictions.csv", "leakage.json"
-N_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -219,17 +218,6 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         **companions.entries(),
     )
     write_atomically(folder / RECORD, _json(asdict(record)))
-
-
-def refuse_known_speakers(split: Split, fitted_on: frozenset[str]) -> None:
-    """Refuse to call a split speaker-independent if the initial weights were fitted on its test speakers' labels."""
-    known = sorted({f"{row.corpus}/{row.speaker}" for row in split.test} & fitted_on)
-    if known and split.speaker_independent:
-        raise RecipeError(
-            f"{split.protocol}, fold {split.fold}: the initial weights were fitted on labels of {len(known)} of its "
-            f"test speakers ({', '.join(known[:N_NAMED])}). Choose another fold with --fold or --folds, or weights "
-            "that left them out (earnest finetune --protocol --fold)."
-        )
 
 
 def initial_classifier(recipe: Recipe, classes: tuple[str, ...]) -> SpeechClassifier:
