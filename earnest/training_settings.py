@@ -64,7 +64,7 @@ class Training:
     changes : "all" puts a clip through the ``[[augment]]`` tables in their order, each with its ``probability``; "one"
         through one of them, drawn in proportion to their probabilities
     auxiliary : what is learned beside the emotion; a task that no training clip has a label for is left out, of the
-        model's answers too
+        model's answers too. In closed form, the gender alone
     affect_loss : one minus Lin's concordance over the batch, or the mean squared error
     affect_range : lowest and highest rating of the corpus; where it is empty, as the corpus reader says
     multitask : how losses become one, see `earnest.training.multitask`
@@ -189,6 +189,10 @@ class Training:
             (0 <= self.label_smoothing < 1, "label_smoothing must be from 0 to below 1"),
             (0 <= self.focal_gamma <= 20, "focal_gamma must be from 0 to 20"),
             (len(set(self.auxiliary)) == len(self.auxiliary), "auxiliary names a task twice"),
+            (
+                self.method == "gradient" or "affect" not in self.auxiliary,
+                'method = "discriminant" learns classes: of auxiliary tasks, "gender" alone',
+            ),
             (not limits or (len(limits) == 2 and limits[0] < limits[1]), "affect_range must be [lowest, highest]"),
             (0 <= self.gender_weight <= 1_000, "gender_weight must be from 0 to 1000"),
             (0 <= self.affect_weight <= 1_000, "affect_weight must be from 0 to 1000"),

@@ -14,6 +14,7 @@ from earnest.export.halves import store_halves
 from earnest.export.onnx import NETWORK
 
 QUANTISED = ("MatMul", "Gemm", "Conv")
+ANSWERS = ("logits", "gender", "affect")
 PREPARED = {"onnx.quant.pre_process": "onnxruntime.quant"}  # spares the advice to do what `traced` has done
 
 
@@ -22,7 +23,7 @@ def to_int8(traced: ModelProto, clips: Clips) -> ModelProto:
 
     Ranges are fixed, not found anew for each batch: so a clip's answer doesn't depend on its neighbours. In float stay
     everything up to the logarithm, the first convolution behind it (decibels have a wide range), products of two
-    activations, and the last layer.
+    activations, and the last layer of every answer.
     """
     source = ModelProto()
     source.CopyFrom(traced)
@@ -52,18 +53,31 @@ def kept_in_float(traced: ModelProto) -> list[NodeProto]:
     """Return the nodes that are not quantised."""
     constants = {tensor.name for tensor in traced.graph.initializer}
     behind = [node for node in traced.graph.node if node.name.startswith(NETWORK)]
-    first = next((node.name for node in behind if node.op_type == "Conv"), "")
+    delicate = {next((node.name for node in behind if node.op_type == "Conv"), ""), *_last_layers(traced)}
     return [
         node
         for node in traced.graph.node
-        if not node.name.startswith(NETWORK) or node.name == first or _is_delicate(node, constants)
+        if not node.name.startswith(NETWORK) or node.name in delicate or _multiplies_activations(node, constants)
     ]
 
 
-def _is_delicate(node: NodeProto, constants: set[str]) -> bool:
-    if node.op_type not in QUANTISED:
-        return False
-    return node.input[1] not in constants or "logits" in node.output
+def _multiplies_activations(node: NodeProto, constants: set[str]) -> bool:
+    return node.op_type in QUANTISED and node.input[1] not in constants
+
+
+def _last_layers(traced: ModelProto) -> set[str]:
+    """Return the names of the quantisable nodes from which no other lies on the way to an answer."""
+    source = {output: node for node in traced.graph.node for output in node.output}
+    waiting = [source[name] for name in ANSWERS if name in source]
+    found, seen = set(), set()
+    while waiting:
+        node = waiting.pop()
+        if node.op_type in QUANTISED:
+            found.add(node.name)
+        elif node.name not in seen:
+            seen.add(node.name)
+            waiting += [source[name] for name in node.input if name in source]
+    return found
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]

@@ -112,7 +112,9 @@ def compare_runtimes(run: Path, bundles: Sequence[Path], waveforms: Sequence[Wav
     """
     classifier = load_run(run)
     rate_hz = classifier.front_end.settings.sample_rate_hz
-    answers: dict[tuple[str, str], Answer] = {TORCH: lambda waveform: torch_outputs(classifier, [waveform])[1][0]}
+    answers: dict[tuple[str, str], Answer] = {
+        TORCH: lambda waveform: torch_outputs(classifier, [waveform])["probabilities"][0]
+    }
     sizes = {TORCH: (run / WEIGHTS).stat().st_size}
     starts = {TORCH: (COLD_TORCH, str(run), "")}
     for folder in bundles:

@@ -57,6 +57,12 @@ class Segmented(nn.Module):
         """The network's last layer."""
         return self.network.get_submodule("output")
 
+    @property
+    def gender(self) -> nn.Module | None:
+        """The network's last layer for gender, where it has one."""
+        found = getattr(self.network, "gender", None)
+        return found if isinstance(found, nn.Module) else None
+
     def load_pretrained(self) -> None:
         """Take over published weights, where the network's settings name them."""
         load_pretrained = getattr(self.network, "load_pretrained", None)

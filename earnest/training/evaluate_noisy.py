@@ -25,7 +25,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.noise_curve import NoiseCurve
-from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
+from earnest.evaluation.predictions import Predictions, joined, of_emotion, read_predictions, write_predictions
 from earnest.evaluation.repeats import told_apart
 from earnest.evaluation.splits import Split
 from earnest.models.classifier import SpeechClassifier
@@ -150,7 +150,7 @@ def fold_noisy(run: Path, split: Split, noise: NoiseTest, snr_db: float) -> tupl
         n_unchanged += not changed
     probabilities = np.stack(answers)
     predicted = probabilities.argmax(axis=1).astype(np.int64)
-    return replace(plain, probabilities=probabilities, predicted=predicted), n_unchanged
+    return replace(of_emotion(plain), probabilities=probabilities, predicted=predicted), n_unchanged
 
 
 def _heard(row: Utterance, noise: NoiseTest, snr_db: float, classifier: SpeechClassifier) -> tuple[Waveform, bool]:

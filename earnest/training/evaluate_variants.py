@@ -14,7 +14,7 @@ import torch
 from earnest.audio.io import load_waveform
 from earnest.augment.tta import variants_called, variants_of
 from earnest.corpora.manifest import Utterance
-from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
+from earnest.evaluation.predictions import Predictions, joined, of_emotion, read_predictions, write_predictions
 from earnest.evaluation.splits import Split
 from earnest.models.classifier import SpeechClassifier
 from earnest.training.evaluate import Evaluation, scored
@@ -52,7 +52,8 @@ def fold_variants(run: Path, split: Split, name: str) -> Predictions:
     rows = {(row.corpus, row.utterance_id): row for row in split.test}
     tested = [rows[place] for place in zip(plain.corpus, plain.utterance_id, strict=True)]
     probabilities = np.stack([mean_probabilities(classifier, row, name) for row in tested])
-    return replace(plain, probabilities=probabilities, predicted=probabilities.argmax(axis=1).astype(np.int64))
+    predicted = probabilities.argmax(axis=1).astype(np.int64)
+    return replace(of_emotion(plain), probabilities=probabilities, predicted=predicted)
 
 
 def mean_probabilities(classifier: SpeechClassifier, utterance: Utterance, name: str) -> npt.NDArray[np.float32]:

@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import load_file, save
 
-from earnest.bundle import TrainingCorpus
-from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.calibration import FittedCalibration
@@ -28,13 +26,14 @@ from earnest.training.companions import fit_companions
 from earnest.training.data import GENDERS, Example
 from earnest.training.discriminant import Embeddings, discriminant_logits, embed, fit_discriminant, rotated_logits
 from earnest.training.fit import fit, predict_outputs
+from earnest.training.gender import fit_gender, fit_gender_calibration
+from earnest.training.ledger import ledger_of, refuse_known_speakers
 from earnest.training.objective import learned_tasks
 from earnest.training.progress import CHECKPOINT, write_atomically
 from earnest.training.record import RECORD, RunRecord, read_record
 
 _log = logging.getLogger(__name__)
 WEIGHTS, PREDICTIONS, LEAKAGE = "model.safetensors", "predictions.csv", "leakage.json"
-N_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -176,9 +175,15 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     refuse_known_speakers(split, getattr(classifier.network, "known_speakers", frozenset()))
     prepare(classifier.network, (example.frames for example in train))
     epochs = _fit(classifier, train, valid, recipe, folder, clips.embeddings, show_progress)
-    rotates = split.speaker_independent and settings.method == "discriminant"
+    learned = classifier.learned = learned_tasks(settings, train)
+    rotated = train if split.speaker_independent and settings.method == "discriminant" else ()
     temperature, calibration = (
-        _calibration(classifier, settings, train if rotates else (), valid, clips.embeddings) if valid else (1.0, None)
+        _calibration(classifier, settings, rotated, valid, clips.embeddings) if valid else (1.0, None)
+    )
+    gender_temperature, gender_calibration = (
+        fit_gender_calibration(classifier.network, settings, rotated, valid, clips.embeddings)
+        if "gender" in learned
+        else (1.0, None)
     )
     companions = fit_companions(classifier.network, train, valid, settings, len(classes), clips.embeddings)
     if settings.refit and valid:
@@ -204,24 +209,15 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         n_train=len(train),
         n_valid=len(valid),
         n_test=len(clips.of(split.test)),
-        training_corpora=_ledger([*train, *valid]),
+        training_corpora=ledger_of([*train, *valid]),
         stop_reason=epochs.stop_reason,
-        learned=learned_tasks(settings, train),
+        learned=learned,
         calibration=calibration,
+        gender_temperature=gender_temperature,
+        gender_calibration=gender_calibration,
         **companions.entries(),
     )
     write_atomically(folder / RECORD, _json(asdict(record)))
-
-
-def refuse_known_speakers(split: Split, fitted_on: frozenset[str]) -> None:
-    """Refuse to call a split speaker-independent if the initial weights were fitted on its test speakers' labels."""
-    known = sorted({f"{row.corpus}/{row.speaker}" for row in split.test} & fitted_on)
-    if known and split.speaker_independent:
-        raise RecipeError(
-            f"{split.protocol}, fold {split.fold}: the initial weights were fitted on labels of {len(known)} of its "
-            f"test speakers ({', '.join(known[:N_NAMED])}). Choose another fold with --fold or --folds, or weights "
-            "that left them out (earnest finetune --protocol --fold)."
-        )
 
 
 def initial_classifier(recipe: Recipe, classes: tuple[str, ...]) -> SpeechClassifier:
@@ -253,6 +249,8 @@ def _fit(
     settings, n_classes = recipe.training, len(classifier.classes)
     if settings.method == "discriminant":
         fit_discriminant(classifier.network, train, settings.shrinkage, n_classes, embeddings)
+        if "gender" in learned_tasks(settings, train):
+            fit_gender(classifier.network, train, settings.shrinkage, embeddings)
         return _Epochs(0, 0, "closed form")
     if recipe.augment:
         train = Augmented(train, classifier.front_end, change_of(recipe), settings)
@@ -264,9 +262,12 @@ def _output(
     classifier: SpeechClassifier, settings: Training, examples: Sequence[Example], embeddings: Embeddings
 ) -> NetworkOutput:
     network = classifier.network
-    if settings.method == "discriminant":
-        return NetworkOutput(discriminant_logits(network, examples, embeddings), embed(network, examples, embeddings))
-    return predict_outputs(network, examples)
+    if settings.method != "discriminant":
+        return predict_outputs(network, examples)
+    answers = NetworkOutput(discriminant_logits(network, examples, embeddings), embed(network, examples, embeddings))
+    if "gender" not in classifier.learned:
+        return answers
+    return answers._replace(gender=discriminant_logits(network, examples, embeddings, "gender"))
 
 
 def _calibration(
@@ -283,26 +284,6 @@ def _calibration(
         return fit_calibration(logits, true, settings.calibration)
     logits = _output(classifier, settings, valid, embeddings).logits
     return fit_calibration(logits, np.array([example.target for example in valid]), settings.calibration)
-
-
-def _ledger(examples: Sequence[Example]) -> tuple[TrainingCorpus, ...]:
-    """Say which corpora the weights have heard, validation data included: it chose the epoch."""
-    lines = []
-    unique = {example.utterance.key: example for example in examples}.values()
-    for name in sorted({example.utterance.corpus for example in unique}):
-        rows = [example for example in unique if example.utterance.corpus == name]
-        known = CORPORA.get(name) if name in CORPORA.names() else None
-        lines.append(
-            TrainingCorpus(
-                name=name,
-                licence=known.licence if known else "unknown",
-                n_utterances=len(rows),
-                n_speakers=len({example.utterance.speaker for example in rows}),
-                hours=round(sum(example.duration_s for example in rows) / 3600, 3),
-                attribution=known.citation if known else "",
-            )
-        )
-    return tuple(lines)
 
 
 def _json(value: object) -> bytes:

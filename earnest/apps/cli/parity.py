@@ -59,22 +59,31 @@ def command(
         _compare_all(run, (bundle, *also), clips, output, as_json)
         return
     parity = compare(run, bundle, clips)
-    worst = max(parity.logits, parity.probabilities, parity.batched_logits, parity.batched_probabilities)
     if as_json:
-        echo_json({**parity.to_dict(), "tolerance": TOLERANCE, "equal": worst <= TOLERANCE})
+        echo_json({**parity.to_dict(), "tolerance": TOLERANCE, "equal": parity.largest <= TOLERANCE})
     else:
         rows = [
-            ["onnxruntime, alone", f"{parity.logits:.1e}", f"{parity.probabilities:.1e}"],
-            ["onnxruntime, padded batches", f"{parity.batched_logits:.1e}", f"{parity.batched_probabilities:.1e}"],
-            ["torch, padded batches", f"{parity.torch_batched_logits:.1e}", "–"],
+            _cells("onnxruntime, alone", parity.logits, parity.probabilities, parity.gender),
+            _cells(
+                "onnxruntime, padded batches",
+                parity.batched_logits,
+                parity.batched_probabilities,
+                parity.batched_gender,
+            ),
+            _cells("torch, padded batches", parity.torch_batched_logits, None, None),
         ]
         title = f"Largest difference to torch alone, {parity.n_clips} clips of "
         title += f"{parity.shortest_s:.1f} to {parity.longest_s:.1f} s"
-        echo_table(("", "logits", "probabilities"), rows, title, right=("logits", "probabilities"))
+        columns = ("", "logits", "probabilities", "gender")
+        echo_table(columns, rows, title, right=columns[1:])
         if not quiet:
             click.echo(f"\nSame label: {parity.same_label} of {parity.n_clips}. Tolerance: {TOLERANCE:g}.")
-    if worst > TOLERANCE:
+    if parity.largest > TOLERANCE:
         raise SystemExit(EXIT_ERROR)
+
+
+def _cells(name: str, *differences: float | None) -> list[str]:
+    return [name, *("–" if one is None else f"{one:.1e}" for one in differences)]
 
 
 def _compare_all(run: Path, bundles: Sequence[Path], clips: Sequence[Path], output: Path | None, as_json: bool) -> None:

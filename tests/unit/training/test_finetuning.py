@@ -23,7 +23,8 @@ from earnest.training.data import Example
 from earnest.training.finetuning import ChangedClips, FewSpeakers, FineTuning, finetune, movements, read_finetuning
 from earnest.training.finetuning_clips import clips_for, without_test
 from earnest.training.frame_changes import FrameChanges
-from earnest.training.run import initial_classifier, refuse_known_speakers
+from earnest.training.ledger import refuse_known_speakers
+from earnest.training.run import initial_classifier
 from earnest.training.task import split_called
 from earnest.training.two_heads import (
     Clips,
