@@ -1,22 +1,29 @@
 """OpenVINO's form of a graph: weights in 32 or 16 bits, or whole numbers of 8 bits by NNCF."""
 
+import io
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from onnx import ModelProto
 
 from earnest.errors import MissingExtraError
 from earnest.export.calibration import Clips
+from earnest.export.judge import Judge
 from earnest.export.quantise import kept_in_float
 from earnest.onnx_file import CUT
-from earnest.runtime.openvino_engine import MODEL, WEIGHTS, openvino
+from earnest.runtime.openvino_engine import EXACT, MODEL, WEIGHTS, openvino
 
-MOST_LOST = 0.005  # of accuracy on validation speakers; layers go back to float until it is kept
+N_RANKED = 100  # clips by which NNCF ranks layers
+
+Judged: TypeAlias = tuple[int, Mapping[str, Any]]
+"""Number of a clip among those that are judged by, and what the graph takes."""
 
 
 def to_ir(traced: ModelProto, halves: bool) -> dict[str, bytes]:
@@ -27,30 +34,36 @@ def to_ir(traced: ModelProto, halves: bool) -> dict[str, bytes]:
 def to_int8_ir(traced: ModelProto, calibration: Clips, validation: Clips) -> dict[str, bytes]:
     """Quantise the graph of `earnest.export.onnx.traced` with NNCF, to ``model.xml`` and ``model.bin``.
 
-    Ranges come from ``calibration``; where more than half a point of accuracy on ``validation`` is lost, the layers
-    that cost most go back to float. In float stay, too, the front end and what `kept_in_float` names.
+    Ranges come from ``calibration``; where answers about ``validation`` move beyond the limits of
+    `earnest.export.judge.Judge`, the layers that cost most go back to float. In float stay, too, the front end and what
+    `kept_in_float` names.
     """
     nncf = _nncf()
     model = _read(traced)
     kept = {name for node in kept_in_float(traced) for name in (node.name, *node.output) if name} | _front_end(model)
-    judged = list(zip(validation.feeds(), validation.targets.tolist(), strict=True))
-    quantised = nncf.quantize_with_accuracy_control(
-        model,
-        nncf.Dataset(calibration.feeds()),
-        nncf.Dataset(judged, lambda item: item[0]),
-        _accuracy,
-        max_drop=MOST_LOST,
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(calibration.waveforms),
-        ignored_scope=nncf.IgnoredScope(names=sorted(kept), validate=False),
-    )
+    exact = openvino().Core().compile_model(model, "CPU", EXACT)
+    judge = Judge(validation, np.concatenate([exact(feed)["probabilities"] for feed in validation.feeds()]))
+    with redirect_stdout(io.StringIO()):  # its progress bars
+        quantised = nncf.quantize_with_accuracy_control(
+            model,
+            nncf.Dataset(calibration.feeds()),
+            nncf.Dataset(list(enumerate(validation.feeds())), lambda item: item[1]),
+            partial(_slack, judge),
+            max_drop=judge.slack(judge.exact),
+            model_type=nncf.ModelType.TRANSFORMER,
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(calibration.waveforms),
+            ignored_scope=nncf.IgnoredScope(names=sorted(kept), validate=False),
+            advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(ranking_subset_size=N_RANKED),
+        )
     return _files(quantised, halves=True)
 
 
-def _accuracy(compiled: Any, judged: Iterable[tuple[Any, int]]) -> tuple[float, list[float]]:
-    """Return the share of clips that a compiled model answers right, and for each clip whether it does."""
-    right = [float(compiled(feed)["logits"].argmax() == target) for feed, target in judged]
-    return float(np.mean(right)), right
+def _slack(judge: Judge, compiled: Any, judged: Iterable[Judged]) -> tuple[float, list[list[Any]]]:
+    """Return how much more the judge would allow, and every output of each clip: by these NNCF ranks the layers."""
+    numbers, answers = zip(*((number, compiled(feed)) for number, feed in judged), strict=True)
+    found = np.concatenate([answer["probabilities"] for answer in answers])
+    return judge.only(list(numbers)).slack(found), [list(answer.values()) for answer in answers]
 
 
 def _front_end(model: Any) -> set[str]:
