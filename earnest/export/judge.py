@@ -33,8 +33,8 @@ class Judge:
     def slack(self, found: Probabilities) -> float:
         """Return how far answers are from the limits on lost accuracy and changed labels: negative beyond them."""
         labels, targets = self.exact.argmax(axis=1), self.clips.targets
-        lost = np.mean(labels == targets) - np.mean(found.argmax(axis=1) == targets)
-        changed = np.mean(found.argmax(axis=1) != labels)
+        lost = ((labels == targets).sum() - (found.argmax(axis=1) == targets).sum()) / len(targets)
+        changed = (found.argmax(axis=1) != labels).sum() / len(targets)
         return float(min(MOST_LOST - lost, MOST_CHANGED - changed))
 
     def moved(self, found: Probabilities) -> float:
