@@ -3,13 +3,14 @@
 python scripts/format_accuracy.py runs/results/base-ravdess-6fold runs/results/small-ravdess-6fold
 
 INT8 is calibrated on the training speakers of each fold and controlled on its validation speakers; test speakers are
-heard here for the first time. Writes docs/results/parity/int8-folds.json and .md; folds that the first holds already
-are left out, so a run that was ended goes on.
+heard here for the first time. Writes docs/results/parity/int8-folds.json and .md; what the first holds already is left
+out, so a run that was ended goes on.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -60,15 +61,16 @@ def answers(run: Path, graph: ModelProto, form: Format, clips: Clips) -> tuple[n
     return np.concatenate(found), sum(map(len, files.values()))
 
 
-def measured(run: Path, forms: tuple[Format, ...]) -> dict[str, Any]:
-    """Return what each format does with the test clips of a fold."""
+def measure(run: Path, forms: Sequence[Format], found: dict[str, Any]) -> Iterator[None]:
+    """Add what each format does with the test clips of a fold; pause after each."""
+    missing = [form for form in forms if form not in found]
+    if not missing:
+        return
     clips = load_clips(run, split_clips(run, {})["test"])
     graph, n_classes = traced(load_run(run)), len(read_record(run).classes)
-    found: dict[str, Any] = {}
-    exact = np.empty(0)
-    for form in forms:
+    exact, _ = answers(run, graph, EXACT, clips)
+    for form in missing:
         probabilities, n_bytes = answers(run, graph, form, clips)
-        exact = probabilities if form == EXACT else exact
         differences = np.abs(probabilities - exact)
         found[form] = {
             "confusion": confusion_counts(clips.targets, probabilities.argmax(1), n_classes).tolist(),
@@ -78,14 +80,14 @@ def measured(run: Path, forms: tuple[Format, ...]) -> dict[str, Any]:
             "n_bytes": n_bytes,
         }
         sys.stderr.write(f"{run} {form}: {found[form]['same_label']} of {len(exact)} as exact\n")
-    return found
+        yield
 
 
 def lines(name: str, folds: dict[str, Any]) -> list[str]:
     """Return one line of the table for each format."""
     found, wa_exact = [], 0.0
     for form in next(iter(folds.values())):
-        rows = [fold[form] for fold in folds.values()]
+        rows = [fold[form] for fold in folds.values() if form in fold]
         counts = np.sum([row["confusion"] for row in rows], axis=0)
         scores, n = headline_scores(counts), int(counts.sum())
         wa_exact = scores["wa"] if form == EXACT else wa_exact
@@ -113,8 +115,7 @@ def main() -> None:
     for evaluation in options.evaluations:
         folds = stored.setdefault(evaluation.name, {})
         for run in sorted(path.parent for path in evaluation.glob("*/run.json")):
-            if run.name not in folds:
-                folds[run.name] = measured(run, tuple(options.formats))
+            for _ in measure(run, options.formats, folds.setdefault(run.name, {})):
                 options.output.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     n = sum(int(np.sum(fold[EXACT]["confusion"])) for folds in stored.values() for fold in folds.values())
     text = NOTE.format(names=" ".join(f"runs/results/{name}" for name in stored), n=n)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from earnest.export.calibration import Clips
@@ -23,15 +23,14 @@ PREPARED = {"onnx.quant.pre_process": "onnxruntime.quant"}  # spares the advice 
 def to_int8(traced: ModelProto, calibration: Clips, validation: Clips) -> ModelProto:
     """Quantise the graph of `earnest.export.onnx.traced`: weights per channel, activations by ranges over clips.
 
-    Ranges are fixed, not found anew for each batch: so a clip's answer doesn't depend on its neighbours. In float stay
-    everything up to the logarithm, the first convolution behind it (decibels have a wide range), products of two
-    activations, the last layer, and what `earnest.export.judge.controlled` finds to cost too much on ``validation``.
+    Ranges are fixed, not found anew for each batch: so a clip's answer doesn't depend on its neighbours. In float stays
+    what `layers_of` leaves out, and what `earnest.export.judge.controlled` finds to cost too much on ``validation``.
     """
-    kept = {node.name for node in kept_in_float(traced)}
-    layers = [node.name for node in traced.graph.node if node.op_type in QUANTISED and node.name not in kept]
     with TemporaryDirectory() as folder:
         quantiser = _Quantiser(traced, calibration, Path(folder))
-        quantised = controlled(layers, quantiser.quantised, _answers, Judge(validation, _answers(traced, validation)))
+        quantised = controlled(
+            layers_of(traced), quantiser.quantised, _answers, Judge(validation, _answers(traced, validation))
+        )
     store_halves(quantised)
     return quantised
 
@@ -72,26 +71,26 @@ class _Quantiser:
 
 def _answers(model: ModelProto, clips: Clips) -> Probabilities:
     """Return probabilities of each clip, shape (clips, classes)."""
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return np.concatenate([session.run(["probabilities"], feed)[0] for feed in clips.feeds()])
 
 
-def kept_in_float(traced: ModelProto) -> list[NodeProto]:
-    """Return the nodes that are not quantised."""
+def layers_of(traced: ModelProto) -> list[str]:
+    """Return the names of the layers that may be quantised.
+
+    Not among them: everything up to the logarithm, the first convolution behind it (decibels have a wide range),
+    products of two activations, and the last layer.
+    """
     constants = {tensor.name for tensor in traced.graph.initializer}
-    behind = [node for node in traced.graph.node if node.name.startswith(NETWORK)]
+    behind = [node for node in traced.graph.node if node.name.startswith(NETWORK) and node.op_type in QUANTISED]
     first = next((node.name for node in behind if node.op_type == "Conv"), "")
     return [
-        node
-        for node in traced.graph.node
-        if not node.name.startswith(NETWORK) or node.name == first or _is_delicate(node, constants)
+        node.name
+        for node in behind
+        if node.name != first and node.input[1] in constants and "logits" not in node.output
     ]
-
-
-def _is_delicate(node: NodeProto, constants: set[str]) -> bool:
-    if node.op_type not in QUANTISED:
-        return False
-    return node.input[1] not in constants or "logits" in node.output
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
