@@ -13,7 +13,8 @@ import torch
 from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
 from earnest.bundle import load_bundle
-from earnest.errors import BundleError
+from earnest.corpora.base import audio_files
+from earnest.errors import AudioError, BundleError
 from earnest.models.classifier import SpeechClassifier
 from earnest.runtime.graph import padded
 from earnest.training.run import load_run
@@ -56,6 +57,15 @@ class Parity:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return dict(self.__dict__)
+
+
+def spread(paths: Sequence[Path], limit: int | None) -> list[Path]:
+    """Return the recordings among files and in folders, at most ``limit``, spread evenly over all."""
+    clips = [clip for path in paths for clip in (audio_files(path) if path.is_dir() else [path])]
+    if not clips:
+        raise AudioError(f"{paths[0]}: no recordings found.")
+    n = min(limit or len(clips), len(clips))
+    return [clips[index * len(clips) // n] for index in range(n)]
 
 
 def compare(run: Path, bundle: Path, paths: Sequence[Path]) -> Parity:

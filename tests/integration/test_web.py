@@ -7,6 +7,7 @@ from typing import Any
 
 import harness
 import numpy as np
+import onnxruntime
 import pytest
 import soundfile
 import soxr
@@ -14,9 +15,15 @@ from stand_in import CLASSES, stand_in_model, write_bundle
 from voices import voice
 
 from earnest.bundle import SHIPPED
+from earnest.export.moody import EIGHT, to_moody
+from earnest.front_end import PRESETS
+from earnest.image import Image
+from earnest.models.classifier import MODELS, build_classifier
+from earnest.recipe import Recipe
 from earnest.runtime.adaptation import Adaptation, AdaptationRule, Adapter
 from earnest.runtime.domain import Domain
 from earnest.runtime.predictor import Predictor
+from earnest.segments import Segments
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDTH = 3  # of the stand-in's embedding
@@ -290,35 +297,35 @@ def test_the_demo_answers_about_examples_and_files_without_another_host(site: tu
     assert_quiet(driver, address)
 
 
-def test_a_moody_shaped_model_runs_in_its_page(site: tuple[Any, str, Path]) -> None:
-    model, weights = moody_shaped()
-    (site[2] / "moody.onnx").write_bytes(model)
+def test_a_model_exported_for_moody_runs_in_its_page(site: tuple[Any, str, Path]) -> None:
+    (site[2] / "moody.onnx").write_bytes(exported_for_moody())
     ready = "document.getElementById('status').textContent === 'Ready.'"
     driver, address = opened(site, "web/examples/moody.html?model=/tasks/moody.onnx", ready)
     clip = voice(2.1, 22_050)
     soundfile.write(site[2] / "clip.wav", clip, 22_050, subtype="FLOAT")
     driver.find_element("id", "file").send_keys(str(site[2] / "clip.wav"))
     rows = harness.wait_for(driver, "document.getElementById('shares').innerText.trim()").split("\n")
-    logits = (clip / np.sqrt(np.mean(clip**2))) @ weights
-    expected = np.exp(logits[:7]) / np.exp(logits[:7]).sum()
-    found = [float(row.split("\t")[1].removesuffix(" %")) / 100 for row in rows]
     assert len(clip) == 46_305
+    session = onnxruntime.InferenceSession(site[2] / "moody.onnx")
+    (logits,) = session.run(["output"], {"input": (clip / np.sqrt(np.mean(clip**2)))[None]})
+    expected = np.exp(logits[0, :7]) / np.exp(logits[0, :7]).sum()
+    assert [row.split("\t")[0] for row in rows] == list(EIGHT[:7])
+    found = [float(row.split("\t")[1].removesuffix(" %")) / 100 for row in rows]
     np.testing.assert_allclose(found, expected, atol=6e-4)  # shown to a tenth of a per cent
+    assert np.ptp(found) > 0.01
     assert_quiet(driver, address)
 
 
-def moody_shaped() -> tuple[bytes, Any]:
-    """Return a graph from ``input`` (batch, 46305) to eight logits ``output``, and its weights."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    rng = np.random.default_rng(0)
-    weights = rng.normal(0, 1 / np.sqrt(46_305), (46_305, 8)).astype(np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["input", "weights"], ["output"])],
-        "moody-shaped",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 46_305])],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 8])],
-        [numpy_helper.from_array(weights, "weights")],
+def exported_for_moody() -> bytes:
+    """Return what `earnest export --profile moody` makes of Moody's AlexNet at reduced width, with random weights."""
+    recipe = Recipe(
+        "made-up",
+        "moody-alexnet",
+        front_end=PRESETS["moody"],
+        segments=Segments("crop", 2.1),
+        image=Image(low_at_bottom=False),
+        network=MODELS.get("moody-alexnet").reduced,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    return model.SerializeToString(), weights
+    model = build_classifier(recipe, tuple(sorted(EIGHT)), seed=0).eval()
+    model.temperature.fill_(0.1)  # untrained logits lie close together
+    return to_moody(model, {}).SerializeToString()

@@ -23,6 +23,18 @@ function heard(bundle, { embeddings, width, plain, seconds, newS, first }) {
   return { answers: answers.map((shares) => shares && [...shares]), offset: [...adapter.offset], trust: adapter.trust };
 }
 
+/** Milliseconds of so many answers. */
+async function latencies({ waveform, sampleRateHz, count }) {
+  const samples = read(waveform);
+  const found = [];
+  for (let number = 0; number < count; number++) {
+    const start = performance.now();
+    await predictor.predict(samples, sampleRateHz);
+    found.push(performance.now() - start);
+  }
+  return found;
+}
+
 /** The resampler alone, in pieces. */
 function resampled({ waveform, sampleRateHz, toHz, piece }) {
   const samples = read(waveform);
@@ -46,6 +58,7 @@ const answers = [];
 for (const task of JSON.parse(readFileSync(join(folder, "tasks.json"), "utf8"))) {
   if (task.call === "hear") answers.push(heard(bundle, task));
   else if (task.call === "resample") answers.push(resampled(task));
+  else if (task.call === "latencies") answers.push(await latencies(task));
   else answers.push(await answer(model, task, read));
 }
 writeFileSync(join(folder, "answers.json"), JSON.stringify(answers));

@@ -102,7 +102,17 @@ async function download(
     loadedBytes += step.value.length;
     onProgress({ file, loadedBytes, totalBytes });
   }
-  return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
+  return joined(parts, loadedBytes);
+}
+
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  let start = 0;
+  for (const part of parts) {
+    bytes.set(part, start);
+    start += part.length;
+  }
+  return bytes;
 }
 
 export async function sha256Of(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
