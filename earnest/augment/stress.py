@@ -92,8 +92,8 @@ def _channels() -> Iterator[Condition]:
 
 
 def _small_changes() -> Iterator[Condition]:
-    yield Condition("gain, +20 dB", SMALL, lambda waveform, *_: with_gain(waveform, 20))
-    yield Condition("gain, −20 dB", SMALL, lambda waveform, *_: with_gain(waveform, -20))
+    yield Condition("20 dB louder", SMALL, lambda waveform, *_: with_gain(waveform, 20))
+    yield Condition("20 dB softer", SMALL, lambda waveform, *_: with_gain(waveform, -20))
     yield Condition(
         "clipping, 0.1 to 0.3 %",
         SMALL,

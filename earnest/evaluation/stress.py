@@ -13,7 +13,7 @@ from earnest.evaluation.paired import compare
 from earnest.evaluation.predictions import Predictions
 
 CLEAN = "as they are"
-COLUMNS = ("clips", "UA", "95 % interval", "ΔUA", "95 % interval of ΔUA", "unchanged", "ser-tests", "holds")
+COLUMNS = ("clips", "UA", "ΔUA", "unchanged", "ser-tests", "holds")
 N_RESAMPLES = 2000
 SEED = 0
 
@@ -35,9 +35,9 @@ class Limit:
         """Write the limits as the table does, "–" for none."""
         parts = []
         if self.change is not None:
-            parts.append(f"ΔUA ≥ {signed(self.change)}")
+            parts.append(f"ΔUA ≥ {100 * self.change:g}".replace("-", "−"))
         if self.unchanged is not None:
-            parts.append(f"≥ {100 * self.unchanged:g} unchanged")
+            parts.append(f"unchanged ≥ {100 * self.unchanged:g}")
         return ", ".join(parts) or "–"
 
     def holds(self, change: float, unchanged: float) -> bool | None:
@@ -110,10 +110,8 @@ class StressRow:
         is_clean = self.condition == CLEAN
         return [
             self.condition,
-            f"{100 * self.ua:.1f}",
-            range_text(self.interval),
-            "" if is_clean else signed(self.change),
-            "" if is_clean else range_text(self.change_interval),
+            f"{100 * self.ua:.1f} ({range_text(self.interval)})",
+            "" if is_clean else f"{signed(self.change)} ({range_text(self.change_interval)})",
             "" if is_clean else f"{100 * self.unchanged:.1f}",
             "" if is_clean else self.limit.sentence(),
             yes_or_no(self.holds),
@@ -158,7 +156,7 @@ def ua_of(predictions: Predictions) -> float:
 
 def stress_markdown(rows: Sequence[StressRow]) -> str:
     """Return the table in Markdown, all numbers in per cent or points."""
-    lines = [COLUMNS, ("---", *["---:"] * 5, "---", "---"), *(row.cells() for row in rows)]
+    lines = [COLUMNS, ("---", *["---:"] * 3, "---", "---"), *(row.cells() for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 

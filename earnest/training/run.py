@@ -25,6 +25,7 @@ from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
 from earnest.training.batches import Augmented, change_of
 from earnest.training.calibrate import calibrate, fit_calibration
 from earnest.training.companions import fit_companions
+from earnest.training.copies import with_copies
 from earnest.training.data import GENDERS, Example
 from earnest.training.discriminant import Embeddings, discriminant_logits, embed, fit_discriminant, rotated_logits
 from earnest.training.fit import fit, predict_outputs
@@ -173,17 +174,19 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     train, valid = clips.of(split.train), clips.of(split.valid)
     classifier = initial_classifier(recipe, classes)
     prepare(classifier.network, (example.frames for example in train))
-    epochs = _fit(classifier, train, valid, recipe, folder, clips.embeddings, show_progress)
+    heard = with_copies(train, recipe, classifier, clips.embeddings)
+    epochs = _fit(classifier, heard, valid, recipe, folder, clips.embeddings, show_progress)
     rotates = split.speaker_independent and settings.method == "discriminant"
     temperature, calibration = (
-        _calibration(classifier, settings, train if rotates else (), valid, clips.embeddings) if valid else (1.0, None)
+        _calibration(classifier, settings, heard if rotates else (), valid, clips.embeddings) if valid else (1.0, None)
     )
     companions = fit_companions(classifier.network, train, valid, settings, len(classes), clips.embeddings)
     if settings.refit and valid:
         classifier = initial_classifier(recipe, classes)
         train = [*train, *valid]
         prepare(classifier.network, (example.frames for example in train))
-        _fit(classifier, train, (), recipe, folder / "refit", clips.embeddings, show_progress, epochs.best)
+        heard = with_copies(train, recipe, classifier, clips.embeddings)
+        _fit(classifier, heard, (), recipe, folder / "refit", clips.embeddings, show_progress, epochs.best)
     write_atomically(folder / WEIGHTS, save(classifier.network.state_dict()))
     companions.write(folder)
     (folder / "refit" / CHECKPOINT).unlink(missing_ok=True)

@@ -150,7 +150,7 @@ def conditions_of(split: Split, noise: NoiseTest | None) -> list[Condition]:
 
 
 def evenly_drawn(clips: FoldClips, n_clips: int) -> npt.NDArray[np.intp]:
-    """Return at most so many rows, in their order: speakers and classes take turns, by a draw that a clip's key makes."""
+    """Return at most so many rows, in their order; speakers and classes take turns, in an order drawn by keys."""
     order = sorted(range(len(clips.rows)), key=lambda row: generator_for(clips.rows[row].key).random())
     seen: Counter[tuple[str, int]] = Counter()
     turns = {}

@@ -122,7 +122,7 @@ def _echo(found: "Stress", name: str) -> None:
     from earnest.evaluation.stress_clean import CHECK_COLUMNS
 
     rows = [row.cells() for row in found.rows]
-    echo_table(COLUMNS, rows, f"{name}, {found.document['title']}, per cent and points", right=COLUMNS[1:6])
+    echo_table(COLUMNS, rows, f"{name}, {found.document['title']}, per cent and points", right=COLUMNS[1:4])
     click.echo(f"\n{sentence_of(found)}\n")
     checks = [check.cells() for check in found.checks]
     title = f"ser-tests on the {found.document['n_checked']} clips as they are"
