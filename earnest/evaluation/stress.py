@@ -136,9 +136,16 @@ class StressRow:
     def from_dict(cls, values: Mapping[str, Any], where: str) -> "StressRow":
         """Read what `to_dict` made of it in a ``metrics-stress.json``."""
         try:
-            names = ("condition", "group", "ua", "change", "unchanged", "n_untouched")
-            intervals = {name: Interval(**values[name]) for name in ("interval", "change_interval")}
-            return cls(**{name: values[name] for name in names}, **intervals)
+            return cls(
+                values["condition"],
+                values["group"],
+                values["ua"],
+                Interval(**values["interval"]),
+                values["change"],
+                Interval(**values["change_interval"]),
+                values["unchanged"],
+                values["n_untouched"],
+            )
         except (KeyError, TypeError) as error:
             raise EarnestError(f"{where}: not from `earnest stress` ({error!r}).") from error
 
