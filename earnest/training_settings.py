@@ -37,6 +37,8 @@ class Training:
     ----------
     method : by gradient descent over epochs, or the last layer in closed form (`earnest.training.discriminant`)
     shrinkage : of the discriminant's covariance, from 0 to 1
+    augmented_copies : of each training clip, changed by the ``[[augment]]`` tables, that the discriminant is fitted on
+        beside the clips as they are
     epochs : the most; training ends earlier when ``patience`` epochs in a row brought no better validation ``monitor``
     monitor : what chooses the epoch, on validation data: UA (mean recall) or loss
     refit : train once more on training and validation data for the chosen number of epochs
@@ -77,6 +79,7 @@ class Training:
 
     method: Literal["gradient", "discriminant"] = "gradient"
     shrinkage: float = 0.6
+    augmented_copies: int = 0
     epochs: int = 120
     patience: int = 120
     batch_size: int = 32
@@ -139,6 +142,7 @@ class Training:
     def _of_time(self) -> Checks:
         return (
             (0 <= self.shrinkage <= 1, "shrinkage must be from 0 to 1"),
+            (0 <= self.augmented_copies <= 100, "augmented_copies must be from 0 to 100"),
             (self.epochs >= 1, "epochs must be at least 1"),
             (self.patience >= 1, "patience must be at least 1"),
             (self.batch_size >= 2, "batch_size must be at least 2"),

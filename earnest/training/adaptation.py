@@ -25,6 +25,7 @@ HOWS: Mapping[How, str] = {
 }
 FEWEST_SPEAKERS = 3
 N_TURNS = 5
+COPY = "#"  # behind a speaker: a changed copy, a voice of its own but for turns
 POSTERIOR_SHARE = 0.6  # of the scale: flatter, so that early errors weigh less
 
 
@@ -38,7 +39,8 @@ class Heard:
     targets : shape (clips,), numbers of the classes
     speakers : one name a clip, made unique over corpora
     seconds : shape (clips,)
-    new : whether the embedding's own weights never saw the speaker's labels, shape (clips,); None for all
+    new : whether a clip is as recorded and the embedding's own weights never saw its speaker's labels, shape (clips,);
+        None for all
     """
 
     embeddings: Floats
@@ -86,9 +88,9 @@ def fit_adaptation(train: Heard, shrinkage: float, n_classes: int) -> Adaptation
 
 def _unheard_scores(centred: Floats, train: Heard, shrinkage: float, n_classes: int) -> Floats:
     """Return scores (clips, classes) of discriminants that were fitted on other speakers, who take turns."""
-    speakers = sorted(set(train.speakers))
-    turn_of = {speaker: position % N_TURNS for position, speaker in enumerate(speakers)}
-    turn = np.array([turn_of[speaker] for speaker in train.speakers])
+    voices = [speaker.partition(COPY)[0] for speaker in train.speakers]
+    turn_of = {voice: position % N_TURNS for position, voice in enumerate(sorted(set(voices)))}
+    turn = np.array([turn_of[voice] for voice in voices])
     scores = np.zeros((len(train), n_classes))
     for number in range(turn.max() + 1):
         held = turn == number

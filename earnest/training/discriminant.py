@@ -14,7 +14,7 @@ from earnest.training.data import Example, pad_batch
 Floats = npt.NDArray[np.float64]
 FEWEST_NEW = 3  # speakers
 Embeddings = dict[str, Tensor]
-"""Utterance key → embedding (width,) of a network that stays as it is; folds share them."""
+"""Key of an example → embedding (width,) of a network that stays as it is; folds share them."""
 Layer: TypeAlias = Literal["output", "gender"]
 
 
@@ -94,10 +94,10 @@ def embed(network: nn.Module, examples: Sequence[Example], known: Embeddings) ->
     network.eval()
     with torch.no_grad():
         for example in examples:
-            if example.utterance.key not in known:
+            if example.key not in known:
                 batch = pad_batch([example])
-                known[example.utterance.key] = network(batch.frames, batch.n_frames).embedding[0]
-    return torch.stack([known[example.utterance.key] for example in examples])
+                known[example.key] = network(batch.frames, batch.n_frames).embedding[0]
+    return torch.stack([known[example.key] for example in examples])
 
 
 def discriminant_logits(
@@ -122,19 +122,22 @@ def rotated_logits(
     Validation takes turns: the speakers of ``train`` are divided into groups as large as ``valid``, and each group is
     answered by a discriminant fitted on all others. A temperature fitted on these logits depends less on who happens
     to be in ``valid``, and still on no test clip. Speakers whose labels the embedding's own weights were fitted on
-    are no measure of unheard ones: they are learnt from, but not returned, unless there are hardly any others.
+    are no measure of unheard ones: they are learnt from, but not answered, unless there are hardly any others; nor are
+    copies of clips.
     """
     examples = [*valid, *train]
     embeddings = embed(network, examples, known).double().numpy()
     targets = np.array([example.target for example in examples])
+    copies = np.array([example.copy > 0 for example in examples])
     turn = _turns([example.utterance.speaker for example in valid], [example.utterance.speaker for example in train])
     logits, rows = [], []
     for number in range(turn.max() + 1):
         held = turn == number
         if len(np.unique(targets[~held])) == n_classes:
             weights, bias = discriminant(embeddings[~held], targets[~held], shrinkage, n_classes)
-            logits.append(embeddings[held] @ weights.T + bias)
-            rows.append(np.flatnonzero(held))
+            asked = held & ~copies
+            logits.append(embeddings[asked] @ weights.T + bias)
+            rows.append(np.flatnonzero(asked))
     counted = np.concatenate(rows)
     new = np.isin(counted, _new_to(network, examples))
     if len({examples[row].speaker for row in counted[new]}) < FEWEST_NEW:

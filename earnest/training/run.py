@@ -23,6 +23,7 @@ from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
 from earnest.training.batches import Augmented, change_of
 from earnest.training.calibrate import calibrate, fit_calibration
 from earnest.training.companions import fit_companions
+from earnest.training.copies import with_copies
 from earnest.training.data import GENDERS, Example
 from earnest.training.discriminant import Embeddings, discriminant_logits, embed, fit_discriminant, rotated_logits
 from earnest.training.fit import fit, predict_outputs
@@ -174,9 +175,10 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     classifier = initial_classifier(recipe, classes)
     refuse_known_speakers(split, getattr(classifier.network, "known_speakers", frozenset()))
     prepare(classifier.network, (example.frames for example in train))
-    epochs = _fit(classifier, train, valid, recipe, folder, clips.embeddings, show_progress)
+    heard = with_copies(train, recipe, classifier, clips.embeddings)
+    epochs = _fit(classifier, heard, valid, recipe, folder, clips.embeddings, show_progress)
     learned = classifier.learned = learned_tasks(settings, train)
-    rotated = train if split.speaker_independent and settings.method == "discriminant" else ()
+    rotated = heard if split.speaker_independent and settings.method == "discriminant" else ()
     temperature, calibration = (
         _calibration(classifier, settings, rotated, valid, clips.embeddings) if valid else (1.0, None)
     )
@@ -185,12 +187,13 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         if "gender" in learned
         else (1.0, None)
     )
-    companions = fit_companions(classifier.network, train, valid, settings, len(classes), clips.embeddings)
+    more = with_copies(valid, recipe, classifier, clips.embeddings) if settings.refit else ()
+    companions = fit_companions(classifier.network, heard, valid, more, settings, len(classes), clips.embeddings)
     if settings.refit and valid:
         classifier = initial_classifier(recipe, classes)
-        train = [*train, *valid]
+        train, heard = [*train, *valid], [*heard, *more]
         prepare(classifier.network, (example.frames for example in train))
-        _fit(classifier, train, (), recipe, folder / "refit", clips.embeddings, show_progress, epochs.best)
+        _fit(classifier, heard, (), recipe, folder / "refit", clips.embeddings, show_progress, epochs.best)
     write_atomically(folder / WEIGHTS, save(classifier.network.state_dict()))
     companions.write(folder)
     (folder / "refit" / CHECKPOINT).unlink(missing_ok=True)
