@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from earnest.errors import MissingExtraError, RecipeError
+from earnest.errors import RecipeError
 from earnest.training.data import Example, pad_batch
 
 Floats = npt.NDArray[np.float64]
@@ -64,26 +64,25 @@ def last_layer(network: nn.Module, layer: Layer = "output") -> nn.Linear:
 def discriminant(
     embeddings: Floats, targets: npt.NDArray[np.integer], shrinkage: float, n_classes: int
 ) -> tuple[Floats, Floats]:
-    """Return weights (classes, width) and bias (classes,) of the scores of embeddings (rows, width).
-
-    Scores count up to what all classes share, which no probability depends on.
-    """
-    try:
-        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-        from sklearn.preprocessing import StandardScaler
-    except ImportError:
-        raise MissingExtraError("The discriminant", "train") from None
+    """Return weights (classes, width) and bias (classes,) of the scores of embeddings (rows, width)."""
     if len(np.unique(targets)) < n_classes or n_classes < 2:
         raise RecipeError("The discriminant needs two or more classes, each with training clips.")
-    scaler = StandardScaler().fit(embeddings)
-    equal = np.full(n_classes, 1 / n_classes)
-    analysis = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage, priors=equal)
-    analysis.fit(scaler.transform(embeddings), targets)
-    slopes, intercept = analysis.coef_, analysis.intercept_
-    if n_classes == 2:  # scikit-learn keeps the second class's score less the first one's
-        slopes, intercept = (np.concatenate([-one, one]) / 2 for one in (slopes, intercept))
-    weights = slopes / scaler.scale_
-    return weights, intercept - weights @ scaler.mean_
+    mean, deviation = embeddings.mean(axis=0), embeddings.std(axis=0)
+    deviation[deviation == 0] = 1.0
+    scaled = (embeddings - mean) / deviation
+    width = scaled.shape[1]
+    centres, within = np.empty((n_classes, width)), np.zeros((width, width))
+    for target in range(n_classes):
+        own = scaled[targets == target]
+        centres[target] = own.mean(axis=0)
+        own -= centres[target]
+        within += own.T @ own / (len(own) * n_classes)
+    scatter = np.trace(within) / width
+    within *= 1 - shrinkage
+    within[np.diag_indices(width)] += shrinkage * scatter
+    slopes = np.linalg.lstsq(within, centres.T)[0].T if shrinkage == 0 else np.linalg.solve(within, centres.T).T
+    weights = slopes / deviation
+    return weights, -0.5 * np.einsum("cw,cw->c", slopes, centres) - weights @ mean
 
 
 def embed(network: nn.Module, examples: Sequence[Example], known: Embeddings) -> Tensor:
