@@ -12,8 +12,9 @@ ROOT = Path(__file__).parents[2]
 PAGES = {
     "emocatcher-noise": "noise.md",
     "emocatcher-stability": "noise.md",
-    "base-robust": "stress.md",
-    "small-robust": "stress.md",
+    "base": "stress.md",
+    "base-frozen-robust": "stress.md",
+    "small": "stress.md",
 }
 TEST_ONLY = ("baby-cry", "helicopter", "person-sneeze", "sea-waves")
 each_recipe = pytest.mark.parametrize("name", PAGES)
