@@ -1,0 +1,92 @@
+/** Windows and spans → what charts and sums show. Plain functions. */
+
+import { polarityOf, type Shares, type Span, type Window } from "../../src/index.js";
+
+export const BAROMETER_WINDOWS = 5;
+
+/** The classes in the order of a timeline's windows. */
+export function classesOf(windows: readonly Window[], shares: Shares): string[] {
+  return Object.keys(windows.length ? windows[0].probabilities : shares);
+}
+
+/**
+ * Equal steps of time, and in each the mean probability of each class over the windows that reach into it.
+ *
+ * @returns class → one value a step, null where nobody speaks
+ */
+export function sharesOverTime(
+  windows: readonly Window[],
+  classes: readonly string[],
+  startS: number,
+  endS: number,
+  nSteps: number,
+): { times: number[]; shares: Map<string, (number | null)[]> } {
+  const step = (endS - startS) / nSteps;
+  const sums = new Map(classes.map((name) => [name, new Float64Array(nSteps)]));
+  const counts = new Float64Array(nSteps);
+  for (const window of windows) {
+    const first = Math.max(Math.floor((window.start_s - startS) / step), 0);
+    const last = Math.min(Math.max(first + 1, Math.round((window.end_s - startS) / step)), nSteps);
+    for (let index = first; index < last; index++) {
+      counts[index]++;
+      for (const name of classes) sums.get(name)![index] += window.probabilities[name] ?? 0;
+    }
+  }
+  return {
+    times: Array.from({ length: nSteps }, (_, index) => startS + (index + 0.5) * step),
+    shares: new Map(classes.map((name) => [name, Array.from(sums.get(name)!, (sum, index) => (counts[index] ? sum / counts[index] : null))])),
+  };
+}
+
+/** Emotion → share of all spoken seconds, the largest first. */
+export function shareOfTime(spans: readonly Span[]): Shares {
+  const seconds = new Map<string, number>();
+  let all = 0;
+  for (const { emotion, start_s: start, end_s: end } of spans) {
+    seconds.set(emotion, (seconds.get(emotion) ?? 0) + end - start);
+    all += end - start;
+  }
+  return Object.fromEntries([...seconds].sort(([, one], [, other]) => other - one).map(([name, value]) => [name, value / all]));
+}
+
+/** Mean of the polarities of the last windows, -1 to 1; null before the first one. */
+export function barometer(windows: readonly Window[], count = BAROMETER_WINDOWS): number | null {
+  const last = windows.slice(-count);
+  if (!last.length) return null;
+  return last.reduce((sum, { probabilities }) => sum + polarityOf(probabilities), 0) / last.length;
+}
+
+/** How many points a rollercoaster's smoothing joins: more where it jumps and where there are many (Moody's rule). */
+export function smoothingWidth(values: readonly number[]): number {
+  if (!values.length) return 1;
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+  return Math.max(Math.floor(10 * deviation + Math.log(values.length)), 1);
+}
+
+/** Each value's mean with those before it, `width` in all; at the start with as many as there are. */
+export function movingAverage(values: readonly number[], width: number): number[] {
+  return values.map((_, index) => {
+    const part = values.slice(Math.max(index - width + 1, 0), index + 1);
+    return part.reduce((sum, value) => sum + value, 0) / part.length;
+  });
+}
+
+/** Polarity over time, smoothed: [seconds, -1 to 1] at each window's middle. */
+export function rollercoaster(windows: readonly Window[]): [number, number][] {
+  const values = windows.map(({ probabilities }) => polarityOf(probabilities));
+  const smooth = movingAverage(values, smoothingWidth(values));
+  return windows.map(({ start_s: start, end_s: end }, index) => [(start + end) / 2, smooth[index]]);
+}
+
+/** Largest absolute sample of each of equal parts. */
+export function peaksOf(waveform: Float32Array, nParts: number): Float32Array {
+  const peaks = new Float32Array(Math.min(nParts, waveform.length));
+  for (let part = 0; part < peaks.length; part++) {
+    const end = Math.floor(((part + 1) * waveform.length) / peaks.length);
+    for (let index = Math.floor((part * waveform.length) / peaks.length); index < end; index++) {
+      peaks[part] = Math.max(peaks[part], Math.abs(waveform[index]));
+    }
+  }
+  return peaks;
+}
