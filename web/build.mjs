@@ -54,7 +54,7 @@ async function buildTests() {
 async function buildPage() {
   rmSync(PAGE, { recursive: true, force: true });
   const { version } = JSON.parse(readFileSync("node_modules/onnxruntime-web/package.json", "utf8"));
-  const shared = { ...common, outdir: PAGE, minify: true, plugins: [besideIt] };
+  const shared = { ...common, outdir: PAGE, minify: !process.env.PLAIN, plugins: [besideIt] };
   const entryPoints = [
     { in: "page/src/main.ts", out: "page" },
     { in: "page/page.css", out: "page" },

@@ -9,33 +9,46 @@ export function classesOf(windows: readonly Window[], shares: Shares): string[] 
   return Object.keys(windows.length ? windows[0].probabilities : shares);
 }
 
-/**
- * Equal steps of time, and in each the mean probability of each class over the windows that reach into it.
- *
- * @returns class → one value a step, null where nobody speaks
- */
+/** A stretch of time with one mean of all windows that reach into it; shares are in the order of the classes. */
+export interface Cell {
+  startS: number;
+  endS: number;
+  shares: number[];
+}
+
+/** Divide a stretch of time into equal steps; steps without speech are left out, equal neighbours are one cell. */
 export function sharesOverTime(
   windows: readonly Window[],
   classes: readonly string[],
   startS: number,
   endS: number,
   nSteps: number,
-): { times: number[]; shares: Map<string, (number | null)[]> } {
+): Cell[] {
   const step = (endS - startS) / nSteps;
-  const sums = new Map(classes.map((name) => [name, new Float64Array(nSteps)]));
-  const counts = new Float64Array(nSteps);
+  const heard: Window[][] = Array.from({ length: nSteps }, () => []);
   for (const window of windows) {
     const first = Math.max(Math.floor((window.start_s - startS) / step), 0);
     const last = Math.min(Math.max(first + 1, Math.round((window.end_s - startS) / step)), nSteps);
-    for (let index = first; index < last; index++) {
-      counts[index]++;
-      for (const name of classes) sums.get(name)![index] += window.probabilities[name] ?? 0;
-    }
+    for (let index = first; index < last; index++) heard[index].push(window);
   }
-  return {
-    times: Array.from({ length: nSteps }, (_, index) => startS + (index + 0.5) * step),
-    shares: new Map(classes.map((name) => [name, Array.from(sums.get(name)!, (sum, index) => (counts[index] ? sum / counts[index] : null))])),
-  };
+  const cells: Cell[] = [];
+  heard.forEach((those, index) => {
+    const before = heard[index - 1] as Window[] | undefined;
+    const [from, to] = [startS + index * step, startS + (index + 1) * step];
+    if (!those.length) return;
+    if (before?.length === those.length && before.every((window, place) => window === those[place])) cells.at(-1)!.endS = to;
+    else cells.push({ startS: from, endS: to, shares: classes.map((name) => meanOf(those, name)) });
+  });
+  return cells;
+}
+
+function meanOf(windows: readonly Window[], name: string): number {
+  return windows.reduce((sum, { probabilities }) => sum + (probabilities[name] ?? 0), 0) / windows.length;
+}
+
+/** How often the emotion is another one than before. */
+export function changesOf(spans: readonly Span[]): number {
+  return spans.filter(({ emotion }, index) => index > 0 && emotion !== spans[index - 1].emotion).length;
 }
 
 /** Emotion → share of all spoken seconds, the largest first. */

@@ -4,7 +4,7 @@ import { byId } from "./dom.js";
 import { remembered, remember } from "./remembered.js";
 
 const NEXT = { system: "dark", dark: "light", light: "system" } as const;
-const TEXT = { system: "Colours: as the system", dark: "Colours: dark", light: "Colours: light" };
+const TEXT = { system: "Colours: system", dark: "Colours: dark", light: "Colours: light" };
 type Theme = keyof typeof NEXT;
 
 export function followTheme(): void {

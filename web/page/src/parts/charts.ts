@@ -1,7 +1,7 @@
 /** ECharts on a canvas, in the page's colours. Every picture has its words: a label, and a table or a list beside it. */
 
 import { CustomChart, LineChart, RadarChart } from "echarts/charts";
-import { DataZoomComponent, GridComponent, MarkAreaComponent, MarkLineComponent, RadarComponent } from "echarts/components";
+import { DataZoomComponent, GridComponent, MarkAreaComponent, RadarComponent } from "echarts/components";
 import * as echarts from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 
@@ -12,7 +12,6 @@ echarts.use([
   GridComponent,
   LineChart,
   MarkAreaComponent,
-  MarkLineComponent,
   RadarChart,
   RadarComponent,
 ]);
@@ -50,9 +49,10 @@ export class Picture {
     private readonly option: () => Option,
   ) {
     place.setAttribute("role", "img");
-    this.chart = echarts.init(place, null, { renderer: "canvas" });
+    const { clientWidth: width, clientHeight: height } = place;
+    this.chart = echarts.init(place, null, { renderer: "canvas", width: width || 300, height: height || 150 });
     this.observer = new ResizeObserver(() => {
-      this.chart.resize();
+      if (place.clientWidth && place.clientHeight) this.chart.resize({ width: "auto", height: "auto" }); // else nobody sees it
     });
     this.observer.observe(place);
     document.addEventListener("colours", this.redraw);

@@ -2,7 +2,7 @@
 
 import type { Timeline } from "../../../src/index.js";
 import { h } from "../dom.js";
-import { rollercoaster, shareOfTime } from "../series.js";
+import { changesOf, rollercoaster, shareOfTime } from "../series.js";
 import { clock } from "../words.js";
 import { showBars } from "./bars.js";
 import { Radar, Rollercoaster } from "./small-pictures.js";
@@ -33,7 +33,7 @@ export class Summary {
   show(timeline: Timeline): void {
     this.place.hidden = false;
     const { duration_s: duration, speech_s: speech, spans, windows } = timeline;
-    const changes = Math.max(spans.length - 1, 0);
+    const changes = changesOf(spans);
     this.facts.textContent =
       `${clock(duration ?? 0)} in all, ${clock(speech ?? 0)} of speech, ${changes} ${changes === 1 ? "change" : "changes"} of emotion. ` +
       `Model “${timeline.model}”.`;

@@ -80,9 +80,9 @@ function optionOf(shown: Shown, canZoom: boolean): Option {
   return {
     grid: grids,
     xAxis: grids.map((_, index) => timeAxis(shown, index, index === last, colours)),
-    yAxis: grids.map((_, index) => (index === last ? shareAxis(colours) : { gridIndex: index, show: false, min: -1, max: 1 })),
+    yAxis: grids.map((_, index) => (index === last ? shareAxis(last, colours) : { gridIndex: index, show: false, min: -1, max: 1 })),
     dataZoom: canZoom ? [zoom] : [],
-    series: [strip(shown, colours), ...(shown.peaks ? waves(shown, shown.peaks, colours) : []), ...stack(shown, last, colours)],
+    series: [strip(shown, colours), ...(shown.peaks ? waves(shown, shown.peaks, colours) : []), stack(shown, last)],
   };
 }
 
@@ -104,12 +104,14 @@ function timeAxis({ startS, endS }: Shown, gridIndex: number, isLast: boolean, c
   };
 }
 
-function shareAxis(colours: Ink): Option {
+function shareAxis(gridIndex: number, colours: Ink): Option {
   return {
-    gridIndex: undefined,
+    gridIndex,
     min: 0,
     max: 1,
     interval: 0.5,
+    axisLine: { show: false },
+    axisTick: { show: false },
     axisLabel: { color: colours.faint, formatter: (share: number) => percent(share) },
     splitLine: { lineStyle: { color: colours.line } },
   };
@@ -125,13 +127,19 @@ function strip({ spans }: Shown, { line }: Ink): Option {
     if (width <= 0) return null;
     const shape = { x: left, y: area.y, width: Math.max(width - 1, 1), height: area.height, r: 4 };
     const fill = colourOf(span.emotion);
-    const fits = width > 7 * span.emotion.length + 8;
-    const text = { x: left + width / 2, y: area.y + area.height / 2, text: span.emotion, align: "center", verticalAlign: "middle" };
-    const name = { type: "text" as const, style: { ...text, fill: inkOn(fill), font: `600 12px ${FONT}` } as object };
-    return { type: "group", children: [{ type: "rect", shape, style: { fill, stroke: line, lineWidth: 0.5 } }, ...(fits ? [name] : [])] };
+    const name = nameWithin(span.emotion, width);
+    const text = { x: left + width / 2, y: area.y + area.height / 2, text: name, align: "center", verticalAlign: "middle" };
+    const label = { type: "text" as const, style: { ...text, fill: inkOn(fill), font: `600 12px ${FONT}` } as object };
+    return { type: "group", children: [{ type: "rect", shape, style: { fill, stroke: line, lineWidth: 0.5 } }, ...(name ? [label] : [])] };
   };
   const seen = spans.map((span) => [span.start_s, 0, span.end_s]);
   return { type: "custom", id: "strip", clip: true, silent: true, xAxisIndex: 0, yAxisIndex: 0, renderItem, data: seen };
+}
+
+/** The name, its first three letters, or nothing, as there is room. */
+function nameWithin(name: string, widthPx: number): string {
+  if (widthPx > 7.5 * name.length + 8) return name;
+  return widthPx > 26 ? name.slice(0, 3) : "";
 }
 
 function waves({ spans, endS }: Shown, peaks: Float32Array, colours: Ink): Option[] {
@@ -157,21 +165,22 @@ function waves({ spans, endS }: Shown, peaks: Float32Array, colours: Ink): Optio
   ];
 }
 
-function stack(shown: Shown, axis: number, { surface }: Ink): Option[] {
-  const { startS, endS, classes, windows } = shown;
+/** Probabilities stacked to one, wherever somebody speaks. */
+function stack({ startS, endS, classes, windows }: Shown, axis: number): Option {
   const nSteps = Math.min(Math.max(Math.ceil((endS - startS) / STEP_S), 1), MOST_STEPS);
-  const { times, shares } = sharesOverTime(windows, classes, startS, endS, nSteps);
-  return classes.map((name) => ({
-    type: "line",
-    id: `share-${name}`,
-    stack: "shares",
-    xAxisIndex: axis,
-    yAxisIndex: axis,
-    symbol: "none",
-    silent: true,
-    step: "middle",
-    lineStyle: { width: 0.5, color: surface },
-    areaStyle: { color: colourOf(name), opacity: 1 },
-    data: times.map((time, index) => [time, shares.get(name)![index]]),
-  }));
+  const cells = sharesOverTime(windows, classes, startS, endS, nSteps);
+  const renderItem: CustomSeriesRenderItem = (params, api) => {
+    const cell = cells[params.dataIndex];
+    let sum = 0;
+    const children = classes.map((name, index) => {
+      const [left, bottom] = api.coord([cell.startS, sum]);
+      sum += cell.shares[index];
+      const [right, top] = api.coord([cell.endS, sum]);
+      const shape = { x: left, y: top, width: right - left + 0.4, height: Math.max(bottom - top, 0) }; // no seam between cells
+      return { type: "rect" as const, shape, style: { fill: colourOf(name) } };
+    });
+    return { type: "group", children };
+  };
+  const data = cells.map((cell) => [cell.startS, 1, cell.endS]);
+  return { type: "custom", id: "stack", clip: true, silent: true, xAxisIndex: axis, yAxisIndex: axis, renderItem, data };
 }

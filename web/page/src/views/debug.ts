@@ -90,8 +90,8 @@ class DebugView {
       return { emotion, share, other, difference: Math.abs(share - other) };
     });
     const rows = differences.map(({ emotion, share, other, difference }) => [emotion, share.toFixed(6), other.toFixed(6), difference.toExponential(1)]);
-    const columns = ["class", `browser, ${mine.ms.toFixed(0)} ms`, `server, ${its.ms.toFixed(0)} ms`, "difference"];
-    this.results.get(name)?.replaceChildren(table("Browser against server", columns, rows));
+    const caption = `Browser ${mine.ms.toFixed(0)} ms, server ${its.ms.toFixed(0)} ms`;
+    this.results.get(name)?.replaceChildren(table(caption, ["class", "browser", "server", "difference"], rows));
     return Math.max(...differences.map(({ difference }) => difference));
   }
 

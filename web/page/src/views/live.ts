@@ -116,6 +116,7 @@ class LiveView {
     this.now.clear();
     this.summary.hide();
     byId("live-keep").hidden = true;
+    byId("live-so-far").hidden = false;
     byId("live-windows").replaceChildren();
     if (!this.listening) this.become("idle");
     this.draw();
@@ -159,6 +160,7 @@ class LiveView {
     const hasWindows = timeline.windows.length > 0;
     byId("live-keep").hidden = !hasWindows;
     if (hasWindows) this.summary.show(timeline);
+    byId("live-so-far").hidden = hasWindows; // the summary says it
     const endS = timeline.duration_s ?? 0;
     const classes = this.app.engine?.about.classes ?? Object.keys(timeline.probabilities);
     if (hasWindows) this.picture.show({ startS: 0, endS, classes, windows: timeline.windows, spans: timeline.spans, peaks: null });
