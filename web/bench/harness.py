@@ -53,6 +53,12 @@ def build() -> None:
         npm("run", "build")
 
 
+def build_page() -> None:
+    """Build the page where its sources are newer, as `make` does."""
+    build()
+    subprocess.run(["sh", str(WEB.parent / "scripts" / "page.sh")], check=True, capture_output=True)
+
+
 def npm(*arguments: str) -> str:
     """Run npm in ``web/``; what it said is in the error when it fails."""
     command = ["npm", "--no-audit", "--no-fund", *arguments]

@@ -92,7 +92,7 @@ export class ClipDetail {
 
   private follow(): void {
     const x = this.picture.placeOf(this.audio.currentTime);
-    this.playhead.hidden = x === null || !this.clip?.url;
+    this.playhead.hidden = x === null || !this.clip?.url || !this.audio.currentTime;
     if (x !== null) this.playhead.style.transform = `translateX(${x}px)`;
     if (!this.audio.paused) requestAnimationFrame(() => {
       this.follow();
