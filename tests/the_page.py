@@ -41,9 +41,10 @@ def joined(paths: Sequence[Path], seconds: float, pause_s: float = 0.5) -> npt.N
 
 
 @contextmanager
-def browser(microphone: Path | None, *flags: str) -> Iterator[Any]:
+def browser(microphone: Path | None, *flags: str, without: Sequence[str] = ()) -> Iterator[Any]:
     """Start Chromium; what it saves goes into the folder of the recording."""
-    with harness.chromium(microphone, f"--host-resolver-rules=MAP {OTHER_HOST} 127.0.0.1", *flags) as driver:
+    rules = f"--host-resolver-rules=MAP {OTHER_HOST} 127.0.0.1"
+    with harness.chromium(microphone, rules, *flags, without=without) as driver:
         if microphone:
             folder = {"behavior": "allow", "downloadPath": str(microphone.parent)}
             driver.execute_cdp_cmd("Browser.setDownloadBehavior", folder)
@@ -67,13 +68,13 @@ def open_page(driver: Any, address: str, view: str = "live", model: str = "small
         place,
     )
     driver.get_log("browser")  # no icon for a bare JSON file
-    driver.get(f"{address}/#{view}")
+    driver.get(f"{address}/#/{view}")
     harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
 
 
 def go(driver: Any, view: str) -> None:
     """Go to a view by its link."""
-    driver.find_element("css selector", f"nav a[href='#{view}']").click()
+    driver.find_element("css selector", f"nav a[href='#/{view}']").click()
     harness.wait_for(driver, f"!document.getElementById('{view}').hidden")
 
 

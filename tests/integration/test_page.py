@@ -265,7 +265,7 @@ def test_every_view_is_titled_and_marked_in_the_navigation(driver: Any, address:
     open_page(driver, address, VIEWS[-1])
     for view in VIEWS:
         go(driver, view)
-        assert driver.title == f"{view.capitalize()} – earnest"
+        harness.wait_for(driver, f"document.title === '{view.capitalize()} – earnest'")
         current = driver.find_elements("css selector", "nav a[aria-current=page]")
         assert [link.text for link in current] == [view.capitalize()]
-        assert driver.switch_to.active_element.get_attribute("id") == f"{view}-title"
+        harness.wait_for(driver, f"document.activeElement.id === '{view}-title'")

@@ -147,14 +147,15 @@ def served(**mounts: Path) -> Iterator[str]:
 
 
 @contextmanager
-def chromium(microphone: Path | None = None, *flags: str) -> Iterator[Any]:
-    """Start headless Chromium; the microphone plays a WAV file, over and over."""
+def chromium(microphone: Path | None = None, *flags: str, without: Sequence[str] = ()) -> Iterator[Any]:
+    """Start headless Chromium; the microphone plays a WAV file, over and over. ``without`` are flags to leave out."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
     options.binary_location = str(shutil.which("chromium"))
     for flag in (*FLAGS, *flags):
-        options.add_argument(flag)
+        if flag not in without:
+            options.add_argument(flag)
     if microphone:
         options.add_argument(f"--use-file-for-fake-audio-capture={microphone}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})

@@ -110,10 +110,17 @@ function filled(spans: readonly Span[], endS: number): [number, number, Span | n
   return all;
 }
 
+/** An attribute's value with quotes around it, of the kind that it doesn't hold. */
+function attribute(text: string): string {
+  const safe = escaped(text).replaceAll("\n", "&#10;").replaceAll("\r", "&#13;").replaceAll("\t", "&#9;");
+  if (!safe.includes('"')) return `"${safe}"`;
+  return safe.includes("'") ? `"${safe.replaceAll('"', "&quot;")}"` : `'${safe}'`;
+}
+
 const MEDIA_TYPES: Partial<Record<string, string>> = { wav: "audio/x-wav", mp3: "audio/mpeg", mp4: "video/mp4", m4a: "audio/mp4" };
 
 function eaf({ path, spans }: Timeline): string {
-  const link = `"${escaped(`./${fileName(path)}`).replaceAll('"', "&quot;")}"`;
+  const link = attribute(`./${fileName(path)}`);
   const kind = MEDIA_TYPES[/\.([^.]*)$/.exec(path)?.[1].toLowerCase() ?? ""] ?? "audio/*";
   const slots = spans.map(
     ({ start_s, end_s }, index) =>

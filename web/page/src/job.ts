@@ -2,6 +2,7 @@
 
 import type { App, Clip } from "./app.js";
 import type { Engine } from "./engine.js";
+import { identity } from "./identity.js";
 import { isAbort, type Problem, problemOf } from "./problems.js";
 import { ServerEngine, serverModels } from "./server-engine.js";
 import { peaksOf } from "./series.js";
@@ -52,7 +53,7 @@ export class Job {
         },
       });
       const clip: Clip = {
-        id: crypto.randomUUID(),
+        id: identity(),
         name: this.file.name,
         place: engine.place,
         timeline,

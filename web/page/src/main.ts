@@ -78,14 +78,14 @@ function showEngine(app: App): void {
   }
 }
 
-/** One view at a time, by the part of the address after "#". */
+/** One view at a time, by the part of the address after "#/", which is no element's id: browsers would jump there. */
 function followAddress(): void {
   const go = (isFirst: boolean): void => {
-    const name = location.hash.slice(1);
+    const name = location.hash.slice(2);
     const view = VIEWS.includes(name) ? name : VIEWS[0];
     for (const other of VIEWS) byId(other).hidden = other !== view;
     for (const link of document.querySelectorAll<HTMLAnchorElement>("nav a")) {
-      if (link.hash === `#${view}`) link.setAttribute("aria-current", "page");
+      if (link.hash === `#/${view}`) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
     const title = byId(`${view}-title`);
@@ -100,6 +100,10 @@ function followAddress(): void {
     go(false);
   });
   go(true);
+  byId("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    byId("main").focus();
+  });
 }
 
 start().catch((error: unknown) => {

@@ -2,6 +2,7 @@
 
 import type { App, Clip } from "./app.js";
 import type { Source } from "./engine.js";
+import { identity } from "./identity.js";
 import { ServerError } from "./problems.js";
 import { peaksOf } from "./series.js";
 import { N_PEAKS, sourceOf } from "./source.js";
@@ -21,6 +22,6 @@ export async function* samples(app: App): AsyncGenerator<Clip> {
     const source = await sample(name);
     const timeline = await engine.timeline(source);
     const peaks = source.sound && peaksOf(source.sound.waveform, N_PEAKS);
-    yield { id: crypto.randomUUID(), name, place: engine.place, timeline, peaks, url: URL.createObjectURL(source.file) };
+    yield { id: identity(), name, place: engine.place, timeline, peaks, url: URL.createObjectURL(source.file) };
   }
 }

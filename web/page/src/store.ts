@@ -2,6 +2,7 @@
 
 import { type DBSchema, type IDBPDatabase, openDB } from "idb";
 import type { Timeline } from "../../src/index.js";
+import { identity } from "./identity.js";
 
 export interface Kept {
   id: string;
@@ -33,7 +34,7 @@ export async function allKept(): Promise<Kept[]> {
 }
 
 export async function keep(name: string, timeline: Timeline): Promise<Kept> {
-  const kept = { id: crypto.randomUUID(), name, created: new Date().toISOString(), timeline };
+  const kept = { id: identity(), name, created: new Date().toISOString(), timeline };
   await put(kept);
   return kept;
 }

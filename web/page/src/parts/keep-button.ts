@@ -17,7 +17,7 @@ export function keepButton(given: () => Named | null): HTMLElement {
     if (!what) return;
     try {
       await keep(what.name, { ...what.timeline, path: what.name });
-      said.replaceChildren("Kept under ", h("a", { href: "#recordings" }, "Recordings"), ".");
+      said.replaceChildren("Kept under ", h("a", { href: "#/recordings" }, "Recordings"), ".");
       document.dispatchEvent(new Event("kept"));
     } catch (error) {
       said.textContent = problemOf(error).advice;

@@ -37,7 +37,7 @@ class CompareView {
     });
     app.addEventListener("clips", () => void this.offer());
     onClick("compare-samples", () => this.addSamples());
-    this.isSeen = location.hash === "#compare";
+    this.isSeen = location.hash === "#/compare";
     void this.offer();
   }
 
