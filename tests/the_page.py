@@ -109,7 +109,9 @@ def listen_for(driver: Any, n_windows: int) -> None:
 def choose_file(driver: Any, path: Path) -> None:
     """Hand a file to the Files view and wait for its answer."""
     driver.find_element("id", "files-input").send_keys(str(path))
-    harness.wait_for(driver, "document.querySelector('#file-list li:last-child .with-dot, #file-list li:last-child .problem')")
+    harness.wait_for(
+        driver, "document.querySelector('#file-list li:last-child .with-dot, #file-list li:last-child .problem')"
+    )
 
 
 def traffic(driver: Any) -> list[tuple[str, str]]:

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 import the_page
+from command_line import earnest_cli
 from serving import listening
+from stand_in import stand_in_model, write_bundle
 from the_page import DEMO, RATE_HZ, VIEWS, choose_file, go, listen_for, open_page, press, rows_of, text_of, wait_live
 
 from earnest.apps.server.settings import Settings
@@ -89,7 +91,9 @@ def test_the_live_view_shows_pythons_labels_and_probabilities(driver: Any, addre
     for row, window in zip(rows, windows[-20:], strict=True):
         expected = list(window.probabilities.values())
         found = [float(cell.removesuffix(" %")) / 100 for cell in row[1:]]
-        assert found == pytest.approx(expected, abs=1.6e-3)  # shown to a tenth of a per cent, resampled by another filter
+        assert found == pytest.approx(
+            expected, abs=1.6e-3
+        )  # shown to a tenth of a per cent, resampled by another filter
         assert np.argmax(found) == np.argmax(expected)
     answer = stream.prediction("microphone")
     assert answer.emotion in text_of(driver, "live-emotion").lower()
@@ -167,7 +171,9 @@ def test_a_two_minute_recording_is_shown_played_and_saved_as_python_does(
     harness.wait_for(driver, "document.getElementById('clip-audio').currentTime > 1")
     assert driver.execute_script(middle) == pytest.approx(30, abs=3)
     driver.find_elements("css selector", "#clip-spans tbody button")[2].click()
-    harness.wait_for(driver, f"Math.abs(document.getElementById('clip-audio').currentTime - {expected.spans[2].start_s}) < 2")
+    harness.wait_for(
+        driver, f"Math.abs(document.getElementById('clip-audio').currentTime - {expected.spans[2].start_s}) < 2"
+    )
 
     driver.execute_script("document.getElementById('clip-format').value = 'srt'")
     press(driver, "clip-export")
@@ -251,6 +257,29 @@ def test_the_server_answers_about_streams_and_files_it_alone_can_decode(
     harness.wait_for(driver, "document.querySelector('#file-list .with-dot')")
     assert posts_and_streams(address) != before
     assert "on the server" in text_of(driver, "clip-place")
+
+
+def test_gender_and_affect_are_told_where_the_model_knows_them(driver: Any, folder: Path) -> None:
+    bundle = write_bundle(folder / "more", stand_in_model(extra_outputs=True))
+    with listening(Settings(models=(str(bundle),))) as address:
+        open_page(driver, address, place="server")
+        listen_for(driver, 1)
+        press(driver, "live-start")
+        wait_live(driver, "idle")
+        assert text_of(driver, "live-gender").startswith("female ")
+        assert text_of(driver, "live-affect").startswith("valence ")
+
+
+def test_a_picture_of_a_spectrogram_is_answered_by_the_server(driver: Any, address: str, folder: Path) -> None:
+    predictor = Predictor.load("small")
+    picture = folder / "spectrogram.png"
+    earnest_cli("spectrogram", DEMO / "lively.flac", "--model", "small", "--output", picture)
+    open_page(driver, address, "files", place="server")
+    choose_file(driver, picture)
+    expected = predictor.predict(picture)
+    shown = driver.find_element("css selector", "#clip-bars .most").text
+    assert shown.split()[0] == expected.emotion
+    assert not driver.find_element("id", "clip-picture").is_displayed()
 
 
 def test_browser_and_server_agree_about_the_clips(driver: Any, address: str) -> None:

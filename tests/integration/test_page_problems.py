@@ -90,7 +90,9 @@ def test_on_an_insecure_address_the_page_says_so_and_the_server_still_answers(dr
     go(driver, "files")
     choose_file(driver, DEMO / "plain.flac")
     assert "plain.flac" in text_of(driver, "clip-title")
-    driver.execute_script("const place = document.getElementById('place'); place.value = 'browser'; place.dispatchEvent(new Event('change'))")
+    driver.execute_script(
+        "const place = document.getElementById('place'); place.value = 'browser'; place.dispatchEvent(new Event('change'))"
+    )
     assert "can't check the model on this address" in problem(driver, "engine-problem")
 
 
@@ -114,7 +116,11 @@ def test_files_that_are_no_sound_and_pictures_are_explained(driver: Any, address
     (folder / "empty.wav").write_bytes(b"")
     (folder / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     open_page(driver, address, "files")
-    for name, expected in (("text.wav", "can't decode"), ("empty.wav", "is empty"), ("picture.png", "by a server only")):
+    for name, expected in (
+        ("text.wav", "can't decode"),
+        ("empty.wav", "is empty"),
+        ("picture.png", "by a server only"),
+    ):
         choose_file(driver, folder / name)
         assert expected in text_of(driver, "file-list").rpartition(name)[2]
     choose_file(driver, DEMO / "plain.flac")  # and the next one is answered

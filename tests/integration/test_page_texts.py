@@ -51,11 +51,20 @@ def timeline(path: str, duration_s: float, *spans: Span) -> Timeline:
 
 
 TIMELINES = [
-    timeline("interview.mp3", 12.5, Span(0.96, 4.16, "angry", 2 / 3), Span(4.16, 9.0, "sad", 0.5), Span(9.5, 12.5, "happy", 1.0)),
+    timeline(
+        "interview.mp3",
+        12.5,
+        Span(0.96, 4.16, "angry", 2 / 3),
+        Span(4.16, 9.0, "sad", 0.5),
+        Span(9.5, 12.5, "happy", 1.0),
+    ),
     timeline("nobody.wav", 3.0),
     timeline("folder/a, b.tar.wav", 7_384.123, Span(3_599.999, 7_384.063, "fearful", 0.123456789)),
     timeline(
-        'say "ah" & <b>.m4a', 2.0, Span(0.0, 1.0, 'a "b" & <c>', 0.333333333), Span(1.0, 2.0, "two\n\nlines\tand  tab", 0.1)
+        'say "ah" & <b>.m4a',
+        2.0,
+        Span(0.0, 1.0, 'a "b" & <c>', 0.333333333),
+        Span(1.0, 2.0, "two\n\nlines\tand  tab", 0.1),
     ),
     timeline(".hidden", 0.0, Span(0.0, 0.5, "\n \n", 0.25)),
 ]

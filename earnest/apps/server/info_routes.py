@@ -21,7 +21,8 @@ LANDING = """<!doctype html>
 <ul><li><a href="v1/models">Models</a></li><li><a href="openapi.json">OpenAPI</a></li>
 <li><a href="readyz">Is it ready?</a></li></ul>
 <p>Recordings are %(kept)s.</p>
-<p>The page for microphone and files is not in this installation: <code>make web</code> builds it, with Node 20 or later.</p></main></body></html>
+<p>The page for microphone and files is not in this installation: with Node 20 or later <code>make web</code> builds it.
+</p></main></body></html>
 """
 
 

@@ -13,7 +13,7 @@ self.addEventListener("install", (event) => {
   event.waitUntil(
     caches
       .open(CACHE)
-      .then((cache) => cache.addAll([...KNOWN]))
+      .then((cache) => cache.addAll(newest([...KNOWN])))
       .then(() => self.skipWaiting()),
   );
 });
@@ -29,12 +29,17 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("message", (event) => {
   const { keep } = event.data as { keep: string[] };
-  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(keep.filter(isOurs))));
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(newest(keep.filter(isOurs)))));
 });
 
 self.addEventListener("fetch", (event) => {
   if (event.request.method === "GET" && isOurs(event.request.url)) event.respondWith(answer(event.request));
 });
+
+/** As the host has them now, whatever a cache on the way says; what is the same is not sent again. */
+function newest(urls: readonly string[]): Request[] {
+  return urls.map((url) => new Request(url, { cache: "no-cache" }));
+}
 
 function isOurs(url: string): boolean {
   return KNOWN.has(url) || url.startsWith(here("models/")) || url.startsWith(here("clips/"));

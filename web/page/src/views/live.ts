@@ -129,9 +129,12 @@ class LiveView {
     this.windows.push(event);
     this.now.window(this.windows, this.delay.of(event.end_s));
     this.draw();
-    void this.listening?.soFar().then((prediction) => {
-      this.now.whole(prediction);
-    }, () => undefined); // the stream has ended
+    if (this.app.engine?.place === "browser") void this.tellWhole(); // a server tells it at the end
+  }
+
+  private async tellWhole(): Promise<void> {
+    const whole = await this.listening?.soFar().catch(() => null); // the stream has ended
+    if (whole) this.now.whole(whole);
   }
 
   private draw(): void {
