@@ -1,6 +1,7 @@
-"""What tests and screenshots of the page share: a server, a browser whose microphone plays a recording, and steps in it."""
+"""What tests and pictures of the page share: a browser whose microphone plays a recording, and steps in it."""
 
 import json
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,7 +91,8 @@ def text_of(driver: Any, element_id: str) -> str:
 
 def rows_of(driver: Any, element_id: str) -> list[list[str]]:
     """Return the cells of a table's body."""
-    script = "return [...document.querySelectorAll(`#${arguments[0]} tbody tr`)].map(r => [...r.cells].map(c => c.textContent))"
+    rows = "[...document.querySelectorAll(`#${arguments[0]} tbody tr`)]"
+    script = f"return {rows}.map((row) => [...row.cells].map((cell) => cell.textContent))"
     return list(driver.execute_script(script, element_id))
 
 
@@ -120,3 +122,10 @@ def traffic(driver: Any) -> list[tuple[str, str]]:
     sent = [m["params"]["request"] for m in messages if m["method"] == "Network.requestWillBeSent"]
     streams = [("WEBSOCKET", m["params"]["url"]) for m in messages if m["method"] == "Network.webSocketCreated"]
     return [(request["method"], request["url"]) for request in sent] + streams
+
+
+def posts_and_streams(address: str) -> list[str]:
+    """Return what the server counted of requests that could carry sound, workers of the page included."""
+    with urllib.request.urlopen(f"{address}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    return [line for line in lines if 'method="POST"' in line or 'method="WEBSOCKET"' in line]

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import the_page
-from command_line import earnest_cli
 from serving import listening
-from stand_in import stand_in_model, write_bundle
 from the_page import DEMO, RATE_HZ, VIEWS, choose_file, go, listen_for, open_page, press, rows_of, text_of, wait_live
 
 from earnest.apps.server.settings import Settings
@@ -39,8 +36,16 @@ HEARD = """
 SAID = """
     const bytes = new Uint8Array(await new Blob(heard.parts).arrayBuffer());
     let text = "";
-    for (let start = 0; start < bytes.length; start += 8192) text += String.fromCharCode(...bytes.subarray(start, start + 8192));
+    for (let start = 0; start < bytes.length; start += 8192) {
+      text += String.fromCharCode(...bytes.subarray(start, start + 8192));
+    }
     return [heard.rate, btoa(text)];
+"""
+KEPT = """
+    return caches.keys().then(async ([name]) => {
+      const requests = await (await caches.open(name)).keys();
+      return requests.map((request) => new URL(request.url).pathname);
+    });
 """
 
 
@@ -105,7 +110,7 @@ def test_the_live_view_shows_pythons_labels_and_probabilities(driver: Any, addre
 def test_nothing_but_known_files_is_asked_for_and_no_sound_leaves(driver: Any, address: str) -> None:
     open_page(driver, address)
     the_page.traffic(driver)
-    before = posts_and_streams(address)
+    before = the_page.posts_and_streams(address)
     listen_for(driver, 1)
     press(driver, "live-start")
     wait_live(driver, "idle")
@@ -118,15 +123,8 @@ def test_nothing_but_known_files_is_asked_for_and_no_sound_leaves(driver: Any, a
     known = {f"{address}/{name}" for name in ("earnest.worklet.js", *(f"clips/{path.name}" for path in CLIPS))}
     assert {method for method, _ in asked} == {"GET"}
     assert {url for _, url in asked} <= known
-    assert posts_and_streams(address) == before
+    assert the_page.posts_and_streams(address) == before
     assert harness.complaints(driver) == []
-
-
-def posts_and_streams(address: str) -> list[str]:
-    """Return what the server counted of requests that could carry sound, workers of the page included."""
-    with urllib.request.urlopen(f"{address}/metrics") as answer:
-        lines = answer.read().decode().splitlines()
-    return [line for line in lines if 'method="POST"' in line or 'method="WEBSOCKET"' in line]
 
 
 def test_without_a_network_it_goes_on_and_opens_again(driver: Any, address: str) -> None:
@@ -145,9 +143,7 @@ def test_without_a_network_it_goes_on_and_opens_again(driver: Any, address: str)
         harness.wait_for(driver, "document.querySelector('#debug-clips table')")
     finally:
         driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**offline, "offline": False})
-    kept = driver.execute_script(
-        "return caches.keys().then(async ([name]) => (await (await caches.open(name)).keys()).map(r => new URL(r.url).pathname))"
-    )
+    kept = driver.execute_script(KEPT)
     assert {"/", "/page.js", "/site.json", "/models/small/model.onnx", "/ort-wasm-simd-threaded.wasm"} <= set(kept)
     assert not [path for path in kept if path.startswith("/v1/")]
 
@@ -236,58 +232,6 @@ def test_a_recording_is_kept_named_opened_again_handed_on_and_deleted(driver: An
 
 def button(driver: Any, name: str) -> Any:
     return driver.find_element("css selector", f"button[aria-label='{name}']")
-
-
-def test_the_server_answers_about_streams_and_files_it_alone_can_decode(
-    driver: Any, address: str, folder: Path
-) -> None:
-    open_page(driver, address, place="server")
-    assert "server" in text_of(driver, "engine-status")
-    listen_for(driver, 2)
-    press(driver, "live-start")
-    wait_live(driver, "idle")
-    assert text_of(driver, "live-state") == "All in all"
-    open_page(driver, address, "files")
-    waveform, rate_hz = soundfile.read(DEMO / "lively.flac")
-    soundfile.write(folder / "clip.au", waveform, rate_hz)  # which Chromium can't decode
-    choose_file(driver, folder / "clip.au")
-    assert "can't decode" in text_of(driver, "file-list")
-    before = posts_and_streams(address)
-    driver.find_element("xpath", "//button[text()='Send it to the server']").click()
-    harness.wait_for(driver, "document.querySelector('#file-list .with-dot')")
-    assert posts_and_streams(address) != before
-    assert "on the server" in text_of(driver, "clip-place")
-
-
-def test_gender_and_affect_are_told_where_the_model_knows_them(driver: Any, folder: Path) -> None:
-    bundle = write_bundle(folder / "more", stand_in_model(extra_outputs=True))
-    with listening(Settings(models=(str(bundle),))) as address:
-        open_page(driver, address, place="server")
-        listen_for(driver, 1)
-        press(driver, "live-start")
-        wait_live(driver, "idle")
-        assert text_of(driver, "live-gender").startswith("female ")
-        assert text_of(driver, "live-affect").startswith("valence ")
-
-
-def test_a_picture_of_a_spectrogram_is_answered_by_the_server(driver: Any, address: str, folder: Path) -> None:
-    predictor = Predictor.load("small")
-    picture = folder / "spectrogram.png"
-    earnest_cli("spectrogram", DEMO / "lively.flac", "--model", "small", "--output", picture)
-    open_page(driver, address, "files", place="server")
-    choose_file(driver, picture)
-    expected = predictor.predict(picture)
-    shown = driver.find_element("css selector", "#clip-bars .most").text
-    assert shown.split()[0] == expected.emotion
-    assert not driver.find_element("id", "clip-picture").is_displayed()
-
-
-def test_browser_and_server_agree_about_the_clips(driver: Any, address: str) -> None:
-    open_page(driver, address, "debug")
-    press(driver, "debug-parity")
-    told = harness.wait_for(driver, "document.getElementById('debug-result').textContent")
-    assert float(told.rstrip(".").rpartition(" ")[2]) < 1e-3
-    assert len(driver.find_elements("css selector", "#debug-clips table")) == len(CLIPS)
 
 
 def test_every_view_is_titled_and_marked_in_the_navigation(driver: Any, address: str) -> None:

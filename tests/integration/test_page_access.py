@@ -1,7 +1,6 @@
 """The page is for everybody: keyboard alone, small screens, dark and light, and axe finds nothing serious."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import harness
@@ -20,7 +19,8 @@ AXE = harness.WEB / "node_modules" / "axe-core" / "axe.min.js"
 FOCUSED = """
     const it = document.activeElement;
     const style = getComputedStyle(it.matches("input[type=file]") ? it.parentElement : it);
-    return [it.id || it.hash || it.className || it.tagName, style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2];
+    const isOutlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+    return [it.id || it.hash || it.className || it.tagName, isOutlined];
 """
 
 

@@ -19,8 +19,9 @@ SCRIPT = """
 import { readFileSync } from "node:fs";
 const { FORMATS } = await import(process.argv[1]);
 const timelines = JSON.parse(readFileSync(0, "utf8"));
-const written = (timeline) => Object.fromEntries(Object.entries(FORMATS).map(([name, form]) => [name, form.written(timeline)]));
-console.log(JSON.stringify(timelines.map(written)));
+const names = Object.keys(FORMATS);
+const all = (timeline) => Object.fromEntries(names.map((name) => [name, FORMATS[name].written(timeline)]));
+console.log(JSON.stringify(timelines.map(all)));
 """
 
 
