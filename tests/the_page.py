@@ -105,7 +105,7 @@ def listen_for(driver: Any, n_windows: int) -> None:
     """Start listening, and wait for that many answers."""
     press(driver, "live-start")
     wait_live(driver, "listening")
-    harness.wait_for(driver, f"document.querySelectorAll('#live-windows tbody tr').length >= {n_windows}", 30)
+    harness.wait_for(driver, f"document.querySelectorAll('#live-windows tbody tr').length >= {n_windows}")
 
 
 def choose_file(driver: Any, path: Path) -> None:

@@ -1,10 +1,9 @@
 /** Probabilities as bars with names and numbers; the list itself is the accessible form. */
 
-import type { Prediction, Shares } from "../../../src/index.js";
-import { abstaining } from "../../../src/index.js";
+import type { Shares } from "../../../src/index.js";
 import { h } from "../dom.js";
 import { colourOf } from "../emotions.js";
-import { capital, percent } from "../words.js";
+import { percent } from "../words.js";
 
 /** Show the shares in the list, in their own order, so that bars don't jump. */
 export function showBars(list: HTMLElement, shares: Shares): void {
@@ -35,16 +34,6 @@ export function dot(emotion: string): HTMLElement {
   const made = h("span", { class: "dot", "aria-hidden": "true" });
   made.style.background = colourOf(emotion);
   return made;
-}
-
-const WITHOUT: Partial<Record<string, string>> = { "no-speech": "No speech", "too-short": "Too short to tell", error: "No answer" };
-
-/** The answer in a word or two, "Not sure, perhaps sad" below one half. */
-export function answerOf(prediction: Prediction): { text: string; emotion: string | null } {
-  const { status, emotion } = abstaining(prediction);
-  if (status === "ok" && emotion) return { text: capital(emotion), emotion };
-  if (status === "unsure" && prediction.emotion) return { text: `Not sure, perhaps ${prediction.emotion}`, emotion: prediction.emotion };
-  return { text: WITHOUT[status] ?? "Not sure", emotion: null };
 }
 
 const QUALITY: Partial<Record<string, string>> = {

@@ -1,11 +1,12 @@
 /** One recording: its answer, its picture to play from and zoom into, its segments, its files. */
 
 import type { Clip } from "../app.js";
+import { answerOf } from "../answer.js";
 import { byId, download, fillSelect, onClick } from "../dom.js";
 import { type FormatName, FORMATS } from "../exports.js";
 import { classesOf } from "../series.js";
-import { clock, percent } from "../words.js";
-import { answerOf, qualityOf, showBars } from "./bars.js";
+import { clock } from "../words.js";
+import { qualityOf, showBars } from "./bars.js";
 import { keepButton } from "./keep-button.js";
 import { spanTable, windowTable } from "./tables.js";
 import { TimelinePicture } from "./timeline-picture.js";
@@ -57,10 +58,10 @@ export class ClipDetail {
     this.audio.pause();
     if (!clip) return;
     const { timeline, name, place, peaks, url } = clip;
-    const { text, emotion } = answerOf(timeline);
+    const { text, detail } = answerOf(timeline);
     byId("clip-title").textContent = name;
     byId("clip-answer").textContent = text;
-    byId("clip-confidence").textContent = emotion && timeline.confidence !== null ? `${percent(timeline.confidence)} sure` : "";
+    byId("clip-confidence").textContent = detail;
     byId("clip-facts").textContent = factsOf(clip);
     byId("clip-quality").textContent = qualityOf(timeline.quality);
     showBars(byId("clip-bars"), timeline.probabilities);

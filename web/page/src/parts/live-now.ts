@@ -1,11 +1,12 @@
 /** The present moment: the emotion in large letters, bars, level, barometer, radar, facts. */
 
-import { ABSTAIN_BELOW, type Prediction, type Shares, type Window } from "../../../src/index.js";
+import { ABSTAIN_BELOW, type Prediction, type Shares, type Timeline, type Window } from "../../../src/index.js";
+import { answerOf } from "../answer.js";
 import { byId, h } from "../dom.js";
 import { colourOf } from "../emotions.js";
 import { barometer } from "../series.js";
 import { capital, percent, signed } from "../words.js";
-import { answerOf, qualityOf, showBars } from "./bars.js";
+import { qualityOf, showBars } from "./bars.js";
 import { showBarometer } from "./barometer.js";
 import { Radar } from "./small-pictures.js";
 
@@ -45,7 +46,9 @@ export class LiveNow {
     delete byId("live-bars").dataset["names"];
     showBarometer(byId("live-barometer"), null);
     this.radar.show({});
-    for (const id of ["live-delay", "live-gender", "live-affect"]) byId(id).textContent = "–";
+    byId("live-delay").textContent = "–";
+    fact("live-gender", null);
+    fact("live-affect", null);
     byId("live-quality").textContent = "";
     this.meter(0);
   }
@@ -75,21 +78,19 @@ export class LiveNow {
 
   /** What the recording so far is, where the model tells it. */
   whole({ gender, affect, quality }: Prediction): void {
-    byId("live-gender").textContent = gender ? `female ${percent(gender.female)}, male ${percent(gender.male)}` : "not told by this model";
-    byId("live-affect").textContent = affect
-      ? `valence ${signed(affect.valence)}, arousal ${signed(affect.arousal)}, dominance ${signed(affect.dominance)}`
-      : "not told by this model";
+    fact("live-gender", gender && `female ${percent(gender.female)}, male ${percent(gender.male)}`);
+    fact("live-affect", affect && `valence ${signed(affect.valence)}, arousal ${signed(affect.arousal)}, dominance ${signed(affect.dominance)}`);
     byId("live-quality").textContent = qualityOf(quality);
   }
 
-  ended(prediction: Prediction): void {
+  ended(timeline: Timeline): void {
     this.hasEnded = true;
     this.meter(0);
-    const { text, emotion } = answerOf(prediction);
+    const { text, detail, emotion } = answerOf(timeline);
     this.tell("All in all");
-    this.headline(text, emotion, prediction.confidence === null ? "" : `${percent(prediction.confidence)} sure`);
-    if (emotion) showBars(byId("live-bars"), prediction.probabilities);
-    this.whole(prediction);
+    this.headline(text, emotion, detail);
+    if (emotion) showBars(byId("live-bars"), timeline.probabilities);
+    this.whole(timeline);
   }
 
   private waiting(): void {
@@ -112,4 +113,10 @@ export class LiveNow {
     const dbfs = 20 * Math.log10(Math.max(peak, 1e-4));
     byId<HTMLMeterElement>("live-level").value = Math.max(1 + dbfs / 60, 0);
   }
+}
+
+/** Say a fact that not every model tells; null hides it. */
+function fact(id: string, text: string | null): void {
+  byId(id).textContent = text;
+  byId(id).parentElement!.hidden = text === null;
 }

@@ -1,15 +1,16 @@
 /** Several recordings side by side, on one axis of time. */
 
 import type { Timeline } from "../../../src/index.js";
+import { answerOf } from "../answer.js";
 import type { App } from "../app.js";
 import { byId, h, onClick } from "../dom.js";
-import { answerOf, dot, showBars } from "../parts/bars.js";
+import { dot, showBars } from "../parts/bars.js";
 import { ProblemBox } from "../parts/problem-box.js";
 import { TimelinePicture } from "../parts/timeline-picture.js";
 import { samples } from "../samples.js";
 import { classesOf } from "../series.js";
 import { allKept } from "../store.js";
-import { clock, percent } from "../words.js";
+import { clock } from "../words.js";
 
 const MOST = 6;
 
@@ -96,12 +97,12 @@ class CompareView {
 }
 
 function card({ name, timeline }: Candidate): HTMLElement {
-  const { text, emotion } = answerOf(timeline);
+  const { text, detail, emotion } = answerOf(timeline);
   const bars = h("ul");
   showBars(bars, timeline.probabilities);
-  const sure = timeline.confidence === null ? "" : `, ${percent(timeline.confidence)} sure, ${clock(timeline.duration_s ?? 0)}`;
+  const facts = [detail, clock(timeline.duration_s ?? 0), timeline.model].filter(Boolean).join(", ");
   const answer = h("p", { class: "answer with-dot" }, emotion ? dot(emotion) : null, text);
-  return h("article", { class: "card small-card" }, h("h3", {}, name), answer, h("p", { class: "faint" }, timeline.model + sure), bars);
+  return h("article", { class: "card small-card" }, h("h3", {}, name), answer, h("p", { class: "faint" }, facts), bars);
 }
 
 function row({ name, timeline }: Candidate): { element: HTMLElement; place: HTMLElement; timeline: Timeline } {

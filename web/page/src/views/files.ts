@@ -1,9 +1,10 @@
 /** Recordings from this device: answered one after the other, shown one at a time. */
 
+import { answerOf } from "../answer.js";
 import type { App, Clip } from "../app.js";
 import { byId, h } from "../dom.js";
 import { Job } from "../job.js";
-import { answerOf, dot } from "../parts/bars.js";
+import { dot } from "../parts/bars.js";
 import { ClipDetail } from "../parts/clip-detail.js";
 import { clock, percent } from "../words.js";
 
@@ -77,8 +78,8 @@ class FilesView {
   }
 
   private finished(job: Job, clip: Clip, name: HTMLElement): (Node | string)[] {
-    const { text, emotion } = answerOf(clip.timeline);
-    const answer = h("span", { class: "with-dot" }, emotion ? dot(emotion) : null, text);
+    const { line, emotion } = answerOf(clip.timeline);
+    const answer = h("span", { class: "with-dot" }, emotion ? dot(emotion) : null, line);
     const length = h("span", { class: "faint" }, clock(clip.timeline.duration_s ?? 0));
     const show = this.button("Show", clip.name, () => {
       this.open(clip);

@@ -3,7 +3,6 @@
 import {
   listen,
   type Listening,
-  type Prediction,
   type Span,
   type StreamEvent,
   type Timeline,
@@ -167,7 +166,7 @@ class LiveView {
     const endS = timeline.duration_s ?? 0;
     const classes = this.app.engine?.about.classes ?? Object.keys(timeline.probabilities);
     if (hasWindows) this.picture.show({ startS: 0, endS, classes, windows: timeline.windows, spans: timeline.spans, peaks: null });
-    this.now.ended(timeline satisfies Prediction);
+    this.now.ended(timeline);
   }
 
   private become(state: State): void {

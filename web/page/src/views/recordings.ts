@@ -1,8 +1,9 @@
 /** What was kept in this browser: opened, named, handed on, deleted. */
 
+import { answerOf } from "../answer.js";
 import { byId, download, h, table } from "../dom.js";
 import { MOST_BYTES, read, written } from "../exchange.js";
-import { answerOf, dot } from "../parts/bars.js";
+import { dot } from "../parts/bars.js";
 import { ProblemBox } from "../parts/problem-box.js";
 import { Summary } from "../parts/summary.js";
 import { spanTable } from "../parts/tables.js";
@@ -43,7 +44,7 @@ class RecordingsView {
 
   private row(kept: Kept): (Node | string)[] {
     const { name, created, timeline } = kept;
-    const { text, emotion } = answerOf(timeline);
+    const { line, emotion } = answerOf(timeline);
     const buttons = [
       this.button("Open", name, () => {
         this.open(kept);
@@ -55,7 +56,7 @@ class RecordingsView {
       this.button("Delete", name, () => void this.remove(kept)),
     ];
     const when = new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-    const answer = h("span", { class: "with-dot" }, emotion ? dot(emotion) : null, text);
+    const answer = h("span", { class: "with-dot" }, emotion ? dot(emotion) : null, line);
     return [name, when, clock(timeline.duration_s ?? 0), answer, h("span", { class: "row" }, ...buttons)];
   }
 
