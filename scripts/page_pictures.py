@@ -104,6 +104,7 @@ def others(driver: Any) -> None:
     go(driver, "compare")
     press(driver, "compare-samples")
     harness.wait_for(driver, "document.querySelectorAll('#compare-cards article').length >= 6")
+    driver.find_element("css selector", "#compare-choices input").click()  # without the long one
     take(driver, "compare")
     go(driver, "recordings")
     driver.find_element("css selector", "#recordings-list button").click()
@@ -125,7 +126,7 @@ def seen(driver: Any, view: str, name: str) -> Iterator[None]:
     yield
     harness.wait_for(driver, f"document.querySelector('#{view} .problem, #engine-problem .problem')")
     driver.execute_script(
-        "const box = document.querySelector('main .problem'); scrollTo(0, box.getBoundingClientRect().top - 60)"
+        "const box = document.querySelector('main .problem'); scrollTo(0, box.getBoundingClientRect().top - 90)"
     )
     take(driver, f"problem-{name}")
 

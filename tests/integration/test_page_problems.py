@@ -104,6 +104,7 @@ def test_a_server_that_stops_ends_listening_with_advice_and_keeps_what_was_heard
         assert "The server doesn't answer" in problem(driver, "live-problem")
         assert "In this browser" in text_of(driver, "live-problem")
         wait_live(driver, "idle")
+        assert text_of(driver, "live-state").startswith("It ended early")
         assert driver.find_elements("css selector", "#live-windows tbody tr")
     press(driver, "live-start")
     assert "The server doesn't answer" in problem(driver, "live-problem")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
@@ -26,10 +27,9 @@ def is_built() -> bool:
 
 def mount_page(app: FastAPI, settings: Settings) -> None:
     """Serve the page, and beside it only what the package ships: other models answer, but are not handed out."""
-    app.include_router(_page_router(settings))
+    app.include_router(_page_router(settings))  # before the folder of models: one of them lies elsewhere
     app.mount("/models", _Files(directory=SHIPPED))
     app.mount("/clips", _Files(directory=CLIPS))
-    app.mount("/", _Files(directory=PAGE, html=True))
 
 
 def _page_router(settings: Settings) -> APIRouter:
@@ -53,6 +53,14 @@ def _page_router(settings: Settings) -> APIRouter:
         if network is None:
             raise ProblemError("not-found", "Voice activity detection is not installed here.")
         return FileResponse(network, headers=REVALIDATED)
+
+    files = _Files(directory=PAGE)
+
+    # Not mounted at "/": that would take every wrong method at another address for a missing file.
+    @router.api_route("/", methods=["GET", "HEAD"])
+    @router.api_route("/{name}", methods=["GET", "HEAD"])
+    async def page_file(request: Request, name: str = "index.html") -> Response:
+        return await files.get_response(name, request.scope)
 
     return router
 

@@ -45,6 +45,16 @@ def test_without_a_page_the_server_says_how_to_get_it(tmp_path: Path, monkeypatc
         assert client.get("/site.json").status_code == 404
 
 
+def test_neither_page_repeats_a_strange_host(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strange = {"Host": "<script>alert(1)</script>"}
+    assert "<script" not in client.get("/", headers=strange).text
+    monkeypatch.setattr(page, "PAGE", tmp_path / "none")
+    with application(settings_for(tmp_path)) as without:
+        assert "<script" not in without.get("/", headers=strange).text
+
+
 def test_site_json_tells_the_page_what_lies_beside_it(client: TestClient) -> None:
     site = client.get("/site.json").json()
     assert site["server"] is True
@@ -69,9 +79,11 @@ def test_with_keys_the_page_answers_in_the_browser_only(built: Path, tmp_path: P
 
 
 def test_unknown_addresses_beside_the_page_are_problems(client: TestClient) -> None:
-    answer = client.get("/nothing")
-    assert answer.status_code == 404
-    assert answer.headers["content-type"] == "application/problem+json"
-    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/nothing"):
-        pass
+    for method, address, status in (("GET", "/nothing", 404), ("GET", "/v1/predict", 405), ("POST", "/", 405)):
+        answer = client.request(method, address)
+        assert answer.status_code == status, address
+        assert answer.headers["content-type"] == "application/problem+json"
+    for address in ("/nothing", "/models/nothing"):
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect(address):
+            pass
     assert client.get("/healthz").text == "ok"

@@ -32,7 +32,7 @@ export class LiveNow {
     this.isListening = state === "listening";
     if (state === "idle" && this.hasEnded) return;
     if (this.isListening) this.waiting();
-    else this.tell(TOLD[state] ?? "");
+    else this.tell(state === "idle" && this.hasWindow ? "It ended early; it last sounded" : (TOLD[state] ?? ""));
   }
 
   clear(): void {
