@@ -143,6 +143,7 @@ export class Queue {
   onFailure: () => void = () => undefined;
   private nWaiting = 0;
   private nLost = 0;
+  private isFinished = false;
   private failure: Error | null = null;
   private last: Promise<void> = Promise.resolve();
 
@@ -152,7 +153,9 @@ export class Queue {
     private readonly onEvent: (event: StreamEvent) => void,
   ) {}
 
+  /** Hand over the next sound; what the audio thread still had on its way when the end was told comes too late. */
   put(chunk: Float32Array<ArrayBuffer>): void {
+    if (this.isFinished) return;
     const nChunk = chunk.length;
     if (this.nWaiting + nChunk > QUEUE_S * this.sampleRateHz) {
       this.nLost += nChunk;
@@ -165,6 +168,7 @@ export class Queue {
 
   /** Hand over the end; whatever failed before is thrown here. */
   async finish(): Promise<void> {
+    this.isFinished = true;
     this.tellLoss();
     if (!this.failure) this.send(this.stream.finish());
     await this.last;
