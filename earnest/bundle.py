@@ -47,6 +47,8 @@ class ProtocolResult:
     recall : class → share of its clips that were recognised
     ua_by_gender : gender → UA
     wa_of_speakers : lowest, median and highest WA of a speaker, empty where speakers are unknown
+    gender_wa : share of the clips whose gender was answered right, None where it isn't answered
+    gender_recalls : gender → share of its clips for which it was answered
     """
 
     protocol: str
@@ -63,6 +65,8 @@ class ProtocolResult:
     recall: Mapping[str, float] = field(default_factory=dict)
     ua_by_gender: Mapping[str, float] = field(default_factory=dict)
     wa_of_speakers: tuple[float, ...] = ()
+    gender_wa: float | None = None
+    gender_recalls: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class BundleInfo:
     classes : output order
     shortest_s, longest_s : the graph is defined from the first; longer recordings are cut into parts of the second
     temperature, calibration : already in the graph's ``probabilities``; kept for the record
+    learned : what it answers beside the emotion, "gender" or "affect"
+    gender_temperature, gender_calibration : already in the graph's ``gender``
     format : of the graph; "web" is "onnx" by another name
     network : recipe's model name; ``front_end`` and ``recipe`` are its resolved settings
     adaptation, domain : file and scalars; see `earnest.runtime.adaptation` and `earnest.runtime.domain`
@@ -99,6 +105,9 @@ class BundleInfo:
     longest_s: float = 30.0
     temperature: float = 1.0
     calibration: FittedCalibration | None = None
+    learned: tuple[str, ...] = ()
+    gender_temperature: float = 1.0
+    gender_calibration: FittedCalibration | None = None
     adaptation: Mapping[str, Any] | None = None
     domain: Mapping[str, Any] | None = None
     training_corpora: tuple[TrainingCorpus, ...] = ()

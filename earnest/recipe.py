@@ -44,8 +44,11 @@ class Recipe:
         scheme_called(self.scheme)
         if self.training.method == "discriminant" and self.segments.mode == "blocks":
             raise RecipeError('method = "discriminant" scores one embedding a clip: [segments] can\'t be "blocks".')
-        if self.augment and self.training.method == "discriminant":
-            raise RecipeError('[[augment]] changes clips from epoch to epoch; method = "discriminant" has none.')
+        is_closed, copies = self.training.method == "discriminant", self.training.augmented_copies
+        if self.augment and is_closed and not copies:
+            raise RecipeError('[[augment]] with method = "discriminant", which has no epochs, needs augmented_copies.')
+        if copies and not (self.augment and is_closed):
+            raise RecipeError('augmented_copies needs method = "discriminant" and [[augment]] tables.')
         if self.training.stability_weight and not self.augment:
             raise RecipeError("stability_weight compares clips with their augmented selves: add [[augment]] tables.")
 

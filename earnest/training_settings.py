@@ -37,6 +37,8 @@ class Training:
     ----------
     method : by gradient descent over epochs, or the last layer in closed form (`earnest.training.discriminant`)
     shrinkage : of the discriminant's covariance, from 0 to 1
+    augmented_copies : of each training clip, changed by the ``[[augment]]`` tables, that the discriminant is fitted on
+        beside the clips as they are
     epochs : the most; training ends earlier when ``patience`` epochs in a row brought no better validation ``monitor``
     monitor : what chooses the epoch, on validation data: UA (mean recall) or loss
     refit : train once more on training and validation data for the chosen number of epochs
@@ -64,7 +66,7 @@ class Training:
     changes : "all" puts a clip through the ``[[augment]]`` tables in their order, each with its ``probability``; "one"
         through one of them, drawn in proportion to their probabilities
     auxiliary : what is learned beside the emotion; a task that no training clip has a label for is left out, of the
-        model's answers too
+        model's answers too. In closed form, the gender alone
     affect_loss : one minus Lin's concordance over the batch, or the mean squared error
     affect_range : lowest and highest rating of the corpus; where it is empty, as the corpus reader says
     multitask : how losses become one, see `earnest.training.multitask`
@@ -77,6 +79,7 @@ class Training:
 
     method: Literal["gradient", "discriminant"] = "gradient"
     shrinkage: float = 0.6
+    augmented_copies: int = 0
     epochs: int = 120
     patience: int = 120
     batch_size: int = 32
@@ -139,6 +142,7 @@ class Training:
     def _of_time(self) -> Checks:
         return (
             (0 <= self.shrinkage <= 1, "shrinkage must be from 0 to 1"),
+            (0 <= self.augmented_copies <= 100, "augmented_copies must be from 0 to 100"),
             (self.epochs >= 1, "epochs must be at least 1"),
             (self.patience >= 1, "patience must be at least 1"),
             (self.batch_size >= 2, "batch_size must be at least 2"),
@@ -189,6 +193,10 @@ class Training:
             (0 <= self.label_smoothing < 1, "label_smoothing must be from 0 to below 1"),
             (0 <= self.focal_gamma <= 20, "focal_gamma must be from 0 to 20"),
             (len(set(self.auxiliary)) == len(self.auxiliary), "auxiliary names a task twice"),
+            (
+                self.method == "gradient" or "affect" not in self.auxiliary,
+                'method = "discriminant" learns classes: of auxiliary tasks, "gender" alone',
+            ),
             (not limits or (len(limits) == 2 and limits[0] < limits[1]), "affect_range must be [lowest, highest]"),
             (0 <= self.gender_weight <= 1_000, "gender_weight must be from 0 to 1000"),
             (0 <= self.affect_weight <= 1_000, "affect_weight must be from 0 to 1000"),

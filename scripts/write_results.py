@@ -49,6 +49,9 @@ for the temperature was decided when calibration errors of test folds had been s
 was scored on `ravdess-6fold` and `emodb-loso` with three sizes of the student (59.7, 58.5 and 59.0 WA on the first);
 the last one was kept because it is the fastest.
 
+"Gender" is the word, female or male, that a corpus has for a voice. What a model answers is which of the two a clip
+sounds like, not who somebody is.
+
 With unlabelled clips of the test speaker: [adaptation](adaptation.md). All recipes side by side:
 [recipes](recipes/README.md). What shared speakers and epochs chosen on test add to such numbers:
 [why honest evaluation](../why-honest-evaluation.md).
@@ -119,12 +122,24 @@ def section(protocol: str, ours: list[tuple[str, dict[str, Any]]]) -> str:
     lines += [f"| {row.result} | {row.wa} | {row.ua} | – | – |" for row in published_rows(protocol)]
     lines += ["", "```sh", *(metrics["command"] for _, metrics in ours), "```", ""]
     lines += [fold_line(metrics) for _, metrics in ours]
+    lines += [gender_line(metrics) for _, metrics in ours if metrics.get("gender")]
     return "\n".join(lines) + "\n"
 
 
 def fold_line(metrics: dict[str, Any]) -> str:
     folds = ", ".join(f"{name} {100 * fold['wa']:.1f}" for name, fold in metrics["folds"].items())
     return f"WA by fold, {recipe_name(metrics)}: {folds}{calibration(metrics)}.\n"
+
+
+def gender_line(metrics: dict[str, Any]) -> str:
+    gender = metrics["gender"]
+    parts = [("of all clips", gender["wa"], gender["intervals"]["wa"])]
+    parts += [(f"of those of {name} voices", one["recall"], one["interval"]) for name, one in gender["recalls"].items()]
+    shares = ", ".join(
+        f"{100 * share:.1f} % {what} ({100 * limits['low']:.1f} to {100 * limits['high']:.1f})"
+        for what, share, limits in parts
+    )
+    return f"Gender right, {recipe_name(metrics)}: {shares}; 95 % intervals over speakers.\n"
 
 
 def calibration(metrics: dict[str, Any]) -> str:

@@ -147,7 +147,7 @@ CUTTABLE_FRONT_END = {"n_fft": 400, "win_length": 400, "hop_length": 160, "n_mel
 
 
 def stand_in_adaptation(**changes: Any) -> Adaptation:
-    """Return an adaptation for the stand-in's embedding: three powers of loudness."""
+    """Return an adaptation for the stand-in's embedding, three powers of loudness; the offset is trusted always."""
     rng = np.random.default_rng(0)
     means = rng.normal(0, 0.02, (len(CLASSES), 3))
     arrays = {
@@ -156,8 +156,10 @@ def stand_in_adaptation(**changes: Any) -> Adaptation:
         "weights": 100 * means,
         "bias": np.zeros(len(CLASSES)),
         "spread": np.full(3, 0.01),
+        "directions": rng.normal(0, 50.0, (len(CLASSES) - 1, 3)),
     }
-    return Adaptation(**({**arrays, "scale": 20.0, "least_speech_s": 3.0} | changes))
+    rule = {"scale": 20.0, "least_speech_s": 3.0, "trust_from": -2.0, "trust_to": -1.0}
+    return Adaptation(**(arrays | rule | changes))
 
 
 def write_adapting(folder: Path, adaptation: Adaptation, data: bytes | None = None, **changes: Any) -> Path:

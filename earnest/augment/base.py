@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from typing import ClassVar, TypeAlias
 
 import numpy as np
@@ -62,6 +63,11 @@ class Augmentation(ABC):
 
 
 AUGMENTATIONS: Registry[type[Augmentation]] = Registry("AUGMENTATIONS", "augmentation", "earnest.augment")
+
+
+def generator_for(words: str) -> np.random.Generator:
+    """Return a generator that depends on ``words`` alone, such as the key of a clip and what is done to it."""
+    return np.random.default_rng(int.from_bytes(sha256(words.encode()).digest()[:8], "big"))
 
 
 def require(right: bool, message: str) -> None:

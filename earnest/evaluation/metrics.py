@@ -15,6 +15,7 @@ from earnest.evaluation.confusion import (
     headline_scores,
     normalised,
 )
+from earnest.evaluation.gender import GenderScores, gender_scores
 from earnest.evaluation.intervals import N_RESAMPLES, Interval, Spread, bootstrap, spread
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.reliability import CalibrationScores, calibration_scores
@@ -37,6 +38,7 @@ class Scores:
     slices : by gender, speaker and corpus, where the file tells several apart, and by what else was asked for; those
         by gender have intervals
     recall_gaps : class → largest difference in recall between genders; None where there are too few clips
+    gender : of the answers to it, None where there are none
     """
 
     classes: tuple[str, ...]
@@ -56,6 +58,7 @@ class Scores:
     confidence: ConfidenceScores | None
     slices: tuple[Slice, ...]
     recall_gaps: Mapping[str, float | None]
+    gender: GenderScores | None
 
     @property
     def coverage(self) -> float:
@@ -83,6 +86,7 @@ class Scores:
             "slices": {name: [part.to_dict() for part in parts] for name, parts in self._slices_by_column().items()},
             "gaps": {name: gap.to_dict() for name, gap in gaps(self.slices).items()},
             "recall_gaps": {"gender": dict(self.recall_gaps)},
+            "gender": None if self.gender is None else self.gender.to_dict(),
         }
 
     def confusion_shares(self, by: Literal["true", "predicted"]) -> list[list[float]]:
@@ -133,6 +137,7 @@ def score(
             *slices(predictions, {**own_columns(predictions, ("speaker", "corpus")), **(columns or {})}),
         ),
         recall_gaps=recall_gaps(predictions, predictions.gender),
+        gender=gender_scores(predictions, rng, n_resamples),
     )
 
 

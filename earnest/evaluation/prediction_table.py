@@ -110,6 +110,11 @@ class Predictions:
 _COLUMNS = tuple(name for name in Predictions.__dataclass_fields__ if name != "classes")
 
 
+def of_emotion(predictions: Predictions) -> Predictions:
+    """Return predictions without the answers beside the emotion, for clips whose emotion alone is asked anew."""
+    return replace(predictions, predicted_gender=None, predicted_affect=None)
+
+
 def joined(parts: Sequence[Predictions]) -> Predictions:
     """Put the predictions of several folds below each other; all must have the same classes."""
     classes = parts[0].classes

@@ -12,13 +12,14 @@ import numpy.typing as npt
 from earnest.errors import CorpusError
 from earnest.evaluation.answer_tables import CHUNK_ROWS, Layout, read_table
 from earnest.evaluation.answers import Answers
-from earnest.evaluation.prediction_table import AFFECT, PredictionRow, Predictions, joined, to_rows
+from earnest.evaluation.prediction_table import AFFECT, PredictionRow, Predictions, joined, of_emotion, to_rows
 from earnest.suggest import suggestion
 
 __all__ = [
     "PredictionRow",
     "Predictions",
     "joined",
+    "of_emotion",
     "read_answers",
     "read_predictions",
     "to_rows",

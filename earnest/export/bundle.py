@@ -1,7 +1,7 @@
 """A run folder becomes a bundle: ``model.onnx``, ``bundle.json`` and ``card.md``."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -76,6 +76,9 @@ def export_bundle(
         recipe=recipe.to_dict(),
         temperature=record.temperature,
         calibration=record.calibration,
+        learned=record.learned,
+        gender_temperature=record.gender_temperature,
+        gender_calibration=record.gender_calibration,
         adaptation=record.adaptation,
         domain=record.domain,
         training_corpora=record.training_corpora,
@@ -83,6 +86,11 @@ def export_bundle(
         results=tuple(read_result(folder) for folder in evaluations),
         notes=identity.notes,
     )
+    _write(output, files, info)
+    return info
+
+
+def _write(output: Path, files: Mapping[str, bytes], info: BundleInfo) -> None:
     output.mkdir(parents=True, exist_ok=True)
     for name in MODEL_FILES - files.keys():
         (output / name).unlink(missing_ok=True)
@@ -91,7 +99,6 @@ def export_bundle(
     (output / "card.md").write_text(model_card(info), encoding="utf-8")
     text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     (output / "bundle.json").write_text(text + "\n", encoding="utf-8")
-    return info
 
 
 def export_moody(run: Path, output: Path, identity: Identity) -> tuple[str, ...]:

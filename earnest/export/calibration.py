@@ -18,6 +18,7 @@ from earnest.training.record import read_record
 from earnest.training.run import scheme_of
 
 SEED = 0
+PARTS = ("train", "valid", "test")
 N_CALIBRATION = 120
 N_VALIDATION = 400
 
@@ -36,18 +37,17 @@ class Clips:
         ]
 
 
-def calibration_clips(run: Path, folders: Mapping[str, Path]) -> Clips:
-    """Draw training clips of a run, at most 120."""
-    return _drawn(run, "train", folders, N_CALIBRATION)
+def int8_clips(run: Path, folders: Mapping[str, Path]) -> tuple[Clips, Clips]:
+    """Draw at most 120 training clips of a run, to measure ranges on, and at most 400 validation clips, to judge by.
+
+    Validation speakers were not trained on, unless the run was refitted; test clips are left alone.
+    """
+    found = split_clips(run, folders)
+    return _drawn(run, "train", found, N_CALIBRATION), _drawn(run, "valid", found, N_VALIDATION)
 
 
-def validation_clips(run: Path, folders: Mapping[str, Path]) -> Clips:
-    """Draw validation clips of a run, at most 400: their speakers were not trained on; test clips are left alone."""
-    return _drawn(run, "valid", folders, N_VALIDATION)
-
-
-def clips_of(run: Path, part: str, folders: Mapping[str, Path]) -> list[tuple[Utterance, int]]:
-    """Return the utterances of one part of a run's split ("train", "valid", "test"), with their classes' indices.
+def split_clips(run: Path, folders: Mapping[str, Path]) -> dict[str, list[tuple[Utterance, int]]]:
+    """Return the utterances of a run's split, with their classes' indices, under "train", "valid" and "test".
 
     Parameters
     ----------
@@ -55,27 +55,34 @@ def clips_of(run: Path, part: str, folders: Mapping[str, Path]) -> list[tuple[Ut
     """
     path = run / "split.json"
     try:
-        keys = json.loads(path.read_text(encoding="utf-8"))[part]
-    except (OSError, ValueError, KeyError) as error:
+        split = json.loads(path.read_text(encoding="utf-8"))
+        keys = {part: list(split[part]) for part in PARTS}
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise EarnestError(f"{path}: not the split of a run ({error!r}).") from error
     recipe, classes = read_recipe(run), read_record(run).classes
     rows = {row.key: row for row in load_utterances(recipe.corpora, folders)}
-    missing = [key for key in keys if key not in rows]
+    missing = [key for part in PARTS for key in keys[part] if key not in rows]
     if missing:
         raise CorpusError(f"{path}: {missing[0]} is not in the corpora. Say with --data where the run's corpora are.")
     scheme = scheme_of(recipe, list(rows.values()))
-    named = (
-        (rows[key], scheme.class_of(rows[key].emotion, rows[key].corpus, rows[key].native_emotion)) for key in keys
-    )
-    return [(row, classes.index(name)) for row, name in named if name in classes]
+    found: dict[str, list[tuple[Utterance, int]]] = {}
+    for part in PARTS:
+        chosen = [rows[key] for key in keys[part]]
+        named = [(row, scheme.class_of(row.emotion, row.corpus, row.native_emotion)) for row in chosen]
+        found[part] = [(row, classes.index(name)) for row, name in named if name in classes]
+    return found
 
 
-def _drawn(run: Path, part: str, folders: Mapping[str, Path], n_most: int) -> Clips:
-    found = clips_of(run, part, folders)
-    if not found:
-        raise CorpusError(f"{run}: its split has no {part} clips, which INT8 needs. Train with a {part} set.")
-    chosen = np.random.default_rng(SEED).permutation(len(found))[:n_most]
+def load_clips(run: Path, rows: Sequence[tuple[Utterance, int]]) -> Clips:
+    """Read utterances at the rate of a run's model."""
     rate_hz = read_recipe(run).front_end.sample_rate_hz
-    rows = [found[index] for index in sorted(chosen)]
     waveforms = [load_waveform(row.path, rate_hz, row.start_s, row.end_s) for row, _ in rows]
     return Clips(waveforms, np.array([target for _, target in rows], np.int64))
+
+
+def _drawn(run: Path, part: str, found: Mapping[str, Sequence[tuple[Utterance, int]]], n_most: int) -> Clips:
+    rows = found[part]
+    if not rows:
+        raise CorpusError(f"{run}: its split has no {part} clips, which INT8 needs. Train with a {part} set.")
+    chosen = np.random.default_rng(SEED).permutation(len(rows))[:n_most]
+    return load_clips(run, [rows[index] for index in sorted(chosen)])

@@ -1,6 +1,7 @@
 """The model card: what a bundle is, what it has heard, what it can and must not do."""
 
 from earnest.bundle import BundleInfo
+from earnest.evaluation.calibration import FittedCalibration
 
 NONE = "–"
 INTENDED = """Research, teaching, prototypes, and analysing recordings whose speakers agreed to it."""
@@ -16,6 +17,11 @@ LIMITS = (
     "be too sure. A single number hides how much voices differ: see the range over speakers. Emotions outside its "
     "classes get the nearest of them."
 )
+GENDER = (
+    "Beside the emotion it answers which of the corpora's two words, female and male, a voice sounds like. That is not "
+    "who somebody is: the corpora's makers noted it of adult actors, and every other voice, a child's among them, gets "
+    "the nearer word. Don't use it to sort or address people."
+)
 CITATION = (
     'earnest: speech emotion recognition that people can trust, model "{name}" {version}. Please cite the corpora '
     "(above) and the origin of the initial weights too."
@@ -25,12 +31,13 @@ CITATION = (
 def model_card(info: BundleInfo) -> str:
     """Return the card as Markdown."""
     classes = ", ".join(info.classes)
+    calibration = _calibrated("Probabilities", info.temperature, info.calibration)
     lines = [
         f"# {info.name} {info.version}",
         "",
         f"Speech emotion from raw waveform ({info.sample_rate_hz} Hz): {classes}.",
         f"Network `{info.network}`, {info.n_parameters:,} parameters, initial weights: {info.origin}.",
-        _calibration(info),
+        calibration,
         *([info.notes] if info.notes else []),
         "",
         "## Trained on",
@@ -47,19 +54,16 @@ def model_card(info: BundleInfo) -> str:
     lines += ["The licence notice of the initial weights is in NOTICE.txt."] if "NOTICE.txt" in info.files else []
     lines += ["", "## Results of this recipe", "", *_results(info)]
     lines += _fairness(info)
+    lines += _gender(info) if "gender" in info.learned else []
     lines += ["", "## Limits", "", LIMITS]
     lines += ["", "## Use", "", f"Intended: {INTENDED}", "", f"Excluded: {EXCLUDED}"]
     lines += ["", "## How to cite", "", f"{CITATION.format(name=info.name, version=info.version)}", ""]
     return "\n".join(lines)
 
 
-def _calibration(info: BundleInfo) -> str:
-    fitted = info.calibration
+def _calibrated(what: str, temperature: float, fitted: FittedCalibration | None) -> str:
     with_vector = " and a weight and a bias a class" if fitted and fitted.weight else ""
-    sentence = (
-        f"Probabilities are calibrated with temperature {info.temperature:.3f}{with_vector}, fitted on validation "
-        "speakers"
-    )
+    sentence = f"{what} are calibrated with temperature {temperature:.3f}{with_vector}, fitted on validation speakers"
     if fitted is None:
         return f"{sentence}."
     return (
@@ -108,6 +112,21 @@ def _fairness(info: BundleInfo) -> list[str]:
     for result in told:
         recalls = (_percent(result.recall[name]) if name in result.recall else NONE for name in classes)
         lines.append(f"| {result.protocol} | " + " | ".join(recalls) + " |")
+    return lines
+
+
+def _gender(info: BundleInfo) -> list[str]:
+    """Return what the answer is, and how often it is right."""
+    fitted = _calibrated("Its probabilities", info.gender_temperature, info.gender_calibration)
+    lines = ["", "## Gender", "", GENDER if info.gender_calibration is None else f"{GENDER} {fitted}"]
+    told = [result for result in info.results if result.gender_wa is not None]
+    names = sorted({name for result in told for name in result.gender_recalls})
+    if told:
+        lines += ["", f"| protocol | right % | {' | '.join(names)} |", "|---|---:|" + "---:|" * len(names)]
+    for result in told:
+        shares = [result.gender_wa, *map(result.gender_recalls.get, names)]
+        cells = (NONE if share is None else _percent(share) for share in shares)
+        lines.append(f"| {result.protocol} | {' | '.join(cells)} |")
     return lines
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from onnx import ModelProto
 
 from earnest.bundle import Format
-from earnest.export.calibration import calibration_clips, validation_clips
+from earnest.export.calibration import int8_clips
 from earnest.export.halves import store_halves
 from earnest.export.onnx import finished
 from earnest.onnx_file import check_onnx
@@ -42,7 +42,7 @@ def model_files(traced: ModelProto, form: Form, run: Path, facts: Mapping[str, s
     if form.name == "onnx-int8":
         from earnest.export.quantise import to_int8
 
-        traced = to_int8(traced, calibration_clips(run, form.folders or {}))
+        traced = to_int8(traced, *int8_clips(run, form.folders or {}))
     else:
         store_halves(traced, rounding=form.name == "onnx-fp16")
     data = finished(traced, {**facts, "format": form.name}).SerializeToString()
@@ -55,5 +55,4 @@ def _openvino(traced: ModelProto, form: Form, run: Path) -> dict[str, bytes]:
 
     if form.name != "openvino-int8":
         return to_ir(traced, halves=form.name == "openvino-fp16")
-    folders = form.folders or {}
-    return to_int8_ir(traced, calibration_clips(run, folders), validation_clips(run, folders))
+    return to_int8_ir(traced, *int8_clips(run, form.folders or {}))

@@ -5,65 +5,104 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto
+import onnxruntime
+from onnx import ModelProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from earnest.export.calibration import Clips
 from earnest.export.halves import store_halves
+from earnest.export.judge import Judge, Probabilities, controlled
 from earnest.export.onnx import NETWORK
 
 QUANTISED = ("MatMul", "Gemm", "Conv")
+ANSWERS = ("logits", "gender", "affect")
 PREPARED = {"onnx.quant.pre_process": "onnxruntime.quant"}  # spares the advice to do what `traced` has done
 
 
-def to_int8(traced: ModelProto, clips: Clips) -> ModelProto:
-    """Quantise the graph of `earnest.export.onnx.traced`: weights per channel, activations by ranges over ``clips``.
+def to_int8(traced: ModelProto, calibration: Clips, validation: Clips) -> ModelProto:
+    """Quantise the graph of `earnest.export.onnx.traced`: weights per channel, activations by ranges over clips.
 
-    Ranges are fixed, not found anew for each batch: so a clip's answer doesn't depend on its neighbours. In float stay
-    everything up to the logarithm, the first convolution behind it (decibels have a wide range), products of two
-    activations, and the last layer.
+    Ranges are fixed, not found anew for each batch: so a clip's answer doesn't depend on its neighbours. In float stays
+    what `layers_of` leaves out, and what `earnest.export.judge.controlled` finds to cost too much on ``validation``.
     """
-    source = ModelProto()
-    source.CopyFrom(traced)
-    onnx.helper.set_model_props(source, PREPARED)
     with TemporaryDirectory() as folder:
-        path, result = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
-        onnx.save(source, path)
-        quantize_static(
-            path,
-            result,
-            _Reader(clips.feeds()),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(QUANTISED),
-            nodes_to_exclude=[node.name for node in kept_in_float(traced)],
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            activation_type=QuantType.QUInt8,
+        quantiser = _Quantiser(traced, calibration, Path(folder))
+        quantised = controlled(
+            layers_of(traced), quantiser.quantised, _answers, Judge(validation, _answers(traced, validation))
         )
-        quantised = onnx.load(result)
-    del quantised.metadata_props[:]
     store_halves(quantised)
-    quantised.producer_name, quantised.producer_version = traced.producer_name, ""
     return quantised
 
 
-def kept_in_float(traced: ModelProto) -> list[NodeProto]:
-    """Return the nodes that are not quantised."""
+class _Quantiser:
+    """Quantises some layers of a graph; ranges are measured once."""
+
+    def __init__(self, traced: ModelProto, calibration: Clips, folder: Path) -> None:
+        source = ModelProto()
+        source.CopyFrom(traced)
+        onnx.helper.set_model_props(source, PREPARED)
+        onnx.save(source, folder / "float.onnx")
+        self._traced, self._calibration, self._folder = traced, calibration, folder
+
+    def quantised(self, layers: Sequence[str]) -> ModelProto:
+        """Return the graph with these layers, by name, in 8 bits."""
+        result = ModelProto()
+        if not layers:
+            result.CopyFrom(self._traced)
+            return result
+        quantize_static(
+            self._folder / "float.onnx",
+            self._folder / "int8.onnx",
+            _Reader(self._calibration.feeds()),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(QUANTISED),
+            nodes_to_quantize=list(layers),
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            activation_type=QuantType.QUInt8,
+            calibration_cache_path=self._folder / "ranges.json",
+        )
+        result.CopyFrom(onnx.load(self._folder / "int8.onnx"))
+        del result.metadata_props[:]
+        result.producer_name, result.producer_version = self._traced.producer_name, ""
+        return result
+
+
+def _answers(model: ModelProto, clips: Clips) -> Probabilities:
+    """Return probabilities of each clip, shape (clips, classes)."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(["probabilities"], feed)[0] for feed in clips.feeds()])
+
+
+def layers_of(traced: ModelProto) -> list[str]:
+    """Return the names of the layers that may be quantised.
+
+    Not among them: everything up to the logarithm, the first convolution behind it (decibels have a wide range),
+    products of two activations, and the last layer of every answer.
+    """
     constants = {tensor.name for tensor in traced.graph.initializer}
-    behind = [node for node in traced.graph.node if node.name.startswith(NETWORK)]
-    first = next((node.name for node in behind if node.op_type == "Conv"), "")
-    return [
-        node
-        for node in traced.graph.node
-        if not node.name.startswith(NETWORK) or node.name == first or _is_delicate(node, constants)
-    ]
+    behind = [node for node in traced.graph.node if node.name.startswith(NETWORK) and node.op_type in QUANTISED]
+    delicate = {next((node.name for node in behind if node.op_type == "Conv"), ""), *_last_layers(traced)}
+    return [node.name for node in behind if node.name not in delicate and node.input[1] in constants]
 
 
-def _is_delicate(node: NodeProto, constants: set[str]) -> bool:
-    if node.op_type not in QUANTISED:
-        return False
-    return node.input[1] not in constants or "logits" in node.output
+def _last_layers(traced: ModelProto) -> set[str]:
+    """Return the names of the quantisable nodes from which no other lies on the way to an answer."""
+    source = {output: node for node in traced.graph.node for output in node.output}
+    waiting = [source[name] for name in ANSWERS if name in source]
+    found, seen = set(), set()
+    while waiting:
+        node = waiting.pop()
+        if node.op_type in QUANTISED:
+            found.add(node.name)
+        elif node.name not in seen:
+            seen.add(node.name)
+            waiting += [source[name] for name in node.input if name in source]
+    return found
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]

@@ -35,6 +35,7 @@ def result_of(values: Mapping[str, Any]) -> ProtocolResult:
     """Pick what a bundle states from the content of ``metrics.json``."""
     over, interval, slices = values["over_folds"], values["intervals"]["wa"], values.get("slices", {})
     calibration, confidence = values.get("calibration") or {}, values.get("confidence") or {}
+    gender = values.get("gender") or {}
     return ProtocolResult(
         protocol=values["protocol"],
         speaker_independent=values["speaker_independent"],
@@ -50,6 +51,8 @@ def result_of(values: Mapping[str, Any]) -> ProtocolResult:
         recall={name: one["recall"] for name, one in values["per_class"].items() if one["recall"] is not None},
         ua_by_gender={one["value"]: one["ua"] for one in slices.get("gender", ()) if one["value"]},
         wa_of_speakers=_range([one["wa"] for one in slices.get("speaker", ()) if one["value"]]),
+        gender_wa=gender.get("wa"),
+        gender_recalls={name: one["recall"] for name, one in gender.get("recalls", {}).items()},
     )
 
 

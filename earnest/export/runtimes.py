@@ -1,9 +1,10 @@
 """One run on every runtime: differences to torch, size, latency, cold start, memory."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -64,7 +65,8 @@ class Row:
     same_label : share of clips, 0 to 1
     n_bytes : of the files that hold the graph
     latency_ms, best_ms : median and least for 3 s on one thread; all rows took turns in one run
-    cold_start_s, memory_mb : of a new process until its first answer, the least of three; largest resident memory
+    cold_start_s, memory_mb : of a new process until its first answer, the least of three; largest resident memory;
+        None where it was not measured
     """
 
     runtime: str
@@ -75,8 +77,77 @@ class Row:
     n_bytes: int
     latency_ms: float
     best_ms: float
-    cold_start_s: float
-    memory_mb: float
+    cold_start_s: float | None
+    memory_mb: float | None
+
+    @classmethod
+    def measured(
+        cls,
+        key: tuple[str, str],
+        probabilities: Probabilities,
+        reference: Probabilities,
+        n_bytes: int,
+        latencies_ms: Sequence[float],
+        start: tuple[float | None, float | None],
+    ) -> "Row":
+        """Compare probabilities with torch's, both of shape (clips, classes)."""
+        differences = np.abs(probabilities - reference)
+        return cls(
+            runtime=key[0],
+            form=key[1],
+            largest=float(differences.max()),
+            mean=float(differences.mean()),
+            same_label=float((probabilities.argmax(1) == reference.argmax(1)).mean()),
+            n_bytes=n_bytes,
+            latency_ms=median(latencies_ms),
+            best_ms=min(latencies_ms),
+            cold_start_s=start[0],
+            memory_mb=start[1],
+        )
+
+    def cells(self) -> list[str]:
+        """Return the row as texts, one for each of `COLUMNS`."""
+        return [
+            self.runtime,
+            self.form,
+            f"{self.largest:.1e}",
+            f"{self.mean:.1e}",
+            f"{self.same_label:.1%}",
+            f"{self.n_bytes / 1e6:.2f}",
+            f"{self.latency_ms:.2f}",
+            f"{self.best_ms:.2f}",
+            "–" if self.cold_start_s is None else f"{self.cold_start_s:.2f}",
+            "–" if self.memory_mb is None else f"{self.memory_mb:.0f}",
+        ]
+
+
+COLUMNS = (
+    "runtime",
+    "form",
+    "max |Δp|",
+    "mean |Δp|",
+    "same label",
+    "MB",
+    "3 s, ms",
+    "best, ms",
+    "cold start, s",
+    "memory, MB",
+)
+
+
+def write_rows(folder: Path, run: str, n_clips: int, rows: Sequence[Row]) -> None:
+    """Write ``RUN.json`` and ``RUN.md``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {"run": run, "n_clips": n_clips, "rows": [asdict(row) for row in rows]}
+    (folder / f"{run}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    cells = [COLUMNS, ["---"] * 2 + ["---:"] * (len(COLUMNS) - 2), *(row.cells() for row in rows)]
+    lines = ["| " + " | ".join(line) + " |" for line in cells]
+    (folder / f"{run}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read the rows of a ``RUN.json``."""
+    return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
 
 
 def varied(paths: Sequence[Path], rate_hz: int, seed: int = 0) -> list[Waveform]:
@@ -112,7 +183,9 @@ def compare_runtimes(run: Path, bundles: Sequence[Path], waveforms: Sequence[Wav
     """
     classifier = load_run(run)
     rate_hz = classifier.front_end.settings.sample_rate_hz
-    answers: dict[tuple[str, str], Answer] = {TORCH: lambda waveform: torch_outputs(classifier, [waveform])[1][0]}
+    answers: dict[tuple[str, str], Answer] = {
+        TORCH: lambda waveform: torch_outputs(classifier, [waveform])["probabilities"][0]
+    }
     sizes = {TORCH: (run / WEIGHTS).stat().st_size}
     starts = {TORCH: (COLD_TORCH, str(run), "")}
     for folder in bundles:
@@ -126,26 +199,10 @@ def compare_runtimes(run: Path, bundles: Sequence[Path], waveforms: Sequence[Wav
         starts[key] = (COLD, str(folder), backend)
     found = {key: np.stack([answer(waveform) for waveform in waveforms]) for key, answer in answers.items()}
     latencies = _latencies(answers, np.resize(waveforms[0], round(LATENCY_S * rate_hz)))
-    reference = found[TORCH]
-    rows = []
-    for key, probabilities in found.items():
-        differences = np.abs(probabilities - reference)
-        seconds, memory_mb = _cold_start(*starts[key], str(clip))
-        rows.append(
-            Row(
-                runtime=key[0],
-                form=key[1],
-                largest=float(differences.max()),
-                mean=float(differences.mean()),
-                same_label=float((probabilities.argmax(1) == reference.argmax(1)).mean()),
-                n_bytes=sizes[key],
-                latency_ms=median(latencies[key]),
-                best_ms=min(latencies[key]),
-                cold_start_s=seconds,
-                memory_mb=memory_mb,
-            )
-        )
-    return rows
+    return [
+        Row.measured(key, probabilities, found[TORCH], sizes[key], latencies[key], _cold_start(*starts[key], str(clip)))
+        for key, probabilities in found.items()
+    ]
 
 
 def _answer(bundle: Bundle, backend: Backend) -> Answer:

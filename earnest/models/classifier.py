@@ -93,11 +93,12 @@ class SpeechClassifier(nn.Module):
     Attributes
     ----------
     learned : tasks beside the emotion that it answers, of those that the network has heads for
-    temperature : what logits are divided by before they become probabilities
+    temperature, gender_temperature : what logits are divided by before they become probabilities
     vector_scaling : comes after the temperature, where there is one
     """
 
     temperature: Tensor
+    gender_temperature: Tensor
     vector_scaling: VectorScaling | None
 
     def __init__(self, front_end: FrontEndModule, network: nn.Module, classes: tuple[str, ...]) -> None:
@@ -107,6 +108,7 @@ class SpeechClassifier(nn.Module):
         self.classes = classes
         self.learned: tuple[Task, ...] = ("gender", "affect")
         self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("gender_temperature", torch.ones(()))
         self.vector_scaling = None
 
     def exportable(self) -> Self:
@@ -143,7 +145,7 @@ class SpeechClassifier(nn.Module):
             "embedding": output.embedding,
         }
         if output.gender is not None and "gender" in self.learned:
-            named["gender"] = output.gender.softmax(dim=1)
+            named["gender"] = (output.gender / self.gender_temperature).softmax(dim=1)
         if output.affect is not None and "affect" in self.learned:
             named["affect"] = output.affect
         return named if output.attention is None else {**named, "attention": output.attention}

@@ -1,5 +1,6 @@
 """Published weights from a local file, read without unpickling objects, names and shapes checked."""
 
+import json
 import os
 import pickle
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ ENVIRONMENT = "EARNEST_MODELS"
 FILE_NAME = "model.safetensors"
 SHIPPED = Path(__file__).parent / "weights"
 TORCH_SUFFIXES = (".pth", ".pt", ".bin")
+KNOWN_SPEAKERS = "known_speakers"  # in the metadata: JSON list of corpus/speaker
 COUNTER = "num_batches_tracked"  # in newer files only, and without meaning here
 
 
@@ -37,6 +39,22 @@ def find_weights(name: Path, environ: Mapping[str, str] = os.environ) -> Path:
 
 def read_origin(name: Path) -> str:
     """Return what a file of tensors says about where they come from, "" where it says nothing."""
+    return _metadata(name).get("origin", "")
+
+
+def read_known_speakers(name: Path) -> frozenset[str]:
+    """Return the speakers, as corpus/speaker, whose labels a file of tensors was fitted on, as far as it says."""
+    path, text = find_weights(name), _metadata(name).get(KNOWN_SPEAKERS, "[]")
+    try:
+        speakers = json.loads(text)
+    except ValueError:
+        speakers = None
+    if not isinstance(speakers, list) or not all(isinstance(speaker, str) for speaker in speakers):
+        raise EarnestError(f"{path}: '{KNOWN_SPEAKERS}' must be a list of speakers.")
+    return frozenset(speakers)
+
+
+def _metadata(name: Path) -> dict[str, str]:
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError:
@@ -44,7 +62,7 @@ def read_origin(name: Path) -> str:
     path = find_weights(name)
     try:
         with safe_open(path, framework="pt") as file:
-            return str((file.metadata() or {}).get("origin", ""))
+            return dict(file.metadata() or {})
     except SafetensorError as error:
         raise EarnestError(f"{path}: not a safetensors file ({error}).") from error
 

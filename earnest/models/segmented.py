@@ -42,6 +42,12 @@ class Segmented(nn.Module):
         return str(getattr(self.network, "origin", "random"))
 
     @property
+    def known_speakers(self) -> frozenset[str]:
+        """The speakers, as corpus/speaker, whose labels the initial weights were fitted on."""
+        speakers: frozenset[str] = getattr(self.network, "known_speakers", frozenset())
+        return speakers
+
+    @property
     def notice(self) -> str:
         """The licence that must accompany the weights, "" where there is none."""
         return str(getattr(self.network, "notice", ""))
@@ -50,6 +56,12 @@ class Segmented(nn.Module):
     def output(self) -> nn.Module:
         """The network's last layer."""
         return self.network.get_submodule("output")
+
+    @property
+    def gender(self) -> nn.Module | None:
+        """The network's last layer for gender, where it has one."""
+        found = getattr(self.network, "gender", None)
+        return found if isinstance(found, nn.Module) else None
 
     def load_pretrained(self) -> None:
         """Take over published weights, where the network's settings name them."""

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,8 @@ class StudentSettings:
     kernel : steps that a block's first convolution looks at
     stride : frames from one step to the next
     token_width : values of a step that imitate the teacher's
-    frozen : all but the last layer stays as it is
+    frozen : all but the last layers stays as it is
+    tasks : heads beside emotion
     """
 
     weights: str = ""
@@ -40,6 +41,7 @@ class StudentSettings:
     stride: int = 2
     token_width: int = 384
     frozen: bool = False
+    tasks: tuple[Literal["gender"], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("width", "n_blocks", "kernel", "stride", "token_width"):
@@ -114,7 +116,7 @@ class StudentEncoder(nn.Module):
 
 @MODELS.register("student-statistics")
 class StudentStatistics(nn.Module):
-    """Mean and deviation over time of the student's tokens, and one linear layer.
+    """Mean and deviation over time of the student's tokens, and one linear layer a task.
 
     The front end must give decibels with reference one and a floor of 80, as the teacher's does.
     """
@@ -143,6 +145,7 @@ class StudentStatistics(nn.Module):
         self.settings = settings
         self.student = StudentEncoder(n_mels, settings)
         self.output = nn.Linear(2 * settings.token_width, n_classes)
+        self.gender = nn.Linear(2 * settings.token_width, 2) if "gender" in settings.tasks else None
         if settings.frozen:
             self.student.requires_grad_(False)
 
@@ -168,7 +171,8 @@ class StudentStatistics(nn.Module):
         return self
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
-        """Map log-mels in decibels (batch, n_mels, frames) with ``n_frames`` (batch,) to logits and embedding."""
+        """Map log-mels in decibels (batch, n_mels, frames) with ``n_frames`` (batch,) to answers and embedding."""
         tokens, heard = self.student(frames, n_frames)
         embedding = mean_and_deviation(tokens.transpose(1, 2), heard)
-        return NetworkOutput(self.output(embedding), embedding)
+        gender = None if self.gender is None else self.gender(embedding)
+        return NetworkOutput(self.output(embedding), embedding, gender=gender)

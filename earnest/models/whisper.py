@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from earnest.errors import RecipeError
 from earnest.front_end import PRESETS
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
-from earnest.models.pretrained import read_tensors
+from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
 
 LONGEST_PERIOD = 10_000.0
 DECIBELS_PER_DECADE = 10.0
@@ -54,9 +54,11 @@ class WhisperSettings(EncoderSettings):
     Attributes
     ----------
     pooled_blocks : whose outputs are pooled, counted from 1
+    tasks : heads beside emotion
     """
 
     pooled_blocks: tuple[int, ...] = (1, 2)
+    tasks: tuple[Literal["gender"], ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -168,7 +170,15 @@ class PretrainedEncoder(nn.Module):
     @property
     def origin(self) -> str:
         """Where the initial weights come from."""
-        return f"{self.settings.weights} (Radford et al., 2022; MIT)" if self.settings.weights else "random"
+        name = self.settings.weights
+        if not name:
+            return "random"
+        return f"{name}: {read_origin(Path(name))}".removesuffix(": ") + " (Radford et al., 2022; MIT)"
+
+    @property
+    def known_speakers(self) -> frozenset[str]:
+        """The speakers, as corpus/speaker, whose labels the initial weights were fitted on."""
+        return read_known_speakers(Path(self.settings.weights)) if self.settings.weights else frozenset()
 
     @property
     def notice(self) -> str:
@@ -184,7 +194,7 @@ class PretrainedEncoder(nn.Module):
 
 @MODELS.register("whisper-statistics")
 class WhisperStatistics(PretrainedEncoder):
-    """Mean and deviation over time of the encoder's first blocks, and one linear layer.
+    """Mean and deviation over time of the encoder's first blocks, and one linear layer a task.
 
     The front end must be Whisper's: 80 mel bands at 16 kHz, 10 ms hop, decibels with reference one and a floor of 80.
     """
@@ -198,11 +208,14 @@ class WhisperStatistics(PretrainedEncoder):
     def __init__(self, n_mels: int, n_classes: int, settings: WhisperSettings) -> None:
         super().__init__(n_mels, settings)
         self.pooled_blocks = settings.pooled_blocks
-        self.output = nn.Linear(2 * settings.width * len(settings.pooled_blocks), n_classes)
+        width = 2 * settings.width * len(settings.pooled_blocks)
+        self.output = nn.Linear(width, n_classes)
+        self.gender = nn.Linear(width, 2) if "gender" in settings.tasks else None
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
-        """Map log-mels in decibels (batch, n_mels, frames) with ``n_frames`` (batch,) to logits and embedding."""
+        """Map log-mels in decibels (batch, n_mels, frames) with ``n_frames`` (batch,) to answers and embedding."""
         outputs, mask = self.encoder(normalised(frames), n_frames)
         pooled = [mean_and_deviation(outputs[block - 1], mask) for block in self.pooled_blocks]
         embedding = torch.cat(pooled, dim=1)
-        return NetworkOutput(self.output(embedding), embedding)
+        gender = None if self.gender is None else self.gender(embedding)
+        return NetworkOutput(self.output(embedding), embedding, gender=gender)

@@ -2,7 +2,12 @@
 
 A speaker and a microphone move all embeddings by about the same vector. It is estimated from what was heard so far,
 less what the emotions themselves explain: Σ (x − μ − Σ_c p_c M_c) / (n + k), with p the probabilities of the windows
-under the offset known until then. So a stream of one emotion only doesn't take the emotion for the voice.
+under the offset known until then.
+
+Who shows one emotion all the time could still have that emotion taken for the voice. But then the windows hardly
+differ from each other, whereas several emotions lie far apart: the variety of a stream is its variance along the
+discriminant directions, in units of what one emotion of one voice varies by. The adapted answer replaces the plain one
+only as far as that variety allows.
 """
 
 import io
@@ -35,6 +40,10 @@ class AdaptationRule:
     least_speech_s : of speech before the offset is used
     least_confidence : windows below it don't count
     largest_offset : root mean square of offset / spread that is believed; more is scaled down to it
+    full_variety : of a voice that shows all emotions equally often; one emotion alone has 1
+    trust_from, trust_to : the share of the way from 1 to ``full_variety`` at which trust in the offset starts, and at
+        which it is whole
+    variety_prior : windows' worth of belief that there is one emotion only
     """
 
     scale: float = 0.15
@@ -43,6 +52,10 @@ class AdaptationRule:
     least_speech_s: float = 6.0
     least_confidence: float = 0.0
     largest_offset: float = 3.0
+    full_variety: float = 2.0
+    trust_from: float = 0.25
+    trust_to: float = 0.6
+    variety_prior: float = 2.0
 
     def rule(self) -> dict[str, Any]:
         """Return the scalars by name."""
@@ -70,6 +83,8 @@ class Adaptation(AdaptationRule):
     class_means : M, each class' mean of centred embeddings, shape (classes, width)
     weights, bias : scores = weights · (x − μ − offset) + bias, shapes (classes, width) and (classes,)
     spread : standard deviation of speakers' means, shape (width,)
+    directions : along which emotions differ, scaled so that an emotion of a voice never heard has unit variance, shape
+        (classes − 1, width)
     """
 
     mean: Vector
@@ -77,6 +92,7 @@ class Adaptation(AdaptationRule):
     weights: Vector
     bias: Vector
     spread: Vector
+    directions: Vector
 
     def entry(self) -> AdaptationEntry:
         """Return what goes into ``bundle.json``."""
@@ -113,12 +129,13 @@ class Adaptation(AdaptationRule):
     def _check(self, n_classes: int, where: str) -> None:
         width = self.mean.size
         shapes: dict[str, tuple[int, ...]] = {"mean": (width,), "spread": (width,), "bias": (n_classes,)}
-        shapes |= dict.fromkeys(("class_means", "weights"), (n_classes, width))
+        shapes |= dict.fromkeys(("class_means", "weights"), (n_classes, width)) | {"directions": (n_classes - 1, width)}
         if not width or any(getattr(self, name).shape != shape for name, shape in shapes.items()):
             raise BundleError(f"{where}: the shapes of 'adaptation' don't fit each other. Export the bundle again.")
         finite = all(np.isfinite(getattr(self, name)).all() for name in ARRAYS) and np.isfinite([*self.rule().values()])
         positive = min(self.spread.min(), self.scale, self.posterior_scale, self.prior, self.largest_offset) > 0
-        if not (np.all(finite) and positive):
+        graded = self.full_variety > 1 and self.trust_from < self.trust_to and self.variety_prior > 0
+        if not (np.all(finite) and positive and graded):
             raise BundleError(f"{where}: 'adaptation' holds impossible numbers. Export the bundle again.")
 
 
@@ -153,11 +170,12 @@ def _arrays_in(data: bytes, where: str) -> dict[str, Any]:
 
 
 class Adapter:
-    """Follows one voice; memory is one vector.
+    """Follows one voice; memory is one vector of an embedding's width and one of its variety.
 
     Attributes
     ----------
     is_active : whether enough was heard for the offset to be used
+    trust : how far the offset is believed, from 0 to 1
     """
 
     def __init__(self, adaptation: Adaptation) -> None:
@@ -166,6 +184,7 @@ class Adapter:
         self._class_means, self._weights, self._bias = adaptation.class_means, adaptation.weights, adaptation.bias
         self._sum = np.zeros_like(self._mean)
         self._n = self._heard_s = 0.0
+        self._variety = _Variety(len(adaptation.directions))
         self._is_fixed = False
 
     @property
@@ -180,23 +199,37 @@ class Adapter:
         size = float(np.sqrt(np.mean((offset / self._spread) ** 2)))
         return offset * min(1.0, self._settings.largest_offset / size) if size else offset
 
-    def hear(self, embedding: npt.NDArray[np.floating], seconds: float, new_s: float) -> Vector | None:
+    @property
+    def trust(self) -> float:
+        """How far the offset is believed, from 0 (one emotion so far, or little heard) to 1 (several emotions)."""
+        rule = self._settings
+        share = (self._variety.value(rule.variety_prior) - 1) / (rule.full_variety - 1)
+        return float(np.clip((share - rule.trust_from) / (rule.trust_to - rule.trust_from), 0.0, 1.0))
+
+    def hear(
+        self, embedding: npt.NDArray[np.floating], plain: npt.NDArray[np.floating], seconds: float, new_s: float
+    ) -> Vector | None:
         """Answer one window with what was known before it, then learn from it.
 
         Parameters
         ----------
         embedding : shape (width,)
+        plain : the window's probabilities without adaptation, shape (classes,)
         seconds : the window's length
         new_s : how much of it no window before held; overlapping windows count as much as they add
 
         Returns
         -------
-        probabilities, shape (classes,); None while too little was heard
+        probabilities, shape (classes,): the plain ones as far as the offset isn't trusted; None while it isn't at all
         """
         centred = self._centred(embedding)
-        answer = self._probabilities(centred - self.offset, self._settings.scale) if self.is_active else None
+        answer, trust = None, self.trust
+        if self.is_active and trust > 0:
+            adapted = self._probabilities(centred - self.offset, self._settings.scale)
+            answer = trust * adapted + (1 - trust) * plain.astype(np.float64)
         if not self._is_fixed:
             self._learn(centred, self.offset, new_s / seconds)
+            self._watch(centred, new_s / seconds)
             self._heard_s += new_s
         return answer
 
@@ -214,6 +247,8 @@ class Adapter:
             self._sum, self._n = np.zeros_like(self._mean), 0.0
             for centred in rows:
                 self._learn(centred, offset, 1.0)
+        for centred in rows:
+            self._watch(centred, 1.0)
         self._heard_s, self._is_fixed = seconds, True
 
     def _centred(self, embedding: npt.NDArray[np.floating]) -> Vector:
@@ -223,6 +258,9 @@ class Adapter:
                 "Export the bundle again."
             )
         return np.asarray(embedding.astype(np.float64) - self._mean)
+
+    def _watch(self, centred: Vector, weight: float) -> None:
+        self._variety.add(self._settings.directions @ centred, weight)
 
     def _learn(self, centred: Vector, offset: Vector, weight: float) -> None:
         moved = centred - offset
@@ -236,3 +274,24 @@ class Adapter:
         scores = scale * (self._weights @ moved + self._bias)
         powers = np.exp(scores - scores.max())
         return np.asarray(powers / powers.sum())
+
+
+class _Variety:
+    """The variance of weighted vectors that come one by one (West, 1979), a mean over their numbers."""
+
+    def __init__(self, width: int) -> None:
+        self._mean = np.zeros(width)
+        self._weight = self._squares = 0.0
+
+    def add(self, vector: Vector, weight: float) -> None:
+        if weight <= 0:
+            return
+        self._weight += weight
+        step = vector - self._mean
+        self._mean = self._mean + step * (weight / self._weight)
+        self._squares += weight * float(step @ (vector - self._mean))
+
+    def value(self, prior: float) -> float:
+        """Return it, drawn towards 1 by ``prior`` vectors' worth."""
+        width = max(1, len(self._mean))
+        return (self._squares / width + prior) / (max(self._weight - 1, 0.0) + prior)

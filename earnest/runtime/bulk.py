@@ -247,7 +247,7 @@ class Bulk:
                 tally.judge(self._domain, embedding, n_samples, self._info.sample_rate_hz)
             if self._adapter:
                 seconds = n_samples / self._info.sample_rate_hz
-                adapted = self._adapter.hear(embedding, seconds, seconds)
+                adapted = self._adapter.hear(embedding, answer["probabilities"], seconds, seconds)
                 if adapted is not None:
                     answer["probabilities"], tally.is_adapted = adapted, True
             tally.add(answer, n_samples)

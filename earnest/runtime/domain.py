@@ -70,7 +70,7 @@ class Domain:
     def to_bytes(self) -> bytes:
         """Return an npy file: the mean in the first row, the directions below."""
         stored = io.BytesIO()
-        np.save(stored, np.vstack([self.mean, self.directions]).astype(np.float32), allow_pickle=False)
+        np.save(stored, np.vstack([self.mean, self.directions]).astype(np.float32, order="C"), allow_pickle=False)
         return stored.getvalue()
 
     @classmethod

@@ -215,7 +215,9 @@ class Stream:
             self._tally.judge(self._domain, embedding, len(extent), self._rate)
         if self._adapter:
             new = extent.end - max(extent.start, self._answered_to)
-            adapted = self._adapter.hear(embedding, len(extent) / self._rate, new / self._rate)
+            adapted = self._adapter.hear(
+                embedding, outputs["probabilities"], len(extent) / self._rate, new / self._rate
+            )
             if adapted is not None:
                 outputs["probabilities"], self._tally.is_adapted = adapted, True
         self._answered_to = extent.end

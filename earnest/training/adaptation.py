@@ -1,7 +1,9 @@
 """What a bundle needs to get used to a voice (`earnest.runtime.adaptation`), fitted on speakers whose labels are known.
 
-The discriminant of the plain model is fitted again, on embeddings less their speaker's mean. Only two
-scales come from validation speakers, each heard as a stream without labels, as the runtime hears them.
+The discriminant of the plain model is fitted again, on embeddings less their speaker's mean. How much an emotion varies
+in a voice never heard comes from training speakers who take turns (those whose labels the embedding itself was fitted
+on are no measure of that); only the scales come from validation speakers, each
+heard as a stream without labels, as the runtime hears them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +13,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from earnest.evaluation.calibration import fit_temperature, negative_log_likelihood
+from earnest.evaluation.calibration import fit_temperature
 from earnest.runtime.adaptation import Adaptation, Adapter
 from earnest.training.discriminant import Floats, discriminant
 
@@ -22,9 +24,9 @@ HOWS: Mapping[How, str] = {
     "one-emotion": "as causal, but a stream of its own for each emotion of a speaker; the hardest case, not a result",
 }
 FEWEST_SPEAKERS = 3
-# Validation speakers share the training channel, where sharper is safer; in strange channels it learns too little:
-# trained on CREMA-D and EmoDB, 0.3 lost four points on streams of RAVDESS against 0.1.
-POSTERIOR_SCALES = (0.1, 0.15, 0.2)
+N_TURNS = 5
+COPY = "#"  # behind a speaker: a changed copy, a voice of its own but for turns
+POSTERIOR_SHARE = 0.6  # of the scale: flatter, so that early errors weigh less
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,26 @@ class Heard:
     targets : shape (clips,), numbers of the classes
     speakers : one name a clip, made unique over corpora
     seconds : shape (clips,)
+    new : whether a clip is as recorded and the embedding's own weights never saw its speaker's labels, shape (clips,);
+        None for all
     """
 
     embeddings: Floats
     targets: npt.NDArray[np.int64]
     speakers: Sequence[str]
     seconds: Floats
+    new: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def only_new(self, n_classes: int) -> "Heard":
+        """Return the clips of speakers who are new to the embedding, or all where these are too few."""
+        rows = np.flatnonzero(self.new) if self.new is not None else np.arange(len(self))
+        speakers = [self.speakers[row] for row in rows.tolist()]
+        if len(set(speakers)) < FEWEST_SPEAKERS or len(np.unique(self.targets[rows])) < n_classes:
+            return self
+        return Heard(self.embeddings[rows], self.targets[rows], speakers, self.seconds[rows])
 
 
 def fit_adaptation(train: Heard, shrinkage: float, n_classes: int) -> Adaptation | None:
@@ -58,50 +71,90 @@ def fit_adaptation(train: Heard, shrinkage: float, n_classes: int) -> Adaptation
         means.append(train.embeddings[rows].mean(axis=0))
         centred[rows] -= means[-1]
     weights, bias = discriminant(centred, train.targets, shrinkage, n_classes)
+    scores = _unheard_scores(centred, train, shrinkage, n_classes)
+    counted = train.new if len(train.only_new(n_classes)) < len(train) else None
+    rows = np.arange(len(train)) if counted is None else np.flatnonzero(counted)
+    whitening, full_variety = _variety_of(scores[rows], train.targets[rows], n_classes)
     return Adaptation(
         mean=train.embeddings.mean(axis=0),
         class_means=np.stack([centred[train.targets == target].mean(axis=0) for target in range(n_classes)]),
         weights=weights,
         bias=bias,
         spread=np.maximum(np.std(means, axis=0), np.finfo(np.float32).tiny),
+        directions=whitening @ weights,
+        full_variety=full_variety,
     )
 
 
-def with_scales(adaptation: Adaptation, valid: Heard, seed: int) -> Adaptation:
-    """Choose the two scales on validation speakers, heard as streams of all emotions and as streams of one.
+def _unheard_scores(centred: Floats, train: Heard, shrinkage: float, n_classes: int) -> Floats:
+    """Return scores (clips, classes) of discriminants that were fitted on other speakers, who take turns."""
+    voices = [speaker.partition(COPY)[0] for speaker in train.speakers]
+    turn_of = {voice: position % N_TURNS for position, voice in enumerate(sorted(set(voices)))}
+    turn = np.array([turn_of[voice] for voice in voices])
+    scores = np.zeros((len(train), n_classes))
+    for number in range(turn.max() + 1):
+        held = turn == number
+        if len(np.unique(train.targets[~held])) < n_classes:
+            held = np.ones_like(held)  # too few speakers for turns: their own scores, which vary less
+            weights, bias = discriminant(centred, train.targets, shrinkage, n_classes)
+        else:
+            weights, bias = discriminant(centred[~held], train.targets[~held], shrinkage, n_classes)
+        scores[held] = centred[held] @ weights.T + bias
+    return scores
 
-    The rule's ``posterior_scale`` is the one of `POSTERIOR_SCALES` with the likeliest truth over both kinds of
-    streams: on mixed streams alone the flattest wins, which takes a single emotion for the voice. The probabilities'
-    ``scale`` is then fitted on the mixed ones; offsets don't depend on it.
+
+def _variety_of(scores: Floats, targets: npt.NDArray[np.int64], n_classes: int) -> tuple[Floats, float]:
+    """Return what makes scores within a class of unit variance (classes − 1, classes), and the variety of all classes.
+
+    Scores may all be raised alike without a difference; the directions leave that out.
     """
-    candidates = [
-        replace(adaptation, scale=1.0, posterior_scale=scale, least_speech_s=0.0) for scale in POSTERIOR_SCALES
-    ]
-    mixed = [_logits(candidate, valid, "causal", seed) for candidate in candidates]
-    scales = [1 / fit_temperature(logits, valid.targets) for logits in mixed]
-    losses = []
-    for candidate, scale, logits in zip(candidates, scales, mixed, strict=True):
-        alone = _logits(candidate, valid, "one-emotion", seed)
-        losses.append(sum(negative_log_likelihood(rows, valid.targets, 1 / scale) for rows in (logits, alone)))
-    best = int(np.argmin(losses))
-    return replace(adaptation, scale=scales[best], posterior_scale=POSTERIOR_SCALES[best])
+    contrasts = np.linalg.qr(np.column_stack([np.ones(n_classes), np.eye(n_classes)[:, 1:]]))[0][:, 1:]
+    points = scores @ contrasts
+    means = np.stack([points[targets == target].mean(axis=0) for target in range(n_classes)])
+    within = np.cov((points - means[targets]).T) + 1e-9 * np.eye(n_classes - 1)
+    whitening = np.linalg.inv(np.linalg.cholesky(within)) @ contrasts.T
+    between = (means - means.mean(axis=0)) @ np.linalg.inv(np.linalg.cholesky(within)).T
+    return whitening, 1 + float(np.mean(between**2))
 
 
-def _logits(adaptation: Adaptation, clips: Heard, how: How, seed: int) -> Floats:
-    probabilities, _ = adapted_probabilities(adaptation, clips, how, seed)
-    return np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
+def with_scales(adaptation: Adaptation, valid: Heard, seed: int) -> Adaptation:
+    """Fit the scales on validation speakers.
+
+    The rule's ``posterior_scale`` is a share of what makes the answers about clips less their speaker's mean honest;
+    the probabilities' ``scale`` then makes those of streams of all emotions honest. The share and how far a stream's
+    variety is trusted are constants, chosen on validation folds of RAVDESS, CREMA-D and EmoDB
+    (docs/results/experiments.md).
+    """
+    valid = valid.only_new(len(adaptation.bias))
+    centred = valid.embeddings.copy()
+    for rows in _rows_of(valid.speakers).values():
+        centred[rows] -= centred[rows].mean(axis=0)
+    honest = 1 / fit_temperature(centred @ adaptation.weights.T + adaptation.bias, valid.targets)
+    trusting = replace(adaptation, scale=1.0, posterior_scale=POSTERIOR_SHARE * honest, least_speech_s=0.0)
+    trusting = replace(trusting, trust_from=-2.0, trust_to=-1.0)  # always
+    plain = np.full((len(valid), len(adaptation.bias)), 1 / len(adaptation.bias))
+    probabilities, _ = adapted_probabilities(trusting, valid, plain, "causal", seed)
+    logits = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
+    return replace(
+        adaptation, scale=1 / fit_temperature(logits, valid.targets), posterior_scale=trusting.posterior_scale
+    )
 
 
 def adapted_probabilities(
-    adaptation: Adaptation, test: Heard, how: How, seed: int
+    adaptation: Adaptation, test: Heard, plain: npt.NDArray[np.floating], how: How, seed: int
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Answer clips of speakers never heard, as the runtime does; labels only divide the streams of "one-emotion".
 
+    Parameters
+    ----------
+    plain : probabilities without adaptation, shape (clips, classes)
+
     Returns
     -------
-    probabilities (clips, classes), and which rows have them (clips,): none has before the rule's ``least_speech_s``
+    probabilities (clips, classes), and which rows are adapted (clips,): none is before the rule's ``least_speech_s``,
+    nor while all that was heard sounds like one emotion; these keep the plain answer
     """
-    probabilities = np.zeros((len(test), len(adaptation.bias)))
+    probabilities = plain.astype(np.float64)
     answered = np.zeros(len(test), np.bool_)
     for rows in _streams(test, how, seed):
         adapter = Adapter(adaptation)
@@ -109,7 +162,7 @@ def adapted_probabilities(
             adapter.learn_from(test.embeddings[rows], float(test.seconds[rows].sum()))
         for row in rows:
             seconds = float(test.seconds[row])
-            answer = adapter.hear(test.embeddings[row], seconds, seconds)
+            answer = adapter.hear(test.embeddings[row], plain[row], seconds, seconds)
             if answer is not None:
                 probabilities[row], answered[row] = answer, True
     return probabilities, answered

@@ -42,6 +42,7 @@ def calibrate(classifier: SpeechClassifier, record: RunRecord) -> None:
     """Let a classifier's probabilities be those of a finished run."""
     fitted = calibration_of(record)
     classifier.temperature.fill_(fitted.temperature)
+    classifier.gender_temperature.fill_(record.gender_temperature)
     if fitted.weight:
         classifier.vector_scaling = VectorScaling(torch.tensor(fitted.weight), torch.tensor(fitted.bias))
 

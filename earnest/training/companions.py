@@ -12,7 +12,7 @@ from earnest.errors import EarnestError
 from earnest.recipe import Training
 from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.domain import Domain
-from earnest.training.adaptation import Heard, fit_adaptation, with_scales
+from earnest.training.adaptation import COPY, Heard, fit_adaptation, with_scales
 from earnest.training.data import Example
 from earnest.training.discriminant import Embeddings, embed
 from earnest.training.domain import fit_domain, longest_known
@@ -44,6 +44,7 @@ def fit_companions(
     network: nn.Module,
     train: Sequence[Example],
     valid: Sequence[Example],
+    more: Sequence[Example],
     settings: Training,
     n_classes: int,
     known: Embeddings,
@@ -52,6 +53,8 @@ def fit_companions(
 
     Parameters
     ----------
+    train : with their changed copies, which adaptation learns from; sound that is known is that of the clips themselves
+    more : what a refit trains on too: validation clips with their copies
     known : see `earnest.training.discriminant.embed`
     """
     if settings.method != "discriminant":
@@ -61,25 +64,27 @@ def fit_companions(
     if not valid:
         return Companions(adaptation)
     unseen = heard_by(network, valid, known)
-    domain = fit_domain(heard.embeddings, unseen.embeddings, longest_known(heard.seconds))
+    plain = heard_by(network, [example for example in train if not example.copy], known)
+    domain = fit_domain(plain.embeddings, unseen.embeddings, longest_known(plain.seconds))
     adaptation = adaptation and with_scales(adaptation, unseen, settings.seed)
     if settings.refit:
-        heard = heard_by(network, [*train, *valid], known)
-        refitted = fit_adaptation(heard, settings.shrinkage, n_classes)
+        refitted = fit_adaptation(heard_by(network, [*train, *more], known), settings.shrinkage, n_classes)
         adaptation = refitted and adaptation and replace(refitted, **adaptation.rule())
-        wider = fit_domain(heard.embeddings, unseen.embeddings, longest_known(heard.seconds))
+        plain = heard_by(network, [example for example in (*train, *valid) if not example.copy], known)
+        wider = fit_domain(plain.embeddings, unseen.embeddings, longest_known(plain.seconds))
         domain = wider and domain and replace(wider, threshold=domain.threshold)
     return Companions(adaptation, domain)
 
 
 def heard_by(network: nn.Module, examples: Sequence[Example], known: Embeddings) -> Heard:
-    """Return the embeddings of clips with what is known about them."""
-    rows = [example.utterance for example in examples]
+    """Return the embeddings of clips with what is known about them; changed copies count as other voices."""
+    fitted_on: frozenset[str] = getattr(network, "known_speakers", frozenset())
     return Heard(
         embed(network, examples, known).double().numpy(),
         np.array([example.target for example in examples], np.int64),
-        [f"{row.corpus}/{row.speaker}" if row.speaker else "" for row in rows],
+        [f"{example.speaker}{COPY}{example.copy}" if example.copy else example.speaker for example in examples],
         np.array([example.duration_s for example in examples]),
+        np.array([not example.copy and example.speaker not in fitted_on for example in examples], np.bool_),
     )
 
 

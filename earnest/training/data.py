@@ -44,6 +44,7 @@ class Example:
     affect : valence, arousal, dominance from 0 to 1, NaN where unknown
     waveform : (samples,) int16 at the front end's rate, where the recipe augments
     digest : of its samples, by which identical clips are found; "" for silence
+    copy : 0 for the clip as it is, from 1 on for a changed copy, see `earnest.training.copies`
     """
 
     utterance: Utterance
@@ -54,6 +55,17 @@ class Example:
     affect: Affect = (math.nan, math.nan, math.nan)
     waveform: KeptWaveform | None = field(default=None, repr=False)
     digest: str = ""
+    copy: int = 0
+
+    @property
+    def key(self) -> str:
+        """Unique over all clips and their copies."""
+        return f"{self.utterance.key}#{self.copy}" if self.copy else self.utterance.key
+
+    @property
+    def speaker(self) -> str:
+        """Corpus and speaker, unique over corpora; "" where the speaker is unknown."""
+        return f"{self.utterance.corpus}/{self.utterance.speaker}" if self.utterance.speaker else ""
 
 
 class Batch(NamedTuple):

@@ -1,6 +1,7 @@
-"""A closed-form head: Fisher's linear discriminant with a shrunk covariance, folded into the last linear layer."""
+"""Closed-form heads: Fisher's linear discriminant with a shrunk covariance, folded into a last linear layer."""
 
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,62 +12,78 @@ from earnest.errors import MissingExtraError, RecipeError
 from earnest.training.data import Example, pad_batch
 
 Floats = npt.NDArray[np.float64]
+FEWEST_NEW = 3  # speakers
 Embeddings = dict[str, Tensor]
-"""Utterance key → embedding (width,) of a network that stays as it is; folds share them."""
+"""Key of an example → embedding (width,) of a network that stays as it is; folds share them."""
+Layer: TypeAlias = Literal["output", "gender"]
 
 
 def fit_discriminant(
-    network: nn.Module, train: Sequence[Example], shrinkage: float, n_classes: int, known: Embeddings
+    network: nn.Module,
+    train: Sequence[Example],
+    shrinkage: float,
+    n_classes: int,
+    known: Embeddings,
+    layer: Layer = "output",
 ) -> None:
-    """Set ``network.output`` so that its logits are the discriminant scores of the embedding.
+    """Set a last layer so that its logits are the discriminant scores of the embedding.
 
     Embeddings are standardised on ``train``; the within-class covariance S becomes (1 − s)·S + s·tr(S)/D·I
     (Ledoit and Wolf, 2004, with a fixed s); classes are weighted equally.
 
     Parameters
     ----------
-    network : gives embeddings, which training leaves as they are, and has a linear layer ``output`` of ``n_classes``
+    network : gives embeddings, which training leaves as they are, and has a linear ``layer`` of ``n_classes``
     known : embeddings computed before; new ones are added
     shrinkage : s, from 0 to 1
     """
-    output = last_layer(network)
+    head = last_layer(network, layer)
     targets = np.array([example.target for example in train])
     embeddings = embed(network, train, known).double().numpy()
     weights, bias = discriminant(embeddings, targets, shrinkage, n_classes)
     with torch.no_grad():
-        output.weight.copy_(torch.from_numpy(weights))
-        output.bias.copy_(torch.from_numpy(bias))
+        head.weight.copy_(torch.from_numpy(weights))
+        head.bias.copy_(torch.from_numpy(bias))
 
 
-def last_layer(network: nn.Module) -> nn.Linear:
+def last_layer(network: nn.Module, layer: Layer = "output") -> nn.Linear:
     """Return the linear layer that the discriminant replaces, or refuse a network without one."""
-    output = getattr(network, "output", None)
-    if not isinstance(output, nn.Linear):
-        name = type(getattr(network, "network", network)).__name__
-        raise RecipeError(
-            f"method = \"discriminant\" sets a linear layer called 'output', and {name} has none. "
-            'Use method = "gradient", or another model, such as "whisper-statistics".'
-        )
-    return output
+    found = getattr(network, layer, None)
+    if isinstance(found, nn.Linear):
+        return found
+    name = type(getattr(network, "network", network)).__name__
+    wanted = {
+        "output": 'Use method = "gradient", or another model, such as "whisper-statistics".',
+        "gender": 'Add tasks = ["gender"] to [network] where the model has it, or leave auxiliary out.',
+    }
+    raise RecipeError(
+        f"method = \"discriminant\" sets a linear layer called '{layer}', and {name} has none. {wanted[layer]}"
+    )
 
 
 def discriminant(
     embeddings: Floats, targets: npt.NDArray[np.integer], shrinkage: float, n_classes: int
 ) -> tuple[Floats, Floats]:
-    """Return weights (classes, width) and bias (classes,) of the scores of embeddings (rows, width)."""
+    """Return weights (classes, width) and bias (classes,) of the scores of embeddings (rows, width).
+
+    Scores count up to what all classes share, which no probability depends on.
+    """
     try:
         from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
         from sklearn.preprocessing import StandardScaler
     except ImportError:
         raise MissingExtraError("The discriminant", "train") from None
-    if len(np.unique(targets)) < n_classes or n_classes < 3:
-        raise RecipeError("The discriminant needs three or more classes, each with training clips.")
+    if len(np.unique(targets)) < n_classes or n_classes < 2:
+        raise RecipeError("The discriminant needs two or more classes, each with training clips.")
     scaler = StandardScaler().fit(embeddings)
     equal = np.full(n_classes, 1 / n_classes)
     analysis = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage, priors=equal)
     analysis.fit(scaler.transform(embeddings), targets)
-    weights = analysis.coef_ / scaler.scale_
-    return weights, analysis.intercept_ - weights @ scaler.mean_
+    slopes, intercept = analysis.coef_, analysis.intercept_
+    if n_classes == 2:  # scikit-learn keeps the second class's score less the first one's
+        slopes, intercept = (np.concatenate([-one, one]) / 2 for one in (slopes, intercept))
+    weights = slopes / scaler.scale_
+    return weights, intercept - weights @ scaler.mean_
 
 
 def embed(network: nn.Module, examples: Sequence[Example], known: Embeddings) -> Tensor:
@@ -77,16 +94,18 @@ def embed(network: nn.Module, examples: Sequence[Example], known: Embeddings) ->
     network.eval()
     with torch.no_grad():
         for example in examples:
-            if example.utterance.key not in known:
+            if example.key not in known:
                 batch = pad_batch([example])
-                known[example.utterance.key] = network(batch.frames, batch.n_frames).embedding[0]
-    return torch.stack([known[example.utterance.key] for example in examples])
+                known[example.key] = network(batch.frames, batch.n_frames).embedding[0]
+    return torch.stack([known[example.key] for example in examples])
 
 
-def discriminant_logits(network: nn.Module, examples: Sequence[Example], known: Embeddings) -> Tensor:
+def discriminant_logits(
+    network: nn.Module, examples: Sequence[Example], known: Embeddings, layer: Layer = "output"
+) -> Tensor:
     """Return logits (examples, classes) in the order given."""
     with torch.no_grad():
-        logits: Tensor = last_layer(network)(embed(network, examples, known))
+        logits: Tensor = last_layer(network, layer)(embed(network, examples, known))
     return logits
 
 
@@ -102,20 +121,34 @@ def rotated_logits(
 
     Validation takes turns: the speakers of ``train`` are divided into groups as large as ``valid``, and each group is
     answered by a discriminant fitted on all others. A temperature fitted on these logits depends less on who happens
-    to be in ``valid``, and still on no test clip.
+    to be in ``valid``, and still on no test clip. Speakers whose labels the embedding's own weights were fitted on
+    are no measure of unheard ones: they are learnt from, but not answered, unless there are hardly any others; nor are
+    copies of clips.
     """
     examples = [*valid, *train]
     embeddings = embed(network, examples, known).double().numpy()
     targets = np.array([example.target for example in examples])
+    copies = np.array([example.copy > 0 for example in examples])
     turn = _turns([example.utterance.speaker for example in valid], [example.utterance.speaker for example in train])
     logits, rows = [], []
     for number in range(turn.max() + 1):
         held = turn == number
         if len(np.unique(targets[~held])) == n_classes:
             weights, bias = discriminant(embeddings[~held], targets[~held], shrinkage, n_classes)
-            logits.append(embeddings[held] @ weights.T + bias)
-            rows.append(targets[held])
-    return torch.from_numpy(np.concatenate(logits)).float(), np.concatenate(rows)
+            asked = held & ~copies
+            logits.append(embeddings[asked] @ weights.T + bias)
+            rows.append(np.flatnonzero(asked))
+    counted = np.concatenate(rows)
+    new = np.isin(counted, _new_to(network, examples))
+    if len({examples[row].speaker for row in counted[new]}) < FEWEST_NEW:
+        new[:] = True
+    return torch.from_numpy(np.concatenate(logits)[new]).float(), targets[counted[new]]
+
+
+def _new_to(network: nn.Module, examples: Sequence[Example]) -> list[int]:
+    """Return the rows of speakers whose labels the network's initial weights were not fitted on."""
+    fitted_on: frozenset[str] = getattr(network, "known_speakers", frozenset())
+    return [row for row, example in enumerate(examples) if example.speaker not in fitted_on]
 
 
 def _turns(valid: Sequence[str], train: Sequence[str]) -> npt.NDArray[np.int64]:

@@ -4,7 +4,6 @@ What tells emotions apart lies in how a clip's tokens differ from other clips' o
 variance. So the student is judged by its means and deviations over whole clips too, not by single tokens alone.
 """
 
-import logging
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -28,9 +26,10 @@ from earnest.models.student import StudentEncoder, StudentSettings
 from earnest.models.whisper import WhisperSettings, mean_and_deviation
 from earnest.training.data import decoding_bar
 from earnest.training.lessons import Lesson, Teacher, make_lessons, pad_lessons, similar_lengths, standardised
-from earnest.training.progress import AtomicCheckpointIO, csv_bytes, write_atomically
+from earnest.training.progress import csv_bytes, write_atomically
+from earnest.training.resuming import claim, drop_checkpoint, last_checkpoint, next_epoch, resuming_trainer
 
-WEIGHTS, HISTORY, LAST = "model.safetensors", "history.csv", "last.ckpt"
+WEIGHTS, HISTORY = "model.safetensors", "history.csv"
 HELD_OUT = 15  # every fifteenth speaker is listened to without learning, to see how well new voices are imitated
 SMALLEST_SPREAD = 0.02
 
@@ -187,7 +186,7 @@ def distil(
     teacher = Teacher(settings.teacher_front_end, settings.teacher, hop)
     if teacher.width != student_settings.token_width:
         raise RecipeError(f"token_width must be {teacher.width}, as wide as what is imitated.")
-    _claim(folder, settings)
+    claim(folder, to_toml(asdict(settings)), "distillation")
     front_end = LogMel(replace(settings.front_end, trim="none"))
     with decoding_bar(len(utterances), show_progress) as advance:
         lessons = standardised(make_lessons(utterances, front_end, teacher, settings.speeds, advance))
@@ -199,19 +198,20 @@ def distil(
         torch.manual_seed(settings.seed)
         student = StudentEncoder(settings.front_end.n_mels, student_settings)
     batches = SimilarLengths(train, settings.batch_size, settings.seed)
+    batches.set_epoch(next_epoch(folder))
     module = Imitation(student, settings, clip_spread(train), settings.epochs * len(batches))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning.*")
-        _trainer(settings.epochs, folder, show_progress).fit(
+        resuming_trainer(settings.epochs, folder, show_progress).fit(
             module,
             DataLoader(Lessons(train), batch_sampler=batches, collate_fn=pad_lessons),
             DataLoader(Lessons(valid), batch_size=settings.batch_size, collate_fn=pad_lessons) if valid else None,
-            ckpt_path=folder / LAST if (folder / LAST).exists() else None,
+            ckpt_path=last_checkpoint(folder),
             weights_only=True,
         )
     write_atomically(folder / WEIGHTS, save(stored(student), {"origin": _origin(settings)}))
     write_atomically(folder / HISTORY, csv_bytes(list(module.history[-1]), module.history))
-    (folder / LAST).unlink(missing_ok=True)
+    drop_checkpoint(folder)
     return module.history
 
 
@@ -255,6 +255,11 @@ class SimilarLengths(Sampler[list[int]]):
     def __init__(self, lessons: Sequence[Lesson], batch_size: int, seed: int) -> None:
         self.lessons, self.batch_size, self.seed, self.epoch = lessons, batch_size, seed, 0
 
+    @property
+    def sampler(self) -> "SimilarLengths":
+        """Itself: Lightning tells the epoch to a batch sampler's sampler only, and the first one too late."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before each epoch."""
         self.epoch = epoch
@@ -264,27 +269,3 @@ class SimilarLengths(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         return iter(similar_lengths(self.lessons, self.batch_size, self.seed, self.epoch))
-
-
-def _claim(folder: Path, settings: Distillation) -> None:
-    """Write the settings into the folder, or refuse one that holds others."""
-    path, text = folder / "recipe.toml", to_toml(asdict(settings))
-    if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise RecipeError(f"{folder}: holds another distillation. Choose another --output, or remove the folder.")
-    write_atomically(path, text.encode())
-
-
-def _trainer(epochs: int, folder: Path, show_progress: bool) -> pl.Trainer:
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    return pl.Trainer(
-        accelerator="auto",
-        devices=1,
-        max_epochs=epochs,
-        callbacks=[ModelCheckpoint(folder, filename="last", save_top_k=1, enable_version_counter=False)],
-        logger=False,
-        plugins=[AtomicCheckpointIO()],
-        num_sanity_val_steps=0,
-        enable_progress_bar=show_progress,
-        enable_model_summary=False,
-        default_root_dir=folder,
-    )

@@ -200,5 +200,7 @@ def _check_before_decoding(recipe: Recipe, jobs: Sequence[Job]) -> None:
     classifier = initial_classifier(recipe, scheme_of(recipe, rows_in([job.split for job in jobs])).classes)
     if recipe.training.method == "discriminant":
         last_layer(classifier.network)
+        if "gender" in recipe.training.auxiliary:
+            last_layer(classifier.network, "gender")
     for job in jobs:
         job.claim()

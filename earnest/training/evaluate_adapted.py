@@ -32,7 +32,7 @@ def evaluate_adapted(
 ) -> dict[How, Evaluation]:
     """Answer the test clips of every fold again, adapted to their speakers.
 
-    A clip that comes before the rule has heard enough keeps its plain answer, as at run time.
+    A clip that comes before the rule has heard enough, or several emotions, keeps its plain answer, as at run time.
 
     Parameters
     ----------
@@ -61,11 +61,11 @@ def adapted_fold(run: Path, split: Split, clips: Clips, adaptation: Adaptation, 
     """Return the predictions of one fold's test set, in the order of its plain ones."""
     plain, classifier = read_predictions(run / PREDICTIONS), load_run(run)
     heard = heard_by(classifier.network, clips.of(split.test), clips.embeddings)
-    probabilities, answered = adapted_probabilities(adaptation, heard, how, read_record(run).seed)
     assert plain.probabilities is not None
-    mixed = np.where(answered[:, None], probabilities, plain.probabilities).astype(np.float32)
+    seed = read_record(run).seed
+    probabilities, answered = adapted_probabilities(adaptation, heard, plain.probabilities, how, seed)
     predicted = np.where(answered, probabilities.argmax(axis=1), plain.predicted)
-    return replace(plain, probabilities=mixed, predicted=predicted, adapted=answered)
+    return replace(plain, probabilities=probabilities.astype(np.float32), predicted=predicted, adapted=answered)
 
 
 def read_adaptation(run: Path) -> Adaptation:

@@ -5,33 +5,28 @@ The models, the splits and the plain predictions stay as they are; what is new l
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
-from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
-from earnest.augment.base import AUGMENTATIONS
+from earnest.augment.base import AUGMENTATIONS, generator_for
 from earnest.augment.mixing import mix_at_snr
 from earnest.augment.noise_files import NoiseFiles, drawn_stretch
 from earnest.config import from_mapping
-from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.noise_curve import NoiseCurve
 from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
 from earnest.evaluation.repeats import told_apart
 from earnest.evaluation.splits import Split
-from earnest.models.classifier import SpeechClassifier
 from earnest.recipe import Recipe
 from earnest.training.evaluate import BOOTSTRAP_SEED
-from earnest.training.run import PREDICTIONS, load_run
+from earnest.training.fold_clips import FoldClips
+from earnest.training.run import PREDICTIONS
 from earnest.training.task import Task
 
 METRICS_NOISE = "metrics-noise.json"
@@ -68,8 +63,7 @@ class NoiseTest:
 
     def mixed_into(self, waveform: Waveform, key: str, snr_db: float, sample_rate_hz: int) -> Waveform:
         """Return a noisy copy of a clip (samples,); the draw depends on ``key`` and level alone."""
-        digest = sha256(f"{key} {snr_db:g}".encode()).digest()
-        rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+        rng = generator_for(f"{key} {snr_db:g}")
         path, _ = self.files.recordings[rng.integers(len(self.files.recordings))]
         return mix_at_snr(waveform, drawn_stretch(path, len(waveform), sample_rate_hz, rng), snr_db)
 
@@ -140,30 +134,8 @@ def fold_noisy(run: Path, split: Split, noise: NoiseTest, snr_db: float) -> tupl
     -------
     predictions, and the number of clips that stayed as they are (silence: its own, or ten times the recording's)
     """
-    plain, classifier = read_predictions(run / PREDICTIONS), load_run(run)
-    rows = {(row.corpus, row.utterance_id): row for row in split.test}
-    tested = [rows[place] for place in zip(plain.corpus, plain.utterance_id, strict=True)]
-    answers, n_unchanged = [], 0
-    for row in tested:
-        waveform, changed = _heard(row, noise, snr_db, classifier)
-        answers.append(_probabilities(classifier, waveform))
-        n_unchanged += not changed
-    probabilities = np.stack(answers)
-    predicted = probabilities.argmax(axis=1).astype(np.int64)
-    return replace(plain, probabilities=probabilities, predicted=predicted), n_unchanged
-
-
-def _heard(row: Utterance, noise: NoiseTest, snr_db: float, classifier: SpeechClassifier) -> tuple[Waveform, bool]:
-    rate_hz = classifier.front_end.settings.sample_rate_hz
-    waveform = load_waveform(row.path, rate_hz, row.start_s, row.end_s)
-    mixture = noise.mixed_into(waveform, row.key, snr_db, rate_hz)
-    return mixture, not np.array_equal(mixture, waveform)
-
-
-def _probabilities(classifier: SpeechClassifier, waveform: Waveform) -> npt.NDArray[np.float32]:
-    with torch.no_grad():
-        outputs = classifier(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
-    return np.asarray(outputs["probabilities"][0].numpy(), np.float32)
+    clips = FoldClips.tested(run, split)
+    return clips.heard_as(lambda waveform, key: noise.mixed_into(waveform, key, snr_db, clips.rate_hz))
 
 
 def _facts(task: Task, command: str, noise: NoiseTest) -> dict[str, Any]:

@@ -4,21 +4,16 @@ The models, the splits and the plain predictions stay as they are; what is new l
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
-from earnest.audio.io import load_waveform
+from earnest.audio.waveform import Waveform
 from earnest.augment.tta import variants_called, variants_of
-from earnest.corpora.manifest import Utterance
-from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
+from earnest.evaluation.predictions import Predictions, joined, write_predictions
 from earnest.evaluation.splits import Split
-from earnest.models.classifier import SpeechClassifier
 from earnest.training.evaluate import Evaluation, scored
-from earnest.training.run import PREDICTIONS, load_run
+from earnest.training.fold_clips import FoldClips, Probabilities
 from earnest.training.task import Task
 
 
@@ -48,20 +43,11 @@ def evaluate_variants(
 
 def fold_variants(run: Path, split: Split, name: str) -> Predictions:
     """Return the predictions of one fold's test set, in the order of its plain ones."""
-    plain, classifier = read_predictions(run / PREDICTIONS), load_run(run)
-    rows = {(row.corpus, row.utterance_id): row for row in split.test}
-    tested = [rows[place] for place in zip(plain.corpus, plain.utterance_id, strict=True)]
-    probabilities = np.stack([mean_probabilities(classifier, row, name) for row in tested])
-    return replace(plain, probabilities=probabilities, predicted=probabilities.argmax(axis=1).astype(np.int64))
+    clips = FoldClips.tested(run, split)
+    return clips.answered(lambda waveform: mean_probabilities(clips, waveform, name))
 
 
-def mean_probabilities(classifier: SpeechClassifier, utterance: Utterance, name: str) -> npt.NDArray[np.float32]:
+def mean_probabilities(clips: FoldClips, waveform: Waveform, name: str) -> Probabilities:
     """Return the mean of the calibrated probabilities (classes,) of one clip's variants."""
-    rate_hz = classifier.front_end.settings.sample_rate_hz
-    waveform = load_waveform(utterance.path, rate_hz, utterance.start_s, utterance.end_s)
-    answers = []
-    for heard in variants_of(waveform, name):
-        with torch.no_grad():
-            outputs = classifier(torch.from_numpy(heard)[None], torch.tensor([len(heard)]))
-        answers.append(outputs["probabilities"][0].double().numpy())
-    return np.asarray(np.mean(answers, axis=0), np.float32)
+    answers = [clips.probabilities(heard) for heard in variants_of(waveform, name)]
+    return np.asarray(np.mean(answers, axis=0, dtype=np.float64), np.float32)

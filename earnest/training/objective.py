@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from earnest.errors import CorpusError, RecipeError
 from earnest.models.classifier import NetworkOutput
-from earnest.training.data import Example
+from earnest.training.data import UNKNOWN, Example
 from earnest.training.losses import (
     balanced_weights,
     ccc_loss,
@@ -107,12 +107,16 @@ def _given(answer: Tensor | None, task: str) -> Tensor:
 
 
 def learned_tasks(settings: Training, train: Sequence[Example]) -> tuple[Task, ...]:
-    """Return what training teaches beside the emotion: what the recipe asks for and some clip has a label for."""
+    """Return what training teaches beside the emotion: what the recipe asks for and some clip has a label for.
+
+    A closed form needs clips of both genders; gradients also go without.
+    """
+    genders = {example.gender for example in train} - {UNKNOWN}
     known = {
-        "gender": any(example.gender >= 0 for example in train),
+        "gender": len(genders) >= (2 if settings.method == "discriminant" else 1),
         "affect": not all(math.isnan(value) for example in train for value in example.affect),
     }
-    return tuple(task for task in settings.auxiliary if settings.method == "gradient" and known[task])
+    return tuple(task for task in settings.auxiliary if known[task])
 
 
 def _report_missing(settings: Training, learned: Sequence[Task]) -> None:

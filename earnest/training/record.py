@@ -33,6 +33,7 @@ class RunRecord:
     learned : tasks beside the emotion that training clips had labels for; the model answers no others
     adaptation, domain : as in the bundle, None where there is none
     calibration : ECE and NLL of the validation clips, and vector scaling; None without validation clips
+    gender_temperature, gender_calibration : the same of the gender, over clips whose gender is known
     """
 
     classes: tuple[str, ...]
@@ -55,6 +56,8 @@ class RunRecord:
     stop_reason: str = ""
     learned: tuple[Task, ...] = ()
     calibration: FittedCalibration | None = None
+    gender_temperature: float = 1.0
+    gender_calibration: FittedCalibration | None = None
 
 
 def read_record(folder: Path) -> RunRecord:

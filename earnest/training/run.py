@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import load_file, save
 
-from earnest.bundle import TrainingCorpus
-from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.calibration import FittedCalibration
@@ -25,9 +23,12 @@ from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
 from earnest.training.batches import Augmented, change_of
 from earnest.training.calibrate import calibrate, fit_calibration
 from earnest.training.companions import fit_companions
+from earnest.training.copies import with_copies
 from earnest.training.data import GENDERS, Example
 from earnest.training.discriminant import Embeddings, discriminant_logits, embed, fit_discriminant, rotated_logits
 from earnest.training.fit import fit, predict_outputs
+from earnest.training.gender import fit_gender, fit_gender_calibration
+from earnest.training.ledger import ledger_of, refuse_known_speakers
 from earnest.training.objective import learned_tasks
 from earnest.training.progress import CHECKPOINT, write_atomically
 from earnest.training.record import RECORD, RunRecord, read_record
@@ -172,18 +173,27 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     classes = clips.classes or scheme_of(recipe, (*split.train, *split.valid, *split.test)).classes
     train, valid = clips.of(split.train), clips.of(split.valid)
     classifier = initial_classifier(recipe, classes)
+    refuse_known_speakers(split, getattr(classifier.network, "known_speakers", frozenset()))
     prepare(classifier.network, (example.frames for example in train))
-    epochs = _fit(classifier, train, valid, recipe, folder, clips.embeddings, show_progress)
-    rotates = split.speaker_independent and settings.method == "discriminant"
+    heard = with_copies(train, recipe, classifier, clips.embeddings)
+    epochs = _fit(classifier, heard, valid, recipe, folder, clips.embeddings, show_progress)
+    learned = classifier.learned = learned_tasks(settings, train)
+    rotated = heard if split.speaker_independent and settings.method == "discriminant" else ()
     temperature, calibration = (
-        _calibration(classifier, settings, train if rotates else (), valid, clips.embeddings) if valid else (1.0, None)
+        _calibration(classifier, settings, rotated, valid, clips.embeddings) if valid else (1.0, None)
     )
-    companions = fit_companions(classifier.network, train, valid, settings, len(classes), clips.embeddings)
+    gender_temperature, gender_calibration = (
+        fit_gender_calibration(classifier.network, settings, rotated, valid, clips.embeddings)
+        if "gender" in learned
+        else (1.0, None)
+    )
+    more = with_copies(valid, recipe, classifier, clips.embeddings) if settings.refit else ()
+    companions = fit_companions(classifier.network, heard, valid, more, settings, len(classes), clips.embeddings)
     if settings.refit and valid:
         classifier = initial_classifier(recipe, classes)
-        train = [*train, *valid]
+        train, heard = [*train, *valid], [*heard, *more]
         prepare(classifier.network, (example.frames for example in train))
-        _fit(classifier, train, (), recipe, folder / "refit", clips.embeddings, show_progress, epochs.best)
+        _fit(classifier, heard, (), recipe, folder / "refit", clips.embeddings, show_progress, epochs.best)
     write_atomically(folder / WEIGHTS, save(classifier.network.state_dict()))
     companions.write(folder)
     (folder / "refit" / CHECKPOINT).unlink(missing_ok=True)
@@ -202,10 +212,12 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         n_train=len(train),
         n_valid=len(valid),
         n_test=len(clips.of(split.test)),
-        training_corpora=_ledger([*train, *valid]),
+        training_corpora=ledger_of([*train, *valid]),
         stop_reason=epochs.stop_reason,
-        learned=learned_tasks(settings, train),
+        learned=learned,
         calibration=calibration,
+        gender_temperature=gender_temperature,
+        gender_calibration=gender_calibration,
         **companions.entries(),
     )
     write_atomically(folder / RECORD, _json(asdict(record)))
@@ -240,6 +252,8 @@ def _fit(
     settings, n_classes = recipe.training, len(classifier.classes)
     if settings.method == "discriminant":
         fit_discriminant(classifier.network, train, settings.shrinkage, n_classes, embeddings)
+        if "gender" in learned_tasks(settings, train):
+            fit_gender(classifier.network, train, settings.shrinkage, embeddings)
         return _Epochs(0, 0, "closed form")
     if recipe.augment:
         train = Augmented(train, classifier.front_end, change_of(recipe), settings)
@@ -251,9 +265,12 @@ def _output(
     classifier: SpeechClassifier, settings: Training, examples: Sequence[Example], embeddings: Embeddings
 ) -> NetworkOutput:
     network = classifier.network
-    if settings.method == "discriminant":
-        return NetworkOutput(discriminant_logits(network, examples, embeddings), embed(network, examples, embeddings))
-    return predict_outputs(network, examples)
+    if settings.method != "discriminant":
+        return predict_outputs(network, examples)
+    answers = NetworkOutput(discriminant_logits(network, examples, embeddings), embed(network, examples, embeddings))
+    if "gender" not in classifier.learned:
+        return answers
+    return answers._replace(gender=discriminant_logits(network, examples, embeddings, "gender"))
 
 
 def _calibration(
@@ -270,26 +287,6 @@ def _calibration(
         return fit_calibration(logits, true, settings.calibration)
     logits = _output(classifier, settings, valid, embeddings).logits
     return fit_calibration(logits, np.array([example.target for example in valid]), settings.calibration)
-
-
-def _ledger(examples: Sequence[Example]) -> tuple[TrainingCorpus, ...]:
-    """Say which corpora the weights have heard, validation data included: it chose the epoch."""
-    lines = []
-    unique = {example.utterance.key: example for example in examples}.values()
-    for name in sorted({example.utterance.corpus for example in unique}):
-        rows = [example for example in unique if example.utterance.corpus == name]
-        known = CORPORA.get(name) if name in CORPORA.names() else None
-        lines.append(
-            TrainingCorpus(
-                name=name,
-                licence=known.licence if known else "unknown",
-                n_utterances=len(rows),
-                n_speakers=len({example.utterance.speaker for example in rows}),
-                hours=round(sum(example.duration_s for example in rows) / 3600, 3),
-                attribution=known.citation if known else "",
-            )
-        )
-    return tuple(lines)
 
 
 def _json(value: object) -> bytes:

@@ -32,5 +32,6 @@ class SharedClips:
             examples = examples_of(recipe, self.rows, self.show_progress)
             self._clips = Clips(examples, classes=self.classes(recipe))
             self._front_end = recipe.front_end
-        network = json.dumps([dict(recipe.network), recipe.training.seed], sort_keys=True)
+        changes = recipe.training.changes if recipe.augment else ""
+        network = json.dumps([dict(recipe.network), recipe.training.seed, recipe.augment, changes], sort_keys=True)
         return replace(self._clips, embeddings=self._embeddings.setdefault(network, {}))

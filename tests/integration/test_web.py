@@ -7,6 +7,7 @@ from typing import Any
 
 import harness
 import numpy as np
+import onnxruntime
 import pytest
 import soundfile
 import soxr
@@ -14,9 +15,15 @@ from stand_in import CLASSES, stand_in_model, write_bundle
 from voices import voice
 
 from earnest.bundle import SHIPPED
+from earnest.export.moody import EIGHT, to_moody
+from earnest.front_end import PRESETS
+from earnest.image import Image
+from earnest.models.classifier import MODELS, build_classifier
+from earnest.recipe import Recipe
 from earnest.runtime.adaptation import Adaptation, AdaptationRule, Adapter
 from earnest.runtime.domain import Domain
 from earnest.runtime.predictor import Predictor
+from earnest.segments import Segments
 
 WIDTH = 3  # of the stand-in's embedding
 
@@ -50,6 +57,7 @@ def adaptation(width: int = WIDTH, **rule: float) -> Adaptation:
         weights=rng.normal(0, 9, (len(CLASSES), width)).astype(np.float32).astype(np.float64),
         bias=rng.normal(0, 1, len(CLASSES)).astype(np.float32).astype(np.float64),
         spread=rng.uniform(0.01, 0.1, width).astype(np.float32).astype(np.float64),
+        directions=rng.normal(0, 20, (len(CLASSES) - 1, width)).astype(np.float32).astype(np.float64),
         **rule,  # type: ignore[arg-type]
     )
 
@@ -165,7 +173,9 @@ def test_without_the_network_the_level_tells_speech_as_in_python(tasks: harness.
 
 
 @pytest.mark.parametrize("first", [0, 4])
-@pytest.mark.parametrize("rule", [{}, {"least_confidence": 0.4, "largest_offset": 0.2, "prior": 1.0}])
+@pytest.mark.parametrize(
+    "rule", [{"trust_to": 40.0}, {"least_confidence": 0.4, "largest_offset": 0.2, "prior": 1.0, "trust_to": 9.0}]
+)
 def test_the_adaptation_rule_is_pythons(
     rule: dict[str, float], first: int, tasks: harness.Tasks, tmp_path: Path
 ) -> None:
@@ -175,9 +185,12 @@ def test_the_adaptation_rule_is_pythons(
     adapter = Adapter(known)
     if first:
         adapter.learn_from(embeddings[:first], first * 3.0)
-    expected = [adapter.hear(row, 3.0, 1.0) for row in embeddings]
-    tasks.add_embeddings(embeddings, seconds=3, newS=1, first=first)
+    plain = np.random.default_rng(6).dirichlet(np.ones(len(CLASSES)))
+    expected = [adapter.hear(row, plain, 3.0, 1.0) for row in embeddings]
+    tasks.add_embeddings(embeddings, plain=plain.tolist(), seconds=3, newS=1, first=first)
     (found,) = tasks.by_node(bundle)
+    assert found["trust"] == pytest.approx(adapter.trust, abs=1e-5)
+    assert adapter.trust > 0
     assert_same(found["offset"], adapter.offset.tolist())
     assert_same(found["answers"], [None if row is None else row.tolist() for row in expected])
     assert any(row is not None for row in expected)
@@ -267,35 +280,35 @@ def test_the_microphone_is_heard_and_told_as_events(site: tuple[Any, str, Path])
     assert_quiet(driver, address)
 
 
-def test_a_moody_shaped_model_runs_in_its_page(site: tuple[Any, str, Path]) -> None:
-    model, weights = moody_shaped()
-    (site[2] / "moody.onnx").write_bytes(model)
+def test_a_model_exported_for_moody_runs_in_its_page(site: tuple[Any, str, Path]) -> None:
+    (site[2] / "moody.onnx").write_bytes(exported_for_moody())
     ready = "document.getElementById('status').textContent === 'Ready.'"
     driver, address = opened(site, "web/examples/moody.html?model=/tasks/moody.onnx", ready)
     clip = voice(2.1, 22_050)
     soundfile.write(site[2] / "clip.wav", clip, 22_050, subtype="FLOAT")
     driver.find_element("id", "file").send_keys(str(site[2] / "clip.wav"))
     rows = harness.wait_for(driver, "document.getElementById('shares').innerText.trim()").split("\n")
-    logits = (clip / np.sqrt(np.mean(clip**2))) @ weights
-    expected = np.exp(logits[:7]) / np.exp(logits[:7]).sum()
-    found = [float(row.split("\t")[1].removesuffix(" %")) / 100 for row in rows]
     assert len(clip) == 46_305
+    session = onnxruntime.InferenceSession(site[2] / "moody.onnx")
+    (logits,) = session.run(["output"], {"input": (clip / np.sqrt(np.mean(clip**2)))[None]})
+    expected = np.exp(logits[0, :7]) / np.exp(logits[0, :7]).sum()
+    assert [row.split("\t")[0] for row in rows] == list(EIGHT[:7])
+    found = [float(row.split("\t")[1].removesuffix(" %")) / 100 for row in rows]
     np.testing.assert_allclose(found, expected, atol=6e-4)  # shown to a tenth of a per cent
+    assert np.ptp(found) > 0.01
     assert_quiet(driver, address)
 
 
-def moody_shaped() -> tuple[bytes, Any]:
-    """Return a graph from ``input`` (batch, 46305) to eight logits ``output``, and its weights."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    rng = np.random.default_rng(0)
-    weights = rng.normal(0, 1 / np.sqrt(46_305), (46_305, 8)).astype(np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["input", "weights"], ["output"])],
-        "moody-shaped",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 46_305])],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 8])],
-        [numpy_helper.from_array(weights, "weights")],
+def exported_for_moody() -> bytes:
+    """Return what `earnest export --profile moody` makes of Moody's AlexNet at reduced width, with random weights."""
+    recipe = Recipe(
+        "made-up",
+        "moody-alexnet",
+        front_end=PRESETS["moody"],
+        segments=Segments("crop", 2.1),
+        image=Image(low_at_bottom=False),
+        network=MODELS.get("moody-alexnet").reduced,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    return model.SerializeToString(), weights
+    model = build_classifier(recipe, tuple(sorted(EIGHT)), seed=0).eval()
+    model.temperature.fill_(0.1)  # untrained logits lie close together
+    return to_moody(model, {}).SerializeToString()

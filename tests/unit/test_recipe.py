@@ -230,9 +230,19 @@ def test_stability_needs_something_to_be_stable_against(tmp_path: Path) -> None:
     assert "add [[augment]] tables" in refusal_of(TRAINING + "stability_weight = 0.5", tmp_path)
 
 
-def test_a_closed_form_is_not_augmented(tmp_path: Path) -> None:
-    text = TRAINING + 'method = "discriminant"\n[[augment]]\nname = "gaussian-noise"'
-    assert 'method = "discriminant" has none' in refusal_of(text, tmp_path)
+def test_a_closed_form_is_augmented_by_copies_and_only_it_is(tmp_path: Path) -> None:
+    closed, copies, table = (
+        'method = "discriminant"\n',
+        "augmented_copies = 2\n",
+        '[[augment]]\nname = "gaussian-noise"\n',
+    )
+    assert "needs augmented_copies" in refusal_of(TRAINING + closed + table, tmp_path)
+    assert "augmented_copies needs" in refusal_of(TRAINING + copies + table, tmp_path)
+    assert "augmented_copies needs" in refusal_of(TRAINING + closed + copies, tmp_path)
+    assert "from 0 to 100" in refusal_of(TRAINING + closed + "augmented_copies = -1\n" + table, tmp_path)
+    path = tmp_path / "recipe.toml"
+    path.write_text(TRAINING + closed + copies + table, encoding="utf-8")
+    assert read_recipe(path).training.augmented_copies == 2
 
 
 def test_tables_of_training_and_augmentation_read_back_the_same(tmp_path: Path) -> None:

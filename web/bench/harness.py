@@ -82,6 +82,10 @@ class Tasks:
         name = self.write(waveform)
         self._tasks.append({"call": call, "waveform": name, "sampleRateHz": sample_rate_hz, **more})
 
+    def time(self, count: int) -> None:
+        """Let Node take the milliseconds of ``count`` answers to the last waveform, in place of the answer."""
+        self._tasks[-1] |= {"call": "latencies", "count": count}
+
     def add_embeddings(self, embeddings: npt.NDArray[np.floating], **more: Any) -> None:
         """Add embeddings, shape (windows, width), to be heard by the adaptation rule."""
         name = self.write(embeddings)

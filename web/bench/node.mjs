@@ -14,13 +14,25 @@ function read(name) {
 }
 
 /** The adaptation rule alone, on embeddings from a file. */
-function heard(bundle, { embeddings, width, seconds, newS, first }) {
+function heard(bundle, { embeddings, width, plain, seconds, newS, first }) {
   const values = read(embeddings);
   const rows = Array.from({ length: values.length / width }, (_, row) => values.subarray(row * width, (row + 1) * width));
   const adapter = new Adapter(adaptationOf(bundle));
   if (first) adapter.learnFrom(rows.slice(0, first), first * seconds);
-  const answers = rows.map((row) => adapter.hear(row, seconds, newS));
-  return { answers: answers.map((shares) => shares && [...shares]), offset: [...adapter.offset] };
+  const answers = rows.map((row) => adapter.hear(row, plain, seconds, newS));
+  return { answers: answers.map((shares) => shares && [...shares]), offset: [...adapter.offset], trust: adapter.trust };
+}
+
+/** Milliseconds of so many answers. */
+async function latencies({ waveform, sampleRateHz, count }) {
+  const samples = read(waveform);
+  const found = [];
+  for (let number = 0; number < count; number++) {
+    const start = performance.now();
+    await predictor.predict(samples, sampleRateHz);
+    found.push(performance.now() - start);
+  }
+  return found;
 }
 
 /** The resampler alone, in pieces. */
@@ -46,6 +58,7 @@ const answers = [];
 for (const task of JSON.parse(readFileSync(join(folder, "tasks.json"), "utf8"))) {
   if (task.call === "hear") answers.push(heard(bundle, task));
   else if (task.call === "resample") answers.push(resampled(task));
+  else if (task.call === "latencies") answers.push(await latencies(task));
   else answers.push(await answer(model, task, read));
 }
 writeFileSync(join(folder, "answers.json"), JSON.stringify(answers));

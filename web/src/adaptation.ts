@@ -2,14 +2,15 @@
  * Getting used to a voice and its channel, without labels: the class-aware causal offset.
  *
  * The same rule as `earnest.runtime.adaptation`, which explains it: the offset of a voice is
- * Σ (x − μ − Σ_c p_c M_c) / (n + k), with p the probabilities of the windows under the offset known until then.
+ * Σ (x − μ − Σ_c p_c M_c) / (n + k), with p the probabilities of the windows under the offset known until then. The
+ * adapted answer replaces the plain one as far as the windows heard vary by more than one emotion does.
  */
 
 import type { AdaptationEntry, Bundle } from "./bundle.js";
 import { BundleError } from "./errors.js";
 import { readNpz } from "./npy.js";
 
-const ARRAYS = ["mean", "class_means", "weights", "bias", "spread"] as const;
+const ARRAYS = ["mean", "class_means", "weights", "bias", "spread", "directions"] as const;
 const N_ROUNDS = 5; // of the estimate from given recordings: it stands still by then
 
 /** A linear classifier of embeddings centred by speaker; (classes, width) arrays row by row. */
@@ -19,6 +20,7 @@ export interface Adaptation extends AdaptationEntry {
   weights: Float32Array;
   bias: Float32Array;
   spread: Float32Array;
+  directions: Float32Array;
 }
 
 /** The bundle's adaptation, null where it has none. */
@@ -28,29 +30,34 @@ export function adaptationOf({ info, files }: Bundle): Adaptation | null {
   const arrays = readNpz(files.get(entry.file)!, ARRAYS, `${info.name}: ${entry.file}`);
   const width = arrays["mean"].values.length;
   const nClasses = info.classes.length;
-  const shapes = { mean: [width], spread: [width], bias: [nClasses], class_means: [nClasses, width], weights: [nClasses, width] };
+  const perClass = [nClasses, width];
+  const vectors = { mean: [width], spread: [width], bias: [nClasses] };
+  const shapes = { ...vectors, class_means: perClass, weights: perClass, directions: [nClasses - 1, width] };
   if (!width || ARRAYS.some((name) => arrays[name].shape.join() !== shapes[name].join())) {
     throw new BundleError(`${info.name}: the shapes of 'adaptation' don't fit each other. Export the bundle again.`);
   }
-  const [mean, classMeans, weights, bias, spread] = ARRAYS.map((name) => arrays[name].values) as [
-    Float32Array, Float32Array, Float32Array, Float32Array, Float32Array,
+  const [mean, classMeans, weights, bias, spread, directions] = ARRAYS.map((name) => arrays[name].values) as [
+    Float32Array, Float32Array, Float32Array, Float32Array, Float32Array, Float32Array,
   ];
   const positive = [entry.scale, entry.posterior_scale, entry.prior, entry.largest_offset];
-  if (!positive.every((value) => value > 0) || !spread.every((value) => value > 0)) {
+  const graded = entry.full_variety > 1 && entry.trust_from < entry.trust_to && entry.variety_prior > 0;
+  if (!graded || !positive.every((value) => value > 0) || !spread.every((value) => value > 0)) {
     throw new BundleError(`${info.name}: 'adaptation' holds impossible numbers. Export the bundle again.`);
   }
-  return { ...entry, mean, classMeans, weights, bias, spread };
+  return { ...entry, mean, classMeans, weights, bias, spread, directions };
 }
 
-/** Follows one voice; memory is one vector. */
+/** Follows one voice; memory is one vector of an embedding's width and one of its variety. */
 export class Adapter {
   private sum: Float64Array;
   private n = 0;
   private heardS = 0;
   private isFixed = false;
+  private readonly variety: Variety;
 
   constructor(private readonly settings: Adaptation) {
     this.sum = new Float64Array(settings.mean.length);
+    this.variety = new Variety(settings.directions.length / settings.mean.length);
   }
 
   /** Whether enough was heard for the offset to be used. */
@@ -67,19 +74,32 @@ export class Adapter {
     return size > largest ? offset.map((value) => (value * largest) / size) : offset;
   }
 
+  /** How far the offset is believed, from 0 (one emotion so far, or little heard) to 1 (several emotions). */
+  get trust(): number {
+    const { full_variety: full, trust_from: from, trust_to: to, variety_prior: prior } = this.settings;
+    const share = (this.variety.value(prior) - 1) / (full - 1);
+    return Math.min(1, Math.max(0, (share - from) / (to - from)));
+  }
+
   /**
    * Answer one window with what was known before it, then learn from it.
    *
+   * @param plain the window's probabilities without adaptation
    * @param seconds the window's length
    * @param newS how much of it no window before held; overlapping windows count as much as they add
-   * @returns probabilities, null while too little was heard
+   * @returns probabilities: the plain ones as far as the offset isn't trusted; null while it isn't at all
    */
-  hear(embedding: ArrayLike<number>, seconds: number, newS: number): Float64Array | null {
+  hear(embedding: ArrayLike<number>, plain: ArrayLike<number>, seconds: number, newS: number): Float64Array | null {
     const centred = this.centred(embedding);
-    const offset = this.offset;
-    const answer = this.isActive ? this.probabilities(less(centred, offset), this.settings.scale) : null;
+    const { offset, trust } = this;
+    let answer: Float64Array | null = null;
+    if (this.isActive && trust > 0) {
+      const adapted = this.probabilities(less(centred, offset), this.settings.scale);
+      answer = adapted.map((value, index) => trust * value + (1 - trust) * plain[index]);
+    }
     if (!this.isFixed) {
       this.learn(centred, offset, newS / seconds);
+      this.watch(centred, newS / seconds);
       this.heardS += newS;
     }
     return answer;
@@ -94,6 +114,7 @@ export class Adapter {
       this.n = 0;
       for (const centred of rows) this.learn(centred, offset, 1);
     }
+    for (const centred of rows) this.watch(centred, 1);
     this.heardS = seconds;
     this.isFixed = true;
   }
@@ -107,6 +128,10 @@ export class Adapter {
       );
     }
     return Float64Array.from(mean, (value, index) => embedding[index] - value);
+  }
+
+  private watch(centred: Float64Array, weight: number): void {
+    this.variety.add(times(this.settings.directions, centred), weight);
   }
 
   private learn(centred: Float64Array, offset: Float64Array, weight: number): void {
@@ -125,11 +150,7 @@ export class Adapter {
 
   private probabilities(moved: Float64Array, scale: number): Float64Array {
     const { weights, bias } = this.settings;
-    const scores = Float64Array.from(bias, (start, row) => {
-      let score = start;
-      for (let index = 0; index < moved.length; index++) score += weights[row * moved.length + index] * moved[index];
-      return scale * score;
-    });
+    const scores = times(weights, moved).map((product, row) => scale * (product + bias[row]));
     const most = Math.max(...scores);
     const powers = scores.map((score) => Math.exp(score - most));
     const total = powers.reduce((sum, power) => sum + power, 0);
@@ -139,4 +160,39 @@ export class Adapter {
 
 function less(first: Float64Array, second: Float64Array): Float64Array {
   return first.map((value, index) => value - second[index]);
+}
+
+/** The product of a matrix, row by row, and a vector. */
+function times(matrix: Float32Array, vector: Float64Array): Float64Array {
+  return Float64Array.from({ length: matrix.length / vector.length }, (_, row) => {
+    let sum = 0;
+    for (let index = 0; index < vector.length; index++) sum += matrix[row * vector.length + index] * vector[index];
+    return sum;
+  });
+}
+
+/** The variance of weighted vectors that come one by one (West, 1979), a mean over their numbers. */
+class Variety {
+  private mean: Float64Array;
+  private weight = 0;
+  private squares = 0;
+
+  constructor(width: number) {
+    this.mean = new Float64Array(width);
+  }
+
+  add(vector: Float64Array, weight: number): void {
+    if (weight <= 0) return;
+    this.weight += weight;
+    const before = less(vector, this.mean);
+    this.mean = this.mean.map((value, index) => value + before[index] * (weight / this.weight));
+    const after = less(vector, this.mean);
+    this.squares += weight * before.reduce((sum, value, index) => sum + value * after[index], 0);
+  }
+
+  /** It, drawn towards 1 by `prior` vectors' worth. */
+  value(prior: number): number {
+    const width = Math.max(1, this.mean.length);
+    return (this.squares / width + prior) / (Math.max(this.weight - 1, 0) + prior);
+  }
 }

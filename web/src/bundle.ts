@@ -13,6 +13,10 @@ export interface AdaptationEntry {
   least_speech_s: number;
   least_confidence: number;
   largest_offset: number;
+  full_variety: number;
+  trust_from: number;
+  trust_to: number;
+  variety_prior: number;
 }
 
 export interface DomainEntry {
@@ -98,7 +102,17 @@ async function download(
     loadedBytes += step.value.length;
     onProgress({ file, loadedBytes, totalBytes });
   }
-  return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
+  return joined(parts, loadedBytes);
+}
+
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  let start = 0;
+  for (const part of parts) {
+    bytes.set(part, start);
+    start += part.length;
+  }
+  return bytes;
 }
 
 export async function sha256Of(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
@@ -143,7 +157,10 @@ function problemWith(values: Record<string, unknown>): string | null {
   return problemWithEntry(values["adaptation"], "adaptation", ADAPTATION) ?? problemWithEntry(values["domain"], "domain", DOMAIN);
 }
 
-const ADAPTATION = ["scale", "posterior_scale", "prior", "least_speech_s", "least_confidence", "largest_offset"];
+const ADAPTATION = [
+  ...["scale", "posterior_scale", "prior", "least_speech_s", "least_confidence", "largest_offset"],
+  ...["full_variety", "trust_from", "trust_to", "variety_prior"],
+];
 const DOMAIN = ["threshold", "longest_s"];
 
 function problemWithEntry(entry: unknown, name: string, scalars: readonly string[]): string | null {

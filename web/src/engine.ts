@@ -3,7 +3,7 @@
 import type { Adapter } from "./adaptation.js";
 import { type BundleInfo, fetchBundle, type Progress } from "./bundle.js";
 import { BundleError, EarnestError } from "./errors.js";
-import type { Ort } from "./graph.js";
+import { type Ort, startRuntime } from "./graph.js";
 import type { Prediction, StreamEvent } from "./prediction.js";
 import { Predictor, type Recording } from "./predictor.js";
 import type { Stream, Windowing } from "./stream.js";
@@ -36,6 +36,7 @@ export class Engine {
     const [bundle, voiceActivity] = await Promise.all([
       fetchBundle(url, this.onProgress),
       voiceActivityUrl === null ? null : fetchBytes(voiceActivityUrl),
+      startRuntime(this.ort),
     ]);
     this.predictor = await Predictor.open(this.ort, bundle, voiceActivity);
     return bundle.info;

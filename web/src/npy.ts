@@ -9,12 +9,12 @@ export interface NumpyArray {
 
 const LARGEST_BYTES = 64 * 2 ** 20;
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]; // \x93NUMPY
-const HEADER = /^\{'descr': '<f4', 'fortran_order': False, 'shape': \(([\d, ]*)\), \}\s*$/;
+const HEADER = /^\{'descr': '<f4', 'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \}\s*$/;
 const END_OF_ARCHIVE = 0x06054b50;
 const ENTRY = 0x02014b50;
 const LOCAL_HEADER = 0x04034b50;
 
-/** Read float32 values in C order; anything else is refused. */
+/** Read float32 values, of tables in either order; anything else is refused. */
 export function readNpy(bytes: Uint8Array, where: string): NumpyArray {
   const view = viewOf(bytes);
   const version = bytes[6];
@@ -24,8 +24,8 @@ export function readNpy(bytes: Uint8Array, where: string): NumpyArray {
   const from = version === 1 ? 10 : 12;
   const nHeader = version === 1 ? view.getUint16(8, true) : view.getUint32(8, true);
   const header = HEADER.exec(new TextDecoder("latin1").decode(bytes.subarray(from, from + nHeader)));
-  if (!header) throw new BundleError(`${where}: expected float32 values in C order. Export the bundle again.`);
-  const shape = header[1].split(",").map((part) => part.trim()).filter(Boolean).map(Number);
+  if (!header) throw new BundleError(`${where}: expected float32 values. Export the bundle again.`);
+  const shape = header[2].split(",").map((part) => part.trim()).filter(Boolean).map(Number);
   const count = shape.reduce((product, size) => product * size, 1);
   const content = bytes.slice(from + nHeader);
   if (content.length !== 4 * count || content.length > LARGEST_BYTES) {
@@ -33,7 +33,12 @@ export function readNpy(bytes: Uint8Array, where: string): NumpyArray {
   }
   const values = new Float32Array(content.buffer);
   if (!values.every(Number.isFinite)) throw new BundleError(`${where}: holds numbers that aren't finite. Export it again.`);
-  return { shape, values };
+  return { shape, values: header[1] === "True" && shape.length === 2 ? byRows(values, shape) : values };
+}
+
+/** Reorder a table that is stored column by column. */
+function byRows(values: Float32Array, [nRows, nColumns]: number[]): Float32Array {
+  return Float32Array.from(values, (_, place) => values[(place % nColumns) * nRows + Math.floor(place / nColumns)]);
 }
 
 /** Read the arrays of an archive by name; exactly `names` must be in it. */

@@ -78,7 +78,7 @@ export class Predictor {
       const { embedding, ...outputs } = await graph.run(window, Boolean(adapter ?? domain));
       if (domain && embedding) tally.judge(domain, embedding, window.length, rate);
       const seconds = window.length / rate;
-      const adapted = adapter && embedding ? adapter.hear(embedding, seconds, seconds) : null;
+      const adapted = adapter && embedding ? adapter.hear(embedding, outputs.probabilities, seconds, seconds) : null;
       if (adapted) {
         outputs.probabilities = adapted;
         tally.isAdapted = true;

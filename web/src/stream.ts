@@ -216,7 +216,7 @@ export class Stream {
     if (domain && embedding) this.tally.judge(domain, embedding, nSamples, this.rate);
     if (this.adapter && embedding) {
       const nNew = extent.end - Math.max(extent.start, this.answeredTo);
-      const adapted = this.adapter.hear(embedding, nSamples / this.rate, nNew / this.rate);
+      const adapted = this.adapter.hear(embedding, outputs.probabilities, nSamples / this.rate, nNew / this.rate);
       if (adapted) {
         outputs.probabilities = adapted;
         this.tally.isAdapted = true;

@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { BundleError } from "../src/errors.js";
 import { readNpy, readNpz } from "../src/npy.js";
 
-function npy(shape: string, values: number[], descr = "<f4"): Uint8Array {
-  const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': ${shape}, }`.padEnd(117) + "\n";
+function npy(shape: string, values: number[], descr = "<f4", byColumns = "False"): Uint8Array {
+  const header = `{'descr': '${descr}', 'fortran_order': ${byColumns}, 'shape': ${shape}, }`.padEnd(117) + "\n";
   const bytes = new Uint8Array(10 + header.length + 4 * values.length);
   bytes.set([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0]);
   new DataView(bytes.buffer).setUint16(8, header.length, true);
@@ -18,6 +18,10 @@ test("shape and values are read", () => {
   assert.deepEqual(shape, [2, 3]);
   assert.deepEqual([...values], [1, 2, 3, 4, 5, 6]);
   assert.deepEqual(readNpy(npy("(1,)", [7]), "x").shape, [1]);
+});
+
+test("a table that is stored column by column is turned", () => {
+  assert.deepEqual([...readNpy(npy("(2, 3)", [1, 4, 2, 5, 3, 6], "<f4", "True"), "x").values], [1, 2, 3, 4, 5, 6]);
 });
 
 const WRONG: [string, Uint8Array][] = [

@@ -26,6 +26,8 @@ def echo_results(outcome: "Evaluation", name: str, outcomes: Outcomes) -> None:
     rows = [[row.result, row.wa, row.ua, row.macro_f1, row.interval] for row in results_table(scores, protocol)]
     echo_table(columns, rows, f"{outcome.document['title']}, per cent, {_means(outcome)}", right=columns[1:])
     click.echo(f"\n{outcome.scores.n} clips: {protocol.description}. 95 % interval over speakers, all folds together.")
+    if outcome.scores.gender:
+        click.echo(outcome.scores.gender.sentence())
     if outcome.over_repeats:
         wa, ua = (spread_text(outcome.over_repeats[name]) for name in ("wa", "ua"))
         seeds = ", ".join(map(str, outcome.document["repeats"]["seeds"]))

@@ -75,18 +75,17 @@ def to_score(path: Path, source: Source) -> ToScore:
     if not source.has_truth:
         if not source.words and source.scheme is None:
             predictions = answers.predictions()
-            return ToScore(predictions, more=_gender_scores(predictions))
+            return ToScore(predictions)
         found = relabelled(answers, _wording(source, answers, ()))
         predictions = found.answers.predictions()
-        return ToScore(predictions, _notes(found, None), more=_gender_scores(predictions))
+        return ToScore(predictions, _notes(found, None))
     rows = source.utterances()
     wording = _wording(source, answers, rows)
     found = relabelled(answers.without_truth(), wording)
     joined = join(found.answers, rows, wording.scheme, source.ignore_unknown, usable(rows).left_out)
     predictions = joined.predictions
     columns = manifest_columns(predictions, joined.utterances, SLICED)
-    more = _gender_scores(predictions) | _affect_scores(predictions, joined.utterances)
-    return ToScore(predictions, _notes(found, joined), columns, more)
+    return ToScore(predictions, _notes(found, joined), columns, _affect_scores(predictions, joined.utterances))
 
 
 def _wording(source: Source, answers: Answers, rows: Sequence[Utterance]) -> Wording:
@@ -108,15 +107,6 @@ def _notes(found: Relabelled, joined: Joined | None) -> list[str]:
             (joined.n_unknown, "Left out, their clip not being in the manifest"),
         ]
     return [f"{what}: {count}." for count, what in counted if count]
-
-
-def _gender_scores(predictions: Predictions) -> dict[str, Any]:
-    """Return the share of rows of known gender whose gender was answered right."""
-    answered, known = predictions.predicted_gender, predictions.gender.numbered(("female", "male"))
-    if answered is None or not (known >= 0).any():
-        return {}
-    right = answered.numbered(("female", "male"))[known >= 0] == known[known >= 0]
-    return {"gender": {"wa": float(right.mean()), "n": len(right)}}
 
 
 def _affect_scores(predictions: Predictions, rows: Sequence[Utterance]) -> dict[str, Any]:

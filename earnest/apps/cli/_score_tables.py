@@ -18,7 +18,9 @@ MOST_VALUES = 12  # of a slice that are printed; metrics.json has all
 def echo_scores(scores: Scores, more: Mapping[str, Any], title: str) -> None:
     """Write all tables to standard output."""
     _echo_headlines(scores, title)
-    _echo_more(more)
+    if scores.gender:
+        click.echo(f"{scores.gender.sentence()}\n")
+    _echo_affect(more.get("affect", {}))
     _echo_classes(scores)
     _echo_confusion(scores)
     _echo_slices(scores.slices)
@@ -41,13 +43,10 @@ def _echo_headlines(scores: Scores, title: str) -> None:
     click.echo("\n")
 
 
-def _echo_more(more: Mapping[str, Any]) -> None:
-    if "gender" in more:
-        click.echo(f"gender right: {percent(more['gender']['wa'])} % of {more['gender']['n']}\n")
-    if "affect" in more:
+def _echo_affect(scores: Mapping[str, Mapping[str, Any]]) -> None:
+    if scores:
         columns = ("affect, 0 to 1", "n", "CCC", "RMSE")
-        affect = more["affect"].items()
-        rows = [[name, str(one["n"]), _decimal(one["ccc"]), _decimal(one["rmse"])] for name, one in affect]
+        rows = [[name, str(one["n"]), _decimal(one["ccc"]), _decimal(one["rmse"])] for name, one in scores.items()]
         echo_table(columns, rows, right=columns[1:])
         click.echo()
 

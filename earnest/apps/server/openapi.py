@@ -19,7 +19,7 @@ PREDICTION: Mapping[str, Any] = {
     "confidence": 0.71,
     "probabilities": {"neutral": 0.1, "happy": 0.71, "sad": 0.02, "angry": 0.12, "fearful": 0.03, "disgust": 0.02},
     "polarity": 0.52,
-    "gender": None,
+    "gender": {"female": 0.97, "male": 0.03},
     "affect": None,
     "intensity": None,
     "quality": [],

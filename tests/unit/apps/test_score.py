@@ -142,10 +142,15 @@ def test_gender_and_affect_are_scored_where_they_are_answered(tmp_path, manifest
     path = answers(tmp_path, header, "a,happy,female,0.0", "b,sad,female,1.0", "c,sad,female,0.5", "d,calm,male,")
     words = [path, "--manifest", str(corpus)]
     document = json.loads(run(*words, "--json").stdout)
-    assert document["gender"] == {"wa": 0.75, "n": 4}
+    gender = document["gender"]
+    assert (gender["wa"], gender["ua"], gender["n"]) == (0.75, 0.75, 4)
+    assert {name: (one["n"], one["recall"]) for name, one in gender["recalls"].items()} == {
+        "female": (2, 1.0),
+        "male": (2, 0.5),
+    }
     assert document["affect"] == {"valence": {"ccc": pytest.approx(1), "rmse": pytest.approx(0), "n": 3}}
     output = run(*words).stdout
-    assert "gender right: 75.0 % of 4" in output
+    assert "Gender right: 75.0 % of 4 clips (" in output
     assert ["valence", "3", "1.000", "0.000"] in [line.split() for line in output.splitlines()]
 
 

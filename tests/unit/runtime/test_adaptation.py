@@ -28,11 +28,20 @@ MEANS = RNG.normal(0, 1.2, (N_CLASSES, WIDTH))
 MEANS -= MEANS.mean(axis=0)
 
 
+DIRECTIONS = np.linalg.svd(MEANS, full_matrices=False)[2][: N_CLASSES - 1]
+FULL_VARIETY = 1 + float(np.mean((MEANS @ DIRECTIONS.T) ** 2))
+UNKNOWN = np.full(N_CLASSES, 1 / N_CLASSES)
+
+
 def gaussian(**changes: Any) -> Adaptation:
-    """Return the adaptation of classes at `MEANS` with unit scatter, μ = 1: the best classifier is known."""
+    """Return the adaptation of classes at `MEANS` with unit scatter, μ = 1: the best classifier is known.
+
+    The offset is trusted always, unless ``changes`` say otherwise.
+    """
     one = np.ones(WIDTH)
-    settings: dict[str, Any] = {"scale": 0.5, "posterior_scale": 0.3, "least_speech_s": 0.0} | changes
-    return Adaptation(one, MEANS, MEANS, -0.5 * (MEANS**2).sum(axis=1), one, **settings)
+    settings: dict[str, Any] = {"scale": 0.5, "posterior_scale": 0.3, "least_speech_s": 0.0}
+    settings |= {"full_variety": FULL_VARIETY, "trust_from": -2.0, "trust_to": -1.0} | changes
+    return Adaptation(one, MEANS, MEANS, -0.5 * (MEANS**2).sum(axis=1), one, DIRECTIONS, **settings)
 
 
 def speech(labels: Vectors, offset: Vectors, seed: int) -> Vectors:
@@ -40,7 +49,7 @@ def speech(labels: Vectors, offset: Vectors, seed: int) -> Vectors:
 
 
 def share_right(adapter: Adapter, embeddings: Vectors, labels: Vectors) -> float:
-    answers = [adapter.hear(embedding, 3.0, 3.0) for embedding in embeddings]
+    answers = [adapter.hear(embedding, UNKNOWN, 3.0, 3.0) for embedding in embeddings]
     return float(
         np.mean([label == answer.argmax() for label, answer in zip(labels, answers, strict=True) if answer is not None])
     )
@@ -54,7 +63,7 @@ def test_the_offset_is_the_rule_written_out() -> None:
     for number, embedding in enumerate(embeddings, 1):
         scores = MEANS @ (embedding - 1 - offset) - 0.5 * (MEANS**2).sum(axis=1)
         shares = np.exp(0.5 * scores) / np.exp(0.5 * scores).sum()
-        np.testing.assert_allclose(adapter.hear(embedding, 3.0, 3.0), shares, atol=1e-12)
+        np.testing.assert_allclose(adapter.hear(embedding, UNKNOWN, 3.0, 3.0), shares, atol=1e-12)
         flat = np.exp(0.3 * scores) / np.exp(0.3 * scores).sum()
         total += embedding - 1 - flat @ MEANS
         offset = total / (number + 4)
@@ -78,6 +87,54 @@ def test_a_strange_voice_is_understood_better_and_one_emotion_is_not_taken_for_t
         assert np.mean(blind) < np.mean(plain) - 0.2
 
 
+def heard(labels: Vectors, **changes: Any) -> Adapter:
+    adapter = Adapter(gaussian(trust_from=0.25, trust_to=0.6, **changes))
+    for embedding in speech(labels, np.full(WIDTH, 1.5), 7):
+        adapter.hear(embedding, UNKNOWN, 3.0, 3.0)
+    return adapter
+
+
+def test_one_emotion_earns_no_trust_and_several_earn_it_all() -> None:
+    rng = np.random.default_rng(0)
+    assert heard(np.zeros(0)).trust == 0.0
+    assert heard(np.full(40, 2)).trust == 0.0
+    assert heard(rng.integers(0, N_CLASSES, 40)).trust == 1.0
+    assert 0.0 < heard(rng.permutation([1] * 30 + [2] * 7 + [0] * 3)).trust < 1.0
+
+
+def test_the_variety_is_the_variance_along_the_directions_drawn_towards_one() -> None:
+    labels = np.random.default_rng(1).integers(0, N_CLASSES, 30)
+    points = (speech(labels, np.full(WIDTH, 1.5), 7) - 1) @ DIRECTIONS.T
+    squares = np.mean(((points - points.mean(axis=0)) ** 2).sum(axis=0))
+    share = ((squares + 5) / (29 + 5) - 1) / (FULL_VARIETY - 1)
+    adapter = heard(labels, variety_prior=5.0)
+    assert adapter.trust == pytest.approx(np.clip((share - 0.25) / 0.35, 0, 1))
+    assert 0 < heard(labels, variety_prior=60.0).trust < 1
+
+
+def test_the_answer_is_the_plain_one_as_far_as_there_is_no_trust() -> None:
+    labels = np.random.default_rng(2).permutation([1] * 30 + [2] * 7 + [0] * 3)
+    adapter, trusting = heard(labels), heard(labels)
+    trust, plain = adapter.trust, np.array([0.9, 0.1, 0.0, 0.0])
+    trusting._settings = gaussian()
+    embedding = 1.0 + MEANS[3]
+    answer, adapted = adapter.hear(embedding, plain, 3.0, 3.0), trusting.hear(embedding, plain, 3.0, 3.0)
+    assert answer is not None
+    assert adapted is not None
+    np.testing.assert_allclose(answer, trust * adapted + (1 - trust) * plain)
+    assert heard(np.full(40, 2)).hear(embedding, plain, 3.0, 3.0) is None
+
+
+def test_trust_from_recordings_stays() -> None:
+    labels = np.random.default_rng(0).integers(0, N_CLASSES, 60)
+    adapter = Adapter(gaussian(trust_from=0.25, trust_to=0.6))
+    adapter.learn_from(speech(labels, np.zeros(WIDTH), 0), 180.0)
+    assert adapter.trust == 1.0
+    for _ in range(500):
+        adapter.hear(np.ones(WIDTH), UNKNOWN, 3.0, 3.0)
+    assert adapter.trust == 1.0
+
+
 def test_a_voice_like_all_others_is_left_alone() -> None:
     labels = np.random.default_rng(0).integers(0, N_CLASSES, 200)
     adapter = Adapter(gaussian())
@@ -88,19 +145,19 @@ def test_a_voice_like_all_others_is_left_alone() -> None:
 def test_the_offset_is_bounded_whatever_is_heard() -> None:
     adapter = Adapter(gaussian(largest_offset=2.0))
     for _ in range(50):
-        adapter.hear(np.full(WIDTH, 1e6), 3.0, 3.0)
+        adapter.hear(np.full(WIDTH, 1e6), UNKNOWN, 3.0, 3.0)
     assert np.sqrt(np.mean(adapter.offset**2)) == pytest.approx(2.0)
 
 
 def test_it_waits_for_enough_speech_and_counts_overlap_once() -> None:
     adapter = Adapter(gaussian(least_speech_s=6.0))
-    answers = [adapter.hear(np.ones(WIDTH), 3.0, new_s) for new_s in (3.0, 1.0, 1.0, 1.0, 1.0)]
+    answers = [adapter.hear(np.ones(WIDTH), UNKNOWN, 3.0, new_s) for new_s in (3.0, 1.0, 1.0, 1.0, 1.0)]
     assert [answer is None for answer in answers] == [True, True, True, True, False]
 
 
 def test_windows_that_say_little_teach_nothing() -> None:
     adapter = Adapter(gaussian(least_confidence=0.999999))
-    adapter.hear(1.0 + MEANS.mean(axis=0), 3.0, 3.0)
+    adapter.hear(1.0 + MEANS.mean(axis=0), UNKNOWN, 3.0, 3.0)
     assert not adapter.offset.any()
 
 
@@ -111,7 +168,7 @@ def test_what_was_learned_from_recordings_stays() -> None:
     adapter.learn_from(speech(labels, offset, 0), 180.0)
     learned = adapter.offset
     np.testing.assert_allclose(learned, offset, atol=0.6)
-    adapter.hear(np.full(WIDTH, 50.0), 3.0, 3.0)
+    adapter.hear(np.full(WIDTH, 50.0), UNKNOWN, 3.0, 3.0)
     assert adapter.offset.tolist() == learned.tolist()
 
 
@@ -184,6 +241,10 @@ def test_the_command_says_whether_it_adapted(tmp_path: Path) -> None:
         ({"weights": np.full((len(CLASSES), 3), np.nan)}, "impossible numbers"),
         ({"scale": -1.0}, "impossible numbers"),
         ({"prior": float("inf")}, "impossible numbers"),
+        ({"directions": np.zeros((len(CLASSES), 3))}, "shapes of 'adaptation'"),
+        ({"full_variety": 1.0}, "impossible numbers"),
+        ({"trust_from": 0.6, "trust_to": 0.6}, "impossible numbers"),
+        ({"variety_prior": 0.0}, "impossible numbers"),
     ],
 )
 def test_a_broken_adaptation_is_a_broken_bundle(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -194,7 +255,7 @@ def test_a_broken_adaptation_is_a_broken_bundle(tmp_path: Path, changes: dict[st
 
 def test_an_adaptation_for_other_embeddings_is_refused_when_it_hears_one(tmp_path: Path) -> None:
     one, four = np.ones(4), np.ones((len(CLASSES), 4))
-    other = stand_in_adaptation(mean=one, spread=one, class_means=four, weights=four)
+    other = stand_in_adaptation(mean=one, spread=one, class_means=four, weights=four, directions=four[1:])
     broken = earnest.load(write_adapting(tmp_path, other))
     with pytest.raises(BundleError, match=r"embeddings of shape \(4,\), the graph gives \(3,\)"):
         broken.predict((TALK, 16_000), broken.adapter())

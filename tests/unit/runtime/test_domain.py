@@ -1,6 +1,7 @@
 """The verdict "out-of-domain" of recordings and streams, and bundles that lie about it."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,12 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert found is not None
     assert found.entry() == DomainEntry(FILE, 3.0, 10.0)
     assert found.to_bytes() == loudness().to_bytes()
+
+
+def test_the_file_is_written_row_by_row_however_the_directions_lie_in_memory() -> None:
+    known = loudness()
+    turned = replace(known, directions=np.asfortranarray(np.vstack([known.directions, -known.directions])))
+    assert b"'fortran_order': False" in turned.to_bytes()
 
 
 def npy(value: Any) -> bytes:

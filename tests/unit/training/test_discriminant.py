@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -29,9 +30,9 @@ WIDTH, N_CLASSES = 6, 3
 class Sums(nn.Module):
     """Embeds a clip as the sum over its frames; counts how many clips it has heard."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_classes: int = N_CLASSES) -> None:
         super().__init__()
-        self.output = nn.Linear(WIDTH, N_CLASSES)
+        self.output, self.gender = nn.Linear(WIDTH, n_classes), nn.Linear(WIDTH, 2)
         self.heard = 0
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
@@ -58,12 +59,13 @@ def by_formula(train: list[Example], unseen: list[Example], shrinkage: float) ->
     targets = np.array([example.target for example in train])
     mean, deviation = embeddings.mean(axis=0), embeddings.std(axis=0)
     scaled = (embeddings - mean) / deviation
-    centres = np.stack([scaled[targets == target].mean(axis=0) for target in range(N_CLASSES)])
+    n_classes = len(np.unique(targets))
+    centres = np.stack([scaled[targets == target].mean(axis=0) for target in range(n_classes)])
     covariance = np.zeros((WIDTH, WIDTH))
-    for target in range(N_CLASSES):  # classes weigh the same, whatever their number of clips
+    for target in range(n_classes):  # classes weigh the same, whatever their number of clips
         inside = scaled[targets == target]
         own = np.cov(inside.T, bias=True)
-        covariance += ((1 - shrinkage) * own + shrinkage * np.trace(own) / WIDTH * np.eye(WIDTH)) / N_CLASSES
+        covariance += ((1 - shrinkage) * own + shrinkage * np.trace(own) / WIDTH * np.eye(WIDTH)) / n_classes
     found = (np.stack([example.frames.sum(dim=1).double().numpy() for example in unseen]) - mean) / deviation
     precision = np.linalg.inv(covariance)
     scores = found @ precision @ centres.T - 0.5 * np.einsum("ci,ij,cj->c", centres, precision, centres)
@@ -78,6 +80,17 @@ def test_its_probabilities_are_fishers(shrinkage: float) -> None:
     fit_discriminant(network, train, shrinkage, N_CLASSES, known)
     found = discriminant_logits(network, unseen, known).double().softmax(dim=1).numpy()
     np.testing.assert_allclose(found, by_formula(train, unseen, shrinkage), atol=1e-3)
+
+
+@pytest.mark.parametrize("layer", ["output", "gender"])
+def test_two_classes_are_fishers_too(layer: Literal["output", "gender"]) -> None:
+    network, known = Sums(2), Embeddings()
+    train, unseen = examples([20, 9]), examples([5, 5], seed=1)
+    fit_discriminant(network, train, 0.6, 2, known, layer)
+    logits = discriminant_logits(network, unseen, known, layer)
+    assert logits.shape == (10, 2)
+    found = logits.double().softmax(dim=1).numpy()
+    np.testing.assert_allclose(found, by_formula(train, unseen, 0.6), atol=1e-3)
 
 
 def test_the_network_itself_then_gives_the_same_logits() -> None:
@@ -107,9 +120,19 @@ def test_a_network_without_a_last_layer_of_that_name_is_refused_with_what_to_do(
     assert network.heard == 0
 
 
-def test_a_network_behind_segments_lends_its_last_layer() -> None:
+def test_a_network_without_a_head_for_gender_is_refused_with_what_to_do() -> None:
+    network = Sums()
+    network.gender = None
+    with pytest.raises(RecipeError, match=r"called 'gender', and Sums has none\. Add tasks = \[\"gender\"\]"):
+        last_layer(network, "gender")
+    with pytest.raises(RecipeError, match="called 'gender'"):
+        last_layer(Segmented(network, Segments(), 0), "gender")
+
+
+def test_a_network_behind_segments_lends_its_last_layers() -> None:
     network = Sums()
     assert last_layer(Segmented(network, Segments(), 0)) is network.output
+    assert last_layer(Segmented(network, Segments(), 0), "gender") is network.gender
 
 
 def test_a_class_without_clips_is_refused() -> None:
@@ -142,3 +165,23 @@ def test_a_group_without_which_a_class_is_missing_has_no_turn() -> None:
     train = [*alone, *(one for one in spoken_by("b", 1) if one.target < 2)]
     logits, _ = rotated_logits(Sums(), train, valid, 0.5, N_CLASSES, {})
     assert len(logits) == len(valid) + 8  # those of b, not the only ones with the third class
+
+
+def test_speakers_that_the_weights_know_are_learnt_from_and_not_measured() -> None:
+    clips = {speaker: spoken_by(speaker, seed) for seed, speaker in enumerate("vabcd")}
+    valid, train = clips["v"], [one for speaker in "abcd" for one in clips[speaker]]
+    all_of_them, _ = rotated_logits(Sums(), train, valid, 0.5, N_CLASSES, {})
+    network = Sums()
+    network.known_speakers = frozenset({"made-up/a", "made-up/c"})  # type: ignore[assignment]
+    logits, targets = rotated_logits(network, train, valid, 0.5, N_CLASSES, {})
+    n_clips = len(valid)
+    kept = [
+        row
+        for number, speaker in enumerate("vabcd")
+        if speaker not in "ac"
+        for row in range(n_clips * number, n_clips * (number + 1))
+    ]
+    torch.testing.assert_close(logits, all_of_them[kept])
+    assert targets.tolist() == [one.target for speaker in "vbd" for one in clips[speaker]]
+    network.known_speakers = frozenset({"made-up/a", "made-up/b", "made-up/c"})  # type: ignore[assignment]
+    assert len(rotated_logits(network, train, valid, 0.5, N_CLASSES, {})[0]) == len(all_of_them)  # two are too few

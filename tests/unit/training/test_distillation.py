@@ -19,7 +19,7 @@ from earnest.models.student import StudentEncoder, StudentSettings
 from earnest.recipe import Recipe
 from earnest.training import distillation
 from earnest.training.distillation import Distillation, distil, imitation_errors, read_distillation
-from earnest.training.lessons import Teacher, make_lessons, similar_lengths, standardised
+from earnest.training.lessons import Lesson, Teacher, make_lessons, similar_lengths, standardised
 from earnest.training.run import initial_classifier
 
 TEACHER = {"width": 24, "n_heads": 2, "feed_forward_width": 32, "n_blocks": 1, "pooled_blocks": [1]}
@@ -150,7 +150,7 @@ def test_a_killed_distillation_ends_with_the_same_weights(
 
 
 def test_another_distillation_does_not_write_into_the_folder(utterances: list[Utterance], tmp_path: Path) -> None:
-    distillation._claim(tmp_path, SETTINGS)
+    distil(replace(SETTINGS, epochs=1), utterances[:12], tmp_path)
     with pytest.raises(RecipeError, match="another distillation"):
         distil(replace(SETTINGS, epochs=3), utterances, tmp_path)
 
@@ -179,3 +179,18 @@ def test_widths_that_do_not_fit_are_refused(utterances: list[Utterance], tmp_pat
 def test_the_recipes_in_the_repository_are_read() -> None:
     for path in (Path(__file__).parents[3] / "recipes" / "distillation").glob("*.toml"):
         assert read_distillation(path).epochs > 1
+
+
+def test_every_epoch_has_its_own_order(
+    utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs: list[int] = []
+    plain = similar_lengths
+
+    def noted(lessons: list[Lesson], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+        epochs.append(epoch)
+        return plain(lessons, batch_size, seed, epoch)
+
+    monkeypatch.setattr(distillation, "similar_lengths", noted)
+    distil(replace(SETTINGS, epochs=3), utterances, tmp_path)
+    assert epochs == [0, 1, 2]

@@ -1,15 +1,18 @@
 """What a bundle learns about voices in training: against the formulas, and on speakers that are far apart."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from earnest.evaluation.calibration import fit_temperature
 from earnest.runtime.adaptation import Adaptation, Adapter
 from earnest.training.adaptation import (
     HOWS,
-    POSTERIOR_SCALES,
+    POSTERIOR_SHARE,
     Heard,
     How,
     adapted_probabilities,
@@ -19,6 +22,7 @@ from earnest.training.adaptation import (
 from earnest.training.discriminant import discriminant
 
 WIDTH, N_CLASSES = 10, 4
+UNKNOWN = np.full(N_CLASSES, 1 / N_CLASSES)
 CENTRES = 2.5 * np.random.default_rng(0).normal(0, 1, (N_CLASSES, WIDTH))
 
 
@@ -37,9 +41,16 @@ def share_right(probabilities: npt.NDArray[np.float64], heard: Heard) -> float:
     return float(np.mean(probabilities.argmax(axis=1) == heard.targets))
 
 
-def share_of_answered(adaptation: Adaptation, heard: Heard, how: How) -> float:
-    probabilities, answered = adapted_probabilities(adaptation, heard, how, 0)
-    return share_right(probabilities[answered], of_rows(heard, answered))
+def adapted(adaptation: Adaptation, heard: Heard, how: How) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    return adapted_probabilities(adaptation, heard, np.tile(UNKNOWN, (len(heard), 1)), how, 0)
+
+
+def rows_alike(heard: Heard, *keys: Sequence[Any]) -> list[list[int]]:
+    """Return the rows of each combination of keys."""
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for row, key in enumerate(zip(*keys, strict=True)):
+        found.setdefault(key, []).append(row)
+    return list(found.values())
 
 
 def of_rows(heard: Heard, chosen: npt.NDArray[np.bool_]) -> Heard:
@@ -65,23 +76,51 @@ def test_it_is_the_discriminant_of_embeddings_less_their_speakers_mean() -> None
 def test_unseen_voices_are_understood_better_and_one_emotion_is_not_taken_for_the_voice() -> None:
     train, valid, test = voices(12), voices(4, seed=1), voices(8, seed=2)
     weights, bias = discriminant(train.embeddings, train.targets, 0.6, N_CLASSES)
-    plain = share_right(test.embeddings @ weights.T + bias, test)
+    powers = np.exp(test.embeddings @ weights.T + bias)
+    unadapted = powers / powers.sum(axis=1, keepdims=True)
+    plain = share_right(unadapted, test)
     fitted = fit_adaptation(train, 0.6, N_CLASSES)
     assert fitted is not None
     adaptation = with_scales(fitted, valid, 0)
-    right = {how: share_of_answered(adaptation, test, how) for how in HOWS}
+    right = {how: share_right(adapted_probabilities(adaptation, test, unadapted, how, 0)[0], test) for how in HOWS}
     assert plain < 0.8
     assert right["all"] > plain + 0.1
     assert right["causal"] > plain + 0.05
-    assert right["one-emotion"] > plain - 0.05
-    assert adaptation.posterior_scale in POSTERIOR_SCALES
+    assert right["one-emotion"] > plain - 0.01
+
+
+def test_variety_is_one_within_an_emotion_of_unheard_voices_and_full_over_all() -> None:
+    adaptation, test = fit_adaptation(voices(40), 0.6, N_CLASSES), voices(40, seed=5)
+    assert adaptation is not None
+    points = test.embeddings @ adaptation.directions.T
+    alone = [points[of].var(axis=0, ddof=1).mean() for of in rows_alike(test, test.speakers, test.targets)]
+    together = [points[of].var(axis=0).mean() for of in rows_alike(test, test.speakers)]
+    assert np.mean(alone) == pytest.approx(1.0, abs=0.2)
+    assert np.mean(together) == pytest.approx(adaptation.full_variety, rel=0.2)
+
+
+def test_few_speakers_with_few_emotions_each_have_a_variety_too() -> None:
+    train = voices(3)
+    speakers = [f"s{target}" if target < 2 else "s2" for target in train.targets]
+    adaptation = fit_adaptation(voices(3, speakers=speakers), 0.6, N_CLASSES)
+    assert adaptation is not None
+    assert np.isfinite(adaptation.directions).all()
+    assert adaptation.full_variety > 1
+
+
+def test_the_posterior_is_flatter_than_the_answer_to_centred_clips() -> None:
+    fitted, valid = fit_adaptation(voices(12), 0.6, N_CLASSES), voices(30, seed=1)
+    assert fitted is not None
+    centred = valid.embeddings - np.repeat(valid.embeddings.reshape(30, -1, WIDTH).mean(axis=1), 24, axis=0)
+    honest = 1 / fit_temperature(centred @ fitted.weights.T + fitted.bias, valid.targets)
+    assert with_scales(fitted, valid, 0).posterior_scale == pytest.approx(POSTERIOR_SHARE * honest)
 
 
 def test_the_scale_makes_validation_probabilities_honest() -> None:
     fitted = fit_adaptation(voices(12), 0.6, N_CLASSES)
     assert fitted is not None
     test = voices(30, seed=3)
-    probabilities, answered = adapted_probabilities(with_scales(fitted, voices(30, seed=1), 0), test, "causal", 0)
+    probabilities, answered = adapted(with_scales(fitted, voices(30, seed=1), 0), test, "causal")
     confidence = probabilities[answered].max(axis=1).mean()
     assert confidence == pytest.approx(share_right(probabilities[answered], of_rows(test, answered)), abs=0.05)
 
@@ -91,7 +130,7 @@ def test_labels_are_not_looked_at_while_answering() -> None:
     assert adaptation is not None
     other = voices(3, seed=4, targets=test.targets[::-1])
     for how in ("causal", "all"):
-        first, second = (adapted_probabilities(adaptation, clips, how, 0)[0] for clips in (test, other))
+        first, second = (adapted(adaptation, clips, how)[0] for clips in (test, other))
         np.testing.assert_array_equal(first, second)
 
 
@@ -100,16 +139,27 @@ def test_a_speakers_answers_depend_on_that_speaker_alone() -> None:
     assert adaptation is not None
     alone = of_rows(both, np.array([name == "s0" for name in both.speakers]))
     for how in ("causal", "all", "one-emotion"):
-        together, _ = adapted_probabilities(adaptation, both, how, 0)
-        np.testing.assert_array_equal(together[: len(alone)], adapted_probabilities(adaptation, alone, how, 0)[0])
+        together, _ = adapted(adaptation, both, how)
+        np.testing.assert_array_equal(together[: len(alone)], adapted(adaptation, alone, how)[0])
 
 
 def test_the_first_seconds_have_no_adapted_answer_and_all_clips_heard_before_have() -> None:
-    adaptation, test = fit_adaptation(voices(5), 0.6, N_CLASSES), voices(2, seed=4)
+    fitted, test = fit_adaptation(voices(5), 0.6, N_CLASSES), voices(2, seed=4)
+    assert fitted is not None
+    adaptation = replace(fitted, trust_from=-2.0, trust_to=-1.0)
+    assert (~adapted(adaptation, test, "causal")[1]).sum() == 2 * 2  # 6 s of 3-s clips, two speakers
+    assert adapted(adaptation, test, "all")[1].all()
+    assert (~adapted(adaptation, test, "one-emotion")[1]).sum() == 2 * N_CLASSES * 2
+
+
+def test_what_sounds_like_one_emotion_keeps_its_plain_answer() -> None:
+    adaptation, test = fit_adaptation(voices(12), 0.6, N_CLASSES), voices(3, seed=4)
     assert adaptation is not None
-    assert (~adapted_probabilities(adaptation, test, "causal", 0)[1]).sum() == 2 * 2  # 6 s of 3-s clips, two speakers
-    assert adapted_probabilities(adaptation, test, "all", 0)[1].all()
-    assert (~adapted_probabilities(adaptation, test, "one-emotion", 0)[1]).sum() == 2 * N_CLASSES * 2
+    plain = np.random.default_rng(0).dirichlet(np.ones(N_CLASSES), len(test))
+    probabilities, is_adapted = adapted_probabilities(adaptation, test, plain, "one-emotion", 0)
+    np.testing.assert_array_equal(probabilities[~is_adapted], plain[~is_adapted])
+    assert is_adapted.mean() < 0.1
+    assert adapted(adaptation, test, "all")[1].all()
 
 
 def test_all_is_what_the_runtime_learns_from_recordings() -> None:
@@ -117,8 +167,8 @@ def test_all_is_what_the_runtime_learns_from_recordings() -> None:
     assert adaptation is not None
     adapter = Adapter(adaptation)
     adapter.learn_from(test.embeddings, 100.0)
-    expected = [adapter.hear(row, 3.0, 3.0) for row in test.embeddings]
-    found = adapted_probabilities(adaptation, test, "all", 0)[0]
+    expected = [adapter.hear(row, UNKNOWN, 3.0, 3.0) for row in test.embeddings]
+    found = adapted(adaptation, test, "all")[0]
     np.testing.assert_allclose(found, np.array(expected), atol=1e-9)
 
 
@@ -127,3 +177,20 @@ def test_two_speakers_or_nameless_ones_are_too_few() -> None:
     nameless = voices(4)
     speakers = ["", *nameless.speakers[1:]]
     assert fit_adaptation(voices(4, speakers=speakers), 0.6, N_CLASSES) is None
+
+
+def test_variety_and_scales_come_from_speakers_that_the_embedding_was_not_fitted_on() -> None:
+    wide = voices(12)
+    known = np.array([int(name[1:]) < 6 for name in wide.speakers])
+    narrow = wide.embeddings.copy()
+    narrow[known] = 5.0 + CENTRES[wide.targets[known]] + 0.1 * (narrow[known] - 5.0 - CENTRES[wide.targets[known]])
+    flattered = fit_adaptation(voices(12, embeddings=narrow), 0.6, N_CLASSES)
+    honest = fit_adaptation(voices(12, embeddings=narrow, new=~known), 0.6, N_CLASSES)
+    assert flattered is not None
+    assert honest is not None
+    np.testing.assert_allclose(honest.weights, flattered.weights)
+    assert honest.full_variety < 0.8 * flattered.full_variety
+    valid = voices(12, embeddings=narrow, new=~known)
+    assert with_scales(honest, valid, 0).scale < 0.9 * with_scales(honest, replace(valid, new=None), 0).scale
+    two = np.array([int(name[1:]) < 2 for name in wide.speakers])
+    assert len(replace(wide, new=two).only_new(N_CLASSES)) == len(wide)  # two are too few

@@ -268,9 +268,20 @@ def test_a_task_that_nobody_labelled_is_left_out_beside_one_that_somebody_did(
     assert all(weight.isfinite().all() for weight in network.parameters())
 
 
-def test_a_closed_form_teaches_the_emotion_alone() -> None:
+def test_a_closed_form_teaches_gender_where_both_were_heard() -> None:
     assert learned_tasks(TASKS, TRAIN) == ("gender", "affect")
-    assert learned_tasks(replace(TASKS, method="discriminant"), TRAIN) == ()
+    closed = replace(TASKS, method="discriminant", auxiliary=("gender",))
+    assert learned_tasks(closed, TRAIN) == ("gender",)
+    assert learned_tasks(replace(closed, auxiliary=()), TRAIN) == ()
+    women = [replace(example, gender=min(example.gender, 0)) for example in TRAIN]
+    assert {example.gender for example in women} >= {0}
+    assert learned_tasks(closed, women) == ()
+    assert learned_tasks(replace(TASKS, auxiliary=("gender",)), women) == ("gender",)
+
+
+def test_a_closed_form_refuses_affect() -> None:
+    with pytest.raises(RecipeError, match='"discriminant" learns classes: of auxiliary tasks, "gender" alone'):
+        replace(TASKS, method="discriminant")
 
 
 def test_batches_of_validation_are_plain() -> None:

@@ -1,0 +1,143 @@
+"""``earnest stress``: a finished evaluation on noisy, coded, distorted and otherwise changed clips."""
+
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from earnest.apps.cli._evaluate_again import listed
+from earnest.apps.cli.output import corpus_folders, data_option, echo_json, echo_table, output_options, show_progress
+from earnest.apps.cli.train import require_training
+from earnest.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from earnest.training.stress import Stress
+
+MARKDOWN, PICTURE = "stress.md", "stress.png"
+
+
+@click.command()
+@click.argument("evaluation", metavar="FOLDER", type=click.Path(path_type=Path))
+@data_option
+@click.option("--noise", metavar="FOLDER", help="Recordings to mix in; without, babble and white noise are the noises.")
+@click.option("--noise-names", metavar="NAMES", help="Of --noise: only recordings with one of these in their path.")
+@click.option("--folds", metavar="NAMES", help="Only these folds, with commas.")
+@click.option(
+    "--clips", type=click.IntRange(1), help="So many clips of each fold, drawn evenly over speakers and classes."
+)
+@click.option(
+    "--on",
+    "part",
+    type=click.Choice(["test", "valid"]),
+    default="test",
+    show_default=True,
+    help="valid: for choosing what helps, without a look at test clips.",
+)
+@click.option("--predictions", is_flag=True, help="Also write the predictions of each condition.")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Default: FOLDER.")
+@output_options
+def command(
+    evaluation: Path,
+    data: tuple[str, ...],
+    noise: str | None,
+    noise_names: str | None,
+    folds: str | None,
+    clips: int | None,
+    part: Literal["test", "valid"],
+    predictions: bool,
+    output: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Let the models of a finished `earnest evaluate` answer their test clips again, changed in thirty ways.
+
+    Noise, babble, telephone, codecs, rooms, level, clipping, filters: UA beside that of the same clips as they are, how
+    many answers stay, and the thresholds of audEERING's ser-tests. What a clip goes through depends on the clip and the
+    condition alone, so that results can be compared.
+
+    \b
+    Example:
+      earnest stress runs/base-ravdess-6fold --noise noise-esc10 --noise-names baby-cry,sea-waves
+    """
+    require_training()
+    if not find_spec("matplotlib"):  # not after an hour
+        raise MissingExtraError("Drawing the stress table", "report")
+    if noise_names and not noise:
+        raise click.UsageError("--noise-names says more about --noise FOLDER. Add it.")
+    from earnest.training.evaluate_noisy import NoiseTest
+    from earnest.training.stress import Finished, StressTest, conditions_of, stress
+
+    asked = StressTest(NoiseTest(noise, names=listed(noise_names)) if noise else None, part, clips, predictions)
+    finished = Finished.read(evaluation, corpus_folders(data), listed(folds))
+    words = ["earnest", "stress", str(evaluation), *(["--noise", noise] if noise else [])]
+    words += ["--noise-names", noise_names] if noise_names else []
+    words += ["--folds", folds] if folds else []
+    words += ["--clips", str(clips)] if clips else []
+    words += ["--on", part] if part != "test" else []
+    n_steps = sum(len(conditions_of(split, asked.noise)) for split in finished.splits)
+    folder = output or evaluation
+    with _bar(n_steps, show_progress(as_json, quiet)) as advance:
+        found = stress(finished, asked, folder, shlex.join(words), advance)
+    _write(found, folder, evaluation.resolve().name)
+    if as_json:
+        echo_json(found.document)
+        return
+    _echo(found, evaluation.resolve().name)
+    if not quiet:
+        click.echo(f"\nmetrics-stress.json, {MARKDOWN} and {PICTURE} are in {folder}")
+
+
+def sentence_of(found: "Stress") -> str:
+    """Say which clips were heard, and which noise."""
+    facts = found.document
+    which = "" if len(facts["folds"]) == facts["of_folds"] else f" of {', '.join(facts['folds'])}"
+    few = f", at most {facts['n_clips_a_fold']} a fold" if facts["n_clips_a_fold"] else ""
+    noise = facts["noise"]
+    heard = (
+        f"; recorded noise: {', '.join(noise['names']) or noise['folder']}, {noise['recordings']} recordings, "
+        f"{noise['heard_in_training'] or 'none'} of them heard in training"
+        if noise
+        else ""
+    )
+    return f"{facts['n']} {facts['part']} clips{which}{few}{heard}."
+
+
+def _write(found: "Stress", folder: Path, name: str) -> None:
+    from earnest.evaluation.stress import stress_markdown
+    from earnest.evaluation.stress_clean import checks_markdown
+    from earnest.evaluation.stress_plot import plot_stress
+
+    title = f"{name}, {found.document['title']}"
+    text = f"# {title}\n\n{sentence_of(found)}\n\n{stress_markdown(found.rows)}\n{checks_markdown(found.checks)}"
+    (folder / MARKDOWN).write_text(text, encoding="utf-8")
+    plot_stress({name: found.rows}, folder / PICTURE, title, sentence_of(found))
+
+
+def _echo(found: "Stress", name: str) -> None:
+    from earnest.evaluation.stress import COLUMNS
+    from earnest.evaluation.stress_clean import CHECK_COLUMNS
+
+    rows = [row.cells() for row in found.rows]
+    echo_table(COLUMNS, rows, f"{name}, {found.document['title']}, per cent and points", right=COLUMNS[1:4])
+    click.echo(f"\n{sentence_of(found)}\n")
+    checks = [check.cells() for check in found.checks]
+    title = f"ser-tests on the {found.document['n_checked']} clips as they are"
+    echo_table(CHECK_COLUMNS, checks, title, right=CHECK_COLUMNS[1:2])
+
+
+@contextmanager
+def _bar(total: int, visible: bool) -> Iterator[Callable[[], object]]:
+    """Draw a bar on standard error; yield what to call for each step."""
+    if not visible:
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("answering", total=total)
+        yield lambda: bars.advance(task)

@@ -1,0 +1,139 @@
+"""The conditions of the stress table: what is done to test clips, by name; nothing here is trained with."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from earnest.audio.waveform import Waveform
+from earnest.augment.babble import babble
+from earnest.augment.base import generator_for
+from earnest.augment.codec import Codec
+from earnest.augment.coloured_noise import ColouredNoise
+from earnest.augment.gain import with_gain
+from earnest.augment.mixing import mix_at_snr
+from earnest.augment.noise_files import NoiseFiles
+from earnest.augment.reverb import Reverb
+from earnest.augment.small_changes import Kind, clipped, first_order, padded, tilted, with_tone
+from earnest.augment.telephone import over_telephone
+
+LEVELS_DB = (20.0, 10.0, 5.0, 0.0)
+NOISE, LOUDER, PHONE, ROOM, SMALL, TILT, STRONG = (
+    "background noise",
+    "louder noise",
+    "phone and coding",
+    "room",
+    "small changes",
+    "spectral tilt",
+    "strong changes",
+)
+SHORT_S = (100 / 16_000, 500 / 16_000, 1000 / 16_000)  # ser-tests' 100, 500 and 1,000 samples at 16 kHz
+
+Change: TypeAlias = Callable[[Waveform, int, np.random.Generator], Waveform]
+"""A clip (samples,), its rate in Hz and a generator to a changed copy."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One line of the stress table.
+
+    Attributes
+    ----------
+    group : decides which thresholds it has, see `earnest.evaluation.stress.LIMITS`
+    """
+
+    name: str
+    group: str
+    change: Change
+
+    @property
+    def file_name(self) -> str:
+        """The name in lower case, with "-" for all that isn't a letter or a digit."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+
+    def heard(self, waveform: Waveform, key: str, sample_rate_hz: int) -> Waveform:
+        """Return the changed copy of a clip (samples,); what is drawn depends on ``key`` and condition alone."""
+        return self.change(waveform, sample_rate_hz, generator_for(f"{key} {self.name}"))
+
+
+def stress_conditions(voices: Sequence[Path], noise: NoiseFiles | None = None) -> list[Condition]:
+    """Return the conditions in the order of the table.
+
+    Parameters
+    ----------
+    voices : other clips of the corpus, of which babble is made
+    noise : recordings to mix in; without, those lines are left out
+    """
+    return [*_noises(voices, noise), *_channels(), *_small_changes(), *_tilts(), *_strong_changes()]
+
+
+def _noises(voices: Sequence[Path], noise: NoiseFiles | None) -> Iterator[Condition]:
+    for snr_db in LEVELS_DB:
+        group = NOISE if snr_db == LEVELS_DB[0] else LOUDER  # ser-tests' noises are at 20 dB
+        if noise is not None:
+            recorded = NoiseFiles(noise.folder, snr_db=(snr_db, snr_db), names=noise.names)
+            yield Condition(f"recorded noise, {snr_db:g} dB", group, recorded.apply)
+        yield Condition(f"babble, {snr_db:g} dB", group, partial(_with_babble, voices=tuple(voices), snr_db=snr_db))
+        white = ColouredNoise(colours=("white",), snr_db=(snr_db, snr_db))
+        yield Condition(f"white noise, {snr_db:g} dB", group, white.apply)
+
+
+def _channels() -> Iterator[Condition]:
+    yield Condition("telephone band", PHONE, lambda waveform, rate_hz, _: over_telephone(waveform, rate_hz))
+    # Compression of libsndfile; measured on RAVDESS at 16 kHz: 15.4 and 15.9 kbit/s.
+    yield Condition("MP3, 16 kbit/s", PHONE, Codec(formats=("mp3",), compression=(0.9, 0.9)).apply)
+    yield Condition("Opus, 16 kbit/s", PHONE, Codec(formats=("opus",), compression=(0.94, 0.94)).apply)
+    yield Condition("near in a small room", ROOM, Reverb(rt60_s=(0.3, 0.3), direct_db=(8.0, 8.0)).apply)
+    yield Condition("far in a large room", ROOM, Reverb(rt60_s=(0.8, 0.8), direct_db=(-3.0, -3.0)).apply)
+
+
+def _small_changes() -> Iterator[Condition]:
+    yield Condition("20 dB louder", SMALL, lambda waveform, *_: with_gain(waveform, 20))
+    yield Condition("20 dB softer", SMALL, lambda waveform, *_: with_gain(waveform, -20))
+    yield Condition(
+        "clipping, 0.1 to 0.3 %",
+        SMALL,
+        lambda waveform, _, rng: clipped(waveform, rng.choice([0.001, 0.002, 0.003])),
+    )
+    yield Condition("faint tone", SMALL, _with_faint_tone)
+    yield Condition("faint white noise", SMALL, ColouredNoise(colours=("white",), snr_db=(35.0, 45.0)).apply)
+    yield Condition("low-pass", SMALL, partial(_filtered, kind="low-pass", cutoffs_hz=(6500.0, 7000.0, 7500.0)))
+    yield Condition("high-pass", SMALL, partial(_filtered, kind="high-pass", cutoffs_hz=(50.0, 100.0, 150.0)))
+    yield Condition("zeros before", SMALL, partial(_with_ends, before=1, after=0))
+    yield Condition("zeros after", SMALL, partial(_with_ends, before=0, after=1))
+    yield Condition("cropped before", SMALL, partial(_with_ends, before=-1, after=0))
+    yield Condition("cropped after", SMALL, partial(_with_ends, before=0, after=-1))
+
+
+def _tilts() -> Iterator[Condition]:
+    yield Condition("upward tilt", TILT, lambda waveform, rate_hz, _: tilted(waveform, 1.5, rate_hz))
+    yield Condition("downward tilt", TILT, lambda waveform, rate_hz, _: tilted(waveform, -1.5, rate_hz))
+
+
+def _strong_changes() -> Iterator[Condition]:
+    yield Condition("clipping, 10 %", STRONG, lambda waveform, *_: clipped(waveform, 0.1))
+
+
+def _with_babble(
+    waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator, voices: Sequence[Path], snr_db: float
+) -> Waveform:
+    return mix_at_snr(waveform, babble(voices, len(waveform), sample_rate_hz, rng), snr_db)
+
+
+def _with_faint_tone(waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
+    return with_tone(waveform, rng.uniform(5000, 7000), rng.choice([40, 45, 50]), sample_rate_hz)
+
+
+def _filtered(
+    waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator, kind: Kind, cutoffs_hz: Sequence[float]
+) -> Waveform:
+    return first_order(waveform, kind, rng.choice(cutoffs_hz), sample_rate_hz)
+
+
+def _with_ends(waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator, before: int, after: int) -> Waveform:
+    n_samples = round(rng.choice(SHORT_S) * sample_rate_hz)
+    return padded(waveform, before * n_samples, after * n_samples)

@@ -1,0 +1,47 @@
+"""Augmented copies of training clips, for a last layer in closed form: it has no epochs in which clips could differ."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from earnest.augment.base import Transform, generator_for
+from earnest.errors import CorpusError
+from earnest.models.classifier import SpeechClassifier
+from earnest.recipe import Recipe
+from earnest.training.batches import change_of
+from earnest.training.data import FULL_SCALE, Example, compute_frames
+from earnest.training.discriminant import Embeddings, embed
+
+
+def with_copies(
+    train: Sequence[Example], recipe: Recipe, classifier: SpeechClassifier, known: Embeddings
+) -> list[Example]:
+    """Return the clips and, behind them, as many changed copies of each as the recipe's ``augmented_copies`` says.
+
+    What a copy sounds like depends on its clip, its number and the seed alone: folds share their embeddings.
+
+    Parameters
+    ----------
+    train : with waveforms, where there are copies to make
+    known : gets the copies' embeddings; the copies themselves hold no frames
+    """
+    made = list(train)
+    if recipe.training.augmented_copies:
+        change = change_of(recipe)
+        for number in range(1, recipe.training.augmented_copies + 1):
+            made += [_copy(example, number, change, recipe.training.seed, classifier, known) for example in train]
+    return made
+
+
+def _copy(
+    example: Example, number: int, change: Transform, seed: int, classifier: SpeechClassifier, known: Embeddings
+) -> Example:
+    copy = replace(example, copy=number, waveform=None)
+    if copy.key not in known:
+        if example.waveform is None:
+            raise CorpusError(f"{example.utterance.key}: a clip without its waveform can't be augmented.")
+        waveform = example.waveform.astype(np.float32) / np.float32(FULL_SCALE)
+        changed = change(waveform, generator_for(f"{copy.key} {seed}"))
+        embed(classifier.network, [replace(copy, frames=compute_frames(classifier.front_end, changed))], known)
+    return replace(copy, frames=example.frames[:, :0])

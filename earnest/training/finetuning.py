@@ -1,0 +1,316 @@
+"""Fine-tuning a pre-trained encoder so that its embedding tells emotions apart in voices that it never heard.
+
+Two linear heads on the pooled embedding are trained together, each started from the closed-form discriminant: one sees
+the embedding as it is, the other less the mean of its speaker's clips in the batch, as adaptation at run time does.
+Small rates, few epochs and averaged weights keep what the encoder knew. The heads are thrown away: what ships is the
+discriminant on the new embedding.
+"""
+
+import json
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from earnest.audio.io import load_waveform
+from earnest.config import from_mapping, read_toml, to_toml
+from earnest.corpora.base import audio_files
+from earnest.corpora.load import corpus_root
+from earnest.errors import RecipeError
+from earnest.front_end import FrontEnd, with_preset
+from earnest.frontends.log_mel import LogMel
+from earnest.models.pretrained import KNOWN_SPEAKERS
+from earnest.models.whisper import WhisperSettings, WhisperStatistics
+from earnest.training.data import Example, compute_frames
+from earnest.training.distillation import HELD_OUT, HISTORY, WEIGHTS
+from earnest.training.frame_changes import FrameChanges, changed
+from earnest.training.progress import csv_bytes, write_atomically
+from earnest.training.resuming import claim, drop_checkpoint, last_checkpoint, next_epoch, resuming_trainer
+from earnest.training.two_heads import Clips, Embedding, Pair, collated, smoothed_loss, start_heads
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """What is learnt, on which recordings, how.
+
+    Attributes
+    ----------
+    corpus : corpora whose labels are learnt, each its own classes
+    encoder : `WhisperSettings`; its ``pooled_blocks`` are the embedding
+    speakers_a_batch, clips_a_speaker : how a batch is made up
+    learning_rate : of the blocks; ``convolution_share`` of it for the convolutions
+    average : of the weights, the share that a step keeps
+    """
+
+    corpus: tuple[str, ...]
+    front_end: FrontEnd = field(default_factory=FrontEnd)
+    encoder: Mapping[str, Any] = field(default_factory=dict)
+    changes: FrameChanges = field(default_factory=FrameChanges)
+    epochs: int = 8
+    speakers_a_batch: int = 4
+    clips_a_speaker: int = 12
+    learning_rate: float = 4e-5
+    convolution_share: float = 0.3
+    head_learning_rate: float = 3e-4
+    weight_decay: float = 0.01
+    warm_up_steps: int = 60
+    dropout: float = 0.2
+    label_smoothing: float = 0.1
+    average: float = 0.99
+    seed: int = 0
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        checks = (
+            (bool(self.corpus), "corpus must name at least one corpus"),
+            (self.epochs >= 1, "epochs must be at least 1"),
+            (self.speakers_a_batch >= 2, "speakers_a_batch must be at least 2"),
+            (self.clips_a_speaker >= 2, "clips_a_speaker must be at least 2"),
+            (0 < self.learning_rate < 1, "learning_rate must be above 0 and below 1"),
+            (0 <= self.convolution_share <= 1, "convolution_share must be from 0 to 1"),
+            (0 < self.head_learning_rate < 1, "head_learning_rate must be above 0 and below 1"),
+            (0 <= self.dropout < 1, "dropout must be from 0 to below 1"),
+            (0 <= self.label_smoothing < 1, "label_smoothing must be from 0 to below 1"),
+            (0 <= self.average < 1, "average must be from 0 to below 1"),
+        )
+        for right, message in checks:
+            if not right:
+                raise RecipeError(f"{message}.")
+
+
+def read_finetuning(path: Path) -> FineTuning:
+    """Read and check a fine-tuning's settings; a folder may stand for its ``recipe.toml``."""
+    values = read_toml(path / "recipe.toml" if path.is_dir() else path)
+    if isinstance(values.get("front_end"), dict):
+        values["front_end"] = with_preset(values["front_end"], f"{path}: front_end")
+    if isinstance(values.get("corpus"), str):
+        values["corpus"] = [values["corpus"]]
+    return from_mapping(FineTuning, values, str(path))
+
+
+class FineTuningLoop(pl.LightningModule):
+    """Both heads and the encoder in Lightning's loop."""
+
+    def __init__(self, pair: Pair, settings: FineTuning, n_steps: int) -> None:
+        super().__init__()
+        self.pair, self.settings, self.n_steps = pair, settings, n_steps
+        self.averaged = AveragedModel(pair, multi_avg_fn=get_ema_multi_avg_fn(settings.average))  # type: ignore[no-untyped-call]
+        self.history: list[dict[str, float]] = []
+        self._losses: list[Tensor] = []
+        self._right: list[Tensor] = []
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; rates rise over the first steps and fall to nothing along a cosine."""
+        settings, encoder = self.settings, self.pair.embedding.encoder
+        convolutions = [*encoder.conv1.parameters(), *encoder.conv2.parameters()]
+        heads = [*self.pair.plain.parameters(), *self.pair.centred.parameters()]
+        groups = [
+            {"params": list(encoder.layers.parameters()), "lr": settings.learning_rate},
+            {"params": convolutions, "lr": settings.learning_rate * settings.convolution_share},
+            {"params": heads, "lr": settings.head_learning_rate},
+        ]
+        optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+
+        def share(step: int) -> float:
+            return min(1.0, (step + 1) / settings.warm_up_steps) * 0.5 * (1 + math.cos(math.pi * step / self.n_steps))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, share)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, clips: Clips, _: int) -> Tensor:
+        """Return the loss of one batch."""
+        settings = self.settings
+        # What dropout hides depends on seed and step alone: resuming changes nothing.
+        torch.manual_seed(int(np.random.SeedSequence([settings.seed, self.global_step]).generate_state(1)[0]))
+        losses = [
+            smoothed_loss(logits, clips.targets, settings.label_smoothing)
+            for logits in self.pair(clips, settings.dropout)
+        ]
+        self._losses.append(torch.stack(losses).detach())
+        return losses[0] + losses[1]
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Take the step's weights into the average; the first ones count more, as there are few."""
+        self.averaged.update_parameters(self.pair)
+
+    def validation_step(self, clips: Clips, _: int) -> None:
+        """Answer held-out voices, one a batch, with the averaged weights."""
+        answers = [logits.argmax(dim=1) == clips.targets for logits in self.averaged(clips)]
+        self._right.append(torch.stack(answers))
+
+    def on_train_epoch_end(self) -> None:
+        """Note the epoch's losses and the shares of held-out clips that are right."""
+        row: dict[str, float] = {"epoch": self.current_epoch + 1}
+        row["train_loss"], row["train_centred_loss"] = torch.stack(self._losses).mean(dim=0).tolist()
+        if self._right:
+            right = torch.cat(self._right, dim=1).float().mean(dim=1)
+            row["valid_wa"], row["valid_centred_wa"] = right.tolist()
+        self._losses, self._right = [], []
+        self.history.append(row)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the epochs so far."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over the epochs so far."""
+        self.history = checkpoint["history"]
+
+
+class ChangedClips(Dataset[tuple[Tensor, int, str]]):
+    """Clips by (epoch, position), each epoch's changed anew; without changes by position."""
+
+    def __init__(self, examples: Sequence[Example], settings: FineTuning, noises: Sequence[Tensor]) -> None:
+        self.examples, self.settings, self.noises = examples, settings, noises
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int, str]:
+        epoch, position = key
+        example, settings = self.examples[position], self.settings
+        frames = example.frames.float()
+        if epoch >= 0:
+            rng = np.random.default_rng([settings.seed, epoch, position])
+            frames = changed(frames, settings.changes, self.noises, settings.front_end.top_db or math.inf, rng)
+        return frames, example.target, example.speaker
+
+
+class FewSpeakers(Sampler[list[tuple[int, int]]]):
+    """Batches of several clips of each of a few speakers; every clip about once an epoch."""
+
+    def __init__(self, speakers: Sequence[str], settings: FineTuning) -> None:
+        self.rows: dict[str, list[int]] = {}
+        for row, speaker in enumerate(speakers):
+            self.rows.setdefault(speaker, []).append(row)
+        self.settings, self.epoch, self._n_clips = settings, 0, len(speakers)
+        if len(self.rows) < settings.speakers_a_batch:
+            raise RecipeError(f"speakers_a_batch is {settings.speakers_a_batch}, and {len(self.rows)} are learnt from.")
+
+    @property
+    def sampler(self) -> "FewSpeakers":
+        """Itself: Lightning tells the epoch to a batch sampler's sampler only, and the first one too late."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return max(1, self._n_clips // (self.settings.speakers_a_batch * self.settings.clips_a_speaker))
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        """Draw speakers by the number of their clips, and clips of each in turn."""
+        rng = np.random.default_rng([self.settings.seed, self.epoch])
+        names = sorted(self.rows)
+        shares = np.array([len(self.rows[name]) for name in names]) / self._n_clips
+        waiting: dict[str, list[int]] = {name: [] for name in names}
+        for _ in range(len(self)):
+            batch = []
+            for name in rng.choice(names, self.settings.speakers_a_batch, replace=False, p=shares):
+                while len(waiting[name]) < self.settings.clips_a_speaker:
+                    waiting[name] += rng.permutation(self.rows[name]).tolist()
+                taken = waiting[name][: self.settings.clips_a_speaker]
+                del waiting[name][: self.settings.clips_a_speaker]
+                batch += [(self.epoch, row) for row in taken]
+            yield batch
+
+
+def finetune(
+    settings: FineTuning, examples: Sequence[Example], corpora: Sequence[str], folder: Path, show_progress: bool = False
+) -> list[dict[str, float]]:
+    """Train and write the encoder's weights; the same call again resumes a killed run.
+
+    Parameters
+    ----------
+    examples : targets are positions in ``corpora``
+    corpora : of each class, the name of the corpus that it belongs to
+    folder : gets recipe.toml, history.csv and, at the end, model.safetensors
+
+    Returns
+    -------
+    the losses of each epoch, and the shares of clips of held-out speakers that are right
+    """
+    claim(folder, to_toml(asdict(settings)), "fine-tuning")
+    speakers = sorted({example.speaker for example in examples})
+    held_out = set(speakers[HELD_OUT - 1 :: HELD_OUT])
+    train = [example for example in examples if example.speaker not in held_out]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        whisper = from_mapping(WhisperSettings, settings.encoder, "[encoder]")
+        network = WhisperStatistics(settings.front_end.n_mels, len(corpora), whisper)
+        network.load_pretrained()
+        start = {name: tensor.clone() for name, tensor in network.encoder.state_dict().items()}
+        own = torch.tensor([[one == other for other in corpora] for one in corpora])
+        pair = Pair(Embedding(network), own)
+        start_heads(pair, train)
+        sampler = FewSpeakers([example.speaker for example in train], settings)
+        sampler.set_epoch(next_epoch(folder))
+        loop = FineTuningLoop(pair, settings, settings.epochs * len(sampler))
+        clips = ChangedClips(train, settings, noise_frames(settings))
+        spoken = [[(-1, row) for row, one in enumerate(examples) if one.speaker == name] for name in held_out]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning.*")
+            resuming_trainer(settings.epochs, folder, show_progress, gradient_clip_val=1.0).fit(
+                loop,
+                DataLoader(clips, batch_sampler=sampler, collate_fn=collated),
+                DataLoader(ChangedClips(examples, settings, ()), batch_sampler=spoken, collate_fn=collated)
+                if spoken
+                else None,
+                ckpt_path=last_checkpoint(folder),
+                weights_only=True,
+            )
+    averaged = loop.averaged.module
+    assert isinstance(averaged, Pair)
+    tuned = averaged.embedding.encoder.state_dict()
+    stored = {f"encoder.{name}": tensor.half() if tensor.ndim > 1 else tensor for name, tensor in tuned.items()}
+    told = {"origin": _origin(settings, start, tuned), KNOWN_SPEAKERS: json.dumps(sorted(set(speakers) - held_out))}
+    write_atomically(folder / WEIGHTS, save(stored, told))
+    write_atomically(folder / HISTORY, csv_bytes(list(loop.history[-1]), loop.history))
+    drop_checkpoint(folder)
+    return loop.history
+
+
+def noise_frames(settings: FineTuning) -> list[Tensor]:
+    """Return the frames of the noise that the changes name, decoded once."""
+    changes = settings.changes
+    if not changes.noise:
+        return []
+    root = corpus_root(changes.noise, {})
+    paths = [path for path in audio_files(root) if not changes.noise_names or _is_named(path, changes.noise_names)]
+    if not paths:
+        raise RecipeError(f"{root}: no recording of {', '.join(changes.noise_names)} in it.")
+    front_end = LogMel(settings.front_end)
+    waveforms = (load_waveform(path, settings.front_end.sample_rate_hz) for path in paths)
+    return [compute_frames(front_end, waveform) for waveform in waveforms if waveform.any()]
+
+
+def _is_named(path: Path, names: Sequence[str]) -> bool:
+    return any(name in path.as_posix().lower() for name in names)
+
+
+def _origin(settings: FineTuning, start: Mapping[str, Tensor], tuned: Mapping[str, Tensor]) -> str:
+    source = settings.encoder.get("weights") or "a random encoder"
+    moved = ", ".join(f"{part} {100 * how_far:.1f} %" for part, how_far in movements(start, tuned).items())
+    return f"{source}, fine-tuned on the labels of {', '.join(settings.corpus)}; weights moved by: {moved}"
+
+
+def movements(start: Mapping[str, Tensor], tuned: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return how far each part of the encoder moved: the norm of the change by the norm of the start."""
+    parts: dict[str, tuple[float, float]] = {}
+    for name, before in start.items():
+        part = "convolutions" if name.startswith("conv") else f"block {int(name.split('.')[1]) + 1}"
+        change, size = parts.get(part, (0.0, 0.0))
+        step = float((tuned[name] - before).square().sum())
+        parts[part] = (change + step, size + float(before.square().sum()))
+    return {part: math.sqrt(change / size) for part, (change, size) in parts.items()}

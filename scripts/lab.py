@@ -1,0 +1,157 @@
+"""Choose closed-form heads and the rule of adaptation on validation speakers; test clips are never read.
+
+Usage: python scripts/lab.py heads RECIPE PROTOCOL [KEY=VALUE ...]
+       python scripts/lab.py adaptation RECIPE PROTOCOL [KEY=VALUE ...]
+
+In every fold of PROTOCOL, heads are fitted on the training clips and scored on the validation clips: WA / UA, per cent,
+mean over folds. KEY=VALUE changes the recipe (network.pooled_blocks=[1,2]). Corpora come from $EARNEST_DATA. The lab
+book, docs/results/experiments.md, quotes what this prints.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earnest.apps.cli._recipe import changes_of
+from earnest.evaluation.calibration import fit_temperature, softmax
+from earnest.evaluation.protocols import protocol_called
+from earnest.recipe import read_recipe
+from earnest.runtime.adaptation import Adaptation, Adapter
+from earnest.training.adaptation import Heard, fit_adaptation, with_scales
+from earnest.training.companions import heard_by
+from earnest.training.discriminant import discriminant
+from earnest.training.run import initial_classifier, scheme_of
+from earnest.training.task import examples_of, task_of
+
+SHRINKAGES = (0.2, 0.4, 0.6, 0.8)
+STREAMS = ("all", "ten", "one emotion", "two", "three")
+RULES: Mapping[str, Mapping[str, float]] = {
+    "always trusted": {"trust_from": -2.0, "trust_to": -1.0},
+    "trust 0.1 to 0.4": {"trust_from": 0.1, "trust_to": 0.4},
+    "trust 0.25 to 0.6": {"trust_from": 0.25, "trust_to": 0.6},
+    "trust 0.25 to 0.9": {"trust_from": 0.25, "trust_to": 0.9},
+}
+SHARES = (0.3, 0.6, 0.9)  # of the scale: how flat the posterior of the rule is
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What a fold knows and what it is asked."""
+
+    train: Heard
+    valid: Heard
+    n_classes: int
+    shrinkage: float
+
+
+def main(what: str, recipe_path: str, protocol: str, changes: list[str]) -> None:
+    """Print one table."""
+    folds = list(folds_of(recipe_path, protocol, changes))
+    {"heads": print_heads, "adaptation": print_adaptation}[what](folds)
+
+
+def folds_of(recipe_path: str, protocol: str, changes: list[str]) -> Iterator[Fold]:
+    """Embed the training and validation clips of every fold; each clip once."""
+    recipe = read_recipe(Path(recipe_path), changes_of(None, tuple(changes)))
+    task = task_of(recipe, protocol_called(protocol), {})
+    wanted = {row.key: row for split in task.splits for row in (*split.train, *split.valid)}
+    scheme = scheme_of(task.recipe, list(wanted.values()))
+    examples = examples_of(task.recipe, list(wanted.values()))
+    network = initial_classifier(task.recipe, scheme.classes).network
+    known: dict[str, Any] = {}
+    for split in task.splits:
+        train, valid = (
+            heard_by(network, [examples[row.key] for row in rows if row.key in examples], known)
+            for rows in (split.train, split.valid)
+        )
+        yield Fold(train, valid, len(scheme.classes), task.recipe.training.shrinkage)
+
+
+def print_heads(folds: list[Fold]) -> None:
+    """Score the discriminant at several shrinkages."""
+    for shrinkage in SHRINKAGES:
+        scores = []
+        for fold in folds:
+            weights, bias = discriminant(fold.train.embeddings, fold.train.targets, shrinkage, fold.n_classes)
+            scores.append(wa_and_ua((fold.valid.embeddings @ weights.T + bias).argmax(axis=1), fold.valid.targets))
+        say(f"shrinkage {shrinkage}: {np.mean(scores, axis=0)[0]:.1f} / {np.mean(scores, axis=0)[1]:.1f}")
+
+
+def say(*words: str) -> None:
+    """Write one line, at once."""
+    sys.stdout.write(" ".join(words) + "\n")
+    sys.stdout.flush()
+
+
+def wa_and_ua(predicted: np.ndarray, true: np.ndarray) -> tuple[float, float]:
+    """Return the share of right answers and the mean recall, per cent."""
+    right = predicted == true
+    return 100 * float(right.mean()), 100 * float(np.mean([right[true == label].mean() for label in np.unique(true)]))
+
+
+def print_adaptation(folds: list[Fold]) -> None:
+    """Score rules on streams of validation speakers: WA of the clips of each kind of stream."""
+    fitted = []
+    for fold in folds:
+        weights, bias = discriminant(fold.train.embeddings, fold.train.targets, fold.shrinkage, fold.n_classes)
+        logits = fold.valid.embeddings @ weights.T + bias
+        plain = softmax(logits / fit_temperature(logits, fold.valid.targets))
+        adaptation = fit_adaptation(fold.train, fold.shrinkage, fold.n_classes)
+        assert adaptation is not None
+        fitted.append((fold, plain, with_scales(adaptation, fold.valid, 0)))
+    say(f"{'WA on streams of':32}", *(f"{name:>12}" for name in STREAMS))
+    say(f"{'plain':32}", *(f"{share(fitted, name, None, None):12.1f}" for name in STREAMS))
+    for rule_name, rule in RULES.items():
+        for posterior in SHARES:
+            values = (share(fitted, name, rule, posterior) for name in STREAMS)
+            say(f"{f'{rule_name}, posterior {posterior}':32}", *(f"{value:12.1f}" for value in values))
+
+
+def share(
+    fitted: list[tuple[Fold, np.ndarray, Adaptation]], name: str, rule: Mapping[str, float] | None, part: float | None
+) -> float:
+    """Return the share of right answers over folds, per cent; without a rule the plain ones'."""
+    right = []
+    for fold, plain, found in fitted:
+        adaptation = replace(found, least_speech_s=0.0)
+        if rule is not None and part is not None:
+            adaptation = replace(adaptation, **rule, posterior_scale=part * found.scale)
+        answers = []
+        for learnt, answered in streams_of(fold, name):
+            adapter = Adapter(adaptation)
+            adapter.learn_from(fold.valid.embeddings[learnt], 100.0)
+            for row in answered:
+                adapted = None if rule is None else adapter.hear(fold.valid.embeddings[row], plain[row], 3.0, 3.0)
+                answers.append((plain[row] if adapted is None else adapted).argmax() == fold.valid.targets[row])
+        right.append(np.mean(answers))
+    return 100 * float(np.mean(right))
+
+
+def streams_of(fold: Fold, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the rows to learn from, without labels, and the rows to answer."""
+    rng = np.random.default_rng(0)
+    for speaker in sorted(set(fold.valid.speakers)):
+        rows = np.flatnonzero([one == speaker for one in fold.valid.speakers])
+        labels = fold.valid.targets[rows]
+        if name == "all":
+            yield rows, rows
+        elif name == "ten":
+            order = rng.permutation(rows)
+            yield order[:10], order[10:]
+        else:
+            n_emotions = {"one emotion": 1, "two": 2, "three": 3}[name]
+            for first in range(fold.n_classes):
+                others = rng.choice(fold.n_classes, n_emotions, replace=False)
+                chosen = rows[np.isin(labels, [first] if n_emotions == 1 else others)]
+                if len(chosen):
+                    yield chosen, chosen
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 4 or sys.argv[1] not in ("heads", "adaptation"):
+        sys.exit(__doc__)
+    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:])

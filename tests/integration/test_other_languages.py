@@ -1,0 +1,101 @@
+"""The snippets of docs/export.md, where their language is at hand."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import harness
+import numpy as np
+import pytest
+from stand_in import CLASSES, stand_in_model
+from voices import voice
+
+from earnest.runtime.onnxruntime_engine import OnnxRuntimeSession
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "export.md"
+SNIPPETS = dict(re.findall(r"```(js|cpp|csharp|java|rust)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+HEADER = "onnxruntime_cxx_api.h"
+
+
+def test_each_language_has_a_snippet() -> None:
+    assert set(SNIPPETS) == {"js", "cpp", "csharp", "java", "rust"}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> np.ndarray:
+    """Write model.onnx and samples.f32 and return Python's probabilities."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    data, samples = stand_in_model().SerializeToString(), voice(1.3)
+    (tmp_path / "model.onnx").write_bytes(data)
+    (tmp_path / "samples.f32").write_bytes(samples.astype("<f4").tobytes())
+    session = OnnxRuntimeSession(onnxruntime.InferenceSession(data))
+    feeds = {"waveform": samples[None], "lengths": np.array([len(samples)])}
+    return np.asarray(session.run(feeds, ["probabilities"])[0][0])
+
+
+def test_javascripts_lines_give_pythons_probabilities(tmp_path: Path, model: np.ndarray) -> None:
+    if missing := harness.missing_tools("node", "npm"):
+        pytest.skip(f"{' and '.join(missing)} not installed")
+    harness.build()
+    lines = SNIPPETS["js"].replace(
+        'create("model.onnx")', 'create(readFileSync("model.onnx"))'
+    )  # a page would fetch it
+    assert "readFileSync" in lines
+    program = f"""
+        import {{ readFileSync }} from "node:fs";
+        import * as ort from "{(harness.WEB / "dist" / "ort.wasm.min.mjs").as_uri()}";
+        ort.env.wasm.numThreads = 1;
+        const samples = new Float32Array(new Uint8Array(readFileSync("samples.f32")).buffer);
+        {lines}
+        console.log(JSON.stringify([...probabilities.data]));
+    """
+    (tmp_path / "snippet.mjs").write_text(program, encoding="utf-8")
+    done = subprocess.run(["node", "snippet.mjs"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert len(model) == len(CLASSES)
+    assert json.loads(done.stdout) == pytest.approx(model.tolist(), abs=1e-5)
+
+
+def test_cpps_lines_give_pythons_probabilities(tmp_path: Path, model: np.ndarray) -> None:
+    """Runs where onnxruntime's C++ library is installed; the Python package has no headers."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("g++ not installed")
+    look = [compiler, "-E", "-x", "c++", "-"]
+    probe = subprocess.run(look, input=f"#include <{HEADER}>", capture_output=True, text=True, check=False)
+    if probe.returncode:
+        pytest.skip(f"onnxruntime's C++ library is not installed: no {HEADER} (set CPATH and LIBRARY_PATH)")
+    program = f"""
+        #include <{HEADER}>
+        #include <array>
+        #include <cstdio>
+        #include <fstream>
+        #include <iterator>
+        #include <vector>
+        int main() {{
+            std::ifstream file("samples.f32", std::ios::binary);
+            std::vector<char> bytes((std::istreambuf_iterator<char>(file)), {{}});
+            auto start = reinterpret_cast<const float *>(bytes.data());
+            std::vector<float> samples(start, start + bytes.size() / 4);
+            {SNIPPETS["cpp"]}
+            for (int i = 0; i < {len(CLASSES)}; i++) std::printf("%.7f\\n", probabilities[i]);
+        }}
+    """
+    (tmp_path / "snippet.cpp").write_text(program, encoding="utf-8")
+    command = [compiler, "-std=c++17", "snippet.cpp", "-lonnxruntime", "-o", "snippet"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    done = subprocess.run([tmp_path / "snippet"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert [float(line) for line in done.stdout.split()] == pytest.approx(model.tolist(), abs=1e-5)
+
+
+def test_javas_lines_are_java(tmp_path: Path) -> None:
+    """Parsed by the compiler; running them needs onnxruntime's jar."""
+    if shutil.which("javac") is None:
+        pytest.skip("javac not installed")
+    (tmp_path / "Snippet.java").write_text(f"class Snippet {{ void run() {{ {SNIPPETS['java']} }} }}", encoding="utf-8")
+    done = subprocess.run(
+        ["javac", "-proc:none", "Snippet.java"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    errors = re.findall(r"error: (.*)", done.stderr)
+    assert errors and set(errors) == {"cannot find symbol"}  # classes of the jar and `samples`, and nothing else

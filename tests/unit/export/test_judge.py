@@ -1,0 +1,88 @@
+"""Which layers stay in float: those that move answers most, until few enough labels and right answers are lost."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from earnest.export.calibration import Clips
+from earnest.export.judge import Judge, Probabilities, controlled
+
+N = 400
+
+
+def two_classes(first: Probabilities) -> Probabilities:
+    return np.stack([first, 1 - first], axis=1).astype(np.float32)
+
+
+def judge_of(targets: np.ndarray) -> tuple[Judge, Probabilities]:
+    """Return a judge of clips that are all answered with the first class, some more surely than others."""
+    first = np.linspace(0.5001, 0.9, N, dtype=np.float32)
+    clips = Clips([np.zeros(1, np.float32)] * N, targets)
+    return Judge(clips, two_classes(first)), first
+
+
+def test_labels_may_change_in_three_of_two_hundred_clips_and_no_more() -> None:
+    judge, first = judge_of(np.full(N, 7))  # nothing is right before, so no accuracy can be lost
+    for n_changed, is_allowed in ((0, True), (6, True), (7, False)):
+        found = first.copy()
+        found[:n_changed] = 0.1
+        assert (judge.slack(two_classes(found)) >= 0) == is_allowed, n_changed
+
+
+@pytest.mark.parametrize(("n_wrong", "is_allowed"), [(2, True), (3, False)])
+def test_half_a_point_of_accuracy_may_be_lost(n_wrong: int, is_allowed: bool) -> None:
+    judge, first = judge_of(np.zeros(N, np.int64))
+    found = first.copy()
+    found[:n_wrong] = 0.1
+    assert (judge.slack(two_classes(found)) >= 0) == is_allowed
+
+
+def test_what_gets_right_makes_up_for_what_gets_wrong() -> None:
+    targets = np.zeros(N, np.int64)
+    targets[:3] = 1
+    judge, first = judge_of(targets)
+    first[:6] = 0.1  # three more are wrong, three more are right
+    assert judge.slack(two_classes(first)) >= 0
+
+
+def test_a_judge_of_some_clips_knows_these_alone() -> None:
+    judge, first = judge_of(np.zeros(N, np.int64))
+    first[:2] = 0.1
+    assert judge.only([0, 1]).slack(two_classes(first[:2])) < 0
+    assert judge.only([2, 3]).slack(two_classes(first[2:4])) >= 0
+    assert judge.only([0, 2]).moved(two_classes(first[[0, 2]])) == pytest.approx(0.2, abs=0.01)
+
+
+HARM = {"a": 0.0002, "b": 0.01, "c": 0.0, "d": 0.004}
+
+
+def run_control(harm: dict[str, float]) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Return the layers that were quantised in the end, and all that was tried."""
+    judge, first = judge_of(np.zeros(N, np.int64))
+    tried: list[tuple[str, ...]] = []
+
+    def quantised(layers: Sequence[str]) -> list[str]:
+        tried.append(tuple(layers))
+        return list(layers)
+
+    def answers(layers: list[str], clips: Clips) -> Probabilities:
+        some = first[:: N // len(clips.waveforms)]
+        return two_classes(some - sum(harm[layer] for layer in layers))
+
+    return controlled(list(harm), quantised, answers, judge), tried
+
+
+def test_the_worst_layers_go_back_to_float_until_the_limits_are_kept() -> None:
+    found, tried = run_control(HARM)
+    assert sorted(found) == ["a", "c"]
+    assert tried == [tuple(HARM), ("a",), ("b",), ("c",), ("d",), ("c", "a", "d"), ("c", "a")]
+
+
+def test_nothing_is_ranked_where_all_layers_may_be_quantised() -> None:
+    found, tried = run_control({"a": 0.0002, "c": 0.0})
+    assert (found, len(tried)) == (["a", "c"], 1)
+
+
+def test_where_every_layer_hurts_all_stay_in_float() -> None:
+    assert run_control({"a": 0.1, "b": 0.2})[0] == []

@@ -1,0 +1,143 @@
+"""Augmented copies of training clips: seeded, heard once, learned from, and never answered."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made_up_corpus import MANNERS, spoken
+from torch import Tensor, nn
+
+from earnest.audio.waveform import Waveform
+from earnest.corpora.manifest import Utterance
+from earnest.errors import CorpusError
+from earnest.evaluation.splits import Split
+from earnest.front_end import FrontEnd
+from earnest.frontends.log_mel import LogMel
+from earnest.models.classifier import SpeechClassifier
+from earnest.models.output import NetworkOutput
+from earnest.recipe import Recipe, Training
+from earnest.training import copies as copies_module
+from earnest.training.copies import with_copies
+from earnest.training.data import Example, compute_frames, kept
+from earnest.training.discriminant import Embeddings, embed, fit_discriminant, rotated_logits
+from earnest.training.record import read_record
+from earnest.training.run import Clips, run_split
+
+FRONT_END = FrontEnd(n_fft=512, win_length=512, hop_length=256, n_mels=20)
+NOISE = ({"name": "gaussian-noise", "deviation": [0.2, 0.5]},)
+CLASSES = tuple(MANNERS)
+
+
+class Means(nn.Module):
+    """Embeds a clip as the mean over its frames; counts how many it has heard."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output = nn.Linear(FRONT_END.n_mels, len(CLASSES))
+        self.heard = 0
+
+    def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
+        self.heard += len(frames)
+        embedding = frames.mean(dim=2)
+        return NetworkOutput(self.output(embedding), embedding)
+
+
+def classifier() -> SpeechClassifier:
+    return SpeechClassifier(LogMel(FRONT_END), Means(), CLASSES)
+
+
+def clips(n_speakers: int = 4) -> list[Example]:
+    front_end, found = LogMel(FRONT_END), []
+    for speaker in range(n_speakers):
+        for target, emotion in enumerate(CLASSES):
+            for take in range(2):
+                waveform = spoken(emotion, speaker, take)
+                name = f"{speaker}-{emotion}-{take}"
+                row = Utterance(name, Path("a.wav"), corpus="made-up", speaker=f"s{speaker}", emotion=emotion)
+                frames = compute_frames(front_end, waveform)
+                found.append(Example(row, frames, target, len(waveform) / 16_000, waveform=kept(waveform)))
+    return found
+
+
+def recipe(copies: int = 2, seed: int = 0) -> Recipe:
+    training = Training(method="discriminant", augmented_copies=copies, seed=seed)
+    return Recipe("made-up", "cabg", front_end=FRONT_END, training=training, augment=NOISE if copies else ())
+
+
+def test_copies_follow_the_clips_and_sound_different_each() -> None:
+    train, model, known = clips(), classifier(), Embeddings()
+    made = with_copies(train, recipe(), model, known)
+    assert [one.key for one in made[: len(train)]] == [one.utterance.key for one in train]
+    assert [one.copy for one in made] == [0] * 32 + [1] * 32 + [2] * 32
+    assert [one.target for one in made[32:64]] == [one.target for one in train]
+    clean, first, second = embed(model.network, made, known).split(32)
+    assert not any(torch.equal(*pair) for pair in zip(clean, first, strict=True))
+    assert not any(torch.equal(*pair) for pair in zip(first, second, strict=True))
+
+
+def test_a_copy_depends_on_its_clip_its_number_and_the_seed_alone() -> None:
+    train = clips()
+    whole, few, other = Embeddings(), Embeddings(), Embeddings()
+    with_copies(train, recipe(), classifier(), whole)
+    with_copies(train[::-3], recipe(), classifier(), few)
+    with_copies(train, recipe(seed=1), classifier(), other)
+    assert few.keys() < whole.keys()
+    assert all(torch.equal(few[key], whole[key]) for key in few)
+    assert not any(torch.equal(other[key], whole[key]) for key in whole)
+
+
+def test_a_copy_is_heard_once_however_many_folds_it_is_in() -> None:
+    train, model, known = clips(), classifier(), Embeddings()
+    with_copies(train, recipe(), model, known)
+    with_copies(train[5:], recipe(), model, known)
+    assert isinstance(model.network, Means)
+    assert model.network.heard == 64
+
+
+def test_without_copies_nothing_is_added_and_no_waveform_is_needed() -> None:
+    silent = [replace(one, waveform=None) for one in clips()]
+    assert with_copies(silent, recipe(copies=0), classifier(), Embeddings()) == silent
+    with pytest.raises(CorpusError, match=r"made-up/0-neutral-0: a clip without its waveform"):
+        with_copies(silent, recipe(), classifier(), Embeddings())
+
+
+def test_the_discriminant_learns_from_copies_too() -> None:
+    train, model, known = clips(), classifier(), Embeddings()
+    fit_discriminant(model.network, train, 0.6, len(CLASSES), known)
+    assert isinstance(model.network, Means)
+    clean = model.network.output.weight.clone()
+    fit_discriminant(model.network, with_copies(train, recipe(), model, known), 0.6, len(CLASSES), known)
+    assert not torch.allclose(clean, model.network.output.weight)
+
+
+def test_temperatures_come_from_clips_as_they_are() -> None:
+    train, model, known = clips(), classifier(), Embeddings()
+    valid, learned = train[:8], train[8:]
+    heard = with_copies(learned, recipe(), model, known)
+    logits, targets = rotated_logits(model.network, heard, valid, 0.6, len(CLASSES), known)
+    assert len(logits) == len(targets) == len(train)
+    plain, _ = rotated_logits(model.network, learned, valid, 0.6, len(CLASSES), known)
+    assert not torch.allclose(logits, plain)
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_a_run_changes_training_clips_alone(refit: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = {one.utterance.key: one for one in clips(6)}
+    rows = [one.utterance for one in examples.values()]
+    split = Split(rows[:32], rows[32:40], rows[40:])
+    heard: list[bytes] = []
+
+    def recorded(waveform: Waveform, rng: np.random.Generator) -> Waveform:
+        heard.append(kept(waveform).tobytes())
+        return waveform * np.float32(0.5)
+
+    monkeypatch.setattr(copies_module, "change_of", lambda recipe: recorded)
+    chosen = recipe()
+    chosen = replace(chosen, model="student-statistics", training=replace(chosen.training, refit=refit))
+    network = {"width": 16, "n_blocks": 1, "token_width": 8, "frozen": True}
+    run_split(replace(chosen, network=network), split, Clips(examples), tmp_path)
+    waveforms = [one.waveform for one in list(examples.values())[: 40 if refit else 32]]
+    assert sorted(heard) == sorted(2 * [waveform.tobytes() for waveform in waveforms if waveform is not None])
+    assert read_record(tmp_path).n_train == (40 if refit else 32)

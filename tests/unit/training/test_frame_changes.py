@@ -1,0 +1,96 @@
+"""Changes to frames: powers add at the ratio asked for, nothing else is touched, and the same seed gives the same."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from earnest.errors import RecipeError
+from earnest.training.frame_changes import FrameChanges, changed, with_noise
+
+NEVER = FrameChanges(crop=0, stretch=0, noisy=0, narrow=0, masked=0)
+
+
+def frames(n_frames: int = 60, seed: int = 0) -> Tensor:
+    return torch.randn(80, n_frames, generator=torch.Generator().manual_seed(seed)) * 8 - 20
+
+
+def power(decibels: Tensor) -> Tensor:
+    return torch.pow(10.0, decibels / 10)
+
+
+@pytest.mark.parametrize("snr_db", [-5.0, 0.0, 12.5])
+def test_powers_add_at_the_ratio_of_means(snr_db: float) -> None:
+    clip, noise = frames(), frames(40, seed=1)
+    mixed = with_noise(clip, noise, snr_db, math.inf, start=30)
+    added = power(mixed) - power(clip)
+    assert 10 * math.log10(power(clip).mean() / added.mean()) == pytest.approx(snr_db, abs=0.05)
+    heard = noise[:, (30 + torch.arange(60)) % 40]
+    ratio = added / power(heard)
+    assert float(ratio.max() / ratio.min()) == pytest.approx(1.0, abs=0.1)
+
+
+def test_nothing_lies_further_down_than_the_floor() -> None:
+    clip = frames()
+    clip[:, :10] = -500.0
+    mixed = with_noise(clip, torch.full((80, 5), -500.0), 60.0, top_db=80.0)
+    assert float(mixed.min()) == pytest.approx(float(mixed.max()) - 80.0)
+
+
+def test_without_changes_a_clip_is_itself() -> None:
+    assert torch.equal(changed(frames(), NEVER, [frames()], 80.0, np.random.default_rng(0)), frames())
+
+
+def test_the_same_seed_gives_the_same_and_what_came_in_stays() -> None:
+    clip, always = frames(), FrameChanges(crop=1, stretch=1, noisy=1, narrow=1, masked=1)
+    once, again, other = (changed(clip, always, [frames(30, 2)], 80.0, np.random.default_rng(s)) for s in (1, 1, 2))
+    assert torch.equal(once, again)
+    assert once.shape != other.shape or not torch.equal(once, other)
+    assert torch.equal(clip, frames())
+
+
+def test_a_crop_is_a_part_and_a_stretch_is_in_range() -> None:
+    clip = torch.arange(100.0).expand(80, 100)
+    for seed in range(30):
+        part = changed(clip, replace(NEVER, crop=1, shortest_part=0.5), [], 80.0, np.random.default_rng(seed))
+        assert 50 <= part.shape[1] <= 100
+        assert torch.equal(part, clip[:, int(part[0, 0]) : int(part[0, 0]) + part.shape[1]])
+        rng = np.random.default_rng(seed)
+        stretched = changed(clip, replace(NEVER, stretch=1, stretch_range=(0.8, 1.2)), [], 80.0, rng)
+        assert 80 <= stretched.shape[1] <= 120
+
+
+def test_a_narrow_band_is_at_the_floor_above() -> None:
+    narrow = changed(
+        frames(), replace(NEVER, narrow=1, lowest_band=40, highest_band=40), [], 80.0, np.random.default_rng(0)
+    )
+    assert torch.equal(narrow[:40], frames()[:40])
+    assert (narrow[40:] == frames().max() - 80.0).all()
+
+
+def test_masks_hide_no_more_than_they_may() -> None:
+    for seed in range(20):
+        masked = changed(frames(), replace(NEVER, masked=1), [], 80.0, np.random.default_rng(seed))
+        hidden = masked == frames().mean()
+        assert 1 <= hidden.all(dim=1).sum() <= 10
+        assert 1 <= hidden.all(dim=0).sum() <= 20
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"crop": 1.5},
+        {"shortest_part": 0.0},
+        {"stretch_range": (1.2, 0.9)},
+        {"snr_db": (9.0, 3.0)},
+        {"lowest_band": 70},
+        {"mask_frames": 0},
+    ],
+)
+def test_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError):
+        FrameChanges(**wrong)
