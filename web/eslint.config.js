@@ -3,7 +3,7 @@ import tseslint from "typescript-eslint";
 export default tseslint.config(
   { ignores: ["dist", "build", "site", "node_modules"] },
   {
-    files: ["src/**/*.ts", "test/**/*.ts"],
+    files: ["src/**/*.ts", "test/**/*.ts", "page/**/*.ts"],
     extends: [...tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true } },
     rules: {
@@ -12,5 +12,5 @@ export default tseslint.config(
       "@typescript-eslint/require-await": "off", // the engine's methods all answer later
     },
   },
-  { files: ["test/**/*.ts"], rules: { "@typescript-eslint/no-floating-promises": "off" } },
+  { files: ["test/**/*.ts", "page/test/**/*.ts"], rules: { "@typescript-eslint/no-floating-promises": "off" } },
 );

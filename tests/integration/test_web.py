@@ -25,7 +25,6 @@ from earnest.runtime.domain import Domain
 from earnest.runtime.predictor import Predictor
 from earnest.segments import Segments
 
-ROOT = Path(__file__).resolve().parents[2]
 WIDTH = 3  # of the stand-in's embedding
 
 
@@ -223,8 +222,7 @@ def site(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
         pytest.skip(f"{' and '.join(missing)} not installed")
     folder = tmp_path_factory.mktemp("served")
     soundfile.write(folder / "talk.wav", talk(48_000), 48_000)
-    harness.npm("run", "site")
-    folders = {"web": harness.WEB, "models": SHIPPED, "tasks": folder, "site": harness.WEB / "site"}
+    folders = {"web": harness.WEB, "models": SHIPPED, "tasks": folder}
     with harness.served(**folders) as address, harness.chromium(folder / "talk.wav") as driver:
         yield driver, address, folder
 
@@ -279,21 +277,6 @@ def test_the_microphone_is_heard_and_told_as_events(site: tuple[Any, str, Path])
     assert {"window", "span", "segment"} <= {event["event"] for event in found["events"]}
     assert found["prediction"]["status"] == "ok"
     assert 2 < found["prediction"]["duration_s"] == found["same"] < 8
-    assert_quiet(driver, address)
-
-
-def test_the_demo_answers_about_examples_and_files_without_another_host(site: tuple[Any, str, Path]) -> None:
-    ready = "document.getElementById('status').textContent === 'Ready.'"
-    driver, address = opened(site, "site/demo/index.html", ready)
-    driver.execute_script("document.querySelector('.examples button').click()")
-    answer = harness.wait_for(driver, "document.querySelector('.card audio[src]')?.closest('.card').innerText")
-    expected = Predictor.load("small").predict(ROOT / "earnest" / "demo" / "plain.flac")
-    assert answer.split("\n")[0] == "plain.flac" and str(expected.emotion) in answer
-    driver.find_element("id", "files").send_keys(str(site[2] / "talk.wav"))
-    harness.wait_for(driver, "document.querySelectorAll('.card audio[src]').length === 2")
-    assert (
-        driver.execute_script("return document.querySelector('.strip').getAttribute('aria-label')").count("from") >= 2
-    )
     assert_quiet(driver, address)
 
 

@@ -53,6 +53,12 @@ def build() -> None:
         npm("run", "build")
 
 
+def build_page() -> None:
+    """Build the page where its sources are newer, as `make` does."""
+    build()
+    subprocess.run(["sh", str(WEB.parent / "scripts" / "page.sh")], check=True, capture_output=True)
+
+
 def npm(*arguments: str) -> str:
     """Run npm in ``web/``; what it said is in the error when it fails."""
     command = ["npm", "--no-audit", "--no-fund", *arguments]
@@ -145,14 +151,15 @@ def served(**mounts: Path) -> Iterator[str]:
 
 
 @contextmanager
-def chromium(microphone: Path | None = None, *flags: str) -> Iterator[Any]:
-    """Start headless Chromium; the microphone plays a WAV file, over and over."""
+def chromium(microphone: Path | None = None, *flags: str, without: Sequence[str] = ()) -> Iterator[Any]:
+    """Start headless Chromium; the microphone plays a WAV file, over and over. ``without`` are flags to leave out."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
     options.binary_location = str(shutil.which("chromium"))
     for flag in (*FLAGS, *flags):
-        options.add_argument(flag)
+        if flag not in without:
+            options.add_argument(flag)
     if microphone:
         options.add_argument(f"--use-file-for-fake-audio-capture={microphone}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})

@@ -4,7 +4,7 @@ import type { Adapter } from "./adaptation.js";
 import { type BundleInfo, fetchBundle, type Progress } from "./bundle.js";
 import { BundleError, EarnestError } from "./errors.js";
 import { type Ort, startRuntime } from "./graph.js";
-import type { Prediction, StreamEvent, Timeline } from "./prediction.js";
+import type { Prediction, StreamEvent } from "./prediction.js";
 import { Predictor, type Recording } from "./predictor.js";
 import type { Stream, Windowing } from "./stream.js";
 
@@ -13,6 +13,11 @@ export interface Heard {
   events: StreamEvent[];
   isSpeaking: boolean;
   receivedS: number;
+}
+
+export interface Opened {
+  number: number;
+  activity: string;
 }
 
 export class Engine {
@@ -41,16 +46,6 @@ export class Engine {
     return this.model.predict(waveform, sampleRateHz, this.adapterOf(adapter), path);
   }
 
-  async timeline(
-    waveform: Float32Array,
-    sampleRateHz: number,
-    windowing: Windowing,
-    adapter: number | null,
-    path: string,
-  ): Promise<Timeline> {
-    return this.model.timeline(waveform, sampleRateHz, windowing, this.adapterOf(adapter), path);
-  }
-
   async adapter(recordings: Recording[]): Promise<number> {
     this.adapters.set(++this.nGiven, await this.model.adapter(recordings));
     return this.nGiven;
@@ -60,9 +55,10 @@ export class Engine {
     this.adapters.delete(number);
   }
 
-  async stream(sampleRateHz: number, windowing: Windowing, adapter: number | null): Promise<number> {
-    this.streams.set(++this.nGiven, this.model.stream(sampleRateHz, windowing, this.adapterOf(adapter)));
-    return this.nGiven;
+  async stream(sampleRateHz: number, windowing: Windowing, adapter: number | null): Promise<Opened> {
+    const stream = this.model.stream(sampleRateHz, windowing, this.adapterOf(adapter));
+    this.streams.set(++this.nGiven, stream);
+    return { number: this.nGiven, activity: stream.activity };
   }
 
   async accept(number: number, waveform: Float32Array): Promise<Heard> {

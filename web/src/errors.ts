@@ -3,6 +3,21 @@ export class EarnestError extends Error {
   override name = "EarnestError";
 }
 
+/** Why there is no microphone: the page's address, the person, no device, or another program that has it. */
+export type MicrophoneReason = "insecure" | "refused" | "missing" | "busy";
+
+/** A microphone that can't be used. */
+export class MicrophoneError extends EarnestError {
+  override name = "MicrophoneError";
+
+  constructor(
+    readonly reason: MicrophoneReason,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
 /** Sound that can't be used. */
 export class AudioError extends EarnestError {
   override name = "AudioError";

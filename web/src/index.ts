@@ -1,7 +1,7 @@
 export type { BundleInfo, Progress } from "./bundle.js";
 export { decode } from "./decode.js";
-export { AudioError, BundleError, EarnestError } from "./errors.js";
-export type { Listening, ListenOptions } from "./microphone.js";
+export { AudioError, BundleError, EarnestError, MicrophoneError, type MicrophoneReason } from "./errors.js";
+export { listen, type Listener, type Listening, type ListenOptions, type SoundStream } from "./microphone.js";
 export {
   type Adapter,
   type LiveStream,
@@ -19,8 +19,11 @@ export {
   type Shares,
   type Span,
   type Status,
+  polarityOf,
   type StreamEvent,
+  unanswered,
   type Timeline,
+  timelineOf,
   top,
   type Window,
 } from "./prediction.js";

@@ -1,10 +1,25 @@
 /** The microphone: its own rate and one channel → worklet → worker, where it is resampled and answered. */
 
-import { EarnestError } from "./errors.js";
-import type { LiveStream, Model, StreamOptions } from "./model.js";
+import { MicrophoneError, type MicrophoneReason } from "./errors.js";
+import type { StreamOptions } from "./model.js";
 import type { Prediction, StreamEvent } from "./prediction.js";
 
 const QUEUE_S = 10; // sound that may wait for the worker; what comes beyond it is dropped, and told as a gap
+
+/** What answers about sound that arrives piece by piece, here or elsewhere. */
+export interface SoundStream {
+  readonly isSpeaking: boolean;
+  accept(waveform: Float32Array): Promise<StreamEvent[]>;
+  skip(seconds: number): Promise<StreamEvent[]>;
+  finish(): Promise<StreamEvent[]>;
+  prediction(path: string): Promise<Prediction>;
+  close(): Promise<void>;
+}
+
+/** What opens such streams; a `Model` does. */
+export interface Listener {
+  stream(sampleRateHz: number, options: StreamOptions): Promise<SoundStream>;
+}
 
 export interface ListenOptions extends StreamOptions {
   onEvent: (event: StreamEvent) => void;
@@ -19,6 +34,11 @@ export interface ListenOptions extends StreamOptions {
 export interface Listening {
   /** Everything that was said, when listening has ended: by `stop`, or because the microphone was taken away. */
   readonly ended: Promise<Prediction>;
+  /** Stop and go on hearing; the clock stands still between. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** What was said so far. */
+  soFar(): Promise<Prediction>;
   stop(): Promise<Prediction>;
 }
 
@@ -29,7 +49,7 @@ const AS_IT_IS: MediaTrackConstraints = {
   autoGainControl: false,
 };
 
-export async function listen(model: Model, options: ListenOptions): Promise<Listening> {
+export async function listen(model: Listener, options: ListenOptions): Promise<Listening> {
   const { onEvent, onLevel, constraints, workletUrl, ...windowing } = options;
   const media = await microphone({ ...AS_IT_IS, ...constraints });
   const context = new AudioContext();
@@ -53,13 +73,24 @@ export async function listen(model: Model, options: ListenOptions): Promise<List
 
 async function microphone(constraints: MediaTrackConstraints): Promise<MediaStream> {
   const devices = navigator.mediaDevices as MediaDevices | undefined; // on http: pages there are none
-  if (!devices) throw new EarnestError("There is no microphone for this page. Serve it on https: or localhost.");
+  if (!devices) {
+    throw new MicrophoneError("insecure", "There is no microphone for this page. Serve it on https: or localhost.");
+  }
   return devices.getUserMedia({ audio: constraints }).catch((error: unknown) => {
-    throw new EarnestError(`The microphone can't be used (${String(error)}). Allow it in the browser, or plug one in.`);
+    const reason = REASONS[(error as Partial<DOMException>).name ?? ""] ?? "busy";
+    const advice = "Allow it in the browser, plug one in, or close what uses it.";
+    throw new MicrophoneError(reason, `The microphone can't be used (${String(error)}). ${advice}`);
   });
 }
 
-function listening(media: MediaStream, context: AudioContext, queue: Queue, stream: LiveStream): Listening {
+const REASONS: Partial<Record<string, MicrophoneReason>> = {
+  NotAllowedError: "refused",
+  SecurityError: "refused",
+  NotFoundError: "missing",
+  OverconstrainedError: "missing",
+};
+
+function listening(media: MediaStream, context: AudioContext, queue: Queue, stream: SoundStream): Listening {
   let ending: Promise<Prediction> | null = null;
   const end = async (): Promise<Prediction> => {
     release(media, context);
@@ -80,7 +111,22 @@ function listening(media: MediaStream, context: AudioContext, queue: Queue, stre
   ended.catch(() => undefined); // whoever calls stop() sees it there
   for (const track of media.getTracks()) track.onended = () => void stop();
   queue.onFailure = () => void stop();
-  return { ended, stop };
+  const heard = (isHeard: boolean): void => {
+    for (const track of media.getTracks()) track.enabled = isHeard;
+  };
+  return {
+    ended,
+    stop,
+    pause: async () => {
+      heard(false);
+      await context.suspend();
+    },
+    resume: async () => {
+      heard(true);
+      await context.resume();
+    },
+    soFar: () => stream.prediction("microphone"),
+  };
 }
 
 function release(media: MediaStream, context: AudioContext): void {
@@ -97,16 +143,19 @@ export class Queue {
   onFailure: () => void = () => undefined;
   private nWaiting = 0;
   private nLost = 0;
+  private isFinished = false;
   private failure: Error | null = null;
   private last: Promise<void> = Promise.resolve();
 
   constructor(
-    private readonly stream: Pick<LiveStream, "accept" | "skip" | "finish">,
+    private readonly stream: Pick<SoundStream, "accept" | "skip" | "finish">,
     private readonly sampleRateHz: number,
     private readonly onEvent: (event: StreamEvent) => void,
   ) {}
 
+  /** Hand over the next sound; what the audio thread still had on its way when the end was told comes too late. */
   put(chunk: Float32Array<ArrayBuffer>): void {
+    if (this.isFinished) return;
     const nChunk = chunk.length;
     if (this.nWaiting + nChunk > QUEUE_S * this.sampleRateHz) {
       this.nLost += nChunk;
@@ -119,6 +168,7 @@ export class Queue {
 
   /** Hand over the end; whatever failed before is thrown here. */
   async finish(): Promise<void> {
+    this.isFinished = true;
     this.tellLoss();
     if (!this.failure) this.send(this.stream.finish());
     await this.last;

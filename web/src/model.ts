@@ -2,11 +2,14 @@
 
 import type { BundleInfo, Progress } from "./bundle.js";
 import { Client } from "./client.js";
-import type { Heard } from "./engine.js";
-import { listen, type Listening, type ListenOptions } from "./microphone.js";
-import type { Prediction, StreamEvent, Timeline } from "./prediction.js";
+import type { Heard, Opened } from "./engine.js";
+import { listen, type Listening, type ListenOptions, type SoundStream } from "./microphone.js";
+import { type Prediction, type StreamEvent, type Timeline, timelineOf } from "./prediction.js";
 import type { Recording } from "./predictor.js";
 import type { Windowing } from "./stream.js";
+import { checkRecording } from "./waveform.js";
+
+const PIECE_S = 10; // of a recording that is handed to the worker at a time
 
 export interface LoadOptions {
   /** Called while files arrive. */
@@ -30,7 +33,12 @@ export interface StreamOptions extends Windowing {
   adapter?: Adapter;
 }
 
-export type TimelineOptions = PredictOptions & Windowing;
+export interface TimelineOptions extends PredictOptions, Windowing {
+  /** Called with the share of the recording that was heard, 0 to 1. */
+  onProgress?: (share: number) => void;
+  /** Ends the work early; the promise is then rejected with the signal's reason. */
+  signal?: AbortSignal;
+}
 
 /** Load a bundle from its folder's address. */
 export async function load(url: string | URL, options: LoadOptions = {}): Promise<Model> {
@@ -77,8 +85,22 @@ export class Model {
 
   /** Tell the emotion over time of one recording. */
   async timeline(waveform: Float32Array, sampleRateHz: number, options: TimelineOptions = {}): Promise<Timeline> {
-    const { adapter, path = "array", ...windowing } = options;
-    return this.client.call("timeline", [waveform, sampleRateHz, windowing, adapter?.number ?? null, path]);
+    const { path = "array", onProgress, signal, ...how } = options;
+    checkRecording(waveform, sampleRateHz);
+    const stream = await this.stream(sampleRateHz, how);
+    try {
+      const events: StreamEvent[] = [];
+      const nPiece = Math.max(Math.round(PIECE_S * sampleRateHz), 1);
+      for (let start = 0; start < waveform.length; start += nPiece) {
+        signal?.throwIfAborted();
+        events.push(...(await stream.accept(waveform.slice(start, start + nPiece))));
+        onProgress?.(Math.min((start + nPiece) / waveform.length, 1));
+      }
+      events.push(...(await stream.finish()));
+      return timelineOf(await stream.prediction(path), stream.activity, events);
+    } finally {
+      await stream.close();
+    }
   }
 
   /** Return what gets used to one voice and its channel, from given recordings of it or from what it will hear. */
@@ -89,8 +111,7 @@ export class Model {
   /** Open a stream of sound from anywhere. */
   async stream(sampleRateHz: number, options: StreamOptions = {}): Promise<LiveStream> {
     const { adapter, ...windowing } = options;
-    const number = await this.client.call("stream", [sampleRateHz, windowing, adapter?.number ?? null]);
-    return new LiveStream(this.client, number);
+    return new LiveStream(this.client, await this.client.call("stream", [sampleRateHz, windowing, adapter?.number ?? null]));
   }
 
   /** Listen to the microphone until it is told to stop. */
@@ -117,14 +138,20 @@ export class Adapter {
 }
 
 /** A stream; hand it sound with `accept`, end it with `finish`. Calls are done in order, waiting is optional. */
-export class LiveStream {
+export class LiveStream implements SoundStream {
   isSpeaking = false;
   receivedS = 0;
+  /** What tells speech from the rest, "silero" or "energy". */
+  readonly activity: string;
+  private readonly number: number;
 
   constructor(
     private readonly client: Client,
-    private readonly number: number,
-  ) {}
+    { number, activity }: Opened,
+  ) {
+    this.number = number;
+    this.activity = activity;
+  }
 
   /** Take the next samples, any number of them; their buffer moves to the worker. Returns what became certain. */
   async accept(waveform: Float32Array): Promise<StreamEvent[]> {

@@ -55,6 +55,17 @@ export interface Timeline extends Prediction {
   windows: Window[];
 }
 
+/** Sort a stream's events into a recording's timeline. */
+export function timelineOf(prediction: Prediction, activity: string, events: readonly StreamEvent[]): Timeline {
+  const timeline: Timeline = { ...prediction, activity, segments: [], spans: [], windows: [] };
+  for (const { event, ...rest } of events) {
+    if (event === "span") timeline.spans.push(rest as Span);
+    else if (event === "window") timeline.windows.push(rest as Window);
+    else if (event === "segment") timeline.segments.push(rest);
+  }
+  return timeline;
+}
+
 const POSITIVE = new Set(["happy", "surprised"]);
 const NEGATIVE = new Set(["sad", "angry", "disgust", "fearful"]);
 export const ABSTAIN_BELOW = 0.5;

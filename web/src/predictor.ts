@@ -8,7 +8,7 @@ import { EarnestError } from "./errors.js";
 import { Graph, type InferenceSession, openSession, type Ort, type Values } from "./graph.js";
 import { frameLevelsDbfs, isSilent, speechSeconds } from "./levels.js";
 import { roundHalfEven } from "./numbers.js";
-import { type Prediction, type Timeline, unanswered } from "./prediction.js";
+import { type Prediction, type Timeline, timelineOf, unanswered } from "./prediction.js";
 import { resampled } from "./resample.js";
 import { type Parts, Stream, type Windowing } from "./stream.js";
 import { Tally } from "./tally.js";
@@ -112,19 +112,7 @@ export class Predictor {
     checkRecording(waveform, sampleRateHz);
     const stream = this.stream(sampleRateHz, windowing, adapter);
     const events = [...(await stream.accept(waveform)), ...(await stream.finish())];
-    const timeline: Timeline = {
-      ...stream.prediction(path),
-      activity: stream.activity,
-      segments: [],
-      spans: [],
-      windows: [],
-    };
-    for (const { event, ...rest } of events) {
-      if (event === "span") timeline.spans.push(rest as Timeline["spans"][number]);
-      else if (event === "window") timeline.windows.push(rest as Timeline["windows"][number]);
-      else if (event === "segment") timeline.segments.push(rest);
-    }
-    return timeline;
+    return timelineOf(stream.prediction(path), stream.activity, events);
   }
 
   async close(): Promise<void> {

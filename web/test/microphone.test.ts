@@ -61,3 +61,14 @@ test("a failure of the worker ends listening and is thrown at the end", async ()
   assert.equal(failed, 1);
   await assert.rejects(queue.finish(), /broken/);
 });
+
+test("sound that arrives after the end is left out, and is no failure", async () => {
+  const stream = new SlowStream();
+  const queue = new Queue(stream, RATE, () => undefined);
+  queue.put(new Float32Array(10));
+  const finished = queue.finish();
+  queue.put(new Float32Array(10));
+  await stream.goOn();
+  await finished;
+  assert.deepEqual(stream.calls, ["accept 10", "finish"]);
+});

@@ -10,14 +10,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
-from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketState
 
 import earnest
 from earnest.apps.server.engine import Engine
-from earnest.apps.server.info_routes import PAGE, info_router, landing_router
+from earnest.apps.server.info_routes import info_router, landing_router
 from earnest.apps.server.metrics import Metrics
 from earnest.apps.server.middleware import Outermost
+from earnest.apps.server.page import is_built, mount_page
 from earnest.apps.server.problems import problem_of
 from earnest.apps.server.routes import recordings_router
 from earnest.apps.server.service import Service
@@ -55,8 +55,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_exception_handler(kind, answer)
     for router in (recordings_router(service), stream_router(service), info_router(service)):
         app.include_router(router)
-    if (PAGE / "index.html").is_file():
-        app.mount("/", StaticFiles(directory=PAGE, html=True))
+    if is_built():
+        mount_page(app, settings)
     else:
         app.include_router(landing_router(service))
     if settings.cors_origins:

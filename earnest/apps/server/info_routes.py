@@ -1,6 +1,5 @@
 """What the server says about itself: models, health, statistics, and a page."""
 
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
@@ -12,7 +11,6 @@ from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.service import Service
 from earnest.runtime.predictor import Predictor
 
-PAGE = Path(__file__).parents[1] / "web"
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LANDING = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -22,7 +20,9 @@ LANDING = """<!doctype html>
 <pre>curl --data-binary @talk.wav -H 'Content-Type: audio/wav' %(base)sv1/predict</pre>
 <ul><li><a href="v1/models">Models</a></li><li><a href="openapi.json">OpenAPI</a></li>
 <li><a href="readyz">Is it ready?</a></li></ul>
-<p>Recordings are %(kept)s.</p></main></body></html>
+<p>Recordings are %(kept)s.</p>
+<p>The page for microphone and files is not in this installation: with Node 20 or later <code>make web</code> builds it.
+</p></main></body></html>
 """
 
 

@@ -1,0 +1,245 @@
+"""The page in real headless Chromium, whose microphone plays a recording: Python's numbers, and nothing leaves it."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import harness
+import numpy as np
+import pytest
+import soundfile
+import the_page
+from serving import listening
+from the_page import DEMO, RATE_HZ, VIEWS, choose_file, go, listen_for, open_page, press, rows_of, text_of, wait_live
+
+from earnest.apps.server.settings import Settings
+from earnest.runtime.predictor import Predictor
+from earnest.runtime.stream import Windowing
+from earnest.runtime.timeline import Span, Window
+
+if reason := the_page.why_not():
+    pytest.skip(reason, allow_module_level=True)
+
+CLIPS = sorted(DEMO.glob("*.flac"))
+LIVELY = [DEMO / "lively.flac", DEMO / "plain.flac", DEMO / "loud-and-fast.flac"]
+HEARD = """
+    window.heard = { rate: 0, parts: [] };
+    const post = Worker.prototype.postMessage;
+    Worker.prototype.postMessage = function (message, transfer) {
+      if (message.method === "stream") heard.rate = message.args[0];
+      if (message.method === "accept") heard.parts.push(message.args[1].slice());
+      return post.call(this, message, transfer);
+    };
+"""
+SAID = """
+    const bytes = new Uint8Array(await new Blob(heard.parts).arrayBuffer());
+    let text = "";
+    for (let start = 0; start < bytes.length; start += 8192) {
+      text += String.fromCharCode(...bytes.subarray(start, start + 8192));
+    }
+    return [heard.rate, btoa(text)];
+"""
+KEPT = """
+    return caches.keys().then(async ([name]) => {
+      const requests = await (await caches.open(name)).keys();
+      return requests.map((request) => new URL(request.url).pathname);
+    });
+"""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    harness.build_page()
+    with listening(Settings(models=("small",))) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    soundfile.write(folder / "microphone.wav", the_page.joined(LIVELY, 30), RATE_HZ)
+    soundfile.write(folder / "two minutes.wav", the_page.joined(CLIPS, 120), RATE_HZ)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def driver(folder: Path) -> Iterator[Any]:
+    with the_page.browser(folder / "microphone.wav") as driver:
+        yield driver
+
+
+@pytest.fixture(autouse=True)
+def a_desk(driver: Any) -> None:
+    the_page.resize(driver, 1280, 900)
+
+
+def test_the_live_view_shows_pythons_labels_and_probabilities(driver: Any, address: str) -> None:
+    added = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": HEARD})
+    open_page(driver, address)
+    listen_for(driver, 3)
+    assert text_of(driver, "live-emotion") not in ("", "–")
+    assert 0 < float(text_of(driver, "live-delay").removesuffix(" s")) < 5
+    press(driver, "live-start")
+    wait_live(driver, "idle")
+    rate_hz, said = driver.execute_script(f"return (async () => {{{SAID}}})()")
+    driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+    waveform = np.frombuffer(base64.b64decode(said), "<f4")
+
+    stream = Predictor.load("small").stream(rate_hz, Windowing())
+    events = [*stream.accept_waveform(waveform), *stream.finish()]
+    windows = [event for event in events if isinstance(event, Window)]
+    rows = rows_of(driver, "live-windows")
+    assert len(rows) >= 3
+    assert [row[0] for row in rows] == [f"{window.start_s:.1f} s – {window.end_s:.1f} s" for window in windows[-20:]]
+    for row, window in zip(rows, windows[-20:], strict=True):
+        expected = list(window.probabilities.values())
+        found = [float(cell.removesuffix(" %")) / 100 for cell in row[1:]]
+        assert found == pytest.approx(
+            expected, abs=1.6e-3
+        )  # shown to a tenth of a per cent, resampled by another filter
+        assert np.argmax(found) == np.argmax(expected)
+    answer = stream.prediction("microphone")
+    shown = text_of(driver, "live-emotion")
+    assert shown == answer.emotion.capitalize() if answer.confidence >= 0.5 else shown in ("Mixed", "Not sure")
+    spans = [event for event in events if isinstance(event, Span)]
+    label = driver.find_element("id", "live-timeline").get_attribute("aria-label")
+    assert all(f"{span.emotion} from {span.start_s:.1f} to {span.end_s:.1f} seconds" in label for span in spans[:12])
+
+
+def test_nothing_but_known_files_is_asked_for_and_no_sound_leaves(driver: Any, address: str) -> None:
+    open_page(driver, address)
+    the_page.traffic(driver)
+    before = the_page.posts_and_streams(address)
+    listen_for(driver, 1)
+    press(driver, "live-start")
+    wait_live(driver, "idle")
+    go(driver, "files")
+    choose_file(driver, CLIPS[0])
+    go(driver, "compare")
+    press(driver, "compare-samples")
+    harness.wait_for(driver, "document.querySelectorAll('#compare-cards article').length >= 5")
+    asked = [(method, url) for method, url in the_page.traffic(driver) if not url.startswith(("blob:", "data:"))]
+    known = {f"{address}/{name}" for name in ("earnest.worklet.js", *(f"clips/{path.name}" for path in CLIPS))}
+    assert {method for method, _ in asked} == {"GET"}
+    assert {url for _, url in asked} <= known
+    assert the_page.posts_and_streams(address) == before
+    assert harness.complaints(driver) == []
+
+
+def test_without_a_network_it_goes_on_and_opens_again(driver: Any, address: str) -> None:
+    open_page(driver, address)
+    harness.wait_for(driver, "document.getElementById('offline').textContent")
+    open_page(driver, address)  # through the service worker, which keeps the model too
+    offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    driver.execute_cdp_cmd("Network.enable", {})
+    driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
+    try:
+        listen_for(driver, 1)
+        press(driver, "live-start")
+        wait_live(driver, "idle")
+        go(driver, "debug")
+        driver.find_element("css selector", "#debug-clips button").click()
+        harness.wait_for(driver, "document.querySelector('#debug-clips table')")
+    finally:
+        driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**offline, "offline": False})
+    kept = driver.execute_script(KEPT)
+    assert {"/", "/page.js", "/site.json", "/models/small/model.onnx", "/ort-wasm-simd-threaded.wasm"} <= set(kept)
+    assert not [path for path in kept if path.startswith("/v1/")]
+
+
+def test_a_two_minute_recording_is_shown_played_and_saved_as_python_does(
+    driver: Any, address: str, folder: Path
+) -> None:
+    open_page(driver, address, "files")
+    choose_file(driver, folder / "two minutes.wav")
+    expected = Predictor.load("small").timeline(folder / "two minutes.wav")
+    assert len({span.emotion for span in expected.spans}) > 1
+    rows = rows_of(driver, "clip-spans")
+    assert [row[1] for row in rows] == [span.emotion for span in expected.spans]
+    assert "2:00.0" in text_of(driver, "clip-facts")
+
+    press(driver, "clip-closer")
+    picture = driver.find_element("id", "clip-timeline")
+    middle = "return document.getElementById('clip-audio').currentTime"
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", picture)
+    picture.click()  # in the middle of the first half
+    harness.wait_for(driver, "document.getElementById('clip-audio').currentTime > 1")
+    assert driver.execute_script(middle) == pytest.approx(30, abs=3)
+    driver.find_elements("css selector", "#clip-spans tbody button")[2].click()
+    harness.wait_for(
+        driver, f"Math.abs(document.getElementById('clip-audio').currentTime - {expected.spans[2].start_s}) < 2"
+    )
+
+    driver.execute_script("document.getElementById('clip-format').value = 'srt'")
+    press(driver, "clip-export")
+    saved = folder / "two minutes.srt"
+    for _ in range(100):
+        if saved.exists() and saved.stat().st_size:
+            break
+        driver.execute_async_script("setTimeout(arguments[0], 50)")
+    assert saved.read_text("utf-8") == expected.to_srt()
+    assert harness.complaints(driver) == []
+
+
+def test_work_on_a_file_can_be_cancelled_and_the_next_one_goes_on(driver: Any, address: str, folder: Path) -> None:
+    open_page(driver, address, "files")
+    driver.find_element("id", "files-input").send_keys(f"{folder / 'two minutes.wav'}\n{CLIPS[0]}")
+    cancel = "[...document.querySelectorAll('#file-list button')].find(b => b.textContent === 'Cancel')"
+    harness.wait_for(driver, "document.querySelector('#file-list progress')?.value > 0")
+    driver.execute_script(f"{cancel}.click()")
+    harness.wait_for(driver, "document.querySelector('#file-list li:last-child .with-dot')")
+    first, second = (item.text for item in driver.find_elements("css selector", "#file-list li"))
+    assert "cancelled" in first
+    assert "Show" in second
+
+
+def test_a_recording_is_kept_named_opened_again_handed_on_and_deleted(driver: Any, address: str, folder: Path) -> None:
+    open_page(driver, address, "files")
+    choose_file(driver, DEMO / "lively.flac")
+    driver.find_element("css selector", "#clip-keep button").click()
+    harness.wait_for(driver, "document.getElementById('clip-keep').textContent.includes('Kept')")
+    open_page(driver, address, "recordings")  # a new visit
+    harness.wait_for(driver, "document.querySelector('#recordings-list tbody tr')")
+    button(driver, "Open lively.flac").click()
+    name = driver.find_element("id", "kept-name")
+    name.clear()
+    name.send_keys("Tuesday\n")
+    harness.wait_for(driver, "document.querySelector('#recordings-list th[scope=row]').textContent === 'Tuesday'")
+    button(driver, "Export Tuesday").click()
+    exported = folder / "Tuesday.json"
+    harness.wait_for(driver, "true")
+    for _ in range(100):
+        if exported.exists() and exported.stat().st_size:
+            break
+        driver.execute_async_script("setTimeout(arguments[0], 50)")
+    kept = json.loads(exported.read_text("utf-8"))
+    expected = Predictor.load("small").timeline(DEMO / "lively.flac")
+    assert [span["emotion"] for span in kept["timeline"]["spans"]] == [span.emotion for span in expected.spans]
+    assert not set(kept["timeline"]) & {"peaks", "waveform", "url"}
+
+    button(driver, "Delete Tuesday").click()
+    driver.find_element("css selector", "#sure button[value=delete]").click()
+    harness.wait_for(driver, "!document.querySelector('#recordings-list tbody tr')")
+    driver.find_element("id", "import").send_keys(str(exported))
+    harness.wait_for(driver, "document.querySelector('#recordings-list tbody tr')")
+    assert "Tuesday" in rows_of(driver, "recordings-list")[0][0]
+    (folder / "wrong.json").write_text(json.dumps({**kept, "version": 9}))
+    driver.find_element("id", "import").send_keys(str(folder / "wrong.json"))
+    assert "version 1" in harness.wait_for(driver, "document.getElementById('recordings-problem').textContent")
+    assert len(rows_of(driver, "recordings-list")) == 1
+
+
+def button(driver: Any, name: str) -> Any:
+    return driver.find_element("css selector", f"button[aria-label='{name}']")
+
+
+def test_every_view_is_titled_and_marked_in_the_navigation(driver: Any, address: str) -> None:
+    open_page(driver, address, VIEWS[-1])
+    for view in VIEWS:
+        go(driver, view)
+        harness.wait_for(driver, f"document.title === '{view.capitalize()} – earnest'")
+        current = driver.find_elements("css selector", "nav a[aria-current=page]")
+        assert [link.text for link in current] == [view.capitalize()]
+        harness.wait_for(driver, f"document.activeElement.id === '{view}-title'")

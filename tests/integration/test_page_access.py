@@ -1,0 +1,186 @@
+"""The page is for everybody: keyboard alone, small screens, dark and light, and axe finds nothing serious."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import harness
+import pytest
+import soundfile
+import the_page
+from serving import listening
+from the_page import DEMO, RATE_HZ, VIEWS, choose_file, go, listen_for, open_page, press, text_of, wait_live
+
+from earnest.apps.server.settings import Settings
+
+if reason := the_page.why_not():
+    pytest.skip(reason, allow_module_level=True)
+
+AXE = harness.WEB / "node_modules" / "axe-core" / "axe.min.js"
+FOCUSED = """
+    const it = document.activeElement;
+    const style = getComputedStyle(it.matches("input[type=file]") ? it.parentElement : it);
+    const isOutlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+    return [it.id || it.hash || it.className || it.tagName, isOutlined];
+"""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    harness.build_page()
+    with listening(Settings(models=("small",))) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    microphone = tmp_path_factory.mktemp("page") / "microphone.wav"
+    soundfile.write(microphone, the_page.joined([DEMO / "lively.flac", DEMO / "plain.flac"], 20), RATE_HZ)
+    with the_page.browser(microphone) as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def full(driver: Any, address: str) -> Any:
+    """Open the page and fill every view."""
+    the_page.resize(driver, 1280, 900)
+    open_page(driver, address)
+    listen_for(driver, 2)
+    press(driver, "live-start")
+    wait_live(driver, "idle")
+    driver.find_element("css selector", "#live-keep button").click()
+    go(driver, "files")
+    choose_file(driver, DEMO / "lively.flac")
+    go(driver, "compare")
+    press(driver, "compare-samples")
+    harness.wait_for(driver, "document.querySelectorAll('#compare-cards article').length >= 5")
+    go(driver, "recordings")
+    driver.find_element("css selector", "#recordings-list button").click()
+    go(driver, "debug")
+    driver.find_element("css selector", "#debug-clips button").click()
+    harness.wait_for(driver, "document.querySelector('#debug-clips table')")
+    driver.execute_script(AXE.read_text("utf-8"))
+    return driver
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (360, "light"), (360, "dark")])
+def test_axe_finds_nothing_serious_and_nothing_sticks_out(full: Any, view: str, width: int, scheme: str) -> None:
+    the_page.resize(full, width, 900, scheme)
+    go(full, view)
+    assert full.execute_script("return document.documentElement.scrollWidth") <= width
+    assert serious(full) == []
+
+
+def test_axe_finds_nothing_serious_in_the_model_card(full: Any) -> None:
+    the_page.resize(full, 1280, 900, "light")
+    press(full, "about-model")
+    try:
+        assert full.execute_script("return document.getElementById('card').open")
+        assert "Trained on" in text_of(full, "card-content")
+        assert serious(full) == []
+    finally:
+        full.execute_script("document.getElementById('card').close()")
+
+
+def serious(driver: Any) -> list[str]:
+    """Return what axe calls serious or critical, with the places."""
+    found = harness.awaited(driver, "axe.run(document, { resultTypes: ['violations'] })")["violations"]
+    return [
+        f"{item['id']}: {[node['html'][:120] for node in item['nodes']]}"
+        for item in found
+        if item["impact"] in ("serious", "critical")
+    ]
+
+
+def test_the_colours_follow_the_system_until_the_switch_says_otherwise(driver: Any, address: str) -> None:
+    the_page.resize(driver, 1280, 900, "dark")
+    open_page(driver, address)
+    ground = "return getComputedStyle(document.documentElement).backgroundColor"
+    dark = driver.execute_script(ground)
+    the_page.resize(driver, 1280, 900, "light")
+    light = driver.execute_script(ground)
+    assert light != dark
+    press(driver, "theme")
+    assert driver.execute_script(ground) == dark
+    open_page(driver, address)  # and it is remembered
+    assert driver.execute_script(ground) == dark
+    press(driver, "theme")
+    assert driver.execute_script(ground) == light
+    press(driver, "theme")
+
+
+def test_everything_can_be_done_with_the_keyboard_alone(driver: Any, address: str) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    the_page.resize(driver, 1280, 900)
+    open_page(driver, address)
+    keys = Typist(driver)
+    assert keys.tab() == "skip"
+    walked = [keys.tab() for _ in range(5)]
+    assert walked == [f"#/{view}" for view in VIEWS]
+    keys.until("live-start", Keys.SPACE)
+    wait_live(driver, "listening")
+    harness.wait_for(driver, "document.querySelectorAll('#live-windows tbody tr').length >= 1", 30)
+    keys.until("live-pause", Keys.ENTER)
+    wait_live(driver, "paused")
+    keys.press(Keys.ENTER)
+    wait_live(driver, "listening")
+    keys.back("live-start", Keys.ENTER)
+    wait_live(driver, "idle")
+    keys.press(Keys.ESCAPE)
+    keys.back("about-model", Keys.ENTER)
+    assert driver.execute_script("return document.getElementById('card').open")
+    keys.press(Keys.ESCAPE)
+    harness.wait_for(driver, "!document.getElementById('card').open")
+    keys.back("#/compare", Keys.ENTER)
+    harness.wait_for(driver, "document.activeElement.id === 'compare-title'")
+    keys.until("compare-samples", Keys.ENTER)
+    harness.wait_for(driver, "document.querySelectorAll('#compare-cards article').length >= 5")
+    boxes = driver.find_elements("css selector", "#compare-choices input:checked")
+    keys.back("INPUT", Keys.SPACE)
+    changed = driver.find_elements("css selector", "#compare-choices input:checked")
+    assert abs(len(changed) - len(boxes)) == 1  # one that was kept is not chosen by itself, the others are
+    assert keys.without_outline == []
+
+
+class Typist:
+    """Walks through the page by Tab, and notes what shows no focus."""
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+        self.without_outline: list[str] = []
+
+    def press(self, *keys: str) -> None:
+        from selenium.webdriver import ActionChains, Keys
+
+        chain = ActionChains(self._driver)
+        if keys[0] == Keys.SHIFT:
+            chain.key_down(Keys.SHIFT).send_keys(keys[1]).key_up(Keys.SHIFT).perform()
+        else:
+            chain.send_keys(*keys).perform()
+
+    def tab(self, *before: str) -> str:
+        from selenium.webdriver import Keys
+
+        self.press(*before, Keys.TAB)
+        name, is_outlined = self._driver.execute_script(FOCUSED)
+        if not is_outlined and name != "BODY":
+            self.without_outline.append(name)
+        return str(name)
+
+    def until(self, name: str, key: str) -> None:
+        """Tab to an element and press a key there."""
+        self._walk(name)
+        self.press(key)
+
+    def back(self, name: str, key: str) -> None:
+        from selenium.webdriver import Keys
+
+        self._walk(name, Keys.SHIFT)
+        self.press(key)
+
+    def _walk(self, name: str, *before: str) -> None:
+        seen: list[str] = []
+        while not seen or seen[-1] != name:
+            assert len(seen) < 60, seen
+            seen.append(self.tab(*before))

@@ -1,0 +1,162 @@
+"""Whatever goes wrong with microphone, model, server or file, the page says in plain words what to do."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import harness
+import pytest
+import soundfile
+import the_page
+from serving import listening
+from the_page import DEMO, OTHER_HOST, RATE_HZ, choose_file, go, listen_for, open_page, press, text_of, wait_live
+
+from earnest.apps.server.settings import Settings
+
+if reason := the_page.why_not():
+    pytest.skip(reason, allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    harness.build_page()
+    with listening(Settings(models=("small",))) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    soundfile.write(folder / "microphone.wav", the_page.joined([DEMO / "lively.flac"], 10), RATE_HZ)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def driver(folder: Path) -> Iterator[Any]:
+    with the_page.browser(folder / "microphone.wav", without=["--use-fake-ui-for-media-stream"]) as driver:
+        the_page.resize(driver, 1280, 900)
+        yield driver
+
+
+@pytest.fixture(autouse=True)
+def allowed(driver: Any, address: str) -> None:
+    """Let the page have the microphone, as somebody would who is asked."""
+    permit(driver, address, "granted")
+
+
+def permit(driver: Any, address: str, setting: str) -> None:
+    permission = {"permission": {"name": "microphone"}, "origin": address, "setting": setting}
+    driver.execute_cdp_cmd("Browser.setPermission", permission)
+
+
+def problem(driver: Any, element_id: str) -> str:
+    """Wait for a problem and return its words; it must be read out, and be in view when its button was."""
+    harness.wait_for(driver, f"document.querySelector('#{element_id} .problem')")
+    place = driver.find_element("id", element_id)
+    assert place.get_attribute("role") == "alert"
+    assert place.is_displayed()
+    return str(place.text)
+
+
+def test_a_refused_microphone_is_explained_and_works_when_it_is_allowed(driver: Any, address: str) -> None:
+    open_page(driver, address)
+    permit(driver, address, "denied")
+    press(driver, "live-start")
+    assert "may not use the microphone" in problem(driver, "live-problem")
+    assert "press Start again" in text_of(driver, "live-problem")
+    permit(driver, address, "granted")
+    press(driver, "live-start")
+    wait_live(driver, "listening")
+    assert text_of(driver, "live-problem") == ""
+    press(driver, "live-start")
+    wait_live(driver, "idle")
+
+
+def test_without_a_microphone_the_page_says_so(address: str) -> None:
+    devices = ["--use-fake-device-for-media-stream"]
+    with the_page.browser(None, "--disable-audio-input", without=devices) as driver:
+        open_page(driver, address)
+        press(driver, "live-start")
+        assert "no microphone" in problem(driver, "live-problem")
+
+
+def test_on_an_insecure_address_the_page_says_so_and_the_server_still_answers(driver: Any, address: str) -> None:
+    driver.get(address.replace("127.0.0.1", OTHER_HOST))
+    harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
+    assert "server" in text_of(driver, "engine-status")  # browsers check no sha256 here
+    press(driver, "live-start")
+    assert "https: pages and to localhost only" in problem(driver, "live-problem")
+    go(driver, "files")
+    choose_file(driver, DEMO / "plain.flac")
+    assert "plain.flac" in text_of(driver, "clip-title")
+    driver.find_element("css selector", "#place option[value=browser]").click()
+    assert "can't check the model on this address" in problem(driver, "engine-problem")
+
+
+def test_a_server_that_stops_ends_listening_with_advice_and_keeps_what_was_heard(driver: Any) -> None:
+    with ExitStack() as stack:
+        address = stack.enter_context(listening(Settings(models=("small",))))
+        open_page(driver, address, place="server")
+        permit(driver, address, "granted")
+        listen_for(driver, 1)
+        stack.close()
+        assert "The server doesn't answer" in problem(driver, "live-problem")
+        assert "In this browser" in text_of(driver, "live-problem")
+        wait_live(driver, "idle")
+        assert text_of(driver, "live-state").startswith("It ended early")
+        assert driver.find_elements("css selector", "#live-windows tbody tr")
+    press(driver, "live-start")
+    assert "The server doesn't answer" in problem(driver, "live-problem")
+
+
+def test_files_that_are_no_sound_and_pictures_are_explained(driver: Any, address: str, folder: Path) -> None:
+    (folder / "text.wav").write_text("no sound at all")
+    (folder / "empty.wav").write_bytes(b"")
+    (folder / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    open_page(driver, address, "files")
+    for name, expected in (
+        ("text.wav", "can't decode"),
+        ("empty.wav", "is empty"),
+        ("picture.png", "by a server only"),
+    ):
+        choose_file(driver, folder / name)
+        assert expected in text_of(driver, "file-list").rpartition(name)[2]
+    choose_file(driver, DEMO / "plain.flac")  # and the next one is answered
+    assert text_of(driver, "clip-title") == "plain.flac"
+
+
+@pytest.fixture(scope="module")
+def site(address: str) -> Iterator[str]:
+    """Serve the page from files alone, as any host would."""
+    harness.npm("exec", "--", "node", "build.mjs", "--site")
+    with harness.served(site=harness.WEB / "site") as root:
+        yield f"{root}/site"
+
+
+def test_from_a_file_host_it_answers_in_the_browser_and_offers_no_server(driver: Any, site: str) -> None:
+    driver.get(f"{site}/index.html#/debug")
+    harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
+    assert not driver.find_element("id", "place-field").is_displayed()
+    assert not driver.find_element("id", "debug-parity").is_displayed()
+    driver.find_element("css selector", "#debug-clips button").click()
+    harness.wait_for(driver, "document.querySelector('#debug-clips table')")
+
+
+def test_a_missing_model_is_explained_and_another_one_can_be_chosen(driver: Any, address: str) -> None:
+    site = harness.WEB / "site"
+    moved = site / "models" / "elsewhere"
+    (site / "models" / "base").rename(moved)
+    try:
+        with harness.served(site=site) as root:
+            driver.get(f"{root}/site/index.html")
+            told = problem(driver, "engine-problem")
+            assert "The model can't be loaded" in told
+            assert "404" in told
+            press(driver, "live-start")
+            assert "The model can't be loaded" in problem(driver, "live-problem")
+            driver.find_element("css selector", "#model option[value=small]").click()
+            harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
+            assert text_of(driver, "engine-problem") == ""
+    finally:
+        moved.rename(site / "models" / "base")

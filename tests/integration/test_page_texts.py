@@ -1,0 +1,115 @@
+"""What the page writes is what Python writes: files of timelines, colours; and both dark palettes are one."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import harness
+import pytest
+
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.timeline import Segment, Span, Timeline, Window
+from earnest.runtime.timeline_formats import FORMATS
+from earnest.runtime.timeline_plot import COLOURS
+
+PAGE = harness.WEB / "page"
+SCRIPT = """
+import { readFileSync } from "node:fs";
+const { FORMATS } = await import(process.argv[1]);
+const timelines = JSON.parse(readFileSync(0, "utf8"));
+const names = Object.keys(FORMATS);
+const all = (timeline) => Object.fromEntries(names.map((name) => [name, FORMATS[name].written(timeline)]));
+console.log(JSON.stringify(timelines.map(all)));
+"""
+
+
+@pytest.fixture(scope="module")
+def built() -> Path:
+    if missing := harness.missing_tools("node", "npm"):
+        pytest.skip(f"{' and '.join(missing)} not installed")
+    harness.build()
+    harness.npm("exec", "--", "node", "build.mjs", "--tests")
+    return harness.WEB / "build" / "page"
+
+
+def by_node(script: str, *arguments: str, told: str = "") -> Any:
+    command = ["node", "--input-type=module", "--eval", script, *arguments]
+    done = subprocess.run(command, input=told, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def timeline(path: str, duration_s: float, *spans: Span) -> Timeline:
+    shares = {"neutral": 0.25, "happy": 1 / 3, "sad": 5 / 12}
+    prediction = Prediction(
+        path, "ok", duration_s, 3.25, "sad", 5 / 12, shares, -1 / 12, quality=("noisy",), model="small"
+    )
+    windows = tuple(Window(span.start_s, span.end_s, shares) for span in spans)
+    segments = tuple(Segment(span.start_s, span.end_s) for span in spans)
+    return Timeline(prediction, spans, windows, segments, "silero", tuple(shares))
+
+
+TIMELINES = [
+    timeline(
+        "interview.mp3",
+        12.5,
+        Span(0.96, 4.16, "angry", 2 / 3),
+        Span(4.16, 9.0, "sad", 0.5),
+        Span(9.5, 12.5, "happy", 1.0),
+    ),
+    timeline("nobody.wav", 3.0),
+    timeline("folder/a, b.tar.wav", 7_384.123, Span(3_599.999, 7_384.063, "fearful", 0.123456789)),
+    timeline(
+        'say "ah" & <b>.m4a',
+        2.0,
+        Span(0.0, 1.0, 'a "b" & <c>', 0.333333333),
+        Span(1.0, 2.0, "two\n\nlines\tand  tab", 0.1),
+    ),
+    timeline(".hidden", 0.0, Span(0.0, 0.5, "\n \n", 0.25)),
+]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_timelines_file_is_the_same_from_the_page_and_from_python(form: str, built: Path) -> None:
+    told = json.dumps([item.to_dict() for item in TIMELINES])
+    found = by_node(SCRIPT, str(built / "exports.js"), told=told)
+    for texts, item in zip(found, TIMELINES, strict=True):
+        assert set(texts) == set(FORMATS)
+        expected = Timeline.from_dict(item.to_dict()).to(form)
+        if form in ("json", "jsonl"):  # Python writes 1.0 where JavaScript writes 1
+            assert without_point(texts[form]) == without_point(expected)
+        else:
+            assert texts[form] == expected
+
+
+def without_point(text: str) -> str:
+    return re.sub(r"(\d)\.0\b", r"\1", text)
+
+
+def test_an_emotion_has_the_same_colour_as_in_pythons_plots(built: Path) -> None:
+    script = "console.log(JSON.stringify((await import(process.argv[1])).COLOURS));"
+    assert by_node(script, str(built / "emotions.js")) == COLOURS
+
+
+def test_the_switch_and_the_system_give_the_same_dark_colours() -> None:
+    text = (PAGE / "style" / "colours.css").read_text("utf-8")
+    blocks = [re.findall(r"--?[\w-]+: [^;]+", block) for block in re.findall(r"\{([^{}]*)\}", text)]
+    light, system, switch = blocks
+    assert system == switch
+    assert len(system) == len(light)
+
+
+def test_every_id_that_the_scripts_ask_for_is_in_the_page() -> None:
+    ids = re.findall(r'\bid="([\w-]+)"', (PAGE / "index.html").read_text("utf-8"))
+    assert len(ids) == len(set(ids))
+    scripts = "".join(path.read_text("utf-8") for path in (PAGE / "src").glob("**/*.ts"))
+    asked = set(re.findall(r'(?:byId(?:<\w+>)?|onClick)\("([\w-]+)"', scripts))
+    assert asked
+    assert asked <= set(ids)
+
+
+def test_the_page_loads_nothing_from_elsewhere_and_has_no_inline_code() -> None:
+    text = (PAGE / "index.html").read_text("utf-8")
+    assert not re.search(r"https?://|<style|style=|\son\w+=|<script(?! type=\"module\" src=\"page.js\")", text)

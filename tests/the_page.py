@@ -1,0 +1,131 @@
+"""What tests and pictures of the page share: a browser whose microphone plays a recording, and steps in it."""
+
+import json
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import harness
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+VIEWS = ("live", "files", "compare", "recordings", "debug")
+DEMO = Path(__file__).resolve().parents[1] / "earnest" / "demo"
+RATE_HZ = 48_000
+OTHER_HOST = "not-secure.test"  # resolves to this machine, and is no secure context over http
+
+
+def why_not() -> str:
+    """Say what is missing, "" for nothing."""
+    from importlib.util import find_spec
+
+    if not find_spec("selenium"):
+        return "the Python package selenium is not installed"
+    missing = harness.missing_tools("node", "npm", "chromium", "chromedriver")
+    return f"{' and '.join(missing)} not installed" if missing else ""
+
+
+def joined(paths: Sequence[Path], seconds: float, pause_s: float = 0.5) -> npt.NDArray[np.float32]:
+    """Return recordings one after the other, over and over, until the time is full; at 48 kHz."""
+    parts: list[npt.NDArray[np.float32]] = []
+    n_samples, number = 0, 0
+    while n_samples < seconds * RATE_HZ:
+        waveform, rate_hz = soundfile.read(paths[number % len(paths)], dtype="float32", always_2d=True)
+        parts += [soxr.resample(waveform.mean(1), rate_hz, RATE_HZ), np.zeros(round(pause_s * RATE_HZ), np.float32)]
+        n_samples += len(parts[-2]) + len(parts[-1])
+        number += 1
+    return np.concatenate(parts)[: round(seconds * RATE_HZ)].astype(np.float32)
+
+
+@contextmanager
+def browser(microphone: Path | None, *flags: str, without: Sequence[str] = ()) -> Iterator[Any]:
+    """Start Chromium; what it saves goes into the folder of the recording."""
+    rules = f"--host-resolver-rules=MAP {OTHER_HOST} 127.0.0.1"
+    with harness.chromium(microphone, rules, *flags, without=without) as driver:
+        if microphone:
+            folder = {"behavior": "allow", "downloadPath": str(microphone.parent)}
+            driver.execute_cdp_cmd("Browser.setDownloadBehavior", folder)
+        yield driver
+
+
+def resize(driver: Any, width: int, height: int, scheme: str = "light") -> None:
+    """Look as somebody does who has a window of that size and prefers light or dark."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    preference = {"name": "prefers-color-scheme", "value": scheme}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [preference]})
+
+
+def open_page(driver: Any, address: str, view: str = "live", model: str = "small", place: str = "browser") -> None:
+    """Open a view with a model that is ready."""
+    driver.get(f"{address}/site.json")  # of the same origin, so that choices can be set before the page starts
+    driver.execute_script(
+        "localStorage.setItem('earnest.model', arguments[0]); localStorage.setItem('earnest.place', arguments[1])",
+        model,
+        place,
+    )
+    driver.get_log("browser")  # no icon for a bare JSON file
+    driver.get(f"{address}/#/{view}")
+    harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
+
+
+def go(driver: Any, view: str) -> None:
+    """Go to a view by its link."""
+    driver.find_element("css selector", f"nav a[href='#/{view}']").click()
+    harness.wait_for(driver, f"!document.getElementById('{view}').hidden")
+
+
+def press(driver: Any, element_id: str) -> None:
+    """Press a button by its id."""
+    driver.find_element("id", element_id).click()
+
+
+def text_of(driver: Any, element_id: str) -> str:
+    """Return the text of an element, also of one that is folded away."""
+    return str(driver.execute_script("return document.getElementById(arguments[0]).textContent", element_id))
+
+
+def rows_of(driver: Any, element_id: str) -> list[list[str]]:
+    """Return the cells of a table's body."""
+    rows = "[...document.querySelectorAll(`#${arguments[0]} tbody tr`)]"
+    script = f"return {rows}.map((row) => [...row.cells].map((cell) => cell.textContent))"
+    return list(driver.execute_script(script, element_id))
+
+
+def wait_live(driver: Any, state: str) -> None:
+    """Wait until the live view is in a state: idle, listening, paused."""
+    harness.wait_for(driver, f"document.documentElement.dataset.live === '{state}'", 20)
+
+
+def listen_for(driver: Any, n_windows: int) -> None:
+    """Start listening, and wait for that many answers."""
+    press(driver, "live-start")
+    wait_live(driver, "listening")
+    harness.wait_for(driver, f"document.querySelectorAll('#live-windows tbody tr').length >= {n_windows}")
+
+
+def choose_file(driver: Any, path: Path) -> None:
+    """Hand a file to the Files view and wait for its answer."""
+    driver.find_element("id", "files-input").send_keys(str(path))
+    harness.wait_for(
+        driver, "document.querySelector('#file-list li:last-child .with-dot, #file-list li:last-child .problem')"
+    )
+
+
+def traffic(driver: Any) -> list[tuple[str, str]]:
+    """Return method and address of all requests and streams that the page opened since the last call."""
+    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    sent = [m["params"]["request"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    streams = [("WEBSOCKET", m["params"]["url"]) for m in messages if m["method"] == "Network.webSocketCreated"]
+    return [(request["method"], request["url"]) for request in sent] + streams
+
+
+def posts_and_streams(address: str) -> list[str]:
+    """Return what the server counted of requests that could carry sound, workers of the page included."""
+    with urllib.request.urlopen(f"{address}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    return [line for line in lines if 'method="POST"' in line or 'method="WEBSOCKET"' in line]

@@ -1,0 +1,108 @@
+/** What all views share: who answers, and the recordings of this visit. */
+
+import type { Timeline } from "../../src/index.js";
+import { BrowserEngine } from "./browser-engine.js";
+import type { Engine, Place } from "./engine.js";
+import { keptForOffline } from "./offline.js";
+import { ServerEngine, serverModels } from "./server-engine.js";
+
+/** `site.json`: what lies beside the page, and whether a server is behind it. */
+export interface Site {
+  version: string;
+  server: boolean;
+  voiceActivity: boolean;
+  models: string[];
+  clips: string[];
+}
+
+/** A recording that was answered about, with what is needed to show and play it. */
+export interface Clip {
+  id: string;
+  name: string;
+  place: Place;
+  timeline: Timeline;
+  peaks: Float32Array | null;
+  /** of the sound, in this visit only; null where there is none */
+  url: string | null;
+}
+
+export interface Choice {
+  place: Place;
+  model: string;
+}
+
+/** Tells "engine" (another one is being loaded, is ready, or failed) and "clips". */
+export class App extends EventTarget {
+  engine: Engine | null = null;
+  failure: unknown = null;
+  loadedBytes = 0;
+  readonly clips: Clip[] = [];
+  private nLoads = 0;
+
+  constructor(readonly site: Site) {
+    super();
+  }
+
+  /** Names of the models at a place. */
+  async models(place: Place): Promise<string[]> {
+    return place === "browser" ? this.site.models : (await serverModels()).map(({ name }) => name);
+  }
+
+  /** Let another engine answer from now on. */
+  async use({ place, model }: Choice): Promise<void> {
+    const number = ++this.nLoads;
+    this.engine?.close();
+    this.engine = null;
+    this.failure = null;
+    this.loadedBytes = 0;
+    this.tell("engine");
+    try {
+      const engine = await this.opened(place, model);
+      if (number !== this.nLoads) {
+        engine.close();
+        return;
+      }
+      this.engine = engine;
+    } catch (error) {
+      if (number !== this.nLoads) return;
+      this.failure = error;
+    }
+    this.tell("engine");
+  }
+
+  /** The engine, or an error that says why there is none. */
+  ready(): Engine {
+    if (this.engine) return this.engine;
+    throw this.failure instanceof Error ? this.failure : new Error("The model is still being loaded. Try again in a moment.");
+  }
+
+  add(clip: Clip): void {
+    this.clips.push(clip);
+    this.tell("clips");
+  }
+
+  remove(clip: Clip): void {
+    this.clips.splice(this.clips.indexOf(clip), 1);
+    if (clip.url) URL.revokeObjectURL(clip.url);
+    this.tell("clips");
+  }
+
+  private async opened(place: Place, model: string): Promise<Engine> {
+    if (place === "server") {
+      const models = await serverModels();
+      return new ServerEngine(models.find(({ name }) => name === model) ?? models[0]);
+    }
+    const loaded = new Map<string, number>();
+    const engine = await BrowserEngine.open(model, this.site.voiceActivity, ({ file, loadedBytes }) => {
+      loaded.set(file, loadedBytes);
+      this.loadedBytes = [...loaded.values()].reduce((sum, bytes) => sum + bytes, 0);
+      this.tell("progress");
+    });
+    keptForOffline(engine.files);
+    return engine;
+  }
+
+  private tell(what: string): void {
+    this.dispatchEvent(new Event(what));
+  }
+}

@@ -1,0 +1,66 @@
+/** Answers in this browser: nothing leaves it. */
+
+import {
+  AudioError,
+  load,
+  type Model,
+  type Prediction,
+  type Progress,
+  type SoundStream,
+  type StreamOptions,
+  type Timeline,
+} from "../../src/index.js";
+import type { About, Engine, Source, Work } from "./engine.js";
+
+export class BrowserEngine implements Engine {
+  readonly place = "browser";
+
+  private constructor(
+    private readonly model: Model,
+    readonly files: readonly string[],
+  ) {}
+
+  /** Load `models/NAME/`, with Silero's voice activity network where the site has it. */
+  static async open(name: string, voiceActivity: boolean, onProgress: (progress: Progress) => void): Promise<BrowserEngine> {
+    const folder = `models/${name}/`;
+    const network = voiceActivity ? "models/silero_vad.onnx" : null;
+    const model = await load(folder, { onProgress, ...(network ? { voiceActivityUrl: network } : {}) });
+    const { adaptation, domain } = model.info;
+    const files = ["bundle.json", "model.onnx", adaptation?.file, domain?.file].filter((file) => file !== undefined);
+    return new BrowserEngine(model, [...files.map((file) => folder + file), ...(network ? [network] : [])]);
+  }
+
+  get about(): About {
+    return this.model.info as unknown as About;
+  }
+
+  async stream(sampleRateHz: number, options: StreamOptions): Promise<SoundStream> {
+    return this.model.stream(sampleRateHz, { ...options, ...(await this.adapting()) });
+  }
+
+  async timeline(source: Source, work: Work = {}): Promise<Timeline> {
+    const { waveform, sampleRateHz } = soundOf(source);
+    return this.model.timeline(waveform, sampleRateHz, { ...work, ...(await this.adapting()), path: source.name });
+  }
+
+  async predict(source: Source): Promise<Prediction> {
+    const { waveform, sampleRateHz } = soundOf(source);
+    return this.model.predict(waveform, sampleRateHz, { path: source.name });
+  }
+
+  close(): void {
+    this.model.close();
+  }
+
+  private async adapting(): Promise<StreamOptions> {
+    return this.model.canAdapt ? { adapter: await this.model.adapter() } : {};
+  }
+}
+
+function soundOf({ name, file, sound }: Source): NonNullable<Source["sound"]> {
+  if (sound) return sound;
+  if (file.type.startsWith("image/")) {
+    throw new AudioError(`${name}: pictures of spectrograms are answered by a server only. Start “earnest serve”, and choose it above.`);
+  }
+  throw new AudioError(`${name}: this browser can't decode it. Convert it to WAV, FLAC, MP3 or Ogg.`);
+}

@@ -1,0 +1,40 @@
+/** Who answers: the network in this browser's worker, or the server that sent the page. */
+
+import type { Listener, Prediction, Timeline } from "../../src/index.js";
+
+export type Place = "browser" | "server";
+
+/** What a model says about itself, here and there. */
+export interface About {
+  name: string;
+  version: string;
+  classes: string[];
+  licence: string;
+  network: string;
+  n_parameters: number;
+  notes?: string;
+  training_corpora: { name: string; licence: string; n_utterances: number; n_speakers: number; hours: number }[];
+  results: Record<string, unknown>[];
+}
+
+export interface Work {
+  signal?: AbortSignal;
+  onProgress?: (share: number) => void;
+}
+
+/** A recording as it was given, and, where this browser can decode it, its sound. */
+export interface Source {
+  name: string;
+  file: Blob;
+  sound: { waveform: Float32Array; sampleRateHz: number } | null;
+}
+
+export interface Engine extends Listener {
+  readonly place: Place;
+  readonly about: About;
+  /** The emotion over time. */
+  timeline(source: Source, work?: Work): Promise<Timeline>;
+  /** The emotion of the whole. */
+  predict(source: Source): Promise<Prediction>;
+  close(): void;
+}

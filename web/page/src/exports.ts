@@ -1,0 +1,186 @@
+/** A timeline as a file, in the nine formats of `earnest timeline --format`, with the same text. */
+
+import type { Span, Timeline } from "../../src/index.js";
+
+interface Format {
+  title: string;
+  suffix: string;
+  type: string;
+  written: (timeline: Timeline) => string;
+}
+
+export const FORMATS = {
+  json: { title: "JSON, everything", suffix: "json", type: "application/json", written: json },
+  jsonl: { title: "JSON lines, one span a line", suffix: "jsonl", type: "application/x-ndjson", written: jsonl },
+  csv: { title: "CSV, for tables", suffix: "csv", type: "text/csv", written: csv },
+  srt: { title: "SRT, subtitles", suffix: "srt", type: "application/x-subrip", written: srt },
+  vtt: { title: "WebVTT, subtitles", suffix: "vtt", type: "text/vtt", written: vtt },
+  textgrid: { title: "TextGrid, for Praat", suffix: "TextGrid", type: "text/praat-textgrid", written: textgrid },
+  eaf: { title: "EAF, for ELAN", suffix: "eaf", type: "text/x-eaf+xml", written: eaf },
+  rttm: { title: "RTTM, for diarisation tools", suffix: "rttm", type: "text/x-rttm", written: rttm },
+  audacity: { title: "Labels, for Audacity", suffix: "txt", type: "text/x-audacity-labels", written: audacity },
+} satisfies Record<string, Format>;
+
+export type FormatName = keyof typeof FORMATS;
+
+function json({ spans, windows, ...head }: Timeline): string {
+  const lines = Object.entries(head).map(([name, value]) => ` ${compact(name)}: ${compact(value)},\n`);
+  const listed = (values: readonly object[]): string => values.map((value) => `\n  ${compact(value)}`).join(",");
+  return `{\n${lines.join("")} "spans": [${listed(spans)}],\n "windows": [${listed(windows)}]\n}\n`;
+}
+
+function jsonl({ path, spans }: Timeline): string {
+  return spans.map((span) => `${compact({ path, ...span })}\n`).join("");
+}
+
+/** Numbers have six decimals; a space after commas and colons, as Python writes. */
+function compact(value: unknown): string {
+  if (typeof value === "number") return String(Math.round(value * 1e6) / 1e6);
+  if (Array.isArray(value)) return `[${value.map(compact).join(", ")}]`;
+  if (typeof value === "object" && value !== null) {
+    return `{${Object.entries(value).map(([name, item]) => `${JSON.stringify(name)}: ${compact(item)}`).join(", ")}}`;
+  }
+  return JSON.stringify(value);
+}
+
+function csv({ path, spans }: Timeline): string {
+  const rows = spans.map(({ start_s, end_s, emotion, confidence }) => [path, s(start_s), s(end_s), emotion, confidence.toFixed(6)]);
+  return [["path", "start_s", "end_s", "emotion", "confidence"], ...rows].map((row) => `${row.map(cell).join(",")}\n`).join("");
+}
+
+function cell(text: string): string {
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function srt({ spans }: Timeline): string {
+  return spans
+    .map((span, index) => `${index + 1}\n${times(span, ",")}\n${withoutEmptyLines(span.emotion)}\n\n`)
+    .join("");
+}
+
+function vtt({ spans }: Timeline): string {
+  return `WEBVTT\n\n${spans.map((span) => `${times(span, ".")}\n${withoutEmptyLines(escaped(span.emotion))}\n\n`).join("")}`;
+}
+
+function times({ start_s, end_s }: Span, point: string): string {
+  return `${clockTime(start_s, point)} --> ${clockTime(end_s, point)}`;
+}
+
+function clockTime(seconds: number, point: string): string {
+  const all = ms(seconds);
+  const two = (value: number): string => String(Math.floor(value)).padStart(2, "0");
+  const thousandths = String(all % 1000).padStart(3, "0");
+  return `${two(all / 3_600_000)}:${two((all / 60_000) % 60)}:${two((all / 1000) % 60)}${point}${thousandths}`;
+}
+
+function withoutEmptyLines(text: string): string {
+  return text.split(/\r\n|\r|\n/).filter((line) => line.trim()).join("\n") || "–";
+}
+
+function escaped(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+function textgrid({ spans, duration_s: duration }: Timeline): string {
+  const end = s(Math.max(duration ?? 0, ...spans.map((span) => span.end_s), 0.001));
+  const intervals = filled(spans, Number(end));
+  const tier = (name: "emotion" | "confidence", number: number): string => {
+    const head = `    item [${number}]:\n        class = "IntervalTier"\n        name = "${name}"\n        xmin = 0\n        xmax = ${end}\n`;
+    const body = intervals.map(([startS, endS, span], index) => {
+      const text = !span ? "" : name === "emotion" ? span.emotion : span.confidence.toFixed(3);
+      const numbers = `            xmin = ${s(startS)}\n            xmax = ${s(endS)}\n`;
+      return `        intervals [${index + 1}]:\n${numbers}            text = "${text.replaceAll('"', '""')}"\n`;
+    });
+    return `${head}        intervals: size = ${intervals.length}\n${body.join("")}`;
+  };
+  const head = `File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0\nxmax = ${end}\ntiers? <exists>\nsize = 2\nitem []:\n`;
+  return head + tier("emotion", 1) + tier("confidence", 2);
+}
+
+/** The spans and the time between them. */
+function filled(spans: readonly Span[], endS: number): [number, number, Span | null][] {
+  const all: [number, number, Span | null][] = [];
+  let position = 0;
+  for (const span of spans) {
+    if (span.start_s > position) all.push([position, span.start_s, null]);
+    all.push([span.start_s, span.end_s, span]);
+    position = span.end_s;
+  }
+  if (position < endS) all.push([position, endS, null]);
+  return all;
+}
+
+/** An attribute's value with quotes around it, of the kind that it doesn't hold. */
+function attribute(text: string): string {
+  const safe = escaped(text).replaceAll("\n", "&#10;").replaceAll("\r", "&#13;").replaceAll("\t", "&#9;");
+  if (!safe.includes('"')) return `"${safe}"`;
+  return safe.includes("'") ? `"${safe.replaceAll('"', "&quot;")}"` : `'${safe}'`;
+}
+
+const MEDIA_TYPES: Partial<Record<string, string>> = { wav: "audio/x-wav", mp3: "audio/mpeg", mp4: "video/mp4", m4a: "audio/mp4" };
+
+function eaf({ path, spans }: Timeline): string {
+  const link = attribute(`./${fileName(path)}`);
+  const kind = MEDIA_TYPES[/\.([^.]*)$/.exec(path)?.[1].toLowerCase() ?? ""] ?? "audio/*";
+  const slots = spans.map(
+    ({ start_s, end_s }, index) =>
+      `  <TIME_SLOT TIME_SLOT_ID="ts${2 * index + 1}" TIME_VALUE="${ms(start_s)}"/>\n` +
+      `  <TIME_SLOT TIME_SLOT_ID="ts${2 * index + 2}" TIME_VALUE="${ms(end_s)}"/>\n`,
+  );
+  const tier = (name: "emotion" | "confidence", before: number): string => {
+    const notes = spans.map((span, index) => {
+      const text = name === "emotion" ? escaped(span.emotion) : span.confidence.toFixed(3);
+      const identity = `ANNOTATION_ID="a${before + index + 1}" TIME_SLOT_REF1="ts${2 * index + 1}" TIME_SLOT_REF2="ts${2 * index + 2}"`;
+      return (
+        `  <ANNOTATION><ALIGNABLE_ANNOTATION ${identity}>` +
+        `<ANNOTATION_VALUE>${text}</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>\n`
+      );
+    });
+    return ` <TIER LINGUISTIC_TYPE_REF="default-lt" TIER_ID="${name}">\n${notes.join("")} </TIER>\n`;
+  };
+  return (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<ANNOTATION_DOCUMENT AUTHOR="earnest"' +
+    ' DATE="1970-01-01T00:00:00+00:00" FORMAT="2.8" VERSION="2.8"' +
+    ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"' +
+    ' xsi:noNamespaceSchemaLocation="http://www.mpi.nl/tools/elan/EAFv2.8.xsd">\n' +
+    ' <HEADER MEDIA_FILE="" TIME_UNITS="milliseconds">\n' +
+    `  <MEDIA_DESCRIPTOR MEDIA_URL=${link} RELATIVE_MEDIA_URL=${link} MIME_TYPE="${kind}"/>\n </HEADER>\n` +
+    ` <TIME_ORDER>\n${slots.join("")} </TIME_ORDER>\n${tier("emotion", 0)}${tier("confidence", spans.length)}` +
+    ' <LINGUISTIC_TYPE GRAPHIC_REFERENCES="false" LINGUISTIC_TYPE_ID="default-lt" TIME_ALIGNABLE="true"/>\n' +
+    "</ANNOTATION_DOCUMENT>\n"
+  );
+}
+
+function rttm({ path, spans }: Timeline): string {
+  const name = oneWord(fileName(path).replace(/(?<=.)\.[^.]*$/, "")) || "recording";
+  return spans
+    .map(({ start_s, end_s, emotion, confidence }) => {
+      const lasting = s(ms(end_s) / 1000 - ms(start_s) / 1000);
+      return `SPEAKER ${name} 1 ${s(start_s)} ${lasting} <NA> <NA> ${oneWord(emotion)} ${confidence.toFixed(3)} <NA>\n`;
+    })
+    .join("");
+}
+
+function audacity({ spans }: Timeline): string {
+  return spans.map(({ start_s, end_s, emotion }) => `${s(start_s)}\t${s(end_s)}\t${words(emotion).join(" ")}\n`).join("");
+}
+
+function fileName(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
+function oneWord(text: string): string {
+  return words(text).join("_");
+}
+
+function words(text: string): string[] {
+  return text.split(/\s+/).filter(Boolean);
+}
+
+function ms(seconds: number): number {
+  return Math.round(1000 * seconds);
+}
+
+function s(seconds: number): string {
+  return seconds.toFixed(3);
+}

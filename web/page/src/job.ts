@@ -1,0 +1,75 @@
+/** One chosen file on its way to an answer. */
+
+import type { App, Clip } from "./app.js";
+import type { Engine } from "./engine.js";
+import { identity } from "./identity.js";
+import { isAbort, type Problem, problemOf } from "./problems.js";
+import { ServerEngine, serverModels } from "./server-engine.js";
+import { peaksOf } from "./series.js";
+import { N_PEAKS, sourceOf } from "./source.js";
+
+export type JobState =
+  | { is: "waiting" | "cancelled" }
+  | { is: "working"; share: number }
+  | { is: "done"; clip: Clip }
+  | { is: "failed"; problem: Problem; canTryServer: boolean };
+
+export class Job {
+  state: JobState = { is: "waiting" };
+  onChange: () => void = () => undefined;
+  private readonly controller = new AbortController();
+
+  constructor(
+    private readonly app: App,
+    readonly file: File,
+  ) {}
+
+  async run(): Promise<void> {
+    if (this.state.is === "waiting") await this.answer(() => this.app.ready());
+  }
+
+  /** Where this browser can't decode it: only when a person asks for it. */
+  async runOnServer(): Promise<void> {
+    await this.answer(async () => new ServerEngine((await serverModels())[0]));
+  }
+
+  cancel(): void {
+    this.controller.abort();
+    if (this.state.is === "waiting") this.become({ is: "cancelled" });
+  }
+
+  private async answer(engineOf: () => Engine | Promise<Engine>): Promise<void> {
+    this.become({ is: "working", share: 0 });
+    let engine: Engine | null = null;
+    let isUndecodable = false;
+    try {
+      engine = await engineOf();
+      const source = await sourceOf(this.file, this.file.name);
+      isUndecodable = source.sound === null;
+      const timeline = await engine.timeline(source, {
+        signal: this.controller.signal,
+        onProgress: (share) => {
+          this.become({ is: "working", share });
+        },
+      });
+      const clip: Clip = {
+        id: identity(),
+        name: this.file.name,
+        place: engine.place,
+        timeline,
+        peaks: source.sound && peaksOf(source.sound.waveform, N_PEAKS),
+        url: source.sound && URL.createObjectURL(this.file),
+      };
+      this.become({ is: "done", clip });
+      this.app.add(clip);
+    } catch (error) {
+      const canTryServer = isUndecodable && engine?.place === "browser" && this.app.site.server;
+      this.become(isAbort(error) ? { is: "cancelled" } : { is: "failed", problem: problemOf(error), canTryServer });
+    }
+  }
+
+  private become(state: JobState): void {
+    this.state = state;
+    this.onChange();
+  }
+}

@@ -1,0 +1,111 @@
+/** The page's start: who answers, which view is seen. */
+
+import { App, type Site } from "./app.js";
+import { byId, fillSelect, onClick } from "./dom.js";
+import type { Place } from "./engine.js";
+import { workOffline } from "./offline.js";
+import { showCard } from "./parts/card.js";
+import { ProblemBox } from "./parts/problem-box.js";
+import { problemOf } from "./problems.js";
+import { remember, remembered } from "./remembered.js";
+import { followTheme } from "./theme.js";
+import { compareView } from "./views/compare.js";
+import { debugView } from "./views/debug.js";
+import { filesView } from "./views/files.js";
+import { liveView } from "./views/live.js";
+import { recordingsView } from "./views/recordings.js";
+import { megabytes } from "./words.js";
+
+const VIEWS = ["live", "files", "compare", "recordings", "debug"];
+const place = byId<HTMLSelectElement>("place");
+const model = byId<HTMLSelectElement>("model");
+const problem = new ProblemBox(byId("engine-problem"));
+
+async function start(): Promise<void> {
+  followTheme();
+  followAddress();
+  const app = new App((await (await fetch("site.json")).json()) as Site);
+  app.addEventListener("engine", () => {
+    showEngine(app);
+  });
+  app.addEventListener("progress", () => {
+    showEngine(app);
+  });
+  for (const view of [liveView, filesView, compareView, recordingsView, debugView]) view(app);
+  byId("place-field").hidden = !app.site.server;
+  place.value = app.site.server && (remembered("place") ?? (isSecureContext ? "" : "server")) === "server" ? "server" : "browser";
+  place.addEventListener("change", () => {
+    remember("place", place.value);
+    void chosen(app);
+  });
+  model.addEventListener("change", () => {
+    remember("model", model.value);
+    void app.use({ place: place.value as Place, model: model.value });
+  });
+  onClick("about-model", () => {
+    if (app.engine) showCard(app.engine);
+  });
+  await chosen(app);
+  workOffline(() => (byId("offline").textContent = "Loaded: it now works without a network too."));
+}
+
+/** Offer the place's models, and use one. */
+async function chosen(app: App): Promise<void> {
+  const where = place.value as Place;
+  try {
+    const names = await app.models(where);
+    fillSelect(model, names.map((name) => [name, name]), remembered("model") ?? names[0]);
+    await app.use({ place: where, model: model.value });
+  } catch (error) {
+    app.failure = error;
+    showEngine(app);
+  }
+}
+
+function showEngine(app: App): void {
+  const { engine, failure, loadedBytes } = app;
+  const status = byId("engine-status");
+  byId("about-model").toggleAttribute("disabled", !engine);
+  document.documentElement.dataset["place"] = place.value;
+  document.documentElement.dataset["engine"] = engine ? "ready" : failure ? "failed" : "loading";
+  const promise = place.value === "browser" ? "No sound leaves this device." : "Sound goes to the server that sent this page, which answers and forgets it.";
+  if (failure) {
+    problem.show(failure);
+    status.textContent = problemOf(failure).title;
+  } else {
+    problem.clear();
+    status.textContent = engine ? promise : `Loading the model … ${loadedBytes ? megabytes(loadedBytes) : ""}`;
+  }
+}
+
+/** One view at a time, by the part of the address after "#/", which is no element's id: browsers would jump there. */
+function followAddress(): void {
+  const go = (isFirst: boolean): void => {
+    const name = location.hash.slice(2);
+    const view = VIEWS.includes(name) ? name : VIEWS[0];
+    for (const other of VIEWS) byId(other).hidden = other !== view;
+    for (const link of document.querySelectorAll<HTMLAnchorElement>("nav a")) {
+      if (link.hash === `#/${view}`) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    const title = byId(`${view}-title`);
+    document.title = `${title.textContent} – earnest`;
+    if (!isFirst) {
+      title.focus({ preventScroll: true });
+      scrollTo(0, 0);
+    }
+    document.dispatchEvent(new CustomEvent("view", { detail: view }));
+  };
+  addEventListener("hashchange", () => {
+    go(false);
+  });
+  go(true);
+  byId("skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    byId("main").focus();
+  });
+}
+
+start().catch((error: unknown) => {
+  problem.show(error);
+});

@@ -1,0 +1,72 @@
+/** ECharts on a canvas, in the page's colours. Every picture has its words: a label, and a table or a list beside it. */
+
+import { CustomChart, LineChart, RadarChart } from "echarts/charts";
+import { DataZoomComponent, GridComponent, MarkAreaComponent, RadarComponent } from "echarts/components";
+import * as echarts from "echarts/core";
+import { CanvasRenderer } from "echarts/renderers";
+
+echarts.use([
+  CanvasRenderer,
+  CustomChart,
+  DataZoomComponent,
+  GridComponent,
+  LineChart,
+  MarkAreaComponent,
+  RadarChart,
+  RadarComponent,
+]);
+
+export type Option = echarts.EChartsCoreOption;
+export type Instance = echarts.ECharts;
+export const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
+
+/** The colours that style sheets know, for canvases. */
+export interface Ink {
+  text: string;
+  faint: string;
+  line: string;
+  accent: string;
+  wave: string;
+  surface: string;
+}
+
+export function ink(): Ink {
+  const style = getComputedStyle(document.documentElement);
+  const of = (name: string): string => style.getPropertyValue(`--${name}`).trim();
+  return { text: of("text"), faint: of("faint"), line: of("line"), accent: of("accent"), wave: of("wave"), surface: of("surface") };
+}
+
+/** A picture that fits its place, and is drawn anew when that or the colours change. */
+export class Picture {
+  readonly chart: Instance;
+  private readonly observer: ResizeObserver;
+  private readonly redraw = (): void => {
+    this.draw();
+  };
+
+  constructor(
+    readonly place: HTMLElement,
+    private readonly option: () => Option,
+  ) {
+    place.setAttribute("role", "img");
+    const { clientWidth: width, clientHeight: height } = place;
+    this.chart = echarts.init(place, null, { renderer: "canvas", width: width || 300, height: height || 150 });
+    this.observer = new ResizeObserver(() => {
+      if (place.clientWidth && place.clientHeight) this.chart.resize({ width: "auto", height: "auto" }); // else nobody sees it
+    });
+    this.observer.observe(place);
+    document.addEventListener("colours", this.redraw);
+  }
+
+  /** Show the data as they are now; `label` says them in words. */
+  draw(label?: string): void {
+    if (label !== undefined) this.place.setAttribute("aria-label", label);
+    this.chart.setOption({ animation: false, textStyle: { fontFamily: FONT }, ...this.option() }, { replaceMerge: ["series"] });
+  }
+
+  close(): void {
+    document.removeEventListener("colours", this.redraw);
+    this.observer.disconnect();
+    this.chart.dispose();
+  }
+}

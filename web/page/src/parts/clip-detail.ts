@@ -1,0 +1,113 @@
+/** One recording: its answer, its picture to play from and zoom into, its segments, its files. */
+
+import type { Clip } from "../app.js";
+import { answerOf } from "../answer.js";
+import { byId, download, fillSelect, onClick } from "../dom.js";
+import { type FormatName, FORMATS } from "../exports.js";
+import { classesOf } from "../series.js";
+import { clock } from "../words.js";
+import { qualityOf, showBars } from "./bars.js";
+import { keepButton } from "./keep-button.js";
+import { spanTable, windowTable } from "./tables.js";
+import { TimelinePicture } from "./timeline-picture.js";
+
+const MOST_ROWS = 500; // of a table that is for reading
+
+export class ClipDetail {
+  private clip: Clip | null = null;
+  private readonly picture = new TimelinePicture(byId("clip-timeline"), true);
+  private readonly audio = byId<HTMLAudioElement>("clip-audio");
+  private readonly playhead = byId("clip-playhead");
+
+  constructor(private readonly place: HTMLElement) {
+    place.hidden = true;
+    fillSelect(byId<HTMLSelectElement>("clip-format"), Object.entries(FORMATS).map(([name, { title }]) => [name, title]), "json");
+    onClick("clip-export", () => {
+      this.save();
+    });
+    onClick("clip-closer", () => {
+      this.picture.zoom(2, this.audio.currentTime);
+      this.follow();
+    });
+    onClick("clip-farther", () => {
+      this.picture.zoom(0.5, this.audio.currentTime);
+      this.follow();
+    });
+    onClick("clip-whole", () => {
+      this.picture.zoom(0, 0);
+      this.follow();
+    });
+    byId("clip-keep").append(keepButton(() => this.clip));
+    this.picture.chart.getZr().on("click", ({ offsetX }: { offsetX: number }) => {
+      const seconds = this.picture.secondsAt(offsetX);
+      if (seconds !== null) this.playFrom(seconds);
+    });
+    this.picture.chart.on("dataZoom", () => {
+      this.follow();
+    });
+    for (const kind of ["timeupdate", "seeked", "play"]) {
+      this.audio.addEventListener(kind, () => {
+        this.follow();
+      });
+    }
+  }
+
+  show(clip: Clip | null): void {
+    this.clip = clip;
+    this.place.hidden = clip === null;
+    this.audio.pause();
+    if (!clip) return;
+    const { timeline, name, place, peaks, url } = clip;
+    const { text, detail } = answerOf(timeline);
+    byId("clip-title").textContent = name;
+    byId("clip-answer").textContent = text;
+    byId("clip-confidence").textContent = detail;
+    byId("clip-facts").textContent = factsOf(clip);
+    byId("clip-quality").textContent = qualityOf(timeline.quality);
+    showBars(byId("clip-bars"), timeline.probabilities);
+    byId("clip-place").textContent = place === "browser" ? "Answered in this browser." : "Answered on the server.";
+    this.audio.hidden = url === null;
+    if (url) this.audio.src = url;
+    else this.audio.removeAttribute("src");
+    const endS = timeline.duration_s ?? 0;
+    const classes = classesOf(timeline.windows, timeline.probabilities);
+    byId("clip-picture").hidden = !timeline.windows.length;
+    if (timeline.windows.length) {
+      this.picture.chart.resize();
+      this.picture.show({ startS: 0, endS, classes, windows: timeline.windows, spans: timeline.spans, peaks });
+      this.picture.zoom(0, 0);
+    }
+    byId("clip-spans").replaceChildren(spanTable(timeline.spans.slice(0, MOST_ROWS), url ? (startS) => {
+      this.playFrom(startS);
+    } : null));
+    byId("clip-windows").replaceChildren(windowTable("Windows", timeline.windows.slice(0, MOST_ROWS)));
+    this.follow();
+  }
+
+  private playFrom(seconds: number): void {
+    if (!this.clip?.url) return;
+    this.audio.currentTime = seconds;
+    void this.audio.play().catch(() => undefined); // a browser that wants a press of its own button
+    this.follow();
+  }
+
+  private follow(): void {
+    const x = this.picture.placeOf(this.audio.currentTime);
+    this.playhead.hidden = x === null || !this.clip?.url || !this.audio.currentTime;
+    if (x !== null) this.playhead.style.transform = `translateX(${x}px)`;
+    if (!this.audio.paused) requestAnimationFrame(() => {
+      this.follow();
+    });
+  }
+
+  private save(): void {
+    if (!this.clip) return;
+    const { suffix, type, written } = FORMATS[byId<HTMLSelectElement>("clip-format").value as FormatName];
+    download(written(this.clip.timeline), `${this.clip.name.replace(/\.[^.]*$/, "")}.${suffix}`, type);
+  }
+}
+
+function factsOf({ timeline: { duration_s, speech_s, spans, model, adapted } }: Clip): string {
+  const speech = speech_s === null ? "" : `, ${clock(speech_s)} of speech in ${spans.length} ${spans.length === 1 ? "segment" : "segments"}`;
+  return `${clock(duration_s ?? 0)}${speech}. Model “${model}”${adapted ? ", used to this voice" : ""}.`;
+}

@@ -1,0 +1,28 @@
+/** Keep what was answered in this browser: results, never sound. */
+
+import type { Timeline } from "../../../src/index.js";
+import { h } from "../dom.js";
+import { problemOf } from "../problems.js";
+import { keep } from "../store.js";
+
+interface Named {
+  name: string;
+  timeline: Timeline;
+}
+
+export function keepButton(given: () => Named | null): HTMLElement {
+  const said = h("span", { role: "status" });
+  const work = async (): Promise<void> => {
+    const what = given();
+    if (!what) return;
+    try {
+      await keep(what.name, { ...what.timeline, path: what.name });
+      said.replaceChildren("Kept under ", h("a", { href: "#/recordings" }, "Recordings"), ".");
+      document.dispatchEvent(new Event("kept"));
+    } catch (error) {
+      said.textContent = problemOf(error).advice;
+    }
+  };
+  const button = h("button", { type: "button", click: () => void work() }, "Keep the result");
+  return h("span", { class: "row" }, button, said);
+}

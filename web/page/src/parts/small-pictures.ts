@@ -1,0 +1,100 @@
+/** Radar and rollercoaster. */
+
+import type { Shares } from "../../../src/index.js";
+import { percent, signed, tick } from "../words.js";
+import { ink, type Option, Picture } from "./charts.js";
+
+/** Mean probabilities, one axis an emotion. */
+export class Radar extends Picture {
+  private shares: Shares = {};
+
+  constructor(place: HTMLElement) {
+    super(place, () => this.radar());
+  }
+
+  show(shares: Shares): void {
+    this.shares = shares;
+    const told = Object.entries(shares).map(([name, share]) => `${name} ${percent(share)}`);
+    this.draw(`Mean probabilities: ${told.join(", ") || "nothing yet"}.`);
+  }
+
+  private radar(): Option {
+    const colours = ink();
+    const values = Object.values(this.shares);
+    const most = Math.max(0.5, ...values);
+    const indicator = Object.keys(this.shares).map((name) => ({ name, max: Math.ceil(most * 10) / 10 }));
+    return {
+      radar: {
+        indicator: indicator.length ? indicator : [{ name: "" }, { name: "" }, { name: "" }],
+        radius: "68%",
+        splitNumber: 4,
+        axisName: { color: colours.text, fontSize: 13 },
+        splitLine: { lineStyle: { color: colours.line } },
+        axisLine: { lineStyle: { color: colours.line } },
+        splitArea: { show: false },
+      },
+      series: values.length
+        ? [
+            {
+              type: "radar",
+              silent: true,
+              symbolSize: 5,
+              itemStyle: { color: colours.accent },
+              lineStyle: { width: 2, color: colours.accent },
+              areaStyle: { color: colours.accent, opacity: 0.22 },
+              data: [{ value: values }],
+            },
+          ]
+        : [],
+    };
+  }
+}
+
+/** Pleasant or unpleasant over time, -1 to 1, smoothed. */
+export class Rollercoaster extends Picture {
+  private points: readonly [number, number][] = [];
+
+  constructor(place: HTMLElement) {
+    super(place, () => this.line());
+  }
+
+  show(points: readonly [number, number][]): void {
+    this.points = points;
+    const values = points.map(([, value]) => value);
+    const told = points.length ? `from ${signed(Math.min(...values))} to ${signed(Math.max(...values))}` : "nothing yet";
+    this.draw(`Rollercoaster, unpleasant (−1) to pleasant (+1): ${told}.`);
+  }
+
+  private line(): Option {
+    const colours = ink();
+    return {
+      grid: { left: 30, right: 12, top: 10, bottom: 24 },
+      xAxis: {
+        type: "value",
+        min: 0,
+        max: this.points.at(-1)?.[0] ?? 1,
+        axisLabel: { color: colours.faint, formatter: tick, hideOverlap: true, showMaxLabel: false },
+        splitLine: { show: false },
+        axisLine: { onZero: false, lineStyle: { color: colours.line } },
+      },
+      yAxis: {
+        min: -1,
+        max: 1,
+        interval: 1,
+        axisLabel: { color: colours.faint, formatter: (value: number) => ["−1", "0", "+1"][value + 1] },
+        splitLine: { lineStyle: { color: colours.line } },
+      },
+      series: [
+        {
+          type: "line",
+          smooth: 0.35,
+          symbol: "none",
+          silent: true,
+          lineStyle: { width: 2.5, color: colours.accent },
+          areaStyle: { color: colours.accent, opacity: 0.12, origin: 0 },
+          data: [...this.points],
+        },
+      ],
+    };
+  }
+}

@@ -1,0 +1,186 @@
+/** Emotion over time: a strip of spans, the waveform where there is one, and probabilities stacked to one. */
+
+import type { CustomSeriesRenderItem } from "echarts";
+import type { Span, Window } from "../../../src/index.js";
+import { colourOf, inkOn } from "../emotions.js";
+import { sharesOverTime } from "../series.js";
+import { percent, tick } from "../words.js";
+import { FONT, type Ink, ink, type Option, Picture } from "./charts.js";
+
+const MOST_STEPS = 600;
+const STEP_S = 0.25;
+const MARGIN = { left: 46, right: 12 };
+const STRIP_PX = 26;
+const WAVE_PX = 84;
+
+export interface Shown {
+  startS: number;
+  endS: number;
+  classes: readonly string[];
+  windows: readonly Window[];
+  spans: readonly Span[];
+  /** of the whole recording, from 0 to `endS` */
+  peaks: Float32Array | null;
+}
+
+const NOTHING: Shown = { startS: 0, endS: 10, classes: [], windows: [], spans: [], peaks: null };
+
+export class TimelinePicture extends Picture {
+  private shown: Shown = NOTHING;
+
+  constructor(place: HTMLElement, canZoom = false) {
+    super(place, () => optionOf(this.shown, canZoom));
+  }
+
+  show(shown: Shown): void {
+    this.shown = shown;
+    this.draw(inWords(shown));
+  }
+
+  /** Seconds at a place in the picture, null outside of the data. */
+  secondsAt(x: number): number | null {
+    const seconds = this.chart.convertFromPixel({ xAxisIndex: 0 }, x);
+    return seconds >= this.shown.startS && seconds <= this.shown.endS ? seconds : null;
+  }
+
+  /** Where a moment is, in pixels; null where it is not in view. */
+  placeOf(seconds: number): number | null {
+    const x = this.chart.convertToPixel({ xAxisIndex: 0 }, seconds);
+    return x >= MARGIN.left && x <= this.chart.getWidth() - MARGIN.right ? x : null;
+  }
+
+  /** Show a part: a factor above 1 looks closer, around `seconds`; 0 shows all. */
+  zoom(factor: number, seconds: number): void {
+    const { startS, endS } = this.shown;
+    const [{ startValue, endValue }] = (this.chart.getOption() as { dataZoom: { startValue: number; endValue: number }[] }).dataZoom;
+    const length = factor === 0 ? endS - startS : Math.min((endValue - startValue) / factor, endS - startS);
+    const from = Math.min(Math.max(seconds - length / 2, startS), endS - length);
+    this.chart.dispatchAction({ type: "dataZoom", startValue: from, endValue: from + length });
+  }
+}
+
+/** What the picture shows, for those who don't see it. */
+export function inWords({ spans, startS, endS }: Pick<Shown, "spans" | "startS" | "endS">): string {
+  const seen = spans.filter((span) => span.end_s > startS && span.start_s < endS);
+  const told = seen.map(({ start_s, end_s, emotion }) => `${emotion} from ${start_s.toFixed(1)} to ${end_s.toFixed(1)} seconds`);
+  if (told.length > 12) told.splice(12, told.length, `and ${seen.length - 12} more, in the table`);
+  return `Emotion over time: ${told.join(", ") || "nothing yet"}.`;
+}
+
+function optionOf(shown: Shown, canZoom: boolean): Option {
+  const colours = ink();
+  const tops = layout(shown.peaks !== null);
+  const grids = [
+    { ...MARGIN, top: 0, height: STRIP_PX },
+    ...(shown.peaks ? [{ ...MARGIN, top: tops.wave, height: WAVE_PX }] : []),
+    { ...MARGIN, top: tops.stack, bottom: 24 },
+  ];
+  const last = grids.length - 1;
+  const zoom = { type: "inside", xAxisIndex: grids.map((_, index) => index), filterMode: "none", zoomOnMouseWheel: "ctrl" };
+  return {
+    grid: grids,
+    xAxis: grids.map((_, index) => timeAxis(shown, index, index === last, colours)),
+    yAxis: grids.map((_, index) => (index === last ? shareAxis(last, colours) : { gridIndex: index, show: false, min: -1, max: 1 })),
+    dataZoom: canZoom ? [zoom] : [],
+    series: [strip(shown, colours), ...(shown.peaks ? waves(shown, shown.peaks, colours) : []), stack(shown, last)],
+  };
+}
+
+function layout(hasWave: boolean): { wave: number; stack: number } {
+  const wave = STRIP_PX + 8;
+  return { wave, stack: hasWave ? wave + WAVE_PX + 10 : wave };
+}
+
+function timeAxis({ startS, endS }: Shown, gridIndex: number, isLast: boolean, colours: Ink): Option {
+  return {
+    gridIndex,
+    type: "value",
+    min: startS,
+    max: endS,
+    axisLine: { show: isLast, lineStyle: { color: colours.line } },
+    axisTick: { show: false },
+    splitLine: { show: false },
+    axisLabel: { show: isLast, color: colours.faint, formatter: tick, hideOverlap: true, showMinLabel: false, showMaxLabel: false },
+  };
+}
+
+function shareAxis(gridIndex: number, colours: Ink): Option {
+  return {
+    gridIndex,
+    min: 0,
+    max: 1,
+    interval: 0.5,
+    axisLine: { show: false },
+    axisTick: { show: false },
+    axisLabel: { color: colours.faint, formatter: (share: number) => percent(share) },
+    splitLine: { lineStyle: { color: colours.line } },
+  };
+}
+
+function strip({ spans }: Shown, { line }: Ink): Option {
+  const renderItem: CustomSeriesRenderItem = (params, api) => {
+    const span = spans[params.dataIndex];
+    const area = params.coordSys as unknown as { x: number; y: number; width: number; height: number };
+    const left = Math.max(api.coord([span.start_s, 0])[0], area.x);
+    const right = Math.min(api.coord([span.end_s, 0])[0], area.x + area.width);
+    const width = right - left;
+    if (width <= 0) return null;
+    const shape = { x: left, y: area.y, width: Math.max(width - 1, 1), height: area.height, r: 4 };
+    const fill = colourOf(span.emotion);
+    const name = nameWithin(span.emotion, width);
+    const text = { x: left + width / 2, y: area.y + area.height / 2, text: name, align: "center", verticalAlign: "middle" };
+    const label = { type: "text" as const, style: { ...text, fill: inkOn(fill), font: `600 12px ${FONT}` } as object };
+    return { type: "group", children: [{ type: "rect", shape, style: { fill, stroke: line, lineWidth: 0.5 } }, ...(name ? [label] : [])] };
+  };
+  const seen = spans.map((span) => [span.start_s, 0, span.end_s]);
+  return { type: "custom", id: "strip", clip: true, silent: true, xAxisIndex: 0, yAxisIndex: 0, renderItem, data: seen };
+}
+
+/** The name, its first three letters, or nothing, as there is room. */
+function nameWithin(name: string, widthPx: number): string {
+  if (widthPx > 7.5 * name.length + 8) return name;
+  return widthPx > 26 ? name.slice(0, 3) : "";
+}
+
+function waves({ spans, endS }: Shown, peaks: Float32Array, colours: Ink): Option[] {
+  const loudest = peaks.reduce((most, peak) => Math.max(most, peak), 1e-3);
+  const points = (sign: number): [number, number][] =>
+    Array.from(peaks, (peak, index) => [((index + 0.5) * endS) / peaks.length, (sign * peak) / loudest]);
+  const common = {
+    type: "line",
+    xAxisIndex: 1,
+    yAxisIndex: 1,
+    symbol: "none",
+    silent: true,
+    lineStyle: { width: 0.5, color: colours.wave },
+    areaStyle: { color: colours.wave, opacity: 1, origin: 0 },
+  };
+  const areas = spans.map(({ start_s, end_s, emotion }) => [
+    { xAxis: start_s, itemStyle: { color: colourOf(emotion), opacity: 0.28 } },
+    { xAxis: end_s },
+  ]);
+  return [
+    { ...common, id: "above", data: points(1), markArea: { silent: true, data: areas } },
+    { ...common, id: "below", data: points(-1) },
+  ];
+}
+
+/** Probabilities stacked to one, wherever somebody speaks. */
+function stack({ startS, endS, classes, windows }: Shown, axis: number): Option {
+  const nSteps = Math.min(Math.max(Math.ceil((endS - startS) / STEP_S), 1), MOST_STEPS);
+  const cells = sharesOverTime(windows, classes, startS, endS, nSteps);
+  const renderItem: CustomSeriesRenderItem = (params, api) => {
+    const cell = cells[params.dataIndex];
+    let sum = 0;
+    const children = classes.map((name, index) => {
+      const [left, bottom] = api.coord([cell.startS, sum]);
+      sum += cell.shares[index];
+      const [right, top] = api.coord([cell.endS, sum]);
+      const shape = { x: left, y: top, width: right - left + 0.4, height: Math.max(bottom - top, 0) }; // no seam between cells
+      return { type: "rect" as const, shape, style: { fill: colourOf(name) } };
+    });
+    return { type: "group", children };
+  };
+  const data = cells.map((cell) => [cell.startS, 1, cell.endS]);
+  return { type: "custom", id: "stack", clip: true, silent: true, xAxisIndex: axis, yAxisIndex: axis, renderItem, data };
+}

@@ -1,0 +1,65 @@
+/** What went wrong, in plain words, and what to do about it. */
+
+import { AudioError, BundleError, MicrophoneError, type MicrophoneReason } from "../../src/index.js";
+
+export interface Problem {
+  title: string;
+  advice: string;
+}
+
+/** The server refused, with its own sentence, or is not there (status 0). */
+export class ServerError extends Error {
+  override name = "ServerError";
+
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+const MICROPHONE: Record<MicrophoneReason, Problem> = {
+  refused: {
+    title: "This page may not use the microphone",
+    advice: "Allow it: press the symbol beside the address, choose “Microphone: allow”, then press Start again.",
+  },
+  missing: {
+    title: "There is no microphone",
+    advice: "Plug one in or switch one on, then press Start again. Recordings work without one, under Files.",
+  },
+  busy: {
+    title: "The microphone can't be opened",
+    advice: "Another program may be using it. Close that program, or choose another microphone, then press Start again.",
+  },
+  insecure: {
+    title: "No microphone on this address",
+    advice: "Browsers give it to https: pages and to localhost only. Open this page there; whoever runs it can set up TLS.",
+  },
+};
+const INSECURE: Problem = {
+  title: "This browser can't check the model on this address",
+  advice: "Open the page on https: or on localhost. Where a server runs, choose “On the server” above; recordings then go there.",
+};
+
+export function problemOf(error: unknown): Problem {
+  const told = error instanceof Error ? error.message : String(error);
+  if (error instanceof MicrophoneError) return MICROPHONE[error.reason];
+  if (error instanceof BundleError) {
+    if (!isSecureContext) return INSECURE;
+    return { title: "The model can't be loaded", advice: `${told} Then reload this page, or choose another model above.` };
+  }
+  if (error instanceof AudioError) return { title: "This recording can't be used", advice: told };
+  if (error instanceof ServerError && error.status === 0) {
+    return {
+      title: "The server doesn't answer",
+      advice: "It may have stopped, or the network is gone. Start it again, or choose “In this browser” above, which needs neither.",
+    };
+  }
+  if (error instanceof ServerError) return { title: "The server refused", advice: told };
+  return { title: "That didn't work", advice: `${told} Reload this page; nothing that was kept under Recordings is lost.` };
+}
+
+export function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
+}

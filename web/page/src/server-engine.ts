@@ -1,0 +1,59 @@
+/** Answers from the server that sent the page, by its documented addresses. */
+
+import type { Prediction, SoundStream, StreamOptions, Timeline } from "../../src/index.js";
+import type { About, Engine, Source, Work } from "./engine.js";
+import { ServerError } from "./problems.js";
+import { ServerStream } from "./server-stream.js";
+
+export class ServerEngine implements Engine {
+  readonly place = "server";
+
+  constructor(readonly about: About) {}
+
+  async stream(sampleRateHz: number, options: StreamOptions): Promise<SoundStream> {
+    return ServerStream.open(this.about.name, sampleRateHz, options);
+  }
+
+  async timeline(source: Source, { signal, onProgress }: Work = {}): Promise<Timeline> {
+    onProgress?.(0);
+    if (source.file.type.startsWith("image/")) {
+      return { ...(await this.predict(source)), activity: "", segments: [], spans: [], windows: [] };
+    }
+    return (await this.asked("kind=timeline&format=json", source, signal)) as Timeline;
+  }
+
+  async predict(source: Source): Promise<Prediction> {
+    return (await this.asked("format=json", source)) as Prediction;
+  }
+
+  close(): void {
+    // nothing is open between answers
+  }
+
+  private async asked(query: string, { name, file }: Source, signal?: AbortSignal): Promise<unknown> {
+    const type = file.type.startsWith("audio/") || file.type.startsWith("video/") ? file.type : "application/octet-stream";
+    const response = await answered(`v1/predict?${query}&model=${encodeURIComponent(this.about.name)}`, {
+      method: "POST",
+      headers: { "Content-Type": type },
+      body: file,
+      signal: signal ?? null,
+    });
+    return { ...((await response.json()) as object), path: name };
+  }
+}
+
+/** The models that answer on the server. */
+export async function serverModels(): Promise<About[]> {
+  const response = await answered("v1/models");
+  return ((await response.json()) as { models: About[] }).models;
+}
+
+async function answered(url: string, request: RequestInit = {}): Promise<Response> {
+  const response = await fetch(url, request).catch((error: unknown) => {
+    if (error instanceof TypeError) throw new ServerError(0, "The server doesn't answer.");
+    throw error;
+  });
+  if (response.ok) return response;
+  const problem = (await response.json().catch(() => ({}))) as { detail?: unknown };
+  throw new ServerError(response.status, typeof problem.detail === "string" ? problem.detail : `It answers ${response.status}.`);
+}

@@ -1,0 +1,106 @@
+/** `WS /v1/stream`, shaped as a stream of the package, so that the same code listens for both. */
+
+import { type Prediction, type SoundStream, type StreamEvent, type StreamOptions, unanswered } from "../../src/index.js";
+import { ServerError } from "./problems.js";
+
+const PIECE_SAMPLES = 32_768; // 128 KiB, half of what the server takes in one message
+const MOST_WAITING = 8; // bytes on their way, in messages of that size; then the microphone's queue waits
+
+type Message =
+  | { event: "ready"; classes: string[] }
+  | { event: "heartbeat" }
+  | { event: "end"; prediction: Prediction }
+  | { event: "error"; detail: string }
+  | StreamEvent;
+
+export class ServerStream implements SoundStream {
+  isSpeaking = false;
+  private events: StreamEvent[] = [];
+  private answer: Prediction | null = null;
+  private failure: ServerError | null = null;
+  private receivedS = 0;
+  private settle: () => void = () => undefined;
+  private readonly closed = new Promise<void>((resolve) => (this.settle = resolve));
+
+  private constructor(
+    private readonly socket: WebSocket,
+    private readonly model: string,
+    private readonly sampleRateHz: number,
+  ) {
+    socket.onmessage = ({ data }) => {
+      this.hear(JSON.parse(String(data)) as Message);
+    };
+    socket.onclose = () => {
+      if (!this.answer) this.failure ??= new ServerError(0, "The server closed the stream.");
+      this.settle();
+    };
+  }
+
+  static async open(model: string, sampleRateHz: number, { windowS, hopS }: StreamOptions): Promise<ServerStream> {
+    const query = new URLSearchParams({ sample_rate_hz: String(sampleRateHz), encoding: "f32le", model });
+    if (windowS !== undefined) query.set("window_s", String(windowS));
+    if (hopS !== undefined) query.set("hop_s", String(hopS));
+    const url = new URL(`v1/stream?${query.toString()}`, location.href);
+    url.protocol = url.protocol.replace("http", "ws");
+    const socket = new WebSocket(url);
+    const stream = new ServerStream(socket, model, sampleRateHz);
+    await Promise.race([new Promise((resolve) => (socket.onopen = resolve)), stream.closed]);
+    if (stream.failure) throw stream.failure;
+    return stream;
+  }
+
+  async accept(waveform: Float32Array): Promise<StreamEvent[]> {
+    this.receivedS += waveform.length / this.sampleRateHz;
+    for (let start = 0; start < waveform.length; start += PIECE_SAMPLES) {
+      this.refuseWhenGone();
+      this.socket.send(waveform.slice(start, start + PIECE_SAMPLES));
+    }
+    while (this.socket.bufferedAmount > MOST_WAITING * 4 * PIECE_SAMPLES) {
+      this.refuseWhenGone();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    return this.told();
+  }
+
+  /** The server's clock goes on with silence. */
+  async skip(seconds: number): Promise<StreamEvent[]> {
+    const startS = this.receivedS;
+    const events = await this.accept(new Float32Array(Math.round(seconds * this.sampleRateHz)));
+    return [...events, { event: "gap", start_s: startS, end_s: this.receivedS }];
+  }
+
+  async finish(): Promise<StreamEvent[]> {
+    this.refuseWhenGone();
+    this.socket.send(JSON.stringify({ type: "finish" }));
+    await this.closed;
+    if (this.failure) throw this.failure;
+    return this.told();
+  }
+
+  /** The answer about the whole comes with the end; before it there is none. */
+  async prediction(path: string): Promise<Prediction> {
+    return this.answer ? { ...this.answer, path } : unanswered(path, "no-speech", this.model);
+  }
+
+  async close(): Promise<void> {
+    this.socket.close();
+  }
+
+  private hear(message: Message): void {
+    if (message.event === "error") this.failure = new ServerError(400, message.detail);
+    else if (message.event === "end") this.answer = message.prediction;
+    else if (message.event !== "ready" && message.event !== "heartbeat") {
+      if (message.event === "window" || message.event === "segment") this.isSpeaking = message.event === "window";
+      this.events.push(message);
+    }
+  }
+
+  private told(): StreamEvent[] {
+    this.refuseWhenGone();
+    return this.events.splice(0);
+  }
+
+  private refuseWhenGone(): void {
+    if (this.failure) throw this.failure;
+  }
+}

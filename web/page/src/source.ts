@@ -1,0 +1,44 @@
+/** A chosen file → its sound, where this browser can decode it. */
+
+import { AudioError, decode } from "../../src/index.js";
+import type { Source } from "./engine.js";
+
+const LONGEST_S = 30 * 60; // decoded at once: half an hour of stereo at 48 kHz is 700 MB for a moment
+const N_PEAKS = 3000;
+export { N_PEAKS };
+
+/** Open a file. `AudioError` where it is too long; what can't be decoded here has no sound, and a server may know better. */
+export async function sourceOf(file: Blob, name: string): Promise<Source> {
+  if (file.type.startsWith("image/")) return { name, file, sound: null };
+  if (!file.size) throw new AudioError(`${name}: the file is empty. Choose another.`);
+  const seconds = await secondsOf(file);
+  if (seconds !== null && seconds > LONGEST_S) {
+    throw new AudioError(`${name} is longer than ${LONGEST_S / 60} minutes. Cut it, or use “earnest timeline”, which takes hours.`);
+  }
+  try {
+    return { name, file, sound: await decode(await file.arrayBuffer(), name) };
+  } catch (error) {
+    if (error instanceof AudioError) return { name, file, sound: null };
+    throw error;
+  }
+}
+
+/** The length that the file's header tells, null where the browser can't say. */
+async function secondsOf(file: Blob): Promise<number | null> {
+  const url = URL.createObjectURL(file);
+  const audio = new Audio();
+  audio.preload = "metadata";
+  const told = new Promise<number | null>((resolve) => {
+    audio.onloadedmetadata = () => {
+      resolve(Number.isFinite(audio.duration) ? audio.duration : null);
+    };
+    audio.onerror = () => {
+      resolve(null);
+    };
+  });
+  audio.src = url;
+  const seconds = await told;
+  audio.removeAttribute("src");
+  URL.revokeObjectURL(url);
+  return seconds;
+}

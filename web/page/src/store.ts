@@ -1,0 +1,48 @@
+/** Recordings kept in this browser: results only, never sound. */
+
+import { type DBSchema, type IDBPDatabase, openDB } from "idb";
+import type { Timeline } from "../../src/index.js";
+import { identity } from "./identity.js";
+
+export interface Kept {
+  id: string;
+  name: string;
+  /** ISO 8601 */
+  created: string;
+  timeline: Timeline;
+}
+
+interface Schema extends DBSchema {
+  recordings: { key: string; value: Kept };
+}
+
+let opened: Promise<IDBPDatabase<Schema>> | null = null;
+
+async function database(): Promise<IDBPDatabase<Schema>> {
+  opened ??= openDB<Schema>("earnest", 1, {
+    upgrade: (db) => {
+      db.createObjectStore("recordings", { keyPath: "id" });
+    },
+  });
+  return opened;
+}
+
+/** All recordings, the newest first. */
+export async function allKept(): Promise<Kept[]> {
+  const all = await (await database()).getAll("recordings");
+  return all.sort((one, other) => other.created.localeCompare(one.created));
+}
+
+export async function keep(name: string, timeline: Timeline): Promise<Kept> {
+  const kept = { id: identity(), name, created: new Date().toISOString(), timeline };
+  await put(kept);
+  return kept;
+}
+
+export async function put(kept: Kept): Promise<void> {
+  await (await database()).put("recordings", kept);
+}
+
+export async function forget(id: string): Promise<void> {
+  await (await database()).delete("recordings", id);
+}

@@ -1,0 +1,111 @@
+/** Several recordings side by side, on one axis of time. */
+
+import type { Timeline } from "../../../src/index.js";
+import { answerOf } from "../answer.js";
+import type { App } from "../app.js";
+import { byId, h, onClick } from "../dom.js";
+import { dot, showBars } from "../parts/bars.js";
+import { ProblemBox } from "../parts/problem-box.js";
+import { TimelinePicture } from "../parts/timeline-picture.js";
+import { samples } from "../samples.js";
+import { classesOf } from "../series.js";
+import { allKept } from "../store.js";
+import { clock } from "../words.js";
+
+const MOST = 6;
+
+interface Candidate {
+  id: string;
+  name: string;
+  timeline: Timeline;
+}
+
+export function compareView(app: App): void {
+  new CompareView(app);
+}
+
+class CompareView {
+  private readonly chosen = new Set<string>();
+  private readonly known = new Set<string>();
+  private pictures: TimelinePicture[] = [];
+  private readonly problem = new ProblemBox(byId("compare-problem"));
+  private isSeen = false;
+
+  constructor(private readonly app: App) {
+    document.addEventListener("view", (event) => {
+      this.isSeen = (event as CustomEvent<string>).detail === "compare";
+      void this.offer();
+    });
+    app.addEventListener("clips", () => void this.offer());
+    onClick("compare-samples", () => this.addSamples());
+    this.isSeen = location.hash === "#/compare";
+    void this.offer();
+  }
+
+  private async addSamples(): Promise<void> {
+    const button = byId("compare-samples");
+    button.toggleAttribute("disabled", true);
+    this.problem.clear();
+    try {
+      for await (const clip of samples(this.app)) this.app.add(clip);
+    } catch (error) {
+      this.problem.show(error);
+    }
+    button.toggleAttribute("disabled", false);
+  }
+
+  /** List what there is; what is new is chosen as long as there is room. */
+  private async offer(): Promise<void> {
+    if (!this.isSeen) return;
+    const kept = await allKept().catch(() => []);
+    const candidates: Candidate[] = [...this.app.clips, ...kept.map(({ id, name, timeline }) => ({ id, name: `${name} (kept)`, timeline }))];
+    for (const { id } of this.app.clips) {
+      if (!this.known.has(id) && this.chosen.size < MOST) this.chosen.add(id);
+      this.known.add(id);
+    }
+    for (const id of [...this.chosen]) if (!candidates.some((candidate) => candidate.id === id)) this.chosen.delete(id);
+    byId("compare-empty").hidden = candidates.length > 0;
+    byId("compare-choices").replaceChildren(...candidates.map((candidate) => this.choice(candidate, candidates)));
+    this.draw(candidates);
+  }
+
+  private choice({ id, name }: Candidate, candidates: readonly Candidate[]): HTMLElement {
+    const box = h("input", { type: "checkbox", checked: this.chosen.has(id), disabled: !this.chosen.has(id) && this.chosen.size >= MOST });
+    box.addEventListener("change", () => {
+      if (box.checked) this.chosen.add(id);
+      else this.chosen.delete(id);
+      for (const other of byId("compare-choices").querySelectorAll("input")) other.disabled = !other.checked && this.chosen.size >= MOST;
+      this.draw(candidates);
+    });
+    return h("label", { class: "choice" }, box, name);
+  }
+
+  private draw(candidates: readonly Candidate[]): void {
+    for (const picture of this.pictures) picture.close();
+    const seen = candidates.filter(({ id }) => this.chosen.has(id));
+    const endS = Math.max(...seen.map(({ timeline }) => timeline.duration_s ?? 0), 1);
+    byId("compare-cards").replaceChildren(...seen.map((candidate) => card(candidate)));
+    const rows = seen.map((candidate) => row(candidate));
+    byId("compare-rows").replaceChildren(...rows.map(({ element }) => element));
+    byId("compare-time").hidden = seen.length === 0;
+    this.pictures = rows.map(({ place, timeline }) => {
+      const picture = new TimelinePicture(place);
+      picture.show({ startS: 0, endS, classes: classesOf(timeline.windows, timeline.probabilities), windows: timeline.windows, spans: timeline.spans, peaks: null });
+      return picture;
+    });
+  }
+}
+
+function card({ name, timeline }: Candidate): HTMLElement {
+  const { text, detail, emotion } = answerOf(timeline);
+  const bars = h("ul");
+  showBars(bars, timeline.probabilities);
+  const facts = [detail, clock(timeline.duration_s ?? 0), timeline.model].filter(Boolean).join(", ");
+  const answer = h("p", { class: "answer with-dot" }, emotion ? dot(emotion) : null, text);
+  return h("article", { class: "card small-card" }, h("h3", {}, name), answer, h("p", { class: "faint" }, facts), bars);
+}
+
+function row({ name, timeline }: Candidate): { element: HTMLElement; place: HTMLElement; timeline: Timeline } {
+  const place = h("div", { class: "picture low" });
+  return { element: h("div", { class: "compare-row" }, h("h4", {}, name), place), place, timeline };
+}

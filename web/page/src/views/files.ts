@@ -1,0 +1,115 @@
+/** Recordings from this device: answered one after the other, shown one at a time. */
+
+import { answerOf } from "../answer.js";
+import type { App, Clip } from "../app.js";
+import { byId, h } from "../dom.js";
+import { Job } from "../job.js";
+import { dot } from "../parts/bars.js";
+import { ClipDetail } from "../parts/clip-detail.js";
+import { clock, percent } from "../words.js";
+
+export function filesView(app: App): void {
+  new FilesView(app);
+}
+
+class FilesView {
+  private readonly jobs: Job[] = [];
+  private readonly rows = new Map<Job, HTMLElement>();
+  private readonly detail = new ClipDetail(byId("clip"));
+  private working: Promise<void> = Promise.resolve();
+  private shown: Clip | null = null;
+
+  constructor(private readonly app: App) {
+    const [input, drop] = [byId<HTMLInputElement>("files-input"), byId("drop")];
+    input.addEventListener("change", () => {
+      this.take([...(input.files ?? [])]);
+      input.value = "";
+    });
+    for (const kind of ["dragover", "dragleave", "drop"] as const) {
+      drop.addEventListener(kind, (event) => {
+        event.preventDefault();
+        drop.classList.toggle("over", kind === "dragover");
+        if (kind === "drop") this.take([...(event.dataTransfer?.files ?? [])]);
+      });
+    }
+  }
+
+  private take(files: readonly File[]): void {
+    for (const file of files) {
+      const job = new Job(this.app, file);
+      const row = h("li", { class: "file" });
+      this.jobs.push(job);
+      this.rows.set(job, row);
+      byId("file-list").append(row);
+      job.onChange = () => {
+        this.draw(job);
+      };
+      this.draw(job);
+      this.working = this.working.then(() => job.run());
+    }
+  }
+
+  private draw(job: Job): void {
+    const row = this.rows.get(job);
+    if (!row) return; // removed
+    const { state, file } = job;
+    const isShown = state.is === "done" && state.clip === this.shown;
+    row.classList.toggle("shown", isShown);
+    const name = h("span", { class: "file-name" }, file.name);
+    if (state.is === "working") {
+      const progress = h("progress", { max: 1, value: state.share, "aria-label": `Progress of ${file.name}` });
+      row.replaceChildren(name, progress, h("span", {}, percent(state.share)), this.button("Cancel", file.name, () => {
+        job.cancel();
+      }));
+    } else if (state.is === "done") {
+      row.replaceChildren(...this.finished(job, state.clip, name));
+      if (!this.shown) this.open(state.clip);
+    } else if (state.is === "failed") {
+      const { title, advice } = state.problem;
+      const offer = h("button", { type: "button", class: "small", click: () => void job.runOnServer() }, "Send it to the server");
+      const told = h("span", { class: "problem", role: "alert" }, h("strong", {}, title), ` ${advice} `, state.canTryServer ? offer : null);
+      row.replaceChildren(name, told, this.removal(job));
+    } else {
+      const button = state.is === "waiting" ? this.button("Cancel", file.name, () => {
+        job.cancel();
+      }) : this.removal(job);
+      row.replaceChildren(name, h("span", {}, state.is === "waiting" ? "waits" : "cancelled"), button);
+    }
+  }
+
+  private finished(job: Job, clip: Clip, name: HTMLElement): (Node | string)[] {
+    const { line, emotion } = answerOf(clip.timeline);
+    const answer = h("span", { class: "with-dot" }, emotion ? dot(emotion) : null, line);
+    const length = h("span", { class: "faint" }, clock(clip.timeline.duration_s ?? 0));
+    const show = this.button("Show", clip.name, () => {
+      this.open(clip);
+      byId("clip-title").focus();
+    });
+    show.setAttribute("aria-pressed", String(clip === this.shown));
+    return [name, answer, length, show, this.removal(job)];
+  }
+
+  private removal(job: Job): HTMLElement {
+    return this.button("Remove", job.file.name, () => {
+      const next = this.rows.get(job)?.nextElementSibling?.querySelector("button") ?? byId("files-input");
+      this.rows.get(job)?.remove();
+      this.rows.delete(job);
+      this.jobs.splice(this.jobs.indexOf(job), 1);
+      if (job.state.is === "done") {
+        if (this.shown === job.state.clip) this.open(null);
+        this.app.remove(job.state.clip);
+      }
+      next.focus();
+    });
+  }
+
+  private open(clip: Clip | null): void {
+    this.shown = clip;
+    this.detail.show(clip);
+    for (const job of this.jobs) if (job.state.is === "done") this.draw(job);
+  }
+
+  private button(text: string, about: string, work: () => void): HTMLButtonElement {
+    return h("button", { type: "button", class: "small", "aria-label": `${text} ${about}`, click: work }, text);
+  }
+}

@@ -1,0 +1,207 @@
+/** Speak, and see the emotion. */
+
+import {
+  listen,
+  type Listening,
+  type Span,
+  type StreamEvent,
+  type Timeline,
+  timelineOf,
+  type Window,
+} from "../../../src/index.js";
+import type { App } from "../app.js";
+import { byId, fillSelect, onClick } from "../dom.js";
+import { Delay } from "../delay.js";
+import { keepButton } from "../parts/keep-button.js";
+import { LiveNow } from "../parts/live-now.js";
+import { ProblemBox } from "../parts/problem-box.js";
+import { Summary } from "../parts/summary.js";
+import { TimelinePicture } from "../parts/timeline-picture.js";
+import { windowTable } from "../parts/tables.js";
+
+const SEEN_S = 60; // of the timeline while it grows
+const PACES = { calm: { windowS: 3, hopS: 1 }, quick: { windowS: 1.5, hopS: 0.5 } };
+
+type State = "idle" | "starting" | "listening" | "paused" | "ending";
+
+export function liveView(app: App): void {
+  new LiveView(app);
+}
+
+class LiveView {
+  private state: State = "idle";
+  private listening: Listening | null = null;
+  private events: StreamEvent[] = [];
+  private windows: Window[] = [];
+  private spans: Span[] = [];
+  private delay = new Delay();
+  private timeline: Timeline | null = null;
+  private readonly now = new LiveNow();
+  private readonly picture = new TimelinePicture(byId("live-timeline"));
+  private readonly problem = new ProblemBox(byId("live-problem"));
+  private readonly summary = new Summary(byId("live-summary"));
+  private readonly media = navigator.mediaDevices as MediaDevices | undefined; // on http: pages there are none
+  private readonly devices = byId<HTMLSelectElement>("live-device");
+
+  constructor(private readonly app: App) {
+    onClick("live-start", () => (this.listening ? this.stop() : this.start()));
+    onClick("live-pause", () => this.pause());
+    onClick("live-clear", () => {
+      this.clear();
+    });
+    byId("live-keep").append(keepButton(() => this.timeline && { name: nameNow(), timeline: this.timeline }));
+    app.addEventListener("engine", () => void this.stop());
+    this.media?.addEventListener("devicechange", () => void this.listDevices());
+    void this.listDevices();
+    this.clear();
+  }
+
+  private async start(): Promise<void> {
+    this.clear();
+    this.become("starting");
+    try {
+      const engine = this.app.ready();
+      const pace = byId<HTMLSelectElement>("live-pace").value === "quick" ? PACES.quick : PACES.calm;
+      const { value: device } = this.devices;
+      this.listening = await listen(engine, {
+        ...pace,
+        constraints: device ? { deviceId: { exact: device } } : {},
+        onLevel: (peak, isSpeaking) => {
+          this.delay.hear();
+          this.now.level(peak, isSpeaking);
+        },
+        onEvent: (event) => {
+          this.hear(event);
+        },
+      });
+    } catch (error) {
+      this.become("idle");
+      this.problem.show(error);
+      return;
+    }
+    this.become("listening");
+    void this.listDevices(); // their names are told after permission only
+    void this.whenEnded(this.listening);
+  }
+
+  private async stop(): Promise<void> {
+    if (!this.listening) return;
+    this.become("ending");
+    await this.listening.stop().catch(() => undefined); // told by whenEnded
+  }
+
+  private async pause(): Promise<void> {
+    if (!this.listening) return;
+    if (this.state === "paused") await this.listening.resume();
+    else await this.listening.pause();
+    this.become(this.state === "paused" ? "listening" : "paused");
+  }
+
+  /** By Stop, by an unplugged microphone, or by a server that is gone: what was heard stays. */
+  private async whenEnded(listening: Listening): Promise<void> {
+    try {
+      this.show(timelineOf(await listening.ended, "", this.events));
+    } catch (error) {
+      this.problem.show(error);
+    }
+    this.listening = null;
+    this.become("idle");
+  }
+
+  private clear(): void {
+    [this.events, this.windows, this.spans, this.timeline] = [[], [], [], null];
+    this.delay = new Delay();
+    this.problem.clear();
+    this.now.clear();
+    this.summary.hide();
+    byId("live-keep").hidden = true;
+    byId("live-so-far").hidden = false;
+    byId("live-windows").replaceChildren();
+    if (!this.listening) this.become("idle");
+    this.draw();
+  }
+
+  private hear(event: StreamEvent): void {
+    this.events.push(event);
+    if (event.event === "span") this.spans.push(event);
+    if (event.event !== "window") return;
+    this.windows.push(event);
+    this.now.window(this.windows, this.delay.of(event.end_s));
+    this.draw();
+    if (this.app.engine?.place === "browser") void this.tellWhole(); // a server tells it at the end
+  }
+
+  private async tellWhole(): Promise<void> {
+    const whole = await this.listening?.soFar().catch(() => null); // the stream has ended
+    if (whole) this.now.whole(whole);
+  }
+
+  private draw(): void {
+    const lastS = this.windows.at(-1)?.end_s ?? 0;
+    const endS = Math.max(lastS, 20);
+    const startS = Math.max(endS - SEEN_S, 0);
+    const windows = this.windows.filter((window) => window.end_s > startS);
+    const classes = this.app.engine?.about.classes ?? Object.keys(this.windows.at(-1)?.probabilities ?? {});
+    this.picture.show({ startS, endS, classes, windows, spans: this.spansSoFar(), peaks: null });
+    byId("live-windows").replaceChildren(windowTable("The last windows", this.windows.slice(-20)));
+  }
+
+  /** Spans are certain late; until then the last windows speak for themselves. */
+  private spansSoFar(): Span[] {
+    const certainTo = this.spans.at(-1)?.end_s ?? 0;
+    const open = this.windows.filter((window) => window.end_s > certainTo).map((window, index, all): Span => {
+      const [emotion, confidence] = Object.entries(window.probabilities).reduce((best, item) => (item[1] > best[1] ? item : best));
+      const end = all.at(index + 1)?.start_s ?? window.end_s;
+      return { start_s: Math.max(window.start_s, certainTo), end_s: Math.min(end, window.end_s), emotion, confidence };
+    });
+    return [...this.spans, ...joined(open.filter((span) => span.end_s > span.start_s))];
+  }
+
+  private show(timeline: Timeline): void {
+    this.timeline = timeline;
+    const hasWindows = timeline.windows.length > 0;
+    byId("live-keep").hidden = !hasWindows;
+    if (hasWindows) this.summary.show(timeline);
+    byId("live-so-far").hidden = hasWindows; // the summary says it
+    const endS = timeline.duration_s ?? 0;
+    const classes = this.app.engine?.about.classes ?? Object.keys(timeline.probabilities);
+    if (hasWindows) this.picture.show({ startS: 0, endS, classes, windows: timeline.windows, spans: timeline.spans, peaks: null });
+    this.now.ended(timeline);
+  }
+
+  private become(state: State): void {
+    this.state = state;
+    const isOn = state === "listening" || state === "paused";
+    document.documentElement.dataset["live"] = state;
+    byId("live-start").textContent = isOn ? "Stop" : state === "ending" ? "Ending …" : "Start";
+    byId("live-start").toggleAttribute("disabled", state === "starting" || state === "ending");
+    byId("live-pause").textContent = state === "paused" ? "Go on" : "Pause";
+    byId("live-pause").toggleAttribute("disabled", !isOn);
+    byId("live-clear").toggleAttribute("disabled", isOn || state === "ending");
+    byId("live-pace").toggleAttribute("disabled", isOn);
+    this.devices.disabled = isOn;
+    this.now.state(state);
+  }
+
+  private async listDevices(): Promise<void> {
+    const all = (await this.media?.enumerateDevices()) ?? [];
+    const inputs = all.filter(({ kind, deviceId }) => kind === "audioinput" && deviceId && deviceId !== "default");
+    const options = inputs.map(({ deviceId, label }, index): [string, string] => [deviceId, label || `Microphone ${index + 1}`]);
+    fillSelect(this.devices, [["", "The usual microphone"], ...options], this.devices.value);
+  }
+}
+
+/** Neighbours of one emotion as one span. */
+function joined(spans: readonly Span[]): Span[] {
+  const all: Span[] = [];
+  for (const span of spans) {
+    const last = all.at(-1);
+    if (last?.emotion === span.emotion && span.start_s - last.end_s < 0.01) last.end_s = span.end_s;
+    else all.push({ ...span });
+  }
+  return all;
+}
+
+function nameNow(): string {
+  return `Microphone, ${new Date().toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}`;
+}

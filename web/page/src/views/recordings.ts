@@ -1,0 +1,118 @@
+/** What was kept in this browser: opened, named, handed on, deleted. */
+
+import { answerOf } from "../answer.js";
+import { byId, download, h, table } from "../dom.js";
+import { MOST_BYTES, read, written } from "../exchange.js";
+import { dot } from "../parts/bars.js";
+import { ProblemBox } from "../parts/problem-box.js";
+import { Summary } from "../parts/summary.js";
+import { spanTable } from "../parts/tables.js";
+import { TimelinePicture } from "../parts/timeline-picture.js";
+import { classesOf } from "../series.js";
+import { allKept, forget, type Kept, keep, put } from "../store.js";
+import { clock } from "../words.js";
+
+export function recordingsView(): void {
+  new RecordingsView();
+}
+
+class RecordingsView {
+  private opened: Kept | null = null;
+  private readonly problem = new ProblemBox(byId("recordings-problem"));
+  private readonly summary = new Summary(byId("kept-summary"));
+  private readonly picture = new TimelinePicture(byId("kept-timeline"));
+  private readonly name = byId<HTMLInputElement>("kept-name");
+
+  constructor() {
+    const input = byId<HTMLInputElement>("import");
+    input.addEventListener("change", () => void this.take(input));
+    this.name.addEventListener("change", () => void this.rename());
+    byId("kept").hidden = true;
+    document.addEventListener("kept", () => void this.list());
+    void this.list();
+  }
+
+  private async list(): Promise<void> {
+    const all = await allKept().catch((error: unknown) => {
+      this.problem.tell({ title: "This browser keeps nothing", advice: `${String(error)}. Private windows may refuse to store; results can still be exported.` });
+      return [];
+    });
+    byId("recordings-empty").hidden = all.length > 0;
+    const columns = ["name", "kept", "length", "all in all", "what to do"];
+    byId("recordings-list").replaceChildren(...(all.length ? [table("Kept in this browser", columns, all.map((kept) => this.row(kept)))] : []));
+  }
+
+  private row(kept: Kept): (Node | string)[] {
+    const { name, created, timeline } = kept;
+    const { line, emotion } = answerOf(timeline);
+    const buttons = [
+      this.button("Open", name, () => {
+        this.open(kept);
+        byId("kept-title").focus();
+      }),
+      this.button("Export", name, () => {
+        download(written(kept), `${name.replace(/[^\p{L}\p{N} ._-]+/gu, "_")}.json`, "application/json");
+      }),
+      this.button("Delete", name, () => void this.remove(kept)),
+    ];
+    const when = new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+    const answer = h("span", { class: "with-dot" }, emotion ? dot(emotion) : null, line);
+    return [name, when, clock(timeline.duration_s ?? 0), answer, h("span", { class: "row" }, ...buttons)];
+  }
+
+  private open(kept: Kept | null): void {
+    this.opened = kept;
+    byId("kept").hidden = kept === null;
+    if (!kept) return;
+    const { timeline } = kept;
+    byId("kept-title").textContent = kept.name;
+    this.name.value = kept.name;
+    const classes = classesOf(timeline.windows, timeline.probabilities);
+    this.picture.show({ startS: 0, endS: Math.max(timeline.duration_s ?? 0, 0.1), classes, windows: timeline.windows, spans: timeline.spans, peaks: null });
+    this.summary.show(timeline);
+    byId("kept-spans").replaceChildren(spanTable(timeline.spans, null));
+  }
+
+  private async rename(): Promise<void> {
+    const name = this.name.value.trim();
+    if (!this.opened || !name) return;
+    this.opened = { ...this.opened, name };
+    byId("kept-title").textContent = name;
+    await put(this.opened);
+    await this.list();
+  }
+
+  private async remove(kept: Kept): Promise<void> {
+    const dialog = byId<HTMLDialogElement>("sure");
+    byId("sure-text").textContent = `Delete “${kept.name}”? It can't be brought back.`;
+    dialog.returnValue = "";
+    dialog.showModal();
+    await new Promise((resolve) => {
+      dialog.addEventListener("close", resolve, { once: true });
+    });
+    if (dialog.returnValue !== "delete") return;
+    await forget(kept.id);
+    if (this.opened?.id === kept.id) this.open(null);
+    await this.list();
+    byId("recordings-title").focus();
+  }
+
+  private async take(input: HTMLInputElement): Promise<void> {
+    this.problem.clear();
+    for (const file of input.files ?? []) {
+      try {
+        if (file.size > MOST_BYTES) throw new Error("The file is larger than 20 MB. Choose one that was exported under Recordings.");
+        const { name, created, timeline } = read(await file.text());
+        await put({ ...(await keep(name, timeline)), created });
+      } catch (error) {
+        this.problem.tell({ title: `${file.name} can't be imported`, advice: error instanceof Error ? error.message : String(error) });
+      }
+    }
+    input.value = "";
+    await this.list();
+  }
+
+  private button(text: string, about: string, work: () => void): HTMLElement {
+    return h("button", { type: "button", class: "small", "aria-label": `${text} ${about}`, click: work }, text);
+  }
+}

@@ -1,0 +1,32 @@
+/** Numbers as people read them. */
+
+export function percent(share: number, decimals = 0): string {
+  return `${(100 * share).toFixed(decimals)} %`;
+}
+
+/** 75.3 → "1:15.3"; below a minute "15.3 s". */
+export function clock(seconds: number, decimals = 1): string {
+  if (seconds < 60) return `${seconds.toFixed(decimals)} s`;
+  const scale = 10 ** decimals;
+  const all = Math.round(seconds * scale) / scale;
+  const rest = (all % 60).toFixed(decimals).padStart(decimals ? 3 + decimals : 2, "0");
+  return `${Math.floor(all / 60)}:${rest}`;
+}
+
+/** A time on an axis: whole seconds, or minutes and seconds. */
+export function tick(seconds: number): string {
+  if (seconds < 60) return `${Number(seconds.toFixed(1))} s`;
+  return `${Math.floor(seconds / 60)}:${String(Math.round(seconds % 60)).padStart(2, "0")}`;
+}
+
+export function signed(value: number): string {
+  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
+}
+
+export function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+export function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

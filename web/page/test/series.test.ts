@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Span, Window } from "../../src/prediction.js";
+import { Delay } from "../src/delay.js";
+import { inkOn } from "../src/emotions.js";
+import { barometer, changesOf, movingAverage, peaksOf, rollercoaster, shareOfTime, sharesOverTime, smoothingWidth } from "../src/series.js";
+import { clock, tick } from "../src/words.js";
+
+const window = (start_s: number, end_s: number, happy: number): Window => ({ start_s, end_s, probabilities: { sad: 1 - happy, happy } });
+const span = (start_s: number, end_s: number, emotion: string): Span => ({ start_s, end_s, emotion, confidence: 1 });
+
+test("overlapping windows are averaged, silence is left out, equal neighbours are one cell", () => {
+  const cells = sharesOverTime([window(0, 2, 1), window(1, 3, 0)], ["sad", "happy"], 0, 5, 10);
+  assert.deepEqual(cells, [
+    { startS: 0, endS: 1, shares: [0, 1] },
+    { startS: 1, endS: 2, shares: [0.5, 0.5] },
+    { startS: 2, endS: 3, shares: [1, 0] },
+  ]);
+});
+
+test("a part of a timeline begins where it is told to, windows that reach into it count", () => {
+  assert.deepEqual(sharesOverTime([window(0, 12, 1)], ["happy"], 10, 14, 4), [{ startS: 10, endS: 12, shares: [1] }]);
+});
+
+test("shares of time add up to one, the largest first", () => {
+  const shares = shareOfTime([span(0, 1, "sad"), span(2, 5, "happy"), span(5, 6, "sad")]);
+  assert.deepEqual(Object.entries(shares), [["happy", 0.6], ["sad", 0.4]]);
+  assert.deepEqual(shareOfTime([]), {});
+});
+
+test("the same emotion after a pause is no change", () => {
+  assert.equal(changesOf([span(0, 1, "sad"), span(2, 3, "sad"), span(3, 4, "happy"), span(4, 5, "sad")]), 2);
+});
+
+test("the barometer is the mean polarity of the last five windows, the newest among them", () => {
+  assert.equal(barometer([]), null);
+  assert.equal(barometer([window(0, 1, 1)]), 1);
+  const windows = [1, 1, 0, 0, 0, 0, 0.5].map((happy, index) => window(index, index + 1, happy));
+  assert.equal(barometer(windows), -0.8);
+});
+
+test("smoothing keeps every point, and is wider where values jump", () => {
+  assert.deepEqual(movingAverage([0, 1, 2, 3], 2), [0, 0.5, 1.5, 2.5]);
+  assert.equal(smoothingWidth([]), 1);
+  assert.equal(smoothingWidth([0.5, 0.5, 0.5]), 1); // ln 3 = 1.1
+  assert.equal(smoothingWidth([-1, 1, -1, 1, -1, 1, -1, 1]), 12); // 10 · 1 + ln 8
+  const line = rollercoaster([window(0, 2, 1), window(1, 3, 1)]);
+  assert.deepEqual(line, [[1, 1], [2, 1]]);
+});
+
+test("peaks keep the loudest sample of each part", () => {
+  assert.deepEqual([...peaksOf(Float32Array.of(0.1, -0.5, 0.25, 0), 2)], [0.5, 0.25]);
+  assert.equal(peaksOf(Float32Array.of(0.1), 10).length, 1);
+});
+
+test("the delay counts from the arrival of a window's last tenth of a second", () => {
+  let now = 0;
+  const delay = new Delay(() => now);
+  assert.equal(delay.of(1), null);
+  for (let tenth = 1; tenth <= 1000; tenth++) {
+    now = 100 * tenth;
+    delay.hear();
+  }
+  assert.equal(delay.of(99), 1000);
+  assert.equal(delay.of(1), null); // long forgotten
+});
+
+test("letters on a colour are black or white, whichever is easier to read", () => {
+  assert.equal(inkOn("#f0e442"), "#000");
+  assert.equal(inkOn("#0072b2"), "#fff");
+});
+
+test("times are told as people do", () => {
+  assert.deepEqual([clock(5.04), clock(65.25), clock(59.96), clock(120, 0)], ["5.0 s", "1:05.3", "60.0 s", "2:00"]);
+  assert.deepEqual([tick(2.5), tick(90)], ["2.5 s", "1:30"]);
+});
