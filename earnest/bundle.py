@@ -15,6 +15,7 @@ from earnest.onnx_file import check_onnx
 from earnest.suggest import suggestion
 
 Format: TypeAlias = Literal["onnx", "onnx-int8", "onnx-fp16", "openvino", "openvino-fp16", "openvino-int8", "web"]
+COMPANIONS = ("adaptation", "domain")
 FORMATS: tuple[Format, ...] = get_args(Format)
 SCHEMA = 1
 DEFAULT_BUNDLE = "base"

@@ -37,7 +37,7 @@ def export_bundle(
     output: Path,
     identity: Identity,
     evaluations: Sequence[Path] = (),
-    with_companions: bool = True,
+    left_out: Sequence[str] = (),
     form: Form | None = None,
 ) -> BundleInfo:
     """Export a finished run.
@@ -47,15 +47,18 @@ def export_bundle(
     run : folder of `earnest train`
     output : folder to make; files of an earlier export are replaced
     evaluations : folders of `earnest evaluate`, whose results go into the bundle
-    with_companions : keep what adaptation and the out-of-domain verdict need
+    left_out : which of `earnest.bundle.COMPANIONS` the bundle shall lack
     form : format of the graph; None for plain ONNX
     """
     form = form or Form()
     record, recipe = read_record(run), read_recipe(run)
     if is_chosen_on_test(record.protocol):
         raise EarnestError(f"{run}: {STAMP}. Such a run is for comparison only and never becomes a bundle.")
-    if not with_companions:
-        record = replace(record, adaptation=None, domain=None)
+    record = replace(
+        record,
+        adaptation=None if "adaptation" in left_out else record.adaptation,
+        domain=None if "domain" in left_out else record.domain,
+    )
     classifier = load_run(run)
     files = model_files(traced(classifier), form, run, facts_of(identity, record, recipe))
     notice = getattr(classifier.network, "notice", "")

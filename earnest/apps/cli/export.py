@@ -7,7 +7,7 @@ import click
 
 from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options
 from earnest.apps.cli.train import require_training
-from earnest.bundle import FORMATS, Format
+from earnest.bundle import COMPANIONS, FORMATS, Format
 
 if TYPE_CHECKING:
     from earnest.export.bundle import Identity
@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder of `earnest evaluate` whose result the bundle shall carry; repeatable.",
 )
-@click.option("--plain", is_flag=True, help="Leave out what adaptation and the out-of-domain verdict need.")
+@click.option(
+    "--leave-out",
+    multiple=True,
+    type=click.Choice(COMPANIONS),
+    help="What of the run the bundle shall lack: adaptation to a voice, the out-of-domain verdict; repeatable.",
+)
 @click.option(
     "--format",
     "form",
@@ -55,7 +60,7 @@ def command(
     licence: str,
     notes: str,
     results: tuple[Path, ...],
-    plain: bool,
+    leave_out: tuple[str, ...],
     form: Format,
     profile: str,
     data: tuple[str, ...],
@@ -76,11 +81,11 @@ def command(
 
     identity = Identity(name or output.resolve().name, bundle_version, licence, notes)
     if profile == "moody":
-        if form != "onnx" or results or plain:
-            raise click.UsageError("--profile moody takes none of --format, --results and --plain.")
+        if form != "onnx" or results or leave_out:
+            raise click.UsageError("--profile moody takes none of --format, --results and --leave-out.")
         _export_moody(run, output, identity, as_json)
         return
-    info = export_bundle(run, output, identity, results, not plain, Form(form, corpus_folders(data)))
+    info = export_bundle(run, output, identity, results, leave_out, Form(form, corpus_folders(data)))
     graph = [name for name in info.files if name.startswith("model.")]
     size = sum((output / name).stat().st_size for name in graph)
     if as_json:
