@@ -1,6 +1,6 @@
 """Write docs/results/stress/: the stress tables of finished `earnest stress`, two systems beside each other.
 
-    python scripts/stress_tables.py runs/stress/base runs/stress/base-robust
+    python scripts/stress_tables.py runs/stress/small-plain runs/stress/small
 
 Each folder holds a metrics-stress.json, both of the same clips and conditions; copies of them are kept.
 """
