@@ -13,7 +13,6 @@ PAGES = {
     "emocatcher-noise": "noise.md",
     "emocatcher-stability": "noise.md",
     "base": "stress.md",
-    "base": "stress.md",
     "small": "stress.md",
 }
 TEST_ONLY = ("baby-cry", "helicopter", "person-sneeze", "sea-waves")
