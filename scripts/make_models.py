@@ -33,7 +33,7 @@ BUNDLES = {
         "any use, with attribution (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, encoder: MIT)",
         "The encoder is frozen; only the linear layer was fitted here, on all clips and a changed copy of each (noise, "
         "rooms, telephone, codecs).",
-        ("ravdess-6fold", "emodb-loso", "crema-d-5fold"),
+        ("ravdess-6fold", "emodb-loso"),
     ),
     "small": Shipped(
         "any use, with attribution (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, taught by Whisper tiny.en: MIT)",

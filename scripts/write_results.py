@@ -58,12 +58,13 @@ its blocks and shrinkage come from earlier work that had test figures in view. `
 for the temperature was decided when calibration errors of test folds had been seen (0.061 to 0.120 a fold of
 `ravdess-6fold` before); it moves probabilities, not answers.
 
-`small` starts from a student network that heard CREMA-D's sound without its labels, so it has no result on CREMA-D. It
-was scored on `ravdess-6fold` and `emodb-loso` with three sizes of the student (59.7, 58.5 and 59.0 WA on the first);
-the last one was kept because it is the fastest.
+`small` starts from a student network that heard CREMA-D's sound without its labels, so it has no result on CREMA-D.
+`small-plain` was scored on `ravdess-6fold` and `emodb-loso` with three sizes of the student (59.7, 58.5 and 59.0 WA on
+the first); the last one was kept because it is the fastest.
 
-"Gender" is the word, female or male, that a corpus has for a voice. What a model answers is which of the two a clip
-sounds like, not who somebody is.
+`base` and `small` learn from changed copies of their training clips since, which was chosen on validation speakers with
+stressed clips in view ([stress](../stress.md)), and were scored once more each; `base-plain` and `small-plain` are the
+same without. `base-tuned` is a candidate, recipes/finetuning/base-tuned.toml.
 
 With unlabelled clips of the test speaker: [adaptation](adaptation.md). All recipes side by side:
 [recipes](recipes/README.md). What shared speakers and epochs chosen on test add to such numbers:
