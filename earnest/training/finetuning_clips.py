@@ -11,7 +11,7 @@ from earnest.evaluation.protocols import protocol_called
 from earnest.frontends.log_mel import LogMel
 from earnest.labels import scheme_called
 from earnest.training.data import Example, compute_examples, decoding_bar
-from earnest.training.finetuning import FineTuning
+from earnest.training.finetuning_settings import FineTuning
 from earnest.training.task import split_called
 
 FEWEST_CLASSES = 3

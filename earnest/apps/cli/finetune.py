@@ -34,8 +34,9 @@ def command(
       earnest finetune recipes/finetuning/encoder.toml --data crema-d=~/crema-d --output runs/encoder
     """
     require_training()
-    from earnest.training.finetuning import finetune, read_finetuning
+    from earnest.training.finetuning import finetune
     from earnest.training.finetuning_clips import clips_for
+    from earnest.training.finetuning_settings import read_finetuning
 
     settings = read_finetuning(recipe)
     visible = show_progress(as_json, quiet)

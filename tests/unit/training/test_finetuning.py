@@ -20,8 +20,9 @@ from earnest.models.pretrained import read_known_speakers
 from earnest.models.whisper import WhisperSettings, WhisperStatistics
 from earnest.recipe import Recipe
 from earnest.training.data import Example
-from earnest.training.finetuning import ChangedClips, FewSpeakers, FineTuning, finetune, movements, read_finetuning
+from earnest.training.finetuning import ChangedClips, FewSpeakers, finetune, movements
 from earnest.training.finetuning_clips import clips_for, without_test
+from earnest.training.finetuning_settings import FineTuning, read_finetuning
 from earnest.training.frame_changes import FrameChanges
 from earnest.training.ledger import refuse_known_speakers
 from earnest.training.run import initial_classifier

@@ -1,0 +1,70 @@
+"""What a fine-tuning is told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from earnest.config import from_mapping, read_toml
+from earnest.errors import RecipeError
+from earnest.front_end import FrontEnd, with_preset
+from earnest.training.frame_changes import FrameChanges
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """What is learnt, on which recordings, how.
+
+    Attributes
+    ----------
+    corpus : corpora whose labels are learnt, each its own classes
+    encoder : `WhisperSettings`; its ``pooled_blocks`` are the embedding
+    speakers_a_batch, clips_a_speaker : how a batch is made up
+    learning_rate : of the blocks; ``convolution_share`` of it for the convolutions
+    average : of the weights, the share that a step keeps
+    """
+
+    corpus: tuple[str, ...]
+    front_end: FrontEnd = field(default_factory=FrontEnd)
+    encoder: Mapping[str, Any] = field(default_factory=dict)
+    changes: FrameChanges = field(default_factory=FrameChanges)
+    epochs: int = 8
+    speakers_a_batch: int = 4
+    clips_a_speaker: int = 12
+    learning_rate: float = 4e-5
+    convolution_share: float = 0.3
+    head_learning_rate: float = 3e-4
+    weight_decay: float = 0.01
+    warm_up_steps: int = 60
+    dropout: float = 0.2
+    label_smoothing: float = 0.1
+    average: float = 0.99
+    seed: int = 0
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        checks = (
+            (bool(self.corpus), "corpus must name at least one corpus"),
+            (self.epochs >= 1, "epochs must be at least 1"),
+            (self.speakers_a_batch >= 2, "speakers_a_batch must be at least 2"),
+            (self.clips_a_speaker >= 2, "clips_a_speaker must be at least 2"),
+            (0 < self.learning_rate < 1, "learning_rate must be above 0 and below 1"),
+            (0 <= self.convolution_share <= 1, "convolution_share must be from 0 to 1"),
+            (0 < self.head_learning_rate < 1, "head_learning_rate must be above 0 and below 1"),
+            (0 <= self.dropout < 1, "dropout must be from 0 to below 1"),
+            (0 <= self.label_smoothing < 1, "label_smoothing must be from 0 to below 1"),
+            (0 <= self.average < 1, "average must be from 0 to below 1"),
+        )
+        for right, message in checks:
+            if not right:
+                raise RecipeError(f"{message}.")
+
+
+def read_finetuning(path: Path) -> FineTuning:
+    """Read and check a fine-tuning's settings; a folder may stand for its ``recipe.toml``."""
+    values = read_toml(path / "recipe.toml" if path.is_dir() else path)
+    if isinstance(values.get("front_end"), dict):
+        values["front_end"] = with_preset(values["front_end"], f"{path}: front_end")
+    if isinstance(values.get("corpus"), str):
+        values["corpus"] = [values["corpus"]]
+    return from_mapping(FineTuning, values, str(path))
