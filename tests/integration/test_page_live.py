@@ -154,7 +154,9 @@ def test_a_two_minute_recording_is_shown_played_and_saved_as_python_does(
 ) -> None:
     open_page(driver, address, "files")
     choose_file(driver, folder / "two minutes.wav")
-    expected = Predictor.load("small").timeline(folder / "two minutes.wav")
+    model = Predictor.load("small")
+    expected = model.timeline(folder / "two minutes.wav", adapter=model.adapter())  # as `earnest timeline` does
+    assert expected.prediction.adapted
     assert len({span.emotion for span in expected.spans}) > 1
     rows = rows_of(driver, "clip-spans")
     assert [row[1] for row in rows] == [span.emotion for span in expected.spans]
