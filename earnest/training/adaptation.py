@@ -2,8 +2,8 @@
 
 The discriminant of the plain model is fitted again, on embeddings less their speaker's mean. How much an emotion varies
 in a voice never heard comes from training speakers who take turns (those whose labels the embedding itself was fitted
-on are no measure of that); only the scales come from validation speakers, each
-heard as a stream without labels, as the runtime hears them.
+on are no measure of that); only the scales come from validation speakers, each heard as a stream without labels, as the
+runtime hears them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,28 +52,36 @@ class Heard:
     def __len__(self) -> int:
         return len(self.targets)
 
-    def only_new(self, n_classes: int) -> "Heard":
-        """Return the clips of speakers who are new to the embedding, or all where these are too few."""
-        rows = np.flatnonzero(self.new) if self.new is not None else np.arange(len(self))
+    def new_rows(self, n_classes: int) -> npt.NDArray[np.int64]:
+        """Return the rows of speakers who are new to the embedding, or all where these are too few."""
+        every = np.arange(len(self))
+        rows = every if self.new is None else np.flatnonzero(self.new)
+        few = len({self.speakers[row] for row in rows.tolist()}) < FEWEST_SPEAKERS
+        return every if few or len(np.unique(self.targets[rows])) < n_classes else rows
+
+    def only(self, rows: npt.NDArray[np.int64]) -> "Heard":
+        """Return some clips, which all count."""
         speakers = [self.speakers[row] for row in rows.tolist()]
-        if len(set(speakers)) < FEWEST_SPEAKERS or len(np.unique(self.targets[rows])) < n_classes:
-            return self
         return Heard(self.embeddings[rows], self.targets[rows], speakers, self.seconds[rows])
+
+    def centred(self) -> tuple[Floats, Floats]:
+        """Return the embeddings less their speaker's mean (clips, width), and these means (speakers, width)."""
+        centred, means = self.embeddings.copy(), []
+        for rows in _rows_of(self.speakers).values():
+            means.append(self.embeddings[rows].mean(axis=0))
+            centred[rows] -= means[-1]
+        return centred, np.stack(means)
 
 
 def fit_adaptation(train: Heard, shrinkage: float, n_classes: int) -> Adaptation | None:
-    """Fit all but the scales on training clips; None where fewer than three speakers are named."""
-    rows_of = _rows_of(train.speakers)
-    if "" in rows_of or len(rows_of) < FEWEST_SPEAKERS:
+    """Fit all but the scales on training clips; None where fewer than three voices are named."""
+    voices = {_voice_of(speaker) for speaker in train.speakers}
+    if "" in voices or len(voices) < FEWEST_SPEAKERS:
         return None
-    centred, means = train.embeddings.copy(), []
-    for rows in rows_of.values():
-        means.append(train.embeddings[rows].mean(axis=0))
-        centred[rows] -= means[-1]
+    centred, means = train.centred()
     weights, bias = discriminant(centred, train.targets, shrinkage, n_classes)
     scores = _unheard_scores(centred, train, shrinkage, n_classes)
-    counted = train.new if len(train.only_new(n_classes)) < len(train) else None
-    rows = np.arange(len(train)) if counted is None else np.flatnonzero(counted)
+    rows = train.new_rows(n_classes)
     whitening, full_variety = _variety_of(scores[rows], train.targets[rows], n_classes)
     return Adaptation(
         mean=train.embeddings.mean(axis=0),
@@ -88,7 +96,7 @@ def fit_adaptation(train: Heard, shrinkage: float, n_classes: int) -> Adaptation
 
 def _unheard_scores(centred: Floats, train: Heard, shrinkage: float, n_classes: int) -> Floats:
     """Return scores (clips, classes) of discriminants that were fitted on other speakers, who take turns."""
-    voices = [speaker.partition(COPY)[0] for speaker in train.speakers]
+    voices = [_voice_of(speaker) for speaker in train.speakers]
     turn_of = {voice: position % N_TURNS for position, voice in enumerate(sorted(set(voices)))}
     turn = np.array([turn_of[voice] for voice in voices])
     scores = np.zeros((len(train), n_classes))
@@ -112,9 +120,9 @@ def _variety_of(scores: Floats, targets: npt.NDArray[np.int64], n_classes: int) 
     points = scores @ contrasts
     means = np.stack([points[targets == target].mean(axis=0) for target in range(n_classes)])
     within = np.cov((points - means[targets]).T) + 1e-9 * np.eye(n_classes - 1)
-    whitening = np.linalg.inv(np.linalg.cholesky(within)) @ contrasts.T
-    between = (means - means.mean(axis=0)) @ np.linalg.inv(np.linalg.cholesky(within)).T
-    return whitening, 1 + float(np.mean(between**2))
+    whitening = np.linalg.inv(np.linalg.cholesky(within))
+    between = (means - means.mean(axis=0)) @ whitening.T
+    return whitening @ contrasts.T, 1 + float(np.mean(between**2))
 
 
 def with_scales(adaptation: Adaptation, valid: Heard, seed: int) -> Adaptation:
@@ -125,10 +133,8 @@ def with_scales(adaptation: Adaptation, valid: Heard, seed: int) -> Adaptation:
     variety is trusted are constants, chosen on validation folds of RAVDESS, CREMA-D and EmoDB
     (docs/results/experiments.md).
     """
-    valid = valid.only_new(len(adaptation.bias))
-    centred = valid.embeddings.copy()
-    for rows in _rows_of(valid.speakers).values():
-        centred[rows] -= centred[rows].mean(axis=0)
+    valid = valid.only(valid.new_rows(len(adaptation.bias)))
+    centred, _ = valid.centred()
     honest = 1 / fit_temperature(centred @ adaptation.weights.T + adaptation.bias, valid.targets)
     trusting = replace(adaptation, scale=1.0, posterior_scale=POSTERIOR_SHARE * honest, least_speech_s=0.0)
     trusting = replace(trusting, trust_from=-2.0, trust_to=-1.0)  # always
@@ -174,6 +180,10 @@ def _streams(clips: Heard, how: How, seed: int) -> Iterator[npt.NDArray[np.int64
     keys = [f"{speaker}\n{label}" for speaker, label in zip(clips.speakers, labels, strict=True)]
     for number, rows in enumerate(_rows_of(keys).values()):
         yield np.random.default_rng([seed, number]).permutation(rows)
+
+
+def _voice_of(speaker: str) -> str:
+    return speaker.partition(COPY)[0]
 
 
 def _rows_of(names: Sequence[str]) -> dict[str, npt.NDArray[np.int64]]:

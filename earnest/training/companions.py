@@ -13,7 +13,7 @@ from earnest.recipe import Training
 from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.domain import Domain
 from earnest.training.adaptation import COPY, Heard, fit_adaptation, with_scales
-from earnest.training.data import Example
+from earnest.training.data import Example, speakers_known_to
 from earnest.training.discriminant import Embeddings, embed
 from earnest.training.domain import fit_domain, longest_known
 from earnest.training.progress import write_atomically
@@ -78,7 +78,7 @@ def fit_companions(
 
 def heard_by(network: nn.Module, examples: Sequence[Example], known: Embeddings) -> Heard:
     """Return the embeddings of clips with what is known about them; changed copies count as other voices."""
-    fitted_on: frozenset[str] = getattr(network, "known_speakers", frozenset())
+    fitted_on = speakers_known_to(network)
     return Heard(
         embed(network, examples, known).double().numpy(),
         np.array([example.target for example in examples], np.int64),

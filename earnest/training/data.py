@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -189,8 +189,8 @@ def compute_examples(
 
 
 @contextmanager
-def decoding_bar(total: int, visible: bool) -> Iterator[Callable[[], object]]:
-    """Draw a bar on standard error while recordings are decoded; yield what to call for each."""
+def progress_bar(what: str, total: int, visible: bool) -> Iterator[Callable[[], object]]:
+    """Draw a bar on standard error, ``what`` before it; yield what to call for each of ``total`` steps."""
     if not visible:
         yield lambda: None
         return
@@ -198,8 +198,14 @@ def decoding_bar(total: int, visible: bool) -> Iterator[Callable[[], object]]:
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("decoding", total=total)
+        task = bars.add_task(what, total=total)
         yield lambda: bars.advance(task)
+
+
+def speakers_known_to(network: nn.Module) -> frozenset[str]:
+    """Return the speakers, as corpus/speaker, whose labels a network's initial weights were fitted on."""
+    known: frozenset[str] = getattr(network, "known_speakers", frozenset())
+    return known
 
 
 def compute_frames(front_end: FrontEndModule, waveform: Waveform) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from earnest.errors import RecipeError
-from earnest.training.data import Example, pad_batch
+from earnest.training.data import Example, pad_batch, speakers_known_to
 
 Floats = npt.NDArray[np.float64]
 FEWEST_NEW = 3  # speakers
@@ -146,7 +146,7 @@ def rotated_logits(
 
 def _new_to(network: nn.Module, examples: Sequence[Example]) -> list[int]:
     """Return the rows of speakers whose labels the network's initial weights were not fitted on."""
-    fitted_on: frozenset[str] = getattr(network, "known_speakers", frozenset())
+    fitted_on = speakers_known_to(network)
     return [row for row, example in enumerate(examples) if example.speaker not in fitted_on]
 
 

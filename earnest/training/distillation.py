@@ -11,26 +11,35 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
-from earnest.config import from_mapping, read_toml, to_toml
+from earnest.config import from_mapping, to_toml
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
-from earnest.front_end import FrontEnd, with_preset
+from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
 from earnest.models.student import StudentEncoder, StudentSettings
 from earnest.models.whisper import WhisperSettings, mean_and_deviation
-from earnest.training.data import decoding_bar
+from earnest.training.data import progress_bar
 from earnest.training.lessons import Lesson, Teacher, make_lessons, pad_lessons, similar_lengths, standardised
 from earnest.training.progress import csv_bytes, write_atomically
-from earnest.training.resuming import claim, drop_checkpoint, last_checkpoint, next_epoch, resuming_trainer
+from earnest.training.resuming import (
+    HISTORY,
+    WEIGHTS,
+    EpochBatches,
+    Remembering,
+    claim,
+    drop_checkpoint,
+    held_out_speakers,
+    last_checkpoint,
+    next_epoch,
+    read_settings,
+    resuming_trainer,
+)
 
-WEIGHTS, HISTORY = "model.safetensors", "history.csv"
-HELD_OUT = 15  # every fifteenth speaker is listened to without learning, to see how well new voices are imitated
 SMALLEST_SPREAD = 0.02
 
 
@@ -79,16 +88,10 @@ class Distillation:
 
 def read_distillation(path: Path) -> Distillation:
     """Read and check a distillation's settings; a folder may stand for its ``recipe.toml``."""
-    values = read_toml(path / "recipe.toml" if path.is_dir() else path)
-    for name in ("front_end", "teacher_front_end"):
-        if isinstance(values.get(name), dict):
-            values[name] = with_preset(values[name], f"{path}: {name}")
-    if isinstance(values.get("corpus"), str):
-        values["corpus"] = [values["corpus"]]
-    return from_mapping(Distillation, values, str(path))
+    return read_settings(Distillation, path, ("front_end", "teacher_front_end"))
 
 
-class Imitation(pl.LightningModule):
+class Imitation(Remembering):
     """A student in Lightning's loop.
 
     Parameters
@@ -103,7 +106,6 @@ class Imitation(pl.LightningModule):
         super().__init__()
         self.student, self.settings, self.n_steps = student, settings, n_steps
         self.register_buffer("spread", spread, persistent=False)
-        self.history: list[dict[str, float]] = []
         self._errors: dict[str, list[Tensor]] = {"train": [], "valid": []}
 
     def configure_optimizers(self) -> Any:
@@ -135,14 +137,6 @@ class Imitation(pl.LightningModule):
                 row[f"{name}_token_error"], row[f"{name}_pooled_error"] = torch.stack(errors).mean(dim=0).tolist()
             errors.clear()
         self.history.append(row)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the epochs so far."""
-        checkpoint["history"] = self.history
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take over the epochs so far."""
-        self.history = checkpoint["history"]
 
 
 def imitation_errors(
@@ -188,10 +182,9 @@ def distil(
         raise RecipeError(f"token_width must be {teacher.width}, as wide as what is imitated.")
     claim(folder, to_toml(asdict(settings)), "distillation")
     front_end = LogMel(replace(settings.front_end, trim="none"))
-    with decoding_bar(len(utterances), show_progress) as advance:
+    with progress_bar("decoding", len(utterances), show_progress) as advance:
         lessons = standardised(make_lessons(utterances, front_end, teacher, settings.speeds, advance))
-    speakers = sorted({lesson.speaker for lesson in lessons})
-    held_out = set(speakers[HELD_OUT - 1 :: HELD_OUT])
+    held_out = held_out_speakers(lesson.speaker for lesson in lessons)  # how well are new voices imitated?
     train = [lesson for lesson in lessons if lesson.speaker not in held_out]
     valid = [lesson for lesson in lessons if lesson.speaker in held_out]
     with torch.random.fork_rng(devices=[]):
@@ -249,20 +242,11 @@ class Lessons(Dataset[Lesson]):
         return self.lessons[index]
 
 
-class SimilarLengths(Sampler[list[int]]):
+class SimilarLengths(EpochBatches[list[int]]):
     """Batches of clips of similar length; their order depends on seed and epoch alone."""
 
     def __init__(self, lessons: Sequence[Lesson], batch_size: int, seed: int) -> None:
-        self.lessons, self.batch_size, self.seed, self.epoch = lessons, batch_size, seed, 0
-
-    @property
-    def sampler(self) -> "SimilarLengths":
-        """Itself: Lightning tells the epoch to a batch sampler's sampler only, and the first one too late."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before each epoch."""
-        self.epoch = epoch
+        self.lessons, self.batch_size, self.seed = lessons, batch_size, seed
 
     def __len__(self) -> int:
         return math.ceil(len(self.lessons) / self.batch_size)

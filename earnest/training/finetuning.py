@@ -14,39 +14,45 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
 import numpy as np
 import torch
 from safetensors.torch import save
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
-from earnest.audio.io import load_waveform
+from earnest.augment.noise_files import NoiseFiles, noise_recording
 from earnest.config import from_mapping, to_toml
-from earnest.corpora.base import audio_files
-from earnest.corpora.load import corpus_root
 from earnest.errors import RecipeError
 from earnest.frontends.log_mel import LogMel
 from earnest.models.pretrained import KNOWN_SPEAKERS
 from earnest.models.whisper import WhisperSettings, WhisperStatistics
 from earnest.training.data import Example, compute_frames
-from earnest.training.distillation import HELD_OUT, HISTORY, WEIGHTS
 from earnest.training.finetuning_settings import FineTuning
 from earnest.training.frame_changes import changed
 from earnest.training.progress import csv_bytes, write_atomically
-from earnest.training.resuming import claim, drop_checkpoint, last_checkpoint, next_epoch, resuming_trainer
+from earnest.training.resuming import (
+    HISTORY,
+    WEIGHTS,
+    EpochBatches,
+    Remembering,
+    claim,
+    drop_checkpoint,
+    held_out_speakers,
+    last_checkpoint,
+    next_epoch,
+    resuming_trainer,
+)
 from earnest.training.two_heads import Clips, Embedding, Pair, collated, smoothed_loss, start_heads
 
 
-class FineTuningLoop(pl.LightningModule):
+class FineTuningLoop(Remembering):
     """Both heads and the encoder in Lightning's loop."""
 
     def __init__(self, pair: Pair, settings: FineTuning, n_steps: int) -> None:
         super().__init__()
         self.pair, self.settings, self.n_steps = pair, settings, n_steps
         self.averaged = AveragedModel(pair, multi_avg_fn=get_ema_multi_avg_fn(settings.average))  # type: ignore[no-untyped-call]
-        self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
         self._right: list[Tensor] = []
 
@@ -81,7 +87,7 @@ class FineTuningLoop(pl.LightningModule):
         return losses[0] + losses[1]
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Take the step's weights into the average; the first ones count more, as there are few."""
+        """Take the step's weights into the moving average, which begins with those after the first step."""
         self.averaged.update_parameters(self.pair)
 
     def validation_step(self, clips: Clips, _: int) -> None:
@@ -98,14 +104,6 @@ class FineTuningLoop(pl.LightningModule):
             row["valid_wa"], row["valid_centred_wa"] = right.tolist()
         self._losses, self._right = [], []
         self.history.append(row)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the epochs so far."""
-        checkpoint["history"] = self.history
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take over the epochs so far."""
-        self.history = checkpoint["history"]
 
 
 class ChangedClips(Dataset[tuple[Tensor, int, str]]):
@@ -127,25 +125,16 @@ class ChangedClips(Dataset[tuple[Tensor, int, str]]):
         return frames, example.target, example.speaker
 
 
-class FewSpeakers(Sampler[list[tuple[int, int]]]):
+class FewSpeakers(EpochBatches[list[tuple[int, int]]]):
     """Batches of several clips of each of a few speakers; every clip about once an epoch."""
 
     def __init__(self, speakers: Sequence[str], settings: FineTuning) -> None:
         self.rows: dict[str, list[int]] = {}
         for row, speaker in enumerate(speakers):
             self.rows.setdefault(speaker, []).append(row)
-        self.settings, self.epoch, self._n_clips = settings, 0, len(speakers)
+        self.settings, self._n_clips = settings, len(speakers)
         if len(self.rows) < settings.speakers_a_batch:
             raise RecipeError(f"speakers_a_batch is {settings.speakers_a_batch}, and {len(self.rows)} are learnt from.")
-
-    @property
-    def sampler(self) -> "FewSpeakers":
-        """Itself: Lightning tells the epoch to a batch sampler's sampler only, and the first one too late."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before each epoch."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         return max(1, self._n_clips // (self.settings.speakers_a_batch * self.settings.clips_a_speaker))
@@ -183,8 +172,7 @@ def finetune(
     the losses of each epoch, and the shares of clips of held-out speakers that are right
     """
     claim(folder, to_toml(asdict(settings)), "fine-tuning")
-    speakers = sorted({example.speaker for example in examples})
-    held_out = set(speakers[HELD_OUT - 1 :: HELD_OUT])
+    held_out = held_out_speakers(example.speaker for example in examples)
     train = [example for example in examples if example.speaker not in held_out]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -215,7 +203,10 @@ def finetune(
     assert isinstance(averaged, Pair)
     tuned = averaged.embedding.encoder.state_dict()
     stored = {f"encoder.{name}": tensor.half() if tensor.ndim > 1 else tensor for name, tensor in tuned.items()}
-    told = {"origin": _origin(settings, start, tuned), KNOWN_SPEAKERS: json.dumps(sorted(set(speakers) - held_out))}
+    told = {
+        "origin": _origin(settings, start, tuned),
+        KNOWN_SPEAKERS: json.dumps(sorted({example.speaker for example in train})),
+    }
     write_atomically(folder / WEIGHTS, save(stored, told))
     write_atomically(folder / HISTORY, csv_bytes(list(loop.history[-1]), loop.history))
     drop_checkpoint(folder)
@@ -227,17 +218,10 @@ def noise_frames(settings: FineTuning) -> list[Tensor]:
     changes = settings.changes
     if not changes.noise:
         return []
-    root = corpus_root(changes.noise, {})
-    paths = [path for path in audio_files(root) if not changes.noise_names or _is_named(path, changes.noise_names)]
-    if not paths:
-        raise RecipeError(f"{root}: no recording of {', '.join(changes.noise_names)} in it.")
     front_end = LogMel(settings.front_end)
-    waveforms = (load_waveform(path, settings.front_end.sample_rate_hz) for path in paths)
-    return [compute_frames(front_end, waveform) for waveform in waveforms if waveform.any()]
-
-
-def _is_named(path: Path, names: Sequence[str]) -> bool:
-    return any(name in path.as_posix().lower() for name in names)
+    recordings = NoiseFiles(changes.noise, names=changes.noise_names).recordings
+    waveforms = (noise_recording(path, settings.front_end.sample_rate_hz) for path, _ in recordings)
+    return [compute_frames(front_end, waveform.copy()) for waveform in waveforms if waveform.any()]
 
 
 def _origin(settings: FineTuning, start: Mapping[str, Tensor], tuned: Mapping[str, Tensor]) -> str:

@@ -10,7 +10,7 @@ from earnest.errors import CorpusError
 from earnest.evaluation.protocols import protocol_called
 from earnest.frontends.log_mel import LogMel
 from earnest.labels import scheme_called
-from earnest.training.data import Example, compute_examples, decoding_bar
+from earnest.training.data import Example, compute_examples, progress_bar
 from earnest.training.finetuning_settings import FineTuning
 from earnest.training.task import split_called
 
@@ -41,7 +41,7 @@ def clips_for(
     examples: list[Example] = []
     corpora: list[str] = []
     front_end = LogMel(settings.front_end)
-    with decoding_bar(len(rows), show_progress) as advance:
+    with progress_bar("decoding", len(rows), show_progress) as advance:
         for corpus in settings.corpus:
             own = [row for row in rows if row.corpus == corpus]
             scheme = scheme_called("native", (row.emotion for row in own))

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from earnest.config import from_mapping, read_toml
 from earnest.errors import RecipeError
-from earnest.front_end import FrontEnd, with_preset
+from earnest.front_end import FrontEnd
 from earnest.training.frame_changes import FrameChanges
+from earnest.training.resuming import read_settings
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,4 @@ class FineTuning:
 
 def read_finetuning(path: Path) -> FineTuning:
     """Read and check a fine-tuning's settings; a folder may stand for its ``recipe.toml``."""
-    values = read_toml(path / "recipe.toml" if path.is_dir() else path)
-    if isinstance(values.get("front_end"), dict):
-        values["front_end"] = with_preset(values["front_end"], f"{path}: front_end")
-    if isinstance(values.get("corpus"), str):
-        values["corpus"] = [values["corpus"]]
-    return from_mapping(FineTuning, values, str(path))
+    return read_settings(FineTuning, path, ("front_end",))

@@ -1,15 +1,78 @@
-"""What distillation and fine-tuning share: a folder that is one run's, and a training that goes on after a kill."""
+"""What distillation and fine-tuning share: settings, held-out voices, a folder, and going on after a kill."""
 
 import logging
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.utils.data import Sampler
 
+from earnest.config import from_mapping, read_toml
 from earnest.errors import RecipeError
+from earnest.front_end import with_preset
 from earnest.training.progress import CHECKPOINT, AtomicCheckpointIO, write_atomically
+
+WEIGHTS, HISTORY = "model.safetensors", "history.csv"
+HELD_OUT = 15  # every fifteenth speaker is listened to without learning
+T = TypeVar("T")
+
+
+def read_settings(kind: type[T], path: Path, front_ends: Sequence[str]) -> T:
+    """Read and check settings; a folder may stand for its ``recipe.toml``.
+
+    Parameters
+    ----------
+    front_ends : names of its tables that may begin from a preset
+    """
+    values = read_toml(path / "recipe.toml" if path.is_dir() else path)
+    for name in front_ends:
+        if isinstance(values.get(name), dict):
+            values[name] = with_preset(values[name], f"{path}: {name}")
+    if isinstance(values.get("corpus"), str):
+        values["corpus"] = [values["corpus"]]
+    return from_mapping(kind, values, str(path))
+
+
+def held_out_speakers(speakers: Iterable[str]) -> list[str]:
+    """Return every fifteenth by name."""
+    return sorted(set(speakers))[HELD_OUT - 1 :: HELD_OUT]
+
+
+class Remembering(pl.LightningModule):
+    """A training whose checkpoint holds the epochs so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: list[dict[str, float]] = []
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the epochs so far."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over the epochs so far."""
+        self.history = checkpoint["history"]
+
+
+Batch_co = TypeVar("Batch_co", covariant=True)
+
+
+class EpochBatches(Sampler[Batch_co]):
+    """A batch sampler that knows the epoch."""
+
+    epoch = 0
+
+    @property
+    def sampler(self) -> Self:
+        """Itself: Lightning tells the epoch to a batch sampler's sampler only, and the first one too late."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self.epoch = epoch
 
 
 def claim(folder: Path, settings: str, what: str) -> None:

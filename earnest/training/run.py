@@ -24,7 +24,7 @@ from earnest.training.batches import Augmented, change_of
 from earnest.training.calibrate import calibrate, fit_calibration
 from earnest.training.companions import fit_companions
 from earnest.training.copies import with_copies
-from earnest.training.data import GENDERS, Example
+from earnest.training.data import GENDERS, Example, speakers_known_to
 from earnest.training.discriminant import Embeddings, discriminant_logits, embed, fit_discriminant, rotated_logits
 from earnest.training.fit import fit, predict_outputs
 from earnest.training.gender import fit_gender, fit_gender_calibration
@@ -173,7 +173,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     classes = clips.classes or scheme_of(recipe, (*split.train, *split.valid, *split.test)).classes
     train, valid = clips.of(split.train), clips.of(split.valid)
     classifier = initial_classifier(recipe, classes)
-    refuse_known_speakers(split, getattr(classifier.network, "known_speakers", frozenset()))
+    refuse_known_speakers(split, speakers_known_to(classifier.network))
     prepare(classifier.network, (example.frames for example in train))
     heard = with_copies(train, recipe, classifier, clips.embeddings)
     epochs = _fit(classifier, heard, valid, recipe, folder, clips.embeddings, show_progress)

@@ -17,7 +17,7 @@ from earnest.labels import SchemeCounts, count_labels
 from earnest.models.classifier import build_front_end
 from earnest.recipe import Recipe
 from earnest.suggest import suggestion
-from earnest.training.data import Example, compute_examples, decoding_bar
+from earnest.training.data import Example, compute_examples, progress_bar
 from earnest.training.run import scheme_of
 
 _log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ def label_counts(task: Task, used: Sequence[Utterance]) -> SchemeCounts:
 
 def examples_of(recipe: Recipe, utterances: Sequence[Utterance], show_progress: bool = False) -> dict[str, Example]:
     """Compute the frames of every utterance that the recipe's scheme keeps; samples too if the recipe augments."""
-    with decoding_bar(len(utterances), show_progress) as advance:
+    with progress_bar("decoding", len(utterances), show_progress) as advance:
         return compute_examples(
             build_front_end(recipe),
             utterances,

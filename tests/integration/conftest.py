@@ -1,10 +1,15 @@
-"""One made-up corpus, one training and one export for all tests of this folder."""
+"""One made-up corpus, one training and one export for all tests of this folder, and a server."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import harness
 import pytest
 from command_line import earnest_cli
 from made_up_corpus import Trained, recipe_text, write_corpus
+from serving import listening
+
+from earnest.apps.server.settings import Settings
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +26,11 @@ def trained(made_up: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     earnest_cli("train", made.recipe, "--data", made.data, "--output", made.run)
     earnest_cli("export", made.run, "--output", made.bundle, "--licence", "CC0-1.0", "--notes", "Made-up voices.")
     return made
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Serve the page with "small" to the tests of one file."""
+    harness.build_page()
+    with listening(Settings(models=("small",))) as address:
+        yield address

@@ -7,10 +7,7 @@ import harness
 import pytest
 import soundfile
 import the_page
-from serving import listening
 from the_page import DEMO, RATE_HZ, VIEWS, choose_file, go, listen_for, open_page, press, text_of, wait_live
-
-from earnest.apps.server.settings import Settings
 
 if reason := the_page.why_not():
     pytest.skip(reason, allow_module_level=True)
@@ -22,13 +19,6 @@ FOCUSED = """
     const isOutlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
     return [it.id || it.hash || it.className || it.tagName, isOutlined];
 """
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    harness.build_page()
-    with listening(Settings(models=("small",))) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")

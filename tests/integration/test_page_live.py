@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 import the_page
-from serving import listening
 from the_page import DEMO, RATE_HZ, VIEWS, choose_file, go, listen_for, open_page, press, rows_of, text_of, wait_live
 
-from earnest.apps.server.settings import Settings
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.stream import Windowing
 from earnest.runtime.timeline import Span, Window
@@ -47,13 +45,6 @@ KEPT = """
       return requests.map((request) => new URL(request.url).pathname);
     });
 """
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    harness.build_page()
-    with listening(Settings(models=("small",))) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")

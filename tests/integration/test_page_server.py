@@ -23,13 +23,6 @@ CLIPS = sorted(DEMO.glob("*.flac"))
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    harness.build_page()
-    with listening(Settings(models=("small",))) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     soundfile.write(folder / "microphone.wav", the_page.joined([DEMO / "lively.flac"], 20), RATE_HZ)

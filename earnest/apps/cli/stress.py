@@ -1,8 +1,6 @@
 """``earnest stress``: a finished evaluation on noisy, coded, distorted and otherwise changed clips."""
 
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -68,6 +66,7 @@ def command(
         raise MissingExtraError("Drawing the stress table", "report")
     if noise_names and not noise:
         raise click.UsageError("--noise-names says more about --noise FOLDER. Add it.")
+    from earnest.training.data import progress_bar
     from earnest.training.evaluate_noisy import NoiseTest
     from earnest.training.stress import Finished, StressTest, conditions_of, stress
 
@@ -80,7 +79,7 @@ def command(
     words += ["--on", part] if part != "test" else []
     n_steps = sum(len(conditions_of(split, asked.noise)) for split in finished.splits)
     folder = output or evaluation
-    with _bar(n_steps, show_progress(as_json, quiet)) as advance:
+    with progress_bar("answering", n_steps, show_progress(as_json, quiet)) as advance:
         found = stress(finished, asked, folder, shlex.join(words), advance)
     _write(found, folder, evaluation.resolve().name)
     if as_json:
@@ -127,17 +126,3 @@ def _echo(found: "Stress", name: str) -> None:
     checks = [check.cells() for check in found.checks]
     title = f"ser-tests on the {found.document['n_checked']} clips as they are"
     echo_table(CHECK_COLUMNS, checks, title, right=CHECK_COLUMNS[1:2])
-
-
-@contextmanager
-def _bar(total: int, visible: bool) -> Iterator[Callable[[], object]]:
-    """Draw a bar on standard error; yield what to call for each step."""
-    if not visible:
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("answering", total=total)
-        yield lambda: bars.advance(task)

@@ -193,4 +193,4 @@ def test_variety_and_scales_come_from_speakers_that_the_embedding_was_not_fitted
     valid = voices(12, embeddings=narrow, new=~known)
     assert with_scales(honest, valid, 0).scale < 0.9 * with_scales(honest, replace(valid, new=None), 0).scale
     two = np.array([int(name[1:]) < 2 for name in wide.speakers])
-    assert len(replace(wide, new=two).only_new(N_CLASSES)) == len(wide)  # two are too few
+    assert len(replace(wide, new=two).new_rows(N_CLASSES)) == len(wide)  # two are too few
