@@ -9,13 +9,14 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from earnest.augment.chain import build_chain, build_choice
 from earnest.config import from_mapping, to_toml
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
@@ -24,7 +25,7 @@ from earnest.frontends.log_mel import LogMel
 from earnest.models.student import StudentEncoder, StudentSettings
 from earnest.models.whisper import WhisperSettings, mean_and_deviation
 from earnest.training.data import progress_bar
-from earnest.training.lessons import Lesson, Teacher, make_lessons, pad_lessons, similar_lengths, standardised
+from earnest.training.lessons import Lesson, Teacher, Variants, make_lessons, pad_lessons, similar_lengths, standardised
 from earnest.training.progress import csv_bytes, write_atomically
 from earnest.training.resuming import (
     HISTORY,
@@ -51,6 +52,8 @@ class Distillation:
     ----------
     corpus : corpora whose sound is used; labels are not
     speeds : each clip is heard at these speeds, 1 as it is
+    augment, changes, augmented_copies : as in a recipe: so many changed copies of each clip and speed are heard; of
+        these the teacher hears the unchanged sound; augmentations that shift or stretch time don't fit
     teacher_front_end, teacher : the encoder; its ``pooled_blocks`` are imitated
     front_end, student : the network that learns
     pooled_weight : weight of means and deviations over a clip, against the one of single tokens
@@ -63,10 +66,14 @@ class Distillation:
     front_end: FrontEnd = field(default_factory=FrontEnd)
     student: Mapping[str, Any] = field(default_factory=dict)
     pooled_weight: float = 0.5
+    augment: tuple[Mapping[str, Any], ...] = ()
+    changes: Literal["chain", "one"] = "chain"
+    augmented_copies: int = 0
     epochs: int = 10
     batch_size: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
+    precision: Literal["32", "bf16"] = "32"
     seed: int = 0
     description: str = ""
 
@@ -74,6 +81,8 @@ class Distillation:
         checks = (
             (bool(self.corpus), "corpus must name at least one corpus"),
             (all(0.5 <= speed <= 2 for speed in self.speeds) and bool(self.speeds), "speeds must be 0.5 to 2"),
+            (0 <= self.augmented_copies <= 10, "augmented_copies must be 0 to 10"),
+            (bool(self.augment) == bool(self.augmented_copies), "augmented_copies and [[augment]] need each other"),
             (0 <= self.pooled_weight <= 100, "pooled_weight must be 0 to 100"),
             (self.epochs >= 1, "epochs must be at least 1"),
             (self.batch_size >= 2, "batch_size must be at least 2"),
@@ -121,7 +130,8 @@ class Imitation(Remembering):
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
         """Return the loss of one batch."""
-        single, pooled = imitation_errors(self.student, *batch, self.spread)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+            single, pooled = imitation_errors(self.student, *batch, self.spread)
         self._errors["train"].append(torch.stack([single, pooled]).detach())
         return single + self.settings.pooled_weight * pooled
 
@@ -183,7 +193,7 @@ def distil(
     claim(folder, to_toml(asdict(settings)), "distillation")
     front_end = LogMel(replace(settings.front_end, trim="none"))
     with progress_bar("decoding", len(utterances), show_progress) as advance:
-        lessons = standardised(make_lessons(utterances, front_end, teacher, settings.speeds, advance))
+        lessons = standardised(make_lessons(utterances, front_end, teacher, _variants(settings), advance))
     held_out = held_out_speakers(lesson.speaker for lesson in lessons)  # how well are new voices imitated?
     train = [lesson for lesson in lessons if lesson.speaker not in held_out]
     valid = [lesson for lesson in lessons if lesson.speaker in held_out]
@@ -206,6 +216,14 @@ def distil(
     write_atomically(folder / HISTORY, csv_bytes(list(module.history[-1]), module.history))
     drop_checkpoint(folder)
     return module.history
+
+
+def _variants(settings: Distillation) -> Variants:
+    change = None
+    if settings.augment:
+        build = build_choice if settings.changes == "one" else build_chain
+        change = build(settings.augment, settings.front_end.sample_rate_hz)
+    return Variants(settings.speeds, settings.augmented_copies, change, settings.seed)
 
 
 def stored(student: StudentEncoder) -> dict[str, Tensor]:

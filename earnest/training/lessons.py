@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
+from earnest.augment.base import Transform, generator_for
 from earnest.config import from_mapping
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError, RecipeError
@@ -18,6 +19,7 @@ from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
 from earnest.frontends.trim import peak_trim
 from earnest.models.whisper import WhisperSettings, WhisperStatistics, normalised
+from earnest.training.data import compute_frames
 
 CONVOLVED = 2  # Whisper's second convolution halves the frames
 
@@ -67,16 +69,40 @@ class Teacher:
         return whole.view(-1, self.steps_a_token, self.width).mean(dim=1).T
 
 
+@dataclass(frozen=True)
+class Variants:
+    """How a clip is heard.
+
+    Attributes
+    ----------
+    speeds : 1 as it is
+    copies, change : at each speed so many changed copies beside the plain clip
+    """
+
+    speeds: Sequence[float] = (1.0,)
+    copies: int = 0
+    change: Transform | None = None
+    seed: int = 0
+
+    def of(self, waveform: Waveform, speed: float, key: str) -> list[Waveform]:
+        """Return the waveform (samples,) and its copies, which depend on ``key``, speed, number and seed alone."""
+        if self.change is None:
+            return [waveform]
+        words = [f"{key} {speed} {number} {self.seed}" for number in range(1, self.copies + 1)]
+        return [waveform, *(self.change(waveform, generator_for(word)) for word in words)]
+
+
 def make_lessons(
     utterances: Sequence[Utterance],
     front_end: LogMel,
     teacher: Teacher,
-    speeds: Sequence[float],
+    variants: Variants,
     on_progress: Callable[[], object] = lambda: None,
 ) -> list[Lesson]:
     """Let the teacher hear every utterance at every speed; memory: some 20 kB a second and block.
 
-    Silence at both ends is cut off beforehand, so that student and teacher begin at the same sample.
+    Silence at both ends is cut off beforehand, so that student and teacher begin at the same sample. Of a changed copy
+    the teacher hears the plain sound, so that the student learns to hear through noise, rooms and codecs.
 
     Parameters
     ----------
@@ -95,13 +121,13 @@ def make_lessons(
             original = load_waveform(utterance.path, rate_hz, utterance.start_s, utterance.end_s)
         except AudioError as error:
             raise CorpusError(f"{error} Remove it, or run `earnest corpus check`.") from error
-        for speed in speeds:
-            waveform = _at_speed(_trimmed(original, front_end.settings), speed, rate_hz)
-            sound, length = torch.from_numpy(waveform)[None], torch.tensor([len(waveform)])
-            with torch.no_grad():
-                frames, _ = front_end(sound, length)
-            tokens = teacher.tokens(waveform)
-            lessons.append(Lesson(frames[0].half(), tokens.half(), utterance.speaker))
+        for speed in variants.speeds:
+            plain = _at_speed(_trimmed(original, front_end.settings), speed, rate_hz)
+            tokens = teacher.tokens(plain).half()
+            lessons += [
+                Lesson(compute_frames(front_end, waveform).half(), tokens, utterance.speaker)
+                for waveform in variants.of(plain, speed, utterance.key)
+            ]
     return lessons
 
 
@@ -111,10 +137,11 @@ def standardised(lessons: Sequence[Lesson]) -> list[Lesson]:
     mean = torch.stack([lesson.tokens.double().sum(dim=1) for lesson in lessons]).sum(dim=0) / total
     squares = [(lesson.tokens.double() - mean[:, None]).square().sum(dim=1) for lesson in lessons]
     deviation = (torch.stack(squares).sum(dim=0) / total).sqrt().clamp(min=1e-6)
-    return [
-        Lesson(lesson.frames, ((lesson.tokens - mean[:, None]) / deviation[:, None]).half(), lesson.speaker)
-        for lesson in lessons
-    ]
+    ready: dict[int, Tensor] = {}  # copies share their tokens
+    for lesson in lessons:
+        if id(lesson.tokens) not in ready:
+            ready[id(lesson.tokens)] = ((lesson.tokens - mean[:, None]) / deviation[:, None]).half()
+    return [Lesson(lesson.frames, ready[id(lesson.tokens)], lesson.speaker) for lesson in lessons]
 
 
 def pad_lessons(lessons: Sequence[Lesson]) -> tuple[Tensor, Tensor, Tensor]:

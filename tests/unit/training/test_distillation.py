@@ -10,6 +10,7 @@ from made_up_corpus import spoken, write_corpus
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from earnest.augment.chain import build_choice
 from earnest.config import from_mapping
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import EarnestError, RecipeError
@@ -19,7 +20,7 @@ from earnest.models.student import StudentEncoder, StudentSettings
 from earnest.recipe import Recipe
 from earnest.training import distillation
 from earnest.training.distillation import Distillation, distil, imitation_errors, read_distillation
-from earnest.training.lessons import Lesson, Teacher, make_lessons, similar_lengths, standardised
+from earnest.training.lessons import Lesson, Teacher, Variants, make_lessons, similar_lengths, standardised
 from earnest.training.run import initial_classifier
 
 TEACHER = {"width": 24, "n_heads": 2, "feed_forward_width": 32, "n_blocks": 1, "pooled_blocks": [1]}
@@ -70,20 +71,20 @@ def test_the_teacher_is_heard_at_the_students_pace() -> None:
 
 def test_frames_and_tokens_cover_the_same_sound_without_the_silence(utterances: list[Utterance]) -> None:
     teacher = Teacher(PRESETS["whisper"], TEACHER, student_hop=640)
-    for lesson in make_lessons(utterances[:4], LogMel(replace(FRONT_END, trim="none")), teacher, [1.0, 1.25]):
+    for lesson in make_lessons(utterances[:4], LogMel(replace(FRONT_END, trim="none")), teacher, Variants((1.0, 1.25))):
         steps = (lesson.frames.shape[1] - 1) // 2 + 1
         assert abs(steps - lesson.tokens.shape[1]) <= 1
 
 
 def test_speed_shortens_a_lesson(utterances: list[Utterance]) -> None:
     teacher = Teacher(PRESETS["whisper"], TEACHER, student_hop=640)
-    plain, fast = make_lessons(utterances[:1], LogMel(replace(FRONT_END, trim="none")), teacher, [1.0, 1.25])
+    plain, fast = make_lessons(utterances[:1], LogMel(replace(FRONT_END, trim="none")), teacher, Variants((1.0, 1.25)))
     assert fast.frames.shape[1] == pytest.approx(plain.frames.shape[1] / 1.25, abs=1)
 
 
 def test_standardised_tokens_have_mean_zero_and_deviation_one(utterances: list[Utterance]) -> None:
     teacher = Teacher(PRESETS["whisper"], TEACHER, student_hop=640)
-    lessons = standardised(make_lessons(utterances[:6], LogMel(replace(FRONT_END, trim="none")), teacher, [1.0]))
+    lessons = standardised(make_lessons(utterances[:6], LogMel(replace(FRONT_END, trim="none")), teacher, Variants()))
     tokens = torch.cat([lesson.tokens.float() for lesson in lessons], dim=1)
     torch.testing.assert_close(tokens.mean(dim=1), torch.zeros(24), atol=2e-3, rtol=0)
     torch.testing.assert_close(tokens.std(dim=1), torch.ones(24), atol=2e-2, rtol=0)
@@ -91,7 +92,7 @@ def test_standardised_tokens_have_mean_zero_and_deviation_one(utterances: list[U
 
 def test_batches_hold_similar_lengths_once_each_in_an_order_of_seed_and_epoch(utterances: list[Utterance]) -> None:
     teacher = Teacher(PRESETS["whisper"], TEACHER, student_hop=640)
-    lessons = make_lessons(utterances, LogMel(replace(FRONT_END, trim="none")), teacher, [1.0])
+    lessons = make_lessons(utterances, LogMel(replace(FRONT_END, trim="none")), teacher, Variants())
     batches = similar_lengths(lessons, 8, seed=0, epoch=1)
     assert sorted(position for batch in batches for position in batch) == list(range(len(lessons)))
     assert batches == similar_lengths(lessons, 8, seed=0, epoch=1) != similar_lengths(lessons, 8, seed=0, epoch=2)
@@ -194,3 +195,21 @@ def test_every_epoch_has_its_own_order(
     monkeypatch.setattr(distillation, "similar_lengths", noted)
     distil(replace(SETTINGS, epochs=3), utterances, tmp_path)
     assert epochs == [0, 1, 2]
+
+
+def test_of_changed_copies_the_teacher_hears_the_plain_sound(utterances: list[Utterance]) -> None:
+    teacher = Teacher(PRESETS["whisper"], TEACHER, student_hop=640)
+    front_end = LogMel(replace(FRONT_END, trim="none"))
+    change = build_choice([{"name": "coloured-noise", "snr_db": [0, 0]}], front_end.settings.sample_rate_hz)
+    plain, one, other = make_lessons(utterances[:1], front_end, teacher, Variants(copies=2, change=change))
+    assert torch.equal(plain.tokens, one.tokens)
+    assert plain.frames.shape == one.frames.shape == other.frames.shape
+    assert not torch.equal(plain.frames, one.frames)
+    assert not torch.equal(one.frames, other.frames)
+    again = make_lessons(utterances[:1], front_end, teacher, Variants(copies=2, change=change))
+    assert torch.equal(again[2].frames, other.frames)
+
+
+def test_copies_and_augmentations_need_each_other() -> None:
+    with pytest.raises(RecipeError, match="augment"):
+        replace(SETTINGS, augmented_copies=1)
