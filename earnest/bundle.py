@@ -20,6 +20,7 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 SCHEMA = 1
 DEFAULT_BUNDLE = "base"
 SHIPPED = Path(__file__).parent / "bundles"
+_NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|\bresearch\b", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -119,6 +120,11 @@ class BundleInfo:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return asdict(self)
+
+    @property
+    def non_commercial(self) -> tuple[TrainingCorpus, ...]:
+        """The training corpora whose licences forbid commercial use, and so of the weights."""
+        return tuple(line for line in self.training_corpora if _NON_COMMERCIAL.search(line.licence))
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """A bundle or several, ready to answer about recordings, folders and streams, without torch."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from earnest.audio.io import MAX_SECONDS, load_waveform, open_audio
 from earnest.audio.segment import frame_levels_dbfs, is_silent
 from earnest.audio.source import Source, path_of, source_name
-from earnest.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
+from earnest.bundle import DEFAULT_BUNDLE, Bundle, BundleInfo, load_bundle
 from earnest.errors import AudioError, BundleError
 from earnest.runtime.adaptation import Adaptation, Adapter
 from earnest.runtime.averaging import network_of
@@ -19,6 +21,7 @@ from earnest.runtime.prediction import Prediction
 from earnest.runtime.stream import Stream, Windowing
 from earnest.runtime.timeline import Envelope, Event, Timeline
 
+_log = logging.getLogger("earnest")
 TIMELINE_MAX_SECONDS = 48 * 3600.0  # blocks pass through; what grows is the answer
 
 
@@ -78,6 +81,8 @@ class Predictor:
         if not names:
             raise BundleError("There is no model in the list. Name at least one bundle.")
         bundles = [load_bundle(name) for name in names]
+        for bundle in bundles:
+            _tell_licence(bundle.info)
         return cls(bundles, threads, provider=provider, batch_s=batch_s, tta=tta, backend=backend, hint=hint)
 
     def adapter(self, sources: Iterable[Source] = ()) -> Adapter:
@@ -188,3 +193,14 @@ class Predictor:
 
     def _bulk(self, adapter: Adapter | None) -> Bulk:
         return Bulk(self.graph, self.info, self.max_seconds, adapter, self.batch_s, self._domain)
+
+
+def _tell_licence(info: BundleInfo) -> None:
+    heard = " and ".join(f"{line.name}, {line.licence}" for line in info.non_commercial)
+    if heard:
+        _warn_once(f"{info.name}: for non-commercial use only, as its weights have heard {heard}.")
+
+
+@cache
+def _warn_once(message: str) -> None:
+    _log.warning(message)

@@ -71,7 +71,8 @@ def _echo_bundle(bundle: Bundle) -> None:
     click.echo(f"{info.name} {info.version}: {info.n_parameters:,} parameters, {size / 1e6:.1f} MB")
     click.echo(f"  emotions    {', '.join(info.classes)}")
     click.echo(f"  trained on  {', '.join(line.name for line in info.training_corpora)}; start: {info.origin}")
-    click.echo(f"  licence     {info.licence}")
+    only = "non-commercial use only: " if info.non_commercial else ""
+    click.echo(f"  licence     {only}{info.licence}")
     for result in info.results:
         kind = kind_words(result.speaker_independent)
         click.echo(f"  {result.protocol} ({kind}): WA {percent(result.wa)} %, UA {percent(result.ua)} %, n {result.n}")

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from voices import voice, write_voice
 
 import earnest
 from earnest.audio.waveform import Waveform
-from earnest.bundle import load_bundle
+from earnest.bundle import TrainingCorpus, load_bundle
 from earnest.errors import AudioError, EarnestError
 from earnest.runtime import bulk
 from earnest.runtime.graph import Outputs
@@ -223,3 +224,17 @@ def test_the_size_of_batches_changes_no_answer(model: Predictor, folder: Path, b
         Predictor.load(folder, batch_s=batch_s).predict_many(clips), model.predict_many(clips), strict=True
     ):
         np.testing.assert_allclose(list(one.probabilities.values()), list(other.probabilities.values()), atol=1e-6)
+
+
+def test_weights_for_research_say_so_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    licences = {"emodb": "CC0-1.0", "sung": "CC-BY-NC-SA-4.0"}
+    corpora = [asdict(TrainingCorpus(name, licence, 1, 1, 0.1)) for name, licence in licences.items()]
+    folder = write_bundle(tmp_path, name="for-research", training_corpora=corpora)
+    for _ in range(2):
+        earnest.load(folder)
+    assert [record.getMessage() for record in caplog.records] == [
+        "for-research: for non-commercial use only, as its weights have heard sung, CC-BY-NC-SA-4.0."
+    ]
+    caplog.clear()
+    earnest.load(write_bundle(tmp_path, name="free", training_corpora=corpora[:1]))
+    assert not caplog.records
