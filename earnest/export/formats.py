@@ -8,8 +8,8 @@ from onnx import ModelProto
 
 from earnest.bundle import Format
 from earnest.export.calibration import int8_clips
-from earnest.export.halves import store_halves
 from earnest.export.onnx import finished
+from earnest.export.storage import store_small
 from earnest.onnx_file import check_onnx
 
 MODEL = "model.onnx"
@@ -44,7 +44,7 @@ def model_files(traced: ModelProto, form: Form, run: Path, facts: Mapping[str, s
 
         traced = to_int8(traced, *int8_clips(run, form.folders or {}))
     else:
-        store_halves(traced, rounding=form.name == "onnx-fp16")
+        store_small(traced, rounding=form.name == "onnx-fp16")
     data = finished(traced, {**facts, "format": form.name}).SerializeToString()
     check_onnx(data, Path(MODEL))
     return {MODEL: data}

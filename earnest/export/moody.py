@@ -7,8 +7,8 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from earnest.errors import EarnestError
-from earnest.export.halves import store_halves
 from earnest.export.onnx import OPSET, finished, quiet_export, remove_traces
+from earnest.export.storage import store_small
 from earnest.labels import SCHEMES
 from earnest.models.classifier import SpeechClassifier
 
@@ -72,6 +72,6 @@ def to_moody(classifier: SpeechClassifier, facts: Mapping[str, str]) -> ModelPro
     proto.graph.name, proto.producer_name = "earnest", "earnest"
     if proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value:
         raise EarnestError("The export fixed the batch size.")
-    store_halves(proto)
+    store_small(proto)
     assert [item.version for item in proto.opset_import if not item.domain] == [OPSET]
     return finished(proto, {**facts, "classes": ",".join(wanted), "profile": "moody", "n_samples": str(N_SAMPLES)})

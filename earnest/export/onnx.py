@@ -14,7 +14,7 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from earnest.errors import EarnestError
-from earnest.export.halves import store_halves
+from earnest.export.storage import store_small
 from earnest.frontends.waveform import RawWaveform
 from earnest.models.classifier import SpeechClassifier
 from earnest.models.segmented import Segmented
@@ -54,7 +54,7 @@ def to_onnx(classifier: SpeechClassifier, facts: Mapping[str, str] | None = None
     the model's metadata.
     """
     proto = traced(classifier)
-    store_halves(proto)
+    store_small(proto)
     rate_hz = str(classifier.front_end.settings.sample_rate_hz)
     return finished(proto, {"sample_rate_hz": rate_hz, "classes": ",".join(classifier.classes), **(facts or {})})
 

@@ -12,9 +12,9 @@ from onnx import ModelProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from earnest.export.calibration import Clips
-from earnest.export.halves import store_halves
 from earnest.export.judge import Judge, Probabilities, controlled
 from earnest.export.onnx import NETWORK
+from earnest.export.storage import store_small
 
 QUANTISED = ("MatMul", "Gemm", "Conv")
 ANSWERS = ("logits", "gender", "affect")
@@ -32,7 +32,7 @@ def to_int8(traced: ModelProto, calibration: Clips, validation: Clips) -> ModelP
         quantised = controlled(
             layers_of(traced), quantiser.quantised, _answers, Judge(validation, _answers(traced, validation))
         )
-    store_halves(quantised)
+    store_small(quantised)
     return quantised
 
 

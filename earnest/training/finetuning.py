@@ -26,6 +26,7 @@ from earnest.config import from_mapping, to_toml
 from earnest.errors import RecipeError
 from earnest.frontends.log_mel import LogMel
 from earnest.models.pretrained import KNOWN_SPEAKERS
+from earnest.models.rounding import rounded_to_8_bits
 from earnest.models.whisper import WhisperSettings, WhisperStatistics
 from earnest.training.data import Example, compute_frames
 from earnest.training.finetuning_settings import FineTuning
@@ -202,7 +203,9 @@ def finetune(
     averaged = loop.averaged.module
     assert isinstance(averaged, Pair)
     tuned = averaged.embedding.encoder.state_dict()
-    stored = {f"encoder.{name}": tensor.half() if tensor.ndim > 1 else tensor for name, tensor in tuned.items()}
+    stored = {
+        f"encoder.{name}": rounded_to_8_bits(tensor) if tensor.ndim > 1 else tensor for name, tensor in tuned.items()
+    }
     told = {
         "origin": _origin(settings, start, tuned),
         KNOWN_SPEAKERS: json.dumps(sorted({example.speaker for example in train})),

@@ -17,6 +17,7 @@ from earnest.errors import CorpusError, EarnestError, RecipeError
 from earnest.evaluation.protocols import protocol_called
 from earnest.front_end import PRESETS
 from earnest.models.pretrained import read_known_speakers
+from earnest.models.rounding import rounded_to_8_bits
 from earnest.models.whisper import WhisperSettings, WhisperStatistics
 from earnest.recipe import Recipe
 from earnest.training.data import Example
@@ -139,7 +140,9 @@ def test_it_learns_writes_weights_that_a_recipe_starts_from_and_says_how_far_the
         assert torch.equal(started.state_dict()[name], tensor.float())
     assert "fine-tuned on the labels of made-up; weights moved by: convolutions" in str(started.origin)
     assert started.known_speakers == {example.speaker for example in examples}
-    assert sum(tensor.dtype == torch.float16 for tensor in tuned.values()) > 4
+    for tensor in tuned.values():
+        if tensor.ndim > 1:
+            torch.testing.assert_close(rounded_to_8_bits(tensor), tensor, rtol=0, atol=0)
 
 
 def test_every_epoch_hears_clips_changed_anew(

@@ -1,18 +1,22 @@
-"""Weights stored in half the bytes give the same numbers."""
+"""Weights stored in fewer bytes give the same numbers."""
 
 from typing import Any
 
 import numpy as np
 import onnxruntime
+import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
-from earnest.export.halves import store_halves
+from earnest.export.onnx import quiet_export
+from earnest.export.storage import store_small
+from earnest.models.rounding import rounded_to_8_bits
 
 RNG = np.random.default_rng(0)
 EXACT = RNG.normal(size=(64, 32)).astype(np.float16).astype(np.float32)
 ROUNDED = RNG.normal(size=(32, 64)).astype(np.float32)
 SMALL = np.ones(64, np.float32)
-HUGE = np.full((64, 64), 1e30, np.float32)
+HUGE = (1e30 * RNG.normal(size=(64, 64))).astype(np.float32)
 
 
 def product() -> Any:
@@ -41,13 +45,13 @@ def answer(model: Any) -> Any:
 def test_the_answers_are_the_same_to_the_last_bit() -> None:
     model = product()
     before = answer(model)
-    store_halves(model)
+    store_small(model)
     np.testing.assert_array_equal(answer(model), before)
 
 
 def test_only_large_weights_that_lose_nothing_are_halved() -> None:
     model = product()
-    store_halves(model)
+    store_small(model)
     kinds = {tensor.name.split("_as_")[0]: tensor.data_type for tensor in model.graph.initializer}
     assert kinds == {
         "exact": TensorProto.FLOAT16,
@@ -60,7 +64,7 @@ def test_only_large_weights_that_lose_nothing_are_halved() -> None:
 def test_rounding_halves_all_that_fits_its_range_and_stays_near() -> None:
     model = product()
     before = answer(model)
-    store_halves(model, rounding=True)
+    store_small(model, rounding=True)
     kinds = {tensor.name.split("_as_")[0]: tensor.data_type for tensor in model.graph.initializer}
     assert (kinds["rounded"], kinds["small"], kinds["huge"]) == (
         TensorProto.FLOAT16,
@@ -70,3 +74,30 @@ def test_rounding_halves_all_that_fits_its_range_and_stays_near() -> None:
     after = answer(model)
     assert not np.array_equal(after, before)
     np.testing.assert_allclose(after, before, rtol=0.01, atol=np.abs(before).max() * 1e-3)
+
+
+def test_weights_rounded_to_8_bits_are_stored_so_and_give_the_same_answers() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv1d(16, 24, 5), nn.Flatten(), nn.Linear(24 * 6, 32), nn.ReLU(), nn.Linear(32, 64, bias=False)
+    ).eval()
+    with torch.no_grad():
+        network[2].weight[3] = 0  # an output that says nothing
+        network[2].weight[4] *= 1e-6
+        for layer in (network[0], network[2], network[4]):
+            before = layer.weight.clone()
+            layer.weight.copy_(rounded_to_8_bits(layer.weight))
+            steps = before.flatten(1).abs().amax(dim=1) / 127
+            assert ((layer.weight - before).flatten(1).abs().amax(dim=1) <= 0.51 * steps).all()
+    sound = torch.randn(3, 16, 10)
+    model = quiet_export(network, (sound,), ({0: torch.export.Dim("batch")},), ["input"], ["output"])
+    before = run(model, sound)
+    store_small(model)
+    kinds = [tensor.data_type for tensor in model.graph.initializer if numpy_helper.to_array(tensor).size >= 1024]
+    assert kinds == [TensorProto.INT8] * 3
+    np.testing.assert_array_equal(run(model, sound), before)
+
+
+def run(model: Any, sound: Any) -> Any:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"input": sound.numpy()})[0]
