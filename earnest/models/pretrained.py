@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from earnest.errors import EarnestError, MissingExtraError, WeightsNotFoundError
+from earnest.models.rounding import SCALE, unpacked
 
 ENVIRONMENT = "EARNEST_MODELS"
 FILE_NAME = "model.safetensors"
@@ -68,7 +69,7 @@ def _metadata(name: Path) -> dict[str, str]:
 
 
 def read_tensors(name: Path, prefix: str, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Read the tensors called ``prefix`` + a name in ``wanted`` as float32.
+    """Read the tensors called ``prefix`` + a name in ``wanted`` as float32; whole numbers beside a scale are unpacked.
 
     Raises
     ------
@@ -89,6 +90,8 @@ def read_tensors(name: Path, prefix: str, wanted: Mapping[str, Tensor]) -> dict[
                 if prefix + key not in stored:
                     raise EarnestError(f"{path}: holds no tensor '{prefix + key}'.")
                 found[key] = file.get_tensor(stored[prefix + key]).float()
+                if prefix + key + SCALE in stored:
+                    found[key] = unpacked(found[key], file.get_tensor(stored[prefix + key + SCALE]))
                 if found[key].shape != tensor.shape:
                     shapes = f"{tuple(found[key].shape)}, expected {tuple(tensor.shape)}"
                     raise EarnestError(f"{path}: '{prefix + key}' has the shape {shapes}.")

@@ -26,7 +26,7 @@ from earnest.config import from_mapping, to_toml
 from earnest.errors import RecipeError
 from earnest.frontends.log_mel import LogMel
 from earnest.models.pretrained import KNOWN_SPEAKERS
-from earnest.models.rounding import rounded_to_8_bits
+from earnest.models.rounding import SCALE, packed
 from earnest.models.whisper import WhisperSettings, WhisperStatistics
 from earnest.training.data import Example, compute_frames
 from earnest.training.finetuning_settings import FineTuning
@@ -203,17 +203,26 @@ def finetune(
     averaged = loop.averaged.module
     assert isinstance(averaged, Pair)
     tuned = averaged.embedding.encoder.state_dict()
-    stored = {
-        f"encoder.{name}": rounded_to_8_bits(tensor) if tensor.ndim > 1 else tensor for name, tensor in tuned.items()
-    }
     told = {
         "origin": _origin(settings, start, tuned),
         KNOWN_SPEAKERS: json.dumps(sorted({example.speaker for example in train})),
     }
-    write_atomically(folder / WEIGHTS, save(stored, told))
+    write_atomically(folder / WEIGHTS, save(_stored(tuned), told))
     write_atomically(folder / HISTORY, csv_bytes(list(loop.history[-1]), loop.history))
     drop_checkpoint(folder)
     return loop.history
+
+
+def _stored(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the encoder's tensors as they are written: kernels as whole numbers of 8 bits with their scales."""
+    stored = {}
+    for name, tensor in state.items():
+        key = f"encoder.{name}"
+        if tensor.ndim > 1:
+            stored[key], stored[key + SCALE] = packed(tensor)
+        else:
+            stored[key] = tensor
+    return stored
 
 
 def noise_frames(settings: FineTuning) -> list[Tensor]:
