@@ -2,9 +2,10 @@
 
 Usage: python scripts/make_models.py [NAME ...]
 
-Corpora come from $EARNEST_DATA, Whisper's encoder from $EARNEST_MODELS. Trainings and evaluations that are finished in
-runs/ are not repeated. The student, which small starts from, comes with the package; this writes it anew:
+Corpora come from $EARNEST_DATA. Trainings and evaluations that are finished in runs/ are not repeated. What the two
+sizes start from comes with the package; these write it anew, with Whisper's encoder from $EARNEST_MODELS:
 
+    earnest finetune recipes/finetuning/encoder.toml --protocol crema-d-5fold --fold f1 --output runs/encoder
     earnest distil recipes/distillation/student.toml --output runs/student
 """
 
@@ -19,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Shipped:
-    """What is said of a bundle, and which protocols its recipe is scored under."""
+    """What is said of a bundle, and how its recipe is scored: by protocols, or on the folds of the research line."""
 
     licence: str
     notes: str
@@ -28,20 +29,35 @@ class Shipped:
 
 
 ADAPTED = ("--adapt", "causal", "--adapt", "all", "--adapt", "one-emotion")
+RESEARCH = "ravdess-6fold-and-more"  # written by scripts/research_splits.py
+SPLITS = Path("runs/splits/research")
+ENCODER = (
+    "The encoder was fine-tuned on the labels of 68 speakers of CREMA-D, then rounded to 8 bits; the linear layer was "
+    "fitted on all clips and a changed copy of each (noise, rooms, telephone, codecs)."
+)
+STUDENT = (
+    "The student learnt from the sound of CREMA-D without its labels; only the linear layer saw labels, of all clips "
+    "and two changed copies of each."
+)
+OPEN = "any use, with attribution (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, {})"
+CLOSED = "non-commercial use only (RAVDESS: CC BY-NC-SA 4.0, CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, {})"
+OF_FOLDS = (
+    "Results are of the same {} with a linear layer fitted on the protocol's own training speakers; none of its test "
+    "speakers' labels was seen."
+)
 BUNDLES = {
     "base": Shipped(
-        "any use, with attribution (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, encoder: MIT)",
-        "The encoder is frozen; only the linear layer was fitted here, on all clips and a changed copy of each (noise, "
-        "rooms, telephone, codecs).",
+        OPEN.format("encoder: MIT"),
+        f"{ENCODER} {OF_FOLDS.format('encoder')}",
         ("ravdess-6fold", "emodb-loso"),
     ),
     "small": Shipped(
-        "any use, with attribution (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, taught by Whisper tiny.en: MIT)",
-        "The student learnt from the sound of CREMA-D without its labels; only the linear layer saw labels, of all "
-        "clips and two changed copies of each. Results are of the same student with a linear layer fitted on the "
-        "protocol's own training speakers.",
-        ("ravdess-6fold", "emodb-loso"),
+        OPEN.format("taught by Whisper tiny.en: MIT"),
+        f"{STUDENT} {OF_FOLDS.format('student')}",
+        ("ravdess-6fold", "emodb-loso", "crema-d-5fold"),
     ),
+    "research-base": Shipped(CLOSED.format("encoder: MIT"), ENCODER, (RESEARCH,)),
+    "research-small": Shipped(CLOSED.format("taught by Whisper tiny.en: MIT"), STUDENT, (RESEARCH,)),
 }
 
 
@@ -53,10 +69,13 @@ def main(names: list[str]) -> None:
 
 def make(name: str, shipped: Shipped) -> None:
     """Train, evaluate and export one."""
+    if RESEARCH in shipped.protocols and not SPLITS.exists():
+        subprocess.run([sys.executable, "scripts/research_splits.py", str(SPLITS)], check=True, cwd=ROOT)
     results = {protocol: f"runs/results/{name}-{protocol}" for protocol in shipped.protocols}
     recipe = f"recipes/{name}.toml"
     for protocol, folder in results.items():
-        earnest("evaluate", recipe, "--protocol", protocol, *ADAPTED, "--output", folder)
+        asked = ("--splits", str(SPLITS)) if protocol == RESEARCH else ("--protocol", protocol)
+        earnest("evaluate", recipe, *asked, *ADAPTED, "--output", folder)
     earnest("train", recipe, "--all-data", "--output", f"runs/{name}")
     told = [word for folder in results.values() for word in ("--results", folder)]
     words = (

@@ -35,8 +35,8 @@ class StudentSettings:
     """
 
     weights: str = ""
-    width: int = 144
-    n_blocks: int = 4
+    width: int = 160
+    n_blocks: int = 6
     kernel: int = 3
     stride: int = 2
     token_width: int = 384
@@ -127,9 +127,8 @@ class StudentStatistics(nn.Module):
         FrontEnd(
             n_fft=512,
             win_length=512,
-            hop_length=480,
-            n_mels=40,
-            fmax_hz=4500.0,
+            hop_length=320,
+            n_mels=80,
             decibel_reference="one",
             level="rms",
             level_dbfs=-20.0,
