@@ -116,7 +116,8 @@ class AsyncRemoteStream:
         await asyncio.gather(self._reader, return_exceptions=True)
 
     async def accept_waveform(self, waveform: npt.ArrayLike) -> list[Event]:
-        """Send the next samples and return what the server has told by now."""
+        """Send the next samples and return what the server has told by now; for errors see the other client's."""
+        self._heard.refuse_when_ended()
         for piece in calls.pieces(waveform):
             await self._send(piece)
         return self._heard.events()
@@ -145,4 +146,6 @@ class AsyncRemoteStream:
         except self._expected as error:
             assert self._reader is not None
             await self._reader  # its error is the reason
+            if self._heard.is_ended:
+                return
             raise listening.refused(error) from error

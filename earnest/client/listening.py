@@ -50,6 +50,14 @@ class Heard:
         new, self._events = self._events, []
         return new
 
+    def refuse_when_ended(self) -> None:
+        """Raise a `ServerError` when the server hears no more and all it said was handed on."""
+        if self._prediction and not self._events:
+            heard_s = self._prediction.duration_s or 0.0
+            raise ServerError(
+                f"This stream ended after {heard_s:g} s of sound, as when a server restarts. Open another one."
+            )
+
     def prediction(self) -> Prediction:
         """Return what all windows say together, once the stream is finished."""
         if self._prediction is None:

@@ -9,18 +9,23 @@ from dataclasses import dataclass
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.supervisors import Multiprocess
+from websockets.frames import CloseCode, Frame
 
 from earnest.apps.server.app import create_app
 from earnest.apps.server.logs import log_config
 from earnest.apps.server.metrics import FOLDER
+from earnest.apps.server.service import ENDING
 from earnest.apps.server.settings import Settings
 from earnest.bundle import load_bundle
 
 HEADER_BYTES = 32 * 1024
 PING_S, PONG_S = 20.0, 60.0  # a pong may wait behind sound that is read no faster than allowed
 LINGER_S = 0.5
+MOST_FRAGMENTS = 1024  # of one WebSocket message
 LAST_S = 5.0  # to finish what the time for requests allows
+SILENT_S = 60  # a worker that says nothing for so long hangs; on a busy machine uvicorn's 5 s kill those that start
 
 
 @dataclass(frozen=True)
@@ -32,10 +37,9 @@ class Address:
 
 
 class Config(uvicorn.Config):
-    """Uvicorn's, the seconds in which headers must come, and whether the process is about to end."""
+    """Uvicorn's, and the seconds in which headers must come."""
 
     header_s: float = 10.0
-    is_ending: bool = False
 
 
 class TimedProtocol(H11Protocol):
@@ -64,12 +68,12 @@ class TimedProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Answer what comes at the end too, as the connection's last."""
         super().data_received(data)
-        if self.config.is_ending and self.cycle is not None:
+        if self.app_state[ENDING].is_set() and self.cycle is not None:
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
         """End, after a moment in which a request that is on its way arrives."""
-        self.config.is_ending = True
+        self.app_state[ENDING].set()
         self.loop.call_later(LINGER_S, self._end)
         if self.cycle is not None:
             self.cycle.keep_alive = False
@@ -93,6 +97,45 @@ class TimedProtocol(H11Protocol):
         """Close, unless a request is under way or the connection became a stream."""
         if self in self.connections and (self.cycle is None or self.cycle.response_complete):
             self.transport.abort()
+
+
+class GuardedStream(WebSocketsSansIOProtocol):
+    """Bounds what control frames and fragments can hold, and lets the application end its streams.
+
+    Uvicorn itself keeps pongs for who doesn't read them and fragments however many, waits for ever to say good-bye to
+    who is gone, and closes streams at the end of the process with all that is still to tell.
+    """
+
+    def handle_ping(self) -> None:
+        """Answer, unless the client reads nothing."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a fragment, of which a message may have so many: empty ones add nothing to its size."""
+        if self.close_sent:
+            return
+        if len(self.frames) < MOST_FRAGMENTS:
+            super().handle_cont(event)
+            return
+        self.frames = []
+        self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+        self.handle_parser_exception()
+
+    def keepalive_timeout(self) -> None:
+        """Close, without waiting for who is gone."""
+        super().keepalive_timeout()
+        self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def shutdown(self) -> None:
+        """Tell the application, which may be waiting for sound; it closes with 1012."""
+        if self.close_sent:
+            super().shutdown()
+            return
+        self.app_state[ENDING].set()
+        self.queue.put_nowait({"type": "websocket.receive", "bytes": b""})
 
 
 class Supervisor(Multiprocess):
@@ -131,7 +174,7 @@ def config_of(settings: Settings, address: Address, workers: int, log_level: str
         port=address.port,
         workers=workers,
         http=TimedProtocol,
-        ws="websockets-sansio",  # reads a message when the one before was taken: back-pressure
+        ws=GuardedStream,  # reads a message when the one before was taken: back-pressure
         loop="asyncio",
         lifespan="on",
         log_config=dict(log_config(log_level)),
@@ -143,6 +186,7 @@ def config_of(settings: Settings, address: Address, workers: int, log_level: str
         ws_ping_interval=PING_S,
         ws_ping_timeout=PONG_S,
         ws_per_message_deflate=False,  # samples don't shrink, and what doesn't inflate can't be a bomb
+        timeout_worker_healthcheck=SILENT_S,
         timeout_graceful_shutdown=int(limits.body_s + limits.request_s + LAST_S),
     )
     config.header_s = limits.header_s
