@@ -99,7 +99,11 @@ class AsyncRemoteStream:
 
         try:
             opening = connect(
-                self._address, additional_headers=self._headers, open_timeout=listening.OPEN_S, compression=None
+                self._address,
+                additional_headers=self._headers,
+                open_timeout=listening.OPEN_S,
+                ping_timeout=listening.PONG_S,
+                compression=None,
             )
             self._socket = await self._closing.enter_async_context(opening)
             self._heard.take(await self._socket.recv())

@@ -10,7 +10,7 @@ from earnest.runtime.prediction import Prediction
 from earnest.runtime.timeline import Event, event_from_dict
 
 FINISH = json.dumps({"type": "finish"})
-OPEN_S = 30.0
+OPEN_S, PONG_S = 30.0, 60.0  # a pong may wait behind sound that the server reads no faster than it allows
 
 
 class Heard:

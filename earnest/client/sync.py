@@ -110,7 +110,11 @@ class RemoteStream:
 
         try:
             opening = connect(
-                self._address, additional_headers=self._headers, open_timeout=listening.OPEN_S, compression=None
+                self._address,
+                additional_headers=self._headers,
+                open_timeout=listening.OPEN_S,
+                ping_timeout=listening.PONG_S,
+                compression=None,
             )
             self._socket = self._closing.enter_context(opening)
             self._heard.take(self._socket.recv())
