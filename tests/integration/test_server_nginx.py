@@ -61,13 +61,9 @@ class Site:
 
 def write_site(folder: Path, ports: list[int], plain_port: int, tls_port: int) -> None:
     """Write the configuration as in ``deploy/``, with ports and certificates of this machine."""
-    subprocess.run(
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 "
-        "-keyout privkey.pem -out fullchain.pem".split(),
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
+    made = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "privkey.pem", "-days", "1"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *made, "-out", "fullchain.pem"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
     text = CONF.read_text(encoding="utf-8")
     for old, new in (
         ("server first:8000", f"server 127.0.0.1:{ports[0]}"),

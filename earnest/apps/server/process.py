@@ -23,7 +23,7 @@ from earnest.bundle import load_bundle
 HEADER_BYTES = 32 * 1024
 PING_S, PONG_S = 20.0, 60.0  # a pong may wait behind sound that is read no faster than allowed
 LINGER_S = 0.5
-MOST_FRAGMENTS = 1024  # of one WebSocket message
+READ_BYTES, MOST_FRAGMENTS, MOST_PINGS = 16 * 1024, 1024, 256  # of a WebSocket; in one message; within PING_S
 LAST_S = 5.0  # to finish what the time for requests allows
 SILENT_S = 60  # a worker that says nothing for so long hangs; on a busy machine uvicorn's 5 s kill those that start
 
@@ -100,29 +100,40 @@ class TimedProtocol(H11Protocol):
 
 
 class GuardedStream(WebSocketsSansIOProtocol):
-    """Bounds what control frames and fragments can hold, and lets the application end its streams.
+    """Bounds what control frames and fragments cost, and lets the application end its streams.
 
-    Uvicorn itself keeps pongs for who doesn't read them and fragments however many, waits for ever to say good-bye to
-    who is gone, and closes streams at the end of the process with all that is still to tell.
+    Uvicorn itself answers pings and keeps fragments however many, waits for ever to say good-bye to who is gone, and
+    closes streams at the end of the process with all that is still to tell.
     """
 
+    _n_pings, _pings_since = 0, 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Read little at a time: the frames of one reading are taken before anybody else has a turn."""
+        super().connection_made(transport)
+        self.transport.max_size = READ_BYTES  # type: ignore[attr-defined]
+
     def handle_ping(self) -> None:
-        """Answer, unless the client reads nothing."""
-        if self.writable.is_set():
-            super().handle_ping()
+        """Answer, unless there are too many."""
+        if self.loop.time() > self._pings_since + PING_S:
+            self._n_pings, self._pings_since = 0, self.loop.time()
+        self._n_pings += 1
+        if self._n_pings > MOST_PINGS:
+            self._end(CloseCode.POLICY_VIOLATION, "too many pings")
         else:
-            self.conn.data_to_send()
+            super().handle_ping()
 
     def handle_cont(self, event: Frame) -> None:
-        """Take a fragment, of which a message may have so many: empty ones add nothing to its size."""
-        if self.close_sent:
-            return
-        if len(self.frames) < MOST_FRAGMENTS:
+        """Take a fragment, unless there are too many: empty ones add nothing to the size of a message."""
+        if len(self.frames) >= MOST_FRAGMENTS:
+            self._end(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+        else:
             super().handle_cont(event)
-            return
-        self.frames = []
-        self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
-        self.handle_parser_exception()
+
+    def _end(self, code: CloseCode, reason: str) -> None:
+        if not self.close_sent:
+            self.conn.fail(code, reason)
+            self.handle_parser_exception()
 
     def keepalive_timeout(self) -> None:
         """Close, without waiting for who is gone."""

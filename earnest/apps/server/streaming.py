@@ -21,6 +21,7 @@ from earnest.runtime.timeline import Event, event_dict
 
 Encoding: TypeAlias = Literal["s16le", "f32le"]
 _DTYPES = {"s16le": "<i2", "f32le": "<f4"}
+_LEAST_S = 0.005  # what a message counts for at least: work is by message as well as by length
 _FINISHED, _RESTART = 1000, 1012
 _QUIET_S, _DRAIN_S = 0.05, 2.0  # when the process ends, streams are heard until nothing waits, but no longer than this
 _CLOSE = {"bad-message": 1003, "bad-sound": 1007, "idle": 1008, "too-long": 1008, "too-big": 1009, "failed": 1011}
@@ -53,6 +54,7 @@ class Conversation:
     encoding: Encoding = "s16le"
     channels: int = 1
     heard_s: float = 0.0
+    _counted_s: float = 0.0
 
     async def hold(self, greeting: dict[str, Any]) -> None:
         """Talk until the client finishes, leaves or breaks a rule, or the process ends."""
@@ -86,9 +88,9 @@ class Conversation:
                 return True
             if sound:
                 self._last_sound = time.monotonic()
-                await self._hear(sound)
             else:
                 self._refuse_when_idle()
+            await self._hear(sound)
         return False
 
     def _refuse_when_idle(self) -> None:
@@ -98,6 +100,7 @@ class Conversation:
     async def _hear(self, message: bytes) -> None:
         chunk = self._samples(message)
         self.heard_s += len(chunk) / self.sample_rate_hz
+        self._counted_s += max(len(chunk) / self.sample_rate_hz, _LEAST_S)
         if self.heard_s > self.limits.stream_s:
             raise StreamEndedError("too-long", f"A stream may last {self.limits.stream_s:g} s. Open another one.")
         await self._wait_for_real_time()
@@ -117,9 +120,9 @@ class Conversation:
 
     async def _wait_for_real_time(self) -> None:
         allowed_s = self.limits.stream_burst_s + self.limits.stream_speed * (time.monotonic() - self._opened)
-        if self.heard_s > allowed_s:
+        if self._counted_s > allowed_s:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout((self.heard_s - allowed_s) / self.limits.stream_speed):
+                async with asyncio.timeout((self._counted_s - allowed_s) / self.limits.stream_speed):
                     await self.ending.wait()
 
     async def _tell(self, events: Iterable[Event]) -> None:
