@@ -21,7 +21,7 @@ from earnest.runtime.timeline import Event, event_dict
 
 Encoding: TypeAlias = Literal["s16le", "f32le"]
 _DTYPES = {"s16le": "<i2", "f32le": "<f4"}
-_LEAST_S = 0.005  # what a message counts for at least: work is by message as well as by length
+_LEAST_S = 0.01  # what a message counts for at least: work is by message as well as by length
 _FINISHED, _RESTART = 1000, 1012
 _QUIET_S, _DRAIN_S = 0.05, 2.0  # when the process ends, streams are heard until nothing waits, but no longer than this
 _CLOSE = {"bad-message": 1003, "bad-sound": 1007, "idle": 1008, "too-long": 1008, "too-big": 1009, "failed": 1011}
@@ -104,6 +104,8 @@ class Conversation:
         if self.heard_s > self.limits.stream_s:
             raise StreamEndedError("too-long", f"A stream may last {self.limits.stream_s:g} s. Open another one.")
         await self._wait_for_real_time()
+        if not len(chunk):
+            return
         try:
             await self._tell(await self.engine.run_piece(lambda: self.stream.accept_waveform(chunk)))
         except AudioError as error:
