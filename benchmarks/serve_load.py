@@ -14,7 +14,7 @@ or one of them alone, with a server that runs already (SERVER_PID is its process
 and 503 are what a server with too much to do should say, all else but 200 is a failure. ``Streams`` sends 100 ms every
 100 ms; "window" is how long after its last sample was sent a window's answer came, in ms; one that is more than
 ``LATE_S`` late is a failure. Both want a 16-bit WAV file; streams play it again and again. "memory" is what the
-server's processes hold, in MB.
+server's processes hold, in MB. ``Tiny`` sends requests of one byte, as an enemy would.
 """
 
 import contextlib
@@ -35,6 +35,7 @@ LATE_S = 1.0  # one hop: the next window's answer is due
 KEY = os.environ.get("EARNEST_API_KEY")
 MEMORY_EVERY_S = 2.0
 HEADERS = {"Authorization": f"Bearer {KEY}"} if KEY else {}
+WAV = {"Content-Type": "audio/wav", **HEADERS}
 
 
 def memory_mb(server: psutil.Process) -> float:
@@ -64,12 +65,24 @@ class Clips(HttpUser):
     @task
     def predict(self) -> None:
         """Send the clip once."""
-        headers = {"Content-Type": "audio/wav", **HEADERS}
-        sound = CLIP.read_bytes()
-        with self.client.post("/v1/predict", data=sound, headers=headers, catch_response=True) as answer:
+        with self.client.post("/v1/predict", data=CLIP.read_bytes(), headers=WAV, catch_response=True) as answer:
             answer.request_meta["name"] = f"predict {answer.status_code}"
             if answer.status_code in (200, 429, 503):
                 answer.success()
+
+
+class Tiny(HttpUser):
+    """Sends one byte, which is no recording, as fast as it can."""
+
+    wait_time = constant(0)
+
+    @task
+    def predict(self) -> None:
+        """Send the byte."""
+        with self.client.post("/v1/predict", data=b"x", headers=WAV, catch_response=True) as no:
+            no.request_meta["name"] = f"tiny {no.status_code}"
+            if no.status_code in (422, 429, 503):
+                no.success()
 
 
 class Streams(User):

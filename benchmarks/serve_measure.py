@@ -4,7 +4,8 @@
     python benchmarks/serve_measure.py --locust /tmp/locust/bin/locust --seconds 10 --stream-seconds 10 --streams 3
 
 Clips of 3 s by 1, 8 and 64 clients; more clients than the server takes on (refusals should be fast), and 8 again right
-after (it should have recovered); streams in real time. For what the numbers are see `benchmarks/serve_load.py`.
+after (it should have recovered); requests of one byte as fast as they can come; streams in real time. For what the
+numbers are see `benchmarks/serve_load.py`.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import soundfile
 
 LOAD = Path(__file__).with_name("serve_load.py")
@@ -50,6 +52,7 @@ def main() -> None:
             locust.run("Clips", clients, given.seconds)
         locust.run("Clips", 192, given.seconds)
         locust.run("Clips", 8, given.seconds)
+        locust.run("Tiny", 64, given.seconds)
         locust.run("Streams", given.streams, given.stream_seconds)
 
 
@@ -86,9 +89,9 @@ def write_clips(folder: Path) -> None:
     """Write 3 s, and all of the clips that the page tries: one talk of several emotions."""
     sounds = [soundfile.read(path, dtype="int16") for path in sorted(DEMO.glob("*.flac"))]
     rate = sounds[0][1]
-    talk = [sample for sound, own_rate in sounds if own_rate == rate for sample in sound.tolist()]
-    soundfile.write(folder / "Clips.wav", talk[: 3 * rate], rate, subtype="PCM_16")
-    soundfile.write(folder / "Streams.wav", talk, rate, subtype="PCM_16")
+    talk = np.concatenate([sound for sound, own_rate in sounds if own_rate == rate])
+    for kind, samples in (("Clips", talk[: 3 * rate]), ("Tiny", talk[:1]), ("Streams", talk)):
+        soundfile.write(folder / f"{kind}.wav", samples, rate, subtype="PCM_16")
 
 
 class Locust:
@@ -99,7 +102,7 @@ class Locust:
 
     def run(self, kind: str, users: int, seconds: int) -> None:
         """Ask for so many seconds once all users are there."""
-        spawn = 64 if kind == "Clips" else 10
+        spawn = 10 if kind == "Streams" else 64
         words = ("--headless", "--host", self.address, "--users", str(users), "--spawn-rate", str(spawn))
         table = self.folder / f"{kind}-{users}"
         command = [self.program, "--locustfile", str(LOAD), kind, *words, "--run-time", f"{seconds + users // spawn}s"]
