@@ -1,5 +1,6 @@
 """A real ``earnest serve`` process for tests, and connections to it that keep no rule."""
 
+import io
 import os
 import re
 import socket
@@ -11,11 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import soundfile
 from serving import wait_for
+from stand_in import write_bundle
+from voices import voice
 
 START_S = 120.0  # on a busy machine
+KEPT_MB = 150.0  # two jobs have decoded ten minutes each, which malloc may keep; all else leaves nothing
 WAV = {"Content-Type": "audio/wav"}
 LIMITS = ("header_s=1", "body_s=2", "body_bytes=1000000", "connections=300")
+
+
+def wav(seconds: float) -> bytes:
+    """Return a made-up voice as a file."""
+    file = io.BytesIO()
+    soundfile.write(file, voice(seconds), 16_000, format="WAV")
+    return file.getvalue()
+
+
+CLIP = wav(3.0)
 
 
 def free_port() -> int:
@@ -40,6 +55,16 @@ def serving(bundle: Path, *words: str) -> Iterator[tuple[str, subprocess.Popen[s
             process.terminate()
         _, errors = process.communicate(timeout=60)
         sys.stderr.write(errors or "")  # shown when the test fails
+
+
+@contextmanager
+def bounded_server(bundle: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Give a server, which at the end holds little more than at the beginning."""
+    with serving(write_bundle(bundle), "--log-level", "warning") as (address, process):
+        assert ask(address, CLIP).status_code == 200
+        before_mb = memory_mb(process.pid)
+        yield address, process
+        assert memory_mb(process.pid) < before_mb + KEPT_MB
 
 
 def answers(address: str) -> bool:

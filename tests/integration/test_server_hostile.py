@@ -1,65 +1,35 @@
-"""Hostile clients of a real server process: the right status, bounded memory, and an answer for the next one."""
+"""Hostile HTTP clients of a real server process: the right status, bounded memory, and an answer for the next one."""
 
 import io
-import json
-import socket
-import struct
 import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import httpx2
 import numpy as np
 import pytest
 import soundfile
-from server_process import WAV, answers, ask, connected, head, memory_mb, metrics, said, serving
+from server_process import CLIP, WAV, answers, ask, bounded_server, connected, head, memory_mb, metrics, said
 from serving import wait_for
-from stand_in import write_bundle
-from voices import write_voice
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
 
-STREAM = "/v1/stream?sample_rate_hz=16000"
 FORM = {"Content-Type": "multipart/form-data; boundary=xyz"}
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bundle(tmp_path_factory.mktemp("process") / "bundle")
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return write_voice(tmp_path_factory.mktemp("clips") / "clip.wav", 3.0).read_bytes()
-
-
-@pytest.fixture(scope="module")
-def server(bundle: Path, sound: bytes) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    with serving(bundle, "--log-level", "warning") as (address, process):
-        assert ask(address, sound).status_code == 200
-        before_mb = memory_mb(process.pid)
-        yield address, process
-        # Two jobs have decoded ten minutes each, which malloc may keep; all else leaves nothing.
-        assert memory_mb(process.pid) < before_mb + 150
-
-
-@pytest.fixture
-def address(server: tuple[str, subprocess.Popen[str]]) -> str:
-    return server[0]
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    with bounded_server(tmp_path_factory.mktemp("process") / "bundle") as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)
-def the_server_lives_on(server: tuple[str, subprocess.Popen[str]], sound: bytes) -> Iterator[None]:
-    """After every test nothing stays open, and it answers."""
-    address, _ = server
-    yield
-    wait_for(lambda: answers(address), 30)
-    wait_for(lambda: "earnest_streams_open 0.0" in metrics(address), 30)
-    wait_for(lambda: "earnest_requests_under_way 0.0" in metrics(address), 30)
-    assert ask(address, sound).json()["status"] == "ok"
+def address(server: tuple[str, subprocess.Popen[str]]) -> Iterator[str]:
+    """Give the address; after every test nothing stays open, and the server answers."""
+    yield server[0]
+    wait_for(lambda: answers(server[0]), 30)
+    wait_for(lambda: "earnest_streams_open 0.0" in metrics(server[0]), 30)
+    wait_for(lambda: "earnest_requests_under_way 0.0" in metrics(server[0]), 30)
+    assert ask(server[0], CLIP).json()["status"] == "ok"
 
 
 def test_an_endless_body_is_cut_off_and_memory_stays(address: str) -> None:
@@ -75,6 +45,15 @@ def test_an_endless_body_is_cut_off_and_memory_stays(address: str) -> None:
             except (BrokenPipeError, ConnectionResetError):
                 pass
             assert n_sent < 20_000_000  # what sockets buffer, beyond the million that is read
+
+
+def test_who_is_refused_while_sending_gets_the_answer_and_another_turn(address: str) -> None:
+    with connected(address) as connection:
+        connection.sendall(head("/v1/predict?kind=none", "Content-Length: 900000"))
+        assert connection.recv(4096).startswith(b"HTTP/1.1 422")
+        connection.sendall(bytes(900_000))
+        connection.sendall(head("/v1/predict", f"Content-Length: {len(CLIP)}", "Connection: close") + CLIP)
+        assert said(connection).startswith(b"HTTP/1.1 200")
 
 
 def test_a_declared_giant_is_refused_unread(address: str) -> None:
@@ -136,8 +115,8 @@ def test_an_hour_of_silence_in_few_bytes_is_too_long(server: tuple[str, subproce
 
 
 @pytest.mark.parametrize("kind", ["", "text/html", "application/json", "multipart/mixed; boundary=x", "image/svg+xml"])
-def test_what_is_no_sound_by_its_own_words_is_not_read(address: str, sound: bytes, kind: str) -> None:
-    assert problem_kind(ask(address, sound, {"Content-Type": kind})) == (415, "not-audio")
+def test_what_is_no_sound_by_its_own_words_is_not_read(address: str, kind: str) -> None:
+    assert problem_kind(ask(address, CLIP, {"Content-Type": kind})) == (415, "not-audio")
 
 
 @pytest.mark.parametrize(
@@ -156,8 +135,8 @@ def test_a_broken_form_is_not_valid(address: str, body: bytes) -> None:
 
 
 @pytest.mark.parametrize(("name", "shown"), [("../../etc/passwd", "passwd"), ("C:\\boot.ini", "boot.ini")])
-def test_a_files_name_is_no_path(address: str, sound: bytes, name: str, shown: str) -> None:
-    right = httpx2.post(f"{address}/v1/predict", files={"file": (name, sound)}, timeout=60)
+def test_a_files_name_is_no_path(address: str, name: str, shown: str) -> None:
+    right = httpx2.post(f"{address}/v1/predict", files={"file": (name, CLIP)}, timeout=60)
     assert (right.status_code, right.json()["path"]) == (200, shown)
     wrong = httpx2.post(f"{address}/v1/predict", files={"file": (name, b"root")}, timeout=60)
     assert problem_kind(wrong) == (422, "not-readable")
@@ -169,120 +148,6 @@ def test_an_address_is_no_path(address: str, path: str) -> None:
     with connected(address) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
         assert b"HTTP/1.1 404" in said(connection)
-
-
-@contextmanager
-def stream_at(address: str, query: str = "") -> Iterator[ClientConnection]:
-    url = f"{address.replace('http', 'ws')}{STREAM}{query}"
-    with connect(url, compression=None, ping_interval=None, max_queue=None, close_timeout=1) as stream:
-        assert json.loads(stream.recv())["event"] == "ready"
-        yield stream
-
-
-def ended(stream: ClientConnection) -> tuple[str | None, int | None]:
-    """Return the word of the error, if one was told, and the code of the close."""
-    code = None
-    try:
-        while True:
-            code = json.loads(stream.recv(timeout=60)).get("code", code)
-    except ConnectionClosed as closed:
-        return code, closed.rcvd.code if closed.rcvd else None
-
-
-def frame(first: int, content: bytes = b"") -> bytes:
-    """Return a WebSocket frame: flags and opcode as they are, masked with zeros."""
-    n_bytes = len(content)
-    length = struct.pack("!B", 128 + n_bytes) if n_bytes < 126 else struct.pack("!BH", 254, n_bytes)
-    return bytes([first]) + length + bytes(4) + content
-
-
-@pytest.mark.parametrize(
-    ("data", "query", "end"),
-    [
-        (frame(0x83), "", (None, 1002)),  # no such opcode
-        (frame(0xC2, b"ab"), "", (None, 1002)),  # a reserved bit
-        (frame(0x09), "", (None, 1002)),  # a ping in fragments
-        (frame(0x80, b"ab"), "", (None, 1002)),  # goes on with nothing
-        (b"\x82\x04abcd", "", (None, 1002)),  # not masked
-        (b"\x82\xff" + b"\x7f" * 8, "", (None, 1009)),  # nine exabytes are to come
-        (frame(0x81, b"\xff"), "", (None, 1007)),  # text that is none
-        (frame(0x81, b"{"), "", ("bad-message", 1003)),
-        (frame(0x81, b'{"type": ["finish"]}'), "", ("bad-message", 1003)),
-        (frame(0x82, b"abc"), "", ("bad-sound", 1007)),  # a sample and a half
-        (frame(0x82, b"ab" * 3), "&channels=2", ("bad-sound", 1007)),
-        (frame(0x82, struct.pack("<f", float("nan"))), "&encoding=f32le", ("bad-sound", 1007)),
-        (frame(0x02) + frame(0x00) * 2_000, "", (None, 1009)),  # fragments of nothing
-        (frame(0x89) * 300, "", (None, 1008)),  # pings without need
-    ],
-)
-def test_a_broken_frame_ends_its_stream_with_a_reason(
-    address: str, data: bytes, query: str, end: tuple[str | None, int]
-) -> None:
-    with stream_at(address, query) as stream:
-        stream.socket.sendall(data)
-        assert ended(stream) == end
-
-
-UPGRADE = (
-    f"GET {STREAM} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-).encode()
-
-
-def vanish(connection: socket.socket) -> None:
-    """Go away without a word."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    connection.close()
-
-
-def test_who_vanishes_leaves_nothing_behind(address: str, sound: bytes) -> None:
-    for data in (b"", b"\x82", b"\x82\xfe\xff", frame(0x82, bytes(1000)), frame(0x82, bytes(1000))[:500]):
-        connection = connected(address)
-        connection.sendall(UPGRADE)
-        assert b"101" in connection.recv(4096)
-        connection.sendall(data)
-        vanish(connection)
-    for data in (b"", b"POST", head(), head("/v1/predict", "Content-Length: 9") + b"x", UPGRADE[:50], UPGRADE):
-        connection = connected(address)
-        connection.sendall(data)
-        vanish(connection)
-
-
-def flood(connection: socket.socket, data: bytes, seconds: float) -> int:
-    """Send the same again and again without reading a byte; return how many bytes went."""
-    n_sent, end = 0, time.monotonic() + seconds
-    connection.settimeout(0.5)
-    try:
-        while time.monotonic() < end:
-            n_sent += connection.send(data)
-    except (TimeoutError, BrokenPipeError, ConnectionResetError):
-        pass  # the server takes no more
-    return n_sent
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        frame(0x82, bytes(60_000)),  # sound, faster than it may come
-        frame(0x82) * 1_000,
-        frame(0x89, bytes(125)) * 500,  # pings, with pongs that nobody reads
-        frame(0x02) + frame(0x00) * 1_000,
-    ],
-)
-def test_floods_of_frames_are_held_back(server: tuple[str, subprocess.Popen[str]], sound: bytes, data: bytes) -> None:
-    address, process = server
-    before_mb = memory_mb(process.pid)
-    with ExitStack() as stack:
-        connections = [stack.enter_context(connected(address)) for _ in range(8)]
-        for connection in connections:
-            connection.sendall(UPGRADE)
-            assert b"101" in connection.recv(4096)
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda connection: flood(connection, data, 2.0), connections))
-        assert memory_mb(process.pid) < before_mb + 60
-        assert ask(address, sound).json()["status"] == "ok"  # while they are open
-        for connection in connections:
-            vanish(connection)
 
 
 def test_a_flood_of_tiny_requests_is_survived(address: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.supervisors import Multiprocess
 from websockets.frames import CloseCode, Frame
@@ -23,6 +23,7 @@ from earnest.bundle import load_bundle
 HEADER_BYTES = 32 * 1024
 PING_S, PONG_S = 20.0, 60.0  # a pong may wait behind sound that is read no faster than allowed
 LINGER_S = 0.5
+SPARE_S, SPARE_BYTES = 5.0, 2**20  # for the rest of a body after a refusal, which is not kept
 READ_BYTES, MOST_FRAGMENTS, MOST_PINGS = 16 * 1024, 1024, 256  # of a WebSocket; in one message; within PING_S
 LAST_S = 5.0  # to finish what the time for requests allows
 SILENT_S = 60  # a worker that says nothing for so long hangs; on a busy machine uvicorn's 5 s kill those that start
@@ -50,6 +51,7 @@ class TimedProtocol(H11Protocol):
 
     config: Config
     _timer: asyncio.TimerHandle | None = None
+    _n_spare = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock."""
@@ -57,16 +59,31 @@ class TimedProtocol(H11Protocol):
         self._start_clock()
 
     def on_response_complete(self) -> None:
-        """Start it again for the next request of a connection; who was refused while sending isn't listened to."""
+        """Start it again for the next request of a connection; who was refused while sending may end, if that is soon.
+
+        Closed at once, a connection would take the answer with it: clients that are still sending read it later.
+        """
         is_sending = self.conn.their_state is h11.SEND_BODY
         super().on_response_complete()
-        self._start_clock()
+        self._start_clock(SPARE_S if is_sending else 0.0)
         if is_sending and not self.transport.is_closing():
-            self.flow.pause_reading()
-            self.loop.call_later(LINGER_S, self.transport.abort)  # time for the answer to arrive
+            self._n_spare = SPARE_BYTES
+            self.loop.call_later(SPARE_S, self._abort_if_sending, self.cycle)
+
+    def _abort_if_sending(self, cycle: RequestResponseCycle) -> None:
+        if self.cycle is cycle and self.conn.their_state is h11.SEND_BODY:
+            self.transport.abort()
+
+    def _is_refused(self) -> bool:
+        return self.cycle is not None and self.cycle.response_complete and self.conn.their_state is h11.SEND_BODY
 
     def data_received(self, data: bytes) -> None:
-        """Answer what comes at the end too, as the connection's last."""
+        """Drop what comes after a refusal; what comes when the process ends is answered as the connection's last."""
+        if self._is_refused():
+            self._n_spare -= len(data)
+            if self._n_spare < 0:
+                self.flow.pause_reading()
+                return
         super().data_received(data)
         if self.app_state[ENDING].is_set() and self.cycle is not None:
             self.cycle.keep_alive = False
@@ -88,10 +105,10 @@ class TimedProtocol(H11Protocol):
             self._timer.cancel()
         super().connection_lost(exc)
 
-    def _start_clock(self) -> None:
+    def _start_clock(self, more_s: float = 0.0) -> None:
         if self._timer:
             self._timer.cancel()
-        self._timer = self.loop.call_later(self.config.header_s, self._close_unless_asked)
+        self._timer = self.loop.call_later(self.config.header_s + more_s, self._close_unless_asked)
 
     def _close_unless_asked(self) -> None:
         """Close, unless a request is under way or the connection became a stream."""
