@@ -53,7 +53,7 @@ def test_who_is_refused_while_sending_gets_the_answer_and_another_turn(address: 
         assert connection.recv(4096).startswith(b"HTTP/1.1 422")
         connection.sendall(bytes(900_000))
         connection.sendall(head("/v1/predict", f"Content-Length: {len(CLIP)}", "Connection: close") + CLIP)
-        assert said(connection).startswith(b"HTTP/1.1 200")
+        assert b"HTTP/1.1 200" in said(connection)
 
 
 def test_a_declared_giant_is_refused_unread(address: str) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
-from server_process import WAV, connected, free_port, metrics, serving
+from server_process import CLIP, WAV, connected, free_port, metrics, serving
 from serving import wait_for
 from stand_in import write_bundle
-from voices import voice, write_voice
+from voices import voice
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -90,24 +90,25 @@ def nginx(folder: Path) -> Iterator[None]:
         process.wait(20)
 
 
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return write_voice(tmp_path_factory.mktemp("clips") / "clip.wav", 3.0).read_bytes()
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    bundle = write_bundle(tmp_path / "bundle")
+@contextmanager
+def running(folder: Path) -> Iterator[Site]:
+    bundle = write_bundle(folder / "bundle")
     with ExitStack() as stack:
         words = ("--jobs", "1", "--log-level", "warning", "--limit", "client_streams=1")
         replicas = [stack.enter_context(serving(bundle, *words)) for _ in range(2)]
         plain_port, tls_port = free_port(), free_port()
         ports = [int(address.rpartition(":")[2]) for address, _ in replicas]
-        write_site(tmp_path, ports, plain_port, tls_port)
-        stack.enter_context(nginx(tmp_path))
-        tls = ssl.create_default_context(cafile=tmp_path / "fullchain.pem")
+        write_site(folder, ports, plain_port, tls_port)
+        stack.enter_context(nginx(folder))
+        tls = ssl.create_default_context(cafile=folder / "fullchain.pem")
         site = Site(f"http://127.0.0.1:{plain_port}", f"https://127.0.0.1:{tls_port}", tls, replicas)
         wait_for(lambda: answers(site), 30)
+        yield site
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with running(tmp_path_factory.mktemp("site")) as site:
         yield site
 
 
@@ -138,15 +139,15 @@ def status_of_stream(site: Site, own_address: str, **headers: str) -> int:
         return refused.response.status_code
 
 
-def test_two_replicas_behind_nginx(site: Site, sound: bytes) -> None:
+def test_two_replicas_behind_nginx(site: Site) -> None:
     redirected = httpx2.get(f"{site.plain}/v1/models?a=b")
     assert (redirected.status_code, redirected.headers["location"]) == (301, "https://127.0.0.1/v1/models?a=b")
     with site.client() as client:
         for _ in range(6):
-            answer = client.post("/v1/predict", content=sound, headers=WAV)
+            answer = client.post("/v1/predict", content=CLIP, headers=WAV)
             assert (answer.status_code, answer.json()["status"]) == (200, "ok")
             assert "Strict-Transport-Security" in answer.headers
-        assert client.post("/v1/predict", files={"file": ("a.wav", sound)}).json()["path"] == "a.wav"
+        assert client.post("/v1/predict", files={"file": ("a.wav", CLIP)}).json()["path"] == "a.wav"
         assert client.get("/metrics").status_code == 404
         own = client.post("/v1/predict", content=bytes(2_000_000), headers=WAV)  # LIMITS of the replicas
         assert (own.status_code, own.json()["type"]) == (413, "urn:earnest:problem:too-large")
@@ -182,17 +183,17 @@ def close_of(stream: Any) -> tuple[str, int] | None:
     return last["event"], code
 
 
-def test_a_replica_that_ends_or_is_killed_leaves_the_other(site: Site, sound: bytes) -> None:
-    (_, first), (address, second) = site.replicas
-    with site.client() as client, site.stream() as one, site.stream() as another:
+def test_a_replica_that_ends_or_is_killed_leaves_the_other(tmp_path: Path) -> None:
+    with running(tmp_path) as site, site.client() as client, site.stream() as one, site.stream() as another:
+        (_, first), (address, second) = site.replicas
         for stream in (one, another):
             stream.send(np.round(voice(4.0) * 32767).astype("<i2").tobytes())
         first.send_signal(signal.SIGTERM)
-        statuses = [client.post("/v1/predict", content=sound, headers=WAV).status_code for _ in range(4)]
+        statuses = [client.post("/v1/predict", content=CLIP, headers=WAV).status_code for _ in range(4)]
         first.wait(60)
-        statuses += [client.post("/v1/predict", content=sound, headers=WAV).status_code for _ in range(4)]
+        statuses += [client.post("/v1/predict", content=CLIP, headers=WAV).status_code for _ in range(4)]
         assert statuses == [200] * 8
         assert sorted([close_of(one), close_of(another)], key=str) == [("end", 1012), None]
         assert "streams_open 1.0" in metrics(address)
         second.kill()
-        assert client.post("/v1/predict", content=sound, headers=WAV).status_code == 502
+        assert client.post("/v1/predict", content=CLIP, headers=WAV).status_code == 502

@@ -13,10 +13,10 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
-from server_process import answers, ask, ask_until_gone, connected, head, metrics, said, serving, workers_of
+from server_process import CLIP, answers, ask, ask_until_gone, connected, head, metrics, said, serving, workers_of
 from serving import wait_for
 from stand_in import write_bundle
-from voices import voice, write_voice
+from voices import voice
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -32,19 +32,14 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bundle(tmp_path_factory.mktemp("process") / "bundle")
 
 
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return write_voice(tmp_path_factory.mktemp("clips") / "clip.wav", 3.0).read_bytes()
-
-
-def test_a_request_under_way_is_answered_after_term_and_logs_tell_no_person(bundle: Path, sound: bytes) -> None:
+def test_a_request_under_way_is_answered_after_term_and_logs_tell_no_person(bundle: Path) -> None:
     with serving(bundle) as (address, process), connected(address) as connection:
-        assert httpx2.post(f"{address}/v1/predict", files={"file": ("name-of-a-person.wav", sound)}).status_code == 200
-        connection.sendall(head("/v1/predict", f"Content-Length: {len(sound)}") + sound[:1000])
+        assert httpx2.post(f"{address}/v1/predict", files={"file": ("name-of-a-person.wav", CLIP)}).status_code == 200
+        connection.sendall(head("/v1/predict", f"Content-Length: {len(CLIP)}") + CLIP[:1000])
         wait_for(lambda: "under_way 1.0" in metrics(address))
         process.send_signal(signal.SIGTERM)
         wait_for(lambda: not answers(address))
-        connection.sendall(sound[1000:])
+        connection.sendall(CLIP[1000:])
         assert b"HTTP/1.1 200" in (answer := said(connection))
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["status"] == "ok"
         _, errors = process.communicate(timeout=60)
@@ -88,14 +83,14 @@ def assert_all_was_told(ended: dict[str, Any], bundle: Path) -> float:
     return heard_s
 
 
-def test_term_under_load_answers_requests_and_lets_streams_tell_all(bundle: Path, sound: bytes) -> None:
+def test_term_under_load_answers_requests_and_lets_streams_tell_all(bundle: Path) -> None:
     bounds = ("--jobs", "1", "--limit", "stream_burst_s=20", "--limit", "stream_speed=2", "--log-level", "warning")
     with serving(bundle, *bounds) as (address, process), ThreadPoolExecutor(8) as pool:
         live = [pool.submit(speak_until_closed, address, 0.1, 0.05, 60.0) for _ in range(3)]
         silent = pool.submit(speak_until_closed, address, 1.0, 0.0, 5.0)
         hasty = pool.submit(speak_until_closed, address, 0.5, 0.0, 60.0)  # waits, as it may not be so fast
         wait_for(lambda: "earnest_streams_open 5.0" in metrics(address), 30)
-        asking = [pool.submit(ask_until_gone, address, sound) for _ in range(3)]
+        asking = [pool.submit(ask_until_gone, address, CLIP) for _ in range(3)]
         wait_for(lambda: 'earnest_recordings_total{status="ok"}' in metrics(address), 30)
         time.sleep(1)
         process.send_signal(signal.SIGTERM)
@@ -111,7 +106,7 @@ def test_term_under_load_answers_requests_and_lets_streams_tell_all(bundle: Path
     assert len([item for item in answered if item != 200]) <= 1  # see below
 
 
-def test_a_killed_worker_is_replaced_and_term_under_load_loses_nothing(bundle: Path, sound: bytes) -> None:
+def test_a_killed_worker_is_replaced_and_term_under_load_loses_nothing(bundle: Path) -> None:
     with serving(bundle, "--workers", "2", "--jobs", "1", "--log-level", "warning") as (address, process):
         wait_for(lambda: "earnest_streams_open 0.0" in metrics(address) and len(workers_of(process)) == 2, 60)
         before = workers_of(process)
@@ -119,12 +114,12 @@ def test_a_killed_worker_is_replaced_and_term_under_load_loses_nothing(bundle: P
         wait_for(lambda: before[0] not in workers_of(process))
         n_asked = 0
         while len(workers_of(process)) < 2 or n_asked < 6:  # the other one answers all
-            assert ask(address, sound).status_code == 200
+            assert ask(address, CLIP).status_code == 200
             n_asked += 1
         assert before[1] in workers_of(process)
         assert f'earnest_recordings_total{{status="ok"}} {n_asked}.0' in metrics(address)
         with ThreadPoolExecutor(4) as pool:
-            asking = [pool.submit(ask_until_gone, address, sound) for _ in range(4)]
+            asking = [pool.submit(ask_until_gone, address, CLIP) for _ in range(4)]
             wait_for(lambda: any(f'status="ok"}} {n_asked + n}' in metrics(address) for n in range(20, 40)), 60)
             process.send_signal(signal.SIGTERM)
             answered = [item for one in asking for item in one.result(60)]
