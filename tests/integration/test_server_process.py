@@ -110,8 +110,10 @@ def test_a_killed_worker_is_replaced_and_term_under_load_loses_nothing(bundle: P
     with serving(bundle, "--workers", "2", "--jobs", "1", "--log-level", "warning") as (address, process):
         wait_for(lambda: "earnest_streams_open 0.0" in metrics(address) and len(workers_of(process)) == 2, 60)
         before = workers_of(process)
+        os.kill(before[0], signal.SIGSTOP)
+        time.sleep(1.5)  # now the supervisor waits for its sign of life
         os.kill(before[0], signal.SIGKILL)
-        wait_for(lambda: before[0] not in workers_of(process))
+        wait_for(lambda: before[0] not in workers_of(process), 30)
         n_asked = 0
         while len(workers_of(process)) < 2 or n_asked < 6:  # the other one answers all
             assert ask(address, CLIP).status_code == 200

@@ -23,7 +23,7 @@ from earnest.bundle import load_bundle
 HEADER_BYTES = 32 * 1024
 PING_S, PONG_S = 20.0, 60.0  # a pong may wait behind sound that is read no faster than allowed
 LINGER_S = 0.5
-SPARE_S, SPARE_BYTES = 5.0, 2**20  # for the rest of a body after a refusal, which is not kept
+SPARE_S, SPARE_BYTES = 2.0, 2**20  # for the rest of a body after a refusal, which is not kept
 READ_BYTES, MOST_FRAGMENTS, MOST_PINGS = 16 * 1024, 1024, 256  # of a WebSocket; in one message; within PING_S
 LAST_S = 5.0  # to finish what the time for requests allows
 SILENT_S = 60  # a worker that says nothing for so long hangs; on a busy machine uvicorn's 5 s kill those that start
@@ -168,6 +168,12 @@ class GuardedStream(WebSocketsSansIOProtocol):
 
 class Supervisor(Multiprocess):
     """Uvicorn's; at the end its own copy of the socket closes first, so that nobody waits where no worker answers."""
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace who died; workers hold their ends of the pipes alone, so that a death is seen, not waited for."""
+        for process in self.processes:
+            process.child_conn.close()
+        super().keep_subprocess_alive()
 
     def terminate_all(self) -> None:
         """Let workers finish and end."""
