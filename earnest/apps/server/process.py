@@ -176,9 +176,12 @@ class Supervisor(Multiprocess):
         super().keep_subprocess_alive()
 
     def terminate_all(self) -> None:
-        """Let workers finish and end."""
+        """Let workers finish and end; one that starts has nothing to finish, but would hold the socket until it has."""
         for listener in self.sockets:
             listener.close()
+        for process in self.processes:
+            if process.ping(timeout=1) and not process.is_ready():
+                process.kill()
         super().terminate_all()
 
 
