@@ -5,13 +5,13 @@ import functools
 import os
 import tempfile
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.supervisors import Multiprocess
-from websockets.frames import CloseCode, Frame
 
 from earnest.apps.server.app import create_app
 from earnest.apps.server.logs import log_config
@@ -20,10 +20,14 @@ from earnest.apps.server.service import ENDING
 from earnest.apps.server.settings import Settings
 from earnest.bundle import load_bundle
 
+if TYPE_CHECKING:
+    from websockets.frames import Frame
+
 HEADER_BYTES = 32 * 1024
 PING_S, PONG_S = 20.0, 60.0  # a pong may wait behind sound that is read no faster than allowed
 LINGER_S = 0.5
 SPARE_S, SPARE_BYTES = 2.0, 2**20  # for the rest of a body after a refusal, which is not kept
+POLICY_VIOLATION, MESSAGE_TOO_BIG = 1008, 1009  # why a WebSocket is closed
 READ_BYTES, MOST_FRAGMENTS, MOST_PINGS = 16 * 1024, 1024, 256  # of a WebSocket; in one message; within PING_S
 LAST_S = 5.0  # to finish what the time for requests allows
 SILENT_S = 60  # a worker that says nothing for so long hangs; on a busy machine uvicorn's 5 s kill those that start
@@ -136,18 +140,18 @@ class GuardedStream(WebSocketsSansIOProtocol):
             self._n_pings, self._pings_since = 0, self.loop.time()
         self._n_pings += 1
         if self._n_pings > MOST_PINGS:
-            self._end(CloseCode.POLICY_VIOLATION, "too many pings")
+            self._end(POLICY_VIOLATION, "too many pings")
         else:
             super().handle_ping()
 
-    def handle_cont(self, event: Frame) -> None:
+    def handle_cont(self, event: "Frame") -> None:
         """Take a fragment, unless there are too many: empty ones add nothing to the size of a message."""
         if len(self.frames) >= MOST_FRAGMENTS:
-            self._end(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+            self._end(MESSAGE_TOO_BIG, "too many fragments")
         else:
             super().handle_cont(event)
 
-    def _end(self, code: CloseCode, reason: str) -> None:
+    def _end(self, code: int, reason: str) -> None:
         if not self.close_sent:
             self.conn.fail(code, reason)
             self.handle_parser_exception()
