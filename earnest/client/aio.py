@@ -99,7 +99,11 @@ class AsyncRemoteStream:
 
         try:
             opening = connect(
-                self._address, additional_headers=self._headers, open_timeout=listening.OPEN_S, compression=None
+                self._address,
+                additional_headers=self._headers,
+                open_timeout=listening.OPEN_S,
+                ping_timeout=listening.PONG_S,
+                compression=None,
             )
             self._socket = await self._closing.enter_async_context(opening)
             self._heard.take(await self._socket.recv())
@@ -116,7 +120,8 @@ class AsyncRemoteStream:
         await asyncio.gather(self._reader, return_exceptions=True)
 
     async def accept_waveform(self, waveform: npt.ArrayLike) -> list[Event]:
-        """Send the next samples and return what the server has told by now."""
+        """Send the next samples and return what the server has told by now; for errors see the other client's."""
+        self._heard.refuse_when_ended()
         for piece in calls.pieces(waveform):
             await self._send(piece)
         return self._heard.events()
@@ -145,4 +150,6 @@ class AsyncRemoteStream:
         except self._expected as error:
             assert self._reader is not None
             await self._reader  # its error is the reason
+            if self._heard.is_ended:
+                return
             raise listening.refused(error) from error

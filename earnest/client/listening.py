@@ -10,7 +10,7 @@ from earnest.runtime.prediction import Prediction
 from earnest.runtime.timeline import Event, event_from_dict
 
 FINISH = json.dumps({"type": "finish"})
-OPEN_S = 30.0
+OPEN_S, PONG_S = 30.0, 60.0  # a pong may wait behind sound that the server reads no faster than it allows
 
 
 class Heard:
@@ -49,6 +49,14 @@ class Heard:
         """Return what is new."""
         new, self._events = self._events, []
         return new
+
+    def refuse_when_ended(self) -> None:
+        """Raise a `ServerError` when the server hears no more and all it said was handed on."""
+        if self._prediction and not self._events:
+            heard_s = self._prediction.duration_s or 0.0
+            raise ServerError(
+                f"This stream ended after {heard_s:g} s of sound, as when a server restarts. Open another one."
+            )
 
     def prediction(self) -> Prediction:
         """Return what all windows say together, once the stream is finished."""

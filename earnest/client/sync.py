@@ -110,7 +110,11 @@ class RemoteStream:
 
         try:
             opening = connect(
-                self._address, additional_headers=self._headers, open_timeout=listening.OPEN_S, compression=None
+                self._address,
+                additional_headers=self._headers,
+                open_timeout=listening.OPEN_S,
+                ping_timeout=listening.PONG_S,
+                compression=None,
             )
             self._socket = self._closing.enter_context(opening)
             self._heard.take(self._socket.recv())
@@ -124,13 +128,20 @@ class RemoteStream:
         self._closing.close()
 
     def accept_waveform(self, waveform: npt.ArrayLike) -> list[Event]:
-        """Send the next samples and return what the server has told by now; for shapes see the model's stream."""
+        """Send the next samples and return what the server has told by now; for shapes see the model's stream.
+
+        Raises
+        ------
+        ServerError
+            When the stream broke off, or the server ended it and its last events were returned before.
+        """
+        self._heard.refuse_when_ended()
         try:
             for piece in calls.pieces(waveform):
                 self._send(piece)
                 self._take_waiting()
         except self._expected as error:
-            raise listening.refused(error) from error
+            self._refuse_unless_ended(error)
         return self._heard.events()
 
     def finish(self) -> list[Event]:
@@ -139,12 +150,16 @@ class RemoteStream:
             self._send(listening.FINISH)
             listening.take_all(self._heard, iter(self._socket.recv, None))
         except self._expected as error:
-            raise listening.refused(error) from error
+            self._refuse_unless_ended(error)
         return self._heard.events()
 
     def prediction(self) -> Prediction:
         """Return what all windows say together, once the stream is finished."""
         return self._heard.prediction()
+
+    def _refuse_unless_ended(self, error: Exception) -> None:
+        if not self._heard.is_ended:
+            raise listening.refused(error) from error
 
     def _send(self, message: str | bytes) -> None:
         from websockets.exceptions import ConnectionClosed

@@ -20,7 +20,7 @@ from earnest.apps.server.middleware import Outermost
 from earnest.apps.server.page import is_built, mount_page
 from earnest.apps.server.problems import problem_of
 from earnest.apps.server.routes import recordings_router
-from earnest.apps.server.service import Service
+from earnest.apps.server.service import ENDING, Service
 from earnest.apps.server.settings import Settings
 from earnest.apps.server.stream_route import stream_router
 from earnest.errors import EarnestError
@@ -37,9 +37,9 @@ def create_app(settings: Settings) -> FastAPI:
     service = Service(settings, Engine.load(settings, metrics.waiting), metrics)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
         with service.engine.running():
-            yield
+            yield {ENDING: service.ending}
 
     # No pages for the documentation: they load scripts from elsewhere.
     app = FastAPI(

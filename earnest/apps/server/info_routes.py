@@ -44,6 +44,7 @@ def info_router(service: Service) -> APIRouter:
     @router.get("/readyz", response_class=PlainTextResponse, responses=openapi.problems(503))
     async def readyz() -> str:
         """Say whether the next recording would be taken on."""
+        service.refuse_when_ending()
         if service.requests.is_full:
             raise ProblemError("overloaded", "All places are taken.")
         return "ready"

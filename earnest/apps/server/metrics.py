@@ -1,9 +1,10 @@
 """What ``/metrics`` tells Prometheus. With several processes their values are added up."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -33,8 +34,25 @@ class Metrics:
         if FOLDER not in os.environ:
             return generate_latest(self._own)
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        _Together(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+
+class _Together(MultiProcessCollector):
+    """All processes together, without the empty file of one that is about to start, or was killed as it did."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Add up what the processes wrote."""
+        files = [str(path) for path in Path(os.environ[FOLDER]).glob("*.db") if _n_bytes(path)]
+        found: Iterable[Metric] = self.merge(files)  # type: ignore[no-untyped-call]
+        return found
+
+
+def _n_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def forget_dead_processes() -> None:

@@ -27,6 +27,7 @@ KINDS: Mapping[str, tuple[int, str]] = {
     "not-readable": (422, "The recording can't be read"),
     "too-many": (429, "Too much at a time from one client"),
     "failed": (500, "The server failed"),
+    "ending": (503, "This process is about to end"),
     "overloaded": (503, "The server has too much to do"),
     "too-long-to-answer": (503, "The answer took too long"),
 }

@@ -1,7 +1,8 @@
 """What the routes of one application share."""
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
@@ -9,17 +10,26 @@ from earnest.apps.server.admission import Gate, client_of
 from earnest.apps.server.body import Budget
 from earnest.apps.server.engine import Engine
 from earnest.apps.server.metrics import Metrics
+from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Settings
 from earnest.runtime.prediction import Prediction
+
+ENDING = "ending"  # the name of `Service.ending` in the lifespan's state
 
 
 @dataclass
 class Service:
-    """Settings, models, statistics, and who is inside."""
+    """Settings, models, statistics, and who is inside.
+
+    Attributes
+    ----------
+    ending : set once the process is about to end; whoever speaks HTTP or WebSocket finds it in the lifespan's state
+    """
 
     settings: Settings
     engine: Engine
     metrics: Metrics
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         limits, metrics = self.settings.limits, self.metrics
@@ -30,6 +40,11 @@ class Service:
     def client(self, connection: HTTPConnection) -> str:
         """Return who asks, or raise a `ProblemError`."""
         return client_of(connection, self.settings.api_keys)
+
+    def refuse_when_ending(self) -> None:
+        """Raise a `ProblemError` once the process is about to end."""
+        if self.ending.is_set():
+            raise ProblemError("ending", "This process is about to end. Ask again: another one answers.")
 
     def count(self, route: str, predictions: Sequence[Prediction]) -> None:
         """Take answers into the statistics."""

@@ -32,11 +32,14 @@ def stream_router(service: Service) -> APIRouter:
         hop_s: HopS = Windowing.hop_s,
     ) -> None:
         refuse_foreign_origin(websocket, service.settings.cors_origins)
+        service.refuse_when_ending()
         with service.streams.inside(service.client(websocket)):
             predictor, windowing = service.engine.predictor(model), windowing_of(window_s, hop_s)
             listening = predictor.stream(sample_rate_hz, windowing, adapter_for(predictor, adapt))
             limits = service.settings.limits
-            talk = Conversation(websocket, listening, service.engine, limits, sample_rate_hz, encoding, channels)
+            talk = Conversation(
+                websocket, listening, service.engine, limits, service.ending, sample_rate_hz, encoding, channels
+            )
             await websocket.accept()
             try:
                 await talk.hold({"model": predictor.info.name, "classes": list(predictor.info.classes)})

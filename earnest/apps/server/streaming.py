@@ -1,9 +1,11 @@
 """``WS /v1/stream``: sound in, events out; documented in docs/server.md."""
 
 import asyncio
+import contextlib
 import json
+import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -19,6 +21,9 @@ from earnest.runtime.timeline import Event, event_dict
 
 Encoding: TypeAlias = Literal["s16le", "f32le"]
 _DTYPES = {"s16le": "<i2", "f32le": "<f4"}
+_LEAST_S = 0.01  # what a message counts for at least: work is by message as well as by length
+_FINISHED, _RESTART = 1000, 1012
+_QUIET_S, _DRAIN_S = 0.05, 2.0  # when the process ends, streams are heard until nothing waits, but no longer than this
 _CLOSE = {"bad-message": 1003, "bad-sound": 1007, "idle": 1008, "too-long": 1008, "too-big": 1009, "failed": 1011}
 
 
@@ -36,6 +41,7 @@ class Conversation:
 
     Attributes
     ----------
+    ending : set when the process is about to end; streams then end as if their clients had finished
     heard_s : seconds of sound so far
     """
 
@@ -43,53 +49,63 @@ class Conversation:
     stream: Stream
     engine: Engine
     limits: Limits
+    ending: asyncio.Event
     sample_rate_hz: int
     encoding: Encoding = "s16le"
     channels: int = 1
     heard_s: float = 0.0
+    _counted_s: float = 0.0
 
     async def hold(self, greeting: dict[str, Any]) -> None:
-        """Talk until the client finishes or leaves, or breaks a rule."""
+        """Talk until the client finishes, leaves or breaks a rule, or the process ends."""
         self._opened = self._last_sound = time.monotonic()
         try:
             await self._send({"event": "ready", **greeting})
-            while (message := await self._message()) is not None:
-                await self._hear(message)
+            is_finished = await self._listen()
             await self._tell(await self.engine.run_piece(self.stream.finish))
             await self._send({"event": "end", "prediction": self.stream.prediction("stream").to_dict()})
-            await self.websocket.close()
+            await self.websocket.close(_FINISHED if is_finished else _RESTART)
         except StreamEndedError as end:
             await self._send({"event": "error", "code": end.code, "detail": end.detail})
             await self.websocket.close(_CLOSE[end.code], end.code)
 
-    async def _message(self) -> bytes | None:
-        """Return the next sound, None when the client says that it was the last."""
-        while True:
+    async def _listen(self) -> bool:
+        """Hear until the client says that it is done; False when the process ends before."""
+        until = math.inf
+        while time.monotonic() < until:
             try:
-                async with asyncio.timeout(self.limits.heartbeat_s):
+                async with asyncio.timeout(_QUIET_S if self.ending.is_set() else self.limits.heartbeat_s):
                     message = await self.websocket.receive()
             except TimeoutError:
-                if time.monotonic() - self._last_sound > self.limits.stream_idle_s:
-                    raise StreamEndedError("idle", f"No sound for {self.limits.stream_idle_s:g} s.") from None
+                if self.ending.is_set():
+                    return False
+                self._refuse_when_idle()
                 await self._send({"event": "heartbeat", "received_s": round(self.heard_s, 3)})
                 continue
-            if message["type"] == "websocket.disconnect":
-                raise WebSocketDisconnect(message.get("code", 1005))
-            if message.get("bytes") is not None:
+            if self.ending.is_set():
+                until = min(until, time.monotonic() + _DRAIN_S)
+            if (sound := _sound_in(message)) is None:
+                return True
+            if sound:
                 self._last_sound = time.monotonic()
-                return bytes(message["bytes"])
-            if _command(message.get("text", "")) != "finish":
-                raise StreamEndedError(
-                    "bad-message", 'Text must be {"type": "finish"}; sound comes in binary messages.'
-                )
-            return None
+            else:
+                self._refuse_when_idle()
+            await self._hear(sound)
+        return False
+
+    def _refuse_when_idle(self) -> None:
+        if time.monotonic() - self._last_sound > self.limits.stream_idle_s:
+            raise StreamEndedError("idle", f"No sound for {self.limits.stream_idle_s:g} s.")
 
     async def _hear(self, message: bytes) -> None:
         chunk = self._samples(message)
         self.heard_s += len(chunk) / self.sample_rate_hz
+        self._counted_s += max(len(chunk) / self.sample_rate_hz, _LEAST_S)
         if self.heard_s > self.limits.stream_s:
             raise StreamEndedError("too-long", f"A stream may last {self.limits.stream_s:g} s. Open another one.")
         await self._wait_for_real_time()
+        if not len(chunk):
+            return
         try:
             await self._tell(await self.engine.run_piece(lambda: self.stream.accept_waveform(chunk)))
         except AudioError as error:
@@ -106,8 +122,10 @@ class Conversation:
 
     async def _wait_for_real_time(self) -> None:
         allowed_s = self.limits.stream_burst_s + self.limits.stream_speed * (time.monotonic() - self._opened)
-        if self.heard_s > allowed_s:
-            await asyncio.sleep((self.heard_s - allowed_s) / self.limits.stream_speed)
+        if self._counted_s > allowed_s:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout((self._counted_s - allowed_s) / self.limits.stream_speed):
+                    await self.ending.wait()
 
     async def _tell(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -115,6 +133,17 @@ class Conversation:
 
     async def _send(self, values: dict[str, Any]) -> None:
         await self.websocket.send_text(json.dumps(values, ensure_ascii=False, allow_nan=False))
+
+
+def _sound_in(message: Mapping[str, Any]) -> bytes | None:
+    """Return the sound in a message, None when the client says that it is done."""
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1005))
+    if message.get("bytes") is not None:
+        return bytes(message["bytes"])
+    if _command(message.get("text", "")) != "finish":
+        raise StreamEndedError("bad-message", 'Text must be {"type": "finish"}; sound comes in binary messages.')
+    return None
 
 
 def _command(text: str) -> object:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,38 @@ def test_a_broken_stream_is_an_error(folder: Path) -> None:
     ):
         stream.accept_waveform(voice(1.5))
         stream.finish()
+
+
+def test_a_server_that_restarts_gives_the_last_events_then_an_error(folder: Path, model: Predictor) -> None:
+    local = model.stream(16_000)
+    expected = [*local.accept_waveform(voice(4.0)), *local.finish()]
+    with ExitStack() as server:
+        client = Client(server.enter_context(listening(settings_for(folder))))
+        with client, client.stream(16_000, adapt="off") as stream:
+            told = stream.accept_waveform(voice(4.0))
+            server.close()  # the server ends
+            told += stream.accept_waveform(voice(1.0))
+            assert rounded(told) == rounded(expected)
+            with pytest.raises(ServerError, match="ended after 4 s of sound"):
+                stream.accept_waveform(voice(1.0))
+            assert stream.finish() == []
+            assert stream.prediction().duration_s == 4.0
+
+
+def test_a_server_that_restarts_is_the_same_for_asyncio(folder: Path) -> None:
+    async def talk(server: ExitStack, address: str) -> None:
+        async with AsyncClient(address) as client, client.stream(16_000) as stream:
+            told = await stream.accept_waveform(voice(4.0))
+            await asyncio.to_thread(server.close)
+            told += await stream.accept_waveform(voice(1.0))
+            assert told
+            with pytest.raises(ServerError, match="ended after 4 s of sound"):
+                await stream.accept_waveform(voice(1.0))
+            assert await stream.finish() == []
+            assert stream.prediction().duration_s == 4.0
+
+    with ExitStack() as server:
+        asyncio.run(talk(server, server.enter_context(listening(settings_for(folder)))))
 
 
 def test_settings_don_t_show_keys() -> None:

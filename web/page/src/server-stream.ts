@@ -4,6 +4,7 @@ import { type Prediction, type SoundStream, type StreamEvent, type StreamOptions
 import { ServerError } from "./problems.js";
 
 const PIECE_SAMPLES = 32_768; // 128 KiB, half of what the server takes in one message
+const SERVICE_RESTART = 1012; // the server has told about all it heard
 const MOST_WAITING = 8; // bytes on their way, in messages of that size; then the microphone's queue waits
 
 type Message =
@@ -30,8 +31,9 @@ export class ServerStream implements SoundStream {
     socket.onmessage = ({ data }) => {
       this.hear(JSON.parse(String(data)) as Message);
     };
-    socket.onclose = () => {
-      if (!this.answer) this.failure ??= new ServerError(0, "The server closed the stream.");
+    socket.onclose = ({ code }) => {
+      if (code === SERVICE_RESTART) this.failure ??= new ServerError(0, "The server restarts. Start again in a moment.");
+      else if (!this.answer) this.failure ??= new ServerError(0, "The server closed the stream.");
       this.settle();
     };
   }
@@ -52,11 +54,9 @@ export class ServerStream implements SoundStream {
   async accept(waveform: Float32Array): Promise<StreamEvent[]> {
     this.receivedS += waveform.length / this.sampleRateHz;
     for (let start = 0; start < waveform.length; start += PIECE_SAMPLES) {
-      this.refuseWhenGone();
-      this.socket.send(waveform.slice(start, start + PIECE_SAMPLES));
+      if (!this.failure) this.socket.send(waveform.slice(start, start + PIECE_SAMPLES));
     }
-    while (this.socket.bufferedAmount > MOST_WAITING * 4 * PIECE_SAMPLES) {
-      this.refuseWhenGone();
+    while (!this.failure && this.socket.bufferedAmount > MOST_WAITING * 4 * PIECE_SAMPLES) {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     return this.told();
@@ -70,11 +70,10 @@ export class ServerStream implements SoundStream {
   }
 
   async finish(): Promise<StreamEvent[]> {
-    this.refuseWhenGone();
-    this.socket.send(JSON.stringify({ type: "finish" }));
+    if (!this.failure) this.socket.send(JSON.stringify({ type: "finish" }));
     await this.closed;
-    if (this.failure) throw this.failure;
-    return this.told();
+    if (this.failure && !this.answer) throw this.failure;
+    return this.events.splice(0);
   }
 
   /** The answer about the whole comes with the end; before it there is none. */
@@ -95,12 +94,9 @@ export class ServerStream implements SoundStream {
     }
   }
 
+  /** What is new; a stream that broke off says why once there is nothing else. */
   private told(): StreamEvent[] {
-    this.refuseWhenGone();
+    if (this.failure && this.events.length === 0) throw this.failure;
     return this.events.splice(0);
-  }
-
-  private refuseWhenGone(): void {
-    if (this.failure) throw this.failure;
   }
 }

@@ -143,6 +143,7 @@ print(metrics.text().decode())
 
 def test_processes_add_up_and_the_dead_hold_nothing(tmp_path: Path) -> None:
     more = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    (tmp_path / "counter_999999.db").touch()  # of one that was killed before it wrote
     for n_before in range(2):
         done = subprocess.run([sys.executable, "-c", METRICS], env=more, capture_output=True, text=True, check=True)
         assert "earnest_streams_open 3.0" in done.stdout

@@ -14,7 +14,9 @@ from starlette.websockets import WebSocketDisconnect
 from voices import voice
 
 import earnest
+from earnest.apps.server import streaming
 from earnest.apps.server.admission import digest_of
+from earnest.apps.server.service import ENDING
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.stream import Windowing
 from earnest.runtime.timeline import event_dict
@@ -206,3 +208,70 @@ def test_a_client_that_leaves_frees_its_place(folder: Path) -> None:
             with client.websocket_connect(ADDRESS) as websocket:
                 websocket.send_bytes(voice(2.0).astype("<f4").tobytes())
         assert denied_status(client) == 101
+
+
+def test_tiny_messages_are_read_later_too(folder: Path) -> None:
+    limits = {"stream_burst_s": 0.25, "stream_speed": 5}
+    with application(settings_for(folder, limits)) as client, client.websocket_connect(ADDRESS) as websocket:
+        started = time.monotonic()
+        for _ in range(250):  # each counts as 10 ms
+            websocket.send_bytes(b"ab")
+        websocket.send_text(FINISH)
+        assert told(websocket)[-2]["prediction"]["duration_s"] == pytest.approx(250 / 16_000)
+        assert time.monotonic() - started >= 0.4
+
+
+def test_messages_without_sound_keep_no_stream_open(folder: Path) -> None:
+    limits = {"stream_idle_s": 0.2}
+    with application(settings_for(folder, limits)) as client, client.websocket_connect(ADDRESS) as websocket:
+        for _ in range(4):
+            websocket.send_bytes(b"")
+            time.sleep(0.1)
+        assert told(websocket)[1]["code"] == "idle"
+
+
+def test_when_the_process_ends_a_stream_is_told_all_of_what_it_sent(folder: Path, model: Predictor) -> None:
+    data = np.round(voice(4.0) * 32767).astype("<i2")
+    stream = model.stream(16_000)
+    events = [event_dict(event) for event in [*stream.accept_waveform(data), *stream.finish()]]
+    with application(settings_for(folder)) as client, client.websocket_connect(ADDRESS) as websocket:
+        websocket.send_bytes(data[:40_000].tobytes())
+        client.app_state[ENDING].set()
+        websocket.send_bytes(data[40_000:].tobytes())
+        _, *heard, end, closed = told(websocket)
+    assert heard == events
+    assert end == {"event": "end", "prediction": stream.prediction("stream").to_dict()}
+    assert closed == {"closed": 1012}
+
+
+def test_who_finishes_while_the_process_ends_has_finished(folder: Path) -> None:
+    with application(settings_for(folder)) as client, client.websocket_connect(ADDRESS) as websocket:
+        client.app_state[ENDING].set()
+        websocket.send_text(FINISH)
+        assert told(websocket)[-1] == {"closed": 1000}
+
+
+def test_who_never_pauses_is_not_heard_for_ever_by_a_process_that_ends(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "_QUIET_S", 60.0)
+    monkeypatch.setattr(streaming, "_DRAIN_S", 0.2)
+    with application(settings_for(folder)) as client, client.websocket_connect(ADDRESS) as websocket:
+        client.app_state[ENDING].set()
+        for _ in range(30):
+            websocket.send_bytes(bytes(320))
+            time.sleep(0.02)
+        end, closed = told(websocket)[-2:]
+    assert 0 < end["prediction"]["duration_s"] < 0.3
+    assert closed == {"closed": 1012}
+
+
+def test_a_process_that_ends_takes_no_more_streams_and_is_not_ready(folder: Path) -> None:
+    with application(settings_for(folder)) as client:
+        assert client.get("/readyz").status_code == 200
+        client.app_state[ENDING].set()
+        with pytest.raises(WebSocketDenialResponse) as denied, client.websocket_connect(ADDRESS):
+            pass
+        for answer in (denied.value, client.get("/readyz")):
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+            assert answer.json()["type"] == "urn:earnest:problem:ending"

@@ -1,0 +1,168 @@
+"""Hostile HTTP clients of a real server process: the right status, bounded memory, and an answer for the next one."""
+
+import io
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+import numpy as np
+import pytest
+import soundfile
+from server_process import CLIP, WAV, answers, ask, bounded_server, connected, head, memory_mb, metrics, said
+from serving import wait_for
+
+FORM = {"Content-Type": "multipart/form-data; boundary=xyz"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    with bounded_server(tmp_path_factory.mktemp("process") / "bundle") as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def address(server: tuple[str, subprocess.Popen[str]]) -> Iterator[str]:
+    """Give the address; after every test nothing stays open, and the server answers."""
+    yield server[0]
+    wait_for(lambda: answers(server[0]), 30)
+    wait_for(lambda: "earnest_streams_open 0.0" in metrics(server[0]), 30)
+    wait_for(lambda: "earnest_requests_under_way 0.0" in metrics(server[0]), 30)
+    assert ask(server[0], CLIP).json()["status"] == "ok"
+
+
+def test_an_endless_body_is_cut_off_and_memory_stays(address: str) -> None:
+    for _ in range(3):
+        with connected(address) as connection:
+            connection.sendall(head("/v1/predict", "Transfer-Encoding: chunked"))
+            chunk = b"10000\r\n" + bytes(65_536) + b"\r\n"
+            n_sent = 0
+            try:
+                while n_sent < 100_000_000:
+                    connection.sendall(chunk)
+                    n_sent += 65_536
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            assert n_sent < 20_000_000  # what sockets buffer, beyond the million that is read
+
+
+def test_who_is_refused_while_sending_gets_the_answer_and_another_turn(address: str) -> None:
+    with connected(address) as connection:
+        connection.sendall(head("/v1/predict?kind=none", "Content-Length: 900000"))
+        assert connection.recv(4096).startswith(b"HTTP/1.1 422")
+        connection.sendall(bytes(900_000))
+        connection.sendall(head("/v1/predict", f"Content-Length: {len(CLIP)}", "Connection: close") + CLIP)
+        assert b"HTTP/1.1 200" in said(connection)
+
+
+def test_a_declared_giant_is_refused_unread(address: str) -> None:
+    with connected(address) as connection:
+        connection.sendall(head("/v1/predict", f"Content-Length: {10**15}"))
+        assert b"HTTP/1.1 413" in said(connection)
+
+
+def test_slow_clients_are_let_go(address: str) -> None:
+    silent, headers, body = connected(address), connected(address), connected(address)
+    with silent, headers, body:
+        started = time.monotonic()
+        headers.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        body.sendall(head("/v1/predict", "Content-Length: 1000"))
+        for _ in range(6):
+            time.sleep(0.2)
+            body.sendall(b"x")
+            try:
+                headers.sendall(b"y")
+            except (BrokenPipeError, ConnectionResetError):
+                break
+        assert answers(address)
+        assert said(silent) == b""
+        assert b"200" not in said(headers)
+        assert b"HTTP/1.1 408" in said(body)
+        assert time.monotonic() - started < 6
+
+
+def test_what_is_no_http_is_no_trouble(address: str) -> None:
+    for data in (b"\x16\x03\x01\x02\x00\x01\x00", b"\0" * 1000, b"A" * 100_000):
+        with connected(address) as connection:
+            try:
+                connection.sendall(data)
+            except (BrokenPipeError, ConnectionResetError):
+                continue
+            connection.settimeout(3)
+            assert b" 200 " not in said(connection)
+    assert answers(address)
+
+
+def problem_kind(answer: httpx2.Response) -> tuple[int, str]:
+    assert answer.headers["content-type"] == "application/problem+json"
+    return answer.status_code, answer.json()["type"].removeprefix("urn:earnest:problem:")
+
+
+def test_an_hour_of_silence_in_few_bytes_is_too_long(server: tuple[str, subprocess.Popen[str]]) -> None:
+    address, process = server
+    bomb = io.BytesIO()
+    with soundfile.SoundFile(bomb, "w", 8_000, 1, format="FLAC") as flac:
+        for _ in range(101):
+            flac.write(np.zeros(8_000 * 36, np.float32))
+    assert len(bomb.getvalue()) < 200_000
+    before_mb = memory_mb(process.pid)
+    with ThreadPoolExecutor(3) as pool:
+        for query in ({}, {"kind": "timeline"}):
+            for answer in pool.map(lambda query: ask(address, bomb.getvalue(), params=query), [query] * 3):
+                assert problem_kind(answer) == (413, "too-large")
+    assert memory_mb(process.pid) < before_mb + 150  # two at a time are decoded, ten minutes of each at most
+
+
+@pytest.mark.parametrize("kind", ["", "text/html", "application/json", "multipart/mixed; boundary=x", "image/svg+xml"])
+def test_what_is_no_sound_by_its_own_words_is_not_read(address: str, kind: str) -> None:
+    assert problem_kind(ask(address, CLIP, {"Content-Type": kind})) == (415, "not-audio")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"garbage",
+        b"--xyz\r\n",
+        b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nno end',
+        b"--xyz\r\n" + b"X-Long: " + b"x" * 500_000,
+        b"--xyz\r\nContent-Disposition: form-data; name=x\r\n\r\nx\r\n" * 5_000 + b"--xyz--\r\n",
+        b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nx\r\n' * 5_000 + b"--xyz--\r\n",
+    ],
+)
+def test_a_broken_form_is_not_valid(address: str, body: bytes) -> None:
+    assert problem_kind(ask(address, body, FORM)) == (422, "not-valid")
+
+
+@pytest.mark.parametrize(("name", "shown"), [("../../etc/passwd", "passwd"), ("C:\\boot.ini", "boot.ini")])
+def test_a_files_name_is_no_path(address: str, name: str, shown: str) -> None:
+    right = httpx2.post(f"{address}/v1/predict", files={"file": (name, CLIP)}, timeout=60)
+    assert (right.status_code, right.json()["path"]) == (200, shown)
+    wrong = httpx2.post(f"{address}/v1/predict", files={"file": (name, b"root")}, timeout=60)
+    assert problem_kind(wrong) == (422, "not-readable")
+    assert "etc" not in wrong.text
+
+
+@pytest.mark.parametrize("path", ["/../../etc/passwd", "/clips/..%2f..%2fpyproject.toml", "/models/%2e%2e/__init__.py"])
+def test_an_address_is_no_path(address: str, path: str) -> None:
+    with connected(address) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        assert b"HTTP/1.1 404" in said(connection)
+
+
+def test_a_flood_of_tiny_requests_is_survived(address: str) -> None:
+    def flood(_: int) -> list[int]:
+        with httpx2.Client(base_url=address, timeout=60) as client:
+            return [client.post("/v1/predict", content=b"x", headers=WAV).status_code for _ in range(50)]
+
+    with ThreadPoolExecutor(4) as pool:
+        codes = {code for found in pool.map(flood, range(4)) for code in found}
+    assert codes <= {422, 429, 503}
+
+
+def test_more_connections_than_allowed_don_t_end_the_server(address: str) -> None:
+    many = [connected(address) for _ in range(310)]
+    assert not answers(address)
+    for connection in many:
+        connection.close()
+    wait_for(lambda: answers(address))

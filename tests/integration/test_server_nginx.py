@@ -1,0 +1,199 @@
+"""``deploy/nginx.conf`` in front of two replicas, as plain processes on this machine; needs nginx and openssl."""
+
+import json
+import shutil
+import signal
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from server_process import CLIP, WAV, connected, free_port, metrics, serving
+from serving import wait_for
+from stand_in import write_bundle
+from voices import voice
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+CONF = Path(__file__).parents[2] / "deploy/nginx.conf"
+MAIN = """daemon off;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/site.conf;
+}}
+"""
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("nginx") and shutil.which("openssl")), reason="nginx or openssl is not installed"
+)
+
+
+@dataclass
+class Site:
+    """Two replicas and what stands before them."""
+
+    plain: str
+    url: str
+    tls: ssl.SSLContext
+    replicas: list[tuple[str, subprocess.Popen[str]]]
+
+    def client(self, own_address: str = "127.0.0.1") -> httpx2.Client:
+        transport = httpx2.HTTPTransport(verify=self.tls, local_address=own_address)
+        return httpx2.Client(base_url=self.url, transport=transport, timeout=60)
+
+    def stream(self, own_address: str = "127.0.0.1", **headers: str) -> Any:
+        url = f"{self.url.replace('https', 'wss')}/v1/stream?sample_rate_hz=16000"
+        return connect(url, ssl=self.tls, source_address=(own_address, 0), additional_headers=headers, compression=None)
+
+
+def write_site(folder: Path, ports: list[int], plain_port: int, tls_port: int) -> None:
+    """Write the configuration as in ``deploy/``, with ports and certificates of this machine."""
+    made = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "privkey.pem", "-days", "1"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *made, "-out", "fullchain.pem"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    text = CONF.read_text(encoding="utf-8")
+    for old, new in (
+        ("server first:8000", f"server 127.0.0.1:{ports[0]}"),
+        ("server second:8000", f"server 127.0.0.1:{ports[1]}"),
+        ("listen 80;", f"listen 127.0.0.1:{plain_port};"),
+        ("listen 443 ssl;", f"listen 127.0.0.1:{tls_port} ssl;"),
+        ("/etc/nginx/tls/", f"{folder}/"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "site.conf").write_text(text, encoding="utf-8")
+    (folder / "main.conf").write_text(MAIN.format(folder=folder), encoding="utf-8")
+
+
+@contextmanager
+def nginx(folder: Path) -> Iterator[None]:
+    command = ["nginx", "-p", str(folder), "-c", str(folder / "main.conf")]
+    subprocess.run([*command, "-t"], check=True, capture_output=True)
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Site]:
+    bundle = write_bundle(folder / "bundle")
+    with ExitStack() as stack:
+        words = ("--jobs", "1", "--log-level", "warning", "--limit", "client_streams=1")
+        replicas = [stack.enter_context(serving(bundle, *words)) for _ in range(2)]
+        plain_port, tls_port = free_port(), free_port()
+        ports = [int(address.rpartition(":")[2]) for address, _ in replicas]
+        write_site(folder, ports, plain_port, tls_port)
+        stack.enter_context(nginx(folder))
+        tls = ssl.create_default_context(cafile=folder / "fullchain.pem")
+        site = Site(f"http://127.0.0.1:{plain_port}", f"https://127.0.0.1:{tls_port}", tls, replicas)
+        wait_for(lambda: answers(site), 30)
+        yield site
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with running(tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+def answers(site: Site) -> bool:
+    try:
+        with site.client() as client:
+            return client.get("/readyz").status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
+def ended(stream: Any, patience_s: float = 60) -> tuple[dict[str, Any], int]:
+    """Return the last event and the code of the close."""
+    last: dict[str, Any] = {}
+    try:
+        while True:
+            last = json.loads(stream.recv(timeout=patience_s))
+    except ConnectionClosed as closed:
+        assert closed.rcvd
+        return last, closed.rcvd.code
+
+
+def status_of_stream(site: Site, own_address: str, **headers: str) -> int:
+    try:
+        with site.stream(own_address, **headers):
+            return 101
+    except InvalidStatus as refused:
+        return refused.response.status_code
+
+
+def test_two_replicas_behind_nginx(site: Site) -> None:
+    redirected = httpx2.get(f"{site.plain}/v1/models?a=b")
+    assert (redirected.status_code, redirected.headers["location"]) == (301, "https://127.0.0.1/v1/models?a=b")
+    with site.client() as client:
+        for _ in range(6):
+            answer = client.post("/v1/predict", content=CLIP, headers=WAV)
+            assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+            assert "Strict-Transport-Security" in answer.headers
+        assert client.post("/v1/predict", files={"file": ("a.wav", CLIP)}).json()["path"] == "a.wav"
+        assert client.get("/metrics").status_code == 404
+        own = client.post("/v1/predict", content=bytes(2_000_000), headers=WAV)  # LIMITS of the replicas
+        assert (own.status_code, own.json()["type"]) == (413, "urn:earnest:problem:too-large")
+    assert all('recordings_total{status="ok"}' in metrics(address) for address, _ in site.replicas)
+    giant = f"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: {65 * 2**20}\r\n\r\n".encode()
+    bare = connected(site.url.replace("https", "http"))
+    with site.tls.wrap_socket(bare, server_hostname="127.0.0.1") as connection:
+        connection.sendall(giant)
+        assert b"413 Request Entity Too Large" in connection.recv(4096)
+
+
+def test_streams_and_their_limits_pass_through_nginx(site: Site) -> None:
+    with site.stream() as stream:
+        stream.send(np.round(voice(4.0) * 32767).astype("<i2").tobytes())
+        stream.send('{"type": "finish"}')
+        last, code = ended(stream)
+        assert (last["event"], last["prediction"]["status"], code) == ("end", "ok", 1000)
+    wait_for(lambda: all("streams_open 0.0" in metrics(address) for address, _ in site.replicas))
+    with site.stream("127.0.0.2"), site.stream("127.0.0.2"):  # one at each replica, which know the client's address
+        assert status_of_stream(site, "127.0.0.2") == 429
+        assert (
+            status_of_stream(site, "127.0.0.2", **{"X-Forwarded-For": "192.0.2.1"}) == 429
+        )  # nobody's word but nginx's
+        assert status_of_stream(site, "127.0.0.3") == 101
+
+
+def close_of(stream: Any) -> tuple[str, int] | None:
+    """Return the last event and the code of the close; None when the stream goes on."""
+    try:
+        last, code = ended(stream, patience_s=2)
+    except TimeoutError:
+        return None
+    return last["event"], code
+
+
+def test_a_replica_that_ends_or_is_killed_leaves_the_other(tmp_path: Path) -> None:
+    with running(tmp_path) as site, site.client() as client, site.stream() as one, site.stream() as another:
+        (_, first), (address, second) = site.replicas
+        for stream in (one, another):
+            stream.send(np.round(voice(4.0) * 32767).astype("<i2").tobytes())
+        first.send_signal(signal.SIGTERM)
+        statuses = [client.post("/v1/predict", content=CLIP, headers=WAV).status_code for _ in range(4)]
+        first.wait(60)
+        statuses += [client.post("/v1/predict", content=CLIP, headers=WAV).status_code for _ in range(4)]
+        assert statuses == [200] * 8
+        assert sorted([close_of(one), close_of(another)], key=str) == [("end", 1012), None]
+        assert "streams_open 1.0" in metrics(address)
+        second.kill()
+        assert client.post("/v1/predict", content=CLIP, headers=WAV).status_code == 502

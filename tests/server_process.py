@@ -1,0 +1,136 @@
+"""A real ``earnest serve`` process for tests, and connections to it that keep no rule."""
+
+import io
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import soundfile
+from serving import wait_for
+from stand_in import write_bundle
+from voices import voice
+
+START_S = 120.0  # on a busy machine
+KEPT_MB = 150.0  # two jobs have decoded ten minutes each, which malloc may keep; all else leaves nothing
+WAV = {"Content-Type": "audio/wav"}
+LIMITS = ("header_s=1", "body_s=2", "body_bytes=1000000", "connections=300")
+
+
+def wav(seconds: float) -> bytes:
+    """Return a made-up voice as a file."""
+    file = io.BytesIO()
+    soundfile.write(file, voice(seconds), 16_000, format="WAV")
+    return file.getvalue()
+
+
+CLIP = wav(3.0)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def serving(bundle: Path, *words: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Give the address and the process of ``earnest serve``."""
+    limits = [word for limit in LIMITS for word in ("--limit", limit)]
+    port = free_port()
+    command = [sys.executable, "-m", "earnest", "serve", "--port", str(port), "--model", str(bundle), *limits, *words]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(lambda: answers(address), START_S)
+        yield address, process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        _, errors = process.communicate(timeout=60)
+        sys.stderr.write(errors or "")  # shown when the test fails
+
+
+@contextmanager
+def bounded_server(bundle: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Give a server, which at the end holds little more than at the beginning."""
+    with serving(write_bundle(bundle), "--log-level", "warning") as (address, process):
+        assert ask(address, CLIP).status_code == 200
+        before_mb = memory_mb(process.pid)
+        yield address, process
+        assert memory_mb(process.pid) < before_mb + KEPT_MB
+
+
+def answers(address: str) -> bool:
+    """Whether the next recording would be taken on."""
+    try:
+        return httpx2.get(f"{address}/readyz", timeout=5).status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
+def metrics(address: str) -> str:
+    """Return what the server tells Prometheus."""
+    answer = httpx2.get(f"{address}/metrics", timeout=20)
+    assert answer.status_code == 200
+    return answer.text
+
+
+def ask(address: str, sound: bytes, headers: dict[str, str] = WAV, **more: Any) -> httpx2.Response:
+    """Send one recording."""
+    return httpx2.post(f"{address}/v1/predict", content=sound, headers=headers, timeout=60, **more)
+
+
+def ask_until_gone(address: str, sound: bytes) -> list[Any]:
+    """Ask again and again until the server refuses connections; return statuses, and the error if one came."""
+    found: list[Any] = []
+    with httpx2.Client(base_url=address, timeout=60) as client:
+        while True:
+            try:
+                found.append(client.post("/v1/predict", content=sound, headers=WAV).status_code)
+            except httpx2.ConnectError:
+                return found  # refused: it was not taken on
+            except httpx2.HTTPError as error:
+                return [*found, error]
+
+
+def connected(address: str) -> socket.socket:
+    """Return a bare connection."""
+    host, _, port = address.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+def said(connection: socket.socket) -> bytes:
+    """Return all that comes until the server closes."""
+    found = b""
+    try:
+        while part := connection.recv(65_536):
+            found += part
+    except ConnectionResetError:
+        pass
+    return found
+
+
+def head(path: str = "/v1/predict", *more: str) -> bytes:
+    """Return the headers of a recording that is yet to come."""
+    lines = (f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: audio/wav", *more)
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def memory_mb(pid: int) -> float:
+    """Return what a process holds."""
+    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
+    assert found
+    return int(found[1]) / 1024
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    """Return the process ids of the workers."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
+    return [pid for pid in map(int, children) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
