@@ -34,8 +34,9 @@ class Judge:
     def slack(self, found: Probabilities) -> float:
         """Return how far answers are from the limits on lost accuracy and changed labels: negative beyond them.
 
-        Of a few hundred clips half a point is one or two, so accuracy counts as lost only beyond chance (McNemar, 1947):
-        were a changed answer as likely to become right as wrong, lost minus won would vary by the root of their sum.
+        Of a few hundred clips half a point is one or two, so accuracy counts as lost only beyond chance
+        (McNemar, 1947): were a changed answer as likely to become right as wrong, lost minus won would vary by the root
+        of their sum.
         """
         was_right, is_right = (answers.argmax(axis=1) == self.clips.targets for answers in (self.exact, found))
         lost, won = (was_right & ~is_right).sum(), (is_right & ~was_right).sum()
@@ -74,21 +75,31 @@ def controlled(
     quantised: Callable[[Sequence[str]], Model],
     answers: Callable[[Model, Clips], Probabilities],
     judge: Judge,
+    ranking: Callable[[], Sequence[str]],
 ) -> Model:
     """Quantise as many layers as the judge allows.
 
-    Where all of them are too many, each is tried alone, and those that move probabilities most stay in float, one more
-    until the limits are kept.
+    Where all of them are too many, those that ``ranking`` names last stay in float, one more until the limits are kept.
     """
     found = quantised(layers)
     if judge.slack(answers(found, judge.clips)) >= 0:
         return found
-    few = judge.only(range(0, len(judge.exact), RANKED))
-    harm = {layer: few.moved(answers(quantised([layer]), few.clips)) for layer in layers}
-    left = sorted(layers, key=lambda layer: harm[layer])
+    left = list(ranking())
     while left:
         left.pop()
         found = quantised(left)
         if judge.slack(answers(found, judge.clips)) >= 0:
             break
     return found
+
+
+def ranked(
+    layers: Sequence[str],
+    quantised: Callable[[Sequence[str]], Model],
+    answers: Callable[[Model, Clips], Probabilities],
+    judge: Judge,
+) -> list[str]:
+    """Try each layer alone; those that move probabilities most come last."""
+    few = judge.only(range(0, len(judge.exact), RANKED))
+    harm = {layer: few.moved(answers(quantised([layer]), few.clips)) for layer in layers}
+    return sorted(layers, key=lambda layer: harm[layer])

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +16,7 @@ from onnx import ModelProto
 from earnest.errors import MissingExtraError
 from earnest.export.calibration import Clips
 from earnest.export.judge import Judge, Probabilities, controlled
-from earnest.export.quantise import layers_of
+from earnest.export.quantise import layers_of, ranked_layers
 from earnest.runtime.openvino_engine import EXACT, MODEL, WEIGHTS, openvino
 
 
@@ -27,8 +28,8 @@ def to_ir(traced: ModelProto, halves: bool) -> dict[str, bytes]:
 def to_int8_ir(traced: ModelProto, calibration: Clips, validation: Clips) -> dict[str, bytes]:
     """Quantise the graph of `earnest.export.onnx.traced` with NNCF, to ``model.xml`` and ``model.bin``.
 
-    The layers are those of `earnest.export.quantise.to_int8`, and so is what puts some of them back to float. NNCF's own
-    accuracy control asks about every operation anew and takes hours for a transformer.
+    The layers are those of `earnest.export.quantise.to_int8`, and so are the limits and the order in which layers go
+    back to float: NNCF measures ranges anew whenever it is asked, and its own accuracy control asks for every layer.
     """
     nncf, model = _nncf(), _read(traced)
     clips = nncf.Dataset(calibration.feeds())
@@ -46,7 +47,8 @@ def to_int8_ir(traced: ModelProto, calibration: Clips, validation: Clips) -> dic
             )
 
     judge = Judge(validation, _answers(model, validation))
-    return _files(controlled(layers_of(traced), quantised, _answers, judge), halves=True)
+    ranking = partial(ranked_layers, traced, calibration, validation)
+    return _files(controlled(layers_of(traced), quantised, _answers, judge, ranking), halves=True)
 
 
 def _all_but(layers: Sequence[str], model: Any) -> list[str]:

@@ -1,12 +1,13 @@
 """Which layers stay in float: those that move answers most, until few enough labels and right answers are lost."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
 
 from earnest.export.calibration import Clips
-from earnest.export.judge import Judge, Probabilities, controlled
+from earnest.export.judge import Judge, Probabilities, controlled, ranked
 
 N = 400
 
@@ -93,7 +94,8 @@ def run_control(harm: dict[str, float]) -> tuple[list[str], list[tuple[str, ...]
         some = first[:: N // len(clips.waveforms)]
         return two_classes(some - sum(harm[layer] for layer in layers))
 
-    return controlled(list(harm), quantised, answers, judge), tried
+    ranking = partial(ranked, list(harm), quantised, answers, judge)
+    return controlled(list(harm), quantised, answers, judge, ranking), tried
 
 
 def test_the_worst_layers_go_back_to_float_until_the_limits_are_kept() -> None:
