@@ -68,9 +68,9 @@ def measure(run: Path, forms: Sequence[Format], found: dict[str, Any]) -> Iterat
         return
     clips = load_clips(run, split_clips(run, {})["test"])
     graph, n_classes = traced(load_run(run)), len(read_record(run).classes)
-    exact, _ = answers(run, graph, EXACT, clips)
+    exact, n_exact = answers(run, graph, EXACT, clips)
     for form in missing:
-        probabilities, n_bytes = answers(run, graph, form, clips)
+        probabilities, n_bytes = (exact, n_exact) if form == EXACT else answers(run, graph, form, clips)
         differences = np.abs(probabilities - exact)
         found[form] = {
             "confusion": confusion_counts(clips.targets, probabilities.argmax(1), n_classes).tolist(),

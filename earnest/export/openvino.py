@@ -3,26 +3,21 @@
 import io
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from onnx import ModelProto
 
-from earnest.errors import EarnestError, MissingExtraError
+from earnest.errors import MissingExtraError
 from earnest.export.calibration import Clips
-from earnest.export.judge import Judge, Probabilities
-from earnest.export.quantise import layers_of
+from earnest.export.judge import Judge, Probabilities, controlled
+from earnest.export.quantise import layers_of, ranked_layers
 from earnest.runtime.openvino_engine import EXACT, MODEL, WEIGHTS, openvino
-
-N_RANKED = 100  # clips by which NNCF ranks layers
-
-Judged: TypeAlias = tuple[int, Mapping[str, Any]]
-"""Number of a clip among those that are judged by, and what the graph takes."""
 
 
 def to_ir(traced: ModelProto, halves: bool) -> dict[str, bytes]:
@@ -33,36 +28,27 @@ def to_ir(traced: ModelProto, halves: bool) -> dict[str, bytes]:
 def to_int8_ir(traced: ModelProto, calibration: Clips, validation: Clips) -> dict[str, bytes]:
     """Quantise the graph of `earnest.export.onnx.traced` with NNCF, to ``model.xml`` and ``model.bin``.
 
-    Ranges come from ``calibration``; where answers about ``validation`` move beyond the limits of
-    `earnest.export.judge.Judge`, the layers that cost most go back to float. What `earnest.export.quantise.layers_of`
-    leaves out stays in float anyway.
-
-    Raises
-    ------
-    EarnestError
-        When NNCF gives up before the limits are kept.
+    The layers are those of `earnest.export.quantise.to_int8`, and so are the limits and the order in which layers go
+    back to float: NNCF measures ranges anew whenever it is asked, and its own accuracy control asks for every layer.
     """
-    nncf = _nncf()
-    model = _read(traced)
+    nncf, model = _nncf(), _read(traced)
+    clips = nncf.Dataset(calibration.feeds())
+
+    def quantised(layers: Sequence[str]) -> Any:
+        if not layers:
+            return model
+        with redirect_stdout(io.StringIO()):  # its progress bars
+            return nncf.quantize(
+                model,
+                clips,
+                preset=nncf.QuantizationPreset.MIXED,
+                subset_size=len(calibration.waveforms),
+                ignored_scope=nncf.IgnoredScope(names=_all_but(layers, model), validate=False),
+            )
+
     judge = Judge(validation, _answers(model, validation))
-    parameters = nncf.AdvancedAccuracyRestorerParameters(ranking_subset_size=N_RANKED)
-    with redirect_stdout(io.StringIO()):  # its progress bars
-        quantised = nncf.quantize_with_accuracy_control(
-            model,
-            nncf.Dataset(calibration.feeds()),
-            nncf.Dataset(list(enumerate(validation.feeds())), lambda item: item[1]),
-            partial(_slack, judge),
-            max_drop=judge.slack(judge.exact),
-            preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(calibration.waveforms),
-            ignored_scope=nncf.IgnoredScope(names=_all_but(layers_of(traced), model), validate=False),
-            advanced_accuracy_restorer_parameters=parameters,
-        )
-    if (slack := judge.slack(_answers(quantised, validation))) < 0:
-        raise EarnestError(
-            f"NNCF leaves answers {-slack:.1%} of clips beyond the limits. Export openvino-fp16 instead."
-        )
-    return _files(quantised, halves=True)
+    ranking = partial(ranked_layers, traced, calibration, validation)
+    return _files(controlled(layers_of(traced), quantised, _answers, judge, ranking), halves=True)
 
 
 def _all_but(layers: Sequence[str], model: Any) -> list[str]:
@@ -75,13 +61,6 @@ def _answers(model: Any, clips: Clips) -> Probabilities:
     """Return probabilities of each clip, shape (clips, classes)."""
     compiled = openvino().Core().compile_model(model, "CPU", EXACT)
     return np.concatenate([compiled(feed)["probabilities"] for feed in clips.feeds()])
-
-
-def _slack(judge: Judge, compiled: Any, judged: Iterable[Judged]) -> tuple[float, list[list[Any]]]:
-    """Return how much more the judge would allow, and every output of each clip: by these NNCF ranks the layers."""
-    numbers, answers = zip(*((number, compiled(feed)) for number, feed in judged), strict=True)
-    found = np.concatenate([answer["probabilities"] for answer in answers])
-    return judge.only(list(numbers)).slack(found), [list(answer.values()) for answer in answers]
 
 
 def _read(traced: ModelProto) -> Any:

@@ -1,6 +1,7 @@
 """Whole numbers of 8 bits for onnxruntime: weights and activations of the network, the front end stays in float."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +13,7 @@ from onnx import ModelProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from earnest.export.calibration import Clips
-from earnest.export.judge import Judge, Probabilities, controlled
+from earnest.export.judge import Judge, Probabilities, controlled, ranked
 from earnest.export.onnx import NETWORK
 from earnest.export.storage import store_small
 
@@ -27,13 +28,20 @@ def to_int8(traced: ModelProto, calibration: Clips, validation: Clips) -> ModelP
     Ranges are fixed, not found anew for each batch: so a clip's answer doesn't depend on its neighbours. In float stays
     what `layers_of` leaves out, and what `earnest.export.judge.controlled` finds to cost too much on ``validation``.
     """
+    layers, judge = layers_of(traced), Judge(validation, _answers(traced, validation))
     with TemporaryDirectory() as folder:
-        quantiser = _Quantiser(traced, calibration, Path(folder))
-        quantised = controlled(
-            layers_of(traced), quantiser.quantised, _answers, Judge(validation, _answers(traced, validation))
-        )
+        quantise = _Quantiser(traced, calibration, Path(folder)).quantised
+        ranking = partial(ranked, layers, quantise, _answers, judge)
+        quantised = controlled(layers, quantise, _answers, judge, ranking)
     store_small(quantised)
     return quantised
+
+
+def ranked_layers(traced: ModelProto, calibration: Clips, validation: Clips) -> list[str]:
+    """Return the names of the layers that may be quantised, those that move answers most last."""
+    with TemporaryDirectory() as folder:
+        quantise = _Quantiser(traced, calibration, Path(folder)).quantised
+        return ranked(layers_of(traced), quantise, _answers, Judge(validation, _answers(traced, validation)))
 
 
 class _Quantiser:

@@ -39,23 +39,24 @@ def clips() -> list[Path]:
     return found[:N_CLIPS]
 
 
-def answers(*paths: Path) -> list[dict[str, Any]]:
-    words = [*map(str, paths), "--model", "small", "--json"]
+def answers(model: str, paths: list[Path]) -> list[dict[str, Any]]:
+    words = [*map(str, paths), "--model", model, "--json"]
     done = subprocess.run([sys.executable, "-c", EDGE, *words], capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_a_recording_and_its_picture_get_the_same_label(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["small", "base"])
+def test_a_recording_and_its_picture_get_the_same_label(name: str, tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     pytest.importorskip("PIL")
-    model = earnest.load("small")
+    model = earnest.load(name)
     recordings = clips()
     assert len(recordings) == N_CLIPS
     pictures = []
     for number, path in enumerate(recordings):
         pictures.append(tmp_path / f"{number}.png")
         pictures[-1].write_bytes(model.spectrogram(path).to_png())
-    heard, seen = answers(*recordings), answers(*pictures)
+    heard, seen = answers(name, recordings), answers(name, pictures)
     assert [row["emotion"] for row in seen] == [row["emotion"] for row in heard]
     for one, other in zip(heard, seen, strict=True):
         assert one["status"] == "ok"

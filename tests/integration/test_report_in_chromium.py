@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import harness
 import pytest
-from chromium import chromium, requested, show, why_not
+import the_page
 from command_line import earnest_cli
 from corpus_examples import build_example
 from made_up_corpus import Trained
@@ -41,30 +42,31 @@ def test_what_happens_inside_the_network_is_shown(page: Path) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if why_not():
-        pytest.skip(why_not())
-    with chromium() as driver:
+    pytest.importorskip("selenium")
+    if missing := harness.missing_tools("chromium", "chromedriver"):
+        pytest.skip(f"{' and '.join(missing)} not installed")
+    with harness.chromium() as driver:
         yield driver
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_browser_shows_all_and_asks_nobody(browser: Any, page: Path, width: int, scheme: str) -> None:
-    requested(browser)  # forget what the browser did before
-    show(browser, page, width, scheme)
+    harness.requested(browser)  # forget what the browser did before
+    the_page.resize(browser, width, 900, scheme)
+    browser.get(page.resolve().as_uri())
     broken = "return [...document.images].filter(one => !(one.complete && one.naturalWidth)).map(one => one.alt)"
     assert browser.execute_script(broken) == []
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.get_log("browser") == []
-    asked = requested(browser)
-    assert page.resolve().as_uri() in asked
-    assert {url for url in asked if not url.startswith("data:")} == {page.resolve().as_uri()}
+    asked = {url for url in harness.requested(browser) if not url.startswith("data:")}
+    assert asked == {page.resolve().as_uri()}
     paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 24, 28)"}[scheme]
 
 
 def test_recordings_play(browser: Any, page: Path) -> None:
-    show(browser, page)
+    browser.get(page.resolve().as_uri())
     seconds = browser.execute_async_script("""
         const done = arguments[0], player = document.querySelector("audio");
         player.onloadedmetadata = () => done(player.duration);
