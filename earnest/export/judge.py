@@ -58,7 +58,8 @@ class Judge:
         logs = np.log(np.maximum(answers, np.finfo(np.float32).tiny))
         is_label = np.arange(logs.shape[1]) == self.exact.argmax(axis=1)[:, None]
         best_other: Probabilities = np.where(is_label, -np.inf, logs).max(axis=1)
-        return logs[is_label] - best_other
+        margins: Probabilities = logs[is_label] - best_other
+        return margins
 
     def moved(self, found: Probabilities) -> float:
         """Return the mean absolute difference of probabilities."""
