@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Shipped:
-    """What is said of a bundle, and how its recipe is scored: by protocols, or on the folds of the research line."""
+    """What is said of a bundle, and which protocols its recipe is scored under."""
 
     licence: str
     notes: str
@@ -29,8 +29,6 @@ class Shipped:
 
 
 ADAPTED = ("--adapt", "causal", "--adapt", "all", "--adapt", "one-emotion")
-RESEARCH = "ravdess-6fold-and-more"  # written by scripts/research_splits.py
-SPLITS = Path("runs/splits/research")
 ENCODER = (
     "The encoder was fine-tuned on the labels of 68 speakers of CREMA-D, then rounded to 8 bits; the linear layer was "
     "fitted on all clips and a changed copy of each (noise, rooms, telephone, codecs)."
@@ -40,7 +38,6 @@ STUDENT = (
     "and two changed copies of each."
 )
 OPEN = "any use, with attribution (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, {})"
-CLOSED = "non-commercial use only (RAVDESS: CC BY-NC-SA 4.0, CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, {})"
 OF_FOLDS = (
     "Results are of the same {} with a linear layer fitted on the protocol's own training speakers; none of its test "
     "speakers' labels was seen."
@@ -56,8 +53,6 @@ BUNDLES = {
         f"{STUDENT} {OF_FOLDS.format('student')}",
         ("ravdess-6fold", "emodb-loso", "crema-d-5fold"),
     ),
-    "research-base": Shipped(CLOSED.format("encoder: MIT"), ENCODER, (RESEARCH,)),
-    "research-small": Shipped(CLOSED.format("taught by Whisper tiny.en: MIT"), STUDENT, (RESEARCH,)),
 }
 
 
@@ -69,13 +64,10 @@ def main(names: list[str]) -> None:
 
 def make(name: str, shipped: Shipped) -> None:
     """Train, evaluate and export one."""
-    if RESEARCH in shipped.protocols and not SPLITS.exists():
-        subprocess.run([sys.executable, "scripts/research_splits.py", str(SPLITS)], check=True, cwd=ROOT)
     results = {protocol: f"runs/results/{name}-{protocol}" for protocol in shipped.protocols}
     recipe = f"recipes/{name}.toml"
     for protocol, folder in results.items():
-        asked = ("--splits", str(SPLITS)) if protocol == RESEARCH else ("--protocol", protocol)
-        earnest("evaluate", recipe, *asked, *ADAPTED, "--output", folder)
+        earnest("evaluate", recipe, "--protocol", protocol, *ADAPTED, "--output", folder)
     earnest("train", recipe, "--all-data", "--output", f"runs/{name}")
     told = [word for folder in results.values() for word in ("--results", folder)]
     words = (

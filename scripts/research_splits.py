@@ -1,11 +1,11 @@
-"""Write the folds of ravdess-6fold with the research line's other clips in training: they test what ships.
+"""Write the folds of ravdess-6fold with other corpora in training: what a line for research would be.
 
 Usage: python scripts/research_splits.py FOLDER
 
 Tested and validated are RAVDESS' speech clips, as in ravdess-6fold; trained on are its training clips, CREMA-D, EmoDB
 and RAVDESS' songs, less those of speakers who are tested or validated. Corpora come from $EARNEST_DATA. Then:
 
-    earnest evaluate recipes/research-base.toml --splits FOLDER --output runs/results/research-base
+    earnest evaluate recipes/research-small.toml --splits FOLDER --output runs/results/research-small
 """
 
 import sys
