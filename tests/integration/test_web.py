@@ -26,6 +26,8 @@ from earnest.runtime.predictor import Predictor
 from earnest.segments import Segments
 
 WIDTH = 3  # of the stand-in's embedding
+# From 0.913 of the lower Nyquist frequency on the two resamplers' slopes differ, and the models hear that far.
+RESAMPLED = 1e-3
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -141,8 +143,7 @@ def test_node_answers_about_recordings_as_python_does(tasks: harness.Tasks) -> N
     words = {word for row in expected for word in (row["status"], *row["quality"])}
     assert words >= {"ok", "no-speech", "too-short", "clipped", "noisy", "low-bandwidth"}
     for found, row in zip(tasks.by_node(SHIPPED / "small"), expected, strict=True):
-        # Between 3.65 and 4 kHz, where telephone sound ends, the resamplers' slopes differ.
-        assert_same(found, row, within=1e-3 if row["path"] == "telephone" else 1e-4)
+        assert_same(found, row, within=RESAMPLED if row["path"] in {"telephone", "48 kHz"} else 1e-4)
 
 
 def test_timelines_and_streams_are_pythons(tasks: harness.Tasks, tmp_path: Path, silero: Path) -> None:
@@ -247,13 +248,15 @@ def assert_quiet(driver: Any, address: str) -> None:
 def test_chromium_answers_as_python_does(site: tuple[Any, str, Path]) -> None:
     driver, address = opened(site, "web/bench/page.html")
     tasks, predictor, expected = harness.Tasks(site[2]), Predictor.load("small"), []
-    for waveform, rate_hz in ((voice(1.3), 16_000), (voice(2.0, 48_000), 48_000), (np.zeros(9_000), 16_000)):
+    recordings = ((voice(1.3), 16_000), (np.zeros(9_000), 16_000), (voice(2.0, 48_000), 48_000))
+    for waveform, rate_hz in recordings:
         tasks.add("predict", waveform, rate_hz, path="array")
         expected.append(predictor.predict((np.float32(waveform), rate_hz)).to_dict())
     tasks.add("predict", [np.nan], 16_000)
     tasks.save()
     *found, refused = harness.awaited(driver, "window.answers(a)", f"{address}/models/small")
-    assert_same(found, expected, within=1e-4)
+    assert_same(found[:2], expected[:2], within=1e-4)
+    assert_same(found[2:], expected[2:], within=RESAMPLED)
     assert refused["failure"].startswith("AudioError: The waveform holds NaN")
     assert_quiet(driver, address)
 
