@@ -34,7 +34,8 @@ those of Whisper and earnest's student; published ImageNet weights were not at h
 clips; the test clips were scored once. WA is the share of clips that are right, UA the mean recall over classes, per
 cent, ± standard deviation over folds where there are several. "not flattened" means that validation loss was still
 falling in the last quarter of the epochs: such a row is no verdict on its recipe. Seconds are of one core of a shared
-machine, at times an overloaded one: they order recipes, no more. What differs from a recipe (fewer epochs, bf16) stands
+machine, at times an overloaded one: they order recipes, no more (ntu-vgg11 stood still for most of its first epoch; its
+second took 537 s). What differs from a recipe (fewer epochs, bf16) stands
 behind --set in its command. Each row comes from the command below it in recipes.json; the table from
 `python scripts/recipe_table.py RUN [RUN ...]`.
 """
