@@ -24,6 +24,7 @@ import earnest
 from earnest.runtime.timeline import event_dict
 
 RATE_HZ = 16_000
+N_CLIENTS = 4
 TALK = np.concatenate([voice(10.0, seed=seed) for seed in range(6)])
 
 
