@@ -25,7 +25,6 @@ class Shipped:
     licence: str
     notes: str
     protocols: tuple[str, ...]
-    format: str = "onnx"
 
 
 ADAPTED = ("--adapt", "causal", "--adapt", "all", "--adapt", "one-emotion")
@@ -70,16 +69,7 @@ def make(name: str, shipped: Shipped) -> None:
         earnest("evaluate", recipe, "--protocol", protocol, *ADAPTED, "--output", folder)
     earnest("train", recipe, "--all-data", "--output", f"runs/{name}")
     told = [word for folder in results.values() for word in ("--results", folder)]
-    words = (
-        "--format",
-        shipped.format,
-        "--leave-out",
-        "domain",
-        "--licence",
-        shipped.licence,
-        "--notes",
-        shipped.notes,
-    )
+    words = ("--leave-out", "domain", "--licence", shipped.licence, "--notes", shipped.notes)
     earnest("export", f"runs/{name}", "--output", f"earnest/bundles/{name}", *words, *told)
 
 

@@ -100,6 +100,14 @@ def ask_until_gone(address: str, sound: bytes) -> list[Any]:
                 return [*found, error]
 
 
+def check_nothing_stays(address: str) -> None:
+    """After hostile clients nothing is open or under way, and the server answers."""
+    wait_for(lambda: answers(address), 30)
+    wait_for(lambda: "earnest_streams_open 0.0" in metrics(address), 30)
+    wait_for(lambda: "earnest_requests_under_way 0.0" in metrics(address), 30)
+    assert ask(address, CLIP).json()["status"] == "ok"
+
+
 def connected(address: str) -> socket.socket:
     """Return a bare connection."""
     host, _, port = address.removeprefix("http://").partition(":")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -74,6 +74,12 @@ def build_choice(tables: Tables, sample_rate_hz: int) -> Choice:
     return Choice(
         tuple(_made(where, replace(found, probability=1.0), sample_rate_hz) for where, _, found in read), shares
     )
+
+
+def build_change(tables: Tables, changes: Literal["all", "one"], sample_rate_hz: int) -> Chain | Choice:
+    """Make what changes a clip: all transforms in their order, or one of them; see `build_chain` and `build_choice`."""
+    build = build_choice if changes == "one" else build_chain
+    return build(tables, sample_rate_hz)
 
 
 def resolved_tables(tables: Tables) -> tuple[dict[str, Any], ...]:

@@ -5,9 +5,9 @@ import numpy.typing as npt
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from earnest.frontends.spectrum import fourier_kernel, waves
+from earnest.models.rounding import LARGEST
 
 SMALLEST = 1024  # elements; below, the extra node costs more than it saves
-LARGEST = 127
 HALVES, BYTES, SCALE = "_as_float16", "_as_int8", "_scale"
 
 
@@ -28,11 +28,9 @@ def store_small(proto: ModelProto, rounding: bool = False) -> None:
         if tensor.data_type != TensorProto.FLOAT or values.size < SMALLEST:
             continue
         name = tensor.name
-        n_fft = _points_of(values)
-        scale = _scale_of(values)
-        if n_fft:
+        if n_fft := _points_of(values):
             restored += _made(proto, tensor, n_fft, values)
-        elif scale is not None:
+        elif (scale := _scale_of(values)) is not None:
             numbers = np.rint(values / scale).astype(np.int8)
             tensor.CopyFrom(numpy_helper.from_array(numbers, name + BYTES))
             proto.graph.initializer.append(numpy_helper.from_array(scale, name + SCALE))

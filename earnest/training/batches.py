@@ -10,7 +10,7 @@ import numpy as np
 from torch.utils.data import BatchSampler, DataLoader
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.chain import build_chain, build_choice
+from earnest.augment.chain import build_change
 from earnest.errors import CorpusError
 from earnest.frontends.build import FrontEndModule
 from earnest.recipe import Recipe
@@ -81,8 +81,7 @@ class Augmented(Sequence[Example]):
 
 def change_of(recipe: Recipe) -> Transform:
     """Make what changes the recipe's training clips."""
-    build = build_choice if recipe.training.changes == "one" else build_chain
-    return build(recipe.augment, recipe.front_end.sample_rate_hz)
+    return build_change(recipe.augment, recipe.training.changes, recipe.front_end.sample_rate_hz)
 
 
 class AugmentedBatches:

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from earnest.augment.chain import build_chain, build_choice
+from earnest.augment.chain import build_change
 from earnest.config import from_mapping, to_toml
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
@@ -67,7 +67,7 @@ class Distillation:
     student: Mapping[str, Any] = field(default_factory=dict)
     pooled_weight: float = 0.5
     augment: tuple[Mapping[str, Any], ...] = ()
-    changes: Literal["chain", "one"] = "chain"
+    changes: Literal["all", "one"] = "all"
     augmented_copies: int = 0
     epochs: int = 10
     batch_size: int = 32
@@ -221,8 +221,7 @@ def distil(
 def _variants(settings: Distillation) -> Variants:
     change = None
     if settings.augment:
-        build = build_choice if settings.changes == "one" else build_chain
-        change = build(settings.augment, settings.front_end.sample_rate_hz)
+        change = build_change(settings.augment, settings.changes, settings.front_end.sample_rate_hz)
     return Variants(settings.speeds, settings.augmented_copies, change, settings.seed)
 
 

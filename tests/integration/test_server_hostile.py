@@ -10,7 +10,18 @@ import httpx2
 import numpy as np
 import pytest
 import soundfile
-from server_process import CLIP, WAV, answers, ask, bounded_server, connected, head, memory_mb, metrics, said
+from server_process import (
+    CLIP,
+    WAV,
+    answers,
+    ask,
+    bounded_server,
+    check_nothing_stays,
+    connected,
+    head,
+    memory_mb,
+    said,
+)
 from serving import wait_for
 
 FORM = {"Content-Type": "multipart/form-data; boundary=xyz"}
@@ -26,10 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subp
 def address(server: tuple[str, subprocess.Popen[str]]) -> Iterator[str]:
     """Give the address; after every test nothing stays open, and the server answers."""
     yield server[0]
-    wait_for(lambda: answers(server[0]), 30)
-    wait_for(lambda: "earnest_streams_open 0.0" in metrics(server[0]), 30)
-    wait_for(lambda: "earnest_requests_under_way 0.0" in metrics(server[0]), 30)
-    assert ask(server[0], CLIP).json()["status"] == "ok"
+    check_nothing_stays(server[0])
 
 
 def test_an_endless_body_is_cut_off_and_memory_stays(address: str) -> None:

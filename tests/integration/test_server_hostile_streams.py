@@ -10,8 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from server_process import CLIP, answers, ask, bounded_server, connected, head, memory_mb, metrics
-from serving import wait_for
+from server_process import CLIP, ask, bounded_server, check_nothing_stays, connected, head, memory_mb
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -28,10 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subp
 def address(server: tuple[str, subprocess.Popen[str]]) -> Iterator[str]:
     """Give the address; after every test nothing stays open, and the server answers."""
     yield server[0]
-    wait_for(lambda: answers(server[0]), 30)
-    wait_for(lambda: "earnest_streams_open 0.0" in metrics(server[0]), 30)
-    wait_for(lambda: "earnest_requests_under_way 0.0" in metrics(server[0]), 30)
-    assert ask(server[0], CLIP).json()["status"] == "ok"
+    check_nothing_stays(server[0])
 
 
 @contextmanager
