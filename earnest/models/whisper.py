@@ -29,18 +29,20 @@ class EncoderSettings:
     ----------
     weights : folder or file of the pre-trained tensors, or a name below ``$EARNEST_MODELS``; "" for a random start
     n_blocks : how many blocks are computed
+    steps_a_token : so many steps, 20 ms each, go through the blocks as one token, their mean (after Bolya et al., 2023)
     frozen : the encoder stays as it is
     """
 
     weights: str = ""
     n_blocks: int = 2
+    steps_a_token: int = 1
     width: int = 384
     n_heads: int = 6
     feed_forward_width: int = 1536
     frozen: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("n_blocks", "width", "n_heads", "feed_forward_width"):
+        for name in ("n_blocks", "steps_a_token", "width", "n_heads", "feed_forward_width"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if self.width % (2 * self.n_heads):
@@ -114,23 +116,37 @@ class Encoder(nn.Module):
 
     def __init__(self, n_mels: int, settings: EncoderSettings) -> None:
         super().__init__()
+        self.steps_a_token = settings.steps_a_token
         self.conv1 = nn.Conv1d(n_mels, settings.width, 3, padding=1)
         self.conv2 = nn.Conv1d(settings.width, settings.width, 3, stride=2, padding=1)
         self.layers = nn.ModuleList([EncoderBlock(settings) for _ in range(settings.n_blocks)])
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return the output of each block (batch, steps, width) and the mask of heard steps (batch, steps)."""
+        """Return the output of each block (batch, tokens, width) and the mask of heard tokens (batch, tokens)."""
         frames = functional.gelu(self.conv1(frames * frame_mask(n_frames, frames.shape[2])[:, None]))
         frames = functional.gelu(self.conv2(frames * frame_mask(n_frames, frames.shape[2])[:, None]))
         steps = frames.transpose(1, 2)
         n_steps = torch.div(n_frames - 1, 2, rounding_mode="floor") + 1
         mask = frame_mask(n_steps, steps.shape[1])
-        steps = steps + sinusoids(steps)
+        steps, mask = merged(steps + sinusoids(steps), mask, self.steps_a_token)
         outputs = []
         for block in self.layers:
             steps = block(steps, mask)
             outputs.append(steps)
         return outputs, mask
+
+
+def merged(steps: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:
+    """Return the mean of every ``n_together`` heard steps, (batch, tokens, width), and which tokens heard any."""
+    if n_together == 1:
+        return steps, mask
+    heard = mask[:, :, None].to(steps.dtype)
+    missing = -steps.shape[1] % n_together
+    sums, counts = (
+        functional.pad(values, (0, 0, 0, missing)).view(len(values), -1, n_together, values.shape[2]).sum(dim=2)
+        for values in (steps * heard, heard)
+    )
+    return sums / counts.clamp(min=1), counts[:, :, 0] > 0
 
 
 def sinusoids(steps: Tensor) -> Tensor:

