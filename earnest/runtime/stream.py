@@ -27,6 +27,7 @@ from earnest.runtime.smoothing import Run, Smoother
 from earnest.runtime.tally import Tally
 from earnest.runtime.timeline import Event, Gap, Segment, Span, Window
 
+_TAIL_SAMPLES = 2**14
 PIECE_S = 10.0  # what is worked on at a time, however much is handed over
 
 
@@ -233,23 +234,36 @@ class Stream:
 
 
 class _Tail:
-    """The last samples of a stream, by their position in the whole."""
+    """The last samples of a stream, by their position in the whole; every sample is moved about once."""
 
     def __init__(self) -> None:
-        self._samples = np.empty(0, np.float32)
-        self._start = 0
+        self._samples = np.empty(_TAIL_SAMPLES, np.float32)
+        self._first = self._end = 0  # of what is kept, in the array
+        self._start = 0  # position of what is kept, in the whole
 
     @property
     def end(self) -> int:
-        return self._start + len(self._samples)
+        return self._start + self._end - self._first
 
     def append(self, samples: Waveform) -> None:
-        self._samples = np.concatenate([self._samples, samples])
+        if self._end + len(samples) > len(self._samples):
+            self._make_room(len(samples))
+        self._samples[self._end : self._end + len(samples)] = samples
+        self._end += len(samples)
+
+    def _make_room(self, n_new: int) -> None:
+        kept = self._samples[self._first : self._end]
+        self._samples = np.empty(2 * len(kept) + max(n_new, _TAIL_SAMPLES), np.float32)
+        self._samples[: len(kept)] = kept
+        self._first, self._end = 0, len(kept)
 
     def cut(self, extent: Extent) -> Waveform:
-        return self._samples[extent.start - self._start : extent.end - self._start]
+        first = self._first - self._start
+        return self._samples[first + extent.start : first + extent.end]
 
     def forget(self, before: int) -> None:
-        n_old = min(max(before - self._start, 0), len(self._samples))
-        self._samples = self._samples[n_old:].copy()
+        n_old = min(max(before - self._start, 0), self._end - self._first)
+        self._first += n_old
         self._start += n_old
+        if 4 * (self._end - self._first) + _TAIL_SAMPLES < len(self._samples):
+            self._make_room(0)

@@ -22,6 +22,7 @@ from earnest.runtime.timeline import Event, event_dict
 Encoding: TypeAlias = Literal["s16le", "f32le"]
 _DTYPES = {"s16le": "<i2", "f32le": "<f4"}
 _LEAST_S = 0.01  # what a message counts for at least: work is by message as well as by length
+_TOGETHER = 32  # messages, at most, that are worked on at a time
 _FINISHED, _RESTART = 1000, 1012
 _QUIET_S, _DRAIN_S = 0.05, 2.0  # when the process ends, streams are heard until nothing waits, but no longer than this
 _CLOSE = {"bad-message": 1003, "bad-sound": 1007, "idle": 1008, "too-long": 1008, "too-big": 1009, "failed": 1011}
@@ -37,7 +38,7 @@ class StreamEndedError(EarnestError):
 
 @dataclass
 class Conversation:
-    """One open stream: reads a message, works on it, answers, reads the next one, so that a client feels back-pressure.
+    """One open stream: reads what has arrived, works on it, answers, reads on, so that a client feels back-pressure.
 
     Attributes
     ----------
@@ -55,6 +56,7 @@ class Conversation:
     channels: int = 1
     heard_s: float = 0.0
     _counted_s: float = 0.0
+    _reading: "asyncio.Future[Any] | None" = None
 
     async def hold(self, greeting: dict[str, Any]) -> None:
         """Talk until the client finishes, leaves or breaks a rule, or the process ends."""
@@ -72,42 +74,78 @@ class Conversation:
     async def _listen(self) -> bool:
         """Hear until the client says that it is done; False when the process ends before."""
         until = math.inf
-        while time.monotonic() < until:
-            try:
-                async with asyncio.timeout(_QUIET_S if self.ending.is_set() else self.limits.heartbeat_s):
-                    message = await self.websocket.receive()
-            except TimeoutError:
-                if self.ending.is_set():
+        try:
+            while time.monotonic() < until:
+                arrived = await self._arrived(_QUIET_S if self.ending.is_set() else self.limits.heartbeat_s)
+                if not arrived and self.ending.is_set():
                     return False
-                self._refuse_when_idle()
-                await self._send({"event": "heartbeat", "received_s": round(self.heard_s, 3)})
-                continue
-            if self.ending.is_set():
-                until = min(until, time.monotonic() + _DRAIN_S)
-            if (sound := _sound_in(message)) is None:
-                return True
-            if sound:
-                self._last_sound = time.monotonic()
-            else:
-                self._refuse_when_idle()
-            await self._hear(sound)
+                if self.ending.is_set():
+                    until = min(until, time.monotonic() + _DRAIN_S)
+                if not arrived:
+                    self._refuse_when_idle()
+                    await self._send({"event": "heartbeat", "received_s": round(self.heard_s, 3)})
+                elif await self._understand(arrived):
+                    return True
+            return False
+        finally:
+            if self._reading:
+                self._reading.cancel()
+
+    async def _arrived(self, patience_s: float) -> list[Mapping[str, Any]]:
+        """Return the messages that are there, so that a busy server works on several at a time; [] if none comes."""
+        arrived: list[Mapping[str, Any]] = []
+        n_bytes = 0
+        while len(arrived) < _TOGETHER and n_bytes < self.limits.stream_frame_bytes:
+            self._reading = self._reading or asyncio.ensure_future(self.websocket.receive())
+            await asyncio.wait({self._reading}, timeout=0 if arrived else patience_s)
+            if not self._reading.done():
+                break
+            message, self._reading = self._reading.result(), None
+            arrived.append(message)
+            if message.get("bytes") is None:  # maybe the last one: nothing may be read after it
+                break
+            n_bytes += len(message["bytes"])
+        return arrived
+
+    async def _understand(self, messages: Iterable[Mapping[str, Any]]) -> bool:
+        """Work on the sound in messages; True when one of them says that the client is done."""
+        chunks: list[npt.NDArray[Any]] = []
+        try:
+            for message in messages:
+                if (sound := _sound_in(message)) is None:
+                    return True
+                chunks.append(self._counted(sound))
+        except WebSocketDisconnect:
+            chunks.clear()
+            raise
+        finally:
+            await self._hear(chunks)
         return False
+
+    def _counted(self, sound: bytes) -> npt.NDArray[Any]:
+        """Return a message's samples, once it is known that they may be heard."""
+        chunk = self._samples(sound)
+        if len(chunk):
+            self._last_sound = time.monotonic()
+        else:
+            self._refuse_when_idle()
+        self.heard_s += len(chunk) / self.sample_rate_hz
+        self._counted_s += max(len(chunk) / self.sample_rate_hz, _LEAST_S)
+        if self.heard_s > self.limits.stream_s:
+            raise StreamEndedError("too-long", f"A stream may last {self.limits.stream_s:g} s. Open another one.")
+        return chunk
 
     def _refuse_when_idle(self) -> None:
         if time.monotonic() - self._last_sound > self.limits.stream_idle_s:
             raise StreamEndedError("idle", f"No sound for {self.limits.stream_idle_s:g} s.")
 
-    async def _hear(self, message: bytes) -> None:
-        chunk = self._samples(message)
-        self.heard_s += len(chunk) / self.sample_rate_hz
-        self._counted_s += max(len(chunk) / self.sample_rate_hz, _LEAST_S)
-        if self.heard_s > self.limits.stream_s:
-            raise StreamEndedError("too-long", f"A stream may last {self.limits.stream_s:g} s. Open another one.")
+    async def _hear(self, chunks: list[npt.NDArray[Any]]) -> None:
         await self._wait_for_real_time()
-        if not len(chunk):
+        if not any(map(len, chunks)):
             return
+        sound = np.concatenate(chunks)
         try:
-            await self._tell(await self.engine.run_piece(lambda: self.stream.accept_waveform(chunk)))
+            await self._tell(await self.engine.run_piece(lambda: self.stream.accept_waveform(sound)))
         except AudioError as error:
             raise StreamEndedError("bad-sound", str(error)) from None
 

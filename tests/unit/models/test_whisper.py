@@ -55,6 +55,7 @@ def plain_embedding(network: WhisperStatistics, decibels: Tensor) -> Tensor:
     count, half = steps.shape[1], 24
     angles = torch.tensor([[t * 10_000 ** (-k / (half - 1)) for k in range(half)] for t in range(count)])
     steps = steps + torch.cat([angles.sin(), angles.cos()], dim=1)
+    steps = torch.cat([part.mean(dim=1, keepdim=True) for part in steps.split(encoder.steps_a_token, dim=1)], dim=1)
     pooled = []
     for block in encoder.layers:
         steps = torch_layer(block)(steps)
@@ -62,13 +63,24 @@ def plain_embedding(network: WhisperStatistics, decibels: Tensor) -> Tensor:
     return torch.cat(pooled, dim=1)
 
 
+@pytest.mark.parametrize("steps_a_token", [1, 2, 3])
 @pytest.mark.parametrize("frames", [1, 2, 3, 40, 101])
-def test_the_embedding_equals_that_of_torchs_own_layers(frames: int) -> None:
-    network = small()
+def test_the_embedding_equals_that_of_torchs_own_layers(frames: int, steps_a_token: int) -> None:
+    network = small(steps_a_token=steps_a_token)
     decibels = 15 * torch.randn(1, N_MELS, frames, generator=torch.Generator().manual_seed(1)) - 30
     with torch.no_grad():
         found = network(decibels, torch.tensor([frames])).embedding
         torch.testing.assert_close(found, plain_embedding(network, decibels), rtol=1e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("steps_a_token", [1, 2, 3])
+def test_what_lies_behind_a_clip_in_a_batch_changes_nothing(steps_a_token: int) -> None:
+    network = small(steps_a_token=steps_a_token)
+    long, short = 15 * torch.randn(2, N_MELS, 60, generator=torch.Generator().manual_seed(2)) - 30
+    with torch.no_grad():
+        together = network(torch.stack([long, short]), torch.tensor([60, 37])).embedding[1]
+        alone = network(short[None, :, :37], torch.tensor([37])).embedding[0]
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
 def test_positions_are_whispers() -> None:
