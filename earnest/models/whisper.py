@@ -29,13 +29,15 @@ class EncoderSettings:
     ----------
     weights : folder or file of the pre-trained tensors, or a name below ``$EARNEST_MODELS``; "" for a random start
     n_blocks : how many blocks are computed
-    steps_a_token : so many steps, 20 ms each, go through the blocks as one token, their mean (after Bolya et al., 2023)
+    steps_a_token : so many tokens, of one step of 20 ms each, become one, their mean (after Bolya et al., 2023)
+    merged_after : the number of the block after which they do, 0 for before the first
     frozen : the encoder stays as it is
     """
 
     weights: str = ""
     n_blocks: int = 2
     steps_a_token: int = 1
+    merged_after: int = 0
     width: int = 384
     n_heads: int = 6
     feed_forward_width: int = 1536
@@ -45,6 +47,8 @@ class EncoderSettings:
         for name in ("n_blocks", "steps_a_token", "width", "n_heads", "feed_forward_width"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if not 0 <= self.merged_after < self.n_blocks:
+            raise RecipeError(f"merged_after must be from 0 to below n_blocks, got {self.merged_after}.")
         if self.width % (2 * self.n_heads):
             raise RecipeError(f"width must be a multiple of {2 * self.n_heads} (twice n_heads), got {self.width}.")
 
@@ -116,35 +120,37 @@ class Encoder(nn.Module):
 
     def __init__(self, n_mels: int, settings: EncoderSettings) -> None:
         super().__init__()
-        self.steps_a_token = settings.steps_a_token
+        self.steps_a_token, self.merged_after = settings.steps_a_token, settings.merged_after
         self.conv1 = nn.Conv1d(n_mels, settings.width, 3, padding=1)
         self.conv2 = nn.Conv1d(settings.width, settings.width, 3, stride=2, padding=1)
         self.layers = nn.ModuleList([EncoderBlock(settings) for _ in range(settings.n_blocks)])
 
-    def forward(self, frames: Tensor, n_frames: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return the output of each block (batch, tokens, width) and the mask of heard tokens (batch, tokens)."""
+    def forward(self, frames: Tensor, n_frames: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return the output of each block (batch, tokens, width) and its mask of heard tokens (batch, tokens)."""
         frames = functional.gelu(self.conv1(frames * frame_mask(n_frames, frames.shape[2])[:, None]))
         frames = functional.gelu(self.conv2(frames * frame_mask(n_frames, frames.shape[2])[:, None]))
         steps = frames.transpose(1, 2)
         n_steps = torch.div(n_frames - 1, 2, rounding_mode="floor") + 1
         mask = frame_mask(n_steps, steps.shape[1])
-        steps, mask = merged(steps + sinusoids(steps), mask, self.steps_a_token)
+        tokens = steps + sinusoids(steps)
         outputs = []
-        for block in self.layers:
-            steps = block(steps, mask)
-            outputs.append(steps)
-        return outputs, mask
+        for number, block in enumerate(self.layers):
+            if number == self.merged_after:
+                tokens, mask = merged(tokens, mask, self.steps_a_token)
+            tokens = block(tokens, mask)
+            outputs.append((tokens, mask))
+        return outputs
 
 
-def merged(steps: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:
-    """Return the mean of every ``n_together`` heard steps, (batch, tokens, width), and which tokens heard any."""
+def merged(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:
+    """Return the mean of every ``n_together`` heard tokens, (batch, fewer, width), and which of them heard any."""
     if n_together == 1:
-        return steps, mask
-    heard = mask[:, :, None].to(steps.dtype)
-    missing = -steps.shape[1] % n_together
+        return tokens, mask
+    heard = mask[:, :, None].to(tokens.dtype)
+    missing = -tokens.shape[1] % n_together
     sums, counts = (
         functional.pad(values, (0, 0, 0, missing)).view(len(values), -1, n_together, values.shape[2]).sum(dim=2)
-        for values in (steps * heard, heard)
+        for values in (tokens * heard, heard)
     )
     return sums / counts.clamp(min=1), counts[:, :, 0] > 0
 
@@ -230,8 +236,8 @@ class WhisperStatistics(PretrainedEncoder):
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map log-mels in decibels (batch, n_mels, frames) with ``n_frames`` (batch,) to answers and embedding."""
-        outputs, mask = self.encoder(normalised(frames), n_frames)
-        pooled = [mean_and_deviation(outputs[block - 1], mask) for block in self.pooled_blocks]
+        outputs = self.encoder(normalised(frames), n_frames)
+        pooled = [mean_and_deviation(*outputs[block - 1]) for block in self.pooled_blocks]
         embedding = torch.cat(pooled, dim=1)
         gender = None if self.gender is None else self.gender(embedding)
         return NetworkOutput(self.output(embedding), embedding, gender=gender)

@@ -30,6 +30,8 @@ class WhisperAttentionSettings(EncoderSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_dropout(self.dropout)
+        if self.merged_after:
+            raise RecipeError("merged_after must be 0 here: the blocks' outputs are mixed token by token.")
         if self.attention_width < 1:
             raise RecipeError(f"attention_width must be at least 1, got {self.attention_width}.")
 
@@ -62,7 +64,7 @@ class WhisperAttention(PretrainedEncoder):
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map log-mels in decibels (batch, n_mels, frames) with ``n_frames`` (batch,) to logits and embedding."""
-        outputs, mask = self.encoder(normalised(frames), n_frames)
-        pooled, weights = self.pooling(self.mix(outputs), mask)
+        outputs = self.encoder(normalised(frames), n_frames)
+        pooled, weights = self.pooling(self.mix([tokens for tokens, _ in outputs]), outputs[-1][1])
         embedding = self.dropout(pooled)
         return NetworkOutput(self.output(embedding), embedding, weights)

@@ -46,6 +46,8 @@ class Teacher:
     def __init__(self, front_end: FrontEnd, settings: Mapping[str, Any], student_hop: int) -> None:
         self.front_end = LogMel(front_end)
         whisper = from_mapping(WhisperSettings, settings, "[teacher]")
+        if whisper.steps_a_token > 1:
+            raise RecipeError("[teacher]: steps_a_token must be 1: tokens are imitated step by step.")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # matters where no weights are named
             self.network = WhisperStatistics(front_end.n_mels, 3, whisper).eval()
@@ -62,8 +64,8 @@ class Teacher:
         """Return the mean tokens (width, steps) of a waveform (samples,)."""
         with torch.autocast("cpu", torch.bfloat16):
             frames, n_frames = self.front_end(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
-            outputs, _ = self.network.encoder(normalised(frames), n_frames)
-        steps = torch.cat([outputs[block - 1][0].float() for block in self.pooled], dim=1)
+            outputs = self.network.encoder(normalised(frames), n_frames)
+        steps = torch.cat([outputs[block - 1][0][0].float() for block in self.pooled], dim=1)
         missing = -len(steps) % self.steps_a_token
         whole = torch.cat([steps, steps[-1:].expand(missing, -1)])
         return whole.view(-1, self.steps_a_token, self.width).mean(dim=1).T

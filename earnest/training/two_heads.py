@@ -43,8 +43,9 @@ class Embedding(nn.Module):
     def forward(self, frames: Tensor, n_frames: Tensor) -> Tensor:
         """Map (batch, n_mels, frames) to (batch, width)."""
         with torch.autocast(frames.device.type, torch.bfloat16):
-            outputs, mask = self.encoder(normalised(frames), n_frames)
-        pooled = torch.cat([mean_and_deviation(outputs[block - 1].float(), mask) for block in self.pooled_blocks], 1)
+            outputs = self.encoder(normalised(frames), n_frames)
+        chosen = [outputs[block - 1] for block in self.pooled_blocks]
+        pooled = torch.cat([mean_and_deviation(tokens.float(), mask) for tokens, mask in chosen], 1)
         return (pooled - self.mean) / self.deviation
 
 
