@@ -10,7 +10,7 @@ from typing import Any
 
 import onnx
 import torch
-from onnx import ModelProto
+from onnx import ModelProto, NodeProto
 from torch import Tensor, nn
 
 from earnest.errors import EarnestError
@@ -78,7 +78,28 @@ def traced(classifier: SpeechClassifier) -> ModelProto:
     network = _traced(
         _Network(model, names), (frames, n_frames), ({0: batch, 2: inner}, {0: batch}), middle, names, NETWORK
     )
-    return _joined(front, network, middle)
+    proto = _joined(front, network, middle)
+    halve_last(proto)
+    return proto
+
+
+def halve_last(proto: ModelProto) -> None:
+    """Turn every x·(½·(1 + erf …)) into (x·(1 + erf …))·½, the form of GELU that onnxruntime computes in one go."""
+    maker = {name: node for node in proto.graph.node for name in node.output}
+
+    def made_by(name: str, operation: str) -> NodeProto | None:
+        node = maker.get(name)
+        return node if node is not None and node.op_type == operation else None
+
+    for outer in proto.graph.node:
+        for position, name in enumerate(outer.input if outer.op_type == "Mul" else ()):
+            inner = made_by(name, "Mul")
+            sums = [made_by(factor, "Add") for factor in inner.input] if inner else []
+            for place, added in enumerate(sums):
+                if inner and added and any(made_by(term, "Erf") for term in added.input):
+                    factor, half = outer.input[1 - position], inner.input[1 - place]
+                    inner.input[:] = [factor, inner.input[place]]
+                    outer.input[:] = [name, half]
 
 
 def finished(proto: ModelProto, facts: Mapping[str, str]) -> ModelProto:
