@@ -19,7 +19,7 @@ import numpy as np
 from onnx import ModelProto
 
 from earnest.bundle import FORMATS, Bundle, BundleInfo, Format, sha256_of
-from earnest.evaluation.metrics import confusion_counts, headline_scores
+from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.export.calibration import Clips, load_clips, split_clips
 from earnest.export.formats import Form, model_files
 from earnest.export.onnx import traced
