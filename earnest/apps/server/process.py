@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import os
+import socket
 import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -202,7 +203,10 @@ def serve(settings: Settings, address: Address, workers: int = 1, log_level: str
         return
     with tempfile.TemporaryDirectory(prefix="earnest-metrics-") as folder:
         os.environ[FOLDER] = folder
-        Supervisor(config, [config.bind_socket()]).run()
+        listener = config.bind_socket()
+        # asyncio does so for sockets of its own; what connects inherits it. Else small answers wait 40 ms for others.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        Supervisor(config, [listener]).run()
 
 
 def config_of(settings: Settings, address: Address, workers: int, log_level: str) -> Config:
