@@ -23,9 +23,9 @@ def judge_of(targets: np.ndarray) -> tuple[Judge, Probabilities]:
     return Judge(clips, two_classes(first)), first
 
 
-def test_labels_may_change_in_two_of_a_hundred_clips_and_no_more() -> None:
+def test_labels_may_change_in_three_of_two_hundred_clips_and_no_more() -> None:
     judge, first = judge_of(np.full(N, 7))  # nothing is right before, so no accuracy can be lost
-    for n_changed, is_allowed in ((0, True), (8, True), (9, False)):
+    for n_changed, is_allowed in ((0, True), (6, True), (7, False)):
         found = first.copy()
         found[:n_changed] = 0.1
         assert (judge.slack(two_classes(found)) >= 0) == is_allowed, n_changed
@@ -46,28 +46,20 @@ def test_a_probability_of_zero_is_a_margin_too() -> None:
     assert judge.changed(two_classes(np.zeros(2, np.float32))) == 1
 
 
-@pytest.mark.parametrize(("n_wrong", "is_allowed"), [(2, True), (6, True), (7, False)])
-def test_half_a_point_of_accuracy_may_be_lost_and_what_chance_loses(n_wrong: int, is_allowed: bool) -> None:
-    judge, first = judge_of(np.zeros(N, np.int64))
-    found = first.copy()
-    found[:n_wrong] = 0.1
-    assert (judge.slack(two_classes(found)) >= 0) == is_allowed
-
-
-def test_what_gets_right_makes_up_for_what_gets_wrong() -> None:
-    targets = np.zeros(N, np.int64)
-    targets[0] = 1
-    judge, first = judge_of(targets)
-    first[:8] = 0.1  # one more is right, and the seven that are wrong are by themselves too many
-    assert judge.slack(two_classes(first)) >= 0
-
-
-def test_chance_is_no_excuse_among_many_clips() -> None:
-    clips = Clips([np.zeros(1, np.float32)] * 10 * N, np.zeros(10 * N, np.int64))
+@pytest.mark.parametrize(
+    ("n_wrong", "n_righted", "is_allowed"), [(20, 0, True), (28, 0, True), (29, 0, False), (32, 5, True)]
+)
+def test_half_a_point_of_accuracy_may_be_lost_and_what_chance_loses(
+    n_wrong: int, n_righted: int, is_allowed: bool
+) -> None:
+    targets = np.zeros(10 * N, np.int64)
+    targets[:n_righted] = 1  # what gets right makes up for what gets wrong
     first = np.full(10 * N, 0.9, np.float32)
-    judge = Judge(clips, two_classes(first))
-    first[: 10 * 6] = 0.1  # of a tenth of the clips as many may be lost
-    assert judge.slack(two_classes(first)) < 0
+    judge = Judge(Clips([np.zeros(1, np.float32)] * 10 * N, targets), two_classes(first))
+    first[: n_righted + n_wrong] = 0.1
+    lost = n_wrong - n_righted - 1.645 * np.sqrt(n_wrong + n_righted)
+    assert (lost <= 0.005 * 10 * N) == is_allowed
+    assert (judge.slack(two_classes(first)) >= 0) == is_allowed
 
 
 def test_a_judge_of_some_clips_knows_these_alone() -> None:
