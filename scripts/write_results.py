@@ -66,8 +66,8 @@ changed copies); the one that is shipped was chosen by validation speakers and s
 stressed clips in view ([stress](../stress.md)); `base-plain` and `small-plain` are without, `base-frozen` has
 two blocks of Whisper's own weights. The encoder of `base` knows the labels of 68 speakers of CREMA-D, so that of
 `crema-d-5fold` it can only be scored on fold f1. Three blocks of it, stored in 16 bits, were scored once as a candidate
-(76.2 and 90.6 WA on the two corpora that it had not heard), and `base` was its first two blocks in 8 bits for a day (75.0 and
-90.5); now it is three, where four tokens become one, chosen on validation speakers and scored once
+(76.2 and 90.6 WA on the two corpora that it had not heard), and for a day `base` was its first two blocks in 8 bits
+(75.0 and 90.5); now it is three, where four tokens become one, chosen on validation speakers and scored once
 ([lab book](experiments.md)).
 
 With unlabelled clips of the test speaker: [adaptation](adaptation.md). All recipes side by side:
