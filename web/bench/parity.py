@@ -42,7 +42,7 @@ def browser_rows(run: Path, folder: Path, waveforms: Sequence[Waveform], scratch
     """Answer all waveforms in both, and one of 3 s many times."""
     classifier, bundle = load_run(run), load_bundle(folder)
     classes, rate_hz = bundle.info.classes, bundle.info.sample_rate_hz
-    reference = np.concatenate([torch_outputs(classifier, [waveform])[1] for waveform in waveforms])
+    reference = np.concatenate([torch_outputs(classifier, [waveform])["probabilities"] for waveform in waveforms])
     all_tasks = tasks_of(scratch / "all", waveforms, rate_hz)
     window = np.resize(waveforms[0], round(LATENCY_S * rate_hz))
     one_task = tasks_of(scratch / "one", [window], rate_hz)
