@@ -87,9 +87,9 @@ def test_the_live_view_shows_pythons_labels_and_probabilities(driver: Any, addre
     for row, window in zip(rows, windows[-20:], strict=True):
         expected = list(window.probabilities.values())
         found = [float(cell.removesuffix(" %")) / 100 for cell in row[1:]]
-        assert found == pytest.approx(
-            expected, abs=1.6e-3
-        )  # shown to a tenth of a per cent, resampled by another filter
+        # Shown to a tenth of a per cent, and resampled by another filter: up to 1.4e-3 on a hundred real clips
+        # (docs/results/browser).
+        assert found == pytest.approx(expected, abs=2.5e-3)
         assert np.argmax(found) == np.argmax(expected)
     answer = stream.prediction("microphone")
     shown = text_of(driver, "live-emotion")
