@@ -36,9 +36,8 @@ NOTE = """\
 # INT8 and 16 bits on unseen speakers
 
 Written by `python scripts/format_accuracy.py {names}`:
-the fold models of these evaluations, each exported in each format and asked about its own test speakers ({n:,} answers in
-all). In per cent; from "WA lost" on compared with
-`onnx`, which is exact; MB of the graph.
+the fold models of these evaluations, each exported in each format and asked about its own test speakers ({n:,} answers
+in all). In per cent; from "WA lost" on compared with `onnx`, which is exact; MB of the graph.
 
 | evaluation | format | WA | UA | WA lost | same label | largest difference of a probability | mean | MB |
 |---|---|---:|---:|---:|---:|---:|---:|---:|
