@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import BundleError
-from earnest.onnx_writer import written_number
+from earnest.onnx_writer import written_field
 
 Part: TypeAlias = Literal["whole", "front_end", "network"]
 CUT = ("log_mel", "n_frames")
@@ -69,8 +69,8 @@ def part_of(data: bytes, part: Part) -> bytes:
     outside = {name: [field.message for field in graph if field.number == name] for name in (11, 12)}
     inputs, outputs = (outside[11], cut) if part == "front_end" else (cut, outside[12])
     kept = _needed(graph, {_text(value, 1) for value in outputs}, {_text(value, 1) for value in inputs})
-    kept += [_wrapped(11, value) for value in inputs] + [_wrapped(12, value) for value in outputs]
-    whole = _wrapped(7, b"".join(kept))
+    kept += [written_field(11, value) for value in inputs] + [written_field(12, value) for value in outputs]
+    whole = written_field(7, b"".join(kept))
     return b"".join(whole if field.number == 7 else bytes(field.raw) for field in fields)
 
 
@@ -140,11 +140,6 @@ def _text(message: memoryview, number: int) -> str:
 
 def _decoded(text: memoryview) -> str:
     return str(text, "utf-8")
-
-
-def _wrapped(number: int, message: bytes | memoryview) -> bytes:
-    """Write a field that holds a message."""
-    return written_number(number << 3 | 2) + written_number(len(message)) + bytes(message)
 
 
 def _has_external_data(message: memoryview | bytes, kind: str) -> bool:

@@ -45,16 +45,23 @@ def written_model(
     constants : of float32 or int64
     inputs, outputs : their shapes by name
     """
-    graph = [_field(1, _node(node)) for node in nodes]
-    graph.append(_field(2, b"graph"))
-    graph += [_field(5, _tensor(name, values)) for name, values in constants.items()]
-    graph += [_field(11, _value(name, shape)) for name, shape in inputs.items()]
-    graph += [_field(12, _value(name, shape)) for name, shape in outputs.items()]
-    return _field(1, IR_VERSION) + _field(7, b"".join(graph)) + _field(8, _field(2, OPSET))
+    graph = [written_field(1, _node(node)) for node in nodes]
+    graph.append(written_field(2, b"graph"))
+    graph += [written_field(5, _tensor(name, values)) for name, values in constants.items()]
+    graph += [written_field(11, _value(name, shape)) for name, shape in inputs.items()]
+    graph += [written_field(12, _value(name, shape)) for name, shape in outputs.items()]
+    return written_field(1, IR_VERSION) + written_field(7, b"".join(graph)) + written_field(8, written_field(2, OPSET))
 
 
-def written_number(value: int) -> bytes:
-    """Return a varint."""
+def written_field(number: int, content: int | str | bytes | memoryview) -> bytes:
+    """Return a protobuf field that holds a number, or a text or message."""
+    if isinstance(content, int):
+        return _varint(number << 3) + _varint(content)
+    message = content.encode() if isinstance(content, str) else content
+    return _varint(number << 3 | 2) + _varint(len(message)) + bytes(message)
+
+
+def _varint(value: int) -> bytes:
     written = bytearray()
     while value > 0x7F:
         written.append(value & 0x7F | 0x80)
@@ -62,35 +69,29 @@ def written_number(value: int) -> bytes:
     return bytes([*written, value])
 
 
-def _field(number: int, content: int | str | bytes) -> bytes:
-    if isinstance(content, int):
-        return written_number(number << 3) + written_number(content)
-    message = content.encode() if isinstance(content, str) else content
-    return written_number(number << 3 | 2) + written_number(len(message)) + message
-
-
 def _node(node: Node) -> bytes:
-    names = [_field(1, name) for name in node.inputs] + [_field(2, name) for name in node.outputs]
-    attributes = [_field(5, _attribute(name, value)) for name, value in node.attributes.items()]
-    return b"".join([*names, _field(4, node.operation), *attributes])
+    names = [written_field(1, name) for name in node.inputs] + [written_field(2, name) for name in node.outputs]
+    attributes = [written_field(5, _attribute(name, value)) for name, value in node.attributes.items()]
+    return b"".join([*names, written_field(4, node.operation), *attributes])
 
 
 def _attribute(name: str, value: Attribute) -> bytes:
     if isinstance(value, int):
-        written, kind = _field(3, value), _INT
+        written, kind = written_field(3, value), _INT
     elif isinstance(value, str):
-        written, kind = _field(4, value), _STRING
+        written, kind = written_field(4, value), _STRING
     else:
-        written, kind = b"".join(_field(8, number) for number in value), _INTS
-    return _field(1, name) + written + _field(20, kind)
+        written, kind = b"".join(written_field(8, number) for number in value), _INTS
+    return written_field(1, name) + written + written_field(20, kind)
 
 
 def _tensor(name: str, values: npt.NDArray[Any]) -> bytes:
-    dims = b"".join(_field(1, size) for size in values.shape)
+    dims = b"".join(written_field(1, size) for size in values.shape)
     raw = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
-    return dims + _field(2, _DATA_TYPES[values.dtype.name]) + _field(8, name) + _field(9, raw)
+    return dims + written_field(2, _DATA_TYPES[values.dtype.name]) + written_field(8, name) + written_field(9, raw)
 
 
 def _value(name: str, shape: Shape) -> bytes:
-    dims = b"".join(_field(1, _field(1 if isinstance(size, int) else 2, size)) for size in shape)
-    return _field(1, name) + _field(2, _field(1, _field(1, _DATA_TYPES["float32"]) + _field(2, dims)))
+    dims = [written_field(1, written_field(1 if isinstance(size, int) else 2, size)) for size in shape]
+    tensor_type = written_field(1, _DATA_TYPES["float32"]) + written_field(2, b"".join(dims))
+    return written_field(1, name) + written_field(2, written_field(1, tensor_type))
