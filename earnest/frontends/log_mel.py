@@ -11,7 +11,7 @@ from torch.nn import functional
 from earnest.errors import RecipeError
 from earnest.front_end import FrontEnd
 from earnest.frontends.mel import mel_filters
-from earnest.frontends.spectrum import DftConvolution, FourierTransform
+from earnest.frontends.spectrum import FoldedTransform, FourierTransform, mean_power
 from earnest.frontends.trim import GradientTrim, frame_mask, peak_trim
 from earnest.frontends.waveform import prepared
 
@@ -46,11 +46,11 @@ class LogMel(nn.Module):
         return n_samples // self.hop_length + 1
 
     def exportable(self) -> Self:
-        """Return a copy that computes the spectrum as a convolution."""
+        """Return a copy that computes the spectrum as a product of matrices."""
         other = copy.deepcopy(self)
         settings = self.settings
         sizes = (settings.n_fft, settings.win_length, settings.hop_length, self.n_bins, settings.window)
-        other.spectrum = DftConvolution(*sizes)
+        other.spectrum = FoldedTransform(*sizes)
         return other
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,9 +109,8 @@ class LogMel(nn.Module):
         if self.gradient_trim is not None:
             start, end = self.gradient_trim(log_mel, n_frames)
         else:
-            squared = (padded * padded)[:, None]
-            frame_power = functional.avg_pool1d(squared, settings.win_length, settings.hop_length)[:, 0]
-            start, end = peak_trim(frame_power, n_frames, settings.trim_db)
+            power = mean_power(padded, settings.win_length, settings.hop_length)
+            start, end = peak_trim(power, n_frames, settings.trim_db)
         kept = end - start
         # Kept frames move to the front, so that a clip with silence equals the same clip without.
         positions = torch.arange(log_mel.shape[2], device=log_mel.device)[None, :]

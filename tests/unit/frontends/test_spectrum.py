@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from earnest.frontends.spectrum import DftConvolution, FourierTransform, periodic_window
+from earnest.frontends.spectrum import FoldedTransform, FourierTransform, periodic_window
 
 SIZES = [(512, 400, 160, 257), (512, 512, 128, 100), (400, 400, 160, 201), (1024, 700, 300, 513), (64, 33, 7, 20)]
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_convolution_and_fourier_transform_give_the_same_spectra(sizes: tuple[int, int, int, int]) -> None:
+def test_matrices_and_fourier_transform_give_the_same_spectra(sizes: tuple[int, int, int, int]) -> None:
     padded = torch.randn(3, 2_500, generator=torch.Generator().manual_seed(0))
-    fourier, convolution = FourierTransform(*sizes)(padded), DftConvolution(*sizes)(padded)
+    fourier, folded = FourierTransform(*sizes)(padded), FoldedTransform(*sizes)(padded)
     assert fourier.shape == (3, sizes[3], 1 + (2_500 - sizes[1]) // sizes[2])
-    torch.testing.assert_close(convolution, fourier, rtol=1e-4, atol=1e-4 * float(fourier.max()) * 1e-2)
+    torch.testing.assert_close(folded, fourier, rtol=1e-4, atol=1e-4 * float(fourier.max()) * 1e-2)
 
 
 def test_the_fourier_transform_is_that_of_windowed_frames() -> None:
