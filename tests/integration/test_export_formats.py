@@ -18,6 +18,7 @@ from earnest.export import bundle as export
 from earnest.export.calibration import int8_clips, split_clips
 from earnest.export.onnx import FRONT, traced
 from earnest.models.classifier import SpeechClassifier
+from earnest.report.result import Result
 from earnest.runtime.predictor import Predictor
 from earnest.training.run import load_run
 
@@ -53,12 +54,15 @@ def exported(trained: Trained, folder: Path, form: str) -> Path:
     return folder
 
 
+def answers(trained: Trained, folder: Path) -> list[Result]:
+    """Return the results of some of the corpus' clips."""
+    return list(Predictor.load(folder).predict_many(sorted(trained.manifest.parent.glob("*.wav"))[::6]))
+
+
 def differences(trained: Trained, folder: Path) -> tuple[float, float]:
     """Return the largest difference of a probability to the exact bundle's, and the share of the same labels."""
-    clips = sorted(trained.manifest.parent.glob("*.wav"))[::6]
-    pairs = zip(*(Predictor.load(path).predict_many(clips) for path in (trained.bundle, folder)), strict=True)
     apart, same = [], []
-    for exact, found in pairs:
+    for exact, found in zip(answers(trained, trained.bundle), answers(trained, folder), strict=True):
         apart += [abs(found.probabilities[name] - value) for name, value in exact.probabilities.items()]
         same.append(found.emotion == exact.emotion)
     return max(apart), float(np.mean(same))
@@ -75,8 +79,14 @@ def test_every_format_answers_as_the_exact_one_does(trained: Trained, tmp_path: 
 def assert_is_int8(trained: Trained, folder: Path) -> None:
     """Near the exact answers, and not the same ones: something was quantised."""
     largest, same = differences(trained, folder)
-    assert 1e-4 < largest <= 0.2
+    assert largest <= 0.2
     assert same >= 0.9
+    # The made-up voices are told apart so surely that probabilities hardly move; their logarithms do.
+    exact, found = (
+        np.log([list(result.probabilities.values()) for result in answers(trained, path)])
+        for path in (trained.bundle, folder)
+    )
+    assert np.abs(found - exact).max() > 1e-2
 
 
 def test_int8_answers_nearly_as_the_exact_one_does(trained: Trained, int8: Path) -> None:
@@ -168,7 +178,7 @@ def test_parity_over_formats_is_a_table_in_a_folder(trained: Trained, tmp_path: 
     torch_row, exact, rounded = found["rows"]
     assert [row["form"] for row in found["rows"]] == ["float32", "onnx", "onnx-fp16"]
     assert torch_row["largest"] == 0
-    assert exact["largest"] <= 1e-4 and 1e-4 < rounded["largest"] <= 5e-3
+    assert exact["largest"] <= 1e-4 and exact["largest"] < rounded["largest"] <= 5e-3
     assert all(row["latency_ms"] > 0 and row["cold_start_s"] > 0 and row["memory_mb"] > 20 for row in found["rows"])
     assert rounded["n_bytes"] < exact["n_bytes"]
     assert json.loads((tmp_path / "out" / "run.json").read_text()) == found
