@@ -83,7 +83,7 @@ def assert_is_int8(trained: Trained, folder: Path) -> None:
     assert same >= 0.9
     # The made-up voices are told apart so surely that probabilities hardly move; their logarithms do.
     exact, found = (
-        np.log([list(result.probabilities.values()) for result in answers(trained, path)])
+        np.log(np.maximum([list(result.probabilities.values()) for result in answers(trained, path)], 1e-30))
         for path in (trained.bundle, folder)
     )
     assert np.abs(found - exact).max() > 1e-2
