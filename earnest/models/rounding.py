@@ -1,5 +1,7 @@
 """Weights that 8 bits hold exactly, so that a trained network is scored with the very numbers that ship."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -24,3 +26,15 @@ def packed(weights: Tensor) -> tuple[Tensor, Tensor]:
 def unpacked(whole: Tensor, scale: Tensor) -> Tensor:
     """Return the weights in float32."""
     return whole.float() * scale.view(-1, *[1] * (whole.ndim - 1))
+
+
+def packed_state(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return tensors as they are written, ``prefix`` before their names: kernels as whole numbers with their scales."""
+    stored = {}
+    for name, tensor in state.items():
+        key = prefix + name
+        if tensor.ndim > 1:
+            stored[key], stored[key + SCALE] = packed(tensor)
+        else:
+            stored[key] = tensor
+    return stored

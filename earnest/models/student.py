@@ -1,6 +1,5 @@
-"""A small convolutional network that imitates the blocks of a large encoder, frame by frame."""
+"""A small network that imitates the blocks of a large encoder, frame by frame."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
-from earnest.front_end import FrontEnd
+from earnest.front_end import PRESETS
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.pretrained import read_origin, read_tensors
-from earnest.models.whisper import mean_and_deviation, normalised
+from earnest.models.whisper import EncoderBlock, EncoderSettings, mean_and_deviation, normalised
+
+HALVINGS = 2  # a token stands for four frames
 
 
 @dataclass(frozen=True)
@@ -26,118 +27,103 @@ class StudentSettings:
     ----------
     weights : folder or file of distilled tensors (`earnest distil`), or a name below ``$EARNEST_MODELS``; "" for a
         random start
-    width : channels of the residual blocks
-    kernel : steps that a block's first convolution looks at
-    stride : frames from one step to the next
-    token_width : values of a step that imitate the teacher's
+    width : channels of the convolutions and blocks
+    n_heads : of attention
+    kernel : tokens that a block's convolution looks at
+    token_width : values of a token that imitate the teacher's
     frozen : all but the last layers stays as it is
     tasks : heads beside emotion
     """
 
     weights: str = ""
-    width: int = 160
-    n_blocks: int = 6
-    kernel: int = 3
-    stride: int = 2
+    width: int = 144
+    n_blocks: int = 2
+    n_heads: int = 4
+    feed_forward_width: int = 576
+    kernel: int = 7
     token_width: int = 384
     frozen: bool = False
     tasks: tuple[Literal["gender"], ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("width", "n_blocks", "kernel", "stride", "token_width"):
+        for name in ("kernel", "token_width"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if self.kernel % 2 == 0:
             raise RecipeError(f"kernel must be odd, got {self.kernel}.")
+        self.block()  # checks the rest
+
+    def block(self) -> EncoderSettings:
+        """Return the sizes of a block of the encoder's kind."""
+        return EncoderSettings(
+            n_blocks=self.n_blocks,
+            width=self.width,
+            n_heads=self.n_heads,
+            feed_forward_width=self.feed_forward_width,
+        )
 
 
-class ResidualBlock(nn.Module):
-    """Convolution over time, batch normalisation, ReLU and a pointwise convolution, beside a shortcut."""
+class StudentBlock(nn.Module):
+    """A convolution over neighbouring tokens, channel by channel, beside a shortcut; then a block of the encoder's."""
 
-    def __init__(self, width: int, kernel: int) -> None:
+    def __init__(self, settings: StudentSettings) -> None:
         super().__init__()
-        # No bias before a normalisation, which would cancel it.
-        self.convolution = nn.Conv1d(width, width, kernel, padding=kernel // 2, bias=False)
-        self.norm = nn.BatchNorm1d(width)
-        self.mix = nn.Conv1d(width, width, 1)
+        width, kernel = settings.width, settings.kernel
+        self.near = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.far = EncoderBlock(settings.block())
 
-    def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
-        """Map (batch, width, steps) to the same shape; ``mask`` is (batch, 1, steps)."""
-        mixed: Tensor = self.mix(functional.relu(self.norm(self.convolution(steps * mask))))
-        return steps + mixed
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Map (batch, tokens, width) to the same shape; ``mask`` (batch, tokens) says which are heard."""
+        heard = (tokens * mask[:, :, None].to(tokens.dtype)).transpose(1, 2)
+        near: Tensor = self.near(heard).transpose(1, 2)
+        far: Tensor = self.far(tokens + near, mask)
+        return far
 
 
 class StudentEncoder(nn.Module):
-    """Log-mels to tokens; half-way, every step learns the mean over the whole clip."""
+    """Log-mels to tokens: two convolutions that halve the frames, blocks of attention, one linear layer.
+
+    Attributes
+    ----------
+    tokens : gives what the teacher's tokens are when they have mean zero and deviation one
+    """
 
     def __init__(self, n_mels: int, settings: StudentSettings) -> None:
         super().__init__()
-        self.stride = settings.stride
-        span = 2 * settings.stride + 1
-        self.stem = nn.Conv1d(n_mels, settings.width, span, settings.stride, padding=settings.stride, bias=False)
-        self.norm = nn.BatchNorm1d(settings.width)
-        blocks = [ResidualBlock(settings.width, settings.kernel) for _ in range(settings.n_blocks)]
-        self.before, self.after = (
-            nn.ModuleList(part) for part in (blocks[: len(blocks) // 2], blocks[len(blocks) // 2 :])
-        )
-        self.context = nn.Linear(settings.width, settings.width)
-        self.tokens = nn.Conv1d(settings.width, settings.token_width, 1)
-
-    @torch.no_grad()
-    def folded(self) -> "StudentEncoder":
-        """Return an equal network whose normalisations only shift: their scales are in the kernels before them."""
-        other = copy.deepcopy(self).eval()
-        blocks = [block for block in (*other.before, *other.after) if isinstance(block, ResidualBlock)]
-        for kernel, norm in [(other.stem, other.norm), *((block.convolution, block.norm) for block in blocks)]:
-            assert norm.running_mean is not None and norm.running_var is not None
-            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-            kernel.weight.mul_(scale[:, None, None])
-            norm.bias.sub_(norm.running_mean * scale)
-            norm.weight.fill_(1.0)
-            norm.running_mean.zero_()
-            norm.running_var.fill_(1.0 - norm.eps)
-        return other
+        width = settings.width
+        self.conv1 = nn.Conv1d(n_mels, width, 5, stride=2, padding=2)
+        self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
+        self.blocks = nn.ModuleList([StudentBlock(settings) for _ in range(settings.n_blocks)])
+        self.norm = nn.LayerNorm(width)
+        self.tokens = nn.Linear(width, settings.token_width)
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Map log-mels in decibels (batch, n_mels, frames) to tokens (batch, token_width, steps) and their mask."""
-        scaled = normalised(frames) * frame_mask(n_frames, frames.shape[2])[:, None]
-        steps = functional.relu(self.norm(self.stem(scaled)))
-        n_steps = torch.div(n_frames - 1, self.stride, rounding_mode="floor") + 1
-        heard = frame_mask(n_steps, steps.shape[2])
-        mask = heard[:, None].to(steps.dtype)
-        for block in self.before:
-            steps = block(steps, mask)
-        mean = (steps * mask).sum(dim=2) / mask.sum(dim=2)
-        steps = steps + self.context(mean)[:, :, None]
-        for block in self.after:
-            steps = block(steps, mask)
-        return self.tokens(steps), heard
+        """Map log-mels in decibels (batch, n_mels, frames) to tokens (batch, tokens, token_width) and their mask."""
+        steps = normalised(frames)
+        for convolution in (self.conv1, self.conv2):
+            mask = frame_mask(n_frames, steps.shape[2])
+            steps = functional.gelu(convolution(steps * mask[:, None].to(steps.dtype)))
+            n_frames = torch.div(n_frames - 1, 2, rounding_mode="floor") + 1
+        heard = frame_mask(n_frames, steps.shape[2])
+        tokens = steps.transpose(1, 2)
+        for block in self.blocks:
+            tokens = block(tokens, heard)
+        return self.tokens(self.norm(tokens)), heard
 
 
 @MODELS.register("student-statistics")
 class StudentStatistics(nn.Module):
     """Mean and deviation over time of the student's tokens, and one linear layer a task.
 
-    The front end must give decibels with reference one and a floor of 80, as the teacher's does.
+    The front end must be the teacher's, Whisper's: 80 mel bands at 16 kHz, 10 ms hop, decibels with reference one and a
+    floor of 80.
     """
 
     settings_type = StudentSettings
     paper = "Distilling the Knowledge in a Neural Network (Hinton et al., 2015)"
-    usage = Usage(
-        FrontEnd(
-            n_fft=512,
-            win_length=512,
-            hop_length=320,
-            n_mels=80,
-            decibel_reference="one",
-            level="rms",
-            level_dbfs=-20.0,
-            trim="peak",
-        ),
-        n_classes=6,
-    )
+    usage = Usage(PRESETS["whisper"], 6)
     zero_gradient: ClassVar[dict[str, str]] = {}
-    reduced: ClassVar[Mapping[str, Any]] = {"width": 16, "n_blocks": 2, "token_width": 24}
+    reduced: ClassVar[Mapping[str, Any]] = {"width": 16, "n_blocks": 2, "feed_forward_width": 32, "token_width": 24}
 
     def __init__(self, n_mels: int, n_classes: int, settings: StudentSettings) -> None:
         super().__init__()
@@ -172,6 +158,6 @@ class StudentStatistics(nn.Module):
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map log-mels in decibels (batch, n_mels, frames) with ``n_frames`` (batch,) to answers and embedding."""
         tokens, heard = self.student(frames, n_frames)
-        embedding = mean_and_deviation(tokens.transpose(1, 2), heard)
+        embedding = mean_and_deviation(tokens, heard)
         gender = None if self.gender is None else self.gender(embedding)
         return NetworkOutput(self.output(embedding), embedding, gender=gender)

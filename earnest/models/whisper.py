@@ -109,10 +109,18 @@ class EncoderBlock(nn.Module):
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
         """Map (batch, steps, width) to the same shape."""
-        steps = steps + self.self_attn(self.self_attn_layer_norm(steps), mask)
-        widened = functional.gelu(self.fc1(self.final_layer_norm(steps)))
-        narrowed: Tensor = self.fc2(widened)
-        return steps + narrowed
+        steps = self.attended(steps, mask)
+        fed: Tensor = self.fc2(self.widened(steps))
+        return steps + fed
+
+    def attended(self, steps: Tensor, mask: Tensor) -> Tensor:
+        """Return what the feed-forward layer starts from, (batch, steps, width)."""
+        heard: Tensor = self.self_attn(self.self_attn_layer_norm(steps), mask)
+        return steps + heard
+
+    def widened(self, attended: Tensor) -> Tensor:
+        """Return the values of the feed-forward layer's neurons, (batch, steps, feed_forward_width)."""
+        return functional.gelu(self.fc1(self.final_layer_norm(attended)))
 
 
 class Encoder(nn.Module):
@@ -127,19 +135,26 @@ class Encoder(nn.Module):
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return the output of each block (batch, tokens, width) and its mask of heard tokens (batch, tokens)."""
+        tokens, mask = self.first_tokens(frames, n_frames)
+        outputs = []
+        for number, block in enumerate(self.layers):
+            tokens, mask = self.merged_before(number, tokens, mask)
+            tokens = block(tokens, mask)
+            outputs.append((tokens, mask))
+        return outputs
+
+    def first_tokens(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the first block hears, (batch, tokens, width) and (batch, tokens)."""
         frames = functional.gelu(self.conv1(frames * frame_mask(n_frames, frames.shape[2])[:, None]))
         frames = functional.gelu(self.conv2(frames * frame_mask(n_frames, frames.shape[2])[:, None]))
         steps = frames.transpose(1, 2)
         n_steps = torch.div(n_frames - 1, 2, rounding_mode="floor") + 1
         mask = frame_mask(n_steps, steps.shape[1])
-        tokens = steps + sinusoids(steps)
-        outputs = []
-        for number, block in enumerate(self.layers):
-            if number == self.merged_after:
-                tokens, mask = merged(tokens, mask, self.steps_a_token)
-            tokens = block(tokens, mask)
-            outputs.append((tokens, mask))
-        return outputs
+        return steps + sinusoids(steps), mask
+
+    def merged_before(self, number: int, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the block of that number, counted from 0, hears of the one before."""
+        return merged(tokens, mask, self.steps_a_token if number == self.merged_after else 1)
 
 
 def merged(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,15 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
-from earnest.augment.noise_files import NoiseFiles, noise_recording
 from earnest.config import from_mapping, to_toml
 from earnest.errors import RecipeError
-from earnest.frontends.log_mel import LogMel
 from earnest.models.pretrained import KNOWN_SPEAKERS
-from earnest.models.rounding import SCALE, packed
-from earnest.models.whisper import WhisperSettings, WhisperStatistics
-from earnest.training.data import Example, compute_frames
+from earnest.models.rounding import packed_state
+from earnest.models.whisper import Encoder, WhisperSettings, WhisperStatistics
+from earnest.training.data import Example
 from earnest.training.finetuning_settings import FineTuning
-from earnest.training.frame_changes import changed
+from earnest.training.frame_changes import changed, noise_frames
+from earnest.training.narrowing import narrowed
 from earnest.training.progress import csv_bytes, write_atomically
 from earnest.training.resuming import (
     HISTORY,
@@ -187,7 +186,7 @@ def finetune(
         sampler = FewSpeakers([example.speaker for example in train], settings)
         sampler.set_epoch(next_epoch(folder))
         loop = FineTuningLoop(pair, settings, settings.epochs * len(sampler))
-        clips = ChangedClips(train, settings, noise_frames(settings))
+        clips = ChangedClips(train, settings, noise_frames(settings.changes, settings.front_end))
         spoken = [[(-1, row) for row, one in enumerate(examples) if one.speaker == name] for name in held_out]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning.*")
@@ -203,43 +202,36 @@ def finetune(
     averaged = loop.averaged.module
     assert isinstance(averaged, Pair)
     tuned = averaged.embedding.encoder.state_dict()
+    weights = tuned
+    if settings.narrowing.width:
+        weights = made_narrower(settings, tuned, [example.frames for example in train])
     told = {
         "origin": _origin(settings, start, tuned),
         KNOWN_SPEAKERS: json.dumps(sorted({example.speaker for example in train})),
     }
-    write_atomically(folder / WEIGHTS, save(_stored(tuned), told))
+    write_atomically(folder / WEIGHTS, save(packed_state(weights, "encoder."), told))
     write_atomically(folder / HISTORY, csv_bytes(list(loop.history[-1]), loop.history))
     drop_checkpoint(folder)
     return loop.history
 
 
-def _stored(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the encoder's tensors as they are written: kernels as whole numbers of 8 bits with their scales."""
-    stored = {}
-    for name, tensor in state.items():
-        key = f"encoder.{name}"
-        if tensor.ndim > 1:
-            stored[key], stored[key + SCALE] = packed(tensor)
-        else:
-            stored[key] = tensor
-    return stored
-
-
-def noise_frames(settings: FineTuning) -> list[Tensor]:
-    """Return the frames of the noise that the changes name, decoded once."""
-    changes = settings.changes
-    if not changes.noise:
-        return []
-    front_end = LogMel(settings.front_end)
-    recordings = NoiseFiles(changes.noise, names=changes.noise_names).recordings
-    waveforms = (noise_recording(path, settings.front_end.sample_rate_hz) for path, _ in recordings)
-    return [compute_frames(front_end, waveform.copy()) for waveform in waveforms if waveform.any()]
+def made_narrower(settings: FineTuning, tuned: Mapping[str, Tensor], clips: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a tuned encoder with narrower layers; some of ``clips``, (n_mels, frames), show how."""
+    narrowing = settings.narrowing
+    whisper = from_mapping(WhisperSettings, settings.encoder, "[encoder]")
+    used = replace(whisper, steps_a_token=narrowing.steps_a_token, merged_after=narrowing.merged_after)
+    encoder = Encoder(settings.front_end.n_mels, used)
+    encoder.load_state_dict(tuned)
+    rows = np.random.default_rng(settings.seed).permutation(len(clips))[: narrowing.n_clips]
+    return narrowed(encoder, [clips[row] for row in rows], narrowing.width).state_dict()
 
 
 def _origin(settings: FineTuning, start: Mapping[str, Tensor], tuned: Mapping[str, Tensor]) -> str:
     source = settings.encoder.get("weights") or "a random encoder"
     moved = ", ".join(f"{part} {100 * how_far:.1f} %" for part, how_far in movements(start, tuned).items())
-    return f"{source}, fine-tuned on the labels of {', '.join(settings.corpus)}; weights moved by: {moved}"
+    width, before = settings.narrowing.width, from_mapping(WhisperSettings, settings.encoder, "").feed_forward_width
+    narrower = f"; then narrowed to {width} of {before} neurons a block" if width else ""
+    return f"{source}, fine-tuned on the labels of {', '.join(settings.corpus)}; weights moved by: {moved}{narrower}"
 
 
 def movements(start: Mapping[str, Tensor], tuned: Mapping[str, Tensor]) -> dict[str, float]:

@@ -12,6 +12,27 @@ from earnest.training.resuming import read_settings
 
 
 @dataclass(frozen=True)
+class Narrowing:
+    """How a tuned encoder becomes narrower, and so faster.
+
+    Attributes
+    ----------
+    width : neurons that each block's feed-forward layer keeps; 0 for all
+    n_clips : so many clips, drawn at random, show what the neurons do
+    steps_a_token, merged_after : as the encoder is used later
+    """
+
+    width: int = 0
+    n_clips: int = 700
+    steps_a_token: int = 1
+    merged_after: int = 0
+
+    def __post_init__(self) -> None:
+        if self.width < 0 or self.n_clips < 1:
+            raise RecipeError("[narrowing]: width must be at least 0 and n_clips at least 1.")
+
+
+@dataclass(frozen=True)
 class FineTuning:
     """What is learnt, on which recordings, how.
 
@@ -22,12 +43,14 @@ class FineTuning:
     speakers_a_batch, clips_a_speaker : how a batch is made up
     learning_rate : of the blocks; ``convolution_share`` of it for the convolutions
     average : of the weights, the share that a step keeps
+    narrowing : what happens to the encoder after the training
     """
 
     corpus: tuple[str, ...]
     front_end: FrontEnd = field(default_factory=FrontEnd)
     encoder: Mapping[str, Any] = field(default_factory=dict)
     changes: FrameChanges = field(default_factory=FrameChanges)
+    narrowing: Narrowing = field(default_factory=Narrowing)
     epochs: int = 8
     speakers_a_batch: int = 4
     clips_a_speaker: int = 12

@@ -1,6 +1,9 @@
 """Changes to log-mel frames that stand for changes to the sound: nearly free, where recomputing frames is not.
 
-Time stretching without pitch, noise (powers add), a narrow band, a part of a clip and masks (Park et al., 2019).
+Time stretching without pitch, another length of the throat (Jaitly and Hinton, 2013), another microphone, quieter
+pauses, noise (powers add), a narrow band, a part of a clip and masks (Park et al., 2019). Clips played backwards or
+spliced from several make sounds follow each other as nobody said them: for networks that should know speech beyond the
+few sentences of their corpus.
 """
 
 from collections.abc import Sequence
@@ -12,11 +15,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from earnest.augment.noise_files import NoiseFiles, noise_recording
 from earnest.errors import RecipeError
+from earnest.front_end import FrontEnd
+from earnest.frontends.log_mel import LogMel
+from earnest.training.data import compute_frames
 
 Frames = npt.NDArray[np.float32]
 DECIBELS = 10.0
 TINY = 1e-12
+N_COLOURS = 7
+WARP_SLOPE_DB = 1.5  # a band, above what a warped clip knows
+SHARES = (
+    *("backward", "spliced", "crop", "stretch", "warped"),
+    *("expanded", "coloured", "noisy", "narrow", "masked"),
+)
 
 
 @dataclass(frozen=True)
@@ -26,9 +39,14 @@ class FrameChanges:
     Attributes
     ----------
     noise : folder of recordings below ``$EARNEST_DATA``, "" for none; ``noise_names`` are the parts of paths used
-    crop, stretch, noisy, narrow, masked : share of clips that each happens to
+    backward, spliced, crop, stretch, warped, expanded, coloured, noisy, narrow, masked : share of clips that each
+        happens to
+    most_pieces, piece_frames : how many pieces of other clips take a place in a spliced one, and their lengths
     shortest_part : of a clip that a crop leaves
     stretch_range : of durations
+    warp_range : of factors by which mel bands move
+    expansion_db : range of levels below the peak from which on an expander makes what is quiet quieter
+    colour_db : deviation of the gains of seven bands, smoothed, of another microphone
     snr_db : range of signal-to-noise ratios
     lowest_band, highest_band : a narrow band ends at a mel band drawn from here
     mask_bands, mask_frames : most that a mask hides
@@ -36,13 +54,23 @@ class FrameChanges:
 
     noise: str = ""
     noise_names: tuple[str, ...] = ()
+    backward: float = 0.0
+    spliced: float = 0.0
     crop: float = 0.3
     stretch: float = 0.5
+    warped: float = 0.0
+    expanded: float = 0.0
+    coloured: float = 0.0
     noisy: float = 0.4
     narrow: float = 0.08
     masked: float = 0.5
+    most_pieces: int = 4
+    piece_frames: tuple[int, int] = (20, 90)
     shortest_part: float = 0.6
     stretch_range: tuple[float, float] = (0.87, 1.15)
+    warp_range: tuple[float, float] = (0.82, 1.22)
+    expansion_db: tuple[float, float] = (25.0, 50.0)
+    colour_db: float = 4.0
     snr_db: tuple[float, float] = (3.0, 30.0)
     lowest_band: int = 50
     highest_band: int = 62
@@ -50,12 +78,17 @@ class FrameChanges:
     mask_frames: int = 20
 
     def __post_init__(self) -> None:
-        for name in ("crop", "stretch", "noisy", "narrow", "masked"):
+        for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise RecipeError(f"{name} must be from 0 to 1, got {getattr(self, name)}.")
         checks = (
             (0 < self.shortest_part <= 1, "shortest_part must be above 0 and at most 1"),
             (0.5 <= self.stretch_range[0] <= self.stretch_range[1] <= 2, "stretch_range must be from 0.5 to 2"),
+            (0.5 <= self.warp_range[0] <= self.warp_range[1] <= 2, "warp_range must be from 0.5 to 2"),
+            (self.most_pieces >= 1, "most_pieces must be at least 1"),
+            (1 <= self.piece_frames[0] <= self.piece_frames[1], "piece_frames must be a range from 1 on"),
+            (0 < self.expansion_db[0] <= self.expansion_db[1], "expansion_db must be a range above 0"),
+            (0 <= self.colour_db <= 40, "colour_db must be from 0 to 40"),
             (self.snr_db[0] <= self.snr_db[1], "snr_db must be a range"),
             (1 <= self.lowest_band <= self.highest_band, "lowest_band must be from 1 to highest_band"),
             (self.mask_bands >= 1 and self.mask_frames >= 1, "mask_bands and mask_frames must be at least 1"),
@@ -66,7 +99,12 @@ class FrameChanges:
 
 
 def changed(
-    frames: Tensor, changes: FrameChanges, noises: Sequence[Tensor], top_db: float, rng: np.random.Generator
+    frames: Tensor,
+    changes: FrameChanges,
+    noises: Sequence[Tensor],
+    top_db: float,
+    rng: np.random.Generator,
+    others: Sequence[Tensor] = (),
 ) -> Tensor:
     """Return a clip's frames changed at random; what comes in stays as it is.
 
@@ -75,7 +113,12 @@ def changed(
     frames : (n_mels, frames), decibels
     noises : frames of noise, each (n_mels, frames); without any, no noise is added
     top_db : the front end's: nothing lies further below the loudest value
+    others : clips that pieces are taken from, each (n_mels, frames); without any, nothing is spliced
     """
+    if _happens(changes.backward, rng):
+        frames = frames.flip(1)
+    if others and _happens(changes.spliced, rng):
+        frames = _spliced(frames, changes, others, rng)
     if rng.random() < changes.crop:
         n_kept = max(1, int(frames.shape[1] * rng.uniform(changes.shortest_part, 1)))
         start = int(rng.integers(frames.shape[1] - n_kept + 1))
@@ -83,6 +126,7 @@ def changed(
     if rng.random() < changes.stretch:
         n_frames = max(1, int(frames.shape[1] * rng.uniform(*changes.stretch_range)))
         frames = functional.interpolate(frames[None], size=n_frames, mode="linear")[0]
+    frames = _another_sound(frames, changes, top_db, rng)
     if noises and rng.random() < changes.noisy:
         noise = noises[int(rng.integers(len(noises)))]
         frames = with_noise(frames, noise, rng.uniform(*changes.snr_db), top_db, int(rng.integers(noise.shape[1])))
@@ -94,6 +138,50 @@ def changed(
     return frames
 
 
+def _happens(share: float, rng: np.random.Generator) -> bool:
+    """Draw only where there is a chance, so that what a recipe leaves out does not change what it draws."""
+    return share > 0 and rng.random() < share
+
+
+def _spliced(frames: Tensor, changes: FrameChanges, others: Sequence[Tensor], rng: np.random.Generator) -> Tensor:
+    frames = frames.clone()
+    for _ in range(int(rng.integers(1, changes.most_pieces + 1))):
+        other = others[int(rng.integers(len(others)))]
+        length = int(rng.integers(changes.piece_frames[0], changes.piece_frames[1] + 1))
+        length = min(length, frames.shape[1], other.shape[1])
+        start, first = (int(rng.integers(one.shape[1] - length + 1)) for one in (frames, other))
+        frames[:, start : start + length] = other[:, first : first + length]
+    return frames
+
+
+def _another_sound(frames: Tensor, changes: FrameChanges, top_db: float, rng: np.random.Generator) -> Tensor:
+    """Change throat, pauses and microphone, and keep the level."""
+    before = frames
+    if _happens(changes.warped, rng):
+        frames = _warped(frames, rng.uniform(*changes.warp_range))
+    if _happens(changes.expanded, rng):
+        below = frames.max() - rng.uniform(*changes.expansion_db) - frames
+        frames = frames - below.clamp(min=0) * rng.uniform(0.3, 2)
+    if _happens(changes.coloured, rng):
+        gains = torch.from_numpy(rng.normal(0, changes.colour_db, N_COLOURS).astype(np.float32))
+        smooth = functional.interpolate(gains[None, None], size=len(frames), mode="linear", align_corners=True)
+        frames = frames + smooth[0, 0][:, None]
+    if frames is before:
+        return frames
+    louder = DECIBELS * (_power(before).mean() / (_power(frames).mean() + TINY)).log10()
+    return (frames + louder).clamp(min=float((frames + louder).max()) - top_db)
+
+
+def _warped(frames: Tensor, factor: float) -> Tensor:
+    """Return frames whose band b is what band ``factor``·b was; above the highest there is less and less."""
+    positions = torch.arange(len(frames)) * factor
+    low = positions.long().clamp(max=len(frames) - 1)
+    high = (low + 1).clamp(max=len(frames) - 1)
+    share = (positions - low).clamp(max=1)[:, None]
+    beyond = (positions - (len(frames) - 1)).clamp(min=0)[:, None]
+    return (1 - share) * frames[low] + share * frames[high] - WARP_SLOPE_DB * beyond
+
+
 def with_noise(frames: Tensor, noise: Tensor, snr_db: float, top_db: float, start: int = 0) -> Tensor:
     """Add the powers of noise, from its frame ``start`` on and around, at a ratio of mean powers."""
     at = (start + torch.arange(frames.shape[1])) % noise.shape[1]
@@ -101,6 +189,16 @@ def with_noise(frames: Tensor, noise: Tensor, snr_db: float, top_db: float, star
     gain = power.mean() / (added.mean() + TINY) * 10 ** (-snr_db / DECIBELS)
     mixed = DECIBELS * (power + gain * added + TINY).log10()
     return mixed.clamp(min=float(mixed.max()) - top_db)
+
+
+def noise_frames(changes: FrameChanges, settings: FrontEnd) -> list[Tensor]:
+    """Return the frames of the noise that the changes name, decoded once."""
+    if not changes.noise:
+        return []
+    front_end = LogMel(settings)
+    recordings = NoiseFiles(changes.noise, names=changes.noise_names).recordings
+    waveforms = (noise_recording(path, settings.sample_rate_hz) for path, _ in recordings)
+    return [compute_frames(front_end, waveform.copy()) for waveform in waveforms if waveform.any()]
 
 
 def _power(decibels: Tensor) -> Tensor:

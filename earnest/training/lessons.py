@@ -1,114 +1,47 @@
-"""What a student network is taught: a clip's frames beside the tokens that a large encoder gives for it."""
+"""What a student network is taught: a clip's frames beside the tokens that a large encoder gives for them."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.data import Dataset
 
 from earnest.audio.io import load_waveform
-from earnest.audio.waveform import Waveform
-from earnest.augment.base import Transform, generator_for
 from earnest.config import from_mapping
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError, RecipeError
-from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
-from earnest.frontends.trim import peak_trim
-from earnest.models.whisper import WhisperSettings, WhisperStatistics, normalised
+from earnest.models.whisper import WhisperSettings, WhisperStatistics, mean_and_deviation, merged, normalised
 from earnest.training.data import compute_frames
+from earnest.training.frame_changes import FrameChanges, changed
+from earnest.training.resuming import EpochBatches
 
-CONVOLVED = 2  # Whisper's second convolution halves the frames
+STEPS_A_TOKEN = 2  # of the teacher's steps for one token of the student
+HEARD_AGAIN_WITHIN = 30  # new batches
+UNCHANGED = -1  # in place of an epoch
+Taught: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""Frames (batch, n_mels, frames), their numbers (batch,) and standardised tokens (batch, steps, width)."""
+BatchKey: TypeAlias = tuple[int, int, tuple[int, ...]]
+"""Epoch, number of the batch within it, positions of its clips."""
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """One clip: ``frames`` (n_mels, frames) for the student, ``tokens`` (width, steps) of the teacher, both float16."""
+    """One clip without the silence at its ends: ``frames`` (n_mels, frames), float16."""
 
     frames: Tensor
-    tokens: Tensor
     speaker: str
 
 
-class Teacher:
-    """The pre-trained encoder, heard at the student's pace.
-
-    Parameters
-    ----------
-    front_end : the encoder's
-    settings : of the encoder; its ``pooled_blocks`` are imitated, side by side
-    student_hop : samples from one step of the student to the next
-    """
-
-    def __init__(self, front_end: FrontEnd, settings: Mapping[str, Any], student_hop: int) -> None:
-        self.front_end = LogMel(front_end)
-        whisper = from_mapping(WhisperSettings, settings, "[teacher]")
-        if whisper.steps_a_token > 1:
-            raise RecipeError("[teacher]: steps_a_token must be 1: tokens are imitated step by step.")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # matters where no weights are named
-            self.network = WhisperStatistics(front_end.n_mels, 3, whisper).eval()
-        self.network.load_pretrained()
-        self.pooled = whisper.pooled_blocks
-        self.width = whisper.width * len(whisper.pooled_blocks)
-        self.steps_a_token, rest = divmod(student_hop, CONVOLVED * front_end.hop_length)
-        if rest or not self.steps_a_token:
-            hop = CONVOLVED * front_end.hop_length
-            raise RecipeError(f"A step of the student lasts {student_hop} samples, expected a multiple of {hop}.")
-
-    @torch.no_grad()
-    def tokens(self, waveform: Waveform) -> Tensor:
-        """Return the mean tokens (width, steps) of a waveform (samples,)."""
-        with torch.autocast("cpu", torch.bfloat16):
-            frames, n_frames = self.front_end(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
-            outputs = self.network.encoder(normalised(frames), n_frames)
-        steps = torch.cat([outputs[block - 1][0][0].float() for block in self.pooled], dim=1)
-        missing = -len(steps) % self.steps_a_token
-        whole = torch.cat([steps, steps[-1:].expand(missing, -1)])
-        return whole.view(-1, self.steps_a_token, self.width).mean(dim=1).T
-
-
-@dataclass(frozen=True)
-class Variants:
-    """How a clip is heard.
-
-    Attributes
-    ----------
-    speeds : 1 as it is
-    copies, change : at each speed so many changed copies beside the plain clip
-    """
-
-    speeds: Sequence[float] = (1.0,)
-    copies: int = 0
-    change: Transform | None = None
-    seed: int = 0
-
-    def of(self, waveform: Waveform, speed: float, key: str) -> list[Waveform]:
-        """Return the waveform (samples,) and its copies, which depend on ``key``, speed, number and seed alone."""
-        if self.change is None:
-            return [waveform]
-        words = [f"{key} {speed} {number} {self.seed}" for number in range(1, self.copies + 1)]
-        return [waveform, *(self.change(waveform, generator_for(word)) for word in words)]
-
-
 def make_lessons(
-    utterances: Sequence[Utterance],
-    front_end: LogMel,
-    teacher: Teacher,
-    variants: Variants,
-    on_progress: Callable[[], object] = lambda: None,
+    utterances: Sequence[Utterance], front_end: LogMel, on_progress: Callable[[], object] = lambda: None
 ) -> list[Lesson]:
-    """Let the teacher hear every utterance at every speed; memory: some 20 kB a second and block.
-
-    Silence at both ends is cut off beforehand, so that student and teacher begin at the same sample. Of a changed copy
-    the teacher hears the plain sound, so that the student learns to hear through noise, rooms and codecs.
-
-    Parameters
-    ----------
-    front_end : the student's, which keeps all frames
+    """Decode every utterance; memory: 16 kB a second.
 
     Raises
     ------
@@ -116,68 +49,149 @@ def make_lessons(
         When a recording can't be read.
     """
     lessons = []
-    rate_hz = front_end.settings.sample_rate_hz
     for utterance in utterances:
         on_progress()
         try:
-            original = load_waveform(utterance.path, rate_hz, utterance.start_s, utterance.end_s)
+            rate_hz = front_end.settings.sample_rate_hz
+            waveform = load_waveform(utterance.path, rate_hz, utterance.start_s, utterance.end_s)
         except AudioError as error:
             raise CorpusError(f"{error} Remove it, or run `earnest corpus check`.") from error
-        for speed in variants.speeds:
-            plain = _at_speed(_trimmed(original, front_end.settings), speed, rate_hz)
-            tokens = teacher.tokens(plain).half()
-            lessons += [
-                Lesson(compute_frames(front_end, waveform).half(), tokens, utterance.speaker)
-                for waveform in variants.of(plain, speed, utterance.key)
-            ]
+        lessons.append(Lesson(compute_frames(front_end, waveform).half(), utterance.speaker))
     return lessons
 
 
-def standardised(lessons: Sequence[Lesson]) -> list[Lesson]:
-    """Return the lessons with each of the teacher's values at mean zero and deviation one over all tokens."""
-    total = sum(lesson.tokens.shape[1] for lesson in lessons)
-    mean = torch.stack([lesson.tokens.double().sum(dim=1) for lesson in lessons]).sum(dim=0) / total
-    squares = [(lesson.tokens.double() - mean[:, None]).square().sum(dim=1) for lesson in lessons]
-    deviation = (torch.stack(squares).sum(dim=0) / total).sqrt().clamp(min=1e-6)
-    ready: dict[int, Tensor] = {}  # copies share their tokens
-    for lesson in lessons:
-        if id(lesson.tokens) not in ready:
-            ready[id(lesson.tokens)] = ((lesson.tokens - mean[:, None]) / deviation[:, None]).half()
-    return [Lesson(lesson.frames, ready[id(lesson.tokens)], lesson.speaker) for lesson in lessons]
+class Teacher:
+    """The pre-trained encoder, which hears the very frames that the student hears.
+
+    Parameters
+    ----------
+    settings : of the encoder; its ``pooled_blocks`` are imitated, side by side
+    precision : "bf16" computes in 16 bits
+    """
+
+    def __init__(self, n_mels: int, settings: Mapping[str, Any], precision: str = "32") -> None:
+        whisper = from_mapping(WhisperSettings, settings, "[teacher]")
+        if whisper.steps_a_token > 1:
+            raise RecipeError("[teacher]: steps_a_token must be 1: tokens are imitated step by step.")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # matters where no weights are named
+            self.network = WhisperStatistics(n_mels, 3, whisper).eval()
+        self.network.load_pretrained()
+        self.pooled, self.precision = whisper.pooled_blocks, precision
+        self.width = whisper.width * len(whisper.pooled_blocks)
+        self.mean, self.deviation = torch.zeros(self.width), torch.ones(self.width)
+
+    @torch.no_grad()
+    def tokens(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (batch, n_mels, frames) to standardised tokens (batch, steps, width) and their mask (batch, steps)."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+            outputs = self.network.encoder(normalised(frames), n_frames)
+        steps = torch.cat([outputs[block - 1][0].float() for block in self.pooled], dim=2)
+        tokens, heard = merged(steps, outputs[0][1], STEPS_A_TOKEN)
+        return (tokens - self.mean) / self.deviation, heard
+
+    def standardise(self, lessons: Sequence[Lesson], batch_size: int) -> Tensor:
+        """Give each value mean zero and deviation one over all tokens of the lessons.
+
+        Returns
+        -------
+        (2·width,): how much means and deviations over a clip then differ between clips
+        """
+        count, total, squares = 0, torch.zeros(self.width), torch.zeros(self.width)
+        pooled = []
+        for rows in by_length(lessons, batch_size):
+            tokens, heard = self.tokens(*padded([lessons[row].frames for row in rows]))
+            pooled.append(mean_and_deviation(tokens, heard))
+            spoken = tokens[heard]
+            count, total, squares = count + len(spoken), total + spoken.sum(dim=0), squares + spoken.square().sum(dim=0)
+        mean = total / count
+        deviation = (squares / count - mean.square()).clamp(min=1e-12).sqrt()
+        self.mean, self.deviation = self.mean + self.deviation * mean, self.deviation * deviation
+        return torch.cat(pooled).std(dim=0) / deviation.repeat(2)
 
 
-def pad_lessons(lessons: Sequence[Lesson]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return frames (batch, n_mels, frames), their numbers (batch,) and tokens (batch, width, steps), padded."""
-    n_frames = torch.tensor([lesson.frames.shape[1] for lesson in lessons])
-    n_steps = max(lesson.tokens.shape[1] for lesson in lessons)
+class TaughtBatches(Dataset[Taught]):
+    """Batches by (epoch, number, positions): clips changed anew in each epoch, and what the teacher says to them.
+
+    What is asked for again within an epoch is remembered.
+    """
+
+    def __init__(
+        self,
+        lessons: Sequence[Lesson],
+        teacher: Teacher,
+        changes: FrameChanges,
+        noises: Sequence[Tensor],
+        top_db: float,
+        seed: int,
+    ) -> None:
+        self.lessons, self.teacher, self.changes, self.noises = lessons, teacher, changes, noises
+        self.top_db, self.seed = top_db, seed
+        self._epoch, self._known = UNCHANGED, dict[int, Taught]()
+
+    def __len__(self) -> int:
+        return len(self.lessons)
+
+    def __getitem__(self, key: BatchKey) -> Taught:
+        epoch, number, rows = key
+        if epoch == UNCHANGED:
+            return self._taught([self.lessons[row].frames.float() for row in rows])
+        if epoch != self._epoch:
+            self._epoch, self._known = epoch, {}
+        if number not in self._known:
+            frames, n_frames, tokens = self._taught(self._changed(rows, epoch))
+            self._known[number] = frames.half(), n_frames, tokens.half()
+        frames, n_frames, tokens = self._known[number]
+        return frames.float(), n_frames, tokens.float()
+
+    def _changed(self, rows: Sequence[int], epoch: int) -> list[Tensor]:
+        clips = [self.lessons[row].frames.float() for row in rows]
+        rngs = [np.random.default_rng([self.seed, epoch, row]) for row in rows]
+        return [
+            changed(clip, self.changes, self.noises, self.top_db, rng, clips)
+            for clip, rng in zip(clips, rngs, strict=True)
+        ]
+
+    def _taught(self, clips: Sequence[Tensor]) -> Taught:
+        frames, n_frames = padded(clips)
+        return frames, n_frames, self.teacher.tokens(frames, n_frames)[0]
+
+
+class SimilarLengths(EpochBatches[BatchKey]):
+    """Batches of clips of similar length, each ``repeats`` times, in an order that depends on seed and epoch alone."""
+
+    def __init__(self, lessons: Sequence[Lesson], batch_size: int, repeats: int, seed: int) -> None:
+        self.lessons, self.batch_size, self.repeats, self.seed = lessons, batch_size, repeats, seed
+
+    def __len__(self) -> int:
+        return self.repeats * math.ceil(len(self.lessons) / self.batch_size)
+
+    def __iter__(self) -> Iterator[BatchKey]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        batches = list(by_length(self.lessons, self.batch_size, rng))
+        rng.shuffle(batches)
+        # Steadily new ones among those heard before, so that nobody waits for the teacher.
+        due = np.tile(np.arange(len(batches), dtype=np.float64), (self.repeats, 1))
+        due[1:] += rng.uniform(1, HEARD_AGAIN_WITHIN, due[1:].shape)
+        for place in np.argsort(due, axis=None, kind="stable").tolist():
+            number = place % len(batches)
+            yield self.epoch, number, tuple(batches[number])
+
+
+def by_length(
+    lessons: Sequence[Lesson], batch_size: int, rng: np.random.Generator | None = None
+) -> Iterator[list[int]]:
+    """Yield batches of positions, clips of similar length together; ``rng`` mixes neighbours."""
+    lengths = np.array([lesson.frames.shape[1] for lesson in lessons], np.float64)
+    if rng is not None:
+        lengths += rng.uniform(0, 0.1 * lengths.mean(), len(lengths))
+    order = np.argsort(lengths, kind="stable")
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size].tolist()
+
+
+def padded(clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return frames (batch, n_mels, frames) in float32, zero behind each clip's end, and their numbers (batch,)."""
+    n_frames = torch.tensor([clip.shape[1] for clip in clips])
     longest = int(n_frames.max())
-    frames = [functional.pad(lesson.frames.float(), (0, longest - lesson.frames.shape[1])) for lesson in lessons]
-    tokens = [functional.pad(lesson.tokens.float(), (0, n_steps - lesson.tokens.shape[1])) for lesson in lessons]
-    return torch.stack(frames), n_frames, torch.stack(tokens)
-
-
-def similar_lengths(lessons: Sequence[Lesson], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-    """Return batches of positions, clips of similar length together, in an order of (seed, epoch) alone."""
-    rng = np.random.default_rng([seed, epoch])
-    lengths = np.array([lesson.frames.shape[1] for lesson in lessons])
-    order = np.argsort(lengths + rng.uniform(0, 0.1 * lengths.mean(), len(lengths)))
-    batches = [order[start : start + batch_size].tolist() for start in range(0, len(order), batch_size)]
-    return [batches[position] for position in rng.permutation(len(batches))]
-
-
-def _trimmed(waveform: Waveform, settings: FrontEnd) -> Waveform:
-    """Cut off both ends that are more than ``trim_db`` below the loudest frame, by the front end's own rule."""
-    hop = settings.hop_length
-    n_frames = torch.tensor([len(waveform) // hop + 1])
-    padded = np.pad(waveform, (settings.win_length // 2, settings.win_length))
-    power = functional.avg_pool1d(torch.from_numpy(padded).square()[None, None], settings.win_length, hop)[0]
-    start, end = peak_trim(power[:, : int(n_frames)], n_frames, settings.trim_db)
-    return waveform[int(start) * hop : int(end) * hop]
-
-
-def _at_speed(waveform: Waveform, speed: float, rate_hz: int) -> Waveform:
-    if speed == 1:
-        return waveform
-    import soxr
-
-    return np.asarray(soxr.resample(waveform, rate_hz * speed, rate_hz, quality="HQ"), np.float32)
+    return torch.stack([functional.pad(clip.float(), (0, longest - clip.shape[1])) for clip in clips]), n_frames

@@ -9,7 +9,7 @@ from earnest.models.classifier import build_network
 
 SMALL = {
     "whisper-statistics": {"width": 48, "n_heads": 4, "feed_forward_width": 48},
-    "student-statistics": {"width": 16, "n_blocks": 2, "token_width": 24},
+    "student-statistics": {"width": 16, "n_blocks": 2, "feed_forward_width": 32, "token_width": 24},
 }
 N_MELS = 20
 

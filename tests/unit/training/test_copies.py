@@ -136,7 +136,7 @@ def test_a_run_changes_training_clips_alone(refit: bool, tmp_path: Path, monkeyp
     monkeypatch.setattr(copies_module, "change_of", lambda recipe: recorded)
     chosen = recipe()
     chosen = replace(chosen, model="student-statistics", training=replace(chosen.training, refit=refit))
-    network = {"width": 16, "n_blocks": 1, "token_width": 8, "frozen": True}
+    network = {"width": 16, "n_blocks": 1, "feed_forward_width": 32, "token_width": 8, "frozen": True}
     run_split(replace(chosen, network=network), split, Clips(examples), tmp_path)
     waveforms = [one.waveform for one in list(examples.values())[: 40 if refit else 32]]
     assert sorted(heard) == sorted(2 * [waveform.tobytes() for waveform in waveforms if waveform is not None])

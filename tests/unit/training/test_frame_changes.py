@@ -80,6 +80,57 @@ def test_masks_hide_no_more_than_they_may() -> None:
         assert 1 <= hidden.all(dim=0).sum() <= 20
 
 
+def test_a_clip_is_played_backwards() -> None:
+    backward = changed(frames(), replace(NEVER, backward=1), [], 80.0, np.random.default_rng(0))
+    assert torch.equal(backward, frames().flip(1))
+
+
+def test_pieces_of_others_take_places_in_a_spliced_clip() -> None:
+    clip, other = torch.zeros(80, 60), torch.arange(1.0, 41.0).expand(80, 40)
+    always = replace(NEVER, spliced=1, most_pieces=1, piece_frames=(5, 200))
+    for seed in range(20):
+        spliced = changed(clip, always, [], 80.0, np.random.default_rng(seed), [other])
+        piece = spliced[0][spliced[0] > 0]
+        assert spliced.shape == clip.shape
+        assert 5 <= len(piece) <= 40
+        assert torch.equal(piece.diff(), torch.ones(len(piece) - 1))
+    assert (clip == 0).all()
+    assert torch.equal(changed(clip, always, [], 80.0, np.random.default_rng(0)), clip)
+
+
+@pytest.mark.parametrize("factor", [0.85, 1.2])
+def test_a_warp_moves_bands_and_keeps_the_level(factor: float) -> None:
+    clip = torch.full((80, 30), -60.0)
+    clip[40] = 0.0
+    always = replace(NEVER, warped=1, warp_range=(factor, factor))
+    warped = changed(clip, always, [], 80.0, np.random.default_rng(0))
+    assert int(warped[:, 0].argmax()) == round(40 / factor)
+    assert float(power(warped).mean()) == pytest.approx(float(power(clip).mean()), rel=1e-3)
+
+
+def test_an_expander_makes_what_is_quiet_quieter() -> None:
+    clip = torch.cat([torch.zeros(80, 30), torch.full((80, 30), -60.0)], dim=1)
+    expanded = changed(clip, replace(NEVER, expanded=1), [], 80.0, np.random.default_rng(0))
+    assert float(expanded[:, :30].mean()) == pytest.approx(0.0, abs=0.01)
+    assert -80.0 <= float(expanded[:, 30:].max()) < -60.0
+
+
+def test_another_microphone_is_the_same_in_every_frame() -> None:
+    coloured = changed(frames(), replace(NEVER, coloured=1), [], math.inf, np.random.default_rng(0))
+    gains = coloured - frames()
+    torch.testing.assert_close(gains, gains[:, :1].expand_as(gains), atol=1e-3, rtol=0)
+    assert float(gains[:, 0].std()) > 1
+    assert float(power(coloured).mean()) == pytest.approx(float(power(frames()).mean()), rel=1e-3)
+
+
+def test_what_a_recipe_leaves_out_does_not_change_what_it_draws() -> None:
+    drawn = np.random.default_rng(0)
+    changed(frames(), FrameChanges(), [frames()], 80.0, drawn, [frames()])
+    same = np.random.default_rng(0)
+    changed(frames(), FrameChanges(most_pieces=2, colour_db=1.0), [frames()], 80.0, same, [])
+    assert drawn.random() == same.random()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -89,6 +140,10 @@ def test_masks_hide_no_more_than_they_may() -> None:
         {"snr_db": (9.0, 3.0)},
         {"lowest_band": 70},
         {"mask_frames": 0},
+        {"spliced": -0.1},
+        {"piece_frames": (30, 20)},
+        {"warp_range": (0.1, 1.0)},
+        {"expansion_db": (0.0, 50.0)},
     ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:

@@ -1,0 +1,122 @@
+"""What a student is taught: batches of changed clips, what the teacher says to them, and in which order."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from made_up_corpus import write_corpus
+
+from earnest.corpora.manifest import read_manifest
+from earnest.errors import RecipeError
+from earnest.front_end import FrontEnd
+from earnest.frontends.log_mel import LogMel
+from earnest.training.frame_changes import FrameChanges
+from earnest.training.lessons import (
+    HEARD_AGAIN_WITHIN,
+    UNCHANGED,
+    Lesson,
+    SimilarLengths,
+    TaughtBatches,
+    Teacher,
+    by_length,
+    make_lessons,
+    padded,
+)
+
+TEACHER = {"width": 24, "n_heads": 2, "feed_forward_width": 32, "n_blocks": 1, "pooled_blocks": [1]}
+FRONT_END = FrontEnd(
+    n_fft=400, win_length=400, hop_length=160, n_mels=24, decibel_reference="one", top_db=80.0, trim="peak"
+)
+
+
+@pytest.fixture(scope="module")
+def lessons(tmp_path_factory: pytest.TempPathFactory) -> list[Lesson]:
+    manifest = write_corpus(tmp_path_factory.mktemp("corpus"), n_speakers=3, n_takes=2)
+    return make_lessons(read_manifest(manifest), LogMel(FRONT_END))
+
+
+@pytest.fixture
+def teacher() -> Teacher:
+    return Teacher(24, TEACHER)
+
+
+def batches(lessons: list[Lesson], teacher: Teacher) -> TaughtBatches:
+    return TaughtBatches(lessons, teacher, FrameChanges(spliced=0.9, stretch=0.9), [], 80.0, seed=0)
+
+
+def test_the_teacher_says_one_token_for_two_of_its_steps(teacher: Teacher) -> None:
+    frames = torch.randn(2, 24, 50) - 40
+    tokens, heard = teacher.tokens(frames, torch.tensor([50, 30]))
+    assert (tokens.shape, heard.sum(dim=1).tolist()) == ((2, 13, 24), [13, 8])
+    with pytest.raises(RecipeError, match="steps_a_token must be 1"):
+        Teacher(24, {**TEACHER, "steps_a_token": 2})
+
+
+def test_neighbours_in_a_batch_change_no_token(teacher: Teacher, lessons: list[Lesson]) -> None:
+    together, heard = teacher.tokens(*padded([lesson.frames for lesson in lessons[:4]]))
+    for row, lesson in enumerate(lessons[:4]):
+        alone, _ = teacher.tokens(*padded([lesson.frames]))
+        torch.testing.assert_close(together[row][heard[row]], alone[0], atol=1e-4, rtol=0)
+
+
+def test_standardised_tokens_have_mean_zero_and_deviation_one(teacher: Teacher, lessons: list[Lesson]) -> None:
+    spread = teacher.standardise(lessons, 5)
+    spoken = [teacher.tokens(*padded([lesson.frames]))[0][0] for lesson in lessons]
+    tokens = torch.cat(spoken)
+    torch.testing.assert_close(tokens.mean(dim=0), torch.zeros(24), atol=1e-3, rtol=0)
+    torch.testing.assert_close(tokens.std(dim=0), torch.ones(24), atol=1e-2, rtol=0)
+    means = torch.stack([one.mean(dim=0) for one in spoken])
+    torch.testing.assert_close(spread[:24], means.std(dim=0), atol=1e-3, rtol=0)
+
+
+def test_batches_hold_similar_lengths(lessons: list[Lesson]) -> None:
+    found = list(by_length(lessons, 6, np.random.default_rng(0)))
+    assert sorted(position for batch in found for position in batch) == list(range(len(lessons)))
+    spreads = [np.ptp([lessons[position].frames.shape[1] for position in batch]) for batch in found]
+    assert np.mean(spreads) < np.ptp([lesson.frames.shape[1] for lesson in lessons])
+
+
+def test_every_batch_is_heard_so_many_times_soon_after_each_other(lessons: list[Lesson]) -> None:
+    keys = SimilarLengths(lessons * 20, 4, repeats=3, seed=0)
+    keys.set_epoch(2)
+    order = list(keys)
+    assert len(order) == len(keys) == 3 * 120
+    assert {epoch for epoch, _, _ in order} == {2}
+    numbers = [number for _, number, _ in order]
+    assert set(Counter(numbers).values()) == {3}
+    apart = [numbers[::-1].index(number) + numbers.index(number) for number in range(120)]
+    assert max(len(numbers) - 1 - distance for distance in apart) <= 3 * (HEARD_AGAIN_WITHIN + 1)
+    assert order == list(keys)
+    keys.set_epoch(3)
+    assert numbers != [number for _, number, _ in keys]
+
+
+def test_a_batch_changes_with_the_epoch_and_not_when_heard_again(teacher: Teacher, lessons: list[Lesson]) -> None:
+    taught = batches(lessons, teacher)
+    one, again, later = taught[(0, 0, (0, 1, 2))], taught[(0, 0, (0, 1, 2))], taught[(1, 0, (0, 1, 2))]
+    assert all(torch.equal(first, second) for first, second in zip(one, again, strict=True))
+    assert one[0].shape != later[0].shape or not torch.equal(one[0], later[0])
+    afresh = batches(lessons, teacher)[(1, 0, (0, 1, 2))]
+    assert all(torch.equal(first, second) for first, second in zip(later, afresh, strict=True))
+
+
+def test_the_teacher_hears_what_the_student_hears(teacher: Teacher, lessons: list[Lesson]) -> None:
+    frames, n_frames, tokens = batches(lessons, teacher)[(0, 0, (3, 4))]
+    torch.testing.assert_close(teacher.tokens(frames, n_frames)[0], tokens, atol=2e-2, rtol=0)
+
+
+def test_without_an_epoch_nothing_is_changed(teacher: Teacher, lessons: list[Lesson]) -> None:
+    frames, n_frames, _ = batches(lessons, teacher)[(UNCHANGED, 0, (5, 6))]
+    assert n_frames.tolist() == [lessons[row].frames.shape[1] for row in (5, 6)]
+    assert torch.equal(frames[0, :, : n_frames[0]], lessons[5].frames.float())
+
+
+def test_lessons_are_without_the_silence_at_the_ends(tmp_path: Path) -> None:
+    utterance = read_manifest(write_corpus(tmp_path, n_speakers=1, n_takes=1))[0]
+    waveform, rate_hz = soundfile.read(utterance.path)
+    soundfile.write(utterance.path, np.concatenate([np.zeros(8_000), waveform, np.zeros(8_000)]), rate_hz)
+    lesson = make_lessons([utterance], LogMel(FRONT_END))[0]
+    assert lesson.frames.shape[1] < len(waveform) / 160 + 20
