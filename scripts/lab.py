@@ -76,9 +76,15 @@ def print_heads(folds: list[Fold]) -> None:
     for shrinkage in SHRINKAGES:
         scores = []
         for fold in folds:
-            weights, bias = discriminant(fold.train.embeddings, fold.train.targets, shrinkage, fold.n_classes)
+            weights, bias = head_of(fold, shrinkage)
             scores.append(wa_and_ua((fold.valid.embeddings @ weights.T + bias).argmax(axis=1), fold.valid.targets))
         say(f"shrinkage {shrinkage}: {np.mean(scores, axis=0)[0]:.1f} / {np.mean(scores, axis=0)[1]:.1f}")
+
+
+def head_of(fold: Fold, shrinkage: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights and bias of a fold's discriminant."""
+    train = fold.train
+    return discriminant(train.embeddings, train.targets, shrinkage, fold.n_classes, train.corpora)
 
 
 def say(*words: str) -> None:
@@ -97,7 +103,7 @@ def print_adaptation(folds: list[Fold]) -> None:
     """Score rules on streams of validation speakers: WA of the clips of each kind of stream."""
     fitted = []
     for fold in folds:
-        weights, bias = discriminant(fold.train.embeddings, fold.train.targets, fold.shrinkage, fold.n_classes)
+        weights, bias = head_of(fold, fold.shrinkage)
         logits = fold.valid.embeddings @ weights.T + bias
         plain = softmax(logits / fit_temperature(logits, fold.valid.targets))
         adaptation = fit_adaptation(fold.train, fold.shrinkage, fold.n_classes)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from earnest.evaluation.calibration import fit_temperature
 from earnest.runtime.adaptation import Adaptation, Adapter
-from earnest.training.discriminant import Floats, discriminant
+from earnest.training.discriminant import Floats, discriminant, rows_by_corpus
 
 How: TypeAlias = Literal["causal", "all", "one-emotion"]
 HOWS: Mapping[How, str] = {
@@ -39,6 +39,7 @@ class Heard:
     targets : shape (clips,), numbers of the classes
     speakers : one name a clip, made unique over corpora
     seconds : shape (clips,)
+    corpora : of each clip; None for one
     new : whether a clip is as recorded and the embedding's own weights never saw its speaker's labels, shape (clips,);
         None for all
     """
@@ -48,6 +49,7 @@ class Heard:
     speakers: Sequence[str]
     seconds: Floats
     new: npt.NDArray[np.bool_] | None = None
+    corpora: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -79,19 +81,25 @@ def fit_adaptation(train: Heard, shrinkage: float, n_classes: int) -> Adaptation
     if "" in voices or len(voices) < FEWEST_SPEAKERS:
         return None
     centred, means = train.centred()
-    weights, bias = discriminant(centred, train.targets, shrinkage, n_classes)
+    weights, bias = discriminant(centred, train.targets, shrinkage, n_classes, train.corpora)
     scores = _unheard_scores(centred, train, shrinkage, n_classes)
     rows = train.new_rows(n_classes)
     whitening, full_variety = _variety_of(scores[rows], train.targets[rows], n_classes)
     return Adaptation(
         mean=train.embeddings.mean(axis=0),
-        class_means=np.stack([centred[train.targets == target].mean(axis=0) for target in range(n_classes)]),
+        class_means=np.stack([_class_mean(centred, train, target) for target in range(n_classes)]),
         weights=weights,
         bias=bias,
         spread=np.maximum(np.std(means, axis=0), np.finfo(np.float32).tiny),
         directions=whitening @ weights,
         full_variety=full_variety,
     )
+
+
+def _class_mean(centred: Floats, train: Heard, target: int) -> Floats:
+    """Return the mean of a class (width,); its corpora count the same, as for the discriminant."""
+    parts = rows_by_corpus(train.targets == target, train.corpora)
+    return np.asarray(np.mean([centred[rows].mean(axis=0) for rows in parts], axis=0))
 
 
 def _unheard_scores(centred: Floats, train: Heard, shrinkage: float, n_classes: int) -> Floats:
@@ -104,9 +112,10 @@ def _unheard_scores(centred: Floats, train: Heard, shrinkage: float, n_classes: 
         held = turn == number
         if len(np.unique(train.targets[~held])) < n_classes:
             held = np.ones_like(held)  # too few speakers for turns: their own scores, which vary less
-            weights, bias = discriminant(centred, train.targets, shrinkage, n_classes)
+            weights, bias = discriminant(centred, train.targets, shrinkage, n_classes, train.corpora)
         else:
-            weights, bias = discriminant(centred[~held], train.targets[~held], shrinkage, n_classes)
+            others = train.corpora and [train.corpora[row] for row in np.flatnonzero(~held).tolist()]
+            weights, bias = discriminant(centred[~held], train.targets[~held], shrinkage, n_classes, others)
         scores[held] = centred[held] @ weights.T + bias
     return scores
 

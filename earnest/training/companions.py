@@ -85,6 +85,7 @@ def heard_by(network: nn.Module, examples: Sequence[Example], known: Embeddings)
         [f"{example.speaker}{COPY}{example.copy}" if example.copy else example.speaker for example in examples],
         np.array([example.duration_s for example in examples]),
         np.array([not example.copy and example.speaker not in fitted_on for example in examples], np.bool_),
+        [example.utterance.corpus for example in examples],
     )
 
 

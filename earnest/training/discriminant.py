@@ -29,7 +29,7 @@ def fit_discriminant(
     """Set a last layer so that its logits are the discriminant scores of the embedding.
 
     Embeddings are standardised on ``train``; the within-class covariance S becomes (1 − s)·S + s·tr(S)/D·I
-    (Ledoit and Wolf, 2004, with a fixed s); classes are weighted equally.
+    (Ledoit and Wolf, 2004, with a fixed s); classes are weighted equally, and corpora within a class.
 
     Parameters
     ----------
@@ -40,7 +40,8 @@ def fit_discriminant(
     head = last_layer(network, layer)
     targets = np.array([example.target for example in train])
     embeddings = embed(network, train, known).double().numpy()
-    weights, bias = discriminant(embeddings, targets, shrinkage, n_classes)
+    corpora = [example.utterance.corpus for example in train]
+    weights, bias = discriminant(embeddings, targets, shrinkage, n_classes, corpora)
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weights))
         head.bias.copy_(torch.from_numpy(bias))
@@ -62,9 +63,21 @@ def last_layer(network: nn.Module, layer: Layer = "output") -> nn.Linear:
 
 
 def discriminant(
-    embeddings: Floats, targets: npt.NDArray[np.integer], shrinkage: float, n_classes: int
+    embeddings: Floats,
+    targets: npt.NDArray[np.integer],
+    shrinkage: float,
+    n_classes: int,
+    corpora: Sequence[str] | None = None,
 ) -> tuple[Floats, Floats]:
-    """Return weights (classes, width) and bias (classes,) of the scores of embeddings (rows, width)."""
+    """Return weights (classes, width) and bias (classes,) of the scores of embeddings (rows, width).
+
+    Classes are weighted equally, and in each class the corpora that have it: a large corpus does not decide alone how
+    an emotion sounds.
+
+    Parameters
+    ----------
+    corpora : of each row; None for one
+    """
     if len(np.unique(targets)) < n_classes or n_classes < 2:
         raise RecipeError("The discriminant needs two or more classes, each with training clips.")
     mean, deviation = embeddings.mean(axis=0), embeddings.std(axis=0)
@@ -73,16 +86,26 @@ def discriminant(
     width = scaled.shape[1]
     centres, within = np.empty((n_classes, width)), np.zeros((width, width))
     for target in range(n_classes):
-        own = scaled[targets == target]
-        centres[target] = own.mean(axis=0)
-        own -= centres[target]
-        within += own.T @ own / (len(own) * n_classes)
+        parts = [scaled[rows] for rows in rows_by_corpus(targets == target, corpora)]
+        centres[target] = np.mean([own.mean(axis=0) for own in parts], axis=0)
+        for own in parts:
+            off = own - centres[target]
+            within += off.T @ off / (len(off) * len(parts) * n_classes)
     scatter = np.trace(within) / width
     within *= 1 - shrinkage
     within[np.diag_indices(width)] += shrinkage * scatter
     slopes = np.linalg.lstsq(within, centres.T)[0].T if shrinkage == 0 else np.linalg.solve(within, centres.T).T
     weights = slopes / deviation
     return weights, -0.5 * np.einsum("cw,cw->c", slopes, centres) - weights @ mean
+
+
+def rows_by_corpus(chosen: npt.NDArray[np.bool_], corpora: Sequence[str] | None) -> list[npt.NDArray[np.int64]]:
+    """Return the positions of chosen rows, those of each corpus together; without ``corpora`` there is one."""
+    rows = np.flatnonzero(chosen)
+    if corpora is None:
+        return [rows]
+    names = np.array([corpora[row] for row in rows.tolist()])
+    return [rows[names == name] for name in sorted(set(names.tolist()))]
 
 
 def embed(network: nn.Module, examples: Sequence[Example], known: Embeddings) -> Tensor:
@@ -128,12 +151,14 @@ def rotated_logits(
     embeddings = embed(network, examples, known).double().numpy()
     targets = np.array([example.target for example in examples])
     copies = np.array([example.copy > 0 for example in examples])
+    corpora = np.array([example.utterance.corpus for example in examples])
     turn = _turns([example.utterance.speaker for example in valid], [example.utterance.speaker for example in train])
     logits, rows = [], []
     for number in range(turn.max() + 1):
         held = turn == number
         if len(np.unique(targets[~held])) == n_classes:
-            weights, bias = discriminant(embeddings[~held], targets[~held], shrinkage, n_classes)
+            others = corpora[~held].tolist()
+            weights, bias = discriminant(embeddings[~held], targets[~held], shrinkage, n_classes, others)
             asked = held & ~copies
             logits.append(embeddings[asked] @ weights.T + bias)
             rows.append(np.flatnonzero(asked))

@@ -17,6 +17,7 @@ from earnest.segments import Segments
 from earnest.training.data import Example
 from earnest.training.discriminant import (
     Embeddings,
+    discriminant,
     discriminant_logits,
     embed,
     fit_discriminant,
@@ -185,3 +186,27 @@ def test_speakers_that_the_weights_know_are_learnt_from_and_not_measured() -> No
     assert targets.tolist() == [one.target for speaker in "vbd" for one in clips[speaker]]
     network.known_speakers = frozenset({"made-up/a", "made-up/b", "made-up/c"})  # type: ignore[assignment]
     assert len(rotated_logits(network, train, valid, 0.5, N_CLASSES, {})[0]) == len(all_of_them)  # two are too few
+
+
+def test_a_corpus_of_many_clips_counts_no_more_than_a_small_one() -> None:
+    rng = np.random.default_rng(0)
+    small, large = rng.normal(size=(12, WIDTH)), rng.normal(size=(30, WIDTH)) + 2
+    targets = np.concatenate([np.arange(12) % N_CLASSES, np.arange(30) % N_CLASSES])
+    embeddings = np.concatenate([small, large])
+    corpora = ["small"] * 12 + ["large"] * 30
+    weights, bias = discriminant(embeddings, targets, 0.0, N_CLASSES, corpora)
+    twice = np.concatenate([embeddings, large]), np.concatenate([targets, targets[12:]])
+    again, other_bias = discriminant(*twice, 0.0, N_CLASSES, [*corpora, *["large"] * 30])
+    scores_of_both = [head @ small.T + row[:, None] for head, row in ((weights, bias), (again, other_bias))]
+    relative = [scores - scores.mean(axis=0) for scores in scores_of_both]
+    np.testing.assert_allclose(relative[0], relative[1], atol=1e-8)
+    pooled, pooled_bias = discriminant(embeddings, targets, 0.0, N_CLASSES)
+    assert np.abs((pooled - weights) @ small.T + (pooled_bias - bias)[:, None]).max() > 1e-3
+
+
+def test_a_class_that_one_corpus_lacks_is_learnt_from_the_others() -> None:
+    rng = np.random.default_rng(1)
+    embeddings, targets = rng.normal(size=(30, WIDTH)), np.arange(30) % N_CLASSES
+    corpora = ["one" if target == 0 or row < 12 else "two" for row, target in enumerate(targets)]
+    weights, bias = discriminant(embeddings, targets, 0.5, N_CLASSES, corpora)
+    assert np.isfinite(weights).all() and np.isfinite(bias).all()
