@@ -38,12 +38,12 @@ STUDENT = (
 )
 OPEN = "any use, with attribution (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, {})"
 RESEARCH = (
-    "non-commercial use only, share alike (RAVDESS speech and song: CC BY-NC-SA 4.0, CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, "
-    "{})"
+    "non-commercial use only, share alike (RAVDESS speech and song: CC BY-NC-SA 4.0, CREMA-D: ODbL-1.0, "
+    "EmoDB: CC0-1.0, {})"
 )
 NEW_ACTORS = (
-    "Results are of the same {} with a linear layer fitted on all four corpora but the actors of RAVDESS who are tested "
-    "or validated, songs included."
+    "Results are of the same {} with a linear layer fitted on all four corpora but the actors of RAVDESS who are "
+    "tested or validated, songs included."
 )
 AND_MORE = "ravdess-6fold-and-more"  # its folds are written by scripts/research_splits.py
 OF_FOLDS = (
