@@ -24,7 +24,7 @@ from earnest.evaluation.protocols import PROTOCOLS
 from earnest.evaluation.report import published_rows, spread_text
 
 MORE = {  # protocols of split files
-    "ravdess-6fold-and-more": "the test clips of `ravdess-6fold`, eight emotions; taught by CREMA-D, EmoDB and "
+    "split-files": "the test clips of `ravdess-6fold`, eight emotions; taught by CREMA-D, EmoDB and "
     "RAVDESS' songs too, but by no speaker who is tested or validated (`scripts/research_splits.py`)",
 }
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
