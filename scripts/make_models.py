@@ -37,10 +37,7 @@ STUDENT = (
     "and two changed copies of each."
 )
 OPEN = "any use, with attribution (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, {})"
-RESEARCH = (
-    "non-commercial use only, share alike (RAVDESS speech and song: CC BY-NC-SA 4.0, CREMA-D: ODbL-1.0, "
-    "EmoDB: CC0-1.0, {})"
-)
+RESEARCH = "CC BY-NC-SA 4.0, as RAVDESS' speech and song ask for (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, {})"
 NEW_ACTORS = (
     "Results are of the same {} with a linear layer fitted on all four corpora but the actors of RAVDESS who are "
     "tested or validated, songs included."
