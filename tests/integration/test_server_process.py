@@ -129,8 +129,11 @@ def test_a_killed_worker_is_replaced_and_term_under_load_loses_nothing(bundle: P
         process.wait(60)
         assert process.returncode == 0
     assert answered.count(200) > 20
-    # One may have been waiting in the kernel, accepted by no worker, when the last one closed the socket.
-    assert len([item for item in answered if item != 200]) <= 1
+    # Of four clients some may have been waiting in the kernel, accepted by no worker, when the last one closed the socket,
+    # or have sent just as it closed a connection that was idle. No answer is anything but 200.
+    lost = [item for item in answered if item != 200]
+    assert not [item for item in lost if isinstance(item, int)]
+    assert len(lost) <= 2
 
 
 def test_what_is_wrong_with_a_model_is_one_line(tmp_path: Path) -> None:
