@@ -129,8 +129,8 @@ def test_a_killed_worker_is_replaced_and_term_under_load_loses_nothing(bundle: P
         process.wait(60)
         assert process.returncode == 0
     assert answered.count(200) > 20
-    # A client's last request may have waited in the kernel, accepted by no worker, when the socket was closed, or have met
-    # an idle connection as it was closed: no answer then, and never one but 200.
+    # A client's last request may have waited in the kernel, accepted by no worker, when the socket was closed, or have
+    # met an idle connection as it was closed: no answer then, and never one but 200.
     assert not [item for item in answered if isinstance(item, int) and item != 200]
 
 
