@@ -169,7 +169,7 @@ def section(protocol: str, ours: list[tuple[str, dict[str, Any]]]) -> str:
         limits = f"{100 * interval['low']:.1f} to {100 * interval['high']:.1f}"
         title = f"**{recipe_name(metrics)}**{part_of(metrics)} ([confusion]({stem}.png))"
         lines.append(f"| {title} | {' | '.join(cells)} | {limits} |")
-    lines += [f"| {row.result} | {row.wa} | {row.ua} | – | – |" for row in published_rows(protocol) if known]
+    lines += [f"| {row.result} | {row.wa} | {row.ua} | – | – |" for row in published_rows(protocol)]
     lines += ["", "```sh", *(metrics["command"] for _, metrics in ours), "```", ""]
     lines += [fold_line(metrics) for _, metrics in ours]
     lines += [gender_line(metrics) for _, metrics in ours if metrics.get("gender")]

@@ -16,8 +16,6 @@ from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.pretrained import read_origin, read_tensors
 from earnest.models.whisper import EncoderBlock, EncoderSettings, mean_and_deviation, normalised
 
-HALVINGS = 2  # a token stands for four frames
-
 
 @dataclass(frozen=True)
 class StudentSettings:

@@ -221,6 +221,13 @@ def kept(waveform: Waveform) -> KeptWaveform:
     return (waveform.clip(-1, 1) * FULL_SCALE).round().astype(np.int16)
 
 
+def padded(clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return frames (batch, n_mels, frames) in float32, zero behind each clip's end, and their numbers (batch,)."""
+    n_frames = torch.tensor([clip.shape[1] for clip in clips])
+    longest = int(n_frames.max())
+    return torch.stack([functional.pad(clip.float(), (0, longest - clip.shape[1])) for clip in clips]), n_frames
+
+
 def pad_batch(examples: Sequence[Example]) -> Batch:
     """Stack examples, each continued at its own floor; models mask what lies behind ``n_frames``."""
     n_frames = torch.tensor([example.frames.shape[1] for example in examples])

@@ -109,7 +109,7 @@ class Distillation:
 
 def read_distillation(path: Path) -> Distillation:
     """Read and check a distillation's settings; a folder may stand for its ``recipe.toml``."""
-    return read_settings(Distillation, path, ("front_end",))
+    return read_settings(Distillation, path)
 
 
 class Imitation(Remembering):
@@ -257,15 +257,11 @@ def distil(
             ckpt_path=last_checkpoint(folder),
             weights_only=True,
         )
-    write_atomically(folder / WEIGHTS, save(stored(student), {"origin": _origin(settings)}))
+    weights = packed_state(student.state_dict(), "student.")
+    write_atomically(folder / WEIGHTS, save(weights, {"origin": _origin(settings)}))
     write_atomically(folder / HISTORY, csv_bytes(list(module.history[-1]), module.history))
     drop_checkpoint(folder)
     return module.history
-
-
-def stored(student: StudentEncoder) -> dict[str, Tensor]:
-    """Return the weights as they are written: kernels as whole numbers of 8 bits with their scales."""
-    return packed_state(student.state_dict(), "student.")
 
 
 def _origin(settings: Distillation) -> str:

@@ -204,9 +204,9 @@ def finetune(
     tuned = averaged.embedding.encoder.state_dict()
     weights = tuned
     if settings.narrowing.width:
-        weights = made_narrower(settings, tuned, [example.frames for example in train])
+        weights = made_narrower(settings, whisper, tuned, [example.frames for example in train])
     told = {
-        "origin": _origin(settings, start, tuned),
+        "origin": _origin(settings, whisper, start, tuned),
         KNOWN_SPEAKERS: json.dumps(sorted({example.speaker for example in train})),
     }
     write_atomically(folder / WEIGHTS, save(packed_state(weights, "encoder."), told))
@@ -215,10 +215,11 @@ def finetune(
     return loop.history
 
 
-def made_narrower(settings: FineTuning, tuned: Mapping[str, Tensor], clips: Sequence[Tensor]) -> dict[str, Tensor]:
+def made_narrower(
+    settings: FineTuning, whisper: WhisperSettings, tuned: Mapping[str, Tensor], clips: Sequence[Tensor]
+) -> dict[str, Tensor]:
     """Return the weights of a tuned encoder with narrower layers; some of ``clips``, (n_mels, frames), show how."""
     narrowing = settings.narrowing
-    whisper = from_mapping(WhisperSettings, settings.encoder, "[encoder]")
     used = replace(whisper, steps_a_token=narrowing.steps_a_token, merged_after=narrowing.merged_after)
     encoder = Encoder(settings.front_end.n_mels, used)
     encoder.load_state_dict(tuned)
@@ -226,10 +227,12 @@ def made_narrower(settings: FineTuning, tuned: Mapping[str, Tensor], clips: Sequ
     return narrowed(encoder, [clips[row] for row in rows], narrowing.width).state_dict()
 
 
-def _origin(settings: FineTuning, start: Mapping[str, Tensor], tuned: Mapping[str, Tensor]) -> str:
+def _origin(
+    settings: FineTuning, whisper: WhisperSettings, start: Mapping[str, Tensor], tuned: Mapping[str, Tensor]
+) -> str:
     source = settings.encoder.get("weights") or "a random encoder"
     moved = ", ".join(f"{part} {100 * how_far:.1f} %" for part, how_far in movements(start, tuned).items())
-    width, before = settings.narrowing.width, from_mapping(WhisperSettings, settings.encoder, "").feed_forward_width
+    width, before = settings.narrowing.width, whisper.feed_forward_width
     narrower = f"; then narrowed to {width} of {before} neurons a block" if width else ""
     return f"{source}, fine-tuned on the labels of {', '.join(settings.corpus)}; weights moved by: {moved}{narrower}"
 

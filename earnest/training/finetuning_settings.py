@@ -85,4 +85,4 @@ class FineTuning:
 
 def read_finetuning(path: Path) -> FineTuning:
     """Read and check a fine-tuning's settings; a folder may stand for its ``recipe.toml``."""
-    return read_settings(FineTuning, path, ("front_end",))
+    return read_settings(FineTuning, path)

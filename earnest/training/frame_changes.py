@@ -26,10 +26,7 @@ DECIBELS = 10.0
 TINY = 1e-12
 N_COLOURS = 7
 WARP_SLOPE_DB = 1.5  # a band, above what a warped clip knows
-SHARES = (
-    *("backward", "spliced", "crop", "stretch", "warped"),
-    *("expanded", "coloured", "noisy", "narrow", "masked"),
-)
+SHARES = ("backward", "spliced", "crop", "stretch", "warped", "expanded", "coloured", "noisy", "narrow", "masked")
 
 
 @dataclass(frozen=True)

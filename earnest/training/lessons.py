@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.data import Dataset
 
 from earnest.audio.io import load_waveform
@@ -17,7 +16,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError, RecipeError
 from earnest.frontends.log_mel import LogMel
 from earnest.models.whisper import WhisperSettings, WhisperStatistics, mean_and_deviation, merged, normalised
-from earnest.training.data import compute_frames
+from earnest.training.data import compute_frames, padded
 from earnest.training.frame_changes import FrameChanges, changed
 from earnest.training.resuming import EpochBatches
 
@@ -188,10 +187,3 @@ def by_length(
     order = np.argsort(lengths, kind="stable")
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size].tolist()
-
-
-def padded(clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return frames (batch, n_mels, frames) in float32, zero behind each clip's end, and their numbers (batch,)."""
-    n_frames = torch.tensor([clip.shape[1] for clip in clips])
-    longest = int(n_frames.max())
-    return torch.stack([functional.pad(clip.float(), (0, longest - clip.shape[1])) for clip in clips]), n_frames

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from earnest.errors import RecipeError
 from earnest.models.whisper import Encoder, EncoderBlock, EncoderSettings, normalised
-from earnest.training.lessons import padded
+from earnest.training.data import padded
 
 RIDGE = 1e-4  # of the mean variance of a neuron
 BATCH_SIZE = 16

@@ -1,7 +1,7 @@
 """What distillation and fine-tuning share: settings, held-out voices, a folder, and going on after a kill."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -20,17 +20,11 @@ HELD_OUT = 15  # every fifteenth speaker is listened to without learning
 T = TypeVar("T")
 
 
-def read_settings(kind: type[T], path: Path, front_ends: Sequence[str]) -> T:
-    """Read and check settings; a folder may stand for its ``recipe.toml``.
-
-    Parameters
-    ----------
-    front_ends : names of its tables that may begin from a preset
-    """
+def read_settings(kind: type[T], path: Path) -> T:
+    """Read and check settings: ``path`` may be a folder with ``recipe.toml``; the front end may begin from a preset."""
     values = read_toml(path / "recipe.toml" if path.is_dir() else path)
-    for name in front_ends:
-        if isinstance(values.get(name), dict):
-            values[name] = with_preset(values[name], f"{path}: {name}")
+    if isinstance(values.get("front_end"), dict):
+        values["front_end"] = with_preset(values["front_end"], f"{path}: front_end")
     if isinstance(values.get("corpus"), str):
         values["corpus"] = [values["corpus"]]
     return from_mapping(kind, values, str(path))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.models.whisper import WhisperStatistics, mean_and_deviation, normalised
-from earnest.training.data import Example
+from earnest.training.data import Example, padded
 from earnest.training.discriminant import discriminant
 
 SCORE_SCALE = 0.15  # of discriminant scores, about what makes them honest
@@ -96,12 +96,10 @@ def smoothed_loss(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
 
 def collated(clips: Sequence[tuple[Tensor, int, str]]) -> Clips:
     """Pad clips to one length."""
-    n_frames = torch.tensor([frames.shape[1] for frames, _, _ in clips])
-    longest = int(n_frames.max())
-    padded = torch.stack([functional.pad(frames, (0, longest - frames.shape[1])) for frames, _, _ in clips])
     numbers = {name: number for number, name in enumerate(dict.fromkeys(speaker for _, _, speaker in clips))}
     speakers = torch.tensor([numbers[speaker] for _, _, speaker in clips])
-    return Clips(padded, n_frames, torch.tensor([target for _, target, _ in clips]), speakers)
+    frames, n_frames = padded([frames for frames, _, _ in clips])
+    return Clips(frames, n_frames, torch.tensor([target for _, target, _ in clips]), speakers)
 
 
 @torch.no_grad()
