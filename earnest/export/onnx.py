@@ -8,6 +8,7 @@ from contextlib import redirect_stdout
 from hashlib import sha256
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from onnx import ModelProto, NodeProto
@@ -78,9 +79,37 @@ def traced(classifier: SpeechClassifier) -> ModelProto:
     network = _traced(
         _Network(model, names), (frames, n_frames), ({0: batch, 2: inner}, {0: batch}), middle, names, NETWORK
     )
+    if model.front_end.settings.trim != "none":
+        keep_heard(front, middle, model.front_end.n_frames(n_shortest))
     proto = _joined(front, network, middle)
     halve_last(proto)
     return proto
+
+
+def keep_heard(front: ModelProto, names: tuple[str, str], n_least: int) -> None:
+    """Cut the frames behind the longest clip of a batch off, which trimming left there: the network masks them anyway.
+
+    Parameters
+    ----------
+    names : of the front end's outputs, frames (batch, rows, frames) and their numbers (batch,)
+    n_least : frames that stay in any case
+    """
+    frames, n_frames = names
+    whole, longest, end, axis, start = (f"{FRONT}kept_{name}" for name in ("whole", "longest", "end", "axis", "start"))
+    for node in front.graph.node:
+        for values in (node.input, node.output):
+            values[:] = [whole if value == frames else value for value in values]
+    least = f"{FRONT}kept_least"
+    for name, value in ((least, n_least), (axis, 2), (start, 0)):
+        front.graph.initializer.append(onnx.numpy_helper.from_array(np.array([value], np.int64), name))
+    front.graph.node.extend(
+        onnx.helper.make_node(operation, inputs, [output], name=output if output != frames else f"{FRONT}kept")
+        for operation, inputs, output in (
+            ("ReduceMax", [n_frames], longest),
+            ("Max", [longest, least], end),
+            ("Slice", [whole, start, end, axis], frames),
+        )
+    )
 
 
 def halve_last(proto: ModelProto) -> None:
