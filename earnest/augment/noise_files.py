@@ -117,7 +117,7 @@ class NoiseFiles(Augmentation):
         RecipeError
             When the folder is missing or holds none.
         """
-        root = _found(self.folder)
+        root = folder_called(self.folder)
         levels_db = {**PRESETS[self.preset], **self.levels_db}
         chosen = []
         for path in audio_files(root):
@@ -152,7 +152,8 @@ def drawn_stretch(path: Path, n_samples: int, sample_rate_hz: int, rng: np.rando
     return np.zeros(n_samples, np.float32)
 
 
-def _found(folder: str) -> Path:
+def folder_called(folder: str) -> Path:
+    """Return a folder of recordings, first looked for in the one that ``EARNEST_DATA`` names."""
     given = Path(folder).expanduser()
     data = os.environ.get(ENVIRONMENT)
     places = [Path(data).expanduser() / given, given] if data else [given]
@@ -160,5 +161,5 @@ def _found(folder: str) -> Path:
         if place.is_dir():
             return place
     looked = " and ".join(str(place) for place in places)
-    remedy = f"Write the full path of the noises, or set {ENVIRONMENT} to what holds '{folder}'."
+    remedy = f"Write its full path, or set {ENVIRONMENT} to what holds '{folder}'."
     raise RecipeError(f"there is no folder {looked}. {remedy}")

@@ -108,6 +108,12 @@ class StudentEncoder(nn.Module):
             tokens = block(tokens, heard)
         return self.tokens(self.norm(tokens)), heard
 
+    def load(self, name: Path) -> None:
+        """Take over distilled tensors (`find_weights`); names and shapes must fit exactly."""
+        wanted = self.state_dict()
+        found = read_tensors(name, "student.", wanted)
+        self.load_state_dict({name: tensor.to(wanted[name].dtype) for name, tensor in found.items()})
+
 
 @MODELS.register("student-statistics")
 class StudentStatistics(nn.Module):
@@ -140,11 +146,9 @@ class StudentStatistics(nn.Module):
         return f"{self.settings.weights}: {read_origin(Path(self.settings.weights))}"
 
     def load_pretrained(self) -> None:
-        """Take over the distilled tensors that the settings name; names and shapes must fit exactly."""
+        """Take over the distilled tensors that the settings name, if any."""
         if self.settings.weights:
-            wanted = self.student.state_dict()
-            found = read_tensors(Path(self.settings.weights), "student.", wanted)
-            self.student.load_state_dict({name: tensor.to(wanted[name].dtype) for name, tensor in found.items()})
+            self.student.load(Path(self.settings.weights))
 
     def train(self, mode: bool = True) -> "StudentStatistics":
         """Switch the mode; a frozen student keeps its statistics."""

@@ -19,7 +19,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from earnest.augment.noise_files import folder_called
 from earnest.config import from_mapping, to_toml
+from earnest.corpora.base import audio_files
+from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.errors import MissingExtraError, RecipeError
 from earnest.front_end import FrontEnd
@@ -62,10 +65,12 @@ class Distillation:
     Attributes
     ----------
     corpus : corpora whose sound is used; labels are not
+    recordings : folders of more speech, below ``$EARNEST_DATA``
     front_end : of both networks
     teacher : `WhisperSettings`; its ``pooled_blocks`` are imitated
-    student : `StudentSettings`
+    student : `StudentSettings`; what its ``weights`` name is where it starts
     changes : of the frames that both hear
+    denoising : the teacher hears clips before microphones, rooms and noise change them
     repeats : how often a changed batch is heard in an epoch; the teacher hears it once
     listeners : processes in which the teacher listens beside the training, 0 for none; 1 spares waiting
     pooled_weight : weight of means and deviations over a clip, against the one of single tokens
@@ -87,6 +92,8 @@ class Distillation:
     matrix_rate: float = 0.02
     weight_decay: float = 1e-3
     precision: Literal["32", "bf16"] = "32"
+    recordings: tuple[str, ...] = ()
+    denoising: bool = False
     seed: int = 0
     description: str = ""
 
@@ -204,6 +211,18 @@ def imitation_errors(
     return single, ((own - wanted) / spread).square().mean()
 
 
+def sound_of(settings: Distillation, folders: Mapping[str, Path]) -> list[Utterance]:
+    """Return what is heard: the clips of the corpora, and recordings by nobody in particular.
+
+    Parameters
+    ----------
+    folders : of corpora
+    """
+    more = (path for folder in settings.recordings for path in audio_files(folder_called(folder)))
+    utterances = (Utterance(utterance_id=path.stem, path=path) for path in more)
+    return [*load_utterances(settings.corpus, folders), *utterances]
+
+
 def distil(
     settings: Distillation, utterances: Sequence[Utterance], folder: Path, show_progress: bool = False
 ) -> list[dict[str, float]]:
@@ -225,19 +244,24 @@ def distil(
     claim(folder, to_toml(asdict(settings)), "distillation")
     with progress_bar("decoding", len(utterances), show_progress) as advance:
         lessons = make_lessons(utterances, LogMel(settings.front_end), advance)
-    held_out = held_out_speakers(lesson.speaker for lesson in lessons)  # how well are new voices imitated?
+    held_out = held_out_speakers(lesson.speaker for lesson in lessons if lesson.speaker)
     train = [lesson for lesson in lessons if lesson.speaker not in held_out]
     valid = [lesson for lesson in lessons if lesson.speaker in held_out]
     spread = teacher.standardise(train, settings.batch_size) + SMALLEST_SPREAD
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         student = StudentEncoder(settings.front_end.n_mels, student_settings)
+    if student_settings.weights:
+        student.load(Path(student_settings.weights))
     keys = SimilarLengths(train, settings.batch_size, settings.repeats, settings.seed)
     keys.set_epoch(next_epoch(folder))
     noises = noise_frames(settings.changes, settings.front_end)
     top_db = settings.front_end.top_db or math.inf
     changes = settings.changes
-    taught, checked = (TaughtBatches(part, teacher, changes, noises, top_db, settings.seed) for part in (train, valid))
+    taught, checked = (
+        TaughtBatches(part, teacher, changes, noises, top_db, settings.seed, settings.denoising)
+        for part in (train, valid)
+    )
     unchanged = [(UNCHANGED, 0, tuple(rows)) for rows in by_length(valid, settings.batch_size)]
     module = Imitation(student, settings, spread, settings.epochs * len(keys))
     with warnings.catch_warnings():
@@ -267,4 +291,5 @@ def distil(
 def _origin(settings: Distillation) -> str:
     blocks = ", ".join(str(block) for block in settings.teacher.get("pooled_blocks", WhisperSettings().pooled_blocks))
     teacher = settings.teacher.get("weights") or "a random teacher"
-    return f"imitates block {blocks} of {teacher} on the sound of {', '.join(settings.corpus)}, without its labels"
+    sound = ", ".join([*settings.corpus, *settings.recordings])
+    return f"imitates block {blocks} of {teacher} on the sound of {sound}, without labels"

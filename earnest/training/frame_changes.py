@@ -1,9 +1,9 @@
 """Changes to log-mel frames that stand for changes to the sound: nearly free, where recomputing frames is not.
 
 Time stretching without pitch, another length of the throat (Jaitly and Hinton, 2013), another microphone, quieter
-pauses, noise (powers add), a narrow band, a part of a clip and masks (Park et al., 2019). Clips played backwards or
-spliced from several make sounds follow each other as nobody said them: for networks that should know speech beyond the
-few sentences of their corpus.
+pauses, a room, noise (powers add), a narrow band, a part of a clip and masks (Park et al., 2019). Clips played
+backwards or spliced from several make sounds follow each other as nobody said them: for networks that should know
+speech beyond the few sentences of their corpus.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,10 @@ DECIBELS = 10.0
 TINY = 1e-12
 N_COLOURS = 7
 WARP_SLOPE_DB = 1.5  # a band, above what a warped clip knows
-SHARES = ("backward", "spliced", "crop", "stretch", "warped", "expanded", "coloured", "noisy", "narrow", "masked")
+SHARES = (
+    *("backward", "spliced", "crop", "stretch", "warped"),
+    *("expanded", "coloured", "reverberant", "noisy", "narrow", "masked"),
+)
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,15 @@ class FrameChanges:
     Attributes
     ----------
     noise : folder of recordings below ``$EARNEST_DATA``, "" for none; ``noise_names`` are the parts of paths used
-    backward, spliced, crop, stretch, warped, expanded, coloured, noisy, narrow, masked : share of clips that each
-        happens to
+    backward, spliced, crop, stretch, warped, expanded, coloured, reverberant, noisy, narrow, masked : share of clips
+        that each happens to
     most_pieces, piece_frames : how many pieces of other clips take a place in a spliced one, and their lengths
     shortest_part : of a clip that a crop leaves
     stretch_range : of durations
     warp_range : of factors by which mel bands move
     expansion_db : range of levels below the peak from which on an expander makes what is quiet quieter
     colour_db : deviation of the gains of seven bands, smoothed, of another microphone
+    rt60_frames, direct_db : ranges, see `reverberant`
     snr_db : range of signal-to-noise ratios
     lowest_band, highest_band : a narrow band ends at a mel band drawn from here
     mask_bands, mask_frames : most that a mask hides
@@ -58,6 +62,7 @@ class FrameChanges:
     warped: float = 0.0
     expanded: float = 0.0
     coloured: float = 0.0
+    reverberant: float = 0.0
     noisy: float = 0.4
     narrow: float = 0.08
     masked: float = 0.5
@@ -68,6 +73,8 @@ class FrameChanges:
     warp_range: tuple[float, float] = (0.82, 1.22)
     expansion_db: tuple[float, float] = (25.0, 50.0)
     colour_db: float = 4.0
+    rt60_frames: tuple[float, float] = (20.0, 100.0)
+    direct_db: tuple[float, float] = (-6.0, 10.0)
     snr_db: tuple[float, float] = (3.0, 30.0)
     lowest_band: int = 50
     highest_band: int = 62
@@ -86,6 +93,8 @@ class FrameChanges:
             (1 <= self.piece_frames[0] <= self.piece_frames[1], "piece_frames must be a range from 1 on"),
             (0 < self.expansion_db[0] <= self.expansion_db[1], "expansion_db must be a range above 0"),
             (0 <= self.colour_db <= 40, "colour_db must be from 0 to 40"),
+            (1 <= self.rt60_frames[0] <= self.rt60_frames[1], "rt60_frames must be a range from 1 on"),
+            (self.direct_db[0] <= self.direct_db[1], "direct_db must be a range"),
             (self.snr_db[0] <= self.snr_db[1], "snr_db must be a range"),
             (1 <= self.lowest_band <= self.highest_band, "lowest_band must be from 1 to highest_band"),
             (self.mask_bands >= 1 and self.mask_frames >= 1, "mask_bands and mask_frames must be at least 1"),
@@ -112,6 +121,13 @@ def changed(
     top_db : the front end's: nothing lies further below the loudest value
     others : clips that pieces are taken from, each (n_mels, frames); without any, nothing is spliced
     """
+    return another_recording(another_speech(frames, changes, top_db, rng, others), changes, noises, top_db, rng)
+
+
+def another_speech(
+    frames: Tensor, changes: FrameChanges, top_db: float, rng: np.random.Generator, others: Sequence[Tensor] = ()
+) -> Tensor:
+    """Change what is said, how fast and by which throat; parameters as of `changed`."""
     if _happens(changes.backward, rng):
         frames = frames.flip(1)
     if others and _happens(changes.spliced, rng):
@@ -123,7 +139,18 @@ def changed(
     if rng.random() < changes.stretch:
         n_frames = max(1, int(frames.shape[1] * rng.uniform(*changes.stretch_range)))
         frames = functional.interpolate(frames[None], size=n_frames, mode="linear")[0]
-    frames = _another_sound(frames, changes, top_db, rng)
+    if _happens(changes.warped, rng):
+        frames = _as_loud(_warped(frames, rng.uniform(*changes.warp_range)), frames, top_db)
+    return frames
+
+
+def another_recording(
+    frames: Tensor, changes: FrameChanges, noises: Sequence[Tensor], top_db: float, rng: np.random.Generator
+) -> Tensor:
+    """Change pauses, microphone, room, noise, band and what is heard at all, not the length; as `changed`."""
+    frames = _another_microphone(frames, changes, top_db, rng)
+    if _happens(changes.reverberant, rng):
+        frames = reverberant(frames, rng.uniform(*changes.rt60_frames), rng.uniform(*changes.direct_db), top_db)
     if noises and rng.random() < changes.noisy:
         noise = noises[int(rng.integers(len(noises)))]
         frames = with_noise(frames, noise, rng.uniform(*changes.snr_db), top_db, int(rng.integers(noise.shape[1])))
@@ -151,11 +178,8 @@ def _spliced(frames: Tensor, changes: FrameChanges, others: Sequence[Tensor], rn
     return frames
 
 
-def _another_sound(frames: Tensor, changes: FrameChanges, top_db: float, rng: np.random.Generator) -> Tensor:
-    """Change throat, pauses and microphone, and keep the level."""
+def _another_microphone(frames: Tensor, changes: FrameChanges, top_db: float, rng: np.random.Generator) -> Tensor:
     before = frames
-    if _happens(changes.warped, rng):
-        frames = _warped(frames, rng.uniform(*changes.warp_range))
     if _happens(changes.expanded, rng):
         below = frames.max() - rng.uniform(*changes.expansion_db) - frames
         frames = frames - below.clamp(min=0) * rng.uniform(0.3, 2)
@@ -163,10 +187,30 @@ def _another_sound(frames: Tensor, changes: FrameChanges, top_db: float, rng: np
         gains = torch.from_numpy(rng.normal(0, changes.colour_db, N_COLOURS).astype(np.float32))
         smooth = functional.interpolate(gains[None, None], size=len(frames), mode="linear", align_corners=True)
         frames = frames + smooth[0, 0][:, None]
-    if frames is before:
-        return frames
+    return frames if frames is before else _as_loud(frames, before, top_db)
+
+
+def _as_loud(frames: Tensor, before: Tensor, top_db: float) -> Tensor:
     louder = DECIBELS * (_power(before).mean() / (_power(frames).mean() + TINY)).log10()
     return (frames + louder).clamp(min=float((frames + louder).max()) - top_db)
+
+
+def reverberant(frames: Tensor, rt60_frames: float, direct_db: float, top_db: float) -> Tensor:
+    """Let each frame's power die away over those behind it, as in a room (Polack, 1988), and keep the level.
+
+    Parameters
+    ----------
+    rt60_frames : after so many the reverberation has lost 60 dB
+    direct_db : what arrives directly, against all that does not
+    """
+    n_behind = min(max(1, round(rt60_frames)), frames.shape[1] - 1)
+    if n_behind < 1:
+        return frames
+    tail = torch.pow(10.0, -6 * torch.arange(1, n_behind + 1) / rt60_frames)
+    room = torch.cat([torch.ones(1), tail / tail.sum() * 10 ** (-direct_db / DECIBELS)])
+    power = functional.pad(_power(frames)[:, None], (n_behind, 0))
+    heard = functional.conv1d(power, room.flip(0)[None, None])[:, 0]
+    return _as_loud(DECIBELS * (heard + TINY).log10(), frames, top_db)
 
 
 def _warped(frames: Tensor, factor: float) -> Tensor:

@@ -17,7 +17,7 @@ from earnest.errors import AudioError, CorpusError, RecipeError
 from earnest.frontends.log_mel import LogMel
 from earnest.models.whisper import WhisperSettings, WhisperStatistics, mean_and_deviation, merged, normalised
 from earnest.training.data import compute_frames, padded
-from earnest.training.frame_changes import FrameChanges, changed
+from earnest.training.frame_changes import FrameChanges, another_recording, another_speech
 from earnest.training.resuming import EpochBatches
 
 STEPS_A_TOKEN = 2  # of the teacher's steps for one token of the student
@@ -113,6 +113,10 @@ class TaughtBatches(Dataset[Taught]):
     """Batches by (epoch, number, positions): clips changed anew in each epoch, and what the teacher says to them.
 
     What is asked for again within an epoch is remembered.
+
+    Parameters
+    ----------
+    denoising : the teacher hears clips before microphones, rooms and noise change them
     """
 
     def __init__(
@@ -123,9 +127,10 @@ class TaughtBatches(Dataset[Taught]):
         noises: Sequence[Tensor],
         top_db: float,
         seed: int,
+        denoising: bool = False,
     ) -> None:
         self.lessons, self.teacher, self.changes, self.noises = lessons, teacher, changes, noises
-        self.top_db, self.seed = top_db, seed
+        self.top_db, self.seed, self.denoising = top_db, seed, denoising
         self._epoch, self._known = UNCHANGED, dict[int, Taught]()
 
     def __len__(self) -> int:
@@ -134,26 +139,29 @@ class TaughtBatches(Dataset[Taught]):
     def __getitem__(self, key: BatchKey) -> Taught:
         epoch, number, rows = key
         if epoch == UNCHANGED:
-            return self._taught([self.lessons[row].frames.float() for row in rows])
+            clips = [self.lessons[row].frames.float() for row in rows]
+            return self._taught(clips, clips)
         if epoch != self._epoch:
             self._epoch, self._known = epoch, {}
         if number not in self._known:
-            frames, n_frames, tokens = self._taught(self._changed(rows, epoch))
+            frames, n_frames, tokens = self._taught(*self._changed(rows, epoch))
             self._known[number] = frames.half(), n_frames, tokens.half()
         frames, n_frames, tokens = self._known[number]
         return frames.float(), n_frames, tokens.float()
 
-    def _changed(self, rows: Sequence[int], epoch: int) -> list[Tensor]:
+    def _changed(self, rows: Sequence[int], epoch: int) -> tuple[list[Tensor], list[Tensor]]:
+        """Return what the student hears and what its teacher hears."""
         clips = [self.lessons[row].frames.float() for row in rows]
-        rngs = [np.random.default_rng([self.seed, epoch, row]) for row in rows]
-        return [
-            changed(clip, self.changes, self.noises, self.top_db, rng, clips)
-            for clip, rng in zip(clips, rngs, strict=True)
-        ]
+        heard, clean = [], []
+        for row, clip in zip(rows, clips, strict=True):
+            rng = np.random.default_rng([self.seed, epoch, row])
+            clean.append(another_speech(clip, self.changes, self.top_db, rng, clips))
+            heard.append(another_recording(clean[-1], self.changes, self.noises, self.top_db, rng))
+        return heard, clean if self.denoising else heard
 
-    def _taught(self, clips: Sequence[Tensor]) -> Taught:
-        frames, n_frames = padded(clips)
-        return frames, n_frames, self.teacher.tokens(frames, n_frames)[0]
+    def _taught(self, heard: Sequence[Tensor], by_teacher: Sequence[Tensor]) -> Taught:
+        frames, n_frames = padded(heard)
+        return frames, n_frames, self.teacher.tokens(*padded(by_teacher))[0]
 
 
 class SimilarLengths(EpochBatches[BatchKey]):

@@ -23,12 +23,10 @@ def command(recipe: Path, data: tuple[str, ...], output: Path, as_json: bool, qu
       earnest distil recipes/distillation/student.toml --data crema-d=~/crema-d --output runs/student
     """
     require_training()
-    from earnest.corpora.load import load_utterances
-    from earnest.training.distillation import distil, read_distillation
+    from earnest.training.distillation import distil, read_distillation, sound_of
 
     settings = read_distillation(recipe)
-    utterances = load_utterances(settings.corpus, corpus_folders(data))
-    history = distil(settings, utterances, output, show_progress(as_json, quiet))
+    history = distil(settings, sound_of(settings, corpus_folders(data)), output, show_progress(as_json, quiet))
     if as_json:
         echo_json({"output": output, "epochs": history})
         return

@@ -8,15 +8,17 @@ import torch
 from made_up_corpus import write_corpus
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from voices import write_voice
 
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import CorpusError, EarnestError, RecipeError
 from earnest.front_end import FrontEnd
+from earnest.models.pretrained import read_origin
 from earnest.models.rounding import SCALE
 from earnest.models.student import StudentSettings
 from earnest.recipe import Recipe
 from earnest.training import distillation
-from earnest.training.distillation import Distillation, distil, imitation_errors, read_distillation
+from earnest.training.distillation import Distillation, distil, imitation_errors, read_distillation, sound_of
 from earnest.training.frame_changes import FrameChanges
 from earnest.training.run import initial_classifier
 
@@ -72,7 +74,7 @@ def test_a_student_learns_and_a_recipe_starts_from_its_weights(utterances: list[
     recipe = Recipe("made-up", "student-statistics", front_end=FRONT_END, network=network)
     network_started = initial_classifier(recipe, ("a", "b", "c")).network
     assert str(network_started.origin).endswith(
-        "imitates block 1 of a random teacher on the sound of made-up, without its labels"
+        "imitates block 1 of a random teacher on the sound of made-up, without labels"
     )
     started = network_started.state_dict()
     written = load_file(tmp_path / "student" / "model.safetensors")
@@ -154,3 +156,23 @@ def test_a_recording_that_cannot_be_read_is_named(utterances: list[Utterance], t
 def test_the_recipes_in_the_repository_are_read() -> None:
     for path in (Path(__file__).parents[3] / "recipes" / "distillation").glob("*.toml"):
         assert read_distillation(path).epochs > 1
+
+
+def test_a_student_starts_from_another_ones_weights(utterances: list[Utterance], tmp_path: Path) -> None:
+    first = distil(SETTINGS, utterances, tmp_path / "first")
+    further = replace(SETTINGS, student={**STUDENT, "weights": str(tmp_path / "first")}, epochs=1, learning_rate=1e-4)
+    assert distil(further, utterances, tmp_path / "second")[0]["train_pooled_error"] < first[1]["train_pooled_error"]
+
+
+def test_recordings_are_heard_beside_the_corpora(
+    utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARNEST_DATA", str(tmp_path))
+    (tmp_path / "spoken").mkdir()
+    recorded = [write_voice(tmp_path / "spoken" / f"{number}.wav", seed=number) for number in (1, 2)]
+    settings = replace(SETTINGS, recordings=("spoken",), epochs=1)
+    monkeypatch.setattr(distillation, "load_utterances", lambda corpora, folders: utterances)
+    heard = sound_of(settings, {})
+    assert [row.path for row in heard] == [*(row.path for row in utterances), *recorded]
+    distil(settings, heard, tmp_path / "student")
+    assert "on the sound of made-up, spoken, without labels" in read_origin(tmp_path / "student")

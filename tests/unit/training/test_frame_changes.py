@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from earnest.errors import RecipeError
-from earnest.training.frame_changes import FrameChanges, changed, with_noise
+from earnest.training.frame_changes import FrameChanges, changed, reverberant, with_noise
 
 NEVER = FrameChanges(crop=0, stretch=0, noisy=0, narrow=0, masked=0)
 
@@ -149,3 +149,16 @@ def test_what_a_recipe_leaves_out_does_not_change_what_it_draws() -> None:
 def test_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(RecipeError):
         FrameChanges(**wrong)
+
+
+def test_a_room_lets_a_click_die_away_by_60_decibels_and_keeps_the_level() -> None:
+    click = torch.full((4, 200), -120.0)
+    click[:, 20] = 0.0
+    heard = reverberant(click, rt60_frames=100, direct_db=0.0, top_db=math.inf)
+    tail = heard[0, 21:121]
+    assert float(tail[0] - tail[-1]) == pytest.approx(60 * 99 / 100, abs=0.5)
+    power, before = (10 ** (frames / 10) for frames in (heard, click))
+    assert float(power.mean()) == pytest.approx(float(before.mean()), rel=1e-3)
+    assert float(power[0, 20] / power[0, 21:].sum()) == pytest.approx(1.0, rel=0.01)  # as much directly as not
+    assert torch.all(heard[:, :20] < -70)  # nothing is heard before it sounds
+    assert torch.equal(reverberant(click[:, :1], 100, 0.0, math.inf), click[:, :1])

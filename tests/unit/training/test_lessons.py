@@ -1,6 +1,7 @@
 """What a student is taught: batches of changed clips, what the teacher says to them, and in which order."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,3 +121,17 @@ def test_lessons_are_without_the_silence_at_the_ends(tmp_path: Path) -> None:
     soundfile.write(utterance.path, np.concatenate([np.zeros(8_000), waveform, np.zeros(8_000)]), rate_hz)
     lesson = make_lessons([utterance], LogMel(FRONT_END))[0]
     assert lesson.frames.shape[1] < len(waveform) / 160 + 20
+
+
+@pytest.mark.parametrize("denoising", [False, True])
+def test_a_teacher_of_denoising_hears_clips_as_they_were_before_the_noise(
+    teacher: Teacher, lessons: list[Lesson], denoising: bool
+) -> None:
+    noise = torch.randn(24, 400, generator=torch.Generator().manual_seed(0)) - 20
+    speech = FrameChanges(crop=0, stretch=0, noisy=0, narrow=0, masked=0, backward=1)
+    noisy = replace(speech, noisy=1, snr_db=(0.0, 0.0))
+    key = (0, 0, tuple(range(4)))
+    clean_frames, _, clean_tokens = TaughtBatches(lessons, teacher, speech, [], 80.0, seed=0)[key]
+    frames, _, tokens = TaughtBatches(lessons, teacher, noisy, [noise], 80.0, 0, denoising)[key]
+    assert (frames - clean_frames).abs().mean() > 1
+    assert torch.equal(tokens, clean_tokens) is denoising

@@ -1,0 +1,179 @@
+"""Speak made-up words in many languages and manners, for networks that should know more sounds than a corpus has.
+
+Usage: python scripts/speak.py FOLDER [CLIPS]
+
+Writes CLIPS (5,000) files of a few seconds, FOLDER/00000.wav and so on; what lies there already is kept. espeak-ng
+speaks three quarters of them, flite (Debian: `apt install espeak-ng flite`) the rest. Nobody's voice or text is in
+them: sentences are random syllables, read by the rules of a random language. The same seed and versions give the
+same files. Where $EARNEST_DATA is FOLDER's parent, a recipe of `earnest distil` takes them as `recordings`.
+"""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+SEED = 20
+N_CLIPS = 5_000
+N_PROCESSES = 2
+LANGUAGES = (
+    *("af", "an", "az", "bs", "ca", "cs", "cy", "da", "de", "en-029", "en-gb", "en-gb-scotland", "en-gb-x-gbclan"),
+    *(
+        "en-gb-x-gbcwmd",
+        "en-us",
+        "en-us-nyc",
+        "eo",
+        "es",
+        "es-419",
+        "et",
+        "eu",
+        "fi",
+        "fr-be",
+        "fr-fr",
+        "ga",
+        "gd",
+        "hr",
+    ),
+    *(
+        "ht",
+        "hu",
+        "ia",
+        "id",
+        "is",
+        "it",
+        "ku",
+        "la",
+        "lt",
+        "lv",
+        "mi",
+        "ms",
+        "mt",
+        "nb",
+        "nl",
+        "om",
+        "pap",
+        "pl",
+        "pt",
+    ),
+    *("pt-br", "qu", "ro", "sk", "sl", "sq", "sv", "sw", "tn", "tr", "uz", "vi"),
+)
+VARIANTS = (
+    *(
+        "m1",
+        "m2",
+        "m3",
+        "m4",
+        "m5",
+        "m6",
+        "m7",
+        "m8",
+        "f1",
+        "f2",
+        "f3",
+        "f4",
+        "f5",
+        "klatt2",
+        "klatt4",
+        "croak",
+        "whisper",
+    ),
+    *("adam", "anika", "antonio", "aunty", "belinda", "benjamin", "boris", "caleb", "david", "ed", "edward", "gustave"),
+    *(
+        "iven",
+        "john",
+        "linda",
+        "marcelo",
+        "max",
+        "michel",
+        "miguel",
+        "norbert",
+        "pablo",
+        "paul",
+        "pedro",
+        "quincy",
+        "rob",
+    ),
+    *("robert", "sandro", "shelby", "steph", "travis", "victor", "zac", "Alicia", "Andy", "Annie", "Denis", "Diogo"),
+    *("Gene", "Henrique", "Hugo", "Jacky", "Lee", "Marco", "Mario", "Michael", "Mike"),
+)
+FLITE_VOICES = ("slt", "rms", "awb", "kal16")
+ONSETS = (*"bcdfghjklmnprstvwyz", "", "", "ch", "sh", "st", "tr", "pl", "br", "kr", "gl", "sk", "th", "fr", "sp", "qu")
+NUCLEI = (*"aeiouaeiou", "ai", "au", "ea", "ee", "ei", "ie", "oa", "oo", "ou")
+CODAS = ("", "", "", "", "", "n", "r", "s", "t", "l", "m", "k", "d", "p", "f", "g", "nd", "st", "nt", "sh", "rt", "ks")
+ENDS = (".", ".", "!", "?", ",")
+
+
+def word(rng: np.random.Generator) -> str:
+    """Return one to three syllables."""
+    parts = (ONSETS, NUCLEI, CODAS)
+    return "".join(str(rng.choice(part)) for _ in range(int(rng.integers(1, 4))) for part in parts)
+
+
+def phrase(rng: np.random.Generator) -> str:
+    """Return one to four words with a mark at their end."""
+    return " ".join(word(rng) for _ in range(int(rng.integers(1, 5)))) + str(rng.choice(ENDS))
+
+
+def espeak_command(path: Path, rng: np.random.Generator) -> list[str]:
+    """Return a command that speaks one or two phrases, each in its own manner."""
+    voice = f"{rng.choice(LANGUAGES)}+{rng.choice(VARIANTS)}"
+    pitch, speed = int(rng.integers(5, 96)), int(rng.integers(100, 260))
+    said = ""
+    for _ in range(int(rng.integers(1, 3))):
+        manner = (
+            f'pitch="{rng.integers(-40, 60):+d}%" range="{rng.integers(10, 250)}%" '
+            f'rate="{rng.integers(70, 140)}%" volume="{rng.integers(-8, 9):+d}dB"'
+        )
+        said += f"<prosody {manner}>{phrase(rng)}</prosody> "
+    return [
+        "espeak-ng",
+        "-m",
+        "-v",
+        voice,
+        "-p",
+        str(pitch),
+        "-s",
+        str(speed),
+        "-w",
+        str(path),
+        f"<speak>{said}</speak>",
+    ]
+
+
+def flite_command(path: Path, rng: np.random.Generator) -> list[str]:
+    """Return a command that speaks one or two phrases."""
+    settings = {
+        "duration_stretch": rng.uniform(0.6, 1.5),
+        "int_f0_target_mean": rng.uniform(70, 300),
+        "int_f0_target_stddev": rng.uniform(3, 80),
+    }
+    told = [part for name, value in settings.items() for part in ("--setf", f"{name}={value:.2f}")]
+    said = " ".join(phrase(rng) for _ in range(int(rng.integers(1, 3))))
+    return ["flite", "-voice", str(rng.choice(FLITE_VOICES)), *told, "-t", said, "-o", str(path)]
+
+
+def speak(folder: Path, number: int) -> None:
+    """Write one clip, unless it is there."""
+    path = folder / f"{number:05d}.wav"
+    if path.exists():
+        return
+    rng = np.random.default_rng([SEED, number])
+    unfinished = path.with_suffix(".part")
+    command = espeak_command(unfinished, rng) if rng.random() < 0.75 else flite_command(unfinished, rng)
+    subprocess.run(command, check=True, capture_output=True)
+    unfinished.rename(path)
+
+
+def main(folder: Path, n_clips: int) -> None:
+    """Speak what is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(N_PROCESSES) as threads:
+        list(threads.map(lambda number: speak(folder, number), range(n_clips)))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) == 3 else N_CLIPS)
