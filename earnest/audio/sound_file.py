@@ -14,6 +14,7 @@ from earnest.errors import AudioError
 _FORMATS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3", "NIST"})
 _BLOCK_SAMPLES = 2**21  # of all channels together: 8 MB
 _UNKNOWN_FRAMES = 2**62
+_FULL_SCALE_16 = np.float32(2**-15)
 
 
 class SoundFileReader:
@@ -43,9 +44,12 @@ class SoundFileReader:
     def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
         """Yield decoded blocks of at most 8 MB."""
         n_frames = max(_BLOCK_SAMPLES // self.n_channels, 1)
+        # libsndfile's own scaling gives the same numbers, in more than twice the time of all else that it does.
+        scale = _FULL_SCALE_16 if self._file.subtype == "PCM_16" else None
+        kind = "float32" if scale is None else "int16"
         try:
-            while len(block := self._file.read(n_frames, dtype="float32", always_2d=True)):
-                yield block
+            while len(block := self._file.read(n_frames, dtype=kind, always_2d=True)):
+                yield block if scale is None else block * scale
         except self._error as error:
             reason = getattr(error, "error_string", str(error)).strip(" .")
             raise AudioError(f"{self._name}: damaged or cut off ({reason}). Record or copy it again.") from error

@@ -82,6 +82,13 @@ def test_bytes_path_and_stream_give_the_same(container: str, coding: str, rate: 
         assert again.sample_rate_hz == from_path.sample_rate_hz == rate
 
 
+@pytest.mark.parametrize("container", ["WAV", "W64", "AIFF", "CAF", "NIST", "FLAC"])
+def test_whole_numbers_of_16_bits_are_scaled_as_libsndfile_does(container: str) -> None:
+    data = encoded(np.linspace(-1, 1, 70_000, dtype=np.float32)[:, None], 16_000, container, "PCM_16")
+    wanted, _ = soundfile.read(BytesIO(data), dtype="float32")
+    assert len(wanted) == 70_000 and np.array_equal(load_waveform(data, 16_000), wanted)
+
+
 def test_eight_channels_are_averaged() -> None:
     audio = tone(0.5, 16_000, 8)
     recording = decode(encoded(audio, 16_000, "WAV", "FLOAT"))
