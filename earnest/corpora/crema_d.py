@@ -1,12 +1,12 @@
 """CREMA-D, the crowd-sourced emotional multimodal actors dataset (Cao et al., 2014)."""
 
-import csv
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from earnest.corpora.base import CORPORA, SILENT, Corpus, Parser, audio_files, unknown_name
 from earnest.corpora.manifest import Gender, Utterance
+from earnest.corpora.tables import column
 from earnest.errors import CorpusError
 
 EMOTIONS = {"ANG": "angry", "DIS": "disgust", "FEA": "fearful", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
@@ -110,10 +110,7 @@ def _known(actor: str, sentence: str, emotion: str, intensity: str) -> bool:
 def _genders(path: Path) -> dict[str, Gender]:
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        try:
-            return {row["ActorID"]: GENDERS[row["Sex"]] for row in csv.DictReader(file)}
-        except KeyError as error:
-            raise CorpusError(
-                f"{path}: expected the columns ActorID and Sex (Female, Male); {error} is wrong."
-            ) from None
+    try:
+        return {actor: GENDERS[row["Sex"]] for actor, row in column(path, "ActorID")}
+    except KeyError as error:
+        raise CorpusError(f"{path}: expected a column Sex (Female, Male); {error} is wrong.") from None

@@ -1,13 +1,12 @@
 """nEMO, emotional speech in Polish (Christop, 2024)."""
 
-import csv
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from earnest.corpora.base import CORPORA, Corpus, Parser, audio_files, unknown_name
 from earnest.corpora.manifest import Gender, Utterance
-from earnest.errors import CorpusError
+from earnest.corpora.tables import column
 
 EMOTIONS = {
     "anger": "angry",
@@ -54,11 +53,7 @@ class Nemo(Corpus):
         """What ``data.tsv`` lists."""
         if not (root / LIST).is_file():
             return None
-        with (root / LIST).open(newline="", encoding="utf-8") as file:
-            try:
-                return [Path(row["file_id"]).stem for row in csv.DictReader(file, delimiter="\t")]
-            except KeyError:
-                raise CorpusError(f"{root / LIST}: expected a column file_id. Copy the file again.") from None
+        return [Path(name).stem for name, _ in column(root / LIST, "file_id")]
 
 
 def _utterance(path: Path) -> Utterance:

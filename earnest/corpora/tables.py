@@ -131,6 +131,20 @@ def _checked_emotions(emotions: Mapping[str, str]) -> Mapping[str, str]:
     return emotions
 
 
+def column(path: Path, name: str) -> list[tuple[str, Row]]:
+    """Return the value of a column of a published table beside the row that it is in, row by row.
+
+    Raises
+    ------
+    CorpusError
+        When the table can't be read or has no such column.
+    """
+    try:
+        return [(row[name], row) for _, row in _numbered_rows(path)]
+    except KeyError:
+        raise CorpusError(f"{path}: expected a column {name}. Copy the file again.") from None
+
+
 def _numbered_rows(path: Path) -> Iterable[tuple[int, Row]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
