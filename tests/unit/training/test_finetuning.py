@@ -23,7 +23,7 @@ from earnest.recipe import Recipe
 from earnest.training.data import Example
 from earnest.training.finetuning import ChangedClips, FewSpeakers, finetune, movements
 from earnest.training.finetuning_clips import clips_for, without_test
-from earnest.training.finetuning_settings import FineTuning, read_finetuning
+from earnest.training.finetuning_settings import FineTuning, Narrowing, read_finetuning
 from earnest.training.frame_changes import FrameChanges
 from earnest.training.ledger import refuse_known_speakers
 from earnest.training.run import initial_classifier
@@ -160,6 +160,18 @@ def test_every_epoch_hears_clips_changed_anew(
     finetune(SETTINGS, examples, corpora, tmp_path)
     assert {epoch for epoch, _ in heard} == {0, 1, 2}
     assert [epoch for epoch, _ in heard] == sorted(epoch for epoch, _ in heard)
+
+
+def test_a_narrowed_encoder_is_written_and_says_so(examples: list[Example], corpora: list[str], tmp_path: Path) -> None:
+    settings = replace(SETTINGS, epochs=1, narrowing=Narrowing(width=20, n_clips=8))
+    finetune(settings, examples, corpora, tmp_path / "narrow")
+    network = {**ENCODER, "feed_forward_width": 20, "weights": str(tmp_path / "narrow"), "frozen": True}
+    recipe = Recipe("made-up", "whisper-statistics", front_end=PRESETS["whisper"], network=network)
+    started = initial_classifier(recipe, ("a", "b", "c")).network
+    assert "; then narrowed to 20 of 32 neurons a block" in str(started.origin)
+    recipe = replace(recipe, network={**network, "feed_forward_width": 32})
+    with pytest.raises(EarnestError, match="narrow"):
+        initial_classifier(recipe, ("a", "b", "c"))
 
 
 def test_a_killed_run_goes_on_where_it_was(
