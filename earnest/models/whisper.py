@@ -31,6 +31,8 @@ class EncoderSettings:
     n_blocks : how many blocks are computed
     steps_a_token : so many tokens, of one step of 20 ms each, become one, their mean (after Bolya et al., 2023)
     merged_after : the number of the block after which they do, 0 for before the first
+    stem_width : channels between the two convolutions, 0 for ``width``
+    key_width : values of a head's query and key, 0 for ``width`` by ``n_heads``
     frozen : the encoder stays as it is
     """
 
@@ -41,12 +43,17 @@ class EncoderSettings:
     width: int = 384
     n_heads: int = 6
     feed_forward_width: int = 1536
+    stem_width: int = 0
+    key_width: int = 0
     frozen: bool = False
 
     def __post_init__(self) -> None:
         for name in ("n_blocks", "steps_a_token", "width", "n_heads", "feed_forward_width"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        for name in ("stem_width", "key_width"):
+            if getattr(self, name) < 0:
+                raise RecipeError(f"{name} must be at least 0, got {getattr(self, name)}.")
         if not 0 <= self.merged_after < self.n_blocks:
             raise RecipeError(f"merged_after must be from 0 to below n_blocks, got {self.merged_after}.")
         if self.width % (2 * self.n_heads):
@@ -75,18 +82,19 @@ class WhisperSettings(EncoderSettings):
 class SelfAttention(nn.Module):
     """Multi-head attention; keys have no bias."""
 
-    def __init__(self, width: int, n_heads: int) -> None:
+    def __init__(self, settings: EncoderSettings) -> None:
         super().__init__()
-        self.n_heads = n_heads
-        self.k_proj = nn.Linear(width, width, bias=False)
+        self.n_heads, width = settings.n_heads, settings.width
+        keys = settings.n_heads * settings.key_width or width
+        self.k_proj = nn.Linear(width, keys, bias=False)
         self.v_proj = nn.Linear(width, width)
-        self.q_proj = nn.Linear(width, width)
+        self.q_proj = nn.Linear(width, keys)
         self.out_proj = nn.Linear(width, width)
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
         """Map (batch, steps, width) to the same shape; ``mask`` (batch, steps) says which steps are heard."""
         queries, keys, values = (
-            layer(steps).unflatten(2, (self.n_heads, -1)).transpose(1, 2)  # (batch, heads, steps, width / heads)
+            layer(steps).unflatten(2, (self.n_heads, -1)).transpose(1, 2)  # (batch, heads, steps, values)
             for layer in (self.q_proj, self.k_proj, self.v_proj)
         )
         scores = torch.matmul(queries, keys.transpose(2, 3)) * queries.shape[3] ** -0.5
@@ -102,7 +110,7 @@ class EncoderBlock(nn.Module):
     def __init__(self, settings: EncoderSettings) -> None:
         super().__init__()
         self.self_attn_layer_norm = nn.LayerNorm(settings.width)
-        self.self_attn = SelfAttention(settings.width, settings.n_heads)
+        self.self_attn = SelfAttention(settings)
         self.final_layer_norm = nn.LayerNorm(settings.width)
         self.fc1 = nn.Linear(settings.width, settings.feed_forward_width)
         self.fc2 = nn.Linear(settings.feed_forward_width, settings.width)
@@ -129,8 +137,9 @@ class Encoder(nn.Module):
     def __init__(self, n_mels: int, settings: EncoderSettings) -> None:
         super().__init__()
         self.steps_a_token, self.merged_after = settings.steps_a_token, settings.merged_after
-        self.conv1 = nn.Conv1d(n_mels, settings.width, 3, padding=1)
-        self.conv2 = nn.Conv1d(settings.width, settings.width, 3, stride=2, padding=1)
+        between = settings.stem_width or settings.width
+        self.conv1 = nn.Conv1d(n_mels, between, 3, padding=1)
+        self.conv2 = nn.Conv1d(between, settings.width, 3, stride=2, padding=1)
         self.layers = nn.ModuleList([EncoderBlock(settings) for _ in range(settings.n_blocks)])
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -145,12 +154,15 @@ class Encoder(nn.Module):
 
     def first_tokens(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the first block hears, (batch, tokens, width) and (batch, tokens)."""
-        frames = functional.gelu(self.conv1(frames * frame_mask(n_frames, frames.shape[2])[:, None]))
-        frames = functional.gelu(self.conv2(frames * frame_mask(n_frames, frames.shape[2])[:, None]))
-        steps = frames.transpose(1, 2)
+        steps = functional.gelu(self.conv2(self.widened(frames, n_frames))).transpose(1, 2)
         n_steps = torch.div(n_frames - 1, 2, rounding_mode="floor") + 1
         mask = frame_mask(n_steps, steps.shape[1])
         return steps + sinusoids(steps), mask
+
+    def widened(self, frames: Tensor, n_frames: Tensor) -> Tensor:
+        """Return what the second convolution hears, (batch, stem_width, frames)."""
+        inside = frame_mask(n_frames, frames.shape[2])[:, None]
+        return functional.gelu(self.conv1(frames * inside)) * inside
 
     def merged_before(self, number: int, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the block of that number, counted from 0, hears of the one before."""

@@ -203,7 +203,7 @@ def finetune(
     assert isinstance(averaged, Pair)
     tuned = averaged.embedding.encoder.state_dict()
     weights = tuned
-    if settings.narrowing.width:
+    if settings.narrowing:
         weights = made_narrower(settings, whisper, tuned, [example.frames for example in train])
     told = {
         "origin": _origin(settings, whisper, start, tuned),
@@ -224,7 +224,7 @@ def made_narrower(
     encoder = Encoder(settings.front_end.n_mels, used)
     encoder.load_state_dict(tuned)
     rows = np.random.default_rng(settings.seed).permutation(len(clips))[: narrowing.n_clips]
-    return narrowed(encoder, [clips[row] for row in rows], narrowing.width).state_dict()
+    return narrowed(encoder, [clips[row] for row in rows], narrowing).state_dict()
 
 
 def _origin(
@@ -232,8 +232,14 @@ def _origin(
 ) -> str:
     source = settings.encoder.get("weights") or "a random encoder"
     moved = ", ".join(f"{part} {100 * how_far:.1f} %" for part, how_far in movements(start, tuned).items())
-    width, before = settings.narrowing.width, whisper.feed_forward_width
-    narrower = f"; then narrowed to {width} of {before} neurons a block" if width else ""
+    narrowing, per_head = settings.narrowing, whisper.key_width or whisper.width // whisper.n_heads
+    parts = (
+        (narrowing.width, whisper.feed_forward_width, "neurons a block"),
+        (narrowing.stem_width, whisper.stem_width or whisper.width, "channels between the convolutions"),
+        (narrowing.key_width, per_head, "values a key"),
+    )
+    told = ", ".join(f"{width} of {before} {what}" for width, before, what in parts if width)
+    narrower = f"; then narrowed to {told}" if told else ""
     return f"{source}, fine-tuned on the labels of {', '.join(settings.corpus)}; weights moved by: {moved}{narrower}"
 
 

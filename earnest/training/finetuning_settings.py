@@ -17,19 +17,27 @@ class Narrowing:
 
     Attributes
     ----------
-    width : neurons that each block's feed-forward layer keeps; 0 for all
+    width : neurons that each block's feed-forward layer keeps; 0 for all, here and below
+    stem_width : channels between the convolutions
+    key_width : values of a head's query and key
     n_clips : so many clips, drawn at random, show what the neurons do
     steps_a_token, merged_after : as the encoder is used later
     """
 
     width: int = 0
+    stem_width: int = 0
+    key_width: int = 0
     n_clips: int = 700
     steps_a_token: int = 1
     merged_after: int = 0
 
     def __post_init__(self) -> None:
-        if self.width < 0 or self.n_clips < 1:
-            raise RecipeError("[narrowing]: width must be at least 0 and n_clips at least 1.")
+        if min(self.width, self.stem_width, self.key_width) < 0 or self.n_clips < 1:
+            raise RecipeError("[narrowing]: widths must be at least 0 and n_clips at least 1.")
+
+    def __bool__(self) -> bool:
+        """Whether anything becomes narrower."""
+        return bool(self.width or self.stem_width or self.key_width)
 
 
 @dataclass(frozen=True)
