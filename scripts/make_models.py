@@ -6,6 +6,8 @@ Corpora come from $EARNEST_DATA. Trainings and evaluations that are finished in 
 sizes start from comes with the package; these write it anew, with Whisper's encoder from $EARNEST_MODELS:
 
     earnest finetune recipes/finetuning/encoder.toml --protocol crema-d-5fold --fold f1 --output runs/encoder
+    python scripts/speak.py $EARNEST_DATA/spoken
+    earnest distil recipes/distillation/student-start.toml --output runs/student-start
     earnest distil recipes/distillation/student.toml --output runs/student
 """
 
@@ -33,8 +35,8 @@ ENCODER = (
     "layer was fitted on all clips and a changed copy of each (noise, rooms, telephone, codecs)."
 )
 STUDENT = (
-    "The student learnt from the sound of CREMA-D without its labels; only the linear layer saw labels, of all clips "
-    "and two changed copies of each."
+    "The student learnt from the sound of CREMA-D without its labels, and from made-up words that espeak-ng and flite "
+    "spoke; only the linear layer saw labels, of all clips and two changed copies of each."
 )
 OPEN = "any use, with attribution (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, {})"
 RESEARCH = "CC BY-NC-SA 4.0, as RAVDESS' speech and song ask for (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, {})"

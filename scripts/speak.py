@@ -2,7 +2,7 @@
 
 Usage: python scripts/speak.py FOLDER [CLIPS]
 
-Writes CLIPS (5,000) files of a few seconds, FOLDER/00000.wav and so on; what lies there already is kept. espeak-ng
+Writes CLIPS (6,000) files of a few seconds, FOLDER/00000.wav and so on; what lies there already is kept. espeak-ng
 speaks three quarters of them, flite (Debian: `apt install espeak-ng flite`) the rest. Nobody's voice or text is in
 them: sentences are random syllables, read by the rules of a random language. The same seed and versions give the
 same files. Where $EARNEST_DATA is FOLDER's parent, a recipe of `earnest distil` takes them as `recordings`.
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 SEED = 20
-N_CLIPS = 5_000
+N_CLIPS = 6_000
 N_PROCESSES = 2
 LANGUAGES = (
     *("af", "an", "az", "bs", "ca", "cs", "cy", "da", "de", "en-029", "en-gb", "en-gb-scotland", "en-gb-x-gbclan"),
