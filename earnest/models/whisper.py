@@ -30,7 +30,7 @@ class EncoderSettings:
     weights : folder or file of the pre-trained tensors, or a name below ``$EARNEST_MODELS``; "" for a random start
     n_blocks : how many blocks are computed
     steps_a_token : so many tokens, of one step of 20 ms each, become one, their mean (after Bolya et al., 2023)
-    merged_after : the number of the block after which they do, 0 for before the first
+    merged_after : the number of the block that they leave as one, 0 for before the first
     stem_width : channels between the two convolutions, 0 for ``width``
     key_width : values of a head's query and key, 0 for ``width`` by ``n_heads``
     frozen : the encoder stays as it is
@@ -117,9 +117,7 @@ class EncoderBlock(nn.Module):
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
         """Map (batch, steps, width) to the same shape."""
-        steps = self.attended(steps, mask)
-        fed: Tensor = self.fc2(self.widened(steps))
-        return steps + fed
+        return self.fed(self.attended(steps, mask), mask)[0]
 
     def attended(self, steps: Tensor, mask: Tensor) -> Tensor:
         """Return what the feed-forward layer starts from, (batch, steps, width)."""
@@ -129,6 +127,15 @@ class EncoderBlock(nn.Module):
     def widened(self, attended: Tensor) -> Tensor:
         """Return the values of the feed-forward layer's neurons, (batch, steps, feed_forward_width)."""
         return functional.gelu(self.fc1(self.final_layer_norm(attended)))
+
+    def fed(self, attended: Tensor, mask: Tensor, n_together: int = 1) -> tuple[Tensor, Tensor]:
+        """Return the block's output and its mask; of every ``n_together`` tokens only the mean, see `merged`.
+
+        The mean comes before the last layer, which is linear: so that layer has fewer tokens to work on.
+        """
+        neurons, _ = merged(self.widened(attended), mask, n_together)
+        tokens, mask = merged(attended, mask, n_together)
+        return tokens + self.fc2(neurons), mask
 
 
 class Encoder(nn.Module):
@@ -146,27 +153,31 @@ class Encoder(nn.Module):
         """Return the output of each block (batch, tokens, width) and its mask of heard tokens (batch, tokens)."""
         tokens, mask = self.first_tokens(frames, n_frames)
         outputs = []
-        for number, block in enumerate(self.layers):
-            tokens, mask = self.merged_before(number, tokens, mask)
-            tokens = block(tokens, mask)
+        for number, block in enumerate(self.layers, 1):
+            assert isinstance(block, EncoderBlock)
+            tokens, mask = block.fed(block.attended(tokens, mask), mask, self.n_together(number))
             outputs.append((tokens, mask))
         return outputs
 
     def first_tokens(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the first block hears, (batch, tokens, width) and (batch, tokens)."""
         steps = functional.gelu(self.conv2(self.widened(frames, n_frames))).transpose(1, 2)
-        n_steps = torch.div(n_frames - 1, 2, rounding_mode="floor") + 1
-        mask = frame_mask(n_steps, steps.shape[1])
-        return steps + sinusoids(steps), mask
+        mask = step_mask(n_frames, steps.shape[1])
+        return merged(steps + sinusoids(steps), mask, self.n_together(0))
 
     def widened(self, frames: Tensor, n_frames: Tensor) -> Tensor:
         """Return what the second convolution hears, (batch, stem_width, frames)."""
         inside = frame_mask(n_frames, frames.shape[2])[:, None]
         return functional.gelu(self.conv1(frames * inside)) * inside
 
-    def merged_before(self, number: int, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the block of that number, counted from 0, hears of the one before."""
-        return merged(tokens, mask, self.steps_a_token if number == self.merged_after else 1)
+    def n_together(self, number: int) -> int:
+        """Return how many tokens leave the block of that number, counted from 1, as one; 0 is before the first."""
+        return self.steps_a_token if number == self.merged_after else 1
+
+
+def step_mask(n_frames: Tensor, n_steps: int) -> Tensor:
+    """Return which steps are heard (batch, n_steps); one stands for two frames."""
+    return frame_mask(torch.div(n_frames - 1, 2, rounding_mode="floor") + 1, n_steps)
 
 
 def merged(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
-from earnest.models.whisper import Encoder, EncoderBlock, EncoderSettings, normalised
+from earnest.models.whisper import Encoder, EncoderBlock, EncoderSettings, merged, normalised, step_mask
 from earnest.training.data import padded
 from earnest.training.finetuning_settings import Narrowing
 
@@ -98,17 +98,18 @@ def narrowed(encoder: Encoder, clips: Sequence[Tensor], narrowing: Narrowing) ->
     for number, block in enumerate(encoder.layers):
         assert isinstance(block, EncoderBlock)
         smaller: EncoderBlock = block
-        whole, narrow = ([encoder.merged_before(number, *heard) for heard in part] for part in (whole, narrow))
         if narrowing.key_width:
             smaller = with_keys(smaller, _heard(block, narrow), narrowing.key_width)
         whole, narrow = _attended(block, whole), _attended(smaller, narrow)
-        whole = _fed(block, whole)
+        n_together = encoder.n_together(number + 1)
+        whole = _fed(block, whole, n_together)
         if narrowing.width:
             moments = Moments()
-            for (wanted, mask), (tokens, _) in zip(whole, narrow, strict=True):
-                moments.add(block.widened(tokens)[mask], (wanted - tokens)[mask])
+            for (wanted, heard), (attended, mask) in zip(whole, narrow, strict=True):
+                neurons, tokens = (merged(part, mask, n_together)[0] for part in (block.widened(attended), attended))
+                moments.add(neurons[heard], (wanted - tokens)[heard])
             smaller = with_neurons(smaller, *moments.fitted(narrowing.width))
-        narrow = _fed(smaller, narrow)
+        narrow = _fed(smaller, narrow, n_together)
         encoder.layers[number] = smaller
     return encoder
 
@@ -132,7 +133,7 @@ def _channels(encoder: Encoder, batches: Sequence[Heard]) -> Moments:
     for frames, n_frames in batches:
         heard = encoder.widened(frames, n_frames)
         taps = functional.unfold(heard[:, :, None], (1, n_taps), padding=(0, n_taps // 2), stride=(1, stride))
-        _, mask = encoder.first_tokens(frames, n_frames)
+        mask = step_mask(n_frames, taps.shape[2])
         moments.add(taps.transpose(1, 2)[mask], encoder.conv2(heard).transpose(1, 2)[mask])
     return moments
 
@@ -146,8 +147,8 @@ def _attended(block: EncoderBlock, batches: Sequence[Heard]) -> list[Heard]:
     return [(block.attended(tokens, mask), mask) for tokens, mask in batches]
 
 
-def _fed(block: EncoderBlock, batches: Sequence[Heard]) -> list[Heard]:
-    return [(attended + block.fc2(block.widened(attended)), mask) for attended, mask in batches]
+def _fed(block: EncoderBlock, batches: Sequence[Heard], n_together: int) -> list[Heard]:
+    return [block.fed(attended, mask, n_together) for attended, mask in batches]
 
 
 def with_channels(encoder: Encoder, kept: Tensor, weights: Tensor, bias: Tensor) -> None:

@@ -56,11 +56,13 @@ def plain_embedding(network: WhisperStatistics, decibels: Tensor) -> Tensor:
     angles = torch.tensor([[t * 10_000 ** (-k / (half - 1)) for k in range(half)] for t in range(count)])
     steps = steps + torch.cat([angles.sin(), angles.cos()], dim=1)
     pooled = []
-    for number, block in enumerate(encoder.layers):
+    for number, block in enumerate([None, *encoder.layers]):
+        steps = steps if block is None else torch_layer(block)(steps)
         if number == encoder.merged_after:
             parts = steps.split(encoder.steps_a_token, dim=1)
             steps = torch.cat([part.mean(dim=1, keepdim=True) for part in parts], dim=1)
-        steps = torch_layer(block)(steps)
+        if block is None:
+            continue
         pooled += [steps.mean(dim=1), steps.var(dim=1, unbiased=False).add(1e-8).sqrt()]
     return torch.cat(pooled, dim=1)
 

@@ -48,7 +48,7 @@ def test_neurons_with_a_double_go_first_and_nothing_is_lost() -> None:
     assert set(shapes.values()) == {(32, 24), (32,), (24, 32), (24,)}
     unheard = clips(30)[24:]
     for clip in unheard:
-        assert unexplained(said(narrow, clip)[0], said(whole, clip)[0]) < 1e-5
+        assert unexplained(said(narrow, clip)[0], said(whole, clip)[0]) < 1e-4
         assert unexplained(said(narrow, clip)[1], said(whole, clip)[1]) < 0.02
 
 
