@@ -149,16 +149,14 @@ CUTTABLE_FRONT_END = {"n_fft": 400, "win_length": 400, "hop_length": 160, "n_mel
 def stand_in_adaptation(**changes: Any) -> Adaptation:
     """Return an adaptation for the stand-in's embedding, three powers of loudness; the offset is trusted always."""
     rng = np.random.default_rng(0)
-    means = rng.normal(0, 0.02, (len(CLASSES), 3))
+    directions = rng.normal(0, 50.0, (len(CLASSES) - 1, 3))
     arrays = {
-        "mean": np.array([0.08, 0.01, 0.002]),
-        "class_means": means,
-        "weights": 100 * means,
-        "bias": np.zeros(len(CLASSES)),
-        "spread": np.full(3, 0.01),
-        "directions": rng.normal(0, 50.0, (len(CLASSES) - 1, 3)),
+        "directions": directions,
+        "origin": directions @ np.array([0.08, 0.01, 0.002]),
+        "places": rng.normal(0, 2.0, (len(CLASSES), len(CLASSES) - 1)),
+        "spread": np.ones(len(CLASSES) - 1),
     }
-    rule = {"scale": 20.0, "least_speech_s": 3.0, "trust_from": -2.0, "trust_to": -1.0}
+    rule = {"scale": 2.0, "least_speech_s": 3.0, "trust_from": -2.0, "trust_to": -1.0}
     return Adaptation(**(arrays | rule | changes))
 
 

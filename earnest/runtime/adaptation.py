@@ -1,19 +1,26 @@
-"""Getting used to a voice and its channel, without labels: the class-aware causal offset.
+"""Getting used to a voice and its channel, without labels.
 
-A speaker and a microphone move all embeddings by about the same vector. It is estimated from what was heard so far,
-less what the emotions themselves explain: Σ (x − μ − Σ_c p_c M_c) / (n + k), with p the probabilities of the windows
-under the offset known until then.
+A speaker and a microphone move all embeddings by about the same vector. Only what it does along the few directions in
+which emotions differ matters: there a window is a point, and points of one emotion of one voice scatter by about 1.
 
-Who shows one emotion all the time could still have that emotion taken for the voice. But then the windows hardly
-differ from each other, whereas several emotions lie far apart: the variety of a stream is its variance along the
-discriminant directions, in units of what one emotion of one voice varies by. The adapted answer replaces the plain one
-only as far as that variety allows.
+From the points heard so far the rule estimates
+
+* the offset of the voice: the mean of the points less what the emotions explain, Σ (z − Σ_c p_c M_c) / (n + k), with p
+  the probabilities under the estimate before. Who shows one emotion only is not mistaken for a strange voice that way.
+  Where the points less their own mean are told apart as well as those of all emotions are, the plain mean is the better
+  estimate, and is used as far as that is so;
+* where the emotions lie in this voice: their usual places drawn towards the points taken for them (maximum a
+  posteriori; Gauvain and Lee, 1994).
+
+The adapted answer replaces the plain one only as far as it can be trusted. Who shows one emotion all the time could
+still have that emotion taken for the voice. But then points hardly differ from each other, whereas those of several
+emotions lie far apart or are told apart.
 """
 
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +31,9 @@ from earnest.errors import BundleError, RecipeError
 
 Vector = npt.NDArray[np.float64]
 FILE = "adaptation.npz"
-LARGEST_ARRAY_BYTES = 64 * 2**20  # an embedding of 4,096 numbers and 8 classes need 132 kB
-N_ROUNDS = 5  # of the estimate from given recordings: it stands still by then
+LARGEST_ARRAY_BYTES = 64 * 2**20  # directions of an embedding of 4,096 numbers and 8 classes need 115 kB
+N_ROUNDS = 5  # of each estimate: it stands still by then
+LONGEST_MEMORY = 600  # windows; ten minutes of a stream that answers every second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,28 +42,32 @@ class AdaptationRule:
 
     Attributes
     ----------
-    scale : probabilities = softmax(scale · scores), fitted on validation data
-    posterior_scale : the same for the p of the rule; flatter, so that early errors weigh less
+    scale : answers = softmax(−scale/2 · squared distance from the emotions' places), fitted on validation data
+    posterior_scale : the same for the p of the offset; below 1, so that errors weigh less
     prior : k, windows' worth of belief that there is no offset
-    least_speech_s : of speech before the offset is used
-    least_confidence : windows below it don't count
+    place_prior : windows' worth of belief that an emotion lies where it does in other voices
+    least_speech_s : of speech before anything is adapted
     largest_offset : root mean square of offset / spread that is believed; more is scaled down to it
-    full_variety : of a voice that shows all emotions equally often; one emotion alone has 1
-    trust_from, trust_to : the share of the way from 1 to ``full_variety`` at which trust in the offset starts, and at
-        which it is whole
+    full_variety : variance of the points of a voice that shows all emotions equally often; one emotion alone has 1
+    trust_from, trust_to : the share of the way from 1 to ``full_variety`` at which trust starts, and at which it is
+        whole
     variety_prior : windows' worth of belief that there is one emotion only
+    told_from, told_to : how many emotions, as a share of all, must be told apart about their own mean for that mean to
+        be believed, and trusted, a little and wholly
     """
 
-    scale: float = 0.15
-    posterior_scale: float = 0.1
+    scale: float = 1.0
+    posterior_scale: float = 0.6
     prior: float = 4.0
+    place_prior: float = 6.0
     least_speech_s: float = 6.0
-    least_confidence: float = 0.0
     largest_offset: float = 3.0
     full_variety: float = 2.0
     trust_from: float = 0.25
     trust_to: float = 0.6
     variety_prior: float = 2.0
+    told_from: float = 0.58
+    told_to: float = 0.7
 
     def rule(self) -> dict[str, Any]:
         """Return the scalars by name."""
@@ -75,24 +87,21 @@ class AdaptationEntry(AdaptationRule):
 
 @dataclass(frozen=True, eq=False)
 class Adaptation(AdaptationRule):
-    """A linear classifier trained on embeddings centred by speaker, and what the rule needs to centre others.
+    """Where the emotions lie for voices heard before, and what the rule needs to find a new voice's.
 
     Attributes
     ----------
-    mean : μ, of all embeddings, shape (width,)
-    class_means : M, each class' mean of centred embeddings, shape (classes, width)
-    weights, bias : scores = weights · (x − μ − offset) + bias, shapes (classes, width) and (classes,)
-    spread : standard deviation of speakers' means, shape (width,)
     directions : along which emotions differ, scaled so that an emotion of a voice never heard has unit variance, shape
         (classes − 1, width)
+    origin : the mean of all embeddings along them, shape (classes − 1,)
+    places : of the emotions in voices whose mean is at the origin, shape (classes, classes − 1)
+    spread : standard deviation of speakers' means, shape (classes − 1,)
     """
 
-    mean: Vector
-    class_means: Vector
-    weights: Vector
-    bias: Vector
-    spread: Vector
     directions: Vector
+    origin: Vector
+    places: Vector
+    spread: Vector
 
     def entry(self) -> AdaptationEntry:
         """Return what goes into ``bundle.json``."""
@@ -127,14 +136,17 @@ class Adaptation(AdaptationRule):
         return adaptation
 
     def _check(self, n_classes: int, where: str) -> None:
-        width = self.mean.size
-        shapes: dict[str, tuple[int, ...]] = {"mean": (width,), "spread": (width,), "bias": (n_classes,)}
-        shapes |= dict.fromkeys(("class_means", "weights"), (n_classes, width)) | {"directions": (n_classes - 1, width)}
-        if not width or any(getattr(self, name).shape != shape for name, shape in shapes.items()):
+        shapes: dict[str, tuple[int, ...]] = {
+            "directions": (n_classes - 1, self.directions.shape[-1]),
+            "places": (n_classes, n_classes - 1),
+        }
+        shapes |= dict.fromkeys(("origin", "spread"), (n_classes - 1,))
+        if not self.directions.size or any(getattr(self, name).shape != shape for name, shape in shapes.items()):
             raise BundleError(f"{where}: the shapes of 'adaptation' don't fit each other. Export the bundle again.")
         finite = all(np.isfinite(getattr(self, name)).all() for name in ARRAYS) and np.isfinite([*self.rule().values()])
-        positive = min(self.spread.min(), self.scale, self.posterior_scale, self.prior, self.largest_offset) > 0
-        graded = self.full_variety > 1 and self.trust_from < self.trust_to and self.variety_prior > 0
+        priors = (self.prior, self.place_prior, self.variety_prior)
+        positive = min(self.spread.min(), self.scale, self.posterior_scale, self.largest_offset, *priors) > 0
+        graded = self.full_variety > 1 and self.trust_from < self.trust_to and self.told_from < self.told_to
         if not (np.all(finite) and positive and graded):
             raise BundleError(f"{where}: 'adaptation' holds impossible numbers. Export the bundle again.")
 
@@ -169,42 +181,40 @@ def _arrays_in(data: bytes, where: str) -> dict[str, Any]:
         raise BundleError(f"{where}: not readable ({error}). Export the bundle again.") from error
 
 
+class Estimate(NamedTuple):
+    """What is known of a voice: its offset (directions,), its places (classes, directions), and trust from 0 to 1."""
+
+    offset: Vector
+    places: Vector
+    trust: float
+
+
 class Adapter:
-    """Follows one voice; memory is one vector of an embedding's width and one of its variety.
+    """Follows one voice; memory is a point for each of the latest windows.
 
     Attributes
     ----------
-    is_active : whether enough was heard for the offset to be used
-    trust : how far the offset is believed, from 0 to 1
+    is_active : whether enough was heard for anything to be adapted
+    estimate : what is known so far
     """
 
     def __init__(self, adaptation: Adaptation) -> None:
         self._settings = adaptation
-        self._mean, self._spread = adaptation.mean, adaptation.spread
-        self._class_means, self._weights, self._bias = adaptation.class_means, adaptation.weights, adaptation.bias
-        self._sum = np.zeros_like(self._mean)
-        self._n = self._heard_s = 0.0
-        self._variety = _Variety(len(adaptation.directions))
+        self._points = np.empty((0, len(adaptation.directions)))
+        self._weights = np.empty(0)
+        self._heard_s = 0.0
         self._is_fixed = False
+        self.estimate = Estimate(np.zeros(len(adaptation.directions)), adaptation.places, 0.0)
 
     @property
     def is_active(self) -> bool:
-        """Whether enough was heard for the offset to be used."""
+        """Whether enough was heard for anything to be adapted."""
         return self._heard_s >= self._settings.least_speech_s
 
     @property
-    def offset(self) -> Vector:
-        """The estimate so far, bounded, shape (width,)."""
-        offset = self._sum / (self._n + self._settings.prior)
-        size = float(np.sqrt(np.mean((offset / self._spread) ** 2)))
-        return offset * min(1.0, self._settings.largest_offset / size) if size else offset
-
-    @property
     def trust(self) -> float:
-        """How far the offset is believed, from 0 (one emotion so far, or little heard) to 1 (several emotions)."""
-        rule = self._settings
-        share = (self._variety.value(rule.variety_prior) - 1) / (rule.full_variety - 1)
-        return float(np.clip((share - rule.trust_from) / (rule.trust_to - rule.trust_from), 0.0, 1.0))
+        """How far the adapted answer is believed, from 0 (one emotion so far, or little heard) to 1 (several)."""
+        return self.estimate.trust
 
     def hear(
         self, embedding: npt.NDArray[np.floating], plain: npt.NDArray[np.floating], seconds: float, new_s: float
@@ -220,78 +230,94 @@ class Adapter:
 
         Returns
         -------
-        probabilities, shape (classes,): the plain ones as far as the offset isn't trusted; None while it isn't at all
+        probabilities, shape (classes,): the plain ones as far as the adapted ones aren't trusted; None while they
+        aren't at all
         """
-        centred = self._centred(embedding)
-        answer, trust = None, self.trust
-        if self.is_active and trust > 0:
-            adapted = self._probabilities(centred - self.offset, self._settings.scale)
-            answer = trust * adapted + (1 - trust) * plain.astype(np.float64)
+        point, answer = self._point(embedding), None
+        if self.is_active and self.trust > 0:
+            answer = self.trust * self._adapted(point) + (1 - self.trust) * plain.astype(np.float64)
         if not self._is_fixed:
-            self._learn(centred, self.offset, new_s / seconds)
-            self._watch(centred, new_s / seconds)
+            if new_s > 0:
+                self._points = np.vstack([self._points, point])[-LONGEST_MEMORY:]
+                self._weights = np.append(self._weights, new_s / seconds)[-LONGEST_MEMORY:]
+                self.estimate = estimate(self._settings, self._points, self._weights)
             self._heard_s += new_s
         return answer
 
     def learn_from(self, embeddings: Iterable[npt.NDArray[np.floating]], seconds: float) -> None:
-        """Estimate the offset from recordings of this voice, all at once, and keep it.
+        """Get used to recordings of this voice, all at once, and stay with that.
 
         Parameters
         ----------
         embeddings : one a window, each of shape (width,)
         seconds : of speech in all of them together
         """
-        rows = [self._centred(embedding) for embedding in embeddings]
-        for _ in range(N_ROUNDS):
-            offset = self.offset
-            self._sum, self._n = np.zeros_like(self._mean), 0.0
-            for centred in rows:
-                self._learn(centred, offset, 1.0)
-        for centred in rows:
-            self._watch(centred, 1.0)
+        points = [self._point(embedding) for embedding in embeddings]
+        if points:
+            self.estimate = estimate(self._settings, np.stack(points), np.ones(len(points)))
         self._heard_s, self._is_fixed = seconds, True
 
-    def _centred(self, embedding: npt.NDArray[np.floating]) -> Vector:
-        if embedding.shape != self._mean.shape:
+    def _point(self, embedding: npt.NDArray[np.floating]) -> Vector:
+        width = self._settings.directions.shape[1]
+        if embedding.shape != (width,):
             raise BundleError(
-                f"'adaptation' is for embeddings of shape {self._mean.shape}, the graph gives {embedding.shape}. "
+                f"'adaptation' is for embeddings of shape {(width,)}, the graph gives {embedding.shape}. "
                 "Export the bundle again."
             )
-        return np.asarray(embedding.astype(np.float64) - self._mean)
+        return np.asarray(self._settings.directions @ embedding.astype(np.float64) - self._settings.origin)
 
-    def _watch(self, centred: Vector, weight: float) -> None:
-        self._variety.add(self._settings.directions @ centred, weight)
-
-    def _learn(self, centred: Vector, offset: Vector, weight: float) -> None:
-        moved = centred - offset
-        if self._probabilities(moved, self._settings.scale).max() < self._settings.least_confidence:
-            return
-        shares = self._probabilities(moved, self._settings.posterior_scale)
-        self._sum = self._sum + weight * (centred - shares @ self._class_means)
-        self._n += weight
-
-    def _probabilities(self, moved: Vector, scale: float) -> Vector:
-        scores = scale * (self._weights @ moved + self._bias)
-        powers = np.exp(scores - scores.max())
-        return np.asarray(powers / powers.sum())
+    def _adapted(self, point: Vector) -> Vector:
+        return probabilities(point - self.estimate.offset, self.estimate.places, self._settings.scale)
 
 
-class _Variety:
-    """The variance of weighted vectors that come one by one (West, 1979), a mean over their numbers."""
+def estimate(rule: Adaptation, points: Vector, weights: Vector) -> Estimate:
+    """Return what points (windows, directions) with weights (windows,) say about their voice; one at least."""
+    heard = weights.sum()
+    mean = weights @ points / heard
+    about_mean = points - mean
+    offset = np.zeros_like(mean)
+    for _ in range(N_ROUNDS):
+        shares = probabilities(points - offset, rule.places, rule.posterior_scale)
+        offset = _bounded(weights @ (points - shares @ rule.places) / (heard + rule.prior), rule)
+    told = _told_apart(probabilities(about_mean, rule.places), weights / heard)
+    whole = _graded(told, rule.told_from, rule.told_to)
+    offset = whole * _bounded(mean * heard / (heard + 1), rule) + (1 - whole) * offset
+    places = rule.places
+    for _ in range(N_ROUNDS):
+        shares = probabilities(points - offset, places) * weights[:, None]
+        counts = shares.sum(axis=0)[:, None]
+        places = (rule.place_prior * rule.places + shares.T @ points - counts * offset) / (rule.place_prior + counts)
+    squares = float(weights @ (about_mean**2).mean(axis=1))
+    variety = (squares + rule.variety_prior) / (max(heard - 1, 0.0) + rule.variety_prior)
+    share = (variety - 1) / (rule.full_variety - 1)
+    return Estimate(offset, places, max(_graded(share, rule.trust_from, rule.trust_to), whole))
 
-    def __init__(self, width: int) -> None:
-        self._mean = np.zeros(width)
-        self._weight = self._squares = 0.0
 
-    def add(self, vector: Vector, weight: float) -> None:
-        if weight <= 0:
-            return
-        self._weight += weight
-        step = vector - self._mean
-        self._mean = self._mean + step * (weight / self._weight)
-        self._squares += weight * float(step @ (vector - self._mean))
+def probabilities(points: Vector, places: Vector, scale: float = 1.0) -> Vector:
+    """Return the probabilities (..., classes) of points (..., directions) that scatter about places by 1 / scale."""
+    powers = scale * (points @ places.T - 0.5 * (places**2).sum(axis=1))  # but for what all classes share
+    powers = np.exp(powers - powers.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
-    def value(self, prior: float) -> float:
-        """Return it, drawn towards 1 by ``prior`` vectors' worth."""
-        width = max(1, len(self._mean))
-        return (self._squares / width + prior) / (max(self._weight - 1, 0.0) + prior)
+
+def _told_apart(shares: Vector, weights: Vector) -> float:
+    """Return how many classes probabilities (windows, classes) tell apart, as a share of all.
+
+    The exponential of what a window's probabilities say about which one it is (mutual information): 1 where all are
+    sure and every class is equally frequent.
+    """
+    information = _entropy(weights @ shares) - weights @ _entropy(shares)
+    return float(np.exp(information) / shares.shape[1])
+
+
+def _entropy(shares: Vector) -> Vector:
+    return np.asarray(-(shares * np.log(np.maximum(shares, np.finfo(np.float64).tiny))).sum(axis=-1))
+
+
+def _bounded(offset: Vector, rule: Adaptation) -> Vector:
+    size = float(np.sqrt(np.mean((offset / rule.spread) ** 2)))
+    return offset * min(1.0, rule.largest_offset / size) if size else offset
+
+
+def _graded(value: float, start: float, end: float) -> float:
+    return float(np.clip((value - start) / (end - start), 0.0, 1.0))

@@ -2,7 +2,7 @@
 
 The discriminant of the plain model is fitted again, on embeddings less their speaker's mean. How much an emotion varies
 in a voice never heard comes from training speakers who take turns (those whose labels the embedding itself was fitted
-on are no measure of that); only the scales come from validation speakers, each heard as a stream without labels, as the
+on are no measure of that); only the scale comes from validation speakers, each heard as a stream without labels, as the
 runtime hears them.
 """
 
@@ -26,7 +26,7 @@ HOWS: Mapping[How, str] = {
 FEWEST_SPEAKERS = 3
 N_TURNS = 5
 COPY = "#"  # behind a speaker: a changed copy, a voice of its own but for turns
-POSTERIOR_SHARE = 0.6  # of the scale: flatter, so that early errors weigh less
+SMALLEST = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True)
@@ -81,17 +81,16 @@ def fit_adaptation(train: Heard, shrinkage: float, n_classes: int) -> Adaptation
     if "" in voices or len(voices) < FEWEST_SPEAKERS:
         return None
     centred, means = train.centred()
-    weights, bias = discriminant(centred, train.targets, shrinkage, n_classes, train.corpora)
+    weights, _ = discriminant(centred, train.targets, shrinkage, n_classes, train.corpora)
     scores = _unheard_scores(centred, train, shrinkage, n_classes)
     rows = train.new_rows(n_classes)
     whitening, full_variety = _variety_of(scores[rows], train.targets[rows], n_classes)
+    directions = whitening @ weights
     return Adaptation(
-        mean=train.embeddings.mean(axis=0),
-        class_means=np.stack([_class_mean(centred, train, target) for target in range(n_classes)]),
-        weights=weights,
-        bias=bias,
-        spread=np.maximum(np.std(means, axis=0), np.finfo(np.float32).tiny),
-        directions=whitening @ weights,
+        directions=directions,
+        origin=directions @ train.embeddings.mean(axis=0),
+        places=np.stack([_class_mean(centred, train, target) for target in range(n_classes)]) @ directions.T,
+        spread=np.maximum(np.std(means @ directions.T, axis=0), np.finfo(np.float32).tiny),
         full_variety=full_variety,
     )
 
@@ -134,25 +133,17 @@ def _variety_of(scores: Floats, targets: npt.NDArray[np.int64], n_classes: int) 
     return whitening @ contrasts.T, 1 + float(np.mean(between**2))
 
 
-def with_scales(adaptation: Adaptation, valid: Heard, seed: int) -> Adaptation:
-    """Fit the scales on validation speakers.
+def with_scale(adaptation: Adaptation, valid: Heard, seed: int) -> Adaptation:
+    """Fit the scale of the answers on validation speakers, so that those to streams of all emotions are honest.
 
-    The rule's ``posterior_scale`` is a share of what makes the answers about clips less their speaker's mean honest;
-    the probabilities' ``scale`` then makes those of streams of all emotions honest. The share and how far a stream's
-    variety is trusted are constants, chosen on validation folds of RAVDESS, CREMA-D and EmoDB
+    How far a stream is trusted are constants, chosen on validation folds of RAVDESS and EmoDB and between corpora
     (docs/results/experiments.md).
     """
-    valid = valid.only(valid.new_rows(len(adaptation.bias)))
-    centred, _ = valid.centred()
-    honest = 1 / fit_temperature(centred @ adaptation.weights.T + adaptation.bias, valid.targets)
-    trusting = replace(adaptation, scale=1.0, posterior_scale=POSTERIOR_SHARE * honest, least_speech_s=0.0)
-    trusting = replace(trusting, trust_from=-2.0, trust_to=-1.0)  # always
-    plain = np.full((len(valid), len(adaptation.bias)), 1 / len(adaptation.bias))
-    probabilities, _ = adapted_probabilities(trusting, valid, plain, "causal", seed)
-    logits = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
-    return replace(
-        adaptation, scale=1 / fit_temperature(logits, valid.targets), posterior_scale=trusting.posterior_scale
-    )
+    valid = valid.only(valid.new_rows(len(adaptation.places)))
+    trusting = replace(adaptation, scale=1.0, least_speech_s=0.0, trust_from=-2.0, trust_to=-1.0)  # always
+    plain = np.full((len(valid), len(adaptation.places)), 1 / len(adaptation.places))
+    found, _ = adapted_probabilities(trusting, valid, plain, "causal", seed)
+    return replace(adaptation, scale=1 / fit_temperature(np.log(np.maximum(found, SMALLEST)), valid.targets))
 
 
 def adapted_probabilities(
@@ -169,7 +160,7 @@ def adapted_probabilities(
     probabilities (clips, classes), and which rows are adapted (clips,): none is before the rule's ``least_speech_s``,
     nor while all that was heard sounds like one emotion; these keep the plain answer
     """
-    probabilities = plain.astype(np.float64)
+    found = plain.astype(np.float64)
     answered = np.zeros(len(test), np.bool_)
     for rows in _streams(test, how, seed):
         adapter = Adapter(adaptation)
@@ -179,8 +170,8 @@ def adapted_probabilities(
             seconds = float(test.seconds[row])
             answer = adapter.hear(test.embeddings[row], plain[row], seconds, seconds)
             if answer is not None:
-                probabilities[row], answered[row] = answer, True
-    return probabilities, answered
+                found[row], answered[row] = answer, True
+    return found, answered
 
 
 def _streams(clips: Heard, how: How, seed: int) -> Iterator[npt.NDArray[np.int64]]:

@@ -12,7 +12,7 @@ from earnest.errors import EarnestError
 from earnest.recipe import Training
 from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.domain import Domain
-from earnest.training.adaptation import COPY, Heard, fit_adaptation, with_scales
+from earnest.training.adaptation import COPY, Heard, fit_adaptation, with_scale
 from earnest.training.data import Example, speakers_known_to
 from earnest.training.discriminant import Embeddings, embed
 from earnest.training.domain import fit_domain, longest_known
@@ -66,7 +66,7 @@ def fit_companions(
     unseen = heard_by(network, valid, known)
     plain = heard_by(network, [example for example in train if not example.copy], known)
     domain = fit_domain(plain.embeddings, unseen.embeddings, longest_known(plain.seconds))
-    adaptation = adaptation and with_scales(adaptation, unseen, settings.seed)
+    adaptation = adaptation and with_scale(adaptation, unseen, settings.seed)
     if settings.refit:
         refitted = fit_adaptation(heard_by(network, [*train, *more], known), settings.shrinkage, n_classes)
         adaptation = refitted and adaptation and replace(refitted, **adaptation.rule())

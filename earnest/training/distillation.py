@@ -7,6 +7,7 @@ Student and teacher hear the same frames, changed anew each time (Beyer et al., 
 sound, and a corpus of few sentences shows only a little of it. So clips are also played backwards and spliced.
 """
 
+import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -20,18 +21,19 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from earnest.augment.noise_files import folder_called
-from earnest.config import from_mapping, to_toml
+from earnest.config import to_toml
 from earnest.corpora.base import audio_files
 from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.errors import MissingExtraError, RecipeError
 from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
+from earnest.models.pretrained import KNOWN_SPEAKERS, read_origin
 from earnest.models.rounding import packed_state
-from earnest.models.student import StudentEncoder, StudentSettings
 from earnest.models.whisper import WhisperSettings, mean_and_deviation
 from earnest.training.data import progress_bar
 from earnest.training.frame_changes import FrameChanges, noise_frames
+from earnest.training.imitators import Imitator, imitator
 from earnest.training.lessons import (
     UNCHANGED,
     SimilarLengths,
@@ -75,7 +77,10 @@ class Distillation:
     listeners : processes in which the teacher listens beside the training, 0 for none; 1 spares waiting
     pooled_weight : weight of means and deviations over a clip, against the one of single tokens
     matrix_rate : learning rate of the blocks' matrices, whose steps are orthogonal (Jordan et al., 2024: Muon);
-        ``learning_rate`` is that of all else
+        ``learning_rate`` is that of all else. 0: that of the matrices too, and their steps are Adam's
+    encoder : `WhisperSettings` of an encoder that learns in place of a student: one that has become narrower, or whose
+        tokens become one, and gets back what that cost
+    known_voices : only clips of speakers are heard whose labels the teacher was fitted on; all others stay unheard
     """
 
     corpus: tuple[str, ...]
@@ -94,6 +99,8 @@ class Distillation:
     precision: Literal["32", "bf16"] = "32"
     recordings: tuple[str, ...] = ()
     denoising: bool = False
+    known_voices: bool = False
+    encoder: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     description: str = ""
 
@@ -104,9 +111,10 @@ class Distillation:
             (0 <= self.listeners <= 1, "listeners must be 0 or 1: what is heard again is known to one alone"),
             (0 <= self.pooled_weight <= 100, "pooled_weight must be 0 to 100"),
             (self.epochs >= 1, "epochs must be at least 1"),
+            (not (self.student and self.encoder), "either [student] or [encoder] learns, not both"),
             (self.batch_size >= 2, "batch_size must be at least 2"),
             (0 < self.learning_rate < 1, "learning_rate must be above 0 and below 1"),
-            (0 < self.matrix_rate < 1, "matrix_rate must be above 0 and below 1"),
+            (0 <= self.matrix_rate < 1, "matrix_rate must be from 0 to below 1"),
             (0 <= self.weight_decay < 10, "weight_decay must be from 0 to below 10"),
         )
         for right, message in checks:
@@ -130,7 +138,7 @@ class Imitation(Remembering):
 
     spread: Tensor
 
-    def __init__(self, student: StudentEncoder, settings: Distillation, spread: Tensor, n_steps: int) -> None:
+    def __init__(self, student: Imitator, settings: Distillation, spread: Tensor, n_steps: int) -> None:
         super().__init__()
         self.student, self.settings, self.n_steps = student, settings, n_steps
         self.register_buffer("spread", spread, persistent=False)
@@ -143,7 +151,7 @@ class Imitation(Remembering):
         except ImportError:
             raise MissingExtraError("Distillation", "train") from None
         settings = self.settings
-        matrices = [tensor for tensor in self.student.blocks.parameters() if tensor.ndim == 2]
+        matrices = [tensor for tensor in self.student.blocks.parameters() if tensor.ndim == 2 and settings.matrix_rate]
         hidden = {id(tensor) for tensor in matrices}
         others = [tensor for tensor in self.student.parameters() if id(tensor) not in hidden]
         optimiser = Muon(
@@ -237,10 +245,16 @@ def distil(
     -------
     the errors of each epoch, on voices learnt from and on held-out ones
     """
-    student_settings = from_mapping(StudentSettings, settings.student, "[student]")
-    teacher = Teacher(settings.front_end.n_mels, settings.teacher, settings.precision)
-    if teacher.width != student_settings.token_width:
-        raise RecipeError(f"token_width must be {teacher.width}, as wide as what is imitated.")
+    n_mels = settings.front_end.n_mels
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        student = imitator(n_mels, settings.student, settings.encoder)
+    teacher = Teacher(n_mels, settings.teacher, student.steps_a_token, settings.precision)
+    if teacher.width != student.token_width:
+        raise RecipeError(f"What is imitated is {teacher.width} values wide, and what imitates {student.token_width}.")
+    if settings.known_voices:
+        heard = teacher.network.known_speakers
+        utterances = [row for row in utterances if not row.speaker or f"{row.corpus}/{row.speaker}" in heard]
     claim(folder, to_toml(asdict(settings)), "distillation")
     with progress_bar("decoding", len(utterances), show_progress) as advance:
         lessons = make_lessons(utterances, LogMel(settings.front_end), advance)
@@ -248,11 +262,7 @@ def distil(
     train = [lesson for lesson in lessons if lesson.speaker not in held_out]
     valid = [lesson for lesson in lessons if lesson.speaker in held_out]
     spread = teacher.standardise(train, settings.batch_size) + SMALLEST_SPREAD
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        student = StudentEncoder(settings.front_end.n_mels, student_settings)
-    if student_settings.weights:
-        student.load(Path(student_settings.weights))
+    student.standardise_like(teacher.mean, teacher.deviation)
     keys = SimilarLengths(train, settings.batch_size, settings.repeats, settings.seed)
     keys.set_epoch(next_epoch(folder))
     noises = noise_frames(settings.changes, settings.front_end)
@@ -281,15 +291,19 @@ def distil(
             ckpt_path=last_checkpoint(folder),
             weights_only=True,
         )
-    weights = packed_state(student.state_dict(), "student.")
-    write_atomically(folder / WEIGHTS, save(weights, {"origin": _origin(settings)}))
+    told = {"origin": _origin(settings)}
+    if known := teacher.network.known_speakers:
+        told[KNOWN_SPEAKERS] = json.dumps(sorted(known))
+    write_atomically(folder / WEIGHTS, save(packed_state(student.learner.state_dict(), student.prefix), told))
     write_atomically(folder / HISTORY, csv_bytes(list(module.history[-1]), module.history))
     drop_checkpoint(folder)
     return module.history
 
 
 def _origin(settings: Distillation) -> str:
+    sound = f"on the sound of {', '.join([*settings.corpus, *settings.recordings])}, without labels"
+    start, teacher = settings.encoder.get("weights"), settings.teacher.get("weights") or "a random teacher"
+    if start:
+        return f"{read_origin(Path(start))}; then taught to say what {Path(teacher).name} says, {sound}"
     blocks = ", ".join(str(block) for block in settings.teacher.get("pooled_blocks", WhisperSettings().pooled_blocks))
-    teacher = settings.teacher.get("weights") or "a random teacher"
-    sound = ", ".join([*settings.corpus, *settings.recordings])
-    return f"imitates block {blocks} of {teacher} on the sound of {sound}, without labels"
+    return f"imitates block {blocks} of {teacher} {sound}"

@@ -45,6 +45,8 @@ from earnest.training.resuming import (
 )
 from earnest.training.two_heads import Clips, Embedding, Pair, collated, smoothed_loss, start_heads
 
+WHOLE = "whole"
+
 
 class FineTuningLoop(Remembering):
     """Both heads and the encoder in Lightning's loop."""
@@ -165,7 +167,8 @@ def finetune(
     ----------
     examples : targets are positions in ``corpora``
     corpora : of each class, the name of the corpus that it belongs to
-    folder : gets recipe.toml, history.csv and, at the end, model.safetensors
+    folder : gets recipe.toml, history.csv and, at the end, model.safetensors; where the encoder becomes narrower, the
+        whole one is in its folder `WHOLE`
 
     Returns
     -------
@@ -202,14 +205,15 @@ def finetune(
     averaged = loop.averaged.module
     assert isinstance(averaged, Pair)
     tuned = averaged.embedding.encoder.state_dict()
+    known = {KNOWN_SPEAKERS: json.dumps(sorted({example.speaker for example in train}))}
+    origin = _origin(settings, start, tuned)
     weights = tuned
     if settings.narrowing:
+        (folder / WHOLE).mkdir(exist_ok=True)
+        write_atomically(folder / WHOLE / WEIGHTS, save(packed_state(tuned, "encoder."), {"origin": origin, **known}))
         weights = made_narrower(settings, whisper, tuned, [example.frames for example in train])
-    told = {
-        "origin": _origin(settings, whisper, start, tuned),
-        KNOWN_SPEAKERS: json.dumps(sorted({example.speaker for example in train})),
-    }
-    write_atomically(folder / WEIGHTS, save(packed_state(weights, "encoder."), told))
+        origin += _narrower(settings, whisper)
+    write_atomically(folder / WEIGHTS, save(packed_state(weights, "encoder."), {"origin": origin, **known}))
     write_atomically(folder / HISTORY, csv_bytes(list(loop.history[-1]), loop.history))
     drop_checkpoint(folder)
     return loop.history
@@ -227,20 +231,20 @@ def made_narrower(
     return narrowed(encoder, [clips[row] for row in rows], narrowing).state_dict()
 
 
-def _origin(
-    settings: FineTuning, whisper: WhisperSettings, start: Mapping[str, Tensor], tuned: Mapping[str, Tensor]
-) -> str:
+def _origin(settings: FineTuning, start: Mapping[str, Tensor], tuned: Mapping[str, Tensor]) -> str:
     source = settings.encoder.get("weights") or "a random encoder"
     moved = ", ".join(f"{part} {100 * how_far:.1f} %" for part, how_far in movements(start, tuned).items())
+    return f"{source}, fine-tuned on the labels of {', '.join(settings.corpus)}; weights moved by: {moved}"
+
+
+def _narrower(settings: FineTuning, whisper: WhisperSettings) -> str:
     narrowing, per_head = settings.narrowing, whisper.key_width or whisper.width // whisper.n_heads
     parts = (
         (narrowing.width, whisper.feed_forward_width, "neurons a block"),
         (narrowing.stem_width, whisper.stem_width or whisper.width, "channels between the convolutions"),
         (narrowing.key_width, per_head, "values a key"),
     )
-    told = ", ".join(f"{width} of {before} {what}" for width, before, what in parts if width)
-    narrower = f"; then narrowed to {told}" if told else ""
-    return f"{source}, fine-tuned on the labels of {', '.join(settings.corpus)}; weights moved by: {moved}{narrower}"
+    return "; then narrowed to " + ", ".join(f"{width} of {before} {what}" for width, before, what in parts if width)
 
 
 def movements(start: Mapping[str, Tensor], tuned: Mapping[str, Tensor]) -> dict[str, float]:

@@ -20,7 +20,6 @@ from earnest.training.data import compute_frames, padded
 from earnest.training.frame_changes import FrameChanges, another_recording, another_speech
 from earnest.training.resuming import EpochBatches
 
-STEPS_A_TOKEN = 2  # of the teacher's steps for one token of the student
 HEARD_AGAIN_WITHIN = 30  # new batches
 UNCHANGED = -1  # in place of an epoch
 Taught: TypeAlias = tuple[Tensor, Tensor, Tensor]
@@ -65,10 +64,11 @@ class Teacher:
     Parameters
     ----------
     settings : of the encoder; its ``pooled_blocks`` are imitated, side by side
+    steps_a_token : how many of its steps, of 20 ms each, one token of the student lasts
     precision : "bf16" computes in 16 bits
     """
 
-    def __init__(self, n_mels: int, settings: Mapping[str, Any], precision: str = "32") -> None:
+    def __init__(self, n_mels: int, settings: Mapping[str, Any], steps_a_token: int = 2, precision: str = "32") -> None:
         whisper = from_mapping(WhisperSettings, settings, "[teacher]")
         if whisper.steps_a_token > 1:
             raise RecipeError("[teacher]: steps_a_token must be 1: tokens are imitated step by step.")
@@ -76,7 +76,7 @@ class Teacher:
             torch.manual_seed(0)  # matters where no weights are named
             self.network = WhisperStatistics(n_mels, 3, whisper).eval()
         self.network.load_pretrained()
-        self.pooled, self.precision = whisper.pooled_blocks, precision
+        self.pooled, self.steps_a_token, self.precision = whisper.pooled_blocks, steps_a_token, precision
         self.width = whisper.width * len(whisper.pooled_blocks)
         self.mean, self.deviation = torch.zeros(self.width), torch.ones(self.width)
 
@@ -86,7 +86,7 @@ class Teacher:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
             outputs = self.network.encoder(normalised(frames), n_frames)
         steps = torch.cat([outputs[block - 1][0].float() for block in self.pooled], dim=2)
-        tokens, heard = merged(steps, outputs[0][1], STEPS_A_TOKEN)
+        tokens, heard = merged(steps, outputs[0][1], self.steps_a_token)
         return (tokens - self.mean) / self.deviation, heard
 
     def standardise(self, lessons: Sequence[Lesson], batch_size: int) -> Tensor:

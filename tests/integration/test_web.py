@@ -53,13 +53,12 @@ def silero() -> Path:
 
 def adaptation(width: int = WIDTH, **rule: float) -> Adaptation:
     rng = np.random.default_rng(1)
+    n = len(CLASSES) - 1
     return Adaptation(
-        mean=rng.normal(0, 0.05, width).astype(np.float32).astype(np.float64),
-        class_means=rng.normal(0, 0.05, (len(CLASSES), width)).astype(np.float32).astype(np.float64),
-        weights=rng.normal(0, 9, (len(CLASSES), width)).astype(np.float32).astype(np.float64),
-        bias=rng.normal(0, 1, len(CLASSES)).astype(np.float32).astype(np.float64),
-        spread=rng.uniform(0.01, 0.1, width).astype(np.float32).astype(np.float64),
-        directions=rng.normal(0, 20, (len(CLASSES) - 1, width)).astype(np.float32).astype(np.float64),
+        directions=rng.normal(0, 20, (n, width)).astype(np.float32).astype(np.float64),
+        origin=rng.normal(0, 1, n).astype(np.float32).astype(np.float64),
+        places=rng.normal(0, 1.5, (n + 1, n)).astype(np.float32).astype(np.float64),
+        spread=rng.uniform(0.5, 2.0, n).astype(np.float32).astype(np.float64),
         **rule,  # type: ignore[arg-type]
     )
 
@@ -178,7 +177,12 @@ def test_without_the_network_the_level_tells_speech_as_in_python(tasks: harness.
 
 @pytest.mark.parametrize("first", [0, 4])
 @pytest.mark.parametrize(
-    "rule", [{"trust_to": 40.0}, {"least_confidence": 0.4, "largest_offset": 0.2, "prior": 1.0, "trust_to": 9.0}]
+    "rule",
+    [
+        {"trust_to": 40.0},
+        {"told_from": 0.2, "told_to": 0.9, "trust_to": 90.0},
+        {"largest_offset": 0.2, "prior": 1.0, "place_prior": 2.0, "scale": 0.4, "trust_to": 9.0},
+    ],
 )
 def test_the_adaptation_rule_is_pythons(
     rule: dict[str, float], first: int, tasks: harness.Tasks, tmp_path: Path
@@ -195,7 +199,8 @@ def test_the_adaptation_rule_is_pythons(
     (found,) = tasks.by_node(bundle)
     assert found["trust"] == pytest.approx(adapter.trust, abs=1e-5)
     assert adapter.trust > 0
-    assert_same(found["offset"], adapter.offset.tolist())
+    assert_same(found["offset"], adapter.estimate.offset.tolist())
+    assert_same(found["places"], adapter.estimate.places.ravel().tolist())
     assert_same(found["answers"], [None if row is None else row.tolist() for row in expected])
     assert any(row is not None for row in expected)
 

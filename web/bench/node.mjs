@@ -20,7 +20,8 @@ function heard(bundle, { embeddings, width, plain, seconds, newS, first }) {
   const adapter = new Adapter(adaptationOf(bundle));
   if (first) adapter.learnFrom(rows.slice(0, first), first * seconds);
   const answers = rows.map((row) => adapter.hear(row, plain, seconds, newS));
-  return { answers: answers.map((shares) => shares && [...shares]), offset: [...adapter.offset], trust: adapter.trust };
+  const { offset, places, trust } = adapter.estimate;
+  return { answers: answers.map((shares) => shares && [...shares]), offset: [...offset], places: [...places], trust };
 }
 
 /** Milliseconds of so many answers. */

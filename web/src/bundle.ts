@@ -10,13 +10,15 @@ export interface AdaptationEntry {
   scale: number;
   posterior_scale: number;
   prior: number;
+  place_prior: number;
   least_speech_s: number;
-  least_confidence: number;
   largest_offset: number;
   full_variety: number;
   trust_from: number;
   trust_to: number;
   variety_prior: number;
+  told_from: number;
+  told_to: number;
 }
 
 export interface DomainEntry {
@@ -158,8 +160,8 @@ function problemWith(values: Record<string, unknown>): string | null {
 }
 
 const ADAPTATION = [
-  ...["scale", "posterior_scale", "prior", "least_speech_s", "least_confidence", "largest_offset"],
-  ...["full_variety", "trust_from", "trust_to", "variety_prior"],
+  ...["scale", "posterior_scale", "prior", "place_prior", "least_speech_s", "largest_offset"],
+  ...["full_variety", "trust_from", "trust_to", "variety_prior", "told_from", "told_to"],
 ];
 const DOMAIN = ["threshold", "longest_s"];
 

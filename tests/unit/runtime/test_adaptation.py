@@ -16,7 +16,7 @@ import earnest
 from earnest.apps.cli.main import cli
 from earnest.bundle import load_bundle
 from earnest.errors import BundleError
-from earnest.runtime.adaptation import ARRAYS, Adaptation, Adapter
+from earnest.runtime.adaptation import ARRAYS, LONGEST_MEMORY, Adaptation, Adapter, estimate
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.stream import Windowing
 from earnest.runtime.timeline import Timeline
@@ -29,6 +29,7 @@ MEANS -= MEANS.mean(axis=0)
 
 
 DIRECTIONS = np.linalg.svd(MEANS, full_matrices=False)[2][: N_CLASSES - 1]
+PLACES = MEANS @ DIRECTIONS.T
 FULL_VARIETY = 1 + float(np.mean((MEANS @ DIRECTIONS.T) ** 2))
 UNKNOWN = np.full(N_CLASSES, 1 / N_CLASSES)
 
@@ -36,12 +37,12 @@ UNKNOWN = np.full(N_CLASSES, 1 / N_CLASSES)
 def gaussian(**changes: Any) -> Adaptation:
     """Return the adaptation of classes at `MEANS` with unit scatter, μ = 1: the best classifier is known.
 
-    The offset is trusted always, unless ``changes`` say otherwise.
+    The offset is trusted always and the plain mean never, unless ``changes`` say otherwise.
     """
-    one = np.ones(WIDTH)
-    settings: dict[str, Any] = {"scale": 0.5, "posterior_scale": 0.3, "least_speech_s": 0.0}
-    settings |= {"full_variety": FULL_VARIETY, "trust_from": -2.0, "trust_to": -1.0} | changes
-    return Adaptation(one, MEANS, MEANS, -0.5 * (MEANS**2).sum(axis=1), one, DIRECTIONS, **settings)
+    settings: dict[str, Any] = {"least_speech_s": 0.0, "full_variety": FULL_VARIETY, "place_prior": 1e9}
+    settings |= {"trust_from": -2.0, "trust_to": -1.0, "told_from": 2.0, "told_to": 3.0} | changes
+    spread = np.ones(N_CLASSES - 1)
+    return Adaptation(DIRECTIONS, DIRECTIONS @ np.ones(WIDTH), PLACES, spread, **settings)
 
 
 def speech(labels: Vectors, offset: Vectors, seed: int) -> Vectors:
@@ -55,19 +56,66 @@ def share_right(adapter: Adapter, embeddings: Vectors, labels: Vectors) -> float
     )
 
 
-def test_the_offset_is_the_rule_written_out() -> None:
-    adaptation = gaussian(prior=4.0, largest_offset=99.0)
+def shares_of(points: Vectors, places: Vectors, scale: float) -> Vectors:
+    powers = np.exp(-0.5 * scale * ((points[:, None] - places) ** 2).sum(axis=2))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def test_offset_and_places_are_the_rule_written_out() -> None:
+    rule = gaussian(prior=4.0, place_prior=6.0, largest_offset=99.0, scale=0.8)
+    embeddings = speech(np.array([0, 1, 2, 2, 1]), np.full(WIDTH, 0.5), 0)
+    points = (embeddings - 1) @ DIRECTIONS.T
+    adapter = Adapter(rule)
+    for embedding in embeddings[:4]:
+        adapter.hear(embedding, UNKNOWN, 3.0, 3.0)
+    offset, places, four = np.zeros(N_CLASSES - 1), PLACES, points[:4]
+    for _ in range(5):
+        offset = (four - shares_of(four - offset, PLACES, 0.6) @ PLACES).sum(axis=0) / (4 + 4.0)
+    for _ in range(5):
+        taken = shares_of(four - offset, places, 1.0)
+        sums = np.array(
+            [sum(share * (point - offset) for share, point in zip(own, four, strict=True)) for own in taken.T]
+        )
+        places = (6 * PLACES + sums) / (6 + taken.sum(axis=0)[:, None])
+    np.testing.assert_allclose(adapter.estimate.offset, offset, atol=1e-12)
+    np.testing.assert_allclose(adapter.estimate.places, places, atol=1e-12)
+    expected = shares_of(points[4:] - offset, places, 0.8)[0]
+    np.testing.assert_allclose(adapter.hear(embeddings[4], UNKNOWN, 3.0, 3.0), expected, atol=1e-12)
+
+
+def test_overlapping_windows_count_as_much_as_they_add() -> None:
     embeddings = speech(np.array([0, 1, 2]), np.full(WIDTH, 0.5), 0)
-    adapter = Adapter(adaptation)
-    total, offset = np.zeros(WIDTH), np.zeros(WIDTH)
-    for number, embedding in enumerate(embeddings, 1):
-        scores = MEANS @ (embedding - 1 - offset) - 0.5 * (MEANS**2).sum(axis=1)
-        shares = np.exp(0.5 * scores) / np.exp(0.5 * scores).sum()
-        np.testing.assert_allclose(adapter.hear(embedding, UNKNOWN, 3.0, 3.0), shares, atol=1e-12)
-        flat = np.exp(0.3 * scores) / np.exp(0.3 * scores).sum()
-        total += embedding - 1 - flat @ MEANS
-        offset = total / (number + 4)
-        np.testing.assert_allclose(adapter.offset, offset, atol=1e-12)
+    once, twice = Adapter(gaussian()), Adapter(gaussian())
+    for embedding in embeddings:
+        once.hear(embedding, UNKNOWN, 3.0, 3.0)
+        twice.hear(embedding, UNKNOWN, 3.0, 1.0)
+        twice.hear(embedding, UNKNOWN, 3.0, 2.0)
+        twice.hear(embedding, UNKNOWN, 3.0, 0.0)  # adds nothing
+    np.testing.assert_allclose(once.estimate.offset, twice.estimate.offset)
+    np.testing.assert_allclose(once.estimate.places, twice.estimate.places)
+
+
+def test_the_plain_mean_is_believed_where_its_points_are_told_apart() -> None:
+    labels = np.random.default_rng(0).integers(0, N_CLASSES, 80)
+    points = (speech(labels, np.full(WIDTH, 1.5), 7) - 1) @ DIRECTIONS.T
+    rule = gaussian(trust_from=8.0, trust_to=9.0, told_from=0.5, told_to=0.6, largest_offset=99.0)
+    found = estimate(rule, points, np.ones(80))
+    assert found.trust == 1.0
+    np.testing.assert_allclose(found.offset, points.mean(axis=0) * 80 / 81)
+    alone = estimate(rule, points[labels == 1], np.ones((labels == 1).sum()))
+    assert alone.trust == 0.0
+    assert np.abs(alone.offset - points[labels == 1].mean(axis=0)).max() > 0.5
+
+
+def test_only_the_latest_windows_are_remembered() -> None:
+    labels = np.random.default_rng(0).integers(0, N_CLASSES, LONGEST_MEMORY)
+    strange, usual = (speech(labels, np.full(WIDTH, value), 3) for value in (1.5, 0.0))
+    both, latest = Adapter(gaussian()), Adapter(gaussian())
+    for embedding in (*strange, *usual):
+        both.hear(embedding, UNKNOWN, 3.0, 3.0)
+    for embedding in usual:
+        latest.hear(embedding, UNKNOWN, 3.0, 3.0)
+    np.testing.assert_allclose(both.estimate.offset, latest.estimate.offset)
 
 
 @pytest.mark.parametrize(("n_emotions", "gain"), [(1, -0.05), (2, 0.05), (4, 0.1)])
@@ -85,6 +133,18 @@ def test_a_strange_voice_is_understood_better_and_one_emotion_is_not_taken_for_t
     assert np.mean(aware) > np.mean(plain) + gain
     if n_emotions == 1:  # the mean of all that was heard fails here
         assert np.mean(blind) < np.mean(plain) - 0.2
+
+
+def test_places_of_a_voice_that_means_emotions_otherwise_are_learnt() -> None:
+    usual, learnt = [], []
+    for seed in range(16):
+        rng = np.random.default_rng(seed)
+        labels = rng.integers(0, N_CLASSES, 80)
+        own = rng.normal(0, 1.3, (N_CLASSES, WIDTH))[labels]
+        embeddings = speech(labels, np.zeros(WIDTH), seed) + own
+        usual.append(share_right(Adapter(gaussian()), embeddings, labels))
+        learnt.append(share_right(Adapter(gaussian(place_prior=6.0)), embeddings, labels))
+    assert np.mean(learnt) > np.mean(usual) + 0.01
 
 
 def heard(labels: Vectors, **changes: Any) -> Adapter:
@@ -116,7 +176,7 @@ def test_the_answer_is_the_plain_one_as_far_as_there_is_no_trust() -> None:
     labels = np.random.default_rng(2).permutation([1] * 30 + [2] * 7 + [0] * 3)
     adapter, trusting = heard(labels), heard(labels)
     trust, plain = adapter.trust, np.array([0.9, 0.1, 0.0, 0.0])
-    trusting._settings = gaussian()
+    trusting.estimate = trusting.estimate._replace(trust=1.0)
     embedding = 1.0 + MEANS[3]
     answer, adapted = adapter.hear(embedding, plain, 3.0, 3.0), trusting.hear(embedding, plain, 3.0, 3.0)
     assert answer is not None
@@ -139,14 +199,14 @@ def test_a_voice_like_all_others_is_left_alone() -> None:
     labels = np.random.default_rng(0).integers(0, N_CLASSES, 200)
     adapter = Adapter(gaussian())
     assert share_right(adapter, speech(labels, np.zeros(WIDTH), 1), labels) > 0.95
-    assert np.abs(adapter.offset).max() < 0.3
+    assert np.abs(adapter.estimate.offset).max() < 0.3
 
 
 def test_the_offset_is_bounded_whatever_is_heard() -> None:
     adapter = Adapter(gaussian(largest_offset=2.0))
     for _ in range(50):
         adapter.hear(np.full(WIDTH, 1e6), UNKNOWN, 3.0, 3.0)
-    assert np.sqrt(np.mean(adapter.offset**2)) == pytest.approx(2.0)
+    assert np.sqrt(np.mean(adapter.estimate.offset**2)) == pytest.approx(2.0)
 
 
 def test_it_waits_for_enough_speech_and_counts_overlap_once() -> None:
@@ -155,21 +215,15 @@ def test_it_waits_for_enough_speech_and_counts_overlap_once() -> None:
     assert [answer is None for answer in answers] == [True, True, True, True, False]
 
 
-def test_windows_that_say_little_teach_nothing() -> None:
-    adapter = Adapter(gaussian(least_confidence=0.999999))
-    adapter.hear(1.0 + MEANS.mean(axis=0), UNKNOWN, 3.0, 3.0)
-    assert not adapter.offset.any()
-
-
 def test_what_was_learned_from_recordings_stays() -> None:
     labels = np.random.default_rng(0).integers(0, N_CLASSES, 60)
     offset = np.full(WIDTH, 1.5)
     adapter = Adapter(gaussian(prior=1.0))
     adapter.learn_from(speech(labels, offset, 0), 180.0)
-    learned = adapter.offset
-    np.testing.assert_allclose(learned, offset, atol=0.6)
+    learned = adapter.estimate
+    np.testing.assert_allclose(learned.offset, DIRECTIONS @ offset, atol=0.6)
     adapter.hear(np.full(WIDTH, 50.0), UNKNOWN, 3.0, 3.0)
-    assert adapter.offset.tolist() == learned.tolist()
+    assert adapter.estimate is learned
 
 
 @pytest.fixture(scope="module")
@@ -232,19 +286,21 @@ def test_the_command_says_whether_it_adapted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mean": np.zeros(2)}, "shapes of 'adaptation'"),
-        ({"mean": np.zeros((3, 1))}, "shapes of 'adaptation'"),
-        ({"bias": np.zeros(1)}, "shapes of 'adaptation'"),
-        ({"class_means": np.zeros((2, 3))}, "shapes of 'adaptation'"),
-        ({"weights": np.zeros(0)}, "shapes of 'adaptation'"),
-        ({"spread": np.array([1.0, 0.0, 1.0])}, "impossible numbers"),
-        ({"weights": np.full((len(CLASSES), 3), np.nan)}, "impossible numbers"),
+        ({"origin": np.zeros(2)}, "shapes of 'adaptation'"),
+        ({"origin": np.zeros((len(CLASSES) - 1, 1))}, "shapes of 'adaptation'"),
+        ({"places": np.zeros((2, 3))}, "shapes of 'adaptation'"),
+        ({"directions": np.zeros(0)}, "shapes of 'adaptation'"),
+        ({"directions": np.zeros((len(CLASSES) - 1, 0))}, "shapes of 'adaptation'"),
+        ({"spread": np.zeros(len(CLASSES) - 1)}, "impossible numbers"),
+        ({"places": np.full((len(CLASSES), len(CLASSES) - 1), np.nan)}, "impossible numbers"),
         ({"scale": -1.0}, "impossible numbers"),
         ({"prior": float("inf")}, "impossible numbers"),
         ({"directions": np.zeros((len(CLASSES), 3))}, "shapes of 'adaptation'"),
         ({"full_variety": 1.0}, "impossible numbers"),
         ({"trust_from": 0.6, "trust_to": 0.6}, "impossible numbers"),
+        ({"told_from": 0.6, "told_to": 0.6}, "impossible numbers"),
         ({"variety_prior": 0.0}, "impossible numbers"),
+        ({"place_prior": 0.0}, "impossible numbers"),
     ],
 )
 def test_a_broken_adaptation_is_a_broken_bundle(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -254,8 +310,7 @@ def test_a_broken_adaptation_is_a_broken_bundle(tmp_path: Path, changes: dict[st
 
 
 def test_an_adaptation_for_other_embeddings_is_refused_when_it_hears_one(tmp_path: Path) -> None:
-    one, four = np.ones(4), np.ones((len(CLASSES), 4))
-    other = stand_in_adaptation(mean=one, spread=one, class_means=four, weights=four, directions=four[1:])
+    other = stand_in_adaptation(directions=np.ones((len(CLASSES) - 1, 4)))
     broken = earnest.load(write_adapting(tmp_path, other))
     with pytest.raises(BundleError, match=r"embeddings of shape \(4,\), the graph gives \(3,\)"):
         broken.predict((TALK, 16_000), broken.adapter())
@@ -271,11 +326,11 @@ WHOLE: Mapping[str, Any] = {name: getattr(stand_in_adaptation(), name) for name 
 HOSTILE = {
     "no archive": (b"text", "not readable"),
     "truncated": (stand_in_adaptation().to_bytes()[:-40], "not readable"),
-    "pickled": (npz(**{**WHOLE, "bias": np.array([{}], object)}), "not readable"),
-    "text": (npz(**{**WHOLE, "bias": np.array(["1"] * len(CLASSES))}), "not readable"),
-    "missing array": (npz(mean=np.zeros(3)), "must hold mean, class_means"),
-    "one more array": (npz(**WHOLE, other=np.zeros(3)), "must hold mean, class_means"),
-    "bomb": (npz(**{**WHOLE, "bias": np.zeros(9_000_000)}), "larger than any"),
+    "pickled": (npz(**{**WHOLE, "origin": np.array([{}], object)}), "not readable"),
+    "text": (npz(**{**WHOLE, "origin": np.array(["1"] * len(CLASSES))}), "not readable"),
+    "missing array": (npz(origin=np.zeros(3)), "must hold directions, origin"),
+    "one more array": (npz(**WHOLE, other=np.zeros(3)), "must hold directions, origin"),
+    "bomb": (npz(**{**WHOLE, "origin": np.zeros(9_000_000)}), "larger than any"),
 }
 
 

@@ -1,21 +1,25 @@
 """A student that imitates a teacher: what both hear, what is compared, and that it can be learned and resumed."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from made_up_corpus import write_corpus
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from voices import write_voice
 
+from earnest.config import from_mapping
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import CorpusError, EarnestError, RecipeError
 from earnest.front_end import FrontEnd
-from earnest.models.pretrained import read_origin
-from earnest.models.rounding import SCALE
+from earnest.models.pretrained import KNOWN_SPEAKERS, read_origin
+from earnest.models.rounding import SCALE, packed_state
 from earnest.models.student import StudentSettings
+from earnest.models.whisper import WhisperSettings, WhisperStatistics
 from earnest.recipe import Recipe
 from earnest.training import distillation
 from earnest.training.distillation import Distillation, distil, imitation_errors, read_distillation, sound_of
@@ -128,6 +132,7 @@ def test_another_distillation_does_not_write_into_the_folder(utterances: list[Ut
     [
         ('corpus = ["emodb"]\nepochz = 3\n', "epochs"),
         ('corpus = ["emodb"]\nrepeats = 0\n', "repeats"),
+        ('corpus = ["emodb"]\n[student]\nwidth = 16\n[encoder]\nwidth = 24\n', "not both"),
         ('corpus = ["emodb"]\nlisteners = 2\n', "listeners"),
         ('corpus = ["emodb"]\n[changes]\nspliced = 2.0\n', "spliced"),
         ('corpus = ["emodb"]\n[front_end]\npreset = "wisper"\n', "whisper"),
@@ -140,7 +145,7 @@ def test_wrong_settings_are_named(text: str, message: str, tmp_path: Path) -> No
 
 
 def test_widths_that_do_not_fit_are_refused(utterances: list[Utterance], tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="token_width must be 24"):
+    with pytest.raises(RecipeError, match="24 values wide, and what imitates 20"):
         distil(replace(SETTINGS, student={**STUDENT, "token_width": 20}), utterances, tmp_path)
     with pytest.raises(RecipeError, match="odd"):
         StudentSettings(kernel=4)
@@ -176,3 +181,64 @@ def test_recordings_are_heard_beside_the_corpora(
     assert [row.path for row in heard] == [*(row.path for row in utterances), *recorded]
     distil(settings, heard, tmp_path / "student")
     assert "on the sound of made-up, spoken, without labels" in read_origin(tmp_path / "student")
+
+
+def encoders(folder: Path) -> tuple[dict[str, object], dict[str, object]]:
+    """Write an encoder of two blocks and a narrower one; return the settings of the whole and of the narrow one."""
+    whole = {"width": 24, "n_heads": 2, "feed_forward_width": 32, "n_blocks": 2, "pooled_blocks": [1, 2]}
+    narrow = {**whole, "key_width": 6, "stem_width": 12, "steps_a_token": 4, "merged_after": 1}
+    for seed, (name, settings) in enumerate({"whole": whole, "narrow": narrow}.items()):
+        torch.manual_seed(seed)
+        state = WhisperStatistics(24, 3, from_mapping(WhisperSettings, settings, name)).encoder.state_dict()
+        told = {"origin": f"the {name} one", KNOWN_SPEAKERS: json.dumps(["made-up/s0", "made-up/s1"])}
+        (folder / name).mkdir(parents=True)
+        save_file(packed_state(state, "encoder."), folder / name / "model.safetensors", told)
+    return {**whole, "weights": str(folder / "whole")}, {**narrow, "weights": str(folder / "narrow")}
+
+
+def test_a_narrower_encoder_learns_what_the_whole_one_says(utterances: list[Utterance], tmp_path: Path) -> None:
+    whole, narrow = encoders(tmp_path)
+    settings = replace(SETTINGS, teacher=whole, student={}, encoder=narrow, matrix_rate=0.0, learning_rate=5e-3)
+    history = distil(settings, utterances, tmp_path / "taught")
+    assert history[-1]["train_pooled_error"] < 0.7 * history[0]["train_pooled_error"]
+    network = {**narrow, "weights": str(tmp_path / "taught"), "frozen": True}
+    started = initial_classifier(
+        Recipe("made-up", "whisper-statistics", front_end=FRONT_END, network=network), ("a", "b")
+    )
+    assert "the narrow one; then taught to say what whole says" in str(started.network.origin)
+    assert started.network.known_speakers == {"made-up/s0", "made-up/s1"}
+
+
+def test_a_perfect_copy_of_the_teacher_has_nothing_to_learn(utterances: list[Utterance], tmp_path: Path) -> None:
+    whole, _ = encoders(tmp_path)
+    settings = replace(
+        SETTINGS, teacher=whole, student={}, encoder=whole, learning_rate=1e-9, matrix_rate=0.0, epochs=1
+    )
+    assert distil(settings, utterances, tmp_path / "taught")[0]["train_token_error"] < 1e-6
+
+
+def test_only_known_voices_are_heard_where_that_is_wanted(
+    utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, narrow = encoders(tmp_path)
+    speakers = sorted({row.speaker for row in utterances})
+    named = [replace(row, corpus="made-up", speaker=f"s{speakers.index(row.speaker)}") for row in utterances]
+    heard: list[str] = []
+    make = distillation.make_lessons
+
+    def listening(rows: list[Utterance], *rest: Any) -> Any:
+        heard.extend(row.speaker for row in rows)
+        return make(rows, *rest)
+
+    monkeypatch.setattr(distillation, "make_lessons", listening)
+    settings = replace(SETTINGS, teacher=whole, student={}, encoder=narrow, known_voices=True, epochs=1)
+    distil(settings, named, tmp_path / "taught")
+    assert set(heard) == {"s0", "s1"}
+
+
+def test_an_encoder_whose_tokens_become_one_too_late_is_refused(tmp_path: Path) -> None:
+    _, narrow = encoders(tmp_path)
+    with pytest.raises(RecipeError, match="merged_after"):
+        distil(
+            replace(SETTINGS, student={}, encoder={**narrow, "n_blocks": 3, "merged_after": 2}), [], tmp_path / "run"
+        )
