@@ -29,7 +29,7 @@ class Shipped:
     protocols: tuple[str, ...]
 
 
-ADAPTED = ("--adapt", "causal", "--adapt", "all", "--adapt", "one-emotion")
+ADAPTED = ("--adapt", "causal", "--adapt", "ten", "--adapt", "all", "--adapt", "one-emotion")
 ENCODER = (
     "The encoder was fine-tuned on the labels of 68 speakers of CREMA-D, narrowed and rounded to 8 bits; the linear "
     "layer was fitted on all clips and a changed copy of each (noise, rooms, telephone, codecs)."

@@ -17,12 +17,14 @@ from earnest.evaluation.calibration import fit_temperature
 from earnest.runtime.adaptation import Adaptation, Adapter
 from earnest.training.discriminant import Floats, discriminant, rows_by_corpus
 
-How: TypeAlias = Literal["causal", "all", "one-emotion"]
+How: TypeAlias = Literal["causal", "ten", "all", "one-emotion"]
 HOWS: Mapping[How, str] = {
     "causal": "each test speaker's clips in a drawn order, each answered with what was heard before it",
+    "ten": "ten drawn clips of each test speaker heard, without labels, before any is answered",
     "all": "each test speaker's clips all heard, without labels, before any is answered",
     "one-emotion": "as causal, but a stream of its own for each emotion of a speaker; the hardest case, not a result",
 }
+HEARD_FIRST: Mapping[How, int | None] = {"ten": 10, "all": None}
 FEWEST_SPEAKERS = 3
 N_TURNS = 5
 COPY = "#"  # behind a speaker: a changed copy, a voice of its own but for turns
@@ -164,8 +166,9 @@ def adapted_probabilities(
     answered = np.zeros(len(test), np.bool_)
     for rows in _streams(test, how, seed):
         adapter = Adapter(adaptation)
-        if how == "all":
-            adapter.learn_from(test.embeddings[rows], float(test.seconds[rows].sum()))
+        if how in HEARD_FIRST:
+            first = rows[: HEARD_FIRST[how]]
+            adapter.learn_from(test.embeddings[first], float(test.seconds[first].sum()))
         for row in rows:
             seconds = float(test.seconds[row])
             answer = adapter.hear(test.embeddings[row], plain[row], seconds, seconds)

@@ -40,9 +40,9 @@ AS_PUBLISHED = "as_published.json"
 @click.option(
     "--adapt",
     multiple=True,
-    type=click.Choice(["causal", "all", "one-emotion"]),
+    type=click.Choice(["causal", "ten", "all", "one-emotion"]),
     help="Also answer adapted to each test speaker, without labels; repeatable. causal: clip by clip in a drawn order; "
-    "all: after all clips were heard; one-emotion: causal on streams of a single emotion, the hardest case.",
+    "ten, all: after ten drawn clips or all were heard; one-emotion: causal on streams of one emotion, the hardest case.",
 )
 @click.option(
     "--tta",

@@ -122,7 +122,7 @@ def test_a_speakers_answers_depend_on_that_speaker_alone() -> None:
     adaptation, both = fit_adaptation(voices(5), 0.6, N_CLASSES), voices(2, seed=4)
     assert adaptation is not None
     alone = of_rows(both, np.array([name == "s0" for name in both.speakers]))
-    for how in ("causal", "all", "one-emotion"):
+    for how in HOWS:
         together, _ = adapted(adaptation, both, how)
         np.testing.assert_array_equal(together[: len(alone)], adapted(adaptation, alone, how)[0])
 
@@ -154,6 +154,16 @@ def test_all_is_what_the_runtime_learns_from_recordings() -> None:
     expected = [adapter.hear(row, UNKNOWN, 3.0, 3.0) for row in test.embeddings]
     found = adapted(adaptation, test, "all")[0]
     np.testing.assert_allclose(found, np.array(expected), atol=1e-9)
+
+
+def test_ten_is_what_the_runtime_learns_from_ten_recordings_of_the_voice() -> None:
+    adaptation, test = fit_adaptation(voices(5), 0.6, N_CLASSES), voices(1, per_class=10, seed=4)
+    assert adaptation is not None
+    found = adapted(adaptation, test, "ten")[0]
+    adapter = Adapter(adaptation)
+    adapter.learn_from(test.embeddings[np.random.default_rng([0, 0]).permutation(40)[:10]], 30.0)
+    np.testing.assert_allclose(found[0], adapter.hear(test.embeddings[0], UNKNOWN, 3.0, 3.0), atol=1e-9)
+    assert not np.allclose(found, adapted(adaptation, test, "all")[0])
 
 
 def test_two_speakers_or_nameless_ones_are_too_few() -> None:
