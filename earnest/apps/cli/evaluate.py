@@ -42,7 +42,7 @@ AS_PUBLISHED = "as_published.json"
     multiple=True,
     type=click.Choice(["causal", "ten", "all", "one-emotion"]),
     help="Also answer adapted to each test speaker, without labels; repeatable. causal: clip by clip in a drawn order; "
-    "ten, all: after ten drawn clips or all were heard; one-emotion: causal on streams of one emotion, the hardest case.",
+    "ten, all: after ten drawn clips or all were heard; one-emotion: causal, streams of one emotion, the hardest case.",
 )
 @click.option(
     "--tta",
