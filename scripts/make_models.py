@@ -5,8 +5,9 @@ Usage: python scripts/make_models.py [NAME ...]
 Corpora come from $EARNEST_DATA. Trainings and evaluations that are finished in runs/ are not repeated. What the two
 sizes start from comes with the package; these write it anew, with Whisper's encoder from $EARNEST_MODELS:
 
-    earnest finetune recipes/finetuning/encoder.toml --protocol crema-d-5fold --fold f1 --output runs/encoder
     python scripts/speak.py $EARNEST_DATA/spoken
+    earnest finetune recipes/finetuning/encoder.toml --protocol crema-d-5fold --fold f1 --output runs/encoder
+    earnest distil recipes/distillation/encoder.toml --output runs/encoder-again
     earnest distil recipes/distillation/student-start.toml --output runs/student-start
     earnest distil recipes/distillation/student.toml --output runs/student
 """
@@ -31,8 +32,9 @@ class Shipped:
 
 ADAPTED = ("--adapt", "causal", "--adapt", "ten", "--adapt", "all", "--adapt", "one-emotion")
 ENCODER = (
-    "The encoder was fine-tuned on the labels of 68 speakers of CREMA-D, narrowed and rounded to 8 bits; the linear "
-    "layer was fitted on all clips and a changed copy of each (noise, rooms, telephone, codecs)."
+    "The encoder was fine-tuned on the labels of 68 speakers of CREMA-D, narrowed, taught what the whole one says to "
+    "their sound and to made-up words that espeak-ng and flite spoke, and rounded to 8 bits; the linear layer was fitted "
+    "on all clips and a changed copy of each (noise, rooms, telephone, codecs)."
 )
 STUDENT = (
     "The student learnt from the sound of CREMA-D without its labels, and from made-up words that espeak-ng and flite "
