@@ -43,6 +43,7 @@ from earnest.training.lessons import (
     by_length,
     make_lessons,
 )
+from earnest.training.moved import moved_by
 from earnest.training.progress import csv_bytes, write_atomically
 from earnest.training.resuming import (
     HISTORY,
@@ -263,6 +264,7 @@ def distil(
     valid = [lesson for lesson in lessons if lesson.speaker in held_out]
     spread = teacher.standardise(train, settings.batch_size) + SMALLEST_SPREAD
     student.standardise_like(teacher.mean, teacher.deviation)
+    start = {name: tensor.clone() for name, tensor in student.learner.state_dict().items()}
     keys = SimilarLengths(train, settings.batch_size, settings.repeats, settings.seed)
     keys.set_epoch(next_epoch(folder))
     noises = noise_frames(settings.changes, settings.front_end)
@@ -291,7 +293,7 @@ def distil(
             ckpt_path=last_checkpoint(folder),
             weights_only=True,
         )
-    told = {"origin": _origin(settings)}
+    told = {"origin": _origin(settings, start, student.learner.state_dict())}
     if known := teacher.network.known_speakers:
         told[KNOWN_SPEAKERS] = json.dumps(sorted(known))
     write_atomically(folder / WEIGHTS, save(packed_state(student.learner.state_dict(), student.prefix), told))
@@ -300,10 +302,11 @@ def distil(
     return module.history
 
 
-def _origin(settings: Distillation) -> str:
+def _origin(settings: Distillation, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> str:
     sound = f"on the sound of {', '.join([*settings.corpus, *settings.recordings])}, without labels"
     start, teacher = settings.encoder.get("weights"), settings.teacher.get("weights") or "a random teacher"
     if start:
-        return f"{read_origin(Path(start))}; then taught to say what {Path(teacher).name} says, {sound}"
+        said = f"then taught to say what {Path(teacher).name} says, {sound}; {moved_by(before, after)}"
+        return f"{read_origin(Path(start))}; {said}"
     blocks = ", ".join(str(block) for block in settings.teacher.get("pooled_blocks", WhisperSettings().pooled_blocks))
     return f"imitates block {blocks} of {teacher} {sound}"

@@ -29,6 +29,7 @@ from earnest.models.whisper import Encoder, WhisperSettings, WhisperStatistics
 from earnest.training.data import Example
 from earnest.training.finetuning_settings import FineTuning
 from earnest.training.frame_changes import changed, noise_frames
+from earnest.training.moved import moved_by
 from earnest.training.narrowing import narrowed
 from earnest.training.progress import csv_bytes, write_atomically
 from earnest.training.resuming import (
@@ -233,8 +234,7 @@ def made_narrower(
 
 def _origin(settings: FineTuning, start: Mapping[str, Tensor], tuned: Mapping[str, Tensor]) -> str:
     source = settings.encoder.get("weights") or "a random encoder"
-    moved = ", ".join(f"{part} {100 * how_far:.1f} %" for part, how_far in movements(start, tuned).items())
-    return f"{source}, fine-tuned on the labels of {', '.join(settings.corpus)}; weights moved by: {moved}"
+    return f"{source}, fine-tuned on the labels of {', '.join(settings.corpus)}; {moved_by(start, tuned)}"
 
 
 def _narrower(settings: FineTuning, whisper: WhisperSettings) -> str:
@@ -245,14 +245,3 @@ def _narrower(settings: FineTuning, whisper: WhisperSettings) -> str:
         (narrowing.key_width, per_head, "values a key"),
     )
     return "; then narrowed to " + ", ".join(f"{width} of {before} {what}" for width, before, what in parts if width)
-
-
-def movements(start: Mapping[str, Tensor], tuned: Mapping[str, Tensor]) -> dict[str, float]:
-    """Return how far each part of the encoder moved: the norm of the change by the norm of the start."""
-    parts: dict[str, tuple[float, float]] = {}
-    for name, before in start.items():
-        part = "convolutions" if name.startswith("conv") else f"block {int(name.split('.')[1]) + 1}"
-        change, size = parts.get(part, (0.0, 0.0))
-        step = float((tuned[name] - before).square().sum())
-        parts[part] = (change + step, size + float(before.square().sum()))
-    return {part: math.sqrt(change / size) for part, (change, size) in parts.items()}
