@@ -21,11 +21,12 @@ from earnest.models.rounding import unpacked
 from earnest.models.whisper import WhisperSettings, WhisperStatistics
 from earnest.recipe import Recipe
 from earnest.training.data import Example
-from earnest.training.finetuning import ChangedClips, FewSpeakers, finetune, movements
+from earnest.training.finetuning import ChangedClips, FewSpeakers, finetune
 from earnest.training.finetuning_clips import clips_for, without_test
 from earnest.training.finetuning_settings import FineTuning, Narrowing, read_finetuning
 from earnest.training.frame_changes import FrameChanges
 from earnest.training.ledger import refuse_known_speakers
+from earnest.training.moved import movements
 from earnest.training.run import initial_classifier
 from earnest.training.task import split_called
 from earnest.training.two_heads import (
