@@ -20,7 +20,8 @@ from earnest.apps.cli._recipe import changes_of
 from earnest.evaluation.calibration import fit_temperature, softmax
 from earnest.evaluation.protocols import protocol_called
 from earnest.recipe import read_recipe
-from earnest.runtime.adaptation import Adaptation, Adapter
+from earnest.runtime.adaptation import Adaptation
+from earnest.runtime.adapter import Adapter
 from earnest.training.adaptation import Heard, fit_adaptation, with_scale
 from earnest.training.companions import heard_by
 from earnest.training.discriminant import discriminant

@@ -18,7 +18,7 @@ from earnest.audio.source import Source, path_of
 from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.errors import AudioError, MissingExtraError
-from earnest.runtime.adaptation import Adapter
+from earnest.runtime.adapter import Adapter
 from earnest.runtime.domain import Domain
 from earnest.runtime.graph import Network, Outputs
 from earnest.runtime.picture import is_picture

@@ -10,7 +10,8 @@ from earnest.audio.segment import frame_levels_dbfs, is_silent
 from earnest.audio.source import Source, path_of, source_name
 from earnest.bundle import DEFAULT_BUNDLE, Bundle, BundleInfo, load_bundle
 from earnest.errors import AudioError, BundleError
-from earnest.runtime.adaptation import Adaptation, Adapter
+from earnest.runtime.adaptation import Adaptation
+from earnest.runtime.adapter import Adapter
 from earnest.runtime.averaging import network_of
 from earnest.runtime.bulk import BATCH_S, Bulk
 from earnest.runtime.domain import Domain

@@ -19,7 +19,7 @@ from earnest.audio.speech import Extent, SpeechFinder, WindowCutter, frame_start
 from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError
-from earnest.runtime.adaptation import Adapter
+from earnest.runtime.adapter import Adapter
 from earnest.runtime.domain import Domain
 from earnest.runtime.graph import Network
 from earnest.runtime.prediction import Prediction

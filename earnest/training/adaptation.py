@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.evaluation.calibration import fit_temperature
-from earnest.runtime.adaptation import Adaptation, Adapter
+from earnest.runtime.adaptation import Adaptation
+from earnest.runtime.adapter import Adapter
 from earnest.training.discriminant import Floats, discriminant, rows_by_corpus
 
 How: TypeAlias = Literal["causal", "ten", "all", "one-emotion"]

@@ -68,7 +68,7 @@ class Teacher:
     precision : "bf16" computes in 16 bits
     """
 
-    def __init__(self, n_mels: int, settings: Mapping[str, Any], steps_a_token: int = 2, precision: str = "32") -> None:
+    def __init__(self, n_mels: int, settings: Mapping[str, Any], steps_a_token: int, precision: str = "32") -> None:
         whisper = from_mapping(WhisperSettings, settings, "[teacher]")
         if whisper.steps_a_token > 1:
             raise RecipeError("[teacher]: steps_a_token must be 1: tokens are imitated step by step.")

@@ -20,7 +20,8 @@ from earnest.front_end import PRESETS
 from earnest.image import Image
 from earnest.models.classifier import MODELS, build_classifier
 from earnest.recipe import Recipe
-from earnest.runtime.adaptation import Adaptation, AdaptationRule, Adapter
+from earnest.runtime.adaptation import Adaptation, AdaptationRule
+from earnest.runtime.adapter import Adapter
 from earnest.runtime.domain import Domain
 from earnest.runtime.predictor import Predictor
 from earnest.segments import Segments

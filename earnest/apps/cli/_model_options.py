@@ -7,7 +7,7 @@ import click
 
 from earnest.apps.cli._completion import bundle_names, names_from, variant_names
 from earnest.bundle import DEFAULT_BUNDLE
-from earnest.runtime.adaptation import Adapter
+from earnest.runtime.adapter import Adapter
 from earnest.runtime.predictor import Predictor
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -23,7 +23,8 @@ def command(recipe: Path, data: tuple[str, ...], output: Path, as_json: bool, qu
       earnest distil recipes/distillation/student.toml --data crema-d=~/crema-d --output runs/student
     """
     require_training()
-    from earnest.training.distillation import distil, read_distillation, sound_of
+    from earnest.training.distillation import distil, sound_of
+    from earnest.training.distillation_settings import read_distillation
 
     settings = read_distillation(recipe)
     history = distil(settings, sound_of(settings, corpus_folders(data)), output, show_progress(as_json, quiet))

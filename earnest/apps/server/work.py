@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from earnest.apps.server.body import Upload
-from earnest.runtime.adaptation import Adapter
+from earnest.runtime.adapter import Adapter
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.stream import Windowing

@@ -16,7 +16,8 @@ import earnest
 from earnest.apps.cli.main import cli
 from earnest.bundle import load_bundle
 from earnest.errors import BundleError
-from earnest.runtime.adaptation import ARRAYS, LONGEST_MEMORY, Adaptation, Adapter, estimate
+from earnest.runtime.adaptation import ARRAYS, Adaptation
+from earnest.runtime.adapter import LONGEST_MEMORY, Adapter, estimate
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.stream import Windowing
 from earnest.runtime.timeline import Timeline

@@ -22,7 +22,8 @@ from earnest.models.student import StudentSettings
 from earnest.models.whisper import WhisperSettings, WhisperStatistics
 from earnest.recipe import Recipe
 from earnest.training import distillation
-from earnest.training.distillation import Distillation, distil, imitation_errors, read_distillation, sound_of
+from earnest.training.distillation import distil, imitation_errors, sound_of
+from earnest.training.distillation_settings import Distillation, read_distillation
 from earnest.training.frame_changes import FrameChanges
 from earnest.training.run import initial_classifier
 

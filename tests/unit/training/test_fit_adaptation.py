@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from earnest.runtime.adaptation import Adaptation, Adapter
+from earnest.runtime.adaptation import Adaptation
+from earnest.runtime.adapter import Adapter
 from earnest.training.adaptation import HOWS, Heard, How, adapted_probabilities, fit_adaptation, with_scale
 from earnest.training.discriminant import discriminant
 

@@ -41,7 +41,7 @@ def lessons(tmp_path_factory: pytest.TempPathFactory) -> list[Lesson]:
 
 @pytest.fixture
 def teacher() -> Teacher:
-    return Teacher(24, TEACHER)
+    return Teacher(24, TEACHER, 2)
 
 
 def batches(lessons: list[Lesson], teacher: Teacher) -> TaughtBatches:
@@ -53,7 +53,7 @@ def test_the_teacher_says_one_token_for_two_of_its_steps(teacher: Teacher) -> No
     tokens, heard = teacher.tokens(frames, torch.tensor([50, 30]))
     assert (tokens.shape, heard.sum(dim=1).tolist()) == ((2, 13, 24), [13, 8])
     with pytest.raises(RecipeError, match="steps_a_token must be 1"):
-        Teacher(24, {**TEACHER, "steps_a_token": 2})
+        Teacher(24, {**TEACHER, "steps_a_token": 2}, 2)
 
 
 def test_neighbours_in_a_batch_change_no_token(teacher: Teacher, lessons: list[Lesson]) -> None:
