@@ -8,6 +8,7 @@ from typing import Any
 
 from earnest.config import from_mapping, read_toml, to_toml
 from earnest.errors import RecipeError
+from earnest.finetune import Finetune
 from earnest.front_end import FrontEnd, with_preset
 from earnest.image import Image
 from earnest.labels import scheme_called
@@ -24,6 +25,7 @@ class Recipe:
 
     Attributes
     ----------
+    finetune : what a pre-trained embedding learns from the training clips before the last layer is fitted
     augment : settings of each augmentation of training clips, in their order; read by `earnest.augment.chain`
     """
 
@@ -36,6 +38,7 @@ class Recipe:
     image: Image = field(default_factory=Image)
     network: Mapping[str, Any] = field(default_factory=dict)
     training: Training = field(default_factory=Training)
+    finetune: Finetune = field(default_factory=Finetune)
     augment: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
@@ -51,6 +54,8 @@ class Recipe:
             raise RecipeError('augmented_copies needs method = "discriminant" and [[augment]] tables.')
         if self.training.stability_weight and not self.augment:
             raise RecipeError("stability_weight compares clips with their augmented selves: add [[augment]] tables.")
+        if self.finetune and (not is_closed or self.training.refit):
+            raise RecipeError('[finetune] needs method = "discriminant", and doesn\'t go with refit.')
 
     @property
     def corpora(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from earnest.runtime.adapter import Adapter
 from earnest.training.adaptation import Heard, fit_adaptation, with_scale
 from earnest.training.companions import heard_by
 from earnest.training.discriminant import discriminant
+from earnest.training.finetuned import finetune_embedding
 from earnest.training.run import initial_classifier, scheme_of
 from earnest.training.task import examples_of, task_of
 
@@ -65,11 +67,16 @@ def folds_of(recipe_path: str, protocol: str, changes: list[str]) -> Iterator[Fo
     wanted = {row.key: row for split in task.splits for row in (*split.train, *split.valid)}
     scheme = scheme_of(task.recipe, list(wanted.values()))
     examples = examples_of(task.recipe, list(wanted.values()))
-    network = initial_classifier(task.recipe, scheme.classes).network
+    classifier = initial_classifier(task.recipe, scheme.classes)
     known: dict[str, Any] = {}
     for split in task.splits:
+        if task.recipe.finetune:
+            classifier, known = initial_classifier(task.recipe, scheme.classes), {}
+            train = [examples[row.key] for row in split.train if row.key in examples]
+            with TemporaryDirectory() as folder:
+                finetune_embedding(classifier, train, task.recipe, Path(folder))
         train, valid = (
-            heard_by(network, [examples[row.key] for row in rows if row.key in examples], known)
+            heard_by(classifier.network, [examples[row.key] for row in rows if row.key in examples], known)
             for rows in (split.train, split.valid)
         )
         yield Fold(train, valid, len(scheme.classes), task.recipe.training.shrinkage)

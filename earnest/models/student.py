@@ -13,7 +13,7 @@ from earnest.errors import RecipeError
 from earnest.front_end import PRESETS
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
-from earnest.models.pretrained import read_origin, read_tensors
+from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
 from earnest.models.whisper import EncoderBlock, EncoderSettings, mean_and_deviation, normalised
 
 
@@ -135,8 +135,19 @@ class StudentStatistics(nn.Module):
         self.student = StudentEncoder(n_mels, settings)
         self.output = nn.Linear(2 * settings.token_width, n_classes)
         self.gender = nn.Linear(2 * settings.token_width, 2) if "gender" in settings.tasks else None
+        self.tuned_on: frozenset[str] = frozenset()
         if settings.frozen:
             self.student.requires_grad_(False)
+
+    @property
+    def trunk(self) -> StudentEncoder:
+        """What the embedding is computed by."""
+        return self.student
+
+    @property
+    def known_speakers(self) -> frozenset[str]:
+        """The speakers, as corpus/speaker, whose labels the initial weights or a fine-tuning since were fitted on."""
+        return self.tuned_on | (read_known_speakers(Path(self.settings.weights)) if self.settings.weights else set())
 
     @property
     def origin(self) -> str:
@@ -157,9 +168,13 @@ class StudentStatistics(nn.Module):
             self.student.eval()
         return self
 
+    def heard(self, frames: Tensor, n_frames: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return the tokens that are pooled (batch, tokens, token_width) and their mask (batch, tokens)."""
+        return [self.student(frames, n_frames)]
+
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map log-mels in decibels (batch, n_mels, frames) with ``n_frames`` (batch,) to answers and embedding."""
-        tokens, heard = self.student(frames, n_frames)
-        embedding = mean_and_deviation(tokens, heard)
+        (tokens,) = self.heard(frames, n_frames)
+        embedding = mean_and_deviation(*tokens)
         gender = None if self.gender is None else self.gender(embedding)
         return NetworkOutput(self.output(embedding), embedding, gender=gender)

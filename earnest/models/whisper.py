@@ -224,6 +224,7 @@ class PretrainedEncoder(nn.Module):
         super().__init__()
         self.settings = settings
         self.encoder = Encoder(n_mels, settings)
+        self.tuned_on: frozenset[str] = frozenset()
         if settings.frozen:
             self.encoder.requires_grad_(False)
 
@@ -237,8 +238,8 @@ class PretrainedEncoder(nn.Module):
 
     @property
     def known_speakers(self) -> frozenset[str]:
-        """The speakers, as corpus/speaker, whose labels the initial weights were fitted on."""
-        return read_known_speakers(Path(self.settings.weights)) if self.settings.weights else frozenset()
+        """The speakers, as corpus/speaker, whose labels the initial weights or a fine-tuning since were fitted on."""
+        return self.tuned_on | (read_known_speakers(Path(self.settings.weights)) if self.settings.weights else set())
 
     @property
     def notice(self) -> str:
@@ -272,10 +273,19 @@ class WhisperStatistics(PretrainedEncoder):
         self.output = nn.Linear(width, n_classes)
         self.gender = nn.Linear(width, 2) if "gender" in settings.tasks else None
 
+    @property
+    def trunk(self) -> Encoder:
+        """What the embedding is computed by."""
+        return self.encoder
+
+    def heard(self, frames: Tensor, n_frames: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return the tokens that are pooled (batch, tokens, width), of each block, and their mask (batch, tokens)."""
+        outputs = self.encoder(normalised(frames), n_frames)
+        return [outputs[block - 1] for block in self.pooled_blocks]
+
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map log-mels in decibels (batch, n_mels, frames) with ``n_frames`` (batch,) to answers and embedding."""
-        outputs = self.encoder(normalised(frames), n_frames)
-        pooled = [mean_and_deviation(*outputs[block - 1]) for block in self.pooled_blocks]
+        pooled = [mean_and_deviation(*tokens) for tokens in self.heard(frames, n_frames)]
         embedding = torch.cat(pooled, dim=1)
         gender = None if self.gender is None else self.gender(embedding)
         return NetworkOutput(self.output(embedding), embedding, gender=gender)

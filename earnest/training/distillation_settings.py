@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from earnest.errors import RecipeError
+from earnest.finetune import FrameChanges
 from earnest.front_end import FrontEnd
-from earnest.training.frame_changes import FrameChanges
 from earnest.training.resuming import read_settings
 
 

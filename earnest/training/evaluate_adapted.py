@@ -44,10 +44,14 @@ def evaluate_adapted(
     test = [row for split in splits for row in split.test]
     if silent := [row.key for row in test if not row.speaker]:
         raise EarnestError(f"Adapting needs speakers; {', '.join(silent[:N_NAMED])} name none.")
-    clips = Clips(examples_of(task.recipe, list({row.key: row for row in test}.values()), show_progress))
+    examples = examples_of(task.recipe, list({row.key: row for row in test}.values()), show_progress)
+    clips = {split.fold: Clips(examples) for split in splits}  # each fold may have an embedding of its own
     outcomes: dict[How, Evaluation] = {}
     for how in hows:
-        parts = [adapted_fold(output / split.fold, split, clips, adaptations[split.fold], how) for split in splits]
+        parts = [
+            adapted_fold(output / split.fold, split, clips[split.fold], adaptations[split.fold], how)
+            for split in splits
+        ]
         together = joined(parts)
         assert together.adapted is not None
         write_predictions(together, output / f"predictions-adapted-{how}.csv")

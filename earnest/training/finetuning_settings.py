@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from earnest.errors import RecipeError
+from earnest.finetune import Finetune
 from earnest.front_end import FrontEnd
-from earnest.training.frame_changes import FrameChanges
 from earnest.training.resuming import read_settings
 
 
@@ -40,55 +40,31 @@ class Narrowing:
         return bool(self.width or self.stem_width or self.key_width)
 
 
-@dataclass(frozen=True)
-class FineTuning:
+@dataclass(frozen=True, kw_only=True)
+class FineTuning(Finetune):
     """What is learnt, on which recordings, how.
 
     Attributes
     ----------
     corpus : corpora whose labels are learnt, each its own classes
     encoder : `WhisperSettings`; its ``pooled_blocks`` are the embedding
-    speakers_a_batch, clips_a_speaker : how a batch is made up
-    learning_rate : of the blocks; ``convolution_share`` of it for the convolutions
-    average : of the weights, the share that a step keeps
     narrowing : what happens to the encoder after the training
     """
 
     corpus: tuple[str, ...]
     front_end: FrontEnd = field(default_factory=FrontEnd)
     encoder: Mapping[str, Any] = field(default_factory=dict)
-    changes: FrameChanges = field(default_factory=FrameChanges)
     narrowing: Narrowing = field(default_factory=Narrowing)
     epochs: int = 8
-    speakers_a_batch: int = 4
-    clips_a_speaker: int = 12
-    learning_rate: float = 4e-5
-    convolution_share: float = 0.3
-    head_learning_rate: float = 3e-4
-    weight_decay: float = 0.01
-    warm_up_steps: int = 60
-    dropout: float = 0.2
-    label_smoothing: float = 0.1
-    average: float = 0.99
     seed: int = 0
     description: str = ""
 
     def __post_init__(self) -> None:
-        checks = (
-            (bool(self.corpus), "corpus must name at least one corpus"),
-            (self.epochs >= 1, "epochs must be at least 1"),
-            (self.speakers_a_batch >= 2, "speakers_a_batch must be at least 2"),
-            (self.clips_a_speaker >= 2, "clips_a_speaker must be at least 2"),
-            (0 < self.learning_rate < 1, "learning_rate must be above 0 and below 1"),
-            (0 <= self.convolution_share <= 1, "convolution_share must be from 0 to 1"),
-            (0 < self.head_learning_rate < 1, "head_learning_rate must be above 0 and below 1"),
-            (0 <= self.dropout < 1, "dropout must be from 0 to below 1"),
-            (0 <= self.label_smoothing < 1, "label_smoothing must be from 0 to below 1"),
-            (0 <= self.average < 1, "average must be from 0 to below 1"),
-        )
-        for right, message in checks:
-            if not right:
-                raise RecipeError(f"{message}.")
+        super().__post_init__()
+        if not self.corpus:
+            raise RecipeError("corpus must name at least one corpus.")
+        if not self.epochs:
+            raise RecipeError("epochs must be at least 1.")
 
 
 def read_finetuning(path: Path) -> FineTuning:

@@ -16,8 +16,15 @@ def movements(start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> dict[st
     """Return how far each part of the encoder moved: the norm of the change by the norm of the start."""
     parts: dict[str, tuple[float, float]] = {}
     for name, before in start.items():
-        part = "convolutions" if name.startswith("conv") else f"block {int(name.split('.')[1]) + 1}"
+        part = _part_of(name)
         change, size = parts.get(part, (0.0, 0.0))
         step = float((end[name] - before).square().sum())
         parts[part] = (change + step, size + float(before.square().sum()))
     return {part: math.sqrt(change / size) for part, (change, size) in parts.items()}
+
+
+def _part_of(name: str) -> str:
+    words = name.split(".")
+    if words[0].startswith("conv"):
+        return "convolutions"
+    return f"block {int(words[1]) + 1}" if words[1].isdigit() else "last layer"

@@ -26,6 +26,7 @@ from earnest.training.companions import fit_companions
 from earnest.training.copies import with_copies
 from earnest.training.data import GENDERS, Example, speakers_known_to
 from earnest.training.discriminant import Embeddings, discriminant_logits, embed, fit_discriminant, rotated_logits
+from earnest.training.finetuned import finetune_embedding
 from earnest.training.fit import fit, predict_outputs
 from earnest.training.gender import fit_gender, fit_gender_calibration
 from earnest.training.ledger import ledger_of, refuse_known_speakers
@@ -175,10 +176,12 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     classifier = initial_classifier(recipe, classes)
     refuse_known_speakers(split, speakers_known_to(classifier.network))
     prepare(classifier.network, (example.frames for example in train))
+    tuned = finetune_embedding(classifier, train, recipe, folder, show_progress) if recipe.finetune else ""
     heard = with_copies(train, recipe, classifier, clips.embeddings)
     epochs = _fit(classifier, heard, valid, recipe, folder, clips.embeddings, show_progress)
     learned = classifier.learned = learned_tasks(settings, train)
-    rotated = heard if split.speaker_independent and settings.method == "discriminant" else ()
+    takes_turns = split.speaker_independent and settings.method == "discriminant" and not recipe.finetune
+    rotated = heard if takes_turns else ()
     temperature, calibration = (
         _calibration(classifier, settings, rotated, valid, clips.embeddings) if valid else (1.0, None)
     )
@@ -205,7 +208,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         seed=settings.seed,
         best_epoch=epochs.best,
         epochs=epochs.run,
-        origin=getattr(classifier.network, "origin", "random"),
+        origin=getattr(classifier.network, "origin", "random") + tuned,
         refitted=settings.refit and bool(valid),
         temperature=temperature,
         n_parameters=classifier.n_parameters(),

@@ -26,12 +26,17 @@ class SharedClips:
         return scheme_of(recipe, self.rows).classes
 
     def of(self, recipe: Recipe) -> Clips:
-        """Return the clips as the recipe's front end and network see them; a new front end decodes anew."""
+        """Return the clips as the recipe's front end and network see them; a new front end decodes anew.
+
+        Trainings share the embeddings of clips where nothing changes the embedding.
+        """
         if recipe.front_end != self._front_end:
             self._embeddings = {}
             examples = examples_of(recipe, self.rows, self.show_progress)
             self._clips = Clips(examples, classes=self.classes(recipe))
             self._front_end = recipe.front_end
+        if recipe.finetune:
+            return replace(self._clips, embeddings={})
         changes = recipe.training.changes if recipe.augment else ""
         network = json.dumps([dict(recipe.network), recipe.training.seed, recipe.augment, changes], sort_keys=True)
         return replace(self._clips, embeddings=self._embeddings.setdefault(network, {}))

@@ -24,6 +24,7 @@ from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
 from earnest.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.training.discriminant import discriminant_logits, fit_discriminant
+from earnest.training.finetuned import finetune_embedding
 from earnest.training.fit import fit, predict_logits
 from earnest.training.progress import CHECKPOINT, History, write_atomically
 from earnest.training.run import claim, initial_classifier
@@ -191,6 +192,8 @@ def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -
     classifier = initial_classifier(recipe, workplace.clips.classes(recipe))
     network, n_classes = classifier.network, len(classifier.classes)
     train, valid = clips.of(split.train), clips.of(split.valid)
+    if recipe.finetune:
+        finetune_embedding(classifier, train, recipe, folder)
     if settings.method == "discriminant":
         fit_discriminant(network, train, settings.shrinkage, n_classes, clips.embeddings)
         logits = discriminant_logits(network, valid, clips.embeddings)

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from earnest.models.whisper import WhisperStatistics, mean_and_deviation, normalised
+from earnest.models.student import StudentStatistics
+from earnest.models.whisper import WhisperStatistics, mean_and_deviation
 from earnest.training.data import Example, padded
 from earnest.training.discriminant import discriminant
 
@@ -27,15 +28,19 @@ class Clips(NamedTuple):
     speakers: Tensor
 
 
+Statistics: TypeAlias = WhisperStatistics | StudentStatistics
+"""Networks that pool tokens of a trunk."""
+
+
 class Embedding(nn.Module):
-    """The encoder with its pooled statistics, standardised by ``mean`` and ``deviation`` (width,)."""
+    """A network's pooled statistics, standardised by ``mean`` and ``deviation`` (width,)."""
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, network: WhisperStatistics) -> None:
+    def __init__(self, network: Statistics) -> None:
         super().__init__()
-        self.encoder, self.pooled_blocks = network.encoder, network.pooled_blocks
+        self.network = network
         width = network.output.in_features
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("deviation", torch.ones(width))
@@ -43,9 +48,8 @@ class Embedding(nn.Module):
     def forward(self, frames: Tensor, n_frames: Tensor) -> Tensor:
         """Map (batch, n_mels, frames) to (batch, width)."""
         with torch.autocast(frames.device.type, torch.bfloat16):
-            outputs = self.encoder(normalised(frames), n_frames)
-        chosen = [outputs[block - 1] for block in self.pooled_blocks]
-        pooled = torch.cat([mean_and_deviation(tokens.float(), mask) for tokens, mask in chosen], 1)
+            heard = self.network.heard(frames, n_frames)
+        pooled = torch.cat([mean_and_deviation(tokens.float(), mask) for tokens, mask in heard], 1)
         return (pooled - self.mean) / self.deviation
 
 

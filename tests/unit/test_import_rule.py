@@ -21,6 +21,7 @@ LINES = (
         "segments",
         "image",
         "training_settings",
+        "finetune",
         "recipe",
         "tune",
         "onnx_file",

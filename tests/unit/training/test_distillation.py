@@ -15,6 +15,7 @@ from voices import write_voice
 from earnest.config import from_mapping
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import CorpusError, EarnestError, RecipeError
+from earnest.finetune import FrameChanges
 from earnest.front_end import FrontEnd
 from earnest.models.pretrained import KNOWN_SPEAKERS, read_origin
 from earnest.models.rounding import SCALE, packed_state
@@ -24,7 +25,6 @@ from earnest.recipe import Recipe
 from earnest.training import distillation
 from earnest.training.distillation import distil, imitation_errors, sound_of
 from earnest.training.distillation_settings import Distillation, read_distillation
-from earnest.training.frame_changes import FrameChanges
 from earnest.training.run import initial_classifier
 
 TEACHER = {"width": 24, "n_heads": 2, "feed_forward_width": 32, "n_blocks": 1, "pooled_blocks": [1]}

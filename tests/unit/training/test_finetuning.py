@@ -15,20 +15,21 @@ from earnest.config import from_mapping
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import CorpusError, EarnestError, RecipeError
 from earnest.evaluation.protocols import protocol_called
+from earnest.finetune import FrameChanges
 from earnest.front_end import PRESETS
 from earnest.models.pretrained import read_known_speakers
 from earnest.models.rounding import unpacked
 from earnest.models.whisper import WhisperSettings, WhisperStatistics
 from earnest.recipe import Recipe
 from earnest.training.data import Example
-from earnest.training.finetuning import ChangedClips, FewSpeakers, finetune
+from earnest.training.finetuning import finetune
 from earnest.training.finetuning_clips import clips_for, without_test
 from earnest.training.finetuning_settings import FineTuning, Narrowing, read_finetuning
-from earnest.training.frame_changes import FrameChanges
 from earnest.training.ledger import refuse_known_speakers
 from earnest.training.moved import movements
 from earnest.training.run import initial_classifier
 from earnest.training.task import split_called
+from earnest.training.two_head_loop import ChangedClips, FewSpeakers
 from earnest.training.two_heads import (
     Clips,
     Embedding,
@@ -41,10 +42,10 @@ from earnest.training.two_heads import (
 
 ENCODER = {"width": 24, "n_heads": 2, "feed_forward_width": 32, "n_blocks": 1, "pooled_blocks": [1]}
 SETTINGS = FineTuning(
-    ("made-up",),
-    PRESETS["whisper"],
-    ENCODER,
-    FrameChanges(),
+    corpus=("made-up",),
+    front_end=PRESETS["whisper"],
+    encoder=ENCODER,
+    changes=FrameChanges(),
     epochs=3,
     speakers_a_batch=2,
     clips_a_speaker=4,
@@ -111,20 +112,36 @@ def test_padding_does_not_count(examples: list[Example]) -> None:
     torch.testing.assert_close(together[2], alone[0], atol=2e-2, rtol=0)
 
 
+def of_speakers(speakers: list[str], corpus: str = "one") -> list[Example]:
+    rows = [Utterance(f"{number}", Path("a.wav"), corpus=corpus, speaker=name) for number, name in enumerate(speakers)]
+    return [Example(row, torch.zeros(80, 1), 0, 1.0) for row in rows]
+
+
 def test_batches_hold_clips_of_a_few_speakers_in_turn() -> None:
     speakers = ["a"] * 9 + ["b"] * 20 + ["c"] * 11
-    sampler = FewSpeakers(speakers, SETTINGS)
+    sampler = FewSpeakers(of_speakers(speakers), SETTINGS, 0)
     assert len(sampler) == 5
     batches = list(sampler)
     for batch in batches:
         found = [speakers[row] for _, row in batch]
         assert len(set(found)) == 2
         assert len(set(batch)) == len(batch) == 8
-    assert batches == list(FewSpeakers(speakers, SETTINGS))
+    assert batches == list(FewSpeakers(of_speakers(speakers), SETTINGS, 0))
+    assert batches != list(FewSpeakers(of_speakers(speakers), SETTINGS, 1))
     sampler.set_epoch(1)
     assert [[row for _, row in batch] for batch in sampler] != [[row for _, row in batch] for batch in batches]
     with pytest.raises(RecipeError, match="1 are learnt from"):
-        FewSpeakers(["a"] * 9, SETTINGS)
+        FewSpeakers(of_speakers(["a"] * 9), SETTINGS, 0)
+    with pytest.raises(RecipeError, match="the speaker of every clip"):
+        FewSpeakers(of_speakers(["a", "b", ""]), SETTINGS, 0)
+
+
+def test_batches_hold_every_corpus_as_often_and_as_many_as_asked_for() -> None:
+    examples = [*of_speakers([f"{row % 20}" for row in range(400)]), *of_speakers(["x", "y", "z"] * 9, "two")]
+    sampler = FewSpeakers(examples, replace(SETTINGS, steps_an_epoch=200), 0)
+    found = [examples[row].utterance.corpus for batch in sampler for _, row in batch]
+    assert len(found) == 200 * 8
+    assert found.count("two") / len(found) == pytest.approx(0.45, abs=0.07)  # without replacement, not quite a half
 
 
 def test_it_learns_writes_weights_that_a_recipe_starts_from_and_says_how_far_they_moved(
@@ -179,15 +196,15 @@ def test_a_killed_run_goes_on_where_it_was(
     examples: list[Example], corpora: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = finetune(SETTINGS, examples, corpora, tmp_path / "whole")
-    from earnest.training import finetuning
+    from earnest.training import finetuning, two_head_loop
 
     def killed(epochs: int, *rest: object, **more: object) -> object:
         trainer = real(epochs, *rest, **more)  # type: ignore[arg-type]
         trainer.fit_loop.max_epochs = 2
         return trainer
 
-    real = finetuning.resuming_trainer
-    monkeypatch.setattr(finetuning, "resuming_trainer", killed)
+    real = two_head_loop.resuming_trainer
+    monkeypatch.setattr(two_head_loop, "resuming_trainer", killed)
     monkeypatch.setattr(finetuning, "drop_checkpoint", lambda _: None)
     finetune(SETTINGS, examples, corpora, tmp_path / "killed")
     monkeypatch.undo()

@@ -1,0 +1,59 @@
+"""A fold's own fine-tuning: what a recipe's ``[finetune]`` table asks for, on the training clips alone."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from earnest.errors import RecipeError
+from earnest.models.classifier import SpeechClassifier
+from earnest.models.rounding import packed, unpacked
+from earnest.models.student import StudentStatistics
+from earnest.models.whisper import WhisperStatistics
+from earnest.recipe import Recipe
+from earnest.training.data import Example
+from earnest.training.moved import moved_by
+from earnest.training.progress import csv_bytes, write_atomically
+from earnest.training.resuming import HISTORY, drop_checkpoint
+from earnest.training.two_head_loop import train_two_heads
+
+FINETUNING = "finetuning"
+
+
+def finetune_embedding(
+    classifier: SpeechClassifier, train: Sequence[Example], recipe: Recipe, folder: Path, show_progress: bool = False
+) -> str:
+    """Fine-tune the classifier's embedding in place, round it as it ships, and say what it learnt from.
+
+    Parameters
+    ----------
+    train : the training clips; each corpus has classes of its own
+    folder : of the run; gets `FINETUNING`/history.csv and, until the end, a checkpoint from which a killed run resumes
+    """
+    network = getattr(classifier.network, "network", classifier.network)
+    if not isinstance(network, WhisperStatistics | StudentStatistics):
+        raise RecipeError(
+            f"[finetune] changes pooled tokens of a pre-trained network, and {type(network).__name__} has none. "
+            'Use "whisper-statistics" or "student-statistics".'
+        )
+    folder /= FINETUNING
+    folder.mkdir(parents=True, exist_ok=True)
+    classes = sorted({(example.utterance.corpus, example.target) for example in train})
+    position = {one: number for number, one in enumerate(classes)}
+    taught = [replace(one, target=position[one.utterance.corpus, one.target], waveform=None) for one in train]
+    corpora = [corpus for corpus, _ in classes]
+    settings, seed = recipe.finetune, recipe.training.seed
+    start = {name: tensor.clone() for name, tensor in network.trunk.state_dict().items()}
+    tuned, history = train_two_heads(
+        network, taught, (), corpora, settings, recipe.front_end, seed, folder, show_progress
+    )
+    network.trunk.load_state_dict({name: _rounded(tensor) for name, tensor in tuned.items()})
+    network.tuned_on = frozenset(example.speaker for example in train)
+    write_atomically(folder / HISTORY, csv_bytes(list(history[-1]), history))
+    drop_checkpoint(folder)
+    return f"; fine-tuned on the labels of {', '.join(sorted(set(corpora)))}; {moved_by(start, tuned)}"
+
+
+def _rounded(tensor: Tensor) -> Tensor:
+    return unpacked(*packed(tensor)) if tensor.ndim > 1 else tensor
