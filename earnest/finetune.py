@@ -88,6 +88,7 @@ class Finetune:
 
     Attributes
     ----------
+    corpus : corpora whose labels are learnt, each its own classes; in a recipe, beside its own
     epochs : 0 leaves the embedding as it is
     steps_an_epoch : batches; 0 for so many that every clip comes about once
     speakers_a_batch, clips_a_speaker : how a batch is made up
@@ -95,6 +96,7 @@ class Finetune:
     average : of the weights, the share that a step keeps
     """
 
+    corpus: tuple[str, ...] = ()
     epochs: int = 0
     steps_an_epoch: int = 0
     speakers_a_batch: int = 4

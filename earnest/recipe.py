@@ -54,8 +54,8 @@ class Recipe:
             raise RecipeError('augmented_copies needs method = "discriminant" and [[augment]] tables.')
         if self.training.stability_weight and not self.augment:
             raise RecipeError("stability_weight compares clips with their augmented selves: add [[augment]] tables.")
-        if self.finetune and (not is_closed or self.training.refit):
-            raise RecipeError('[finetune] needs method = "discriminant", and doesn\'t go with refit.')
+        if self.finetune and not is_closed:
+            raise RecipeError('[finetune] needs method = "discriminant".')
 
     @property
     def corpora(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.adapter import Adapter
 from earnest.training.adaptation import Heard, fit_adaptation, with_scale
 from earnest.training.companions import heard_by
+from earnest.training.corpus_classes import clips_of_corpora
 from earnest.training.discriminant import discriminant
 from earnest.training.finetuned import finetune_embedding
 from earnest.training.run import initial_classifier, scheme_of
@@ -69,12 +70,13 @@ def folds_of(recipe_path: str, protocol: str, changes: list[str]) -> Iterator[Fo
     examples = examples_of(task.recipe, list(wanted.values()))
     classifier = initial_classifier(task.recipe, scheme.classes)
     known: dict[str, Any] = {}
+    beside = clips_of_corpora(task.beside, classifier.front_end)
     for split in task.splits:
         if task.recipe.finetune:
             classifier, known = initial_classifier(task.recipe, scheme.classes), {}
             train = [examples[row.key] for row in split.train if row.key in examples]
             with TemporaryDirectory() as folder:
-                finetune_embedding(classifier, train, task.recipe, Path(folder))
+                finetune_embedding(classifier, train, beside, task.recipe, Path(folder))
         train, valid = (
             heard_by(classifier.network, [examples[row.key] for row in rows if row.key in examples], known)
             for rows in (split.train, split.valid)

@@ -33,7 +33,15 @@ from earnest.training.run import PREDICTIONS, initial_classifier, is_finished, l
 from earnest.training.search_space import SearchSpace
 from earnest.training.selection import selected_settings
 from earnest.training.shared_clips import SharedClips
-from earnest.training.task import Task, label_counts, protocol_utterances, rows_in, split_called, under
+from earnest.training.task import (
+    Task,
+    label_counts,
+    protocol_utterances,
+    rows_in,
+    split_called,
+    under,
+    utterances_beside,
+)
 
 BOOTSTRAP_SEED = 0
 METRICS = "metrics.json"
@@ -82,7 +90,7 @@ def evaluate(
     parts = {job.split.fold: read_predictions(job.folder / PREDICTIONS) for job in all_jobs if job.is_finished}
     left = [job for job in all_jobs if job.split.fold not in parts]
     # Clips outside the splits stay out: they could add classes to the scheme "native", and move the others' numbers.
-    make_clips = partial(SharedClips, rows_in(task.splits), on_fold is not None and jobs == 1)
+    make_clips = partial(SharedClips, rows_in(task.splits), on_fold is not None and jobs == 1, task.beside)
     for fold, predictions in run_folds(left, make_clips, jobs):
         parts[fold] = predictions
         if on_fold:
@@ -130,7 +138,9 @@ def train(
     utterances = protocol_utterances(recipe, protocol, folders)
     split = split_called(protocol, fold, utterances, keep_test)
     _check_before_decoding(recipe, [Job(recipe, split, output)])
-    clips = SharedClips(() if is_finished(output, split) else rows_in([split]), show_progress).of(recipe)
+    ended = is_finished(output, split)
+    beside = () if ended else utterances_beside(recipe, folders)
+    clips = SharedClips(() if ended else rows_in([split]), show_progress, beside).of(recipe)
     predictions = run_split(recipe, split, clips, output, show_progress)
     if predictions is None:
         return None

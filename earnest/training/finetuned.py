@@ -1,7 +1,6 @@
 """A fold's own fine-tuning: what a recipe's ``[finetune]`` table asks for, on the training clips alone."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -12,6 +11,7 @@ from earnest.models.rounding import packed, unpacked
 from earnest.models.student import StudentStatistics
 from earnest.models.whisper import WhisperStatistics
 from earnest.recipe import Recipe
+from earnest.training.corpus_classes import classes_of_corpora
 from earnest.training.data import Example
 from earnest.training.moved import moved_by
 from earnest.training.progress import csv_bytes, write_atomically
@@ -22,13 +22,19 @@ FINETUNING = "finetuning"
 
 
 def finetune_embedding(
-    classifier: SpeechClassifier, train: Sequence[Example], recipe: Recipe, folder: Path, show_progress: bool = False
+    classifier: SpeechClassifier,
+    train: Sequence[Example],
+    beside: Sequence[Example],
+    recipe: Recipe,
+    folder: Path,
+    show_progress: bool = False,
 ) -> str:
     """Fine-tune the classifier's embedding in place, round it as it ships, and say what it learnt from.
 
     Parameters
     ----------
     train : the training clips; each corpus has classes of its own
+    beside : clips of other corpora, of speakers who are in no other set
     folder : of the run; gets `FINETUNING`/history.csv and, until the end, a checkpoint from which a killed run resumes
     """
     network = getattr(classifier.network, "network", classifier.network)
@@ -39,17 +45,14 @@ def finetune_embedding(
         )
     folder /= FINETUNING
     folder.mkdir(parents=True, exist_ok=True)
-    classes = sorted({(example.utterance.corpus, example.target) for example in train})
-    position = {one: number for number, one in enumerate(classes)}
-    taught = [replace(one, target=position[one.utterance.corpus, one.target], waveform=None) for one in train]
-    corpora = [corpus for corpus, _ in classes]
+    taught, corpora = classes_of_corpora([*train, *beside])
     settings, seed = recipe.finetune, recipe.training.seed
     start = {name: tensor.clone() for name, tensor in network.trunk.state_dict().items()}
     tuned, history = train_two_heads(
         network, taught, (), corpora, settings, recipe.front_end, seed, folder, show_progress
     )
     network.trunk.load_state_dict({name: _rounded(tensor) for name, tensor in tuned.items()})
-    network.tuned_on = frozenset(example.speaker for example in train)
+    network.tuned_on = frozenset(example.speaker for example in taught)
     write_atomically(folder / HISTORY, csv_bytes(list(history[-1]), history))
     drop_checkpoint(folder)
     return f"; fine-tuned on the labels of {', '.join(sorted(set(corpora)))}; {moved_by(start, tuned)}"

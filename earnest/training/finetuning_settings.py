@@ -46,12 +46,10 @@ class FineTuning(Finetune):
 
     Attributes
     ----------
-    corpus : corpora whose labels are learnt, each its own classes
     encoder : `WhisperSettings`; its ``pooled_blocks`` are the embedding
     narrowing : what happens to the encoder after the training
     """
 
-    corpus: tuple[str, ...]
     front_end: FrontEnd = field(default_factory=FrontEnd)
     encoder: Mapping[str, Any] = field(default_factory=dict)
     narrowing: Narrowing = field(default_factory=Narrowing)

@@ -47,15 +47,22 @@ class Clips:
     examples : utterance key → frames, for every utterance that the recipe's scheme keeps
     embeddings : found so far by a network that training leaves as it is
     classes : what the examples' targets count, in output order; empty where a split's own clips say it
+    beside : clips of other corpora that a fine-tuning learns from too, with targets of their own
     """
 
     examples: Mapping[str, Example]
     embeddings: Embeddings = field(default_factory=dict)
     classes: tuple[str, ...] = ()
+    beside: Sequence[Example] = ()
 
     def of(self, utterances: Sequence[Utterance]) -> list[Example]:
         """Return the examples of those utterances that the scheme keeps."""
         return [self.examples[utterance.key] for utterance in utterances if utterance.key in self.examples]
+
+    def beside_speakers_of(self, split: Split) -> list[Example]:
+        """Return the clips beside by speakers who are neither validated nor tested."""
+        others = {row.speaker for row in (*split.valid, *split.test)}
+        return [example for example in self.beside if example.utterance.speaker not in others]
 
 
 def run_split(
@@ -176,7 +183,10 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     classifier = initial_classifier(recipe, classes)
     refuse_known_speakers(split, speakers_known_to(classifier.network))
     prepare(classifier.network, (example.frames for example in train))
-    tuned = finetune_embedding(classifier, train, recipe, folder, show_progress) if recipe.finetune else ""
+    beside, tuned = clips.beside_speakers_of(split), ""
+    if recipe.finetune:
+        tuned = finetune_embedding(classifier, train, beside, recipe, folder, show_progress)
+    embedding = {name: tensor.clone() for name, tensor in classifier.network.state_dict().items()}
     heard = with_copies(train, recipe, classifier, clips.embeddings)
     epochs = _fit(classifier, heard, valid, recipe, folder, clips.embeddings, show_progress)
     learned = classifier.learned = learned_tasks(settings, train)
@@ -194,6 +204,8 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     companions = fit_companions(classifier.network, heard, valid, more, settings, len(classes), clips.embeddings)
     if settings.refit and valid:
         classifier = initial_classifier(recipe, classes)
+        if recipe.finetune:
+            classifier.network.load_state_dict(embedding)
         train, heard = [*train, *valid], [*heard, *more]
         prepare(classifier.network, (example.frames for example in train))
         _fit(classifier, heard, (), recipe, folder / "refit", clips.embeddings, show_progress, epochs.best)
@@ -215,7 +227,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         n_train=len(train),
         n_valid=len(valid),
         n_test=len(clips.of(split.test)),
-        training_corpora=ledger_of([*train, *valid]),
+        training_corpora=ledger_of([*train, *valid, *beside]),
         stop_reason=epochs.stop_reason,
         learned=learned,
         calibration=calibration,

@@ -6,17 +6,26 @@ from dataclasses import replace
 
 from earnest.corpora.manifest import Utterance
 from earnest.front_end import FrontEnd
+from earnest.models.classifier import build_front_end
 from earnest.recipe import Recipe
+from earnest.training.corpus_classes import clips_of_corpora
 from earnest.training.discriminant import Embeddings
 from earnest.training.run import Clips, scheme_of
 from earnest.training.task import examples_of
 
 
 class SharedClips:
-    """The clips of ``rows`` as recipes see them that differ in front end, network or training alone."""
+    """The clips of ``rows`` as recipes see them that differ in front end, network or training alone.
 
-    def __init__(self, rows: Sequence[Utterance], show_progress: bool = False) -> None:
-        self.rows, self.show_progress = rows, show_progress
+    Parameters
+    ----------
+    beside : clips of other corpora that a fine-tuning learns from too
+    """
+
+    def __init__(
+        self, rows: Sequence[Utterance], show_progress: bool = False, beside: Sequence[Utterance] = ()
+    ) -> None:
+        self.rows, self.show_progress, self.beside = rows, show_progress, beside
         self._front_end: FrontEnd | None = None
         self._clips = Clips({})
         self._embeddings: dict[str, Embeddings] = {}
@@ -33,7 +42,8 @@ class SharedClips:
         if recipe.front_end != self._front_end:
             self._embeddings = {}
             examples = examples_of(recipe, self.rows, self.show_progress)
-            self._clips = Clips(examples, classes=self.classes(recipe))
+            beside = clips_of_corpora(self.beside, build_front_end(recipe), self.show_progress)
+            self._clips = Clips(examples, classes=self.classes(recipe), beside=beside)
             self._front_end = recipe.front_end
         if recipe.finetune:
             return replace(self._clips, embeddings={})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from earnest.corpora.base import CORPORA
-from earnest.corpora.load import corpus_root, load_utterances
+from earnest.corpora.load import corpus_root, load_utterances, usable
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.fold_choice import FoldChoice, chosen_folds
@@ -32,6 +32,7 @@ class Task:
     utterances : all that were read
     choice : the folds that are trained and scored, once a seed
     seeds : of training, one a repeat
+    beside : clips of other corpora that a fine-tuning learns from too
     """
 
     recipe: Recipe
@@ -39,6 +40,7 @@ class Task:
     utterances: Sequence[Utterance]
     choice: FoldChoice
     seeds: tuple[int, ...]
+    beside: Sequence[Utterance] = ()
 
     @property
     def splits(self) -> Sequence[Split]:
@@ -78,7 +80,8 @@ def task_of(
     recipe = under(protocol, recipe)
     seeds = training_seeds(protocol, recipe.training.seed, repeats)
     utterances = protocol_utterances(recipe, protocol, folders)
-    return Task(recipe, protocol, utterances, chosen_folds(protocol, utterances, folds, len(seeds)), seeds)
+    choice = chosen_folds(protocol, utterances, folds, len(seeds))
+    return Task(recipe, protocol, utterances, choice, seeds, utterances_beside(recipe, folders))
 
 
 def rows_in(splits: Sequence[Split]) -> list[Utterance]:
@@ -101,6 +104,12 @@ def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str
     if protocol.optional_corpora:
         wanted = tuple(name for name in wanted if _is_given(name, folders))
     return load_utterances(wanted, folders)
+
+
+def utterances_beside(recipe: Recipe, folders: Mapping[str, Path]) -> list[Utterance]:
+    """Load the clips of corpora that a fine-tuning learns from beside the recipe's own."""
+    wanted = tuple(name for name in recipe.finetune.corpus if name not in recipe.corpora)
+    return list(usable(load_utterances(wanted, folders)).utterances) if recipe.finetune and wanted else []
 
 
 def _is_given(name: str, folders: Mapping[str, Path]) -> bool:

@@ -193,7 +193,7 @@ def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -
     network, n_classes = classifier.network, len(classifier.classes)
     train, valid = clips.of(split.train), clips.of(split.valid)
     if recipe.finetune:
-        finetune_embedding(classifier, train, recipe, folder)
+        finetune_embedding(classifier, train, clips.beside_speakers_of(split), recipe, folder)
     if settings.method == "discriminant":
         fit_discriminant(network, train, settings.shrinkage, n_classes, clips.embeddings)
         logits = discriminant_logits(network, valid, clips.embeddings)

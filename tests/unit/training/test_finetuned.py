@@ -27,7 +27,7 @@ from earnest.training.finetuned import finetune_embedding
 from earnest.training.record import read_record
 from earnest.training.run import Clips, initial_classifier, load_run, run_split
 from earnest.training.shared_clips import SharedClips
-from earnest.training.task import split_called
+from earnest.training.task import split_called, utterances_beside
 
 SMALL = {"width": 16, "feed_forward_width": 32, "token_width": 24, "frozen": True}
 FINETUNE = Finetune(epochs=2, steps_an_epoch=3, speakers_a_batch=2, clips_a_speaker=4, learning_rate=1e-2)
@@ -75,7 +75,7 @@ def test_it_moves_rounds_and_remembers_whose_labels_it_saw(
     shared: SharedClips, train: list[Example], tmp_path: Path
 ) -> None:
     tuned, start = classifier(shared), trunk(classifier(shared))
-    said = finetune_embedding(tuned, train, RECIPE, tmp_path)
+    said = finetune_embedding(tuned, train, (), RECIPE, tmp_path)
     after = trunk(tuned)
     assert not any(torch.equal(start[name], after[name]) for name in ("conv1.weight", "tokens.weight"))
     assert all(torch.equal(kernel, unpacked(*packed(kernel))) for kernel in after.values() if kernel.ndim > 1)
@@ -94,7 +94,7 @@ def test_the_same_seed_gives_the_same_and_another_one_another(
     for number, seed in enumerate((0, 0, 1)):
         tuned = classifier(shared)
         recipe = replace(RECIPE, training=replace(RECIPE.training, seed=seed))
-        finetune_embedding(tuned, train, recipe, tmp_path / str(number))
+        finetune_embedding(tuned, train, (), recipe, tmp_path / str(number))
         found.append(trunk(tuned)["tokens.weight"])
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[0], found[2])
@@ -114,7 +114,7 @@ def test_corpora_have_classes_of_their_own(
         return trunk(classifier(shared)), [{"epoch": 1.0}]
 
     monkeypatch.setattr(finetuned_module, "train_two_heads", noted)
-    finetune_embedding(classifier(shared), [*train, *second], RECIPE, tmp_path)
+    finetune_embedding(classifier(shared), train, second, RECIPE, tmp_path)
     ((targets, corpora),) = asked
     n_classes = len(shared.classes(RECIPE))
     assert corpora == ["made-up"] * n_classes + ["other"] * (n_classes - 1)
@@ -145,6 +145,38 @@ def test_a_run_is_of_its_own_embedding_and_hears_no_validation_or_test_label(
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_other_corpora_teach_the_embedding_but_for_speakers_who_are_tested(
+    shared: SharedClips, folder: Path, split: Split, tmp_path: Path
+) -> None:
+    rows = [replace(row, corpus="other") for row in read_manifest(folder)]
+    clips = SharedClips(shared.rows, beside=rows).of(RECIPE)
+    heard = {example.speaker for example in clips.beside_speakers_of(split)}
+    assert heard == {f"other/{row.speaker}" for row in split.train}
+    run_split(RECIPE, split, clips, tmp_path)
+    record = read_record(tmp_path)
+    assert "fine-tuned on the labels of made-up, other" in record.origin
+    assert {line.name for line in record.training_corpora} == {"made-up", "other"}
+
+
+def test_shipping_keeps_the_embedding_and_fits_the_head_on_validation_clips_too(
+    shared: SharedClips, split: Split, tmp_path: Path
+) -> None:
+    refit = replace(RECIPE, training=replace(RECIPE.training, refit=True))
+    run_split(RECIPE, split, shared.of(RECIPE), tmp_path / "plain")
+    run_split(refit, split, shared.of(refit), tmp_path / "refit")
+    one, other = (load_run(tmp_path / name) for name in ("plain", "refit"))
+    assert all(torch.equal(trunk(one)[name], trunk(other)[name]) for name in trunk(one))
+    assert not torch.equal(one.network.output.weight, other.network.output.weight)  # type: ignore[union-attr]
+
+
+def test_corpora_beside_are_those_that_are_not_the_protocols_own(folder: Path) -> None:
+    recipe = replace(RECIPE, corpus="other", finetune=replace(FINETUNE, corpus=("other", "made-up")))
+    found = utterances_beside(recipe, {"made-up": folder})
+    assert len(found) == len(read_manifest(folder))
+    assert utterances_beside(replace(recipe, corpus="made-up", finetune=FINETUNE), {}) == []
+    assert utterances_beside(replace(recipe, finetune=Finetune(corpus=("made-up",))), {}) == []
+
+
 def test_folds_do_not_share_embeddings_that_are_their_own(shared: SharedClips) -> None:
     shared.of(RECIPE).embeddings["a"] = torch.ones(1)
     assert not shared.of(RECIPE).embeddings
@@ -155,13 +187,12 @@ def test_folds_do_not_share_embeddings_that_are_their_own(shared: SharedClips) -
 def test_networks_without_pooled_tokens_are_refused(shared: SharedClips, train: list[Example], tmp_path: Path) -> None:
     recipe = replace(RECIPE, model="cabg", network={})
     with pytest.raises(RecipeError, match=r"\[finetune\] changes pooled tokens"):
-        finetune_embedding(classifier(shared, recipe), train, recipe, tmp_path)
+        finetune_embedding(classifier(shared, recipe), train, (), recipe, tmp_path)
 
 
-@pytest.mark.parametrize("training", [Training(), Training(method="discriminant", refit=True)])
-def test_it_goes_with_the_closed_form_alone(training: Training) -> None:
+def test_it_goes_with_the_closed_form_alone() -> None:
     with pytest.raises(RecipeError, match=r"\[finetune\] needs method"):
-        replace(RECIPE, training=training)
+        replace(RECIPE, training=Training())
 
 
 @pytest.mark.parametrize(
