@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from torch import Tensor
 
 from earnest.augment.base import Transform, generator_for
 from earnest.errors import CorpusError
@@ -15,7 +16,11 @@ from earnest.training.discriminant import Embeddings, embed
 
 
 def with_copies(
-    train: Sequence[Example], recipe: Recipe, classifier: SpeechClassifier, known: Embeddings
+    train: Sequence[Example],
+    recipe: Recipe,
+    classifier: SpeechClassifier,
+    known: Embeddings,
+    frames: dict[str, Tensor] | None = None,
 ) -> list[Example]:
     """Return the clips and, behind them, as many changed copies of each as the recipe's ``augmented_copies`` says.
 
@@ -25,23 +30,27 @@ def with_copies(
     ----------
     train : with waveforms, where there are copies to make
     known : gets the copies' embeddings; the copies themselves hold no frames
+    frames : key of a copy → its frames, which other networks hear too; gets new ones
     """
     made = list(train)
     if recipe.training.augmented_copies:
         change = change_of(recipe)
         for number in range(1, recipe.training.augmented_copies + 1):
-            made += [_copy(example, number, change, recipe.training.seed, classifier, known) for example in train]
+            for example in train:
+                copy = replace(example, copy=number, waveform=None, frames=example.frames[:, :0])
+                made.append(copy)
+                if copy.key not in known:
+                    heard = (frames or {}).get(copy.key)
+                    if heard is None:
+                        heard = _changed(example, copy.key, change, recipe.training.seed, classifier)
+                    if frames is not None:
+                        frames[copy.key] = heard
+                    embed(classifier.network, [replace(copy, frames=heard)], known)
     return made
 
 
-def _copy(
-    example: Example, number: int, change: Transform, seed: int, classifier: SpeechClassifier, known: Embeddings
-) -> Example:
-    copy = replace(example, copy=number, waveform=None)
-    if copy.key not in known:
-        if example.waveform is None:
-            raise CorpusError(f"{example.utterance.key}: a clip without its waveform can't be augmented.")
-        waveform = example.waveform.astype(np.float32) / np.float32(FULL_SCALE)
-        changed = change(waveform, generator_for(f"{copy.key} {seed}"))
-        embed(classifier.network, [replace(copy, frames=compute_frames(classifier.front_end, changed))], known)
-    return replace(copy, frames=example.frames[:, :0])
+def _changed(example: Example, key: str, change: Transform, seed: int, classifier: SpeechClassifier) -> Tensor:
+    if example.waveform is None:
+        raise CorpusError(f"{example.utterance.key}: a clip without its waveform can't be augmented.")
+    waveform = example.waveform.astype(np.float32) / np.float32(FULL_SCALE)
+    return compute_frames(classifier.front_end, change(waveform, generator_for(f"{key} {seed}")))

@@ -14,10 +14,11 @@ from earnest.evaluation.predictions import Predictions, joined, read_predictions
 from earnest.evaluation.splits import Split
 from earnest.runtime.adaptation import Adaptation, adaptation_entry
 from earnest.training.adaptation import HOWS, How, adapted_probabilities
+from earnest.training.clips import Clips
 from earnest.training.companions import companion_files, heard_by
 from earnest.training.evaluate import Evaluation, scored
 from earnest.training.record import read_record
-from earnest.training.run import PREDICTIONS, Clips, load_run
+from earnest.training.run import PREDICTIONS, load_run
 from earnest.training.task import Task, examples_of
 
 N_NAMED = 3

@@ -2,8 +2,8 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from earnest.models.output import NetworkOutput
 from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
 from earnest.training.batches import Augmented, change_of
 from earnest.training.calibrate import calibrate, fit_calibration
+from earnest.training.clips import Clips
 from earnest.training.companions import fit_companions
 from earnest.training.copies import with_copies
 from earnest.training.data import GENDERS, Example, speakers_known_to
@@ -36,33 +37,6 @@ from earnest.training.record import RECORD, RunRecord, read_record
 
 _log = logging.getLogger(__name__)
 WEIGHTS, PREDICTIONS, LEAKAGE = "model.safetensors", "predictions.csv", "leakage.json"
-
-
-@dataclass(frozen=True)
-class Clips:
-    """What runs of one recipe share.
-
-    Attributes
-    ----------
-    examples : utterance key → frames, for every utterance that the recipe's scheme keeps
-    embeddings : found so far by a network that training leaves as it is
-    classes : what the examples' targets count, in output order; empty where a split's own clips say it
-    beside : clips of other corpora that a fine-tuning learns from too, with targets of their own
-    """
-
-    examples: Mapping[str, Example]
-    embeddings: Embeddings = field(default_factory=dict)
-    classes: tuple[str, ...] = ()
-    beside: Sequence[Example] = ()
-
-    def of(self, utterances: Sequence[Utterance]) -> list[Example]:
-        """Return the examples of those utterances that the scheme keeps."""
-        return [self.examples[utterance.key] for utterance in utterances if utterance.key in self.examples]
-
-    def beside_speakers_of(self, split: Split) -> list[Example]:
-        """Return the clips beside by speakers who are neither validated nor tested."""
-        others = {row.speaker for row in (*split.valid, *split.test)}
-        return [example for example in self.beside if example.utterance.speaker not in others]
 
 
 def run_split(
@@ -187,7 +161,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     if recipe.finetune:
         tuned = finetune_embedding(classifier, train, beside, recipe, folder, show_progress)
     embedding = {name: tensor.clone() for name, tensor in classifier.network.state_dict().items()}
-    heard = with_copies(train, recipe, classifier, clips.embeddings)
+    heard = with_copies(train, recipe, classifier, clips.embeddings, clips.copies)
     epochs = _fit(classifier, heard, valid, recipe, folder, clips.embeddings, show_progress)
     learned = classifier.learned = learned_tasks(settings, train)
     takes_turns = split.speaker_independent and settings.method == "discriminant" and not recipe.finetune
@@ -200,7 +174,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         if "gender" in learned
         else (1.0, None)
     )
-    more = with_copies(valid, recipe, classifier, clips.embeddings) if settings.refit else ()
+    more = with_copies(valid, recipe, classifier, clips.embeddings, clips.copies) if settings.refit else ()
     companions = fit_companions(classifier.network, heard, valid, more, settings, len(classes), clips.embeddings)
     if settings.refit and valid:
         classifier = initial_classifier(recipe, classes)

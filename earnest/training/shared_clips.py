@@ -4,13 +4,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+from torch import Tensor
+
 from earnest.corpora.manifest import Utterance
 from earnest.front_end import FrontEnd
 from earnest.models.classifier import build_front_end
 from earnest.recipe import Recipe
+from earnest.training.clips import Clips
 from earnest.training.corpus_classes import clips_of_corpora
 from earnest.training.discriminant import Embeddings
-from earnest.training.run import Clips, scheme_of
+from earnest.training.run import scheme_of
 from earnest.training.task import examples_of
 
 
@@ -29,6 +32,7 @@ class SharedClips:
         self._front_end: FrontEnd | None = None
         self._clips = Clips({})
         self._embeddings: dict[str, Embeddings] = {}
+        self._copies: dict[str, dict[str, Tensor]] = {}
 
     def classes(self, recipe: Recipe) -> tuple[str, ...]:
         """Return the recipe's classes, in output order; the scheme "native" has those of all ``rows``."""
@@ -40,13 +44,14 @@ class SharedClips:
         Trainings share the embeddings of clips where nothing changes the embedding.
         """
         if recipe.front_end != self._front_end:
-            self._embeddings = {}
+            self._embeddings, self._copies = {}, {}
             examples = examples_of(recipe, self.rows, self.show_progress)
             beside = clips_of_corpora(self.beside, build_front_end(recipe), self.show_progress)
             self._clips = Clips(examples, classes=self.classes(recipe), beside=beside)
             self._front_end = recipe.front_end
-        if recipe.finetune:
-            return replace(self._clips, embeddings={})
         changes = recipe.training.changes if recipe.augment else ""
+        if recipe.finetune:
+            heard = json.dumps([recipe.training.seed, recipe.augment, changes], sort_keys=True)
+            return replace(self._clips, embeddings={}, copies=self._copies.setdefault(heard, {}))
         network = json.dumps([dict(recipe.network), recipe.training.seed, recipe.augment, changes], sort_keys=True)
         return replace(self._clips, embeddings=self._embeddings.setdefault(network, {}))

@@ -19,11 +19,12 @@ from earnest.models.classifier import SpeechClassifier
 from earnest.models.output import NetworkOutput
 from earnest.recipe import Recipe, Training
 from earnest.training import copies as copies_module
+from earnest.training.clips import Clips
 from earnest.training.copies import with_copies
 from earnest.training.data import Example, compute_frames, kept
 from earnest.training.discriminant import Embeddings, embed, fit_discriminant, rotated_logits
 from earnest.training.record import read_record
-from earnest.training.run import Clips, run_split
+from earnest.training.run import run_split
 
 FRONT_END = FrontEnd(n_fft=512, win_length=512, hop_length=256, n_mels=20)
 NOISE = ({"name": "gaussian-noise", "deviation": [0.2, 0.5]},)
@@ -94,6 +95,18 @@ def test_a_copy_is_heard_once_however_many_folds_it_is_in() -> None:
     with_copies(train[5:], recipe(), model, known)
     assert isinstance(model.network, Means)
     assert model.network.heard == 64
+
+
+def test_frames_of_a_copy_are_computed_once_for_several_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, first, second, frames = clips(), Embeddings(), Embeddings(), {}
+    with_copies(train, recipe(), classifier(), first, frames)
+    assert len(frames) == 64
+    monkeypatch.setattr(copies_module, "compute_frames", None)
+    again = classifier()
+    with_copies(train, recipe(), again, second, frames)
+    assert isinstance(again.network, Means)
+    assert again.network.heard == 64
+    assert all(torch.equal(first[key], second[key]) for key in second)
 
 
 def test_without_copies_nothing_is_added_and_no_waveform_is_needed() -> None:

@@ -22,10 +22,11 @@ from earnest.models.rounding import packed, unpacked
 from earnest.models.student import StudentStatistics
 from earnest.recipe import Recipe, Training, read_recipe
 from earnest.training import finetuned as finetuned_module
+from earnest.training.clips import Clips
 from earnest.training.data import Example, speakers_known_to
 from earnest.training.finetuned import finetune_embedding
 from earnest.training.record import read_record
-from earnest.training.run import Clips, initial_classifier, load_run, run_split
+from earnest.training.run import initial_classifier, load_run, run_split
 from earnest.training.shared_clips import SharedClips
 from earnest.training.task import split_called, utterances_beside
 

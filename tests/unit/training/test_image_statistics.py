@@ -14,8 +14,9 @@ from earnest.models.classifier import build_front_end
 from earnest.models.segmented import Segmented
 from earnest.recipe import Recipe, Training
 from earnest.segments import Segments
+from earnest.training.clips import Clips
 from earnest.training.data import Example, compute_frames
-from earnest.training.run import Clips, load_run, run_split
+from earnest.training.run import load_run, run_split
 
 RECIPE = Recipe(
     "made-up",

@@ -14,9 +14,10 @@ from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
 from earnest.recipe import Recipe, Training
 from earnest.training import run as run_module
+from earnest.training.clips import Clips
 from earnest.training.data import Example, compute_frames, kept
 from earnest.training.record import read_record
-from earnest.training.run import Clips, run_split
+from earnest.training.run import run_split
 
 FRONT_END = FrontEnd(n_fft=512, win_length=512, hop_length=256, n_mels=20)
 EPOCHS = 3
