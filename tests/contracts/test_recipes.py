@@ -38,7 +38,9 @@ def shortened(recipe: Recipe) -> Recipe:
     network = {key: value for key, value in recipe.network.items() if key != "weights"}
     if input_kind(recipe.model) == "image":
         network |= MODELS.get(recipe.model).reduced
-    return replace(recipe, network=network, training=replace(recipe.training, epochs=1, warmup_epochs=0, batch_size=8))
+    training = replace(recipe.training, epochs=1, warmup_epochs=0, batch_size=8)
+    finetune = replace(recipe.finetune, steps_an_epoch=1, speakers_a_batch=2, clips_a_speaker=4)
+    return replace(recipe, network=network, training=training, finetune=finetune)
 
 
 def with_made_up_noises(recipe: Recipe, folder: Path) -> Recipe:
