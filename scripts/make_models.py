@@ -40,6 +40,11 @@ STUDENT = (
     "The student learnt from the sound of CREMA-D without its labels, and from made-up words that espeak-ng and flite "
     "spoke; only the linear layer saw labels, of all clips and two changed copies of each."
 )
+TUNED_STUDENT = (
+    "The student learnt from the sound of CREMA-D without its labels, and from made-up words that espeak-ng and flite "
+    "spoke; then it was fine-tuned on the labels of training speakers and rounded to 8 bits; the linear layer was "
+    "fitted on all clips and two changed copies of each."
+)
 OPEN = "any use, with attribution (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, {})"
 RESEARCH = "CC BY-NC-SA 4.0, as RAVDESS' speech and song ask for (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, {})"
 NEW_ACTORS = (
@@ -51,6 +56,10 @@ OF_FOLDS = (
     "Results are of the same {} with a linear layer fitted on the protocol's own training speakers; none of its test "
     "speakers' labels was seen."
 )
+OF_TUNED_FOLDS = (
+    "Results are of the same student, fine-tuned on the protocol's own training speakers and on CREMA-D's; none of the "
+    "test speakers' labels was seen."
+)
 BUNDLES = {
     "base": Shipped(
         OPEN.format("encoder: MIT"),
@@ -59,7 +68,7 @@ BUNDLES = {
     ),
     "small": Shipped(
         OPEN.format("taught by Whisper tiny.en: MIT"),
-        f"{STUDENT} {OF_FOLDS.format('student')}",
+        f"{TUNED_STUDENT} {OF_TUNED_FOLDS}",
         ("ravdess-6fold", "emodb-loso", "crema-d-5fold"),
     ),
     "research-base": Shipped(RESEARCH.format("encoder: MIT"), f"{ENCODER} {NEW_ACTORS.format('encoder')}", (AND_MORE,)),
