@@ -64,10 +64,10 @@ for the temperature was decided when calibration errors of test folds had been s
 `ravdess-6fold` before); it moves probabilities, not answers.
 
 `small` starts from a student network that heard the sound of all of CREMA-D, test speakers included, without labels.
-In each fold it is then fine-tuned on the labels of the fold's training clips and, where CREMA-D is not the protocol's own
-corpus, of CREMA-D; its temperature comes from the validation speakers, whom it does not know. Its earlier students were
-scored on `ravdess-6fold` and `emodb-loso` too (59.7, 58.5, 59.0, 62.9, 66.8 and, before the fine-tuning, 68.8 WA on the
-first); the one that is shipped was chosen by validation speakers and scored once.
+In each fold it is then fine-tuned on the labels of the fold's training clips and, where CREMA-D is not the protocol's
+own corpus, of CREMA-D; its temperature comes from the validation speakers, whom it does not know. Its earlier students
+were scored on `ravdess-6fold` and `emodb-loso` too (59.7, 58.5, 59.0, 62.9, 66.8 and, before the fine-tuning, 68.8 WA
+on the first); the one that is shipped was chosen by validation speakers and scored once.
 
 `base` and `small` learn from changed copies of their training clips, which was chosen on validation speakers with
 stressed clips in view ([stress](../stress.md)); `base-plain` and `small-plain` are without, `base-frozen` has
