@@ -160,7 +160,6 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     beside, tuned = clips.beside_speakers_of(split), ""
     if recipe.finetune:
         tuned = finetune_embedding(classifier, train, beside, recipe, folder, show_progress)
-    embedding = {name: tensor.clone() for name, tensor in classifier.network.state_dict().items()}
     heard = with_copies(train, recipe, classifier, clips.embeddings, clips.copies)
     epochs = _fit(classifier, heard, valid, recipe, folder, clips.embeddings, show_progress)
     learned = classifier.learned = learned_tasks(settings, train)
@@ -177,9 +176,8 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     more = with_copies(valid, recipe, classifier, clips.embeddings, clips.copies) if settings.refit else ()
     companions = fit_companions(classifier.network, heard, valid, more, settings, len(classes), clips.embeddings)
     if settings.refit and valid:
-        classifier = initial_classifier(recipe, classes)
-        if recipe.finetune:
-            classifier.network.load_state_dict(embedding)
+        if not recipe.finetune:  # whose embedding stays, for closed forms fitted anew
+            classifier = initial_classifier(recipe, classes)
         train, heard = [*train, *valid], [*heard, *more]
         prepare(classifier.network, (example.frames for example in train))
         _fit(classifier, heard, (), recipe, folder / "refit", clips.embeddings, show_progress, epochs.best)
