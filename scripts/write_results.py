@@ -76,7 +76,8 @@ two blocks of Whisper's own weights. The encoder of `base` knows the labels of 6
 (76.2 and 90.6 WA on the two corpora that it had not heard), and for a day `base` was its first two blocks in 8 bits
 (75.0 and 90.5), then three, where four tokens become one (74.1 and 90.1); now these are narrower, chosen on
 validation speakers and scored once ([lab book](experiments.md)). `base-known-voices` and `small-known-voices` are the
-same networks with a head that is shrunk less, for protocols whose test speakers are known.
+same networks for protocols whose test speakers are known: `base` with a head that is shrunk less, `small` fine-tuned on
+the training clips for longer.
 
 With unlabelled clips of the test speaker: [adaptation](adaptation.md). All recipes side by side:
 [recipes](recipes/README.md). What shared speakers and epochs chosen on test add to such numbers:
