@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 
@@ -25,11 +24,11 @@ from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.adapter import Adapter
 from earnest.training.adaptation import Heard, fit_adaptation, with_scale
 from earnest.training.companions import heard_by
-from earnest.training.corpus_classes import clips_of_corpora
 from earnest.training.discriminant import discriminant
 from earnest.training.finetuned import finetune_embedding
 from earnest.training.run import initial_classifier, scheme_of
-from earnest.training.task import examples_of, task_of
+from earnest.training.shared_clips import SharedClips
+from earnest.training.task import task_of, utterances_beside
 
 SHRINKAGES = (0.2, 0.4, 0.6, 0.8)
 STREAMS = ("all", "ten", "one emotion", "two", "three")
@@ -67,19 +66,15 @@ def folds_of(recipe_path: str, protocol: str, changes: list[str]) -> Iterator[Fo
     task = task_of(recipe, protocol_called(protocol), {})
     wanted = {row.key: row for split in task.splits for row in (*split.train, *split.valid)}
     scheme = scheme_of(task.recipe, list(wanted.values()))
-    examples = examples_of(task.recipe, list(wanted.values()))
-    classifier = initial_classifier(task.recipe, scheme.classes)
-    known: dict[str, Any] = {}
-    beside = clips_of_corpora(task.beside, classifier.front_end)
+    shared = SharedClips(list(wanted.values()), beside=utterances_beside(task.recipe, task.folders))
     for split in task.splits:
+        clips, classifier = shared.of(task.recipe), initial_classifier(task.recipe, scheme.classes)
         if task.recipe.finetune:
-            classifier, known = initial_classifier(task.recipe, scheme.classes), {}
-            train = [examples[row.key] for row in split.train if row.key in examples]
             with TemporaryDirectory() as folder:
-                finetune_embedding(classifier, train, beside, task.recipe, Path(folder))
+                beside = clips.beside_speakers_of(split)
+                finetune_embedding(classifier, clips.of(split.train), beside, task.recipe, Path(folder))
         train, valid = (
-            heard_by(classifier.network, [examples[row.key] for row in rows if row.key in examples], known)
-            for rows in (split.train, split.valid)
+            heard_by(classifier.network, clips.of(rows), clips.embeddings) for rows in (split.train, split.valid)
         )
         yield Fold(train, valid, len(scheme.classes), task.recipe.training.shrinkage)
 

@@ -32,20 +32,20 @@ def with_copies(
     known : gets the copies' embeddings; the copies themselves hold no frames
     frames : key of a copy → its frames, which other networks hear too; gets new ones
     """
-    made = list(train)
+    made, heard = list(train), {} if frames is None else frames
     if recipe.training.augmented_copies:
         change = change_of(recipe)
         for number in range(1, recipe.training.augmented_copies + 1):
             for example in train:
                 copy = replace(example, copy=number, waveform=None, frames=example.frames[:, :0])
                 made.append(copy)
-                if copy.key not in known:
-                    heard = (frames or {}).get(copy.key)
-                    if heard is None:
-                        heard = _changed(example, copy.key, change, recipe.training.seed, classifier)
-                    if frames is not None:
-                        frames[copy.key] = heard
-                    embed(classifier.network, [replace(copy, frames=heard)], known)
+                if copy.key in known:
+                    continue
+                if copy.key not in heard:
+                    heard[copy.key] = _changed(example, copy.key, change, recipe.training.seed, classifier)
+                embed(classifier.network, [replace(copy, frames=heard[copy.key])], known)
+                if frames is None:
+                    heard.clear()
     return made
 
 

@@ -90,7 +90,8 @@ def evaluate(
     parts = {job.split.fold: read_predictions(job.folder / PREDICTIONS) for job in all_jobs if job.is_finished}
     left = [job for job in all_jobs if job.split.fold not in parts]
     # Clips outside the splits stay out: they could add classes to the scheme "native", and move the others' numbers.
-    make_clips = partial(SharedClips, rows_in(task.splits), on_fold is not None and jobs == 1, task.beside)
+    beside = utterances_beside(task.recipe, task.folders) if left else ()
+    make_clips = partial(SharedClips, rows_in(task.splits), on_fold is not None and jobs == 1, beside)
     for fold, predictions in run_folds(left, make_clips, jobs):
         parts[fold] = predictions
         if on_fold:

@@ -47,15 +47,15 @@ def finetune_embedding(
     folder.mkdir(parents=True, exist_ok=True)
     taught, corpora = classes_of_corpora([*train, *beside])
     settings, seed = recipe.finetune, recipe.training.seed
-    start = {name: tensor.clone() for name, tensor in network.trunk.state_dict().items()}
     tuned, history = train_two_heads(
         network, taught, (), corpora, settings, recipe.front_end, seed, folder, show_progress
     )
+    moved = moved_by(network.trunk.state_dict(), tuned)
     network.trunk.load_state_dict({name: _rounded(tensor) for name, tensor in tuned.items()})
     network.tuned_on = frozenset(example.speaker for example in taught)
     write_atomically(folder / HISTORY, csv_bytes(list(history[-1]), history))
     drop_checkpoint(folder)
-    return f"; fine-tuned on the labels of {', '.join(sorted(set(corpora)))}; {moved_by(start, tuned)}"
+    return f"; fine-tuned on the labels of {', '.join(sorted(set(corpora)))}; {moved}"
 
 
 def _rounded(tensor: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from earnest.corpora.load import load_utterances, usable
+from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.protocols import protocol_called
 from earnest.frontends.log_mel import LogMel
@@ -31,11 +31,10 @@ def clips_for(
     -------
     examples, and for each class the corpus that it belongs to
     """
-    rows: Sequence[Utterance] = usable(load_utterances(settings.corpus, folders)).utterances
+    rows = load_utterances(settings.corpus, folders)
     if protocol is not None:
         rows = without_test(rows, protocol, fold)
-    found = clips_of_corpora(rows, LogMel(settings.front_end), show_progress)
-    return classes_of_corpora(found)
+    return classes_of_corpora(clips_of_corpora(rows, LogMel(settings.front_end), show_progress))
 
 
 def without_test(rows: Sequence[Utterance], protocol: str, fold: str | None) -> list[Utterance]:

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from earnest.corpora.base import CORPORA
-from earnest.corpora.load import corpus_root, load_utterances, usable
+from earnest.corpora.load import corpus_root, load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.fold_choice import FoldChoice, chosen_folds
@@ -32,7 +32,7 @@ class Task:
     utterances : all that were read
     choice : the folds that are trained and scored, once a seed
     seeds : of training, one a repeat
-    beside : clips of other corpora that a fine-tuning learns from too
+    folders : corpus name → folder, for what is read later, see `utterances_beside`
     """
 
     recipe: Recipe
@@ -40,7 +40,7 @@ class Task:
     utterances: Sequence[Utterance]
     choice: FoldChoice
     seeds: tuple[int, ...]
-    beside: Sequence[Utterance] = ()
+    folders: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def splits(self) -> Sequence[Split]:
@@ -81,7 +81,7 @@ def task_of(
     seeds = training_seeds(protocol, recipe.training.seed, repeats)
     utterances = protocol_utterances(recipe, protocol, folders)
     choice = chosen_folds(protocol, utterances, folds, len(seeds))
-    return Task(recipe, protocol, utterances, choice, seeds, utterances_beside(recipe, folders))
+    return Task(recipe, protocol, utterances, choice, seeds, folders)
 
 
 def rows_in(splits: Sequence[Split]) -> list[Utterance]:
@@ -109,7 +109,7 @@ def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str
 def utterances_beside(recipe: Recipe, folders: Mapping[str, Path]) -> list[Utterance]:
     """Load the clips of corpora that a fine-tuning learns from beside the recipe's own."""
     wanted = tuple(name for name in recipe.finetune.corpus if name not in recipe.corpora)
-    return list(usable(load_utterances(wanted, folders)).utterances) if recipe.finetune and wanted else []
+    return load_utterances(wanted, folders) if recipe.finetune else []
 
 
 def _is_given(name: str, folders: Mapping[str, Path]) -> bool:
