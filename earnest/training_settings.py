@@ -1,5 +1,6 @@
 """The ``[training]`` table of a recipe: how the weights are found."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -37,6 +38,7 @@ class Training:
     ----------
     method : by gradient descent over epochs, or the last layer in closed form (`earnest.training.discriminant`)
     shrinkage : of the discriminant's covariance, from 0 to 1
+    voice_prior : of a last layer ``by_voice``, how many clips the usual place of an emotion counts as
     augmented_copies : of each training clip, changed by the ``[[augment]]`` tables, that the discriminant is fitted on
         beside the clips as they are
     epochs : the most; training ends earlier when ``patience`` epochs in a row brought no better validation ``monitor``
@@ -79,6 +81,7 @@ class Training:
 
     method: Literal["gradient", "discriminant"] = "gradient"
     shrinkage: float = 0.6
+    voice_prior: float = 10.0
     augmented_copies: int = 0
     epochs: int = 120
     patience: int = 120
@@ -142,6 +145,7 @@ class Training:
     def _of_time(self) -> Checks:
         return (
             (0 <= self.shrinkage <= 1, "shrinkage must be from 0 to 1"),
+            (0 < self.voice_prior < math.inf, "voice_prior must be above 0"),
             (0 <= self.augmented_copies <= 100, "augmented_copies must be from 0 to 100"),
             (self.epochs >= 1, "epochs must be at least 1"),
             (self.patience >= 1, "patience must be at least 1"),

@@ -22,13 +22,15 @@ from earnest.evaluation.protocols import protocol_called
 from earnest.recipe import read_recipe
 from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.adapter import Adapter
-from earnest.training.adaptation import Heard, fit_adaptation, with_scale
+from earnest.training.adaptation import COPY, Heard, fit_adaptation, with_scale
 from earnest.training.companions import heard_by
-from earnest.training.discriminant import discriminant
+from earnest.training.discriminant import discriminant, knows_voices
 from earnest.training.finetuned import finetune_embedding
 from earnest.training.run import initial_classifier, scheme_of
 from earnest.training.shared_clips import SharedClips
 from earnest.training.task import task_of, utterances_beside
+from earnest.training.voice_discriminant import voice_discriminant
+from earnest.training_settings import Training
 
 SHRINKAGES = (0.2, 0.4, 0.6, 0.8)
 STREAMS = ("all", "ten", "one emotion", "two", "three")
@@ -51,7 +53,8 @@ class Fold:
     train: Heard
     valid: Heard
     n_classes: int
-    shrinkage: float
+    training: Training
+    by_voice: bool
 
 
 def main(what: str, recipe_path: str, protocol: str, changes: list[str]) -> None:
@@ -76,23 +79,26 @@ def folds_of(recipe_path: str, protocol: str, changes: list[str]) -> Iterator[Fo
         train, valid = (
             heard_by(classifier.network, clips.of(rows), clips.embeddings) for rows in (split.train, split.valid)
         )
-        yield Fold(train, valid, len(scheme.classes), task.recipe.training.shrinkage)
+        by_voice = knows_voices(classifier.network)
+        yield Fold(train, valid, len(scheme.classes), task.recipe.training, by_voice)
 
 
 def print_heads(folds: list[Fold]) -> None:
     """Score the discriminant at several shrinkages."""
     for shrinkage in SHRINKAGES:
-        scores = []
-        for fold in folds:
-            weights, bias = head_of(fold, shrinkage)
-            scores.append(wa_and_ua((fold.valid.embeddings @ weights.T + bias).argmax(axis=1), fold.valid.targets))
+        scores = [wa_and_ua(logits_of(fold, shrinkage).argmax(axis=1), fold.valid.targets) for fold in folds]
         say(f"shrinkage {shrinkage}: {np.mean(scores, axis=0)[0]:.1f} / {np.mean(scores, axis=0)[1]:.1f}")
 
 
-def head_of(fold: Fold, shrinkage: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights and bias of a fold's discriminant."""
-    train = fold.train
-    return discriminant(train.embeddings, train.targets, shrinkage, fold.n_classes, train.corpora)
+def logits_of(fold: Fold, shrinkage: float) -> np.ndarray:
+    """Answer a fold's validation clips (rows, classes) by the discriminant of its training clips."""
+    train, asked = fold.train, fold.valid.embeddings
+    if not fold.by_voice:
+        weights, bias = discriminant(train.embeddings, train.targets, shrinkage, fold.n_classes, train.corpora)
+        return np.asarray(asked @ weights.T + bias)
+    voices, prior = [name.split(COPY)[0] for name in train.speakers], fold.training.voice_prior
+    weights, bias = voice_discriminant(train.embeddings, train.targets, voices, shrinkage, prior, fold.n_classes)
+    return np.logaddexp.reduce((asked @ weights.T + bias).reshape(len(asked), -1, fold.n_classes), axis=1)
 
 
 def say(*words: str) -> None:
@@ -111,10 +117,9 @@ def print_adaptation(folds: list[Fold]) -> None:
     """Score rules on streams of validation speakers: WA of the clips of each kind of stream."""
     fitted = []
     for fold in folds:
-        weights, bias = head_of(fold, fold.shrinkage)
-        logits = fold.valid.embeddings @ weights.T + bias
+        logits = logits_of(fold, fold.training.shrinkage)
         plain = softmax(logits / fit_temperature(logits, fold.valid.targets))
-        adaptation = fit_adaptation(fold.train, fold.shrinkage, fold.n_classes)
+        adaptation = fit_adaptation(fold.train, fold.training.shrinkage, fold.n_classes)
         assert adaptation is not None
         fitted.append((fold, plain, with_scale(adaptation, fold.valid, 0)))
     say(f"{'WA on streams of':36}", *(f"{name:>12}" for name in STREAMS))

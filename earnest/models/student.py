@@ -12,6 +12,7 @@ from torch.nn import functional
 from earnest.errors import RecipeError
 from earnest.front_end import PRESETS
 from earnest.frontends.trim import frame_mask
+from earnest.models.by_voice import last_layer_for
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
 from earnest.models.whisper import EncoderBlock, EncoderSettings, mean_and_deviation, normalised
@@ -31,6 +32,8 @@ class StudentSettings:
     token_width : values of a token that imitate the teacher's
     frozen : all but the last layers stays as it is
     tasks : heads beside emotion
+    by_voice : the last layer has places for each training voice's emotions, see `ByVoice`; for voices that are known in
+        advance
     """
 
     weights: str = ""
@@ -42,6 +45,7 @@ class StudentSettings:
     token_width: int = 384
     frozen: bool = False
     tasks: tuple[Literal["gender"], ...] = ()
+    by_voice: bool = False
 
     def __post_init__(self) -> None:
         for name in ("kernel", "token_width"):
@@ -133,7 +137,7 @@ class StudentStatistics(nn.Module):
         super().__init__()
         self.settings = settings
         self.student = StudentEncoder(n_mels, settings)
-        self.output = nn.Linear(2 * settings.token_width, n_classes)
+        self.output = last_layer_for(2 * settings.token_width, n_classes, settings.by_voice)
         self.gender = nn.Linear(2 * settings.token_width, 2) if "gender" in settings.tasks else None
         self.tuned_on: frozenset[str] = frozenset()
         if settings.frozen:

@@ -14,6 +14,7 @@ from torch.nn import functional
 from earnest.errors import RecipeError
 from earnest.front_end import PRESETS
 from earnest.frontends.trim import frame_mask
+from earnest.models.by_voice import last_layer_for
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
 
@@ -68,10 +69,13 @@ class WhisperSettings(EncoderSettings):
     ----------
     pooled_blocks : whose outputs are pooled, counted from 1
     tasks : heads beside emotion
+    by_voice : the last layer has places for each training voice's emotions, see `ByVoice`; for voices that are known in
+        advance
     """
 
     pooled_blocks: tuple[int, ...] = (1, 2)
     tasks: tuple[Literal["gender"], ...] = ()
+    by_voice: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -270,7 +274,7 @@ class WhisperStatistics(PretrainedEncoder):
         super().__init__(n_mels, settings)
         self.pooled_blocks = settings.pooled_blocks
         width = 2 * settings.width * len(settings.pooled_blocks)
-        self.output = nn.Linear(width, n_classes)
+        self.output = last_layer_for(width, n_classes, settings.by_voice)
         self.gender = nn.Linear(width, 2) if "gender" in settings.tasks else None
 
     @property

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from earnest.evaluation.calibration import fit_temperature
 from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.adapter import Adapter
-from earnest.training.discriminant import Floats, discriminant, rows_by_corpus
+from earnest.training.discriminant import discriminant, rows_by_corpus
+from earnest.training.shrunk import Floats
 
 How: TypeAlias = Literal["causal", "ten", "all", "one-emotion"]
 HOWS: Mapping[How, str] = {

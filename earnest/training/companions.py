@@ -14,14 +14,17 @@ from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.domain import Domain
 from earnest.training.adaptation import COPY, Heard, fit_adaptation, with_scale
 from earnest.training.data import Example, speakers_known_to
-from earnest.training.discriminant import Embeddings, embed
+from earnest.training.discriminant import Embeddings, embed, knows_voices
 from earnest.training.domain import fit_domain, longest_known
 from earnest.training.progress import write_atomically
 
 
 @dataclass(frozen=True)
 class Companions:
-    """Either may be absent: too few speakers or clips, or a network whose embedding is trained."""
+    """Either may be absent: too few speakers or clips, or a network whose embedding is trained.
+
+    Nor does a network get used to voices that it knows.
+    """
 
     adaptation: Adaptation | None = None
     domain: Domain | None = None
@@ -60,7 +63,7 @@ def fit_companions(
     if settings.method != "discriminant":
         return Companions()
     heard = heard_by(network, train, known)
-    adaptation = fit_adaptation(heard, settings.shrinkage, n_classes)
+    adaptation = None if knows_voices(network) else fit_adaptation(heard, settings.shrinkage, n_classes)
     if not valid:
         return Companions(adaptation)
     unseen = heard_by(network, valid, known)
@@ -68,8 +71,9 @@ def fit_companions(
     domain = fit_domain(plain.embeddings, unseen.embeddings, longest_known(plain.seconds))
     adaptation = adaptation and with_scale(adaptation, unseen, settings.seed)
     if settings.refit:
-        refitted = fit_adaptation(heard_by(network, [*train, *more], known), settings.shrinkage, n_classes)
-        adaptation = refitted and adaptation and replace(refitted, **adaptation.rule())
+        if adaptation:
+            refitted = fit_adaptation(heard_by(network, [*train, *more], known), settings.shrinkage, n_classes)
+            adaptation = refitted and replace(refitted, **adaptation.rule())
         plain = heard_by(network, [example for example in (*train, *valid) if not example.copy], known)
         wider = fit_domain(plain.embeddings, unseen.embeddings, longest_known(plain.seconds))
         domain = wider and domain and replace(wider, threshold=domain.threshold)

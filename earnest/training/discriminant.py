@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from earnest.errors import RecipeError
+from earnest.models.by_voice import ByVoice
 from earnest.training.data import Example, pad_batch, speakers_known_to
+from earnest.training.shrunk import Floats, shrunk_slopes, standardised
+from earnest.training.voice_discriminant import voice_discriminant
 
-Floats = npt.NDArray[np.float64]
 FEWEST_NEW = 3  # speakers
 Embeddings = dict[str, Tensor]
 """Key of an example → embedding (width,) of a network that stays as it is; folds share them."""
@@ -25,6 +27,7 @@ def fit_discriminant(
     n_classes: int,
     known: Embeddings,
     layer: Layer = "output",
+    voice_prior: float = 10.0,
 ) -> None:
     """Set a last layer so that its logits are the discriminant scores of the embedding.
 
@@ -36,10 +39,16 @@ def fit_discriminant(
     network : gives embeddings, which training leaves as they are, and has a linear ``layer`` of ``n_classes``
     known : embeddings computed before; new ones are added
     shrinkage : s, from 0 to 1
+    voice_prior : where the layer has places for each voice, see `voice_discriminant`
     """
     head = last_layer(network, layer)
     targets = np.array([example.target for example in train])
     embeddings = embed(network, train, known).double().numpy()
+    if isinstance(head, ByVoice):
+        voices = [example.speaker for example in train]
+        found = voice_discriminant(embeddings, targets, voices, shrinkage, voice_prior, n_classes)
+        head.take(*map(torch.from_numpy, found))
+        return
     corpora = [example.utterance.corpus for example in train]
     weights, bias = discriminant(embeddings, targets, shrinkage, n_classes, corpora)
     with torch.no_grad():
@@ -62,6 +71,11 @@ def last_layer(network: nn.Module, layer: Layer = "output") -> nn.Linear:
     )
 
 
+def knows_voices(network: nn.Module) -> bool:
+    """Say whether the last layer has places for each training voice."""
+    return isinstance(last_layer(network), ByVoice)
+
+
 def discriminant(
     embeddings: Floats,
     targets: npt.NDArray[np.integer],
@@ -80,9 +94,7 @@ def discriminant(
     """
     if len(np.unique(targets)) < n_classes or n_classes < 2:
         raise RecipeError("The discriminant needs two or more classes, each with training clips.")
-    mean, deviation = embeddings.mean(axis=0), embeddings.std(axis=0)
-    deviation[deviation == 0] = 1.0
-    scaled = (embeddings - mean) / deviation
+    scaled, mean, deviation = standardised(embeddings)
     width = scaled.shape[1]
     centres, within = np.empty((n_classes, width)), np.zeros((width, width))
     for target in range(n_classes):
@@ -91,10 +103,7 @@ def discriminant(
         for own in parts:
             off = own - centres[target]
             within += off.T @ off / (len(off) * len(parts) * n_classes)
-    scatter = np.trace(within) / width
-    within *= 1 - shrinkage
-    within[np.diag_indices(width)] += shrinkage * scatter
-    slopes = np.linalg.lstsq(within, centres.T)[0].T if shrinkage == 0 else np.linalg.solve(within, centres.T).T
+    slopes = shrunk_slopes(within, shrinkage, centres)
     weights = slopes / deviation
     return weights, -0.5 * np.einsum("cw,cw->c", slopes, centres) - weights @ mean
 

@@ -26,7 +26,14 @@ from earnest.training.clips import Clips
 from earnest.training.companions import fit_companions
 from earnest.training.copies import with_copies
 from earnest.training.data import GENDERS, Example, speakers_known_to
-from earnest.training.discriminant import Embeddings, discriminant_logits, embed, fit_discriminant, rotated_logits
+from earnest.training.discriminant import (
+    Embeddings,
+    discriminant_logits,
+    embed,
+    fit_discriminant,
+    knows_voices,
+    rotated_logits,
+)
 from earnest.training.finetuned import finetune_embedding
 from earnest.training.fit import fit, predict_outputs
 from earnest.training.gender import fit_gender, fit_gender_calibration
@@ -163,8 +170,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     heard = with_copies(train, recipe, classifier, clips.embeddings, clips.copies)
     epochs = _fit(classifier, heard, valid, recipe, folder, clips.embeddings, show_progress)
     learned = classifier.learned = learned_tasks(settings, train)
-    takes_turns = split.speaker_independent and settings.method == "discriminant" and not recipe.finetune
-    rotated = heard if takes_turns else ()
+    rotated = heard if _takes_turns(recipe, split, classifier) else ()
     temperature, calibration = (
         _calibration(classifier, settings, rotated, valid, clips.embeddings) if valid else (1.0, None)
     )
@@ -210,6 +216,13 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     write_atomically(folder / RECORD, _json(asdict(record)))
 
 
+def _takes_turns(recipe: Recipe, split: Split, classifier: SpeechClassifier) -> bool:
+    """Say whether training speakers may be answered in turns, by a last layer that was fitted without them."""
+    if not split.speaker_independent or recipe.training.method != "discriminant":
+        return False
+    return not recipe.finetune and not knows_voices(classifier.network)
+
+
 def initial_classifier(recipe: Recipe, classes: tuple[str, ...]) -> SpeechClassifier:
     """Build the model as training starts: random, or with the pre-trained weights that the recipe names."""
     classifier = build_classifier(recipe, classes, recipe.training.seed)
@@ -238,7 +251,9 @@ def _fit(
 ) -> _Epochs:
     settings, n_classes = recipe.training, len(classifier.classes)
     if settings.method == "discriminant":
-        fit_discriminant(classifier.network, train, settings.shrinkage, n_classes, embeddings)
+        fit_discriminant(
+            classifier.network, train, settings.shrinkage, n_classes, embeddings, voice_prior=settings.voice_prior
+        )
         if "gender" in learned_tasks(settings, train):
             fit_gender(classifier.network, train, settings.shrinkage, embeddings)
         return _Epochs(0, 0, "closed form")

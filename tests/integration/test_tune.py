@@ -211,9 +211,9 @@ def test_the_discriminant_is_tuned_and_a_frozen_network_hears_each_clip_once(
     heard: list[dict[str, Any]] = []
     fit_discriminant = tuning.fit_discriminant
 
-    def watched(network: Any, train: Any, shrinkage: float, n_classes: int, known: dict[str, Any]) -> None:
+    def watched(network: Any, train: Any, shrinkage: float, n_classes: int, known: dict[str, Any], **more: Any) -> None:
         heard.append(dict(known))
-        fit_discriminant(network, train, shrinkage, n_classes, known)
+        fit_discriminant(network, train, shrinkage, n_classes, known, **more)
 
     monkeypatch.setattr(tuning, "fit_discriminant", watched)
     text = recipe_text(extra='method = "discriminant"') + (

@@ -1,0 +1,46 @@
+"""A last layer for voices that are known in advance: each has places of its own for the classes."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class ByVoice(nn.Linear):
+    """A linear layer with rows for every pair of a voice and a class; a class scores as the log of its pairs' sum.
+
+    With scores that are logarithms of chances, the voice is thereby made out from the clip itself, and what a class
+    sounds like in that voice decides (mixture discriminant analysis; Hastie and Tibshirani, 1996, with the voices as
+    subclasses). There is one voice until `take` or a checkpoint brings more.
+    """
+
+    def __init__(self, width: int, n_classes: int) -> None:
+        super().__init__(width, n_classes)
+        self.n_classes = n_classes
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Map (batch, width) to logits (batch, classes)."""
+        pairs = super().forward(embedding)
+        return pairs.view(len(pairs), -1, self.n_classes).logsumexp(dim=1)
+
+    @torch.no_grad()
+    def take(self, weights: Tensor, bias: Tensor) -> None:
+        """Take weights (voices · classes, width) and bias (voices · classes,), the classes of a voice side by side."""
+        self.weight = nn.Parameter(weights.to(self.weight).contiguous())
+        self.bias = nn.Parameter(bias.to(self.bias))
+        self.out_features = len(bias)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Make room for as many voices as a checkpoint has."""
+        weights, bias = (state_dict.get(prefix + name) for name in ("weight", "bias"))
+        if weights is not None and bias is not None and self._fits(weights, bias):
+            self.take(torch.zeros_like(weights), torch.zeros_like(bias))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def _fits(self, weights: Tensor, bias: Tensor) -> bool:
+        return bias.ndim == 1 and len(bias) % self.n_classes == 0 and weights.shape == (len(bias), self.in_features)
+
+
+def last_layer_for(width: int, n_classes: int, by_voice: bool) -> nn.Linear:
+    """Return a linear layer to logits of the classes, from one place a class or from one a voice and class."""
+    return ByVoice(width, n_classes) if by_voice else nn.Linear(width, n_classes)

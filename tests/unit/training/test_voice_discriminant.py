@@ -1,0 +1,162 @@
+"""The closed-form head for known voices: its places, its scores, and what it is good for."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from earnest.corpora.manifest import Utterance
+from earnest.errors import RecipeError
+from earnest.models.by_voice import ByVoice
+from earnest.models.classifier import NetworkOutput
+from earnest.training.companions import fit_companions
+from earnest.training.data import Example
+from earnest.training.discriminant import Embeddings, discriminant, discriminant_logits, fit_discriminant
+from earnest.training.voice_discriminant import voice_discriminant
+from earnest.training_settings import Training
+
+WIDTH, N_CLASSES = 5, 3
+VOICES = ("ann", "bob", "cem", "dee")
+
+
+class Sums(nn.Module):
+    """Embeds a clip as the sum over its frames."""
+
+    def __init__(self, by_voice: bool = True) -> None:
+        super().__init__()
+        self.output = (ByVoice if by_voice else nn.Linear)(WIDTH, N_CLASSES)
+
+    def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
+        embedding = frames.sum(dim=2)
+        return NetworkOutput(self.output(embedding), embedding)
+
+
+def clips(per_pair: int, seed: int, noise: float = 0.4) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Draw points of voices that express the same classes in places of their own."""
+    places = np.random.default_rng(9).normal(0, 1.5, (len(VOICES), N_CLASSES, WIDTH))
+    rng = np.random.default_rng(seed)
+    rows = [(voice, target) for voice in range(len(VOICES)) for target in range(N_CLASSES) for _ in range(per_pair)]
+    points = np.stack([places[row] + rng.normal(0, noise, WIDTH) for row in rows])
+    return points, np.array([target for _, target in rows]), [VOICES[voice] for voice, _ in rows]
+
+
+def examples(points: np.ndarray, targets: np.ndarray, voices: list[str]) -> list[Example]:
+    return [
+        Example(
+            Utterance(f"{index}-{points[index, 0]}", Path("a.wav"), corpus="made-up", speaker=voice),
+            torch.from_numpy(points[index]).float()[:, None],
+            int(targets[index]),
+            1.0,
+        )
+        for index, voice in enumerate(voices)
+    ]
+
+
+def scores(points: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Return scores (rows, voices, classes)."""
+    return (points @ weights.T + bias).reshape(len(points), -1, N_CLASSES)
+
+
+def test_scores_are_log_chances_of_normal_pairs_with_one_covariance() -> None:
+    points, targets, voices = clips(6, seed=0)
+    found = scores(clips(2, seed=1)[0], *voice_discriminant(points, targets, voices, 0.3, 1e-9, N_CLASSES))
+    mean, deviation = points.mean(axis=0), points.std(axis=0)
+    scaled, asked = (points - mean) / deviation, (clips(2, seed=1)[0] - mean) / deviation
+    pairs = [[(np.array(voices) == voice) & (targets == target) for target in range(N_CLASSES)] for voice in VOICES]
+    centres = np.array([[scaled[rows].mean(axis=0) for rows in line] for line in pairs])
+    within = sum(np.cov(scaled[rows].T, bias=True) for line in pairs for rows in line) / (len(VOICES) * N_CLASSES)
+    within = 0.7 * within + 0.3 * np.trace(within) / WIDTH * np.eye(WIDTH)
+    off = asked[:, None, None] - centres
+    distances = -0.5 * np.einsum("rvci,ij,rvcj->rvc", off, np.linalg.inv(within), off)
+    # But for what is the same for all pairs of a clip.
+    assert np.allclose(found - found.max(axis=(1, 2), keepdims=True), distances - distances.max((1, 2), keepdims=True))
+
+
+def test_a_pair_without_clips_lies_where_class_and_voice_together_say() -> None:
+    points, targets, voices = clips(8, seed=0)
+    kept = ~((np.array(voices) == "bob") & (targets == 2))
+    points, targets, voices = (
+        points[kept],
+        targets[kept],
+        [voice for voice, keep in zip(voices, kept, strict=True) if keep],
+    )
+    scaled = (points - points.mean(axis=0)) / points.std(axis=0)
+    means = np.stack([scaled[targets == target].mean(axis=0) for target in range(N_CLASSES)])
+    bob = np.array(voices) == "bob"
+    place = means[2] + (scaled[bob] - means[targets[bob]]).mean(axis=0)
+    for prior in (0.5, 50.0):
+        found = scores(points, *voice_discriminant(points, targets, voices, 1.0, prior, N_CLASSES))[:, 1, 2]
+        # With full shrinkage slopes are places by one number: the score is highest, of all points at a distance, there.
+        slope = np.linalg.lstsq(np.c_[scaled, np.ones(len(scaled))], found, rcond=None)[0][:-1]
+        assert np.allclose(slope / np.linalg.norm(slope), place / np.linalg.norm(place))
+
+
+def test_a_large_prior_leaves_voices_an_offset_alone() -> None:
+    points, targets, voices = clips(4, seed=0)
+    weights, _ = voice_discriminant(points, targets, voices, 0.5, 1e12, N_CLASSES)
+    per_pair = weights.reshape(len(VOICES), N_CLASSES, WIDTH)
+    between = per_pair - per_pair[:, :1]
+    assert np.allclose(between, between[:1], atol=1e-6)
+
+
+def test_known_voices_with_places_of_their_own_are_understood() -> None:
+    points, targets, voices = clips(6, seed=0)
+    asked, true, _ = clips(20, seed=1)
+    found = scores(asked, *voice_discriminant(points, targets, voices, 0.2, 2.0, N_CLASSES)).max(axis=1).argmax(axis=1)
+    weights, bias = discriminant(points, targets, 0.2, N_CLASSES)
+    assert (found == true).mean() > 0.95
+    assert ((asked @ weights.T + bias).argmax(axis=1) == true).mean() < 0.9
+
+
+def test_the_last_layer_takes_them_and_a_checkpoint_keeps_them() -> None:
+    network, known = Sums(), Embeddings()
+    points, targets, voices = clips(6, seed=0)
+    train, asked = examples(points, targets, voices), examples(*clips(3, seed=1))
+    fit_discriminant(network, train, 0.2, N_CLASSES, known, voice_prior=2.0)
+    speakers = [example.speaker for example in train]
+    found = scores(clips(3, seed=1)[0], *voice_discriminant(points, targets, speakers, 0.2, 2.0, N_CLASSES))
+    logits = discriminant_logits(network, asked, known)
+    assert torch.allclose(logits, torch.from_numpy(found).logsumexp(dim=1).float(), atol=1e-3)
+    again = Sums()
+    again.load_state_dict(load(save(network.state_dict())))
+    assert again.output.out_features == len(VOICES) * N_CLASSES
+    assert torch.equal(discriminant_logits(again, asked, known), logits)
+
+
+def test_weights_of_another_shape_are_refused() -> None:
+    state = Sums().state_dict()
+    for wrong in (torch.zeros(4, WIDTH), torch.zeros(3, WIDTH + 1)):
+        with pytest.raises(RuntimeError, match="size mismatch"):
+            Sums().load_state_dict({**state, "output.weight": wrong, "output.bias": torch.zeros(len(wrong))})
+
+
+def test_copies_of_a_clip_are_of_its_voice() -> None:
+    network, known = Sums(), Embeddings()
+    train = examples(*clips(3, seed=0))
+    copies = [replace(example, copy=1) for example in train]
+    fit_discriminant(network, [*train, *copies], 0.2, N_CLASSES, known)
+    assert network.output.out_features == len(VOICES) * N_CLASSES
+
+
+def test_nothing_gets_used_to_known_voices() -> None:
+    train, valid = examples(*clips(9, seed=0)), examples(*clips(4, seed=1))
+    settings = Training(method="discriminant")
+    for by_voice in (False, True):
+        companions = fit_companions(Sums(by_voice), train, valid, (), settings, N_CLASSES, {})
+        assert (companions.adaptation is None) == by_voice
+
+
+def test_a_class_without_clips_is_refused() -> None:
+    points, targets, voices = clips(2, seed=0)
+    with pytest.raises(RecipeError, match="two or more classes"):
+        voice_discriminant(points, targets, voices, 0.2, 2.0, N_CLASSES + 1)
+
+
+@pytest.mark.parametrize("prior", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_prior_is_a_number_of_clips(prior: float) -> None:
+    with pytest.raises(RecipeError, match="voice_prior must be above 0"):
+        Training(voice_prior=prior)
