@@ -47,17 +47,15 @@ def fit_companions(
     network: nn.Module,
     train: Sequence[Example],
     valid: Sequence[Example],
-    more: Sequence[Example],
     settings: Training,
     n_classes: int,
     known: Embeddings,
 ) -> Companions:
-    """Fit on training clips; scales and threshold on validation clips, which are then trained on if the recipe refits.
+    """Fit on training clips; scales and threshold on validation clips.
 
     Parameters
     ----------
     train : with their changed copies, which adaptation learns from; sound that is known is that of the clips themselves
-    more : what a refit trains on too: validation clips with their copies
     known : see `earnest.training.discriminant.embed`
     """
     if settings.method != "discriminant":
@@ -67,17 +65,39 @@ def fit_companions(
     if not valid:
         return Companions(adaptation)
     unseen = heard_by(network, valid, known)
-    plain = heard_by(network, [example for example in train if not example.copy], known)
-    domain = fit_domain(plain.embeddings, unseen.embeddings, longest_known(plain.seconds))
     adaptation = adaptation and with_scale(adaptation, unseen, settings.seed)
-    if settings.refit:
-        if adaptation:
-            refitted = fit_adaptation(heard_by(network, [*train, *more], known), settings.shrinkage, n_classes)
-            adaptation = refitted and replace(refitted, **adaptation.rule())
-        plain = heard_by(network, [example for example in (*train, *valid) if not example.copy], known)
-        wider = fit_domain(plain.embeddings, unseen.embeddings, longest_known(plain.seconds))
-        domain = wider and domain and replace(wider, threshold=domain.threshold)
+    return Companions(adaptation, _domain(network, train, unseen, known))
+
+
+def refit_companions(
+    companions: Companions,
+    network: nn.Module,
+    train: Sequence[Example],
+    valid: Sequence[Example],
+    settings: Training,
+    n_classes: int,
+    known: Embeddings,
+) -> Companions:
+    """Fit again for a network that was trained on validation clips too; scales and threshold stay.
+
+    Parameters
+    ----------
+    train : validation clips among them, all with their changed copies
+    valid : the validation clips
+    """
+    adaptation, domain = companions.adaptation, companions.domain
+    if adaptation:
+        refitted = fit_adaptation(heard_by(network, train, known), settings.shrinkage, n_classes)
+        adaptation = refitted and replace(refitted, **adaptation.rule())
+    if domain:
+        wider = _domain(network, train, heard_by(network, valid, known), known)
+        domain = wider and replace(wider, threshold=domain.threshold)
     return Companions(adaptation, domain)
+
+
+def _domain(network: nn.Module, train: Sequence[Example], unseen: Heard, known: Embeddings) -> Domain | None:
+    plain = heard_by(network, [example for example in train if not example.copy], known)
+    return fit_domain(plain.embeddings, unseen.embeddings, longest_known(plain.seconds))
 
 
 def heard_by(network: nn.Module, examples: Sequence[Example], known: Embeddings) -> Heard:

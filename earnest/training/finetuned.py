@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from earnest.errors import RecipeError
@@ -15,10 +17,10 @@ from earnest.training.corpus_classes import classes_of_corpora
 from earnest.training.data import Example
 from earnest.training.moved import moved_by
 from earnest.training.progress import csv_bytes, write_atomically
-from earnest.training.resuming import HISTORY, drop_checkpoint
+from earnest.training.resuming import HISTORY, WEIGHTS, drop_checkpoint
 from earnest.training.two_head_loop import train_two_heads
 
-FINETUNING = "finetuning"
+FINETUNING, SAID = "finetuning", "said"
 
 
 def finetune_embedding(
@@ -35,7 +37,7 @@ def finetune_embedding(
     ----------
     train : the training clips; each corpus has classes of its own
     beside : clips of other corpora, of speakers who are in no other set
-    folder : of the run; gets `FINETUNING`/history.csv and, until the end, a checkpoint from which a killed run resumes
+    folder : of the run; gets `FINETUNING`/history.csv and, until `drop_finetuned`, what a killed run resumes from
     """
     network = getattr(classifier.network, "network", classifier.network)
     if not isinstance(network, WhisperStatistics | StudentStatistics):
@@ -46,16 +48,26 @@ def finetune_embedding(
     folder /= FINETUNING
     folder.mkdir(parents=True, exist_ok=True)
     taught, corpora = classes_of_corpora([*train, *beside])
-    settings, seed = recipe.finetune, recipe.training.seed
-    tuned, history = train_two_heads(
-        network, taught, (), corpora, settings, recipe.front_end, seed, folder, show_progress
-    )
-    moved = moved_by(network.trunk.state_dict(), tuned)
-    network.trunk.load_state_dict({name: _rounded(tensor) for name, tensor in tuned.items()})
     network.tuned_on = frozenset(example.speaker for example in taught)
-    write_atomically(folder / HISTORY, csv_bytes(list(history[-1]), history))
-    drop_checkpoint(folder)
-    return f"; fine-tuned on the labels of {', '.join(sorted(set(corpora)))}; {moved}"
+    if not (folder / WEIGHTS).exists():
+        settings, seed = recipe.finetune, recipe.training.seed
+        tuned, history = train_two_heads(
+            network, taught, (), corpora, settings, recipe.front_end, seed, folder, show_progress
+        )
+        said = f"; fine-tuned on the labels of {', '.join(sorted(set(corpora)))}; "
+        said += moved_by(network.trunk.state_dict(), tuned)
+        rounded = {name: _rounded(tensor) for name, tensor in tuned.items()}
+        write_atomically(folder / HISTORY, csv_bytes(list(history[-1]), history))
+        write_atomically(folder / WEIGHTS, save(rounded, {SAID: said}))
+        drop_checkpoint(folder)
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        network.trunk.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        return str(file.metadata()[SAID])
+
+
+def drop_finetuned(folder: Path) -> None:
+    """Remove the fine-tuned tensors from the folder of a run, which has them in its own weights."""
+    (folder / FINETUNING / WEIGHTS).unlink(missing_ok=True)
 
 
 def _rounded(tensor: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
 from earnest.training.batches import Augmented, change_of
 from earnest.training.calibrate import calibrate, fit_calibration
 from earnest.training.clips import Clips
-from earnest.training.companions import fit_companions
+from earnest.training.companions import fit_companions, refit_companions
 from earnest.training.copies import with_copies
 from earnest.training.data import GENDERS, Example, speakers_known_to
 from earnest.training.discriminant import (
@@ -34,7 +34,7 @@ from earnest.training.discriminant import (
     knows_voices,
     rotated_logits,
 )
-from earnest.training.finetuned import finetune_embedding
+from earnest.training.finetuned import drop_finetuned, finetune_embedding
 from earnest.training.fit import fit, predict_outputs
 from earnest.training.gender import fit_gender, fit_gender_calibration
 from earnest.training.ledger import ledger_of, refuse_known_speakers
@@ -179,14 +179,20 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         if "gender" in learned
         else (1.0, None)
     )
-    more = with_copies(valid, recipe, classifier, clips.embeddings, clips.copies) if settings.refit else ()
-    companions = fit_companions(classifier.network, heard, valid, more, settings, len(classes), clips.embeddings)
+    companions = fit_companions(classifier.network, heard, valid, settings, len(classes), clips.embeddings)
     if settings.refit and valid:
-        if not recipe.finetune:  # whose embedding stays, for closed forms fitted anew
-            classifier = initial_classifier(recipe, classes)
-        train, heard = [*train, *valid], [*heard, *more]
+        again, train = folder / "refit", [*train, *valid]
+        classifier = initial_classifier(recipe, classes)
         prepare(classifier.network, (example.frames for example in train))
-        _fit(classifier, heard, (), recipe, folder / "refit", clips.embeddings, show_progress, epochs.best)
+        if recipe.finetune:
+            tuned = finetune_embedding(classifier, train, beside, recipe, again, show_progress)
+            clips = replace(clips, embeddings={})
+            heard = with_copies(clips.of(split.train), recipe, classifier, clips.embeddings, clips.copies)
+        heard = [*heard, *with_copies(valid, recipe, classifier, clips.embeddings, clips.copies)]
+        _fit(classifier, heard, (), recipe, again, clips.embeddings, show_progress, epochs.best)
+        companions = refit_companions(
+            companions, classifier.network, heard, valid, settings, len(classes), clips.embeddings
+        )
     write_atomically(folder / WEIGHTS, save(classifier.network.state_dict()))
     companions.write(folder)
     (folder / "refit" / CHECKPOINT).unlink(missing_ok=True)
@@ -214,6 +220,8 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         **companions.entries(),
     )
     write_atomically(folder / RECORD, _json(asdict(record)))
+    for path in (folder, folder / "refit"):
+        drop_finetuned(path)
 
 
 def _takes_turns(recipe: Recipe, split: Split, classifier: SpeechClassifier) -> bool:

@@ -24,6 +24,7 @@ from earnest.recipe import Recipe, Training, read_recipe
 from earnest.training import finetuned as finetuned_module
 from earnest.training.clips import Clips
 from earnest.training.data import Example, speakers_known_to
+from earnest.training.discriminant import discriminant_logits, fit_discriminant
 from earnest.training.finetuned import finetune_embedding
 from earnest.training.record import read_record
 from earnest.training.run import initial_classifier, load_run, run_split
@@ -159,15 +160,47 @@ def test_other_corpora_teach_the_embedding_but_for_speakers_who_are_tested(
     assert {line.name for line in record.training_corpora} == {"made-up", "other"}
 
 
-def test_shipping_keeps_the_embedding_and_fits_the_head_on_validation_clips_too(
+def test_a_refit_learns_from_validation_clips_too_but_no_test_label(
     shared: SharedClips, split: Split, tmp_path: Path
 ) -> None:
     refit = replace(RECIPE, training=replace(RECIPE.training, refit=True))
     run_split(RECIPE, split, shared.of(RECIPE), tmp_path / "plain")
-    run_split(refit, split, shared.of(refit), tmp_path / "refit")
+    predicted = run_split(refit, split, shared.of(refit), tmp_path / "refit")
     one, other = (load_run(tmp_path / name) for name in ("plain", "refit"))
-    assert all(torch.equal(trunk(one)[name], trunk(other)[name]) for name in trunk(one))
-    assert not torch.equal(one.network.output.weight, other.network.output.weight)  # type: ignore[union-attr]
+    assert not torch.equal(trunk(one)["tokens.weight"], trunk(other)["tokens.weight"])
+    assert read_record(tmp_path / "plain").temperature == read_record(tmp_path / "refit").temperature
+    both = classifier(shared)
+    clips = shared.of(RECIPE)
+    finetune_embedding(both, [*clips.of(split.train), *clips.of(split.valid)], (), RECIPE, tmp_path / "both")
+    assert all(torch.equal(trunk(both)[name], trunk(other)[name]) for name in trunk(both))
+    fit_discriminant(both.network, [*clips.of(split.train), *clips.of(split.valid)], 0.6, len(clips.classes), {})
+    assert torch.allclose(both.network.output.weight, other.network.output.weight)  # type: ignore[union-attr]
+    logits = discriminant_logits(both.network, clips.of(split.test), {})
+    assert predicted is not None
+    assert (predicted.predicted == logits.argmax(dim=1).numpy()).all()
+    assert not list((tmp_path / "refit").rglob("finetuning/*.safetensors"))
+
+
+def test_a_finished_fine_tuning_of_a_killed_run_is_not_done_again(
+    shared: SharedClips, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refit = replace(RECIPE, training=replace(RECIPE.training, refit=True))
+    run_split(refit, split, shared.of(refit), tmp_path / "whole")
+    done, train_two_heads = [], finetuned_module.train_two_heads
+
+    def killed(*words: object) -> object:
+        if len(done) == 1:
+            raise KeyboardInterrupt
+        done.append(words)
+        return train_two_heads(*words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(finetuned_module, "train_two_heads", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_split(refit, split, shared.of(refit), tmp_path / "killed")
+    done[:] = []  # so that one more is allowed, that of the refit
+    run_split(refit, split, shared.of(refit), tmp_path / "killed")
+    for name in ("model.safetensors", "predictions.csv", "run.json", "adaptation.npz"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_corpora_beside_are_those_that_are_not_the_protocols_own(folder: Path) -> None:

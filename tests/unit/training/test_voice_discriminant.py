@@ -146,7 +146,7 @@ def test_nothing_gets_used_to_known_voices() -> None:
     train, valid = examples(*clips(9, seed=0)), examples(*clips(4, seed=1))
     settings = Training(method="discriminant")
     for by_voice in (False, True):
-        companions = fit_companions(Sums(by_voice), train, valid, (), settings, N_CLASSES, {})
+        companions = fit_companions(Sums(by_voice), train, valid, settings, N_CLASSES, {})
         assert (companions.adaptation is None) == by_voice
 
 
