@@ -21,7 +21,7 @@ class ByVoice(nn.Linear):
     def forward(self, embedding: Tensor) -> Tensor:
         """Map (batch, width) to logits (batch, classes)."""
         pairs = super().forward(embedding)
-        return pairs.view(len(pairs), -1, self.n_classes).logsumexp(dim=1)
+        return pairs.view(-1, self.out_features // self.n_classes, self.n_classes).logsumexp(dim=1)
 
     @torch.no_grad()
     def take(self, weights: Tensor, bias: Tensor) -> None:

@@ -22,7 +22,8 @@ def voice_discriminant(
     Every pair of a voice and a class is a class of its own in a linear discriminant (mixture discriminant analysis;
     Hastie and Tibshirani, 1996, where subclasses are found by clustering). A pair has few clips, often none, so that
     its place is the mean of these and of ``prior`` clips at the place that the class's mean and the voice's own offset
-    from all class means add up to. Voices are in alphabetical order, and a voice's classes side by side.
+    from all class means add up to. Voices are in alphabetical order, and a voice's classes side by side. Scores are
+    less their mean over all pairs, which changes no probability and keeps them small.
 
     Parameters
     ----------
@@ -44,4 +45,5 @@ def voice_discriminant(
     centres = places.reshape(-1, width)
     slopes = shrunk_slopes(off.T @ off / len(off), shrinkage, centres)
     weights = slopes / deviation
-    return weights, -0.5 * np.einsum("cw,cw->c", slopes, centres) - weights @ mean
+    bias = -0.5 * np.einsum("cw,cw->c", slopes, centres) - weights @ mean
+    return weights - weights.mean(axis=0), bias - bias.mean()

@@ -79,20 +79,27 @@ def test_scores_are_log_chances_of_normal_pairs_with_one_covariance() -> None:
 def test_a_pair_without_clips_lies_where_class_and_voice_together_say() -> None:
     points, targets, voices = clips(8, seed=0)
     kept = ~((np.array(voices) == "bob") & (targets == 2))
-    points, targets, voices = (
-        points[kept],
-        targets[kept],
-        [voice for voice, keep in zip(voices, kept, strict=True) if keep],
-    )
+    points, targets, voices = points[kept], targets[kept], np.array(voices)[kept].tolist()
     scaled = (points - points.mean(axis=0)) / points.std(axis=0)
     means = np.stack([scaled[targets == target].mean(axis=0) for target in range(N_CLASSES)])
     bob = np.array(voices) == "bob"
-    place = means[2] + (scaled[bob] - means[targets[bob]]).mean(axis=0)
+    usual = means + (scaled[bob] - means[targets[bob]]).mean(axis=0)
+    heard = [scaled[bob & (targets == target)].mean(axis=0) for target in (0, 1)]
     for prior in (0.5, 50.0):
-        found = scores(points, *voice_discriminant(points, targets, voices, 1.0, prior, N_CLASSES))[:, 1, 2]
-        # With full shrinkage slopes are places by one number: the score is highest, of all points at a distance, there.
-        slope = np.linalg.lstsq(np.c_[scaled, np.ones(len(scaled))], found, rcond=None)[0][:-1]
-        assert np.allclose(slope / np.linalg.norm(slope), place / np.linalg.norm(place))
+        weights, _ = voice_discriminant(points, targets, voices, 1.0, prior, N_CLASSES)
+        # With full shrinkage slopes are places by one number.
+        bobs = (weights * points.std(axis=0)).reshape(len(VOICES), N_CLASSES, WIDTH)[1]
+        places = [(8 * own + prior * usual[target]) / (8 + prior) for target, own in enumerate(heard)] + [usual[2]]
+        for other in (0, 1):
+            found, wanted = bobs[2] - bobs[other], places[2] - places[other]
+            assert np.allclose(found / np.linalg.norm(found), wanted / np.linalg.norm(wanted))
+
+
+def test_scores_stay_small_so_that_rounding_does_too() -> None:
+    points, targets, voices = clips(6, seed=0)
+    weights, bias = voice_discriminant(points, targets, voices, 0.2, 2.0, N_CLASSES)
+    assert np.allclose(weights.mean(axis=0), 0)
+    assert bias.mean() == pytest.approx(0)
 
 
 def test_a_large_prior_leaves_voices_an_offset_alone() -> None:
