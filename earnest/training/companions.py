@@ -50,13 +50,15 @@ def fit_companions(
     settings: Training,
     n_classes: int,
     known: Embeddings,
+    before: Companions | None = None,
 ) -> Companions:
-    """Fit on training clips; scales and threshold on validation clips.
+    """Fit on training clips; scales and threshold on validation clips, unless those of ``before`` stay.
 
     Parameters
     ----------
     train : with their changed copies, which adaptation learns from; sound that is known is that of the clips themselves
     known : see `earnest.training.discriminant.embed`
+    before : of a network that was not trained on the validation clips, where they are in ``train`` now
     """
     if settings.method != "discriminant":
         return Companions()
@@ -65,39 +67,14 @@ def fit_companions(
     if not valid:
         return Companions(adaptation)
     unseen = heard_by(network, valid, known)
-    adaptation = adaptation and with_scale(adaptation, unseen, settings.seed)
-    return Companions(adaptation, _domain(network, train, unseen, known))
-
-
-def refit_companions(
-    companions: Companions,
-    network: nn.Module,
-    train: Sequence[Example],
-    valid: Sequence[Example],
-    settings: Training,
-    n_classes: int,
-    known: Embeddings,
-) -> Companions:
-    """Fit again for a network that was trained on validation clips too; scales and threshold stay.
-
-    Parameters
-    ----------
-    train : validation clips among them, all with their changed copies
-    valid : the validation clips
-    """
-    adaptation, domain = companions.adaptation, companions.domain
-    if adaptation:
-        refitted = fit_adaptation(heard_by(network, train, known), settings.shrinkage, n_classes)
-        adaptation = refitted and replace(refitted, **adaptation.rule())
-    if domain:
-        wider = _domain(network, train, heard_by(network, valid, known), known)
-        domain = wider and replace(wider, threshold=domain.threshold)
-    return Companions(adaptation, domain)
-
-
-def _domain(network: nn.Module, train: Sequence[Example], unseen: Heard, known: Embeddings) -> Domain | None:
     plain = heard_by(network, [example for example in train if not example.copy], known)
-    return fit_domain(plain.embeddings, unseen.embeddings, longest_known(plain.seconds))
+    domain = fit_domain(plain.embeddings, unseen.embeddings, longest_known(plain.seconds))
+    if before is None:
+        return Companions(adaptation and with_scale(adaptation, unseen, settings.seed), domain)
+    return Companions(
+        adaptation and before.adaptation and replace(adaptation, **before.adaptation.rule()),
+        domain and before.domain and replace(domain, threshold=before.domain.threshold),
+    )
 
 
 def heard_by(network: nn.Module, examples: Sequence[Example], known: Embeddings) -> Heard:

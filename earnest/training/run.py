@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,30 +17,28 @@ from earnest.evaluation.leakage import Leakage, leakage, refuse_identical
 from earnest.evaluation.predictions import Predictions, read_predictions, write_predictions
 from earnest.evaluation.splits import Split
 from earnest.labels import Scheme, scheme_called
-from earnest.models.classifier import SpeechClassifier, build_classifier, prepare
+from earnest.models.classifier import SpeechClassifier, build_classifier
 from earnest.models.output import NetworkOutput
 from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
-from earnest.training.batches import Augmented, change_of
 from earnest.training.calibrate import calibrate, fit_calibration
 from earnest.training.clips import Clips
-from earnest.training.companions import fit_companions, refit_companions
-from earnest.training.copies import with_copies
+from earnest.training.companions import fit_companions
 from earnest.training.data import GENDERS, Example, speakers_known_to
 from earnest.training.discriminant import (
     Embeddings,
     discriminant_logits,
     embed,
-    fit_discriminant,
     knows_voices,
     rotated_logits,
 )
-from earnest.training.finetuned import drop_finetuned, finetune_embedding
-from earnest.training.fit import fit, predict_outputs
-from earnest.training.gender import fit_gender, fit_gender_calibration
+from earnest.training.finetuned import drop_finetuned
+from earnest.training.fit import predict_outputs
+from earnest.training.gender import fit_gender_calibration
 from earnest.training.ledger import ledger_of, refuse_known_speakers
 from earnest.training.objective import learned_tasks
 from earnest.training.progress import CHECKPOINT, write_atomically
 from earnest.training.record import RECORD, RunRecord, read_record
+from earnest.training.teach import teach
 
 _log = logging.getLogger(__name__)
 WEIGHTS, PREDICTIONS, LEAKAGE = "model.safetensors", "predictions.csv", "leakage.json"
@@ -163,14 +161,10 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
     train, valid = clips.of(split.train), clips.of(split.valid)
     classifier = initial_classifier(recipe, classes)
     refuse_known_speakers(split, speakers_known_to(classifier.network))
-    prepare(classifier.network, (example.frames for example in train))
-    beside, tuned = clips.beside_speakers_of(split), ""
-    if recipe.finetune:
-        tuned = finetune_embedding(classifier, train, beside, recipe, folder, show_progress)
-    heard = with_copies(train, recipe, classifier, clips.embeddings, clips.copies)
-    epochs = _fit(classifier, heard, valid, recipe, folder, clips.embeddings, show_progress)
+    clips = replace(clips, beside=clips.beside_speakers_of(split))
+    taught = teach(classifier, (train,), valid, recipe, clips, folder, show_progress)
     learned = classifier.learned = learned_tasks(settings, train)
-    rotated = heard if _takes_turns(recipe, split, classifier) else ()
+    rotated = taught.heard if _takes_turns(recipe, split, classifier) else ()
     temperature, calibration = (
         _calibration(classifier, settings, rotated, valid, clips.embeddings) if valid else (1.0, None)
     )
@@ -179,19 +173,15 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         if "gender" in learned
         else (1.0, None)
     )
-    companions = fit_companions(classifier.network, heard, valid, settings, len(classes), clips.embeddings)
+    companions = fit_companions(classifier.network, taught.heard, valid, settings, len(classes), clips.embeddings)
     if settings.refit and valid:
-        again, train = folder / "refit", [*train, *valid]
         classifier = initial_classifier(recipe, classes)
-        prepare(classifier.network, (example.frames for example in train))
-        if recipe.finetune:
-            tuned = finetune_embedding(classifier, train, beside, recipe, again, show_progress)
-            clips = replace(clips, embeddings={})
-            heard = with_copies(clips.of(split.train), recipe, classifier, clips.embeddings, clips.copies)
-        heard = [*heard, *with_copies(valid, recipe, classifier, clips.embeddings, clips.copies)]
-        _fit(classifier, heard, (), recipe, again, clips.embeddings, show_progress, epochs.best)
-        companions = refit_companions(
-            companions, classifier.network, heard, valid, settings, len(classes), clips.embeddings
+        own = replace(clips, embeddings={}) if recipe.finetune else clips
+        best = taught.epochs.best
+        again = teach(classifier, (train, valid), (), recipe, own, folder / "refit", show_progress, best)
+        taught, train = replace(again, epochs=taught.epochs), [*train, *valid]
+        companions = fit_companions(
+            classifier.network, taught.heard, valid, settings, len(classes), own.embeddings, companions
         )
     write_atomically(folder / WEIGHTS, save(classifier.network.state_dict()))
     companions.write(folder)
@@ -202,17 +192,17 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         fold=split.fold,
         speaker_independent=split.speaker_independent,
         seed=settings.seed,
-        best_epoch=epochs.best,
-        epochs=epochs.run,
-        origin=getattr(classifier.network, "origin", "random") + tuned,
+        best_epoch=taught.epochs.best,
+        epochs=taught.epochs.run,
+        origin=getattr(classifier.network, "origin", "random") + taught.tuned,
         refitted=settings.refit and bool(valid),
         temperature=temperature,
         n_parameters=classifier.n_parameters(),
         n_train=len(train),
         n_valid=len(valid),
         n_test=len(clips.of(split.test)),
-        training_corpora=ledger_of([*train, *valid, *beside]),
-        stop_reason=epochs.stop_reason,
+        training_corpora=ledger_of([*train, *valid, *clips.beside]),
+        stop_reason=taught.epochs.stop_reason,
         learned=learned,
         calibration=calibration,
         gender_temperature=gender_temperature,
@@ -238,37 +228,6 @@ def initial_classifier(recipe: Recipe, classes: tuple[str, ...]) -> SpeechClassi
     if load_pretrained is not None:
         load_pretrained()
     return classifier
-
-
-@dataclass(frozen=True)
-class _Epochs:
-    best: int
-    run: int
-    stop_reason: str
-
-
-def _fit(
-    classifier: SpeechClassifier,
-    train: Sequence[Example],
-    valid: Sequence[Example],
-    recipe: Recipe,
-    folder: Path,
-    embeddings: Embeddings,
-    show_progress: bool,
-    stop_after: int | None = None,
-) -> _Epochs:
-    settings, n_classes = recipe.training, len(classifier.classes)
-    if settings.method == "discriminant":
-        fit_discriminant(
-            classifier.network, train, settings.shrinkage, n_classes, embeddings, voice_prior=settings.voice_prior
-        )
-        if "gender" in learned_tasks(settings, train):
-            fit_gender(classifier.network, train, settings.shrinkage, embeddings)
-        return _Epochs(0, 0, "closed form")
-    if recipe.augment:
-        train = Augmented(train, classifier.front_end, change_of(recipe), settings)
-    keeper = fit(classifier.network, train, valid, settings, folder, n_classes, show_progress, stop_after)
-    return _Epochs(keeper.best_epoch, len(keeper.history), keeper.stop_reason)
 
 
 def _output(

@@ -13,7 +13,7 @@ from earnest.evaluation.splits import Split
 from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
 from earnest.recipe import Recipe, Training
-from earnest.training import run as run_module
+from earnest.training import teach as teach_module
 from earnest.training.clips import Clips
 from earnest.training.data import Example, compute_frames, kept
 from earnest.training.record import read_record
@@ -47,7 +47,7 @@ def test_nothing_but_training_clips_is_augmented(refit: bool, tmp_path: Path, mo
         heard[kept(waveform).tobytes()] += 1
         return waveform
 
-    monkeypatch.setattr(run_module, "change_of", lambda recipe: recorded)
+    monkeypatch.setattr(teach_module, "change_of", lambda recipe: recorded)
     training = Training(epochs=EPOCHS, batch_size=4, optimiser="adamw", refit=refit)
     tables = ({"name": "gaussian-noise"},)
     recipe = Recipe("made-up", "cabg", front_end=FRONT_END, training=training, augment=tables)
