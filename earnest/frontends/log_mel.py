@@ -11,7 +11,7 @@ from torch.nn import functional
 from earnest.errors import RecipeError
 from earnest.front_end import FrontEnd
 from earnest.frontends.mel import mel_filters
-from earnest.frontends.spectrum import FoldedTransform, FourierTransform, mean_power
+from earnest.frontends.spectrum import FourierTransform, TwoStageTransform, mean_power
 from earnest.frontends.trim import GradientTrim, frame_mask, peak_trim
 from earnest.frontends.waveform import prepared
 
@@ -46,11 +46,11 @@ class LogMel(nn.Module):
         return n_samples // self.hop_length + 1
 
     def exportable(self) -> Self:
-        """Return a copy that computes the spectrum as a product of matrices."""
+        """Return a copy that computes the spectrum by convolution and products of matrices."""
         other = copy.deepcopy(self)
         settings = self.settings
         sizes = (settings.n_fft, settings.win_length, settings.hop_length, self.n_bins, settings.window)
-        other.spectrum = FoldedTransform(*sizes)
+        other.spectrum = TwoStageTransform(*sizes)
         return other
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,10 +93,8 @@ class LogMel(nn.Module):
 
     def _decibels(self, power: Tensor, n_frames: Tensor) -> Tensor:
         settings = self.settings
-        inside = frame_mask(n_frames, power.shape[2])[:, None]
+        power = power * frame_mask(n_frames, power.shape[2])[:, None]
         decibels = DECIBELS_PER_NEPER * torch.log(power.clamp(min=LOWEST_POWER))
-        lowest = 10.0 * float(np.log10(LOWEST_POWER))
-        decibels = torch.where(inside, decibels, torch.full_like(decibels, lowest))
         peak = decibels.amax(dim=(1, 2), keepdim=True)
         if settings.top_db is not None:
             decibels = torch.maximum(decibels, peak - settings.top_db)

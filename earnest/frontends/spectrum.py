@@ -1,9 +1,9 @@
 """Power spectra of overlapping frames, in two equal forms: a fast one to train with, one that every runtime takes."""
 
 import math
+from itertools import chain
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -15,45 +15,6 @@ def periodic_window(shape: str, length: int) -> Tensor:
     return make(length, periodic=True, dtype=torch.float64).float()
 
 
-def waves(n_fft: int) -> npt.NDArray[np.float32]:
-    """Return one period of cosine and of minus sine, shape (2, n_fft)."""
-    angle = 2 * np.pi * np.arange(n_fft) / n_fft
-    return np.stack([np.cos(angle), -np.sin(angle)]).astype(np.float32)
-
-
-def folded_kernel(n_fft: int, n_bins: int, weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return weighted cosines and minus sines of the distance from a window's middle, shape (2, rows, bins).
-
-    The phase k·(2n − window's length) mod 2·n_fft is exact in integers; cosines of large float angles would not be.
-
-    Parameters
-    ----------
-    weights : as `folded_window` gives, shape (rows,)
-    """
-    phase = np.outer(distances(weights), np.arange(n_bins)) % (2 * n_fft)
-    return waves(2 * n_fft)[:, phase] * weights[:, None]
-
-
-def folded_window(window: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return a periodic window from its middle to its end, shape (rows,), one value more than that half.
-
-    The last value is the first sample's, whose mirror image lies behind the window; in a window of even length the
-    middle is its own mirror image and counts half. An even number of rows would not tell such windows from odd ones,
-    but the middle does: it is the largest value, and then less than the one beside it.
-    """
-    length = len(window)
-    weights = np.append(window[(length + 1) // 2 :], window[0])
-    if length % 2 == 0:
-        weights[0] *= 0.5
-    return weights
-
-
-def distances(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Return twice the distance, in samples, of each row of a folded window from the middle, shape (rows,)."""
-    is_even = len(weights) < 2 or weights[0] < weights[1]
-    return 2 * np.arange(len(weights)) + (0 if is_even else 1)
-
-
 def mean_power(padded: Tensor, win_length: int, hop_length: int) -> Tensor:
     """Return the mean square of each frame, (batch, frames), of a padded waveform (batch, samples).
 
@@ -61,7 +22,8 @@ def mean_power(padded: Tensor, win_length: int, hop_length: int) -> Tensor:
     """
     part = math.gcd(win_length, hop_length)
     n_whole = padded.shape[1] // part * part
-    sums = padded[:, :n_whole].square().reshape(padded.shape[0], 1, -1, part).mean(dim=3)
+    parts = padded[:, :n_whole].reshape(padded.shape[0], 1, -1, part)
+    sums = (parts * parts).mean(dim=3)  # in the graph, a power takes three times as long
     return functional.avg_pool1d(sums, win_length // part, hop_length // part)[:, 0]
 
 
@@ -90,37 +52,83 @@ class FourierTransform(nn.Module):
         return power.transpose(1, 2)
 
 
-class FoldedTransform(nn.Module):
-    """The same power spectra as one product of matrices: exports to every runtime with dynamic batch and length.
+class TwoStageTransform(nn.Module):
+    """The same power spectra by two small sums instead of a large one: exports to every runtime with dynamic length.
 
-    Windows are symmetric: the sum of two samples equally far from the middle meets the cosine, their difference the
-    sine. That halves the work of a plain product, and of a convolution with all waves.
+    Points n = q·n₁ + n₂ and bins k = k₁ + p·k₂, where p·q = n_fft (Cooley and Tukey, 1965). The first sum, over n₁, is
+    a convolution of every q-th sample with hops of whole steps, so that no frame is cut out; it is of real numbers, so
+    k₁ up to p/2 is enough, and bins behind it are those of n_fft less k. The second one, over n₂, is a product of
+    matrices. A hop that shares no factor with n_fft leaves q = 1, one large sum.
     """
 
-    kernel: Tensor
+    wave: Tensor
+    window: Tensor
+    turns: Tensor
+    order: Tensor
 
     def __init__(self, n_fft: int, win_length: int, hop_length: int, n_bins: int, window: str = "hann") -> None:
         super().__init__()
-        self.win_length, self.hop_length = win_length, hop_length
-        weights = folded_window(periodic_window(window, win_length).numpy())
-        self.register_buffer("kernel", torch.from_numpy(folded_kernel(n_fft, n_bins, weights)), persistent=False)
+        self.n_fft, self.win_length = n_fft, win_length
+        self.q = min(_common_divisors(n_fft, hop_length), key=lambda q: _products(n_fft, win_length, n_bins, q))
+        self.p, self.stride, self.n_taps = n_fft // self.q, hop_length // self.q, -(-win_length // self.q)
+        angles = 2 * np.pi * np.arange(n_fft) / n_fft
+        wave = torch.from_numpy(np.stack([np.cos(angles), -np.sin(angles)])).float()
+        weights = functional.pad(periodic_window(window, win_length), (0, self.n_taps * self.q - win_length))
+        found = _bins_of(n_fft, self.p, n_bins)
+        width = max(map(len, found))
+        columns = [bins + bins[:1] * (width - len(bins)) for bins in found]
+        place = {min(k, n_fft - k): at for at, k in enumerate(chain.from_iterable(columns))}
+        for name, buffer in (
+            ("wave", wave),  # one period of cosine and of minus sine
+            ("window", weights.reshape(self.n_taps, self.q).T.contiguous()),
+            ("turns", torch.tensor(columns)),  # (k₁, columns): the bin, or n_fft less it
+            ("order", torch.tensor([place[k] for k in range(n_bins)])),
+        ):
+            self.register_buffer(name, buffer, persistent=False)
 
     def forward(self, padded: Tensor) -> Tensor:
         """Return (batch, bins, frames) of a padded waveform (batch, samples)."""
-        frames = self._frames(padded)
-        n_mirrored = self.win_length // 2 + 1
-        later = functional.pad(frames[:, :, (self.win_length + 1) // 2 :], (0, 1))
-        earlier = frames[:, :, :n_mirrored].flip(2)
-        parts = torch.matmul(torch.stack([later + earlier, later - earlier], dim=1), self.kernel)
-        real, imaginary = parts[:, 0], parts[:, 1]
+        n_batch, (n_first, n_columns) = padded.shape[0], self.turns.shape
+        if spare := self.n_taps * self.q - self.win_length:
+            padded = functional.pad(padded, (0, spare))
+        steps = padded[:, : padded.shape[1] // self.q * self.q].reshape(n_batch, -1, self.q).transpose(1, 2)
+        sums = functional.conv1d(steps, self._first(), stride=self.stride, groups=self.q)
+        sums = sums.reshape(n_batch, self.q, 2, n_first, -1).permute(0, 3, 2, 1, 4)
+        parts = torch.matmul(self._second(), sums.reshape(n_batch, n_first, 2 * self.q, -1))
         # In the graph, a power takes three times as long as a product.
-        return (real * real + imaginary * imaginary).transpose(1, 2)
+        squares = parts * parts
+        power = squares[:, :, :n_columns] + squares[:, :, n_columns:]
+        return power.reshape(n_batch, n_first * n_columns, -1).index_select(1, self.order)
 
-    def _frames(self, padded: Tensor) -> Tensor:
-        """Cut out (batch, frames, win_length), hop by hop: a gather of every sample would take as long as the rest."""
-        hop = self.hop_length
-        n_frames = (padded.shape[1] - self.win_length) // hop + 1
-        n_hops = -(-self.win_length // hop)
-        whole = functional.pad(padded, (0, n_hops * hop))[:, : (n_frames + n_hops - 1) * hop]
-        hops = whole.reshape(padded.shape[0], -1, hop)
-        return torch.cat([hops[:, first : first + n_frames] for first in range(n_hops)], dim=2)[:, :, : self.win_length]
+    def _first(self) -> Tensor:
+        """Return windowed waves, (n₂ · part · k₁, 1, n₁): of each n₂ first the real, then the imaginary parts."""
+        n_first = len(self.turns)
+        phase = self.q * (torch.outer(torch.arange(n_first), torch.arange(self.n_taps)) % self.p)
+        waves = self.wave[:, phase]  # (part, k₁, n₁)
+        return (waves[None] * self.window[:, None, None]).reshape(-1, 1, self.n_taps)
+
+    def _second(self) -> Tensor:
+        """Return, of each k₁, the matrix from (part, n₂) to (part, k₂), (k₁, 2 · columns, 2 · q)."""
+        phase = self.turns[:, :, None] * torch.arange(self.q) % self.n_fft
+        real, imaginary = self.wave[0][phase], self.wave[1][phase]
+        return torch.cat([torch.cat([real, -imaginary], dim=2), torch.cat([imaginary, real], dim=2)], dim=1)
+
+
+def _common_divisors(first: int, second: int) -> list[int]:
+    common = math.gcd(first, second)
+    return [divisor for divisor in range(1, common + 1) if common % divisor == 0]
+
+
+def _bins_of(n_fft: int, p: int, n_bins: int) -> list[list[int]]:
+    """Return, for each remainder k₁ up to p/2, which k or n_fft − k with that remainder stand for the bins k."""
+    found: list[list[int]] = [[] for _ in range(p // 2 + 1)]
+    for k in range(n_bins):
+        same = k if k % p <= p // 2 else n_fft - k
+        found[same % p].append(same)
+    return [bins or [at] for at, bins in enumerate(found)]
+
+
+def _products(n_fft: int, win_length: int, n_bins: int, q: int) -> int:
+    """Return how many products a frame takes."""
+    found = _bins_of(n_fft, n_fft // q, n_bins)
+    return 2 * len(found) * (-(-win_length // q) * q + 2 * q * max(map(len, found)))
