@@ -86,7 +86,7 @@ class FrontEnd:
 
 
 _NTU = FrontEnd(16_000, 800, 640, 160, 128, window="hamming", pre_emphasis=0.97)
-# The faithful ones may be heavy: the DFT of "emocatcher" weighs 18 MB in the exported graph.
+# The faithful ones may be heavy: the waves of "emocatcher" weigh 8 MB once a runtime has made them.
 PRESETS: Mapping[str, FrontEnd] = {
     # 2.1-s clips scaled to a root mean square of one; the dB reference is the clip's maximum, not the batch's.
     "moody": FrontEnd(22_050, 2048, 2048, 512, 128, level="rms", trim="peak"),
