@@ -43,6 +43,10 @@ ENCODER = f"{ORIGIN}{ROUNDED}"
 TUNED_ENCODER = f"{ORIGIN}fine-tuned again on the labels of all speakers of CREMA-D and EmoDB, {ROUNDED}"
 STUDENT = (
     "The student learnt from the sound of CREMA-D without its labels, and from made-up words that espeak-ng and flite "
+    "spoke; only the linear layer saw labels, of all clips and two changed copies of each."
+)
+TUNED_STUDENT = (
+    "The student learnt from the sound of CREMA-D without its labels, and from made-up words that espeak-ng and flite "
     "spoke; then it was fine-tuned on the labels of training speakers and rounded to 8 bits; the linear layer was "
     "fitted on all clips and two changed copies of each."
 )
@@ -71,7 +75,7 @@ BUNDLES = {
     ),
     "small": Shipped(
         OPEN.format("taught by Whisper tiny.en: MIT"),
-        f"{STUDENT} {OF_TUNED_FOLDS}",
+        f"{TUNED_STUDENT} {OF_TUNED_FOLDS}",
         ("ravdess-6fold", "emodb-loso", "crema-d-5fold"),
     ),
     "research-base": Shipped(
@@ -81,7 +85,7 @@ BUNDLES = {
     ),
     "research-small": Shipped(
         RESEARCH.format("taught by Whisper tiny.en: MIT"),
-        f"{STUDENT} {NEW_ACTORS.format('student, fine-tuned and', 'tested')}",
+        f"{STUDENT} {NEW_ACTORS.format('student', 'tested')}",
         (AND_MORE,),
     ),
 }
