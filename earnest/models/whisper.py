@@ -20,6 +20,7 @@ from earnest.models.pretrained import read_known_speakers, read_origin, read_ten
 
 LONGEST_PERIOD = 10_000.0
 DECIBELS_PER_DECADE = 10.0
+FINE_STEPS = 16
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,11 @@ class EncoderBlock(nn.Module):
 
         The mean comes before the last layer, which is linear: so that layer has fewer tokens to work on.
         """
-        neurons, _ = merged(self.widened(attended), mask, n_together)
-        tokens, mask = merged(attended, mask, n_together)
+        if n_together == 1:
+            return attended + self.fc2(self.widened(attended)), mask
+        attended, mask = _filled_up(attended, mask, n_together)  # not its neurons, which are four times as many
+        neurons, _ = _means(self.widened(attended), mask, n_together)
+        tokens, mask = _means(attended, mask, n_together)
         return tokens + self.fc2(neurons), mask
 
 
@@ -187,24 +191,36 @@ def step_mask(n_frames: Tensor, n_steps: int) -> Tensor:
 
 def merged(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:
     """Return the mean of every ``n_together`` heard tokens, (batch, fewer, width), and which of them heard any."""
-    if n_together == 1:
-        return tokens, mask
-    heard = mask[:, :, None].to(tokens.dtype)
+    return (tokens, mask) if n_together == 1 else _means(*_filled_up(tokens, mask, n_together), n_together)
+
+
+def _filled_up(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:
+    """Append unheard tokens up to a multiple of ``n_together``."""
     missing = -tokens.shape[1] % n_together
-    sums, counts = (
-        functional.pad(values, (0, 0, 0, missing)).view(len(values), -1, n_together, values.shape[2]).sum(dim=2)
-        for values in (tokens * heard, heard)
-    )
-    return sums / counts.clamp(min=1), counts[:, :, 0] > 0
+    return functional.pad(tokens, (0, 0, 0, missing)), functional.pad(mask, (0, missing))
+
+
+def _means(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:
+    heard = mask.view(len(mask), -1, n_together, 1).to(tokens.dtype)
+    counts = heard.sum(dim=2, keepdim=True)
+    shares = heard / counts.clamp(min=1)
+    parts = tokens.view(len(tokens), -1, n_together, tokens.shape[2])
+    return (parts * shares).sum(dim=2), counts[:, :, 0, 0] > 0
 
 
 def sinusoids(steps: Tensor) -> Tensor:
-    """Return Whisper's positions (steps, width), computed instead of stored."""
-    half = steps.shape[2] // 2
+    """Return Whisper's positions (steps, width), computed instead of stored.
+
+    Sines are made from those of every 16th step and of the first 16, as of sums of angles: they take long in the graph.
+    """
+    half, n_steps = steps.shape[2] // 2, steps.shape[1]
     decay = math.log(LONGEST_PERIOD) / (half - 1)
     frequencies = torch.exp(-decay * torch.arange(half, device=steps.device, dtype=torch.float32))
-    angles = torch.arange(steps.shape[1], device=steps.device, dtype=torch.float32)[:, None] * frequencies[None]
-    return torch.cat([angles.sin(), angles.cos()], dim=1)
+    near = torch.arange(FINE_STEPS, device=steps.device, dtype=torch.float32)[:, None] * frequencies
+    far = torch.arange(0, n_steps, FINE_STEPS, device=steps.device, dtype=torch.float32)[:, None, None] * frequencies
+    sines = far.sin() * near.cos() + far.cos() * near.sin()
+    cosines = far.cos() * near.cos() - far.sin() * near.sin()
+    return torch.cat([sines, cosines], dim=2).flatten(end_dim=1)[:n_steps]
 
 
 def normalised(decibels: Tensor) -> Tensor:
