@@ -27,19 +27,19 @@ def ours(name: str, exportable: bool) -> npt.NDArray[np.float32]:
     return log_mel[0, :, : int(n_frames[0])].numpy()
 
 
-@pytest.mark.parametrize("exportable", [False, True], ids=["fourier", "convolution"])
+@pytest.mark.parametrize("exportable", [False, True], ids=["fourier", "two sums"])
 @pytest.mark.parametrize("name", NAMES)
 def test_log_mel_equals_the_stored_numbers_of_librosa(name: str, exportable: bool) -> None:
     stored = np.load(make_log_mel.STORED)[name]
     found = ours(name, exportable)
     assert found.shape == stored.shape
     difference = np.abs(found - stored)
-    # A convolution adds up to 2,048 products in single precision, and a single bin has no neighbours to average with:
-    # what is far below the peak keeps fewer digits.
+    # The graph adds products in single precision, twice, and a single bin has no neighbours to average with: what is far
+    # below the peak keeps fewer digits.
     coarse = exportable or make_log_mel.PRESETS[name]["scale"] == "linear"
     faint = stored < stored.max() - FAINT_DB if coarse else np.zeros_like(stored, dtype=bool)
     assert difference[~faint].max() < WITHIN_DB
-    assert difference.max() < 2 * WITHIN_DB
+    assert difference.max() < 3 * WITHIN_DB
 
 
 @pytest.mark.parametrize("name", NAMES)
