@@ -94,8 +94,6 @@ class Finetune:
     speakers_a_batch, clips_a_speaker : how a batch is made up
     learning_rate : of the blocks; ``convolution_share`` of it for the convolutions
     average : of the weights, the share that a step keeps
-    between_corpora : only where the recipe, under its protocol, has several corpora: what is learnt is how emotions
-        sound in any of them
     """
 
     corpus: tuple[str, ...] = ()
@@ -111,7 +109,6 @@ class Finetune:
     dropout: float = 0.2
     label_smoothing: float = 0.1
     average: float = 0.99
-    between_corpora: bool = False
     changes: FrameChanges = field(default_factory=FrameChanges)
 
     def __post_init__(self) -> None:

@@ -13,7 +13,6 @@ from earnest.evaluation.fold_choice import FoldChoice, chosen_folds
 from earnest.evaluation.protocol import Protocol
 from earnest.evaluation.repeats import fold_and_repeat, training_seeds
 from earnest.evaluation.splits import Split
-from earnest.finetune import Finetune
 from earnest.labels import SchemeCounts, count_labels
 from earnest.models.classifier import build_front_end
 from earnest.recipe import Recipe
@@ -92,14 +91,9 @@ def rows_in(splits: Sequence[Split]) -> list[Utterance]:
 
 
 def under(protocol: Protocol, recipe: Recipe) -> Recipe:
-    """Return the recipe with the corpora and classes that the protocol is defined on, where it is defined on any.
-
-    A fine-tuning between corpora is left out where there is one.
-    """
+    """Return the recipe with the corpora and classes that the protocol is defined on, where it is defined on any."""
     scheme = recipe.scheme if protocol.scheme == "native" else protocol.scheme
-    recipe = replace(recipe, corpus=protocol.corpora or recipe.corpus, scheme=scheme)
-    is_lost = recipe.finetune.between_corpora and len(recipe.corpora) == 1
-    return replace(recipe, finetune=Finetune()) if is_lost else recipe
+    return replace(recipe, corpus=protocol.corpora or recipe.corpus, scheme=scheme)
 
 
 def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str, Path]) -> list[Utterance]:

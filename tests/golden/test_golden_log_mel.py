@@ -34,8 +34,8 @@ def test_log_mel_equals_the_stored_numbers_of_librosa(name: str, exportable: boo
     found = ours(name, exportable)
     assert found.shape == stored.shape
     difference = np.abs(found - stored)
-    # The graph adds products in single precision, twice, and a single bin has no neighbours to average with: what is far
-    # below the peak keeps fewer digits.
+    # The graph adds products in single precision, twice, and a single bin has no neighbours to average with: what is
+    # far below the peak keeps fewer digits.
     coarse = exportable or make_log_mel.PRESETS[name]["scale"] == "linear"
     faint = stored < stored.max() - FAINT_DB if coarse else np.zeros_like(stored, dtype=bool)
     assert difference[~faint].max() < WITHIN_DB

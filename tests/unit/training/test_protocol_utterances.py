@@ -1,6 +1,5 @@
 """Which corpora a protocol reads: those it is defined on, and of several that may be absent, those that are there."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +7,7 @@ from corpus_examples import build_example
 
 from earnest.errors import CorpusError
 from earnest.evaluation.protocols import protocol_called
-from earnest.finetune import Finetune
-from earnest.recipe import Recipe, Training
+from earnest.recipe import Recipe
 from earnest.training.task import protocol_utterances, under
 
 
@@ -50,16 +48,3 @@ def test_a_misspelt_corpus_is_not_passed_over_in_silence(
     monkeypatch.setenv("EARNEST_DATA", str(tmp_path))
     corpora_found(recipe, {"emodbb": tmp_path / "emodb", "crema-d": tmp_path})
     assert caplog.messages == ["--data emodbb=… is not used. Did you mean 'emodb'?"]
-
-
-@pytest.mark.parametrize(("protocol", "is_kept"), [("ravdess-6fold", False), ("cross-corpus", True)])
-def test_a_fine_tuning_between_corpora_is_left_out_where_there_is_one(protocol: str, is_kept: bool) -> None:
-    recipe = Recipe(
-        ("crema-d", "emodb"),
-        "student-statistics",
-        training=Training(method="discriminant"),
-        finetune=Finetune(epochs=2, between_corpora=True),
-    )
-    assert bool(under(protocol_called(protocol), recipe).finetune) is is_kept
-    always = replace(recipe, finetune=replace(recipe.finetune, between_corpora=False))
-    assert under(protocol_called(protocol), always).finetune
