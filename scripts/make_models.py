@@ -49,7 +49,7 @@ OPEN = "any use, with attribution (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, {})"
 RESEARCH = "CC BY-NC-SA 4.0, as RAVDESS' speech and song ask for (CREMA-D: ODbL-1.0, EmoDB: CC0-1.0, {})"
 NEW_ACTORS = (
     "Results are of the same {} with a linear layer fitted on all four corpora but the actors of RAVDESS who are "
-    "tested or validated, songs included."
+    "{}, songs included."
 )
 AND_MORE = "ravdess-6fold-and-more"  # its folds are written by scripts/research_splits.py
 OF_FOLDS = (
@@ -71,9 +71,15 @@ BUNDLES = {
         f"{TUNED_STUDENT} {OF_TUNED_FOLDS}",
         ("ravdess-6fold", "emodb-loso", "crema-d-5fold"),
     ),
-    "research-base": Shipped(RESEARCH.format("encoder: MIT"), f"{ENCODER} {NEW_ACTORS.format('encoder')}", (AND_MORE,)),
+    "research-base": Shipped(
+        RESEARCH.format("encoder: MIT"),
+        f"{ENCODER} {NEW_ACTORS.format('encoder', 'tested or validated')}",
+        (AND_MORE,),
+    ),
     "research-small": Shipped(
-        RESEARCH.format("taught by Whisper tiny.en: MIT"), f"{STUDENT} {NEW_ACTORS.format('student')}", (AND_MORE,)
+        RESEARCH.format("taught by Whisper tiny.en: MIT"),
+        f"{STUDENT} {NEW_ACTORS.format('student', 'tested')}",
+        (AND_MORE,),
     ),
 }
 
