@@ -16,6 +16,7 @@ from earnest.front_end import PRESETS
 from earnest.frontends.trim import frame_mask
 from earnest.models.by_voice import last_layer_for
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
+from earnest.models.merging import filled_up, means_of, merged
 from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
 
 LONGEST_PERIOD = 10_000.0
@@ -141,9 +142,9 @@ class EncoderBlock(nn.Module):
         """
         if n_together == 1:
             return attended + self.fc2(self.widened(attended)), mask
-        attended, mask = _filled_up(attended, mask, n_together)  # not its neurons, which are four times as many
-        neurons, _ = _means(self.widened(attended), mask, n_together)
-        tokens, mask = _means(attended, mask, n_together)
+        attended, mask = filled_up(attended, mask, n_together)  # not its neurons, which are four times as many
+        neurons, _ = means_of(self.widened(attended), mask, n_together)
+        tokens, mask = means_of(attended, mask, n_together)
         return tokens + self.fc2(neurons), mask
 
 
@@ -187,25 +188,6 @@ class Encoder(nn.Module):
 def step_mask(n_frames: Tensor, n_steps: int) -> Tensor:
     """Return which steps are heard (batch, n_steps); one stands for two frames."""
     return frame_mask(torch.div(n_frames - 1, 2, rounding_mode="floor") + 1, n_steps)
-
-
-def merged(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:
-    """Return the mean of every ``n_together`` heard tokens, (batch, fewer, width), and which of them heard any."""
-    return (tokens, mask) if n_together == 1 else _means(*_filled_up(tokens, mask, n_together), n_together)
-
-
-def _filled_up(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:
-    """Append unheard tokens up to a multiple of ``n_together``."""
-    missing = -tokens.shape[1] % n_together
-    return functional.pad(tokens, (0, 0, 0, missing)), functional.pad(mask, (0, missing))
-
-
-def _means(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:
-    heard = mask.view(len(mask), -1, n_together, 1).to(tokens.dtype)
-    counts = heard.sum(dim=2, keepdim=True)
-    shares = heard / counts.clamp(min=1)
-    parts = tokens.view(len(tokens), -1, n_together, tokens.shape[2])
-    return (parts * shares).sum(dim=2), counts[:, :, 0, 0] > 0
 
 
 def sinusoids(steps: Tensor) -> Tensor:

@@ -16,7 +16,8 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError, RecipeError
 from earnest.finetune import FrameChanges
 from earnest.frontends.log_mel import LogMel
-from earnest.models.whisper import WhisperSettings, WhisperStatistics, mean_and_deviation, merged, normalised
+from earnest.models.merging import merged
+from earnest.models.whisper import WhisperSettings, WhisperStatistics, mean_and_deviation, normalised
 from earnest.training.data import compute_frames, padded
 from earnest.training.frame_changes import another_recording, another_speech
 from earnest.training.resuming import EpochBatches

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
-from earnest.models.whisper import Encoder, EncoderBlock, EncoderSettings, merged, normalised, step_mask
+from earnest.models.merging import merged
+from earnest.models.whisper import Encoder, EncoderBlock, EncoderSettings, normalised, step_mask
 from earnest.training.data import padded
 from earnest.training.finetuning_settings import Narrowing
 
