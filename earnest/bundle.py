@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,10 +16,13 @@ from earnest.onnx_file import check_onnx
 from earnest.suggest import suggestion
 
 Format: TypeAlias = Literal["onnx", "onnx-int8", "onnx-fp16", "openvino", "openvino-fp16", "openvino-int8", "web"]
-COMPANIONS = ("adaptation", "domain")
+COMPANIONS = ("adaptation", "distance")
 FORMATS: tuple[Format, ...] = get_args(Format)
 SCHEMA = 1
 DEFAULT_BUNDLE = "base"
+SPEECH, NO_SPEECH = "speech", "no-speech"
+BURSTS = ("laughter", "crying", "scream", "sigh", "other")  # kinds of vocal bursts
+SOUNDS = (SPEECH, *BURSTS, NO_SPEECH)
 SHIPPED = Path(__file__).parent / "bundles"
 _NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|\bresearch\b", re.IGNORECASE)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -84,7 +88,11 @@ class BundleInfo:
     gender_temperature, gender_calibration : already in the graph's ``gender``
     format : of the graph; "web" is "onnx" by another name
     network : recipe's model name; ``front_end`` and ``recipe`` are its resolved settings
-    adaptation, domain : file and scalars; see `earnest.runtime.adaptation` and `earnest.runtime.domain`
+    adaptation : file and scalars; see `earnest.runtime.adaptation`
+    sounds : names of the numbers of the output ``sound``, see `earnest.runtime.gate`; empty without it
+    out_of_domain_from : value of the output ``distance`` above which sound is "out-of-domain"; None without it
+    abstain_below : confidence below which an answer is "unsure"
+    left_out : what was measured on corpora that were left out of training, see `scripts/left_out_table.py`
     origin : where the initial weights came from, "random" for none
     licence : of the weights
     files : file name → sha256
@@ -111,7 +119,10 @@ class BundleInfo:
     gender_temperature: float = 1.0
     gender_calibration: FittedCalibration | None = None
     adaptation: Mapping[str, Any] | None = None
-    domain: Mapping[str, Any] | None = None
+    sounds: tuple[str, ...] = ()
+    out_of_domain_from: float | None = None
+    abstain_below: float = 0.5
+    left_out: Mapping[str, Any] | None = None
     training_corpora: tuple[TrainingCorpus, ...] = ()
     results: tuple[ProtocolResult, ...] = ()
     origin: str = "random"
@@ -233,6 +244,12 @@ def _problem_with(info: BundleInfo) -> str | None:
         return "'shortest_s' must be above 0 and below 'longest_s'."
     if "model.onnx" not in info.files and not {"model.xml", "model.bin"} <= info.files.keys():
         return "'files' must give the sha256 of model.onnx, or of model.xml and model.bin."
+    if info.sounds and (len(set(info.sounds)) != len(info.sounds) or set(info.sounds) != set(SOUNDS)):
+        return f"'sounds' must name {', '.join(SOUNDS)}, got {', '.join(info.sounds)}."
+    if not 0 <= info.abstain_below <= 1:
+        return f"'abstain_below' must be 0 to 1, got {info.abstain_below}."
+    if info.out_of_domain_from is not None and not 0 < info.out_of_domain_from < math.inf:
+        return f"'out_of_domain_from' must be above 0 and finite, got {info.out_of_domain_from}."
     for name, digest in info.files.items():
         if Path(name).name != name or not _SHA256.fullmatch(digest):
             return f"'files' must map plain file names to sha256 digests, got {name!r}: {digest!r}."

@@ -10,6 +10,16 @@ sizes start from comes with the package; these write it anew, with Whisper's enc
     earnest distil recipes/distillation/encoder.toml --output runs/encoder-again
     earnest distil recipes/distillation/student-start.toml --output runs/student-start
     earnest distil recipes/distillation/student.toml --output runs/student
+
+What is exported then gets its heads (speech, vocal bursts and other sound; distance; calibration), once, in place:
+
+    python scripts/make_sounds.py cache/sounds
+    python scripts/hear_sounds.py runs/heard base small research-small
+    python scripts/left_out_corpora.py recipes/base.toml runs/left-out/splits-base
+    earnest evaluate recipes/base.toml --set 'corpus=["crema-d","emodb","ravdess"]' \\
+      --splits runs/left-out/splits-base --adapt causal --output runs/left-out/base
+    python scripts/left_out_table.py base    # then small, research-base, research-small
+    python scripts/fit_heads.py earnest/bundles/base runs/heard/base.npz    # research-base hears as base does
 """
 
 import shlex
@@ -98,7 +108,7 @@ def make(name: str, shipped: Shipped) -> None:
         earnest("evaluate", recipe, *folds_of(protocol), *ADAPTED, "--output", folder)
     earnest("train", recipe, "--all-data", "--output", f"runs/{name}")
     told = [word for folder in results.values() for word in ("--results", folder)]
-    words = ("--leave-out", "domain", "--licence", shipped.licence, "--notes", shipped.notes)
+    words = ("--leave-out", "distance", "--licence", shipped.licence, "--notes", shipped.notes)
     earnest("export", f"runs/{name}", "--output", f"earnest/bundles/{name}", *words, *told)
 
 

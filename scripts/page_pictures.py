@@ -72,7 +72,7 @@ def live(driver: Any, address: str) -> None:
     resize(driver, *DESK)
     open_page(driver, address, model=MODEL)
     listen_for(driver, 8)
-    harness.wait_for(driver, "!/Not sure/.test(document.getElementById('live-emotion').textContent)")
+    harness.wait_for(driver, "!/Unsure/.test(document.getElementById('live-emotion').textContent)")
     take(driver, "live")
     resize(driver, *DESK, "dark")
     take(driver, "live-dark")

@@ -7,14 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from earnest.bundle import BundleInfo, sha256_of
+from earnest.bundle import SOUNDS, BundleInfo, sha256_of
 from earnest.runtime.adaptation import FILE, Adaptation
 
 CLASSES = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
+LOUDNESS_OF_SOUNDS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.02)  # mean |x| at which each of `SOUNDS` is likeliest
 
 
-def stand_in_model(classes: Sequence[str] = CLASSES, extra_outputs: bool = False) -> Any:
-    """Return a ModelProto: masked mean of |x|, x² and |x|³ → linear → softmax."""
+def stand_in_model(classes: Sequence[str] = CLASSES, extra_outputs: bool = False, sound: bool = False) -> Any:
+    """Return a ModelProto: masked mean of |x|, x² and |x|³ → linear → softmax.
+
+    Parameters
+    ----------
+    extra_outputs : whether it answers ``gender`` and ``affect`` too
+    sound : whether it has the outputs ``sound``, by the mean of |x|, and ``distance``, the root mean square
+    """
     from onnx import TensorProto, checker, helper, numpy_helper
 
     rng = np.random.default_rng(0)
@@ -55,14 +62,25 @@ def stand_in_model(classes: Sequence[str] = CLASSES, extra_outputs: bool = False
         helper.make_node("MatMul", ["embedding", "weights"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
     ]
-    outputs = {"logits": len(classes), "probabilities": len(classes), "embedding": 3}
+    outputs = {"logits": [len(classes)], "probabilities": [len(classes)], "embedding": [3]}
     if extra_outputs:
         nodes += [
             helper.make_node("MatMul", ["embedding", "gender_weights"], ["gender_logits"]),
             helper.make_node("Softmax", ["gender_logits"], ["gender"], axis=-1),
             helper.make_node("MatMul", ["embedding", "affect_weights"], ["affect"]),
         ]
-        outputs |= {"gender": 2, "affect": 3}
+        outputs |= {"gender": [2], "affect": [3]}
+    if sound:
+        centres = np.array(LOUDNESS_OF_SOUNDS)
+        constants += [constant("centres", 400 * centres[None]), constant("halves", 200 * centres**2)]
+        nodes += [
+            helper.make_node("MatMul", ["first_mean", "centres"], ["nearness"]),
+            helper.make_node("Sub", ["nearness", "halves"], ["sound_logits"]),
+            helper.make_node("Softmax", ["sound_logits"], ["sound"], axis=-1),
+            helper.make_node("Squeeze", ["second_mean", "last"], ["power"]),
+            helper.make_node("Sqrt", ["power"], ["distance"]),
+        ]
+        outputs |= {"sound": [len(SOUNDS)], "distance": []}
     graph = helper.make_graph(
         nodes,
         "stand-in",
@@ -70,7 +88,7 @@ def stand_in_model(classes: Sequence[str] = CLASSES, extra_outputs: bool = False
             helper.make_tensor_value_info("waveform", TensorProto.FLOAT, ["batch", "samples"]),
             helper.make_tensor_value_info("lengths", TensorProto.INT64, ["batch"]),
         ],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in outputs.items()],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *sizes]) for name, sizes in outputs.items()],
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
@@ -78,10 +96,44 @@ def stand_in_model(classes: Sequence[str] = CLASSES, extra_outputs: bool = False
     return model
 
 
+def with_sound_head(model: Any) -> Any:
+    """Return the stand-in with the outputs ``sound`` and ``distance``, both by loudness, the mean of |x|.
+
+    Below 0.1 a clip is speech, up to 0.2 laughter, above it no speech; the distance is ten times the loudness.
+    """
+    from onnx import TensorProto, checker, helper, numpy_helper
+
+    weights, bias = np.zeros((3, len(SOUNDS)), np.float32), np.full(len(SOUNDS), -1e4, np.float32)
+    for name, slope, start in (("speech", 0, 0), ("laughter", 400, -40), ("no-speech", 800, -120)):
+        weights[0, SOUNDS.index(name)], bias[SOUNDS.index(name)] = slope, start
+    constants = {"sound_weights": weights, "sound_bias": bias, "distance_weights": np.array([10, 0, 0], np.float32)}
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    model.graph.node.extend(
+        [
+            helper.make_node("MatMul", ["embedding", "sound_weights"], ["sound_products"]),
+            helper.make_node("Add", ["sound_products", "sound_bias"], ["sound_logits"]),
+            helper.make_node("Softmax", ["sound_logits"], ["sound"], axis=-1),
+            helper.make_node("MatMul", ["embedding", "distance_weights"], ["distance"]),
+        ]
+    )
+    for name, shape in (("sound", ["batch", len(SOUNDS)]), ("distance", ["batch"])):
+        model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    checker.check_model(model)
+    return model
+
+
+def write_hearing(folder: Path, **changes: Any) -> Path:
+    """Write a bundle that tells speech, laughter and other sound apart; see `with_sound_head`."""
+    return write_bundle(folder, with_sound_head(stand_in_model()), sounds=SOUNDS, **changes)
+
+
 def write_bundle(
     folder: Path, model: Any = None, more_files: Mapping[str, bytes] | None = None, **changes: Any
 ) -> Path:
-    """Write a bundle folder; ``model`` is a ModelProto or bytes, ``changes`` go into ``bundle.json``."""
+    """Write a bundle folder; ``model`` is a ModelProto or bytes, ``changes`` go into ``bundle.json``.
+
+    It tells every answer unless ``abstain_below`` is among the changes: the stand-in is seldom sure.
+    """
     data = stand_in_model() if model is None else model
     data = data if isinstance(data, bytes) else data.SerializeToString()
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,7 +142,7 @@ def write_bundle(
         (folder / name).write_bytes(content)
     digests = {name: sha256_of(content) for name, content in files.items()}
     info = BundleInfo("stand-in", "1", CLASSES, 16_000, "Apache-2.0", digests)
-    (folder / "bundle.json").write_text(json.dumps(info.to_dict() | changes), encoding="utf-8")
+    (folder / "bundle.json").write_text(json.dumps(info.to_dict() | {"abstain_below": 0.0} | changes), encoding="utf-8")
     return folder
 
 

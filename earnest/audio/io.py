@@ -24,6 +24,7 @@ from earnest.errors import AudioError, RecordingTooLongError
 MAX_SECONDS = 4 * 3600.0
 MAX_CHANNELS = 256
 LOWEST_HZ, HIGHEST_HZ = 1_000, 1_000_000
+BLOCK_S = 10.0  # of an array that is read: what works on blocks needs memory for some of them
 LARGEST_SAMPLE = 2.0**31  # floats that hold unscaled 32-bit integers; beyond, powers overflow
 
 
@@ -228,7 +229,9 @@ def _part(stream: AudioStream, start_s: float, end_s: float | None) -> Iterator[
 def _array_stream(array: npt.ArrayLike, sample_rate_hz: int, max_seconds: float) -> AudioStream:
     frames = _array_frames(array, name := "array")
     _check_form(name, sample_rate_hz, frames.shape[1])
-    blocks = _checked(_mono(iter([frames])), name, sample_rate_hz, max_seconds, None)
+    n_block = max(round(BLOCK_S * sample_rate_hz), 1)
+    parts = (frames[start : start + n_block] for start in range(0, len(frames), n_block))
+    blocks = _checked(_mono(parts), name, sample_rate_hz, max_seconds, None)
     return AudioStream(name, sample_rate_hz, frames.shape[1], f"array {np.asarray(array).dtype}", blocks)
 
 

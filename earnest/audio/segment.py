@@ -1,6 +1,5 @@
-"""Cutting a stream of blocks into windows, and how loud each moment is."""
+"""How loud each moment is, and which part of a recording is loud enough to be heard."""
 
-from collections.abc import Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -13,27 +12,6 @@ Levels: TypeAlias = npt.NDArray[np.float64]
 FRAME_S = 0.025
 SILENCE_DBFS = -65.0  # the quietest clips of RAVDESS reach -53
 SPEECH_RANGE_DB = 35.0
-
-
-def windows(blocks: Iterator[Waveform], n_samples: int) -> Iterator[Waveform]:
-    """Join blocks and cut them anew into windows of ``n_samples``; the last one is what is left, 1 to ``n_samples``."""
-    parts: list[Waveform] = []
-    n_waiting = 0
-    for block in blocks:
-        parts.append(block)
-        n_waiting += len(block)
-        if n_waiting > n_samples:
-            joined = _joined(parts)
-            n_whole = (n_waiting - 1) // n_samples  # the last window is held back: it may be the end
-            for start in range(0, n_whole * n_samples, n_samples):
-                yield joined[start : start + n_samples]
-            parts, n_waiting = [joined[n_whole * n_samples :]], n_waiting - n_whole * n_samples
-    if n_waiting:
-        yield _joined(parts)
-
-
-def _joined(parts: list[Waveform]) -> Waveform:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def frame_levels_dbfs(waveform: Waveform, sample_rate_hz: int) -> Levels:
@@ -65,8 +43,16 @@ def is_silent(levels: Levels) -> bool:
     return not len(levels) or float(levels.max()) <= SILENCE_DBFS
 
 
-def speech_seconds(levels: Levels) -> float:
-    """Return the seconds louder than -65 dBFS and than 35 dB below the loudest frame; a simple energy rule."""
+def active_part(waveform: Waveform, sample_rate_hz: int) -> tuple[int, int] | None:
+    """Return where sound louder than -65 dBFS and than 35 dB below the loudest frame starts and ends; None without.
+
+    Parameters
+    ----------
+    waveform : shape (samples,)
+    """
+    levels = frame_levels_dbfs(waveform, sample_rate_hz)
     if is_silent(levels):
-        return 0.0
-    return FRAME_S * int(np.count_nonzero(levels > max(SILENCE_DBFS, float(levels.max()) - SPEECH_RANGE_DB)))
+        return None
+    active = np.flatnonzero(levels > max(SILENCE_DBFS, float(levels.max()) - SPEECH_RANGE_DB))
+    n_frame = max(round(FRAME_S * sample_rate_hz), 1)
+    return int(active[0]) * n_frame, min(int(active[-1] + 1) * n_frame, len(waveform))

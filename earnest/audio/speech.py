@@ -94,8 +94,8 @@ class WindowCutter:
         self._start, self._n_cut = None, 0
 
     def needed_from(self, certain_end: int) -> int | None:
-        """Return the first sample that a later window of the growing segment may hold."""
-        return None if self._start is None else max(self._start, certain_end - self._window)
+        """Return the first sample that a later window of the growing segment may hold; None before the first window."""
+        return max(self._start, certain_end - self._window) if self._start is not None and self._n_cut else None
 
 
 def frame_start(frame: int, sample_rate_hz: int) -> int:

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from earnest.audio.source import Source, path_of
 from earnest.client import calls, listening
 from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, ServerError
+from earnest.runtime.options import Classes, Options
 from earnest.runtime.prediction import Prediction
-from earnest.runtime.stream import Windowing
 from earnest.runtime.timeline import Event, Timeline
+from earnest.runtime.windows import Windowing
 
 
 class AsyncClient:
@@ -36,27 +37,44 @@ class AsyncClient:
         await self._http.aclose()
 
     async def predict(
-        self, source: Source, model: str | None = None, adapt: Adapt = "off", abstain_below: float = 0.0
+        self,
+        source: Source,
+        model: str | None = None,
+        adapt: Adapt = "off",
+        classes: Classes = None,
+        abstain_below: float | None = None,
     ) -> Prediction:
         """Predict the emotion of one recording; see `Client.predict`."""
-        call = await asyncio.to_thread(calls.predict_call, source, model, adapt, abstain_below)
+        call = await asyncio.to_thread(calls.predict_call, source, model, adapt, Options.of(classes, abstain_below))
         return calls.prediction_in(await self._ask(call), path_of(source))
 
     async def predict_many(
-        self, sources: Iterable[Source], model: str | None = None, abstain_below: float = 0.0
+        self,
+        sources: Iterable[Source],
+        model: str | None = None,
+        classes: Classes = None,
+        abstain_below: float | None = None,
     ) -> list[Prediction]:
         """Predict several recordings in one request; see `Client.predict_many`."""
-        call, paths = await asyncio.to_thread(calls.batch_call, sources, model, abstain_below)
+        call, paths = await asyncio.to_thread(calls.batch_call, sources, model, Options.of(classes, abstain_below))
         if not paths:
             return []
         rows = (await self._ask(call))["predictions"]
         return [calls.prediction_in(row, path) for row, path in zip(rows, paths, strict=True)]
 
     async def timeline(
-        self, source: Source, windowing: Windowing | None = None, model: str | None = None, adapt: Adapt = "auto"
+        self,
+        source: Source,
+        windowing: Windowing | None = None,
+        model: str | None = None,
+        adapt: Adapt = "off",
+        classes: Classes = None,
+        abstain_below: float | None = None,
     ) -> Timeline:
         """Tell the emotion over time of one recording."""
-        call = await asyncio.to_thread(calls.timeline_call, source, windowing, model, adapt)
+        call = await asyncio.to_thread(
+            calls.timeline_call, source, windowing, model, adapt, Options.of(classes, abstain_below)
+        )
         return calls.timeline_in(await self._ask(call), path_of(source))
 
     async def models(self) -> list[dict[str, Any]]:
@@ -68,10 +86,14 @@ class AsyncClient:
         sample_rate_hz: int,
         windowing: Windowing | None = None,
         model: str | None = None,
-        adapt: Adapt = "auto",
+        adapt: Adapt = "off",
+        classes: Classes = None,
+        abstain_below: float | None = None,
     ) -> "AsyncRemoteStream":
         """Return a stream to be used in an ``async with`` block."""
-        address = calls.stream_address(self._url, sample_rate_hz, windowing, model, adapt)
+        address = calls.stream_address(
+            self._url, sample_rate_hz, windowing, model, adapt, Options.of(classes, abstain_below)
+        )
         return AsyncRemoteStream(address, self._headers)
 
     async def _ask(self, call: Call) -> Any:

@@ -12,9 +12,10 @@ import numpy.typing as npt
 from earnest.audio.io import mono_chunk
 from earnest.audio.source import Source, opened, path_of, source_name
 from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError
+from earnest.runtime.options import Options
 from earnest.runtime.prediction import Prediction
-from earnest.runtime.stream import Windowing
 from earnest.runtime.timeline import Timeline
+from earnest.runtime.windows import Windowing
 
 if TYPE_CHECKING:
     import httpx2
@@ -73,29 +74,33 @@ def http_module() -> Any:
     return httpx2
 
 
-def predict_call(source: Source, model: str | None, adapt: Adapt, abstain_below: float) -> Call:
+def predict_call(source: Source, model: str | None, adapt: Adapt, options: Options) -> Call:
     """Return the question that `Prediction` answers."""
-    params = {"kind": "utterance", "adapt": adapt, "abstain_below": abstain_below, **_model(model)}
+    params = {"kind": "utterance", "adapt": adapt, **_asked(options), **_model(model)}
     return Call("POST", "/v1/predict", params, content=_bytes_of(source))
 
 
-def timeline_call(source: Source, windowing: Windowing | None, model: str | None, adapt: Adapt) -> Call:
+def timeline_call(
+    source: Source, windowing: Windowing | None, model: str | None, adapt: Adapt, options: Options
+) -> Call:
     """Return the question that `Timeline` answers."""
-    params = {"kind": "timeline", "adapt": adapt, **_window(windowing), **_model(model)}
+    params = {"kind": "timeline", "adapt": adapt, **_asked(options), **_window(windowing), **_model(model)}
     return Call("POST", "/v1/predict", params, content=_bytes_of(source))
 
 
-def batch_call(sources: Iterable[Source], model: str | None, abstain_below: float) -> tuple[Call, list[str]]:
+def batch_call(sources: Iterable[Source], model: str | None, options: Options) -> tuple[Call, list[str]]:
     """Return the question about several recordings, and their paths."""
     known = list(sources)
     files = [("file", (f"{number}", _bytes_of(source))) for number, source in enumerate(known)]
-    call = Call("POST", "/v1/batch", {"abstain_below": abstain_below, **_model(model)}, files=files)
+    call = Call("POST", "/v1/batch", {**_asked(options), **_model(model)}, files=files)
     return call, [path_of(source) for source in known]
 
 
-def stream_address(url: str, sample_rate_hz: int, windowing: Windowing | None, model: str | None, adapt: Adapt) -> str:
+def stream_address(
+    url: str, sample_rate_hz: int, windowing: Windowing | None, model: str | None, adapt: Adapt, options: Options
+) -> str:
     """Return where to open a stream of mono floats."""
-    params = {"sample_rate_hz": sample_rate_hz, "encoding": "f32le", "adapt": adapt}
+    params = {"sample_rate_hz": sample_rate_hz, "encoding": "f32le", "adapt": adapt, **_asked(options)}
     scheme, _, rest = url.rstrip("/").partition("://")
     secure = {"http": "ws", "https": "wss"}.get(scheme, scheme)
     return f"{secure}://{rest}/v1/stream?{urlencode({**params, **_window(windowing), **_model(model)})}"
@@ -103,6 +108,11 @@ def stream_address(url: str, sample_rate_hz: int, windowing: Windowing | None, m
 
 def _model(name: str | None) -> dict[str, str]:
     return {} if name is None else {"model": name}
+
+
+def _asked(options: Options) -> dict[str, str | float]:
+    named: dict[str, str | float] = {"classes": ",".join(options.classes)} if options.classes else {}
+    return named if options.abstain_below is None else named | {"abstain_below": options.abstain_below}
 
 
 def _window(windowing: Windowing | None) -> dict[str, float]:

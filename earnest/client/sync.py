@@ -10,9 +10,10 @@ import numpy.typing as npt
 from earnest.audio.source import Source, path_of
 from earnest.client import calls, listening
 from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, ServerError
+from earnest.runtime.options import Classes, Options
 from earnest.runtime.prediction import Prediction
-from earnest.runtime.stream import Windowing
 from earnest.runtime.timeline import Event, Timeline
+from earnest.runtime.windows import Windowing
 
 
 class Client:
@@ -41,7 +42,12 @@ class Client:
         self._http.close()
 
     def predict(
-        self, source: Source, model: str | None = None, adapt: Adapt = "off", abstain_below: float = 0.0
+        self,
+        source: Source,
+        model: str | None = None,
+        adapt: Adapt = "off",
+        classes: Classes = None,
+        abstain_below: float | None = None,
     ) -> Prediction:
         """Predict the emotion of one recording.
 
@@ -52,24 +58,37 @@ class Client:
         ServerError
             When it refuses, or can't be reached.
         """
-        values = self._ask(calls.predict_call(source, model, adapt, abstain_below))
+        values = self._ask(calls.predict_call(source, model, adapt, Options.of(classes, abstain_below)))
         return calls.prediction_in(values, path_of(source))
 
     def predict_many(
-        self, sources: Iterable[Source], model: str | None = None, abstain_below: float = 0.0
+        self,
+        sources: Iterable[Source],
+        model: str | None = None,
+        classes: Classes = None,
+        abstain_below: float | None = None,
     ) -> list[Prediction]:
         """Predict several recordings in one request; what the server can't read is a row with status "error"."""
-        call, paths = calls.batch_call(sources, model, abstain_below)
+        call, paths = calls.batch_call(sources, model, Options.of(classes, abstain_below))
         if not paths:
             return []
         rows = self._ask(call)["predictions"]
         return [calls.prediction_in(row, path) for row, path in zip(rows, paths, strict=True)]
 
     def timeline(
-        self, source: Source, windowing: Windowing | None = None, model: str | None = None, adapt: Adapt = "auto"
+        self,
+        source: Source,
+        windowing: Windowing | None = None,
+        model: str | None = None,
+        adapt: Adapt = "off",
+        classes: Classes = None,
+        abstain_below: float | None = None,
     ) -> Timeline:
         """Tell the emotion over time of one recording; for errors see `predict`."""
-        return calls.timeline_in(self._ask(calls.timeline_call(source, windowing, model, adapt)), path_of(source))
+        return calls.timeline_in(
+            self._ask(calls.timeline_call(source, windowing, model, adapt, Options.of(classes, abstain_below))),
+            path_of(source),
+        )
 
     def models(self) -> list[dict[str, Any]]:
         """Return what the server says about its models."""
@@ -80,10 +99,14 @@ class Client:
         sample_rate_hz: int,
         windowing: Windowing | None = None,
         model: str | None = None,
-        adapt: Adapt = "auto",
+        adapt: Adapt = "off",
+        classes: Classes = None,
+        abstain_below: float | None = None,
     ) -> "RemoteStream":
         """Return a stream to be used in a ``with`` block."""
-        address = calls.stream_address(self._url, sample_rate_hz, windowing, model, adapt)
+        address = calls.stream_address(
+            self._url, sample_rate_hz, windowing, model, adapt, Options.of(classes, abstain_below)
+        )
         return RemoteStream(address, self._headers)
 
     def _ask(self, call: Call) -> Any:

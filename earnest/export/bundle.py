@@ -10,11 +10,12 @@ from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
 from earnest.export.card import model_card
 from earnest.export.formats import Form, model_files
+from earnest.export.heads import add_distance
 from earnest.export.moody import moody_classes, to_moody
 from earnest.export.onnx import traced
 from earnest.export.results import read_result
 from earnest.recipe import Recipe, read_recipe
-from earnest.training.companions import companion_files
+from earnest.training.companions import companion_files, domain_of
 from earnest.training.record import RunRecord, read_record
 from earnest.training.run import load_run
 
@@ -54,16 +55,16 @@ def export_bundle(
     record, recipe = read_record(run), read_recipe(run)
     if is_chosen_on_test(record.protocol):
         raise EarnestError(f"{run}: {STAMP}. Such a run is for comparison only and never becomes a bundle.")
-    record = replace(
-        record,
-        adaptation=None if "adaptation" in left_out else record.adaptation,
-        domain=None if "domain" in left_out else record.domain,
-    )
+    record = replace(record, adaptation=None if "adaptation" in left_out else record.adaptation)
     classifier = load_run(run)
-    files = model_files(traced(classifier), form, run, facts_of(identity, record, recipe))
+    graph = traced(classifier)
+    domain = None if "distance" in left_out else domain_of(run, record.domain)
+    if domain:
+        add_distance(graph, domain.mean, domain.directions)
+    files = model_files(graph, form, run, facts_of(identity, record, recipe))
     notice = getattr(classifier.network, "notice", "")
     files |= {NOTICE: notice.encode()} if notice else {}
-    files |= companion_files(run, (record.adaptation, record.domain))
+    files |= companion_files(run, (record.adaptation,))
     info = BundleInfo(
         name=identity.name,
         version=identity.version,
@@ -83,7 +84,7 @@ def export_bundle(
         gender_temperature=record.gender_temperature,
         gender_calibration=record.gender_calibration,
         adaptation=record.adaptation,
-        domain=record.domain,
+        out_of_domain_from=domain.threshold if domain else None,
         training_corpora=record.training_corpora,
         origin=record.origin,
         results=tuple(read_result(folder) for folder in evaluations),

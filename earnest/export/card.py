@@ -1,5 +1,7 @@
 """The model card: what a bundle is, what it has heard, what it can and must not do."""
 
+from collections.abc import Mapping
+
 from earnest.bundle import BundleInfo
 from earnest.evaluation.calibration import FittedCalibration
 
@@ -22,6 +24,14 @@ GENDER = (
     "who somebody is: the corpora's makers noted it of adult actors, and every other voice, a child's among them, gets "
     "the nearer word. Don't use it to sort or address people."
 )
+PERCENTAGES = ("wa", "ua", "coverage", "right", "ece", "coverage_80", "right_80")
+TRUE_PERCENTAGES = (
+    "Per cent. WA, UA: weighted and unweighted accuracy of all answers, sure or not. Of the answers that are told "
+    '(others are "unsure"): their share, the share of them that is right, and the expected calibration error (ECE, 15 '
+    "bins). Last: how many are at least 80 % sure, and how many of those are right. Left out: the model learnt from "
+    "other corpora, and temperature and threshold were fitted on yet others. Known: other speakers of a corpus that it "
+    "learnt from. Command: `python scripts/left_out_table.py NAME`."
+)
 CITATION = (
     'earnest: speech emotion recognition that people can trust, model "{name}" {version}. Please cite the corpora '
     "(above) and the origin of the initial weights too."
@@ -31,7 +41,7 @@ CITATION = (
 def model_card(info: BundleInfo) -> str:
     """Return the card as Markdown."""
     classes = ", ".join(info.classes)
-    calibration = _calibrated("Probabilities", info.temperature, info.calibration)
+    calibration = _outside(info) if info.left_out else _calibrated("Probabilities", info.temperature, info.calibration)
     lines = [
         f"# {info.name} {info.version}",
         "",
@@ -54,6 +64,7 @@ def model_card(info: BundleInfo) -> str:
     lines += ["The licence notice of the initial weights is in NOTICE.txt."] if "NOTICE.txt" in info.files else []
     lines += ["", "## Results of this recipe", "", *_results(info)]
     lines += _fairness(info)
+    lines += _left_out(info)
     lines += _gender(info) if "gender" in info.learned else []
     lines += ["", "## Limits", "", LIMITS]
     lines += ["", "## Use", "", f"Intended: {INTENDED}", "", f"Excluded: {EXCLUDED}"]
@@ -69,6 +80,39 @@ def _calibrated(what: str, temperature: float, fitted: FittedCalibration | None)
     return (
         f"{sentence}: their calibration error was {fitted.before.ece:.3f} before and is {fitted.after.ece:.3f} after."
     )
+
+
+def _outside(info: BundleInfo) -> str:
+    return (
+        f"Probabilities are calibrated with temperature {info.temperature:.3f} and answers less than "
+        f"{info.abstain_below:.0%} sure are called unsure: both were fitted on corpora that were left out of training."
+    )
+
+
+def _left_out(info: BundleInfo) -> list[str]:
+    """Return what its percentages are worth elsewhere, and what it makes of sound that is no speech."""
+    told = info.left_out or {}
+    lines: list[str] = []
+    if table := told.get("table"):
+        lines += ["", "## How true its percentages are", "", TRUE_PERCENTAGES, "", *percentages_table(table)]
+    if sounds := told.get("sounds"):
+        lines += ["", "## What is no speech", ""]
+        for what, shares in sounds.items():
+            if isinstance(shares, dict):
+                lines.append(f"* {what}: {', '.join(f'{name} {share}' for name, share in shares.items())}")
+    return lines
+
+
+def percentages_table(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
+    """Return the lines of a table of corpora × ways of hearing (`scripts/left_out_table.py`)."""
+    lines = ["| corpus | heard as | n | WA | UA | told | right | ECE | ≥ 80 % | right |"]
+    lines.append("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+    for where, ways in table.items():
+        for way, one in ways.items():
+            if "wa" in one:
+                cells = " | ".join(NONE if one[key] is None else f"{100 * one[key]:.1f}" for key in PERCENTAGES)
+                lines.append(f"| {where} | {way} | {one['n']:,} | {cells} |")
+    return lines
 
 
 def _results(info: BundleInfo) -> list[str]:

@@ -18,7 +18,7 @@ from earnest.export.onnx import NETWORK
 from earnest.export.storage import store_small
 
 QUANTISED = ("MatMul", "Gemm", "Conv")
-ANSWERS = ("logits", "gender", "affect")
+ANSWERS = ("logits", "gender", "affect", "distance", "sound")
 PREPARED = {"onnx.quant.pre_process": "onnxruntime.quant"}  # spares the advice to do what `traced` has done
 
 

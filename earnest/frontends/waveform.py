@@ -11,13 +11,17 @@ from earnest.errors import RecipeError
 from earnest.front_end import FrontEnd
 from earnest.frontends.trim import frame_mask
 
+SMALLEST_MEAN_SQUARE = 1e-12  # −120 dBFS; silence stays silent
+
 
 def prepared(waveform: Tensor, lengths: Tensor, settings: FrontEnd) -> Tensor:
     """Zero what lies behind each clip's end, then level and pre-emphasise; (batch, samples) with lengths (batch,)."""
     waveform = torch.where(frame_mask(lengths, waveform.shape[1]), waveform, torch.zeros_like(waveform))
     if settings.level == "rms":
         wanted = 10 ** (settings.level_dbfs / 20)
-        waveform = waveform * (wanted * torch.rsqrt((waveform * waveform).sum(dim=1) / lengths + 1e-12))[:, None]
+        mean_square = (waveform * waveform).sum(dim=1) / lengths
+        # Not a sum with it: the exporter takes a scalar up to 1e-8 for zero and leaves the sum out.
+        waveform = waveform * (wanted * mean_square.clamp(min=SMALLEST_MEAN_SQUARE).rsqrt())[:, None]
     if settings.pre_emphasis:
         before = functional.pad(waveform[:, :-1], (1, 0))
         waveform = waveform - settings.pre_emphasis * before

@@ -47,7 +47,13 @@ def weighted_statistics(steps: Tensor, weights: Tensor) -> Tensor:
     weights = weights[:, :, None]
     mean = (steps * weights).sum(dim=1)
     variance = ((steps - mean[:, None]).square() * weights).sum(dim=1)
-    return torch.cat([mean, (variance + SMALLEST_VARIANCE).sqrt()], dim=1)
+    return torch.cat([mean, deviation(variance)], dim=1)
+
+
+def deviation(variance: Tensor) -> Tensor:
+    """Square root with a floor, so that steps which are all the same have a finite gradient."""
+    # Not a sum with so small a number: the exporter takes a scalar up to 1e-8 for zero and leaves the sum out.
+    return variance.clamp(min=SMALLEST_VARIANCE).sqrt()
 
 
 def masked_mean(steps: Tensor, mask: Tensor) -> Tensor:

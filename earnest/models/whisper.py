@@ -17,6 +17,7 @@ from earnest.frontends.trim import frame_mask
 from earnest.models.by_voice import last_layer_for
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.merging import filled_up, means_of, merged
+from earnest.models.pooling import deviation
 from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
 
 LONGEST_PERIOD = 10_000.0
@@ -217,7 +218,7 @@ def mean_and_deviation(steps: Tensor, mask: Tensor) -> Tensor:
     mean = torch.matmul(weights, steps)  # in the graph, a sum over steps takes several times as long as a product
     centred = steps - mean
     mean, variance = mean[:, 0], torch.matmul(weights, centred * centred)[:, 0]
-    return torch.cat([mean, (variance + 1e-8).sqrt()], dim=1)
+    return torch.cat([mean, deviation(variance)], dim=1)
 
 
 class PretrainedEncoder(nn.Module):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.tta import heard_as, variants_called
@@ -38,8 +39,7 @@ class Variants:
                 counts[rows] += 1
                 for name, values in self._network.run([heard[row] for row in rows], averaged).items():
                     sums[name][rows] += values
-        means = {name: (total / counts[:, None]).astype(np.float32) for name, total in sums.items()}
-        return {**outputs, **means}
+        return {**outputs, **{name: _divided(total, counts) for name, total in sums.items()}}
 
 
 class Ensemble:
@@ -56,6 +56,11 @@ class Ensemble:
         answers = [network.run(waveforms, names or self.predicted) for network in self._networks]
         sums = {name: np.sum([answer[name] for answer in answers], axis=0, dtype=np.float64) for name in answers[0]}
         return {name: np.asarray(total / len(answers), np.float32) for name, total in sums.items()}
+
+
+def _divided(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Divide sums, shape (batch, …), by counts, shape (batch,)."""
+    return np.asarray(sums / counts.reshape(-1, *[1] * (sums.ndim - 1)), np.float32)
 
 
 def network_of(
@@ -109,6 +114,8 @@ def ensemble_info(infos: Sequence[BundleInfo]) -> BundleInfo:
         files={},
         scheme=first.scheme,
         n_parameters=sum(info.n_parameters for info in infos),
+        sounds=first.sounds if all(info.sounds == first.sounds for info in infos) else (),
+        abstain_below=max(info.abstain_below for info in infos),
         shortest_s=max(info.shortest_s for info in infos),
         longest_s=min(info.longest_s for info in infos),
         training_corpora=_heard_by_any(infos),

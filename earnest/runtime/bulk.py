@@ -1,10 +1,14 @@
-"""Many recordings → predictions: decoded ahead by some threads, answered in batches of similar length, in order."""
+"""Many recordings → predictions: decoded ahead by some threads, answered in batches of similar length, in order.
+
+Windows and answers are those of a stream (`earnest.runtime.windows`, `earnest.runtime.answers`); only that windows of
+several recordings share a run of the network.
+"""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike
 from typing import TypeAlias
@@ -12,25 +16,26 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.io import AudioStream, open_audio, resampled
-from earnest.audio.segment import Levels, frame_levels_dbfs, is_silent, speech_seconds, windows
+from earnest.audio.io import open_audio
 from earnest.audio.source import Source, path_of
-from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.errors import AudioError, MissingExtraError
 from earnest.runtime.adapter import Adapter
-from earnest.runtime.domain import Domain
+from earnest.runtime.answers import Answers
+from earnest.runtime.gate import verdict_of
 from earnest.runtime.graph import Network, Outputs
+from earnest.runtime.options import Options
 from earnest.runtime.picture import is_picture
 from earnest.runtime.picture_answer import answer_picture
 from earnest.runtime.prediction import Prediction
-from earnest.runtime.tally import Tally
+from earnest.runtime.windows import Heard, Job, Over, Windower, Windowing
 
 BATCH_S = 20.0  # padded seconds in one run of the network; more fit no cache and need more padding
 WAITING_S = 240.0  # seconds decoded before the network runs: enough to find neighbours of similar length
 WAITING_CLIPS = 64
 AHEAD_CLIPS = 32
 AHEAD_S = 60.0  # longer recordings are not decoded ahead but window by window, when it is their turn
+_FORGOTTEN = np.empty(0, np.float32)
 
 
 @dataclass
@@ -39,24 +44,16 @@ class Clip:
 
     source: Source
     path: str
-    tally: Tally | None = None
-    n_heard: int = 0  # at the model's rate
-    levels: list[Levels] = field(default_factory=list)
-    windows: list[Waveform] | None = None  # None while it has not been decoded
-    answers: list[tuple[int, "Row"]] = field(default_factory=list)  # samples and outputs of each window, in order
+    answers: Answers | None = None  # None while it has not been opened
+    jobs: list[Job] | None = None  # None while it has not been decoded
+    outputs: list[tuple[Job, "Row"]] = field(default_factory=list)  # what the network said, in the jobs' order
+    is_whole: bool = False
     error: str | None = None
     answered: Prediction | None = None  # a picture is, as soon as it is read
 
-    def measured(self, stream: AudioStream) -> Iterator[Waveform]:
-        """Pass the blocks on, taking down what they are like."""
-        self.tally = Tally(stream.sample_rate_hz)
-        for block in stream.blocks:
-            self.tally.hear(block)
-            yield block
 
-
-Pending: TypeAlias = list[tuple[Clip, Waveform]]
-"""Windows that wait for the network, each with its recording."""
+Pending: TypeAlias = list[tuple[Clip, Job]]
+"""Windows that wait for the network, and ends of segments between them, each with its recording."""
 
 Row: TypeAlias = dict[str, npt.NDArray[np.floating]]
 Batch: TypeAlias = tuple[list[int], Outputs | Future[Outputs]]
@@ -95,29 +92,33 @@ class Bulk:
         max_seconds: float,
         adapter: Adapter | None = None,
         batch_s: float = BATCH_S,
-        domain: Domain | None = None,
+        options: Options | None = None,
+        windowing: Windowing | None = None,
     ) -> None:
-        self._graph, self._info, self._adapter, self._domain = graph, info, adapter, domain
-        self._max_seconds, self._batch_s = max_seconds, batch_s
-        self._outputs = (*graph.predicted, "embedding") if adapter or domain else graph.predicted
+        self._graph, self._info, self._adapter, self._options = graph, info, adapter, options or Options()
+        self._max_seconds, self._batch_s, self._windowing = max_seconds, batch_s, windowing or Windowing()
+        self._outputs = (*graph.predicted, "embedding") if adapter else graph.predicted
 
     def predict_one(self, source: Source) -> Prediction:
         """Predict one recording; what can't be read is raised."""
         if is_picture(source):
-            return answer_picture(self._graph, self._info, source)
+            return answer_picture(self._graph, self._info, source, self._options)
         clip = Clip(source, path_of(source))
-        self._run([(clip, window) for window in self._windows(clip)])
+        self._run([(clip, job) for job in self._jobs(clip)])
         return self._prediction(clip)
 
     def embeddings(self, sources: Iterable[Source]) -> tuple[list[npt.NDArray[np.floating]], float]:
-        """Return the embeddings of all windows of recordings, and their seconds; what can't be read is raised."""
-        answers: list[tuple[int, Row]] = []
+        """Return the embeddings of all windows of speech in recordings, and their seconds; errors are raised."""
+        found: list[npt.NDArray[np.floating]] = []
+        n_samples = 0
         for source in sources:
             clip = Clip(source, path_of(source))
-            self._run([(clip, window) for window in self._windows(clip)])
-            answers += clip.answers
-        n_samples = sum(n_window for n_window, _ in answers)
-        return [answer["embedding"] for _, answer in answers], n_samples / self._info.sample_rate_hz
+            self._run([(clip, job) for job in self._jobs(clip)])
+            for job, row in clip.outputs:
+                if isinstance(job, Heard) and verdict_of(row, self._info.sounds).is_speech:
+                    found.append(row["embedding"])
+                    n_samples += len(job.extent)
+        return found, n_samples / self._info.sample_rate_hz
 
     def predict(self, sources: Iterable[Source], jobs: int) -> Iterator[Prediction]:
         """Predict in order; what can't be read is a row with status "error".
@@ -140,11 +141,11 @@ class Bulk:
         group = Group()
         for clip in clips:
             group.clips.append(clip)
-            if clip.windows is None:
+            if clip.jobs is None:
                 self._predict_long(clip)
             else:
-                group.pending += [(clip, window) for window in clip.windows]
-                clip.windows = []
+                group.pending += [(clip, job) for job in clip.jobs]
+                clip.jobs = []
             if len(group.clips) >= WAITING_CLIPS or self._seconds(group.pending) > WAITING_S:
                 yield group
                 group = Group()
@@ -171,47 +172,52 @@ class Bulk:
         clip = Clip(source, path_of(source))
         if not isinstance(source, str | bytes | tuple | PathLike):
             return clip
-        found, seconds = [], 0.0
+        found: list[Job] = []
+        seconds = 0.0
         try:
             if is_picture(source):
-                return Clip(source, clip.path, windows=[], answered=answer_picture(self._graph, self._info, source))
-            for window in self._windows(clip):
-                found.append(window)
-                seconds += len(window) / self._info.sample_rate_hz
+                answer = answer_picture(self._graph, self._info, source, self._options)
+                return Clip(source, clip.path, jobs=[], answered=answer)
+            for job in self._jobs(clip):
+                found.append(job)
+                seconds += self._seconds([(clip, job)])
                 if seconds > AHEAD_S:
                     return Clip(source, clip.path)
         except (AudioError, MissingExtraError) as error:
             clip.error = str(error)
-        clip.windows = [] if clip.error else found
+        clip.jobs = [] if clip.error else found
         return clip
 
     def _predict_long(self, clip: Clip) -> None:
         pending: Pending = []
         try:
-            for window in self._windows(clip):
-                pending.append((clip, window))
+            for job in self._jobs(clip):
+                pending.append((clip, job))
                 if self._seconds(pending) > self._batch_s:
                     self._run(pending)
                     pending = []
+                    if self._adapter is None:  # an adapter must hear the recordings before this one first
+                        self._take_in(clip)
         except (AudioError, MissingExtraError) as error:
             clip.error = str(error)
         else:
             self._run(pending)
 
     def _seconds(self, pending: Pending) -> float:
-        return sum(len(window) for _, window in pending) / self._info.sample_rate_hz
+        return sum(len(job.sound) for _, job in pending if isinstance(job, Heard)) / self._info.sample_rate_hz
 
-    def _windows(self, clip: Clip) -> Iterator[Waveform]:
-        """Yield the windows that the network is to hear: long enough and not silent."""
-        rate = self._info.sample_rate_hz
+    def _jobs(self, clip: Clip) -> Iterator[Job]:
+        """Yield the windows that the network is to hear, and the ends of their segments."""
+        info = self._info
         with open_audio(clip.source, self._max_seconds) as stream:
-            blocks = resampled(clip.measured(stream), stream.sample_rate_hz, rate)
-            for window in windows(blocks, round(self._info.longest_s * rate)):
-                levels = frame_levels_dbfs(window, rate)
-                clip.levels.append(levels)
-                clip.n_heard += len(window)
-                if len(window) >= self._info.shortest_s * rate and not is_silent(levels):
-                    yield window
+            rate_hz = stream.sample_rate_hz
+            clip.answers = Answers(info, self._graph.predicted, rate_hz, self._windowing, self._options, self._adapter)
+            windower = Windower(info.sample_rate_hz, rate_hz, self._windowing, not info.sounds, live=False)
+            for block in stream.blocks:
+                clip.answers.tally.hear(block)
+                yield from filter(clip.answers.wants, windower.accept(block))
+            yield from filter(clip.answers.wants, windower.finish())
+            clip.is_whole = windower.is_whole
 
     def _run(self, pending: Pending) -> None:
         """Answer windows at once."""
@@ -220,12 +226,12 @@ class Bulk:
     def _started(self, pending: Pending, pool: ThreadPoolExecutor | None) -> list[Batch]:
         """Start the network on batches of windows of similar length, or run it where there is no pool."""
         batches: list[Batch] = []
-        longest_first = sorted(range(len(pending)), key=lambda number: -len(pending[number][1]))
+        sounds = {number: job.sound for number, (_, job) in enumerate(pending) if isinstance(job, Heard)}
+        longest_first = sorted(sounds, key=lambda number: -len(sounds[number]))
         while longest_first:
-            n_rows = max(1, int(self._batch_s * self._info.sample_rate_hz) // len(pending[longest_first[0]][1]))
+            n_rows = max(1, int(self._batch_s * self._info.sample_rate_hz) // len(sounds[longest_first[0]]))
             numbers, longest_first = longest_first[:n_rows], longest_first[n_rows:]
-            sound = [pending[number][1] for number in numbers]
-            run = partial(self._graph.run, sound, self._outputs)
+            run = partial(self._graph.run, [sounds[number] for number in numbers], self._outputs)
             batches.append((numbers, pool.submit(run) if pool else run()))
         return batches
 
@@ -234,38 +240,23 @@ class Bulk:
         rows: list[Row] = [{}] * len(pending)
         for numbers, running in batches:
             outputs = running.result() if isinstance(running, Future) else running
-            for row, number in enumerate(numbers):
-                rows[number] = {name: values[row] for name, values in outputs.items()}
-        for (clip, window), answer in zip(pending, rows, strict=True):
-            clip.answers.append((len(window), answer))
+            for place, number in enumerate(numbers):
+                rows[number] = {name: values[place] for name, values in outputs.items()}
+        for (clip, job), row in zip(pending, rows, strict=True):
+            clip.outputs.append((replace(job, sound=_FORGOTTEN) if isinstance(job, Heard) else job, row))
 
-    def _add_up(self, clip: Clip, tally: Tally) -> None:
-        """Average the answers; with adaptation, each is heard in turn."""
-        for n_samples, answer in clip.answers:
-            embedding = answer.pop("embedding", np.empty(0))
-            if self._domain:
-                tally.judge(self._domain, embedding, n_samples, self._info.sample_rate_hz)
-            if self._adapter:
-                seconds = n_samples / self._info.sample_rate_hz
-                adapted = self._adapter.hear(embedding, answer["probabilities"], seconds, seconds)
-                if adapted is not None:
-                    answer["probabilities"], tally.is_adapted = adapted, True
-            tally.add(answer, n_samples)
-        clip.answers = []
+    def _take_in(self, clip: Clip) -> None:
+        """Add the answers up; with adaptation, each is heard in turn. What they say over time is not kept."""
+        assert clip.answers is not None
+        for job, row in clip.outputs:
+            events = clip.answers.segment(job) if isinstance(job, Over) else clip.answers.window(job, row)
+            deque(events, maxlen=0)
+        clip.outputs = []
 
     def _prediction(self, clip: Clip) -> Prediction:
         if clip.answered:
             return clip.answered
-        if clip.error is not None or clip.tally is None:
+        if clip.error is not None or clip.answers is None:
             return Prediction(clip.path, "error", model=self._info.name, error=clip.error)
-        self._add_up(clip, clip.tally)
-        levels = np.concatenate(clip.levels) if clip.levels else np.empty(0)
-        measured = Prediction(
-            clip.path,
-            "too-short" if clip.n_heard < self._info.shortest_s * self._info.sample_rate_hz else "no-speech",
-            duration_s=clip.tally.duration_s,
-            speech_s=min(speech_seconds(levels), clip.tally.duration_s),
-            quality=clip.tally.quality(self._domain),
-            model=self._info.name,
-        )
-        return clip.tally.answer(measured, self._info.classes)
+        self._take_in(clip)
+        return clip.answers.prediction(clip.path, clip.is_whole)

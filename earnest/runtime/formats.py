@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
 
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, VocalBurst
 
 _BEFORE = ("path", "status", "duration_s", "speech_s", "emotion", "confidence")
 _AFTER = ("polarity", "gender_female", "gender_male", "valence", "arousal", "dominance", "intensity")
-_LAST = ("quality", "adapted", "model", "error")
+_LAST = ("quality", "adapted", "shares", "vocal_bursts", "model", "error")
 
 
 def json_line(prediction: Prediction) -> str:
@@ -24,7 +24,10 @@ def csv_header(classes: Sequence[str]) -> str:
 
 
 def csv_line(prediction: Prediction, classes: Sequence[str]) -> str:
-    """Return one line of CSV; what there is no value for is empty, quality words are joined by spaces."""
+    """Return one line of CSV; what there is no value for is empty, quality words are joined by spaces.
+
+    ``shares`` and ``vocal_bursts`` are JSON.
+    """
     values = flat_values(prediction, classes)
     values["adapted"] = "true" if prediction.adapted else "false"
     return _csv_line(["" if value is None else str(value) for value in values.values()])
@@ -37,6 +40,8 @@ def flat_values(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any
         values[f"gender_{name}"] = (values["gender"] or {}).get(name)
     values |= values["affect"] or {}
     values["quality"] = " ".join(prediction.quality)
+    values["shares"] = json.dumps(values["shares"]) if values["shares"] else None
+    values["vocal_bursts"] = json.dumps(values["vocal_bursts"]) if values["vocal_bursts"] else None
     values |= {f"p_{name}": values["probabilities"].get(name) for name in classes}
     columns = (*_BEFORE, *(f"p_{name}" for name in classes), *_AFTER, *_LAST)
     return {name: values.get(name) for name in columns}
@@ -59,6 +64,8 @@ def from_flat_values(values: Mapping[str, Any]) -> Prediction:
         affect=affect or None,
         quality=tuple((known["quality"] or "").split()),
         adapted=str(known["adapted"]).lower() == "true",
+        shares=json.loads(known.get("shares") or "null"),
+        vocal_bursts=tuple(VocalBurst(**burst) for burst in json.loads(known.get("vocal_bursts") or "[]")),
         model=known["model"] or "",
         error=known["error"],
     )

@@ -19,7 +19,7 @@ LogMel: TypeAlias = npt.NDArray[np.float32]
 
 _INPUTS = {"waveform": "float32", "lengths": "int64"}
 _REQUIRED = ("logits", "probabilities", "embedding")
-_PREDICTED = ("probabilities", "gender", "affect")
+_PREDICTED = ("probabilities", "sound", "distance", "gender", "affect")
 
 
 class Network(Protocol):
@@ -56,7 +56,7 @@ class Graph:
     def __init__(self, bundle: Bundle, engine: Engine | None = None) -> None:
         self._engine = engine or engine_for(bundle)
         self._where = f"{bundle.folder / self._engine.file}"
-        self._n_classes = len(bundle.info.classes)
+        self._n_classes, self._n_sounds = len(bundle.info.classes), len(bundle.info.sounds)
         self._whole = self._session("whole")
         self._check_signature()
 
@@ -79,6 +79,10 @@ class Graph:
         width = sizes["probabilities"]
         if width is not None and width != self._n_classes:
             raise BundleError(f"{self._where}: {width} outputs for {self._n_classes} classes. Export it again.")
+        if self._n_sounds and sizes.get("sound", self._n_sounds) not in (self._n_sounds, None):
+            raise BundleError(f"{self._where}: {sizes['sound']} sounds for {self._n_sounds} names. Export it again.")
+        if self._n_sounds and "sound" not in sizes:
+            raise BundleError(f"{self._where}: has no output 'sound', which bundle.json names. Export it again.")
         self.outputs = tuple(sizes)
         self.predicted = tuple(name for name in _PREDICTED if name in sizes)
 

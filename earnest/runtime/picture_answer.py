@@ -1,17 +1,25 @@
 """What a network says about a spectrogram's picture."""
 
+from collections import deque
+from dataclasses import replace
+
+import numpy as np
+
 from earnest.audio.source import Source, path_of, source_name
+from earnest.audio.speech import Extent
 from earnest.bundle import BundleInfo
 from earnest.config import from_mapping
 from earnest.errors import AudioError, NoPicturesError
 from earnest.front_end import FrontEnd
+from earnest.runtime.answers import Answers
 from earnest.runtime.graph import Network, PictureNetwork
+from earnest.runtime.options import Options
 from earnest.runtime.picture import read_picture
 from earnest.runtime.prediction import Prediction
-from earnest.runtime.tally import Tally
+from earnest.runtime.windows import Heard, Over, Windowing
 
 
-def answer_picture(network: Network, info: BundleInfo, source: Source) -> Prediction:
+def answer_picture(network: Network, info: BundleInfo, source: Source, options: Options) -> Prediction:
     """Predict from a picture; it hears no level, bandwidth or noise, so there are no quality words.
 
     Raises
@@ -33,6 +41,11 @@ def answer_picture(network: Network, info: BundleInfo, source: Source) -> Predic
         expected = f"{settings.n_bands} rows and at most {n_most} columns"
         raise AudioError(f"{name}: {n_rows} rows and {n_frames} columns, the model takes {expected}.")
     answer = network.run_log_mel(picture.log_mel)
-    tally = Tally(info.sample_rate_hz)
-    tally.add({output: values[0] for output, values in answer.items()}, n_samples=1)
-    return tally.answer(Prediction(path_of(source), "ok", picture.duration_s, model=info.name), info.classes)
+    answers = Answers(info, network.predicted, info.sample_rate_hz, Windowing(), options)
+    rate_hz = info.sample_rate_hz
+    extent = Extent(0, round(picture.duration_s * rate_hz))
+    heard = Heard(extent, 0, np.empty(0, np.float32))
+    deque(answers.window(heard, {output: values[0] for output, values in answer.items()}), maxlen=0)
+    deque(answers.segment(Over(extent)), maxlen=0)
+    told = answers.prediction(path_of(source), is_whole=True)
+    return replace(told, duration_s=picture.duration_s, speech_s=None, quality=())

@@ -1,14 +1,29 @@
 """What a model says about one recording."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import Any, Literal
 
-Status = Literal["ok", "unsure", "no-speech", "too-short", "error"]
+Status = Literal["ok", "unsure", "mixed", "vocal-burst", "no-speech", "too-short", "error"]
 POSITIVE = frozenset({"happy", "surprised"})
 NEGATIVE = frozenset({"sad", "angry", "disgust", "fearful"})
-ABSTAIN_BELOW = 0.5
+HIGHEST_SHOWN = 0.95  # more than that is never shown as a number: too few recordings to measure it on
+
+
+@dataclass(frozen=True, slots=True)
+class VocalBurst:
+    """A laugh, a cry, a scream, a sigh or another sound of a voice without words (Cowen et al., 2019).
+
+    Attributes
+    ----------
+    kind : "laughter", "crying", "scream", "sigh" or, where none of these is likely, "other"
+    """
+
+    start_s: float
+    end_s: float
+    kind: str
+    confidence: float
 
 
 @dataclass(frozen=True)
@@ -18,17 +33,24 @@ class Prediction:
     Attributes
     ----------
     path : as it was given, "-" for standard input
-    status : "ok" has an emotion, all others have none; "unsure" comes from `abstaining`, "too-short" is below the
-        bundle's shortest input (0.1 s), "no-speech" never louder than -65 dBFS in any 25 ms, "error" could not be read
-    speech_s : seconds that are loud enough to be speech, by energy alone
-    confidence : probability of ``emotion``
-    probabilities : class → probability, calibrated, in the bundle's order; empty without an answer
+    status : "ok" has an emotion, all others have none. "unsure": the likeliest is less likely than the model's
+        threshold, below which answers outside its training corpora are right too rarely. "mixed": several emotions
+        over time, none of which holds 60 % of the answered speech. "vocal-burst": a voice without words. "no-speech":
+        noise, music, silence.
+        "too-short": below the bundle's shortest input (0.1 s). "error": could not be read
+    speech_s : seconds of speech, answered or not
+    confidence : probability of ``emotion``, or of the likeliest where it is "unsure"; of a recording of several
+        segments its mean over the time for which the emotion held, None where that is "mixed"
+    probabilities : class → probability, calibrated, in the bundle's order or as asked for; empty without an answer
     polarity : happy + surprised − (sad + angry + disgust + fearful), -1 to 1
     gender : probabilities of "female" and "male", the words that the training corpora have for voices: what this one
         sounds like, not who somebody is; None where the model doesn't answer it
     quality : "clipped" when more than 0.1 % of the samples lie at full scale, "low-bandwidth" when less than a
         millionth of the power lies above 4.2 kHz (telephone), "noisy" when quiet moments come within 10 dB of loud
-        ones, "out-of-domain" when it is far from what the model was trained on (`earnest.runtime.domain`)
+        ones, "out-of-domain" when it is far from what the model was trained on (the graph's output ``distance``)
+    shares : of a recording of several segments, or longer than the model hears at once: emotion → share of its speech,
+        the largest first, "unsure" among them; None for others, which are answered as a whole
+    vocal_bursts : in order of time
     error : why there is no answer, in a sentence
     """
 
@@ -45,22 +67,14 @@ class Prediction:
     intensity: float | None = None
     quality: tuple[str, ...] = ()
     adapted: bool = False
+    shares: Mapping[str, float] | None = None
+    vocal_bursts: tuple[VocalBurst, ...] = ()
     model: str = ""
     error: str | None = None
 
     def top(self, count: int = 3) -> list[tuple[str, float]]:
         """Return the most probable classes with their probabilities, the first one first."""
         return sorted(self.probabilities.items(), key=lambda item: -item[1])[:count]
-
-    def abstaining(self, below: float = ABSTAIN_BELOW) -> "Prediction":
-        """Return this prediction, "unsure" and without an emotion where its confidence is below the threshold.
-
-        Probabilities are calibrated on speakers that the model never heard: of the answers given with confidence p, a
-        share p is right. Below 0.5 an answer is more often wrong than right, so that is the default.
-        """
-        if self.status != "ok" or self.confidence is None or self.confidence >= below:
-            return self
-        return replace(self, status="unsure", emotion=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; numbers are rounded to six decimals."""
@@ -69,15 +83,17 @@ class Prediction:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Prediction":
         """Return the prediction that `to_dict` was made from, but for rounding."""
-        return cls(**{**values, "quality": tuple(values["quality"])})
+        bursts = tuple(VocalBurst(**burst) for burst in values.get("vocal_bursts", ()))
+        return cls(**{**values, "quality": tuple(values["quality"]), "vocal_bursts": bursts})
 
     def _repr_html_(self) -> str:
         title = escape(f"{self.path}: {self.emotion or self.status}")
         if self.error:
             return f"<p><b>{title}</b><br>{escape(self.error)}</p>"
+        meter = "<meter value='{:.4f}'></meter>".format
         rows = "".join(
-            f"<tr><td>{escape(name)}</td><td><meter value='{share:.4f}'></meter></td><td>{share:.1%}</td></tr>"
-            for name, share in sorted(self.probabilities.items(), key=lambda item: -item[1])
+            f"<tr><td>{escape(name)}</td><td>{meter(share)}</td><td>{escape(percent(share))}</td></tr>"
+            for name, share in self.top(len(self.probabilities))
         )
         return f"<p><b>{title}</b></p><table>{rows}</table>"
 
@@ -87,9 +103,14 @@ def polarity_of(probabilities: Mapping[str, float]) -> float:
     return sum(share * ((name in POSITIVE) - (name in NEGATIVE)) for name, share in probabilities.items())
 
 
+def percent(confidence: float) -> str:
+    """Return a probability as people are shown it: "73%", at most "> 95%"."""
+    return f"> {HIGHEST_SHOWN:.0%}" if confidence > HIGHEST_SHOWN else f"{confidence:.0%}"
+
+
 def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 6)
     if isinstance(value, dict):
         return {name: _rounded(item) for name, item in value.items()}
-    return list(value) if isinstance(value, tuple) else value
+    return [_rounded(item) for item in value] if isinstance(value, tuple) else value

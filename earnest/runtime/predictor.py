@@ -14,13 +14,14 @@ from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.adapter import Adapter
 from earnest.runtime.averaging import network_of
 from earnest.runtime.bulk import BATCH_S, Bulk
-from earnest.runtime.domain import Domain
 from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.graph import Graph
+from earnest.runtime.options import Classes, Options
 from earnest.runtime.picture import Picture
 from earnest.runtime.prediction import Prediction
-from earnest.runtime.stream import Stream, Windowing
+from earnest.runtime.stream import Stream
 from earnest.runtime.timeline import Envelope, Event, Timeline
+from earnest.runtime.windows import Windowing
 
 _log = logging.getLogger("earnest")
 TIMELINE_MAX_SECONDS = 48 * 3600.0  # blocks pass through; what grows is the answer
@@ -29,8 +30,17 @@ TIMELINE_MAX_SECONDS = 48 * 3600.0  # blocks pass through; what grows is the ans
 class Predictor:
     """A bundle, ready to answer; of several the probabilities are averaged.
 
-    Recordings longer than the bundle's ``longest_s`` are cut into windows of that length; their probabilities are
-    averaged, weighted by length, and silent windows are left out.
+    A recording no longer than a window and a hop (4 s) is heard whole. In a longer one speech is found and cut into
+    windows, the same for every face: `predict` gives their mean where there is one segment of speech, and what held
+    longest over time where there are several, or where the recording is longer than the bundle's ``longest_s``.
+
+    Methods that answer take two options: ``classes``, the names of those asked for (a list, or a text with commas),
+    whose probabilities are then renormalised; and ``abstain_below``, the confidence below which the answer is "unsure"
+    (None: the bundle's own; 0: tell every answer).
+
+    Attributes
+    ----------
+    activity : what finds speech, see `earnest.audio.activity`
     """
 
     def __init__(
@@ -45,11 +55,10 @@ class Predictor:
         hint: Hint = "latency",
     ) -> None:
         bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
-        self.max_seconds, self.batch_s = max_seconds, batch_s
+        self.max_seconds, self.batch_s, self.activity = max_seconds, batch_s, "auto"
         self.graph, self.info = network_of(bundles, threads, provider, tta, backend, hint)
         # Each has an embedding of its own, so several together have none.
         self._alone = bundles[0] if len(bundles) == 1 else None
-        self._domain = Domain.of(self._alone) if self._alone else None
 
     @classmethod
     def load(
@@ -107,7 +116,14 @@ class Predictor:
             adapter.learn_from(embeddings, seconds)
         return adapter
 
-    def predict(self, source: Source, adapter: Adapter | None = None) -> Prediction:
+    def predict(
+        self,
+        source: Source,
+        adapter: Adapter | None = None,
+        *,
+        classes: Classes = None,
+        abstain_below: float | None = None,
+    ) -> Prediction:
         """Predict the emotion of one recording.
 
         Parameters
@@ -121,7 +137,7 @@ class Predictor:
         AudioError
             When the recording can't be read.
         """
-        return self._bulk(adapter).predict_one(source)
+        return self._bulk(adapter, Options.of(classes, abstain_below)).predict_one(source)
 
     def spectrogram(self, source: Source) -> Picture:
         """Return what the network sees of one recording, as a picture that `predict` takes in its place.
@@ -143,7 +159,13 @@ class Predictor:
         return Picture(self.graph.log_mel(waveform), self.info.front_end, seconds)
 
     def predict_many(
-        self, sources: Iterable[Source], jobs: int = 1, adapter: Adapter | None = None
+        self,
+        sources: Iterable[Source],
+        jobs: int = 1,
+        adapter: Adapter | None = None,
+        *,
+        classes: Classes = None,
+        abstain_below: float | None = None,
     ) -> Iterator[Prediction]:
         """Predict many recordings, in their order; what can't be read is a row with status "error".
 
@@ -154,16 +176,26 @@ class Predictor:
         jobs : threads that decode ahead; with 1 the recordings are decoded in turn
         adapter : for recordings of one voice, heard in this order; None for the model as it is
         """
-        return self._bulk(adapter).predict(sources, jobs)
+        return self._bulk(adapter, Options.of(classes, abstain_below)).predict(sources, jobs)
 
-    def stream(self, sample_rate_hz: int, windowing: Windowing | None = None, adapter: Adapter | None = None) -> Stream:
+    def stream(
+        self,
+        sample_rate_hz: int,
+        windowing: Windowing | None = None,
+        adapter: Adapter | None = None,
+        *,
+        classes: Classes = None,
+        abstain_below: float | None = None,
+    ) -> Stream:
         """Open a stream; hand it sound with `Stream.accept_waveform`, end it with `Stream.finish`.
 
         Parameters
         ----------
         sample_rate_hz : of what will be handed over
         """
-        return Stream(self.graph, self.info, sample_rate_hz, windowing, adapter, self._domain)
+        options = Options.of(classes, abstain_below)
+        windowing = windowing or Windowing(activity=self.activity)
+        return Stream(self.graph, self.info, sample_rate_hz, windowing, adapter, options)
 
     def timeline(
         self,
@@ -171,6 +203,9 @@ class Predictor:
         windowing: Windowing | None = None,
         adapter: Adapter | None = None,
         max_seconds: float = TIMELINE_MAX_SECONDS,
+        *,
+        classes: Classes = None,
+        abstain_below: float | None = None,
     ) -> Timeline:
         """Tell the emotion over time of a recording of any length; memory stays bounded.
 
@@ -184,16 +219,19 @@ class Predictor:
             When the recording can't be read, or lasts longer than ``max_seconds``.
         """
         with open_audio(source, max_seconds) as audio:
-            stream, envelope = self.stream(audio.sample_rate_hz, windowing, adapter), Envelope(audio.sample_rate_hz)
+            rate_hz = audio.sample_rate_hz
+            stream = self.stream(rate_hz, windowing, adapter, classes=classes, abstain_below=abstain_below)
+            envelope = Envelope(rate_hz)
             events: list[Event] = []
             for block in audio.blocks:
                 envelope.accept(block)
                 events += stream.accept_waveform(block)
             events += stream.finish()
-        return Timeline.of(stream.prediction(path_of(source)), events, stream.activity, self.info.classes, envelope)
+        return Timeline.of(stream.prediction(path_of(source)), events, stream.activity, stream.classes, envelope)
 
-    def _bulk(self, adapter: Adapter | None) -> Bulk:
-        return Bulk(self.graph, self.info, self.max_seconds, adapter, self.batch_s, self._domain)
+    def _bulk(self, adapter: Adapter | None, options: Options | None = None) -> Bulk:
+        windowing = Windowing(activity=self.activity)
+        return Bulk(self.graph, self.info, self.max_seconds, adapter, self.batch_s, options, windowing)
 
 
 def _tell_licence(info: BundleInfo) -> None:

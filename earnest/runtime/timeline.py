@@ -1,7 +1,7 @@
 """Emotion over time: what `Predictor.timeline` returns and what a stream tells."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, VocalBurst, percent
 
 ENVELOPE_STEPS = 4096
 
@@ -37,7 +37,8 @@ class Span:
 
     Attributes
     ----------
-    confidence : mean of the emotion's smoothed probability, 0 to 1
+    emotion : "unsure" where the likeliest is less likely than the model's threshold
+    confidence : mean of the emotion's smoothed probability, 0 to 1; where it is "unsure", of the likeliest's
     """
 
     start_s: float
@@ -54,7 +55,14 @@ class Gap:
     end_s: float
 
 
-Event: TypeAlias = Window | Span | Segment | Gap
+Event: TypeAlias = Window | Span | Segment | VocalBurst | Gap
+_EVENT_NAMES: Mapping[type[Event], str] = {
+    Window: "window",
+    Span: "span",
+    Segment: "segment",
+    VocalBurst: "vocal-burst",
+    Gap: "gap",
+}
 
 
 class Envelope:
@@ -97,8 +105,8 @@ class Timeline:
 
     Attributes
     ----------
-    prediction : the recording as a whole, the mean over its windows
-    spans, windows, segments : in order of time; spans and segments don't overlap, windows do
+    prediction : the recording as a whole, vocal bursts included
+    spans, windows, segments : in order of time; spans, vocal bursts and segments don't overlap, windows do
     activity : what told speech from the rest, "silero" or "energy"
     """
 
@@ -136,8 +144,12 @@ class Timeline:
         """Seconds of the recording."""
         return self.prediction.duration_s or 0.0
 
+    def entries(self) -> list[Span]:
+        """Return spans and vocal bursts in order of time; a burst is labelled with its kind, as in "(laughter)"."""
+        return sorted([*self.spans, *map(burst_span, self.prediction.vocal_bursts)], key=lambda entry: entry.start_s)
+
     def seconds_by_emotion(self) -> dict[str, float]:
-        """Return emotion → seconds of speech, the longest first."""
+        """Return emotion → seconds of speech, the longest first; "unsure" is among them."""
         seconds: dict[str, float] = {}
         for span in self.spans:
             seconds[span.emotion] = seconds.get(span.emotion, 0.0) + span.end_s - span.start_s
@@ -221,12 +233,17 @@ class Timeline:
 
     def _repr_html_(self) -> str:
         def bars() -> Iterator[str]:
-            for span in self.spans:
-                share = f"<td>{escape(span.emotion)}</td><td>{span.confidence:.0%}</td>"
+            for span in self.entries():
+                share = f"<td>{escape(span.emotion)}</td><td>{escape(percent(span.confidence))}</td>"
                 yield f"<tr><td>{span.start_s:.1f}–{span.end_s:.1f} s</td>{share}</tr>"
 
         head = escape(f"{self.path}: {self.duration_s:.1f} s, {self.prediction.speech_s or 0:.1f} s of speech")
         return f"<p><b>{head}</b></p><table>{''.join(bars())}</table>"
+
+
+def burst_span(burst: VocalBurst) -> Span:
+    """Return a vocal burst as a span whose label is its kind in parentheses."""
+    return Span(burst.start_s, burst.end_s, f"({burst.kind})", burst.confidence)
 
 
 def span_dict(span: Span) -> dict[str, Any]:
@@ -242,18 +259,20 @@ def window_dict(window: Window) -> dict[str, Any]:
 
 
 def event_dict(event: Event) -> dict[str, Any]:
-    """Return an event's values for JSON; ``event`` says which it is: window, span, segment or gap."""
-    values: dict[str, Any] = {"event": type(event).__name__.lower()}
+    """Return an event's values for JSON; ``event`` says which it is: window, span, segment, vocal-burst or gap."""
+    values: dict[str, Any] = {"event": _EVENT_NAMES[type(event)]}
     if isinstance(event, Span):
         return values | span_dict(event)
     if isinstance(event, Window):
         return values | window_dict(event)
+    if isinstance(event, VocalBurst):
+        return values | asdict(event) | {"confidence": round(event.confidence, 6)}
     return values | {"start_s": event.start_s, "end_s": event.end_s}
 
 
 def event_from_dict(values: Mapping[str, Any]) -> Event:
     """Return the event that `event_dict` was made from, but for rounding."""
-    kinds: dict[str, type[Event]] = {"window": Window, "span": Span, "segment": Segment, "gap": Gap}
+    kinds: dict[str, type[Event]] = {name: kind for kind, name in _EVENT_NAMES.items()}
     return kinds[values["event"]](**{name: value for name, value in values.items() if name != "event"})
 
 

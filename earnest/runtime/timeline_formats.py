@@ -1,11 +1,13 @@
 """Timelines as files: nine formats, each read back by an independent reader in the tests.
 
 Times are whole milliseconds. Labels may hold anything; what a format has no way to write is documented at its writer.
+A span that is unsure has the label "unsure". Formats that people look at (subtitles, Praat, ELAN, Audacity) hold vocal
+bursts too, as "(laughter)"; rows of spans (jsonl, csv, rttm) are speech alone, and json has ``vocal_bursts``.
 """
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import StringIO
 from pathlib import PurePath
 from xml.sax.saxutils import escape, quoteattr
@@ -74,7 +76,7 @@ def _row(*cells: str) -> str:
 
 def _srt(timeline: Timeline) -> Iterator[str]:
     """SubRip. Empty lines would end the subtitle and are left out."""
-    for number, span in enumerate(timeline.spans, 1):
+    for number, span in enumerate(timeline.entries(), 1):
         times = f"{_clock(span.start_s, ',')} --> {_clock(span.end_s, ',')}"
         yield f"{number}\n{times}\n{_no_empty_lines(span.emotion)}\n\n"
 
@@ -82,7 +84,7 @@ def _srt(timeline: Timeline) -> Iterator[str]:
 def _vtt(timeline: Timeline) -> Iterator[str]:
     """WebVTT. ``&``, ``<`` and ``>`` are written as entities; empty lines are left out."""
     yield "WEBVTT\n\n"
-    for span in timeline.spans:
+    for span in timeline.entries():
         text = _no_empty_lines(escape(span.emotion))
         yield f"{_clock(span.start_s, '.')} --> {_clock(span.end_s, '.')}\n{text}\n\n"
 
@@ -99,8 +101,9 @@ def _clock(seconds: float, point: str) -> str:
 
 def _textgrid(timeline: Timeline) -> Iterator[str]:
     """Praat's long text format; time without speech is an interval without text, quotes are doubled."""
-    end = _s(max(timeline.duration_s, *(span.end_s for span in timeline.spans), 0.001))
-    intervals = list(_filled(timeline.spans, float(end)))
+    entries = timeline.entries()
+    end = _s(max(timeline.duration_s, *(span.end_s for span in entries), 0.001))
+    intervals = list(_filled(entries, float(end)))
     yield f'File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0\nxmax = {end}\n'
     yield "tiers? <exists>\nsize = 2\nitem []:\n"
     for number, tier in enumerate(("emotion", "confidence"), 1):
@@ -113,7 +116,7 @@ def _textgrid(timeline: Timeline) -> Iterator[str]:
             yield f'            text = "{quoted}"\n'
 
 
-def _filled(spans: tuple[Span, ...], end_s: float) -> Iterator[tuple[float, float, Span | None]]:
+def _filled(spans: Iterable[Span], end_s: float) -> Iterator[tuple[float, float, Span | None]]:
     """Yield the spans and the time between them."""
     position = 0.0
     for span in spans:
@@ -127,7 +130,7 @@ def _filled(spans: tuple[Span, ...], end_s: float) -> Iterator[tuple[float, floa
 
 def _eaf(timeline: Timeline) -> Iterator[str]:
     """ELAN 2.8. The recording is linked by its name, beside the document."""
-    media = printable(PurePath(timeline.path).name)
+    media, entries = printable(PurePath(timeline.path).name), timeline.entries()
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<ANNOTATION_DOCUMENT AUTHOR="earnest"'
     yield ' DATE="1970-01-01T00:00:00+00:00" FORMAT="2.8" VERSION="2.8"'
     yield ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
@@ -136,16 +139,16 @@ def _eaf(timeline: Timeline) -> Iterator[str]:
     link, kind = quoteattr(f"./{media}"), quoteattr(_MEDIA_TYPES.get(PurePath(media).suffix.lower(), "audio/*"))
     yield f"  <MEDIA_DESCRIPTOR MEDIA_URL={link} RELATIVE_MEDIA_URL={link} MIME_TYPE={kind}/>\n </HEADER>\n"
     yield " <TIME_ORDER>\n"
-    for number, span in enumerate(timeline.spans, 1):
+    for number, span in enumerate(entries, 1):
         yield f'  <TIME_SLOT TIME_SLOT_ID="ts{2 * number - 1}" TIME_VALUE="{_ms(span.start_s)}"/>\n'
         yield f'  <TIME_SLOT TIME_SLOT_ID="ts{2 * number}" TIME_VALUE="{_ms(span.end_s)}"/>\n'
     yield " </TIME_ORDER>\n"
     for tier, name in enumerate(("emotion", "confidence")):
         yield f' <TIER LINGUISTIC_TYPE_REF="default-lt" TIER_ID="{name}">\n'
-        for number, span in enumerate(timeline.spans, 1):
+        for number, span in enumerate(entries, 1):
             text = escape(span.emotion) if name == "emotion" else f"{span.confidence:.3f}"
             slots = f'TIME_SLOT_REF1="ts{2 * number - 1}" TIME_SLOT_REF2="ts{2 * number}"'
-            identity = f'ANNOTATION_ID="a{tier * len(timeline.spans) + number}"'
+            identity = f'ANNOTATION_ID="a{tier * len(entries) + number}"'
             yield f"  <ANNOTATION><ALIGNABLE_ANNOTATION {identity} {slots}>"
             yield f"<ANNOTATION_VALUE>{text}</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>\n"
         yield " </TIER>\n"
@@ -171,7 +174,7 @@ def _one_word(text: str) -> str:
 
 def _audacity(timeline: Timeline) -> Iterator[str]:
     """Audacity's label track: start, end and label between tabs; tabs and new lines in a label become spaces."""
-    for span in timeline.spans:
+    for span in timeline.entries():
         yield f"{_s(span.start_s)}\t{_s(span.end_s)}\t{' '.join(span.emotion.split())}\n"
 
 

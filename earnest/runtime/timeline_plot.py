@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from earnest.audio.source import printable
 from earnest.errors import EarnestError, MissingExtraError
+from earnest.runtime.prediction import percent
+from earnest.runtime.smoothing import UNSURE
 from earnest.runtime.timeline import Span, Timeline, shares_over_time
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ COLOURS: Mapping[str, str] = {
     "contempt": "#5b4a8a",
     "other": "#3f3f3f",
 }
+UNSURE_COLOUR, BURST_COLOUR = "#d9d9d9", "#a8dadc"
 SPARE = ("#44aa99", "#882255", "#ddcc77", "#332288", "#117733", "#aa4499")
 MANY = 150  # segments or spans that can be told apart
 COLUMNS = 600  # of the picture's width, where there are more
@@ -56,10 +59,10 @@ def plot_timeline(timeline: Timeline, path: Path, title: str | None = None) -> N
         raise MissingExtraError("drawing", "report") from None
     figure = Figure(figsize=(11, 4.8), layout="constrained", facecolor="white")
     strip, wave, stack = figure.subplots(3, 1, sharex=True, height_ratios=(0.45, 1, 1.7))
-    colours = colours_of(timeline.classes)
+    colours = _entry_colours(timeline)
     _draw_spans(strip, timeline, colours)
     _draw_waveform(wave, timeline, colours)
-    _draw_probabilities(stack, timeline, colours)
+    _draw_probabilities(stack, timeline, colours_of(timeline.classes))
     stack.set_xlim(0, max(timeline.duration_s, 0.1))
     _time_axis(stack, timeline.duration_s)
     figure.suptitle(title or _headline(timeline), x=0.01, ha="left", fontsize=11, color=INK)
@@ -75,6 +78,17 @@ def colours_of(classes: Sequence[str]) -> dict[str, str]:
     return {name: COLOURS.get(name) or SPARE[unknown.index(name) % len(SPARE)] for name in classes}
 
 
+def label_colour(label: str, classes: Sequence[str]) -> str:
+    """Return the colour of a span: of its emotion, of "unsure", or of a vocal burst."""
+    return colours_of(classes).get(label) or (UNSURE_COLOUR if label == UNSURE else BURST_COLOUR)
+
+
+def _entry_colours(timeline: Timeline) -> dict[str, str]:
+    """Return label → colour, of all classes and of what else the timeline holds."""
+    labels = dict.fromkeys([*timeline.classes, *(entry.emotion for entry in timeline.entries())])
+    return {label: label_colour(label, timeline.classes) for label in labels}
+
+
 def _headline(timeline: Timeline) -> str:
     seconds = round(timeline.prediction.speech_s or 0.0, 1), round(timeline.duration_s, 1)
     speech, whole = (clock(value, timeline.duration_s) for value in seconds)
@@ -82,11 +96,12 @@ def _headline(timeline: Timeline) -> str:
 
 
 def _draw_spans(axes: "Axes", timeline: Timeline, colours: Mapping[str, str]) -> None:
+    entries = timeline.entries()
     for name, colour in colours.items():
-        extents = [(span.start_s, span.end_s - span.start_s) for span in timeline.spans if span.emotion == name]
-        edge = "white" if len(timeline.spans) <= MANY else "none"
+        extents = [(span.start_s, span.end_s - span.start_s) for span in entries if span.emotion == name]
+        edge = "white" if len(entries) <= MANY else "none"
         axes.broken_barh(extents, (-0.4, 0.8), facecolor=colour, edgecolor=edge, rasterized=edge == "none")
-    for span in timeline.spans:
+    for span in entries:
         _name_span(axes, span, colours[span.emotion], (span.end_s - span.start_s) / max(timeline.duration_s, 0.1))
     axes.set_ylim(-0.5, 0.5)
     axes.axis("off")
@@ -95,7 +110,7 @@ def _draw_spans(axes: "Axes", timeline: Timeline, colours: Mapping[str, str]) ->
 def _name_span(axes: "Axes", span: Span, colour: str, share: float) -> None:
     if share < NARROW:
         return
-    text = f"{printable(span.emotion)}{'  ' if share > 3 * NARROW else chr(10)}{span.confidence:.0%}"
+    text = f"{printable(span.emotion)}{'  ' if share > 3 * NARROW else chr(10)}{percent(span.confidence)}"
     ink = INK if _lightness(colour) > 0.45 else "white"
     middle_s = (span.start_s + span.end_s) / 2
     axes.text(middle_s, 0, text, ha="center", va="center", color=ink, fontsize=8, clip_on=True)
@@ -124,12 +139,13 @@ def _draw_waveform(axes: "Axes", timeline: Timeline, colours: Mapping[str, str])
 
 
 def _emotions_at(timeline: Timeline, times_s: npt.NDArray[np.float64], names: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Return the number of the class whose span holds each time, -1 for none."""
-    if not timeline.spans:
+    """Return the number of the label whose span holds each time, -1 for none."""
+    entries = timeline.entries()
+    if not entries:
         return np.full(len(times_s), -1)
-    starts_s, ends_s = (np.array([getattr(span, name) for span in timeline.spans]) for name in ("start_s", "end_s"))
+    starts_s, ends_s = (np.array([getattr(span, name) for span in entries]) for name in ("start_s", "end_s"))
     found = np.searchsorted(starts_s, times_s, side="right") - 1
-    numbers = np.array([names.index(span.emotion) for span in timeline.spans])[found]
+    numbers = np.array([names.index(span.emotion) for span in entries])[found]
     return np.where((found >= 0) & (times_s <= ends_s[found]), numbers, -1)
 
 

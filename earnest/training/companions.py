@@ -11,11 +11,10 @@ from torch import nn
 from earnest.errors import EarnestError
 from earnest.recipe import Training
 from earnest.runtime.adaptation import Adaptation
-from earnest.runtime.domain import Domain
 from earnest.training.adaptation import COPY, Heard, fit_adaptation, with_scale
 from earnest.training.data import Example, speakers_known_to
 from earnest.training.discriminant import Embeddings, embed, knows_voices
-from earnest.training.domain import fit_domain, longest_known
+from earnest.training.domain import Domain, domain_entry, fit_domain, longest_known
 from earnest.training.progress import write_atomically
 
 
@@ -88,6 +87,14 @@ def heard_by(network: nn.Module, examples: Sequence[Example], known: Embeddings)
         np.array([not example.copy and example.speaker not in fitted_on for example in examples], np.bool_),
         [example.utterance.corpus for example in examples],
     )
+
+
+def domain_of(run: Path, entry: Mapping[str, Any] | None) -> Domain | None:
+    """Read what a run knows of its training clips' embeddings; None where nothing was fitted."""
+    if entry is None:
+        return None
+    (data,) = companion_files(run, [entry]).values()
+    return Domain.read(domain_entry(entry, str(run)), data, str(run))
 
 
 def companion_files(run: Path, entries: Sequence[Mapping[str, Any] | None]) -> dict[str, bytes]:

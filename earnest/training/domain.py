@@ -1,17 +1,99 @@
-"""Where the training clips' embeddings lie, and how far those of unseen speakers are (`earnest.runtime.domain`)."""
+"""Where the training clips' embeddings lie, and how far those of unseen speakers are.
 
-from dataclasses import replace
+Embeddings are standardised and projected onto the first principal directions of the training clips, each divided by
+its deviation; the distance is the root mean square. Speech like that in training has about 1. An exported graph has it
+as its output ``distance`` (`earnest.export.heads`).
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from earnest.runtime.domain import Domain
+from earnest.config import from_mapping
+from earnest.errors import BundleError, RecipeError
 
+FILE = "domain.npy"
 N_DIRECTIONS = 64  # of 32 to 256 the one that best kept noises (ESC-10) from speech of an unseen corpus (RAVDESS)
 CLIPS_PER_DIRECTION = 10
 KNOWN_SHARE = 0.99  # of validation clips that count as in domain
 
 Floats = npt.NDArray[np.float64]
+Table = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class DomainEntry:
+    """What ``bundle.json`` and ``run.json`` say under ``domain``: the file, and the largest numbers it stands for."""
+
+    file: str
+    threshold: float
+    longest_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """Where the training clips lie.
+
+    Attributes
+    ----------
+    mean : of their embeddings, shape (width,), float32
+    directions : principal directions, scaled to deviations, shape (directions, width), float32
+    threshold : a distance above it is out of domain
+    longest_s : seconds; there is no verdict on longer windows
+    """
+
+    mean: Table
+    directions: Table
+    threshold: float
+    longest_s: float
+
+    def distances(self, embeddings: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Return the distance of each embedding, (…, width) → (…)."""
+        if embeddings.shape[-1] != len(self.mean):
+            raise BundleError(
+                f"'domain' is for embeddings of {len(self.mean)} numbers, the graph gives {embeddings.shape[-1]}. "
+                "Export the bundle again."
+            )
+        projected = (embeddings - self.mean) @ self.directions.T
+        return np.asarray(np.sqrt(np.mean(projected**2, axis=-1)))
+
+    def entry(self) -> DomainEntry:
+        """Return what goes into ``bundle.json``."""
+        return DomainEntry(FILE, self.threshold, self.longest_s)
+
+    def to_bytes(self) -> bytes:
+        """Return an npy file: the mean in the first row, the directions below."""
+        stored = io.BytesIO()
+        np.save(stored, np.vstack([self.mean, self.directions]).astype(np.float32, order="C"), allow_pickle=False)
+        return stored.getvalue()
+
+    @classmethod
+    def read(cls, entry: DomainEntry, data: bytes, where: str) -> "Domain":
+        """Read what `to_bytes` wrote; what doesn't fit is a `BundleError`."""
+        try:
+            table = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+        except (OSError, ValueError, EOFError, MemoryError) as error:
+            raise BundleError(f"{where}: {entry.file}: not readable ({error}). Export the bundle again.") from error
+        right = table.dtype == np.float32 and table.ndim == 2 and len(table) > 1 and table.shape[1] > 0
+        if not right or not np.isfinite(table).all() or not (0 < entry.threshold < np.inf and entry.longest_s > 0):
+            raise BundleError(f"{where}: 'domain' holds impossible numbers or shapes. Export the bundle again.")
+        return cls(table[0], table[1:], entry.threshold, entry.longest_s)
+
+
+def domain_entry(values: Mapping[str, Any], where: str) -> DomainEntry:
+    """Read what `DomainEntry.to_dict` gave."""
+    try:
+        return from_mapping(DomainEntry, values, f"{where}: domain")
+    except RecipeError as error:
+        raise BundleError(str(error)) from None
 
 
 def fit_domain(train: Floats, valid: Floats, longest_s: float) -> Domain | None:

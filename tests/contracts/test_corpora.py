@@ -73,7 +73,7 @@ def test_the_expected_numbers_agree_with_each_other(name):
     assert corpus.archives or corpus.access
 
 
-@pytest.mark.parametrize("name", ["ravdess", "ravdess-song", "emodb", "crema-d", "savee"])
+@pytest.mark.parametrize("name", ["ravdess", "ravdess-song", "emodb", "crema-d", "savee", "emogator"])
 def test_published_names_parse_to_the_published_counts(name, tmp_path):
     corpus = corpus_called(name)
     names = corpus.published(tmp_path)
@@ -94,4 +94,4 @@ def test_listing_corpora_imports_neither_torch_nor_a_reader():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert {"ravdess", "ravdess-song", "emodb", "crema-d", "iemocap", "iemocap-8k"} <= set(done.stdout.split())
-    assert {"thai-ser", "savee", "tess", "jl-corpus", "nemo"} <= set(done.stdout.split())
+    assert {"thai-ser", "savee", "tess", "jl-corpus", "nemo", "emogator"} <= set(done.stdout.split())

@@ -61,6 +61,17 @@ def test_axe_finds_nothing_serious_and_nothing_sticks_out(full: Any, view: str, 
     assert serious(full) == []
 
 
+def test_axe_finds_nothing_serious_in_the_settings(full: Any) -> None:
+    the_page.resize(full, 360, 900, "light")
+    press(full, "settings-title")
+    try:
+        assert full.find_element("css selector", "#classes input").is_displayed()
+        assert serious(full) == []
+        assert full.execute_script("return document.documentElement.scrollWidth") <= 360
+    finally:
+        press(full, "settings-title")
+
+
 def test_axe_finds_nothing_serious_in_the_model_card(full: Any) -> None:
     the_page.resize(full, 1280, 900, "light")
     press(full, "about-model")
@@ -90,10 +101,12 @@ def test_the_colours_follow_the_system_until_the_switch_says_otherwise(driver: A
     the_page.resize(driver, 1280, 900, "light")
     light = driver.execute_script(ground)
     assert light != dark
+    press(driver, "settings-title")
     press(driver, "theme")
     assert driver.execute_script(ground) == dark
     open_page(driver, address)  # and it is remembered
     assert driver.execute_script(ground) == dark
+    press(driver, "settings-title")
     press(driver, "theme")
     assert driver.execute_script(ground) == light
     press(driver, "theme")

@@ -136,20 +136,22 @@ def test_from_a_file_host_it_answers_in_the_browser_and_offers_no_server(driver:
     harness.wait_for(driver, "document.querySelector('#debug-clips table')")
 
 
-def test_a_missing_model_is_explained_and_another_one_can_be_chosen(driver: Any, address: str) -> None:
-    site = harness.WEB / "site"
-    moved = site / "models" / "elsewhere"
-    (site / "models" / "base").rename(moved)
+def test_a_missing_model_is_explained_and_another_one_can_be_chosen(driver: Any, site: str) -> None:
+    folder = harness.WEB / "site"
+    moved = folder / "models" / "elsewhere"
+    (folder / "models" / "base").rename(moved)
     try:
-        with harness.served(site=site) as root:
+        with harness.served(site=folder) as root:
             driver.get(f"{root}/site/index.html")
             told = problem(driver, "engine-problem")
             assert "The model can't be loaded" in told
             assert "404" in told
-            press(driver, "live-start")
-            assert "The model can't be loaded" in problem(driver, "live-problem")
+            assert not driver.find_element("id", "live-start").is_enabled()
+            assert "can't be loaded" in text_of(driver, "live-state")
             driver.find_element("css selector", "#model option[value=small]").click()
             harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
             assert text_of(driver, "engine-problem") == ""
+            assert driver.find_element("id", "live-start").is_enabled()
+            assert text_of(driver, "live-state") == "Press Start, and speak"
     finally:
-        moved.rename(site / "models" / "base")
+        moved.rename(folder / "models" / "base")

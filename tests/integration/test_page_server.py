@@ -1,19 +1,23 @@
 """The page, when a person lets the server answer: streams, files, pictures, and the same numbers as in the browser."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import harness
+import numpy as np
 import pytest
 import soundfile
 import the_page
 from command_line import earnest_cli
 from serving import listening
 from stand_in import stand_in_model, write_bundle
-from the_page import DEMO, RATE_HZ, choose_file, listen_for, open_page, press, text_of, wait_live
+from the_page import DEMO, RATE_HZ, choose_file, listen_for, open_page, press, rows_of, text_of, wait_live
+from voices import voice
 
 from earnest.apps.server.settings import Settings
+from earnest.bundle import SOUNDS
 from earnest.runtime.predictor import Predictor
 
 if reason := the_page.why_not():
@@ -57,15 +61,57 @@ def test_the_server_answers_about_streams_and_files_it_alone_can_decode(
     assert "on the server" in text_of(driver, "clip-place")
 
 
-def test_gender_and_affect_are_told_where_the_model_knows_them(driver: Any, folder: Path) -> None:
+def test_affect_is_told_where_the_model_knows_it_and_gender_where_somebody_asks_too(driver: Any, folder: Path) -> None:
     bundle = write_bundle(folder / "more", stand_in_model(extra_outputs=True))
     with listening(Settings(models=(str(bundle),))) as address:
         open_page(driver, address, place="server")
         listen_for(driver, 1)
         press(driver, "live-start")
         wait_live(driver, "idle")
-        assert text_of(driver, "live-gender").startswith("female ")
         assert text_of(driver, "live-affect").startswith("valence ")
+        assert text_of(driver, "live-gender") == ""  # until somebody asks
+        press(driver, "settings-title")
+        press(driver, "ask-gender")
+        assert re.fullmatch("(fe)?male, [> ]*[0-9]+ %", text_of(driver, "live-gender"))
+        press(driver, "ask-gender")
+        assert text_of(driver, "live-gender") == ""
+
+
+def test_vocal_bursts_are_in_the_picture_and_in_the_table(driver: Any, folder: Path) -> None:
+    model = stand_in_model(extra_outputs=True, sound=True)  # which knows laughter by its loudness
+    bundle = write_bundle(folder / "gated", model, sounds=SOUNDS, abstain_below=0.2)
+    pause = np.zeros(16_000, np.float32)
+    sounds = [voice(2.5, level=0.25), pause, voice(2.5, level=0.8)]
+    soundfile.write(folder / "laughter.wav", np.concatenate(sounds), 16_000, subtype="FLOAT")
+    (burst,) = Predictor.load(bundle).predict(folder / "laughter.wav").vocal_bursts
+    told = f"vocal burst: {burst.kind}"
+    with listening(Settings(models=(str(bundle),))) as address:
+        open_page(driver, address, "files", place="server")
+        choose_file(driver, folder / "laughter.wav")
+        rows = rows_of(driver, "clip-spans")
+        assert len(rows) > 1
+        assert rows[-1][:2] == [f"{burst.start_s:.1f} s – {burst.end_s:.1f} s", told]
+        label = driver.find_element("id", "clip-timeline").get_attribute("aria-label")
+        assert f"{told} from {burst.start_s:.1f} to {burst.end_s:.1f} seconds" in label
+
+
+def test_live_tells_a_vocal_burst_in_place_of_an_emotion(driver: Any, folder: Path) -> None:
+    named = {"speech": "laughter", "no-speech": "sigh", "laughter": "speech", "sigh": "no-speech"}
+    bundle = write_bundle(  # which takes speech for laughter
+        folder / "laughing",
+        stand_in_model(extra_outputs=True, sound=True),
+        sounds=[named.get(name, name) for name in SOUNDS],
+    )
+    with listening(Settings(models=(str(bundle),))) as address:
+        open_page(driver, address, place="server")
+        press(driver, "live-start")
+        wait_live(driver, "listening")
+        harness.wait_for(driver, "document.getElementById('live-emotion').textContent === 'Vocal burst'", 30)
+        press(driver, "live-start")
+        wait_live(driver, "idle")
+        assert text_of(driver, "live-emotion") == "Vocal burst"
+        label = driver.find_element("id", "live-timeline").get_attribute("aria-label")
+        assert "vocal burst: " in label
 
 
 def test_a_picture_of_a_spectrogram_is_answered_by_the_server(driver: Any, address: str, folder: Path) -> None:
@@ -76,7 +122,8 @@ def test_a_picture_of_a_spectrogram_is_answered_by_the_server(driver: Any, addre
     choose_file(driver, picture)
     expected = predictor.predict(picture)
     shown = driver.find_element("css selector", "#clip-bars .most").text
-    assert shown.split()[0] == expected.emotion
+    assert shown.split()[0] == expected.top(1)[0][0]
+    assert text_of(driver, "clip-answer") == (expected.emotion or expected.status).capitalize()
     assert not driver.find_element("id", "clip-picture").is_displayed()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import harness
 import pytest
 
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, VocalBurst
 from earnest.runtime.timeline import Segment, Span, Timeline, Window
 from earnest.runtime.timeline_formats import FORMATS
 from earnest.runtime.timeline_plot import COLOURS
@@ -44,7 +44,18 @@ def by_node(script: str, *arguments: str, told: str = "") -> Any:
 def timeline(path: str, duration_s: float, *spans: Span) -> Timeline:
     shares = {"neutral": 0.25, "happy": 1 / 3, "sad": 5 / 12}
     prediction = Prediction(
-        path, "ok", duration_s, 3.25, "sad", 5 / 12, shares, -1 / 12, quality=("noisy",), model="small"
+        path,
+        "ok",
+        duration_s,
+        3.25,
+        "sad",
+        5 / 12,
+        shares,
+        -1 / 12,
+        quality=("noisy",),
+        shares={"sad": 2 / 3, "unsure": 1 / 3},
+        vocal_bursts=(VocalBurst(0.25, 0.75, "laughter", 2 / 3),),
+        model="small",
     )
     windows = tuple(Window(span.start_s, span.end_s, shares) for span in spans)
     segments = tuple(Segment(span.start_s, span.end_s) for span in spans)

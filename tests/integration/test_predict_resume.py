@@ -9,9 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
-from stand_in import write_bundle
-from voices import write_voice
+import soundfile
+from stand_in import write_bundle, write_hearing
+from voices import voice, write_voice
 
 N_CLIPS = 700
 PROGRAM = [sys.executable, "-c", "from earnest.apps.cli.main import main; main()", "predict"]
@@ -104,6 +106,37 @@ def test_rows_of_another_model_are_not_mixed(root: Path) -> None:
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "holds answers of the model 'stand-in'" in done.stderr
+
+
+def test_rows_about_other_classes_are_not_mixed(root: Path) -> None:
+    words = ("--classes", "sad,angry", "--output", "two.csv")
+    predict(root, "clips/0000.wav", *words)
+    done = predict(root, "clips/0001.wav", *words, "--resume")
+    assert "1 answered, 0 failed, 1 were there already" in done.stderr
+    assert [name for name in rows_of(root / "two.csv")[1] if name.startswith("p_")] == ["p_sad", "p_angry"]
+    done = predict(root, "clips/0003.wav", "--output", "two.csv", "--resume")
+    assert done.returncode == 1
+    assert "holds probabilities of sad, angry" in done.stderr
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_shares_and_vocal_bursts_are_kept_in_every_kind_of_file(root: Path, suffix: str) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+    write_hearing(root / "hearing")
+    pause = np.zeros(16_000)
+    talk = np.concatenate([voice(3.0), pause, voice(3.0, level=0.4), pause, voice(3.0, seed=1)])
+    soundfile.write(root / "talk.wav", talk, 16_000)
+    for more in ((), ("--resume",)):
+        command = [*PROGRAM, "talk.wav", "--output", f"talk.{suffix}", "--model", "hearing", *more]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert "0 answered, 0 failed, 1 were there already" in done.stderr
+    (row,) = rows_of(root / f"talk.{suffix}")
+    shares, bursts = (
+        json.loads(row[name]) if isinstance(row[name], str) else row[name] for name in ("shares", "vocal_bursts")
+    )
+    assert sum(shares.values()) == pytest.approx(1.0, abs=1e-5)
+    assert [burst["kind"] for burst in bursts] == ["laughter"]
 
 
 def test_watching_answers_what_arrives_when_it_is_whole(root: Path) -> None:

@@ -49,7 +49,9 @@ def test_the_graph_gives_torchs_probabilities(run: Path, made_up: Path) -> None:
 def test_the_bundle_answers_what_the_run_predicted(run: Path, made_up: Path) -> None:
     rows = rows_of(run)
     paths = [made_up.parent / f"{row['utterance_id']}.wav" for row in rows]
-    answers = list(earnest.load(run / "bundle").predict_many(paths))
+    model = earnest.load(run / "bundle")
+    model.activity = "energy"  # not every made-up voice is speech to a detector that learnt from real ones
+    answers = list(model.predict_many(paths, abstain_below=0.0))
     assert [answer.emotion for answer in answers] == [row["predicted"] for row in rows]
     assert len({row["predicted"] for row in rows}) > 1
 

@@ -1,7 +1,9 @@
 """The browser package gives Python's numbers, in Node and in headless Chromium."""
 
 import json
+import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ import soxr
 from stand_in import CLASSES, stand_in_model, write_bundle
 from voices import voice
 
-from earnest.bundle import SHIPPED
+from earnest.bundle import SHIPPED, SOUNDS
+from earnest.errors import EarnestError
 from earnest.export.moody import EIGHT, to_moody
 from earnest.front_end import PRESETS
 from earnest.image import Image
@@ -22,13 +25,14 @@ from earnest.models.classifier import MODELS, build_classifier
 from earnest.recipe import Recipe
 from earnest.runtime.adaptation import Adaptation, AdaptationRule
 from earnest.runtime.adapter import Adapter
-from earnest.runtime.domain import Domain
 from earnest.runtime.predictor import Predictor
+from earnest.runtime.windows import Over, Windower, Windowing
 from earnest.segments import Segments
 
 WIDTH = 3  # of the stand-in's embedding
 # From 0.913 of the lower Nyquist frequency on the two resamplers' slopes differ, and the models hear that far.
 RESAMPLED = 5e-3  # another resampler than soxr; 0.0033 was measured with `small`, at 8 kHz or 48
+DEMO = SHIPPED.parent / "demo"  # synthetic speech, five clips of 2.4 to 5.2 s
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,13 +69,26 @@ def adaptation(width: int = WIDTH, **rule: float) -> Adaptation:
 
 
 def adapting_bundle(folder: Path, known: Adaptation) -> Path:
-    domain = Domain(np.zeros(WIDTH, np.float32), np.eye(WIDTH, dtype=np.float32), threshold=1e-3, longest_s=8.0)
     return write_bundle(
         folder,
-        stand_in_model(extra_outputs=True),
-        {"adaptation.npz": known.to_bytes(), "domain.npy": domain.to_bytes()},
+        stand_in_model(extra_outputs=True, sound=True),
+        {"adaptation.npz": known.to_bytes()},
         adaptation=known.entry().to_dict(),
-        domain=domain.entry().to_dict(),
+        out_of_domain_from=1e-3,
+    )
+
+
+def gated_bundle(folder: Path) -> Path:
+    """Speech, laughter and the rest are told apart by how loud they are."""
+    model = stand_in_model(extra_outputs=True, sound=True)
+    return write_bundle(folder, model, sounds=SOUNDS, out_of_domain_from=0.15, abstain_below=0.2)
+
+
+def demo(*names: str, pause_s: float = 1.0) -> Any:
+    """Return synthetic speech at 16 kHz, with silence after each clip."""
+    pause = np.zeros(round(pause_s * 16_000), np.float32)
+    return np.concatenate(
+        [part for name in names for part in (soundfile.read(DEMO / f"{name}.flac", dtype="float32")[0], pause)]
     )
 
 
@@ -124,7 +141,58 @@ def test_the_lock_file_names_the_public_registry_only() -> None:
     assert {url.split("/")[2] for item in packages.values() if (url := item.get("resolved"))} == {"registry.npmjs.org"}
 
 
-def test_node_answers_about_recordings_as_python_does(tasks: harness.Tasks) -> None:
+def windows_of(waveform: Any, rate_hz: int, to_hz: int, windowing: Windowing, **how: bool) -> Any:
+    """Return what Python's windower hands out, as ``bench/node.mjs`` writes it down."""
+    windower = Windower(to_hz, rate_hz, windowing, **how)
+    jobs: list[Any] = []
+    for job in (*windower.accept(np.asarray(waveform, np.float32)), *windower.finish()):
+        if isinstance(job, Over):
+            jobs.append([job.extent.start, job.extent.end, None, None, None])
+        else:
+            heard = [len(job.sound), float(np.abs(job.sound.astype(np.float64)).sum())]
+            jobs.append([job.extent.start, job.extent.end, job.segment_start, *heard])
+    return {"jobs": jobs, "isWhole": windower.is_whole}
+
+
+CUT = {
+    "segments at the model's rate": (talk(16_000), 16_000, 16_000),
+    "another rate": (talk(44_100), 44_100, 16_000),
+    "a model at another rate than activity detection": (talk(16_000), 16_000, 22_050),
+    "as long as a window": (voice(3.0), 16_000, 16_000),
+    "a sample longer than a window": (voice(3.1)[:48_001], 16_000, 16_000),
+    "shorter than a frame": (voice(0.05)[:100], 16_000, 16_000),
+    "silence": (np.zeros(80_000, np.float32), 16_000, 16_000),
+    "a window would end in the silence that fills the last frame": (voice(6.0)[:79_990], 16_000, 16_000),
+    "a click in a pause": (
+        np.concatenate([voice(4.0), np.zeros(9_000), voice(0.05), np.zeros(9_000), voice(2.0)]),
+        16_000,
+        16_000,
+    ),
+    "a quiet beginning and end": (np.concatenate([np.zeros(7_777), voice(1.0), np.zeros(5_000)]), 16_000, 16_000),
+}
+
+
+def test_windows_are_pythons_to_the_sample(tasks: harness.Tasks, tmp_path: Path) -> None:
+    expected = []
+    for waveform, rate_hz, to_hz in CUT.values():
+        for window_s, hop_s in ((3.0, 1.0), (1.5, 0.5), (0.4, 0.3)):
+            for needs_activity, live in ((True, True), (False, True), (True, False), (False, False)):
+                for piece in (997, len(waveform)):
+                    how = {"needsActivity": needs_activity, "live": live, "windowS": window_s, "hopS": hop_s}
+                    tasks.add("windows", waveform, rate_hz, toHz=to_hz, piece=piece, **how)
+                windowing = Windowing(window_s, hop_s, "energy")
+                row = windows_of(waveform, rate_hz, to_hz, windowing, needs_activity=needs_activity, live=live)
+                expected += [row, row]
+    assert all(not row["jobs"] or row["jobs"][-1][2] is None for row in expected)  # the last segment is always told
+    assert any(row["isWhole"] and row["jobs"] for row in expected)
+    for found, row in zip(tasks.by_node(write_bundle(tmp_path / "bundle")), expected, strict=True):
+        assert [job[:4] for job in found["jobs"]] == [job[:4] for job in row["jobs"]]
+        sums = [job[4] for job in row["jobs"] if job[4] is not None]
+        assert [job[4] for job in found["jobs"] if job[4] is not None] == pytest.approx(sums, rel=1e-4)
+        assert found["isWhole"] == row["isWhole"]
+
+
+def test_node_answers_about_recordings_as_python_does(tasks: harness.Tasks, silero: Path) -> None:
     predictor, expected = Predictor.load("small"), []
     rng = np.random.default_rng(0)
     recordings = {
@@ -141,9 +209,116 @@ def test_node_answers_about_recordings_as_python_does(tasks: harness.Tasks) -> N
         tasks.add("predict", waveform, rate_hz, path=name)
         expected.append(predictor.predict((waveform, rate_hz)).to_dict() | {"path": name})
     words = {word for row in expected for word in (row["status"], *row["quality"])}
-    assert words >= {"ok", "no-speech", "too-short", "clipped", "noisy", "low-bandwidth"}
-    for found, row in zip(tasks.by_node(SHIPPED / "small"), expected, strict=True):
+    assert words >= {"no-speech", "too-short", "clipped", "noisy", "low-bandwidth"}
+    for found, row in zip(tasks.by_node(SHIPPED / "small", silero), expected, strict=True):
         assert_same(found, row, within=RESAMPLED if row["path"] in {"telephone", "48 kHz"} else 1e-4)
+
+
+SPOKEN = {
+    "a short clip": ["loud-and-fast"],
+    "two segments": ["loud-and-fast", "slow-and-low"],
+    "several segments": ["whispered", "lively", "plain", "loud-and-fast", "slow-and-low"],
+}
+ASKED: tuple[dict[str, Any], ...] = (
+    {},
+    {"classes": ["sad", "happy", "disgust"]},
+    {"classes": "happy, fearful"},
+    {"abstain_below": 0.0},
+    {"abstain_below": 0.87},
+    {"classes": ["neutral", "sad", "fearful"], "abstain_below": 0.45},
+    {"classes": ["neutral", "happy", "sad"], "abstain_below": 0.0},
+)
+
+
+def in_typescript(asked: dict[str, Any]) -> dict[str, Any]:
+    return {{"abstain_below": "abstainBelow"}.get(name, name): value for name, value in asked.items()}
+
+
+def test_predictions_and_timelines_of_speech_are_pythons(tasks: harness.Tasks, silero: Path) -> None:
+    predictor, expected = Predictor.load("small"), []
+    for waveform in (*(demo(*names) for names in SPOKEN.values()), np.zeros(48_000, np.float32)):
+        for asked in ASKED:
+            for call in ("predict", "timeline"):
+                tasks.add(call, waveform, 16_000, path="array", options=in_typescript(asked))
+                method = predictor.predict if call == "predict" else predictor.timeline
+                expected.append(method((waveform, 16_000), **asked).to_dict())
+    assert {row["status"] for row in expected} >= {"ok", "unsure", "no-speech"}
+    assert any(row["shares"] and len(row["shares"]) > 1 for row in expected)
+    for found, row in zip(tasks.by_node(SHIPPED / "small", silero), expected, strict=True):
+        assert list(found["shares"] or {}) == list(row["shares"] or {})  # the largest first
+        assert list(found["probabilities"]) == list(row["probabilities"])
+        assert_same(found, row, within=1e-4)
+
+
+def test_the_gate_is_pythons(tasks: harness.Tasks, tmp_path: Path, silero: Path) -> None:
+    bundle = gated_bundle(tmp_path / "bundle")
+    predictor, expected, pause = Predictor.load(bundle), [], np.zeros(16_000)
+    loudness = {"speech": 0.25, "laughter": 0.6, "crying": 1.2, "another": 1.8, "nothing": 0.06}
+    sounds = {name: voice(2.5, level=level) for name, level in loudness.items()}
+    recordings = [
+        *sounds.values(),
+        np.random.default_rng(0).normal(0, 0.01, 32_000),
+        np.zeros(16_000),
+        voice(0.08, level=0.3),
+        *(np.concatenate([sounds[one], pause, sounds[other]]) for one, other in pairwise([*sounds, *sounds])),
+        np.concatenate([voice(4.0, level=level) for level in (0.2, 0.6, 0.3, 0.08)]),
+    ]
+    for recording in recordings:
+        waveform = np.float32(recording)
+        for asked in ({}, {"classes": ["sad", "neutral"], "abstain_below": 0.52}):
+            for call in ("predict", "timeline", "stream"):
+                tasks.add(call, waveform, 16_000, path="array", piece=4_321, options=in_typescript(asked))
+            predicted = predictor.predict((waveform, 16_000), **asked)
+            timeline = predictor.timeline((waveform, 16_000), **asked)
+            expected += [predicted.to_dict(), timeline.to_dict(), timeline.to_dict()]
+    assert {row["status"] for row in expected} == {"ok", "unsure", "vocal-burst", "no-speech", "too-short"}
+    assert len({burst["kind"] for row in expected for burst in row["vocal_bursts"]}) > 2
+    assert any(row["vocal_bursts"] and row["emotion"] for row in expected)
+    assert {"out-of-domain" in row["quality"] for row in expected} == {True, False}
+    for found, row in zip(tasks.by_node(bundle, silero), expected, strict=True):
+        if "events" in found:
+            bursts = [event for event in found["events"] if event["event"] == "vocal-burst"]
+            assert_same(bursts, [{"event": "vocal-burst", **burst} for burst in row["vocal_bursts"]], within=1e-4)
+        else:
+            assert_same(found, row, within=1e-4)
+
+
+def test_a_voice_is_known_from_its_recordings_as_in_python(tasks: harness.Tasks, tmp_path: Path, silero: Path) -> None:
+    known = adaptation(trust_from=-2.0, trust_to=2.0)
+    bundle = write_bundle(
+        tmp_path / "bundle",
+        stand_in_model(sound=True),
+        {"adaptation.npz": known.to_bytes()},
+        adaptation=known.entry().to_dict(),
+        sounds=SOUNDS,
+    )
+    recordings = [talk(16_000) * np.float32(3), voice(2.0, level=0.6), voice(1.5, level=0.25)]  # one is no speech
+    heard = np.concatenate([voice(2.8, level=0.3), np.zeros(20_000), voice(4.0, level=0.25)]).astype(np.float32)
+    adapt = [tasks.write(recording) for recording in recordings]
+    tasks.add("predict", heard, 16_000, path="array", adapt=adapt)
+    predictor = Predictor.load(bundle)
+    adapter = predictor.adapter([(recording, 16_000) for recording in recordings])
+    expected = predictor.predict((heard, 16_000), adapter).to_dict()
+    assert expected["adapted"]
+    assert 0 < adapter.trust < 1
+    assert_same(tasks.by_node(bundle, silero)[0], expected, within=1e-4)
+
+
+def test_wrong_options_are_refused_with_pythons_advice(tasks: harness.Tasks, tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "bundle")
+    predictor, expected = Predictor.load(bundle), []
+    for asked in (
+        {"classes": "hapy,sad"},
+        {"classes": ["anger", "sad"]},
+        {"classes": ["xyz", "sad"]},
+        {"classes": ["sad", " sad "]},
+        {"abstain_below": 1.5},
+    ):
+        tasks.add("predict", voice(1.0), 16_000, options=in_typescript(asked))
+        with pytest.raises(EarnestError) as refused:
+            predictor.predict((voice(1.0), 16_000), **asked)
+        expected.append(f"EarnestError: {refused.value}".replace("abstain_below", "abstainBelow"))
+    assert [found["failure"] for found in tasks.by_node(bundle)] == expected
 
 
 def test_timelines_and_streams_are_pythons(tasks: harness.Tasks, tmp_path: Path, silero: Path) -> None:
@@ -167,8 +342,6 @@ def test_timelines_and_streams_are_pythons(tasks: harness.Tasks, tmp_path: Path,
 
 
 def test_without_the_network_the_level_tells_speech_as_in_python(tasks: harness.Tasks, tmp_path: Path) -> None:
-    from earnest.runtime.stream import Windowing
-
     bundle, waveform = write_bundle(tmp_path / "bundle"), talk(16_000)
     tasks.add("timeline", waveform, 16_000, path="array")
     expected = Predictor.load(bundle).timeline((waveform, 16_000), Windowing(activity="energy")).to_dict()
@@ -231,7 +404,7 @@ def site(built: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
     if missing := harness.missing_tools("chromium", "chromedriver"):
         pytest.skip(f"{' and '.join(missing)} not installed")
     folder = tmp_path_factory.mktemp("served")
-    soundfile.write(folder / "talk.wav", talk(48_000), 48_000)
+    soundfile.write(folder / "talk.wav", np.tile(demo("lively"), 3), 16_000)
     folders = {"web": harness.WEB, "models": SHIPPED, "tasks": folder}
     with harness.served(**folders) as address, harness.chromium(folder / "talk.wav") as driver:
         yield driver, address, folder
@@ -251,18 +424,28 @@ def assert_quiet(driver: Any, address: str) -> None:
     assert [url for url in harness.requested(driver) if not url.startswith(known)] == []
 
 
-def test_chromium_answers_as_python_does(site: tuple[Any, str, Path]) -> None:
+def test_chromium_answers_as_python_does(site: tuple[Any, str, Path], silero: Path) -> None:
     driver, address = opened(site, "web/bench/page.html")
+    shutil.copy(silero, site[2] / "silero_vad.onnx")
     tasks, predictor, expected = harness.Tasks(site[2]), Predictor.load("small"), []
     recordings = ((voice(1.3), 16_000), (np.zeros(9_000), 16_000), (voice(2.0, 48_000), 48_000))
     for waveform, rate_hz in recordings:
         tasks.add("predict", waveform, rate_hz, path="array")
         expected.append(predictor.predict((np.float32(waveform), rate_hz)).to_dict())
+    asked = {"classes": ["happy", "sad", "angry"], "abstain_below": 0.6}
+    for call, method in (("predict", predictor.predict), ("timeline", predictor.timeline)):
+        waveform = demo(*SPOKEN["two segments"])
+        tasks.add(call, waveform, 16_000, path="array", options=in_typescript(asked))
+        expected.append(method((waveform, 16_000), **asked).to_dict())
     tasks.add("predict", [np.nan], 16_000)
+    tasks.add("predict", voice(1.0), 16_000, options={"classes": "sad,hapy"})
     tasks.save()
-    *found, refused = harness.awaited(driver, "window.answers(a)", f"{address}/models/small")
-    assert_same(found[:2], expected[:2], within=1e-4)
-    assert_same(found[2:], expected[2:], within=RESAMPLED)
+    network = f"{address}/tasks/silero_vad.onnx"
+    *found, refused, unknown = harness.awaited(driver, "window.answers(a, b)", f"{address}/models/small", network)
+    resampled = found.pop(2), expected.pop(2)
+    assert_same(found, expected, within=1e-4)
+    assert_same(*resampled, within=RESAMPLED)
+    assert unknown["failure"].endswith("Did you mean 'happy'?")
     assert refused["failure"].startswith("AudioError: The waveform holds NaN")
     assert_quiet(driver, address)
 
@@ -280,7 +463,8 @@ def test_the_microphone_is_heard_and_told_as_events(site: tuple[Any, str, Path])
     script = """{
         const model = await earnest.load(a);
         const events = [];
-        const listening = await model.listen({ windowS: 1, hopS: 0.5, onEvent: (event) => events.push(event) });
+        const onEvent = (event) => events.push(event);
+        const listening = await model.listen({ windowS: 1, hopS: 0.5, abstainBelow: 0, onEvent });
         await new Promise((resolve) => setTimeout(resolve, 4000));
         const prediction = await listening.stop();
         return { events, prediction, same: (await listening.ended).duration_s };

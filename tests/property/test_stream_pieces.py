@@ -1,4 +1,4 @@
-"""A stream's events are those of the whole recording, whatever the size of the pieces."""
+"""A stream's events are those of the whole recording, whatever the size of the pieces, and all faces say the same."""
 
 from functools import cache
 from pathlib import Path
@@ -9,13 +9,13 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stand_in import write_bundle
+from stand_in import write_bundle, write_hearing
 from voices import voice
 
 import earnest
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.stream import Windowing
 from earnest.runtime.timeline import Event, Span, Timeline
+from earnest.runtime.windows import Windowing
 
 WINDOWING = Windowing(window_s=1.0, hop_s=0.3)
 
@@ -73,3 +73,58 @@ def test_pieces_of_one_small_size_too(size: int) -> None:
         events = [event for piece in [*pieces, stream.finish()] for event in piece]
     spans = tuple(event for event in events if isinstance(event, Span))
     assert spans == whole(16_000, 16_000, "silero").spans
+
+
+@cache
+def hearing(with_sounds: bool) -> Predictor:
+    """Return a model that answers windows one by one, so that not even rounding differs."""
+    write = write_hearing if with_sounds else write_bundle
+    changes = {"longest_s": 8.0, "abstain_below": 0.18, "out_of_domain_from": 0.5 if with_sounds else None}
+    return Predictor.load(write(Path(mkdtemp()), **changes), batch_s=0.1)
+
+
+def pause(seconds: float) -> npt.NDArray[np.float32]:
+    return np.zeros(round(16_000 * seconds), np.float32)
+
+
+RECORDINGS = {
+    "silence": [pause(4.0)],
+    "too short": [pause(0.05)],
+    "no longer than a window": [pause(0.4), voice(1.8), pause(0.5)],
+    "a burst no longer than a window": [voice(1.5, level=0.35)],
+    "one segment": [pause(0.7), voice(5.5), pause(0.6)],
+    "one segment, longer than the model hears at once": [voice(4.0), voice(5.0, level=0.04)],
+    "several segments": [voice(2.9, level=0.02), pause(0.6), voice(0.5, level=0.2), pause(1.2), voice(4.2, level=0.1)],
+    "two emotions": [voice(4.0), pause(1.0), voice(3.5, level=0.4)],
+    "bursts and noise among speech": [
+        *(voice(3.0), pause(0.9), voice(1.5, level=0.6), pause(1.3), voice(2.0, level=1.0), pause(0.7), voice(4.0)),
+        *(voice(4.0, level=0.4), voice(3.0)),
+    ],
+}
+
+
+@cache
+def told(name: str, with_sounds: bool) -> Timeline:
+    recording = (np.concatenate(RECORDINGS[name]), 16_000)
+    timeline = hearing(with_sounds).timeline(recording)
+    assert timeline.prediction == hearing(with_sounds).predict(recording)
+    return timeline
+
+
+@pytest.mark.parametrize("with_sounds", [False, True])
+@pytest.mark.parametrize("name", RECORDINGS)
+@settings(max_examples=5, deadline=None)
+@given(sizes=st.lists(st.integers(0, 40_000), min_size=1, max_size=30))
+def test_predict_timeline_and_stream_say_the_same(name: str, with_sounds: bool, sizes: list[int]) -> None:
+    with hearing(with_sounds).stream(16_000) as stream:
+        pieces = np.split(np.concatenate(RECORDINGS[name]), np.cumsum(sizes))
+        events = [event for piece in pieces for event in stream.accept_waveform(piece)] + stream.finish()
+    streamed = Timeline.of(stream.prediction("array"), events, stream.activity, stream.classes)
+    assert streamed == told(name, with_sounds)
+
+
+def test_the_recordings_get_all_kinds_of_answers() -> None:
+    found = {told(name, with_sounds).prediction.status for name in RECORDINGS for with_sounds in (False, True)}
+    assert found == {"no-speech", "too-short", "vocal-burst", "ok", "unsure", "mixed"}
+    answer = told("bursts and noise among speech", True).prediction
+    assert [burst.kind for burst in answer.vocal_bursts] == ["laughter", "laughter"]

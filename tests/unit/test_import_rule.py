@@ -39,7 +39,7 @@ MAY_IMPORT_TORCH = ("frontends/", "augment/spec_augment", "models/", "training/"
 TORCH = {"torch", "lightning", "pytorch_optimizer", "torchmetrics", "safetensors", "onnxscript", "tensorboard"}
 # The server is what these packages are for: `earnest serve` imports it, and explains when they are not there.
 SERVER = "apps/server/"
-SERVER_PACKAGES = {"fastapi", "starlette", "uvicorn", "h11", "prometheus_client", "pydantic"}
+SERVER_PACKAGES = {"anyio", "fastapi", "starlette", "uvicorn", "h11", "prometheus_client", "pydantic"}
 LIGHT = {"numpy", "onnxruntime", "soundfile", "soxr", "click", "rich"}
 MODULES = sorted(ROOT.rglob("*.py"))
 

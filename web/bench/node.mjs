@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as ort from "../dist/ort.wasm.min.mjs";
-import { Adapter, adaptationOf, fetchBundle, Predictor, Resampler } from "../dist/earnest.core.js";
+import { Adapter, adaptationOf, EnergyActivity, fetchBundle, Predictor, Resampler, Windower } from "../dist/earnest.core.js";
 import { answer } from "./answer.js";
 
 ort.env.wasm.numThreads = 1;
@@ -47,18 +47,35 @@ function resampled({ waveform, sampleRateHz, toHz, piece }) {
   return [...parts, resampler.finish()].flatMap((part) => [...part]);
 }
 
+/** The windower alone, in pieces: what it hands out, the sum of what is heard, and whether the whole was heard at once. */
+async function windows({ waveform, sampleRateHz, toHz, piece, ...options }) {
+  const samples = read(waveform);
+  const windower = new Windower(toHz, sampleRateHz, () => new EnergyActivity(), options);
+  const jobs = [];
+  const take = async (handedOut) => {
+    for await (const { extent, sound, segmentStart = null } of handedOut) {
+      const heard = sound && { length: sound.length, sum: sound.reduce((sum, sample) => sum + Math.abs(sample), 0) };
+      jobs.push([extent.start, extent.end, segmentStart, heard?.length ?? null, heard?.sum ?? null]);
+    }
+  };
+  for (let start = 0; start < samples.length; start += piece) await take(windower.accept(samples.slice(start, start + piece)));
+  await take(windower.finish());
+  return { jobs, isWhole: windower.isWhole };
+}
+
 const bundle = await fetchBundle(bundleFolder, undefined, async (url) => new Response(readFileSync(url)));
 const predictor = await Predictor.open(ort, bundle, voiceActivity ? readFileSync(voiceActivity) : null);
 const model = {
-  adapter: () => predictor.adapter(),
-  predict: (waveform, rate, { adapter, path }) => predictor.predict(waveform, rate, adapter, path),
-  timeline: (waveform, rate, { adapter, path }) => predictor.timeline(waveform, rate, {}, adapter, path),
-  stream: (rate, { adapter }) => predictor.stream(rate, {}, adapter),
+  adapter: (recordings) => predictor.adapter(recordings),
+  predict: (waveform, rate, options) => predictor.predict(waveform, rate, options),
+  timeline: (waveform, rate, options) => predictor.timeline(waveform, rate, options),
+  stream: (rate, options) => predictor.stream(rate, options),
 };
 const answers = [];
 for (const task of JSON.parse(readFileSync(join(folder, "tasks.json"), "utf8"))) {
   if (task.call === "hear") answers.push(heard(bundle, task));
   else if (task.call === "resample") answers.push(resampled(task));
+  else if (task.call === "windows") answers.push(await windows(task));
   else if (task.call === "latencies") answers.push(await latencies(task));
   else answers.push(await answer(model, task, read));
 }

@@ -1,6 +1,7 @@
 /** The bundle, `bundle.json` and `model.onnx` in one folder of a file host: fetched, and checked before it is used. */
 
 import { BundleError } from "./errors.js";
+import { SOUNDS } from "./gate.js";
 
 export const SCHEMA = 1;
 
@@ -21,12 +22,6 @@ export interface AdaptationEntry {
   told_to: number;
 }
 
-export interface DomainEntry {
-  file: string;
-  threshold: number;
-  longest_s: number;
-}
-
 /** What `bundle.json` says; fields that only the Python package reads are passed on as they are. */
 export interface BundleInfo {
   name: string;
@@ -39,7 +34,12 @@ export interface BundleInfo {
   shortest_s: number;
   longest_s: number;
   adaptation: AdaptationEntry | null;
-  domain: DomainEntry | null;
+  /** names of the numbers of the graph's output `sound`; empty without it */
+  sounds: string[];
+  /** value of the graph's output `distance` above which sound is "out-of-domain"; null without it */
+  out_of_domain_from: number | null;
+  /** confidence below which an answer is "unsure" */
+  abstain_below: number;
   [other: string]: unknown;
 }
 
@@ -67,7 +67,7 @@ export async function fetchBundle(
   const base = folder.endsWith("/") ? folder : `${folder}/`;
   const text = new TextDecoder().decode(await download(`${base}bundle.json`, "bundle.json", onProgress, fetched));
   const info = checkedInfo(text, `${base}bundle.json`);
-  const wanted = ["model.onnx", info.adaptation?.file, info.domain?.file].filter((name) => name !== undefined);
+  const wanted = ["model.onnx", info.adaptation?.file].filter((name) => name !== undefined);
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   await Promise.all(
     wanted.map(async (name) => {
@@ -124,6 +124,9 @@ export async function sha256Of(bytes: Uint8Array<ArrayBuffer>): Promise<string> 
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** What older bundles don't say. */
+const DEFAULTS = { adaptation: null, sounds: [], out_of_domain_from: null, abstain_below: 0.5 };
+
 /** Parse `bundle.json`; what this package can't read is refused. */
 export function checkedInfo(text: string, where: string): BundleInfo {
   let values: unknown;
@@ -138,12 +141,12 @@ export function checkedInfo(text: string, where: string): BundleInfo {
   }
   const problem = problemWith(values);
   if (problem) throw new BundleError(`${where}: ${problem}`);
-  return values as BundleInfo;
+  return { ...DEFAULTS, ...values } as unknown as BundleInfo;
 }
 
 function problemWith(values: Record<string, unknown>): string | null {
   const { classes, sample_rate_hz: rate, shortest_s: shortest, longest_s: longest, files } = values;
-  const names = Array.isArray(classes) && classes.every((name) => typeof name === "string") ? classes : [];
+  const names = isTexts(classes) ? classes : [];
   if (names.length < 2 || new Set(names).size !== names.length) return "'classes' must hold two or more different names.";
   if (typeof values["name"] !== "string") return "'name' must be a text.";
   if (!isNumber(rate) || rate < 8_000 || rate > 192_000) return "'sample_rate_hz' must be 8000 to 192000.";
@@ -156,23 +159,33 @@ function problemWith(values: Record<string, unknown>): string | null {
       return `'files' must map plain file names to sha256 digests, got '${name}'.`;
     }
   }
-  return problemWithEntry(values["adaptation"], "adaptation", ADAPTATION) ?? problemWithEntry(values["domain"], "domain", DOMAIN);
+  return problemWithAnswers({ ...DEFAULTS, ...values }) ?? problemWithAdaptation(values["adaptation"]);
+}
+
+function problemWithAnswers({ sounds, out_of_domain_from: strangeFrom, abstain_below: below }: Record<string, unknown>): string | null {
+  const isKnown = isTexts(sounds) && (!sounds.length || [...sounds].sort().join() === [...SOUNDS].sort().join());
+  if (!isKnown) return `'sounds' must be empty, or hold ${SOUNDS.join(", ")}.`;
+  if (strangeFrom !== null && !isNumber(strangeFrom)) return "'out_of_domain_from' must be a number or null.";
+  return isNumber(below) && below >= 0 && below <= 1 ? null : "'abstain_below' must be 0 to 1.";
 }
 
 const ADAPTATION = [
   ...["scale", "posterior_scale", "prior", "place_prior", "least_speech_s", "largest_offset"],
   ...["full_variety", "trust_from", "trust_to", "variety_prior", "told_from", "told_to"],
 ];
-const DOMAIN = ["threshold", "longest_s"];
 
-function problemWithEntry(entry: unknown, name: string, scalars: readonly string[]): string | null {
+function problemWithAdaptation(entry: unknown): string | null {
   if (entry === null || entry === undefined) return null;
-  const isRight = isObject(entry) && typeof entry["file"] === "string" && scalars.every((key) => isNumber(entry[key]));
-  return isRight ? null : `'${name}' must hold file, ${scalars.join(", ")}. Export the bundle again.`;
+  const isRight = isObject(entry) && typeof entry["file"] === "string" && ADAPTATION.every((key) => isNumber(entry[key]));
+  return isRight ? null : `'adaptation' must hold file, ${ADAPTATION.join(", ")}. Export the bundle again.`;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((name) => typeof name === "string");
 }
 
 function isNumber(value: unknown): value is number {

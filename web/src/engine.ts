@@ -1,15 +1,19 @@
 /** What runs in the worker: one model, its streams and its adapters, by number. */
 
 import type { Adapter } from "./adaptation.js";
+import type { AnswerOptions } from "./answers.js";
 import { type BundleInfo, fetchBundle, type Progress } from "./bundle.js";
 import { BundleError, EarnestError } from "./errors.js";
 import { type Ort, startRuntime } from "./graph.js";
 import type { Prediction, StreamEvent } from "./prediction.js";
-import { Predictor, type Recording } from "./predictor.js";
-import type { Stream, Windowing } from "./stream.js";
+import { Predictor, type Recording, type RecordingOptions } from "./predictor.js";
+import type { Stream } from "./stream.js";
+
+/** Options as they cross to the worker: its adapters have numbers there. */
+type Sent<Given> = Omit<Given, "adapter">;
 
 /** What a stream's caller is told after each piece. */
-export interface Heard {
+export interface Told {
   events: StreamEvent[];
   isSpeaking: boolean;
   receivedS: number;
@@ -42,8 +46,13 @@ export class Engine {
     return bundle.info;
   }
 
-  async predict(waveform: Float32Array, sampleRateHz: number, adapter: number | null, path: string): Promise<Prediction> {
-    return this.model.predict(waveform, sampleRateHz, this.adapterOf(adapter), path);
+  async predict(
+    waveform: Float32Array,
+    sampleRateHz: number,
+    options: Sent<RecordingOptions>,
+    adapter: number | null,
+  ): Promise<Prediction> {
+    return this.model.predict(waveform, sampleRateHz, { ...options, adapter: this.adapterOf(adapter) });
   }
 
   async adapter(recordings: Recording[]): Promise<number> {
@@ -55,21 +64,21 @@ export class Engine {
     this.adapters.delete(number);
   }
 
-  async stream(sampleRateHz: number, windowing: Windowing, adapter: number | null): Promise<Opened> {
-    const stream = this.model.stream(sampleRateHz, windowing, this.adapterOf(adapter));
+  async stream(sampleRateHz: number, options: Sent<AnswerOptions>, adapter: number | null): Promise<Opened> {
+    const stream = this.model.stream(sampleRateHz, { ...options, adapter: this.adapterOf(adapter) });
     this.streams.set(++this.nGiven, stream);
     return { number: this.nGiven, activity: stream.activity };
   }
 
-  async accept(number: number, waveform: Float32Array): Promise<Heard> {
+  async accept(number: number, waveform: Float32Array): Promise<Told> {
     return this.heard(number, (stream) => stream.accept(waveform));
   }
 
-  async skip(number: number, seconds: number): Promise<Heard> {
+  async skip(number: number, seconds: number): Promise<Told> {
     return this.heard(number, (stream) => stream.skip(seconds));
   }
 
-  async finish(number: number): Promise<Heard> {
+  async finish(number: number): Promise<Told> {
     return this.heard(number, (stream) => stream.finish());
   }
 
@@ -81,7 +90,7 @@ export class Engine {
     this.streams.delete(number);
   }
 
-  private async heard(number: number, work: (stream: Stream) => Promise<StreamEvent[]>): Promise<Heard> {
+  private async heard(number: number, work: (stream: Stream) => Promise<StreamEvent[]>): Promise<Told> {
     const stream = this.streamOf(number);
     const events = await work(stream);
     return { events, isSpeaking: stream.isSpeaking, receivedS: stream.receivedS };

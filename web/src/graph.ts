@@ -11,13 +11,17 @@ export type Values = ArrayLike<number>;
 export interface Outputs {
   probabilities: Values;
   embedding?: Values;
+  /** probabilities of the bundle's `sounds` */
+  sound?: Values;
+  /** one number: how far the sound is from what the model was trained on */
+  distance?: Values;
   gender?: Values;
   affect?: Values;
 }
 
 const INPUTS = ["waveform", "lengths"];
 const REQUIRED = ["logits", "probabilities", "embedding"];
-const PREDICTED = ["probabilities", "gender", "affect"];
+const PREDICTED = ["probabilities", "sound", "distance", "gender", "affect"];
 
 /** A graph that returns its input: the least that the runtime can be started with. */
 const IDENTITY = "CAg6NwoQCgF4EgF5IghJZGVudGl0eRIBZ1oPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCBAoAEA0=";

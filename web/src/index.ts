@@ -12,9 +12,9 @@ export {
   type StreamOptions,
   type TimelineOptions,
 } from "./model.js";
+export type { Options } from "./options.js";
 export {
-  ABSTAIN_BELOW,
-  abstaining,
+  percent,
   type Prediction,
   type Shares,
   type Span,
@@ -25,6 +25,7 @@ export {
   type Timeline,
   timelineOf,
   top,
+  type VocalBurst,
   type Window,
 } from "./prediction.js";
 export type { Recording } from "./predictor.js";

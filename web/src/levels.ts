@@ -1,6 +1,7 @@
 /** How loud each moment is; the same rules as `earnest.audio.segment`. */
 
 import { roundHalfEven } from "./numbers.js";
+import type { Extent } from "./speech.js";
 
 export const FRAME_S = 0.025;
 export const SILENCE_DBFS = -65;
@@ -26,17 +27,22 @@ export function frameLevelsDbfs(waveform: Float32Array, sampleRateHz: number): n
   return levels;
 }
 
-export function loudest(levels: readonly number[]): number {
+function loudest(levels: readonly number[]): number {
   return levels.reduce((most, level) => Math.max(most, level), -Infinity);
 }
 
 /** Whether no frame is louder than -65 dBFS. */
-export function isSilent(levels: readonly number[]): boolean {
+function isSilent(levels: readonly number[]): boolean {
   return loudest(levels) <= SILENCE_DBFS;
 }
 
-/** Seconds louder than -65 dBFS and than 35 dB below the loudest frame; a simple energy rule. */
-export function speechSeconds(levels: readonly number[]): number {
+/** Where sound louder than -65 dBFS and than 35 dB below the loudest frame starts and ends, in samples; null without. */
+export function activePart(waveform: Float32Array, sampleRateHz: number): Extent | null {
+  const levels = frameLevelsDbfs(waveform, sampleRateHz);
+  if (isSilent(levels)) return null;
   const threshold = Math.max(SILENCE_DBFS, loudest(levels) - SPEECH_RANGE_DB);
-  return FRAME_S * levels.filter((level) => level > threshold).length;
+  const isActive = (level: number): boolean => level > threshold;
+  const nFrame = Math.max(roundHalfEven(FRAME_S * sampleRateHz), 1);
+  const end = Math.min((levels.findLastIndex(isActive) + 1) * nFrame, waveform.length);
+  return { start: levels.findIndex(isActive) * nFrame, end };
 }

@@ -50,12 +50,12 @@ const AS_IT_IS: MediaTrackConstraints = {
 };
 
 export async function listen(model: Listener, options: ListenOptions): Promise<Listening> {
-  const { onEvent, onLevel, constraints, workletUrl, ...windowing } = options;
+  const { onEvent, onLevel, constraints, workletUrl, ...asked } = options;
   const media = await microphone({ ...AS_IT_IS, ...constraints });
   const context = new AudioContext();
   try {
     await context.audioWorklet.addModule(workletUrl ?? new URL("./earnest.worklet.js", import.meta.url));
-    const stream = await model.stream(context.sampleRate, windowing);
+    const stream = await model.stream(context.sampleRate, asked);
     const queue = new Queue(stream, context.sampleRate, onEvent);
     const worklet = new AudioWorkletNode(context, "earnest-chunks", { numberOfOutputs: 0 });
     worklet.port.onmessage = ({ data }: MessageEvent<Float32Array<ArrayBuffer>>) => {

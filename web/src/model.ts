@@ -2,19 +2,20 @@
 
 import type { BundleInfo, Progress } from "./bundle.js";
 import { Client } from "./client.js";
-import type { Heard, Opened } from "./engine.js";
+import type { Opened, Told } from "./engine.js";
 import { listen, type Listening, type ListenOptions, type SoundStream } from "./microphone.js";
+import type { Options } from "./options.js";
 import { type Prediction, type StreamEvent, type Timeline, timelineOf } from "./prediction.js";
 import type { Recording } from "./predictor.js";
-import type { Windowing } from "./stream.js";
 import { checkRecording } from "./waveform.js";
+import type { Windowing } from "./windows.js";
 
 const PIECE_S = 10; // of a recording that is handed to the worker at a time
 
 export interface LoadOptions {
   /** Called while files arrive. */
   onProgress?: (progress: Progress) => void;
-  /** Address of Silero's voice activity network (ONNX), for streams and timelines; without it the level decides. */
+  /** Address of Silero's voice activity network (ONNX); without it the level tells speech from the rest. */
   voiceActivityUrl?: string | URL;
   /** Cores for one prediction; more than one needs a page with COOP and COEP headers. */
   threads?: number;
@@ -22,14 +23,15 @@ export interface LoadOptions {
   workerUrl?: string | URL;
 }
 
-export interface PredictOptions {
+export interface PredictOptions extends Options {
   /** Of this voice; without it the model as it is. */
   adapter?: Adapter;
   /** What to call the recording in the result. */
   path?: string;
 }
 
-export interface StreamOptions extends Windowing {
+export interface StreamOptions extends Options, Windowing {
+  /** Of this voice; without it the model as it is. */
   adapter?: Adapter;
 }
 
@@ -79,8 +81,9 @@ export class Model {
    * @param waveform one channel in [-1, 1], at any level; it is copied
    */
   async predict(waveform: Float32Array, sampleRateHz: number, options: PredictOptions = {}): Promise<Prediction> {
-    const { adapter, path = "array" } = options;
-    return this.client.call("predict", [waveform, sampleRateHz, adapter?.number ?? null, path]);
+    const { adapter, path = "array", classes = null, abstainBelow = null } = options;
+    const asked = { path, classes, abstainBelow };
+    return this.client.call("predict", [waveform, sampleRateHz, asked, adapter?.number ?? null]);
   }
 
   /** Tell the emotion over time of one recording. */
@@ -110,8 +113,8 @@ export class Model {
 
   /** Open a stream of sound from anywhere. */
   async stream(sampleRateHz: number, options: StreamOptions = {}): Promise<LiveStream> {
-    const { adapter, ...windowing } = options;
-    return new LiveStream(this.client, await this.client.call("stream", [sampleRateHz, windowing, adapter?.number ?? null]));
+    const { adapter, ...asked } = options;
+    return new LiveStream(this.client, await this.client.call("stream", [sampleRateHz, asked, adapter?.number ?? null]));
   }
 
   /** Listen to the microphone until it is told to stop. */
@@ -141,7 +144,7 @@ export class Adapter {
 export class LiveStream implements SoundStream {
   isSpeaking = false;
   receivedS = 0;
-  /** What tells speech from the rest, "silero" or "energy". */
+  /** What finds speech: "silero" or "energy". */
   readonly activity: string;
   private readonly number: number;
 
@@ -177,7 +180,7 @@ export class LiveStream implements SoundStream {
     await this.client.call("forgetStream", [this.number]);
   }
 
-  private told({ events, isSpeaking, receivedS }: Heard): StreamEvent[] {
+  private told({ events, isSpeaking, receivedS }: Told): StreamEvent[] {
     this.isSpeaking = isSpeaking;
     this.receivedS = receivedS;
     return events;

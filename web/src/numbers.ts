@@ -6,18 +6,27 @@ export function roundHalfEven(value: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
-/** Seconds to the millisecond, as all times in events. */
+/** Seconds to the millisecond, as all times in events; as Python's `round` does it. */
 export function milliseconds(seconds: number): number {
-  return Math.round(seconds * 1000) / 1000;
+  // Only sixteenths lie exactly between two milliseconds; `toFixed` rounds all else as it is, and these up.
+  return Number.isInteger(16 * seconds) ? roundHalfEven(1000 * seconds) / 1000 : Number(seconds.toFixed(3));
 }
 
 /** Join two pieces of sound; an empty one costs nothing. */
 export function joined(first: Float32Array, second: Float32Array): Float32Array {
-  if (!first.length) return second;
-  if (!second.length) return first;
-  const whole = new Float32Array(first.length + second.length);
-  whole.set(first);
-  whole.set(second, first.length);
+  return concatenated([first, second]);
+}
+
+/** Join pieces of sound; where one alone isn't empty, it is the result. */
+export function concatenated(pieces: readonly Float32Array[]): Float32Array {
+  const full = pieces.filter((piece) => piece.length);
+  if (full.length === 1) return full[0];
+  const whole = new Float32Array(full.reduce((sum, piece) => sum + piece.length, 0));
+  let start = 0;
+  for (const piece of full) {
+    whole.set(piece, start);
+    start += piece.length;
+  }
   return whole;
 }
 

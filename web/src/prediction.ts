@@ -1,6 +1,12 @@
 /** What a model says about one recording: the same fields as the Python package's JSON. */
 
-export type Status = "ok" | "unsure" | "no-speech" | "too-short" | "error";
+import { roundHalfEven } from "./numbers.js";
+
+/**
+ * "ok" has an emotion, all others have none. "unsure": the likeliest is less likely than the threshold. "mixed": several
+ * emotions over time, none of which holds 60 % of the answered speech. "vocal-burst": a voice without words.
+ */
+export type Status = "ok" | "unsure" | "mixed" | "vocal-burst" | "no-speech" | "too-short" | "error";
 export type Shares = Record<string, number>;
 
 export interface Prediction {
@@ -10,8 +16,9 @@ export interface Prediction {
   speech_s: number | null;
   /** null unless the status is "ok" */
   emotion: string | null;
+  /** probability of `emotion`, or of the likeliest where it is "unsure"; null where it is "mixed" */
   confidence: number | null;
-  /** class → probability, calibrated, in the bundle's order; empty without an answer */
+  /** class → probability, calibrated, in the bundle's order or as asked for; empty without an answer */
   probabilities: Shares;
   /** happy + surprised − (sad + angry + disgust + fearful), -1 to 1 */
   polarity: number | null;
@@ -22,14 +29,30 @@ export interface Prediction {
   quality: string[];
   /** whether the speaker's own statistics were used */
   adapted: boolean;
+  /**
+   * of a recording of several segments, or longer than the model hears at once: emotion → share of its speech, the
+   * largest first, "unsure" among them; null for others
+   */
+  shares: Shares | null;
+  vocal_bursts: VocalBurst[];
   model: string;
   error: string | null;
+}
+
+/** A laugh, a cry, a scream, a sigh or another sound of a voice without words. */
+export interface VocalBurst {
+  start_s: number;
+  end_s: number;
+  /** "laughter", "crying", "scream", "sigh" or, where none of these is likely, "other" */
+  kind: string;
+  confidence: number;
 }
 
 /** One emotion, from a segment's start or a change to the next change or the segment's end. */
 export interface Span {
   start_s: number;
   end_s: number;
+  /** "unsure" where the likeliest is less likely than the threshold */
   emotion: string;
   confidence: number;
 }
@@ -45,6 +68,7 @@ export interface Window {
 export type StreamEvent =
   | ({ event: "window" } & Window)
   | ({ event: "span" } & Span)
+  | ({ event: "vocal-burst" } & VocalBurst)
   | { event: "segment" | "gap"; start_s: number; end_s: number };
 
 export interface Timeline extends Prediction {
@@ -68,7 +92,7 @@ export function timelineOf(prediction: Prediction, activity: string, events: rea
 
 const POSITIVE = new Set(["happy", "surprised"]);
 const NEGATIVE = new Set(["sad", "angry", "disgust", "fearful"]);
-export const ABSTAIN_BELOW = 0.5;
+const HIGHEST_SHOWN = 0.95; // more than that is never shown as a number: too few recordings to measure it on
 
 /** A prediction without an answer. */
 export function unanswered(path: string, status: Status, model: string): Prediction {
@@ -86,6 +110,8 @@ export function unanswered(path: string, status: Status, model: string): Predict
     intensity: null,
     quality: [],
     adapted: false,
+    shares: null,
+    vocal_bursts: [],
     model,
     error: null,
   };
@@ -100,10 +126,9 @@ export function polarityOf(probabilities: Shares): number {
   return sum;
 }
 
-/** The prediction, "unsure" and without an emotion where its confidence is below the threshold. */
-export function abstaining(prediction: Prediction, below = ABSTAIN_BELOW): Prediction {
-  if (prediction.status !== "ok" || prediction.confidence === null || prediction.confidence >= below) return prediction;
-  return { ...prediction, status: "unsure", emotion: null };
+/** A probability as people are shown it: "73%", at most "> 95%". */
+export function percent(confidence: number): string {
+  return confidence > HIGHEST_SHOWN ? `> ${Math.round(100 * HIGHEST_SHOWN)}%` : `${roundHalfEven(100 * confidence)}%`;
 }
 
 /** The most probable classes with their probabilities, the first one first. */

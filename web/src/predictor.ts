@@ -2,17 +2,17 @@
 
 import { type Activity, EnergyActivity, SileroActivity } from "./activity.js";
 import { type Adaptation, adaptationOf, Adapter } from "./adaptation.js";
+import { type AnswerOptions, Answers } from "./answers.js";
 import type { Bundle, BundleInfo } from "./bundle.js";
-import { Domain } from "./domain.js";
 import { EarnestError } from "./errors.js";
+import { isSpeech, verdictOf } from "./gate.js";
 import { Graph, type InferenceSession, openSession, type Ort, type Values } from "./graph.js";
-import { frameLevelsDbfs, isSilent, speechSeconds } from "./levels.js";
-import { roundHalfEven } from "./numbers.js";
-import { type Prediction, type Timeline, timelineOf, unanswered } from "./prediction.js";
-import { resampled } from "./resample.js";
-import { type Parts, Stream, type Windowing } from "./stream.js";
-import { Tally } from "./tally.js";
+import type { Options } from "./options.js";
+import { type Prediction, type Timeline, timelineOf } from "./prediction.js";
+import { lengthOf } from "./speech.js";
+import { pieces, Stream, told } from "./stream.js";
 import { checkRate, checkRecording } from "./waveform.js";
+import { type Job, Windower } from "./windows.js";
 
 /** Sound and its rate. */
 export interface Recording {
@@ -20,25 +20,28 @@ export interface Recording {
   sampleRateHz: number;
 }
 
-export class Predictor {
-  readonly info: BundleInfo;
+export interface RecordingOptions extends Options {
+  /** Follows one voice; without it the model as it is. */
+  adapter?: Adapter | null;
+  /** What to call the recording in the result. */
+  path?: string;
+}
 
+export class Predictor {
   private constructor(
     private readonly ort: Ort,
-    private readonly parts: Parts,
+    private readonly graph: Graph,
+    readonly info: BundleInfo,
     private readonly adaptation: Adaptation | null,
     private readonly voiceActivity: InferenceSession | null,
-  ) {
-    this.info = parts.info;
-  }
+  ) {}
 
-  /** @param voiceActivity Silero's network; without it a rule on the level tells speech from the rest in streams */
+  /** @param voiceActivity Silero's network; without it a rule on the level tells speech from the rest */
   static async open(ort: Ort, bundle: Bundle, voiceActivity: Uint8Array | null = null): Promise<Predictor> {
     const { info } = bundle;
-    const where = `${info.name}: model.onnx`;
-    const graph = await Graph.open(ort, bundle.files.get("model.onnx")!, info.classes.length, where);
+    const graph = await Graph.open(ort, bundle.files.get("model.onnx")!, info.classes.length, `${info.name}: model.onnx`);
     const detector = voiceActivity && (await openSession(ort, voiceActivity, "voice activity network"));
-    return new Predictor(ort, { graph, info, domain: Domain.of(bundle) }, adaptationOf(bundle), detector);
+    return new Predictor(ort, graph, info, adaptationOf(bundle), detector);
   }
 
   /** What gets used to one voice and its channel, from given recordings of it or from what it hears. */
@@ -50,10 +53,13 @@ export class Predictor {
     let nSamples = 0;
     for (const { waveform, sampleRateHz } of recordings) {
       checkRecording(waveform, sampleRateHz);
-      for (const window of this.windows(resampled(waveform, sampleRateHz, this.info.sample_rate_hz)).heard) {
-        const { embedding } = await this.parts.graph.run(window, true);
-        if (embedding) embeddings.push(embedding);
-        nSamples += window.length;
+      const answers = new Answers(this.info, sampleRateHz);
+      for await (const job of jobsOf(this.windower(sampleRateHz), waveform, sampleRateHz)) {
+        if (job.sound === null || !answers.wants(job)) continue;
+        const { embedding, ...outputs } = await this.graph.run(job.sound, true);
+        if (!embedding || !isSpeech(verdictOf(outputs, this.info.sounds))) continue;
+        embeddings.push(embedding);
+        nSamples += lengthOf(job.extent);
       }
     }
     adapter.learnFrom(embeddings, nSamples / this.info.sample_rate_hz);
@@ -64,59 +70,34 @@ export class Predictor {
    * Predict the emotion of one recording.
    *
    * @param waveform one channel in [-1, 1]
-   * @param path what to call it in the result
    */
-  async predict(waveform: Float32Array, sampleRateHz: number, adapter: Adapter | null = null, path = "array"): Promise<Prediction> {
+  async predict(waveform: Float32Array, sampleRateHz: number, options: RecordingOptions = {}): Promise<Prediction> {
     checkRecording(waveform, sampleRateHz);
-    const { graph, domain } = this.parts;
-    const rate = this.info.sample_rate_hz;
-    const tally = new Tally(sampleRateHz);
-    tally.hear(waveform);
-    const atModelRate = resampled(waveform, sampleRateHz, rate);
-    const { heard, levels } = this.windows(atModelRate);
-    for (const window of heard) {
-      const { embedding, ...outputs } = await graph.run(window, Boolean(adapter ?? domain));
-      if (domain && embedding) tally.judge(domain, embedding, window.length, rate);
-      const seconds = window.length / rate;
-      const adapted = adapter && embedding ? adapter.hear(embedding, outputs.probabilities, seconds, seconds) : null;
-      if (adapted) {
-        outputs.probabilities = adapted;
-        tally.isAdapted = true;
-      }
-      tally.add(outputs, window.length);
-    }
-    const status = atModelRate.length < this.info.shortest_s * rate ? "too-short" : "no-speech";
-    const measured = {
-      ...unanswered(path, status, this.info.name),
-      duration_s: tally.durationS,
-      speech_s: Math.min(speechSeconds(levels), tally.durationS),
-      quality: tally.quality(domain),
-    };
-    return tally.answer(measured, this.info.classes);
+    const { path = "array", ...how } = options;
+    const answers = new Answers(this.info, sampleRateHz, how);
+    const windower = this.windower(sampleRateHz);
+    answers.tally.hear(waveform);
+    await told(this.graph, answers, jobsOf(windower, waveform, sampleRateHz));
+    return answers.prediction(path, windower.isWhole);
   }
 
   /** Open a stream; hand it sound with `accept`, end it with `finish`. */
-  stream(sampleRateHz: number, windowing: Windowing = {}, adapter: Adapter | null = null): Stream {
+  stream(sampleRateHz: number, options: AnswerOptions = {}): Stream {
     checkRate(sampleRateHz);
-    return new Stream(this.parts, sampleRateHz, this.activity(), windowing, adapter);
+    return new Stream(this.graph, this.info, sampleRateHz, () => this.activity(), options);
   }
 
   /** Tell the emotion over time of a recording. */
-  async timeline(
-    waveform: Float32Array,
-    sampleRateHz: number,
-    windowing: Windowing = {},
-    adapter: Adapter | null = null,
-    path = "array",
-  ): Promise<Timeline> {
+  async timeline(waveform: Float32Array, sampleRateHz: number, options: AnswerOptions & RecordingOptions = {}): Promise<Timeline> {
     checkRecording(waveform, sampleRateHz);
-    const stream = this.stream(sampleRateHz, windowing, adapter);
+    const { path = "array", ...how } = options;
+    const stream = this.stream(sampleRateHz, how);
     const events = [...(await stream.accept(waveform)), ...(await stream.finish())];
     return timelineOf(stream.prediction(path), stream.activity, events);
   }
 
   async close(): Promise<void> {
-    await this.parts.graph.close();
+    await this.graph.close();
     await this.voiceActivity?.release();
   }
 
@@ -124,18 +105,14 @@ export class Predictor {
     return this.voiceActivity ? new SileroActivity(this.ort, this.voiceActivity) : new EnergyActivity();
   }
 
-  /** Cut a recording into windows of `longest_s`; those that are long enough and not silent are heard. */
-  private windows(waveform: Float32Array): { heard: Float32Array[]; levels: number[] } {
-    const { sample_rate_hz: rate, shortest_s: shortestS, longest_s: longestS } = this.info;
-    const nWindow = roundHalfEven(longestS * rate);
-    const heard: Float32Array[] = [];
-    const levels: number[] = [];
-    for (let start = 0; start < waveform.length; start += nWindow) {
-      const window = waveform.subarray(start, start + nWindow);
-      const found = frameLevelsDbfs(window, rate);
-      for (const level of found) levels.push(level);
-      if (window.length >= shortestS * rate && !isSilent(found)) heard.push(window);
-    }
-    return { heard, levels };
+  /** Cuts a recording that is all there. */
+  private windower(sampleRateHz: number): Windower {
+    const needsActivity = !this.info.sounds.length;
+    return new Windower(this.info.sample_rate_hz, sampleRateHz, () => this.activity(), { needsActivity, live: false });
   }
+}
+
+async function* jobsOf(windower: Windower, waveform: Float32Array, sampleRateHz: number): AsyncGenerator<Job, void, undefined> {
+  for (const piece of pieces(waveform, sampleRateHz)) yield* windower.accept(piece);
+  yield* windower.finish();
 }

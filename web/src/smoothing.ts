@@ -1,31 +1,65 @@
-/** Overlapping windows → one emotion at a time; as in `earnest.runtime.smoothing`. */
+/**
+ * Overlapping windows → one answer at a time; as in `earnest.runtime.smoothing`.
+ *
+ * Time inside a segment is divided into steps as long as the hop between windows. A step is speech where at least half
+ * of the windows that hold its beginning are; its probabilities are the mean over those. The emotion changes only when
+ * another one leads by a margin.
+ */
 
+import { isBurst, isSpeech, type Verdict } from "./gate.js";
+import type { Values } from "./graph.js";
 import { indexOfLargest } from "./numbers.js";
 import { type Extent, lengthOf } from "./speech.js";
 
 const SWITCH_MARGIN = 0.1; // probability by which a new emotion must lead
+export const UNSURE = "unsure";
 
-/** Steps of one emotion: an extent in samples, the class' number, its mean probability over the extent. */
+/** What a run is, and which: an emotion, "unsure", a vocal burst by its kind, or "no-speech". */
+export interface Label {
+  kind: "emotion" | "unsure" | "vocal-burst" | "no-speech";
+  name: string;
+}
+
+/** Whether it was answered, or would have been if it were surer. */
+export const isSpoken = ({ kind }: Label): boolean => kind === "emotion" || kind === "unsure";
+
+/** Steps of one label: an extent in samples, and the mean probability over the extent of what leads. */
 export interface Run {
   extent: Extent;
-  emotion: number;
+  label: Label;
   confidence: number;
 }
 
-/** Takes the windows of one segment after the other and gives back runs of one emotion, as soon as they are certain. */
+interface Answered {
+  extent: Extent;
+  verdict: Verdict;
+  shares: Values;
+}
+
+/** Takes the windows of one segment after the other and gives back runs of one label, as soon as they are certain. */
 export class Smoother {
-  private windows: { extent: Extent; shares: ArrayLike<number> }[] = [];
+  private windows: Answered[] = [];
   private next = 0; // start of the first step that is not decided
   private start = 0;
   private sum = 0;
-  private emotion: number | null = null;
+  private label: Label | null = null;
+  private leader: number | null = null;
 
-  constructor(private readonly hop: number) {}
+  constructor(
+    private readonly hop: number,
+    private readonly classes: readonly string[],
+    private readonly abstainBelow = 0,
+  ) {}
 
-  /** Take the next window of a segment; decide the step at its start, which no later window holds. */
-  accept(extent: Extent, shares: ArrayLike<number>, segmentStart: number): Run[] {
+  /**
+   * Take the next window of a segment; decide the step at its start, which no later window holds.
+   *
+   * @param verdict whether the window is speech
+   * @param shares of no meaning where it isn't
+   */
+  accept(extent: Extent, verdict: Verdict, shares: Values, segmentStart: number): Run[] {
     if (!this.windows.length) this.next = segmentStart;
-    this.windows.push({ extent, shares });
+    this.windows.push({ extent, verdict, shares });
     return extent.start === this.next && lengthOf(extent) > this.hop ? this.decide(this.next + this.hop) : [];
   }
 
@@ -36,43 +70,48 @@ export class Smoother {
       runs.push(...this.decide(this.next + this.hop));
     }
     if (this.windows.length && this.next < segment.end) runs.push(...this.decide(segment.end));
-    if (this.emotion !== null) runs.push(this.run(this.emotion));
+    if (this.label) runs.push(this.run(this.label));
     this.windows = [];
-    this.emotion = null;
+    this.label = this.leader = null;
     return runs;
   }
 
   private decide(end: number): Run[] {
     while (this.windows.length > 1 && this.windows[0].extent.end <= this.next) this.windows.shift();
+    const holding = this.windows.filter(({ extent }) => extent.start <= this.next && this.next < extent.end);
+    const { label, confidence } = this.labelled(holding.length ? holding : this.windows.slice(-1));
     const runs: Run[] = [];
-    const shares = this.sharesAt(this.next);
-    const leader = indexOfLargest(shares);
-    if (this.emotion !== null && leader !== this.emotion && shares[leader] - shares[this.emotion] >= SWITCH_MARGIN) {
-      runs.push(this.run(this.emotion));
-      this.emotion = null;
-    }
-    if (this.emotion === null) {
-      this.emotion = leader;
+    if (label.kind !== this.label?.kind || label.name !== this.label.name) {
+      if (this.label) runs.push(this.run(this.label));
+      this.label = label;
       this.start = this.next;
       this.sum = 0;
     }
-    this.sum += (end - this.next) * shares[this.emotion];
+    this.sum += (end - this.next) * confidence;
     this.next = end;
     return runs;
   }
 
-  /** Mean over the windows that hold a place. */
-  private sharesAt(place: number): number[] {
-    const all = this.windows.filter(({ extent }) => extent.start <= place && place < extent.end);
-    const holding = all.length ? all : this.windows.slice(-1);
-    const nClasses = holding[0].shares.length;
-    return Array.from({ length: nClasses }, (_, index) =>
-      holding.reduce((sum, { shares }) => sum + shares[index], 0) / holding.length,
-    );
+  /** What a step is, from the windows that hold its start, and how sure that is. */
+  private labelled(holding: readonly Answered[]): { label: Label; confidence: number } {
+    const spoken = holding.filter(({ verdict }) => isSpeech(verdict)).map(({ shares }) => shares);
+    if (2 * spoken.length < holding.length) {
+      const others = holding.map(({ verdict }) => verdict).filter((verdict) => !isSpeech(verdict));
+      const verdict = others.reduce((best, one) => (one.confidence > best.confidence ? one : best));
+      this.leader = null;
+      const kind = isBurst(verdict) ? "vocal-burst" : "no-speech";
+      return { label: { kind, name: verdict.sound }, confidence: verdict.confidence };
+    }
+    const shares = this.classes.map((_, index) => spoken.reduce((sum, own) => sum + own[index], 0) / spoken.length);
+    const best = indexOfLargest(shares);
+    if (this.leader === null || shares[best] - shares[this.leader] >= SWITCH_MARGIN) this.leader = best;
+    const confidence = shares[this.leader];
+    const isSure = confidence >= this.abstainBelow;
+    return { label: isSure ? { kind: "emotion", name: this.classes[this.leader] } : { kind: "unsure", name: UNSURE }, confidence };
   }
 
-  private run(emotion: number): Run {
+  private run(label: Label): Run {
     const extent = { start: this.start, end: this.next };
-    return { extent, emotion, confidence: this.sum / lengthOf(extent) };
+    return { extent, label, confidence: this.sum / lengthOf(extent) };
   }
 }

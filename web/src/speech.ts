@@ -93,9 +93,9 @@ export class WindowCutter {
     return found;
   }
 
-  /** The first sample that a later window of the growing segment may hold. */
+  /** The first sample that a later window of the growing segment may hold; null before the first window. */
   neededFrom(certainEnd: number): number | null {
-    return this.start === null ? null : Math.max(this.start, certainEnd - this.window);
+    return this.start === null || !this.nCut ? null : Math.max(this.start, certainEnd - this.window);
   }
 }
 

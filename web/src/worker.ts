@@ -5,12 +5,15 @@ import { Engine } from "./engine.js";
 import { failureOf } from "./errors.js";
 import type { Call, Reply } from "./messages.js";
 
+declare const RUNTIME: { mjs: string; wasm: string }; // file names, by build.mjs
+
 const page = globalThis as unknown as {
   postMessage(reply: Reply): void;
   onmessage: ((event: MessageEvent<Call>) => void) | null;
 };
 
-ort.env.wasm.wasmPaths = new URL("./", import.meta.url).href;
+const beside = (file: string): string => new URL(file, import.meta.url).href;
+ort.env.wasm.wasmPaths = { mjs: beside(RUNTIME.mjs), wasm: beside(RUNTIME.wasm) };
 ort.env.logLevel = "error";
 const engine = new Engine(ort, (progress) => {
   page.postMessage({ progress });

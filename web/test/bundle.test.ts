@@ -16,7 +16,11 @@ const INFO = {
   shortest_s: 0.1,
   longest_s: 30,
   adaptation: null,
-  domain: null,
+};
+const ENTRY = {
+  file: "a.npz",
+  ...{ scale: 1, posterior_scale: 1, prior: 1, place_prior: 1, least_speech_s: 1, largest_offset: 1, full_variety: 2 },
+  ...{ trust_from: 0, trust_to: 1, variety_prior: 1, told_from: 0, told_to: 1 },
 };
 
 function host(files: Record<string, string | Uint8Array<ArrayBuffer>>): (url: string) => Promise<Response> {
@@ -45,9 +49,8 @@ test("an altered file is refused", async () => {
 });
 
 test("a file that 'files' doesn't list is not fetched", async () => {
-  const entry = { file: "d.npy", threshold: 2, longest_s: 8 };
-  const files = { "/m/bundle.json": JSON.stringify({ ...INFO, domain: entry }), "/m/model.onnx": MODEL, "/m/d.npy": MODEL };
-  await assert.rejects(fetchBundle("/m/", undefined, host(files)), /doesn't list 'd\.npy'/);
+  const files = { "/m/bundle.json": JSON.stringify({ ...INFO, adaptation: ENTRY }), "/m/model.onnx": MODEL, "/m/a.npz": MODEL };
+  await assert.rejects(fetchBundle("/m/", undefined, host(files)), /doesn't list 'a\.npz'/);
 });
 
 test("an address without a bundle says what the server answered", async () => {
@@ -69,7 +72,9 @@ const WRONG: [string, object, RegExp][] = [
   ["a path out of the folder", { files: { "model.onnx": SHA256, "../x": SHA256 } }, /plain file names/],
   ["no digest", { files: { "model.onnx": "1234" } }, /sha256/],
   ["half an adaptation", { adaptation: { file: "a.npz", scale: 0.1 } }, /'adaptation' must hold/],
-  ["a domain without threshold", { domain: { file: "d.npy", longest_s: 8 } }, /'domain' must hold/],
+  ["sounds that nobody knows", { sounds: ["speech", "music"] }, /'sounds' must be empty, or hold speech, laughter/],
+  ["a distance that is a text", { out_of_domain_from: "2" }, /'out_of_domain_from'/],
+  ["a threshold beyond 1", { abstain_below: 50 }, /'abstain_below' must be 0 to 1/],
 ];
 for (const [what, change, message] of WRONG) {
   test(`bundle.json with ${what} is refused`, () => {
@@ -80,6 +85,11 @@ for (const [what, change, message] of WRONG) {
     });
   });
 }
+
+test("what older bundles don't say has Python's defaults", () => {
+  const { adaptation, sounds, out_of_domain_from, abstain_below } = checkedInfo(JSON.stringify({ ...INFO, adaptation: undefined }), "x");
+  assert.deepEqual([adaptation, sounds, out_of_domain_from, abstain_below], [null, [], null, 0.5]);
+});
 
 test("what is no JSON object is refused", () => {
   for (const text of ["", "{", "[]", "null", "<html>"]) assert.throws(() => checkedInfo(text, "x"), BundleError);

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { rateInHeader } from "../src/decode.js";
 import { AudioError } from "../src/errors.js";
-import { roundHalfEven } from "../src/numbers.js";
-import { abstaining, polarityOf, type Prediction, top, unanswered } from "../src/prediction.js";
+import { activePart } from "../src/levels.js";
+import { milliseconds, roundHalfEven } from "../src/numbers.js";
+import { percent, polarityOf, type Prediction, top, unanswered } from "../src/prediction.js";
 import { checkRecording, checkSamples } from "../src/waveform.js";
 
 function wave(rate: number, before = ""): DataView {
@@ -50,11 +51,21 @@ test("halves go to the even neighbour", () => {
 
 const SURE: Prediction = { ...unanswered("x", "ok", "m"), emotion: "sad", confidence: 0.6, probabilities: { happy: 0.4, sad: 0.6 } };
 
-test("a prediction below the threshold is unsure and names no emotion", () => {
-  assert.equal(abstaining(SURE), SURE);
-  const unsure = abstaining(SURE, 0.7);
-  assert.deepEqual([unsure.status, unsure.emotion, unsure.confidence], ["unsure", null, 0.6]);
-  assert.equal(abstaining(unanswered("x", "no-speech", "m")).status, "no-speech");
+test("times are rounded to the millisecond as Python rounds them", () => {
+  const expected = [0.004, 0.001, 0.002, 0.003, 0.062, 0.188, 4.999, 7]; // of Python's round(seconds, 3)
+  assert.deepEqual([0.0045, 0.0005, 0.0015, 0.0025, 0.0625, 0.1875, 4.999375, 7.0005].map(milliseconds), expected);
+});
+
+test("a probability is shown in per cent, and never above 95", () => {
+  assert.deepEqual([0, 0.125, 0.735, 0.95, 0.951, 1].map(percent), ["0%", "12%", "74%", "95%", "> 95%", "> 95%"]);
+});
+
+test("the active part is what is loud, in whole frames of 25 ms", () => {
+  const sound = Float32Array.from({ length: 10_000 }, (_, index) => (index >= 3_000 && index < 5_000 ? (index % 2) - 0.5 : 0));
+  assert.deepEqual(activePart(sound, 16_000), { start: 2_800, end: 5_200 });
+  assert.deepEqual(activePart(sound.subarray(0, 4_100), 16_000), { start: 2_800, end: 4_000 });
+  assert.equal(activePart(new Float32Array(10_000), 16_000), null);
+  assert.equal(activePart(new Float32Array(0), 16_000), null);
 });
 
 test("polarity weighs pleasant against unpleasant; the top is sorted", () => {

@@ -9,23 +9,24 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from earnest.apps.cli._predict_table import bar
 from earnest.apps.cli._timeline_chart import exact_clock
 from earnest.audio.feed import Lost
 from earnest.audio.source import printable
-from earnest.runtime.timeline import Event, Gap, Segment, Span, Window
-from earnest.runtime.timeline_plot import colours_of
+from earnest.runtime.prediction import VocalBurst, percent
+from earnest.runtime.timeline import Event, Gap, Segment, Span, Window, burst_span
+from earnest.runtime.timeline_plot import label_colour
 
 N_SPANS = 6
 _BAR = 30
 _LOWEST_DBFS = -60.0
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 class LiveView:
     """Keeps what is shown, no more."""
 
     def __init__(self, classes: tuple[str, ...]) -> None:
-        self._colours = colours_of(classes)
+        self._classes = classes
         self._now = dict.fromkeys(classes, 0.0)
         self._spans: deque[Span] = deque(maxlen=N_SPANS)
         self._level_dbfs = _LOWEST_DBFS
@@ -44,6 +45,8 @@ class LiveView:
             self._now = dict(event.probabilities)
         elif isinstance(event, Span):
             self._spans.append(event)
+        elif isinstance(event, VocalBurst):
+            self._spans.append(burst_span(event))
         elif isinstance(event, Segment):
             self._now = dict.fromkeys(self._now, 0.0)
         elif isinstance(event, Gap):
@@ -61,27 +64,24 @@ class LiveView:
     def _head(self) -> Text:
         share = min(max(1 - self._level_dbfs / _LOWEST_DBFS, 0.0), 1.0)
         state = ("● speech", "bold green") if self._speaking else ("○ pause", "dim")
-        return Text.assemble(f"{exact_clock(self._received_s):>9}  ", (_bar(share, 12), "cyan"), "  ", state)
+        return Text.assemble(f"{exact_clock(self._received_s):>9}  ", (bar(share, 12, most=1.0), "cyan"), "  ", state)
 
     def _bars(self) -> Table:
         table = Table.grid(padding=(0, 1))
         leader = max(self._now, key=self._now.__getitem__)
         for name, share in self._now.items():
             style = "bold" if share and name == leader else "" if share else "dim"
-            bar = Text(_bar(share, _BAR), style=self._colours[name])
-            table.add_row(Text(f"{printable(name):>11}", style=style), bar, Text(f"{share:4.0%}", style=style))
+            drawn = Text(bar(share, _BAR), style=self._colour(name))
+            table.add_row(Text(f"{printable(name):>11}", style=style), drawn, Text(f"{percent(share):>5}", style=style))
         return table
 
     def _last_spans(self) -> Table:
         table = Table.grid(padding=(0, 2))
         for span in self._spans:
             times = f"{exact_clock(span.start_s)} – {exact_clock(span.end_s)}"
-            table.add_row(
-                f"{times:>19}", Text(printable(span.emotion), self._colours[span.emotion]), f"{span.confidence:.0%}"
-            )
+            label = Text(printable(span.emotion), self._colour(span.emotion))
+            table.add_row(f"{times:>19}", label, percent(span.confidence))
         return table
 
-
-def _bar(share: float, width: int) -> str:
-    eighths = round(8 * width * share)
-    return f"{'█' * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else ''):<{width}}"
+    def _colour(self, label: str) -> str:
+        return label_colour(label, self._classes)

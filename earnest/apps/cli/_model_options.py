@@ -1,13 +1,15 @@
 """Options of all commands that use a bundle."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
 
 from earnest.apps.cli._completion import bundle_names, names_from, variant_names
-from earnest.bundle import DEFAULT_BUNDLE
+from earnest.bundle import DEFAULT_BUNDLE, BundleInfo
 from earnest.runtime.adapter import Adapter
+from earnest.runtime.options import ClassChoice, Options
 from earnest.runtime.predictor import Predictor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -83,12 +85,38 @@ def _computing_options(function: F) -> F:
     )(function)
 
 
-def adapt_option(default: str) -> Callable[[F], F]:
-    """Add ``--adapt``; ``default`` is "auto" or "off"."""
-    text = "Get used to the voice: auto, off, or a recording of it (repeatable)."
-    return click.option(
-        "--adapt", multiple=True, default=(default,), show_default=default, metavar="auto|off|FILE", help=text
+def answer_options(function: F) -> F:
+    """Add what is asked of an answer: ``--classes``, ``--no-abstain`` and ``--abstain-below``."""
+    function = click.option(
+        "--abstain-below",
+        type=click.FloatRange(0, 1),
+        metavar="P",
+        help="Answers below this confidence (0 to 1) are unsure; default: the model's threshold.",
+    )(function)
+    function = click.option("--no-abstain", is_flag=True, help="Tell the likeliest emotion of unsure answers too.")(
+        function
     )
+    return click.option(
+        "--classes",
+        metavar="A,B,…",
+        help="Probabilities of these classes alone, renormalised, such as angry,happy,neutral,sad.",
+    )(function)
+
+
+def adapt_option(function: F) -> F:
+    """Add ``--adapt``."""
+    text = "Adapt to the speaker: auto (to what was heard before), off, or a recording of the speaker (repeatable)."
+    return click.option(
+        "--adapt", multiple=True, default=("off",), show_default="off", metavar="auto|off|FILE", help=text
+    )(function)
+
+
+def chosen_options(info: BundleInfo, classes: str | None, no_abstain: bool, abstain_below: float | None) -> Options:
+    """Return what ``--classes``, ``--no-abstain`` and ``--abstain-below`` ask for; names are checked."""
+    if no_abstain and abstain_below is not None:
+        raise click.UsageError("--no-abstain and --abstain-below exclude each other.")
+    options = Options.of(classes, 0.0 if no_abstain else abstain_below)
+    return replace(options, classes=ClassChoice(info, options).classes) if options.classes else options
 
 
 def chosen_adapter(predictor: Predictor, words: Sequence[str]) -> Adapter | None:

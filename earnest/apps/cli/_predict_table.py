@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import click
 
 from earnest.audio.source import printable
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, VocalBurst, percent
 
 _FULL_BARS = 10
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _HEIGHTS = "▁▁▂▃▄▅▆▇█"
 _EMOTION_WIDTH = 11
-_RIGHT_PART = _EMOTION_WIDTH + 2 + _FULL_BARS + 5 + 2 + 24  # two more classes in the last column
+_RIGHT_PART = _EMOTION_WIDTH + 2 + _FULL_BARS + 6 + 2 + 24  # two more classes in the last column
 
 
 class PredictionTable:
@@ -26,7 +26,7 @@ class PredictionTable:
 
     def header(self) -> str:
         """Return the line above the rows."""
-        line = f"{'File':<{self._name_width}}  {'Emotion':<{_EMOTION_WIDTH}}  {'Confidence':<15}  Next"
+        line = f"{'File':<{self._name_width}}  {'Emotion':<{_EMOTION_WIDTH}}  {'Confidence':<16}  Next"
         title = f"{printable(self._folder)}{os.sep}\n" if self._folder else ""
         return title + click.style(line, bold=True)
 
@@ -36,13 +36,17 @@ class PredictionTable:
         if prediction.error is not None:
             return click.style(f"{name}  {'error':<{_EMOTION_WIDTH}}  {self._message(prediction)}", fg="red")
         if prediction.emotion is None or prediction.confidence is None:
-            guesses = (
-                f"  {'':<15}  {_next_classes(prediction, self._n_next, 0)}" if prediction.status == "unsure" else ""
-            )
-            return f"{name}  {click.style(f'{prediction.status:<{_EMOTION_WIDTH}}', fg='yellow')}{guesses}".rstrip()
+            status = click.style(f"{prediction.status:<{_EMOTION_WIDTH}}", fg="yellow")
+            return f"{name}  {status}  {details(prediction)}".rstrip()
         emotion = click.style(f"{prediction.emotion:<{_EMOTION_WIDTH}}", bold=True)
-        share = f"{_bar(prediction.confidence)} {100 * prediction.confidence:3.0f}%"
-        return f"{name}  {emotion}  {share}  {_next_classes(prediction, self._n_next)}".rstrip()
+        others = _next_classes(prediction, self._n_next)
+        return f"{name}  {emotion}  {_confidence(prediction.confidence)}  {others}".rstrip()
+
+    def burst_row(self, burst: VocalBurst) -> str:
+        """Return the line of a vocal burst, which stands below its recording's."""
+        kind = f"{f'({burst.kind})':<{_EMOTION_WIDTH}}"
+        times = f"{burst.start_s:.1f}–{burst.end_s:.1f} s"
+        return f"{times:>{self._name_width}}  {kind}  {_confidence(burst.confidence)}"
 
     def _name(self, path: str) -> str:
         return printable(path.removeprefix(self._folder).lstrip(os.sep) if self._folder else path)
@@ -65,14 +69,36 @@ def _common_folder(paths: Sequence[str]) -> str:
     return os.path.commonpath(folders)
 
 
-def _bar(share: float) -> str:
-    eighths = round(8 * _FULL_BARS * share)
-    bar = "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
-    return f"{bar:<{_FULL_BARS}}"
+def answer_words(prediction: Prediction) -> str:
+    """Say an answer in words: "sad 73%", or a status with its details in parentheses."""
+    if prediction.emotion is not None and prediction.confidence is not None:
+        return f"{prediction.emotion} {percent(prediction.confidence)}"
+    more = details(prediction)
+    return f"{prediction.status} ({more})" if more else prediction.status
 
 
-def _next_classes(prediction: Prediction, count: int, first: int = 1) -> str:
-    others = prediction.top(count + first)[first:]
+def details(prediction: Prediction) -> str:
+    """Say what stands beside a status without an emotion: the likeliest two, shares of the speech, kinds of bursts."""
+    if prediction.status == "unsure":
+        return ", ".join(f"{name} {percent(share)}" for name, share in prediction.top(2))
+    if prediction.status == "mixed" and prediction.shares:
+        return ", ".join(f"{name} {share:.0%}" for name, share in prediction.shares.items()) + " of the speech"
+    return ", ".join(dict.fromkeys(burst.kind for burst in prediction.vocal_bursts))
+
+
+def bar(share: float, width: int, most: float = HIGHEST_SHOWN) -> str:
+    """Draw a share in exactly ``width`` cells; what is above ``most`` is not told apart."""
+    eighths = round(8 * width * min(share, most))
+    drawn = "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
+    return f"{drawn:<{width}}"
+
+
+def _confidence(share: float) -> str:
+    return f"{bar(share, _FULL_BARS)} {percent(share):>5}"
+
+
+def _next_classes(prediction: Prediction, count: int) -> str:
+    others = prediction.top(count + 1)[1:]
     return "  ".join(f"{_HEIGHTS[round(8 * share)]} {name} {100 * share:.0f}" for name, share in others)
 
 

@@ -17,7 +17,7 @@ from earnest.runtime.prediction import Prediction
 
 Form = Literal["json", "csv", "parquet"]
 PARQUET_ROWS = 10_000
-_TEXTS = ("path", "status", "emotion", "quality", "model", "error")
+_TEXTS = ("path", "status", "emotion", "quality", "shares", "vocal_bursts", "model", "error")
 
 
 class RowFile:
@@ -45,6 +45,11 @@ class RowFile:
         for row in self._recovered():
             if row.model != model:
                 raise EarnestError(f"{self._output}: holds answers of the model '{row.model}'. Name another file.")
+            if row.probabilities and set(row.probabilities) != set(self._classes):
+                held = ", ".join(row.probabilities)
+                raise EarnestError(
+                    f"{self._output}: holds probabilities of {held}. Ask for these, or name another file."
+                )
             yield row.path
 
     def write(self, prediction: Prediction) -> None:

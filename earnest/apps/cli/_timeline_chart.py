@@ -4,14 +4,16 @@ from collections.abc import Iterator
 
 import click
 
+from earnest.apps.cli._predict_table import answer_words, bar
 from earnest.audio.source import printable
+from earnest.runtime.prediction import percent
+from earnest.runtime.smoothing import UNSURE
 from earnest.runtime.timeline import Span, Timeline, shares_over_time
-from earnest.runtime.timeline_plot import clock, colours_of, tick_step_s
+from earnest.runtime.timeline_plot import clock, label_colour, tick_step_s
 
 MAX_SPANS = 40
 _HEIGHTS = " ▁▂▃▄▅▆▇█"
 _BAR = 12
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def chart(timeline: Timeline, columns: int) -> Iterator[str]:
@@ -20,12 +22,12 @@ def chart(timeline: Timeline, columns: int) -> Iterator[str]:
     speech = f"{exact_clock(prediction.speech_s or 0)} of speech in {exact_clock(longest_s)}"
     title = f"{printable(timeline.path)}  {speech}"
     yield click.style(title, bold=True)
-    if not timeline.spans:
-        yield click.style(prediction.status, fg="yellow")
+    yield click.style(answer_words(prediction), fg=None if prediction.emotion else "yellow")
+    if not timeline.entries():
         return
     yield ""
-    names = [*timeline.seconds_by_emotion()]
-    width = max(map(len, names))
+    names = _leading(timeline)
+    width = max(map(len, [*names, *(entry.emotion for entry in timeline.entries())]))
     shares = shares_over_time(timeline, max(columns - width - 2, 20))
     for name in names:
         row = "".join(_HEIGHTS[round(8 * float(share))] for share in shares[timeline.classes.index(name)])
@@ -35,8 +37,17 @@ def chart(timeline: Timeline, columns: int) -> Iterator[str]:
     yield from _span_rows(timeline, width)
 
 
-def _coloured(text: str, timeline: Timeline, emotion: str) -> str:
-    colour = colours_of(timeline.classes)[emotion]
+def _leading(timeline: Timeline) -> list[str]:
+    """Return the emotions that lead in a span or a window, those that led the longest first."""
+    leading = {name: 0 for name in timeline.seconds_by_emotion() if name != UNSURE}
+    for window in timeline.windows:
+        best = max(window.probabilities, key=window.probabilities.__getitem__)
+        leading[best] = leading.get(best, 0) + 1
+    return sorted(leading, key=lambda name: -leading[name])
+
+
+def _coloured(text: str, timeline: Timeline, label: str) -> str:
+    colour = label_colour(label, timeline.classes)
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return click.style(text, fg=(red, green, blue))
 
@@ -55,20 +66,20 @@ def _axis(longest_s: float, n_columns: int) -> str:
 
 def _span_rows(timeline: Timeline, width: int) -> Iterator[str]:
     yield click.style(f"{'Start':>10}  {'End':>10}  {'Emotion':<{width}}  Confidence", bold=True)
-    for span in timeline.spans[:MAX_SPANS]:
+    entries = timeline.entries()
+    for span in entries[:MAX_SPANS]:
         yield _span_row(span, timeline, width)
-    if len(timeline.spans) > MAX_SPANS:
-        yield f"… {len(timeline.spans) - MAX_SPANS} more spans (all of them: --format csv). Seconds of each:"
+    if len(entries) > MAX_SPANS:
+        yield f"… {len(entries) - MAX_SPANS} more spans (all of them: --format csv). Seconds of each:"
         for name, seconds in timeline.seconds_by_emotion().items():
             yield f"  {printable(name):<{width}}  {seconds:9.1f}"
 
 
 def _span_row(span: Span, timeline: Timeline, width: int) -> str:
-    eighths = round(8 * _BAR * span.confidence)
-    bar = "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
     times = f"{exact_clock(span.start_s):>10}  {exact_clock(span.end_s):>10}"
     name = f"{printable(span.emotion):<{width}}"
-    return f"{times}  {name}  {_coloured(f'{bar:<{_BAR}}', timeline, span.emotion)} {span.confidence:4.0%}"
+    confidence = _coloured(bar(span.confidence, _BAR), timeline, span.emotion)
+    return f"{times}  {name}  {confidence} {percent(span.confidence):>5}"
 
 
 def exact_clock(seconds: float) -> str:

@@ -5,21 +5,23 @@ from typing import cast
 
 import click
 
-from earnest.apps.cli._model_options import model_option
+from earnest.apps.cli._model_options import answer_options, chosen_options, model_option
+from earnest.apps.cli._predict_table import answer_words
 from earnest.apps.cli.listen import events_of, tell
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
 from earnest.audio.microphone import microphone
 from earnest.runtime.engine import Hint, Provider
 from earnest.runtime.formats import json_line
+from earnest.runtime.options import Options
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.stream import Windowing
 from earnest.runtime.timeline import event_dict
 
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path())
 @model_option
+@answer_options
 @click.option(
     "--device",
     type=click.Choice(["CPU", "GPU", "AUTO"], case_sensitive=False),
@@ -41,6 +43,9 @@ from earnest.runtime.timeline import event_dict
 def command(
     paths: tuple[str, ...],
     model: str,
+    classes: str | None,
+    no_abstain: bool,
+    abstain_below: float | None,
     device: str,
     listens: bool,
     microphone_name: str | None,
@@ -51,8 +56,9 @@ def command(
 ) -> None:
     """Tell the emotion of recordings and spectrograms on a small device: OpenVINO, without onnxruntime.
 
-    PATHS are recordings, or pictures from `earnest spectrogram`. Where the environment variable EARNEST_CACHE names a
-    folder, compiled models are kept there.
+    PATHS are recordings, or pictures from `earnest spectrogram`. Speech is found by its level, as the network for voice
+    activity needs onnxruntime. Where the environment variable EARNEST_CACHE names a folder, compiled models are kept
+    there.
 
     \b
     Examples:
@@ -66,11 +72,13 @@ def command(
         raise click.UsageError("Give PATHS, or --microphone.")
     provider = cast(Provider, device.lower())
     predictor = Predictor.load(model, threads, provider, backend="openvino", hint=hint)
+    predictor.activity = "energy"
+    options = chosen_options(predictor.info, classes, no_abstain, abstain_below)
     if listens:
-        _listen(predictor, microphone_name, as_json)
+        _listen(predictor, options, microphone_name, as_json)
         return
     n_failed = 0
-    for row in predictor.predict_many(paths):
+    for row in predictor.predict_many(paths, **options.words()):
         n_failed += row.status == "error"
         click.echo(json_line(row) if as_json else _line(row, quiet))
     if n_failed:
@@ -79,16 +87,16 @@ def command(
 
 def _line(row: Prediction, quiet: bool) -> str:
     """Say one answer in a line, or only the word for it."""
-    if row.emotion is None or row.confidence is None:
-        return row.status if quiet else f"{row.path}: {row.error or row.status}"
-    return row.emotion if quiet else f"{row.path}: {row.emotion} {row.confidence:.0%}"
+    if quiet:
+        return row.emotion or row.status
+    return f"{row.path}: {row.error or answer_words(row)}"
 
 
-def _listen(predictor: Predictor, device: str | None, as_json: bool) -> None:
-    """Tell spans as they end; speech is found by level alone, for the voice detector needs onnxruntime."""
+def _listen(predictor: Predictor, options: Options, device: str | None, as_json: bool) -> None:
+    """Tell spans and vocal bursts as they end."""
     rate_hz = predictor.info.sample_rate_hz
     with microphone(rate_hz, device) as feed:
-        for event in events_of(predictor.stream(rate_hz, Windowing(activity="energy")), feed):
+        for event in events_of(predictor.stream(rate_hz, **options.words()), feed):
             if as_json:
                 click.echo(json.dumps(event_dict(event), ensure_ascii=False, allow_nan=False))
             else:

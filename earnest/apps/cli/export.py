@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     "--leave-out",
     multiple=True,
     type=click.Choice(COMPANIONS),
-    help="What of the run the bundle shall lack: adaptation to a voice, the out-of-domain verdict; repeatable.",
+    help="What of the run the bundle shall lack: adaptation to a speaker, the distance to known sound; repeatable.",
 )
 @click.option(
     "--format",

@@ -9,14 +9,22 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from earnest.apps.cli._model_options import adapt_option, chosen_adapter, model_options
+from earnest.apps.cli._model_options import (
+    adapt_option,
+    answer_options,
+    chosen_adapter,
+    chosen_options,
+    model_options,
+)
 from earnest.apps.cli.output import echo_table, output_options
 from earnest.audio.feed import Lost, open_pipe
 from earnest.audio.microphone import microphone, microphones
 from earnest.runtime.engine import Backend, Provider
+from earnest.runtime.prediction import VocalBurst, percent
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.stream import Stream, Windowing
-from earnest.runtime.timeline import Event, Gap, Span, event_dict
+from earnest.runtime.stream import Stream
+from earnest.runtime.timeline import Event, Gap, Span, burst_span, event_dict
+from earnest.runtime.windows import Windowing
 
 Sound = Iterable[npt.NDArray[np.float32] | Lost]
 
@@ -24,7 +32,8 @@ Sound = Iterable[npt.NDArray[np.float32] | Lost]
 @click.command()
 @click.argument("source", type=click.Choice(["-"]), required=False)
 @model_options
-@adapt_option("auto")
+@adapt_option
+@answer_options
 @click.option(
     "--rate", default=16_000, show_default=True, type=click.IntRange(4_000, 192_000), help="Hz, without header."
 )
@@ -41,6 +50,9 @@ def command(
     provider: Provider,
     backend: Backend,
     adapt: tuple[str, ...],
+    classes: str | None,
+    no_abstain: bool,
+    abstain_below: float | None,
     rate: int,
     channels: int,
     device: str | None,
@@ -52,8 +64,9 @@ def command(
 ) -> None:
     """Tell emotions while somebody speaks, until Ctrl-C or the end of the pipe.
 
-    Without SOURCE the microphone is used; - reads WAV or bare 16-bit samples from standard input. With --json each
-    event (window, span, segment, gap) is one line.
+    Spans below the model's threshold are "unsure"; vocal bursts stand in parentheses. Without SOURCE the microphone is
+    used; - reads WAV or bare 16-bit samples from standard input. With --json each event (window, span, segment,
+    vocal-burst, gap) is one line.
 
     \b
     Examples:
@@ -65,12 +78,14 @@ def command(
         return
     predictor = Predictor.load(model, threads, provider, backend=backend)
     with _sound(source, rate, channels, device) as (heard_hz, sound):
-        stream = predictor.stream(heard_hz, Windowing(window_s, hop_s), chosen_adapter(predictor, adapt))
+        options = chosen_options(predictor.info, classes, no_abstain, abstain_below)
+        adapter = chosen_adapter(predictor, adapt)
+        stream = predictor.stream(heard_hz, Windowing(window_s, hop_s), adapter, **options.words())
         if as_json:
             for event in events_of(stream, sound):
                 click.echo(json.dumps(event_dict(event), ensure_ascii=False, allow_nan=False))
         elif sys.stdout.isatty() and not quiet:
-            _show(stream, sound, predictor.info.classes)
+            _show(stream, sound, stream.classes)
         else:
             for event in events_of(stream, sound):
                 tell(event)
@@ -98,8 +113,11 @@ def events_of(stream: Stream, sound: Sound) -> Iterator[Event]:
 
 
 def tell(event: Event) -> None:
+    """Write a span or a vocal burst as a line, lost sound as a line of its own on standard error."""
+    if isinstance(event, VocalBurst):
+        event = burst_span(event)
     if isinstance(event, Span):
-        click.echo(f"{event.start_s:9.1f} {event.end_s:9.1f}  {event.emotion:<11} {event.confidence:4.0%}")
+        click.echo(f"{event.start_s:9.1f} {event.end_s:9.1f}  {event.emotion:<11} {percent(event.confidence):>5}")
     if isinstance(event, Gap):
         click.echo(f"lost {event.end_s - event.start_s:.1f} s of sound at {event.start_s:.1f} s", err=True)
 

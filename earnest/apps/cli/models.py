@@ -69,7 +69,9 @@ def _echo_bundle(bundle: Bundle) -> None:
     info = bundle.info
     size = (bundle.folder / "model.onnx").stat().st_size
     click.echo(f"{info.name} {info.version}: {info.n_parameters:,} parameters, {size / 1e6:.1f} MB")
-    click.echo(f"  emotions    {', '.join(info.classes)}")
+    click.echo(f"  emotions    {', '.join(info.classes)}; unsure below {info.abstain_below:.0%}")
+    if info.sounds:
+        click.echo(f"  sounds      {', '.join(info.sounds)}")
     click.echo(f"  trained on  {', '.join(line.name for line in info.training_corpora)}; start: {info.origin}")
     only = "non-commercial use only: " if info.non_commercial else ""
     click.echo(f"  licence     {only}{info.licence}")

@@ -4,20 +4,27 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import click
 
-from earnest.apps.cli._model_options import adapt_option, averaging_options, chosen_adapter
+from earnest.apps.cli._model_options import (
+    adapt_option,
+    answer_options,
+    averaging_options,
+    chosen_adapter,
+    chosen_options,
+)
 from earnest.apps.cli._recordings import arriving, sources_of
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
 from earnest.audio.source import Source, path_of
 from earnest.bundle import BundleInfo
 from earnest.runtime.bulk import BATCH_S
-from earnest.runtime.engine import Backend, Provider
-from earnest.runtime.prediction import ABSTAIN_BELOW, Prediction
+from earnest.runtime.engine import Backend, Hint, Provider
+from earnest.runtime.prediction import Prediction
 from earnest.runtime.predictor import Predictor
 
 Format: TypeAlias = Literal["table", "json", "csv", "parquet"]
@@ -28,14 +35,14 @@ _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json"
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
 @averaging_options
-@adapt_option("off")
+@adapt_option
+@answer_options
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv", "parquet"]), help="Default: table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File: .jsonl, .csv or .parquet.")
 @click.option("--resume", is_flag=True, help="Go on with --output: skip what it holds.")
 @click.option("--watch", is_flag=True, help="Then wait for new recordings in the folders, until Ctrl-C.")
-@click.option("--abstain", is_flag=True, help=f'Say "unsure" where the calibrated confidence is below {ABSTAIN_BELOW}.')
-@click.option("--abstain-below", type=click.FloatRange(0, 1), metavar="P", help="The same with another threshold.")
 @click.option("--top", type=click.IntRange(1, 20), default=3, show_default=True, help="Classes in a row of the table.")
+@click.option("--vocal-bursts", is_flag=True, help="Add a line per laugh, cry, scream or sigh to the table.")
 @click.option(
     "--batch", "batch_s", type=click.FloatRange(1, 3600), default=BATCH_S, show_default=True, help="Seconds in a run."
 )
@@ -51,13 +58,15 @@ def command(
     provider: Provider,
     backend: Backend,
     adapt: tuple[str, ...],
+    classes: str | None,
+    no_abstain: bool,
+    abstain_below: float | None,
     form: Format | None,
     output: Path | None,
     resume: bool,
     watch: bool,
-    abstain: bool,
-    abstain_below: float | None,
     top: int,
+    vocal_bursts: bool,
     batch_s: float,
     jobs: int,
     as_json: bool,
@@ -66,49 +75,50 @@ def command(
     """Tell the emotion of recordings.
 
     PATHS are files, folders (searched for recordings) or - for standard input. JSON is one object a line.
+    An answer below the model's threshold is unsure: it has probabilities, but no emotion. Several segments of speech
+    without an emotion that holds most of them are mixed.
     An --output file appears when it is whole; until then its rows are in NAME.partial, where --resume finds them.
 
     \b
     Examples:
       earnest predict talk.wav
       earnest predict recordings/ --output emotions.csv --resume
+      earnest predict talk.wav --classes angry,happy,neutral,sad --no-abstain
       cat talk.ogg | earnest predict - --json
       earnest predict talk.wav --tta speed --model bundles/fold1 --model bundles/fold2
 
     Exit codes: 0 all answered, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be read
     (their rows say why).
     """
-    chosen = _format(form, as_json, output)
-    if resume and output is None:
-        raise click.UsageError("--resume needs --output.")
-    predictor = Predictor.load(
-        models, threads, provider, batch_s, tta, backend, "throughput" if jobs > 1 else "latency"
-    )
+    chosen = _format(form, as_json, output, resume)
+    hint: Hint = "throughput" if jobs > 1 else "latency"
+    predictor = Predictor.load(models, threads, provider, batch_s, tta, backend, hint)
     adapter = chosen_adapter(predictor, adapt)
+    options = chosen_options(predictor.info, classes, no_abstain, abstain_below)
+    info = replace(predictor.info, classes=options.classes or predictor.info.classes)
     sources = sources_of(paths)
 
-    threshold = abstain_below if abstain_below is not None else ABSTAIN_BELOW if abstain else 0.0
-
     def predicted(some: Sequence[Source], shown: bool) -> Iterator[Prediction]:
-        found = predictor.predict_many(some, min(jobs, len(some) or 1), adapter)
-        rows = (row.abstaining(threshold) for row in found)
-        return _counted(rows, len(some), shown)
+        found = predictor.predict_many(some, min(jobs, len(some) or 1), adapter, **options.words())
+        return _counted(found, len(some), shown)
 
     batches = _batches(sources, paths, watch)
     if output is None:
-        writer = _printer(chosen, predictor.info.classes, [path_of(item) for item in sources], top)
+        writer = _printer(chosen, info.classes, [path_of(item) for item in sources], top, vocal_bursts)
         n_failed = sum(_write(predicted(some, _shows_progress(quiet, True)), writer) for some in batches)
     else:
-        n_failed = _write_file(batches, predicted, output, chosen, predictor.info, resume, quiet)
+        n_failed = _write_file(batches, predicted, output, chosen, info, resume, quiet)
     if n_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
 
 
-def _format(form: Format | None, as_json: bool, output: Path | None) -> Format:
+def _format(form: Format | None, as_json: bool, output: Path | None, resume: bool) -> Format:
     if as_json and form not in (None, "json"):
         raise click.UsageError(f"--json and --format {form} exclude each other.")
     chosen = form or ("json" if as_json else None)
     if output is None:
+        if resume:
+            raise click.UsageError("--resume needs --output.")
         if chosen == "parquet":
             raise click.UsageError("--format parquet needs --output.")
         return chosen or "table"
@@ -192,7 +202,7 @@ def _write(predictions: Iterable[Prediction], writer: Writer) -> int:
     return n_failed
 
 
-def _printer(form: Format, classes: Sequence[str], paths: Sequence[str], top: int) -> Writer:
+def _printer(form: Format, classes: Sequence[str], paths: Sequence[str], top: int, with_bursts: bool) -> Writer:
     from earnest.runtime.formats import csv_header, csv_line, json_line
 
     if isinstance(sys.stdout, TextIOWrapper):  # JSON and CSV are UTF-8 everywhere, a table is what the terminal shows
@@ -206,4 +216,10 @@ def _printer(form: Format, classes: Sequence[str], paths: Sequence[str], top: in
 
     table = PredictionTable(paths, shutil.get_terminal_size().columns, top)
     click.echo(table.header())
-    return lambda row: click.echo(table.row(row))
+
+    def write(row: Prediction) -> None:
+        click.echo(table.row(row))
+        for burst in row.vocal_bursts if with_bursts else ():
+            click.echo(table.burst_row(burst))
+
+    return write

@@ -8,20 +8,27 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._model_options import adapt_option, averaging_options, chosen_adapter
+from earnest.apps.cli._model_options import (
+    adapt_option,
+    answer_options,
+    averaging_options,
+    chosen_adapter,
+    chosen_options,
+)
 from earnest.apps.cli.output import output_options
 from earnest.audio.activity import DETECTORS
 from earnest.errors import EarnestError
 from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.stream import Windowing
 from earnest.runtime.timeline_formats import FORMATS, SUFFIXES, written
+from earnest.runtime.windows import Windowing
 
 
 @click.command()
 @click.argument("path")
 @averaging_options
-@adapt_option("auto")
+@adapt_option
+@answer_options
 @click.option("--format", "form", type=click.Choice(["table", *FORMATS]), help="How to write; default: table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture to draw: .png, .svg or .pdf.")
@@ -45,13 +52,16 @@ def command(
     provider: Provider,
     backend: Backend,
     adapt: tuple[str, ...],
+    classes: str | None,
+    no_abstain: bool,
+    abstain_below: float | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Tell the emotion over time of a recording of any length.
 
     PATH is a file or - for standard input. Speech is found first; each piece of it is heard in overlapping windows, and
-    their answers are joined into spans. Times are in seconds.
+    their answers are joined into spans: of an emotion, or "unsure" below the model's threshold. Times are in seconds.
 
     \b
     Examples:
@@ -62,7 +72,8 @@ def command(
     windowing = Windowing(window_s, hop_s, activity)
     predictor = Predictor.load(models, threads, provider, tta=tta, backend=backend)
     source = sys.stdin.buffer if path == "-" else path
-    timeline = predictor.timeline(source, windowing, chosen_adapter(predictor, adapt))
+    options = chosen_options(predictor.info, classes, no_abstain, abstain_below)
+    timeline = predictor.timeline(source, windowing, chosen_adapter(predictor, adapt), **options.words())
     if chosen == "table":
         from earnest.apps.cli._timeline_chart import chart
 

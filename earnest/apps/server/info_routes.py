@@ -79,7 +79,7 @@ def _described(predictor: Predictor) -> dict[str, Any]:
     info = predictor.info
     told = ("name", "version", "classes", "sample_rate_hz", "licence", "network", "n_parameters", "shortest_s", "notes")
     values = info.to_dict()
-    return {name: values[name] for name in told} | {
+    return {name: values[name] for name in (*told, "abstain_below", "sounds")} | {
         "adapts": info.adaptation is not None,
         "training_corpora": values["training_corpora"],
         "results": values["results"],

@@ -24,33 +24,65 @@ PREDICTION: Mapping[str, Any] = {
     "intensity": None,
     "quality": [],
     "adapted": False,
+    "shares": None,
+    "vocal_bursts": [],
     "model": "base",
     "error": None,
 }
+UNSURE: Mapping[str, Any] = {
+    **PREDICTION,
+    "status": "unsure",
+    "emotion": None,
+    "confidence": 0.41,
+    "probabilities": {"neutral": 0.3, "happy": 0.41, "sad": 0.1, "angry": 0.1, "fearful": 0.05, "disgust": 0.04},
+    "polarity": 0.12,
+}
+BURST: Mapping[str, Any] = {
+    **PREDICTION,
+    **dict.fromkeys(("emotion", "confidence", "polarity", "gender")),
+    "status": "vocal-burst",
+    "speech_s": 0.0,
+    "probabilities": {},
+    "vocal_bursts": [{"start_s": 0.2, "end_s": 1.4, "kind": "laughter", "confidence": 0.93}],
+}
 TIMELINE: Mapping[str, Any] = {
     **PREDICTION,
+    **dict.fromkeys(("emotion", "confidence")),
+    "status": "mixed",
+    "duration_s": 9.0,
+    "speech_s": 6.0,
+    "shares": {"happy": 0.5, "neutral": 0.333333, "unsure": 0.166667},
+    "vocal_bursts": [{"start_s": 4.0, "end_s": 5.2, "kind": "laughter", "confidence": 0.93}],
     "activity": "silero",
-    "segments": [{"start_s": 0.2, "end_s": 3.0}],
-    "spans": [{"start_s": 0.2, "end_s": 3.0, "emotion": "happy", "confidence": 0.71}],
-    "windows": [{"start_s": 0.2, "end_s": 3.0, "probabilities": PREDICTION["probabilities"]}],
+    "segments": [{"start_s": 0.2, "end_s": 3.2}, {"start_s": 5.2, "end_s": 8.2}],
+    "spans": [
+        {"start_s": 0.2, "end_s": 3.2, "emotion": "happy", "confidence": 0.71},
+        {"start_s": 5.2, "end_s": 7.2, "emotion": "neutral", "confidence": 0.6},
+        {"start_s": 7.2, "end_s": 8.2, "emotion": "unsure", "confidence": 0.39},
+    ],
+    "windows": [{"start_s": 0.2, "end_s": 3.2, "probabilities": PREDICTION["probabilities"]}],
 }
 
 
 def predict_answers() -> dict[str, Any]:
     """Return the good answers of ``POST /v1/predict``: the schemas come from the dataclasses."""
     either = {"anyOf": [_prediction_schema(), _timeline_schema()]}
-    return _answers(either, {"utterance": PREDICTION, "timeline": TIMELINE}, MEDIA_TYPES)
+    examples = {"utterance": PREDICTION, "unsure": UNSURE, "vocal burst": BURST, "timeline": TIMELINE}
+    return _answers(either, examples, MEDIA_TYPES)
 
 
 def batch_answers() -> dict[str, Any]:
     """Return the good answers of ``POST /v1/batch``."""
     rows = {"type": "array", "items": _prediction_schema()}
     schema = {"type": "object", "title": "Batch", "required": ["predictions"], "properties": {"predictions": rows}}
-    return _answers(schema, {"batch": {"predictions": [PREDICTION]}}, ROWS)
+    return _answers(schema, {"batch": {"predictions": [PREDICTION, UNSURE, BURST]}}, ROWS)
 
 
 def _prediction_schema() -> dict[str, Any]:
-    return TypeAdapter(Prediction).json_schema(mode="serialization")
+    schema = TypeAdapter(Prediction).json_schema(mode="serialization")
+    kinds = schema.pop("$defs")  # a reference to them would be to the root of the whole document
+    schema["properties"]["vocal_bursts"]["items"] = kinds["VocalBurst"]
+    return schema
 
 
 def _timeline_schema() -> dict[str, Any]:

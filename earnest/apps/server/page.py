@@ -1,15 +1,15 @@
 """The page of `web/page`, with the models and clips that it answers with in the browser."""
 
+import hashlib
+import json
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
 
 import earnest
+from earnest.apps.server.files import REVALIDATED, Files
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Settings
 from earnest.audio.silero import network_path
@@ -17,7 +17,6 @@ from earnest.bundle import DEFAULT_BUNDLE, SHIPPED, shipped_bundles
 
 PAGE = Path(__file__).parents[1] / "web"
 CLIPS = Path(earnest.__file__).parent / "demo"
-REVALIDATED = {"Cache-Control": "no-cache"}  # browsers keep the files, and ask whether they changed
 
 
 def is_built() -> bool:
@@ -28,8 +27,8 @@ def is_built() -> bool:
 def mount_page(app: FastAPI, settings: Settings) -> None:
     """Serve the page, and beside it only what the package ships: other models answer, but are not handed out."""
     app.include_router(_page_router(settings))  # before the folder of models: one of them lies elsewhere
-    app.mount("/models", _Files(directory=SHIPPED))
-    app.mount("/clips", _Files(directory=CLIPS))
+    app.mount("/models", Files(SHIPPED))
+    app.mount("/clips", Files(CLIPS))
 
 
 def _page_router(settings: Settings) -> APIRouter:
@@ -43,18 +42,24 @@ def _page_router(settings: Settings) -> APIRouter:
         "models": [DEFAULT_BUNDLE, *others],
         "clips": sorted(path.name for path in CLIPS.glob("*.flac")),
     }
+    text = json.dumps(site)
+    headers = {**REVALIDATED, "ETag": f'"{hashlib.sha256(text.encode()).hexdigest()[:16]}"'}
 
     @router.get("/site.json")
-    async def described() -> JSONResponse:
-        return JSONResponse(site, headers=REVALIDATED)
+    async def described(request: Request) -> Response:
+        if headers["ETag"] in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(text, media_type="application/json", headers=headers)
+
+    networks = Files(network.parent) if network else None
 
     @router.get("/models/silero_vad.onnx")
-    async def voice_activity() -> FileResponse:
-        if network is None:
+    async def voice_activity(request: Request) -> Response:
+        if network is None or networks is None:
             raise ProblemError("not-found", "Voice activity detection is not installed here.")
-        return FileResponse(network, headers=REVALIDATED)
+        return await networks.get_response(network.name, request.scope)
 
-    files = _Files(directory=PAGE)
+    files = Files(PAGE)
 
     # Not mounted at "/": that would take every wrong method at another address for a missing file.
     @router.api_route("/", methods=["GET", "HEAD"])
@@ -63,17 +68,3 @@ def _page_router(settings: Settings) -> APIRouter:
         return await files.get_response(name, request.scope)
 
     return router
-
-
-class _Files(StaticFiles):
-    """Files that browsers keep as long as they are the same."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":  # a stream at an unknown address
-            raise HTTPException(404)
-        await super().__call__(scope, receive, send)
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        response.headers.update(REVALIDATED)
-        return response

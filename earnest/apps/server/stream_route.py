@@ -6,11 +6,10 @@ from fastapi import APIRouter, Query, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from earnest.apps.server.admission import refuse_foreign_origin
-from earnest.apps.server.routes import HopS, Model, WindowS, windowing_of
+from earnest.apps.server.routes import Adapting, AnswerOptions, Model, Windows, classes_of
 from earnest.apps.server.service import Service
 from earnest.apps.server.streaming import Conversation, Encoding
-from earnest.apps.server.work import Adapt, adapter_for
-from earnest.runtime.stream import Windowing
+from earnest.apps.server.work import adapter_for
 
 Rate = Annotated[int, Query(ge=4_000, le=192_000)]
 Channels = Annotated[int, Query(ge=1, le=16)]
@@ -24,25 +23,27 @@ def stream_router(service: Service) -> APIRouter:
     async def stream(
         websocket: WebSocket,
         sample_rate_hz: Rate,
+        options: AnswerOptions,
+        windowing: Windows,
         encoding: Encoding = "s16le",
         channels: Channels = 1,
         model: Model = None,
-        adapt: Adapt = "auto",
-        window_s: WindowS = Windowing.window_s,
-        hop_s: HopS = Windowing.hop_s,
+        adapt: Adapting = "off",
     ) -> None:
         refuse_foreign_origin(websocket, service.settings.cors_origins)
         service.refuse_when_ending()
         with service.streams.inside(service.client(websocket)):
-            predictor, windowing = service.engine.predictor(model), windowing_of(window_s, hop_s)
-            listening = predictor.stream(sample_rate_hz, windowing, adapter_for(predictor, adapt))
+            predictor = service.engine.predictor(model)
+            classes_of(predictor, options)
+            adapter = adapter_for(predictor, adapt)
+            listening = predictor.stream(sample_rate_hz, windowing, adapter, **options.words())
             limits = service.settings.limits
             talk = Conversation(
                 websocket, listening, service.engine, limits, service.ending, sample_rate_hz, encoding, channels
             )
             await websocket.accept()
             try:
-                await talk.hold({"model": predictor.info.name, "classes": list(predictor.info.classes)})
+                await talk.hold({"model": predictor.info.name, "classes": list(listening.classes)})
             except WebSocketDisconnect:
                 return
             finally:

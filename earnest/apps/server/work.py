@@ -6,10 +6,11 @@ from typing import Literal, TypeAlias
 
 from earnest.apps.server.body import Upload
 from earnest.runtime.adapter import Adapter
+from earnest.runtime.options import Options
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.stream import Windowing
 from earnest.runtime.timeline import Timeline
+from earnest.runtime.windows import Windowing
 
 Adapt: TypeAlias = Literal["auto", "off"]
 
@@ -19,19 +20,21 @@ def adapter_for(predictor: Predictor, adapt: Adapt) -> Adapter | None:
     return predictor.adapter() if adapt == "auto" and predictor.info.adaptation else None
 
 
-def utterance(predictor: Predictor, upload: Upload, adapt: Adapt, below: float) -> Prediction:
+def utterance(predictor: Predictor, upload: Upload, adapt: Adapt, options: Options) -> Prediction:
     """Predict one recording; `AudioError` when it can't be read."""
-    answer = predictor.predict(upload.data, adapter_for(predictor, adapt))
-    return replace(answer.abstaining(below), path=upload.name)
+    answer = predictor.predict(upload.data, adapter_for(predictor, adapt), **options.words())
+    return replace(answer, path=upload.name)
 
 
-def timeline(predictor: Predictor, upload: Upload, adapt: Adapt, windowing: Windowing, most_s: float) -> Timeline:
+def timeline(
+    predictor: Predictor, upload: Upload, adapt: Adapt, windowing: Windowing, most_s: float, options: Options
+) -> Timeline:
     """Tell the emotion over time; `AudioError` when it can't be read."""
-    answer = predictor.timeline(upload.data, windowing, adapter_for(predictor, adapt), most_s)
+    answer = predictor.timeline(upload.data, windowing, adapter_for(predictor, adapt), most_s, **options.words())
     return replace(answer, prediction=replace(answer.prediction, path=upload.name))
 
 
-def batch(predictor: Predictor, uploads: Sequence[Upload], below: float) -> list[Prediction]:
+def batch(predictor: Predictor, uploads: Sequence[Upload], options: Options) -> list[Prediction]:
     """Predict many recordings in their order; what can't be read is a row with status "error"."""
-    rows = predictor.predict_many([upload.data for upload in uploads])
-    return [replace(row.abstaining(below), path=upload.name) for row, upload in zip(rows, uploads, strict=True)]
+    rows = predictor.predict_many([upload.data for upload in uploads], **options.words())
+    return [replace(row, path=upload.name) for row, upload in zip(rows, uploads, strict=True)]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from io import StringIO
@@ -11,14 +12,16 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner, Result
-from stand_in import write_bundle
+from stand_in import write_bundle, write_hearing
 from voices import voice
 
 from earnest.apps.cli import _live_view
 from earnest.apps.cli._timeline_chart import exact_clock
 from earnest.apps.cli.main import cli
 from earnest.audio.feed import Lost
+from earnest.runtime.prediction import VocalBurst
 from earnest.runtime.timeline import Gap, Segment, Span, Window
+from earnest.runtime.timeline_plot import BURST_COLOUR, COLOURS, UNSURE_COLOUR
 
 PAUSE = np.zeros(16_000, np.float32)
 TALK = np.concatenate([PAUSE, voice(5.0), PAUSE, voice(2.0, level=0.3, seed=1), PAUSE])
@@ -28,14 +31,17 @@ TALK = np.concatenate([PAUSE, voice(5.0), PAUSE, voice(2.0, level=0.3, seed=1), 
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("talk")
     write_bundle(root / "bundle")
+    write_hearing(root / "hearing", abstain_below=0.18)
     soundfile.write(root / "talk.flac", TALK, 16_000)
+    laughs = [voice(3.0, level=0.04), PAUSE, voice(3.0, level=0.4), PAUSE, voice(3.0)]
+    soundfile.write(root / "laughs.wav", np.concatenate(laughs), 16_000)
     return root
 
 
-def run(folder: Path, *words: str, stdin: bytes = b"") -> Result:
+def run(folder: Path, *words: str, stdin: bytes = b"", bundle: str = "bundle") -> Result:
     command, *rest = words
     names = [str(folder / word) if "." in word else word for word in rest]
-    return CliRunner().invoke(cli, [command, *names, "--model", str(folder / "bundle")], input=stdin)
+    return CliRunner().invoke(cli, [command, *names, "--model", str(folder / bundle)], input=stdin)
 
 
 def test_the_table_has_a_chart_and_a_row_a_span(folder: Path) -> None:
@@ -45,6 +51,30 @@ def test_the_table_has_a_chart_and_a_row_a_span(folder: Path) -> None:
     assert chart
     assert lines[-1].split()[-1].endswith("%")
     assert all(len(line) <= 80 for line in lines[1:])
+
+
+def test_the_table_tells_unsure_spans_and_bursts_and_how_the_whole_is_answered(folder: Path) -> None:
+    lines = run(folder, "timeline", "laughs.wav", bundle="hearing").output.splitlines()
+    assert lines[1].split()[0] in ("sad", "mixed", "unsure")
+    rows = [line.split() for line in lines[lines.index(next(line for line in lines if "Confidence" in line)) + 1 :]]
+    assert [row[2] for row in rows] == ["unsure", "(laughter)", "sad"]
+    assert rows[1][-2:] == [">", "95%"]
+    told = run(folder, "timeline", "laughs.wav", "--abstain-below", "0", bundle="hearing").output
+    assert "unsure" not in told
+    asked = json.loads(run(folder, "timeline", "laughs.wav", "--classes", "angry,sad", "--json").output)
+    assert list(asked["windows"][0]["probabilities"]) == ["angry", "sad"]
+    refused = run(folder, "timeline", "laughs.wav", "--classes", "angry,sda")
+    assert "Did you mean 'sad'" in str(refused.exception)
+    wrong = run(folder, "timeline", "laughs.wav", "--no-abstain", "--abstain-below", "0")
+    assert wrong.exit_code == 2
+
+
+def test_a_burst_alone_is_told_as_one(folder: Path) -> None:
+    soundfile.write(folder / "laugh.wav", voice(2.0, level=0.35), 16_000)
+    lines = run(folder, "timeline", "laugh.wav", bundle="hearing").output.splitlines()
+    assert lines[1] == "vocal-burst (laughter)"
+    assert lines[-1].split()[2] == "(laughter)"
+    assert run(folder, "timeline", "laugh.wav", "--plot", "laugh.png", bundle="hearing").exit_code == 0
 
 
 def test_every_format_can_be_written_to_a_file_by_its_suffix(folder: Path) -> None:
@@ -71,13 +101,17 @@ def test_wrong_usage_is_exit_code_2(folder: Path, words: list[str]) -> None:
 
 
 def test_a_picture_is_drawn(folder: Path) -> None:
-    done = run(folder, "timeline", "talk.flac", "--plot", "talk.png", "--format", "srt")
-    assert done.exit_code == 0, done.output
+    from matplotlib.colors import to_rgb
     from matplotlib.image import imread
 
-    pixels = imread(folder / "talk.png")
+    done = run(folder, "timeline", "laughs.wav", "--plot", "talk.png", "--format", "srt", bundle="hearing")
+    assert done.exit_code == 0, done.output
+    pixels = imread(folder / "talk.png")[:, :, :3]
     assert pixels.shape[0] > 500
-    assert len(np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)) > 20
+    colours = np.unique(np.round(255 * pixels.reshape(-1, 3)).astype(int), axis=0).tolist()
+    assert len(colours) > 20
+    for colour in (UNSURE_COLOUR, BURST_COLOUR, COLOURS["sad"]):
+        assert [round(255 * part) for part in to_rgb(colour)] in colours
 
 
 def test_timeline_loads_nothing_heavy(folder: Path) -> None:
@@ -103,6 +137,8 @@ def test_a_pipe_gives_the_spans_of_the_file(folder: Path) -> None:
     assert [event["event"] for event in events].count("segment") == 2
     plain = run(folder, "listen", "-", stdin=(folder / "same.wav").read_bytes())
     assert len(plain.output.splitlines()) == len(spans)
+    laughs = run(folder, "listen", "-", stdin=(folder / "laughs.wav").read_bytes(), bundle="hearing")
+    assert [line.split()[2] for line in laughs.output.splitlines()] == ["unsure", "(laughter)", "sad"]
 
 
 def test_the_live_view_shows_now_the_last_spans_and_what_was_lost() -> None:
@@ -113,6 +149,8 @@ def test_the_live_view_shows_now_the_last_spans_and_what_was_lost() -> None:
     view.take(Window(60.0, 63.0, {"happy": 0.25, "sad": 0.75}))
     for number in range(9):
         view.take(Span(number, number + 1, "happy", 0.6))
+    view.take(Span(9.0, 10.0, "unsure", 0.37))
+    view.take(VocalBurst(10.0, 11.0, "laughter", 0.99))
     view.take(Gap(1.0, 3.5))
     view.hear(Lost(2.5), 66.0, True)
     console = Console(width=80, record=True, file=StringIO())
@@ -121,7 +159,9 @@ def test_the_live_view_shows_now_the_last_spans_and_what_was_lost() -> None:
     assert "1:06.0" in text
     assert "● speech" in text
     assert "75%" in text
-    assert text.count("60%") == _live_view.N_SPANS
+    assert text.count("60%") == _live_view.N_SPANS - 2
+    assert re.search(r"unsure +37%", text)
+    assert re.search(r"\(laughter\) +> 95%", text)
     assert "2.5 s of sound were lost" in text
     view.take(Segment(0.0, 70.0))
     console.print(view.picture())

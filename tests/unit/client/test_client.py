@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from serving import listening, settings_for
-from stand_in import write_bundle
+from stand_in import write_bundle, write_hearing
 from voices import voice, write_voice
 
 import earnest
@@ -17,10 +17,10 @@ from earnest.apps.server.admission import digest_of
 from earnest.apps.server.settings import Settings
 from earnest.client import AsyncClient, Client, ServerError
 from earnest.errors import AudioError, RecordingTooLongError
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, VocalBurst
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.stream import Windowing
-from earnest.runtime.timeline import Event, event_dict
+from earnest.runtime.timeline import Event, Span, event_dict
+from earnest.runtime.windows import Windowing
 
 KEY = "a key that is long enough"
 
@@ -79,6 +79,35 @@ def test_many_keep_their_order_and_a_bad_one_is_a_row(client: Client, model: Pre
     assert [row.status for row in rows] == ["ok", "error", "ok"]
     assert rows[0] == rows[2] == Prediction.from_dict(model.predict(clip).to_dict())
     assert client.predict_many([]) == []
+
+
+def test_classes_and_threshold_go_with_every_question(client: Client, model: Predictor, clip: Path) -> None:
+    options: dict[str, Any] = {"classes": ["sad", "angry"], "abstain_below": 0.999}
+    expected = Prediction.from_dict(model.predict(clip, **options).to_dict())
+    assert expected.status == "unsure"
+    assert client.predict(clip, **options) == expected
+    assert client.predict_many([clip], **options) == [expected]
+    assert client.timeline(clip, **options).to_dict() == model.timeline(clip, **options).to_dict()
+    with client.stream(16_000, **options) as stream:
+        told = [*stream.accept_waveform(voice(4.0)), *stream.finish()]
+    assert {event.emotion for event in told if isinstance(event, Span)} == {"unsure"}
+    with pytest.raises(ServerError, match="Did you mean 'angry'"):
+        client.predict(clip, classes="sad,angri")
+    with pytest.raises(ServerError, match="Did you mean 'angry'"), client.stream(16_000, classes="sad,angri"):
+        pass
+
+
+def test_vocal_bursts_come_as_objects(tmp_path: Path) -> None:
+    hearing = write_hearing(tmp_path / "hearing")
+    laugh = voice(2.0, level=0.35)
+    expected = earnest.load(hearing).timeline((laugh, 16_000))
+    with listening(Settings(models=(str(hearing),))) as address, Client(address) as client:
+        assert client.predict((laugh, 16_000)).vocal_bursts == client.timeline((laugh, 16_000)).prediction.vocal_bursts
+        with client.stream(16_000) as stream:
+            told = [*stream.accept_waveform(laugh), *stream.finish()]
+    (burst,) = told
+    assert isinstance(burst, VocalBurst)
+    assert event_dict(burst) == event_dict(expected.prediction.vocal_bursts[0])
 
 
 def rounded(events: list[Event]) -> list[dict[str, object]]:

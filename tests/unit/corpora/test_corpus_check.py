@@ -164,3 +164,11 @@ def test_the_report_turns_into_plain_values(copy):
     report = check_corpus("emodb", copy)
     assert report.to_dict()["as_published"] is True
     assert replace(report).to_dict()["expected_class_counts"] == corpus_called("emodb").class_counts
+
+
+def test_a_copy_that_lacks_thousands_of_clips_is_called_a_part(tmp_path: Path) -> None:
+    written = build_example("emogator", tmp_path)
+    report = check_corpus("emogator", tmp_path)
+    missing = [finding for finding in report.findings if finding.kind == "missing"]
+    assert [(finding.files, finding.known) for finding in missing] == [((), False)]
+    assert missing[0].detail.startswith(f"{32_130 - len(written)} published clips are not here")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from corpus_examples import build_example
 
+from earnest.corpora.emogator import KINDS, burst_kind
 from earnest.corpora.load import corpus_called
 from earnest.errors import CorpusError
 
@@ -134,6 +135,30 @@ def test_jl_corpus_keeps_secondary_emotions_under_their_own_word(tmp_path):
 def test_nemo_reads_speaker_emotion_and_sentence(tmp_path):
     row = row_of("nemo", tmp_path, "WR0_surprised_6")
     assert (row.speaker, row.gender, row.text_id, row.emotion) == ("nemo-WR0", "male", "6", "surprised")
+
+
+def test_emogator_reads_contributor_category_and_instance(tmp_path):
+    row = row_of("emogator", tmp_path, "000357-28-3")
+    assert (row.speaker, row.native_emotion, row.repetition) == ("emogator-000357", "surprise-positive", "3")
+    assert (row.style, row.gender, row.emotion) == ("vocal-burst", None, "surprised")
+
+
+def test_emogator_keeps_emotions_without_a_canonical_name_as_other(tmp_path):
+    named = {
+        row.native_emotion: row.emotion
+        for number in range(1, 31)
+        for row in [parse("emogator", f"000001-{number:02d}-1.mp3", tmp_path)]
+    }
+    assert len(named) == 30 and {named[word] for word in ("amusement", "elation", "ecstasy", "serenity")} == {"other"}
+    assert named["anger"] == "angry" and named["surprise-negative"] == "surprised"
+    assert {word for word in named if burst_kind(word) != "other"} == set(KINDS) <= set(named)
+    assert burst_kind("relief") == "sigh"
+
+
+@pytest.mark.parametrize("stem", ["000358-01-1", "000000-01-1", "000001-31-1", "000001-00-1", "000001-01-4"])
+def test_a_number_that_emogator_does_not_have_is_refused(stem, tmp_path):
+    with pytest.raises(CorpusError, match=stem):
+        parse("emogator", f"{stem}.mp3", tmp_path)
 
 
 def test_the_same_name_in_two_folders_is_an_error_that_names_both(tmp_path):

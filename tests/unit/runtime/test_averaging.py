@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import earnest_cli
-from stand_in import CLASSES, stand_in_model, write_bundle
+from stand_in import CLASSES, stand_in_model, write_bundle, write_hearing
 from voices import voice, write_voice
 
 import earnest
 from earnest.audio.waveform import Waveform
 from earnest.augment.tta import VARIANTS, variants_of
-from earnest.bundle import TrainingCorpus
+from earnest.bundle import SOUNDS, TrainingCorpus
 from earnest.errors import BundleError, EarnestError
 from earnest.runtime.averaging import Variants
 from earnest.runtime.graph import Outputs
@@ -106,12 +106,34 @@ def test_variants_stay_within_what_the_model_takes(tmp_path: Path) -> None:
     np.testing.assert_allclose(shares(model.predict((shortest, RATE_HZ))), np.mean(kept, axis=0), atol=1e-6)
 
 
-def test_a_long_recording_is_averaged_over_windows_and_variants(tmp_path: Path) -> None:
-    model = earnest.load(write_bundle(tmp_path, longest_s=2.0), tta="gain")
-    whole = np.concatenate([voice(2.0, level=0.05), voice(1.0, level=0.3)])
-    parts = [shares(model.predict((part, RATE_HZ))) for part in (whole[:32_000], whole[32_000:])]
-    result = model.predict((whole, RATE_HZ))
-    np.testing.assert_allclose(shares(result), np.average(parts, axis=0, weights=[2, 1]), atol=1e-6)
+def test_a_long_recording_is_averaged_over_windows_and_variants(folders: tuple[Path, Path]) -> None:
+    model = earnest.load(folders[0], tta="gain")
+    whole = (np.concatenate([voice(4.0, level=0.05), voice(2.0, level=0.3)]), RATE_HZ)
+    windows = model.timeline(whole).windows
+    assert len(windows) > 3
+    parts, lengths = zip(
+        *((list(item.probabilities.values()), item.end_s - item.start_s) for item in windows), strict=True
+    )
+    np.testing.assert_allclose(shares(model.predict(whole)), np.average(parts, axis=0, weights=lengths), atol=1e-5)
+
+
+def test_variants_judge_sound_and_distance_together(tmp_path: Path) -> None:
+    plain = earnest.load(write_hearing(tmp_path)).graph
+    clips = [voice(0.4), voice(1.0, level=0.3)]
+    names = ("sound", "distance")
+    averaged = earnest.load(tmp_path, tta="gain").graph.run(clips, names)
+    for row, clip in enumerate(clips):
+        alone = [plain.run([variant], names) for variant in variants_of(clip, "gain")]
+        for name in names:
+            np.testing.assert_allclose(averaged[name][row], np.mean([one[name][0] for one in alone], axis=0), atol=1e-5)
+    assert averaged["distance"].shape == (2,)
+
+
+def test_models_that_name_sounds_otherwise_leave_the_question_to_voice_activity(tmp_path: Path) -> None:
+    one = write_hearing(tmp_path / "a")
+    other = write_hearing(tmp_path / "b")
+    assert earnest.load([one, other]).info.sounds == SOUNDS
+    assert earnest.load([one, write_bundle(tmp_path / "c")]).info.sounds == ()
 
 
 def test_unknown_variants_are_an_error_with_the_nearest(folders: tuple[Path, Path]) -> None:

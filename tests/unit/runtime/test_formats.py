@@ -7,11 +7,11 @@ from io import StringIO
 import pytest
 
 from earnest.runtime.formats import csv_header, csv_line, flat_values, from_flat_values, json_line
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, VocalBurst
 
 FIELDS = (
     "path status duration_s speech_s emotion confidence probabilities polarity gender affect intensity quality adapted "
-    "model error"
+    "shares vocal_bursts model error"
 )
 ANSWER = Prediction(
     'odd, "name"\n.wav',
@@ -25,6 +25,8 @@ ANSWER = Prediction(
     gender={"female": 0.25, "male": 0.75},
     affect={"valence": 0.1, "arousal": 0.2, "dominance": 0.3},
     quality=("clipped", "low-bandwidth"),
+    shares={"sad": 0.6666666667, "unsure": 0.3333333333},
+    vocal_bursts=(VocalBurst(0.5, 1.25, "laughter", 0.9123456789),),
     model="m",
 )
 FAILED = Prediction("b.wav", "error", model="m", error="b.wav: empty.")
@@ -40,6 +42,8 @@ def test_a_json_line_has_exactly_the_fields_of_the_surface() -> None:
     assert values["probabilities"] == {"happy": 0.248765, "sad": 0.751235}
     assert values["quality"] == ["clipped", "low-bandwidth"]
     assert (values["intensity"], values["error"]) == (None, None)
+    assert values["shares"] == {"sad": 0.666667, "unsure": 0.333333}
+    assert values["vocal_bursts"] == [{"start_s": 0.5, "end_s": 1.25, "kind": "laughter", "confidence": 0.912346}]
 
 
 def test_csv_reads_back_with_a_column_a_class() -> None:
@@ -50,6 +54,9 @@ def test_csv_reads_back_with_a_column_a_class() -> None:
     assert (answered["p_happy"], answered["p_sad"], answered["emotion"]) == ("0.248765", "0.751235", "sad")
     assert (answered["gender_male"], answered["arousal"]) == ("0.75", "0.2")
     assert (answered["quality"], answered["adapted"]) == ("clipped low-bandwidth", "false")
+    assert json.loads(answered["shares"]) == {"sad": 0.666667, "unsure": 0.333333}
+    assert json.loads(answered["vocal_bursts"])[0]["kind"] == "laughter"
+    assert (failed["shares"], failed["vocal_bursts"]) == ("", "")
     assert (failed["status"], failed["emotion"], failed["p_sad"], failed["error"]) == ("error", "", "", "b.wav: empty.")
 
 
@@ -57,6 +64,9 @@ def test_csv_reads_back_with_a_column_a_class() -> None:
     "prediction",
     [
         Prediction("a.wav", "error", error="a.wav: no such file.", model="m"),
+        Prediction("b.wav", "vocal-burst", 2.0, 0.0, vocal_bursts=(VocalBurst(0.5, 1.0, "sigh", 0.75),), model="m"),
+        Prediction("c.wav", "mixed", 9.0, 8.0, probabilities={"sad": 0.5, "happy": 0.5}, polarity=0.0,
+                   shares={"happy": 0.5, "sad": 0.25, "unsure": 0.25}, model="m"),
         Prediction("1e5", "no-speech", 2.0, 0.0, quality=("clipped", "noisy"), adapted=True, model="1"),
         Prediction(
             "a,\n\"b\".wav", "ok", 1.5, 1.0, "happy", 0.75, {"sad": 0.25, "happy": 0.75}, 0.5,

@@ -1,6 +1,7 @@
 """OpenVINO as a backend: the same answers, from ONNX and from its own files, and the edge runner on it alone."""
 
 import json
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from command_line import earnest_cli
 from stand_in import CUTTABLE_FRONT_END, cuttable_model, write_bundle
 from voices import voice, write_voice
@@ -17,6 +19,7 @@ from earnest.errors import BundleError, EarnestError, MissingExtraError
 from earnest.runtime.engine import engine_for
 from earnest.runtime.graph import Graph
 from earnest.runtime.predictor import Predictor
+from earnest.runtime.windows import Windowing
 
 openvino = pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'earnest[openvino]'")
 CLIPS = [voice(seconds, seed=number) for number, seconds in enumerate((0.3, 1.7, 0.9))]
@@ -145,7 +148,32 @@ def test_edge_needs_no_onnxruntime_for_recordings_and_pictures(folder: Path, tmp
     words = [str(clip), str(tmp_path / "clip.png"), "--model", str(folder), "-q"]
     done = subprocess.run([sys.executable, "-c", EDGE, *words], capture_output=True, text=True, check=True)
     emotion = Predictor.load(folder).predict(clip).emotion
+    assert emotion is not None
     assert done.stdout.split() == [emotion, emotion]
+
+
+def test_edge_cuts_windows_as_everything_else_does_with_speech_found_by_level(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "bundle")
+    talk = np.concatenate([voice(4.0), np.zeros(16_000), voice(2.5, seed=1)])
+    soundfile.write(tmp_path / "talk.wav", talk, 16_000)
+    words = [str(tmp_path / "talk.wav"), "--model", str(folder), "--json", "--classes", "sad,angry", "--no-abstain"]
+    done = subprocess.run([sys.executable, "-c", EDGE, *words], capture_output=True, text=True, check=True)
+    expected = Predictor.load(folder).timeline(
+        tmp_path / "talk.wav", Windowing(activity="energy"), classes=["sad", "angry"], abstain_below=0.0
+    )
+    row, same = json.loads(done.stdout), expected.prediction.to_dict()
+    assert (row["status"], row["emotion"], row["speech_s"]) == (same["status"], same["emotion"], same["speech_s"])
+    assert row["probabilities"] == pytest.approx(same["probabilities"], abs=1e-4)
+    assert row["shares"] == pytest.approx(same["shares"])
+    assert list(row["probabilities"]) == ["sad", "angry"]
+
+
+def test_edge_says_what_an_unsure_answer_leans_to(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "bundle")
+    write_voice(tmp_path / "clip.wav")
+    words = ("edge", tmp_path / "clip.wav", "--model", folder, "--abstain-below", "1")
+    assert re.fullmatch(r".*clip\.wav: unsure \(\w+ \d+%, \w+ \d+%\)\n", earnest_cli(*words))
+    assert earnest_cli(*words, "-q") == "unsure\n"
 
 
 def test_edge_tells_what_it_could_not_read_and_says_so_in_the_exit_code(folder: Path, tmp_path: Path) -> None:

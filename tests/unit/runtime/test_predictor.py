@@ -1,6 +1,7 @@
 """Status, order, batches and windows of predictions, with a stand-in network."""
 
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from io import BytesIO
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from stand_in import CLASSES, stand_in_model, write_bundle
+from stand_in import CLASSES, stand_in_adaptation, stand_in_model, write_adapting, write_bundle, write_hearing
 from voices import voice, write_voice
 
 import earnest
@@ -20,6 +21,7 @@ from earnest.runtime import bulk
 from earnest.runtime.graph import Outputs
 from earnest.runtime.prediction import Prediction, polarity_of
 from earnest.runtime.predictor import Predictor
+from earnest.runtime.windows import Heard
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +82,16 @@ def test_a_bad_file_alone_is_an_error(model: Predictor, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("n_samples", "status"), [(1, "too-short"), (1_599, "too-short"), (1_600, "ok")])
-def test_shorter_than_a_tenth_of_a_second_is_too_short(model: Predictor, n_samples: int, status: str) -> None:
+def test_shorter_than_a_tenth_of_a_second_is_too_short(tmp_path: Path, n_samples: int, status: str) -> None:
+    model = earnest.load(write_hearing(tmp_path))
     result = model.predict((voice(1.0)[4_000 : 4_000 + n_samples], 16_000))
     assert result.status == status
     assert (result.emotion is None) == (status != "ok")
+
+
+def test_without_a_head_for_sounds_a_quarter_of_a_second_of_speech_must_be_found(model: Predictor) -> None:
+    assert model.predict((voice(1.0)[4_000:5_600], 16_000)).status == "no-speech"
+    assert model.predict((voice(0.4), 16_000)).status == "ok"
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.3])
@@ -118,14 +126,79 @@ def test_leaving_early_leaves_no_thread_at_work(model: Predictor, tmp_path: Path
 
 
 def test_an_unsure_answer_has_no_emotion_but_keeps_its_probabilities(model: Predictor) -> None:
-    sure = model.predict((voice(1.5), 16_000))
+    clip = (voice(1.5), 16_000)
+    sure = model.predict(clip)
     assert sure.confidence is not None
-    assert sure.abstaining(sure.confidence) is sure
-    unsure = sure.abstaining(sure.confidence + 1e-6)
+    assert model.predict(clip, abstain_below=sure.confidence) == sure
+    unsure = model.predict(clip, abstain_below=sure.confidence + 1e-6)
     assert (unsure.status, unsure.emotion) == ("unsure", None)
     assert (unsure.probabilities, unsure.confidence) == (sure.probabilities, sure.confidence)
-    silent = model.predict((np.zeros(16_000), 16_000))
-    assert silent.abstaining(0.99) is silent
+    assert model.predict((np.zeros(16_000), 16_000), abstain_below=1.0).status == "no-speech"
+
+
+def test_the_threshold_is_the_bundles_unless_another_is_asked_for(tmp_path: Path) -> None:
+    model = earnest.load(write_bundle(tmp_path, abstain_below=0.99))
+    clip = (voice(1.5), 16_000)
+    assert model.predict(clip).status == "unsure"
+    assert [row.status for row in model.predict_many([clip], abstain_below=0.0)] == ["ok"]
+    assert {span.emotion for span in model.timeline(clip).spans} == {"unsure"}
+    assert "unsure" not in {span.emotion for span in model.timeline(clip, abstain_below=0.0).spans}
+
+
+def test_the_classes_asked_for_are_renormalised_in_every_answer(model: Predictor) -> None:
+    clip = (voice(4.0), 16_000)
+    asked = model.predict(clip, classes=["sad", "angry"])
+    whole = model.predict((voice(1.5), 16_000)), model.predict((voice(1.5), 16_000), classes="sad,angry")
+    pair = whole[0].probabilities["sad"], whole[0].probabilities["angry"]
+    assert list(whole[1].probabilities.values()) == pytest.approx(np.divide(pair, sum(pair)))
+    assert list(asked.probabilities) == ["sad", "angry"]
+    timeline = model.timeline(clip, classes=["sad", "angry"])
+    assert timeline.classes == tuple(timeline.windows[0].probabilities) == ("sad", "angry")
+    assert timeline.prediction.probabilities == pytest.approx(asked.probabilities)
+    with pytest.raises(EarnestError, match="Did you mean 'angry'"):
+        list(model.predict_many([clip], classes=["angri", "sad"]))
+
+
+@pytest.mark.parametrize(
+    ("level", "status", "kinds"), [(0.1, "ok", []), (0.35, "vocal-burst", ["laughter"]), (0.8, "no-speech", [])]
+)
+@pytest.mark.parametrize("seconds", [2.0, 6.0])
+def test_a_head_for_sounds_decides_what_is_answered(
+    tmp_path: Path, level: float, status: str, kinds: list[str], seconds: float
+) -> None:
+    model = earnest.load(write_hearing(tmp_path))
+    clip = (np.concatenate([np.zeros(8_000), voice(seconds, level=level)]), 16_000)
+    timeline = model.timeline(clip)
+    answer = model.predict(clip)
+    assert answer.status == timeline.prediction.status == status
+    assert [burst.kind for burst in answer.vocal_bursts] == kinds
+    if status == "ok":
+        assert answer.speech_s == pytest.approx(seconds, abs=0.3)
+        return
+    assert (answer.emotion, answer.confidence, answer.probabilities, answer.speech_s) == (None, None, {}, 0.0)
+    assert (answer.polarity, answer.gender, answer.shares) == (None, None, None)
+    assert (timeline.spans, timeline.windows, timeline.segments) == ((), (), ())
+    for burst in answer.vocal_bursts:
+        assert (burst.start_s, burst.end_s) == pytest.approx((0.5, 0.5 + seconds), abs=0.3)
+
+
+def test_bursts_among_speech_are_listed_and_change_no_emotion(tmp_path: Path) -> None:
+    model = earnest.load(write_hearing(tmp_path))
+    pause = np.zeros(16_000)
+    answer = model.predict((np.concatenate([voice(3.0), pause, voice(1.5, level=0.6), pause, voice(2.0)]), 16_000))
+    (burst,) = answer.vocal_bursts
+    assert (burst.start_s, burst.end_s) == pytest.approx((4.0, 5.5), abs=0.3)
+    assert answer.speech_s == pytest.approx(5.0, abs=0.6)
+    assert answer.shares is not None
+    assert sum(answer.shares.values()) == pytest.approx(1.0)
+
+
+def test_sound_far_from_training_is_told_by_the_graphs_distance(tmp_path: Path) -> None:
+    model = earnest.load(write_hearing(tmp_path, out_of_domain_from=0.5))
+    near, far = ((voice(seconds, level=level), 16_000) for seconds, level in ((4.0, 0.05), (4.0, 0.2)))
+    assert [model.predict(clip).quality for clip in (near, far)] == [(), ("out-of-domain",)]
+    assert model.timeline(far).prediction.quality == ("out-of-domain",)
+    assert model.predict((np.zeros(16_000), 16_000)).quality == ()
 
 
 def test_the_top_classes_come_in_order(model: Predictor) -> None:
@@ -134,14 +207,32 @@ def test_the_top_classes_come_in_order(model: Predictor) -> None:
     assert [share for _, share in result.top(99)] == sorted(result.probabilities.values(), reverse=True)
 
 
-def test_a_long_recording_is_the_mean_of_its_windows_weighted_by_length(tmp_path: Path) -> None:
-    model = earnest.load(write_bundle(tmp_path, longest_s=2.0))
-    whole = np.concatenate([voice(2.0, level=0.05), voice(2.0, level=0.3), np.zeros(32_000), voice(1.0, level=0.1)])
-    parts = [model.predict((part, 16_000)) for part in (whole[:32_000], whole[32_000:64_000], whole[96_000:])]
-    expected = np.average([list(part.probabilities.values()) for part in parts], axis=0, weights=[2, 2, 1])
+def test_one_segment_is_the_mean_of_its_windows_weighted_by_length(model: Predictor) -> None:
+    whole = np.concatenate([voice(3.0, level=0.05), voice(2.4, level=0.3), np.zeros(32_000)])
+    windows = model.timeline((whole, 16_000)).windows
     result = model.predict((whole, 16_000))
-    np.testing.assert_allclose(list(result.probabilities.values()), expected, atol=1e-6)
-    assert result.duration_s == 7.0
+    lengths = [window.end_s - window.start_s for window in windows]
+    expected = np.average([list(window.probabilities.values()) for window in windows], axis=0, weights=lengths)
+    np.testing.assert_allclose(list(result.probabilities.values()), expected, atol=1e-5)
+    assert (result.emotion, result.confidence) == result.top(1)[0]
+    assert (result.duration_s, result.shares) == (pytest.approx(7.4), None)
+
+
+def test_several_segments_are_what_held_longest(model: Predictor) -> None:
+    parts = [voice(4.0, level=0.02), np.zeros(16_000), voice(4.0, level=0.6), np.zeros(16_000), voice(1.0, level=0.02)]
+    timeline = model.timeline((np.concatenate(parts), 16_000))
+    answer = model.predict((np.concatenate(parts), 16_000))
+    seconds = timeline.seconds_by_emotion()
+    assert len(seconds) > 1
+    shares = {name: value / sum(seconds.values()) for name, value in seconds.items()}
+    assert answer.shares == pytest.approx(shares, abs=1e-3)
+    longest, share = next(iter(shares.items()))
+    assert (answer.status, answer.emotion) == (("ok", longest) if share >= 0.6 else ("mixed", None))
+
+
+def test_one_long_segment_is_what_held_longest_too(tmp_path: Path) -> None:
+    answer = earnest.load(write_bundle(tmp_path, longest_s=4.0)).predict((voice(6.0), 16_000))
+    assert answer.shares == {answer.emotion: 1.0}
 
 
 def test_memory_is_bounded_whatever_is_predicted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +241,7 @@ def test_memory_is_bounded_whatever_is_predicted(folder: Path, monkeypatch: pyte
     started = bulk.Bulk._started
 
     def watched_pending(self: bulk.Bulk, pending: bulk.Pending, pool: ThreadPoolExecutor | None) -> list[bulk.Batch]:
-        held_s.append(sum(len(window) for _, window in pending) / 16_000)
+        held_s.append(sum(len(job.sound) for _, job in pending if isinstance(job, Heard)) / 16_000)
         return started(self, pending, pool)
 
     monkeypatch.setattr(bulk.Bulk, "_started", watched_pending)
@@ -164,9 +255,23 @@ def test_memory_is_bounded_whatever_is_predicted(folder: Path, monkeypatch: pyte
     monkeypatch.setattr(model.graph, "run", watched_run)
     clips = ((voice(200.0 if number == 5 else 3.0), 16_000) for number in range(30))
     assert len(list(model.predict_many(clips))) == 30
-    assert sum(held_s) == pytest.approx(29 * 3 + 200)
-    assert max(held_s) <= 60 + 30  # one window more than what is waited for
-    assert max(batch_s) <= max(bulk.BATCH_S, model.info.longest_s)
+    assert sum(held_s) == pytest.approx(29 * 3 + 198 * 3, abs=5)
+    assert max(held_s) <= 40 + 3  # one window more than what is waited for
+    assert max(batch_s) <= bulk.BATCH_S
+
+
+@pytest.mark.parametrize("adapts", [False, True])
+def test_of_a_long_recording_no_sound_is_kept(tmp_path: Path, adapts: bool) -> None:
+    model = earnest.load(write_adapting(tmp_path, stand_in_adaptation()))
+    model.activity = "energy"
+    recording = tmp_path / "long.wav"
+    soundfile.write(recording, np.tile(voice(60.0), 15), 16_000)
+    tracemalloc.start()
+    (row,) = model.predict_many([recording], 1, model.adapter() if adapts else None)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (row.status, row.adapted) == ("ok", adapts)
+    assert peak < 45e6  # some blocks of 8 MB; its windows overlap and hold 170 MB together
 
 
 def test_gender_and_affect_come_from_models_that_have_them(tmp_path: Path) -> None:
@@ -203,9 +308,12 @@ def test_polarity_is_pleasant_minus_unpleasant() -> None:
 
 
 def test_a_prediction_shows_itself_without_running_what_a_file_is_called() -> None:
-    page = Prediction("<script>x</script>.wav", "ok", emotion="happy", probabilities={"happy": 0.9})._repr_html_()
+    page = Prediction(
+        "<script>x</script>.wav", "ok", emotion="happy", probabilities={"happy": 0.9, "sad": 0.99}
+    )._repr_html_()
     assert "<script>" not in page
-    assert "90.0%" in page
+    assert "90%" in page
+    assert "&gt; 95%" in page
 
 
 def test_a_provider_that_onnxruntime_lacks_is_an_error_that_says_what_to_do(folder: Path) -> None:

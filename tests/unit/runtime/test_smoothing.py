@@ -1,27 +1,36 @@
-"""Windows to runs of one emotion, from probabilities given by hand."""
+"""Windows to runs of one label, from verdicts and probabilities given by hand."""
 
 import pytest
 
 from earnest.audio.speech import Extent, WindowCutter
-from earnest.runtime.smoothing import Run, Smoother
+from earnest.runtime.gate import Verdict
+from earnest.runtime.smoothing import UNSURE, Label, Run, Smoother
 
 ANGRY, SAD = [0.8, 0.2], [0.2, 0.8]
+CLASSES = ("angry", "sad")
+SPEECH, LAUGHTER, NOISE = Verdict("speech", 0.9), Verdict("laughter", 0.7), Verdict("no-speech", 0.8)
+Answer = list[float] | Verdict
 
 
-def runs(segment: Extent, answers: list[list[float]], margin: float = 0.1) -> list[Run]:
-    """Smooth windows of 30 every 10 samples."""
-    smoother = Smoother(10, margin)
+def runs(segment: Extent, answers: list[Answer], margin: float = 0.1, abstain_below: float = 0.0) -> list[Run]:
+    """Smooth windows of 30 every 10 samples; an answer is a verdict other than speech, or probabilities."""
+    smoother = Smoother(10, CLASSES, abstain_below, margin)
     windows = list(WindowCutter(30, 10).close(segment.start, segment.end))
     assert len(windows) == len(answers)
-    found = []
+    found: list[Run] = []
     for window, answer in zip(windows, answers, strict=True):
-        found += smoother.accept(window, answer, segment.start)
+        verdict, shares = (answer, [0.5, 0.5]) if isinstance(answer, Verdict) else (SPEECH, answer)
+        found += smoother.accept(window, verdict, shares, segment.start)
     return [*found, *smoother.close(segment)]
+
+
+def names(found: list[Run]) -> list[str]:
+    return [run.label.name for run in found]
 
 
 def test_one_window_is_one_run_over_the_whole_segment() -> None:
     (run,) = runs(Extent(7, 24), [ANGRY])
-    assert (run.extent, run.emotion) == (Extent(7, 24), 0)
+    assert (run.extent, run.label) == (Extent(7, 24), Label("emotion", "angry"))
     assert run.confidence == pytest.approx(0.8)
 
 
@@ -34,16 +43,48 @@ def test_a_step_is_the_mean_of_the_windows_that_hold_its_start() -> None:
 
 
 def test_a_lead_below_the_margin_changes_nothing() -> None:
-    flicker = [[0.52, 0.48], [0.48, 0.52], [0.52, 0.48], [0.48, 0.52]]
-    assert [run.emotion for run in runs(Extent(0, 60), flicker)] == [0]
+    flicker: list[Answer] = [[0.52, 0.48], [0.48, 0.52], [0.52, 0.48], [0.48, 0.52]]
+    assert names(runs(Extent(0, 60), flicker)) == ["angry"]
     assert len(runs(Extent(0, 60), flicker, margin=0.0)) > 1
 
 
-def test_runs_fill_the_segment_without_gap_or_overlap() -> None:
+def test_below_the_threshold_a_step_is_unsure_with_the_confidence_of_the_likeliest() -> None:
+    first, second, third = runs(Extent(0, 60), [ANGRY, ANGRY, SAD, SAD], abstain_below=0.7)
+    assert [run.label for run in (first, second, third)] == [
+        Label("emotion", "angry"), Label("unsure", UNSURE), Label("emotion", "sad")
+    ]  # fmt: skip
+    assert second.extent == Extent(20, 40)
+    assert second.confidence == pytest.approx(0.6)
+    assert names(runs(Extent(0, 60), [ANGRY] * 4, abstain_below=0.8)) == ["angry"]  # as sure as that is enough
+
+
+def test_a_step_is_speech_where_half_of_its_windows_are() -> None:
+    found = runs(Extent(0, 60), [ANGRY, LAUGHTER, LAUGHTER, LAUGHTER])
+    # steps: 1 of 1, 1 of 2, 1 of 3, 0 of 3, …
+    assert [run.label for run in found] == [Label("emotion", "angry"), Label("vocal-burst", "laughter")]
+    assert [run.extent for run in found] == [Extent(0, 20), Extent(20, 60)]
+    assert found[0].confidence == pytest.approx(0.8)
+    assert found[1].confidence == pytest.approx(0.7)
+
+
+def test_what_is_no_speech_is_the_surest_of_its_verdicts() -> None:
+    first, second = runs(Extent(0, 40), [NOISE, LAUGHTER])
+    assert (first.label, first.label.is_speech) == (Label("no-speech", "no-speech"), False)
+    assert (first.extent, second.label) == (Extent(0, 30), Label("vocal-burst", "laughter"))
+
+
+def test_after_a_burst_the_emotion_that_led_before_has_no_advantage() -> None:
+    flicker: list[Answer] = [[0.52, 0.48], LAUGHTER, LAUGHTER, LAUGHTER, [0.48, 0.52]]
+    assert names(runs(Extent(0, 70), flicker)) == ["angry", "laughter", "sad"]
+
+
+@pytest.mark.parametrize("abstain_below", [0.0, 0.7])
+def test_runs_fill_the_segment_without_gap_or_overlap(abstain_below: float) -> None:
     for end in range(31, 80):
         segment = Extent(0, end)
         n_windows = len(list(WindowCutter(30, 10).close(0, end)))
-        found = runs(segment, [ANGRY, SAD, SAD, ANGRY, ANGRY, SAD, SAD][:n_windows], margin=0.0)
+        answers: list[Answer] = [ANGRY, SAD, LAUGHTER, NOISE, ANGRY, SAD, SAD]
+        found = runs(segment, answers[:n_windows], 0.0, abstain_below)
         edges = [0, *(run.extent.end for run in found)]
         assert [run.extent.start for run in found] == edges[:-1]
         assert edges[-1] == end
@@ -51,10 +92,10 @@ def test_runs_fill_the_segment_without_gap_or_overlap() -> None:
 
 
 def test_segments_know_nothing_of_each_other() -> None:
-    smoother = Smoother(10)
+    smoother = Smoother(10, CLASSES)
     for start, answer in ((0, ANGRY), (100, SAD)):
         segment = Extent(start, start + 20)
-        assert [*smoother.accept(segment, answer, start)] == []
+        assert [*smoother.accept(segment, SPEECH, answer, start)] == []
         (run,) = smoother.close(segment)
         assert run.extent == segment
         assert run.confidence == pytest.approx(0.8)

@@ -11,8 +11,8 @@ from voices import voice
 import earnest
 from earnest.errors import AudioError, EarnestError
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.stream import Windowing
 from earnest.runtime.timeline import Event, Gap, Segment, Span, Window
+from earnest.runtime.windows import CONTEXT_S, Windowing
 
 PAUSE = np.zeros(16_000, np.float32)
 
@@ -41,23 +41,29 @@ def test_speech_between_pauses_is_a_segment_whose_spans_fill_it(model: Predictor
         assert all(before.end_s == after.start_s for before, after in pairwise(spans))
 
 
-def test_a_window_holds_what_the_network_says_about_that_part(model: Predictor) -> None:
-    whole = np.concatenate([PAUSE, voice(5.0), PAUSE])
-    windows = [event for event in told(model, whole) if isinstance(event, Window)]
+def test_a_window_holds_what_the_network_says_about_that_part_and_a_second_around_its_segment(model: Predictor) -> None:
+    whole = np.concatenate([PAUSE, PAUSE, voice(5.0), PAUSE, PAUSE])
+    events = told(model, whole)
+    (segment,) = [event for event in events if isinstance(event, Segment)]
+    windows = [event for event in events if isinstance(event, Window)]
     assert len(windows) >= 3
     for window in windows:
-        part = whole[round(window.start_s * 16_000) : round(window.end_s * 16_000)]
+        start_s = window.start_s - (CONTEXT_S if window.start_s == segment.start_s else 0)
+        end_s = window.end_s + (CONTEXT_S if window.end_s == segment.end_s else 0)
+        part = whole[round(start_s * 16_000) : round(end_s * 16_000)]
         expected = model.graph.run([part])["probabilities"][0]
         assert list(window.probabilities.values()) == expected.tolist()
 
 
-def test_windows_are_told_as_soon_as_their_samples_are_there(model: Predictor) -> None:
+def test_windows_are_told_as_soon_as_their_samples_are_there_and_the_recording_is_not_a_short_one(
+    model: Predictor,
+) -> None:
     with model.stream(16_000, Windowing(1.0, 0.5)) as stream:
         for piece in np.split(voice(10.0), 100):
             for event in stream.accept_waveform(piece):
                 assert isinstance(event, Window | Span)
                 if isinstance(event, Window):
-                    assert stream.received_s - event.end_s < 0.15
+                    assert stream.received_s - max(event.end_s, 1.5) < 0.15
         assert stream.is_speaking
 
 
@@ -114,9 +120,3 @@ def test_a_finished_stream_takes_no_more(model: Predictor) -> None:
         stream.finish()
     with pytest.raises(EarnestError, match="finished"):
         stream.accept_waveform(PAUSE)
-
-
-@pytest.mark.parametrize(("window_s", "hop_s"), [(1.0, 2.0), (3.0, 0.0), (90.0, 1.0)])
-def test_windows_that_leave_holes_are_refused(window_s: float, hop_s: float) -> None:
-    with pytest.raises(EarnestError, match=r"Expected 0\.1 ≤ hop ≤ window ≤ 60"):
-        Windowing(window_s, hop_s)

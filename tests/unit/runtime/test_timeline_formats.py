@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Prediction, VocalBurst
 from earnest.runtime.timeline import Segment, Span, Timeline, Window
 from earnest.runtime.timeline_formats import FORMATS, SUFFIXES, written
 
@@ -18,15 +18,23 @@ SPANS = (
     Span(1.234, 2.0, 'glad, "so" glad', 0.5),
     Span(3.5, 3.501, "грусть — 悲しみ\nüber zwei Zeilen", 0.333),
     Span(61.05, 3599.999, "<b>R&D</b> 'x' --> y", 1.0),
-    Span(3600.0, 36_001.007, "calm", 0.2),
+    Span(3600.0, 36_001.007, "unsure", 0.2),
 )
+BURSTS = (VocalBurst(2.0, 3.25, "laughter", 0.9), VocalBurst(36_002.5, 36_003.0, "sigh", 0.6))
+PICTURED = ("srt", "vtt", "textgrid", "eaf", "audacity")  # formats that people look at hold vocal bursts too
 Read = list[tuple[int, int, str]]
 
 
-def timeline(spans: tuple[Span, ...] = SPANS, path: str = "talks/a & b.wav") -> Timeline:
-    prediction = Prediction(path, "ok", 36_010.0, 36_000.0, "angry", 0.4, {"angry": 0.4, "calm": 0.6}, model="stand-in")
+def timeline(
+    spans: tuple[Span, ...] = SPANS, path: str = "talks/a & b.wav", bursts: tuple[VocalBurst, ...] = ()
+) -> Timeline:
+    shares = {"angry": 0.4, "calm": 0.6}
+    prediction = Prediction(path, "ok", 36_010.0, 36_000.0, "angry", 0.4, shares, vocal_bursts=bursts, model="stand-in")
     windows = (Window(0.0, 3.0, {"angry": 0.7, "calm": 0.3}), Window(1.0, 4.0, {"angry": 1 / 3, "calm": 2 / 3}))
     return Timeline(prediction, spans, windows, (Segment(0.0, 2.0),), "silero", ("angry", "calm"))
+
+
+ENTRIES = timeline(bursts=BURSTS).entries()
 
 
 def ms(seconds: float) -> int:
@@ -75,7 +83,7 @@ def read_textgrid(path: Path) -> Read:
     found = textgrid.openTextgrid(str(path), includeEmptyIntervals=False, reportingMode="error")
     assert found.tierNames == ("emotion", "confidence")
     confidences = [float(entry.label) for entry in found.getTier("confidence").entries]
-    assert confidences == [span.confidence for span in SPANS][: len(confidences)]
+    assert confidences in ([], [span.confidence for span in SPANS], [entry.confidence for entry in ENTRIES])
     return [(ms(entry.start), ms(entry.end), entry.label) for entry in found.getTier("emotion").entries]
 
 
@@ -120,6 +128,24 @@ def test_times_and_labels_come_back_from_another_reader(form: str, tmp_path: Pat
     assert READERS[form](path) == expected
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_vocal_bursts_stand_in_parentheses_where_people_look_and_not_among_rows_of_speech(
+    form: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"timeline.{form}"
+    path.write_text("".join(written(timeline(bursts=BURSTS), form)), encoding="utf-8", newline="")
+    found = READERS[form](path)
+    if form not in PICTURED:
+        assert len(found) == len(SPANS)
+        return
+    assert [entry for entry in found if entry[2] in ("(laughter)", "(sigh)")] == [
+        (2_000, 3_250, "(laughter)"),
+        (36_002_500, 36_003_000, "(sigh)"),
+    ]
+    assert len(found) == len(SPANS) + 2
+    assert found == sorted(found)
+
+
 @pytest.mark.parametrize("form", sorted(set(FORMATS) - {"audacity"}))  # mir_eval refuses an empty file
 def test_a_recording_without_speech_is_a_file_without_spans(form: str, tmp_path: Path) -> None:
     path = tmp_path / f"timeline.{form}"
@@ -132,6 +158,8 @@ def test_json_is_the_dictionary_and_holds_the_windows() -> None:
     assert value == timeline().to_dict()
     assert value["windows"][1] == {"start_s": 1.0, "end_s": 4.0, "probabilities": {"angry": 0.333333, "calm": 0.666667}}
     assert value["segments"] == [{"start_s": 0.0, "end_s": 2.0}]
+    bursts = json.loads(timeline(bursts=BURSTS[:1]).to_json())["vocal_bursts"]
+    assert bursts == [{"start_s": 2.0, "end_s": 3.25, "kind": "laughter", "confidence": 0.9}]
 
 
 def test_each_format_has_its_method_and_one_suffix() -> None:
@@ -143,7 +171,20 @@ def test_each_format_has_its_method_and_one_suffix() -> None:
 def test_csv_has_one_row_a_span_with_its_confidence() -> None:
     rows = list(csv.DictReader(StringIO(timeline().to_csv())))
     assert [row["confidence"] for row in rows[:2]] == ["0.750000", "0.500000"]
+    assert rows[-1]["emotion"] == "unsure"
     assert {row["path"] for row in rows} == {"talks/a & b.wav"}
+
+
+def test_a_timeline_comes_back_from_its_dictionary() -> None:
+    whole = timeline(bursts=BURSTS)
+    assert Timeline.from_dict(json.loads(whole.to_json())).entries() == whole.entries()
+
+
+def test_in_a_notebook_a_timeline_shows_bursts_and_nothing_above_95_per_cent() -> None:
+    page = timeline(bursts=BURSTS)._repr_html_()
+    assert "(laughter)" in page
+    assert "&gt; 95%" in page
+    assert "100%" not in page
 
 
 def test_an_unknown_format_names_the_nearest() -> None:

@@ -1,11 +1,13 @@
 /** The answer about a recording as people say it. */
 
-import { abstaining, type Timeline } from "../../src/index.js";
+import type { Shares, Timeline, VocalBurst } from "../../src/index.js";
 import { shareOfTime } from "./series.js";
-import { capital, percent } from "./words.js";
+import { capital, confidence, percent } from "./words.js";
+
+export const UNSURE = "unsure"; // in place of an emotion, of a span too
 
 export interface Answer {
-  /** a word or two: "Angry", "Mixed", "Not sure", "No speech" */
+  /** a word or two: "Angry", "Mixed", "Unsure", "No speech" */
   text: string;
   /** how sure, or what else it may be; "" where there is nothing to say */
   detail: string;
@@ -17,23 +19,49 @@ export interface Answer {
 
 const WITHOUT: Partial<Record<string, string>> = { "no-speech": "No speech", "too-short": "Too short to tell", error: "No answer" };
 
-/** Below one half it is "Not sure", or "Mixed" where the emotion changes over time. */
+/** What the status says; "mixed" with the shares that the answer has, or those of its spans. */
 export function answerOf(timeline: Timeline): Answer {
-  const { status, emotion } = abstaining(timeline);
-  const share = timeline.confidence ?? 0;
-  if (status === "ok" && emotion) {
-    return { text: capital(emotion), detail: `${percent(share)} sure`, line: capital(emotion), emotion };
-  }
-  const heard = Object.entries(shareOfTime(timeline.spans));
-  if (status === "unsure" && heard.length > 1) {
-    const [most, time] = heard[0];
-    const detail = `most often ${most}, ${percent(time)} of the speech`;
-    return { text: "Mixed", detail, line: `Mixed, most often ${most}`, emotion: most };
-  }
-  if (status === "unsure" && timeline.emotion) {
-    const perhaps = `perhaps ${timeline.emotion}`;
-    return { text: "Not sure", detail: `${perhaps}, ${percent(share)}`, line: `Not sure, ${perhaps}`, emotion: timeline.emotion };
-  }
-  const text = WITHOUT[status] ?? "Not sure";
+  const { status, emotion } = timeline;
+  if (status === "vocal-burst") return burst(timeline.vocal_bursts);
+  if (status === "mixed") return mixed(timeline.shares ?? shareOfTime(timeline.spans));
+  if (status === "ok" && emotion) return sure(emotion, timeline.confidence ?? 0);
+  if (status === "unsure") return unsure(timeline.probabilities);
+  const text = WITHOUT[status] ?? "No answer";
   return { text, detail: "", line: text, emotion: null };
+}
+
+export function sure(emotion: string, share: number): Answer {
+  return { text: capital(emotion), detail: `${confidence(share)} sure`, line: capital(emotion), emotion };
+}
+
+/** With the two likeliest classes. */
+export function unsure(probabilities: Shares): Answer {
+  const likeliest = sorted(probabilities).slice(0, 2);
+  const detail = likeliest.map(([name, share]) => `${name} ${confidence(share)}`).join(", ");
+  const line = ["Unsure", likeliest.map(([name]) => name).join(" or ")].filter(Boolean).join(": ");
+  return { text: "Unsure", detail: detail && `likeliest: ${detail}`, line, emotion: UNSURE };
+}
+
+function mixed(shares: Shares): Answer {
+  const emotions = sorted(shares).filter(([name]) => name !== UNSURE);
+  const told = emotions.slice(0, 3).map(([name, share]) => `${name} ${percent(share)}`).join(", ");
+  const [longest] = emotions.at(0) ?? [UNSURE];
+  return { text: "Mixed", detail: `several emotions${told && `: ${told}`}`, line: "Mixed: several emotions", emotion: longest };
+}
+
+/** The kinds, and of a single one how sure. */
+export function burst(bursts: readonly VocalBurst[]): Answer {
+  const kinds = [...new Set(bursts.map(({ kind }) => (kind === "other" ? "of another kind" : kind)))].join(", ");
+  const detail = bursts.length === 1 ? `${kinds}, ${confidence(bursts[0].confidence)}` : kinds;
+  const text = "Vocal burst";
+  return { text, detail, line: kinds ? `${text}: ${kinds}` : text, emotion: null };
+}
+
+/** The first one of equals. */
+export function likeliestOf(shares: Shares): [string, number] {
+  return Object.entries(shares).reduce((best, item) => (item[1] > best[1] ? item : best));
+}
+
+function sorted(shares: Shares): [string, number][] {
+  return Object.entries(shares).sort(([, one], [, other]) => other - one);
 }

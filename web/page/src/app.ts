@@ -31,7 +31,7 @@ export interface Choice {
   model: string;
 }
 
-/** Tells "engine" (another one is being loaded, is ready, or failed) and "clips". */
+/** Tells "engine" (another one is being loaded, is ready, or failed), "progress", "clips", and "kept" for offline use. */
 export class App extends EventTarget {
   engine: Engine | null = null;
   failure: unknown = null;
@@ -98,7 +98,9 @@ export class App extends EventTarget {
       this.loadedBytes = [...loaded.values()].reduce((sum, bytes) => sum + bytes, 0);
       this.tell("progress");
     });
-    keptForOffline(engine.files);
+    void keptForOffline(engine.files).then((isKept) => {
+      if (isKept) this.tell("kept");
+    });
     return engine;
   }
 

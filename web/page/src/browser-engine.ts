@@ -12,8 +12,11 @@ import {
 } from "../../src/index.js";
 import type { About, Engine, Source, Work } from "./engine.js";
 
+declare const BUILT: { worker: string }; // file names, by build.mjs
+
 export class BrowserEngine implements Engine {
   readonly place = "browser";
+  classes: string[] | null = null;
 
   private constructor(
     private readonly model: Model,
@@ -24,9 +27,9 @@ export class BrowserEngine implements Engine {
   static async open(name: string, voiceActivity: boolean, onProgress: (progress: Progress) => void): Promise<BrowserEngine> {
     const folder = `models/${name}/`;
     const network = voiceActivity ? "models/silero_vad.onnx" : null;
-    const model = await load(folder, { onProgress, ...(network ? { voiceActivityUrl: network } : {}) });
-    const { adaptation, domain } = model.info;
-    const files = ["bundle.json", "model.onnx", adaptation?.file, domain?.file].filter((file) => file !== undefined);
+    const workerUrl = new URL(BUILT.worker, location.href);
+    const model = await load(folder, { workerUrl, onProgress, ...(network ? { voiceActivityUrl: network } : {}) });
+    const files = ["bundle.json", "model.onnx", model.info.adaptation?.file].filter((file) => file !== undefined);
     return new BrowserEngine(model, [...files.map((file) => folder + file), ...(network ? [network] : [])]);
   }
 
@@ -35,25 +38,21 @@ export class BrowserEngine implements Engine {
   }
 
   async stream(sampleRateHz: number, options: StreamOptions): Promise<SoundStream> {
-    return this.model.stream(sampleRateHz, { ...options, ...(await this.adapting()) });
+    return this.model.stream(sampleRateHz, { ...options, classes: this.classes });
   }
 
   async timeline(source: Source, work: Work = {}): Promise<Timeline> {
     const { waveform, sampleRateHz } = soundOf(source);
-    return this.model.timeline(waveform, sampleRateHz, { ...work, ...(await this.adapting()), path: source.name });
+    return this.model.timeline(waveform, sampleRateHz, { ...work, classes: this.classes, path: source.name });
   }
 
   async predict(source: Source): Promise<Prediction> {
     const { waveform, sampleRateHz } = soundOf(source);
-    return this.model.predict(waveform, sampleRateHz, { path: source.name });
+    return this.model.predict(waveform, sampleRateHz, { classes: this.classes, path: source.name });
   }
 
   close(): void {
     this.model.close();
-  }
-
-  private async adapting(): Promise<StreamOptions> {
-    return this.model.canAdapt ? { adapter: await this.model.adapter() } : {};
   }
 }
 

@@ -16,11 +16,12 @@ export const COLOURS: Partial<Record<string, string>> = {
   contempt: "#5b4a8a",
   other: "#3f3f3f",
 };
+const UNSURE = "#7d7d7d"; // of spans without an emotion, darker than neutral
 const SPARE = ["#44aa99", "#882255", "#ddcc77", "#332288", "#117733", "#aa4499"];
 
 /** The colour of an emotion; one that has none gets the same spare one every time. */
 export function colourOf(emotion: string): string {
-  const known = COLOURS[emotion];
+  const known = emotion === "unsure" ? UNSURE : COLOURS[emotion];
   if (known) return known;
   const sum = Array.from(emotion).reduce((total, letter) => total + letter.charCodeAt(0), 0);
   return SPARE[sum % SPARE.length];

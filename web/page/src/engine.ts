@@ -12,6 +12,8 @@ export interface About {
   licence: string;
   network: string;
   n_parameters: number;
+  /** confidence below which an answer is "unsure" */
+  abstain_below: number;
   notes?: string;
   training_corpora: { name: string; licence: string; n_utterances: number; n_speakers: number; hours: number }[];
   results: Record<string, unknown>[];
@@ -32,6 +34,8 @@ export interface Source {
 export interface Engine extends Listener {
   readonly place: Place;
   readonly about: About;
+  /** Which of the model's classes answer; null for all of them. */
+  classes: string[] | null;
   /** The emotion over time. */
   timeline(source: Source, work?: Work): Promise<Timeline>;
   /** The emotion of the whole. */

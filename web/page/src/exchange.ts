@@ -1,6 +1,6 @@
 /** A kept recording as a JSON file, and back: what comes in is checked field by field. */
 
-import type { Shares, Span, Timeline, Window } from "../../src/index.js";
+import type { Shares, Span, Status, Timeline, VocalBurst, Window } from "../../src/index.js";
 import { unanswered } from "../../src/index.js";
 
 const FORMAT = "earnest-recording";
@@ -8,6 +8,7 @@ const VERSION = 1;
 const MOST_ROWS = 50_000; // four hours, and some
 const MOST_LETTERS = 200;
 const MOST_CLASSES = 50;
+const STATUSES: readonly Status[] = ["ok", "unsure", "mixed", "vocal-burst", "no-speech", "too-short"]; // no "error"
 const LONGEST_S = 4 * 3600 + 60;
 export const MOST_BYTES = 20e6;
 
@@ -40,8 +41,9 @@ function timelineFrom(value: unknown): Timeline {
   const timeline = fields(value, "timeline");
   const probabilities = shares(timeline["probabilities"], "probabilities");
   const duration = timeline["duration_s"] === null ? null : number(timeline["duration_s"], "duration_s", 0, LONGEST_S);
-  const status = timeline["status"];
-  if (status !== "ok" && status !== "no-speech" && status !== "too-short") throw new Error("The file's status is unknown.");
+  const word = textOf(timeline["status"], "status");
+  const status = STATUSES.find((known) => known === word);
+  if (!status) throw new Error("The file's status is unknown.");
   return {
     ...unanswered(textOf(timeline["path"], "path"), status, textOf(timeline["model"], "model")),
     duration_s: duration,
@@ -54,6 +56,8 @@ function timelineFrom(value: unknown): Timeline {
     affect: timeline["affect"] === null ? null : (named(timeline["affect"], ["valence", "arousal", "dominance"], -10) as Timeline["affect"]),
     quality: rows(timeline["quality"], "quality").map((word) => textOf(word, "quality")),
     adapted: timeline["adapted"] === true,
+    shares: timeline["shares"] ? shares(timeline["shares"], "shares") : null,
+    vocal_bursts: rows(timeline["vocal_bursts"] ?? [], "vocal_bursts").map(burst), // older files have none
     activity: textOf(timeline["activity"], "activity"),
     segments: rows(timeline["segments"], "segments").map((item) => extent(item)),
     spans: rows(timeline["spans"], "spans").map((item): Span => {
@@ -65,6 +69,11 @@ function timelineFrom(value: unknown): Timeline {
       return { ...extent(window), probabilities: shares(window["probabilities"], "probabilities") };
     }),
   };
+}
+
+function burst(value: unknown): VocalBurst {
+  const { kind, confidence } = fields(value, "a vocal burst");
+  return { ...extent(value), kind: textOf(kind, "kind"), confidence: number(confidence, "confidence", 0, 1) };
 }
 
 function extent(value: unknown): { start_s: number; end_s: number } {

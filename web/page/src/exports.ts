@@ -52,14 +52,20 @@ function cell(text: string): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-function srt({ spans }: Timeline): string {
-  return spans
+/** Spans and vocal bursts in order of time, a burst labelled with its kind: "(laughter)". */
+function entries({ spans, vocal_bursts: bursts }: Timeline): Span[] {
+  const labelled = bursts.map(({ kind, ...rest }) => ({ ...rest, emotion: `(${kind})` }));
+  return [...spans, ...labelled].sort((one, other) => one.start_s - other.start_s);
+}
+
+function srt(timeline: Timeline): string {
+  return entries(timeline)
     .map((span, index) => `${index + 1}\n${times(span, ",")}\n${withoutEmptyLines(span.emotion)}\n\n`)
     .join("");
 }
 
-function vtt({ spans }: Timeline): string {
-  return `WEBVTT\n\n${spans.map((span) => `${times(span, ".")}\n${withoutEmptyLines(escaped(span.emotion))}\n\n`).join("")}`;
+function vtt(timeline: Timeline): string {
+  return `WEBVTT\n\n${entries(timeline).map((span) => `${times(span, ".")}\n${withoutEmptyLines(escaped(span.emotion))}\n\n`).join("")}`;
 }
 
 function times({ start_s, end_s }: Span, point: string): string {
@@ -81,7 +87,9 @@ function escaped(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
-function textgrid({ spans, duration_s: duration }: Timeline): string {
+function textgrid(timeline: Timeline): string {
+  const { duration_s: duration } = timeline;
+  const spans = entries(timeline);
   const end = s(Math.max(duration ?? 0, ...spans.map((span) => span.end_s), 0.001));
   const intervals = filled(spans, Number(end));
   const tier = (name: "emotion" | "confidence", number: number): string => {
@@ -119,7 +127,9 @@ function attribute(text: string): string {
 
 const MEDIA_TYPES: Partial<Record<string, string>> = { wav: "audio/x-wav", mp3: "audio/mpeg", mp4: "video/mp4", m4a: "audio/mp4" };
 
-function eaf({ path, spans }: Timeline): string {
+function eaf(timeline: Timeline): string {
+  const { path } = timeline;
+  const spans = entries(timeline);
   const link = attribute(`./${fileName(path)}`);
   const kind = MEDIA_TYPES[/\.([^.]*)$/.exec(path)?.[1].toLowerCase() ?? ""] ?? "audio/*";
   const slots = spans.map(
@@ -161,8 +171,8 @@ function rttm({ path, spans }: Timeline): string {
     .join("");
 }
 
-function audacity({ spans }: Timeline): string {
-  return spans.map(({ start_s, end_s, emotion }) => `${s(start_s)}\t${s(end_s)}\t${words(emotion).join(" ")}\n`).join("");
+function audacity(timeline: Timeline): string {
+  return entries(timeline).map(({ start_s, end_s, emotion }) => `${s(start_s)}\t${s(end_s)}\t${words(emotion).join(" ")}\n`).join("");
 }
 
 function fileName(path: string): string {

@@ -30,7 +30,13 @@ export class Job {
 
   /** Where this browser can't decode it: only when a person asks for it. */
   async runOnServer(): Promise<void> {
-    await this.answer(async () => new ServerEngine((await serverModels())[0]));
+    await this.answer(async () => {
+      const [models, here] = [await serverModels(), this.app.engine];
+      const same = models.find(({ name }) => name === here?.about.name);
+      const engine = new ServerEngine(same ?? models[0]);
+      if (same && here) engine.classes = here.classes;
+      return engine;
+    });
   }
 
   cancel(): void {

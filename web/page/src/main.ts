@@ -8,6 +8,7 @@ import { showCard } from "./parts/card.js";
 import { ProblemBox } from "./parts/problem-box.js";
 import { problemOf } from "./problems.js";
 import { remember, remembered } from "./remembered.js";
+import { followSettings } from "./settings.js";
 import { followTheme } from "./theme.js";
 import { compareView } from "./views/compare.js";
 import { debugView } from "./views/debug.js";
@@ -22,6 +23,7 @@ const model = byId<HTMLSelectElement>("model");
 const problem = new ProblemBox(byId("engine-problem"));
 
 async function start(): Promise<void> {
+  const controlled = workOffline();
   followTheme();
   followAddress();
   const app = new App((await (await fetch("site.json")).json()) as Site);
@@ -31,6 +33,7 @@ async function start(): Promise<void> {
   app.addEventListener("progress", () => {
     showEngine(app);
   });
+  followSettings(app);
   for (const view of [liveView, filesView, compareView, recordingsView, debugView]) view(app);
   byId("place-field").hidden = !app.site.server;
   place.value = app.site.server && (remembered("place") ?? (isSecureContext ? "" : "server")) === "server" ? "server" : "browser";
@@ -45,8 +48,12 @@ async function start(): Promise<void> {
   onClick("about-model", () => {
     if (app.engine) showCard(app.engine);
   });
+  app.addEventListener("kept", () => {
+    byId("offline").textContent = "Loaded: it now works without a network too.";
+  });
+  showEngine(app);
+  await controlled; // so that the model is fetched once, and kept
   await chosen(app);
-  workOffline(() => (byId("offline").textContent = "Loaded: it now works without a network too."));
 }
 
 /** Offer the place's models, and use one. */

@@ -1,17 +1,36 @@
 /** The service worker keeps what was loaded, so that the page works, and opens again, without a network. */
 
-let registered: Promise<ServiceWorkerRegistration> | null = null;
+const PATIENCE_MS = 4000; // until a page goes on without it
 
-/** Keep the page's files; `onReady` when the page would open without a network. */
-export function workOffline(onReady: () => void): void {
-  const container = navigator.serviceWorker as ServiceWorkerContainer | undefined; // on http: pages there is none
+const container = navigator.serviceWorker as ServiceWorkerContainer | undefined; // on http: pages there is none
+
+/** Let the service worker see what the page loads from now on; where there is none, the page works while it is open. */
+export async function workOffline(): Promise<void> {
   if (!container) return;
-  registered = container.register("sw.js").then(() => container.ready);
-  registered.then(onReady, () => undefined); // without it the page works as long as it is open
+  const controlled = new Promise<void>((resolve) => {
+    if (container.controller) resolve();
+    container.addEventListener("controllerchange", () => {
+      resolve();
+    });
+  });
+  const given = container.register("sw.js").then(({ active }) => {
+    if (!container.controller) active?.postMessage("claim");
+    return controlled;
+  });
+  const late = new Promise<void>((resolve) => setTimeout(resolve, PATIENCE_MS));
+  await Promise.race([given, late]).catch(() => undefined);
 }
 
-/** Keep the files of a model too. */
-export function keptForOffline(files: readonly string[]): void {
-  const urls = files.map((file) => new URL(file, location.href).href);
-  void registered?.then(({ active }) => active?.postMessage({ keep: urls })).catch(() => undefined);
+/** Keep these files and all that the page needs; whether it would now open without a network. */
+export async function keptForOffline(files: readonly string[]): Promise<boolean> {
+  const worker = container?.controller ?? (await container?.getRegistration())?.active;
+  if (!worker) return false;
+  const { port1, port2 } = new MessageChannel();
+  const told = new Promise<boolean>((resolve) => {
+    port1.onmessage = ({ data }: MessageEvent<{ missing: number }>) => {
+      resolve(data.missing === 0);
+    };
+  });
+  worker.postMessage({ keep: files.map((file) => new URL(file, location.href).href) }, [port2]);
+  return told;
 }

@@ -7,11 +7,12 @@ import { ServerStream } from "./server-stream.js";
 
 export class ServerEngine implements Engine {
   readonly place = "server";
+  classes: string[] | null = null;
 
   constructor(readonly about: About) {}
 
   async stream(sampleRateHz: number, options: StreamOptions): Promise<SoundStream> {
-    return ServerStream.open(this.about.name, sampleRateHz, options);
+    return ServerStream.open(this.about.name, sampleRateHz, { ...options, classes: this.classes });
   }
 
   async timeline(source: Source, { signal, onProgress }: Work = {}): Promise<Timeline> {
@@ -32,7 +33,8 @@ export class ServerEngine implements Engine {
 
   private async asked(query: string, { name, file }: Source, signal?: AbortSignal): Promise<unknown> {
     const type = file.type.startsWith("audio/") || file.type.startsWith("video/") ? file.type : "application/octet-stream";
-    const response = await answered(`v1/predict?${query}&model=${encodeURIComponent(this.about.name)}`, {
+    const classes = this.classes ? `&classes=${encodeURIComponent(this.classes.join())}` : "";
+    const response = await answered(`v1/predict?${query}&model=${encodeURIComponent(this.about.name)}${classes}`, {
       method: "POST",
       headers: { "Content-Type": type },
       body: file,

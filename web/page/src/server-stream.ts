@@ -38,10 +38,12 @@ export class ServerStream implements SoundStream {
     };
   }
 
-  static async open(model: string, sampleRateHz: number, { windowS, hopS }: StreamOptions): Promise<ServerStream> {
+  static async open(model: string, sampleRateHz: number, options: StreamOptions): Promise<ServerStream> {
+    const { windowS, hopS, classes } = options;
     const query = new URLSearchParams({ sample_rate_hz: String(sampleRateHz), encoding: "f32le", model });
     if (windowS !== undefined) query.set("window_s", String(windowS));
     if (hopS !== undefined) query.set("hop_s", String(hopS));
+    if (classes?.length) query.set("classes", String(classes));
     const url = new URL(`v1/stream?${query.toString()}`, location.href);
     url.protocol = url.protocol.replace("http", "ws");
     const socket = new WebSocket(url);

@@ -1,7 +1,7 @@
 /** Recordings kept in this browser: results only, never sound. */
 
 import { type DBSchema, type IDBPDatabase, openDB } from "idb";
-import type { Timeline } from "../../src/index.js";
+import { type Timeline, unanswered } from "../../src/index.js";
 import { identity } from "./identity.js";
 
 export interface Kept {
@@ -30,7 +30,12 @@ async function database(): Promise<IDBPDatabase<Schema>> {
 /** All recordings, the newest first. */
 export async function allKept(): Promise<Kept[]> {
   const all = await (await database()).getAll("recordings");
-  return all.sort((one, other) => other.created.localeCompare(one.created));
+  return all.sort((one, other) => other.created.localeCompare(one.created)).map(whole);
+}
+
+/** With the fields that an older version of the page didn't keep. */
+function whole({ timeline, ...kept }: Kept): Kept {
+  return { ...kept, timeline: { ...unanswered(timeline.path, timeline.status, timeline.model), ...timeline } };
 }
 
 export async function keep(name: string, timeline: Timeline): Promise<Kept> {

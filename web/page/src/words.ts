@@ -4,6 +4,13 @@ export function percent(share: number, decimals = 0): string {
   return `${(100 * share).toFixed(decimals)} %`;
 }
 
+export const MOST_TOLD = 0.95; // acted speech lets a model be surer than it is about speech of every day
+
+/** A probability or confidence in words; files have the number. */
+export function confidence(share: number, decimals = 0): string {
+  return share > MOST_TOLD ? `> ${percent(MOST_TOLD)}` : percent(share, decimals);
+}
+
 /** 75.3 → "1:15.3"; below a minute "15.3 s". */
 export function clock(seconds: number, decimals = 1): string {
   if (seconds < 60) return `${seconds.toFixed(decimals)} s`;

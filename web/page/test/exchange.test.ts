@@ -36,6 +36,28 @@ test("a recording without speech is read back", () => {
   assert.deepEqual(read(written(silent)), silent);
 });
 
+test("recordings that are unsure, mixed or vocal bursts are read back, and checked", () => {
+  const more = { status: "mixed", shares: { sad: 0.6, unsure: 0.4 }, vocal_bursts: [{ start_s: 1, end_s: 2, kind: "sigh", confidence: 0.5 }] };
+  const text = changed((_, timeline) => Object.assign(timeline, more));
+  assert.deepEqual(read(text).timeline, { ...TIMELINE, ...more });
+  for (const status of ["unsure", "vocal-burst"]) {
+    const spans = [{ start_s: 0.5, end_s: 3.5, emotion: "unsure", confidence: 0.3 }];
+    const other = changed((_, timeline) => Object.assign(timeline, { status, emotion: null, spans }));
+    assert.deepEqual(read(other).timeline, { ...TIMELINE, status, emotion: null, spans });
+  }
+  assert.throws(() => read(changed((_, timeline) => (timeline["shares"] = { sad: 3 }))), /shares must be a number/);
+  assert.throws(() => read(changed((_, timeline) => (timeline["vocal_bursts"] = [{ ...more.vocal_bursts[0], kind: 5 }]))), /kind is no text/);
+  assert.throws(() => read(changed((_, timeline) => (timeline["vocal_bursts"] = [{ kind: "sigh" }]))), /start_s must be a number/);
+});
+
+test("a file of an older page, without shares and vocal bursts, is read", () => {
+  const text = changed((_, timeline) => {
+    delete timeline["shares"];
+    delete timeline["vocal_bursts"];
+  });
+  assert.deepEqual(read(text), KEPT);
+});
+
 test("fields that aren't known are left out", () => {
   const text = changed((file, timeline) => {
     file["more"] = timeline["sound"] = "AAAA";

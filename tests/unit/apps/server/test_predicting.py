@@ -8,17 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from serving import application, settings_for
-from stand_in import stand_in_adaptation, write_adapting
+from stand_in import stand_in_adaptation, write_adapting, write_hearing
 from starlette.testclient import TestClient
-from voices import write_voice
+from voices import voice, write_voice
 
 import earnest
 from earnest.apps.server.formats import MEDIA_TYPES
 from earnest.apps.server.settings import Limits, Settings
+from earnest.bundle import SOUNDS
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.stream import Windowing
+from earnest.runtime.windows import Windowing
 
 DEMO = sorted((Path(earnest.__file__).parent / "demo").glob("*.flac"))
 WAV = {"Content-Type": "audio/wav"}
@@ -38,7 +41,11 @@ def client() -> Iterator[TestClient]:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_voice(tmp_path_factory.mktemp("clips") / "clip.wav", 5.0, 44_100)
+    """Speech, as the shipped model asks for, in a file of another kind and rate."""
+    path = tmp_path_factory.mktemp("clips") / "clip.wav"
+    waveform, rate_hz = soundfile.read(DEMO[0])
+    soundfile.write(path, np.tile(waveform, 3)[: 5 * rate_hz], rate_hz)
+    return path
 
 
 def form(*paths: Path) -> list[tuple[str, tuple[str, bytes]]]:
@@ -83,17 +90,18 @@ def test_a_timeline_is_the_models(client: TestClient, model: Predictor) -> None:
     assert answer["windows"]
 
 
-def test_timelines_adapt_unless_told_otherwise_and_utterances_don_t(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["timeline", "utterance"])
+def test_nothing_adapts_unless_it_is_asked_for(tmp_path: Path, kind: str) -> None:
     long = write_voice(tmp_path / "long.wav", 20.0)
     folder = write_adapting(tmp_path / "adapting", stand_in_adaptation())
     model = earnest.load(folder)
+    answer = model.timeline if kind == "timeline" else model.predict
     with application(Settings(models=(str(folder),))) as client:
-        adapted = client.post("/v1/predict?kind=timeline", files=form(long)).json()
-        plain = client.post("/v1/predict?kind=timeline&adapt=off", files=form(long)).json()
-        utterance = client.post("/v1/predict", files=form(long)).json()
-    assert adapted == model.timeline(long, adapter=model.adapter()).to_dict() | {"path": "long.wav"}
-    assert plain == model.timeline(long).to_dict() | {"path": "long.wav"}
-    assert (adapted["adapted"], plain["adapted"], utterance["adapted"]) == (True, False, False)
+        adapted = client.post(f"/v1/predict?kind={kind}&adapt=auto", files=form(long)).json()
+        plain = client.post(f"/v1/predict?kind={kind}", files=form(long)).json()
+    assert adapted == answer(long, adapter=model.adapter()).to_dict() | {"path": "long.wav"}
+    assert plain == answer(long).to_dict() | {"path": "long.wav"}
+    assert (adapted["adapted"], plain["adapted"]) == (True, False)
 
 
 @pytest.mark.parametrize("name", MEDIA_TYPES)
@@ -116,26 +124,63 @@ def test_rows_as_csv_have_a_header_and_the_same_numbers(client: TestClient, clip
 def test_below_the_threshold_the_answer_is_unsure(client: TestClient, clip: Path) -> None:
     answer = client.post("/v1/predict?abstain_below=1", files=form(clip)).json()
     assert (answer["status"], answer["emotion"]) == ("unsure", None)
+    assert client.post("/v1/predict?abstain_below=0", files=form(clip)).json()["status"] == "ok"
+    spans = client.post("/v1/predict?kind=timeline&abstain_below=1", files=form(clip)).json()["spans"]
+    assert {span["emotion"] for span in spans} == {"unsure"}
+
+
+def test_the_classes_asked_for_are_those_of_the_answer(client: TestClient, model: Predictor, clip: Path) -> None:
+    for path, kind in (("/v1/predict?", {}), ("/v1/predict?", {"kind": "timeline"}), ("/v1/batch?", {})):
+        params = {"classes": "sad, angry", "abstain_below": 0} | kind
+        answer = client.post(path, params=params, files=form(clip)).json()
+        answer = answer["predictions"][0] if "predictions" in answer else answer
+        expected = model.predict(clip, classes=["sad", "angry"], abstain_below=0.0).to_dict()
+        assert list(answer["probabilities"]) == ["sad", "angry"]
+        assert answer["probabilities"] == pytest.approx(expected["probabilities"], abs=2e-6)
+        assert answer["emotion"] == expected["emotion"]
+    rows = client.post("/v1/predict", params={"classes": "sad,angry", "format": "csv"}, files=form(clip)).text
+    assert [name for name in rows.splitlines()[0].split(",") if name.startswith("p_")] == ["p_sad", "p_angry"]
+    for classes, words in (("sad,angri", "Did you mean 'angry'"), ("sad", "two classes or more")):
+        refused = client.post("/v1/predict", params={"classes": classes}, files=form(clip))
+        assert refused.status_code == 422
+        assert words in refused.json()["detail"]
+
+
+def test_vocal_bursts_are_told_and_counted(tmp_path: Path) -> None:
+    folder = write_hearing(tmp_path / "hearing", abstain_below=0.4)
+    soundfile.write(tmp_path / "laugh.wav", voice(2.0, level=0.35), 16_000)
+    with application(Settings(models=(str(folder),))) as client:
+        answer = client.post("/v1/predict", files=form(tmp_path / "laugh.wav")).json()
+        timeline = client.post("/v1/predict?kind=timeline&format=srt", files=form(tmp_path / "laugh.wav")).text
+        (described,) = client.get("/v1/models").json()["models"]
+        statistics = client.get("/metrics").text
+    assert (answer["status"], answer["emotion"]) == ("vocal-burst", None)
+    assert [burst["kind"] for burst in answer["vocal_bursts"]] == ["laughter"]
+    assert "(laughter)" in timeline
+    assert (described["abstain_below"], described["sounds"]) == (0.4, list(SOUNDS))
+    assert 'earnest_recordings_total{status="vocal-burst"} 2.0' in statistics
 
 
 def test_a_batch_keeps_its_order_and_a_bad_file_is_a_row(client: TestClient, model: Predictor, clip: Path) -> None:
     files = [*form(DEMO[1], clip), ("file", ("bad.wav", b"RIFF")), *form(DEMO[0])]
-    rows = client.post("/v1/batch", files=files).json()["predictions"]
+    rows = client.post("/v1/batch?abstain_below=0", files=files).json()["predictions"]
     assert [row["path"] for row in rows] == [DEMO[1].name, "clip.wav", "bad.wav", DEMO[0].name]
     assert [row["status"] for row in rows] == ["ok", "ok", "error", "ok"]
     expected = list(model.predict_many([path.read_bytes() for path in (DEMO[1], clip, DEMO[0])]))
     assert [row["probabilities"] for row in rows if row["error"] is None] == [
         item.to_dict()["probabilities"] for item in expected
     ]
-    lines = client.post("/v1/batch", files=files, headers={"Accept": "application/x-ndjson"}).text.splitlines()
+    headers = {"Accept": "application/x-ndjson"}
+    lines = client.post("/v1/batch?abstain_below=0", files=files, headers=headers).text.splitlines()
     assert [json.loads(line) for line in lines] == rows
 
 
 def test_a_model_is_chosen_by_name(tmp_path: Path, clip: Path) -> None:
     settings = settings_for(tmp_path)
     with application(Settings(models=("small", *settings.models))) as client:
-        names = [item["name"] for item in client.get("/v1/models").json()["models"]]
-        assert names == ["small", "stand-in"]
+        models = client.get("/v1/models").json()["models"]
+        assert [item["name"] for item in models] == ["small", "stand-in"]
+        assert models[0]["abstain_below"] == Predictor.load("small").info.abstain_below
         assert client.post("/v1/predict", files=form(clip)).json()["model"] == "small"
         assert client.post("/v1/predict?model=stand-in", files=form(clip)).json()["model"] == "stand-in"
         wrong = client.post("/v1/predict?model=smal", files=form(clip))

@@ -264,7 +264,7 @@ def test_long_work_ends_when_its_time_is_over(folder: Path, monkeypatch: pytest.
     runs = []
     original = Predictor.timeline
 
-    def watched(self: Predictor, source: Source, *arguments: Any) -> Any:
+    def watched(self: Predictor, source: Source, *arguments: Any, **options: Any) -> Any:
         network = self.graph
         run = network.run
 
@@ -274,7 +274,7 @@ def test_long_work_ends_when_its_time_is_over(folder: Path, monkeypatch: pytest.
             return run(*given)
 
         monkeypatch.setattr(network, "run", slowly)
-        return original(self, source, *arguments)
+        return original(self, source, *arguments, **options)
 
     monkeypatch.setattr(Predictor, "timeline", watched)
     file = io.BytesIO()

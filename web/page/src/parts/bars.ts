@@ -1,13 +1,36 @@
 /** Probabilities as bars with names and numbers; the list itself is the accessible form. */
 
-import type { Shares } from "../../../src/index.js";
+import type { Prediction, Shares } from "../../../src/index.js";
 import { h } from "../dom.js";
 import { colourOf } from "../emotions.js";
-import { percent } from "../words.js";
+import { confidence, MOST_TOLD, percent } from "../words.js";
 
-/** Show the shares in the list, in their own order, so that bars don't jump. */
-export function showBars(list: HTMLElement, shares: Shares): void {
+/** Show what was told about a recording: the share of each emotion where there are several, else probabilities. */
+export function showAnswer(list: HTMLElement, { shares, probabilities }: Prediction): void {
+  if (shares && Object.keys(shares).length > 1) showShares(list, shares);
+  else showBars(list, probabilities);
+}
+
+/** Probabilities, up to what is told. */
+export function showBars(list: HTMLElement, probabilities: Shares): void {
+  show(list, "Probabilities", probabilities, (share) => Math.min(share, MOST_TOLD), confidence);
+}
+
+/** Shares of the time in which somebody spoke. */
+export function showShares(list: HTMLElement, shares: Shares): void {
+  show(list, "Share of the spoken time", shares, (share) => share, percent);
+}
+
+/** In their own order, so that bars don't jump. */
+function show(
+  list: HTMLElement,
+  title: string,
+  shares: Shares,
+  lengthOf: (share: number) => number,
+  told: (share: number) => string,
+): void {
   const names = Object.keys(shares);
+  list.setAttribute("aria-label", title); // shown above the bars too, where no heading says it
   if (list.dataset["names"] !== names.join()) {
     list.dataset["names"] = names.join();
     list.classList.add("bars");
@@ -17,8 +40,8 @@ export function showBars(list: HTMLElement, shares: Shares): void {
   names.forEach((name, index) => {
     const item = list.children[index];
     item.classList.toggle("most", shares[name] === most && most > 0);
-    item.querySelector<HTMLElement>(".fill")!.style.width = `${100 * shares[name]}%`;
-    item.querySelector(".share")!.textContent = percent(shares[name]);
+    item.querySelector<HTMLElement>(".fill")!.style.width = `${100 * lengthOf(shares[name])}%`;
+    item.querySelector(".share")!.textContent = told(shares[name]);
   });
 }
 

@@ -1,12 +1,13 @@
-/** One recording: its answer, its picture to play from and zoom into, its segments, its files. */
+/** One recording: its answer, its picture to play from and zoom into, its spans, its files. */
 
 import type { Clip } from "../app.js";
 import { answerOf } from "../answer.js";
+import { asAsked, genderOf } from "../asked.js";
 import { byId, download, fillSelect, onClick } from "../dom.js";
 import { type FormatName, FORMATS } from "../exports.js";
 import { classesOf } from "../series.js";
 import { clock } from "../words.js";
-import { qualityOf, showBars } from "./bars.js";
+import { qualityOf, showAnswer } from "./bars.js";
 import { keepButton } from "./keep-button.js";
 import { spanTable, windowTable } from "./tables.js";
 import { TimelinePicture } from "./timeline-picture.js";
@@ -38,6 +39,9 @@ export class ClipDetail {
       this.follow();
     });
     byId("clip-keep").append(keepButton(() => this.clip));
+    document.addEventListener("asked", () => {
+      this.tellGender();
+    });
     this.picture.chart.getZr().on("click", ({ offsetX }: { offsetX: number }) => {
       const seconds = this.picture.secondsAt(offsetX);
       if (seconds !== null) this.playFrom(seconds);
@@ -63,25 +67,32 @@ export class ClipDetail {
     byId("clip-answer").textContent = text;
     byId("clip-confidence").textContent = detail;
     byId("clip-facts").textContent = factsOf(clip);
+    this.tellGender();
     byId("clip-quality").textContent = qualityOf(timeline.quality);
-    showBars(byId("clip-bars"), timeline.probabilities);
+    showAnswer(byId("clip-bars"), timeline);
     byId("clip-place").textContent = place === "browser" ? "Answered in this browser." : "Answered on the server.";
     this.audio.hidden = url === null;
     if (url) this.audio.src = url;
     else this.audio.removeAttribute("src");
     const endS = timeline.duration_s ?? 0;
     const classes = classesOf(timeline.windows, timeline.probabilities);
-    byId("clip-picture").hidden = !timeline.windows.length;
-    if (timeline.windows.length) {
+    const hasTime = timeline.windows.length + timeline.vocal_bursts.length > 0;
+    byId("clip-picture").hidden = !hasTime;
+    if (hasTime) {
       this.picture.chart.resize();
-      this.picture.show({ startS: 0, endS, classes, windows: timeline.windows, spans: timeline.spans, peaks });
+      this.picture.show({ startS: 0, endS, classes, windows: timeline.windows, spans: timeline.spans, bursts: timeline.vocal_bursts, peaks });
       this.picture.zoom(0, 0);
     }
-    byId("clip-spans").replaceChildren(spanTable(timeline.spans.slice(0, MOST_ROWS), url ? (startS) => {
+    byId("clip-spans").replaceChildren(spanTable(timeline.spans.slice(0, MOST_ROWS), timeline.vocal_bursts.slice(0, MOST_ROWS), url ? (startS) => {
       this.playFrom(startS);
     } : null));
     byId("clip-windows").replaceChildren(windowTable("Windows", timeline.windows.slice(0, MOST_ROWS)));
     this.follow();
+  }
+
+  private tellGender(): void {
+    const told = this.clip && genderOf(this.clip.timeline);
+    byId("clip-gender").textContent = told ? `Gender: ${told}.` : "";
   }
 
   private playFrom(seconds: number): void {
@@ -103,11 +114,11 @@ export class ClipDetail {
   private save(): void {
     if (!this.clip) return;
     const { suffix, type, written } = FORMATS[byId<HTMLSelectElement>("clip-format").value as FormatName];
-    download(written(this.clip.timeline), `${this.clip.name.replace(/\.[^.]*$/, "")}.${suffix}`, type);
+    download(written(asAsked(this.clip.timeline)), `${this.clip.name.replace(/\.[^.]*$/, "")}.${suffix}`, type);
   }
 }
 
-function factsOf({ timeline: { duration_s, speech_s, spans, model, adapted } }: Clip): string {
-  const speech = speech_s === null ? "" : `, ${clock(speech_s)} of speech in ${spans.length} ${spans.length === 1 ? "segment" : "segments"}`;
+function factsOf({ timeline: { duration_s, speech_s, segments, model, adapted } }: Clip): string {
+  const speech = speech_s === null ? "" : `, ${clock(speech_s)} of speech in ${segments.length} ${segments.length === 1 ? "segment" : "segments"}`;
   return `${clock(duration_s ?? 0)}${speech}. Model “${model}”${adapted ? ", used to this voice" : ""}.`;
 }

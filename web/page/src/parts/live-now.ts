@@ -1,38 +1,64 @@
 /** The present moment: the emotion in large letters, bars, level, barometer, radar, facts. */
 
-import { ABSTAIN_BELOW, type Prediction, type Shares, type Timeline, type Window } from "../../../src/index.js";
-import { answerOf } from "../answer.js";
+import type { Prediction, Shares, Timeline, VocalBurst, Window } from "../../../src/index.js";
+import { type Answer, answerOf, burst, likeliestOf, sure, unsure } from "../answer.js";
+import { genderOf } from "../asked.js";
 import { byId, h } from "../dom.js";
 import { colourOf } from "../emotions.js";
 import { barometer } from "../series.js";
-import { capital, percent, signed } from "../words.js";
-import { qualityOf, showBars } from "./bars.js";
+import { signed } from "../words.js";
+import { qualityOf, showAnswer, showBars } from "./bars.js";
 import { showBarometer } from "./barometer.js";
 import { Radar } from "./small-pictures.js";
 
 const QUIET_CHUNKS = 15; // tenths of a second without speech before the page says so
+const LATE_CHUNKS = 20; // that an answer may come after the sound it needs
 
+type Headline = Pick<Answer, "text" | "detail" | "emotion">;
+const NOTHING: Headline = { text: "–", detail: "", emotion: null };
 const TOLD: Record<string, string> = {
   idle: "Press Start, and speak",
   starting: "Opening the microphone …",
   paused: "Paused",
   ending: "Ending …",
+  answering: "Hearing the sample …",
 };
 
 export class LiveNow {
   private nQuiet = QUIET_CHUNKS;
   private isListening = false;
   private hasEnded = false;
-  private hasWindow = false;
+  private hasWindow = false; // or a vocal burst
+  private isBurst = false; // what was heard last
+  private nFirst = 0; // tenths of a second until an answer, or its lack, can be told
   private readonly radar = new Radar(byId("live-radar"));
   private readonly sums: Shares = {};
   private nWindows = 0;
+  private told: Prediction | null = null;
+  private title = "";
 
-  state(state: string): void {
+  constructor() {
+    document.addEventListener("asked", () => {
+      fact("live-gender", this.told && genderOf(this.told));
+    });
+  }
+
+  /** @param neededS where it begins to listen: how much sound the first answer needs */
+  state(state: string, neededS = 0): void {
     this.isListening = state === "listening";
-    if (state === "idle" && this.hasEnded) return;
-    if (this.isListening) this.waiting();
-    else this.tell(state === "idle" && this.hasWindow ? "It ended early; it last sounded" : (TOLD[state] ?? ""));
+    if (neededS) {
+      this.nFirst = 10 * neededS + LATE_CHUNKS;
+      byId("live-confidence").textContent = `The first answer needs ${neededS} seconds of sound.`;
+    }
+    if (state === "idle" && !this.hasEnded && !this.hasWindow) this.headline(NOTHING);
+    if (state === "idle" && this.hasEnded) this.tell(this.title);
+    else if (this.isListening) this.waiting();
+    else this.tell(state === "idle" && this.hasWindow ? "It ended early; last heard" : (TOLD[state] ?? ""));
+  }
+
+  /** Why Start can't be pressed. */
+  withoutModel(isFailed: boolean): void {
+    this.tell(isFailed ? "The model can't be loaded; what to do is said above" : "Start waits until the model is loaded …");
   }
 
   clear(): void {
@@ -40,13 +66,12 @@ export class LiveNow {
     this.hasWindow = this.hasEnded = false;
     this.nWindows = 0;
     for (const name of Object.keys(this.sums)) this.sums[name] = 0;
-    this.headline("Listening for a voice", null, "");
-    byId("live-emotion").textContent = "–";
-    byId("live-bars").replaceChildren();
-    delete byId("live-bars").dataset["names"];
+    this.headline(NOTHING);
+    this.emptyBars();
     showBarometer(byId("live-barometer"), null);
     this.radar.show({});
     byId("live-delay").textContent = "–";
+    this.told = null;
     fact("live-gender", null);
     fact("live-affect", null);
     byId("live-quality").textContent = "";
@@ -58,16 +83,17 @@ export class LiveNow {
     this.meter(peak);
     if (!this.isListening) return;
     this.nQuiet = isSpeaking ? 0 : this.nQuiet + 1;
-    if (this.nQuiet === QUIET_CHUNKS) this.waiting();
-    else if (isSpeaking) this.tell(this.hasWindow ? "You sound" : "Somebody speaks …");
+    this.nFirst = Math.max(this.nFirst - 1, 0);
+    if (isSpeaking) this.tell(this.hasWindow && !this.isBurst ? "You sound" : "Listening …");
+    else if (this.nQuiet >= QUIET_CHUNKS) this.waiting();
   }
 
-  window(windows: readonly Window[], delayMs: number | null): void {
+  window(windows: readonly Window[], delayMs: number | null, abstainBelow: number): void {
     const { probabilities } = windows.at(-1)!;
     this.hasWindow = true;
-    const [emotion, share] = Object.entries(probabilities).reduce((best, item) => (item[1] > best[1] ? item : best));
-    const isSure = share >= ABSTAIN_BELOW;
-    this.headline(isSure ? capital(emotion) : "Not sure", emotion, isSure ? `${percent(share)} sure` : `perhaps ${emotion}, ${percent(share)}`);
+    this.isBurst = false;
+    const [emotion, share] = likeliestOf(probabilities);
+    this.headline(share >= abstainBelow ? sure(emotion, share) : unsure(probabilities));
     showBars(byId("live-bars"), probabilities);
     showBarometer(byId("live-barometer"), barometer(windows));
     this.nWindows++;
@@ -76,25 +102,41 @@ export class LiveNow {
     byId("live-delay").textContent = delayMs === null ? "–" : `${(delayMs / 1000).toFixed(1)} s`;
   }
 
+  /** A voice without words, in place of an emotion. */
+  burst(told: VocalBurst): void {
+    this.hasWindow = this.isBurst = true;
+    this.headline(burst([told]));
+    this.emptyBars();
+  }
+
   /** What the recording so far is, where the model tells it. */
-  whole({ gender, affect, quality }: Prediction): void {
-    fact("live-gender", gender && `female ${percent(gender.female)}, male ${percent(gender.male)}`);
+  whole(told: Prediction): void {
+    const { affect, quality } = (this.told = told);
+    fact("live-gender", genderOf(told));
     fact("live-affect", affect && `valence ${signed(affect.valence)}, arousal ${signed(affect.arousal)}, dominance ${signed(affect.dominance)}`);
     byId("live-quality").textContent = qualityOf(quality);
   }
 
-  ended(timeline: Timeline): void {
+  ended(timeline: Timeline, title: string): void {
     this.hasEnded = true;
+    this.title = title;
     this.meter(0);
-    const { text, detail, emotion } = answerOf(timeline);
-    this.tell("All in all");
-    this.headline(text, emotion, detail);
-    if (emotion) showBars(byId("live-bars"), timeline.probabilities);
+    this.tell(this.title);
+    const answer = answerOf(timeline);
+    this.headline(answer);
+    showBarometer(byId("live-barometer"), barometer(timeline.windows));
+    if (answer.emotion) showAnswer(byId("live-bars"), timeline);
     this.whole(timeline);
   }
 
   private waiting(): void {
-    this.tell(this.hasWindow ? "No speech now; it last sounded" : "No speech yet: say something");
+    if (this.hasWindow) this.tell("No speech now; last heard");
+    else this.tell(this.nFirst ? "Listening …" : "No speech yet: say something");
+  }
+
+  private emptyBars(): void {
+    byId("live-bars").replaceChildren();
+    delete byId("live-bars").dataset["names"];
   }
 
   private tell(text: string): void {
@@ -102,10 +144,10 @@ export class LiveNow {
     if (place.textContent !== text) place.textContent = text;
   }
 
-  private headline(text: string, emotion: string | null, confidence: string): void {
+  private headline({ text, detail, emotion }: Headline): void {
     const place = byId("live-emotion");
     if (place.textContent !== text) place.replaceChildren(h("span", {}, text)); // read out when it changes only
-    byId("live-confidence").textContent = confidence;
+    byId("live-confidence").textContent = detail;
     byId("live-hero").style.setProperty("--emotion", emotion ? colourOf(emotion) : "transparent");
   }
 

@@ -1,10 +1,10 @@
 /** Radar and rollercoaster. */
 
 import type { Shares } from "../../../src/index.js";
-import { percent, signed, tick } from "../words.js";
+import { confidence, percent, signed, tick } from "../words.js";
 import { ink, type Option, Picture } from "./charts.js";
 
-/** Mean probabilities, one axis an emotion. */
+/** Mean probabilities, one axis an emotion, from 0 in the middle to 100 % on the rim. */
 export class Radar extends Picture {
   private shares: Shares = {};
 
@@ -14,19 +14,21 @@ export class Radar extends Picture {
 
   show(shares: Shares): void {
     this.shares = shares;
-    const told = Object.entries(shares).map(([name, share]) => `${name} ${percent(share)}`);
-    this.draw(`Mean probabilities: ${told.join(", ") || "nothing yet"}.`);
+    const told = Object.entries(shares).map(([name, share]) => `${name} ${confidence(share)}`);
+    this.draw(`Mean probabilities, the rim is 100 %: ${told.join(", ") || "nothing yet"}.`);
   }
 
   private radar(): Option {
     const colours = ink();
     const values = Object.values(this.shares);
-    const most = Math.max(0.5, ...values);
-    const indicator = Object.keys(this.shares).map((name) => ({ name, max: Math.ceil(most * 10) / 10 }));
+    const names = values.length ? Object.keys(this.shares) : ["", "", ""];
+    const formatter = (share: number): string => (share === 0.5 || share === 1 ? percent(share) : "");
+    const axisLabel = { show: true, color: colours.faint, fontSize: 10, formatter };
     return {
       radar: {
-        indicator: indicator.length ? indicator : [{ name: "" }, { name: "" }, { name: "" }],
-        radius: "68%",
+        // The rim is certainty, whatever the data are: shapes of two recordings can be compared.
+        indicator: names.map((name, index) => ({ name, min: 0, max: 1, axisLabel: index ? { show: false } : axisLabel })),
+        radius: "72%",
         splitNumber: 4,
         axisName: { color: colours.text, fontSize: 13 },
         splitLine: { lineStyle: { color: colours.line } },
@@ -88,7 +90,9 @@ export class Rollercoaster extends Picture {
         {
           type: "line",
           smooth: 0.35,
-          symbol: "none",
+          symbol: this.points.length > 1 ? "none" : "circle", // of one point there is no line
+          symbolSize: 8,
+          itemStyle: { color: colours.accent },
           silent: true,
           lineStyle: { width: 2.5, color: colours.accent },
           areaStyle: { color: colours.accent, opacity: 0.12, origin: 0 },

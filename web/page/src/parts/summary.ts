@@ -4,7 +4,7 @@ import type { Timeline } from "../../../src/index.js";
 import { h } from "../dom.js";
 import { changesOf, rollercoaster, shareOfTime } from "../series.js";
 import { clock } from "../words.js";
-import { showBars } from "./bars.js";
+import { showShares } from "./bars.js";
 import { Radar, Rollercoaster } from "./small-pictures.js";
 
 export class Summary {
@@ -37,7 +37,7 @@ export class Summary {
     this.facts.textContent =
       `${clock(duration ?? 0)} in all, ${clock(speech ?? 0)} of speech, ${changes} ${changes === 1 ? "change" : "changes"} of emotion. ` +
       `Model “${timeline.model}”.`;
-    showBars(this.bars, shareOfTime(spans));
+    showShares(this.bars, timeline.shares ?? shareOfTime(spans)); // none where it was heard as a whole
     this.radar.show(timeline.probabilities);
     this.line.show(rollercoaster(windows));
   }

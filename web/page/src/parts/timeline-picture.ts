@@ -1,7 +1,7 @@
-/** Emotion over time: a strip of spans, the waveform where there is one, and probabilities stacked to one. */
+/** Emotion over time: a strip of spans and vocal bursts, the waveform where there is one, and probabilities stacked to one. */
 
 import type { CustomSeriesRenderItem } from "echarts";
-import type { Span, Window } from "../../../src/index.js";
+import type { Span, VocalBurst, Window } from "../../../src/index.js";
 import { colourOf, inkOn } from "../emotions.js";
 import { sharesOverTime } from "../series.js";
 import { percent, tick } from "../words.js";
@@ -19,11 +19,12 @@ export interface Shown {
   classes: readonly string[];
   windows: readonly Window[];
   spans: readonly Span[];
+  bursts: readonly VocalBurst[];
   /** of the whole recording, from 0 to `endS` */
   peaks: Float32Array | null;
 }
 
-const NOTHING: Shown = { startS: 0, endS: 10, classes: [], windows: [], spans: [], peaks: null };
+const NOTHING: Shown = { startS: 0, endS: 10, classes: [], windows: [], spans: [], bursts: [], peaks: null };
 
 export class TimelinePicture extends Picture {
   private shown: Shown = NOTHING;
@@ -60,9 +61,9 @@ export class TimelinePicture extends Picture {
 }
 
 /** What the picture shows, for those who don't see it. */
-export function inWords({ spans, startS, endS }: Pick<Shown, "spans" | "startS" | "endS">): string {
-  const seen = spans.filter((span) => span.end_s > startS && span.start_s < endS);
-  const told = seen.map(({ start_s, end_s, emotion }) => `${emotion} from ${start_s.toFixed(1)} to ${end_s.toFixed(1)} seconds`);
+export function inWords(shown: Pick<Shown, "spans" | "bursts" | "startS" | "endS">): string {
+  const seen = blocks(shown).filter(({ startS, endS }) => endS > shown.startS && startS < shown.endS);
+  const told = seen.map(({ startS, endS, name }) => `${name} from ${startS.toFixed(1)} to ${endS.toFixed(1)} seconds`);
   if (told.length > 12) told.splice(12, told.length, `and ${seen.length - 12} more, in the table`);
   return `Emotion over time: ${told.join(", ") || "nothing yet"}.`;
 }
@@ -117,29 +118,45 @@ function shareAxis(gridIndex: number, colours: Ink): Option {
   };
 }
 
-function strip({ spans }: Shown, { line }: Ink): Option {
+/** A stretch of the strip: a span, or a vocal burst, which has no emotion's colour. */
+interface Block {
+  startS: number;
+  endS: number;
+  name: string;
+  colour: string | null;
+}
+
+function blocks({ spans, bursts }: Pick<Shown, "spans" | "bursts">): Block[] {
+  return [
+    ...spans.map(({ start_s, end_s, emotion }) => ({ startS: start_s, endS: end_s, name: emotion, colour: colourOf(emotion) })),
+    ...bursts.map(({ start_s, end_s, kind }) => ({ startS: start_s, endS: end_s, name: `vocal burst: ${kind}`, colour: null })),
+  ].sort((one, other) => one.startS - other.startS);
+}
+
+function strip(shown: Shown, { line, text: ink, faint }: Ink): Option {
+  const all = blocks(shown);
   const renderItem: CustomSeriesRenderItem = (params, api) => {
-    const span = spans[params.dataIndex];
+    const { startS, endS, name, colour } = all[params.dataIndex];
     const area = params.coordSys as unknown as { x: number; y: number; width: number; height: number };
-    const left = Math.max(api.coord([span.start_s, 0])[0], area.x);
-    const right = Math.min(api.coord([span.end_s, 0])[0], area.x + area.width);
+    const left = Math.max(api.coord([startS, 0])[0], area.x);
+    const right = Math.min(api.coord([endS, 0])[0], area.x + area.width);
     const width = right - left;
     if (width <= 0) return null;
     const shape = { x: left, y: area.y, width: Math.max(width - 1, 1), height: area.height, r: 4 };
-    const fill = colourOf(span.emotion);
-    const name = nameWithin(span.emotion, width);
-    const text = { x: left + width / 2, y: area.y + area.height / 2, text: name, align: "center", verticalAlign: "middle" };
-    const label = { type: "text" as const, style: { ...text, fill: inkOn(fill), font: `600 12px ${FONT}` } as object };
-    return { type: "group", children: [{ type: "rect", shape, style: { fill, stroke: line, lineWidth: 0.5 } }, ...(name ? [label] : [])] };
+    const label = nameWithin(colour ? name : name.replace("vocal burst: ", ""), width);
+    const middle = { x: left + width / 2, y: area.y + area.height / 2, align: "center", verticalAlign: "middle" };
+    const text = { type: "text" as const, style: { ...middle, text: label, fill: colour ? inkOn(colour) : ink, font: `600 12px ${FONT}` } as object };
+    const style = colour ? { fill: colour, stroke: line, lineWidth: 0.5 } : { fill: "none", stroke: faint, lineWidth: 1.5, lineDash: [4, 3] };
+    return { type: "group", children: [{ type: "rect", shape, style }, ...(label ? [text] : [])] };
   };
-  const seen = spans.map((span) => [span.start_s, 0, span.end_s]);
+  const seen = all.map(({ startS, endS }) => [startS, 0, endS]);
   return { type: "custom", id: "strip", clip: true, silent: true, xAxisIndex: 0, yAxisIndex: 0, renderItem, data: seen };
 }
 
 /** The name, its first three letters, or nothing, as there is room. */
 function nameWithin(name: string, widthPx: number): string {
   if (widthPx > 7.5 * name.length + 8) return name;
-  return widthPx > 26 ? name.slice(0, 3) : "";
+  return widthPx > 32 ? name.slice(0, 3) : "";
 }
 
 function waves({ spans, endS }: Shown, peaks: Float32Array, colours: Ink): Option[] {

@@ -4,7 +4,7 @@ import type { Timeline } from "../../../src/index.js";
 import { answerOf } from "../answer.js";
 import type { App } from "../app.js";
 import { byId, h, onClick } from "../dom.js";
-import { dot, showBars } from "../parts/bars.js";
+import { dot, showAnswer } from "../parts/bars.js";
 import { ProblemBox } from "../parts/problem-box.js";
 import { TimelinePicture } from "../parts/timeline-picture.js";
 import { samples } from "../samples.js";
@@ -90,7 +90,7 @@ class CompareView {
     byId("compare-time").hidden = seen.length === 0;
     this.pictures = rows.map(({ place, timeline }) => {
       const picture = new TimelinePicture(place);
-      picture.show({ startS: 0, endS, classes: classesOf(timeline.windows, timeline.probabilities), windows: timeline.windows, spans: timeline.spans, peaks: null });
+      picture.show({ startS: 0, endS, classes: classesOf(timeline.windows, timeline.probabilities), windows: timeline.windows, spans: timeline.spans, bursts: timeline.vocal_bursts, peaks: null });
       return picture;
     });
   }
@@ -99,7 +99,7 @@ class CompareView {
 function card({ name, timeline }: Candidate): HTMLElement {
   const { text, detail, emotion } = answerOf(timeline);
   const bars = h("ul");
-  showBars(bars, timeline.probabilities);
+  showAnswer(bars, timeline);
   const facts = [detail, clock(timeline.duration_s ?? 0), timeline.model].filter(Boolean).join(", ");
   const answer = h("p", { class: "answer with-dot" }, emotion ? dot(emotion) : null, text);
   return h("article", { class: "card small-card" }, h("h3", {}, name), answer, h("p", { class: "faint" }, facts), bars);

@@ -6,6 +6,9 @@ import { byId, h } from "../dom.js";
 import { Job } from "../job.js";
 import { dot } from "../parts/bars.js";
 import { ClipDetail } from "../parts/clip-detail.js";
+import { ProblemBox } from "../parts/problem-box.js";
+import { sampleRow } from "../parts/sample-row.js";
+import { sample } from "../samples.js";
 import { clock, percent } from "../words.js";
 
 export function filesView(app: App): void {
@@ -17,6 +20,7 @@ class FilesView {
   private readonly rows = new Map<Job, HTMLElement>();
   private readonly detail = new ClipDetail(byId("clip"));
   private working: Promise<void> = Promise.resolve();
+  private readonly problem = new ProblemBox(byId("files-problem"));
   private shown: Clip | null = null;
 
   constructor(private readonly app: App) {
@@ -25,12 +29,31 @@ class FilesView {
       this.take([...(input.files ?? [])]);
       input.value = "";
     });
+    sampleRow(byId("files-samples"), app, async (name) => this.trySample(name));
     for (const kind of ["dragover", "dragleave", "drop"] as const) {
       drop.addEventListener(kind, (event) => {
         event.preventDefault();
         drop.classList.toggle("over", kind === "dragover");
         if (kind === "drop") this.take([...(event.dataTransfer?.files ?? [])]);
       });
+    }
+  }
+
+  /** As a chosen file, shown at once. */
+  private async trySample(name: string): Promise<void> {
+    this.problem.clear();
+    const known = this.jobs.find(({ file, state }) => file.name === name && state.is === "done");
+    if (known?.state.is === "done") {
+      this.open(known.state.clip);
+      return;
+    }
+    try {
+      const { file } = await sample(name);
+      this.shown = null;
+      this.take([new File([file], name, { type: file.type })]);
+      await this.working;
+    } catch (error) {
+      this.problem.show(error);
     }
   }
 

@@ -7,22 +7,28 @@ import {
   type StreamEvent,
   type Timeline,
   timelineOf,
+  type VocalBurst,
   type Window,
 } from "../../../src/index.js";
+import { likeliestOf, UNSURE } from "../answer.js";
 import type { App } from "../app.js";
 import { byId, fillSelect, onClick } from "../dom.js";
 import { Delay } from "../delay.js";
 import { keepButton } from "../parts/keep-button.js";
 import { LiveNow } from "../parts/live-now.js";
 import { ProblemBox } from "../parts/problem-box.js";
+import { sampleRow, titleOf } from "../parts/sample-row.js";
 import { Summary } from "../parts/summary.js";
 import { TimelinePicture } from "../parts/timeline-picture.js";
 import { windowTable } from "../parts/tables.js";
+import { sample } from "../samples.js";
+
+declare const BUILT: { worklet: string }; // file names, by build.mjs
 
 const SEEN_S = 60; // of the timeline while it grows
 const PACES = { calm: { windowS: 3, hopS: 1 }, quick: { windowS: 1.5, hopS: 0.5 } };
 
-type State = "idle" | "starting" | "listening" | "paused" | "ending";
+type State = "idle" | "starting" | "listening" | "paused" | "ending" | "answering";
 
 export function liveView(app: App): void {
   new LiveView(app);
@@ -34,6 +40,7 @@ class LiveView {
   private events: StreamEvent[] = [];
   private windows: Window[] = [];
   private spans: Span[] = [];
+  private bursts: VocalBurst[] = [];
   private delay = new Delay();
   private timeline: Timeline | null = null;
   private readonly now = new LiveNow();
@@ -41,6 +48,7 @@ class LiveView {
   private readonly problem = new ProblemBox(byId("live-problem"));
   private readonly summary = new Summary(byId("live-summary"));
   private readonly media = navigator.mediaDevices as MediaDevices | undefined; // on http: pages there are none
+  private readonly sound = byId<HTMLAudioElement>("live-sample");
   private readonly devices = byId<HTMLSelectElement>("live-device");
 
   constructor(private readonly app: App) {
@@ -49,8 +57,12 @@ class LiveView {
     onClick("live-clear", () => {
       this.clear();
     });
-    byId("live-keep").append(keepButton(() => this.timeline && { name: nameNow(), timeline: this.timeline }));
-    app.addEventListener("engine", () => void this.stop());
+    byId("live-keep").append(keepButton(() => this.timeline && { name: this.timeline.path || nameNow(), timeline: this.timeline }));
+    sampleRow(byId("live-samples"), app, async (name) => this.answerSample(name));
+    app.addEventListener("engine", () => {
+      void this.stop();
+      this.become(this.state); // whether there is a model to start with
+    });
     this.media?.addEventListener("devicechange", () => void this.listDevices());
     void this.listDevices();
     this.clear();
@@ -59,12 +71,13 @@ class LiveView {
   private async start(): Promise<void> {
     this.clear();
     this.become("starting");
+    const pace = byId<HTMLSelectElement>("live-pace").value === "quick" ? PACES.quick : PACES.calm;
     try {
       const engine = this.app.ready();
-      const pace = byId<HTMLSelectElement>("live-pace").value === "quick" ? PACES.quick : PACES.calm;
       const { value: device } = this.devices;
       this.listening = await listen(engine, {
         ...pace,
+        workletUrl: new URL(BUILT.worklet, location.href),
         constraints: device ? { deviceId: { exact: device } } : {},
         onLevel: (peak, isSpeaking) => {
           this.delay.hear();
@@ -79,9 +92,29 @@ class LiveView {
       this.problem.show(error);
       return;
     }
-    this.become("listening");
+    this.become("listening", pace.windowS + pace.hopS);
     void this.listDevices(); // their names are told after permission only
     void this.whenEnded(this.listening);
+  }
+
+  /** Answer about a clip of the page, as if it had been spoken. */
+  private async answerSample(name: string): Promise<void> {
+    if (this.state !== "idle") return;
+    this.clear();
+    this.become("answering");
+    try {
+      const source = await sample(name);
+      const timeline = await this.app.ready().timeline(source);
+      this.windows = timeline.windows;
+      byId("live-windows").replaceChildren(windowTable("The last windows", this.windows.slice(-20)));
+      this.show(timeline, `The sample “${titleOf(name)}”, synthetic speech`);
+      URL.revokeObjectURL(this.sound.src);
+      this.sound.src = URL.createObjectURL(source.file);
+      this.sound.hidden = false;
+    } catch (error) {
+      this.problem.show(error);
+    }
+    this.become("idle");
   }
 
   private async stop(): Promise<void> {
@@ -100,7 +133,7 @@ class LiveView {
   /** By Stop, by an unplugged microphone, or by a server that is gone: what was heard stays. */
   private async whenEnded(listening: Listening): Promise<void> {
     try {
-      this.show(timelineOf(await listening.ended, "", this.events));
+      this.show(timelineOf(await listening.ended, "", this.events), "All in all");
     } catch (error) {
       this.problem.show(error);
     }
@@ -109,12 +142,14 @@ class LiveView {
   }
 
   private clear(): void {
-    [this.events, this.windows, this.spans, this.timeline] = [[], [], [], null];
+    [this.events, this.windows, this.spans, this.bursts, this.timeline] = [[], [], [], [], null];
     this.delay = new Delay();
     this.problem.clear();
     this.now.clear();
     this.summary.hide();
     byId("live-keep").hidden = true;
+    this.sound.pause();
+    this.sound.hidden = true;
     byId("live-so-far").hidden = false;
     byId("live-windows").replaceChildren();
     if (!this.listening) this.become("idle");
@@ -124,11 +159,20 @@ class LiveView {
   private hear(event: StreamEvent): void {
     this.events.push(event);
     if (event.event === "span") this.spans.push(event);
-    if (event.event !== "window") return;
-    this.windows.push(event);
-    this.now.window(this.windows, this.delay.of(event.end_s));
+    if (event.event === "vocal-burst") {
+      this.bursts.push(event);
+      this.now.burst(event);
+    } else if (event.event === "window") {
+      this.windows.push(event);
+      this.now.window(this.windows, this.delay.of(event.end_s), this.threshold());
+    } else return;
     this.draw();
     if (this.app.engine?.place === "browser") void this.tellWhole(); // a server tells it at the end
+  }
+
+  /** Confidence below which the model's answer is "unsure". */
+  private threshold(): number {
+    return this.app.engine?.about.abstain_below ?? 0;
   }
 
   private async tellWhole(): Promise<void> {
@@ -142,45 +186,50 @@ class LiveView {
     const startS = Math.max(endS - SEEN_S, 0);
     const windows = this.windows.filter((window) => window.end_s > startS);
     const classes = this.app.engine?.about.classes ?? Object.keys(this.windows.at(-1)?.probabilities ?? {});
-    this.picture.show({ startS, endS, classes, windows, spans: this.spansSoFar(), peaks: null });
+    this.picture.show({ startS, endS, classes, windows, spans: this.spansSoFar(), bursts: this.bursts, peaks: null });
     byId("live-windows").replaceChildren(windowTable("The last windows", this.windows.slice(-20)));
   }
 
   /** Spans are certain late; until then the last windows speak for themselves. */
   private spansSoFar(): Span[] {
-    const certainTo = this.spans.at(-1)?.end_s ?? 0;
+    const certainTo = Math.max(this.spans.at(-1)?.end_s ?? 0, this.bursts.at(-1)?.end_s ?? 0);
     const open = this.windows.filter((window) => window.end_s > certainTo).map((window, index, all): Span => {
-      const [emotion, confidence] = Object.entries(window.probabilities).reduce((best, item) => (item[1] > best[1] ? item : best));
+      const [likeliest, confidence] = likeliestOf(window.probabilities);
+      const emotion = confidence >= this.threshold() ? likeliest : UNSURE;
       const end = all.at(index + 1)?.start_s ?? window.end_s;
       return { start_s: Math.max(window.start_s, certainTo), end_s: Math.min(end, window.end_s), emotion, confidence };
     });
     return [...this.spans, ...joined(open.filter((span) => span.end_s > span.start_s))];
   }
 
-  private show(timeline: Timeline): void {
+  private show(timeline: Timeline, title: string): void {
     this.timeline = timeline;
     const hasWindows = timeline.windows.length > 0;
-    byId("live-keep").hidden = !hasWindows;
+    const hasTime = hasWindows || timeline.vocal_bursts.length > 0;
+    byId("live-keep").hidden = !hasTime;
     if (hasWindows) this.summary.show(timeline);
     byId("live-so-far").hidden = hasWindows; // the summary says it
     const endS = timeline.duration_s ?? 0;
     const classes = this.app.engine?.about.classes ?? Object.keys(timeline.probabilities);
-    if (hasWindows) this.picture.show({ startS: 0, endS, classes, windows: timeline.windows, spans: timeline.spans, peaks: null });
-    this.now.ended(timeline);
+    if (hasTime) this.picture.show({ startS: 0, endS, classes, windows: timeline.windows, spans: timeline.spans, bursts: timeline.vocal_bursts, peaks: null });
+    this.now.ended(timeline, title);
   }
 
-  private become(state: State): void {
+  /** @param neededS where it begins to listen: how much sound the first answer needs */
+  private become(state: State, neededS = 0): void {
     this.state = state;
     const isOn = state === "listening" || state === "paused";
     document.documentElement.dataset["live"] = state;
     byId("live-start").textContent = isOn ? "Stop" : state === "ending" ? "Ending …" : "Start";
-    byId("live-start").toggleAttribute("disabled", state === "starting" || state === "ending");
+    const isWithoutModel = !isOn && !this.app.engine;
+    byId("live-start").toggleAttribute("disabled", ["starting", "ending", "answering"].includes(state) || isWithoutModel);
     byId("live-pause").textContent = state === "paused" ? "Go on" : "Pause";
     byId("live-pause").toggleAttribute("disabled", !isOn);
-    byId("live-clear").toggleAttribute("disabled", isOn || state === "ending");
+    byId("live-clear").toggleAttribute("disabled", isOn || state === "ending" || state === "answering");
     byId("live-pace").toggleAttribute("disabled", isOn);
     this.devices.disabled = isOn;
-    this.now.state(state);
+    if (state === "idle" && isWithoutModel) this.now.withoutModel(this.app.failure !== null);
+    else this.now.state(state, neededS);
   }
 
   private async listDevices(): Promise<void> {

@@ -1,6 +1,7 @@
 /** What was kept in this browser: opened, named, handed on, deleted. */
 
 import { answerOf } from "../answer.js";
+import { asAsked } from "../asked.js";
 import { byId, download, h, table } from "../dom.js";
 import { MOST_BYTES, read, written } from "../exchange.js";
 import { dot } from "../parts/bars.js";
@@ -51,7 +52,7 @@ class RecordingsView {
         byId("kept-title").focus();
       }),
       this.button("Export", name, () => {
-        download(written(kept), `${name.replace(/[^\p{L}\p{N} ._-]+/gu, "_")}.json`, "application/json");
+        download(written({ ...kept, timeline: asAsked(timeline) }), `${name.replace(/[^\p{L}\p{N} ._-]+/gu, "_")}.json`, "application/json");
       }),
       this.button("Delete", name, () => void this.remove(kept)),
     ];
@@ -68,9 +69,9 @@ class RecordingsView {
     byId("kept-title").textContent = kept.name;
     this.name.value = kept.name;
     const classes = classesOf(timeline.windows, timeline.probabilities);
-    this.picture.show({ startS: 0, endS: Math.max(timeline.duration_s ?? 0, 0.1), classes, windows: timeline.windows, spans: timeline.spans, peaks: null });
+    this.picture.show({ startS: 0, endS: Math.max(timeline.duration_s ?? 0, 0.1), classes, windows: timeline.windows, spans: timeline.spans, bursts: timeline.vocal_bursts, peaks: null });
     this.summary.show(timeline);
-    byId("kept-spans").replaceChildren(spanTable(timeline.spans, null));
+    byId("kept-spans").replaceChildren(spanTable(timeline.spans, timeline.vocal_bursts, null));
   }
 
   private async rename(): Promise<void> {

@@ -1,0 +1,87 @@
+"""Heads on a network's embedding that are fitted after training, as parts of the graph: every runtime has them.
+
+* ``distance`` (batch,): how far sound is from the training clips, d = √(mean_k ((e − m)·v_k)²) over their principal
+  directions v_k, each divided by its deviation (`earnest.training.domain`); speech like that in training has about 1;
+* ``sound`` (batch, sounds): probabilities of speech, of vocal bursts by their kind and of all other sound,
+  softmax(W e + b);
+* ``probabilities`` of strange sound are less sure: softmax(z / (T·s)) with ln s = max(d − d₀, 0), d₀ being the distance
+  from which sound is out of domain.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+Table = npt.NDArray[np.float32]
+_PREFIX = "network.heads_"
+_LARGEST_LOG = 3.0  # of s, so that nothing overflows however strange the sound is
+
+
+@dataclass(frozen=True, eq=False)
+class SoundHead:
+    """W, shape (width, sounds), and b, shape (sounds,)."""
+
+    weight: Table
+    bias: Table
+
+
+class _Adding:
+    """Appends constants and nodes, under names that nothing else in the graph has."""
+
+    def __init__(self, proto: ModelProto) -> None:
+        self._graph = proto.graph
+
+    def constant(self, name: str, value: Any, kind: type = np.float32) -> str:
+        self._graph.initializer.append(numpy_helper.from_array(np.asarray(value, kind), _PREFIX + name))
+        return _PREFIX + name
+
+    def node(self, operation: str, inputs: list[str], output: str, is_output: bool = False, **more: Any) -> str:
+        name = output if is_output else _PREFIX + output
+        self._graph.node.append(helper.make_node(operation, inputs, [name], name=f"{_PREFIX}make_{output}", **more))
+        return name
+
+    def output(self, name: str, *sizes: int) -> None:
+        self._graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *sizes]))
+
+
+def add_distance(proto: ModelProto, mean: Table, directions: Table) -> None:
+    """Add the output ``distance``.
+
+    Parameters
+    ----------
+    proto : from `earnest.export.onnx.traced`, or a bundle's graph; changed in place
+    mean, directions : shapes (width,) and (directions, width)
+    """
+    add = _Adding(proto)
+    axis = add.constant("axis", [1], np.int64)
+    origin = add.constant("origin", -(directions @ mean))
+    projected = add.node("Gemm", ["embedding", add.constant("directions", directions.T), origin], "projected")
+    squares = add.node("Mul", [projected, projected], "squares")
+    mean_square = add.node("ReduceMean", [squares, axis], "mean_square", keepdims=1)
+    positive = add.node("Max", [mean_square, add.constant("least", 1e-12)], "positive")
+    distances = add.node("Sqrt", [positive], "distances")  # (batch, 1)
+    add.node("Squeeze", [distances, axis], "distance", is_output=True)
+    add.output("distance")
+
+
+def add_sounds(proto: ModelProto, head: SoundHead) -> None:
+    """Add the output ``sound``, in place."""
+    add = _Adding(proto)
+    inputs = ["embedding", add.constant("sound_weight", head.weight), add.constant("sound_bias", head.bias)]
+    add.node("Softmax", [add.node("Gemm", inputs, "sound_scores")], "sound", is_output=True, axis=-1)
+    add.output("sound", head.weight.shape[1])
+
+
+def soften(proto: ModelProto, temperature: float, out_of_domain_from: float) -> None:
+    """Let the ``probabilities`` of a graph with a distance be those of the module's formula, in place."""
+    last = next(node for node in proto.graph.node if "probabilities" in node.output)
+    proto.graph.node.remove(last)
+    add = _Adding(proto)
+    beyond = add.node("Sub", [add.constant("start", out_of_domain_from), f"{_PREFIX}distances"], "beyond")
+    limits = [add.constant("lowest", -_LARGEST_LOG), add.constant("highest", 0.0)]
+    sharper = add.node("Exp", [add.node("Clip", [beyond, *limits], "minus_log")], "sharper")
+    sharpness = add.node("Div", [sharper, add.constant("temperature", temperature)], "sharpness")  # 1 / (T·s)
+    add.node("Softmax", [add.node("Mul", ["logits", sharpness], "scaled")], "probabilities", is_output=True, axis=-1)

@@ -1,0 +1,268 @@
+"""Sound that arrives piece by piece → the windows that a network is to hear, and the segments they belong to.
+
+A recording no longer than a window and a hop (4 s) is heard whole. In a longer one speech is found first; each segment
+of it is cut into overlapping windows, and at its ends a window is heard with up to half a second of what comes before
+and after: faint consonants and breath that voice activity detection leaves out say a lot about an emotion. More than
+that would join so much room noise to a short segment that it sounds sad.
+
+Nothing here depends on how the sound was divided into pieces.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from earnest.audio.activity import ACTIVITY_HZ, Activity, activity_called
+from earnest.audio.io import Resampler
+from earnest.audio.segment import active_part
+from earnest.audio.silero import FRAME_SAMPLES
+from earnest.audio.speech import Extent, SpeechFinder, WindowCutter, frame_start
+from earnest.audio.waveform import Waveform
+from earnest.errors import EarnestError
+
+CONTEXT_S = 0.5  # of 0, 0.5 and 1 s what serves clips and talks in a noisy room alike (docs/results/experiments.md)
+_TAIL_SAMPLES = 2**14
+
+
+@dataclass(frozen=True)
+class Windowing:
+    """How sound is cut: windows of ``window_s`` seconds every ``hop_s`` seconds; see `earnest.audio.activity`."""
+
+    window_s: float = 3.0
+    hop_s: float = 1.0
+    activity: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not 0.1 <= self.hop_s <= self.window_s <= 60:
+            raise EarnestError(
+                f"Expected 0.1 ≤ hop ≤ window ≤ 60 seconds, got hop {self.hop_s:g} s and window {self.window_s:g} s."
+            )
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A window: the part of the recording that it stands for, and what is heard of it, context included.
+
+    Attributes
+    ----------
+    extent : in samples at the model's rate
+    segment_start : where its segment starts
+    """
+
+    extent: Extent
+    segment_start: int
+    sound: Waveform
+
+
+@dataclass(frozen=True)
+class Over:
+    """A segment whose windows have all been handed out."""
+
+    extent: Extent
+
+
+Job: TypeAlias = Heard | Over
+
+
+class _Planned(NamedTuple):
+    """A window with what is to be heard of it, or a segment that is over (``heard`` None), still to be handed out."""
+
+    extent: Extent
+    heard: Extent | None = None
+    segment_start: int = 0
+
+
+class Windower:
+    """Cuts one recording; memory is bounded by the window's length.
+
+    Attributes
+    ----------
+    is_whole : whether the recording, now over, was short enough to be heard whole
+    """
+
+    def __init__(
+        self, model_hz: int, sample_rate_hz: int, windowing: Windowing, needs_activity: bool = True, live: bool = True
+    ) -> None:
+        """Begin a recording.
+
+        Parameters
+        ----------
+        needs_activity : whether a recording that is heard whole must hold speech that activity detection finds
+        live : whether `is_speaking` is asked while sound arrives; else a short recording is searched only if it must be
+        """
+        self._rate, self._needs_activity, self._live = model_hz, needs_activity, live
+        self._to_model = Resampler(sample_rate_hz, model_hz)
+        self._to_activity = None if model_hz == ACTIVITY_HZ else Resampler(sample_rate_hz, ACTIVITY_HZ)
+        self._detector_name = windowing.activity
+        self._detector = activity_called(self._detector_name) if live else None
+        self._unsearched: list[Waveform] = []  # at 16 kHz
+        self._finder = SpeechFinder()
+        self._n_context = round(CONTEXT_S * model_hz)
+        self._cutter = WindowCutter(round(windowing.window_s * model_hz), round(windowing.hop_s * model_hz))
+        self._n_whole = round((windowing.window_s + windowing.hop_s) * model_hz)
+        self._tail = _Tail()
+        self._closing: Extent | None = None  # a segment that is over: what follows it may still be its context
+        self._before = 0  # end of the segment before
+        self._planned: deque[_Planned] = deque()
+        self._spoken = False  # whether a segment was found
+        self._finished = self.is_whole = False
+
+    @property
+    def activity(self) -> str:
+        """Name of what finds speech: "silero" or "energy"."""
+        return self._activity().name
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether somebody speaks now."""
+        return self._finder.start is not None
+
+    def accept(self, piece: Waveform) -> Iterator[Job]:
+        """Take the next samples, at the recording's own rate; yield what is to be heard by now."""
+        self._take(self._to_model.accept(piece), self._to_activity.accept(piece) if self._to_activity else None)
+        is_long = self._tail.end > self._n_whole
+        if is_long or self._live:
+            self._find_speech()
+        if is_long:
+            yield from self._ready()
+            self._tail.forget(self._needed_from())
+
+    def finish(self) -> Iterator[Job]:
+        """End the recording; yield the rest."""
+        self._take(self._to_model.finish(), self._to_activity.finish() if self._to_activity else None)
+        self._finished = True
+        self.is_whole = self._tail.end <= self._n_whole
+        if not self.is_whole or self._live or self._needs_activity:
+            self._find_speech()
+            if found := self._finder.finish():
+                self._end_segment(found)
+            self._close(self._tail.end)
+        if not self.is_whole:
+            yield from self._ready()
+        elif self._spoken or not self._needs_activity:
+            yield from self._whole()
+
+    def _whole(self) -> Iterator[Job]:
+        """Hand out a short recording: all of it is heard, the answer stands for its loud part."""
+        sound = self._tail.cut(Extent(0, self._tail.end))
+        if part := active_part(sound, self._rate):
+            yield Heard(Extent(*part), part[0], sound)
+            yield Over(Extent(*part))
+
+    def _take(self, at_model_rate: Waveform, at_activity_rate: Waveform | None) -> None:
+        self._tail.append(at_model_rate)
+        self._unsearched.append(at_model_rate if at_activity_rate is None else at_activity_rate)
+
+    def _activity(self) -> Activity:
+        if self._detector is None:
+            self._detector = activity_called(self._detector_name)
+        return self._detector
+
+    def _find_speech(self) -> None:
+        """Note down windows and segments, in samples at the model's rate, that are to be answered."""
+        samples = np.concatenate(self._unsearched)
+        n_whole = len(samples) // FRAME_SAMPLES * FRAME_SAMPLES
+        if self._finished and n_whole < len(samples):
+            n_whole += FRAME_SAMPLES
+            samples = np.concatenate([samples, np.zeros(n_whole - len(samples), np.float32)])
+        self._unsearched = [samples[n_whole:].copy()]
+        for share in self._activity().probabilities(samples[:n_whole].reshape(-1, FRAME_SAMPLES)).tolist():
+            if found := self._finder.accept(share):
+                self._end_segment(found)
+            self._advance()
+
+    def _advance(self) -> None:
+        """Close the segment before once its context is known; cut windows out of the one that goes on."""
+        start = self._finder.start
+        if self._closing is not None:
+            until = self._closing.end + self._n_context
+            if start is not None:
+                self._close(min(frame_start(start, self._rate), until))
+            elif frame_start(self._finder.needed_from(), self._rate) >= until:  # no later segment starts before
+                self._close(until)
+        if start is not None and self._finder.certain_end:
+            first, end = frame_start(start, self._rate), frame_start(self._finder.certain_end, self._rate)
+            self._plan(self._cutter.grow(first, self._arrived(end)), first)
+
+    def _end_segment(self, frames: tuple[int, int]) -> None:
+        start, end = (frame_start(frame, self._rate) for frame in frames)
+        self._closing = Extent(start, self._arrived(end))
+
+    def _arrived(self, end: int) -> int:
+        """Return a place that is not after the recording's end: its last frame is filled up with silence."""
+        return min(end, self._tail.end) if self._finished else end
+
+    def _close(self, context_end: int) -> None:
+        """Hand out the last windows of the segment that is over; its last one is heard up to ``context_end``."""
+        segment, self._closing = self._closing, None
+        if segment is None:
+            return
+        context_end = min(context_end, segment.end + self._n_context)
+        for window in self._cutter.close(segment.start, segment.end):
+            self._plan([window], segment.start, context_end if window.end == segment.end else window.end)
+        self._planned.append(_Planned(segment))
+        self._spoken = True
+        self._before = segment.end
+
+    def _plan(self, windows: Iterable[Extent], segment_start: int, heard_to: int = 0) -> None:
+        for window in windows:
+            is_first = window.start == segment_start
+            heard_from = max(window.start - self._n_context, self._before) if is_first else window.start
+            self._planned.append(_Planned(window, Extent(heard_from, max(heard_to, window.end)), segment_start))
+
+    def _ready(self) -> Iterator[Job]:
+        """Hand out, in order, what has wholly arrived."""
+        while self._planned and (self._planned[0].heard or self._planned[0].extent).end <= self._tail.end:
+            extent, heard, segment_start = self._planned.popleft()
+            yield Over(extent) if heard is None else Heard(extent, segment_start, self._tail.cut(heard).copy())
+
+    def _needed_from(self) -> int:
+        """Return the first sample that a window not handed out yet may hold."""
+        if self._closing is not None:
+            segment_start, certain_end = self._closing.start, self._closing.end
+        else:
+            segment_start = frame_start(self._finder.needed_from(), self._rate)
+            certain_end = frame_start(self._finder.certain_end, self._rate)
+        needed = self._cutter.needed_from(certain_end)
+        if needed is None:
+            needed = max(segment_start - self._n_context, self._before)
+        return min([needed, *(heard.start for _, heard, _ in self._planned if heard)])
+
+
+class _Tail:
+    """The last samples of a stream, by their position in the whole; every sample is moved about once."""
+
+    def __init__(self) -> None:
+        self._samples = np.empty(_TAIL_SAMPLES, np.float32)
+        self._first = self._end = 0  # of what is kept, in the array
+        self._start = 0  # position of what is kept, in the whole
+
+    @property
+    def end(self) -> int:
+        return self._start + self._end - self._first
+
+    def append(self, samples: Waveform) -> None:
+        if self._end + len(samples) > len(self._samples):
+            self._make_room(len(samples))
+        self._samples[self._end : self._end + len(samples)] = samples
+        self._end += len(samples)
+
+    def _make_room(self, n_new: int) -> None:
+        kept = self._samples[self._first : self._end]
+        self._samples = np.empty(2 * len(kept) + max(n_new, _TAIL_SAMPLES), np.float32)
+        self._samples[: len(kept)] = kept
+        self._first, self._end = 0, len(kept)
+
+    def cut(self, extent: Extent) -> Waveform:
+        first = self._first - self._start
+        return self._samples[first + extent.start : first + extent.end]
+
+    def forget(self, before: int) -> None:
+        n_old = min(max(before - self._start, 0), self._end - self._first)
+        self._first += n_old
+        self._start += n_old
+        if 4 * (self._end - self._first) + _TAIL_SAMPLES < len(self._samples):
+            self._make_room(0)

@@ -1,0 +1,237 @@
+"""Fit what stands beside a bundle's classes, and put it into its graph: sound head, distance, calibration.
+
+Usage: python scripts/fit_heads.py BUNDLE EMBEDDINGS.npz [OUTPUT]
+
+``EMBEDDINGS.npz`` is what scripts/hear_sounds.py wrote for this network. Printed, and written into bundle.json, is what
+the sound head says of classes of sound that it was not fitted on (some classes left out at a time), of contributors of
+vocal bursts that it was not fitted on, and of the speech of corpora that it was not fitted on. The calibration comes
+from runs/left-out/NAME.json (scripts/left_out_table.py). The bundle is written anew, to OUTPUT or in place.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from earnest.bundle import NO_SPEECH, SOUNDS, SPEECH, Bundle, BundleInfo, load_bundle, sha256_of
+from earnest.config import from_mapping
+from earnest.errors import EarnestError
+from earnest.export.card import model_card
+from earnest.export.heads import SoundHead, add_distance, add_sounds, soften
+from earnest.export.onnx import finished
+from earnest.export.storage import store_small
+from earnest.runtime.gate import SPEECH_FROM
+from earnest.training.domain import Domain, fit_domain
+
+ROOT = Path(__file__).parent.parent
+STRENGTH = 3.0  # of the logistic regression, inverse; of 0.3, 3 and 30 what refuses least speech
+SPEECH_CORPORA, UNHEARD = ("crema-d", "emodb"), ("ravdess", "nemo")
+ESC_FOR_TESTS = ("baby-cry", "helicopter", "person-sneeze", "sea-waves")  # never fitted on, as in the recipes
+TEST_EVERY = 4  # of the contributors of vocal bursts
+WEIGHTS = {SPEECH: 2.0, "burst": 1.0, NO_SPEECH: 1.0}
+
+Floats = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Embeddings (rows, width) with what is known of each row, see scripts/hear_sounds.py."""
+
+    embedding: Floats
+    kind: npt.NDArray[np.str_]
+    corpus: npt.NDArray[np.str_]
+    group: npt.NDArray[np.str_]
+    change: npt.NDArray[np.str_]
+
+    @classmethod
+    def read(cls, path: Path) -> "Heard":
+        """Read one network's file."""
+        with np.load(path) as data:
+            return cls(
+                data["embedding"].astype(np.float64), *(data[name] for name in ("kind", "corpus", "group", "change"))
+            )
+
+
+def fit_sounds(heard: Heard, rows: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Fit a multinomial logistic regression on rows, classes weighted; return weight (width, sounds) and bias."""
+    from sklearn.linear_model import LogisticRegression
+
+    mean, deviation = heard.embedding[rows].mean(axis=0), heard.embedding[rows].std(axis=0) + 1e-6
+    scale = deviation * np.sqrt(heard.embedding.shape[1])
+    kinds = heard.kind[rows]
+    weights = np.zeros(len(kinds))
+    is_burst = ~np.isin(kinds, (SPEECH, NO_SPEECH))
+    for kind in set(kinds):  # rare kinds of burst count more than their number, but not as much as the others
+        weights[kinds == kind] = 1 / np.sqrt((kinds == kind).sum())
+    for name, members in ((SPEECH, kinds == SPEECH), ("burst", is_burst), (NO_SPEECH, kinds == NO_SPEECH)):
+        weights[members] *= WEIGHTS[name] * len(kinds) / weights[members].sum()
+    model = LogisticRegression(C=STRENGTH, max_iter=200, tol=1e-3)
+    model.fit((heard.embedding[rows] - mean) / scale, kinds, sample_weight=weights)
+    order = [list(model.classes_).index(name) for name in SOUNDS]
+    weight = (model.coef_[order] / scale).T
+    return weight, model.intercept_[order] - mean @ weight
+
+
+def sounds_of(head: tuple[Floats, Floats], embedding: Floats) -> Floats:
+    """Return probabilities (rows, sounds)."""
+    scores = embedding @ head[0] + head[1]
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def learnt_from(heard: Heard) -> npt.NDArray[np.bool_]:
+    """Return the rows that what ships is fitted on."""
+    tested = tested_contributors(heard)
+    others = np.isin(heard.corpus, ("sounds", "babble")) | (
+        (heard.corpus == "esc") & ~np.isin(heard.group, ESC_FOR_TESTS)
+    )
+    return np.isin(heard.corpus, SPEECH_CORPORA) | ((heard.corpus == "emogator") & ~tested) | others
+
+
+def tested_contributors(heard: Heard) -> npt.NDArray[np.bool_]:
+    """Return which rows are vocal bursts of contributors that nothing is fitted on."""
+    names = sorted(set(heard.group[heard.corpus == "emogator"]))[::TEST_EVERY]
+    return (heard.corpus == "emogator") & np.isin(heard.group, names)
+
+
+def measured(heard: Heard, head: tuple[Floats, Floats]) -> dict[str, Any]:
+    """Say what a head makes of sound that it was not fitted on."""
+    shares = sounds_of(head, heard.embedding)
+    is_speech = shares[:, 0] >= SPEECH_FROM
+
+    def refused(members: npt.NDArray[np.bool_]) -> float:
+        return round(100 * float((~is_speech[members]).mean()), 2)
+
+    told: dict[str, Any] = {"speech refused, per cent": {}, "called speech, per cent": {}}
+    for corpus in (*SPEECH_CORPORA, *UNHEARD):
+        for change in sorted(set(heard.change[heard.corpus == corpus])):
+            members = (heard.corpus == corpus) & (heard.change == change)
+            told["speech refused, per cent"][f"{corpus} {change}".strip()] = refused(members)
+    for name, members in (
+        ("vocal bursts, other contributors", tested_contributors(heard) & (heard.change == "")),
+        ("ESC-10, four classes", (heard.corpus == "esc") & np.isin(heard.group, ESC_FOR_TESTS)),
+    ):
+        told["called speech, per cent"][name] = round(100 - refused(members), 2)
+    bursts = tested_contributors(heard) & (heard.change == "")
+    kinds = np.array(SOUNDS)[1:6][shares[bursts][:, 1:6].argmax(axis=1)]
+    told["kind of burst right, per cent"] = {
+        kind: round(100 * float((kinds[heard.kind[bursts] == kind] == kind).mean()), 1) for kind in SOUNDS[1:6]
+    }
+    return told
+
+
+def left_out_classes(heard: Heard, n_parts: int = 6) -> dict[str, Any]:
+    """Fit without some classes of sound at a time, and say what was made of those."""
+    is_sound = np.isin(heard.corpus, ("sounds", "esc", "babble"))
+    names = sorted(set(heard.group[is_sound]))
+    called: dict[str, float] = {}
+    for part in range(n_parts):
+        out = is_sound & np.isin(heard.group, names[part::n_parts])
+        rows = (learnt_from(heard) | (heard.corpus == "esc")) & ~out
+        shares = sounds_of(fit_sounds(heard, rows), heard.embedding[out])
+        for name in names[part::n_parts]:
+            called[name] = 100 * float((shares[heard.group[out] == name][:, 0] >= SPEECH_FROM).mean())
+    worst = {name: round(share, 1) for name, share in sorted(called.items(), key=lambda item: -item[1])[:6]}
+    return {
+        "classes": len(names),
+        "called speech, mean per cent": round(float(np.mean([*called.values()])), 2),
+        "worst": worst,
+    }
+
+
+def sounds_told(heard: Heard, kept: Path) -> tuple[tuple[Floats, Floats], dict[str, Any]]:
+    """Fit the sound head and say what it is worth; what an earlier call found is in ``kept``."""
+    if not kept.exists():
+        weight, bias = fit_sounds(heard, learnt_from(heard))
+        told = {**measured(heard, (weight, bias)), "leave classes out": left_out_classes(heard)}
+        np.savez(kept, weight=weight, bias=bias, told=np.array(json.dumps(told)))
+    with np.load(kept) as data:
+        return (data["weight"], data["bias"]), json.loads(str(data["told"]))
+
+
+def main(source: Path, embeddings: Path, output: Path) -> None:
+    """Fit, measure, write."""
+    bundle = load_bundle(source)
+    if bundle.info.sounds:
+        raise EarnestError(f"{source}: has its heads already. Export it again first (scripts/make_models.py).")
+    heard = Heard.read(embeddings)
+    head, told = sounds_told(heard, embeddings.with_suffix(".heads.npz"))
+    sys.stdout.write(f"{embeddings}: {json.dumps(told, indent=1)}\n")
+    plain = np.isin(heard.corpus, SPEECH_CORPORA) & (heard.change == "")
+    changed = np.isin(heard.corpus, SPEECH_CORPORA) & (heard.change != "")
+    domain = fit_domain(heard.embedding[plain], heard.embedding[changed], 3.0)
+    assert domain is not None
+    trust = json.loads((ROOT / "runs" / "left-out" / f"{bundle.info.name}.json").read_text("utf-8"))
+    write(bundle, output, SoundHead(halves(head[0]), head[1].astype(np.float32)), domain, told, trust)
+
+
+def halves(table: Floats) -> npt.NDArray[np.float32]:
+    """Round to what float16 holds, which the graph stores in half the room."""
+    return table.astype(np.float16).astype(np.float32)
+
+
+def write(
+    bundle: Bundle, output: Path, head: SoundHead, domain: Domain, told: dict[str, Any], trust: dict[str, Any]
+) -> None:
+    """Write the bundle with its new graph."""
+    model = onnx.load_from_string(bundle.model_bytes())
+    facts = {item.key: item.value for item in model.metadata_props if item.key != "weights_sha256"}
+    del model.graph.value_info[:]
+    with_clamped_roots(model)
+    add_distance(model, domain.mean, halves(domain.directions))
+    add_sounds(model, head)
+    soften(model, trust["temperature"], domain.threshold)
+    store_small(model)
+    data = finished(model, facts).SerializeToString()
+    values = bundle.info.to_dict()
+    values["files"] = {**values["files"], "model.onnx": sha256_of(data)}
+    values |= {
+        "temperature": trust["temperature"],
+        "calibration": None,
+        "sounds": list(SOUNDS),
+        "out_of_domain_from": domain.threshold,
+        "abstain_below": trust["abstain_below"],
+        "left_out": {"sounds": told, **trust["told"]},
+    }
+    if bundle.info.adaptation:
+        scale = trust["adapted_scale"] * bundle.info.adaptation["scale"]
+        values["adaptation"] = {**bundle.info.adaptation, "scale": scale}
+    output.mkdir(parents=True, exist_ok=True)
+    for name in bundle.info.files:
+        if name != "model.onnx":
+            (output / name).write_bytes(bundle.listed_bytes(name))
+    (output / "model.onnx").write_bytes(data)
+    (output / "card.md").write_text(model_card(from_mapping(BundleInfo, values, "bundle.json")), encoding="utf-8")
+    (output / "bundle.json").write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def with_clamped_roots(proto: onnx.ModelProto) -> None:
+    """Put floors below the square roots of graphs that were exported before the exporter's were kept (silence: NaN)."""
+    graph = proto.graph
+    maker = {name: node for node in graph.node for name in node.output}
+    nodes = list(graph.node)
+    for root in [node for node in nodes if node.op_type == "Sqrt"]:
+        source = root.input[0]
+        if maker[source].op_type in ("Max", "Clip"):
+            continue
+        floor = (
+            1e-12 if root.name.startswith("front_end.") else 1e-8
+        )  # earnest.frontends.waveform, earnest.models.pooling
+        least, floored = f"{root.name}_least", f"{root.name}_floored"
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array(floor, np.float32), least))
+        root.input[0] = floored
+        clamp = onnx.helper.make_node("Max", [source, least], [floored], name=f"{root.name}_clamp")
+        nodes.insert(nodes.index(root), clamp)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (3, 4):
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[-1] if len(sys.argv) == 4 else sys.argv[1]))

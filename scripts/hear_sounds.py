@@ -1,0 +1,149 @@
+"""What networks say to speech, vocal bursts and other sound: embeddings that `scripts/fit_heads.py` learns from.
+
+Usage: python scripts/hear_sounds.py OUTPUT BUNDLE [BUNDLE ...]
+
+Writes OUTPUT/<bundle>.npz. Corpora come from $EARNEST_DATA, made-up sounds (scripts/make_sounds.py) from
+cache/sounds. Heard are:
+
+* speech: CREMA-D and EmoDB as they are, changed copies of some (noise, rooms, telephone, codecs, as recipes/base.toml
+  has them) and words of 0.4 to 1.5 s cut out of some; nEMO and RAVDESS, to test on;
+* vocal bursts: EmoGator, and changed copies of some;
+* no speech: made-up sounds, babble of eight to sixteen speakers of CREMA-D, and ESC-10.
+"""
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from earnest.audio.io import load_waveform
+from earnest.audio.segment import active_part
+from earnest.audio.waveform import Waveform
+from earnest.corpora.emogator import burst_kind
+from earnest.corpora.load import corpus_root, load_utterances, usable
+from earnest.corpora.manifest import Utterance
+from earnest.errors import EarnestError
+from earnest.recipe import read_recipe
+from earnest.runtime.predictor import Predictor
+from earnest.training.batches import change_of
+
+ROOT = Path(__file__).parent.parent
+RATE_HZ, LONGEST_S, SEED = 16_000, 3.0, 21
+CHANGED = {"crema-d": 0.35, "emodb": 1.0, "emogator": 0.5}
+WORDS = {"crema-d": 0.35, "emodb": 1.0}
+SHARE = {"nemo": 0.6, "ravdess": 1.0}
+N_BABBLE, SOUNDS_A_CLASS = 240, 30
+
+
+@dataclass(frozen=True)
+class Item:
+    """A recording to be heard: what it is, who speaks or what makes the noise, and how it is changed."""
+
+    path: str
+    kind: str
+    corpus: str
+    group: str
+    label: str
+    change: str = ""
+    more: tuple[str, ...] = ()
+
+
+def items() -> Iterator[Item]:
+    """Yield all, in a fixed order."""
+    rng = np.random.default_rng(SEED)
+    for corpus in ("crema-d", "emodb", "ravdess", "nemo", "emogator"):
+        rows = usable(load_utterances([corpus], {})).utterances
+        for row in rows:
+            if rng.random() < SHARE.get(corpus, 1.0):
+                yield from _of(row, rng)
+    speech = [row.path for row in usable(load_utterances(["crema-d"], {})).utterances]
+    for number in range(N_BABBLE):
+        chosen = tuple(str(speech[at]) for at in rng.choice(len(speech), int(rng.integers(8, 17))))
+        yield Item(f"babble-{number}", "no-speech", "babble", "babble", "", more=chosen)
+    for folder in sorted((ROOT / "cache" / "sounds").iterdir()):
+        for path in islice(sorted(folder.glob("*.flac")), SOUNDS_A_CLASS):
+            yield Item(str(path), "no-speech", "sounds", folder.name, "")
+    for path in sorted(path for path in (corpus_root("noise-esc10", {})).glob("*/*") if path.suffix != ".md"):
+        yield Item(str(path), "no-speech", "esc", path.parent.name, "")
+
+
+def _of(row: Utterance, rng: np.random.Generator) -> Iterator[Item]:
+    is_burst = row.corpus == "emogator"
+    kind = burst_kind(row.native_emotion) if is_burst else "speech"
+    item = Item(str(row.path), kind, row.corpus, row.speaker, row.emotion)
+    yield item
+    if rng.random() < CHANGED.get(row.corpus, 0):
+        yield Item(**{**item.__dict__, "change": "changed"})
+    if rng.random() < WORDS.get(row.corpus, 0):
+        yield Item(**{**item.__dict__, "change": "word"})
+
+
+def sound_of(item: Item, number: int) -> Waveform | None:
+    """Return what is heard of one item, at most three seconds; None for silence."""
+    rng = np.random.default_rng([SEED, number])
+    if item.more:
+        parts = [load_waveform(path, RATE_HZ) for path in item.more]
+        waveform = np.zeros(max(map(len, parts)), np.float32)
+        for part in parts:
+            waveform[: len(part)] += np.roll(part, int(rng.integers(len(part)))) / (np.abs(part).max() + 1e-6)
+        waveform /= 2 * np.abs(waveform).max()
+    else:
+        waveform = load_waveform(item.path, RATE_HZ)
+    if item.change == "word":
+        part = active_part(waveform, RATE_HZ)
+        n_word = int(rng.uniform(0.4, 1.5) * RATE_HZ)
+        if part is None or part[1] - part[0] <= n_word:
+            return None
+        start = int(rng.integers(part[0], part[1] - n_word))
+        waveform = waveform[start : start + n_word]
+    elif item.change == "changed":
+        waveform = CHANGE(waveform, rng)
+    n_most = int(LONGEST_S * RATE_HZ)
+    if len(waveform) > n_most:
+        middle = int(rng.integers(0, len(waveform) - n_most + 1))
+        waveform = waveform[middle : middle + n_most]
+    return waveform if len(waveform) >= RATE_HZ // 10 and active_part(waveform, RATE_HZ) else None
+
+
+def heard(numbered: tuple[int, Item]) -> list[dict[str, np.ndarray]] | None:
+    """Return logits and embedding of one item from each network."""
+    try:
+        waveform = sound_of(numbered[1], numbered[0])
+    except EarnestError:
+        return None
+    if waveform is None:
+        return None
+    runs = (network.graph.run([waveform], ("logits", "embedding")) for network in NETWORKS)
+    return [{name: values[0] for name, values in run.items()} for run in runs]
+
+
+def prepare(names: list[str]) -> None:
+    """Load what a worker needs, once."""
+    global NETWORKS, CHANGE  # noqa: PLW0603 (a worker process has nothing else to keep them in)
+    NETWORKS = [Predictor.load(name) for name in names]
+    CHANGE = change_of(read_recipe(ROOT / "recipes" / "base.toml"))
+
+
+def main(folder: Path, names: list[str]) -> None:
+    """Hear everything and write one file a network."""
+    folder.mkdir(parents=True, exist_ok=True)
+    every = list(items())
+    with ProcessPoolExecutor(2, initializer=prepare, initargs=(names,)) as pool:
+        answers = list(pool.map(heard, enumerate(every), chunksize=32))
+    kept = [(item, answer) for item, answer in zip(every, answers, strict=True) if answer is not None]
+    columns = ("path", "kind", "corpus", "group", "label", "change")
+    facts = {name: np.array([getattr(item, name) for item, _ in kept]) for name in columns}
+    for at, name in enumerate(names):
+        found = {key: np.stack([answer[at][key] for _, answer in kept]) for key in ("logits", "embedding")}
+        np.savez(folder / f"{Path(name).name}.npz", **facts, **found)
+        sys.stdout.write(f"{folder / Path(name).name}.npz: {len(kept)} of {len(every)} heard\n")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,71 @@
+"""Heads that are added to a graph: its outputs are those of the formulas."""
+
+import numpy as np
+import onnxruntime
+import pytest
+from stand_in import stand_in_model
+
+from earnest.bundle import SOUNDS
+from earnest.export.heads import SoundHead, add_distance, add_sounds, soften
+
+WIDTH, N_DIRECTIONS = 3, 2
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {
+        "mean": rng.normal(0, 0.1, WIDTH).astype(np.float32),
+        "directions": rng.normal(0, 40, (N_DIRECTIONS, WIDTH)).astype(np.float32),
+        "weight": rng.normal(0, 20, (WIDTH, len(SOUNDS))).astype(np.float32),
+        "bias": rng.normal(size=len(SOUNDS)).astype(np.float32),
+    }
+
+
+def answers(model: object, names: list[str]) -> dict[str, np.ndarray]:
+    """Run three waveforms of different length, the last one silent."""
+    session = onnxruntime.InferenceSession(model.SerializeToString())  # type: ignore[attr-defined]
+    waveform = np.random.default_rng(1).normal(0, 0.1, (3, 8_000)).astype(np.float32)
+    waveform[2] = 0
+    feeds = {"waveform": waveform, "lengths": np.array([8_000, 3_000, 8_000])}
+    return dict(zip(names, session.run(names, feeds), strict=True))
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def test_distance_and_sounds_are_those_of_the_formulas(tables: dict[str, np.ndarray]) -> None:
+    model = stand_in_model()
+    add_distance(model, tables["mean"], tables["directions"])
+    add_sounds(model, SoundHead(tables["weight"], tables["bias"]))
+    found = answers(model, ["embedding", "distance", "sound"])
+    projected = (found["embedding"] - tables["mean"]) @ tables["directions"].T
+    np.testing.assert_allclose(found["distance"], np.sqrt((projected**2).mean(axis=1)), rtol=1e-4)
+    expected = softmax(found["embedding"] @ tables["weight"] + tables["bias"])
+    np.testing.assert_allclose(found["sound"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("start", [0.1, 1e6])
+def test_strange_sound_is_answered_less_surely_and_known_sound_by_the_temperature(
+    tables: dict[str, np.ndarray], start: float
+) -> None:
+    model = stand_in_model()
+    add_distance(model, tables["mean"], tables["directions"])
+    soften(model, 2.0, start)
+    found = answers(model, ["logits", "distance", "probabilities"])
+    scale = np.exp(np.clip(found["distance"] - start, 0, 3))[:, None]
+    assert (scale > 1).all() == (start < 1)
+    np.testing.assert_allclose(found["probabilities"], softmax(found["logits"] / (2.0 * scale)), atol=1e-5)
+
+
+def test_the_network_itself_stays_as_it_was(tables: dict[str, np.ndarray]) -> None:
+    names = ["logits", "embedding"]
+    before = answers(stand_in_model(), names)
+    model = stand_in_model()
+    add_distance(model, tables["mean"], tables["directions"])
+    add_sounds(model, SoundHead(tables["weight"], tables["bias"]))
+    soften(model, 2.0, 1.0)
+    for name, values in answers(model, names).items():
+        np.testing.assert_array_equal(values, before[name])

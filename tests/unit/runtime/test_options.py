@@ -1,0 +1,55 @@
+"""What a caller asks: classes, and how sure an answer must be."""
+
+import numpy as np
+import pytest
+
+from earnest.bundle import BundleInfo
+from earnest.errors import EarnestError
+from earnest.runtime.options import ClassChoice, Options
+
+CLASSES = ("neutral", "calm", "happy", "sad")
+INFO = BundleInfo("m", "1", CLASSES, 16_000, "CC0-1.0", {})
+SHARES = np.array([0.1, 0.2, 0.3, 0.4])
+
+
+def asked(*classes: str) -> list[float]:
+    return list(ClassChoice(INFO, Options.of(classes)).of(SHARES))
+
+
+def test_the_classes_asked_for_share_all_of_the_probability_in_the_order_asked() -> None:
+    assert asked("sad", "happy") == pytest.approx([4 / 7, 3 / 7])
+    assert asked(*CLASSES) == SHARES.tolist()
+    assert asked() == SHARES.tolist()
+
+
+def test_calm_counts_as_neutral_where_it_is_not_asked_for() -> None:
+    assert asked("neutral", "happy") == pytest.approx([0.5, 0.5])
+    assert asked("neutral", "calm") == pytest.approx([1 / 3, 2 / 3])
+    assert asked("calm", "happy") == pytest.approx([0.4, 0.6])  # neutral is no kind of calm
+    assert asked("happy", "sad") == pytest.approx([3 / 7, 4 / 7])
+
+
+def test_rows_are_chosen_one_by_one_and_classes_that_are_impossible_are_equal() -> None:
+    found = ClassChoice(INFO, Options.of("happy, sad")).of(np.stack([SHARES, SHARES[::-1], np.eye(4)[0]]))
+    np.testing.assert_allclose(found, [[3 / 7, 4 / 7], [2 / 3, 1 / 3], [0.5, 0.5]])
+
+
+def test_names_come_in_a_list_or_in_a_text() -> None:
+    assert Options.of(" happy,sad ,,happy").classes == Options.of(["happy", "sad"]).classes == ("happy", "sad")
+    assert Options.of("").classes == Options.of(None).classes == ()
+
+
+def test_an_unknown_class_names_the_nearest_and_all() -> None:
+    with pytest.raises(EarnestError, match=r"'m' has no class 'hapy', but neutral, calm, .*Did you mean 'happy'"):
+        asked("sad", "hapy")
+
+
+def test_one_class_alone_is_refused() -> None:
+    with pytest.raises(EarnestError, match="two classes or more, not for 'sad' alone"):
+        asked("sad", "sad")
+
+
+@pytest.mark.parametrize("below", [-0.1, 1.1, float("nan")])
+def test_a_threshold_is_a_probability(below: float) -> None:
+    with pytest.raises(EarnestError, match="abstain_below must be 0 to 1"):
+        Options.of(abstain_below=below)

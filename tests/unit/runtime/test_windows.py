@@ -1,0 +1,128 @@
+"""Windows and segments: what is heard of a recording, with how much around it, however the sound arrives."""
+
+import tracemalloc
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from voices import voice
+
+from earnest.audio.speech import Extent
+from earnest.errors import EarnestError
+from earnest.runtime import windows
+from earnest.runtime.windows import CONTEXT_S, Heard, Job, Over, Windower, Windowing
+
+RATE_HZ = 16_000
+N_CONTEXT = round(CONTEXT_S * RATE_HZ)
+ENERGY = Windowing(1.0, 0.5, "energy")
+Samples = npt.NDArray[np.float32]
+
+
+def silence(seconds: float) -> Samples:
+    return np.zeros(round(seconds * RATE_HZ), np.float32)
+
+
+def talk() -> Samples:
+    """Return speech after a long pause, after a short one, and up to the end."""
+    parts = [silence(1.6), voice(2.2), silence(0.7), voice(0.5, seed=1), silence(2.5), voice(1.3, seed=2)]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def jobs(
+    sound: Samples, size: int, windowing: Windowing = ENERGY, needs_activity: bool = True, live: bool = True
+) -> tuple[list[Job], Windower]:
+    windower = Windower(RATE_HZ, RATE_HZ, windowing, needs_activity, live)
+    found = [job for at in range(0, len(sound), size) for job in windower.accept(sound[at : at + size])]
+    return [*found, *windower.finish()], windower
+
+
+def plain(found: list[Job]) -> list[tuple[object, ...]]:
+    return [
+        (job.extent, job.segment_start, job.sound.tobytes()) if isinstance(job, Heard) else (job.extent,)
+        for job in found
+    ]
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("size", [1, 511, 7_777])
+def test_pieces_of_any_size_give_the_same_windows(size: int, live: bool) -> None:
+    sound = talk()[: 5 * RATE_HZ]
+    whole, _ = jobs(sound, len(sound))
+    assert plain(jobs(sound, size, live=live)[0]) == plain(whole)
+    assert len(whole) > 5
+
+
+def test_windows_at_the_ends_of_segments_are_heard_with_what_is_around_but_no_other_segment() -> None:
+    sound = talk()
+    found, _ = jobs(sound, 4_000)
+    segments = [job.extent for job in found if isinstance(job, Over)]
+    assert len(segments) == 3
+    before = [0, *(segment.end for segment in segments)]
+    after = [*(segment.start for segment in segments[1:]), len(sound)]
+    for segment, earliest, latest in zip(segments, before, after, strict=False):
+        inside = [job for job in found if isinstance(job, Heard) and job.segment_start == segment.start]
+        for job in inside:
+            first = max(segment.start - N_CONTEXT, earliest) if job.extent.start == segment.start else job.extent.start
+            last = min(segment.end + N_CONTEXT, latest) if job.extent.end == segment.end else job.extent.end
+            np.testing.assert_array_equal(job.sound, sound[first:last])
+        assert (inside[0].extent.start, inside[-1].extent.end) == (segment.start, segment.end)
+    assert any(len(job.sound) > len(job.extent) for job in found if isinstance(job, Heard))
+
+
+def test_windows_of_a_segment_overlap_and_come_before_its_end_is_told() -> None:
+    found, _ = jobs(talk(), 1_000)
+    starts = [job.segment_start if isinstance(job, Heard) else job.extent.start for job in found]
+    assert starts == sorted(starts)
+    for one, other in pairwise(found):
+        if isinstance(one, Heard) and isinstance(other, Heard):
+            assert one.extent.start < other.extent.start < one.extent.end <= other.extent.end
+        if isinstance(one, Over):
+            assert isinstance(other, Heard)
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_recording_no_longer_than_a_window_is_heard_whole(live: bool) -> None:
+    sound = np.concatenate([silence(0.5), voice(1.5), silence(1.0)])
+    found, windower = jobs(sound, 900, Windowing(3.0, 1.0, "energy"), live=live)
+    (heard, over) = found
+    assert windower.is_whole
+    assert isinstance(heard, Heard)
+    np.testing.assert_array_equal(heard.sound, sound)
+    assert heard.extent == over.extent == Extent(heard.segment_start, over.extent.end)
+    assert (heard.extent.start, heard.extent.end) == pytest.approx((0.5 * RATE_HZ, 2.0 * RATE_HZ), abs=1_200)
+
+
+def test_a_short_recording_needs_speech_only_where_nothing_else_judges_it() -> None:
+    click = np.concatenate([silence(0.5), voice(0.15), silence(0.5)])
+    windowing = Windowing(3.0, 1.0, "energy")
+    assert jobs(click, 900, windowing)[0] == []
+    (heard, _) = jobs(click, 900, windowing, needs_activity=False)[0]
+    assert isinstance(heard, Heard)
+    np.testing.assert_array_equal(heard.sound, click)
+    assert jobs(silence(1.0), 900, windowing, needs_activity=False)[0] == []
+
+
+def test_what_is_judged_otherwise_is_not_searched_for_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "activity_called", lambda name: pytest.fail("was searched"))
+    assert len(jobs(voice(2.0), 900, Windowing(), needs_activity=False, live=False)[0]) == 2
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_memory_stays_bounded(speaks: bool) -> None:
+    minute = voice(60.0) if speaks else np.random.default_rng(0).normal(0, 1e-5, 60 * RATE_HZ).astype(np.float32)
+    windower = Windower(RATE_HZ, RATE_HZ, Windowing(3.0, 1.0, "energy"), live=False)
+    tracemalloc.start()
+    n_windows = sum(isinstance(job, Heard) for _ in range(10) for at in range(60)
+                    for job in windower.accept(minute[at * RATE_HZ : (at + 1) * RATE_HZ]))  # fmt: skip
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (n_windows > 590) == speaks
+    assert kept < 1.5e6  # a window, its context and room for as much
+    assert peak < 5e6
+
+
+@pytest.mark.parametrize(("window_s", "hop_s"), [(1.0, 2.0), (3.0, 0.0), (90.0, 1.0)])
+def test_windows_that_leave_holes_are_refused(window_s: float, hop_s: float) -> None:
+    with pytest.raises(EarnestError, match=r"Expected 0\.1 ≤ hop ≤ window ≤ 60"):
+        Windowing(window_s, hop_s)

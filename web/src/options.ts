@@ -1,0 +1,60 @@
+/** What a caller asks of an answer: of which classes, and how sure it must be; as in `earnest.runtime.options`. */
+
+import type { BundleInfo } from "./bundle.js";
+import { EarnestError } from "./errors.js";
+import type { Values } from "./graph.js";
+import { suggestion } from "./suggestion.js";
+
+export interface Options {
+  /**
+   * Names of the classes asked for, two at least, or a text of them with commas; their probabilities are then
+   * renormalised. Without, or empty: all of the model's. Where "calm" is not among them, it counts as "neutral".
+   */
+  classes?: readonly string[] | string | null;
+  /** Confidence, 0 to 1, below which an answer is "unsure"; 0 tells every answer, null is the bundle's own. */
+  abstainBelow?: number | null;
+}
+
+const SAME_WITHOUT: Partial<Record<string, string>> = { calm: "neutral" }; // where the first is not asked for, it counts as the second
+const LEAST = 1e-12; // probability of a class; where all that are asked for have less, they are equal
+
+/** The confidence below which an answer is "unsure". */
+export function thresholdOf(info: BundleInfo, { abstainBelow = null }: Options): number {
+  if (abstainBelow !== null && !(abstainBelow >= 0 && abstainBelow <= 1)) {
+    throw new EarnestError(`abstainBelow must be 0 to 1, got ${abstainBelow}.`);
+  }
+  return abstainBelow ?? info.abstain_below;
+}
+
+/** Probabilities of the classes asked for alone: p_k / Σ_j p_j over those j. */
+export class ClassChoice {
+  /** In the order in which they were asked for. */
+  readonly classes: readonly string[];
+  private readonly places: readonly number[]; // of each of the model's classes among those asked for, -1 for none
+  private readonly isAll: boolean;
+
+  constructor(info: BundleInfo, { classes = null }: Options) {
+    const names = (typeof classes === "string" ? classes.split(",") : (classes ?? [])).map((name) => name.trim());
+    const asked = [...new Set(names.filter(Boolean))];
+    this.classes = asked.length ? asked : info.classes;
+    const unknown = this.classes.find((name) => !info.classes.includes(name));
+    if (unknown !== undefined) {
+      const hint = suggestion(unknown, info.classes);
+      throw new EarnestError(`'${info.name}' has no class '${unknown}', but ${info.classes.join(", ")}.${hint}`);
+    }
+    if (this.classes.length < 2) throw new EarnestError(`Ask for two classes or more, not for '${this.classes[0]}' alone.`);
+    this.isAll = this.classes.join() === info.classes.join();
+    this.places = info.classes.map((name) => this.classes.indexOf(this.classes.includes(name) ? name : (SAME_WITHOUT[name] ?? name)));
+  }
+
+  /** Map the model's probabilities to those asked for. */
+  of(probabilities: Values): Values {
+    if (this.isAll) return probabilities;
+    const taken = new Float64Array(this.classes.length).fill(LEAST);
+    this.places.forEach((place, index) => {
+      if (place >= 0) taken[place] += probabilities[index];
+    });
+    const total = taken.reduce((sum, share) => sum + share, 0);
+    return taken.map((share) => share / total);
+  }
+}

@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Answers, type AnswerOptions } from "../src/answers.js";
+import { type BundleInfo, checkedInfo } from "../src/bundle.js";
+import { BundleError, EarnestError } from "../src/errors.js";
+import { SOUNDS, verdictOf } from "../src/gate.js";
+import { ClassChoice } from "../src/options.js";
+import type { Prediction, StreamEvent } from "../src/prediction.js";
+import { suggestion } from "../src/suggestion.js";
+
+const RATE = 16_000;
+
+function info(changes: Partial<BundleInfo> = {}): BundleInfo {
+  const values = {
+    ...{ name: "made-up", version: "1", classes: ["neutral", "calm", "happy", "sad"], sample_rate_hz: RATE, licence: "CC0-1.0" },
+    ...{ files: { "model.onnx": "0".repeat(64) }, schema: 1, shortest_s: 0.1, longest_s: 30 },
+  };
+  return checkedInfo(JSON.stringify({ ...values, ...changes }), "x");
+}
+
+/** Probabilities of `SOUNDS`, all but the named ones zero. */
+const sound = (shares: Record<string, number>): number[] => SOUNDS.map((name) => shares[name] ?? 0);
+const verdict = (shares: Record<string, number>): [string, number] => {
+  const { sound: found, confidence } = verdictOf({ probabilities: [], sound: sound(shares) }, SOUNDS);
+  return [found, confidence];
+};
+
+test("the gate names speech, a kind, another kind, or no speech", () => {
+  assert.deepEqual(verdict({ speech: 0.5, laughter: 0.5 }), ["speech", 0.5]);
+  assert.deepEqual(verdict({ speech: 0.4, laughter: 0.5, "no-speech": 0.1 }), ["laughter", 0.5]);
+  assert.deepEqual(verdict({ crying: 0.25, sigh: 0.125, scream: 0.125, "no-speech": 0.5 }), ["crying", 0.25]);
+  assert.deepEqual(verdict({ laughter: 0.25, crying: 0.25, scream: 0.25, "no-speech": 0.25 }), ["other", 0.75]);
+  assert.deepEqual(verdict({ speech: 0.45, laughter: 0.25, "no-speech": 0.3 }), ["no-speech", 0.3]);
+});
+
+test("without an output or names for it all is speech; a wrong number of names is refused", () => {
+  assert.equal(verdictOf({ probabilities: [] }, SOUNDS).sound, "speech");
+  assert.equal(verdictOf({ probabilities: [], sound: sound({ sigh: 1 }) }, []).sound, "speech");
+  assert.throws(() => verdictOf({ probabilities: [], sound: [1] }, SOUNDS), BundleError);
+});
+
+test("classes asked for are renormalised, in their order; calm counts as neutral", () => {
+  const of = (classes: string | string[]): number[] =>
+    Array.from(new ClassChoice(info(), { classes }).of([0.25, 0.25, 0.25, 0.25]), (share) => Math.round(100 * share) / 100);
+  assert.deepEqual(of("sad, neutral"), [0.33, 0.67]);
+  assert.deepEqual(of(["calm", "neutral", "sad", "sad"]), [0.33, 0.33, 0.33]);
+  assert.deepEqual(of(["happy", "sad"]), [0.5, 0.5]);
+  assert.deepEqual(of(""), [0.25, 0.25, 0.25, 0.25]);
+  assert.deepEqual(Array.from(new ClassChoice(info(), { classes: ["happy", "sad"] }).of([1, 0, 0, 0])), [0.5, 0.5]);
+});
+
+test("wrong options say what is right", () => {
+  const refused = (options: AnswerOptions, message: RegExp): void => {
+    assert.throws(() => new Answers(info(), RATE, options), (error) => error instanceof EarnestError && message.test(error.message));
+  };
+  refused({ classes: ["hapy", "sad"] }, /no class 'hapy', but neutral, calm, happy, sad\. Did you mean 'happy'\?/);
+  refused({ classes: "sad" }, /two classes or more, not for 'sad' alone/);
+  refused({ abstainBelow: 1.5 }, /abstainBelow must be 0 to 1, got 1\.5/);
+  refused({ abstainBelow: NaN }, /abstainBelow must be 0 to 1/);
+});
+
+test("the nearest right name is Python's", () => {
+  const choices = ["neutral", "happy", "sad", "angry", "fearful", "disgust"]; // compared with difflib.get_close_matches
+  const expected = { anger: "angry", fear: "fearful", sadness: "sad", happiness: "happy", disgusted: "disgust", ngry: "angry", neutrality: "neutral" };
+  for (const [wrong, right] of Object.entries(expected)) assert.equal(suggestion(wrong, choices), ` Did you mean '${right}'?`);
+  assert.match(suggestion("xyz", choices), /^ Choose one of: angry, disgust,/);
+  assert.equal(suggestion("xyz", []), "");
+});
+
+/** Segments of windows of a second each, one after the other: what the network says about them. */
+function answered(segments: [number[], Record<string, number>?][][], options: AnswerOptions = {}, changes: Partial<BundleInfo> = {}): { events: StreamEvent[]; prediction: Prediction } {
+  const answers = new Answers(info({ sounds: [...SOUNDS], ...changes }), RATE, { windowS: 1, hopS: 1, ...options });
+  const events: StreamEvent[] = [];
+  let end = 0;
+  for (const windows of segments) {
+    const segmentStart = end;
+    for (const [probabilities, shares = { speech: 1 }] of windows) {
+      const extent = { start: end, end: (end += RATE) };
+      answers.tally.hear(new Float32Array(RATE));
+      events.push(...answers.window({ extent, segmentStart, sound: new Float32Array(RATE) }, { probabilities, sound: sound(shares), distance: [2] }));
+    }
+    events.push(...answers.segment({ extent: { start: segmentStart, end }, sound: null }));
+  }
+  return { events, prediction: answers.prediction("x") };
+}
+
+const HAPPY = [0, 0, 0.875, 0.125];
+const SAD = [0, 0, 0.25, 0.75];
+const EVEN = [0.25, 0.25, 0.25, 0.25];
+
+test("of several segments the answer is what held longest, with shares", () => {
+  const { prediction } = answered([[[HAPPY], [HAPPY]], [[SAD]], [[EVEN]]]);
+  assert.equal(prediction.status, "ok");
+  assert.deepEqual([prediction.emotion, prediction.confidence], ["happy", 0.875]);
+  assert.deepEqual(prediction.shares, { happy: 0.5, sad: 0.25, unsure: 0.25 });
+});
+
+test("where nothing holds 60 % it is mixed, where too little is sure it is unsure", () => {
+  const mixed = answered([[[HAPPY]], [[SAD]]]).prediction;
+  assert.deepEqual([mixed.status, mixed.emotion, mixed.confidence, mixed.shares], ["mixed", null, null, { happy: 0.5, sad: 0.5 }]);
+  const unsure = answered([[[HAPPY]], [[EVEN]], [[EVEN]]]).prediction;
+  assert.deepEqual([unsure.status, unsure.emotion], ["unsure", null]);
+  assert.equal(unsure.confidence, Math.max(...Object.values(unsure.probabilities)));
+});
+
+test("one segment is answered by the mean over its windows; longer than the model hears at once by its time", () => {
+  const once = answered([[[HAPPY], [HAPPY], [SAD]]]).prediction;
+  assert.deepEqual([once.emotion, once.shares], ["happy", null]);
+  const long = answered([[[HAPPY], [HAPPY], [SAD]]], {}, { longest_s: 2 }).prediction;
+  assert.deepEqual([long.emotion, long.shares], ["happy", { happy: 2 / 3, sad: 1 / 3 }]);
+});
+
+test("the threshold is the caller's, or the bundle's", () => {
+  assert.equal(answered([[[SAD]]]).prediction.status, "ok");
+  assert.equal(answered([[[SAD]]], { abstainBelow: 0.8 }).prediction.status, "unsure");
+  assert.equal(answered([[[SAD]]], {}, { abstain_below: 0.8 }).prediction.status, "unsure");
+  assert.equal(answered([[[EVEN]]], { abstainBelow: 0 }, { abstain_below: 0.8 }).prediction.status, "ok");
+});
+
+test("a vocal burst is an event without windows, and a recording of bursts alone says so", () => {
+  const laughter = { laughter: 0.75, "no-speech": 0.25 };
+  const { events, prediction } = answered([[[SAD, laughter], [SAD, laughter]]]);
+  const burst = { start_s: 0, end_s: 2, kind: "laughter", confidence: 0.75 };
+  assert.deepEqual(events, [{ event: "vocal-burst", ...burst }]);
+  assert.deepEqual([prediction.status, prediction.emotion, prediction.speech_s], ["vocal-burst", null, 0]);
+  assert.deepEqual(prediction.vocal_bursts, [burst]);
+  const both = answered([[[SAD], [SAD, laughter]]]);
+  assert.deepEqual(both.events.map(({ event }) => event), ["window", "span", "vocal-burst", "segment"]);
+  assert.deepEqual([both.prediction.emotion, both.prediction.speech_s], ["sad", 1]);
+});
+
+test("what is no speech is not told at all", () => {
+  const { events, prediction } = answered([[[SAD, { "no-speech": 1 }]]]);
+  assert.deepEqual(events, []);
+  assert.equal(prediction.status, "no-speech");
+});
+
+test("the distance decides what is out-of-domain, where the bundle says from where on", () => {
+  assert.deepEqual(answered([[[SAD]]], {}, { out_of_domain_from: 1.5 }).prediction.quality, ["out-of-domain"]);
+  assert.deepEqual(answered([[[SAD]]], {}, { out_of_domain_from: 2.5 }).prediction.quality, []);
+  assert.deepEqual(answered([[[SAD]]]).prediction.quality, []);
+});

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Activity, EnergyActivity } from "../src/activity.js";
+import { EarnestError } from "../src/errors.js";
+import { lengthOf } from "../src/speech.js";
+import { type Job, Windower, type WindowerOptions } from "../src/windows.js";
+
+const RATE = 16_000;
+const loud = (seconds: number): number[] => Array.from({ length: seconds * RATE }, (_, index) => (index % 2 ? 0.1 : -0.1));
+const silent = (seconds: number): number[] => new Array<number>(seconds * RATE).fill(0);
+
+async function all(jobs: AsyncIterable<Job>): Promise<Job[]> {
+  const found: Job[] = [];
+  for await (const job of jobs) found.push(job);
+  return found;
+}
+
+async function cut(sound: Float32Array, piece: number, options: WindowerOptions = {}): Promise<{ jobs: Job[]; windower: Windower }> {
+  const windower = new Windower(RATE, RATE, () => new EnergyActivity(), options);
+  const jobs: Job[] = [];
+  for (let start = 0; start < sound.length; start += piece) {
+    jobs.push(...(await all(windower.accept(sound.slice(start, start + piece)))));
+  }
+  return { jobs: [...jobs, ...(await all(windower.finish()))], windower };
+}
+
+test("a recording no longer than a window and a hop is heard whole and stands for its loud part", async () => {
+  for (const live of [true, false]) {
+    const sound = Float32Array.from([...silent(0.5), ...loud(1), ...silent(1.5)]);
+    const { jobs, windower } = await cut(sound, 999, { live });
+    const extent = { start: 0.5 * RATE, end: 1.5 * RATE };
+    assert.deepEqual(jobs, [{ extent, segmentStart: extent.start, sound }, { extent, sound: null }]);
+    assert.ok(windower.isWhole);
+  }
+});
+
+test("the level alone lets a short recording pass where activity is not needed, and silence never", async () => {
+  const click = Float32Array.from([...silent(0.5), ...loud(0.05)]);
+  assert.deepEqual((await cut(click, 999)).jobs, []);
+  assert.equal((await cut(click, 999, { needsActivity: false })).jobs.length, 2);
+  assert.deepEqual((await cut(Float32Array.from(silent(1)), 999, { needsActivity: false })).jobs, []);
+});
+
+test("activity is looked for in a short recording only if it must be", async () => {
+  let nAsked = 0;
+  const newDetector = (): Activity => ({ name: "energy", probability: () => { nAsked++; return 0; } });
+  const hear = async (options: WindowerOptions, seconds: number): Promise<number> => {
+    nAsked = 0;
+    const windower = new Windower(RATE, RATE, newDetector, options);
+    assert.deepEqual(await all(windower.accept(new Float32Array(seconds * RATE))), []);
+    assert.deepEqual(await all(windower.finish()), []);
+    return nAsked;
+  };
+  assert.equal(await hear({ needsActivity: false, live: false }, 2), 0);
+  assert.equal(await hear({ needsActivity: true, live: false }, 2), 63);
+  assert.equal(await hear({ needsActivity: false, live: true }, 2), 63);
+  assert.equal(await hear({ needsActivity: false, live: false }, 5), 157);
+});
+
+test("windows are heard with up to half a second of context, which never reaches into another segment", async () => {
+  const sound = Float32Array.from([...silent(2), ...loud(2), ...silent(0.8), ...loud(4.5), ...silent(3)]);
+  const { jobs } = await cut(sound, sound.length);
+  const segments = jobs.filter((job) => job.sound === null).map(({ extent }) => extent);
+  assert.equal(segments.length, 2);
+  const [first, second] = segments;
+  const heard = jobs.flatMap((job) => (job.sound ? [job] : []));
+  assert.ok(heard.length > 3);
+  for (const { extent, segmentStart, sound: samples } of heard) {
+    const isFirst = extent.start === segmentStart;
+    const own = segmentStart === first.start ? first : second;
+    const isLast = extent.end === own.end;
+    const from = isFirst ? Math.max(extent.start - RATE / 2, own === first ? 0 : first.end) : extent.start;
+    const to = isLast ? Math.min(extent.end + RATE / 2, own === first ? second.start : sound.length) : extent.end;
+    assert.deepEqual(samples, sound.slice(from, to));
+  }
+});
+
+test("the size of the pieces changes nothing", async () => {
+  const sound = Float32Array.from([...loud(3.7), ...silent(1.1), ...loud(0.1), ...silent(2), ...loud(5.2)]);
+  const whole = await cut(sound, sound.length);
+  for (const piece of [160, 4_321, 48_000]) assert.deepEqual((await cut(sound, piece)).jobs, whole.jobs);
+  assert.deepEqual((await cut(sound, 4_321, { live: false })).jobs, whole.jobs);
+});
+
+test("nothing is handed out before more than a window and a hop has arrived", async () => {
+  const windower = new Windower(RATE, RATE, () => new EnergyActivity(), { windowS: 2, hopS: 1 });
+  const hear = async (seconds: number): Promise<number> => (await all(windower.accept(Float32Array.from(loud(seconds))))).length;
+  assert.deepEqual([await hear(1), await hear(1), await hear(1), await hear(0.5)], [0, 0, 0, 2]);
+  assert.ok(windower.isSpeaking);
+});
+
+test("a window that would end in the silence that fills the last frame ends with the recording", async () => {
+  const { jobs } = await cut(Float32Array.from(loud(5)).slice(0, 79_990), 999);
+  assert.deepEqual(jobs.at(-1), { extent: { start: 0, end: 79_990 }, sound: null });
+  assert.equal(Math.max(...jobs.map(({ extent }) => extent.end)), 79_990);
+});
+
+test("windows and hops beyond their bounds are refused", () => {
+  for (const options of [{ hopS: 0.05 }, { windowS: 61 }, { windowS: 1, hopS: 2 }, { windowS: NaN }]) {
+    assert.throws(() => new Windower(RATE, RATE, () => new EnergyActivity(), options), EarnestError);
+  }
+});
+
+test("a window's extent is never longer than a window", async () => {
+  const { jobs } = await cut(Float32Array.from(loud(9.3)), 1_000, { windowS: 2.5, hopS: 0.7 });
+  for (const job of jobs) if (job.sound) assert.ok(lengthOf(job.extent) <= 2.5 * RATE);
+});
