@@ -1,14 +1,16 @@
 /** Numbers as people read them. */
 
+const NO_BREAK = "\u00a0"; // a sign alone in the next line looks lost
+
 export function percent(share: number, decimals = 0): string {
-  return `${(100 * share).toFixed(decimals)} %`;
+  return `${(100 * share).toFixed(decimals)}${NO_BREAK}%`;
 }
 
 export const MOST_TOLD = 0.95; // acted speech lets a model be surer than it is about speech of every day
 
 /** A probability or confidence in words; files have the number. */
 export function confidence(share: number, decimals = 0): string {
-  return share > MOST_TOLD ? `> ${percent(MOST_TOLD)}` : percent(share, decimals);
+  return share > MOST_TOLD ? `>${NO_BREAK}${percent(MOST_TOLD)}` : percent(share, decimals);
 }
 
 /** 75.3 → "1:15.3"; below a minute "15.3 s". */

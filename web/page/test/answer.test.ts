@@ -16,34 +16,34 @@ const told = (status: string, more: Partial<Timeline> = {}): Timeline => ({
 });
 
 test("from one half on it is an emotion and how sure", () => {
-  assert.deepEqual(answerOf(spoken(0.5)), { text: "Sad", detail: "50 % sure", line: "Sad", emotion: "sad" });
+  assert.deepEqual(answerOf(spoken(0.5)), { text: "Sad", detail: "50 % sure", line: "Sad", emotion: "sad" });
 });
 
-test("nothing surer than 95 % is told", () => {
-  assert.equal(answerOf(spoken(0.998)).detail, "> 95 % sure");
-  assert.deepEqual([0, 0.949, 0.95, 0.9501, 1].map((share) => confidence(share)), ["0 %", "95 %", "95 %", "> 95 %", "> 95 %"]);
-  assert.deepEqual([0.9496, 0.96].map((share) => confidence(share, 1)), ["95.0 %", "> 95 %"]);
+test("nothing surer than 95 % is told", () => {
+  assert.equal(answerOf(spoken(0.998)).detail, "> 95 % sure");
+  assert.deepEqual([0, 0.949, 0.95, 0.9501, 1].map((share) => confidence(share)), ["0 %", "95 %", "95 %", "> 95 %", "> 95 %"]);
+  assert.deepEqual([0.9496, 0.96].map((share) => confidence(share, 1)), ["95.0 %", "> 95 %"]);
 });
 
 test("unsure is told with the two likeliest, mixed with the shares", () => {
-  const unsure = { text: "Unsure", detail: "likeliest: sad 40 %, angry 35 %", line: "Unsure: sad or angry", emotion: "unsure" };
+  const unsure = { text: "Unsure", detail: "likeliest: sad 40 %, angry 35 %", line: "Unsure: sad or angry", emotion: "unsure" };
   assert.deepEqual(answerOf(told("unsure")), unsure);
-  const mixed = { text: "Mixed", detail: "several emotions: angry 75 %, sad 25 %", line: "Mixed: several emotions", emotion: "angry" };
+  const mixed = { text: "Mixed", detail: "several emotions: angry 75 %, sad 25 %", line: "Mixed: several emotions", emotion: "angry" };
   assert.deepEqual(answerOf({ ...told("mixed"), spans: [span(0, 1, "sad"), span(1, 4, "angry")] }), mixed);
   assert.deepEqual(answerOf(told("mixed", { shares: { sad: 0.25, angry: 0.75 } })), mixed);
 });
 
 test("a mixed recording has the colour of an emotion, also where most of it is unsure", () => {
   const { emotion, detail } = answerOf(told("mixed", { shares: { unsure: 0.6, sad: 0.3, happy: 0.1 } }));
-  assert.deepEqual([emotion, detail], ["sad", "several emotions: sad 30 %, happy 10 %"]);
+  assert.deepEqual([emotion, detail], ["sad", "several emotions: sad 30 %, happy 10 %"]);
   assert.equal(answerOf(told("mixed")).detail, "several emotions"); // told without shares
 });
 
 test("a vocal burst has its kind, and how sure; of several the kinds are told", () => {
   const burst = (kind: string) => ({ vocal_bursts: [{ start_s: 0, end_s: 1, kind, confidence: 0.87 }] });
-  const laughter = { text: "Vocal burst", detail: "laughter, 87 %", line: "Vocal burst: laughter", emotion: null };
+  const laughter = { text: "Vocal burst", detail: "laughter, 87 %", line: "Vocal burst: laughter", emotion: null };
   assert.deepEqual(answerOf(told("vocal-burst", burst("laughter"))), laughter);
-  assert.equal(answerOf(told("vocal-burst", burst("other"))).detail, "of another kind, 87 %");
+  assert.equal(answerOf(told("vocal-burst", burst("other"))).detail, "of another kind, 87 %");
   const [sigh, scream] = ["sigh", "scream"].flatMap((kind) => burst(kind).vocal_bursts);
   assert.equal(answerOf(told("vocal-burst", { vocal_bursts: [sigh, scream, sigh] })).detail, "sigh, scream");
 });

@@ -153,10 +153,9 @@ function strip(shown: Shown, { line, text: ink, faint }: Ink): Option {
   return { type: "custom", id: "strip", clip: true, silent: true, xAxisIndex: 0, yAxisIndex: 0, renderItem, data: seen };
 }
 
-/** The name, its first three letters, or nothing, as there is room. */
+/** The name where there is room for it: half a word is none. */
 function nameWithin(name: string, widthPx: number): string {
-  if (widthPx > 7.5 * name.length + 8) return name;
-  return widthPx > 32 ? name.slice(0, 3) : "";
+  return widthPx > 7.5 * name.length + 8 ? name : "";
 }
 
 function waves({ spans, endS }: Shown, peaks: Float32Array, colours: Ink): Option[] {
