@@ -85,14 +85,15 @@ def press(driver: Any, element_id: str) -> None:
 
 
 def text_of(driver: Any, element_id: str) -> str:
-    """Return the text of an element, also of one that is folded away."""
-    return str(driver.execute_script("return document.getElementById(arguments[0]).textContent", element_id))
+    """Return the text of an element, also of one that is folded away; a no-break space is a space."""
+    text = driver.execute_script("return document.getElementById(arguments[0]).textContent", element_id)
+    return str(text).replace("\xa0", " ")
 
 
 def rows_of(driver: Any, element_id: str) -> list[list[str]]:
-    """Return the cells of a table's body."""
+    """Return the cells of a table's body; a no-break space is a space."""
     rows = "[...document.querySelectorAll(`#${arguments[0]} tbody tr`)]"
-    script = f"return {rows}.map((row) => [...row.cells].map((cell) => cell.textContent))"
+    script = f"return {rows}.map((row) => [...row.cells].map((cell) => cell.textContent.replaceAll('\\u00a0', ' ')))"
     return list(driver.execute_script(script, element_id))
 
 
