@@ -47,8 +47,11 @@ lint: dev
 	@$(FULL)/bin/ruff format --check .
 	@$(FULL)/bin/mypy
 
+# A process for each part: torch, onnxruntime, OpenVINO, PyAV and a browser's driver of all parts together are in no user's.
 test: lint
-	@$(FULL)/bin/python -m pytest -W error -m 'not slow'
+	@failed=0; for part in "tests/unit tests/property tests/golden" tests/contracts tests/integration; do \
+	  $(FULL)/bin/python -m pytest -W error -m 'not slow' $$part || failed=1; \
+	done; exit $$failed
 
 test-slow: dev
 	@$(FULL)/bin/python -m pytest -W error -m slow
