@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +133,7 @@ def main(folder: Path, names: list[str]) -> None:
     """Hear everything and write one file a network."""
     folder.mkdir(parents=True, exist_ok=True)
     every = list(items())
-    with ProcessPoolExecutor(2, initializer=prepare, initargs=(names,)) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn"), initializer=prepare, initargs=(names,)) as pool:
         answers = list(pool.map(heard, enumerate(every), chunksize=32))
     kept = [(item, answer) for item, answer in zip(every, answers, strict=True) if answer is not None]
     columns = ("path", "kind", "corpus", "group", "label", "change")

@@ -22,6 +22,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -359,7 +360,7 @@ def main(name: str) -> None:
         speakers = sorted({row.speaker for row in place.rows})
         tasks += [(folder, place.where, who, [row for row in place.rows if row.speaker == who]) for who in speakers]
     recordings = []
-    with ProcessPoolExecutor(2) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         for number, found in enumerate(pool.map(heard, tasks)):
             recordings += found
             sys.stderr.write(f"\r{number + 1} of {len(tasks)} speakers heard")

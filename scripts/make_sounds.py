@@ -11,6 +11,7 @@ recording is in them. The same seed and versions give the same files. Needs scip
 import sys
 import zlib
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def main(folder: Path, per_class: int) -> None:
     for name in classes():
         (folder / name).mkdir(parents=True, exist_ok=True)
     jobs = [(folder, name, number) for name in classes() for number in range(per_class)]
-    with ProcessPoolExecutor(N_PROCESSES) as processes:
+    with ProcessPoolExecutor(N_PROCESSES, get_context("spawn")) as processes:
         list(processes.map(write, *zip(*jobs, strict=True), chunksize=16))
 
 

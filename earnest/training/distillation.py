@@ -225,7 +225,11 @@ def distil(
 
 
 def _loader(taught: TaughtBatches, keys: SimilarLengths, listeners: int) -> DataLoader[Taught]:
-    """Return a loader in one process only: that remembers what is heard again."""
+    """Return a loader in one process only: that remembers what is heard again.
+
+    The process is spawned: a fork would inherit the locks of native threads (torch, ONNX Runtime, decoders) without
+    the threads, and may hang or crash.
+    """
     return DataLoader(
         taught,
         batch_size=None,
@@ -233,6 +237,7 @@ def _loader(taught: TaughtBatches, keys: SimilarLengths, listeners: int) -> Data
         num_workers=listeners,
         prefetch_factor=8 if listeners else None,
         persistent_workers=listeners > 0,
+        multiprocessing_context="spawn" if listeners else None,
     )
 
 

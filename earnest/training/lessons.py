@@ -1,6 +1,7 @@
 """What a student network is taught: a clip's frames beside the tokens that a large encoder gives for them."""
 
 import math
+import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -134,6 +135,13 @@ class TaughtBatches(Dataset[Taught]):
         self.lessons, self.teacher, self.changes, self.noises = lessons, teacher, changes, noises
         self.top_db, self.seed, self.denoising = top_db, seed, denoising
         self._epoch, self._known = UNCHANGED, dict[int, Taught]()
+
+    def __getstate__(self) -> dict[str, bytes]:
+        # In one piece: torch would hand each tensor to the other process as a file of its own, and clips are many.
+        return {"pickled": pickle.dumps(self.__dict__, protocol=5)}
+
+    def __setstate__(self, state: Mapping[str, bytes]) -> None:
+        self.__dict__.update(pickle.loads(state["pickled"]))
 
     def __len__(self) -> int:
         return len(self.lessons)

@@ -1,7 +1,10 @@
 """A student that imitates a teacher: what both hear, what is compared, and that it can be learned and resumed."""
 
 import json
+import os
+import pickle
 from dataclasses import replace
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from earnest.recipe import Recipe
 from earnest.training import distillation
 from earnest.training.distillation import distil, imitation_errors, sound_of
 from earnest.training.distillation_settings import Distillation, read_distillation
+from earnest.training.lessons import Lesson, TaughtBatches, Teacher
 from earnest.training.run import initial_classifier
 
 TEACHER = {"width": 24, "n_heads": 2, "feed_forward_width": 32, "n_blocks": 1, "pooled_blocks": [1]}
@@ -93,12 +97,33 @@ def test_a_student_learns_and_a_recipe_starts_from_its_weights(utterances: list[
             assert torch.equal(started[name], written[name])
 
 
-def test_a_teacher_beside_the_training_teaches_the_same(utterances: list[Utterance], tmp_path: Path) -> None:
+def test_a_teacher_beside_the_training_teaches_the_same(
+    utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> int:
+        raise AssertionError("A process with native threads must not fork: its copy may hang or crash.")
+
+    monkeypatch.setattr(os, "fork", refused)
     settings = replace(SETTINGS, epochs=2)
     for listeners in (0, 1):
         distil(replace(settings, listeners=listeners), utterances, tmp_path / str(listeners))
     alone, beside = (load_file(tmp_path / name / "model.safetensors") for name in ("0", "1"))
     assert all(torch.equal(alone[name], beside[name]) for name in alone)
+
+
+def test_thousands_of_clips_reach_the_other_process_without_a_file_each() -> None:
+    lessons = [Lesson(torch.full((2, 1 + row % 7), row, dtype=torch.float16), str(row)) for row in range(3000)]
+    teacher = Teacher(24, TEACHER, steps_a_token=2)
+    taught = TaughtBatches(lessons, teacher, CHANGES, (torch.ones(2, 9),), 80.0, seed=1)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    sent = ForkingPickler.dumps(taught)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    arrived: TaughtBatches = pickle.loads(sent)
+    for one, other in zip(lessons, arrived.lessons, strict=True):
+        assert one.speaker == other.speaker
+        assert torch.equal(one.frames, other.frames)
+    of_teacher, of_other = teacher.network.state_dict(), arrived.teacher.network.state_dict()
+    assert all(torch.equal(tensor, of_other[name]) for name, tensor in of_teacher.items())
 
 
 def test_a_killed_distillation_ends_with_the_same_weights(
