@@ -4,13 +4,21 @@
 # make test   lint, types and tests with the full one
 # make models the shipped bundles, trained anew
 # make results  train and score again all that docs/results tells, as far as corpora are at hand
+# make locks  constraints.txt with hashes: locks/*.txt
+# make release  wheel, source, SBOMs, licences of third parties and checksums, in dist/
+# make audit  are weaknesses of what is locked known? asks the advisories of PyPI and npm
+# make floors  the oldest versions that pyproject.toml allows, installed and tried
 # make web    the page of earnest serve, the browser package, and the page for any file host (web/site; needs node 20)
 PYTHON ?= python3
 LIGHT := .venv-light
 FULL := .venv
+TOOLS := .venv-release
 PIP := -m pip --disable-pip-version-check --quiet
+# Every file that is installed is one of those that the locks name by hash; ours is built with a locked setuptools.
+LOCKED := install --require-hashes --no-deps --requirement locks/build.txt --requirement
+OURS := install --no-deps --no-build-isolation --editable .
 
-.PHONY: light dev page demo test test-slow lint models results web clean
+.PHONY: light dev page demo test test-slow lint models results locks release notices audit floors web clean
 
 light: $(LIGHT)/ready page
 dev: $(FULL)/ready page
@@ -19,17 +27,26 @@ dev: $(FULL)/ready page
 page:
 	@sh scripts/page.sh
 
-$(LIGHT)/ready: pyproject.toml constraints.txt
+$(LIGHT)/ready: pyproject.toml locks/build.txt locks/light.txt
 	@echo "Setting up $(LIGHT) (prediction only, about 200 MB) …"
 	@$(PYTHON) -m venv $(LIGHT)
-	@$(LIGHT)/bin/python $(PIP) install --constraint constraints.txt --editable .
+	@$(LIGHT)/bin/python $(PIP) $(LOCKED) locks/light.txt
+	@$(LIGHT)/bin/python $(PIP) $(OURS)
 	@touch $@
 
-$(FULL)/ready: pyproject.toml constraints.txt
+$(FULL)/ready: pyproject.toml constraints.txt locks/full.txt
 	@sh scripts/system_packages.sh
 	@echo "Setting up $(FULL) (training and tests, about 2 GB) …"
 	@$(PYTHON) -m venv $(FULL)
-	@$(FULL)/bin/python $(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@$(FULL)/bin/python $(PIP) $(LOCKED) locks/full.txt
+	@$(FULL)/bin/python $(PIP) install --constraint constraints.txt torch # not locked: scripts/make_locks.py says why
+	@$(FULL)/bin/python $(PIP) $(OURS)
+	@touch $@
+
+$(TOOLS)/ready: locks/release.txt
+	@echo "Setting up $(TOOLS) (tools for a release) …"
+	@$(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/python $(PIP) $(LOCKED) locks/release.txt
 	@touch $@
 
 demo: light
@@ -62,6 +79,21 @@ models: dev
 results: dev
 	@$(FULL)/bin/python scripts/write_results.py --again
 
+locks: $(TOOLS)/ready
+	@$(TOOLS)/bin/python scripts/make_locks.py
+
+notices: dev
+	@$(FULL)/bin/python scripts/third_party_notices.py
+
+release: dev page $(TOOLS)/ready
+	@PYTHON=$(PYTHON) sh scripts/release.sh $(TOOLS) $(FULL)
+
+audit: $(TOOLS)/ready
+	@$(TOOLS)/bin/python scripts/audit.py
+
+floors: $(TOOLS)/ready
+	@PYTHON=$(PYTHON) sh scripts/floors.sh $(TOOLS)/bin/uv .venv-floors
+
 # Voice activity detection comes from the Python environment, where there is one.
 web:
 	@cd web && npm ci --ignore-scripts --no-audit --no-fund
@@ -72,4 +104,4 @@ web:
 
 clean:
 	rm -rf web/node_modules web/dist web/build web/site earnest/apps/web
-	rm -rf $(LIGHT) $(FULL) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(LIGHT) $(FULL) $(TOOLS) .venv-floors build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
