@@ -4,7 +4,6 @@ The fold's test clips are taken away before a recording is opened. Optuna's stud
 trial draws depends on the seed and the finished trials alone, so a search that was killed ends like one that was not.
 """
 
-import csv
 import io
 import json
 import logging
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from earnest.csv_cells import RowWriter
 from earnest.errors import EarnestError, MissingExtraError, RecipeError, SplitError
 from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.protocols import protocol_called
@@ -272,11 +272,12 @@ def _written(output: Path, space: SearchSpace, split: Split, trials: Sequence[Tr
     """Write trials.csv and best.toml."""
     keys = list(space.distributions())
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("trial", "state", space.tune.metric, *keys, "error"))
-    for trial in trials:
-        cells = [trial.settings[key] for key in keys]
-        writer.writerow((trial.number, trial.state, "" if trial.value is None else trial.value, *cells, trial.error))
+    writer = RowWriter(text)
+    writer.write_rows([("trial", "state", space.tune.metric, *keys, "error")])
+    writer.write_rows(
+        (trial.number, trial.state, trial.value, *(trial.settings[key] for key in keys), trial.error)
+        for trial in trials
+    )
     write_atomically(output / TRIALS, text.getvalue().encode())
     best = max(trials, key=lambda trial: (trial.value is not None, trial.value or 0.0))  # of equals the first
     if best.value is None:
