@@ -7,7 +7,9 @@ A lock is a file that the operating system unlocks when its owner ends, however 
 
 import ctypes
 import errno
+import functools
 import hashlib
+import inspect
 import json
 import multiprocessing
 import os
@@ -24,10 +26,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from earnest.errors import EarnestError
 
+P = ParamSpec("P")
+T = TypeVar("T")
 SUMS = "SHA256SUMS"
 OTHERWISE = "Wait, or choose another --output."
 _LOCK, _PARTIAL = ".lock", ".partial-"
@@ -86,6 +90,17 @@ def refuse_existing(path: Path, overwrite: bool, otherwise: str = "Replace it wi
         raise EarnestError(f"{path}: is there already. {otherwise}, or choose another --output.")
 
 
+def refuse_foreign(folder: Path, claimed_by: str, names: Iterable[str]) -> None:
+    """Raise `EarnestError` for a folder that holds files of these names, but not the one with which a run begins."""
+    if (folder / claimed_by).exists():
+        return
+    for name in names:
+        if (folder / name).exists():
+            raise EarnestError(
+                f"{folder}: holds {name} of something else, without {claimed_by}. Choose another --output."
+            )
+
+
 # --- whole files ------------------------------------------------------------------------------------------------------
 
 
@@ -95,6 +110,12 @@ def write_atomically(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as beside:
             beside.write_bytes(data)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write one JSON value, indented, as `write_atomically` does; NaN is never written."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, f"{text}\n".encode())
 
 
 @contextmanager
@@ -214,6 +235,22 @@ def held_folder(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     with _held(Path(os.path.realpath(folder)) / _LOCK, folder, wait_s):
         yield
+
+
+def holding(parameter: str, wait_s: float = 0.0) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorate a function that writes into the folder of this parameter: it holds the folder, see `held_folder`."""
+
+    def decorated(function: Callable[P, T]) -> Callable[P, T]:
+        bind = inspect.signature(function).bind
+
+        @functools.wraps(function)
+        def call(*arguments: P.args, **named: P.kwargs) -> T:
+            with held_folder(bind(*arguments, **named).arguments[parameter], wait_s):
+                return function(*arguments, **named)
+
+        return call
+
+    return decorated
 
 
 @contextmanager
@@ -376,10 +413,14 @@ def packed_call(function: Callable[..., object], *arguments: object) -> bytes:
 
 
 def enter_worker(call: bytes) -> None:
-    """Begin a worker process: end it with its parent, and only then load what ``call`` needs.
+    """Begin a worker process: end it with its parent, and only then load what ``call`` needs."""
+    end_with_parent()
+    function, arguments = pickle.loads(call)
+    function(*arguments)
 
-    Its parent may be killed at any moment, also while this process still starts.
-    """
+
+def end_with_parent() -> None:
+    """Let this worker process not outlive its parent, which may be killed at any moment, also before this."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     if sys.platform == "linux":
@@ -387,8 +428,6 @@ def enter_worker(call: bytes) -> None:
         if os.getppid() != parent.pid:  # it ended before it could be watched
             os._exit(1)
     threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
-    function, arguments = pickle.loads(call)
-    function(*arguments)
 
 
 def _end_after(parent: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from earnest.csv_cells import RowWriter, unmarked
 from earnest.errors import CorpusError
 from earnest.labels import EMOTIONS
+from earnest.run_files import replacing, told
 from earnest.suggest import suggestion
 
 Gender = Literal["female", "male"]
@@ -97,7 +98,7 @@ _FLOATS = frozenset({"start_s", "end_s", "valence", "arousal", "dominance"})
 def write_manifest(utterances: Iterable[Utterance], path: Path, root: Path | None = None) -> None:
     """Write rows as CSV; audio paths below ``root`` (default: the folder of the CSV) become relative to it."""
     base = (root or path.parent).resolve()
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with told(path), replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         writer = RowWriter(file)
         writer.write_rows([COLUMNS])
         writer.write_rows([_to_cell(getattr(utterance, name), base) for name in COLUMNS] for utterance in utterances)

@@ -13,6 +13,7 @@ from earnest.errors import CorpusError
 from earnest.evaluation.answer_tables import CHUNK_ROWS, Layout, read_table
 from earnest.evaluation.answers import Answers
 from earnest.evaluation.prediction_table import AFFECT, PredictionRow, Predictions, joined, of_emotion, to_rows
+from earnest.run_files import replacing, told
 from earnest.suggest import suggestion
 
 __all__ = [
@@ -52,9 +53,9 @@ def read_answers(path: Path, needed: Sequence[str] = ("predicted",)) -> Answers:
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
-    """Write ``predictions.csv``; probabilities get the fewest digits that give the same float32 again."""
+    """Write ``predictions.csv``, whole or not; probabilities get the fewest digits that give the same float32 again."""
     names = (*predictions.classes, "")
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with told(path), replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         writer = RowWriter(file)
         writer.write_rows([_header(predictions)])
         for start in range(0, len(predictions), CHUNK_ROWS):

@@ -23,10 +23,11 @@ from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
 from earnest.recipe import Recipe, read_recipe, recipe_to_toml
+from earnest.run_files import holding, write_atomically
 from earnest.training.discriminant import discriminant_logits, fit_discriminant
 from earnest.training.finetuned import finetune_embedding
 from earnest.training.fit import fit, predict_logits
-from earnest.training.progress import CHECKPOINT, History, write_atomically
+from earnest.training.progress import CHECKPOINT, History
 from earnest.training.run import claim, initial_classifier
 from earnest.training.search_space import SearchSpace
 from earnest.training.shared_clips import SharedClips
@@ -80,6 +81,7 @@ class Tuned:
         return asdict(self)
 
 
+@holding("output")
 def tune(
     space: SearchSpace,
     protocol_name: str,
