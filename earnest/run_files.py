@@ -193,7 +193,7 @@ def refuse_changed(path: Path) -> None:
     for line in lines:
         digest, _, name = line.partition("  ")
         file = sums.parent / name
-        if Path(name).name != name or not file.exists():
+        if Path(name).name != name or not file.is_file():
             raise EarnestError(f"{sums}: names '{name}', which isn't there. {_restore(sums)}")
         if sha256_of(file) != digest:
             raise EarnestError(f"{file}: was changed since it was written; {sums.name} tells. {_restore(sums)}")
