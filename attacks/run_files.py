@@ -8,8 +8,6 @@ import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from attacks import Attack
-
 # Names of recordings: line ends, quotes, formulas, what looks like our own marks, and bytes that are no UTF-8.
 ODD_NAMES: tuple[bytes, ...] = (
     b"a\nb.wav",
@@ -30,7 +28,7 @@ ODD_NAMES: tuple[bytes, ...] = (
     rb"\x5cxff.wav",
     b"NA.wav",
 )
-FORMULAS: tuple[str, ...] = ("=1+1", "+1", "-1+2", "@A1", "\t=1", "\r=1", "\n=1", "＝1", "=HYPERLINK(\"http://a\")")
+FORMULAS: tuple[str, ...] = ("=1+1", "+1", "-1+2", "@A1", "\t=1", "\r=1", "\n=1", "＝1", '=HYPERLINK("http://a")')
 N_DAMAGED = 300
 
 

@@ -7,10 +7,10 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from attacks.run_files import FORMULAS, ODD_NAMES
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attacks.run_files import FORMULAS, ODD_NAMES
 from earnest.csv_cells import csv_row, csv_rows, marked, unmarked
 
 README = Path(__file__).parents[2] / "README.md"

@@ -231,7 +231,7 @@ def test_checksums_are_those_of_sha256sum_and_tell_what_was_changed(tmp_path: Pa
         with pytest.raises(EarnestError, match=r"a\.csv: was changed since it was written"):
             refuse_changed(path)
     (tmp_path / "a.csv").unlink()
-    with pytest.raises(EarnestError, match="names 'a.csv', which isn't there"):
+    with pytest.raises(EarnestError, match=r"names 'a\.csv', which isn't there"):
         refuse_changed(tmp_path)
     for content in (b"\xff", b"no sums", b"0  ../../etc/passwd\n"):
         (tmp_path / SUMS).write_bytes(content)

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from attacks.run_files import N_DAMAGED, ODD_NAMES, damaged, foreign_tables
 
+from attacks.run_files import N_DAMAGED, ODD_NAMES, damaged, foreign_tables
 from earnest.apps.cli._row_file import Form, RowFile
 from earnest.audio.source import path_of
 from earnest.errors import EarnestError
@@ -169,7 +169,7 @@ def test_on_a_full_disk_a_row_is_there_or_it_is_not(tmp_path: Path, monkeypatch:
             self.journal.truncate(size)
 
     monkeypatch.setattr(file, "_file", Full(file._file))
-    with pytest.raises(EarnestError, match="the disk is full, or a quota.* --resume keeps the rows so far"):
+    with pytest.raises(EarnestError, match=r"the disk is full, or a quota.* --resume keeps the rows so far"):
         file.write(ROWS[1])
     monkeypatch.undo()
     file.write(ROWS[2])  # there is room again
