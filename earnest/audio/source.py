@@ -1,6 +1,7 @@
 """Where the bytes of a recording come from, and what to call it in messages."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,9 +28,16 @@ def source_name(source: object) -> str:
 
 
 def path_of(source: object) -> str:
-    """Return what to write in the ``path`` column: the path as given, "-" for standard input, else what it is."""
+    """Return what to write in the ``path`` column: the path as given, "-" for standard input, else what it is.
+
+    A byte that is not UTF-8 becomes ``\\xff``, and a backslash before what looks so ``\\x5c``: no two files are called
+    the same.
+    """
     if isinstance(source, str | os.PathLike):
-        return os.fsencode(source).decode("utf-8", "replace")
+        raw = os.fsencode(source)
+        if os.sep == "/":  # elsewhere a backslash is no letter of a name
+            raw = re.sub(rb"\\(?=x[0-9a-f]{2})", rb"\\x5c", raw)
+        return raw.decode("utf-8", "backslashreplace")
     if isinstance(source, bytes | tuple):
         return "array" if isinstance(source, tuple) else "bytes"
     name = getattr(source, "name", "stream")

@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from earnest.csv_cells import RowWriter, unmarked
 from earnest.errors import CorpusError
 from earnest.labels import EMOTIONS
+from earnest.run_files import replacing, told
 from earnest.suggest import suggestion
 
 Gender = Literal["female", "male"]
@@ -96,11 +98,10 @@ _FLOATS = frozenset({"start_s", "end_s", "valence", "arousal", "dominance"})
 def write_manifest(utterances: Iterable[Utterance], path: Path, root: Path | None = None) -> None:
     """Write rows as CSV; audio paths below ``root`` (default: the folder of the CSV) become relative to it."""
     base = (root or path.parent).resolve()
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for utterance in utterances:
-            writer.writerow([_to_text(getattr(utterance, name), base) for name in COLUMNS])
+    with told(path), replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        writer = RowWriter(file)
+        writer.write_rows([COLUMNS])
+        writer.write_rows([_to_cell(getattr(utterance, name), base) for name in COLUMNS] for utterance in utterances)
 
 
 def read_manifest(path: Path, root: Path | None = None) -> list[Utterance]:
@@ -121,19 +122,17 @@ def read_manifest(path: Path, root: Path | None = None) -> list[Utterance]:
         raise CorpusError(f"{path}: not a readable manifest ({error}).") from error
 
 
-def _to_text(value: object, base: Path) -> str:
-    if value is None:
-        return ""
+def _to_cell(value: object, base: Path) -> object:
     if isinstance(value, Path):
         resolved = value.resolve()
         return (resolved.relative_to(base) if resolved.is_relative_to(base) else value).as_posix()
-    return str(value)
+    return value
 
 
 def _from_row(row: dict[str, str], base: Path, where: str) -> Utterance:
     if None in row or None in row.values():
         raise CorpusError(f"{where}: this row has another number of cells than the header.")
-    values: dict[str, Any] = dict(row)
+    values: dict[str, Any] = {name: unmarked(cell) for name, cell in row.items()}
     for name in _FLOATS & values.keys():
         values[name] = _number(values[name], f"{where}: '{name}'") if values[name] else None
     values["start_s"] = values.get("start_s") or 0.0

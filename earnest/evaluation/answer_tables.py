@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from earnest.csv_cells import unmarked
 from earnest.errors import CorpusError
 from earnest.evaluation.answers import SUM_TOLERANCE, Answers, check_unique, hashes_of, shown
 from earnest.evaluation.columns import Categories, Encoder, GrowingArray, Texts, joined_texts
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 1 << 12
 ENCODED = ("corpus", "speaker", "gender", "fold", "start", "emotion", "predicted", "predicted_gender")
+_TEXTS = frozenset({"name", *ENCODED}) - {"start"}
 _FLAGS = {"true": True, "false": False, "1": True, "0": False}
 Column = Sequence[str]
 Floats = npt.NDArray[np.float64]
@@ -104,7 +106,9 @@ class _Table:
             if len(row) != len(self.header):
                 raise CorpusError(f"{self.path}:{line}: {len(row)} cells, but the header has {len(self.header)}.")
         cells = dict(zip(self.header, zip(*rows, strict=True), strict=True))
-        columns = {ours: cells[theirs] for ours, theirs in self.layout.columns.items()}
+        columns: dict[str, Column] = {ours: cells[theirs] for ours, theirs in self.layout.columns.items()}
+        if self.layout.is_ours:
+            columns |= {name: tuple(map(unmarked, columns[name])) for name in _TEXTS & columns.keys()}
         for name in ("name", "emotion"):
             if name in columns and not all(columns[name]):
                 self._refuse(name, columns[name], lines, lambda text: not text, "it is empty")

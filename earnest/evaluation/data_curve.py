@@ -9,6 +9,7 @@ from earnest.evaluation.intervals import Spread
 from earnest.evaluation.metrics import Scores
 from earnest.evaluation.plots import BLUE, DPI, GRID, MUTED, headline, new_figure
 from earnest.evaluation.splits import Split
+from earnest.run_files import replacing
 
 
 @dataclass(frozen=True)
@@ -60,4 +61,5 @@ def plot_data_curve(amounts: Sequence[Amount], path: Path, title: str) -> None:
     axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     headline(figure, title, "validation and test clips are the same throughout")
-    figure.savefig(path, dpi=DPI)
+    with replacing(path) as beside:
+        figure.savefig(beside, dpi=DPI)

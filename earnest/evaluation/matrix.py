@@ -10,6 +10,7 @@ import numpy as np
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.plots import DARK_CELL, DPI, INK, MUTED, headline, new_figure
 from earnest.evaluation.predictions import Predictions
+from earnest.run_files import replacing
 
 MARK = "within"
 NOTE = "within: unseen speakers of the corpus that was trained on; all other cells: a corpus that was never heard"
@@ -92,7 +93,8 @@ def plot_matrix(matrix: Matrix, path: Path, title: str) -> None:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     headline(figure, title, "UA in %; framed: unseen speakers of the same corpus")
-    figure.savefig(path, dpi=DPI)
+    with replacing(path) as beside:
+        figure.savefig(beside, dpi=DPI)
 
 
 def _ua(matrix: Matrix, row: str, column: str) -> float:

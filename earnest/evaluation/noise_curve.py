@@ -11,6 +11,7 @@ from earnest.errors import EarnestError
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.metrics import Scores
 from earnest.evaluation.plots import BLUE, DPI, GREEN, INK, MUTED, ORANGE, headline, new_figure, plain_axes
+from earnest.run_files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,7 +61,8 @@ def plot_noise_curves(curves: Mapping[str, NoiseCurve], path: Path, title: str, 
     """Save what `draw_noise_curves` draws, with a title."""
     figure = draw_noise_curves(curves)
     headline(figure, title, subtitle)
-    figure.savefig(path, dpi=DPI)
+    with replacing(path) as beside:
+        figure.savefig(beside, dpi=DPI)
 
 
 def draw_noise_curves(curves: Mapping[str, NoiseCurve]) -> "Figure":

@@ -11,6 +11,7 @@ from earnest.errors import EarnestError, MissingExtraError
 from earnest.evaluation.confusion import normalised
 from earnest.evaluation.metrics import Scores
 from earnest.evaluation.protocol import kind_words
+from earnest.run_files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +37,8 @@ def plot_confusion(scores: Scores, path: Path, title: str, speaker_independent: 
     figure = draw_confusion(scores, "true")
     subtitle = f"WA {100 * scores.wa:.1f} %   UA {100 * scores.ua:.1f} %   {scores.n} utterances"
     headline(figure, titled(title, speaker_independent), subtitle)
-    figure.savefig(path, dpi=DPI)
+    with replacing(path) as beside:
+        figure.savefig(beside, dpi=DPI)
 
 
 def draw_confusion(scores: Scores, by: Literal["true", "predicted"]) -> "Figure":
@@ -74,7 +76,8 @@ def plot_learning_curve(history: Sequence[Mapping[str, Any]], path: Path, title:
         raise EarnestError(f"{path}: there is no history to draw.")
     figure = draw_learning_curve(history, chosen_epoch)
     headline(figure, title, "")
-    figure.savefig(path, dpi=DPI)
+    with replacing(path) as beside:
+        figure.savefig(beside, dpi=DPI)
 
 
 def draw_learning_curve(history: Sequence[Mapping[str, Any]], chosen_epoch: int) -> "Figure":

@@ -1,6 +1,5 @@
 """``predictions.csv``: the seam between models, ours or anybody's, and evaluation."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -9,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from earnest.csv_cells import RowWriter, marked
 from earnest.errors import CorpusError
 from earnest.evaluation.answer_tables import CHUNK_ROWS, Layout, read_table
 from earnest.evaluation.answers import Answers
 from earnest.evaluation.prediction_table import AFFECT, PredictionRow, Predictions, joined, of_emotion, to_rows
+from earnest.run_files import replacing, told
 from earnest.suggest import suggestion
 
 __all__ = [
@@ -52,16 +53,17 @@ def read_answers(path: Path, needed: Sequence[str] = ("predicted",)) -> Answers:
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
-    """Write ``predictions.csv``; probabilities get the fewest digits that give the same float32 again."""
+    """Write ``predictions.csv``, whole or not; probabilities get the fewest digits that give the same float32 again."""
     names = (*predictions.classes, "")
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_header(predictions))
+    with told(path), replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        writer = RowWriter(file)
+        writer.write_rows([_header(predictions)])
         for start in range(0, len(predictions), CHUNK_ROWS):
             part = predictions.take(np.arange(start, min(start + CHUNK_ROWS, len(predictions))))
             labels = ([names[code] for code in codes.tolist()] for codes in (part.emotion, part.predicted))
             texts = (part.utterance_id, part.corpus, part.speaker, part.gender, part.fold, *labels)
-            writer.writerows(zip(*texts, *_optional_columns(part), strict=True))
+            rows = zip(*(map(marked, column) for column in texts), *_optional_columns(part), strict=True)
+            writer.write_plain(rows)
 
 
 def _header(predictions: Predictions) -> list[str]:

@@ -1,6 +1,5 @@
 """Results as plain rows, as Markdown and as ``metrics.json``; every row says whether speakers were apart."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from earnest.evaluation.metrics import Scores
 from earnest.evaluation.protocol import Protocol
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.published import published_for
+from earnest.run_files import write_json
 
 COLUMNS = ("result", "protocol", "speakers", "WA", "UA", "macro-F1", "WA interval", "answered")
 NUMBERS = COLUMNS[3:]
@@ -101,7 +101,7 @@ def metrics_document(protocol: str | Protocol, scores: Scores, facts: Mapping[st
 def write_metrics(protocol: str | Protocol, scores: Scores, facts: Mapping[str, Any], path: Path) -> None:
     """Write ``metrics.json``; there is no NaN in it."""
     document = metrics_document(protocol, scores, facts)
-    path.write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(path, document)
 
 
 def spread_text(value: Spread) -> str:

@@ -9,6 +9,7 @@ from earnest.errors import EarnestError
 from earnest.evaluation.noise_curve import LOOKS
 from earnest.evaluation.plots import DPI, GRID, INK, MUTED, headline, new_figure, plain_axes
 from earnest.evaluation.stress import CLEAN, StressRow
+from earnest.run_files import replacing
 
 
 def plot_stress(tables: Mapping[str, Sequence[StressRow]], path: Path, title: str, subtitle: str) -> None:
@@ -41,4 +42,5 @@ def plot_stress(tables: Mapping[str, Sequence[StressRow]], path: Path, title: st
     if len(changed) > 1:
         axes.legend(frameon=False, fontsize=9, loc="lower left", labelcolor=INK)
     headline(figure, title, subtitle)
-    figure.savefig(path, dpi=DPI)
+    with replacing(path) as place:
+        figure.savefig(place, dpi=DPI)

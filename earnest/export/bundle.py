@@ -1,6 +1,7 @@
 """A run folder becomes a bundle: ``model.onnx``, ``bundle.json`` and ``card.md``."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,11 +16,13 @@ from earnest.export.moody import moody_classes, to_moody
 from earnest.export.onnx import traced
 from earnest.export.results import read_result
 from earnest.recipe import Recipe, read_recipe
+from earnest.run_files import held_folder, refuse_changed, told, write_atomically
 from earnest.training.companions import companion_files, domain_of
 from earnest.training.record import RunRecord, read_record
 from earnest.training.run import load_run
 
 NOTICE = "NOTICE.txt"
+BUNDLE, BEGUN = "bundle.json", ".begun"
 MODEL_FILES = {"model.onnx", "model.xml", "model.bin"}
 
 
@@ -53,6 +56,7 @@ def export_bundle(
     """
     form = form or Form()
     record, recipe = read_record(run), read_recipe(run)
+    refuse_changed(run)
     if is_chosen_on_test(record.protocol):
         raise EarnestError(f"{run}: {STAMP}. Such a run is for comparison only and never becomes a bundle.")
     record = replace(record, adaptation=None if "adaptation" in left_out else record.adaptation)
@@ -95,14 +99,27 @@ def export_bundle(
 
 
 def _write(output: Path, files: Mapping[str, bytes], info: BundleInfo) -> None:
-    output.mkdir(parents=True, exist_ok=True)
-    for name in MODEL_FILES - files.keys():
-        (output / name).unlink(missing_ok=True)
-    for name, content in files.items():
-        (output / name).write_bytes(content)
-    (output / "card.md").write_text(model_card(info), encoding="utf-8")
+    """Write all files beside their places first, and then move them, ``bundle.json`` last."""
     text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-    (output / "bundle.json").write_text(text + "\n", encoding="utf-8")
+    files = {**files, "card.md": model_card(info).encode(), BUNDLE: f"{text}\n".encode()}
+    with held_folder(output), told(output):
+        begun = output / BEGUN
+        begun.mkdir(exist_ok=True)
+        for name, content in files.items():
+            write_atomically(begun / name, content)
+        for name in {*MODEL_FILES, BUNDLE} - (files.keys() - {BUNDLE}):
+            (output / name).unlink(missing_ok=True)
+        for name in files:
+            (begun / name).replace(output / name)
+        shutil.rmtree(begun)
+
+
+def refuse_full(output: Path, overwrite: bool) -> None:
+    """Raise `EarnestError` for a folder that holds something else than an export that was killed."""
+    with told(output):
+        held = [path.name for path in output.iterdir() if not path.name.startswith(".")] if output.is_dir() else []
+    if held and not overwrite and not (output / BEGUN).exists():
+        raise EarnestError(f"{output}: holds {min(held)}. Replace it with --overwrite, or choose another --output.")
 
 
 def export_moody(run: Path, output: Path, identity: Identity) -> tuple[str, ...]:
@@ -113,10 +130,10 @@ def export_moody(run: Path, output: Path, identity: Identity) -> tuple[str, ...]
     record, recipe, classifier = read_record(run), read_recipe(run), load_run(run)
     proto = to_moody(classifier, facts_of(identity, record, recipe))
     notice = getattr(classifier.network, "notice", "")
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "model.onnx").write_bytes(proto.SerializeToString())
-    if notice:
-        (output / NOTICE).write_text(notice, encoding="utf-8")
+    with held_folder(output):
+        if notice:
+            write_atomically(output / NOTICE, notice.encode())
+        write_atomically(output / "model.onnx", proto.SerializeToString())
     return moody_classes(record.classes)
 
 

@@ -19,6 +19,7 @@ from earnest.audio.waveform import Waveform
 from earnest.bundle import Bundle, load_bundle
 from earnest.errors import BundleError, EarnestError
 from earnest.export.parity import torch_outputs
+from earnest.run_files import write_atomically, write_json
 from earnest.runtime.engine import Backend, engine_for
 from earnest.runtime.graph import Graph
 from earnest.training.run import WEIGHTS, load_run
@@ -137,12 +138,11 @@ COLUMNS = (
 
 def write_rows(folder: Path, run: str, n_clips: int, rows: Sequence[Row]) -> None:
     """Write ``RUN.json`` and ``RUN.md``."""
-    folder.mkdir(parents=True, exist_ok=True)
     document = {"run": run, "n_clips": n_clips, "rows": [asdict(row) for row in rows]}
-    (folder / f"{run}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / f"{run}.json", document)
     cells = [COLUMNS, ["---"] * 2 + ["---:"] * (len(COLUMNS) - 2), *(row.cells() for row in rows)]
     lines = ["| " + " | ".join(line) + " |" for line in cells]
-    (folder / f"{run}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_atomically(folder / f"{run}.md", ("\n".join(lines) + "\n").encode())
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -1,6 +1,5 @@
 """From results to a report: all sections, one page, pictures, JSON and Markdown."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from earnest.report.sections import (
     learning_section,
     noise_section,
 )
+from earnest.run_files import write_atomically, write_json
 
 
 @dataclass(frozen=True)
@@ -130,15 +130,13 @@ def write_report(report: Report, page: Path) -> Path:
     """
     folder = page.with_suffix("")
     folder = folder if folder != page else page.with_name(f"{page.name}-files")
-    folder.mkdir(parents=True, exist_ok=True)
-    page.write_text(render("report.html", report=report), encoding="utf-8")
     for number, chapter in enumerate(report.chapters, 1):
         start = f"{number}-" if len(report.chapters) > 1 else ""
         for one in (one for section in chapter.sections for one in section.pictures):
             name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in start + one.name)
-            (folder / f"{name}.svg").write_bytes(one.svg)
-            (folder / f"{name}.png").write_bytes(one.png)
-    text = json.dumps(report.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / "report.json").write_text(text + "\n", encoding="utf-8")
-    (folder / "report.md").write_text(report.markdown(), encoding="utf-8")
+            write_atomically(folder / f"{name}.svg", one.svg)
+            write_atomically(folder / f"{name}.png", one.png)
+    write_json(folder / "report.json", report.to_dict())
+    write_atomically(folder / "report.md", report.markdown().encode())
+    write_atomically(page, render("report.html", report=report).encode())
     return folder

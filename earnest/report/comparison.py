@@ -16,6 +16,7 @@ from earnest.report.headline import headline_notes, headline_table
 from earnest.report.page import render
 from earnest.report.picture import Picture, Table, picture
 from earnest.report.result import BOOTSTRAP_SEED, Result
+from earnest.run_files import write_atomically
 
 PAIRED = (
     "against the first",
@@ -91,7 +92,7 @@ def compare_results(results: Sequence[Result]) -> Compared:
 
 def write_comparison(compared: Compared, page: Path) -> None:
     """Write the page, in the looks of a report."""
-    page.write_text(render("compare.html", compared=compared, picture=_picture(compared)), encoding="utf-8")
+    write_atomically(page, render("compare.html", compared=compared, picture=_picture(compared)).encode())
 
 
 def _picture(compared: Compared) -> Picture:

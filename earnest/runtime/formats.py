@@ -1,16 +1,20 @@
-"""Predictions as text: JSON lines and CSV."""
+"""Predictions as text: JSON lines and CSV, and back."""
 
-import csv
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from io import StringIO
-from typing import Any
+from typing import Any, get_args
 
-from earnest.runtime.prediction import Prediction, VocalBurst
+from earnest.csv_cells import csv_row
+from earnest.runtime.prediction import Prediction, Status, VocalBurst
 
 _BEFORE = ("path", "status", "duration_s", "speech_s", "emotion", "confidence")
 _AFTER = ("polarity", "gender_female", "gender_male", "valence", "arousal", "dominance", "intensity")
 _LAST = ("quality", "adapted", "shares", "vocal_bursts", "model", "error")
+_PREFIX = "p_"
+_GENDERS, _AFFECT = ("female", "male"), ("valence", "arousal", "dominance")
+_ADAPTED = {"true": True, "false": False, True: True, False: False}
 
 
 def json_line(prediction: Prediction) -> str:
@@ -20,65 +24,152 @@ def json_line(prediction: Prediction) -> str:
 
 def csv_header(classes: Sequence[str]) -> str:
     """Return the line of column names; probabilities are called ``p_<class>``."""
-    return _csv_line([*_BEFORE, *(f"p_{name}" for name in classes), *_AFTER, *_LAST])
+    return csv_row(_columns(classes))
 
 
 def csv_line(prediction: Prediction, classes: Sequence[str]) -> str:
-    """Return one line of CSV; what there is no value for is empty, quality words are joined by spaces.
+    """Return one row of CSV, see `earnest.csv_cells`; what there is no value for is empty.
 
-    ``shares`` and ``vocal_bursts`` are JSON.
+    Quality words are joined by spaces, ``shares`` and ``vocal_bursts`` are JSON.
     """
     values = flat_values(prediction, classes)
     values["adapted"] = "true" if prediction.adapted else "false"
-    return _csv_line(["" if value is None else str(value) for value in values.values()])
+    return csv_row(values.values())
 
 
 def flat_values(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
     """Return column → value, in the order of `csv_header`."""
     values = prediction.to_dict()
-    for name in ("female", "male"):
+    for name in _GENDERS:
         values[f"gender_{name}"] = (values["gender"] or {}).get(name)
     values |= values["affect"] or {}
     values["quality"] = " ".join(prediction.quality)
     values["shares"] = json.dumps(values["shares"]) if values["shares"] else None
     values["vocal_bursts"] = json.dumps(values["vocal_bursts"]) if values["vocal_bursts"] else None
-    values |= {f"p_{name}": values["probabilities"].get(name) for name in classes}
-    columns = (*_BEFORE, *(f"p_{name}" for name in classes), *_AFTER, *_LAST)
-    return {name: values.get(name) for name in columns}
+    values |= {f"{_PREFIX}{name}": values["probabilities"].get(name) for name in classes}
+    return {name: values.get(name) for name in _columns(classes)}
+
+
+def check_columns(names: Sequence[str]) -> None:
+    """Raise `ValueError` unless these are the columns of a file of predictions, in any order."""
+    classes = [name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX)]
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ValueError(f"the column '{name}' is there twice")
+    if missing := [name for name in _columns(classes) if name not in names]:
+        raise ValueError(f"the column '{missing[0]}' is missing")
+    if unknown := set(names) - set(_columns(classes)):
+        raise ValueError(f"the column '{min(unknown)}' is not one of `earnest predict`")
 
 
 def from_flat_values(values: Mapping[str, Any]) -> Prediction:
-    """Return the prediction that `flat_values` or a line of CSV was made from."""
+    """Return the prediction that `flat_values` or a row of CSV was made from.
+
+    Raises
+    ------
+    ValueError
+        For what can't have come from there.
+    """
     known: dict[str, Any] = {name: None if value == "" else value for name, value in values.items()}
-    number = {name: float(value) for name, value in known.items() if _is_number(value)}
-    shares = {name.removeprefix("p_"): share for name, share in number.items() if name.startswith("p_")}
-    gender = {name: number[f"gender_{name}"] for name in ("female", "male") if f"gender_{name}" in number}
-    affect: dict[str, float] = {name: number[name] for name in ("valence", "arousal", "dominance") if name in number}
-    return Prediction(
-        path=known["path"] or "",
-        status=known["status"],
-        **{name: number.get(name) for name in ("duration_s", "speech_s", "confidence", "polarity", "intensity")},
-        emotion=known["emotion"],
-        probabilities=shares,
-        gender=gender or None,
-        affect=affect or None,
-        quality=tuple((known["quality"] or "").split()),
-        adapted=str(known["adapted"]).lower() == "true",
-        shares=json.loads(known.get("shares") or "null"),
-        vocal_bursts=tuple(VocalBurst(**burst) for burst in json.loads(known.get("vocal_bursts") or "[]")),
-        model=known["model"] or "",
-        error=known["error"],
+    if known["adapted"] not in _ADAPTED:
+        raise ValueError(f"'adapted' must be true or false, got '{known['adapted']}'")
+    shares = {name.removeprefix(_PREFIX): known[name] for name in known if name.startswith(_PREFIX)}
+    return _checked(
+        Prediction(
+            path=known["path"] or "",
+            status=known["status"],
+            **{name: _number(known[name]) for name in ("duration_s", "speech_s", "confidence", "polarity")},
+            intensity=_number(known["intensity"]),
+            emotion=known["emotion"],
+            probabilities=_numbers(shares) or {},
+            gender=_numbers({name: known[f"gender_{name}"] for name in _GENDERS}),
+            affect=_numbers({name: known[name] for name in _AFFECT}),
+            quality=tuple((known["quality"] or "").split()),
+            adapted=_ADAPTED[known["adapted"]],
+            shares=json.loads(known["shares"] or "null"),
+            vocal_bursts=tuple(VocalBurst(**burst) for burst in json.loads(known["vocal_bursts"] or "[]")),
+            model=known["model"] or "",
+            error=known["error"],
+        )
     )
 
 
-def _is_number(value: Any) -> bool:
-    try:
-        return value is not None and not isinstance(value, bool) and float(value) == float(value)
-    except (TypeError, ValueError):
-        return False
+def from_json_line(line: str | bytes) -> Prediction:
+    """Return the prediction that `json_line` was made from.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError, AttributeError, RecursionError
+        For what can't have come from there.
+    """
+    values = json.loads(line)
+    if not isinstance(values["quality"], list) or not isinstance(values["probabilities"], dict):
+        raise ValueError("'quality' must be a list, 'probabilities' numbers by name")
+    return _checked(Prediction.from_dict(values))
 
 
-def _csv_line(cells: Sequence[str]) -> str:
-    buffer = StringIO()
-    csv.writer(buffer, lineterminator="").writerow(cells)
-    return buffer.getvalue()
+def _columns(classes: Sequence[str]) -> tuple[str, ...]:
+    return (*_BEFORE, *(f"{_PREFIX}{name}" for name in classes), *_AFTER, *_LAST)
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float] | None:
+    return {name: float(value) for name, value in values.items() if value is not None} or None
+
+
+def _checked(row: Prediction) -> Prediction:
+    """Raise `ValueError` for a row that no model answers: other types, other words, numbers out of their range."""
+    if row.status not in get_args(Status):
+        raise ValueError(f"there is no status '{row.status}'")
+    for name in ("path", "model", "emotion", "error"):
+        text = getattr(row, name)
+        if not (isinstance(text, str) or (text is None and name in ("emotion", "error"))):
+            raise ValueError(f"'{name}' must be text, got {text!r:.40}")
+        (text or "").encode()
+    if type(row.adapted) is not bool or not all(isinstance(word, str) for word in row.quality):
+        raise ValueError("'adapted' must be true or false, 'quality' words")
+    seconds, shares = (0.0, math.inf), (0.0, 1.0)
+    _check_number("duration_s", row.duration_s, *seconds)
+    _check_number("speech_s", row.speech_s, *seconds)
+    _check_number("confidence", row.confidence, *shares)
+    _check_number("intensity", row.intensity, *shares)
+    _check_number("polarity", row.polarity, -1.0, 1.0)
+    _check_shares("probabilities", row.probabilities, None)
+    _check_shares("gender", row.gender, _GENDERS)
+    _check_shares("shares", row.shares, None)
+    for name, value in _mapping("affect", row.affect, _AFFECT).items():
+        _check_number(name, value, -math.inf, math.inf)
+    for burst in row.vocal_bursts:
+        if not isinstance(burst.kind, str):
+            raise ValueError("a vocal burst's kind must be text")
+        _check_number("confidence of a vocal burst", burst.confidence, *shares)
+        _check_number("start_s", burst.start_s, *seconds)
+        _check_number("end_s", burst.end_s, *seconds)
+    return row
+
+
+def _check_shares(what: str, values: Any, names: Sequence[str] | None) -> None:
+    for name, value in _mapping(what, values, names).items():
+        _check_number(f"{what} of '{name}'", value, 0.0, 1.0)
+
+
+def _mapping(what: str, values: Any, names: Sequence[str] | None) -> Mapping[str, Any]:
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping) or not all(isinstance(name, str) and name.encode() for name in values):
+        raise ValueError(f"'{what}' must be numbers by name")
+    if names and not values.keys() <= set(names):
+        raise ValueError(f"'{what}' has {', '.join(names)} alone")
+    return values
+
+
+def _check_number(what: str, value: Any, least: float, most: float) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"'{what}' must be a finite number, got {value!r:.40}")
+    if not least <= value <= most:
+        raise ValueError(f"'{what}' must be from {least:g} to {most:g}, got {value:g}")

@@ -5,14 +5,13 @@ A span that is unsure has the label "unsure". Formats that people look at (subti
 bursts too, as "(laughter)"; rows of spans (jsonl, csv, rttm) are speech alone, and json has ``vocal_bursts``.
 """
 
-import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from io import StringIO
 from pathlib import PurePath
 from xml.sax.saxutils import escape, quoteattr
 
 from earnest.audio.source import printable
+from earnest.csv_cells import csv_row
 from earnest.errors import EarnestError
 from earnest.runtime.timeline import Span, Timeline, span_dict, window_dict
 from earnest.suggest import suggestion
@@ -63,15 +62,10 @@ def _compact(value: object) -> str:
 
 def _csv(timeline: Timeline) -> Iterator[str]:
     """One span a row."""
-    yield _row("path", "start_s", "end_s", "emotion", "confidence")
+    yield csv_row(("path", "start_s", "end_s", "emotion", "confidence")) + "\n"
     for span in timeline.spans:
-        yield _row(timeline.path, _s(span.start_s), _s(span.end_s), span.emotion, f"{span.confidence:.6f}")
-
-
-def _row(*cells: str) -> str:
-    buffer = StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue()
+        cells = (timeline.path, _s(span.start_s), _s(span.end_s), span.emotion, f"{span.confidence:.6f}")
+        yield csv_row(cells) + "\n"
 
 
 def _srt(timeline: Timeline) -> Iterator[str]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from earnest.audio.source import printable
 from earnest.errors import EarnestError, MissingExtraError
+from earnest.run_files import replacing
 from earnest.runtime.prediction import percent
 from earnest.runtime.smoothing import UNSURE
 from earnest.runtime.timeline import Span, Timeline, shares_over_time
@@ -67,7 +68,8 @@ def plot_timeline(timeline: Timeline, path: Path, title: str | None = None) -> N
     _time_axis(stack, timeline.duration_s)
     figure.suptitle(title or _headline(timeline), x=0.01, ha="left", fontsize=11, color=INK)
     try:
-        figure.savefig(path, dpi=DPI)
+        with replacing(path) as beside:
+            figure.savefig(beside, dpi=DPI)
     except (OSError, ValueError) as error:
         raise EarnestError(f"{path}: can't be drawn ({error}). Use a name that ends in .png, .svg or .pdf.") from error
 

@@ -10,12 +10,12 @@ from torch import nn
 
 from earnest.errors import EarnestError
 from earnest.recipe import Training
+from earnest.run_files import write_atomically
 from earnest.runtime.adaptation import Adaptation
 from earnest.training.adaptation import COPY, Heard, fit_adaptation, with_scale
 from earnest.training.data import Example, speakers_known_to
 from earnest.training.discriminant import Embeddings, embed, knows_voices
 from earnest.training.domain import Domain, domain_entry, fit_domain, longest_known
-from earnest.training.progress import write_atomically
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from earnest.frontends.log_mel import LogMel
 from earnest.models.pretrained import KNOWN_SPEAKERS, read_origin
 from earnest.models.rounding import packed_state
 from earnest.models.whisper import WhisperSettings, mean_and_deviation
+from earnest.run_files import end_with_parent, holding, write_atomically, write_sums
 from earnest.training.data import progress_bar
 from earnest.training.distillation_settings import Distillation
 from earnest.training.frame_changes import noise_frames
@@ -44,7 +45,7 @@ from earnest.training.lessons import (
     make_lessons,
 )
 from earnest.training.moved import moved_by
-from earnest.training.progress import csv_bytes, write_atomically
+from earnest.training.progress import csv_bytes
 from earnest.training.resuming import (
     HISTORY,
     WEIGHTS,
@@ -164,6 +165,7 @@ def sound_of(settings: Distillation, folders: Mapping[str, Path]) -> list[Uttera
     return [*load_utterances(settings.corpus, folders), *utterances]
 
 
+@holding("folder")
 def distil(
     settings: Distillation, utterances: Sequence[Utterance], folder: Path, show_progress: bool = False
 ) -> list[dict[str, float]]:
@@ -220,6 +222,7 @@ def distil(
     told = _metadata(settings, teacher, start, student.learner.state_dict())
     write_atomically(folder / WEIGHTS, save(packed_state(student.learner.state_dict(), student.prefix), told))
     write_atomically(folder / HISTORY, csv_bytes(list(module.history[-1]), module.history))
+    write_sums(folder, ("recipe.toml", WEIGHTS, HISTORY))
     drop_checkpoint(folder)
     return module.history
 
@@ -235,10 +238,15 @@ def _loader(taught: TaughtBatches, keys: SimilarLengths, listeners: int) -> Data
         batch_size=None,
         sampler=keys,
         num_workers=listeners,
+        worker_init_fn=_begin_listener if listeners else None,
         prefetch_factor=8 if listeners else None,
         persistent_workers=listeners > 0,
         multiprocessing_context="spawn" if listeners else None,
     )
+
+
+def _begin_listener(_: int) -> None:
+    end_with_parent()
 
 
 def _metadata(

@@ -1,5 +1,6 @@
 """All folds of a protocol: trained, predicted once, scored together."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from earnest.errors import SplitError
+from earnest.errors import RecipeError, SplitError
 from earnest.evaluation.author_protocols import is_chosen_on_test
 from earnest.evaluation.fold_choice import FoldChoice
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.leakage import Leakage
 from earnest.evaluation.metrics import Scores, score
-from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
+from earnest.evaluation.predictions import Predictions, joined, write_predictions
 from earnest.evaluation.protocol import Coverage, Protocol
 from earnest.evaluation.protocols import coverage_of, protocol_called
 from earnest.evaluation.repeats import told_apart
@@ -23,12 +24,13 @@ from earnest.evaluation.slices import manifest_columns
 from earnest.evaluation.splits import Split
 from earnest.labels import SchemeCounts
 from earnest.recipe import Recipe
+from earnest.run_files import holding, write_sums
 from earnest.training.affect import affect_results
 from earnest.training.batches import change_of
 from earnest.training.calibrate import calibration_change
 from earnest.training.discriminant import last_layer
 from earnest.training.folds import Job, run_folds
-from earnest.training.record import read_record
+from earnest.training.record import RECORD, read_record
 from earnest.training.run import PREDICTIONS, initial_classifier, is_finished, leakage_of, run_split, scheme_of
 from earnest.training.search_space import SearchSpace
 from earnest.training.selection import selected_settings
@@ -67,6 +69,7 @@ class Evaluation:
     over_repeats: Mapping[str, Spread]
 
 
+@holding("output")
 def evaluate(
     task: Task,
     output: Path,
@@ -85,9 +88,10 @@ def evaluate(
     on_fold : told each fold as it is done; with it, progress is shown
     space : settings that each fold chooses by its own validation clips, before its test clips are scored
     """
+    _refuse_other_results(task.protocol, output)
     all_jobs = [job_of(task, split, output, space) for split in task.splits]
     _check_before_decoding(task.recipe, all_jobs)
-    parts = {job.split.fold: read_predictions(job.folder / PREDICTIONS) for job in all_jobs if job.is_finished}
+    parts = {job.split.fold: job.predictions() for job in all_jobs if job.is_finished}
     left = [job for job in all_jobs if job.split.fold not in parts]
     # Clips outside the splits stay out: they could add classes to the scheme "native", and move the others' numbers.
     beside = utterances_beside(task.recipe, task.folders) if left else ()
@@ -100,7 +104,9 @@ def evaluate(
     write_predictions(together, output / PREDICTIONS)
     selected = {"selected": selected_settings([job.folder for job in all_jobs])} if space else {}
     facts = selected | _calibration(together, {job.split.fold: job.folder for job in all_jobs})
-    return scored(task, together, output, command, output / METRICS, facts)
+    outcome = scored(task, together, output, command, output / METRICS, facts)
+    write_sums(output, (PREDICTIONS, METRICS))
+    return outcome
 
 
 def job_of(task: Task, split: Split, output: Path, space: SearchSpace | None = None) -> Job:
@@ -111,6 +117,7 @@ def job_of(task: Task, split: Split, output: Path, space: SearchSpace | None = N
     return Job(recipe, split, output / split.fold, replace(space, recipe=recipe) if space else None)
 
 
+@holding("output")
 def train(
     recipe: Recipe,
     protocol_name: str,
@@ -197,6 +204,20 @@ def scored(
     write_metrics(protocol, scores, facts, path)
     document = metrics_document(protocol, scores, facts)
     return Evaluation(protocol, splits, predictions, scores, labels, coverage, lines, document, repeats)
+
+
+def _refuse_other_results(protocol: Protocol, output: Path) -> None:
+    """Refuse a folder that holds a training, or the results of another protocol: their files have the same names."""
+    if (output / RECORD).exists():
+        raise RecipeError(f"{output}: holds a run of `earnest train`. Choose another --output.")
+    try:
+        held = json.loads((output / METRICS).read_text(encoding="utf-8"))["protocol"]
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RecipeError(f"{output / METRICS}: not the result of an evaluation. Choose another --output.") from error
+    if held != protocol.name:
+        raise RecipeError(f"{output}: holds results of the protocol '{held}'. Choose another --output.")
 
 
 def _calibration(predictions: Predictions, runs: Mapping[str, Path]) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """A finished evaluation beside the same with less training data."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from earnest.evaluation.data_curve import Amount
 from earnest.evaluation.train_share import with_train_share
+from earnest.run_files import write_json
 from earnest.training.evaluate import Evaluation, evaluate
 from earnest.training.search_space import SearchSpace
 from earnest.training.task import Task
@@ -49,5 +49,5 @@ def evaluate_less(
         amounts.append(Amount.of(share, part.splits, outcome.scores))
     amounts.append(Amount.of(1.0, task.splits, whole.scores))
     document = {"title": task.title, "command": command, "amounts": [amount.to_dict() for amount in amounts]}
-    (output / DATA_CURVE).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(output / DATA_CURVE, document)
     return amounts

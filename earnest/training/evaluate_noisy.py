@@ -3,7 +3,6 @@
 The models, the splits and the plain predictions stay as they are; what is new lies beside them.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +23,7 @@ from earnest.evaluation.predictions import Predictions, joined, read_predictions
 from earnest.evaluation.repeats import told_apart
 from earnest.evaluation.splits import Split
 from earnest.recipe import Recipe
+from earnest.run_files import write_json
 from earnest.training.evaluate import BOOTSTRAP_SEED
 from earnest.training.fold_clips import FoldClips
 from earnest.training.run import PREDICTIONS
@@ -122,8 +122,7 @@ def evaluate_noisy(
         "n": curve.n,
         "levels": curve.to_list(),
     }
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    (output / METRICS_NOISE).write_text(text + "\n", encoding="utf-8")
+    write_json(output / METRICS_NOISE, document)
     return NoisyEvaluation(plain, scores, curve, document)
 
 

@@ -13,10 +13,11 @@ from earnest.models.rounding import packed, unpacked
 from earnest.models.student import StudentStatistics
 from earnest.models.whisper import WhisperStatistics
 from earnest.recipe import Recipe
+from earnest.run_files import write_atomically
 from earnest.training.corpus_classes import classes_of_corpora
 from earnest.training.data import Example
 from earnest.training.moved import moved_by
-from earnest.training.progress import csv_bytes, write_atomically
+from earnest.training.progress import csv_bytes
 from earnest.training.resuming import HISTORY, WEIGHTS, drop_checkpoint
 from earnest.training.two_head_loop import train_two_heads
 

@@ -20,17 +20,19 @@ from earnest.config import from_mapping, to_toml
 from earnest.models.pretrained import KNOWN_SPEAKERS
 from earnest.models.rounding import packed_state
 from earnest.models.whisper import Encoder, WhisperSettings, WhisperStatistics
+from earnest.run_files import holding, write_atomically, write_sums
 from earnest.training.data import Example
 from earnest.training.finetuning_settings import FineTuning
 from earnest.training.moved import moved_by
 from earnest.training.narrowing import narrowed
-from earnest.training.progress import csv_bytes, write_atomically
+from earnest.training.progress import csv_bytes
 from earnest.training.resuming import HISTORY, WEIGHTS, claim, drop_checkpoint, held_out_speakers
 from earnest.training.two_head_loop import train_two_heads
 
 WHOLE = "whole"
 
 
+@holding("folder")
 def finetune(
     settings: FineTuning, examples: Sequence[Example], corpora: Sequence[str], folder: Path, show_progress: bool = False
 ) -> list[dict[str, float]]:
@@ -70,6 +72,7 @@ def finetune(
         origin += _narrower(settings, whisper)
     write_atomically(folder / WEIGHTS, save(packed_state(weights, "encoder."), {"origin": origin, **known}))
     write_atomically(folder / HISTORY, csv_bytes(list(history[-1]), history))
+    write_sums(folder, ("recipe.toml", WEIGHTS, HISTORY))
     drop_checkpoint(folder)
     return history
 

@@ -1,26 +1,26 @@
 """Folds one after another, or several at a time in processes of their own."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
 
 import torch
 
 from earnest.errors import EarnestError
-from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.predictions import Predictions, read_predictions
 from earnest.evaluation.splits import Split
 from earnest.recipe import Recipe
-from earnest.training.run import claim, is_finished, run_split
+from earnest.run_files import enter_worker, held_folder, packed_call
+from earnest.training.run import PREDICTIONS, claim, is_finished, run_split, seal
 from earnest.training.search_space import SearchSpace
 from earnest.training.selection import claim_selection, selected_recipe
 from earnest.training.shared_clips import SharedClips
 
+DYING_S = 30.0  # how long the worker of an evaluation that was killed may take to end
 MakeClips = Callable[[], SharedClips]
 _clips: list[SharedClips] = []  # one a worker process, so that frames are computed once and not sent
 _make_here: list[MakeClips] = []
@@ -52,10 +52,16 @@ class Job:
         else:
             claim_selection(self.space, self.split, self.folder)
 
+    def predictions(self) -> Predictions:
+        """Read those of a finished run; one whose files were changed since is refused."""
+        seal(self.folder)
+        return read_predictions(self.folder / PREDICTIONS)
+
     def run(self, clips: SharedClips) -> Predictions:
         """Train on the split, with the best settings where they are to be chosen, and predict its test set once."""
-        recipe = selected_recipe(self.space, self.split, self.folder, clips) if self.space else self.recipe
-        predictions = run_split(recipe, self.split, clips.of(recipe), self.folder)
+        with held_folder(self.folder, DYING_S):
+            recipe = selected_recipe(self.space, self.split, self.folder, clips) if self.space else self.recipe
+            predictions = run_split(recipe, self.split, clips.of(recipe), self.folder)
         assert predictions is not None
         return predictions
 
@@ -80,7 +86,8 @@ def _one_by_one(jobs: Sequence[Job], make_clips: MakeClips) -> Iterator[tuple[st
 
 def _side_by_side(jobs: Sequence[Job], make_clips: MakeClips, n_at_a_time: int) -> Iterator[tuple[str, Predictions]]:
     n_workers = max(1, min(n_at_a_time, len(jobs)))
-    pool = ProcessPoolExecutor(n_workers, get_context("spawn"), _enter_worker, (make_clips,))
+    begin = packed_call(_enter_worker, make_clips)
+    pool = ProcessPoolExecutor(n_workers, get_context("spawn"), enter_worker, (begin,))
     try:
         futures = {pool.submit(_run_here, job): job.split.fold for job in jobs}
         for future in as_completed(futures):
@@ -94,18 +101,9 @@ def _side_by_side(jobs: Sequence[Job], make_clips: MakeClips, n_at_a_time: int) 
 
 
 def _enter_worker(make_clips: MakeClips) -> None:
-    Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)  # folds run side by side, and the number of threads moves the last bits
     logging.getLogger("earnest").setLevel(logging.ERROR)  # the parent has said what was left out
     _make_here[:] = [make_clips]  # called with the first fold: an error in here would reach nobody
-
-
-def _end_with_parent() -> None:
-    """Don't go on training for nobody when the command is killed."""
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _run_here(job: Job) -> Predictions:

@@ -16,6 +16,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from earnest.errors import RecipeError
+from earnest.run_files import write_atomically
 from earnest.training.lightning import EmotionTraining
 
 CHECKPOINT = "last.ckpt"
@@ -32,14 +33,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         write_atomically(Path(path), buffer.getvalue())
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace the file at ``path`` in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.partial")  # one name, so that a killed run leaves nothing behind
-    beside.write_bytes(data)
-    beside.replace(path)
 
 
 def csv_bytes(columns: Sequence[str], rows: Sequence[Mapping[str, float]]) -> bytes:

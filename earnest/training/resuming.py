@@ -13,7 +13,8 @@ from torch.utils.data import Sampler
 from earnest.config import from_mapping, read_toml
 from earnest.errors import RecipeError
 from earnest.front_end import with_preset
-from earnest.training.progress import CHECKPOINT, AtomicCheckpointIO, write_atomically
+from earnest.run_files import refuse_foreign, write_atomically
+from earnest.training.progress import CHECKPOINT, AtomicCheckpointIO
 
 WEIGHTS, HISTORY = "model.safetensors", "history.csv"
 HELD_OUT = 15  # every fifteenth speaker is listened to without learning
@@ -72,6 +73,7 @@ class EpochBatches(Sampler[Batch_co]):
 def claim(folder: Path, settings: str, what: str) -> None:
     """Write the settings into the folder as ``recipe.toml``, or refuse one that holds others."""
     path = folder / "recipe.toml"
+    refuse_foreign(folder, path.name, (WEIGHTS, HISTORY))
     if path.exists() and path.read_text(encoding="utf-8") != settings:
         raise RecipeError(f"{folder}: holds another {what}. Choose another --output, or remove the folder.")
     write_atomically(path, settings.encode())

@@ -20,6 +20,7 @@ from earnest.labels import Scheme, scheme_called
 from earnest.models.classifier import SpeechClassifier, build_classifier
 from earnest.models.output import NetworkOutput
 from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
+from earnest.run_files import SUMS, holding, refuse_changed, refuse_foreign, write_atomically, write_sums
 from earnest.training.calibrate import calibrate, fit_calibration
 from earnest.training.clips import Clips
 from earnest.training.companions import fit_companions
@@ -36,14 +37,16 @@ from earnest.training.fit import predict_outputs
 from earnest.training.gender import fit_gender_calibration
 from earnest.training.ledger import ledger_of, refuse_known_speakers
 from earnest.training.objective import learned_tasks
-from earnest.training.progress import CHECKPOINT, write_atomically
+from earnest.training.progress import CHECKPOINT
 from earnest.training.record import RECORD, RunRecord, read_record
 from earnest.training.teach import teach
 
 _log = logging.getLogger(__name__)
 WEIGHTS, PREDICTIONS, LEAKAGE = "model.safetensors", "predictions.csv", "leakage.json"
+FILES = ("recipe.toml", "split.json", LEAKAGE, WEIGHTS, RECORD, PREDICTIONS)
 
 
+@holding("folder")
 def run_split(
     recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progress: bool = False
 ) -> Predictions | None:
@@ -52,27 +55,27 @@ def run_split(
     Parameters
     ----------
     clips : of the split, at least
-    folder : gets recipe.toml, split.json, leakage.json, history.csv, model.safetensors, run.json, predictions.csv
+    folder : gets recipe.toml, split.json, leakage.json, history.csv, model.safetensors, run.json, predictions.csv, and
+        their checksums at the end
 
     Returns
     -------
     predictions of the test set, None when the split has none
     """
     claim(folder, recipe, split)
+    if not is_finished(folder, split):
+        (folder / SUMS).unlink(missing_ok=True)
     if not (folder / RECORD).exists():
         _note_leakage(split, clips, folder)
         _train(recipe, split, clips, folder, show_progress)
     (folder / CHECKPOINT).unlink(missing_ok=True)
-    if not split.test:
-        return None
-    if not (folder / PREDICTIONS).exists():
+    if split.test and not (folder / PREDICTIONS).exists():
         classifier, test = load_run(folder), clips.of(split.test)
         output = _output(classifier, recipe.training, test, clips.embeddings)
         predictions = predictions_from(output, classifier, test, split.fold)
-        temporary = folder / f".{PREDICTIONS}"
-        write_predictions(predictions, temporary)
-        temporary.replace(folder / PREDICTIONS)
-    return read_predictions(folder / PREDICTIONS)
+        write_predictions(predictions, folder / PREDICTIONS)
+    seal(folder)
+    return read_predictions(folder / PREDICTIONS) if split.test else None
 
 
 def predictions_from(
@@ -122,6 +125,15 @@ def is_finished(folder: Path, split: Split) -> bool:
     return (folder / RECORD).exists() and (not split.test or (folder / PREDICTIONS).exists())
 
 
+def seal(folder: Path) -> None:
+    """Write the checksums of a finished run, or refuse one whose files were changed since."""
+    if (folder / SUMS).exists():
+        refuse_changed(folder)
+        return
+    fixed = [name for name in FILES if (folder / name).exists()]
+    write_sums(folder, [*fixed, *(path.name for path in folder.glob("*.np[yz]"))])
+
+
 def leakage_of(folder: Path, split: Split) -> list[Leakage]:
     """Return what the sets of a run's split share; identical clips where training, which heard them, noted it down."""
     path = folder / LEAKAGE
@@ -142,8 +154,8 @@ def _note_leakage(split: Split, clips: Clips, folder: Path) -> None:
 
 def claim(folder: Path, recipe: Recipe, split: Split) -> None:
     """Write recipe and split into a run folder, or refuse one that holds others."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "recipe.toml"
+    refuse_foreign(folder, path.name, FILES)
     if path.exists() and read_recipe(path) != recipe:
         raise RecipeError(f"{folder}: holds a run of another recipe. Choose another --output, or remove the folder.")
     if not path.exists():

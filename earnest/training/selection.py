@@ -9,7 +9,7 @@ from typing import Any
 from earnest.errors import EarnestError
 from earnest.evaluation.splits import Split
 from earnest.recipe import Recipe
-from earnest.training.progress import write_atomically
+from earnest.run_files import write_atomically
 from earnest.training.search_space import SearchSpace
 from earnest.training.shared_clips import SharedClips
 from earnest.training.tuning import claim_search, tune_split

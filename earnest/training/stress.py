@@ -24,6 +24,7 @@ from earnest.evaluation.splits import Split
 from earnest.evaluation.stress import StressRow, clean_row
 from earnest.evaluation.stress_clean import Check, clean_checks
 from earnest.recipe import Recipe, read_recipe
+from earnest.run_files import holding, refuse_changed, write_json
 from earnest.suggest import suggestion
 from earnest.training.evaluate import METRICS
 from earnest.training.evaluate_noisy import NoiseTest
@@ -59,11 +60,14 @@ class Finished:
         folds : some of them; empty: all
         """
         document = _document(folder / METRICS)
+        refuse_changed(folder)
         known = list(document["folds"])
         for name in folds:
             if name not in known:
                 raise EarnestError(f"{folder}: has no fold '{name}'.{suggestion(name, known)}")
         wanted = [name for name in known if name in folds or not folds]
+        for name in wanted:
+            refuse_changed(folder / name)
         recipe = read_recipe(folder / wanted[0])
         lookup = Lookup(load_utterances(recipe.corpora, folders))
         return cls(folder, document, recipe, [_split(folder / name, lookup) for name in wanted])
@@ -96,6 +100,7 @@ class Stress:
     document: Mapping[str, Any]
 
 
+@holding("output")
 def stress(
     finished: Finished,
     asked: StressTest,
@@ -124,7 +129,6 @@ def stress(
             answers.setdefault(condition.name, []).append(_heard(clips, condition))
             on_condition()
     clean, rows = joined(drawn), []
-    output.mkdir(parents=True, exist_ok=True)
     for name, parts in answers.items():
         together = joined([predictions for predictions, _ in parts])
         rows.append(StressRow.of(name, conditions[name].group, clean, together, sum(n for _, n in parts)))
@@ -138,8 +142,7 @@ def stress(
         "rows": [row.to_dict() for row in table],
         "checks": [check.to_dict() for check in checks],
     }
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    (output / METRICS_STRESS).write_text(text + "\n", encoding="utf-8")
+    write_json(output / METRICS_STRESS, document)
     return Stress(table, checks, document)
 
 

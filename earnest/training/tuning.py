@@ -4,7 +4,6 @@ The fold's test clips are taken away before a recording is opened. Optuna's stud
 trial draws depends on the seed and the finished trials alone, so a search that was killed ends like one that was not.
 """
 
-import csv
 import io
 import json
 import logging
@@ -18,15 +17,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from earnest.csv_cells import RowWriter
 from earnest.errors import EarnestError, MissingExtraError, RecipeError, SplitError
 from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
 from earnest.recipe import Recipe, read_recipe, recipe_to_toml
+from earnest.run_files import holding, write_atomically
 from earnest.training.discriminant import discriminant_logits, fit_discriminant
 from earnest.training.finetuned import finetune_embedding
 from earnest.training.fit import fit, predict_logits
-from earnest.training.progress import CHECKPOINT, History, write_atomically
+from earnest.training.progress import CHECKPOINT, History
 from earnest.training.run import claim, initial_classifier
 from earnest.training.search_space import SearchSpace
 from earnest.training.shared_clips import SharedClips
@@ -80,6 +81,7 @@ class Tuned:
         return asdict(self)
 
 
+@holding("output")
 def tune(
     space: SearchSpace,
     protocol_name: str,
@@ -272,11 +274,12 @@ def _written(output: Path, space: SearchSpace, split: Split, trials: Sequence[Tr
     """Write trials.csv and best.toml."""
     keys = list(space.distributions())
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("trial", "state", space.tune.metric, *keys, "error"))
-    for trial in trials:
-        cells = [trial.settings[key] for key in keys]
-        writer.writerow((trial.number, trial.state, "" if trial.value is None else trial.value, *cells, trial.error))
+    writer = RowWriter(text)
+    writer.write_rows([("trial", "state", space.tune.metric, *keys, "error")])
+    writer.write_rows(
+        (trial.number, trial.state, trial.value, *(trial.settings[key] for key in keys), trial.error)
+        for trial in trials
+    )
     write_atomically(output / TRIALS, text.getvalue().encode())
     best = max(trials, key=lambda trial: (trial.value is not None, trial.value or 0.0))  # of equals the first
     if best.value is None:

@@ -78,6 +78,14 @@ TIMELINES = [
         Span(0.0, 1.0, 'a "b" & <c>', 0.333333333),
         Span(1.0, 2.0, "two\n\nlines\tand  tab", 0.1),
     ),
+    timeline(
+        "=1+1\r.wav",
+        3.0,
+        Span(0.0, 1.0, "-a", 0.5),
+        Span(1.0, 2.0, "''@b", 0.5),
+        Span(2.0, 3.0, "＋c", 0.5),
+    ),
+    timeline("-", 0.0, Span(0.0, 0.5, "\t=d", 0.25)),
     timeline(".hidden", 0.0, Span(0.0, 0.5, "\n \n", 0.25)),
 ]
 

@@ -13,6 +13,8 @@ ROOT = Path(earnest.__file__).parent
 LINES = (
     {"errors"},
     {
+        "csv_cells",
+        "run_files",
         "suggest",
         "labels",
         "registry",

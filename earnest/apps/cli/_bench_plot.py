@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from earnest.errors import MissingExtraError
+from earnest.run_files import replacing
 
 DPI = 160
 INK, MUTED, OURS, THEIRS = "#1a1a1a", "#666666", "#0072b2", "#b4b4b4"
@@ -40,7 +41,8 @@ def plot_bench(result: Mapping[str, Any], path: Path) -> None:
         axes.set_xticks([])
         axes.tick_params(length=0, labelsize=8, colors=MUTED)
         axes.spines[:].set_visible(False)
-    figure.savefig(path, dpi=DPI)
+    with replacing(path) as beside:
+        figure.savefig(beside, dpi=DPI)
 
 
 def _name(what: str) -> str:

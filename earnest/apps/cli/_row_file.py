@@ -1,45 +1,66 @@
 """Rows that survive a kill: one JSON line each in ``NAME.partial``, and the file itself only when it is whole."""
 
 import csv
-import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from earnest.bundle import BundleInfo
+from earnest.csv_cells import csv_rows
 from earnest.errors import EarnestError, MissingExtraError
-from earnest.runtime.formats import csv_header, csv_line, flat_values, from_flat_values, json_line
+from earnest.run_files import refuse_changed, refuse_existing, replacing, told, unwritable, write_sum
+from earnest.runtime.formats import (
+    check_columns,
+    csv_header,
+    csv_line,
+    flat_values,
+    from_flat_values,
+    from_json_line,
+    json_line,
+)
 from earnest.runtime.prediction import Prediction
 
+if TYPE_CHECKING:
+    from earnest.apps.cli.predict import Existing
+
 Form = Literal["json", "csv", "parquet"]
+T = TypeVar("T")
 PARQUET_ROWS = 10_000
+GO_ON = "Go on with it with --resume, replace it with --overwrite"
+NOT_OURS = "Name another --output, or replace it with --overwrite."
 _TEXTS = ("path", "status", "emotion", "quality", "shares", "vocal_bursts", "model", "error")
+_WRONG = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 class RowFile:
     """Collects predictions for a file; `publish` puts it in place in one step.
+
+    Who uses it holds the file, see `earnest.run_files.held_file`.
 
     Attributes
     ----------
     done : path → rows that are there already, from the run that is resumed
     """
 
-    def __init__(self, output: Path, form: Form, info: BundleInfo, resume: bool) -> None:
-        self._output, self._form, self._classes = output, form, info.classes
-        self._journal = output.with_name(f"{output.name}.partial")
+    def __init__(self, output: Path, form: Form, info: BundleInfo, existing: "Existing") -> None:
+        self._output = Path(os.path.realpath(output)) if output.is_symlink() else output
+        self._form, self._classes = form, info.classes
+        self._journal = self._output.with_name(f"{self._output.name}.partial")
         if form == "parquet":
             _pyarrow()
-        if self._journal.exists() and not resume:
-            raise EarnestError(f"{self._journal}: a run did not end. Go on with --resume, or delete this file.")
-        try:
-            self.done = Counter(self._paths_done(info.name)) if resume else Counter[str]()
+        refuse_existing(output, existing != "refuse", GO_ON)
+        refuse_existing(self._journal, existing != "refuse", f"That run did not end. {GO_ON}")
+        with told(output):
+            if existing == "overwrite":
+                self._journal.unlink(missing_ok=True)
+            self.done = Counter(self._paths_done(info.name)) if existing == "resume" else Counter[str]()
             self._file = self._journal.open("ab", buffering=0)  # a row is one write: it is there or it isn't
-        except OSError as error:
-            raise EarnestError(f"{output}: not writable ({error.strerror}). Name another file.") from error
+            self._size = self._journal.stat().st_size
 
     def _paths_done(self, model: str) -> Iterator[str]:
         for row in self._recovered():
@@ -53,21 +74,30 @@ class RowFile:
             yield row.path
 
     def write(self, prediction: Prediction) -> None:
-        """Add a row; it is safe when this returns."""
-        self._file.write(json_line(prediction).encode() + b"\n")
+        """Add a row; it is safe when this returns, and not there at all when this raises."""
+        line = memoryview(json_line(prediction).encode() + b"\n")
+        written = 0
+        try:
+            while written < len(line):
+                written += self._file.write(line[written:])
+        except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(self._size)
+            raise EarnestError(f"{unwritable(self._journal, error)} --resume keeps the rows so far.") from error
+        self._size += len(line)
 
     def publish(self) -> None:
         """Write the file from all rows so far, beside its place, and move it there."""
-        whole = self._output.with_name(f"{self._output.name}.whole")
-        if self._form == "json":
-            shutil.copyfile(self._journal, whole)
-        elif self._form == "csv":
-            with whole.open("w", encoding="utf-8", newline="") as file:
-                file.write(csv_header(self._classes) + "\n")
-                file.writelines(csv_line(row, self._classes) + "\n" for row in _rows(self._journal))
-        else:
-            _write_parquet(whole, _rows(self._journal), self._classes)
-        os.replace(whole, self._output)  # noqa: PTH105
+        with told(self._output), replacing(self._output) as whole:
+            if self._form == "json":
+                shutil.copyfile(self._journal, whole)
+            elif self._form == "csv":
+                with whole.open("w", encoding="utf-8", newline="") as file:
+                    file.write(csv_header(self._classes) + "\n")
+                    file.writelines(csv_line(row, self._classes) + "\n" for row in _json_rows(self._journal))
+            else:
+                _write_parquet(whole, _json_rows(self._journal), self._classes)
+        write_sum(self._output)
 
     def close(self) -> None:
         """Publish, and forget the journal."""
@@ -78,42 +108,77 @@ class RowFile:
     def _recovered(self) -> Iterator[Prediction]:
         """Yield the rows of the run before; a half-written last line is cut off."""
         if not self._journal.exists() and self._output.exists():
+            refuse_changed(self._output)
             self._adopt_output()
         if not self._journal.exists():
             return
-        with self._journal.open("r+b") as file:
+        yield from _json_rows(self._journal)
+        with self._journal.open("r+b") as file:  # only now: the file may be somebody else's, and stays as it is then
             end = 0
             for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                end += len(line)
+                if line.endswith(b"\n"):
+                    end += len(line)
             file.truncate(end)
-        yield from _rows(self._journal)
 
     def _adopt_output(self) -> None:
-        begun = self._journal.with_name(f"{self._journal.name}.begun")
-        with begun.open("w", encoding="utf-8") as file:
+        with replacing(self._journal) as begun, begun.open("w", encoding="utf-8") as file:
             file.writelines(json_line(row) + "\n" for row in _rows_of_output(self._output, self._form))
-        os.replace(begun, self._journal)  # noqa: PTH105
 
 
-def _rows(journal: Path) -> Iterator[Prediction]:
-    with journal.open(encoding="utf-8") as file:
+def _json_rows(path: Path, is_whole: bool = False) -> Iterator[Prediction]:
+    """Yield the rows of JSON lines; unless the file is whole, a last line without an end was just being written."""
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            try:
-                yield Prediction.from_dict(json.loads(line))
-            except (ValueError, TypeError) as error:
-                raise EarnestError(f"{journal}, line {number}: not a row of predictions. Delete the file.") from error
+            if is_whole or line.endswith(b"\n"):
+                yield _understood(f"{path}, line {number}", from_json_line, line)
 
 
 def _rows_of_output(output: Path, form: Form) -> Iterator[Prediction]:
     if form == "json":
-        yield from _rows(output)
-    elif form == "parquet":
-        yield from map(from_flat_values, _pyarrow().parquet.read_table(output).to_pylist())
+        yield from _json_rows(output, is_whole=True)
     else:
-        with output.open(encoding="utf-8", newline="") as file:
-            yield from map(from_flat_values, csv.DictReader(file))
+        yield from _parquet_rows(output) if form == "parquet" else _csv_rows(output)
+
+
+def _csv_rows(path: Path) -> Iterator[Prediction]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv_rows(file)
+            header = next(rows, [])
+            _understood(str(path), check_columns, header)
+            for number, row in enumerate(rows, 1):
+                where = f"{path}, row {number}"
+                if len(row) != len(header):
+                    raise _not_ours(where, f"{len(row)} cells, but the header has {len(header)}")
+                yield _understood(where, from_flat_values, dict(zip(header, row, strict=True)))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise _not_ours(str(path), str(error)) from error
+
+
+def _parquet_rows(path: Path) -> Iterator[Prediction]:
+    pyarrow = _pyarrow()
+    number = 0
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            _understood(str(path), check_columns, file.schema_arrow.names)
+            for group in file.iter_batches(PARQUET_ROWS):
+                for row in group.to_pylist():
+                    number += 1
+                    yield _understood(f"{path}, row {number}", from_flat_values, row)
+    except (pyarrow.ArrowException, OSError, MemoryError, *_WRONG) as error:
+        raise _not_ours(str(path), str(error).partition("\n")[0]) from error
+
+
+def _understood(where: str, read: Callable[[Any], T], what: bytes | Sequence[str] | Mapping[str, Any]) -> T:
+    try:
+        return read(what)
+    except _WRONG as error:
+        raise _not_ours(where, str(error)) from error
+
+
+def _not_ours(where: str, why: str) -> EarnestError:
+    told_why = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in why[:200])
+    return EarnestError(f"{where}: not written by `earnest predict`, or damaged ({told_why.rstrip('.')}). {NOT_OURS}")
 
 
 def _write_parquet(path: Path, rows: Iterator[Prediction], classes: Sequence[str]) -> None:

@@ -15,13 +15,14 @@ import click
 import earnest
 from earnest.apps.cli._model_options import model_options
 from earnest.apps.cli._recordings import sources_of
-from earnest.apps.cli.output import echo_json, echo_table, output_options
-from earnest.errors import EarnestError
+from earnest.apps.cli.output import echo_json, echo_table, output_options, overwrite_option
+from earnest.run_files import refuse_existing, write_json
 from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.predictor import Predictor
 
 DEMO = Path(earnest.__file__).parent / "demo"
 SHAPES = ("emocatcher", "librosa")
+FILE = "bench.json"
 PARTS = ("clip", "start", "folder", "long")
 
 
@@ -36,6 +37,7 @@ PARTS = ("clip", "start", "folder", "long")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for bench.json and .png."
 )
+@overwrite_option
 @output_options
 def command(
     model: str,
@@ -49,6 +51,7 @@ def command(
     repeats: int,
     jobs: int,
     output: Path | None,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -61,6 +64,8 @@ def command(
     Example:
       earnest bench --folder recordings/ --baseline benchmarks/baseline.py --hours 1,10 --output docs/results/speed
     """
+    if output:
+        refuse_existing(output / FILE, overwrite)
     wanted = _words(parts, PARTS)
     recordings = [str(path) for path in sources_of([str(folder or DEMO)])]
     predictor = Predictor.load(model, threads, provider, backend=backend)
@@ -200,9 +205,5 @@ def _numbers(text: str) -> list[float]:
 def _write(result: dict[str, Any], output: Path) -> None:
     from earnest.apps.cli._bench_plot import plot_bench
 
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "bench.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise EarnestError(f"{output}: not writable ({error.strerror}). Name another folder.") from error
+    write_json(output / FILE, result)
     plot_bench(result, output / "bench.png")

@@ -4,15 +4,17 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.output import echo_json, echo_table, output_options
+from earnest.apps.cli.output import echo_json, echo_table, output_options, overwrite_option
 from earnest.apps.cli.report import SHOWN
+from earnest.run_files import new_file, refuse_existing
 
 
 @click.command()
 @click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write an HTML page.")
+@overwrite_option
 @output_options
-def command(runs: tuple[Path, ...], output: Path | None, as_json: bool, quiet: bool) -> None:
+def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool, as_json: bool, quiet: bool) -> None:
     """Compare folders of train or evaluate, or predictions files, clip by clip with the first.
 
     Differences come with intervals from drawing whole speakers, and with McNemar's test. Results on other clips or
@@ -27,10 +29,12 @@ def command(runs: tuple[Path, ...], output: Path | None, as_json: bool, quiet: b
     from earnest.report.comparison import compare_results, write_comparison
     from earnest.report.result import read_results
 
+    if output:
+        refuse_existing(output, overwrite)
     compared = compare_results(read_results(runs))
     if output:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        write_comparison(compared, output)
+        with new_file(output, overwrite) as place:
+            write_comparison(compared, place)
     if as_json:
         echo_json(compared.to_dict())
         return

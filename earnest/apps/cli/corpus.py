@@ -20,6 +20,7 @@ from earnest.apps.cli.output import (
     echo_json,
     hand_down,
     output_options,
+    overwrite_option,
     word_pairs,
 )
 from earnest.corpora.base import CORPORA
@@ -29,6 +30,7 @@ from earnest.corpora.load import corpus_called, corpus_root, load_corpus
 from earnest.corpora.manifest import Utterance, write_manifest
 from earnest.corpora.tables import TABLE_READERS
 from earnest.errors import CorpusError
+from earnest.run_files import new_file, refuse_existing
 from earnest.suggest import suggestion
 
 PATH = click.Path(path_type=Path)
@@ -139,6 +141,7 @@ def check(name: str, root: Path | None, data: Sequence[str], as_json: bool, quie
 @click.argument("name", metavar=f"NAME|{'|'.join(TABLE_READERS)}", shell_complete=names_from(corpus_names))
 @click.argument("root", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="The CSV file to write.")
+@overwrite_option
 @click.option("--corpus", "corpus", default="", help="Name of your own corpus, for the table readers.")
 @click.option("--audio", type=PATH, help="Where the paths of a table start; without it the table's folder.")
 @click.option("--column", "columns", multiple=True, metavar="OURS=YOURS", help="Which column of a table is which.")
@@ -148,6 +151,7 @@ def manifest(
     name: str,
     root: Path,
     output: Path,
+    overwrite: bool,
     corpus: str,
     audio: Path | None,
     columns: Sequence[str],
@@ -166,6 +170,7 @@ def manifest(
           --emotion joy=happy --corpus mine -o mine.csv
       earnest corpus manifest audiofolder ~/data/mine -o mine.csv
     """
+    refuse_existing(output, overwrite)
     named, meant = word_pairs("--column", columns), word_pairs("--emotion", emotions)
     own = _OwnTable(corpus, audio and audio.resolve(), named, meant)
     if name in TABLE_READERS:
@@ -177,8 +182,8 @@ def manifest(
         raise CorpusError(f"There is no corpus or table reader '{name}'.{suggestion(name, choices)}")
     else:
         rows = load_corpus(name, root.resolve())
-    output.parent.mkdir(parents=True, exist_ok=True)
-    write_manifest(rows, output)
+    with new_file(output, overwrite) as place:
+        write_manifest(rows, place, output.parent)
     counts = dict(Counter(row.emotion for row in rows))
     if as_json:
         n_speakers = len({row.speaker for row in rows if row.speaker})

@@ -1,6 +1,5 @@
 """``earnest evaluate``: a recipe under a named protocol, all folds, beside the published numbers."""
 
-import json
 import shlex
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -18,6 +17,7 @@ from earnest.apps.cli._recipe import recipe_options
 from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, show_progress
 from earnest.apps.cli.train import require_training
 from earnest.errors import MissingExtraError
+from earnest.run_files import held_folder, write_json
 
 if TYPE_CHECKING:
     from earnest.evaluation.data_curve import Amount
@@ -101,15 +101,17 @@ def command(
     if visible and jobs > 1:
         click.echo("Every job decodes the recordings first.", err=True)
     if as_published:
-        _show_as_published(asked, corpus_folders(data), folder, jobs, on_fold, as_json)
+        with held_folder(folder):
+            _show_as_published(asked, corpus_folders(data), folder, jobs, on_fold, as_json)
         return
     task = asked.task(corpus_folders(data))
     space, less = asked.space(task), with_shares(task, shares)
-    outcome = evaluate(task, folder, shlex.join(asked.words), jobs, on_fold, space)
-    matrix = _draw(outcome, folder, recipe.stem)
-    outcomes = evaluate_again(again, task, folder, asked.words, visible)
-    typed = [*asked.words, "--train-share", train_share or ""]
-    amounts = _less(task, outcome, less, folder, typed, jobs, on_fold, space) if less else []
+    with held_folder(folder):
+        outcome = evaluate(task, folder, shlex.join(asked.words), jobs, on_fold, space)
+        matrix = _draw(outcome, folder, recipe.stem)
+        outcomes = evaluate_again(again, task, folder, asked.words, visible)
+        typed = [*asked.words, "--train-share", train_share or ""]
+        amounts = _less(task, outcome, less, folder, typed, jobs, on_fold, space) if less else []
     if as_json:
         more: dict[str, Any] = {"matrix": matrix.to_dict()} if matrix else {}
         more |= {"train_share": [amount.to_dict() for amount in amounts]} if amounts else {}
@@ -149,7 +151,7 @@ def _draw(outcome: "Evaluation", folder: Path, name: str) -> "Matrix | None":
 
     matrix = Matrix.of(outcome.predictions)
     plot_matrix(matrix, folder / "matrix.png", title)
-    (folder / "matrix.json").write_text(json.dumps(matrix.to_dict(), indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "matrix.json", matrix.to_dict())
     return matrix
 
 
@@ -191,8 +193,7 @@ def _show_as_published(
     for name, one in outcome.columns.items():
         _draw(one, folder / one.protocol.name, f"{asked.recipe.stem}, {name.replace('_', ' ')}")
     document = outcome.to_dict()
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / AS_PUBLISHED).write_text(text + "\n", encoding="utf-8")
+    write_json(folder / AS_PUBLISHED, document)
     if as_json:
         echo_json(document)
     else:

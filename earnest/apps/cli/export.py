@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options
+from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, overwrite_option
 from earnest.apps.cli.train import require_training
 from earnest.bundle import COMPANIONS, FORMATS, Format
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.option(
     "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Bundle folder to make."
 )
+@overwrite_option
 @click.option("--name", default=None, help="Name of the bundle; default: that of its folder.")
 @click.option("--bundle-version", default="0.1.0", show_default=True, help="Version of the bundle.")
 @click.option("--licence", default="unspecified", show_default=True, help="Licence of the weights.")
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 def command(
     run: Path,
     output: Path,
+    overwrite: bool,
     name: str | None,
     bundle_version: str,
     licence: str,
@@ -76,8 +78,10 @@ def command(
       earnest export runs/emocatcher --output bundles/emocatcher-int8 --format onnx-int8 --data ravdess=~/ravdess
     """
     require_training()
-    from earnest.export.bundle import Identity, export_bundle
+    from earnest.export.bundle import Identity, export_bundle, refuse_full
     from earnest.export.formats import Form
+
+    refuse_full(output, overwrite)
 
     identity = Identity(name or output.resolve().name, bundle_version, licence, notes)
     if profile == "moody":

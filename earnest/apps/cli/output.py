@@ -20,6 +20,11 @@ def output_options(function: F) -> F:
     return click.option("-q", "--quiet", is_flag=True, help="No progress, no hints.")(function)
 
 
+def overwrite_option(function: F) -> F:
+    """Add ``--overwrite``, which every command has that writes a file of a name that people choose."""
+    return click.option("--overwrite", is_flag=True, help="Replace what is at --output.")(function)
+
+
 def hand_down(context: click.Context, as_json: bool, quiet: bool) -> None:
     """Let ``--json`` and ``-q`` before the name of a group's command hold for it."""
     assert isinstance(context.command, click.Group)

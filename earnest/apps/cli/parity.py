@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.output import EXIT_ERROR, echo_json, echo_table, output_options
+from earnest.apps.cli.output import EXIT_ERROR, echo_json, echo_table, output_options, overwrite_option
 from earnest.apps.cli.train import require_training
+from earnest.run_files import refuse_existing
 
 TOLERANCE = 1e-4
 
@@ -23,6 +24,7 @@ TOLERANCE = 1e-4
     type=click.Path(path_type=Path, file_okay=False),
     help="Compare all runtimes on these clips at other lengths, rates and levels: size, speed, memory; write it here.",
 )
+@overwrite_option
 @output_options
 def command(
     run: Path,
@@ -31,6 +33,7 @@ def command(
     limit: int | None,
     also: tuple[Path, ...],
     output: Path | None,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -47,6 +50,8 @@ def command(
     require_training()
     from earnest.export.parity import compare, spread
 
+    if output:
+        refuse_existing(output / f"{run.name}.json", overwrite)
     clips = spread(paths, limit)
     if output or also:
         _compare_all(run, (bundle, *also), clips, output, as_json)

@@ -19,15 +19,17 @@ from earnest.apps.cli._model_options import (
     chosen_options,
 )
 from earnest.apps.cli._recordings import arriving, sources_of
-from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
+from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options, overwrite_option
 from earnest.audio.source import Source, path_of
 from earnest.bundle import BundleInfo
+from earnest.run_files import held_file
 from earnest.runtime.bulk import BATCH_S
 from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.predictor import Predictor
 
 Format: TypeAlias = Literal["table", "json", "csv", "parquet"]
+Existing: TypeAlias = Literal["refuse", "resume", "overwrite"]
 Writer: TypeAlias = Callable[[Prediction], None]
 _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 
@@ -40,6 +42,7 @@ _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json"
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv", "parquet"]), help="Default: table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File: .jsonl, .csv or .parquet.")
 @click.option("--resume", is_flag=True, help="Go on with --output: skip what it holds.")
+@overwrite_option
 @click.option("--watch", is_flag=True, help="Then wait for new recordings in the folders, until Ctrl-C.")
 @click.option("--top", type=click.IntRange(1, 20), default=3, show_default=True, help="Classes in a row of the table.")
 @click.option("--vocal-bursts", is_flag=True, help="Add a line per laugh, cry, scream or sigh to the table.")
@@ -64,6 +67,7 @@ def command(
     form: Format | None,
     output: Path | None,
     resume: bool,
+    overwrite: bool,
     watch: bool,
     top: int,
     vocal_bursts: bool,
@@ -77,7 +81,8 @@ def command(
     PATHS are files, folders (searched for recordings) or - for standard input. JSON is one object a line.
     An answer below the model's threshold is unsure: it has probabilities, but no emotion. Several segments of speech
     without an emotion that holds most of them are mixed.
-    An --output file appears when it is whole; until then its rows are in NAME.partial, where --resume finds them.
+    An --output file appears when it is whole; until then its rows are in NAME.partial, where --resume finds them. One
+    run at a time writes it. NAME.sha256 is its checksum, for sha256sum --check.
 
     \b
     Examples:
@@ -90,7 +95,8 @@ def command(
     Exit codes: 0 all answered, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be read
     (their rows say why).
     """
-    chosen = _format(form, as_json, output, resume)
+    chosen = _format(form, as_json, output)
+    existing = _existing(output, resume, overwrite)
     hint: Hint = "throughput" if jobs > 1 else "latency"
     predictor = Predictor.load(models, threads, provider, batch_s, tta, backend, hint)
     adapter = chosen_adapter(predictor, adapt)
@@ -107,18 +113,25 @@ def command(
         writer = _printer(chosen, info.classes, [path_of(item) for item in sources], top, vocal_bursts)
         n_failed = sum(_write(predicted(some, _shows_progress(quiet, True)), writer) for some in batches)
     else:
-        n_failed = _write_file(batches, predicted, output, chosen, info, resume, quiet)
+        n_failed = _write_file(batches, predicted, output, chosen, info, existing, quiet)
     if n_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
 
 
-def _format(form: Format | None, as_json: bool, output: Path | None, resume: bool) -> Format:
+def _existing(output: Path | None, resume: bool, overwrite: bool) -> Existing:
+    """Return what to do with an output that is there."""
+    if output is None and (resume or overwrite):
+        raise click.UsageError(f"{'--resume' if resume else '--overwrite'} needs --output.")
+    if resume and overwrite:
+        raise click.UsageError("--resume and --overwrite exclude each other.")
+    return "resume" if resume else "overwrite" if overwrite else "refuse"
+
+
+def _format(form: Format | None, as_json: bool, output: Path | None) -> Format:
     if as_json and form not in (None, "json"):
         raise click.UsageError(f"--json and --format {form} exclude each other.")
     chosen = form or ("json" if as_json else None)
     if output is None:
-        if resume:
-            raise click.UsageError("--resume needs --output.")
         if chosen == "parquet":
             raise click.UsageError("--format parquet needs --output.")
         return chosen or "table"
@@ -137,7 +150,7 @@ def _batches(sources: list[Source], paths: Sequence[str], watch: bool) -> Iterat
     if not folders:
         raise click.UsageError("--watch needs a folder.")
     try:
-        for arrived in arriving(folders, {path_of(source) for source in sources}):
+        for arrived in arriving(folders, {source for source in sources if isinstance(source, str)}):
             yield list(arrived)
     except KeyboardInterrupt:
         return
@@ -149,21 +162,22 @@ def _write_file(
     output: Path,
     form: Format,
     info: BundleInfo,
-    resume: bool,
+    existing: Existing,
     quiet: bool,
 ) -> int:
     from earnest.apps.cli._row_file import RowFile
 
     assert form != "table"
-    rows = RowFile(output, form, info, resume)
-    n_held = rows.done.total()
     n_done = n_failed = 0
-    for batch in batches:
-        left = [source for source in batch if not _is_done(rows.done, source)]
-        n_failed += _write(predicted(left, _shows_progress(quiet, False)), rows.write)
-        n_done += len(left)
-        rows.publish()
-    rows.close()
+    with held_file(output):
+        rows = RowFile(output, form, info, existing)
+        n_held = rows.done.total()
+        for batch in batches:
+            left = [source for source in batch if not _is_done(rows.done, source)]
+            n_failed += _write(predicted(left, _shows_progress(quiet, False)), rows.write)
+            n_done += len(left)
+            rows.publish()
+        rows.close()
     if not quiet:
         held = f", {n_held} were there already" if n_held else ""
         click.echo(f"{n_done - n_failed} answered, {n_failed} failed{held}: {output}", err=True)

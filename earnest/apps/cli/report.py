@@ -4,7 +4,15 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.output import corpus_folders, data_option, echo_json, echo_table, output_options
+from earnest.apps.cli.output import (
+    corpus_folders,
+    data_option,
+    echo_json,
+    echo_table,
+    output_options,
+    overwrite_option,
+)
+from earnest.run_files import refuse_existing
 
 PAGE = "report.html"
 SHOWN = ("result", "speakers", "WA", "WA interval", "UA", "UA interval")  # what fits into a terminal
@@ -17,6 +25,7 @@ SHOWN = ("result", "speakers", "WA", "WA interval", "UA", "UA interval")  # what
     type=click.Path(path_type=Path, dir_okay=False),
     help=f"The page to write; pictures go into a folder of its name. Default: {PAGE} in RUN.",
 )
+@overwrite_option
 @data_option
 @click.option("--no-audio", is_flag=True, help="Put no recordings into the page.")
 @click.option("--examples", type=click.IntRange(0, 500), default=32, show_default=True, help="Clips to show.")
@@ -24,6 +33,7 @@ SHOWN = ("result", "speakers", "WA", "WA interval", "UA", "UA interval")  # what
 def command(
     runs: tuple[Path, ...],
     output: Path | None,
+    overwrite: bool,
     data: tuple[str, ...],
     no_audio: bool,
     examples: int,
@@ -44,10 +54,11 @@ def command(
     from earnest.report.result import read_results
 
     new_figure(1, 1)  # without matplotlib, this says so at once
+    if output:
+        refuse_existing(output, overwrite)
     page = output or (runs[0] / PAGE if len(runs) == 1 and runs[0].is_dir() else Path(PAGE))
     results = read_results(runs)
     report = build_report(results, corpus_folders(data), Options(not no_audio, examples))
-    page.parent.mkdir(parents=True, exist_ok=True)
     folder = write_report(report, page)
     if as_json:
         echo_json({"page": page, "folder": folder, **report.to_dict()})

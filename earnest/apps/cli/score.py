@@ -1,6 +1,5 @@
 """``earnest score``: the metrics of any predictions file, ours or anybody's."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,24 @@ import numpy as np
 from earnest.apps.cli._completion import corpus_names, names_from, protocol_names
 from earnest.apps.cli._score_input import Source, ToScore, to_score
 from earnest.apps.cli._score_tables import echo_scores
-from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, word_pairs
+from earnest.apps.cli.output import (
+    corpus_folders,
+    data_option,
+    echo_json,
+    output_options,
+    overwrite_option,
+    word_pairs,
+)
 from earnest.corpora.load import corpus_root
 from earnest.errors import MissingExtraError
 from earnest.evaluation.importers import READERS
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.report import metrics_document
+from earnest.run_files import held_folder, refuse_existing, write_json
 
 UNKNOWN = "The file doesn't say whether training saw these speakers; name the --protocol if you know it."
+METRICS = "metrics.json"
 PATH = click.Path(path_type=Path)
 
 
@@ -48,6 +56,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--scheme", metavar="NAME", help="Fold labels into the classes of a scheme, such as iemocap4.")
 @click.option("--ignore-unknown", is_flag=True, help="Leave out answers to clips that the manifest doesn't have.")
 @click.option("-o", "--output", type=PATH, help="A folder for metrics.json and confusion.png.")
+@overwrite_option
 @click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
 @output_options
 def command(
@@ -61,6 +70,7 @@ def command(
     scheme: str | None,
     ignore_unknown: bool,
     output: Path | None,
+    overwrite: bool,
     seed: int,
     as_json: bool,
     quiet: bool,
@@ -79,6 +89,8 @@ def command(
     """
     if protocol is not None:
         protocol_called(protocol)
+    if output is not None:
+        refuse_existing(output / METRICS, overwrite)
     source = Source(
         manifest=manifest,
         corpora=_places(corpora, corpus_folders(data)),
@@ -92,7 +104,8 @@ def command(
     document = _document(protocol, scores, found)
     title = _title(predictions, protocol)
     if output is not None:
-        _write(output, document, scores, title, quiet)
+        with held_folder(output):
+            _write(output, document, scores, title, quiet)
     if as_json:
         echo_json(document)
         return
@@ -124,9 +137,7 @@ def _write(folder: Path, document: Mapping[str, Any], scores: Scores, title: str
     """Write metrics.json, and the confusion matrix where matplotlib is there."""
     from earnest.evaluation.plots import plot_confusion
 
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    write_json(folder / METRICS, document)
     try:
         plot_confusion(scores, folder / "confusion.png", title, document["speaker_independent"])
     except MissingExtraError as error:

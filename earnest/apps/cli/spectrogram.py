@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._model_options import model_options
-from earnest.apps.cli.output import echo_json, output_options
+from earnest.apps.cli.output import echo_json, output_options, overwrite_option
+from earnest.run_files import new_file
 from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.predictor import Predictor
 
@@ -14,6 +15,7 @@ from earnest.runtime.predictor import Predictor
 @click.argument("path", type=click.Path(path_type=Path))
 @model_options
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="PNG file.")
+@overwrite_option
 @output_options
 def command(
     path: Path,
@@ -22,6 +24,7 @@ def command(
     provider: Provider,
     backend: Backend,
     output: Path,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -38,8 +41,9 @@ def command(
     """
     if output.suffix.lower() != ".png":
         raise click.UsageError(f"--output {output}: the name must end in .png.")
-    picture = Predictor.load(model, threads, provider, backend=backend).spectrogram(path)
-    output.write_bytes(picture.to_png())
+    with new_file(output, overwrite) as place:
+        picture = Predictor.load(model, threads, provider, backend=backend).spectrogram(path)
+        place.write_bytes(picture.to_png())
     rows, frames = picture.log_mel.shape
     lowest, highest = float(picture.log_mel.min()), float(picture.log_mel.max())
     if as_json:

@@ -1,6 +1,5 @@
 """``earnest split``: split files that can be published, and a search for leaks in anybody's."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from earnest.apps.cli.output import (
     data_option,
     echo_json,
     output_options,
+    overwrite_option,
     show_progress,
 )
 from earnest.corpora.load import load_utterances
@@ -27,6 +27,7 @@ from earnest.evaluation.protocol import kind_words
 from earnest.evaluation.protocols import protocol_called, splits_of
 from earnest.evaluation.split_check import Checked, checked, split_document
 from earnest.evaluation.split_files import Lookup, read_plans
+from earnest.run_files import held_folder, refuse_existing, write_json
 
 PATH = click.Path(path_type=Path)
 
@@ -39,6 +40,7 @@ PATH = click.Path(path_type=Path)
     help="Write the folds of this protocol.",
 )
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Where the files go, one a fold.")
+@overwrite_option
 @click.option("--hash", "with_hashes", is_flag=True, help="Note down a SHA-256 of every clip's samples.")
 @click.option(
     "--check",
@@ -62,6 +64,7 @@ PATH = click.Path(path_type=Path)
 def command(
     protocol: str | None,
     output: Path | None,
+    overwrite: bool,
     with_hashes: bool,
     files: tuple[Path, ...],
     speaker_dependent: bool,
@@ -89,7 +92,19 @@ def command(
     if protocol:
         assert output is not None
         rows = _utterances(protocol_called(protocol).corpora or corpora, folders)
-        _write(protocol, rows, output, with_hashes, visible, as_json)
+        splits = splits_of(protocol, rows)
+        paths = [output / f"{Path(split.fold).name}.json" for split in splits]
+        for path in paths:
+            refuse_existing(path, overwrite)
+        digests = _digests(rows, visible) if with_hashes else None
+        with held_folder(output):
+            for split, path in zip(splits, paths, strict=True):
+                refuse_identical(split, digests or {})
+                write_json(path, split_document(split, digests))
+        if as_json:
+            echo_json(paths)
+        else:
+            click.echo(f"{len(paths)} files in {output}: {protocol} ({protocol_called(protocol).kind}).")
         return
     rows = _utterances(corpora, folders)
     found = _searched(files, rows, speaker_dependent, no_audio, visible)
@@ -117,25 +132,6 @@ def _digests(rows: Sequence[Utterance], visible: bool) -> Digests:
             show("", done, len(rows))
 
         return audio_digests(rows, on_progress)
-
-
-def _write(
-    protocol: str, rows: Sequence[Utterance], output: Path, with_hashes: bool, visible: bool, as_json: bool
-) -> None:
-    splits = splits_of(protocol, rows)
-    digests = _digests(rows, visible) if with_hashes else None
-    output.mkdir(parents=True, exist_ok=True)
-    written = []
-    for split in splits:
-        refuse_identical(split, digests or {})
-        path = output / f"{Path(split.fold).name}.json"
-        text = json.dumps(split_document(split, digests), indent=1, ensure_ascii=False)
-        path.write_text(text + "\n", encoding="utf-8")
-        written.append(path)
-    if as_json:
-        echo_json(written)
-    else:
-        click.echo(f"{len(written)} files in {output}: {protocol} ({protocol_called(protocol).kind}).")
 
 
 def _searched(

@@ -1,5 +1,6 @@
 """``earnest stress``: a finished evaluation on noisy, coded, distorted and otherwise changed clips."""
 
+import json
 import shlex
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,9 +9,18 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from earnest.apps.cli._evaluate_again import listed
-from earnest.apps.cli.output import corpus_folders, data_option, echo_json, echo_table, output_options, show_progress
+from earnest.apps.cli.output import (
+    corpus_folders,
+    data_option,
+    echo_json,
+    echo_table,
+    output_options,
+    overwrite_option,
+    show_progress,
+)
 from earnest.apps.cli.train import require_training
 from earnest.errors import MissingExtraError
+from earnest.run_files import held_folder, refuse_existing, write_atomically
 
 if TYPE_CHECKING:
     from earnest.training.stress import Stress
@@ -37,6 +47,7 @@ MARKDOWN, PICTURE = "stress.md", "stress.png"
 )
 @click.option("--predictions", is_flag=True, help="Also write the predictions of each condition.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Default: FOLDER.")
+@overwrite_option
 @output_options
 def command(
     evaluation: Path,
@@ -48,6 +59,7 @@ def command(
     part: Literal["test", "valid"],
     predictions: bool,
     output: Path | None,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -68,7 +80,7 @@ def command(
         raise click.UsageError("--noise-names says more about --noise FOLDER. Add it.")
     from earnest.training.data import progress_bar
     from earnest.training.evaluate_noisy import NoiseTest
-    from earnest.training.stress import Finished, StressTest, conditions_of, stress
+    from earnest.training.stress import METRICS_STRESS, Finished, StressTest, conditions_of, stress
 
     asked = StressTest(NoiseTest(noise, names=listed(noise_names)) if noise else None, part, clips, predictions)
     finished = Finished.read(evaluation, corpus_folders(data), listed(folds))
@@ -79,15 +91,26 @@ def command(
     words += ["--on", part] if part != "test" else []
     n_steps = sum(len(conditions_of(split, asked.noise)) for split in finished.splits)
     folder = output or evaluation
-    with progress_bar("answering", n_steps, show_progress(as_json, quiet)) as advance:
-        found = stress(finished, asked, folder, shlex.join(words), advance)
-    _write(found, folder, evaluation.resolve().name)
+    with held_folder(folder):
+        _refuse_other_result(folder / METRICS_STRESS, shlex.join(words), overwrite)
+        with progress_bar("answering", n_steps, show_progress(as_json, quiet)) as advance:
+            found = stress(finished, asked, folder, shlex.join(words), advance)
+        _write(found, folder, evaluation.resolve().name)
     if as_json:
         echo_json(found.document)
         return
     _echo(found, evaluation.resolve().name)
     if not quiet:
         click.echo(f"\nmetrics-stress.json, {MARKDOWN} and {PICTURE} are in {folder}")
+
+
+def _refuse_other_result(path: Path, command: str, overwrite: bool) -> None:
+    """Refuse to replace what another command has found; the same one may go on where it was killed."""
+    try:
+        same = json.loads(path.read_text(encoding="utf-8"))["command"] == command
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        same = False
+    refuse_existing(path, overwrite or same, "That is another stress test. Replace it with --overwrite")
 
 
 def sentence_of(found: "Stress") -> str:
@@ -112,7 +135,7 @@ def _write(found: "Stress", folder: Path, name: str) -> None:
 
     title = f"{name}, {found.document['title']}"
     text = f"# {title}\n\n{sentence_of(found)}\n\n{stress_markdown(found.rows)}\n{checks_markdown(found.checks)}"
-    (folder / MARKDOWN).write_text(text, encoding="utf-8")
+    write_atomically(folder / MARKDOWN, text.encode())
     plot_stress({name: found.rows}, folder / PICTURE, title, sentence_of(found))
 
 

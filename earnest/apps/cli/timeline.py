@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Iterable
+from contextlib import ExitStack
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from earnest.apps.cli._model_options import (
     chosen_adapter,
     chosen_options,
 )
-from earnest.apps.cli.output import output_options
+from earnest.apps.cli.output import output_options, overwrite_option
 from earnest.audio.activity import DETECTORS
-from earnest.errors import EarnestError
+from earnest.run_files import new_file
 from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.predictor import Predictor
+from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_formats import FORMATS, SUFFIXES, written
 from earnest.runtime.windows import Windowing
 
@@ -31,6 +33,7 @@ from earnest.runtime.windows import Windowing
 @answer_options
 @click.option("--format", "form", type=click.Choice(["table", *FORMATS]), help="How to write; default: table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
+@overwrite_option
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture to draw: .png, .svg or .pdf.")
 @click.option("--window", "window_s", default=Windowing.window_s, show_default=True, help="Seconds heard at a time.")
 @click.option("--hop", "hop_s", default=Windowing.hop_s, show_default=True, help="Seconds from one window to the next.")
@@ -44,6 +47,7 @@ def command(
     tta: str,
     form: str | None,
     output: Path | None,
+    overwrite: bool,
     plot: Path | None,
     window_s: float,
     hop_s: float,
@@ -73,20 +77,24 @@ def command(
     predictor = Predictor.load(models, threads, provider, tta=tta, backend=backend)
     source = sys.stdin.buffer if path == "-" else path
     options = chosen_options(predictor.info, classes, no_abstain, abstain_below)
-    timeline = predictor.timeline(source, windowing, chosen_adapter(predictor, adapt), **options.words())
-    if chosen == "table":
-        from earnest.apps.cli._timeline_chart import chart
-
-        columns = min(shutil.get_terminal_size().columns, 160)
-        text: Iterable[str] = (f"{line}\n" for line in chart(timeline, columns))
-    else:
-        text = written(timeline, chosen)
-    _write(text, chosen, output)
-    if plot:
-        timeline.plot(plot)
+    with ExitStack() as places:
+        text_place, plot_place = (path and places.enter_context(new_file(path, overwrite)) for path in (output, plot))
+        timeline = predictor.timeline(source, windowing, chosen_adapter(predictor, adapt), **options.words())
+        _write(_text(timeline, chosen), chosen, text_place)
+        if plot_place:
+            timeline.plot(plot_place)
     for written_path in (output, plot):
         if written_path and not quiet:
             click.echo(f"{len(timeline.spans)} spans: {written_path}", err=True)
+
+
+def _text(timeline: Timeline, form: str) -> Iterable[str]:
+    if form == "table":
+        from earnest.apps.cli._timeline_chart import chart
+
+        columns = min(shutil.get_terminal_size().columns, 160)
+        return (f"{line}\n" for line in chart(timeline, columns))
+    return written(timeline, form)
 
 
 def _format(form: str | None, as_json: bool, output: Path | None) -> str:
@@ -108,8 +116,5 @@ def _write(text: Iterable[str], form: str, output: Path | None) -> None:
         for part in text:
             click.echo(part, nl=False)
         return
-    try:
-        with output.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(click.unstyle(part) for part in text)
-    except OSError as error:
-        raise EarnestError(f"{output}: not writable ({error.strerror}). Name another file with --output.") from error
+    with output.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(click.unstyle(part) for part in text)

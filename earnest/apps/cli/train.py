@@ -13,6 +13,7 @@ from earnest.apps.cli._protocols import EPILOG
 from earnest.apps.cli._recipe import changes_of, recipe_options, words_of
 from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, percent, show_progress
 from earnest.errors import MissingExtraError
+from earnest.run_files import held_folder
 
 
 def require_training() -> None:
@@ -70,9 +71,10 @@ def command(
     ]
     visible = show_progress(as_json, quiet)
     typed = shlex.join([*words, "--all-data"] if all_data else words)
-    outcome = train(resolved, protocol, fold, corpus_folders(data), output, typed, not all_data, visible)
-    record = read_record(output)
-    _draw_curve(output, record.best_epoch)
+    with held_folder(output):
+        outcome = train(resolved, protocol, fold, corpus_folders(data), output, typed, not all_data, visible)
+        record = read_record(output)
+        _draw_curve(output, record.best_epoch)
     if as_json:
         headline = {"wa": outcome.scores.wa, "ua": outcome.scores.ua, "n": outcome.scores.n} if outcome else None
         echo_json({"run": output, "best_epoch": record.best_epoch, "epochs": record.epochs, "test": headline})

@@ -55,5 +55,5 @@ def test_a_place_that_cannot_be_written_is_one_line(
         main()
     written = capfd.readouterr().err
     assert exit_.value.code == 1
-    assert written.startswith(f"earnest: {tmp_path / 'file'}: ")
+    assert written.startswith(f"earnest: {tmp_path / 'file' / 'rows.csv'}: not writable (Not a directory)")
     assert written.count("\n") == 1

@@ -44,8 +44,13 @@ function compact(value: unknown): string {
 }
 
 function csv({ path, spans }: Timeline): string {
-  const rows = spans.map(({ start_s, end_s, emotion, confidence }) => [path, s(start_s), s(end_s), emotion, confidence.toFixed(6)]);
+  const rows = spans.map(({ start_s, end_s, emotion, confidence }) => [marked(path), s(start_s), s(end_s), marked(emotion), confidence.toFixed(6)]);
   return [["path", "start_s", "end_s", "emotion", "confidence"], ...rows].map((row) => `${row.map(cell).join(",")}\n`).join("");
+}
+
+/** A text that a spreadsheet would take for a formula gets one ' before it, as `earnest.csv_cells` writes it. */
+export function marked(text: string): string {
+  return /^'*(?:[=+@＝＋－＠\t\r\n]|-[^])/.test(text) ? `'${text}` : text;
 }
 
 function cell(text: string): string {

@@ -1,0 +1,430 @@
+"""Kill every command that writes at random moments, let it end, and count what was lost, doubled or damaged.
+
+    python scripts/chaos.py --kills 400 --write     # makes docs/security/chaos.md
+    python scripts/chaos.py --kills 12 --targets predict-csv,train
+
+A round begins with an empty folder. The command is started and killed (SIGKILL, the whole process group or the parent
+alone) after a time drawn up to a little more than it needs, started again at once, and so on, at most `MOST_KILLS`
+times; then it may end. What it leaves is compared with what it leaves undisturbed. In some rounds two are started at
+once: one must be refused in words, or both must end with the same files.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+PAGE = ROOT / "docs" / "security" / "chaos.md"
+MOST_KILLS = 6  # in a round
+TOGETHER = 0.25  # share of rounds that begin with two at once
+N_CLIPS = 300
+END_S = 300.0
+REFUSED = ("is being written by", "is there already", "That run did not end", ": holds ")
+PRELOADED = ("earnest.training.evaluate", "earnest.training.tuning", "earnest.training.stress", "earnest.export.bundle",
+             "earnest.apps.cli.evaluate", "earnest.apps.cli.tune", "earnest.apps.cli.stress", "earnest.apps.cli.export",
+             "pytorch_optimizer", "optuna", "matplotlib.figure", "torch.utils.tensorboard")  # fmt: skip
+TABLE = """
+[tune]
+trials = 4
+pruner = "none"
+[tune.ranges]
+training.learning_rate = { low = 1e-3, high = 2e-2, log = true }
+"""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A command that writes.
+
+    Attributes
+    ----------
+    words : the command, given where it shall write
+    seen : what must be equal, given where it wrote: file → rows or digest
+    share : of all kills
+    in_fork : started from a process that has loaded PyTorch already
+    """
+
+    name: str
+    words: Callable[[Path], Sequence[str]]
+    seen: Callable[[Path], Mapping[str, Any]]
+    share: int
+    in_fork: bool = True
+
+
+@dataclass
+class Count:
+    """What happened to one target."""
+
+    kills: int = 0
+    rounds: int = 0
+    lost: int = 0
+    doubled: int = 0
+    corrupt: int = 0
+    refused: int = 0
+    shared: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def compare(self, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+        """Count differences: rows by rows, all else by files."""
+        for name in sorted({*found, *expected}):
+            rows, wanted = found.get(name), expected.get(name)
+            if rows == wanted:
+                continue
+            if isinstance(rows, list) and isinstance(wanted, list):
+                missing, more = Counter(wanted) - Counter(rows), Counter(rows) - Counter(wanted)
+                self.lost += missing.total()
+                self.doubled += more.total()
+            else:
+                self.corrupt += 1
+            self.notes.append(f"{name} differs")
+
+
+class Place:
+    """Where all is made that the commands need."""
+
+    def __init__(self, root: Path) -> None:
+        from made_up_corpus import recipe_text, write_corpus
+
+        self.root = root
+        self.manifest = write_corpus(root / "corpus", n_speakers=4, n_takes=2)
+        for name, epochs, more in (("train", 5, ""), ("short", 2, ""), ("tune", 1, TABLE)):
+            (root / f"{name}.toml").write_text(recipe_text(epochs) + more, encoding="utf-8")
+
+    def prepare(self, names: Sequence[str]) -> None:
+        """Make bundle and clips, a finished training, a finished evaluation, as far as ``names`` need them."""
+        from stand_in import write_bundle
+        from voices import write_voice
+
+        if any(name.startswith("predict") for name in names):
+            write_bundle(self.root / "bundle")
+            (self.root / "clips").mkdir()
+            for number in range(5):
+                write_voice(self.root / f"{number}.wav", 0.5 + number, seed=number)
+            for number in range(N_CLIPS):
+                os.link(self.root / f"{number % 5}.wav", self.root / "clips" / f"{number:04d}.wav")
+        if "export" in names:
+            self.must(["train", "short.toml", *self.data, "--output", "trained", "-q"])
+        if "stress" in names:
+            self.must(["evaluate", "short.toml", *self.data, *FOLDS, "--folds", "f1", "--output", "evaluated", "-q"])
+
+    @property
+    def data(self) -> tuple[str, ...]:
+        """The option that says where the corpus is."""
+        return ("--data", f"made-up={self.manifest}")
+
+    def must(self, words: Sequence[str]) -> None:
+        """Run a command that nothing disturbs."""
+        child = Child(words, self.root, in_fork=True)
+        code = child.wait(END_S)
+        if code not in (0, 3):
+            raise SystemExit(f"{' '.join(words)}: exit code {code}\n{child.said()}")
+
+
+FOLDS = ("--protocol", "speaker-4fold")
+
+
+def targets(place: Place) -> list[Target]:
+    """Return all commands."""
+    data = place.data
+
+    def predict(suffix: str) -> Target:
+        def words(out: Path) -> list[str]:
+            return ["predict", "clips", "--model", "bundle", "-q", "--resume", "--output", f"{out}/rows.{suffix}"]
+
+        return Target(f"predict-{suffix}", words, lambda out: rows_of(out / f"rows.{suffix}"), 60, in_fork=False)
+
+    def evaluate(jobs: int) -> Target:
+        def words(out: Path) -> list[str]:
+            return ["evaluate", "short.toml", *data, *FOLDS, "--jobs", str(jobs), "-q", "--output", f"{out}/run"]
+
+        return Target(f"evaluate-{jobs}", words, lambda out: files_of(out / "run"), 40, in_fork=jobs == 1)
+
+    def stress(out: Path) -> list[str]:
+        return ["stress", "evaluated", *data, "--clips", "1", "--predictions", "-q", "--output", f"{out}/run"]
+
+    def simple(name: str, words: Callable[[Path], list[str]], share: int) -> Target:
+        return Target(name, words, lambda out: files_of(out / "run"), share)
+
+    return [
+        *map(predict, ("csv", "jsonl", "parquet")),
+        simple("train", lambda out: ["train", "train.toml", *data, "-q", "--output", f"{out}/run"], 60),
+        evaluate(1),
+        evaluate(2),
+        simple("tune", lambda out: ["tune", "tune.toml", *data, "-q", "--output", f"{out}/run"], 30),
+        simple("export", lambda out: ["export", "trained", "-q", "--output", f"{out}/run"], 30),
+        simple("stress", stress, 20),
+    ]
+
+
+class Child:
+    """One command in a process group of its own."""
+
+    def __init__(self, words: Sequence[str], root: Path, in_fork: bool) -> None:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the child
+        self._code: int | None = None
+        if not in_fork:
+            command = [sys.executable, "-m", "earnest", *words]
+            environment = os.environ | {"PYTHONPATH": str(ROOT)}
+            self._kept = subprocess.Popen(  # kept, or Python would wait for it too
+                command, cwd=root, env=environment, stdout=self._log, stderr=self._log, start_new_session=True
+            )
+            self.pid = self._kept.pid
+            return
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._become(words, root)
+
+    def _become(self, words: Sequence[str], root: Path) -> None:
+        code = 1
+        try:
+            os.setsid()
+            os.chdir(root)
+            for descriptor in (1, 2):
+                os.dup2(self._log.fileno(), descriptor)
+            sys.argv = ["earnest", *words]
+            from earnest.apps.cli.main import main
+
+            main()
+            code = 0
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def wait(self, seconds: float) -> int | None:
+        """Return the exit code, None when it still runs after that time."""
+        end = time.monotonic() + seconds
+        while self._code is None:
+            found, status = os.waitpid(self.pid, os.WNOHANG)
+            if found:
+                self._code = os.waitstatus_to_exitcode(status)
+            elif time.monotonic() >= end:
+                return None
+            else:
+                time.sleep(0.003)
+        return self._code
+
+    def kill(self, whole_group: bool) -> None:
+        """Send SIGKILL."""
+        (os.killpg if whole_group else os.kill)(self.pid, signal.SIGKILL)
+        self.wait(END_S)
+
+    def said(self) -> str:
+        """Return what it wrote on both outputs."""
+        self._log.seek(0)
+        return self._log.read().decode("utf-8", "replace")
+
+
+def rows_of(path: Path) -> dict[str, Any]:
+    """Return the rows of a file of predictions as texts, and what else lies beside it."""
+    if path.suffix == ".csv":
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [json.dumps(row) for row in csv.reader(file)]
+    elif path.suffix == ".parquet":
+        from pyarrow import parquet
+
+        rows = [json.dumps(row) for row in parquet.read_table(path).to_pylist()]
+    else:
+        rows = path.read_text(encoding="utf-8").splitlines()
+    told = path.with_name(f"{path.name}.sha256").read_text().split()[0]
+    whole = told == hashlib.sha256(path.read_bytes()).hexdigest()
+    return {path.name: rows, "checksum": whole, "files": ", ".join(sorted(one.name for one in path.parent.iterdir()))}
+
+
+def files_of(folder: Path) -> dict[str, Any]:
+    """Return what must be equal in a run folder: rows of tables, digests of the rest, and which files there are."""
+    found: dict[str, Any] = {}
+    names = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_dir() or "tensorboard" in name or path.suffix == ".db":
+            continue
+        names.append(name)
+        if path.name == "history.csv":
+            found[name] = [json.dumps(row[:-1]) for row in csv.reader(path.read_text().splitlines())]  # seconds differ
+        elif path.suffix == ".csv":
+            found[name] = path.read_text(encoding="utf-8").splitlines()
+        elif path.name == "SHA256SUMS":
+            sums = (line.split("  ") for line in path.read_text().splitlines())
+            found[name] = all(
+                hashlib.sha256((path.parent / one).read_bytes()).hexdigest() == told for told, one in sums
+            )
+        elif path.suffix != ".png":
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found | {"files": ", ".join(names)}
+
+
+class Chaos:
+    """The rounds."""
+
+    def __init__(self, place: Place, seed: int) -> None:
+        self.place, self.draw = place, random.Random(seed)
+        self.counts: dict[str, Count] = {}
+        self._expected: dict[str, tuple[Mapping[str, Any], float]] = {}
+        self._n_rounds = 0
+
+    def expected(self, target: Target) -> tuple[Mapping[str, Any], float]:
+        """Return what the command leaves undisturbed, and how long it takes."""
+        if target.name not in self._expected:
+            out = self._folder()
+            start = time.monotonic()
+            child = self._start(target, out)
+            if child.wait(END_S) not in (0, 3):
+                raise SystemExit(f"{target.name} fails undisturbed:\n{child.said()}")
+            self._expected[target.name] = target.seen(out), time.monotonic() - start
+        return self._expected[target.name]
+
+    def round(self, target: Target, most_kills: int) -> int:
+        """Kill a command up to so many times, let it end, compare; return the number of kills."""
+        expected, seconds = self.expected(target)
+        count, out, n_kills = self.counts.setdefault(target.name, Count()), self._folder(), 0
+        if self.draw.random() < TOGETHER:
+            self._together(target, out, count)
+        else:
+            for _ in range(most_kills):
+                child = self._start(target, out)
+                if child.wait(self.draw.uniform(0, 1.1 * seconds)) is not None:
+                    self._check_end(child, count)
+                    break
+                child.kill(whole_group=self.draw.random() < 0.5)
+                n_kills += 1
+            else:
+                child = self._start(target, out)
+                child.wait(END_S)
+                self._check_end(child, count)
+        count.kills += n_kills
+        count.rounds += 1
+        self._compare(target, out, expected, count)
+        return n_kills
+
+    def _together(self, target: Target, out: Path, count: Count) -> None:
+        """Start two at once; the one that is refused has said so."""
+        two = [self._start(target, out) for _ in range(2)]
+        codes = [child.wait(END_S) for child in two]
+        for child, code in zip(two, codes, strict=True):
+            if code == 1 and any(words in child.said() for words in REFUSED) and "Traceback" not in child.said():
+                count.refused += 1
+            else:
+                self._check_end(child, count)
+        count.shared += sum(code in (0, 3) for code in codes) == 2
+
+    def _check_end(self, child: Child, count: Count) -> None:
+        code, said = child.wait(END_S), child.said()
+        if code not in (0, 3) or "Traceback" in said:
+            count.corrupt += 1
+            count.notes.append(f"exit code {code}: {said[-600:]}")
+
+    def _compare(self, target: Target, out: Path, expected: Mapping[str, Any], count: Count) -> None:
+        try:
+            count.compare(target.seen(out), expected)
+        except (OSError, ValueError, IndexError) as error:
+            count.corrupt += 1
+            count.notes.append(f"not readable: {error!r}")
+        shutil.rmtree(out)
+
+    def _start(self, target: Target, out: Path) -> Child:
+        return Child(target.words(out), self.place.root, target.in_fork)
+
+    def _folder(self) -> Path:
+        self._n_rounds += 1
+        out = self.place.root / f"round-{self._n_rounds}"
+        out.mkdir()
+        return out
+
+    def run(self, chosen: Sequence[Target], n_kills: int) -> Iterator[str]:
+        """Yield a line a round, until there were so many kills, spread over the targets by their shares."""
+        total = sum(target.share for target in chosen)
+        left = {target.name: max(1, round(n_kills * target.share / total)) for target in chosen}
+        while any(left.values()):
+            for target in chosen:
+                if left[target.name]:
+                    done = self.round(target, min(MOST_KILLS, left[target.name]))
+                    left[target.name] -= done
+                    yield f"{target.name}: {done} kills, {left[target.name]} left"
+
+
+def table(counts: Mapping[str, Count]) -> str:
+    """Return the result as Markdown."""
+    head = ("command", "rounds", "kills", "rows lost", "rows doubled", "files corrupt", "two at once: refused in words",
+            "two at once: shared")  # fmt: skip
+    rows = [
+        (name, one.rounds, one.kills, one.lost, one.doubled, one.corrupt, one.refused, one.shared)
+        for name, one in counts.items()
+    ]
+    rows.append(("all", *(sum(column) for column in list(zip(*rows, strict=True))[1:])))
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in (head, ("---", *["---:"] * 7), *rows)]
+    return "\n".join(lines) + "\n"
+
+
+def preload() -> None:
+    """Load what forked children need once."""
+    from importlib import import_module
+
+    for name in PRELOADED:
+        import_module(name)
+
+
+def main() -> None:
+    """Run the rounds and tell."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--targets", help="names with commas; default: all")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(Path(folder))
+        names = options.targets.split(",") if options.targets else [target.name for target in targets(place)]
+        if unknown := set(names) - {target.name for target in targets(place)}:
+            parser.error(f"there is no target {min(unknown)}")
+        preload()
+        place.prepare(names)
+        chaos = Chaos(place, options.seed)
+        start = time.monotonic()
+        for line in chaos.run([target for target in targets(place) if target.name in names], options.kills):
+            sys.stderr.write(f"{line}\n")
+        minutes = (time.monotonic() - start) / 60
+    found = table(chaos.counts)
+    sys.stdout.write(found)
+    for name, one in chaos.counts.items():
+        for note in one.notes:
+            sys.stdout.write(f"{name}: {note}\n")
+    n_kills = sum(one.kills for one in chaos.counts.values())
+    if options.write:
+        command = f"python scripts/chaos.py --kills {options.kills} --seed {options.seed}"
+        PAGE.write_text(f"{HEAD}\n{n_kills} kills in {minutes:.0f} minutes, `{command}`:\n\n{found}", encoding="utf-8")
+    sys.exit(any(one.lost or one.doubled or one.corrupt for one in chaos.counts.values()))
+
+
+HEAD = """# Chaos: commands that are killed
+
+Written by `make chaos` (`scripts/chaos.py`), which says how it is done. Every command is killed with SIGKILL at random
+moments, the whole process group or the parent alone, and started again at once until it ends. Rows and files are then
+compared with those of a run that nothing disturbed; a temporary file or a lock that is left counts as corrupt.
+"""
+
+
+if __name__ == "__main__":
+    main()
