@@ -9,6 +9,7 @@ from typing import BinaryIO
 _UNKNOWN = 0x7FFF_0000
 # Some writers count a header or a padding byte too much; that is below 2 ms and no cut.
 _TOLERATED = 64
+_MOST_PARTS = 2**16  # chunks or pages that are walked over; a file of more is not known to be cut off
 _MP3_TOLERATED = 256  # half a frame, or a tag at the end that was taken off
 
 
@@ -60,7 +61,9 @@ def _chunk(file: BinaryIO, size: int, position: int, order: str, wanted: bytes) 
 
 
 def _chunk_start(file: BinaryIO, size: int, position: int, order: str, wanted: bytes) -> int | None:
-    while position + 8 <= size:
+    for _ in range(_MOST_PARTS):
+        if position + 8 > size:
+            break
         name, length = struct.unpack(f"{order}4sI", _at(file, position, 8))
         if name == wanted:
             return position + 8
@@ -70,7 +73,9 @@ def _chunk_start(file: BinaryIO, size: int, position: int, order: str, wanted: b
 
 def _wave64(file: BinaryIO, size: int) -> int:
     position = 40  # "riff" and its size, "wave": 16 + 8 + 16 bytes
-    while position + 24 <= size:
+    for _ in range(_MOST_PARTS):
+        if position + 24 > size:
+            break
         header = _at(file, position, 24)
         length = int.from_bytes(header[16:], "little")  # counts its own 24 bytes
         if header[:4] == b"data":
@@ -83,7 +88,9 @@ def _wave64(file: BinaryIO, size: int) -> int:
 
 def _caf(file: BinaryIO, size: int) -> int:
     position = 8
-    while position + 12 <= size:
+    for _ in range(_MOST_PARTS):
+        if position + 12 > size:
+            break
         name, length = struct.unpack(">4sq", _at(file, position, 12))
         position += 12 + max(length, 0)
         if name == b"data":
@@ -101,7 +108,9 @@ def _sphere(file: BinaryIO, size: int) -> int:
 def _ogg(file: BinaryIO, size: int) -> int:
     """Walk the pages; the last one must end inside the file."""
     position = 0
-    while position < size:
+    for _ in range(_MOST_PARTS):
+        if position >= size:
+            return position - size
         header = _at(file, position, 27)
         if not header.startswith(b"OggS"[: len(header)]):
             return 0  # something else was appended to the stream
@@ -110,7 +119,7 @@ def _ogg(file: BinaryIO, size: int) -> int:
         if len(header) < 27 or len(segments) < n_segments:
             return 1
         position += 27 + n_segments + sum(segments)
-    return position - size
+    return 0
 
 
 def _mp3(file: BinaryIO, size: int, head: bytes) -> int:
