@@ -68,6 +68,16 @@ def current_deadline() -> Deadline:
     return _CURRENT.get()
 
 
+@contextmanager
+def until(deadline: Deadline) -> Iterator[None]:
+    """Have this deadline hold, even where an earlier one does: others wait for the same work."""
+    token = _CURRENT.set(deadline)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
 def check_deadline() -> None:
     """Raise the current deadline's error when it is over."""
     _CURRENT.get().check()

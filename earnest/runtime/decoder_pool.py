@@ -54,19 +54,15 @@ def start_decoders(size: int) -> Decoders:
 
 
 class DecoderPool:
-    """At most ``size`` children, started at once; each does one job at a time.
-
-    Attributes
-    ----------
-    n_busy : children that work now
-    """
+    """At most ``size`` children, started at once; each does one job at a time."""
 
     def __init__(self, size: int) -> None:
-        self._size, self._changed = size, threading.Condition()
+        self._size, self._lock, self._turns = size, threading.Lock(), threading.Semaphore(size)
         # A child dies with the thread that started it, so that is one that lives as long as the pool.
         self._starter = ThreadPoolExecutor(1, "earnest-decoders")
         self._idle: list[_Child] = []
-        self.n_busy, self._is_closed = 0, False
+        self._busy: set[_Child] = set()
+        self._is_closed = False
         try:
             self._idle = self._starter.submit(lambda: [_Child() for _ in range(size)]).result()
         except BaseException:
@@ -95,15 +91,17 @@ class DecoderPool:
             raise
 
     def pids(self) -> list[int]:
-        """Return the processes that wait for work."""
-        with self._changed:
-            return [child.pid for child in self._idle]
+        """Return the numbers of all processes."""
+        with self._lock:
+            return [child.pid for child in (*self._idle, *self._busy)]
 
     def close(self) -> None:
         """End all; who works is ended too."""
-        with self._changed:
+        with self._lock:
             self._is_closed = True
             idle, self._idle = self._idle, []
+            for child in self._busy:
+                child.end()  # whoever waits for it is told
         for child in idle:
             child.kill()
         self._starter.shutdown(wait=True)
@@ -146,54 +144,63 @@ class DecoderPool:
     @contextmanager
     def _child(self) -> Iterator["_Child"]:
         """Lend a child; one that is not fit to work again is replaced."""
-        child = self._taken()
+        left_s = current_deadline().left_s
+        if not self._turns.acquire(timeout=None if math.isinf(left_s) else left_s):
+            check_deadline()
         try:
-            yield child
-        finally:
+            child = self._taken()
             try:
-                if not child.is_fit():
-                    child.kill()
-                    self._replace(child)
+                yield child
             finally:
-                with self._changed:
-                    self.n_busy -= 1
-                    if child.is_alive and not self._is_closed:
-                        self._idle.append(child)
-                    else:
-                        child.kill()
-                    self._changed.notify()
+                self._give_back(child)
+        finally:
+            self._turns.release()
 
     def _taken(self) -> "_Child":
-        with self._changed:
-            while True:
-                check_deadline()
-                if self._is_closed:
-                    raise EarnestError("The decoders are closed.")
-                if self._idle:
-                    child = self._idle.pop()
-                    if child.is_running():
-                        break
-                    child.kill()
-                elif self.n_busy < self._size:
-                    child = self._starter.submit(_Child).result()
-                    break
-                else:
-                    left_s = current_deadline().left_s
-                    self._changed.wait(None if math.isinf(left_s) else left_s)
-            self.n_busy += 1
-            return child
+        """Return a child that waits, or a new one; the lock is not held while that starts."""
+        with self._lock:
+            while self._idle:
+                child = self._idle.pop()
+                if child.is_running():
+                    self._busy.add(child)
+                    return child
+                child.kill()
+        try:
+            child = self._starter.submit(_Child).result()
+        except RuntimeError:  # it takes no more work
+            raise EarnestError("The decoders are closed.") from None
+        with self._lock:
+            self._busy.add(child)
+        return child
 
-    def _replace(self, child: "_Child") -> None:
+    def _give_back(self, child: "_Child") -> None:
+        is_fit = False
+        try:
+            is_fit = child.is_fit()
+        finally:
+            with self._lock:
+                self._busy.discard(child)
+                is_kept = is_fit and self._has_room()
+                if is_kept:
+                    self._idle.append(child)
+            if not is_kept:
+                child.kill()
+                self._replace()
+
+    def _has_room(self) -> bool:
+        return not self._is_closed and len(self._busy) + len(self._idle) < self._size
+
+    def _replace(self) -> None:
         """Start another one, for which nobody waits."""
 
         def start() -> None:
             fresh = _Child()
-            with self._changed:
-                if not self._is_closed and self.n_busy + len(self._idle) < self._size:
+            with self._lock:
+                is_kept = self._has_room()
+                if is_kept:
                     self._idle.insert(0, fresh)
-                    self._changed.notify()
-                    return
-            fresh.kill()
+            if not is_kept:
+                fresh.kill()
 
         with suppress(RuntimeError):  # the pool was closed meanwhile
             self._starter.submit(start)
@@ -290,8 +297,12 @@ class _Child:
         grown = _resident_bytes(self.pid) - self._first_bytes
         return self._n_jobs < MOST_JOBS and grown < MOST_GROWN_BYTES and self.is_running()
 
+    def end(self) -> None:
+        """End the process, while another thread may be reading what it says."""
+        self._process.kill()
+
     def kill(self) -> None:
-        """End it."""
+        """End the process, and forget it."""
         if self.is_alive:
             self.is_alive = False
             self._process.kill()
