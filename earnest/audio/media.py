@@ -10,6 +10,7 @@ from earnest.audio.deadline import check_deadline
 from earnest.errors import AudioError, MissingExtraError
 
 _BLOCK_SAMPLES = 2**17  # of all channels together
+_OPTIONS = {"max_streams": "64"}  # each costs more than half a megabyte before one is chosen
 
 
 def media_format(head: bytes) -> str | None:
@@ -45,7 +46,7 @@ class MediaReader:
         self._error: type[Exception] = av.FFmpegError
         self._resampler = av.AudioResampler(format="flt")
         try:
-            self._container: Any = av.open(file, format=container_format, metadata_errors="ignore")
+            self._container: Any = av.open(file, format=container_format, options=_OPTIONS, metadata_errors="ignore")
         except (av.FFmpegError, ValueError) as error:
             raise AudioError(f"{name}: damaged or cut off ({_first_line(error)}). Export it again.") from error
         tracks = [track for track in self._container.streams.audio if track.codec_context is not None]

@@ -3,6 +3,7 @@
 import os
 import re
 import struct
+from io import BufferedReader, FileIO
 from typing import BinaryIO
 
 # Writers that can't go back to fill in the size (a pipe) leave 0, 0xFFFFFFFF or about 2 GiB there.
@@ -15,6 +16,16 @@ _MP3_TOLERATED = 256  # half a frame, or a tag at the end that was taken off
 
 def missing_bytes(file: BinaryIO) -> int:
     """Return how many bytes of sound the header promises beyond the end of the file, 0 for none or unknown."""
+    if not isinstance(file, FileIO):
+        return _missing_bytes(file)
+    buffered = BufferedReader(file)  # a file of many small parts is no file of many small reads
+    try:
+        return _missing_bytes(buffered)
+    finally:
+        buffered.detach().seek(0)
+
+
+def _missing_bytes(file: BinaryIO) -> int:
     size = file.seek(0, os.SEEK_END)
     head = _at(file, 0, 16)
     tolerated = _TOLERATED
