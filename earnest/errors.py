@@ -21,6 +21,14 @@ class RecordingTooLongError(AudioError):
     """A recording lasts longer than may be read."""
 
 
+class DecoderDiedError(AudioError):
+    """A recording ended the process that decoded it."""
+
+
+class TooLateError(EarnestError):
+    """Nobody waits for this answer any more."""
+
+
 class BundleError(EarnestError):
     """A model bundle is missing, damaged or not to be trusted."""
 

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from earnest.audio.deadline import check_deadline
 from earnest.audio.segment import SILENCE_DBFS, SPEECH_RANGE_DB, levels_dbfs
 from earnest.audio.silero import CONTEXT, FRAME_SAMPLES, STATE_WIDTH, silero_session
 from earnest.audio.waveform import Waveform
@@ -76,6 +77,7 @@ class SileroActivity:
         """Return the network's probability; 0 below -65 dBFS."""
         found = np.zeros(len(frames), np.float32)
         for start in range(0, len(frames), _AT_ONCE):
+            check_deadline()
             self._hear(frames[start : start + _AT_ONCE], found[start : start + _AT_ONCE])
         return found
 

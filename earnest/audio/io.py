@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from earnest.audio.deadline import check_deadline
 from earnest.audio.media import MediaReader, media_format
 from earnest.audio.sound_file import SoundFileReader
 from earnest.audio.source import Source, opened, source_name
@@ -23,6 +24,8 @@ from earnest.errors import AudioError, RecordingTooLongError
 
 MAX_SECONDS = 4 * 3600.0
 MAX_CHANNELS = 256
+VALUES_PER_S = 2 * 192_000  # channels × sample rate that may be decoded for each second of the longest recording
+UNPROMISED = 0.25  # share of that for what lies beyond the length that the header promises, if it does
 LOWEST_HZ, HIGHEST_HZ = 1_000, 1_000_000
 BLOCK_S = 10.0  # of an array that is read: what works on blocks needs memory for some of them
 LARGEST_SAMPLE = 2.0**31  # floats that hold unscaled 32-bit integers; beyond, powers overflow
@@ -72,7 +75,8 @@ def decode(source: Source, max_seconds: float = MAX_SECONDS) -> Recording:
     Raises
     ------
     AudioError
-        When it is missing, no sound, empty, cut off, damaged, longer than ``max_seconds`` or holds NaN or infinity.
+        When it is missing, no sound, empty, cut off, damaged, longer than ``max_seconds``, has more channels or a
+        higher rate than may be decoded for so long, or holds NaN or infinity.
     MissingExtraError
         For MP4, WebM, AAC and ASF without PyAV.
     """
@@ -99,7 +103,7 @@ def load_waveform(
     -------
     shape (samples,), float32, mono
     """
-    with open_audio(source, max_seconds) as stream:
+    with open_audio(source, max_seconds, is_part=end_s is not None) as stream:
         blocks = stream.blocks if start_s <= 0 and end_s is None else _part(stream, start_s, end_s)
         parts = list(resampled(blocks, stream.sample_rate_hz, sample_rate_hz))
         if not parts:
@@ -149,20 +153,36 @@ class Resampler:
 
 
 @contextmanager
-def open_audio(source: Source, max_seconds: float = MAX_SECONDS) -> Iterator[AudioStream]:
-    """Open a recording for reading block by block; see `decode` for what is refused."""
+def open_audio(
+    source: Source, max_seconds: float = MAX_SECONDS, *, is_part: bool = False
+) -> Iterator[AudioStream]:
+    """Open a recording for reading block by block; see `decode` for what is refused.
+
+    Parameters
+    ----------
+    is_part : whether not all will be read, so that a header may promise more than ``max_seconds``
+    """
     if isinstance(source, tuple):
         yield _array_stream(*source, max_seconds)
         return
     name = source_name(source)
-    with opened(source, name) as file:
-        reader = _reader_of(file, name)
-        try:
-            _check_form(name, reader.sample_rate_hz, reader.n_channels)
-            blocks = _checked(_mono(reader.blocks()), name, reader.sample_rate_hz, max_seconds, reader.promised_s)
-            yield AudioStream(name, reader.sample_rate_hz, reader.n_channels, reader.encoding, blocks)
-        finally:
-            reader.close()
+    with opened(source, name) as file, open_audio_file(file, name, max_seconds, is_part) as stream:
+        yield stream
+
+
+@contextmanager
+def open_audio_file(file: BinaryIO, name: str, max_seconds: float, is_part: bool = False) -> Iterator[AudioStream]:
+    """Open a recording whose file is open; see `open_audio`."""
+    reader = _reader_of(file, name)
+    try:
+        check_form(name, reader.sample_rate_hz, reader.n_channels)
+        if not is_part:
+            _check_promise(name, reader, max_seconds)
+        counted = _counted(reader.blocks(), name, _most_values(reader, max_seconds))
+        blocks = checked(_mono(counted), name, reader.sample_rate_hz, max_seconds, reader.promised_s)
+        yield AudioStream(name, reader.sample_rate_hz, reader.n_channels, reader.encoding, blocks)
+    finally:
+        reader.close()
 
 
 def _reader_of(file: BinaryIO, name: str) -> SoundFileReader | MediaReader:
@@ -171,12 +191,50 @@ def _reader_of(file: BinaryIO, name: str) -> SoundFileReader | MediaReader:
     return MediaReader(file, container, name) if container else SoundFileReader(file, name)
 
 
-def _check_form(name: str, sample_rate_hz: int, n_channels: int) -> None:
+def check_form(name: str, sample_rate_hz: int, n_channels: int) -> None:
+    """Refuse rates and numbers of channels that no recording has."""
     if not LOWEST_HZ <= sample_rate_hz <= HIGHEST_HZ:
         expected = f"expected {LOWEST_HZ} to {HIGHEST_HZ}"
         raise AudioError(f"{name}: the sample rate is {sample_rate_hz} Hz, {expected}. Is the header right?")
     if not 1 <= n_channels <= MAX_CHANNELS:
         raise AudioError(f"{name}: has {n_channels} channels, expected 1 to {MAX_CHANNELS}. Is the header right?")
+
+
+def _check_promise(name: str, reader: SoundFileReader | MediaReader, max_seconds: float) -> None:
+    """Refuse, before anything is decoded, what the header promises too much of."""
+    promised_s = reader.promised_s or 0.0
+    if promised_s > 1.01 * max_seconds + 0.1:  # headers round
+        raise _too_long(name, max_seconds)
+    if promised_s * reader.sample_rate_hz * reader.n_channels > max_seconds * VALUES_PER_S:
+        form = f"{promised_s:.4g} s of {reader.n_channels} channels at {reader.sample_rate_hz} Hz"
+        raise RecordingTooLongError(f"{name}: its header promises {form}, {_too_many(max_seconds * VALUES_PER_S)}")
+
+
+def _most_values(reader: SoundFileReader | MediaReader, max_seconds: float) -> float:
+    """How many samples of all channels may be decoded; fewer where the header promises no such length."""
+    most = max_seconds * VALUES_PER_S
+    promised = 1.1 * ((reader.promised_s or 0.0) + 1) * reader.sample_rate_hz * reader.n_channels
+    return min(max(promised, UNPROMISED * most), most)
+
+
+def _counted(blocks: Iterator[npt.NDArray[np.float32]], name: str, most: float) -> Iterator[npt.NDArray[np.float32]]:
+    n_values = 0
+    for block in blocks:
+        n_values += block.size
+        if n_values > most:
+            raise RecordingTooLongError(f"{name}: holds more sound than its header promises, {_too_many(most)}")
+        yield block
+
+
+def _too_many(most: float) -> str:
+    return (
+        f"at most {most:,.0f} samples of all channels together are decoded. "
+        "Cut it into parts, or convert it to one channel at 48 kHz or less."
+    )
+
+
+def _too_long(name: str, max_seconds: float) -> RecordingTooLongError:
+    return RecordingTooLongError(f"{name}: longer than {max_seconds:g} s, the most that is read. Cut it into parts.")
 
 
 def _mono(blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[Waveform]:
@@ -186,15 +244,16 @@ def _mono(blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[Waveform]:
         yield mean  # outside: a generator left half way may end in another thread, where the state can't be set back
 
 
-def _checked(
+def checked(
     blocks: Iterator[Waveform], name: str, sample_rate_hz: int, max_seconds: float, promised_s: float | None
 ) -> Iterator[Waveform]:
+    """Pass on mono blocks that are sound: finite, in bounds, neither too many nor fewer than promised."""
     n_samples = 0
     for block in blocks:
+        check_deadline()
         n_samples += len(block)
         if n_samples > max_seconds * sample_rate_hz:
-            too_long = f"{name}: longer than {max_seconds:g} s, the most that is read. Cut it into parts."
-            raise RecordingTooLongError(too_long)
+            raise _too_long(name, max_seconds)
         # Where all together lie within bounds, none lies outside; NaN and infinity don't.
         with np.errstate(all="ignore"):
             power = float(np.dot(block, block))
@@ -228,10 +287,10 @@ def _part(stream: AudioStream, start_s: float, end_s: float | None) -> Iterator[
 
 def _array_stream(array: npt.ArrayLike, sample_rate_hz: int, max_seconds: float) -> AudioStream:
     frames = _array_frames(array, name := "array")
-    _check_form(name, sample_rate_hz, frames.shape[1])
+    check_form(name, sample_rate_hz, frames.shape[1])
     n_block = max(round(BLOCK_S * sample_rate_hz), 1)
     parts = (frames[start : start + n_block] for start in range(0, len(frames), n_block))
-    blocks = _checked(_mono(parts), name, sample_rate_hz, max_seconds, None)
+    blocks = checked(_mono(parts), name, sample_rate_hz, max_seconds, None)
     return AudioStream(name, sample_rate_hz, frames.shape[1], f"array {np.asarray(array).dtype}", blocks)
 
 
@@ -248,7 +307,7 @@ def mono_chunk(array: npt.ArrayLike, name: str) -> Waveform:
         When it has another shape or type, or holds NaN, infinity or samples beyond 32-bit integers.
     """
     frames = _array_frames(array, name)
-    return next(_checked(_mono(iter([frames])), name, HIGHEST_HZ, np.inf, None)) if len(frames) else frames[:, 0]
+    return next(checked(_mono(iter([frames])), name, HIGHEST_HZ, np.inf, None)) if len(frames) else frames[:, 0]
 
 
 def _array_frames(array: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:

@@ -6,7 +6,11 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from earnest.audio.deadline import check_deadline
 from earnest.errors import AudioError, MissingExtraError
+
+_BLOCK_SAMPLES = 2**17  # of all channels together
+_OPTIONS = {"max_streams": "64"}  # each costs more than half a megabyte before one is chosen
 
 
 def media_format(head: bytes) -> str | None:
@@ -42,7 +46,7 @@ class MediaReader:
         self._error: type[Exception] = av.FFmpegError
         self._resampler = av.AudioResampler(format="flt")
         try:
-            self._container: Any = av.open(file, format=container_format, metadata_errors="ignore")
+            self._container: Any = av.open(file, format=container_format, options=_OPTIONS, metadata_errors="ignore")
         except (av.FFmpegError, ValueError) as error:
             raise AudioError(f"{name}: damaged or cut off ({_first_line(error)}). Export it again.") from error
         tracks = [track for track in self._container.streams.audio if track.codec_context is not None]
@@ -50,6 +54,7 @@ class MediaReader:
             self._container.close()
             raise AudioError(f"{name}: has no sound track that can be decoded. Export it as WAV or FLAC.")
         self._stream: Any = tracks[0]
+        self._stream.codec_context.thread_count = 1
         self.sample_rate_hz = int(self._stream.rate or 0)
         self.n_channels = int(self._stream.channels or 0)
         self.encoding = f"{container_format} {self._stream.codec_context.name}"
@@ -63,13 +68,27 @@ class MediaReader:
         return self._container.duration / 1e6 if self._container.duration else None
 
     def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
-        """Yield decoded blocks of at most some thousand frames."""
+        """Yield decoded blocks of some seconds."""
+        parts: list[npt.NDArray[np.float32]] = []
+        n_values = 0
         try:
-            for frame in self._container.decode(self._stream):
-                yield from self._converted(frame)
-            yield from self._converted(None)
+            for part in self._parts():
+                parts.append(part)
+                n_values += part.size
+                if n_values >= _BLOCK_SAMPLES:
+                    yield np.concatenate(parts)
+                    parts, n_values = [], 0
+            if parts:
+                yield np.concatenate(parts)
         except (self._error, ValueError) as error:
             raise AudioError(f"{self._name}: damaged or cut off ({_first_line(error)}). Export it again.") from error
+
+    def _parts(self) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield what each packet holds, mostly a thousand frames."""
+        for frame in self._container.decode(self._stream):
+            check_deadline()
+            yield from self._converted(frame)
+        yield from self._converted(None)
 
     def _converted(self, frame: Any) -> Iterator[npt.NDArray[np.float32]]:
         for part in self._resampler.resample(frame):

@@ -3,17 +3,29 @@
 import os
 import re
 import struct
+from io import BufferedReader, FileIO
 from typing import BinaryIO
 
 # Writers that can't go back to fill in the size (a pipe) leave 0, 0xFFFFFFFF or about 2 GiB there.
 _UNKNOWN = 0x7FFF_0000
 # Some writers count a header or a padding byte too much; that is below 2 ms and no cut.
 _TOLERATED = 64
+_MOST_PARTS = 2**16  # chunks or pages that are walked over; a file of more is not known to be cut off
 _MP3_TOLERATED = 256  # half a frame, or a tag at the end that was taken off
 
 
 def missing_bytes(file: BinaryIO) -> int:
     """Return how many bytes of sound the header promises beyond the end of the file, 0 for none or unknown."""
+    if not isinstance(file, FileIO):
+        return _missing_bytes(file)
+    buffered = BufferedReader(file)  # a file of many small parts is no file of many small reads
+    try:
+        return _missing_bytes(buffered)
+    finally:
+        buffered.detach().seek(0)
+
+
+def _missing_bytes(file: BinaryIO) -> int:
     size = file.seek(0, os.SEEK_END)
     head = _at(file, 0, 16)
     tolerated = _TOLERATED
@@ -60,7 +72,9 @@ def _chunk(file: BinaryIO, size: int, position: int, order: str, wanted: bytes) 
 
 
 def _chunk_start(file: BinaryIO, size: int, position: int, order: str, wanted: bytes) -> int | None:
-    while position + 8 <= size:
+    for _ in range(_MOST_PARTS):
+        if position + 8 > size:
+            break
         name, length = struct.unpack(f"{order}4sI", _at(file, position, 8))
         if name == wanted:
             return position + 8
@@ -70,7 +84,9 @@ def _chunk_start(file: BinaryIO, size: int, position: int, order: str, wanted: b
 
 def _wave64(file: BinaryIO, size: int) -> int:
     position = 40  # "riff" and its size, "wave": 16 + 8 + 16 bytes
-    while position + 24 <= size:
+    for _ in range(_MOST_PARTS):
+        if position + 24 > size:
+            break
         header = _at(file, position, 24)
         length = int.from_bytes(header[16:], "little")  # counts its own 24 bytes
         if header[:4] == b"data":
@@ -83,7 +99,9 @@ def _wave64(file: BinaryIO, size: int) -> int:
 
 def _caf(file: BinaryIO, size: int) -> int:
     position = 8
-    while position + 12 <= size:
+    for _ in range(_MOST_PARTS):
+        if position + 12 > size:
+            break
         name, length = struct.unpack(">4sq", _at(file, position, 12))
         position += 12 + max(length, 0)
         if name == b"data":
@@ -101,7 +119,9 @@ def _sphere(file: BinaryIO, size: int) -> int:
 def _ogg(file: BinaryIO, size: int) -> int:
     """Walk the pages; the last one must end inside the file."""
     position = 0
-    while position < size:
+    for _ in range(_MOST_PARTS):
+        if position >= size:
+            return position - size
         header = _at(file, position, 27)
         if not header.startswith(b"OggS"[: len(header)]):
             return 0  # something else was appended to the stream
@@ -110,7 +130,7 @@ def _ogg(file: BinaryIO, size: int) -> int:
         if len(header) < 27 or len(segments) < n_segments:
             return 1
         position += 27 + n_segments + sum(segments)
-    return position - size
+    return 0
 
 
 def _mp3(file: BinaryIO, size: int, head: bytes) -> int:

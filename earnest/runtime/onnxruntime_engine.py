@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from earnest.audio.deadline import stopped_at_deadline
 from earnest.bundle import Bundle
 from earnest.errors import BundleError, EarnestError
 from earnest.onnx_file import Part, part_of
@@ -26,8 +27,12 @@ class OnnxRuntimeSession:
         }
 
     def run(self, feeds: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
-        """Return the outputs called ``names``."""
-        values: list[Any] = self._session.run(list(names), dict(feeds))
+        """Return the outputs called ``names``, or end at the deadline of this thread."""
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        with stopped_at_deadline(lambda: setattr(options, "terminate", True)):
+            values: list[Any] = self._session.run(list(names), dict(feeds), options)
         return values
 
 

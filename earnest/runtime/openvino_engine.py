@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from earnest.audio.deadline import stopped_at_deadline
 from earnest.bundle import Bundle
 from earnest.errors import BundleError, MissingExtraError
 from earnest.onnx_file import CUT, CutError, Part
@@ -48,11 +49,15 @@ class OpenVinoSession:
         }
 
     def run(self, feeds: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
-        """Return the outputs called ``names``, copied: the request's own memory is used again."""
+        """Return the outputs called ``names``, copied: the request's own memory is used again.
+
+        The deadline of this thread ends it.
+        """
         request = getattr(self._of_thread, "request", None)
         if request is None:
             request = self._of_thread.request = self._compiled.create_infer_request()
-        request.infer(dict(feeds), share_inputs=True)
+        with stopped_at_deadline(request.cancel):
+            request.infer(dict(feeds), share_inputs=True)
         return [np.array(request.get_tensor(name).data) for name in names]
 
 

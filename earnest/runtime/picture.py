@@ -15,13 +15,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from earnest.audio.source import Source, opened, printable, source_name
 from earnest.errors import AudioError, MissingExtraError
-from earnest.runtime.graph import LogMel
+
+if TYPE_CHECKING:
+    from earnest.runtime.graph import LogMel
 
 KEY = "earnest"
 WHITE = 65_535
@@ -42,7 +44,7 @@ class Picture:
     duration_s : of the recording
     """
 
-    log_mel: LogMel
+    log_mel: "LogMel"
     front_end: Mapping[str, Any]
     duration_s: float
 
@@ -84,10 +86,15 @@ def read_picture(source: Source) -> Picture:
         Where Pillow is not installed.
     """
     name = source_name(source)
-    image, _ = _pillow()
     assert not isinstance(source, tuple)
     with opened(source, name) as file:
-        data = file.read(MAX_BYTES + 1)
+        return picture_of(*greys_of(file, name), name)
+
+
+def greys_of(file: BinaryIO, name: str) -> tuple[Any, str]:
+    """Decode a PNG file: return its greys, shape (rows, columns), uint16, and the text that `Picture.to_png` wrote."""
+    image, _ = _pillow()
+    data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise AudioError(f"{name}: larger than {MAX_BYTES >> 20} MB. No spectrogram is.")
     try:
@@ -100,12 +107,23 @@ def read_picture(source: Source) -> Picture:
                 text = picture.info.get(KEY)
                 if picture.mode != "I;16" or not isinstance(text, str):
                     raise AudioError(f"{name}: not made by `earnest spectrogram`; only its pictures can be read back.")
-                greys = np.array(picture)
-        return _picture(greys, json.loads(text))
-    except (OSError, ValueError, TypeError, KeyError, SyntaxError, EOFError, RecursionError, Warning) as error:
-        raise AudioError(f"{name}: not a readable spectrogram ({_said(error)}). Make it again.") from error
+                return np.array(picture), text
+    except (OSError, ValueError, TypeError, KeyError, SyntaxError, EOFError, Warning) as error:
+        raise _unreadable(name, error) from error
     except (struct.error, zlib.error, image.DecompressionBombError) as error:
         raise AudioError(f"{name}: a damaged picture ({_said(error)}). Make it again.") from error
+
+
+def picture_of(greys: Any, text: str, name: str) -> Picture:
+    """Return what `greys_of` decoded as a spectrogram, or raise `AudioError`."""
+    try:
+        return _picture(greys, json.loads(text))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise _unreadable(name, error) from error
+
+
+def _unreadable(name: str, error: BaseException) -> AudioError:
+    return AudioError(f"{name}: not a readable spectrogram ({_said(error)}). Make it again.")
 
 
 def _picture(greys: Any, facts: Any) -> Picture:

@@ -1,6 +1,7 @@
 """What a network says about a spectrogram's picture."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -14,13 +15,19 @@ from earnest.front_end import FrontEnd
 from earnest.runtime.answers import Answers
 from earnest.runtime.graph import Network, PictureNetwork
 from earnest.runtime.options import Options
-from earnest.runtime.picture import read_picture
+from earnest.runtime.picture import Picture
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.windows import Heard, Over, Windowing
 
 
-def answer_picture(network: Network, info: BundleInfo, source: Source, options: Options) -> Prediction:
+def answer_picture(
+    network: Network, info: BundleInfo, source: Source, options: Options, read: Callable[[Source], Picture]
+) -> Prediction:
     """Predict from a picture; it hears no level, bandwidth or noise, so there are no quality words.
+
+    Parameters
+    ----------
+    read : what decodes it, see `earnest.runtime.decoders`
 
     Raises
     ------
@@ -31,7 +38,7 @@ def answer_picture(network: Network, info: BundleInfo, source: Source, options: 
     """
     if not isinstance(network, PictureNetwork):
         raise NoPicturesError(f"'{info.name}' can't answer about pictures. Name one model, without variants.")
-    name, picture = source_name(source), read_picture(source)
+    name, picture = source_name(source), read(source)
     if dict(picture.front_end) != dict(info.front_end):
         raise AudioError(f"{name}: was made for another front end. Make it again: earnest spectrogram --model …")
     settings = from_mapping(FrontEnd, info.front_end, info.name)

@@ -1,11 +1,12 @@
 """A bundle or several, ready to answer about recordings, folders and streams, without torch."""
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from earnest.audio.io import MAX_SECONDS, load_waveform, open_audio
+from earnest.audio.io import MAX_SECONDS, load_waveform
 from earnest.audio.segment import frame_levels_dbfs, is_silent
 from earnest.audio.source import Source, path_of, source_name
 from earnest.bundle import DEFAULT_BUNDLE, Bundle, BundleInfo, load_bundle
@@ -14,6 +15,7 @@ from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.adapter import Adapter
 from earnest.runtime.averaging import network_of
 from earnest.runtime.bulk import BATCH_S, Bulk
+from earnest.runtime.decoders import Decoders, InProcess
 from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.graph import Graph
 from earnest.runtime.options import Classes, Options
@@ -41,6 +43,8 @@ class Predictor:
     Attributes
     ----------
     activity : what finds speech, see `earnest.audio.activity`
+    decoders : what decodes recordings; for those of strangers, child processes: `earnest.runtime.decoder_pool`
+    file_s : seconds in which one recording must be decoded and cut, a long one answered; infinity for no bound
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class Predictor:
     ) -> None:
         bundles = [bundle] if isinstance(bundle, Bundle) else list(bundle)
         self.max_seconds, self.batch_s, self.activity = max_seconds, batch_s, "auto"
+        self.decoders: Decoders = InProcess()
+        self.file_s = math.inf
         self.graph, self.info = network_of(bundles, threads, provider, tta, backend, hint)
         # Each has an embedding of its own, so several together have none.
         self._alone = bundles[0] if len(bundles) == 1 else None
@@ -218,7 +224,7 @@ class Predictor:
         AudioError
             When the recording can't be read, or lasts longer than ``max_seconds``.
         """
-        with open_audio(source, max_seconds) as audio:
+        with self.decoders.open_audio(source, max_seconds) as audio:
             rate_hz = audio.sample_rate_hz
             stream = self.stream(rate_hz, windowing, adapter, classes=classes, abstain_below=abstain_below)
             envelope = Envelope(rate_hz)
@@ -231,7 +237,17 @@ class Predictor:
 
     def _bulk(self, adapter: Adapter | None, options: Options | None = None) -> Bulk:
         windowing = Windowing(activity=self.activity)
-        return Bulk(self.graph, self.info, self.max_seconds, adapter, self.batch_s, options, windowing)
+        return Bulk(
+            self.graph,
+            self.info,
+            self.max_seconds,
+            adapter,
+            self.batch_s,
+            options,
+            windowing,
+            self.decoders,
+            self.file_s,
+        )
 
 
 def _tell_licence(info: BundleInfo) -> None:

@@ -47,6 +47,8 @@ def info_router(service: Service) -> APIRouter:
         service.refuse_when_ending()
         if service.requests.is_full:
             raise ProblemError("overloaded", "All places are taken.")
+        if service.engine.is_stuck:
+            raise ProblemError("overloaded", "No recording was answered for long, and all turns are taken.")
         return "ready"
 
     @router.get("/metrics", response_class=PlainTextResponse, responses=openapi.problems(401))

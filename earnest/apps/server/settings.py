@@ -72,6 +72,7 @@ class Settings:
     api_keys : SHA-256 of each key, in hexadecimal; where there are any, a request needs one
     cors_origins : origins of pages elsewhere that may ask
     keep : folder for recordings and their answers; None stores nothing
+    isolate : whether recordings are decoded in ``jobs`` child processes, see `earnest.runtime.decoder_pool`
     """
 
     models: tuple[str, ...] = (DEFAULT_BUNDLE,)
@@ -83,3 +84,4 @@ class Settings:
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     cors_origins: tuple[str, ...] = ()
     keep: Path | None = None
+    isolate: bool = True

@@ -1,43 +1,21 @@
-"""One network for many threads: work of several requests in one run, and work that ends when nobody waits for it.
+"""One network for many threads: work of several requests in one run.
 
 On a CPU with one thread a run of eight 3-s clips takes as long as eight runs (1.14 against 1.18 ms a clip with `small`,
 15.0 against 15.1 with `base`) and moves probabilities by up to 4e-7, so windows of different requests share a run only
 where that was asked for: on a GPU it is another matter.
 """
 
-import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from threading import BoundedSemaphore, Lock
 
+from earnest.audio.deadline import check_deadline, current_deadline, until
 from earnest.audio.waveform import Waveform
-from earnest.errors import EarnestError, NoPicturesError
+from earnest.errors import NoPicturesError
 from earnest.runtime.graph import LogMel, Network, Outputs, PictureNetwork
 
 ALIKE = 1.25  # longest to shortest window of a run: more is padding that costs more than sharing saves
-
-
-class TooLateError(EarnestError):
-    """Nobody waits for this answer any more."""
-
-
-class Until:
-    """A network that refuses to run once the time of a request is over."""
-
-    def __init__(self, network: Network, deadline: float) -> None:
-        self._network, self._deadline = network, deadline
-        self.predicted = network.predicted
-
-    def run(self, waveforms: Sequence[Waveform], names: Sequence[str] | None = None) -> Outputs:
-        """Answer a batch, or raise `TooLateError`; the deadline is in seconds of `time.monotonic`."""
-        if time.monotonic() > self._deadline:
-            raise TooLateError("The time for this request is over.")
-        return self._network.run(waveforms, names)
-
-    def run_log_mel(self, log_mel: LogMel, names: Sequence[str] | None = None) -> Outputs:
-        """Answer about a spectrogram; see `earnest.runtime.graph.Graph.run_log_mel`."""
-        return pictures_of(self._network).run_log_mel(log_mel, names)
 
 
 def pictures_of(network: Network) -> PictureNetwork:
@@ -52,6 +30,7 @@ class _Wanted:
 
     def __init__(self, waveform: Waveform, names: tuple[str, ...]) -> None:
         self.waveform, self.names = waveform, names
+        self.deadline = current_deadline()
         self.outputs: Future[Outputs] = Future()
         self.is_taken = False
 
@@ -85,6 +64,7 @@ class Shared:
         while not mine.is_taken:
             with self._turns:
                 self._run_first()
+        check_deadline()
         return mine.outputs.result()
 
     def _run_first(self) -> None:
@@ -93,8 +73,10 @@ class Shared:
             together = self._taken()
         if not together:
             return
+        last = max((wanted.deadline for wanted in together), key=lambda deadline: deadline.ends)
         try:
-            outputs = self._network.run([wanted.waveform for wanted in together], together[0].names)
+            with until(last):
+                outputs = self._network.run([wanted.waveform for wanted in together], together[0].names)
         except BaseException as error:
             for wanted in together:
                 wanted.outputs.set_exception(error)

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from earnest.apps.server.engine import Engine
 from earnest.apps.server.settings import Limits
-from earnest.errors import AudioError, EarnestError
+from earnest.errors import AudioError, EarnestError, TooLateError
 from earnest.runtime.stream import Stream
 from earnest.runtime.timeline import Event, event_dict
 
@@ -67,7 +67,8 @@ class Conversation:
             await self._tell(await self.engine.run_piece(self.stream.finish))
             await self._send({"event": "end", "prediction": self.stream.prediction("stream").to_dict()})
             await self.websocket.close(_FINISHED if is_finished else _RESTART)
-        except StreamEndedError as end:
+        except (StreamEndedError, TooLateError) as error:
+            end = error if isinstance(error, StreamEndedError) else StreamEndedError("failed", str(error))
             await self._send({"event": "error", "code": end.code, "detail": end.detail})
             await self.websocket.close(_CLOSE[end.code], end.code)
 

@@ -17,8 +17,9 @@ from stand_in import write_bundle
 from earnest.apps.server.formats import ROWS, chosen_format
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits
-from earnest.apps.server.sharing import Shared, TooLateError, Until
-from earnest.errors import RecipeError
+from earnest.apps.server.sharing import Shared
+from earnest.audio.deadline import Deadline
+from earnest.errors import RecipeError, TooLateError
 
 A_SECOND = np.zeros(16_000, np.float32)
 
@@ -83,12 +84,14 @@ def test_windows_that_come_together_stay_together() -> None:
     assert network.batches == [[0.0, 1.0, 2.0, 3.0, 4.0]]
 
 
-def test_a_network_refuses_after_its_deadline() -> None:
+def test_who_shares_a_run_has_its_own_deadline() -> None:
     network = Network()
     network.go.set()
-    assert Until(network, float("inf")).run([A_SECOND])
-    with pytest.raises(TooLateError):
-        Until(network, 0.0).run([A_SECOND])
+    shared = Shared(network, 2, 1)
+    with Deadline(60):
+        assert shared.run([A_SECOND])
+    with Deadline(0), pytest.raises(TooLateError):
+        shared.run([A_SECOND])
 
 
 @pytest.mark.parametrize(

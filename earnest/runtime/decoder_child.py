@@ -1,0 +1,111 @@
+"""The process that decodes: one job after another, with no files, no network, little memory; see `decoder_pool`.
+
+Started as ``python -c "from earnest.runtime.decoder_child import main; main()" PARENT``; its standard input is the
+socket on which jobs come.
+"""
+
+import io
+import json
+import signal
+import socket
+import sys
+from collections import deque
+from contextlib import suppress
+from typing import Any, BinaryIO, cast
+
+from earnest.audio.confinement import allow_cpu, confine, die_with_parent
+from earnest.audio.io import open_audio_file
+from earnest.errors import EarnestError
+from earnest.runtime.decoder_wire import LENGTH, STOP, Kind, as_json, error_payload, packed
+from earnest.runtime.picture import greys_of
+
+MORE_BYTES = 128 * 2**20  # of memory beyond what a process holds that has decoded nothing
+_SHORT = 2**12
+_SILENT_AAC = 3 * b"\xff\xf1`@\x01\x7f\xfc\x01\x18 \x07"
+MOST_DESCRIPTORS = 8  # three standard streams, and the file that a job is about
+
+
+def main() -> None:
+    """Prepare all that will be needed, give up the rest, then work until the parent goes away."""
+    die_with_parent(int(sys.argv[1]))
+    for number in (signal.SIGINT, signal.SIGTERM):  # the parent decides when this process ends
+        signal.signal(number, signal.SIG_IGN)
+    link = socket.socket(fileno=0)
+    _rehearse()
+    words = confine(MORE_BYTES, MOST_DESCRIPTORS)
+    _send(link, Kind.READY, as_json({"confined": words}))
+    while _work(link):
+        pass
+
+
+def _rehearse() -> None:
+    """Decode next to nothing in every way: what is imported on the way can't be imported later."""
+    for data in (b"no sound", bytes(64), _SILENT_AAC, b"\0\0\0\x18ftypM4A \0\0\0\0"):
+        with suppress(EarnestError), open_audio_file(io.BytesIO(data), "", 1.0) as stream:
+            deque(stream.blocks, maxlen=0)
+    with suppress(EarnestError):
+        greys_of(io.BytesIO(b"\x89PNG\r\n\x1a\n"), "")
+
+
+def _work(link: socket.socket) -> bool:
+    """Do one job; False when there are no more."""
+    head, descriptors, _, _ = socket.recv_fds(link, LENGTH.size, 1)
+    if head == STOP:  # meant for a job that had ended by itself
+        return True
+    if not head or not descriptors:
+        return False
+    job: dict[str, Any] = json.loads(_received(link, *LENGTH.unpack(head)))
+    allow_cpu(job["cpu_s"])
+    with io.FileIO(descriptors[0], "rb") as raw:
+        file = cast(BinaryIO, raw)
+        try:
+            _answer(link, file, job)
+            ended = Kind.DONE, b""
+        except BrokenPipeError:
+            return False
+        except Exception as error:  # noqa: BLE001 - the outermost boundary: whatever a decoder raises
+            ended = Kind.ERROR, error_payload(error, job["name"])
+    _send(link, *ended)
+    return True
+
+
+def _received(link: socket.socket, n_bytes: int) -> bytes:
+    data = b""
+    while len(data) < n_bytes and (more := link.recv(n_bytes - len(data))):
+        data += more
+    return data
+
+
+def _answer(link: socket.socket, file: BinaryIO, job: dict[str, Any]) -> None:
+    name = job["name"]
+    if job["picture"]:
+        greys, text = greys_of(file, name)
+        _send(link, Kind.PICTURE, as_json({"text": text, "shape": greys.shape}))
+        _send(link, Kind.GREYS, memoryview(greys.astype("<u2").reshape(-1)).cast("B"))
+        return
+    with open_audio_file(file, name, job["max_seconds"]) as stream:
+        form = {"sample_rate_hz": stream.sample_rate_hz, "n_channels": stream.n_channels, "encoding": stream.encoding}
+        _send(link, Kind.OPENED, as_json(form))
+        for block in stream.blocks:
+            _send(link, Kind.BLOCK, memoryview(block.astype("<f4", order="C", copy=False)).cast("B"))
+            if _is_told_to_stop(link):
+                return
+
+
+def _is_told_to_stop(link: socket.socket) -> bool:
+    try:
+        return link.recv(LENGTH.size, socket.MSG_DONTWAIT) == STOP
+    except BlockingIOError:
+        return False
+
+
+def _send(link: socket.socket, kind: Kind, payload: Any) -> None:
+    """Send one message; waits while the parent has no room."""
+    head = packed(kind, len(payload))
+    if len(payload) <= _SHORT:
+        link.sendall(head + bytes(payload))
+    else:
+        link.sendall(head)
+        link.sendall(payload)
+
+

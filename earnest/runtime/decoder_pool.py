@@ -1,0 +1,403 @@
+"""Child processes that decode what strangers sent; a recording that kills one costs its own answer and no other.
+
+A child has no files, no network and little memory (`earnest.audio.confinement`). It gets a recording as an open
+descriptor and gives mono samples back, block by block; while nobody takes them it waits. It is used again many times.
+"""
+
+import json
+import logging
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+
+from earnest.audio.deadline import Deadline, check_deadline, current_deadline
+from earnest.audio.io import MAX_SECONDS, AudioStream, check_form, checked, open_audio
+from earnest.audio.source import Source, opened, printable, source_name
+from earnest.audio.waveform import Waveform
+from earnest.errors import DecoderDiedError, EarnestError
+from earnest.runtime.decoder_wire import LENGTH, STOP, Kind, WireError, error_of, read_message, values_of
+from earnest.runtime.decoders import Decoders, InProcess
+from earnest.runtime.picture import MAX_PIXELS, Picture, picture_of
+
+START_S = 60.0  # on a busy machine
+MOST_JOBS = 1_000
+MOST_GROWN_BYTES = 96 * 2**20
+STOP_S = 1.0  # for a job that nobody wants to go on
+CPU_S, CPU_SHARE = 30.0, 0.1  # computing, and for each second of the longest recording: a tenth of it
+_KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR")
+_PROGRAM = "from earnest.runtime.decoder_child import main; main()"
+_log = logging.getLogger(__name__)
+
+
+def start_decoders(size: int) -> Decoders:
+    """Start child processes; where the system can't, this process decodes, and a line in the log says so."""
+    try:
+        pool = DecoderPool(size)
+        words = pool.confinement()
+    except (EarnestError, OSError, AttributeError) as error:  # no sockets that carry descriptors: Windows
+        _log.warning("Recordings are decoded in this process: no decoder process starts (%s).", error)
+        return InProcess()
+    _log.info("Recordings are decoded in %d processes of their own, confined by %s.", size, ", ".join(words) or "nothing")
+    return pool
+
+
+class DecoderPool:
+    """At most ``size`` children, started at once; each does one job at a time."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._lock, self._turns = size, threading.Lock(), threading.Semaphore(size)
+        # A child dies with the thread that started it, so that is one that lives as long as the pool.
+        self._starter = ThreadPoolExecutor(1, "earnest-decoders")
+        self._idle: list[_Child] = []
+        self._busy: set[_Child] = set()
+        self._is_closed = False
+        try:
+            self._idle = self._starter.submit(lambda: [_Child() for _ in range(size)]).result()
+        except BaseException:
+            self._starter.shutdown()
+            raise
+
+    def __enter__(self) -> "DecoderPool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def confinement(self) -> tuple[str, ...]:
+        """Wait for the first child; return what confines it, see `earnest.audio.confinement.confine`.
+
+        Raises
+        ------
+        EarnestError
+            When it doesn't start; the pool is closed then.
+        """
+        try:
+            with Deadline(START_S, "it takes too long"), self._child() as child:
+                return child.words()
+        except EarnestError:
+            self.close()
+            raise
+
+    def pids(self) -> list[int]:
+        """Return the numbers of all processes."""
+        with self._lock:
+            return [child.pid for child in (*self._idle, *self._busy)]
+
+    def close(self) -> None:
+        """End all; who works is ended too."""
+        with self._lock:
+            self._is_closed = True
+            idle, self._idle = self._idle, []
+            for child in self._busy:
+                child.end()  # whoever waits for it is told
+        for child in idle:
+            child.kill()
+        self._starter.shutdown(wait=True)
+
+    @contextmanager
+    def open_audio(self, source: Source, max_seconds: float = MAX_SECONDS) -> Iterator[AudioStream]:
+        """Open a recording for reading block by block; the samples are those of `earnest.audio.io.open_audio`.
+
+        Raises
+        ------
+        DecoderDiedError
+            When the recording ended the process that decoded it.
+        """
+        if isinstance(source, tuple):
+            with open_audio(source, max_seconds) as stream:
+                yield stream
+            return
+        name = source_name(source)
+        with opened(source, name) as file, self._child() as child:
+            child.begin(file, name=name, picture=False, max_seconds=max_seconds)
+            values = child.values(Kind.OPENED)
+            rate_hz, n_channels = _whole(values, "sample_rate_hz"), _whole(values, "n_channels")
+            check_form(name, rate_hz, n_channels)
+            blocks = checked(child.blocks(), name, rate_hz, max_seconds, None)
+            yield AudioStream(name, rate_hz, n_channels, printable(str(values.get("encoding")))[:100], blocks)
+
+    def read_picture(self, source: Source) -> Picture:
+        """Read a spectrogram; see `earnest.runtime.picture.read_picture`."""
+        assert not isinstance(source, tuple)
+        name = source_name(source)
+        with opened(source, name) as file, self._child() as child:
+            child.begin(file, name=name, picture=True, max_seconds=0.0)
+            values, greys = child.values(Kind.PICTURE), child.payload(Kind.GREYS)
+            child.payload(Kind.DONE)
+        shape = values.get("shape")
+        if not _is_shape(shape) or 2 * math.prod(shape) != len(greys):
+            raise DecoderDiedError(f"{name}: its decoder said what is no picture. Make it again.")
+        return picture_of(np.frombuffer(greys, "<u2").reshape(shape), str(values.get("text")), name)
+
+    @contextmanager
+    def _child(self) -> Iterator["_Child"]:
+        """Lend a child; one that is not fit to work again is replaced."""
+        left_s = current_deadline().left_s
+        if not self._turns.acquire(timeout=None if math.isinf(left_s) else left_s):
+            check_deadline()
+        try:
+            child = self._taken()
+            try:
+                yield child
+            finally:
+                self._give_back(child)
+        finally:
+            self._turns.release()
+
+    def _taken(self) -> "_Child":
+        """Return a child that waits, or a new one; the lock is not held while that starts."""
+        with self._lock:
+            while self._idle:
+                child = self._idle.pop()
+                if child.is_running():
+                    self._busy.add(child)
+                    return child
+                child.kill()
+        try:
+            child = self._starter.submit(_Child).result()
+        except RuntimeError:  # it takes no more work
+            raise EarnestError("The decoders are closed.") from None
+        with self._lock:
+            self._busy.add(child)
+        return child
+
+    def _give_back(self, child: "_Child") -> None:
+        is_fit = False
+        try:
+            is_fit = child.is_fit()
+        finally:
+            with self._lock:
+                self._busy.discard(child)
+                is_kept = is_fit and self._has_room()
+                if is_kept:
+                    self._idle.append(child)
+            if not is_kept:
+                child.kill()
+                self._replace()
+
+    def _has_room(self) -> bool:
+        return not self._is_closed and len(self._busy) + len(self._idle) < self._size
+
+    def _replace(self) -> None:
+        """Start another one, for which nobody waits."""
+
+        def start() -> None:
+            fresh = _Child()
+            with self._lock:
+                is_kept = self._has_room()
+                if is_kept:
+                    self._idle.insert(0, fresh)
+            if not is_kept:
+                fresh.kill()
+
+        with suppress(RuntimeError):  # the pool was closed meanwhile
+            self._starter.submit(start)
+
+
+class _Child:
+    """One process, and what it is about.
+
+    Attributes
+    ----------
+    is_alive : whether it was not ended by us
+    """
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _PROGRAM, str(os.getpid())],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
+                cwd="/",
+            )
+        self._socket, self._file = ours, cast(BinaryIO, ours.makefile("rb", 2**16))
+        self._words: tuple[str, ...] | None = None
+        self._first_bytes = 0
+        self._name, self._n_jobs, self._works, self.is_alive = "", 0, False, True
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
+    def is_running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    def words(self) -> tuple[str, ...]:
+        """Wait until it can work; return what confines it."""
+        if self._words is None:
+            self._works = True
+            kind, payload = self._message()
+            words = values_of(payload).get("confined") if kind is Kind.READY else None
+            if not isinstance(words, list):
+                raise self._died(WireError("it did not start"))
+            self._words = tuple(map(str, words))
+            self._works, self._first_bytes = False, _resident_bytes(self.pid)
+        return self._words
+
+    def begin(self, file: BinaryIO, **job: Any) -> None:
+        """Hand over a job with its file."""
+        self._name = job["name"]
+        self.words()
+        self._works = True
+        self._n_jobs += 1
+        data = json.dumps({**job, "cpu_s": CPU_S + CPU_SHARE * job["max_seconds"]}).encode()
+        try:
+            with _descriptor(file) as number:
+                socket.send_fds(self._socket, [LENGTH.pack(len(data)) + data], [number])
+        except OSError as error:
+            raise self._died(error) from error
+
+    def blocks(self) -> Iterator[Waveform]:
+        """Yield the samples of a job as they come, until it is over."""
+        while True:
+            kind, payload = self._message()
+            if kind is Kind.DONE:
+                return
+            if kind is not Kind.BLOCK or len(payload) % 4:
+                raise self._died(WireError("it said what is no sound"))
+            yield np.frombuffer(payload, "<f4")
+
+    def values(self, expected: Kind) -> dict[str, Any]:
+        """Return the values of the next message."""
+        try:
+            return values_of(self.payload(expected))
+        except WireError as error:
+            raise self._died(error) from error
+
+    def payload(self, expected: Kind) -> bytes:
+        """Return the next message, which must be of this kind."""
+        kind, payload = self._message()
+        if kind is not expected:
+            raise self._died(WireError("it said something else"))
+        return payload
+
+    def is_fit(self) -> bool:
+        """Whether it can be used again; a job that goes on is stopped first."""
+        if not self.is_alive:
+            return False
+        if self._works and not self._is_stopped():
+            return False
+        grown = _resident_bytes(self.pid) - self._first_bytes
+        return self._n_jobs < MOST_JOBS and grown < MOST_GROWN_BYTES and self.is_running()
+
+    def end(self) -> None:
+        """End the process, while another thread may be reading what it says."""
+        self._process.kill()
+
+    def kill(self) -> None:
+        """End the process, and forget it."""
+        if self.is_alive:
+            self.is_alive = False
+            self._process.kill()
+            self._process.wait()
+            self._file.close()
+            self._socket.close()
+
+    def _is_stopped(self) -> bool:
+        """Ask it to stop, and hear it out; what nobody waits for any more takes no second."""
+        if self._words is None or current_deadline().left_s == 0:
+            return False
+        with suppress(EarnestError, OSError), Deadline(STOP_S):
+            self._socket.sendall(STOP)
+            while self._works:
+                self._message()
+        return not self._works and self.is_alive
+
+    def _message(self) -> tuple[Kind, bytes]:
+        """Return the next message; an error is raised, and so is the deadline's."""
+        left_s = current_deadline().left_s
+        self._socket.settimeout(None if math.isinf(left_s) else max(left_s, 0.001))
+        try:
+            kind, payload = read_message(self._file)
+            error = error_of(payload) if kind is Kind.ERROR else None
+        except TimeoutError:
+            self.kill()
+            check_deadline()
+            raise self._died(WireError("it takes too long")) from None
+        except (WireError, OSError) as error:
+            raise self._died(error) from error
+        if kind in (Kind.DONE, Kind.ERROR):
+            self._works = False
+        if error is not None:
+            raise error
+        return kind, payload
+
+    def _died(self, error: Exception) -> DecoderDiedError:
+        """Make sure that it is dead, and return what to tell."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(0.2)  # it may be about to end by itself, which says why
+        self.kill()
+        why = _why(self._process.returncode, str(error))
+        _log.warning("A decoder process died: %s.", why)
+        return DecoderDiedError(f"{self._name}: ended the process that decoded it ({why}). Convert it to WAV or FLAC.")
+
+
+def _why(code: int, error: str) -> str:
+    if code == -signal.SIGXCPU:
+        return "too much to compute"
+    if code < 0 and code != -signal.SIGKILL:
+        with suppress(ValueError):
+            return signal.Signals(-code).name
+    return "killed" if code == -signal.SIGKILL and error == "the process ended" else error
+
+
+def _environment() -> Mapping[str, str]:
+    """Return what a child needs of the environment; it may hold secrets, which it doesn't."""
+    threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return {**{name: os.environ[name] for name in _KEPT if name in os.environ}, **threads, "PYTHONPATH": paths}
+
+
+@contextmanager
+def _descriptor(file: BinaryIO) -> Iterator[int]:
+    """Give a descriptor of the file's bytes, at their start."""
+    if not isinstance(file, BytesIO):
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+        yield file.fileno()
+        return
+    with os.fdopen(os.memfd_create("recording"), "wb", 0) if hasattr(os, "memfd_create") else _temporary() as copy:
+        left = file.getbuffer()
+        while left:
+            left = left[copy.write(left) :]
+        copy.seek(0)
+        yield copy.fileno()
+
+
+def _temporary() -> Any:
+    return tempfile.TemporaryFile(buffering=0)
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _whole(values: Mapping[str, Any], name: str) -> int:
+    value = values.get(name)
+    return value if isinstance(value, int) else 0  # which no recording has
+
+
+def _is_shape(shape: object) -> bool:
+    if not isinstance(shape, list) or len(shape) != 2:
+        return False
+    return all(isinstance(size, int) and 0 < size <= MAX_PIXELS for size in shape)
