@@ -12,8 +12,8 @@ from io import StringIO
 from pathlib import PurePath
 from xml.sax.saxutils import escape, quoteattr
 
-from earnest.audio.source import printable
 from earnest.errors import EarnestError
+from earnest.printable import printable
 from earnest.runtime.timeline import Span, Timeline, span_dict, window_dict
 from earnest.suggest import suggestion
 

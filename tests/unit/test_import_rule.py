@@ -13,6 +13,8 @@ ROOT = Path(earnest.__file__).parent
 LINES = (
     {"errors"},
     {
+        "printable",
+        "reading",
         "suggest",
         "labels",
         "registry",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import click
 
-from earnest.audio.source import printable
+from earnest.printable import printable
 from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, VocalBurst, percent
 
 _FULL_BARS = 10
