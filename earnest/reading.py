@@ -61,9 +61,10 @@ def opened(path: Path, kind: Kind = EarnestError, missing: str = "no such file."
         raise kind(f"{_named(path)}: {missing}") from None
     except (OSError, ValueError) as error:
         _refuse(path, error, kind)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise kind(f"{_named(path)}: not a regular file. Name a file that can be read to its end.")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise kind(f"{_named(path)}: not a regular file. Name a file that can be read to its end.")
         yield file
 
 

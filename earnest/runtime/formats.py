@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
 
+from earnest.printable import printable_json
 from earnest.runtime.prediction import Prediction, VocalBurst
 
 _BEFORE = ("path", "status", "duration_s", "speech_s", "emotion", "confidence")
@@ -14,8 +15,8 @@ _LAST = ("quality", "adapted", "shares", "vocal_bursts", "model", "error")
 
 
 def json_line(prediction: Prediction) -> str:
-    """Return one JSON object without line breaks; NaN is never written."""
-    return json.dumps(prediction.to_dict(), ensure_ascii=False, allow_nan=False)
+    """Return one JSON object without line breaks, whatever a file is called; NaN is never written."""
+    return printable_json(json.dumps(prediction.to_dict(), ensure_ascii=False, allow_nan=False))
 
 
 def csv_header(classes: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.output import corpus_folders, data_option, echo_json, echo_table, output_options
+from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, echo_table, output_options
 
 PAGE = "report.html"
 SHOWN = ("result", "speakers", "WA", "WA interval", "UA", "UA interval")  # what fits into a terminal
@@ -55,6 +55,4 @@ def command(
     rows = [[row[name] for name in SHOWN] for row in report.headline.to_list()]
     echo_table(SHOWN, rows, right=SHOWN[2:])
     if not quiet:
-        click.echo(
-            f"\n{page} ({page.stat().st_size / 1e6:.1f} MB); pictures, report.json and report.md are in {folder}"
-        )
+        echo(f"\n{page} ({page.stat().st_size / 1e6:.1f} MB); pictures, report.json and report.md are in {folder}")

@@ -11,7 +11,7 @@ import numpy as np
 from earnest.apps.cli._completion import corpus_names, names_from, protocol_names
 from earnest.apps.cli._score_input import Source, ToScore, to_score
 from earnest.apps.cli._score_tables import echo_scores
-from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, word_pairs
+from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, word_pairs
 from earnest.corpora.load import corpus_root
 from earnest.errors import MissingExtraError
 from earnest.evaluation.importers import READERS
@@ -98,9 +98,9 @@ def command(
         return
     echo_scores(scores, found.more, title)
     for note in found.notes:
-        click.echo(note)
+        echo(note)
     if protocol is None and not quiet:
-        click.echo(UNKNOWN, err=True)
+        echo(UNKNOWN, err=True)
 
 
 def _places(names: Sequence[str], folders: Mapping[str, Path]) -> dict[str, Path]:
@@ -131,4 +131,4 @@ def _write(folder: Path, document: Mapping[str, Any], scores: Scores, title: str
         plot_confusion(scores, folder / "confusion.png", title, document["speaker_independent"])
     except MissingExtraError as error:
         if not quiet:
-            click.echo(f"No confusion.png: {error}", err=True)
+            echo(f"No confusion.png: {error}", err=True)

@@ -15,6 +15,7 @@ from earnest.apps.cli.output import (
     EXIT_OK,
     corpus_folders,
     data_option,
+    echo,
     echo_json,
     output_options,
     show_progress,
@@ -135,7 +136,7 @@ def _write(
     if as_json:
         echo_json(written)
     else:
-        click.echo(f"{len(written)} files in {output}: {protocol} ({protocol_called(protocol).kind}).")
+        echo(f"{len(written)} files in {output}: {protocol} ({protocol_called(protocol).kind}).")
 
 
 def _searched(
@@ -155,6 +156,6 @@ def _echo(found: Sequence[Checked]) -> None:
     for one in found:
         sizes = ", ".join(f"{n} {name}" for name, n in one.n.items())
         verdict = "LEAKS" if one.problems else "no leak found"
-        click.echo(f"{one.source}, {one.fold}, {kind_words(one.speaker_independent)}, {sizes}: {verdict}")
+        echo(f"{one.source}, {one.fold}, {kind_words(one.speaker_independent)}, {sizes}: {verdict}")
         for problem in one.problems:
-            click.echo(f"  {problem}")
+            echo(f"  {problem}")

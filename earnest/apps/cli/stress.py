@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from earnest.apps.cli._evaluate_again import listed
-from earnest.apps.cli.output import corpus_folders, data_option, echo_json, echo_table, output_options, show_progress
+from earnest.apps.cli.output import (
+    corpus_folders,
+    data_option,
+    echo,
+    echo_json,
+    echo_table,
+    output_options,
+    show_progress,
+)
 from earnest.apps.cli.train import require_training
 from earnest.errors import MissingExtraError
 
@@ -87,7 +95,7 @@ def command(
         return
     _echo(found, evaluation.resolve().name)
     if not quiet:
-        click.echo(f"\nmetrics-stress.json, {MARKDOWN} and {PICTURE} are in {folder}")
+        echo(f"\nmetrics-stress.json, {MARKDOWN} and {PICTURE} are in {folder}")
 
 
 def sentence_of(found: "Stress") -> str:
@@ -122,7 +130,7 @@ def _echo(found: "Stress", name: str) -> None:
 
     rows = [row.cells() for row in found.rows]
     echo_table(COLUMNS, rows, f"{name}, {found.document['title']}, per cent and points", right=COLUMNS[1:4])
-    click.echo(f"\n{sentence_of(found)}\n")
+    echo(f"\n{sentence_of(found)}\n")
     checks = [check.cells() for check in found.checks]
     title = f"ser-tests on the {found.document['n_checked']} clips as they are"
     echo_table(CHECK_COLUMNS, checks, title, right=CHECK_COLUMNS[1:2])
