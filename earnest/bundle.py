@@ -1,10 +1,9 @@
 """The bundle: ``model.onnx`` and ``bundle.json`` in one folder, the seam between training and every app."""
 
 import hashlib
-import json
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -13,6 +12,8 @@ from earnest.config import from_mapping
 from earnest.errors import BundleError, RecipeError
 from earnest.evaluation.calibration import FittedCalibration
 from earnest.onnx_file import check_onnx
+from earnest.printable import shown
+from earnest.reading import parsed_json, read_bytes, read_text
 from earnest.suggest import suggestion
 
 Format: TypeAlias = Literal["onnx", "onnx-int8", "onnx-fp16", "openvino", "openvino-fp16", "openvino-int8", "web"]
@@ -25,6 +26,9 @@ BURSTS = ("laughter", "crying", "scream", "sigh", "other")  # kinds of vocal bur
 SOUNDS = (SPEECH, *BURSTS, NO_SPEECH)
 SHIPPED = Path(__file__).parent / "bundles"
 _NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|\bresearch\b", re.IGNORECASE)
+LARGEST_FILE, LARGEST_DESCRIPTION = 1 << 31, 1 << 24  # bytes
+MOST_FILES, MOST_CLASSES, LONGEST_NAME = 64, 256, 64
+LEAST_S, LEAST_LONGEST_S, MOST_S = 0.01, 0.5, 300.0  # a network that hears less, or more, at once is none of ours
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -175,10 +179,11 @@ def find_bundle(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.name == "bundle.json":
         path = path.parent
-    if path.is_dir():
-        return path
+    with suppress(OSError):  # of a name that is too long, or behind a circle of links
+        if path.is_dir():
+            return path
     hint = suggestion(str(name_or_path), shipped)
-    raise BundleError(f"There is no bundle '{name_or_path}', neither shipped nor a folder.{hint}")
+    raise BundleError(f"There is no bundle {shown(str(name_or_path))}, neither shipped nor a folder.{hint}")
 
 
 def load_bundle(name_or_path: str | Path) -> Bundle:
@@ -206,51 +211,75 @@ def sha256_of(data: bytes) -> str:
 
 def checked_bytes(folder: Path, name: str, sha256: str) -> bytes:
     """Read a bundle's file and compare its sha256 with what ``bundle.json`` says."""
-    try:
-        data = (folder / name).read_bytes()
-    except OSError as error:
-        raise BundleError(f"{folder / name}: not readable ({error}). Export or download the bundle again.") from error
+    data = read_bytes(folder / name, BundleError, "not there. Export or download the bundle again.", LARGEST_FILE)
     if sha256_of(data) != sha256:
         raise BundleError(f"{folder / name}: its sha256 is not the one in bundle.json. Export or download it again.")
     return data
 
 
 def _read_info(path: Path) -> BundleInfo:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BundleError(f"{path}: no such file. A bundle is a folder with bundle.json and model.onnx.") from None
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: not readable JSON ({error}).") from error
+    missing = "no such file. A bundle is a folder with bundle.json and model.onnx."
+    text = read_text(path, BundleError, missing, LARGEST_DESCRIPTION, "JSON file")
+    values = parsed_json(text, str(path), BundleError)
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         found = values.get("schema") if isinstance(values, dict) else None
-        raise BundleError(f"{path}: schema {found!r}, this version of earnest reads {SCHEMA}. Export the bundle again.")
+        raise BundleError(
+            f"{path}: schema {shown(found)}, this version of earnest reads {SCHEMA}. Export the bundle again."
+        )
+    if strange := _unprintable(values):
+        raise BundleError(f"{path}: holds {strange[:40]!a}, which no terminal should be sent. Don't trust it.")
     try:
         info = from_mapping(BundleInfo, values, str(path))
     except RecipeError as error:
         raise BundleError(str(error)) from None
-    problem = _problem_with(info)
+    problem = _problem_with_names(info) or _problem_with_numbers(info)
     if problem:
         raise BundleError(f"{path}: {problem}")
     return info
 
 
-def _problem_with(info: BundleInfo) -> str | None:
-    if len(info.classes) < 2 or len(set(info.classes)) != len(info.classes):
-        return "'classes' must hold two or more different names."
-    if not 8_000 <= info.sample_rate_hz <= 192_000:
-        return f"'sample_rate_hz' must be 8000 to 192000, got {info.sample_rate_hz}."
-    if not 0 < info.shortest_s < info.longest_s:
-        return "'shortest_s' must be above 0 and below 'longest_s'."
+def _unprintable(values: object) -> str | None:
+    """Return the first text, of values or keys, that holds what can't be printed; line breaks can."""
+    return next((text for text in _texts(values) if not text.replace("\n", "").isprintable()), None)
+
+
+def _texts(values: object) -> Iterator[str]:
+    if isinstance(values, str):
+        yield values
+    elif isinstance(values, dict | list):
+        inside = [*values, *values.values()] if isinstance(values, dict) else values
+        for value in inside:
+            yield from _texts(value)
+
+
+def _problem_with_names(info: BundleInfo) -> str | None:
+    if not 2 <= len(info.classes) <= MOST_CLASSES or len(set(info.classes)) != len(info.classes):
+        return f"'classes' must hold 2 to {MOST_CLASSES} different names."
+    if not all(name.strip() == name and 0 < len(name) <= LONGEST_NAME for name in (info.name, *info.classes)):
+        return f"'name' and 'classes' must be of 1 to {LONGEST_NAME} letters, without spaces around."
+    if info.sounds and (len(set(info.sounds)) != len(info.sounds) or set(info.sounds) != set(SOUNDS)):
+        return f"'sounds' must name {', '.join(SOUNDS)}, got {shown(', '.join(info.sounds))}."
+    if len(info.files) > MOST_FILES:
+        return f"'files' names {len(info.files)}, at most {MOST_FILES} are read."
     if "model.onnx" not in info.files and not {"model.xml", "model.bin"} <= info.files.keys():
         return "'files' must give the sha256 of model.onnx, or of model.xml and model.bin."
-    if info.sounds and (len(set(info.sounds)) != len(info.sounds) or set(info.sounds) != set(SOUNDS)):
-        return f"'sounds' must name {', '.join(SOUNDS)}, got {', '.join(info.sounds)}."
+    for name, digest in info.files.items():
+        if Path(name).name != name or "\\" in name or ":" in name or not _SHA256.fullmatch(digest):
+            return f"'files' must map plain file names to sha256 digests, got {shown(name)}: {shown(digest)}."
+    return None
+
+
+def _problem_with_numbers(info: BundleInfo) -> str | None:
+    if not 8_000 <= info.sample_rate_hz <= 192_000:
+        return f"'sample_rate_hz' must be 8000 to 192000, got {shown(info.sample_rate_hz)}."
+    if not LEAST_S <= info.shortest_s < info.longest_s <= MOST_S:
+        return f"expected {LEAST_S:g} <= shortest_s < longest_s <= {MOST_S:g}, got {info.shortest_s}, {info.longest_s}."
+    if info.longest_s < LEAST_LONGEST_S:
+        return f"'longest_s' must be {LEAST_LONGEST_S:g} or more, got {info.longest_s}."
+    if not (info.temperature > 0 and info.gender_temperature > 0):
+        return f"temperatures must be above 0, got {info.temperature} and {info.gender_temperature}."
     if not 0 <= info.abstain_below <= 1:
         return f"'abstain_below' must be 0 to 1, got {info.abstain_below}."
-    if info.out_of_domain_from is not None and not 0 < info.out_of_domain_from < math.inf:
+    if info.out_of_domain_from is not None and info.out_of_domain_from <= 0:
         return f"'out_of_domain_from' must be above 0 and finite, got {info.out_of_domain_from}."
-    for name, digest in info.files.items():
-        if Path(name).name != name or not _SHA256.fullmatch(digest):
-            return f"'files' must map plain file names to sha256 digests, got {name!r}: {digest!r}."
     return None

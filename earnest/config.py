@@ -2,39 +2,20 @@
 
 import json
 import re
-import tomllib
+import sys
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from earnest.errors import RecipeError
+from earnest.printable import shown
 from earnest.suggest import suggestion
 
 S = TypeVar("S")
+_WORDS = {"str": "text", "int": "a whole number", "float": "a number"}
 NONE = "none"  # TOML has no null: this word stands for it where a setting may be None
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
-
-    Raises
-    ------
-    RecipeError
-        When the file is missing, no text or no TOML, with line and column.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecipeError(f"{path}: no such file.") from None
-    except IsADirectoryError:
-        raise RecipeError(f"{path}: a folder, not a settings file.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not readable ({error}).") from error
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path}: not valid TOML: {error}.") from error
 
 
 def from_mapping(kind: type[S], values: Mapping[str, Any], where: str) -> S:
@@ -47,12 +28,12 @@ def from_mapping(kind: type[S], values: Mapping[str, Any], where: str) -> S:
     where : file and table, for messages
     """
     if not isinstance(values, Mapping):
-        raise RecipeError(f"{where}: expected a table, got {values!r}.")
+        raise RecipeError(f"{where}: expected a table, got {shown(values)}.")
     hints = typing.get_type_hints(kind)
     known = {field.name: field for field in fields(typing.cast(Any, kind))}
     for key in values:
         if key not in known:
-            raise RecipeError(f"{where}: unknown key '{key}'.{suggestion(str(key), known)}")
+            raise RecipeError(f"{where}: unknown key {shown(key)}.{suggestion(str(key), known)}")
     for name, field in known.items():
         if name not in values and field.default is MISSING and field.default_factory is MISSING:
             raise RecipeError(f"{where}: the key '{name}' is missing.")
@@ -70,8 +51,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         return _convert_union(arguments, value, where)
     if origin is typing.Literal:
-        if value not in arguments:
-            raise RecipeError(f"{where} is {value!r}.{suggestion(str(value), map(str, arguments))}")
+        if not isinstance(value, str | int | float | bool) or value not in arguments:
+            wrong = value if isinstance(value, str) else ""
+            raise RecipeError(f"{where} is {shown(value)}.{suggestion(wrong, map(str, arguments))}")
         return value
     if origin is tuple:
         _require(isinstance(value, list | tuple), "a list", value, where)
@@ -79,11 +61,17 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin in (dict, Mapping):
         _require(isinstance(value, Mapping), "a table", value, where)
         return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        _require(abs(value) <= sys.float_info.max, "a finite number", value, where)  # NaN isn't either
         return float(value)
     if hint is not Any:
         right = isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
-        _require(right, {"str": "text", "int": "a whole number"}.get(hint.__name__, f"a {hint.__name__}"), value, where)
+        _require(
+            right,
+            _WORDS.get(hint.__name__, f"a {hint.__name__}"),
+            value,
+            where,
+        )
     return value
 
 
@@ -101,7 +89,7 @@ def _convert_union(choices: tuple[Any, ...], value: Any, where: str) -> Any:
 
 def _require(right: bool, expected: str, value: object, where: str) -> None:
     if not right:
-        raise RecipeError(f"{where} must be {expected}, got {value!r}.")
+        raise RecipeError(f"{where} must be {expected}, got {shown(value)}.")
 
 
 def to_toml(values: Mapping[str, Any]) -> str:

@@ -6,12 +6,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from earnest.config import from_mapping, read_toml, to_toml
+from earnest.config import from_mapping, to_toml
 from earnest.errors import RecipeError
 from earnest.finetune import Finetune
 from earnest.front_end import FrontEnd, with_preset
 from earnest.image import Image
 from earnest.labels import scheme_called
+from earnest.reading import read_toml
 from earnest.segments import Segments
 from earnest.training_settings import Training
 from earnest.tune import Tune, read_tune

@@ -12,6 +12,7 @@ from typing import BinaryIO, TypeAlias, cast
 import numpy.typing as npt
 
 from earnest.errors import AudioError
+from earnest.printable import printable
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int]
 """A path, the bytes of a file, an open binary file, or (array, sample rate in Hz) with shape (samples,) or
@@ -42,11 +43,6 @@ def path_of(source: object) -> str:
         return "array" if isinstance(source, tuple) else "bytes"
     name = getattr(source, "name", "stream")
     return "-" if name == "<stdin>" else str(name)
-
-
-def printable(text: str) -> str:
-    """Return text that can go to a terminal in one line, whatever a file is called."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 class _Buffer(BytesIO):

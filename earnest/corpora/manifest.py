@@ -4,12 +4,15 @@ import csv
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
 from earnest.csv_cells import RowWriter, unmarked
 from earnest.errors import CorpusError
 from earnest.labels import EMOTIONS
+from earnest.printable import shown
+from earnest.reading import read_text
 from earnest.run_files import replacing, told
 from earnest.suggest import suggestion
 
@@ -81,7 +84,7 @@ class Utterance:
     def __post_init__(self) -> None:
         if self.emotion not in EMOTIONS:
             hint = suggestion(self.emotion, EMOTIONS)
-            raise CorpusError(f"{self.path}: '{self.emotion}' is not a canonical emotion.{hint}")
+            raise CorpusError(f"{self.path}: {shown(self.emotion)} is not a canonical emotion.{hint}")
         if self.start_s < 0 or (self.end_s is not None and self.end_s <= self.start_s):
             raise CorpusError(f"{self.path}: the part from {self.start_s} s to {self.end_s} s is empty.")
 
@@ -107,19 +110,17 @@ def write_manifest(utterances: Iterable[Utterance], path: Path, root: Path | Non
 def read_manifest(path: Path, root: Path | None = None) -> list[Utterance]:
     """Read what `write_manifest` wrote; relative audio paths start at ``root`` (default: the folder of the CSV)."""
     base = root or path.parent
+    reader = csv.DictReader(StringIO(read_text(path, CorpusError, what="manifest"), newline=""))
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            unknown = set(reader.fieldnames or ()) - set(COLUMNS)
-            if unknown:
-                name = min(unknown)
-                raise CorpusError(f"{path}: unknown column '{name}'.{suggestion(name, COLUMNS)}")
-            missing = {"utterance_id", "path", "emotion"} - set(reader.fieldnames or ())
-            if missing:
-                raise CorpusError(f"{path}: a manifest needs the column '{min(missing)}'.")
-            return [_from_row(row, base, f"{path}:{number}") for number, row in enumerate(reader, 2)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{path}: not a readable manifest ({error}).") from error
+        header = list(reader.fieldnames or ())
+        if unknown := set(header) - set(COLUMNS):
+            name = min(unknown)
+            raise CorpusError(f"{path}: unknown column {shown(name)}.{suggestion(name, COLUMNS)}")
+        if missing := {"utterance_id", "path", "emotion"} - set(header):
+            raise CorpusError(f"{path}: a manifest needs the column '{min(missing)}'.")
+        return [_from_row(row, base, f"{path}:{number}") for number, row in enumerate(reader, 2)]
+    except csv.Error as error:
+        raise CorpusError(f"{path}:{reader.line_num}: not a readable manifest ({error}).") from error
 
 
 def _to_cell(value: object, base: Path) -> object:
@@ -137,7 +138,7 @@ def _from_row(row: dict[str, str], base: Path, where: str) -> Utterance:
         values[name] = _number(values[name], f"{where}: '{name}'") if values[name] else None
     values["start_s"] = values.get("start_s") or 0.0
     if values.get("gender", "") not in ("", "female", "male"):
-        raise CorpusError(f"{where}: 'gender' must be female, male or empty, got '{values['gender']}'.")
+        raise CorpusError(f"{where}: 'gender' must be female, male or empty, got {shown(values['gender'])}.")
     values["gender"] = values.get("gender") or None
     values["path"] = base / values["path"]
     return Utterance(**values)
@@ -149,5 +150,5 @@ def _number(text: str, where: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise CorpusError(f"{where} must be a number, got '{text}'.")
+        raise CorpusError(f"{where} must be a number, got {shown(text)}.")
     return number

@@ -1,7 +1,6 @@
 """Readers for anybody's recordings: a table that names the files and what is said about them."""
 
 import csv
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS, Utterance
 from earnest.errors import CorpusError
 from earnest.labels import EMOTIONS
+from earnest.reading import parsed_json, read_text
 from earnest.suggest import suggestion
 
 Row = Mapping[str, Any]
@@ -146,10 +146,7 @@ def column(path: Path, name: str) -> list[tuple[str, Row]]:
 
 
 def _numbered_rows(path: Path) -> Iterable[tuple[int, Row]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(f"{path}: not a readable table ({error}).") from error
+    text = read_text(path, CorpusError, what="table")
     if path.suffix.lower() in (".jsonl", ".ndjson"):
         lines = enumerate(text.split("\n"), 1)  # JSON text may hold other line separators
         return [(number, _json_row(line, path, number)) for number, line in lines if line.strip()]
@@ -161,10 +158,7 @@ def _numbered_rows(path: Path) -> Iterable[tuple[int, Row]]:
 
 
 def _json_row(line: str, path: Path, number: int) -> Row:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise CorpusError(f"{path}:{number}: not valid JSON ({error}).") from None
+    row = parsed_json(line, f"{path}:{number}", CorpusError)
     if not isinstance(row, dict):
         raise CorpusError(f'{path}:{number}: expected one object a line, like {{"path": …, "emotion": …}}.')
     return row

@@ -10,6 +10,7 @@ from typing import Any
 from earnest.corpora.base import CORPORA, Archive, Corpus, Parser, unknown_name
 from earnest.corpora.manifest import Gender, Utterance
 from earnest.errors import CorpusError
+from earnest.reading import read_json
 
 RELEASE = "https://github.com/vistec-AI/dataset-releases/releases"
 LABELS, ACTORS = "emotion_label.json", "actor_demography.json"
@@ -128,12 +129,8 @@ def _genders(root: Path) -> dict[str, Gender | None]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CorpusError(f"{path}: no such file. Download it from {RELEASE}/tag/v1 into that folder.") from None
-    except ValueError as error:
-        raise CorpusError(f"{path}: not valid JSON ({error}). Download it again.") from None
+    missing = f"no such file. Download it from {RELEASE}/tag/v1 into that folder."
+    content = read_json(path, CorpusError, missing, "Download it again.")
     if not isinstance(content, dict):
         raise CorpusError(f"{path}: expected a table of names. Download it again.")
     return content

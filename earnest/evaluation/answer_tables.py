@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,6 +15,7 @@ from earnest.errors import CorpusError
 from earnest.evaluation.answers import SUM_TOLERANCE, Answers, check_unique, hashes_of, shown
 from earnest.evaluation.columns import Categories, Encoder, GrowingArray, Texts, joined_texts
 from earnest.evaluation.prediction_table import AFFECT
+from earnest.reading import opened
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -53,7 +55,7 @@ def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> Answers:
         For what is wrong, with line and column.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with opened(path, CorpusError) as data, TextIOWrapper(data, "utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = next(reader, [])
             table = _Table(path, header, layout_of(header))
@@ -69,7 +71,7 @@ def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> Answers:
 
 def undecodable_line(path: Path) -> int:
     """Return the number of the first line that is not UTF-8."""
-    with path.open("rb") as file:
+    with opened(path, CorpusError) as file:
         for number, line in enumerate(file, 1):
             try:
                 line.decode("utf-8")

@@ -2,9 +2,11 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 
 from earnest.errors import EarnestError
+from earnest.reading import read_text
 
 FEWEST_EPOCHS = 10
 LAST_SHARE = 0.25  # of the epochs, in which nothing must have got better
@@ -13,10 +15,10 @@ SMALLEST_GAIN = 0.01  # of the loss
 
 def read_history(path: Path) -> list[dict[str, float]]:
     """Read ``history.csv``: one row an epoch; empty cells (validation, where there is none) are left out."""
+    reader = csv.DictReader(StringIO(read_text(path, what="history of a training"), newline=""))
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [{name: float(cell) for name, cell in row.items() if cell} for row in csv.DictReader(file)]
-    except (OSError, ValueError, csv.Error) as error:
+        return [{name: float(cell) for name, cell in row.items() if cell} for row in reader]
+    except (ValueError, TypeError, csv.Error) as error:  # of text, and of more cells than the header has
         raise EarnestError(f"{path}: not a readable history of a training ({error}).") from error
 
 

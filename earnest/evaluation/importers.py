@@ -10,6 +10,7 @@ from earnest.evaluation.answer_tables import Layout, read_table
 from earnest.evaluation.answers import Answers
 from earnest.evaluation.pipeline_output import read_pipeline_output
 from earnest.evaluation.predictions import read_answers
+from earnest.reading import opened
 
 TARGETS = ("emotion", "label", "class_label")
 NO_CLASSES = frozenset({"", "file", "start", "end", "speaker", "gender", "age", "duration", "database", *TARGETS})
@@ -40,11 +41,8 @@ def read_any(path: Path, form: str | None = None) -> Answers:
 
 def recognised(path: Path) -> str:
     """Return what a file looks like: JSON is a pipeline's output, a table with a column ``file`` nkululeko's."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(PEEK).decode("utf-8-sig", errors="replace").lstrip()
-    except OSError as error:
-        raise CorpusError(f"{path}: not a readable predictions file ({error}).") from error
+    with opened(path, CorpusError) as file:
+        start = file.read(PEEK).decode("utf-8-sig", errors="replace").lstrip()
     if start[:1] in ("[", "{"):
         return "huggingface"
     columns = [name.strip('"') for name in start.partition("\n")[0].rstrip("\r").split(",")]

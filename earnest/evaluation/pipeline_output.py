@@ -9,7 +9,6 @@ The pipeline gives a list of {"label", "score"} for a file and no name of it, so
 * any of these entries one a line
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,10 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from earnest.errors import CorpusError
-from earnest.evaluation.answer_tables import undecodable_line
+from earnest.errors import CorpusError, EarnestError
 from earnest.evaluation.answers import MOST_LABELS, SUM_TOLERANCE, Answers, check_unique, hashes_of, shown
 from earnest.evaluation.columns import Categories, Texts
+from earnest.reading import parsed_json, read_text
 
 NAME_KEYS = ("path", "file", "filename", "file_name", "audio", "wav", "utterance_id", "id", "key")
 ANSWER_KEYS = ("predictions", "prediction", "results", "result", "outputs", "output", "scores", "probabilities")
@@ -77,12 +76,7 @@ def _are_probabilities(scores: Mapping[str, float]) -> bool:
 
 def _entries(path: Path) -> tuple[list[_Entry], str]:
     """Return the entries, and what their numbers count: lines or entries."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}:{undecodable_line(path)}: not UTF-8 ({error.reason}).") from None
-    except OSError as error:
-        raise CorpusError(f"{path}: not a readable file ({error}).") from error
+    text = read_text(path, CorpusError, what="answers")
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if len(lines) > 1 and _is_complete(lines[0][1]):
         found = ((f"{path}:{number}", number, _parsed(line, f"{path}:{number}")) for number, line in lines)
@@ -96,19 +90,14 @@ def _entries(path: Path) -> tuple[list[_Entry], str]:
 
 def _is_complete(line: str) -> bool:
     try:
-        json.loads(line)
-    except (ValueError, RecursionError):
+        parsed_json(line, "")
+    except EarnestError:
         return False
     return True
 
 
 def _parsed(text: str, where: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise CorpusError(f"{where}: not valid JSON (nested too deeply).") from None
-    except ValueError as error:
-        raise CorpusError(f"{where}: not valid JSON ({error}).") from None
+    return parsed_json(text, where, CorpusError, constants=_refuse_constant)
 
 
 def _refuse_constant(word: str) -> None:

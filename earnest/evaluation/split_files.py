@@ -1,7 +1,6 @@
 """Split files of ours and of others, read; see `earnest.evaluation.split_check` for what may be wrong with them."""
 
 import csv
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from earnest.errors import SplitError
 from earnest.evaluation.dividing import Parts
 from earnest.evaluation.protocol import Protocol
 from earnest.evaluation.splits import SETS, named, problem_with
+from earnest.reading import read_json, read_text
 from earnest.suggest import suggestion
 
 NAME = "split-files"
@@ -187,18 +187,8 @@ def _files_in(path: Path) -> list[Path]:
     return found
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SplitError(f"{path}: not a readable split file ({error}).") from error
-
-
 def _read_json(path: Path) -> Plan:
-    try:
-        values = json.loads(_text(path))
-    except (ValueError, RecursionError) as error:
-        raise SplitError(f"{path}: a split file must be JSON ({error}).") from None
+    values = read_json(path, SplitError, hint="A split file must be JSON.")
     facts = values.pop("clips", {}) if isinstance(values, dict) else {}
     problem = problem_with(values) or _problem_with_clips(facts)
     if problem:
@@ -223,7 +213,7 @@ def _problem_with_clips(facts: object) -> str | None:
 
 
 def _read_csv(path: Path) -> Iterable[tuple[str, str, Clip]]:
-    reader = csv.DictReader(StringIO(_text(path), newline=""), strict=True)
+    reader = csv.DictReader(StringIO(read_text(path, SplitError, what="split file"), newline=""), strict=True)
     try:
         header, rows = list(reader.fieldnames or ()), list(reader)
     except csv.Error as error:

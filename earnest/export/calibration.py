@@ -1,6 +1,5 @@
 """Clips of a run's own split: what ranges are measured on, and what shows whether accuracy was lost."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from earnest.audio.waveform import Waveform
 from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, EarnestError
+from earnest.reading import read_json
 from earnest.recipe import read_recipe
 from earnest.training.record import read_record
 from earnest.training.run import scheme_of
@@ -54,10 +54,10 @@ def split_clips(run: Path, folders: Mapping[str, Path]) -> dict[str, list[tuple[
     folders : corpus name → folder, see `earnest.corpora.load.corpus_root`
     """
     path = run / "split.json"
+    split = read_json(path)
     try:
-        split = json.loads(path.read_text(encoding="utf-8"))
         keys = {part: list(split[part]) for part in PARTS}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise EarnestError(f"{path}: not the split of a run ({error!r}).") from error
     recipe, classes = read_recipe(run), read_record(run).classes
     rows = {row.key: row for row in load_utterances(recipe.corpora, folders)}

@@ -1,6 +1,5 @@
 """What a bundle says about its recipe's results, read from ``metrics.json``."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
@@ -9,6 +8,7 @@ from typing import Any
 from earnest.bundle import ProtocolResult
 from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
+from earnest.reading import read_json
 
 
 def read_result(folder: Path) -> ProtocolResult:
@@ -20,14 +20,14 @@ def read_result(folder: Path) -> ProtocolResult:
         When the file is none, holds only some folds, or its epoch was chosen on test clips.
     """
     path = folder / "metrics.json"
+    values = read_json(path)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
         if values.get("part"):
             raise EarnestError(f"{path}: {values['part']} were scored. A bundle states results over all of them.")
         if values.get("selected_on") == "test" or is_chosen_on_test(values["protocol"]):
             raise EarnestError(f"{path}: {STAMP}. A bundle states honest results.")
         return result_of(values)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EarnestError(f"{path}: not the metrics.json of `earnest evaluate` ({error!r}).") from error
 
 

@@ -1,6 +1,5 @@
 """One run on every runtime: differences to torch, size, latency, cold start, memory."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from earnest.audio.waveform import Waveform
 from earnest.bundle import Bundle, load_bundle
 from earnest.errors import BundleError, EarnestError
 from earnest.export.parity import torch_outputs
+from earnest.reading import read_json
 from earnest.run_files import write_atomically, write_json
 from earnest.runtime.engine import Backend, engine_for
 from earnest.runtime.graph import Graph
@@ -147,7 +147,10 @@ def write_rows(folder: Path, run: str, n_clips: int, rows: Sequence[Row]) -> Non
 
 def read_rows(path: Path) -> list[Row]:
     """Read the rows of a ``RUN.json``."""
-    return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"]]
+    try:
+        return [Row(**row) for row in read_json(path)["rows"]]
+    except (KeyError, TypeError) as error:
+        raise EarnestError(f"{path}: not the comparison of `earnest parity` ({error!r}).") from error
 
 
 def varied(paths: Sequence[Path], rate_hz: int, seed: int = 0) -> list[Waveform]:

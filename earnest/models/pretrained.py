@@ -1,6 +1,5 @@
 """Published weights from a local file, read without unpickling objects, names and shapes checked."""
 
-import json
 import os
 import pickle
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from earnest.errors import EarnestError, MissingExtraError, WeightsNotFoundError
 from earnest.models.rounding import SCALE, unpacked
+from earnest.reading import parsed_json
 
 ENVIRONMENT = "EARNEST_MODELS"
 FILE_NAME = "model.safetensors"
@@ -46,10 +46,7 @@ def read_origin(name: Path) -> str:
 def read_known_speakers(name: Path) -> frozenset[str]:
     """Return the speakers, as corpus/speaker, whose labels a file of tensors was fitted on, as far as it says."""
     path, text = find_weights(name), _metadata(name).get(KNOWN_SPEAKERS, "[]")
-    try:
-        speakers = json.loads(text)
-    except ValueError:
-        speakers = None
+    speakers = parsed_json(text, f"{path}: '{KNOWN_SPEAKERS}'")
     if not isinstance(speakers, list) or not all(isinstance(speaker, str) for speaker in speakers):
         raise EarnestError(f"{path}: '{KNOWN_SPEAKERS}' must be a list of speakers.")
     return frozenset(speakers)

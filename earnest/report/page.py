@@ -7,6 +7,7 @@ from typing import Any
 import earnest
 from earnest.errors import MissingExtraError
 from earnest.evaluation.report import spread_text
+from earnest.printable import printable_lines
 
 
 def render(template: str, **values: object) -> str:
@@ -23,6 +24,7 @@ def render(template: str, **values: object) -> str:
         loader=PackageLoader("earnest.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: printable_lines(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -1,9 +1,9 @@
 """What a report is about: a folder of ``earnest train`` or ``earnest evaluate``, or anybody's predictions file."""
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from earnest.evaluation.noise_curve import NoiseCurve
 from earnest.evaluation.predictions import Predictions, read_predictions
 from earnest.evaluation.protocol import kind_words
 from earnest.evaluation.repeats import told_apart
+from earnest.printable import shown
+from earnest.reading import read_json, read_text
 from earnest.training.record import RECORD, RunRecord, read_record
 
 PREDICTIONS, METRICS, METRICS_NOISE, HISTORY = "predictions.csv", "metrics.json", "metrics-noise.json", "history.csv"
@@ -143,10 +145,7 @@ def _document(path: Path) -> dict[str, Any]:
     """Read a JSON object, empty where there is no file."""
     if not path.exists():
         return {}
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise EarnestError(f"{path}: not readable ({error}). Evaluate again, or remove it.") from error
+    document = read_json(path, hint="Evaluate again, or remove it.")
     if not isinstance(document, dict):
         raise EarnestError(f"{path}: expected one JSON object. Evaluate again, or remove it.")
     return document
@@ -166,13 +165,13 @@ def _history(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
-            for row in rows:
-                for name, value in row.items():
-                    if not isinstance(value, str) or not np.isfinite(float(value)):
-                        raise ValueError(f"column '{name}' holds {value!r}")
-                float(row["epoch"])
-    except (OSError, KeyError, ValueError, csv.Error) as error:
+        reader = csv.DictReader(StringIO(read_text(path, what="history"), newline=""))
+        rows = [{name: value for name, value in row.items() if value} for row in reader]
+        for row in rows:
+            for name, value in row.items():
+                if not isinstance(value, str) or not np.isfinite(float(value)):
+                    raise ValueError(f"column {shown(name)} holds {shown(value)}")
+            float(row["epoch"])
+    except (KeyError, ValueError, csv.Error) as error:
         raise EarnestError(f"{path}: not a history of `earnest train` ({error}). Remove it, or train again.") from error
     return rows

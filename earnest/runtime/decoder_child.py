@@ -63,7 +63,7 @@ def _work(link: socket.socket) -> bool:
             ended = Kind.DONE, b""
         except BrokenPipeError:
             return False
-        except Exception as error:  # noqa: BLE001 - the outermost boundary: whatever a decoder raises
+        except Exception as error:
             ended = Kind.ERROR, error_payload(error, job["name"])
     _send(link, *ended)
     return True
@@ -107,5 +107,3 @@ def _send(link: socket.socket, kind: Kind, payload: Any) -> None:
     else:
         link.sendall(head)
         link.sendall(payload)
-
-

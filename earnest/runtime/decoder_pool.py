@@ -49,7 +49,9 @@ def start_decoders(size: int) -> Decoders:
     except (EarnestError, OSError, AttributeError) as error:  # no sockets that carry descriptors: Windows
         _log.warning("Recordings are decoded in this process: no decoder process starts (%s).", error)
         return InProcess()
-    _log.info("Recordings are decoded in %d processes of their own, confined by %s.", size, ", ".join(words) or "nothing")
+    _log.info(
+        "Recordings are decoded in %d processes of their own, confined by %s.", size, ", ".join(words) or "nothing"
+    )
     return pool
 
 

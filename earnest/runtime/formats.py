@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from earnest.csv_cells import csv_row
+from earnest.printable import printable_json
 from earnest.runtime.prediction import Prediction, Status, VocalBurst
 
 _BEFORE = ("path", "status", "duration_s", "speech_s", "emotion", "confidence")
@@ -18,8 +19,8 @@ _ADAPTED = {"true": True, "false": False, True: True, False: False}
 
 
 def json_line(prediction: Prediction) -> str:
-    """Return one JSON object without line breaks; NaN is never written."""
-    return json.dumps(prediction.to_dict(), ensure_ascii=False, allow_nan=False)
+    """Return one JSON object without line breaks, whatever a file is called; NaN is never written."""
+    return printable_json(json.dumps(prediction.to_dict(), ensure_ascii=False, allow_nan=False))
 
 
 def csv_header(classes: Sequence[str]) -> str:

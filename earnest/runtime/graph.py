@@ -19,6 +19,8 @@ LogMel: TypeAlias = npt.NDArray[np.float32]
 
 _INPUTS = {"waveform": "float32", "lengths": "int64"}
 _REQUIRED = ("logits", "probabilities", "embedding")
+_SHARES = ("probabilities", "sound", "gender")
+_TOLERANCE = 1e-2  # of float16
 _PREDICTED = ("probabilities", "sound", "distance", "gender", "affect")
 
 
@@ -137,7 +139,20 @@ class Graph:
         if "probabilities" in outputs and outputs["probabilities"].shape != expected:
             found = outputs["probabilities"].shape
             raise BundleError(f"{self._where}: expected probabilities of shape {expected}, got {found}.")
+        self._check_ranges(outputs, expected[0])
         return outputs
+
+    def _check_ranges(self, outputs: Outputs, n_rows: int) -> None:
+        """Refuse what softmax never gives, and answers about more or fewer recordings than were asked about."""
+        for name, values in outputs.items():
+            if not values.shape or len(values) != n_rows:
+                raise BundleError(f"{self._where}: expected {n_rows} rows of '{name}', got {values.shape}.")
+            if name not in _SHARES or not values.size:
+                continue
+            sums = values.sum(axis=-1)
+            if values.min() < -_TOLERANCE or abs(sums - 1).max() > _TOLERANCE:
+                told = f"from {values.min():.4g} to {values.max():.4g}, sums up to {sums.max():.4g}"
+                raise BundleError(f"{self._where}: '{name}' holds no probabilities ({told}). Export it again.")
 
     def _run(self, session: Session, feeds: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
         try:

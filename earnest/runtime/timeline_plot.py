@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.source import printable
 from earnest.errors import EarnestError, MissingExtraError
+from earnest.printable import printable
 from earnest.run_files import replacing
 from earnest.runtime.prediction import percent
 from earnest.runtime.smoothing import UNSURE

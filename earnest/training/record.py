@@ -1,6 +1,5 @@
 """``run.json``: what a finished run says about itself."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +7,8 @@ from typing import Any
 
 from earnest.bundle import TrainingCorpus
 from earnest.config import from_mapping
-from earnest.errors import EarnestError
 from earnest.evaluation.calibration import FittedCalibration
+from earnest.reading import read_json
 from earnest.training_settings import Task
 
 RECORD = "run.json"
@@ -63,12 +62,6 @@ class RunRecord:
 def read_record(folder: Path) -> RunRecord:
     """Read ``run.json`` of a finished run."""
     path = folder / RECORD
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise EarnestError(
-            f"{folder}: no finished run ({RECORD} is missing). Give the folder of `earnest train`."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise EarnestError(f"{path}: not readable ({error}).") from error
+    missing = f"no finished run ({RECORD} is missing). Give the folder of `earnest train`."
+    values = read_json(path, missing=missing)
     return from_mapping(RunRecord, values, str(path))

@@ -10,9 +10,10 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import Sampler
 
-from earnest.config import from_mapping, read_toml
+from earnest.config import from_mapping
 from earnest.errors import RecipeError
 from earnest.front_end import with_preset
+from earnest.reading import read_toml
 from earnest.run_files import refuse_foreign, write_atomically
 from earnest.training.progress import CHECKPOINT, AtomicCheckpointIO
 

@@ -19,6 +19,7 @@ from earnest.evaluation.splits import Split
 from earnest.labels import Scheme, scheme_called
 from earnest.models.classifier import SpeechClassifier, build_classifier
 from earnest.models.output import NetworkOutput
+from earnest.reading import read_json
 from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
 from earnest.run_files import SUMS, holding, refuse_changed, refuse_foreign, write_atomically, write_sums
 from earnest.training.calibrate import calibrate, fit_calibration
@@ -139,9 +140,10 @@ def leakage_of(folder: Path, split: Split) -> list[Leakage]:
     path = folder / LEAKAGE
     if not path.exists():  # a run of an earlier version
         return leakage(split)
+    lines = read_json(path)
     try:
-        return [Leakage.from_dict(values) for values in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [Leakage.from_dict(values) for values in lines]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EarnestError(f"{path}: not readable ({error!r}).") from error
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from earnest.errors import EarnestError
 from earnest.evaluation.splits import Split
+from earnest.reading import read_json
 from earnest.recipe import Recipe
 from earnest.run_files import write_atomically
 from earnest.training.search_space import SearchSpace
@@ -44,8 +44,5 @@ def selected_settings(folders: Sequence[Path]) -> dict[str, Any]:
     """Return what was chosen in each run folder, by its name."""
     found = {}
     for folder in folders:
-        try:
-            found[folder.name] = json.loads((folder / SELECTED).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise EarnestError(f"{folder / SELECTED}: not readable ({error}).") from error
+        found[folder.name] = read_json(folder / SELECTED)
     return found

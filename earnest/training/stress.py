@@ -3,7 +3,6 @@
 The models, the splits and the plain predictions stay as they are; what is new lies beside them or elsewhere.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from earnest.evaluation.split_files import Lookup, read_plans
 from earnest.evaluation.splits import Split
 from earnest.evaluation.stress import StressRow, clean_row
 from earnest.evaluation.stress_clean import Check, clean_checks
+from earnest.reading import read_json
 from earnest.recipe import Recipe, read_recipe
 from earnest.run_files import holding, refuse_changed, write_json
 from earnest.suggest import suggestion
@@ -210,14 +210,8 @@ def _split(run: Path, lookup: Lookup) -> Split:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise EarnestError(
-            f"{path.parent}: holds no {METRICS}. Give a finished folder of `earnest evaluate`."
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise EarnestError(f"{path}: not readable ({error}). Evaluate again.") from error
+    missing = "no such file. Give a finished folder of `earnest evaluate`."
+    document = read_json(path, missing=missing, hint="Evaluate again.")
     if not (isinstance(document, dict) and isinstance(document.get("folds"), dict) and document["folds"]):
         raise EarnestError(f"{path}: names no folds. Give a finished folder of `earnest evaluate`.")
     return document

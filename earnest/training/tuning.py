@@ -22,6 +22,7 @@ from earnest.errors import EarnestError, MissingExtraError, RecipeError, SplitEr
 from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
+from earnest.reading import read_json
 from earnest.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.run_files import holding, write_atomically
 from earnest.training.discriminant import discriminant_logits, fit_discriminant
@@ -265,7 +266,7 @@ def _told(trial: "FrozenTrial", number: int, space: SearchSpace) -> Trial:
 def _claim_table(output: Path, settings: Tune) -> None:
     values = json.loads(json.dumps(asdict(replace(settings, trials=1))))
     path = output / TRIED
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != values:
+    if path.exists() and read_json(path) != values:
         raise RecipeError(f"{output}: holds a search of another [tune] table. Choose another --output, or remove it.")
     write_atomically(path, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
 

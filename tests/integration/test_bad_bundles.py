@@ -92,7 +92,7 @@ def varint(number: int) -> bytes:
 BAD = {
     "sha256": (lambda f: (write_bundle(f) / "model.onnx").write_bytes(b"other") and None, "sha256 is not the one in"),
     "another file": (changed_notice, "NOTICE.txt: its sha256 is not the one in"),
-    "nested model": (nested_without_end, "not an ONNX model"),
+    "nested model": (nested_without_end, "may run without end"),
     "schema": (in_json(lambda values: values.update(schema=99)), "schema 99, this version of earnest reads 1"),
     "no schema": (in_json(lambda values: values.pop("schema") and None), "schema None"),
     "unknown key": (in_json(lambda values: values.update(clases=[])), "Did you mean 'classes'"),
@@ -107,10 +107,10 @@ BAD = {
     "unknown operator": (unknown_operator, "onnxruntime refuses it"),
     "missing output": (no_embedding, "has no output 'embedding'"),
     "not finite": (not_finite, "not finite"),
-    "garbage JSON": (text_json("{]"), "not readable JSON"),
+    "garbage JSON": (text_json("{]"), "not valid JSON"),
     "list JSON": (text_json("[]"), "schema None"),
-    "deep JSON": (text_json("[" * 100_000), "not readable JSON"),
-    "no model": (lambda f: (write_bundle(f) / "model.onnx").unlink(), "model.onnx: not readable"),
+    "deep JSON": (text_json("[" * 100_000), "not valid JSON"),
+    "no model": (lambda f: (write_bundle(f) / "model.onnx").unlink(), "model.onnx: not there"),
     "no json": (lambda f: (write_bundle(f) / "bundle.json").unlink(), "bundle.json: no such file"),
 }
 

@@ -15,6 +15,8 @@ LINES = (
     {
         "csv_cells",
         "run_files",
+        "printable",
+        "reading",
         "suggest",
         "labels",
         "registry",

@@ -5,9 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import click
-
-from earnest.apps.cli.output import counts_text, echo_table
+from earnest.apps.cli.output import counts_text, echo, echo_table
 from earnest.corpora.base import CORPORA, Corpus
 from earnest.corpora.check import CorpusReport
 
@@ -69,13 +67,13 @@ def echo_facts(name: str, with_description: bool) -> None:
     ]
     echo_table(("", ""), rows)
     if with_description:
-        click.echo("\n" + " ".join((corpus.__doc__ or "").split()))
+        echo("\n" + " ".join((corpus.__doc__ or "").split()))
 
 
 def echo_report(report: CorpusReport) -> None:
     """Write the numbers of a check and every finding; what is true of the published corpus is marked as known."""
-    click.echo(f"{report.title}, licence {report.licence}, in {report.root}")
-    click.echo(
+    echo(f"{report.title}, licence {report.licence}, in {report.root}")
+    echo(
         f"{report.n_recordings} recordings, {report.n_utterances} of {report.expected_n_utterances} clips, "
         f"{report.n_speakers} of {report.expected_n_speakers} speakers, {report.hours:.2f} h\n"
     )
@@ -84,14 +82,14 @@ def echo_report(report: CorpusReport) -> None:
     counts = [(name, str(report.class_counts.get(name, 0)), published.get(name, "–")) for name in emotions]
     echo_table(("emotion", "here", "published"), counts, right=("here", "published"))
     if report.findings:
-        click.echo()
+        echo()
         rows = [
             (finding.kind, "\n".join(finding.files), finding.detail, "known" if finding.known else "problem")
             for finding in report.findings
         ]
         echo_table(("finding", "files", "what", ""), rows)
     n = len(report.problems)
-    click.echo(f"\n{n} problem{'s'[: n != 1]}." if n else "\nAs published.")
+    echo(f"\n{n} problem{'s'[: n != 1]}." if n else "\nAs published.")
 
 
 @contextmanager

@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import click
-
 from earnest.apps.cli._evaluate_again import Outcomes
-from earnest.apps.cli.output import echo_table, percent
+from earnest.apps.cli.output import echo, echo_table, percent
 from earnest.evaluation.leakage import Leakage, sentences_over
 from earnest.evaluation.report import results_table, spread_text
 
@@ -25,22 +23,22 @@ def echo_results(outcome: "Evaluation", name: str, outcomes: Outcomes) -> None:
     scores = {name: outcome.scores, **outcomes.scores(name)}
     rows = [[row.result, row.wa, row.ua, row.macro_f1, row.interval] for row in results_table(scores, protocol)]
     echo_table(columns, rows, f"{outcome.document['title']}, per cent, {_means(outcome)}", right=columns[1:])
-    click.echo(f"\n{outcome.scores.n} clips: {protocol.description}. 95 % interval over speakers, all folds together.")
+    echo(f"\n{outcome.scores.n} clips: {protocol.description}. 95 % interval over speakers, all folds together.")
     if outcome.scores.gender:
-        click.echo(outcome.scores.gender.sentence())
+        echo(outcome.scores.gender.sentence())
     if outcome.over_repeats:
         wa, ua = (spread_text(outcome.over_repeats[name]) for name in ("wa", "ua"))
         seeds = ", ".join(map(str, outcome.document["repeats"]["seeds"]))
-        click.echo(f"Over trainings with the seeds {seeds}: WA {wa}, UA {ua}.")
+        echo(f"Over trainings with the seeds {seeds}: WA {wa}, UA {ua}.")
     if not outcome.coverage.complete:
-        click.echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
+        echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
     if outcomes.noisy:
-        click.echo(f"Noise: {outcomes.noisy.sentence()}.")
-    click.echo(f"Labels: {outcome.labels.sentence()}.")
+        echo(f"Noise: {outcomes.noisy.sentence()}.")
+    echo(f"Labels: {outcome.labels.sentence()}.")
     for fold, chosen in outcome.document.get("selected", {}).items():
         settings = ", ".join(f"{key} = {value}" for key, value in chosen["settings"].items())
         score = f"{chosen['metric']} {percent(chosen['value'])}"
-        click.echo(f"Chosen in {fold} of {chosen['trials']} trials ({score}): {settings}.")
+        echo(f"Chosen in {fold} of {chosen['trials']} trials ({score}): {settings}.")
     echo_leakage(outcome.leakage)
 
 
@@ -51,12 +49,12 @@ def _means(outcome: "Evaluation") -> str:
 
 def echo_leakage(lines: Sequence[Leakage]) -> None:
     """Write what sets have in common, each different line once."""
-    click.echo("Leakage, over all folds:")
+    echo("Leakage, over all folds:")
     sentences = sentences_over(lines)
     for sentence in sentences[:MOST_LINES]:
-        click.echo(f"  {sentence}")
+        echo(f"  {sentence}")
     if len(sentences) > MOST_LINES:
-        click.echo(f"  and {len(sentences) - MOST_LINES} more such lines in metrics.json")
+        echo(f"  and {len(sentences) - MOST_LINES} more such lines in metrics.json")
 
 
 def echo_matrix(matrix: "Matrix") -> None:
@@ -65,7 +63,7 @@ def echo_matrix(matrix: "Matrix") -> None:
 
     columns = ("trained on", *matrix.corpora)
     echo_table(columns, matrix.table(), "\nUA in per cent, tested on", right=columns[1:])
-    click.echo(f"{NOTE}.")
+    echo(f"{NOTE}.")
 
 
 def echo_amounts(amounts: Sequence["Amount"]) -> None:
@@ -83,4 +81,4 @@ def echo_as_published(rows: Sequence[Mapping[str, str]], gaps: Sequence[str]) ->
     columns = ("protocol", "speakers", "epoch chosen on", "WA", "UA", "WA interval")
     echo_table(columns, [[row[column] for column in columns] for row in rows], right=columns[3:])
     for gap in gaps:
-        click.echo(gap)
+        echo(gap)

@@ -12,7 +12,7 @@ from rich.text import Text
 from earnest.apps.cli._predict_table import bar
 from earnest.apps.cli._timeline_chart import exact_clock
 from earnest.audio.feed import Lost
-from earnest.audio.source import printable
+from earnest.printable import printable
 from earnest.runtime.prediction import VocalBurst, percent
 from earnest.runtime.timeline import Event, Gap, Segment, Span, Window, burst_span
 from earnest.runtime.timeline_plot import label_colour

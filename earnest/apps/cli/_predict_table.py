@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import click
 
-from earnest.audio.source import printable
+from earnest.printable import printable
 from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, VocalBurst, percent
 
 _FULL_BARS = 10
@@ -55,7 +55,7 @@ class PredictionTable:
         """Wrap the error under itself, without the path that stands in the first column."""
         import textwrap
 
-        text = (prediction.error or "").removeprefix(f"{printable(prediction.path)}: ")
+        text = printable(prediction.error or "").removeprefix(f"{printable(prediction.path)}: ")
         indent = self._name_width + _EMOTION_WIDTH + 4
         lines = textwrap.wrap(text, max(self._width - indent, 20)) or [""]
         return ("\n" + " " * indent).join(lines)

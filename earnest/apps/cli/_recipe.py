@@ -1,13 +1,14 @@
 """The options that train a recipe with other settings than its own."""
 
-import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
 from earnest.apps.cli._completion import names_from
+from earnest.errors import RecipeError
 from earnest.labels import SCHEMES
+from earnest.reading import parsed_toml
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,6 +50,6 @@ def words_of(scheme: str | None, settings: tuple[str, ...]) -> list[str]:
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parsed_toml(f"value = {text}", "value")["value"]
+    except RecipeError:
         return text

@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from earnest.audio.source import Source, printable
+from earnest.audio.source import Source
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import AudioError
+from earnest.printable import printable
 
 POLL_S = 1.0
 

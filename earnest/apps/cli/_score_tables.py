@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import click
-
-from earnest.apps.cli.output import echo_table, percent
+from earnest.apps.cli.output import echo, echo_table, percent
 from earnest.evaluation.confusion import HEADLINES
 from earnest.evaluation.metrics import Scores
 from earnest.evaluation.report import spread_text
@@ -19,7 +17,7 @@ def echo_scores(scores: Scores, more: Mapping[str, Any], title: str) -> None:
     """Write all tables to standard output."""
     _echo_headlines(scores, title)
     if scores.gender:
-        click.echo(f"{scores.gender.sentence()}\n")
+        echo(f"{scores.gender.sentence()}\n")
     _echo_affect(more.get("affect", {}))
     _echo_classes(scores)
     _echo_confusion(scores)
@@ -37,10 +35,10 @@ def _echo_headlines(scores: Scores, title: str) -> None:
     folds = f"over {len(scores.folds)} folds" if len(scores.folds) > 1 else "one fold"
     columns = ("%", "all rows", folds, f"95 % interval over {over}")
     echo_table(columns, rows, title, right=columns[1:])
-    click.echo(f"\n{scores.n} utterances, {percent(scores.coverage)} % answered", nl=False)
+    echo(f"\n{scores.n} utterances, {percent(scores.coverage)} % answered", nl=False)
     if scores.calibration is not None:
-        click.echo(f" · ECE {scores.calibration.ece:.3f} · Brier {scores.calibration.brier:.3f}", nl=False)
-    click.echo("\n")
+        echo(f" · ECE {scores.calibration.ece:.3f} · Brier {scores.calibration.brier:.3f}", nl=False)
+    echo("\n")
 
 
 def _echo_affect(scores: Mapping[str, Mapping[str, Any]]) -> None:
@@ -48,7 +46,7 @@ def _echo_affect(scores: Mapping[str, Mapping[str, Any]]) -> None:
         columns = ("affect, 0 to 1", "n", "CCC", "RMSE")
         rows = [[name, str(one["n"]), _decimal(one["ccc"]), _decimal(one["rmse"])] for name, one in scores.items()]
         echo_table(columns, rows, right=columns[1:])
-        click.echo()
+        echo()
 
 
 def _decimal(value: float | None) -> str:
@@ -83,7 +81,7 @@ def _echo_slices(slices: Sequence[Slice]) -> None:
     ]
     if rows:
         columns = ("slice", "", "n", "WA", "UA")
-        click.echo()
+        echo()
         echo_table(columns, rows, right=columns[2:])
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import click
 
 from earnest.apps.cli._predict_table import answer_words, bar
-from earnest.audio.source import printable
+from earnest.printable import printable
 from earnest.runtime.prediction import percent
 from earnest.runtime.smoothing import UNSURE
 from earnest.runtime.timeline import Span, Timeline, shares_over_time

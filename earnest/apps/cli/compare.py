@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.output import echo_json, echo_table, output_options, overwrite_option
+from earnest.apps.cli.output import echo, echo_json, echo_table, output_options, overwrite_option
 from earnest.apps.cli.report import SHOWN
 from earnest.run_files import new_file, refuse_existing
 
@@ -41,16 +41,16 @@ def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool, as_jso
     rows = [[row[name] for name in SHOWN] for row in compared.headline.to_list()]
     echo_table(SHOWN, rows, "Each result over all of its clips, per cent", right=SHOWN[2:])
     if compared.on_common:
-        click.echo()
+        echo()
         echo_table(compared.on_common.columns, compared.on_common.rows, right=compared.on_common.columns[1:])
-    click.echo()
+    echo()
     paired = compared.paired
     title = f"Against {compared.results[0].name}, in points; two-sided p-values"
     for row in paired.to_list():  # one below the other: eleven columns don't fit beside each other
         name = row.pop(paired.columns[0])
         echo_table(("", name), list(row.items()), title, right=(name,))
-        click.echo()
+        echo()
     for note in compared.notes:
-        click.echo(note)
+        echo(note)
     if output and not quiet:
-        click.echo(f"\n{output}")
+        echo(f"\n{output}")

@@ -17,6 +17,7 @@ from earnest.apps.cli.output import (
     corpus_folders,
     counts_text,
     data_option,
+    echo,
     echo_json,
     hand_down,
     output_options,
@@ -87,9 +88,9 @@ def list_(as_json: bool, quiet: bool) -> None:
         return
     tables.echo_corpora(corpora)
     if not quiet:
-        click.echo("\nWhere they come from (how to get one: earnest corpus info NAME, or fetch NAME DIR):")
+        echo("\nWhere they come from (how to get one: earnest corpus info NAME, or fetch NAME DIR):")
         for corpus in corpora:
-            click.echo(f"  {corpus['name']:<12}  {corpus['url']}")
+            echo(f"  {corpus['name']:<12}  {corpus['url']}")
 
 
 @command.command()
@@ -189,7 +190,7 @@ def manifest(
         n_speakers = len({row.speaker for row in rows if row.speaker})
         echo_json({"manifest": output, "n_rows": len(rows), "n_speakers": n_speakers, "class_counts": counts})
     elif not quiet:
-        click.echo(f"{output}: {len(rows)} rows: {counts_text(counts)}")
+        echo(f"{output}: {len(rows)} rows: {counts_text(counts)}")
 
 
 @command.command()
@@ -209,12 +210,10 @@ def fetch(name: str, folder: Path, as_json: bool, quiet: bool) -> None:
     corpus = corpus_called(name)
     unchecked = [Path(archive.url).name for archive in corpus.archives if not archive.checksum]
     if unchecked and not quiet:
-        click.echo(f"{corpus.title} publishes no checksum for {', '.join(unchecked)}.", err=True)
+        echo(f"{corpus.title} publishes no checksum for {', '.join(unchecked)}.", err=True)
     with tables.progress("connecting", wanted=not (quiet or as_json), in_bytes=True) as show:
         paths = fetch_corpus(corpus, folder, show)
     if as_json:
         echo_json({"corpus": name, "folder": folder, "archives": paths, "licence": corpus.licence})
     elif not quiet:
-        click.echo(
-            f"{corpus.title} is in {folder}, licence {corpus.licence}. Check it: earnest corpus check {name} {folder}"
-        )
+        echo(f"{corpus.title} is in {folder}, licence {corpus.licence}. Check it: earnest corpus check {name} {folder}")

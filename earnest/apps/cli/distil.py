@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, show_progress
+from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, show_progress
 from earnest.apps.cli.train import require_training
 
 
@@ -35,6 +35,6 @@ def command(recipe: Path, data: tuple[str, ...], output: Path, as_json: bool, qu
     for what, name in (("voices learnt from", "train"), ("held-out voices", "valid")):
         if f"{name}_token_error" in last:
             single, pooled = last[f"{name}_token_error"], last[f"{name}_pooled_error"]
-            click.echo(f"{what}: error of single tokens {single:.3f}, of clips {pooled:.3f} (1: nothing learnt)")
+            echo(f"{what}: error of single tokens {single:.3f}, of clips {pooled:.3f} (1: nothing learnt)")
     if not quiet:
-        click.echo(f'Next: weights = "{output}" in the [network] table of a recipe')
+        echo(f'Next: weights = "{output}" in the [network] table of a recipe')

@@ -10,6 +10,7 @@ from earnest.apps.cli._predict_table import answer_words
 from earnest.apps.cli.listen import events_of, tell
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
 from earnest.audio.microphone import microphone
+from earnest.printable import printable_json
 from earnest.runtime.engine import Hint, Provider
 from earnest.runtime.formats import json_line
 from earnest.runtime.options import Options
@@ -98,6 +99,6 @@ def _listen(predictor: Predictor, options: Options, device: str | None, as_json:
     with microphone(rate_hz, device) as feed:
         for event in events_of(predictor.stream(rate_hz, **options.words()), feed):
             if as_json:
-                click.echo(json.dumps(event_dict(event), ensure_ascii=False, allow_nan=False))
+                click.echo(printable_json(json.dumps(event_dict(event), ensure_ascii=False, allow_nan=False)))
             else:
                 tell(event)

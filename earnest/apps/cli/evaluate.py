@@ -14,7 +14,7 @@ from earnest.apps.cli._evaluate_again import DEFAULT_LEVELS, Again, evaluate_aga
 from earnest.apps.cli._evaluate_asked import Asked, task_options
 from earnest.apps.cli._protocols import EPILOG
 from earnest.apps.cli._recipe import recipe_options
-from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, show_progress
+from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, show_progress
 from earnest.apps.cli.train import require_training
 from earnest.errors import MissingExtraError
 from earnest.run_files import held_folder, write_json
@@ -99,7 +99,7 @@ def command(
     folder, visible = output or asked.default_folder, show_progress(as_json, quiet)
     on_fold = _tell if visible else None
     if visible and jobs > 1:
-        click.echo("Every job decodes the recordings first.", err=True)
+        echo("Every job decodes the recordings first.", err=True)
     if as_published:
         with held_folder(folder):
             _show_as_published(asked, corpus_folders(data), folder, jobs, on_fold, as_json)
@@ -123,11 +123,11 @@ def command(
     if amounts:
         tables.echo_amounts(amounts)
     if not quiet:
-        click.echo(f"\npredictions.csv, metrics.json and confusion.png are in {folder}")
+        echo(f"\npredictions.csv, metrics.json and confusion.png are in {folder}")
 
 
 def _tell(fold: str) -> None:
-    click.echo(f"fold {fold} done", err=True)
+    echo(f"fold {fold} done", err=True)
 
 
 def _refuse_combinations(asked: Asked, again: Again, has_shares: bool, as_published: bool) -> None:

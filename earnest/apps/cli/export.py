@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, overwrite_option
+from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, overwrite_option
 from earnest.apps.cli.train import require_training
 from earnest.bundle import COMPANIONS, FORMATS, Format
 
@@ -96,9 +96,9 @@ def command(
         digests = {name: info.files[name] for name in graph}
         echo_json({"bundle": output, "format": form, "classes": info.classes, "bytes": size, "sha256": digests})
         return
-    click.echo(f"{output}: {size / 1e6:.2f} MB, {info.n_parameters:,} parameters, {', '.join(info.classes)}")
+    echo(f"{output}: {size / 1e6:.2f} MB, {info.n_parameters:,} parameters, {', '.join(info.classes)}")
     if not quiet:
-        click.echo(f"Next: earnest predict talk.wav --model {output}")
+        echo(f"Next: earnest predict talk.wav --model {output}")
 
 
 def _export_moody(run: Path, output: Path, identity: "Identity", as_json: bool) -> None:
@@ -109,4 +109,4 @@ def _export_moody(run: Path, output: Path, identity: "Identity", as_json: bool) 
     if as_json:
         echo_json({"file": file, "classes": classes, "bytes": file.stat().st_size})
         return
-    click.echo(f"{file}: {file.stat().st_size / 1e6:.2f} MB, {', '.join(classes)}")
+    echo(f"{file}: {file.stat().st_size / 1e6:.2f} MB, {', '.join(classes)}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, percent, show_progress
+from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, show_progress
 from earnest.apps.cli.train import require_training
 
 
@@ -48,6 +48,6 @@ def command(
     last = history[-1]
     if "valid_wa" in last:
         plain, centred = percent(last["valid_wa"]), percent(last["valid_centred_wa"])
-        click.echo(f"held-out voices: WA {plain}; each less the mean of its clips {centred}")
+        echo(f"held-out voices: WA {plain}; each less the mean of its clips {centred}")
     if not quiet:
-        click.echo(f'Next: weights = "{output}" in the [network] table of a recipe')
+        echo(f'Next: weights = "{output}" in the [network] table of a recipe')

@@ -19,6 +19,7 @@ from earnest.apps.cli._model_options import (
 from earnest.apps.cli.output import echo_table, output_options
 from earnest.audio.feed import Lost, open_pipe
 from earnest.audio.microphone import microphone, microphones
+from earnest.printable import printable_json
 from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.prediction import VocalBurst, percent
 from earnest.runtime.predictor import Predictor
@@ -83,7 +84,7 @@ def command(
         stream = predictor.stream(heard_hz, Windowing(window_s, hop_s), adapter, **options.words())
         if as_json:
             for event in events_of(stream, sound):
-                click.echo(json.dumps(event_dict(event), ensure_ascii=False, allow_nan=False))
+                click.echo(printable_json(json.dumps(event_dict(event), ensure_ascii=False, allow_nan=False)))
         elif sys.stdout.isatty() and not quiet:
             _show(stream, sound, stream.classes)
         else:

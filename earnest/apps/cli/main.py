@@ -10,6 +10,7 @@ import click
 import earnest
 from earnest.apps.cli.output import EXIT_ERROR, hand_down, output_options
 from earnest.errors import EarnestError
+from earnest.printable import printable, printable_lines
 from earnest.suggest import suggestion
 
 _HELPERS = {"__init__", "main", "output"}
@@ -58,12 +59,12 @@ def main() -> None:
     try:
         cli(prog_name="earnest")
     except EarnestError as error:
-        click.echo(f"earnest: {error}", err=True)
+        click.echo(f"earnest: {printable_lines(str(error))}", err=True)
         sys.exit(EXIT_ERROR)
     except BrokenPipeError:  # the reader of our output closed it, as `head` does
         sys.stderr.close()
         sys.exit(EXIT_ERROR)
     except OSError as error:  # no permission, a full disk, a file where a folder should be
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"earnest: {where}{error.strerror or error}.", err=True)
+        click.echo(f"earnest: {printable(f'{where}{error.strerror or error}')}.", err=True)
         sys.exit(EXIT_ERROR)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli.output import echo_json, output_options, percent
+from earnest.apps.cli.output import echo, echo_json, output_options, percent
 from earnest.bundle import Bundle, load_bundle, shipped_bundles
 from earnest.evaluation.protocol import kind_words
 from earnest.registry import Registry
@@ -38,10 +38,10 @@ def command(as_json: bool, quiet: bool) -> None:
     if quiet:
         return
     if not summaries:
-        click.echo(f"Networks to train (model = … in a recipe): {', '.join(networks)}")
-        click.echo("Their sizes are counted where the packages for training are: pip install 'earnest[train]'")
+        echo(f"Networks to train (model = … in a recipe): {', '.join(networks)}")
+        echo("Their sizes are counted where the packages for training are: pip install 'earnest[train]'")
         return
-    click.echo("Networks to train (model = … in a recipe), as published; multiply-adds for a clip of 3 s:")
+    echo("Networks to train (model = … in a recipe), as published; multiply-adds for a clip of 3 s:")
     for summary in summaries:
         _echo_network(summary)
 
@@ -57,25 +57,25 @@ def _summaries() -> "list[NetworkSummary]":
 
 def _echo_network(network: "NetworkSummary") -> None:
     if network.parameters is None or network.multiply_adds is None:
-        click.echo(f"  {network.name:<22}{network.note}")
+        echo(f"  {network.name:<22}{network.note}")
     else:
         count = f"{network.parameters:>11,} parameters {network.megabytes:>7,.1f} MB"
         work = f"{network.multiply_adds / 1e6:>9,.1f} M multiply-adds"
-        click.echo(f"  {network.name:<22}{count} {work}, {network.n_classes} classes")
-    click.echo(f"  {'':<22}{network.paper}")
+        echo(f"  {network.name:<22}{count} {work}, {network.n_classes} classes")
+    echo(f"  {'':<22}{network.paper}")
 
 
 def _echo_bundle(bundle: Bundle) -> None:
     info = bundle.info
     size = (bundle.folder / "model.onnx").stat().st_size
-    click.echo(f"{info.name} {info.version}: {info.n_parameters:,} parameters, {size / 1e6:.1f} MB")
-    click.echo(f"  emotions    {', '.join(info.classes)}; unsure below {info.abstain_below:.0%}")
+    echo(f"{info.name} {info.version}: {info.n_parameters:,} parameters, {size / 1e6:.1f} MB")
+    echo(f"  emotions    {', '.join(info.classes)}; unsure below {info.abstain_below:.0%}")
     if info.sounds:
-        click.echo(f"  sounds      {', '.join(info.sounds)}")
-    click.echo(f"  trained on  {', '.join(line.name for line in info.training_corpora)}; start: {info.origin}")
+        echo(f"  sounds      {', '.join(info.sounds)}")
+    echo(f"  trained on  {', '.join(line.name for line in info.training_corpora)}; start: {info.origin}")
     only = "non-commercial use only: " if info.non_commercial else ""
-    click.echo(f"  licence     {only}{info.licence}")
+    echo(f"  licence     {only}{info.licence}")
     for result in info.results:
         kind = kind_words(result.speaker_independent)
-        click.echo(f"  {result.protocol} ({kind}): WA {percent(result.wa)} %, UA {percent(result.ua)} %, n {result.n}")
-    click.echo()
+        echo(f"  {result.protocol} ({kind}): WA {percent(result.wa)} %, UA {percent(result.ua)} %, n {result.n}")
+    echo()

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from earnest.errors import EarnestError
+from earnest.printable import printable, printable_json, printable_lines
 
 EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_SOME_FAILED = 0, 1, 2, 3
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,7 +68,12 @@ def word_pairs(option: str, words: Sequence[str]) -> dict[str, str]:
 
 def echo_json(value: object) -> None:
     """Write one JSON value, indented, in UTF-8; NaN is never written."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain))
+    click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)))
+
+
+def echo(text: str = "", err: bool = False, nl: bool = True) -> None:
+    """Write lines in which file names, labels and names of models may stand; see `earnest.printable`."""
+    click.echo(printable_lines(text), err=err, nl=nl)
 
 
 def _plain(value: object) -> object:
@@ -89,12 +95,12 @@ def echo_table(
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        table.add_column(Text(printable(column)), justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))  # brackets in a cell are text, not markup
+        table.add_row(*(Text(printable_lines(cell)) for cell in row))  # brackets in a cell are text, not markup
     console = Console(soft_wrap=False, highlight=False)
     if title:
-        console.print(title, style="italic", markup=False)
+        console.print(printable(title), style="italic", markup=False)
     console.print(table)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.output import EXIT_ERROR, echo_json, echo_table, output_options, overwrite_option
+from earnest.apps.cli.output import EXIT_ERROR, echo, echo_json, echo_table, output_options, overwrite_option
 from earnest.apps.cli.train import require_training
 from earnest.run_files import refuse_existing
 
@@ -75,7 +75,7 @@ def command(
         columns = ("", "logits", "probabilities", "gender")
         echo_table(columns, rows, title, right=columns[1:])
         if not quiet:
-            click.echo(f"\nSame label: {parity.same_label} of {parity.n_clips}. Tolerance: {TOLERANCE:g}.")
+            echo(f"\nSame label: {parity.same_label} of {parity.n_clips}. Tolerance: {TOLERANCE:g}.")
     if parity.largest > TOLERANCE:
         raise SystemExit(EXIT_ERROR)
 

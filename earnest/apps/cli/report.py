@@ -7,6 +7,7 @@ import click
 from earnest.apps.cli.output import (
     corpus_folders,
     data_option,
+    echo,
     echo_json,
     echo_table,
     output_options,
@@ -66,6 +67,4 @@ def command(
     rows = [[row[name] for name in SHOWN] for row in report.headline.to_list()]
     echo_table(SHOWN, rows, right=SHOWN[2:])
     if not quiet:
-        click.echo(
-            f"\n{page} ({page.stat().st_size / 1e6:.1f} MB); pictures, report.json and report.md are in {folder}"
-        )
+        echo(f"\n{page} ({page.stat().st_size / 1e6:.1f} MB); pictures, report.json and report.md are in {folder}")

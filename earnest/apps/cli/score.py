@@ -13,6 +13,7 @@ from earnest.apps.cli._score_tables import echo_scores
 from earnest.apps.cli.output import (
     corpus_folders,
     data_option,
+    echo,
     echo_json,
     output_options,
     overwrite_option,
@@ -111,9 +112,9 @@ def command(
         return
     echo_scores(scores, found.more, title)
     for note in found.notes:
-        click.echo(note)
+        echo(note)
     if protocol is None and not quiet:
-        click.echo(UNKNOWN, err=True)
+        echo(UNKNOWN, err=True)
 
 
 def _places(names: Sequence[str], folders: Mapping[str, Path]) -> dict[str, Path]:
@@ -142,4 +143,4 @@ def _write(folder: Path, document: Mapping[str, Any], scores: Scores, title: str
         plot_confusion(scores, folder / "confusion.png", title, document["speaker_independent"])
     except MissingExtraError as error:
         if not quiet:
-            click.echo(f"No confusion.png: {error}", err=True)
+            echo(f"No confusion.png: {error}", err=True)

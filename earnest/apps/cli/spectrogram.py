@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._model_options import model_options
-from earnest.apps.cli.output import echo_json, output_options, overwrite_option
+from earnest.apps.cli.output import echo, echo_json, output_options, overwrite_option
 from earnest.run_files import new_file
 from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.predictor import Predictor
@@ -57,4 +57,4 @@ def command(
             }
         )
     elif not quiet:
-        click.echo(f"{output}: {frames} by {rows} pixels, {lowest:.1f} to {highest:.1f} dB")
+        echo(f"{output}: {frames} by {rows} pixels, {lowest:.1f} to {highest:.1f} dB")

@@ -14,6 +14,7 @@ from earnest.apps.cli.output import (
     EXIT_OK,
     corpus_folders,
     data_option,
+    echo,
     echo_json,
     output_options,
     overwrite_option,
@@ -104,7 +105,7 @@ def command(
         if as_json:
             echo_json(paths)
         else:
-            click.echo(f"{len(paths)} files in {output}: {protocol} ({protocol_called(protocol).kind}).")
+            echo(f"{len(paths)} files in {output}: {protocol} ({protocol_called(protocol).kind}).")
         return
     rows = _utterances(corpora, folders)
     found = _searched(files, rows, speaker_dependent, no_audio, visible)
@@ -151,6 +152,6 @@ def _echo(found: Sequence[Checked]) -> None:
     for one in found:
         sizes = ", ".join(f"{n} {name}" for name, n in one.n.items())
         verdict = "LEAKS" if one.problems else "no leak found"
-        click.echo(f"{one.source}, {one.fold}, {kind_words(one.speaker_independent)}, {sizes}: {verdict}")
+        echo(f"{one.source}, {one.fold}, {kind_words(one.speaker_independent)}, {sizes}: {verdict}")
         for problem in one.problems:
-            click.echo(f"  {problem}")
+            echo(f"  {problem}")

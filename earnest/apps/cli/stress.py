@@ -12,6 +12,7 @@ from earnest.apps.cli._evaluate_again import listed
 from earnest.apps.cli.output import (
     corpus_folders,
     data_option,
+    echo,
     echo_json,
     echo_table,
     output_options,
@@ -101,7 +102,7 @@ def command(
         return
     _echo(found, evaluation.resolve().name)
     if not quiet:
-        click.echo(f"\nmetrics-stress.json, {MARKDOWN} and {PICTURE} are in {folder}")
+        echo(f"\nmetrics-stress.json, {MARKDOWN} and {PICTURE} are in {folder}")
 
 
 def _refuse_other_result(path: Path, command: str, overwrite: bool) -> None:
@@ -145,7 +146,7 @@ def _echo(found: "Stress", name: str) -> None:
 
     rows = [row.cells() for row in found.rows]
     echo_table(COLUMNS, rows, f"{name}, {found.document['title']}, per cent and points", right=COLUMNS[1:4])
-    click.echo(f"\n{sentence_of(found)}\n")
+    echo(f"\n{sentence_of(found)}\n")
     checks = [check.cells() for check in found.checks]
     title = f"ser-tests on the {found.document['n_checked']} clips as they are"
     echo_table(CHECK_COLUMNS, checks, title, right=CHECK_COLUMNS[1:2])

@@ -11,7 +11,7 @@ import click
 from earnest.apps.cli._evaluate_tables import echo_leakage
 from earnest.apps.cli._protocols import EPILOG
 from earnest.apps.cli._recipe import changes_of, recipe_options, words_of
-from earnest.apps.cli.output import corpus_folders, data_option, echo_json, output_options, percent, show_progress
+from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, show_progress
 from earnest.errors import MissingExtraError
 from earnest.run_files import held_folder
 
@@ -81,16 +81,16 @@ def command(
         return
     chosen_by = f"epoch {record.best_epoch} of {record.epochs}" if record.epochs else "temperature"
     trained = f"{record.n_train} clips, validation clips among them" if record.refitted else f"{record.n_train} clips"
-    click.echo(f"{output}: trained on {trained}; {chosen_by} chosen on {record.n_valid} validation clips.")
+    echo(f"{output}: trained on {trained}; {chosen_by} chosen on {record.n_valid} validation clips.")
     if outcome:
         wa, ua = percent(outcome.scores.wa), percent(outcome.scores.ua)
         if not outcome.coverage.complete:
-            click.echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
-        click.echo(f"Labels: {outcome.labels.sentence()}.")
-        click.echo(f"{outcome.protocol.kind} test, {outcome.scores.n} clips: WA {wa}, UA {ua}.")
+            echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
+        echo(f"Labels: {outcome.labels.sentence()}.")
+        echo(f"{outcome.protocol.kind} test, {outcome.scores.n} clips: WA {wa}, UA {ua}.")
         echo_leakage(outcome.leakage)
     if not quiet:
-        click.echo(f"Next: earnest export {output} --output bundles/{output.name}")
+        echo(f"Next: earnest export {output} --output bundles/{output.name}")
 
 
 def _draw_curve(run: Path, chosen_epoch: int) -> None:

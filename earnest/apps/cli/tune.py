@@ -12,6 +12,7 @@ from earnest.apps.cli._protocols import EPILOG
 from earnest.apps.cli.output import (
     corpus_folders,
     data_option,
+    echo,
     echo_json,
     echo_table,
     output_options,
@@ -87,7 +88,7 @@ def command(
 
     def on_trial(trial: "Trial") -> None:
         if visible:
-            click.echo(f"trial {trial.number}: {_words(trial)} {_settings(trial)}", err=True)
+            echo(f"trial {trial.number}: {_words(trial)} {_settings(trial)}", err=True)
 
     outcome = tune(space, protocol, fold, corpus_folders(data), folder, on_trial, visible)
     if as_json:
@@ -95,7 +96,7 @@ def command(
         return
     _echo_trials(outcome)
     if not quiet:
-        click.echo(f"\n{BEST} and {TRIALS} are in {folder}. Next: earnest train {folder / BEST}")
+        echo(f"\n{BEST} and {TRIALS} are in {folder}. Next: earnest train {folder / BEST}")
 
 
 def _echo_trials(outcome: "Tuned") -> None:
@@ -108,7 +109,7 @@ def _echo_trials(outcome: "Tuned") -> None:
     n_failed = sum(trial.state == "failed" for trial in ranked)
     n_pruned = sum(trial.state == "pruned" for trial in ranked)
     if n_failed or n_pruned:
-        click.echo(f"{n_pruned} were ended early, {n_failed} failed.")
+        echo(f"{n_pruned} were ended early, {n_failed} failed.")
 
 
 def _words(trial: "Trial") -> str:

@@ -179,7 +179,7 @@ def test_what_is_no_split_file_is_refused_with_its_place(tmp_path, name, text, m
 def test_files_that_are_not_there_or_no_text_are_refused(tmp_path):
     (tmp_path / "f.csv").write_bytes(b"\xff\xfe\x00")
     for path in (tmp_path / "f.csv", tmp_path / "absent.json"):
-        with pytest.raises(SplitError, match="not a readable split file"):
+        with pytest.raises(SplitError, match=r"not a readable split file|no such file"):
             read_plans([path])
     (tmp_path / "empty").mkdir()
     with pytest.raises(SplitError, match="holds no split files"):

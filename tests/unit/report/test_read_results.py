@@ -57,8 +57,8 @@ def test_one_folder_given_twice_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("metrics.json", "{", "not readable"),
-        ("metrics.json", "[" * 100_000, "not readable"),
+        ("metrics.json", "{", "not valid JSON"),
+        ("metrics.json", "[" * 100_000, "not valid JSON"),
         ("metrics.json", "[1]", "expected one JSON object"),
         ("metrics-noise.json", '{"n": 3, "levels": 7}', "not from `earnest evaluate --noise`"),
         ("metrics-noise.json", '{"n": 3, "levels": [{"snr_db": 3}]}', "not from `earnest evaluate --noise`"),
