@@ -101,9 +101,12 @@ UNCLEAR: dict[str, bytes] = {
     "a header without a colon": request("GET /v1/models", "nothing"),
     "a NUL in a header": request("GET /v1/models", "X-A: a\0b"),
     "a bare CR in a header": request("GET /v1/models", "X-A: a\rX-B: b"),
+    "a header that begins with LF alone": request("GET /v1/models", f"X-A: a\nHost: {EVIL.removeprefix('http://')}"),
+}
+# RFC 9112 lets a server read these (2.2, 5.2), and h11 does: as one request, with the meaning that they seem to have.
+TOLERATED: dict[str, bytes] = {
     "a folded header": request("GET /v1/models", "X-A: a\r\n b"),
     "lines that end with LF alone": request("GET /v1/models").replace(b"\r\n", b"\n"),
-    "a header that begins with LF alone": request("GET /v1/models", f"X-A: a\nHost: {EVIL.removeprefix('http://')}"),
 }
 STRANGE_UPGRADES: dict[str, bytes] = {
     "by POST": upgrade().replace(b"GET", b"POST", 1),
@@ -111,5 +114,31 @@ STRANGE_UPGRADES: dict[str, bytes] = {
     "in chunks": upgrade(CHUNKED) + b"0\r\n\r\n",
     "without a key": upgrade().replace(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", b""),
     "of an old version": upgrade().replace(b"Version: 13", b"Version: 8"),
-    "as HTTP/1.0": upgrade().replace(b"HTTP/1.1", b"HTTP/1.0", 1),
+    "with a long header": upgrade("X-Long: " + 20_000 * "x"),
+    "with 300 headers": upgrade(*(f"X-{number}: x" for number in range(300))),
 }
+
+
+def evil_page(address: str) -> str:
+    """Return a page that asks a server in all the ways that need no permission; with "#form" it leaves by a form."""
+    stream = address.replace("http", "ws") + STREAM
+    return f"""<!doctype html><meta charset="utf-8"><body>
+<form method="post" enctype="multipart/form-data" action="{address}/v1/predict"><input type="file" name="file"></form>
+<script>
+const sound = new Uint8Array(1000);
+async function all() {{
+  const body = new FormData();
+  body.append("file", new Blob([sound]), "a.wav");
+  await fetch("{address}/v1/predict", {{ method: "POST", mode: "no-cors", body }}).catch(() => 0);
+  navigator.sendBeacon("{address}/v1/predict", body);
+  await new Promise((resolve) => {{ new WebSocket("{stream}").onclose = resolve; }});
+  document.title = "done";
+}}
+function leave() {{
+  const files = new DataTransfer();
+  files.items.add(new File([sound], "a.wav"));
+  document.querySelector("input").files = files.files;
+  document.querySelector("form").submit();
+}}
+location.hash === "#form" ? leave() : all();
+</script>"""

@@ -18,7 +18,6 @@ from earnest.apps.server.app import create_app
 from earnest.apps.server.process import Address, config_of
 from earnest.apps.server.settings import Limits, Settings
 
-
 TEST_HOST = "testserver"  # what Starlette and Schemathesis say in the header Host
 
 
