@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from earnest.apps.server.app import create_app
-from earnest.apps.server.front_door import LOOPBACK, is_loopback
+from earnest.apps.server.front_door import LOOPBACK, HostNames, is_loopback, origin_of
 from earnest.apps.server.logs import log_config
 from earnest.apps.server.metrics import FOLDER
 from earnest.apps.server.protocols import PING_S, PONG_S, Config, GuardedStream, Supervisor, TimedProtocol
@@ -49,7 +49,10 @@ def serve(
     on_bound : called with the port, once it is ours
     """
     for name in settings.models:
-        load_bundle(name)  # what is wrong with a model is told here, not by each worker
+        load_bundle(name)  # what is wrong with a model, a name or an origin is told here, not by each worker
+    HostNames(address.host, settings.host_names)
+    for origin in settings.cors_origins:
+        origin_of(origin)
     with tempfile.TemporaryDirectory(prefix="earnest-workers-") as folder:
         if workers > 1:
             os.environ[FOLDER] = folder
