@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from starlette.testclient import TestClient
 from earnest.apps.server.app import create_app
 from earnest.apps.server.process import Address, config_of
 from earnest.apps.server.settings import Limits, Settings
+
+TEST_HOST = "testserver"  # what Starlette and Schemathesis say in the header Host
 
 
 def settings_for(folder: Path, limits: dict[str, Any] | None = None, **changes: Any) -> Settings:
@@ -29,6 +32,7 @@ def settings_for(folder: Path, limits: dict[str, Any] | None = None, **changes: 
 @contextmanager
 def application(settings: Settings) -> Iterator[TestClient]:
     """Give a client that calls the application itself."""
+    settings = replace(settings, host_names=(*settings.host_names, TEST_HOST))
     with TestClient(create_app(settings), raise_server_exceptions=False) as client:
         yield client
 

@@ -158,7 +158,7 @@ function buildSite() {
   const { SILERO_VAD: network = "" } = process.env;
   if (network) cpSync(network, "site/models/silero_vad.onnx");
   const { version } = JSON.parse(readFileSync("package.json", "utf8"));
-  const site = { version, server: false, voiceActivity: Boolean(network), models: MODELS, clips: CLIPS };
+  const site = { version, server: false, keys: false, voiceActivity: Boolean(network), models: MODELS, clips: CLIPS };
   writeFileSync("site/site.json", JSON.stringify(site));
   for (const path of readdirSync("site", { recursive: true })) compress(`site/${path}`, [".br", ".gz"]);
 }

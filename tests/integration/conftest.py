@@ -8,6 +8,7 @@ import pytest
 from command_line import earnest_cli
 from made_up_corpus import Trained, recipe_text, write_corpus
 from serving import listening
+from the_page import OTHER_HOST
 
 from earnest.apps.server.settings import Settings
 
@@ -32,5 +33,5 @@ def trained(made_up: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def address() -> Iterator[str]:
     """Serve the page with "small" to the tests of one file."""
     harness.build_page()
-    with listening(Settings(models=("small",))) as address:
+    with listening(Settings(models=("small",), host_names=(OTHER_HOST,))) as address:
         yield address

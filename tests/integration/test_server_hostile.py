@@ -74,7 +74,7 @@ def test_slow_clients_are_let_go(address: str) -> None:
     silent, headers, body = connected(address), connected(address), connected(address)
     with silent, headers, body:
         started = time.monotonic()
-        headers.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        headers.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         body.sendall(head("/v1/predict", "Content-Length: 1000"))
         for _ in range(6):
             time.sleep(0.2)
@@ -154,7 +154,7 @@ def test_a_files_name_is_no_path(address: str, name: str, shown: str) -> None:
 @pytest.mark.parametrize("path", ["/../../etc/passwd", "/clips/..%2f..%2fpyproject.toml", "/models/%2e%2e/__init__.py"])
 def test_an_address_is_no_path(address: str, path: str) -> None:
     with connected(address) as connection:
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         assert b"HTTP/1.1 404" in said(connection)
 
 

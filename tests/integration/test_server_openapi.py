@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema_rs import validator_for
 from schemathesis import checks
-from serving import settings_for
+from serving import TEST_HOST, settings_for
 from starlette.testclient import TestClient
 from voices import write_voice
 
@@ -28,10 +28,19 @@ CHECKS = [
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
-    return create_app(settings_for(tmp_path_factory.mktemp("openapi"), {"body_bytes": 100_000}))
+    folder = tmp_path_factory.mktemp("openapi")
+    return create_app(settings_for(folder, {"body_bytes": 100_000}, host_names=(TEST_HOST,)))
 
 
-OPERATIONS = ("POST /v1/predict", "POST /v1/batch", "GET /v1/models", "GET /healthz", "GET /readyz", "GET /metrics")
+OPERATIONS = (
+    "POST /v1/predict",
+    "POST /v1/batch",
+    "POST /v1/tickets",
+    "GET /v1/models",
+    "GET /healthz",
+    "GET /readyz",
+    "GET /metrics",
+)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 import earnest
+from attacks import web
 from earnest.runtime.timeline import event_dict
 
 RATE_HZ = 16_000
@@ -134,9 +135,32 @@ def test_a_killed_worker_is_replaced_and_term_under_load_loses_nothing(bundle: P
     assert not [item for item in answered if isinstance(item, int) and item != 200]
 
 
-def test_what_is_wrong_with_a_model_is_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "earnest", "serve", "--model", str(tmp_path / "none"), "--workers", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 1
-    assert done.stderr.startswith("earnest: ")
-    assert len(done.stderr.splitlines()) == 1
+def test_workers_take_each_others_tickets_and_each_ticket_once(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARNEST_API_KEYS", "secret")
+
+    def status_with(ticket: str) -> int:
+        with connected(address) as connection:
+            connection.sendall(web.upgrade(path=f"{web.STREAM}&ticket={ticket}"))
+            return int(connection.recv(12).split()[1])
+
+    with serving(bundle, "--workers", "2") as (address, process), ThreadPoolExecutor(8) as pool:
+        wait_for(lambda: len(workers_of(process)) == 2, 60)
+        for _ in range(10):
+            answer = httpx2.post(f"{address}/v1/tickets", headers={"X-API-Key": "secret"}, timeout=60)
+            statuses = list(pool.map(status_with, 6 * [answer.json()["ticket"]]))
+            assert sorted(statuses) == [101, 401, 401, 401, 401, 401]
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    lines = [json.loads(line) for line in errors.splitlines()]
+    assert sum(line.get("method") == "WEBSOCKET" for line in lines) == 60
+    assert not [line for line in lines if line["level"] != "info"]
+    assert "ticket=" not in errors
+
+
+def test_what_is_wrong_with_a_model_or_a_name_is_one_line(tmp_path: Path) -> None:
+    for words in (("--model", str(tmp_path / "none")), ("--model", "small", "--host-name", "http://a")):
+        command = [sys.executable, "-m", "earnest", "serve", *words, "--workers", "2"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 1
+        assert done.stderr.startswith("earnest: ")
+        assert len(done.stderr.splitlines()) == 1

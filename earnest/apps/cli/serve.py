@@ -1,7 +1,10 @@
 """``earnest serve``: predictions over HTTP and WebSocket."""
 
+import functools
 import os
-from dataclasses import fields
+import secrets
+import socket
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from earnest.apps.server.settings import Limits
 
 KEYS = "EARNEST_API_KEYS"
+TOKEN_BYTES = 24
 
 
 @click.command()
@@ -56,13 +60,23 @@ KEYS = "EARNEST_API_KEYS"
 @click.option(
     "--api-keys",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help=f"File with one key a line, or {KEYS} with spaces between; without, anybody may ask.",
+    help=f"File with one key a line, or {KEYS} with spaces between; without, anybody on this machine may ask.",
+)
+@click.option(
+    "--no-token", is_flag=True, help="Beyond this machine too, ask for nothing: for a proxy that checks who asks."
+)
+@click.option(
+    "--host-name",
+    "host_names",
+    multiple=True,
+    metavar="NAME",
+    help="What else this server is called, as by a proxy; other names in the header Host are refused.",
 )
 @click.option("--cors-origin", "cors_origins", multiple=True, metavar="ORIGIN", help="Pages elsewhere that may ask.")
 @click.option(
     "--keep",
     type=click.Path(path_type=Path, file_okay=False, exists=True, writable=True),
-    help="Folder for recordings and answers; without, nothing is stored.",
+    help="Folder for recordings and answers, within keep_bytes and keep_days; without, nothing is stored.",
 )
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
@@ -80,6 +94,8 @@ def command(
     limits: tuple[str, ...],
     show_limits: bool,
     api_keys: Path | None,
+    no_token: bool,
+    host_names: tuple[str, ...],
     cors_origins: tuple[str, ...],
     keep: Path | None,
     log_level: str,
@@ -89,7 +105,8 @@ def command(
     """Answer over HTTP and WebSocket, until SIGTERM or Ctrl-C.
 
     Logs are JSON, one object a line, on standard error; with --quiet warnings only. Addresses, errors and bounds are in
-    docs/server.md; a reverse proxy does TLS.
+    docs/server.md; a reverse proxy does TLS. Beyond this machine (--host) it asks for a key: one of --api-keys, else a
+    token that it makes, and prints with its address.
 
     \b
     Examples:
@@ -99,6 +116,7 @@ def command(
     """
     try:
         from earnest.apps.server.admission import digest_of
+        from earnest.apps.server.front_door import is_loopback
         from earnest.apps.server.process import Address, serve
         from earnest.apps.server.settings import Settings
     except ModuleNotFoundError as error:
@@ -110,8 +128,16 @@ def command(
         _show(bounds, as_json)
         return
     keys = tuple(digest_of(key) for key in _keys(api_keys))
-    settings = Settings(models, threads, provider, jobs, micro_batch, bounds, keys, cors_origins, keep)
-    serve(settings, Address(host, port), workers, "warning" if quiet else log_level)
+    if no_token and keys:
+        raise click.UsageError("--no-token contradicts the keys that are asked for. Leave one of them out.")
+    token = None if keys or no_token or is_loopback(host) else secrets.token_urlsafe(TOKEN_BYTES)
+    settings = Settings(models, threads, provider, jobs, micro_batch, bounds, keys, cors_origins, host_names, keep)
+    if token is None:
+        serve(settings, Address(host, port), workers, "warning" if quiet else log_level)
+        return
+    settings = replace(settings, api_keys=(digest_of(token),))
+    show = functools.partial(_show_addresses, host, token)
+    serve(settings, Address(host, port), workers, "warning" if quiet else log_level, show)
 
 
 def _limits(words: tuple[str, ...]) -> "Limits":
@@ -151,3 +177,20 @@ def _keys(path: Path | None) -> list[str]:
     if not keys:
         raise EarnestError(f"{path}: holds no key. Write one a line, or leave --api-keys out.")
     return keys
+
+
+def _show_addresses(host: str, token: str, port: int) -> None:
+    """Print where to open the page. The token stands behind "#": browsers send that to nobody, so no log has it."""
+    hosts = [host] if host not in ("0.0.0.0", "::") else ["127.0.0.1", *_own_address()]
+    for name in hosts:
+        click.echo(f"http://{f'[{name}]' if ':' in name else name}:{port}/#token={token}")
+
+
+def _own_address() -> list[str]:
+    """Return the address by which others may reach this machine, if it has one; nothing is sent to find out."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(("192.0.2.1", 9))  # an address of nobody's (RFC 5737)
+        except OSError:
+            return []
+        return [str(asking.getsockname()[0])]

@@ -1,16 +1,16 @@
-"""Who may come in: keys, origins, and how much at a time."""
+"""Who may come in: keys, tickets, and how much at a time."""
 
 import hashlib
 import hmac
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 from prometheus_client import Gauge
 from starlette.requests import HTTPConnection
 
 from earnest.apps.server.problems import ProblemError
+from earnest.apps.server.tickets import Tickets
 
 
 def digest_of(key: str) -> str:
@@ -18,8 +18,12 @@ def digest_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def client_of(connection: HTTPConnection, api_keys: Sequence[str]) -> str:
+def client_of(connection: HTTPConnection, api_keys: Sequence[str], tickets: Tickets, ticket: str | None = None) -> str:
     """Return what tells one client from another: its key where keys are asked for, else its address.
+
+    Parameters
+    ----------
+    ticket : takes the place of a key
 
     Raises
     ------
@@ -28,21 +32,13 @@ def client_of(connection: HTTPConnection, api_keys: Sequence[str]) -> str:
     """
     if not api_keys:
         return connection.client.host if connection.client else ""
+    if ticket is not None:
+        return tickets.take(ticket)
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     given = digest_of(token.strip() if scheme.lower() == "bearer" else connection.headers.get("x-api-key", ""))
     if not sum(hmac.compare_digest(given, key) for key in api_keys):
         raise ProblemError("key-needed", "Send a valid key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.")
     return given
-
-
-def refuse_foreign_origin(connection: HTTPConnection, origins: Sequence[str]) -> None:
-    """Refuse a WebSocket that a page of another origin opens: browsers ask nobody before they do."""
-    origin = connection.headers.get("origin")
-    if origin is None or origin in origins or urlsplit(origin).netloc == connection.headers.get("host"):
-        return
-    raise ProblemError(
-        "foreign-origin", "Pages of other origins may not open streams. Start with --cors-origin ORIGIN."
-    )
 
 
 class Gate:

@@ -67,14 +67,9 @@ def landing_router(service: Service) -> APIRouter:
     @router.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def landing(request: Request) -> str:
         kept = "stored, as its owner asked for" if service.settings.keep else "not stored"
-        return LANDING % {"base": request.base_url if _is_plain(str(request.base_url)) else "/", "kept": kept}
+        return LANDING % {"base": request.base_url, "kept": kept}
 
     return router
-
-
-def _is_plain(address: str) -> bool:
-    """Whether an address, which comes from the client's Host header, can be shown as it is."""
-    return all(letter.isalnum() or letter in ":/.-_[]" for letter in address)
 
 
 def _described(predictor: Predictor) -> dict[str, Any]:

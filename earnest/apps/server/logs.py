@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+QUIET = "uvicorn.streams"  # what would be told of each stream in the words of uvicorn, with address and query
 _KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
 
@@ -26,7 +27,9 @@ class JsonFormatter(logging.Formatter):
             frames = traceback.extract_tb(record.exc_info[2])
             line["exception"] = record.exc_info[0].__name__
             line["at"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json.dumps(
+            line, default=str
+        )  # in ASCII: nothing in a line reaches a terminal as a command or reorders it
 
 
 def log_config(level: str) -> Mapping[str, Any]:
@@ -42,5 +45,6 @@ def log_config(level: str) -> Mapping[str, Any]:
             "earnest": {"level": level.upper()},
             "uvicorn": {"level": level.upper()},
             "uvicorn.access": quiet,
+            QUIET: {"level": "WARNING"},
         },
     }

@@ -21,6 +21,7 @@ class Metrics:
             "earnest_request_seconds", "From the first byte to the answer", ["route"], buckets=SECONDS, registry=own
         )
         self.recordings = Counter("earnest_recordings_total", "Recordings answered", ["status"], registry=own)
+        self.not_kept = Counter("earnest_answers_not_kept_total", "For which --keep had no room", registry=own)
         self.heard = Counter("earnest_audio_seconds_total", "Sound heard", ["route"], registry=own)
         self.under_way = Gauge(
             "earnest_requests_under_way", "Taken on, not answered", multiprocess_mode="livesum", registry=own

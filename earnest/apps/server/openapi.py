@@ -150,3 +150,16 @@ MODELS: dict[str, Any] = {
         }
     },
 }
+TICKET: dict[str, Any] = {
+    "description": "A ticket, and for how many seconds it can be used",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["ticket", "expires_s"],
+                "properties": {"ticket": {"type": "string"}, "expires_s": {"type": "number"}},
+            },
+            "example": {"ticket": "AAAAAAGdJ1mS2Q", "expires_s": 30.0},
+        }
+    },
+}

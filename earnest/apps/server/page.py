@@ -37,7 +37,8 @@ def _page_router(settings: Settings) -> APIRouter:
     others = [name for name in shipped_bundles() if name != DEFAULT_BUNDLE]
     site = {
         "version": earnest.__version__,
-        "server": not settings.api_keys,  # a page can't send keys with a stream
+        "server": True,
+        "keys": bool(settings.api_keys),
         "voiceActivity": network is not None,
         "models": [DEFAULT_BUNDLE, *others],
         "clips": sorted(path.name for path in CLIPS.glob("*.flac")),

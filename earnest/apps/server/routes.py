@@ -11,7 +11,6 @@ from starlette.responses import Response
 from earnest.apps.server import openapi, work
 from earnest.apps.server.body import Upload, read_uploads
 from earnest.apps.server.formats import MEDIA_TYPES, ROWS, Form, batch_text, chosen_format, predictions_text
-from earnest.apps.server.keeping import keep
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.service import Service
 from earnest.apps.server.work import Adapt
@@ -51,7 +50,7 @@ async def windowing_of(window_s: WindowS = Windowing.window_s, hop_s: HopS = Win
 
 AnswerOptions: TypeAlias = Annotated[Options, Depends(options_of)]
 Windows: TypeAlias = Annotated[Windowing, Depends(windowing_of)]
-REFUSED = openapi.problems(400, 401, 406, 408, 413, 415, 422, 429, 500, 503)
+REFUSED = openapi.problems(400, 401, 403, 406, 408, 413, 415, 421, 422, 429, 500, 503)
 
 
 def recordings_router(service: Service) -> APIRouter:
@@ -82,7 +81,7 @@ def recordings_router(service: Service) -> APIRouter:
             (upload,) = await read_uploads(request, limits, share, 1)
             answer = await service.engine.run(predictor, lambda model: task(model, upload), request.is_disconnected)
             text = _text(answer, chosen, asked)
-            await keep(service.settings.keep, [upload], text)
+            await service.keeper.keep([upload], text)
         service.count("/v1/predict", [answer.prediction if isinstance(answer, Timeline) else answer])
         return Response(text, media_type=MEDIA_TYPES[chosen])
 
@@ -102,7 +101,7 @@ def recordings_router(service: Service) -> APIRouter:
             task = functools.partial(work.batch, uploads=uploads, options=options)
             rows = await service.engine.run(predictor, task, request.is_disconnected)
             text = batch_text(rows, chosen, asked)
-            await keep(service.settings.keep, uploads, text)
+            await service.keeper.keep(uploads, text)
         service.count("/v1/batch", rows)
         return Response(text, media_type=MEDIA_TYPES[chosen])
 

@@ -9,9 +9,11 @@ from starlette.requests import HTTPConnection
 from earnest.apps.server.admission import Gate, client_of
 from earnest.apps.server.body import Budget
 from earnest.apps.server.engine import Engine
+from earnest.apps.server.keeping import Keeper
 from earnest.apps.server.metrics import Metrics
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Settings
+from earnest.apps.server.tickets import Tickets
 from earnest.runtime.prediction import Prediction
 
 ENDING = "ending"  # the name of `Service.ending` in the lifespan's state
@@ -36,10 +38,12 @@ class Service:
         self.requests = Gate("requests", limits.requests, limits.client_requests, metrics.under_way)
         self.streams = Gate("streams", limits.streams, limits.client_streams, metrics.streams)
         self.budget = Budget(limits.held_bytes)
+        self.tickets = Tickets(self.settings.api_keys, limits.ticket_s, self.settings.shared)
+        self.keeper = Keeper(self.settings.keep, limits, metrics.not_kept)
 
-    def client(self, connection: HTTPConnection) -> str:
+    def client(self, connection: HTTPConnection, ticket: str | None = None) -> str:
         """Return who asks, or raise a `ProblemError`."""
-        return client_of(connection, self.settings.api_keys)
+        return client_of(connection, self.settings.api_keys, self.tickets, ticket)
 
     def refuse_when_ending(self) -> None:
         """Raise a `ProblemError` once the process is about to end."""

@@ -1,4 +1,4 @@
-"""What a server is told: models, bounds, who may ask. Every bound holds for one process."""
+"""What a server is told: models, bounds, who may ask. Every bound but those of ``--keep`` holds for one process."""
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,7 +12,7 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one process; every one is above zero.
+    """Bounds; every one is above zero.
 
     Attributes
     ----------
@@ -32,6 +32,8 @@ class Limits:
     stream_speed, stream_burst_s : sound may arrive this many times faster than real time, beyond so many seconds; what
         comes faster is read later
     heartbeat_s : between signs of life in a stream that has nothing to tell
+    ticket_s : from giving a ticket for a stream to taking it
+    keep_bytes, keep_days : what ``--keep`` stores, of all workers together, and for how long
     """
 
     body_bytes: int = 64 * MIB
@@ -53,6 +55,9 @@ class Limits:
     stream_speed: float = 8.0
     stream_burst_s: float = 30.0
     heartbeat_s: float = 10.0
+    ticket_s: float = 30.0
+    keep_bytes: int = 1024 * MIB
+    keep_days: float = 30.0
 
     def __post_init__(self) -> None:
         for bound in fields(self):
@@ -71,8 +76,10 @@ class Settings:
     micro_batch : windows of different requests that may share a run of the network; see `earnest.apps.server.sharing`
     api_keys : SHA-256 of each key, in hexadecimal; where there are any, a request needs one
     cors_origins : origins of pages elsewhere that may ask
+    host_names : names that ``Host`` may hold, beside those of this machine and where it listens
     keep : folder for recordings and their answers; None stores nothing
     isolate : whether recordings are decoded in ``jobs`` child processes, see `earnest.runtime.decoder_pool`
+    shared : folder of all workers, where each notes the tickets that it took; None where there is one
     """
 
     models: tuple[str, ...] = (DEFAULT_BUNDLE,)
@@ -83,5 +90,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     cors_origins: tuple[str, ...] = ()
+    host_names: tuple[str, ...] = ()
     keep: Path | None = None
     isolate: bool = True
+    shared: Path | None = None

@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter, Query, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from earnest.apps.server.admission import refuse_foreign_origin
 from earnest.apps.server.routes import Adapting, AnswerOptions, Model, Windows, classes_of
 from earnest.apps.server.service import Service
 from earnest.apps.server.streaming import Conversation, Encoding
@@ -30,9 +29,8 @@ def stream_router(service: Service) -> APIRouter:
         model: Model = None,
         adapt: Adapting = "off",
     ) -> None:
-        refuse_foreign_origin(websocket, service.settings.cors_origins)
         service.refuse_when_ending()
-        with service.streams.inside(service.client(websocket)):
+        with service.streams.inside(service.client(websocket, websocket.query_params.get("ticket"))):
             predictor = service.engine.predictor(model)
             classes_of(predictor, options)
             adapter = adapter_for(predictor, adapt)

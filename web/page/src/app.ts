@@ -10,6 +10,8 @@ import { ServerEngine, serverModels } from "./server-engine.js";
 export interface Site {
   version: string;
   server: boolean;
+  /** whether that server wants a key */
+  keys: boolean;
   voiceActivity: boolean;
   models: string[];
   clips: string[];

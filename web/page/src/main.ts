@@ -8,6 +8,7 @@ import { showCard } from "./parts/card.js";
 import { ProblemBox } from "./parts/problem-box.js";
 import { problemOf } from "./problems.js";
 import { remember, remembered } from "./remembered.js";
+import { hasToken, takeToken } from "./server.js";
 import { followSettings } from "./settings.js";
 import { followTheme } from "./theme.js";
 import { compareView } from "./views/compare.js";
@@ -25,8 +26,10 @@ const problem = new ProblemBox(byId("engine-problem"));
 async function start(): Promise<void> {
   const controlled = workOffline();
   followTheme();
+  takeToken();
   followAddress();
-  const app = new App((await (await fetch("site.json")).json()) as Site);
+  const site = (await (await fetch("site.json")).json()) as Site;
+  const app = new App({ ...site, server: site.server && (!site.keys || hasToken()) });
   app.addEventListener("engine", () => {
     showEngine(app);
   });
@@ -104,7 +107,8 @@ function followAddress(): void {
     document.dispatchEvent(new CustomEvent("view", { detail: view }));
   };
   addEventListener("hashchange", () => {
-    go(false);
+    if (takeToken()) location.reload();
+    else go(false);
   });
   go(true);
   byId("skip").addEventListener("click", (event) => {

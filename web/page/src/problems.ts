@@ -39,7 +39,12 @@ const MICROPHONE: Record<MicrophoneReason, Problem> = {
 };
 const INSECURE: Problem = {
   title: "This browser can't check the model on this address",
-  advice: "Open the page on https: or on localhost. Where a server runs, choose “On the server” above; recordings then go there.",
+  advice: "Open the page on https: or on localhost. Where a server runs, choose “On the server” above; recordings then go there. If that choice is missing, open the address that the server printed, with “#token=…”.",
+};
+
+const KEY: Problem = {
+  title: "The server wants a key",
+  advice: "Open the address that it printed when it started, which ends with “#token=…”; or ask whoever runs it for a key to put there.",
 };
 
 export function problemOf(error: unknown): Problem {
@@ -56,6 +61,7 @@ export function problemOf(error: unknown): Problem {
       advice: "It may have stopped, or the network is gone. Start it again, or choose “In this browser” above, which needs neither.",
     };
   }
+  if (error instanceof ServerError && error.status === 401) return KEY;
   if (error instanceof ServerError) return { title: "The server refused", advice: told };
   return { title: "That didn't work", advice: `${told} Reload this page; nothing that was kept under Recordings is lost.` };
 }

@@ -2,7 +2,7 @@
 
 import type { Prediction, SoundStream, StreamOptions, Timeline } from "../../src/index.js";
 import type { About, Engine, Source, Work } from "./engine.js";
-import { ServerError } from "./problems.js";
+import { answered } from "./server.js";
 import { ServerStream } from "./server-stream.js";
 
 export class ServerEngine implements Engine {
@@ -48,14 +48,4 @@ export class ServerEngine implements Engine {
 export async function serverModels(): Promise<About[]> {
   const response = await answered("v1/models");
   return ((await response.json()) as { models: About[] }).models;
-}
-
-async function answered(url: string, request: RequestInit = {}): Promise<Response> {
-  const response = await fetch(url, request).catch((error: unknown) => {
-    if (error instanceof TypeError) throw new ServerError(0, "The server doesn't answer.");
-    throw error;
-  });
-  if (response.ok) return response;
-  const problem = (await response.json().catch(() => ({}))) as { detail?: unknown };
-  throw new ServerError(response.status, typeof problem.detail === "string" ? problem.detail : `It answers ${response.status}.`);
 }

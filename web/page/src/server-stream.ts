@@ -2,6 +2,7 @@
 
 import { type Prediction, type SoundStream, type StreamEvent, type StreamOptions, unanswered } from "../../src/index.js";
 import { ServerError } from "./problems.js";
+import { ticket } from "./server.js";
 
 const PIECE_SAMPLES = 32_768; // 128 KiB, half of what the server takes in one message
 const SERVICE_RESTART = 1012; // the server has told about all it heard
@@ -44,6 +45,8 @@ export class ServerStream implements SoundStream {
     if (windowS !== undefined) query.set("window_s", String(windowS));
     if (hopS !== undefined) query.set("hop_s", String(hopS));
     if (classes?.length) query.set("classes", String(classes));
+    const pass = await ticket();
+    if (pass !== null) query.set("ticket", pass);
     const url = new URL(`v1/stream?${query.toString()}`, location.href);
     url.protocol = url.protocol.replace("http", "ws");
     const socket = new WebSocket(url);

@@ -73,9 +73,11 @@ def test_models_that_are_not_shipped_are_not_handed_out(client: TestClient) -> N
         assert client.get(address).status_code == 404, address
 
 
-def test_with_keys_the_page_answers_in_the_browser_only(built: Path, tmp_path: Path) -> None:
-    with application(settings_for(tmp_path, api_keys=(digest_of("secret"),))) as client:
-        assert client.get("/site.json").json()["server"] is False
+def test_the_page_is_told_whether_a_key_is_needed(client: TestClient, built: Path, tmp_path: Path) -> None:
+    assert client.get("/site.json").json()["keys"] is False
+    with application(settings_for(tmp_path, api_keys=(digest_of("secret"),))) as locked:
+        assert locked.get("/site.json").json()["keys"] is True
+        assert "secret" not in locked.get("/site.json").text
 
 
 def test_unknown_addresses_beside_the_page_are_problems(client: TestClient) -> None:

@@ -159,7 +159,7 @@ from starlette.testclient import TestClient
 from earnest.apps.server.app import create_app
 from earnest.apps.server import process
 from earnest.apps.server.settings import Settings
-with TestClient(create_app(Settings(models=(sys.argv[1],)))) as client:
+with TestClient(create_app(Settings(models=(sys.argv[1],))), "http://localhost") as client:
     files = {"file": open(sys.argv[2], "rb").read()}
     assert client.post("/v1/predict?kind=timeline", files=files).status_code == 200
     client.get("/metrics"), client.get("/openapi.json")

@@ -197,7 +197,7 @@ def test_nothing_is_stored_unless_a_folder_is_given(tmp_path: Path, clip: Path) 
     with application(settings_for(tmp_path, keep=kept)) as client:
         answer = client.post("/v1/predict", files=[("file", ("../../evil.wav", clip.read_bytes()))])
         client.post("/v1/batch", files=form(clip, clip))
-    names = sorted(path.suffix for path in kept.iterdir())
+    names = sorted(path.suffix for path in kept.glob("[!.]*"))
     assert names == [".answer", ".answer", ".audio", ".audio", ".audio"]
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in kept.iterdir())
     assert answer.text in [path.read_text() for path in kept.glob("*.answer")]
