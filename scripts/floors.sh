@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 uv=$1
 folder=$2
-for_tests="httpx onnx pytest pytest-timeout pyyaml"
+for_tests="httpx hypothesis onnx pytest pytest-timeout pyyaml"
 "$uv" venv --quiet --clear --python "${PYTHON:-python3}" "$folder"
 "$uv" pip compile pyproject.toml --extra server --extra media --extra client --extra image --python "$folder/bin/python" \
   --resolution lowest-direct --no-header --no-annotate --quiet --output-file "$folder/floors.txt"
