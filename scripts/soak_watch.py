@@ -10,6 +10,7 @@ import numpy as np
 
 PROC = Path("/proc")
 MIB = 2**20
+FLAT, RISES = "flat", "**rises**"
 PAGE_BYTES = 4096
 
 
@@ -97,9 +98,11 @@ class Slope:
     error: float
     start: float
 
-    def is_flat(self, most_per_hour: float) -> bool:
-        """Whether it rises no more than this, as far as the measurement can tell."""
-        return self.per_hour - 2 * self.error <= most_per_hour
+    def verdict(self, most_per_hour: float) -> str:
+        """Say whether it rises more than this, as far as the measurement can tell."""
+        if self.per_hour - 2 * self.error > most_per_hour:
+            return RISES
+        return FLAT if self.per_hour + 2 * self.error <= most_per_hour else "no rise to be told from scatter"
 
 
 def slope_of(samples: Sequence[Sample], column: str, warm_up_s: float) -> Slope:

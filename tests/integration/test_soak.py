@@ -40,7 +40,7 @@ def test_half_a_minute_of_good_and_bad_clients_leaves_the_server_as_it_was(tmp_p
 
 
 def test_a_slope_is_told_from_scatter() -> None:
-    from soak_watch import Sample, slope_of
+    from soak_watch import FLAT, RISES, Sample, slope_of
 
     def samples(rise_per_hour: float) -> list[Sample]:
         scatter = (3.0, -3.0, 1.0, -1.0)
@@ -48,9 +48,9 @@ def test_a_slope_is_told_from_scatter() -> None:
         return [Sample(t_s, value, 1, 10, 5, 0, float("nan"), float("nan")) for t_s, value in at]
 
     flat, rising = (slope_of(samples(rise), "rss_mib", warm_up_s=600) for rise in (0.0, 60.0))
-    assert flat.is_flat(most_per_hour=1.0) and abs(flat.per_hour) < 1.0
+    assert flat.verdict(most_per_hour=2.0) == FLAT and abs(flat.per_hour) < 1.0
     assert rising.per_hour == pytest.approx(60.0, abs=1.0)
-    assert not rising.is_flat(most_per_hour=8.0)
+    assert rising.verdict(most_per_hour=8.0) == RISES
 
 
 def test_decoders_are_the_children_of_those_that_answer() -> None:
