@@ -4,13 +4,14 @@
 # make test   lint, types and tests with the full one
 # make models the shipped bundles, trained anew
 # make results  train and score again all that docs/results tells, as far as corpora are at hand
+# make chaos  400 kills at random moments of everything that writes: what was lost, doubled, damaged
 # make web    the page of earnest serve, the browser package, and the page for any file host (web/site; needs node 20)
 PYTHON ?= python3
 LIGHT := .venv-light
 FULL := .venv
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: light dev page demo test test-slow lint models results web clean
+.PHONY: light dev page demo test test-slow lint models results chaos web clean
 
 light: $(LIGHT)/ready page
 dev: $(FULL)/ready page
@@ -58,6 +59,9 @@ models: dev
 
 results: dev
 	@$(FULL)/bin/python scripts/write_results.py --again
+
+chaos: dev
+	@$(FULL)/bin/python scripts/chaos.py --kills 400 --write
 
 # Voice activity detection comes from the Python environment, where there is one.
 web:
