@@ -160,7 +160,7 @@ ATTACKS = (
         "there were no locks",
         "taken over where the system says that its owner is dead; refused in words where only another machine knows; a "
         "foreign file stays as it is",
-        "tests/unit/test_run_files.py::test_on_a_shared_disk_another_machines_lock_is_not_taken_over",
+        "tests/unit/test_locks.py::test_on_a_shared_disk_another_machines_lock_is_not_taken_over",
     ),
     Attack(
         "a recording called `a\\nb.wav`",

@@ -22,8 +22,9 @@ from earnest.errors import EarnestError, MissingExtraError, RecipeError, SplitEr
 from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
+from earnest.locks import holding
 from earnest.recipe import Recipe, read_recipe, recipe_to_toml
-from earnest.run_files import holding, write_atomically
+from earnest.run_files import write_atomically
 from earnest.training.discriminant import discriminant_logits, fit_discriminant
 from earnest.training.finetuned import finetune_embedding
 from earnest.training.fit import fit, predict_logits

@@ -14,7 +14,9 @@ LINES = (
     {"errors"},
     {
         "csv_cells",
+        "locks",
         "run_files",
+        "workers",
         "suggest",
         "labels",
         "registry",
