@@ -8,6 +8,7 @@
 # make release  wheel, source, SBOMs, licences of third parties and checksums, in dist/
 # make audit  are weaknesses of what is locked known? asks the advisories of PyPI and npm
 # make floors  the oldest versions that pyproject.toml allows, installed and tried
+# make chaos  400 kills at random moments of everything that writes: what was lost, doubled, damaged
 # make web    the page of earnest serve, the browser package, and the page for any file host (web/site; needs node 20)
 PYTHON ?= python3
 LIGHT := .venv-light
@@ -18,7 +19,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --requirement locks/build.txt --requirement
 OURS := install --no-deps --no-build-isolation --editable .
 
-.PHONY: light dev page demo test test-slow lint models results locks release notices audit floors web clean
+.PHONY: light dev page demo test test-slow lint models results locks release notices audit floors chaos web clean
 
 light: $(LIGHT)/ready page
 dev: $(FULL)/ready page
@@ -93,6 +94,9 @@ audit: $(TOOLS)/ready
 
 floors: $(TOOLS)/ready
 	@PYTHON=$(PYTHON) sh scripts/floors.sh $(TOOLS)/bin/uv .venv-floors
+
+chaos: dev
+	@$(FULL)/bin/python scripts/chaos.py --kills 400 --write
 
 # Voice activity detection comes from the Python environment, where there is one.
 web:

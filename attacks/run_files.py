@@ -8,6 +8,8 @@ import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from attacks import Attack
+
 # Names of recordings: line ends, quotes, formulas, what looks like our own marks, and bytes that are no UTF-8.
 ODD_NAMES: tuple[bytes, ...] = (
     b"a\nb.wav",
@@ -132,3 +134,92 @@ def processes_with(mark: str) -> Iterator[int]:
                 continue
             if mark.encode() in environment and state.rpartition(b")")[2].split()[0] != b"Z":
                 yield int(place.name)
+
+
+ATTACKS = (
+    Attack(
+        "two `predict --resume` into one file at once",
+        "800 rows for 400 recordings",
+        'the second is refused: "is being written by process … on … since … (earnest predict …)"; 400 rows',
+        "tests/integration/test_one_writer.py::test_a_second_predict_into_one_file_is_refused_in_words",
+    ),
+    Attack(
+        "a second command into one run folder",
+        "both wrote",
+        "refused in words before anything is read",
+        "tests/integration/test_one_writer.py::test_a_second_training_into_one_folder_is_refused_in_words",
+    ),
+    Attack(
+        "`evaluate --jobs 2` killed with -9",
+        "its workers lived on for 5 to 13 s, also those that were just starting",
+        "the kernel ends them with their parent; all gone within 3 s of polling",
+        "tests/integration/test_one_writer.py::test_workers_end_with_the_command_whenever_it_is_killed",
+    ),
+    Attack(
+        "the lock of a process that was killed, of another machine, or a foreign file or link in its place",
+        "there were no locks",
+        "taken over where the system says that its owner is dead; refused in words where only another machine knows; a "
+        "foreign file stays as it is",
+        "tests/unit/test_locks_of_files.py::test_on_a_shared_disk_another_machines_lock_is_not_taken_over",
+    ),
+    Attack(
+        "a recording called `a\\nb.wav`",
+        "two rows of CSV, and --resume refused its own file",
+        "one row, found again",
+        "tests/integration/test_one_writer.py::test_recordings_of_any_name_are_one_row_each_and_are_found_again",
+    ),
+    Attack(
+        "names that are no UTF-8, `\\xff.wav` and `\\xfe.wav`",
+        "one and the same path in every file",
+        "two paths, found again in CSV, JSON lines and Parquet",
+        "tests/unit/apps/test_row_file.py::test_names_of_any_bytes_are_found_again_and_differ",
+    ),
+    Attack(
+        "a recording called `=1+1.wav`, `@…`, `+…`, `-…`, a tab or a full-width sign first",
+        "a formula in the CSV, computed by spreadsheets",
+        "a text (`'=1+1.wav`), read back as it was; in timelines, manifests, the server and the page too",
+        "tests/unit/test_csv_cells.py::test_a_cell_never_begins_as_a_formula_does",
+    ),
+    Attack(
+        "`--resume` on 900 damaged files of predictions (CSV, JSON lines, Parquet)",
+        "341 tracebacks, in 21 places",
+        "0 tracebacks: words, or rows that can be read again",
+        "tests/unit/apps/test_row_file.py::test_whatever_is_damaged_only_words_or_rows_come_back",
+    ),
+    Attack(
+        "`--resume` on 12 foreign files",
+        "11 tracebacks",
+        "words; the file stays as it was",
+        "tests/unit/apps/test_row_file.py::test_a_foreign_file_is_refused_in_words_and_stays",
+    ),
+    Attack(
+        "`--resume` where `NAME.partial` is somebody else's",
+        "its last line was cut off before it was looked at",
+        "words; the file stays as it was",
+        "tests/unit/apps/test_row_file.py::test_a_foreign_journal_is_refused_in_words_and_stays",
+    ),
+    Attack(
+        "`--output` names a file that is there",
+        "overwritten without a word",
+        "refused; --overwrite and --resume are named",
+        "tests/unit/apps/test_row_file.py::test_what_is_there_is_neither_overwritten_nor_gone_on_with_unasked",
+    ),
+    Attack(
+        "`--output` names a device",
+        "the device (`/dev/null`, as root) became a regular file",
+        "refused in words",
+        "tests/unit/test_run_files.py::test_nothing_is_overwritten_unasked",
+    ),
+    Attack(
+        "the disk is full in the middle of a row",
+        "half a row stayed, and the next one was glued to it",
+        "the row is there or it is not; words name --resume",
+        "tests/unit/apps/test_row_file.py::test_on_a_full_disk_a_row_is_there_or_it_is_not",
+    ),
+    Attack(
+        "predictions of a finished fold are changed by hand",
+        "taken over by evaluate, stress and export without a word",
+        "refused by their SHA-256 in `SHA256SUMS`",
+        "tests/integration/test_one_writer.py::test_a_result_that_was_changed_since_is_told_by_evaluate_and_stress_and_export",
+    ),
+)

@@ -1,5 +1,12 @@
 """Every deliberate error: it says what is wrong, where, and what to do."""
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 
 class EarnestError(Exception):
     """Base of all errors that earnest raises on purpose."""
@@ -55,3 +62,19 @@ class MissingExtraError(EarnestError):
     def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str]]:
         """Survive the way from a worker process."""
         return type(self), (self.what, self.extra)
+
+
+def unwritable(path: Path, error: OSError) -> EarnestError:
+    """Return what to tell a person whose file can't be written."""
+    if error.errno in _FULL:
+        return EarnestError(f"{path}: the disk is full, or a quota. Free some space and give the same command again.")
+    return EarnestError(f"{path}: not writable ({error.strerror or error}). Choose another place, or allow it.")
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a file into words."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error) from error

@@ -355,7 +355,7 @@ class Chaos:
     def run(self, chosen: Sequence[Target], n_kills: int) -> Iterator[str]:
         """Yield a line a round, until there were so many kills, spread over the targets by their shares."""
         total = sum(target.share for target in chosen)
-        left = {target.name: max(1, round(n_kills * target.share / total)) for target in chosen}
+        left = {target.name: -(-n_kills * target.share // total) for target in chosen}
         while any(left.values()):
             for target in chosen:
                 if left[target.name]:

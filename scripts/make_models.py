@@ -109,7 +109,7 @@ def make(name: str, shipped: Shipped) -> None:
     earnest("train", recipe, "--all-data", "--output", f"runs/{name}")
     told = [word for folder in results.values() for word in ("--results", folder)]
     words = ("--leave-out", "distance", "--licence", shipped.licence, "--notes", shipped.notes)
-    earnest("export", f"runs/{name}", "--output", f"earnest/bundles/{name}", *words, *told)
+    earnest("export", f"runs/{name}", "--output", f"earnest/bundles/{name}", "--overwrite", *words, *told)
 
 
 def folds_of(protocol: str) -> tuple[str, str]:

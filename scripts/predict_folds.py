@@ -45,10 +45,9 @@ def answers(run: Path, form: str, paths: Sequence[str]) -> list[str]:
         found: dict[str, str] = {}
         for start in range(0, len(paths), AT_ONCE):
             some = paths[start : start + AT_ONCE]
-            earnest("predict", *some, "--model", str(bundle), "--output", str(table), "--quiet")
+            earnest("predict", *some, "--model", str(bundle), "--output", str(table), "--overwrite", "--quiet")
             with table.open(encoding="utf-8", newline="") as file:
                 found |= {row["path"]: row["emotion"] for row in csv.DictReader(file)}
-            table.unlink()
     return [found[path] for path in paths]
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from earnest.csv_cells import RowWriter, unmarked
-from earnest.errors import CorpusError
+from earnest.errors import CorpusError, told
 from earnest.labels import EMOTIONS
 from earnest.printable import shown
 from earnest.reading import read_text
-from earnest.run_files import replacing, told
+from earnest.run_files import replacing
 from earnest.suggest import suggestion
 
 Gender = Literal["female", "male"]

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.csv_cells import RowWriter, marked
-from earnest.errors import CorpusError
+from earnest.errors import CorpusError, told
 from earnest.evaluation.answer_tables import CHUNK_ROWS, Layout, read_table
 from earnest.evaluation.answers import Answers
 from earnest.evaluation.prediction_table import AFFECT, PredictionRow, Predictions, joined, of_emotion, to_rows
-from earnest.run_files import replacing, told
+from earnest.run_files import replacing
 from earnest.suggest import suggestion
 
 __all__ = [

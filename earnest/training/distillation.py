@@ -27,10 +27,11 @@ from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.errors import MissingExtraError, RecipeError
 from earnest.frontends.log_mel import LogMel
+from earnest.locks import holding
 from earnest.models.pretrained import KNOWN_SPEAKERS, read_origin
 from earnest.models.rounding import packed_state
 from earnest.models.whisper import WhisperSettings, mean_and_deviation
-from earnest.run_files import end_with_parent, holding, write_atomically, write_sums
+from earnest.run_files import write_atomically, write_sums
 from earnest.training.data import progress_bar
 from earnest.training.distillation_settings import Distillation
 from earnest.training.frame_changes import noise_frames
@@ -57,6 +58,7 @@ from earnest.training.resuming import (
     next_epoch,
     resuming_trainer,
 )
+from earnest.workers import end_with_parent
 
 SMALLEST_SPREAD = 0.02
 

@@ -23,8 +23,9 @@ from earnest.evaluation.report import metrics_document, write_metrics
 from earnest.evaluation.slices import manifest_columns
 from earnest.evaluation.splits import Split
 from earnest.labels import SchemeCounts
+from earnest.locks import holding
 from earnest.recipe import Recipe
-from earnest.run_files import holding, write_sums
+from earnest.run_files import write_sums
 from earnest.training.affect import affect_results
 from earnest.training.batches import change_of
 from earnest.training.calibrate import calibration_change

@@ -17,10 +17,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from earnest.config import from_mapping, to_toml
+from earnest.locks import holding
 from earnest.models.pretrained import KNOWN_SPEAKERS
 from earnest.models.rounding import packed_state
 from earnest.models.whisper import Encoder, WhisperSettings, WhisperStatistics
-from earnest.run_files import holding, write_atomically, write_sums
+from earnest.run_files import write_atomically, write_sums
 from earnest.training.data import Example
 from earnest.training.finetuning_settings import FineTuning
 from earnest.training.moved import moved_by

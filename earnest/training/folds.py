@@ -13,12 +13,13 @@ import torch
 from earnest.errors import EarnestError
 from earnest.evaluation.predictions import Predictions, read_predictions
 from earnest.evaluation.splits import Split
+from earnest.locks import held_folder
 from earnest.recipe import Recipe
-from earnest.run_files import enter_worker, held_folder, packed_call
 from earnest.training.run import PREDICTIONS, claim, is_finished, run_split, seal
 from earnest.training.search_space import SearchSpace
 from earnest.training.selection import claim_selection, selected_recipe
 from earnest.training.shared_clips import SharedClips
+from earnest.workers import enter_worker, packed_call
 
 DYING_S = 30.0  # how long the worker of an evaluation that was killed may take to end
 MakeClips = Callable[[], SharedClips]

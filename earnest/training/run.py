@@ -17,11 +17,12 @@ from earnest.evaluation.leakage import Leakage, leakage, refuse_identical
 from earnest.evaluation.predictions import Predictions, read_predictions, write_predictions
 from earnest.evaluation.splits import Split
 from earnest.labels import Scheme, scheme_called
+from earnest.locks import holding
 from earnest.models.classifier import SpeechClassifier, build_classifier
 from earnest.models.output import NetworkOutput
 from earnest.reading import read_json
 from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
-from earnest.run_files import SUMS, holding, refuse_changed, refuse_foreign, write_atomically, write_sums
+from earnest.run_files import SUMS, refuse_changed, refuse_foreign, write_atomically, write_sums
 from earnest.training.calibrate import calibrate, fit_calibration
 from earnest.training.clips import Clips
 from earnest.training.companions import fit_companions

@@ -22,9 +22,10 @@ from earnest.evaluation.split_files import Lookup, read_plans
 from earnest.evaluation.splits import Split
 from earnest.evaluation.stress import StressRow, clean_row
 from earnest.evaluation.stress_clean import Check, clean_checks
+from earnest.locks import holding
 from earnest.reading import read_json
 from earnest.recipe import Recipe, read_recipe
-from earnest.run_files import holding, refuse_changed, write_json
+from earnest.run_files import refuse_changed, write_json
 from earnest.suggest import suggestion
 from earnest.training.evaluate import METRICS
 from earnest.training.evaluate_noisy import NoiseTest

@@ -22,9 +22,10 @@ from earnest.errors import EarnestError, MissingExtraError, RecipeError, SplitEr
 from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
+from earnest.locks import holding
 from earnest.reading import read_json
 from earnest.recipe import Recipe, read_recipe, recipe_to_toml
-from earnest.run_files import holding, write_atomically
+from earnest.run_files import write_atomically
 from earnest.training.discriminant import discriminant_logits, fit_discriminant
 from earnest.training.finetuned import finetune_embedding
 from earnest.training.fit import fit, predict_logits
@@ -219,18 +220,29 @@ def _study(output: Path, settings: Tune) -> "Iterator[Study]":
         from optuna.storages import RDBStorage
     except ImportError:
         raise MissingExtraError("Tuning", "train") from None
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import DatabaseError
+
     optuna.logging.set_verbosity(logging.ERROR)
-    storage = RDBStorage(f"sqlite:///{(output / STUDY).resolve().as_posix()}")
     pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
     if settings.pruner == "median":
         pruner = optuna.pruners.MedianPruner(N_BEFORE_PRUNING)
+    path, storage = (output / STUDY).resolve(), None
     try:
+        storage = RDBStorage(f"sqlite:///{path.as_posix()}")
         yield optuna.create_study(
             storage=storage, study_name="tune", direction="maximize", pruner=pruner, load_if_exists=True
         )
+    except (DatabaseError, StorageInternalError) as error:
+        why = error.orig if isinstance(error, DatabaseError) else error
+        raise EarnestError(
+            f"{path}: the study can't be read or written ({why}). Look for room on the disk and give the same command "
+            "again; or remove the folder."
+        ) from error
     finally:
-        storage.remove_session()
-        storage.engine.dispose()
+        if storage is not None:
+            storage.remove_session()
+            storage.engine.dispose()
 
 
 def _sampler(settings: Tune, n_done: int) -> Any:

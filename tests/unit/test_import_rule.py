@@ -14,9 +14,11 @@ LINES = (
     {"errors"},
     {
         "csv_cells",
+        "locks",
         "run_files",
         "printable",
         "reading",
+        "workers",
         "suggest",
         "labels",
         "registry",

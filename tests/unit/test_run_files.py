@@ -1,13 +1,9 @@
-"""One writer at a time, whole files, nothing overwritten, checksums that tell."""
+"""Whole files, nothing overwritten, checksums that tell, words for what goes wrong with a disk."""
 
 import errno
-import json
 import os
 import re
-import socket
 import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +14,6 @@ from earnest import run_files
 from earnest.errors import EarnestError
 from earnest.run_files import (
     SUMS,
-    held_file,
-    held_folder,
-    holding,
     new_file,
     refuse_changed,
     refuse_existing,
@@ -28,125 +21,6 @@ from earnest.run_files import (
     write_sum,
     write_sums,
 )
-
-HOLDER = """
-import sys
-from pathlib import Path
-from earnest.run_files import held_file, held_folder
-with (held_folder if sys.argv[2] == "folder" else held_file)(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-@contextmanager
-def held_by_another(target: Path, kind: str) -> Iterator["subprocess.Popen[str]"]:
-    command = [sys.executable, "-c", HOLDER, str(target), kind]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout and process.stdout.readline() == "held\n"
-    try:
-        yield process
-    finally:
-        process.communicate()
-
-
-@pytest.mark.parametrize("kind", ["file", "folder"])
-def test_a_second_writer_is_told_who_writes_since_when_and_how(kind: str, tmp_path: Path) -> None:
-    held, target = held_folder if kind == "folder" else held_file, tmp_path / "target"
-    with held_by_another(target, kind) as other, pytest.raises(EarnestError) as caught, held(target):
-        pass
-    assert re.search(
-        rf"target: is being written by process {other.pid} on {re.escape(socket.gethostname())} since "
-        r"\d{4}-\d\d-\d\d \d\d:\d\d \(.*python.*\)\. Wait, or choose another --output\.",
-        str(caught.value),
-    )
-    with held(target):  # it ended
-        pass
-    assert not list(tmp_path.rglob("*.lock"))
-
-
-def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
-    with held_by_another(tmp_path / "a.csv", "file") as other:
-        other.kill()
-    assert (tmp_path / "a.csv.lock").exists()
-    with held_file(tmp_path / "a.csv"):
-        assert json.loads((tmp_path / "a.csv.lock").read_text())["pid"] == os.getpid()
-    assert not (tmp_path / "a.csv.lock").exists()
-
-
-def test_two_names_of_one_file_have_one_lock(tmp_path: Path) -> None:
-    (tmp_path / "link.csv").symlink_to(tmp_path / "a.csv")
-    with held_by_another(tmp_path / "a.csv", "file"), pytest.raises(EarnestError, match="is being written"):
-        held_file(tmp_path / "link.csv").__enter__()
-
-
-def test_a_thread_may_hold_a_folder_twice_but_another_thread_waits(tmp_path: Path) -> None:
-    @holding("folder")
-    def write(folder: Path) -> str:
-        return "written"
-
-    refused: list[str] = []
-
-    def other() -> None:
-        try:
-            write(tmp_path)
-        except EarnestError as error:
-            refused.append(str(error))
-
-    with held_folder(tmp_path):
-        assert write(folder=tmp_path) == "written"
-        thread = threading.Thread(target=other)
-        thread.start()
-        thread.join()
-    assert f"process {os.getpid()}" in refused[0]
-    assert write(tmp_path) == "written"
-
-
-def test_waiting_ends_when_the_other_one_does(tmp_path: Path) -> None:
-    with held_by_another(tmp_path, "folder") as other:
-        timer = threading.Timer(0.2, other.kill)
-        timer.start()
-        with held_folder(tmp_path, wait_s=60):
-            pass
-
-
-def test_a_foreign_file_in_the_place_of_a_lock_stays(tmp_path: Path) -> None:
-    (tmp_path / "a.csv.lock").write_text("my keys")
-    with pytest.raises(EarnestError, match=r"a\.csv\.lock: is in the way of a lock"):
-        held_file(tmp_path / "a.csv").__enter__()
-    assert (tmp_path / "a.csv.lock").read_text() == "my keys"
-    (tmp_path / "b.csv.lock").symlink_to(tmp_path / "a.csv.lock")
-    with pytest.raises(EarnestError, match=r"b\.csv: not writable"):
-        held_file(tmp_path / "b.csv").__enter__()
-    assert (tmp_path / "a.csv.lock").read_text() == "my keys"
-
-
-def test_on_a_shared_disk_another_machines_lock_is_not_taken_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    owner = {"host": "elsewhere", "pid": 7, "since": "2026-01-02 12:03", "command": "earnest evaluate \x1b[2J a.toml"}
-    (tmp_path / "a.csv.lock").write_text(json.dumps(owner))
-    monkeypatch.setattr(run_files, "_is_shared", lambda _: True)
-    with pytest.raises(EarnestError) as caught:
-        held_file(tmp_path / "a.csv").__enter__()
-    assert "process 7 on elsewhere since 2026-01-02 12:03 (earnest evaluate" in str(caught.value)
-    assert f"delete {tmp_path / 'a.csv.lock'} and try again" in str(caught.value)
-    assert "\x1b" not in str(caught.value)
-    monkeypatch.setattr(run_files, "_is_shared", lambda _: False)  # a local disk: the system knows
-    with held_file(tmp_path / "a.csv"):
-        pass
-
-
-def test_where_the_file_system_has_no_locks_a_living_owner_is_respected(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run_files, "_try_lock", lambda _: "unknown")
-    with held_by_another(tmp_path / "a.csv", "file") as other:
-        with pytest.raises(EarnestError, match=f"is being written by process {other.pid}"):
-            held_file(tmp_path / "a.csv").__enter__()
-        other.kill()
-    with held_file(tmp_path / "a.csv"):
-        pass
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from earnest.bundle import BundleInfo
 from earnest.csv_cells import csv_rows
-from earnest.errors import EarnestError, MissingExtraError
-from earnest.run_files import refuse_changed, refuse_existing, replacing, told, unwritable, write_sum
+from earnest.errors import EarnestError, MissingExtraError, told, unwritable
+from earnest.run_files import refuse_changed, refuse_existing, replacing, write_sum
 from earnest.runtime.formats import (
     check_columns,
     csv_header,

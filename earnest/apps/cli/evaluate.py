@@ -17,7 +17,8 @@ from earnest.apps.cli._recipe import recipe_options
 from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, show_progress
 from earnest.apps.cli.train import require_training
 from earnest.errors import MissingExtraError
-from earnest.run_files import held_folder, write_json
+from earnest.locks import held_folder
+from earnest.run_files import write_json
 
 if TYPE_CHECKING:
     from earnest.evaluation.data_curve import Amount

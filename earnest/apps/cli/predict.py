@@ -22,7 +22,7 @@ from earnest.apps.cli._recordings import arriving, sources_of
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options, overwrite_option
 from earnest.audio.source import Source, path_of
 from earnest.bundle import BundleInfo
-from earnest.run_files import held_file
+from earnest.locks import held_file
 from earnest.runtime.bulk import BATCH_S
 from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.prediction import Prediction

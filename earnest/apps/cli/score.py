@@ -25,7 +25,8 @@ from earnest.evaluation.importers import READERS
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.report import metrics_document
-from earnest.run_files import held_folder, refuse_existing, write_json
+from earnest.locks import held_folder
+from earnest.run_files import refuse_existing, write_json
 
 UNKNOWN = "The file doesn't say whether training saw these speakers; name the --protocol if you know it."
 METRICS = "metrics.json"

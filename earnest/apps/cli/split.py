@@ -28,7 +28,8 @@ from earnest.evaluation.protocol import kind_words
 from earnest.evaluation.protocols import protocol_called, splits_of
 from earnest.evaluation.split_check import Checked, checked, split_document
 from earnest.evaluation.split_files import Lookup, read_plans
-from earnest.run_files import held_folder, refuse_existing, write_json
+from earnest.locks import held_folder
+from earnest.run_files import refuse_existing, write_json
 
 PATH = click.Path(path_type=Path)
 

@@ -21,7 +21,8 @@ from earnest.apps.cli.output import (
 )
 from earnest.apps.cli.train import require_training
 from earnest.errors import MissingExtraError
-from earnest.run_files import held_folder, refuse_existing, write_atomically
+from earnest.locks import held_folder
+from earnest.run_files import refuse_existing, write_atomically
 
 if TYPE_CHECKING:
     from earnest.training.stress import Stress

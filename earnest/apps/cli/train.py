@@ -13,7 +13,7 @@ from earnest.apps.cli._protocols import EPILOG
 from earnest.apps.cli._recipe import changes_of, recipe_options, words_of
 from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, show_progress
 from earnest.errors import MissingExtraError
-from earnest.run_files import held_folder
+from earnest.locks import held_folder
 
 
 def require_training() -> None:
