@@ -1,8 +1,13 @@
 """Every deliberate error: it says what is wrong, where, and what to do."""
 
+from earnest.printable import printable_lines
+
 
 class EarnestError(Exception):
-    """Base of all errors that earnest raises on purpose."""
+    """Base of all errors that earnest raises on purpose; whatever files say, its message can go to a terminal."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(printable_lines(item) if isinstance(item, str) else item for item in arguments))
 
 
 class RecipeError(EarnestError):

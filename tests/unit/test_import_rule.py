@@ -11,9 +11,8 @@ import earnest
 
 ROOT = Path(earnest.__file__).parent
 LINES = (
-    {"errors"},
+    {"errors", "printable"},
     {
-        "printable",
         "reading",
         "suggest",
         "labels",
