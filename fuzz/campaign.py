@@ -13,12 +13,12 @@ from pathlib import Path
 from time import monotonic
 
 from fuzz import ROOT
-from fuzz.readers import Reader, readers
+from fuzz.readers import Reader, reader_called, readers
 
 CORPORA = ROOT / ".fuzz"  # what the fuzzer found to reach more code; git leaves it alone
 COUNTS = ROOT / "docs" / "security" / "fuzz.json"
 MOST_RESTARTS = 20
-_OPTIONS = ("-max_len=32768", "-rss_limit_mb=3072", "-timeout=60", "-print_final_stats=1", "-verbosity=1")
+_OPTIONS = ("-max_len=32768", "-rss_limit_mb=3072", "-timeout=20", "-print_final_stats=1", "-verbosity=1")
 
 
 @dataclass
@@ -41,16 +41,9 @@ class Count:
 def run(seconds: float, names: Sequence[str] = ()) -> dict[str, Count]:
     """Fuzz readers, all without names, for some seconds each; return and keep the counts of all."""
     for name in names or readers():
-        reader = readers()[name]
+        reader = reader_called(name)
         n_done, n_seconds, crashes = _fuzz(reader, seconds)
-        counts = read_counts()
-        count = counts.setdefault(name, Count())
-        count.costly, count.open = reader.costly, crashes
-        count.executions += n_done
-        count.seconds = round(count.seconds + n_seconds, 1)
-        count.found += [crash for crash in crashes if crash not in count.found]
-        text = json.dumps({key: asdict(value) for key, value in sorted(counts.items())}, indent=1)
-        COUNTS.write_text(f"{text}\n", encoding="utf-8")
+        _add(Count(reader.costly, n_done, n_seconds, crashes, crashes), name)
         sys.stdout.write(f"{name}: {n_done:,} executions, {len(crashes)} unique crashes\n")
         sys.stdout.writelines(f"  {crash}\n" for crash in crashes)
         sys.stdout.flush()
@@ -62,6 +55,22 @@ def read_counts() -> dict[str, Count]:
     if not COUNTS.exists():
         return {}
     return {name: Count(**values) for name, values in json.loads(COUNTS.read_text(encoding="utf-8")).items()}
+
+
+def _add(more: Count, name: str) -> None:
+    """Add what one run has counted; campaigns beside each other take turns."""
+    import fcntl
+
+    with (CORPORA / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        counts = read_counts()
+        count = counts.setdefault(name, Count())
+        count.costly, count.open = more.costly, more.open
+        count.executions += more.executions
+        count.seconds = round(count.seconds + more.seconds, 1)
+        count.found += [crash for crash in more.found if crash not in count.found]
+        text = json.dumps({key: asdict(value) for key, value in sorted(counts.items())}, indent=1)
+        COUNTS.write_text(f"{text}\n", encoding="utf-8")
 
 
 def fuzz_once(name: str, seconds: float, folder: Path, corpus: Path) -> tuple[int, list[str]]:
@@ -96,7 +105,7 @@ def _fuzz(reader: Reader, seconds: float) -> tuple[int, float, list[str]]:
     corpus.mkdir(parents=True, exist_ok=True)
     began, n_done, crashes = monotonic(), 0, dict[str, None]()
     for _ in range(MOST_RESTARTS):
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=_fast_folder()) as folder:
             left = seconds - (monotonic() - began)
             n_more, found = fuzz_once(reader.name, left, Path(folder), corpus)
         n_done += n_more
@@ -104,6 +113,10 @@ def _fuzz(reader: Reader, seconds: float) -> tuple[int, float, list[str]]:
         if monotonic() - began > seconds - 1 or not any(crash.startswith("the process ended") for crash in found):
             break
     return n_done, monotonic() - began, list(crashes)
+
+
+def _fast_folder() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def _executions(said: str) -> int:

@@ -66,20 +66,18 @@ def damage(reader: Reader, seconds: float, seed: int, least: int = 0) -> Finding
     random = (damaged(seeds[number % len(seeds)], reader.kind, rng, seeds) for number in count())
     fixed = [*seeds, *extremes(reader.kind)]
     found, until = Findings(reader.name), monotonic() + seconds
-    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings(), alarm():
+    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings(), _alarm():
         warnings.simplefilter("ignore")
         reader.beside(Path(name))
         for data in chain(fixed, random):
-            one_call(reader, Path(name), data, found)
+            _watched_call(reader, Path(name), data, found)
             if monotonic() > until and found.executions >= len(fixed) + least:
                 return found
     return found
 
 
-def one_call(reader: Reader, folder: Path, data: bytes, found: Findings, watch_memory: bool = True) -> None:
+def one_call(reader: Reader, folder: Path, data: bytes, found: Findings) -> None:
     """Read one file and count what comes of it."""
-    before = _peak_mib(reset=True) if watch_memory else 0
-    signal.setitimer(signal.ITIMER_REAL, LONGEST_S)
     try:
         found.executions += 1
         reader.call(folder, data)
@@ -91,14 +89,22 @@ def one_call(reader: Reader, folder: Path, data: bytes, found: Findings, watch_m
         raise
     except BaseException as error:
         found.note(error, data)
+
+
+def _watched_call(reader: Reader, folder: Path, data: bytes, found: Findings) -> None:
+    """Do the same, and count what takes long or much memory."""
+    before = _peak_mib(reset=True)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_S)
+    try:
+        one_call(reader, folder, data, found)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-    if watch_memory and (more := _peak_mib() - before) > MOST_MIB:
+    if (more := _peak_mib() - before) > MOST_MIB:
         found.note(MemoryError(f"{more} MiB"), data)
 
 
 @contextmanager
-def alarm() -> Iterator[None]:
+def _alarm() -> Iterator[None]:
     def ring(_number: int, _frame: FrameType | None) -> None:
         raise Hang(f"longer than {LONGEST_S} s")
 

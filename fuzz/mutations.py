@@ -30,7 +30,7 @@ VALUES: tuple[Any, ...] = (
     "\u202ecba\u2066",
     "\ud800",
     "../../etc/passwd",
-    "x" * 100_000,
+    "x" * 10_000,
     "1e400",
     [],
     {},
@@ -40,7 +40,7 @@ VALUES: tuple[Any, ...] = (
     {"": {"": {}}},
     {"__proto__": 1},
 )
-CELLS = ("", "nan", "inf", "-1", "1e400", "x" * 200_000, "\0", '"', "a\nb", "=1+1", "\u202e", "٣", "1_0", "0x10", ",,,")
+CELLS = ("", "nan", "inf", "-1", "1e400", "x" * 5_000, "\0", '"', "a\nb", "=1+1", "\u202e", "٣", "1_0", "0x10", ",,,")
 ENCODINGS = ("utf-16", "utf-32", "latin-1", "utf-7", "utf-8-sig", "cp1252")
 NESTED = 3_000
 
@@ -77,6 +77,7 @@ def extremes(kind: str) -> Iterator[bytes]:
         yield b'"' + b"\\u202e" * 1000 + b'"'
         yield b"{" + b",".join(b'"k%d":1' % number for number in range(50_000)) + b"}"
         yield b'{"a":1e999999999}'
+        yield b'["' + b"x" * 1_000_000 + b'"]'
     if kind == "toml":
         yield b"a = " + b"[" * NESTED + b"]" * NESTED
         yield b".".join([b"a"] * 20_000) + b" = 1"
@@ -85,6 +86,7 @@ def extremes(kind: str) -> Iterator[bytes]:
         yield b"a = " + b"{a=" * NESTED + b"1" + b"}" * NESTED
     if kind == "csv":
         yield b"," * 100_000 + b"\n"
+        yield b"utterance_id,path,emotion,predicted\n1," + b"x" * 200_000 + b",sad,sad\n"
         yield b'"' + b"a" * 300_000
         yield b"a,b\n" + b"1,2,3\n" * 10
 

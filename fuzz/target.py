@@ -15,7 +15,7 @@ import atheris
 import numpy as np
 
 with atheris.instrument_imports(include=["earnest"], enable_loader_override=False):
-    from fuzz.damage import Findings, alarm, one_call
+    from fuzz.damage import Findings, one_call
     from fuzz.mutations import damaged
     from fuzz.readers import Reader, reader_called
 
@@ -35,15 +35,14 @@ def main(name: str, findings: Path, corpus: Path, options: list[str]) -> None:
 
     def one(data: bytes) -> None:
         nonlocal n_known
-        one_call(reader, folder, data, found, watch_memory=False)
+        one_call(reader, folder, data, found)
         if len(found.crashes) > n_known:
             n_known = len(found.crashes)
             findings.write_text(json.dumps(found.to_dict()), encoding="utf-8")
 
     warnings.simplefilter("ignore")
-    with alarm():
-        atheris.Setup([sys.argv[0], str(corpus), *options], one, custom_mutator=_mutator(reader, seeds))
-        atheris.Fuzz()
+    atheris.Setup([sys.argv[0], str(corpus), *options], one, custom_mutator=_mutator(reader, seeds))
+    atheris.Fuzz()
 
 
 def _mutator(reader: Reader, seeds: tuple[bytes, ...]):  # type: ignore[no-untyped-def]
