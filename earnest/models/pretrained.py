@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -148,7 +149,7 @@ def _all_tensors(path: Path) -> dict[str, Tensor]:
     if path.suffix in TORCH_SUFFIXES:
         try:
             found = torch.load(path, map_location="cpu", weights_only=True)
-        except (*_DAMAGED, pickle.UnpicklingError) as error:
+        except (*_DAMAGED, *_DAMAGED_TOO) as error:
             raise EarnestError(f"{path}: no file of tensors alone ({_first_line(error)}).") from error
         if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
             raise EarnestError(f"{path}: no table of tensors. Save the network's state_dict().")

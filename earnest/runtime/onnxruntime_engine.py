@@ -25,7 +25,8 @@ def _limit_memory() -> None:
 
     arena = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
     about = onnxruntime.OrtMemoryInfo("Cpu", arena, 0, onnxruntime.OrtMemType.DEFAULT)
-    onnxruntime.create_and_register_allocator(about, onnxruntime.OrtArenaCfg({"max_mem": MOST_MEMORY, "arena_extend_strategy": 0}))
+    bound = onnxruntime.OrtArenaCfg({"max_mem": MOST_MEMORY, "arena_extend_strategy": 0})
+    onnxruntime.create_and_register_allocator(about, bound)
 
 
 class OnnxRuntimeSession:
