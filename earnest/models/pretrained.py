@@ -18,15 +18,9 @@ FILE_NAME = "model.safetensors"
 SHIPPED = Path(__file__).parent / "weights"
 TORCH_SUFFIXES = (".pth", ".pt", ".bin")
 KNOWN_SPEAKERS = "known_speakers"  # in the metadata: JSON list of corpus/speaker
-_DAMAGED = (
-    RuntimeError,
-    OSError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-)
+# What torch raises of files that hold no tensors.
+_DAMAGED = (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
+_DAMAGED_TOO = (ArithmeticError, MemoryError, ImportError, struct.error, pickle.UnpicklingError)
 COUNTER = "num_batches_tracked"  # in newer files only, and without meaning here
 
 
