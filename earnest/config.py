@@ -57,6 +57,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return value
     if origin is tuple:
         _require(isinstance(value, list | tuple), "a list", value, where)
+        if arguments[-1] is not Ellipsis:
+            _require(len(value) == len(arguments), f"a list of {len(arguments)}", value, where)
         return tuple(_convert(arguments[0], item, where) for item in value)
     if origin in (dict, Mapping):
         _require(isinstance(value, Mapping), "a table", value, where)

@@ -5,11 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from earnest.printable import printable_lines
+
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class EarnestError(Exception):
-    """Base of all errors that earnest raises on purpose."""
+    """Base of all errors that earnest raises on purpose; whatever files say, its message can go to a terminal."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(printable_lines(item) if isinstance(item, str) else item for item in arguments))
 
 
 class RecipeError(EarnestError):

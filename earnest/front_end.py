@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from earnest.errors import RecipeError
+from earnest.printable import shown
 from earnest.suggest import suggestion
 
 
@@ -113,6 +114,6 @@ def with_preset(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     if "preset" not in values:
         return own
     name = values["preset"]
-    if name not in PRESETS:
-        raise RecipeError(f"{where}: there is no preset {name!r}.{suggestion(str(name), PRESETS)}")
+    if not isinstance(name, str) or name not in PRESETS:
+        raise RecipeError(f"{where}: there is no preset {shown(name)}.{suggestion(str(name)[:64], PRESETS)}")
     return {**asdict(PRESETS[name]), **own}

@@ -24,7 +24,7 @@ Part: TypeAlias = Literal["whole", "front_end", "network"]
 CUT = ("log_mel", "n_frames")
 """Values between the front end and the network: (batch, rows, frames) float32 and (batch,) int64."""
 
-MOST_FIELDS = 1_000_000  # shipped graphs have 40,000; each costs memory before anything is known about it
+MOST_FIELDS = 200_000  # each costs memory before anything is known about it
 LONGEST_SHAPE = 16  # numbers of a tensor that may be a shape
 MOST_CONSTANT = 1 << 29  # numbers in one tensor: its dimensions promise them, whatever is there
 MOST_MADE = 1 << 25  # numbers that a node makes of a constant shape, or a sparse tensor is written out to: 128 MiB
@@ -73,9 +73,18 @@ def part_of(data: bytes, part: Part) -> bytes:
     ------
     CutError
         When the model has no such values: it works on raw samples, or an earlier version exported it.
+    BundleError
+        When it is damaged where `check_onnx` doesn't look.
     """
     if part == "whole":
         return data
+    try:
+        return _cut(data, part)
+    except (IndexError, ValueError):
+        raise BundleError("not an ONNX model that can be cut. Export it again.") from None
+
+
+def _cut(data: bytes, part: Part) -> bytes:
     fields = _fields(data)
     graph = next(_fields(field.message) for field in fields if field.number == 7)
     known = {_text(field.message, 1): field.message for field in graph if field.number == 13}
@@ -91,8 +100,17 @@ def part_of(data: bytes, part: Part) -> bytes:
 
 
 def float_constants(data: bytes) -> dict[str, npt.NDArray[np.float32]]:
-    """Return the float32 constants of a model's nodes by what the nodes call them, those of branches too."""
-    return dict(_constants(data, "model"))
+    """Return the float32 constants of a model's nodes by what the nodes call them, those of branches too.
+
+    Raises
+    ------
+    BundleError
+        When it is no ONNX model.
+    """
+    try:
+        return dict(_constants(data, "model"))
+    except (IndexError, ValueError, RecursionError):
+        raise BundleError("not an ONNX model whose constants can be read. Install it again.") from None
 
 
 def _constants(message: memoryview | bytes, kind: str) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:

@@ -51,7 +51,17 @@ class _Buffer(BytesIO):
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         try:
             return super().seek(offset, whence)
-        except ValueError:
+        except (ValueError, OverflowError):
+            return self.tell()
+
+
+class _File(FileIO):
+    """A file that tolerates wrong positions too: FFmpeg tries those that damaged headers name."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (OSError, ValueError):
             return self.tell()
 
 
@@ -82,7 +92,7 @@ def _opened_path(path: Path, name: str) -> FileIO:
             raise AudioError(f"{name}: a folder, not a recording. Name the files in it, or rename the folder.")
         if not stat.S_ISREG(mode):
             raise AudioError(f"{name}: not a regular file. Send what it holds to standard input and name the path '-'.")
-        file = path.open("rb", buffering=0)  # libsndfile reads the descriptor itself
+        file = _File(path, "rb")  # without a buffer: libsndfile reads the descriptor itself
     except FileNotFoundError:
         raise AudioError(f"{name}: no such file. Check the path.") from None
     except (OSError, ValueError) as error:

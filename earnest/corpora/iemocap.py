@@ -9,6 +9,7 @@ from typing import NamedTuple
 from earnest.corpora.base import CORPORA, Corpus, Parser, audio_files, unknown_name
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
+from earnest.reading import read_bytes
 
 EMOTIONS = {
     "ang": "angry",
@@ -25,7 +26,7 @@ EMOTIONS = {
 }
 NAME = re.compile(r"(Ses0([1-5])[FM]_(impro|script)\w+)_([FM])\w*\d")
 # [6.2901 - 8.2357]	Ses01F_impro01_F000	neu	[2.5000, 2.5000, 2.5000]
-LABEL = re.compile(r"\[[\d.]+ - [\d.]+\]\s+(Ses\w+)\s+([a-z]{3})\s+\[([\d.]+), ([\d.]+), ([\d.]+)\]")
+LABEL = re.compile(r"\[[\d.]+ - [\d.]+\]\s+(Ses\w+)\s+([a-z]{3})\s+\[(\d+\.?\d*), (\d+\.?\d*), (\d+\.?\d*)\]")
 HEADER = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
 STYLES = {"impro": "improvised", "script": "scripted"}
 EVALUATIONS = "Session*/dialog/EmoEvaluation/*.txt"
@@ -142,7 +143,7 @@ def _labels(root: Path) -> dict[str, _Label]:
             f"No label files {EVALUATIONS} under {root}. Give the folder that holds Session1 to Session5."
         )
     for path in paths:
-        for utterance, native, *ratings in LABEL.findall(path.read_text(encoding="utf-8", errors="replace")):
+        for utterance, native, *ratings in LABEL.findall(read_bytes(path, CorpusError).decode("utf-8", "replace")):
             if native not in EMOTIONS:
                 raise CorpusError(f"{path}: {utterance} has the unknown label '{native}'.")
             labels[utterance] = _Label(native, *map(float, ratings))

@@ -1,6 +1,7 @@
 """Readers for anybody's recordings: a table that names the files and what is said about them."""
 
 import csv
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS, Utterance
 from earnest.errors import CorpusError
 from earnest.labels import EMOTIONS
+from earnest.printable import shown
 from earnest.reading import parsed_json, read_text
 from earnest.suggest import suggestion
 
@@ -183,17 +185,25 @@ def _utterance(
     native = values["emotion"]
     emotion = words.get(native) or words.get(native.lower())
     if emotion is None:
-        raise CorpusError(f"{where}: what is the emotion '{native}'? Say --emotion '{native}=angry', or another name.")
+        told = shown(native)
+        raise CorpusError(f"{where}: what is the emotion {told}? Say --emotion {told[:-1]}=angry', or another name.")
     numbers = {name: number_in(values.pop(name), f"{where}: {columns[name]}") for name in _NUMBERS if name in values}
     values |= {name: number for name, number in numbers.items() if number is not None}
     path = base / values["path"]
-    if not path.is_file():
-        raise CorpusError(f"{where}: {path}: no such file. Relative paths start at {base}.")
+    if not _is_file(path):
+        raise CorpusError(f"{where}: {shown(str(path))}: no such file. Relative paths start at {base}.")
     values |= {"path": path, "emotion": emotion, "gender": _gender(values.get("gender"), where)}
     values["native_emotion"] = values.get("native_emotion", native)
     values["corpus"] = values.get("corpus", corpus)
     values.setdefault("utterance_id", _identity(path, base, values))
     return Utterance(**_with_speaker_of(values))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for the system
+        return False
 
 
 def _with_speaker_of(values: dict[str, Any]) -> dict[str, Any]:
@@ -205,14 +215,14 @@ def _with_speaker_of(values: dict[str, Any]) -> dict[str, Any]:
 def _identity(path: Path, base: Path, values: Row) -> str:
     relative = path.relative_to(base) if path.is_relative_to(base) else path
     name = relative.with_suffix("").as_posix()
-    return f"{name}@{values['start_s']:g}" if "start_s" in values or "end_s" in values else name
+    return f"{name}@{values.get('start_s', 0.0):g}" if "start_s" in values or "end_s" in values else name
 
 
 def _gender(word: str | None, where: str) -> str | None:
     if word is None:
         return None
     if word.lower() not in _GENDERS:
-        raise CorpusError(f"{where}: the gender must be female, male or empty, got '{word}'.")
+        raise CorpusError(f"{where}: the gender must be female, male or empty, got {shown(word)}.")
     return _GENDERS[word.lower()]
 
 
@@ -222,12 +232,16 @@ def number_in(text: str, where: str) -> float | None:
         return None
     match = re.fullmatch(r"(?:(\d+) days?(?: |$))?(?:(\d+):(\d+):(\d+(?:\.\d+)?))?", text)
     try:
-        if not match or not text:
-            return float(text)
-        days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+        if match and text:
+            days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+            number = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        else:
+            number = float(text)
     except ValueError:
-        raise CorpusError(f"{where}: expected a number, got '{text}'.") from None
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        number = math.nan
+    if not math.isfinite(number):
+        raise CorpusError(f"{where}: expected a number, got {shown(text)}.")
+    return number
 
 
 def _unique(rows: list[Utterance], path: Path) -> list[Utterance]:

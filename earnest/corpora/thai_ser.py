@@ -10,6 +10,7 @@ from typing import Any
 from earnest.corpora.base import CORPORA, Archive, Corpus, Parser, unknown_name
 from earnest.corpora.manifest import Gender, Utterance
 from earnest.errors import CorpusError
+from earnest.printable import shown
 from earnest.reading import read_json
 
 RELEASE = "https://github.com/vistec-AI/dataset-releases/releases"
@@ -113,9 +114,10 @@ def _labels(root: Path) -> dict[str, str]:
     """Assigned emotion of every turn, whatever microphone the label file names."""
     labels = {}
     for name, entries in _read(root / LABELS).items():
-        match, native = NAME.fullmatch(Path(name).stem), entries[0].get("assigned_emo", "") if entries else ""
-        if not match or native not in EMOTIONS:
-            raise CorpusError(f"{root / LABELS}: {name} has the unknown name or label '{native}'.")
+        match, first = NAME.fullmatch(Path(name).stem), entries[0] if isinstance(entries, list) and entries else {}
+        native = first.get("assigned_emo", "") if isinstance(first, dict) else first
+        if not match or not isinstance(native, str) or native not in EMOTIONS:
+            raise CorpusError(f"{root / LABELS}: {shown(name)} has the unknown name or label {shown(native)}.")
         room, _, actor, turn, _ = match.groups()
         labels[f"{room}_{actor}_{turn}"] = native
     return labels

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,6 +18,9 @@ FILE_NAME = "model.safetensors"
 SHIPPED = Path(__file__).parent / "weights"
 TORCH_SUFFIXES = (".pth", ".pt", ".bin")
 KNOWN_SPEAKERS = "known_speakers"  # in the metadata: JSON list of corpus/speaker
+# What torch raises of files that hold no tensors.
+_DAMAGED = (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
+_DAMAGED_TOO = (ArithmeticError, MemoryError, ImportError, struct.error, pickle.UnpicklingError)
 COUNTER = "num_batches_tracked"  # in newer files only, and without meaning here
 
 
@@ -131,12 +135,16 @@ def load_all_but(network: nn.Module, replaced: str, name: str, rename: Callable[
     network.load_state_dict({key: stored[key].float() for key in wanted}, strict=False)
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def _all_tensors(path: Path) -> dict[str, Tensor]:
     if path.suffix in TORCH_SUFFIXES:
         try:
             found = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            raise EarnestError(f"{path}: no file of tensors alone ({str(error).splitlines()[0]}).") from error
+        except (*_DAMAGED, *_DAMAGED_TOO) as error:
+            raise EarnestError(f"{path}: no file of tensors alone ({_first_line(error)}).") from error
         if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
             raise EarnestError(f"{path}: no table of tensors. Save the network's state_dict().")
         return found

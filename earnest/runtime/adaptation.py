@@ -20,6 +20,7 @@ emotions lie far apart or are told apart.
 import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ from earnest.errors import BundleError, RecipeError
 
 Vector = npt.NDArray[np.float64]
 FILE = "adaptation.npz"
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, OverflowError, RuntimeError, TokenError)
+"""What numpy raises of files of arrays: it parses their headers as Python."""
 LARGEST_ARRAY_BYTES = 64 * 2**20  # directions of an embedding of 4,096 numbers and 8 classes need 115 kB
 
 
@@ -165,7 +168,6 @@ def _arrays_in(data: bytes, where: str) -> dict[str, Any]:
     import zipfile  # not at the start of every prediction
     import zlib
 
-    unreadable = (OSError, ValueError, TypeError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
@@ -175,5 +177,5 @@ def _arrays_in(data: bytes, where: str) -> dict[str, Any]:
             raise BundleError(f"{where}: larger than any adaptation. Export the bundle again.")
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return {name: arrays[name].astype(np.float64, casting="same_kind") for name in ARRAYS}
-    except unreadable as error:
+    except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
         raise BundleError(f"{where}: not readable ({error}). Export the bundle again.") from error

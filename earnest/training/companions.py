@@ -9,6 +9,8 @@ import numpy as np
 from torch import nn
 
 from earnest.errors import EarnestError
+from earnest.printable import shown
+from earnest.reading import read_bytes
 from earnest.recipe import Training
 from earnest.run_files import write_atomically
 from earnest.runtime.adaptation import Adaptation
@@ -99,8 +101,8 @@ def domain_of(run: Path, entry: Mapping[str, Any] | None) -> Domain | None:
 
 def companion_files(run: Path, entries: Sequence[Mapping[str, Any] | None]) -> dict[str, bytes]:
     """Read the files that a run's entries name: file name → content."""
-    names = [str(entry["file"]) for entry in entries if entry]
-    try:
-        return {name: (run / name).read_bytes() for name in names}
-    except OSError as error:
-        raise EarnestError(f"{run}: a file of the run is missing ({error}). Train it again.") from error
+    names = [str(entry.get("file", "")) for entry in entries if entry]
+    for name in names:
+        if not name or Path(name).name != name:
+            raise EarnestError(f"{run}: {shown(name)} is no file of the run. Train it again.")
+    return {name: read_bytes(run / name, missing="a file of the run is missing. Train it again.") for name in names}

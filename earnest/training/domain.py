@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from earnest.config import from_mapping
 from earnest.errors import BundleError, RecipeError
+from earnest.runtime.adaptation import UNREADABLE
 
 FILE = "domain.npy"
 N_DIRECTIONS = 64  # of 32 to 256 the one that best kept noises (ESC-10) from speech of an unseen corpus (RAVDESS)
@@ -80,7 +81,7 @@ class Domain:
         """Read what `to_bytes` wrote; what doesn't fit is a `BundleError`."""
         try:
             table = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-        except (OSError, ValueError, EOFError, MemoryError) as error:
+        except UNREADABLE as error:
             raise BundleError(f"{where}: {entry.file}: not readable ({error}). Export the bundle again.") from error
         right = table.dtype == np.float32 and table.ndim == 2 and len(table) > 1 and table.shape[1] > 0
         if not right or not np.isfinite(table).all() or not (0 < entry.threshold < np.inf and entry.longest_s > 0):

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from earnest.corpora.manifest import Utterance
@@ -110,7 +111,7 @@ def load_run(folder: Path) -> SpeechClassifier:
     try:
         weights = load_file(folder / WEIGHTS)
         classifier.network.load_state_dict(weights)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise EarnestError(f"{folder / WEIGHTS}: doesn't hold this recipe's weights ({error}).") from error
     calibrate(classifier, record)
     classifier.learned = record.learned

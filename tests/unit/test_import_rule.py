@@ -11,7 +11,7 @@ import earnest
 
 ROOT = Path(earnest.__file__).parent
 LINES = (
-    {"errors"},
+    {"errors", "printable"},
     {
         "csv_cells",
         "locks",

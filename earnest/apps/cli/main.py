@@ -10,7 +10,7 @@ import click
 import earnest
 from earnest.apps.cli.output import EXIT_ERROR, hand_down, output_options
 from earnest.errors import EarnestError
-from earnest.printable import printable, printable_lines
+from earnest.printable import printable
 from earnest.suggest import suggestion
 
 _HELPERS = {"__init__", "main", "output"}
@@ -59,7 +59,7 @@ def main() -> None:
     try:
         cli(prog_name="earnest")
     except EarnestError as error:
-        click.echo(f"earnest: {printable_lines(str(error))}", err=True)
+        click.echo(f"earnest: {error}", err=True)
         sys.exit(EXIT_ERROR)
     except BrokenPipeError:  # the reader of our output closed it, as `head` does
         sys.stderr.close()

@@ -1,0 +1,21 @@
+"""``python -m fuzz list``, ``damage NAME SECONDS [SEED]`` (to JSON), ``run SECONDS [NAME…]`` (atheris)."""
+
+import json
+import sys
+
+from fuzz.damage import damage
+from fuzz.readers import reader_called, readers
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["list"]:
+            sys.stdout.write("\n".join(readers()) + "\n")
+        case ["damage", name, seconds, *seed]:
+            found = damage(reader_called(name), float(seconds), int(seed[0]) if seed else 0)
+            sys.stdout.write(json.dumps(found.to_dict()) + "\n")
+        case ["run", seconds, *names]:
+            from fuzz.campaign import run
+
+            run(float(seconds), names)
+        case _:
+            sys.exit(__doc__)

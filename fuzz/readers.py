@@ -1,0 +1,541 @@
+"""The registry: every reader of what comes from outside, with seeds that are made by code."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+Seeds = Callable[[], tuple[bytes, ...]]
+AUDIO = ("wav", "flac", "ogg", "mp3", "aiff", "caf", "au", "w64")
+MEDIA: Mapping[str, tuple[str, str, int]] = {  # name → FFmpeg's container, codec, rate
+    "mp4": ("mp4", "aac", 16_000),
+    "webm": ("webm", "libopus", 48_000),
+    "aac": ("adts", "aac", 16_000),
+    "wma": ("asf", "wmav2", 16_000),
+    "avi": ("avi", "pcm_s16le", 16_000),
+}
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One reader.
+
+    Attributes
+    ----------
+    file : name of what is damaged, in a folder of its own
+    seeds : make what it can read
+    read : called with the path of the file
+    beside : writes what else the folder must hold
+    kind : of the file; see `fuzz.mutations.damaged`
+    costly : a decoder or a model: native code, so it is run in a child process
+    """
+
+    name: str
+    file: str
+    seeds: Seeds
+    read: Callable[[Path], object]
+    beside: Callable[[Path], object] = field(default=lambda _: None)
+    kind: Literal["json", "lines", "toml", "csv", "text", "bytes"] = "bytes"
+    costly: bool = False
+
+    def call(self, folder: Path, data: bytes) -> None:
+        """Write ``data`` into a folder that `beside` has prepared, and read it."""
+        path = folder / self.file
+        path.write_bytes(data)
+        self.read(path)
+
+
+def _texts(*texts: str) -> Seeds:
+    return lambda: tuple(text.encode() for text in texts)
+
+
+def _audio() -> list[Reader]:
+    from earnest.audio.feed import open_pipe
+    from earnest.audio.io import decode, load_waveform, open_audio
+    from earnest.audio.media import media_format
+    from earnest.audio.truncation import missing_bytes
+    from earnest.runtime.picture import Picture, read_picture
+
+    def streamed(path: Path) -> None:
+        with open_audio(path, 30.0) as stream:
+            for _ in stream.blocks:
+                pass
+
+    def piped(path: Path) -> None:
+        with path.open("rb") as file:
+            for _ in open_pipe(file, 16_000, 1).chunks:
+                pass
+
+    def looked_at(path: Path) -> None:
+        with path.open("rb") as file:
+            media_format(file.read(16))
+            missing_bytes(file)
+
+    def pictures() -> tuple[bytes, ...]:
+        log_mel = np.random.default_rng(0).normal(-40, 10, (8, 20)).astype(np.float32)
+        return (Picture(log_mel, {"n_fft": 400}, 0.2).to_png(),)
+
+    decoders: list[Reader] = [
+        Reader(f"audio {suffix}", f"clip.{suffix}", lambda suffix=suffix: (_sound_file(suffix),), streamed, costly=True)
+        for suffix in AUDIO
+    ]
+    decoders += [
+        Reader(f"media {suffix}", f"clip.{suffix}", lambda suffix=suffix: (_media_file(suffix),), streamed, costly=True)
+        for suffix in MEDIA
+    ]
+    whole = [
+        ("decode", lambda path: decode(path.read_bytes(), 30.0)),
+        ("load_waveform", lambda path: load_waveform(path, 8_000, 0.01, 0.05, max_seconds=30.0)),
+    ]
+    every = tuple(AUDIO)
+    decoders += [
+        Reader(name, "clip", lambda: tuple(map(_sound_file, every)), read, costly=True)  # type: ignore[arg-type]
+        for name, read in whole
+    ]
+    return [
+        *decoders,
+        Reader("pipe", "sound", lambda: (_sound_file("wav"), bytes(2000)), piped),
+        Reader("missing_bytes", "sound", lambda: tuple(map(_sound_file, every)), looked_at),
+        Reader("spectrogram picture", "clip.png", pictures, read_picture, costly=True),
+    ]
+
+
+@cache
+def _sound_file(suffix: str) -> bytes:
+    import soundfile
+    from voices import voice
+
+    file = io.BytesIO()
+    form = {"au": "AU", "w64": "W64"}.get(suffix, suffix.upper())
+    subtype = {"ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}.get(suffix, "PCM_16")
+    soundfile.write(file, voice(0.1), 16_000, format=form, subtype=subtype)
+    return file.getvalue()
+
+
+@cache
+def _media_file(suffix: str) -> bytes:
+    import av
+    from voices import voice
+
+    container, codec, rate = MEDIA[suffix]
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        stream: Any = output.add_stream(codec, rate=rate)
+        stream.bit_rate = 32_000
+        samples = (voice(0.1, rate) * 32767).astype(np.int16)[None]
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.rate = rate
+        resampler = av.AudioResampler(stream.codec_context.format or "s16", "mono", rate, stream.frame_size or 0)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            part.pts = None
+            output.mux(stream.encode(part))
+        output.mux(stream.encode(None))
+    return file.getvalue()
+
+
+def _bundles() -> list[Reader]:
+    from stand_in import CLASSES, CUTTABLE_FRONT_END, cuttable_model, stand_in_adaptation, stand_in_model, write_bundle
+
+    from earnest.bundle import BundleInfo, load_bundle, sha256_of
+    from earnest.onnx_file import check_onnx, float_constants, part_of
+    from earnest.runtime.adaptation import Adaptation
+    from earnest.runtime.engine import engine_for
+    from earnest.runtime.graph import Graph
+    from earnest.training.domain import Domain
+
+    def description() -> tuple[bytes, ...]:
+        info = BundleInfo("stand-in", "1", CLASSES, 16_000, "CC0-1.0", {})
+        digest = sha256_of(stand_in_model().SerializeToString())
+        whole = replace(info, files={"model.onnx": digest}, front_end=CUTTABLE_FRONT_END)
+        shipped = (ROOT / "earnest" / "bundles" / "small" / "bundle.json").read_bytes()
+        return (json.dumps(whole.to_dict()).encode(), shipped)
+
+    def models() -> tuple[bytes, ...]:
+        return tuple(model.SerializeToString() for model in (stand_in_model(sound=True), cuttable_model()))
+
+    def checked(path: Path) -> None:
+        data = path.read_bytes()
+        check_onnx(data, path)
+        float_constants(data)
+        part_of(data, "front_end")
+
+    def run(path: Path) -> None:
+        data = path.read_bytes()
+        description = json.loads((path.parent / "bundle.json").read_text())
+        description["files"] = {"model.onnx": sha256_of(data)}
+        (path.parent / "bundle.json").write_text(json.dumps(description))
+        bundle = load_bundle(path.parent)
+        Graph(bundle, engine_for(bundle)).run([np.zeros(4_000, np.float32)])
+
+    adaptation = stand_in_adaptation()
+    domain = Domain(np.zeros(3, np.float32), np.ones((2, 3), np.float32), 1.0, 3.0)
+    return [
+        Reader("bundle.json", "bundle.json", description, lambda path: load_bundle(path.parent), write_bundle, "json"),
+        Reader("onnx_file", "model.onnx", models, checked),
+        Reader("model.onnx", "model.onnx", models, run, write_bundle, costly=True),
+        Reader(
+            "adaptation.npz",
+            "adaptation.npz",
+            lambda: (adaptation.to_bytes(),),
+            lambda path: Adaptation.read(adaptation.entry(), path.read_bytes(), len(CLASSES), "bundle"),
+        ),
+        Reader(
+            "domain.npy",
+            "domain.npy",
+            lambda: (domain.to_bytes(),),
+            lambda path: Domain.read(domain.entry(), path.read_bytes(), "bundle"),
+        ),
+    ]
+
+
+def _settings() -> list[Reader]:
+    from earnest.recipe import read_recipe_and_tune
+    from earnest.training.distillation_settings import read_distillation
+    from earnest.training.finetuning_settings import read_finetuning
+
+    def shipped(*names: str) -> Seeds:
+        return lambda: tuple((ROOT / "recipes" / name).read_bytes() for name in names)
+
+    tuned = b'\n[tune]\ntrials = 3\n[tune.ranges]\n"training.learning_rate" = {low = 1e-4, high = 1e-2, log = true}\n'
+    recipes = shipped("base.toml", "emocatcher.toml", "emocatcher-noise.toml", "vino-densenet.toml")
+    return [
+        Reader(
+            "recipe",
+            "recipe.toml",
+            lambda: (*recipes(), recipes()[1] + tuned),
+            read_recipe_and_tune,
+            kind="toml",
+        ),
+        Reader(
+            "distillation settings",
+            "recipe.toml",
+            shipped("distillation/student.toml", "distillation/encoder.toml"),
+            read_distillation,
+            kind="toml",
+        ),
+        Reader("fine-tuning settings", "recipe.toml", shipped("finetuning/encoder.toml"), read_finetuning, kind="toml"),
+    ]
+
+
+def _tables() -> list[Reader]:
+    from earnest.corpora.manifest import COLUMNS, read_manifest
+    from earnest.corpora.tables import TABLE_READERS
+    from earnest.evaluation.split_files import read_plans
+
+    def sounds(folder: Path) -> None:
+        for name in ("a.wav", "b.wav"):
+            (folder / name).write_bytes(_sound_file("wav"))
+
+    manifest = (
+        ",".join(COLUMNS) + "\n"
+        "a,a.wav,0.0,,made-up,made-up-1,female,,,happy,joy,,0.5,,,speech,,,\n"
+        "b,b.wav,0.5,1.5,made-up,made-up-2,male,,,sad,sad,,,,,speech,,,\n"
+    )
+    plain = "path,emotion,speaker,start_s\na.wav,happy,1,\nb.wav,anger,2,0.01\n"
+    split = {"protocol": "p", "fold": "f1", "speaker_independent": True, "dialogue_partners": False}
+    split |= {"train": ["c/a"], "valid": ["c/b"], "test": [], "clips": {"c/a": {"speaker": "1", "sha256": "0"}}}
+    lines = '{"path": "a.wav", "emotion": "happy"}\n{"path": "b.wav", "emotion": "sad", "valence": 0.5}'
+    emobox = '{"key": "1", "dataset": "d", "wav": "a.wav", "emo": "happy"}'
+    forms: tuple[tuple[str, str, str, Literal["csv", "lines"]], ...] = (
+        ("csv", "table.csv", plain, "csv"),
+        ("csv", "table.tsv", plain.replace(",", "\t"), "csv"),
+        ("jsonl", "table.jsonl", lines, "lines"),
+        ("audformat", "table.csv", "file,start,end,emotion\na.wav,0,0 days 00:00:01.5,happy\nb.wav,0,,sad\n", "csv"),
+        ("emobox", "list.jsonl", emobox, "lines"),
+    )
+    found = [
+        Reader(f"{form} {file}", file, _texts(text), TABLE_READERS[form], sounds, kind)
+        for form, file, text, kind in forms
+    ]
+    return [
+        Reader("manifest", "manifest.csv", _texts(manifest), read_manifest, kind="csv"),
+        *found,
+        Reader(
+            "audiofolder",
+            "metadata.csv",
+            _texts("file_name,label\na.wav,happy\nb.wav,sad\n"),
+            lambda path: TABLE_READERS["audiofolder"](path.parent),
+            sounds,
+            "csv",
+        ),
+        Reader("split.json", "split.json", _texts(json.dumps(split)), lambda path: read_plans([path]), kind="json"),
+        Reader(
+            "split.csv",
+            "fold1_train.csv",
+            _texts("path,set,fold\na.wav,train,f1\nb.wav,test,f1\n", "utterance_id\na\nb\n"),
+            lambda path: read_plans([path]),
+            kind="csv",
+        ),
+    ]
+
+
+def _scores() -> list[Reader]:
+    from earnest.evaluation.history import has_flattened, read_history
+    from earnest.evaluation.importers import read_any, read_nkululeko
+    from earnest.evaluation.pipeline_output import read_pipeline_output
+    from earnest.evaluation.predictions import read_answers, read_predictions
+
+    ours = (
+        "utterance_id,corpus,speaker,gender,fold,emotion,predicted,p_happy,p_sad,adapted,predicted_gender,"
+        "predicted_valence\na,c,1,female,f1,happy,happy,0.75,0.25,true,male,0.5\nb,c,2,,f1,sad,,,,false,,\n"
+    )
+    theirs = "file,start,end,happy,sad,predicted,truth\na.wav,0,1,0.9,0.1,happy,happy\nb.wav,0,1,0.2,0.8,sad,happy\n"
+    piped = (
+        '{"a.wav": [{"label": "happy", "score": 0.9}, {"label": "sad", "score": 0.1}]}',
+        '[{"file": "a.wav", "predictions": [{"label": "happy", "score": 0.9}]}, {"path": "b.wav", "label": "sad"}]',
+        '[["a.wav", [{"label": "happy", "score": 0.9}]]]',
+    )
+    lines = "\n".join(f'{{"file": "{name}.wav", "predictions": [{{"label": "sad", "score": 1}}]}}' for name in "ab")
+    history = "epoch,train_loss,valid_loss\n" + "".join(f"{epoch},1.5,{2 - epoch / 10}\n" for epoch in range(1, 13))
+    return [
+        Reader("predictions.csv", "predictions.csv", _texts(ours), read_predictions, kind="csv"),
+        Reader("answers", "answers.csv", _texts("path,predicted\na.wav,sad\n", ours), read_answers, kind="csv"),
+        Reader("nkululeko", "results.csv", _texts(theirs), read_nkululeko, kind="csv"),
+        Reader("pipeline JSON", "pipeline.json", _texts(*piped), read_pipeline_output, kind="json"),
+        Reader("pipeline JSON lines", "pipeline.jsonl", _texts(lines), read_pipeline_output, kind="lines"),
+        Reader("any answers", "answers", _texts(ours, theirs, *piped), read_any, kind="text"),
+        Reader(
+            "history.csv", "history.csv", _texts(history), lambda path: has_flattened(read_history(path)), kind="csv"
+        ),
+    ]
+
+
+def _runs() -> list[Reader]:
+    from made_up_results import HISTORY, write_result, write_run
+
+    from earnest.corpora.manifest import Utterance
+    from earnest.evaluation.splits import Split
+    from earnest.export.calibration import split_clips
+    from earnest.export.results import read_result as bundle_result
+    from earnest.export.runtimes import Row, read_rows
+    from earnest.report.result import read_result
+    from earnest.training.record import read_record
+    from earnest.training.run import LEAKAGE, leakage_of
+    from earnest.training.selection import SELECTED, selected_settings
+    from earnest.training.stress import Finished
+
+    def written(name: str) -> Seeds:
+        def make() -> tuple[bytes, ...]:
+            from tempfile import TemporaryDirectory
+
+            with TemporaryDirectory() as folder:
+                made = write_run(write_result(Path(folder) / "made"), history=HISTORY)
+                return ((made / name).read_bytes(),)
+
+        return make
+
+    def result(folder: Path) -> None:
+        write_run(write_result(folder / "made"), history=HISTORY)
+
+    def of_result(name: str, read: Callable[[Path], object], kind: Any) -> Reader:
+        return Reader(f"report {name}", f"made/{name}", written(name), read, result, kind)
+
+    spread = {"mean": 0.5, "sd": 0.1}
+    noise = {"n": 3, "levels": [{"snr_db": level, "wa": spread, "ua": spread, "n": 3} for level in (None, 5.0, 0.0)]}
+    shared = {"speakers": 0, "sentences": 2, "duplicates": None}
+    leakage = [{"sets": ["train", "test"], "shared": shared}]
+    clips = [Utterance(name, Path(f"{name}.wav"), corpus="c", speaker=name) for name in "ab"]
+    split = Split(clips[:1], (), clips[1:])
+    row = {"settings": {"training.epochs": 3}, "metric": "ua", "value": 0.5, "trials": 3}
+    rows = {
+        "run": "base",
+        "n_clips": 3,
+        "rows": [asdict(Row("onnx", "onnxruntime", 1e-5, 1e-6, 3, 1000, 5.0, 4.0, 0.2, 90.0))],
+    }
+
+    def noisy(folder: Path) -> None:
+        write_result(folder / "made")
+
+    return [
+        of_result("predictions.csv", lambda path: read_result(path.parent), "csv"),
+        of_result("metrics.json", lambda path: read_result(path.parent), "json"),
+        of_result("run.json", lambda path: read_result(path.parent), "json"),
+        of_result("history.csv", lambda path: read_result(path.parent), "csv"),
+        Reader(
+            "report metrics-noise.json",
+            "made/metrics-noise.json",
+            _texts(json.dumps(noise)),
+            lambda path: read_result(path.parent),
+            noisy,
+            "json",
+        ),
+        Reader("metrics.json", "metrics.json", written("metrics.json"), lambda p: bundle_result(p.parent), kind="json"),
+        Reader("run.json", "run.json", written("run.json"), lambda path: read_record(path.parent), kind="json"),
+        Reader(
+            "stress metrics.json",
+            "metrics.json",
+            written("metrics.json"),
+            lambda path: Finished.read(path.parent, {}),
+            kind="json",
+        ),
+        Reader(
+            "leakage.json",
+            LEAKAGE,
+            _texts(json.dumps(leakage)),
+            lambda path: leakage_of(path.parent, split),
+            kind="json",
+        ),
+        Reader(
+            "selected.json",
+            SELECTED,
+            _texts(json.dumps(row)),
+            lambda path: selected_settings([path.parent]),
+            kind="json",
+        ),
+        Reader("parity rows", "base.json", _texts(json.dumps(rows)), read_rows, kind="json"),
+        Reader(
+            "split of a run",
+            "split.json",
+            _texts(json.dumps({"train": ["c/a"], "valid": [], "test": []})),
+            lambda path: split_clips(path.parent, {}),
+            kind="json",
+        ),
+    ]
+
+
+def _corpora() -> list[Reader]:
+    from earnest.corpora.base import CORPORA
+    from earnest.corpora.load import corpus_called, load_corpus
+
+    found = [
+        _label_file(name, file, text)
+        for name in CORPORA.names()
+        for file, text in corpus_called(name).extra_files.items()
+    ]
+
+    def named(path: Path) -> None:
+        """Read a folder of one recording that is called what the file says."""
+        folder = path.parent / "corpus"
+        folder.mkdir(exist_ok=True)
+        for old in folder.iterdir():
+            old.unlink()
+        name = path.read_bytes()[:200].replace(b"/", b"").replace(b"\0", b"") or b"x"
+        try:
+            (folder / name.decode("utf-8", "surrogateescape")).with_suffix(".wav").write_bytes(b"RIFF")
+        except (OSError, ValueError):
+            return
+        for corpus in CORPORA.names():
+            _quietly(load_corpus, corpus, folder)
+
+    examples = [Path(next(iter(corpus_called(name).example))).stem for name in CORPORA.names()]
+    found.append(Reader("names of recordings", "name", _texts(*examples), named, kind="text"))
+    return found
+
+
+def _label_file(name: str, file: str, text: str) -> Reader:
+    """Return the reader of one corpus, whose file of labels is damaged."""
+    from corpus_examples import build_example
+
+    from earnest.corpora.load import corpus_called
+
+    depth = len(Path(file).parts)
+
+    def read(path: Path) -> None:
+        corpus, root = corpus_called(name), path.parents[depth - 1]
+        _quietly(lambda: list(corpus.read(root)))
+        corpus.published(root)
+
+    kinds: Mapping[str, Literal["json", "csv"]] = {".json": "json", ".csv": "csv"}
+    kind = kinds.get(Path(file).suffix, "text")
+    return Reader(f"{name} {file}", file, _texts(text), read, lambda folder: build_example(name, folder), kind)
+
+
+def _quietly(function: Callable[..., object], *arguments: object) -> None:
+    """Call a reader that comes before others: its own kind of error is right, and the others are called."""
+    from earnest.errors import EarnestError
+
+    with suppress(EarnestError):
+        function(*arguments)
+
+
+def _weights() -> list[Reader]:
+    import torch
+    from safetensors.torch import save
+
+    from earnest.models.pretrained import load_all_but, read_known_speakers, read_origin, read_tensors
+
+    wanted = {"weight": torch.zeros(2, 3), "bias": torch.zeros(2)}
+
+    def tensors() -> tuple[bytes, ...]:
+        said = {"origin": "made up", "known_speakers": '["c/1"]'}
+        return (save({f"encoder.{key}": value for key, value in wanted.items()}, said),)
+
+    def read(path: Path) -> None:
+        _quietly(read_origin, path)
+        _quietly(read_known_speakers, path)
+        read_tensors(path, "encoder.", wanted)
+
+    def pickled() -> tuple[bytes, ...]:
+        file = io.BytesIO()
+        torch.save(torch.nn.Sequential(torch.nn.Linear(3, 2)).state_dict(), file)
+        return (file.getvalue(),)
+
+    def loaded(path: Path) -> None:
+        load_all_but(torch.nn.Sequential(torch.nn.Linear(3, 2)), "1", str(path), lambda key: key)
+
+    return [
+        Reader("safetensors", "model.safetensors", tensors, read, costly=True),
+        Reader("torch weights", "model.pth", pickled, loaded, costly=True),
+    ]
+
+
+def _archives() -> list[Reader]:
+    from earnest.corpora.archives import unpack
+
+    def archives() -> tuple[bytes, ...]:
+        made = []
+        for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            file = io.BytesIO()
+            with zipfile.ZipFile(file, "w", compression) as archive:
+                archive.writestr("wav/a.wav", _sound_file("wav"))
+                archive.writestr("wav/b.txt", "b" * 1000)
+            made.append(file.getvalue())
+        return tuple(made)
+
+    def unpacked(path: Path) -> None:
+        from tempfile import TemporaryDirectory
+
+        with TemporaryDirectory(dir=path.parent) as folder:
+            unpack(path, Path(folder))
+
+    return [Reader("archive", "corpus.zip", archives, unpacked)]
+
+
+_GROUPS: Mapping[str, Callable[[], list[Reader]]] = {
+    "audio": _audio,
+    "bundle": _bundles,
+    "settings": _settings,
+    "table": _tables,
+    "answers": _scores,
+    "run": _runs,
+    "corpus": _corpora,
+    "weights": _weights,
+    "archive": _archives,
+}
+
+
+@cache
+def readers(group: str = "") -> Mapping[str, Reader]:
+    """Return all of one group, or of all, by name; a group imports what it needs and no more."""
+    made = [
+        replace(reader, name=f"{name}: {reader.name}")
+        for name, make in _GROUPS.items()
+        if group in ("", name)
+        for reader in make()
+    ]
+    found = {reader.name: reader for reader in made}
+    assert len(found) == len(made)
+    return found
+
+
+def reader_called(name: str) -> Reader:
+    """Return one reader."""
+    return readers(name.partition(":")[0])[name]

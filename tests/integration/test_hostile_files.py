@@ -1,0 +1,123 @@
+"""Hostile bundles, settings, tables and archives are refused in words, soon, and with little memory."""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from voices import write_voice
+
+from attacks.readers import ARCHIVES, BIDI, BUNDLES, dotted_toml, nested_json, nested_toml
+from earnest.corpora.archives import unpack
+from earnest.corpora.manifest import read_manifest
+from earnest.corpora.tables import read_table
+from earnest.errors import BundleError, CorpusError, EarnestError, RecipeError
+from earnest.evaluation.pipeline_output import read_pipeline_output
+from earnest.recipe import read_recipe
+from earnest.report.result import read_result
+from earnest.training.companions import companion_files
+from earnest.training.record import read_record
+
+ANSWER = """
+import sys, earnest
+from earnest.errors import EarnestError
+try:
+    earnest.load(sys.argv[1]).predict(sys.argv[2])
+except EarnestError as error:
+    sys.exit(f"refused: {error}")
+"""
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_a_hostile_bundle_is_refused_in_words(name: str, tmp_path: Path) -> None:
+    """In a process of its own with a limit of memory: what it holds must not be made."""
+    make, message = BUNDLES[name]
+    make(tmp_path / "bundle")
+    clip = write_voice(tmp_path / "clip.wav")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-c", ANSWER, str(tmp_path / "bundle"), str(clip)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 1
+    assert done.stderr.startswith("refused: ")
+    with pytest.raises(BundleError, match=message):
+        raise BundleError(done.stderr)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 20
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_a_hostile_archive_leaves_nothing_behind(name: str, tmp_path: Path) -> None:
+    make, message = ARCHIVES[name]
+    path, folder = tmp_path / "corpus.zip", tmp_path / "here"
+    path.write_bytes(make())
+    folder.mkdir()
+    began = time.process_time()
+    with pytest.raises(CorpusError, match=message) as caught:
+        unpack(path, folder)
+    assert time.process_time() - began < 2
+    assert str(caught.value).isprintable()
+    assert not list(folder.iterdir())
+    assert {item.name for item in tmp_path.iterdir()} == {"corpus.zip", "here"}
+
+
+@pytest.mark.parametrize("text", [nested_toml(), dotted_toml(), dotted_toml(400_000), f"[{dotted_toml()[:-5]}]"])
+def test_settings_nested_without_end_are_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(text)
+    began = time.process_time()
+    with pytest.raises(RecipeError, match=r"not valid TOML"):
+        read_recipe(tmp_path / "recipe.toml")
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("depth", [100, 900, 3_000, 100_000])
+def test_json_nested_without_end_is_refused(depth: int, tmp_path: Path) -> None:
+    for name in ("run.json", "answers.json", "table.jsonl", "metrics.json", "predictions.csv"):
+        (tmp_path / name).write_text(nested_json(depth))
+    for read in (
+        lambda: read_record(tmp_path),
+        lambda: read_pipeline_output(tmp_path / "answers.json"),
+        lambda: read_table(tmp_path / "table.jsonl"),
+        lambda: read_manifest(tmp_path / "table.jsonl"),
+        lambda: read_result(tmp_path),
+    ):
+        with pytest.raises(EarnestError):
+            read()
+
+
+def test_a_run_names_no_file_outside_its_folder(tmp_path: Path) -> None:
+    for name in ("/dev/zero", "../secret", "", "."):
+        with pytest.raises(EarnestError, match="is no file of the run"):
+            companion_files(tmp_path, [{"file": name}])
+
+
+def test_no_message_sends_anything_to_the_terminal(tmp_path: Path) -> None:
+    header = "utterance_id,path,emotion,gender\n"
+    (tmp_path / "manifest.csv").write_text(f"{header}1,a.wav,{BIDI},female\n", encoding="utf-8")
+    (tmp_path / BIDI.replace("/", "")).write_text(header.replace("emotion", BIDI), encoding="utf-8")
+    for path in tmp_path.iterdir():
+        done = subprocess.run(
+            [sys.executable, "-m", "earnest", "score", str(path), "--manifest", str(tmp_path / "manifest.csv")],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert all(line.isprintable() for line in done.stderr.splitlines() + done.stdout.splitlines())
+        assert done.stderr.startswith("earnest: ")
+
+
+def test_json_for_machines_holds_every_letter_and_obeys_none(tmp_path: Path) -> None:
+    from earnest.printable import printable_json
+
+    text = json.dumps({"path": BIDI, "ok": "größe ภาษา 😀 \U000e0041"}, ensure_ascii=False)
+    assert json.loads(printable_json(text)) == json.loads(text)
+    assert printable_json(text).isprintable()
+    assert "größe ภาษา 😀" in printable_json(text)
