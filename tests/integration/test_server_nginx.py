@@ -149,6 +149,10 @@ def test_two_replicas_behind_nginx(site: Site) -> None:
             assert "Strict-Transport-Security" in answer.headers
         assert client.post("/v1/predict", files={"file": ("a.wav", CLIP)}).json()["path"] == "a.wav"
         assert client.get("/metrics").status_code == 404
+        for origin, status in ((site.url, 200), (site.plain, 403), ("https://evil.example", 403)):
+            own = client.post("/v1/predict", content=CLIP, headers=WAV | {"Origin": origin})
+            assert own.status_code == status, origin
+        assert client.get("/v1/models", headers={"Host": "evil.example"}).status_code == 421
         own = client.post("/v1/predict", content=bytes(2_000_000), headers=WAV)  # LIMITS of the replicas
         assert (own.status_code, own.json()["type"]) == (413, "urn:earnest:problem:too-large")
     assert all('recordings_total{status="ok"}' in metrics(address) for address, _ in site.replicas)

@@ -19,8 +19,8 @@ from earnest.errors import EarnestError
 LOOPBACK = "127.0.0.1"
 READING = ("GET", "HEAD", "OPTIONS")  # change nothing, and their answers are hidden from other pages by the browser
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{0,5})?", re.IGNORECASE)
-_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.IGNORECASE)
-_PORTS = {"http": "80", "https": "443"}
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.IGNORECASE)
+_PORTS = {"http": ":80", "https": ":443"}  # which go without saying
 
 
 def is_loopback(host: str) -> bool:
@@ -77,7 +77,7 @@ def origin_of(text: str) -> str:
     if not _ORIGIN.fullmatch(text):
         raise EarnestError(f"--cors-origin {printable(text)}: expected an origin such as 'https://page.example.org'.")
     scheme, _, rest = text.lower().partition("://")
-    return f"{scheme}://{rest.removesuffix(f':{_PORTS[scheme]}')}"
+    return f"{scheme}://{rest.removesuffix(_PORTS.get(scheme, ' '))}"
 
 
 class FrontDoor:
@@ -137,5 +137,5 @@ def _is_origin_of(origin: str, host: str) -> bool:
     if not _ORIGIN.fullmatch(origin):
         return False
     scheme, _, rest = origin.lower().partition("://")
-    implied = f":{_PORTS[scheme]}"
-    return rest.removesuffix(implied) == host.lower().removesuffix(implied)
+    implied = _PORTS.get(scheme)
+    return implied is not None and rest.removesuffix(implied) == host.lower().removesuffix(implied)

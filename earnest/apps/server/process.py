@@ -6,6 +6,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,9 +54,9 @@ def serve(
     HostNames(address.host, settings.host_names)
     for origin in settings.cors_origins:
         origin_of(origin)
-    with tempfile.TemporaryDirectory(prefix="earnest-workers-") as folder:
+    with ExitStack() as stack:
         if workers > 1:
-            os.environ[FOLDER] = folder
+            folder = os.environ[FOLDER] = stack.enter_context(tempfile.TemporaryDirectory(prefix="earnest-workers-"))
             settings = replace(settings, shared=Path(folder, "tickets"))
         config = config_of(settings, address, workers, log_level)
         listener = config.bind_socket()

@@ -19,7 +19,6 @@ from earnest.apps.server.problems import ProblemError
 
 _HEAD = struct.Struct("!HQ16s")  # number of the key, end in ms since 1970, chance
 _SIGNATURE_BYTES = 16
-_SCRYPT = {"n": 2**14, "r": 8, "p": 1}  # 40 ms, once: who reads a ticket can't try short keys out
 
 
 class Tickets:
@@ -34,7 +33,7 @@ class Tickets:
 
     def __init__(self, api_keys: Sequence[str], lasts_s: float, folder: Path | None = None) -> None:
         self._keys, self.lasts_s, self._folder = sorted(api_keys), lasts_s, folder
-        self._secret = hashlib.scrypt("".join(self._keys).encode(), salt=b"earnest: tickets for streams", **_SCRYPT)
+        self._secret = _secret_of(self._keys) if self._keys else secrets.token_bytes()
         self._taken: dict[str, float] = {}  # name of a ticket → its end, in the order of taking
         if folder:
             folder.mkdir(exist_ok=True)
@@ -94,3 +93,8 @@ class Tickets:
             if self._folder:
                 with suppress(FileNotFoundError):
                     (self._folder / oldest[0]).unlink()
+
+
+def _secret_of(api_keys: Sequence[str]) -> bytes:
+    """Return what signs tickets wherever the same keys are; slow, so that who reads a ticket can't try short keys out."""
+    return hashlib.scrypt("".join(api_keys).encode(), salt=b"earnest: tickets for streams", n=2**14, r=8, p=1)

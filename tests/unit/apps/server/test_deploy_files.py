@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from earnest.apps.server.front_door import HostNames
 from earnest.apps.server.settings import MIB, Limits
 
 DEPLOY = Path(__file__).parents[4] / "deploy"
@@ -19,6 +20,22 @@ def test_the_compose_file_has_two_replicas_that_nginx_knows() -> None:
     assert (DEPLOY / built["context"] / built["dockerfile"]).is_file()
     grace_s = int(compose["services"]["second"]["stop_grace_period"].removesuffix("s"))
     assert grace_s > Limits().body_s + Limits().request_s
+
+
+def test_the_name_that_nginx_hands_on_is_one_that_the_server_answers_to() -> None:
+    (name,) = set(re.findall(r"server_name (\S+);", NGINX))
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    unit = (DEPLOY / "earnest.service").read_text(encoding="utf-8")
+    for words in (compose["services"]["first"]["command"], re.findall(r"ExecStart=(.+)", unit)[0].split()):
+        names = [words[place + 1] for place, word in enumerate(words) if word == "--host-name"]
+        assert names == [name]
+        assert HostNames(more=names).hold(name)
+
+
+def test_replicas_beyond_one_machine_ask_for_keys() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    for replica in compose["services"].keys() - {"nginx"}:
+        assert compose["services"][replica]["environment"]["EARNEST_API_KEYS"].startswith("${EARNEST_API_KEYS:?")
 
 
 def test_nginx_lets_through_what_the_server_takes() -> None:

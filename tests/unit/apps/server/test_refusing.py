@@ -328,6 +328,10 @@ def test_every_answer_has_the_security_headers(client: TestClient) -> None:
         assert "default-src 'self'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert len(headers["x-request-id"]) == 32
+        for policy in ("opener", "resource"):  # nothing here is a part of another site's page
+            assert headers[f"cross-origin-{policy}-policy"] == "same-origin"
+    refused(client.get("/", headers={"Host": "evil.example"}), 421, "foreign-host")
+    assert "content-security-policy" in client.get("/", headers={"Host": "evil.example"}).headers
 
 
 def test_statistics_tell_routes_not_addresses(client: TestClient, sound: bytes) -> None:

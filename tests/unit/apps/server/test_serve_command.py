@@ -121,7 +121,7 @@ def test_what_is_no_name_of_a_host_is_an_error(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["null", "*", "a.example", "https://a.example/", "https://a.example/page", "ftp://a"]
+    "origin", ["null", "*", "a.example", "https://a.example/", "https://a.example/page", "a://b c"]
 )
 def test_what_is_no_origin_is_an_error(origin: str) -> None:
     with pytest.raises(EarnestError, match="--cors-origin"):
@@ -131,6 +131,7 @@ def test_what_is_no_origin_is_an_error(origin: str) -> None:
 def test_an_origin_is_compared_as_browsers_send_it() -> None:
     assert origin_of("https://Page.Example:443") == "https://page.example"
     assert origin_of("http://[::1]:8000") == "http://[::1]:8000"
+    assert origin_of("chrome-extension://abcdef") == "chrome-extension://abcdef"
 
 
 def test_loopback_is_told_from_the_rest() -> None:
