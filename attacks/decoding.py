@@ -29,7 +29,9 @@ def flac(seconds: float, sample_rate_hz: int, n_channels: int, promised_s: float
 
 def _flac_frame(number: int, n_channels: int) -> bytes:
     # Sync, fixed size of blocks; 16 bits of size follow, rate as in the header; channels, 16 bits; number as UTF-8.
-    head = struct.pack(">HBB", 0xFFF8, 0x70, (n_channels - 1) << 4 | 0b1000) + chr(number).encode("utf-8", "surrogatepass")
+    head = struct.pack(">HBB", 0xFFF8, 0x70, (n_channels - 1) << 4 | 0b1000) + chr(number).encode(
+        "utf-8", "surrogatepass"
+    )
     head += struct.pack(">H", BLOCK - 1)
     body = head + bytes([_crc(head, 8, 0x07)]) + b"\0\0\1" * n_channels  # a constant: one
     return body + struct.pack(">H", _crc(body, 16, 0x8005))
@@ -105,7 +107,7 @@ def wav(seconds: float, sample_rate_hz: int, n_channels: int = 1) -> bytes:
 
 
 def media(container: str, seconds: float, sample_rate_hz: int, n_channels: int) -> bytes:
-    """Return the FLAC of `flac` in a container of FFmpeg's; "matroska" without a duration, as browsers write it."""
+    """Return the FLAC of `flac` in a container of FFmpeg's, "matroska" without a duration, as browsers write it."""
     import av
 
     file = io.BytesIO()

@@ -153,9 +153,7 @@ class Resampler:
 
 
 @contextmanager
-def open_audio(
-    source: Source, max_seconds: float = MAX_SECONDS, *, is_part: bool = False
-) -> Iterator[AudioStream]:
+def open_audio(source: Source, max_seconds: float = MAX_SECONDS, *, is_part: bool = False) -> Iterator[AudioStream]:
     """Open a recording for reading block by block; see `decode` for what is refused.
 
     Parameters

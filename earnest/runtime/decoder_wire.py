@@ -86,7 +86,9 @@ def error_payload(error: BaseException, name: str) -> bytes:
         kind = "RecordingTooLongError" if isinstance(error, RecordingTooLongError) else "AudioError"
         return as_json({"type": kind, "told": str(error)})
     if isinstance(error, MemoryError):
-        return as_json({"type": "AudioError", "told": f"{name}: needs too much memory to be decoded. Convert it to WAV."})
+        return as_json(
+            {"type": "AudioError", "told": f"{name}: needs too much memory to be decoded. Convert it to WAV."}
+        )
     told = f"{name}: can't be decoded ({type(error).__name__}). Export it again."
     return as_json({"type": "AudioError", "told": told})
 
