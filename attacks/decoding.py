@@ -107,7 +107,7 @@ def wav(seconds: float, sample_rate_hz: int, n_channels: int = 1) -> bytes:
 
 
 def media(container: str, seconds: float, sample_rate_hz: int, n_channels: int) -> bytes:
-    """Return the FLAC of `flac` in a container of FFmpeg's; "matroska" without a duration, as browsers write it."""
+    """Return the FLAC of `flac` in a container of FFmpeg's, "matroska" without a duration, as browsers write it."""
     import av
 
     file = io.BytesIO()

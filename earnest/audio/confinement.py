@@ -138,8 +138,8 @@ def _limit(more_bytes: int, most_descriptors: int) -> bool:
         kind = getattr(resource, name, None)
         if kind is not None:
             _, hardest = resource.getrlimit(kind)
-            most = most if hardest < 0 else min(most, hardest)
-            resource.setrlimit(kind, (most, most))
+            lowest = most if hardest < 0 else min(most, hardest)
+            resource.setrlimit(kind, (lowest, lowest))
     return True
 
 
@@ -181,7 +181,7 @@ def seccomp_filter(machine: int, column: int) -> bytes:
     machine : its name for seccomp; calls of another one end the process
     column : of the numbers in the tables of calls
     """
-    allowed = [numbers[column] for numbers in _CALLS.values() if numbers[column] is not None]
+    allowed = [number for numbers in _CALLS.values() if (number := numbers[column]) is not None]
     (limit,) = (numbers[column] for numbers in _LIMIT_CALL.values())
     steps = [
         _step(_LOAD, _MACHINE),

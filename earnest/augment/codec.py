@@ -22,6 +22,7 @@ _RATES_HZ: Mapping[Format, tuple[int, ...]] = {
     "vorbis": (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000),
     "opus": (8_000, 12_000, 16_000, 24_000, 48_000),
 }
+_AT_ONCE = 2**18  # libsndfile 1.2.2 puts all of one write of Vorbis on the stack: 180 s at 16 kHz end the process
 
 
 def coded(waveform: Waveform, sample_rate_hz: int, codec: Format, compression: float) -> Waveform:
@@ -46,7 +47,10 @@ def coded(waveform: Waveform, sample_rate_hz: int, codec: Format, compression: f
     if coding_hz != sample_rate_hz:
         given = soxr.resample(given, sample_rate_hz, coding_hz, quality="HQ")
     file = BytesIO()
-    soundfile.write(file, given, coding_hz, format=container, subtype=subtype, compression_level=compression)
+    form = {"format": container, "subtype": subtype, "compression_level": compression}
+    with soundfile.SoundFile(file, "w", coding_hz, 1, **form) as written:
+        for start in range(0, len(given), _AT_ONCE):
+            written.write(given[start : start + _AT_ONCE])
     file.seek(0)
     decoded, _ = soundfile.read(file, dtype="float32")
     if coding_hz != sample_rate_hz:

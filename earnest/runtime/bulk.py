@@ -4,7 +4,6 @@ Windows and answers are those of a stream (`earnest.runtime.windows`, `earnest.r
 several recordings share a run of the network.
 """
 
-import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,13 +16,12 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.deadline import Deadline
-from earnest.audio.source import Source, path_of, source_name
+from earnest.audio.source import Source, path_of
 from earnest.bundle import BundleInfo
 from earnest.errors import AudioError, MissingExtraError
 from earnest.runtime.adapter import Adapter
 from earnest.runtime.answers import Answers
-from earnest.runtime.decoders import Decoders, InProcess
+from earnest.runtime.decoders import Reading
 from earnest.runtime.gate import verdict_of
 from earnest.runtime.graph import Network, Outputs
 from earnest.runtime.options import Options
@@ -91,34 +89,27 @@ class Bulk:
         self,
         graph: Network,
         info: BundleInfo,
-        max_seconds: float,
+        reading: Reading,
         adapter: Adapter | None = None,
         batch_s: float = BATCH_S,
         options: Options | None = None,
         windowing: Windowing | None = None,
-        decoders: Decoders | None = None,
-        file_s: float = math.inf,
     ) -> None:
         self._graph, self._info, self._adapter, self._options = graph, info, adapter, options or Options()
-        self._decoders, self._file_s = decoders or InProcess(), file_s
-        self._max_seconds, self._batch_s, self._windowing = max_seconds, batch_s, windowing or Windowing()
+        self._reading, self._batch_s, self._windowing = reading, batch_s, windowing or Windowing()
         self._outputs = (*graph.predicted, "embedding") if adapter else graph.predicted
 
     def predict_one(self, source: Source) -> Prediction:
         """Predict one recording; what can't be read is raised."""
-        with self._deadline(source):
+        with self._reading.deadline(source):
             if is_picture(source):
                 return self._answer_picture(source)
             clip = Clip(source, path_of(source))
             self._run([(clip, job) for job in self._jobs(clip)])
             return self._prediction(clip)
 
-    def _deadline(self, source: Source) -> Deadline:
-        told = f"{source_name(source)}: not read within {self._file_s:g} s. Leave it out, or allow more time."
-        return Deadline(self._file_s, told, AudioError)
-
     def _answer_picture(self, source: Source) -> Prediction:
-        return answer_picture(self._graph, self._info, source, self._options, self._decoders.read_picture)
+        return answer_picture(self._graph, self._info, source, self._options, self._reading.decoders.read_picture)
 
     def embeddings(self, sources: Iterable[Source]) -> tuple[list[npt.NDArray[np.floating]], float]:
         """Return the embeddings of all windows of speech in recordings, and their seconds; errors are raised."""
@@ -188,7 +179,7 @@ class Bulk:
         found: list[Job] = []
         seconds = 0.0
         try:
-            with self._deadline(source):
+            with self._reading.deadline(source):
                 if is_picture(source):
                     return Clip(source, clip.path, jobs=[], answered=self._answer_picture(source))
                 for job in self._jobs(clip):
@@ -204,7 +195,7 @@ class Bulk:
     def _predict_long(self, clip: Clip) -> None:
         pending: Pending = []
         try:
-            with self._deadline(clip.source):
+            with self._reading.deadline(clip.source):
                 for job in self._jobs(clip):
                     pending.append((clip, job))
                     if self._seconds(pending) > self._batch_s:
@@ -223,7 +214,7 @@ class Bulk:
     def _jobs(self, clip: Clip) -> Iterator[Job]:
         """Yield the windows that the network is to hear, and the ends of their segments."""
         info = self._info
-        with self._decoders.open_audio(clip.source, self._max_seconds) as stream:
+        with self._reading.open_audio(clip.source) as stream:
             rate_hz = stream.sample_rate_hz
             clip.answers = Answers(info, self._graph.predicted, rate_hz, self._windowing, self._options, self._adapter)
             windower = Windower(info.sample_rate_hz, rate_hz, self._windowing, not info.sounds, live=False)

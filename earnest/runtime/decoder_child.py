@@ -13,6 +13,8 @@ from collections import deque
 from contextlib import suppress
 from typing import Any, BinaryIO, cast
 
+import numpy as np
+
 from earnest.audio.confinement import allow_cpu, confine, die_with_parent
 from earnest.audio.io import open_audio_file
 from earnest.errors import EarnestError
@@ -81,13 +83,13 @@ def _answer(link: socket.socket, file: BinaryIO, job: dict[str, Any]) -> None:
     if job["picture"]:
         greys, text = greys_of(file, name)
         _send(link, Kind.PICTURE, as_json({"text": text, "shape": greys.shape}))
-        _send(link, Kind.GREYS, memoryview(greys.astype("<u2").reshape(-1)).cast("B"))
+        _send(link, Kind.GREYS, greys.astype("<u2", order="C").reshape(-1).view(np.uint8).data)
         return
     with open_audio_file(file, name, job["max_seconds"]) as stream:
         form = {"sample_rate_hz": stream.sample_rate_hz, "n_channels": stream.n_channels, "encoding": stream.encoding}
         _send(link, Kind.OPENED, as_json(form))
         for block in stream.blocks:
-            _send(link, Kind.BLOCK, memoryview(block.astype("<f4", order="C", copy=False)).cast("B"))
+            _send(link, Kind.BLOCK, block.astype("<f4", order="C", copy=False).view(np.uint8).data)
             if _is_told_to_stop(link):
                 return
 

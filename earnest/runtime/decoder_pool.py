@@ -139,7 +139,7 @@ class DecoderPool:
             values, greys = child.values(Kind.PICTURE), child.payload(Kind.GREYS)
             child.payload(Kind.DONE)
         shape = values.get("shape")
-        if not _is_shape(shape) or 2 * math.prod(shape) != len(greys):
+        if not isinstance(shape, list) or not _is_shape(shape) or 2 * math.prod(shape) != len(greys):
             raise DecoderDiedError(f"{name}: its decoder said what is no picture. Make it again.")
         return picture_of(np.frombuffer(greys, "<u2").reshape(shape), str(values.get("text")), name)
 
@@ -399,7 +399,5 @@ def _whole(values: Mapping[str, Any], name: str) -> int:
     return value if isinstance(value, int) else 0  # which no recording has
 
 
-def _is_shape(shape: object) -> bool:
-    if not isinstance(shape, list) or len(shape) != 2:
-        return False
-    return all(isinstance(size, int) and 0 < size <= MAX_PIXELS for size in shape)
+def _is_shape(shape: list[Any]) -> bool:
+    return len(shape) == 2 and all(isinstance(size, int) and 0 < size <= MAX_PIXELS for size in shape)

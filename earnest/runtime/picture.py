@@ -8,6 +8,7 @@ JSON.
 
 import io
 import json
+import re
 import struct
 import warnings
 import zlib
@@ -138,7 +139,8 @@ def _picture(greys: Any, facts: Any) -> Picture:
 
 
 def _said(error: BaseException) -> str:
-    return printable(str(error).strip().partition("\n")[0][:100]) or type(error).__name__
+    told = re.sub(r" <[^<>]* at 0x[0-9a-f]+>", "", str(error))  # Pillow's "cannot identify image file <…>"
+    return printable(told.strip().partition("\n")[0][:100]) or type(error).__name__
 
 
 def _pillow() -> tuple[Any, Any]:

@@ -15,7 +15,7 @@ from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.adapter import Adapter
 from earnest.runtime.averaging import network_of
 from earnest.runtime.bulk import BATCH_S, Bulk
-from earnest.runtime.decoders import Decoders, InProcess
+from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.graph import Graph
 from earnest.runtime.options import Classes, Options
@@ -44,7 +44,7 @@ class Predictor:
     ----------
     activity : what finds speech, see `earnest.audio.activity`
     decoders : what decodes recordings; for those of strangers, child processes: `earnest.runtime.decoder_pool`
-    file_s : seconds in which one recording must be decoded and cut, a long one answered; infinity for no bound
+    file_s : seconds for reading one recording, see `earnest.runtime.decoders.Reading`
     """
 
     def __init__(
@@ -237,17 +237,8 @@ class Predictor:
 
     def _bulk(self, adapter: Adapter | None, options: Options | None = None) -> Bulk:
         windowing = Windowing(activity=self.activity)
-        return Bulk(
-            self.graph,
-            self.info,
-            self.max_seconds,
-            adapter,
-            self.batch_s,
-            options,
-            windowing,
-            self.decoders,
-            self.file_s,
-        )
+        reading = Reading(self.max_seconds, self.decoders, self.file_s)
+        return Bulk(self.graph, self.info, reading, adapter, self.batch_s, options, windowing)
 
 
 def _tell_licence(info: BundleInfo) -> None:

@@ -16,7 +16,6 @@ LINES = (
         "csv_cells",
         "locks",
         "run_files",
-        "printable",
         "reading",
         "workers",
         "suggest",

@@ -1,9 +1,11 @@
 """``earnest predict``: recordings to emotions."""
 
+import math
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
@@ -24,6 +26,7 @@ from earnest.audio.source import Source, path_of
 from earnest.bundle import BundleInfo
 from earnest.locks import held_file
 from earnest.runtime.bulk import BATCH_S
+from earnest.runtime.decoders import Decoders
 from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.predictor import Predictor
@@ -52,6 +55,10 @@ _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json"
 @click.option(
     "--jobs", type=click.IntRange(1, 256), default=os.cpu_count() or 1, show_default="cores", help="Decode that many."
 )
+@click.option("--isolate", is_flag=True, help="Decode in processes without files and network: for strangers' files.")
+@click.option(
+    "--timeout", "file_s", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="For reading one recording."
+)
 @output_options
 def command(
     paths: tuple[str, ...],
@@ -73,6 +80,8 @@ def command(
     vocal_bursts: bool,
     batch_s: float,
     jobs: int,
+    isolate: bool,
+    file_s: float | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -81,6 +90,7 @@ def command(
     PATHS are files, folders (searched for recordings) or - for standard input. JSON is one object a line.
     An answer below the model's threshold is unsure: it has probabilities, but no emotion. Several segments of speech
     without an emotion that holds most of them are mixed.
+    A recording that harms its decoder (--isolate) or takes too long (--timeout) is a row with an error.
     An --output file appears when it is whole; until then its rows are in NAME.partial, where --resume finds them. One
     run at a time writes it. NAME.sha256 is its checksum, for sha256sum --check.
 
@@ -99,6 +109,9 @@ def command(
     existing = _existing(output, resume, overwrite)
     hint: Hint = "throughput" if jobs > 1 else "latency"
     predictor = Predictor.load(models, threads, provider, batch_s, tta, backend, hint)
+    predictor.file_s = file_s or math.inf
+    if isolate:
+        predictor.decoders = click.get_current_context().with_resource(_decoders(jobs))
     adapter = chosen_adapter(predictor, adapt)
     options = chosen_options(predictor.info, classes, no_abstain, abstain_below)
     info = replace(predictor.info, classes=options.classes or predictor.info.classes)
@@ -125,6 +138,17 @@ def _existing(output: Path | None, resume: bool, overwrite: bool) -> Existing:
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other.")
     return "resume" if resume else "overwrite" if overwrite else "refuse"
+
+
+@contextmanager
+def _decoders(size: int) -> Iterator[Decoders]:
+    from earnest.runtime.decoder_pool import start_decoders
+
+    decoders = start_decoders(size)
+    try:
+        yield decoders
+    finally:
+        decoders.close()
 
 
 def _format(form: Format | None, as_json: bool, output: Path | None) -> Format:

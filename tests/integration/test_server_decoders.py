@@ -1,0 +1,159 @@
+"""A real server process: decoders that are killed in traffic, a thread that never ends, bombs beside clips."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from server_process import CLIP, answers, ask, free_port, memory_mb, serving, workers_of
+from serving import wait_for
+from stand_in import write_bundle
+
+from attacks import decoding
+
+BOMBS = (
+    decoding.flac(590, 1_000_000, 8),
+    decoding.flac(590, 1_000_000, 8, promised_s=0),
+    decoding.opus(20, 255),
+    decoding.many_samples(),
+    decoding.chunks(50_000),
+)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("process") / "bundle")
+
+
+def decoders_of(pid: int) -> list[int]:
+    """Return the decoder processes of a server, or of one of its workers; any of their threads may have started them."""
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    children = sorted(int(child) for path in threads for child in path.read_text(encoding="ascii").split())
+    return [child for child in children if b"decoder_child" in command_of(child)]
+
+
+def command_of(pid: int) -> bytes:
+    """Return the words that started a process, none if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_decoders_cost_one_request_each_at_most(bundle: Path, workers: int) -> None:
+    with serving(bundle, "--workers", str(workers), "--jobs", "2", "--log-level", "warning") as (address, process):
+        owners = [process.pid]
+        if workers > 1:
+            wait_for(lambda: len(workers_of(process)) == workers, 60)
+            owners = workers_of(process)
+        wait_for(lambda: all(len(decoders_of(owner)) == 2 for owner in owners), 60)
+        expected = ask(address, CLIP).json()
+        stop, n_killed = False, 0
+
+        def ask_on(_: int) -> list[tuple[int, object]]:
+            found = []
+            while not stop:
+                answer = ask(address, CLIP)
+                found.append((answer.status_code, answer.json()))
+            return found
+
+        with ThreadPoolExecutor(3) as pool:
+            asking = [pool.submit(ask_on, number) for number in range(3)]
+            for _ in range(4):
+                for owner in owners:
+                    wait_for(lambda owner=owner: len(decoders_of(owner)) == 2, 60)
+                    os.kill(decoders_of(owner)[0], signal.SIGKILL)
+                    n_killed += 1
+            stop = True
+            found = [item for one in asking for item in one.result(60)]
+        assert answers(address)
+        assert ask(address, CLIP).json() == expected
+    lost = [answer for status, answer in found if status != 200]
+    assert all(answer == expected for status, answer in found if status == 200)
+    assert len(lost) <= n_killed
+    assert all(answer["type"] == "urn:earnest:problem:not-readable" for answer in lost)
+
+
+def test_bombs_beside_clips_cost_nobody_else_anything(bundle: Path) -> None:
+    with serving(bundle, "--jobs", "2", "--log-level", "warning") as (address, process):
+        wait_for(lambda: len(decoders_of(process.pid)) == 2, 60)
+        decoders = decoders_of(process.pid)
+        with ThreadPoolExecutor(4) as pool:
+            bombs = [pool.submit(ask, address, bomb) for bomb in BOMBS * 2]
+            clips = [pool.submit(ask, address, CLIP) for _ in range(20)]
+            assert {answer.result().status_code for answer in clips} == {200}
+            assert {answer.result().status_code for answer in bombs} == {413, 422}
+        assert decoders_of(process.pid) == decoders  # none had to be ended
+        assert all(memory_mb(pid) < 200 for pid in decoders)
+
+
+def test_no_decoder_outlives_its_server(bundle: Path) -> None:
+    with serving(bundle, "--jobs", "2", "--log-level", "warning") as (address, process):
+        assert ask(address, CLIP).status_code == 200
+        decoders = decoders_of(process.pid)
+        assert decoders
+        process.kill()
+        process.wait(30)
+        wait_for(lambda: not any(is_alive(pid) for pid in decoders), 30)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended may wait for somebody to take note."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] not in ("Z", "X")
+    except FileNotFoundError:
+        return False
+
+
+STUCK = """
+import sys, time
+from earnest.apps.server import work
+from earnest.apps.server.process import Address, serve
+from earnest.apps.server.settings import Limits, Settings
+
+def stuck(*_, **__):
+    print("begun", flush=True)
+    time.sleep(1_000)
+
+work.utterance = stuck
+limits = Limits(body_s=1.0, request_s=1.0)
+serve(Settings(models=(sys.argv[1],), jobs=1, limits=limits), Address("127.0.0.1", int(sys.argv[2])), int(sys.argv[3]))
+"""
+
+
+def test_the_end_comes_when_it_was_promised_though_a_thread_hangs(bundle: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-c", STUCK, str(bundle), str(port), "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(lambda: answers(address), 120)
+        assert ask(address, CLIP).status_code == 503
+        assert not answers(address)  # its only turn is lost
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        assert time.monotonic() - begun < 40  # promised: 1 + 1 + 5 s, and 5 for threads; a thousand before
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_folder_from_strangers_is_answered_row_by_row(bundle: Path, tmp_path: Path) -> None:
+    for number, bomb in enumerate(BOMBS):
+        (tmp_path / f"bomb-{number}.flac").write_bytes(bomb)
+    (tmp_path / "clip.wav").write_bytes(CLIP)
+    command = [sys.executable, "-m", "earnest", "predict", str(tmp_path), "--model", str(bundle), "--format", "csv"]
+    rows = {}
+    for words in ((), ("--isolate", "--timeout", "60")):
+        done = subprocess.run([*command, *words, "--jobs", "2"], capture_output=True, text=True, check=False)
+        assert done.returncode == 3
+        assert done.stderr == ""
+        rows[words] = done.stdout
+        assert done.stdout.count(",error,") == len(BOMBS)
+    assert len(set(rows.values())) == 1
