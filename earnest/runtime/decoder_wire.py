@@ -11,8 +11,8 @@ import json
 import struct
 from typing import Any, BinaryIO
 
-from earnest.audio.source import printable
 from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError
+from earnest.printable import printable
 
 MOST_PAYLOAD = 2**24  # a block is half of that, a picture as well
 MOST_TEXT, MOST_LETTERS = 2**16, 1_000

@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from earnest.apps.server.problems import ProblemError
-from earnest.audio.source import printable
 from earnest.errors import EarnestError
+from earnest.printable import printable
 
 LOOPBACK = "127.0.0.1"
 READING = ("GET", "HEAD", "OPTIONS")  # change nothing, and their answers are hidden from other pages by the browser
