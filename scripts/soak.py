@@ -36,8 +36,8 @@ EVERY_S = 10.0
 LONGEST_WARM_UP_S = 600.0
 ENDS = (0, -signal.SIGTERM)  # by itself, or by the signal once all is done
 # What counts as flat: what a server that holds some 300 MiB could bear for days between restarts.
-MOST_AN_HOUR = {"rss_mib": 8.0, "descriptors": 2.0, "threads": 1.0}
-UNITS = {"rss_mib": "MiB", "descriptors": "", "threads": "", "p99_ms": "ms"}
+MOST_AN_HOUR = {"rss_mib": 16.0, "server_mib": 8.0, "descriptors": 2.0, "threads": 1.0}
+UNITS = {"rss_mib": "MiB", "server_mib": "MiB", "descriptors": "", "threads": "", "p99_ms": "ms"}
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,9 @@ def page(outcome: Outcome, command: str, workers: int) -> str:
     ]
     for column, slope in slopes(outcome.samples).items():
         unit, most = UNITS[column], MOST_AN_HOUR.get(column)
-        name = {"rss_mib": "memory (RSS)", "p99_ms": "latency of clips, p99"}.get(column, column)
+        name = {"rss_mib": "memory (RSS)", "server_mib": "… without decoders", "p99_ms": "latency of clips, p99"}.get(
+            column, column
+        )
         verdict = "" if most is None else slope.verdict(most)
         rise = f"{slope.per_hour:+.2f} ± {slope.error:.2f} {unit}".rstrip()
         bound = "" if most is None else f"{most:g} {unit}".rstrip()
@@ -213,6 +215,8 @@ def plot(samples: Sequence[Sample], path: Path) -> None:
     for axis, (column, title) in zip(axes, titles.items(), strict=False):
         axis.plot(minutes, [getattr(sample, column) for sample in samples], linewidth=1)
         axis.set(ylabel=title, ylim=(0, None))
+    axes[0].plot(minutes, [sample.server_mib for sample in samples], linewidth=1, label="without decoders")
+    axes[0].legend()
     for column in ("p50_ms", "p99_ms"):
         axes[3].plot(minutes, [getattr(sample, column) for sample in samples], linewidth=1, label=column[:3])
     axes[3].set(ylabel="latency of clips, ms", xlabel="minutes", ylim=(0, None))

@@ -16,10 +16,16 @@ PAGE_BYTES = 4096
 
 @dataclass(frozen=True)
 class Sample:
-    """The server and all its children at one moment; latencies are those of clips answered since the sample before."""
+    """The server and all its children at one moment; latencies are those of clips answered since the sample before.
+
+    Attributes
+    ----------
+    rss_mib, server_mib : memory of all, and of all but what decodes, which comes and goes where decoders are killed
+    """
 
     t_s: float
     rss_mib: float
+    server_mib: float
     processes: int
     descriptors: int
     threads: int
@@ -67,7 +73,8 @@ def decoders_of(server: int) -> list[int]:
 
 def sampled(server: int, t_s: float, latencies_s: Sequence[float]) -> Sample:
     """Look at a server now."""
-    rss = processes = descriptors = threads = 0
+    rss = of_decoders = processes = descriptors = threads = 0
+    decoders = decoders_of(server)
     for pid, _ in tree_of(server):
         folder = PROC / str(pid)
         try:
@@ -77,10 +84,11 @@ def sampled(server: int, t_s: float, latencies_s: Sequence[float]) -> Sample:
         except OSError:
             continue  # ended meanwhile
         rss, processes, threads = rss + resident, processes + 1, threads + n_threads
+        of_decoders += resident if pid in decoders else 0
         descriptors += n_open
     p50, p99 = np.percentile(latencies_s, (50, 99)) * 1000 if latencies_s else (math.nan, math.nan)
-    rss_mib = rss * PAGE_BYTES / MIB
-    return Sample(t_s, rss_mib, processes, descriptors, threads, len(latencies_s), float(p50), float(p99))
+    rss_mib, server_mib = (pages * PAGE_BYTES / MIB for pages in (rss, rss - of_decoders))
+    return Sample(t_s, rss_mib, server_mib, processes, descriptors, threads, len(latencies_s), float(p50), float(p99))
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def test_a_slope_is_told_from_scatter() -> None:
     def samples(rise_per_hour: float) -> list[Sample]:
         scatter = (3.0, -3.0, 1.0, -1.0)
         at = [(10.0 * n, 100 + rise_per_hour * n / 360 + scatter[n % 4]) for n in range(360)]
-        return [Sample(t_s, value, 1, 10, 5, 0, float("nan"), float("nan")) for t_s, value in at]
+        return [Sample(t_s, value, value, 1, 10, 5, 0, float("nan"), float("nan")) for t_s, value in at]
 
     flat, rising = (slope_of(samples(rise), "rss_mib", warm_up_s=600) for rise in (0.0, 60.0))
     assert flat.verdict(most_per_hour=2.0) == FLAT and abs(flat.per_hour) < 1.0
@@ -58,10 +58,9 @@ def test_decoders_are_the_children_of_those_that_answer() -> None:
 
     from soak_watch import children_of, decoders_of
 
-    code = "import subprocess, sys; c = subprocess.Popen(['sleep', '60']); print('up', flush=True); c.wait()"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as server:
+    code = "import subprocess; subprocess.run(['sh', '-c', 'echo up; read _; exit'], check=True)"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
-        assert server.stdout.readline()
-        decoders = decoders_of(server.pid)
-        assert decoders == children_of(server.pid) and len(decoders) == 1
-        subprocess.run(["kill", str(decoders[0])], check=True)
+        assert server.stdout.readline() == b"up\n"
+        assert len(decoders_of(server.pid)) == 1
+        assert decoders_of(server.pid) == children_of(server.pid)

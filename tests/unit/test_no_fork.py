@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = [path for folder in ("earnest", "scripts", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
+# chaos.py kills hundreds of copies of a process that has loaded everything and started no thread.
+ALLOWED = {ROOT / "scripts" / "chaos.py"}
+FOLDERS = ("earnest", "scripts", "benchmarks")
+SOURCES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")) if path not in ALLOWED]
 # What starts processes → the keyword, or the place among the arguments, of what says how.
 STARTS = {"ProcessPoolExecutor": ("mp_context", 1), "DataLoader": ("multiprocessing_context", None)}
 FORKS = {
