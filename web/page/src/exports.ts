@@ -135,7 +135,7 @@ const MEDIA_TYPES: Partial<Record<string, string>> = { wav: "audio/x-wav", mp3: 
 function eaf(timeline: Timeline): string {
   const { path } = timeline;
   const spans = entries(timeline);
-  const link = attribute(`./${fileName(path)}`);
+  const link = attribute(`./${fileName(path).replaceAll(/(?! )[\p{C}\p{Z}]/gu, "\u{FFFD}")}`);
   const kind = MEDIA_TYPES[/\.([^.]*)$/.exec(path)?.[1].toLowerCase() ?? ""] ?? "audio/*";
   const slots = spans.map(
     ({ start_s, end_s }, index) =>
@@ -167,7 +167,7 @@ function eaf(timeline: Timeline): string {
 }
 
 function rttm({ path, spans }: Timeline): string {
-  const name = oneWord(fileName(path).replace(/(?<=.)\.[^.]*$/, "")) || "recording";
+  const name = oneWord(fileName(path).replace(/(?<=[^])\.[^.]*$/, "")) || "recording";
   return spans
     .map(({ start_s, end_s, emotion, confidence }) => {
       const lasting = s(ms(end_s) / 1000 - ms(start_s) / 1000);
