@@ -2,6 +2,7 @@
 # make dev    a virtual environment with everything       (.venv)
 # make demo   predict the bundled clips with the light one
 # make test   lint, types and tests with the full one
+# make fuzz   atheris at every reader of files from outside, SECONDS each (60); the counts: docs/security/fuzz.md
 # make models the shipped bundles, trained anew
 # make results  train and score again all that docs/results tells, as far as corpora are at hand
 # make web    the page of earnest serve, the browser package, and the page for any file host (web/site; needs node 20)
@@ -10,7 +11,7 @@ LIGHT := .venv-light
 FULL := .venv
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: light dev page demo test test-slow lint models results web clean
+.PHONY: light dev page demo test test-slow fuzz lint models results web clean
 
 light: $(LIGHT)/ready page
 dev: $(FULL)/ready page
@@ -52,6 +53,10 @@ test: lint
 
 test-slow: dev
 	@$(FULL)/bin/python -m pytest -W error -m slow
+
+fuzz: dev
+	@$(FULL)/bin/python -m fuzz run $(or $(SECONDS),60)
+	@$(FULL)/bin/python -m fuzz.page
 
 models: dev
 	@$(FULL)/bin/python scripts/make_models.py

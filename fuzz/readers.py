@@ -175,12 +175,26 @@ def _bundles() -> list[Reader]:
         bundle = load_bundle(path.parent)
         Graph(bundle, engine_for(bundle)).run([np.zeros(4_000, np.float32)])
 
+    def described() -> tuple[bytes, ...]:
+        return (_openvino_files()["model.xml"],)
+
+    def run_openvino(path: Path) -> None:
+        files = {**_openvino_files(), "model.xml": path.read_bytes()}
+        digests = {name: sha256_of(data) for name, data in files.items()}
+        for name, data in files.items():
+            (path.parent / name).write_bytes(data)
+        info = BundleInfo("stand-in", "1", CLASSES, 16_000, "CC0-1.0", digests, format="openvino")
+        (path.parent / "bundle.json").write_text(json.dumps(info.to_dict()))
+        bundle = load_bundle(path.parent)
+        Graph(bundle, engine_for(bundle)).run([np.zeros(4_000, np.float32)])
+
     adaptation = stand_in_adaptation()
     domain = Domain(np.zeros(3, np.float32), np.ones((2, 3), np.float32), 1.0, 3.0)
     return [
         Reader("bundle.json", "bundle.json", description, lambda path: load_bundle(path.parent), write_bundle, "json"),
         Reader("onnx_file", "model.onnx", models, checked),
         Reader("model.onnx", "model.onnx", models, run, write_bundle, costly=True),
+        Reader("model.xml", "model.xml", described, run_openvino, kind="text", costly=True),
         Reader(
             "adaptation.npz",
             "adaptation.npz",
@@ -194,6 +208,21 @@ def _bundles() -> list[Reader]:
             lambda path: Domain.read(domain.entry(), path.read_bytes(), "bundle"),
         ),
     ]
+
+
+@cache
+def _openvino_files() -> Mapping[str, bytes]:
+    """Return what OpenVINO makes of the stand-in."""
+    from tempfile import TemporaryDirectory
+
+    from stand_in import stand_in_model
+
+    from earnest.runtime.openvino_engine import openvino
+
+    with TemporaryDirectory() as folder:
+        model = openvino().Core().read_model(stand_in_model().SerializeToString())
+        openvino().save_model(model, str(Path(folder) / "model.xml"), compress_to_fp16=False)
+        return {name: (Path(folder) / name).read_bytes() for name in ("model.xml", "model.bin")}
 
 
 def _settings() -> list[Reader]:
