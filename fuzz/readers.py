@@ -538,6 +538,64 @@ def _archives() -> list[Reader]:
     return [Reader("archive", "corpus.zip", archives, unpacked)]
 
 
+def _client() -> list[Reader]:
+    """Return what reads a server's answers."""
+    from earnest.client.calls import prediction_in, timeline_in
+    from earnest.client.listening import Heard
+
+    answer = {
+        "path": "a.wav",
+        "status": "ok",
+        "duration_s": 1.0,
+        "speech_s": 0.9,
+        "emotion": "sad",
+        "confidence": 0.8,
+        "probabilities": {"sad": 0.8, "happy": 0.2},
+        "polarity": -0.6,
+        "gender": None,
+        "affect": None,
+        "intensity": None,
+        "quality": ["clipped"],
+        "adapted": False,
+        "shares": {},
+        "vocal_bursts": [{"start_s": 0.1, "end_s": 0.4, "kind": "laughter", "confidence": 0.7}],
+        "model": "base 1",
+        "error": None,
+    }
+    span = {"start_s": 0.0, "end_s": 1.0, "emotion": "sad", "confidence": 0.8}
+    messages = (
+        {"event": "ready", "classes": ["sad", "happy"], "model": "base"},
+        {"event": "span", **span},
+        {"event": "error", "code": "too-slow", "detail": "more"},
+        {"event": "end", "prediction": answer},
+    )
+    whole = {**answer, "spans": [span], "windows": [{"start_s": 0.0, "end_s": 1.0, "probabilities": {"sad": 1.0}}]}
+
+    def heard(path: Path) -> None:
+        one = Heard()
+        _quietly(one.take, path.read_bytes())
+        one.take(path.read_text("utf-8", "replace"))
+
+    return [
+        Reader("stream message", "message.json", _texts(*map(json.dumps, messages)), heard, kind="json"),
+        Reader("prediction", "answer.json", _texts(json.dumps(answer)), _answer(prediction_in), kind="json"),
+        Reader("timeline", "answer.json", _texts(json.dumps(whole)), _answer(timeline_in), kind="json"),
+    ]
+
+
+def _answer(read: Callable[[Any, str], object]) -> Callable[[Path], object]:
+    """Return a reader of what `earnest.client.calls.values_in` took out of an answer."""
+
+    def called(path: Path) -> object:
+        try:
+            values = json.loads(path.read_bytes())
+        except (ValueError, RecursionError):
+            return None
+        return read(values, "a.wav")
+
+    return called
+
+
 _GROUPS: Mapping[str, Callable[[], list[Reader]]] = {
     "audio": _audio,
     "bundle": _bundles,
@@ -548,6 +606,7 @@ _GROUPS: Mapping[str, Callable[[], list[Reader]]] = {
     "corpus": _corpora,
     "weights": _weights,
     "archive": _archives,
+    "client": _client,
 }
 
 
