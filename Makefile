@@ -2,6 +2,7 @@
 # make dev    a virtual environment with everything       (.venv)
 # make demo   predict the bundled clips with the light one
 # make test   lint, types and tests with the full one
+# make fuzz   atheris at every reader of files from outside, SECONDS each (60); the counts: docs/security/fuzz.md
 # make models the shipped bundles, trained anew
 # make results  train and score again all that docs/results tells, as far as corpora are at hand
 # make locks  constraints.txt with hashes: locks/*.txt
@@ -19,7 +20,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --requirement locks/build.txt --requirement
 OURS := install --no-deps --no-build-isolation --editable .
 
-.PHONY: light dev page demo test test-slow lint models results locks release notices audit floors chaos web clean
+.PHONY: light dev page demo test test-slow fuzz lint models results locks release notices audit floors chaos web clean
 
 light: $(LIGHT)/ready page
 dev: $(FULL)/ready page
@@ -73,6 +74,10 @@ test: lint
 
 test-slow: dev
 	@$(FULL)/bin/python -m pytest -W error -m slow
+
+fuzz: dev
+	@$(FULL)/bin/python -m fuzz run $(or $(SECONDS),60)
+	@$(FULL)/bin/python -m fuzz.page
 
 models: dev
 	@$(FULL)/bin/python scripts/make_models.py

@@ -210,7 +210,7 @@ def zipped(members: Sequence[tuple[str | zipfile.ZipInfo, bytes]], compression: 
     return file.getvalue()
 
 
-def overlapping(n_members: int = 200) -> bytes:
+def overlapping(n_members: int = 20) -> bytes:
     """Return an archive of many members that all are the same compressed megabyte."""
     data = bytearray(zipped([("0", bytes(1 << 20))]))
     start = data.index(b"PK\1\2")
@@ -252,4 +252,73 @@ ARCHIVES: Mapping[str, tuple[Callable[[], bytes], str]] = {
 }
 
 _TEST = "tests/integration/test_hostile_files.py::"
-ATTACKS: Sequence[Attack] = ()
+_BUNDLE = f"{_TEST}test_a_hostile_bundle_is_refused_in_words"
+_ARCHIVE = f"{_TEST}test_a_hostile_archive_leaves_nothing_behind"
+_HUNG = "hung; stopped after 20 s"
+ATTACKS: Sequence[Attack] = (
+    Attack("bundle: `longest_s` of Infinity, or of 1e-6", "accepted", "refused with the bounds", _BUNDLE),
+    Attack("bundle: a temperature of NaN", "accepted", "refused: must be a finite number", _BUNDLE),
+    Attack("bundle: a Loop of 2^63 turns", _HUNG, "refused in 0.8 s of a new process, unrun", _BUNDLE),
+    Attack("bundle: functions of functions, 2^40 nodes once inlined", _HUNG, "refused in 0.8 s, unrun", _BUNDLE),
+    Attack("bundle: a FIFO as model file", _HUNG, "refused in 0.9 s: not a regular file", _BUNDLE),
+    Attack("bundle: /dev/zero as model file", _HUNG, "refused in 1.0 s: not a regular file", _BUNDLE),
+    Attack(
+        "bundle: one number expanded to 10^12",
+        "tried, refused by onnxruntime when memory had an end (14 s beside other work)",
+        "refused in 1.0 s, unrun",
+        _BUNDLE,
+    ),
+    Attack(
+        "bundle: a row joined with itself 40 times",
+        "4.2 GiB under a limit of 6 GiB, without one as much as there is",
+        "refused at onnxruntime's bound: 2.2 GiB",
+        _BUNDLE,
+    ),
+    Attack("bundle: probabilities of -50", "accepted and told", "refused where they leave the graph", _BUNDLE),
+    Attack("bundle: a million classes", "4.1 s, 176 MiB", "refused in 0.8 s: larger than 4 MiB", _BUNDLE),
+    Attack(
+        "bundle: class names with ESC, BEL and U+202E", "accepted; the table sent them on", "refused, escaped", _BUNDLE
+    ),
+    Attack(
+        "messages about files that hold ESC, BEL and U+202E",
+        "some messages sent them to the terminal",
+        "replaced in the message of every `EarnestError`; JSON has them as \\uXXXX",
+        f"{_TEST}test_no_message_sends_anything_to_the_terminal",
+    ),
+    Attack(
+        "recipe: lists nested 3,000 deep",
+        "RecursionError",
+        "refused: not valid TOML",
+        f"{_TEST}test_settings_nested_without_end_are_refused",
+    ),
+    Attack(
+        "recipe: one key of 20,000 parts, 40 KB",
+        "hung; stopped after 30 s",
+        "refused in 0.3 s of a new process",
+        f"{_TEST}test_settings_nested_without_end_are_refused",
+    ),
+    Attack(
+        "JSON lines and run.json nested 3,000 deep",
+        "RecursionError",
+        "refused: nested too deeply",
+        f"{_TEST}test_json_nested_without_end_is_refused",
+    ),
+    Attack(
+        "run.json that names /dev/zero as a file of the run",
+        "read without end",
+        "refused: is no file of the run",
+        f"{_TEST}test_a_run_names_no_file_outside_its_folder",
+    ),
+    Attack("archive: members `a` and `a/b`", "FileExistsError, `a` stays", "refused, nothing stays", _ARCHIVE),
+    Attack("archive: a name of 300 letters", "OSError", "refused, nothing stays", _ARCHIVE),
+    Attack("archive: 70,000 members", "68 s, all written", "refused in 0.1 s by its directory's end", _ARCHIVE),
+    Attack("archive: names that differ in case or composition, a name twice", "accepted", "refused", _ARCHIVE),
+    Attack("archive: a device", "accepted, as a file", "refused", _ARCHIVE),
+    Attack("archive: a name with ESC, BEL and U+202E", "accepted", "refused", _ARCHIVE),
+    Attack(
+        "damaged label files, tables, settings, weights and arrays (67 readers)",
+        "KeyError, TypeError, ValueError, IndexError, OSError, AttributeError, struct.error, TokenError …",
+        "only `EarnestError`",
+        "tests/contracts/test_readers.py::test_only_an_earnest_error_leaves_a_reader",
+    ),
+)

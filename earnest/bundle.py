@@ -29,6 +29,7 @@ _NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|\bresearch\b", re.IGNORECA
 LARGEST_FILE, LARGEST_DESCRIPTION = 1 << 31, 1 << 22  # bytes
 MOST_FILES, MOST_CLASSES, LONGEST_NAME = 64, 256, 64
 LEAST_S, LEAST_LONGEST_S, MOST_S = 0.01, 0.5, 60.0  # `base` would need 11 GB to hear 300 s at once
+_ENDLESS_XML = re.compile(rb"""<!DOCTYPE|<!ENTITY|type\s*=\s*["'](?:Loop|If)["']""")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -201,6 +202,9 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
         data = checked_bytes(folder, name, sha256)
         if name == "model.onnx":
             check_onnx(data, folder / name)
+        elif name == "model.xml" and (found := _ENDLESS_XML.search(data)):
+            told = found.group().decode("ascii", "replace")
+            raise BundleError(f"{folder / name}: holds {told}, which may run or grow without end. Export it again.")
     return Bundle(folder, info)
 
 

@@ -175,12 +175,26 @@ def _bundles() -> list[Reader]:
         bundle = load_bundle(path.parent)
         Graph(bundle, engine_for(bundle)).run([np.zeros(4_000, np.float32)])
 
+    def described() -> tuple[bytes, ...]:
+        return (_openvino_files()["model.xml"],)
+
+    def run_openvino(path: Path) -> None:
+        files = {**_openvino_files(), "model.xml": path.read_bytes()}
+        digests = {name: sha256_of(data) for name, data in files.items()}
+        for name, data in files.items():
+            (path.parent / name).write_bytes(data)
+        info = BundleInfo("stand-in", "1", CLASSES, 16_000, "CC0-1.0", digests, format="openvino")
+        (path.parent / "bundle.json").write_text(json.dumps(info.to_dict()))
+        bundle = load_bundle(path.parent)
+        Graph(bundle, engine_for(bundle)).run([np.zeros(4_000, np.float32)])
+
     adaptation = stand_in_adaptation()
     domain = Domain(np.zeros(3, np.float32), np.ones((2, 3), np.float32), 1.0, 3.0)
     return [
         Reader("bundle.json", "bundle.json", description, lambda path: load_bundle(path.parent), write_bundle, "json"),
         Reader("onnx_file", "model.onnx", models, checked),
         Reader("model.onnx", "model.onnx", models, run, write_bundle, costly=True),
+        Reader("model.xml", "model.xml", described, run_openvino, kind="text", costly=True),
         Reader(
             "adaptation.npz",
             "adaptation.npz",
@@ -194,6 +208,21 @@ def _bundles() -> list[Reader]:
             lambda path: Domain.read(domain.entry(), path.read_bytes(), "bundle"),
         ),
     ]
+
+
+@cache
+def _openvino_files() -> Mapping[str, bytes]:
+    """Return what OpenVINO makes of the stand-in."""
+    from tempfile import TemporaryDirectory
+
+    from stand_in import stand_in_model
+
+    from earnest.runtime.openvino_engine import openvino
+
+    with TemporaryDirectory() as folder:
+        model = openvino().Core().read_model(stand_in_model().SerializeToString())
+        openvino().save_model(model, str(Path(folder) / "model.xml"), compress_to_fp16=False)
+        return {name: (Path(folder) / name).read_bytes() for name in ("model.xml", "model.bin")}
 
 
 def _settings() -> list[Reader]:
@@ -509,6 +538,64 @@ def _archives() -> list[Reader]:
     return [Reader("archive", "corpus.zip", archives, unpacked)]
 
 
+def _client() -> list[Reader]:
+    """Return what reads a server's answers."""
+    from earnest.client.calls import prediction_in, timeline_in
+    from earnest.client.listening import Heard
+
+    answer = {
+        "path": "a.wav",
+        "status": "ok",
+        "duration_s": 1.0,
+        "speech_s": 0.9,
+        "emotion": "sad",
+        "confidence": 0.8,
+        "probabilities": {"sad": 0.8, "happy": 0.2},
+        "polarity": -0.6,
+        "gender": None,
+        "affect": None,
+        "intensity": None,
+        "quality": ["clipped"],
+        "adapted": False,
+        "shares": {},
+        "vocal_bursts": [{"start_s": 0.1, "end_s": 0.4, "kind": "laughter", "confidence": 0.7}],
+        "model": "base 1",
+        "error": None,
+    }
+    span = {"start_s": 0.0, "end_s": 1.0, "emotion": "sad", "confidence": 0.8}
+    messages = (
+        {"event": "ready", "classes": ["sad", "happy"], "model": "base"},
+        {"event": "span", **span},
+        {"event": "error", "code": "too-slow", "detail": "more"},
+        {"event": "end", "prediction": answer},
+    )
+    whole = {**answer, "spans": [span], "windows": [{"start_s": 0.0, "end_s": 1.0, "probabilities": {"sad": 1.0}}]}
+
+    def heard(path: Path) -> None:
+        one = Heard()
+        _quietly(one.take, path.read_bytes())
+        one.take(path.read_text("utf-8", "replace"))
+
+    return [
+        Reader("stream message", "message.json", _texts(*map(json.dumps, messages)), heard, kind="json"),
+        Reader("prediction", "answer.json", _texts(json.dumps(answer)), _answer(prediction_in), kind="json"),
+        Reader("timeline", "answer.json", _texts(json.dumps(whole)), _answer(timeline_in), kind="json"),
+    ]
+
+
+def _answer(read: Callable[[Any, str], object]) -> Callable[[Path], object]:
+    """Return a reader of what `earnest.client.calls.values_in` took out of an answer."""
+
+    def called(path: Path) -> object:
+        try:
+            values = json.loads(path.read_bytes())
+        except (ValueError, RecursionError):
+            return None
+        return read(values, "a.wav")
+
+    return called
+
+
 _GROUPS: Mapping[str, Callable[[], list[Reader]]] = {
     "audio": _audio,
     "bundle": _bundles,
@@ -519,6 +606,7 @@ _GROUPS: Mapping[str, Callable[[], list[Reader]]] = {
     "corpus": _corpora,
     "weights": _weights,
     "archive": _archives,
+    "client": _client,
 }
 
 

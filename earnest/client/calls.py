@@ -1,6 +1,7 @@
 """What both clients share: questions as data, answers as objects, problems as errors."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -147,7 +148,7 @@ def values_in(response: "httpx2.Response") -> Any:
     """Return the JSON of a good answer; a problem is raised."""
     try:
         values = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         values = None
     if response.is_success and values is not None:
         return values
@@ -169,10 +170,22 @@ def error_of(kind: str, detail: str, status: int | None = None) -> EarnestError:
 
 def prediction_in(values: Mapping[str, Any], path: str) -> Prediction:
     """Return the prediction under the path that the caller knows."""
-    return replace(Prediction.from_dict(values), path=path)
+    with understood():
+        return replace(Prediction.from_dict(values), path=path)
 
 
 def timeline_in(values: Mapping[str, Any], path: str) -> Timeline:
     """Return the timeline under the path that the caller knows."""
-    timeline = Timeline.from_dict(values)
-    return replace(timeline, prediction=replace(timeline.prediction, path=path))
+    with understood():
+        timeline = Timeline.from_dict(values)
+        return replace(timeline, prediction=replace(timeline.prediction, path=path))
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """Raise a `ServerError` for what is no answer of earnest's, whoever sent it."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        told = f"{type(error).__name__}: {str(error)[:100]}"
+        raise ServerError(f"The server's answer is none of earnest's ({told}). Are both of one version?") from error

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from earnest.client.calls import ServerError, error_of
+from earnest.client.calls import ServerError, error_of, understood
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.timeline import Event, event_from_dict
@@ -33,8 +33,11 @@ class Heard:
         return self._prediction is not None
 
     def take(self, message: str | bytes) -> None:
-        """Take one message; an error frame is raised."""
-        values: Mapping[str, Any] = json.loads(message)
+        """Take one message; an error frame is raised, and a `ServerError` for what is no message."""
+        with understood():
+            self._take(json.loads(message))
+
+    def _take(self, values: Mapping[str, Any]) -> None:
         kind = values["event"]
         if kind == "ready":
             self.classes, self.model = tuple(values["classes"]), values["model"]
@@ -77,8 +80,9 @@ def refused(error: Exception) -> EarnestError:
     if isinstance(error, InvalidStatus):
         try:
             problem = json.loads(error.response.body or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             problem = {}
+        problem = problem if isinstance(problem, dict) else {}
         kind = str(problem.get("type", "")).rpartition(":")[2] or "unknown"
         return error_of(kind, str(problem.get("detail", error)), error.response.status_code)
     return ServerError(f"The stream broke off ({error}). Open another one.")

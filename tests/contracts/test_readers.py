@@ -1,7 +1,9 @@
 """Only `EarnestError` leaves a reader: every reader of files from outside × seeds × damage."""
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -13,6 +15,35 @@ from fuzz.readers import readers
 
 SECONDS = float(os.environ.get("READERS_SECONDS", "0.3"))  # a reader; more by hand: READERS_SECONDS=60
 SEED = int(os.environ.get("READERS_SEED", "0"))
+# Public functions that only call registered ones, or read what the same process wrote.
+BY_OTHERS = {
+    "load": "load_bundle and Graph",
+    "load_run": "read_record, read_recipe and safetensors",
+    "load_clips": "load_waveform",
+    "load_utterances": "load_corpus",
+    "read_adaptation": "read_record, companion_files and Adaptation.read",
+    "read_audformat": "TABLE_READERS",
+    "read_audiofolder": "TABLE_READERS",
+    "read_emobox": "TABLE_READERS",
+    "read_recipe": "read_recipe_and_tune",
+    "read_results": "read_result",
+    "read_settings": "read_distillation and read_finetuning",
+    "read_table": "TABLE_READERS; that of answers: read_answers and read_nkululeko",
+    "read_tune": "read_recipe_and_tune",
+}
+# Where JSON is parsed that isn't a file from outside, or whose every error is caught beside it.
+JSON_HERE = {
+    "reading.py",
+    "runtime/picture.py",
+    "runtime/formats.py",
+    "training/search_space.py",
+    "training/tuning.py",
+    "apps/server/streaming.py",
+    "apps/cli/bench.py",
+    "apps/cli/_bench_measure.py",
+    "apps/cli/_row_file.py",
+    "client/listening.py",
+}
 CHEAP = [reader.name for reader in readers().values() if not reader.costly]
 COSTLY = [reader.name for reader in readers().values() if reader.costly]
 
@@ -37,3 +68,22 @@ def test_only_an_earnest_error_leaves_a_decoder(name: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert not found["crashes"], found
+
+
+def test_every_public_reader_is_in_the_registry() -> None:
+    registry = (ROOT / "fuzz" / "readers.py").read_text(encoding="utf-8")
+    missing = []
+    for path in (ROOT / "earnest").rglob("*.py"):
+        if path.name == "reading.py" or "apps" in path.parts:
+            continue
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and re.match(r"(read|load)(_|$)", node.name):
+                missing += [node.name] if node.name not in BY_OTHERS and node.name not in registry else []
+    assert not missing
+
+
+def test_json_and_toml_from_outside_are_parsed_in_one_place() -> None:
+    for path in (ROOT / "earnest").rglob("*.py"):
+        text, name = path.read_text(encoding="utf-8"), path.relative_to(ROOT / "earnest").as_posix()
+        assert "tomllib" not in text or name == "reading.py", name
+        assert "json.loads(" not in text or name in JSON_HERE, name

@@ -1,6 +1,7 @@
 """Hostile bundles, settings, tables and archives are refused in words, soon, and with little memory."""
 
 import json
+import logging
 import resource
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from voices import write_voice
 
 from attacks.readers import ARCHIVES, BIDI, BUNDLES, dotted_toml, nested_json, nested_toml
+from earnest.apps.cli.main import main
 from earnest.corpora.archives import unpack
 from earnest.corpora.manifest import read_manifest
 from earnest.corpora.tables import read_table
@@ -112,6 +114,31 @@ def test_no_message_sends_anything_to_the_terminal(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert all(line.isprintable() for line in done.stderr.splitlines() + done.stdout.splitlines())
         assert done.stderr.startswith("earnest: ")
+
+
+def test_no_page_holds_what_turns_writing_round(tmp_path: Path) -> None:
+    from made_up_results import SPEAKERS, made_up, write_result
+
+    from earnest.report.build import Options, build_report, write_report
+
+    folder = write_result(tmp_path / "made", made_up(names={name: f"{name}{BIDI}" for name in SPEAKERS}))
+    page = tmp_path / "report.html"
+    write_report(build_report([read_result(folder)], {}, Options()), page)
+    text = page.read_text(encoding="utf-8")
+    assert "gnp.yppah" in text
+    assert all(line.isprintable() for line in text.split("\n"))
+
+
+def test_no_warning_sends_anything_to_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr("sys.argv", ["earnest", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    logging.getLogger("earnest.test").warning("%s: left out", BIDI)
+    assert "gnp.yppah" in (told := capsys.readouterr().err)
+    assert told.rstrip("\n").isprintable()
 
 
 def test_json_for_machines_holds_every_letter_and_obeys_none(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The command line: one module a command, imported when it is used."""
 
+import logging
 import sys
 from importlib import import_module
 from importlib.resources import files
@@ -10,7 +11,7 @@ import click
 import earnest
 from earnest.apps.cli.output import EXIT_ERROR, hand_down, output_options
 from earnest.errors import EarnestError
-from earnest.printable import printable
+from earnest.printable import printable, printable_lines
 from earnest.suggest import suggestion
 
 _HELPERS = {"__init__", "main", "output"}
@@ -54,8 +55,18 @@ def cli(context: click.Context, as_json: bool, quiet: bool) -> None:
     hand_down(context, as_json, quiet)
 
 
+class _Lines(logging.Formatter):
+    """Messages alone, in which names of files and speakers may stand."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return what can go to a terminal."""
+        return printable_lines(super().format(record))
+
+
 def main() -> None:
     """Run the command line; deliberate errors become one line on standard error and exit code 1."""
+    if logging.lastResort is not None:  # what writes warnings where nobody has set up logging
+        logging.lastResort.setFormatter(_Lines())
     try:
         cli(prog_name="earnest")
     except EarnestError as error:

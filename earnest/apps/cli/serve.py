@@ -14,6 +14,7 @@ from earnest.apps.cli._completion import bundle_names, names_from
 from earnest.apps.cli.output import output_options, word_pairs
 from earnest.bundle import DEFAULT_BUNDLE
 from earnest.errors import EarnestError, MissingExtraError
+from earnest.reading import read_text
 from earnest.runtime.engine import Provider
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _show(limits: "Limits", as_json: bool) -> None:
 def _keys(path: Path | None) -> list[str]:
     if path is None:
         return os.environ.get(KEYS, "").split()
-    keys = path.read_text(encoding="utf-8").split()
+    keys = read_text(path, what="list of keys").split()
     if not keys:
         raise EarnestError(f"{path}: holds no key. Write one a line, or leave --api-keys out.")
     return keys
