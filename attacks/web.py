@@ -1,5 +1,7 @@
 """Requests that a web page, a stranger or a bad proxy sends to a server: bytes as they go over the wire."""
 
+from attacks import Attack
+
 EVIL = "http://evil.example"
 STREAM = "/v1/stream?sample_rate_hz=16000"
 BOUNDARY = "xyz"
@@ -142,3 +144,123 @@ function leave() {{
 }}
 location.hash === "#form" ? leave() : all();
 </script>"""
+
+
+def unread(path: str = "/models/base/model.onnx", coding: str = "gzip") -> bytes:
+    """Return a question whose answer has megabytes, for a client that reads none of them."""
+    return request(f"GET {path}", f"Accept-Encoding: {coding}")
+
+
+DOOR = "tests/integration/test_server_front_door.py::"
+PAGE = "tests/integration/test_page_trust.py::"
+SERVER = "tests/unit/apps/server/"
+ATTACKS = (
+    Attack(
+        "A name that a page lets point here (DNS rebinding), over HTTP",
+        "9 of 9 strange `Host` answered with 200",
+        "9 of 9: 421",
+        f"{DOOR}test_another_name_is_refused_and_no_stream_opens",
+    ),
+    Attack(
+        "The same, in Chromium, with a page that asks from there",
+        "the page and all its addresses given to the stranger's origin",
+        "421 for both",
+        f"{PAGE}test_a_name_that_points_here_opens_nothing",
+    ),
+    Attack(
+        "A stream through such a name",
+        "9 of 9 opened (101)",
+        "9 of 9: 421 before the handshake",
+        f"{DOOR}test_another_name_is_refused_and_no_stream_opens",
+    ),
+    Attack(
+        "A form of another page posts a recording (`Origin` elsewhere, `null`, twice; `Sec-Fetch-Site` alone)",
+        "6 of 6 answered with 200, and stored with `--keep`",
+        "6 of 6: 403, nothing stored",
+        f"{DOOR}test_a_page_elsewhere_can_t_ask",
+    ),
+    Attack(
+        "A page in Chromium: form, `fetch`, `sendBeacon`, `WebSocket`, from another site and another port",
+        "form, `fetch` and `sendBeacon` reach the decoder (422 for 1,000 zeros)",
+        "all 403",
+        f"{PAGE}test_a_page_of_a_stranger_can_post_nothing_and_open_no_stream",
+    ),
+    Attack(
+        "A stream opened by a page, `Sec-Fetch-Site` without `Origin`",
+        "101",
+        "403 before the handshake",
+        f"{DOOR}test_a_page_elsewhere_can_t_ask",
+    ),
+    Attack(
+        "Who may ask without limit fills the disk of `--keep`",
+        "20 clips of 3 s: 1.93 MB, and so on until the disk is full",
+        "with `keep_bytes=1000000`: 0.96 MB, the rest answered and not stored, one warning a minute",
+        f"{SERVER}test_keeping.py::test_what_has_no_room_pushes_nothing_out_and_room_is_found_again",
+    ),
+    Attack(
+        "Two workers store at the same time into a nearly full folder",
+        "no bound",
+        "100,000 of 100,000 bytes, not one more, of 120,000 from two processes",
+        f"{SERVER}test_keeping.py::test_workers_together_stay_within_the_bytes",
+    ),
+    Attack(
+        "A disk that is full in the middle of a recording",
+        "500, and a part of the recording stays",
+        "200, nothing stays, counted",
+        f"{SERVER}test_keeping.py::test_a_disk_that_is_full_costs_no_answer_and_leaves_no_part",
+    ),
+    Attack(
+        "`--host 0.0.0.0` in a hotel's network",
+        "anybody may ask",
+        "a token of 192 bits, behind `#` in the printed address",
+        f"{SERVER}test_serve_command.py::test_beyond_this_machine_a_token_is_asked_for_and_printed_behind_a_hash",
+    ),
+    Attack(
+        "A ticket for a stream used again, six times at once, at two workers",
+        "no tickets: browsers could not stream where keys were asked for",
+        "10 of 10 tickets: one 101, five 401",
+        "tests/integration/test_server_process.py::test_workers_take_each_others_tickets_and_each_ticket_once",
+    ),
+    Attack(
+        "A second request hidden by `Transfer-Encoding` beside `Content-Length`",
+        "422 and 404: both answered, connection kept",
+        "400, connection closed, the second unread",
+        f"{DOOR}test_an_unclear_request_is_refused_with_all_that_comes_after_it",
+    ),
+    Attack(
+        "22 more ambiguous requests (lengths, chunks, `Host`, targets, control characters)",
+        "18 refused with 400 by h11; 3 strange targets 404, `Transfer-Encoding` in HTTP/1.0 422",
+        "all 400, connection closed",
+        f"{DOOR}test_an_unclear_request_is_refused_with_all_that_comes_after_it",
+    ),
+    Attack(
+        "The opening of a stream that has a body, is no GET, or has a header of 20,000 letters",
+        "no answer, and the connection stays: 310 of them at a server for 300, and nobody was answered 20 s later",
+        "400 in 1 ms, closed; others are answered",
+        f"{DOOR}test_what_is_no_opening_of_a_stream_is_answered_and_closed",
+    ),
+    Attack(
+        "40 clients ask for a model compressed, and read nothing",
+        "88 MB; uncompressed, they stay for ever",
+        "8 MB; let go after `read_s`",
+        f"{DOOR}test_who_reads_nothing_of_an_answer_is_let_go",
+    ),
+    Attack(
+        "A stream that is refused, over and over",
+        "four lines each, one an error, one with the client's address and query",
+        "one info line, without them",
+        f"{DOOR}test_a_refused_stream_is_one_line_and_no_line_tells_an_address_or_a_query",
+    ),
+    Attack(
+        "Control and bidi characters on their way into the log",
+        "C1, bidi and line separators as they are",
+        "ASCII, escaped",
+        f"{DOOR}test_a_log_line_is_ascii_whatever_is_in_it",
+    ),
+    Attack(
+        "Another uvicorn than the one that was tried: 0.50 with `--workers 2`, as `uvicorn>=0.50` allowed",
+        "TypeError when it starts, and other methods under the subclasses",
+        "`uvicorn>=0.53,<0.55`, each method that is leant on compared with the one that was read",
+        "tests/contracts/test_uvicorn.py::test_a_method_of_uvicorn_is_the_one_that_was_read",
+    ),
+)

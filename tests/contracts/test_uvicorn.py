@@ -35,6 +35,8 @@ READ: Mapping[type, Mapping[str, str]] = {
         "handle_events": "6eb3e68cf3bd",
         "shutdown": "710460996525",
         "connection_lost": "9a376c9a75b7",
+        "pause_writing": "942adeb76e2e",
+        "resume_writing": "5211cfcc7289",
         "handle_websocket_upgrade": "00e68856a4b0",
     },
     RequestResponseCycle: {

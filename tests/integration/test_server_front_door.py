@@ -1,8 +1,11 @@
 """What a web page, a stranger or a bad proxy sends over a bare connection is refused before it is read."""
 
+import gzip
 import json
 import logging
 import re
+import select
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +16,10 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from attacks import web
+from earnest.apps.server import page
 from earnest.apps.server.admission import digest_of
 from earnest.apps.server.logs import QUIET, JsonFormatter, log_config
+from earnest.bundle import SHIPPED
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +118,23 @@ def test_what_is_no_opening_of_a_stream_is_answered_and_closed(address: str, dat
     statuses, _ = answers_to(address, data)
     assert len(statuses) == 1
     assert 400 <= statuses[0] < 500
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+def test_who_reads_nothing_of_an_answer_is_let_go(folder: Path, monkeypatch: pytest.MonkeyPatch, coding: str) -> None:
+    (folder / "index.html").write_text("the page", encoding="utf-8")
+    monkeypatch.setattr(page, "PAGE", folder)
+    with listening(settings_for(folder, {"read_s": 0.5})) as address, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", int(address.rpartition(":")[2])))
+        connection.sendall(web.unread(coding=coding))
+        ended = select.poll()
+        ended.register(connection, select.POLLERR | select.POLLHUP)
+        assert ended.poll(20_000)
+        closing = web.unread(coding=coding).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        _, found = answers_to(address, closing)  # who reads gets all
+        body = found.partition(b"\r\n\r\n")[2]
+        assert (gzip.decompress(body) if coding == "gzip" else body) == (SHIPPED / "base/model.onnx").read_bytes()
 
 
 class Lines(logging.Handler):

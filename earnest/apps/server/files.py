@@ -18,7 +18,19 @@ IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 _DIGEST_IN_NAME = re.compile(r"-[0-9A-Z]{8}\.\w+$")
 _COMPRESSIBLE = {".css", ".html", ".js", ".json", ".mjs", ".onnx", ".svg", ".txt", ".wasm"}  # as in build.mjs
 _LEAST_BYTES = 1000
+PIECE_BYTES = 64 * 1024
 _MEDIA_TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}  # systems differ
+
+
+class InPieces(Response):
+    """A body that is kept once, and handed on no faster than the client reads."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; each piece waits until the one before is nearly gone."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for start in range(0, len(self.body), PIECE_BYTES):
+            piece, end = bytes(self.body[start : start + PIECE_BYTES]), start + PIECE_BYTES
+            await send({"type": "http.response.body", "body": piece, "more_body": end < len(self.body)})
 
 
 class Files(StaticFiles):
@@ -67,7 +79,7 @@ class Files(StaticFiles):
             return FileResponse(brotli, headers=headers, media_type=plain.media_type, stat_result=brotli.stat())
         if "gzip" in codings:
             headers = {**_shared(plain), "Content-Encoding": "gzip", "ETag": f'{plain.headers["etag"][:-1]}-gzip"'}
-            return Response(await self._gzip(path, stat.st_mtime), headers=headers, media_type=plain.media_type)
+            return InPieces(await self._gzip(path, stat.st_mtime), headers=headers, media_type=plain.media_type)
         return plain
 
     async def _gzip(self, path: Path, modified: float) -> bytes:

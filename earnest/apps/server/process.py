@@ -97,5 +97,5 @@ def config_of(settings: Settings, address: Address, workers: int, log_level: str
         timeout_worker_healthcheck=SILENT_S,
         timeout_graceful_shutdown=int(limits.body_s + limits.request_s + LAST_S),
     )
-    config.header_s = limits.header_s
+    config.header_s, config.read_s = limits.header_s, limits.read_s
     return config

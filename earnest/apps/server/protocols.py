@@ -7,6 +7,8 @@ version from above, and tests/contracts/test_uvicorn.py compares these methods w
 
 import asyncio
 import logging
+import socket
+import struct
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -26,24 +28,27 @@ PING_S, PONG_S = 20.0, 60.0  # a pong may wait behind sound that is read no fast
 LINGER_S = 0.5
 SPARE_S, SPARE_BYTES = 2.0, 2**20  # for the rest of a body after a refusal, which is not kept
 POLICY_VIOLATION, MESSAGE_TOO_BIG = 1008, 1009  # why a WebSocket is closed
+AT_ONCE = struct.pack("ii", 1, 0)  # linger, for no time
 NO_OPENING = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 READ_BYTES, MOST_FRAGMENTS, MOST_PINGS = 16 * 1024, 1024, 256  # of a WebSocket; in one message; within PING_S
 
 
 class Config(uvicorn.Config):
-    """Uvicorn's, and the seconds in which headers must come."""
+    """Uvicorn's, and the seconds in which headers must come, and answers must be read on."""
 
     header_s: float = 10.0
+    read_s: float = 60.0
 
 
 class TimedProtocol(H11Protocol):
-    """Closes connections whose headers don't come in time, and when the process ends only those that are idle.
+    """Closes connections that are slow with headers or don't read; when the process ends, only those that are idle.
 
-    Uvicorn itself would wait for ever for headers, and at the end drop a request whose first byte it has not read yet.
+    Uvicorn itself would wait for ever for both, and at the end drop a request whose first byte it has not read yet.
     """
 
     config: Config
     _timer: asyncio.TimerHandle | None = None
+    _reading_timer: asyncio.TimerHandle | None = None
     _n_spare = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -93,10 +98,27 @@ class TimedProtocol(H11Protocol):
             super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop it."""
-        if self._timer:
-            self._timer.cancel()
+        """Stop the clocks."""
+        for timer in (self._timer, self._reading_timer):
+            if timer:
+                timer.cancel()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Wait for a client that has not read what was sent, but not for ever."""
+        super().pause_writing()
+        self._reading_timer = self.loop.call_later(self.config.read_s, self._drop)
+
+    def _drop(self) -> None:
+        """Close, without what was not read: the kernel would keep it for who may never come."""
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        self.transport.abort()
+
+    def resume_writing(self) -> None:
+        """Go on, as it read."""
+        if self._reading_timer:
+            self._reading_timer.cancel()
+        super().resume_writing()
 
     def _start_clock(self, more_s: float = 0.0) -> None:
         if self._timer:

@@ -19,6 +19,7 @@ class Limits:
     body_bytes : of one request, counted while they arrive
     held_bytes : of all requests together, so that memory is bounded whatever many clients send
     header_s, body_s : a client must have sent the headers, the body within
+    read_s : a client that reads nothing of its answer for so long is let go
     request_s : from the whole body to the answer, waiting included
     recording_s : decoded length of an utterance, which is held in memory
     timeline_s : decoded length of a timeline, which passes block by block
@@ -40,6 +41,7 @@ class Limits:
     held_bytes: int = 512 * MIB
     header_s: float = 10.0
     body_s: float = 60.0
+    read_s: float = 60.0
     request_s: float = 60.0
     recording_s: float = 600.0
     timeline_s: float = 3600.0

@@ -96,5 +96,5 @@ class Tickets:
 
 
 def _secret_of(api_keys: Sequence[str]) -> bytes:
-    """Return what signs tickets wherever the same keys are; slow, so that who reads a ticket can't try short keys out."""
+    """Return what signs tickets wherever the same keys are; slowly: short keys can't be tried out."""
     return hashlib.scrypt("".join(api_keys).encode(), salt=b"earnest: tickets for streams", n=2**14, r=8, p=1)

@@ -1,9 +1,11 @@
 """Files for browsers: the coding that was asked for, names that never change, nothing outside of the folder."""
 
+import asyncio
 import gzip
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from earnest.apps.server.files import Files, accepted_codings
+from earnest.apps.server.files import PIECE_BYTES, Files, InPieces, accepted_codings
 
 TEXT = "const answer = 42;\n" * 200
 FIXED, PLAIN = "page-B2RQ7W64.js", "model.onnx"
@@ -139,3 +141,17 @@ def test_any_header_is_read(header: str) -> None:
 )
 def test_what_the_header_takes(header: str, expected: set[str]) -> None:
     assert accepted_codings(header) == expected
+
+
+def test_a_kept_body_is_sent_in_pieces() -> None:
+    body = bytes(range(256)) * 600
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(InPieces(body)({"type": "http"}, None, send))  # type: ignore[arg-type]
+    pieces = [message["body"] for message in sent[1:]]
+    assert b"".join(pieces) == body
+    assert max(map(len, pieces)) <= PIECE_BYTES
+    assert [message["more_body"] for message in sent[1:]] == [True, True, False]
