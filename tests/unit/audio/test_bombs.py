@@ -55,6 +55,16 @@ def test_what_no_header_promises_is_counted(bomb: bytes) -> None:
     assert time.process_time() - before < CPU_S
 
 
+def test_four_hours_may_be_read_but_not_of_very_many_samples_a_second() -> None:
+    for bomb in (decoding.flac(590, 1_000_000, 8), decoding.opus(20, 255)):
+        with pytest.raises(RecordingTooLongError, match=r"at most 230,400,000"):
+            decode(bomb)
+    with pytest.raises(RecordingTooLongError, match=r"at most 57,600,000"):
+        decode(decoding.flac(590, 1_000_000, 8, promised_s=0))
+    with open_audio(decoding.flac(3_600, 48_000, 32 // 4)) as stream:
+        assert next(stream.blocks).any()
+
+
 def test_ten_minutes_of_stereo_at_192_khz_are_read() -> None:
     sound = decoding.flac(590, 192_000, 2)
     n_samples = round(590 * 192_000 / decoding.BLOCK) * decoding.BLOCK
