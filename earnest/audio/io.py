@@ -25,9 +25,10 @@ from earnest.errors import AudioError, RecordingTooLongError
 MAX_SECONDS = 4 * 3600.0
 MAX_CHANNELS = 256
 VALUES_PER_S = 2 * 192_000  # channels × sample rate that may be decoded for each second of the longest recording
-DENSE_PER_S = 32 * 48_000  # what has more of them a second is read as if ``max_seconds`` were
-DENSE_S = 600.0  # at most
-UNPROMISED = 0.25  # share of all this for what lies beyond the length that the header promises, if it does
+# Where channels × sample rate is above DENSE_PER_S, no more is decoded than if the longest recording had DENSE_S seconds,
+# so that 8 channels at 1 MHz are refused where four hours may be read.
+DENSE_PER_S, DENSE_S = 32 * 48_000, 300.0
+UNPROMISED = 0.25  # share of this for what lies beyond the length that the header promises, if it does
 LOWEST_HZ, HIGHEST_HZ = 1_000, 1_000_000
 BLOCK_S = 10.0  # of an array that is read: what works on blocks needs memory for some of them
 LARGEST_SAMPLE = 2.0**31  # floats that hold unscaled 32-bit integers; beyond, powers overflow
