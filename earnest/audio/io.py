@@ -25,7 +25,7 @@ from earnest.errors import AudioError, RecordingTooLongError
 MAX_SECONDS = 4 * 3600.0
 MAX_CHANNELS = 256
 VALUES_PER_S = 2 * 192_000  # channels × sample rate that may be decoded for each second of the longest recording
-# Where channels × sample rate is above DENSE_PER_S, no more is decoded than if the longest recording had DENSE_S seconds,
+# Where channels × sample rate is above DENSE_PER_S, no more is decoded than if the longest recording had DENSE_S s,
 # so that 8 channels at 1 MHz are refused where four hours may be read.
 DENSE_PER_S, DENSE_S = 32 * 48_000, 300.0
 UNPROMISED = 0.25  # share of this for what lies beyond the length that the header promises, if it does
