@@ -208,4 +208,119 @@ def bombs() -> Iterator[tuple[str, bytes]]:
     yield "PNG with 256 MB of text", text_bomb()
 
 
-ATTACKS: tuple[Attack, ...] = ()
+BOMBS = "tests/unit/audio/test_bombs.py"
+POOL = "tests/unit/runtime/test_decoder_pool.py"
+DEADLINES = "tests/unit/apps/server/test_deadlines.py"
+SERVER = "tests/integration/test_server_decoders.py"
+
+# Seconds of CPU and MiB beyond what the process held before, of one decoding with a server's limit of ten minutes.
+ATTACKS = (
+    Attack(
+        "FLAC of 8 channels at 1 MHz, 590 s in 322 KB",
+        "decoded, 34 s of CPU in a thread of the server; two of them and nobody was answered",
+        "refused from its header, less than 0.01 s",
+        f"{BOMBS}::test_too_many_samples_of_all_channels_are_refused_from_the_header",
+    ),
+    Attack(
+        "the same, its header tells no length",
+        "decoded for 35 s of CPU, then a wrong error",
+        "refused while it is decoded, 0.3 s, +31 MiB",
+        f"{BOMBS}::test_what_no_header_promises_is_counted",
+    ),
+    Attack(
+        "WebM with FLAC of 8 channels at 655 kHz, without a length",
+        "decoded, 14 s",
+        "refused while it is decoded, 0.2 s, +18 MiB",
+        f"{BOMBS}::test_what_no_header_promises_is_counted",
+    ),
+    Attack(
+        "MP4 with FLAC of 8 channels at 192 kHz, 590 s in 68 KB",
+        "decoded, 4.4 s",
+        "refused from its header, 0.01 s",
+        f"{BOMBS}::test_too_many_samples_of_all_channels_are_refused_from_the_header",
+    ),
+    Attack(
+        "Ogg Opus of 255 channels, 20 s in 133 KB",
+        "decoded, 1.7 s",
+        "refused from its header, 0.02 s",
+        f"{BOMBS}::test_four_hours_may_be_read_but_not_of_very_many_samples_a_second",
+    ),
+    Attack(
+        "FLAC at 1 kHz, an hour in a few KB",
+        "blocks of 35 minutes, each 134 MB once resampled",
+        "blocks of a minute at most",
+        f"{BOMBS}::test_blocks_of_a_low_rate_are_no_longer_than_a_minute",
+    ),
+    Attack(
+        "MP4 with 900 tracks, 538 KB",
+        "all were opened: 0.8 s, +627 MiB",
+        "refused from 65 tracks on, less than 0.01 s, +2 MiB",
+        f"{BOMBS}::test_a_container_of_very_many_tracks_is_refused_before_all_are_opened",
+    ),
+    Attack(
+        "MP4 whose header asks for 2 GB, or for 268 million packets",
+        "not taken by FFmpeg, 0.01 s, +13 MiB",
+        "the same; a decoder process has 128 MiB to take",
+        f"{BOMBS}::test_memory_that_a_header_asks_for_is_not_taken",
+    ),
+    Attack(
+        "WAV of 4 million empty chunks, 32 MB",
+        "walked over in Python, 3.6 s",
+        "65,536 of them are, 0.1 s",
+        f"{BOMBS}::test_files_of_very_many_parts_are_not_walked_to_their_end",
+    ),
+    Attack(
+        "Ogg with 2 million empty pages, 54 MB",
+        "walked over in Python, 2.9 s",
+        "65,536 of them are, 0.2 s",
+        f"{BOMBS}::test_files_of_very_many_parts_are_not_walked_to_their_end",
+    ),
+    Attack(
+        "PNG of 10 billion pixels, or with 256 MB of text in 261 KB",
+        "refused in the server's own process, 0.01 s",
+        "refused in a decoder process, 0.01 s",
+        f"{POOL}::test_bad_pictures_are_the_same_errors",
+    ),
+    Attack(
+        "a recording that makes its decoder crash",
+        "ended the server, or one of its workers, with all that it was doing",
+        "ends a decoder process: one 422 or one row with an error; the process is replaced",
+        f"{SERVER}::test_killed_decoders_cost_one_request_each_at_most",
+    ),
+    Attack(
+        "a recording that takes a decoder over",
+        "had the rights of the server: files, network, other people's recordings",
+        "has a socket to a parent that checks all it says; no files, network, processes, threads",
+        "tests/unit/audio/test_confinement.py::test_files_network_processes_and_memory_are_gone",
+    ),
+    Attack(
+        "a decoder that hangs",
+        "its turn was lost until the server was started anew",
+        "is ended at the deadline, its turn given back",
+        f"{DEADLINES}::test_a_decoder_that_hangs_is_ended_at_the_deadline",
+    ),
+    Attack(
+        "a network whose loop does not end (ONNX Loop)",
+        "ran for ever, its turn was lost",
+        "is terminated at the deadline",
+        f"{DEADLINES}::test_a_run_of_the_network_that_does_not_end_is_stopped",
+    ),
+    Attack(
+        "work that fills all turns and does not end",
+        "/readyz said ready",
+        "/readyz says 503 once no turn can be expected",
+        f"{DEADLINES}::test_a_server_whose_turns_are_all_lost_is_not_ready",
+    ),
+    Attack(
+        "SIGTERM while a thread hangs",
+        "the process waited for the thread: 3 min 34 s with two of the first one above",
+        "ends within what the limits promise, and 5 s",
+        f"{SERVER}::test_the_end_comes_when_it_was_promised_though_a_thread_hangs",
+    ),
+    Attack(
+        "180 s of Vorbis coded in one write (libsndfile 1.2.2)",
+        "ended the process: segmentation fault",
+        "is written in blocks of 16 s",
+        "tests/unit/augment/test_channels.py::test_minutes_are_coded_without_ending_the_process",
+    ),
+)

@@ -37,6 +37,7 @@ from attacks.decoding import bombs  # noqa: E402
 
 PAGE = ROOT / "docs/security/bombs.md"
 DEMO = ROOT / "earnest/demo"
+MOST_TRIES = 20
 START_S, MOST_S, MOST_MIB = 120.0, 2.0, 200.0
 HEADERS = {"Content-Type": "application/octet-stream"}
 
@@ -143,9 +144,15 @@ def cost(port: int, server: int, name: str, bomb: bytes) -> Row:
         with suppress(OSError):
             Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")  # forget the most that was held so far
     before = set(decoders_of(server))
-    started = time.monotonic()
-    status, said = post(port, bomb)
-    seconds = time.monotonic() - started
+    status, said, seconds = 0, "{}", 0.0
+    for _ in range(MOST_TRIES):
+        started = time.monotonic()
+        with suppress(OSError):
+            status, said = post(port, bomb)
+        seconds = time.monotonic() - started
+        if status not in (0, 429, 503):
+            break
+        time.sleep(0.5)  # a server with too much to do refuses it unread
     most = max((peak_mib(pid) for pid in decoders_of(server)), default=0.0)
     values = json.loads(said)
     detail = str(values.get("detail", values.get("status"))).partition(": ")[2] or str(values.get("status"))

@@ -25,7 +25,10 @@ from earnest.errors import AudioError, RecordingTooLongError
 MAX_SECONDS = 4 * 3600.0
 MAX_CHANNELS = 256
 VALUES_PER_S = 2 * 192_000  # channels × sample rate that may be decoded for each second of the longest recording
-UNPROMISED = 0.25  # share of that for what lies beyond the length that the header promises, if it does
+# Where channels × sample rate is above DENSE_PER_S, no more is decoded than if the longest recording had DENSE_S s,
+# so that 8 channels at 1 MHz are refused where four hours may be read.
+DENSE_PER_S, DENSE_S = 32 * 48_000, 300.0
+UNPROMISED = 0.25  # share of this for what lies beyond the length that the header promises, if it does
 LOWEST_HZ, HIGHEST_HZ = 1_000, 1_000_000
 BLOCK_S = 10.0  # of an array that is read: what works on blocks needs memory for some of them
 LARGEST_SAMPLE = 2.0**31  # floats that hold unscaled 32-bit integers; beyond, powers overflow
@@ -203,14 +206,21 @@ def _check_promise(name: str, reader: SoundFileReader | MediaReader, max_seconds
     promised_s = reader.promised_s or 0.0
     if promised_s > 1.01 * max_seconds + 0.1:  # headers round
         raise _too_long(name, max_seconds)
-    if promised_s * reader.sample_rate_hz * reader.n_channels > max_seconds * VALUES_PER_S:
+    most = _affordable(reader, max_seconds)
+    if promised_s * reader.sample_rate_hz * reader.n_channels > most:
         form = f"{promised_s:.4g} s of {reader.n_channels} channels at {reader.sample_rate_hz} Hz"
-        raise RecordingTooLongError(f"{name}: its header promises {form}, {_too_many(max_seconds * VALUES_PER_S)}")
+        raise RecordingTooLongError(f"{name}: its header promises {form}, {_too_many(most)}")
+
+
+def _affordable(reader: SoundFileReader | MediaReader, max_seconds: float) -> float:
+    """How many samples of all channels may be decoded."""
+    is_dense = reader.sample_rate_hz * reader.n_channels > DENSE_PER_S
+    return VALUES_PER_S * (min(max_seconds, DENSE_S) if is_dense else max_seconds)
 
 
 def _most_values(reader: SoundFileReader | MediaReader, max_seconds: float) -> float:
-    """How many samples of all channels may be decoded; fewer where the header promises no such length."""
-    most = max_seconds * VALUES_PER_S
+    """How many of them are decoded; fewer where the header promises no such length."""
+    most = _affordable(reader, max_seconds)
     promised = 1.1 * ((reader.promised_s or 0.0) + 1) * reader.sample_rate_hz * reader.n_channels
     return min(max(promised, UNPROMISED * most), most)
 

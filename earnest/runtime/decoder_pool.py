@@ -26,7 +26,7 @@ from earnest.audio.deadline import Deadline, check_deadline, current_deadline
 from earnest.audio.io import MAX_SECONDS, AudioStream, check_form, checked, open_audio
 from earnest.audio.source import Source, opened, source_name
 from earnest.audio.waveform import Waveform
-from earnest.errors import DecoderDiedError, EarnestError
+from earnest.errors import DecoderDiedError, EarnestError, TooLateError
 from earnest.printable import printable
 from earnest.runtime.decoder_wire import LENGTH, STOP, Kind, WireError, error_of, read_message, values_of
 from earnest.runtime.decoders import Decoders, InProcess
@@ -150,6 +150,7 @@ class DecoderPool:
         left_s = current_deadline().left_s
         if not self._turns.acquire(timeout=None if math.isinf(left_s) else left_s):
             check_deadline()
+            raise TooLateError("No decoder process was free.")
         try:
             child = self._taken()
             try:

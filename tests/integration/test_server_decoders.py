@@ -30,7 +30,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def decoders_of(pid: int) -> list[int]:
-    """Return the decoder processes of a server, or of one of its workers; any of their threads may have started them."""
+    """Return the decoder processes of a server or a worker; any of its threads may have started them."""
     threads = Path(f"/proc/{pid}/task").glob("*/children")
     children = sorted(int(child) for path in threads for child in path.read_text(encoding="ascii").split())
     return [child for child in children if b"decoder_child" in command_of(child)]

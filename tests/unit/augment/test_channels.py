@@ -1,5 +1,8 @@
 """Channels: what they let through, what they lose, and that they delay nothing."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -109,3 +112,10 @@ def test_more_compression_loses_more(codec: Format) -> None:
 def test_a_codec_scales_what_is_beyond_full_scale_instead_of_clipping_it(codec: Format) -> None:
     loud = 6 * tone(500)
     assert change_db(coded(loud, RATE_HZ, codec, 0.5), loud) == pytest.approx(0, abs=0.5)
+
+
+def test_minutes_are_coded_without_ending_the_process() -> None:
+    code = "import numpy as np; from earnest.augment.codec import coded; "
+    code += "print(len(coded(np.zeros(200 * 16_000, np.float32) + 0.1, 16_000, 'vorbis', 0.9)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "3200000\n")

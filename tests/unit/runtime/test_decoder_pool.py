@@ -300,3 +300,18 @@ def test_samples_of_a_process_are_checked_once_more(
     monkeypatch.setattr(decoder_pool._Child, "blocks", lambda _: iter([np.array(samples, np.float32)]))
     with pytest.raises(AudioError):
         heard(pool.open_audio, coded("WAV", "PCM_16"))
+
+
+def test_where_the_system_has_no_seccomp_limits_remain(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    without = "import earnest.audio.confinement as c; c._seccomp = c._landlock = lambda _: False; "
+    monkeypatch.setattr(decoder_pool, "_PROGRAM", without + decoder_pool._PROGRAM)
+    with caplog.at_level(logging.INFO):
+        pool = start_decoders(1)
+    try:
+        assert "confined by rlimits" in caplog.text
+        sound = coded("FLAC", "PCM_16")
+        assert heard(pool.open_audio, sound) == heard(open_audio, sound)
+    finally:
+        pool.close()
