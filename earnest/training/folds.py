@@ -55,8 +55,9 @@ class Job:
 
     def predictions(self) -> Predictions:
         """Read those of a finished run; one whose files were changed since is refused."""
-        seal(self.folder)
-        return read_predictions(self.folder / PREDICTIONS)
+        with held_folder(self.folder, DYING_S):  # takes a dead owner's lock away, too
+            seal(self.folder)
+            return read_predictions(self.folder / PREDICTIONS)
 
     def run(self, clips: SharedClips) -> Predictions:
         """Train on the split, with the best settings where they are to be chosen, and predict its test set once."""

@@ -199,7 +199,9 @@ def test_a_result_that_was_changed_since_is_told_by_evaluate_and_stress_and_expo
     for folder in (tmp_path / "run", tmp_path / "run" / "f1"):
         done = subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, check=False)
         assert done.returncode == 0
+    (tmp_path / "run" / "f1" / ".lock").touch()  # of a command that was killed when the fold was finished
     earnest_cli(*evaluate)
+    assert not list((tmp_path / "run").rglob(".lock"))
     rows = (tmp_path / "run" / "f1" / "predictions.csv").read_text("utf-8")
     (tmp_path / "run" / "f1" / "predictions.csv").write_text(rows.replace(",sad,", ",angry,"), encoding="utf-8")
     for command in (
