@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 PAGE = ROOT / "docs" / "security" / "chaos.md"
 MOST_KILLS = 6  # in a round
-TOGETHER = 0.25  # share of rounds that begin with two at once
+TOGETHER = 0.15  # share of rounds that begin with two at once
 N_CLIPS = 300
 END_S = 300.0
 REFUSED = ("is being written by", "is there already", "That run did not end", ": holds ")
@@ -303,9 +303,12 @@ class Chaos:
             self._together(target, out, count)
         else:
             for _ in range(most_kills):
+                start = time.monotonic()
                 child = self._start(target, out)
                 if child.wait(self.draw.uniform(0, 1.1 * seconds)) is not None:
                     self._check_end(child, count)
+                    if n_kills == 0:  # the machine has less to do than before
+                        self._expected[target.name] = expected, min(seconds, time.monotonic() - start)
                     break
                 child.kill(whole_group=self.draw.random() < 0.5)
                 n_kills += 1
