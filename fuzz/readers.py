@@ -12,15 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fuzz.sounds import AUDIO, MEDIA, media_file, sound_file
+
 Seeds = Callable[[], tuple[bytes, ...]]
-AUDIO = ("wav", "flac", "ogg", "mp3", "aiff", "caf", "au", "w64")
-MEDIA: Mapping[str, tuple[str, str, int]] = {  # name → FFmpeg's container, codec, rate
-    "mp4": ("mp4", "aac", 16_000),
-    "webm": ("webm", "libopus", 48_000),
-    "aac": ("adts", "aac", 16_000),
-    "wma": ("asf", "wmav2", 16_000),
-    "avi": ("avi", "pcm_s16le", 16_000),
-}
 ROOT = Path(__file__).parents[1]
 
 
@@ -84,11 +78,11 @@ def _audio() -> list[Reader]:
         return (Picture(log_mel, {"n_fft": 400}, 0.2).to_png(),)
 
     decoders: list[Reader] = [
-        Reader(f"audio {suffix}", f"clip.{suffix}", lambda suffix=suffix: (_sound_file(suffix),), streamed, costly=True)
+        Reader(f"audio {suffix}", f"clip.{suffix}", lambda suffix=suffix: (sound_file(suffix),), streamed, costly=True)
         for suffix in AUDIO
     ]
     decoders += [
-        Reader(f"media {suffix}", f"clip.{suffix}", lambda suffix=suffix: (_media_file(suffix),), streamed, costly=True)
+        Reader(f"media {suffix}", f"clip.{suffix}", lambda suffix=suffix: (media_file(suffix),), streamed, costly=True)
         for suffix in MEDIA
     ]
     whole = [
@@ -97,48 +91,15 @@ def _audio() -> list[Reader]:
     ]
     every = tuple(AUDIO)
     decoders += [
-        Reader(name, "clip", lambda: tuple(map(_sound_file, every)), read, costly=True)  # type: ignore[arg-type]
+        Reader(name, "clip", lambda: tuple(map(sound_file, every)), read, costly=True)  # type: ignore[arg-type]
         for name, read in whole
     ]
     return [
         *decoders,
-        Reader("pipe", "sound", lambda: (_sound_file("wav"), bytes(2000)), piped),
-        Reader("missing_bytes", "sound", lambda: tuple(map(_sound_file, every)), looked_at),
+        Reader("pipe", "sound", lambda: (sound_file("wav"), bytes(2000)), piped),
+        Reader("missing_bytes", "sound", lambda: tuple(map(sound_file, every)), looked_at),
         Reader("spectrogram picture", "clip.png", pictures, read_picture, costly=True),
     ]
-
-
-@cache
-def _sound_file(suffix: str) -> bytes:
-    import soundfile
-    from voices import voice
-
-    file = io.BytesIO()
-    form = {"au": "AU", "w64": "W64"}.get(suffix, suffix.upper())
-    subtype = {"ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}.get(suffix, "PCM_16")
-    soundfile.write(file, voice(0.1), 16_000, format=form, subtype=subtype)
-    return file.getvalue()
-
-
-@cache
-def _media_file(suffix: str) -> bytes:
-    import av
-    from voices import voice
-
-    container, codec, rate = MEDIA[suffix]
-    file = io.BytesIO()
-    with av.open(file, "w", format=container) as output:
-        stream: Any = output.add_stream(codec, rate=rate)
-        stream.bit_rate = 32_000
-        samples = (voice(0.1, rate) * 32767).astype(np.int16)[None]
-        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
-        frame.rate = rate
-        resampler = av.AudioResampler(stream.codec_context.format or "s16", "mono", rate, stream.frame_size or 0)
-        for part in [*resampler.resample(frame), *resampler.resample(None)]:
-            part.pts = None
-            output.mux(stream.encode(part))
-        output.mux(stream.encode(None))
-    return file.getvalue()
 
 
 def _bundles() -> list[Reader]:
@@ -236,13 +197,7 @@ def _settings() -> list[Reader]:
     tuned = b'\n[tune]\ntrials = 3\n[tune.ranges]\n"training.learning_rate" = {low = 1e-4, high = 1e-2, log = true}\n'
     recipes = shipped("base.toml", "emocatcher.toml", "emocatcher-noise.toml", "vino-densenet.toml")
     return [
-        Reader(
-            "recipe",
-            "recipe.toml",
-            lambda: (*recipes(), recipes()[1] + tuned),
-            read_recipe_and_tune,
-            kind="toml",
-        ),
+        Reader("recipe", "recipe.toml", lambda: (*recipes(), recipes()[1] + tuned), read_recipe_and_tune, kind="toml"),
         Reader(
             "distillation settings",
             "recipe.toml",
@@ -261,7 +216,7 @@ def _tables() -> list[Reader]:
 
     def sounds(folder: Path) -> None:
         for name in ("a.wav", "b.wav"):
-            (folder / name).write_bytes(_sound_file("wav"))
+            (folder / name).write_bytes(sound_file("wav"))
 
     manifest = (
         ",".join(COLUMNS) + "\n"
@@ -337,48 +292,33 @@ def _scores() -> list[Reader]:
     ]
 
 
-def _runs() -> list[Reader]:
+def _written(name: str) -> Seeds:
+    """Make a file of a result or a run."""
     from made_up_results import HISTORY, write_result, write_run
 
-    from earnest.corpora.manifest import Utterance
-    from earnest.evaluation.splits import Split
-    from earnest.export.calibration import split_clips
-    from earnest.export.results import read_result as bundle_result
-    from earnest.export.runtimes import Row, read_rows
+    def make() -> tuple[bytes, ...]:
+        from tempfile import TemporaryDirectory
+
+        with TemporaryDirectory() as folder:
+            made = write_run(write_result(Path(folder) / "made"), history=HISTORY)
+            return ((made / name).read_bytes(),)
+
+    return make
+
+
+def _reports() -> list[Reader]:
+    from made_up_results import HISTORY, write_result, write_run
+
     from earnest.report.result import read_result
-    from earnest.training.record import read_record
-    from earnest.training.run import LEAKAGE, leakage_of
-    from earnest.training.selection import SELECTED, selected_settings
-    from earnest.training.stress import Finished
-
-    def written(name: str) -> Seeds:
-        def make() -> tuple[bytes, ...]:
-            from tempfile import TemporaryDirectory
-
-            with TemporaryDirectory() as folder:
-                made = write_run(write_result(Path(folder) / "made"), history=HISTORY)
-                return ((made / name).read_bytes(),)
-
-        return make
 
     def result(folder: Path) -> None:
         write_run(write_result(folder / "made"), history=HISTORY)
 
     def of_result(name: str, read: Callable[[Path], object], kind: Any) -> Reader:
-        return Reader(f"report {name}", f"made/{name}", written(name), read, result, kind)
+        return Reader(f"report {name}", f"made/{name}", _written(name), read, result, kind)
 
     spread = {"mean": 0.5, "sd": 0.1}
     noise = {"n": 3, "levels": [{"snr_db": level, "wa": spread, "ua": spread, "n": 3} for level in (None, 5.0, 0.0)]}
-    shared = {"speakers": 0, "sentences": 2, "duplicates": None}
-    leakage = [{"sets": ["train", "test"], "shared": shared}]
-    clips = [Utterance(name, Path(f"{name}.wav"), corpus="c", speaker=name) for name in "ab"]
-    split = Split(clips[:1], (), clips[1:])
-    row = {"settings": {"training.epochs": 3}, "metric": "ua", "value": 0.5, "trials": 3}
-    rows = {
-        "run": "base",
-        "n_clips": 3,
-        "rows": [asdict(Row("onnx", "onnxruntime", 1e-5, 1e-6, 3, 1000, 5.0, 4.0, 0.2, 90.0))],
-    }
 
     def noisy(folder: Path) -> None:
         write_result(folder / "made")
@@ -396,12 +336,40 @@ def _runs() -> list[Reader]:
             noisy,
             "json",
         ),
-        Reader("metrics.json", "metrics.json", written("metrics.json"), lambda p: bundle_result(p.parent), kind="json"),
-        Reader("run.json", "run.json", written("run.json"), lambda path: read_record(path.parent), kind="json"),
+    ]
+
+
+def _runs() -> list[Reader]:
+    from earnest.corpora.manifest import Utterance
+    from earnest.evaluation.splits import Split
+    from earnest.export.calibration import split_clips
+    from earnest.export.results import read_result as bundle_result
+    from earnest.export.runtimes import Row, read_rows
+    from earnest.training.record import read_record
+    from earnest.training.run import LEAKAGE, leakage_of
+    from earnest.training.selection import SELECTED, selected_settings
+    from earnest.training.stress import Finished
+
+    shared = {"speakers": 0, "sentences": 2, "duplicates": None}
+    leakage = [{"sets": ["train", "test"], "shared": shared}]
+    clips = [Utterance(name, Path(f"{name}.wav"), corpus="c", speaker=name) for name in "ab"]
+    split = Split(clips[:1], (), clips[1:])
+    row = {"settings": {"training.epochs": 3}, "metric": "ua", "value": 0.5, "trials": 3}
+    rows = {
+        "run": "base",
+        "n_clips": 3,
+        "rows": [asdict(Row("onnx", "onnxruntime", 1e-5, 1e-6, 3, 1000, 5.0, 4.0, 0.2, 90.0))],
+    }
+
+    return [
+        Reader(
+            "metrics.json", "metrics.json", _written("metrics.json"), lambda p: bundle_result(p.parent), kind="json"
+        ),
+        Reader("run.json", "run.json", _written("run.json"), lambda path: read_record(path.parent), kind="json"),
         Reader(
             "stress metrics.json",
             "metrics.json",
-            written("metrics.json"),
+            _written("metrics.json"),
             lambda path: Finished.read(path.parent, {}),
             kind="json",
         ),
@@ -524,7 +492,7 @@ def _archives() -> list[Reader]:
         for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             file = io.BytesIO()
             with zipfile.ZipFile(file, "w", compression) as archive:
-                archive.writestr("wav/a.wav", _sound_file("wav"))
+                archive.writestr("wav/a.wav", sound_file("wav"))
                 archive.writestr("wav/b.txt", "b" * 1000)
             made.append(file.getvalue())
         return tuple(made)
@@ -602,7 +570,7 @@ _GROUPS: Mapping[str, Callable[[], list[Reader]]] = {
     "settings": _settings,
     "table": _tables,
     "answers": _scores,
-    "run": _runs,
+    "run": lambda: [*_reports(), *_runs()],
     "corpus": _corpora,
     "weights": _weights,
     "archive": _archives,

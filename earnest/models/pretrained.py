@@ -50,7 +50,7 @@ def read_origin(name: Path) -> str:
 def read_known_speakers(name: Path) -> frozenset[str]:
     """Return the speakers, as corpus/speaker, whose labels a file of tensors was fitted on, as far as it says."""
     path, text = find_weights(name), _metadata(name).get(KNOWN_SPEAKERS, "[]")
-    speakers = parsed_json(text, f"{path}: '{KNOWN_SPEAKERS}'")
+    speakers = parsed_json(text, f"{path}: '{KNOWN_SPEAKERS}' must be a list of speakers")
     if not isinstance(speakers, list) or not all(isinstance(speaker, str) for speaker in speakers):
         raise EarnestError(f"{path}: '{KNOWN_SPEAKERS}' must be a list of speakers.")
     return frozenset(speakers)
