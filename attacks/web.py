@@ -241,8 +241,8 @@ ATTACKS = (
     ),
     Attack(
         "40 clients ask for a model compressed, and read nothing",
-        "88 MB; uncompressed, they stay for ever",
-        "8 MB; let go after `read_s`",
+        "88 MB; uncompressed, they stay for ever; who reads slowly loses the end of it (4,803,345 of 4,913,424 bytes)",
+        "8 MB; let go after `read_s`; who reads slowly gets all",
         f"{DOOR}test_who_reads_nothing_of_an_answer_is_let_go",
     ),
     Attack(

@@ -49,7 +49,7 @@ class TimedProtocol(H11Protocol):
     config: Config
     _timer: asyncio.TimerHandle | None = None
     _reading_timer: asyncio.TimerHandle | None = None
-    _n_spare = 0
+    _n_spare, _n_unread = 0, 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock."""
@@ -126,8 +126,14 @@ class TimedProtocol(H11Protocol):
         self._timer = self.loop.call_later(self.config.header_s + more_s, self._close_unless_asked)
 
     def _close_unless_asked(self) -> None:
-        """Close, unless a request is under way or the connection became a stream."""
-        if self in self.connections and (self.cycle is None or self.cycle.response_complete):
+        """Close, unless a request is under way, its answer is still being read, or the connection became a stream."""
+        if self not in self.connections or (self.cycle is not None and not self.cycle.response_complete):
+            return
+        n_unread = self.transport.get_write_buffer_size()
+        if 0 < n_unread != self._n_unread:
+            self._n_unread = n_unread
+            self._start_clock()
+        else:
             self.transport.abort()
 
 
