@@ -344,21 +344,23 @@ class _Child:
 
     def _died(self, error: Exception) -> DecoderDiedError:
         """Make sure that it is dead, and return what to tell."""
+        code = self._process.returncode
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(0.2)  # it may be about to end by itself, which says why
+            code = self._process.wait(0.5)  # it may be about to end by itself, which says why
         self.kill()
-        why = _why(self._process.returncode, str(error))
+        why = _why(code, str(error))
         _log.warning("A decoder process died: %s.", why)
         return DecoderDiedError(f"{self._name}: ended the process that decoded it ({why}). Convert it to WAV or FLAC.")
 
 
-def _why(code: int, error: str) -> str:
-    if code == -signal.SIGXCPU:
-        return "too much to compute"
-    if code < 0 and code != -signal.SIGKILL:
-        with suppress(ValueError):
-            return signal.Signals(-code).name
-    return "killed" if code == -signal.SIGKILL and error == "the process ended" else error
+def _why(code: int | None, error: str) -> str:
+    if code is None or code >= 0:  # of None we have ended it
+        return error
+    known = {signal.SIGXCPU: "too much to compute", signal.SIGKILL: "killed"}
+    try:
+        return known.get(signal.Signals(-code), signal.Signals(-code).name)
+    except ValueError:
+        return error
 
 
 def _environment() -> Mapping[str, str]:
