@@ -132,7 +132,7 @@ def _limit(more_bytes: int, most_descriptors: int) -> bool:
         return False
     limits = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": 0, "RLIMIT_NPROC": 0, "RLIMIT_NOFILE": most_descriptors}
     if sys.platform == "linux":
-        n_pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        n_pages = int(Path("/proc/self/statm").read_bytes().split()[0])
         limits["RLIMIT_AS"] = n_pages * resource.getpagesize() + more_bytes
     for name, most in limits.items():
         kind = getattr(resource, name, None)

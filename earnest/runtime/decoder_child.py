@@ -22,7 +22,7 @@ from earnest.runtime.decoder_wire import LENGTH, STOP, Kind, as_json, error_payl
 from earnest.runtime.picture import greys_of
 
 MORE_BYTES = 128 * 2**20  # of memory beyond what a process holds that has decoded nothing
-_SHORT = 2**12
+_TOGETHER = 2**20  # bytes that are sent at once: a short recording is one letter
 _SILENT_AAC = 3 * b"\xff\xf1`@\x01\x7f\xfc\x01\x18 \x07"
 MOST_DESCRIPTORS = 8  # three standard streams, and the file that a job is about
 
@@ -35,7 +35,9 @@ def main() -> None:
     link = socket.socket(fileno=0)
     _rehearse()
     words = confine(MORE_BYTES, MOST_DESCRIPTORS)
-    _send(link, Kind.READY, as_json({"confined": words}))
+    first = _Mail(link)
+    first.add(Kind.READY, as_json({"confined": words}))
+    first.send()
     while _work(link):
         pass
 
@@ -60,14 +62,16 @@ def _work(link: socket.socket) -> bool:
     allow_cpu(job["cpu_s"])
     with io.FileIO(descriptors[0], "rb") as raw:
         file = cast(BinaryIO, raw)
+        mail = _Mail(link)
         try:
-            _answer(link, file, job)
+            _answer(mail, file, job)
             ended = Kind.DONE, b""
         except BrokenPipeError:
             return False
         except Exception as error:
             ended = Kind.ERROR, error_payload(error, job["name"])
-    _send(link, *ended)
+    mail.add(*ended)
+    mail.send()
     return True
 
 
@@ -78,34 +82,50 @@ def _received(link: socket.socket, n_bytes: int) -> bytes:
     return data
 
 
-def _answer(link: socket.socket, file: BinaryIO, job: dict[str, Any]) -> None:
+def _answer(mail: "_Mail", file: BinaryIO, job: dict[str, Any]) -> None:
     name = job["name"]
     if job["picture"]:
         greys, text = greys_of(file, name)
-        _send(link, Kind.PICTURE, as_json({"text": text, "shape": greys.shape}))
-        _send(link, Kind.GREYS, greys.astype("<u2", order="C").reshape(-1).view(np.uint8).data)
+        mail.add(Kind.PICTURE, as_json({"text": text, "shape": greys.shape}))
+        mail.add(Kind.GREYS, greys.astype("<u2", order="C").reshape(-1).view(np.uint8).data)
         return
     with open_audio_file(file, name, job["max_seconds"]) as stream:
         form = {"sample_rate_hz": stream.sample_rate_hz, "n_channels": stream.n_channels, "encoding": stream.encoding}
-        _send(link, Kind.OPENED, as_json(form))
+        mail.add(Kind.OPENED, as_json(form))
         for block in stream.blocks:
-            _send(link, Kind.BLOCK, block.astype("<f4", order="C", copy=False).view(np.uint8).data)
-            if _is_told_to_stop(link):
+            mail.add(Kind.BLOCK, block.astype("<f4", order="C", copy=False).view(np.uint8).data)
+            if mail.is_told_to_stop():
                 return
 
 
-def _is_told_to_stop(link: socket.socket) -> bool:
-    try:
-        return link.recv(LENGTH.size, socket.MSG_DONTWAIT) == STOP
-    except BlockingIOError:
-        return False
+class _Mail:
+    """Messages on their way to the parent; waits while it has no room."""
 
+    def __init__(self, link: socket.socket) -> None:
+        self._link, self._parts, self._n_bytes = link, list[Any](), 0
 
-def _send(link: socket.socket, kind: Kind, payload: Any) -> None:
-    """Send one message; waits while the parent has no room."""
-    head = packed(kind, len(payload))
-    if len(payload) <= _SHORT:
-        link.sendall(head + bytes(payload))
-    else:
-        link.sendall(head)
-        link.sendall(payload)
+    def add(self, kind: Kind, payload: Any) -> None:
+        """Send one message, maybe together with those after it."""
+        self._parts += [packed(kind, len(payload)), payload]
+        self._n_bytes += len(payload)
+        if self._n_bytes >= _TOGETHER:
+            self.send()
+
+    def send(self) -> None:
+        """Send what is left."""
+        parts, self._parts, self._n_bytes = [memoryview(part) for part in self._parts if len(part)], [], 0
+        while parts:
+            n_sent = self._link.sendmsg(parts)
+            while parts and n_sent >= len(parts[0]):
+                n_sent -= len(parts.pop(0))
+            if parts:
+                parts[0] = parts[0][n_sent:]
+
+    def is_told_to_stop(self) -> bool:
+        """Whether the parent wants no more of what was sent."""
+        if self._parts:
+            return False
+        try:
+            return self._link.recv(LENGTH.size, socket.MSG_DONTWAIT) == STOP
+        except BlockingIOError:
+            return False

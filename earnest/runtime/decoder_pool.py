@@ -10,6 +10,7 @@ import math
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from io import BytesIO
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -34,7 +35,7 @@ from earnest.runtime.picture import MAX_PIXELS, Picture, picture_of
 
 START_S = 60.0  # on a busy machine
 MOST_JOBS = 1_000
-MOST_GROWN_BYTES = 96 * 2**20
+MOST_GROWN_BYTES, LOOK_EVERY = 96 * 2**20, 10  # jobs
 STOP_S = 1.0  # for a job that nobody wants to go on
 CPU_S, CPU_SHARE = 30.0, 0.1  # computing, and for each second of the longest recording: a tenth of it
 _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR")
@@ -229,7 +230,7 @@ class _Child:
                 env=_environment(),
                 cwd="/",
             )
-        self._socket, self._file = ours, cast(BinaryIO, ours.makefile("rb", 2**16))
+        self._socket, self._link = ours, _Link(ours)
         self._words: tuple[str, ...] | None = None
         self._first_bytes = 0
         self._name, self._n_jobs, self._works, self.is_alive = "", 0, False, True
@@ -298,8 +299,9 @@ class _Child:
             return False
         if self._works and not self._is_stopped():
             return False
-        grown = _resident_bytes(self.pid) - self._first_bytes
-        return self._n_jobs < MOST_JOBS and grown < MOST_GROWN_BYTES and self.is_running()
+        if self._n_jobs % LOOK_EVERY == 0 and _resident_bytes(self.pid) - self._first_bytes > MOST_GROWN_BYTES:
+            return False
+        return self._n_jobs < MOST_JOBS and self.is_running()
 
     def end(self) -> None:
         """End the process, while another thread may be reading what it says."""
@@ -311,7 +313,6 @@ class _Child:
             self.is_alive = False
             self._process.kill()
             self._process.wait()
-            self._file.close()
             self._socket.close()
 
     def _is_stopped(self) -> bool:
@@ -326,12 +327,11 @@ class _Child:
 
     def _message(self) -> tuple[Kind, bytes]:
         """Return the next message; an error is raised, and so is the deadline's."""
-        left_s = current_deadline().left_s
-        self._socket.settimeout(None if math.isinf(left_s) else max(left_s, 0.001))
+        self._link.wait_for(current_deadline().left_s)
         try:
-            kind, payload = read_message(self._file)
+            kind, payload = read_message(self._link)
             error = error_of(payload) if kind is Kind.ERROR else None
-        except TimeoutError:
+        except BlockingIOError:  # nothing came in time
             self.kill()
             check_deadline()
             raise self._died(WireError("it takes too long")) from None
@@ -345,21 +345,54 @@ class _Child:
 
     def _died(self, error: Exception) -> DecoderDiedError:
         """Make sure that it is dead, and return what to tell."""
+        code = self._process.returncode
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(0.2)  # it may be about to end by itself, which says why
+            code = self._process.wait(0.5)  # it may be about to end by itself, which says why
         self.kill()
-        why = _why(self._process.returncode, str(error))
+        why = _why(code, str(error))
         _log.warning("A decoder process died: %s.", why)
         return DecoderDiedError(f"{self._name}: ended the process that decoded it ({why}). Convert it to WAV or FLAC.")
 
 
-def _why(code: int, error: str) -> str:
-    if code == -signal.SIGXCPU:
-        return "too much to compute"
-    if code < 0 and code != -signal.SIGKILL:
-        with suppress(ValueError):
-            return signal.Signals(-code).name
-    return "killed" if code == -signal.SIGKILL and error == "the process ended" else error
+class _Link:
+    """Reads whole messages from a socket: one call of the system each, however many pieces they come in."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self._socket, self._wait_s = link, math.inf
+
+    def wait_for(self, seconds: float) -> None:
+        """Wait so long at most for what `read` wants."""
+        if not (math.isinf(seconds) and math.isinf(self._wait_s)):
+            whole, part = divmod(0 if math.isinf(seconds) else max(round(seconds * 1e6), 1_000), 1_000_000)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", whole, part))
+        self._wait_s = seconds
+
+    def read(self, n_bytes: int) -> bytes:
+        """Return so many bytes, or fewer where the other side has ended.
+
+        Raises
+        ------
+        BlockingIOError
+            When they don't come in time.
+        """
+        data = self._socket.recv(n_bytes, socket.MSG_WAITALL) if n_bytes else b""
+        while 0 < len(data) < n_bytes:  # a signal came between, or the time is over
+            check_deadline()
+            more = self._socket.recv(n_bytes - len(data), socket.MSG_WAITALL)
+            if not more:
+                break
+            data += more
+        return data
+
+
+def _why(code: int | None, error: str) -> str:
+    if code is None or code >= 0:  # of None we have ended it
+        return error
+    known = {signal.SIGXCPU: "too much to compute", signal.SIGKILL: "killed"}
+    try:
+        return known.get(signal.Signals(-code), signal.Signals(-code).name)
+    except ValueError:
+        return error
 
 
 def _environment() -> Mapping[str, str]:
@@ -376,16 +409,24 @@ def _descriptor(file: BinaryIO) -> Iterator[int]:
         os.lseek(file.fileno(), 0, os.SEEK_SET)
         yield file.fileno()
         return
-    with os.fdopen(os.memfd_create("recording"), "wb", 0) if hasattr(os, "memfd_create") else _temporary() as copy:
-        left = file.getbuffer()
-        while left:
-            left = left[copy.write(left) :]
-        copy.seek(0)
-        yield copy.fileno()
+    if not hasattr(os, "memfd_create"):
+        with tempfile.TemporaryFile(buffering=0) as copy:
+            _write(copy.fileno(), file)
+            yield copy.fileno()
+        return
+    number = os.memfd_create("recording")
+    try:
+        _write(number, file)
+        yield number
+    finally:
+        os.close(number)
 
 
-def _temporary() -> Any:
-    return tempfile.TemporaryFile(buffering=0)
+def _write(number: int, file: BytesIO) -> None:
+    left = file.getbuffer()
+    while left:
+        left = left[os.write(number, left) :]
+    os.lseek(number, 0, os.SEEK_SET)
 
 
 def _resident_bytes(pid: int) -> int:

@@ -9,7 +9,7 @@ what is no sound is an error.
 import enum
 import json
 import struct
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError
 from earnest.printable import printable
@@ -19,6 +19,13 @@ MOST_TEXT, MOST_LETTERS = 2**16, 1_000
 LENGTH = struct.Struct(">I")  # before a job
 STOP = LENGTH.pack(0)
 _HEAD = struct.Struct(">cI")
+
+
+class Reader(Protocol):
+    """What messages come from."""
+
+    def read(self, n_bytes: int, /) -> bytes:
+        """Return so many bytes, or fewer where there are no more."""
 
 
 class Kind(enum.Enum):
@@ -31,6 +38,9 @@ class Kind(enum.Enum):
     GREYS = b"g"  # its pixels, uint16
     ERROR = b"e"  # the job is over: it can't be read
     DONE = b"d"  # the job is over
+
+
+_KINDS = {kind.value: kind for kind in Kind}
 
 
 class WireError(EarnestError):
@@ -47,7 +57,7 @@ def as_json(values: dict[str, Any]) -> bytes:
     return json.dumps(values).encode()
 
 
-def read_message(file: BinaryIO) -> tuple[Kind, bytes]:
+def read_message(link: Reader) -> tuple[Kind, bytes]:
     """Read one message of the child.
 
     Raises
@@ -55,16 +65,16 @@ def read_message(file: BinaryIO) -> tuple[Kind, bytes]:
     WireError
         When there is none, or it is no message.
     """
-    head = file.read(_HEAD.size)
+    head = link.read(_HEAD.size)
     if len(head) < _HEAD.size:
         raise WireError("the process ended")
     kind, n_bytes = _HEAD.unpack(head)
-    if n_bytes > MOST_PAYLOAD or kind not in {known.value for known in Kind}:
+    if n_bytes > MOST_PAYLOAD or kind not in _KINDS:
         raise WireError("it said what is no message")
-    payload = file.read(n_bytes)
+    payload = link.read(n_bytes)
     if len(payload) < n_bytes:
         raise WireError("the process ended")
-    return Kind(kind), payload
+    return _KINDS[kind], payload
 
 
 def values_of(payload: bytes) -> dict[str, Any]:

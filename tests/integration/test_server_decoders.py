@@ -1,5 +1,6 @@
 """A real server process: decoders that are killed in traffic, a thread that never ends, bombs beside clips."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from command_line import earnest_cli
 from server_process import CLIP, answers, ask, free_port, memory_mb, serving, workers_of
 from serving import wait_for
 from stand_in import write_bundle
@@ -157,3 +159,12 @@ def test_a_folder_from_strangers_is_answered_row_by_row(bundle: Path, tmp_path: 
         rows[words] = done.stdout
         assert done.stdout.count(",error,") == len(BOMBS)
     assert len(set(rows.values())) == 1
+
+
+def test_a_recording_that_takes_longer_than_its_time_is_a_row(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "clip.wav").write_bytes(CLIP)
+    for words in ((), ("--isolate",)):
+        told = earnest_cli("predict", tmp_path, "--model", bundle, "--json", "--timeout", "1e-6", *words, exit_code=3)
+        row = json.loads(told)
+        assert row["status"] == "error"
+        assert "clip.wav: not read within 1e-06 s. Leave it out, or allow more time." in row["error"]

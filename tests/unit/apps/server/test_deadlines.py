@@ -197,3 +197,16 @@ def test_a_long_talk_ends_in_its_decoder_too(folder: Path) -> None:
         answer = client.post("/v1/predict?kind=timeline", content=file.getvalue(), headers=WAV)
         assert answer.json()["type"] == "urn:earnest:problem:too-long-to-answer"
         wait_for(lambda: client.get("/readyz").status_code == 200)
+
+
+def test_a_piece_of_a_stream_that_takes_too_long_ends_the_stream(folder: Path) -> None:
+    sound = np.round(voice(5.0) * 32_767).astype("<i2").tobytes()
+    with (
+        application(settings_for(folder, {"request_s": 1e-6})) as client,
+        client.websocket_connect("/v1/stream?sample_rate_hz=16000") as stream,
+    ):
+        assert stream.receive_json()["event"] == "ready"
+        stream.send_bytes(sound)
+        told = stream.receive_json()
+        assert (told["event"], told["code"]) == ("error", "failed")
+        assert "too long" in told["detail"]
