@@ -280,8 +280,8 @@ ATTACKS: Sequence[Attack] = (
         "bundle: class names with ESC, BEL and U+202E", "accepted; the table sent them on", "refused, escaped", _BUNDLE
     ),
     Attack(
-        "messages about files that hold ESC, BEL and U+202E",
-        "some messages sent them to the terminal",
+        "a bundle, an argument called with ESC, BEL and U+202E",
+        "the messages about them sent BEL and U+202E to the terminal",
         "replaced in the message of every `EarnestError`; JSON has them as \\uXXXX",
         f"{_TEST}test_no_message_sends_anything_to_the_terminal",
     ),
@@ -305,7 +305,7 @@ ATTACKS: Sequence[Attack] = (
     ),
     Attack(
         "run.json that names /dev/zero as a file of the run",
-        "read without end",
+        "read until memory ended: MemoryError after 3 GiB, the limit set",
         "refused: is no file of the run",
         f"{_TEST}test_a_run_names_no_file_outside_its_folder",
     ),

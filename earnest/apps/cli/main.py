@@ -4,6 +4,7 @@ import logging
 import sys
 from importlib import import_module
 from importlib.resources import files
+from io import StringIO
 from typing import Any
 
 import click
@@ -63,12 +64,27 @@ class _Lines(logging.Formatter):
         return printable_lines(super().format(record))
 
 
+def _run() -> None:
+    """Run the command line; click's own messages repeat what was typed, or what a shell put in place of a ``*``."""
+    try:
+        code = cli(prog_name="earnest", standalone_mode=False)  # of `Context.exit`, else what a command returns
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        with StringIO() as text:
+            error.show(text)
+            click.echo(printable_lines(text.getvalue()), err=True, nl=False)
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("Aborted!", err=True)
+        sys.exit(EXIT_ERROR)
+
+
 def main() -> None:
     """Run the command line; deliberate errors become one line on standard error and exit code 1."""
     if logging.lastResort is not None:  # what writes warnings where nobody has set up logging
         logging.lastResort.setFormatter(_Lines())
     try:
-        cli(prog_name="earnest")
+        _run()
     except EarnestError as error:
         click.echo(f"earnest: {error}", err=True)
         sys.exit(EXIT_ERROR)
