@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -575,6 +576,7 @@ _GROUPS: Mapping[str, Callable[[], list[Reader]]] = {
     "weights": _weights,
     "archive": _archives,
     "client": _client,
+    "resumed": lambda: list(import_module("fuzz.resumed").resumed_readers()),
 }
 
 
