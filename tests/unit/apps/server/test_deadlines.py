@@ -46,7 +46,7 @@ def pool_of(client: TestClient) -> DecoderPool:
     """Return the decoders of a server in this process."""
     import gc
 
-    (pool,) = [item for item in gc.get_objects() if isinstance(item, DecoderPool) and item.pids()]
+    (pool,) = [item for item in gc.get_objects() if type(item) is DecoderPool and item.pids()]
     return pool
 
 
