@@ -28,6 +28,7 @@ T = TypeVar("T")
 OTHERWISE = "Wait, or choose another --output."
 _LOCK = ".lock"
 _MOST_OWNER_BYTES = 4096
+_MOST_PID = 2**31
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 _SHARED_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs"})
 _mine: dict[str, int] = {}  # lock → the thread that holds it
@@ -196,8 +197,11 @@ def _owner_in(descriptor: int, lock: Path) -> Owner | None:
         return None
     try:
         values: dict[str, Any] = json.loads(data)
-        return Owner(str(values["host"]), int(values["pid"]), str(values["since"]), str(values["command"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
+        pid = int(values["pid"])
+        if not 0 < pid < _MOST_PID:
+            raise ValueError("no number of a process")
+        return Owner(str(values["host"]), pid, str(values["since"]), str(values["command"]))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise EarnestError(
             f"{lock}: is in the way of a lock of that name. Move it away, or name another file."
         ) from None

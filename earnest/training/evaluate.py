@@ -1,6 +1,5 @@
 """All folds of a protocol: trained, predicted once, scored together."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +23,7 @@ from earnest.evaluation.slices import manifest_columns
 from earnest.evaluation.splits import Split
 from earnest.labels import SchemeCounts
 from earnest.locks import holding
+from earnest.reading import read_json
 from earnest.recipe import Recipe
 from earnest.run_files import write_sums
 from earnest.training.affect import affect_results
@@ -211,11 +211,11 @@ def _refuse_other_results(protocol: Protocol, output: Path) -> None:
     """Refuse a folder that holds a training, or the results of another protocol: their files have the same names."""
     if (output / RECORD).exists():
         raise RecipeError(f"{output}: holds a run of `earnest train`. Choose another --output.")
-    try:
-        held = json.loads((output / METRICS).read_text(encoding="utf-8"))["protocol"]
-    except FileNotFoundError:
+    if not (output / METRICS).exists():
         return
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    try:
+        held = read_json(output / METRICS, RecipeError, hint="Choose another --output.")["protocol"]
+    except (KeyError, TypeError) as error:
         raise RecipeError(f"{output / METRICS}: not the result of an evaluation. Choose another --output.") from error
     if held != protocol.name:
         raise RecipeError(f"{output}: holds results of the protocol '{held}'. Choose another --output.")

@@ -1,6 +1,5 @@
 """``earnest stress``: a finished evaluation on noisy, coded, distorted and otherwise changed clips."""
 
-import json
 import shlex
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,8 +19,9 @@ from earnest.apps.cli.output import (
     show_progress,
 )
 from earnest.apps.cli.train import require_training
-from earnest.errors import MissingExtraError
+from earnest.errors import EarnestError, MissingExtraError
 from earnest.locks import held_folder
+from earnest.reading import read_json
 from earnest.run_files import refuse_existing, write_atomically
 
 if TYPE_CHECKING:
@@ -109,8 +109,8 @@ def command(
 def _refuse_other_result(path: Path, command: str, overwrite: bool) -> None:
     """Refuse to replace what another command has found; the same one may go on where it was killed."""
     try:
-        same = json.loads(path.read_text(encoding="utf-8"))["command"] == command
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        same = read_json(path)["command"] == command
+    except (EarnestError, KeyError, TypeError):
         same = False
     refuse_existing(path, overwrite or same, "That is another stress test. Replace it with --overwrite")
 
