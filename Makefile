@@ -66,11 +66,8 @@ lint: dev
 	@$(FULL)/bin/ruff format --check .
 	@$(FULL)/bin/mypy
 
-# A process for each part: torch, onnxruntime, OpenVINO, PyAV and a browser's driver of all parts together are in no user's.
 test: lint
-	@failed=0; for part in "tests/unit tests/property tests/golden" tests/contracts tests/integration; do \
-	  $(FULL)/bin/python -m pytest -W error -m 'not slow' $$part || failed=1; \
-	done; exit $$failed
+	@sh scripts/run_tests.sh $(FULL)/bin/python
 
 test-slow: dev
 	@$(FULL)/bin/python -m pytest -W error -m slow

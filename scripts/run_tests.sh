@@ -1,0 +1,17 @@
+#!/bin/sh
+# run_tests.sh PYTHON: every test that is not slow. Integration runs beside the rest; each part has a process of its own, for torch,
+# onnxruntime, OpenVINO, PyAV and a browser's driver of all parts together are in no user's process.
+python=$1
+log=$(mktemp)
+"$python" -m pytest -W error -m 'not slow' tests/integration >"$log" 2>&1 &
+beside=$!
+trap 'kill $beside 2>/dev/null; rm -f "$log"; exit 1' INT TERM
+failed=0
+for part in "tests/unit tests/property tests/golden" tests/contracts; do
+  # shellcheck disable=SC2086 # a list of folders
+  "$python" -m pytest -W error -m 'not slow' $part || failed=1
+done
+wait $beside || failed=1
+cat "$log"
+rm -f "$log"
+exit $failed
