@@ -69,10 +69,17 @@ def held_folder(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
     EarnestError
         Who writes there, since when and with which command.
     """
+    is_new = not folder.exists()
     with told(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with _held(Path(os.path.realpath(folder)) / _LOCK, folder, wait_s):
-        yield
+    try:
+        with _held(Path(os.path.realpath(folder)) / _LOCK, folder, wait_s):
+            yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):  # what was refused leaves no folder behind; one that holds something stays
+                folder.rmdir()
+        raise
 
 
 def holding(parameter: str, wait_s: float = 0.0) -> Callable[[Callable[P, T]], Callable[P, T]]:
