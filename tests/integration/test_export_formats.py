@@ -45,11 +45,11 @@ def int8(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return exported(trained, tmp_path_factory.mktemp("int8") / "bundle", "onnx-int8")
 
 
-def exported(trained: Trained, folder: Path, form: str) -> Path:
+def exported(trained: Trained, folder: Path, form: str, *more: str) -> Path:
     if form.startswith("openvino"):
         pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'earnest[openvino]'")
     words = ("--output", folder, "--format", form, "--data", trained.data, "--json", "--licence", "CC0-1.0")
-    said = json.loads(earnest_cli("export", trained.run, *words))
+    said = json.loads(earnest_cli("export", trained.run, *words, *more))
     assert (said["format"], said["bytes"]) == (form, sum((folder / name).stat().st_size for name in said["sha256"]))
     return folder
 
@@ -119,7 +119,9 @@ def test_int8_leaves_the_front_end_in_float(int8: Path) -> None:
 
 def test_an_export_over_another_format_leaves_no_file_of_it(trained: Trained, tmp_path: Path) -> None:
     exported(trained, tmp_path / "bundle", "openvino")
-    exported(trained, tmp_path / "bundle", "web")
+    with pytest.raises(EarnestError, match="--overwrite"):
+        exported(trained, tmp_path / "bundle", "web")
+    exported(trained, tmp_path / "bundle", "web", "--overwrite")
     assert not (tmp_path / "bundle" / "model.xml").exists()
     assert "model.onnx" in load_bundle(tmp_path / "bundle").info.files
 

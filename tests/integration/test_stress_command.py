@@ -128,13 +128,13 @@ def test_drawn_clips_are_spread_over_speakers_and_classes(evaluated: Path, made_
 
 def test_what_is_no_evaluation_or_not_there_is_refused(evaluated: Path, made_up: Path, tmp_path: Path) -> None:
     data = ("--data", f"made-up={made_up}")
-    with pytest.raises(EarnestError, match=r"holds no metrics\.json"):
+    with pytest.raises(EarnestError, match=r"metrics\.json: no such file"):
         earnest_cli("stress", tmp_path, *data)
     (tmp_path / "metrics.json").write_text("{}")
     with pytest.raises(EarnestError, match="names no folds"):
         earnest_cli("stress", tmp_path, *data)
     (tmp_path / "metrics.json").write_text("{")
-    with pytest.raises(EarnestError, match="not readable"):
+    with pytest.raises(EarnestError, match="not valid JSON"):
         earnest_cli("stress", tmp_path, *data)
     with pytest.raises(EarnestError, match="has no fold 'f9'"):
         earnest_cli("stress", evaluated, *data, "--folds", "f9")
