@@ -163,6 +163,14 @@ def slopes(samples: Sequence[Sample]) -> dict[str, Slope]:
     return {column: slope_of(samples, column, warm_up_s(samples)) for column in UNITS}
 
 
+def late_line(samples: Sequence[Sample]) -> str:
+    """Say how much memory rises in the last third: what warms up rises less and less."""
+    late = slope_of(samples, "server_mib", samples[-1].t_s * 2 / 3)
+    return (
+        f"In the last third alone memory without decoders rises by {late.per_hour:+.2f} ± {late.error:.2f} MiB an hour."
+    )
+
+
 def page(outcome: Outcome, command: str, workers: int) -> str:
     """Return the page as Markdown."""
     minutes = outcome.samples[-1].t_s / 60
@@ -187,6 +195,7 @@ def page(outcome: Outcome, command: str, workers: int) -> str:
         rise = f"{slope.per_hour:+.2f} ± {slope.error:.2f} {unit}".rstrip()
         bound = "" if most is None else f"{most:g} {unit}".rstrip()
         lines.append(f"| {name} | {slope.start:.1f} {unit} | {rise} | {bound} | {verdict} |".replace("  ", " "))
+    lines += ["", late_line(outcome.samples)]
     lines += ["", "| client | how its visits ended | |", "|---|---|---|"]
     surprises = outcome.surprises()
     for name, words in outcome.ended.items():
