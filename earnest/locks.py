@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from earnest.errors import EarnestError, told
+from earnest.printable import printable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,8 +45,7 @@ class Owner(NamedTuple):
 
     def sentence(self) -> str:
         """Say it in words that can go to a terminal."""
-        told = f"process {self.pid} on {self.host} since {self.since} ({self.command})"
-        return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in told)
+        return printable(f"process {self.pid} on {self.host} since {self.since} ({self.command})")
 
 
 @contextmanager

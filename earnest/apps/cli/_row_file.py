@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from earnest.bundle import BundleInfo
 from earnest.csv_cells import csv_rows
 from earnest.errors import EarnestError, MissingExtraError, told, unwritable
+from earnest.printable import printable
 from earnest.run_files import refuse_changed, refuse_existing, replacing, write_sum
 from earnest.runtime.formats import (
     check_columns,
@@ -177,8 +178,8 @@ def _understood(where: str, read: Callable[[Any], T], what: bytes | Sequence[str
 
 
 def _not_ours(where: str, why: str) -> EarnestError:
-    told_why = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in why[:200])
-    return EarnestError(f"{where}: not written by `earnest predict`, or damaged ({told_why.rstrip('.')}). {NOT_OURS}")
+    told_why = printable(why[:200]).rstrip(".")
+    return EarnestError(f"{where}: not written by `earnest predict`, or damaged ({told_why}). {NOT_OURS}")
 
 
 def _write_parquet(path: Path, rows: Iterator[Prediction], classes: Sequence[str]) -> None:
