@@ -15,7 +15,7 @@ _PROVIDERS: Mapping[str, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExe
 _KINDS = {"tensor(float)": "float32", "tensor(int64)": "int64"}
 _SLOW = ["SkipLayerNormFusion"]  # its one node takes three times as long as the two that it replaces
 # Of all graphs of a process: `base` takes 53 MiB a thread for 20 s of sound at once, 473 MiB for a window of 60 s.
-MOST_MEMORY = max(4 << 30, (os.cpu_count() or 1) << 29)
+MOST_MEMORY = max(2 << 30, (os.cpu_count() or 1) << 29)
 _FATAL = 4  # onnxruntime's log level: its messages arrive as exceptions already
 
 

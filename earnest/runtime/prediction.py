@@ -1,7 +1,7 @@
 """What a model says about one recording."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from html import escape
 from typing import Any, Literal
 
@@ -78,7 +78,7 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; numbers are rounded to six decimals."""
-        return {name: _rounded(value) for name, value in asdict(self).items()}
+        return {name: _plain(getattr(self, name)) for name in _NAMES}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Prediction":
@@ -108,9 +108,14 @@ def percent(confidence: float) -> str:
     return f"> {HIGHEST_SHOWN:.0%}" if confidence > HIGHEST_SHOWN else f"{confidence:.0%}"
 
 
-def _rounded(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 6)
-    if isinstance(value, dict):
-        return {name: _rounded(item) for name, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, tuple) else value
+    if isinstance(value, VocalBurst):
+        value = asdict(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+_NAMES = tuple(field.name for field in fields(Prediction))
