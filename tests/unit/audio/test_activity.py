@@ -64,7 +64,7 @@ def test_the_division_of_calls_changes_no_probability(name: str) -> None:
 
 
 def test_the_network_is_the_file_that_was_compared_with_the_published_one() -> None:
-    assert hashlib.sha256(NETWORK.read_bytes()).hexdigest() == NETWORK_SHA256, "scripts/make_silero.py --check"
+    assert hashlib.sha256(NETWORK.read_bytes()).hexdigest() == NETWORK_SHA256, "see scripts/make_silero.py"
     assert (
         NETWORK.with_suffix(".txt").read_text(encoding="utf-8").startswith("MIT License\n\nCopyright (c) 2020-present")
     )
