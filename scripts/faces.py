@@ -27,8 +27,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from earnest.audio.activity import NETWORK
 from earnest.audio.io import decode
-from earnest.audio.silero import network_path
 from earnest.audio.waveform import Waveform
 from earnest.bundle import load_bundle
 from earnest.client import Client
@@ -137,16 +137,15 @@ class Faces:
         import harness
 
         harness.build()
-        bundle, activity = load_bundle(self.model).folder, network_path()
-        assert activity is not None
+        bundle = load_bundle(self.model).folder
         found: list[Prediction] = []
         with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-            mounts = {"web": harness.WEB, "models": bundle.parent, "tasks": Path(name), "activity": activity.parent}
+            mounts = {"web": harness.WEB, "models": bundle.parent, "tasks": Path(name), "activity": NETWORK.parent}
             address, driver = stack.enter_context(harness.served(**mounts)), stack.enter_context(harness.chromium())
             driver.set_script_timeout(1_200)
             driver.get(f"{address}/web/bench/page.html")
             harness.wait_for(driver, "window.ready")
-            places = f"{address}/models/{bundle.name}", f"{address}/activity/{activity.name}"
+            places = f"{address}/models/{bundle.name}", f"{address}/activity/{NETWORK.name}"
             for start in range(0, len(paths), AT_ONCE):
                 for old in Path(name).iterdir():
                     old.unlink()

@@ -22,7 +22,8 @@ rm -rf dist "$tried" build/lib build/bdist.*
 "$tried/bin/python" -m pip --disable-pip-version-check --quiet install --no-deps dist/*.whl
 (cd "$tried" && bin/python ../../scripts/smoke.py)
 "$tried/bin/python" -m zipfile --list dist/*.whl >"$tried/files"
-for file in apps/web/index.html apps/web/licences.txt models/notices/whisper.txt; do
+for file in apps/web/index.html apps/web/licences.txt audio/silero_vad.onnx audio/silero_vad.txt \
+  models/notices/whisper.txt; do
   grep -q "^earnest/$file" "$tried/files" || { echo "The wheel lacks $file." >&2; exit 1; }
 done
 "$tools/bin/python" scripts/bill.py "$full/bin/python" dist/sbom-full.cdx.json

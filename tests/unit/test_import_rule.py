@@ -30,7 +30,6 @@ LINES = (
         "recipe",
         "tune",
         "onnx_file",
-        "onnx_writer",
     },
     {"audio", "corpora"},
     {"bundle", "evaluation", "frontends", "augment"},

@@ -19,8 +19,8 @@ import numpy as np
 import soxr
 from harness import WEB, Tasks, awaited, build, chromium, served, wait_for
 
+from earnest.audio.activity import NETWORK
 from earnest.audio.io import decode
-from earnest.audio.silero import network_path
 from earnest.audio.waveform import Waveform
 from earnest.bundle import SHIPPED
 from earnest.runtime.predictor import Predictor
@@ -77,7 +77,7 @@ def parity(model: str, chosen: Sequence[Clip]) -> dict[str, Any]:
             tasks.add("predict", clip.waveform, clip.sample_rate_hz)
             expected.append(predictor.predict((clip.at_model_rate, 16_000)).to_dict())
             expected.append(predictor.predict((clip.waveform, clip.sample_rate_hz)).to_dict())
-        found = {"node": tasks.by_node(SHIPPED / model, network_path()), "chromium": by_chromium(tasks, model)}
+        found = {"node": tasks.by_node(SHIPPED / model, NETWORK), "chromium": by_chromium(tasks, model)}
     return {
         f"{runtime}, {way}": differences(expected[start::2], answers[start::2])
         for runtime, answers in found.items()
@@ -87,13 +87,12 @@ def parity(model: str, chosen: Sequence[Clip]) -> dict[str, Any]:
 
 def by_chromium(tasks: Tasks, model: str) -> list[Any]:
     """Answer all tasks in a page."""
-    network = network_path()
-    detectors = {"activity": network.parent} if network else {}
-    with served(web=WEB, models=SHIPPED, tasks=tasks.folder, **detectors) as address, chromium() as driver:
+    mounts = {"web": WEB, "models": SHIPPED, "tasks": tasks.folder, "activity": NETWORK.parent}
+    with served(**mounts) as address, chromium() as driver:
         driver.set_script_timeout(1_200)
         driver.get(f"{address}/web/bench/page.html")
         wait_for(driver, "window.ready")
-        activity = f"{address}/activity/{network.name}" if network else None
+        activity = f"{address}/activity/{NETWORK.name}"
         return list(awaited(driver, "window.answers(a, b)", f"{address}/models/{model}", activity))
 
 

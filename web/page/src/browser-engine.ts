@@ -13,6 +13,7 @@ import {
 import type { About, Engine, Source, Work } from "./engine.js";
 
 declare const BUILT: { worker: string }; // file names, by build.mjs
+const VOICE_ACTIVITY = "models/silero_vad.onnx";
 
 export class BrowserEngine implements Engine {
   readonly place = "browser";
@@ -23,14 +24,13 @@ export class BrowserEngine implements Engine {
     readonly files: readonly string[],
   ) {}
 
-  /** Load `models/NAME/`, with Silero's voice activity network where the site has it. */
-  static async open(name: string, voiceActivity: boolean, onProgress: (progress: Progress) => void): Promise<BrowserEngine> {
+  /** Load `models/NAME/`, with Silero's voice activity network. */
+  static async open(name: string, onProgress: (progress: Progress) => void): Promise<BrowserEngine> {
     const folder = `models/${name}/`;
-    const network = voiceActivity ? "models/silero_vad.onnx" : null;
     const workerUrl = new URL(BUILT.worker, location.href);
-    const model = await load(folder, { workerUrl, onProgress, ...(network ? { voiceActivityUrl: network } : {}) });
+    const model = await load(folder, { workerUrl, onProgress, voiceActivityUrl: VOICE_ACTIVITY });
     const files = ["bundle.json", "model.onnx", model.info.adaptation?.file].filter((file) => file !== undefined);
-    return new BrowserEngine(model, [...files.map((file) => folder + file), ...(network ? [network] : [])]);
+    return new BrowserEngine(model, [...files.map((file) => folder + file), VOICE_ACTIVITY]);
   }
 
   get about(): About {

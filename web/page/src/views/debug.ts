@@ -67,7 +67,7 @@ class DebugView {
       try {
         const shared = (await serverModels()).find(({ name }) => this.app.site.models.includes(name));
         if (!shared) throw new Error("The server and this page have no model of the same name.");
-        const here = await BrowserEngine.open(shared.name, false, () => undefined);
+        const here = await BrowserEngine.open(shared.name, () => undefined);
         const there = new ServerEngine(shared);
         let largest = 0;
         for (const name of this.app.site.clips) {
@@ -102,7 +102,7 @@ class DebugView {
       ["onnxruntime-web", `${RUNTIME_VERSION}, WebAssembly with SIMD, one thread`],
       ["model", engine ? `${engine.about.name} ${engine.about.version}, ${engine.place}` : "none"],
       ["classes", engine?.about.classes.join(", ") ?? "none"],
-      ["speech is told from noise by", site.voiceActivity ? "Silero's network" : "its level"],
+      ["speech is told from noise by", "Silero's network"],
       ["secure context", String(isSecureContext)],
       ["cores", String(navigator.hardwareConcurrency)],
       ["browser", navigator.userAgent],
