@@ -1,14 +1,22 @@
-"""Named things, one module each: the registry reads names from the files and imports one when it is used."""
+"""Named things, one module each; other packages add theirs by entry points.
+
+The registry reads our names from the files and those of other packages from their metadata, and imports a module when
+one of its entries is used.
+"""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from importlib import import_module
 from importlib.resources import files
-from typing import Generic, TypeVar
+from inspect import get_annotations
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from earnest.errors import EarnestError
 from earnest.suggest import suggestion
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -19,17 +27,30 @@ class Registry(Generic[T]):
     Listing the names of models must not import torch, so the names are read from the source text.
     """
 
-    def __init__(self, variable: str, kind: str, package: str) -> None:
+    def __init__(self, variable: str, kind: str, package: str, group: str = "", contract: type = object) -> None:
+        """Make a registry.
+
+        Parameters
+        ----------
+        variable : the name of the registry in the source text
+        kind : what an entry is, for messages
+        package : whose modules hold our entries
+        group : of the entry points by which other packages add theirs; "" for one that is called as the package
+        contract : what an entry of another package must be; its annotations without a value are names that it needs
+        """
         self.variable = variable
         self.kind = kind
         self.package = package
+        self.group = group or package
+        self.contract = contract
         self._entries: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
         """Decorate a class or function to make it available under ``name``."""
 
         def add(entry: T) -> T:
-            if name in self._entries and self._entries[name] is not entry:
+            is_ours = getattr(entry, "__module__", "").startswith(f"{self.package}.")
+            if self._entries.get(name, entry) is not entry or (not is_ours and name in self._modules):
                 raise EarnestError(f"Two {self.kind} entries are called '{name}'.")
             self._entries[name] = entry
             return entry
@@ -46,9 +67,19 @@ class Registry(Generic[T]):
                     found[name] = source.name.removesuffix(".py")
         return found
 
+    @cached_property
+    def _entry_points(self) -> Mapping[str, "list[EntryPoint]"]:
+        """What installed packages add, by name; only their metadata is read."""
+        from importlib.metadata import entry_points
+
+        found: dict[str, list[EntryPoint]] = {}
+        for point in entry_points(group=self.group):
+            found.setdefault(point.name, []).append(point)
+        return found
+
     def names(self) -> list[str]:
         """All names, sorted; nothing is imported."""
-        return sorted({*self._modules, *self._entries})
+        return sorted({*self._modules, *self._entries, *self._entry_points})
 
     def get(self, name: str) -> T:
         """Return the entry called ``name``, importing its module first.
@@ -56,10 +87,51 @@ class Registry(Generic[T]):
         Raises
         ------
         EarnestError
-            For an unknown name, with the nearest right one.
+            For an unknown name, with the nearest right one; for a name that two packages use; and for an entry of
+            another package that can't be imported or is not of this kind. Other entries stay usable.
         """
+        points = self._entry_points.get(name, [])
+        self._refuse_two(name, points)
         if name not in self._entries and name in self._modules:
             import_module(f"{self.package}.{self._modules[name]}")
+        if name not in self._entries and points:
+            self._entries[name] = self._loaded(points[0])
         if name not in self._entries:
             raise EarnestError(f"There is no {self.kind} called '{name}'.{suggestion(name, self.names())}")
         return self._entries[name]
+
+    def _refuse_two(self, name: str, points: "list[EntryPoint]") -> None:
+        owners = ["earnest"] if name in self._modules else []
+        owners += [_package_of(point) for point in points]
+        if len(owners) > 1:
+            raise EarnestError(
+                f"Two {self.kind} entries are called '{name}': those of {' and '.join(owners)}."
+                f" Uninstall {owners[-1]}, or give its entry point in '{self.group}' another name."
+            )
+
+    def _loaded(self, point: "EntryPoint") -> T:
+        where = f"The {self.kind} '{point.name}' of the package {_package_of(point)}"
+        remedy = "Update or uninstall that package."
+        try:
+            entry = point.load()
+        except (Exception, SystemExit) as error:  # code of strangers: it may raise anything
+            raise EarnestError(f"{where} can't be imported ({type(error).__name__}: {error}). {remedy}") from error
+        if not self._is_of_this_kind(entry):
+            raise EarnestError(f"{where} is no {self.contract.__name__}: {point.value}. {remedy}")
+        if lacking := self._lacking(entry):
+            raise EarnestError(f"{where} has no {', '.join(lacking)} ({point.value}). {remedy}")
+        loaded: T = entry
+        return loaded
+
+    def _is_of_this_kind(self, entry: object) -> bool:
+        by_name_alone = getattr(self.contract, "_is_protocol", False)
+        return isinstance(entry, type) and (by_name_alone or issubclass(entry, self.contract))
+
+    def _lacking(self, entry: type) -> list[str]:
+        needed = [name for name in get_annotations(self.contract) if not hasattr(self.contract, name)]
+        return [name for name in needed if not hasattr(entry, name)] + sorted(getattr(entry, "__abstractmethods__", ()))
+
+
+def _package_of(point: "EntryPoint") -> str:
+    """Name and version, as pip calls them."""
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value.partition(":")[0]

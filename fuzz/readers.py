@@ -429,9 +429,8 @@ def _corpora() -> list[Reader]:
 
 def _label_file(name: str, file: str, text: str) -> Reader:
     """Return the reader of one corpus, whose file of labels is damaged."""
-    from corpus_examples import build_example
-
     from earnest.corpora.load import corpus_called
+    from earnest.testing.corpora import build_example
 
     depth = len(Path(file).parts)
 

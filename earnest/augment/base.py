@@ -1,11 +1,12 @@
 """What every augmentation of a waveform offers, and the registry that finds them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from typing import ClassVar, TypeAlias
+from pathlib import Path
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -35,6 +36,16 @@ class Augmentation(ABC):
     def __post_init__(self) -> None:
         require(0 <= self.probability <= 1, "probability must be from 0 to 1")
 
+    @classmethod
+    def example_settings(cls, recordings: Path) -> Mapping[str, Any]:  # noqa: ARG003 - most need none
+        """Return settings to try it with: those that have no default, of which most have none.
+
+        Parameters
+        ----------
+        recordings : a folder with some, for an augmentation that needs them
+        """
+        return {}
+
     def check_ready(self) -> None:  # noqa: B027 - most need nothing
         """Raise an `EarnestError` where something that it needs is missing (a folder of noises)."""
 
@@ -62,7 +73,9 @@ class Augmentation(ABC):
         return np.asarray(self.apply(waveform, sample_rate_hz, rng), np.float32)
 
 
-AUGMENTATIONS: Registry[type[Augmentation]] = Registry("AUGMENTATIONS", "augmentation", "earnest.augment")
+AUGMENTATIONS: Registry[type[Augmentation]] = Registry(
+    "AUGMENTATIONS", "augmentation", "earnest.augment", group="earnest.augmentations", contract=Augmentation
+)
 
 
 def generator_for(words: str) -> np.random.Generator:

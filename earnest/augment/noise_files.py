@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -103,6 +103,11 @@ class NoiseFiles(Augmentation):
         require_range("snr_db", self.snr_db, -60, 100)
         right = all(-60 <= level_db <= 100 for level_db in self.levels_db.values())
         require(right, "levels_db must be from -60 to 100")
+
+    @classmethod
+    def example_settings(cls, recordings: Path) -> Mapping[str, Any]:
+        """The folder has no default."""
+        return {"folder": str(recordings)}
 
     def check_ready(self) -> None:
         """Look for the recordings."""

@@ -48,6 +48,7 @@ class Corpus(ABC):
     label_files : relative paths of files that hold labels or speakers, for `earnest corpus check`
     shortest_s : no published recording is shorter; `earnest corpus check` reports what is
     unusable : utterance id → why; `earnest.corpora.load` leaves these clips out and counts them
+    speakers_of : the corpus whose speakers these are too; "" where they are its own
     groups_share_audio : two recordings of one group have the same samples, as published
     lists_one_of_several : `published` names one recording of a group (one microphone), not all
     archives : what `earnest corpus fetch` downloads; empty where the corpus has no public archive
@@ -69,6 +70,7 @@ class Corpus(ABC):
     label_files: Sequence[str] = ()
     shortest_s: float = 0.0
     unusable: Mapping[str, str] = {}
+    speakers_of: str = ""
     groups_share_audio: bool = False
     lists_one_of_several: bool = False
     archives: Sequence[Archive] = ()
@@ -120,7 +122,7 @@ class Corpus(ABC):
         return paths
 
 
-CORPORA: Registry[type[Corpus]] = Registry("CORPORA", "corpus", "earnest.corpora")
+CORPORA: Registry[type[Corpus]] = Registry("CORPORA", "corpus", "earnest.corpora", contract=Corpus)
 
 
 def audio_files(root: Path) -> list[Path]:

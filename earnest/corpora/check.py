@@ -42,6 +42,8 @@ class CorpusReport:
     ----------
     hours : sum of what could be decoded
     class_counts : canonical emotion → rows; ``expected_`` fields are the published numbers
+    has_list : whether the names of all published clips are known, so that each can be looked for
+    n_missing : published clips that are not here; without a list, by their number alone
     """
 
     corpus: str
@@ -56,7 +58,27 @@ class CorpusReport:
     hours: float
     class_counts: Mapping[str, int]
     expected_class_counts: Mapping[str, int]
+    has_list: bool
+    n_missing: int
     findings: Sequence[Finding]
+
+    @property
+    def as_published(self) -> bool | None:
+        """False when something is wrong; None when nothing is, but no list of names tells whether all is right."""
+        return False if self.problems else True if self.has_list else None
+
+    @property
+    def verdict(self) -> str:
+        """Say in a sentence or two whether this copy is what was published."""
+        if self.as_published:
+            return "As published."
+        n = len(self.problems)
+        problems = f" {n} problem{'s'[: n != 1]}." if n else ""
+        missing = f"{self.n_missing:,} of {self.expected_n_utterances:,} clips are missing"
+        if self.has_list:
+            return f"Not as published{f': {missing}' if self.n_missing else ''}.{problems}"
+        here = f"{self.n_utterances:,} of {self.expected_n_utterances:,} clips are here"
+        return f"No published list of names to compare with: {here}.{problems}"
 
     @property
     def problems(self) -> list[Finding]:
@@ -65,7 +87,7 @@ class CorpusReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return asdict(self) | {"as_published": not self.problems}
+        return asdict(self) | {"as_published": self.as_published, "verdict": self.verdict}
 
 
 def check_corpus(name: str, root: Path, on_progress: Progress | None = None) -> CorpusReport:
@@ -93,11 +115,13 @@ def check_corpus(name: str, root: Path, on_progress: Progress | None = None) -> 
         sounds[sound.path] = sound
         if on_progress:
             on_progress(len(sounds), len(paths))
+    published = corpus.published(root)
     findings = [
-        *_names(corpus, root, rows, sorted(set(paths) - {row.path for row in rows})),
+        *_names(corpus, root, rows, published, sorted(set(paths) - {row.path for row in rows})),
         *_sound(corpus, root, sounds.values(), rows),
         *_same_audio(corpus, root, sounds.values(), rows),
         *_labels(corpus, root, rows),
+        *_numbers(corpus, rows, published),
     ]
     return CorpusReport(
         corpus=name,
@@ -112,6 +136,8 @@ def check_corpus(name: str, root: Path, on_progress: Progress | None = None) -> 
         hours=sum(sound.duration_s for sound in sounds.values()) / 3600,
         class_counts=_counts(rows),
         expected_class_counts=corpus.class_counts,
+        has_list=published is not None,
+        n_missing=_n_missing(corpus, rows, published),
         findings=findings,
     )
 
@@ -130,8 +156,13 @@ def _counts(rows: Sequence[Utterance]) -> dict[str, int]:
     return dict(sorted(Counter(row.emotion for row in {row.utterance_id: row for row in rows}.values()).items()))
 
 
-def _names(corpus: Corpus, root: Path, rows: Sequence[Utterance], strangers: Sequence[Path]) -> Iterable[Finding]:
-    published = corpus.published(root)
+def _names(
+    corpus: Corpus,
+    root: Path,
+    rows: Sequence[Utterance],
+    published: Sequence[str] | None,
+    strangers: Sequence[Path],
+) -> Iterable[Finding]:
     by_id = defaultdict(list)
     for row in rows:
         by_id[row.utterance_id].append(row.path)
@@ -201,12 +232,35 @@ def _labels(corpus: Corpus, root: Path, rows: Sequence[Utterance]) -> Iterable[F
     if unlabelled:
         detail = "the corpus says nothing about their emotion; they are read as other"
         yield Finding("no label", _relatives(unlabelled, root), detail, known=True)
-    if corpus.published(root) is not None:
-        return  # every difference has been named
+
+
+def _numbers(corpus: Corpus, rows: Sequence[Utterance], published: Sequence[str] | None) -> Iterable[Finding]:
+    """What the published numbers show beyond the list of names, of which every difference has been told."""
+    if published is not None:
+        if unlisted := _n_unlisted(corpus, published):
+            detail = f"{unlisted} published clips are in no list that is here: this is a part of the corpus"
+            yield Finding("counts", (), detail)
+        return
     counts = _counts(rows)
     for emotion, expected in corpus.class_counts.items():
         if counts.get(emotion, 0) != expected:
             yield Finding("counts", (), f"{counts.get(emotion, 0)} {emotion}, published are {expected}")
+    n_here = sum(counts.values())
+    if not corpus.class_counts and n_here != corpus.n_utterances:
+        yield Finding("counts", (), f"{n_here} clips, published are {corpus.n_utterances}")
+
+
+def _n_missing(corpus: Corpus, rows: Sequence[Utterance], published: Sequence[str] | None) -> int:
+    """Count the published clips that are not here: by name, and by number where names end."""
+    here = {row.utterance_id for row in rows}
+    if published is None:
+        return max(corpus.n_utterances - len(here), 0)
+    return sum(name not in here for name in published) + _n_unlisted(corpus, published)
+
+
+def _n_unlisted(corpus: Corpus, published: Sequence[str]) -> int:
+    """Count the clips that a list lacks that was made of the copy's own label files (IEMOCAP) or names (TESS)."""
+    return 0 if corpus.lists_one_of_several else max(corpus.n_utterances - len(published), 0)
 
 
 def _relative(path: Path, root: Path) -> str:

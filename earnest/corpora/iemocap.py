@@ -132,6 +132,7 @@ class Iemocap8k(_Iemocap):
     """Copies at 8 kHz in the same folders; speakers and dialogues are those of ``iemocap``."""
 
     title = "IEMOCAP (2008), copies at 8 kHz"
+    speakers_of = "iemocap"
     name, channel = "iemocap-8k", "8 kHz"
 
 

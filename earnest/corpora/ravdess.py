@@ -103,6 +103,7 @@ class RavdessSong(_Ravdess):
     """The song part: six emotions, without actor 18; the speakers are those of the speech part."""
 
     title = "RAVDESS song (2018)"
+    speakers_of = "ravdess"
     n_speakers, n_utterances = 23, 1012
     shortest_s = 3.5
     class_counts: Mapping[str, int] = {"neutral": 92} | dict.fromkeys(CORE_EMOTIONS[1:6], 184)

@@ -68,7 +68,7 @@ class Network(Protocol):
         ...
 
 
-MODELS: Registry[Any] = Registry("MODELS", "model", "earnest.models")
+MODELS: Registry[Any] = Registry("MODELS", "model", "earnest.models", contract=Network)
 
 
 class VectorScaling(nn.Module):

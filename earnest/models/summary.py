@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from earnest.errors import MissingExtraError
+from earnest.errors import EarnestError, MissingExtraError
 from earnest.models.classifier import MODELS, Usage, assembled, build_front_end
 from earnest.recipe import Recipe
 
@@ -48,7 +48,10 @@ def summaries() -> list[NetworkSummary]:
 
 def summary_of(name: str) -> NetworkSummary:
     """Count one network with the settings, classes and front end that it was published with."""
-    network_type = MODELS.get(name)
+    try:
+        network_type = MODELS.get(name)
+    except EarnestError as error:  # of a package that can't be imported
+        return NetworkSummary(name, paper="", n_classes=0, note=str(error))
     usage: Usage = network_type.usage
     try:
         parameters, multiply_adds = _counts(name, usage)

@@ -6,71 +6,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from corpus_examples import build_example
 
 from earnest.corpora.base import CORPORA
 from earnest.corpora.load import corpus_called
-from earnest.corpora.manifest import read_manifest, write_manifest
-from earnest.errors import CorpusError
-from earnest.labels import EMOTIONS
-
-NAMES = CORPORA.names()
+from earnest.testing import Check, parametrize_with_checks
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("suffix", ["", ".FLAC"])
-def test_the_example_is_read_with_its_emotions_whatever_the_extension(name, suffix, tmp_path):
-    expected = build_example(name, tmp_path, suffix)
-    rows = list(corpus_called(name).read(tmp_path))
-    assert {row.path.relative_to(tmp_path).as_posix(): row.emotion for row in rows} == expected
-    assert [row.path for row in rows] == sorted(row.path for row in rows)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_rows_name_their_corpus_their_speaker_and_are_unique(name, tmp_path):
-    build_example(name, tmp_path)
-    rows = list(corpus_called(name).read(tmp_path))
-    assert {row.corpus for row in rows} == {name}
-    assert len({row.utterance_id for row in rows}) == len(rows)
-    family = name.removesuffix("-song").removesuffix("-8k")
-    assert all(row.speaker.startswith(f"{family}-") for row in rows)
-    assert all(row.native_emotion or row.emotion == "other" for row in rows)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_manifest_of_the_example_comes_back_unchanged(name, tmp_path):
-    build_example(name, tmp_path)
-    rows = list(corpus_called(name).read(tmp_path))
-    write_manifest(rows, tmp_path / "manifest.csv")
-    assert read_manifest(tmp_path / "manifest.csv") == rows
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_recording_that_the_corpus_does_not_know_is_named_not_dropped(name, tmp_path):
-    build_example(name, tmp_path)
-    first = next(
-        path for path in sorted(tmp_path.rglob("*")) if path.stem == Path(min(corpus_called(name).example)).stem
-    )
-    first.rename(first.with_stem("stranger"))
-    with pytest.raises(CorpusError, match="stranger"):
-        list(corpus_called(name).read(tmp_path))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_an_empty_or_absent_folder_is_an_error_that_says_what_belongs_there(name, tmp_path):
-    for root in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(CorpusError) as error:
-            list(corpus_called(name).read(root))
-        assert str(root) in str(error.value)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_expected_numbers_agree_with_each_other(name):
-    corpus = corpus_called(name)
-    if corpus.class_counts:
-        assert sum(corpus.class_counts.values()) == corpus.n_utterances
-    assert set(corpus.class_counts) | set(corpus.example.values()) <= set(EMOTIONS)
-    assert corpus.archives or corpus.access
+@parametrize_with_checks(corpora=CORPORA.names())
+def test_a_corpus_keeps_its_contract(check: Check) -> None:
+    check()
 
 
 @pytest.mark.parametrize("name", ["ravdess", "ravdess-song", "emodb", "crema-d", "savee", "emogator"])

@@ -7,12 +7,12 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from test_models import padded
 from voices import voice
 
 from earnest.export.onnx import to_onnx
 from earnest.models.classifier import MODELS, SpeechClassifier, Usage, build_classifier
 from earnest.recipe import Recipe
+from earnest.testing.models import padded
 
 IMAGES = (
     "alexnet",

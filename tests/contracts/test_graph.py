@@ -13,16 +13,16 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
-from extreme_waveforms import SILENT_ROW, Feeds, alone, extreme_feeds, moody_feeds
 from test_recipes import PATHS
 
 from earnest.bundle import SHIPPED
-from earnest.export.moody import SEVEN, to_moody
+from earnest.export.moody import N_SAMPLES, RATE_HZ, SEVEN, to_moody
 from earnest.export.onnx import to_onnx
 from earnest.labels import scheme_called
 from earnest.models.classifier import MODELS, SpeechClassifier, build_classifier
 from earnest.recipe import Recipe, read_recipe
 from earnest.runtime.openvino_engine import EXACT
+from earnest.testing.sounds import SILENT_ROW, Feeds, alone, extreme_feeds
 
 Answers: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
 AnswersByName: TypeAlias = Mapping[str, Mapping[str, Answers]]  # graph → waveform → answers
@@ -47,6 +47,18 @@ class Graph:
         is_moodys = facts.get("profile") == "moody"
         feeds = moody_feeds() if is_moodys else extreme_feeds(int(facts["sample_rate_hz"]))
         return cls(path.resolve(), feeds, len(facts["classes"].split(",")))
+
+
+def moody_feeds() -> dict[str, Feeds]:
+    """The same for Moody's graph, ``input`` (batch, 46305): behind a clip's end is silence, what is too long is cut."""
+    feeds = {}
+    for name, given in extreme_feeds(RATE_HZ).items():
+        samples = np.zeros((len(given["lengths"]), N_SAMPLES), np.float32)
+        for row, (waveform, length) in enumerate(zip(given["waveform"], given["lengths"].clip(1), strict=True)):
+            own = waveform[:length][:N_SAMPLES]
+            samples[row, : len(own)] = own
+        feeds[name] = {"input": samples}
+    return feeds
 
 
 class Run(Protocol):

@@ -7,12 +7,22 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from test_models import FRONT_END, IMAGE, RATE_HZ, WITHIN, clips, frames_of, model_of, padded, recipe_of
 
-from earnest.export.onnx import to_onnx
 from earnest.models.classifier import SpeechClassifier
 from earnest.recipe import Recipe
 from earnest.segments import Segments
+from earnest.testing.models import (
+    FRONT_END,
+    IMAGE,
+    RATE_HZ,
+    WITHIN,
+    clips,
+    exported,
+    frames_of,
+    model_of,
+    padded,
+    recipe_of,
+)
 
 IMAGES = "alexnet-gap"
 PLAIN = replace(FRONT_END, trim="none")
@@ -49,10 +59,7 @@ def model_called(way: str) -> SpeechClassifier:
 
 @cache
 def session_of(way: str) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    graph = to_onnx(model_called(way)).SerializeToString()
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return exported(model_called(way))
 
 
 @each_way

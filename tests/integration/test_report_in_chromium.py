@@ -8,11 +8,11 @@ import harness
 import pytest
 import the_page
 from command_line import earnest_cli
-from corpus_examples import build_example
 from made_up_corpus import Trained
 
 from earnest.corpora.load import load_corpus
 from earnest.evaluation.predictions import PredictionRow, Predictions, write_predictions
+from earnest.testing.corpora import build_example
 
 
 @pytest.fixture(scope="module")

@@ -88,8 +88,7 @@ def echo_report(report: CorpusReport) -> None:
             for finding in report.findings
         ]
         echo_table(("finding", "files", "what", ""), rows)
-    n = len(report.problems)
-    echo(f"\n{n} problem{'s'[: n != 1]}." if n else "\nAs published.")
+    echo(f"\n{report.verdict}")
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from earnest.corpora.fetch import fetch_corpus
 from earnest.corpora.load import corpus_called, corpus_root, load_corpus
 from earnest.corpora.manifest import Utterance, write_manifest
 from earnest.corpora.tables import TABLE_READERS
-from earnest.errors import CorpusError
+from earnest.errors import CorpusError, EarnestError
 from earnest.run_files import new_file, refuse_existing
 from earnest.suggest import suggestion
 
@@ -78,19 +78,29 @@ def command(context: click.Context, as_json: bool, quiet: bool) -> None:
 def list_(as_json: bool, quiet: bool) -> None:
     """List the corpora that can be read, with licence, language, size and source.
 
+    Corpora of other installed packages are among them; exit code 3 when one of those can't be imported.
+
     \b
     Example:
       earnest corpus list
     """
-    corpora = [tables.facts(name) for name in CORPORA.names()]
+    corpora, failed = [], {}
+    for name in CORPORA.names():
+        try:
+            corpora.append(tables.facts(name))
+        except EarnestError as error:  # of a package that can't be imported
+            failed[name] = str(error)
     if as_json:
-        echo_json(corpora)
-        return
-    tables.echo_corpora(corpora)
-    if not quiet:
-        echo("\nWhere they come from (how to get one: earnest corpus info NAME, or fetch NAME DIR):")
-        for corpus in corpora:
-            echo(f"  {corpus['name']:<12}  {corpus['url']}")
+        echo_json([*corpora, *({"name": name, "error": error} for name, error in failed.items())])
+    else:
+        tables.echo_corpora(corpora)
+        if not quiet:
+            echo("\nWhere they come from (how to get one: earnest corpus info NAME, or fetch NAME DIR):")
+            for corpus in corpora:
+                echo(f"  {corpus['name']:<12}  {corpus['url']}")
+        for why in failed.values():
+            echo(f"earnest: {why}", err=True)
+    sys.exit(EXIT_SOME_FAILED if failed else EXIT_OK)
 
 
 @command.command()

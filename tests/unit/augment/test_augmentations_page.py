@@ -48,7 +48,7 @@ def test_its_table_has_every_augmentation_with_its_own_defaults() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \| (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(name for name, _ in rows) == AUGMENTATIONS.names()
     for name, row in rows:
-        table = {"name": name, **({"folder": "x"} if name == "noise-files" else {})}
+        table = {"name": name, **AUGMENTATIONS.get(name).example_settings(Path("x"))}
         (settings,) = resolved_tables([table])
         for key, value in re.findall(r"`(\w+) = ([^`]*)`", row):
             expected = settings[key]

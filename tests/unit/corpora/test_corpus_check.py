@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from corpus_examples import build_example
 
 from earnest.corpora.check import CorpusReport, check_corpus
 from earnest.corpora.emodb import EmoDb
 from earnest.corpora.examine import examine
 from earnest.corpora.load import corpus_called
 from earnest.errors import CorpusError
+from earnest.testing.corpora import build_example
 
 STEMS = ["03a01Fa", "03a01Nc", "03a01Wa", "08a01Ab", "08a01Fd", "08a01Lc"]
 
@@ -21,6 +21,7 @@ STEMS = ["03a01Fa", "03a01Nc", "03a01Wa", "08a01Ab", "08a01Fd", "08a01Lc"]
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A corpus of six published clips, each one and a half seconds of its own noise."""
     monkeypatch.setattr(EmoDb, "published", lambda self, root: STEMS)
+    monkeypatch.setattr(EmoDb, "n_utterances", len(STEMS))
     rng = np.random.default_rng(0)
     for stem in STEMS:
         soundfile.write(tmp_path / f"{stem}.flac", rng.normal(0, 0.1, 24_000), 16_000)
@@ -34,6 +35,7 @@ def found(report: CorpusReport) -> set[tuple[str, str]]:
 def test_a_whole_copy_is_as_published(copy):
     report = check_corpus("emodb", copy)
     assert report.findings == []
+    assert report.verdict == "As published."
     assert report.hours == pytest.approx(6 * 1.5 / 3600)
     assert report.class_counts == {"angry": 1, "boredom": 1, "fearful": 1, "happy": 2, "neutral": 1}
     assert (report.n_utterances, report.n_speakers, report.licence) == (6, 2, "CC0-1.0")
@@ -172,3 +174,56 @@ def test_a_copy_that_lacks_thousands_of_clips_is_called_a_part(tmp_path: Path) -
     missing = [finding for finding in report.findings if finding.kind == "missing"]
     assert [(finding.files, finding.known) for finding in missing] == [((), False)]
     assert missing[0].detail.startswith(f"{32_130 - len(written)} published clips are not here")
+
+
+def test_a_copy_that_lacks_some_clips_says_how_many(copy: Path) -> None:
+    (copy / "03a01Fa.flac").unlink()
+    (copy / "08a01Fd.flac").unlink()
+    report = check_corpus("emodb", copy)
+    assert (report.as_published, report.n_missing) == (False, 2)
+    assert report.verdict == "Not as published: 2 of 6 clips are missing. 2 problems."
+
+
+def test_a_whole_copy_with_another_fault_says_nothing_of_missing_clips(copy: Path) -> None:
+    soundfile.write(copy / "03a01Wa.flac", np.zeros(24_000), 16_000)
+    assert check_corpus("emodb", copy).verdict == "Not as published. 1 problem."
+
+
+def without_a_list(monkeypatch: pytest.MonkeyPatch, n_utterances: int) -> None:
+    monkeypatch.setattr(EmoDb, "published", lambda self, root: None)
+    monkeypatch.setattr(EmoDb, "n_utterances", n_utterances)
+
+
+@pytest.mark.parametrize("class_counts", [{}, {"happy": 1_735}], ids=["by number", "by class"])
+def test_a_small_part_of_a_corpus_without_a_published_list_is_not_as_published(
+    class_counts: dict[str, int], copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_a_list(monkeypatch, 1_735)
+    monkeypatch.setattr(EmoDb, "class_counts", class_counts)
+    report = check_corpus("emodb", copy)
+    assert (report.as_published, report.has_list, report.n_missing) == (False, False, 1_729)
+    verdict = "No published list of names to compare with: 6 of 1,735 clips are here. 1 problem."
+    assert report.verdict == report.to_dict()["verdict"] == verdict
+    detail = "2 happy, published are 1735" if class_counts else "6 clips, published are 1735"
+    assert [(finding.kind, finding.detail) for finding in report.problems] == [("counts", detail)]
+
+
+def test_where_nobody_published_a_list_even_a_full_copy_is_not_called_as_published(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_a_list(monkeypatch, len(STEMS))
+    monkeypatch.setattr(EmoDb, "class_counts", {})
+    report = check_corpus("emodb", copy)
+    assert report.to_dict()["as_published"] is None
+    assert report.findings == []
+    assert report.verdict == "No published list of names to compare with: 6 of 6 clips are here."
+
+
+@pytest.mark.parametrize("name", ["tess", "iemocap"])
+def test_a_list_made_of_the_copy_itself_hides_no_missing_clips(name: str, tmp_path: Path) -> None:
+    n_here = len(build_example(name, tmp_path))
+    report = check_corpus(name, tmp_path)
+    assert report.n_missing == report.expected_n_utterances - n_here
+    missing = f"{report.n_missing:,} of {report.expected_n_utterances:,} clips are missing"
+    assert report.verdict.startswith(f"Not as published: {missing}.")
+    assert "counts" in {finding.kind for finding in report.problems}

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from corpus_examples import build_example
 
 from earnest.apps.cli.corpus import command
 from earnest.apps.cli.main import cli
@@ -16,6 +15,7 @@ from earnest.corpora.emodb import EmoDb
 from earnest.corpora.load import load_corpus
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import CorpusError
+from earnest.testing.corpora import build_example
 
 
 def run(*words: str, **options: object):
@@ -26,6 +26,7 @@ def run(*words: str, **options: object):
 def emodb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     build_example("emodb", tmp_path / "emodb")
     monkeypatch.setattr(EmoDb, "published", lambda self, root: ["03a01Fa", "08a02La", "16b10Ad"])
+    monkeypatch.setattr(EmoDb, "n_utterances", 3)
     monkeypatch.setattr(EmoDb, "shortest_s", 0.0)
     return tmp_path / "emodb"
 
@@ -45,12 +46,14 @@ def test_info_tells_where_to_get_a_corpus(name):
 
 
 def test_check_of_a_whole_copy_exits_0_and_of_a_broken_one_3(emodb):
-    assert run("check", "emodb", str(emodb)).exit_code == 0
+    whole = run("check", "emodb", str(emodb))
+    assert whole.exit_code == 0
+    assert whole.stdout.endswith("\nAs published.\n")
     (emodb / "wav/08a02La.wav").unlink()
     done = run("check", "emodb", str(emodb))
     assert done.exit_code == 3
     assert "missing  08a02La" in done.stdout
-    assert "1 problem." in done.stdout
+    assert "Not as published: 1 of 3 clips are missing. 1 problem." in done.stdout
     report = json.loads(run("check", "emodb", str(emodb), "--json").stdout)
     assert [(finding["kind"], finding["files"]) for finding in report["findings"]] == [("missing", ["08a02La"])]
     assert report["as_published"] is False

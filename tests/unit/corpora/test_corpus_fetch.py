@@ -10,7 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from corpus_examples import build_example
 
 from earnest.corpora.archives import unpack
 from earnest.corpora.base import Archive
@@ -18,6 +17,7 @@ from earnest.corpora.emodb import EmoDb
 from earnest.corpora.fetch import download, fetch_corpus
 from earnest.corpora.load import corpus_called, load_corpus
 from earnest.errors import CorpusError
+from earnest.testing.corpora import build_example
 
 
 @dataclass

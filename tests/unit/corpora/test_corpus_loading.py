@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from corpus_examples import build_example
 
 from earnest.corpora.load import corpus_called, corpus_root, load_corpus, load_utterances, usable
 from earnest.corpora.manifest import write_manifest
 from earnest.errors import CorpusError
+from earnest.testing.corpora import build_example
 
 
 def write_crema_d(root: Path, stems: list[str]) -> None:

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from corpus_examples import build_example
 
 from earnest.corpora.emogator import KINDS, burst_kind
 from earnest.corpora.load import corpus_called
 from earnest.errors import CorpusError
+from earnest.testing.corpora import build_example
 
 
 def row_of(name: str, root: Path, stem: str):

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from corpus_examples import build_example
 
 from earnest.errors import CorpusError
 from earnest.evaluation.protocols import protocol_called
 from earnest.recipe import Recipe
+from earnest.testing.corpora import build_example
 from earnest.training.task import protocol_utterances, under
 
 

@@ -1,18 +1,38 @@
-"""Recordings that nobody speaks: what a graph may be handed by whoever runs it without the package around it."""
+"""Made-up sound for tests: voices, and recordings that nobody speaks."""
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from voices import voice
+import soundfile
 
-from earnest.export.moody import N_SAMPLES, RATE_HZ
+from earnest.audio.waveform import Waveform
 
-Feeds: TypeAlias = dict[str, npt.NDArray[np.generic]]
+Feeds: TypeAlias = dict[str, npt.NDArray[Any]]
 
 TOO_LONG_S = 31.0  # a second above a bundle's longest_s
 SILENT_ROW = "a silent row between two voices, the last one padded"
+
+
+def voice(
+    seconds: float = 1.0, sample_rate_hz: int = 16_000, pitch_hz: float = 180.0, level: float = 0.1, seed: int = 0
+) -> Waveform:
+    """Return twelve harmonics of a wavering pitch, four syllables a second, with a little noise, shape (samples,)."""
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(round(seconds * sample_rate_hz)) / sample_rate_hz
+    pitch = pitch_hz * (1 + 0.1 * np.sin(2 * np.pi * rng.uniform(0.5, 2) * time_s))
+    phase = 2 * np.pi * np.cumsum(pitch) / sample_rate_hz
+    wave = sum(np.sin(number * phase) / number for number in range(1, 13))
+    envelope = 0.55 - 0.45 * np.cos(2 * np.pi * 4 * time_s)
+    return np.asarray(level * envelope * wave + rng.normal(0, 0.001, len(time_s)), np.float32)
+
+
+def write_voice(path: Path, seconds: float = 1.0, sample_rate_hz: int = 16_000, seed: int = 0) -> Path:
+    """Write a made-up voice in the format that the suffix names."""
+    soundfile.write(path, voice(seconds, sample_rate_hz, seed=seed), sample_rate_hz)
+    return path
 
 
 def extreme_feeds(sample_rate_hz: int) -> dict[str, Feeds]:
@@ -28,7 +48,7 @@ def extreme_feeds(sample_rate_hz: int) -> dict[str, Feeds]:
     return feeds
 
 
-def extreme_waveforms(sample_rate_hz: int) -> Mapping[str, npt.NDArray[np.float32]]:
+def extreme_waveforms(sample_rate_hz: int) -> Mapping[str, Waveform]:
     """One waveform (samples,) a name, most of a second."""
     rng, n = np.random.default_rng(0), sample_rate_hz
     noise = rng.uniform(-1, 1, n)
@@ -53,19 +73,7 @@ def extreme_waveforms(sample_rate_hz: int) -> Mapping[str, npt.NDArray[np.float3
     return {name: waveform.astype(np.float32) for name, waveform in waveforms.items()}
 
 
-def moody_feeds() -> dict[str, Feeds]:
-    """The same for Moody's graph, ``input`` (batch, 46305): behind a clip's end is silence, what is too long is cut."""
-    feeds = {}
-    for name, given in extreme_feeds(RATE_HZ).items():
-        samples = np.zeros((len(given["lengths"]), N_SAMPLES), np.float32)
-        for row, (waveform, length) in enumerate(zip(given["waveform"], given["lengths"].clip(1), strict=True)):
-            own = waveform[:length][:N_SAMPLES]
-            samples[row, : len(own)] = own
-        feeds[name] = {"input": samples}
-    return feeds
-
-
-def feeds_of(waveform: npt.NDArray[np.float32]) -> Feeds:
+def feeds_of(waveform: Waveform) -> Feeds:
     """Inputs of a graph for one waveform (samples,)."""
     return {"waveform": waveform[None], "lengths": np.array([len(waveform)])}
 
