@@ -39,6 +39,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -110,21 +111,25 @@ class Run:
 
 DATA = "--data made-up=inputs/corpus/manifest.csv"
 THREE = f"--protocol speaker-3fold {DATA} --output @/out --json"
+SIX = f"--protocol speaker-6fold {DATA} --output @/out --json"
 NOISE = "--noise inputs/data/noise-esc10 --noise-names sea-waves"
 RUNS = (
     *(
         Run(f"train-{name}", f"train inputs/{name}.toml {DATA} --output @/run")
         for name in ("cabg", "base", "small", "multitask")
     ),
-    Run("train-all", f"train inputs/base.toml {DATA} --all-data --set training.shrinkage=0.5 --output @/run --json"),
-    Run("evaluate-cabg", f"evaluate inputs/cabg.toml {THREE} --repeats 2 --folds f1,f2"),
+    Run(
+        "train-all", f"train inputs/base.toml {DATA} --all-data --set network.pooled_blocks=[1,3] --output @/run --json"
+    ),
+    Run("evaluate-cabg", f"evaluate inputs/cabg.toml {THREE}"),
+    Run("evaluate-repeats", f"evaluate inputs/cabg.toml {THREE} --repeats 2 --folds f2"),
     Run("evaluate-select", f"evaluate inputs/cabg.toml {THREE} --folds f1 --select"),
     Run(
         "evaluate-base",
-        f"evaluate inputs/base.toml {THREE} --adapt causal --adapt ten --adapt all --adapt one-emotion "
+        f"evaluate inputs/base.toml {SIX} --folds f1,f2 --adapt causal --adapt ten --adapt all --adapt one-emotion "
         f"--tta gain --tta speed {NOISE} --snr-db 0,20 --train-share 0.5",
     ),
-    Run("evaluate-small", f"evaluate inputs/small.toml {THREE} --folds f2 --adapt causal --tta gain-and-speed"),
+    Run("evaluate-small", f"evaluate inputs/small.toml {SIX} --folds f3 --adapt causal --tta gain-and-speed"),
     Run("evaluate-multitask", f"evaluate inputs/multitask.toml {THREE} --folds f1,f3 {NOISE} --train-share 0.6"),
     Run(
         "evaluate-known",
@@ -139,11 +144,11 @@ RUNS = (
     Run("compare", "compare evaluate-base/out evaluate-known/out --output @/compare.html --json", heavy=False),
     *(
         Run(f"export-{name}", f"export train-{name}/run --output @/bundle --name {name} --licence CC0-1.0 --json")
-        for name in ("cabg", "small", "multitask")
+        for name in ("base", "small", "multitask")
     ),
-    Run("export-base", "export evaluate-base/out/f1 --results evaluate-base/out --output @/bundle --name base --json"),
+    Run("export-cabg", "export evaluate-cabg/out/f1 --results evaluate-cabg/out --output @/bundle --name cabg --json"),
     Run("export-onnx-int8", f"export train-cabg/run --output @/bundle --name cabg --format onnx-int8 {DATA} --json"),
-    Run("parity", "parity train-small/run export-small/bundle inputs/corpus --limit 6"),
+    Run("parity", "parity evaluate-cabg/out/f1 export-cabg/bundle inputs/corpus --limit 6"),
     *(
         Run(f"predict-{name}", f"predict inputs/corpus --model export-{name}/bundle --no-abstain --json", heavy=False)
         for name in ("cabg", "base", "small", "multitask", "onnx-int8")
@@ -188,15 +193,14 @@ def main(words: Sequence[str] | None = None) -> int:
     since_parser.add_argument("revision", metavar="REV")
     asked = parser.parse_args(words)
     if asked.command == "freeze":
-        freeze(asked.folder, asked.tree)
-        return 0
+        return freeze(asked.folder, asked.tree)
     if asked.command == "compare":
         return compare(asked.folder, asked.tree, asked.only, asked.keep)
     return since(asked.revision)
 
 
-def freeze(folder: Path, tree: Path) -> None:
-    """Write the inputs and what the runs made of them into ``folder``, which must not exist."""
+def freeze(folder: Path, tree: Path) -> int:
+    """Write the inputs and what the runs made of them into ``folder``, which must not exist; return the exit code."""
     if folder.exists():
         sys.exit(f"{folder}: is there already. Name another folder, or remove it.")
     started = time.monotonic()
@@ -205,8 +209,6 @@ def freeze(folder: Path, tree: Path) -> None:
         if _forked(lambda: write_inputs(work / "inputs"), tree, work, made):
             sys.exit(made.with_suffix(".stderr").read_text(encoding="utf-8"))
         failed = [told for told in perform(RUNS, tree, work, {}) if told]
-        if failed:
-            sys.exit("\n".join(failed))
         shutil.copytree(work / "inputs", folder / "inputs")
         golden_compare.keep(work, folder / "outputs", [run.name for run in RUNS], places(work, tree))
     facts = {
@@ -216,7 +218,10 @@ def freeze(folder: Path, tree: Path) -> None:
         "seconds": round(time.monotonic() - started),
     }
     (folder / "frozen.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    for line in failed:
+        _say(line)
     _say(f"{folder}: {len(RUNS)} runs of {facts['revision']} in {facts['seconds']} s")
+    return 1 if failed else 0
 
 
 def compare(folder: Path, tree: Path, only: Sequence[str] = (), keep: Path | None = None) -> int:
@@ -310,9 +315,7 @@ def perform(runs: Sequence[Run], tree: Path, work: Path, renamed: Mapping[str, s
         heard = STANDARD_INPUT.get(run.name)
         words = run.typed(renamed)
         code = (
-            _forked(lambda words=words: _call(words), tree, work, said)
-            if run.heavy
-            else _started(words, tree, work, said, heard)
+            _forked(partial(_call, words), tree, work, said) if run.heavy else _started(words, tree, work, said, heard)
         )
         _say(f"  {run.name}: {time.monotonic() - started:.1f} s, {_used_s() - used_s:.1f} s of a core", sys.stderr)
         stderr = said.with_suffix(".stderr").read_text(encoding="utf-8", errors="replace").strip()
