@@ -2,6 +2,8 @@
 # make dev    a virtual environment with everything       (.venv)
 # make demo   predict the bundled clips with the light one
 # make test   lint, types and tests with the full one
+# make golden SINCE=REV  train, evaluate, export, predict … on made-up voices with the tree of REV and with this one:
+#             does any file differ, byte for byte? But for what scripts/golden/mapping.toml names
 # make fuzz   atheris at every reader of files from outside, SECONDS each (60); the counts: docs/security/fuzz.md
 # make models the shipped bundles, trained anew
 # make results  train and score again all that docs/results tells, as far as corpora are at hand
@@ -20,7 +22,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --requirement locks/build.txt --requirement
 OURS := install --no-deps --no-build-isolation --editable .
 
-.PHONY: light dev page demo test test-slow fuzz lint models results locks release notices audit floors chaos web clean
+.PHONY: light dev page demo test test-slow golden fuzz lint models results locks release notices audit floors chaos web clean
 
 light: $(LIGHT)/ready page
 dev: $(FULL)/ready page
@@ -71,6 +73,9 @@ test: lint
 
 test-slow: dev
 	@$(FULL)/bin/python -m pytest -W error -m slow
+
+golden: dev
+	@$(FULL)/bin/python scripts/golden_runs.py since $(or $(SINCE),HEAD)
 
 fuzz: dev
 	@$(FULL)/bin/python -m fuzz run $(or $(SECONDS),60)
