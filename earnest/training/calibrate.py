@@ -67,7 +67,7 @@ def calibration_change(predictions: Predictions, records: Mapping[str, RunRecord
     assert known.probabilities is not None
     folds, plain = {}, np.empty(known.probabilities.shape)
     for fold in known.folds:
-        rows = known.fold.rows_with(fold)
+        rows = np.flatnonzero(known.fold == fold)
         plain[rows] = calibration_of(records[fold]).undone(known.probabilities[rows])
         folds[fold] = {
             "temperature": records[fold].temperature,

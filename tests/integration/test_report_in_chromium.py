@@ -12,7 +12,8 @@ from corpus_examples import build_example
 from made_up_corpus import Trained
 
 from earnest.corpora.load import load_corpus
-from earnest.evaluation.predictions import PredictionRow, Predictions, write_predictions
+from earnest.evaluation.predictions import write_predictions
+from tests.prediction_rows import PredictionRow, predictions_of
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def page(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
         PredictionRow(row.utterance_id, "ravdess", row.speaker, "", "", row.emotion, "happy", {})
         for row in load_corpus("ravdess", folder / "ravdess")
     ]
-    write_predictions(Predictions.from_rows(rows, sorted({row.emotion for row in rows} | {"happy"})), folder / "p.csv")
+    write_predictions(predictions_of(rows, sorted({row.emotion for row in rows} | {"happy"})), folder / "p.csv")
     data = ("--data", trained.data, "--data", f"ravdess={folder / 'ravdess'}")
     earnest_cli("report", trained.run, folder / "p.csv", *data, "--output", folder / "report.html")
     return folder / "report.html"

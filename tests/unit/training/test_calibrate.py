@@ -10,8 +10,8 @@ from torch import Tensor
 from earnest.config import from_mapping
 from earnest.errors import RecipeError
 from earnest.evaluation.calibration import Calibration, softmax
-from earnest.evaluation.columns import Categories, Texts
 from earnest.evaluation.metrics import score
+from earnest.evaluation.prediction_table import same_text, text_column
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.vector_scaling import fit_vector
 from earnest.front_end import FrontEnd
@@ -98,10 +98,10 @@ def answers() -> tuple[Predictions, dict[str, RunRecord], np.ndarray]:
         np.exp(calibration_of(kept).log_probabilities(values[start : start + 200]))
         for kept, start in zip(records.values(), (0, 200), strict=True)
     ]).astype(np.float32)  # fmt: skip
-    nothing = Categories.constant("", 400)
-    fold = Categories.of(["f1"] * 200 + ["f2"] * 200)
+    nothing = same_text("", 400)
+    fold = text_column(["f1"] * 200 + ["f2"] * 200)
     predictions = Predictions(
-        CLASSES, Texts(map(str, range(400))), nothing, nothing, nothing, fold, true, probabilities.argmax(axis=1),
+        CLASSES, text_column(map(str, range(400))), nothing, nothing, nothing, fold, true, probabilities.argmax(axis=1),
         probabilities,
     )  # fmt: skip
     return predictions, records, values
