@@ -271,9 +271,9 @@ def _calibration(
     if rotated:
         n_classes, network = len(classifier.classes), classifier.network
         logits, true = rotated_logits(network, rotated, valid, settings.shrinkage, n_classes, embeddings)
-        return fit_calibration(logits, true, settings.calibration)
+        return fit_calibration(logits, true)
     logits = _output(classifier, settings, valid, embeddings).logits
-    return fit_calibration(logits, np.array([example.target for example in valid]), settings.calibration)
+    return fit_calibration(logits, np.array([example.target for example in valid]))
 
 
 def _json(value: object) -> bytes:
