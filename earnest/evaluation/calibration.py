@@ -26,19 +26,6 @@ def log_softmax(logits: npt.NDArray[np.floating], temperature: float = 1.0) -> F
     return np.asarray(scaled - np.log(np.exp(scaled).sum(axis=-1, keepdims=True)))
 
 
-def negative_log_likelihood(
-    logits: npt.NDArray[np.floating], true: npt.NDArray[np.integer], temperature: float = 1.0
-) -> float:
-    """Return the mean of −log p(true class), natural logarithm.
-
-    Parameters
-    ----------
-    logits : shape (rows, classes)
-    true : shape (rows,), class numbers
-    """
-    return float(-log_softmax(logits, temperature)[np.arange(len(true)), true].mean())
-
-
 def undone(probabilities: npt.NDArray[np.floating], temperature: float) -> Floats:
     """Turn softmax(logits / temperature) into softmax(logits), shape (rows, classes); NaN rows stay NaN.
 

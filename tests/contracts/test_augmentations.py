@@ -12,8 +12,9 @@ import pytest
 from voices import voice, write_voice
 
 from earnest.augment.base import AUGMENTATIONS, Augmentation, Transform
-from earnest.augment.chain import build_chain, resolved_tables
+from earnest.augment.chain import build_chain
 from earnest.config import from_mapping
+from tests.augment_tables import resolved_tables
 
 RATE_HZ = 16_000
 Waveform = npt.NDArray[np.float32]

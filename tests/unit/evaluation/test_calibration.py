@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from earnest.evaluation.calibration import HIGHEST, LOWEST, fit_temperature, negative_log_likelihood, softmax, undone
+from earnest.evaluation.calibration import HIGHEST, LOWEST, fit_temperature, log_softmax, softmax, undone
 
 
 def drawn(temperature: float, n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
@@ -10,6 +10,10 @@ def drawn(temperature: float, n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
     logits = rng.normal(0, 3, (n, 6))
     cumulated = softmax(logits, temperature).cumsum(axis=1)
     return logits, (rng.random((n, 1)) > cumulated).sum(axis=1).clip(0, 5)
+
+
+def negative_log_likelihood(logits: np.ndarray, true: np.ndarray, temperature: float) -> float:
+    return float(-log_softmax(logits, temperature)[np.arange(len(true)), true].mean())
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
