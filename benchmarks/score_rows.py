@@ -21,7 +21,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"): 
 
 import numpy as np  # noqa: E402
 
-from earnest.evaluation.columns import Categories, Texts  # noqa: E402
+from earnest.evaluation.prediction_table import same_text, text_column  # noqa: E402
 from earnest.evaluation.predictions import Predictions, write_predictions  # noqa: E402
 from earnest.labels import CORE_EMOTIONS  # noqa: E402
 
@@ -84,11 +84,11 @@ def made_up(n_rows: int) -> Predictions:
     speaker = rng.integers(N_SPEAKERS, size=n_rows)
     return Predictions(
         classes=CORE_EMOTIONS,
-        utterance_id=Texts(f"speaker-{who:04d}/clip-{index:08d}" for index, who in enumerate(speaker)),
-        corpus=Categories.constant("made-up", n_rows),
-        speaker=Categories(speaker, [f"speaker-{who:04d}" for who in range(N_SPEAKERS)]),
-        gender=Categories(speaker % 2, ("female", "male")),
-        fold=Categories(speaker % 5, [f"f{number}" for number in range(1, 6)]),
+        utterance_id=text_column(f"speaker-{who:04d}/clip-{index:08d}" for index, who in enumerate(speaker)),
+        corpus=same_text("made-up", n_rows),
+        speaker=text_column(f"speaker-{who:04d}" for who in speaker),
+        gender=text_column(("female", "male")[who % 2] for who in speaker),
+        fold=text_column(f"f{who % 5 + 1}" for who in speaker),
         emotion=emotion,
         predicted=np.where(answered, np.nan_to_num(probabilities).argmax(axis=1), -1),
         probabilities=probabilities,

@@ -112,11 +112,6 @@ def write_sum(path: Path) -> None:
     write_atomically(_sum_of(path), f"{sha256_of(path)}  {path.name}\n".encode())
 
 
-def forget_sum(path: Path) -> None:
-    """Remove the checksum of a file that is about to change."""
-    _sum_of(path).unlink(missing_ok=True)
-
-
 def refuse_changed(path: Path) -> None:
     """Raise `EarnestError` where a finished folder or file is not what was written; one without checksums passes."""
     sums = path / SUMS if path.is_dir() else _sum_of(path)

@@ -8,9 +8,8 @@ from typing import Literal, TypeAlias
 from earnest.errors import RecipeError
 
 Task: TypeAlias = Literal["gender", "affect"]
-Multitask: TypeAlias = Literal["sum", "fixed", "uncertainty", "weighted", "gradnorm"]
+Multitask: TypeAlias = Literal["sum", "fixed", "uncertainty", "weighted"]
 Oversample: TypeAlias = Literal["none", "minority", "minority-twice", "balanced"]
-CalibrationMethod: TypeAlias = Literal["temperature", "vector"]
 Checks: TypeAlias = Iterable[tuple[bool, str]]
 
 
@@ -46,8 +45,8 @@ class Training:
     refit : train once more on training and validation data for the chosen number of epochs
     momentum : of "sgd"
     schedule : "plateau" multiplies the learning rate by ``plateau_factor`` when ``plateau_monitor`` has not fallen for
-        so many epochs (where there are no validation clips, the training loss); "step" by ``step_factor`` every
-        ``step_epochs``; "multistep" by it after each of ``milestones``; "cosine" falls to ``lowest_learning_rate``
+        so many epochs (where there are no validation clips, the training loss); "multistep" by ``step_factor`` after
+        each of ``milestones``; "cosine" falls to ``lowest_learning_rate``
     warmup_epochs : over which the learning rate rises evenly, before any schedule but "plateau"
     layer_decay : the learning rate of a layer is that of the layer behind it times this
     head_learning_rate : of the layers that ``head`` names, or of the last one where it names none; None (in TOML
@@ -55,15 +54,10 @@ class Training:
     freeze : names of modules or parameters, dots between, that training leaves as they are
     unfreeze : tables of an ``epoch`` and the ``names`` of what was frozen and is trained from then on
     gradient_clip : the longest gradient, as a Euclidean norm over all weights; 0 for any
-    ema_decay : the weights scored and kept are a moving average over steps; 0 switches it off
-    swa_from : the weights scored and kept are the mean over the ends of all epochs from this one; 0 switches it off
-    precision : of the network while it is trained; bf16 halves memory, loss and validation stay at 32 bits
     class_weights : "balanced" weighs a class inversely to its share
     oversample : which classes are seen more often, see `earnest.augment.oversample`
     mixup : "dominant" keeps the larger share with the clip itself, "plain" doesn't care
-    loss : focal loss multiplies each clip's by (1 − p)^``focal_gamma``, p the probability of its class
     stability_weight : of the divergence between the answers to a clip as it is and augmented; 0 trains on either
-    stability_symmetric : pull the answers towards each other, not only the augmented one's to the plain one's
     clean_share : probability that a training clip is left as it is where the recipe augments
     changes : "all" puts a clip through the ``[[augment]]`` tables in their order, each with its ``probability``; "one"
         through one of them, drawn in proportion to their probabilities
@@ -73,10 +67,6 @@ class Training:
     affect_range : lowest and highest rating of the corpus; where it is empty, as the corpus reader says
     multitask : how losses become one, see `earnest.training.multitask`
     gender_weight, affect_weight : of "fixed", where the emotion's is 1
-    gradnorm_alpha : how much faster slow tasks shall learn
-    loss_learning_rate : of learned loss weights; None (in TOML "none") means ``learning_rate``
-    calibration : what turns logits into probabilities, fitted on validation clips: one temperature, or beside it a
-        weight and a bias a class
     """
 
     method: Literal["gradient", "discriminant"] = "gradient"
@@ -92,13 +82,12 @@ class Training:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-7
     momentum: float = 0.9
-    schedule: Literal["plateau", "step", "multistep", "cosine", "none"] = "plateau"
+    schedule: Literal["plateau", "multistep", "cosine", "none"] = "plateau"
     plateau_monitor: Literal["train_loss", "valid_loss"] = "train_loss"
     plateau_factor: float = 0.7
     plateau_patience: int = 2
     plateau_cooldown: int = 3
     plateau_threshold: float = 1e-3
-    step_epochs: int = 10
     step_factor: float = 0.1
     milestones: tuple[int, ...] = ()
     warmup_epochs: int = 0
@@ -109,20 +98,14 @@ class Training:
     freeze: tuple[str, ...] = ()
     unfreeze: tuple[Unfreezing, ...] = ()
     gradient_clip: float = 0.0
-    ema_decay: float = 0.0
-    swa_from: int = 0
-    precision: Literal["32", "bf16"] = "32"
     class_weights: Literal["none", "balanced"] = "none"
     oversample: Oversample = "none"
     mixup: Literal["dominant", "plain"] = "dominant"
     mixup_alpha: float = 0.0
     time_mask_frames: int = 0
     mel_mask_bands: int = 0
-    loss: Literal["cross-entropy", "focal"] = "cross-entropy"
     label_smoothing: float = 0.1
-    focal_gamma: float = 2.0
     stability_weight: float = 0.0
-    stability_symmetric: bool = False
     clean_share: float = 0.0
     changes: Literal["all", "one"] = "all"
     auxiliary: tuple[Task, ...] = ()
@@ -131,9 +114,6 @@ class Training:
     multitask: Multitask = "sum"
     gender_weight: float = 1.0
     affect_weight: float = 1.0
-    gradnorm_alpha: float = 1.5
-    loss_learning_rate: float | None = None
-    calibration: CalibrationMethod = "temperature"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -154,20 +134,16 @@ class Training:
             (self.plateau_patience >= 0, "plateau_patience must not be negative"),
             (self.plateau_cooldown >= 0, "plateau_cooldown must not be negative"),
             (0 <= self.plateau_threshold < 1, "plateau_threshold must be from 0 to below 1"),
-            (self.step_epochs >= 1, "step_epochs must be at least 1"),
             (0 < self.step_factor <= 1, "step_factor must be above 0 and at most 1"),
             (all(epoch >= 1 for epoch in self.milestones), "milestones must be epochs from 1"),
             (self.schedule != "multistep" or bool(self.milestones), 'schedule = "multistep" needs milestones'),
             (0 <= self.warmup_epochs < self.epochs or not self.warmup_epochs, "warmup_epochs must be below epochs"),
             (not (self.warmup_epochs and self.schedule == "plateau"), 'warmup_epochs doesn\'t go with "plateau"'),
-            (self.swa_from >= 0, "swa_from must not be negative"),
-            (self.swa_from <= self.epochs, "swa_from must be one of the epochs, or 0"),
-            (not (self.swa_from and self.ema_decay), "swa_from and ema_decay are two averages; choose one"),
             (0 <= self.seed < 2**31, "seed must be from 0 to below 2147483648"),
         )
 
     def _of_steps(self) -> Checks:
-        head_rate, loss_rate = self.head_learning_rate, self.loss_learning_rate
+        head_rate = self.head_learning_rate
         return (
             (0 < self.learning_rate < 10, "learning_rate must be above 0 and below 10"),
             (0 <= self.weight_decay < 10, "weight_decay must be from 0 to below 10"),
@@ -175,9 +151,7 @@ class Training:
             (0 <= self.lowest_learning_rate < 10, "lowest_learning_rate must be from 0 to below 10"),
             (0 < self.layer_decay <= 1, "layer_decay must be above 0 and at most 1"),
             (head_rate is None or 0 < head_rate < 10, "head_learning_rate must be above 0 and below 10"),
-            (loss_rate is None or 0 < loss_rate < 10, "loss_learning_rate must be above 0 and below 10"),
             (self.gradient_clip >= 0, "gradient_clip must not be negative"),
-            (0 <= self.ema_decay < 1, "ema_decay must be from 0 to below 1"),
             (not self.unfreeze or bool(self.freeze), "unfreeze needs freeze"),
         )
 
@@ -195,7 +169,6 @@ class Training:
         limits = self.affect_range
         return (
             (0 <= self.label_smoothing < 1, "label_smoothing must be from 0 to below 1"),
-            (0 <= self.focal_gamma <= 20, "focal_gamma must be from 0 to 20"),
             (len(set(self.auxiliary)) == len(self.auxiliary), "auxiliary names a task twice"),
             (
                 self.method == "gradient" or "affect" not in self.auxiliary,
@@ -204,6 +177,5 @@ class Training:
             (not limits or (len(limits) == 2 and limits[0] < limits[1]), "affect_range must be [lowest, highest]"),
             (0 <= self.gender_weight <= 1_000, "gender_weight must be from 0 to 1000"),
             (0 <= self.affect_weight <= 1_000, "affect_weight must be from 0 to 1000"),
-            (0 <= self.gradnorm_alpha <= 10, "gradnorm_alpha must be from 0 to 10"),
             (self.multitask == "sum" or bool(self.auxiliary), f'multitask = "{self.multitask}" needs auxiliary tasks'),
         )

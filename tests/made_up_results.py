@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from earnest.evaluation.metrics import score
-from earnest.evaluation.predictions import PredictionRow, Predictions, write_predictions
+from earnest.evaluation.predictions import Predictions, write_predictions
+from tests.prediction_rows import PredictionRow, predictions_of
 
 CLASSES = ("happy", "sad", "angry")
 SPEAKERS = {"ann": "female", "ben": "male", "cem": "male", "dora": "female"}
@@ -39,7 +40,7 @@ def made_up(seed: int = 0, sharpness: float = 2.0, names: dict[str, str] | None 
                         dict(zip(CLASSES, p.tolist(), strict=True)),
                     )
                 )
-    return Predictions.from_rows(rows, CLASSES)
+    return predictions_of(rows, CLASSES)
 
 
 def write_result(folder: Path, predictions: Predictions | None = None, **facts: Any) -> Path:

@@ -1,7 +1,7 @@
 """The ``[[augment]]`` tables of a recipe, one after the other."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -58,7 +58,7 @@ def build_chain(tables: Tables, sample_rate_hz: int) -> Chain:
     RecipeError
         For an unknown name or key (the nearest right one is named), a wrong value, or a folder that isn't there.
     """
-    return Chain(tuple(_made(where, found, sample_rate_hz) for where, _, found in _read(tables)))
+    return Chain(tuple(_made(where, found, sample_rate_hz) for where, found in _read(tables)))
 
 
 def build_choice(tables: Tables, sample_rate_hz: int) -> Choice:
@@ -67,13 +67,11 @@ def build_choice(tables: Tables, sample_rate_hz: int) -> Choice:
     Parameters and errors as in `build_chain`.
     """
     read = list(_read(tables))
-    total = sum(found.probability for _, _, found in read)
+    total = sum(found.probability for _, found in read)
     if not total > 0:
         raise RecipeError("augment: there is nothing to draw from. Give a table a probability above 0.")
-    shares = tuple(found.probability / total for _, _, found in read)
-    return Choice(
-        tuple(_made(where, replace(found, probability=1.0), sample_rate_hz) for where, _, found in read), shares
-    )
+    shares = tuple(found.probability / total for _, found in read)
+    return Choice(tuple(_made(where, replace(found, probability=1.0), sample_rate_hz) for where, found in read), shares)
 
 
 def build_change(tables: Tables, changes: Literal["all", "one"], sample_rate_hz: int) -> Chain | Choice:
@@ -82,12 +80,7 @@ def build_change(tables: Tables, changes: Literal["all", "one"], sample_rate_hz:
     return build(tables, sample_rate_hz)
 
 
-def resolved_tables(tables: Tables) -> tuple[dict[str, Any], ...]:
-    """Return the tables with every default spelled out, for the record of a run."""
-    return tuple({"name": name, **asdict(found)} for _, name, found in _read(tables))
-
-
-def _read(tables: Tables) -> Iterator[tuple[str, str, Augmentation]]:
+def _read(tables: Tables) -> Iterator[tuple[str, Augmentation]]:
     for number, table in enumerate(tables, start=1):
         name = table.get("name")
         if name not in AUGMENTATIONS.names():
@@ -95,7 +88,7 @@ def _read(tables: Tables) -> Iterator[tuple[str, str, Augmentation]]:
             raise RecipeError(f"augment {number}: {wrong}.{suggestion(str(name), AUGMENTATIONS.names())}")
         where = f"augment {number} ({name})"
         settings = {key: value for key, value in table.items() if key != "name"}
-        yield where, name, from_mapping(AUGMENTATIONS.get(name), settings, where)
+        yield where, from_mapping(AUGMENTATIONS.get(name), settings, where)
 
 
 def _made(where: str, augmentation: Augmentation, sample_rate_hz: int) -> Transform:

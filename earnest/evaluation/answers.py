@@ -1,6 +1,6 @@
 """What a file of anybody's system says, in its own words, before it is known to be right or wrong."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import CorpusError
-from earnest.evaluation.columns import Categories, Texts, taken
-from earnest.evaluation.prediction_table import CATEGORIES, Predictions, Probabilities
+from earnest.evaluation.prediction_table import (
+    TEXTS,
+    Predictions,
+    Probabilities,
+    TextColumn,
+    numbered,
+    same_text,
+)
 from earnest.labels import EMOTIONS
 
 SUM_TOLERANCE = 1e-3  # other people's files round their probabilities
 LONGEST_SHOWN = 80
 MOST_LABELS = 1000  # a confusion matrix has their square
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: multiplying by it loses nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,30 +40,30 @@ class Answers:
     """
 
     source: Path
-    name: Texts
+    name: TextColumn
     line: npt.NDArray[np.int64]
-    predicted: Categories
-    emotion: Categories | None = None
-    texts: Mapping[str, Categories] = field(default_factory=dict)
+    predicted: TextColumn
+    emotion: TextColumn | None = None
+    texts: Mapping[str, TextColumn] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     probabilities: Probabilities | None = None
     adapted: npt.NDArray[np.bool_] | None = None
-    predicted_gender: Categories | None = None
+    predicted_gender: TextColumn | None = None
     predicted_affect: npt.NDArray[np.float32] | None = None
     unit: str = "line"
 
     def __post_init__(self) -> None:
-        columns = (self.labels, self.predicted.values, () if self.emotion is None else self.emotion.values)
-        n_labels = max(map(len, columns))
+        columns = (self.labels, self.predicted, () if self.emotion is None else self.emotion)
+        n_labels = max(len(set(column)) for column in columns)
         if n_labels > MOST_LABELS:
             raise CorpusError(f"{self.source}: {n_labels} different labels; at most {MOST_LABELS} can be scored.")
 
     def __len__(self) -> int:
         return len(self.name)
 
-    def text(self, name: str) -> Categories:
+    def text(self, name: str) -> TextColumn:
         """Return a column of ``texts``, empty texts where the file has none."""
-        return self.texts.get(name) or Categories.constant("", len(self))
+        return self.texts[name] if name in self.texts else same_text("", len(self))
 
     def place(self, row: int) -> str:
         """Say where a row stands, for messages."""
@@ -67,15 +72,16 @@ class Answers:
     def take(self, rows: npt.NDArray[np.integer[Any]]) -> "Answers":
         """Return the rows at these indices, shape (n,), in that order."""
         columns = {name: getattr(self, name) for name in _COLUMNS}
-        texts = {name: column.take(rows) for name, column in self.texts.items()}
-        return replace(self, texts=texts, **taken(columns, rows))
+        texts = {name: column[rows] for name, column in self.texts.items()}
+        return replace(
+            self, texts=texts, **{name: column[rows] for name, column in columns.items() if column is not None}
+        )
 
     def classes(self) -> tuple[str, ...]:
         """Return the labels of the probabilities; without them all that occur, in canonical order."""
         if self.labels:
             return self.labels
-        found = {*self.predicted.present(), *(self.emotion.present() if self.emotion else ())} - {""}
-        return in_canonical_order(found)
+        return in_canonical_order({*self.predicted, *(() if self.emotion is None else self.emotion)} - {""})
 
     def without_truth(self) -> "Answers":
         """Return the same answers with the truth forgotten."""
@@ -89,9 +95,9 @@ class Answers:
         return Predictions(
             classes=classes,
             utterance_id=self.name,
-            **{name: self.text(name) for name in CATEGORIES},
-            emotion=self.emotion.numbered(classes),
-            predicted=self.predicted.numbered(classes),
+            **{name: self.text(name) for name in TEXTS},
+            emotion=numbered(self.emotion, classes),
+            predicted=numbered(self.predicted, classes),
             probabilities=self.probabilities,
             adapted=self.adapted,
             predicted_gender=self.predicted_gender,
@@ -108,40 +114,15 @@ def in_canonical_order(labels: set[str]) -> tuple[str, ...]:
     return tuple(sorted(labels, key=lambda name: (rank.get(name, len(rank)), name)))
 
 
-def check_unique(answers: Answers, hashes: npt.NDArray[np.int64]) -> None:
-    """Refuse an utterance that is there twice in the same fold.
-
-    Parameters
-    ----------
-    hashes : of the names, shape (rows,); rows of equal hashes are compared themselves
-    """
+def check_unique(answers: Answers) -> None:
+    """Refuse an utterance that is there twice in the same fold."""
     columns = [answers.texts[name] for name in ("corpus", "fold", "start") if name in answers.texts]
-    repeat = _first_repeat(answers.name, columns, hashes)
-    if repeat:
-        first, second = repeat
-        name, line = shown(answers.name[second]), answers.line[first]
-        raise CorpusError(f"{answers.place(second)}: '{name}' is in {answers.unit} {line} already, with the same fold.")
-
-
-def _first_repeat(names: Texts, columns: Sequence[Categories], hashes: npt.NDArray[np.int64]) -> tuple[int, int] | None:
-    mixed = hashes.astype(np.uint64)
-    for column in columns:
-        mixed = (mixed * _SPREAD) ^ column.codes.astype(np.uint64)
-    order = np.argsort(mixed, kind="stable")
-    found = mixed[order]
-    same = np.flatnonzero(found[1:] == found[:-1])
-    seen: dict[tuple[str | int, ...], int] = {}
-    for row in np.unique(np.concatenate([order[same], order[same + 1]])).tolist():
-        key = (names[row], *(int(column.codes[row]) for column in columns))
-        if key in seen:
-            return seen[key], row
-        seen[key] = row
-    return None
-
-
-def hashes_of(names: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Return a 64-bit hash a name, the same within this process."""
-    return np.fromiter(map(hash, names), np.int64, len(names))
+    seen: dict[tuple[str, ...], int] = {}
+    for row, key in enumerate(zip(answers.name, *columns, strict=True)):
+        first = seen.setdefault(key, row)
+        if first != row:
+            where = f"{answers.unit} {answers.line[first]}"
+            raise CorpusError(f"{answers.place(row)}: '{shown(key[0])}' is in {where} already, with the same fold.")
 
 
 def shown(text: str) -> str:

@@ -1,15 +1,12 @@
-"""Making probabilities honest (Guo et al., 2017): fitted on validation logits, never on test.
-
-One temperature scales all logits. Vector scaling adds a weight and a bias a class.
-"""
+"""Making probabilities honest by one temperature (Guo et al., 2017): fitted on validation logits, never on test."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from earnest.evaluation.reliability import reliability
-from earnest.training_settings import CalibrationMethod
 
 Floats = npt.NDArray[np.float64]
 LOWEST, HIGHEST = 0.05, 20.0  # a temperature outside says that the logits are wrong, not their scale
@@ -29,46 +26,12 @@ def log_softmax(logits: npt.NDArray[np.floating], temperature: float = 1.0) -> F
     return np.asarray(scaled - np.log(np.exp(scaled).sum(axis=-1, keepdims=True)))
 
 
-def negative_log_likelihood(
-    logits: npt.NDArray[np.floating], true: npt.NDArray[np.integer], temperature: float = 1.0
-) -> float:
-    """Return the mean of −log p(true class), natural logarithm.
+def undone(probabilities: npt.NDArray[np.floating], temperature: float) -> Floats:
+    """Turn softmax(logits / temperature) into softmax(logits), shape (rows, classes); NaN rows stay NaN.
 
-    Parameters
-    ----------
-    logits : shape (rows, classes)
-    true : shape (rows,), class numbers
+    log p = logits / T − c for a c of the row, which softmax forgets. The logits themselves can't be had back.
     """
-    return float(-log_softmax(logits, temperature)[np.arange(len(true)), true].mean())
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Logits → probabilities: softmax(weight · log softmax(logits / temperature) + bias).
-
-    Attributes
-    ----------
-    weight, bias : one a class; empty without vector scaling, where they would be 1 and 0
-    """
-
-    temperature: float = 1.0
-    weight: tuple[float, ...] = ()
-    bias: tuple[float, ...] = ()
-
-    def log_probabilities(self, logits: npt.NDArray[np.floating]) -> Floats:
-        """Return the logarithms of the probabilities, shape (rows, classes) as ``logits``."""
-        plain = log_softmax(logits, self.temperature)
-        return log_softmax(plain * np.array(self.weight) + np.array(self.bias)) if self.weight else plain
-
-    def undone(self, probabilities: npt.NDArray[np.floating]) -> Floats:
-        """Return softmax(logits) from probabilities, shape (rows, classes); NaN rows stay NaN.
-
-        Logits themselves can't be had back: softmax forgets their sum.
-        """
-        logs = np.log(np.maximum(probabilities.astype(np.float64), SMALLEST))
-        if self.weight:
-            logs = _unweighted(logs - np.array(self.bias), np.array(self.weight))
-        return softmax(logs * self.temperature)
+    return softmax(np.log(np.maximum(probabilities.astype(np.float64), SMALLEST)) * temperature)
 
 
 @dataclass(frozen=True)
@@ -93,11 +56,11 @@ class FittedCalibration:
 
     Attributes
     ----------
-    weight, bias : of vector scaling, see `Calibration`
+    weight, bias : empty; one a class in bundles that were made with vector scaling, whose graph does it
     before, after : on the validation clips that it was fitted on, at temperature 1 and calibrated
     """
 
-    method: CalibrationMethod
+    method: Literal["temperature", "vector"]
     before: Quality
     after: Quality
     weight: tuple[float, ...] = ()
@@ -132,15 +95,3 @@ def fit_temperature(logits: npt.NDArray[np.floating], true: npt.NDArray[np.integ
 def _slope(logits: npt.NDArray[np.floating], true: npt.NDArray[np.integer], temperature: float) -> float:
     expected = (softmax(logits, temperature) * logits).sum(axis=1)
     return float((logits[np.arange(len(true)), true] - expected).mean())
-
-
-def _unweighted(logs: Floats, weight: Floats) -> Floats:
-    """Solve weight · x = logs + c for log-probabilities x: the constant c of each row makes exp(x) sum to one."""
-    # exp(x).sum() rises with c. At the lower end each exp(x) is at most 1/classes; at the upper one of them is 1.
-    high = (-logs).min(axis=1, keepdims=True)
-    low = high - weight.max() * np.log(logs.shape[1])
-    for _ in range(N_STEPS):
-        middle = (low + high) / 2
-        too_much = np.exp((logs + middle) / weight).sum(axis=1, keepdims=True) > 1
-        low, high = np.where(too_much, low, middle), np.where(too_much, middle, high)
-    return np.asarray((logs + (low + high) / 2) / weight)

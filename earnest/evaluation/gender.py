@@ -8,7 +8,7 @@ import numpy as np
 
 from earnest.evaluation.confusion import class_scores, confusion_counts, headline_scores
 from earnest.evaluation.intervals import N_RESAMPLES, Interval, bootstrap
-from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.prediction_table import Predictions, numbered
 
 GENDERS = ("female", "male")
 
@@ -72,11 +72,11 @@ def gender_scores(
     """
     if predictions.predicted_gender is None:
         return None
-    true = predictions.gender.numbered(GENDERS)
+    true = numbered(predictions.gender, GENDERS)
     rows = np.flatnonzero(true >= 0)
     if not len(rows):
         return None
-    answered = predictions.predicted_gender.numbered(GENDERS)
+    answered = numbered(predictions.predicted_gender, GENDERS)
     asked = replace(predictions, classes=GENDERS, emotion=true, predicted=answered, probabilities=None).take(rows)
     counts = confusion_counts(asked.emotion, asked.predicted, len(GENDERS))
     whole, intervals = headline_scores(counts), bootstrap(asked, rng, n_resamples)

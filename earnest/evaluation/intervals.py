@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
-from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.prediction_table import Predictions, numbered
 
 N_RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -72,10 +72,10 @@ def bootstrap(
 def _clusters(predictions: Predictions) -> tuple[Counts, Literal["speakers", "utterances"]]:
     """Return cell counts a speaker, shape (speakers, cells); or of all rows, shape (cells,)."""
     n_classes = len(predictions.classes)
-    speakers = sorted(predictions.speaker.present())
+    speakers = sorted(set(predictions.speaker))
     if "" in speakers or len(speakers) < 2:
         return confusion_counts(predictions.emotion, predictions.predicted, n_classes).ravel(), "utterances"
-    owner = predictions.speaker.numbered(speakers)
+    owner = numbered(predictions.speaker, speakers)
     columns = np.where(predictions.predicted < 0, n_classes, predictions.predicted)
     counts = np.zeros((len(speakers), n_classes * (n_classes + 1)), dtype=np.int64)
     np.add.at(counts, (owner, predictions.emotion * (n_classes + 1) + columns), 1)

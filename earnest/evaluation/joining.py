@@ -11,8 +11,7 @@ from earnest.corpora.manifest import AUDIO_SUFFIXES, Utterance
 from earnest.corpora.tables import number_in
 from earnest.errors import CorpusError
 from earnest.evaluation.answers import Answers, in_canonical_order, shown
-from earnest.evaluation.columns import Categories, Texts
-from earnest.evaluation.prediction_table import Predictions
+from earnest.evaluation.prediction_table import Predictions, different, numbered, same_text, text_column
 from earnest.evaluation.wording import in_order_of
 from earnest.labels import Scheme
 
@@ -92,23 +91,22 @@ def _predictions(
     """Put truth beside answers, and rows without an answer below; ``rows`` and ``truth`` are of both."""
     n_missing = len(rows) - len(answers)
     classes = scheme.classes if scheme else in_canonical_order({*truth, *answers.classes()})
-    fold = answers.text("fold")
-    if n_missing:  # in which fold they should have been answered is not known
-        fold = Categories.constant("", len(rows))
+    # In which fold the missing ones should have been answered is not known.
+    fold = same_text("", len(rows)) if n_missing else answers.text("fold")
     return Predictions(
         classes=classes,
-        utterance_id=Texts(row.utterance_id for row in rows),
-        corpus=Categories.of(row.corpus for row in rows),
-        speaker=Categories.of(row.speaker for row in rows),
-        gender=Categories.of(row.gender or "" for row in rows),
+        utterance_id=text_column(row.utterance_id for row in rows),
+        corpus=text_column(row.corpus for row in rows),
+        speaker=text_column(row.speaker for row in rows),
+        gender=text_column(row.gender or "" for row in rows),
         fold=fold,
-        emotion=Categories.of(truth).numbered(classes),
-        predicted=np.concatenate([answers.predicted.numbered(classes), np.full(n_missing, -1)]),
+        emotion=numbered(truth, classes),
+        predicted=np.concatenate([numbered(answers.predicted, classes), np.full(n_missing, -1)]),
         probabilities=_extended(in_order_of(answers, classes), n_missing),
         adapted=None if answers.adapted is None else np.concatenate([answers.adapted, np.zeros(n_missing, np.bool_)]),
         predicted_gender=None
         if answers.predicted_gender is None
-        else _with_blanks(answers.predicted_gender, n_missing),
+        else np.concatenate([answers.predicted_gender, same_text("", n_missing)]),
         predicted_affect=_extended(answers.predicted_affect, n_missing),
     )
 
@@ -119,14 +117,10 @@ def _extended(array: npt.NDArray[np.float32] | None, n_missing: int) -> npt.NDAr
     return np.concatenate([array, np.full((n_missing, array.shape[1]), np.nan, dtype=np.float32)])
 
 
-def _with_blanks(column: Categories, n_missing: int) -> Categories:
-    return Categories.of([*column, *[""] * n_missing])
-
-
 def _check_once(answers: Answers, places: npt.NDArray[np.int64]) -> None:
     """Refuse two rows of the same fold about one clip, such as "a" and "folder/a.wav"."""
-    seen: dict[tuple[int, int], int] = {}
-    for row, key in enumerate(zip(places.tolist(), answers.text("fold").codes.tolist(), strict=True)):
+    seen: dict[tuple[int, str], int] = {}
+    for row, key in enumerate(zip(places.tolist(), answers.text("fold"), strict=True)):
         first = seen.setdefault(key, row)
         if first != row and key[0] >= 0:
             same = f"'{shown(answers.name[row])}' and '{shown(answers.name[first])}' are the same clip"
@@ -137,11 +131,11 @@ def _places(answers: Answers, utterances: Sequence[Utterance]) -> npt.NDArray[np
     """Return the row of the manifest of each answer, shape (rows,), −1 for none."""
     index = _Index(utterances)
     starts = answers.text("start")
-    seconds = [number_in(text, f"{answers.source}: start") if text else None for text in starts.values]
-    rows = zip(answers.name, answers.text("corpus"), starts.codes.tolist(), strict=True)
+    seconds = {text: number_in(text, f"{answers.source}: start") if text else None for text in different(starts)}
+    rows = zip(answers.name, answers.text("corpus"), starts, strict=True)
     places = np.empty(len(answers), dtype=np.int64)
-    for row, (name, corpus, code) in enumerate(rows):
-        found = index.find(name, corpus, seconds[code])
+    for row, (name, corpus, start) in enumerate(rows):
+        found = index.find(name, corpus, seconds[start])
         if len(found) > 1:
             keys = " and ".join(f"'{utterances[place].key}'" for place in found[:2])
             raise CorpusError(f"{answers.place(row)}: '{shown(name)}' may be {keys}. Write the path, or the corpus.")

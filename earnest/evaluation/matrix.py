@@ -35,10 +35,10 @@ class Matrix:
         cells = {}
         for trained, fold in zip(corpora, predictions.folds, strict=True):
             in_fold = predictions.of_fold(fold)
-            for tested in sorted(in_fold.corpus.present()):
-                rows = in_fold.corpus.rows_with(tested)
+            for tested in sorted(set(in_fold.corpus)):
+                rows = np.flatnonzero(in_fold.corpus == tested)
                 cells[trained, tested] = score(in_fold.take(rows), np.random.default_rng(0))
-        return cls(tuple(sorted(predictions.corpus.present())), cells)
+        return cls(tuple(sorted(set(predictions.corpus))), cells)
 
     @property
     def rows(self) -> list[str]:

@@ -1,6 +1,6 @@
 """Everything that is said about one predictions file: WA, UA, F1, calibration, spread over folds and speakers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from earnest.evaluation.confusion import (
 )
 from earnest.evaluation.gender import GenderScores, gender_scores
 from earnest.evaluation.intervals import N_RESAMPLES, Interval, Spread, bootstrap, spread
-from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.prediction_table import Predictions, TextColumn
 from earnest.evaluation.reliability import CalibrationScores, calibration_scores
 from earnest.evaluation.slices import Slice, gaps, own_columns, recall_gaps, slices
 
@@ -106,7 +106,7 @@ def score(
     predictions: Predictions,
     rng: np.random.Generator,
     n_resamples: int = N_RESAMPLES,
-    columns: Mapping[str, Sequence[str]] | None = None,
+    columns: Mapping[str, TextColumn] | None = None,
 ) -> Scores:
     """Score predictions.
 

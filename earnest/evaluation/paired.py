@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import CorpusError
-from earnest.evaluation.columns import Categories
 from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
 from earnest.evaluation.intervals import CONFIDENCE, N_RESAMPLES, Interval
-from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.prediction_table import Predictions, TextColumn, numbered, text_column
 
 Indices = npt.NDArray[np.intp]
 
@@ -159,13 +158,13 @@ class _Answers:
     a: npt.NDArray[np.int64]
     b: npt.NDArray[np.int64]
     n_classes: int
-    speaker: Categories
+    speaker: TextColumn
 
     @classmethod
     def of(cls, a: Predictions, b: Predictions) -> "_Answers":
         classes = tuple(dict.fromkeys((*a.classes, *b.classes)))
         number_b = np.array([*(classes.index(name) for name in b.classes), -1])
-        speaker = Categories.of(one or other for one, other in zip(a.speaker, b.speaker, strict=True))
+        speaker = text_column(one or other for one, other in zip(a.speaker, b.speaker, strict=True))
         return cls(a.emotion, a.predicted, number_b[b.predicted], len(classes), speaker)
 
     def counts(self, predicted: npt.NDArray[np.int64]) -> Counts:
@@ -201,8 +200,8 @@ def _clusters(
     """
     n_cells = answers.n_classes * (answers.n_classes + 1)
     cells_a, cells_b = answers.cells(answers.a), answers.cells(answers.b)
-    names = sorted(answers.speaker.present())
-    owner = answers.speaker.numbered(names)
+    names = sorted(set(answers.speaker))
+    owner = numbered(answers.speaker, names)
     if "" in names or len(names) < 2:
         kinds, sizes = np.unique(cells_a * n_cells + cells_b, return_counts=True)
         one_hot = np.eye(n_cells, dtype=np.int64)

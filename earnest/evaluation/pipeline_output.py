@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from earnest.errors import CorpusError, EarnestError
-from earnest.evaluation.answers import MOST_LABELS, SUM_TOLERANCE, Answers, check_unique, hashes_of, shown
-from earnest.evaluation.columns import Categories, Texts
+from earnest.evaluation.answers import MOST_LABELS, SUM_TOLERANCE, Answers, check_unique, shown
+from earnest.evaluation.prediction_table import text_column
 from earnest.reading import parsed_json, read_text
 
 NAME_KEYS = ("path", "file", "filename", "file_name", "audio", "wav", "utterance_id", "id", "key")
@@ -55,17 +55,16 @@ def read_pipeline_output(path: Path) -> Answers:
             probabilities[row] = 0
             probabilities[row, [place[label] for label in entry.scores]] = list(entry.scores.values())
     some = not np.isnan(probabilities).all()
-    names = [entry.name for entry in entries]
     answers = Answers(
         source=path,
-        name=Texts(names),
+        name=text_column(entry.name for entry in entries),
         line=np.array([entry.number for entry in entries], dtype=np.int64),
-        predicted=Categories.of(max(entry.scores, key=entry.scores.__getitem__, default="") for entry in entries),
+        predicted=text_column(max(entry.scores, key=entry.scores.__getitem__, default="") for entry in entries),
         labels=labels if some else (),
         probabilities=probabilities if some else None,
         unit=unit,
     )
-    check_unique(answers, hashes_of(names))
+    check_unique(answers)
     return answers
 
 

@@ -1,50 +1,49 @@
-"""Predictions in memory: columns, from rows and to rows."""
+"""Predictions in memory: one array a column, so that rows of all columns are taken alike."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import CorpusError
-from earnest.evaluation.columns import Categories, Texts, joined_categories, joined_texts, taken
 
 Probabilities = npt.NDArray[np.float32]
+TextColumn: TypeAlias = npt.NDArray[np.object_]  # shape (rows,): one str a row
 AFFECT = ("valence", "arousal", "dominance")
-CATEGORIES = ("corpus", "speaker", "gender", "fold")
+TEXTS = ("corpus", "speaker", "gender", "fold")
 
 
-@dataclass(frozen=True, slots=True)
-class PredictionRow:
-    """One answer.
+def text_column(texts: Iterable[str]) -> TextColumn:
+    """Put texts into a column, shape (rows,)."""
+    return np.array(list(texts), dtype=np.object_)
 
-    Attributes
-    ----------
-    emotion : the true class under the label scheme of the run
-    predicted : the class answered, "" for no answer, which every score counts as wrong
-    probabilities : class → probability; empty when there are none
-    """
 
-    utterance_id: str
-    corpus: str
-    speaker: str
-    gender: str
-    fold: str
-    emotion: str
-    predicted: str
-    probabilities: Mapping[str, float]
-    adapted: bool | None = None
+def same_text(text: str, n_rows: int) -> TextColumn:
+    """Make a column that holds the same text in every row."""
+    return np.full(n_rows, text, dtype=np.object_)
+
+
+def different(column: Iterable[str]) -> list[str]:
+    """List the texts of a column once each, in the order in which they first occur."""
+    return list(dict.fromkeys(column))
+
+
+def numbered(column: Iterable[str], order: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Number each row by the place of its text in ``order``, shape (rows,); −1 for what isn't there."""
+    place = {text: position for position, text in enumerate(order)}
+    return np.array([place.get(text, -1) for text in column], dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """The rows as columns.
+    """The rows of a predictions file as columns.
 
     Attributes
     ----------
     classes : order of the probabilities and of every confusion matrix
-    utterance_id, corpus, speaker, gender, fold : one text a row
+    utterance_id, corpus, speaker, gender, fold : shape (rows,), texts
     emotion, predicted : shape (rows,), int64, index into ``classes``; ``predicted`` is −1 for no answer
     probabilities : shape (rows, classes), float32, NaN in rows that have none; None when no row has any
     adapted : shape (rows,), bool; None where adaptation was not a matter
@@ -54,16 +53,16 @@ class Predictions:
     """
 
     classes: tuple[str, ...]
-    utterance_id: Texts
-    corpus: Categories
-    speaker: Categories
-    gender: Categories
-    fold: Categories
+    utterance_id: TextColumn
+    corpus: TextColumn
+    speaker: TextColumn
+    gender: TextColumn
+    fold: TextColumn
     emotion: npt.NDArray[np.int64]
     predicted: npt.NDArray[np.int64]
     probabilities: Probabilities | None = None
     adapted: npt.NDArray[np.bool_] | None = None
-    predicted_gender: Categories | None = None
+    predicted_gender: TextColumn | None = None
     predicted_affect: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
@@ -72,41 +71,19 @@ class Predictions:
     @property
     def folds(self) -> list[str]:
         """Names of the folds, in the order in which they appear."""
-        return self.fold.present()
+        return different(self.fold)
 
     def of_fold(self, fold: str) -> "Predictions":
         """Return the rows of one fold."""
-        return self.take(self.fold.rows_with(fold))
+        return self.take(np.flatnonzero(self.fold == fold))
 
     def take(self, indices: npt.NDArray[np.integer[Any]]) -> "Predictions":
         """Return the rows at ``indices``, shape (n,), in that order."""
-        return replace(self, **taken({name: getattr(self, name) for name in _COLUMNS}, indices))
-
-    @classmethod
-    def from_rows(cls, rows: Iterable[PredictionRow], classes: Sequence[str]) -> "Predictions":
-        """Turn rows into columns; all labels must be among ``classes``."""
-        listed = list(rows)
-        codes = {**{name: position for position, name in enumerate(classes)}, "": -1}
-        for row in listed:
-            _check_labels(row, classes)
-        blank = (np.nan,) * len(classes)
-        values = [[row.probabilities[name] for name in classes] if row.probabilities else blank for row in listed]
-        has_any = any(row.probabilities for row in listed)
-        has_flag = any(row.adapted is not None for row in listed)
-        return cls(
-            classes=tuple(classes),
-            utterance_id=Texts(row.utterance_id for row in listed),
-            corpus=Categories.of(row.corpus for row in listed),
-            speaker=Categories.of(row.speaker for row in listed),
-            gender=Categories.of(row.gender for row in listed),
-            fold=Categories.of(row.fold for row in listed),
-            emotion=np.array([codes[row.emotion] for row in listed], dtype=np.int64),
-            predicted=np.array([codes[row.predicted] for row in listed], dtype=np.int64),
-            probabilities=np.array(values, dtype=np.float32) if has_any else None,
-            adapted=np.array([bool(row.adapted) for row in listed]) if has_flag else None,
-        )
+        found = {name: getattr(self, name) for name in _COLUMNS}
+        return replace(self, **{name: column[indices] for name, column in found.items() if column is not None})
 
 
+ALWAYS = ("utterance_id", *TEXTS, "emotion", "predicted")  # columns that are never None
 _COLUMNS = tuple(name for name in Predictions.__dataclass_fields__ if name != "classes")
 
 
@@ -122,63 +99,23 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
         raise CorpusError("Predictions with different classes can't be joined.")
     return Predictions(
         classes=classes,
-        utterance_id=joined_texts([part.utterance_id for part in parts]),
-        **{name: joined_categories([getattr(part, name) for part in parts]) for name in CATEGORIES},
-        emotion=np.concatenate([part.emotion for part in parts]),
-        predicted=np.concatenate([part.predicted for part in parts]),
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in ALWAYS},
         probabilities=_stacked(parts, "probabilities", (len(classes),), np.nan),
         adapted=_stacked(parts, "adapted", (), False),
-        predicted_gender=_joined_genders(parts),
+        predicted_gender=_stacked(parts, "predicted_gender", (), ""),
         predicted_affect=_stacked(parts, "predicted_affect", (len(AFFECT),), np.nan),
     )
 
 
-def to_rows(predictions: Predictions) -> list[PredictionRow]:
-    """Return one `PredictionRow` a row."""
-    names = (*predictions.classes, "")
-    rows = []
-    for index in range(len(predictions)):
-        values = () if predictions.probabilities is None else predictions.probabilities[index].tolist()
-        known = bool(values) and not np.isnan(values).any()
-        rows.append(
-            PredictionRow(
-                utterance_id=predictions.utterance_id[index],
-                corpus=predictions.corpus[index],
-                speaker=predictions.speaker[index],
-                gender=predictions.gender[index],
-                fold=predictions.fold[index],
-                emotion=names[predictions.emotion[index]],
-                predicted=names[predictions.predicted[index]],
-                probabilities=dict(zip(predictions.classes, values, strict=True)) if known else {},
-                adapted=None if predictions.adapted is None else bool(predictions.adapted[index]),
-            )
-        )
-    return rows
-
-
-def _stacked(parts: Sequence[Predictions], name: str, shape: tuple[int, ...], blank: float | bool) -> Any:
+def _stacked(parts: Sequence[Predictions], name: str, shape: tuple[int, ...], blank: float | bool | str) -> Any:
     """Put an optional array below each other, ``blank`` where a part has none; None when no part has any."""
     found = [getattr(part, name) for part in parts]
     if all(array is None for array in found):
         return None
-    dtype = np.bool_ if isinstance(blank, bool) else np.float32
+    dtype = {bool: np.bool_, str: np.object_}.get(type(blank), np.float32)
     return np.concatenate(
         [
             np.full((len(part), *shape), blank, dtype=dtype) if array is None else array
             for part, array in zip(parts, found, strict=True)
         ]
     )
-
-
-def _joined_genders(parts: Sequence[Predictions]) -> Categories | None:
-    if all(part.predicted_gender is None for part in parts):
-        return None
-    return joined_categories([part.predicted_gender or Categories.constant("", len(part)) for part in parts])
-
-
-def _check_labels(row: PredictionRow, classes: Sequence[str]) -> None:
-    for label in (row.emotion, *([row.predicted] if row.predicted else [])):
-        if label not in classes:
-            raise CorpusError(f"{row.utterance_id}: '{label}' is not one of the classes {', '.join(classes)}.")
-    if row.probabilities and set(row.probabilities) != set(classes):
-        raise CorpusError(f"{row.utterance_id}: the probabilities must be of {', '.join(classes)}.")

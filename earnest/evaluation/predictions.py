@@ -10,23 +10,21 @@ import numpy.typing as npt
 
 from earnest.csv_cells import RowWriter, marked
 from earnest.errors import CorpusError, told
-from earnest.evaluation.answer_tables import CHUNK_ROWS, Layout, read_table
+from earnest.evaluation.answer_tables import Layout, read_table
 from earnest.evaluation.answers import Answers
-from earnest.evaluation.prediction_table import AFFECT, PredictionRow, Predictions, joined, of_emotion, to_rows
+from earnest.evaluation.prediction_table import AFFECT, TEXTS, Predictions, TextColumn, joined, of_emotion
 from earnest.run_files import replacing
 from earnest.suggest import suggestion
 
 __all__ = [
-    "PredictionRow",
     "Predictions",
     "joined",
     "of_emotion",
     "read_answers",
     "read_predictions",
-    "to_rows",
     "write_predictions",
 ]
-TEXT_COLUMNS = ("utterance_id", "corpus", "speaker", "gender", "fold", "emotion", "predicted")
+TEXT_COLUMNS = ("utterance_id", *TEXTS, "emotion", "predicted")
 ADAPTED, GENDER = "adapted", "predicted_gender"
 AFFECT_COLUMNS = tuple(f"predicted_{name}" for name in AFFECT)
 KNOWN = (*TEXT_COLUMNS, "path", ADAPTED, GENDER, *AFFECT_COLUMNS)
@@ -58,12 +56,10 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
     with told(path), replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         writer = RowWriter(file)
         writer.write_rows([_header(predictions)])
-        for start in range(0, len(predictions), CHUNK_ROWS):
-            part = predictions.take(np.arange(start, min(start + CHUNK_ROWS, len(predictions))))
-            labels = ([names[code] for code in codes.tolist()] for codes in (part.emotion, part.predicted))
-            texts = (part.utterance_id, part.corpus, part.speaker, part.gender, part.fold, *labels)
-            rows = zip(*(map(marked, column) for column in texts), *_optional_columns(part), strict=True)
-            writer.write_plain(rows)
+        labels = ([names[code] for code in codes] for codes in (predictions.emotion, predictions.predicted))
+        texts = (predictions.utterance_id, *(getattr(predictions, name) for name in TEXTS), *labels)
+        columns = (*(map(marked, column) for column in texts), *_optional_columns(predictions))
+        writer.write_plain(zip(*columns, strict=True))
 
 
 def _header(predictions: Predictions) -> list[str]:
@@ -79,17 +75,17 @@ def _header(predictions: Predictions) -> list[str]:
     return header
 
 
-def _optional_columns(part: Predictions) -> Iterator[Sequence[str]]:
-    if part.probabilities is not None:
-        blank = np.asarray(np.isnan(part.probabilities).any(axis=1))
-        for column in part.probabilities.T:
+def _optional_columns(predictions: Predictions) -> Iterator[Sequence[str] | TextColumn]:
+    if predictions.probabilities is not None:
+        blank = np.asarray(np.isnan(predictions.probabilities).any(axis=1))
+        for column in predictions.probabilities.T:
             yield _number_texts(column, blank)
-    if part.adapted is not None:
-        yield [str(flag).lower() for flag in part.adapted.tolist()]
-    if part.predicted_gender is not None:
-        yield part.predicted_gender
-    if part.predicted_affect is not None:
-        for column in part.predicted_affect.T:
+    if predictions.adapted is not None:
+        yield [str(flag).lower() for flag in predictions.adapted.tolist()]
+    if predictions.predicted_gender is not None:
+        yield predictions.predicted_gender
+    if predictions.predicted_affect is not None:
+        for column in predictions.predicted_affect.T:
             yield _number_texts(column, np.isnan(column))
 
 

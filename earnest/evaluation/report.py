@@ -13,7 +13,6 @@ from earnest.evaluation.published import published_for
 from earnest.run_files import write_json
 
 COLUMNS = ("result", "protocol", "speakers", "WA", "UA", "macro-F1", "WA interval", "answered")
-NUMBERS = COLUMNS[3:]
 NONE = "–"
 
 

@@ -8,10 +8,9 @@ import numpy as np
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
-from earnest.evaluation.columns import Categories
 from earnest.evaluation.confusion import Counts, headline_scores
 from earnest.evaluation.intervals import Interval, bootstrap
-from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.prediction_table import Predictions, TextColumn, numbered, text_column
 
 OWN_COLUMNS = ("gender", "speaker", "corpus")
 MANIFEST_COLUMNS = ("style", "intensity", "text_id", "session")
@@ -53,15 +52,15 @@ class Gap:
         return {"ua": self.ua, "best": self.best, "worst": self.worst}
 
 
-def own_columns(predictions: Predictions, names: Iterable[str] = OWN_COLUMNS) -> dict[str, Sequence[str]]:
+def own_columns(predictions: Predictions, names: Iterable[str] = OWN_COLUMNS) -> dict[str, TextColumn]:
     """Return those columns of a predictions file that tell at least two values apart."""
-    columns: dict[str, Categories] = {name: getattr(predictions, name) for name in names}
-    return {name: column for name, column in columns.items() if len(set(column.present()) - {""}) > 1}
+    columns: dict[str, TextColumn] = {name: getattr(predictions, name) for name in names}
+    return {name: column for name, column in columns.items() if len(set(column) - {""}) > 1}
 
 
 def manifest_columns(
     predictions: Predictions, utterances: Iterable[Utterance], names: Sequence[str] = MANIFEST_COLUMNS
-) -> dict[str, Sequence[str]]:
+) -> dict[str, TextColumn]:
     """Look up what a manifest says about each row, by corpus and utterance.
 
     Raises
@@ -75,18 +74,18 @@ def manifest_columns(
         if place not in known:
             raise CorpusError(f"'{'/'.join(filter(None, place))}' is not in the manifest.")
         rows.append(known[place])
-    columns = {name: [str(getattr(row, name) or "") for row in rows] for name in names}
+    columns = {name: text_column(str(getattr(row, name) or "") for row in rows) for name in names}
     return {name: values for name, values in columns.items() if len(set(values) - {""}) > 1}
 
 
 def slices(
-    predictions: Predictions, columns: Mapping[str, Sequence[str]], rng: np.random.Generator | None = None
+    predictions: Predictions, columns: Mapping[str, TextColumn], rng: np.random.Generator | None = None
 ) -> list[Slice]:
     """Score each value of each column, in the order of the columns and of the sorted values.
 
     Parameters
     ----------
-    columns : name → one text a row, "" where it is unknown; such rows are in no slice of that column
+    columns : name → texts, shape (rows,), "" where it is unknown; such rows are in no slice of that column
     rng : draws the bootstrap of each slice's UA; without it there are no intervals
     """
     made = []
@@ -109,14 +108,14 @@ def gaps(parts: Iterable[Slice], fewest: int = FEWEST) -> dict[str, Gap]:
     return {name: _gap(group) for name, group in by_name.items() if len(group) > 1}
 
 
-def recall_gaps(predictions: Predictions, texts: Sequence[str], fewest: int = FEWEST) -> dict[str, float | None]:
+def recall_gaps(predictions: Predictions, texts: TextColumn, fewest: int = FEWEST) -> dict[str, float | None]:
     """Return class → largest minus smallest recall over the values of a column, such as gender.
 
     A value counts for a class with at least ``fewest`` clips of it; None where fewer than two values do.
 
     Parameters
     ----------
-    texts : one a row, "" where it is unknown
+    texts : shape (rows,), "" where it is unknown
     """
     _, counts = _counts_by(predictions, texts)  # (values, classes, classes + 1)
     support = counts.sum(axis=2)
@@ -128,11 +127,10 @@ def recall_gaps(predictions: Predictions, texts: Sequence[str], fewest: int = FE
     }
 
 
-def _counts_by(predictions: Predictions, texts: Sequence[str]) -> tuple[list[str], Counts]:
+def _counts_by(predictions: Predictions, texts: TextColumn) -> tuple[list[str], Counts]:
     """Return the known values, sorted, and one confusion matrix each, shape (values, classes, classes + 1)."""
-    column = texts if isinstance(texts, Categories) else Categories.of(texts)
-    values = sorted(column.present())
-    owner = column.numbered(values)
+    values = sorted(set(texts))
+    owner = numbered(texts, values)
     n_classes = len(predictions.classes)
     # One matrix for all: the true class of another value is another row.
     rows = owner * n_classes + predictions.emotion
@@ -143,9 +141,8 @@ def _counts_by(predictions: Predictions, texts: Sequence[str]) -> tuple[list[str
     return [values[index] for index in known], counts[known]
 
 
-def _interval(predictions: Predictions, texts: Sequence[str], value: str, rng: np.random.Generator) -> Interval:
-    column = texts if isinstance(texts, Categories) else Categories.of(texts)
-    return bootstrap(predictions.take(column.rows_with(value)), rng)["ua"]
+def _interval(predictions: Predictions, texts: TextColumn, value: str, rng: np.random.Generator) -> Interval:
+    return bootstrap(predictions.take(np.flatnonzero(texts == value)), rng)["ua"]
 
 
 def _gap(group: Sequence[Slice]) -> Gap:

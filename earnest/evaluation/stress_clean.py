@@ -92,11 +92,11 @@ def _distribution(counts: Counts, classes: Sequence[str]) -> Check:
 
 def _sexes(predictions: Predictions) -> Iterator[Check]:
     """Compare each sex with all clips together."""
-    names = sorted(set(predictions.gender.present()) - {""})
+    names = sorted(set(predictions.gender) - {""})
     if len(names) < 2:
         return
-    both = _counts(predictions.take(np.flatnonzero([name != "" for name in predictions.gender])))
-    own = {name: _counts(predictions.take(predictions.gender.rows_with(name))) for name in names}
+    both = _counts(predictions.take(np.flatnonzero(predictions.gender != "")))
+    own = {name: _counts(predictions.take(np.flatnonzero(predictions.gender == name))) for name in names}
     distances = {
         name: abs(float(headline_scores(counts)["ua"] - headline_scores(both)["ua"])) for name, counts in own.items()
     }

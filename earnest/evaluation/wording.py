@@ -9,8 +9,7 @@ import numpy.typing as npt
 from earnest.corpora.tables import SYNONYMS
 from earnest.errors import CorpusError
 from earnest.evaluation.answers import SUM_TOLERANCE, Answers
-from earnest.evaluation.columns import Categories
-from earnest.evaluation.prediction_table import Probabilities
+from earnest.evaluation.prediction_table import Probabilities, TextColumn, different, text_column
 from earnest.labels import EMOTIONS, Scheme
 from earnest.suggest import suggestion
 
@@ -71,7 +70,7 @@ def relabelled(answers: Answers, wording: Wording) -> Relabelled:
 
     emotion = None if answers.emotion is None else _mapped(answers.emotion, class_of)
     predicted = _mapped(answers.predicted, lambda label: class_of(label) if label else "")
-    is_outside = (answers.predicted.numbered(("",)) < 0) & (predicted.numbered(("",)) == 0)
+    is_outside = (answers.predicted != "") & (predicted == "")
     labels = tuple(dict.fromkeys(filter(None, map(class_of, answers.labels))))
     if wording.scheme is not None and answers.labels:
         labels = wording.scheme.classes
@@ -84,7 +83,7 @@ def relabelled(answers: Answers, wording: Wording) -> Relabelled:
     )
     if emotion is None:
         return Relabelled(changed, 0, is_outside)
-    kept = np.flatnonzero(emotion.numbered(("",)) < 0)
+    kept = np.flatnonzero(emotion != "")
     if not len(kept):
         raise CorpusError(f"{answers.source}: no true label there is in the scheme.")
     return Relabelled(changed.take(kept), len(answers) - len(kept), is_outside[kept])
@@ -95,12 +94,10 @@ def in_order_of(answers: Answers, classes: Sequence[str]) -> Probabilities | Non
     return _folded(answers, list(answers.labels), classes)
 
 
-def _mapped(column: Categories, class_of: Callable[[str], str]) -> Categories:
-    """Replace each text that occurs."""
-    present = set(column.present())
-    mapped = [class_of(text) if text in present else "" for text in column.values]
-    values = tuple(dict.fromkeys(mapped))
-    return Categories(np.array([values.index(text) for text in mapped], dtype=np.int32)[column.codes], values)
+def _mapped(column: TextColumn, class_of: Callable[[str], str]) -> TextColumn:
+    """Replace each text."""
+    mapped = {text: class_of(text) for text in different(column)}
+    return text_column(mapped[text] for text in column)
 
 
 def _folded(answers: Answers, targets: Sequence[str], classes: Sequence[str]) -> Probabilities | None:
@@ -120,7 +117,8 @@ def _folded(answers: Answers, targets: Sequence[str], classes: Sequence[str]) ->
 
 def _check_used(answers: Answers, wording: Wording) -> None:
     """Refuse a word of --map that the file doesn't hold: it is a slip of the pen."""
-    found = {*answers.predicted.values, *answers.labels, *(answers.emotion.values if answers.emotion else ())} - {""}
+    true = () if answers.emotion is None else answers.emotion
+    found = {*answers.predicted, *answers.labels, *true} - {""}
     for word in wording.words:
         if word not in found:
             raise CorpusError(f"{answers.source}: no label '{word}' there, as --map says.{suggestion(word, found)}")

@@ -73,8 +73,7 @@ def model_card(info: BundleInfo) -> str:
 
 
 def _calibrated(what: str, temperature: float, fitted: FittedCalibration | None) -> str:
-    with_vector = " and a weight and a bias a class" if fitted and fitted.weight else ""
-    sentence = f"{what} are calibrated with temperature {temperature:.3f}{with_vector}, fitted on validation speakers"
+    sentence = f"{what} are calibrated with temperature {temperature:.3f}, fitted on validation speakers"
     if fitted is None:
         return f"{sentence}."
     return (

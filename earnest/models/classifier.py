@@ -71,22 +71,6 @@ class Network(Protocol):
 MODELS: Registry[Any] = Registry("MODELS", "model", "earnest.models", contract=Network)
 
 
-class VectorScaling(nn.Module):
-    """A weight and a bias a class, on log-probabilities; see `earnest.evaluation.vector_scaling`."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("weight", weight)
-        self.register_buffer("bias", bias)
-
-    def forward(self, logits: Tensor) -> Tensor:
-        """Map (batch, classes) to logits of the same shape."""
-        return logits.log_softmax(dim=1) * self.weight + self.bias
-
-
 class SpeechClassifier(nn.Module):
     """Waveform to class probabilities: the graph that is trained, exported and run everywhere.
 
@@ -94,12 +78,10 @@ class SpeechClassifier(nn.Module):
     ----------
     learned : tasks beside the emotion that it answers, of those that the network has heads for
     temperature, gender_temperature : what logits are divided by before they become probabilities
-    vector_scaling : comes after the temperature, where there is one
     """
 
     temperature: Tensor
     gender_temperature: Tensor
-    vector_scaling: VectorScaling | None
 
     def __init__(self, front_end: FrontEndModule, network: nn.Module, classes: tuple[str, ...]) -> None:
         super().__init__()
@@ -109,7 +91,6 @@ class SpeechClassifier(nn.Module):
         self.learned: tuple[Task, ...] = ("gender", "affect")
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("gender_temperature", torch.ones(()))
-        self.vector_scaling = None
 
     def exportable(self) -> Self:
         """Return a copy in evaluation mode whose operators every runtime has."""
@@ -123,8 +104,7 @@ class SpeechClassifier(nn.Module):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the calibrated probabilities (batch, classes) of the network's logits."""
-        scaled = logits / self.temperature
-        return (scaled if self.vector_scaling is None else self.vector_scaling(scaled)).softmax(dim=1)
+        return (logits / self.temperature).softmax(dim=1)
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """Return the outputs by the names they have in the graph.

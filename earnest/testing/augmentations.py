@@ -2,9 +2,9 @@
 
 import pickle
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.base import AUGMENTATIONS, Augmentation, Transform
-from earnest.augment.chain import build_chain, resolved_tables
+from earnest.augment.chain import build_chain
 from earnest.config import from_mapping
 from earnest.testing.check import Promise, expect
 from earnest.testing.sounds import voice, write_voice
@@ -194,3 +194,12 @@ PROMISES: tuple[Promise, ...] = (
     resolved_table_names_every_setting_and_makes_the_same_again,
     docstring_names_every_setting,
 )
+
+
+def resolved_tables(tables: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Return ``[[augment]]`` tables with every default spelled out, as the augmentations read them."""
+    return tuple(_resolved(**table) for table in tables)
+
+
+def _resolved(name: str, **settings: Any) -> dict[str, Any]:
+    return {"name": name, **asdict(from_mapping(AUGMENTATIONS.get(name), settings, name))}

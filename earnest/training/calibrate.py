@@ -5,27 +5,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
-from earnest.evaluation.calibration import (
-    Calibration,
-    FittedCalibration,
-    fit_temperature,
-    quality,
-    softmax,
-)
+from earnest.evaluation.calibration import FittedCalibration, fit_temperature, quality, softmax, undone
 from earnest.evaluation.predictions import Predictions
-from earnest.evaluation.vector_scaling import fit_vector
-from earnest.models.classifier import SpeechClassifier, VectorScaling
+from earnest.models.classifier import SpeechClassifier
 from earnest.training.record import RunRecord
-from earnest.training_settings import CalibrationMethod
 
 
-def fit_calibration(
-    logits: Tensor, true: npt.NDArray[np.integer], method: CalibrationMethod
-) -> tuple[float, FittedCalibration]:
-    """Return the temperature and what else there is to say.
+def fit_calibration(logits: Tensor, true: npt.NDArray[np.integer]) -> tuple[float, FittedCalibration]:
+    """Return the temperature, and what it changes.
 
     Parameters
     ----------
@@ -33,24 +22,15 @@ def fit_calibration(
     true : shape (rows,), class numbers
     """
     values = logits.numpy()
-    fitted = fit_vector(values, true) if method == "vector" else Calibration(fit_temperature(values, true))
-    before, after = quality(softmax(values), true), quality(np.exp(fitted.log_probabilities(values)), true)
-    return fitted.temperature, FittedCalibration(method, before, after, fitted.weight, fitted.bias)
+    temperature = fit_temperature(values, true)
+    before, after = quality(softmax(values), true), quality(softmax(values, temperature), true)
+    return temperature, FittedCalibration("temperature", before, after)
 
 
 def calibrate(classifier: SpeechClassifier, record: RunRecord) -> None:
     """Let a classifier's probabilities be those of a finished run."""
-    fitted = calibration_of(record)
-    classifier.temperature.fill_(fitted.temperature)
+    classifier.temperature.fill_(record.temperature)
     classifier.gender_temperature.fill_(record.gender_temperature)
-    if fitted.weight:
-        classifier.vector_scaling = VectorScaling(torch.tensor(fitted.weight), torch.tensor(fitted.bias))
-
-
-def calibration_of(record: RunRecord) -> Calibration:
-    """Return what turns a finished run's logits into probabilities."""
-    more = record.calibration
-    return Calibration(record.temperature, more.weight, more.bias) if more else Calibration(record.temperature)
 
 
 def calibration_change(predictions: Predictions, records: Mapping[str, RunRecord]) -> dict[str, Any] | None:
@@ -67,8 +47,8 @@ def calibration_change(predictions: Predictions, records: Mapping[str, RunRecord
     assert known.probabilities is not None
     folds, plain = {}, np.empty(known.probabilities.shape)
     for fold in known.folds:
-        rows = known.fold.rows_with(fold)
-        plain[rows] = calibration_of(records[fold]).undone(known.probabilities[rows])
+        rows = np.flatnonzero(known.fold == fold)
+        plain[rows] = undone(known.probabilities[rows], records[fold].temperature)
         folds[fold] = {
             "temperature": records[fold].temperature,
             **_change(plain[rows], known.probabilities[rows], known.emotion[rows]),

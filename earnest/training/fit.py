@@ -73,7 +73,6 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
                 ckpt_path=checkpoint if checkpoint.exists() else None,
                 weights_only=True,
             )
-    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     network.load_state_dict(keeper.best_weights)
     network.eval()
     return keeper

@@ -9,7 +9,6 @@ speech beyond the few sentences of their corpus.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -20,7 +19,6 @@ from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
 from earnest.training.data import compute_frames
 
-Frames = npt.NDArray[np.float32]
 DECIBELS = 10.0
 TINY = 1e-12
 N_COLOURS = 7

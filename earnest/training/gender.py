@@ -49,4 +49,4 @@ def fit_gender_calibration(
         found = predict_outputs(network, unseen).gender
         assert found is not None
         logits = found
-    return fit_calibration(logits, true, "temperature")
+    return fit_calibration(logits, true)

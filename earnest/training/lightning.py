@@ -8,10 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import LRScheduler
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from earnest.augment.spec_augment import mask_bands, mask_time, mix_up
-from earnest.models.classifier import NetworkOutput
 from earnest.recipe import Training
 from earnest.training.data import Batch, Example
 from earnest.training.losses import one_hot
@@ -33,14 +31,11 @@ class EmotionTraining(pl.LightningModule):
 
     def __init__(self, network: nn.Module, settings: Training, n_classes: int, train: Sequence[Example]) -> None:
         super().__init__()
-        if settings.precision == "bf16":  # convolutions on images, at 16 bits, are faster by a third in this order
-            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network
         self.n_classes = n_classes
         self.settings = settings
         self.objective = Objective(settings, n_classes, train)
         self.freezing = Freezing(network, settings)
-        self.averaged = _averaged(network, settings)
         self.generator = torch.Generator()
         self.schedule: LRScheduler | None = None
         self.train_loss = 0.0
@@ -48,21 +43,11 @@ class EmotionTraining(pl.LightningModule):
         self._scored: list[tuple[Tensor, Tensor]] = []
         self.validation: dict[str, float] = {}
 
-    @property
-    def scored_network(self) -> nn.Module:
-        """The weights that are validated and kept: the average where there is one already."""
-        if self.averaged is None or not self.averaged.n_averaged:
-            return self.network
-        module = self.averaged.module
-        assert isinstance(module, nn.Module)
-        return module
-
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Build the optimiser; we step the schedule, because Lightning would do so after the epoch's checkpoint."""
         groups = parameter_groups(self.network, self.settings)
         if learned := list(self.objective.parameters()):
-            rate = self.settings.loss_learning_rate or self.settings.learning_rate
-            groups.append({"params": learned, "lr": rate, "weight_decay": 0.0})
+            groups.append({"params": learned, "lr": self.settings.learning_rate, "weight_decay": 0.0})
         optimiser = build_optimiser(groups, self.settings)
         self.schedule = build_schedule(optimiser, self.settings)
         return optimiser
@@ -80,11 +65,11 @@ class EmotionTraining(pl.LightningModule):
             frames, n_frames = self._masked(batch.frames, batch.n_frames)
             if self.settings.mixup_alpha:
                 frames, n_frames, targets = self._mixed(frames, n_frames, targets)
-            loss: Tensor = self.objective(self._answer(frames, n_frames), targets, self.network)
+            loss: Tensor = self.objective(self.network(frames, n_frames), targets)
         else:
-            clean = self._answer(batch.frames, batch.n_frames)
-            noisy = self._answer(*self._masked(batch.noisy_frames, batch.n_noisy_frames))
-            loss = self.objective(clean, targets, self.network, noisy)
+            clean = self.network(batch.frames, batch.n_frames)
+            noisy = self.network(*self._masked(batch.noisy_frames, batch.n_noisy_frames))
+            loss = self.objective(clean, targets, noisy)
         self._losses.append(loss.detach())
         return loss
 
@@ -93,23 +78,13 @@ class EmotionTraining(pl.LightningModule):
         if self.settings.gradient_clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Follow the weights with their average; keep learned loss weights where they make sense."""
-        self.objective.combination.after_step()
-        if self.averaged is None:
-            return
-        swa_from = self.settings.swa_from
-        ends_epoch = self.trainer.is_last_batch and self.current_epoch + 1 >= swa_from
-        if not swa_from or ends_epoch:
-            self.averaged.update_parameters(self.network)
-
     def on_validation_epoch_start(self) -> None:
         """Forget the last epoch's scores."""
         self._scored.clear()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch of validation clips, at 32 bits, as the weights will be used."""
-        self._scored.append((self.scored_network(batch.frames, batch.n_frames).logits, batch.targets))
+        """Score one batch of validation clips."""
+        self._scored.append((self.network(batch.frames, batch.n_frames).logits, batch.targets))
 
     def on_validation_epoch_end(self) -> None:
         """Compute loss, WA and UA over all validation clips."""
@@ -145,12 +120,6 @@ class EmotionTraining(pl.LightningModule):
         if state is not None and self.schedule is not None:
             self.schedule.load_state_dict(state)
 
-    def _answer(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
-        """Run the network at the precision of the recipe; answers have 32 bits."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            output: NetworkOutput = self.network(frames, n_frames)
-        return output._replace(**{name: part.float() for name, part in output._asdict().items() if part is not None})
-
     def _masked(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
         settings = self.settings
         if settings.time_mask_frames:
@@ -174,14 +143,3 @@ class EmotionTraining(pl.LightningModule):
         seed = ((self.settings.seed * 1_000_003 + self.current_epoch) * 100_003 + step) % 2**63
         torch.manual_seed(seed)
         self.generator.manual_seed(seed)
-
-
-def _averaged(network: nn.Module, settings: Training) -> AveragedModel | None:
-    """Return what follows the weights: a moving average over steps, or the mean over ends of epochs.
-
-    The statistics of batch normalisation are averaged with the weights, not computed anew on the training clips.
-    """
-    if settings.ema_decay:
-        follow = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
-        return AveragedModel(network, multi_avg_fn=follow, use_buffers=True)
-    return AveragedModel(network, use_buffers=True) if settings.swa_from else None

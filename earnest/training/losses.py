@@ -29,33 +29,10 @@ def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float, weigh
     return functional.cross_entropy(logits, targets, weight=weights, label_smoothing=label_smoothing)
 
 
-def focal_loss(
-    logits: Tensor, targets: Tensor, gamma: float, label_smoothing: float = 0.0, weights: Tensor | None = None
-) -> Tensor:
-    """Cross-entropy in which each class counts by (1 − p)^gamma (Lin et al., 2017); with gamma 0 the cross-entropy.
-
-    Parameters
-    ----------
-    logits : (batch, classes)
-    targets : (batch,) class indices or (batch, classes) shares that sum to one
-    weights : (classes,)
-    """
-    n_classes = logits.shape[1]
-    shares = targets if targets.is_floating_point() else functional.one_hot(targets, n_classes).to(logits.dtype)
-    logs = logits.log_softmax(dim=1)
-    wanted = (1 - label_smoothing) * shares + label_smoothing / n_classes
-    each = wanted * (1 - logs.exp()) ** gamma * -logs
-    if weights is None:
-        return each.sum() / len(logits)
-    total = (shares * weights).sum() if not targets.is_floating_point() else float(len(logits))
-    return (each * weights).sum() / total
-
-
-def divergence(clean: Tensor, noisy: Tensor, symmetric: bool = False) -> Tensor:
+def divergence(clean: Tensor, noisy: Tensor) -> Tensor:
     """KL(clean‖noisy) of two answers to the same clips, as in stability training (Zheng et al., 2016).
 
-    Zero for equal logits and positive otherwise. The clean answer is the goal: no gradient reaches it. ``symmetric``
-    takes the mean of both directions, each with its first answer as the goal.
+    Zero for equal logits and positive otherwise. The clean answer is the goal: no gradient reaches it.
 
     Parameters
     ----------
@@ -65,12 +42,7 @@ def divergence(clean: Tensor, noisy: Tensor, symmetric: bool = False) -> Tensor:
     -------
     mean over the batch, in nats
     """
-    forward = _kl(clean.detach(), noisy)
-    return 0.5 * (forward + _kl(noisy.detach(), clean)) if symmetric else forward
-
-
-def _kl(goal: Tensor, answer: Tensor) -> Tensor:
-    goal_logs, answer_logs = goal.log_softmax(dim=1), answer.log_softmax(dim=1)
+    goal_logs, answer_logs = clean.detach().log_softmax(dim=1), noisy.log_softmax(dim=1)
     return (goal_logs.exp() * (goal_logs - answer_logs)).sum(dim=1).mean()
 
 

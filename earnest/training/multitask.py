@@ -10,12 +10,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from earnest.errors import RecipeError
 from earnest.training_settings import Task, Training
 
 EMOTION, GENDER = "emotion", "gender"
 AFFECT = ("valence", "arousal", "dominance")
-LEAST_WEIGHT = 1e-3
 
 Losses = Mapping[str, Tensor]
 
@@ -34,11 +32,8 @@ class Combination(nn.Module, ABC):
         self.tasks = tuple(tasks)
 
     @abstractmethod
-    def forward(self, losses: Losses, network: nn.Module) -> Tensor:
-        """Return the loss of a batch; ``network`` is what the losses' gradients flow into."""
-
-    def after_step(self) -> None:
-        """Put learned weights back to where they make sense, after each step of the optimiser."""
+    def forward(self, losses: Losses) -> Tensor:
+        """Return the loss of a batch."""
 
 
 class Fixed(Combination):
@@ -48,7 +43,7 @@ class Fixed(Combination):
         super().__init__(tasks)
         self.weights = dict(weights or {})
 
-    def forward(self, losses: Losses, network: nn.Module) -> Tensor:
+    def forward(self, losses: Losses) -> Tensor:
         """See the class."""
         return sum_of(self.weights.get(task, 1.0) * loss for task, loss in losses.items())
 
@@ -60,7 +55,7 @@ class Uncertainty(Combination):
         super().__init__(tasks)
         self.log_variances = nn.Parameter(torch.zeros(len(self.tasks)))
 
-    def forward(self, losses: Losses, network: nn.Module) -> Tensor:
+    def forward(self, losses: Losses) -> Tensor:
         """See the class."""
         shares = dict(zip(self.tasks, self.log_variances, strict=True))
         return sum_of((-shares[task]).exp() * loss + shares[task] for task, loss in losses.items())
@@ -79,70 +74,11 @@ class WeightedSoftmax(Combination):
         super().__init__(tasks)
         self.values = nn.Parameter(torch.zeros(len(self.tasks) - 1))
 
-    def forward(self, losses: Losses, network: nn.Module) -> Tensor:
+    def forward(self, losses: Losses) -> Tensor:
         """See the class."""
         weights = dict(zip(self.tasks[1:], self.values.softmax(dim=0), strict=True))
         others = ((-weights[task]).exp() * loss + weights[task] for task, loss in losses.items() if task in weights)
         return sum_of([losses[EMOTION], *others])
-
-
-class GradNorm(Combination):
-    """Σ w·L, with weights that bring the tasks' gradients to a common length (Chen et al., 2018).
-
-    The gradient of each weighted loss is measured at the last weight that all of them reach. A task's goal is their
-    mean length times r^alpha, r being how much of its first loss is left, relative to the mean over tasks. The
-    weights follow the gradient of Σ |length − goal| and are scaled to sum to the number of tasks.
-    """
-
-    first_losses: Tensor
-
-    def __init__(self, tasks: Sequence[str], alpha: float) -> None:
-        super().__init__(tasks)
-        self.alpha = alpha
-        self.values = nn.Parameter(torch.ones(len(self.tasks)))
-        self.register_buffer("first_losses", torch.full((len(self.tasks),), torch.nan))
-        self._shared: dict[tuple[int | str, ...], int] = {}
-
-    def forward(self, losses: Losses, network: nn.Module) -> Tensor:
-        """Return a loss whose gradient is Σ w·L's in the network and Σ |length − goal|'s in the weights."""
-        rows = [self.tasks.index(task) for task in losses]
-        values = torch.stack(list(losses.values()))
-        weighted = (self.values[rows].detach() * values).sum()
-        if len(rows) < 2 or not torch.is_grad_enabled():
-            return weighted
-        found = values.detach().float()
-        self.first_losses[rows] = torch.where(self.first_losses[rows].isnan(), found, self.first_losses[rows])
-        lengths = self.values[rows] * self._gradient_lengths(losses, network)
-        left = found / self.first_losses[rows].clamp(min=torch.finfo(torch.float32).tiny)
-        pace = left / left.mean().clamp(min=torch.finfo(torch.float32).tiny)
-        goal = (lengths.mean() * pace**self.alpha).detach()
-        balance = (lengths - goal).abs().sum()
-        # Its value is taken away again: what is reported is the loss, what flows back is both gradients.
-        return weighted + balance - balance.detach()
-
-    def _gradient_lengths(self, losses: Losses, network: nn.Module) -> Tensor:
-        """Return the Euclidean length of each loss's gradient at the last weight matrix that all reach, (tasks,)."""
-        matrices = [weight for weight in network.parameters() if weight.requires_grad and weight.ndim > 1]
-        case: tuple[int | str, ...] = (len(matrices), *losses)  # what is frozen and what is labelled may change
-        if case not in self._shared:
-            per_task = zip(*(_gradients(loss, matrices) for loss in losses.values()), strict=True)
-            reached = [place for place, rows in enumerate(per_task) if all(row is not None for row in rows)]
-            if not reached:
-                raise RecipeError('multitask = "gradnorm" needs a layer that all tasks share and training may change.')
-            self._shared[case] = reached[-1]
-        found = [_gradients(loss, [matrices[self._shared[case]]])[0] for loss in losses.values()]
-        zero = self.values.new_zeros(())
-        return torch.stack([zero if gradient is None else gradient.norm().float() for gradient in found])
-
-    @torch.no_grad()
-    def after_step(self) -> None:
-        """Keep the weights positive and their sum the number of tasks."""
-        self.values.clamp_(min=LEAST_WEIGHT)
-        self.values.mul_(len(self.tasks) / self.values.sum())
-
-
-def _gradients(loss: Tensor, weights: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
-    return torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
 
 
 def combination_of(settings: Training, tasks: Sequence[str]) -> Combination:
@@ -151,8 +87,6 @@ def combination_of(settings: Training, tasks: Sequence[str]) -> Combination:
         return Uncertainty(tasks)
     if settings.multitask == "weighted":
         return WeightedSoftmax(tasks)
-    if settings.multitask == "gradnorm":
-        return GradNorm(tasks, settings.gradnorm_alpha)
     if settings.multitask == "fixed":
         return Fixed(tasks, {GENDER: settings.gender_weight, **dict.fromkeys(AFFECT, settings.affect_weight)})
     return Fixed(tasks)

@@ -15,7 +15,6 @@ from earnest.training.losses import (
     ccc_loss,
     cross_entropy,
     divergence,
-    focal_loss,
     gender_loss,
     squared_error,
 )
@@ -61,14 +60,11 @@ class Objective(nn.Module):
         self.combination = combination_of(settings, tasks_of(self.auxiliary))
         _report_missing(settings, self.auxiliary)
 
-    def forward(
-        self, answer: NetworkOutput, targets: Targets, network: nn.Module, noisy: NetworkOutput | None = None
-    ) -> Tensor:
+    def forward(self, answer: NetworkOutput, targets: Targets, noisy: NetworkOutput | None = None) -> Tensor:
         """Return the loss.
 
         Parameters
         ----------
-        network : what gave the answers
         noisy : answers to the same clips augmented; each loss is then the mean of both sides, and their emotions'
             divergence is added
         """
@@ -76,14 +72,16 @@ class Objective(nn.Module):
         if noisy is not None:
             others = self.losses(noisy, targets)
             losses = {task: 0.5 * (loss + others[task]) for task, loss in losses.items()}
-            apart = divergence(answer.logits, noisy.logits, self.settings.stability_symmetric)
+            apart = divergence(answer.logits, noisy.logits)
             losses[EMOTION] = losses[EMOTION] + self.settings.stability_weight * apart
-        combined: Tensor = self.combination(losses, network)
+        combined: Tensor = self.combination(losses)
         return combined
 
     def losses(self, answer: NetworkOutput, targets: Targets) -> dict[str, Tensor]:
         """Return the loss of each task that the batch has labels for."""
-        losses: dict[str, Tensor | None] = {EMOTION: self._emotion(answer.logits, targets.emotion)}
+        losses: dict[str, Tensor | None] = {
+            EMOTION: cross_entropy(answer.logits, targets.emotion, self.settings.label_smoothing, self.class_weights)
+        }
         if "gender" in self.auxiliary:
             losses[GENDER] = gender_loss(_given(answer.gender, "gender"), targets.gender)
         if "affect" in self.auxiliary:
@@ -92,12 +90,6 @@ class Objective(nn.Module):
             for column, name in enumerate(AFFECT):
                 losses[name] = measure(affect[:, column], targets.affect[:, column])
         return {task: loss for task, loss in losses.items() if loss is not None}
-
-    def _emotion(self, logits: Tensor, targets: Tensor) -> Tensor:
-        settings = self.settings
-        if settings.loss == "focal":
-            return focal_loss(logits, targets, settings.focal_gamma, settings.label_smoothing, self.class_weights)
-        return cross_entropy(logits, targets, settings.label_smoothing, self.class_weights)
 
 
 def _given(answer: Tensor | None, task: str) -> Tensor:

@@ -13,7 +13,6 @@ from torch.optim.lr_scheduler import (
     MultiStepLR,
     ReduceLROnPlateau,
     SequentialLR,
-    StepLR,
 )
 
 from earnest.errors import MissingExtraError
@@ -68,8 +67,6 @@ def _plain(optimiser: torch.optim.Optimizer, settings: Training) -> LRScheduler 
     if settings.schedule == "cosine":
         lowest = settings.lowest_learning_rate
         return CosineAnnealingLR(optimiser, T_max=settings.epochs - warmup, eta_min=lowest)
-    if settings.schedule == "step":
-        return StepLR(optimiser, settings.step_epochs, settings.step_factor)
     if settings.schedule == "multistep":
         milestones = [max(epoch - warmup, 0) for epoch in settings.milestones]
         return MultiStepLR(optimiser, milestones, settings.step_factor)

@@ -124,4 +124,4 @@ class EpochKeeper(Checkpoint):
                 return
             self.best_value = value
         self.best_epoch = epoch
-        self.best_weights = copy.deepcopy(module.scored_network.state_dict())
+        self.best_weights = copy.deepcopy(module.network.state_dict())

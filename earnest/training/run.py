@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.calibration import FittedCalibration
-from earnest.evaluation.columns import Categories, Texts
 from earnest.evaluation.leakage import Leakage, leakage, refuse_identical
+from earnest.evaluation.prediction_table import same_text, text_column
 from earnest.evaluation.predictions import Predictions, read_predictions, write_predictions
 from earnest.evaluation.splits import Split
 from earnest.labels import Scheme, scheme_called
@@ -91,15 +91,17 @@ def predictions_from(
     utterances = [example.utterance for example in examples]
     return Predictions(
         classes=classifier.classes,
-        utterance_id=Texts(utterance.utterance_id for utterance in utterances),
-        corpus=Categories.of(utterance.corpus for utterance in utterances),
-        speaker=Categories.of(utterance.speaker for utterance in utterances),
-        gender=Categories.of(utterance.gender or "" for utterance in utterances),
-        fold=Categories.constant(fold, len(examples)),
+        utterance_id=text_column(utterance.utterance_id for utterance in utterances),
+        corpus=text_column(utterance.corpus for utterance in utterances),
+        speaker=text_column(utterance.speaker for utterance in utterances),
+        gender=text_column(utterance.gender or "" for utterance in utterances),
+        fold=same_text(fold, len(examples)),
         emotion=np.array([example.target for example in examples], dtype=np.int64),
         predicted=probabilities.argmax(axis=1).astype(np.int64),
         probabilities=probabilities,
-        predicted_gender=None if gender is None else Categories(gender.argmax(dim=1).numpy(), GENDERS),
+        predicted_gender=None
+        if gender is None
+        else text_column(GENDERS[index] for index in gender.argmax(dim=1).tolist()),
         predicted_affect=None if affect is None else affect.numpy(),
     )
 
@@ -269,9 +271,9 @@ def _calibration(
     if rotated:
         n_classes, network = len(classifier.classes), classifier.network
         logits, true = rotated_logits(network, rotated, valid, settings.shrinkage, n_classes, embeddings)
-        return fit_calibration(logits, true, settings.calibration)
+        return fit_calibration(logits, true)
     logits = _output(classifier, settings, valid, embeddings).logits
-    return fit_calibration(logits, np.array([example.target for example in valid]), settings.calibration)
+    return fit_calibration(logits, np.array([example.target for example in valid]))
 
 
 def _json(value: object) -> bytes:

@@ -1,4 +1,4 @@
-"""Vector scaling from the recipe to the bundle: every runtime gives the run's numbers."""
+"""Calibration from the recipe to the bundle: every runtime gives the run's numbers."""
 
 import csv
 import json
@@ -10,17 +10,17 @@ from command_line import earnest_cli
 from made_up_corpus import MANNERS, NAME, recipe_text
 
 from earnest.bundle import load_bundle
+from earnest.evaluation.calibration import undone
 from earnest.evaluation.reliability import reliability
 from earnest.runtime.predictor import Predictor
-from earnest.training.calibrate import calibration_of
 from earnest.training.record import read_record
 
 
 @pytest.fixture(scope="module")
 def run(made_up: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a run with vector scaling, its bundle beside it."""
+    """Return the folder of a run, its bundle beside it."""
     folder = tmp_path_factory.mktemp("calibrated")
-    (folder / "recipe.toml").write_text(recipe_text(epochs=8, extra='calibration = "vector"'), encoding="utf-8")
+    (folder / "recipe.toml").write_text(recipe_text(epochs=8), encoding="utf-8")
     data = ("--data", f"{NAME}={made_up}")
     earnest_cli("train", folder / "recipe.toml", *data, "--output", folder / "run")
     earnest_cli("export", folder / "run", "--output", folder / "bundle", "--licence", "CC0-1.0")
@@ -42,12 +42,12 @@ def test_the_calibration_matters_and_is_told_in_bundle_and_card(run: Path) -> No
     record = read_record(run)
     fitted = record.calibration
     assert fitted is not None
-    assert (fitted.method, len(fitted.weight), fitted.before.n) == ("vector", 4, record.n_valid)
-    assert np.abs(np.array(fitted.bias)).max() > 0.01
+    assert (fitted.method, fitted.before.n) == ("temperature", record.n_valid)
+    assert record.temperature != pytest.approx(1, abs=0.01)
     info = load_bundle(run.parent / "bundle").info
     assert (info.temperature, info.calibration) == (record.temperature, fitted)
     card = (run.parent / "bundle" / "card.md").read_text(encoding="utf-8")
-    assert "a weight and a bias a class" in card
+    assert f"temperature {record.temperature:.3f}" in card
     assert f"was {fitted.before.ece:.3f} before and is {fitted.after.ece:.3f} after" in card
 
 
@@ -58,6 +58,6 @@ def test_the_metrics_tell_the_test_clips_error_before_and_after(run: Path) -> No
     with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     probabilities = np.array([[float(row[f"p_{name}"]) for name in MANNERS] for row in rows])
-    undone = calibration_of(read_record(run)).undone(probabilities)
+    before = undone(probabilities, read_record(run).temperature)
     true = np.array([list(MANNERS).index(row["emotion"]) for row in rows])
-    assert change["before"]["ece"] == pytest.approx(reliability(undone, true).ece, abs=1e-6)
+    assert change["before"]["ece"] == pytest.approx(reliability(before, true).ece, abs=1e-6)

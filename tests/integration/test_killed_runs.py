@@ -23,7 +23,7 @@ RECIPE = recipe_text(
     """\
 refit = true
 patience = 6
-ema_decay = 0.9
+gradient_clip = 0.9
 mixup_alpha = 0.3
 time_mask_frames = 8
 mel_mask_bands = 6

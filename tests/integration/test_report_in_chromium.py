@@ -11,8 +11,9 @@ from command_line import earnest_cli
 from made_up_corpus import Trained
 
 from earnest.corpora.load import load_corpus
-from earnest.evaluation.predictions import PredictionRow, Predictions, write_predictions
+from earnest.evaluation.predictions import write_predictions
 from earnest.testing.corpora import build_example
+from tests.prediction_rows import PredictionRow, predictions_of
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def page(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
         PredictionRow(row.utterance_id, "ravdess", row.speaker, "", "", row.emotion, "happy", {})
         for row in load_corpus("ravdess", folder / "ravdess")
     ]
-    write_predictions(Predictions.from_rows(rows, sorted({row.emotion for row in rows} | {"happy"})), folder / "p.csv")
+    write_predictions(predictions_of(rows, sorted({row.emotion for row in rows} | {"happy"})), folder / "p.csv")
     data = ("--data", trained.data, "--data", f"ravdess={folder / 'ravdess'}")
     earnest_cli("report", trained.run, folder / "p.csv", *data, "--output", folder / "report.html")
     return folder / "report.html"

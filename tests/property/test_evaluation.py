@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from earnest.corpora.manifest import Utterance
 from earnest.errors import SplitError
 from earnest.evaluation.confusion import class_scores, confusion_counts, headline_scores
-from earnest.evaluation.predictions import PredictionRow, Predictions, read_predictions, to_rows, write_predictions
+from earnest.evaluation.predictions import Predictions, read_predictions, write_predictions
 from earnest.evaluation.protocols import splits_of
 from earnest.evaluation.split_files import protocol_of_files
+from tests.prediction_rows import PredictionRow, predictions_of, to_rows
 
 sklearn_metrics = pytest.importorskip("sklearn.metrics", reason="the reference is scikit-learn")
 N_CLASSES = 4
@@ -65,7 +66,7 @@ def tables(draw) -> Predictions:
         probabilities = dict(zip(CLASSES, values.tolist(), strict=True)) if draw(st.booleans()) else {}
         predicted = draw(st.sampled_from([*CLASSES, ""]))
         rows.append(PredictionRow(name, "made,up", 'a "b"', "", "f1", CLASSES[seed % 4], predicted, probabilities))
-    return Predictions.from_rows(rows, CLASSES)
+    return predictions_of(rows, CLASSES)
 
 
 @given(tables())

@@ -14,7 +14,7 @@ from earnest.evaluation.affect import affect_scores
 from earnest.evaluation.answers import Answers
 from earnest.evaluation.importers import read_any
 from earnest.evaluation.joining import Joined, join
-from earnest.evaluation.prediction_table import Predictions
+from earnest.evaluation.prediction_table import Predictions, TextColumn
 from earnest.evaluation.slices import manifest_columns
 from earnest.evaluation.wording import Relabelled, Wording, relabelled
 from earnest.labels import scheme_called
@@ -65,7 +65,7 @@ class ToScore:
 
     predictions: Predictions
     notes: Sequence[str] = ()
-    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    columns: Mapping[str, TextColumn] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -10,8 +10,9 @@ import pytest
 from voices import write_voice
 
 from earnest.augment.base import AUGMENTATIONS
-from earnest.augment.chain import build_chain, resolved_tables
+from earnest.augment.chain import build_chain
 from earnest.recipe import read_recipe
+from tests.augment_tables import resolved_tables
 
 PAGE = Path(__file__).parents[3] / "docs" / "augmentations.md"
 

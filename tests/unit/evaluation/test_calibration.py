@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from earnest.evaluation.calibration import HIGHEST, LOWEST, fit_temperature, negative_log_likelihood, softmax
+from earnest.evaluation.calibration import HIGHEST, LOWEST, fit_temperature, log_softmax, softmax, undone
 
 
 def drawn(temperature: float, n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
@@ -10,6 +10,10 @@ def drawn(temperature: float, n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
     logits = rng.normal(0, 3, (n, 6))
     cumulated = softmax(logits, temperature).cumsum(axis=1)
     return logits, (rng.random((n, 1)) > cumulated).sum(axis=1).clip(0, 5)
+
+
+def negative_log_likelihood(logits: np.ndarray, true: np.ndarray, temperature: float) -> float:
+    return float(-log_softmax(logits, temperature)[np.arange(len(true)), true].mean())
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
@@ -43,3 +47,19 @@ def test_softmax_sums_to_one_for_huge_logits():
 def test_no_rows_and_no_numbers_are_refused(logits):
     with pytest.raises(ValueError, match="A temperature needs"):
         fit_temperature(logits, np.zeros(len(logits), dtype=np.int64))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0, 0.4])
+def test_calibration_can_be_undone(temperature):
+    logits, _ = drawn(1.0, 200)
+    calibrated = softmax(logits, temperature)
+    assert calibrated.sum(axis=1) == pytest.approx(np.ones(200))
+    np.testing.assert_allclose(undone(calibrated, temperature), softmax(logits), atol=1e-9)
+    np.testing.assert_allclose(undone(calibrated.astype(np.float32), temperature), softmax(logits), atol=1e-4)
+
+
+def test_unknown_and_certain_probabilities_can_be_undone_too():
+    rows = np.array([[np.nan] * 4, [1, 0, 0, 0]], dtype=np.float32)
+    found = undone(rows, 2.0)
+    assert np.isnan(found[0]).all()
+    assert found[1] == pytest.approx([1, 0, 0, 0], abs=1e-9)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from earnest.evaluation.columns import Categories, Texts
 from earnest.evaluation.intervals import bootstrap
 from earnest.evaluation.paired import compare
+from earnest.evaluation.prediction_table import same_text, text_column
 from earnest.evaluation.predictions import Predictions
 
 N_DATA_SETS = 300
@@ -23,11 +23,11 @@ def answers(rng: np.random.Generator, shares: np.ndarray) -> Predictions:
     names = [f"s{speaker:02d}" for speaker in range(N_SPEAKERS)]
     return Predictions(
         classes=CLASSES,
-        utterance_id=Texts(map(str, range(n))),
-        corpus=Categories.constant("made", n),
-        speaker=Categories.of(name for name in names for _ in range(N_CLIPS)),
-        gender=Categories.constant("", n),
-        fold=Categories.constant("f", n),
+        utterance_id=text_column(map(str, range(n))),
+        corpus=same_text("made", n),
+        speaker=text_column(name for name in names for _ in range(N_CLIPS)),
+        gender=same_text("", n),
+        fold=same_text("f", n),
         emotion=emotion,
         predicted=np.where(is_right, emotion, 1 - emotion),
     )
@@ -46,7 +46,7 @@ def covered() -> dict[str, float]:
     for _ in range(N_DATA_SETS):
         shares = speakers(rng)
         predictions = answers(rng, shares)
-        for one in (predictions, replace(predictions, speaker=Categories.constant("", len(predictions)))):
+        for one in (predictions, replace(predictions, speaker=same_text("", len(predictions)))):
             interval = bootstrap(one, rng, n_resamples=400)["wa"]
             hits[interval.over] += interval.low <= 0.7 <= interval.high
         # The other system understands every speaker a little less, and some much less.

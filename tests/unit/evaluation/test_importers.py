@@ -33,8 +33,8 @@ def written(folder: Path, content: object, name: str = "p.json") -> Path:
 )
 def test_every_shape_of_pipeline_output_says_the_same(content, tmp_path):
     answers = read_any(written(tmp_path, content))
-    assert answers.name == ["x/a.wav", "b.wav"]
-    assert answers.predicted == ["happy", "sad"]
+    assert answers.name.tolist() == ["x/a.wav", "b.wav"]
+    assert answers.predicted.tolist() == ["happy", "sad"]
     assert answers.labels == ("happy", "sad")
     assert answers.probabilities is not None
     np.testing.assert_array_equal(answers.probabilities, [[0.75, 0.25], [0, 1]])
@@ -44,7 +44,7 @@ def test_scores_that_do_not_sum_to_one_are_no_probabilities(tmp_path):
     top = [{"label": "sad", "score": 0.5}, {"label": "happy", "score": 0.3}]
     logits = [{"label": "sad", "score": -1.5}, {"label": "happy", "score": 2.5}]
     answers = read_pipeline_output(written(tmp_path, {"a": top, "b": logits, "c": SURE, "d": []}))
-    assert answers.predicted == ["sad", "happy", "happy", ""]
+    assert answers.predicted.tolist() == ["sad", "happy", "happy", ""]
     assert answers.probabilities is not None
     assert np.isnan(answers.probabilities).all(axis=1).tolist() == [True, True, False, True]
     only_top = read_pipeline_output(written(tmp_path, {"a": top}))
@@ -117,9 +117,9 @@ def test_a_result_table_of_nkululeko(tmp_path):
         "a.wav,0 days 00:00:02,,0.5,0.25,anger,anger,0.9,True",
     ]
     answers = read_any(written(tmp_path, "\n".join(lines), "t.csv"))
-    assert answers.name == ["a.wav", "a.wav"]
-    assert answers.predicted == ["happiness", "anger"]
-    assert answers.emotion == ["anger", "anger"]
+    assert answers.name.tolist() == ["a.wav", "a.wav"]
+    assert answers.predicted.tolist() == ["happiness", "anger"]
+    assert answers.emotion.tolist() == ["anger", "anger"]
     assert answers.labels == ("anger", "happiness")
     assert answers.probabilities is not None
     np.testing.assert_array_equal(answers.probabilities, [[0.25, 0.75], [np.nan, np.nan]])
@@ -130,10 +130,10 @@ def test_tables_of_predictions_and_of_audformat(tmp_path):
     stored = "file,start,end,speaker,gender,age,emotion,predictions\na.wav,0 days,NaT,ann,female,30,sad,happy"
     answers = read_nkululeko(written(tmp_path, stored, "t.csv"))
     assert (answers.emotion, answers.predicted, answers.labels) == (["sad"], ["happy"], ())
-    assert answers.text("speaker") == ["ann"]
+    assert answers.text("speaker").tolist() == ["ann"]
     bare = read_nkululeko(written(tmp_path, "file,start,end,emotion\na.wav,0 days,NaT,sad", "t.csv"))
     assert bare.emotion is None
-    assert bare.predicted == ["sad"]
+    assert bare.predicted.tolist() == ["sad"]
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from earnest.evaluation.columns import Categories, Texts
 from earnest.evaluation.data_curve import Amount, plot_data_curve
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.matrix import Matrix, plot_matrix
+from earnest.evaluation.prediction_table import same_text, text_column
 from earnest.evaluation.predictions import Predictions
 
 
@@ -16,11 +16,11 @@ def predictions(right: dict[tuple[str, str], int], n: int = 10) -> Predictions:
     emotion = np.array([number % 2 for *_, number, _ in rows])
     return Predictions(
         classes=("happy", "sad"),
-        utterance_id=Texts(f"{corpus}{number}" for _, corpus, number, _ in rows),
-        corpus=Categories.of(corpus for _, corpus, _, _ in rows),
-        speaker=Categories.of(f"{corpus}-{number % 3}" for _, corpus, number, _ in rows),
-        gender=Categories.constant("", len(rows)),
-        fold=Categories.of(fold for fold, *_ in rows),
+        utterance_id=text_column(f"{corpus}{number}" for _, corpus, number, _ in rows),
+        corpus=text_column(corpus for _, corpus, _, _ in rows),
+        speaker=text_column(f"{corpus}-{number % 3}" for _, corpus, number, _ in rows),
+        gender=same_text("", len(rows)),
+        fold=text_column(fold for fold, *_ in rows),
         emotion=emotion,
         predicted=np.array([one if good else 1 - one for one, (*_, good) in zip(emotion, rows, strict=True)]),
     )

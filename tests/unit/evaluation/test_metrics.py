@@ -7,10 +7,11 @@ import pytest
 from earnest.evaluation.confusion import class_scores, confusion_counts, headline_scores
 from earnest.evaluation.intervals import bootstrap, spread
 from earnest.evaluation.metrics import score
-from earnest.evaluation.predictions import PredictionRow, Predictions
+from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.ranking import macro, roc_auc, top_k
 from earnest.evaluation.reliability import calibration_scores, selective
 from earnest.evaluation.slices import slices
+from tests.prediction_rows import PredictionRow, predictions_of
 
 CLASSES = ("happy", "sad", "angry")
 
@@ -23,7 +24,7 @@ def table(true: str, predicted: str, speakers: str = "", folds: str = "") -> Pre
                       names[emotion], names[answer], {})
         for index, (emotion, answer) in enumerate(zip(true, predicted, strict=True))
     ]  # fmt: skip
-    return Predictions.from_rows(rows, CLASSES)
+    return predictions_of(rows, CLASSES)
 
 
 def test_true_classes_are_rows_and_predicted_ones_columns():
@@ -137,7 +138,7 @@ def with_probabilities(n: int = 360, known: int = 360) -> Predictions:
         gender = ("female", "male")[index % 2]
         rows.append(PredictionRow(f"u{index}", "made", f"s{index % 12:02d}", gender, f"f{index % 2}", emotion, answer,
                                   probabilities))  # fmt: skip
-    return Predictions.from_rows(rows, CLASSES)
+    return predictions_of(rows, CLASSES)
 
 
 def test_what_probabilities_are_good_for_is_in_the_scores():

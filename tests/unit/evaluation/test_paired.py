@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from earnest.errors import CorpusError
-from earnest.evaluation.columns import Categories
 from earnest.evaluation.intervals import bootstrap
 from earnest.evaluation.paired import compare, holm, mcnemar
-from earnest.evaluation.predictions import PredictionRow, Predictions
+from earnest.evaluation.prediction_table import same_text
+from earnest.evaluation.predictions import Predictions
+from tests.prediction_rows import PredictionRow, predictions_of
 
 CLASSES = ("happy", "sad", "angry")
 
@@ -24,7 +25,7 @@ def answers(shares: dict[str, float] | float, n_speakers: int = 20, n_clips: int
             true = CLASSES[clip % 3]
             answer = true if rng.random() < share else CLASSES[(clip + 1) % 3]
             rows.append(PredictionRow(f"{name}-{clip}", "made", name, "", "f", true, answer, {}))
-    return Predictions.from_rows(rows, CLASSES)
+    return predictions_of(rows, CLASSES)
 
 
 def test_a_system_does_not_differ_from_itself():
@@ -66,7 +67,7 @@ def test_the_interval_is_wider_over_speakers_than_over_clips():
     better = {f"s{index:02d}": 1.0 if index < 5 else 0.5 for index in range(20)}
     a, b = answers(0.5, n_clips=60), answers(better, n_clips=60, seed=1)
     over_speakers = compare(a, b, np.random.default_rng(0)).wa.interval
-    nameless = [replace(one, speaker=Categories.constant("", len(one))) for one in (a, b)]
+    nameless = [replace(one, speaker=same_text("", len(one))) for one in (a, b)]
     over_clips = compare(*nameless, np.random.default_rng(0)).wa
     assert (over_speakers.over, over_clips.interval.over) == ("speakers", "utterances")
     # The standard error of a mean of differences over independent clips.
@@ -98,7 +99,7 @@ def test_files_with_their_classes_in_another_order_or_number_are_compared_by_nam
 
 def test_a_speaker_whom_one_file_does_not_name_is_taken_from_the_other():
     a, b = answers(0.5), answers(0.8, seed=1)
-    nameless = Categories.constant("", len(a))
+    nameless = same_text("", len(a))
     both = compare(a, b, np.random.default_rng(0))
     assert compare(replace(a, speaker=nameless), b, np.random.default_rng(0)) == both
     assert compare(a, replace(b, speaker=nameless), np.random.default_rng(0)) == both
@@ -111,7 +112,7 @@ def test_other_labels_other_clips_and_repeated_clips_are_refused():
     with pytest.raises(CorpusError, match=r"made/s00-7: the first file says it is sad, the second happy"):
         compare(a, replace(a, emotion=emotion), np.random.default_rng(0))
     with pytest.raises(CorpusError, match="no clip in common"):
-        compare(a, replace(a, corpus=Categories.constant("other", len(a))), np.random.default_rng(0))
+        compare(a, replace(a, corpus=same_text("other", len(a))), np.random.default_rng(0))
     twice = a.take(np.array([0, 1, 1]))
     with pytest.raises(CorpusError, match="made/s00-1 is in one file twice"):
         compare(a, twice, np.random.default_rng(0))

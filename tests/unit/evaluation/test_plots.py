@@ -8,7 +8,7 @@ import pytest
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.evaluation import plots
 from earnest.evaluation.metrics import Scores, score
-from earnest.evaluation.predictions import PredictionRow, Predictions
+from tests.prediction_rows import PredictionRow, predictions_of
 
 pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
 
@@ -21,7 +21,7 @@ def scores() -> Scores:
             [("happy", "happy"), ("happy", "sad"), ("happy", "sad"), ("happy", ""), ("sad", "sad")]
         )
     ]
-    return score(Predictions.from_rows(rows, ["happy", "sad"]), np.random.default_rng(0), n_resamples=10)
+    return score(predictions_of(rows, ["happy", "sad"]), np.random.default_rng(0), n_resamples=10)
 
 
 @pytest.fixture

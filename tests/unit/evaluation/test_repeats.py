@@ -5,8 +5,8 @@ import pytest
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, SplitError
-from earnest.evaluation.columns import Categories, Texts
 from earnest.evaluation.metrics import score
+from earnest.evaluation.prediction_table import same_text, text_column
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.repeats import fold_and_repeat, repeated, told_apart, training_seeds
@@ -50,11 +50,11 @@ def predictions(right: dict[str, int]) -> Predictions:
     rows = [(fold, number, number < count) for fold, count in right.items() for number in range(10)]
     return Predictions(
         classes=("happy", "sad"),
-        utterance_id=Texts(str(number) for _, number, _ in rows),
-        corpus=Categories.constant("made", len(rows)),
-        speaker=Categories.of(f"s{number}" for _, number, _ in rows),
-        gender=Categories.constant("", len(rows)),
-        fold=Categories.of(fold for fold, *_ in rows),
+        utterance_id=text_column(str(number) for _, number, _ in rows),
+        corpus=same_text("made", len(rows)),
+        speaker=text_column(f"s{number}" for _, number, _ in rows),
+        gender=same_text("", len(rows)),
+        fold=text_column(fold for fold, *_ in rows),
         emotion=np.zeros(len(rows), np.int64),
         predicted=np.array([0 if good else 1 for *_, good in rows]),
     )

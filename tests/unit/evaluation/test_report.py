@@ -5,17 +5,17 @@ import pytest
 
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.metrics import score
-from earnest.evaluation.predictions import PredictionRow, Predictions
 from earnest.evaluation.protocols import PROTOCOLS
 from earnest.evaluation.published import PUBLISHED, published_for
 from earnest.evaluation.report import results_table, spread_text, write_metrics
+from tests.prediction_rows import PredictionRow, predictions_of
 
 
 @pytest.fixture
 def scores():
     answers = [("f1", "happy", "happy"), ("f1", "sad", "sad"), ("f2", "happy", "sad"), ("f2", "sad", "sad")]
     rows = [PredictionRow(f"u{n}", "made", f"s{n}", "", *answer, {}) for n, answer in enumerate(answers)]
-    return score(Predictions.from_rows(rows, ["happy", "sad"]), np.random.default_rng(0))
+    return score(predictions_of(rows, ["happy", "sad"]), np.random.default_rng(0))
 
 
 def test_ours_comes_first_with_mean_and_deviation_and_the_published_ones_below(scores):

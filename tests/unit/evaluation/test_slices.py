@@ -7,8 +7,9 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.intervals import bootstrap
-from earnest.evaluation.predictions import PredictionRow, Predictions
+from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.slices import gaps, manifest_columns, own_columns, recall_gaps, slices
+from tests.prediction_rows import PredictionRow, predictions_of
 
 CLASSES = ("happy", "sad")
 
@@ -23,7 +24,7 @@ def table(n: int = 400, unknown: bool = True) -> Predictions:
         is_right = rng.random() < (0.9 if gender == "female" else 0.5)
         answer = emotion if is_right else ("" if index % 3 == 0 else CLASSES[1 - CLASSES.index(emotion)])
         rows.append(PredictionRow(f"u{index}", "made", f"s{index % 20:02d}", gender, "f", emotion, answer, {}))
-    return Predictions.from_rows(rows, CLASSES)
+    return predictions_of(rows, CLASSES)
 
 
 def test_each_value_is_scored_as_if_it_were_alone_and_unknown_ones_are_in_none():
@@ -88,7 +89,8 @@ def test_what_the_manifest_says_is_found_by_corpus_and_utterance():
         for corpus in ("other", "made") for index in (3, 2, 1, 0)
     ]  # fmt: skip
     columns = manifest_columns(predictions, rows)
-    assert columns == {"style": ["made-0", "made-1", "made-0", "made-1"]}
+    assert list(columns) == ["style"]
+    assert columns["style"].tolist() == ["made-0", "made-1", "made-0", "made-1"]
     assert manifest_columns(predictions, rows, ["style", "intensity"]).keys() == {"style"}
     with pytest.raises(CorpusError, match="'made/u2' is not in the manifest"):
         manifest_columns(predictions, [row for row in rows if row.key != "made/u2"])

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.evaluation.predictions import PredictionRow, Predictions
+from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.stress import CLEAN, COLUMNS, Limit, StressRow, clean_row, stress_markdown
 from earnest.evaluation.stress_clean import CHECK_COLUMNS, Check, checks_markdown, clean_checks
 from earnest.evaluation.stress_plot import plot_stress
+from tests.prediction_rows import PredictionRow, predictions_of
 
 CLASSES = ("happy", "sad")
 
@@ -21,7 +22,7 @@ def predictions(answers: Sequence[tuple[str, str]], genders: Sequence[str] = ())
         PredictionRow(f"{row}", "made-up", f"s{row % 2}", genders[row] if genders else "", "f1", true, answer, {})
         for row, (true, answer) in enumerate(answers)
     ]
-    return Predictions.from_rows(rows, CLASSES)
+    return predictions_of(rows, CLASSES)
 
 
 CLEAN_ANSWERS = predictions([("happy", "happy")] * 10 + [("sad", "sad")] * 8 + [("sad", "happy")] * 2)

@@ -11,9 +11,10 @@ from made_up_corpus import spoken
 from made_up_results import CLASSES, made_up
 
 from earnest.corpora.manifest import Utterance
-from earnest.evaluation.predictions import PredictionRow, Predictions
+from earnest.evaluation.predictions import Predictions
 from earnest.report.clips import drawn, examples_section, surest_mistakes, worst_section
 from earnest.report.recordings import Budget, Recordings, log_mel, recordings_of
+from tests.prediction_rows import PredictionRow, predictions_of
 
 NOTHING = Recordings({}, "The recordings are not at hand.")
 
@@ -25,7 +26,7 @@ def answers(*rows: tuple[str, str, float]) -> Predictions:
         other = {"happy": "sad", "sad": "happy"}.get(predicted, "")
         probabilities = {predicted: p, other: 1 - p} if predicted else {}
         made.append(PredictionRow(f"u{number}", "ravdess", "ann", "", "f1", true, predicted, probabilities))
-    return Predictions.from_rows(made, ("happy", "sad"))
+    return predictions_of(made, ("happy", "sad"))
 
 
 def test_examples_are_spread_over_classes_and_over_hits_and_misses() -> None:
@@ -147,5 +148,5 @@ def test_a_corpus_that_is_not_at_hand_is_named(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_classes_without_any_row_are_no_trouble() -> None:
-    predictions = Predictions.from_rows([PredictionRow("a", "", "", "", "", "sad", "sad", {})], CLASSES)
+    predictions = predictions_of([PredictionRow("a", "", "", "", "", "sad", "sad", {})], CLASSES)
     assert drawn(predictions, 5, np.random.default_rng(0)).tolist() == [0]

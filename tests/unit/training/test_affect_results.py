@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from earnest.corpora.manifest import Utterance
-from earnest.evaluation.predictions import PredictionRow, Predictions
+from earnest.evaluation.predictions import Predictions
 from earnest.training.affect import affect_results
+from tests.prediction_rows import PredictionRow, predictions_of
 
 ROWS = [
     Utterance(f"u{index}", Path("x.wav"), corpus="made", emotion="sad", valence=valence, arousal=3.0)
@@ -16,7 +17,7 @@ ROWS = [
 
 def answers(ids: list[int]) -> Predictions:
     rows = [PredictionRow(f"u{index}", "made", "", "", "f", "sad", "sad", {}) for index in ids]
-    return Predictions.from_rows(rows, ["sad"])
+    return predictions_of(rows, ["sad"])
 
 
 def test_ratings_are_put_on_the_models_scale_and_matched_by_clip():

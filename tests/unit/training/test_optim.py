@@ -71,8 +71,7 @@ def sgd(**settings: Any) -> Training:
     return Training(**{"optimiser": "sgd", "learning_rate": 1.0, "epochs": 6, "step_factor": 0.5, **settings})
 
 
-def test_steps_come_after_so_many_epochs_or_after_those_named() -> None:
-    assert rates(sgd(schedule="step", step_epochs=2)) == [1, 1, 0.5, 0.5, 0.25, 0.25]
+def test_steps_come_after_the_epochs_named() -> None:
     assert rates(sgd(schedule="multistep", milestones=(1, 4))) == [1, 0.5, 0.5, 0.5, 0.25, 0.25]
 
 

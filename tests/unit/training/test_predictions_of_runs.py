@@ -31,7 +31,7 @@ def classifier(*learned: str) -> SpeechClassifier:
 def test_what_was_taught_beside_the_emotion_is_predicted() -> None:
     predictions = predictions_from(OUTPUT, classifier("gender", "affect"), EXAMPLES, "f1")
     assert predictions.predicted.tolist() == [1, 0]
-    assert predictions.predicted_gender == ["male", "female"]
+    assert predictions.predicted_gender.tolist() == ["male", "female"]
     np.testing.assert_array_equal(predictions.predicted_affect, [[0.25, 0.5, 0.75], [0.0, 1.0, 0.5]])
 
 

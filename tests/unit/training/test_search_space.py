@@ -119,7 +119,7 @@ def test_lists_are_choices_too() -> None:
         (Tune(ranges={"network.width": Range(32, 128, step=32)}), {"network.width": 128}),
         (Tune(ranges={"network.width": Range(30, 130, step=20)}), None),
         (Tune(choices={"training.schedule": ("cosine", "plateau")}), {"training.schedule": '"plateau"'}),
-        (Tune(choices={"training.ema_decay": (0, 0.9)}), {"training.ema_decay": "0"}),
+        (Tune(choices={"training.mixup_alpha": (0, 0.9)}), {"training.mixup_alpha": "0"}),
     ],
 )
 def test_the_recipes_own_settings_are_found_where_they_may_be_drawn(tune: Tune, own: dict[str, Any] | None) -> None:
