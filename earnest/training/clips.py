@@ -7,6 +7,7 @@ from torch import Tensor
 
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
+from earnest.progress import SILENT, Progress
 from earnest.training.data import Example
 from earnest.training.discriminant import Embeddings
 
@@ -22,6 +23,7 @@ class Clips:
     classes : what the examples' targets count, in output order; empty where a split's own clips say it
     beside : clips of other corpora that a fine-tuning learns from too, with targets of their own
     copies : frames of changed copies found so far, where each split has an embedding of its own; None: not kept
+    progress : shows the epochs of a training on them
     """
 
     examples: Mapping[str, Example]
@@ -29,6 +31,7 @@ class Clips:
     classes: tuple[str, ...] = ()
     beside: Sequence[Example] = ()
     copies: dict[str, Tensor] | None = None
+    progress: Progress = SILENT
 
     def of(self, utterances: Sequence[Utterance]) -> list[Example]:
         """Return the examples of those utterances that the scheme keeps."""

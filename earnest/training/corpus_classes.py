@@ -7,17 +7,18 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.frontends.build import FrontEndModule
 from earnest.labels import scheme_called
-from earnest.training.data import Example, compute_examples, progress_bar
+from earnest.progress import SILENT, Progress
+from earnest.training.data import Example, compute_examples
 
 FEWEST_CLASSES = 3
 
 
 def clips_of_corpora(
-    rows: Sequence[Utterance], front_end: FrontEndModule, show_progress: bool = False
+    rows: Sequence[Utterance], front_end: FrontEndModule, progress: Progress = SILENT
 ) -> list[Example]:
     """Decode clips; targets are positions among the emotions of their corpus."""
     examples: list[Example] = []
-    with progress_bar("decoding", len(rows), show_progress) as advance:
+    with progress.bar("decoding", len(rows)) as advance:
         for corpus in dict.fromkeys(row.corpus for row in rows):
             own = [row for row in rows if row.corpus == corpus]
             scheme = scheme_called("native", (row.emotion for row in own))

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -186,20 +185,6 @@ def compute_examples(
             f"{len(failures)} recordings can't be read; remove them or run `earnest corpus check`:\n  {named}"
         )
     return examples
-
-
-@contextmanager
-def progress_bar(what: str, total: int, visible: bool) -> Iterator[Callable[[], object]]:
-    """Draw a bar on standard error, ``what`` before it; yield what to call for each of ``total`` steps."""
-    if not visible:
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(what, total=total)
-        yield lambda: bars.advance(task)
 
 
 def speakers_known_to(network: nn.Module) -> frozenset[str]:

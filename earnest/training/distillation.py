@@ -31,8 +31,8 @@ from earnest.locks import holding
 from earnest.models.pretrained import KNOWN_SPEAKERS, read_origin
 from earnest.models.rounding import packed_state
 from earnest.models.whisper import WhisperSettings, mean_and_deviation
+from earnest.progress import SILENT, Progress
 from earnest.run_files import write_atomically, write_sums
-from earnest.training.data import progress_bar
 from earnest.training.distillation_settings import Distillation
 from earnest.training.frame_changes import noise_frames
 from earnest.training.imitators import Imitator, imitator
@@ -169,7 +169,7 @@ def sound_of(settings: Distillation, folders: Mapping[str, Path]) -> list[Uttera
 
 @holding("folder")
 def distil(
-    settings: Distillation, utterances: Sequence[Utterance], folder: Path, show_progress: bool = False
+    settings: Distillation, utterances: Sequence[Utterance], folder: Path, progress: Progress = SILENT
 ) -> list[dict[str, float]]:
     """Train a student and write its weights; the same call again resumes a killed run.
 
@@ -193,7 +193,7 @@ def distil(
         heard = teacher.network.known_speakers
         utterances = [row for row in utterances if not row.speaker or f"{row.corpus}/{row.speaker}" in heard]
     claim(folder, to_toml(asdict(settings)), "distillation")
-    with progress_bar("decoding", len(utterances), show_progress) as advance:
+    with progress.bar("decoding", len(utterances)) as advance:
         lessons = make_lessons(utterances, LogMel(settings.front_end), advance)
     held_out = held_out_speakers(lesson.speaker for lesson in lessons if lesson.speaker)
     train = [lesson for lesson in lessons if lesson.speaker not in held_out]
@@ -214,7 +214,7 @@ def distil(
     module = Imitation(student, settings, spread, settings.epochs * len(keys))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning.*")
-        resuming_trainer(settings.epochs, folder, show_progress, gradient_clip_val=5.0).fit(
+        resuming_trainer(settings.epochs, folder, progress, gradient_clip_val=5.0).fit(
             module,
             _loader(taught, keys, settings.listeners),
             DataLoader(checked, batch_size=None, sampler=unchanged) if valid else None,

@@ -23,6 +23,7 @@ from earnest.evaluation.slices import manifest_columns
 from earnest.evaluation.splits import Split
 from earnest.labels import SchemeCounts
 from earnest.locks import holding
+from earnest.progress import SILENT, Progress
 from earnest.reading import read_json
 from earnest.recipe import Recipe
 from earnest.run_files import write_sums
@@ -96,7 +97,7 @@ def evaluate(
     left = [job for job in all_jobs if job.split.fold not in parts]
     # Clips outside the splits stay out: they could add classes to the scheme "native", and move the others' numbers.
     beside = utterances_beside(task.recipe, task.folders) if left else ()
-    make_clips = partial(SharedClips, rows_in(task.splits), on_fold is not None and jobs == 1, beside)
+    make_clips = partial(SharedClips, rows_in(task.splits), Progress(on_fold is not None and jobs == 1), beside)
     for fold, predictions in run_folds(left, make_clips, jobs):
         parts[fold] = predictions
         if on_fold:
@@ -127,7 +128,7 @@ def train(
     output: Path,
     command: str,
     keep_test: bool = True,
-    show_progress: bool = False,
+    progress: Progress = SILENT,
 ) -> Evaluation | None:
     """Train on one fold of a protocol, the first by default, and score its test set once.
 
@@ -149,8 +150,8 @@ def train(
     _check_before_decoding(recipe, [Job(recipe, split, output)])
     ended = is_finished(output, split)
     beside = () if ended else utterances_beside(recipe, folders)
-    clips = SharedClips(() if ended else rows_in([split]), show_progress, beside).of(recipe)
-    predictions = run_split(recipe, split, clips, output, show_progress)
+    clips = SharedClips(() if ended else rows_in([split]), progress, beside).of(recipe)
+    predictions = run_split(recipe, split, replace(clips, progress=progress), output)
     if predictions is None:
         return None
     runs = {split.fold: output}

@@ -12,6 +12,7 @@ import numpy as np
 from earnest.errors import EarnestError
 from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
 from earnest.evaluation.splits import Split
+from earnest.progress import SILENT, Progress
 from earnest.runtime.adaptation import Adaptation, adaptation_entry
 from earnest.training.adaptation import HOWS, How, adapted_probabilities
 from earnest.training.clips import Clips
@@ -29,7 +30,7 @@ def evaluate_adapted(
     output: Path,
     command: str,
     hows: Sequence[How],
-    show_progress: bool = False,
+    progress: Progress = SILENT,
 ) -> dict[How, Evaluation]:
     """Answer the test clips of every fold again, adapted to their speakers.
 
@@ -45,7 +46,7 @@ def evaluate_adapted(
     test = [row for split in splits for row in split.test]
     if silent := [row.key for row in test if not row.speaker]:
         raise EarnestError(f"Adapting needs speakers; {', '.join(silent[:N_NAMED])} name none.")
-    examples = examples_of(task.recipe, list({row.key: row for row in test}.values()), show_progress)
+    examples = examples_of(task.recipe, list({row.key: row for row in test}.values()), progress)
     clips = {split.fold: Clips(examples) for split in splits}  # each fold may have an embedding of its own
     outcomes: dict[How, Evaluation] = {}
     for how in hows:

@@ -12,6 +12,7 @@ from earnest.models.classifier import SpeechClassifier
 from earnest.models.rounding import packed, unpacked
 from earnest.models.student import StudentStatistics
 from earnest.models.whisper import WhisperStatistics
+from earnest.progress import SILENT, Progress
 from earnest.recipe import Recipe
 from earnest.run_files import write_atomically
 from earnest.training.corpus_classes import classes_of_corpora
@@ -30,7 +31,7 @@ def finetune_embedding(
     beside: Sequence[Example],
     recipe: Recipe,
     folder: Path,
-    show_progress: bool = False,
+    progress: Progress = SILENT,
 ) -> str:
     """Fine-tune the classifier's embedding in place, round it as it ships, and say what it learnt from.
 
@@ -53,7 +54,7 @@ def finetune_embedding(
     if not (folder / WEIGHTS).exists():
         settings, seed = recipe.finetune, recipe.training.seed
         tuned, history = train_two_heads(
-            network, taught, (), corpora, settings, recipe.front_end, seed, folder, show_progress
+            network, taught, (), corpora, settings, recipe.front_end, seed, folder, progress
         )
         said = f"; fine-tuned on the labels of {', '.join(sorted(set(corpora)))}; "
         said += moved_by(network.trunk.state_dict(), tuned)

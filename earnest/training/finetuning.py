@@ -21,6 +21,7 @@ from earnest.locks import holding
 from earnest.models.pretrained import KNOWN_SPEAKERS
 from earnest.models.rounding import packed_state
 from earnest.models.whisper import Encoder, WhisperSettings, WhisperStatistics
+from earnest.progress import SILENT, Progress
 from earnest.run_files import write_atomically, write_sums
 from earnest.training.data import Example
 from earnest.training.finetuning_settings import FineTuning
@@ -35,7 +36,7 @@ WHOLE = "whole"
 
 @holding("folder")
 def finetune(
-    settings: FineTuning, examples: Sequence[Example], corpora: Sequence[str], folder: Path, show_progress: bool = False
+    settings: FineTuning, examples: Sequence[Example], corpora: Sequence[str], folder: Path, progress: Progress = SILENT
 ) -> list[dict[str, float]]:
     """Train and write the encoder's weights; the same call again resumes a killed run.
 
@@ -61,7 +62,7 @@ def finetune(
     start = network.encoder.state_dict()
     unseen = [example for example in examples if example.speaker in held_out]
     tuned, history = train_two_heads(
-        network, train, unseen, corpora, settings, settings.front_end, settings.seed, folder, show_progress
+        network, train, unseen, corpora, settings, settings.front_end, settings.seed, folder, progress
     )
     known = {KNOWN_SPEAKERS: json.dumps(sorted({example.speaker for example in train}))}
     origin = _origin(settings, start, tuned)

@@ -7,6 +7,7 @@ from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.protocols import protocol_called
 from earnest.frontends.log_mel import LogMel
+from earnest.progress import SILENT, Progress
 from earnest.training.corpus_classes import classes_of_corpora, clips_of_corpora
 from earnest.training.data import Example
 from earnest.training.finetuning_settings import FineTuning
@@ -18,7 +19,7 @@ def clips_for(
     folders: Mapping[str, Path],
     protocol: str | None = None,
     fold: str | None = None,
-    show_progress: bool = False,
+    progress: Progress = SILENT,
 ) -> tuple[list[Example], list[str]]:
     """Decode the clips of every corpus; targets are positions in what is returned second.
 
@@ -34,7 +35,7 @@ def clips_for(
     rows = load_utterances(settings.corpus, folders)
     if protocol is not None:
         rows = without_test(rows, protocol, fold)
-    return classes_of_corpora(clips_of_corpora(rows, LogMel(settings.front_end), show_progress))
+    return classes_of_corpora(clips_of_corpora(rows, LogMel(settings.front_end), progress))
 
 
 def without_test(rows: Sequence[Utterance], protocol: str, fold: str | None) -> list[Utterance]:

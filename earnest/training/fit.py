@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from earnest.errors import CorpusError
 from earnest.models.output import NetworkOutput
+from earnest.progress import SILENT, Progress
 from earnest.recipe import Training
 from earnest.training.batches import train_batches
 from earnest.training.data import Example, plain_batches
@@ -36,7 +37,7 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
     settings: Training,
     folder: Path,
     n_classes: int,
-    show_progress: bool = False,
+    progress: Progress = SILENT,
     stop_after: int | None = None,
     ends_now: Callable[[History], bool] = lambda _history: False,
 ) -> EpochKeeper:
@@ -60,7 +61,7 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
     module = EmotionTraining(network, settings, n_classes, train)
     keeper = EpochKeeper(folder, settings.monitor, settings.patience, bool(valid), ends_now)
     epochs = stop_after or settings.epochs
-    trainer = _trainer(epochs, folder, keeper, show_progress)
+    trainer = _trainer(epochs, folder, keeper, progress)
     checkpoint = folder / CHECKPOINT
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning.*")
@@ -110,10 +111,10 @@ def _already_done(checkpoint: Path, keeper: EpochKeeper, epochs: int) -> bool:
     return keeper.has_stopped() or len(keeper.history) >= epochs
 
 
-def _trainer(epochs: int, folder: Path, keeper: EpochKeeper, show_progress: bool) -> pl.Trainer:
+def _trainer(epochs: int, folder: Path, keeper: EpochKeeper, progress: Progress) -> pl.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     callbacks: list[Callback] = [keeper]
-    if show_progress:
+    if progress.visible:
         callbacks.append(EpochProgressBar(leave=False))
     return pl.Trainer(
         accelerator="auto",
@@ -123,7 +124,7 @@ def _trainer(epochs: int, folder: Path, keeper: EpochKeeper, show_progress: bool
         logger=_tensorboard(folder),
         plugins=[AtomicCheckpointIO()],
         num_sanity_val_steps=0,
-        enable_progress_bar=show_progress,
+        enable_progress_bar=progress.visible,
         enable_model_summary=False,
         enable_checkpointing=True,
         log_every_n_steps=50,

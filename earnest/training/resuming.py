@@ -13,6 +13,7 @@ from torch.utils.data import Sampler
 from earnest.config import from_mapping
 from earnest.errors import RecipeError
 from earnest.front_end import with_preset
+from earnest.progress import Progress
 from earnest.reading import read_toml
 from earnest.run_files import refuse_foreign, write_atomically
 from earnest.training.progress import CHECKPOINT, AtomicCheckpointIO
@@ -97,7 +98,7 @@ def drop_checkpoint(folder: Path) -> None:
     (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
-def resuming_trainer(epochs: int, folder: Path, show_progress: bool, **more: Any) -> pl.Trainer:
+def resuming_trainer(epochs: int, folder: Path, progress: Progress, **more: Any) -> pl.Trainer:
     """Return a trainer that keeps the last epoch's checkpoint; ``more`` are options of Lightning's."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     return pl.Trainer(
@@ -108,7 +109,7 @@ def resuming_trainer(epochs: int, folder: Path, show_progress: bool, **more: Any
         logger=False,
         plugins=[AtomicCheckpointIO()],
         num_sanity_val_steps=0,
-        enable_progress_bar=show_progress,
+        enable_progress_bar=progress.visible,
         enable_model_summary=False,
         default_root_dir=folder,
         **more,

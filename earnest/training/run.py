@@ -50,9 +50,7 @@ FILES = ("recipe.toml", "split.json", LEAKAGE, WEIGHTS, RECORD, PREDICTIONS)
 
 
 @holding("folder")
-def run_split(
-    recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progress: bool = False
-) -> Predictions | None:
+def run_split(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> Predictions | None:
     """Train on one split and predict its test set once; a finished folder is read, a killed one resumed.
 
     Parameters
@@ -70,7 +68,7 @@ def run_split(
         (folder / SUMS).unlink(missing_ok=True)
     if not (folder / RECORD).exists():
         _note_leakage(split, clips, folder)
-        _train(recipe, split, clips, folder, show_progress)
+        _train(recipe, split, clips, folder)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     if split.test and not (folder / PREDICTIONS).exists():
         classifier, test = load_run(folder), clips.of(split.test)
@@ -173,14 +171,14 @@ def claim(folder: Path, recipe: Recipe, split: Split) -> None:
         write_atomically(split_path, split.to_json().encode())
 
 
-def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progress: bool) -> None:
+def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
     settings = recipe.training
     classes = clips.classes or scheme_of(recipe, (*split.train, *split.valid, *split.test)).classes
     train, valid = clips.of(split.train), clips.of(split.valid)
     classifier = initial_classifier(recipe, classes)
     refuse_known_speakers(split, speakers_known_to(classifier.network))
     clips = replace(clips, beside=clips.beside_speakers_of(split))
-    taught = teach(classifier, (train,), valid, recipe, clips, folder, show_progress)
+    taught = teach(classifier, (train,), valid, recipe, clips, folder)
     learned = classifier.learned = learned_tasks(settings, train)
     rotated = taught.heard if _takes_turns(recipe, split, classifier) else ()
     temperature, calibration = (
@@ -196,7 +194,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path, show_progre
         classifier = initial_classifier(recipe, classes)
         own = replace(clips, embeddings={}) if recipe.finetune else clips
         best = taught.epochs.best
-        again = teach(classifier, (train, valid), (), recipe, own, folder / "refit", show_progress, best)
+        again = teach(classifier, (train, valid), (), recipe, own, folder / "refit", best)
         taught, train = replace(again, epochs=taught.epochs), [*train, *valid]
         companions = fit_companions(
             classifier.network, taught.heard, valid, settings, len(classes), own.embeddings, companions

@@ -9,6 +9,7 @@ from torch import Tensor
 from earnest.corpora.manifest import Utterance
 from earnest.front_end import FrontEnd
 from earnest.models.classifier import build_front_end
+from earnest.progress import SILENT, Progress
 from earnest.recipe import Recipe
 from earnest.training.clips import Clips
 from earnest.training.corpus_classes import clips_of_corpora
@@ -26,9 +27,9 @@ class SharedClips:
     """
 
     def __init__(
-        self, rows: Sequence[Utterance], show_progress: bool = False, beside: Sequence[Utterance] = ()
+        self, rows: Sequence[Utterance], progress: Progress = SILENT, beside: Sequence[Utterance] = ()
     ) -> None:
-        self.rows, self.show_progress, self.beside = rows, show_progress, beside
+        self.rows, self.progress, self.beside = rows, progress, beside
         self._front_end: FrontEnd | None = None
         self._clips = Clips({})
         self._embeddings: dict[str, Embeddings] = {}
@@ -45,8 +46,8 @@ class SharedClips:
         """
         if recipe.front_end != self._front_end:
             self._embeddings, self._copies = {}, {}
-            examples = examples_of(recipe, self.rows, self.show_progress)
-            beside = clips_of_corpora(self.beside, build_front_end(recipe), self.show_progress)
+            examples = examples_of(recipe, self.rows, self.progress)
+            beside = clips_of_corpora(self.beside, build_front_end(recipe), self.progress)
             self._clips = Clips(examples, classes=self.classes(recipe), beside=beside)
             self._front_end = recipe.front_end
         changes = recipe.training.changes if recipe.augment else ""

@@ -15,9 +15,10 @@ from earnest.evaluation.repeats import fold_and_repeat, training_seeds
 from earnest.evaluation.splits import Split
 from earnest.labels import SchemeCounts, count_labels
 from earnest.models.classifier import build_front_end
+from earnest.progress import SILENT, Progress
 from earnest.recipe import Recipe
 from earnest.suggest import suggestion
-from earnest.training.data import Example, compute_examples, progress_bar
+from earnest.training.data import Example, compute_examples
 from earnest.training.run import scheme_of
 
 _log = logging.getLogger(__name__)
@@ -133,9 +134,9 @@ def label_counts(task: Task, used: Sequence[Utterance]) -> SchemeCounts:
     return count_labels(scheme_of(task.recipe, used), ((row.emotion, row.corpus, row.native_emotion) for row in part))
 
 
-def examples_of(recipe: Recipe, utterances: Sequence[Utterance], show_progress: bool = False) -> dict[str, Example]:
+def examples_of(recipe: Recipe, utterances: Sequence[Utterance], progress: Progress = SILENT) -> dict[str, Example]:
     """Compute the frames of every utterance that the recipe's scheme keeps; samples too if the recipe augments."""
-    with progress_bar("decoding", len(utterances), show_progress) as advance:
+    with progress.bar("decoding", len(utterances)) as advance:
         return compute_examples(
             build_front_end(recipe),
             utterances,

@@ -10,7 +10,7 @@ from earnest.training.batches import Augmented, change_of
 from earnest.training.clips import Clips
 from earnest.training.copies import with_copies
 from earnest.training.data import Example
-from earnest.training.discriminant import Embeddings, fit_discriminant
+from earnest.training.discriminant import fit_discriminant
 from earnest.training.finetuned import finetune_embedding
 from earnest.training.fit import fit
 from earnest.training.gender import fit_gender
@@ -42,7 +42,6 @@ def teach(
     recipe: Recipe,
     clips: Clips,
     folder: Path,
-    show_progress: bool,
     stop_after: int | None = None,
 ) -> Taught:
     """Train a network from its start: its embedding where the recipe fine-tunes, then what is fitted on it.
@@ -51,15 +50,16 @@ def teach(
     ----------
     parts : sets of clips that are learnt from; the copies of a set come behind its clips
     valid : chooses the epoch; empty where ``stop_after`` says it
-    clips : whose embeddings and copies are used and added to, and whose clips beside a fine-tuning learns from too
+    clips : whose embeddings and copies are used and added to, whose clips beside a fine-tuning learns from too, and
+        whose progress is shown
     """
     train = [example for part in parts for example in part]
     prepare(classifier.network, (example.frames for example in train))
     tuned = (
-        finetune_embedding(classifier, train, clips.beside, recipe, folder, show_progress) if recipe.finetune else ""
+        finetune_embedding(classifier, train, clips.beside, recipe, folder, clips.progress) if recipe.finetune else ""
     )
     heard = [copy for part in parts for copy in with_copies(part, recipe, classifier, clips.embeddings, clips.copies)]
-    epochs = _fit(classifier, heard, valid, recipe, folder, clips.embeddings, show_progress, stop_after)
+    epochs = _fit(classifier, heard, valid, recipe, folder, clips, stop_after)
     return Taught(heard, epochs, tuned)
 
 
@@ -69,19 +69,18 @@ def _fit(
     valid: Sequence[Example],
     recipe: Recipe,
     folder: Path,
-    embeddings: Embeddings,
-    show_progress: bool,
+    clips: Clips,
     stop_after: int | None = None,
 ) -> Epochs:
     settings, n_classes = recipe.training, len(classifier.classes)
     if settings.method == "discriminant":
         fit_discriminant(
-            classifier.network, train, settings.shrinkage, n_classes, embeddings, voice_prior=settings.voice_prior
+            classifier.network, train, settings.shrinkage, n_classes, clips.embeddings, voice_prior=settings.voice_prior
         )
         if "gender" in learned_tasks(settings, train):
-            fit_gender(classifier.network, train, settings.shrinkage, embeddings)
+            fit_gender(classifier.network, train, settings.shrinkage, clips.embeddings)
         return Epochs(0, 0, "closed form")
     if recipe.augment:
         train = Augmented(train, classifier.front_end, change_of(recipe), settings)
-    keeper = fit(classifier.network, train, valid, settings, folder, n_classes, show_progress, stop_after)
+    keeper = fit(classifier.network, train, valid, settings, folder, n_classes, clips.progress, stop_after)
     return Epochs(keeper.best_epoch, len(keeper.history), keeper.stop_reason)

@@ -23,6 +23,7 @@ from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
 from earnest.locks import holding
+from earnest.progress import SILENT, Progress
 from earnest.reading import read_json
 from earnest.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.run_files import write_atomically
@@ -91,7 +92,7 @@ def tune(
     folders: Mapping[str, Path],
     output: Path,
     on_trial: Callable[[Trial], object] = str,
-    show_progress: bool = False,
+    progress: Progress = SILENT,
 ) -> Tuned:
     """Try settings on one fold of a protocol, the first by default; the same call again goes on where it was.
 
@@ -105,7 +106,7 @@ def tune(
     space = replace(space, recipe=under(protocol, space.recipe))
     utterances = protocol_utterances(space.recipe, protocol, folders)
     split = replace(split_called(protocol, fold, utterances), test=())  # from here on there are none
-    return tune_split(space, split, output, SharedClips(rows_in([split]), show_progress), on_trial)
+    return tune_split(space, split, output, SharedClips(rows_in([split]), progress), on_trial)
 
 
 def tune_split(

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from earnest.errors import RecipeError
 from earnest.finetune import Finetune, FrameChanges
 from earnest.front_end import FrontEnd
+from earnest.progress import SILENT, Progress
 from earnest.training.data import Example
 from earnest.training.frame_changes import changed, noise_frames
 from earnest.training.resuming import EpochBatches, Remembering, last_checkpoint, next_epoch, resuming_trainer
@@ -156,7 +157,7 @@ def train_two_heads(  # noqa: PLR0913, PLR0917 - all that one training depends o
     front_end: FrontEnd,
     seed: int,
     folder: Path,
-    show_progress: bool = False,
+    progress: Progress = SILENT,
 ) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     """Train both heads and the network's trunk; the same call again resumes a killed run.
 
@@ -189,7 +190,7 @@ def train_two_heads(  # noqa: PLR0913, PLR0917 - all that one training depends o
         loop = TwoHeadLoop(pair, settings, settings.epochs * len(sampler), seed)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning.*")
-            resuming_trainer(settings.epochs, folder, show_progress, gradient_clip_val=1.0).fit(
+            resuming_trainer(settings.epochs, folder, progress, gradient_clip_val=1.0).fit(
                 loop,
                 DataLoader(clips, batch_sampler=sampler, collate_fn=collated),
                 DataLoader(checked, batch_sampler=spoken, collate_fn=collated) if spoken else None,

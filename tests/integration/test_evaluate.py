@@ -199,7 +199,7 @@ def test_a_test_clip_gets_the_mean_over_its_variants(evaluated: tuple[Path, dict
         alone.append((logits / classifier.temperature).softmax(dim=1).numpy()[0])
     np.testing.assert_allclose(found.probabilities[5], np.mean(alone, axis=0), atol=1e-6)
     plain = read_predictions(folder / "f2" / "predictions.csv")
-    assert plain.utterance_id == found.utterance_id
+    assert plain.utterance_id.tolist() == found.utterance_id.tolist()
     assert plain.probabilities is not None
     assert np.abs(plain.probabilities - found.probabilities).max() > 1e-3
 

@@ -105,7 +105,7 @@ def test_the_same_noise_is_drawn_again_whatever_else_is_scored(
     again, n_unchanged = fold_noisy(told[0] / "run" / "f2", split, noise, 10.0)
     kept = read_predictions(told[0] / "run" / "predictions-noise-10.csv")
     assert n_unchanged == 0
-    assert again.utterance_id == kept.utterance_id
+    assert again.utterance_id.tolist() == kept.utterance_id.tolist()
     assert again.probabilities is not None and kept.probabilities is not None
     np.testing.assert_allclose(again.probabilities, kept.probabilities, atol=1e-5)
 

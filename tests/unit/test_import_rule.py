@@ -11,7 +11,7 @@ import earnest
 
 ROOT = Path(earnest.__file__).parent
 LINES = (
-    {"errors", "printable"},
+    {"errors", "printable", "progress"},
     {
         "csv_cells",
         "locks",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from earnest.progress import Progress
+
 if TYPE_CHECKING:
     from earnest.evaluation.metrics import Scores
     from earnest.training.adaptation import How
@@ -76,7 +78,7 @@ class Outcomes:
         return lines
 
 
-def evaluate_again(again: Again, task: "Task", output: Path, words: Sequence[str], visible: bool) -> Outcomes:
+def evaluate_again(again: Again, task: "Task", output: Path, words: Sequence[str], progress: Progress) -> Outcomes:
     """Score what was asked for.
 
     Parameters
@@ -90,7 +92,7 @@ def evaluate_again(again: Again, task: "Task", output: Path, words: Sequence[str
         from earnest.training.evaluate_adapted import evaluate_adapted
 
         typed = shlex.join([*words, *(word for how in again.adapt for word in ("--adapt", how))])
-        heard = evaluate_adapted(task, output, typed, again.adapt, visible)
+        heard = evaluate_adapted(task, output, typed, again.adapt, progress)
         more["adapted"] = {str(how): one for how, one in heard.items()}
     if again.tta:
         from earnest.training.evaluate_variants import evaluate_variants

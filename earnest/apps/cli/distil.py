@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, show_progress
+from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, progress_for
 from earnest.apps.cli.train import require_training
 
 
@@ -27,7 +27,7 @@ def command(recipe: Path, data: tuple[str, ...], output: Path, as_json: bool, qu
     from earnest.training.distillation_settings import read_distillation
 
     settings = read_distillation(recipe)
-    history = distil(settings, sound_of(settings, corpus_folders(data)), output, show_progress(as_json, quiet))
+    history = distil(settings, sound_of(settings, corpus_folders(data)), output, progress_for(as_json, quiet))
     if as_json:
         echo_json({"output": output, "epochs": history})
         return

@@ -14,7 +14,7 @@ from earnest.apps.cli._evaluate_again import DEFAULT_LEVELS, Again, evaluate_aga
 from earnest.apps.cli._evaluate_asked import Asked, task_options
 from earnest.apps.cli._protocols import EPILOG
 from earnest.apps.cli._recipe import recipe_options
-from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, show_progress
+from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, progress_for
 from earnest.apps.cli.train import require_training
 from earnest.errors import MissingExtraError
 from earnest.locks import held_folder
@@ -97,9 +97,9 @@ def command(
     shares = numbers(train_share or "", "--train-share", "0.25,0.5")
     asked = Asked(recipe, **asked_for)
     _refuse_combinations(asked, again, bool(shares), as_published)
-    folder, visible = output or asked.default_folder, show_progress(as_json, quiet)
-    on_fold = _tell if visible else None
-    if visible and jobs > 1:
+    folder, progress = output or asked.default_folder, progress_for(as_json, quiet)
+    on_fold = _tell if progress.visible else None
+    if progress.visible and jobs > 1:
         echo("Every job decodes the recordings first.", err=True)
     if as_published:
         with held_folder(folder):
@@ -110,7 +110,7 @@ def command(
     with held_folder(folder):
         outcome = evaluate(task, folder, shlex.join(asked.words), jobs, on_fold, space)
         matrix = _draw(outcome, folder, recipe.stem)
-        outcomes = evaluate_again(again, task, folder, asked.words, visible)
+        outcomes = evaluate_again(again, task, folder, asked.words, progress)
         typed = [*asked.words, "--train-share", train_share or ""]
         amounts = _less(task, outcome, less, folder, typed, jobs, on_fold, space) if less else []
     if as_json:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, show_progress
+from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, progress_for
 from earnest.apps.cli.train import require_training
 
 
@@ -39,9 +39,9 @@ def command(
     from earnest.training.finetuning_settings import read_finetuning
 
     settings = read_finetuning(recipe)
-    visible = show_progress(as_json, quiet)
-    examples, corpora = clips_for(settings, corpus_folders(data), protocol, fold, visible)
-    history = finetune(settings, examples, corpora, output, visible)
+    progress = progress_for(as_json, quiet)
+    examples, corpora = clips_for(settings, corpus_folders(data), protocol, fold, progress)
+    history = finetune(settings, examples, corpora, output, progress)
     if as_json:
         echo_json({"output": output, "epochs": history})
         return

@@ -10,6 +10,7 @@ import click
 
 from earnest.errors import EarnestError
 from earnest.printable import printable, printable_json, printable_lines
+from earnest.progress import Progress
 
 EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_SOME_FAILED = 0, 1, 2, 3
 F = TypeVar("F", bound=Callable[..., Any])
@@ -114,6 +115,6 @@ def counts_text(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
-def show_progress(as_json: bool, quiet: bool) -> bool:
-    """Return whether to draw progress: on a terminal only, and not when a machine or nobody reads along."""
-    return not as_json and not quiet and sys.stderr.isatty()
+def progress_for(as_json: bool, quiet: bool) -> Progress:
+    """Show progress on a terminal only, and not when a machine or nobody reads along."""
+    return Progress(not as_json and not quiet and sys.stderr.isatty())

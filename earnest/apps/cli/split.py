@@ -18,7 +18,7 @@ from earnest.apps.cli.output import (
     echo_json,
     output_options,
     overwrite_option,
-    show_progress,
+    progress_for,
 )
 from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
@@ -90,7 +90,7 @@ def command(
         raise click.UsageError("Say either --protocol NAME with --output FOLDER, or --check FILES.")
     if protocol and output is None:
         raise click.UsageError("--protocol needs --output: the folder that gets the files.")
-    folders, visible = corpus_folders(data), show_progress(as_json, quiet)
+    folders, visible = corpus_folders(data), progress_for(as_json, quiet).visible
     if protocol:
         assert output is not None
         rows = _utterances(protocol_called(protocol).corpora or corpora, folders)

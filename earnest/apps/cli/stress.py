@@ -16,7 +16,7 @@ from earnest.apps.cli.output import (
     echo_table,
     output_options,
     overwrite_option,
-    show_progress,
+    progress_for,
 )
 from earnest.apps.cli.train import require_training
 from earnest.errors import EarnestError, MissingExtraError
@@ -80,7 +80,6 @@ def command(
         raise MissingExtraError("Drawing the stress table", "report")
     if noise_names and not noise:
         raise click.UsageError("--noise-names says more about --noise FOLDER. Add it.")
-    from earnest.training.data import progress_bar
     from earnest.training.evaluate_noisy import NoiseTest
     from earnest.training.stress import METRICS_STRESS, Finished, StressTest, conditions_of, stress
 
@@ -95,7 +94,7 @@ def command(
     folder = output or evaluation
     with held_folder(folder):
         _refuse_other_result(folder / METRICS_STRESS, shlex.join(words), overwrite)
-        with progress_bar("answering", n_steps, show_progress(as_json, quiet)) as advance:
+        with progress_for(as_json, quiet).bar("answering", n_steps) as advance:
             found = stress(finished, asked, folder, shlex.join(words), advance)
         _write(found, folder, evaluation.resolve().name)
     if as_json:

@@ -11,7 +11,7 @@ import click
 from earnest.apps.cli._evaluate_tables import echo_leakage
 from earnest.apps.cli._protocols import EPILOG
 from earnest.apps.cli._recipe import changes_of, recipe_options, words_of
-from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, show_progress
+from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, progress_for
 from earnest.errors import MissingExtraError
 from earnest.locks import held_folder
 
@@ -69,10 +69,10 @@ def command(
         *words_of(scheme, settings),
         *(["--fold", fold] if fold else []),
     ]
-    visible = show_progress(as_json, quiet)
+    progress = progress_for(as_json, quiet)
     typed = shlex.join([*words, "--all-data"] if all_data else words)
     with held_folder(output):
-        outcome = train(resolved, protocol, fold, corpus_folders(data), output, typed, not all_data, visible)
+        outcome = train(resolved, protocol, fold, corpus_folders(data), output, typed, not all_data, progress)
         record = read_record(output)
         _draw_curve(output, record.best_epoch)
     if as_json:

@@ -17,7 +17,7 @@ from earnest.apps.cli.output import (
     echo_table,
     output_options,
     percent,
-    show_progress,
+    progress_for,
 )
 from earnest.apps.cli.train import require_training
 from earnest.errors import RecipeError
@@ -84,13 +84,13 @@ def command(
         raise RecipeError(f"{recipe}: has no [tune] table. `earnest tune --help` shows one.")
     space = SearchSpace(settings, replace(table, trials=trials) if trials else table)
     folder = output or Path("runs") / f"{recipe.stem}-{protocol}-tune"
-    visible = show_progress(as_json, quiet)
+    progress = progress_for(as_json, quiet)
 
     def on_trial(trial: "Trial") -> None:
-        if visible:
+        if progress.visible:
             echo(f"trial {trial.number}: {_words(trial)} {_settings(trial)}", err=True)
 
-    outcome = tune(space, protocol, fold, corpus_folders(data), folder, on_trial, visible)
+    outcome = tune(space, protocol, fold, corpus_folders(data), folder, on_trial, progress)
     if as_json:
         echo_json({"output": folder, **outcome.to_dict()})
         return

@@ -60,7 +60,7 @@ def test_there_is_no_parameter_through_which_test_data_could_come() -> None:
         "settings",
         "folder",
         "n_classes",
-        "show_progress",
+        "progress",
         "stop_after",
         "ends_now",  # hears about epochs, gives no data
     ]
