@@ -12,7 +12,7 @@ from voices import write_voice
 from earnest.augment.base import AUGMENTATIONS
 from earnest.augment.chain import build_chain
 from earnest.recipe import read_recipe
-from tests.augment_tables import resolved_tables
+from earnest.testing.augmentations import resolved_tables
 
 PAGE = Path(__file__).parents[3] / "docs" / "augmentations.md"
 
