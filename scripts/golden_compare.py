@@ -1,6 +1,6 @@
 """What golden runs keep of their outputs, what is neutralised in it, and how two of them are compared.
 
-Neutralised, in text alone (`neutral`): the folders of the run and of the tree; the commit; in ``SHA256SUMS`` the
+Neutralised, in text alone (`neutral`): the folders of the run and of the tree; in ``SHA256SUMS`` the
 digests, because each file that it names is compared itself. Left out (`LEFT_OUT`), because they carry times:
 TensorBoard's events (``history.csv`` has the same numbers) and Optuna's study (``trials.csv`` has its trials).
 A file above `MOST_BYTES` is kept as its SHA-256.
