@@ -1,9 +1,9 @@
 """What golden runs keep of their outputs, what is neutralised in it, and how two of them are compared.
 
-Neutralised, in text alone (`neutral`): the folders of the run and of the tree; the commit; in ``SHA256SUMS`` the
-digests, because each file that it names is compared itself. Left out (`LEFT_OUT`): TensorBoard's events, which carry
-times and process numbers; ``history.csv`` has the same numbers. A file above `MOST_BYTES` is kept as its SHA-256.
-All else is compared byte for byte, pictures and weights too.
+Neutralised, in text alone (`neutral`): the folders of the run and of the tree; in ``SHA256SUMS`` the digests, because
+each file that it names is compared itself; in ``history.csv`` the seconds of an epoch. Left out (`LEFT_OUT`), because
+they carry times: TensorBoard's events (``history.csv`` has the same numbers) and Optuna's study (``trials.csv`` has its
+trials). A file above `MOST_BYTES` is kept as its SHA-256. All else is compared byte for byte, pictures and weights too.
 """
 
 import csv
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 MOST_BYTES = 1_000_000
-LEFT_OUT = ("*.stderr", "tensorboard/*")
+LEFT_OUT = ("*.stderr", "tensorboard/*", "study.db")
 DIGEST = ".sha256-of-large"
 TEXT = frozenset({".txt", ".json", ".jsonl", ".csv", ".toml", ".md", ".html", ".svg", ".eaf", ""})
 
@@ -90,6 +90,8 @@ def neutral(name: str, content: bytes, places: MappingOf[str, str]) -> bytes:
         content = content.replace(place.encode(), stands_for.encode())
     if name == "SHA256SUMS":
         content = re.sub(rb"^[0-9a-f]{64}", b"<sha256>", content, flags=re.MULTILINE)
+    if name == "history.csv" and content.partition(b"\r\n")[0].endswith(b",seconds"):
+        content = re.sub(rb",[0-9.]+\r\n", b",<seconds>\r\n", content)
     return content
 
 

@@ -257,7 +257,9 @@ def since(revision: str) -> int:
         _git("worktree", "add", "--detach", "--quiet", str(tree), revision)
         try:
             # A process each: a package is loaded once in a process.
-            subprocess.run([sys.executable, __file__, "freeze", str(folder), "--tree", str(tree)], check=True)
+            words = [sys.executable, __file__, "freeze", str(folder), "--tree", str(tree)]
+            if code := subprocess.run(words, check=False).returncode:
+                return code
             return subprocess.run([sys.executable, __file__, "compare", str(folder)], check=False).returncode
         finally:
             _git("worktree", "remove", "--force", str(tree))

@@ -12,6 +12,7 @@ import argparse
 import ast
 import io
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -27,13 +28,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGE = "earnest"
 SHORT_LINES = 80  # a module with one importer and fewer lines has to say what it is for
+FOR_TOOLS = re.compile(r"#\s*(noqa|type:|fmt:|pragma|mypy|ruff)")
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 MEANINGS = {
     "files": "modules that are installed",
     "lines": "all their lines",
     "non-blank lines": "lines with more than white space",
     "lines a file": "median / longest",
-    "comments": "lines with a comment, of the non-blank lines; docstrings are none",
+    "comments": "lines with a comment, of the non-blank lines; docstrings, and words for tools (noqa), are none",
     "public docstrings": "public modules, classes, functions and methods (no name begins with _) that have one",
     "modules with one importer": "imported by exactly one other module, anywhere in it / those under 80 lines",
     "circles of modules": "strongly connected groups of two modules or more: by the imports of a module that is "
@@ -41,8 +43,8 @@ MEANINGS = {
     "circles of rooms": "the same, each top folder (or file) taken as one",
     "public class names that mean two things": "top-level classes of one name in two modules, no underscore before it",
     "lines a function": "from def to its last line: median / 90 % / longest",
-    "files of an evaluation": "modules of which a function is called, from `earnest evaluate`'s first call to its end; "
-    "functions that run only because a module is imported don't count",
+    "files of an evaluation": "that its task or a waveform passes through / of which any function is called, in "
+    "`earnest evaluate` of one fold; `scripts/house_walk.py` says how both are told",
     "files of a prediction": "the same for `earnest predict` of one clip with the default bundle",
 }
 
@@ -87,9 +89,10 @@ class Module:
 
     @property
     def n_commented(self) -> int:
-        """How many lines have a comment."""
+        """How many lines have a comment for a reader, not one for a tool alone."""
         tokens = tokenize.generate_tokens(io.StringIO(self.text).readline)
-        return len({token.start[0] for token in tokens if token.type == tokenize.COMMENT})
+        comments = (token for token in tokens if token.type == tokenize.COMMENT)
+        return len({token.start[0] for token in comments if not FOR_TOOLS.match(token.string)})
 
     @property
     def classes(self) -> list[str]:
@@ -125,7 +128,7 @@ class House:
     """All modules of one state of the package."""
 
     modules: Sequence[Module]
-    walks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    walks: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path, package: str = PACKAGE) -> "House":
@@ -197,7 +200,10 @@ class House:
             "circles of rooms": f"{len(rooms_at_once)} / {len(rooms_of_all)}",
             "public class names that mean two things": str(len(self.ambiguous)),
             "lines a function": f"{statistics.median(functions):.0f} / {_percentile(functions, 90)} / {functions[-1]}",
-            **{f"files of {way}": str(len(files)) for way, files in self.walks.items()},
+            **{
+                f"files of {way}": f"{len(files['on the way'])} / {len(files['called'])}"
+                for way, files in self.walks.items()
+            },
         }
 
     def names(self) -> str:
@@ -208,7 +214,9 @@ class House:
             lines += [f"circle: {' – '.join(sorted(circle))}" for circle in circles(self.graph(rooms=rooms))]
         longest = sorted((one for module in self.modules for one in module.functions), key=lambda one: -one.n_lines)
         lines += [f"long: {function.name} ({function.n_lines} lines)" for function in longest[:5]]
-        return "\n".join([*lines, *(f"{way}: {name}" for way, files in self.walks.items() for name in files)])
+        return "\n".join(
+            [*lines, *(f"{way}: {name}" for way, files in self.walks.items() for name in files["on the way"])]
+        )
 
 
 def circles(graph: Mapping[str, Iterable[str]]) -> list[set[str]]:
