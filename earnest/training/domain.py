@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from earnest.config import from_mapping
 from earnest.errors import BundleError, RecipeError
+from earnest.training.shrunk import Floats
 from earnest.runtime.adaptation import UNREADABLE
 
 FILE = "domain.npy"
@@ -22,7 +23,6 @@ N_DIRECTIONS = 64  # of 32 to 256 the one that best kept noises (ESC-10) from sp
 CLIPS_PER_DIRECTION = 10
 KNOWN_SHARE = 0.99  # of validation clips that count as in domain
 
-Floats = npt.NDArray[np.float64]
 Table = npt.NDArray[np.float32]
 
 

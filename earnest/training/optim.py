@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from earnest.errors import MissingExtraError
-from earnest.recipe import Training
+from earnest.training_settings import Training
 
 Parameters: TypeAlias = Iterable[nn.Parameter] | list[dict[str, Any]]
 

@@ -12,7 +12,7 @@ from earnest.runtime.timeline import Span, Timeline, shares_over_time
 from earnest.runtime.timeline_plot import clock, label_colour, tick_step_s
 
 MAX_SPANS = 40
-_HEIGHTS = " ▁▂▃▄▅▆▇█"
+_BARS = " ▁▂▃▄▅▆▇█"
 _BAR = 12
 
 
@@ -30,7 +30,7 @@ def chart(timeline: Timeline, columns: int) -> Iterator[str]:
     width = max(map(len, [*names, *(entry.emotion for entry in timeline.entries())]))
     shares = shares_over_time(timeline, max(columns - width - 2, 20))
     for name in names:
-        row = "".join(_HEIGHTS[round(8 * float(share))] for share in shares[timeline.classes.index(name)])
+        row = "".join(_BARS[round(8 * float(share))] for share in shares[timeline.classes.index(name)])
         yield f"{printable(name):>{width}}  {_coloured(row, timeline, name)}".rstrip()
     yield " " * (width + 2) + _axis(longest_s, shares.shape[1])
     yield ""

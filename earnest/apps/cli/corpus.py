@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from earnest.apps.cli import _corpus_tables as tables
+from earnest.apps.cli._corpus_tables import echo_corpora, echo_facts, echo_report, facts, progress
 from earnest.apps.cli._completion import corpus_names, names_from
 from earnest.apps.cli.output import (
     EXIT_OK,
@@ -87,13 +87,13 @@ def list_(as_json: bool, quiet: bool) -> None:
     corpora, failed = [], {}
     for name in CORPORA.names():
         try:
-            corpora.append(tables.facts(name))
+            corpora.append(facts(name))
         except EarnestError as error:  # of a package that can't be imported
             failed[name] = str(error)
     if as_json:
         echo_json([*corpora, *({"name": name, "error": error} for name, error in failed.items())])
     else:
-        tables.echo_corpora(corpora)
+        echo_corpora(corpora)
         if not quiet:
             echo("\nWhere they come from (how to get one: earnest corpus info NAME, or fetch NAME DIR):")
             for corpus in corpora:
@@ -116,9 +116,9 @@ def info(name: str, as_json: bool, quiet: bool) -> None:
     corpus = corpus_called(name)
     if as_json:
         left_out = {"unusable": dict(corpus.unusable), "example": dict(corpus.example), "access": corpus.access}
-        echo_json(tables.facts(name) | left_out)
+        echo_json(facts(name) | left_out)
     else:
-        tables.echo_facts(name, with_description=not quiet)
+        echo_facts(name, with_description=not quiet)
 
 
 @command.command()
@@ -137,14 +137,14 @@ def check(name: str, root: Path | None, data: Sequence[str], as_json: bool, quie
       earnest corpus check ravdess ~/data/ravdess
     """
     corpus_called(name)
-    with tables.progress("decoding", wanted=not (quiet or as_json)) as show:
+    with progress("decoding", wanted=not (quiet or as_json)) as show:
         report = check_corpus(
             name, root or corpus_root(name, corpus_folders(data)), lambda done, total: show("", done, total)
         )
     if as_json:
         echo_json(report.to_dict())
     else:
-        tables.echo_report(report)
+        echo_report(report)
     sys.exit(EXIT_SOME_FAILED if report.problems else EXIT_OK)
 
 
@@ -221,7 +221,7 @@ def fetch(name: str, folder: Path, as_json: bool, quiet: bool) -> None:
     unchecked = [Path(archive.url).name for archive in corpus.archives if not archive.checksum]
     if unchecked and not quiet:
         echo(f"{corpus.title} publishes no checksum for {', '.join(unchecked)}.", err=True)
-    with tables.progress("connecting", wanted=not (quiet or as_json), in_bytes=True) as show:
+    with progress("connecting", wanted=not (quiet or as_json), in_bytes=True) as show:
         paths = fetch_corpus(corpus, folder, show)
     if as_json:
         echo_json({"corpus": name, "folder": folder, "archives": paths, "licence": corpus.licence})

@@ -8,19 +8,19 @@ from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json
 from earnest.apps.cli.train import require_training
 
 
-@click.command()
+@click.command("distil")
 @click.argument("recipe", type=click.Path(path_type=Path))
 @data_option
 @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to make.")
 @output_options
-def command(recipe: Path, data: tuple[str, ...], output: Path, as_json: bool, quiet: bool) -> None:
+def distil_command(recipe: Path, data: tuple[str, ...], output: Path, as_json: bool, quiet: bool) -> None:
     """Teach a small network the tokens of a large encoder; the same command again resumes a killed run.
 
     Labels play no part. What comes out are weights that a recipe's model can start from ([network] weights = FOLDER).
 
     \b
     Example:
-      earnest distil recipes/distillation/student.toml --data crema-d=~/crema-d --output runs/student
+      python -m research distil recipes/distillation/student.toml --data crema-d=~/crema-d --output runs/student
     """
     require_training()
     from earnest.training.distillation import distil, sound_of

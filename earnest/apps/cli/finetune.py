@@ -8,14 +8,14 @@ from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json
 from earnest.apps.cli.train import require_training
 
 
-@click.command()
+@click.command("finetune")
 @click.argument("recipe", type=click.Path(path_type=Path))
 @data_option
 @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to make.")
 @click.option("--protocol", default=None, metavar="NAME", help="Leave out the test clips of one of its folds.")
 @click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
 @output_options
-def command(
+def finetune_command(
     recipe: Path,
     data: tuple[str, ...],
     output: Path,
@@ -31,7 +31,7 @@ def command(
 
     \b
     Example:
-      earnest finetune recipes/finetuning/encoder.toml --data crema-d=~/crema-d --output runs/encoder
+      python -m research finetune recipes/finetuning/encoder.toml --data crema-d=~/crema-d --output runs/encoder
     """
     require_training()
     from earnest.training.finetuning import finetune

@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, WebSocket
-from starlette.websockets import WebSocketDisconnect
+from fastapi import APIRouter, Query
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from earnest.apps.server.routes import Adapting, AnswerOptions, Model, Windows, classes_of
 from earnest.apps.server.service import Service

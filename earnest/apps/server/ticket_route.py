@@ -9,13 +9,13 @@ from starlette.responses import JSONResponse
 from earnest.apps.server import openapi
 from earnest.apps.server.service import Service
 
-REFUSED = openapi.problems(400, 401, 403, 421)
+TICKET_REFUSED = openapi.problems(400, 401, 403, 421)
 
 
 def ticket_router(service: Service) -> APIRouter:
     """Return the route that gives tickets."""
     router = APIRouter()
-    answers: dict[int | str, dict[str, Any]] = {200: openapi.TICKET, **REFUSED}
+    answers: dict[int | str, dict[str, Any]] = {200: openapi.TICKET, **TICKET_REFUSED}
 
     @router.post("/v1/tickets", responses=answers, response_class=JSONResponse)
     async def tickets(request: Request) -> JSONResponse:
