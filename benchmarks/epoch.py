@@ -135,9 +135,9 @@ def train_earnest(clips: tuple[list[Path], list[Path]], epochs: int, clock: Cloc
 
     from earnest.corpora.load import load_utterances
     from earnest.labels import scheme_called
-    from earnest.recipe import read_recipe
-    from earnest.training.data import compute_examples
-    from earnest.training.fit import fit
+    from earnest.settings.recipe import read_recipe
+    from earnest.training.examples import compute_examples
+    from earnest.training.loop import fit
     from earnest.training.run import initial_classifier
 
     torch.set_num_threads(1)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from earnest.audio.activity import activity_called
 from earnest.audio.io import load_waveform
-from earnest.audio.segment import frame_levels_dbfs
+from earnest.audio.quality import frame_levels_dbfs
 from earnest.audio.speech import SpeechFinder
 from earnest.audio.waveform import Waveform
 

@@ -8,13 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from earnest.config import from_mapping
-from earnest.errors import BundleError, RecipeError
+from earnest.errors import BundleError, RecipeError, shown, suggestion
 from earnest.evaluation.calibration import FittedCalibration
+from earnest.files.reading import parsed_json, read_bytes, read_text
 from earnest.onnx_file import check_onnx
-from earnest.printable import shown
-from earnest.reading import parsed_json, read_bytes, read_text
-from earnest.suggest import suggestion
+from earnest.settings.config import from_mapping
 
 Format: TypeAlias = Literal["onnx", "onnx-int8", "onnx-fp16", "openvino", "openvino-fp16", "openvino-int8", "web"]
 COMPANIONS = ("adaptation", "distance")
@@ -94,7 +92,7 @@ class BundleInfo:
     format : of the graph; "web" is "onnx" by another name
     network : recipe's model name; ``front_end`` and ``recipe`` are its resolved settings
     adaptation : file and scalars; see `earnest.runtime.adaptation`
-    sounds : names of the numbers of the output ``sound``, see `earnest.runtime.gate`; empty without it
+    sounds : names of the numbers of the output ``sound``, see `earnest.runtime.smoothing`; empty without it
     out_of_domain_from : value of the output ``distance`` above which sound is "out-of-domain"; None without it
     abstain_below : confidence below which an answer is "unsure"
     left_out : what was measured on corpora that were left out of training, see `scripts/left_out_table.py`

@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from earnest.errors import RecipeError
-from earnest.suggest import suggestion
+from earnest.errors import RecipeError, suggestion
 
 CORE_EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 EMOTIONS = (*CORE_EMOTIONS, "boredom", "excited", "frustration", "contempt", "other")

@@ -15,8 +15,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from earnest.errors import BundleError
-from earnest.printable import shown
+from earnest.errors import BundleError, shown
 
 Part: TypeAlias = Literal["whole", "front_end", "network"]
 CUT = ("log_mel", "n_frames")

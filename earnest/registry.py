@@ -12,8 +12,7 @@ from importlib.resources import files
 from inspect import get_annotations
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from earnest.errors import EarnestError
-from earnest.suggest import suggestion
+from earnest.errors import EarnestError, suggestion
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

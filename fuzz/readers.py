@@ -56,7 +56,7 @@ def _audio() -> list[Reader]:
     from earnest.audio.feed import open_pipe
     from earnest.audio.io import decode, load_waveform, open_audio
     from earnest.audio.media import media_format
-    from earnest.audio.truncation import missing_bytes
+    from earnest.audio.sound_file import missing_bytes
     from earnest.runtime.picture import Picture, read_picture
 
     def streamed(path: Path) -> None:
@@ -109,9 +109,8 @@ def _bundles() -> list[Reader]:
     from earnest.bundle import BundleInfo, load_bundle, sha256_of
     from earnest.onnx_file import check_onnx, part_of
     from earnest.runtime.adaptation import Adaptation
-    from earnest.runtime.engine import engine_for
-    from earnest.runtime.graph import Graph
-    from earnest.training.domain import Domain
+    from earnest.runtime.graph import Graph, engine_for
+    from earnest.training.runtime_statistics import Domain
 
     def description() -> tuple[bytes, ...]:
         info = BundleInfo("stand-in", "1", CLASSES, 16_000, "CC0-1.0", {})
@@ -187,9 +186,9 @@ def _openvino_files() -> Mapping[str, bytes]:
 
 
 def _settings() -> list[Reader]:
-    from earnest.recipe import read_recipe_and_tune
-    from earnest.training.distillation_settings import read_distillation
-    from earnest.training.finetuning_settings import read_finetuning
+    from earnest.settings.recipe import read_recipe_and_tune
+    from research.distillation import read_distillation
+    from research.finetuning import read_finetuning
 
     def shipped(*names: str) -> Seeds:
         return lambda: tuple((ROOT / "recipes" / name).read_bytes() for name in names)
@@ -262,9 +261,8 @@ def _tables() -> list[Reader]:
 
 
 def _scores() -> list[Reader]:
-    from earnest.evaluation.history import has_flattened, read_history
-    from earnest.evaluation.importers import read_any, read_nkululeko
-    from earnest.evaluation.pipeline_output import read_pipeline_output
+    from earnest.evaluation.curves import has_flattened, read_history
+    from earnest.evaluation.importers import read_any, read_nkululeko, read_pipeline_output
     from earnest.evaluation.predictions import read_answers, read_predictions
 
     ours = (
@@ -342,13 +340,13 @@ def _reports() -> list[Reader]:
 def _runs() -> list[Reader]:
     from earnest.corpora.manifest import Utterance
     from earnest.evaluation.splits import Split
+    from earnest.experiments.stress import Finished
+    from earnest.experiments.tune import SELECTED, selected_settings
     from earnest.export.calibration import split_clips
-    from earnest.export.results import read_result as bundle_result
-    from earnest.export.runtimes import Row, read_rows
+    from earnest.export.card import read_result as bundle_result
+    from earnest.export.parity import Row, read_rows
     from earnest.training.record import read_record
     from earnest.training.run import LEAKAGE, leakage_of
-    from earnest.training.selection import SELECTED, selected_settings
-    from earnest.training.stress import Finished
 
     shared = {"speakers": 0, "sentences": 2, "duplicates": None}
     leakage = [{"sets": ["train", "test"], "shared": shared}]
@@ -484,7 +482,7 @@ def _weights() -> list[Reader]:
 
 
 def _archives() -> list[Reader]:
-    from earnest.corpora.archives import unpack
+    from earnest.corpora.fetch import unpack
 
     def archives() -> tuple[bytes, ...]:
         made = []

@@ -35,9 +35,20 @@ TOGETHER = 0.15  # share of rounds that begin with two at once
 N_CLIPS = 300
 END_S = 300.0
 REFUSED = ("is being written by", "is there already", "That run did not end", ": holds ")
-PRELOADED = ("earnest.training.evaluate", "earnest.training.tuning", "earnest.training.stress", "earnest.export.bundle",
-             "earnest.apps.cli.evaluate", "earnest.apps.cli.tune", "earnest.apps.cli.stress", "earnest.apps.cli.export",
-             "pytorch_optimizer", "optuna", "matplotlib.figure", "torch.utils.tensorboard")  # fmt: skip
+PRELOADED = (
+    "earnest.experiments.evaluate",
+    "earnest.experiments.tune",
+    "earnest.experiments.stress",
+    "earnest.export.bundle",
+    "earnest.apps.cli.evaluate",
+    "earnest.apps.cli.tune",
+    "earnest.apps.cli.stress",
+    "earnest.apps.cli.export",
+    "pytorch_optimizer",
+    "optuna",
+    "matplotlib.figure",
+    "torch.utils.tensorboard",
+)
 TABLE = """
 [tune]
 trials = 4

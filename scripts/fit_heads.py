@@ -19,14 +19,13 @@ import numpy.typing as npt
 import onnx
 
 from earnest.bundle import NO_SPEECH, SOUNDS, SPEECH, Bundle, BundleInfo, load_bundle, sha256_of
-from earnest.config import from_mapping
 from earnest.errors import EarnestError
 from earnest.export.card import model_card
 from earnest.export.heads import SoundHead, add_distance, add_sounds, soften
-from earnest.export.onnx import finished
-from earnest.export.storage import store_small
-from earnest.runtime.gate import SPEECH_FROM
-from earnest.training.domain import Domain, fit_domain
+from earnest.export.onnx import finished, store_small
+from earnest.runtime.smoothing import SPEECH_FROM
+from earnest.settings.config import from_mapping
+from earnest.training.runtime_statistics import Domain, fit_domain
 
 ROOT = Path(__file__).parent.parent
 STRENGTH = 3.0  # of the logistic regression, inverse; of 0.3, 3 and 30 what refuses least speech

@@ -22,14 +22,14 @@ from pathlib import Path
 import numpy as np
 
 from earnest.audio.io import load_waveform
-from earnest.audio.segment import active_part
+from earnest.audio.quality import active_part
 from earnest.audio.waveform import Waveform
 from earnest.corpora.emogator import burst_kind
 from earnest.corpora.load import corpus_root, load_utterances, usable
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError
-from earnest.recipe import read_recipe
 from earnest.runtime.predictor import Predictor
+from earnest.settings.recipe import read_recipe
 from earnest.training.batches import change_of
 
 ROOT = Path(__file__).parent.parent

@@ -16,21 +16,17 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from earnest.apps.cli._recipe import changes_of
+from earnest.apps.cli._options import changes_of
 from earnest.evaluation.calibration import fit_temperature, softmax
 from earnest.evaluation.protocols import protocol_called
-from earnest.recipe import read_recipe
-from earnest.runtime.adaptation import Adaptation
-from earnest.runtime.adapter import Adapter
-from earnest.training.adaptation import COPY, Heard, fit_adaptation, with_scale
-from earnest.training.companions import heard_by
-from earnest.training.discriminant import discriminant, knows_voices
-from earnest.training.finetuned import finetune_embedding
+from earnest.experiments.task import SharedClips, task_of, utterances_beside
+from earnest.runtime.adaptation import Adaptation, Adapter
+from earnest.settings.recipe import read_recipe
+from earnest.settings.training import Training
+from earnest.training.closed_form import discriminant, knows_voices, voice_discriminant
+from earnest.training.finetune import finetune_embedding
 from earnest.training.run import initial_classifier, scheme_of
-from earnest.training.shared_clips import SharedClips
-from earnest.training.task import task_of, utterances_beside
-from earnest.training.voice_discriminant import voice_discriminant
-from earnest.training_settings import Training
+from earnest.training.runtime_statistics import COPY, Heard, fit_adaptation, heard_by, with_scale
 
 SHRINKAGES = (0.2, 0.4, 0.6, 0.8)
 STREAMS = ("all", "ten", "one emotion", "two", "three")

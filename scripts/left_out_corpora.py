@@ -15,8 +15,8 @@ from pathlib import Path
 from earnest.corpora.load import load_utterances
 from earnest.evaluation.protocols import splits_of
 from earnest.models.classifier import build_classifier
-from earnest.recipe import read_recipe
-from earnest.training.data import speakers_known_to
+from earnest.settings.recipe import read_recipe
+from earnest.training.examples import speakers_known_to
 
 CORPORA = ("crema-d", "emodb", "ravdess")
 CLASSES = ("neutral", "happy", "sad", "angry", "fearful", "disgust")

@@ -35,10 +35,9 @@ from earnest.corpora.load import load_utterances, usable
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError
 from earnest.export.card import TRUE_PERCENTAGES, percentages_table
-from earnest.runtime.adaptation import Adaptation
-from earnest.runtime.adapter import Adapter
+from earnest.runtime.adaptation import Adaptation, Adapter
 from earnest.runtime.answers import Answers
-from earnest.runtime.options import Options
+from earnest.runtime.prediction import Options
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.timeline import Span, Window
 from earnest.runtime.windows import Heard, Over, Windower, Windowing

@@ -6,10 +6,10 @@ Corpora come from $EARNEST_DATA. Trainings and evaluations that are finished in 
 sizes start from comes with the package; these write it anew, with Whisper's encoder from $EARNEST_MODELS:
 
     python scripts/speak.py $EARNEST_DATA/spoken
-    earnest finetune recipes/finetuning/encoder.toml --protocol crema-d-5fold --fold f1 --output runs/encoder
-    earnest distil recipes/distillation/encoder.toml --output runs/encoder-again
-    earnest distil recipes/distillation/student-start.toml --output runs/student-start
-    earnest distil recipes/distillation/student.toml --output runs/student
+    python -m research finetune recipes/finetuning/encoder.toml --protocol crema-d-5fold --fold f1 --output runs/encoder
+    python -m research distil recipes/distillation/encoder.toml --output runs/encoder-again
+    python -m research distil recipes/distillation/student-start.toml --output runs/student-start
+    python -m research distil recipes/distillation/student.toml --output runs/student
 
 What is exported then gets its heads (speech, vocal bursts and other sound; distance; calibration), once, in place:
 

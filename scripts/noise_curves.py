@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from earnest.evaluation.history import has_flattened, read_history
-from earnest.evaluation.noise_curve import NoiseCurve, plot_noise_curves
+from earnest.evaluation.curves import NoiseCurve, has_flattened, plot_noise_curves, read_history
 from earnest.evaluation.predictions import joined, read_predictions
 from earnest.evaluation.report import spread_text
 from earnest.training.record import read_record

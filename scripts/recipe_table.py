@@ -19,7 +19,7 @@ import numpy as np
 import onnxruntime
 
 from earnest.errors import EarnestError
-from earnest.evaluation.history import has_flattened, read_history
+from earnest.evaluation.curves import has_flattened, read_history
 from earnest.export.onnx import to_onnx
 from earnest.training.record import read_record
 from earnest.training.run import load_run

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from earnest.audio.io import load_waveform
-from earnest.audio.segment import active_part
+from earnest.audio.quality import active_part
 from earnest.corpora.load import load_utterances, usable
 from earnest.runtime.predictor import Predictor
 

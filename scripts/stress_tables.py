@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from earnest.errors import EarnestError
-from earnest.evaluation.stress import CLEAN, StressRow, signed, yes_or_no
-from earnest.evaluation.stress_clean import Check
-from earnest.evaluation.stress_plot import plot_stress
+from earnest.evaluation.stress import CLEAN, Check, StressRow, plot_stress, signed, yes_or_no
 
 KEPT = Path(__file__).parent.parent / "docs" / "results" / "stress"
 TEXT = """# {title}

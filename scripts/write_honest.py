@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from earnest.evaluation.comparison import Comparison, compare
 from earnest.evaluation.intervals import Spread
-from earnest.evaluation.paired import Comparison, compare
 from earnest.evaluation.plots import DPI, GRID, INK, MUTED, ORANGE, headline, new_figure
 from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.report import spread_text

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from earnest.evaluation.prediction_table import numbered, text_column
-from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.predictions import Predictions, numbered, text_column
 
 
 @dataclass(frozen=True, slots=True)

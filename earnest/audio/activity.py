@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.deadline import check_deadline
-from earnest.audio.segment import SILENCE_DBFS, SPEECH_RANGE_DB, levels_dbfs
+from earnest.audio.quality import SILENCE_DBFS, SPEECH_RANGE_DB, levels_dbfs
 from earnest.audio.waveform import Waveform
-from earnest.errors import EarnestError
-from earnest.suggest import suggestion
+from earnest.errors import EarnestError, suggestion
 
 NETWORK = Path(__file__).with_name("silero_vad.onnx")
 ACTIVITY_HZ = 16_000

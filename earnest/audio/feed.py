@@ -1,18 +1,19 @@
-"""Live sound: a queue that never grows between the sound card and the listener, and raw sound from a pipe."""
+"""Live sound from a microphone or a pipe: a queue that never grows between the sound card and the listener."""
 
 import struct
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from threading import Condition
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.io import HIGHEST_HZ, LOWEST_HZ, MAX_CHANNELS
-from earnest.errors import AudioError
+from earnest.errors import AudioError, MissingExtraError
 
 QUEUE_S = 10.0
 CHUNK_S = 0.1
@@ -168,3 +169,61 @@ def _exactly(file: BinaryIO, n_bytes: int) -> bytes:
     while len(parts) < n_bytes and (part := _some(file, n_bytes - len(parts))):
         parts += part
     return parts
+
+
+@contextmanager
+def microphone(sample_rate_hz: int, device: str | None = None) -> Iterator[Feed]:
+    """Open a microphone; the feed fills while the block lasts.
+
+    Parameters
+    ----------
+    device : number or part of a name, None for the system's default
+
+    Raises
+    ------
+    MissingExtraError
+        Where sounddevice is not installed.
+    AudioError
+        When PortAudio or the device is missing, or refuses the rate.
+    """
+    sounddevice = _sounddevice()
+    feed = Feed(sample_rate_hz)
+
+    def heard(data: Any, _frames: int, _time: Any, _status: Any) -> None:
+        feed.put(data)
+
+    try:
+        stream = sounddevice.InputStream(
+            samplerate=sample_rate_hz,
+            channels=1,
+            dtype="float32",
+            blocksize=round(CHUNK_S * sample_rate_hz),
+            device=int(device) if device and device.isdigit() else device,
+            callback=heard,
+        )
+    except (sounddevice.PortAudioError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise AudioError(
+            f"The microphone can't be opened ({reason}). List devices: earnest listen --devices."
+        ) from error
+    with stream:
+        try:
+            yield feed
+        finally:
+            feed.close()
+
+
+def microphones() -> list[tuple[int, str]]:
+    """Return number and name of each device that can record."""
+    devices = _sounddevice().query_devices()
+    return [(number, str(item["name"])) for number, item in enumerate(devices) if item["max_input_channels"] > 0]
+
+
+def _sounddevice() -> Any:
+    try:
+        import sounddevice
+    except ImportError:
+        raise MissingExtraError("the microphone", "live") from None
+    except OSError as error:  # the package is there, PortAudio is not
+        raise AudioError(f"{error}. Install PortAudio (Debian, Ubuntu: apt install libportaudio2).") from error
+    return sounddevice

@@ -1,14 +1,160 @@
-"""The formats that libsndfile reads: WAV, FLAC, Ogg, MP3, AIFF and others."""
+"""The formats that libsndfile reads: WAV, FLAC, Ogg, MP3, AIFF and others; cut files are refused."""
 
+import os
+import re
+import struct
 from collections.abc import Iterator
-from io import BytesIO
+from io import BufferedReader, BytesIO, FileIO
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.truncation import missing_bytes
 from earnest.errors import AudioError
+
+# Writers that can't go back to fill in the size (a pipe) leave 0, 0xFFFFFFFF or about 2 GiB there.
+_UNKNOWN = 0x7FFF_0000
+# Some writers count a header or a padding byte too much; that is below 2 ms and no cut.
+_TOLERATED = 64
+_MOST_PARTS = 2**16  # chunks or pages that are walked over; a file of more is not known to be cut off
+_MP3_TOLERATED = 256  # half a frame, or a tag at the end that was taken off
+
+
+def missing_bytes(file: BinaryIO) -> int:
+    """Return how many bytes of sound the header promises beyond the end of the file, 0 for none or unknown."""
+    if not isinstance(file, FileIO):
+        return _missing_bytes(file)
+    buffered = BufferedReader(file)  # a file of many small parts is no file of many small reads
+    try:
+        return _missing_bytes(buffered)
+    finally:
+        buffered.detach().seek(0)
+
+
+def _missing_bytes(file: BinaryIO) -> int:
+    size = file.seek(0, os.SEEK_END)
+    head = _at(file, 0, 16)
+    tolerated = _TOLERATED
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
+        missing = _riff(file, size, ">" if head[:4] == b"RIFX" else "<")
+    elif head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        missing = _chunk(file, size, 12, ">", b"SSND")
+    elif head[:4] == b"riff":
+        missing = _wave64(file, size)
+    elif head[:4] == b".snd":
+        start, promised = struct.unpack(">II", head[4:12]) if len(head) >= 12 else (0, 0)
+        missing = 0 if promised >= _UNKNOWN else start + promised - size
+    elif head[:4] == b"caff":
+        missing = _caf(file, size)
+    elif head[:7] == b"NIST_1A":
+        missing = _sphere(file, size)
+    elif head[:4] == b"OggS":
+        missing, tolerated = _ogg(file, size), 0
+    else:
+        missing, tolerated = _mp3(file, size, head), _MP3_TOLERATED
+    file.seek(0)
+    return missing if missing > tolerated else 0
+
+
+def _at(file: BinaryIO, position: int, n_bytes: int) -> bytes:
+    file.seek(position)
+    return file.read(n_bytes)
+
+
+def _riff(file: BinaryIO, size: int, order: str) -> int:
+    if _at(file, 0, 4) == b"RF64" and _at(file, 12, 4) == b"ds64":
+        promised = int.from_bytes(_at(file, 28, 8), "little")
+        start = _chunk_start(file, size, 12, "<", b"data")
+        return 0 if start is None else start + promised - size
+    return _chunk(file, size, 12, order, b"data")
+
+
+def _chunk(file: BinaryIO, size: int, position: int, order: str, wanted: bytes) -> int:
+    start = _chunk_start(file, size, position, order, wanted)
+    if start is None:
+        return 0
+    (promised,) = struct.unpack(f"{order}I", _at(file, start - 4, 4))
+    return 0 if promised >= _UNKNOWN else start + int(promised) - size
+
+
+def _chunk_start(file: BinaryIO, size: int, position: int, order: str, wanted: bytes) -> int | None:
+    for _ in range(_MOST_PARTS):
+        if position + 8 > size:
+            break
+        name, length = struct.unpack(f"{order}4sI", _at(file, position, 8))
+        if name == wanted:
+            return position + 8
+        position += 8 + length + length % 2
+    return None
+
+
+def _wave64(file: BinaryIO, size: int) -> int:
+    position = 40  # "riff" and its size, "wave": 16 + 8 + 16 bytes
+    for _ in range(_MOST_PARTS):
+        if position + 24 > size:
+            break
+        header = _at(file, position, 24)
+        length = int.from_bytes(header[16:], "little")  # counts its own 24 bytes
+        if header[:4] == b"data":
+            return position + length - size
+        if length < 24:
+            return 0
+        position += (length + 7) // 8 * 8
+    return 0
+
+
+def _caf(file: BinaryIO, size: int) -> int:
+    position = 8
+    for _ in range(_MOST_PARTS):
+        if position + 12 > size:
+            break
+        name, length = struct.unpack(">4sq", _at(file, position, 12))
+        position += 12 + max(length, 0)
+        if name == b"data":
+            return 0 if length < 0 else position - size
+    return 0
+
+
+def _sphere(file: BinaryIO, size: int) -> int:
+    header = _at(file, 0, 1024)
+    fields = dict(re.findall(rb"^(sample_count|channel_count|sample_n_bytes) -i (\d{1,12})", header, re.MULTILINE))
+    n_samples = int(fields.get(b"sample_count", 0)) * int(fields.get(b"channel_count", 1))
+    return 1024 + n_samples * int(fields.get(b"sample_n_bytes", 0)) - size
+
+
+def _ogg(file: BinaryIO, size: int) -> int:
+    """Walk the pages; the last one must end inside the file."""
+    position = 0
+    for _ in range(_MOST_PARTS):
+        if position >= size:
+            return position - size
+        header = _at(file, position, 27)
+        if not header.startswith(b"OggS"[: len(header)]):
+            return 0  # something else was appended to the stream
+        n_segments = header[26] if len(header) == 27 else 0
+        segments = file.read(n_segments)
+        if len(header) < 27 or len(segments) < n_segments:
+            return 1
+        position += 27 + n_segments + sum(segments)
+    return 0
+
+
+def _mp3(file: BinaryIO, size: int, head: bytes) -> int:
+    """Compare with the byte count of a Xing or Info header, where the file has one."""
+    start = 0
+    if head[:3] == b"ID3" and len(head) >= 10:
+        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    frame = _at(file, start, 64)
+    if len(frame) < 4 or frame[0] != 0xFF or frame[1] & 0xE6 != 0xE2:  # frame sync, layer III
+        return 0
+    place = max(frame.find(b"Xing"), frame.find(b"Info"))
+    if place < 0 or len(frame) < place + 16:
+        return 0
+    flags, first, second = struct.unpack(">III", frame[place + 4 : place + 16])
+    if not flags & 2:
+        return 0
+    return start + int(second if flags & 1 else first) - size
+
 
 # libsndfile also opens feature and matrix files (HTK, MAT4, MAT5 …) as if they were sound.
 _FORMATS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3", "NIST"})

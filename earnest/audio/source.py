@@ -11,8 +11,7 @@ from typing import BinaryIO, TypeAlias, cast
 
 import numpy.typing as npt
 
-from earnest.errors import AudioError
-from earnest.printable import printable
+from earnest.errors import AudioError, printable
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int]
 """A path, the bytes of a file, an open binary file, or (array, sample rate in Hz) with shape (samples,) or

@@ -8,9 +8,8 @@ import numpy as np
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.base import AUGMENTATIONS, Augmentation, Transform
-from earnest.config import from_mapping
-from earnest.errors import RecipeError
-from earnest.suggest import suggestion
+from earnest.errors import RecipeError, suggestion
+from earnest.settings.config import from_mapping
 
 Tables = Iterable[Mapping[str, Any]]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, require, require_range
-from earnest.augment.mixing import mix_at_snr
+from earnest.augment.level import mix_at_snr
 from earnest.augment.spectrum import fast_length
 
 Colour = Literal["white", "pink", "brown", "blue"]

@@ -1,4 +1,4 @@
-"""Level: the root mean square of a clip."""
+"""Level: the root mean square of a clip, and speech and noise at a signal-to-noise ratio."""
 
 from dataclasses import dataclass
 
@@ -50,3 +50,22 @@ class Level(Augmentation):
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `at_level`."""
         return at_level(waveform, rng.uniform(*self.level_dbfs))
+
+
+def mix_at_snr(speech: Waveform, noise: Waveform, snr_db: float) -> Waveform:
+    """Add noise so that 10·log10(P_speech / P_noise) equals ``snr_db``.
+
+    Parameters
+    ----------
+    speech, noise : shape (samples,), same length, float32
+    snr_db : power ratio in decibels, over the whole clip
+
+    Returns
+    -------
+    shape (samples,), float32, not clipped to [-1, 1]; where one of the two is silent, the speech alone
+    """
+    speech_power, noise_power = power(speech), power(noise)
+    if not (speech_power > 0 and noise_power > 0):
+        return speech.copy()
+    factor = np.sqrt(speech_power / noise_power * 10 ** (-snr_db / 10))
+    return np.asarray(speech + factor * noise, np.float32)

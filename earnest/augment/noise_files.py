@@ -12,8 +12,7 @@ import numpy as np
 from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
 from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, require, require_range
-from earnest.augment.level import power
-from earnest.augment.mixing import mix_at_snr
+from earnest.augment.level import mix_at_snr, power
 from earnest.corpora.base import audio_files
 from earnest.corpora.load import ENVIRONMENT
 from earnest.errors import RecipeError

@@ -1,4 +1,4 @@
-"""The conditions of the stress table: what is done to test clips, by name; nothing here is trained with."""
+"""Babble: several voices at once."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -10,16 +10,36 @@ from typing import TypeAlias
 import numpy as np
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.babble import babble
 from earnest.augment.base import generator_for
 from earnest.augment.codec import Codec
 from earnest.augment.coloured_noise import ColouredNoise
 from earnest.augment.gain import with_gain
-from earnest.augment.mixing import mix_at_snr
-from earnest.augment.noise_files import NoiseFiles
+from earnest.augment.level import at_level, mix_at_snr
+from earnest.augment.noise_files import NoiseFiles, drawn_stretch
 from earnest.augment.reverb import Reverb
 from earnest.augment.small_changes import Kind, clipped, first_order, padded, tilted, with_tone
 from earnest.augment.telephone import over_telephone
+
+FEWEST, MOST = 4, 7  # voices, as in audEERING's ser-tests
+LEVEL_DBFS = -26.0  # of each voice, so that none stands out
+
+
+def babble(voices: Sequence[Path], n_samples: int, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
+    """Add up random stretches of four to seven recordings, each at the same level.
+
+    Parameters
+    ----------
+    voices : recordings of speech, at least one; with fewer than are drawn, some speak twice
+
+    Returns
+    -------
+    shape (n_samples,), float32, not clipped to [-1, 1]
+    """
+    n_voices = int(rng.integers(FEWEST, MOST + 1))
+    chosen = rng.choice(len(voices), n_voices, replace=len(voices) < n_voices)
+    stretches = [drawn_stretch(voices[index], n_samples, sample_rate_hz, rng) for index in chosen]
+    return np.asarray(sum(at_level(stretch, LEVEL_DBFS) for stretch in stretches), np.float32)
+
 
 LEVELS_DB = (20.0, 10.0, 5.0, 0.0)
 NOISE, LOUDER, PHONE, ROOM, SMALL, TILT, STRONG = (

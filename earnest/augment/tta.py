@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from earnest.audio.waveform import Waveform
 from earnest.augment.gain import with_gain
 from earnest.augment.speed import at_speed
-from earnest.errors import EarnestError
-from earnest.suggest import suggestion
+from earnest.errors import EarnestError, suggestion
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ import numpy.typing as npt
 from earnest.audio.source import Source, path_of
 from earnest.client import calls, listening
 from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, ServerError
-from earnest.runtime.options import Classes, Options
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Classes, Options, Prediction
 from earnest.runtime.timeline import Event, Timeline
 from earnest.runtime.windows import Windowing
 

@@ -13,8 +13,7 @@ import numpy.typing as npt
 from earnest.audio.io import mono_chunk
 from earnest.audio.source import Source, opened, path_of, source_name
 from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError
-from earnest.runtime.options import Options
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
 

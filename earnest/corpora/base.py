@@ -1,9 +1,11 @@
 """What every corpus reader offers, and the registry that finds them."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, Utterance
 from earnest.errors import CorpusError
@@ -134,3 +136,25 @@ def audio_files(root: Path) -> list[Path]:
 def unknown_name(path: Path, expected: str) -> CorpusError:
     """The error for a recording whose name is not of the corpus' form."""
     return CorpusError(f"{path}: expected a name like {expected}. Move the file elsewhere if it is not of this corpus.")
+
+
+Affect: TypeAlias = tuple[float, float, float]
+
+
+def affect_of(utterance: Utterance, limits: Sequence[float] = ()) -> Affect:
+    """Return valence, arousal and dominance on a scale from 0 to 1, NaN where unknown.
+
+    Parameters
+    ----------
+    limits : lowest and highest rating; where it is empty, those of the corpus. Without either all is unknown
+    """
+    if not limits and utterance.corpus in CORPORA.names():
+        limits = CORPORA.get(utterance.corpus).affect_range
+    if not limits:
+        return math.nan, math.nan, math.nan
+    low, high = limits
+
+    def scaled(rating: float | None) -> float:
+        return math.nan if rating is None else min(max((rating - low) / (high - low), 0.0), 1.0)
+
+    return scaled(utterance.valence), scaled(utterance.arousal), scaled(utterance.dominance)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from earnest.corpora.base import CORPORA, Corpus, Parser, audio_files, unknown_name
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
-from earnest.reading import read_bytes
+from earnest.files.reading import read_bytes
 
 EMOTIONS = {
     "ang": "angry",

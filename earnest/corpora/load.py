@@ -8,8 +8,7 @@ from pathlib import Path
 
 from earnest.corpora.base import CORPORA, Corpus
 from earnest.corpora.manifest import Utterance, read_manifest
-from earnest.errors import CorpusError
-from earnest.suggest import suggestion
+from earnest.errors import CorpusError, suggestion
 
 ENVIRONMENT = "EARNEST_DATA"
 _log = logging.getLogger(__name__)

@@ -8,13 +8,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
-from earnest.csv_cells import RowWriter, unmarked
-from earnest.errors import CorpusError, told
+from earnest.errors import CorpusError, shown, suggestion, told
+from earnest.files.csv_cells import RowWriter, unmarked
+from earnest.files.reading import read_text
+from earnest.files.writing import replacing
 from earnest.labels import EMOTIONS
-from earnest.printable import shown
-from earnest.reading import read_text
-from earnest.run_files import replacing
-from earnest.suggest import suggestion
 
 Gender = Literal["female", "male"]
 AUDIO_SUFFIXES = frozenset(

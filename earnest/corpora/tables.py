@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS, Utterance
-from earnest.errors import CorpusError
+from earnest.errors import CorpusError, shown, suggestion
+from earnest.files.reading import parsed_json, read_text
 from earnest.labels import EMOTIONS
-from earnest.printable import shown
-from earnest.reading import parsed_json, read_text
-from earnest.suggest import suggestion
 
 Row = Mapping[str, Any]
 SYNONYMS = {

@@ -9,9 +9,8 @@ from typing import Any
 
 from earnest.corpora.base import CORPORA, Archive, Corpus, Parser, unknown_name
 from earnest.corpora.manifest import Gender, Utterance
-from earnest.errors import CorpusError
-from earnest.printable import shown
-from earnest.reading import read_json
+from earnest.errors import CorpusError, shown
+from earnest.files.reading import read_json
 
 RELEASE = "https://github.com/vistec-AI/dataset-releases/releases"
 LABELS, ACTORS = "emotion_label.json", "actor_demography.json"

@@ -7,12 +7,10 @@ of its own whose protocol, fold and title say so, so that whatever comes of it c
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from earnest.errors import RecipeError, SplitError
-from earnest.evaluation.protocol import Protocol
-from earnest.evaluation.protocols import protocol_called
-from earnest.evaluation.repeats import fold_and_repeat, repeat_name
+from earnest.errors import RecipeError, SplitError, suggestion
+from earnest.evaluation.folds import fold_and_repeat, repeat_name
+from earnest.evaluation.protocols import Protocol, protocol_called
 from earnest.evaluation.splits import Split
-from earnest.suggest import suggestion
 
 STAMP = "author's protocol: epoch chosen on TEST"
 SUFFIX = "-epoch-on-test"

@@ -1,16 +1,180 @@
 """Files of other systems' answers, and how to tell them apart."""
 
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from earnest.errors import CorpusError
-from earnest.evaluation.answer_tables import Layout, read_table
-from earnest.evaluation.answers import Answers
-from earnest.evaluation.pipeline_output import read_pipeline_output
-from earnest.evaluation.predictions import read_answers
-from earnest.reading import opened
+import numpy as np
+
+from earnest.errors import CorpusError, EarnestError
+from earnest.evaluation.predictions import (
+    MOST_LABELS,
+    SUM_TOLERANCE,
+    Answers,
+    Layout,
+    check_unique,
+    read_answers,
+    read_table,
+    shown,
+    text_column,
+)
+from earnest.files.reading import opened, parsed_json, read_text
+
+NAME_KEYS = ("path", "file", "filename", "file_name", "audio", "wav", "utterance_id", "id", "key")
+ANSWER_KEYS = ("predictions", "prediction", "results", "result", "outputs", "output", "scores", "probabilities")
+
+
+class _Entry(NamedTuple):
+    name: str
+    scores: Mapping[str, float]
+    number: int
+
+
+def read_pipeline_output(path: Path) -> Answers:
+    """Read names and answers; the answer is the label of the highest score.
+
+    Scores become probabilities where they sum to 1, labels that are left out being 0. Others (of ``top_k``, or
+    logits) are left out, and the label alone counts.
+
+    Raises
+    ------
+    CorpusError
+        For what is wrong, with its line or the number of its entry.
+    """
+    entries, unit = _entries(path)
+    if not entries:
+        raise CorpusError(f"{path}: it holds no predictions.")
+    labels = tuple(dict.fromkeys(label for entry in entries for label in entry.scores))
+    if len(labels) > MOST_LABELS:
+        raise CorpusError(f"{path}: {len(labels)} different labels; at most {MOST_LABELS} can be scored.")
+    place = {label: index for index, label in enumerate(labels)}
+    probabilities = np.full((len(entries), len(labels)), np.nan, dtype=np.float32)
+    for row, entry in enumerate(entries):
+        if _are_probabilities(entry.scores):
+            probabilities[row] = 0
+            probabilities[row, [place[label] for label in entry.scores]] = list(entry.scores.values())
+    some = not np.isnan(probabilities).all()
+    answers = Answers(
+        source=path,
+        name=text_column(entry.name for entry in entries),
+        line=np.array([entry.number for entry in entries], dtype=np.int64),
+        predicted=text_column(max(entry.scores, key=entry.scores.__getitem__, default="") for entry in entries),
+        labels=labels if some else (),
+        probabilities=probabilities if some else None,
+        unit=unit,
+    )
+    check_unique(answers)
+    return answers
+
+
+def _are_probabilities(scores: Mapping[str, float]) -> bool:
+    values = scores.values()
+    return bool(scores) and min(values) >= 0 and abs(math.fsum(values) - 1) <= SUM_TOLERANCE
+
+
+def _entries(path: Path) -> tuple[list[_Entry], str]:
+    """Return the entries, and what their numbers count: lines or entries."""
+    text = read_text(path, CorpusError, what="answers")
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if len(lines) > 1 and _is_complete(lines[0][1]):
+        found = ((f"{path}:{number}", number, _parsed(line, f"{path}:{number}")) for number, line in lines)
+        return [entry for where, number, value in found for entry in _of_value(value, where, number)], "line"
+    value = _parsed(text, str(path))
+    if isinstance(value, list) and not (value and all(map(_is_score, value))):
+        numbered = ((f"{path}, entry {number}", number, item) for number, item in enumerate(value, 1))
+        return [entry for where, number, item in numbered for entry in _of_value(item, where, number)], "entry"
+    return list(_of_value(value, str(path), 1)), "entry"
+
+
+def _is_complete(line: str) -> bool:
+    try:
+        parsed_json(line, "")
+    except EarnestError:
+        return False
+    return True
+
+
+def _parsed(text: str, where: str) -> Any:
+    return parsed_json(text, where, CorpusError, constants=_refuse_constant)
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is no number")
+
+
+def _of_value(value: Any, where: str, number: int) -> Iterator[_Entry]:
+    """Read one entry, or a mapping of several."""
+    if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str):
+        yield _Entry(_name(value[0], where), _scores(value[1], where), number)
+    elif not isinstance(value, dict) or _is_score(value):
+        raise CorpusError(f'{where}: which file is it? Expected {{"file": …, "predictions": [{{"label", "score"}}]}}.')
+    elif key := next((key for key in NAME_KEYS if key in value), None):
+        yield _Entry(_name(value[key], where), _scores(_answer_in(value, where), where), number)
+    else:
+        for count, (name, answer) in enumerate(value.items(), number):
+            yield _Entry(_name(name, where), _scores(answer, f"{where}, '{shown(name)}'"), count)
+
+
+def _is_score(value: Any) -> bool:
+    return isinstance(value, dict) and "label" in value and not any(key in value for key in NAME_KEYS)
+
+
+def _answer_in(entry: Mapping[str, Any], where: str) -> Any:
+    key = next((key for key in ANSWER_KEYS if key in entry), None)
+    if key is not None:
+        return entry[key]
+    if "label" in entry:
+        return [entry]
+    raise CorpusError(f'{where}: no answer there. Expected \'predictions\', a list of {{"label", "score"}}.')
+
+
+def _name(value: Any, where: str) -> str:
+    if isinstance(value, dict):  # as the package datasets describes audio
+        value = value.get("path")
+    if not isinstance(value, str) or not value:
+        raise CorpusError(f"{where}: the name of the file must be a text.")
+    return _sound(value, where)
+
+
+def _sound(text: str, where: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise CorpusError(f"{where}: half a character in '{shown(text)}'.") from None
+    return text
+
+
+def _scores(answer: Any, where: str) -> dict[str, float]:
+    """Return label → score; nothing for no answer."""
+    if answer is None:
+        return {}
+    if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], list):
+        answer = answer[0]
+    if isinstance(answer, dict) and "label" not in answer:
+        answer = [{"label": label, "score": score} for label, score in answer.items()]
+    scores: dict[str, float] = {}
+    for item in answer if isinstance(answer, list) else [answer]:
+        if not isinstance(item, dict) or not isinstance(item.get("label"), str) or not item["label"]:
+            raise CorpusError(f'{where}: expected {{"label": a text, "score": a number}}, got {shown(str(item))}.')
+        label = _sound(item["label"], where)
+        if label in scores:
+            raise CorpusError(f"{where}: the label '{shown(label)}' is there twice.")
+        scores[label] = _finite(item.get("score", 1.0), f"{where}, label '{shown(label)}'")
+    return scores
+
+
+def _finite(value: Any, where: str) -> float:
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise CorpusError(f"{where}: expected a number for the score, got {shown(str(value))}.")
+    return number
+
 
 TARGETS = ("emotion", "label", "class_label")
 NO_CLASSES = frozenset({"", "file", "start", "end", "speaker", "gender", "age", "duration", "database", *TARGETS})

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
-from earnest.evaluation.prediction_table import Predictions, numbered
+from earnest.evaluation.predictions import Predictions, numbered
 
 N_RESAMPLES = 2000
 CONFIDENCE = 0.95

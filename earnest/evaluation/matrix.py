@@ -10,7 +10,7 @@ import numpy as np
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.plots import DARK_CELL, DPI, INK, MUTED, headline, new_figure
 from earnest.evaluation.predictions import Predictions
-from earnest.run_files import replacing
+from earnest.files.writing import replacing
 
 MARK = "within"
 NOTE = "within: unseen speakers of the corpus that was trained on; all other cells: a corpus that was never heard"

@@ -1,12 +1,13 @@
-"""Everything that is said about one predictions file: WA, UA, F1, calibration, spread over folds and speakers."""
+"""Scores of valence, arousal and dominance; pairs with an unknown value (NaN) are left out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from earnest.evaluation.confidence import ConfidenceScores, confidence_scores
+from earnest.evaluation.calibration import CalibrationScores, calibration_scores
 from earnest.evaluation.confusion import (
     HEADLINES,
     ClassScores,
@@ -15,11 +16,162 @@ from earnest.evaluation.confusion import (
     headline_scores,
     normalised,
 )
-from earnest.evaluation.gender import GenderScores, gender_scores
 from earnest.evaluation.intervals import N_RESAMPLES, Interval, Spread, bootstrap, spread
-from earnest.evaluation.prediction_table import Predictions, TextColumn
-from earnest.evaluation.reliability import CalibrationScores, calibration_scores
+from earnest.evaluation.predictions import AFFECT, Predictions, TextColumn, numbered
+from earnest.evaluation.ranking import ConfidenceScores, confidence_scores
 from earnest.evaluation.slices import Slice, gaps, own_columns, recall_gaps, slices
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class AffectScores:
+    """One of valence, arousal and dominance, over the ``n`` rows that have both answer and rating."""
+
+    rmse: float
+    ccc: float | None
+    n: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {"rmse": self.rmse, "ccc": self.ccc, "n": self.n}
+
+
+def affect_scores(predicted: npt.NDArray[np.floating], true: npt.NDArray[np.floating]) -> dict[str, AffectScores]:
+    """Score valence, arousal and dominance, as far as anything is known of them.
+
+    Parameters
+    ----------
+    predicted, true : shape (rows, 3), NaN where unknown, on the same scale
+    """
+    scores = {}
+    for name, answers, ratings in zip(AFFECT, predicted.T, true.T, strict=True):
+        error = rmse(answers, ratings)
+        if error is not None:
+            n = len(_known(answers, ratings)[0])
+            scores[name] = AffectScores(error, concordance(answers, ratings), n)
+    return scores
+
+
+def rmse(predicted: npt.NDArray[np.floating], true: npt.NDArray[np.floating]) -> float | None:
+    """Return the root mean square error, in the unit of the values; None without a known pair.
+
+    Parameters
+    ----------
+    predicted, true : shape (rows,), NaN where unknown
+    """
+    errors = np.subtract(*_known(predicted, true))
+    return float(np.sqrt(np.mean(errors**2))) if len(errors) else None
+
+
+def concordance(predicted: npt.NDArray[np.floating], true: npt.NDArray[np.floating]) -> float | None:
+    """Return Lin's concordance correlation coefficient, −1 to 1; None where nothing varies.
+
+    It is 2·cov / (var + var + (difference of means)²): correlation, less what scale and offset are wrong.
+
+    Parameters
+    ----------
+    predicted, true : shape (rows,), NaN where unknown
+    """
+    first, second = _known(predicted, true)
+    if not len(first):
+        return None
+    covariance = np.mean((first - first.mean()) * (second - second.mean()))
+    total = first.var() + second.var() + (first.mean() - second.mean()) ** 2
+    return float(2 * covariance / total) if total > 0 else None
+
+
+def _known(predicted: npt.NDArray[np.floating], true: npt.NDArray[np.floating]) -> tuple[Floats, Floats]:
+    known = ~(np.isnan(predicted) | np.isnan(true))
+    return predicted[known].astype(np.float64), true[known].astype(np.float64)
+
+
+GENDERS = ("female", "male")
+
+
+@dataclass(frozen=True)
+class GenderRecall:
+    """The share of one gender's ``n`` clips that was answered right, 0 to 1, and its interval."""
+
+    n: int
+    recall: float
+    interval: Interval
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {"n": self.n, "recall": self.recall, "interval": self.interval.to_dict()}
+
+
+@dataclass(frozen=True)
+class GenderScores:
+    """WA and UA of the gender, 0 to 1; a clip without an answer counts as wrong.
+
+    Attributes
+    ----------
+    n : clips whose gender is known
+    intervals : of ``wa`` and ``ua``, over speakers
+    recalls : gender → its recall, of those that occur
+    """
+
+    n: int
+    wa: float
+    ua: float
+    intervals: Mapping[str, Interval]
+    recalls: Mapping[str, GenderRecall]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "n": self.n,
+            "wa": self.wa,
+            "ua": self.ua,
+            "intervals": {name: interval.to_dict() for name, interval in self.intervals.items()},
+            "recalls": {name: one.to_dict() for name, one in self.recalls.items()},
+        }
+
+    def sentence(self) -> str:
+        """Say all of it in per cent."""
+        whole = f"Gender right: {100 * self.wa:.1f} % of {self.n} clips ({_limits(self.intervals['wa'])}"
+        parts = (f"{name} {100 * one.recall:.1f} ({_limits(one.interval)})" for name, one in self.recalls.items())
+        over = self.intervals["wa"].over
+        return f"{whole}), {', '.join(parts)}; 95 % intervals over {over}."
+
+
+def gender_scores(
+    predictions: Predictions, rng: np.random.Generator, n_resamples: int = N_RESAMPLES
+) -> GenderScores | None:
+    """Score the answers; None where the system gives none, or no clip's gender is known.
+
+    Parameters
+    ----------
+    rng : draws the bootstrap
+    """
+    if predictions.predicted_gender is None:
+        return None
+    true = numbered(predictions.gender, GENDERS)
+    rows = np.flatnonzero(true >= 0)
+    if not len(rows):
+        return None
+    answered = numbered(predictions.predicted_gender, GENDERS)
+    asked = replace(predictions, classes=GENDERS, emotion=true, predicted=answered, probabilities=None).take(rows)
+    counts = confusion_counts(asked.emotion, asked.predicted, len(GENDERS))
+    whole, intervals = headline_scores(counts), bootstrap(asked, rng, n_resamples)
+    recalls = {}
+    for index, (name, one) in enumerate(zip(GENDERS, class_scores(counts), strict=True)):
+        if one.recall is not None:
+            own = asked.take(np.flatnonzero(asked.emotion == index))
+            recalls[name] = GenderRecall(one.n, one.recall, bootstrap(own, rng, n_resamples)["wa"])
+    return GenderScores(
+        n=len(asked),
+        wa=float(whole["wa"]),
+        ua=float(whole["ua"]),
+        intervals={name: intervals[name] for name in ("wa", "ua")},
+        recalls=recalls,
+    )
+
+
+def _limits(interval: Interval) -> str:
+    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.evaluation.confusion import normalised
 from earnest.evaluation.metrics import Scores
-from earnest.evaluation.protocol import kind_words
-from earnest.run_files import replacing
+from earnest.evaluation.protocols import kind_words
+from earnest.files.writing import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

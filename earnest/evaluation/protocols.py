@@ -1,19 +1,360 @@
-"""Protocols by name, and the splits they make of a list of utterances."""
+"""Protocols by name: which recordings, which folds, which speakers apart. A new one is an entry of `PROTOCOL_TABLE`."""
 
 import logging
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from earnest.corpora.load import usable
 from earnest.corpora.manifest import Utterance
-from earnest.errors import CorpusError, RecipeError
-from earnest.evaluation.dividing import in_order
-from earnest.evaluation.protocol import Coverage, Protocol
-from earnest.evaluation.protocol_families import family_member, similar_names
-from earnest.evaluation.protocol_table import PROTOCOL_TABLE
+from earnest.errors import CorpusError, RecipeError, suggestion
 from earnest.evaluation.splits import Split
+from earnest.evaluation.splitters import (
+    CorpusMatrix,
+    CrossCorpus,
+    Divide,
+    KeyFolds,
+    LeaveOneOut,
+    NamedFolds,
+    PartnerRotation,
+    SpeakerHoldOut,
+    StratifiedFolds,
+    StratifiedHoldOut,
+    group_named,
+    in_order,
+    session_of,
+    speaker_folds,
+)
 from earnest.labels import count_labels, scheme_called
-from earnest.suggest import suggestion
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way to divide one set of corpora.
+
+    Attributes
+    ----------
+    corpora : what it is defined on; empty for any manifest
+    scheme : label scheme that chooses (and for stratified draws, groups) the clips
+    speaker_independent : no speaker in two sets
+    divide : makes the sets
+    n_utterances : usable clips on complete corpora, 0 if that isn't fixed
+    speakers : the speakers it has on complete corpora, empty if that isn't fixed; each of them must be there
+    exact : refuse an incomplete corpus instead of warning
+    optional_corpora : any of ``corpora`` may be absent, as long as one is there
+    belongs : which utterances of the corpora are part of it, None for all
+    training_seeds : seeds with which the published protocol repeats each fold
+    dialogue_partners : see `Split`
+    is_matrix : each fold trains on one corpus and tests on several, see `earnest.evaluation.matrix`
+    stamp : words that must stand beside every result, where test data chose something
+    """
+
+    name: str
+    description: str
+    corpora: tuple[str, ...]
+    scheme: str
+    divide: Divide
+    speaker_independent: bool = True
+    n_utterances: int = 0
+    speakers: tuple[str, ...] = ()
+    exact: bool = False
+    optional_corpora: bool = False
+    belongs: Callable[[Utterance], bool] | None = None
+    training_seeds: tuple[int, ...] = ()
+    dialogue_partners: bool = False
+    is_matrix: bool = False
+    stamp: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The words that belong into the title of every result."""
+        return "; ".join(filter(None, [kind_words(self.speaker_independent), self.stamp]))
+
+
+def kind_words(speaker_independent: bool) -> str:
+    """Return "speaker-independent" or "speaker-dependent"."""
+    return "speaker-independent" if speaker_independent else "speaker-dependent"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of what a protocol is defined on is there."""
+
+    protocol: str
+    found: int
+    expected: int
+    missing_speakers: tuple[str, ...] = field(default=())
+
+    @property
+    def complete(self) -> bool:
+        """Whether all clips are there, or their number isn't fixed."""
+        return not self.missing_speakers and self.expected in (0, self.found)
+
+    def sentence(self) -> str:
+        """Return one line for logs and tables."""
+        of_all = f" of {self.expected}" if self.expected else ""
+        missing = f"; without {', '.join(self.missing_speakers)}" if self.missing_speakers else ""
+        return f"{self.protocol}: {self.found}{of_all} clips{missing}"
+
+
+FEWEST_FOLDS = 3  # one to test, one to validate, one to train
+_NUMBER = re.compile(r"(?<=-)([1-9]\d{0,3})(?=fold$)")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Protocols that differ in their number of folds alone.
+
+    Attributes
+    ----------
+    pattern : name with {k} for the number
+    make : number of folds → protocol
+    """
+
+    pattern: str
+    make: Callable[[int], Protocol]
+
+
+def _speaker_folds(k: int) -> Protocol:
+    return Protocol(
+        name=f"speaker-{k}fold",
+        description=f"any manifest, the k-th speaker in fold k mod {k}",
+        corpora=(),
+        scheme="native",
+        divide=speaker_folds(k),
+    )
+
+
+def _group_folds(k: int) -> Protocol:
+    return Protocol(
+        name=f"group-{k}fold",
+        description=f"any manifest whose clips name a group, the k-th group in fold k mod {k}; speakers may be shared",
+        corpora=(),
+        scheme="native",
+        divide=KeyFolds(k, group_named, "groups"),
+        speaker_independent=False,
+    )
+
+
+def _stratified_folds(k: int) -> Protocol:
+    return Protocol(
+        name=f"stratified-{k}fold",
+        description=f"any manifest, {k} stratified random folds over clips; speakers are shared",
+        corpora=(),
+        scheme="native",
+        divide=StratifiedFolds(k, seed=0),
+        speaker_independent=False,
+    )
+
+
+FAMILIES = (
+    Family("speaker-{k}fold", _speaker_folds),
+    Family("group-{k}fold", _group_folds),
+    Family("stratified-{k}fold", _stratified_folds),
+)
+
+
+def family_member(name: str) -> Protocol | None:
+    """Return the protocol of a name that ends in a number of folds; None for another name."""
+    number = _NUMBER.search(name)
+    if number is None:
+        return None
+    pattern = f"{name[: number.start()]}{{k}}fold"
+    make = {family.pattern: family.make for family in FAMILIES}.get(pattern)
+    if make is None:
+        return None
+    k = int(number.group())
+    if k < FEWEST_FOLDS:
+        raise RecipeError(f"{name}: needs {FEWEST_FOLDS} folds or more: to train on, to validate on and to test.")
+    return make(k)
+
+
+def examples(k: int = 5) -> tuple[Protocol, ...]:
+    """Return one protocol of each family, for lists."""
+    return tuple(family.make(k) for family in FAMILIES)
+
+
+def similar_names(name: str) -> list[str]:
+    """Return one name a family with the number of a wrong name, so that the nearest can be suggested."""
+    number = re.search(r"\d{1,4}", name)
+    k = max(FEWEST_FOLDS, int(number.group())) if number else 5
+    return [family.pattern.format(k=k) for family in FAMILIES]
+
+
+_RAVDESS_FOLDS = {  # EmoBox (Ma et al., 2024)
+    "f1": "01 11 20 21",
+    "f2": "04 10 12 14",
+    "f3": "08 09 19 23",
+    "f4": "03 05 07 24",
+    "f5": "02 15 16 18",
+    "f6": "06 13 17 22",
+}
+_RAVDESS_SPEAKERS = tuple(f"ravdess-{number:02d}" for number in range(1, 25))
+_EMODB_SPEAKERS = tuple(f"emodb-{number:02d}" for number in (3, *range(8, 17)))
+_CREMA_D_SPEAKERS = tuple(f"crema-d-{number}" for number in range(1001, 1092))
+_NTU_SEEDS = (111, 211, 411, 711, 1111)
+
+
+def _is_improvised(utterance: Utterance) -> bool:
+    return utterance.style == "improvised"
+
+
+def _is_studio(utterance: Utterance) -> bool:
+    return utterance.session.startswith("studio")
+
+
+def _thai_batch(utterance: Utterance) -> str:
+    """Return the batch of ten studio recordings: recordings 1 to 10 are batch 1."""
+    digits = "".join(letter for letter in utterance.session if letter.isdigit())
+    if not digits:
+        raise CorpusError(f"{utterance.path}: thai-ser needs numbered sessions, got '{utterance.session}'.")
+    return f"batch{(int(digits) - 1) // 10 + 1}"
+
+
+PROTOCOL_TABLE = (
+    Protocol(
+        name="ravdess-6fold",
+        description="RAVDESS speech, the six folds of four actors of EmoBox",
+        corpora=("ravdess",),
+        scheme="ravdess8",
+        divide=NamedFolds(
+            {fold: [f"ravdess-{number}" for number in actors.split()] for fold, actors in _RAVDESS_FOLDS.items()}
+        ),
+        n_utterances=1440,
+        speakers=_RAVDESS_SPEAKERS,
+    ),
+    Protocol(
+        name="emodb-loso",
+        description="Berlin EmoDB, leave one speaker out",
+        corpora=("emodb",),
+        scheme="emodb7",
+        divide=LeaveOneOut(),
+        n_utterances=535,
+        speakers=_EMODB_SPEAKERS,
+    ),
+    Protocol(
+        name="crema-d-5fold",
+        description="CREMA-D, intended labels, usable clips, the k-th speaker in fold k mod 5",
+        corpora=("crema-d",),
+        scheme="six",
+        divide=speaker_folds(5),
+        n_utterances=7435,
+        speakers=_CREMA_D_SPEAKERS,
+    ),
+    Protocol(
+        name="emocatcher-5fold",
+        description="RAVDESS speech, EmoCatcher's five stratified random folds over clips",
+        corpora=("ravdess",),
+        scheme="ravdess8",
+        divide=StratifiedFolds(5, seed=999),
+        speaker_independent=False,
+        n_utterances=1440,
+        speakers=_RAVDESS_SPEAKERS,
+    ),
+    Protocol(
+        name="emocatcher-holdout",
+        description="RAVDESS speech, EmoCatcher's stratified random 80:20 over clips",
+        corpora=("ravdess",),
+        scheme="ravdess8",
+        divide=StratifiedHoldOut(0.2, seed=999),
+        speaker_independent=False,
+        n_utterances=1440,
+        speakers=_RAVDESS_SPEAKERS,
+    ),
+    Protocol(
+        name="iemocap-5session",
+        description="IEMOCAP, excited merged into happy, leave one session out",
+        corpora=("iemocap",),
+        scheme="iemocap4-excited",
+        divide=LeaveOneOut(session_of, n_valid=1),
+        n_utterances=5531,
+        exact=True,
+    ),
+    Protocol(
+        name="iemocap-5session-improvised",
+        description="IEMOCAP, improvised dialogues only, leave one session out",
+        corpora=("iemocap",),
+        scheme="iemocap4",
+        divide=LeaveOneOut(session_of, n_valid=1),
+        belongs=_is_improvised,
+    ),
+    Protocol(
+        name="iemocap-10speaker",
+        description="IEMOCAP, improvised dialogues, NTU's rotation of (validation, test) speaker of one session",
+        corpora=("iemocap",),
+        scheme="iemocap4",
+        divide=PartnerRotation(),
+        belongs=_is_improvised,
+        training_seeds=_NTU_SEEDS,
+        dialogue_partners=True,
+    ),
+    Protocol(
+        name="thai-ser",
+        description="THAI SER, studio recordings in batches of ten, leave one batch out",
+        corpora=("thai-ser",),
+        scheme="native",
+        divide=LeaveOneOut(_thai_batch, n_valid=1),
+        belongs=_is_studio,
+    ),
+    Protocol(
+        name="vino-random",
+        description="RAVDESS speech and song, stratified random 80:10:10 over clips",
+        corpora=("ravdess", "ravdess-song"),
+        scheme="ravdess8",
+        divide=StratifiedHoldOut(0.1, seed=0, valid_share=1 / 9),
+        speaker_independent=False,
+        n_utterances=2452,
+        speakers=_RAVDESS_SPEAKERS,
+    ),
+    Protocol(
+        name="moody-random",
+        description="Moody's corpora as far as present, stratified random 70:30 over clips",
+        corpora=("ravdess", "emodb", "tess", "jl-corpus"),
+        scheme="moody7",
+        divide=StratifiedHoldOut(0.3, seed=0),
+        speaker_independent=False,
+        optional_corpora=True,
+    ),
+    Protocol(
+        name="cross-corpus",
+        description="each corpus tested once, trained on the others, on the classes they share",
+        corpora=(),
+        scheme="native",
+        divide=CrossCorpus(),
+    ),
+    Protocol(
+        name="cross-corpus-matrix",
+        description="trained on each corpus, tested on every other and on its own held-out speakers, on shared classes",
+        corpora=(),
+        scheme="native",
+        divide=CorpusMatrix(),
+        is_matrix=True,
+    ),
+    Protocol(
+        name="loso",
+        description="any manifest, leave one speaker out",
+        corpora=(),
+        scheme="native",
+        divide=LeaveOneOut(),
+    ),
+    Protocol(
+        name="session-loso",
+        description="any manifest whose clips name a session, leave one session out",
+        corpora=(),
+        scheme="native",
+        divide=LeaveOneOut(session_of, n_valid=1),
+    ),
+    *examples(),
+    Protocol(
+        name="speaker-holdout",
+        description="any manifest, one split: every fifth speaker for test, as many for validation",
+        corpora=(),
+        scheme="native",
+        divide=SpeakerHoldOut(),
+    ),
+)
+
 
 _log = logging.getLogger(__name__)
 PROTOCOLS: Mapping[str, Protocol] = {protocol.name: protocol for protocol in PROTOCOL_TABLE}

@@ -10,7 +10,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.confusion import Counts, headline_scores
 from earnest.evaluation.intervals import Interval, bootstrap
-from earnest.evaluation.prediction_table import Predictions, TextColumn, numbered, text_column
+from earnest.evaluation.predictions import Predictions, TextColumn, numbered, text_column
 
 OWN_COLUMNS = ("gender", "speaker", "corpus")
 MANIFEST_COLUMNS = ("style", "intensity", "text_id", "session")

@@ -1,21 +1,22 @@
-"""Split files of ours and of others, read; see `earnest.evaluation.split_check` for what may be wrong with them."""
+"""Split files of ours and of others: read, checked for leaks, and written to be published."""
 
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
-from itertools import takewhile
+from itertools import combinations, takewhile
 from pathlib import Path, PurePath, PurePosixPath
+from typing import Any
 
 from earnest.corpora.manifest import Utterance
-from earnest.errors import SplitError
-from earnest.evaluation.dividing import Parts
-from earnest.evaluation.protocol import Protocol
-from earnest.evaluation.splits import SETS, named, problem_with
-from earnest.reading import read_json, read_text
-from earnest.suggest import suggestion
+from earnest.errors import SplitError, suggestion
+from earnest.evaluation.leakage import Digests, identical
+from earnest.evaluation.protocols import Protocol
+from earnest.evaluation.splits import SETS, Split, group_of, named, problem_with, shared_values
+from earnest.evaluation.splitters import Parts
+from earnest.files.reading import read_json, read_text
 
 NAME = "split-files"
 COLUMNS = ("utterance_id", "path", "corpus", "speaker", "fold", "set")
@@ -245,3 +246,88 @@ def _fold_and_set(path: Path) -> tuple[str, str]:
         return path.stem, ""
     before, word, behind = match.groups()
     return "-".join(filter(None, [before, behind])) or path.resolve().parent.name, word
+
+
+MOST_NAMED = 20
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is wrong with one fold of a split file.
+
+    Attributes
+    ----------
+    n : set → clips
+    problems : one sentence a kind of leak, with the names of what leaks
+    """
+
+    source: Path
+    fold: str
+    speaker_independent: bool
+    n: Mapping[str, int]
+    problems: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "file": str(self.source),
+            "fold": self.fold,
+            "speaker_independent": self.speaker_independent,
+            "clips": dict(self.n),
+            "problems": list(self.problems),
+        }
+
+
+def checked(plan: Plan, lookup: Lookup, speaker_independent: bool, digests: Digests | None) -> Checked:
+    """Search one fold for everything that must not be in two sets.
+
+    Parameters
+    ----------
+    digests : of the audio; None leaves it unheard
+    """
+    sets = plan.found(lookup)
+    problems = [
+        problem
+        for first, second in combinations(SETS, 2)
+        for problem in _leaks(plan, (first, second), (sets[first], sets[second]), speaker_independent, digests)
+    ]
+    if digests is not None:
+        changed = [clip.key for clip in plan.clips if clip.sha256 and digests.get(clip.key) != clip.sha256]
+        problems += [f"the audio is not what was published: {named(changed, MOST_NAMED)}"] if changed else []
+    if not problems:
+        try:
+            train, valid, test = (sets[name] for name in SETS)
+            Split(train, valid, test, plan.fold, speaker_independent, dialogue_partners=plan.dialogue_partners)
+        except SplitError as error:
+            problems.append(str(error))
+    return Checked(
+        plan.source, plan.fold, speaker_independent, {name: len(rows) for name, rows in sets.items()}, problems
+    )
+
+
+def _leaks(
+    plan: Plan,
+    names: tuple[str, str],
+    rows: tuple[Sequence[Utterance], Sequence[Utterance]],
+    speaker_independent: bool,
+    digests: Digests | None,
+) -> Iterable[str]:
+    kinds: list[tuple[str, Callable[[Utterance], str]]] = [("utterance", lambda row: row.key)]
+    if speaker_independent:
+        kinds.append(("speaker", lambda row: row.speaker))
+    if not (plan.dialogue_partners and names == ("valid", "test")):
+        kinds.append(("group", group_of))
+    both = " and ".join(names)
+    for what, key_of in kinds:
+        if shared := shared_values(*rows, key_of):
+            yield f"{both} share the {what} {named(shared, MOST_NAMED)}"
+    pairs = identical(*rows, digests or {})
+    if different := [f"{one} = {other}" for one, other in pairs if one != other]:
+        yield f"{both} share identical audio: {named(different, MOST_NAMED)}"
+
+
+def split_document(split: Split, digests: Digests | None = None) -> dict[str, Any]:
+    """Return a split as a file that can be published: keys, speakers and, where given, hashes of the samples."""
+    rows = [row for members in split.sets.values() for row in members]
+    facts = {row.key: {"speaker": row.speaker, **({"sha256": digests[row.key]} if digests else {})} for row in rows}
+    return {**split.to_dict(), "clips": facts}

@@ -9,18 +9,17 @@ from pathlib import Path
 from earnest.bundle import BundleInfo, sha256_of
 from earnest.errors import EarnestError, told
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
-from earnest.export.card import model_card
-from earnest.export.formats import Form, model_files
+from earnest.export.card import model_card, read_result
 from earnest.export.heads import add_distance
 from earnest.export.moody import moody_classes, to_moody
 from earnest.export.onnx import traced
-from earnest.export.results import read_result
-from earnest.locks import held_folder
-from earnest.recipe import Recipe, read_recipe
-from earnest.run_files import refuse_changed, write_atomically
-from earnest.training.companions import companion_files, domain_of
+from earnest.export.quantise import Form, model_files
+from earnest.files.locks import held_folder
+from earnest.files.writing import refuse_changed, write_atomically
+from earnest.settings.recipe import Recipe, read_recipe
 from earnest.training.record import RunRecord, read_record
 from earnest.training.run import load_run
+from earnest.training.runtime_statistics import companion_files, domain_of
 
 NOTICE = "NOTICE.txt"
 BUNDLE, BEGUN = "bundle.json", ".begun"

@@ -1,7 +1,8 @@
 """Heads on a network's embedding that are fitted after training, as parts of the graph: every runtime has them.
 
 * ``distance`` (batch,): how far sound is from the training clips, d = √(mean_k ((e − m)·v_k)²) over their principal
-  directions v_k, each divided by its deviation (`earnest.training.domain`); speech like that in training has about 1;
+  directions v_k, each divided by its deviation (`earnest.training.runtime_statistics`);
+  speech like that in training has about 1;
 * ``sound`` (batch, sounds): probabilities of speech, of vocal bursts by their kind and of all other sound,
   softmax(W e + b);
 * ``probabilities`` of strange sound are less sure: softmax(z / (T·s)) with ln s = max(d − d₀, 0), d₀ being the distance

@@ -7,8 +7,7 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from earnest.errors import EarnestError
-from earnest.export.onnx import OPSET, finished, quiet_export, remove_traces
-from earnest.export.storage import store_small
+from earnest.export.onnx import OPSET, finished, quiet_export, remove_traces, store_small
 from earnest.labels import SCHEMES
 from earnest.models.classifier import SpeechClassifier
 

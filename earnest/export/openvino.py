@@ -14,8 +14,7 @@ import numpy as np
 from onnx import ModelProto
 
 from earnest.errors import MissingExtraError
-from earnest.export.calibration import Clips
-from earnest.export.judge import Judge, Probabilities, controlled
+from earnest.export.calibration import Clips, Judge, Probabilities, controlled
 from earnest.export.quantise import layers_of, ranked_layers
 from earnest.runtime.openvino_engine import EXACT, MODEL, WEIGHTS, openvino
 

@@ -1,8 +1,12 @@
 """Does the exported graph say what the trained network says?"""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
+from time import perf_counter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,13 +15,17 @@ import onnxruntime
 import torch
 
 from earnest.audio.io import load_waveform
+from earnest.audio.quality import frame_levels_dbfs, is_silent
 from earnest.audio.waveform import Waveform
-from earnest.bundle import load_bundle
+from earnest.bundle import Bundle, load_bundle
 from earnest.corpora.base import audio_files
-from earnest.errors import AudioError, BundleError
+from earnest.errors import AudioError, BundleError, EarnestError
+from earnest.files.reading import read_json
+from earnest.files.writing import write_atomically, write_json
 from earnest.models.classifier import SpeechClassifier
-from earnest.runtime.graph import padded
-from earnest.training.run import load_run
+from earnest.runtime.engine import Backend
+from earnest.runtime.graph import Graph, engine_for, padded
+from earnest.training.run import WEIGHTS, load_run
 
 BATCH = 8
 COMPARED = ("logits", "probabilities", "gender")
@@ -121,3 +129,222 @@ def _stacked(parts: Sequence[Answers]) -> Answers:
 def _differences(found: Answers, reference: Answers) -> dict[str, float]:
     """Return the largest absolute difference of each answer."""
     return {name: float(np.abs(found[name] - values).max()) for name, values in reference.items()}
+
+
+TORCH = ("torch", "float32")
+LATENCY_S = 3.0
+N_TIMED = 100
+N_STARTS = 3
+RATES_HZ = (8_000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000)
+GAINS_DB = (-40.0, -20.0, -6.0, 0.0, 6.0)
+COLD = """
+import sys
+from earnest.audio.io import load_waveform
+from earnest.bundle import load_bundle
+from earnest.runtime.graph import engine_for
+from earnest.runtime.graph import Graph
+bundle = load_bundle(sys.argv[1])
+graph = Graph(bundle, engine_for(bundle, backend=sys.argv[2]))
+graph.run([load_waveform(sys.argv[3], bundle.info.sample_rate_hz)])
+print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])
+"""
+COLD_TORCH = """
+import sys
+from pathlib import Path
+from earnest.audio.io import load_waveform
+from earnest.export.parity import torch_outputs
+from earnest.training.run import load_run
+classifier = load_run(Path(sys.argv[1]))
+torch_outputs(classifier, [load_waveform(sys.argv[3], classifier.front_end.settings.sample_rate_hz)])
+print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])
+"""
+
+Probabilities = npt.NDArray[np.float32]
+Answer = Callable[[Waveform], Probabilities]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One runtime beside torch.
+
+    Attributes
+    ----------
+    largest, mean : absolute difference of probabilities to torch's, over clips and classes
+    same_label : share of clips, 0 to 1
+    n_bytes : of the files that hold the graph
+    latency_ms, best_ms : median and least for 3 s on one thread; all rows took turns in one run
+    cold_start_s, memory_mb : of a new process until its first answer, the least of three; largest resident memory;
+        None where it was not measured
+    """
+
+    runtime: str
+    form: str
+    largest: float
+    mean: float
+    same_label: float
+    n_bytes: int
+    latency_ms: float
+    best_ms: float
+    cold_start_s: float | None
+    memory_mb: float | None
+
+    @classmethod
+    def measured(
+        cls,
+        key: tuple[str, str],
+        probabilities: Probabilities,
+        reference: Probabilities,
+        n_bytes: int,
+        latencies_ms: Sequence[float],
+        start: tuple[float | None, float | None],
+    ) -> "Row":
+        """Compare probabilities with torch's, both of shape (clips, classes)."""
+        differences = np.abs(probabilities - reference)
+        return cls(
+            runtime=key[0],
+            form=key[1],
+            largest=float(differences.max()),
+            mean=float(differences.mean()),
+            same_label=float((probabilities.argmax(1) == reference.argmax(1)).mean()),
+            n_bytes=n_bytes,
+            latency_ms=median(latencies_ms),
+            best_ms=min(latencies_ms),
+            cold_start_s=start[0],
+            memory_mb=start[1],
+        )
+
+    def cells(self) -> list[str]:
+        """Return the row as texts, one for each of `COLUMNS`."""
+        return [
+            self.runtime,
+            self.form,
+            f"{self.largest:.1e}",
+            f"{self.mean:.1e}",
+            f"{self.same_label:.1%}",
+            f"{self.n_bytes / 1e6:.2f}",
+            f"{self.latency_ms:.2f}",
+            f"{self.best_ms:.2f}",
+            "–" if self.cold_start_s is None else f"{self.cold_start_s:.2f}",
+            "–" if self.memory_mb is None else f"{self.memory_mb:.0f}",
+        ]
+
+
+COLUMNS = (
+    "runtime",
+    "form",
+    "max |Δp|",
+    "mean |Δp|",
+    "same label",
+    "MB",
+    "3 s, ms",
+    "best, ms",
+    "cold start, s",
+    "memory, MB",
+)
+
+
+def write_rows(folder: Path, run: str, n_clips: int, rows: Sequence[Row]) -> None:
+    """Write ``RUN.json`` and ``RUN.md``."""
+    document = {"run": run, "n_clips": n_clips, "rows": [asdict(row) for row in rows]}
+    write_json(folder / f"{run}.json", document)
+    cells = [COLUMNS, ["---"] * 2 + ["---:"] * (len(COLUMNS) - 2), *(row.cells() for row in rows)]
+    lines = ["| " + " | ".join(line) + " |" for line in cells]
+    write_atomically(folder / f"{run}.md", ("\n".join(lines) + "\n").encode())
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read the rows of a ``RUN.json``."""
+    try:
+        return [Row(**row) for row in read_json(path)["rows"]]
+    except (KeyError, TypeError) as error:
+        raise EarnestError(f"{path}: not the comparison of `earnest parity` ({error!r}).") from error
+
+
+def varied(paths: Sequence[Path], rate_hz: int, seed: int = 0) -> list[Waveform]:
+    """Return recordings as a careless world has them: of other lengths, rates and levels, at ``rate_hz`` in the end.
+
+    Lengths are drawn from half a second up to the clip's own, or it is said three times; rates and gains from the
+    constants above; what is too loud is clipped. What would be silent to `earnest predict` is left as it was.
+    """
+    rng = np.random.default_rng(seed)
+    clips = []
+    for path in paths:
+        from_hz = int(rng.choice(RATES_HZ))
+        waveform = load_waveform(path, from_hz)
+        if rng.random() < 0.2:
+            waveform = np.tile(waveform, 3)
+        elif rng.random() < 0.6:
+            waveform = waveform[: int(rng.uniform(min(0.5 * from_hz, len(waveform)), len(waveform)))]
+        gain = 10 ** (float(rng.choice(GAINS_DB)) / 20)
+        changed = load_waveform((np.clip(gain * waveform, -1, 1), from_hz), rate_hz)
+        silent = is_silent(frame_levels_dbfs(changed, rate_hz))
+        clips.append(load_waveform(path, rate_hz) if silent else changed)
+    return clips
+
+
+def compare_runtimes(run: Path, bundles: Sequence[Path], waveforms: Sequence[Waveform], clip: Path) -> list[Row]:
+    """Answer about waveforms with torch and with every bundle, each on the runtimes that take it.
+
+    Parameters
+    ----------
+    bundles : exported from ``run``; those for OpenVINO run there, the others on onnxruntime
+    waveforms : each of shape (samples,), at the model's rate
+    clip : a file for the cold start
+    """
+    classifier = load_run(run)
+    rate_hz = classifier.front_end.settings.sample_rate_hz
+    answers: dict[tuple[str, str], Answer] = {
+        TORCH: lambda waveform: torch_outputs(classifier, [waveform])["probabilities"][0]
+    }
+    sizes = {TORCH: (run / WEIGHTS).stat().st_size}
+    starts = {TORCH: (COLD_TORCH, str(run), "")}
+    for folder in bundles:
+        bundle = load_bundle(folder)
+        if (bundle.info.classes, bundle.info.sample_rate_hz) != (classifier.classes, rate_hz):
+            raise BundleError(f"{folder}: not exported from {run}: other classes, or another sample rate.")
+        backend: Backend = "onnxruntime" if "model.onnx" in bundle.info.files else "openvino"
+        key = (str(backend), str(bundle.info.format))
+        answers[key] = _answer(bundle, backend)
+        sizes[key] = _graph_bytes(bundle)
+        starts[key] = (COLD, str(folder), backend)
+    found = {key: np.stack([answer(waveform) for waveform in waveforms]) for key, answer in answers.items()}
+    latencies = _latencies(answers, np.resize(waveforms[0], round(LATENCY_S * rate_hz)))
+    return [
+        Row.measured(key, probabilities, found[TORCH], sizes[key], latencies[key], _cold_start(*starts[key], str(clip)))
+        for key, probabilities in found.items()
+    ]
+
+
+def _answer(bundle: Bundle, backend: Backend) -> Answer:
+    graph = Graph(bundle, engine_for(bundle, backend=backend))
+    return lambda waveform: graph.run([waveform], ("probabilities",))["probabilities"][0]
+
+
+def _graph_bytes(bundle: Bundle) -> int:
+    return sum((bundle.folder / name).stat().st_size for name in bundle.info.files if name.startswith("model."))
+
+
+def _latencies(answers: Mapping[Any, Answer], waveform: Waveform) -> dict[Any, list[float]]:
+    """Return what each call took, in ms; they take turns, so that what else the machine does is spread evenly."""
+    taken: dict[Any, list[float]] = {key: [] for key in answers}
+    for _ in range(N_TIMED):
+        for key, answer in answers.items():
+            start = perf_counter()
+            answer(waveform)
+            taken[key].append(1e3 * (perf_counter() - start))
+    return taken
+
+
+def _cold_start(code: str, where: str, backend: str, clip: str) -> tuple[float, float]:
+    """Return seconds and MB of a new process that answers once; Linux says how much memory it had at most."""
+    seconds, memory_mb = [], []
+    for _ in range(N_STARTS):
+        start = perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", code, where, backend, clip], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise EarnestError(f"{where}: a new process failed ({done.stderr.strip().splitlines()[-1:]}).")
+        seconds.append(perf_counter() - start)
+        memory_mb.append(int(done.stdout.split()[-1]) / 1024)
+    return min(seconds), min(memory_mb)

@@ -2,11 +2,10 @@
 
 from typing import Literal, TypeAlias
 
-from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
 from earnest.frontends.noisy import NoiseAndReverb
 from earnest.frontends.waveform import RawWaveform
-from earnest.image import Image
+from earnest.settings.front_end import FrontEnd, Image
 
 FrontEndModule: TypeAlias = LogMel | NoiseAndReverb | RawWaveform
 """Maps (batch, samples) and lengths (batch,) to (batch, rows, frames) and the number of frames (batch,)."""

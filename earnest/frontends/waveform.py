@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
-from earnest.front_end import FrontEnd
 from earnest.frontends.trim import frame_mask
+from earnest.settings.front_end import FrontEnd
 
 SMALLEST_MEAN_SQUARE = 1e-12  # −120 dBFS; silence stays silent
 

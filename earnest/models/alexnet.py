@@ -5,12 +5,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from earnest.front_end import PRESETS
 from earnest.frontends.image import ImageSize
-from earnest.image import Image
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.imagenet import DropoutSettings, ImagenetNetwork, ImagenetSettings, average_to, scaled, xavier
-from earnest.segments import Segments
+from earnest.settings.front_end import PRESETS, Image, Segments
 
 NTU = Usage(
     PRESETS["ntu-logspec"],

@@ -11,12 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
-from earnest.front_end import PRESETS
 from earnest.frontends.image import ImageSize
-from earnest.image import Image
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.imagenet import ImagenetNetwork, ImagenetSettings, scaled
-from earnest.segments import Segments
+from earnest.settings.front_end import PRESETS, Image, Segments
 
 GROWTH, STEM, BOTTLENECK, HIDDEN = 32, 64, 4, 512
 

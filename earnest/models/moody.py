@@ -6,14 +6,12 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from earnest.front_end import PRESETS
 from earnest.frontends.build import InputKind
 from earnest.frontends.image import ImageSize
-from earnest.image import Image
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.imagenet import ImagenetSettings, check_dropout, check_width_factor, scaled
 from earnest.models.resnet import ResidualNetwork
-from earnest.segments import Segments
+from earnest.settings.front_end import PRESETS, Image, Segments
 
 # 2.1 s at 22 050 Hz are 46 305 samples: images of 128 by 91. Eight outputs, of which the eighth was never trained.
 MOODY = Usage(PRESETS["moody"], 8, Segments("crop", 2.1), Image(low_at_bottom=False))

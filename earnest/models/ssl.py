@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from earnest.errors import EarnestError, MissingExtraError, RecipeError
-from earnest.front_end import FrontEnd
 from earnest.frontends.build import InputKind
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.imagenet import check_dropout
 from earnest.models.pooling import AttentiveStatistics, LayerMix, masked_mean
+from earnest.settings.front_end import FrontEnd
 
 
 @dataclass(frozen=True)

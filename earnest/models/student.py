@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
-from earnest.front_end import PRESETS
 from earnest.frontends.trim import frame_mask
 from earnest.models.by_voice import last_layer_for
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
 from earnest.models.whisper import EncoderBlock, EncoderSettings, mean_and_deviation, normalised
+from earnest.settings.front_end import PRESETS
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.models.classifier import MODELS, Usage, assembled, build_front_end
-from earnest.recipe import Recipe
+from earnest.settings.recipe import Recipe
 
 CLIP_S = 3.0
 BYTES_PER_PARAMETER = 4

@@ -1,4 +1,4 @@
-"""The first blocks of Whisper's encoder as a feature extractor (Radford et al., 2022)."""
+"""Neighbouring tokens that become one, their mean (after Bolya et al., 2023)."""
 
 import math
 from collections.abc import Mapping
@@ -12,13 +12,33 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
-from earnest.front_end import PRESETS
 from earnest.frontends.trim import frame_mask
 from earnest.models.by_voice import last_layer_for
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
-from earnest.models.merging import filled_up, means_of, merged
 from earnest.models.pooling import deviation
 from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
+from earnest.settings.front_end import PRESETS
+
+
+def merged(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:
+    """Return the mean of every ``n_together`` heard tokens, (batch, fewer, width), and which of them heard any."""
+    return (tokens, mask) if n_together == 1 else means_of(*filled_up(tokens, mask, n_together), n_together)
+
+
+def filled_up(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:
+    """Append unheard tokens up to a multiple of ``n_together``."""
+    missing = -tokens.shape[1] % n_together
+    return functional.pad(tokens, (0, 0, 0, missing)), functional.pad(mask, (0, missing))
+
+
+def means_of(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:
+    """Do as `merged`, where the number of tokens is a multiple of ``n_together``."""
+    heard = mask.view(len(mask), -1, n_together, 1).to(tokens.dtype)
+    counts = heard.sum(dim=2, keepdim=True)
+    shares = heard / counts.clamp(min=1)
+    parts = tokens.view(len(tokens), -1, n_together, tokens.shape[2])
+    return (parts * shares).sum(dim=2), counts[:, :, 0, 0] > 0
+
 
 LONGEST_PERIOD = 10_000.0
 DECIBELS_PER_DECADE = 10.0

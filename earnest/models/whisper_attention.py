@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from earnest.errors import RecipeError
-from earnest.front_end import PRESETS
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.imagenet import check_dropout
 from earnest.models.pooling import AttentiveStatistics, LayerMix
 from earnest.models.whisper import EncoderSettings, PretrainedEncoder, normalised
+from earnest.settings.front_end import PRESETS
 
 
 @dataclass(frozen=True)

@@ -5,24 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from earnest.report.calibration import calibration_section
-from earnest.report.clips import examples_section, worst_section
-from earnest.report.headline import headline_notes, headline_table, published_table
+from earnest.files.writing import write_atomically, write_json
+from earnest.report.clips import Budget, examples_section, recordings_of, worst_section
 from earnest.report.inside import inside_sections
-from earnest.report.page import render
-from earnest.report.picture import Table
-from earnest.report.recordings import Budget, recordings_of
 from earnest.report.result import Result
-from earnest.report.section import Section
+from earnest.report.section import Section, Table, render
 from earnest.report.sections import (
+    calibration_section,
     classes_section,
     confusion_section,
     groups_section,
+    headline_notes,
+    headline_table,
     leakage_section,
     learning_section,
     noise_section,
+    published_table,
 )
-from earnest.run_files import write_atomically, write_json
 
 
 @dataclass(frozen=True)

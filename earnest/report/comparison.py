@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from earnest.evaluation.comparison import Comparison, Difference, compare, holm
 from earnest.evaluation.intervals import bootstrap
 from earnest.evaluation.metrics import score
-from earnest.evaluation.paired import Comparison, Difference, compare, holm
 from earnest.evaluation.predictions import Predictions
+from earnest.files.writing import write_atomically
 from earnest.report.drawings import draw_differences
-from earnest.report.headline import headline_notes, headline_table
-from earnest.report.page import render
-from earnest.report.picture import Picture, Table, picture
 from earnest.report.result import BOOTSTRAP_SEED, Result
-from earnest.run_files import write_atomically
+from earnest.report.section import Picture, Table, picture, render
+from earnest.report.sections import headline_notes, headline_table
 
 PAIRED = (
     "against the first",

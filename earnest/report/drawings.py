@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from earnest.evaluation.calibration import Reliability, RiskCoverage
+from earnest.evaluation.comparison import Difference
 from earnest.evaluation.metrics import Scores
-from earnest.evaluation.paired import Difference
 from earnest.evaluation.plots import BLUE, GREEN, GRID, INK, MUTED, ORANGE, SKY, new_figure, plain_axes
-from earnest.evaluation.reliability import Reliability, RiskCoverage
 from earnest.evaluation.slices import Slice
 
 if TYPE_CHECKING:

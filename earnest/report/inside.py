@@ -9,11 +9,10 @@ import numpy.typing as npt
 
 from earnest.errors import EarnestError
 from earnest.evaluation.predictions import Predictions
+from earnest.report.clips import Recordings
 from earnest.report.drawings import draw_attention, draw_map
-from earnest.report.picture import picture
-from earnest.report.recordings import Recordings
 from earnest.report.result import FoldRun, Result
-from earnest.report.section import Section
+from earnest.report.section import Section, picture
 
 if TYPE_CHECKING:
     from earnest.training.look_inside import Inside

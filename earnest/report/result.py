@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from earnest.errors import EarnestError
+from earnest.errors import EarnestError, shown
 from earnest.evaluation.author_protocols import STAMP
+from earnest.evaluation.curves import NoiseCurve
+from earnest.evaluation.folds import told_apart
 from earnest.evaluation.metrics import Scores, score
-from earnest.evaluation.noise_curve import NoiseCurve
 from earnest.evaluation.predictions import Predictions, read_predictions
-from earnest.evaluation.protocol import kind_words
-from earnest.evaluation.repeats import told_apart
-from earnest.printable import shown
-from earnest.reading import read_json, read_text
+from earnest.evaluation.protocols import kind_words
+from earnest.files.reading import read_json, read_text
 from earnest.training.record import RECORD, RunRecord, read_record
 
 PREDICTIONS, METRICS, METRICS_NOISE, HISTORY = "predictions.csv", "metrics.json", "metrics-noise.json", "history.csv"

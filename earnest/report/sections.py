@@ -1,18 +1,156 @@
-"""The parts of a report that need nothing but predictions, ``metrics.json`` and ``history.csv``."""
+"""The first lines of a report: each result's scores with intervals, beside published ones."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from earnest.corpora.manifest import Utterance
-from earnest.evaluation.noise_curve import draw_noise_curves
+from earnest.evaluation.calibration import Reliability, reliability, selective
+from earnest.evaluation.curves import draw_noise_curves
+from earnest.evaluation.metrics import Scores
 from earnest.evaluation.plots import draw_confusion, draw_learning_curve
-from earnest.evaluation.report import NONE, spread_text
+from earnest.evaluation.report import NONE, published_rows, spread_text
 from earnest.evaluation.slices import Slice, gaps, manifest_columns, own_columns, recall_gaps, slices
-from earnest.report.drawings import draw_classes, draw_speakers
-from earnest.report.picture import Table, percent, picture
-from earnest.report.result import BOOTSTRAP_SEED, Facts, Result
-from earnest.report.section import Section
+from earnest.report.drawings import SELECTED, draw_classes, draw_reliability, draw_risk_coverage, draw_speakers
+from earnest.report.result import BOOTSTRAP_SEED, Facts, FoldRun, Result
+from earnest.report.section import Section, Table, percent, picture
+
+COLUMNS = (
+    "result",
+    "protocol",
+    "speakers",
+    "WA",
+    "UA",
+    "macro-F1",
+    "WA interval",
+    "UA interval",
+    "answered",
+)
+N_WORDS = 3
+
+
+def headline_table(results: Sequence[Result]) -> Table:
+    """Return one line a result; scores in per cent."""
+    return Table(COLUMNS, [headline_row(result) for result in results], N_WORDS)
+
+
+def published_table(results: Sequence[Result]) -> Table | None:
+    """Return what others published under the protocols of the results, None if that is nothing."""
+    protocols = filter(None, dict.fromkeys(result.facts.protocol for result in results))
+    rows = [
+        [row.result, row.protocol, row.speakers, row.wa, row.ua]
+        for protocol in protocols
+        for row in published_rows(protocol)
+    ]
+    return Table(("published by others", *COLUMNS[1:5]), rows, N_WORDS) if rows else None
+
+
+def headline_row(result: Result) -> list[str]:
+    """Return one line: mean ± sd over folds, and intervals of all folds together."""
+    scores, facts = result.scores, result.facts
+    protocol = ", ".join(filter(None, [facts.protocol or NONE, facts.part, facts.stamp]))
+    return [
+        result.name,
+        protocol,
+        facts.speakers,
+        *(spread_text(scores.over_folds[name]) for name in ("wa", "ua", "macro_f1")),
+        *(interval_text(scores, name) for name in ("wa", "ua")),
+        f"{100 * scores.coverage:.1f}",
+    ]
+
+
+def interval_text(scores: Scores, name: str) -> str:
+    """Format the limits of an interval in per cent."""
+    interval = scores.intervals[name]
+    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
+
+
+def headline_notes(results: Sequence[Result]) -> list[str]:
+    """Say how the numbers were made, and what makes them hard to compare."""
+    over = sorted({result.scores.intervals["wa"].over for result in results})
+    n_folds = {len(result.scores.folds) for result in results}
+    notes = [
+        ("Mean ± standard deviation over folds" if max(n_folds) > 1 else "One fold")
+        + f", in per cent; 95 % intervals by bootstrap over {' or '.join(over)}, all folds together. "
+        "A clip without an answer counts as wrong."
+    ]
+    if any(result.facts.stamp for result in results):
+        notes.append("A stamped result was chosen on test data: it is too good, and here for comparison only.")
+    return notes
+
+
+def calibration_section(result: Result) -> Section:
+    """Draw how far probabilities can be believed, and list each fold's calibration error."""
+    title = "Calibration and selective answers"
+    predictions, scores = result.predictions, result.scores
+    if predictions.probabilities is None or scores.calibration is None:
+        return Section("calibration", title, missing="The predictions have no probabilities.")
+    curve = reliability(predictions.probabilities, predictions.emotion)
+    kept = selective(predictions.probabilities, predictions.emotion)
+    full, selected = kept.accuracy_at(1.0), kept.accuracy_at(SELECTED)
+    answer = (
+        f"answering the surest {100 * SELECTED:.0f} % only, {percent(selected)} % are right instead of "
+        f"{percent(full)} %"
+    )
+    pictures = [
+        picture(
+            draw_reliability(curve),
+            "reliability",
+            "Share right over confidence",
+            f"Reliability diagram of {scores.calibration.n} clips; expected calibration error {curve.ece:.3f}",
+            _bins(curve),
+        ),
+        picture(
+            draw_risk_coverage(kept),
+            "risk-coverage",
+            "Accuracy of the surest answers",
+            f"Accuracy over coverage: {answer}",
+            Table(
+                ("coverage, %", "right, %"),
+                [[f"{share}", percent(kept.accuracy_at(share / 100))] for share in range(10, 101, 10)],
+                words=0,
+            ),
+        ),
+    ]
+    lead = (
+        f"ECE over all clips {curve.ece:.3f}, Brier score {scores.calibration.brier:.3f}, area under the "
+        f"risk–coverage curve {kept.aurc:.3f}.",
+        f"{answer[0].upper()}{answer[1:]}: {100 * (selected - full):+.1f} points.",
+        "Even a perfectly calibrated model has an ECE above zero on so few clips; the table puts the error of each "
+        "fold beside what chance alone gives such a model.",
+    )
+    tables = {"Calibration error of each fold, test clips": _ece_table(result)}
+    fitted = _fitted_table(result.runs)
+    if fitted:
+        tables["Before and after calibration, on the validation clips that it was fitted on"] = fitted
+    return Section("calibration", title, lead, pictures, tables)
+
+
+def _bins(curve: Reliability) -> Table:
+    bins = zip(curve.counts.tolist(), curve.confidence.tolist(), curve.accuracy.tolist(), strict=True)
+    rows = [[str(n), percent(sure), percent(right)] for n, sure, right in bins if n]
+    return Table(("clips", "mean confidence, %", "right, %"), rows, words=0)
+
+
+def _ece_table(result: Result) -> Table:
+    rows = []
+    for fold, scores in result.scores.folds.items():
+        errors = [scores.get(name) for name in ("ece", "expected_ece", "expected_ece_q95")]
+        rows.append([fold or "all", f"{scores['n']:g}", *(NONE if one is None else f"{one:.3f}" for one in errors)])
+    return Table(("fold", "clips", "ECE", "ECE by chance, mean", "95 % of chance below"), rows)
+
+
+def _fitted_table(runs: Sequence[FoldRun]) -> Table | None:
+    """Say what calibration changed on the validation clips that it was fitted on."""
+    rows = []
+    for run in runs:
+        fitted = run.record.calibration
+        if fitted is not None:
+            numbers = (fitted.before.ece, fitted.after.ece, fitted.before.nll, fitted.after.nll)
+            rows.append([run.name, fitted.method, f"{run.record.temperature:.2f}", *(f"{one:.3f}" for one in numbers)])
+    columns = ("fold", "method", "temperature", "ECE before", "ECE after", "NLL before", "NLL after")
+    return Table(columns, rows, words=2) if rows else None
+
 
 MOST_SPEAKERS = 100
 

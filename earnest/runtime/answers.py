@@ -1,20 +1,132 @@
-"""What windows say, one after the other → events over time, and one answer about the whole recording."""
+"""What adds up while a recording passes: what it is like, what its windows say, and how long each answer held."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from earnest.audio.quality import QualityMeter
 from earnest.audio.speech import Extent
+from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
-from earnest.runtime.adapter import Adapter
-from earnest.runtime.gate import verdict_of
-from earnest.runtime.options import ClassChoice, Options
-from earnest.runtime.prediction import Prediction, VocalBurst
-from earnest.runtime.smoothing import Run, Smoother
-from earnest.runtime.tally import Tally
+from earnest.runtime.adaptation import Adapter
+from earnest.runtime.prediction import ClassChoice, Options, Prediction, Status, VocalBurst, polarity_of
+from earnest.runtime.smoothing import UNSURE, Label, Run, Smoother, verdict_of
 from earnest.runtime.timeline import Event, Segment, Span, Window
 from earnest.runtime.windows import Heard, Job, Over, Windowing
+
+STRANGE = "out-of-domain"
+HELD_FROM = 0.6  # of the speech that was answered: what one emotion must hold to be the recording's
+ANSWERED_FROM = 0.5  # of all speech: what must have been answered
+
+
+@dataclass
+class Tally:
+    """Sums over the blocks of one recording, at its own rate, and over its windows' and spans' answers.
+
+    Attributes
+    ----------
+    classes : those that were asked for
+    abstain_below : confidence below which the answer is "unsure"
+    held : label → samples at the model's rate, and their sum weighted by confidence
+    """
+
+    sample_rate_hz: int
+    classes: Sequence[str]
+    abstain_below: float = 0.0
+    n_samples: int = 0
+    n_answered: int = 0
+    n_segments: int = 0
+    is_adapted: bool = False
+    sums: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    held: dict[Label, tuple[int, float]] = field(default_factory=dict)
+    bursts: list[VocalBurst] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._meter = QualityMeter(self.sample_rate_hz)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds heard."""
+        return self.n_samples / self.sample_rate_hz
+
+    @property
+    def n_speech(self) -> int:
+        """Samples of speech at the model's rate, answered or not."""
+        return sum(n_samples for label, (n_samples, _) in self.held.items() if label.is_speech)
+
+    def hear(self, block: Waveform) -> None:
+        """Take the next samples, shape (samples,)."""
+        self.n_samples += len(block)
+        self._meter.accept(block)
+
+    def add(self, outputs: Mapping[str, npt.NDArray[np.floating]], n_samples: int) -> None:
+        """Add the answer to one window of speech, each output of shape (…,), weighted by the window's length."""
+        self.n_answered += n_samples
+        for name, values in outputs.items():
+            self.sums[name] = self.sums.get(name, np.zeros(values.shape)) + n_samples * values
+
+    def hold(self, label: Label, n_samples: int, confidence: float) -> None:
+        """Add a span: a label that held for so many samples at the model's rate."""
+        n_before, sum_before = self.held.get(label, (0, 0.0))
+        self.held[label] = (n_before + n_samples, sum_before + n_samples * confidence)
+
+    def quality(self, strange_from: float | None = None) -> tuple[str, ...]:
+        """Return the words that apply; the distance to known sound is the mean over windows, weighted by length."""
+        if strange_from is None or not self.n_answered or "distance" not in self.sums:
+            return self._meter.words()
+        is_strange = float(self.sums["distance"]) > strange_from * self.n_answered
+        return (*self._meter.words(), STRANGE) if is_strange else self._meter.words()
+
+    def answer(self, measured: Prediction, is_summary: bool) -> Prediction:
+        """Return ``measured`` with the recording's answer.
+
+        Parameters
+        ----------
+        is_summary : whether it is what held longest over time, and not the mean over windows
+        """
+        measured = replace(measured, vocal_bursts=tuple(self.bursts))
+        if not self.n_answered or (self.held and not self.n_speech):  # windows of speech may be outvoted by others
+            return replace(measured, status="vocal-burst") if self.bursts else measured
+        means = {name: (total / self.n_answered).tolist() for name, total in self.sums.items()}
+        probabilities = dict(zip(self.classes, means["probabilities"], strict=True))
+        whole = replace(
+            measured,
+            probabilities=probabilities,
+            polarity=polarity_of(probabilities),
+            adapted=self.is_adapted,
+            gender=_named(("female", "male"), means.get("gender")),
+            affect=_named(("valence", "arousal", "dominance"), means.get("affect")),
+        )
+        if is_summary and self.n_speech:
+            return self._summary(whole)
+        emotion = max(probabilities, key=probabilities.__getitem__)
+        confidence = probabilities[emotion]
+        status: Status = "ok" if confidence >= self.abstain_below else "unsure"
+        return replace(whole, status=status, emotion=emotion if status == "ok" else None, confidence=confidence)
+
+    def _summary(self, whole: Prediction) -> Prediction:
+        """Tell what held longest: "ok" where it holds most of what was answered, and enough was answered."""
+        n_speech = self.n_speech
+        spoken = {label: both for label, both in self.held.items() if label.is_speech}
+        longest_first = sorted(spoken.items(), key=lambda item: -item[1][0])
+        shares = {label.name: n_samples / n_speech for label, (n_samples, _) in longest_first}
+        answered = [(label, both) for label, both in longest_first if label.name != UNSURE]
+        whole = replace(whole, shares=shares)
+        n_answered = sum(n_samples for _, (n_samples, _) in answered)
+        if n_answered < ANSWERED_FROM * n_speech or not answered:
+            return replace(whole, status="unsure", confidence=max(whole.probabilities.values()))
+        label, (n_samples, weighted) = answered[0]
+        is_held = n_samples >= HELD_FROM * n_answered
+        if not is_held:
+            return replace(whole, status="mixed")
+        return replace(whole, status="ok", emotion=label.name, confidence=weighted / n_samples)
+
+
+def _named(names: tuple[str, ...], values: list[float] | None) -> dict[str, float] | None:
+    return None if values is None else dict(zip(names, values, strict=True))
+
 
 Outputs = dict[str, npt.NDArray[np.floating]]
 

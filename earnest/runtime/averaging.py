@@ -10,8 +10,8 @@ from earnest.audio.waveform import Waveform
 from earnest.augment.tta import heard_as, variants_called
 from earnest.bundle import Bundle, BundleInfo, TrainingCorpus
 from earnest.errors import BundleError
-from earnest.runtime.engine import Backend, Hint, Provider, engine_for
-from earnest.runtime.graph import Graph, Network, Outputs
+from earnest.runtime.engine import Backend, Hint, Provider
+from earnest.runtime.graph import Graph, Network, Outputs, engine_for
 
 
 class Variants:

@@ -27,8 +27,7 @@ from earnest.audio.deadline import Deadline, check_deadline, current_deadline
 from earnest.audio.io import MAX_SECONDS, AudioStream, check_form, checked, open_audio
 from earnest.audio.source import Source, opened, source_name
 from earnest.audio.waveform import Waveform
-from earnest.errors import DecoderDiedError, EarnestError, TooLateError
-from earnest.printable import printable
+from earnest.errors import DecoderDiedError, EarnestError, TooLateError, printable
 from earnest.runtime.decoder_wire import LENGTH, STOP, Kind, WireError, error_of, read_message, values_of
 from earnest.runtime.decoders import Decoders, InProcess
 from earnest.runtime.picture import MAX_PIXELS, Picture, picture_of

@@ -11,8 +11,7 @@ import json
 import struct
 from typing import Any, Protocol
 
-from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError
-from earnest.printable import printable
+from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError, printable
 
 MOST_PAYLOAD = 2**24  # a block is half of that, a picture as well
 MOST_TEXT, MOST_LETTERS = 2**16, 1_000

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
-from earnest.bundle import Bundle
-from earnest.errors import EarnestError
 from earnest.onnx_file import Part
 
 Backend: TypeAlias = Literal["auto", "onnxruntime", "openvino"]
@@ -47,28 +45,3 @@ class Engine(Protocol):
 
     def errors(self) -> tuple[type[Exception], ...]:
         """Return all that it raises."""
-
-
-def engine_for(
-    bundle: Bundle, threads: int = 1, provider: Provider = "cpu", backend: Backend = "auto", hint: Hint = "latency"
-) -> Engine:
-    """Return what computes a bundle; "auto" is onnxruntime unless the bundle was exported for OpenVINO.
-
-    Raises
-    ------
-    MissingExtraError
-        Where OpenVINO is wanted and not installed.
-    EarnestError
-        When the backend doesn't have the provider.
-    """
-    if backend == "openvino" or (backend == "auto" and "model.xml" in bundle.info.files):
-        from earnest.runtime.openvino_engine import OpenVinoEngine
-
-        if provider == "cuda":
-            raise EarnestError("OpenVINO has no provider cuda. Use cpu, gpu or auto.")
-        return OpenVinoEngine(bundle, threads, provider, hint)
-    from earnest.runtime.onnxruntime_engine import OnnxRuntimeEngine
-
-    if provider in ("gpu", "auto"):
-        raise EarnestError(f"onnxruntime has no provider {provider}. Use cpu or cuda, or backend openvino.")
-    return OnnxRuntimeEngine(bundle, threads, provider)

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from earnest.csv_cells import csv_row
-from earnest.printable import printable_json
+from earnest.errors import printable_json
+from earnest.files.csv_cells import csv_row
 from earnest.runtime.prediction import Prediction, Status, VocalBurst
 
 _BEFORE = ("path", "status", "duration_s", "speech_s", "emotion", "confidence")
@@ -29,7 +29,7 @@ def csv_header(classes: Sequence[str]) -> str:
 
 
 def csv_line(prediction: Prediction, classes: Sequence[str]) -> str:
-    """Return one row of CSV, see `earnest.csv_cells`; what there is no value for is empty.
+    """Return one row of CSV, see `earnest.files.csv_cells`; what there is no value for is empty.
 
     Quality words are joined by spaces, ``shares`` and ``vocal_bursts`` are JSON.
     """

@@ -11,7 +11,7 @@ from earnest.audio.waveform import Waveform
 from earnest.bundle import Bundle
 from earnest.errors import BundleError, NoPicturesError
 from earnest.onnx_file import CUT, CutError, Part
-from earnest.runtime.engine import Engine, Session, engine_for
+from earnest.runtime.engine import Backend, Engine, Hint, Provider, Session
 
 Outputs: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
 LogMel: TypeAlias = npt.NDArray[np.float32]
@@ -22,6 +22,31 @@ _REQUIRED = ("logits", "probabilities", "embedding")
 _SHARES = ("probabilities", "sound", "gender")
 _TOLERANCE = 1e-2  # of float16
 _PREDICTED = ("probabilities", "sound", "distance", "gender", "affect")
+
+
+def engine_for(
+    bundle: Bundle, threads: int = 1, provider: Provider = "cpu", backend: Backend = "auto", hint: Hint = "latency"
+) -> Engine:
+    """Return what computes a bundle; "auto" is onnxruntime unless the bundle was exported for OpenVINO.
+
+    Raises
+    ------
+    MissingExtraError
+        Where OpenVINO is wanted and not installed.
+    EarnestError
+        When the backend doesn't have the provider.
+    """
+    if backend == "openvino" or (backend == "auto" and "model.xml" in bundle.info.files):
+        from earnest.runtime.openvino_engine import OpenVinoEngine
+
+        if provider == "cuda":
+            raise EarnestError("OpenVINO has no provider cuda. Use cpu, gpu or auto.")
+        return OpenVinoEngine(bundle, threads, provider, hint)
+    from earnest.runtime.onnxruntime_engine import OnnxRuntimeEngine
+
+    if provider in ("gpu", "auto"):
+        raise EarnestError(f"onnxruntime has no provider {provider}. Use cpu or cuda, or backend openvino.")
+    return OnnxRuntimeEngine(bundle, threads, provider)
 
 
 class Network(Protocol):

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from earnest.audio.source import Source, opened, source_name
-from earnest.errors import AudioError, MissingExtraError
-from earnest.printable import printable
+from earnest.errors import AudioError, MissingExtraError, printable
 
 if TYPE_CHECKING:
     from earnest.runtime.graph import LogMel

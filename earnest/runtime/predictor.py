@@ -7,20 +7,18 @@ from functools import cache
 from pathlib import Path
 
 from earnest.audio.io import MAX_SECONDS, load_waveform
-from earnest.audio.segment import frame_levels_dbfs, is_silent
+from earnest.audio.quality import frame_levels_dbfs, is_silent
 from earnest.audio.source import Source, path_of, source_name
 from earnest.bundle import DEFAULT_BUNDLE, Bundle, BundleInfo, load_bundle
 from earnest.errors import AudioError, BundleError
-from earnest.runtime.adaptation import Adaptation
-from earnest.runtime.adapter import Adapter
+from earnest.runtime.adaptation import Adaptation, Adapter
 from earnest.runtime.averaging import network_of
 from earnest.runtime.bulk import BATCH_S, Bulk
 from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.graph import Graph
-from earnest.runtime.options import Classes, Options
 from earnest.runtime.picture import Picture
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Classes, Options, Prediction
 from earnest.runtime.stream import Stream
 from earnest.runtime.timeline import Envelope, Event, Timeline
 from earnest.runtime.windows import Windowing

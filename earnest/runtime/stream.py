@@ -14,11 +14,10 @@ from earnest.audio.io import mono_chunk
 from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError
-from earnest.runtime.adapter import Adapter
+from earnest.runtime.adaptation import Adapter
 from earnest.runtime.answers import Answers
 from earnest.runtime.graph import Network
-from earnest.runtime.options import Options
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.timeline import Event, Gap
 from earnest.runtime.windows import Job, Over, Windower, Windowing
 

@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from xml.sax.saxutils import escape, quoteattr
 
-from earnest.csv_cells import csv_row
-from earnest.errors import EarnestError
-from earnest.printable import printable
+from earnest.errors import EarnestError, printable, suggestion
+from earnest.files.csv_cells import csv_row
 from earnest.runtime.timeline import Span, Timeline, span_dict, window_dict
-from earnest.suggest import suggestion
 
 
 def written(timeline: Timeline, form: str) -> Iterator[str]:

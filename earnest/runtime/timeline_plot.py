@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from earnest.errors import EarnestError, MissingExtraError
-from earnest.printable import printable
-from earnest.run_files import replacing
+from earnest.errors import EarnestError, MissingExtraError, printable
+from earnest.files.writing import replacing
 from earnest.runtime.prediction import percent
 from earnest.runtime.smoothing import UNSURE
 from earnest.runtime.timeline import Span, Timeline, shares_over_time

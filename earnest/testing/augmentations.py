@@ -14,7 +14,7 @@ import numpy as np
 from earnest.audio.waveform import Waveform
 from earnest.augment.base import AUGMENTATIONS, Augmentation, Transform
 from earnest.augment.chain import build_chain
-from earnest.config import from_mapping
+from earnest.settings.config import from_mapping
 from earnest.testing.check import Promise, expect
 from earnest.testing.sounds import voice, write_voice
 

@@ -13,12 +13,9 @@ import torch
 from torch import Tensor
 
 from earnest.export.onnx import to_onnx
-from earnest.front_end import FrontEnd
-from earnest.image import Image
-from earnest.models.classifier import MODELS, SpeechClassifier, build_classifier, input_kind
-from earnest.models.segmented import Segmented
-from earnest.recipe import Recipe
-from earnest.segments import Segments
+from earnest.models.classifier import MODELS, Segmented, SpeechClassifier, build_classifier, input_kind
+from earnest.settings.front_end import FrontEnd, Image, Segments
+from earnest.settings.recipe import Recipe
 from earnest.testing.check import Promise, expect
 from earnest.testing.sounds import extreme_feeds, voice
 

@@ -13,9 +13,9 @@ from earnest.audio.waveform import Waveform
 from earnest.augment.chain import build_change
 from earnest.errors import CorpusError
 from earnest.frontends.build import FrontEndModule
-from earnest.recipe import Recipe
-from earnest.training.data import FULL_SCALE, Batch, EpochShuffle, Example, Examples, compute_frames, pad_batch
-from earnest.training_settings import Oversample, Training
+from earnest.settings.recipe import Recipe
+from earnest.settings.training import Oversample, Training
+from earnest.training.examples import FULL_SCALE, Batch, EpochShuffle, Example, Examples, compute_frames, pad_batch
 
 AHEAD = 3  # batches made while the network learns from another one
 

@@ -8,8 +8,8 @@ from torch import Tensor
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
 from earnest.progress import SILENT, Progress
-from earnest.training.data import Example
-from earnest.training.discriminant import Embeddings
+from earnest.training.closed_form import Embeddings
+from earnest.training.examples import Example
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from earnest.augment.noise_files import NoiseFiles, noise_recording
-from earnest.finetune import FrameChanges
-from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
-from earnest.training.data import compute_frames
+from earnest.settings.finetune import FrameChanges
+from earnest.settings.front_end import FrontEnd
+from earnest.training.examples import compute_frames
 
 DECIBELS = 10.0
 TINY = 1e-12

@@ -11,8 +11,8 @@ import torch
 from earnest.audio.io import load_waveform
 from earnest.corpora.manifest import Utterance
 from earnest.models.classifier import input_kind
-from earnest.recipe import read_recipe
-from earnest.training.data import compute_frames
+from earnest.settings.recipe import read_recipe
+from earnest.training.examples import compute_frames
 from earnest.training.run import load_run
 
 Floats = npt.NDArray[np.float32]

@@ -1,11 +1,20 @@
-"""Losses of one answer: emotion, gender, affect, and how far two answers to one clip are apart."""
+"""What a training minimises: losses of emotion, gender and affect, combined by name."""
 
+import logging
+import math
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+
+from earnest.errors import CorpusError, RecipeError
+from earnest.models.classifier import NetworkOutput
+from earnest.settings.training import Task, Training
+from earnest.training.examples import UNKNOWN, Example
 
 SMALLEST_SPREAD = 1e-8  # keeps the concordance of constants finite
 
@@ -90,3 +99,189 @@ def one_hot(indices: Tensor, n_classes: int) -> Tensor:
     """Return shares (batch, classes) of class indices (batch,); a negative index is unknown, a row of NaN."""
     shares = functional.one_hot(indices.clamp(min=0), n_classes).float()
     return torch.where((indices < 0)[:, None], torch.full_like(shares, torch.nan), shares)
+
+
+EMOTION, GENDER = "emotion", "gender"
+AFFECT = ("valence", "arousal", "dominance")
+
+Losses = Mapping[str, Tensor]
+
+
+def tasks_of(auxiliary: Collection[Task]) -> tuple[str, ...]:
+    """Return the names of what is learned, the emotion first."""
+    gender = (GENDER,) if "gender" in auxiliary else ()
+    return (EMOTION, *gender, *(AFFECT if "affect" in auxiliary else ()))
+
+
+class Combination(nn.Module, ABC):
+    """Several losses to one; what it learns are parameters of the training, not of the network."""
+
+    def __init__(self, tasks: Sequence[str]) -> None:
+        super().__init__()
+        self.tasks = tuple(tasks)
+
+    @abstractmethod
+    def forward(self, losses: Losses) -> Tensor:
+        """Return the loss of a batch."""
+
+
+class Fixed(Combination):
+    """Σ w·L, with weights that stay; without any, their sum."""
+
+    def __init__(self, tasks: Sequence[str], weights: Mapping[str, float] | None = None) -> None:
+        super().__init__(tasks)
+        self.weights = dict(weights or {})
+
+    def forward(self, losses: Losses) -> Tensor:
+        """See the class."""
+        return sum_of(self.weights.get(task, 1.0) * loss for task, loss in losses.items())
+
+
+class Uncertainty(Combination):
+    """Σ e^−s·L + s with a learned s a task (Kendall et al., 2018): a task of loss L ends at s = ln L."""
+
+    def __init__(self, tasks: Sequence[str]) -> None:
+        super().__init__(tasks)
+        self.log_variances = nn.Parameter(torch.zeros(len(self.tasks)))
+
+    def forward(self, losses: Losses) -> Tensor:
+        """See the class."""
+        shares = dict(zip(self.tasks, self.log_variances, strict=True))
+        return sum_of((-shares[task]).exp() * loss + shares[task] for task, loss in losses.items())
+
+
+class WeightedSoftmax(Combination):
+    """L_emotion + Σ e^−w·L + w over the other tasks, w the softmax of learned values (MohammadUmarAsif's own method).
+
+    As published, and of little use: the values of a softmax sum to one, so Σ w is a constant and regularises nothing.
+    What is left pushes w towards the task with the largest loss, whose factor e^−w stays between e^−1 and 1. With
+    one task beside the emotion, w is 1 and nothing is learned. For all tasks the values are four: those that the
+    published 126,041,745 parameters count beside the network's own.
+    """
+
+    def __init__(self, tasks: Sequence[str]) -> None:
+        super().__init__(tasks)
+        self.values = nn.Parameter(torch.zeros(len(self.tasks) - 1))
+
+    def forward(self, losses: Losses) -> Tensor:
+        """See the class."""
+        weights = dict(zip(self.tasks[1:], self.values.softmax(dim=0), strict=True))
+        others = ((-weights[task]).exp() * loss + weights[task] for task, loss in losses.items() if task in weights)
+        return sum_of([losses[EMOTION], *others])
+
+
+def combination_of(settings: Training, tasks: Sequence[str]) -> Combination:
+    """Build what ``settings.multitask`` names for these tasks."""
+    if settings.multitask == "uncertainty":
+        return Uncertainty(tasks)
+    if settings.multitask == "weighted":
+        return WeightedSoftmax(tasks)
+    if settings.multitask == "fixed":
+        return Fixed(tasks, {GENDER: settings.gender_weight, **dict.fromkeys(AFFECT, settings.affect_weight)})
+    return Fixed(tasks)
+
+
+def sum_of(losses: Iterable[Tensor]) -> Tensor:
+    """Add losses up."""
+    return torch.stack(list(losses)).sum()
+
+
+_log = logging.getLogger(__name__)
+
+
+class Targets(NamedTuple):
+    """What a batch should be answered with.
+
+    Attributes
+    ----------
+    emotion : (batch,) class indices or (batch, classes) shares that sum to one
+    gender : (batch, 2) shares of female and male, NaN where unknown
+    affect : (batch, 3) valence, arousal and dominance from 0 to 1, NaN where unknown
+    """
+
+    emotion: Tensor
+    gender: Tensor
+    affect: Tensor
+
+
+class Objective(nn.Module):
+    """Answers and targets to one number; learned loss weights are its parameters.
+
+    Parameters
+    ----------
+    train : what is trained on, for class weights, and to leave out a task that nobody labelled
+    """
+
+    class_weights: Tensor | None
+
+    def __init__(self, settings: Training, n_classes: int, train: Sequence[Example]) -> None:
+        super().__init__()
+        self.settings = settings
+        weights = None
+        if settings.class_weights == "balanced":
+            weights = balanced_weights([example.target for example in train], n_classes)
+        self.register_buffer("class_weights", weights, persistent=False)
+        self.auxiliary = learned_tasks(settings, train)
+        self.combination = combination_of(settings, tasks_of(self.auxiliary))
+        _report_missing(settings, self.auxiliary)
+
+    def forward(self, answer: NetworkOutput, targets: Targets, noisy: NetworkOutput | None = None) -> Tensor:
+        """Return the loss.
+
+        Parameters
+        ----------
+        noisy : answers to the same clips augmented; each loss is then the mean of both sides, and their emotions'
+            divergence is added
+        """
+        losses = self.losses(answer, targets)
+        if noisy is not None:
+            others = self.losses(noisy, targets)
+            losses = {task: 0.5 * (loss + others[task]) for task, loss in losses.items()}
+            apart = divergence(answer.logits, noisy.logits)
+            losses[EMOTION] = losses[EMOTION] + self.settings.stability_weight * apart
+        combined: Tensor = self.combination(losses)
+        return combined
+
+    def losses(self, answer: NetworkOutput, targets: Targets) -> dict[str, Tensor]:
+        """Return the loss of each task that the batch has labels for."""
+        losses: dict[str, Tensor | None] = {
+            EMOTION: cross_entropy(answer.logits, targets.emotion, self.settings.label_smoothing, self.class_weights)
+        }
+        if "gender" in self.auxiliary:
+            losses[GENDER] = gender_loss(_given(answer.gender, "gender"), targets.gender)
+        if "affect" in self.auxiliary:
+            affect = _given(answer.affect, "affect")
+            measure = ccc_loss if self.settings.affect_loss == "ccc" else squared_error
+            for column, name in enumerate(AFFECT):
+                losses[name] = measure(affect[:, column], targets.affect[:, column])
+        return {task: loss for task, loss in losses.items() if loss is not None}
+
+
+def _given(answer: Tensor | None, task: str) -> Tensor:
+    if answer is None:
+        raise RecipeError(f"training: this model doesn't answer '{task}'. Take it out of auxiliary.")
+    return answer
+
+
+def learned_tasks(settings: Training, train: Sequence[Example]) -> tuple[Task, ...]:
+    """Return what training teaches beside the emotion: what the recipe asks for and some clip has a label for.
+
+    A closed form needs clips of both genders; gradients also go without.
+    """
+    genders = {example.gender for example in train} - {UNKNOWN}
+    known = {
+        "gender": len(genders) >= (2 if settings.method == "discriminant" else 1),
+        "affect": not all(math.isnan(value) for example in train for value in example.affect),
+    }
+    return tuple(task for task in settings.auxiliary if known[task])
+
+
+def _report_missing(settings: Training, learned: Sequence[Task]) -> None:
+    """Warn of tasks that nobody labelled; refuse where none is left."""
+    for task in settings.auxiliary:
+        if task in learned:
+            continue
+        hint = " If there are ratings, set affect_range." if task == "affect" else ""
+        if not learned:
+            raise CorpusError(f"No training clip has a label for '{task}'. Take it out of auxiliary.{hint}")
+        _log.warning("No training clip has a label for '%s': the model won't answer it.%s", task, hint)

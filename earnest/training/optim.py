@@ -1,7 +1,7 @@
-"""Optimisers and learning-rate schedules by name."""
+"""Which weights are trained, from which epoch on, and how fast each layer learns."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 import torch
@@ -15,8 +15,112 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from earnest.errors import MissingExtraError
-from earnest.training_settings import Training
+from earnest.errors import MissingExtraError, RecipeError, suggestion
+from earnest.settings.training import Training
+
+
+def bare(network: nn.Module) -> nn.Module:
+    """Return the network that segments and images are put before, for its names are those of the recipe."""
+    inner = getattr(network, "network", network)
+    assert isinstance(inner, nn.Module)
+    return inner
+
+
+class Freezing:
+    """Keeps the weights that a recipe names as they are, until the epoch that it names.
+
+    What the network itself doesn't train stays so. A module none of whose weights is trained is in evaluation mode: no
+    dropout, and the statistics of its batch normalisation stay.
+    """
+
+    def __init__(self, network: nn.Module, settings: Training) -> None:
+        self.network, self.settings = bare(network), settings
+        names = [name for name, _ in self.network.named_parameters()]
+        for wanted in (*settings.freeze, *(name for step in settings.unfreeze for name in step.names)):
+            if not any(below(name, wanted) for name in names):
+                parents = {".".join(name.split(".")[:depth]) for name in names for depth in range(1, 4)}
+                raise RecipeError(f"training: no weights are called '{wanted}'.{suggestion(wanted, parents)}")
+        self._trainable = [name for name, weight in self.network.named_parameters() if weight.requires_grad]
+
+    def frozen(self, epoch: int) -> set[str]:
+        """Return the names of the parameters that the recipe freezes in an epoch, the first being 1."""
+        free = [name for step in self.settings.unfreeze if step.epoch <= epoch for name in step.names]
+        return {
+            name
+            for name in self._trainable
+            if any(below(name, frozen) for frozen in self.settings.freeze)
+            and not any(below(name, wanted) for wanted in free)
+        }
+
+    def enter(self, epoch: int) -> None:
+        """Set the network up for an epoch, the first being 1."""
+        if not self.settings.freeze:
+            return
+        frozen = self.frozen(epoch)
+        for name, weight in self.network.named_parameters():
+            if name in self._trainable:
+                weight.requires_grad_(name not in frozen)
+                weight.grad = None if name in frozen else weight.grad
+        self.network.train()  # what has thawed, too
+        for prefix, module in self.network.named_modules():
+            names = [f"{prefix}.{name}" if prefix else name for name, _ in module.named_parameters()]
+            if names and all(name in frozen for name in names):
+                module.eval()
+
+
+def parameter_groups(network: nn.Module, settings: Training) -> list[dict[str, Any]]:
+    """Return the weights with their learning rates, the last layers first.
+
+    See `layers_of`. The layer that ``settings.head`` names, by default the network's ``output``, learns at the head's
+    rate, what lies before it slower by ``layer_decay`` a layer.
+    """
+    rate, head_rate = settings.learning_rate, settings.head_learning_rate
+    if settings.layer_decay == 1 and head_rate is None:
+        return [{"params": list(network.parameters()), "lr": rate}]
+    bodies: list[list[nn.Parameter]] = []
+    heads: list[list[nn.Parameter]] = []
+    output = {id(weight) for weight in getattr(bare(network), "output", nn.Identity()).parameters()}
+    for layer in layers_of(bare(network)):
+        is_head = any(below(name, wanted) for name in layer for wanted in settings.head)
+        is_head = is_head or (not settings.head and any(id(weight) in output for weight in layer.values()))
+        (heads if is_head else bodies).append(list(layer.values()))
+    if not heads:
+        names = " or ".join(settings.head or ("output",))
+        raise RecipeError(f"training: the model has no layer called {names}. Set head.")
+    steps = enumerate(reversed(bodies), start=1)
+    groups = [{"params": weights, "lr": rate * settings.layer_decay**depth} for depth, weights in steps]
+    return [*groups, {"params": [weight for head in heads for weight in head], "lr": head_rate or rate}]
+
+
+def layers_of(network: nn.Module) -> list[dict[str, nn.Parameter]]:
+    """Return the weights of each layer by their names, from the first layer to the last.
+
+    Layers are the network's children in the order of their definition, those of a list one by one. One that holds no
+    matrix (a normalisation) belongs to the layer before it.
+    """
+    layers: list[dict[str, nn.Parameter]] = []
+    for weights in map(dict, _layers(network, "")):
+        if layers and all(weight.ndim < 2 for weight in weights.values()):
+            layers[-1].update(weights)
+        elif weights:
+            layers.append(weights)
+    return layers
+
+
+def _layers(module: nn.Module, prefix: str) -> Iterator[Iterable[tuple[str, nn.Parameter]]]:
+    yield [(prefix + name, weight) for name, weight in module.named_parameters(recurse=False)]
+    for name, child in module.named_children():
+        is_list = isinstance(child, nn.ModuleList | nn.Sequential)
+        if is_list or any(isinstance(part, nn.ModuleList) for part in child.children()):
+            yield from _layers(child, f"{prefix}{name}.")
+        else:
+            yield [(f"{prefix}{name}.{inner}", weight) for inner, weight in child.named_parameters()]
+
+
+def below(name: str, wanted: str) -> bool:
+    """Say whether a dotted name is ``wanted`` or a part of it."""
+    return name == wanted or name.startswith(f"{wanted}.")
+
 
 Parameters: TypeAlias = Iterable[nn.Parameter] | list[dict[str, Any]]
 

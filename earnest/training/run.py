@@ -1,4 +1,4 @@
-"""A run folder: one training on one split, from recipe to predictions, resumable at any moment."""
+"""What weights have heard: the licence ledger, and test speakers that they must not know."""
 
 import json
 import logging
@@ -10,39 +10,69 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from earnest.bundle import TrainingCorpus
+from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.calibration import FittedCalibration
 from earnest.evaluation.leakage import Leakage, leakage, refuse_identical
-from earnest.evaluation.prediction_table import same_text, text_column
-from earnest.evaluation.predictions import Predictions, read_predictions, write_predictions
+from earnest.evaluation.predictions import Predictions, read_predictions, same_text, text_column, write_predictions
 from earnest.evaluation.splits import Split
+from earnest.files.locks import holding
+from earnest.files.reading import read_json
+from earnest.files.writing import SUMS, refuse_changed, refuse_foreign, write_atomically, write_sums
 from earnest.labels import Scheme, scheme_called
-from earnest.locks import holding
-from earnest.models.classifier import SpeechClassifier, build_classifier
-from earnest.models.output import NetworkOutput
-from earnest.reading import read_json
-from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
-from earnest.run_files import SUMS, refuse_changed, refuse_foreign, write_atomically, write_sums
-from earnest.training.calibrate import calibrate, fit_calibration
+from earnest.models.classifier import NetworkOutput, SpeechClassifier, build_classifier
+from earnest.settings.recipe import Recipe, Training, read_recipe, recipe_to_toml
 from earnest.training.clips import Clips
-from earnest.training.companions import fit_companions
-from earnest.training.data import GENDERS, Example, speakers_known_to
-from earnest.training.discriminant import (
+from earnest.training.closed_form import (
     Embeddings,
     discriminant_logits,
     embed,
     knows_voices,
     rotated_logits,
 )
-from earnest.training.finetuned import drop_finetuned
-from earnest.training.fit import predict_outputs
-from earnest.training.gender import fit_gender_calibration
-from earnest.training.ledger import ledger_of, refuse_known_speakers
-from earnest.training.objective import learned_tasks
-from earnest.training.progress import CHECKPOINT
-from earnest.training.record import RECORD, RunRecord, read_record
-from earnest.training.teach import teach
+from earnest.training.examples import GENDERS, Example, speakers_known_to
+from earnest.training.finetune import drop_finetuned
+from earnest.training.learn import fit_gender_calibration, teach
+from earnest.training.loop import CHECKPOINT, predict_outputs
+from earnest.training.losses import learned_tasks
+from earnest.training.record import RECORD, RunRecord, calibrate, fit_calibration, read_record
+from earnest.training.runtime_statistics import fit_companions
+
+N_NAMED = 3
+
+
+def ledger_of(examples: Sequence[Example]) -> tuple[TrainingCorpus, ...]:
+    """Say which corpora the weights have heard, validation data included: it chose the epoch."""
+    lines = []
+    unique = {example.utterance.key: example for example in examples}.values()
+    for name in sorted({example.utterance.corpus for example in unique}):
+        rows = [example for example in unique if example.utterance.corpus == name]
+        known = CORPORA.get(name) if name in CORPORA.names() else None
+        lines.append(
+            TrainingCorpus(
+                name=name,
+                licence=known.licence if known else "unknown",
+                n_utterances=len(rows),
+                n_speakers=len({example.utterance.speaker for example in rows}),
+                hours=round(sum(example.duration_s for example in rows) / 3600, 3),
+                attribution=known.citation if known else "",
+            )
+        )
+    return tuple(lines)
+
+
+def refuse_known_speakers(split: Split, fitted_on: frozenset[str]) -> None:
+    """Refuse to call a split speaker-independent if the initial weights were fitted on its test speakers' labels."""
+    known = sorted({f"{row.corpus}/{row.speaker}" for row in split.test} & fitted_on)
+    if known and split.speaker_independent:
+        raise RecipeError(
+            f"{split.protocol}, fold {split.fold}: the initial weights were fitted on labels of {len(known)} of its "
+            f"test speakers ({', '.join(known[:N_NAMED])}). Choose another fold with --fold or --folds, or weights "
+            "that left them out (python -m research finetune --protocol --fold)."
+        )
+
 
 _log = logging.getLogger(__name__)
 WEIGHTS, PREDICTIONS, LEAKAGE = "model.safetensors", "predictions.csv", "leakage.json"

@@ -11,7 +11,7 @@ from voices import voice
 
 from earnest.export.onnx import to_onnx
 from earnest.models.classifier import MODELS, SpeechClassifier, Usage, build_classifier
-from earnest.recipe import Recipe
+from earnest.settings.recipe import Recipe
 from earnest.testing.models import padded
 
 IMAGES = (

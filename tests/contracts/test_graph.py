@@ -20,8 +20,8 @@ from earnest.export.moody import N_SAMPLES, RATE_HZ, SEVEN, to_moody
 from earnest.export.onnx import to_onnx
 from earnest.labels import scheme_called
 from earnest.models.classifier import MODELS, SpeechClassifier, build_classifier
-from earnest.recipe import Recipe, read_recipe
 from earnest.runtime.openvino_engine import EXACT
+from earnest.settings.recipe import Recipe, read_recipe
 from earnest.testing.sounds import SILENT_ROW, Feeds, alone, extreme_feeds
 
 Answers: TypeAlias = Mapping[str, npt.NDArray[np.float32]]

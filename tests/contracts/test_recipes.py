@@ -19,11 +19,11 @@ from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
 from earnest.labels import EMOTIONS, scheme_called
 from earnest.models.classifier import MODELS, assembled, build_classifier, build_front_end, input_kind
-from earnest.recipe import Recipe, read_recipe, recipe_to_toml
+from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.training.batches import change_of
 from earnest.training.clips import Clips
-from earnest.training.data import Example, compute_frames, kept
-from earnest.training.parameters import Freezing
+from earnest.training.examples import Example, compute_frames, kept
+from earnest.training.optim import Freezing
 from earnest.training.record import read_record
 from earnest.training.run import load_run, run_split
 

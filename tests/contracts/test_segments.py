@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from earnest.models.classifier import SpeechClassifier
-from earnest.recipe import Recipe
-from earnest.segments import Segments
+from earnest.settings.front_end import Segments
+from earnest.settings.recipe import Recipe
 from earnest.testing.models import (
     FRONT_END,
     IMAGE,

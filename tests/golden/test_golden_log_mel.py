@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from earnest.errors import RecipeError
-from earnest.front_end import PRESETS, FrontEnd
 from earnest.frontends.log_mel import LogMel
-from earnest.recipe import read_recipe
+from earnest.settings.front_end import PRESETS, FrontEnd
+from earnest.settings.recipe import read_recipe
 
 NAMES = sorted(make_log_mel.PRESETS)
 WITHIN_DB = 1e-3

@@ -14,10 +14,10 @@ import earnest
 from earnest.audio.io import load_waveform
 from earnest.bundle import load_bundle
 from earnest.errors import EarnestError
+from earnest.experiments.reanswer import read_adaptation
 from earnest.runtime.adaptation import Adaptation
-from earnest.training.companions import domain_of
-from earnest.training.evaluate_adapted import read_adaptation
 from earnest.training.record import read_record
+from earnest.training.runtime_statistics import domain_of
 
 SMALL_ENCODER = "width = 48\nn_heads = 2\nfeed_forward_width = 48\nn_blocks = 1\npooled_blocks = [1]\nfrozen = true"
 

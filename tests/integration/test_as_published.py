@@ -13,7 +13,7 @@ from made_up_corpus import MANNERS, RATE_HZ, recipe_text, spoken
 
 from earnest.corpora.manifest import Utterance, write_manifest
 from earnest.errors import EarnestError
-from earnest.export.results import read_result
+from earnest.export.card import read_result
 from earnest.training.record import read_record
 
 STAMP = "author's protocol: epoch chosen on TEST"

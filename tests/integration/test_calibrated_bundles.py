@@ -10,8 +10,7 @@ from command_line import earnest_cli
 from made_up_corpus import MANNERS, NAME, recipe_text
 
 from earnest.bundle import load_bundle
-from earnest.evaluation.calibration import undone
-from earnest.evaluation.reliability import reliability
+from earnest.evaluation.calibration import reliability, undone
 from earnest.runtime.predictor import Predictor
 from earnest.training.record import read_record
 

@@ -18,11 +18,10 @@ from earnest.corpora.manifest import read_manifest, write_manifest
 from earnest.errors import CorpusError, EarnestError, RecipeError, SplitError
 from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.protocols import splits_of
-from earnest.export.card import model_card
-from earnest.export.results import read_result
-from earnest.training.data import Example, compute_frames
-from earnest.training.evaluate_variants import fold_variants
-from earnest.training.fit import predict_logits
+from earnest.experiments.reanswer import fold_variants
+from earnest.export.card import model_card, read_result
+from earnest.training.examples import Example, compute_frames
+from earnest.training.loop import predict_logits
 from earnest.training.run import load_run
 
 FOLDS = ("f1", "f2", "f3", "f4", "f5")

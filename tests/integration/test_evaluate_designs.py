@@ -16,8 +16,8 @@ from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.metrics import spread
 from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.protocols import splits_of
-from earnest.export.results import read_result
-from earnest.recipe import read_recipe
+from earnest.export.card import read_result
+from earnest.settings.recipe import read_recipe
 
 CLOSED_FORM = recipe_text(extra='method = "discriminant"')
 TUNE = "[tune]\ntrials = 3\n[tune.ranges]\ntraining.shrinkage = { low = 0.05, high = 0.95 }\n"

@@ -15,12 +15,12 @@ from made_up_corpus import RATE_HZ, recipe_text
 from earnest.augment.level import power
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import EarnestError, RecipeError
-from earnest.evaluation.noise_curve import NoiseCurve
+from earnest.evaluation.curves import NoiseCurve
 from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.protocols import splits_of
-from earnest.export.results import read_result
-from earnest.recipe import read_recipe
-from earnest.training.evaluate_noisy import NoiseTest, fold_noisy
+from earnest.experiments.reanswer import NoiseTest, fold_noisy
+from earnest.export.card import read_result
+from earnest.settings.recipe import read_recipe
 
 LEVELS_DB = (-20, 10, 60)
 

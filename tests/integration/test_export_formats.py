@@ -168,7 +168,7 @@ def test_int8_without_the_runs_corpus_says_where_to_name_it(trained: Trained, tm
 
 
 def test_parity_over_formats_is_a_table_in_a_folder(trained: Trained, tmp_path: Path, monkeypatch: object) -> None:
-    from earnest.export import runtimes
+    from earnest.export import parity as runtimes
 
     patch = pytest.MonkeyPatch()
     patch.setattr(runtimes, "N_STARTS", 1)

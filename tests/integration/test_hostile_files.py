@@ -13,15 +13,15 @@ from voices import write_voice
 
 from attacks.readers import ARCHIVES, BIDI, BUNDLES, dotted_toml, nested_json, nested_toml
 from earnest.apps.cli.main import main
-from earnest.corpora.archives import unpack
+from earnest.corpora.fetch import unpack
 from earnest.corpora.manifest import read_manifest
 from earnest.corpora.tables import read_table
 from earnest.errors import BundleError, CorpusError, EarnestError, RecipeError
-from earnest.evaluation.pipeline_output import read_pipeline_output
-from earnest.recipe import read_recipe
+from earnest.evaluation.importers import read_pipeline_output
 from earnest.report.result import read_result
-from earnest.training.companions import companion_files
+from earnest.settings.recipe import read_recipe
 from earnest.training.record import read_record
+from earnest.training.runtime_statistics import companion_files
 
 ANSWER = """
 import sys, earnest
@@ -140,7 +140,7 @@ def test_no_warning_sends_anything_to_the_terminal(
 
 
 def test_json_for_machines_holds_every_letter_and_obeys_none(tmp_path: Path) -> None:
-    from earnest.printable import printable_json
+    from earnest.errors import printable_json
 
     text = json.dumps({"path": BIDI, "ok": "größe ภาษา 😀 \U000e0041"}, ensure_ascii=False)
     assert json.loads(printable_json(text)) == json.loads(text)

@@ -77,7 +77,7 @@ class Command:
         self.words = [str(recipe), "--data", f"made-up={manifest}", "--output", str(self.run)]
         self.context = get_context("forkserver")
         # The fork server imports once for all children, and computes nothing.
-        self.context.set_forkserver_preload(["earnest.training.evaluate", "pytorch_optimizer"])
+        self.context.set_forkserver_preload(["earnest.experiments.evaluate", "pytorch_optimizer"])
 
     def start(self, dies_at: int | None = None, after: bool = False, pause_s: float = 0.0) -> BaseProcess:
         process = self.context.Process(target=earnest_train, args=(self.words, dies_at, after, pause_s))

@@ -49,7 +49,7 @@ def run(root: Path, *words: str, drop_rights: bool = False, most_bytes: int | No
     The process is forked from one that has loaded PyTorch once.
     """
     context = get_context("forkserver")
-    context.set_forkserver_preload(["earnest.training.tuning", "earnest.export.bundle", "pytorch_optimizer", "optuna"])
+    context.set_forkserver_preload(["earnest.experiments.tune", "earnest.export.bundle", "pytorch_optimizer", "optuna"])
     with TemporaryDirectory() as said:
         process = context.Process(target=_become, args=(root, words, said, drop_rights, most_bytes))
         process.start()
@@ -122,7 +122,7 @@ def test_a_second_predict_into_one_file_is_refused_in_words(root: Path, suffix: 
 
 
 def test_a_second_training_into_one_folder_is_refused_in_words(made_up: Path, tmp_path: Path) -> None:
-    from earnest.locks import held_folder
+    from earnest.files.locks import held_folder
 
     (tmp_path / "recipe.toml").write_text(recipe_text(1) + TABLE, encoding="utf-8")
     data = ("--data", f"made-up={made_up}")

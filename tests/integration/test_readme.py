@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from earnest.bundle import DEFAULT_BUNDLE, load_bundle
-from earnest.reading import read_toml
+from earnest.files.reading import read_toml
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

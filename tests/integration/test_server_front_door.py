@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 from attacks import web
 from earnest.apps.server import page
 from earnest.apps.server.admission import digest_of
-from earnest.apps.server.logs import QUIET, JsonFormatter, log_config
+from earnest.apps.server.metrics import QUIET, JsonFormatter, log_config
 from earnest.bundle import SHIPPED
 
 

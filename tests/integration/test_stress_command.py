@@ -15,9 +15,8 @@ from made_up_corpus import RATE_HZ, recipe_text
 from earnest.errors import EarnestError
 from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.stress import CLEAN, StressRow
-from earnest.training.evaluate_noisy import NoiseTest
-from earnest.training.fold_clips import FoldClips
-from earnest.training.stress import Finished, StressTest, evenly_drawn, stress
+from earnest.experiments.reanswer import FoldClips, NoiseTest
+from earnest.experiments.stress import Finished, StressTest, evenly_drawn, stress
 
 N_CLIPS = 6
 

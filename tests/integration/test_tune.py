@@ -14,8 +14,9 @@ from made_up_corpus import recipe_text
 from earnest.corpora.manifest import read_manifest, write_manifest
 from earnest.errors import CorpusError, EarnestError, RecipeError
 from earnest.evaluation.protocols import splits_of
-from earnest.recipe import read_recipe
-from earnest.training import shared_clips, tuning
+from earnest.experiments import task as shared_clips
+from earnest.experiments import tune as tuning
+from earnest.settings.recipe import read_recipe
 
 PROTOCOL = "speaker-5fold"
 TABLE = """

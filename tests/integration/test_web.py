@@ -20,15 +20,12 @@ from earnest.audio.activity import NETWORK
 from earnest.bundle import SHIPPED, SOUNDS
 from earnest.errors import EarnestError
 from earnest.export.moody import EIGHT, to_moody
-from earnest.front_end import PRESETS
-from earnest.image import Image
 from earnest.models.classifier import MODELS, build_classifier
-from earnest.recipe import Recipe
-from earnest.runtime.adaptation import Adaptation, AdaptationRule
-from earnest.runtime.adapter import Adapter
+from earnest.runtime.adaptation import Adaptation, AdaptationRule, Adapter
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Over, Windower, Windowing
-from earnest.segments import Segments
+from earnest.settings.front_end import PRESETS, Image, Segments
+from earnest.settings.recipe import Recipe
 
 WIDTH = 3  # of the stand-in's embedding
 # From 0.913 of the lower Nyquist frequency on the two resamplers' slopes differ, and the models hear that far.

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earnest.evaluation.affect import concordance, rmse
+from earnest.evaluation.calibration import calibration_scores
+from earnest.evaluation.comparison import mcnemar
 from earnest.evaluation.confusion import confusion_counts, normalised
-from earnest.evaluation.paired import mcnemar
+from earnest.evaluation.metrics import concordance, rmse
 from earnest.evaluation.ranking import macro, roc_auc, top_k
-from earnest.evaluation.reliability import calibration_scores
 
 metrics = pytest.importorskip("sklearn.metrics", reason="the reference is scikit-learn")
 stats = pytest.importorskip("scipy.stats", reason="the reference is scipy")

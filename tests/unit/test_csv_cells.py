@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attacks.run_files import FORMULAS, ODD_NAMES
-from earnest.csv_cells import csv_row, csv_rows, marked, unmarked
+from earnest.files.csv_cells import csv_row, csv_rows, marked, unmarked
 
 README = Path(__file__).parents[2] / "README.md"
 TEXTS = st.text(st.one_of(st.sampled_from("'=+-@\t\r\n\",;＝ a1"), st.characters(codec="utf-8")), max_size=8)

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from earnest import locks
 from earnest.errors import EarnestError
-from earnest.locks import held_file, held_folder, holding
+from earnest.files import locks
+from earnest.files.locks import held_file, held_folder, holding
 
 HOLDER = """
 import sys
 from pathlib import Path
-from earnest.locks import held_file, held_folder
+from earnest.files.locks import held_file, held_folder
 with (held_folder if sys.argv[2] == "folder" else held_file)(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

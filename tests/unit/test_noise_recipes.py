@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from earnest.augment.noise_files import NoiseFiles
-from earnest.recipe import read_recipe
+from earnest.settings.recipe import read_recipe
 
 ROOT = Path(__file__).parents[2]
 PAGES = {

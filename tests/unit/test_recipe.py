@@ -6,8 +6,8 @@ import pytest
 from made_up_corpus import recipe_text
 
 from earnest.errors import RecipeError
-from earnest.front_end import PRESETS, FrontEnd
-from earnest.recipe import Recipe, Training, read_recipe, recipe_to_toml
+from earnest.settings.front_end import PRESETS, FrontEnd
+from earnest.settings.recipe import Recipe, Training, read_recipe, recipe_to_toml
 
 MINIMAL = 'corpus = "ravdess"\nmodel = "cabg"\n'
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from earnest import run_files
 from earnest.errors import EarnestError
-from earnest.run_files import (
+from earnest.files import writing as run_files
+from earnest.files.writing import (
     SUMS,
     new_file,
     refuse_changed,

@@ -17,8 +17,18 @@ from harness import WEB, Tasks, awaited, build, chromium, served, wait_for
 
 from earnest.audio.waveform import Waveform
 from earnest.bundle import load_bundle
-from earnest.export.parity import spread, torch_outputs
-from earnest.export.runtimes import LATENCY_S, N_STARTS, N_TIMED, Probabilities, Row, read_rows, varied, write_rows
+from earnest.export.parity import (
+    LATENCY_S,
+    N_STARTS,
+    N_TIMED,
+    Probabilities,
+    Row,
+    read_rows,
+    spread,
+    torch_outputs,
+    varied,
+    write_rows,
+)
 from earnest.training.run import load_run
 
 RUNTIMES = ("onnxruntime-web, Node", "onnxruntime-web, Chromium")

@@ -1,4 +1,4 @@
-/** How loud each moment is; the same rules as `earnest.audio.segment`. */
+/** How loud each moment is; the same rules as `earnest.audio.quality`. */
 
 import { roundHalfEven } from "./numbers.js";
 import type { Extent } from "./speech.js";

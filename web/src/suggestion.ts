@@ -1,4 +1,4 @@
-/** The nearest right name, for messages about wrong ones; as in `earnest.suggest`. */
+/** The nearest right name, for messages about wrong ones; as in `earnest.errors`. */
 
 const NEAR_FROM = 0.5;
 

@@ -1,4 +1,4 @@
-/** What adds up while a recording passes; as in `earnest.runtime.tally`. */
+/** What adds up while a recording passes; as in `earnest.runtime.answers`. */
 
 import type { Outputs, Values } from "./graph.js";
 import { namedShares, polarityOf, type Prediction, type Shares, type VocalBurst } from "./prediction.js";

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from earnest.audio.source import Source
 from earnest.corpora.manifest import AUDIO_SUFFIXES
-from earnest.errors import AudioError
-from earnest.printable import printable
+from earnest.errors import AudioError, printable
 
 POLL_S = 1.0
 

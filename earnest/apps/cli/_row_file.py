@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from earnest.bundle import BundleInfo
-from earnest.csv_cells import csv_rows
-from earnest.errors import EarnestError, MissingExtraError, told, unwritable
-from earnest.printable import printable
-from earnest.run_files import refuse_changed, refuse_existing, replacing, write_sum
+from earnest.errors import EarnestError, MissingExtraError, printable, told, unwritable
+from earnest.files.csv_cells import csv_rows
+from earnest.files.writing import refuse_changed, refuse_existing, replacing, write_sum
 from earnest.runtime.formats import (
     check_columns,
     csv_header,
@@ -41,7 +40,7 @@ _WRONG = (ValueError, TypeError, KeyError, AttributeError, OverflowError, Recurs
 class RowFile:
     """Collects predictions for a file; `publish` puts it in place in one step.
 
-    Who uses it holds the file, see `earnest.run_files.held_file`.
+    Who uses it holds the file, see `earnest.files.writing.held_file`.
 
     Attributes
     ----------

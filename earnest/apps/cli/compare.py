@@ -6,7 +6,7 @@ import click
 
 from earnest.apps.cli.output import echo, echo_json, echo_table, output_options, overwrite_option
 from earnest.apps.cli.report import SHOWN
-from earnest.run_files import new_file, refuse_existing
+from earnest.files.writing import new_file, refuse_existing
 
 
 @click.command()

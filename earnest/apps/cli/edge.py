@@ -5,16 +5,15 @@ from typing import cast
 
 import click
 
-from earnest.apps.cli._model_options import answer_options, chosen_options, model_option
-from earnest.apps.cli._predict_table import answer_words
+from earnest.apps.cli._answers import answer_words
+from earnest.apps.cli._options import answer_options, chosen_options, model_option
 from earnest.apps.cli.listen import events_of, tell
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
-from earnest.audio.microphone import microphone
-from earnest.printable import printable_json
+from earnest.audio.feed import microphone
+from earnest.errors import printable_json
 from earnest.runtime.engine import Hint, Provider
 from earnest.runtime.formats import json_line
-from earnest.runtime.options import Options
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.timeline import event_dict
 

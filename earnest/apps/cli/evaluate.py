@@ -1,32 +1,151 @@
-"""``earnest evaluate``: a recipe under a named protocol, all folds, beside the published numbers."""
+"""What ``earnest evaluate`` is asked to train and score: the options that say so, and the task they make."""
 
 import shlex
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from earnest.apps.cli import _evaluate_tables as tables
-from earnest.apps.cli._completion import names_from, variant_names
-from earnest.apps.cli._evaluate_again import DEFAULT_LEVELS, Again, evaluate_again, numbers
-from earnest.apps.cli._evaluate_asked import Asked, task_options
-from earnest.apps.cli._protocols import EPILOG
-from earnest.apps.cli._recipe import recipe_options
+from earnest.apps.cli import _evaluate_results as tables
+from earnest.apps.cli._evaluate_results import DEFAULT_LEVELS, Again, evaluate_again, listed, numbers
+from earnest.apps.cli._options import (
+    EPILOG,
+    changes_of,
+    names_from,
+    protocol_names,
+    recipe_options,
+    variant_names,
+    words_of,
+)
 from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, progress_for
 from earnest.apps.cli.train import require_training
-from earnest.errors import MissingExtraError
-from earnest.locks import held_folder
-from earnest.run_files import write_json
+from earnest.errors import MissingExtraError, RecipeError
+from earnest.evaluation.protocols import Protocol, protocol_called
+from earnest.evaluation.split_files import NAME, protocol_of_files
+from earnest.files.locks import held_folder
+from earnest.files.writing import write_json
 
 if TYPE_CHECKING:
-    from earnest.evaluation.data_curve import Amount
+    from earnest.evaluation.curves import Amount
     from earnest.evaluation.matrix import Matrix
-    from earnest.training.adaptation import How
-    from earnest.training.evaluate import Evaluation
-    from earnest.training.search_space import SearchSpace
-    from earnest.training.task import Task
+    from earnest.experiments.evaluate import Evaluation
+    from earnest.experiments.task import Task
+    from earnest.experiments.tune import SearchSpace
+    from earnest.training.runtime_statistics import How
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+PATH = click.Path(path_type=Path)
+
+
+def task_options(function: F) -> F:
+    """Add the options that become an `Asked`."""
+    options = (
+        click.option(
+            "--protocol",
+            metavar="NAME",
+            shell_complete=names_from(protocol_names),
+            help="Which clips are trained on, validated on and tested; the number in names such as speaker-10fold is "
+            "free.",
+        ),
+        click.option(
+            "--splits",
+            multiple=True,
+            type=PATH,
+            help="Instead of --protocol: split files, or a folder of them, as `earnest split` reads them; repeatable.",
+        ),
+        click.option(
+            "--speaker-dependent", is_flag=True, help="Of --splits in CSV: speakers may be shared; every title says so."
+        ),
+        click.option("--folds", metavar="NAMES", help="Only these folds, with commas; the result says so."),
+        click.option(
+            "--repeats",
+            type=click.IntRange(1),
+            help="Train every fold so often, each time with another seed. Default: as the protocol says, mostly once.",
+        ),
+        click.option(
+            "--select",
+            is_flag=True,
+            help="First choose the settings of the recipe's [tune] table, in each fold on its own training and "
+            "validation clips.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The recipe and the options of `task_options`, as they were typed."""
+
+    recipe: Path
+    protocol: str | None
+    splits: tuple[Path, ...]
+    speaker_dependent: bool
+    folds: str | None
+    repeats: int | None
+    select: bool
+    scheme: str | None
+    settings: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if (self.protocol is None) == (not self.splits):
+            raise click.UsageError("Say either --protocol NAME or --splits FILES.")
+        if self.speaker_dependent and not self.splits:
+            raise click.UsageError("--speaker-dependent says more about --splits; a protocol knows it by itself.")
+
+    @property
+    def words(self) -> list[str]:
+        """What to type for the same."""
+        words = ["earnest", "evaluate", str(self.recipe)]
+        words += ["--protocol", self.protocol] if self.protocol else []
+        words += [word for path in self.splits for word in ("--splits", str(path))]
+        words += ["--speaker-dependent"] if self.speaker_dependent else []
+        words += words_of(self.scheme, self.settings)
+        words += ["--folds", self.folds] if self.folds else []
+        words += ["--repeats", str(self.repeats)] if self.repeats else []
+        return words + (["--select"] if self.select else [])
+
+    @property
+    def default_folder(self) -> Path:
+        """Where the result goes unless something else is said."""
+        return Path("runs") / f"{self.recipe.stem}-{self.protocol or NAME}{'-select' if self.select else ''}"
+
+    @property
+    def n_repeats(self) -> int:
+        """How often each fold is trained."""
+        return self.repeats or len(self.chosen_protocol().training_seeds) or 1
+
+    def chosen_protocol(self) -> Protocol:
+        """Return the protocol that was named, or the one of the split files."""
+        return (
+            protocol_called(self.protocol) if self.protocol else protocol_of_files(self.splits, self.speaker_dependent)
+        )
+
+    def task(self, folders: dict[str, Path], protocol: Protocol | None = None) -> "Task":
+        """Read the corpora and divide them, by another protocol where one is given."""
+        from earnest.experiments.task import task_of
+        from earnest.settings.recipe import read_recipe
+
+        recipe = read_recipe(self.recipe, changes_of(self.scheme, self.settings))
+        return task_of(recipe, protocol or self.chosen_protocol(), folders, listed(self.folds), self.repeats)
+
+    def space(self, task: "Task") -> "SearchSpace | None":
+        """Return the settings to choose among, None where they are as the recipe says."""
+        if not self.select:
+            return None
+        from earnest.experiments.tune import SearchSpace
+        from earnest.settings.recipe import read_recipe_and_tune
+
+        _, table = read_recipe_and_tune(self.recipe, changes_of(self.scheme, self.settings))
+        if table is None:
+            raise RecipeError(f"{self.recipe}: has no [tune] table. `earnest tune --help` shows one.")
+        return SearchSpace(task.recipe, table)
+
 
 AS_PUBLISHED = "as_published.json"
 
@@ -90,8 +209,8 @@ def command(
     require_training()
     if not find_spec("matplotlib"):  # not after hours of training
         raise MissingExtraError("Drawing the confusion matrix", "report")
-    from earnest.training.evaluate import evaluate
-    from earnest.training.evaluate_less import with_shares
+    from earnest.experiments.evaluate import evaluate
+    from earnest.experiments.learning_curve import with_shares
 
     again = Again.checked(adapt, tta, noise, snr_db, noise_names)  # what is wrong is told now
     shares = numbers(train_share or "", "--train-share", "0.25,0.5")
@@ -167,8 +286,8 @@ def _less(
     space: "SearchSpace | None",
 ) -> "list[Amount]":
     """Train on less data too, and draw UA over its amount."""
-    from earnest.evaluation.data_curve import plot_data_curve
-    from earnest.training.evaluate_less import evaluate_less
+    from earnest.evaluation.curves import plot_data_curve
+    from earnest.experiments.learning_curve import evaluate_less
 
     amounts = evaluate_less(task, whole, less, folder, shlex.join(words), jobs, on_fold, space)
     plot_data_curve(amounts, folder / "data_curve.png", f"{Path(words[2]).stem}, {task.title}")
@@ -185,7 +304,7 @@ def _show_as_published(
 ) -> None:
     """Train and score as the authors did and honestly, and write the numbers beside each other."""
     from earnest.evaluation.author_protocols import honest_protocol
-    from earnest.training.as_published import evaluate_as_published
+    from earnest.experiments.as_published import evaluate_as_published
 
     protocol = asked.chosen_protocol()
     unseen = asked.task(folders, honest_protocol(protocol.name))

@@ -79,7 +79,7 @@ def command(
     """
     require_training()
     from earnest.export.bundle import Identity, export_bundle, refuse_full
-    from earnest.export.formats import Form
+    from earnest.export.quantise import Form
 
     refuse_full(output, overwrite)
 

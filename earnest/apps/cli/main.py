@@ -11,9 +11,7 @@ import click
 
 import earnest
 from earnest.apps.cli.output import EXIT_ERROR, hand_down, output_options
-from earnest.errors import EarnestError
-from earnest.printable import printable, printable_lines
-from earnest.suggest import suggestion
+from earnest.errors import EarnestError, printable, printable_lines, suggestion
 
 _HELPERS = {"__init__", "main", "output"}
 

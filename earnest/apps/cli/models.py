@@ -7,7 +7,7 @@ import click
 
 from earnest.apps.cli.output import echo, echo_json, output_options, percent
 from earnest.bundle import Bundle, load_bundle, shipped_bundles
-from earnest.evaluation.protocol import kind_words
+from earnest.evaluation.protocols import kind_words
 from earnest.registry import Registry
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from earnest.errors import EarnestError
-from earnest.printable import printable, printable_json, printable_lines
+from earnest.errors import EarnestError, printable, printable_json, printable_lines
 from earnest.progress import Progress
 
 EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_SOME_FAILED = 0, 1, 2, 3
@@ -73,7 +72,7 @@ def echo_json(value: object) -> None:
 
 
 def echo(text: str = "", err: bool = False, nl: bool = True) -> None:
-    """Write lines in which file names, labels and names of models may stand; see `earnest.printable`."""
+    """Write lines in which file names, labels and names of models may stand; see `earnest.errors`."""
     click.echo(printable_lines(text), err=err, nl=nl)
 
 

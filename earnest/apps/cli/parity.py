@@ -8,7 +8,7 @@ import click
 
 from earnest.apps.cli.output import EXIT_ERROR, echo, echo_json, echo_table, output_options, overwrite_option
 from earnest.apps.cli.train import require_training
-from earnest.run_files import refuse_existing
+from earnest.files.writing import refuse_existing
 
 TOLERANCE = 1e-4
 
@@ -85,8 +85,8 @@ def _cells(name: str, *differences: float | None) -> list[str]:
 
 
 def _compare_all(run: Path, bundles: Sequence[Path], clips: Sequence[Path], output: Path | None, as_json: bool) -> None:
-    from earnest.export.runtimes import COLUMNS, compare_runtimes, varied, write_rows
-    from earnest.recipe import read_recipe
+    from earnest.export.parity import COLUMNS, compare_runtimes, varied, write_rows
+    from earnest.settings.recipe import read_recipe
 
     waveforms = varied(clips, read_recipe(run).front_end.sample_rate_hz)
     rows = compare_runtimes(run, bundles, waveforms, clips[0])

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import click
 
-from earnest.apps.cli._model_options import (
+from earnest.apps.cli._options import (
     adapt_option,
     answer_options,
     averaging_options,
@@ -24,7 +24,7 @@ from earnest.apps.cli._recordings import arriving, sources_of
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options, overwrite_option
 from earnest.audio.source import Source, path_of
 from earnest.bundle import BundleInfo
-from earnest.locks import held_file
+from earnest.files.locks import held_file
 from earnest.runtime.bulk import BATCH_S
 from earnest.runtime.decoders import Decoders
 from earnest.runtime.engine import Backend, Hint, Provider
@@ -250,7 +250,7 @@ def _printer(form: Format, classes: Sequence[str], paths: Sequence[str], top: in
     if form == "csv":
         click.echo(csv_header(classes))
         return lambda row: click.echo(csv_line(row, classes))
-    from earnest.apps.cli._predict_table import PredictionTable
+    from earnest.apps.cli._answers import PredictionTable
 
     table = PredictionTable(paths, shutil.get_terminal_size().columns, top)
     click.echo(table.header())

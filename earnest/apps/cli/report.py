@@ -13,7 +13,7 @@ from earnest.apps.cli.output import (
     output_options,
     overwrite_option,
 )
-from earnest.run_files import refuse_existing
+from earnest.files.writing import refuse_existing
 
 PAGE = "report.html"
 SHOWN = ("result", "speakers", "WA", "WA interval", "UA", "UA interval")  # what fits into a terminal

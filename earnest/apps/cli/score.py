@@ -1,32 +1,219 @@
-"""``earnest score``: the metrics of any predictions file, ours or anybody's."""
+"""What `earnest score` reads: answers in anybody's format, and what was true."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from earnest.apps.cli._completion import corpus_names, names_from, protocol_names
-from earnest.apps.cli._score_input import Source, ToScore, to_score
-from earnest.apps.cli._score_tables import echo_scores
+from earnest.apps.cli._options import corpus_names, names_from, protocol_names
 from earnest.apps.cli.output import (
     corpus_folders,
     data_option,
     echo,
     echo_json,
+    echo_table,
     output_options,
     overwrite_option,
+    percent,
     word_pairs,
 )
-from earnest.corpora.load import corpus_root
+from earnest.corpora.base import affect_of
+from earnest.corpora.load import corpus_root, load_corpus, usable
+from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import MissingExtraError
-from earnest.evaluation.importers import READERS
-from earnest.evaluation.metrics import Scores, score
+from earnest.evaluation.alignment import Joined, Relabelled, Wording, join, relabelled
+from earnest.evaluation.confusion import HEADLINES
+from earnest.evaluation.importers import READERS, read_any
+from earnest.evaluation.metrics import Scores, affect_scores, score
+from earnest.evaluation.predictions import Answers, Predictions, TextColumn
 from earnest.evaluation.protocols import protocol_called
-from earnest.evaluation.report import metrics_document
-from earnest.locks import held_folder
-from earnest.run_files import refuse_existing, write_json
+from earnest.evaluation.report import metrics_document, spread_text
+from earnest.evaluation.slices import Slice, manifest_columns
+from earnest.files.locks import held_folder
+from earnest.files.writing import refuse_existing, write_json
+from earnest.labels import scheme_called
+
+SLICED = ("style", "intensity")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the truth is, and how labels are to be read.
+
+    Attributes
+    ----------
+    corpora : corpus name → its folder or manifest
+    words : their label → ours
+    """
+
+    manifest: Path | None = None
+    corpora: Mapping[str, Path] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
+    scheme: str | None = None
+    form: str | None = None
+    ignore_unknown: bool = False
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether truth is looked up rather than read from the file."""
+        return self.manifest is not None or bool(self.corpora)
+
+    def utterances(self) -> list[Utterance]:
+        """Return the rows of manifest and corpora, clips that are not usable too."""
+        rows = [] if self.manifest is None else read_manifest(self.manifest)
+        for name, root in self.corpora.items():
+            rows += load_corpus(name, corpus_root(name, {name: root}))
+        return rows
+
+
+@dataclass(frozen=True, eq=False)
+class ToScore:
+    """Predictions ready for scoring.
+
+    Attributes
+    ----------
+    notes : what was left out or counted as wrong, in sentences
+    columns : what else the manifest says about each row, for slices
+    more : scores of the answers beside the emotion
+    """
+
+    predictions: Predictions
+    notes: Sequence[str] = ()
+    columns: Mapping[str, TextColumn] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+def to_score(path: Path, source: Source) -> ToScore:
+    """Read a file and put truth beside it."""
+    answers = read_any(path, source.form)
+    if not source.has_truth:
+        if not source.words and source.scheme is None:
+            predictions = answers.predictions()
+            return ToScore(predictions)
+        found = relabelled(answers, _wording(source, answers, ()))
+        predictions = found.answers.predictions()
+        return ToScore(predictions, _notes(found, None))
+    rows = source.utterances()
+    wording = _wording(source, answers, rows)
+    found = relabelled(answers.without_truth(), wording)
+    joined = join(found.answers, rows, wording.scheme, source.ignore_unknown, usable(rows).left_out)
+    predictions = joined.predictions
+    columns = manifest_columns(predictions, joined.utterances, SLICED)
+    return ToScore(predictions, _notes(found, joined), columns, _affect_scores(predictions, joined.utterances))
+
+
+def _wording(source: Source, answers: Answers, rows: Sequence[Utterance]) -> Wording:
+    emotions = [row.emotion for row in rows] or answers.classes()
+    scheme = None if source.scheme is None else scheme_called(source.scheme, emotions)
+    return Wording(source.words, scheme, canonical=source.has_truth or scheme is not None)
+
+
+def _notes(found: Relabelled, joined: Joined | None) -> list[str]:
+    is_outside = found.is_outside if joined is None else found.is_outside[joined.kept]
+    counted = [
+        (found.n_dropped, "Left out, their true label not being in the scheme"),
+        (int(is_outside.sum()), "Answers that are not in the scheme, counted as none"),
+    ]
+    if joined is not None:
+        counted += [
+            (joined.n_dropped, "Clips of the manifest left out, unusable or their label not in the scheme"),
+            (joined.n_unanswered, "Clips of the manifest without an answer, counted as wrong"),
+            (joined.n_unknown, "Left out, their clip not being in the manifest"),
+        ]
+    return [f"{what}: {count}." for count, what in counted if count]
+
+
+def _affect_scores(predictions: Predictions, rows: Sequence[Utterance]) -> dict[str, Any]:
+    if predictions.predicted_affect is None:
+        return {}
+    true = np.array([affect_of(row) for row in rows])
+    scores = affect_scores(predictions.predicted_affect, true)
+    return {"affect": {name: one.to_dict() for name, one in scores.items()}} if scores else {}
+
+
+NAMES = {"wa": "WA", "ua": "UA", "macro_f1": "macro-F1", "weighted_f1": "weighted F1"}
+MOST_VALUES = 12  # of a slice that are printed; metrics.json has all
+
+
+def echo_scores(scores: Scores, more: Mapping[str, Any], title: str) -> None:
+    """Write all tables to standard output."""
+    _echo_headlines(scores, title)
+    if scores.gender:
+        echo(f"{scores.gender.sentence()}\n")
+    _echo_affect(more.get("affect", {}))
+    _echo_classes(scores)
+    _echo_confusion(scores)
+    _echo_slices(scores.slices)
+
+
+def _echo_headlines(scores: Scores, title: str) -> None:
+    rows = []
+    for name in HEADLINES:
+        interval = scores.intervals[name]
+        limits = f"{percent(interval.low)} to {percent(interval.high)}"
+        folds = spread_text(scores.over_folds[name]) if len(scores.folds) > 1 else "–"
+        rows.append([NAMES[name], percent(getattr(scores, name)), folds, limits])
+    over = scores.intervals["wa"].over
+    folds = f"over {len(scores.folds)} folds" if len(scores.folds) > 1 else "one fold"
+    columns = ("%", "all rows", folds, f"95 % interval over {over}")
+    echo_table(columns, rows, title, right=columns[1:])
+    echo(f"\n{scores.n} utterances, {percent(scores.coverage)} % answered", nl=False)
+    if scores.calibration is not None:
+        echo(f" · ECE {scores.calibration.ece:.3f} · Brier {scores.calibration.brier:.3f}", nl=False)
+    echo("\n")
+
+
+def _echo_affect(scores: Mapping[str, Mapping[str, Any]]) -> None:
+    if scores:
+        columns = ("affect, 0 to 1", "n", "CCC", "RMSE")
+        rows = [[name, str(one["n"]), _decimal(one["ccc"]), _decimal(one["rmse"])] for name, one in scores.items()]
+        echo_table(columns, rows, right=columns[1:])
+        echo()
+
+
+def _decimal(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _echo_classes(scores: Scores) -> None:
+    columns = ("class", "n", "precision", "recall", "F1")
+    rows = []
+    for name, one in scores.per_class.items():
+        rows.append([name, str(one.n), percent(one.precision), percent(one.recall), percent(one.f1)])
+    echo_table(columns, rows, right=columns[1:])
+
+
+def _echo_confusion(scores: Scores) -> None:
+    extra = ("none",) if scores.n_answered < scores.n else ()
+    columns = ("", *_short(scores.classes), *extra)
+    rows = []
+    for name, counts in zip(scores.classes, scores.confusion, strict=True):
+        rows.append([name, *map(str, counts), *(str(scores.unanswered[name]) for _ in extra)])
+    echo_table(columns, rows, "\nTrue class in rows, predicted in columns", right=columns[1:])
+
+
+def _echo_slices(slices: Sequence[Slice]) -> None:
+    names = dict.fromkeys(part.name for part in slices)
+    shown = [[part for part in slices if part.name == name] for name in names if name != "speaker"]
+    rows = [
+        [part.name, part.value, str(part.n), percent(part.wa), percent(part.ua)]
+        for parts in shown
+        if len(parts) <= MOST_VALUES
+        for part in parts
+    ]
+    if rows:
+        columns = ("slice", "", "n", "WA", "UA")
+        echo()
+        echo_table(columns, rows, right=columns[2:])
+
+
+def _short(classes: Sequence[str]) -> list[str]:
+    short = [name[:4] for name in classes]
+    return short if len(set(short)) == len(short) else list(classes)
+
 
 UNKNOWN = "The file doesn't say whether training saw these speakers; name the --protocol if you know it."
 METRICS = "metrics.json"

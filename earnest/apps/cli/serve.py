@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from earnest.apps.cli._completion import bundle_names, names_from
+from earnest.apps.cli._options import bundle_names, names_from
 from earnest.apps.cli.output import output_options, word_pairs
 from earnest.bundle import DEFAULT_BUNDLE
 from earnest.errors import EarnestError, MissingExtraError
-from earnest.reading import read_text
+from earnest.files.reading import read_text
 from earnest.runtime.engine import Provider
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def command(
 
 def _limits(words: tuple[str, ...]) -> "Limits":
     from earnest.apps.server.settings import Limits
-    from earnest.config import from_mapping
+    from earnest.settings.config import from_mapping
 
     numbers: dict[str, Any] = {}
     for name, text in word_pairs("--limit", words).items():

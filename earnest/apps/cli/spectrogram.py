@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._model_options import model_options
+from earnest.apps.cli._options import model_options
 from earnest.apps.cli.output import echo, echo_json, output_options, overwrite_option
-from earnest.run_files import new_file
+from earnest.files.writing import new_file
 from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.predictor import Predictor
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._completion import corpus_names, names_from, protocol_names
-from earnest.apps.cli._corpus_tables import progress
-from earnest.apps.cli._protocols import EPILOG
+from earnest.apps.cli._options import EPILOG, corpus_names, names_from, protocol_names
+from earnest.apps.cli.corpus import progress
 from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_OK,
@@ -20,16 +19,14 @@ from earnest.apps.cli.output import (
     overwrite_option,
     progress_for,
 )
+from earnest.corpora.check import audio_digests
 from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
-from earnest.corpora.same_audio import audio_digests
 from earnest.evaluation.leakage import Digests, refuse_identical
-from earnest.evaluation.protocol import kind_words
-from earnest.evaluation.protocols import protocol_called, splits_of
-from earnest.evaluation.split_check import Checked, checked, split_document
-from earnest.evaluation.split_files import Lookup, read_plans
-from earnest.locks import held_folder
-from earnest.run_files import refuse_existing, write_json
+from earnest.evaluation.protocols import kind_words, protocol_called, splits_of
+from earnest.evaluation.split_files import Checked, Lookup, checked, read_plans, split_document
+from earnest.files.locks import held_folder
+from earnest.files.writing import refuse_existing, write_json
 
 PATH = click.Path(path_type=Path)
 

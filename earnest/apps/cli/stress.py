@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from earnest.apps.cli._evaluate_again import listed
+from earnest.apps.cli._evaluate_results import listed
 from earnest.apps.cli.output import (
     corpus_folders,
     data_option,
@@ -20,12 +20,12 @@ from earnest.apps.cli.output import (
 )
 from earnest.apps.cli.train import require_training
 from earnest.errors import EarnestError, MissingExtraError
-from earnest.locks import held_folder
-from earnest.reading import read_json
-from earnest.run_files import refuse_existing, write_atomically
+from earnest.files.locks import held_folder
+from earnest.files.reading import read_json
+from earnest.files.writing import refuse_existing, write_atomically
 
 if TYPE_CHECKING:
-    from earnest.training.stress import Stress
+    from earnest.experiments.stress import Stress
 
 MARKDOWN, PICTURE = "stress.md", "stress.png"
 
@@ -80,8 +80,8 @@ def command(
         raise MissingExtraError("Drawing the stress table", "report")
     if noise_names and not noise:
         raise click.UsageError("--noise-names says more about --noise FOLDER. Add it.")
-    from earnest.training.evaluate_noisy import NoiseTest
-    from earnest.training.stress import METRICS_STRESS, Finished, StressTest, conditions_of, stress
+    from earnest.experiments.reanswer import NoiseTest
+    from earnest.experiments.stress import METRICS_STRESS, Finished, StressTest, conditions_of, stress
 
     asked = StressTest(NoiseTest(noise, names=listed(noise_names)) if noise else None, part, clips, predictions)
     finished = Finished.read(evaluation, corpus_folders(data), listed(folds))
@@ -130,9 +130,7 @@ def sentence_of(found: "Stress") -> str:
 
 
 def _write(found: "Stress", folder: Path, name: str) -> None:
-    from earnest.evaluation.stress import stress_markdown
-    from earnest.evaluation.stress_clean import checks_markdown
-    from earnest.evaluation.stress_plot import plot_stress
+    from earnest.evaluation.stress import checks_markdown, plot_stress, stress_markdown
 
     title = f"{name}, {found.document['title']}"
     text = f"# {title}\n\n{sentence_of(found)}\n\n{stress_markdown(found.rows)}\n{checks_markdown(found.checks)}"
@@ -141,8 +139,7 @@ def _write(found: "Stress", folder: Path, name: str) -> None:
 
 
 def _echo(found: "Stress", name: str) -> None:
-    from earnest.evaluation.stress import COLUMNS
-    from earnest.evaluation.stress_clean import CHECK_COLUMNS
+    from earnest.evaluation.stress import CHECK_COLUMNS, COLUMNS
 
     rows = [row.cells() for row in found.rows]
     echo_table(COLUMNS, rows, f"{name}, {found.document['title']}, per cent and points", right=COLUMNS[1:4])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._model_options import (
+from earnest.apps.cli._options import (
     adapt_option,
     answer_options,
     averaging_options,
@@ -18,7 +18,7 @@ from earnest.apps.cli._model_options import (
 )
 from earnest.apps.cli.output import output_options, overwrite_option
 from earnest.audio.activity import DETECTORS
-from earnest.run_files import new_file
+from earnest.files.writing import new_file
 from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.timeline import Timeline
@@ -90,7 +90,7 @@ def command(
 
 def _text(timeline: Timeline, form: str) -> Iterable[str]:
     if form == "table":
-        from earnest.apps.cli._timeline_chart import chart
+        from earnest.apps.cli._answers import chart
 
         columns = min(shutil.get_terminal_size().columns, 160)
         return (f"{line}\n" for line in chart(timeline, columns))

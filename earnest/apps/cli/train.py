@@ -8,12 +8,11 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._evaluate_tables import echo_leakage
-from earnest.apps.cli._protocols import EPILOG
-from earnest.apps.cli._recipe import changes_of, recipe_options, words_of
+from earnest.apps.cli._evaluate_results import echo_leakage
+from earnest.apps.cli._options import EPILOG, changes_of, recipe_options, words_of
 from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, progress_for
 from earnest.errors import MissingExtraError
-from earnest.locks import held_folder
+from earnest.files.locks import held_folder
 
 
 def require_training() -> None:
@@ -55,8 +54,8 @@ def command(
     require_training()
     # Waiting threads that spin take the core that the other one needs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from earnest.recipe import read_recipe
-    from earnest.training.evaluate import train
+    from earnest.experiments.evaluate import train
+    from earnest.settings.recipe import read_recipe
     from earnest.training.record import read_record
 
     resolved = read_recipe(recipe, changes_of(scheme, settings))

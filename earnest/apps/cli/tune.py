@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli._completion import names_from, protocol_names
-from earnest.apps.cli._protocols import EPILOG
+from earnest.apps.cli._options import EPILOG, names_from, protocol_names
 from earnest.apps.cli.output import (
     corpus_folders,
     data_option,
@@ -23,7 +22,7 @@ from earnest.apps.cli.train import require_training
 from earnest.errors import RecipeError
 
 if TYPE_CHECKING:
-    from earnest.training.tuning import Trial, Tuned
+    from earnest.experiments.tune import Trial, Tuned
 
 MOST_ROWS = 10
 
@@ -75,9 +74,8 @@ def command(
       earnest tune mine.toml --protocol ravdess-6fold --fold f1 --data ravdess=~/ravdess --output runs/tuned
     """
     require_training()
-    from earnest.recipe import read_recipe_and_tune
-    from earnest.training.search_space import SearchSpace
-    from earnest.training.tuning import BEST, TRIALS, tune
+    from earnest.experiments.tune import BEST, TRIALS, SearchSpace, tune
+    from earnest.settings.recipe import read_recipe_and_tune
 
     settings, table = read_recipe_and_tune(recipe)
     if table is None:

@@ -1,16 +1,107 @@
-"""Who may come in: keys, tickets, and how much at a time."""
+"""Tickets: a stream from a browser, whose WebSockets can't send keys.
 
+``POST /v1/tickets`` with a key gives one, ``WS /v1/stream?ticket=…`` takes it, once and for some seconds; so an address
+in a log or a history opens nothing. A ticket holds the number of its key and a signature that is made with all keys, so
+that every worker, and every replica with the same keys, takes it.
+"""
+
+import base64
 import hashlib
 import hmac
+import secrets
+import struct
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from prometheus_client import Gauge
 from starlette.requests import HTTPConnection
 
 from earnest.apps.server.problems import ProblemError
-from earnest.apps.server.tickets import Tickets
+
+_HEAD = struct.Struct("!HQ16s")  # number of the key, end in ms since 1970, chance
+_SIGNATURE_BYTES = 16
+
+
+class Tickets:
+    """Gives tickets out and takes them, each once.
+
+    Parameters
+    ----------
+    api_keys : SHA-256 of each key, in hexadecimal; their order doesn't matter
+    lasts_s : seconds from giving to taking
+    folder : where workers of one machine tell each other which ones were taken; None where there is one process
+    """
+
+    def __init__(self, api_keys: Sequence[str], lasts_s: float, folder: Path | None = None) -> None:
+        self._keys, self.lasts_s, self._folder = sorted(api_keys), lasts_s, folder
+        self._secret = _secret_of(self._keys) if self._keys else secrets.token_bytes()
+        self._taken: dict[str, float] = {}  # name of a ticket → its end, in the order of taking
+        if folder:
+            folder.mkdir(exist_ok=True)
+
+    def give(self, client: str) -> str:
+        """Return a ticket for who sent this key, or for anybody where no keys are asked for."""
+        number = self._keys.index(client) if self._keys else 0
+        head = _HEAD.pack(number, int(1000 * (time.time() + self.lasts_s)), secrets.token_bytes(16))
+        return base64.urlsafe_b64encode(head + self._signature(head)).decode().rstrip("=")
+
+    def take(self, ticket: str) -> str:
+        """Return the key that a ticket stands for.
+
+        Raises
+        ------
+        ProblemError
+            When it is none of ours, too old, or was taken before.
+        """
+        refused = ProblemError(
+            "key-needed", "This ticket is not valid, or was used. Ask POST /v1/tickets for another one."
+        )
+        try:
+            given = base64.b64decode(ticket + "=" * (-len(ticket) % 4), altchars=b"-_", validate=True)
+            head, signature = given[: _HEAD.size], given[_HEAD.size :]
+            number, end_ms = map(int, _HEAD.unpack(head)[:2])
+        except (ValueError, struct.error):
+            raise refused from None
+        left_s = end_ms / 1000 - time.time()
+        if not hmac.compare_digest(signature, self._signature(head)) or not 0 < left_s <= self.lasts_s:
+            raise refused
+        if not self._is_first(head.hex(), end_ms / 1000):
+            raise refused
+        return self._keys[number]
+
+    def _signature(self, head: bytes) -> bytes:
+        return hmac.digest(self._secret, head, "sha256")[:_SIGNATURE_BYTES]
+
+    def _is_first(self, name: str, end: float) -> bool:
+        """Note that a ticket is taken; the file system lets one worker alone be the first."""
+        self._forget()
+        if name in self._taken:
+            return False
+        self._taken[name] = end
+        if self._folder is None:
+            return True
+        try:
+            (self._folder / name).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+    def _forget(self) -> None:
+        """Forget those that are too old by now; the first are the oldest, but for the seconds that a ticket lasts."""
+        before = time.time() - self.lasts_s
+        while self._taken and (oldest := next(iter(self._taken.items())))[1] < before:
+            del self._taken[oldest[0]]
+            if self._folder:
+                with suppress(FileNotFoundError):
+                    (self._folder / oldest[0]).unlink()
+
+
+def _secret_of(api_keys: Sequence[str]) -> bytes:
+    """Return what signs tickets wherever the same keys are; slowly: short keys can't be tried out."""
+    return hashlib.scrypt("".join(api_keys).encode(), salt=b"earnest: tickets for streams", n=2**14, r=8, p=1)
 
 
 def digest_of(key: str) -> str:

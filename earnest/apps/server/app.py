@@ -20,11 +20,10 @@ from earnest.apps.server.metrics import Metrics
 from earnest.apps.server.middleware import Outermost
 from earnest.apps.server.page import is_built, mount_page
 from earnest.apps.server.problems import problem_of
-from earnest.apps.server.routes import recordings_router
+from earnest.apps.server.routes import recordings_router, ticket_router
 from earnest.apps.server.service import ENDING, Service
 from earnest.apps.server.settings import Settings
-from earnest.apps.server.stream_route import stream_router
-from earnest.apps.server.ticket_route import ticket_router
+from earnest.apps.server.streaming import stream_router
 from earnest.errors import EarnestError
 
 DESCRIPTION = """Emotion in speech, with calibrated probabilities. Recordings go in as they are, predictions come out.

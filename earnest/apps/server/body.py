@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits
-from earnest.printable import printable
+from earnest.errors import printable
 
 NAME_LETTERS = 200
 FORM = "multipart/form-data"

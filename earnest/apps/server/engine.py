@@ -1,26 +1,157 @@
-"""Models and the threads that run them: bounded work, each piece with a deadline."""
+"""Threads for work that may hang in foreign code: the process ends without waiting for them."""
 
 import asyncio
 import logging
+import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from queue import SimpleQueue
+from threading import BoundedSemaphore, Lock
+from typing import Any, ParamSpec, TypeVar
 
 from prometheus_client import Gauge
 
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits, Settings
-from earnest.apps.server.sharing import Shared
-from earnest.apps.server.threads import Threads
-from earnest.audio.deadline import Deadline
-from earnest.errors import EarnestError, TooLateError
+from earnest.audio.deadline import Deadline, check_deadline, current_deadline, until
+from earnest.audio.waveform import Waveform
+from earnest.errors import EarnestError, NoPicturesError, TooLateError, suggestion
 from earnest.runtime.decoder_pool import start_decoders
 from earnest.runtime.decoders import InProcess
+from earnest.runtime.graph import LogMel, Network, Outputs, PictureNetwork
 from earnest.runtime.predictor import Predictor
-from earnest.suggest import suggestion
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Threads(Executor):
+    """So many threads, which take their work in order.
+
+    Python's own executor waits at the end of the process for all that its threads do; these are left behind.
+    """
+
+    def __init__(self, size: int, name: str) -> None:
+        self._work: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True) for number in range(size)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Do this as soon as a thread is free."""
+        future: Future[T] = Future()
+        self._work.put((future, lambda: fn(*args, **kwargs)))
+        return future
+
+    def end(self, patience_s: float) -> bool:
+        """Take no more work; wait so long for what is under way, and return whether it has ended."""
+        for _ in self._threads:
+            self._work.put(None)
+        until = time.monotonic() + patience_s
+        for thread in self._threads:
+            thread.join(max(until - time.monotonic(), 0.0))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _run(self) -> None:
+        while (item := self._work.get()) is not None:
+            future, work = item
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(work())
+                except BaseException as error:
+                    future.set_exception(error)
+            del future, work, item  # what was asked for is not kept until the next one comes
+
+
+ALIKE = 1.25  # longest to shortest window of a run: more is padding that costs more than sharing saves
+
+
+def pictures_of(network: Network) -> PictureNetwork:
+    """Return the network, or refuse one that doesn't answer about spectrograms."""
+    if not isinstance(network, PictureNetwork):
+        raise NoPicturesError("This model answers about recordings alone.")
+    return network
+
+
+class _Wanted:
+    """One window that waits for a run."""
+
+    def __init__(self, waveform: Waveform, names: tuple[str, ...]) -> None:
+        self.waveform, self.names = waveform, names
+        self.deadline = current_deadline()
+        self.outputs: Future[Outputs] = Future()
+        self.is_taken = False
+
+
+class Shared:
+    """A network that answers windows which wait at the same time in one run; nobody waits for others to come.
+
+    Several windows that are handed over together stay together: they are a batch already.
+    """
+
+    def __init__(self, network: Network, most: int, runs: int) -> None:
+        self._network, self._most = network, most
+        self._waiting: deque[_Wanted] = deque()
+        self._lock, self._turns = Lock(), BoundedSemaphore(runs)
+        self.predicted = network.predicted
+
+    def run_log_mel(self, log_mel: LogMel, names: Sequence[str] | None = None) -> Outputs:
+        """Answer about a spectrogram, which waits for no others."""
+        network = pictures_of(self._network)
+        with self._turns:
+            return network.run_log_mel(log_mel, names)
+
+    def run(self, waveforms: Sequence[Waveform], names: Sequence[str] | None = None) -> Outputs:
+        """Answer a batch; see `earnest.runtime.graph.Graph.run`."""
+        if len(waveforms) != 1:
+            with self._turns:
+                return self._network.run(waveforms, names)
+        mine = _Wanted(waveforms[0], tuple(names or self.predicted))
+        with self._lock:
+            self._waiting.append(mine)
+        while not mine.is_taken:
+            with self._turns:
+                self._run_first()
+        check_deadline()
+        return mine.outputs.result()
+
+    def _run_first(self) -> None:
+        """Run whoever waits longest, with those that are like it."""
+        with self._lock:
+            together = self._taken()
+        if not together:
+            return
+        last = max((wanted.deadline for wanted in together), key=lambda deadline: deadline.ends)
+        try:
+            with until(last):
+                outputs = self._network.run([wanted.waveform for wanted in together], together[0].names)
+        except BaseException as error:
+            for wanted in together:
+                wanted.outputs.set_exception(error)
+            return
+        for row, wanted in enumerate(together):
+            wanted.outputs.set_result({name: values[row : row + 1] for name, values in outputs.items()})
+
+    def _taken(self) -> list[_Wanted]:
+        together: list[_Wanted] = []
+        for wanted in list(self._waiting):
+            if len(together) < self._most and _alike([*together, wanted]):
+                wanted.is_taken = True
+                self._waiting.remove(wanted)
+                together.append(wanted)
+        return together
+
+
+def _alike(some: Sequence[_Wanted]) -> bool:
+    lengths = [len(wanted.waveform) for wanted in some]
+    return len({wanted.names for wanted in some}) == 1 and max(lengths) <= ALIKE * min(lengths)
+
+
 LAST_S = 5.0  # for threads to end when the process does; those that don't are left behind
 STUCK_SHARE = 0.5  # of the time for a request: so long without a free turn, who comes now may come too late
 _log = logging.getLogger("earnest.server")

@@ -13,8 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from earnest.apps.server.problems import ProblemError
-from earnest.errors import EarnestError
-from earnest.printable import printable
+from earnest.errors import EarnestError, printable
 
 LOOPBACK = "127.0.0.1"
 READING = ("GET", "HEAD", "OPTIONS")  # change nothing, and their answers are hidden from other pages by the browser

@@ -14,8 +14,7 @@ import uvicorn
 
 from earnest.apps.server.app import create_app
 from earnest.apps.server.front_door import LOOPBACK, HostNames, is_loopback, origin_of
-from earnest.apps.server.logs import log_config
-from earnest.apps.server.metrics import FOLDER
+from earnest.apps.server.metrics import FOLDER, log_config
 from earnest.apps.server.protocols import PING_S, PONG_S, Config, GuardedStream, Supervisor, TimedProtocol
 from earnest.apps.server.settings import Settings
 from earnest.bundle import load_bundle

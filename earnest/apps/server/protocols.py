@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.supervisors import Multiprocess
 
-from earnest.apps.server.logs import QUIET
+from earnest.apps.server.metrics import QUIET
 from earnest.apps.server.service import ENDING
 
 if TYPE_CHECKING:

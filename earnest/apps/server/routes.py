@@ -2,11 +2,11 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from earnest.apps.server import openapi, work
 from earnest.apps.server.body import Upload, read_uploads
@@ -15,8 +15,7 @@ from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.service import Service
 from earnest.apps.server.work import Adapt
 from earnest.errors import EarnestError
-from earnest.runtime.options import ClassChoice, Options
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import ClassChoice, Options, Prediction
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
@@ -136,3 +135,20 @@ def _text(answer: Prediction | Timeline, form: Form, classes: Sequence[str]) -> 
     if isinstance(answer, Timeline):
         return answer.to(form)
     return predictions_text([answer], form, classes)
+
+
+TICKET_REFUSED = openapi.problems(400, 401, 403, 421)
+
+
+def ticket_router(service: Service) -> APIRouter:
+    """Return the route that gives tickets."""
+    router = APIRouter()
+    answers: dict[int | str, dict[str, Any]] = {200: openapi.TICKET, **TICKET_REFUSED}
+
+    @router.post("/v1/tickets", responses=answers, response_class=JSONResponse)
+    async def tickets(request: Request) -> JSONResponse:
+        """Give a ticket that opens one stream, as `WS /v1/stream?ticket=…`, in place of a key."""
+        client = service.client(request)
+        return JSONResponse({"ticket": service.tickets.give(client), "expires_s": service.tickets.lasts_s})
+
+    return router

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
-from earnest.apps.server.admission import Gate, client_of
+from earnest.apps.server.admission import Gate, Tickets, client_of
 from earnest.apps.server.body import Budget
 from earnest.apps.server.engine import Engine
 from earnest.apps.server.keeping import Keeper
 from earnest.apps.server.metrics import Metrics
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Settings
-from earnest.apps.server.tickets import Tickets
 from earnest.runtime.prediction import Prediction
 
 ENDING = "ending"  # the name of `Service.ending` in the lifespan's state

@@ -75,7 +75,7 @@ class Settings:
     ----------
     models : names or folders of bundles; the first one answers where a request names none
     jobs : recordings that are worked on at a time, and as many pieces of streams
-    micro_batch : windows of different requests that may share a run of the network; see `earnest.apps.server.sharing`
+    micro_batch : windows of different requests that may share a run of the network; see `earnest.apps.server.engine`
     api_keys : SHA-256 of each key, in hexadecimal; where there are any, a request needs one
     cors_origins : origins of pages elsewhere that may ask
     host_names : names that ``Host`` may hold, beside those of this machine and where it listens

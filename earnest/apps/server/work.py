@@ -5,9 +5,8 @@ from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from earnest.apps.server.body import Upload
-from earnest.runtime.adapter import Adapter
-from earnest.runtime.options import Options
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.adaptation import Adapter
+from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing

@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from earnest.apps.cli._predict_table import PredictionTable, answer_words, bar
+from earnest.apps.cli._answers import PredictionTable, answer_words, bar
 from earnest.runtime.prediction import Prediction, VocalBurst
 
 SHARES = {"happy": 0.41, "sad": 0.32, "angry": 0.27}

@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 from stand_in import write_bundle, write_hearing
 from voices import voice
 
-from earnest.apps.cli import _live_view
-from earnest.apps.cli._timeline_chart import exact_clock
+from earnest.apps.cli import listen as _live_view
+from earnest.apps.cli._answers import exact_clock
 from earnest.apps.cli.main import cli
 from earnest.audio.feed import Lost
 from earnest.runtime.prediction import VocalBurst

@@ -13,8 +13,8 @@ import soundfile
 
 from attacks import decoding
 from earnest.audio.io import decode, open_audio
+from earnest.audio.sound_file import missing_bytes
 from earnest.audio.source import Source
-from earnest.audio.truncation import missing_bytes
 from earnest.errors import AudioError, RecordingTooLongError
 from earnest.runtime.picture import read_picture
 

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from earnest.audio.feed import Feed, Lost, open_pipe
-from earnest.audio.microphone import microphone, microphones
+from earnest.audio.feed import Feed, Lost, microphone, microphones, open_pipe
 from earnest.errors import AudioError, MissingExtraError
 
 RAMP = np.arange(-32_768, 32_767, 5, dtype=np.int16)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from earnest.audio.segment import active_part, frame_levels_dbfs, is_silent
+from earnest.audio.quality import active_part, frame_levels_dbfs, is_silent
 
 
 @pytest.mark.parametrize("level_db", [-6, -40, -64])

@@ -11,7 +11,7 @@ from voices import write_voice
 
 from earnest.augment.base import AUGMENTATIONS
 from earnest.augment.chain import build_chain
-from earnest.recipe import read_recipe
+from earnest.settings.recipe import read_recipe
 from earnest.testing.augmentations import resolved_tables
 
 PAGE = Path(__file__).parents[3] / "docs" / "augmentations.md"

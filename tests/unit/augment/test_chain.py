@@ -11,7 +11,7 @@ from earnest.augment.chain import build_chain, build_choice
 from earnest.augment.gain import with_gain
 from earnest.augment.telephone import over_telephone
 from earnest.errors import RecipeError
-from earnest.recipe import Recipe, read_recipe, recipe_to_toml
+from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.testing.augmentations import resolved_tables
 
 RATE_HZ = 16_000

@@ -8,8 +8,7 @@ from voices import voice
 
 from earnest.augment.coloured_noise import SLOPES, Colour, ColouredNoise, coloured_noise
 from earnest.augment.gaussian_noise import GaussianNoise, reference_level, with_gaussian_noise
-from earnest.augment.level import power
-from earnest.augment.mixing import mix_at_snr
+from earnest.augment.level import mix_at_snr, power
 from earnest.errors import RecipeError
 
 RATE_HZ = 16_000

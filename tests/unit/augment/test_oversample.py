@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from earnest.augment.oversample import Strategy, oversampled
+from earnest.training.examples import Strategy, oversampled
 
 TARGETS = [0] * 10 + [1] * 4 + [2] * 7 + [3] * 2
 

@@ -7,10 +7,9 @@ import pytest
 from voices import voice, write_voice
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.babble import LEVEL_DBFS, babble
 from earnest.augment.level import power
 from earnest.augment.noise_files import NoiseFiles
-from earnest.augment.stress import LEVELS_DB, Condition, stress_conditions
+from earnest.augment.stress import LEVEL_DBFS, LEVELS_DB, Condition, babble, stress_conditions
 from earnest.evaluation.stress import LIMITS
 
 RATE_HZ = 16_000

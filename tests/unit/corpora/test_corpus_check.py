@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from earnest.corpora.check import CorpusReport, check_corpus
+from earnest.corpora.check import CorpusReport, check_corpus, examine
 from earnest.corpora.emodb import EmoDb
-from earnest.corpora.examine import examine
 from earnest.corpora.load import corpus_called
 from earnest.errors import CorpusError
 from earnest.testing.corpora import build_example

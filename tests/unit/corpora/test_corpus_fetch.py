@@ -11,10 +11,9 @@ from threading import Thread
 
 import pytest
 
-from earnest.corpora.archives import unpack
 from earnest.corpora.base import Archive
 from earnest.corpora.emodb import EmoDb
-from earnest.corpora.fetch import download, fetch_corpus
+from earnest.corpora.fetch import download, fetch_corpus, unpack
 from earnest.corpora.load import corpus_called, load_corpus
 from earnest.errors import CorpusError
 from earnest.testing.corpora import build_example

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from earnest.corpora.check import audio_digests
 from earnest.corpora.manifest import Utterance
-from earnest.corpora.same_audio import audio_digests
 from earnest.errors import CorpusError
 
 RATE_HZ = 8_000

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from earnest.evaluation.affect import affect_scores, concordance, rmse
+from earnest.evaluation.metrics import affect_scores, concordance, rmse
 
 NAN = np.nan
 

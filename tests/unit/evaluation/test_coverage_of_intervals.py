@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from earnest.evaluation.comparison import compare
 from earnest.evaluation.intervals import bootstrap
-from earnest.evaluation.paired import compare
-from earnest.evaluation.prediction_table import same_text, text_column
-from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.predictions import Predictions, same_text, text_column
 
 N_DATA_SETS = 300
 N_SPEAKERS, N_CLIPS = 30, 24

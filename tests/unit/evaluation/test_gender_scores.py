@@ -3,10 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from earnest.evaluation.gender import gender_scores
-from earnest.evaluation.metrics import score
-from earnest.evaluation.prediction_table import same_text, text_column
-from earnest.evaluation.predictions import Predictions, of_emotion
+from earnest.evaluation.metrics import gender_scores, score
+from earnest.evaluation.predictions import Predictions, of_emotion, same_text, text_column
 
 N_SPEAKERS, N_CLIPS = 6, 10
 

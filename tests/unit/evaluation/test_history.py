@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.evaluation.history import has_flattened, read_history
+from earnest.evaluation.curves import has_flattened, read_history
 
 
 def history(*losses: float) -> list[dict[str, float]]:

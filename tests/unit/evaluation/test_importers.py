@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from earnest.errors import CorpusError
-from earnest.evaluation.importers import READERS, read_any, read_nkululeko, recognised
-from earnest.evaluation.pipeline_output import read_pipeline_output
+from earnest.evaluation.importers import READERS, read_any, read_nkululeko, read_pipeline_output, recognised
 
 SURE = [{"score": 0.75, "label": "happy"}, {"score": 0.25, "label": "sad"}]
 TABLE = "file,start,end,anger,happiness,predicted,truth,uncertainty,correct"

@@ -6,10 +6,8 @@ import pytest
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
-from earnest.evaluation.answers import Answers
-from earnest.evaluation.joining import join
-from earnest.evaluation.prediction_table import TextColumn, text_column
-from earnest.evaluation.wording import Wording, relabelled
+from earnest.evaluation.alignment import Wording, join, relabelled
+from earnest.evaluation.predictions import Answers, TextColumn, text_column
 from earnest.labels import scheme_called
 
 

@@ -3,11 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from earnest.evaluation.data_curve import Amount, plot_data_curve
+from earnest.evaluation.curves import Amount, plot_data_curve
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.matrix import Matrix, plot_matrix
-from earnest.evaluation.prediction_table import same_text, text_column
-from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.predictions import Predictions, same_text, text_column
 
 
 def predictions(right: dict[tuple[str, str], int], n: int = 10) -> Predictions:

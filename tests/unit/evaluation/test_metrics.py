@@ -4,12 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from earnest.evaluation.calibration import calibration_scores, selective
 from earnest.evaluation.confusion import class_scores, confusion_counts, headline_scores
 from earnest.evaluation.intervals import bootstrap, spread
 from earnest.evaluation.metrics import score
 from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.ranking import macro, roc_auc, top_k
-from earnest.evaluation.reliability import calibration_scores, selective
 from earnest.evaluation.slices import slices
 from tests.prediction_rows import PredictionRow, predictions_of
 

@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 
 from earnest.errors import CorpusError
+from earnest.evaluation.comparison import compare, holm, mcnemar
 from earnest.evaluation.intervals import bootstrap
-from earnest.evaluation.paired import compare, holm, mcnemar
-from earnest.evaluation.prediction_table import same_text
-from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.predictions import Predictions, same_text
 from tests.prediction_rows import PredictionRow, predictions_of
 
 CLASSES = ("happy", "sad", "angry")

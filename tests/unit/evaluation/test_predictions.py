@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 
 from earnest.errors import CorpusError
-from earnest.evaluation.answers import MOST_LABELS, check_unique
-from earnest.evaluation.prediction_table import text_column
-from earnest.evaluation.predictions import joined, read_answers, read_predictions, write_predictions
+from earnest.evaluation.predictions import (
+    MOST_LABELS,
+    check_unique,
+    joined,
+    read_answers,
+    read_predictions,
+    text_column,
+    write_predictions,
+)
 from tests.prediction_rows import PredictionRow, predictions_of, to_rows
 
 HEADER = "utterance_id,corpus,speaker,gender,fold,emotion,predicted,p_happy,p_sad"

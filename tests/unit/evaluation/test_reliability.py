@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import pytest
 
-from earnest.evaluation.reliability import calibration_scores, expected_ece, reliability, selective
+from earnest.evaluation.calibration import calibration_scores, expected_ece, reliability, selective
 
 SURE = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.4, 0.6]])
 MISSING = np.full((1, 2), np.nan)

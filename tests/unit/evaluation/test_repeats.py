@@ -5,11 +5,10 @@ import pytest
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, SplitError
+from earnest.evaluation.folds import fold_and_repeat, repeated, told_apart, training_seeds
 from earnest.evaluation.metrics import score
-from earnest.evaluation.prediction_table import same_text, text_column
-from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.predictions import Predictions, same_text, text_column
 from earnest.evaluation.protocols import protocol_called
-from earnest.evaluation.repeats import fold_and_repeat, repeated, told_apart, training_seeds
 from earnest.evaluation.splits import Split
 
 

@@ -6,8 +6,7 @@ import pytest
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.metrics import score
 from earnest.evaluation.protocols import PROTOCOLS
-from earnest.evaluation.published import PUBLISHED, published_for
-from earnest.evaluation.report import results_table, spread_text, write_metrics
+from earnest.evaluation.report import PUBLISHED, published_for, results_table, spread_text, write_metrics
 from tests.prediction_rows import PredictionRow, predictions_of
 
 

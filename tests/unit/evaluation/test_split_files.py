@@ -6,8 +6,7 @@ import pytest
 from earnest.corpora.manifest import Utterance
 from earnest.errors import SplitError
 from earnest.evaluation.protocols import splits_of
-from earnest.evaluation.split_check import checked, split_document
-from earnest.evaluation.split_files import Clip, Lookup, protocol_of_files, read_plans
+from earnest.evaluation.split_files import Clip, Lookup, checked, protocol_of_files, read_plans, split_document
 from earnest.evaluation.splits import Split
 
 ROWS = [

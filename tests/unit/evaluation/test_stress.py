@@ -8,9 +8,19 @@ import pytest
 
 from earnest.errors import EarnestError
 from earnest.evaluation.predictions import Predictions
-from earnest.evaluation.stress import CLEAN, COLUMNS, Limit, StressRow, clean_row, stress_markdown
-from earnest.evaluation.stress_clean import CHECK_COLUMNS, Check, checks_markdown, clean_checks
-from earnest.evaluation.stress_plot import plot_stress
+from earnest.evaluation.stress import (
+    CHECK_COLUMNS,
+    CLEAN,
+    COLUMNS,
+    Check,
+    Limit,
+    StressRow,
+    checks_markdown,
+    clean_checks,
+    clean_row,
+    plot_stress,
+    stress_markdown,
+)
 from tests.prediction_rows import PredictionRow, predictions_of
 
 CLASSES = ("happy", "sad")

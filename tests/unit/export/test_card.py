@@ -9,8 +9,7 @@ from made_up_results import write_result
 
 from earnest.bundle import BundleInfo, load_bundle
 from earnest.errors import EarnestError
-from earnest.export.card import model_card
-from earnest.export.results import read_result
+from earnest.export.card import model_card, read_result
 
 
 @pytest.fixture(scope="module")

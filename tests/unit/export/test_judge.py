@@ -6,8 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from earnest.export.calibration import Clips
-from earnest.export.judge import Judge, Probabilities, controlled, ranked
+from earnest.export.calibration import Clips, Judge, Probabilities, controlled, ranked
 
 N = 400
 

@@ -10,10 +10,10 @@ from voices import voice
 
 from earnest.audio.waveform import Waveform
 from earnest.export.onnx import to_onnx
-from earnest.front_end import FrontEnd
 from earnest.models.classifier import SpeechClassifier, build_classifier
 from earnest.onnx_file import CUT, part_of
-from earnest.recipe import Recipe
+from earnest.settings.front_end import FrontEnd
+from earnest.settings.recipe import Recipe
 
 RATE_HZ = 16_000
 WITHIN = 1e-5

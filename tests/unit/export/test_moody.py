@@ -11,11 +11,9 @@ from voices import voice
 from earnest.errors import EarnestError
 from earnest.export.moody import EIGHT, N_SAMPLES, SEVEN, moody_classes, to_moody
 from earnest.export.onnx import to_onnx
-from earnest.front_end import PRESETS, FrontEnd
-from earnest.image import Image
 from earnest.models.classifier import MODELS, SpeechClassifier, build_classifier
-from earnest.recipe import Recipe
-from earnest.segments import Segments
+from earnest.settings.front_end import PRESETS, FrontEnd, Image, Segments
+from earnest.settings.recipe import Recipe
 
 
 def model_of(classes: tuple[str, ...], front_end: FrontEnd = PRESETS["moody"]) -> SpeechClassifier:

@@ -8,10 +8,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from earnest.export.onnx import quiet_export
-from earnest.export.storage import store_small
+from earnest.export.onnx import quiet_export, store_small
 from earnest.frontends.spectrum import TwoStageTransform
-from earnest.models.rounding import packed, unpacked
+from earnest.models.pretrained import packed, unpacked
 
 RNG = np.random.default_rng(0)
 EXACT = RNG.normal(size=(64, 32)).astype(np.float16).astype(np.float32)

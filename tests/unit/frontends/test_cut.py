@@ -8,7 +8,7 @@ from torch import Tensor
 
 from earnest.errors import RecipeError
 from earnest.frontends.cut import blocks, crop, floor_of
-from earnest.segments import Segments
+from earnest.settings.front_end import Segments
 
 FLOOR = -7.0
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from earnest.errors import CorpusError, RecipeError
 from earnest.frontends.image import ImageSize, SpectrogramImage
-from earnest.image import Image
+from earnest.settings.front_end import Image
 
 
 def decibels(frames: int, bands: int = 24, seed: int = 0) -> Tensor:

@@ -11,8 +11,8 @@ from torch import Tensor
 from voices import voice
 
 from earnest.errors import RecipeError
-from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
+from earnest.settings.front_end import FrontEnd
 
 SMALL = FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=40)
 SETTINGS = {

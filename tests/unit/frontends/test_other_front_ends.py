@@ -7,12 +7,11 @@ import torch
 from voices import voice
 
 from earnest.errors import RecipeError
-from earnest.front_end import PRESETS, FrontEnd
 from earnest.frontends.build import front_end_for
 from earnest.frontends.log_mel import LogMel
 from earnest.frontends.noisy import NoiseAndReverb
 from earnest.frontends.waveform import RawWaveform
-from earnest.image import Image
+from earnest.settings.front_end import PRESETS, FrontEnd, Image
 
 
 @pytest.mark.parametrize(

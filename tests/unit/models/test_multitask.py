@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from earnest.frontends.image import ImageSize
 from earnest.models.classifier import SpeechClassifier, build_classifier, build_network
 from earnest.models.multitask import MultitaskCnn, SimAm
-from earnest.recipe import Recipe
+from earnest.settings.recipe import Recipe
 
 SIZE = ImageSize(1, 40, 48)
 

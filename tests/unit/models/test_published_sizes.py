@@ -10,8 +10,8 @@ from earnest.errors import RecipeError
 from earnest.frontends.image import ImageSize
 from earnest.models.classifier import build_network
 from earnest.models.multitask import MultitaskCnn
-from earnest.recipe import read_recipe
-from earnest.training.multitask import combination_of, tasks_of
+from earnest.settings.recipe import read_recipe
+from earnest.training.losses import combination_of, tasks_of
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 MOODY, NTU = ImageSize(1, 128, 91), ImageSize(3, 256, 384)

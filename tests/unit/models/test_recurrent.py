@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from earnest.models.recurrent import BidirectionalGru
+from earnest.models.cabg import BidirectionalGru
 
 
 def test_a_padded_batch_gives_each_clips_own_states() -> None:

@@ -5,13 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from earnest.errors import RecipeError
-from earnest.image import Image
 from earnest.models.cabg import Cabg
-from earnest.models.classifier import build_classifier, prepare
-from earnest.models.output import NetworkOutput
-from earnest.models.segmented import Segmented
-from earnest.recipe import Recipe, Training
-from earnest.segments import Segments
+from earnest.models.classifier import NetworkOutput, Segmented, build_classifier, prepare
+from earnest.settings.front_end import Image, Segments
+from earnest.settings.recipe import Recipe, Training
 
 CLASSES = ("a", "b")
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from earnest.errors import EarnestError, RecipeError
 from earnest.export.onnx import to_onnx
 from earnest.models.classifier import MODELS, build_classifier, build_network
-from earnest.recipe import Recipe
+from earnest.settings.recipe import Recipe
 
 transformers = pytest.importorskip("transformers", reason="the extra 'ssl' is not installed")
 

@@ -12,8 +12,16 @@ from made_up_results import CLASSES, made_up
 
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.predictions import Predictions
-from earnest.report.clips import drawn, examples_section, surest_mistakes, worst_section
-from earnest.report.recordings import Budget, Recordings, log_mel, recordings_of
+from earnest.report.clips import (
+    Budget,
+    Recordings,
+    drawn,
+    examples_section,
+    log_mel,
+    recordings_of,
+    surest_mistakes,
+    worst_section,
+)
 from tests.prediction_rows import PredictionRow, predictions_of
 
 NOTHING = Recordings({}, "The recordings are not at hand.")

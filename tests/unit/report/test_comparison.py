@@ -10,7 +10,7 @@ from command_line import earnest_cli
 from made_up_results import made_up, write_result
 
 from earnest.errors import CorpusError
-from earnest.evaluation.paired import compare, holm
+from earnest.evaluation.comparison import compare, holm
 from earnest.report.comparison import compare_results
 from earnest.report.result import read_results
 

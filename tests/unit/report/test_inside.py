@@ -11,8 +11,8 @@ from made_up_results import made_up, write_result, write_run
 
 from earnest.corpora.manifest import Utterance
 from earnest.report import inside
+from earnest.report.clips import Recordings
 from earnest.report.inside import inside_sections, laid_out, nearest_neighbours, surest_of_each_class
-from earnest.report.recordings import Recordings
 from earnest.report.result import Result, read_result
 
 

@@ -14,9 +14,9 @@ from command_line import earnest_cli
 from made_up_results import HISTORY, made_up, write_result, write_run
 
 from earnest.errors import CorpusError, MissingExtraError
-from earnest.report.page import render
-from earnest.report.recordings import recordings_of
+from earnest.report.clips import recordings_of
 from earnest.report.result import read_result
+from earnest.report.section import render
 
 pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
 EVIL = "<script>alert(1)</script>"

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from made_up_results import HISTORY, LEAKAGE, made_up, write_result, write_run
 
+from earnest.evaluation.calibration import reliability
 from earnest.evaluation.metrics import score
-from earnest.evaluation.reliability import reliability
-from earnest.report.calibration import calibration_section
-from earnest.report.picture import Picture, Table, picture
 from earnest.report.result import Facts, Result, read_result
+from earnest.report.section import Picture, Table, picture
 from earnest.report.sections import (
+    calibration_section,
     classes_section,
     confusion_section,
     groups_section,

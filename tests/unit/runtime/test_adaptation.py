@@ -17,8 +17,7 @@ from earnest.apps.cli.main import cli
 from earnest.bundle import load_bundle
 from earnest.errors import BundleError
 from earnest.runtime import bulk
-from earnest.runtime.adaptation import ARRAYS, Adaptation
-from earnest.runtime.adapter import LONGEST_MEMORY, Adapter, estimate
+from earnest.runtime.adaptation import ARRAYS, LONGEST_MEMORY, Adaptation, Adapter, estimate
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from earnest.bundle import SOUNDS
-from earnest.runtime.gate import Verdict, verdict_of
+from earnest.runtime.smoothing import Verdict, verdict_of
 
 
 def verdict(**shares: float) -> Verdict:

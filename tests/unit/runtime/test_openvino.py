@@ -16,8 +16,7 @@ from voices import voice, write_voice
 
 from earnest.bundle import load_bundle
 from earnest.errors import BundleError, EarnestError, MissingExtraError
-from earnest.runtime.engine import engine_for
-from earnest.runtime.graph import Graph
+from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
 

@@ -5,7 +5,7 @@ import pytest
 
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError
-from earnest.runtime.options import ClassChoice, Options
+from earnest.runtime.prediction import ClassChoice, Options
 
 CLASSES = ("neutral", "calm", "happy", "sad")
 INFO = BundleInfo("m", "1", CLASSES, 16_000, "CC0-1.0", {})

@@ -3,8 +3,7 @@
 import pytest
 
 from earnest.audio.speech import Extent, WindowCutter
-from earnest.runtime.gate import Verdict
-from earnest.runtime.smoothing import UNSURE, Label, Run, Smoother
+from earnest.runtime.smoothing import UNSURE, Label, Run, Smoother, Verdict
 
 ANGRY, SAD = [0.8, 0.2], [0.2, 0.8]
 CLASSES = ("angry", "sad")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from earnest.runtime.answers import Tally
 from earnest.runtime.prediction import Prediction, VocalBurst, percent
 from earnest.runtime.smoothing import UNSURE, Label
-from earnest.runtime.tally import Tally
 
 CLASSES = ("happy", "sad", "angry")
 NOTHING = Prediction("a.wav", "no-speech")

@@ -9,11 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from earnest.front_end import FrontEnd
 from earnest.frontends.trim import frame_mask
 from earnest.models.cabg import CabgSettings
-from earnest.models.classifier import MODELS, Usage
-from earnest.models.output import NetworkOutput
+from earnest.models.classifier import MODELS, NetworkOutput, Usage
+from earnest.settings.front_end import FrontEnd
 from earnest.testing import models as promises
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.predictions import Predictions
-from earnest.training.affect import affect_results
+from earnest.experiments.evaluate import affect_results
 from tests.prediction_rows import PredictionRow, predictions_of
 
 ROWS = [

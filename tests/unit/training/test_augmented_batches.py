@@ -9,14 +9,14 @@ import torch
 from voices import voice
 
 from earnest.audio.waveform import Waveform
-from earnest.corpora.affect import affect_of
+from earnest.corpora.base import affect_of
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
-from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
-from earnest.recipe import Training
+from earnest.settings.front_end import FrontEnd
+from earnest.settings.recipe import Training
 from earnest.training.batches import Augmented, AugmentedBatches, Draw, train_batches
-from earnest.training.data import Batch, Example, compute_frames, kept, pad_batch
+from earnest.training.examples import Batch, Example, compute_frames, kept, pad_batch
 
 FRONT_END = LogMel(FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=20))
 

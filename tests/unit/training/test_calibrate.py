@@ -9,13 +9,11 @@ from torch import Tensor
 
 from earnest.evaluation.calibration import softmax
 from earnest.evaluation.metrics import score
-from earnest.evaluation.prediction_table import same_text, text_column
-from earnest.evaluation.predictions import Predictions
-from earnest.front_end import FrontEnd
+from earnest.evaluation.predictions import Predictions, same_text, text_column
 from earnest.models.classifier import SpeechClassifier, build_classifier
-from earnest.recipe import Recipe
-from earnest.training.calibrate import calibrate, calibration_change, fit_calibration
-from earnest.training.record import RECORD, RunRecord, read_record
+from earnest.settings.front_end import FrontEnd
+from earnest.settings.recipe import Recipe
+from earnest.training.record import RECORD, RunRecord, calibrate, calibration_change, fit_calibration, read_record
 
 CLASSES = ("neutral", "happy", "sad")
 

@@ -13,16 +13,15 @@ from earnest.audio.waveform import Waveform
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.splits import Split
-from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
-from earnest.models.classifier import SpeechClassifier
-from earnest.models.output import NetworkOutput
-from earnest.recipe import Recipe, Training
-from earnest.training import copies as copies_module
+from earnest.models.classifier import NetworkOutput, SpeechClassifier
+from earnest.settings.front_end import FrontEnd
+from earnest.settings.recipe import Recipe, Training
+from earnest.training import learn as copies_module
 from earnest.training.clips import Clips
-from earnest.training.copies import with_copies
-from earnest.training.data import Example, compute_frames, kept
-from earnest.training.discriminant import Embeddings, embed, fit_discriminant, rotated_logits
+from earnest.training.closed_form import Embeddings, embed, fit_discriminant, rotated_logits
+from earnest.training.examples import Example, compute_frames, kept
+from earnest.training.learn import with_copies
 from earnest.training.record import read_record
 from earnest.training.run import run_split
 

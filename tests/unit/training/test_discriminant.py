@@ -11,11 +11,9 @@ from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
-from earnest.models.classifier import NetworkOutput
-from earnest.models.segmented import Segmented
-from earnest.segments import Segments
-from earnest.training.data import Example
-from earnest.training.discriminant import (
+from earnest.models.classifier import NetworkOutput, Segmented
+from earnest.settings.front_end import Segments
+from earnest.training.closed_form import (
     Embeddings,
     discriminant,
     discriminant_logits,
@@ -24,6 +22,7 @@ from earnest.training.discriminant import (
     last_layer,
     rotated_logits,
 )
+from earnest.training.examples import Example
 
 WIDTH, N_CLASSES = 6, 3
 

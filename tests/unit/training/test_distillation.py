@@ -15,21 +15,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from voices import write_voice
 
-from earnest.config import from_mapping
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import CorpusError, EarnestError, RecipeError
-from earnest.finetune import FrameChanges
-from earnest.front_end import FrontEnd
-from earnest.models.pretrained import KNOWN_SPEAKERS, read_origin
-from earnest.models.rounding import SCALE, packed_state
+from earnest.models.pretrained import KNOWN_SPEAKERS, SCALE, packed_state, read_origin
 from earnest.models.student import StudentSettings
 from earnest.models.whisper import WhisperSettings, WhisperStatistics
-from earnest.recipe import Recipe
-from earnest.training import distillation
-from earnest.training.distillation import distil, imitation_errors, sound_of
-from earnest.training.distillation_settings import Distillation, read_distillation
-from earnest.training.lessons import Lesson, TaughtBatches, Teacher
+from earnest.settings.config import from_mapping
+from earnest.settings.finetune import FrameChanges
+from earnest.settings.front_end import FrontEnd
+from earnest.settings.recipe import Recipe
 from earnest.training.run import initial_classifier
+from research import distillation
+from research.distillation import Distillation, distil, imitation_errors, read_distillation, sound_of
+from research.students import Lesson, TaughtBatches, Teacher
 
 TEACHER = {"width": 24, "n_heads": 2, "feed_forward_width": 32, "n_blocks": 1, "pooled_blocks": [1]}
 STUDENT = {"width": 16, "n_blocks": 2, "feed_forward_width": 32, "token_width": 24}

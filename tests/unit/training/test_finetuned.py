@@ -10,26 +10,25 @@ from made_up_corpus import write_corpus
 from torch import Tensor
 
 from earnest.apps.cli.main import cli
-from earnest.config import from_mapping
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import RecipeError
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
-from earnest.finetune import Finetune
-from earnest.front_end import PRESETS
+from earnest.experiments.task import SharedClips, split_called, utterances_beside
 from earnest.models.classifier import SpeechClassifier
-from earnest.models.rounding import packed, unpacked
+from earnest.models.pretrained import packed, unpacked
 from earnest.models.student import StudentStatistics
-from earnest.recipe import Recipe, Training, read_recipe
-from earnest.training import finetuned as finetuned_module
+from earnest.settings.config import from_mapping
+from earnest.settings.finetune import Finetune
+from earnest.settings.front_end import PRESETS
+from earnest.settings.recipe import Recipe, Training, read_recipe
+from earnest.training import finetune as finetuned_module
 from earnest.training.clips import Clips
-from earnest.training.data import Example, speakers_known_to
-from earnest.training.discriminant import discriminant_logits, fit_discriminant
-from earnest.training.finetuned import finetune_embedding
+from earnest.training.closed_form import discriminant_logits, fit_discriminant
+from earnest.training.examples import Example, speakers_known_to
+from earnest.training.finetune import finetune_embedding
 from earnest.training.record import read_record
 from earnest.training.run import initial_classifier, load_run, run_split
-from earnest.training.shared_clips import SharedClips
-from earnest.training.task import split_called, utterances_beside
 
 SMALL = {"width": 16, "feed_forward_width": 32, "token_width": 24, "frozen": True}
 FINETUNE = Finetune(epochs=2, steps_an_epoch=3, speakers_a_batch=2, clips_a_speaker=4, learning_rate=1e-2)

@@ -11,34 +11,31 @@ from made_up_corpus import write_corpus
 from safetensors.torch import load_file, save
 
 from earnest.apps.cli.main import cli
-from earnest.config import from_mapping
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import CorpusError, EarnestError, RecipeError
 from earnest.evaluation.protocols import protocol_called
-from earnest.finetune import FrameChanges
-from earnest.front_end import PRESETS
-from earnest.models.pretrained import read_known_speakers
-from earnest.models.rounding import unpacked
+from earnest.experiments.task import split_called
+from earnest.models.pretrained import read_known_speakers, unpacked
 from earnest.models.whisper import WhisperSettings, WhisperStatistics
-from earnest.recipe import Recipe
-from earnest.training.data import Example
-from earnest.training.finetuning import finetune
-from earnest.training.finetuning_clips import clips_for, without_test
-from earnest.training.finetuning_settings import FineTuning, Narrowing, read_finetuning
-from earnest.training.ledger import refuse_known_speakers
-from earnest.training.moved import movements
-from earnest.training.run import initial_classifier
-from earnest.training.task import split_called
-from earnest.training.two_head_loop import ChangedClips, FewSpeakers
-from earnest.training.two_heads import (
+from earnest.settings.config import from_mapping
+from earnest.settings.finetune import FrameChanges
+from earnest.settings.front_end import PRESETS
+from earnest.settings.recipe import Recipe
+from earnest.training.examples import Example
+from earnest.training.finetune import (
+    ChangedClips,
     Clips,
     Embedding,
+    FewSpeakers,
     Pair,
     collated,
     less_own_mean,
+    movements,
     smoothed_loss,
     start_heads,
 )
+from earnest.training.run import initial_classifier, refuse_known_speakers
+from research.finetuning import FineTuning, Narrowing, clips_for, finetune, read_finetuning, without_test
 
 ENCODER = {"width": 24, "n_heads": 2, "feed_forward_width": 32, "n_blocks": 1, "pooled_blocks": [1]}
 SETTINGS = FineTuning(
@@ -196,7 +193,8 @@ def test_a_killed_run_goes_on_where_it_was(
     examples: list[Example], corpora: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = finetune(SETTINGS, examples, corpora, tmp_path / "whole")
-    from earnest.training import finetuning, two_head_loop
+    from earnest.training import finetune as two_head_loop
+    from research import finetuning
 
     def killed(epochs: int, *rest: object, **more: object) -> object:
         trainer = real(epochs, *rest, **more)  # type: ignore[arg-type]
@@ -258,7 +256,7 @@ def test_speakers_of_the_test_set_are_left_out(folder: Path) -> None:
 
 def test_a_corpus_of_two_emotions_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[Utterance] = [row for row in read_manifest(folder) if row.emotion in ("angry", "happy")]
-    monkeypatch.setattr("earnest.training.finetuning_clips.load_utterances", lambda *_: rows)
+    monkeypatch.setattr("research.finetuning.load_utterances", lambda *_: rows)
     with pytest.raises(CorpusError, match="of 2 emotions, 3 or more"):
         clips_for(SETTINGS, {"made-up": folder})
 

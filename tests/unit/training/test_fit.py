@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, RecipeError
 from earnest.models.classifier import NetworkOutput
-from earnest.recipe import Training
-from earnest.training.data import Example
-from earnest.training.fit import fit, predict_logits
-from earnest.training.progress import EpochKeeper, History
+from earnest.settings.recipe import Training
+from earnest.training.examples import Example
+from earnest.training.loop import EpochKeeper, History, fit, predict_logits
 
 N_CLASSES = 3
 QUICK = Training(epochs=4, patience=4, batch_size=4, optimiser="adamw", learning_rate=0.02)

@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from earnest.runtime.adaptation import Adaptation
-from earnest.runtime.adapter import Adapter
-from earnest.training.adaptation import HOWS, Heard, How, adapted_probabilities, fit_adaptation, with_scale
-from earnest.training.discriminant import discriminant
+from earnest.runtime.adaptation import Adaptation, Adapter
+from earnest.training.closed_form import discriminant
+from earnest.training.runtime_statistics import HOWS, Heard, How, adapted_probabilities, fit_adaptation, with_scale
 
 WIDTH, N_CLASSES = 10, 4
 UNKNOWN = np.full(N_CLASSES, 1 / N_CLASSES)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from earnest.training.domain import CLIPS_PER_DIRECTION, KNOWN_SHARE, fit_domain
+from earnest.training.runtime_statistics import CLIPS_PER_DIRECTION, KNOWN_SHARE, fit_domain
 
 WIDTH = 20
 MIXING = np.random.default_rng(0).normal(0, 1, (5, WIDTH))

@@ -12,17 +12,15 @@ from torch import Tensor, nn
 from earnest.audio.waveform import Waveform
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, RecipeError
-from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
 from earnest.models.classifier import NetworkOutput
-from earnest.recipe import Training
+from earnest.settings.front_end import FrontEnd
+from earnest.settings.recipe import Training
+from earnest.settings.training import Unfreezing
 from earnest.training.batches import Augmented
-from earnest.training.data import Example, compute_frames, kept, plain_batches
-from earnest.training.fit import fit, predict_logits
-from earnest.training.lightning import EmotionTraining
-from earnest.training.objective import learned_tasks
-from earnest.training.progress import EpochKeeper
-from earnest.training_settings import Unfreezing
+from earnest.training.examples import Example, compute_frames, kept, plain_batches
+from earnest.training.loop import EmotionTraining, EpochKeeper, fit, predict_logits
+from earnest.training.losses import learned_tasks
 
 N_MELS, N_CLASSES = 20, 3
 FRONT_END = LogMel(FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=N_MELS))

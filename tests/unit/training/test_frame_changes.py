@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from earnest.errors import RecipeError
-from earnest.finetune import FrameChanges
+from earnest.settings.finetune import FrameChanges
 from earnest.training.frame_changes import changed, reverberant, with_noise
 
 NEVER = FrameChanges(crop=0, stretch=0, noisy=0, narrow=0, masked=0)

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.calibration import fit_temperature, log_softmax
 from earnest.models.classifier import NetworkOutput, SpeechClassifier
-from earnest.training.data import UNKNOWN, Example
-from earnest.training.discriminant import discriminant_logits, rotated_logits
-from earnest.training.gender import by_gender, fit_gender, fit_gender_calibration
-from earnest.training_settings import Training
+from earnest.settings.training import Training
+from earnest.training.closed_form import discriminant_logits, rotated_logits
+from earnest.training.examples import UNKNOWN, Example
+from earnest.training.learn import by_gender, fit_gender, fit_gender_calibration
 
 WIDTH = 5
 CLOSED = Training(method="discriminant", shrinkage=0.4, auxiliary=("gender",))

@@ -8,14 +8,11 @@ from voices import voice
 
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
-from earnest.front_end import FrontEnd
-from earnest.image import Image
-from earnest.models.classifier import build_front_end
-from earnest.models.segmented import Segmented
-from earnest.recipe import Recipe, Training
-from earnest.segments import Segments
+from earnest.models.classifier import Segmented, build_front_end
+from earnest.settings.front_end import FrontEnd, Image, Segments
+from earnest.settings.recipe import Recipe, Training
 from earnest.training.clips import Clips
-from earnest.training.data import Example, compute_frames
+from earnest.training.examples import Example, compute_frames
 from earnest.training.run import load_run, run_split
 
 RECIPE = Recipe(

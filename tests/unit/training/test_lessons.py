@@ -12,10 +12,10 @@ from made_up_corpus import write_corpus
 
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import RecipeError
-from earnest.finetune import FrameChanges
-from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
-from earnest.training.lessons import (
+from earnest.settings.finetune import FrameChanges
+from earnest.settings.front_end import FrontEnd
+from research.students import (
     HEARD_AGAIN_WITHIN,
     UNCHANGED,
     Lesson,

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from earnest.recipe import Training
-from earnest.training.multitask import Uncertainty, WeightedSoftmax, combination_of, tasks_of
+from earnest.settings.recipe import Training
+from earnest.training.losses import Uncertainty, WeightedSoftmax, combination_of, tasks_of
 
 ALL = Training(auxiliary=("gender", "affect"))
 NAMES = ("emotion", "gender", "valence", "arousal", "dominance")

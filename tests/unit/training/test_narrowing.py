@@ -10,8 +10,7 @@ from torch import Tensor
 
 from earnest.errors import RecipeError
 from earnest.models.whisper import Encoder, EncoderBlock, EncoderSettings, PretrainedEncoder, normalised
-from earnest.training.finetuning_settings import Narrowing
-from earnest.training.narrowing import Moments, narrowed
+from research.finetuning import Moments, Narrowing, narrowed
 
 SETTINGS = EncoderSettings(n_blocks=2, steps_a_token=2, merged_after=1, width=24, n_heads=2, feed_forward_width=64)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
-from earnest.recipe import Training, read_recipe
+from earnest.settings.recipe import Training, read_recipe
 from earnest.training.optim import advance, build_optimiser, build_schedule
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "emocatcher.toml"

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from earnest.errors import RecipeError
-from earnest.recipe import Training
-from earnest.training.parameters import Freezing, layers_of, parameter_groups
-from earnest.training_settings import Unfreezing
+from earnest.settings.recipe import Training
+from earnest.settings.training import Unfreezing
+from earnest.training.optim import Freezing, layers_of, parameter_groups
 
 
 class Deep(nn.Module):

@@ -4,10 +4,9 @@ import numpy as np
 import torch
 
 from earnest.corpora.manifest import Utterance
-from earnest.models.classifier import SpeechClassifier
-from earnest.models.output import NetworkOutput
-from earnest.training.data import Example
-from earnest.training.fit import predict_outputs
+from earnest.models.classifier import NetworkOutput, SpeechClassifier
+from earnest.training.examples import Example
+from earnest.training.loop import predict_outputs
 from earnest.training.run import predictions_from
 
 OUTPUT = NetworkOutput(

@@ -6,9 +6,9 @@ import pytest
 
 from earnest.errors import CorpusError
 from earnest.evaluation.protocols import protocol_called
-from earnest.recipe import Recipe
+from earnest.experiments.task import protocol_utterances, under
+from earnest.settings.recipe import Recipe
 from earnest.testing.corpora import build_example
-from earnest.training.task import protocol_utterances, under
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from made_up_corpus import MANNERS, spoken
 from earnest.audio.waveform import Waveform
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
-from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
-from earnest.recipe import Recipe, Training
-from earnest.training import teach as teach_module
+from earnest.settings.front_end import FrontEnd
+from earnest.settings.recipe import Recipe, Training
+from earnest.training import learn as teach_module
 from earnest.training.clips import Clips
-from earnest.training.data import Example, compute_frames, kept
+from earnest.training.examples import Example, compute_frames, kept
 from earnest.training.record import read_record
 from earnest.training.run import run_split
 

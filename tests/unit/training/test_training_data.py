@@ -9,11 +9,11 @@ from voices import write_voice
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
-from earnest.front_end import FrontEnd
 from earnest.frontends.log_mel import LogMel
 from earnest.labels import scheme_called
+from earnest.settings.front_end import FrontEnd
 from earnest.training.batches import train_batches
-from earnest.training.data import EpochShuffle, Example, compute_examples, pad_batch
+from earnest.training.examples import EpochShuffle, Example, compute_examples, pad_batch
 
 FRONT_END = FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=40)
 

@@ -13,11 +13,16 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
 from earnest.models.by_voice import ByVoice
 from earnest.models.classifier import NetworkOutput
-from earnest.training.companions import fit_companions
-from earnest.training.data import Example
-from earnest.training.discriminant import Embeddings, discriminant, discriminant_logits, fit_discriminant
-from earnest.training.voice_discriminant import voice_discriminant
-from earnest.training_settings import Training
+from earnest.settings.training import Training
+from earnest.training.closed_form import (
+    Embeddings,
+    discriminant,
+    discriminant_logits,
+    fit_discriminant,
+    voice_discriminant,
+)
+from earnest.training.examples import Example
+from earnest.training.runtime_statistics import fit_companions
 
 WIDTH, N_CLASSES = 5, 3
 VOICES = ("ann", "bob", "cem", "dee")

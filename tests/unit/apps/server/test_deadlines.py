@@ -20,9 +20,8 @@ from voices import voice, write_voice
 
 from attacks import decoding
 from earnest.apps.server import work
-from earnest.apps.server.engine import Engine
+from earnest.apps.server.engine import Engine, Threads
 from earnest.apps.server.settings import Limits
-from earnest.apps.server.threads import Threads
 from earnest.audio.deadline import Deadline
 from earnest.bundle import load_bundle
 from earnest.errors import TooLateError

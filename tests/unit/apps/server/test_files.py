@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from earnest.apps.server.files import PIECE_BYTES, Files, InPieces, accepted_codings
+from earnest.apps.server.page import PIECE_BYTES, Files, InPieces, accepted_codings
 
 TEXT = "const answer = 42;\n" * 200
 FIXED, PLAIN = "page-B2RQ7W64.js", "model.onnx"

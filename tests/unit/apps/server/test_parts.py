@@ -14,10 +14,10 @@ import pytest
 from command_line import earnest_cli
 from stand_in import write_bundle
 
+from earnest.apps.server.engine import Shared
 from earnest.apps.server.formats import ROWS, chosen_format
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits
-from earnest.apps.server.sharing import Shared
 from earnest.audio.deadline import Deadline
 from earnest.errors import RecipeError, TooLateError
 

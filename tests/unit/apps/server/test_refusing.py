@@ -19,7 +19,7 @@ from voices import voice, write_voice
 
 from earnest.apps.server import work
 from earnest.apps.server.admission import digest_of
-from earnest.apps.server.logs import JsonFormatter
+from earnest.apps.server.metrics import JsonFormatter
 from earnest.audio.source import Source
 from earnest.runtime.predictor import Predictor
 

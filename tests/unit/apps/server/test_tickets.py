@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from earnest.apps.server import tickets
-from earnest.apps.server.admission import digest_of
+from earnest.apps.server import admission as tickets
+from earnest.apps.server.admission import Tickets, digest_of
 from earnest.apps.server.problems import ProblemError
-from earnest.apps.server.tickets import Tickets
 
 KEYS = [digest_of(word) for word in ("one", "two", "three")]
 

@@ -1,0 +1,200 @@
+"""Answers for people on a terminal: predictions one line a recording, and a timeline as rows of emotions."""
+
+import os
+from collections.abc import Iterator, Sequence
+
+import click
+
+from earnest.errors import printable
+from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, VocalBurst, percent
+from earnest.runtime.smoothing import UNSURE
+from earnest.runtime.timeline import Span, Timeline, shares_over_time
+from earnest.runtime.timeline_plot import clock, label_colour, tick_step_s
+
+_FULL_BARS = 10
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_HEIGHTS = "▁▁▂▃▄▅▆▇█"
+_EMOTION_WIDTH = 11
+_RIGHT_PART = _EMOTION_WIDTH + 2 + _FULL_BARS + 6 + 2 + 24  # two more classes in the last column
+
+
+class PredictionTable:
+    """Formats rows for a terminal of a given width."""
+
+    def __init__(self, paths: Sequence[str], width: int, top: int = 3) -> None:
+        self._width, self._n_next = width, top - 1
+        self._folder = _common_folder(paths)
+        longest = max((_cells(self._name(path)) for path in paths), default=4)
+        self._name_width = max(4, min(longest, width - _RIGHT_PART - 2))
+
+    def header(self) -> str:
+        """Return the line above the rows."""
+        line = f"{'File':<{self._name_width}}  {'Emotion':<{_EMOTION_WIDTH}}  {'Confidence':<16}  Next"
+        title = f"{printable(self._folder)}{os.sep}\n" if self._folder else ""
+        return title + click.style(line, bold=True)
+
+    def row(self, prediction: Prediction) -> str:
+        """Return one recording's line; an error takes as many as it needs."""
+        name = _fitted(self._name(prediction.path), self._name_width)
+        if prediction.error is not None:
+            return click.style(f"{name}  {'error':<{_EMOTION_WIDTH}}  {self._message(prediction)}", fg="red")
+        if prediction.emotion is None or prediction.confidence is None:
+            status = click.style(f"{prediction.status:<{_EMOTION_WIDTH}}", fg="yellow")
+            return f"{name}  {status}  {details(prediction)}".rstrip()
+        emotion = click.style(f"{prediction.emotion:<{_EMOTION_WIDTH}}", bold=True)
+        others = _next_classes(prediction, self._n_next)
+        return f"{name}  {emotion}  {_confidence(prediction.confidence)}  {others}".rstrip()
+
+    def burst_row(self, burst: VocalBurst) -> str:
+        """Return the line of a vocal burst, which stands below its recording's."""
+        kind = f"{f'({burst.kind})':<{_EMOTION_WIDTH}}"
+        times = f"{burst.start_s:.1f}–{burst.end_s:.1f} s"
+        return f"{times:>{self._name_width}}  {kind}  {_confidence(burst.confidence)}"
+
+    def _name(self, path: str) -> str:
+        return printable(path.removeprefix(self._folder).lstrip(os.sep) if self._folder else path)
+
+    def _message(self, prediction: Prediction) -> str:
+        """Wrap the error under itself, without the path that stands in the first column."""
+        import textwrap
+
+        text = printable(prediction.error or "").removeprefix(f"{printable(prediction.path)}: ")
+        indent = self._name_width + _EMOTION_WIDTH + 4
+        lines = textwrap.wrap(text, max(self._width - indent, 20)) or [""]
+        return ("\n" + " " * indent).join(lines)
+
+
+def _common_folder(paths: Sequence[str]) -> str:
+    """Return the folder that all files of a longer list lie in, "" for none."""
+    folders = {os.path.dirname(path) for path in paths}  # noqa: PTH120
+    if len(paths) < 2 or "" in folders or len({path.startswith(os.sep) for path in paths}) > 1:
+        return ""
+    return os.path.commonpath(folders)
+
+
+def answer_words(prediction: Prediction) -> str:
+    """Say an answer in words: "sad 73%", or a status with its details in parentheses."""
+    if prediction.emotion is not None and prediction.confidence is not None:
+        return f"{prediction.emotion} {percent(prediction.confidence)}"
+    more = details(prediction)
+    return f"{prediction.status} ({more})" if more else prediction.status
+
+
+def details(prediction: Prediction) -> str:
+    """Say what stands beside a status without an emotion: the likeliest two, shares of the speech, kinds of bursts."""
+    if prediction.status == "unsure":
+        return ", ".join(f"{name} {percent(share)}" for name, share in prediction.top(2))
+    if prediction.status == "mixed" and prediction.shares:
+        return ", ".join(f"{name} {share:.0%}" for name, share in prediction.shares.items()) + " of the speech"
+    return ", ".join(dict.fromkeys(burst.kind for burst in prediction.vocal_bursts))
+
+
+def bar(share: float, width: int, most: float = HIGHEST_SHOWN) -> str:
+    """Draw a share in exactly ``width`` cells; what is above ``most`` is not told apart."""
+    eighths = round(8 * width * min(share, most))
+    drawn = "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
+    return f"{drawn:<{width}}"
+
+
+def _confidence(share: float) -> str:
+    return f"{bar(share, _FULL_BARS)} {percent(share):>5}"
+
+
+def _next_classes(prediction: Prediction, count: int) -> str:
+    others = prediction.top(count + 1)[1:]
+    return "  ".join(f"{_HEIGHTS[round(8 * share)]} {name} {100 * share:.0f}" for name, share in others)
+
+
+def _cells(text: str) -> int:
+    from rich.cells import cell_len
+
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def _fitted(name: str, width: int) -> str:
+    """Return the name in exactly ``width`` cells; of a longer one the end is kept, which tells files apart."""
+    if _cells(name) > width:
+        while _cells(name) > width - 1:
+            name = name[1:]
+        name = f"…{name}"
+    return name + " " * (width - _cells(name))
+
+
+MAX_SPANS = 40
+_BARS = " ▁▂▃▄▅▆▇█"
+_BAR = 12
+
+
+def chart(timeline: Timeline, columns: int) -> Iterator[str]:
+    """Yield the lines: what it is, the chart, seconds of each emotion, the first spans."""
+    prediction, longest_s = timeline.prediction, timeline.duration_s
+    speech = f"{exact_clock(prediction.speech_s or 0)} of speech in {exact_clock(longest_s)}"
+    title = f"{printable(timeline.path)}  {speech}"
+    yield click.style(title, bold=True)
+    yield click.style(answer_words(prediction), fg=None if prediction.emotion else "yellow")
+    if not timeline.entries():
+        return
+    yield ""
+    names = _leading(timeline)
+    width = max(map(len, [*names, *(entry.emotion for entry in timeline.entries())]))
+    shares = shares_over_time(timeline, max(columns - width - 2, 20))
+    for name in names:
+        row = "".join(_BARS[round(8 * float(share))] for share in shares[timeline.classes.index(name)])
+        yield f"{printable(name):>{width}}  {_coloured(row, timeline, name)}".rstrip()
+    yield " " * (width + 2) + _axis(longest_s, shares.shape[1])
+    yield ""
+    yield from _span_rows(timeline, width)
+
+
+def _leading(timeline: Timeline) -> list[str]:
+    """Return the emotions that lead in a span or a window, those that led the longest first."""
+    leading = {name: 0 for name in timeline.seconds_by_emotion() if name != UNSURE}
+    for window in timeline.windows:
+        best = max(window.probabilities, key=window.probabilities.__getitem__)
+        leading[best] = leading.get(best, 0) + 1
+    return sorted(leading, key=lambda name: -leading[name])
+
+
+def _coloured(text: str, timeline: Timeline, label: str) -> str:
+    colour = label_colour(label, timeline.classes)
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return click.style(text, fg=(red, green, blue))
+
+
+def _axis(longest_s: float, n_columns: int) -> str:
+    """Return marks at round times, as many as fit."""
+    step_s = tick_step_s(longest_s, n_columns / 12)
+    line = ""
+    for number in range(int(longest_s / step_s) + 1):
+        mark = clock(number * step_s, longest_s)
+        column = round(number * step_s * n_columns / longest_s)
+        if column >= len(line) and column + len(mark) <= n_columns + 2:
+            line = f"{line:<{column}}{mark}"
+    return line
+
+
+def _span_rows(timeline: Timeline, width: int) -> Iterator[str]:
+    yield click.style(f"{'Start':>10}  {'End':>10}  {'Emotion':<{width}}  Confidence", bold=True)
+    entries = timeline.entries()
+    for span in entries[:MAX_SPANS]:
+        yield _span_row(span, timeline, width)
+    if len(entries) > MAX_SPANS:
+        yield f"… {len(entries) - MAX_SPANS} more spans (all of them: --format csv). Seconds of each:"
+        for name, seconds in timeline.seconds_by_emotion().items():
+            yield f"  {printable(name):<{width}}  {seconds:9.1f}"
+
+
+def _span_row(span: Span, timeline: Timeline, width: int) -> str:
+    times = f"{exact_clock(span.start_s):>10}  {exact_clock(span.end_s):>10}"
+    name = f"{printable(span.emotion):<{width}}"
+    confidence = _coloured(bar(span.confidence, _BAR), timeline, span.emotion)
+    return f"{times}  {name}  {confidence} {percent(span.confidence):>5}"
+
+
+def exact_clock(seconds: float) -> str:
+    """Return hours, minutes and seconds with a tenth: 1:02:03.4."""
+    tenths = round(10 * seconds)
+    hours, rest = divmod(tenths, 36_000)
+    minutes, rest = divmod(rest, 600)
+    start = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f"{start}:{rest // 10:02d}.{rest % 10}"

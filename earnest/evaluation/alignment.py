@@ -1,0 +1,306 @@
+"""Alignment of predictions with a manifest: label mapping, what was true, who spoke, what nobody answered."""
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.corpora.manifest import AUDIO_SUFFIXES, Utterance
+from earnest.corpora.tables import SYNONYMS, number_in
+from earnest.errors import CorpusError, suggestion
+from earnest.evaluation.predictions import (
+    SUM_TOLERANCE,
+    Answers,
+    Predictions,
+    Probabilities,
+    TextColumn,
+    different,
+    in_canonical_order,
+    numbered,
+    same_text,
+    shown,
+    text_column,
+)
+from earnest.labels import EMOTIONS, Scheme
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How labels are read.
+
+    Attributes
+    ----------
+    words : their label → ours; ours is a canonical emotion or a class of the scheme
+    scheme : folds emotions into classes; without one each is its own class
+    canonical : labels that are no emotion's name are refused; otherwise they are classes as they are
+    """
+
+    words: Mapping[str, str] = field(default_factory=dict)
+    scheme: Scheme | None = None
+    canonical: bool = False
+
+    def class_of(self, label: str, source: object) -> str | None:
+        """Return the class of a label of ``source``; None when the scheme drops it."""
+        name = self.words.get(label, label)
+        if self.scheme is not None and name in self.scheme.classes:
+            return name
+        if not self.canonical and self.scheme is None:
+            return name
+        emotion = name if name in EMOTIONS else SYNONYMS.get(name.lower(), name.lower())
+        if emotion not in EMOTIONS:
+            known = {*EMOTIONS, *(self.scheme.classes if self.scheme else ())}
+            raise CorpusError(f"{source}: what is '{label}'? Say --map {label}=EMOTION.{suggestion(name, known)}")
+        return emotion if self.scheme is None else self.scheme.class_of(emotion)
+
+
+@dataclass(frozen=True)
+class Relabelled:
+    """Answers whose labels are classes.
+
+    Attributes
+    ----------
+    n_dropped : rows left out because the scheme drops their true label
+    is_outside : whether the scheme drops the label answered, shape (rows,); it counts as none, and so as wrong
+    """
+
+    answers: Answers
+    n_dropped: int
+    is_outside: npt.NDArray[np.bool_]
+
+
+def relabelled(answers: Answers, wording: Wording) -> Relabelled:
+    """Turn labels into classes; probabilities of labels of the same class are added.
+
+    A row that gives probability to what the scheme drops keeps its answer and loses its probabilities.
+    """
+    _check_used(answers, wording)
+
+    def class_of(label: str) -> str:
+        return wording.class_of(label, answers.source) or ""
+
+    emotion = None if answers.emotion is None else _mapped(answers.emotion, class_of)
+    predicted = _mapped(answers.predicted, lambda label: class_of(label) if label else "")
+    is_outside = (answers.predicted != "") & (predicted == "")
+    labels = tuple(dict.fromkeys(filter(None, map(class_of, answers.labels))))
+    if wording.scheme is not None and answers.labels:
+        labels = wording.scheme.classes
+    changed = replace(
+        answers,
+        emotion=emotion,
+        predicted=predicted,
+        labels=labels,
+        probabilities=_folded(answers, list(map(class_of, answers.labels)), labels),
+    )
+    if emotion is None:
+        return Relabelled(changed, 0, is_outside)
+    kept = np.flatnonzero(emotion != "")
+    if not len(kept):
+        raise CorpusError(f"{answers.source}: no true label there is in the scheme.")
+    return Relabelled(changed.take(kept), len(answers) - len(kept), is_outside[kept])
+
+
+def in_order_of(answers: Answers, classes: Sequence[str]) -> Probabilities | None:
+    """Return the probabilities, shape (rows, classes), of classes that hold all labels; 0 for those without one."""
+    return _folded(answers, list(answers.labels), classes)
+
+
+def _mapped(column: TextColumn, class_of: Callable[[str], str]) -> TextColumn:
+    """Replace each text."""
+    mapped = {text: class_of(text) for text in different(column)}
+    return text_column(mapped[text] for text in column)
+
+
+def _folded(answers: Answers, targets: Sequence[str], classes: Sequence[str]) -> Probabilities | None:
+    if answers.probabilities is None:
+        return None
+    folded = np.zeros((len(answers), len(classes)), dtype=np.float32)
+    lost = np.zeros(len(answers), dtype=np.float32)
+    for index, target in enumerate(targets):
+        column = answers.probabilities[:, index]
+        if target:
+            folded[:, classes.index(target)] += column
+        else:
+            lost += column
+    folded[~(lost <= SUM_TOLERANCE)] = np.nan  # NaN stays NaN
+    return folded
+
+
+def _check_used(answers: Answers, wording: Wording) -> None:
+    """Refuse a word of --map that the file doesn't hold: it is a slip of the pen."""
+    true = () if answers.emotion is None else answers.emotion
+    found = {*answers.predicted, *answers.labels, *true} - {""}
+    for word in wording.words:
+        if word not in found:
+            raise CorpusError(f"{answers.source}: no label '{word}' there, as --map says.{suggestion(word, found)}")
+
+
+NEAR_S = 0.01  # starts of the same part, written with other digits
+N_NAMED = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Predictions whose truth is a manifest's: the answers in their order, then the clips without any.
+
+    Attributes
+    ----------
+    utterances : the manifest's row of each prediction
+    kept : which rows of the file the first predictions are
+    n_unanswered : clips of the manifest that the file doesn't name
+    n_unknown : rows of the file that name no clip of the manifest, left out
+    n_dropped : clips of the manifest that aren't scored: ``left_out``, or their label is not in the scheme
+    """
+
+    predictions: Predictions
+    utterances: Sequence[Utterance]
+    kept: npt.NDArray[np.int64]
+    n_unanswered: int
+    n_unknown: int
+    n_dropped: int
+
+
+def join(
+    answers: Answers,
+    utterances: Sequence[Utterance],
+    scheme: Scheme | None = None,
+    ignore_unknown: bool = False,
+    left_out: Container[str] = (),
+) -> Joined:
+    """Look up each answer's clip, by corpus and utterance_id, or by the name of its file.
+
+    Parameters
+    ----------
+    answers : with classes for labels, see `earnest.evaluation.alignment.relabelled`
+    scheme : the classes of the truth; without one all emotions that occur in truth and answers
+    left_out : keys of utterances that aren't scored, answered or not, see `earnest.corpora.load.usable`
+
+    Raises
+    ------
+    CorpusError
+        For a clip that is not in the manifest, in doubt which of several, or answered twice in a fold.
+    """
+    places = _places(answers, utterances)
+    unknown = np.flatnonzero(places < 0)
+    if len(unknown) and not ignore_unknown:
+        named = ", ".join(f"'{shown(answers.name[row])}'" for row in unknown[:N_NAMED].tolist())
+        what = f"{len(unknown)} of {len(answers)} rows name no clip of the manifest: {named}"
+        raise CorpusError(f"{answers.place(int(unknown[0]))}: {what}. Say --ignore-unknown to leave them out.")
+    _check_once(answers, places)
+    truth = [_class_of(row, scheme) if row.key not in left_out else "" for row in utterances]
+    is_kept = np.array([bool(name) for name in truth] + [False])  # the last one stands for place −1
+    kept = np.flatnonzero(is_kept[places])
+    answered = np.zeros(len(utterances), dtype=np.bool_)
+    answered[places[kept]] = True
+    missing = np.flatnonzero(is_kept[:-1] & ~answered)
+    if len(kept) + len(missing) == 0:
+        raise CorpusError(f"{answers.source}: no clip of the manifest has a label of the scheme.")
+    order = np.concatenate([places[kept], missing]).tolist()
+    rows = [utterances[place] for place in order]
+    predictions = _predictions(answers.take(kept), rows, [truth[place] for place in order], scheme)
+    return Joined(predictions, rows, kept, len(missing), len(unknown), int((~is_kept[:-1]).sum()))
+
+
+def _class_of(row: Utterance, scheme: Scheme | None) -> str:
+    return row.emotion if scheme is None else scheme.class_of(row.emotion, row.corpus, row.native_emotion) or ""
+
+
+def _predictions(
+    answers: Answers, rows: Sequence[Utterance], truth: Sequence[str], scheme: Scheme | None
+) -> Predictions:
+    """Put truth beside answers, and rows without an answer below; ``rows`` and ``truth`` are of both."""
+    n_missing = len(rows) - len(answers)
+    classes = scheme.classes if scheme else in_canonical_order({*truth, *answers.classes()})
+    # In which fold the missing ones should have been answered is not known.
+    fold = same_text("", len(rows)) if n_missing else answers.text("fold")
+    return Predictions(
+        classes=classes,
+        utterance_id=text_column(row.utterance_id for row in rows),
+        corpus=text_column(row.corpus for row in rows),
+        speaker=text_column(row.speaker for row in rows),
+        gender=text_column(row.gender or "" for row in rows),
+        fold=fold,
+        emotion=numbered(truth, classes),
+        predicted=np.concatenate([numbered(answers.predicted, classes), np.full(n_missing, -1)]),
+        probabilities=_extended(in_order_of(answers, classes), n_missing),
+        adapted=None if answers.adapted is None else np.concatenate([answers.adapted, np.zeros(n_missing, np.bool_)]),
+        predicted_gender=None
+        if answers.predicted_gender is None
+        else np.concatenate([answers.predicted_gender, same_text("", n_missing)]),
+        predicted_affect=_extended(answers.predicted_affect, n_missing),
+    )
+
+
+def _extended(array: npt.NDArray[np.float32] | None, n_missing: int) -> npt.NDArray[np.float32] | None:
+    if array is None:
+        return None
+    return np.concatenate([array, np.full((n_missing, array.shape[1]), np.nan, dtype=np.float32)])
+
+
+def _check_once(answers: Answers, places: npt.NDArray[np.int64]) -> None:
+    """Refuse two rows of the same fold about one clip, such as "a" and "folder/a.wav"."""
+    seen: dict[tuple[int, str], int] = {}
+    for row, key in enumerate(zip(places.tolist(), answers.text("fold"), strict=True)):
+        first = seen.setdefault(key, row)
+        if first != row and key[0] >= 0:
+            same = f"'{shown(answers.name[row])}' and '{shown(answers.name[first])}' are the same clip"
+            raise CorpusError(f"{answers.place(row)}: {same}, answered twice in one fold.")
+
+
+def _places(answers: Answers, utterances: Sequence[Utterance]) -> npt.NDArray[np.int64]:
+    """Return the row of the manifest of each answer, shape (rows,), −1 for none."""
+    index = _Index(utterances)
+    starts = answers.text("start")
+    seconds = {text: number_in(text, f"{answers.source}: start") if text else None for text in different(starts)}
+    rows = zip(answers.name, answers.text("corpus"), starts, strict=True)
+    places = np.empty(len(answers), dtype=np.int64)
+    for row, (name, corpus, start) in enumerate(rows):
+        found = index.find(name, corpus, seconds[start])
+        if len(found) > 1:
+            keys = " and ".join(f"'{utterances[place].key}'" for place in found[:2])
+            raise CorpusError(f"{answers.place(row)}: '{shown(name)}' may be {keys}. Write the path, or the corpus.")
+        places[row] = found[0] if found else -1
+    return places
+
+
+class _Index:
+    """Finds clips by name."""
+
+    def __init__(self, utterances: Sequence[Utterance]) -> None:
+        self.utterances = utterances
+        self.by_id: dict[str, list[int]] = {}
+        self.by_stem: dict[str, list[int]] = {}
+        for place, row in enumerate(utterances):
+            self.by_id.setdefault(row.utterance_id, []).append(place)
+            if row.corpus:
+                self.by_id.setdefault(row.key, []).append(place)
+            self.by_stem.setdefault(_stem(row.path.name), []).append(place)
+
+    def find(self, name: str, corpus: str, start_s: float | None) -> list[int]:
+        """Return the rows that may be meant."""
+        found = self.by_id.get(name) or self.by_stem.get(_stem(name), [])
+        if corpus:
+            found = [place for place in found if self.utterances[place].corpus in (corpus, "")]
+        if len(found) > 1:
+            found = self._with_nearest_path(found, name)
+        if len(found) > 1 and start_s is not None:
+            found = [place for place in found if abs(self.utterances[place].start_s - start_s) <= NEAR_S]
+        return found
+
+    def _with_nearest_path(self, places: Sequence[int], name: str) -> list[int]:
+        """Return those whose paths have the most folders in common with ``name``, from the end."""
+        wanted = PurePosixPath(name.replace("\\", "/")).parts[-2::-1]
+        shared = []
+        for place in places:
+            own = self.utterances[place].path.parts[-2::-1]
+            different = (index for index, pair in enumerate(zip(wanted, own, strict=False)) if pair[0] != pair[1])
+            shared.append(next(different, min(len(wanted), len(own))))
+        return [place for place, count in zip(places, shared, strict=True) if count == max(shared)]
+
+
+def _stem(name: str) -> str:
+    """Return a file's name without folder and suffix; other dots stay."""
+    base = name.replace("\\", "/").rpartition("/")[2]
+    stem, dot, suffix = base.rpartition(".")
+    return stem if dot and f".{suffix.lower()}" in AUDIO_SUFFIXES else base

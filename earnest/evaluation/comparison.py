@@ -1,0 +1,224 @@
+"""Two systems on the same clips: paired bootstrap over speakers, McNemar's exact test, Holm's correction."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.errors import CorpusError
+from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
+from earnest.evaluation.intervals import CONFIDENCE, N_RESAMPLES, Interval
+from earnest.evaluation.predictions import Predictions, TextColumn, numbered, text_column
+
+Indices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Score of b minus that of a, with its bootstrap interval.
+
+    Attributes
+    ----------
+    p : two-sided: twice the share of resamples on the other side of zero, at most 1
+    """
+
+    value: float
+    interval: Interval
+    p: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {"value": self.value, "interval": self.interval.to_dict(), "p": self.p}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """System b beside system a, on the clips that both answered for.
+
+    Attributes
+    ----------
+    n : clips in common
+    only_in_a, only_in_b : clips that only one file has; they are left out
+    wa, ua : b minus a
+    only_a_right, only_b_right : clips that one got right and the other didn't
+    p_mcnemar : exact, two-sided; it takes clips for independent, which clips of one speaker are not
+    """
+
+    n: int
+    only_in_a: int
+    only_in_b: int
+    wa: Difference
+    ua: Difference
+    only_a_right: int
+    only_b_right: int
+    p_mcnemar: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        plain = ("n", "only_in_a", "only_in_b", "only_a_right", "only_b_right", "p_mcnemar")
+        return {
+            **{name: getattr(self, name) for name in plain},
+            "wa": self.wa.to_dict(),
+            "ua": self.ua.to_dict(),
+        }
+
+
+def compare(a: Predictions, b: Predictions, rng: np.random.Generator, n_resamples: int = N_RESAMPLES) -> Comparison:
+    """Compare two systems clip by clip; clips are matched by corpus and utterance.
+
+    Raises
+    ------
+    CorpusError
+        When no clip is in both, a clip is in one file twice, or the files name different true classes for a clip.
+    """
+    rows_a, rows_b = _matched(a, b)
+    answers = _Answers.of(a.take(rows_a), b.take(rows_b))
+    right_a, right_b = answers.a == answers.true, answers.b == answers.true
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    wa, ua = _differences(answers, rng, n_resamples)
+    return Comparison(
+        n=len(rows_a),
+        only_in_a=len(a) - len(rows_a),
+        only_in_b=len(b) - len(rows_b),
+        wa=wa,
+        ua=ua,
+        only_a_right=only_a,
+        only_b_right=only_b,
+        p_mcnemar=mcnemar(only_a, only_b),
+    )
+
+
+def mcnemar(only_a_right: int, only_b_right: int) -> float:
+    """Return the exact two-sided p-value of so uneven a division, were both systems as often right.
+
+    It is that of a fair coin: 2 · P(X ≤ the smaller count), X binomial with n = sum of both, at most 1.
+    """
+    n, fewer = only_a_right + only_b_right, min(only_a_right, only_b_right)
+    if 2 * fewer >= n:
+        return 1.0
+    log_top = math.lgamma(n + 1) - math.lgamma(fewer + 1) - math.lgamma(n - fewer + 1) - n * math.log(2)
+    # From the largest term downwards: C(n, i − 1) = C(n, i) · i / (n − i + 1).
+    steps = np.arange(fewer, 0, -1, dtype=np.float64)
+    terms = np.cumprod(steps / (n - steps + 1))
+    return min(1.0, 2 * math.exp(log_top) * (1 + float(terms.sum())))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for their number (Holm, 1979), in the order given."""
+    p = np.asarray(p_values, dtype=np.float64)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError("A p-value is from 0 to 1.")
+    order = np.argsort(p, kind="stable")
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
+    return corrected.tolist()
+
+
+def _matched(a: Predictions, b: Predictions) -> tuple[Indices, Indices]:
+    """Return the rows of a and of b that are about the same clips, in the order of a."""
+    places_a, places_b = _places(a), _places(b)
+    common = [place for place in places_a if place in places_b]
+    if not common:
+        raise CorpusError("The two files have no clip in common; clips are matched by corpus and utterance_id.")
+    rows_a = np.array([places_a[place] for place in common], dtype=np.intp)
+    rows_b = np.array([places_b[place] for place in common], dtype=np.intp)
+    for place, row_a, row_b in zip(common, rows_a, rows_b, strict=True):
+        true_a, true_b = a.classes[a.emotion[row_a]], b.classes[b.emotion[row_b]]
+        if true_a != true_b:
+            raise CorpusError(
+                f"{_name(place)}: the first file says it is {true_a}, the second {true_b}. "
+                "Only answers to the same labels can be compared."
+            )
+    return rows_a, rows_b
+
+
+def _places(predictions: Predictions) -> dict[tuple[str, str], int]:
+    places: dict[tuple[str, str], int] = {}
+    for row, place in enumerate(zip(predictions.corpus, predictions.utterance_id, strict=True)):
+        if place in places:
+            raise CorpusError(
+                f"{_name(place)} is in one file twice, in other folds. Compare files with one answer a clip."
+            )
+        places[place] = row
+    return places
+
+
+def _name(place: tuple[str, str]) -> str:
+    return "/".join(filter(None, place))
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """True class and both answers of each clip, shape (rows,), numbered over the classes of both; −1 is no answer."""
+
+    true: npt.NDArray[np.int64]
+    a: npt.NDArray[np.int64]
+    b: npt.NDArray[np.int64]
+    n_classes: int
+    speaker: TextColumn
+
+    @classmethod
+    def of(cls, a: Predictions, b: Predictions) -> "_Answers":
+        classes = tuple(dict.fromkeys((*a.classes, *b.classes)))
+        number_b = np.array([*(classes.index(name) for name in b.classes), -1])
+        speaker = text_column(one or other for one, other in zip(a.speaker, b.speaker, strict=True))
+        return cls(a.emotion, a.predicted, number_b[b.predicted], len(classes), speaker)
+
+    def counts(self, predicted: npt.NDArray[np.int64]) -> Counts:
+        """Return the confusion counts of one system."""
+        return confusion_counts(self.true, predicted, self.n_classes)
+
+    def cells(self, predicted: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the cell of each clip in a confusion matrix with a last column for no answer."""
+        return self.true * (self.n_classes + 1) + np.where(predicted < 0, self.n_classes, predicted)
+
+
+def _differences(answers: _Answers, rng: np.random.Generator, n_resamples: int) -> tuple[Difference, Difference]:
+    """Draw the same speakers for both systems and return the differences in WA and UA."""
+    counts_a, counts_b, chances, over = _clusters(answers)
+    n_drawn = len(answers.true) if over == "utterances" else len(chances)
+    drawn = rng.multinomial(n_drawn, chances, size=n_resamples).astype(np.float64)  # exact: counts are far below 2^53
+    shape = (n_resamples, answers.n_classes, answers.n_classes + 1)
+    resampled = [headline_scores((drawn @ counts).astype(np.int64).reshape(shape)) for counts in (counts_a, counts_b)]
+    whole = [headline_scores(answers.counts(predicted)) for predicted in (answers.a, answers.b)]
+    wa, ua = (
+        _difference(float(whole[1][name] - whole[0][name]), resampled[1][name] - resampled[0][name], over)
+        for name in ("wa", "ua")
+    )
+    return wa, ua
+
+
+def _clusters(
+    answers: _Answers,
+) -> tuple[Counts, Counts, npt.NDArray[np.float64], Literal["speakers", "utterances"]]:
+    """Return cell counts of both systems a cluster, shape (clusters, cells), and the chance to draw each.
+
+    Clusters are speakers; where fewer than two are known, they are kinds of clips: same true class, same two answers.
+    """
+    n_cells = answers.n_classes * (answers.n_classes + 1)
+    cells_a, cells_b = answers.cells(answers.a), answers.cells(answers.b)
+    names = sorted(set(answers.speaker))
+    owner = numbered(answers.speaker, names)
+    if "" in names or len(names) < 2:
+        kinds, sizes = np.unique(cells_a * n_cells + cells_b, return_counts=True)
+        one_hot = np.eye(n_cells, dtype=np.int64)
+        return one_hot[kinds // n_cells], one_hot[kinds % n_cells], sizes / sizes.sum(), "utterances"
+    counts = []
+    for cells in (cells_a, cells_b):
+        flat = np.bincount(owner * n_cells + cells, minlength=len(names) * n_cells)
+        counts.append(flat.reshape(len(names), n_cells).astype(np.int64))
+    return counts[0], counts[1], np.full(len(names), 1 / len(names)), "speakers"
+
+
+def _difference(
+    value: float, resampled: npt.NDArray[np.float64], over: Literal["speakers", "utterances"]
+) -> Difference:
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(resampled, (tail, 1 - tail))
+    # The data itself counts as one more resample, so that p is never 0.
+    other_side = min((resampled <= 0).sum(), (resampled >= 0).sum()) + 1
+    p = min(1.0, 2 * float(other_side) / (len(resampled) + 1))
+    return Difference(value, Interval(float(low), float(high), over), p)

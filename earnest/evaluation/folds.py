@@ -1,0 +1,134 @@
+"""Which folds of a protocol are trained, and how often."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from earnest.corpora.manifest import Utterance
+from earnest.errors import RecipeError, SplitError, suggestion
+from earnest.evaluation.confusion import HEADLINES
+from earnest.evaluation.intervals import Spread, spread
+from earnest.evaluation.metrics import Scores
+from earnest.evaluation.protocols import Protocol, splits_of
+from earnest.evaluation.splits import Split
+
+MARK = "#"
+
+
+def repeated(splits: Sequence[Split], n: int) -> list[Split]:
+    """Return the splits ``n`` times, from the second time on under the names of repeats."""
+    if n > 1 and (strange := [split.fold for split in splits if MARK in split.fold]):
+        raise SplitError(f"'{strange[0]}': the name of a fold can't hold {MARK} where folds are repeated.")
+    numbers = range(1, n + 1)
+    return [replace(split, fold=repeat_name(split.fold, number)) for number in numbers for split in splits]
+
+
+def repeat_name(fold: str, number: int) -> str:
+    """Return what a repeat of a fold is called; the first is the fold itself."""
+    return fold if number == 1 else f"{fold}{MARK}{number}"
+
+
+def fold_and_repeat(name: str) -> tuple[str, int]:
+    """Return the fold and which repeat of it, from 1."""
+    fold, mark, number = name.rpartition(MARK)
+    return (fold, int(number)) if mark and number.isdigit() else (name, 1)
+
+
+def training_seeds(protocol: Protocol, own: int, repeats: int | None) -> tuple[int, ...]:
+    """Return the seed of each repeat.
+
+    Parameters
+    ----------
+    own : the recipe's seed; a protocol without seeds of its own counts on from it
+    repeats : None for as many as the protocol has
+
+    Raises
+    ------
+    RecipeError
+        When the protocol has fewer seeds.
+    """
+    seeds = protocol.training_seeds
+    if not seeds:
+        return tuple(range(own, own + (repeats or 1)))
+    if repeats and repeats > len(seeds):
+        raise RecipeError(f"{protocol.name} is repeated with {len(seeds)} seeds; {repeats} are too many.")
+    return seeds[:repeats]
+
+
+def told_apart(scores: Scores) -> tuple[Scores, dict[str, Spread]]:
+    """Tell the spread over folds from that over repeats.
+
+    Returns
+    -------
+    scores whose ``over_folds`` are of each fold's mean over its repeats; headline → spread over repeats of their means
+    over folds, empty where each fold was trained once
+    """
+    if not any(fold_and_repeat(fold)[1] > 1 for fold in scores.folds):
+        return scores, {}
+    return replace(scores, over_folds=_spreads(scores.folds, 0)), _spreads(scores.folds, 1)
+
+
+def _spreads(folds: Mapping[str, Mapping[str, float]], along: int) -> dict[str, Spread]:
+    found = {}
+    for headline in HEADLINES:
+        values = defaultdict(list)
+        for name, scores in folds.items():
+            values[fold_and_repeat(name)[along]].append(scores[headline])
+        found[headline] = spread([spread(several).mean for several in values.values()])
+    return found
+
+
+@dataclass(frozen=True)
+class FoldChoice:
+    """The folds that are scored, and how many the protocol has.
+
+    Attributes
+    ----------
+    splits : one a fold and repeat
+    note : what else sets the result apart from the protocol's, such as less training data
+    """
+
+    splits: Sequence[Split]
+    n_folds: int
+    note: str = ""
+
+    @property
+    def folds(self) -> list[str]:
+        """Names of the folds, without their repeats."""
+        return list(dict.fromkeys(fold_and_repeat(split.fold)[0] for split in self.splits))
+
+    @property
+    def some_folds(self) -> str:
+        """Which folds, where some are left out: "only f1 of 6 folds"; otherwise empty."""
+        return "" if len(self.folds) == self.n_folds else f"only {', '.join(self.folds)} of {self.n_folds} folds"
+
+    @property
+    def part(self) -> str:
+        """What sets the result apart from the whole protocol's; otherwise empty."""
+        return ", ".join(filter(None, [self.some_folds, self.note]))
+
+    def title(self, protocol: Protocol) -> str:
+        """Return the title of a result."""
+        return f"{', '.join(filter(None, [protocol.name, self.part]))} ({protocol.kind})"
+
+
+def chosen_folds(
+    protocol: Protocol, utterances: Sequence[Utterance], names: Sequence[str] = (), repeats: int = 1
+) -> FoldChoice:
+    """Divide ``utterances`` by a protocol and return the folds called ``names`` in the protocol's order; without, all.
+
+    Parameters
+    ----------
+    repeats : how often each fold is trained
+
+    Raises
+    ------
+    RecipeError
+        For an unknown fold, with the nearest right one.
+    """
+    splits = {split.fold: split for split in splits_of(protocol, utterances)}
+    for name in names:
+        if name not in splits:
+            raise RecipeError(f"The protocol {protocol.name} has no fold '{name}'.{suggestion(name, splits)}")
+    wanted = [split for fold, split in splits.items() if fold in names or not names]
+    return FoldChoice(repeated(wanted, repeats), len(splits))

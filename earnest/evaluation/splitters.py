@@ -1,0 +1,313 @@
+"""Splitters: ways to divide utterances into train, validation and test sets; a protocol is one with its settings."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from types import ModuleType
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.corpora.manifest import Utterance
+from earnest.errors import MissingExtraError, SplitError
+from earnest.evaluation.splits import group_of
+from earnest.labels import EMOTIONS
+
+Indices = npt.NDArray[np.intp]
+KeyOf = Callable[[Utterance], str]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The sets of one fold, before they are checked."""
+
+    fold: str
+    train: Sequence[Utterance]
+    valid: Sequence[Utterance]
+    test: Sequence[Utterance]
+
+
+Divide = Callable[[Sequence[Utterance], Sequence[str]], list[Parts]]
+"""Divides (utterances, their classes under the protocol's scheme)."""
+
+
+def in_order(utterances: Iterable[Utterance]) -> list[Utterance]:
+    """Sort by file name, then by key: a split must not depend on the order of a directory listing."""
+    return sorted(utterances, key=lambda utterance: (utterance.path.stem, utterance.key))
+
+
+def speaker_of(utterance: Utterance) -> str:
+    """Return the speaker."""
+    return utterance.speaker
+
+
+def session_of(utterance: Utterance) -> str:
+    """Return the corpus and the session, which must be named."""
+    if not utterance.session:
+        raise SplitError(f"{utterance.key} names no session, by which this protocol divides.")
+    return f"{utterance.corpus}-{utterance.session}"
+
+
+def group_named(utterance: Utterance) -> str:
+    """Return the group, which must be named."""
+    if not utterance.group:
+        raise SplitError(f"{utterance.key} names no group, by which this protocol divides.")
+    return group_of(utterance)
+
+
+@dataclass(frozen=True)
+class NamedFolds:
+    """The test speakers of each fold are given; the next fold's are for validation, cyclically."""
+
+    folds: Mapping[str, Sequence[str]]
+
+    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
+        """Return one `Parts` a fold."""
+        fold_of = {speaker: fold for fold, speakers in self.folds.items() for speaker in speakers}
+        return rotated(utterances, lambda utterance: fold_of[utterance.speaker], list(self.folds))
+
+
+@dataclass(frozen=True)
+class KeyFolds:
+    """Values of ``key_of`` sorted, the k-th (from 0) goes to fold k mod ``n``; the next fold is for validation.
+
+    Attributes
+    ----------
+    what : the values are called, in messages
+    """
+
+    n: int
+    key_of: KeyOf
+    what: str
+
+    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
+        """Return one `Parts` a fold."""
+        keys = at_least(self.n, sorted({self.key_of(utterance) for utterance in utterances}), self.what)
+        fold_of = {key: f"f{position % self.n + 1}" for position, key in enumerate(keys)}
+        names = [f"f{number + 1}" for number in range(self.n)]
+        return rotated(utterances, lambda utterance: fold_of[self.key_of(utterance)], names)
+
+
+def speaker_folds(n: int) -> KeyFolds:
+    """Return folds of whole speakers."""
+    return KeyFolds(n, speaker_of, "speakers")
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """Each value of ``key_of`` is tested once; the next ``n_valid`` values are for validation, cyclically."""
+
+    key_of: KeyOf = field(default=speaker_of)
+    n_valid: int = 2
+
+    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
+        """Return one `Parts` a value."""
+        keys = at_least(
+            self.n_valid + 2, sorted({self.key_of(utterance) for utterance in utterances}), "of what is left out"
+        )
+        return rotated(utterances, self.key_of, keys, self.n_valid)
+
+
+def rotated(utterances: Sequence[Utterance], key_of: KeyOf, keys: Sequence[str], n_valid: int = 1) -> list[Parts]:
+    """Test each key once; validate on the ``n_valid`` keys after it, cyclically; train on the rest."""
+    members: dict[str, list[Utterance]] = {key: [] for key in keys}
+    for utterance in utterances:
+        members[key_of(utterance)].append(utterance)
+    parts = []
+    for position, key in enumerate(keys):
+        valid = [keys[(position + step) % len(keys)] for step in range(1, n_valid + 1)]
+        chosen = {key, *valid}
+        train = [utterance for other in keys if other not in chosen for utterance in members[other]]
+        parts.append(Parts(key, train, [utterance for name in valid for utterance in members[name]], members[key]))
+    return parts
+
+
+@dataclass(frozen=True)
+class PartnerRotation:
+    """Both speakers of each session in turn: one for test, the other for validation, other sessions for training."""
+
+    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
+        """Return two `Parts` a session."""
+        parts = []
+        for session in sorted({session_of(utterance) for utterance in utterances}):
+            inside = [utterance for utterance in utterances if session_of(utterance) == session]
+            train = [utterance for utterance in utterances if session_of(utterance) != session]
+            speakers = sorted({utterance.speaker for utterance in inside})
+            if len(speakers) != 2:
+                raise SplitError(f"The session {session} has {len(speakers)} speakers; this protocol needs two.")
+            for tested in speakers:
+                test = [utterance for utterance in inside if utterance.speaker == tested]
+                valid = [utterance for utterance in inside if utterance.speaker != tested]
+                parts.append(Parts(tested, train, valid, test))
+        return parts
+
+
+@dataclass(frozen=True)
+class StratifiedFolds:
+    """scikit-learn's shuffled stratified folds over clips: speakers are shared; a tenth of train is for validation."""
+
+    n: int
+    seed: int
+
+    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
+        """Return one `Parts` a fold."""
+        labels = _codes(classes)
+        if np.bincount(labels).min() < self.n:
+            raise SplitError(f"Every class needs at least {self.n} clips for {self.n} stratified folds.")
+        fold_of = np.empty(len(utterances), dtype=np.intp)
+        splitter = _model_selection().StratifiedKFold(n_splits=self.n, shuffle=True, random_state=self.seed)
+        for number, (_, test) in enumerate(splitter.split(np.zeros(len(labels)), labels)):
+            fold_of[test] = number
+        keep_groups_together(fold_of, utterances)
+        return [
+            with_validation(f"f{number + 1}", utterances, labels, fold_of == number, 0.1) for number in range(self.n)
+        ]
+
+
+@dataclass(frozen=True)
+class StratifiedHoldOut:
+    """scikit-learn's stratified random hold-out over clips: speakers are shared.
+
+    Attributes
+    ----------
+    test_share : of all clips
+    valid_share : of the clips that are left for training
+    """
+
+    test_share: float
+    seed: int
+    valid_share: float = 0.1
+
+    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
+        """Return one `Parts`."""
+        labels = _codes(classes)
+        tested = _drawn(labels, self.test_share, self.seed)
+        keep_groups_together(tested, utterances)
+        return [with_validation("holdout", utterances, labels, tested, self.valid_share)]
+
+
+@dataclass(frozen=True)
+class SpeakerHoldOut:
+    """Every fifth speaker for test, the ones after them for validation: one split of any manifest.
+
+    With fewer than five speakers one is for test and one for validation; three are needed.
+    """
+
+    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
+        """Return one `Parts`."""
+        n_speakers = len({utterance.speaker for utterance in utterances})
+        return speaker_folds(min(5, max(3, n_speakers)))(utterances, classes)[:1]
+
+
+def with_validation(
+    fold: str, utterances: Sequence[Utterance], labels: Indices, tested: npt.NDArray[np.bool_], share: float
+) -> Parts:
+    """Take a stratified ``share`` of the clips that are not ``tested`` for validation (seed 0)."""
+    rest = np.flatnonzero(~tested)
+    chosen = _drawn(labels[rest], share, 0)
+    keep_groups_together(chosen, [utterances[int(index)] for index in rest])
+
+    def rows(indices: Indices) -> list[Utterance]:
+        return [utterances[int(index)] for index in indices]
+
+    return Parts(fold, rows(rest[~chosen]), rows(rest[chosen]), rows(np.flatnonzero(tested)))
+
+
+def keep_groups_together(assigned: npt.NDArray[np.generic], utterances: Sequence[Utterance]) -> None:
+    """Move the later members of each group, in place, to where its first member was drawn.
+
+    A seeded draw over clips can put two clips with identical audio (RAVDESS has one such pair) into different sets.
+    Moving the later one changes the drawn sets by one clip and leaves all others as scikit-learn drew them.
+    """
+    first: dict[str, int] = {}
+    for index, utterance in enumerate(utterances):
+        group = group_of(utterance)
+        if group:
+            assigned[index] = assigned[first.setdefault(group, index)]
+
+
+def _drawn(labels: Indices, share: float, seed: int) -> npt.NDArray[np.bool_]:
+    indices = np.arange(len(labels))
+    try:
+        _, chosen = _model_selection().train_test_split(indices, test_size=share, random_state=seed, stratify=labels)
+    except ValueError as error:
+        raise SplitError(f"Too few clips for a stratified draw of {share:.0%}: {error}") from None
+    mask = np.zeros(len(labels), dtype=np.bool_)
+    mask[chosen] = True
+    return mask
+
+
+def _codes(classes: Sequence[str]) -> Indices:
+    """Number the classes in canonical order, as RAVDESS' own codes do: scikit-learn's hold-out depends on it."""
+    rank = {name: position for position, name in enumerate(EMOTIONS)}
+    present = sorted(set(classes), key=lambda name: (rank.get(name, len(rank)), name))
+    code = {name: position for position, name in enumerate(present)}
+    return np.array([code[name] for name in classes], dtype=np.intp)
+
+
+def at_least(n: int, found: list[str], what: str) -> list[str]:
+    """Return ``found``, or refuse data that has too few of it."""
+    if len(found) < n:
+        raise SplitError(f"This protocol needs at least {n} {what}, the data has {len(found)}.")
+    return found
+
+
+def _model_selection() -> ModuleType:
+    try:
+        return import_module("sklearn.model_selection")
+    except ImportError:
+        raise MissingExtraError("a speaker-dependent protocol (scikit-learn's seeded splits)", "train") from None
+
+
+@dataclass(frozen=True)
+class CrossCorpus:
+    """Each corpus is tested once with the others for training, every fifth of their speakers for validation.
+
+    Only classes that every corpus has are used.
+    """
+
+    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
+        """Return one `Parts` a corpus."""
+        usable = _of_shared_classes(utterances, classes)
+        corpora = sorted({row.corpus for row in usable})
+        held = {
+            speaker
+            for corpus in corpora
+            for speaker in sorted({row.speaker for row in usable if row.corpus == corpus})[::5]
+        }
+        parts = []
+        for corpus in corpora:
+            others = [row for row in usable if row.corpus != corpus]
+            train = [row for row in others if row.speaker not in held]
+            valid = [row for row in others if row.speaker in held]
+            parts.append(Parts(f"to-{corpus}", train, valid, [row for row in usable if row.corpus == corpus]))
+        return parts
+
+
+@dataclass(frozen=True)
+class CorpusMatrix:
+    """Each corpus is trained on once and tested on all others and on held-out speakers of its own.
+
+    Of each corpus, the speakers of `SpeakerHoldOut` are for test and validation. Only classes that every corpus has
+    are used.
+    """
+
+    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
+        """Return one `Parts` a corpus, whose test set is all that its training clips aren't from, and the held-out."""
+        usable = _of_shared_classes(utterances, classes)
+        parts = []
+        for corpus in sorted({row.corpus for row in usable}):
+            (own,) = SpeakerHoldOut()([row for row in usable if row.corpus == corpus], ())
+            others = [row for row in usable if row.corpus != corpus]
+            parts.append(Parts(f"from-{corpus}", own.train, own.valid, [*own.test, *others]))
+        return parts
+
+
+def _of_shared_classes(utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Utterance]:
+    """Return the utterances of the classes that every corpus has."""
+    corpora = at_least(2, sorted({utterance.corpus for utterance in utterances}), "corpora")
+    pairs = list(zip(utterances, classes, strict=True))
+    shared = set.intersection(*({name for row, name in pairs if row.corpus == corpus} for corpus in corpora))
+    if len(shared) < 2:
+        raise SplitError(f"{', '.join(corpora)} share fewer than two classes.")
+    return [row for row, name in pairs if name in shared]

@@ -1,0 +1,255 @@
+"""Scores of affect: what a model answers, against the ratings that the manifest has."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from earnest.corpora.base import affect_of
+from earnest.corpora.manifest import Utterance
+from earnest.errors import RecipeError, SplitError
+from earnest.evaluation.author_protocols import is_chosen_on_test
+from earnest.evaluation.folds import FoldChoice, told_apart
+from earnest.evaluation.intervals import Spread
+from earnest.evaluation.leakage import Leakage
+from earnest.evaluation.metrics import Scores, affect_scores, score
+from earnest.evaluation.predictions import Predictions, joined, write_predictions
+from earnest.evaluation.protocols import Coverage, Protocol, coverage_of, protocol_called
+from earnest.evaluation.report import metrics_document, write_metrics
+from earnest.evaluation.slices import manifest_columns
+from earnest.evaluation.splits import Split
+from earnest.experiments.folds import Job, run_folds
+from earnest.experiments.task import (
+    SharedClips,
+    Task,
+    label_counts,
+    protocol_utterances,
+    rows_in,
+    split_called,
+    under,
+    utterances_beside,
+)
+from earnest.experiments.tune import SearchSpace, selected_settings
+from earnest.files.locks import holding
+from earnest.files.reading import read_json
+from earnest.files.writing import write_sums
+from earnest.labels import SchemeCounts
+from earnest.progress import SILENT, Progress
+from earnest.settings.recipe import Recipe
+from earnest.training.batches import change_of
+from earnest.training.closed_form import last_layer
+from earnest.training.record import RECORD, calibration_change, read_record
+from earnest.training.run import PREDICTIONS, initial_classifier, is_finished, leakage_of, run_split, scheme_of
+
+
+def affect_results(
+    predictions: Predictions, utterances: Sequence[Utterance], limits: Sequence[float]
+) -> dict[str, Any] | None:
+    """Score answers of affect against the manifest's ratings, both from 0 to 1; None where there are none.
+
+    Parameters
+    ----------
+    limits : lowest and highest rating, where it is not to be what the corpus reader says
+    """
+    if predictions.predicted_affect is None:
+        return None
+    known = {(row.corpus, row.utterance_id): row for row in utterances}
+    places = zip(predictions.corpus, predictions.utterance_id, strict=True)
+    true = np.array([affect_of(known[place], limits) for place in places], dtype=np.float64)
+    return {name: one.to_dict() for name, one in affect_scores(predictions.predicted_affect, true).items()} or None
+
+
+BOOTSTRAP_SEED = 0
+METRICS = "metrics.json"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outcome of one recipe under one protocol.
+
+    Attributes
+    ----------
+    over_repeats : headline → mean and deviation over trainings with other seeds; empty where there was one
+    """
+
+    protocol: Protocol
+    splits: Sequence[Split]
+    predictions: Predictions
+    scores: Scores
+    labels: SchemeCounts
+    coverage: Coverage
+    leakage: Sequence[Leakage]
+    document: Mapping[str, Any]
+    over_repeats: Mapping[str, Spread]
+
+
+@holding("output")
+def evaluate(
+    task: Task,
+    output: Path,
+    command: str,
+    jobs: int = 1,
+    on_fold: Callable[[str], object] | None = None,
+    space: SearchSpace | None = None,
+) -> Evaluation:
+    """Train and score every fold; finished folds are read from ``output``, killed ones resumed.
+
+    Parameters
+    ----------
+    output : gets a run folder a fold, and predictions.csv and metrics.json of all together
+    command : what to type for this result; kept in metrics.json
+    jobs : folds at a time, one thread each; the numbers don't depend on it
+    on_fold : told each fold as it is done; with it, progress is shown
+    space : settings that each fold chooses by its own validation clips, before its test clips are scored
+    """
+    _refuse_other_results(task.protocol, output)
+    all_jobs = [job_of(task, split, output, space) for split in task.splits]
+    _check_before_decoding(task.recipe, all_jobs)
+    parts = {job.split.fold: job.predictions() for job in all_jobs if job.is_finished}
+    left = [job for job in all_jobs if job.split.fold not in parts]
+    # Clips outside the splits stay out: they could add classes to the scheme "native", and move the others' numbers.
+    beside = utterances_beside(task.recipe, task.folders) if left else ()
+    make_clips = partial(SharedClips, rows_in(task.splits), Progress(on_fold is not None and jobs == 1), beside)
+    for fold, predictions in run_folds(left, make_clips, jobs):
+        parts[fold] = predictions
+        if on_fold:
+            on_fold(fold)
+    together = joined([parts[split.fold] for split in task.splits])
+    write_predictions(together, output / PREDICTIONS)
+    selected = {"selected": selected_settings([job.folder for job in all_jobs])} if space else {}
+    facts = selected | _calibration(together, {job.split.fold: job.folder for job in all_jobs})
+    outcome = scored(task, together, output, command, output / METRICS, facts)
+    write_sums(output, (PREDICTIONS, METRICS))
+    return outcome
+
+
+def job_of(task: Task, split: Split, output: Path, space: SearchSpace | None = None) -> Job:
+    """Return the training of one fold and repeat."""
+    if Path(split.fold).name != split.fold:
+        raise SplitError(f"'{split.fold}' can't be a folder's name. Rename that speaker in the manifest.")
+    recipe = task.recipe_for(split)
+    return Job(recipe, split, output / split.fold, replace(space, recipe=recipe) if space else None)
+
+
+@holding("output")
+def train(
+    recipe: Recipe,
+    protocol_name: str,
+    fold: str | None,
+    folders: Mapping[str, Path],
+    output: Path,
+    command: str,
+    keep_test: bool = True,
+    progress: Progress = SILENT,
+) -> Evaluation | None:
+    """Train on one fold of a protocol, the first by default, and score its test set once.
+
+    Parameters
+    ----------
+    output : the run folder; the same call again resumes a killed run
+    keep_test : without it the test set is trained on, and so are, in the end, the validation clips: for shipping
+
+    Returns
+    -------
+    scores of the test set, None without one
+    """
+    protocol = protocol_called(protocol_name)
+    recipe = under(protocol, recipe)
+    if not keep_test:
+        recipe = replace(recipe, training=replace(recipe.training, refit=True))
+    utterances = protocol_utterances(recipe, protocol, folders)
+    split = split_called(protocol, fold, utterances, keep_test)
+    _check_before_decoding(recipe, [Job(recipe, split, output)])
+    ended = is_finished(output, split)
+    beside = () if ended else utterances_beside(recipe, folders)
+    clips = SharedClips(() if ended else rows_in([split]), progress, beside).of(recipe)
+    predictions = run_split(recipe, split, replace(clips, progress=progress), output)
+    if predictions is None:
+        return None
+    runs = {split.fold: output}
+    task = Task(recipe, protocol, utterances, FoldChoice([split], 1), (recipe.training.seed,))
+    facts = _calibration(predictions, runs)
+    return scored(task, predictions, output.parent, command, output / METRICS, facts, runs)
+
+
+def scored(
+    task: Task,
+    predictions: Predictions,
+    output: Path,
+    command: str,
+    path: Path,
+    more_facts: Mapping[str, Any] | None = None,
+    runs: Mapping[str, Path] | None = None,
+) -> Evaluation:
+    """Score predictions and write them to ``path``, a metrics.json.
+
+    Parameters
+    ----------
+    output : holds a run folder a fold, unless ``runs`` says where they are
+    more_facts : what else belongs into metrics.json
+    """
+    protocol, choice, splits = task.protocol, task.choice, task.splits
+    columns = manifest_columns(predictions, task.utterances, ("style", "intensity"))
+    scores, repeats = told_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED), columns=columns))
+    used = rows_in(splits)
+    coverage, labels = coverage_of(protocol, used), label_counts(task, used)
+    lines = [line for split in splits for line in leakage_of((runs or {}).get(split.fold, output / split.fold), split)]
+    facts = {
+        "title": task.title,
+        "command": command,
+        "seed": task.seeds[0],
+        "selected_on": "test" if is_chosen_on_test(protocol.name) else "validation",
+        "clips": coverage.sentence(),
+        "labels": labels.sentence(),
+        "leakage": [line.to_dict() for line in lines],
+        "recipe": task.recipe.to_dict(),
+        "affect": affect_results(predictions, task.utterances, task.recipe.training.affect_range),
+        **(more_facts or {}),
+    }
+    if choice.part:
+        facts["part"] = choice.part
+    if choice.some_folds:
+        facts["clips"] = f"{coverage.sentence()}, {choice.some_folds} tested: {scores.n} clips"
+    if repeats:
+        facts["repeats"] = {
+            "seeds": list(task.seeds),
+            "over_repeats": {name: value.to_dict() for name, value in repeats.items()},
+        }
+    write_metrics(protocol, scores, facts, path)
+    document = metrics_document(protocol, scores, facts)
+    return Evaluation(protocol, splits, predictions, scores, labels, coverage, lines, document, repeats)
+
+
+def _refuse_other_results(protocol: Protocol, output: Path) -> None:
+    """Refuse a folder that holds a training, or the results of another protocol: their files have the same names."""
+    if (output / RECORD).exists():
+        raise RecipeError(f"{output}: holds a run of `earnest train`. Choose another --output.")
+    if not (output / METRICS).exists():
+        return
+    try:
+        held = read_json(output / METRICS, RecipeError, hint="Choose another --output.")["protocol"]
+    except (KeyError, TypeError) as error:
+        raise RecipeError(f"{output / METRICS}: not the result of an evaluation. Choose another --output.") from error
+    if held != protocol.name:
+        raise RecipeError(f"{output}: holds results of the protocol '{held}'. Choose another --output.")
+
+
+def _calibration(predictions: Predictions, runs: Mapping[str, Path]) -> dict[str, Any]:
+    records = {fold: read_record(run) for fold, run in runs.items()}
+    return {"calibration_change": calibration_change(predictions, records)}
+
+
+def _check_before_decoding(recipe: Recipe, jobs: Sequence[Job]) -> None:
+    """Refuse at once what would be refused after minutes of decoding: settings, weights, folders of other runs."""
+    if recipe.augment:
+        change_of(recipe)
+    classifier = initial_classifier(recipe, scheme_of(recipe, rows_in([job.split for job in jobs])).classes)
+    if recipe.training.method == "discriminant":
+        last_layer(classifier.network)
+        if "gender" in recipe.training.auxiliary:
+            last_layer(classifier.network, "gender")
+    for job in jobs:
+        job.claim()

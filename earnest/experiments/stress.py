@@ -1,0 +1,215 @@
+"""A finished evaluation under stress: the models of its folds answer their clips again, changed in many ways.
+
+The models, the splits and the plain predictions stay as they are; what is new lies beside them or elsewhere.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.augment.base import generator_for
+from earnest.augment.stress import Condition, stress_conditions
+from earnest.corpora.load import load_utterances
+from earnest.errors import EarnestError, suggestion
+from earnest.evaluation.predictions import Predictions, joined, write_predictions
+from earnest.evaluation.split_files import Lookup, read_plans
+from earnest.evaluation.splits import Split
+from earnest.evaluation.stress import Check, StressRow, clean_checks, clean_row
+from earnest.experiments.evaluate import METRICS
+from earnest.experiments.reanswer import FoldClips, NoiseTest
+from earnest.files.locks import holding
+from earnest.files.reading import read_json
+from earnest.files.writing import refuse_changed, write_json
+from earnest.settings.recipe import Recipe, read_recipe
+from earnest.training.record import read_record
+
+METRICS_STRESS = "metrics-stress.json"
+Part: TypeAlias = Literal["test", "valid"]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A folder of `earnest evaluate`.
+
+    Attributes
+    ----------
+    document : its ``metrics.json``
+    splits : of the folds that were asked for
+    """
+
+    folder: Path
+    document: Mapping[str, Any]
+    recipe: Recipe
+    splits: Sequence[Split]
+
+    @classmethod
+    def read(cls, folder: Path, folders: Mapping[str, Path], folds: Sequence[str] = ()) -> "Finished":
+        """Read what was evaluated; each fold's clips are those of its ``split.json``.
+
+        Parameters
+        ----------
+        folders : corpus name → folder
+        folds : some of them; empty: all
+        """
+        document = _document(folder / METRICS)
+        refuse_changed(folder)
+        known = list(document["folds"])
+        for name in folds:
+            if name not in known:
+                raise EarnestError(f"{folder}: has no fold '{name}'.{suggestion(name, known)}")
+        wanted = [name for name in known if name in folds or not folds]
+        for name in wanted:
+            refuse_changed(folder / name)
+        recipe = read_recipe(folder / wanted[0])
+        lookup = Lookup(load_utterances(recipe.corpora, folders))
+        return cls(folder, document, recipe, [_split(folder / name, lookup) for name in wanted])
+
+
+@dataclass(frozen=True)
+class StressTest:
+    """What is asked.
+
+    Attributes
+    ----------
+    noise : recordings to mix in, None for none
+    part : "valid" for choosing what helps, without a look at test clips
+    n_clips : the most of each fold, drawn evenly from its speakers and classes; None for all
+    keeps_predictions : whether each condition's predictions are written too
+    """
+
+    noise: NoiseTest | None = None
+    part: Part = "test"
+    n_clips: int | None = None
+    keeps_predictions: bool = False
+
+
+@dataclass(frozen=True)
+class Stress:
+    """The table, the checks of clean clips, and what is in ``metrics-stress.json``."""
+
+    rows: Sequence[StressRow]
+    checks: Sequence[Check]
+    document: Mapping[str, Any]
+
+
+@holding("output")
+def stress(
+    finished: Finished,
+    asked: StressTest,
+    output: Path,
+    command: str,
+    on_condition: Callable[[], object] = lambda: None,
+) -> Stress:
+    """Answer the clips of every fold again under every condition, and compare with the answers to them as they are.
+
+    Parameters
+    ----------
+    output : gets metrics-stress.json
+    on_condition : told each condition of each fold as it is done
+    """
+    answers: dict[str, list[tuple[Predictions, int]]] = {}
+    conditions: dict[str, Condition] = {}
+    whole, drawn = [], []
+    for split in finished.splits:
+        clips = _clips(finished.folder / split.fold, split, asked.part)
+        whole.append(clips.plain)
+        if asked.n_clips is not None:
+            clips = clips.take(evenly_drawn(clips, asked.n_clips))
+        drawn.append(clips.plain)
+        for condition in conditions_of(split, asked.noise):
+            conditions[condition.name] = condition
+            answers.setdefault(condition.name, []).append(_heard(clips, condition))
+            on_condition()
+    clean, rows = joined(drawn), []
+    for name, parts in answers.items():
+        together = joined([predictions for predictions, _ in parts])
+        rows.append(StressRow.of(name, conditions[name].group, clean, together, sum(n for _, n in parts)))
+        if asked.keeps_predictions:
+            write_predictions(together, output / f"predictions-stress-{conditions[name].file_name}.csv")
+    table, checks = [clean_row(clean), *rows], clean_checks(joined(whole))
+    document = {
+        **_facts(finished, asked, command),
+        "n": len(clean),
+        "n_checked": sum(map(len, whole)),
+        "rows": [row.to_dict() for row in table],
+        "checks": [check.to_dict() for check in checks],
+    }
+    write_json(output / METRICS_STRESS, document)
+    return Stress(table, checks, document)
+
+
+def conditions_of(split: Split, noise: NoiseTest | None) -> list[Condition]:
+    """Return the conditions of one fold; babble is made of its validation clips, or of its training clips."""
+    voices = [row.path for row in split.valid or split.train]
+    return stress_conditions(voices, noise.files if noise else None)
+
+
+def evenly_drawn(clips: FoldClips, n_clips: int) -> npt.NDArray[np.intp]:
+    """Return at most so many rows, in their order; speakers and classes take turns, in an order drawn by keys."""
+    order = sorted(range(len(clips.rows)), key=lambda row: generator_for(clips.rows[row].key).random())
+    seen: Counter[tuple[str, int]] = Counter()
+    turns = {}
+    for place, row in enumerate(order):
+        cell = clips.rows[row].speaker, int(clips.plain.emotion[row])
+        turns[row] = (seen[cell], place)
+        seen[cell] += 1
+    return np.array(sorted(sorted(order, key=turns.__getitem__)[:n_clips]), np.intp)
+
+
+def _clips(run: Path, split: Split, part: Part) -> FoldClips:
+    if part == "test":
+        return FoldClips.tested(run, split)
+    if not split.valid or read_record(run).refitted:
+        why = "was trained on its validation clips" if split.valid else "has no validation clips"
+        raise EarnestError(f"{run}: {why}. Ask for test clips.")
+    return FoldClips.validated(run, split)
+
+
+def _heard(clips: FoldClips, condition: Condition) -> tuple[Predictions, int]:
+    return clips.heard_as(partial(condition.heard, sample_rate_hz=clips.rate_hz))
+
+
+def _facts(finished: Finished, asked: StressTest, command: str) -> dict[str, Any]:
+    plain, noise = finished.document, asked.noise
+    return {
+        **{name: plain.get(name) for name in ("protocol", "speaker_independent", "title")},
+        "folds": [split.fold for split in finished.splits],
+        "of_folds": len(plain["folds"]),
+        "part": asked.part,
+        "n_clips_a_fold": asked.n_clips,
+        "command": command,
+        "evaluation": plain.get("command"),
+        "recipe": finished.recipe.to_dict(),
+        "noise": noise
+        and {
+            "folder": noise.folder,
+            "names": list(noise.names),
+            "recordings": len(noise.files.recordings),
+            "heard_in_training": noise.heard_in_training(finished.recipe),
+        },
+    }
+
+
+def _split(run: Path, lookup: Lookup) -> Split:
+    (plan,) = read_plans([run / "split.json"])
+    return Split(
+        **plan.found(lookup),
+        fold=run.name,
+        speaker_independent=bool(plan.speaker_independent),
+        protocol=read_record(run).protocol,
+        dialogue_partners=plan.dialogue_partners,
+    )
+
+
+def _document(path: Path) -> dict[str, Any]:
+    missing = "no such file. Give a finished folder of `earnest evaluate`."
+    document = read_json(path, missing=missing, hint="Evaluate again.")
+    if not (isinstance(document, dict) and isinstance(document.get("folds"), dict) and document["folds"]):
+        raise EarnestError(f"{path}: names no folds. Give a finished folder of `earnest evaluate`.")
+    return document

@@ -1,0 +1,199 @@
+"""What an evaluation is about: a recipe under a protocol, the clips there are, the folds that are wanted."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from torch import Tensor
+
+from earnest.corpora.base import CORPORA
+from earnest.corpora.load import corpus_root, load_utterances
+from earnest.corpora.manifest import Utterance
+from earnest.errors import CorpusError, suggestion
+from earnest.evaluation.folds import FoldChoice, chosen_folds, fold_and_repeat, training_seeds
+from earnest.evaluation.protocols import Protocol
+from earnest.evaluation.splits import Split
+from earnest.labels import SchemeCounts, count_labels
+from earnest.models.classifier import build_front_end
+from earnest.progress import SILENT, Progress
+from earnest.settings.front_end import FrontEnd
+from earnest.settings.recipe import Recipe
+from earnest.training.clips import Clips
+from earnest.training.closed_form import Embeddings
+from earnest.training.examples import Example, clips_of_corpora, compute_examples
+from earnest.training.run import scheme_of
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A recipe under a protocol.
+
+    Attributes
+    ----------
+    utterances : all that were read
+    choice : the folds that are trained and scored, once a seed
+    seeds : of training, one a repeat
+    folders : corpus name → folder, for what is read later, see `utterances_beside`
+    """
+
+    recipe: Recipe
+    protocol: Protocol
+    utterances: Sequence[Utterance]
+    choice: FoldChoice
+    seeds: tuple[int, ...]
+    folders: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def splits(self) -> Sequence[Split]:
+        """One a fold and repeat."""
+        return self.choice.splits
+
+    @property
+    def title(self) -> str:
+        """The title of every result."""
+        return self.choice.title(self.protocol)
+
+    def recipe_for(self, split: Split) -> Recipe:
+        """Return the recipe with the seed of this repeat."""
+        seed = self.seeds[fold_and_repeat(split.fold)[1] - 1]
+        return replace(self.recipe, training=replace(self.recipe.training, seed=seed))
+
+    def with_splits(self, change: Callable[[Split], Split]) -> "Task":
+        """Return the task with every split changed."""
+        return replace(self, choice=replace(self.choice, splits=[change(split) for split in self.splits]))
+
+
+def task_of(
+    recipe: Recipe,
+    protocol: Protocol,
+    folders: Mapping[str, Path],
+    folds: Sequence[str] = (),
+    repeats: int | None = None,
+) -> Task:
+    """Read the corpora and divide them.
+
+    Parameters
+    ----------
+    folders : corpus name → folder
+    folds : some of the protocol's; empty: all
+    repeats : trainings a fold, each with a seed of its own; None: as the protocol says
+    """
+    recipe = under(protocol, recipe)
+    seeds = training_seeds(protocol, recipe.training.seed, repeats)
+    utterances = protocol_utterances(recipe, protocol, folders)
+    choice = chosen_folds(protocol, utterances, folds, len(seeds))
+    return Task(recipe, protocol, utterances, choice, seeds, folders)
+
+
+def rows_in(splits: Sequence[Split]) -> list[Utterance]:
+    """Return the utterances of all sets of ``splits``, each once."""
+    rows = (row for split in splits for members in split.sets.values() for row in members)
+    return list({row.key: row for row in rows}.values())
+
+
+def under(protocol: Protocol, recipe: Recipe) -> Recipe:
+    """Return the recipe with the corpora and classes that the protocol is defined on, where it is defined on any."""
+    scheme = recipe.scheme if protocol.scheme == "native" else protocol.scheme
+    return replace(recipe, corpus=protocol.corpora or recipe.corpus, scheme=scheme)
+
+
+def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str, Path]) -> list[Utterance]:
+    """Load the usable clips of the corpora of a protocol, or of the recipe's where it takes any."""
+    wanted = recipe.corpora
+    for name in folders.keys() - {*wanted, *CORPORA.names()}:
+        _log.warning("--data %s=… is not used.%s", name, suggestion(name, wanted))
+    if protocol.optional_corpora:
+        wanted = tuple(name for name in wanted if _is_given(name, folders))
+    return load_utterances(wanted, folders)
+
+
+def utterances_beside(recipe: Recipe, folders: Mapping[str, Path]) -> list[Utterance]:
+    """Load the clips of corpora that a fine-tuning learns from beside the recipe's own."""
+    wanted = tuple(name for name in recipe.finetune.corpus if name not in recipe.corpora)
+    return load_utterances(wanted, folders) if recipe.finetune else []
+
+
+def _is_given(name: str, folders: Mapping[str, Path]) -> bool:
+    """Say whether a corpus that may be absent is there; one that was named with --data must be."""
+    try:
+        corpus_root(name, folders)
+    except CorpusError:
+        return name in folders
+    return True
+
+
+def label_counts(task: Task, used: Sequence[Utterance]) -> SchemeCounts:
+    """Count what is kept, merged and dropped of the clips that the protocol is about.
+
+    Parameters
+    ----------
+    used : the clips of the splits; the scheme "native" has their emotions as classes
+    """
+    belongs = task.protocol.belongs
+    part = [row for row in task.utterances if belongs is None or belongs(row)]
+    return count_labels(scheme_of(task.recipe, used), ((row.emotion, row.corpus, row.native_emotion) for row in part))
+
+
+def examples_of(recipe: Recipe, utterances: Sequence[Utterance], progress: Progress = SILENT) -> dict[str, Example]:
+    """Compute the frames of every utterance that the recipe's scheme keeps; samples too if the recipe augments."""
+    with progress.bar("decoding", len(utterances)) as advance:
+        return compute_examples(
+            build_front_end(recipe),
+            utterances,
+            scheme_of(recipe, utterances),
+            advance,
+            keep_waveforms=bool(recipe.augment),
+            affect_range=recipe.training.affect_range,
+        )
+
+
+def split_called(
+    protocol: Protocol, fold: str | None, utterances: Sequence[Utterance], keep_test: bool = True
+) -> Split:
+    """Return one fold of a protocol, by default the first; without ``keep_test`` its test set is trained on."""
+    split = chosen_folds(protocol, utterances, () if fold is None else (fold,)).splits[0]
+    return split if keep_test else replace(split, train=(*split.train, *split.test), test=())
+
+
+class SharedClips:
+    """The clips of ``rows`` as recipes see them that differ in front end, network or training alone.
+
+    Parameters
+    ----------
+    beside : clips of other corpora that a fine-tuning learns from too
+    """
+
+    def __init__(
+        self, rows: Sequence[Utterance], progress: Progress = SILENT, beside: Sequence[Utterance] = ()
+    ) -> None:
+        self.rows, self.progress, self.beside = rows, progress, beside
+        self._front_end: FrontEnd | None = None
+        self._clips = Clips({})
+        self._embeddings: dict[str, Embeddings] = {}
+        self._copies: dict[str, dict[str, Tensor]] = {}
+
+    def classes(self, recipe: Recipe) -> tuple[str, ...]:
+        """Return the recipe's classes, in output order; the scheme "native" has those of all ``rows``."""
+        return scheme_of(recipe, self.rows).classes
+
+    def of(self, recipe: Recipe) -> Clips:
+        """Return the clips as the recipe's front end and network see them; a new front end decodes anew.
+
+        Trainings share the embeddings of clips where nothing changes the embedding.
+        """
+        if recipe.front_end != self._front_end:
+            self._embeddings, self._copies = {}, {}
+            examples = examples_of(recipe, self.rows, self.progress)
+            beside = clips_of_corpora(self.beside, build_front_end(recipe), self.progress)
+            self._clips = Clips(examples, classes=self.classes(recipe), beside=beside)
+            self._front_end = recipe.front_end
+        changes = recipe.training.changes if recipe.augment else ""
+        if recipe.finetune:
+            heard = json.dumps([recipe.training.seed, recipe.augment, changes], sort_keys=True)
+            return replace(self._clips, embeddings={}, copies=self._copies.setdefault(heard, {}))
+        network = json.dumps([dict(recipe.network), recipe.training.seed, recipe.augment, changes], sort_keys=True)
+        return replace(self._clips, embeddings=self._embeddings.setdefault(network, {}))

@@ -1,0 +1,463 @@
+"""The settings that tuning tries: named in ``[tune]``, put into a recipe, and in Optuna's terms."""
+
+import io
+import json
+import logging
+import shutil
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from functools import reduce
+from operator import getitem
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from earnest.errors import EarnestError, MissingExtraError, RecipeError, SplitError, suggestion
+from earnest.evaluation.confusion import confusion_counts, headline_scores
+from earnest.evaluation.protocols import protocol_called
+from earnest.evaluation.splits import Split
+from earnest.experiments.task import SharedClips, protocol_utterances, rows_in, split_called, under
+from earnest.files.csv_cells import RowWriter
+from earnest.files.locks import holding
+from earnest.files.reading import read_json
+from earnest.files.writing import write_atomically
+from earnest.models.classifier import MODELS
+from earnest.progress import SILENT, Progress
+from earnest.settings.config import from_mapping
+from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
+from earnest.settings.tune import Range, Tune
+from earnest.training.closed_form import discriminant_logits, fit_discriminant
+from earnest.training.finetune import finetune_embedding
+from earnest.training.loop import CHECKPOINT, History, fit, predict_logits
+from earnest.training.run import claim, initial_classifier
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+    from optuna.trial import Trial as OptunaTrial
+
+
+TABLES = ("front_end", "network", "training")
+_MISSING = object()
+REFUSED = {
+    "training.refit": "it changes nothing on validation clips",
+    "training.seed": "the best of several draws is luck",
+}
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A recipe and what may take the place of its settings; checked as a whole before anything is trained.
+
+    Raises
+    ------
+    RecipeError
+        For a setting that there isn't, with the nearest one, and for ends of ranges and choices that a recipe refuses.
+    """
+
+    recipe: Recipe
+    tune: Tune
+
+    def __post_init__(self) -> None:
+        if not (self.tune.ranges or self.tune.choices):
+            raise RecipeError("tune: nothing to try. Add [tune.ranges] or [tune.choices] to the recipe.")
+        for key in (*self.tune.ranges, *self.tune.choices):
+            kind_of(self.recipe, key)
+        for key, found in self.tune.ranges.items():
+            _require_numbers(kind_of(self.recipe, key), found, key)
+            for value in (found.low, found.high):
+                self.recipe_with({key: value})
+        for key, choices in self.tune.choices.items():
+            for value in choices:
+                self.recipe_with({key: value})
+
+    def recipe_with(self, settings: Mapping[str, Any]) -> Recipe:
+        """Return the recipe with other settings: key, such as "training.learning_rate" → value."""
+        values = self.recipe.to_dict()
+        for key, value in settings.items():
+            *tables, name = key.split(".")
+            table = values
+            for word in tables:
+                table = table.setdefault(word, {})
+            table[name] = value
+        where = ", ".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
+        recipe = from_mapping(Recipe, values, f"tune, {where}")
+        _network_settings(recipe, f"tune, {where}: network")
+        return recipe
+
+    def distributions(self) -> "dict[str, BaseDistribution]":
+        """Return what Optuna draws from; choices are drawn by their JSON text, so that lists can be among them."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        found: dict[str, BaseDistribution] = {}
+        for key, span in self.tune.ranges.items():
+            if kind_of(self.recipe, key) is int:
+                found[key] = IntDistribution(int(span.low), int(span.high), log=span.log, step=int(span.step or 1))
+            else:
+                found[key] = FloatDistribution(span.low, span.high, log=span.log, step=span.step)
+        for key, choices in self.tune.choices.items():
+            found[key] = CategoricalDistribution([json.dumps(choice) for choice in choices])
+        return found
+
+    def settings_of(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what Optuna drew as key → value."""
+        return {key: json.loads(value) if key in self.tune.choices else value for key, value in drawn.items()}
+
+    def own(self) -> dict[str, Any] | None:
+        """Return the recipe's own settings as Optuna would have drawn them, None where one lies outside."""
+        found: dict[str, Any] = {}
+        for key, span in self.tune.ranges.items():
+            value = self._own_value(key)
+            if isinstance(value, int | float) and span.holds(value):
+                found[key] = value
+        for key, choices in self.tune.choices.items():
+            same = [choice for choice in choices if self._own_value(key, choice) == self._own_value(key)]
+            if same:
+                found[key] = json.dumps(same[0])
+        return found if len(found) == len(self.tune.ranges) + len(self.tune.choices) else None
+
+    def _own_value(self, key: str, instead: Any = _MISSING) -> Any:
+        recipe = self.recipe if instead is _MISSING else self.recipe_with({key: instead})
+        values = recipe.to_dict() | {"network": asdict(_network_settings(recipe, "network"))}
+        return reduce(getitem, key.split("."), values)
+
+
+def kind_of(recipe: Recipe, key: str) -> Any:
+    """Return the type of a setting; another key is an error that names the nearest right one."""
+    table, *words = key.split(".")
+    if table not in TABLES:
+        raise RecipeError(f"tune: '{key}': no table '{table}'.{suggestion(table, TABLES)}")
+    if key in REFUSED:
+        raise RecipeError(f"tune: '{key}' can't be tuned: {REFUSED[key]}.")
+    kind = MODELS.get(recipe.model).settings_type if table == "network" else typing.get_type_hints(Recipe)[table]
+    for word in words:
+        known = typing.get_type_hints(kind) if is_dataclass(kind) else {}
+        if word not in known:
+            raise RecipeError(f"tune: '{key}': unknown setting '{word}'.{suggestion(word, known)}")
+        kind = known[word]
+    if is_dataclass(kind):
+        raise RecipeError(f"tune: '{key}' is a table; name one of its settings, such as '{key}.{_first_of(kind)}'.")
+    numbers = [choice for choice in typing.get_args(kind) if choice in (int, float)]
+    return numbers[-1] if numbers else kind
+
+
+def _first_of(kind: Any) -> str:
+    return next(iter(typing.get_type_hints(kind)))
+
+
+def _require_numbers(kind: Any, found: Range, key: str) -> None:
+    if kind not in (int, float):
+        raise RecipeError(f"tune: '{key}' is no number, so it has no range. List its values under [tune.choices].")
+    numbers = (found.low, found.high, found.step if found.step is not None else 1)
+    if kind is int and not all(isinstance(number, int) for number in numbers):
+        raise RecipeError(f"tune: '{key}' takes whole numbers; low, high and step must be whole too.")
+
+
+def _network_settings(recipe: Recipe, where: str) -> Any:
+    """Return the settings of the recipe's network, defaults included."""
+    return from_mapping(MODELS.get(recipe.model).settings_type, dict(recipe.network), where)
+
+
+SELECTION, SELECTED = "selection", "selected.json"
+
+
+def claim_selection(space: SearchSpace, split: Split, run: Path) -> None:
+    """Note down in a run folder what is searched on which clips, or refuse the folder of another search."""
+    claim_search(space, replace(split, test=()), run / SELECTION)
+
+
+def selected_recipe(space: SearchSpace, split: Split, run: Path, clips: SharedClips) -> Recipe:
+    """Search on the training and validation clips of a split and return the recipe with the best settings.
+
+    Parameters
+    ----------
+    run : the run folder; gets the search in ``selection`` and the outcome in ``selected.json``
+    """
+    tuned = tune_split(space, replace(split, test=()), run / SELECTION, clips)
+    chosen = {
+        "settings": dict(tuned.best.settings),
+        "metric": tuned.metric,
+        "value": tuned.best.value,
+        "trials": len(tuned.trials),
+    }
+    write_atomically(run / SELECTED, (json.dumps(chosen, indent=1, ensure_ascii=False) + "\n").encode())
+    return tuned.recipe
+
+
+def selected_settings(folders: Sequence[Path]) -> dict[str, Any]:
+    """Return what was chosen in each run folder, by its name."""
+    found = {}
+    for folder in folders:
+        found[folder.name] = read_json(folder / SELECTED)
+    return found
+
+
+STUDY, BEST, TRIALS, TRIED = "study.db", "best.toml", "trials.csv", "tune.json"
+State = Literal["complete", "pruned", "failed"]
+N_BEFORE_PRUNING = 4  # trainings that end as planned, before one is held against them
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One set of settings that was tried.
+
+    Attributes
+    ----------
+    number : from 1, in the order of trying
+    value : the metric on validation clips, from 0 to 1; None where the training failed or was ended early
+    settings : key → value
+    error : why it failed
+    """
+
+    number: int
+    state: State
+    value: float | None
+    settings: Mapping[str, Any]
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The outcome: all trials, and the recipe with the best settings."""
+
+    metric: str
+    protocol: str
+    fold: str
+    n_train: int
+    n_valid: int
+    trials: Sequence[Trial]
+    best: Trial
+    recipe: Recipe
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+@holding("output")
+def tune(
+    space: SearchSpace,
+    protocol_name: str,
+    fold: str | None,
+    folders: Mapping[str, Path],
+    output: Path,
+    on_trial: Callable[[Trial], object] = str,
+    progress: Progress = SILENT,
+) -> Tuned:
+    """Try settings on one fold of a protocol, the first by default; the same call again goes on where it was.
+
+    Parameters
+    ----------
+    folders : corpus name → folder
+    output : gets the study, a folder a trial, trials.csv and best.toml
+    on_trial : called after each trial
+    """
+    protocol = protocol_called(protocol_name)
+    space = replace(space, recipe=under(protocol, space.recipe))
+    utterances = protocol_utterances(space.recipe, protocol, folders)
+    split = replace(split_called(protocol, fold, utterances), test=())  # from here on there are none
+    return tune_split(space, split, output, SharedClips(rows_in([split]), progress), on_trial)
+
+
+def tune_split(
+    space: SearchSpace, split: Split, output: Path, clips: SharedClips, on_trial: Callable[[Trial], object] = str
+) -> Tuned:
+    """Try settings on one split, whose test set is empty.
+
+    Parameters
+    ----------
+    clips : of the split, at least
+    """
+    claim_search(space, split, output)
+    initial_classifier(space.recipe, clips.classes(space.recipe))  # not after decoding
+    torch.set_num_threads(1)  # the same bits on every machine's number of cores
+    workplace = _Workplace(split, output, clips)
+    with _study(output, space.tune) as study:
+        _forget_killed(study)
+        while (n_done := len(_finished(study))) < space.tune.trials:
+            on_trial(_try_next(study, space, workplace, n_done))
+        trials = [_told(trial, number, space) for number, trial in enumerate(_finished(study), 1)]
+    return _written(output, space, split, trials)
+
+
+def claim_search(space: SearchSpace, split: Split, output: Path) -> None:
+    """Note down what is tried on which clips, or refuse a folder of another search; more trials are welcome."""
+    if split.test:
+        raise SplitError(f"{split.title}: settings are never chosen where test clips can be seen.")
+    if not split.valid:
+        raise RecipeError(f"{split.title}: has no validation clips, by which settings could be chosen.")
+    claim(output, space.recipe, split)
+    _claim_table(output, space.tune)
+
+
+@dataclass(frozen=True)
+class _Workplace:
+    """What trials share."""
+
+    split: Split
+    output: Path
+    clips: SharedClips
+
+
+def _try_next(study: "Study", space: SearchSpace, workplace: _Workplace, n_done: int) -> Trial:
+    from optuna.trial import TrialState
+
+    own = space.own() if n_done == 0 else None
+    if own and not study.get_trials(states=(TrialState.WAITING,)):
+        study.enqueue_trial(own)
+    study.sampler = _sampler(space.tune, n_done)
+    trial = study.ask(space.distributions())
+    state, value = TrialState.FAIL, None
+    try:
+        recipe = space.recipe_with(space.settings_of(trial.params))
+        watch = _Watch(trial, space.tune.metric)
+        value = _value(recipe, workplace, workplace.output / "trials" / f"{n_done + 1:03d}", watch)
+        state, value = (TrialState.PRUNED, None) if watch.is_pruned else (TrialState.COMPLETE, value)
+    except RecipeError as error:  # settings that don't go together are a result too
+        trial.set_user_attr("error", str(error))
+    study.tell(trial, value, state)
+    return _told(study.trials[trial.number], n_done + 1, space)
+
+
+@dataclass
+class _Watch:
+    """Tells Optuna about each epoch, and training when to end."""
+
+    trial: "OptunaTrial"
+    metric: str
+    is_pruned: bool = False
+    _n_told: int = 0
+
+    def ends_now(self, history: History) -> bool:
+        """Report the epochs that are new; a resumed training brings several."""
+        for row in history[self._n_told :]:
+            self.trial.report(row[self.metric], int(row["epoch"]))
+            self.is_pruned = self.is_pruned or self.trial.should_prune()
+        self._n_told = len(history)
+        return self.is_pruned
+
+
+def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -> float:
+    """Train, and return the metric on the validation clips."""
+    split, clips = workplace.split, workplace.clips.of(recipe)
+    if (folder / "recipe.toml").exists() and read_recipe(folder) != recipe:
+        shutil.rmtree(folder)  # begun by a search that was killed, with an Optuna that drew otherwise
+    claim(folder, recipe, split)
+    settings = recipe.training
+    classifier = initial_classifier(recipe, workplace.clips.classes(recipe))
+    network, n_classes = classifier.network, len(classifier.classes)
+    train, valid = clips.of(split.train), clips.of(split.valid)
+    if recipe.finetune:
+        finetune_embedding(classifier, train, clips.beside_speakers_of(split), recipe, folder)
+    if settings.method == "discriminant":
+        prior = settings.voice_prior
+        fit_discriminant(network, train, settings.shrinkage, n_classes, clips.embeddings, voice_prior=prior)
+        logits = discriminant_logits(network, valid, clips.embeddings)
+    else:
+        keeper = fit(network, train, valid, settings, folder, n_classes, ends_now=watch.ends_now)
+        watch.ends_now(keeper.history)  # a training that had ended before it was killed asks nothing
+        logits = predict_logits(network, valid)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+    targets = np.array([example.target for example in valid], np.int64)
+    counts = confusion_counts(targets, logits.argmax(dim=1).numpy(), n_classes)
+    return float(headline_scores(counts)[watch.metric.removeprefix("valid_")])
+
+
+@contextmanager
+def _study(output: Path, settings: Tune) -> "Iterator[Study]":
+    """Open the study of a folder, or begin it."""
+    try:
+        import optuna
+        from optuna.storages import RDBStorage
+    except ImportError:
+        raise MissingExtraError("Tuning", "train") from None
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import DatabaseError
+
+    optuna.logging.set_verbosity(logging.ERROR)
+    pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
+    if settings.pruner == "median":
+        pruner = optuna.pruners.MedianPruner(N_BEFORE_PRUNING)
+    path, storage = (output / STUDY).resolve(), None
+    try:
+        storage = RDBStorage(f"sqlite:///{path.as_posix()}")
+        yield optuna.create_study(
+            storage=storage, study_name="tune", direction="maximize", pruner=pruner, load_if_exists=True
+        )
+    except (DatabaseError, StorageInternalError) as error:
+        why = error.orig if isinstance(error, DatabaseError) else error
+        raise EarnestError(
+            f"{path}: the study can't be read or written ({why}). Look for room on the disk and give the same command "
+            "again; or remove the folder."
+        ) from error
+    finally:
+        if storage is not None:
+            storage.remove_session()
+            storage.engine.dispose()
+
+
+def _sampler(settings: Tune, n_done: int) -> Any:
+    """Return a sampler whose draws depend on the seed and the finished trials alone."""
+    from optuna.samplers import TPESampler
+
+    seed = int(np.random.SeedSequence([settings.seed, n_done]).generate_state(1)[0])
+    return TPESampler(seed=seed)
+
+
+def _forget_killed(study: "Study") -> None:
+    """Close trials that a killed search left open; their settings will be drawn again."""
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+
+
+def _finished(study: "Study") -> "list[FrozenTrial]":
+    """Return the trials that ended by themselves."""
+    return [
+        trial for trial in study.trials if trial.state.name in ("COMPLETE", "PRUNED") or "error" in trial.user_attrs
+    ]
+
+
+def _told(trial: "FrozenTrial", number: int, space: SearchSpace) -> Trial:
+    states: dict[str, State] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+    state = states[trial.state.name]
+    value = trial.value if state == "complete" else None
+    return Trial(number, state, value, space.settings_of(trial.params), trial.user_attrs.get("error", ""))
+
+
+def _claim_table(output: Path, settings: Tune) -> None:
+    values = json.loads(json.dumps(asdict(replace(settings, trials=1))))
+    path = output / TRIED
+    if path.exists() and read_json(path) != values:
+        raise RecipeError(f"{output}: holds a search of another [tune] table. Choose another --output, or remove it.")
+    write_atomically(path, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _written(output: Path, space: SearchSpace, split: Split, trials: Sequence[Trial]) -> Tuned:
+    """Write trials.csv and best.toml."""
+    keys = list(space.distributions())
+    text = io.StringIO()
+    writer = RowWriter(text)
+    writer.write_rows([("trial", "state", space.tune.metric, *keys, "error")])
+    writer.write_rows(
+        (trial.number, trial.state, trial.value, *(trial.settings[key] for key in keys), trial.error)
+        for trial in trials
+    )
+    write_atomically(output / TRIALS, text.getvalue().encode())
+    best = max(trials, key=lambda trial: (trial.value is not None, trial.value or 0.0))  # of equals the first
+    if best.value is None:
+        raise EarnestError(f"{output}: none of {len(trials)} trials came to an end; {TRIALS} says why.")
+    recipe = space.recipe_with(best.settings)
+    comment = (
+        f"# The best of {len(trials)} trials on {split.title}: {space.tune.metric} {best.value:.4f} "
+        f"on {len(split.valid)} validation clips.\n# Test clips were not used.\n"
+    )
+    write_atomically(output / BEST, (comment + recipe_to_toml(recipe)).encode())
+    n_clips = (len(split.train), len(split.valid))
+    return Tuned(space.tune.metric, split.protocol, split.fold, *n_clips, trials, best, recipe)

@@ -1,0 +1,189 @@
+"""Files from outside → bytes, text, JSON and TOML: bounded, and every failure an `EarnestError` that says where.
+
+A name may stand for anything: a device that never ends, a FIFO that nobody writes to, a circle of links. Only regular
+files are read, and never more than a limit. JSON and TOML nested deeper than any of ours are refused before anything
+walks through them.
+"""
+
+import errno
+import json
+import os
+import stat
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+from earnest.errors import EarnestError, RecipeError, printable
+
+MOST_BYTES = 1 << 30
+MOST_JSON_BYTES = 1 << 28
+MOST_SETTINGS_BYTES = 1 << 20
+DEEPEST = 64
+MOST_DOTS = 256  # in one line of TOML: its time grows with their square
+
+Kind = type[EarnestError]
+
+
+def read_bytes(path: Path, kind: Kind = EarnestError, missing: str = "no such file.", most: int = MOST_BYTES) -> bytes:
+    """Return all bytes of a regular file.
+
+    Parameters
+    ----------
+    kind : of the error
+    missing : the end of the message where there is no such file
+    most : bytes; a larger file is refused
+
+    Raises
+    ------
+    EarnestError
+        When the file is missing, no regular file, not permitted or too large.
+    """
+    with opened(path, kind, missing) as file:
+        try:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(size + 1) if size <= most else None  # as much memory as is asked for is taken at once
+        except (OSError, MemoryError) as error:
+            _refuse(path, error, kind)
+    if data is None or len(data) > most:
+        raise kind(f"{_named(path)}: larger than {most >> 20} MiB. It isn't what it should be.")
+    return data
+
+
+@contextmanager
+def opened(path: Path, kind: Kind = EarnestError, missing: str = "no such file.") -> Iterator[BinaryIO]:
+    """Open a regular file, and nothing else, for reading; see `read_bytes`."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        descriptor = os.open(path, flags)  # a FIFO that nobody writes to doesn't keep it waiting
+    except FileNotFoundError:
+        raise kind(f"{_named(path)}: {missing}") from None
+    except (OSError, ValueError) as error:
+        _refuse(path, error, kind)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise kind(f"{_named(path)}: not a regular file. Name a file that can be read to its end.")
+    with os.fdopen(descriptor, "rb") as file:
+        yield file
+
+
+def read_text(
+    path: Path,
+    kind: Kind = EarnestError,
+    missing: str = "no such file.",
+    most: int = MOST_BYTES,
+    what: str = "text",
+) -> str:
+    """Return a file's text, UTF-8 with or without a mark at its start; line breaks stay as they are.
+
+    Parameters
+    ----------
+    what : the file should be ("manifest"), for the message
+
+    Raises
+    ------
+    EarnestError
+        As `read_bytes` does, and for what is no UTF-8, with the line.
+    """
+    data = read_bytes(path, kind, missing, most)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise kind(f"{_named(path)}:{line}: not a readable {what} (not UTF-8: {error.reason}).") from None
+
+
+def read_json(path: Path, kind: Kind = EarnestError, missing: str = "no such file.", hint: str = "") -> Any:
+    """Return what a JSON file holds; ``hint`` ends the message about a file that holds none."""
+    return parsed_json(read_text(path, kind, missing, MOST_JSON_BYTES, "JSON file"), str(path), kind, hint)
+
+
+def parsed_json(
+    text: str, where: str, kind: Kind = EarnestError, hint: str = "", constants: Callable[[str], Any] | None = None
+) -> Any:
+    """Return what a JSON text holds.
+
+    Parameters
+    ----------
+    where : what the text is, for messages
+    constants : called with "NaN", "Infinity" and "-Infinity", which are no JSON; default: they are numbers
+
+    Raises
+    ------
+    EarnestError
+        When it is no JSON, or nested deeper than `DEEPEST`.
+    """
+    end = f" {hint}" if hint else ""
+    try:
+        values = json.loads(text, parse_constant=constants)
+    except RecursionError:
+        raise kind(f"{printable(where)}: not valid JSON (nested too deeply).{end}") from None
+    except (ValueError, MemoryError) as error:
+        raise kind(f"{printable(where)}: not valid JSON ({_first_line(error)}).{end}") from None
+    if text.count("[") + text.count("{") > DEEPEST and is_deep(values):
+        raise kind(f"{printable(where)}: not valid JSON (nested too deeply).{end}")
+    return values
+
+
+def read_toml(path: Path, kind: Kind = RecipeError, missing: str = "no such file.") -> dict[str, Any]:
+    """Return what a TOML file holds.
+
+    Raises
+    ------
+    EarnestError
+        When the file is missing, no text, no TOML (with line and column), or nested deeper than `DEEPEST`.
+    """
+    if path.is_dir():
+        raise kind(f"{_named(path)}: a folder, not a settings file.")
+    text = read_text(path, kind, missing, MOST_SETTINGS_BYTES, "TOML file")
+    return parsed_toml(text, str(path), kind)
+
+
+def parsed_toml(text: str, where: str, kind: Kind = RecipeError) -> dict[str, Any]:
+    """Return what a TOML text holds; see `read_toml`."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > MOST_DOTS or line.count("[") > MOST_DOTS or line.count("{") > MOST_DOTS:
+            raise kind(f"{printable(where)}:{number}: not valid TOML (more dots or brackets than settings need).")
+    try:
+        values = tomllib.loads(text)
+    except RecursionError:
+        raise kind(f"{printable(where)}: not valid TOML (nested too deeply).") from None
+    except (ValueError, MemoryError) as error:  # TOMLDecodeError, and numbers and dates that are none
+        raise kind(f"{printable(where)}: not valid TOML: {_first_line(error)}.") from None
+    if is_deep(values):
+        raise kind(f"{printable(where)}: not valid TOML (nested too deeply).")
+    return values
+
+
+def is_deep(value: Any, deepest: int = DEEPEST) -> bool:
+    """Say whether tables and lists lie in each other more than ``deepest`` times."""
+    level = [value]
+    for _ in range(deepest + 1):
+        inner: list[Any] = []
+        for one in level:
+            if isinstance(one, Mapping):
+                inner += [item for item in one.values() if isinstance(item, Mapping | list)]
+            elif isinstance(one, list):
+                inner += [item for item in one if isinstance(item, Mapping | list)]
+        if not inner:
+            return False
+        level = inner
+    return True
+
+
+def _refuse(path: Path, error: Exception, kind: Kind) -> NoReturn:
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        raise kind(f"{_named(path)}: a circle of links. Name the file itself.") from error
+    if isinstance(error, OSError) and error.errno == errno.EISDIR:
+        raise kind(f"{_named(path)}: a folder, not a file.") from error
+    raise kind(f"{_named(path)}: not readable ({_first_line(error)}).") from error
+
+
+def _named(path: Path) -> str:
+    return printable(str(path))
+
+
+def _first_line(error: Exception) -> str:
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return printable(str(said).split("\n")[0][:200])

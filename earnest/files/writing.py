@@ -1,0 +1,138 @@
+"""How files and run folders are written: whole or not at all, over nothing that was there, with checksums.
+
+`SUMS` in a finished folder, and ``NAME.sha256`` beside a finished file, are what ``sha256sum --check`` reads.
+"""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from earnest.errors import EarnestError, told, unwritable
+from earnest.files.locks import held_file
+
+SUMS = "SHA256SUMS"
+_PARTIAL = ".partial-"
+
+
+def refuse_existing(path: Path, overwrite: bool, otherwise: str = "Replace it with --overwrite") -> None:
+    """Raise `EarnestError` for a file that is there already, and for what is no file at all."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unwritable(path, error) from error
+    if not stat.S_ISREG(mode):
+        raise EarnestError(f"{path}: not a regular file. Name a file, or leave --output out and use a pipe.")
+    if not overwrite:
+        raise EarnestError(f"{path}: is there already. {otherwise}, or choose another --output.")
+
+
+def refuse_foreign(folder: Path, claimed_by: str, names: Iterable[str]) -> None:
+    """Raise `EarnestError` for a folder that holds files of these names, but not the one with which a run begins."""
+    if (folder / claimed_by).exists():
+        return
+    for name in names:
+        if (folder / name).exists():
+            raise EarnestError(
+                f"{folder}: holds {name} of something else, without {claimed_by}. Choose another --output."
+            )
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace the file at ``path`` in one step; its folder is made."""
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as beside:
+            beside.write_bytes(data)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write one JSON value, indented, as `write_atomically` does; NaN is never written."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, f"{text}\n".encode())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a place to write to; when the block ends well, what is there becomes the file at ``path``, in one step."""
+    beside = path.with_name(_PARTIAL + path.name)  # one name, so that a killed run leaves one file, which the next uses
+    try:
+        yield beside
+        _to_disk(beside)
+        beside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise
+
+
+@contextmanager
+def new_file(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Claim the name of a file, and give a place to write it to; it appears when the block ends well.
+
+    Raises
+    ------
+    EarnestError
+        When it is there already (unless ``overwrite``), when another process writes it, when it can't be written.
+    """
+    real = Path(os.path.realpath(path))
+    refuse_existing(path, overwrite)
+    with told(path):
+        real.parent.mkdir(parents=True, exist_ok=True)
+    with held_file(path):
+        refuse_existing(path, overwrite)  # another one may have finished it just now
+        with told(path), replacing(real) as beside:
+            yield beside
+
+
+def _to_disk(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_sums(folder: Path, names: Iterable[str]) -> None:
+    """Write the checksums of files of a folder that are finished."""
+    lines = [f"{sha256_of(folder / name)}  {name}\n" for name in sorted(names)]
+    write_atomically(folder / SUMS, "".join(lines).encode())
+
+
+def write_sum(path: Path) -> None:
+    """Write the checksum of a finished file beside it."""
+    write_atomically(_sum_of(path), f"{sha256_of(path)}  {path.name}\n".encode())
+
+
+def refuse_changed(path: Path) -> None:
+    """Raise `EarnestError` where a finished folder or file is not what was written; one without checksums passes."""
+    sums = path / SUMS if path.is_dir() else _sum_of(path)
+    try:
+        lines = sums.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        raise EarnestError(f"{sums}: not readable ({error}). Delete it to go on without a check.") from error
+    for line in lines:
+        digest, _, name = line.partition("  ")
+        file = sums.parent / name
+        if Path(name).name != name or not file.is_file():
+            raise EarnestError(f"{sums}: names '{name}', which isn't there. {_restore(sums)}")
+        if sha256_of(file) != digest:
+            raise EarnestError(f"{file}: was changed since it was written; {sums.name} tells. {_restore(sums)}")
+
+
+def _restore(sums: Path) -> str:
+    return f"Restore it, or delete {sums} to go on with what is there."
+
+
+def _sum_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")

@@ -1,0 +1,102 @@
+"""A recipe: everything that decides a training, in one typed value."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from earnest.errors import RecipeError
+from earnest.files.reading import read_toml
+from earnest.labels import scheme_called
+from earnest.settings.config import from_mapping, to_toml
+from earnest.settings.finetune import Finetune
+from earnest.settings.front_end import FrontEnd, Image, Segments, with_preset
+from earnest.settings.training import Training
+from earnest.settings.tune import Tune, read_tune
+
+__all__ = ["Recipe", "Training", "read_recipe", "recipe_to_toml"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training: data, labels, front end, network and how it learns.
+
+    Attributes
+    ----------
+    finetune : what a pre-trained embedding learns from the training clips before the last layer is fitted
+    augment : settings of each augmentation of training clips, in their order; read by `earnest.augment.chain`
+    """
+
+    corpus: str | tuple[str, ...]
+    model: str
+    scheme: str = "native"
+    description: str = ""
+    front_end: FrontEnd = field(default_factory=FrontEnd)
+    segments: Segments = field(default_factory=Segments)
+    image: Image = field(default_factory=Image)
+    network: Mapping[str, Any] = field(default_factory=dict)
+    training: Training = field(default_factory=Training)
+    finetune: Finetune = field(default_factory=Finetune)
+    augment: tuple[Mapping[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.corpora:
+            raise RecipeError("corpus must name at least one corpus.")
+        scheme_called(self.scheme)
+        if self.training.method == "discriminant" and self.segments.mode == "blocks":
+            raise RecipeError('method = "discriminant" scores one embedding a clip: [segments] can\'t be "blocks".')
+        is_closed, copies = self.training.method == "discriminant", self.training.augmented_copies
+        if self.augment and is_closed and not copies:
+            raise RecipeError('[[augment]] with method = "discriminant", which has no epochs, needs augmented_copies.')
+        if copies and not (self.augment and is_closed):
+            raise RecipeError('augmented_copies needs method = "discriminant" and [[augment]] tables.')
+        if self.training.stability_weight and not self.augment:
+            raise RecipeError("stability_weight compares clips with their augmented selves: add [[augment]] tables.")
+        if self.finetune and not is_closed:
+            raise RecipeError('[finetune] needs method = "discriminant".')
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """The corpora to train on; one or several may be named."""
+        return (self.corpus,) if isinstance(self.corpus, str) else self.corpus
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, every default spelled out."""
+        return asdict(self)
+
+
+def read_recipe(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> Recipe:
+    """Read and check a recipe file; a run folder may stand for its ``recipe.toml``.
+
+    Parameters
+    ----------
+    changes : settings to take instead of the file's, such as "training.epochs" → 20
+    """
+    return read_recipe_and_tune(path, changes)[0]
+
+
+def read_recipe_and_tune(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> tuple[Recipe, Tune | None]:
+    """Read a recipe file with its ``[tune]`` table, which is no part of a training."""
+    values = read_toml(path / "recipe.toml" if path.is_dir() else path)
+    for key, value in changes.items():
+        _put(values, key, value)
+    if isinstance(values.get("front_end"), dict):
+        values["front_end"] = with_preset(values["front_end"], f"{path}: front_end")
+    tune = read_tune(values.pop("tune"), f"{path}: tune") if "tune" in values else None
+    return from_mapping(Recipe, values, str(path)), tune
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    *tables, name = key.split(".")
+    table: Any = values
+    for word in tables:
+        table = table.setdefault(word, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"'{key}': {word} is no table.")
+    table[name] = value
+
+
+def recipe_to_toml(recipe: Recipe) -> str:
+    """Return the resolved recipe as TOML, every default spelled out; None is written as "none"."""
+    return to_toml(recipe.to_dict())

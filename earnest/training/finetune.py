@@ -1,0 +1,511 @@
+"""Fine-tuning an encoder's embedding with two heads: emotions as they are, and relative to the speaker's mean."""
+
+import logging
+import math
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from earnest.errors import RecipeError
+from earnest.files.reading import read_toml
+from earnest.files.writing import refuse_foreign, write_atomically
+from earnest.models.classifier import SpeechClassifier
+from earnest.models.pretrained import packed, unpacked
+from earnest.models.student import StudentStatistics
+from earnest.models.whisper import WhisperStatistics, mean_and_deviation
+from earnest.progress import SILENT, Progress
+from earnest.settings.config import from_mapping
+from earnest.settings.finetune import Finetune, FrameChanges
+from earnest.settings.front_end import FrontEnd, with_preset
+from earnest.settings.recipe import Recipe
+from earnest.training.closed_form import discriminant
+from earnest.training.examples import Example, classes_of_corpora, padded
+from earnest.training.frame_changes import changed, noise_frames
+from earnest.training.loop import CHECKPOINT, AtomicCheckpointIO, csv_bytes
+
+
+def moved_by(start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> str:
+    """Say how far each part moved, in words for a model card."""
+    parts = (f"{part} {100 * how_far:.1f} %" for part, how_far in movements(start, end).items())
+    return f"weights moved by: {', '.join(parts)}"
+
+
+def movements(start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return how far each part of the encoder moved: the norm of the change by the norm of the start."""
+    parts: dict[str, tuple[float, float]] = {}
+    for name, before in start.items():
+        part = _part_of(name)
+        change, size = parts.get(part, (0.0, 0.0))
+        step = float((end[name] - before).square().sum())
+        parts[part] = (change + step, size + float(before.square().sum()))
+    return {part: math.sqrt(change / size) for part, (change, size) in parts.items()}
+
+
+def _part_of(name: str) -> str:
+    words = name.split(".")
+    if words[0].startswith("conv"):
+        return "convolutions"
+    return f"block {int(words[1]) + 1}" if words[1].isdigit() else "last layer"
+
+
+WEIGHTS, HISTORY = "model.safetensors", "history.csv"
+HELD_OUT = 15  # every fifteenth speaker is listened to without learning
+T = TypeVar("T")
+
+
+def read_settings(kind: type[T], path: Path) -> T:
+    """Read and check settings: ``path`` may be a folder with ``recipe.toml``; the front end may begin from a preset."""
+    values = read_toml(path / "recipe.toml" if path.is_dir() else path)
+    if isinstance(values.get("front_end"), dict):
+        values["front_end"] = with_preset(values["front_end"], f"{path}: front_end")
+    if isinstance(values.get("corpus"), str):
+        values["corpus"] = [values["corpus"]]
+    return from_mapping(kind, values, str(path))
+
+
+def held_out_speakers(speakers: Iterable[str]) -> list[str]:
+    """Return every fifteenth by name."""
+    return sorted(set(speakers))[HELD_OUT - 1 :: HELD_OUT]
+
+
+class Remembering(pl.LightningModule):
+    """A training whose checkpoint holds the epochs so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: list[dict[str, float]] = []
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the epochs so far."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over the epochs so far."""
+        self.history = checkpoint["history"]
+
+
+Batch_co = TypeVar("Batch_co", covariant=True)
+
+
+class EpochBatches(Sampler[Batch_co]):
+    """A batch sampler that knows the epoch."""
+
+    epoch = 0
+
+    @property
+    def sampler(self) -> Self:
+        """Itself: Lightning tells the epoch to a batch sampler's sampler only, and the first one too late."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self.epoch = epoch
+
+
+def claim(folder: Path, settings: str, what: str) -> None:
+    """Write the settings into the folder as ``recipe.toml``, or refuse one that holds others."""
+    path = folder / "recipe.toml"
+    refuse_foreign(folder, path.name, (WEIGHTS, HISTORY))
+    if path.exists() and path.read_text(encoding="utf-8") != settings:
+        raise RecipeError(f"{folder}: holds another {what}. Choose another --output, or remove the folder.")
+    write_atomically(path, settings.encode())
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """Return where a killed run goes on from."""
+    path = folder / CHECKPOINT
+    return path if path.exists() else None
+
+
+def next_epoch(folder: Path) -> int:
+    """Return the number, from 0, of the epoch that comes next: Lightning asks samplers for it before it tells them."""
+    path = last_checkpoint(folder)
+    return 0 if path is None else int(torch.load(path, map_location="cpu", weights_only=True)["epoch"]) + 1
+
+
+def drop_checkpoint(folder: Path) -> None:
+    """Remove it when the training is finished."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def resuming_trainer(epochs: int, folder: Path, progress: Progress, **more: Any) -> pl.Trainer:
+    """Return a trainer that keeps the last epoch's checkpoint; ``more`` are options of Lightning's."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    return pl.Trainer(
+        accelerator="auto",
+        devices=1,
+        max_epochs=epochs,
+        callbacks=[ModelCheckpoint(folder, filename=Path(CHECKPOINT).stem, save_top_k=1, enable_version_counter=False)],
+        logger=False,
+        plugins=[AtomicCheckpointIO()],
+        num_sanity_val_steps=0,
+        enable_progress_bar=progress.visible,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        **more,
+    )
+
+
+SCORE_SCALE = 0.15  # of discriminant scores, about what makes them honest
+SHRINKAGE = 0.6
+EMBEDDED_TOGETHER = 32
+
+
+class Clips(NamedTuple):
+    """A padded batch: frames (batch, n_mels, frames), their numbers, targets and number of the speaker (batch,)."""
+
+    frames: Tensor
+    n_frames: Tensor
+    targets: Tensor
+    speakers: Tensor
+
+
+Statistics: TypeAlias = WhisperStatistics | StudentStatistics
+"""Networks that pool tokens of a trunk."""
+
+
+class Embedding(nn.Module):
+    """A network's pooled statistics, standardised by ``mean`` and ``deviation`` (width,)."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, network: Statistics) -> None:
+        super().__init__()
+        self.network = network
+        width = network.output.in_features
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("deviation", torch.ones(width))
+
+    def forward(self, frames: Tensor, n_frames: Tensor) -> Tensor:
+        """Map (batch, n_mels, frames) to (batch, width)."""
+        with torch.autocast(frames.device.type, torch.bfloat16):
+            heard = self.network.heard(frames, n_frames)
+        pooled = torch.cat([mean_and_deviation(tokens.float(), mask) for tokens, mask in heard], 1)
+        return (pooled - self.mean) / self.deviation
+
+
+class Pair(nn.Module):
+    """The embedding with its two heads.
+
+    Parameters
+    ----------
+    own : (classes, classes) of booleans: which classes belong to the same corpus as a class
+    """
+
+    own: Tensor
+
+    def __init__(self, embedding: Embedding, own: Tensor) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.plain = nn.Linear(len(embedding.mean), len(own))
+        self.centred = nn.Linear(len(embedding.mean), len(own))
+        self.register_buffer("own", own, persistent=False)
+
+    def forward(self, clips: Clips, dropout: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Return logits of both heads (batch, classes); other corpora's classes are out of the question."""
+        points = self.embedding(clips.frames, clips.n_frames).float()
+        others = ~self.own[clips.targets]
+        return (
+            self.plain(functional.dropout(points, dropout)).masked_fill(others, -math.inf),
+            self.centred(functional.dropout(less_own_mean(points, clips.speakers), dropout)).masked_fill(
+                others, -math.inf
+            ),
+        )
+
+
+def less_own_mean(points: Tensor, speakers: Tensor) -> Tensor:
+    """Return points (rows, width) less the mean of their speaker's."""
+    together = functional.one_hot(speakers).to(points.dtype)
+    means = together.T @ points / together.sum(dim=0)[:, None].clamp(min=1)
+    return points - means[speakers]
+
+
+def smoothed_loss(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """Return cross-entropy with label smoothing over the finite logits of each row."""
+    chances = logits.log_softmax(dim=1)
+    possible = logits.isfinite()
+    even = -chances.masked_fill(~possible, 0.0).sum(dim=1) / possible.sum(dim=1)
+    true = -chances.gather(1, targets[:, None])[:, 0]
+    return ((1 - smoothing) * true + smoothing * even).mean()
+
+
+def collated(clips: Sequence[tuple[Tensor, int, str]]) -> Clips:
+    """Pad clips to one length."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(speaker for _, _, speaker in clips))}
+    speakers = torch.tensor([numbers[speaker] for _, _, speaker in clips])
+    frames, n_frames = padded([frames for frames, _, _ in clips])
+    return Clips(frames, n_frames, torch.tensor([target for _, target, _ in clips]), speakers)
+
+
+@torch.no_grad()
+def start_heads(pair: Pair, examples: Sequence[Example]) -> None:
+    """Standardise the embedding on ``examples`` and set both heads to the discriminant of each corpus."""
+    embedding = pair.embedding.eval()
+    points = torch.empty(len(examples), len(embedding.mean))
+    by_length = np.argsort([example.frames.shape[1] for example in examples])
+    for rows in np.array_split(by_length, math.ceil(len(by_length) / EMBEDDED_TOGETHER)):
+        clips = collated([(examples[row].frames, 0, "") for row in rows])
+        points[rows] = embedding(clips.frames, clips.n_frames)
+    embedding.mean.copy_(points.mean(dim=0))
+    embedding.deviation.copy_(points.std(dim=0) + 1e-6)
+    points = (points - embedding.mean) / embedding.deviation
+    names = sorted({example.speaker for example in examples})
+    speakers = torch.tensor([names.index(example.speaker) for example in examples])
+    targets = np.array([example.target for example in examples])
+    for head, values in ((pair.plain, points), (pair.centred, less_own_mean(points, speakers))):
+        for first in sorted({int(row.nonzero()[0]) for row in pair.own}):
+            classes = pair.own[first].nonzero()[:, 0].numpy()
+            mine = np.flatnonzero(np.isin(targets, classes))
+            weights, bias = discriminant(
+                values[mine].double().numpy(), np.searchsorted(classes, targets[mine]), SHRINKAGE, len(classes)
+            )
+            head.weight[classes] = SCORE_SCALE * torch.from_numpy(weights).float()
+            head.bias[classes] = SCORE_SCALE * torch.from_numpy(bias).float()
+    pair.train()
+
+
+class TwoHeadLoop(Remembering):
+    """Both heads and the trunk in Lightning's loop."""
+
+    def __init__(self, pair: Pair, settings: Finetune, n_steps: int, seed: int) -> None:
+        super().__init__()
+        self.pair, self.settings, self.n_steps, self.seed = pair, settings, n_steps, seed
+        self.averaged = AveragedModel(pair, multi_avg_fn=get_ema_multi_avg_fn(settings.average))  # type: ignore[no-untyped-call]
+        self._losses: list[Tensor] = []
+        self._right: list[Tensor] = []
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; rates rise over the first steps and fall to nothing along a cosine."""
+        settings, trunk = self.settings, self.pair.embedding.network.trunk
+        convolutions = [*trunk.conv1.parameters(), *trunk.conv2.parameters()]
+        first = {id(tensor) for tensor in convolutions}
+        heads = [*self.pair.plain.parameters(), *self.pair.centred.parameters()]
+        groups = [
+            {"params": [one for one in trunk.parameters() if id(one) not in first], "lr": settings.learning_rate},
+            {"params": convolutions, "lr": settings.learning_rate * settings.convolution_share},
+            {"params": heads, "lr": settings.head_learning_rate},
+        ]
+        optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+
+        def share(step: int) -> float:
+            return min(1.0, (step + 1) / settings.warm_up_steps) * 0.5 * (1 + math.cos(math.pi * step / self.n_steps))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, share)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, clips: Clips, _: int) -> Tensor:
+        """Return the loss of one batch."""
+        settings = self.settings
+        # What dropout hides depends on seed and step alone: resuming changes nothing.
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, self.global_step]).generate_state(1)[0]))
+        losses = [
+            smoothed_loss(logits, clips.targets, settings.label_smoothing)
+            for logits in self.pair(clips, settings.dropout)
+        ]
+        self._losses.append(torch.stack(losses).detach())
+        return losses[0] + losses[1]
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Take the step's weights into the moving average, which begins with those after the first step."""
+        self.averaged.update_parameters(self.pair)
+
+    def validation_step(self, clips: Clips, _: int) -> None:
+        """Answer held-out voices, one a batch, with the averaged weights."""
+        answers = [logits.argmax(dim=1) == clips.targets for logits in self.averaged(clips)]
+        self._right.append(torch.stack(answers))
+
+    def on_train_epoch_end(self) -> None:
+        """Note the epoch's losses and the shares of held-out clips that are right."""
+        row: dict[str, float] = {"epoch": self.current_epoch + 1}
+        row["train_loss"], row["train_centred_loss"] = torch.stack(self._losses).mean(dim=0).tolist()
+        if self._right:
+            right = torch.cat(self._right, dim=1).float().mean(dim=1)
+            row["valid_wa"], row["valid_centred_wa"] = right.tolist()
+        self._losses, self._right = [], []
+        self.history.append(row)
+
+
+class ChangedClips(Dataset[tuple[Tensor, int, str]]):
+    """Clips by (epoch, position), each epoch's changed anew; without changes by position."""
+
+    def __init__(
+        self, examples: Sequence[Example], changes: FrameChanges, noises: Sequence[Tensor], top_db: float, seed: int
+    ) -> None:
+        self.examples, self.changes, self.noises, self.top_db, self.seed = examples, changes, noises, top_db, seed
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int, str]:
+        epoch, position = key
+        example = self.examples[position]
+        frames = example.frames.float()
+        if epoch >= 0:
+            rng = np.random.default_rng([self.seed, epoch, position])
+            frames = changed(frames, self.changes, self.noises, self.top_db, rng)
+        return frames, example.target, example.speaker
+
+
+class FewSpeakers(EpochBatches[list[tuple[int, int]]]):
+    """Batches of several clips of each of a few speakers.
+
+    A speaker is drawn by the number of their clips, and corpora as often as each other.
+    """
+
+    def __init__(self, examples: Sequence[Example], settings: Finetune, seed: int) -> None:
+        self.rows: dict[str, list[int]] = {}
+        for row, example in enumerate(examples):
+            self.rows.setdefault(example.speaker, []).append(row)
+        if "" in self.rows:
+            raise RecipeError("Fine-tuning needs the speaker of every clip.")
+        if len(self.rows) < settings.speakers_a_batch:
+            raise RecipeError(f"speakers_a_batch is {settings.speakers_a_batch}, and {len(self.rows)} are learnt from.")
+        self.settings, self.seed, self._n_clips = settings, seed, len(examples)
+        sizes = Counter(example.utterance.corpus for example in examples)
+        corpus_of = {example.speaker: example.utterance.corpus for example in examples}
+        self.shares = {name: len(rows) / sizes[corpus_of[name]] / len(sizes) for name, rows in self.rows.items()}
+
+    def __len__(self) -> int:
+        settings = self.settings
+        return settings.steps_an_epoch or max(
+            1, self._n_clips // (settings.speakers_a_batch * settings.clips_a_speaker)
+        )
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        """Draw speakers, and clips of each in turn."""
+        rng = np.random.default_rng([self.seed, self.epoch])
+        names = sorted(self.rows)
+        shares = [self.shares[name] for name in names]
+        waiting: dict[str, list[int]] = {name: [] for name in names}
+        for _ in range(len(self)):
+            batch = []
+            for name in rng.choice(names, self.settings.speakers_a_batch, replace=False, p=shares):
+                while len(waiting[name]) < self.settings.clips_a_speaker:
+                    waiting[name] += rng.permutation(self.rows[name]).tolist()
+                taken = waiting[name][: self.settings.clips_a_speaker]
+                del waiting[name][: self.settings.clips_a_speaker]
+                batch += [(self.epoch, row) for row in taken]
+            yield batch
+
+
+def train_two_heads(  # noqa: PLR0913, PLR0917 - all that one training depends on
+    network: Statistics,
+    train: Sequence[Example],
+    unseen: Sequence[Example],
+    corpora: Sequence[str],
+    settings: Finetune,
+    front_end: FrontEnd,
+    seed: int,
+    folder: Path,
+    progress: Progress = SILENT,
+) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
+    """Train both heads and the network's trunk; the same call again resumes a killed run.
+
+    Parameters
+    ----------
+    network : stays as it is
+    train : targets are positions in ``corpora``
+    unseen : clips of speakers that are scored after each epoch and not learnt from; may be empty
+    corpora : of each class, the name of the corpus that it belongs to
+    folder : holds the checkpoint; it stays, until `drop_checkpoint`
+
+    Returns
+    -------
+    the trunk's tensors, averaged over steps, and of each epoch the losses and the shares of unseen clips that are right
+    """
+    own = torch.tensor([[one == other for other in corpora] for one in corpora])
+    sampler = FewSpeakers(train, settings, seed)
+    top_db = front_end.top_db or math.inf
+    clips = ChangedClips(train, settings.changes, noise_frames(settings.changes, front_end), top_db, seed)
+    names = sorted({example.speaker for example in unseen})
+    spoken = [[(-1, row) for row, one in enumerate(unseen) if one.speaker == name] for name in names]
+    checked = ChangedClips(unseen, settings.changes, (), top_db, seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = deepcopy(network)
+        network.trunk.requires_grad_(True)
+        pair = Pair(Embedding(network), own)
+        start_heads(pair, train)
+        sampler.set_epoch(next_epoch(folder))
+        loop = TwoHeadLoop(pair, settings, settings.epochs * len(sampler), seed)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning.*")
+            resuming_trainer(settings.epochs, folder, progress, gradient_clip_val=1.0).fit(
+                loop,
+                DataLoader(clips, batch_sampler=sampler, collate_fn=collated),
+                DataLoader(checked, batch_sampler=spoken, collate_fn=collated) if spoken else None,
+                ckpt_path=last_checkpoint(folder),
+                weights_only=True,
+            )
+    averaged = loop.averaged.module
+    assert isinstance(averaged, Pair)
+    return averaged.embedding.network.trunk.state_dict(), loop.history
+
+
+FINETUNING, SAID = "finetuning", "said"
+
+
+def finetune_embedding(
+    classifier: SpeechClassifier,
+    train: Sequence[Example],
+    beside: Sequence[Example],
+    recipe: Recipe,
+    folder: Path,
+    progress: Progress = SILENT,
+) -> str:
+    """Fine-tune the classifier's embedding in place, round it as it ships, and say what it learnt from.
+
+    Parameters
+    ----------
+    train : the training clips; each corpus has classes of its own
+    beside : clips of other corpora, of speakers who are in no other set
+    folder : of the run; gets `FINETUNING`/history.csv and, until `drop_finetuned`, what a killed run resumes from
+    """
+    network = getattr(classifier.network, "network", classifier.network)
+    if not isinstance(network, WhisperStatistics | StudentStatistics):
+        raise RecipeError(
+            f"[finetune] changes pooled tokens of a pre-trained network, and {type(network).__name__} has none. "
+            'Use "whisper-statistics" or "student-statistics".'
+        )
+    folder /= FINETUNING
+    folder.mkdir(parents=True, exist_ok=True)
+    taught, corpora = classes_of_corpora([*train, *beside])
+    network.tuned_on = frozenset(example.speaker for example in taught)
+    if not (folder / WEIGHTS).exists():
+        settings, seed = recipe.finetune, recipe.training.seed
+        tuned, history = train_two_heads(
+            network, taught, (), corpora, settings, recipe.front_end, seed, folder, progress
+        )
+        said = f"; fine-tuned on the labels of {', '.join(sorted(set(corpora)))}; "
+        said += moved_by(network.trunk.state_dict(), tuned)
+        rounded = {name: _rounded(tensor) for name, tensor in tuned.items()}
+        write_atomically(folder / HISTORY, csv_bytes(list(history[-1]), history))
+        write_atomically(folder / WEIGHTS, save(rounded, {SAID: said}))
+        drop_checkpoint(folder)
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        network.trunk.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        return str(file.metadata()[SAID])
+
+
+def drop_finetuned(folder: Path) -> None:
+    """Remove the fine-tuned tensors from the folder of a run, which has them in its own weights."""
+    (folder / FINETUNING / WEIGHTS).unlink(missing_ok=True)
+
+
+def _rounded(tensor: Tensor) -> Tensor:
+    return unpacked(*packed(tensor)) if tensor.ndim > 1 else tensor

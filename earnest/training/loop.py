@@ -1,0 +1,383 @@
+"""The network inside Lightning's loop: one step, one validation, and exact resumption."""
+
+import copy
+import csv
+import io
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, Checkpoint, RichProgressBar
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.lr_scheduler import LRScheduler
+
+from earnest.augment.spec_augment import mask_bands, mask_time, mix_up
+from earnest.errors import CorpusError, RecipeError
+from earnest.files.writing import write_atomically
+from earnest.models.classifier import NetworkOutput
+from earnest.progress import SILENT, Progress
+from earnest.settings.recipe import Training
+from earnest.training.batches import train_batches
+from earnest.training.examples import Batch, Example, plain_batches
+from earnest.training.losses import Objective, Targets, one_hot
+from earnest.training.optim import Freezing, advance, build_optimiser, build_schedule, parameter_groups
+
+
+class EmotionTraining(pl.LightningModule):
+    """A network on frames, trained by a recipe's ``[training]`` table.
+
+    Every random draw of a step (dropout, masks, mixup) depends on the seed and the numbers of epoch and step alone, so
+    a run that is killed and resumed goes through the same numbers as one that is not.
+
+    Parameters
+    ----------
+    train : what it is trained on, for class weights and to see which labels there are
+    """
+
+    def __init__(self, network: nn.Module, settings: Training, n_classes: int, train: Sequence[Example]) -> None:
+        super().__init__()
+        self.network = network
+        self.n_classes = n_classes
+        self.settings = settings
+        self.objective = Objective(settings, n_classes, train)
+        self.freezing = Freezing(network, settings)
+        self.generator = torch.Generator()
+        self.schedule: LRScheduler | None = None
+        self.train_loss = 0.0
+        self._losses: list[Tensor] = []
+        self._scored: list[tuple[Tensor, Tensor]] = []
+        self.validation: dict[str, float] = {}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Build the optimiser; we step the schedule, because Lightning would do so after the epoch's checkpoint."""
+        groups = parameter_groups(self.network, self.settings)
+        if learned := list(self.objective.parameters()):
+            groups.append({"params": learned, "lr": self.settings.learning_rate, "weight_decay": 0.0})
+        optimiser = build_optimiser(groups, self.settings)
+        self.schedule = build_schedule(optimiser, self.settings)
+        return optimiser
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the last epoch's losses; freeze and thaw."""
+        self._losses.clear()
+        self.freezing.enter(self.current_epoch + 1)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of one batch."""
+        self._seed_step(batch_idx)
+        targets = Targets(batch.targets, one_hot(batch.genders, 2), batch.affect)
+        if batch.noisy_frames is None or batch.n_noisy_frames is None:
+            frames, n_frames = self._masked(batch.frames, batch.n_frames)
+            if self.settings.mixup_alpha:
+                frames, n_frames, targets = self._mixed(frames, n_frames, targets)
+            loss: Tensor = self.objective(self.network(frames, n_frames), targets)
+        else:
+            clean = self.network(batch.frames, batch.n_frames)
+            noisy = self.network(*self._masked(batch.noisy_frames, batch.n_noisy_frames))
+            loss = self.objective(clean, targets, noisy)
+        self._losses.append(loss.detach())
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Shorten the network's gradient; learned loss weights don't count."""
+        if self.settings.gradient_clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last epoch's scores."""
+        self._scored.clear()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Score one batch of validation clips."""
+        self._scored.append((self.network(batch.frames, batch.n_frames).logits, batch.targets))
+
+    def on_validation_epoch_end(self) -> None:
+        """Compute loss, WA and UA over all validation clips."""
+        logits = torch.cat([scores for scores, _ in self._scored])
+        targets = torch.cat([truth for _, truth in self._scored])
+        right = (logits.argmax(dim=1) == targets).float()
+        recalls = [float(right[targets == index].mean()) for index in set(targets.tolist())]
+        self.validation = {
+            "valid_loss": float(functional.cross_entropy(logits, targets)),
+            "valid_wa": float(right.mean()),
+            "valid_ua": sum(recalls) / len(recalls),
+        }
+        self.log_dict(self.validation, prog_bar=True)
+
+    def on_train_epoch_end(self) -> None:
+        """Step the schedule by the epoch's loss."""
+        self.train_loss = float(torch.stack(self._losses).mean())
+        self.log("train_loss", self.train_loss, prog_bar=True)
+        losses = {"train_loss": self.train_loss, **self.validation}
+        advance(self.schedule, losses.get(self.settings.plateau_monitor, self.train_loss))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the schedule's state beside the optimiser's."""
+        checkpoint["schedule"] = self.schedule.state_dict() if self.schedule is not None else None
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Remember the schedule's state until the schedule exists."""
+        self._resumed_schedule = checkpoint["schedule"]
+
+    def on_train_start(self) -> None:
+        """Bring the schedule to where the resumed run left it."""
+        state = self.__dict__.pop("_resumed_schedule", None)
+        if state is not None and self.schedule is not None:
+            self.schedule.load_state_dict(state)
+
+    def _masked(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
+        settings = self.settings
+        if settings.time_mask_frames:
+            frames = mask_time(frames, n_frames, settings.time_mask_frames, self.generator)
+        if settings.mel_mask_bands:
+            frames = mask_bands(frames, n_frames, settings.mel_mask_bands, self.generator)
+        return frames, n_frames
+
+    def _mixed(self, frames: Tensor, n_frames: Tensor, targets: Targets) -> tuple[Tensor, Tensor, Targets]:
+        """Blend clips and all that is known of them; what is unknown of one of two is unknown of the blend."""
+        settings = self.settings
+        widths = [self.n_classes, targets.gender.shape[1], targets.affect.shape[1]]
+        shares = functional.one_hot(targets.emotion, self.n_classes).float()
+        known = torch.cat([shares, targets.gender, targets.affect], dim=1)
+        is_dominant = settings.mixup == "dominant"
+        frames, n_frames, known = mix_up(frames, n_frames, known, settings.mixup_alpha, self.generator, is_dominant)
+        return frames, n_frames, Targets(*torch.split(known, widths, dim=1))
+
+    def _seed_step(self, step: int) -> None:
+        # Not once an epoch: how often Lightning and the data loader draw in between differs after resuming.
+        seed = ((self.settings.seed * 1_000_003 + self.current_epoch) * 100_003 + step) % 2**63
+        torch.manual_seed(seed)
+        self.generator.manual_seed(seed)
+
+
+CHECKPOINT = "last.ckpt"
+History: TypeAlias = Sequence[dict[str, float]]
+"""One row an epoch, with the names of ``HISTORY_COLUMNS``."""
+HISTORY_COLUMNS = ("epoch", "train_loss", "valid_loss", "valid_wa", "valid_ua", "learning_rate", "seconds")
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the target and renames: a kill leaves the old checkpoint or the new one, never half of one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write ``checkpoint`` to ``path``."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_atomically(Path(path), buffer.getvalue())
+
+
+def csv_bytes(columns: Sequence[str], rows: Sequence[Mapping[str, float]]) -> bytes:
+    """Return a CSV table in UTF-8; what a row lacks is an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+class EpochKeeper(Checkpoint):
+    """Writes ``history.csv``, keeps the weights of the best epoch on validation data, stops when none got better.
+
+    Attributes
+    ----------
+    ends_now : asked after each epoch, with the history so far; training ends when it says so
+    best_epoch : number of the chosen epoch, from 1; 0 before the first
+    best_weights : its weights
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        monitor: str,
+        patience: int,
+        choose: bool = True,
+        ends_now: Callable[[History], bool] = lambda _history: False,
+    ) -> None:
+        self.folder, self.monitor, self.patience, self.choose = folder, monitor, patience, choose
+        self.ends_now = ends_now
+        self.history: list[dict[str, float]] = []
+        self.best_epoch = 0
+        self.best_value = -float("inf")
+        self.best_weights: dict[str, Tensor] = {}
+        self._started = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs."""
+        names = ("history", "best_epoch", "best_value", "best_weights")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what a killed run had."""
+        for name, value in state_dict.items():
+            setattr(self, name, value)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Record the epoch, compare it with the best one, save a checkpoint."""
+        assert isinstance(pl_module, EmotionTraining)
+        epoch = trainer.current_epoch + 1
+        if not all(map(math.isfinite, (pl_module.train_loss, *pl_module.validation.values()))):
+            raise RecipeError(f"{self.folder}: the loss of epoch {epoch} is not finite. Try a smaller learning_rate.")
+        self.history.append(
+            {
+                "epoch": epoch,
+                "train_loss": pl_module.train_loss,
+                **pl_module.validation,
+                "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
+                "seconds": round(time.monotonic() - self._started, 3),
+            }
+        )
+        self._compare(epoch, pl_module)
+        write_atomically(self.folder / "history.csv", csv_bytes(HISTORY_COLUMNS, self.history))
+        if epoch - self.best_epoch >= self.patience:
+            trainer.should_stop = True
+        trainer.save_checkpoint(self.folder / CHECKPOINT)
+        if self.ends_now(self.history):
+            trainer.should_stop = True
+
+    def has_stopped(self) -> bool:
+        """Return whether patience had run out when the checkpoint was written."""
+        return bool(self.history) and int(self.history[-1]["epoch"]) - self.best_epoch >= self.patience
+
+    @property
+    def stop_reason(self) -> str:
+        """Why there were no more epochs: "patience" had run out, or all "epochs" were run."""
+        return "patience" if self.choose and self.has_stopped() else "epochs"
+
+    def _compare(self, epoch: int, module: EmotionTraining) -> None:
+        if self.choose:
+            measured = module.validation[self.monitor]
+            value = -measured if self.monitor.endswith("loss") else measured
+            if value <= self.best_value:
+                return
+            self.best_value = value
+        self.best_epoch = epoch
+        self.best_weights = copy.deepcopy(module.network.state_dict())
+
+
+class EpochProgressBar(RichProgressBar):
+    """Shows loss, WA and UA, without the logger's version number."""
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """Return what stands behind the bar."""
+        return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
+
+
+def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
+    network: nn.Module,
+    train: Sequence[Example],
+    valid: Sequence[Example],
+    settings: Training,
+    folder: Path,
+    n_classes: int,
+    progress: Progress = SILENT,
+    stop_after: int | None = None,
+    ends_now: Callable[[History], bool] = lambda _history: False,
+) -> EpochKeeper:
+    """Train ``network`` in place until validation stops improving, and leave it with the weights of the best epoch.
+
+    Parameters
+    ----------
+    train, valid : examples; without ``valid`` all epochs are run and the last one counts. Only `Augmented` training
+        clips are changed from epoch to epoch
+    stop_after : epochs after which to stop, where it isn't all of the settings'; the schedule stays that of all
+    ends_now : asked after each epoch, with the history so far; training ends when it says so
+    folder : gets ``history.csv``, TensorBoard events and, until the end, a checkpoint from which a killed run resumes
+
+    Returns
+    -------
+    the record of epochs, with the chosen one
+    """
+    if len(train) < 2:
+        raise CorpusError(f"{folder}: training needs at least two clips, got {len(train)}.")
+    folder.mkdir(parents=True, exist_ok=True)
+    module = EmotionTraining(network, settings, n_classes, train)
+    keeper = EpochKeeper(folder, settings.monitor, settings.patience, bool(valid), ends_now)
+    epochs = stop_after or settings.epochs
+    trainer = _trainer(epochs, folder, keeper, progress)
+    checkpoint = folder / CHECKPOINT
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning.*")
+        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+        if not _already_done(checkpoint, keeper, epochs):
+            trainer.fit(
+                module,
+                train_batches(train, settings.batch_size, settings.seed, settings.oversample),
+                plain_batches(valid) if valid else None,
+                ckpt_path=checkpoint if checkpoint.exists() else None,
+                weights_only=True,
+            )
+    network.load_state_dict(keeper.best_weights)
+    network.eval()
+    return keeper
+
+
+def predict_logits(network: nn.Module, examples: Sequence[Example]) -> Tensor:
+    """Return logits (examples, classes) in the order given."""
+    return predict_outputs(network, examples).logits
+
+
+def predict_outputs(network: nn.Module, examples: Sequence[Example]) -> NetworkOutput:
+    """Return what a network gives for examples, in the order given; without attention, whose steps differ."""
+    network.eval()
+    with torch.no_grad():
+        found: list[NetworkOutput] = [network(batch.frames, batch.n_frames) for batch in plain_batches(examples)]
+    return NetworkOutput(
+        logits=torch.cat([one.logits for one in found]),
+        embedding=torch.cat([one.embedding for one in found]),
+        gender=_stacked([one.gender for one in found]),
+        affect=_stacked([one.affect for one in found]),
+    )
+
+
+def _stacked(parts: Sequence[Tensor | None]) -> Tensor | None:
+    known = [part for part in parts if part is not None]
+    return torch.cat(known) if known else None
+
+
+def _already_done(checkpoint: Path, keeper: EpochKeeper, epochs: int) -> bool:
+    """Take the record from a checkpoint of the last epoch; Lightning would go on where patience had run out."""
+    if not checkpoint.exists():
+        return False
+    states: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)["callbacks"]
+    keeper.load_state_dict(states[keeper.state_key])
+    return keeper.has_stopped() or len(keeper.history) >= epochs
+
+
+def _trainer(epochs: int, folder: Path, keeper: EpochKeeper, progress: Progress) -> pl.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    callbacks: list[Callback] = [keeper]
+    if progress.visible:
+        callbacks.append(EpochProgressBar(leave=False))
+    return pl.Trainer(
+        accelerator="auto",
+        devices=1,
+        max_epochs=epochs,
+        callbacks=callbacks,
+        logger=_tensorboard(folder),
+        plugins=[AtomicCheckpointIO()],
+        num_sanity_val_steps=0,
+        enable_progress_bar=progress.visible,
+        enable_model_summary=False,
+        enable_checkpointing=True,
+        log_every_n_steps=50,
+        default_root_dir=folder,
+    )
+
+
+def _tensorboard(folder: Path) -> Logger:
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    return TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False)

@@ -1,0 +1,5 @@
+"""``python -m research``: see `research.commands`."""
+
+from research.commands import cli
+
+cli()

@@ -1,0 +1,91 @@
+"""``python -m research``: distillation of a large encoder, and its fine-tuning on labels."""
+
+from pathlib import Path
+
+import click
+
+from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, progress_for
+from earnest.apps.cli.train import require_training
+
+
+@click.command("distil")
+@click.argument("recipe", type=click.Path(path_type=Path))
+@data_option
+@click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to make.")
+@output_options
+def distil_command(recipe: Path, data: tuple[str, ...], output: Path, as_json: bool, quiet: bool) -> None:
+    """Teach a small network the tokens of a large encoder; the same command again resumes a killed run.
+
+    Labels play no part. What comes out are weights that a recipe's model can start from ([network] weights = FOLDER).
+
+    \b
+    Example:
+      python -m research distil recipes/distillation/student.toml --data crema-d=~/crema-d --output runs/student
+    """
+    require_training()
+    from research.distillation import distil, read_distillation, sound_of
+
+    settings = read_distillation(recipe)
+    history = distil(settings, sound_of(settings, corpus_folders(data)), output, progress_for(as_json, quiet))
+    if as_json:
+        echo_json({"output": output, "epochs": history})
+        return
+    last = history[-1]
+    for what, name in (("voices learnt from", "train"), ("held-out voices", "valid")):
+        if f"{name}_token_error" in last:
+            single, pooled = last[f"{name}_token_error"], last[f"{name}_pooled_error"]
+            echo(f"{what}: error of single tokens {single:.3f}, of clips {pooled:.3f} (1: nothing learnt)")
+    if not quiet:
+        echo(f'Next: weights = "{output}" in the [network] table of a recipe')
+
+
+@click.command("finetune")
+@click.argument("recipe", type=click.Path(path_type=Path))
+@data_option
+@click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to make.")
+@click.option("--protocol", default=None, metavar="NAME", help="Leave out the test clips of one of its folds.")
+@click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
+@output_options
+def finetune_command(
+    recipe: Path,
+    data: tuple[str, ...],
+    output: Path,
+    protocol: str | None,
+    fold: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Fine-tune an encoder on the labels of corpora; the same command again resumes a killed run.
+
+    What comes out are weights that a recipe's model can start from ([network] weights = FOLDER). A result under a
+    protocol that shares a corpus with it is honest only with that protocol and fold named here.
+
+    \b
+    Example:
+      python -m research finetune recipes/finetuning/encoder.toml --data crema-d=~/crema-d --output runs/encoder
+    """
+    require_training()
+    from research.finetuning import clips_for, finetune, read_finetuning
+
+    settings = read_finetuning(recipe)
+    progress = progress_for(as_json, quiet)
+    examples, corpora = clips_for(settings, corpus_folders(data), protocol, fold, progress)
+    history = finetune(settings, examples, corpora, output, progress)
+    if as_json:
+        echo_json({"output": output, "epochs": history})
+        return
+    last = history[-1]
+    if "valid_wa" in last:
+        plain, centred = percent(last["valid_wa"]), percent(last["valid_centred_wa"])
+        echo(f"held-out voices: WA {plain}; each less the mean of its clips {centred}")
+    if not quiet:
+        echo(f'Next: weights = "{output}" in the [network] table of a recipe')
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Make the encoders that recipes start from; from a checkout, with earnest[train]."""
+
+
+cli.add_command(distil_command)
+cli.add_command(finetune_command)

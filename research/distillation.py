@@ -1,0 +1,333 @@
+"""What a distillation is told."""
+
+import json
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from earnest.augment.noise_files import folder_called
+from earnest.corpora.base import audio_files
+from earnest.corpora.load import load_utterances
+from earnest.corpora.manifest import Utterance
+from earnest.errors import MissingExtraError, RecipeError
+from earnest.experiments.folds import end_with_parent
+from earnest.files.locks import holding
+from earnest.files.writing import write_atomically, write_sums
+from earnest.frontends.log_mel import LogMel
+from earnest.models.pretrained import KNOWN_SPEAKERS, packed_state, read_origin
+from earnest.models.whisper import WhisperSettings, mean_and_deviation
+from earnest.progress import SILENT, Progress
+from earnest.settings.config import to_toml
+from earnest.settings.finetune import FrameChanges
+from earnest.settings.front_end import FrontEnd
+from earnest.training.finetune import (
+    HISTORY,
+    WEIGHTS,
+    Remembering,
+    claim,
+    drop_checkpoint,
+    held_out_speakers,
+    last_checkpoint,
+    moved_by,
+    next_epoch,
+    read_settings,
+    resuming_trainer,
+)
+from earnest.training.frame_changes import noise_frames
+from earnest.training.loop import csv_bytes
+from research.students import (
+    UNCHANGED,
+    Imitator,
+    SimilarLengths,
+    Taught,
+    TaughtBatches,
+    Teacher,
+    by_length,
+    imitator,
+    make_lessons,
+)
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """What is imitated, on which recordings, by what.
+
+    Attributes
+    ----------
+    corpus : corpora whose sound is used; labels are not
+    recordings : folders of more speech, below ``$EARNEST_DATA``
+    front_end : of both networks
+    teacher : `WhisperSettings`; its ``pooled_blocks`` are imitated
+    student : `StudentSettings`; what its ``weights`` name is where it starts
+    changes : of the frames that both hear
+    denoising : the teacher hears clips before microphones, rooms and noise change them
+    repeats : how often a changed batch is heard in an epoch; the teacher hears it once
+    listeners : processes in which the teacher listens beside the training, 0 for none; 1 spares waiting
+    pooled_weight : weight of means and deviations over a clip, against the one of single tokens
+    matrix_rate : learning rate of the blocks' matrices, whose steps are orthogonal (Jordan et al., 2024: Muon);
+        ``learning_rate`` is that of all else. 0: that of the matrices too, and their steps are Adam's
+    encoder : `WhisperSettings` of an encoder that learns in place of a student: one that has become narrower, or whose
+        tokens become one, and gets back what that cost
+    known_voices : only clips of speakers are heard whose labels the teacher was fitted on; all others stay unheard
+    """
+
+    corpus: tuple[str, ...]
+    front_end: FrontEnd = field(default_factory=FrontEnd)
+    teacher: Mapping[str, Any] = field(default_factory=dict)
+    student: Mapping[str, Any] = field(default_factory=dict)
+    changes: FrameChanges = field(default_factory=FrameChanges)
+    repeats: int = 1
+    listeners: int = 0
+    pooled_weight: float = 0.5
+    epochs: int = 10
+    batch_size: int = 64
+    learning_rate: float = 1.5e-3
+    matrix_rate: float = 0.02
+    weight_decay: float = 1e-3
+    precision: Literal["32", "bf16"] = "32"
+    recordings: tuple[str, ...] = ()
+    denoising: bool = False
+    known_voices: bool = False
+    encoder: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        checks = (
+            (bool(self.corpus), "corpus must name at least one corpus"),
+            (1 <= self.repeats <= 100, "repeats must be 1 to 100"),
+            (0 <= self.listeners <= 1, "listeners must be 0 or 1: what is heard again is known to one alone"),
+            (0 <= self.pooled_weight <= 100, "pooled_weight must be 0 to 100"),
+            (self.epochs >= 1, "epochs must be at least 1"),
+            (not (self.student and self.encoder), "either [student] or [encoder] learns, not both"),
+            (self.batch_size >= 2, "batch_size must be at least 2"),
+            (0 < self.learning_rate < 1, "learning_rate must be above 0 and below 1"),
+            (0 <= self.matrix_rate < 1, "matrix_rate must be from 0 to below 1"),
+            (0 <= self.weight_decay < 10, "weight_decay must be from 0 to below 10"),
+        )
+        for right, message in checks:
+            if not right:
+                raise RecipeError(f"{message}.")
+
+
+def read_distillation(path: Path) -> Distillation:
+    """Read and check a distillation's settings; a folder may stand for its ``recipe.toml``."""
+    return read_settings(Distillation, path)
+
+
+SMALLEST_SPREAD = 0.02
+
+
+class Imitation(Remembering):
+    """A student in Lightning's loop.
+
+    Parameters
+    ----------
+    spread : (2·width,) how much means and deviations over a clip differ between clips: the unit of their errors
+    n_steps : optimiser steps of the whole training
+    """
+
+    spread: Tensor
+
+    def __init__(self, student: Imitator, settings: Distillation, spread: Tensor, n_steps: int) -> None:
+        super().__init__()
+        self.student, self.settings, self.n_steps = student, settings, n_steps
+        self.register_buffer("spread", spread, persistent=False)
+        self._errors: dict[str, list[Tensor]] = {"train": [], "valid": []}
+
+    def configure_optimizers(self) -> Any:
+        """Muon; rates rise over a tenth of the steps and fall to nothing (Smith and Topin, 2018)."""
+        try:
+            from pytorch_optimizer import Muon
+        except ImportError:
+            raise MissingExtraError("Distillation", "train") from None
+        settings = self.settings
+        matrices = [tensor for tensor in self.student.blocks.parameters() if tensor.ndim == 2 and settings.matrix_rate]
+        hidden = {id(tensor) for tensor in matrices}
+        others = [tensor for tensor in self.student.parameters() if id(tensor) not in hidden]
+        optimiser = Muon(
+            [
+                {"params": matrices, "lr": settings.matrix_rate, "weight_decay": 0.01, "use_muon": True},
+                {
+                    "params": others,
+                    "lr": settings.learning_rate,
+                    "betas": (0.9, 0.999),
+                    "eps": 1e-8,
+                    "weight_decay": settings.weight_decay,
+                    "use_muon": False,
+                },
+            ]
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser,
+            [settings.matrix_rate, settings.learning_rate],
+            total_steps=self.n_steps + 1,
+            pct_start=0.1,
+            cycle_momentum=False,
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, batch: Taught, _: int) -> Tensor:
+        """Return the loss of one batch."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+            single, pooled = imitation_errors(self.student, *batch, self.spread)
+        self._errors["train"].append(torch.stack([single, pooled]).detach())
+        return single + self.settings.pooled_weight * pooled
+
+    def validation_step(self, batch: Taught, _: int) -> None:
+        """Measure voices that are not learnt from."""
+        self._errors["valid"].append(torch.stack(imitation_errors(self.student, *batch, self.spread)))
+
+    def on_train_epoch_end(self) -> None:
+        """Note the epoch's errors."""
+        row: dict[str, float] = {"epoch": self.current_epoch + 1}
+        for name, errors in self._errors.items():
+            if errors:
+                row[f"{name}_token_error"], row[f"{name}_pooled_error"] = torch.stack(errors).mean(dim=0).tolist()
+            errors.clear()
+        self.history.append(row)
+
+
+def imitation_errors(
+    student: nn.Module, frames: Tensor, n_frames: Tensor, tokens: Tensor, spread: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return how far a student is from its teacher: in single tokens, and in means and deviations over clips.
+
+    Parameters
+    ----------
+    frames : (batch, n_mels, frames)
+    tokens : (batch, steps, width) of the teacher, standardised
+    spread : (2·width,)
+
+    Returns
+    -------
+    two scalars, 0 for equal ones; about 1 for a student that says the same to everything
+    """
+    found, heard = student(frames, n_frames)
+    found, mask = found.float(), heard[:, :, None].float()
+    single = ((found - tokens).square() * mask).sum() / (mask.sum() * tokens.shape[2])
+    own, wanted = (mean_and_deviation(values, heard) for values in (found, tokens))
+    return single, ((own - wanted) / spread).square().mean()
+
+
+def sound_of(settings: Distillation, folders: Mapping[str, Path]) -> list[Utterance]:
+    """Return what is heard: the clips of the corpora, and recordings by nobody in particular.
+
+    Parameters
+    ----------
+    folders : of corpora
+    """
+    more = (path for folder in settings.recordings for path in audio_files(folder_called(folder)))
+    utterances = (Utterance(utterance_id=path.stem, path=path) for path in more)
+    return [*load_utterances(settings.corpus, folders), *utterances]
+
+
+@holding("folder")
+def distil(
+    settings: Distillation, utterances: Sequence[Utterance], folder: Path, progress: Progress = SILENT
+) -> list[dict[str, float]]:
+    """Train a student and write its weights; the same call again resumes a killed run.
+
+    Parameters
+    ----------
+    utterances : their sound is used, their labels are not
+    folder : gets recipe.toml, history.csv and, at the end, model.safetensors
+
+    Returns
+    -------
+    the errors of each epoch, on voices learnt from and on held-out ones
+    """
+    n_mels = settings.front_end.n_mels
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        student = imitator(n_mels, settings.student, settings.encoder)
+    teacher = Teacher(n_mels, settings.teacher, student.steps_a_token, settings.precision)
+    if teacher.width != student.token_width:
+        raise RecipeError(f"What is imitated is {teacher.width} values wide, and what imitates {student.token_width}.")
+    if settings.known_voices:
+        heard = teacher.network.known_speakers
+        utterances = [row for row in utterances if not row.speaker or f"{row.corpus}/{row.speaker}" in heard]
+    claim(folder, to_toml(asdict(settings)), "distillation")
+    with progress.bar("decoding", len(utterances)) as advance:
+        lessons = make_lessons(utterances, LogMel(settings.front_end), advance)
+    held_out = held_out_speakers(lesson.speaker for lesson in lessons if lesson.speaker)
+    train = [lesson for lesson in lessons if lesson.speaker not in held_out]
+    valid = [lesson for lesson in lessons if lesson.speaker in held_out]
+    spread = teacher.standardise(train, settings.batch_size) + SMALLEST_SPREAD
+    student.standardise_like(teacher.mean, teacher.deviation)
+    start = {name: tensor.clone() for name, tensor in student.learner.state_dict().items()}
+    keys = SimilarLengths(train, settings.batch_size, settings.repeats, settings.seed)
+    keys.set_epoch(next_epoch(folder))
+    noises = noise_frames(settings.changes, settings.front_end)
+    top_db = settings.front_end.top_db or math.inf
+    changes = settings.changes
+    taught, checked = (
+        TaughtBatches(part, teacher, changes, noises, top_db, settings.seed, settings.denoising)
+        for part in (train, valid)
+    )
+    unchanged = [(UNCHANGED, 0, tuple(rows)) for rows in by_length(valid, settings.batch_size)]
+    module = Imitation(student, settings, spread, settings.epochs * len(keys))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning.*")
+        resuming_trainer(settings.epochs, folder, progress, gradient_clip_val=5.0).fit(
+            module,
+            _loader(taught, keys, settings.listeners),
+            DataLoader(checked, batch_size=None, sampler=unchanged) if valid else None,
+            ckpt_path=last_checkpoint(folder),
+            weights_only=True,
+        )
+    told = _metadata(settings, teacher, start, student.learner.state_dict())
+    write_atomically(folder / WEIGHTS, save(packed_state(student.learner.state_dict(), student.prefix), told))
+    write_atomically(folder / HISTORY, csv_bytes(list(module.history[-1]), module.history))
+    write_sums(folder, ("recipe.toml", WEIGHTS, HISTORY))
+    drop_checkpoint(folder)
+    return module.history
+
+
+def _loader(taught: TaughtBatches, keys: SimilarLengths, listeners: int) -> DataLoader[Taught]:
+    """Return a loader in one process only: that remembers what is heard again.
+
+    The process is spawned: a fork would inherit the locks of native threads (torch, ONNX Runtime, decoders) without
+    the threads, and may hang or crash.
+    """
+    return DataLoader(
+        taught,
+        batch_size=None,
+        sampler=keys,
+        num_workers=listeners,
+        worker_init_fn=_begin_listener if listeners else None,
+        prefetch_factor=8 if listeners else None,
+        persistent_workers=listeners > 0,
+        multiprocessing_context="spawn" if listeners else None,
+    )
+
+
+def _begin_listener(_: int) -> None:
+    end_with_parent()
+
+
+def _metadata(
+    settings: Distillation, teacher: Teacher, before: Mapping[str, Tensor], after: Mapping[str, Tensor]
+) -> dict[str, str]:
+    told = {"origin": _origin(settings, before, after)}
+    if known := teacher.network.known_speakers:
+        told[KNOWN_SPEAKERS] = json.dumps(sorted(known))
+    return told
+
+
+def _origin(settings: Distillation, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> str:
+    sound = f"on the sound of {', '.join([*settings.corpus, *settings.recordings])}, without labels"
+    start, teacher = settings.encoder.get("weights"), settings.teacher.get("weights") or "a random teacher"
+    if start:
+        said = f"then taught to say what {Path(teacher).name} says, {sound}; {moved_by(before, after)}"
+        return f"{read_origin(Path(start))}; {said}"
+    blocks = ", ".join(str(block) for block in settings.teacher.get("pooled_blocks", WhisperSettings().pooled_blocks))
+    return f"imitates block {blocks} of {teacher} {sound}"
