@@ -11,7 +11,7 @@ later change of the recordings changes nothing. What is compared, and the few wo
 Covered: `train`, `evaluate`, `tune`, `export`, `predict` and their files for a closed-form head on a frozen encoder
 ("base"), one on a fine-tuned student ("small"), one with means of each speaker, a network by gradient descent ("cabg")
 and one with gender and affect ("multitask"); every way of `evaluate` to answer again (adapted, averaged over variants,
-noisy, less data, repeats, chosen settings, the epoch chosen on test), `stress`, `report`, `score`, `compare`, `split`,
+noisy, less data, repeats, chosen settings), `stress`, `report`, `score`, `compare`, `split`,
 `parity`; bundles as onnx and int8; `predict`, `timeline`, `spectrogram`, `listen`,
 `edge` with the shipped bundles, `models`, `corpus`.
 Not covered: servers, the page, `desktop`, `bench`; other forms of bundles (openvino, fp16, web, Moody's); real corpora

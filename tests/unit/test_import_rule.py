@@ -22,7 +22,15 @@ LINES = (
 )
 LINE_OF = {part: number for number, line in enumerate(LINES) for part in line}
 FORBIDDEN = {("runtime", "models"), ("runtime", "frontends"), ("testing", "apps")}
-MAY_IMPORT_TORCH = ("frontends/", "augment/spec_augment", "models/", "training/", "export/", "testing/models")
+MAY_IMPORT_TORCH = (
+    "frontends/",
+    "augment/spec_augment",
+    "models/",
+    "training/",
+    "experiments/",
+    "export/",
+    "testing/models",
+)
 TORCH = {"torch", "lightning", "pytorch_optimizer", "torchmetrics", "safetensors", "onnxscript", "tensorboard"}
 # The server is what these packages are for: `earnest serve` imports it, and explains when they are not there.
 SERVER = "apps/server/"
