@@ -115,7 +115,7 @@ def to_onnx(classifier: SpeechClassifier, facts: Mapping[str, str] | None = None
     Inputs ``waveform`` (batch, samples) float32 and ``lengths`` (batch,) int64; outputs ``logits``, ``probabilities``
     (batch, classes), ``embedding`` (batch, width) and what else the model has (``attention`` (batch, steps)). Between
     front end and network lie ``log_mel`` (batch, rows, frames) and ``n_frames`` (batch,), where the graph can be cut
-    (`earnest.onnx_file.part_of`); behind a front end on raw samples the first is called ``prepared``. ``facts`` become
+    (`earnest.onnx.cut.part_of`); behind a front end on raw samples the first is called ``prepared``. ``facts`` become
     the model's metadata.
     """
     proto = traced(classifier)

@@ -16,7 +16,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from earnest.bundle import Format
 from earnest.export.calibration import Clips, Judge, Probabilities, controlled, int8_clips, ranked
 from earnest.export.onnx import NETWORK, finished, store_small
-from earnest.onnx_file import check_onnx
+from earnest.onnx.check import check_onnx
 
 QUANTISED = ("MatMul", "Gemm", "Conv")
 ANSWERS = ("logits", "gender", "affect", "distance", "sound")
