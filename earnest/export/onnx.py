@@ -77,7 +77,7 @@ def _scale_of(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None
     """
     for axis in {0, values.ndim - 1} if values.ndim > 1 else ():
         others = tuple(other for other in range(values.ndim) if other != axis)
-        largest = np.abs(values).max(axis=others, keepdims=True)
+        largest = np.abs(values).max(axis=others, keepdims=True)  # the largest of an output is ±127 steps
         scale = np.where(largest > 0, largest / np.float32(LARGEST), np.float32(1)).astype(np.float32)
         if np.array_equal(np.rint(values / scale) * scale, values):
             return scale
