@@ -45,9 +45,11 @@ def mel_filters(
     shape (n_mels, n_fft // 2 + 1), float32, for power spectra
     """
     bins_hz = np.linspace(0, sample_rate_hz / 2, n_fft // 2 + 1)
+    # Equal steps on the mel scale; filter i rises from corner i to i + 1 and falls to i + 2.
     corners_hz = mel_to_hz(np.linspace(hz_to_mel(fmin_hz), hz_to_mel(fmax_hz), n_mels + 2))
     low, centre, high = corners_hz[:-2, None], corners_hz[1:-1, None], corners_hz[2:, None]
     triangles = np.minimum((bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre))
+    # Height 2 / width: equal area (Slaney, 1998), so white noise gives equal bands.
     return (np.maximum(0, triangles) * 2 / (high - low)).astype(np.float32)
 
 
@@ -129,9 +131,10 @@ class LogMel(nn.Module):
 
     def _decibels(self, power: Tensor, n_frames: Tensor) -> Tensor:
         settings = self.settings
-        power = power * frame_mask(n_frames, power.shape[2])[:, None]
+        power = power * frame_mask(n_frames, power.shape[2])[:, None]  # silence behind the clip's end
+        # 10·log10(power) = 10/ln 10 · ln(power).
         decibels = DECIBELS_PER_NEPER * torch.log(power.clamp(min=LOWEST_POWER))
-        peak = decibels.amax(dim=(1, 2), keepdim=True)
+        peak = decibels.amax(dim=(1, 2), keepdim=True)  # (batch, 1, 1)
         if settings.top_db is not None:
             decibels = torch.maximum(decibels, peak - settings.top_db)
         return decibels - peak if settings.decibel_reference == "max" else decibels
@@ -171,5 +174,6 @@ def _mel_filters(settings: FrontEnd) -> Tensor:
 def _mirrored(waveform: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
     """Return the samples at ``positions`` (batch, n) of clips mirrored at both ends, again and again."""
     last = lengths[:, None] - 1
+    # Reflection has period 2·(n − 1): 0 1 2 | 1 0 1 2 …
     wrapped = torch.remainder(positions, (2 * last).clamp(min=1))
     return waveform.gather(1, torch.minimum(wrapped, (2 * last - wrapped).clamp(min=0)))

@@ -22,7 +22,7 @@ from websockets.sync.client import connect
 
 import earnest
 from attacks import web
-from earnest.runtime.timeline import event_dict
+from earnest.runtime.events import event_dict
 
 RATE_HZ = 16_000
 N_CLIENTS = 4

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from earnest.runtime.events import Span
 from earnest.runtime.prediction import Prediction
-from earnest.runtime.timeline import Span, Timeline
+from earnest.runtime.timeline import Timeline
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 HAPPY = Prediction("a.wav", "ok", emotion="happy", probabilities={"happy": 0.7, "sad": 0.3})

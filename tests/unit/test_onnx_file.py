@@ -8,7 +8,7 @@ from stand_in import cuttable_model, stand_in_model
 from voices import voice
 
 from earnest.errors import BundleError
-from earnest.onnx_file import CUT, CutError, part_of
+from earnest.onnx.cut import CUT, CutError, part_of
 
 DATA = cuttable_model().SerializeToString()
 

@@ -12,10 +12,10 @@ from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
 from earnest.audio.feed import microphone
 from earnest.errors import printable_json
 from earnest.runtime.engine import Hint, Provider
+from earnest.runtime.events import event_dict
 from earnest.runtime.formats import json_line
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.timeline import event_dict
 
 
 @click.command()

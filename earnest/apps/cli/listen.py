@@ -26,10 +26,10 @@ from earnest.apps.cli.output import echo_table, output_options
 from earnest.audio.feed import Lost, microphone, microphones, open_pipe
 from earnest.errors import printable, printable_json
 from earnest.runtime.engine import Backend, Provider
-from earnest.runtime.prediction import VocalBurst, percent
+from earnest.runtime.events import Event, Gap, Segment, Span, VocalBurst, Window, burst_span, event_dict
+from earnest.runtime.prediction import percent
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.stream import Stream
-from earnest.runtime.timeline import Event, Gap, Segment, Span, Window, burst_span, event_dict
 from earnest.runtime.timeline_plot import label_colour
 from earnest.runtime.windows import Windowing
 

@@ -21,8 +21,8 @@ from earnest.apps.server.service import Service
 from earnest.apps.server.settings import Limits
 from earnest.apps.server.work import adapter_for
 from earnest.errors import AudioError, EarnestError, TooLateError
+from earnest.runtime.events import Event, event_dict
 from earnest.runtime.stream import Stream
-from earnest.runtime.timeline import Event, event_dict
 
 Encoding: TypeAlias = Literal["s16le", "f32le"]
 _DTYPES = {"s16le": "<i2", "f32le": "<f4"}

@@ -13,7 +13,8 @@ from attacks.run_files import N_DAMAGED, ODD_NAMES, damaged, foreign_tables
 from earnest.apps.cli._row_file import Form, RowFile
 from earnest.audio.source import path_of
 from earnest.errors import EarnestError
-from earnest.runtime.prediction import Prediction, VocalBurst
+from earnest.runtime.events import VocalBurst
+from earnest.runtime.prediction import Prediction
 
 CLASSES = ("happy", "sad")
 INFO: Any = SimpleNamespace(name="m", classes=CLASSES)

@@ -19,8 +19,7 @@ from earnest.apps.cli import listen as _live_view
 from earnest.apps.cli._answers import exact_clock
 from earnest.apps.cli.main import cli
 from earnest.audio.feed import Lost
-from earnest.runtime.prediction import VocalBurst
-from earnest.runtime.timeline import Gap, Segment, Span, Window
+from earnest.runtime.events import Gap, Segment, Span, VocalBurst, Window
 from earnest.runtime.timeline_plot import BURST_COLOUR, COLOURS, UNSURE_COLOUR
 
 PAUSE = np.zeros(16_000, np.float32)

@@ -11,7 +11,7 @@ from voices import voice
 from earnest.audio.waveform import Waveform
 from earnest.export.onnx import to_onnx
 from earnest.models.classifier import SpeechClassifier, build_classifier
-from earnest.onnx_file import CUT, part_of
+from earnest.onnx.cut import CUT, part_of
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe
 

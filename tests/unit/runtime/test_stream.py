@@ -10,8 +10,8 @@ from voices import voice
 
 import earnest
 from earnest.errors import AudioError, EarnestError
+from earnest.runtime.events import Event, Gap, Segment, Span, Window
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.timeline import Event, Gap, Segment, Span, Window
 from earnest.runtime.windows import CONTEXT_S, Windowing
 
 PAUSE = np.zeros(16_000, np.float32)

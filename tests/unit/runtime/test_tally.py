@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from earnest.runtime.answers import Tally
-from earnest.runtime.prediction import Prediction, VocalBurst, percent
+from earnest.runtime.events import VocalBurst
+from earnest.runtime.prediction import Prediction, percent
 from earnest.runtime.smoothing import UNSURE, Label
 
 CLASSES = ("happy", "sad", "angry")

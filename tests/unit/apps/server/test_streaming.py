@@ -17,8 +17,8 @@ import earnest
 from earnest.apps.server import streaming
 from earnest.apps.server.admission import digest_of
 from earnest.apps.server.service import ENDING
+from earnest.runtime.events import event_dict
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.timeline import event_dict
 from earnest.runtime.windows import Windowing
 
 ADDRESS = "/v1/stream?sample_rate_hz=16000"
