@@ -5,10 +5,10 @@ import onnx
 import onnxruntime
 import pytest
 from stand_in import cuttable_model, stand_in_model
-from voices import voice
 
 from earnest.errors import BundleError
 from earnest.onnx_file import CUT, CutError, part_of
+from earnest.testing.sounds import voice
 
 DATA = cuttable_model().SerializeToString()
 
