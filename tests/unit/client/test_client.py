@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from serving import listening, settings_for
 from stand_in import write_bundle, write_hearing
-from voices import voice, write_voice
 
 import earnest
 from earnest.apps.server.admission import digest_of
@@ -21,6 +20,7 @@ from earnest.runtime.events import Event, Span, VocalBurst, event_dict
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
+from earnest.testing.sounds import voice, write_voice
 
 KEY = "a key that is long enough"
 

@@ -11,7 +11,6 @@ import pytest
 from serving import application, settings_for
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
-from voices import voice
 
 import earnest
 from earnest.apps.server import streaming
@@ -20,6 +19,7 @@ from earnest.apps.server.service import ENDING
 from earnest.runtime.events import event_dict
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
+from earnest.testing.sounds import voice
 
 ADDRESS = "/v1/stream?sample_rate_hz=16000"
 FINISH = '{"type": "finish"}'
