@@ -26,6 +26,7 @@ from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options, overwrite_
 from earnest.audio.source import Source, path_of
 from earnest.bundle import BundleInfo
 from earnest.files.locks import held_file
+from earnest.progress import Progress
 from earnest.runtime.bulk import BATCH_S
 from earnest.runtime.decoders import Decoders
 from earnest.runtime.prediction import Prediction
@@ -138,7 +139,7 @@ def command(
 
     def predicted(some: Sequence[Source], shown: bool) -> Iterator[Prediction]:
         found = predictor.predict_many(some, min(decoding.jobs, len(some) or 1), adapter, **asked.words())
-        return _counted(found, len(some), shown)
+        return Progress(shown).counted("Predicting", found, len(some))
 
     batches = _batches(sources, paths, watch)
     if output is None:
@@ -228,15 +229,6 @@ def _is_done(done: dict[str, int], source: Source) -> bool:
 def _shows_progress(quiet: bool, rows_on_stdout: bool) -> bool:
     """On a terminal only, and not where the rows themselves appear."""
     return sys.stderr.isatty() and not quiet and not (rows_on_stdout and sys.stdout.isatty())
-
-
-def _counted(predictions: Iterator[Prediction], total: int, shown: bool) -> Iterator[Prediction]:
-    if not shown:
-        yield from predictions
-        return
-    from earnest.apps.cli._progress import recordings_progress
-
-    yield from recordings_progress(predictions, total)
 
 
 def _write(predictions: Iterable[Prediction], writer: Writer) -> int:
