@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from earnest.apps.cli._options import changes_of, words_of
+from earnest.apps.cli._options import RecipeOptions, changes_of
 
 
 def test_values_are_toml_and_anything_else_a_word() -> None:
@@ -14,7 +14,7 @@ def test_values_are_toml_and_anything_else_a_word() -> None:
         'model="cabg"',
         "training.refit = true",
     )
-    assert changes_of(None, typed) == {
+    assert changes_of(typed) == {
         "training.epochs": 3,
         "training.freeze": [],
         "training.precision": "bf16",
@@ -24,16 +24,16 @@ def test_values_are_toml_and_anything_else_a_word() -> None:
 
 
 def test_the_scheme_has_an_option_of_its_own() -> None:
-    assert changes_of("six", ()) == {"scheme": "six"}
-    assert changes_of(None, ()) == {}
+    assert RecipeOptions("six", ()).changes == {"scheme": "six"}
+    assert RecipeOptions(None, ()).changes == {}
 
 
 def test_what_was_typed_can_be_typed_again() -> None:
-    assert words_of("six", ("a=1", "b=2")) == ["--scheme", "six", "--set", "a=1", "--set", "b=2"]
-    assert words_of(None, ()) == []
+    assert RecipeOptions("six", ("a=1", "b=2")).words == ["--scheme", "six", "--set", "a=1", "--set", "b=2"]
+    assert RecipeOptions(None, ()).words == []
 
 
 @pytest.mark.parametrize("text", ["training.epochs", "=3", " = 3"])
 def test_half_a_setting_is_a_usage_error(text: str) -> None:
     with pytest.raises(click.UsageError, match="KEY=VALUE"):
-        changes_of(None, (text,))
+        changes_of((text,))
