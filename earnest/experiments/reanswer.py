@@ -160,7 +160,7 @@ def evaluate_adapted(
 def adapted_fold(run: Path, split: Split, clips: Clips, adaptation: Adaptation, how: How) -> Predictions:
     """Return the predictions of one fold's test set, in the order of its plain ones."""
     plain, classifier = read_predictions(run / PREDICTIONS), load_run(run)
-    heard = heard_by(classifier.network, clips.of(split.test), clips.embeddings)
+    heard = heard_by(classifier.network, clips.of(split.test), clips.cache)
     assert plain.probabilities is not None
     seed = read_record(run).seed
     probabilities, answered = adapted_probabilities(adaptation, heard, plain.probabilities, how, seed)

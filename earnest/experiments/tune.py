@@ -356,8 +356,8 @@ def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -
         finetune_embedding(classifier, train, clips.beside_speakers_of(split), recipe, folder)
     if settings.method == "discriminant":
         prior = settings.voice_prior
-        fit_discriminant(network, train, settings.shrinkage, n_classes, clips.embeddings, voice_prior=prior)
-        logits = discriminant_logits(network, valid, clips.embeddings)
+        fit_discriminant(network, train, settings.shrinkage, n_classes, clips.cache, voice_prior=prior)
+        logits = discriminant_logits(network, valid, clips.cache)
     else:
         keeper = fit(network, train, valid, settings, folder, n_classes, ends_now=watch.ends_now)
         watch.ends_now(keeper.history)  # a training that had ended before it was killed asks nothing

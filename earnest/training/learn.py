@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ from earnest.models.classifier import SpeechClassifier, prepare
 from earnest.settings.recipe import Recipe
 from earnest.settings.training import Training
 from earnest.training.batches import Augmented, change_of
-from earnest.training.clips import Clips
-from earnest.training.closed_form import Embeddings, discriminant_logits, embed, fit_discriminant, rotated_logits
+from earnest.training.clips import Clips, EmbeddingCache
+from earnest.training.closed_form import discriminant_logits, fit_discriminant, rotated_logits
 from earnest.training.examples import FULL_SCALE, GENDERS, UNKNOWN, Example, compute_frames
 from earnest.training.finetune import finetune_embedding
 from earnest.training.loop import fit, predict_outputs
@@ -28,9 +29,9 @@ def by_gender(examples: Sequence[Example]) -> list[Example]:
     return [replace(example, target=example.gender) for example in examples if example.gender != UNKNOWN]
 
 
-def fit_gender(network: nn.Module, train: Sequence[Example], shrinkage: float, known: Embeddings) -> None:
+def fit_gender(network: nn.Module, train: Sequence[Example], shrinkage: float, cache: EmbeddingCache) -> None:
     """Set the network's layer ``gender`` as `fit_discriminant` sets its last one for the emotion."""
-    fit_discriminant(network, by_gender(train), shrinkage, len(GENDERS), known, "gender")
+    fit_discriminant(network, by_gender(train), shrinkage, len(GENDERS), cache, "gender")
 
 
 def fit_gender_calibration(
@@ -38,7 +39,7 @@ def fit_gender_calibration(
     settings: Training,
     rotated: Sequence[Example],
     valid: Sequence[Example],
-    known: Embeddings,
+    cache: EmbeddingCache,
 ) -> tuple[float, FittedCalibration | None]:
     """Return the temperature of the gender's logits, and what it changed; 1 without validation clips of known gender.
 
@@ -51,9 +52,9 @@ def fit_gender_calibration(
         return 1.0, None
     true = np.array([example.target for example in unseen], np.int64)
     if train:
-        logits, true = rotated_logits(network, train, unseen, settings.shrinkage, len(GENDERS), known)
+        logits, true = rotated_logits(network, train, unseen, settings.shrinkage, len(GENDERS), cache)
     elif settings.method == "discriminant":
-        logits = discriminant_logits(network, unseen, known, "gender")
+        logits = discriminant_logits(network, unseen, cache, "gender")
     else:
         found = predict_outputs(network, unseen).gender
         assert found is not None
@@ -62,11 +63,7 @@ def fit_gender_calibration(
 
 
 def with_copies(
-    train: Sequence[Example],
-    recipe: Recipe,
-    classifier: SpeechClassifier,
-    known: Embeddings,
-    frames: dict[str, Tensor] | None = None,
+    train: Sequence[Example], recipe: Recipe, classifier: SpeechClassifier, cache: EmbeddingCache
 ) -> list[Example]:
     """Return the clips and, behind them, as many changed copies of each as the recipe's ``augmented_copies`` says.
 
@@ -75,23 +72,18 @@ def with_copies(
     Parameters
     ----------
     train : with waveforms, where there are copies to make
-    known : gets the copies' embeddings; the copies themselves hold no frames
-    frames : key of a copy → its frames, which other networks hear too; gets new ones
+    cache : gets the copies' embeddings; the copies themselves hold no frames
     """
-    made, heard = list(train), {} if frames is None else frames
+    made = list(train)
     if recipe.training.augmented_copies:
-        change = change_of(recipe)
+        change, seed = change_of(recipe), recipe.training.seed
         for number in range(1, recipe.training.augmented_copies + 1):
             for example in train:
                 copy = replace(example, copy=number, waveform=None, frames=example.frames[:, :0])
                 made.append(copy)
-                if copy.key in known:
-                    continue
-                if copy.key not in heard:
-                    heard[copy.key] = _changed(example, copy.key, change, recipe.training.seed, classifier)
-                embed(classifier.network, [replace(copy, frames=heard[copy.key])], known)
-                if frames is None:
-                    heard.clear()
+                cache.embed_copy(
+                    classifier.network, copy, partial(_changed, example, copy.key, change, seed, classifier)
+                )
     return made
 
 
@@ -135,7 +127,7 @@ def teach(
     ----------
     parts : sets of clips that are learnt from; the copies of a set come behind its clips
     valid : chooses the epoch; empty where ``stop_after`` says it
-    clips : whose embeddings and copies are used and added to, whose clips beside a fine-tuning learns from too, and
+    clips : whose cache is used, whose clips beside a fine-tuning learns from too, and
         whose progress is shown
     """
     train = [example for part in parts for example in part]
@@ -143,7 +135,7 @@ def teach(
     tuned = (
         finetune_embedding(classifier, train, clips.beside, recipe, folder, clips.progress) if recipe.finetune else ""
     )
-    heard = [copy for part in parts for copy in with_copies(part, recipe, classifier, clips.embeddings, clips.copies)]
+    heard = [copy for part in parts for copy in with_copies(part, recipe, classifier, clips.cache)]
     epochs = _fit(classifier, heard, valid, recipe, folder, clips, stop_after)
     return Taught(heard, epochs, tuned)
 
@@ -160,10 +152,10 @@ def _fit(
     settings, n_classes = recipe.training, len(classifier.classes)
     if settings.method == "discriminant":
         fit_discriminant(
-            classifier.network, train, settings.shrinkage, n_classes, clips.embeddings, voice_prior=settings.voice_prior
+            classifier.network, train, settings.shrinkage, n_classes, clips.cache, voice_prior=settings.voice_prior
         )
         if "gender" in learned_tasks(settings, train):
-            fit_gender(classifier.network, train, settings.shrinkage, clips.embeddings)
+            fit_gender(classifier.network, train, settings.shrinkage, clips.cache)
         return Epochs(0, 0, "closed form")
     if recipe.augment:
         train = Augmented(train, classifier.front_end, change_of(recipe), settings)

@@ -24,11 +24,9 @@ from earnest.files.writing import SUMS, refuse_changed, refuse_foreign, write_at
 from earnest.labels import Scheme, scheme_called
 from earnest.models.classifier import NetworkOutput, SpeechClassifier, build_classifier
 from earnest.settings.recipe import Recipe, Training, read_recipe, recipe_to_toml
-from earnest.training.clips import Clips
+from earnest.training.clips import Clips, EmbeddingCache
 from earnest.training.closed_form import (
-    Embeddings,
     discriminant_logits,
-    embed,
     knows_voices,
     rotated_logits,
 )
@@ -102,7 +100,7 @@ def run_split(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> Predi
     (folder / CHECKPOINT).unlink(missing_ok=True)
     if split.test and not (folder / PREDICTIONS).exists():
         classifier, test = load_run(folder), clips.of(split.test)
-        output = _output(classifier, recipe.training, test, clips.embeddings)
+        output = _output(classifier, recipe.training, test, clips.cache)
         predictions = predictions_from(output, classifier, test, split.fold)
         write_predictions(predictions, folder / PREDICTIONS)
     seal(folder)
@@ -211,23 +209,21 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
     taught = teach(classifier, (train,), valid, recipe, clips, folder)
     learned = classifier.learned = learned_tasks(settings, train)
     rotated = taught.heard if _takes_turns(recipe, split, classifier) else ()
-    temperature, calibration = (
-        _calibration(classifier, settings, rotated, valid, clips.embeddings) if valid else (1.0, None)
-    )
+    temperature, calibration = _calibration(classifier, settings, rotated, valid, clips.cache) if valid else (1.0, None)
     gender_temperature, gender_calibration = (
-        fit_gender_calibration(classifier.network, settings, rotated, valid, clips.embeddings)
+        fit_gender_calibration(classifier.network, settings, rotated, valid, clips.cache)
         if "gender" in learned
         else (1.0, None)
     )
-    companions = fit_companions(classifier.network, taught.heard, valid, settings, len(classes), clips.embeddings)
+    companions = fit_companions(classifier.network, taught.heard, valid, settings, len(classes), clips.cache)
     if settings.refit and valid:
         classifier = initial_classifier(recipe, classes)
-        own = replace(clips, embeddings={}) if recipe.finetune else clips
+        own = replace(clips, cache=clips.cache.for_another_network()) if recipe.finetune else clips
         best = taught.epochs.best
         again = teach(classifier, (train, valid), (), recipe, own, folder / "refit", best)
         taught, train = replace(again, epochs=taught.epochs), [*train, *valid]
         companions = fit_companions(
-            classifier.network, taught.heard, valid, settings, len(classes), own.embeddings, companions
+            classifier.network, taught.heard, valid, settings, len(classes), own.cache, companions
         )
     write_atomically(folder / WEIGHTS, save(classifier.network.state_dict()))
     companions.write(folder)
@@ -277,15 +273,15 @@ def initial_classifier(recipe: Recipe, classes: tuple[str, ...]) -> SpeechClassi
 
 
 def _output(
-    classifier: SpeechClassifier, settings: Training, examples: Sequence[Example], embeddings: Embeddings
+    classifier: SpeechClassifier, settings: Training, examples: Sequence[Example], cache: EmbeddingCache
 ) -> NetworkOutput:
     network = classifier.network
     if settings.method != "discriminant":
         return predict_outputs(network, examples)
-    answers = NetworkOutput(discriminant_logits(network, examples, embeddings), embed(network, examples, embeddings))
+    answers = NetworkOutput(discriminant_logits(network, examples, cache), cache.embed(network, examples))
     if "gender" not in classifier.learned:
         return answers
-    return answers._replace(gender=discriminant_logits(network, examples, embeddings, "gender"))
+    return answers._replace(gender=discriminant_logits(network, examples, cache, "gender"))
 
 
 def _calibration(
@@ -293,14 +289,14 @@ def _calibration(
     settings: Training,
     rotated: Sequence[Example],
     valid: Sequence[Example],
-    embeddings: Embeddings,
+    cache: EmbeddingCache,
 ) -> tuple[float, FittedCalibration]:
     """Calibrate on clips that the weights have not seen; speakers of ``rotated`` take turns where a fit is cheap."""
     if rotated:
         n_classes, network = len(classifier.classes), classifier.network
-        logits, true = rotated_logits(network, rotated, valid, settings.shrinkage, n_classes, embeddings)
+        logits, true = rotated_logits(network, rotated, valid, settings.shrinkage, n_classes, cache)
         return fit_calibration(logits, true)
-    logits = _output(classifier, settings, valid, embeddings).logits
+    logits = _output(classifier, settings, valid, cache).logits
     return fit_calibration(logits, np.array([example.target for example in valid]))
 
 

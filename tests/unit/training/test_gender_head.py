@@ -12,6 +12,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.evaluation.calibration import fit_temperature, log_softmax
 from earnest.models.classifier import NetworkOutput, SpeechClassifier
 from earnest.settings.training import Training
+from earnest.training.clips import EmbeddingCache
 from earnest.training.closed_form import discriminant_logits, rotated_logits
 from earnest.training.examples import UNKNOWN, Example
 from earnest.training.learn import by_gender, fit_gender, fit_gender_calibration
@@ -58,9 +59,9 @@ def test_clips_of_unknown_gender_are_left_out() -> None:
 def test_the_head_tells_unseen_speakers_apart_and_leaves_the_emotions_alone() -> None:
     network = TwoHeads()
     before = network.output.weight.detach().clone()
-    fit_gender(network, [*TRAIN, *NAMELESS], 0.4, {})
+    fit_gender(network, [*TRAIN, *NAMELESS], 0.4, EmbeddingCache())
     assert torch.equal(network.output.weight, before)
-    logits = discriminant_logits(network, VALID, {}, "gender")
+    logits = discriminant_logits(network, VALID, EmbeddingCache(), "gender")
     right = logits.argmax(dim=1) == torch.tensor([one.gender for one in VALID])
     assert right.float().mean() > 0.75
     frames = torch.stack([one.frames for one in VALID])
@@ -69,16 +70,18 @@ def test_the_head_tells_unseen_speakers_apart_and_leaves_the_emotions_alone() ->
 
 def test_unknown_voices_move_nothing() -> None:
     one, other = TwoHeads(), TwoHeads()
-    fit_gender(one, TRAIN, 0.4, {})
-    fit_gender(other, [*NAMELESS, *TRAIN], 0.4, {})
+    fit_gender(one, TRAIN, 0.4, EmbeddingCache())
+    fit_gender(other, [*NAMELESS, *TRAIN], 0.4, EmbeddingCache())
     torch.testing.assert_close(one.gender.weight, other.gender.weight)
 
 
 def test_its_temperature_is_that_of_all_speakers_in_turn() -> None:
     network = TwoHeads()
-    fit_gender(network, TRAIN, 0.4, {})
-    temperature, fitted = fit_gender_calibration(network, CLOSED, [*TRAIN, *NAMELESS], [*VALID, *NAMELESS], {})
-    logits, true = rotated_logits(network, by_gender(TRAIN), by_gender(VALID), 0.4, 2, {})
+    fit_gender(network, TRAIN, 0.4, EmbeddingCache())
+    temperature, fitted = fit_gender_calibration(
+        network, CLOSED, [*TRAIN, *NAMELESS], [*VALID, *NAMELESS], EmbeddingCache()
+    )
+    logits, true = rotated_logits(network, by_gender(TRAIN), by_gender(VALID), 0.4, 2, EmbeddingCache())
     assert len(true) == len(TRAIN) + len(VALID)
     assert temperature == pytest.approx(fit_temperature(logits.numpy(), true))
     assert temperature != pytest.approx(1, abs=0.01)
@@ -90,9 +93,9 @@ def test_its_temperature_is_that_of_all_speakers_in_turn() -> None:
 
 def test_where_speakers_are_shared_validation_clips_alone_give_it() -> None:
     network = TwoHeads()
-    fit_gender(network, TRAIN, 0.4, {})
-    temperature, fitted = fit_gender_calibration(network, CLOSED, (), VALID, {})
-    logits = discriminant_logits(network, VALID, {}, "gender").numpy()
+    fit_gender(network, TRAIN, 0.4, EmbeddingCache())
+    temperature, fitted = fit_gender_calibration(network, CLOSED, (), VALID, EmbeddingCache())
+    logits = discriminant_logits(network, VALID, EmbeddingCache(), "gender").numpy()
     assert temperature == pytest.approx(fit_temperature(logits, np.array([one.gender for one in VALID])))
     assert fitted is not None
     assert fitted.after.n == len(VALID)
@@ -102,7 +105,7 @@ def test_a_head_that_was_trained_by_gradient_is_calibrated_on_its_own_logits() -
     network = TwoHeads()
     with torch.no_grad():
         network.gender.weight.copy_(torch.tensor([[-9.0, 0, 0, 0, 0], [9.0, 0, 0, 0, 0]]))
-    temperature, fitted = fit_gender_calibration(network, Training(auxiliary=("gender",)), (), VALID, {})
+    temperature, fitted = fit_gender_calibration(network, Training(auxiliary=("gender",)), (), VALID, EmbeddingCache())
     with torch.no_grad():
         logits = network(torch.stack([one.frames for one in VALID]), torch.ones(len(VALID))).gender.numpy()
     assert temperature == pytest.approx(fit_temperature(logits, np.array([one.gender for one in VALID])), rel=1e-5)
@@ -112,7 +115,7 @@ def test_a_head_that_was_trained_by_gradient_is_calibrated_on_its_own_logits() -
 
 @pytest.mark.parametrize("valid", [[], NAMELESS])
 def test_without_validation_clips_of_known_gender_nothing_is_fitted(valid: list[Example]) -> None:
-    assert fit_gender_calibration(TwoHeads(), CLOSED, TRAIN, valid, {}) == (1.0, None)
+    assert fit_gender_calibration(TwoHeads(), CLOSED, TRAIN, valid, EmbeddingCache()) == (1.0, None)
 
 
 def test_the_temperature_is_in_the_answer() -> None:
