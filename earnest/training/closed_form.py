@@ -1,7 +1,6 @@
 """Closed-form heads: linear discriminants with shrunk covariance, folded into a last linear layer."""
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +9,9 @@ from torch import Tensor, nn
 
 from earnest.errors import RecipeError
 from earnest.models.by_voice import ByVoice
+from earnest.models.classifier import Layer, Network
 from earnest.training.clips import EmbeddingCache
-from earnest.training.examples import Example, speakers_known_to
+from earnest.training.examples import Example
 
 Floats = npt.NDArray[np.float64]
 
@@ -77,11 +77,10 @@ def voice_discriminant(
 
 
 FEWEST_NEW = 3  # speakers
-Layer: TypeAlias = Literal["output", "gender"]
 
 
 def fit_discriminant(
-    network: nn.Module,
+    network: Network,
     train: Sequence[Example],
     shrinkage: float,
     n_classes: int,
@@ -116,12 +115,12 @@ def fit_discriminant(
         head.bias.copy_(torch.from_numpy(bias))
 
 
-def last_layer(network: nn.Module, layer: Layer = "output") -> nn.Linear:
+def last_layer(network: Network, layer: Layer = "output") -> nn.Linear:
     """Return the linear layer that the discriminant replaces, or refuse a network without one."""
-    found = getattr(network, layer, None)
+    found = network.last_layer(layer)
     if isinstance(found, nn.Linear):
         return found
-    name = type(getattr(network, "network", network)).__name__
+    name = type(network.inner).__name__
     wanted = {
         "output": 'Use method = "gradient", or another model, such as "whisper-statistics".',
         "gender": 'Add tasks = ["gender"] to [network] where the model has it, or leave auxiliary out.',
@@ -131,7 +130,7 @@ def last_layer(network: nn.Module, layer: Layer = "output") -> nn.Linear:
     )
 
 
-def knows_voices(network: nn.Module) -> bool:
+def knows_voices(network: Network) -> bool:
     """Say whether the last layer has places for each training voice."""
     return isinstance(last_layer(network), ByVoice)
 
@@ -178,7 +177,7 @@ def rows_by_corpus(chosen: npt.NDArray[np.bool_], corpora: Sequence[str] | None)
 
 
 def discriminant_logits(
-    network: nn.Module, examples: Sequence[Example], cache: EmbeddingCache, layer: Layer = "output"
+    network: Network, examples: Sequence[Example], cache: EmbeddingCache, layer: Layer = "output"
 ) -> Tensor:
     """Return logits (examples, classes) in the order given."""
     with torch.no_grad():
@@ -187,7 +186,7 @@ def discriminant_logits(
 
 
 def rotated_logits(
-    network: nn.Module,
+    network: Network,
     train: Sequence[Example],
     valid: Sequence[Example],
     shrinkage: float,
@@ -224,9 +223,9 @@ def rotated_logits(
     return torch.from_numpy(np.concatenate(logits)[new]).float(), targets[counted[new]]
 
 
-def _new_to(network: nn.Module, examples: Sequence[Example]) -> list[int]:
+def _new_to(network: Network, examples: Sequence[Example]) -> list[int]:
     """Return the rows of speakers whose labels the network's initial weights were not fitted on."""
-    fitted_on = speakers_known_to(network)
+    fitted_on = network.known_speakers
     return [row for row, example in enumerate(examples) if example.speaker not in fitted_on]
 
 

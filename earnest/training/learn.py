@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from earnest.augment.base import Transform, generator_for
 from earnest.errors import CorpusError
 from earnest.evaluation.calibration import FittedCalibration
-from earnest.models.classifier import SpeechClassifier, prepare
+from earnest.models.classifier import Network, SpeechClassifier
 from earnest.settings.recipe import Recipe
 from earnest.settings.training import Training
 from earnest.training.batches import Augmented, change_of
@@ -29,13 +29,13 @@ def by_gender(examples: Sequence[Example]) -> list[Example]:
     return [replace(example, target=example.gender) for example in examples if example.gender != UNKNOWN]
 
 
-def fit_gender(network: nn.Module, train: Sequence[Example], shrinkage: float, cache: EmbeddingCache) -> None:
+def fit_gender(network: Network, train: Sequence[Example], shrinkage: float, cache: EmbeddingCache) -> None:
     """Set the network's layer ``gender`` as `fit_discriminant` sets its last one for the emotion."""
     fit_discriminant(network, by_gender(train), shrinkage, len(GENDERS), cache, "gender")
 
 
 def fit_gender_calibration(
-    network: nn.Module,
+    network: Network,
     settings: Training,
     rotated: Sequence[Example],
     valid: Sequence[Example],
@@ -131,7 +131,7 @@ def teach(
         whose progress is shown
     """
     train = [example for part in parts for example in part]
-    prepare(classifier.network, (example.frames for example in train))
+    classifier.network.prepare(example.frames for example in train)
     tuned = (
         finetune_embedding(classifier, train, clips.beside, recipe, folder, clips.progress) if recipe.finetune else ""
     )

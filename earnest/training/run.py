@@ -30,7 +30,7 @@ from earnest.training.closed_form import (
     knows_voices,
     rotated_logits,
 )
-from earnest.training.examples import GENDERS, Example, speakers_known_to
+from earnest.training.examples import GENDERS, Example
 from earnest.training.finetune import drop_finetuned
 from earnest.training.learn import fit_gender_calibration, teach
 from earnest.training.loop import CHECKPOINT, predict_outputs
@@ -204,7 +204,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
     classes = clips.classes or scheme_of(recipe, (*split.train, *split.valid, *split.test)).classes
     train, valid = clips.of(split.train), clips.of(split.valid)
     classifier = initial_classifier(recipe, classes)
-    refuse_known_speakers(split, speakers_known_to(classifier.network))
+    refuse_known_speakers(split, classifier.network.known_speakers)
     clips = replace(clips, beside=clips.beside_speakers_of(split))
     taught = teach(classifier, (train,), valid, recipe, clips, folder)
     learned = classifier.learned = learned_tasks(settings, train)
@@ -236,7 +236,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
         seed=settings.seed,
         best_epoch=taught.epochs.best,
         epochs=taught.epochs.run,
-        origin=getattr(classifier.network, "origin", "random") + taught.tuned,
+        origin=classifier.network.origin + taught.tuned,
         refitted=settings.refit and bool(valid),
         temperature=temperature,
         n_parameters=classifier.n_parameters(),
@@ -266,9 +266,7 @@ def _takes_turns(recipe: Recipe, split: Split, classifier: SpeechClassifier) -> 
 def initial_classifier(recipe: Recipe, classes: tuple[str, ...]) -> SpeechClassifier:
     """Build the model as training starts: random, or with the pre-trained weights that the recipe names."""
     classifier = build_classifier(recipe, classes, recipe.training.seed)
-    load_pretrained = getattr(classifier.network, "load_pretrained", None)
-    if load_pretrained is not None:
-        load_pretrained()
+    classifier.network.load_pretrained()
     return classifier
 
 

@@ -8,18 +8,18 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 from earnest.errors import BundleError, EarnestError, RecipeError, shown
 from earnest.evaluation.calibration import fit_temperature
 from earnest.files.reading import read_bytes
 from earnest.files.writing import write_atomically
+from earnest.models.classifier import Network
 from earnest.runtime.adaptation import UNREADABLE, Adaptation, Adapter
 from earnest.settings.config import from_mapping
 from earnest.settings.recipe import Training
 from earnest.training.clips import EmbeddingCache
 from earnest.training.closed_form import Floats, discriminant, knows_voices, rows_by_corpus
-from earnest.training.examples import Example, speakers_known_to
+from earnest.training.examples import Example
 
 FILE = "domain.npy"
 N_DIRECTIONS = 64  # of 32 to 256 the one that best kept noises (ESC-10) from speech of an unseen corpus (RAVDESS)
@@ -328,7 +328,7 @@ class Companions:
 
 
 def fit_companions(
-    network: nn.Module,
+    network: Network,
     train: Sequence[Example],
     valid: Sequence[Example],
     settings: Training,
@@ -361,9 +361,9 @@ def fit_companions(
     )
 
 
-def heard_by(network: nn.Module, examples: Sequence[Example], cache: EmbeddingCache) -> Heard:
+def heard_by(network: Network, examples: Sequence[Example], cache: EmbeddingCache) -> Heard:
     """Return the embeddings of clips with what is known about them; changed copies count as other voices."""
-    fitted_on = speakers_known_to(network)
+    fitted_on = network.known_speakers
     return Heard(
         cache.embed(network, examples).double().numpy(),
         np.array([example.target for example in examples], np.int64),

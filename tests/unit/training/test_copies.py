@@ -14,7 +14,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.splits import Split
 from earnest.frontends.log_mel import LogMel
-from earnest.models.classifier import NetworkOutput, SpeechClassifier
+from earnest.models.classifier import Network, NetworkOutput, SpeechClassifier
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe, Training
 from earnest.training import learn as copies_module
@@ -30,7 +30,7 @@ NOISE = ({"name": "gaussian-noise", "deviation": [0.2, 0.5]},)
 CLASSES = tuple(MANNERS)
 
 
-class Means(nn.Module):
+class Means(Network):
     """Embeds a clip as the mean over its frames; counts how many it has heard."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ from earnest.settings.recipe import Recipe, Training, read_recipe
 from earnest.training import finetune as finetuned_module
 from earnest.training.clips import Clips, EmbeddingCache
 from earnest.training.closed_form import discriminant_logits, fit_discriminant
-from earnest.training.examples import Example, speakers_known_to
+from earnest.training.examples import Example
 from earnest.training.finetune import finetune_embedding
 from earnest.training.record import read_record
 from earnest.training.run import initial_classifier, load_run, run_split
@@ -82,7 +82,7 @@ def test_it_moves_rounds_and_remembers_whose_labels_it_saw(
     assert all(torch.equal(kernel, unpacked(*packed(kernel))) for kernel in after.values() if kernel.ndim > 1)
     assert said.startswith("; fine-tuned on the labels of made-up; weights moved by: convolutions")
     assert "last layer" in said
-    assert speakers_known_to(tuned.network) == {example.speaker for example in train}
+    assert tuned.network.known_speakers == {example.speaker for example in train}
     assert not any(tensor.requires_grad for tensor in tuned.network.student.parameters())  # type: ignore[union-attr]
     assert (tmp_path / "finetuning" / "history.csv").read_text().count("\n") == 3
     assert not list((tmp_path / "finetuning").glob("*.ckpt"))

@@ -13,7 +13,7 @@ from earnest.audio.waveform import Waveform
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, RecipeError
 from earnest.frontends.log_mel import LogMel
-from earnest.models.classifier import NetworkOutput
+from earnest.models.classifier import Network, NetworkOutput
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Training
 from earnest.settings.training import Unfreezing
@@ -28,7 +28,7 @@ QUICK = Training(epochs=4, patience=4, batch_size=6, optimiser="adamw", learning
 TASKS = replace(QUICK, auxiliary=("gender", "affect"))
 
 
-class AllTasks(nn.Module):
+class AllTasks(Network):
     """A shared layer on the mean frame and a head a task."""
 
     def __init__(self) -> None:

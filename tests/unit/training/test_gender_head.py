@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.calibration import fit_temperature, log_softmax
-from earnest.models.classifier import NetworkOutput, SpeechClassifier
+from earnest.models.classifier import Network, NetworkOutput, SpeechClassifier
 from earnest.settings.training import Training
 from earnest.training.clips import EmbeddingCache
 from earnest.training.closed_form import discriminant_logits, rotated_logits
@@ -21,7 +21,7 @@ WIDTH = 5
 CLOSED = Training(method="discriminant", shrinkage=0.4, auxiliary=("gender",))
 
 
-class TwoHeads(nn.Module):
+class TwoHeads(Network):
     """Embeds a clip as its first frame."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
 from earnest.models.by_voice import ByVoice
-from earnest.models.classifier import NetworkOutput
+from earnest.models.classifier import Network, NetworkOutput
 from earnest.settings.training import Training
 from earnest.training.clips import EmbeddingCache
 from earnest.training.closed_form import (
@@ -28,7 +28,7 @@ WIDTH, N_CLASSES = 5, 3
 VOICES = ("ann", "bob", "cem", "dee")
 
 
-class Sums(nn.Module):
+class Sums(Network):
     """Embeds a clip as the sum over its frames."""
 
     def __init__(self, by_voice: bool = True) -> None:
