@@ -28,7 +28,8 @@ from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Training
 from earnest.training.batches import train_batches
 from earnest.training.examples import Batch, Example, plain_batches
-from earnest.training.losses import Objective, Targets, one_hot
+from earnest.training.heads import Objective, Targets
+from earnest.training.losses import one_hot
 from earnest.training.optim import Freezing, advance, build_optimiser, build_schedule, parameter_groups
 
 

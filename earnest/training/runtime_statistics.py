@@ -313,7 +313,7 @@ class Companions:
     adaptation: Adaptation | None = None
     domain: Domain | None = None
 
-    def entries(self) -> dict[str, Mapping[str, Any] | None]:
+    def entries(self) -> dict[str, Any]:
         """Return what ``run.json`` and ``bundle.json`` say about them."""
         return {
             "adaptation": self.adaptation.entry().to_dict() if self.adaptation else None,
@@ -344,8 +344,6 @@ def fit_companions(
     cache : of the network's embeddings
     before : of a network that was not trained on the validation clips, where they are in ``train`` now
     """
-    if settings.method != "discriminant":
-        return Companions()
     heard = heard_by(network, train, cache)
     adaptation = None if knows_voices(network) else fit_adaptation(heard, settings.shrinkage, n_classes)
     if not valid:
