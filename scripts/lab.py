@@ -73,7 +73,7 @@ def folds_of(recipe_path: str, protocol: str, changes: list[str]) -> Iterator[Fo
                 beside = clips.beside_speakers_of(split)
                 finetune_embedding(classifier, clips.of(split.train), beside, task.recipe, Path(folder))
         train, valid = (
-            heard_by(classifier.network, clips.of(rows), clips.embeddings) for rows in (split.train, split.valid)
+            heard_by(classifier.network, clips.of(rows), clips.cache) for rows in (split.train, split.valid)
         )
         by_voice = knows_voices(classifier.network)
         yield Fold(train, valid, len(scheme.classes), task.recipe.training, by_voice)

@@ -16,7 +16,6 @@ from earnest.corpora.load import load_utterances
 from earnest.evaluation.protocols import splits_of
 from earnest.models.classifier import build_classifier
 from earnest.settings.recipe import read_recipe
-from earnest.training.examples import speakers_known_to
 
 CORPORA = ("crema-d", "emodb", "ravdess")
 CLASSES = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
@@ -25,7 +24,7 @@ CLASSES = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
 def main(recipe_path: Path, folder: Path) -> None:
     """Write one JSON a corpus."""
     folder.mkdir(parents=True, exist_ok=True)
-    known = speakers_known_to(build_classifier(read_recipe(recipe_path), CLASSES, seed=0).network)
+    known = build_classifier(read_recipe(recipe_path), CLASSES, seed=0).network.known_speakers
     rows = [row for row in load_utterances(CORPORA, {}) if row.emotion in CLASSES]
     for split in splits_of("cross-corpus", rows):
         test = tuple(row for row in split.test if f"{row.corpus}/{row.speaker}" not in known)

@@ -39,6 +39,7 @@ from earnest.progress import SILENT, Progress
 from earnest.runtime.adaptation import Adaptation, adaptation_entry
 from earnest.settings.config import from_mapping
 from earnest.settings.recipe import Recipe, read_recipe
+from earnest.training.clips import EmbeddingCache
 from earnest.training.examples import Example, compute_examples, compute_frames
 from earnest.training.loop import predict_outputs
 from earnest.training.record import read_record
@@ -100,7 +101,7 @@ class FoldClips:
             Example(row, compute_frames(self.classifier.front_end, waveform), int(target), len(waveform) / self.rate_hz)
             for row, waveform, target in zip(self.rows, self.waveforms, self.plain.emotion, strict=True)
         ]
-        return heard_by(self.classifier.network, examples, {})
+        return heard_by(self.classifier.network, examples, EmbeddingCache())
 
     def take(self, indices: npt.NDArray[np.intp]) -> "FoldClips":
         """Return some of the clips."""

@@ -40,7 +40,8 @@ from earnest.labels import SchemeCounts
 from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Recipe
 from earnest.training.batches import change_of
-from earnest.training.closed_form import last_layer
+from earnest.training.clips import Clips
+from earnest.training.learn import learner_for
 from earnest.training.record import RECORD, calibration_change, read_record
 from earnest.training.run import PREDICTIONS, initial_classifier, is_finished, leakage_of, run_split, scheme_of
 
@@ -247,9 +248,6 @@ def _check_before_decoding(recipe: Recipe, jobs: Sequence[Job]) -> None:
     if recipe.augment:
         change_of(recipe)
     classifier = initial_classifier(recipe, scheme_of(recipe, rows_in([job.split for job in jobs])).classes)
-    if recipe.training.method == "discriminant":
-        last_layer(classifier.network)
-        if "gender" in recipe.training.auxiliary:
-            last_layer(classifier.network, "gender")
+    learner_for(recipe, Clips({})).check(classifier.network)
     for job in jobs:
         job.claim()

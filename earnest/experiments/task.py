@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from torch import Tensor
-
 from earnest.corpora.base import CORPORA
 from earnest.corpora.load import corpus_root, load_utterances
 from earnest.corpora.manifest import Utterance
@@ -20,8 +18,7 @@ from earnest.models.classifier import build_front_end
 from earnest.progress import SILENT, Progress
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe
-from earnest.training.clips import Clips
-from earnest.training.closed_form import Embeddings
+from earnest.training.clips import Clips, EmbeddingCache
 from earnest.training.examples import Example, clips_of_corpora, compute_examples
 from earnest.training.run import scheme_of
 
@@ -173,8 +170,7 @@ class SharedClips:
         self.rows, self.progress, self.beside = rows, progress, beside
         self._front_end: FrontEnd | None = None
         self._clips = Clips({})
-        self._embeddings: dict[str, Embeddings] = {}
-        self._copies: dict[str, dict[str, Tensor]] = {}
+        self._caches: dict[str, EmbeddingCache] = {}
 
     def classes(self, recipe: Recipe) -> tuple[str, ...]:
         """Return the recipe's classes, in output order; the scheme "native" has those of all ``rows``."""
@@ -186,14 +182,15 @@ class SharedClips:
         Trainings share the embeddings of clips where nothing changes the embedding.
         """
         if recipe.front_end != self._front_end:
-            self._embeddings, self._copies = {}, {}
+            self._caches = {}
             examples = examples_of(recipe, self.rows, self.progress)
             beside = clips_of_corpora(self.beside, build_front_end(recipe), self.progress)
             self._clips = Clips(examples, classes=self.classes(recipe), beside=beside)
             self._front_end = recipe.front_end
         changes = recipe.training.changes if recipe.augment else ""
-        if recipe.finetune:
-            heard = json.dumps([recipe.training.seed, recipe.augment, changes], sort_keys=True)
-            return replace(self._clips, embeddings={}, copies=self._copies.setdefault(heard, {}))
-        network = json.dumps([dict(recipe.network), recipe.training.seed, recipe.augment, changes], sort_keys=True)
-        return replace(self._clips, embeddings=self._embeddings.setdefault(network, {}))
+        heard = [recipe.training.seed, recipe.augment, changes]
+        if recipe.finetune:  # each training has an embedding of its own, and shares with others what the copies are
+            cache = self._caches.setdefault(json.dumps(heard, sort_keys=True), EmbeddingCache(keeps_frames=True))
+            return replace(self._clips, cache=cache.for_another_network())
+        network = json.dumps([dict(recipe.network), *heard], sort_keys=True)
+        return replace(self._clips, cache=self._caches.setdefault(network, EmbeddingCache()))

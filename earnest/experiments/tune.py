@@ -30,9 +30,9 @@ from earnest.progress import SILENT, Progress
 from earnest.settings.config import from_mapping
 from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.settings.tune import Range, Tune
-from earnest.training.closed_form import discriminant_logits, fit_discriminant
-from earnest.training.finetune import finetune_embedding
-from earnest.training.loop import CHECKPOINT, History, fit, predict_logits
+from earnest.training.heads import EmotionHead
+from earnest.training.learn import learner_for
+from earnest.training.loop import CHECKPOINT, History
 from earnest.training.run import claim, initial_classifier
 
 if TYPE_CHECKING:
@@ -348,21 +348,15 @@ def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -
     if (folder / "recipe.toml").exists() and read_recipe(folder) != recipe:
         shutil.rmtree(folder)  # begun by a search that was killed, with an Optuna that drew otherwise
     claim(folder, recipe, split)
-    settings = recipe.training
     classifier = initial_classifier(recipe, workplace.clips.classes(recipe))
-    network, n_classes = classifier.network, len(classifier.classes)
-    train, valid = clips.of(split.train), clips.of(split.valid)
-    if recipe.finetune:
-        finetune_embedding(classifier, train, clips.beside_speakers_of(split), recipe, folder)
-    if settings.method == "discriminant":
-        prior = settings.voice_prior
-        fit_discriminant(network, train, settings.shrinkage, n_classes, clips.embeddings, voice_prior=prior)
-        logits = discriminant_logits(network, valid, clips.embeddings)
-    else:
-        keeper = fit(network, train, valid, settings, folder, n_classes, ends_now=watch.ends_now)
-        watch.ends_now(keeper.history)  # a training that had ended before it was killed asks nothing
-        logits = predict_logits(network, valid)
-        (folder / CHECKPOINT).unlink(missing_ok=True)
+    train, valid, n_classes = clips.of(split.train), clips.of(split.valid), len(classifier.classes)
+    # Trials hear their clips as they are, so that settings are compared and not draws of an augmentation.
+    training = replace(recipe.training, augmented_copies=0, stability_weight=0.0)
+    plain = replace(recipe, training=training, augment=())
+    learner = learner_for(plain, replace(clips, beside=clips.beside_speakers_of(split)))
+    learner.fit(classifier, (train,), valid, folder, ends_now=watch.ends_now)
+    logits = learner.logits(classifier.network, EmotionHead(n_classes), valid)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
     targets = np.array([example.target for example in valid], np.int64)
     counts = confusion_counts(targets, logits.argmax(dim=1).numpy(), n_classes)
     return float(headline_scores(counts)[watch.metric.removeprefix("valid_")])

@@ -83,7 +83,7 @@ def export_bundle(
     if domain:
         add_distance(graph, domain.mean, domain.directions)
     files = model_files(graph, form, run, facts_of(identity, record, recipe))
-    notice = getattr(classifier.network, "notice", "")
+    notice = classifier.network.notice
     files |= {NOTICE: notice.encode()} if notice else {}
     files |= companion_files(run, (record.adaptation,))
     info = BundleInfo(
@@ -146,7 +146,7 @@ def export_moody(run: Path, output: Path, identity: Identity) -> tuple[str, ...]
     """
     record, recipe, classifier = read_record(run), read_recipe(run), load_run(run)
     proto = to_moody(classifier, facts_of(identity, record, recipe))
-    notice = getattr(classifier.network, "notice", "")
+    notice = classifier.network.notice
     with held_folder(output):
         if notice:
             write_atomically(output / NOTICE, notice.encode())

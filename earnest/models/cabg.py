@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from earnest.errors import RecipeError
 from earnest.frontends.trim import frame_mask
-from earnest.models.classifier import MODELS, NetworkOutput, Usage
+from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.settings.front_end import PRESETS
 
 
@@ -140,7 +140,7 @@ class AdditiveAttention(nn.Module):
 
 
 @MODELS.register("cabg")
-class Cabg(nn.Module):
+class Cabg(Network):
     """Three convolution blocks, a bidirectional GRU and attention queried by its final states."""
 
     settings_type = CabgSettings

@@ -2,7 +2,8 @@
 
 import copy
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,86 @@ class NetworkOutput(NamedTuple):
     affect: Tensor | None = None
 
 
-class Segmented(nn.Module):
+class Usage(NamedTuple):
+    """What a network was published with."""
+
+    front_end: FrontEnd
+    n_classes: int
+    segments: Segments = Segments()
+    image: Image = Image()
+
+
+Layer: TypeAlias = Literal["output", "gender"]
+"""Last layers, by the names that a network gives them: that of the emotion's logits, and that of the gender's."""
+
+
+class Network(nn.Module):
+    """What a class in `MODELS` builds on: a module of torch, with defaults for all that only some networks can do.
+
+    Attributes
+    ----------
+    settings_type : dataclass of the recipe's ``[network]`` table
+    paper : where the architecture was published
+    usage : what it was published with
+    zero_gradient : parameter names whose gradient is zero by construction → reason
+    reduced : settings of a small one, for quick tests
+    input : what it sees
+    presets : settings by name, for a ``preset`` in ``[network]``
+
+    Its ``__init__`` takes ``n_inputs`` (the number of bands of frames, an `ImageSize` of images, 1 for waveforms),
+    ``n_classes`` and settings of ``settings_type``.
+    """
+
+    settings_type: type[Any]
+    paper: str
+    usage: Usage
+    zero_gradient: ClassVar[Mapping[str, str]]
+    reduced: ClassVar[Mapping[str, Any]]
+    input: ClassVar[InputKind] = "frames"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
+
+    def forward(self, inputs: Tensor, n_frames: Tensor) -> NetworkOutput:
+        """Map a batch to outputs.
+
+        Parameters
+        ----------
+        inputs : (batch, bands, frames), (batch, channels, height, width) or (batch, 1, samples)
+        n_frames : (batch,), the valid frames or samples; images are valid as a whole
+        """
+        raise NotImplementedError
+
+    @property
+    def inner(self) -> "Network":
+        """The network whose names a recipe uses: itself, unless it stands behind segments or images."""
+        return self
+
+    @property
+    def origin(self) -> str:
+        """Where the initial weights come from."""
+        return "random"
+
+    @property
+    def known_speakers(self) -> frozenset[str]:
+        """The speakers, as corpus/speaker, whose labels the initial weights were fitted on."""
+        return frozenset()
+
+    @property
+    def notice(self) -> str:
+        """The licence that must accompany the initial weights, "" where there is none."""
+        return ""
+
+    def load_pretrained(self) -> None:
+        """Take over published weights, where the network's settings name them; by default there are none."""
+
+    def prepare(self, frames: Iterable[Tensor]) -> None:
+        """Take from training frames, each (rows, frames), what must be known before training; by default nothing."""
+
+    def last_layer(self, name: Layer) -> nn.Module | None:
+        """Return the layer that gives an answer's logits; by default the module of that name, None without one."""
+        return dict(self.named_children()).get(name)
+
+
+class Segmented(Network):
     """Cuts clips into segments, makes images of them where the network sees images, and joins the answers.
 
     A crop lies in the middle of its clip; while training, anywhere (torch's global generator). Blocks are joined by
@@ -51,7 +131,7 @@ class Segmented(nn.Module):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         settings: Segments,
         length: int,
         image: SpectrogramImage | None = None,
@@ -63,42 +143,37 @@ class Segmented(nn.Module):
         self.network = network
 
     @property
+    def inner(self) -> Network:
+        """The network that segments and images are put before."""
+        return self.network
+
+    @property
     def origin(self) -> str:
-        """Where the initial weights come from."""
-        return str(getattr(self.network, "origin", "random"))
+        """See `Network`; it is the inner network's."""
+        return self.network.origin
 
     @property
     def known_speakers(self) -> frozenset[str]:
-        """The speakers, as corpus/speaker, whose labels the initial weights were fitted on."""
-        speakers: frozenset[str] = getattr(self.network, "known_speakers", frozenset())
-        return speakers
+        """See `Network`; they are the inner network's."""
+        return self.network.known_speakers
 
     @property
     def notice(self) -> str:
-        """The licence that must accompany the weights, "" where there is none."""
-        return str(getattr(self.network, "notice", ""))
-
-    @property
-    def output(self) -> nn.Module:
-        """The network's last layer."""
-        return self.network.get_submodule("output")
-
-    @property
-    def gender(self) -> nn.Module | None:
-        """The network's last layer for gender, where it has one."""
-        found = getattr(self.network, "gender", None)
-        return found if isinstance(found, nn.Module) else None
+        """See `Network`; it is the inner network's."""
+        return self.network.notice
 
     def load_pretrained(self) -> None:
-        """Take over published weights, where the network's settings name them."""
-        load_pretrained = getattr(self.network, "load_pretrained", None)
-        if load_pretrained is not None:
-            load_pretrained()
+        """Take over published weights, where the inner network's settings name them."""
+        self.network.load_pretrained()
 
-    def fit_image(self, frames: Iterable[Tensor]) -> None:
+    def prepare(self, frames: Iterable[Tensor]) -> None:
         """Take the image's ranges and statistics from training frames, each (rows, frames)."""
         if self.image is not None:
             self.image.fit(frames)
+
+    def last_layer(self, name: Layer) -> nn.Module | None:
+        """Return a last layer of the inner network."""
+        return self.network.last_layer(name)
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map (batch, rows, frames) with ``n_frames`` (batch,) to the clips' outputs."""
@@ -155,54 +230,7 @@ def _joined(answers: NetworkOutput, live: Tensor) -> NetworkOutput:
     )
 
 
-__all__ = ["MODELS", "Network", "NetworkOutput", "SpeechClassifier", "Usage"]
-
-
-class Usage(NamedTuple):
-    """What a network was published with."""
-
-    front_end: FrontEnd
-    n_classes: int
-    segments: Segments = Segments()
-    image: Image = Image()
-
-
-class Network(Protocol):
-    """A class that `MODELS` holds.
-
-    Attributes
-    ----------
-    settings_type : dataclass of the recipe's ``[network]`` table
-    paper : where the architecture was published
-    usage : what it was published with
-    zero_gradient : parameter names whose gradient is zero by construction → reason
-    reduced : settings of a small one, for quick tests
-    input : what it sees; where a class says nothing, frames
-    presets : settings by name, for a ``preset`` in ``[network]``; where a class says nothing, none
-    """
-
-    settings_type: type[Any]
-    paper: str
-    usage: Usage
-    zero_gradient: ClassVar[dict[str, str]]
-    reduced: ClassVar[Mapping[str, Any]]
-
-    def __init__(self, n_inputs: int | ImageSize, n_classes: int, settings: Any) -> None:
-        """Make one for frames of ``n_inputs`` bands, for images of that size, or for waveforms (``n_inputs`` 1)."""
-        ...
-
-    def __call__(self, inputs: Tensor, n_frames: Tensor) -> NetworkOutput:
-        """Map a batch to outputs.
-
-        Parameters
-        ----------
-        inputs : (batch, bands, frames), (batch, channels, height, width) or (batch, 1, samples)
-        n_frames : (batch,), the valid frames or samples; images are valid as a whole
-        """
-        ...
-
-
-MODELS: Registry[Any] = Registry("MODELS", "model", "earnest.models", contract=Network)
+MODELS: Registry[type[Network]] = Registry("MODELS", "model", "earnest.models", contract=Network)
 
 
 class SpeechClassifier(nn.Module):
@@ -217,7 +245,7 @@ class SpeechClassifier(nn.Module):
     temperature: Tensor
     gender_temperature: Tensor
 
-    def __init__(self, front_end: FrontEndModule, network: nn.Module, classes: tuple[str, ...]) -> None:
+    def __init__(self, front_end: FrontEndModule, network: Network, classes: tuple[str, ...]) -> None:
         super().__init__()
         self.front_end = front_end
         self.network = network
@@ -265,19 +293,16 @@ class SpeechClassifier(nn.Module):
         return named if output.attention is None else {**named, "attention": output.attention}
 
 
-def build_network(name: str, n_inputs: int | ImageSize, n_classes: int, settings: Mapping[str, Any]) -> nn.Module:
+def build_network(name: str, n_inputs: int | ImageSize, n_classes: int, settings: Mapping[str, Any]) -> Network:
     """Build the network called ``name`` with random weights (torch's global generator)."""
     network_type = MODELS.get(name)
-    values = _with_preset(settings, getattr(network_type, "presets", {}))
-    network = network_type(n_inputs, n_classes, from_mapping(network_type.settings_type, values, "[network]"))
-    assert isinstance(network, nn.Module)
-    return network
+    values = _with_preset(settings, network_type.presets)
+    return network_type(n_inputs, n_classes, from_mapping(network_type.settings_type, values, "[network]"))
 
 
 def input_kind(name: str) -> InputKind:
     """Return what the network called ``name`` sees."""
-    kind: InputKind = getattr(MODELS.get(name), "input", "frames")
-    return kind
+    return MODELS.get(name).input
 
 
 def build_front_end(recipe: Recipe) -> FrontEndModule:
@@ -294,14 +319,7 @@ def build_classifier(recipe: Recipe, classes: tuple[str, ...], seed: int) -> Spe
     return SpeechClassifier(front_end, network, classes)
 
 
-def prepare(network: nn.Module, train_frames: Iterable[Tensor]) -> None:
-    """Let a network take what it needs to know of the training clips before training, each (rows, frames)."""
-    fit_image = getattr(network, "fit_image", None)
-    if fit_image is not None:
-        fit_image(train_frames)
-
-
-def assembled(recipe: Recipe, front_end: FrontEndModule, n_classes: int) -> nn.Module:
+def assembled(recipe: Recipe, front_end: FrontEndModule, n_classes: int) -> Network:
     """Put segments and image before the network; a network on whole clips' frames stays as it is."""
     kind, segments = input_kind(recipe.model), recipe.segments
     length = 0

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from earnest.errors import RecipeError, WeightsNotFoundError
 from earnest.frontends.build import InputKind
+from earnest.models.classifier import Network
 from earnest.models.pretrained import load_all_but
 
 _log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class DropoutSettings(ImagenetSettings):
         check_dropout(self.dropout)
 
 
-class ImagenetNetwork(nn.Module):
+class ImagenetNetwork(Network):
     """A network on images whose layers are called as in torchvision, so that published tensors fit.
 
     Attributes
@@ -60,7 +61,12 @@ class ImagenetNetwork(nn.Module):
     def __init__(self, settings: ImagenetSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.origin = "random"
+        self._origin = "random"
+
+    @property
+    def origin(self) -> str:
+        """The file that was taken over, or "random"."""
+        return self._origin
 
     def load_pretrained(self) -> None:
         """Take over the published tensors; without the file the start stays random, with a warning."""
@@ -72,7 +78,7 @@ class ImagenetNetwork(nn.Module):
         except WeightsNotFoundError as error:
             _log.warning("%s Training starts from random weights instead.", error)
             return
-        self.origin = f"{name} (all but '{self.replaced}')"
+        self._origin = f"{name} (all but '{self.replaced}')"
         _log.info("Weights from '%s'; '%s' is sized from the label scheme and starts at random.", name, self.replaced)
 
     @staticmethod

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from earnest.frontends.build import InputKind
 from earnest.frontends.image import ImageSize
-from earnest.models.classifier import MODELS, NetworkOutput, Usage
+from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.models.imagenet import ImagenetSettings, check_dropout, check_width_factor, scaled
 from earnest.models.resnet import ResidualNetwork
 from earnest.settings.front_end import PRESETS, Image, Segments
@@ -44,7 +44,7 @@ class MoodyResNetSettings:
 
 
 @MODELS.register("moody-alexnet")
-class MoodyAlexNet(nn.Module):
+class MoodyAlexNet(Network):
     """AlexNet for one channel, with batch normalisation and one hidden linear layer."""
 
     settings_type = MoodyAlexNetSettings

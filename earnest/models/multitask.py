@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from earnest.errors import RecipeError
 from earnest.frontends.build import InputKind
 from earnest.frontends.image import ImageSize
-from earnest.models.classifier import MODELS, NetworkOutput, Usage
+from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.models.imagenet import check_dropout, check_width_factor, scaled
 from earnest.settings.front_end import PRESETS, Image
 
@@ -153,14 +153,14 @@ class SimAm(nn.Module):
 
 
 @MODELS.register("multitask-cnn")
-class MultitaskCnn(nn.Module):
+class MultitaskCnn(Network):
     """Convolutions, shared hidden layers, one head a task.
 
     As published it counts 126,041,741 weights. The published 126,041,745 include the four learned weights of its loss,
     which training holds (`earnest.training.losses.WeightedSoftmax`), for no answer depends on them.
     """
 
-    settings_type: ClassVar[type[MultitaskSettings]] = MultitaskSettings
+    settings_type: type[MultitaskSettings] = MultitaskSettings
     input: ClassVar[InputKind] = "image"
     paper = (
         "Multitask attention CNN, Arch 8 (MohammadUmarAsif, github.com/MohammadUmarAsif/speech-emotion-recognition); "

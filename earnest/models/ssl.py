@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from earnest.errors import EarnestError, MissingExtraError, RecipeError
 from earnest.frontends.build import InputKind
 from earnest.frontends.trim import frame_mask
-from earnest.models.classifier import MODELS, NetworkOutput, Usage
+from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.models.imagenet import check_dropout
 from earnest.models.pooling import AttentiveStatistics, LayerMix, masked_mean
 from earnest.settings.front_end import FrontEnd
@@ -47,7 +47,7 @@ class SslSettings:
 
 
 @MODELS.register("ssl")
-class SelfSupervised(nn.Module):
+class SelfSupervised(Network):
     """A pre-trained encoder on waveforms, a learned mix of its layers, pooling over time, and one linear layer.
 
     It takes encoders built like wav2vec 2.0: convolutions over samples, a projection, a transformer. Padding is masked

@@ -12,7 +12,7 @@ from torch.nn import functional
 from earnest.errors import RecipeError
 from earnest.frontends.trim import frame_mask
 from earnest.models.by_voice import last_layer_for
-from earnest.models.classifier import MODELS, NetworkOutput, Usage
+from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
 from earnest.models.whisper import EncoderBlock, EncoderSettings, mean_and_deviation, normalised
 from earnest.settings.front_end import PRESETS
@@ -120,7 +120,7 @@ class StudentEncoder(nn.Module):
 
 
 @MODELS.register("student-statistics")
-class StudentStatistics(nn.Module):
+class StudentStatistics(Network):
     """Mean and deviation over time of the student's tokens, and one linear layer a task.
 
     The front end must be the teacher's, Whisper's: 80 mel bands at 16 kHz, 10 ms hop, decibels with reference one and a

@@ -14,7 +14,7 @@ from torch.nn import functional
 from earnest.errors import RecipeError
 from earnest.frontends.trim import frame_mask
 from earnest.models.by_voice import last_layer_for
-from earnest.models.classifier import MODELS, NetworkOutput, Usage
+from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.models.pooling import deviation
 from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
 from earnest.settings.front_end import PRESETS
@@ -244,7 +244,7 @@ def mean_and_deviation(steps: Tensor, mask: Tensor) -> Tensor:
     return torch.cat([mean, deviation(variance)], dim=1)
 
 
-class PretrainedEncoder(nn.Module):
+class PretrainedEncoder(Network):
     """Whisper's encoder with published weights; a head is added by who builds on it."""
 
     def __init__(self, n_mels: int, settings: EncoderSettings) -> None:

@@ -1,15 +1,62 @@
-"""The clips that trainings of one recipe share."""
+"""The clips that trainings of one recipe share, and what a network that stays as it is has made of them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
 from earnest.progress import SILENT, Progress
-from earnest.training.closed_form import Embeddings
-from earnest.training.examples import Example
+from earnest.training.examples import Example, pad_batch
+
+
+class EmbeddingCache:
+    """Embeddings of one network that training leaves as it is: each clip goes through it once; folds share them.
+
+    Parameters
+    ----------
+    keeps_frames : whether the frames of changed copies are kept too, for other networks that hear the same copies
+        (`for_another_network`): each fold of a fine-tuning has an embedding of its own
+    """
+
+    def __init__(self, keeps_frames: bool = False) -> None:
+        self._embeddings: dict[str, Tensor] = {}  # key of an example → (width,)
+        self._copies: dict[str, Tensor] | None = {} if keeps_frames else None  # key of a copy → (n_mels, frames)
+
+    def __len__(self) -> int:
+        return len(self._embeddings)
+
+    def for_another_network(self) -> "EmbeddingCache":
+        """Return an empty cache; frames of copies, which don't depend on the network, are shared with this one."""
+        other = EmbeddingCache()
+        other._copies = self._copies
+        return other
+
+    def embed(self, network: nn.Module, examples: Sequence[Example]) -> Tensor:
+        """Return the embeddings (examples, width) in the order given; what was embedded before is remembered.
+
+        Clips go through the network alone: in batches, the last bits would depend on the neighbours.
+        """
+        network.eval()
+        with torch.no_grad():
+            for example in examples:
+                if example.key not in self._embeddings:
+                    batch = pad_batch([example])
+                    self._embeddings[example.key] = network(batch.frames, batch.n_frames).embedding[0]
+        return torch.stack([self._embeddings[example.key] for example in examples])
+
+    def embed_copy(self, network: nn.Module, example: Example, change: Callable[[], Tensor]) -> None:
+        """Embed a changed copy that holds no frames; ``change`` makes them, (n_mels, frames), where they are new."""
+        if example.key in self._embeddings:
+            return
+        frames = None if self._copies is None else self._copies.get(example.key)
+        if frames is None:
+            frames = change()
+            if self._copies is not None:
+                self._copies[example.key] = frames
+        self.embed(network, [replace(example, frames=frames)])
 
 
 @dataclass(frozen=True)
@@ -19,18 +66,16 @@ class Clips:
     Attributes
     ----------
     examples : utterance key → frames, for every utterance that the recipe's scheme keeps
-    embeddings : found so far by a network that training leaves as it is
+    cache : of the embeddings that a network which training leaves as it is gives for them
     classes : what the examples' targets count, in output order; empty where a split's own clips say it
     beside : clips of other corpora that a fine-tuning learns from too, with targets of their own
-    copies : frames of changed copies found so far, where each split has an embedding of its own; None: not kept
     progress : shows the epochs of a training on them
     """
 
     examples: Mapping[str, Example]
-    embeddings: Embeddings = field(default_factory=dict)
+    cache: EmbeddingCache = field(default_factory=EmbeddingCache)
     classes: tuple[str, ...] = ()
     beside: Sequence[Example] = ()
-    copies: dict[str, Tensor] | None = None
     progress: Progress = SILENT
 
     def of(self, utterances: Sequence[Utterance]) -> list[Example]:

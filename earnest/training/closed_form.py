@@ -1,7 +1,6 @@
 """Closed-form heads: linear discriminants with shrunk covariance, folded into a last linear layer."""
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +9,9 @@ from torch import Tensor, nn
 
 from earnest.errors import RecipeError
 from earnest.models.by_voice import ByVoice
-from earnest.training.examples import Example, pad_batch, speakers_known_to
+from earnest.models.classifier import Layer, Network
+from earnest.training.clips import EmbeddingCache
+from earnest.training.examples import Example
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,17 +77,14 @@ def voice_discriminant(
 
 
 FEWEST_NEW = 3  # speakers
-Embeddings = dict[str, Tensor]
-"""Key of an example → embedding (width,) of a network that stays as it is; folds share them."""
-Layer: TypeAlias = Literal["output", "gender"]
 
 
 def fit_discriminant(
-    network: nn.Module,
+    network: Network,
     train: Sequence[Example],
     shrinkage: float,
     n_classes: int,
-    known: Embeddings,
+    cache: EmbeddingCache,
     layer: Layer = "output",
     voice_prior: float = 10.0,
 ) -> None:
@@ -98,13 +96,13 @@ def fit_discriminant(
     Parameters
     ----------
     network : gives embeddings, which training leaves as they are, and has a linear ``layer`` of ``n_classes``
-    known : embeddings computed before; new ones are added
+    cache : of the network's embeddings
     shrinkage : s, from 0 to 1
     voice_prior : where the layer has places for each voice, see `voice_discriminant`
     """
     head = last_layer(network, layer)
     targets = np.array([example.target for example in train])
-    embeddings = embed(network, train, known).double().numpy()
+    embeddings = cache.embed(network, train).double().numpy()
     if isinstance(head, ByVoice):
         voices = [example.speaker for example in train]
         found = voice_discriminant(embeddings, targets, voices, shrinkage, voice_prior, n_classes)
@@ -117,12 +115,12 @@ def fit_discriminant(
         head.bias.copy_(torch.from_numpy(bias))
 
 
-def last_layer(network: nn.Module, layer: Layer = "output") -> nn.Linear:
+def last_layer(network: Network, layer: Layer = "output") -> nn.Linear:
     """Return the linear layer that the discriminant replaces, or refuse a network without one."""
-    found = getattr(network, layer, None)
+    found = network.last_layer(layer)
     if isinstance(found, nn.Linear):
         return found
-    name = type(getattr(network, "network", network)).__name__
+    name = type(network.inner).__name__
     wanted = {
         "output": 'Use method = "gradient", or another model, such as "whisper-statistics".',
         "gender": 'Add tasks = ["gender"] to [network] where the model has it, or leave auxiliary out.',
@@ -132,7 +130,7 @@ def last_layer(network: nn.Module, layer: Layer = "output") -> nn.Linear:
     )
 
 
-def knows_voices(network: nn.Module) -> bool:
+def knows_voices(network: Network) -> bool:
     """Say whether the last layer has places for each training voice."""
     return isinstance(last_layer(network), ByVoice)
 
@@ -178,36 +176,22 @@ def rows_by_corpus(chosen: npt.NDArray[np.bool_], corpora: Sequence[str] | None)
     return [rows[names == name] for name in sorted(set(names.tolist()))]
 
 
-def embed(network: nn.Module, examples: Sequence[Example], known: Embeddings) -> Tensor:
-    """Return the embeddings (examples, width) in the order given; new ones are added to ``known``.
-
-    Clips go through the network alone: in batches, the last bits would depend on the neighbours.
-    """
-    network.eval()
-    with torch.no_grad():
-        for example in examples:
-            if example.key not in known:
-                batch = pad_batch([example])
-                known[example.key] = network(batch.frames, batch.n_frames).embedding[0]
-    return torch.stack([known[example.key] for example in examples])
-
-
 def discriminant_logits(
-    network: nn.Module, examples: Sequence[Example], known: Embeddings, layer: Layer = "output"
+    network: Network, examples: Sequence[Example], cache: EmbeddingCache, layer: Layer = "output"
 ) -> Tensor:
     """Return logits (examples, classes) in the order given."""
     with torch.no_grad():
-        logits: Tensor = last_layer(network, layer)(embed(network, examples, known))
+        logits: Tensor = last_layer(network, layer)(cache.embed(network, examples))
     return logits
 
 
 def rotated_logits(
-    network: nn.Module,
+    network: Network,
     train: Sequence[Example],
     valid: Sequence[Example],
     shrinkage: float,
     n_classes: int,
-    known: Embeddings,
+    cache: EmbeddingCache,
 ) -> tuple[Tensor, npt.NDArray[np.int64]]:
     """Return logits (rows, classes) of clips whose speakers the discriminant had not heard, and their classes (rows,).
 
@@ -218,7 +202,7 @@ def rotated_logits(
     copies of clips.
     """
     examples = [*valid, *train]
-    embeddings = embed(network, examples, known).double().numpy()
+    embeddings = cache.embed(network, examples).double().numpy()
     targets = np.array([example.target for example in examples])
     copies = np.array([example.copy > 0 for example in examples])
     corpora = np.array([example.utterance.corpus for example in examples])
@@ -239,9 +223,9 @@ def rotated_logits(
     return torch.from_numpy(np.concatenate(logits)[new]).float(), targets[counted[new]]
 
 
-def _new_to(network: nn.Module, examples: Sequence[Example]) -> list[int]:
+def _new_to(network: Network, examples: Sequence[Example]) -> list[int]:
     """Return the rows of speakers whose labels the network's initial weights were not fitted on."""
-    fitted_on = speakers_known_to(network)
+    fitted_on = network.known_speakers
     return [row for row, example in enumerate(examples) if example.speaker not in fitted_on]
 
 

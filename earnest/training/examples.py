@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -216,12 +216,6 @@ def compute_examples(
             f"{len(failures)} recordings can't be read; remove them or run `earnest corpus check`:\n  {named}"
         )
     return examples
-
-
-def speakers_known_to(network: nn.Module) -> frozenset[str]:
-    """Return the speakers, as corpus/speaker, whose labels a network's initial weights were fitted on."""
-    known: frozenset[str] = getattr(network, "known_speakers", frozenset())
-    return known
 
 
 def compute_frames(front_end: FrontEndModule, waveform: Waveform) -> Tensor:

@@ -476,7 +476,7 @@ def finetune_embedding(
     beside : clips of other corpora, of speakers who are in no other set
     folder : of the run; gets `FINETUNING`/history.csv and, until `drop_finetuned`, what a killed run resumes from
     """
-    network = getattr(classifier.network, "network", classifier.network)
+    network = classifier.network.inner
     if not isinstance(network, WhisperStatistics | StudentStatistics):
         raise RecipeError(
             f"[finetune] changes pooled tokens of a pre-trained network, and {type(network).__name__} has none. "

@@ -1,72 +1,296 @@
-"""Learning from given clips: fine-tuning, augmented copies, and the fit of heads, in closed form or by gradients."""
+"""Learners: how the weights are found, in closed form or by gradients, and what follows from it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-from torch import Tensor, nn
+import numpy.typing as npt
+from torch import Tensor
 
 from earnest.augment.base import Transform, generator_for
-from earnest.errors import CorpusError
+from earnest.errors import CorpusError, RecipeError
 from earnest.evaluation.calibration import FittedCalibration
-from earnest.models.classifier import SpeechClassifier, prepare
+from earnest.models.classifier import Network, NetworkOutput, SpeechClassifier
 from earnest.settings.recipe import Recipe
-from earnest.settings.training import Training
+from earnest.settings.training import Task
 from earnest.training.batches import Augmented, change_of
-from earnest.training.clips import Clips
-from earnest.training.closed_form import Embeddings, discriminant_logits, embed, fit_discriminant, rotated_logits
-from earnest.training.examples import FULL_SCALE, GENDERS, UNKNOWN, Example, compute_frames
+from earnest.training.clips import Clips, EmbeddingCache
+from earnest.training.closed_form import discriminant_logits, fit_discriminant, knows_voices, last_layer, rotated_logits
+from earnest.training.examples import FULL_SCALE, Example, compute_frames
 from earnest.training.finetune import finetune_embedding
-from earnest.training.loop import fit, predict_outputs
-from earnest.training.losses import learned_tasks
+from earnest.training.heads import ClassHead, class_heads, heads_of, learned_tasks
+from earnest.training.loop import History, fit, predict_outputs
 from earnest.training.record import fit_calibration
+from earnest.training.runtime_statistics import Companions, fit_companions
 
 
-def by_gender(examples: Sequence[Example]) -> list[Example]:
-    """Return the clips whose gender is known, with its index in `GENDERS` as their target."""
-    return [replace(example, target=example.gender) for example in examples if example.gender != UNKNOWN]
+@dataclass(frozen=True)
+class FitResult:
+    """What a network learnt from, and how long.
+
+    Attributes
+    ----------
+    heard : clips with their changed copies
+    best_epoch : the one that is kept; 0 where training has no epochs
+    epochs : how many there were
+    stop_reason : why no more
+    tuned : of a fine-tuning, what to say about where the weights come from
+    """
+
+    heard: list[Example]
+    best_epoch: int
+    epochs: int
+    stop_reason: str
+    tuned: str = ""
 
 
-def fit_gender(network: nn.Module, train: Sequence[Example], shrinkage: float, known: Embeddings) -> None:
-    """Set the network's layer ``gender`` as `fit_discriminant` sets its last one for the emotion."""
-    fit_discriminant(network, by_gender(train), shrinkage, len(GENDERS), known, "gender")
+class Learner(Protocol):
+    """What finds the weights of a recipe's network."""
+
+    def check(self, network: Network) -> None:
+        """Refuse a network that can't be learnt so, before any clip is decoded."""
+
+    def tasks(self, train: Sequence[Example]) -> tuple[Task, ...]:
+        """Return what these clips teach beside the emotion."""
+        ...
+
+    def fit(
+        self,
+        classifier: SpeechClassifier,
+        parts: Sequence[Sequence[Example]],
+        valid: Sequence[Example],
+        folder: Path,
+        stop_after: int | None = None,
+        ends_now: Callable[[History], bool] = lambda _history: False,
+    ) -> FitResult:
+        """Find the weights, from the network's start.
+
+        Parameters
+        ----------
+        parts : sets of clips that are learnt from; the copies of a set come behind its clips
+        valid : chooses the epoch; empty where ``stop_after`` says it
+        folder : of the run
+        ends_now : asked after each epoch, with the history so far; training ends when it says so
+        """
+        ...
+
+    def output(self, classifier: SpeechClassifier, examples: Sequence[Example]) -> NetworkOutput:
+        """Return the answers of all heads to examples, in the order given."""
+        ...
+
+    def logits(self, network: Network, head: ClassHead, examples: Sequence[Example]) -> Tensor:
+        """Return one head's logits (examples, classes) in the order given."""
+        ...
+
+    def answers_out_of_fold(self, network: Network) -> bool:
+        """Say whether training speakers may be answered too, by a last layer that was fitted without them."""
+        ...
+
+    def out_of_fold_logits(
+        self, network: Network, head: ClassHead, train: Sequence[Example], valid: Sequence[Example]
+    ) -> tuple[Tensor, npt.NDArray[np.int64]]:
+        """Return logits (rows, classes) of speakers by layers that were fitted without them, and their classes."""
+        ...
+
+    def runtime_statistics(
+        self,
+        classifier: SpeechClassifier,
+        train: Sequence[Example],
+        valid: Sequence[Example],
+        before: Companions | None = None,
+    ) -> Companions:
+        """Return what a bundle carries beside its graph; see `fit_companions`."""
+        ...
 
 
-def fit_gender_calibration(
-    network: nn.Module,
-    settings: Training,
-    rotated: Sequence[Example],
-    valid: Sequence[Example],
-    known: Embeddings,
-) -> tuple[float, FittedCalibration | None]:
-    """Return the temperature of the gender's logits, and what it changed; 1 without validation clips of known gender.
+class ClosedForm:
+    """Linear discriminants of embeddings that stay as they are, or that are fine-tuned first.
+
+    It is augmented by changed copies of its training clips.
+    """
+
+    def __init__(self, recipe: Recipe, clips: Clips) -> None:
+        self.recipe, self.settings, self.clips = recipe, recipe.training, clips
+        self.cache = clips.cache
+
+    def check(self, network: Network) -> None:
+        """Refuse a network without a linear last layer for each head."""
+        for head in class_heads(heads_of(0, self.settings.auxiliary)):
+            last_layer(network, head.layer)
+
+    def tasks(self, train: Sequence[Example]) -> tuple[Task, ...]:
+        """Return what these clips teach beside the emotion: a discriminant needs clips of every class."""
+        return learned_tasks(self.settings, train, every_class=True)
+
+    def fit(
+        self,
+        classifier: SpeechClassifier,
+        parts: Sequence[Sequence[Example]],
+        valid: Sequence[Example],
+        folder: Path,
+        stop_after: int | None = None,
+        ends_now: Callable[[History], bool] = lambda _history: False,
+    ) -> FitResult:
+        """Fine-tune the embedding where the recipe says so, then set the last layers; see `Learner`."""
+        train = [example for part in parts for example in part]
+        network, settings, tuned = classifier.network, self.settings, ""
+        if self.recipe.finetune:
+            tuned = finetune_embedding(classifier, train, self.clips.beside, self.recipe, folder, self.clips.progress)
+            self.cache = self.cache.for_another_network()
+        heard = [copy for part in parts for copy in with_copies(part, self.recipe, classifier, self.cache)]
+        for head in class_heads(heads_of(len(classifier.classes), self.tasks(train))):
+            fit_discriminant(
+                network,
+                head.relabelled(heard),
+                settings.shrinkage,
+                head.n_classes,
+                self.cache,
+                head.layer,
+                settings.voice_prior,
+            )
+        return FitResult(heard, 0, 0, "closed form", tuned)
+
+    def output(self, classifier: SpeechClassifier, examples: Sequence[Example]) -> NetworkOutput:
+        """Return the answers of all heads, from the remembered embeddings."""
+        heads = class_heads(heads_of(len(classifier.classes), classifier.learned))
+        logits = {head.name: self.logits(classifier.network, head, examples) for head in heads}
+        embedding = self.cache.embed(classifier.network, examples)
+        return NetworkOutput(logits["emotion"], embedding, gender=logits.get("gender"))
+
+    def logits(self, network: Network, head: ClassHead, examples: Sequence[Example]) -> Tensor:
+        """Return one head's logits (examples, classes), from the remembered embeddings."""
+        return discriminant_logits(network, examples, self.cache, head.layer)
+
+    def answers_out_of_fold(self, network: Network) -> bool:
+        """Say so where the embedding has not learnt from the training speakers, nor the last layer by voice."""
+        return not self.recipe.finetune and not knows_voices(network)
+
+    def out_of_fold_logits(
+        self, network: Network, head: ClassHead, train: Sequence[Example], valid: Sequence[Example]
+    ) -> tuple[Tensor, npt.NDArray[np.int64]]:
+        """Return logits (rows, classes) of speakers in turn, and their classes (rows,); see `rotated_logits`."""
+        return rotated_logits(network, train, valid, self.settings.shrinkage, head.n_classes, self.cache)
+
+    def runtime_statistics(
+        self,
+        classifier: SpeechClassifier,
+        train: Sequence[Example],
+        valid: Sequence[Example],
+        before: Companions | None = None,
+    ) -> Companions:
+        """Fit adaptation and what is known of the domain; see `fit_companions`."""
+        n_classes = len(classifier.classes)
+        return fit_companions(classifier.network, train, valid, self.settings, n_classes, self.cache, before)
+
+
+class GradientDescent:
+    """All weights over epochs, by `earnest.training.loop`. It is augmented on the fly, anew in every epoch."""
+
+    def __init__(self, recipe: Recipe, clips: Clips) -> None:
+        self.recipe, self.settings, self.clips = recipe, recipe.training, clips
+
+    def check(self, network: Network) -> None:
+        """Refuse none: what a network doesn't answer shows in its first batch."""
+
+    def tasks(self, train: Sequence[Example]) -> tuple[Task, ...]:
+        """Return what these clips teach beside the emotion."""
+        return learned_tasks(self.settings, train)
+
+    def fit(
+        self,
+        classifier: SpeechClassifier,
+        parts: Sequence[Sequence[Example]],
+        valid: Sequence[Example],
+        folder: Path,
+        stop_after: int | None = None,
+        ends_now: Callable[[History], bool] = lambda _history: False,
+    ) -> FitResult:
+        """Train over epochs and keep the best one; see `Learner`."""
+        heard = [example for part in parts for example in part]
+        train: Sequence[Example] = heard
+        if self.recipe.augment:
+            train = Augmented(heard, classifier.front_end, change_of(self.recipe), self.settings)
+        n_classes, progress = len(classifier.classes), self.clips.progress
+        keeper = fit(
+            classifier.network, train, valid, self.settings, folder, n_classes, progress, stop_after, ends_now=ends_now
+        )
+        ends_now(keeper.history)  # a training that had ended before it was killed has asked nothing
+        return FitResult(heard, keeper.best_epoch, len(keeper.history), keeper.stop_reason)
+
+    def output(self, classifier: SpeechClassifier, examples: Sequence[Example]) -> NetworkOutput:
+        """Return what the network gives."""
+        return predict_outputs(classifier.network, examples)
+
+    def logits(self, network: Network, head: ClassHead, examples: Sequence[Example]) -> Tensor:
+        """Return one head's logits (examples, classes)."""
+        logits = head.answer(predict_outputs(network, examples))
+        assert logits is not None
+        return logits
+
+    def answers_out_of_fold(self, network: Network) -> bool:
+        """Say no: that would take a training for each group of speakers."""
+        return False
+
+    def out_of_fold_logits(
+        self, network: Network, head: ClassHead, train: Sequence[Example], valid: Sequence[Example]
+    ) -> tuple[Tensor, npt.NDArray[np.int64]]:
+        """Refuse; see `answers_out_of_fold`."""
+        raise RecipeError(
+            "Gradients give no out-of-fold logits: that would take a training for each group of speakers."
+        )
+
+    def runtime_statistics(
+        self,
+        classifier: SpeechClassifier,
+        train: Sequence[Example],
+        valid: Sequence[Example],
+        before: Companions | None = None,
+    ) -> Companions:
+        """Return none: the embedding was trained on the clips that would say how embeddings are spread."""
+        return Companions()
+
+
+def learner_for(recipe: Recipe, clips: Clips) -> Learner:
+    """Return what finds the weights of a recipe: the one place that asks for its ``method``.
 
     Parameters
     ----------
-    rotated : clips of training speakers that take turns as validation speakers, see `rotated_logits`; may be empty
+    clips : whose cache is used, whose clips beside a fine-tuning learns from too, and whose progress is shown
     """
-    train, unseen = by_gender(rotated), by_gender(valid)
+    return (ClosedForm if recipe.training.method == "discriminant" else GradientDescent)(recipe, clips)
+
+
+def calibration_of(
+    learner: Learner,
+    network: Network,
+    head: ClassHead,
+    heard: Sequence[Example],
+    valid: Sequence[Example],
+    speaker_independent: bool,
+) -> tuple[float, FittedCalibration | None]:
+    """Return the temperature of a head's logits, and what it changed; 1 without validation clips of known class.
+
+    It is fitted on clips that the weights have not seen. Of a speaker-independent split, where a fit is cheap, training
+    speakers are answered out of fold too: then the temperature depends less on who happens to be in ``valid``.
+
+    Parameters
+    ----------
+    heard : clips that were learnt from, with their changed copies
+    """
+    unseen, train = head.relabelled(valid), head.relabelled(heard)
     if not unseen:
         return 1.0, None
+    if speaker_independent and train and learner.answers_out_of_fold(network):
+        return fit_calibration(*learner.out_of_fold_logits(network, head, train, unseen))
     true = np.array([example.target for example in unseen], np.int64)
-    if train:
-        logits, true = rotated_logits(network, train, unseen, settings.shrinkage, len(GENDERS), known)
-    elif settings.method == "discriminant":
-        logits = discriminant_logits(network, unseen, known, "gender")
-    else:
-        found = predict_outputs(network, unseen).gender
-        assert found is not None
-        logits = found
-    return fit_calibration(logits, true)
+    return fit_calibration(learner.logits(network, head, unseen), true)
 
 
 def with_copies(
-    train: Sequence[Example],
-    recipe: Recipe,
-    classifier: SpeechClassifier,
-    known: Embeddings,
-    frames: dict[str, Tensor] | None = None,
+    train: Sequence[Example], recipe: Recipe, classifier: SpeechClassifier, cache: EmbeddingCache
 ) -> list[Example]:
     """Return the clips and, behind them, as many changed copies of each as the recipe's ``augmented_copies`` says.
 
@@ -75,23 +299,18 @@ def with_copies(
     Parameters
     ----------
     train : with waveforms, where there are copies to make
-    known : gets the copies' embeddings; the copies themselves hold no frames
-    frames : key of a copy → its frames, which other networks hear too; gets new ones
+    cache : gets the copies' embeddings; the copies themselves hold no frames
     """
-    made, heard = list(train), {} if frames is None else frames
+    made = list(train)
     if recipe.training.augmented_copies:
-        change = change_of(recipe)
+        change, seed = change_of(recipe), recipe.training.seed
         for number in range(1, recipe.training.augmented_copies + 1):
             for example in train:
                 copy = replace(example, copy=number, waveform=None, frames=example.frames[:, :0])
                 made.append(copy)
-                if copy.key in known:
-                    continue
-                if copy.key not in heard:
-                    heard[copy.key] = _changed(example, copy.key, change, recipe.training.seed, classifier)
-                embed(classifier.network, [replace(copy, frames=heard[copy.key])], known)
-                if frames is None:
-                    heard.clear()
+                cache.embed_copy(
+                    classifier.network, copy, partial(_changed, example, copy.key, change, seed, classifier)
+                )
     return made
 
 
@@ -100,72 +319,3 @@ def _changed(example: Example, key: str, change: Transform, seed: int, classifie
         raise CorpusError(f"{example.utterance.key}: a clip without its waveform can't be augmented.")
     waveform = example.waveform.astype(np.float32) / np.float32(FULL_SCALE)
     return compute_frames(classifier.front_end, change(waveform, generator_for(f"{key} {seed}")))
-
-
-@dataclass(frozen=True)
-class Epochs:
-    """The epoch that is kept, how many there were, and why no more."""
-
-    best: int
-    run: int
-    stop_reason: str
-
-
-@dataclass(frozen=True)
-class Taught:
-    """What a network learnt from: clips with their changed copies, its epochs, and of a fine-tuning what to say."""
-
-    heard: list[Example]
-    epochs: Epochs
-    tuned: str
-
-
-def teach(
-    classifier: SpeechClassifier,
-    parts: Sequence[Sequence[Example]],
-    valid: Sequence[Example],
-    recipe: Recipe,
-    clips: Clips,
-    folder: Path,
-    stop_after: int | None = None,
-) -> Taught:
-    """Train a network from its start: its embedding where the recipe fine-tunes, then what is fitted on it.
-
-    Parameters
-    ----------
-    parts : sets of clips that are learnt from; the copies of a set come behind its clips
-    valid : chooses the epoch; empty where ``stop_after`` says it
-    clips : whose embeddings and copies are used and added to, whose clips beside a fine-tuning learns from too, and
-        whose progress is shown
-    """
-    train = [example for part in parts for example in part]
-    prepare(classifier.network, (example.frames for example in train))
-    tuned = (
-        finetune_embedding(classifier, train, clips.beside, recipe, folder, clips.progress) if recipe.finetune else ""
-    )
-    heard = [copy for part in parts for copy in with_copies(part, recipe, classifier, clips.embeddings, clips.copies)]
-    epochs = _fit(classifier, heard, valid, recipe, folder, clips, stop_after)
-    return Taught(heard, epochs, tuned)
-
-
-def _fit(
-    classifier: SpeechClassifier,
-    train: Sequence[Example],
-    valid: Sequence[Example],
-    recipe: Recipe,
-    folder: Path,
-    clips: Clips,
-    stop_after: int | None = None,
-) -> Epochs:
-    settings, n_classes = recipe.training, len(classifier.classes)
-    if settings.method == "discriminant":
-        fit_discriminant(
-            classifier.network, train, settings.shrinkage, n_classes, clips.embeddings, voice_prior=settings.voice_prior
-        )
-        if "gender" in learned_tasks(settings, train):
-            fit_gender(classifier.network, train, settings.shrinkage, clips.embeddings)
-        return Epochs(0, 0, "closed form")
-    if recipe.augment:
-        train = Augmented(train, classifier.front_end, change_of(recipe), settings)
-    keeper = fit(classifier.network, train, valid, settings, folder, n_classes, clips.progress, stop_after)
-    return Epochs(keeper.best_epoch, len(keeper.history), keeper.stop_reason)

@@ -23,12 +23,13 @@ from torch.optim.lr_scheduler import LRScheduler
 from earnest.augment.spec_augment import mask_bands, mask_time, mix_up
 from earnest.errors import CorpusError, RecipeError
 from earnest.files.writing import write_atomically
-from earnest.models.classifier import NetworkOutput
+from earnest.models.classifier import Network, NetworkOutput
 from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Training
 from earnest.training.batches import train_batches
 from earnest.training.examples import Batch, Example, plain_batches
-from earnest.training.losses import Objective, Targets, one_hot
+from earnest.training.heads import Objective, Targets
+from earnest.training.losses import one_hot
 from earnest.training.optim import Freezing, advance, build_optimiser, build_schedule, parameter_groups
 
 
@@ -43,7 +44,7 @@ class EmotionTraining(pl.LightningModule):
     train : what it is trained on, for class weights and to see which labels there are
     """
 
-    def __init__(self, network: nn.Module, settings: Training, n_classes: int, train: Sequence[Example]) -> None:
+    def __init__(self, network: Network, settings: Training, n_classes: int, train: Sequence[Example]) -> None:
         super().__init__()
         self.network = network
         self.n_classes = n_classes
@@ -276,7 +277,7 @@ class EpochProgressBar(RichProgressBar):
 
 
 def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
-    network: nn.Module,
+    network: Network,
     train: Sequence[Example],
     valid: Sequence[Example],
     settings: Training,

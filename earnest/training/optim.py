@@ -16,14 +16,8 @@ from torch.optim.lr_scheduler import (
 )
 
 from earnest.errors import MissingExtraError, RecipeError, suggestion
+from earnest.models.classifier import Network
 from earnest.settings.training import Training
-
-
-def bare(network: nn.Module) -> nn.Module:
-    """Return the network that segments and images are put before, for its names are those of the recipe."""
-    inner = getattr(network, "network", network)
-    assert isinstance(inner, nn.Module)
-    return inner
 
 
 class Freezing:
@@ -33,8 +27,8 @@ class Freezing:
     dropout, and the statistics of its batch normalisation stay.
     """
 
-    def __init__(self, network: nn.Module, settings: Training) -> None:
-        self.network, self.settings = bare(network), settings
+    def __init__(self, network: Network, settings: Training) -> None:
+        self.network, self.settings = network.inner, settings
         names = [name for name, _ in self.network.named_parameters()]
         for wanted in (*settings.freeze, *(name for step in settings.unfreeze for name in step.names)):
             if not any(below(name, wanted) for name in names):
@@ -68,7 +62,7 @@ class Freezing:
                 module.eval()
 
 
-def parameter_groups(network: nn.Module, settings: Training) -> list[dict[str, Any]]:
+def parameter_groups(network: Network, settings: Training) -> list[dict[str, Any]]:
     """Return the weights with their learning rates, the last layers first.
 
     See `layers_of`. The layer that ``settings.head`` names, by default the network's ``output``, learns at the head's
@@ -79,8 +73,9 @@ def parameter_groups(network: nn.Module, settings: Training) -> list[dict[str, A
         return [{"params": list(network.parameters()), "lr": rate}]
     bodies: list[list[nn.Parameter]] = []
     heads: list[list[nn.Parameter]] = []
-    output = {id(weight) for weight in getattr(bare(network), "output", nn.Identity()).parameters()}
-    for layer in layers_of(bare(network)):
+    last = network.last_layer("output")
+    output = {id(weight) for weight in last.parameters()} if last else set()
+    for layer in layers_of(network.inner):
         is_head = any(below(name, wanted) for name in layer for wanted in settings.head)
         is_head = is_head or (not settings.head and any(id(weight) in output for weight in layer.values()))
         (heads if is_head else bodies).append(list(layer.values()))

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -14,7 +15,6 @@ from earnest.bundle import TrainingCorpus
 from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError
-from earnest.evaluation.calibration import FittedCalibration
 from earnest.evaluation.leakage import Leakage, leakage, refuse_identical
 from earnest.evaluation.predictions import Predictions, read_predictions, same_text, text_column, write_predictions
 from earnest.evaluation.splits import Split
@@ -23,22 +23,14 @@ from earnest.files.reading import read_json
 from earnest.files.writing import SUMS, refuse_changed, refuse_foreign, write_atomically, write_sums
 from earnest.labels import Scheme, scheme_called
 from earnest.models.classifier import NetworkOutput, SpeechClassifier, build_classifier
-from earnest.settings.recipe import Recipe, Training, read_recipe, recipe_to_toml
+from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.training.clips import Clips
-from earnest.training.closed_form import (
-    Embeddings,
-    discriminant_logits,
-    embed,
-    knows_voices,
-    rotated_logits,
-)
-from earnest.training.examples import GENDERS, Example, speakers_known_to
+from earnest.training.examples import Example
 from earnest.training.finetune import drop_finetuned
-from earnest.training.learn import fit_gender_calibration, teach
-from earnest.training.loop import CHECKPOINT, predict_outputs
-from earnest.training.losses import learned_tasks
-from earnest.training.record import RECORD, RunRecord, calibrate, fit_calibration, read_record
-from earnest.training.runtime_statistics import fit_companions
+from earnest.training.heads import class_heads, heads_of
+from earnest.training.learn import calibration_of, learner_for
+from earnest.training.loop import CHECKPOINT
+from earnest.training.record import RECORD, RunRecord, calibrate, read_record
 
 N_NAMED = 3
 
@@ -102,7 +94,7 @@ def run_split(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> Predi
     (folder / CHECKPOINT).unlink(missing_ok=True)
     if split.test and not (folder / PREDICTIONS).exists():
         classifier, test = load_run(folder), clips.of(split.test)
-        output = _output(classifier, recipe.training, test, clips.embeddings)
+        output = learner_for(recipe, clips).output(classifier, test)
         predictions = predictions_from(output, classifier, test, split.fold)
         write_predictions(predictions, folder / PREDICTIONS)
     seal(folder)
@@ -114,8 +106,9 @@ def predictions_from(
 ) -> Predictions:
     """Turn a network's output into rows with calibrated probabilities; gender and affect where they were taught."""
     probabilities = classifier.probabilities(output.logits).numpy()
-    gender = output.gender if "gender" in classifier.learned else None
-    affect = output.affect if "affect" in classifier.learned else None
+    columns: dict[str, Any] = {}
+    for head in heads_of(len(classifier.classes), classifier.learned):
+        columns |= head.columns(output)
     utterances = [example.utterance for example in examples]
     return Predictions(
         classes=classifier.classes,
@@ -127,10 +120,7 @@ def predictions_from(
         emotion=np.array([example.target for example in examples], dtype=np.int64),
         predicted=probabilities.argmax(axis=1).astype(np.int64),
         probabilities=probabilities,
-        predicted_gender=None
-        if gender is None
-        else text_column(GENDERS[index] for index in gender.argmax(dim=1).tolist()),
-        predicted_affect=None if affect is None else affect.numpy(),
+        **columns,
     )
 
 
@@ -205,32 +195,26 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
     settings = recipe.training
     classes = clips.classes or scheme_of(recipe, (*split.train, *split.valid, *split.test)).classes
     train, valid = clips.of(split.train), clips.of(split.valid)
-    classifier = initial_classifier(recipe, classes)
-    refuse_known_speakers(split, speakers_known_to(classifier.network))
     clips = replace(clips, beside=clips.beside_speakers_of(split))
-    taught = teach(classifier, (train,), valid, recipe, clips, folder)
-    learned = classifier.learned = learned_tasks(settings, train)
-    rotated = taught.heard if _takes_turns(recipe, split, classifier) else ()
-    temperature, calibration = (
-        _calibration(classifier, settings, rotated, valid, clips.embeddings) if valid else (1.0, None)
-    )
-    gender_temperature, gender_calibration = (
-        fit_gender_calibration(classifier.network, settings, rotated, valid, clips.embeddings)
-        if "gender" in learned
-        else (1.0, None)
-    )
-    companions = fit_companions(classifier.network, taught.heard, valid, settings, len(classes), clips.embeddings)
-    if settings.refit and valid:
-        classifier = initial_classifier(recipe, classes)
-        own = replace(clips, embeddings={}) if recipe.finetune else clips
-        best = taught.epochs.best
-        again = teach(classifier, (train, valid), (), recipe, own, folder / "refit", best)
-        taught, train = replace(again, epochs=taught.epochs), [*train, *valid]
-        companions = fit_companions(
-            classifier.network, taught.heard, valid, settings, len(classes), own.embeddings, companions
+    learner, classifier = learner_for(recipe, clips), initial_classifier(recipe, classes)
+    refuse_known_speakers(split, classifier.network.known_speakers)
+    classifier.network.prepare(example.frames for example in train)
+    result = learner.fit(classifier, (train,), valid, folder)
+    learned = learner.tasks(train)
+    calibrations: dict[str, Any] = {}
+    for head in class_heads(heads_of(len(classes), learned)):
+        calibrations |= head.entries(
+            *calibration_of(learner, classifier.network, head, result.heard, valid, split.speaker_independent)
         )
+    statistics = learner.runtime_statistics(classifier, result.heard, valid)
+    best_epoch, epochs, stop_reason = result.best_epoch, result.epochs, result.stop_reason
+    if settings.refit and valid:
+        learner, classifier = learner_for(recipe, clips), initial_classifier(recipe, classes)
+        classifier.network.prepare(example.frames for example in (*train, *valid))
+        result = learner.fit(classifier, (train, valid), (), folder / "refit", best_epoch)
+        statistics = learner.runtime_statistics(classifier, result.heard, valid, statistics)
     write_atomically(folder / WEIGHTS, save(classifier.network.state_dict()))
-    companions.write(folder)
+    statistics.write(folder)
     (folder / "refit" / CHECKPOINT).unlink(missing_ok=True)
     record = RunRecord(
         classes=classes,
@@ -238,70 +222,30 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
         fold=split.fold,
         speaker_independent=split.speaker_independent,
         seed=settings.seed,
-        best_epoch=taught.epochs.best,
-        epochs=taught.epochs.run,
-        origin=getattr(classifier.network, "origin", "random") + taught.tuned,
+        best_epoch=best_epoch,
+        epochs=epochs,
+        origin=classifier.network.origin + result.tuned,
         refitted=settings.refit and bool(valid),
-        temperature=temperature,
         n_parameters=classifier.n_parameters(),
-        n_train=len(train),
+        n_train=len(train) + (len(valid) if settings.refit else 0),
         n_valid=len(valid),
         n_test=len(clips.of(split.test)),
         training_corpora=ledger_of([*train, *valid, *clips.beside]),
-        stop_reason=taught.epochs.stop_reason,
+        stop_reason=stop_reason,
         learned=learned,
-        calibration=calibration,
-        gender_temperature=gender_temperature,
-        gender_calibration=gender_calibration,
-        **companions.entries(),
+        **calibrations,
+        **statistics.entries(),
     )
     write_atomically(folder / RECORD, _json(asdict(record)))
     for path in (folder, folder / "refit"):
         drop_finetuned(path)
 
 
-def _takes_turns(recipe: Recipe, split: Split, classifier: SpeechClassifier) -> bool:
-    """Say whether training speakers may be answered in turns, by a last layer that was fitted without them."""
-    if not split.speaker_independent or recipe.training.method != "discriminant":
-        return False
-    return not recipe.finetune and not knows_voices(classifier.network)
-
-
 def initial_classifier(recipe: Recipe, classes: tuple[str, ...]) -> SpeechClassifier:
     """Build the model as training starts: random, or with the pre-trained weights that the recipe names."""
     classifier = build_classifier(recipe, classes, recipe.training.seed)
-    load_pretrained = getattr(classifier.network, "load_pretrained", None)
-    if load_pretrained is not None:
-        load_pretrained()
+    classifier.network.load_pretrained()
     return classifier
-
-
-def _output(
-    classifier: SpeechClassifier, settings: Training, examples: Sequence[Example], embeddings: Embeddings
-) -> NetworkOutput:
-    network = classifier.network
-    if settings.method != "discriminant":
-        return predict_outputs(network, examples)
-    answers = NetworkOutput(discriminant_logits(network, examples, embeddings), embed(network, examples, embeddings))
-    if "gender" not in classifier.learned:
-        return answers
-    return answers._replace(gender=discriminant_logits(network, examples, embeddings, "gender"))
-
-
-def _calibration(
-    classifier: SpeechClassifier,
-    settings: Training,
-    rotated: Sequence[Example],
-    valid: Sequence[Example],
-    embeddings: Embeddings,
-) -> tuple[float, FittedCalibration]:
-    """Calibrate on clips that the weights have not seen; speakers of ``rotated`` take turns where a fit is cheap."""
-    if rotated:
-        n_classes, network = len(classifier.classes), classifier.network
-        logits, true = rotated_logits(network, rotated, valid, settings.shrinkage, n_classes, embeddings)
-        return fit_calibration(logits, true)
-    logits = _output(classifier, settings, valid, embeddings).logits
-    return fit_calibration(logits, np.array([example.target for example in valid]))
 
 
 def _json(value: object) -> bytes:

@@ -8,17 +8,18 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 from earnest.errors import BundleError, EarnestError, RecipeError, shown
 from earnest.evaluation.calibration import fit_temperature
 from earnest.files.reading import read_bytes
 from earnest.files.writing import write_atomically
+from earnest.models.classifier import Network
 from earnest.runtime.adaptation import UNREADABLE, Adaptation, Adapter
 from earnest.settings.config import from_mapping
 from earnest.settings.recipe import Training
-from earnest.training.closed_form import Embeddings, Floats, discriminant, embed, knows_voices, rows_by_corpus
-from earnest.training.examples import Example, speakers_known_to
+from earnest.training.clips import EmbeddingCache
+from earnest.training.closed_form import Floats, discriminant, knows_voices, rows_by_corpus
+from earnest.training.examples import Example
 
 FILE = "domain.npy"
 N_DIRECTIONS = 64  # of 32 to 256 the one that best kept noises (ESC-10) from speech of an unseen corpus (RAVDESS)
@@ -312,7 +313,7 @@ class Companions:
     adaptation: Adaptation | None = None
     domain: Domain | None = None
 
-    def entries(self) -> dict[str, Mapping[str, Any] | None]:
+    def entries(self) -> dict[str, Any]:
         """Return what ``run.json`` and ``bundle.json`` say about them."""
         return {
             "adaptation": self.adaptation.entry().to_dict() if self.adaptation else None,
@@ -327,12 +328,12 @@ class Companions:
 
 
 def fit_companions(
-    network: nn.Module,
+    network: Network,
     train: Sequence[Example],
     valid: Sequence[Example],
     settings: Training,
     n_classes: int,
-    known: Embeddings,
+    cache: EmbeddingCache,
     before: Companions | None = None,
 ) -> Companions:
     """Fit on training clips; scales and threshold on validation clips, unless those of ``before`` stay.
@@ -340,17 +341,15 @@ def fit_companions(
     Parameters
     ----------
     train : with their changed copies, which adaptation learns from; sound that is known is that of the clips themselves
-    known : see `earnest.training.closed_form.embed`
+    cache : of the network's embeddings
     before : of a network that was not trained on the validation clips, where they are in ``train`` now
     """
-    if settings.method != "discriminant":
-        return Companions()
-    heard = heard_by(network, train, known)
+    heard = heard_by(network, train, cache)
     adaptation = None if knows_voices(network) else fit_adaptation(heard, settings.shrinkage, n_classes)
     if not valid:
         return Companions(adaptation)
-    unseen = heard_by(network, valid, known)
-    plain = heard_by(network, [example for example in train if not example.copy], known)
+    unseen = heard_by(network, valid, cache)
+    plain = heard_by(network, [example for example in train if not example.copy], cache)
     domain = fit_domain(plain.embeddings, unseen.embeddings, longest_known(plain.seconds))
     if before is None:
         return Companions(adaptation and with_scale(adaptation, unseen, settings.seed), domain)
@@ -360,11 +359,11 @@ def fit_companions(
     )
 
 
-def heard_by(network: nn.Module, examples: Sequence[Example], known: Embeddings) -> Heard:
+def heard_by(network: Network, examples: Sequence[Example], cache: EmbeddingCache) -> Heard:
     """Return the embeddings of clips with what is known about them; changed copies count as other voices."""
-    fitted_on = speakers_known_to(network)
+    fitted_on = network.known_speakers
     return Heard(
-        embed(network, examples, known).double().numpy(),
+        cache.embed(network, examples).double().numpy(),
         np.array([example.target for example in examples], np.int64),
         [f"{example.speaker}{COPY}{example.copy}" if example.copy else example.speaker for example in examples],
         np.array([example.duration_s for example in examples]),

@@ -53,7 +53,7 @@ def model_called(way: str) -> SpeechClassifier:
     model = model_of(recipe)
     if recipe.image != Recipe("made-up", "cabg").image:
         frames, n_frames = frames_of(model, clips())
-        model.network.fit_image(clip[:, :n] for clip, n in zip(frames, n_frames.tolist(), strict=True))
+        model.network.prepare(clip[:, :n] for clip, n in zip(frames, n_frames.tolist(), strict=True))
     return model
 
 

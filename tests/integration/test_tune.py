@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from earnest.evaluation.protocols import splits_of
 from earnest.experiments import task as shared_clips
 from earnest.experiments import tune as tuning
 from earnest.settings.recipe import read_recipe
+from earnest.training import learn
 
 PROTOCOL = "speaker-5fold"
 TABLE = """
@@ -120,11 +122,16 @@ def killed_at(call: int, step: Callable[..., Any]) -> Callable[..., Any]:
     return deadly
 
 
-@pytest.mark.parametrize("step", ["fit", "predict_logits", "_told"])
+@pytest.mark.parametrize(("module", "step"), [(learn, "fit"), (learn, "predict_outputs"), (tuning, "_told")])
 def test_a_killed_search_ends_like_one_that_was_not(
-    tuned: tuple[Path, dict[str, Any]], made_up: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    tuned: tuple[Path, dict[str, Any]],
+    made_up: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    step: str,
 ) -> None:
-    monkeypatch.setattr(tuning, step, killed_at(2, getattr(tuning, step)))
+    monkeypatch.setattr(module, step, killed_at(2, getattr(module, step)))
     with pytest.raises(Killed):
         tune(made_up, tmp_path / "out")
     assert tune(made_up, tmp_path / "out")["trials"] == tuned[1]["trials"]
@@ -198,7 +205,7 @@ def test_a_search_without_any_result_says_so(made_up: Path, tmp_path: Path, monk
     def fit_nothing(*arguments: Any, **named: Any) -> None:
         raise RecipeError("The loss is not finite.")
 
-    monkeypatch.setattr(tuning, "fit", fit_nothing)
+    monkeypatch.setattr(learn, "fit", fit_nothing)
     with pytest.raises(EarnestError, match=r"none of 3 trials came to an end; trials\.csv says why"):
         tune(made_up, tmp_path / "out")
     assert [(row["state"], row["error"]) for row in trials_of(tmp_path / "out")] == [
@@ -209,20 +216,20 @@ def test_a_search_without_any_result_says_so(made_up: Path, tmp_path: Path, monk
 def test_the_discriminant_is_tuned_and_a_frozen_network_hears_each_clip_once(
     made_up: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[dict[str, Any]] = []
-    fit_discriminant = tuning.fit_discriminant
+    heard: list[int] = []
+    fit_discriminant = learn.fit_discriminant
 
-    def watched(network: Any, train: Any, shrinkage: float, n_classes: int, known: dict[str, Any], **more: Any) -> None:
-        heard.append(dict(known))
-        fit_discriminant(network, train, shrinkage, n_classes, known, **more)
+    def watched(network: Any, train: Any, shrinkage: float, n_classes: int, known: Any, *more: Any) -> None:
+        heard.append(len(known))
+        fit_discriminant(network, train, shrinkage, n_classes, known, *more)
 
-    monkeypatch.setattr(tuning, "fit_discriminant", watched)
+    monkeypatch.setattr(learn, "fit_discriminant", watched)
     text = recipe_text(extra='method = "discriminant"') + (
         '[tune]\ntrials = 3\nmetric = "valid_wa"\n[tune.ranges]\ntraining.shrinkage = { low = 0.05, high = 0.95 }\n'
     )
     document = tune(made_up, tmp_path / "out", text=text)
     assert len({trial["settings"]["training.shrinkage"] for trial in document["trials"]}) == 3
-    assert [len(known) for known in heard] == [0, *[document["n_train"] + document["n_valid"]] * 2]
+    assert heard == [0, *[document["n_train"] + document["n_valid"]] * 2]
     assert document["metric"] == "valid_wa"
     assert read_recipe(tmp_path / "out" / "best.toml").training.method == "discriminant"
 
@@ -235,6 +242,8 @@ def test_a_training_worse_than_half_of_the_others_is_ended_early(
     @dataclass
     class Keeper:
         history: list[dict[str, float]]
+        best_epoch: int = 3
+        stop_reason: str = "epochs"
 
     def fit(*arguments: Any, ends_now: Callable[[list[dict[str, float]]], bool], **named: Any) -> Keeper:
         good = len(asked) != 5
@@ -242,7 +251,7 @@ def test_a_training_worse_than_half_of_the_others_is_ended_early(
         asked.append([ends_now(history[:n_done]) for n_done in (1, 2, 3)])
         return Keeper(history)
 
-    monkeypatch.setattr(tuning, "fit", fit)
+    monkeypatch.setattr(learn, "fit", fit)
     text = recipe_text(epochs=3) + TABLE.format(trials=7).replace('"none"\n', '"median"\n', 1)
     document = tune(made_up, tmp_path / "out", text=text)
     states = [trial["state"] for trial in document["trials"]]

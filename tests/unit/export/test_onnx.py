@@ -8,7 +8,6 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from earnest.onnx.cut import CUT, part_of
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
@@ -17,6 +16,7 @@ from earnest.export.onnx import halve_last, quiet_export, store_small, to_onnx
 from earnest.frontends.spectrum import TwoStageTransform
 from earnest.models.classifier import SpeechClassifier, build_classifier
 from earnest.models.pretrained import packed, unpacked
+from earnest.onnx.cut import CUT, part_of
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe
 from earnest.testing.sounds import voice

@@ -11,7 +11,8 @@ from earnest.frontends.image import ImageSize
 from earnest.models.classifier import build_network
 from earnest.models.multitask import MultitaskCnn
 from earnest.settings.recipe import read_recipe
-from earnest.training.losses import combination_of, tasks_of
+from earnest.training.heads import heads_of, tasks_of
+from earnest.training.losses import combination_of
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 MOODY, NTU = ImageSize(1, 128, 91), ImageSize(3, 256, 384)
@@ -46,7 +47,7 @@ def test_it_has_the_published_number_of_parameters(name: str, size: ImageSize, n
 def test_with_the_learned_weights_of_its_loss_the_multitask_network_has_the_published_count() -> None:
     recipe = read_recipe(RECIPES / "multitask-cnn.toml")
     network = on_meta(recipe.model, ImageSize(1, 128, 128), 8, **recipe.network)
-    loss = combination_of(recipe.training, tasks_of(recipe.training.auxiliary))
+    loss = combination_of(recipe.training, tasks_of(heads_of(8, recipe.training.auxiliary)))
     assert count(loss) == 4
     assert count(network) + count(loss) == 126_041_745
 

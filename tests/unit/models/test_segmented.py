@@ -6,23 +6,29 @@ from torch import Tensor, nn
 
 from earnest.errors import RecipeError
 from earnest.models.cabg import Cabg
-from earnest.models.classifier import NetworkOutput, Segmented, build_classifier, prepare
+from earnest.models.classifier import Network, NetworkOutput, Segmented, build_classifier
 from earnest.settings.front_end import Image, Segments
 from earnest.settings.recipe import Recipe, Training
 
 CLASSES = ("a", "b")
 
 
-class Recorder(nn.Module):
+class Recorder(Network):
     """Answers with the mean of what it sees, and keeps that."""
-
-    origin, notice = "somewhere", "a licence"
 
     def __init__(self) -> None:
         super().__init__()
         self.output = nn.Linear(1, 2)
         self.seen: list[Tensor] = []
         self.loaded = False
+
+    @property
+    def origin(self) -> str:
+        return "somewhere"
+
+    @property
+    def notice(self) -> str:
+        return "a licence"
 
     def load_pretrained(self) -> None:
         self.loaded = True
@@ -36,7 +42,7 @@ class Recorder(nn.Module):
 def test_a_recipe_on_whole_clips_frames_is_not_wrapped() -> None:
     network = build_classifier(Recipe("none", "cabg"), CLASSES, 0).network
     assert type(network) is Cabg
-    prepare(network, [])  # it has nothing to learn from them
+    network.prepare([])  # it has nothing to learn from them
 
 
 def test_published_weights_and_their_licence_come_from_inside() -> None:
@@ -45,8 +51,9 @@ def test_published_weights_and_their_licence_come_from_inside() -> None:
     wrapped.load_pretrained()
     assert recorder.loaded
     assert (wrapped.origin, wrapped.notice) == ("somewhere", "a licence")
-    assert wrapped.get_submodule("output") is recorder.output
-    plain = Segmented(nn.Identity(), Segments("crop", 1.0), 4)
+    assert wrapped.last_layer("output") is recorder.output
+    assert wrapped.last_layer("gender") is None
+    plain = Segmented(Network(), Segments("crop", 1.0), 4)
     plain.load_pretrained()
     assert (plain.origin, plain.notice) == ("random", "")
 

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from earnest.frontends.trim import frame_mask
 from earnest.models.cabg import CabgSettings
-from earnest.models.classifier import MODELS, NetworkOutput, Usage
+from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.settings.front_end import FrontEnd
 from earnest.testing import models as promises
 
 
-class Right(nn.Module):
+class Right(Network):
     """The mean of each band over the frames of a clip, and a linear layer."""
 
     settings_type = CabgSettings

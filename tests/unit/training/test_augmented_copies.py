@@ -14,12 +14,12 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.splits import Split
 from earnest.frontends.log_mel import LogMel
-from earnest.models.classifier import NetworkOutput, SpeechClassifier
+from earnest.models.classifier import Network, NetworkOutput, SpeechClassifier
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe, Training
 from earnest.training import learn as copies_module
-from earnest.training.clips import Clips
-from earnest.training.closed_form import Embeddings, embed, fit_discriminant, rotated_logits
+from earnest.training.clips import Clips, EmbeddingCache
+from earnest.training.closed_form import fit_discriminant, rotated_logits
 from earnest.training.examples import Example, compute_frames, kept
 from earnest.training.learn import with_copies
 from earnest.training.record import read_record
@@ -30,7 +30,7 @@ NOISE = ({"name": "gaussian-noise", "deviation": [0.2, 0.5]},)
 CLASSES = tuple(MANNERS)
 
 
-class Means(nn.Module):
+class Means(Network):
     """Embeds a clip as the mean over its frames; counts how many it has heard."""
 
     def __init__(self) -> None:
@@ -67,29 +67,36 @@ def recipe(copies: int = 2, seed: int = 0) -> Recipe:
 
 
 def test_copies_follow_the_clips_and_sound_different_each() -> None:
-    train, model, known = clips(), classifier(), Embeddings()
+    train, model, known = clips(), classifier(), EmbeddingCache()
     made = with_copies(train, recipe(), model, known)
     assert [one.key for one in made[: len(train)]] == [one.utterance.key for one in train]
     assert [one.copy for one in made] == [0] * 32 + [1] * 32 + [2] * 32
     assert [one.target for one in made[32:64]] == [one.target for one in train]
-    clean, first, second = embed(model.network, made, known).split(32)
+    clean, first, second = known.embed(model.network, made).split(32)
     assert not any(torch.equal(*pair) for pair in zip(clean, first, strict=True))
     assert not any(torch.equal(*pair) for pair in zip(first, second, strict=True))
 
 
+def copies_of(
+    train: list[Example], recipe: Recipe, model: SpeechClassifier, cache: EmbeddingCache
+) -> dict[str, Tensor]:
+    """Return the embedding of each copy."""
+    copies = with_copies(train, recipe, model, cache)[len(train) :]
+    return dict(zip((one.key for one in copies), cache.embed(model.network, copies), strict=True))
+
+
 def test_a_copy_depends_on_its_clip_its_number_and_the_seed_alone() -> None:
     train = clips()
-    whole, few, other = Embeddings(), Embeddings(), Embeddings()
-    with_copies(train, recipe(), classifier(), whole)
-    with_copies(train[::-3], recipe(), classifier(), few)
-    with_copies(train, recipe(seed=1), classifier(), other)
+    whole = copies_of(train, recipe(), classifier(), EmbeddingCache())
+    few = copies_of(train[::-3], recipe(), classifier(), EmbeddingCache())
+    other = copies_of(train, recipe(seed=1), classifier(), EmbeddingCache())
     assert few.keys() < whole.keys()
     assert all(torch.equal(few[key], whole[key]) for key in few)
     assert not any(torch.equal(other[key], whole[key]) for key in whole)
 
 
 def test_a_copy_is_heard_once_however_many_folds_it_is_in() -> None:
-    train, model, known = clips(), classifier(), Embeddings()
+    train, model, known = clips(), classifier(), EmbeddingCache()
     with_copies(train, recipe(), model, known)
     with_copies(train[5:], recipe(), model, known)
     assert isinstance(model.network, Means)
@@ -97,26 +104,28 @@ def test_a_copy_is_heard_once_however_many_folds_it_is_in() -> None:
 
 
 def test_frames_of_a_copy_are_computed_once_for_several_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    train, first, second, frames = clips(), Embeddings(), Embeddings(), {}
-    with_copies(train, recipe(), classifier(), first, frames)
-    assert len(frames) == 64
+    train, cache = clips(), EmbeddingCache(keeps_frames=True)
+    first = copies_of(train, recipe(), classifier(), cache)
+    assert len(first) == len(cache) == 64
     monkeypatch.setattr(copies_module, "compute_frames", None)
     again = classifier()
-    with_copies(train, recipe(), again, second, frames)
+    second = copies_of(train, recipe(), again, cache.for_another_network())
     assert isinstance(again.network, Means)
     assert again.network.heard == 64
     assert all(torch.equal(first[key], second[key]) for key in second)
+    with pytest.raises(TypeError):  # a cache that keeps none has to make them again
+        with_copies(train, recipe(), again, EmbeddingCache().for_another_network())
 
 
 def test_without_copies_nothing_is_added_and_no_waveform_is_needed() -> None:
     silent = [replace(one, waveform=None) for one in clips()]
-    assert with_copies(silent, recipe(copies=0), classifier(), Embeddings()) == silent
+    assert with_copies(silent, recipe(copies=0), classifier(), EmbeddingCache()) == silent
     with pytest.raises(CorpusError, match=r"made-up/0-neutral-0: a clip without its waveform"):
-        with_copies(silent, recipe(), classifier(), Embeddings())
+        with_copies(silent, recipe(), classifier(), EmbeddingCache())
 
 
 def test_the_discriminant_learns_from_copies_too() -> None:
-    train, model, known = clips(), classifier(), Embeddings()
+    train, model, known = clips(), classifier(), EmbeddingCache()
     fit_discriminant(model.network, train, 0.6, len(CLASSES), known)
     assert isinstance(model.network, Means)
     clean = model.network.output.weight.clone()
@@ -125,7 +134,7 @@ def test_the_discriminant_learns_from_copies_too() -> None:
 
 
 def test_temperatures_come_from_clips_as_they_are() -> None:
-    train, model, known = clips(), classifier(), Embeddings()
+    train, model, known = clips(), classifier(), EmbeddingCache()
     valid, learned = train[:8], train[8:]
     heard = with_copies(learned, recipe(), model, known)
     logits, targets = rotated_logits(model.network, heard, valid, 0.6, len(CLASSES), known)

@@ -11,13 +11,12 @@ from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
-from earnest.models.classifier import NetworkOutput, Segmented
+from earnest.models.classifier import Network, NetworkOutput, Segmented
 from earnest.settings.front_end import Segments
+from earnest.training.clips import EmbeddingCache
 from earnest.training.closed_form import (
-    Embeddings,
     discriminant,
     discriminant_logits,
-    embed,
     fit_discriminant,
     last_layer,
     rotated_logits,
@@ -27,13 +26,18 @@ from earnest.training.examples import Example
 WIDTH, N_CLASSES = 6, 3
 
 
-class Sums(nn.Module):
+class Sums(Network):
     """Embeds a clip as the sum over its frames; counts how many clips it has heard."""
 
     def __init__(self, n_classes: int = N_CLASSES) -> None:
         super().__init__()
         self.output, self.gender = nn.Linear(WIDTH, n_classes), nn.Linear(WIDTH, 2)
         self.heard = 0
+        self.known: frozenset[str] = frozenset()
+
+    @property
+    def known_speakers(self) -> frozenset[str]:
+        return self.known
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
         self.heard += len(frames)
@@ -75,7 +79,7 @@ def by_formula(train: list[Example], unseen: list[Example], shrinkage: float) ->
 
 @pytest.mark.parametrize("shrinkage", [0.1, 0.6, 1.0])
 def test_its_probabilities_are_fishers(shrinkage: float) -> None:
-    network, known = Sums(), Embeddings()
+    network, known = Sums(), EmbeddingCache()
     train, unseen = examples([20, 30, 7]), examples([5, 5, 5], seed=1)
     fit_discriminant(network, train, shrinkage, N_CLASSES, known)
     found = discriminant_logits(network, unseen, known).double().softmax(dim=1).numpy()
@@ -84,7 +88,7 @@ def test_its_probabilities_are_fishers(shrinkage: float) -> None:
 
 @pytest.mark.parametrize("layer", ["output", "gender"])
 def test_two_classes_are_fishers_too(layer: Literal["output", "gender"]) -> None:
-    network, known = Sums(2), Embeddings()
+    network, known = Sums(2), EmbeddingCache()
     train, unseen = examples([20, 9]), examples([5, 5], seed=1)
     fit_discriminant(network, train, 0.6, 2, known, layer)
     logits = discriminant_logits(network, unseen, known, layer)
@@ -94,7 +98,7 @@ def test_two_classes_are_fishers_too(layer: Literal["output", "gender"]) -> None
 
 
 def test_the_network_itself_then_gives_the_same_logits() -> None:
-    network, known = Sums(), Embeddings()
+    network, known = Sums(), EmbeddingCache()
     fit_discriminant(network, examples([9, 9, 9]), 0.6, N_CLASSES, known)
     unseen = examples([2, 2, 2], seed=1)
     frames = torch.stack([example.frames for example in unseen])
@@ -103,10 +107,10 @@ def test_the_network_itself_then_gives_the_same_logits() -> None:
 
 
 def test_a_clip_is_heard_once_however_many_folds_it_is_in() -> None:
-    network, known = Sums(), Embeddings()
+    network, known = Sums(), EmbeddingCache()
     train = examples([3, 3, 3])
-    first = embed(network, train, known)
-    again = embed(network, train[::-1], known)
+    first = known.embed(network, train)
+    again = known.embed(network, train[::-1])
     assert network.heard == 9
     assert torch.equal(first, again.flip(0))
 
@@ -115,7 +119,7 @@ def test_a_network_without_a_last_layer_of_that_name_is_refused_with_what_to_do(
     network = Sums()
     del network.output
     with pytest.raises(RecipeError, match=r"called 'output', and Sums has none\. Use method = \"gradient\"") as error:
-        fit_discriminant(network, examples([4, 4, 4]), 0.6, N_CLASSES, Embeddings())
+        fit_discriminant(network, examples([4, 4, 4]), 0.6, N_CLASSES, EmbeddingCache())
     assert "whisper-statistics" in str(error.value)
     assert network.heard == 0
 
@@ -137,7 +141,7 @@ def test_a_network_behind_segments_lends_its_last_layers() -> None:
 
 def test_a_class_without_clips_is_refused() -> None:
     with pytest.raises(RecipeError, match="each with training clips"):
-        fit_discriminant(Sums(), examples([4, 0, 4]), 0.6, N_CLASSES, Embeddings())
+        fit_discriminant(Sums(), examples([4, 0, 4]), 0.6, N_CLASSES, EmbeddingCache())
 
 
 def spoken_by(speaker: str, seed: int) -> list[Example]:
@@ -147,13 +151,13 @@ def spoken_by(speaker: str, seed: int) -> list[Example]:
 def test_every_speaker_is_answered_by_a_discriminant_that_did_not_hear_them() -> None:
     clips = {speaker: spoken_by(speaker, seed) for seed, speaker in enumerate("vabcd")}
     valid, train = clips["v"], [one for speaker in "abcd" for one in clips[speaker]]
-    logits, targets = rotated_logits(Sums(), train, valid, 0.5, N_CLASSES, {})
+    logits, targets = rotated_logits(Sums(), train, valid, 0.5, N_CLASSES, EmbeddingCache())
     expected, order = [], []
     for speaker in "vabcd":  # as many speakers a group as valid has: one
         network = Sums()
         others = [one for other in "vabcd" if other != speaker for one in clips[other]]
-        fit_discriminant(network, others, 0.5, N_CLASSES, {})
-        expected.append(discriminant_logits(network, clips[speaker], {}))
+        fit_discriminant(network, others, 0.5, N_CLASSES, EmbeddingCache())
+        expected.append(discriminant_logits(network, clips[speaker], EmbeddingCache()))
         order += [one.target for one in clips[speaker]]
     torch.testing.assert_close(logits, torch.cat(expected), rtol=1e-4, atol=1e-4)
     assert targets.tolist() == order
@@ -163,17 +167,17 @@ def test_a_group_without_which_a_class_is_missing_has_no_turn() -> None:
     alone = [replace(one, utterance=replace(one.utterance, speaker="a")) for one in examples([0, 0, 4], 7)]
     valid = [one for one in spoken_by("v", 0) if one.target < 2]
     train = [*alone, *(one for one in spoken_by("b", 1) if one.target < 2)]
-    logits, _ = rotated_logits(Sums(), train, valid, 0.5, N_CLASSES, {})
+    logits, _ = rotated_logits(Sums(), train, valid, 0.5, N_CLASSES, EmbeddingCache())
     assert len(logits) == len(valid) + 8  # those of b, not the only ones with the third class
 
 
 def test_speakers_that_the_weights_know_are_learnt_from_and_not_measured() -> None:
     clips = {speaker: spoken_by(speaker, seed) for seed, speaker in enumerate("vabcd")}
     valid, train = clips["v"], [one for speaker in "abcd" for one in clips[speaker]]
-    all_of_them, _ = rotated_logits(Sums(), train, valid, 0.5, N_CLASSES, {})
+    all_of_them, _ = rotated_logits(Sums(), train, valid, 0.5, N_CLASSES, EmbeddingCache())
     network = Sums()
-    network.known_speakers = frozenset({"made-up/a", "made-up/c"})  # type: ignore[assignment]
-    logits, targets = rotated_logits(network, train, valid, 0.5, N_CLASSES, {})
+    network.known = frozenset({"made-up/a", "made-up/c"})
+    logits, targets = rotated_logits(network, train, valid, 0.5, N_CLASSES, EmbeddingCache())
     n_clips = len(valid)
     kept = [
         row
@@ -183,8 +187,10 @@ def test_speakers_that_the_weights_know_are_learnt_from_and_not_measured() -> No
     ]
     torch.testing.assert_close(logits, all_of_them[kept])
     assert targets.tolist() == [one.target for speaker in "vbd" for one in clips[speaker]]
-    network.known_speakers = frozenset({"made-up/a", "made-up/b", "made-up/c"})  # type: ignore[assignment]
-    assert len(rotated_logits(network, train, valid, 0.5, N_CLASSES, {})[0]) == len(all_of_them)  # two are too few
+    network.known = frozenset({"made-up/a", "made-up/b", "made-up/c"})
+    assert len(rotated_logits(network, train, valid, 0.5, N_CLASSES, EmbeddingCache())[0]) == len(
+        all_of_them
+    )  # two are too few
 
 
 def test_a_corpus_of_many_clips_counts_no_more_than_a_small_one() -> None:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
 from earnest.models.by_voice import ByVoice
-from earnest.models.classifier import NetworkOutput
+from earnest.models.classifier import Network, NetworkOutput
 from earnest.settings.training import Training
+from earnest.training.clips import EmbeddingCache
 from earnest.training.closed_form import (
-    Embeddings,
     discriminant,
     discriminant_logits,
     fit_discriminant,
@@ -28,7 +28,7 @@ WIDTH, N_CLASSES = 5, 3
 VOICES = ("ann", "bob", "cem", "dee")
 
 
-class Sums(nn.Module):
+class Sums(Network):
     """Embeds a clip as the sum over its frames."""
 
     def __init__(self, by_voice: bool = True) -> None:
@@ -125,7 +125,7 @@ def test_known_voices_with_places_of_their_own_are_understood() -> None:
 
 
 def test_the_last_layer_takes_them_and_a_checkpoint_keeps_them() -> None:
-    network, known = Sums(), Embeddings()
+    network, known = Sums(), EmbeddingCache()
     points, targets, voices = clips(6, seed=0)
     train, asked = examples(points, targets, voices), examples(*clips(3, seed=1))
     fit_discriminant(network, train, 0.2, N_CLASSES, known, voice_prior=2.0)
@@ -147,7 +147,7 @@ def test_weights_of_another_shape_are_refused() -> None:
 
 
 def test_copies_of_a_clip_are_of_its_voice() -> None:
-    network, known = Sums(), Embeddings()
+    network, known = Sums(), EmbeddingCache()
     train = examples(*clips(3, seed=0))
     copies = [replace(example, copy=1) for example in train]
     fit_discriminant(network, [*train, *copies], 0.2, N_CLASSES, known)
@@ -158,7 +158,7 @@ def test_nothing_gets_used_to_known_voices() -> None:
     train, valid = examples(*clips(9, seed=0)), examples(*clips(4, seed=1))
     settings = Training(method="discriminant")
     for by_voice in (False, True):
-        companions = fit_companions(Sums(by_voice), train, valid, settings, N_CLASSES, {})
+        companions = fit_companions(Sums(by_voice), train, valid, settings, N_CLASSES, EmbeddingCache())
         assert (companions.adaptation is None) == by_voice
 
 

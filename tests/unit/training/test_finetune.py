@@ -23,9 +23,9 @@ from earnest.settings.finetune import Finetune
 from earnest.settings.front_end import PRESETS
 from earnest.settings.recipe import Recipe, Training, read_recipe
 from earnest.training import finetune as finetuned_module
-from earnest.training.clips import Clips
+from earnest.training.clips import Clips, EmbeddingCache
 from earnest.training.closed_form import discriminant_logits, fit_discriminant
-from earnest.training.examples import Example, speakers_known_to
+from earnest.training.examples import Example
 from earnest.training.finetune import finetune_embedding
 from earnest.training.record import read_record
 from earnest.training.run import initial_classifier, load_run, run_split
@@ -82,7 +82,7 @@ def test_it_moves_rounds_and_remembers_whose_labels_it_saw(
     assert all(torch.equal(kernel, unpacked(*packed(kernel))) for kernel in after.values() if kernel.ndim > 1)
     assert said.startswith("; fine-tuned on the labels of made-up; weights moved by: convolutions")
     assert "last layer" in said
-    assert speakers_known_to(tuned.network) == {example.speaker for example in train}
+    assert tuned.network.known_speakers == {example.speaker for example in train}
     assert not any(tensor.requires_grad for tensor in tuned.network.student.parameters())  # type: ignore[union-attr]
     assert (tmp_path / "finetuning" / "history.csv").read_text().count("\n") == 3
     assert not list((tmp_path / "finetuning").glob("*.ckpt"))
@@ -170,11 +170,14 @@ def test_a_refit_learns_from_validation_clips_too_but_no_test_label(
     assert read_record(tmp_path / "plain").temperature == read_record(tmp_path / "refit").temperature
     both = classifier(shared)
     clips = shared.of(RECIPE)
+    cache = EmbeddingCache()
     finetune_embedding(both, [*clips.of(split.train), *clips.of(split.valid)], (), RECIPE, tmp_path / "both")
     assert all(torch.equal(trunk(both)[name], trunk(other)[name]) for name in trunk(both))
-    fit_discriminant(both.network, [*clips.of(split.train), *clips.of(split.valid)], 0.6, len(clips.classes), {})
+    fit_discriminant(
+        both.network, [*clips.of(split.train), *clips.of(split.valid)], 0.6, len(clips.classes), EmbeddingCache()
+    )
     assert torch.allclose(both.network.output.weight, other.network.output.weight)  # type: ignore[union-attr]
-    logits = discriminant_logits(both.network, clips.of(split.test), {})
+    logits = discriminant_logits(both.network, clips.of(split.test), cache)
     assert predicted is not None
     assert (predicted.predicted == logits.argmax(dim=1).numpy()).all()
     assert not list((tmp_path / "refit").rglob("finetuning/*.safetensors"))
@@ -206,15 +209,19 @@ def test_corpora_beside_are_those_that_are_not_the_protocols_own(folder: Path) -
     recipe = replace(RECIPE, corpus="other", finetune=replace(FINETUNE, corpus=("other", "made-up")))
     found = utterances_beside(recipe, {"made-up": folder})
     assert len(found) == len(read_manifest(folder))
-    assert utterances_beside(replace(recipe, corpus="made-up", finetune=FINETUNE), {}) == []
-    assert utterances_beside(replace(recipe, finetune=Finetune(corpus=("made-up",))), {}) == []
+    assert utterances_beside(replace(recipe, corpus="made-up", finetune=FINETUNE), EmbeddingCache()) == []
+    assert utterances_beside(replace(recipe, finetune=Finetune(corpus=("made-up",))), EmbeddingCache()) == []
 
 
-def test_folds_do_not_share_embeddings_that_are_their_own(shared: SharedClips) -> None:
-    shared.of(RECIPE).embeddings["a"] = torch.ones(1)
-    assert not shared.of(RECIPE).embeddings
-    shared.of(PLAIN).embeddings["a"] = torch.ones(1)
-    assert shared.of(PLAIN).embeddings.pop("a") is not None
+def test_folds_do_not_share_embeddings_that_are_their_own(shared: SharedClips, train: list[Example]) -> None:
+    network = classifier(shared).network
+    shared.of(RECIPE).cache.embed(network, train[:1])
+    assert not len(shared.of(RECIPE).cache)
+    cache = EmbeddingCache()
+    plain = replace(PLAIN, network={**SMALL, "width": 8})
+    assert shared.of(plain).cache is shared.of(plain).cache
+    cache.embed(network, train[:1])
+    assert (len(cache), len(cache.for_another_network())) == (1, 0)
 
 
 def test_networks_without_pooled_tokens_are_refused(shared: SharedClips, train: list[Example], tmp_path: Path) -> None:

@@ -9,18 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance
-from earnest.evaluation.calibration import fit_temperature, log_softmax
-from earnest.models.classifier import NetworkOutput, SpeechClassifier
-from earnest.settings.training import Training
-from earnest.training.closed_form import discriminant_logits, rotated_logits
+from earnest.evaluation.calibration import FittedCalibration, fit_temperature, log_softmax
+from earnest.models.classifier import Network, NetworkOutput, SpeechClassifier
+from earnest.settings.recipe import Recipe, Training
+from earnest.training.clips import Clips, EmbeddingCache
+from earnest.training.closed_form import discriminant_logits, fit_discriminant, rotated_logits
 from earnest.training.examples import UNKNOWN, Example
-from earnest.training.learn import by_gender, fit_gender, fit_gender_calibration
+from earnest.training.heads import GenderHead
+from earnest.training.learn import calibration_of, learner_for
 
 WIDTH = 5
 CLOSED = Training(method="discriminant", shrinkage=0.4, auxiliary=("gender",))
 
 
-class TwoHeads(nn.Module):
+class TwoHeads(Network):
     """Embeds a clip as its first frame."""
 
     def __init__(self) -> None:
@@ -49,8 +51,22 @@ TRAIN, VALID = clips("abcd", (0, 1, 0, 1)), clips("ef", (0, 1), seed=1)
 NAMELESS = [replace(example, gender=UNKNOWN, frames=example.frames + 50) for example in clips("xyz", (0, 1, 1), seed=2)]
 
 
+HEAD = GenderHead(2)
+
+
+def fit_gender(network: TwoHeads, train: list[Example]) -> None:
+    fit_discriminant(network, HEAD.relabelled(train), 0.4, 2, EmbeddingCache(), "gender")
+
+
+def calibrated(
+    network: TwoHeads, settings: Training, heard: list[Example], valid: list[Example], independent: bool = True
+) -> tuple[float, FittedCalibration | None]:
+    learner = learner_for(Recipe("made", "cabg", training=settings), Clips({}))
+    return calibration_of(learner, network, HEAD, heard, valid, independent)
+
+
 def test_clips_of_unknown_gender_are_left_out() -> None:
-    found = by_gender([*TRAIN, *NAMELESS])
+    found = HEAD.relabelled([*TRAIN, *NAMELESS])
     assert [one.utterance for one in found] == [one.utterance for one in TRAIN]
     assert [one.target for one in found] == [one.gender for one in TRAIN]
 
@@ -58,9 +74,9 @@ def test_clips_of_unknown_gender_are_left_out() -> None:
 def test_the_head_tells_unseen_speakers_apart_and_leaves_the_emotions_alone() -> None:
     network = TwoHeads()
     before = network.output.weight.detach().clone()
-    fit_gender(network, [*TRAIN, *NAMELESS], 0.4, {})
+    fit_gender(network, [*TRAIN, *NAMELESS])
     assert torch.equal(network.output.weight, before)
-    logits = discriminant_logits(network, VALID, {}, "gender")
+    logits = discriminant_logits(network, VALID, EmbeddingCache(), "gender")
     right = logits.argmax(dim=1) == torch.tensor([one.gender for one in VALID])
     assert right.float().mean() > 0.75
     frames = torch.stack([one.frames for one in VALID])
@@ -69,16 +85,16 @@ def test_the_head_tells_unseen_speakers_apart_and_leaves_the_emotions_alone() ->
 
 def test_unknown_voices_move_nothing() -> None:
     one, other = TwoHeads(), TwoHeads()
-    fit_gender(one, TRAIN, 0.4, {})
-    fit_gender(other, [*NAMELESS, *TRAIN], 0.4, {})
+    fit_gender(one, TRAIN)
+    fit_gender(other, [*NAMELESS, *TRAIN])
     torch.testing.assert_close(one.gender.weight, other.gender.weight)
 
 
 def test_its_temperature_is_that_of_all_speakers_in_turn() -> None:
     network = TwoHeads()
-    fit_gender(network, TRAIN, 0.4, {})
-    temperature, fitted = fit_gender_calibration(network, CLOSED, [*TRAIN, *NAMELESS], [*VALID, *NAMELESS], {})
-    logits, true = rotated_logits(network, by_gender(TRAIN), by_gender(VALID), 0.4, 2, {})
+    fit_gender(network, TRAIN)
+    temperature, fitted = calibrated(network, CLOSED, [*TRAIN, *NAMELESS], [*VALID, *NAMELESS])
+    logits, true = rotated_logits(network, HEAD.relabelled(TRAIN), HEAD.relabelled(VALID), 0.4, 2, EmbeddingCache())
     assert len(true) == len(TRAIN) + len(VALID)
     assert temperature == pytest.approx(fit_temperature(logits.numpy(), true))
     assert temperature != pytest.approx(1, abs=0.01)
@@ -90,9 +106,9 @@ def test_its_temperature_is_that_of_all_speakers_in_turn() -> None:
 
 def test_where_speakers_are_shared_validation_clips_alone_give_it() -> None:
     network = TwoHeads()
-    fit_gender(network, TRAIN, 0.4, {})
-    temperature, fitted = fit_gender_calibration(network, CLOSED, (), VALID, {})
-    logits = discriminant_logits(network, VALID, {}, "gender").numpy()
+    fit_gender(network, TRAIN)
+    temperature, fitted = calibrated(network, CLOSED, TRAIN, VALID, independent=False)
+    logits = discriminant_logits(network, VALID, EmbeddingCache(), "gender").numpy()
     assert temperature == pytest.approx(fit_temperature(logits, np.array([one.gender for one in VALID])))
     assert fitted is not None
     assert fitted.after.n == len(VALID)
@@ -102,7 +118,7 @@ def test_a_head_that_was_trained_by_gradient_is_calibrated_on_its_own_logits() -
     network = TwoHeads()
     with torch.no_grad():
         network.gender.weight.copy_(torch.tensor([[-9.0, 0, 0, 0, 0], [9.0, 0, 0, 0, 0]]))
-    temperature, fitted = fit_gender_calibration(network, Training(auxiliary=("gender",)), (), VALID, {})
+    temperature, fitted = calibrated(network, Training(auxiliary=("gender",)), TRAIN, VALID)
     with torch.no_grad():
         logits = network(torch.stack([one.frames for one in VALID]), torch.ones(len(VALID))).gender.numpy()
     assert temperature == pytest.approx(fit_temperature(logits, np.array([one.gender for one in VALID])), rel=1e-5)
@@ -112,7 +128,7 @@ def test_a_head_that_was_trained_by_gradient_is_calibrated_on_its_own_logits() -
 
 @pytest.mark.parametrize("valid", [[], NAMELESS])
 def test_without_validation_clips_of_known_gender_nothing_is_fitted(valid: list[Example]) -> None:
-    assert fit_gender_calibration(TwoHeads(), CLOSED, TRAIN, valid, {}) == (1.0, None)
+    assert calibrated(TwoHeads(), CLOSED, TRAIN, valid) == (1.0, None)
 
 
 def test_the_temperature_is_in_the_answer() -> None:

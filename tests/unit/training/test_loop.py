@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, RecipeError
-from earnest.models.classifier import NetworkOutput
+from earnest.models.classifier import Network, NetworkOutput
 from earnest.settings.recipe import Training
 from earnest.training.examples import Example
 from earnest.training.loop import EpochKeeper, History, fit, predict_logits
@@ -20,7 +20,7 @@ N_CLASSES = 3
 QUICK = Training(epochs=4, patience=4, batch_size=4, optimiser="adamw", learning_rate=0.02)
 
 
-class Mean(nn.Module):
+class Mean(Network):
     """The smallest network: a linear layer on each clip's mean frame, with dropout so that seeds matter."""
 
     def __init__(self) -> None:

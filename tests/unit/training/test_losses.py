@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from earnest.settings.recipe import Training
+from earnest.training.heads import heads_of, tasks_of
 from earnest.training.losses import (
     Uncertainty,
     WeightedSoftmax,
@@ -19,7 +20,6 @@ from earnest.training.losses import (
     gender_loss,
     one_hot,
     squared_error,
-    tasks_of,
 )
 
 
@@ -125,9 +125,9 @@ LOSSES = {name: torch.tensor(value) for name, value in zip(NAMES, (1.5, 0.7, 0.3
 
 
 def test_tasks_follow_from_the_settings() -> None:
-    assert tasks_of(()) == ("emotion",)
-    assert tasks_of(("gender",)) == ("emotion", "gender")
-    assert tasks_of(ALL.auxiliary) == NAMES
+    assert tasks_of(heads_of(8, ())) == ("emotion",)
+    assert tasks_of(heads_of(8, ("gender",))) == ("emotion", "gender")
+    assert tasks_of(heads_of(8, ALL.auxiliary)) == NAMES
 
 
 def test_the_emotion_alone_is_its_own_loss() -> None:

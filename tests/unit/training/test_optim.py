@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from earnest.errors import RecipeError
+from earnest.models.classifier import Layer, Network, Segmented
+from earnest.settings.front_end import Segments
 from earnest.settings.recipe import Training, read_recipe
 from earnest.settings.training import Unfreezing
 from earnest.training.optim import Freezing, advance, build_optimiser, build_schedule, layers_of, parameter_groups
@@ -136,14 +138,6 @@ class Deep(nn.Module):
         return answer
 
 
-class Wrapped(nn.Module):
-    """As segments do: the network is a part of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.network = Deep()
-
-
 def trainable(network: nn.Module) -> set[str]:
     return {name for name, weight in network.named_parameters() if weight.requires_grad}
 
@@ -170,7 +164,7 @@ def test_every_layer_learns_slower_than_the_one_behind_it_and_the_head_at_its_ow
 
 
 def test_the_head_is_the_last_layer_or_what_is_named() -> None:
-    class Published(nn.Module):
+    class Published(Network):
         """Whose last layer has another name in its published weights."""
 
         def __init__(self) -> None:
@@ -178,9 +172,8 @@ def test_the_head_is_the_last_layer_or_what_is_named() -> None:
             self.features = nn.Linear(4, 4)
             self.classifier = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3))
 
-        @property
-        def output(self) -> nn.Module:
-            return self.classifier[2]
+        def last_layer(self, name: Layer) -> nn.Module | None:
+            return self.classifier[2] if name == "output" else None
 
     network = Published()
     for head, expected in (((), {"classifier.2"}), (("classifier",), {"classifier.0", "classifier.2"})):
@@ -196,7 +189,7 @@ def test_by_default_there_is_one_group_of_all_weights() -> None:
 
 
 def test_names_are_those_of_the_network_behind_segments() -> None:
-    wrapped = Wrapped()
+    wrapped = Segmented(Deep(), Segments("crop", 1.0), 4)
     Freezing(wrapped, Training(freeze=("blocks",))).enter(1)
     assert trainable(wrapped.network) == {"norm.weight", "norm.bias", "output.weight", "output.bias"}
 

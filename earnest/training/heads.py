@@ -1,0 +1,275 @@
+"""Heads: what a network is taught to answer of a clip. Each has its labels, its losses and its place in files."""
+
+import logging
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor, nn
+
+from earnest.errors import CorpusError, RecipeError
+from earnest.evaluation.calibration import FittedCalibration
+from earnest.evaluation.predictions import text_column
+from earnest.models.classifier import Layer, NetworkOutput
+from earnest.settings.training import Task, Training
+from earnest.training.examples import GENDERS, UNKNOWN, Example
+from earnest.training.losses import (
+    AFFECT,
+    EMOTION,
+    GENDER,
+    balanced_weights,
+    ccc_loss,
+    combination_of,
+    cross_entropy,
+    divergence,
+    gender_loss,
+    squared_error,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class Targets(NamedTuple):
+    """What a batch should be answered with.
+
+    Attributes
+    ----------
+    emotion : (batch,) class indices or (batch, classes) shares that sum to one
+    gender : (batch, 2) shares of female and male, NaN where unknown
+    affect : (batch, 3) valence, arousal and dominance from 0 to 1, NaN where unknown
+    """
+
+    emotion: Tensor
+    gender: Tensor
+    affect: Tensor
+
+
+class Head(ABC):
+    """One answer of a network.
+
+    Attributes
+    ----------
+    name : "emotion", or what ``auxiliary`` in recipes, outputs and graphs call it
+    tasks : names of its losses, by which they are combined
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+
+    @abstractmethod
+    def answer(self, output: NetworkOutput) -> Tensor | None:
+        """Return its part of an output, (batch, classes) logits or (batch, dimensions); None where there is none."""
+
+    @abstractmethod
+    def can_learn(self, train: Sequence[Example], every_class: bool = False) -> bool:
+        """Say whether clips have labels for it; a closed form needs clips of every class."""
+
+    @abstractmethod
+    def losses(
+        self, answer: Tensor, targets: Targets, settings: Training, weights: Tensor | None
+    ) -> dict[str, Tensor | None]:
+        """Return the loss of each of its tasks; None where the batch has no label for it.
+
+        Parameters
+        ----------
+        weights : (classes,), of the emotions
+        """
+
+    def columns(self, output: NetworkOutput) -> Mapping[str, Any]:
+        """Return what it adds to a table of predictions."""
+        return {}
+
+
+@dataclass(frozen=True)
+class ClassHead(Head):
+    """A head for classes: its logits become probabilities, so it has a temperature.
+
+    Attributes
+    ----------
+    n_classes : how many
+    layer : the last layer that gives its logits
+    prefix : before the names of its temperature and calibration in files
+    """
+
+    n_classes: int
+    layer: ClassVar[Layer]
+    prefix: ClassVar[str]
+
+    @abstractmethod
+    def relabelled(self, examples: Sequence[Example]) -> list[Example]:
+        """Return the examples that have a label for it, with its class as their target."""
+
+    def can_learn(self, train: Sequence[Example], every_class: bool = False) -> bool:
+        """Say whether clips have labels for it; a closed form needs clips of every class."""
+        found = {example.target for example in self.relabelled(train)}
+        return len(found) >= (self.n_classes if every_class else 1)
+
+    def entries(self, temperature: float, calibration: FittedCalibration | None) -> dict[str, Any]:
+        """Return what ``run.json`` says of its calibration."""
+        return {f"{self.prefix}temperature": temperature, f"{self.prefix}calibration": calibration}
+
+
+class EmotionHead(ClassHead):
+    """The emotion, which every clip has."""
+
+    name, tasks, layer, prefix = EMOTION, (EMOTION,), "output", ""
+
+    def answer(self, output: NetworkOutput) -> Tensor:
+        """Return the logits (batch, classes)."""
+        return output.logits
+
+    def relabelled(self, examples: Sequence[Example]) -> list[Example]:
+        """Return the examples as they are."""
+        return list(examples)
+
+    def losses(
+        self, answer: Tensor, targets: Targets, settings: Training, weights: Tensor | None
+    ) -> dict[str, Tensor | None]:
+        """Return the cross-entropy, smoothed and weighted as the settings say."""
+        return {EMOTION: cross_entropy(answer, targets.emotion, settings.label_smoothing, weights)}
+
+
+class GenderHead(ClassHead):
+    """The speaker's gender, over the clips where it is known."""
+
+    name, tasks, layer, prefix = GENDER, (GENDER,), "gender", "gender_"
+
+    def answer(self, output: NetworkOutput) -> Tensor | None:
+        """Return the logits (batch, 2)."""
+        return output.gender
+
+    def relabelled(self, examples: Sequence[Example]) -> list[Example]:
+        """Return the clips whose gender is known, with its index in `GENDERS` as their target."""
+        return [replace(example, target=example.gender) for example in examples if example.gender != UNKNOWN]
+
+    def losses(
+        self, answer: Tensor, targets: Targets, settings: Training, weights: Tensor | None
+    ) -> dict[str, Tensor | None]:
+        """Return the cross-entropy."""
+        return {GENDER: gender_loss(answer, targets.gender)}
+
+    def columns(self, output: NetworkOutput) -> Mapping[str, Any]:
+        """Return the likelier gender of each clip."""
+        if output.gender is None:
+            return {}
+        return {"predicted_gender": text_column(GENDERS[index] for index in output.gender.argmax(dim=1).tolist())}
+
+
+class AffectHead(Head):
+    """Valence, arousal and dominance, each from 0 to 1, over the clips that somebody rated."""
+
+    name, tasks = "affect", AFFECT
+
+    def answer(self, output: NetworkOutput) -> Tensor | None:
+        """Return the values (batch, 3)."""
+        return output.affect
+
+    def can_learn(self, train: Sequence[Example], every_class: bool = False) -> bool:
+        """Say whether a clip has a rating."""
+        return not all(math.isnan(value) for example in train for value in example.affect)
+
+    def losses(
+        self, answer: Tensor, targets: Targets, settings: Training, weights: Tensor | None
+    ) -> dict[str, Tensor | None]:
+        """Return the loss of each dimension, as ``affect_loss`` says."""
+        measure = ccc_loss if settings.affect_loss == "ccc" else squared_error
+        return {name: measure(answer[:, column], targets.affect[:, column]) for column, name in enumerate(AFFECT)}
+
+    def columns(self, output: NetworkOutput) -> Mapping[str, Any]:
+        """Return the values of each clip, (clips, 3)."""
+        return {} if output.affect is None else {"predicted_affect": output.affect.numpy()}
+
+
+def heads_of(n_classes: int, auxiliary: Collection[Task]) -> tuple[Head, ...]:
+    """Return the heads for so many emotions and what is learnt beside them, the emotion's first."""
+    beside = (GenderHead(len(GENDERS)), AffectHead())
+    return (EmotionHead(n_classes), *(head for head in beside if head.name in auxiliary))
+
+
+def class_heads(heads: Sequence[Head]) -> list[ClassHead]:
+    """Return those of the heads that answer classes."""
+    return [head for head in heads if isinstance(head, ClassHead)]
+
+
+def learned_tasks(settings: Training, train: Sequence[Example], every_class: bool = False) -> tuple[Task, ...]:
+    """Return what training teaches beside the emotion: what the recipe asks for and some clip has a label for.
+
+    Parameters
+    ----------
+    every_class : whether it takes clips of both genders, as a closed form does; gradients also go without
+    """
+    able = {head.name for head in heads_of(0, settings.auxiliary) if head.can_learn(train, every_class)}
+    return tuple(task for task in settings.auxiliary if task in able)
+
+
+def tasks_of(heads: Sequence[Head]) -> tuple[str, ...]:
+    """Return the names of all losses, the emotion's first."""
+    return tuple(task for head in heads for task in head.tasks)
+
+
+class Objective(nn.Module):
+    """Answers and targets to one number; learned loss weights are its parameters.
+
+    Parameters
+    ----------
+    train : what is trained on, for class weights, and to leave out a task that nobody labelled
+    """
+
+    class_weights: Tensor | None
+
+    def __init__(self, settings: Training, n_classes: int, train: Sequence[Example]) -> None:
+        super().__init__()
+        self.settings = settings
+        weights = None
+        if settings.class_weights == "balanced":
+            weights = balanced_weights([example.target for example in train], n_classes)
+        self.register_buffer("class_weights", weights, persistent=False)
+        learned = learned_tasks(settings, train)
+        self.heads = heads_of(n_classes, learned)
+        self.combination = combination_of(settings, tasks_of(self.heads))
+        _report_missing(settings, learned)
+
+    def forward(self, answer: NetworkOutput, targets: Targets, noisy: NetworkOutput | None = None) -> Tensor:
+        """Return the loss.
+
+        Parameters
+        ----------
+        noisy : answers to the same clips augmented; each loss is then the mean of both sides, and their emotions'
+            divergence is added
+        """
+        losses = self.losses(answer, targets)
+        if noisy is not None:
+            # L = ½·(L(clean) + L(noisy)) + w·KL(clean‖noisy): stability training (Zheng et al., 2016, eq. 2), with
+            # the loss of both sides instead of the clean one alone.
+            others = self.losses(noisy, targets)
+            losses = {task: 0.5 * (loss + others[task]) for task, loss in losses.items()}
+            apart = divergence(answer.logits, noisy.logits)
+            losses[EMOTION] = losses[EMOTION] + self.settings.stability_weight * apart
+        combined: Tensor = self.combination(losses)
+        return combined
+
+    def losses(self, output: NetworkOutput, targets: Targets) -> dict[str, Tensor]:
+        """Return the loss of each task that the batch has labels for."""
+        losses: dict[str, Tensor | None] = {}
+        for head in self.heads:
+            losses |= head.losses(_given(head.answer(output), head.name), targets, self.settings, self.class_weights)
+        return {task: loss for task, loss in losses.items() if loss is not None}
+
+
+def _given(answer: Tensor | None, task: str) -> Tensor:
+    if answer is None:
+        raise RecipeError(f"training: this model doesn't answer '{task}'. Take it out of auxiliary.")
+    return answer
+
+
+def _report_missing(settings: Training, learned: Sequence[Task]) -> None:
+    """Warn of tasks that nobody labelled; refuse where none is left."""
+    for task in settings.auxiliary:
+        if task in learned:
+            continue
+        hint = " If there are ratings, set affect_range." if task == "affect" else ""
+        if not learned:
+            raise CorpusError(f"No training clip has a label for '{task}'. Take it out of auxiliary.{hint}")
+        _log.warning("No training clip has a label for '%s': the model won't answer it.%s", task, hint)
