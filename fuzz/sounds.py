@@ -21,6 +21,7 @@ MEDIA: Mapping[str, tuple[str, str, int]] = {  # name → FFmpeg's container, co
 def sound_file(suffix: str) -> bytes:
     """Return what libsndfile writes."""
     import soundfile
+
     from earnest.testing.sounds import voice
 
     file = io.BytesIO()
@@ -34,6 +35,7 @@ def sound_file(suffix: str) -> bytes:
 def media_file(suffix: str) -> bytes:
     """Return what FFmpeg writes."""
     import av
+
     from earnest.testing.sounds import voice
 
     container, codec, rate = MEDIA[suffix]

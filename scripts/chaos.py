@@ -119,6 +119,7 @@ class Place:
     def prepare(self, names: Sequence[str]) -> None:
         """Make bundle and clips, a finished training, a finished evaluation, as far as ``names`` need them."""
         from stand_in import write_bundle
+
         from earnest.testing.sounds import write_voice
 
         if any(name.startswith("predict") for name in names):
