@@ -1,7 +1,9 @@
 """Threads for work that may hang in foreign code: the process ends without waiting for them."""
 
 import asyncio
+import ctypes
 import logging
+import sys
 import threading
 import time
 from collections import deque
@@ -153,8 +155,22 @@ def _alike(some: Sequence[_Wanted]) -> bool:
 
 
 LAST_S = 5.0  # for threads to end when the process does; those that don't are left behind
+M_ARENA_MAX = -8  # mallopt(3)
 STUCK_SHARE = 0.5  # of the time for a request: so long without a free turn, who comes now may come too late
 _log = logging.getLogger("earnest.server")
+
+
+def share_memory_arenas() -> None:
+    """Let all threads of this process take memory from two arenas: each more keeps what its threads gave back.
+
+    glibc makes up to eight a core; a server that ran for 40 minutes held 160 MiB with two, 176 with all. Other systems
+    and C libraries have nothing to set.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, 2)
 
 
 class Engine:
@@ -190,6 +206,7 @@ class Engine:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Have threads and decoder processes until the block ends; inside a running event loop."""
+        share_memory_arenas()
         self._pool = Threads(self._jobs, "earnest-request")
         self._stream_pool = Threads(self._jobs, "earnest-stream")
         self._turns = asyncio.Semaphore(self._jobs)
