@@ -63,7 +63,9 @@ class Augmented(Sequence[Example]):
     def drawn(self, draw: Draw) -> Example:
         """Return one clip as it sounds in this draw."""
         example = self.examples[draw.clip]
+        # The draw alone decides: a resumed epoch and another batch size hear the same.
         rng = np.random.default_rng([self.seed, draw.epoch, draw.clip, draw.repetition])
+        # With probability ``clean_share`` the clip as it is.
         if rng.random() < self.clean_share:
             return example
         assert example.waveform is not None

@@ -42,6 +42,7 @@ class EmbeddingCache:
         network.eval()
         with torch.no_grad():
             for example in examples:
+                # A copy holds no frames, and is here already: see `embed_copy`.
                 if example.key not in self._embeddings:
                     batch = pad_batch([example])
                     self._embeddings[example.key] = network(batch.frames, batch.n_frames).embedding[0]

@@ -18,7 +18,9 @@ Floats = npt.NDArray[np.float64]
 
 def standardised(embeddings: Floats) -> tuple[Floats, Floats, Floats]:
     """Return embeddings (rows, width) less their mean by their deviation, and both (width,)."""
+    # z = (x − μ)/σ, value by value: shrinkage towards a multiple of I then means the same for every value of x.
     mean, deviation = embeddings.mean(axis=0), embeddings.std(axis=0)
+    # A value that is the same for all clips tells nothing; divided by one it stays zero.
     deviation[deviation == 0] = 1.0
     return (embeddings - mean) / deviation, mean, deviation
 
@@ -28,10 +30,14 @@ def shrunk_slopes(within: Floats, shrinkage: float, centres: Floats) -> Floats:
 
     It becomes (1 − s)·S + s·tr(S)/D·I (Ledoit and Wolf, 2004, with a fixed s).
     """
+    # S' = (1 − s)·S + s·(tr S/D)·I: eigenvalues move towards their mean, directions stay. So S' can be inverted where
+    # there are fewer clips than values; tr S' = tr S.
     width = len(within)
     scatter = np.trace(within) / width
     within *= 1 - shrinkage
     within[np.diag_indices(width)] += shrinkage * scatter
+    # slopes A = M·S'⁻¹ (classes, D), M the class means: solved as S'·Aᵀ = Mᵀ, without the inverse. Without shrinkage S
+    # may be singular: least squares gives the solution of smallest norm.
     slopes = np.linalg.lstsq(within, centres.T)[0].T if shrinkage == 0 else np.linalg.solve(within, centres.T).T
     return np.asarray(slopes, np.float64)
 
@@ -61,18 +67,26 @@ def voice_discriminant(
     scaled, mean, deviation = standardised(embeddings)
     width, voice_of = scaled.shape[1], np.unique(np.array(voices), return_inverse=True)[1]
     n_voices = int(voice_of.max()) + 1
+    # m_c (classes, width): the mean of a class over all voices.
     class_means = np.stack([scaled[targets == target].mean(axis=0) for target in range(n_classes)])
     places = np.empty((n_voices, n_classes, width))
     for voice in range(n_voices):
+        # o_v (width,): how far this voice lies from the class means, on average over its clips: its timbre.
         offset = (scaled[voice_of == voice] - class_means[targets[voice_of == voice]]).mean(axis=0)
         for target in range(n_classes):
             own = scaled[(voice_of == voice) & (targets == target)]
+            # p_vc = (Σ x + n₀·(m_c + o_v)) / (n + n₀): the posterior mean of a normal whose prior mean is m_c + o_v and
+            # whose prior counts as n₀ clips.
             places[voice, target] = (own.sum(axis=0) + prior * (class_means[target] + offset)) / (len(own) + prior)
+    # One covariance within all pairs (MDA's M-step with fixed memberships): S = (1/N)·Σ (x − p_vc)(x − p_vc)ᵀ.
     off = scaled - places[voice_of, targets]
+    # (voices · classes, width), the classes of a voice side by side, as `ByVoice` wants them
     centres = places.reshape(-1, width)
     slopes = shrunk_slopes(off.T @ off / len(off), shrinkage, centres)
+    # δ(x) = p·S⁻¹·z − ½·p·S⁻¹·p with z = (x − μ)/σ; in terms of x: weights S⁻¹p/σ, and −weights·μ goes into the bias.
     weights = slopes / deviation
     bias = -0.5 * np.einsum("cw,cw->c", slopes, centres) - weights @ mean
+    # The same number less for all pairs: softmax does not see it, and float32 rounds small scores less.
     return weights - weights.mean(axis=0), bias - bias.mean()
 
 
@@ -158,11 +172,15 @@ def discriminant(
     centres, within = np.empty((n_classes, width)), np.zeros((width, width))
     for target in range(n_classes):
         parts = [scaled[rows] for rows in rows_by_corpus(targets == target, corpora)]
+        # m_c = mean over corpora k of m_ck: a corpus counts once, however many clips it has.
         centres[target] = np.mean([own.mean(axis=0) for own in parts], axis=0)
         for own in parts:
             off = own - centres[target]
+            # S = (1/C)·Σ_c (1/K_c)·Σ_k (1/n_ck)·Σ (z − m_c)(z − m_c)ᵀ: classes, and their corpora, count alike.
             within += off.T @ off / (len(off) * len(parts) * n_classes)
-    slopes = shrunk_slopes(within, shrinkage, centres)
+    slopes = shrunk_slopes(within, shrinkage, centres)  # M·S'⁻¹, (classes, width)
+    # Scores δ_c(x) = m_c·S'⁻¹·z − ½·m_c·S'⁻¹·m_c + const.; equal priors, so log π_c is left out. With z = (x − μ)/σ
+    # they are linear in x: weights M·S'⁻¹/σ, bias −½·m_c·S'⁻¹·m_c − weights·μ.
     weights = slopes / deviation
     return weights, -0.5 * np.einsum("cw,cw->c", slopes, centres) - weights @ mean
 
@@ -207,16 +225,21 @@ def rotated_logits(
     copies = np.array([example.copy > 0 for example in examples])
     corpora = np.array([example.utterance.corpus for example in examples])
     turn = _turns([example.utterance.speaker for example in valid], [example.utterance.speaker for example in train])
+    # In turn g, a discriminant is fitted on all groups but g, and answers group g: (asked, width)·(width, classes).
+    # Copies are learnt from with their speaker's group, and never answered.
     logits, rows = [], []
     for number in range(turn.max() + 1):
         held = turn == number
+        # A group without which a class has no clips has no turn.
         if len(np.unique(targets[~held])) == n_classes:
             others = corpora[~held].tolist()
             weights, bias = discriminant(embeddings[~held], targets[~held], shrinkage, n_classes, others)
             asked = held & ~copies
             logits.append(embeddings[asked] @ weights.T + bias)
             rows.append(np.flatnonzero(asked))
-    counted = np.concatenate(rows)
+    counted = np.concatenate(rows)  # positions in ``examples``, in the order of the logits
+    # Speakers whose labels shaped the embedding look easier than strangers: their logits would make the temperature
+    # too low. With fewer than three others there is too little to fit on, and all count.
     new = np.isin(counted, _new_to(network, examples))
     if len({examples[row].speaker for row in counted[new]}) < FEWEST_NEW:
         new[:] = True
@@ -232,6 +255,7 @@ def _new_to(network: Network, examples: Sequence[Example]) -> list[int]:
 def _turns(valid: Sequence[str], train: Sequence[str]) -> npt.NDArray[np.int64]:
     """Number the group of each clip from its speaker: 0 for ``valid``, then those of ``train`` in turn."""
     speakers = sorted(set(train))
+    # As many speakers a group as ``valid`` has, so that each turn leaves out about as much as the real split does.
     n_groups = max(1, round(len(speakers) / len(set(valid))))
     group = {speaker: 1 + position % n_groups for position, speaker in enumerate(speakers)}
     return np.array([0] * len(valid) + [group[speaker] for speaker in train])

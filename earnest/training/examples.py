@@ -154,6 +154,7 @@ class EpochShuffle(Sampler[int]):
         return self.size
 
     def __iter__(self) -> Iterator[int]:
+        # Not a generator that goes on from epoch to epoch: a resumed run starts in the middle.
         rng = np.random.default_rng([self.seed, self.epoch])
         drawn = self._drawn(rng)
         return iter(drawn[rng.permutation(len(drawn))].tolist())
@@ -228,6 +229,7 @@ def compute_frames(front_end: FrontEndModule, waveform: Waveform) -> Tensor:
 
 def kept(waveform: Waveform) -> KeptWaveform:
     """Return a waveform (samples,) in half of the memory; what is beyond full scale is clipped."""
+    # x ∈ [−1, 1] → round(32767·x); the error is at most 1/65 534, some 96 dB below full scale.
     return (waveform.clip(-1, 1) * FULL_SCALE).round().astype(np.int16)
 
 

@@ -49,6 +49,7 @@ def movements(start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> dict[st
     parts: dict[str, tuple[float, float]] = {}
     for name, before in start.items():
         part = _part_of(name)
+        # ‖after − before‖²/‖before‖², summed over the tensors of a part; the root comes at the end.
         change, size = parts.get(part, (0.0, 0.0))
         step = float((end[name] - before).square().sum())
         parts[part] = (change + step, size + float(before.square().sum()))
@@ -193,8 +194,10 @@ class Embedding(nn.Module):
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> Tensor:
         """Map (batch, n_mels, frames) to (batch, width)."""
+        # Tokens in bfloat16; mean and deviation in float32, where a sum of many is exact enough.
         with torch.autocast(frames.device.type, torch.bfloat16):
             heard = self.network.heard(frames, n_frames)
+        # (batch, 2·width·pooled blocks): mean and deviation over time of each pooled block.
         pooled = torch.cat([mean_and_deviation(tokens.float(), mask) for tokens, mask in heard], 1)
         return (pooled - self.mean) / self.deviation
 
@@ -219,6 +222,7 @@ class Pair(nn.Module):
     def forward(self, clips: Clips, dropout: float = 0.0) -> tuple[Tensor, Tensor]:
         """Return logits of both heads (batch, classes); other corpora's classes are out of the question."""
         points = self.embedding(clips.frames, clips.n_frames).float()
+        # (batch, classes): −∞ for classes of other corpora, so that softmax is over a clip's own corpus alone.
         others = ~self.own[clips.targets]
         return (
             self.plain(functional.dropout(points, dropout)).masked_fill(others, -math.inf),
@@ -230,6 +234,7 @@ class Pair(nn.Module):
 
 def less_own_mean(points: Tensor, speakers: Tensor) -> Tensor:
     """Return points (rows, width) less the mean of their speaker's."""
+    # T (rows, speakers) of zeros and ones: means = Tᵀ·X/n (speakers, width).
     together = functional.one_hot(speakers).to(points.dtype)
     means = together.T @ points / together.sum(dim=0)[:, None].clamp(min=1)
     return points - means[speakers]
@@ -237,6 +242,7 @@ def less_own_mean(points: Tensor, speakers: Tensor) -> Tensor:
 
 def smoothed_loss(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
     """Return cross-entropy with label smoothing over the finite logits of each row."""
+    # L = −(1 − ε)·log p_y − ε·mean of log p over the possible classes; −∞ of the others is left out of the mean.
     chances = logits.log_softmax(dim=1)
     possible = logits.isfinite()
     even = -chances.masked_fill(~possible, 0.0).sum(dim=1) / possible.sum(dim=1)
@@ -256,11 +262,13 @@ def collated(clips: Sequence[tuple[Tensor, int, str]]) -> Clips:
 def start_heads(pair: Pair, examples: Sequence[Example]) -> None:
     """Standardise the embedding on ``examples`` and set both heads to the discriminant of each corpus."""
     embedding = pair.embedding.eval()
+    # Clips of about one length go together, so that little of a batch is padding.
     points = torch.empty(len(examples), len(embedding.mean))
     by_length = np.argsort([example.frames.shape[1] for example in examples])
     for rows in np.array_split(by_length, math.ceil(len(by_length) / EMBEDDED_TOGETHER)):
         clips = collated([(examples[row].frames, 0, "") for row in rows])
         points[rows] = embedding(clips.frames, clips.n_frames)
+    # z = (x − μ)/σ over the training clips, so that both heads start from values of one size.
     embedding.mean.copy_(points.mean(dim=0))
     embedding.deviation.copy_(points.std(dim=0) + 1e-6)
     points = (points - embedding.mean) / embedding.deviation
@@ -274,6 +282,8 @@ def start_heads(pair: Pair, examples: Sequence[Example]) -> None:
             weights, bias = discriminant(
                 values[mine].double().numpy(), np.searchsorted(classes, targets[mine]), SHRINKAGE, len(classes)
             )
+            # Discriminant scores are log-densities of values that depend on each other: much too sure. Scaled, the loss
+            # starts where gradients are neither zero nor large.
             head.weight[classes] = SCORE_SCALE * torch.from_numpy(weights).float()
             head.bias[classes] = SCORE_SCALE * torch.from_numpy(bias).float()
     pair.train()
@@ -303,6 +313,7 @@ class TwoHeadLoop(Remembering):
         optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
 
         def share(step: int) -> float:
+            # rate(t)/rate = min(1, (t + 1)/w) · ½·(1 + cos(π·t/T))
             return min(1.0, (step + 1) / settings.warm_up_steps) * 0.5 * (1 + math.cos(math.pi * step / self.n_steps))
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, share)
@@ -318,10 +329,12 @@ class TwoHeadLoop(Remembering):
             for logits in self.pair(clips, settings.dropout)
         ]
         self._losses.append(torch.stack(losses).detach())
+        # Both heads pull at one embedding: to tell emotions as they are, and apart from who speaks.
         return losses[0] + losses[1]
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Take the step's weights into the moving average, which begins with those after the first step."""
+        # θ̄ ← a·θ̄ + (1 − a)·θ (Polyak averaging with exponential weights)
         self.averaged.update_parameters(self.pair)
 
     def validation_step(self, clips: Clips, _: int) -> None:
@@ -378,6 +391,7 @@ class FewSpeakers(EpochBatches[list[tuple[int, int]]]):
         self.settings, self.seed, self._n_clips = settings, seed, len(examples)
         sizes = Counter(example.utterance.corpus for example in examples)
         corpus_of = {example.speaker: example.utterance.corpus for example in examples}
+        # P(speaker) = (1/K)·n_speaker/n_corpus: each of K corpora as often, and in it each clip as often.
         self.shares = {name: len(rows) / sizes[corpus_of[name]] / len(sizes) for name, rows in self.rows.items()}
 
     def __len__(self) -> int:
@@ -428,6 +442,7 @@ def train_two_heads(  # noqa: PLR0913, PLR0917 - all that one training depends o
     -------
     the trunk's tensors, averaged over steps, and of each epoch the losses and the shares of unseen clips that are right
     """
+    # (classes, classes): whether two classes belong to one corpus
     own = torch.tensor([[one == other for other in corpora] for one in corpora])
     sampler = FewSpeakers(train, settings, seed)
     top_db = front_end.top_db or math.inf

@@ -102,9 +102,11 @@ def _spliced(frames: Tensor, changes: FrameChanges, others: Sequence[Tensor], rn
 def _another_microphone(frames: Tensor, changes: FrameChanges, top_db: float, rng: np.random.Generator) -> Tensor:
     before = frames
     if _happens(changes.expanded, rng):
+        # An expander: what lies more than a threshold below the peak is moved down, in proportion.
         below = frames.max() - rng.uniform(*changes.expansion_db) - frames
         frames = frames - below.clamp(min=0) * rng.uniform(0.3, 2)
     if _happens(changes.coloured, rng):
+        # A smooth frequency response: seven gains in dB, linear between.
         gains = torch.from_numpy(rng.normal(0, changes.colour_db, N_COLOURS).astype(np.float32))
         smooth = functional.interpolate(gains[None, None], size=len(frames), mode="linear", align_corners=True)
         frames = frames + smooth[0, 0][:, None]
@@ -112,6 +114,7 @@ def _another_microphone(frames: Tensor, changes: FrameChanges, top_db: float, rn
 
 
 def _as_loud(frames: Tensor, before: Tensor, top_db: float) -> Tensor:
+    # L' = L + 10·log10(mean power before/after), and nothing further below the peak than top_db.
     louder = DECIBELS * (_power(before).mean() / (_power(frames).mean() + TINY)).log10()
     return (frames + louder).clamp(min=float((frames + louder).max()) - top_db)
 
@@ -124,11 +127,14 @@ def reverberant(frames: Tensor, rt60_frames: float, direct_db: float, top_db: fl
     rt60_frames : after so many the reverberation has lost 60 dB
     direct_db : what arrives directly, against all that does not
     """
+    # h(t) ∝ 10^(−6·t/T60): power has lost 60 dB after T60 frames.
     n_behind = min(max(1, round(rt60_frames)), frames.shape[1] - 1)
     if n_behind < 1:
         return frames
     tail = torch.pow(10.0, -6 * torch.arange(1, n_behind + 1) / rt60_frames)
+    # 1 for the direct sound; the tail sums to 10^(−DRR/10).
     room = torch.cat([torch.ones(1), tail / tail.sum() * 10 ** (-direct_db / DECIBELS)])
+    # Powers of uncorrelated sounds add: a convolution over time, band by band; (n_mels, 1, frames + behind).
     power = functional.pad(_power(frames)[:, None], (n_behind, 0))
     heard = functional.conv1d(power, room.flip(0)[None, None])[:, 0]
     return _as_loud(DECIBELS * (heard + TINY).log10(), frames, top_db)
@@ -136,9 +142,11 @@ def reverberant(frames: Tensor, rt60_frames: float, direct_db: float, top_db: fl
 
 def _warped(frames: Tensor, factor: float) -> Tensor:
     """Return frames whose band b is what band ``factor``·b was; above the highest there is less and less."""
+    # Vocal tract length perturbation: band b takes from position b·α, by linear interpolation between two bands.
     positions = torch.arange(len(frames)) * factor
     low = positions.long().clamp(max=len(frames) - 1)
     high = (low + 1).clamp(max=len(frames) - 1)
+    # Beyond the last band nothing is known: the level falls as speech does on average.
     share = (positions - low).clamp(max=1)[:, None]
     beyond = (positions - (len(frames) - 1)).clamp(min=0)[:, None]
     return (1 - share) * frames[low] + share * frames[high] - WARP_SLOPE_DB * beyond
@@ -148,6 +156,7 @@ def with_noise(frames: Tensor, noise: Tensor, snr_db: float, top_db: float, star
     """Add the powers of noise, from its frame ``start`` on and around, at a ratio of mean powers."""
     at = (start + torch.arange(frames.shape[1])) % noise.shape[1]
     power, added = _power(frames), _power(noise[:, at])
+    # g = P_speech/(P_noise·10^(SNR/10)); powers add, 10·log10(P + g·N).
     gain = power.mean() / (added.mean() + TINY) * 10 ** (-snr_db / DECIBELS)
     mixed = DECIBELS * (power + gain * added + TINY).log10()
     return mixed.clamp(min=float(mixed.max()) - top_db)

@@ -241,8 +241,8 @@ class Objective(nn.Module):
         """
         losses = self.losses(answer, targets)
         if noisy is not None:
-            # L = ½·(L(clean) + L(noisy)) + w·KL(clean‖noisy): stability training (Zheng et al., 2016, eq. 2), with
-            # the loss of both sides instead of the clean one alone.
+            # L = ½·(L(clean) + L(noisy)) + w·KL(clean‖noisy): stability training (Zheng et al., 2016), with the
+            # loss of both sides instead of the clean one alone.
             others = self.losses(noisy, targets)
             losses = {task: 0.5 * (loss + others[task]) for task, loss in losses.items()}
             apart = divergence(answer.logits, noisy.logits)

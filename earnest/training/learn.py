@@ -139,6 +139,7 @@ class ClosedForm:
         network, settings, tuned = classifier.network, self.settings, ""
         if self.recipe.finetune:
             tuned = finetune_embedding(classifier, train, self.clips.beside, self.recipe, folder, self.clips.progress)
+            # What was embedded before the weights moved is of another network.
             self.cache = self.cache.for_another_network()
         heard = [copy for part in parts for copy in with_copies(part, self.recipe, classifier, self.cache)]
         for head in class_heads(heads_of(len(classifier.classes), self.tasks(train))):
@@ -211,6 +212,7 @@ class GradientDescent:
         """Train over epochs and keep the best one; see `Learner`."""
         heard = [example for part in parts for example in part]
         train: Sequence[Example] = heard
+        # (epochs · clips) changed waveforms, none kept; validation clips stay as they are.
         if self.recipe.augment:
             train = Augmented(heard, classifier.front_end, change_of(self.recipe), self.settings)
         n_classes, progress = len(classifier.classes), self.clips.progress
@@ -306,6 +308,7 @@ def with_copies(
         change, seed = change_of(recipe), recipe.training.seed
         for number in range(1, recipe.training.augmented_copies + 1):
             for example in train:
+                # Frames of all copies would not fit in memory; the embedding is all that is learnt from.
                 copy = replace(example, copy=number, waveform=None, frames=example.frames[:, :0])
                 made.append(copy)
                 cache.embed_copy(

@@ -75,6 +75,7 @@ class EmotionTraining(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
         self._seed_step(batch_idx)
+        # Unknown genders are rows of NaN, which `gender_loss` leaves out.
         targets = Targets(batch.targets, one_hot(batch.genders, 2), batch.affect)
         if batch.noisy_frames is None or batch.n_noisy_frames is None:
             frames, n_frames = self._masked(batch.frames, batch.n_frames)
@@ -82,6 +83,7 @@ class EmotionTraining(pl.LightningModule):
                 frames, n_frames, targets = self._mixed(frames, n_frames, targets)
             loss: Tensor = self.objective(self.network(frames, n_frames), targets)
         else:
+            # Two passes of the same clips; each has its own dropout and its own statistics of batch normalisation.
             clean = self.network(batch.frames, batch.n_frames)
             noisy = self.network(*self._masked(batch.noisy_frames, batch.n_noisy_frames))
             loss = self.objective(clean, targets, noisy)
@@ -105,6 +107,7 @@ class EmotionTraining(pl.LightningModule):
         """Compute loss, WA and UA over all validation clips."""
         logits = torch.cat([scores for scores, _ in self._scored])
         targets = torch.cat([truth for _, truth in self._scored])
+        # WA = (1/N)·Σ [ŷ = y]; UA = (1/C)·Σ_c recall_c over the classes that have validation clips.
         right = (logits.argmax(dim=1) == targets).float()
         recalls = [float(right[targets == index].mean()) for index in set(targets.tolist())]
         self.validation = {
@@ -119,6 +122,7 @@ class EmotionTraining(pl.LightningModule):
         self.train_loss = float(torch.stack(self._losses).mean())
         self.log("train_loss", self.train_loss, prog_bar=True)
         losses = {"train_loss": self.train_loss, **self.validation}
+        # Without validation clips a plateau is one of the training loss.
         advance(self.schedule, losses.get(self.settings.plateau_monitor, self.train_loss))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -146,15 +150,19 @@ class EmotionTraining(pl.LightningModule):
     def _mixed(self, frames: Tensor, n_frames: Tensor, targets: Targets) -> tuple[Tensor, Tensor, Targets]:
         """Blend clips and all that is known of them; what is unknown of one of two is unknown of the blend."""
         settings = self.settings
+        # One tensor (batch, classes + 2 + 3), so that all labels are blended by the same shares.
         widths = [self.n_classes, targets.gender.shape[1], targets.affect.shape[1]]
         shares = functional.one_hot(targets.emotion, self.n_classes).float()
         known = torch.cat([shares, targets.gender, targets.affect], dim=1)
         is_dominant = settings.mixup == "dominant"
+        # x̃ = λ·x_i + (1 − λ)·x_j and ỹ alike, λ from Beta(α, α) (Zhang et al., 2018); NaN plus anything is NaN,
+        # so what is unknown of one stays unknown.
         frames, n_frames, known = mix_up(frames, n_frames, known, settings.mixup_alpha, self.generator, is_dominant)
         return frames, n_frames, Targets(*torch.split(known, widths, dim=1))
 
     def _seed_step(self, step: int) -> None:
         # Not once an epoch: how often Lightning and the data loader draw in between differs after resuming.
+        # A number of its own for each (seed, epoch, step), for fewer than 100 003 steps and 1 000 003 epochs.
         seed = ((self.settings.seed * 1_000_003 + self.current_epoch) * 100_003 + step) % 2**63
         torch.manual_seed(seed)
         self.generator.manual_seed(seed)
@@ -242,6 +250,7 @@ class EpochKeeper(Checkpoint):
         )
         self._compare(epoch, pl_module)
         write_atomically(self.folder / "history.csv", csv_bytes(HISTORY_COLUMNS, self.history))
+        # Before the checkpoint is written, so that a resumed run ends where this one would have.
         if epoch - self.best_epoch >= self.patience:
             trainer.should_stop = True
         trainer.save_checkpoint(self.folder / CHECKPOINT)
@@ -259,12 +268,14 @@ class EpochKeeper(Checkpoint):
 
     def _compare(self, epoch: int, module: EmotionTraining) -> None:
         if self.choose:
+            # Larger is better: a loss changes its sign. An equal epoch does not replace an earlier one.
             measured = module.validation[self.monitor]
             value = -measured if self.monitor.endswith("loss") else measured
             if value <= self.best_value:
                 return
             self.best_value = value
         self.best_epoch = epoch
+        # A copy: the optimiser changes the tensors in place.
         self.best_weights = copy.deepcopy(module.network.state_dict())
 
 
@@ -320,6 +331,7 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
                 ckpt_path=checkpoint if checkpoint.exists() else None,
                 weights_only=True,
             )
+    # Statistics of batch normalisation are part of them.
     network.load_state_dict(keeper.best_weights)
     network.eval()
     return keeper

@@ -15,6 +15,7 @@ SMALLEST_SPREAD = 1e-8  # keeps the concordance of constants finite
 
 def balanced_weights(targets: Sequence[int], n_classes: int) -> Tensor:
     """Return one weight a class, inverse to its share and one on average over the examples, shape (classes,)."""
+    # w_c = N/(C·n_c) over the C classes that have clips: Σ_c n_c·w_c = N, so the mean over examples is one.
     counts = Counter(targets)
     return torch.tensor(
         [len(targets) / (len(counts) * counts[index]) if counts[index] else 0.0 for index in range(n_classes)]
@@ -29,6 +30,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float, weigh
     logits : (batch, classes)
     targets : (batch,) class indices or (batch, classes) shares that sum to one
     """
+    # q = (1 − ε)·y + ε/C; L = −Σ_c q_c·log p_c, with weights w_c inside the sum (Szegedy et al., 2016, section 7).
     return functional.cross_entropy(logits, targets, weight=weights, label_smoothing=label_smoothing)
 
 
@@ -45,6 +47,7 @@ def divergence(clean: Tensor, noisy: Tensor) -> Tensor:
     -------
     mean over the batch, in nats
     """
+    # KL = Σ_c p_c·(log p_c − log q_c), p from the clean clip (held fixed), q from the noisy one.
     goal_logs, answer_logs = clean.detach().log_softmax(dim=1), noisy.log_softmax(dim=1)
     return (goal_logs.exp() * (goal_logs - answer_logs)).sum(dim=1).mean()
 
@@ -57,6 +60,7 @@ def gender_loss(logits: Tensor, shares: Tensor) -> Tensor | None:
     logits : (batch, 2), female and male
     shares : (batch, 2) that sum to one, NaN where unknown
     """
+    # (batch,): a clip of unknown gender takes no part, and the mean is over the others.
     known = ~shares.isnan().any(dim=1)
     return functional.cross_entropy(logits[known], shares[known]) if known.any() else None
 
@@ -75,6 +79,8 @@ def ccc_loss(predicted: Tensor, rated: Tensor) -> Tensor | None:
     known = ~rated.isnan()
     if known.sum() < 2:
         return None
+    # ρ = 2·s_xy / (s_x² + s_y² + (x̄ − ȳ)²): correlation, less for another mean or spread. Moments are divided by n, as
+    # in Lin's paper; a small constant above and below makes two equal constants agree (ρ = 1).
     predicted, rated = predicted[known], rated[known]
     found, wanted = predicted - predicted.mean(), rated - rated.mean()
     covariance = (found * wanted).mean()
@@ -91,6 +97,7 @@ def squared_error(predicted: Tensor, rated: Tensor) -> Tensor | None:
 
 def one_hot(indices: Tensor, n_classes: int) -> Tensor:
     """Return shares (batch, classes) of class indices (batch,); a negative index is unknown, a row of NaN."""
+    # (batch, classes); one_hot takes no negative number, so the unknown are class 0 until the next line.
     shares = functional.one_hot(indices.clamp(min=0), n_classes).float()
     return torch.where((indices < 0)[:, None], torch.full_like(shares, torch.nan), shares)
 
@@ -134,6 +141,8 @@ class Uncertainty(Combination):
 
     def forward(self, losses: Losses) -> Tensor:
         """See the class."""
+        # s = log σ², learned as a logarithm so that σ² stays positive; Σ s keeps it from growing (Kendall et al.,
+        # 2018, without the factor ½ of a regression's likelihood). dL/ds = 0 at e^−s·L = 1.
         shares = dict(zip(self.tasks, self.log_variances, strict=True))
         return sum_of((-shares[task]).exp() * loss + shares[task] for task, loss in losses.items())
 
@@ -153,6 +162,7 @@ class WeightedSoftmax(Combination):
 
     def forward(self, losses: Losses) -> Tensor:
         """See the class."""
+        # Σ w = 1 over the tasks beside the emotion, whose own loss has no weight.
         weights = dict(zip(self.tasks[1:], self.values.softmax(dim=0), strict=True))
         others = ((-weights[task]).exp() * loss + weights[task] for task, loss in losses.items() if task in weights)
         return sum_of([losses[EMOTION], *others])

@@ -82,6 +82,8 @@ def parameter_groups(network: Network, settings: Training) -> list[dict[str, Any
     if not heads:
         names = " or ".join(settings.head or ("output",))
         raise RecipeError(f"training: the model has no layer called {names}. Set head.")
+    # rate_d = rate·γ^d, d layers before the head (discriminative fine-tuning; Howard and Ruder, 2018): general features
+    # in front change least.
     steps = enumerate(reversed(bodies), start=1)
     groups = [{"params": weights, "lr": rate * settings.layer_decay**depth} for depth, weights in steps]
     return [*groups, {"params": [weight for head in heads for weight in head], "lr": head_rate or rate}]
@@ -144,6 +146,7 @@ def build_optimiser(parameters: Parameters, settings: Training) -> torch.optim.O
 def build_schedule(optimiser: torch.optim.Optimizer, settings: Training) -> LRScheduler | None:
     """Build the schedule that ``settings`` name; it is stepped once an epoch, with the loss if it is a plateau's."""
     if settings.schedule == "plateau":
+        # Below the best by a share of ``plateau_threshold``, or it does not count as better.
         return ReduceLROnPlateau(
             optimiser,
             factor=settings.plateau_factor,
@@ -155,6 +158,7 @@ def build_schedule(optimiser: torch.optim.Optimizer, settings: Training) -> LRSc
     if not settings.warmup_epochs:
         return _plain(optimiser, settings)
     warmup = settings.warmup_epochs
+    # rate·(k + 1)/(w + 1) in epoch k = 0 … w: the first is not zero, the last is the whole rate.
     rising = LinearLR(optimiser, start_factor=1 / (warmup + 1), total_iters=warmup)
     following = _plain(optimiser, settings)
     return rising if following is None else SequentialLR(optimiser, [rising, following], [warmup])
@@ -165,8 +169,10 @@ def _plain(optimiser: torch.optim.Optimizer, settings: Training) -> LRScheduler 
     warmup = settings.warmup_epochs
     if settings.schedule == "cosine":
         lowest = settings.lowest_learning_rate
+        # rate(k) = low + ½·(high − low)·(1 + cos(π·k/T)) (Loshchilov and Hutter, 2017, eq. 5, without restarts).
         return CosineAnnealingLR(optimiser, T_max=settings.epochs - warmup, eta_min=lowest)
     if settings.schedule == "multistep":
+        # rate·f^(number of milestones passed)
         milestones = [max(epoch - warmup, 0) for epoch in settings.milestones]
         return MultiStepLR(optimiser, milestones, settings.step_factor)
     return None

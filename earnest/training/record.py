@@ -85,6 +85,7 @@ def fit_calibration(logits: "Tensor", true: npt.NDArray[np.integer]) -> tuple[fl
     true : shape (rows,), class numbers
     """
     values = logits.numpy()
+    # p = softmax(z/T), T minimises −(1/N)·Σ log p_y (Guo et al., 2017, eq. 9): the order of classes stays.
     temperature = fit_temperature(values, true)
     before, after = quality(softmax(values), true), quality(softmax(values, temperature), true)
     return temperature, FittedCalibration("temperature", before, after)
@@ -111,6 +112,7 @@ def calibration_change(predictions: Predictions, records: Mapping[str, RunRecord
     folds, plain = {}, np.empty(known.probabilities.shape)
     for fold in known.folds:
         rows = np.flatnonzero(known.fold == fold)
+        # p^T normalised: what softmax(z) was before z was divided by T.
         plain[rows] = undone(known.probabilities[rows], records[fold].temperature)
         folds[fold] = {
             "temperature": records[fold].temperature,

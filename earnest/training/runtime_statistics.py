@@ -66,6 +66,8 @@ class Domain:
                 f"'domain' is for embeddings of {len(self.mean)} numbers, the graph gives {embeddings.shape[-1]}. "
                 "Export the bundle again."
             )
+        # d(x) = √(1/K·Σ_k (v_k·(x − μ)/(σ·√λ_k))²): the Mahalanobis distance in K principal directions, about one for a
+        # training clip whatever K is. (…, width)·(width, K) → (…, K).
         projected = (embeddings - self.mean) @ self.directions.T
         return np.asarray(np.sqrt(np.mean(projected**2, axis=-1)))
 
@@ -107,13 +109,18 @@ def fit_domain(train: Floats, valid: Floats, longest_s: float) -> Domain | None:
     ----------
     longest_s : what windows may have for a verdict; see `longest_known`
     """
+    # A direction needs ten clips or so to be more than chance; there are no more than values.
     n_directions = min(N_DIRECTIONS, train.shape[1], len(train) // CLIPS_PER_DIRECTION)
     if n_directions < 1 or not len(valid):
         return None
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     deviation[deviation == 0] = 1.0
     scaled = (train - mean) / deviation
+    # Principal directions of the correlation matrix R = ZᵀZ/n (width, width): R·v_k = λ_k·v_k. eigh sorts λ upwards, so
+    # the last columns are the largest.
     variances, directions = np.linalg.eigh(scaled.T @ scaled / len(scaled))
+    # v_k/√λ_k, so that each projection has variance one over the training clips; the floor keeps a direction without
+    # variance from dividing by zero. Then 1/σ of the standardisation goes into the directions too.
     chosen = directions[:, -n_directions:] / np.sqrt(np.maximum(variances[-n_directions:], 1e-6))
     domain = Domain(mean.astype(np.float32), (chosen.T / deviation).astype(np.float32), 1.0, longest_s)
     return replace(domain, threshold=float(np.quantile(domain.distances(valid), KNOWN_SHARE)))
@@ -121,6 +128,7 @@ def fit_domain(train: Floats, valid: Floats, longest_s: float) -> Domain | None:
 
 def longest_known(seconds: Floats) -> float:
     """Return the length that all but a hundredth of the training clips, of ``seconds`` (clips,), stay below."""
+    # Longer windows were hardly ever seen: a distance there says more about length than about sound.
     return float(np.quantile(seconds, KNOWN_SHARE))
 
 
@@ -194,6 +202,7 @@ def fit_adaptation(train: Heard, shrinkage: float, n_classes: int) -> Adaptation
     scores = _unheard_scores(centred, train, shrinkage, n_classes)
     rows = train.new_rows(n_classes)
     whitening, full_variety = _variety_of(scores[rows], train.targets[rows], n_classes)
+    # The scores of a centred embedding, whitened: (classes − 1, classes)·(classes, width) → (classes − 1, width).
     directions = whitening @ weights
     return Adaptation(
         directions=directions,
@@ -233,11 +242,17 @@ def _variety_of(scores: Floats, targets: npt.NDArray[np.int64], n_classes: int) 
 
     Scores may all be raised alike without a difference; the directions leave that out.
     """
+    # Columns 1… of Q, of [1 e₂ … e_C], are an orthonormal basis of what is left of scores when their common level is
+    # taken out, (classes, classes − 1).
     contrasts = np.linalg.qr(np.column_stack([np.ones(n_classes), np.eye(n_classes)[:, 1:]]))[0][:, 1:]
+    # (clips, classes − 1)
     points = scores @ contrasts
     means = np.stack([points[targets == target].mean(axis=0) for target in range(n_classes)])
+    # W, the covariance within classes; a trace of I keeps it invertible when a class has one clip.
     within = np.cov((points - means[targets]).T) + 1e-9 * np.eye(n_classes - 1)
+    # W = L·Lᵀ; L⁻¹ makes the variance within a class I, so that distances count in deviations.
     whitening = np.linalg.inv(np.linalg.cholesky(within))
+    # Variance of a stream of all classes: one within, and the mean square of the class means between.
     between = (means - means.mean(axis=0)) @ whitening.T
     return whitening @ contrasts.T, 1 + float(np.mean(between**2))
 
@@ -249,6 +264,7 @@ def with_scale(adaptation: Adaptation, valid: Heard, seed: int) -> Adaptation:
     (docs/results/experiments.md).
     """
     valid = valid.only(valid.new_rows(len(adaptation.places)))
+    # Temperature T = 1/scale minimises −Σ log softmax(log p/T) over adapted answers that are always trusted.
     trusting = replace(adaptation, scale=1.0, least_speech_s=0.0, trust_from=-2.0, trust_to=-1.0)  # always
     plain = np.full((len(valid), len(adaptation.places)), 1 / len(adaptation.places))
     found, _ = adapted_probabilities(trusting, valid, plain, "causal", seed)
@@ -272,12 +288,15 @@ def adapted_probabilities(
     found = plain.astype(np.float64)
     answered = np.zeros(len(test), np.bool_)
     for rows in _streams(test, how, seed):
+        # A new speaker: nothing is known of their offset yet.
         adapter = Adapter(adaptation)
         if how in HEARD_FIRST:
+            # What was heard before any answer moves the estimate of the offset, without labels.
             first = rows[: HEARD_FIRST[how]]
             adapter.learn_from(test.embeddings[first], float(test.seconds[first].sum()))
         for row in rows:
             seconds = float(test.seconds[row])
+            # hear() answers with what came before the clip, and then takes it into the estimate: causal, as a stream.
             answer = adapter.hear(test.embeddings[row], plain[row], seconds, seconds)
             if answer is not None:
                 found[row], answered[row] = answer, True
@@ -349,10 +368,12 @@ def fit_companions(
     if not valid:
         return Companions(adaptation)
     unseen = heard_by(network, valid, cache)
+    # Copies are voices to adapt to, but sound changed: what is in domain is said by clips as they are alone.
     plain = heard_by(network, [example for example in train if not example.copy], cache)
     domain = fit_domain(plain.embeddings, unseen.embeddings, longest_known(plain.seconds))
     if before is None:
         return Companions(adaptation and with_scale(adaptation, unseen, settings.seed), domain)
+    # After a refit no clip is unseen any more: rule and threshold stay those that unseen clips have set.
     return Companions(
         adaptation and before.adaptation and replace(adaptation, **before.adaptation.rule()),
         domain and before.domain and replace(domain, threshold=before.domain.threshold),
