@@ -36,6 +36,7 @@ from earnest.progress import SILENT, Progress
 from earnest.settings.config import from_mapping, to_toml
 from earnest.settings.finetune import Finetune
 from earnest.settings.front_end import FrontEnd
+from earnest.settings.limits import Count, NumberFromZero, Validated, require
 from earnest.training.examples import Example, classes_of_corpora, clips_of_corpora, padded
 from earnest.training.finetune import (
     HISTORY,
@@ -51,7 +52,7 @@ from earnest.training.loop import csv_bytes
 
 
 @dataclass(frozen=True)
-class Narrowing:
+class Narrowing(Validated):
     """How a tuned encoder becomes narrower, and so faster.
 
     Attributes
@@ -63,16 +64,12 @@ class Narrowing:
     steps_a_token, merged_after : as the encoder is used later
     """
 
-    width: int = 0
-    stem_width: int = 0
-    key_width: int = 0
-    n_clips: int = 700
-    steps_a_token: int = 1
-    merged_after: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.width, self.stem_width, self.key_width) < 0 or self.n_clips < 1:
-            raise RecipeError("[narrowing]: widths must be at least 0 and n_clips at least 1.")
+    width: NumberFromZero = 0
+    stem_width: NumberFromZero = 0
+    key_width: NumberFromZero = 0
+    n_clips: Count = 700
+    steps_a_token: Count = 1
+    merged_after: NumberFromZero = 0
 
     def __bool__(self) -> bool:
         """Whether anything becomes narrower."""
@@ -92,16 +89,13 @@ class FineTuning(Finetune):
     front_end: FrontEnd = field(default_factory=FrontEnd)
     encoder: Mapping[str, Any] = field(default_factory=dict)
     narrowing: Narrowing = field(default_factory=Narrowing)
-    epochs: int = 8
+    epochs: Count = 8
     seed: int = 0
     description: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.corpus:
-            raise RecipeError("corpus must name at least one corpus.")
-        if not self.epochs:
-            raise RecipeError("epochs must be at least 1.")
+        require(bool(self.corpus), "corpus must name at least one corpus")
 
 
 def read_finetuning(path: Path) -> FineTuning:

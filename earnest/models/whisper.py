@@ -5,19 +5,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from earnest.errors import RecipeError
 from earnest.frontends.trim import frame_mask
 from earnest.models.by_voice import last_layer_for
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.pooling import deviation
 from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
 from earnest.settings.front_end import PRESETS
+from earnest.settings.limits import Count, NotEmpty, NumberFromZero, Validated, require
 
 
 def merged(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:
@@ -46,7 +46,7 @@ FINE_STEPS = 16
 
 
 @dataclass(frozen=True)
-class EncoderSettings:
+class EncoderSettings(Validated):
     """Sizes of the encoder, by default those of ``tiny``.
 
     Attributes
@@ -61,27 +61,21 @@ class EncoderSettings:
     """
 
     weights: str = ""
-    n_blocks: int = 2
-    steps_a_token: int = 1
-    merged_after: int = 0
-    width: int = 384
-    n_heads: int = 6
-    feed_forward_width: int = 1536
-    stem_width: int = 0
-    key_width: int = 0
+    n_blocks: Count = 2
+    steps_a_token: Count = 1
+    merged_after: NumberFromZero = 0
+    width: Count = 384
+    n_heads: Count = 6
+    feed_forward_width: Count = 1536
+    stem_width: NumberFromZero = 0
+    key_width: NumberFromZero = 0
     frozen: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("n_blocks", "steps_a_token", "width", "n_heads", "feed_forward_width"):
-            if getattr(self, name) < 1:
-                raise RecipeError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        for name in ("stem_width", "key_width"):
-            if getattr(self, name) < 0:
-                raise RecipeError(f"{name} must be at least 0, got {getattr(self, name)}.")
-        if not 0 <= self.merged_after < self.n_blocks:
-            raise RecipeError(f"merged_after must be from 0 to below n_blocks, got {self.merged_after}.")
-        if self.width % (2 * self.n_heads):
-            raise RecipeError(f"width must be a multiple of {2 * self.n_heads} (twice n_heads), got {self.width}.")
+        super().__post_init__()
+        last, step = self.n_blocks - 1, 2 * self.n_heads
+        require(self.merged_after <= last, f"merged_after must be from 0 to below n_blocks, got {self.merged_after}")
+        require(self.width % step == 0, f"width must be a multiple of {step} (twice n_heads), got {self.width}")
 
 
 @dataclass(frozen=True)
@@ -96,14 +90,14 @@ class WhisperSettings(EncoderSettings):
         advance
     """
 
-    pooled_blocks: tuple[int, ...] = (1, 2)
+    pooled_blocks: Annotated[tuple[Count, ...], NotEmpty()] = (1, 2)
     tasks: tuple[Literal["gender"], ...] = ()
     by_voice: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.pooled_blocks or not all(1 <= block <= self.n_blocks for block in self.pooled_blocks):
-            raise RecipeError(f"pooled_blocks must be from 1 to {self.n_blocks} (n_blocks), got {self.pooled_blocks}.")
+        right = max(self.pooled_blocks) <= self.n_blocks
+        require(right, f"pooled_blocks must be from 1 to {self.n_blocks} (n_blocks), got {self.pooled_blocks}")
 
 
 class SelfAttention(nn.Module):
