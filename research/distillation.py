@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from safetensors.torch import save
@@ -77,9 +77,11 @@ class Distillation(Validated):
         ``learning_rate`` is that of all else. 0: that of the matrices too, and their steps are Adam's
     encoder : `WhisperSettings` of an encoder that learns in place of a student: one that has become narrower, or whose
         tokens become one, and gets back what that cost
-    known_voices : only clips of speakers are heard whose labels the teacher was fitted on; all others stay unheard
+    teacher_speakers_only : only clips of speakers are heard whose labels the teacher was fitted on; all others stay
+        unheard
     """
 
+    renamed: ClassVar[Mapping[str, str]] = {"known_voices": "teacher_speakers_only"}
     corpus: Annotated[tuple[str, ...], NotEmpty()]
     front_end: FrontEnd = field(default_factory=FrontEnd)
     teacher: Mapping[str, Any] = field(default_factory=dict)
@@ -96,7 +98,7 @@ class Distillation(Validated):
     precision: Literal["32", "bf16"] = "32"
     recordings: tuple[str, ...] = ()
     denoising: bool = False
-    known_voices: bool = False
+    teacher_speakers_only: bool = False
     encoder: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     description: str = ""
@@ -237,10 +239,10 @@ def distil(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         student = imitator(n_mels, settings.student, settings.encoder)
-    teacher = Teacher(n_mels, settings.teacher, student.steps_a_token, settings.precision)
+    teacher = Teacher(n_mels, settings.teacher, student.tokens_per_step, settings.precision)
     if teacher.width != student.token_width:
         raise RecipeError(f"What is imitated is {teacher.width} values wide, and what imitates {student.token_width}.")
-    if settings.known_voices:
+    if settings.teacher_speakers_only:
         heard = teacher.network.known_speakers
         utterances = [row for row in utterances if not row.speaker or f"{row.corpus}/{row.speaker}" in heard]
     claim(folder, to_toml(asdict(settings)), "distillation")

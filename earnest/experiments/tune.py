@@ -355,8 +355,8 @@ def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -
     if recipe.finetune:
         finetune_embedding(classifier, train, clips.beside_speakers_of(split), recipe, folder)
     if settings.method == "discriminant":
-        prior = settings.voice_prior
-        fit_discriminant(network, train, settings.shrinkage, n_classes, clips.embeddings, voice_prior=prior)
+        prior = settings.speaker_prior
+        fit_discriminant(network, train, settings.shrinkage, n_classes, clips.embeddings, speaker_prior=prior)
         logits = discriminant_logits(network, valid, clips.embeddings)
     else:
         keeper = fit(network, train, valid, settings, folder, n_classes, ends_now=watch.ends_now)

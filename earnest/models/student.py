@@ -16,6 +16,7 @@ from earnest.models.pretrained import read_known_speakers, read_origin, read_ten
 from earnest.models.whisper import EncoderBlock, EncoderSettings, mean_and_deviation, normalised
 from earnest.settings.front_end import PRESETS
 from earnest.settings.limits import Count, Validated, require
+from earnest.settings.recipe import RENAMED_NETWORK_KEYS
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,11 @@ class StudentSettings(Validated):
     token_width : values of a token that imitate the teacher's
     frozen : all but the last layers stays as it is
     tasks : heads beside emotion
-    by_voice : the last layer has places for each training voice's emotions, see `ByVoice`; for voices that are known in
-        advance
+    speaker_dependent : the last layer has places for each training speaker's emotions, see `ByVoice`; for speakers who
+        are known in advance
     """
 
+    renamed: ClassVar[Mapping[str, str]] = RENAMED_NETWORK_KEYS
     weights: str = ""
     width: Count = 144
     n_blocks: Count = 2
@@ -45,7 +47,7 @@ class StudentSettings(Validated):
     token_width: Count = 384
     frozen: bool = False
     tasks: tuple[Literal["gender"], ...] = ()
-    by_voice: bool = False
+    speaker_dependent: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -134,7 +136,7 @@ class StudentStatistics(nn.Module):
         super().__init__()
         self.settings = settings
         self.student = StudentEncoder(n_mels, settings)
-        self.output = last_layer_for(2 * settings.token_width, n_classes, settings.by_voice)
+        self.output = last_layer_for(2 * settings.token_width, n_classes, settings.speaker_dependent)
         self.gender = nn.Linear(2 * settings.token_width, 2) if "gender" in settings.tasks else None
         self.tuned_on: frozenset[str] = frozenset()
         if settings.frozen:

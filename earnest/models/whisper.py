@@ -18,6 +18,7 @@ from earnest.models.pooling import deviation
 from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
 from earnest.settings.front_end import PRESETS
 from earnest.settings.limits import Count, NotEmpty, NumberFromZero, Validated, require
+from earnest.settings.recipe import RENAMED_NETWORK_KEYS
 
 
 def merged(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:
@@ -53,16 +54,17 @@ class EncoderSettings(Validated):
     ----------
     weights : folder or file of the pre-trained tensors, or a name below ``$EARNEST_MODELS``; "" for a random start
     n_blocks : how many blocks are computed
-    steps_a_token : so many tokens, of one step of 20 ms each, become one, their mean (after Bolya et al., 2023)
+    tokens_per_step : so many tokens, of one step of 20 ms each, become one, their mean (after Bolya et al., 2023)
     merged_after : the number of the block that they leave as one, 0 for before the first
     stem_width : channels between the two convolutions, 0 for ``width``
     key_width : values of a head's query and key, 0 for ``width`` by ``n_heads``
     frozen : the encoder stays as it is
     """
 
+    renamed: ClassVar[Mapping[str, str]] = RENAMED_NETWORK_KEYS
     weights: str = ""
     n_blocks: Count = 2
-    steps_a_token: Count = 1
+    tokens_per_step: Count = 1
     merged_after: NumberFromZero = 0
     width: Count = 384
     n_heads: Count = 6
@@ -86,13 +88,13 @@ class WhisperSettings(EncoderSettings):
     ----------
     pooled_blocks : whose outputs are pooled, counted from 1
     tasks : heads beside emotion
-    by_voice : the last layer has places for each training voice's emotions, see `ByVoice`; for voices that are known in
-        advance
+    speaker_dependent : the last layer has places for each training speaker's emotions, see `ByVoice`; for speakers who
+        are known in advance
     """
 
     pooled_blocks: Annotated[tuple[Count, ...], NotEmpty()] = (1, 2)
     tasks: tuple[Literal["gender"], ...] = ()
-    by_voice: bool = False
+    speaker_dependent: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -168,7 +170,7 @@ class Encoder(nn.Module):
 
     def __init__(self, n_mels: int, settings: EncoderSettings) -> None:
         super().__init__()
-        self.steps_a_token, self.merged_after = settings.steps_a_token, settings.merged_after
+        self.tokens_per_step, self.merged_after = settings.tokens_per_step, settings.merged_after
         between = settings.stem_width or settings.width
         self.conv1 = nn.Conv1d(n_mels, between, 3, padding=1)
         self.conv2 = nn.Conv1d(between, settings.width, 3, stride=2, padding=1)
@@ -197,7 +199,7 @@ class Encoder(nn.Module):
 
     def n_together(self, number: int) -> int:
         """Return how many tokens leave the block of that number, counted from 1, as one; 0 is before the first."""
-        return self.steps_a_token if number == self.merged_after else 1
+        return self.tokens_per_step if number == self.merged_after else 1
 
 
 def step_mask(n_frames: Tensor, n_steps: int) -> Tensor:
@@ -288,7 +290,7 @@ class WhisperStatistics(PretrainedEncoder):
         super().__init__(n_mels, settings)
         self.pooled_blocks = settings.pooled_blocks
         width = 2 * settings.width * len(settings.pooled_blocks)
-        self.output = last_layer_for(width, n_classes, settings.by_voice)
+        self.output = last_layer_for(width, n_classes, settings.speaker_dependent)
         self.gender = nn.Linear(width, 2) if "gender" in settings.tasks else None
 
     @property

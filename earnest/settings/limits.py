@@ -100,9 +100,11 @@ class Validated:
     Attributes
     ----------
     renamed : key of an earlier version → the field that it is now; `earnest.settings.config.from_mapping` reads both
+    removed : key of an earlier version → the value that is as good as none, which its run folders hold
     """
 
     renamed: ClassVar[Mapping[str, str]] = {}
+    removed: ClassVar[Mapping[str, Any]] = {}
 
     def __post_init__(self) -> None:
         """Check every field.
@@ -112,7 +114,8 @@ class Validated:
         RecipeError
             For the first one outside its limits, with its name, the limits and the value.
         """
-        for name, hint in _limited_fields(type(self)):
+        kind: Any = type(self)
+        for name, hint in _limited_fields(kind):
             _check(name, hint, getattr(self, name))
 
 

@@ -9,12 +9,15 @@ from typing import Any
 from earnest.errors import RecipeError
 from earnest.files.reading import read_toml
 from earnest.labels import scheme_called
-from earnest.settings.config import from_mapping, to_toml
+from earnest.settings.config import from_mapping, to_toml, with_new_keys
 from earnest.settings.finetune import Finetune
 from earnest.settings.front_end import FrontEnd, Image, Segments, with_preset
 from earnest.settings.limits import Validated, require
 from earnest.settings.training import Training
 from earnest.settings.tune import Tune, read_tune
+
+RENAMED_NETWORK_KEYS: Mapping[str, str] = {"steps_a_token": "tokens_per_step", "by_voice": "speaker_dependent"}
+"""Keys of ``[network]`` in earlier versions → what they are called now."""
 
 __all__ = ["Recipe", "Training", "read_recipe", "recipe_to_toml"]
 
@@ -94,6 +97,8 @@ def read_recipe_and_tune(path: Path, changes: Mapping[str, Any] = MappingProxyTy
         _put(values, key, value)
     if isinstance(values.get("front_end"), dict):
         values["front_end"] = with_preset(values["front_end"], f"{path}: front_end")
+    if isinstance(values.get("network"), dict):
+        values["network"] = with_new_keys(values["network"], RENAMED_NETWORK_KEYS, f"{path}: network")
     tune = read_tune(values.pop("tune"), f"{path}: tune") if "tune" in values else None
     return from_mapping(Recipe, values, str(path)), tune
 

@@ -1,9 +1,10 @@
 """The ``[training]`` table of a recipe: how the weights are found."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
+from earnest.settings.config import NONE
 from earnest.settings.limits import (
     Bounds,
     Count,
@@ -41,7 +42,7 @@ class Training(Validated):
     ----------
     method : by gradient descent over epochs, or the last layer in closed form (`earnest.training.closed_form`)
     shrinkage : of the discriminant's covariance, from 0 to 1
-    voice_prior : of a last layer ``by_voice``, how many clips the usual place of an emotion counts as
+    speaker_prior : of a last layer ``speaker_dependent``, how many clips the usual place of an emotion counts as
     augmented_copies : of each training clip, changed by the ``[[augment]]`` tables, that the discriminant is fitted on
         beside the clips as they are
     epochs : the most; training ends earlier when ``patience`` epochs in a row brought no better validation ``monitor``
@@ -73,9 +74,22 @@ class Training(Validated):
     gender_weight, affect_weight : of "fixed", where the emotion's is 1
     """
 
+    renamed: ClassVar[Mapping[str, str]] = {"voice_prior": "speaker_prior"}
+    removed: ClassVar[Mapping[str, Any]] = {
+        "step_epochs": 10,
+        "ema_decay": 0.0,
+        "swa_from": 0,
+        "precision": "32",
+        "loss": "cross-entropy",
+        "focal_gamma": 2.0,
+        "stability_symmetric": False,
+        "gradnorm_alpha": 1.5,
+        "loss_learning_rate": NONE,
+        "calibration": "temperature",
+    }
     method: Literal["gradient", "discriminant"] = "gradient"
     shrinkage: Share = 0.6
-    voice_prior: Positive = 10.0
+    speaker_prior: Positive = 10.0
     augmented_copies: Annotated[int, Bounds(ge=0, le=100)] = 0
     epochs: Count = 120
     patience: Count = 120

@@ -160,7 +160,12 @@ def _fit(
     settings, n_classes = recipe.training, len(classifier.classes)
     if settings.method == "discriminant":
         fit_discriminant(
-            classifier.network, train, settings.shrinkage, n_classes, clips.embeddings, voice_prior=settings.voice_prior
+            classifier.network,
+            train,
+            settings.shrinkage,
+            n_classes,
+            clips.embeddings,
+            speaker_prior=settings.speaker_prior,
         )
         if "gender" in learned_tasks(settings, train):
             fit_gender(classifier.network, train, settings.shrinkage, clips.embeddings)
