@@ -210,7 +210,7 @@ def bombs() -> Iterator[tuple[str, bytes]]:
 
 BOMBS = "tests/unit/audio/test_bombs.py"
 POOL = "tests/unit/runtime/test_decoder_pool.py"
-DEADLINES = "tests/unit/apps/server/test_deadlines.py"
+DEADLINES = "tests/unit/apps/server/test_engine.py"
 SERVER = "tests/integration/test_server_decoders.py"
 
 # Seconds of CPU and MiB beyond what the process held before, of one decoding with a server's limit of ten minutes.

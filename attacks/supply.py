@@ -25,18 +25,18 @@ ATTACKS = (
         "a package that we need, exchanged on the way or at its index, same name and version",
         "`make light`, `make dev` and the container took it: constraints.txt names versions alone",
         "refused by its hash, by all three; torch alone is not locked (scripts/make_locks.py says why)",
-        "tests/unit/test_locks.py::test_an_exchanged_package_is_refused",
+        "tests/unit/scripts/test_make_locks.py::test_an_exchanged_package_is_refused",
     ),
     Attack(
         "PyAV 14 to 17.0, which corrupt memory while decoding",
         "`av>=14` took them where they were installed already",
         "`av>=17.1,<19`; `make floors` installs and tries 17.1",
-        "tests/unit/test_locks.py::test_decoders_with_known_memory_corruption_are_refused",
+        "tests/unit/scripts/test_make_locks.py::test_decoders_with_known_memory_corruption_are_refused",
     ),
     Attack(
         "distilling with `listeners = 1` from a process whose libraries have threads of their own",
         "forked with their locks and without their threads; a CI run ended with a segmentation fault there",
         "spawned; nothing forks",
-        "tests/unit/training/test_distillation.py::test_a_teacher_beside_the_training_teaches_the_same",
+        "tests/unit/research/test_distillation.py::test_a_teacher_beside_the_training_teaches_the_same",
     ),
 )

@@ -213,7 +213,7 @@ ATTACKS = (
         "`--host 0.0.0.0` in a hotel's network",
         "anybody may ask",
         "a token of 192 bits, behind `#` in the printed address",
-        f"{SERVER}test_serve_command.py::test_beyond_this_machine_a_token_is_asked_for_and_printed_behind_a_hash",
+        "tests/unit/apps/cli/test_serve.py::test_beyond_this_machine_a_token_is_asked_for_and_printed_behind_a_hash",
     ),
     Attack(
         "A ticket for a stream used again, six times at once, at two workers",

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 from earnest.errors import BundleError, RecipeError, shown, suggestion
 from earnest.evaluation.calibration import FittedCalibration
 from earnest.files.reading import parsed_json, read_bytes, read_text
-from earnest.onnx_file import check_onnx
+from earnest.onnx.check import check_onnx
 from earnest.settings.config import from_mapping
 from earnest.settings.limits import Bounds, Positive, Share, Validated, require
 

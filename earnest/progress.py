@@ -1,8 +1,15 @@
-"""How far long work is: a bar on standard error, or nothing."""
+"""How far long work is: bars on standard error, or nothing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import ProgressColumn
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -17,12 +24,64 @@ class Progress:
         if not self.visible:
             yield lambda: None
             return
-        from rich import progress
-        from rich.console import Console
+        from rich.progress import Progress as Bars
 
-        with progress.Progress(console=Console(stderr=True), transient=True) as bars:
+        with _drawn(*Bars.get_default_columns()) as bars:
             task = bars.add_task(what, total=total)
             yield lambda: bars.advance(task)
 
+    def counted(self, what: str, items: Iterable[T], total: int) -> Iterator[T]:
+        """Pass items on, ``total`` of them; the bar counts them and says how many a second there are."""
+        if not self.visible:
+            yield from items
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+        with _drawn(TextColumn(what), BarColumn(), MofNCompleteColumn(), _rate(), TimeRemainingColumn()) as bars:
+            task = bars.add_task("", total=total)
+            for item in items:
+                yield item
+                bars.advance(task)
+
+    @contextmanager
+    def amount(self, what: str, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], object]]:
+        """Yield a function (name, done, total) for work that says itself how much it is; ``what`` until it says so.
+
+        Parameters
+        ----------
+        in_bytes : whether ``done`` and ``total`` are bytes; a total of 0 is unknown
+        """
+        if not self.visible:
+            yield lambda *_: None
+            return
+        from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+        done_column = DownloadColumn() if in_bytes else MofNCompleteColumn()
+        with _drawn(TextColumn("{task.description}"), BarColumn(), done_column, TimeRemainingColumn()) as bars:
+            task = bars.add_task(what, total=None)
+            yield lambda name, done, total: bars.update(
+                task, description=name or what, completed=done, total=total or None
+            )
+
 
 SILENT = Progress()
+
+
+def _drawn(*columns: "ProgressColumn") -> "Bars":
+    """Return bars on standard error that go away when the work is done."""
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    return Bars(*columns, console=Console(stderr=True), transient=True)
+
+
+def _rate() -> "ProgressColumn":
+    """Return a column with steps a second, "–" before there is a first."""
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:,.0f}/s" if task.speed else "–/s", style="cyan")
+
+    return Rate()

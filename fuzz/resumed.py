@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from earnest.apps.cli._row_file import Form, RowFile
-from earnest.runtime.prediction import Prediction, VocalBurst
+from earnest.runtime.events import VocalBurst
+from earnest.runtime.prediction import Prediction
 from fuzz.readers import Reader
 
 INFO: Any = SimpleNamespace(name="m", classes=("happy", "sad"))

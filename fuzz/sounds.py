@@ -21,7 +21,8 @@ MEDIA: Mapping[str, tuple[str, str, int]] = {  # name → FFmpeg's container, co
 def sound_file(suffix: str) -> bytes:
     """Return what libsndfile writes."""
     import soundfile
-    from voices import voice
+
+    from earnest.testing.sounds import voice
 
     file = io.BytesIO()
     form = {"au": "AU", "w64": "W64"}.get(suffix, suffix.upper())
@@ -34,7 +35,8 @@ def sound_file(suffix: str) -> bytes:
 def media_file(suffix: str) -> bytes:
     """Return what FFmpeg writes."""
     import av
-    from voices import voice
+
+    from earnest.testing.sounds import voice
 
     container, codec, rate = MEDIA[suffix]
     file = io.BytesIO()

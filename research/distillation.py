@@ -18,7 +18,7 @@ from earnest.corpora.base import audio_files
 from earnest.corpora.load import load_utterances
 from earnest.corpora.manifest import Utterance
 from earnest.errors import MissingExtraError, RecipeError
-from earnest.experiments.folds import end_with_parent
+from earnest.experiments.workers import end_with_parent
 from earnest.files.locks import holding
 from earnest.files.writing import write_atomically, write_sums
 from earnest.frontends.log_mel import LogMel

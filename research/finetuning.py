@@ -166,26 +166,32 @@ class Moments:
         """Return the neurons kept (width,), their output weights (width · n_taps, out) and the bias (out,), float64."""
         n_values, n_taps = len(self.products), self.n_taps
         means = self.total / self.n_tokens
+        # E[xy] − E[x]·E[y], (values, values + out).
         covariance = self.products / self.n_tokens - means[:n_values, None] * means
         own, shared = covariance[:, :n_values], covariance[:, n_values:]
+        # A ridge, so that the inverse exists.
         own = own + RIDGE * own.diagonal().mean() * torch.eye(n_values, dtype=own.dtype)
         inverse = torch.linalg.inv(own)
-        weights = inverse @ shared
+        weights = inverse @ shared  # least squares with all neurons: W = H⁻¹·C
         n_neurons = n_values // n_taps
         stays = torch.ones(n_neurons, dtype=torch.bool)
         for _ in range(n_neurons - width):
             left = stays.nonzero()[:, 0]
+            # Optimal brain surgeon (Hassibi and Stork, 1993, eq. 5): losing q costs
+            # w_qᵀ·([H⁻¹]_qq)⁻¹·w_q, with q a block of taps.
             parts = inverse.view(n_neurons, n_taps, n_neurons, n_taps)[left, :, left]
             said = weights.view(n_neurons, n_taps, -1)[left]
             lost = (said * torch.linalg.solve(parts, said)).sum(dim=(1, 2))  # and the others are fitted anew
             gone = int(left[lost.argmin()])
             stays[gone] = False
             at = slice(gone * n_taps, (gone + 1) * n_taps)
+            # The others make up for it: W −= [H⁻¹]_:q·([H⁻¹]_qq)⁻¹·w_q, and H⁻¹ likewise loses its row and column.
             shares = inverse[:, at] @ torch.linalg.inv(inverse[at, at])
             weights = weights - shares @ weights[at]
             inverse = inverse - shares @ inverse[at]
         kept = stays.nonzero()[:, 0]
         values = (kept[:, None] * n_taps + torch.arange(n_taps)).flatten()
+        # Once more from the start: hundreds of updates have added up rounding errors.
         weights = torch.linalg.solve(own[values][:, values], shared[values])
         return kept, weights, means[n_values:] - means[values] @ weights
 
@@ -308,6 +314,7 @@ def with_keys(block: EncoderBlock, heard: Tensor, key_width: int) -> EncoderBloc
         at = slice(head * n_before, (head + 1) * n_before)
         root, unroot = _roots(queries[:, at].T @ queries[:, at] / len(heard))
         other_root, other_unroot = _roots(torch.cov(keys[:, at].T))
+        # Eckart and Young (1936): the first singular values and vectors give the nearest matrix of that rank.
         left, sizes, right = torch.linalg.svd(root @ other_root)
         scale = sizes[:key_width].sqrt()
         to_query = (left[:, :key_width] * scale).T @ unroot * (key_width / n_before) ** 0.5  # attention divides by it
@@ -322,7 +329,7 @@ def _roots(moments: Tensor) -> tuple[Tensor, Tensor]:
     """Return the symmetric square root of a matrix and its inverse."""
     values, vectors = torch.linalg.eigh(moments)
     roots = values.clamp(min=SMALLEST_SHARE * float(values.max())).sqrt()
-    return (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T
+    return (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T  # V·√Λ·Vᵀ and V·Λ^(−1/2)·Vᵀ
 
 
 def _block_of(state: Mapping[str, Tensor], n_heads: int) -> EncoderBlock:

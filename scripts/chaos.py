@@ -119,7 +119,8 @@ class Place:
     def prepare(self, names: Sequence[str]) -> None:
         """Make bundle and clips, a finished training, a finished evaluation, as far as ``names`` need them."""
         from stand_in import write_bundle
-        from voices import write_voice
+
+        from earnest.testing.sounds import write_voice
 
         if any(name.startswith("predict") for name in names):
             write_bundle(self.root / "bundle")

@@ -61,7 +61,7 @@ def main(what: str, recipe_path: str, protocol: str, changes: list[str]) -> None
 
 def folds_of(recipe_path: str, protocol: str, changes: list[str]) -> Iterator[Fold]:
     """Embed the training and validation clips of every fold; each clip once."""
-    recipe = read_recipe(Path(recipe_path), changes_of(None, tuple(changes)))
+    recipe = read_recipe(Path(recipe_path), changes_of(changes))
     task = task_of(recipe, protocol_called(protocol), {})
     wanted = {row.key: row for split in task.splits for row in (*split.train, *split.valid)}
     scheme = scheme_of(task.recipe, list(wanted.values()))

@@ -37,9 +37,9 @@ from earnest.errors import EarnestError
 from earnest.export.card import TRUE_PERCENTAGES, percentages_table
 from earnest.runtime.adaptation import Adaptation, Adapter
 from earnest.runtime.answers import Answers
+from earnest.runtime.events import Span, Window
 from earnest.runtime.prediction import Options
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.timeline import Span, Window
 from earnest.runtime.windows import Heard, Over, Windower, Windowing
 
 ROOT = Path(__file__).parent.parent

@@ -30,66 +30,63 @@ MORE = {  # protocols of split files
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 ADAPTED = RESULTS / "adapted"
 HOWS = ("causal", "ten", "all", "one-emotion")
-ADAPTATION_HEAD = """# Adaptation to a voice, without labels
+ADAPTATION_HEAD = """# Speaker adaptation without labels
 
-WA / UA in per cent, mean ± standard deviation over folds, speaker-independent. The fold models of the plain result
-answer the same clips again with the rule of `earnest/runtime/adaptation.py`, trusted as far as the clips heard differ
-by more than one emotion does or are told apart as those of all emotions are. *Causal*: the speaker's clips in a drawn
-order, each answered with what was heard before it, after six seconds. *Ten*: ten drawn clips of the speaker heard,
-without labels, before any is answered. *All*: all of them. *One emotion*: as causal, but a stream of its own for each
-emotion of a speaker: the hardest case, in which an offset alone lost ten points on CREMA-D before there was trust. The
-rule was chosen on validation speakers: [lab book](experiments.md). Rows without *ten* were answered by the rule before,
-a class-aware offset alone.
+WA (weighted accuracy, the share that is right) / UA (unweighted accuracy, the mean recall over classes) in per cent,
+mean ± standard deviation over folds, speaker-independent. The fold models of the plain result answer the same
+recordings again, adapted by the rule of `earnest/runtime/adaptation.py`: as far as what was heard differs by more than
+one emotion does, or falls into classes as well as recordings of all emotions do. The rule was chosen on validation
+speakers: [lab book](experiments.md).
+
+* *Causal*: the speaker's recordings in a drawn order. Each is answered with what was heard before it,
+  after six seconds.
+* *Ten*: ten drawn recordings of the speaker are heard, without labels, before any is answered.
+* *All*: all of them are heard first.
+* *One emotion*: as causal, but a stream of its own for each emotion of a speaker. This is the hardest case: without an
+  adaptation weight, an offset alone lost ten points on CREMA-D.
 """
 HEAD = """# Results
 
 Every number of ours was printed by the command under its table, with the corpora in the folder that `EARNEST_DATA`
-names and (for `base`) Whisper tiny.en's encoder below `EARNEST_MODELS`. WA is the share of clips that are right, UA
-the mean recall over classes: per cent, mean ± standard deviation over folds; the interval is the 95 % bootstrap
-interval of the pooled WA over speakers (2,000 resamples, seed 0). Epoch and temperature were chosen on validation
-clips; test clips chose nothing. Where the last layer alone is fitted (`base`), all training speakers take
-turns as validation speakers for the temperature. Published numbers are quoted, not measured here.
+names and (for `base`) Whisper tiny.en's encoder below `EARNEST_MODELS`. WA (weighted accuracy) is the share of
+recordings that are right; UA (unweighted accuracy) is the mean recall over classes. Both are in per cent, mean ±
+standard deviation over folds. The interval is the 95 % bootstrap interval of the pooled WA over speakers (2,000
+resamples, seed 0). Published numbers are quoted, not measured here. This page says what holds today; earlier networks
+and their numbers are in the [lab book](experiments.md) and in the history of the repository.
 
-The same command gives the same bytes on the same machine. On another processor last bits differ, and after 120 epochs
-single folds of a network can differ by five points: `emocatcher` had 53.8 ± 4.8 WA on `ravdess-6fold` and 78.3 ± 2.5 on
-`emocatcher-5fold` on an earlier machine.
+**Same numbers again.** The same command gives the same bytes on the same machine. On another processor last bits
+differ, and after 120 epochs single folds of a network can differ by five points: `emocatcher` had 53.8 ± 4.8 WA on
+`ravdess-6fold` and 78.3 ± 2.5 on `emocatcher-5fold` on an earlier machine.
 
-What was chosen how: `emocatcher` is the published recipe; `emocatcher-refit` trains once more on training and
-validation clips for the number of epochs that validation loss chose. Mixup (0.2) with a moving average of the weights
-(0.99) and the refit was scored once on `emocatcher-5fold`, 79.0 ± 1.8 WA, and left out: its validation scores are
-lower too. The trimming and level of `base` were compared on validation clips of the first fold of `speaker-5fold`;
-its blocks and shrinkage come from earlier work that had test figures in view. `base` was scored twice on
-`ravdess-6fold` (the first time with another reference level, 75.5 WA), everything else once. That speakers take turns
-for the temperature was decided when calibration errors of test folds had been seen (0.061 to 0.120 a fold of
-`ravdess-6fold` before); it moves probabilities, not answers.
+**What was chosen on what.** Epoch and temperature were chosen on validation recordings. Where the last layer alone is
+fitted (`base`), every training speaker is a validation speaker once for the temperature (speaker cross-fitting); that
+was decided when calibration errors of test folds had been seen, and it moves probabilities, not answers. Test
+recordings chose no network that ships, but they were scored more than once: [targets](targets.md) says how often, for
+each protocol. The blocks and the shrinkage of `base` come from earlier work that had test figures in view.
 
-`small` starts from a student network that heard the sound of all of CREMA-D, test speakers included, without labels.
-In each fold it is then fine-tuned on the labels of the fold's training clips and, where CREMA-D is not the protocol's
-own corpus, of CREMA-D; its temperature comes from the validation speakers, whom it does not know. Its earlier students
-were scored on `ravdess-6fold` and `emodb-loso` too (59.7, 58.5, 59.0, 62.9, 66.8 and, before the fine-tuning, 68.8 WA
-on the first; fine-tuned, but without a refit, 72.0); the one that is shipped was chosen by validation speakers.
+**The recipes.**
 
-`base`, `small`, their recipes for known voices and `research-small` are refitted, as the protocols allow and as what
-ships is: settings and temperature come from training and validation speakers apart, then both are trained on, `small`'s
-fine-tuning done anew. That was decided for all of them at once. The test clips of `base` had been scored once before,
-without it (74.5 WA on `ravdess-6fold`, UA 88.0 on `emodb-loso`), those of `small` on `ravdess-6fold`, `emodb-loso` and
-for known voices twice: without it, and with the closed forms alone fitted anew (71.9 WA, UA 88.1; known voices 91.3
-and 92.2 WA), before it was decided that a refit fine-tunes anew too.
+* `emocatcher` is the published recipe. `emocatcher-refit` trains once more, on training and validation recordings, for
+  the number of epochs that validation loss chose.
+* `base` and `small` learn from augmented copies of their training recordings too ([stress](../stress.md)); `base-plain`
+  and `small-plain` do not. `base-frozen` has two blocks of Whisper's own weights.
+* `base`, `small`, their recipes for known speakers and `research-small` are refitted: settings and temperature come
+  from training and validation speakers apart, then both are trained on.
+* The encoder of `base` knows the labels of 68 speakers of CREMA-D. So it can be scored on fold f1 of `crema-d-5fold`
+  only.
+* `small` starts from a student network that heard the sound of all of CREMA-D, test speakers included, without labels.
+  In each fold it is then fine-tuned on the labels of the fold's training recordings and, where CREMA-D is not the
+  protocol's own corpus, of CREMA-D. Its temperature comes from the validation speakers, whom it does not know.
+* `base-known-voices` and `small-known-voices` are the same networks for protocols whose test speakers are known in
+  advance: the last layer has class means for each enrolled speaker.
 
-An encoder of `base` that was fine-tuned again on the labels of CREMA-D and EmoDB was scored on `cross-corpus` too and
-is not taken: UA of RAVDESS 60.9, with all clips of the voice 71.4 ([lab book](experiments.md)).
+What the percentages of the shipped models are worth on corpora that were left out of training:
+[base](left-out-base.md), [small](left-out-small.md), [research-base](left-out-research-base.md),
+[research-small](left-out-research-small.md). What is no speech: [no emotion](no-emotion-base.md). Whether predict,
+timeline and streams answer alike: [one answer](one-answer-base.md), [an hour of two
+speakers](two-speaker-hour-base.md). Short words: [measured](short-words.md).
 
-`base` and `small` learn from changed copies of their training clips, which was chosen on validation speakers with
-stressed clips in view ([stress](../stress.md)); `base-plain` and `small-plain` are without, `base-frozen` has
-two blocks of Whisper's own weights. The encoder of `base` knows the labels of 68 speakers of CREMA-D, so that of
-`crema-d-5fold` it can only be scored on fold f1. Three blocks of it, stored in 16 bits, were scored once as a candidate
-(76.2 and 90.6 WA on the two corpora that it had not heard), and for a day `base` was its first two blocks in 8 bits
-(75.0 and 90.5), then three, where four tokens become one (74.1 and 90.1); now these are narrower, chosen on
-validation speakers and scored once ([lab book](experiments.md)). `base-known-voices` and `small-known-voices` are the
-same networks for protocols whose test speakers are known, with a last layer that has places for each voice's emotions;
-`small` is fine-tuned on the training clips for longer.
-
-With unlabelled clips of the test speaker: [adaptation](adaptation.md). All recipes side by side:
+With unlabelled recordings of the test speaker: [adaptation](adaptation.md). All recipes side by side:
 [recipes](recipes/README.md). What shared speakers and epochs chosen on test add to such numbers:
 [why honest evaluation](../why-honest-evaluation.md).
 """

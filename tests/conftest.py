@@ -1,4 +1,4 @@
-"""Its being here puts this folder on the path, so that tests can import the helpers beside it."""
+"""How every test runs: one thread for each library, the same examples each time."""
 
 import os
 

@@ -15,7 +15,8 @@ import httpx2
 import soundfile
 from serving import wait_for
 from stand_in import write_bundle
-from voices import voice
+
+from earnest.testing.sounds import voice
 
 START_S = 120.0  # on a busy machine
 KEPT_MB = 150.0  # two jobs have decoded ten minutes each, which malloc may keep; all else leaves nothing

@@ -110,9 +110,11 @@ class SileroActivity:
     def _hear(self, frames: Waveform, found: Shares) -> None:
         loud = levels_dbfs(frames) > SILENCE_DBFS
         if loud.any():
+            # (frames, 64): the end of each frame's predecessor.
             before = np.concatenate([self._before[None], frames[:-1, -CONTEXT:]])
-            heard = np.clip(np.concatenate([before, frames], axis=1)[loud], -1, 1)
+            heard = np.clip(np.concatenate([before, frames], axis=1)[loud], -1, 1)  # (loud frames, 576)
             given = {"frames": heard, "hidden": self._hidden, "cell": self._cell}
+            # LSTM state goes on over calls; silent frames leave it as it is.
             shares, self._hidden, self._cell = self._session.run(None, given)
             found[loud] = shares[:, 0]
         self._before = frames[-1, -CONTEXT:].copy()

@@ -135,6 +135,7 @@ class Resampler:
     """Resamples what it is given piece by piece (soxr HQ); sample 0 of the result is sample 0 of the input."""
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
+        # soxr's linear-phase low-pass has a delay, which it takes off again: results come later, not shifted.
         self._stream: Any = None
         if from_hz != to_hz:
             import soxr

@@ -34,9 +34,9 @@ def frame_levels_dbfs(waveform: Waveform, sample_rate_hz: int) -> Levels:
 
 def levels_dbfs(frames: Waveform) -> Levels:
     """Return the level of each of ``frames``, shape (frames, samples), as `frame_levels_dbfs` does."""
-    centred = frames - frames.mean(axis=1, keepdims=True)
+    centred = frames - frames.mean(axis=1, keepdims=True)  # a constant offset is no sound
     powers = np.einsum("ij,ij->i", centred, centred) / frames.shape[1]  # half the time of frames.var
-    return np.asarray(10 * np.log10(powers.astype(np.float64) + 1e-20))
+    return np.asarray(10 * np.log10(powers.astype(np.float64) + 1e-20))  # 1e-20: digital silence is −200 dB
 
 
 def is_silent(levels: Levels) -> bool:
@@ -103,10 +103,12 @@ class QualityMeter:
         self._measure(frames)
 
     def _measure(self, frames: npt.NDArray[np.float32]) -> None:
+        # −n mod k skips to the next frame whose number is a multiple of k, whatever came in earlier blocks.
         levels = np.rint(levels_dbfs(frames[-self._n_frames % LEVELS_EVERY :: LEVELS_EVERY]))
         self._histogram += np.bincount(np.clip(levels, -120, 60).astype(int) + 120, minlength=len(_LEVELS))
         chosen = frames[-self._n_frames % SPECTRUM_EVERY :: SPECTRUM_EVERY]
         self._n_frames += len(frames)
+        # (frames, bins); Hann against leakage upwards.
         spectra = np.fft.rfft((chosen - chosen.mean(axis=1, keepdims=True)) * self._taper)
         powers = (spectra.real**2 + spectra.imag**2).sum(axis=0, dtype=np.float64)
         self._all += float(powers.sum())
@@ -125,6 +127,6 @@ class QualityMeter:
         """Whether the quiet moments (10th percentile) come within 10 dB of the loud ones (90th); not for silence."""
         if not self._histogram.sum():
             return False
-        shares = self._histogram.cumsum() / self._histogram.sum()
+        shares = self._histogram.cumsum() / self._histogram.sum()  # distribution of levels in steps of 1 dB
         quiet, loud = (float(_LEVELS[int(np.searchsorted(shares, share))]) for share in (0.1, 0.9))
         return loud > SILENCE_DBFS and loud - quiet < NOISY_RANGE_DB

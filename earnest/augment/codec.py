@@ -43,7 +43,7 @@ def coded(waveform: Waveform, sample_rate_hz: int, codec: Format, compression: f
 
     container, subtype = _CONTAINERS[codec]
     coding_hz = min((rate for rate in _RATES_HZ[codec] if rate >= sample_rate_hz), default=_RATES_HZ[codec][-1])
-    peak = max(float(np.abs(waveform).max()), 1.0)
+    peak = max(float(np.abs(waveform).max()), 1.0)  # codecs clip beyond full scale
     given = waveform / np.float32(peak)
     if coding_hz != sample_rate_hz:
         given = soxr.resample(given, sample_rate_hz, coding_hz, quality="HQ")

@@ -25,10 +25,11 @@ def coloured_noise(n_samples: int, sample_rate_hz: int, colour: Colour, rng: np.
     shape (n_samples,), float32, of a root mean square near one
     """
     n_fft = fast_length(n_samples)
+    # Complex Gaussian spectrum of white noise.
     bins = rng.standard_normal((n_fft // 2 + 1, 2), dtype=np.float32).view(np.complex64)[:, 0]
     frequencies_hz = np.maximum(np.fft.rfftfreq(n_fft, 1 / sample_rate_hz), LOWEST_HZ)
-    gains = frequencies_hz ** (SLOPES[colour] / 2)
-    gains[0] = 0.0
+    gains = frequencies_hz ** (SLOPES[colour] / 2)  # power ~ f^slope, amplitude ~ f^(slope/2)
+    gains[0] = 0.0  # no constant offset
     gains *= np.sqrt(n_fft / 2 / np.mean(gains**2))  # a bin's power is 2
     return np.asarray(np.fft.irfft(bins * gains.astype(np.float32), n_fft)[:n_samples], np.float32)
 

@@ -65,5 +65,5 @@ def mix_at_snr(speech: Waveform, noise: Waveform, snr_db: float) -> Waveform:
     speech_power, noise_power = power(speech), power(noise)
     if not (speech_power > 0 and noise_power > 0):
         return speech.copy()
-    factor = np.sqrt(speech_power / noise_power * 10 ** (-snr_db / 10))
+    factor = np.sqrt(speech_power / noise_power * 10 ** (-snr_db / 10))  # factor² · P_noise = P_speech / 10^(SNR/10)
     return np.asarray(speech + factor * noise, np.float32)

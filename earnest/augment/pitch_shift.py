@@ -25,7 +25,7 @@ def pitch_shifted(waveform: Waveform, semitones: float, sample_rate_hz: int) -> 
     -------
     shape (samples,), float32
     """
-    ratio = 2 ** (semitones / 12)
+    ratio = 2 ** (semitones / 12)  # equal temperament
     return aligned(at_speed(stretched(waveform, 1 / ratio, sample_rate_hz), ratio), len(waveform))
 
 

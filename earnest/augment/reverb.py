@@ -27,10 +27,11 @@ def room_response(rt60_s: float, direct_db: float, sample_rate_hz: int, rng: np.
     """
     n_samples = max(round(rt60_s * sample_rate_hz), 2)
     first = min(max(round(FIRST_REFLECTION_S * sample_rate_hz), 1), n_samples - 1)
-    decay = 10 ** (-3 * np.arange(n_samples) / (rt60_s * sample_rate_hz))
+    decay = 10 ** (-3 * np.arange(n_samples) / (rt60_s * sample_rate_hz))  # amplitude: −60 dB at t = RT60
     tail = decay * rng.standard_normal(n_samples)
-    tail[:first] = 0
+    tail[:first] = 0  # nothing between direct sound and first reflection
     direct = 10 ** (direct_db / 10)
+    # Energies D and R of direct and reverberant sound with D/R = direct and D + R = 1.
     response = tail / np.sqrt(np.sum(tail**2) * (1 + direct))
     response[0] = np.sqrt(direct / (1 + direct))
     return np.asarray(response, np.float32)
@@ -49,7 +50,7 @@ def reverberated(waveform: Waveform, response: Waveform) -> Waveform:
     shape (samples,), float32, of the same root mean square as ``waveform``
     """
     response = response[: len(waveform)]
-    n_fft = fast_length(len(waveform) + len(response) - 1)
+    n_fft = fast_length(len(waveform) + len(response) - 1)  # linear, not circular, convolution
     wet = np.fft.irfft(np.fft.rfft(waveform, n_fft) * np.fft.rfft(response, n_fft), n_fft)[: len(waveform)]
     before, after = power(waveform), power(wet)
     if not (before > 0 and after > 0):

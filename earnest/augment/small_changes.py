@@ -24,7 +24,7 @@ def clipped(waveform: Waveform, share: float) -> Waveform:
     -------
     shape (samples,), float32
     """
-    limit = np.quantile(np.abs(waveform), 1 - share)
+    limit = np.quantile(np.abs(waveform), 1 - share)  # the level that this share of samples exceeds
     return np.asarray(np.clip(waveform, -limit, limit), np.float32)
 
 
@@ -83,6 +83,7 @@ def padded(waveform: Waveform, before: int, after: int) -> Waveform:
 
 def _first_order_gains(frequencies_hz: Spectrum, kind: Kind, cutoff_hz: float) -> Spectrum:
     ratio = frequencies_hz / cutoff_hz
+    # |H| = 1/√(1 + (f/f_c)²), times f/f_c for high-pass.
     return np.asarray((1.0 if kind == "low-pass" else ratio) / np.sqrt(1 + ratio**2))
 
 

@@ -16,6 +16,7 @@ def mask_time(frames: Tensor, n_frames: Tensor, longest: int, generator: torch.G
     -------
     (batch, n_mels, frames), a new tensor
     """
+    # SpecAugment (Park et al., 2019, 2): length ~ U[0, T], start ~ U[0, τ − length).
     length = (_uniform(frames, generator) * (n_frames / 5).clamp(max=float(longest))).round()
     start = (_uniform(frames, generator) * (n_frames - length)).floor()
     positions = torch.arange(frames.shape[2], device=frames.device)[None, :]
@@ -53,6 +54,7 @@ def mix_up(
     share = (gammas[0] / gammas.sum(dim=0)).to(frames.device)
     share = torch.maximum(share, 1 - share) if dominant else share
     both = torch.maximum(n_frames, n_frames[order])
+    # mixup (Zhang et al., 2018): λ·x_i + (1 − λ)·x_j, and targets alike.
     mixed = share[:, None, None] * frames + (1 - share)[:, None, None] * frames[order]
     return mixed, both, share[:, None] * targets + (1 - share)[:, None] * targets[order]
 

@@ -1,4 +1,4 @@
-"""Babble: several voices at once."""
+"""What the stress table does to clips: noise, babble, telephone, codecs, rooms, level, clipping, filters."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -58,7 +58,7 @@ Change: TypeAlias = Callable[[Waveform, int, np.random.Generator], Waveform]
 
 
 @dataclass(frozen=True)
-class Condition:
+class StressChange:
     """One line of the stress table.
 
     Attributes
@@ -75,13 +75,13 @@ class Condition:
         """The name in lower case, with "-" for all that isn't a letter or a digit."""
         return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
-    def heard(self, waveform: Waveform, key: str, sample_rate_hz: int) -> Waveform:
-        """Return the changed copy of a clip (samples,); what is drawn depends on ``key`` and condition alone."""
+    def applied(self, waveform: Waveform, key: str, sample_rate_hz: int) -> Waveform:
+        """Return the changed copy of a clip (samples,); what is drawn depends on ``key`` and name alone."""
         return self.change(waveform, sample_rate_hz, generator_for(f"{key} {self.name}"))
 
 
-def stress_conditions(voices: Sequence[Path], noise: NoiseFiles | None = None) -> list[Condition]:
-    """Return the conditions in the order of the table.
+def stress_changes(voices: Sequence[Path], noise: NoiseFiles | None = None) -> list[StressChange]:
+    """Return the changes in the order of the table.
 
     Parameters
     ----------
@@ -91,51 +91,51 @@ def stress_conditions(voices: Sequence[Path], noise: NoiseFiles | None = None) -
     return [*_noises(voices, noise), *_channels(), *_small_changes(), *_tilts(), *_strong_changes()]
 
 
-def _noises(voices: Sequence[Path], noise: NoiseFiles | None) -> Iterator[Condition]:
+def _noises(voices: Sequence[Path], noise: NoiseFiles | None) -> Iterator[StressChange]:
     for snr_db in LEVELS_DB:
         group = NOISE if snr_db == LEVELS_DB[0] else LOUDER  # ser-tests' noises are at 20 dB
         if noise is not None:
             recorded = NoiseFiles(noise.folder, snr_db=(snr_db, snr_db), names=noise.names)
-            yield Condition(f"recorded noise, {snr_db:g} dB", group, recorded.apply)
-        yield Condition(f"babble, {snr_db:g} dB", group, partial(_with_babble, voices=tuple(voices), snr_db=snr_db))
+            yield StressChange(f"recorded noise, {snr_db:g} dB", group, recorded.apply)
+        yield StressChange(f"babble, {snr_db:g} dB", group, partial(_with_babble, voices=tuple(voices), snr_db=snr_db))
         white = ColouredNoise(colours=("white",), snr_db=(snr_db, snr_db))
-        yield Condition(f"white noise, {snr_db:g} dB", group, white.apply)
+        yield StressChange(f"white noise, {snr_db:g} dB", group, white.apply)
 
 
-def _channels() -> Iterator[Condition]:
-    yield Condition("telephone band", PHONE, lambda waveform, rate_hz, _: over_telephone(waveform, rate_hz))
+def _channels() -> Iterator[StressChange]:
+    yield StressChange("telephone band", PHONE, lambda waveform, rate_hz, _: over_telephone(waveform, rate_hz))
     # Compression of libsndfile; measured on RAVDESS at 16 kHz: 15.4 and 15.9 kbit/s.
-    yield Condition("MP3, 16 kbit/s", PHONE, Codec(formats=("mp3",), compression=(0.9, 0.9)).apply)
-    yield Condition("Opus, 16 kbit/s", PHONE, Codec(formats=("opus",), compression=(0.94, 0.94)).apply)
-    yield Condition("near in a small room", ROOM, Reverb(rt60_s=(0.3, 0.3), direct_db=(8.0, 8.0)).apply)
-    yield Condition("far in a large room", ROOM, Reverb(rt60_s=(0.8, 0.8), direct_db=(-3.0, -3.0)).apply)
+    yield StressChange("MP3, 16 kbit/s", PHONE, Codec(formats=("mp3",), compression=(0.9, 0.9)).apply)
+    yield StressChange("Opus, 16 kbit/s", PHONE, Codec(formats=("opus",), compression=(0.94, 0.94)).apply)
+    yield StressChange("near in a small room", ROOM, Reverb(rt60_s=(0.3, 0.3), direct_db=(8.0, 8.0)).apply)
+    yield StressChange("far in a large room", ROOM, Reverb(rt60_s=(0.8, 0.8), direct_db=(-3.0, -3.0)).apply)
 
 
-def _small_changes() -> Iterator[Condition]:
-    yield Condition("20 dB louder", SMALL, lambda waveform, *_: with_gain(waveform, 20))
-    yield Condition("20 dB softer", SMALL, lambda waveform, *_: with_gain(waveform, -20))
-    yield Condition(
+def _small_changes() -> Iterator[StressChange]:
+    yield StressChange("20 dB louder", SMALL, lambda waveform, *_: with_gain(waveform, 20))
+    yield StressChange("20 dB softer", SMALL, lambda waveform, *_: with_gain(waveform, -20))
+    yield StressChange(
         "clipping, 0.1 to 0.3 %",
         SMALL,
         lambda waveform, _, rng: clipped(waveform, rng.choice([0.001, 0.002, 0.003])),
     )
-    yield Condition("faint tone", SMALL, _with_faint_tone)
-    yield Condition("faint white noise", SMALL, ColouredNoise(colours=("white",), snr_db=(35.0, 45.0)).apply)
-    yield Condition("low-pass", SMALL, partial(_filtered, kind="low-pass", cutoffs_hz=(6500.0, 7000.0, 7500.0)))
-    yield Condition("high-pass", SMALL, partial(_filtered, kind="high-pass", cutoffs_hz=(50.0, 100.0, 150.0)))
-    yield Condition("zeros before", SMALL, partial(_with_ends, before=1, after=0))
-    yield Condition("zeros after", SMALL, partial(_with_ends, before=0, after=1))
-    yield Condition("cropped before", SMALL, partial(_with_ends, before=-1, after=0))
-    yield Condition("cropped after", SMALL, partial(_with_ends, before=0, after=-1))
+    yield StressChange("faint tone", SMALL, _with_faint_tone)
+    yield StressChange("faint white noise", SMALL, ColouredNoise(colours=("white",), snr_db=(35.0, 45.0)).apply)
+    yield StressChange("low-pass", SMALL, partial(_filtered, kind="low-pass", cutoffs_hz=(6500.0, 7000.0, 7500.0)))
+    yield StressChange("high-pass", SMALL, partial(_filtered, kind="high-pass", cutoffs_hz=(50.0, 100.0, 150.0)))
+    yield StressChange("zeros before", SMALL, partial(_with_ends, before=1, after=0))
+    yield StressChange("zeros after", SMALL, partial(_with_ends, before=0, after=1))
+    yield StressChange("cropped before", SMALL, partial(_with_ends, before=-1, after=0))
+    yield StressChange("cropped after", SMALL, partial(_with_ends, before=0, after=-1))
 
 
-def _tilts() -> Iterator[Condition]:
-    yield Condition("upward tilt", TILT, lambda waveform, rate_hz, _: tilted(waveform, 1.5, rate_hz))
-    yield Condition("downward tilt", TILT, lambda waveform, rate_hz, _: tilted(waveform, -1.5, rate_hz))
+def _tilts() -> Iterator[StressChange]:
+    yield StressChange("upward tilt", TILT, lambda waveform, rate_hz, _: tilted(waveform, 1.5, rate_hz))
+    yield StressChange("downward tilt", TILT, lambda waveform, rate_hz, _: tilted(waveform, -1.5, rate_hz))
 
 
-def _strong_changes() -> Iterator[Condition]:
-    yield Condition("clipping, 10 %", STRONG, lambda waveform, *_: clipped(waveform, 0.1))
+def _strong_changes() -> Iterator[StressChange]:
+    yield StressChange("clipping, 10 %", STRONG, lambda waveform, *_: clipped(waveform, 0.1))
 
 
 def _with_babble(

@@ -25,6 +25,7 @@ def mu_law(waveform: Waveform) -> Waveform:
     -------
     same shape, float32
     """
+    # G.711: F(x) = ln(1 + µ·|x|) / ln(1 + µ), rounded to 127 steps a side, and back.
     compressed = np.log1p(MU * np.minimum(np.abs(waveform), 1)) / np.log1p(MU)
     magnitude = np.expm1(np.round(127 * compressed) / 127 * np.log1p(MU)) / MU
     return np.asarray(np.sign(waveform) * magnitude, np.float32)
@@ -51,7 +52,7 @@ def over_telephone(waveform: Waveform, sample_rate_hz: int) -> Waveform:
 
 
 def _voice_band(frequencies_hz: Spectrum) -> Spectrum:
-    return edge(frequencies_hz, 200, 300) * edge(frequencies_hz, 3700, 3400)
+    return edge(frequencies_hz, 200, 300) * edge(frequencies_hz, 3700, 3400)  # 300 to 3,400 Hz
 
 
 @AUGMENTATIONS.register("telephone")

@@ -32,6 +32,7 @@ def stretched(waveform: Waveform, rate: float, sample_rate_hz: int) -> Waveform:
     hop = max(round(WINDOW_S * sample_rate_hz / 2), 1)
     reach = round(TOLERANCE_S * sample_rate_hz)
     n_windows = -(-n_out // hop) + 1
+    # WSOLA (Verhelst and Roelands, 1993): hops of the result, times rate, are hops of the clip.
     centres = np.round(np.arange(n_windows) * hop * rate).astype(int)
     # Window k is centred on sample k·hop of the result and on centres[k] of the clip; both begin one hop early.
     padded = np.pad(waveform, (hop + reach, max(centres[-1] - len(waveform), 0) + 3 * hop + 2 * reach))
@@ -49,7 +50,9 @@ def _best_start(padded: Waveform, earliest: int, natural: int, hop: int, reach: 
     wanted = padded[natural : natural + 2 * hop]
     searched = padded[earliest : earliest + 2 * (hop + reach)]
     likeness = np.correlate(searched, wanted, mode="valid")
+    # Running sums: energy of every window searched.
     energies = np.concatenate([[0.0], np.cumsum(np.square(searched, dtype=np.float64))])
+    # Normalised cross-correlation, but for wanted's norm.
     likeness = likeness / np.sqrt(np.maximum(energies[2 * hop :] - energies[: -2 * hop], 1e-9))
     best = int(likeness.argmax())
     return earliest + (best if likeness[best] > 0 else reach)

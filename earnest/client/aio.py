@@ -11,8 +11,9 @@ import numpy.typing as npt
 from earnest.audio.source import Source, path_of
 from earnest.client import calls, listening
 from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, ServerError
+from earnest.runtime.events import Event
 from earnest.runtime.prediction import Classes, Options, Prediction
-from earnest.runtime.timeline import Event, Timeline
+from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
 
 

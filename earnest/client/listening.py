@@ -6,8 +6,8 @@ from typing import Any
 
 from earnest.client.calls import ServerError, error_of, understood
 from earnest.errors import EarnestError, MissingExtraError
+from earnest.runtime.events import Event, event_from_dict
 from earnest.runtime.prediction import Prediction
-from earnest.runtime.timeline import Event, event_from_dict
 
 FINISH = json.dumps({"type": "finish"})
 OPEN_S, PONG_S = 30.0, 60.0  # a pong may wait behind sound that the server reads no faster than it allows

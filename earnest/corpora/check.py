@@ -124,7 +124,7 @@ def _ogg_has_an_end(path: Path) -> bool:
     return place >= 0 and len(tail) > place + 5 and bool(tail[place + 5] & _LAST_PAGE)
 
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], object]
 MANY_MISSING = 1_000  # above this a copy is a part of its corpus, and one finding says so instead of thousands
 
 
@@ -202,7 +202,7 @@ class CorpusReport:
         return asdict(self) | {"as_published": self.as_published, "verdict": self.verdict}
 
 
-def check_corpus(name: str, root: Path, on_progress: Progress | None = None) -> CorpusReport:
+def check_corpus(name: str, root: Path, on_progress: OnProgress | None = None) -> CorpusReport:
     """Read every label and decode every recording of one corpus.
 
     A cut recording shows when its container ends early, when decoding fails, or when it is shorter than any that was

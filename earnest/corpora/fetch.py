@@ -182,12 +182,12 @@ def _chunks(source: Any) -> Iterator[bytes]:
         yield chunk
 
 
-Progress = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], object]
 _TIMEOUT_S = 60.0
 _MOST_DOWNLOADED = 100 << 30
 
 
-def fetch_corpus(corpus: Corpus, folder: Path, on_progress: Progress | None = None) -> list[Path]:
+def fetch_corpus(corpus: Corpus, folder: Path, on_progress: OnProgress | None = None) -> list[Path]:
     """Download and unpack all archives of a corpus into ``folder``; what is complete already isn't fetched again.
 
     Parameters
@@ -214,7 +214,7 @@ def fetch_corpus(corpus: Corpus, folder: Path, on_progress: Progress | None = No
     return paths
 
 
-def download(archive: Archive, folder: Path, on_progress: Progress | None = None) -> Path:
+def download(archive: Archive, folder: Path, on_progress: OnProgress | None = None) -> Path:
     """Download one file; a part that an earlier try left behind is continued."""
     path = folder / PurePosixPath(urlsplit(archive.url).path).name
     part = path.with_name(path.name + ".part")
@@ -238,7 +238,7 @@ def download(archive: Archive, folder: Path, on_progress: Progress | None = None
     return path
 
 
-def _receive(archive: Archive, part: Path, on_progress: Progress | None) -> None:
+def _receive(archive: Archive, part: Path, on_progress: OnProgress | None) -> None:
     there = part.stat().st_size if part.is_file() else 0
     if archive.n_bytes and there >= archive.n_bytes:
         return

@@ -30,6 +30,7 @@ class Reliability:
         """Expected calibration error: mean over rows of the distance between confidence and accuracy; NaN of none."""
         if not self.counts.any():
             return float("nan")
+        # Σ_b n_b/n · |acc_b − conf_b|.
         return float(np.nansum(self.counts * np.abs(self.accuracy - self.confidence)) / self.counts.sum())
 
     def to_dict(self) -> dict[str, Any]:
@@ -54,6 +55,7 @@ def reliability(
     true : shape (rows,), class numbers
     """
     confidence, right = _answers(probabilities, true)
+    # Naeini et al. (2015); Guo et al. (2017), eq. 3: bin b holds (b/B, (b + 1)/B].
     bins = _bins(confidence, n_bins)
     counts = np.bincount(bins, minlength=n_bins)
     some = np.where(counts, counts, np.nan)
@@ -95,7 +97,7 @@ def expected_ece(
     bins = _bins(confidence, N_BINS)
     counts, sums = np.bincount(bins), np.bincount(bins, weights=confidence)
     right = rng.binomial(counts, np.clip(sums / np.maximum(counts, 1), 0, 1), size=(n_draws, len(counts)))
-    errors = np.abs(right - sums).sum(axis=1) / len(confidence)
+    errors = np.abs(right - sums).sum(axis=1) / len(confidence)  # (draws,): Σ_b |right_b − Σ conf| / n
     return ExpectedEce(float(errors.mean()), float(np.quantile(errors, 0.95)))
 
 
@@ -139,10 +141,12 @@ def selective(probabilities: npt.NDArray[np.floating], true: npt.NDArray[np.inte
     if not len(true):
         raise ValueError("A risk-coverage curve needs at least one row.")
     confidence, right = _answers(probabilities, true)
+    # Blocks of equal confidence, the most confident first.
     _, block, sizes = np.unique(-confidence, return_inverse=True, return_counts=True)
     share = np.bincount(block, weights=right, minlength=len(sizes)) / sizes
     in_order = np.concatenate([np.repeat(share, sizes), np.zeros(len(true) - len(confidence))])
     n_kept = np.arange(1, len(true) + 1)
+    # Geifman and El-Yaniv (2017): risk at coverage c = 1 − share right among the c·n most confident.
     return RiskCoverage(n_kept / len(true), np.cumsum(in_order) / n_kept)
 
 
@@ -179,6 +183,7 @@ def calibration_scores(
     known = ~np.isnan(probabilities).any(axis=1)
     if not known.any():
         return None
+    # Brier (1950): mean over rows of Σ_c (p_c − [c is true])².
     errors = probabilities[known].astype(np.float64)
     errors[np.arange(len(errors)), true[known]] -= 1
     brier = float((errors**2).sum(axis=1).mean())
@@ -217,6 +222,7 @@ def softmax(logits: npt.NDArray[np.floating], temperature: float = 1.0) -> Float
 def log_softmax(logits: npt.NDArray[np.floating], temperature: float = 1.0) -> Floats:
     """Return log softmax(logits / temperature) over the last axis, shape as ``logits``."""
     scaled = logits.astype(np.float64) / temperature
+    # log Σ exp(z) = m + log Σ exp(z − m) with m = max z: nothing overflows.
     scaled -= scaled.max(axis=-1, keepdims=True)
     return np.asarray(scaled - np.log(np.exp(scaled).sum(axis=-1, keepdims=True)))
 
@@ -277,6 +283,7 @@ def fit_temperature(logits: npt.NDArray[np.floating], true: npt.NDArray[np.integ
         raise ValueError("A temperature needs at least one row.")
     if not np.isfinite(logits).all():
         raise ValueError("A temperature needs finite logits.")
+    # In log T, so that every halving is worth the same factor.
     low, high = np.log(LOWEST), np.log(HIGHEST)
     for _ in range(N_STEPS):
         middle = (low + high) / 2
@@ -288,5 +295,6 @@ def fit_temperature(logits: npt.NDArray[np.floating], true: npt.NDArray[np.integ
 
 
 def _slope(logits: npt.NDArray[np.floating], true: npt.NDArray[np.integer], temperature: float) -> float:
+    # d/d(1/T) log softmax(z/T)_y = z_y − Σ_c p_c·z_c
     expected = (softmax(logits, temperature) * logits).sum(axis=1)
     return float((logits[np.arange(len(true)), true] - expected).mean())

@@ -99,6 +99,7 @@ def mcnemar(only_a_right: int, only_b_right: int) -> float:
     n, fewer = only_a_right + only_b_right, min(only_a_right, only_b_right)
     if 2 * fewer >= n:
         return 1.0
+    # log of the largest term C(n, k)·2⁻ⁿ; in logarithms, since 2ⁿ overflows from n = 1,024 on.
     log_top = math.lgamma(n + 1) - math.lgamma(fewer + 1) - math.lgamma(n - fewer + 1) - n * math.log(2)
     # From the largest term downwards: C(n, i − 1) = C(n, i) · i / (n − i + 1).
     steps = np.arange(fewer, 0, -1, dtype=np.float64)
@@ -113,6 +114,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
         raise ValueError("A p-value is from 0 to 1.")
     order = np.argsort(p, kind="stable")
     corrected = np.empty(len(p))
+    # Step-down: the i-th smallest of m is multiplied by m − i + 1, and none may fall below the one before it.
     corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
     return corrected.tolist()
 
@@ -181,7 +183,8 @@ def _differences(answers: _Answers, rng: np.random.Generator, n_resamples: int) 
     counts_a, counts_b, chances, over = _clusters(answers)
     n_drawn = len(answers.true) if over == "utterances" else len(chances)
     drawn = rng.multinomial(n_drawn, chances, size=n_resamples).astype(np.float64)  # exact: counts are far below 2^53
-    shape = (n_resamples, answers.n_classes, answers.n_classes + 1)
+    shape = (n_resamples, answers.n_classes, answers.n_classes + 1)  # true class × answer, the last column: no answer
+    # Paired: one draw of speakers serves both systems, so what makes a speaker hard cancels in the difference.
     resampled = [headline_scores((drawn @ counts).astype(np.int64).reshape(shape)) for counts in (counts_a, counts_b)]
     whole = [headline_scores(answers.counts(predicted)) for predicted in (answers.a, answers.b)]
     wa, ua = (
@@ -203,12 +206,13 @@ def _clusters(
     names = sorted(set(answers.speaker))
     owner = numbered(answers.speaker, names)
     if "" in names or len(names) < 2:
+        # Drawing clips one by one is drawing their kinds by a multinomial: far fewer columns.
         kinds, sizes = np.unique(cells_a * n_cells + cells_b, return_counts=True)
         one_hot = np.eye(n_cells, dtype=np.int64)
         return one_hot[kinds // n_cells], one_hot[kinds % n_cells], sizes / sizes.sum(), "utterances"
     counts = []
     for cells in (cells_a, cells_b):
-        flat = np.bincount(owner * n_cells + cells, minlength=len(names) * n_cells)
+        flat = np.bincount(owner * n_cells + cells, minlength=len(names) * n_cells)  # one count a (speaker, cell)
         counts.append(flat.reshape(len(names), n_cells).astype(np.int64))
     return counts[0], counts[1], np.full(len(names), 1 / len(names)), "speakers"
 

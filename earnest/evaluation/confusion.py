@@ -49,8 +49,8 @@ def headline_scores(counts: npt.NDArray[np.integer]) -> dict[str, Floats]:
     answered = counts[..., :-1].sum(axis=-2)
     n = support.sum(axis=-1)
     occurs = support > 0
-    recall = right / np.maximum(support, 1)
-    f1 = 2 * right / np.maximum(support + answered, 1)
+    recall = right / np.maximum(support, 1)  # diagonal over row sums
+    f1 = 2 * right / np.maximum(support + answered, 1)  # 2·P·R / (P + R) = 2·TP / (2·TP + FP + FN)
     return {
         "wa": right.sum(axis=-1) / n,
         "ua": recall.sum(axis=-1) / occurs.sum(axis=-1),

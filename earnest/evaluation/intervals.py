@@ -57,14 +57,16 @@ def bootstrap(
     The clips of one speaker resemble each other, so drawing clips would make the interval far too narrow. The order of
     the rows doesn't matter.
     """
+    # Cluster bootstrap (Davison and Hinkley, 1997, 3.8): how often each is drawn is one multinomial a resample.
     clusters, over = _clusters(predictions)
     n_clusters = int(clusters.sum()) if over == "utterances" else len(clusters)
     weights = clusters / n_clusters if over == "utterances" else np.full(n_clusters, 1 / n_clusters)
     drawn = rng.multinomial(n_clusters, weights, size=n_resamples)  # (resamples, clusters or cells)
     n_classes = len(predictions.classes)
-    cells = drawn if over == "utterances" else drawn @ clusters
+    cells = drawn if over == "utterances" else drawn @ clusters  # (resamples, classes · (classes + 1))
     scores = headline_scores(cells.reshape(n_resamples, n_classes, n_classes + 1))
     tail = (1 - CONFIDENCE) / 2
+    # Percentile interval (Efron, 1981).
     limits = {name: np.quantile(values, (tail, 1 - tail)) for name, values in scores.items()}
     return {name: Interval(float(low), float(high), over) for name, (low, high) in limits.items()}
 
@@ -78,5 +80,6 @@ def _clusters(predictions: Predictions) -> tuple[Counts, Literal["speakers", "ut
     owner = numbered(predictions.speaker, speakers)
     columns = np.where(predictions.predicted < 0, n_classes, predictions.predicted)
     counts = np.zeros((len(speakers), n_classes * (n_classes + 1)), dtype=np.int64)
+    # Adds repeated pairs one by one, unlike counts[…] += 1.
     np.add.at(counts, (owner, predictions.emotion * (n_classes + 1) + columns), 1)
     return counts, "speakers"

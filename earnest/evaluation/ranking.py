@@ -25,9 +25,9 @@ def top_k(probabilities: npt.NDArray[np.floating], true: npt.NDArray[np.integer]
     """
     if k < 1 or not len(true):
         raise ValueError(f"Top-k needs k of at least 1 and at least one row, got k = {k} and {len(true)} rows.")
-    own = probabilities[np.arange(len(true)), true][:, None]
+    own = probabilities[np.arange(len(true)), true][:, None]  # (rows, 1)
     earlier = np.arange(probabilities.shape[1]) < true[:, None]
-    before = (probabilities > own) | ((probabilities == own) & earlier)
+    before = (probabilities > own) | ((probabilities == own) & earlier)  # NaN compares as False: left to `answered`
     answered = ~np.isnan(probabilities).any(axis=1)
     return float((answered & (before.sum(axis=1) < k)).mean())
 
@@ -38,6 +38,7 @@ def roc_auc(scores: npt.NDArray[np.floating], is_positive: Bools) -> float:
     positives, negatives = scores[known & is_positive], np.sort(scores[known & ~is_positive])
     if not (len(positives) and len(negatives)):
         raise ValueError("The area under a ROC curve needs positives and negatives.")
+    # Mann and Whitney (1947): U = Σ over positives of (negatives below + half of those equal); AUC = U / (n₊·n₋).
     beaten = np.searchsorted(negatives, positives, "left") + np.searchsorted(negatives, positives, "right")
     return float(beaten.sum() / (2 * len(positives) * len(negatives)))
 

@@ -4,9 +4,8 @@ The models, the splits and the plain predictions stay as they are; what is new l
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -14,18 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.augment.base import generator_for
-from earnest.augment.stress import Condition, stress_conditions
+from earnest.augment.stress import StressChange, stress_changes
 from earnest.corpora.load import load_utterances
 from earnest.errors import EarnestError, suggestion
 from earnest.evaluation.predictions import Predictions, joined, write_predictions
 from earnest.evaluation.split_files import Lookup, read_plans
 from earnest.evaluation.splits import Split
 from earnest.evaluation.stress import Check, StressRow, clean_checks, clean_row
+from earnest.experiments.conditions import PLAIN, Changed, Condition, FoldClips, NoiseTest, answer_again
 from earnest.experiments.evaluate import METRICS
-from earnest.experiments.reanswer import FoldClips, NoiseTest
 from earnest.files.locks import holding
 from earnest.files.reading import read_json
 from earnest.files.writing import refuse_changed, write_json
+from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Recipe, read_recipe
 from earnest.training.record import read_record
 
@@ -88,6 +88,27 @@ class StressTest:
     n_clips: int | None = None
     keeps_predictions: bool = False
 
+    def changes(self, split: Split) -> list[StressChange]:
+        """Return what is done to clips of one fold; babble is made of its validation clips, or of its training clips.
+
+        Names and groups are the same in every fold.
+        """
+        voices = [row.path for row in split.valid or split.train]
+        return stress_changes(voices, self.noise.files if self.noise else None)
+
+    def conditions(self, split: Split) -> list[Condition]:
+        """Return the conditions of one fold, the clips as they are first."""
+        return [PLAIN, *(Changed("stress", change.file_name, change.applied) for change in self.changes(split))]
+
+    def clips(self, run: Path, split: Split) -> FoldClips:
+        """Return all clips of the part that is asked for."""
+        if self.part == "test":
+            return FoldClips.tested(run, split)
+        if not split.valid or read_record(run).refitted:
+            why = "was trained on its validation clips" if split.valid else "has no validation clips"
+            raise EarnestError(f"{run}: {why}. Ask for test clips.")
+        return FoldClips.validated(run, split)
+
 
 @dataclass(frozen=True)
 class Stress:
@@ -99,40 +120,32 @@ class Stress:
 
 
 @holding("output")
-def stress(
-    finished: Finished,
-    asked: StressTest,
-    output: Path,
-    command: str,
-    on_condition: Callable[[], object] = lambda: None,
-) -> Stress:
+def stress(finished: Finished, asked: StressTest, output: Path, command: str, progress: Progress = SILENT) -> Stress:
     """Answer the clips of every fold again under every condition, and compare with the answers to them as they are.
 
     Parameters
     ----------
     output : gets metrics-stress.json
-    on_condition : told each condition of each fold as it is done
     """
-    answers: dict[str, list[tuple[Predictions, int]]] = {}
-    conditions: dict[str, Condition] = {}
-    whole, drawn = [], []
-    for split in finished.splits:
-        clips = _clips(finished.folder / split.fold, split, asked.part)
-        whole.append(clips.plain)
-        if asked.n_clips is not None:
-            clips = clips.take(evenly_drawn(clips, asked.n_clips))
-        drawn.append(clips.plain)
-        for condition in conditions_of(split, asked.noise):
-            conditions[condition.name] = condition
-            answers.setdefault(condition.name, []).append(_heard(clips, condition))
-            on_condition()
-    clean, rows = joined(drawn), []
-    for name, parts in answers.items():
-        together = joined([predictions for predictions, _ in parts])
-        rows.append(StressRow.of(name, conditions[name].group, clean, together, sum(n for _, n in parts)))
+    whole: list[Predictions] = []
+
+    def folds() -> Iterator[FoldClips]:
+        for split in finished.splits:
+            clips = asked.clips(finished.folder / split.fold, split)
+            whole.append(clips.plain)
+            yield clips if asked.n_clips is None else clips.take(evenly_drawn(clips, asked.n_clips))
+
+    changes = asked.changes(finished.splits[0])
+    with progress.bar("answering", (1 + len(changes)) * len(finished.splits)) as advance:
+        answers = answer_again(folds(), lambda clips: asked.conditions(clips.split), advance)
+    clean = answers[PLAIN.file_name].predictions
+    table = [clean_row(clean)]
+    for change in changes:
+        found, name = answers[f"stress-{change.file_name}"], change.file_name
+        table.append(StressRow.of(change.name, change.group, clean, found.predictions, found.n_untouched))
         if asked.keeps_predictions:
-            write_predictions(together, output / f"predictions-stress-{conditions[name].file_name}.csv")
-    table, checks = [clean_row(clean), *rows], clean_checks(joined(whole))
+            write_predictions(found.predictions, output / f"predictions-stress-{name}.csv")
+    checks = clean_checks(joined(whole))
     document = {
         **_facts(finished, asked, command),
         "n": len(clean),
@@ -142,12 +155,6 @@ def stress(
     }
     write_json(output / METRICS_STRESS, document)
     return Stress(table, checks, document)
-
-
-def conditions_of(split: Split, noise: NoiseTest | None) -> list[Condition]:
-    """Return the conditions of one fold; babble is made of its validation clips, or of its training clips."""
-    voices = [row.path for row in split.valid or split.train]
-    return stress_conditions(voices, noise.files if noise else None)
 
 
 def evenly_drawn(clips: FoldClips, n_clips: int) -> npt.NDArray[np.intp]:
@@ -162,19 +169,6 @@ def evenly_drawn(clips: FoldClips, n_clips: int) -> npt.NDArray[np.intp]:
     return np.array(sorted(sorted(order, key=turns.__getitem__)[:n_clips]), np.intp)
 
 
-def _clips(run: Path, split: Split, part: Part) -> FoldClips:
-    if part == "test":
-        return FoldClips.tested(run, split)
-    if not split.valid or read_record(run).refitted:
-        why = "was trained on its validation clips" if split.valid else "has no validation clips"
-        raise EarnestError(f"{run}: {why}. Ask for test clips.")
-    return FoldClips.validated(run, split)
-
-
-def _heard(clips: FoldClips, condition: Condition) -> tuple[Predictions, int]:
-    return clips.heard_as(partial(condition.heard, sample_rate_hz=clips.rate_hz))
-
-
 def _facts(finished: Finished, asked: StressTest, command: str) -> dict[str, Any]:
     plain, noise = finished.document, asked.noise
     return {
@@ -186,13 +180,7 @@ def _facts(finished: Finished, asked: StressTest, command: str) -> dict[str, Any
         "command": command,
         "evaluation": plain.get("command"),
         "recipe": finished.recipe.to_dict(),
-        "noise": noise
-        and {
-            "folder": noise.folder,
-            "names": list(noise.names),
-            "recordings": len(noise.files.recordings),
-            "heard_in_training": noise.heard_in_training(finished.recipe),
-        },
+        "noise": noise and noise.facts(finished.recipe),
     }
 
 

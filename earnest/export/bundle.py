@@ -6,24 +6,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from earnest.bundle import BundleInfo, sha256_of
+from onnx import ModelProto
+
+from earnest.bundle import BundleInfo, Format, sha256_of
 from earnest.errors import EarnestError, told
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
+from earnest.export.calibration import int8_clips
 from earnest.export.card import model_card, read_result
 from earnest.export.heads import add_distance
 from earnest.export.moody import moody_classes, to_moody
-from earnest.export.onnx import traced
-from earnest.export.quantise import Form, model_files
+from earnest.export.onnx import finished, store_small, traced
+from earnest.export.quantise import to_int8
 from earnest.files.locks import held_folder
 from earnest.files.writing import refuse_changed, write_atomically
+from earnest.onnx.check import check_onnx
 from earnest.settings.recipe import Recipe, read_recipe
 from earnest.training.record import RunRecord, read_record
 from earnest.training.run import load_run
 from earnest.training.runtime_statistics import companion_files, domain_of
 
-NOTICE = "NOTICE.txt"
+NOTICE, MODEL = "NOTICE.txt", "model.onnx"
 BUNDLE, BEGUN = "bundle.json", ".begun"
-MODEL_FILES = {"model.onnx", "model.xml", "model.bin"}
+MODEL_FILES = {MODEL, "model.xml", "model.bin"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,19 @@ class Identity:
     version: str
     licence: str
     notes: str = ""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What is wanted, and where the corpora are that ranges are measured on.
+
+    Attributes
+    ----------
+    folders : corpus name → folder, beside ``$EARNEST_DATA``; used by INT8 only
+    """
+
+    name: Format = "onnx"
+    folders: Mapping[str, Path] | None = None
 
 
 def export_bundle(
@@ -150,3 +167,31 @@ def facts_of(identity: Identity, record: RunRecord, recipe: Recipe) -> dict[str,
         "shortest_s": str(limits[0]),
         "longest_s": str(limits[1]),
     }
+
+
+def model_files(traced: ModelProto, form: Form, run: Path, facts: Mapping[str, str]) -> dict[str, bytes]:
+    """Return the files of a format.
+
+    Parameters
+    ----------
+    traced : from `earnest.export.onnx.traced`
+    run : whose own split INT8 is calibrated and judged on
+    facts : metadata of an ONNX file
+    """
+    if form.name.startswith("openvino"):
+        return _openvino(traced, form, run)
+    if form.name == "onnx-int8":
+        traced = to_int8(traced, *int8_clips(run, form.folders or {}))
+    else:
+        store_small(traced, rounding=form.name == "onnx-fp16")
+    data = finished(traced, {**facts, "format": form.name}).SerializeToString()
+    check_onnx(data, Path(MODEL))
+    return {MODEL: data}
+
+
+def _openvino(traced: ModelProto, form: Form, run: Path) -> dict[str, bytes]:
+    from earnest.export.openvino import to_int8_ir, to_ir
+
+    if form.name != "openvino-int8":
+        return to_ir(traced, halves=form.name == "openvino-fp16")
+    return to_int8_ir(traced, *int8_clips(run, form.folders or {}))

@@ -58,6 +58,7 @@ def add_distance(proto: ModelProto, mean: Table, directions: Table) -> None:
     """
     add = _Adding(proto)
     axis = add.constant("axis", [1], np.int64)
+    # d = √(mean over directions of (A·(e − m))²), with A·e − A·m as one Gemm: (batch, directions).
     origin = add.constant("origin", -(directions @ mean))
     projected = add.node("Gemm", ["embedding", add.constant("directions", directions.T), origin], "projected")
     squares = add.node("Mul", [projected, projected], "squares")
@@ -83,6 +84,7 @@ def soften(proto: ModelProto, temperature: float, out_of_domain_from: float) -> 
     add = _Adding(proto)
     beyond = add.node("Sub", [add.constant("start", out_of_domain_from), f"{_PREFIX}distances"], "beyond")
     limits = [add.constant("lowest", -_LARGEST_LOG), add.constant("highest", 0.0)]
+    # 1/s = exp(clip(start − d, −3, 0)): softer, the farther a sound lies behind the start.
     sharper = add.node("Exp", [add.node("Clip", [beyond, *limits], "minus_log")], "sharper")
     sharpness = add.node("Div", [sharper, add.constant("temperature", temperature)], "sharpness")  # 1 / (T·s)
     add.node("Softmax", [add.node("Mul", ["logits", sharpness], "scaled")], "probabilities", is_output=True, axis=-1)

@@ -77,7 +77,7 @@ def _scale_of(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None
     """
     for axis in {0, values.ndim - 1} if values.ndim > 1 else ():
         others = tuple(other for other in range(values.ndim) if other != axis)
-        largest = np.abs(values).max(axis=others, keepdims=True)
+        largest = np.abs(values).max(axis=others, keepdims=True)  # the largest of an output is ±127 steps
         scale = np.where(largest > 0, largest / np.float32(LARGEST), np.float32(1)).astype(np.float32)
         if np.array_equal(np.rint(values / scale) * scale, values):
             return scale
@@ -115,7 +115,7 @@ def to_onnx(classifier: SpeechClassifier, facts: Mapping[str, str] | None = None
     Inputs ``waveform`` (batch, samples) float32 and ``lengths`` (batch,) int64; outputs ``logits``, ``probabilities``
     (batch, classes), ``embedding`` (batch, width) and what else the model has (``attention`` (batch, steps)). Between
     front end and network lie ``log_mel`` (batch, rows, frames) and ``n_frames`` (batch,), where the graph can be cut
-    (`earnest.onnx_file.part_of`); behind a front end on raw samples the first is called ``prepared``. ``facts`` become
+    (`earnest.onnx.cut.part_of`); behind a front end on raw samples the first is called ``prepared``. ``facts`` become
     the model's metadata.
     """
     proto = traced(classifier)

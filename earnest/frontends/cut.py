@@ -30,6 +30,7 @@ def crop(frames: Tensor, n_frames: Tensor, length: int, padding: Tensor, place: 
     if place is None:
         start = torch.div(spare, 2, rounding_mode="floor")
     else:
+        # Uniform over 0 … spare; negative: zeros before the clip.
         start = spare.sign() * (place * (spare.abs() + 1)).floor().to(spare.dtype)
     positions = start[:, None] + torch.arange(length, device=frames.device)[None]
     inside = (positions >= 0) & (positions < n_frames[:, None])

@@ -87,7 +87,9 @@ class SpectrogramImage(nn.Module):
         if self.settings.normalise == "statistics":
             scaled = [self.scaled(clip).double() for clip in clips]
             count = sum(clip.shape[1] * clip.shape[2] for clip in scaled)
+            # (sources,), over all pixels of all clips.
             mean = torch.stack([clip.sum(dim=(1, 2)) for clip in scaled]).sum(dim=0) / count
+            # A second pass: no difference of large sums.
             squares = torch.stack([(clip - mean[:, None, None]).square().sum(dim=(1, 2)) for clip in scaled])
             self.mean.copy_(mean[:, None, None])
             self.deviation.copy_((squares.sum(dim=0) / count).sqrt().clamp(min=1e-6)[:, None, None])
@@ -137,6 +139,7 @@ def delta_kernels(width: int) -> Tensor:
     """Return first and second derivative of a line and a parabola fitted to ``width`` frames, (2, 1, 1, width)."""
     steps = torch.arange(width, dtype=torch.float32) - width // 2
     squares = steps.square()
+    # Least squares over t = −h … h (Savitzky and Golay, 1964): slope Σ t·x / Σ t²; curvature from t² less its mean.
     curve = width * squares - squares.sum()
     second = 2 * curve / (width * squares.square().sum() - squares.sum().square())
     return torch.stack([steps / squares.sum(), second])[:, None, None]
@@ -144,6 +147,7 @@ def delta_kernels(width: int) -> Tensor:
 
 def bilinear_rows(n_rows: int, height: int) -> Tensor:
     """Return the matrix (height, n_rows) that resizes rows bilinearly."""
+    # Pixel centres at halves, as torch's interpolate with align_corners=False; weight 1 − distance.
     centres = ((torch.arange(height) + 0.5) * (n_rows / height) - 0.5).clamp(0, n_rows - 1)
     return (1 - (centres[:, None] - torch.arange(n_rows)[None]).abs()).clamp(min=0)
 
@@ -157,5 +161,6 @@ def resized_columns(image: Tensor, n_columns: Tensor, width: int) -> Tensor:
     right = torch.minimum(left + 1, last)
     share = (centres - left)[:, None, None]
     shape = (-1, image.shape[1], image.shape[2], -1)
+    # (batch, channels, rows, width).
     near, far = (image.gather(3, index[:, None, None].expand(shape)) for index in (left, right))
     return near * (1 - share) + far * share

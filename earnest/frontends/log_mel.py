@@ -4,52 +4,16 @@ import copy
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.errors import RecipeError
+from earnest.frontends.mel import mel_filters
 from earnest.frontends.spectrum import FourierTransform, TwoStageTransform, mean_power
 from earnest.frontends.trim import GradientTrim, frame_mask, peak_trim
 from earnest.frontends.waveform import prepared
 from earnest.settings.front_end import FrontEnd
-
-LINEAR_HZ_PER_MEL = 200.0 / 3
-KNEE_HZ = 1000.0  # linear below, logarithmic above
-KNEE_MEL = KNEE_HZ / LINEAR_HZ_PER_MEL
-LOG_STEP = np.log(6.4) / 27.0  # 27 steps from 1 kHz to 6.4 kHz
-
-Floats = npt.NDArray[np.float64]
-
-
-def hz_to_mel(hz: npt.ArrayLike) -> Floats:
-    """Convert frequencies to Slaney mels; any shape."""
-    hz = np.asarray(hz, dtype=np.float64)
-    return np.where(hz < KNEE_HZ, hz / LINEAR_HZ_PER_MEL, KNEE_MEL + np.log(np.maximum(hz, 1e-9) / KNEE_HZ) / LOG_STEP)
-
-
-def mel_to_hz(mel: npt.ArrayLike) -> Floats:
-    """Convert Slaney mels to frequencies; any shape."""
-    mel = np.asarray(mel, dtype=np.float64)
-    return np.where(mel < KNEE_MEL, mel * LINEAR_HZ_PER_MEL, KNEE_HZ * np.exp(LOG_STEP * (mel - KNEE_MEL)))
-
-
-def mel_filters(
-    sample_rate_hz: int, n_fft: int, n_mels: int, fmin_hz: float, fmax_hz: float
-) -> npt.NDArray[np.float32]:
-    """Return triangular filters of equal area.
-
-    Returns
-    -------
-    shape (n_mels, n_fft // 2 + 1), float32, for power spectra
-    """
-    bins_hz = np.linspace(0, sample_rate_hz / 2, n_fft // 2 + 1)
-    corners_hz = mel_to_hz(np.linspace(hz_to_mel(fmin_hz), hz_to_mel(fmax_hz), n_mels + 2))
-    low, centre, high = corners_hz[:-2, None], corners_hz[1:-1, None], corners_hz[2:, None]
-    triangles = np.minimum((bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre))
-    return (np.maximum(0, triangles) * 2 / (high - low)).astype(np.float32)
-
 
 LOWEST_POWER = 1e-10  # −100 dB
 DECIBELS_PER_NEPER = 10.0 / float(np.log(10.0))  # ONNX has ln, not log10
@@ -129,9 +93,10 @@ class LogMel(nn.Module):
 
     def _decibels(self, power: Tensor, n_frames: Tensor) -> Tensor:
         settings = self.settings
-        power = power * frame_mask(n_frames, power.shape[2])[:, None]
+        power = power * frame_mask(n_frames, power.shape[2])[:, None]  # silence behind the clip's end
+        # 10·log10(power) = 10/ln 10 · ln(power).
         decibels = DECIBELS_PER_NEPER * torch.log(power.clamp(min=LOWEST_POWER))
-        peak = decibels.amax(dim=(1, 2), keepdim=True)
+        peak = decibels.amax(dim=(1, 2), keepdim=True)  # (batch, 1, 1)
         if settings.top_db is not None:
             decibels = torch.maximum(decibels, peak - settings.top_db)
         return decibels - peak if settings.decibel_reference == "max" else decibels
@@ -171,5 +136,6 @@ def _mel_filters(settings: FrontEnd) -> Tensor:
 def _mirrored(waveform: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
     """Return the samples at ``positions`` (batch, n) of clips mirrored at both ends, again and again."""
     last = lengths[:, None] - 1
+    # Reflection has period 2·(n − 1): 0 1 2 | 1 0 1 2 …
     wrapped = torch.remainder(positions, (2 * last).clamp(min=1))
     return waveform.gather(1, torch.minimum(wrapped, (2 * last - wrapped).clamp(min=0)))

@@ -40,7 +40,9 @@ class NoiseAndReverb(nn.Module):
         rng = np.random.default_rng(SEED)
         noise = NOISE_DEVIATION * rng.standard_normal(round(NOISE_S * rate_hz))
         time_s = np.arange(1, round(REVERBERATION_S * rate_hz)) / rate_hz
+        # 10^(−3·t/T): amplitude falls by 60 dB in T.
         tail = rng.standard_normal(len(time_s)) * 10 ** (-3 * time_s / REVERBERATION_S)
+        # Direct and reverberant energy are one half each.
         echo = np.concatenate([[1.0], tail / np.sqrt(np.square(tail).sum())]) / np.sqrt(2)
         self.register_buffer("noise", torch.from_numpy(noise.astype(np.float32)), persistent=False)
         self.register_buffer("echo", torch.from_numpy(echo.astype(np.float32)), persistent=False)
@@ -61,7 +63,7 @@ class NoiseAndReverb(nn.Module):
         clean = torch.where(frame_mask(lengths, waveform.shape[1]), waveform, torch.zeros_like(waveform))
         positions = torch.arange(clean.shape[1], device=clean.device)
         noisy = clean + self.noise[torch.remainder(positions, len(self.noise))]
-        kernel = self.echo.flip(0)[None, None]
+        kernel = self.echo.flip(0)[None, None]  # conv1d correlates: flipped, it convolves
         roomy = functional.conv1d(functional.pad(clean, (len(self.echo) - 1, 0))[:, None], kernel)[:, 0]
         parts = [self.front_end(version, lengths) for version in (clean, noisy, roomy)]
         return torch.cat([frames for frames, _ in parts], dim=1), parts[0][1]

@@ -47,7 +47,7 @@ class FourierTransform(nn.Module):
     def forward(self, padded: Tensor) -> Tensor:
         """Return (batch, bins, frames) of a padded waveform (batch, samples)."""
         frames = padded.unfold(1, self.win_length, self.hop_length) * self.window  # (batch, frames, win_length)
-        spectrum = torch.fft.rfft(frames, n=self.n_fft)[..., : self.n_bins]
+        spectrum = torch.fft.rfft(frames, n=self.n_fft)[..., : self.n_bins]  # (batch, frames, bins)
         power: Tensor = spectrum.real.square() + spectrum.imag.square()
         return power.transpose(1, 2)
 
@@ -92,12 +92,14 @@ class TwoStageTransform(nn.Module):
         if spare := self.n_taps * self.q - self.win_length:
             padded = functional.pad(padded, (0, spare))
         steps = padded[:, : padded.shape[1] // self.q * self.q].reshape(n_batch, -1, self.q).transpose(1, 2)
+        # First sum of Cooley and Tukey: S(k₁, n₂) = Σ_n₁ w·x(q·n₁ + n₂)·e^(−2πi·n₁·k₁/p); (batch, q · 2 · k₁, frames).
         sums = functional.conv1d(steps, self._first(), stride=self.stride, groups=self.q)
         sums = sums.reshape(n_batch, self.q, 2, n_first, -1).permute(0, 3, 2, 1, 4)
+        # Second: X(k₁ + p·k₂) = Σ_n₂ e^(−2πi·n₂·(k₁ + p·k₂)/n_fft)·S(k₁, n₂); (batch, k₁, 2 · columns, frames).
         parts = torch.matmul(self._second(), sums.reshape(n_batch, n_first, 2 * self.q, -1))
         # In the graph, a power takes three times as long as a product.
         squares = parts * parts
-        power = squares[:, :, :n_columns] + squares[:, :, n_columns:]
+        power = squares[:, :, :n_columns] + squares[:, :, n_columns:]  # real² + imaginary²
         return power.reshape(n_batch, n_first * n_columns, -1).index_select(1, self.order)
 
     def _first(self) -> Tensor:
@@ -111,6 +113,7 @@ class TwoStageTransform(nn.Module):
         """Return, of each k₁, the matrix from (part, n₂) to (part, k₂), (k₁, 2 · columns, 2 · q)."""
         phase = self.turns[:, :, None] * torch.arange(self.q) % self.n_fft
         real, imaginary = self.wave[0][phase], self.wave[1][phase]
+        # (a + bi)·(c + di) as a matrix of real numbers: [[a, −b], [b, a]].
         return torch.cat([torch.cat([real, -imaginary], dim=2), torch.cat([imaginary, real], dim=2)], dim=1)
 
 

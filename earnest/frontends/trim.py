@@ -59,6 +59,7 @@ class GradientTrim(nn.Module):
         peak = visible.amax(dim=(1, 2), keepdim=True)
         limited = torch.maximum(decibels, (peak - RANGE_DB).clamp(min=-50.0))
         floor = torch.where(inside[:, None], limited, peak).amin(dim=(1, 2), keepdim=True)
+        # Each value 0 to 1, summed over bands.
         return ((limited - floor) / (peak - floor).clamp(min=1e-6)).sum(dim=1)  # (batch, frames)
 
     def _threshold(self, energy: Tensor, inside: Tensor, n_frames: Tensor) -> Tensor:
@@ -74,7 +75,9 @@ class GradientTrim(nn.Module):
         here = torch.arange(frames, device=energy.device)[None, :].expand(energy.shape)
         above, below = torch.minimum(here + 1, last.clamp(min=0)), (here - 1).clamp(min=0)
         step = (above - below).clamp(min=1)
+        # Central difference, one-sided at both ends, as numpy.gradient.
         slope = (smooth.gather(1, above) - smooth.gather(1, torch.minimum(below, above))) / step
+        # Argmax of d(energy)/d(rank).
         steepest = torch.where(inside, slope, torch.full_like(slope, -1.0)).argmax(dim=1, keepdim=True)
         return smooth.gather(1, steepest)[:, 0]
 
@@ -93,5 +96,5 @@ def peak_trim(frame_power: Tensor, n_frames: Tensor, below_peak_db: float) -> tu
     """
     inside = frame_mask(n_frames, frame_power.shape[1])
     power = torch.where(inside, frame_power, torch.zeros_like(frame_power))
-    threshold = power.amax(dim=1, keepdim=True) * 10 ** (-below_peak_db / 10)
+    threshold = power.amax(dim=1, keepdim=True) * 10 ** (-below_peak_db / 10)  # decibels on power: 10·log10
     return first_and_end((power > threshold) & inside, n_frames)

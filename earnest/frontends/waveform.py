@@ -21,10 +21,11 @@ def prepared(waveform: Tensor, lengths: Tensor, settings: FrontEnd) -> Tensor:
         wanted = 10 ** (settings.level_dbfs / 20)
         mean_square = (waveform * waveform).sum(dim=1) / lengths
         # Not a sum with it: the exporter takes a scalar up to 1e-8 for zero and leaves the sum out.
+        # Wanted root mean square over the present one.
         waveform = waveform * (wanted * mean_square.clamp(min=SMALLEST_MEAN_SQUARE).rsqrt())[:, None]
     if settings.pre_emphasis:
         before = functional.pad(waveform[:, :-1], (1, 0))
-        waveform = waveform - settings.pre_emphasis * before
+        waveform = waveform - settings.pre_emphasis * before  # y(t) = x(t) − a·x(t − 1), x(−1) = 0
     return waveform
 
 

@@ -21,6 +21,7 @@ class ByVoice(nn.Linear):
     def forward(self, embedding: Tensor) -> Tensor:
         """Map (batch, width) to logits (batch, classes)."""
         pairs = super().forward(embedding)
+        # log Σ_v exp(s_vc), of (batch, speakers, classes): p(c | x) ∝ Σ_v p(v, c | x).
         return pairs.view(-1, self.out_features // self.n_classes, self.n_classes).logsumexp(dim=1)
 
     @torch.no_grad()

@@ -46,6 +46,7 @@ class BidirectionalGru(nn.GRU):
         # doesn't begin at the end of a clip that is shorter than the batch.
         positions = torch.arange(steps.shape[1], device=steps.device)[None]  # (1, steps)
         inside = positions < n_steps[:, None]
+        # Step t comes from n − 1 − t.
         turned = (n_steps[:, None] - 1 - positions).clamp(min=0)[:, :, None]  # (batch, steps, 1)
         ahead = self._one_direction(steps, "_l0")
         behind = self._one_direction(_taken(steps, turned), "_l0_reverse")
@@ -129,6 +130,7 @@ class AdditiveAttention(nn.Module):
 
     def forward(self, query: Tensor, steps: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weighted sum (batch, width) and the weights (batch, steps)."""
+        # Score vᵀ·tanh(W_q·q + W_k·h_t), Bahdanau et al., A.1.2: (batch, steps).
         scores = self.score(torch.tanh(self.query(query)[:, None] + self.key(steps)))[..., 0]
         weights = scores.masked_fill(~mask, -1e9).softmax(dim=1)
         return torch.matmul(weights[:, None], steps)[:, 0], weights
@@ -174,7 +176,8 @@ class Cabg(nn.Module):
         # In two dimensions, because the exporter fixes the length of the one-dimensional operator.
         steps = functional.max_pool2d(frames, (1, 2)).transpose(1, 2)  # (batch, steps, width)
         n_steps = torch.div(n_frames, 2, rounding_mode="floor").clamp(min=1)
-        states, final = self.gru(self.norm(steps), n_steps)
+        states, final = self.gru(self.norm(steps), n_steps)  # (batch, steps, width), (batch, width)
+        # (batch, width), (batch, steps).
         attended, weights = self.attention(final, states, frame_mask(n_steps, states.shape[1]))
         embedding = self.hidden_dropout(functional.gelu(self.hidden_norm(self.hidden(attended))))
         return NetworkOutput(self.output(embedding), embedding, weights)

@@ -38,9 +38,9 @@ class DenseLayer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to (batch, channels + growth, height, width)."""
-        narrow = self.conv1(functional.relu(self.norm1(images)))
+        narrow = self.conv1(functional.relu(self.norm1(images)))  # (batch, 4 · growth, height, width)
         found = self.conv2(functional.relu(self.norm2(narrow)))
-        return torch.cat([images, found], dim=1)
+        return torch.cat([images, found], dim=1)  # x_l = H_l([x_0, …, x_(l−1)]), eq. 2
 
 
 @MODELS.register("densenet121")

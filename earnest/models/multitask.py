@@ -141,6 +141,7 @@ class SimAm(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to the same shape."""
+        # SimAM, eq. 5: 1/e* = (x − µ)² / (4·(σ² + λ)) + 1/2; the gate is its sigmoid.
         squares = (images - images.mean(dim=(2, 3), keepdim=True)).square()
         variance = squares.sum(dim=(2, 3), keepdim=True) / max(1, images.shape[2] * images.shape[3] - 1)
         gated: Tensor = images * torch.sigmoid(squares / (4 * (variance + LAMBDA)) + 0.5)
@@ -183,13 +184,13 @@ class MultitaskCnn(nn.Module):
 
     def forward(self, images: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map images (batch, channels, height, width) to the outputs of all heads."""
-        found = self.features(images)
+        found = self.features(images)  # (batch, channels, height, width)
         shared = self.hidden(found.mean(dim=(2, 3)) if self.settings.ending == "mean" else found.flatten(1))
         own = {task: layers(shared) for task, layers in self.task_hidden.items()}
         outputs = {task: head(own[task]) for task, head in self.heads.items()}
         affect = None
         if "valence" in outputs:
-            affect = torch.cat([outputs[task] for task in AFFECT], dim=1)
+            affect = torch.cat([outputs[task] for task in AFFECT], dim=1)  # (batch, 3)
             affect = affect.relu() if self.settings.affect_range == "relu" else affect.sigmoid()
         return NetworkOutput(outputs["emotion"], own["emotion"], gender=outputs.get("gender"), affect=affect)
 

@@ -37,7 +37,7 @@ class AttentiveStatistics(nn.Module):
         -------
         (batch, 2·width) and the weights (batch, steps)
         """
-        scores = self.score(torch.tanh(self.hidden(steps)))[..., 0]
+        scores = self.score(torch.tanh(self.hidden(steps)))[..., 0]  # e_t = vᵀ·tanh(W·h_t + b); (batch, steps)
         weights = scores.masked_fill(~mask, -1e9).softmax(dim=1)
         return weighted_statistics(steps, weights), weights
 
@@ -46,7 +46,7 @@ def weighted_statistics(steps: Tensor, weights: Tensor) -> Tensor:
     """Return mean and deviation (batch, 2·width) of (batch, steps, width) under weights (batch, steps) of sum one."""
     weights = weights[:, :, None]
     mean = (steps * weights).sum(dim=1)
-    variance = ((steps - mean[:, None]).square() * weights).sum(dim=1)
+    variance = ((steps - mean[:, None]).square() * weights).sum(dim=1)  # no difference of squares: it rounds badly
     return torch.cat([mean, deviation(variance)], dim=1)
 
 

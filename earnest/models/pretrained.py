@@ -24,7 +24,8 @@ def packed(weights: Tensor) -> tuple[Tensor, Tensor]:
     again (`earnest.export.onnx`).
     """
     rows = weights.detach().float().flatten(1)
-    mantissa, exponent = torch.frexp(rows.abs().amax(dim=1) / LARGEST)
+    mantissa, exponent = torch.frexp(rows.abs().amax(dim=1) / LARGEST)  # largest / 127 = mantissa · 2^exponent
+    # A product has 7 + SCALE_BITS digits at most, fewer than float32's 24.
     scale = torch.ldexp((mantissa * 2**SCALE_BITS).round() / 2**SCALE_BITS, exponent)
     whole = torch.where(scale[:, None] > 0, rows / scale[:, None], 0.0).round().clamp(-LARGEST, LARGEST)
     return whole.to(torch.int8).view_as(weights), scale

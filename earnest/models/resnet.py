@@ -28,7 +28,7 @@ class BasicBlock(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map (batch, in_channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
         inner = functional.relu(self.bn1(self.conv1(images)))
-        return functional.relu(self.bn2(self.conv2(inner)) + self.downsample(images))
+        return functional.relu(self.bn2(self.conv2(inner)) + self.downsample(images))  # y = F(x) + W_s·x, eq. 2
 
 
 class ResidualNetwork(ImagenetNetwork):

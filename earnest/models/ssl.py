@@ -142,7 +142,7 @@ class SelfSupervised(nn.Module):
         for layer in self.encoder.feature_extractor.conv_layers:
             kernel, stride = layer.conv.kernel_size[0], layer.conv.stride[0]
             samples = layer.conv(samples)
-            lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
+            lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1  # no padding: ⌊(n − k)/s⌋ + 1
             norm = getattr(layer, "layer_norm", None)
             if isinstance(norm, nn.GroupNorm):
                 samples = _masked_group_norm(norm, samples, lengths)
@@ -187,7 +187,7 @@ def _transformers() -> Any:
 def _shortest(layers: nn.ModuleList) -> int:
     """Return how many samples make one step."""
     samples = 1
-    for layer in reversed(list(layers)):
+    for layer in reversed(list(layers)):  # n steps of a layer need (n − 1)·stride + kernel of the one before
         convolution = layer.get_submodule("conv")
         assert isinstance(convolution, nn.Conv1d)
         samples = (samples - 1) * convolution.stride[0] + convolution.kernel_size[0]
@@ -197,6 +197,7 @@ def _shortest(layers: nn.ModuleList) -> int:
 def _standardised(samples: Tensor, inside: Tensor, lengths: Tensor) -> Tensor:
     mean = samples.sum(dim=1, keepdim=True) / lengths[:, None]
     centred = (samples - mean) * inside
+    # Mean 0, variance 1, as the library's feature extractor.
     return centred * torch.rsqrt(centred.square().sum(dim=1, keepdim=True) / lengths[:, None] + 1e-7)
 
 

@@ -100,11 +100,11 @@ class StudentEncoder(nn.Module):
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
         """Map log-mels in decibels (batch, n_mels, frames) to tokens (batch, tokens, token_width) and their mask."""
-        steps = normalised(frames)
+        steps = normalised(frames)  # (batch, n_mels, frames)
         for convolution in (self.conv1, self.conv2):
             mask = frame_mask(n_frames, steps.shape[2])
             steps = functional.gelu(convolution(steps * mask[:, None].to(steps.dtype)))
-            n_frames = torch.div(n_frames - 1, 2, rounding_mode="floor") + 1
+            n_frames = torch.div(n_frames - 1, 2, rounding_mode="floor") + 1  # stride 2 keeps frames 0, 2, 4 …
         heard = frame_mask(n_frames, steps.shape[2])
         tokens = steps.transpose(1, 2)
         for block in self.blocks:

@@ -34,9 +34,9 @@ def filled_up(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Te
 
 def means_of(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:
     """Do as `merged`, where the number of tokens is a multiple of ``n_together``."""
-    heard = mask.view(len(mask), -1, n_together, 1).to(tokens.dtype)
+    heard = mask.view(len(mask), -1, n_together, 1).to(tokens.dtype)  # (batch, groups, n_together, 1)
     counts = heard.sum(dim=2, keepdim=True)
-    shares = heard / counts.clamp(min=1)
+    shares = heard / counts.clamp(min=1)  # a group that nobody heard gives zero
     parts = tokens.view(len(tokens), -1, n_together, tokens.shape[2])
     return (parts * shares).sum(dim=2), counts[:, :, 0, 0] > 0
 
@@ -120,10 +120,11 @@ class SelfAttention(nn.Module):
             layer(steps).unflatten(2, (self.n_heads, -1)).transpose(1, 2)  # (batch, heads, steps, values)
             for layer in (self.q_proj, self.k_proj, self.v_proj)
         )
+        # Q·Kᵀ/√d (Vaswani et al., 2017, eq. 1).
         scores = torch.matmul(queries, keys.transpose(2, 3)) * queries.shape[3] ** -0.5
         unheard = (~mask[:, None, None]).to(scores.dtype) * -1e9  # in the graph, a choice takes five times as long
         weights = (scores + unheard).softmax(dim=3)
-        heard = torch.matmul(weights, values).transpose(1, 2).flatten(start_dim=2)
+        heard = torch.matmul(weights, values).transpose(1, 2).flatten(start_dim=2)  # (batch, steps, heads · values)
         projected: Tensor = self.out_proj(heard)
         return projected
 
@@ -214,9 +215,11 @@ def sinusoids(steps: Tensor) -> Tensor:
     """
     half, n_steps = steps.shape[2] // 2, steps.shape[1]
     decay = math.log(LONGEST_PERIOD) / (half - 1)
+    # 10,000^(−i/(half − 1)), shape (half,).
     frequencies = torch.exp(-decay * torch.arange(half, device=steps.device, dtype=torch.float32))
     near = torch.arange(FINE_STEPS, device=steps.device, dtype=torch.float32)[:, None] * frequencies
     far = torch.arange(0, n_steps, FINE_STEPS, device=steps.device, dtype=torch.float32)[:, None, None] * frequencies
+    # sin(a + b) = sin a·cos b + cos a·sin b, with a = far and b = near: (blocks, 16, half).
     sines = far.sin() * near.cos() + far.cos() * near.sin()
     cosines = far.cos() * near.cos() - far.sin() * near.sin()
     return torch.cat([sines, cosines], dim=2).flatten(end_dim=1)[:n_steps]

@@ -15,7 +15,7 @@ from earnest.corpora.load import corpus_root, load_corpus
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError
 from earnest.evaluation.predictions import Predictions
-from earnest.frontends.log_mel import mel_filters
+from earnest.frontends.mel import mel_filters
 from earnest.report.section import Card, Section, Table, data_address
 
 RATE_HZ, N_FFT, HOP, N_MELS, FLOOR_DB = 16_000, 512, 160, 64, 80.0

@@ -242,6 +242,7 @@ class Adapter:
         """
         point, answer = self._point(embedding), None
         if self.is_active and self.trust > 0:
+            # A mixture of probabilities: the weight is the share of the adapted answer.
             answer = self.trust * self._adapted(point) + (1 - self.trust) * plain.astype(np.float64)
         if not self._is_fixed:
             if new_s > 0:
@@ -279,31 +280,38 @@ class Adapter:
 
 def estimate(rule: Adaptation, points: Vector, weights: Vector) -> Estimate:
     """Return what points (windows, directions) with weights (windows,) say about their voice; one at least."""
+    # n of the module's text: windows' worth of sound, each window counting as much as it was new.
     heard = weights.sum()
     mean = weights @ points / heard
     about_mean = points - mean
+    # Offset o, by fixed-point iteration: p = softmax of z − o about the places (E), o = Σ w·(z − p·M) / (n + k) (M).
     offset = np.zeros_like(mean)
     for _ in range(N_ROUNDS):
         shares = probabilities(points - offset, rule.places, rule.posterior_scale)
         offset = _bounded(weights @ (points - shares @ rule.places) / (heard + rule.prior), rule)
+    # Separability of the windows about their own mean: where it is whole, the plain mean w·z / (n + 1) is the offset.
     told = _told_apart(probabilities(about_mean, rule.places), weights / heard)
     whole = _graded(told, rule.told_from, rule.told_to)
     offset = whole * _bounded(mean * heard / (heard + 1), rule) + (1 - whole) * offset
+    # Places by maximum a posteriori (Gauvain and Lee, 1994): m_c = (τ·M_c + Σ p_c·(z − o)) / (τ + Σ p_c).
     places = rule.places
     for _ in range(N_ROUNDS):
-        shares = probabilities(points - offset, places) * weights[:, None]
-        counts = shares.sum(axis=0)[:, None]
+        shares = probabilities(points - offset, places) * weights[:, None]  # (windows, classes)
+        counts = shares.sum(axis=0)[:, None]  # (classes, 1)
         places = (rule.place_prior * rule.places + shares.T @ points - counts * offset) / (rule.place_prior + counts)
+    # Between-window variance, drawn towards that of one emotion, 1:
+    # (Σ w·|z − mean|²/d + v) / (n − 1 + v).
     squares = float(weights @ (about_mean**2).mean(axis=1))
     variety = (squares + rule.variety_prior) / (max(heard - 1, 0.0) + rule.variety_prior)
-    share = (variety - 1) / (rule.full_variety - 1)
+    share = (variety - 1) / (rule.full_variety - 1)  # 0: one emotion, 1: all equally often
     return Estimate(offset, places, max(_graded(share, rule.trust_from, rule.trust_to), whole))
 
 
 def probabilities(points: Vector, places: Vector, scale: float = 1.0) -> Vector:
     """Return the probabilities (..., classes) of points (..., directions) that scatter about places by 1 / scale."""
+    # −s/2·|z − M_c|² = s·(z·M_c − |M_c|²/2) − s/2·|z|², and softmax forgets the last term.
     powers = scale * (points @ places.T - 0.5 * (places**2).sum(axis=1))  # but for what all classes share
-    powers = np.exp(powers - powers.max(axis=-1, keepdims=True))
+    powers = np.exp(powers - powers.max(axis=-1, keepdims=True))  # the largest is exp(0): no overflow
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
@@ -313,6 +321,7 @@ def _told_apart(shares: Vector, weights: Vector) -> float:
     The exponential of what a window's probabilities say about which one it is (mutual information): 1 where all are
     sure and every class is equally frequent.
     """
+    # I(window; class) = H(mean of p) − mean of H(p), in nats; exp(I) is a number of classes.
     information = _entropy(weights @ shares) - weights @ _entropy(shares)
     return float(np.exp(information) / shares.shape[1])
 
@@ -322,7 +331,7 @@ def _entropy(shares: Vector) -> Vector:
 
 
 def _bounded(offset: Vector, rule: Adaptation) -> Vector:
-    size = float(np.sqrt(np.mean((offset / rule.spread) ** 2)))
+    size = float(np.sqrt(np.mean((offset / rule.spread) ** 2)))  # in standard deviations of speakers' means
     return offset * min(1.0, rule.largest_offset / size) if size else offset
 
 

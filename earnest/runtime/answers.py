@@ -11,9 +11,9 @@ from earnest.audio.speech import Extent
 from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.runtime.adaptation import Adapter
-from earnest.runtime.prediction import ClassChoice, Options, Prediction, Status, VocalBurst, polarity_of
+from earnest.runtime.events import Event, Segment, Span, VocalBurst, Window
+from earnest.runtime.prediction import ClassChoice, Options, Prediction, Status, polarity_of
 from earnest.runtime.smoothing import UNSURE, Label, Run, Smoother, verdict_of
-from earnest.runtime.timeline import Event, Segment, Span, Window
 from earnest.runtime.windows import Heard, Job, Over, Windowing
 
 STRANGE = "out-of-domain"

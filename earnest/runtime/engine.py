@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
-from earnest.onnx_file import Part
+from earnest.onnx.cut import Part
 
 Backend: TypeAlias = Literal["auto", "onnxruntime", "openvino"]
 Provider: TypeAlias = Literal["cpu", "cuda", "gpu", "auto"]

@@ -8,7 +8,8 @@ from typing import Any, get_args
 
 from earnest.errors import printable_json
 from earnest.files.csv_cells import csv_row
-from earnest.runtime.prediction import Prediction, Status, VocalBurst
+from earnest.runtime.events import VocalBurst
+from earnest.runtime.prediction import Prediction, Status
 
 _BEFORE = ("path", "status", "duration_s", "speech_s", "emotion", "confidence")
 _AFTER = ("polarity", "gender_female", "gender_male", "valence", "arousal", "dominance", "intensity")

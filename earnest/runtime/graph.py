@@ -10,7 +10,7 @@ import numpy.typing as npt
 from earnest.audio.waveform import Waveform
 from earnest.bundle import Bundle
 from earnest.errors import BundleError, EarnestError, NoPicturesError
-from earnest.onnx_file import CUT, CutError, Part
+from earnest.onnx.cut import CUT, CutError, Part
 from earnest.runtime.engine import Backend, Engine, Hint, Provider, Session
 
 Outputs: TypeAlias = Mapping[str, npt.NDArray[np.float32]]

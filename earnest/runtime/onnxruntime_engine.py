@@ -8,7 +8,7 @@ from typing import Any
 from earnest.audio.deadline import stopped_at_deadline
 from earnest.bundle import Bundle
 from earnest.errors import BundleError, EarnestError
-from earnest.onnx_file import Part, part_of
+from earnest.onnx.cut import Part, part_of
 from earnest.runtime.engine import Provider
 
 _PROVIDERS: Mapping[str, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}

@@ -11,7 +11,7 @@ import numpy as np
 from earnest.audio.deadline import stopped_at_deadline
 from earnest.bundle import Bundle
 from earnest.errors import BundleError, MissingExtraError
-from earnest.onnx_file import CUT, CutError, Part
+from earnest.onnx.cut import CUT, CutError, Part
 from earnest.runtime.engine import Hint, Provider
 
 MODEL, WEIGHTS = "model.xml", "model.bin"
@@ -100,7 +100,7 @@ class OpenVinoEngine:
 
 
 def cut_model(model: Any, part: Part) -> Any:
-    """Return what lies before or behind the values `earnest.onnx_file.CUT`, as `earnest.onnx_file.part_of` does."""
+    """Return what lies before or behind the values `earnest.onnx.cut.CUT`, as `earnest.onnx.cut.part_of` does."""
     found = {name: port for node in model.get_ops() for port in node.outputs() for name in port.get_names()}
     if not found.keys() >= set(CUT):
         raise CutError

@@ -1,4 +1,4 @@
-"""What a caller asks of an answer: of which classes, and how sure it must be."""
+"""What a caller asks, and the answer about one recording."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, suggestion
+from earnest.runtime.events import VocalBurst
 from earnest.settings.limits import Share, Validated
 
 Shares: TypeAlias = npt.NDArray[np.floating]
@@ -77,21 +78,6 @@ Status = Literal["ok", "unsure", "mixed", "vocal-burst", "no-speech", "too-short
 POSITIVE = frozenset({"happy", "surprised"})
 NEGATIVE = frozenset({"sad", "angry", "disgust", "fearful"})
 HIGHEST_SHOWN = 0.95  # more than that is never shown as a number: too few recordings to measure it on
-
-
-@dataclass(frozen=True, slots=True)
-class VocalBurst:
-    """A laugh, a cry, a scream, a sigh or another sound of a voice without words (Cowen et al., 2019).
-
-    Attributes
-    ----------
-    kind : "laughter", "crying", "scream", "sigh" or, where none of these is likely, "other"
-    """
-
-    start_s: float
-    end_s: float
-    kind: str
-    confidence: float
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,12 @@ from earnest.runtime.averaging import network_of
 from earnest.runtime.bulk import BATCH_S, Bulk
 from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.engine import Backend, Hint, Provider
+from earnest.runtime.events import Envelope, Event
 from earnest.runtime.graph import Graph
 from earnest.runtime.picture import Picture
 from earnest.runtime.prediction import Classes, Options, Prediction
 from earnest.runtime.stream import Stream
-from earnest.runtime.timeline import Envelope, Event, Timeline
+from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
 
 _log = logging.getLogger("earnest")

@@ -16,9 +16,9 @@ from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.answers import Answers
+from earnest.runtime.events import Event, Gap
 from earnest.runtime.graph import Network
 from earnest.runtime.prediction import Options, Prediction
-from earnest.runtime.timeline import Event, Gap
 from earnest.runtime.windows import Job, Over, Windower, Windowing
 
 PIECE_S = 10.0  # what is worked on at a time, however much is handed over

@@ -1,102 +1,13 @@
-"""Emotion over time: what `Predictor.timeline` returns and what a stream tells."""
+"""Emotion over time: what `Predictor.timeline` returns."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from earnest.runtime.prediction import Prediction, VocalBurst, percent
-
-ENVELOPE_STEPS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Somebody speaks; seconds from the start of the recording, to the millisecond, as all times here."""
-
-    start_s: float
-    end_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What the network said about one window: class → probability."""
-
-    start_s: float
-    end_s: float
-    probabilities: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """One emotion, from a segment's start or a change to the next change or the segment's end.
-
-    Attributes
-    ----------
-    emotion : "unsure" where the likeliest is less likely than the model's threshold
-    confidence : mean of the emotion's smoothed probability, 0 to 1; where it is "unsure", of the likeliest's
-    """
-
-    start_s: float
-    end_s: float
-    emotion: str
-    confidence: float
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Sound that was lost because the listener was too slow; the clock went on, nothing was heard."""
-
-    start_s: float
-    end_s: float
-
-
-Event: TypeAlias = Window | Span | Segment | VocalBurst | Gap
-_EVENT_NAMES: Mapping[type[Event], str] = {
-    Window: "window",
-    Span: "span",
-    Segment: "segment",
-    VocalBurst: "vocal-burst",
-    Gap: "gap",
-}
-
-
-class Envelope:
-    """The peaks of a recording of any length in at most 4,096 steps: when they are full, pairs are merged."""
-
-    def __init__(self, sample_rate_hz: int) -> None:
-        self._rate = sample_rate_hz
-        self._step = max(sample_rate_hz // 100, 1)
-        self._peaks = np.zeros(ENVELOPE_STEPS, np.float32)
-        self._n_samples = 0
-
-    def accept(self, block: npt.NDArray[np.float32]) -> None:
-        """Take the next samples."""
-        while (self._n_samples + len(block) - 1) // self._step >= ENVELOPE_STEPS:
-            self._peaks = np.append(self._peaks.reshape(-1, 2).max(axis=1), np.zeros(ENVELOPE_STEPS // 2, np.float32))
-            self._step *= 2
-        if not len(block):
-            return
-        first = self._n_samples // self._step
-        edges = np.arange((first + 1) * self._step - self._n_samples, len(block), self._step)
-        peaks = np.maximum.reduceat(np.abs(block), [0, *edges])
-        part = self._peaks[first : first + len(peaks)]
-        np.maximum(part, peaks, out=part)
-        self._n_samples += len(block)
-
-    @property
-    def step_s(self) -> float:
-        """Seconds a step."""
-        return self._step / self._rate
-
-    @property
-    def peaks(self) -> npt.NDArray[np.float32]:
-        """Largest absolute sample of each step, shape (steps,)."""
-        return self._peaks[: -(-self._n_samples // self._step)]
+from earnest.runtime.events import Envelope, Event, Segment, Span, Window, burst_span, span_dict, window_dict
+from earnest.runtime.prediction import Prediction, percent
 
 
 @dataclass(frozen=True)
@@ -143,6 +54,11 @@ class Timeline:
     def duration_s(self) -> float:
         """Seconds of the recording."""
         return self.prediction.duration_s or 0.0
+
+    @property
+    def speech_s(self) -> float:
+        """Seconds of speech in it."""
+        return self.prediction.speech_s or 0.0
 
     def entries(self) -> list[Span]:
         """Return spans and vocal bursts in order of time; a burst is labelled with its kind, as in "(laughter)"."""
@@ -237,58 +153,5 @@ class Timeline:
                 share = f"<td>{escape(span.emotion)}</td><td>{escape(percent(span.confidence))}</td>"
                 yield f"<tr><td>{span.start_s:.1f}–{span.end_s:.1f} s</td>{share}</tr>"
 
-        head = escape(f"{self.path}: {self.duration_s:.1f} s, {self.prediction.speech_s or 0:.1f} s of speech")
+        head = escape(f"{self.path}: {self.duration_s:.1f} s, {self.speech_s:.1f} s of speech")
         return f"<p><b>{head}</b></p><table>{''.join(bars())}</table>"
-
-
-def burst_span(burst: VocalBurst) -> Span:
-    """Return a vocal burst as a span whose label is its kind in parentheses."""
-    return Span(burst.start_s, burst.end_s, f"({burst.kind})", burst.confidence)
-
-
-def span_dict(span: Span) -> dict[str, Any]:
-    """Return a span's values for JSON."""
-    confidence = round(span.confidence, 6)
-    return {"start_s": span.start_s, "end_s": span.end_s, "emotion": span.emotion, "confidence": confidence}
-
-
-def window_dict(window: Window) -> dict[str, Any]:
-    """Return a window's values for JSON."""
-    probabilities = {name: round(share, 6) for name, share in window.probabilities.items()}
-    return {"start_s": window.start_s, "end_s": window.end_s, "probabilities": probabilities}
-
-
-def event_dict(event: Event) -> dict[str, Any]:
-    """Return an event's values for JSON; ``event`` says which it is: window, span, segment, vocal-burst or gap."""
-    values: dict[str, Any] = {"event": _EVENT_NAMES[type(event)]}
-    if isinstance(event, Span):
-        return values | span_dict(event)
-    if isinstance(event, Window):
-        return values | window_dict(event)
-    if isinstance(event, VocalBurst):
-        return values | asdict(event) | {"confidence": round(event.confidence, 6)}
-    return values | {"start_s": event.start_s, "end_s": event.end_s}
-
-
-def event_from_dict(values: Mapping[str, Any]) -> Event:
-    """Return the event that `event_dict` was made from, but for rounding."""
-    kinds: dict[str, type[Event]] = {name: kind for kind, name in _EVENT_NAMES.items()}
-    return kinds[values["event"]](**{name: value for name, value in values.items() if name != "event"})
-
-
-def shares_over_time(timeline: Timeline, n_columns: int) -> npt.NDArray[np.float64]:
-    """Return, for each of equal parts of a recording, the mean probability of each class over the windows in it.
-
-    Returns
-    -------
-    shape (classes, columns), 0 where nobody speaks
-    """
-    sums = np.zeros((len(timeline.classes), n_columns))
-    counts = np.zeros(n_columns)
-    scale = n_columns / max(timeline.duration_s, 1e-3)
-    for window in timeline.windows:
-        first = min(int(window.start_s * scale), n_columns - 1)
-        last = min(max(first + 1, round(window.end_s * scale)), n_columns)
-        sums[:, first:last] += np.array([window.probabilities[name] for name in timeline.classes])[:, None]
-        counts[first:last] += 1
-    return sums / np.maximum(counts, 1)

@@ -12,10 +12,10 @@ from xml.sax.saxutils import escape, quoteattr
 
 from earnest.errors import EarnestError, printable, suggestion
 from earnest.files.csv_cells import csv_row
-from earnest.runtime.timeline import Span, Timeline, span_dict, window_dict
+from earnest.runtime.events import Recorded, Span, span_dict, window_dict
 
 
-def written(timeline: Timeline, form: str) -> Iterator[str]:
+def written(timeline: Recorded, form: str) -> Iterator[str]:
     """Yield the text of a file piece by piece, so that a long timeline is never one string.
 
     Raises
@@ -28,7 +28,7 @@ def written(timeline: Timeline, form: str) -> Iterator[str]:
     return FORMATS[form](timeline)
 
 
-def _json(timeline: Timeline) -> Iterator[str]:
+def _json(timeline: Recorded) -> Iterator[str]:
     """One object; spans and windows one a line, so that it is readable and differences show."""
     head = timeline.head_dict()
     yield "{\n"
@@ -48,7 +48,7 @@ def _lines(values: Iterator[object]) -> Iterator[str]:
         between = ",\n  "
 
 
-def _jsonl(timeline: Timeline) -> Iterator[str]:
+def _jsonl(timeline: Recorded) -> Iterator[str]:
     """One span a line."""
     for span in timeline.spans:
         yield _compact({"path": timeline.path} | span_dict(span)) + "\n"
@@ -58,7 +58,7 @@ def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _csv(timeline: Timeline) -> Iterator[str]:
+def _csv(timeline: Recorded) -> Iterator[str]:
     """One span a row."""
     yield csv_row(("path", "start_s", "end_s", "emotion", "confidence")) + "\n"
     for span in timeline.spans:
@@ -66,14 +66,14 @@ def _csv(timeline: Timeline) -> Iterator[str]:
         yield csv_row(cells) + "\n"
 
 
-def _srt(timeline: Timeline) -> Iterator[str]:
+def _srt(timeline: Recorded) -> Iterator[str]:
     """SubRip. Empty lines would end the subtitle and are left out."""
     for number, span in enumerate(timeline.entries(), 1):
         times = f"{_clock(span.start_s, ',')} --> {_clock(span.end_s, ',')}"
         yield f"{number}\n{times}\n{_no_empty_lines(span.emotion)}\n\n"
 
 
-def _vtt(timeline: Timeline) -> Iterator[str]:
+def _vtt(timeline: Recorded) -> Iterator[str]:
     """WebVTT. ``&``, ``<`` and ``>`` are written as entities; empty lines are left out."""
     yield "WEBVTT\n\n"
     for span in timeline.entries():
@@ -91,7 +91,7 @@ def _clock(seconds: float, point: str) -> str:
     return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}{point}{thousandths:03d}"
 
 
-def _textgrid(timeline: Timeline) -> Iterator[str]:
+def _textgrid(timeline: Recorded) -> Iterator[str]:
     """Praat's long text format; time without speech is an interval without text, quotes are doubled."""
     entries = timeline.entries()
     end = _s(max(timeline.duration_s, *(span.end_s for span in entries), 0.001))
@@ -120,7 +120,7 @@ def _filled(spans: Iterable[Span], end_s: float) -> Iterator[tuple[float, float,
         yield position, end_s, None
 
 
-def _eaf(timeline: Timeline) -> Iterator[str]:
+def _eaf(timeline: Recorded) -> Iterator[str]:
     """ELAN 2.8. The recording is linked by its name, beside the document."""
     media, entries = printable(PurePath(timeline.path).name), timeline.entries()
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<ANNOTATION_DOCUMENT AUTHOR="earnest"'
@@ -151,7 +151,7 @@ def _eaf(timeline: Timeline) -> Iterator[str]:
 _MEDIA_TYPES = {".wav": "audio/x-wav", ".mp3": "audio/mpeg", ".mp4": "video/mp4", ".m4a": "audio/mp4"}
 
 
-def _rttm(timeline: Timeline) -> Iterator[str]:
+def _rttm(timeline: Recorded) -> Iterator[str]:
     """NIST's Rich Transcription Time Marked, the emotion in the speaker's place; "_" for the spaces of a field."""
     name = _one_word(PurePath(timeline.path).stem) or "recording"
     for span in timeline.spans:
@@ -164,7 +164,7 @@ def _one_word(text: str) -> str:
     return "_".join(text.split())
 
 
-def _audacity(timeline: Timeline) -> Iterator[str]:
+def _audacity(timeline: Recorded) -> Iterator[str]:
     """Audacity's label track: start, end and label between tabs; tabs and new lines in a label become spaces."""
     for span in timeline.entries():
         yield f"{_s(span.start_s)}\t{_s(span.end_s)}\t{' '.join(span.emotion.split())}\n"
@@ -178,7 +178,7 @@ def _s(seconds: float) -> str:
     return f"{seconds:.3f}"
 
 
-FORMATS: Mapping[str, Callable[[Timeline], Iterator[str]]] = {
+FORMATS: Mapping[str, Callable[[Recorded], Iterator[str]]] = {
     "json": _json,
     "jsonl": _jsonl,
     "csv": _csv,

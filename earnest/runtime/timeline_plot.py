@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from earnest.errors import EarnestError, MissingExtraError, printable
 from earnest.files.writing import replacing
+from earnest.runtime.events import Recorded, Span
 from earnest.runtime.prediction import percent
 from earnest.runtime.smoothing import UNSURE
-from earnest.runtime.timeline import Span, Timeline, shares_over_time
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ STEPS_S = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200,
 NARROW = 0.045  # share of the width that a span's name needs
 
 
-def plot_timeline(timeline: Timeline, path: Path, title: str | None = None) -> None:
+def plot_timeline(timeline: Recorded, path: Path, title: str | None = None) -> None:
     """Draw a timeline into a file; its suffix chooses the format.
 
     Raises
@@ -84,19 +84,19 @@ def label_colour(label: str, classes: Sequence[str]) -> str:
     return colours_of(classes).get(label) or (UNSURE_COLOUR if label == UNSURE else BURST_COLOUR)
 
 
-def _entry_colours(timeline: Timeline) -> dict[str, str]:
+def _entry_colours(timeline: Recorded) -> dict[str, str]:
     """Return label → colour, of all classes and of what else the timeline holds."""
     labels = dict.fromkeys([*timeline.classes, *(entry.emotion for entry in timeline.entries())])
     return {label: label_colour(label, timeline.classes) for label in labels}
 
 
-def _headline(timeline: Timeline) -> str:
-    seconds = round(timeline.prediction.speech_s or 0.0, 1), round(timeline.duration_s, 1)
+def _headline(timeline: Recorded) -> str:
+    seconds = round(timeline.speech_s, 1), round(timeline.duration_s, 1)
     speech, whole = (clock(value, timeline.duration_s) for value in seconds)
     return f"{printable(Path(timeline.path).name)}: {speech} of speech in {whole}"
 
 
-def _draw_spans(axes: "Axes", timeline: Timeline, colours: Mapping[str, str]) -> None:
+def _draw_spans(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) -> None:
     entries = timeline.entries()
     for name, colour in colours.items():
         extents = [(span.start_s, span.end_s - span.start_s) for span in entries if span.emotion == name]
@@ -122,7 +122,7 @@ def _lightness(colour: str) -> float:
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
-def _draw_waveform(axes: "Axes", timeline: Timeline, colours: Mapping[str, str]) -> None:
+def _draw_waveform(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) -> None:
     envelope = timeline.envelope
     if envelope is not None and len(envelope.peaks):
         edges_s = np.repeat(np.arange(len(envelope.peaks) + 1) * envelope.step_s, 2)[1:-1]
@@ -139,7 +139,7 @@ def _draw_waveform(axes: "Axes", timeline: Timeline, colours: Mapping[str, str])
     axes.tick_params(length=0)
 
 
-def _emotions_at(timeline: Timeline, times_s: npt.NDArray[np.float64], names: Sequence[str]) -> npt.NDArray[np.int64]:
+def _emotions_at(timeline: Recorded, times_s: npt.NDArray[np.float64], names: Sequence[str]) -> npt.NDArray[np.int64]:
     """Return the number of the label whose span holds each time, -1 for none."""
     entries = timeline.entries()
     if not entries:
@@ -150,7 +150,7 @@ def _emotions_at(timeline: Timeline, times_s: npt.NDArray[np.float64], names: Se
     return np.where((found >= 0) & (times_s <= ends_s[found]), numbers, -1)
 
 
-def _draw_probabilities(axes: "Axes", timeline: Timeline, colours: Mapping[str, str]) -> None:
+def _draw_probabilities(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) -> None:
     shown = [
         name for name in timeline.classes if any(window.probabilities[name] >= 0.01 for window in timeline.windows)
     ]
@@ -173,7 +173,7 @@ def _patch(colour: str, label: str) -> "Patch":
     return Patch(color=colour, label=label)
 
 
-def _curves(timeline: Timeline) -> Iterator[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+def _curves(timeline: Recorded) -> Iterator[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
     """Yield times and probabilities, (times,) and (classes, times), of each segment; of all as one where it is long."""
     if len(timeline.segments) > MANY:
         shares = shares_over_time(timeline, COLUMNS)
@@ -186,6 +186,24 @@ def _curves(timeline: Timeline) -> Iterator[tuple[npt.NDArray[np.float64], npt.N
             shares = np.array([[window.probabilities[name] for name in timeline.classes] for window in inside]).T
             times_s = np.array([segment.start_s, *centres_s, segment.end_s])
             yield times_s, np.hstack([shares[:, :1], shares, shares[:, -1:]])
+
+
+def shares_over_time(timeline: Recorded, n_columns: int) -> npt.NDArray[np.float64]:
+    """Return, for each of equal parts of a recording, the mean probability of each class over the windows in it.
+
+    Returns
+    -------
+    shape (classes, columns), 0 where nobody speaks
+    """
+    sums = np.zeros((len(timeline.classes), n_columns))
+    counts = np.zeros(n_columns)
+    scale = n_columns / max(timeline.duration_s, 1e-3)
+    for window in timeline.windows:
+        first = min(int(window.start_s * scale), n_columns - 1)
+        last = min(max(first + 1, round(window.end_s * scale)), n_columns)
+        sums[:, first:last] += np.array([window.probabilities[name] for name in timeline.classes])[:, None]
+        counts[first:last] += 1
+    return sums / np.maximum(counts, 1)
 
 
 def _time_axis(axes: "Axes", duration_s: float) -> None:

@@ -3,19 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from earnest.bundle import TrainingCorpus
 from earnest.evaluation.calibration import FittedCalibration, fit_temperature, quality, softmax, undone
 from earnest.evaluation.predictions import Predictions
 from earnest.files.reading import read_json
-from earnest.models.classifier import SpeechClassifier
 from earnest.settings.config import from_mapping
 from earnest.settings.training import Task
+
+if TYPE_CHECKING:  # a report reads records where torch is missing
+    from torch import Tensor
+
+    from earnest.models.classifier import SpeechClassifier
 
 RECORD = "run.json"
 
@@ -73,7 +76,7 @@ def read_record(folder: Path) -> RunRecord:
     return from_mapping(RunRecord, values, str(path))
 
 
-def fit_calibration(logits: Tensor, true: npt.NDArray[np.integer]) -> tuple[float, FittedCalibration]:
+def fit_calibration(logits: "Tensor", true: npt.NDArray[np.integer]) -> tuple[float, FittedCalibration]:
     """Return the temperature, and what it changes.
 
     Parameters
@@ -87,7 +90,7 @@ def fit_calibration(logits: Tensor, true: npt.NDArray[np.integer]) -> tuple[floa
     return temperature, FittedCalibration("temperature", before, after)
 
 
-def calibrate(classifier: SpeechClassifier, record: RunRecord) -> None:
+def calibrate(classifier: "SpeechClassifier", record: RunRecord) -> None:
     """Let a classifier's probabilities be those of a finished run."""
     classifier.temperature.fill_(record.temperature)
     classifier.gender_temperature.fill_(record.gender_temperature)

@@ -7,12 +7,12 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from voices import voice
 
 from earnest.export.onnx import to_onnx
 from earnest.models.classifier import MODELS, SpeechClassifier, Usage, build_classifier
 from earnest.settings.recipe import Recipe
 from earnest.testing.models import padded
+from earnest.testing.sounds import voice
 
 IMAGES = (
     "alexnet",

@@ -13,7 +13,6 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
-from test_recipes import PATHS
 
 from earnest.bundle import SHIPPED
 from earnest.export.moody import N_SAMPLES, RATE_HZ, SEVEN, to_moody
@@ -29,6 +28,7 @@ AnswersByName: TypeAlias = Mapping[str, Mapping[str, Answers]]  # graph → wave
 
 RUNTIMES = ("onnxruntime", "openvino", "webassembly")
 BUNDLES = tuple(sorted(folder.name for folder in SHIPPED.iterdir() if (folder / "model.onnx").is_file()))
+PATHS = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 MOODY = "moody-alexnet"  # the recipe that is exported for Moody's page
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from voices import voice, write_voice
 
 from earnest.augment.chain import Choice
 from earnest.corpora.base import CORPORA
@@ -20,6 +19,7 @@ from earnest.evaluation.splits import Split
 from earnest.labels import EMOTIONS, scheme_called
 from earnest.models.classifier import MODELS, assembled, build_classifier, build_front_end, input_kind
 from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
+from earnest.testing.sounds import voice, write_voice
 from earnest.training.batches import change_of
 from earnest.training.clips import Clips
 from earnest.training.examples import Example, compute_frames, kept

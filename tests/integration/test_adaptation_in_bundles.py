@@ -14,7 +14,7 @@ import earnest
 from earnest.audio.io import load_waveform
 from earnest.bundle import load_bundle
 from earnest.errors import EarnestError
-from earnest.experiments.reanswer import read_adaptation
+from earnest.experiments.conditions import read_adaptation
 from earnest.runtime.adaptation import Adaptation
 from earnest.training.record import read_record
 from earnest.training.runtime_statistics import domain_of

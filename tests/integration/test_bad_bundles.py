@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from stand_in import CLASSES, stand_in_model, write_bundle
-from voices import write_voice
 
 import earnest
 from earnest.apps.cli.main import main
 from earnest.bundle import sha256_of
 from earnest.errors import BundleError
+from earnest.testing.sounds import write_voice
 
 
 def external_data(folder: Path) -> None:

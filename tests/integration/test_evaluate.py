@@ -18,7 +18,7 @@ from earnest.corpora.manifest import read_manifest, write_manifest
 from earnest.errors import CorpusError, EarnestError, RecipeError, SplitError
 from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.protocols import splits_of
-from earnest.experiments.reanswer import fold_variants
+from earnest.experiments.conditions import Averaged, FoldClips
 from earnest.export.card import model_card, read_result
 from earnest.training.examples import Example, compute_frames
 from earnest.training.loop import predict_logits
@@ -186,7 +186,7 @@ def test_variants_are_a_result_of_their_own_beside_the_plain_one(
 def test_a_test_clip_gets_the_mean_over_its_variants(evaluated: tuple[Path, dict[str, Any]], made_up: Path) -> None:
     folder = evaluated[0]
     split = splits_of("speaker-5fold", read_manifest(made_up))[1]
-    found = fold_variants(folder / "f2", split, "speed")
+    found = Averaged("tta", "speed").answer(FoldClips.tested(folder / "f2", split)).predictions
     assert found.probabilities is not None
     classifier = load_run(folder / "f2")
     row = next(row for row in split.test if row.utterance_id == found.utterance_id[5])

@@ -18,7 +18,7 @@ from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.curves import NoiseCurve
 from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.protocols import splits_of
-from earnest.experiments.reanswer import NoiseTest, fold_noisy
+from earnest.experiments.conditions import FoldClips, NoiseTest
 from earnest.export.card import read_result
 from earnest.settings.recipe import read_recipe
 
@@ -102,9 +102,10 @@ def test_the_same_noise_is_drawn_again_whatever_else_is_scored(
 ) -> None:
     split = splits_of("speaker-5fold", read_manifest(made_up))[1]
     noise = NoiseTest(str(noises), snr_db=(10.0,), names=("rain",))
-    again, n_unchanged = fold_noisy(told[0] / "run" / "f2", split, noise, 10.0)
+    answers = noise.at(10.0).answer(FoldClips.tested(told[0] / "run" / "f2", split))
+    again = answers.predictions
     kept = read_predictions(told[0] / "run" / "predictions-noise-10.csv")
-    assert n_unchanged == 0
+    assert answers.n_untouched == 0
     assert again.utterance_id.tolist() == kept.utterance_id.tolist()
     assert again.probabilities is not None and kept.probabilities is not None
     np.testing.assert_allclose(again.probabilities, kept.probabilities, atol=1e-5)
@@ -113,7 +114,7 @@ def test_the_same_noise_is_drawn_again_whatever_else_is_scored(
 def test_noise_differs_between_clips_and_levels_and_has_the_ratio(noises: Path) -> None:
     noise = NoiseTest(str(noises))
     clip = np.random.default_rng(9).normal(0, 0.1, RATE_HZ).astype(np.float32)
-    added = {(key, db): noise.mixed_into(clip, key, db, RATE_HZ) - clip for key in ("a", "b") for db in (0.0, 5.0)}
+    added = {(key, db): noise.mixed_into(clip, key, RATE_HZ, db) - clip for key in ("a", "b") for db in (0.0, 5.0)}
     for (_, level_db), one in added.items():
         assert 10 * np.log10(power(clip) / power(one)) == pytest.approx(level_db, abs=0.01)
     shapes = [one / np.sqrt(power(one)) for one in added.values()]

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-from voices import write_voice
 
 from attacks.readers import ARCHIVES, BIDI, BUNDLES, dotted_toml, nested_json, nested_toml
 from earnest.apps.cli.main import main
@@ -20,6 +19,7 @@ from earnest.errors import BundleError, CorpusError, EarnestError, RecipeError
 from earnest.evaluation.importers import read_pipeline_output
 from earnest.report.result import read_result
 from earnest.settings.recipe import read_recipe
+from earnest.testing.sounds import write_voice
 from earnest.training.record import read_record
 from earnest.training.runtime_statistics import companion_files
 

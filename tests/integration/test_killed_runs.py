@@ -17,7 +17,7 @@ from made_up_corpus import recipe_text
 
 EPOCHS = 8
 # All that draws random numbers or keeps a state from step to step, and the second training on all clips. (What needs
-# a network with several tasks is in tests/unit/training/test_fit_settings.py.)
+# a network with several tasks is in tests/unit/training/test_loop_settings.py.)
 RECIPE = recipe_text(
     EPOCHS,
     """\

@@ -22,10 +22,10 @@ import pytest
 from command_line import earnest_cli
 from made_up_corpus import recipe_text
 from stand_in import write_bundle
-from voices import write_voice
 
 from attacks.run_files import ODD_NAMES, processes_with
 from earnest.errors import EarnestError
+from earnest.testing.sounds import write_voice
 
 PROGRAM = (sys.executable, "-m", "earnest")
 ROOT = Path(__file__).parents[2]

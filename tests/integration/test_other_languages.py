@@ -11,9 +11,9 @@ import numpy as np
 import onnxruntime
 import pytest
 from stand_in import CLASSES, stand_in_model
-from voices import voice
 
 from earnest.runtime.onnxruntime_engine import OnnxRuntimeSession
+from earnest.testing.sounds import voice
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "export.md"
 SNIPPETS = dict(re.findall(r"```(js|cpp|csharp|java|rust)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))

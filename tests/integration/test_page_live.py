@@ -14,9 +14,9 @@ import the_page
 from the_page import DEMO, RATE_HZ, VIEWS, choose_file, go, listen_for, open_page, press, rows_of, text_of, wait_live
 
 from earnest.apps.server.page import PAGE
+from earnest.runtime.events import Span, Window
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.timeline import Span, Window
 from earnest.runtime.windows import Windowing
 
 if reason := the_page.why_not():

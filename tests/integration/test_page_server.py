@@ -14,11 +14,11 @@ from command_line import earnest_cli
 from serving import listening
 from stand_in import stand_in_model, write_bundle
 from the_page import DEMO, RATE_HZ, choose_file, listen_for, open_page, press, rows_of, text_of, wait_live
-from voices import voice
 
 from earnest.apps.server.settings import Settings
 from earnest.bundle import SOUNDS
 from earnest.runtime.predictor import Predictor
+from earnest.testing.sounds import voice
 
 if reason := the_page.why_not():
     pytest.skip(reason, allow_module_level=True)

@@ -9,8 +9,9 @@ from typing import Any
 import harness
 import pytest
 
-from earnest.runtime.prediction import Prediction, VocalBurst
-from earnest.runtime.timeline import Segment, Span, Timeline, Window
+from earnest.runtime.events import Segment, Span, VocalBurst, Window
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_formats import FORMATS
 from earnest.runtime.timeline_plot import COLOURS
 

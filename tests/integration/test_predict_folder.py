@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 from stand_in import write_bundle
-from voices import voice, write_voice
+
+from earnest.testing.sounds import voice, write_voice
 
 N_PLAIN = 980
 BROKEN = ("cut.wav", "dir.wav", "empty.wav", "header.wav", "infinite.wav", "nan.wav", "noise.flac", "page.ogg")

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 from stand_in import write_bundle, write_hearing
-from voices import voice, write_voice
+
+from earnest.testing.sounds import voice, write_voice
 
 N_CLIPS = 700
 PROGRAM = [sys.executable, "-c", "from earnest.apps.cli.main import main; main()", "predict"]

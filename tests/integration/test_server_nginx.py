@@ -17,9 +17,10 @@ import pytest
 from server_process import CLIP, WAV, connected, free_port, metrics, serving
 from serving import wait_for
 from stand_in import write_bundle
-from voices import voice
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+
+from earnest.testing.sounds import voice
 
 CONF = Path(__file__).parents[2] / "deploy/nginx.conf"
 MAIN = """daemon off;

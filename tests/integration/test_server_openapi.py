@@ -12,9 +12,9 @@ from jsonschema_rs import validator_for
 from schemathesis import checks
 from serving import TEST_HOST, settings_for
 from starlette.testclient import TestClient
-from voices import write_voice
 
 from earnest.apps.server.app import create_app
+from earnest.testing.sounds import write_voice
 
 CHECKS = [
     checks.not_a_server_error,

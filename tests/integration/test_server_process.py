@@ -16,13 +16,13 @@ import pytest
 from server_process import CLIP, answers, ask, ask_until_gone, connected, head, metrics, said, serving, workers_of
 from serving import wait_for
 from stand_in import write_bundle
-from voices import voice
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 import earnest
 from attacks import web
-from earnest.runtime.timeline import event_dict
+from earnest.runtime.events import event_dict
+from earnest.testing.sounds import voice
 
 RATE_HZ = 16_000
 N_CLIENTS = 4

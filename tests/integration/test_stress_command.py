@@ -15,7 +15,7 @@ from made_up_corpus import RATE_HZ, recipe_text
 from earnest.errors import EarnestError
 from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.stress import CLEAN, StressRow
-from earnest.experiments.reanswer import FoldClips, NoiseTest
+from earnest.experiments.conditions import FoldClips, NoiseTest
 from earnest.experiments.stress import Finished, StressTest, evenly_drawn, stress
 
 N_CLIPS = 6

@@ -14,7 +14,6 @@ import pytest
 import soundfile
 import soxr
 from stand_in import CLASSES, stand_in_model, write_bundle
-from voices import voice
 
 from earnest.audio.activity import NETWORK
 from earnest.bundle import SHIPPED, SOUNDS
@@ -26,6 +25,7 @@ from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Over, Windower, Windowing
 from earnest.settings.front_end import PRESETS, Image, Segments
 from earnest.settings.recipe import Recipe
+from earnest.testing.sounds import voice
 
 WIDTH = 3  # of the stand-in's embedding
 # From 0.913 of the lower Nyquist frequency on the two resamplers' slopes differ, and the models hear that far.

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stand_in import write_bundle, write_hearing
-from voices import voice
 
 import earnest
+from earnest.runtime.events import Event, Span
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.timeline import Event, Span, Timeline
+from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
+from earnest.testing.sounds import voice
 
 WINDOWING = Windowing(window_s=1.0, hop_s=0.3)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from stand_in import write_bundle
-from voices import write_voice
+
+from earnest.testing.sounds import write_voice
 
 HEAVY = ("torch", "lightning", "librosa", "sklearn", "scipy", "pandas", "matplotlib", "onnx", "av", "tensorboard")
 REPORT = "import sys; print(*sorted({name.split('.')[0] for name in sys.modules}))"

@@ -12,7 +12,7 @@ import earnest
 ROOT = Path(earnest.__file__).parent
 LINES = (
     {"errors"},
-    {"files", "labels", "registry", "settings", "onnx", "onnx_file", "progress"},
+    {"files", "labels", "registry", "settings", "onnx", "progress"},
     {"audio", "corpora"},
     {"bundle", "evaluation", "frontends", "augment"},
     {"runtime", "models"},

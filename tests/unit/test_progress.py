@@ -23,3 +23,30 @@ def test_a_bar_goes_forward_on_standard_error(
     written = capsys.readouterr()
     assert "decoding" in written.err
     assert written.out == ""
+
+
+def test_items_are_passed_on_and_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert list(SILENT.counted("Predicting", "abc", 3)) == list("abc")
+    assert "".join(capsys.readouterr()) == ""
+    assert list(Progress(visible=True).counted("Predicting", "abc", 3)) == list("abc")
+    written = capsys.readouterr()
+    assert "Predicting" in written.err and "3/3" in written.err
+    assert written.out == ""
+
+
+def test_work_may_say_itself_how_much_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with Progress(visible=True).amount("connecting", in_bytes=True) as show:
+        show("speech.zip", 500, 1000)
+    written = capsys.readouterr().err
+    assert "speech.zip" in written and "0.5/1.0 kB" in written
+    with Progress(visible=True).amount("decoding") as show:
+        show("", 3, 4)
+    written = capsys.readouterr().err
+    assert "decoding" in written and "3/4" in written
+    with SILENT.amount("decoding") as show:
+        show("", 3, 4)
+    assert "".join(capsys.readouterr()) == ""

@@ -1,17 +1,9 @@
 export type { BundleInfo, Progress } from "./bundle.js";
 export { decode } from "./decode.js";
 export { AudioError, BundleError, EarnestError, MicrophoneError, type MicrophoneReason } from "./errors.js";
-export { listen, type Listener, type Listening, type ListenOptions, type SoundStream } from "./microphone.js";
-export {
-  type Adapter,
-  type LiveStream,
-  load,
-  type LoadOptions,
-  type Model,
-  type PredictOptions,
-  type StreamOptions,
-  type TimelineOptions,
-} from "./model.js";
+export type { Adapter, LiveStream, SoundStream, StreamOptions } from "./live.js";
+export { listen, type Listener, type Listening, type ListenOptions } from "./microphone.js";
+export { load, type LoadOptions, type Model, type PredictOptions, type TimelineOptions } from "./model.js";
 export type { Options } from "./options.js";
 export {
   percent,

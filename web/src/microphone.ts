@@ -1,20 +1,10 @@
 /** The microphone: its own rate and one channel → worklet → worker, where it is resampled and answered. */
 
 import { MicrophoneError, type MicrophoneReason } from "./errors.js";
-import type { StreamOptions } from "./model.js";
+import type { SoundStream, StreamOptions } from "./live.js";
 import type { Prediction, StreamEvent } from "./prediction.js";
 
 const QUEUE_S = 10; // sound that may wait for the worker; what comes beyond it is dropped, and told as a gap
-
-/** What answers about sound that arrives piece by piece, here or elsewhere. */
-export interface SoundStream {
-  readonly isSpeaking: boolean;
-  accept(waveform: Float32Array): Promise<StreamEvent[]>;
-  skip(seconds: number): Promise<StreamEvent[]>;
-  finish(): Promise<StreamEvent[]>;
-  prediction(path: string): Promise<Prediction>;
-  close(): Promise<void>;
-}
 
 /** What opens such streams; a `Model` does. */
 export interface Listener {

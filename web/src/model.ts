@@ -2,8 +2,8 @@
 
 import type { BundleInfo, Progress } from "./bundle.js";
 import { Client } from "./client.js";
-import type { Opened, Told } from "./engine.js";
-import { listen, type Listening, type ListenOptions, type SoundStream } from "./microphone.js";
+import { Adapter, LiveStream, type StreamOptions } from "./live.js";
+import { listen, type Listening, type ListenOptions } from "./microphone.js";
 import type { Options } from "./options.js";
 import { type Prediction, type StreamEvent, type Timeline, timelineOf } from "./prediction.js";
 import type { Recording } from "./predictor.js";
@@ -28,11 +28,6 @@ export interface PredictOptions extends Options {
   adapter?: Adapter;
   /** What to call the recording in the result. */
   path?: string;
-}
-
-export interface StreamOptions extends Options, Windowing {
-  /** Of this voice; without it the model as it is. */
-  adapter?: Adapter;
 }
 
 export interface TimelineOptions extends PredictOptions, Windowing {
@@ -125,64 +120,5 @@ export class Model {
   /** End the worker and free its memory. */
   close(): void {
     this.client.close();
-  }
-}
-
-/** Follows one voice through recordings and streams. */
-export class Adapter {
-  constructor(
-    private readonly client: Client,
-    /** @internal */ readonly number: number,
-  ) {}
-
-  async close(): Promise<void> {
-    await this.client.call("forgetAdapter", [this.number]);
-  }
-}
-
-/** A stream; hand it sound with `accept`, end it with `finish`. Calls are done in order, waiting is optional. */
-export class LiveStream implements SoundStream {
-  isSpeaking = false;
-  receivedS = 0;
-  /** What finds speech: "silero" or "energy". */
-  readonly activity: string;
-  private readonly number: number;
-
-  constructor(
-    private readonly client: Client,
-    { number, activity }: Opened,
-  ) {
-    this.number = number;
-    this.activity = activity;
-  }
-
-  /** Take the next samples, any number of them; their buffer moves to the worker. Returns what became certain. */
-  async accept(waveform: Float32Array): Promise<StreamEvent[]> {
-    return this.told(await this.client.call("accept", [this.number, waveform], [waveform.buffer]));
-  }
-
-  /** Tell that sound was lost: the clock goes on, speech before the gap ends there. */
-  async skip(seconds: number): Promise<StreamEvent[]> {
-    return this.told(await this.client.call("skip", [this.number, seconds]));
-  }
-
-  /** End the recording and return the rest. */
-  async finish(): Promise<StreamEvent[]> {
-    return this.told(await this.client.call("finish", [this.number]));
-  }
-
-  /** What all windows so far say together. */
-  async prediction(path = "-"): Promise<Prediction> {
-    return this.client.call("streamPrediction", [this.number, path]);
-  }
-
-  async close(): Promise<void> {
-    await this.client.call("forgetStream", [this.number]);
-  }
-
-  private told({ events, isSpeaking, receivedS }: Told): StreamEvent[] {
-    this.isSpeaking = isSpeaking;
-    this.receivedS = receivedS;
-    return events;
   }
 }

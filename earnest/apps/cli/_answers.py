@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 import click
 
 from earnest.errors import printable
-from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, VocalBurst, percent
+from earnest.runtime.events import Span, VocalBurst
+from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, percent
 from earnest.runtime.smoothing import UNSURE
-from earnest.runtime.timeline import Span, Timeline, shares_over_time
-from earnest.runtime.timeline_plot import clock, label_colour, tick_step_s
+from earnest.runtime.timeline import Timeline
+from earnest.runtime.timeline_plot import clock, label_colour, shares_over_time, tick_step_s
 
 _FULL_BARS = 10
 _EIGHTHS = " ▏▎▍▌▋▊▉█"

@@ -1,9 +1,10 @@
 """Options that commands share: which model, which recipe, which protocol; and what a shell offers for their values."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, fields, replace
+from functools import wraps
 from textwrap import fill
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
@@ -14,9 +15,12 @@ from earnest.evaluation.protocols import PROTOCOLS
 from earnest.files.reading import parsed_toml
 from earnest.labels import SCHEMES
 from earnest.runtime.adaptation import Adapter
+from earnest.runtime.bulk import BATCH_S
+from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.prediction import ClassChoice, Options
 from earnest.runtime.predictor import Predictor
 
+F = TypeVar("F", bound=Callable[..., Any])
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
@@ -58,41 +62,112 @@ def variant_names() -> list[str]:
     return list(VARIANTS)
 
 
-F = TypeVar("F", bound=Callable[..., Any])
+def option(*names: str, **settings: Any) -> Any:
+    """Return a field of a dataclass of options: what is typed for it, and the settings of `click.option`."""
+    return field(metadata={"names": names, "settings": settings})
+
+
+def options(parameter: str, group: type[Any]) -> Callable[[F], F]:
+    """Add the options of a dataclass to a command, which is handed one object in place of a parameter an option.
+
+    Parameters
+    ----------
+    parameter : the command's, which gets the object
+    group : a frozen dataclass whose fields are each an `option`, in the order of ``--help``; what doesn't go together
+        is refused by its ``__post_init__`` with a `click.UsageError`; inherited ones come last
+    """
+
+    members = sorted(fields(group), key=lambda one: one.name not in group.__annotations__)
+
+    def grouped(function: F) -> F:
+        @wraps(function)
+        def called(*words: Any, **values: Any) -> Any:
+            own = {one.name: values.pop(one.name) for one in members}
+            return function(*words, **{parameter: group(**own)}, **values)
+
+        wrapped: Any = called
+        for one in reversed(members):
+            wrapped = click.option(*one.metadata["names"], one.name, **one.metadata["settings"])(wrapped)
+        return cast(F, wrapped)
+
+    return grouped
+
+
+def listed(words: str | None) -> tuple[str, ...]:
+    """Return the words between commas."""
+    return tuple(word.strip() for word in (words or "").split(",") if word.strip())
+
+
+def numbers(words: str, option: str, example: str) -> tuple[float, ...]:
+    """Return the numbers between commas."""
+    try:
+        return tuple(float(word) for word in listed(words))
+    except ValueError:
+        raise click.UsageError(f"{option} expects numbers with commas, such as {example}; got '{words}'.") from None
+
+
+MODEL: Mapping[str, Any] = {
+    "default": DEFAULT_BUNDLE,
+    "show_default": True,
+    "envvar": "EARNEST_MODEL",
+    "metavar": "NAME|PATH",
+    "shell_complete": names_from(bundle_names, files=True),
+    "help": "Which bundle answers.",
+}
 
 
 def model_option(function: F) -> F:
     """Add ``--model`` (or ``EARNEST_MODEL``)."""
-    return click.option(
-        "--model",
-        default=DEFAULT_BUNDLE,
+    return click.option("--model", **MODEL)(function)
+
+
+@dataclass(frozen=True)
+class ComputingOptions:
+    """How a model is computed."""
+
+    threads: int = option(
+        "--threads",
+        type=click.IntRange(1, 256),
+        default=1,
         show_default=True,
-        envvar="EARNEST_MODEL",
-        metavar="NAME|PATH",
-        shell_complete=names_from(bundle_names, files=True),
-        help="Which bundle answers.",
-    )(function)
-
-
-def model_options(function: F) -> F:
-    """Add ``--model`` and what says how it is computed: threads, provider, backend."""
-    return model_option(_computing_options(function))
-
-
-def averaging_options(function: F) -> F:
-    """Add what `model_options` adds, with ``--model`` repeatable, and ``--tta``."""
-    function = click.option(
-        "--tta",
-        default="none",
+        envvar="EARNEST_THREADS",
+        help="Cores for the network.",
+    )
+    provider: Provider = option(
+        "--provider",
+        type=click.Choice(["cpu", "cuda", "gpu", "auto"]),
+        default="cpu",
         show_default=True,
-        metavar="VARIANTS",
-        shell_complete=names_from(variant_names),
-        help="Average over variants of each clip: none, gain (±6 dB), speed (5 % slower and faster), gain-and-speed. "
-        "A model then doesn't adapt.",
-    )(_computing_options(function))
-    return click.option(
+        envvar="EARNEST_PROVIDER",
+        help="What computes; cuda needs onnxruntime-gpu, gpu and auto are OpenVINO's.",
+    )
+    backend: Backend = option(
+        "--backend",
+        type=click.Choice(["auto", "onnxruntime", "openvino"]),
+        default="auto",
+        show_default=True,
+        envvar="EARNEST_BACKEND",
+        help="What runs the network; auto is onnxruntime, but for bundles that were exported for OpenVINO.",
+    )
+
+
+@dataclass(frozen=True)
+class ModelOptions(ComputingOptions):
+    """Which bundle answers, and how it is computed."""
+
+    model: str = option("--model", **MODEL)
+
+    def load(self) -> Predictor:
+        """Load the bundle."""
+        return Predictor.load(self.model, self.threads, self.provider, backend=self.backend)
+
+
+@dataclass(frozen=True)
+class AveragingOptions(ComputingOptions):
+    """Which models and variants of each clip are averaged over, and how they are computed."""
+
+    models: tuple[str, ...] = option(
         "--model",
-        "models",
         multiple=True,
         default=(DEFAULT_BUNDLE,),
         show_default=DEFAULT_BUNDLE,
@@ -101,52 +176,45 @@ def averaging_options(function: F) -> F:
         metavar="NAME|PATH",
         shell_complete=names_from(bundle_names, files=True),
         help="Which bundle answers; repeatable: of several the probabilities are averaged.",
-    )(function)
-
-
-def _computing_options(function: F) -> F:
-    function = click.option(
-        "--backend",
-        type=click.Choice(["auto", "onnxruntime", "openvino"]),
-        default="auto",
+    )
+    tta: str = option(
+        "--tta",
+        default="none",
         show_default=True,
-        envvar="EARNEST_BACKEND",
-        help="What runs the network; auto is onnxruntime, but for bundles that were exported for OpenVINO.",
-    )(function)
-    function = click.option(
-        "--provider",
-        type=click.Choice(["cpu", "cuda", "gpu", "auto"]),
-        default="cpu",
-        show_default=True,
-        envvar="EARNEST_PROVIDER",
-        help="What computes; cuda needs onnxruntime-gpu, gpu and auto are OpenVINO's.",
-    )(function)
-    return click.option(
-        "--threads",
-        type=click.IntRange(1, 256),
-        default=1,
-        show_default=True,
-        envvar="EARNEST_THREADS",
-        help="Cores for the network.",
-    )(function)
+        metavar="VARIANTS",
+        shell_complete=names_from(variant_names),
+        help="Average over variants of each clip: none, gain (±6 dB), speed (5 % slower and faster), gain-and-speed. "
+        "A model then doesn't adapt.",
+    )
+
+    def load(self, batch_s: float = BATCH_S, hint: Hint = "latency") -> Predictor:
+        """Load the bundles; ``batch_s`` and ``hint`` as for `Predictor.load`."""
+        return Predictor.load(self.models, self.threads, self.provider, batch_s, self.tta, self.backend, hint)
 
 
-def answer_options(function: F) -> F:
-    """Add what is asked of an answer: ``--classes``, ``--no-abstain`` and ``--abstain-below``."""
-    function = click.option(
+@dataclass(frozen=True)
+class AnswerOptions:
+    """What is asked of an answer."""
+
+    classes: str | None = option(
+        "--classes",
+        metavar="A,B,…",
+        help="Probabilities of these classes alone, renormalised, such as angry,happy,neutral,sad.",
+    )
+    no_abstain: bool = option("--no-abstain", is_flag=True, help="Tell the likeliest emotion of unsure answers too.")
+    abstain_below: float | None = option(
         "--abstain-below",
         type=click.FloatRange(0, 1),
         metavar="P",
         help="Answers below this confidence (0 to 1) are unsure; default: the model's threshold.",
-    )(function)
-    function = click.option("--no-abstain", is_flag=True, help="Tell the likeliest emotion of unsure answers too.")(
-        function
     )
-    return click.option(
-        "--classes",
-        metavar="A,B,…",
-        help="Probabilities of these classes alone, renormalised, such as angry,happy,neutral,sad.",
-    )(function)
+
+    def of(self, info: BundleInfo) -> Options:
+        """Return what is asked of this bundle; names of classes are checked."""
+        if self.no_abstain and self.abstain_below is not None:
+            raise click.UsageError("--no-abstain and --abstain-below exclude each other.")
+        options = Options.of(self.classes, 0.0 if self.no_abstain else self.abstain_below)
+        return replace(options, classes=ClassChoice(info, options).classes) if options.classes else options
 
 
 def adapt_option(function: F) -> F:
@@ -155,14 +223,6 @@ def adapt_option(function: F) -> F:
     return click.option(
         "--adapt", multiple=True, default=("off",), show_default="off", metavar="auto|off|FILE", help=text
     )(function)
-
-
-def chosen_options(info: BundleInfo, classes: str | None, no_abstain: bool, abstain_below: float | None) -> Options:
-    """Return what ``--classes``, ``--no-abstain`` and ``--abstain-below`` ask for; names are checked."""
-    if no_abstain and abstain_below is not None:
-        raise click.UsageError("--no-abstain and --abstain-below exclude each other.")
-    options = Options.of(classes, 0.0 if no_abstain else abstain_below)
-    return replace(options, classes=ClassChoice(info, options).classes) if options.classes else options
 
 
 def chosen_adapter(predictor: Predictor, words: Sequence[str]) -> Adapter | None:
@@ -174,39 +234,45 @@ def chosen_adapter(predictor: Predictor, words: Sequence[str]) -> Adapter | None
     return predictor.adapter() if tuple(words) == ("auto",) else predictor.adapter(words)
 
 
-def recipe_options(function: F) -> F:
-    """Add ``--scheme`` and ``--set``."""
-    scheme = click.option(
+@dataclass(frozen=True)
+class RecipeOptions:
+    """What is another than in the recipe."""
+
+    scheme: str | None = option(
         "--scheme",
         metavar="NAME",
         shell_complete=names_from(lambda: (*SCHEMES, "native")),
         help="Other classes than the recipe's, for comparing recipes on one task.",
     )
-    setting = click.option(
+    settings: tuple[str, ...] = option(
         "--set",
-        "settings",
         metavar="KEY=VALUE",
         multiple=True,
         help="Another setting than the recipe's, such as training.epochs=20; repeatable.",
     )
-    return scheme(setting(function))
+
+    @property
+    def changes(self) -> Mapping[str, Any]:
+        """What was typed as key → value."""
+        changes = changes_of(self.settings)
+        return changes if self.scheme is None else {**changes, "scheme": self.scheme}
+
+    @property
+    def words(self) -> list[str]:
+        """What to type for the same."""
+        words = [] if self.scheme is None else ["--scheme", self.scheme]
+        return words + [word for text in self.settings for word in ("--set", text)]
 
 
-def changes_of(scheme: str | None, settings: tuple[str, ...]) -> Mapping[str, Any]:
-    """Return what was typed as key → value; a value that is no TOML is a word."""
+def changes_of(settings: Sequence[str]) -> dict[str, Any]:
+    """Read words KEY=VALUE; a value that is no TOML is a word."""
     changes: dict[str, Any] = {}
     for text in settings:
         key, sign, value = text.partition("=")
         if not (sign and key.strip()):
             raise click.UsageError(f"--set {text}: write KEY=VALUE, such as training.epochs=20.")
         changes[key.strip()] = _value(value.strip())
-    return changes if scheme is None else {**changes, "scheme": scheme}
-
-
-def words_of(scheme: str | None, settings: tuple[str, ...]) -> list[str]:
-    """Return what to type for the same."""
-    words = [] if scheme is None else ["--scheme", scheme]
-    return words + [word for text in settings for word in ("--set", text)]
+    return changes
 
 
 def _value(text: str) -> Any:

@@ -13,12 +13,11 @@ from typing import Any
 import click
 
 import earnest
-from earnest.apps.cli._options import model_options
+from earnest.apps.cli._options import ModelOptions, options
 from earnest.apps.cli._recordings import sources_of
 from earnest.apps.cli.output import echo_json, echo_table, output_options, overwrite_option
 from earnest.errors import MissingExtraError
 from earnest.files.writing import refuse_existing, replacing, write_json
-from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.predictor import Predictor
 
 DPI = 160
@@ -73,7 +72,7 @@ PARTS = ("clip", "start", "folder", "long")
 
 
 @click.command()
-@model_options
+@options("model", ModelOptions)
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Recordings; default: the demo clips.")
 @click.option("--baseline", type=click.Path(path_type=Path, exists=True), help="benchmarks/baseline.py of a checkout.")
 @click.option("--parts", default=",".join(PARTS), show_default=True, metavar="LIST", help="What to measure.")
@@ -86,10 +85,7 @@ PARTS = ("clip", "start", "folder", "long")
 @overwrite_option
 @output_options
 def command(
-    model: str,
-    threads: int,
-    provider: Provider,
-    backend: Backend,
+    model: ModelOptions,
     folder: Path | None,
     baseline: Path | None,
     parts: str,
@@ -114,11 +110,11 @@ def command(
         refuse_existing(output / FILE, overwrite)
     wanted = _words(parts, PARTS)
     recordings = [str(path) for path in sources_of([str(folder or DEMO)])]
-    predictor = Predictor.load(model, threads, provider, backend=backend)
+    predictor = model.load()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
         for row in _measured(
-            predictor, model, recordings, baseline, wanted, _numbers(hours), repeats, jobs, Path(scratch)
+            predictor, model.model, recordings, baseline, wanted, _numbers(hours), repeats, jobs, Path(scratch)
         ):
             rows.append(row)
             if not quiet and sys.stderr.isatty():

@@ -1,9 +1,8 @@
-"""How the command ``corpus`` shows what it knows: facts of a corpus, the result of a check, progress."""
+"""``earnest corpus``: which corpora there are, whether a copy is complete, its rows, its download."""
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from earnest.apps.cli.output import (
     hand_down,
     output_options,
     overwrite_option,
+    progress_for,
     word_pairs,
 )
 from earnest.corpora.base import CORPORA, Corpus
@@ -114,22 +114,6 @@ def echo_report(report: CorpusReport) -> None:
         ]
         echo_table(("finding", "files", "what", ""), rows)
     echo(f"\n{report.verdict}")
-
-
-@contextmanager
-def progress(label: str, wanted: bool, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a function (name, done, total) that draws a bar on a terminal, and nothing elsewhere."""
-    if not wanted or not sys.stderr.isatty():
-        yield lambda *_: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    amount = DownloadColumn() if in_bytes else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda name, done, total: bar.update(task, description=name or label, completed=done, total=total or None)
 
 
 PATH = click.Path(path_type=Path)
@@ -235,7 +219,7 @@ def check(name: str, root: Path | None, data: Sequence[str], as_json: bool, quie
       earnest corpus check ravdess ~/data/ravdess
     """
     corpus_called(name)
-    with progress("decoding", wanted=not (quiet or as_json)) as show:
+    with progress_for(as_json, quiet).amount("decoding") as show:
         report = check_corpus(
             name, root or corpus_root(name, corpus_folders(data)), lambda done, total: show("", done, total)
         )
@@ -319,7 +303,7 @@ def fetch(name: str, folder: Path, as_json: bool, quiet: bool) -> None:
     unchecked = [Path(archive.url).name for archive in corpus.archives if not archive.checksum]
     if unchecked and not quiet:
         echo(f"{corpus.title} publishes no checksum for {', '.join(unchecked)}.", err=True)
-    with progress("connecting", wanted=not (quiet or as_json), in_bytes=True) as show:
+    with progress_for(as_json, quiet).amount("connecting", in_bytes=True) as show:
         paths = fetch_corpus(corpus, folder, show)
     if as_json:
         echo_json({"corpus": name, "folder": folder, "archives": paths, "licence": corpus.licence})

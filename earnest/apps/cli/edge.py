@@ -6,22 +6,22 @@ from typing import cast
 import click
 
 from earnest.apps.cli._answers import answer_words
-from earnest.apps.cli._options import answer_options, chosen_options, model_option
+from earnest.apps.cli._options import AnswerOptions, model_option, options
 from earnest.apps.cli.listen import events_of, tell
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
 from earnest.audio.feed import microphone
 from earnest.errors import printable_json
 from earnest.runtime.engine import Hint, Provider
+from earnest.runtime.events import event_dict
 from earnest.runtime.formats import json_line
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.timeline import event_dict
 
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path())
 @model_option
-@answer_options
+@options("answer", AnswerOptions)
 @click.option(
     "--device",
     type=click.Choice(["CPU", "GPU", "AUTO"], case_sensitive=False),
@@ -43,9 +43,7 @@ from earnest.runtime.timeline import event_dict
 def command(
     paths: tuple[str, ...],
     model: str,
-    classes: str | None,
-    no_abstain: bool,
-    abstain_below: float | None,
+    answer: AnswerOptions,
     device: str,
     listens: bool,
     microphone_name: str | None,
@@ -73,12 +71,12 @@ def command(
     provider = cast(Provider, device.lower())
     predictor = Predictor.load(model, threads, provider, backend="openvino", hint=hint)
     predictor.activity = "energy"
-    options = chosen_options(predictor.info, classes, no_abstain, abstain_below)
+    asked = answer.of(predictor.info)
     if listens:
-        _listen(predictor, options, microphone_name, as_json)
+        _listen(predictor, asked, microphone_name, as_json)
         return
     n_failed = 0
-    for row in predictor.predict_many(paths, **options.words()):
+    for row in predictor.predict_many(paths, **asked.words()):
         n_failed += row.status == "error"
         click.echo(json_line(row) if as_json else _line(row, quiet))
     if n_failed:

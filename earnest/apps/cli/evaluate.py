@@ -1,24 +1,25 @@
-"""What ``earnest evaluate`` is asked to train and score: the options that say so, and the task they make."""
+"""``earnest evaluate``: every fold of a protocol trained and scored, and asked again under conditions."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from earnest.apps.cli import _evaluate_results as tables
-from earnest.apps.cli._evaluate_results import DEFAULT_LEVELS, Again, evaluate_again, listed, numbers
 from earnest.apps.cli._options import (
     EPILOG,
-    changes_of,
+    RecipeOptions,
+    listed,
     names_from,
+    numbers,
+    option,
+    options,
     protocol_names,
-    recipe_options,
     variant_names,
-    words_of,
 )
 from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, progress_for
 from earnest.apps.cli.train import require_training
@@ -31,66 +32,44 @@ from earnest.files.writing import write_json
 if TYPE_CHECKING:
     from earnest.evaluation.curves import Amount
     from earnest.evaluation.matrix import Matrix
+    from earnest.experiments.conditions import ConditionResults, ConditionSet
     from earnest.experiments.evaluate import Evaluation
     from earnest.experiments.task import Task
     from earnest.experiments.tune import SearchSpace
     from earnest.training.runtime_statistics import How
 
 
-F = TypeVar("F", bound=Callable[..., Any])
-PATH = click.Path(path_type=Path)
-
-
-def task_options(function: F) -> F:
-    """Add the options that become an `Asked`."""
-    options = (
-        click.option(
-            "--protocol",
-            metavar="NAME",
-            shell_complete=names_from(protocol_names),
-            help="Which clips are trained on, validated on and tested; the number in names such as speaker-10fold is "
-            "free.",
-        ),
-        click.option(
-            "--splits",
-            multiple=True,
-            type=PATH,
-            help="Instead of --protocol: split files, or a folder of them, as `earnest split` reads them; repeatable.",
-        ),
-        click.option(
-            "--speaker-dependent", is_flag=True, help="Of --splits in CSV: speakers may be shared; every title says so."
-        ),
-        click.option("--folds", metavar="NAMES", help="Only these folds, with commas; the result says so."),
-        click.option(
-            "--repeats",
-            type=click.IntRange(1),
-            help="Train every fold so often, each time with another seed. Default: as the protocol says, mostly once.",
-        ),
-        click.option(
-            "--select",
-            is_flag=True,
-            help="First choose the settings of the recipe's [tune] table, in each fold on its own training and "
-            "validation clips.",
-        ),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
 @dataclass(frozen=True)
-class Asked:
-    """The recipe and the options of `task_options`, as they were typed."""
+class TaskOptions:
+    """Which folds are trained and scored."""
 
-    recipe: Path
-    protocol: str | None
-    splits: tuple[Path, ...]
-    speaker_dependent: bool
-    folds: str | None
-    repeats: int | None
-    select: bool
-    scheme: str | None
-    settings: tuple[str, ...]
+    protocol: str | None = option(
+        "--protocol",
+        metavar="NAME",
+        shell_complete=names_from(protocol_names),
+        help="Which clips are trained on, validated on and tested; the number in names such as speaker-10fold is free.",
+    )
+    splits: tuple[Path, ...] = option(
+        "--splits",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="Instead of --protocol: split files, or a folder of them, as `earnest split` reads them; repeatable.",
+    )
+    speaker_dependent: bool = option(
+        "--speaker-dependent", is_flag=True, help="Of --splits in CSV: speakers may be shared; every title says so."
+    )
+    folds: str | None = option("--folds", metavar="NAMES", help="Only these folds, with commas; the result says so.")
+    repeats: int | None = option(
+        "--repeats",
+        type=click.IntRange(1),
+        help="Train every fold so often, each time with another seed. Default: as the protocol says, mostly once.",
+    )
+    select: bool = option(
+        "--select",
+        is_flag=True,
+        help="First choose the settings of the recipe's [tune] table, in each fold on its own training and "
+        "validation clips.",
+    )
 
     def __post_init__(self) -> None:
         if (self.protocol is None) == (not self.splits):
@@ -98,53 +77,127 @@ class Asked:
         if self.speaker_dependent and not self.splits:
             raise click.UsageError("--speaker-dependent says more about --splits; a protocol knows it by itself.")
 
-    @property
-    def words(self) -> list[str]:
-        """What to type for the same."""
-        words = ["earnest", "evaluate", str(self.recipe)]
-        words += ["--protocol", self.protocol] if self.protocol else []
-        words += [word for path in self.splits for word in ("--splits", str(path))]
-        words += ["--speaker-dependent"] if self.speaker_dependent else []
-        words += words_of(self.scheme, self.settings)
-        words += ["--folds", self.folds] if self.folds else []
-        words += ["--repeats", str(self.repeats)] if self.repeats else []
-        return words + (["--select"] if self.select else [])
-
-    @property
-    def default_folder(self) -> Path:
-        """Where the result goes unless something else is said."""
-        return Path("runs") / f"{self.recipe.stem}-{self.protocol or NAME}{'-select' if self.select else ''}"
-
-    @property
-    def n_repeats(self) -> int:
-        """How often each fold is trained."""
-        return self.repeats or len(self.chosen_protocol().training_seeds) or 1
-
     def chosen_protocol(self) -> Protocol:
         """Return the protocol that was named, or the one of the split files."""
         return (
             protocol_called(self.protocol) if self.protocol else protocol_of_files(self.splits, self.speaker_dependent)
         )
 
+    @property
+    def n_repeats(self) -> int:
+        """How often each fold is trained."""
+        return self.repeats or len(self.chosen_protocol().training_seeds) or 1
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What is trained and scored, as it was typed."""
+
+    recipe: Path
+    of: TaskOptions
+    other: RecipeOptions
+
+    @property
+    def words(self) -> list[str]:
+        """What to type for the same."""
+        words, of = ["earnest", "evaluate", str(self.recipe)], self.of
+        words += ["--protocol", of.protocol] if of.protocol else []
+        words += [word for path in of.splits for word in ("--splits", str(path))]
+        words += ["--speaker-dependent"] if of.speaker_dependent else []
+        words += self.other.words
+        words += ["--folds", of.folds] if of.folds else []
+        words += ["--repeats", str(of.repeats)] if of.repeats else []
+        return words + (["--select"] if of.select else [])
+
+    @property
+    def default_folder(self) -> Path:
+        """Where the result goes unless something else is said."""
+        return Path("runs") / f"{self.recipe.stem}-{self.of.protocol or NAME}{'-select' if self.of.select else ''}"
+
     def task(self, folders: dict[str, Path], protocol: Protocol | None = None) -> "Task":
         """Read the corpora and divide them, by another protocol where one is given."""
         from earnest.experiments.task import task_of
         from earnest.settings.recipe import read_recipe
 
-        recipe = read_recipe(self.recipe, changes_of(self.scheme, self.settings))
-        return task_of(recipe, protocol or self.chosen_protocol(), folders, listed(self.folds), self.repeats)
+        recipe = read_recipe(self.recipe, self.other.changes)
+        return task_of(recipe, protocol or self.of.chosen_protocol(), folders, listed(self.of.folds), self.of.repeats)
 
     def space(self, task: "Task") -> "SearchSpace | None":
         """Return the settings to choose among, None where they are as the recipe says."""
-        if not self.select:
+        if not self.of.select:
             return None
         from earnest.experiments.tune import SearchSpace
         from earnest.settings.recipe import read_recipe_and_tune
 
-        _, table = read_recipe_and_tune(self.recipe, changes_of(self.scheme, self.settings))
+        _, table = read_recipe_and_tune(self.recipe, self.other.changes)
         if table is None:
             raise RecipeError(f"{self.recipe}: has no [tune] table. `earnest tune --help` shows one.")
         return SearchSpace(task.recipe, table)
+
+
+DEFAULT_LEVELS = "0,5,10,20"
+
+
+@dataclass(frozen=True)
+class ConditionOptions:
+    """Under which conditions the test clips are answered again."""
+
+    adapt: "tuple[How, ...]" = option(
+        "--adapt",
+        multiple=True,
+        type=click.Choice(["causal", "ten", "all", "one-emotion"]),
+        help="Also answer adapted to each test speaker, without labels; repeatable. causal: clip by clip in a drawn "
+        "order; ten, all: after ten drawn clips or all were heard; one-emotion: causal, streams of one emotion, the "
+        "hardest case.",
+    )
+    tta: tuple[str, ...] = option(
+        "--tta",
+        multiple=True,
+        metavar="VARIANTS",
+        shell_complete=names_from(variant_names),
+        help="Also answer by the mean over variants of each test clip; repeatable. gain: ±6 dB; speed: 5 % slower and "
+        "faster; gain-and-speed: both.",
+    )
+    noise: str | None = option(
+        "--noise", metavar="FOLDER", help="Also answer with noise from here mixed into each test clip."
+    )
+    snr_db: str | None = option(
+        "--snr-db", metavar="LEVELS", help=f"Of --noise: its levels, with commas. Default: {DEFAULT_LEVELS}."
+    )
+    noise_names: str | None = option(
+        "--noise-names", metavar="NAMES", help="Of --noise: only recordings with one of these in their path."
+    )
+
+    def __post_init__(self) -> None:
+        if self.noise is None and not (self.snr_db is None and self.noise_names is None):
+            raise click.UsageError("--snr-db and --noise-names say more about --noise FOLDER. Add it.")
+
+    @property
+    def any(self) -> bool:
+        """Whether there are some."""
+        return bool(self.adapt or self.tta or self.noise)
+
+    def checked(self) -> "list[ConditionSet]":
+        """Return the conditions; unknown variants, and noises and levels that aren't there, are refused."""
+        from earnest.augment.tta import variants_called
+        from earnest.experiments.conditions import Adapted, Averaged, ConditionSet, NoiseSet, NoiseTest
+
+        for name in self.tta:
+            variants_called(name)
+        sets = []
+        if self.adapt:
+            words = [word for how in self.adapt for word in ("--adapt", how)]
+            sets.append(ConditionSet("adapted", words, [Adapted.to(how) for how in self.adapt]))
+        if self.tta:
+            words = [word for name in self.tta for word in ("--tta", name)]
+            sets.append(ConditionSet("tta", words, [Averaged("tta", name) for name in self.tta]))
+        if self.noise is not None:
+            levels = self.snr_db or DEFAULT_LEVELS
+            words = ["--noise", self.noise, "--snr-db", levels]
+            words += ["--noise-names", self.noise_names] if self.noise_names else []
+            test = NoiseTest(self.noise, numbers(levels, "--snr-db", DEFAULT_LEVELS), listed(self.noise_names))
+            sets.append(NoiseSet.of(test, words))
+        return sets
 
 
 AS_PUBLISHED = "as_published.json"
@@ -152,29 +205,12 @@ AS_PUBLISHED = "as_published.json"
 
 @click.command(epilog=EPILOG)
 @click.argument("recipe", type=click.Path(path_type=Path))
-@task_options
+@options("of", TaskOptions)
 @data_option
-@recipe_options
+@options("other", RecipeOptions)
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Folds at a time, one thread each.")
-@click.option(
-    "--adapt",
-    multiple=True,
-    type=click.Choice(["causal", "ten", "all", "one-emotion"]),
-    help="Also answer adapted to each test speaker, without labels; repeatable. causal: clip by clip in a drawn order; "
-    "ten, all: after ten drawn clips or all were heard; one-emotion: causal, streams of one emotion, the hardest case.",
-)
-@click.option(
-    "--tta",
-    multiple=True,
-    metavar="VARIANTS",
-    shell_complete=names_from(variant_names),
-    help="Also answer by the mean over variants of each test clip; repeatable. gain: ±6 dB; speed: 5 % slower and "
-    "faster; gain-and-speed: both.",
-)
-@click.option("--noise", metavar="FOLDER", help="Also answer with noise from here mixed into each test clip.")
-@click.option("--snr-db", metavar="LEVELS", help=f"Of --noise: its levels, with commas. Default: {DEFAULT_LEVELS}.")
-@click.option("--noise-names", metavar="NAMES", help="Of --noise: only recordings with one of these in their path.")
+@options("conditions", ConditionOptions)
 @click.option("--train-share", metavar="SHARES", help="Also train on less data: shares with commas, such as 0.25,0.5.")
 @click.option(
     "--as-published",
@@ -184,19 +220,16 @@ AS_PUBLISHED = "as_published.json"
 @output_options
 def command(
     recipe: Path,
+    of: TaskOptions,
     data: tuple[str, ...],
+    other: RecipeOptions,
     output: Path | None,
     jobs: int,
-    adapt: "tuple[How, ...]",
-    tta: tuple[str, ...],
-    noise: str | None,
-    snr_db: str | None,
-    noise_names: str | None,
+    conditions: ConditionOptions,
     train_share: str | None,
     as_published: bool,
     as_json: bool,
     quiet: bool,
-    **asked_for: Any,
 ) -> None:
     """Train and score every fold of a protocol; the same command again resumes.
 
@@ -209,13 +242,14 @@ def command(
     require_training()
     if not find_spec("matplotlib"):  # not after hours of training
         raise MissingExtraError("Drawing the confusion matrix", "report")
+    from earnest.experiments.conditions import evaluate_again
     from earnest.experiments.evaluate import evaluate
     from earnest.experiments.learning_curve import with_shares
 
-    again = Again.checked(adapt, tta, noise, snr_db, noise_names)  # what is wrong is told now
+    sets = conditions.checked()  # what is wrong is told now
     shares = numbers(train_share or "", "--train-share", "0.25,0.5")
-    asked = Asked(recipe, **asked_for)
-    _refuse_combinations(asked, again, bool(shares), as_published)
+    asked = EvaluationRequest(recipe, of, other)
+    _refuse_combinations(of, conditions, bool(shares), as_published)
     folder, progress = output or asked.default_folder, progress_for(as_json, quiet)
     on_fold = _tell if progress.visible else None
     if progress.visible and jobs > 1:
@@ -229,19 +263,16 @@ def command(
     with held_folder(folder):
         outcome = evaluate(task, folder, shlex.join(asked.words), jobs, on_fold, space)
         matrix = _draw(outcome, folder, recipe.stem)
-        outcomes = evaluate_again(again, task, folder, asked.words, progress)
+        again = evaluate_again(task, folder, sets, asked.words, progress) if sets else []
+        _draw_noise(again, folder, recipe.stem, task.title)
         typed = [*asked.words, "--train-share", train_share or ""]
         amounts = _less(task, outcome, less, folder, typed, jobs, on_fold, space) if less else []
     if as_json:
         more: dict[str, Any] = {"matrix": matrix.to_dict()} if matrix else {}
         more |= {"train_share": [amount.to_dict() for amount in amounts]} if amounts else {}
-        echo_json({**outcome.document, **outcomes.documents(), **more})
+        echo_json({**outcome.document, **{one.kind: one.document for one in again}, **more})
         return
-    tables.echo_results(outcome, recipe.stem, outcomes)
-    if matrix:
-        tables.echo_matrix(matrix)
-    if amounts:
-        tables.echo_amounts(amounts)
+    tables.echo_results(outcome, recipe.stem, again, matrix, amounts)
     if not quiet:
         echo(f"\npredictions.csv, metrics.json and confusion.png are in {folder}")
 
@@ -250,12 +281,11 @@ def _tell(fold: str) -> None:
     echo(f"fold {fold} done", err=True)
 
 
-def _refuse_combinations(asked: Asked, again: Again, has_shares: bool, as_published: bool) -> None:
+def _refuse_combinations(of: TaskOptions, conditions: ConditionOptions, has_shares: bool, as_published: bool) -> None:
     """Refuse options that don't go together, before anything is read."""
-    answers_again = bool(again.adapt or again.tta or again.noise)
-    if as_published and (answers_again or has_shares or asked.select or asked.splits or asked.folds):
+    if as_published and (conditions.any or has_shares or of.select or of.splits or of.folds):
         raise click.UsageError("--as-published goes with --protocol, --repeats and the recipe's settings alone.")
-    if again.adapt and (asked.select or asked.n_repeats > 1):
+    if conditions.adapt and (of.select or of.n_repeats > 1):
         raise click.UsageError("--adapt goes with one training a fold, with the recipe's own settings.")
 
 
@@ -273,6 +303,15 @@ def _draw(outcome: "Evaluation", folder: Path, name: str) -> "Matrix | None":
     plot_matrix(matrix, folder / "matrix.png", title)
     write_json(folder / "matrix.json", matrix.to_dict())
     return matrix
+
+
+def _draw_noise(again: "Sequence[ConditionResults]", folder: Path, name: str, title: str) -> None:
+    """Draw UA over the level of noise, where some was mixed in."""
+    for one in again:
+        if one.curve:
+            from earnest.evaluation.curves import plot_noise_curves
+
+            plot_noise_curves({name: one.curve}, folder / "noise.png", f"{name}, {title}", one.note)
 
 
 def _less(
@@ -295,7 +334,7 @@ def _less(
 
 
 def _show_as_published(
-    asked: Asked,
+    asked: EvaluationRequest,
     folders: dict[str, Path],
     folder: Path,
     jobs: int,
@@ -306,7 +345,7 @@ def _show_as_published(
     from earnest.evaluation.author_protocols import honest_protocol
     from earnest.experiments.as_published import evaluate_as_published
 
-    protocol = asked.chosen_protocol()
+    protocol = asked.of.chosen_protocol()
     unseen = asked.task(folders, honest_protocol(protocol.name))
     typed = shlex.join([*asked.words, "--as-published"])
     outcome = evaluate_as_published(asked.task(folders), unseen, folder, typed, jobs, on_fold)

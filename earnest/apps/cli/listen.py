@@ -1,4 +1,4 @@
-"""What `earnest listen` shows on a terminal: level, probabilities now, the last spans."""
+"""``earnest listen``: emotions while somebody speaks; level, probabilities and the last spans on a terminal."""
 
 import json
 import sys
@@ -16,20 +16,18 @@ from rich.text import Text
 
 from earnest.apps.cli._answers import bar, exact_clock
 from earnest.apps.cli._options import (
+    AnswerOptions,
+    ModelOptions,
     adapt_option,
-    answer_options,
     chosen_adapter,
-    chosen_options,
-    model_options,
+    options,
 )
 from earnest.apps.cli.output import echo_table, output_options
 from earnest.audio.feed import Lost, microphone, microphones, open_pipe
 from earnest.errors import printable, printable_json
-from earnest.runtime.engine import Backend, Provider
-from earnest.runtime.prediction import VocalBurst, percent
-from earnest.runtime.predictor import Predictor
+from earnest.runtime.events import Event, Gap, Segment, Span, VocalBurst, Window, burst_span, event_dict
+from earnest.runtime.prediction import percent
 from earnest.runtime.stream import Stream
-from earnest.runtime.timeline import Event, Gap, Segment, Span, Window, burst_span, event_dict
 from earnest.runtime.timeline_plot import label_colour
 from earnest.runtime.windows import Windowing
 
@@ -108,9 +106,9 @@ Sound = Iterable[npt.NDArray[np.float32] | Lost]
 
 @click.command()
 @click.argument("source", type=click.Choice(["-"]), required=False)
-@model_options
+@options("model", ModelOptions)
 @adapt_option
-@answer_options
+@options("answer", AnswerOptions)
 @click.option(
     "--rate", default=16_000, show_default=True, type=click.IntRange(4_000, 192_000), help="Hz, without header."
 )
@@ -122,14 +120,9 @@ Sound = Iterable[npt.NDArray[np.float32] | Lost]
 @output_options
 def command(
     source: str | None,
-    model: str,
-    threads: int,
-    provider: Provider,
-    backend: Backend,
+    model: ModelOptions,
     adapt: tuple[str, ...],
-    classes: str | None,
-    no_abstain: bool,
-    abstain_below: float | None,
+    answer: AnswerOptions,
     rate: int,
     channels: int,
     device: str | None,
@@ -153,11 +146,11 @@ def command(
     if devices:
         echo_table(("number", "microphone"), [(str(number), name) for number, name in microphones()], right=("number",))
         return
-    predictor = Predictor.load(model, threads, provider, backend=backend)
+    predictor = model.load()
     with _sound(source, rate, channels, device) as (heard_hz, sound):
-        options = chosen_options(predictor.info, classes, no_abstain, abstain_below)
+        asked = answer.of(predictor.info)
         adapter = chosen_adapter(predictor, adapt)
-        stream = predictor.stream(heard_hz, Windowing(window_s, hop_s), adapter, **options.words())
+        stream = predictor.stream(heard_hz, Windowing(window_s, hop_s), adapter, **asked.words())
         if as_json:
             for event in events_of(stream, sound):
                 click.echo(printable_json(json.dumps(event_dict(event), ensure_ascii=False, allow_nan=False)))

@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -14,20 +14,21 @@ from typing import Literal, TypeAlias
 import click
 
 from earnest.apps.cli._options import (
+    AnswerOptions,
+    AveragingOptions,
     adapt_option,
-    answer_options,
-    averaging_options,
     chosen_adapter,
-    chosen_options,
+    option,
+    options,
 )
 from earnest.apps.cli._recordings import arriving, sources_of
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options, overwrite_option
 from earnest.audio.source import Source, path_of
 from earnest.bundle import BundleInfo
 from earnest.files.locks import held_file
+from earnest.progress import Progress
 from earnest.runtime.bulk import BATCH_S
 from earnest.runtime.decoders import Decoders
-from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.predictor import Predictor
 
@@ -37,11 +38,52 @@ Writer: TypeAlias = Callable[[Prediction], None]
 _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 
 
+@dataclass(frozen=True)
+class DecodingOptions:
+    """How recordings are read, and how many share a run of the network."""
+
+    batch_s: float = option(
+        "--batch", type=click.FloatRange(1, 3600), default=BATCH_S, show_default=True, help="Seconds in a run."
+    )
+    jobs: int = option(
+        "--jobs",
+        type=click.IntRange(1, 256),
+        default=os.cpu_count() or 1,
+        show_default="cores",
+        help="Decode that many.",
+    )
+    isolate: bool = option(
+        "--isolate", is_flag=True, help="Decode in processes without files and network: for strangers' files."
+    )
+    file_s: float | None = option(
+        "--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="For reading one recording."
+    )
+
+    def load(self, models: AveragingOptions) -> Predictor:
+        """Load the models, with what decodes for them until the command ends."""
+        predictor = models.load(self.batch_s, "throughput" if self.jobs > 1 else "latency")
+        predictor.file_s = self.file_s or math.inf
+        if self.isolate:
+            predictor.decoders = click.get_current_context().with_resource(_decoders(self.jobs))
+        return predictor
+
+
+@contextmanager
+def _decoders(size: int) -> Iterator[Decoders]:
+    from earnest.runtime.decoder_pool import start_decoders
+
+    decoders = start_decoders(size)
+    try:
+        yield decoders
+    finally:
+        decoders.close()
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
-@averaging_options
+@options("models", AveragingOptions)
 @adapt_option
-@answer_options
+@options("answer", AnswerOptions)
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv", "parquet"]), help="Default: table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File: .jsonl, .csv or .parquet.")
 @click.option("--resume", is_flag=True, help="Go on with --output: skip what it holds.")
@@ -49,28 +91,13 @@ _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json"
 @click.option("--watch", is_flag=True, help="Then wait for new recordings in the folders, until Ctrl-C.")
 @click.option("--top", type=click.IntRange(1, 20), default=3, show_default=True, help="Classes in a row of the table.")
 @click.option("--vocal-bursts", is_flag=True, help="Add a line per laugh, cry, scream or sigh to the table.")
-@click.option(
-    "--batch", "batch_s", type=click.FloatRange(1, 3600), default=BATCH_S, show_default=True, help="Seconds in a run."
-)
-@click.option(
-    "--jobs", type=click.IntRange(1, 256), default=os.cpu_count() or 1, show_default="cores", help="Decode that many."
-)
-@click.option("--isolate", is_flag=True, help="Decode in processes without files and network: for strangers' files.")
-@click.option(
-    "--timeout", "file_s", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="For reading one recording."
-)
+@options("decoding", DecodingOptions)
 @output_options
 def command(
     paths: tuple[str, ...],
-    models: tuple[str, ...],
-    tta: str,
-    threads: int,
-    provider: Provider,
-    backend: Backend,
+    models: AveragingOptions,
     adapt: tuple[str, ...],
-    classes: str | None,
-    no_abstain: bool,
-    abstain_below: float | None,
+    answer: AnswerOptions,
     form: Format | None,
     output: Path | None,
     resume: bool,
@@ -78,10 +105,7 @@ def command(
     watch: bool,
     top: int,
     vocal_bursts: bool,
-    batch_s: float,
-    jobs: int,
-    isolate: bool,
-    file_s: float | None,
+    decoding: DecodingOptions,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -107,19 +131,15 @@ def command(
     """
     chosen = _format(form, as_json, output)
     existing = _existing(output, resume, overwrite)
-    hint: Hint = "throughput" if jobs > 1 else "latency"
-    predictor = Predictor.load(models, threads, provider, batch_s, tta, backend, hint)
-    predictor.file_s = file_s or math.inf
-    if isolate:
-        predictor.decoders = click.get_current_context().with_resource(_decoders(jobs))
+    predictor = decoding.load(models)
     adapter = chosen_adapter(predictor, adapt)
-    options = chosen_options(predictor.info, classes, no_abstain, abstain_below)
-    info = replace(predictor.info, classes=options.classes or predictor.info.classes)
+    asked = answer.of(predictor.info)
+    info = replace(predictor.info, classes=asked.classes or predictor.info.classes)
     sources = sources_of(paths)
 
     def predicted(some: Sequence[Source], shown: bool) -> Iterator[Prediction]:
-        found = predictor.predict_many(some, min(jobs, len(some) or 1), adapter, **options.words())
-        return _counted(found, len(some), shown)
+        found = predictor.predict_many(some, min(decoding.jobs, len(some) or 1), adapter, **asked.words())
+        return Progress(shown).counted("Predicting", found, len(some))
 
     batches = _batches(sources, paths, watch)
     if output is None:
@@ -138,17 +158,6 @@ def _existing(output: Path | None, resume: bool, overwrite: bool) -> Existing:
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other.")
     return "resume" if resume else "overwrite" if overwrite else "refuse"
-
-
-@contextmanager
-def _decoders(size: int) -> Iterator[Decoders]:
-    from earnest.runtime.decoder_pool import start_decoders
-
-    decoders = start_decoders(size)
-    try:
-        yield decoders
-    finally:
-        decoders.close()
 
 
 def _format(form: Format | None, as_json: bool, output: Path | None) -> Format:
@@ -220,15 +229,6 @@ def _is_done(done: dict[str, int], source: Source) -> bool:
 def _shows_progress(quiet: bool, rows_on_stdout: bool) -> bool:
     """On a terminal only, and not where the rows themselves appear."""
     return sys.stderr.isatty() and not quiet and not (rows_on_stdout and sys.stdout.isatty())
-
-
-def _counted(predictions: Iterator[Prediction], total: int, shown: bool) -> Iterator[Prediction]:
-    if not shown:
-        yield from predictions
-        return
-    from earnest.apps.cli._progress import recordings_progress
-
-    yield from recordings_progress(predictions, total)
 
 
 def _write(predictions: Iterable[Prediction], writer: Writer) -> int:

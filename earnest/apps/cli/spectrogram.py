@@ -4,25 +4,20 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._options import model_options
+from earnest.apps.cli._options import ModelOptions, options
 from earnest.apps.cli.output import echo, echo_json, output_options, overwrite_option
 from earnest.files.writing import new_file
-from earnest.runtime.engine import Backend, Provider
-from earnest.runtime.predictor import Predictor
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@model_options
+@options("model", ModelOptions)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="PNG file.")
 @overwrite_option
 @output_options
 def command(
     path: Path,
-    model: str,
-    threads: int,
-    provider: Provider,
-    backend: Backend,
+    model: ModelOptions,
     output: Path,
     overwrite: bool,
     as_json: bool,
@@ -42,7 +37,7 @@ def command(
     if output.suffix.lower() != ".png":
         raise click.UsageError(f"--output {output}: the name must end in .png.")
     with new_file(output, overwrite) as place:
-        picture = Predictor.load(model, threads, provider, backend=backend).spectrogram(path)
+        picture = model.load().spectrogram(path)
         place.write_bytes(picture.to_png())
     rows, frames = picture.log_mel.shape
     lowest, highest = float(picture.log_mel.min()), float(picture.log_mel.max())

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._options import EPILOG, corpus_names, names_from, protocol_names
-from earnest.apps.cli.corpus import progress
 from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_OK,
@@ -27,6 +26,7 @@ from earnest.evaluation.protocols import kind_words, protocol_called, splits_of
 from earnest.evaluation.split_files import Checked, Lookup, checked, read_plans, split_document
 from earnest.files.locks import held_folder
 from earnest.files.writing import refuse_existing, write_json
+from earnest.progress import Progress
 
 PATH = click.Path(path_type=Path)
 
@@ -87,7 +87,7 @@ def command(
         raise click.UsageError("Say either --protocol NAME with --output FOLDER, or --check FILES.")
     if protocol and output is None:
         raise click.UsageError("--protocol needs --output: the folder that gets the files.")
-    folders, visible = corpus_folders(data), progress_for(as_json, quiet).visible
+    folders, progress = corpus_folders(data), progress_for(as_json, quiet)
     if protocol:
         assert output is not None
         rows = _utterances(protocol_called(protocol).corpora or corpora, folders)
@@ -95,7 +95,7 @@ def command(
         paths = [output / f"{Path(split.fold).name}.json" for split in splits]
         for path in paths:
             refuse_existing(path, overwrite)
-        digests = _digests(rows, visible) if with_hashes else None
+        digests = _digests(rows, progress) if with_hashes else None
         with held_folder(output):
             for split, path in zip(splits, paths, strict=True):
                 refuse_identical(split, digests or {})
@@ -106,7 +106,7 @@ def command(
             echo(f"{len(paths)} files in {output}: {protocol} ({protocol_called(protocol).kind}).")
         return
     rows = _utterances(corpora, folders)
-    found = _searched(files, rows, speaker_dependent, no_audio, visible)
+    found = _searched(files, rows, speaker_dependent, no_audio, progress)
     if as_json:
         echo_json([one.to_dict() for one in found])
     else:
@@ -121,24 +121,17 @@ def _utterances(corpora: Sequence[str], folders: Mapping[str, Path]) -> list[Utt
     return load_utterances(names, folders)
 
 
-def _digests(rows: Sequence[Utterance], visible: bool) -> Digests:
-    done = 0
-    with progress("decoding", wanted=visible) as show:
-
-        def on_progress() -> None:
-            nonlocal done
-            done += 1
-            show("", done, len(rows))
-
-        return audio_digests(rows, on_progress)
+def _digests(rows: Sequence[Utterance], progress: Progress) -> Digests:
+    with progress.bar("decoding", len(rows)) as advance:
+        return audio_digests(rows, advance)
 
 
 def _searched(
-    files: Sequence[Path], rows: Sequence[Utterance], speaker_dependent: bool, no_audio: bool, visible: bool
+    files: Sequence[Path], rows: Sequence[Utterance], speaker_dependent: bool, no_audio: bool, progress: Progress
 ) -> list[Checked]:
     lookup, plans = Lookup(rows), read_plans(files)
     named = {row.key: row for plan in plans for members in plan.found(lookup).values() for row in members}
-    digests = None if no_audio else _digests(list(named.values()), visible)
+    digests = None if no_audio else _digests(list(named.values()), progress)
     found = []
     for plan in plans:
         apart = not speaker_dependent if plan.speaker_independent is None else plan.speaker_independent

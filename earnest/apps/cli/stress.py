@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from earnest.apps.cli._evaluate_results import listed
+from earnest.apps.cli._options import listed
 from earnest.apps.cli.output import (
     corpus_folders,
     data_option,
@@ -80,8 +80,8 @@ def command(
         raise MissingExtraError("Drawing the stress table", "report")
     if noise_names and not noise:
         raise click.UsageError("--noise-names says more about --noise FOLDER. Add it.")
-    from earnest.experiments.reanswer import NoiseTest
-    from earnest.experiments.stress import METRICS_STRESS, Finished, StressTest, conditions_of, stress
+    from earnest.experiments.conditions import NoiseTest
+    from earnest.experiments.stress import METRICS_STRESS, Finished, StressTest, stress
 
     asked = StressTest(NoiseTest(noise, names=listed(noise_names)) if noise else None, part, clips, predictions)
     finished = Finished.read(evaluation, corpus_folders(data), listed(folds))
@@ -90,12 +90,10 @@ def command(
     words += ["--folds", folds] if folds else []
     words += ["--clips", str(clips)] if clips else []
     words += ["--on", part] if part != "test" else []
-    n_steps = sum(len(conditions_of(split, asked.noise)) for split in finished.splits)
     folder = output or evaluation
     with held_folder(folder):
         _refuse_other_result(folder / METRICS_STRESS, shlex.join(words), overwrite)
-        with progress_for(as_json, quiet).bar("answering", n_steps) as advance:
-            found = stress(finished, asked, folder, shlex.join(words), advance)
+        found = stress(finished, asked, folder, shlex.join(words), progress_for(as_json, quiet))
         _write(found, folder, evaluation.resolve().name)
     if as_json:
         echo_json(found.document)

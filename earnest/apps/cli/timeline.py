@@ -10,17 +10,15 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._options import (
+    AnswerOptions,
+    AveragingOptions,
     adapt_option,
-    answer_options,
-    averaging_options,
     chosen_adapter,
-    chosen_options,
+    options,
 )
 from earnest.apps.cli.output import output_options, overwrite_option
 from earnest.audio.activity import DETECTORS
 from earnest.files.writing import new_file
-from earnest.runtime.engine import Backend, Provider
-from earnest.runtime.predictor import Predictor
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_formats import FORMATS, SUFFIXES, written
 from earnest.runtime.windows import Windowing
@@ -28,9 +26,9 @@ from earnest.runtime.windows import Windowing
 
 @click.command()
 @click.argument("path")
-@averaging_options
+@options("models", AveragingOptions)
 @adapt_option
-@answer_options
+@options("answer", AnswerOptions)
 @click.option("--format", "form", type=click.Choice(["table", *FORMATS]), help="How to write; default: table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
 @overwrite_option
@@ -43,8 +41,7 @@ from earnest.runtime.windows import Windowing
 @output_options
 def command(
     path: str,
-    models: tuple[str, ...],
-    tta: str,
+    models: AveragingOptions,
     form: str | None,
     output: Path | None,
     overwrite: bool,
@@ -52,13 +49,8 @@ def command(
     window_s: float,
     hop_s: float,
     activity: str,
-    threads: int,
-    provider: Provider,
-    backend: Backend,
     adapt: tuple[str, ...],
-    classes: str | None,
-    no_abstain: bool,
-    abstain_below: float | None,
+    answer: AnswerOptions,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -74,12 +66,12 @@ def command(
     """
     chosen = _format(form, as_json, output)
     windowing = Windowing(window_s, hop_s, activity)
-    predictor = Predictor.load(models, threads, provider, tta=tta, backend=backend)
+    predictor = models.load()
     source = sys.stdin.buffer if path == "-" else path
-    options = chosen_options(predictor.info, classes, no_abstain, abstain_below)
+    asked = answer.of(predictor.info)
     with ExitStack() as places:
         text_place, plot_place = (path and places.enter_context(new_file(path, overwrite)) for path in (output, plot))
-        timeline = predictor.timeline(source, windowing, chosen_adapter(predictor, adapt), **options.words())
+        timeline = predictor.timeline(source, windowing, chosen_adapter(predictor, adapt), **asked.words())
         _write(_text(timeline, chosen), chosen, text_place)
         if plot_place:
             timeline.plot(plot_place)

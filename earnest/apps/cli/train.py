@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._evaluate_results import echo_leakage
-from earnest.apps.cli._options import EPILOG, changes_of, recipe_options, words_of
+from earnest.apps.cli._options import EPILOG, RecipeOptions, options
 from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, progress_for
 from earnest.errors import MissingExtraError
 from earnest.files.locks import held_folder
@@ -24,7 +24,7 @@ def require_training() -> None:
 @click.command(epilog=EPILOG)
 @click.argument("recipe", type=click.Path(path_type=Path))
 @data_option
-@recipe_options
+@options("other", RecipeOptions)
 @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run folder to make.")
 @click.option("--protocol", default="speaker-holdout", show_default=True, metavar="NAME", help="How clips are divided.")
 @click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
@@ -33,8 +33,7 @@ def require_training() -> None:
 def command(
     recipe: Path,
     data: tuple[str, ...],
-    scheme: str | None,
-    settings: tuple[str, ...],
+    other: RecipeOptions,
     output: Path,
     protocol: str,
     fold: str | None,
@@ -58,14 +57,14 @@ def command(
     from earnest.settings.recipe import read_recipe
     from earnest.training.record import read_record
 
-    resolved = read_recipe(recipe, changes_of(scheme, settings))
+    resolved = read_recipe(recipe, other.changes)
     words = [
         "earnest",
         "train",
         str(recipe),
         "--protocol",
         protocol,
-        *words_of(scheme, settings),
+        *other.words,
         *(["--fold", fold] if fold else []),
     ]
     progress = progress_for(as_json, quiet)

@@ -7,8 +7,8 @@ from pydantic import TypeAdapter
 
 from earnest.apps.server.formats import MEDIA_TYPES, ROWS, Form
 from earnest.apps.server.problems import KINDS, MEDIA_TYPE
+from earnest.runtime.events import Segment, Span, Window
 from earnest.runtime.prediction import Prediction
-from earnest.runtime.timeline import Segment, Span, Window
 
 PREDICTION: Mapping[str, Any] = {
     "path": "talk.wav",

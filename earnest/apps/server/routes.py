@@ -4,7 +4,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -21,34 +22,51 @@ from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
 
 Kind: TypeAlias = Literal["utterance", "timeline"]
-Model: TypeAlias = Annotated[str | None, Query(description="Which model answers; default: the first one.")]
-Format: TypeAlias = Annotated[Form | None, Query(alias="format", description="Default: as the header Accept says.")]
-Below: TypeAlias = Annotated[
-    float | None, Query(ge=0, le=1, description='Below this confidence the answer is "unsure"; default: the model\'s.')
-]
-Classes: TypeAlias = Annotated[
-    str | None, Query(max_length=500, description="Probabilities of these classes alone, with commas between them.")
-]
-Adapting: TypeAlias = Annotated[Adapt, Query(description="To the speaker, by what was heard before.")]
-WindowS: TypeAlias = Annotated[float, Query(ge=0.1, le=60, description="Seconds heard at a time.")]
-HopS: TypeAlias = Annotated[float, Query(ge=0.1, le=60, description="Seconds from one window to the next.")]
 
 
-async def options_of(classes: Classes = None, abstain_below: Below = None) -> Options:
-    """Read what a request asks of its answer; a coroutine, as FastAPI runs functions in threads of their own."""
-    return Options.of(classes, abstain_below)
+class AnswerQuery(BaseModel):
+    """What every request may ask for, in its query; checked as one model, which is faster than one by one."""
+
+    model: str | None = Field(None, description="Which model answers; default: the first one.")
+    classes: str | None = Field(
+        None, max_length=500, description="Probabilities of these classes alone, with commas between them."
+    )
+    abstain_below: float | None = Field(
+        None, ge=0, le=1, description='Below this confidence the answer is "unsure"; default: the model\'s.'
+    )
+
+    def options(self) -> Options:
+        """Return what an answer is to be like."""
+        return Options.of(self.classes, self.abstain_below)
 
 
-async def windowing_of(window_s: WindowS = Windowing.window_s, hop_s: HopS = Windowing.hop_s) -> Windowing:
-    """Return how sound is cut, or raise a `ProblemError`."""
-    try:
-        return Windowing(window_s, hop_s)
-    except EarnestError as error:
-        raise ProblemError("not-valid", str(error)) from None
+class BatchQuery(AnswerQuery):
+    """What a request for rows may ask for."""
+
+    form: Form | None = Field(None, alias="format", title="Format", description="Default: as the header Accept says.")
 
 
-AnswerOptions: TypeAlias = Annotated[Options, Depends(options_of)]
-Windows: TypeAlias = Annotated[Windowing, Depends(windowing_of)]
+class WindowsQuery(AnswerQuery):
+    """What may be asked of answers over time."""
+
+    adapt: Adapt = Field("off", description="To the speaker, by what was heard before.")
+    window_s: float = Field(Windowing.window_s, ge=0.1, le=60, description="Seconds heard at a time.")
+    hop_s: float = Field(Windowing.hop_s, ge=0.1, le=60, description="Seconds from one window to the next.")
+
+    def windowing(self) -> Windowing:
+        """Return how sound is cut, or raise a `ProblemError`."""
+        try:
+            return Windowing(self.window_s, self.hop_s)
+        except EarnestError as error:
+            raise ProblemError("not-valid", str(error)) from None
+
+
+class PredictQuery(WindowsQuery, BatchQuery):
+    """What a request about one recording may ask for."""
+
+    kind: Kind = "utterance"
+
+
 REFUSED = openapi.problems(400, 401, 403, 406, 408, 413, 415, 421, 422, 429, 500, 503)
 
 
@@ -58,24 +76,18 @@ def recordings_router(service: Service) -> APIRouter:
     one, many = openapi.predict_answers(), openapi.batch_answers()
 
     @router.post("/v1/predict", responses={200: one, **REFUSED}, openapi_extra=openapi.body(1), response_class=Response)
-    async def predict(
-        request: Request,
-        options: AnswerOptions,
-        windowing: Windows,
-        kind: Kind = "utterance",
-        model: Model = None,
-        form: Format = None,
-        adapt: Adapting = "off",
-    ) -> Response:
+    async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
         """Tell the emotion of one recording, as a whole or over time.
 
         The body is the recording, or a form with the part `file`. Window and hop are for timelines; so are all formats
         but json, jsonl and csv.
         """
-        chosen = chosen_format(form, _accept(request), list(MEDIA_TYPES) if kind == "timeline" else ROWS)
-        task = _task(kind, adapt, options, windowing, limits.timeline_s)
+        options = query.options()
+        offered = list(MEDIA_TYPES) if query.kind == "timeline" else ROWS
+        chosen = chosen_format(query.form, _accept(request), offered)
+        task = _task(query, options, limits.timeline_s)
         with service.requests.inside(service.client(request)), service.budget.share() as share:
-            predictor = service.engine.predictor(model)
+            predictor = service.engine.predictor(query.model)
             asked = classes_of(predictor, options)
             (upload,) = await read_uploads(request, limits, share, 1)
             answer = await service.engine.run(predictor, lambda model: task(model, upload), request.is_disconnected)
@@ -87,14 +99,14 @@ def recordings_router(service: Service) -> APIRouter:
     @router.post(
         "/v1/batch", responses={200: many, **REFUSED}, openapi_extra=_many_files(service), response_class=Response
     )
-    async def batch(request: Request, options: AnswerOptions, model: Model = None, form: Format = None) -> Response:
+    async def batch(request: Request, query: Annotated[BatchQuery, Query()]) -> Response:
         """Tell the emotions of several recordings, in their order; one that can't be read is a row with its error.
 
         The body is a form with one part `file` a recording.
         """
-        chosen = chosen_format(form, _accept(request), ROWS)
+        options, chosen = query.options(), chosen_format(query.form, _accept(request), ROWS)
         with service.requests.inside(service.client(request)), service.budget.share() as share:
-            predictor = service.engine.predictor(model)
+            predictor = service.engine.predictor(query.model)
             asked = classes_of(predictor, options)
             uploads = await read_uploads(request, limits, share, limits.batch_files)
             task = functools.partial(work.batch, uploads=uploads, options=options)
@@ -115,12 +127,11 @@ def _accept(request: Request) -> str:
     return ",".join(request.headers.getlist("accept"))
 
 
-def _task(
-    kind: Kind, adapt: Adapt, options: Options, windowing: Windowing, most_s: float
-) -> Callable[[Predictor, Upload], Prediction | Timeline]:
-    if kind == "utterance":
-        return functools.partial(work.utterance, adapt=adapt, options=options)
-    return functools.partial(work.timeline, adapt=adapt, windowing=windowing, most_s=most_s, options=options)
+def _task(query: PredictQuery, options: Options, most_s: float) -> Callable[[Predictor, Upload], Prediction | Timeline]:
+    windowing = query.windowing()
+    if query.kind == "utterance":
+        return functools.partial(work.utterance, adapt=query.adapt, options=options)
+    return functools.partial(work.timeline, adapt=query.adapt, windowing=windowing, most_s=most_s, options=options)
 
 
 def classes_of(predictor: Predictor, options: Options) -> tuple[str, ...]:

@@ -12,16 +12,17 @@ from typing import Annotated, Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from fastapi import APIRouter, Query
+from pydantic import Field
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from earnest.apps.server.engine import Engine
-from earnest.apps.server.routes import Adapting, AnswerOptions, Model, Windows, classes_of
+from earnest.apps.server.routes import WindowsQuery, classes_of
 from earnest.apps.server.service import Service
 from earnest.apps.server.settings import Limits
 from earnest.apps.server.work import adapter_for
 from earnest.errors import AudioError, EarnestError, TooLateError
+from earnest.runtime.events import Event, event_dict
 from earnest.runtime.stream import Stream
-from earnest.runtime.timeline import Event, event_dict
 
 Encoding: TypeAlias = Literal["s16le", "f32le"]
 _DTYPES = {"s16le": "<i2", "f32le": "<f4"}
@@ -197,8 +198,12 @@ def _command(text: str) -> object:
     return values.get("type") if isinstance(values, dict) else None
 
 
-Rate = Annotated[int, Query(ge=4_000, le=192_000)]
-Channels = Annotated[int, Query(ge=1, le=16)]
+class StreamQuery(WindowsQuery):
+    """What a stream says of its sound, and asks of its answers."""
+
+    sample_rate_hz: int = Field(ge=4_000, le=192_000)
+    encoding: Encoding = "s16le"
+    channels: int = Field(1, ge=1, le=16)
 
 
 def stream_router(service: Service) -> APIRouter:
@@ -206,26 +211,17 @@ def stream_router(service: Service) -> APIRouter:
     router = APIRouter()
 
     @router.websocket("/v1/stream")
-    async def stream(
-        websocket: WebSocket,
-        sample_rate_hz: Rate,
-        options: AnswerOptions,
-        windowing: Windows,
-        encoding: Encoding = "s16le",
-        channels: Channels = 1,
-        model: Model = None,
-        adapt: Adapting = "off",
-    ) -> None:
+    async def stream(websocket: WebSocket, query: Annotated[StreamQuery, Query()]) -> None:
+        options, windowing = query.options(), query.windowing()
         service.refuse_when_ending()
         with service.streams.inside(service.client(websocket, websocket.query_params.get("ticket"))):
-            predictor = service.engine.predictor(model)
+            predictor = service.engine.predictor(query.model)
             classes_of(predictor, options)
-            adapter = adapter_for(predictor, adapt)
-            listening = predictor.stream(sample_rate_hz, windowing, adapter, **options.words())
+            adapter = adapter_for(predictor, query.adapt)
+            listening = predictor.stream(query.sample_rate_hz, windowing, adapter, **options.words())
             limits = service.settings.limits
-            talk = Conversation(
-                websocket, listening, service.engine, limits, service.ending, sample_rate_hz, encoding, channels
-            )
+            form = query.sample_rate_hz, query.encoding, query.channels
+            talk = Conversation(websocket, listening, service.engine, limits, service.ending, *form)
             await websocket.accept()
             try:
                 await talk.hold({"model": predictor.info.name, "classes": list(listening.classes)})

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from voices import voice
 
 import earnest
 from earnest.audio.activity import (
@@ -20,7 +19,8 @@ from earnest.audio.activity import (
 )
 from earnest.audio.io import load_waveform
 from earnest.errors import EarnestError
-from earnest.onnx_file import check_onnx
+from earnest.onnx.check import check_onnx
+from earnest.testing.sounds import voice
 
 DEMO = sorted((Path(earnest.__file__).parent / "demo").glob("*.flac"))
 NETWORK_SHA256 = "d1c787fef94f50df9f5f2bbe84ba97e7a3deb256f01376e39754ae15071eeb5e"

@@ -1,4 +1,4 @@
-"""Quality words, on made-up voices of known quality."""
+"""Quality words on made-up voices of known quality; the level says what is silence."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,9 +6,9 @@ import pytest
 import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from voices import voice
 
-from earnest.audio.quality import QualityMeter
+from earnest.audio.quality import QualityMeter, active_part, frame_levels_dbfs, is_silent
+from earnest.testing.sounds import voice
 
 Sound = npt.NDArray[np.float32]
 
@@ -73,3 +73,25 @@ def test_where_blocks_end_changes_no_word(sizes: list[int], snr_db: float, gain:
     for block in np.split(whole, np.cumsum(sizes)):
         meter.accept(block)
     assert meter.words() == words(whole)
+
+
+@pytest.mark.parametrize("level_db", [-6, -40, -64])
+def test_the_level_of_a_sine_is_that_of_its_root_mean_square(level_db: float) -> None:
+    sine = np.sqrt(2) * 10 ** (level_db / 20) * np.sin(2 * np.pi * 400 * np.arange(16_000) / 16_000)
+    np.testing.assert_allclose(frame_levels_dbfs(sine.astype(np.float32) + 0.1, 16_000), level_db, atol=0.1)
+
+
+def test_silence_is_below_65_dbfs_and_an_offset_is_no_sound() -> None:
+    noise = np.random.default_rng(0).normal(0, 1, 16_000).astype(np.float32)
+    assert is_silent(frame_levels_dbfs(np.float32(10 ** (-67 / 20)) * noise + np.float32(0.5), 16_000))
+    assert not is_silent(frame_levels_dbfs(np.float32(10 ** (-63 / 20)) * noise, 16_000))
+    assert is_silent(frame_levels_dbfs(np.zeros(0, np.float32), 16_000))
+
+
+def test_the_active_part_begins_and_ends_within_35_db_of_the_loudest() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 64_000).astype(np.float32)
+    for part in (slice(0, 16_000), slice(32_000, 40_000), slice(56_000, 64_000)):  # a pause inside stays
+        noise[part] *= np.float32(10 ** (-45 / 20))
+    assert active_part(noise, 16_000) == pytest.approx((16_000, 56_000), abs=400)
+    assert active_part(np.zeros(48_000, np.float32), 16_000) is None
+    assert active_part(np.zeros(0, np.float32), 16_000) is None

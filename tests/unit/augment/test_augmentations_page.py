@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from voices import write_voice
 
 from earnest.augment.base import AUGMENTATIONS
 from earnest.augment.chain import build_chain
 from earnest.settings.recipe import read_recipe
 from earnest.testing.augmentations import resolved_tables
+from earnest.testing.sounds import write_voice
 
 PAGE = Path(__file__).parents[3] / "docs" / "augmentations.md"
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from voices import voice
 
 from earnest.augment.chain import build_chain, build_choice
 from earnest.augment.gain import with_gain
@@ -13,6 +12,7 @@ from earnest.augment.telephone import over_telephone
 from earnest.errors import RecipeError
 from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.testing.augmentations import resolved_tables
+from earnest.testing.sounds import voice
 
 RATE_HZ = 16_000
 SHARES = {6.0: 0.1, -6.0: 0.3, 12.0: 0.0}  # gain in dB → probability

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from voices import voice
 
 from earnest.augment.bandwidth import band_limited
 from earnest.augment.codec import Format, coded
 from earnest.augment.level import power
 from earnest.augment.spectrum import fast_length, filtered
 from earnest.augment.telephone import mu_law, over_telephone
+from earnest.testing.sounds import voice
 
 RATE_HZ = 16_000
 FORMATS: tuple[Format, ...] = ("mp3", "vorbis", "opus")

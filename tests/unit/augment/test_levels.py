@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from voices import voice
 
 from earnest.augment.gain import Gain, with_gain
 from earnest.augment.level import Level, at_level, power
+from earnest.testing.sounds import voice
 
 
 @given(gain_db=st.floats(-60, 60))

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from voices import voice
 
 from earnest.augment.chain import build_chain
 from earnest.augment.level import power
 from earnest.augment.noise_files import PRESETS, NoiseFiles, level_for, noise_recording, stretch_of
 from earnest.errors import EarnestError, RecipeError
+from earnest.testing.sounds import voice
 
 RATE_HZ = 16_000
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from voices import voice
 
 from earnest.augment.coloured_noise import SLOPES, Colour, ColouredNoise, coloured_noise
 from earnest.augment.gaussian_noise import GaussianNoise, reference_level, with_gaussian_noise
 from earnest.augment.level import mix_at_snr, power
 from earnest.errors import RecipeError
+from earnest.testing.sounds import voice
 
 RATE_HZ = 16_000
 COLOURS: tuple[Colour, ...] = ("white", "pink", "brown", "blue")

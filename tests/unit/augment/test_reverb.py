@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from voices import voice
 
 from earnest.augment.level import power
 from earnest.augment.reverb import reverberated, room_response
+from earnest.testing.sounds import voice
 
 RATE_HZ = 16_000
 

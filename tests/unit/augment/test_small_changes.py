@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from voices import voice
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.level import power
 from earnest.augment.small_changes import clipped, first_order, padded, tilted, with_tone
+from earnest.testing.sounds import voice
 
 RATE_HZ = 16_000
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from voices import voice
 
 from earnest.augment.align import Align, aligned
 from earnest.augment.pitch_shift import pitch_shifted
 from earnest.augment.speed import at_speed
 from earnest.augment.time_shift import TimeShift, shifted
 from earnest.augment.time_stretch import stretched
+from earnest.testing.sounds import voice
 
 RATE_HZ = 16_000
 CLIP = np.arange(1, 6, dtype=np.float32)

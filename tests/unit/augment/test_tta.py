@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from voices import voice
 
 from earnest.augment.tta import VARIANTS, variants_of
 from earnest.errors import EarnestError
+from earnest.testing.sounds import voice
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from serving import listening, settings_for
 from stand_in import write_bundle, write_hearing
-from voices import voice, write_voice
 
 import earnest
 from earnest.apps.server.admission import digest_of
 from earnest.apps.server.settings import Settings
 from earnest.client import AsyncClient, Client, ServerError
 from earnest.errors import AudioError, RecordingTooLongError
-from earnest.runtime.prediction import Prediction, VocalBurst
+from earnest.runtime.events import Event, Span, VocalBurst, event_dict
+from earnest.runtime.prediction import Prediction
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.timeline import Event, Span, event_dict
 from earnest.runtime.windows import Windowing
+from earnest.testing.sounds import voice, write_voice
 
 KEY = "a key that is long enough"
 

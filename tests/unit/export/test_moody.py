@@ -6,7 +6,6 @@ from functools import cache
 import numpy as np
 import onnxruntime
 import pytest
-from voices import voice
 
 from earnest.errors import EarnestError
 from earnest.export.moody import EIGHT, N_SAMPLES, SEVEN, moody_classes, to_moody
@@ -14,6 +13,7 @@ from earnest.export.onnx import to_onnx
 from earnest.models.classifier import MODELS, SpeechClassifier, build_classifier
 from earnest.settings.front_end import PRESETS, FrontEnd, Image, Segments
 from earnest.settings.recipe import Recipe
+from earnest.testing.sounds import voice
 
 
 def model_of(classes: tuple[str, ...], front_end: FrontEnd = PRESETS["moody"]) -> SpeechClassifier:

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from voices import voice
 
 from earnest.errors import RecipeError
 from earnest.frontends.log_mel import LogMel
 from earnest.settings.front_end import FrontEnd
+from earnest.testing.sounds import voice
 
 SMALL = FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=40)
 SETTINGS = {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from earnest.frontends.log_mel import hz_to_mel, mel_filters, mel_to_hz
+from earnest.frontends.mel import hz_to_mel, mel_filters, mel_to_hz
 
 librosa = pytest.importorskip("librosa", reason="librosa is not installed")
 SIZES = [

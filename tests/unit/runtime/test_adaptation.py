@@ -10,7 +10,6 @@ import numpy.typing as npt
 import pytest
 from click.testing import CliRunner
 from stand_in import CLASSES, stand_in_adaptation, write_adapting, write_bundle
-from voices import voice, write_voice
 
 import earnest
 from earnest.apps.cli.main import cli
@@ -21,6 +20,7 @@ from earnest.runtime.adaptation import ARRAYS, LONGEST_MEMORY, Adaptation, Adapt
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
+from earnest.testing.sounds import voice, write_voice
 
 Vectors = npt.NDArray[np.float64]
 WIDTH, N_CLASSES = 12, 4

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from command_line import earnest_cli
 from stand_in import CLASSES, stand_in_model, write_bundle, write_hearing
-from voices import voice, write_voice
 
 import earnest
 from earnest.audio.waveform import Waveform
@@ -21,6 +20,7 @@ from earnest.runtime.averaging import Variants
 from earnest.runtime.graph import Outputs
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.predictor import Predictor
+from earnest.testing.sounds import voice, write_voice
 
 RATE_HZ = 16_000
 SEVERAL = [name for name in VARIANTS if name != "none"]

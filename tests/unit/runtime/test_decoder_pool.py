@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import soundfile
 from serving import wait_for
-from voices import voice, write_voice
 
 from attacks import decoding
 from earnest.audio.deadline import Deadline
@@ -28,6 +27,7 @@ from earnest.runtime.decoder_pool import DecoderPool, start_decoders
 from earnest.runtime.decoder_wire import Kind, WireError, error_of, packed, read_message
 from earnest.runtime.decoders import InProcess
 from earnest.runtime.picture import Picture, read_picture
+from earnest.testing.sounds import voice, write_voice
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="descriptors don't travel there")
 

@@ -12,13 +12,13 @@ import pytest
 import soundfile
 from command_line import earnest_cli
 from stand_in import CUTTABLE_FRONT_END, cuttable_model, write_bundle
-from voices import voice, write_voice
 
 from earnest.bundle import load_bundle
 from earnest.errors import BundleError, EarnestError, MissingExtraError
 from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
+from earnest.testing.sounds import voice, write_voice
 
 openvino = pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'earnest[openvino]'")
 CLIPS = [voice(seconds, seed=number) for number, seconds in enumerate((0.3, 1.7, 0.9))]

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 from stand_in import CUTTABLE_FRONT_END, cuttable_model, stand_in_model, write_bundle
-from voices import voice, write_voice
 
 from earnest.errors import AudioError, BundleError, MissingExtraError
 from earnest.runtime import picture as module
 from earnest.runtime.picture import Picture, is_picture, read_picture
 from earnest.runtime.predictor import Predictor
+from earnest.testing.sounds import voice, write_voice
 
 LOG_MEL = np.random.default_rng(0).uniform(-83, 12, (8, 30)).astype(np.float32)
 PICTURE = Picture(LOG_MEL, CUTTABLE_FRONT_END, 0.5)

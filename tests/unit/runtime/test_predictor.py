@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import soundfile
 from stand_in import CLASSES, stand_in_adaptation, stand_in_model, write_adapting, write_bundle, write_hearing
-from voices import voice, write_voice
 
 import earnest
 from earnest.audio.waveform import Waveform
@@ -22,6 +21,7 @@ from earnest.runtime.graph import Outputs
 from earnest.runtime.prediction import Prediction, polarity_of
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Heard
+from earnest.testing.sounds import voice, write_voice
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from stand_in import write_bundle
-from voices import voice
 
 import earnest
 from earnest.errors import AudioError, EarnestError
+from earnest.runtime.events import Event, Gap, Segment, Span, Window
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.timeline import Event, Gap, Segment, Span, Window
 from earnest.runtime.windows import CONTEXT_S, Windowing
+from earnest.testing.sounds import voice
 
 PAUSE = np.zeros(16_000, np.float32)
 

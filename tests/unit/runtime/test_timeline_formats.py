@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.runtime.prediction import Prediction, VocalBurst
-from earnest.runtime.timeline import Segment, Span, Timeline, Window
+from earnest.runtime.events import Segment, Span, VocalBurst, Window
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_formats import FORMATS, SUFFIXES, written
 
 SPANS = (

@@ -6,12 +6,12 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import pytest
-from voices import voice
 
 from earnest.audio.speech import Extent
 from earnest.errors import EarnestError
 from earnest.runtime import windows
 from earnest.runtime.windows import CONTEXT_S, Heard, Job, Over, Windower, Windowing
+from earnest.testing.sounds import voice
 
 RATE_HZ = 16_000
 N_CONTEXT = round(CONTEXT_S * RATE_HZ)

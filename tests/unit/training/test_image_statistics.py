@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from voices import voice
 
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
 from earnest.models.classifier import Segmented, build_front_end
 from earnest.settings.front_end import FrontEnd, Image, Segments
 from earnest.settings.recipe import Recipe, Training
+from earnest.testing.sounds import voice
 from earnest.training.clips import Clips
 from earnest.training.examples import Example, compute_frames
 from earnest.training.run import load_run, run_split

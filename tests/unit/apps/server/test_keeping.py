@@ -16,12 +16,12 @@ import pytest
 from command_line import earnest_cli
 from prometheus_client import CollectorRegistry, Counter
 from serving import application, settings_for, wait_for
-from voices import write_voice
 
 from earnest.apps.server import keeping
 from earnest.apps.server.body import Upload
 from earnest.apps.server.keeping import DAY_S, LEDGER, Keeper
 from earnest.apps.server.settings import Limits
+from earnest.testing.sounds import write_voice
 
 WAV = {"Content-Type": "audio/wav"}
 

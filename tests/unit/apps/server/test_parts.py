@@ -172,7 +172,7 @@ print(*sorted({name.split(".")[0] for name in sys.modules}))
 
 
 def test_the_server_loads_nothing_heavy(tmp_path: Path) -> None:
-    from voices import write_voice
+    from earnest.testing.sounds import write_voice
 
     arguments = [str(write_bundle(tmp_path / "bundle")), str(write_voice(tmp_path / "clip.wav", 2.0))]
     done = subprocess.run([sys.executable, "-c", SERVE, *arguments], capture_output=True, text=True, check=True)

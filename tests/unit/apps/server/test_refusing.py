@@ -15,13 +15,13 @@ import pytest
 import soundfile
 from serving import application, settings_for
 from starlette.testclient import TestClient
-from voices import voice, write_voice
 
 from earnest.apps.server import work
 from earnest.apps.server.admission import digest_of
 from earnest.apps.server.metrics import JsonFormatter
 from earnest.audio.source import Source
 from earnest.runtime.predictor import Predictor
+from earnest.testing.sounds import voice, write_voice
 
 WAV = {"Content-Type": "audio/wav"}
 FORM = {"Content-Type": "multipart/form-data; boundary=xyz"}

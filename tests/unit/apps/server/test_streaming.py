@@ -11,15 +11,15 @@ import pytest
 from serving import application, settings_for
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
-from voices import voice
 
 import earnest
 from earnest.apps.server import streaming
 from earnest.apps.server.admission import digest_of
 from earnest.apps.server.service import ENDING
+from earnest.runtime.events import event_dict
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.timeline import event_dict
 from earnest.runtime.windows import Windowing
+from earnest.testing.sounds import voice
 
 ADDRESS = "/v1/stream?sample_rate_hz=16000"
 FINISH = '{"type": "finish"}'

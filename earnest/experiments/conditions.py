@@ -1,0 +1,476 @@
+"""Conditions: ways in which the finished folds of an evaluation answer their clips again, without training.
+
+A condition changes the clips (noise, coding, …), asks the model several times (test-time augmentation) or adapts it to
+the speakers. `answer_again` goes through the folds once and asks under every condition; what belongs together is a
+`ConditionSet`, which says how results are scored and written. The stress table (`earnest.experiments.stress`) is made
+of the same conditions. A learning curve is none: its models are trained anew.
+"""
+
+import shlex
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from earnest.audio.io import load_waveform
+from earnest.audio.waveform import Waveform
+from earnest.augment.base import AUGMENTATIONS, generator_for
+from earnest.augment.level import mix_at_snr
+from earnest.augment.noise_files import NoiseFiles, drawn_stretch
+from earnest.augment.tta import variants_called, variants_of
+from earnest.corpora.manifest import Utterance
+from earnest.errors import EarnestError, RecipeError
+from earnest.evaluation.curves import NoiseCurve
+from earnest.evaluation.folds import told_apart
+from earnest.evaluation.metrics import Scores, score
+from earnest.evaluation.predictions import Predictions, joined, of_emotion, read_predictions, write_predictions
+from earnest.evaluation.splits import Split
+from earnest.experiments.evaluate import BOOTSTRAP_SEED, scored
+from earnest.experiments.task import Task
+from earnest.files.writing import write_json
+from earnest.models.classifier import SpeechClassifier
+from earnest.progress import SILENT, Progress
+from earnest.runtime.adaptation import Adaptation, adaptation_entry
+from earnest.settings.config import from_mapping
+from earnest.settings.recipe import Recipe, read_recipe
+from earnest.training.examples import Example, compute_examples, compute_frames
+from earnest.training.loop import predict_outputs
+from earnest.training.record import read_record
+from earnest.training.run import PREDICTIONS, load_run, predictions_from, scheme_of
+from earnest.training.runtime_statistics import HOWS, Heard, How, adapted_probabilities, companion_files, heard_by
+
+Probabilities: TypeAlias = npt.NDArray[np.float32]
+ClipChange: TypeAlias = Callable[[Waveform, str, int], Waveform]
+"""A clip (samples,), the key of its utterance and the sample rate in Hz to a changed copy."""
+
+
+@dataclass(frozen=True)
+class FoldClips:
+    """Clips of one set of a finished fold, its model, and what the model says of each clip as it is.
+
+    Attributes
+    ----------
+    rows : in the order of ``plain``
+    """
+
+    run: Path
+    split: Split
+    classifier: SpeechClassifier
+    plain: Predictions
+    rows: Sequence[Utterance]
+
+    @classmethod
+    def tested(cls, run: Path, split: Split) -> "FoldClips":
+        """Return the test set of a finished run, in the order of its predictions."""
+        plain = read_predictions(run / PREDICTIONS)
+        rows = {(row.corpus, row.utterance_id): row for row in split.test}
+        tested = [rows[place] for place in zip(plain.corpus, plain.utterance_id, strict=True)]
+        return cls(run, split, load_run(run), plain, tested)
+
+    @classmethod
+    def validated(cls, run: Path, split: Split) -> "FoldClips":
+        """Return the validation set of a finished run, answered now."""
+        classifier = load_run(run)
+        used = [row for rows in split.sets.values() for row in rows]
+        scheme = scheme_of(read_recipe(run), used)
+        examples = list(compute_examples(classifier.front_end, split.valid, scheme).values())
+        plain = predictions_from(predict_outputs(classifier.network, examples), classifier, examples, split.fold)
+        return cls(run, split, classifier, plain, [example.utterance for example in examples])
+
+    @property
+    def rate_hz(self) -> int:
+        """Sample rate of the waveforms."""
+        return self.classifier.front_end.settings.sample_rate_hz
+
+    @cached_property
+    def waveforms(self) -> list[Waveform]:
+        """The clips as they are, decoded once, each (samples,)."""
+        return [load_waveform(row.path, self.rate_hz, row.start_s, row.end_s) for row in self.rows]
+
+    @cached_property
+    def heard(self) -> Heard:
+        """The clips' embeddings, and what is known about the clips."""
+        examples = [
+            Example(row, compute_frames(self.classifier.front_end, waveform), int(target), len(waveform) / self.rate_hz)
+            for row, waveform, target in zip(self.rows, self.waveforms, self.plain.emotion, strict=True)
+        ]
+        return heard_by(self.classifier.network, examples, {})
+
+    def take(self, indices: npt.NDArray[np.intp]) -> "FoldClips":
+        """Return some of the clips."""
+        return replace(self, plain=self.plain.take(indices), rows=[self.rows[index] for index in indices])
+
+    def probabilities(self, waveform: Waveform) -> Probabilities:
+        """Return the model's calibrated probabilities (classes,) of one waveform (samples,)."""
+        with torch.no_grad():
+            outputs = self.classifier(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
+        return np.asarray(outputs["probabilities"][0].numpy(), np.float32)
+
+    def answered(self, answers: Sequence[Probabilities]) -> Predictions:
+        """Return the predictions with other probabilities, (classes,) for each clip."""
+        probabilities = np.stack(answers)  # (clips, classes)
+        predicted = probabilities.argmax(axis=1).astype(np.int64)
+        return replace(of_emotion(self.plain), probabilities=probabilities, predicted=predicted)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was answered under one condition.
+
+    Attributes
+    ----------
+    n_untouched : clips that the condition left as they are, such as silence with noise relative to it
+    """
+
+    predictions: Predictions
+    n_untouched: int = 0
+
+
+@dataclass(frozen=True)
+class Condition(ABC):
+    """A way to answer again.
+
+    Attributes
+    ----------
+    kind, name : of its files, such as predictions-KIND-NAME.csv
+    """
+
+    kind: str
+    name: str
+
+    @property
+    def file_name(self) -> str:
+        """What stands in the names of its files."""
+        return f"{self.kind}-{self.name}"
+
+    def refuse(self, run: Path, split: Split) -> None:  # noqa: B027 - most need nothing
+        """Raise an `EarnestError` where a finished fold lacks what the condition needs; told before any answer."""
+
+    @abstractmethod
+    def answer(self, clips: FoldClips) -> Answers:
+        """Answer the clips of one fold, in the order of the plain predictions."""
+
+    def facts(self, found: Predictions) -> dict[str, Any]:
+        """Return what a metrics.json of its own says of it."""
+        return {}
+
+
+@dataclass(frozen=True)
+class AsTheyAre(Condition):
+    """The plain answers, to compare others with."""
+
+    kind: str = "plain"
+    name: str = "clips"
+
+    def answer(self, clips: FoldClips) -> Answers:
+        """Return the answers that are there."""
+        return Answers(clips.plain)
+
+
+@dataclass(frozen=True)
+class Changed(Condition):
+    """Each clip is heard changed: with noise, coded, from afar, …"""
+
+    change: ClipChange
+
+    def answer(self, clips: FoldClips) -> Answers:
+        """Answer a changed copy of each clip."""
+        answers, n_untouched = [], 0
+        for row, waveform in zip(clips.rows, clips.waveforms, strict=True):
+            changed = self.change(waveform, row.key, clips.rate_hz)
+            answers.append(clips.probabilities(changed))
+            n_untouched += np.array_equal(changed, waveform)
+        return Answers(clips.answered(answers), n_untouched)
+
+
+@dataclass(frozen=True)
+class Averaged(Condition):
+    """The mean over variants of each clip (test-time augmentation); ``name`` as in `earnest.augment.tta.VARIANTS`."""
+
+    def answer(self, clips: FoldClips) -> Answers:
+        """Answer with p = (1/V) Σ_v p_v over the V variants of each clip."""
+        answers = [self._mean(clips, waveform) for waveform in clips.waveforms]
+        return Answers(clips.answered(answers))
+
+    def _mean(self, clips: FoldClips, waveform: Waveform) -> Probabilities:
+        """Return the mean of the calibrated probabilities (classes,) of one clip's variants."""
+        answers = [clips.probabilities(heard) for heard in variants_of(waveform, self.name)]
+        return np.asarray(np.mean(answers, axis=0, dtype=np.float64), np.float32)
+
+    def facts(self, found: Predictions) -> dict[str, Any]:
+        """Say how many variants there are."""
+        return {"tta": {"name": self.name, "variants": len(variants_called(self.name))}}
+
+
+N_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Adapted(Condition):
+    """The model is adapted to each test speaker, without labels.
+
+    A clip that comes before the rule has heard enough, or several emotions, keeps its plain answer, as at run time.
+
+    Attributes
+    ----------
+    how : which clips are heard before which is answered, see `earnest.training.runtime_statistics.HOWS`
+    """
+
+    how: How
+
+    @classmethod
+    def to(cls, how: How) -> "Adapted":
+        """Return the condition of that way."""
+        return cls("adapted", how, how)
+
+    def refuse(self, run: Path, split: Split) -> None:
+        """Refuse runs that can't adapt, and clips without a speaker."""
+        read_adaptation(run)
+        if silent := [row.key for row in split.test if not row.speaker]:
+            raise EarnestError(f"Adapting needs speakers; {', '.join(silent[:N_NAMED])} name none.")
+
+    def answer(self, clips: FoldClips) -> Answers:
+        """Answer as the runtime does."""
+        plain = clips.plain
+        assert plain.probabilities is not None
+        seed = read_record(clips.run).seed  # draws the order of each speaker's clips
+        adaptation = read_adaptation(clips.run)
+        probabilities, adapted = adapted_probabilities(adaptation, clips.heard, plain.probabilities, self.how, seed)
+        predicted = np.where(adapted, probabilities.argmax(axis=1), plain.predicted)
+        return Answers(
+            replace(plain, probabilities=probabilities.astype(np.float32), predicted=predicted, adapted=adapted)
+        )
+
+    def facts(self, found: Predictions) -> dict[str, Any]:
+        """Say how many answers were adapted."""
+        assert found.adapted is not None
+        return {"adapted": {"how": self.how, "means": HOWS[self.how], "share": float(np.mean(found.adapted))}}
+
+
+def read_adaptation(run: Path) -> Adaptation:
+    """Read what a finished run holds for adaptation."""
+    record = read_record(run)
+    if record.adaptation is None:
+        raise EarnestError(
+            f'{run}: can\'t adapt to a voice. That takes a recipe with method = "discriminant", three training '
+            "speakers or more, and a run of this version; choose another --output to train it again."
+        )
+    entry = adaptation_entry(record.adaptation, str(run))
+    data = companion_files(run, (record.adaptation,))[entry.file]
+    return Adaptation.read(entry, data, len(record.classes), str(run))
+
+
+LOWEST_DB, HIGHEST_DB = -30.0, 60.0
+
+
+@dataclass(frozen=True)
+class NoiseTest:
+    """Which noise is mixed into test clips, and how loud.
+
+    Attributes
+    ----------
+    folder, names : see `NoiseFiles`
+    snr_db : the levels, each a result of its own
+    """
+
+    folder: str
+    snr_db: tuple[float, ...] = (0.0, 5.0, 10.0, 20.0)
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.snr_db or len(set(self.snr_db)) < len(self.snr_db):
+            raise RecipeError("The levels of noise must be one or more different numbers of dB.")
+        if wrong := [level for level in self.snr_db if not LOWEST_DB <= level <= HIGHEST_DB]:
+            raise RecipeError(f"A level of noise must be from {LOWEST_DB:g} to {HIGHEST_DB:g} dB, got {wrong[0]:g}.")
+        for name in self.names:
+            NoiseFiles(self.folder, names=(name,)).check_ready()  # a name without recordings is told
+        self.files.check_ready()
+
+    @cached_property
+    def files(self) -> NoiseFiles:
+        """The recordings."""
+        return NoiseFiles(self.folder, names=self.names)
+
+    def at(self, snr_db: float) -> Changed:
+        """Return the condition of one level."""
+        return Changed("noise", f"{snr_db:g}", partial(self.mixed_into, snr_db=snr_db))
+
+    def mixed_into(self, waveform: Waveform, key: str, sample_rate_hz: int, snr_db: float) -> Waveform:
+        """Return a noisy copy of a clip (samples,); the draw depends on ``key`` and level alone.
+
+        Silence stays as it is: its own, or ten times the recording's.
+        """
+        rng = generator_for(f"{key} {snr_db:g}")
+        path, _ = self.files.recordings[rng.integers(len(self.files.recordings))]
+        return mix_at_snr(waveform, drawn_stretch(path, len(waveform), sample_rate_hz, rng), snr_db)
+
+    def heard_in_training(self, recipe: Recipe) -> int:
+        """Count the recordings that the recipe also trains with."""
+        heard: set[Path] = set()
+        for table in recipe.augment:
+            if AUGMENTATIONS.get(str(table.get("name"))) is NoiseFiles:
+                values = {key: value for key, value in table.items() if key != "name"}
+                heard |= {path.resolve() for path, _ in from_mapping(NoiseFiles, values, "augment").recordings}
+        return len(heard & {path.resolve() for path, _ in self.files.recordings})
+
+    def facts(self, recipe: Recipe) -> dict[str, Any]:
+        """Return what a result says of the noise."""
+        return {
+            "folder": self.folder,
+            "names": list(self.names),
+            "recordings": len(self.files.recordings),
+            "heard_in_training": self.heard_in_training(recipe),
+        }
+
+
+def answer_again(
+    folds: Iterable[FoldClips],
+    conditions_of: Callable[[FoldClips], Iterable[Condition]],
+    advance: Callable[[], object] = lambda: None,
+) -> dict[str, Answers]:
+    """Go through finished folds once, answer under every condition, and join the folds' answers.
+
+    Parameters
+    ----------
+    folds : each with its model; taken one after the other, so that one model is in memory
+    conditions_of : the conditions of one fold; their names are the same in every fold
+    advance : called after each condition of each fold
+
+    Returns
+    -------
+    file name of the condition → answers of all folds, in the order of the conditions
+    """
+    parts: dict[str, list[Answers]] = {}
+    for clips in folds:
+        for condition in conditions_of(clips):
+            parts.setdefault(condition.file_name, []).append(condition.answer(clips))
+            advance()
+    return {
+        name: Answers(joined([one.predictions for one in found]), sum(one.n_untouched for one in found))
+        for name, found in parts.items()
+    }
+
+
+@dataclass(frozen=True)
+class ConditionResults:
+    """Scores of a `ConditionSet`.
+
+    Attributes
+    ----------
+    scores : what the table calls the condition → scores
+    document : what ``--json`` says
+    note : what the table needs to be understood, "" for nothing
+    curve : of a `NoiseSet`
+    """
+
+    kind: str
+    scores: Mapping[str, Scores]
+    document: Mapping[str, Any]
+    note: str = ""
+    curve: NoiseCurve | None = None
+
+
+@dataclass(frozen=True)
+class ConditionSet:
+    """Conditions of one kind; each is scored as the plain answers are, into a metrics.json of its own.
+
+    Attributes
+    ----------
+    words : what to type for them
+    conditions : at least one
+    """
+
+    kind: str
+    words: Sequence[str]
+    conditions: Sequence[Condition]
+
+    def write(self, task: Task, answers: Mapping[str, Answers], output: Path, command: str) -> ConditionResults:
+        """Score answers, and write predictions-KIND-NAME.csv and metrics-KIND-NAME.json."""
+        outcomes = {}
+        for condition in self.conditions:
+            found, name = answers[condition.file_name].predictions, condition.file_name
+            write_predictions(found, output / f"predictions-{name}.csv")
+            path = output / f"metrics-{name}.json"
+            outcomes[condition.name] = scored(task, found, output, command, path, condition.facts(found))
+        scores = {name: outcome.scores for name, outcome in outcomes.items()}
+        return ConditionResults(self.kind, scores, {name: outcome.document for name, outcome in outcomes.items()})
+
+
+METRICS_NOISE = "metrics-noise.json"
+PLAIN = AsTheyAre()
+
+
+@dataclass(frozen=True)
+class NoiseSet(ConditionSet):
+    """Noise at several levels: one result, a curve from the clean clips to the loudest noise."""
+
+    noise: NoiseTest = field(kw_only=True)
+
+    @classmethod
+    def of(cls, noise: NoiseTest, words: Sequence[str]) -> "NoiseSet":
+        """Return a condition a level, and the clean clips."""
+        return cls("noise", words, (PLAIN, *map(noise.at, noise.snr_db)), noise=noise)
+
+    def write(self, task: Task, answers: Mapping[str, Answers], output: Path, command: str) -> ConditionResults:
+        """Score the levels, and write predictions-noise-LEVEL.csv and metrics-noise.json."""
+        found = {level: answers[self.noise.at(level).file_name] for level in self.noise.snr_db}
+        for level, one in found.items():
+            write_predictions(one.predictions, output / f"predictions-noise-{level:g}.csv")
+        scores = {level: _scores(one) for level, one in found.items()}
+        curve = NoiseCurve.of(_scores(answers[PLAIN.file_name]), scores)
+        document: dict[str, Any] = {
+            "protocol": task.protocol.name,
+            "speaker_independent": task.protocol.speaker_independent,
+            "title": task.title,
+            "folds": [split.fold for split in task.splits],
+            "part": task.choice.part,
+            "command": command,
+            "seed": task.seeds[0],
+            "recipe": task.recipe.to_dict(),
+            "noise": self.noise.facts(task.recipe),
+            "n_without_noise": sum(one.n_untouched for one in found.values()),
+            "n": curve.n,
+            "levels": curve.to_list(),
+        }
+        write_json(output / METRICS_NOISE, document)
+        note = noise_sentence(document["noise"])
+        named = {f"{level:g} dB": one for level, one in scores.items()}
+        return ConditionResults(self.kind, named, document, note, curve)
+
+
+def _scores(answers: Answers) -> Scores:
+    scores, _ = told_apart(score(answers.predictions, np.random.default_rng(BOOTSTRAP_SEED)))
+    return scores
+
+
+def noise_sentence(noise: Mapping[str, Any]) -> str:
+    """Say what was mixed in, and whether training had heard it, of what `NoiseTest.facts` gave."""
+    names = ", ".join(noise["names"]) or noise["folder"]
+    heard = f"{noise['heard_in_training']} of them" if noise["heard_in_training"] else "none"
+    return f"{noise['recordings']} recordings ({names}), {heard} heard in training"
+
+
+def evaluate_again(
+    task: Task, output: Path, sets: Sequence[ConditionSet], words: Sequence[str], progress: Progress = SILENT
+) -> list[ConditionResults]:
+    """Let the finished folds of an evaluation answer their test clips under all conditions, score and write.
+
+    Parameters
+    ----------
+    output : of `earnest.experiments.evaluate.evaluate`, finished; gets what the sets write
+    words : the command of the plain result; each set adds its own
+    """
+    conditions = list({each.file_name: each for one in sets for each in one.conditions}.values())
+    for condition in conditions:
+        for split in task.splits:
+            condition.refuse(output / split.fold, split)
+    folds = (FoldClips.tested(output / split.fold, split) for split in task.splits)
+    with progress.bar("answering", len(conditions) * len(task.splits)) as advance:
+        answers = answer_again(folds, lambda _: conditions, advance)
+    return [one.write(task, answers, output, shlex.join([*words, *one.words])) for one in sets]

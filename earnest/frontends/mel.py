@@ -1,0 +1,41 @@
+"""Mel filters after Slaney's Auditory Toolbox (1998), as librosa builds them by default."""
+
+import numpy as np
+import numpy.typing as npt
+
+LINEAR_HZ_PER_MEL = 200.0 / 3
+KNEE_HZ = 1000.0  # linear below, logarithmic above
+KNEE_MEL = KNEE_HZ / LINEAR_HZ_PER_MEL
+LOG_STEP = np.log(6.4) / 27.0  # 27 steps from 1 kHz to 6.4 kHz
+
+Floats = npt.NDArray[np.float64]
+
+
+def hz_to_mel(hz: npt.ArrayLike) -> Floats:
+    """Convert frequencies to Slaney mels; any shape."""
+    hz = np.asarray(hz, dtype=np.float64)
+    return np.where(hz < KNEE_HZ, hz / LINEAR_HZ_PER_MEL, KNEE_MEL + np.log(np.maximum(hz, 1e-9) / KNEE_HZ) / LOG_STEP)
+
+
+def mel_to_hz(mel: npt.ArrayLike) -> Floats:
+    """Convert Slaney mels to frequencies; any shape."""
+    mel = np.asarray(mel, dtype=np.float64)
+    return np.where(mel < KNEE_MEL, mel * LINEAR_HZ_PER_MEL, KNEE_HZ * np.exp(LOG_STEP * (mel - KNEE_MEL)))
+
+
+def mel_filters(
+    sample_rate_hz: int, n_fft: int, n_mels: int, fmin_hz: float, fmax_hz: float
+) -> npt.NDArray[np.float32]:
+    """Return triangular filters of equal area.
+
+    Returns
+    -------
+    shape (n_mels, n_fft // 2 + 1), float32, for power spectra
+    """
+    bins_hz = np.linspace(0, sample_rate_hz / 2, n_fft // 2 + 1)
+    # Equal steps on the mel scale; filter i rises from corner i to i + 1 and falls to i + 2.
+    corners_hz = mel_to_hz(np.linspace(hz_to_mel(fmin_hz), hz_to_mel(fmax_hz), n_mels + 2))
+    low, centre, high = corners_hz[:-2, None], corners_hz[1:-1, None], corners_hz[2:, None]
+    triangles = np.minimum((bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre))
+    # Height 2 / width: equal area (Slaney, 1998), so white noise gives equal bands.
+    return (np.maximum(0, triangles) * 2 / (high - low)).astype(np.float32)

@@ -1,0 +1,187 @@
+"""What is told about sound over time: windows, spans, segments, vocal bursts, gaps, and their form in JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+ENVELOPE_STEPS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Somebody speaks; seconds from the start of the recording, to the millisecond, as all times here."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the network said about one window: class → probability."""
+
+    start_s: float
+    end_s: float
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One emotion, from a segment's start or a change to the next change or the segment's end.
+
+    Attributes
+    ----------
+    emotion : "unsure" where the likeliest is less likely than the model's threshold
+    confidence : mean of the emotion's smoothed probability, 0 to 1; where it is "unsure", of the likeliest's
+    """
+
+    start_s: float
+    end_s: float
+    emotion: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class VocalBurst:
+    """A laugh, a cry, a scream, a sigh or another sound of a voice without words (Cowen et al., 2019).
+
+    Attributes
+    ----------
+    kind : "laughter", "crying", "scream", "sigh" or, where none of these is likely, "other"
+    """
+
+    start_s: float
+    end_s: float
+    kind: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Sound that was lost because the listener was too slow; the clock went on, nothing was heard."""
+
+    start_s: float
+    end_s: float
+
+
+Event: TypeAlias = Window | Span | Segment | VocalBurst | Gap
+_EVENT_NAMES: Mapping[type[Event], str] = {
+    Window: "window",
+    Span: "span",
+    Segment: "segment",
+    VocalBurst: "vocal-burst",
+    Gap: "gap",
+}
+
+
+class Envelope:
+    """The peaks of a recording of any length in at most 4,096 steps: when they are full, pairs are merged."""
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        self._rate = sample_rate_hz
+        self._step = max(sample_rate_hz // 100, 1)
+        self._peaks = np.zeros(ENVELOPE_STEPS, np.float32)
+        self._n_samples = 0
+
+    def accept(self, block: npt.NDArray[np.float32]) -> None:
+        """Take the next samples."""
+        while (self._n_samples + len(block) - 1) // self._step >= ENVELOPE_STEPS:
+            self._peaks = np.append(self._peaks.reshape(-1, 2).max(axis=1), np.zeros(ENVELOPE_STEPS // 2, np.float32))
+            self._step *= 2
+        if not len(block):
+            return
+        first = self._n_samples // self._step
+        edges = np.arange((first + 1) * self._step - self._n_samples, len(block), self._step)
+        peaks = np.maximum.reduceat(np.abs(block), [0, *edges])
+        part = self._peaks[first : first + len(peaks)]
+        np.maximum(part, peaks, out=part)
+        self._n_samples += len(block)
+
+    @property
+    def step_s(self) -> float:
+        """Seconds a step."""
+        return self._step / self._rate
+
+    @property
+    def peaks(self) -> npt.NDArray[np.float32]:
+        """Largest absolute sample of each step, shape (steps,)."""
+        return self._peaks[: -(-self._n_samples // self._step)]
+
+
+class Recorded(Protocol):
+    """One recording's events in order of time, as writers and drawings read them: `Timeline` is one."""
+
+    @property
+    def path(self) -> str:
+        """The recording, as it was given."""
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of the recording."""
+
+    @property
+    def speech_s(self) -> float:
+        """Seconds of speech in it."""
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Emotions that were asked for."""
+
+    @property
+    def spans(self) -> Sequence[Span]:
+        """Emotions of the speech; they don't overlap."""
+
+    @property
+    def windows(self) -> Sequence[Window]:
+        """Answers of the network; they overlap."""
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """Stretches of speech; they don't overlap."""
+
+    @property
+    def envelope(self) -> "Envelope | None":
+        """Peaks of the waveform, for drawings."""
+
+    def entries(self) -> Sequence[Span]:
+        """Spans and vocal bursts together."""
+
+    def head_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without spans and windows."""
+
+
+def burst_span(burst: VocalBurst) -> Span:
+    """Return a vocal burst as a span whose label is its kind in parentheses."""
+    return Span(burst.start_s, burst.end_s, f"({burst.kind})", burst.confidence)
+
+
+def span_dict(span: Span) -> dict[str, Any]:
+    """Return a span's values for JSON."""
+    confidence = round(span.confidence, 6)
+    return {"start_s": span.start_s, "end_s": span.end_s, "emotion": span.emotion, "confidence": confidence}
+
+
+def window_dict(window: Window) -> dict[str, Any]:
+    """Return a window's values for JSON."""
+    probabilities = {name: round(share, 6) for name, share in window.probabilities.items()}
+    return {"start_s": window.start_s, "end_s": window.end_s, "probabilities": probabilities}
+
+
+def event_dict(event: Event) -> dict[str, Any]:
+    """Return an event's values for JSON; ``event`` says which it is: window, span, segment, vocal-burst or gap."""
+    values: dict[str, Any] = {"event": _EVENT_NAMES[type(event)]}
+    if isinstance(event, Span):
+        return values | span_dict(event)
+    if isinstance(event, Window):
+        return values | window_dict(event)
+    if isinstance(event, VocalBurst):
+        return values | asdict(event) | {"confidence": round(event.confidence, 6)}
+    return values | {"start_s": event.start_s, "end_s": event.end_s}
+
+
+def event_from_dict(values: Mapping[str, Any]) -> Event:
+    """Return the event that `event_dict` was made from, but for rounding."""
+    kinds: dict[str, type[Event]] = {name: kind for kind, name in _EVENT_NAMES.items()}
+    return kinds[values["event"]](**{name: value for name, value in values.items() if name != "event"})

@@ -1,0 +1,49 @@
+"""Rows of `earnest predict`: what stands where an answer has no emotion, and what is never shown."""
+
+import click
+import pytest
+
+from earnest.apps.cli._answers import PredictionTable, answer_words, bar
+from earnest.runtime.events import VocalBurst
+from earnest.runtime.prediction import Prediction
+
+SHARES = {"happy": 0.41, "sad": 0.32, "angry": 0.27}
+BURSTS = (VocalBurst(0.0, 1.0, "laughter", 0.97), VocalBurst(3.0, 3.5, "sigh", 0.6), VocalBurst(4, 5, "laughter", 0.9))
+ROWS = {
+    "ok": (Prediction("a.wav", "ok", emotion="happy", confidence=0.41, probabilities=SHARES), "happy 41%"),
+    "sure": (Prediction("a.wav", "ok", emotion="happy", confidence=0.98, probabilities=SHARES), "happy > 95%"),
+    "unsure": (Prediction("a.wav", "unsure", confidence=0.41, probabilities=SHARES), "unsure (happy 41%, sad 32%)"),
+    "mixed": (
+        Prediction("a.wav", "mixed", probabilities=SHARES, shares={"sad": 0.5, "happy": 0.3, "unsure": 0.2}),
+        "mixed (sad 50%, happy 30%, unsure 20% of the speech)",
+    ),
+    "burst": (Prediction("a.wav", "vocal-burst", vocal_bursts=BURSTS), "vocal-burst (laughter, sigh)"),
+    "nothing": (Prediction("a.wav", "no-speech"), "no-speech"),
+}
+
+
+def row(prediction: Prediction) -> str:
+    return click.unstyle(PredictionTable(["a.wav"], 80).row(prediction))
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_an_answer_in_words(kind: str) -> None:
+    prediction, words = ROWS[kind]
+    assert answer_words(prediction) == words
+
+
+@pytest.mark.parametrize("kind", ["unsure", "mixed", "burst", "nothing"])
+def test_a_row_without_an_emotion_says_what_there_is_instead(kind: str) -> None:
+    prediction, words = ROWS[kind]
+    assert " ".join(row(prediction).split()) == f"a.wav {words.replace('(', '').replace(')', '')}"
+
+
+def test_the_bar_and_the_number_end_at_95_per_cent() -> None:
+    assert row(ROWS["sure"][0]).split()[2:5] == ["█████████▌", ">", "95%"]
+    assert bar(0.96, 10) == bar(1.0, 10) == "█████████▌"
+    assert len(row(ROWS["sure"][0]).split("▃")[0]) == len(row(ROWS["ok"][0]).split("▃")[0])
+
+
+def test_bursts_have_lines_of_their_own_where_they_are_asked_for() -> None:
+    line = click.unstyle(PredictionTable(["recording.wav"], 80).burst_row(BURSTS[1]))
+    assert line.split() == ["3.0–3.5", "s", "(sigh)", "██████", "60%"]

@@ -1,0 +1,178 @@
+"""A file of predictions to go on with may be foreign, damaged or strangely named: words, or every row."""
+
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from attacks.run_files import N_DAMAGED, ODD_NAMES, damaged, foreign_tables
+from earnest.apps.cli._row_file import Form, RowFile
+from earnest.audio.source import path_of
+from earnest.errors import EarnestError
+from earnest.runtime.events import VocalBurst
+from earnest.runtime.prediction import Prediction
+
+CLASSES = ("happy", "sad")
+INFO: Any = SimpleNamespace(name="m", classes=CLASSES)
+ROWS = (
+    Prediction("a\nb.wav", "ok", 1.5, 1.0, "sad", 0.75, {"happy": 0.25, "sad": 0.75}, -0.5, model="m"),
+    Prediction("=b.wav", "error", error="-1 is no file", model="m"),
+    Prediction(
+        "c.wav", "mixed", 9.0, 8.0, probabilities={"happy": 0.5, "sad": 0.5}, polarity=0.0,
+        gender={"female": 0.25, "male": 0.75}, affect={"valence": 0.1, "arousal": 0.2, "dominance": 0.3},
+        quality=("noisy", "clipped"), shares={"happy": 0.5, "sad": 0.25, "unsure": 0.25},
+        vocal_bursts=(VocalBurst(0.5, 1.0, "laughter", 0.9),), model="m",
+    ),
+)  # fmt: skip
+FORMS: dict[str, Form] = {"csv": "csv", "jsonl": "json", "parquet": "parquet"}
+suffixes = pytest.mark.parametrize("suffix", list(FORMS))
+
+
+def write(path: Path, rows: Sequence[Prediction]) -> bytes:
+    file = RowFile(path, FORMS[path.suffix[1:]], INFO, "overwrite")
+    for row in rows:
+        file.write(row)
+    file.close()
+    return path.read_bytes()
+
+
+def resumed(path: Path) -> list[str]:
+    """Go on with a file and end at once; return the paths that it held."""
+    file = RowFile(path, FORMS[path.suffix[1:]], INFO, "resume")
+    file.close()
+    return list(file.done.elements())
+
+
+def needed(suffix: str) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+
+
+@suffixes
+def test_every_row_is_found_again_and_written_as_it_was(suffix: str, tmp_path: Path) -> None:
+    needed(suffix)
+    path = tmp_path / f"rows.{suffix}"
+    data = write(path, ROWS)
+    assert resumed(path) == [row.path for row in ROWS]
+    assert suffix == "parquet" or path.read_bytes() == data
+    assert resumed(path) == [row.path for row in ROWS]
+
+
+@suffixes
+def test_names_of_any_bytes_are_found_again_and_differ(suffix: str, tmp_path: Path) -> None:
+    needed(suffix)
+    names = [path_of(os.fsdecode(name)) for name in ODD_NAMES]
+    assert len(set(names)) == len(names)
+    write(tmp_path / f"rows.{suffix}", [Prediction(name, "error", model="m", error=name) for name in names])
+    assert resumed(tmp_path / f"rows.{suffix}") == names
+
+
+@pytest.mark.parametrize("name", list(foreign_tables()))
+def test_a_foreign_file_is_refused_in_words_and_stays(name: str, tmp_path: Path) -> None:
+    needed(name.rpartition(".")[2])
+    content = foreign_tables()[name]
+    path = tmp_path / name
+    path.write_bytes(content)
+    if name != "nothing.jsonl":
+        with pytest.raises(EarnestError, match=r"not written by `earnest predict`, or damaged \(.+\)\. Name another"):
+            resumed(path)
+    assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", [name for name in foreign_tables() if name.endswith("jsonl")])
+def test_a_foreign_journal_is_refused_in_words_and_stays(name: str, tmp_path: Path) -> None:
+    content = foreign_tables()[name] + b"and the end of a download"
+    (tmp_path / "rows.csv.partial").write_bytes(content)
+    with pytest.raises(EarnestError, match="line 1: not written by `earnest predict`, or damaged"):
+        resumed(tmp_path / "rows.csv")
+    assert (tmp_path / "rows.csv.partial").read_bytes() == content
+
+
+@suffixes
+@pytest.mark.parametrize("part", range(3))
+def test_whatever_is_damaged_only_words_or_rows_come_back(suffix: str, part: int, tmp_path: Path) -> None:
+    needed(suffix)
+    path = tmp_path / f"rows.{suffix}"
+    data = write(path, ROWS)
+    n_refused = 0
+    for seed in range(part, N_DAMAGED, 3):
+        for file in tmp_path.iterdir():
+            file.unlink()
+        path.write_bytes(damaged(data, suffix, seed))
+        before = path.read_bytes()
+        try:
+            resumed(path)
+        except EarnestError as error:
+            n_refused += 1
+            assert all(letter.isprintable() for letter in str(error))
+            assert path.read_bytes() == before
+        else:  # what was taken can be taken again: nothing that can't be read back gets in
+            resumed(path)
+    assert n_refused > 10
+
+
+@pytest.mark.parametrize("seed", range(0, N_DAMAGED, 2))
+def test_a_damaged_journal_is_words_or_rows(seed: int, tmp_path: Path) -> None:
+    data = write(tmp_path / "rows.jsonl", ROWS)
+    (tmp_path / "rows.jsonl").unlink()
+    (tmp_path / "rows.jsonl.partial").write_bytes(damaged(data, "jsonl", seed))
+    try:
+        resumed(tmp_path / "rows.jsonl")
+    except EarnestError as error:
+        assert "rows.jsonl" in str(error)
+
+
+@suffixes
+def test_a_file_that_was_changed_since_is_not_gone_on_with(suffix: str, tmp_path: Path) -> None:
+    needed(suffix)
+    path = tmp_path / f"rows.{suffix}"
+    data = write(path, ROWS)
+    path.write_bytes(data + b"\n")
+    with pytest.raises(EarnestError, match=r"was changed since it was written; rows\.\w+\.sha256 tells"):
+        resumed(path)
+
+
+def test_what_is_there_is_neither_overwritten_nor_gone_on_with_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    data = write(path, ROWS)
+    for existing in (path, tmp_path / "rows.csv.partial"):
+        existing.write_bytes(data)
+        with pytest.raises(EarnestError, match="Go on with it with --resume, replace it with --overwrite, or choose"):
+            RowFile(path, "csv", INFO, "refuse")
+        existing.unlink()
+    with pytest.raises(EarnestError, match="/dev/null: not a regular file"):
+        RowFile(Path("/dev/null"), "csv", INFO, "overwrite")
+
+
+def test_on_a_full_disk_a_row_is_there_or_it_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "rows.csv"
+    file = RowFile(path, "csv", INFO, "refuse")
+    file.write(ROWS[0])
+
+    class Full:
+        """Takes ten bytes, as a disk does that is nearly full, and then none."""
+
+        def __init__(self, journal: Any) -> None:
+            self.journal, self.left = journal, 10
+
+        def write(self, data: memoryview) -> int:
+            if not self.left:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            self.left = 0
+            return int(self.journal.write(data[:10]))
+
+        def truncate(self, size: int) -> None:
+            self.journal.truncate(size)
+
+    monkeypatch.setattr(file, "_file", Full(file._file))
+    with pytest.raises(EarnestError, match=r"the disk is full, or a quota.* --resume keeps the rows so far"):
+        file.write(ROWS[1])
+    monkeypatch.undo()
+    file.write(ROWS[2])  # there is room again
+    file.close()
+    assert resumed(path) == [ROWS[0].path, ROWS[2].path]

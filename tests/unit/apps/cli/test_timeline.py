@@ -1,0 +1,173 @@
+"""`earnest timeline` and `earnest listen` on made-up voices."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner, Result
+from stand_in import write_bundle, write_hearing
+
+from earnest.apps.cli import listen as _live_view
+from earnest.apps.cli._answers import exact_clock
+from earnest.apps.cli.main import cli
+from earnest.audio.feed import Lost
+from earnest.runtime.events import Gap, Segment, Span, VocalBurst, Window
+from earnest.runtime.timeline_plot import BURST_COLOUR, COLOURS, UNSURE_COLOUR
+from earnest.testing.sounds import voice
+
+PAUSE = np.zeros(16_000, np.float32)
+TALK = np.concatenate([PAUSE, voice(5.0), PAUSE, voice(2.0, level=0.3, seed=1), PAUSE])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("talk")
+    write_bundle(root / "bundle")
+    write_hearing(root / "hearing", abstain_below=0.18)
+    soundfile.write(root / "talk.flac", TALK, 16_000)
+    laughs = [voice(3.0, level=0.04), PAUSE, voice(3.0, level=0.4), PAUSE, voice(3.0)]
+    soundfile.write(root / "laughs.wav", np.concatenate(laughs), 16_000)
+    return root
+
+
+def run(folder: Path, *words: str, stdin: bytes = b"", bundle: str = "bundle") -> Result:
+    command, *rest = words
+    names = [str(folder / word) if "." in word else word for word in rest]
+    return CliRunner().invoke(cli, [command, *names, "--model", str(folder / bundle)], input=stdin)
+
+
+def test_the_table_has_a_chart_and_a_row_a_span(folder: Path) -> None:
+    lines = run(folder, "timeline", "talk.flac").output.splitlines()
+    assert lines[0].endswith(f"talk.flac  {lines[0].split()[-5]} of speech in 0:10.0")
+    chart = [line for line in lines if "▅" in line or "▆" in line or "▇" in line or "█" in line]
+    assert chart
+    assert lines[-1].split()[-1].endswith("%")
+    assert all(len(line) <= 80 for line in lines[1:])
+
+
+def test_the_table_tells_unsure_spans_and_bursts_and_how_the_whole_is_answered(folder: Path) -> None:
+    lines = run(folder, "timeline", "laughs.wav", bundle="hearing").output.splitlines()
+    assert lines[1].split()[0] in ("sad", "mixed", "unsure")
+    rows = [line.split() for line in lines[lines.index(next(line for line in lines if "Confidence" in line)) + 1 :]]
+    assert [row[2] for row in rows] == ["unsure", "(laughter)", "sad"]
+    assert rows[1][-2:] == [">", "95%"]
+    told = run(folder, "timeline", "laughs.wav", "--abstain-below", "0", bundle="hearing").output
+    assert "unsure" not in told
+    asked = json.loads(run(folder, "timeline", "laughs.wav", "--classes", "angry,sad", "--json").output)
+    assert list(asked["windows"][0]["probabilities"]) == ["angry", "sad"]
+    refused = run(folder, "timeline", "laughs.wav", "--classes", "angry,sda")
+    assert "Did you mean 'sad'" in str(refused.exception)
+    wrong = run(folder, "timeline", "laughs.wav", "--no-abstain", "--abstain-below", "0")
+    assert wrong.exit_code == 2
+
+
+def test_a_burst_alone_is_told_as_one(folder: Path) -> None:
+    soundfile.write(folder / "laugh.wav", voice(2.0, level=0.35), 16_000)
+    lines = run(folder, "timeline", "laugh.wav", bundle="hearing").output.splitlines()
+    assert lines[1] == "vocal-burst (laughter)"
+    assert lines[-1].split()[2] == "(laughter)"
+    assert run(folder, "timeline", "laugh.wav", "--plot", "laugh.png", bundle="hearing").exit_code == 0
+
+
+def test_every_format_can_be_written_to_a_file_by_its_suffix(folder: Path) -> None:
+    for suffix in ("json", "jsonl", "csv", "srt", "vtt", "TextGrid", "eaf", "rttm", "txt"):
+        done = run(folder, "timeline", "talk.flac", "--output", f"out.{suffix}")
+        assert done.exit_code == 0, done.output
+    spans = json.loads((folder / "out.json").read_text("utf-8"))["spans"]
+    with (folder / "out.csv").open(newline="") as file:
+        assert [float(row["end_s"]) for row in csv.DictReader(file)] == [span["end_s"] for span in spans]
+    assert (folder / "out.vtt").read_text("utf-8").startswith("WEBVTT\n")
+    assert (folder / "out.TextGrid").read_text("utf-8").startswith('File type = "ooTextFile"')
+
+
+def test_json_is_one_object_with_the_fields_of_a_prediction(folder: Path) -> None:
+    value = json.loads(run(folder, "timeline", "talk.flac", "--json").output)
+    assert {"path", "status", "duration_s", "probabilities", "spans", "windows", "segments", "activity"} <= set(value)
+    assert len(value["segments"]) == 2
+    assert value["spans"][-1]["end_s"] == value["segments"][-1]["end_s"]
+
+
+@pytest.mark.parametrize("words", [["--json", "--format", "csv"], ["--output", "x.doc"], ["--format", "word"]])
+def test_wrong_usage_is_exit_code_2(folder: Path, words: list[str]) -> None:
+    assert run(folder, "timeline", "talk.flac", *words).exit_code == 2
+
+
+def test_a_picture_is_drawn(folder: Path) -> None:
+    from matplotlib.colors import to_rgb
+    from matplotlib.image import imread
+
+    done = run(folder, "timeline", "laughs.wav", "--plot", "talk.png", "--format", "srt", bundle="hearing")
+    assert done.exit_code == 0, done.output
+    pixels = imread(folder / "talk.png")[:, :, :3]
+    assert pixels.shape[0] > 500
+    colours = np.unique(np.round(255 * pixels.reshape(-1, 3)).astype(int), axis=0).tolist()
+    assert len(colours) > 20
+    for colour in (UNSURE_COLOUR, BURST_COLOUR, COLOURS["sad"]):
+        assert [round(255 * part) for part in to_rgb(colour)] in colours
+
+
+def test_timeline_loads_nothing_heavy(folder: Path) -> None:
+    code = """
+import sys
+from earnest.apps.cli.main import cli
+cli(["timeline", sys.argv[1], "--model", sys.argv[2], "--format", "srt"], standalone_mode=False)
+from earnest.audio.activity import silero_session
+assert silero_session.cache_info().currsize == 1
+print(*sorted({name.split(".")[0] for name in sys.modules}))"""
+    arguments = [str(folder / "talk.flac"), str(folder / "bundle")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert not loaded & {"torch", "librosa", "sklearn", "scipy", "matplotlib", "pandas", "onnx", "av", "rich"}
+
+
+def test_a_pipe_gives_the_spans_of_the_file(folder: Path) -> None:
+    integers = np.round(TALK * 32_768).astype("<i2")
+    soundfile.write(folder / "same.wav", integers, 16_000)
+    spans = json.loads(run(folder, "timeline", "same.wav", "--json").output)["spans"]
+    piped = run(folder, "listen", "-", "--json", stdin=integers.tobytes())
+    events = [json.loads(line) for line in piped.output.splitlines()]
+    assert [{**span, "event": "span"} for span in spans] == [event for event in events if event["event"] == "span"]
+    assert [event["event"] for event in events].count("segment") == 2
+    plain = run(folder, "listen", "-", stdin=(folder / "same.wav").read_bytes())
+    assert len(plain.output.splitlines()) == len(spans)
+    laughs = run(folder, "listen", "-", stdin=(folder / "laughs.wav").read_bytes(), bundle="hearing")
+    assert [line.split()[2] for line in laughs.output.splitlines()] == ["unsure", "(laughter)", "sad"]
+
+
+def test_the_live_view_shows_now_the_last_spans_and_what_was_lost() -> None:
+    from rich.console import Console
+
+    view = _live_view.LiveView(("happy", "sad"))
+    view.hear(np.full(100, 0.1) * (-1) ** np.arange(100), 63.0, True)
+    view.take(Window(60.0, 63.0, {"happy": 0.25, "sad": 0.75}))
+    for number in range(9):
+        view.take(Span(number, number + 1, "happy", 0.6))
+    view.take(Span(9.0, 10.0, "unsure", 0.37))
+    view.take(VocalBurst(10.0, 11.0, "laughter", 0.99))
+    view.take(Gap(1.0, 3.5))
+    view.hear(Lost(2.5), 66.0, True)
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(view.picture())
+    text = console.export_text()
+    assert "1:06.0" in text
+    assert "● speech" in text
+    assert "75%" in text
+    assert text.count("60%") == _live_view.N_SPANS - 2
+    assert re.search(r"unsure +37%", text)
+    assert re.search(r"\(laughter\) +> 95%", text)
+    assert "2.5 s of sound were lost" in text
+    view.take(Segment(0.0, 70.0))
+    console.print(view.picture())
+    assert "75%" not in console.export_text()
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00.0"), (59.96, "1:00.0"), (3723.44, "1:02:03.4")])
+def test_a_time_reads_as_people_write_it(seconds: float, text: str) -> None:
+    assert exact_clock(seconds) == text

@@ -1,0 +1,211 @@
+"""Work that does not end: its turn is told about, its network stopped, its process ended; and others are answered."""
+
+import asyncio
+import io
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from prometheus_client import CollectorRegistry, Gauge
+from serving import application, settings_for, wait_for
+from starlette.testclient import TestClient
+
+from attacks import decoding
+from earnest.apps.server import work
+from earnest.apps.server.engine import Engine, Threads
+from earnest.apps.server.settings import Limits
+from earnest.audio.deadline import Deadline
+from earnest.bundle import load_bundle
+from earnest.errors import TooLateError
+from earnest.runtime.decoder_pool import DecoderPool
+from earnest.runtime.onnxruntime_engine import OnnxRuntimeEngine, OnnxRuntimeSession
+from earnest.testing.sounds import voice, write_voice
+
+WAV = {"Content-Type": "audio/wav"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def sound(folder: Path) -> bytes:
+    return write_voice(folder / "clip.wav").read_bytes()
+
+
+def pool_of(client: TestClient) -> DecoderPool:
+    """Return the decoders of a server in this process."""
+    import gc
+
+    (pool,) = [item for item in gc.get_objects() if type(item) is DecoderPool and item.pids()]
+    return pool
+
+
+def test_bombs_are_too_large_and_who_comes_next_is_answered(folder: Path, sound: bytes) -> None:
+    with application(settings_for(folder, jobs=1)) as client:
+        for bomb in (decoding.flac(590, 1_000_000, 8), decoding.flac(590, 1_000_000, 8, promised_s=0)):
+            for query in ("", "?kind=timeline"):
+                answer = client.post(f"/v1/predict{query}", content=bomb, headers=WAV)
+                assert (answer.status_code, answer.json()["type"]) == (413, "urn:earnest:problem:too-large")
+        rows = client.post(
+            "/v1/batch", files=[("file", ("a", decoding.flac(590, 1_000_000, 8))), ("file", ("b", sound))]
+        )
+        assert [row["status"] for row in rows.json()["predictions"]] == ["error", "ok"]
+        assert client.post("/v1/predict", content=sound, headers=WAV).status_code == 200
+
+
+def test_a_decoder_that_is_killed_costs_one_request(folder: Path, sound: bytes) -> None:
+    long = decoding.flac(590, 192_000, 2)
+    with application(settings_for(folder, jobs=1)) as client, ThreadPoolExecutor() as threads:
+        expected = client.post("/v1/predict", content=sound, headers=WAV).json()
+        pool = pool_of(client)
+        (pid,) = pool.pids()
+        waiting = threads.submit(client.post, "/v1/predict", content=long, headers=WAV)
+        wait_for(lambda: pool._busy)
+        os.kill(pid, signal.SIGKILL)
+        problem = waiting.result().json()
+        assert (problem["status"], problem["type"]) == (422, "urn:earnest:problem:not-readable")
+        assert "ended the process that decoded it (killed)" in problem["detail"]
+        for _ in range(3):
+            assert client.post("/v1/predict", content=sound, headers=WAV).json() == expected
+
+
+def test_a_decoder_that_hangs_is_ended_at_the_deadline(folder: Path, sound: bytes) -> None:
+    with application(settings_for(folder, {"request_s": 2.0}, jobs=1)) as client:
+        assert client.post("/v1/predict", content=sound, headers=WAV).status_code == 200
+        (pid,) = pool_of(client).pids()
+        os.kill(pid, signal.SIGSTOP)
+        answer = client.post("/v1/predict", content=sound, headers=WAV)
+        assert (answer.status_code, answer.json()["type"]) == (503, "urn:earnest:problem:too-long-to-answer")
+        wait_for(lambda: not Path(f"/proc/{pid}").exists(), 30)
+        wait_for(lambda: client.post("/v1/predict", content=sound, headers=WAV).status_code == 200, 30)
+
+
+def test_a_server_without_decoders_of_its_own_answers_the_same(folder: Path, sound: bytes) -> None:
+    answers = []
+    for isolate in (True, False):
+        with application(settings_for(folder, isolate=isolate)) as client:
+            answers += [client.post("/v1/predict", content=sound, headers=WAV).json()]
+    assert answers[0] == answers[1]
+
+
+def test_a_server_whose_turns_are_all_lost_is_not_ready(
+    folder: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, original = threading.Event(), work.utterance
+
+    def stuck(*arguments: Any, **more: Any) -> Any:
+        assert go.wait(60)  # deaf to every deadline
+        return original(*arguments, **more)
+
+    monkeypatch.setattr(work, "utterance", stuck)
+    with application(settings_for(folder, {"request_s": 0.5}, jobs=2)) as client, ThreadPoolExecutor(2) as threads:
+        assert client.get("/readyz").text == "ready"
+        post: Callable[[int], int] = lambda _: client.post("/v1/predict", content=sound, headers=WAV).status_code  # noqa: E731
+        assert list(threads.map(post, range(2))) == [503, 503]
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["type"]) == (503, "urn:earnest:problem:overloaded")
+        assert client.get("/healthz").status_code == 200
+        go.set()
+        wait_for(lambda: client.get("/readyz").text == "ready", 30)
+
+
+def test_a_server_that_is_merely_busy_is_ready() -> None:
+    limits = Limits(request_s=1_000.0)
+    engine = Engine({}, limits, 2, Gauge("waiting", "", registry=CollectorRegistry()), isolate=False)
+
+    async def busy() -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(2):
+            engine._under_way[loop.create_future()] = Deadline(limits.request_s)
+
+    asyncio.run(busy())
+    assert not engine.is_stuck
+    engine._last_change -= 501.0  # none of the two has ended for more than half of the time for a request
+    assert engine.is_stuck
+    engine._under_way.popitem()
+    assert not engine.is_stuck
+
+
+def test_a_run_of_the_network_that_does_not_end_is_stopped() -> None:
+    onnx = pytest.importorskip("onnx")
+    import onnxruntime
+
+    helper, kind = onnx.helper, onnx.TensorProto
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Sin", ["value"], ["next"])],
+        "body",
+        [
+            helper.make_tensor_value_info("number", kind.INT64, []),
+            helper.make_tensor_value_info("go", kind.BOOL, []),
+            helper.make_tensor_value_info("value", kind.FLOAT, [4]),
+        ],
+        [helper.make_tensor_value_info("on", kind.BOOL, []), helper.make_tensor_value_info("next", kind.FLOAT, [4])],
+    )
+    most = helper.make_tensor("most", kind.INT64, [], [2**62])
+    graph = helper.make_graph(
+        [helper.make_node("Loop", ["most", "", "waveform"], ["out"], body=body)],
+        "endless",
+        [helper.make_tensor_value_info("waveform", kind.FLOAT, [4])],
+        [helper.make_tensor_value_info("out", kind.FLOAT, [4])],
+        [most],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    session = OnnxRuntimeSession(
+        onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    )
+    with Deadline(0.3, "the time is over"), pytest.raises(TooLateError, match="the time is over"):
+        session.run({"waveform": np.zeros(4, np.float32)}, ["out"])
+
+
+def test_a_run_after_the_deadline_does_not_begin(folder: Path) -> None:
+    bundle = load_bundle(settings_for(folder).models[0])
+    session = OnnxRuntimeEngine(bundle, 1, "cpu").session("whole")
+    feeds = {"waveform": np.zeros((1, 16_000), np.float32), "lengths": np.array([16_000])}
+    with Deadline(60):
+        assert len(session.run(feeds, ["probabilities"])) == 1
+    with Deadline(0), pytest.raises(TooLateError):
+        session.run(feeds, ["probabilities"])
+
+
+def test_threads_that_hang_are_left_behind() -> None:
+    go = threading.Event()
+    threads = Threads(2, "test")
+    assert threads.submit(lambda: 5).result(10) == 5
+    with pytest.raises(ZeroDivisionError):
+        threads.submit(lambda: 1 // 0).result(10)
+    hanging = threads.submit(go.wait, 60)
+    assert not threads.end(0.05)
+    go.set()
+    assert hanging.result(10)
+    assert threads.end(10)
+
+
+def test_a_long_talk_ends_in_its_decoder_too(folder: Path) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, voice(60), 16_000, format="FLAC")
+    with application(settings_for(folder, {"request_s": 0.001}, jobs=1)) as client:
+        answer = client.post("/v1/predict?kind=timeline", content=file.getvalue(), headers=WAV)
+        assert answer.json()["type"] == "urn:earnest:problem:too-long-to-answer"
+        wait_for(lambda: client.get("/readyz").status_code == 200)
+
+
+def test_a_piece_of_a_stream_that_takes_too_long_ends_the_stream(folder: Path) -> None:
+    sound = np.round(voice(5.0) * 32_767).astype("<i2").tobytes()
+    with (
+        application(settings_for(folder, {"request_s": 1e-6})) as client,
+        client.websocket_connect("/v1/stream?sample_rate_hz=16000") as stream,
+    ):
+        assert stream.receive_json()["event"] == "ready"
+        stream.send_bytes(sound)
+        told = stream.receive_json()
+        assert (told["event"], told["code"]) == ("error", "failed")
+        assert "too long" in told["detail"]

@@ -1,0 +1,51 @@
+"""Texts of any kind survive CSV, and none of them is a formula."""
+
+import csv
+import os
+import re
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attacks.run_files import FORMULAS, ODD_NAMES
+from earnest.files.csv_cells import csv_row, csv_rows, marked, unmarked
+
+README = Path(__file__).parents[3] / "README.md"
+TEXTS = st.text(st.one_of(st.sampled_from("'=+-@\t\r\n\",;＝ a1"), st.characters(codec="utf-8")), max_size=8)
+
+
+@given(cells=st.lists(TEXTS, min_size=2, max_size=5))
+def test_a_row_reads_back_as_it_was_written(cells: list[str]) -> None:
+    text = f"{csv_row(cells)}\n{csv_row(cells)}\n"
+    assert list(csv_rows(StringIO(text, newline=""))) == [cells, cells]
+
+
+@given(text=TEXTS)
+def test_a_cell_never_begins_as_a_formula_does(text: str) -> None:
+    assert not marked(text).startswith(("=", "+", "@", "\t", "\r", "\n", "＝"))
+    assert unmarked(marked(text)) == text
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_a_spreadsheet_is_given_text_where_a_name_looks_like_a_formula(formula: str) -> None:
+    (cells,) = csv.reader(StringIO(csv_row([formula, -0.5, None]), newline=""))
+    assert cells == [f"'{formula}", "-0.5", ""]
+
+
+def test_a_name_with_a_line_end_makes_one_row_for_any_reader() -> None:
+    names = [name.decode() for name in ODD_NAMES if name.isascii()]
+    text = "".join(f"{csv_row([name, 'ok'])}\n" for name in names)
+    assert len(list(csv.reader(StringIO(text, newline="")))) == len(names)
+
+
+def test_the_expression_that_the_documentation_gives_takes_the_marks_away() -> None:
+    (expression,) = re.findall(r'str\.replace\(r"(.+?)", "", regex=True\)', README.read_text("utf-8"))
+    names = [os.fsdecode(name) for name in ODD_NAMES]
+    assert [re.sub(expression, "", marked(name), flags=re.DOTALL) for name in names] == names
+
+
+def test_a_long_cell_is_read() -> None:
+    assert list(csv_rows(StringIO(csv_row(["a" * 200_000, "b"]) + "\n", newline=""))) == [["a" * 200_000, "b"]]

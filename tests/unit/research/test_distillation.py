@@ -1,0 +1,268 @@
+"""A student that imitates a teacher: what both hear, what is compared, and that it can be learned and resumed."""
+
+import json
+import os
+import pickle
+from dataclasses import replace
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from made_up_corpus import write_corpus
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from earnest.corpora.manifest import Utterance, read_manifest
+from earnest.errors import CorpusError, EarnestError, RecipeError
+from earnest.models.pretrained import KNOWN_SPEAKERS, SCALE, packed_state, read_origin
+from earnest.models.student import StudentSettings
+from earnest.models.whisper import WhisperSettings, WhisperStatistics
+from earnest.settings.config import from_mapping
+from earnest.settings.finetune import FrameChanges
+from earnest.settings.front_end import FrontEnd
+from earnest.settings.recipe import Recipe
+from earnest.testing.sounds import write_voice
+from earnest.training.run import initial_classifier
+from research import distillation
+from research.distillation import Distillation, distil, imitation_errors, read_distillation, sound_of
+from research.students import Lesson, TaughtBatches, Teacher
+
+TEACHER = {"width": 24, "n_heads": 2, "feed_forward_width": 32, "n_blocks": 1, "pooled_blocks": [1]}
+STUDENT = {"width": 16, "n_blocks": 2, "feed_forward_width": 32, "token_width": 24}
+FRONT_END = FrontEnd(
+    n_fft=400, win_length=400, hop_length=160, n_mels=24, decibel_reference="one", top_db=80.0, trim="peak"
+)
+CHANGES = FrameChanges(backward=0.3, spliced=0.5, warped=0.5, expanded=0.2, coloured=0.3, narrow=0.0)
+SETTINGS = Distillation(
+    ("made-up",), FRONT_END, TEACHER, STUDENT, CHANGES, repeats=2, epochs=6, batch_size=8, learning_rate=1e-2
+)
+
+
+class Fixed(nn.Module):
+    """Says the same tokens whatever it hears."""
+
+    def __init__(self, tokens: Tensor) -> None:
+        super().__init__()
+        self.tokens = tokens
+
+    def forward(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
+        return self.tokens, torch.arange(self.tokens.shape[1])[None] < n_frames[:, None]
+
+
+@pytest.fixture(scope="module")
+def utterances(tmp_path_factory: pytest.TempPathFactory) -> list[Utterance]:
+    return read_manifest(write_corpus(tmp_path_factory.mktemp("corpus"), n_speakers=4, n_takes=2))
+
+
+def test_an_equal_student_has_no_error_and_padding_does_not_count() -> None:
+    tokens = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
+    disturbed = tokens.clone()
+    disturbed[0, 5:] = 100.0
+    single, pooled = imitation_errors(Fixed(disturbed), tokens, torch.tensor([5, 9]), tokens, torch.ones(6))
+    assert float(single) == float(pooled) == 0.0
+
+
+def test_a_student_that_says_nothing_has_the_tokens_variance_as_error() -> None:
+    tokens = torch.randn(4, 500, 8, generator=torch.Generator().manual_seed(0))
+    n_frames = torch.full((4,), 500)
+    single, _ = imitation_errors(Fixed(torch.zeros_like(tokens)), tokens, n_frames, tokens, torch.ones(16))
+    assert float(single) == pytest.approx(1.0, abs=0.03)
+
+
+def test_a_student_learns_and_a_recipe_starts_from_its_weights(utterances: list[Utterance], tmp_path: Path) -> None:
+    history = distil(SETTINGS, utterances, tmp_path / "student")
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
+    assert history[-1]["train_pooled_error"] < 0.7 * history[0]["train_pooled_error"]
+    by_tokens = distil(replace(SETTINGS, pooled_weight=0.0), utterances, tmp_path / "by-tokens")
+    assert by_tokens[-1]["train_token_error"] < 0.9 * by_tokens[0]["train_token_error"]
+    network = {**STUDENT, "weights": str(tmp_path / "student"), "frozen": True}
+    recipe = Recipe("made-up", "student-statistics", front_end=FRONT_END, network=network)
+    network_started = initial_classifier(recipe, ("a", "b", "c")).network
+    assert str(network_started.origin).endswith(
+        "imitates block 1 of a random teacher on the sound of made-up, without labels"
+    )
+    started = network_started.state_dict()
+    written = load_file(tmp_path / "student" / "model.safetensors")
+    kernels = [name for name in written if name + SCALE in written]
+    assert kernels
+    for name in written:
+        if name in kernels:
+            shape = (-1, *[1] * (written[name].ndim - 1))
+            assert torch.equal(started[name], written[name].float() * written[name + SCALE].view(shape))
+        elif not name.endswith(SCALE):
+            assert torch.equal(started[name], written[name])
+
+
+def test_a_teacher_beside_the_training_teaches_the_same(
+    utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> int:
+        raise AssertionError("A process with native threads must not fork: its copy may hang or crash.")
+
+    monkeypatch.setattr(os, "fork", refused)
+    settings = replace(SETTINGS, epochs=2)
+    for listeners in (0, 1):
+        distil(replace(settings, listeners=listeners), utterances, tmp_path / str(listeners))
+    alone, beside = (load_file(tmp_path / name / "model.safetensors") for name in ("0", "1"))
+    assert all(torch.equal(alone[name], beside[name]) for name in alone)
+
+
+def test_thousands_of_clips_reach_the_other_process_without_a_file_each() -> None:
+    lessons = [Lesson(torch.full((2, 1 + row % 7), row, dtype=torch.float16), str(row)) for row in range(3000)]
+    teacher = Teacher(24, TEACHER, tokens_per_step=2)
+    taught = TaughtBatches(lessons, teacher, CHANGES, (torch.ones(2, 9),), 80.0, seed=1)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    sent = ForkingPickler.dumps(taught)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    arrived: TaughtBatches = pickle.loads(sent)
+    for one, other in zip(lessons, arrived.lessons, strict=True):
+        assert one.speaker == other.speaker
+        assert torch.equal(one.frames, other.frames)
+    of_teacher, of_other = teacher.network.state_dict(), arrived.teacher.network.state_dict()
+    assert all(torch.equal(tensor, of_other[name]) for name, tensor in of_teacher.items())
+
+
+def test_a_killed_distillation_ends_with_the_same_weights(
+    utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distil(SETTINGS, utterances, tmp_path / "whole")
+    whole_epoch = distillation.Imitation.on_train_epoch_end
+
+    def dying(self: distillation.Imitation) -> None:
+        if self.current_epoch == 3:
+            raise KeyboardInterrupt
+        whole_epoch(self)
+
+    monkeypatch.setattr(distillation.Imitation, "on_train_epoch_end", dying)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        distil(SETTINGS, utterances, tmp_path / "killed")
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
+    monkeypatch.undo()
+    assert len(distil(SETTINGS, utterances, tmp_path / "killed")) == 6
+    one, other = (tmp_path / name / "model.safetensors" for name in ("whole", "killed"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_another_distillation_does_not_write_into_the_folder(utterances: list[Utterance], tmp_path: Path) -> None:
+    distil(replace(SETTINGS, epochs=1), utterances[:12], tmp_path)
+    with pytest.raises(RecipeError, match="another distillation"):
+        distil(replace(SETTINGS, epochs=3), utterances, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('corpus = ["emodb"]\nepochz = 3\n', "epochs"),
+        ('corpus = ["emodb"]\nrepeats = 0\n', "repeats"),
+        ('corpus = ["emodb"]\n[student]\nwidth = 16\n[encoder]\nwidth = 24\n', "not both"),
+        ('corpus = ["emodb"]\nlisteners = 2\n', "listeners"),
+        ('corpus = ["emodb"]\n[changes]\nspliced = 2.0\n', "spliced"),
+        ('corpus = ["emodb"]\n[front_end]\npreset = "wisper"\n', "whisper"),
+    ],
+)
+def test_wrong_settings_are_named(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(text)
+    with pytest.raises(EarnestError, match=message):
+        read_distillation(tmp_path)
+
+
+def test_widths_that_do_not_fit_are_refused(utterances: list[Utterance], tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="24 values wide, and what imitates 20"):
+        distil(replace(SETTINGS, student={**STUDENT, "token_width": 20}), utterances, tmp_path)
+    with pytest.raises(RecipeError, match="odd"):
+        StudentSettings(kernel=4)
+
+
+def test_a_recording_that_cannot_be_read_is_named(utterances: list[Utterance], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"not sound")
+    with pytest.raises(CorpusError, match=r"broken\.wav"):
+        distil(SETTINGS, [replace(utterances[0], path=broken)], tmp_path / "run")
+
+
+def test_the_recipes_in_the_repository_are_read() -> None:
+    for path in (Path(__file__).parents[3] / "recipes" / "distillation").glob("*.toml"):
+        assert read_distillation(path).epochs > 1
+
+
+def test_a_student_starts_from_another_ones_weights(utterances: list[Utterance], tmp_path: Path) -> None:
+    first = distil(SETTINGS, utterances, tmp_path / "first")
+    further = replace(SETTINGS, student={**STUDENT, "weights": str(tmp_path / "first")}, epochs=1, learning_rate=1e-4)
+    assert distil(further, utterances, tmp_path / "second")[0]["train_pooled_error"] < first[1]["train_pooled_error"]
+
+
+def test_recordings_are_heard_beside_the_corpora(
+    utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARNEST_DATA", str(tmp_path))
+    (tmp_path / "spoken").mkdir()
+    recorded = [write_voice(tmp_path / "spoken" / f"{number}.wav", seed=number) for number in (1, 2)]
+    settings = replace(SETTINGS, recordings=("spoken",), epochs=1)
+    monkeypatch.setattr(distillation, "load_utterances", lambda corpora, folders: utterances)
+    heard = sound_of(settings, {})
+    assert [row.path for row in heard] == [*(row.path for row in utterances), *recorded]
+    distil(settings, heard, tmp_path / "student")
+    assert "on the sound of made-up, spoken, without labels" in read_origin(tmp_path / "student")
+
+
+def encoders(folder: Path) -> tuple[dict[str, object], dict[str, object]]:
+    """Write an encoder of two blocks and a narrower one; return the settings of the whole and of the narrow one."""
+    whole = {"width": 24, "n_heads": 2, "feed_forward_width": 32, "n_blocks": 2, "pooled_blocks": [1, 2]}
+    narrow = {**whole, "key_width": 6, "stem_width": 12, "tokens_per_step": 4, "merged_after": 1}
+    for seed, (name, settings) in enumerate({"whole": whole, "narrow": narrow}.items()):
+        torch.manual_seed(seed)
+        state = WhisperStatistics(24, 3, from_mapping(WhisperSettings, settings, name)).encoder.state_dict()
+        told = {"origin": f"the {name} one", KNOWN_SPEAKERS: json.dumps(["made-up/s0", "made-up/s1"])}
+        (folder / name).mkdir(parents=True)
+        save_file(packed_state(state, "encoder."), folder / name / "model.safetensors", told)
+    return {**whole, "weights": str(folder / "whole")}, {**narrow, "weights": str(folder / "narrow")}
+
+
+def test_a_narrower_encoder_learns_what_the_whole_one_says(utterances: list[Utterance], tmp_path: Path) -> None:
+    whole, narrow = encoders(tmp_path)
+    settings = replace(SETTINGS, teacher=whole, student={}, encoder=narrow, matrix_rate=0.0, learning_rate=5e-3)
+    history = distil(settings, utterances, tmp_path / "taught")
+    assert history[-1]["train_pooled_error"] < 0.7 * history[0]["train_pooled_error"]
+    network = {**narrow, "weights": str(tmp_path / "taught"), "frozen": True}
+    started = initial_classifier(
+        Recipe("made-up", "whisper-statistics", front_end=FRONT_END, network=network), ("a", "b")
+    )
+    assert "the narrow one; then taught to say what whole says" in str(started.network.origin)
+    assert started.network.known_speakers == {"made-up/s0", "made-up/s1"}
+
+
+def test_a_perfect_copy_of_the_teacher_has_nothing_to_learn(utterances: list[Utterance], tmp_path: Path) -> None:
+    whole, _ = encoders(tmp_path)
+    settings = replace(
+        SETTINGS, teacher=whole, student={}, encoder=whole, learning_rate=1e-9, matrix_rate=0.0, epochs=1
+    )
+    assert distil(settings, utterances, tmp_path / "taught")[0]["train_token_error"] < 1e-6
+
+
+def test_only_known_voices_are_heard_where_that_is_wanted(
+    utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, narrow = encoders(tmp_path)
+    speakers = sorted({row.speaker for row in utterances})
+    named = [replace(row, corpus="made-up", speaker=f"s{speakers.index(row.speaker)}") for row in utterances]
+    heard: list[str] = []
+    make = distillation.make_lessons
+
+    def listening(rows: list[Utterance], *rest: Any) -> Any:
+        heard.extend(row.speaker for row in rows)
+        return make(rows, *rest)
+
+    monkeypatch.setattr(distillation, "make_lessons", listening)
+    settings = replace(SETTINGS, teacher=whole, student={}, encoder=narrow, teacher_speakers_only=True, epochs=1)
+    distil(settings, named, tmp_path / "taught")
+    assert set(heard) == {"s0", "s1"}
+
+
+def test_an_encoder_whose_tokens_become_one_too_late_is_refused(tmp_path: Path) -> None:
+    _, narrow = encoders(tmp_path)
+    with pytest.raises(RecipeError, match="merged_after"):
+        distil(
+            replace(SETTINGS, student={}, encoder={**narrow, "n_blocks": 3, "merged_after": 2}), [], tmp_path / "run"
+        )

@@ -1,0 +1,84 @@
+"""What the scripts that compare faces reckon with: answers beside each other, shares of time, sounds of no speech."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earnest.runtime.events import Span
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.timeline import Timeline
+
+SCRIPTS = Path(__file__).parents[3] / "scripts"
+HAPPY = Prediction("a.wav", "ok", emotion="happy", probabilities={"happy": 0.7, "sad": 0.3})
+
+
+@pytest.fixture(autouse=True)
+def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    yield
+    for name in ("faces", "one_answer", "no_emotion", "two_speaker_hour", "unheard_sounds"):
+        sys.modules.pop(name, None)
+
+
+def test_answers_are_the_same_when_status_and_emotion_are() -> None:
+    from faces import apart, same_answer
+
+    surer = replace(HAPPY, probabilities={"happy": 0.8, "sad": 0.2})
+    assert same_answer(HAPPY, surer) and apart(HAPPY, surer) == pytest.approx(0.1)
+    assert not same_answer(HAPPY, replace(HAPPY, status="unsure"))
+    assert apart(HAPPY, Prediction("a.wav", "no-speech")) == pytest.approx(0.7)
+
+
+def test_the_longest_emotion_is_the_one_of_most_time_not_of_most_spans() -> None:
+    from faces import longest
+
+    spans = (Span(0, 1, "sad", 0.9), Span(1, 4, "happy", 0.6), Span(4, 5, "sad", 0.9))
+    assert longest(Timeline(Prediction("a.wav", "mixed"), spans)).emotion == "happy"
+    assert longest(Timeline(HAPPY, (Span(0, 1, "unsure", 0.3),))).emotion is None
+    assert longest(Timeline(Prediction("a.wav", "no-speech"))).status == "no-speech"
+
+
+def test_an_answer_without_an_emotion_is_wrong() -> None:
+    from one_answer import scores
+
+    wa, ua = scores(["sad", "sad", "sad", "happy"], ["sad", "sad", None, "sad"])
+    assert (wa, ua) == pytest.approx((1 / 2, 1 / 3))
+
+
+def test_shares_are_of_the_time_between_two_moments() -> None:
+    from two_speaker_hour import shares_of
+
+    spans = [{"start_s": at, "end_s": at + 10, "emotion": name} for at, name in ((0, "sad"), (10, "happy"))]
+    assert shares_of(spans) == {"sad": 0.5, "happy": 0.5}
+    assert shares_of(spans, 8, 18) == {"happy": 0.8, "sad": 0.2}
+
+
+def test_as_many_turns_are_neutral_as_was_said() -> None:
+    from two_speaker_hour import ANGRY_SHARE, NEUTRAL_ELSEWHERE, NEUTRAL_SHARE, STRETCH
+
+    in_stretches = 2 * STRETCH + 2 * STRETCH * (1 - ANGRY_SHARE)
+    assert in_stretches + (1 - 4 * STRETCH) * NEUTRAL_ELSEWHERE == pytest.approx(NEUTRAL_SHARE)
+
+
+def test_the_loudest_part_is_found() -> None:
+    from no_emotion import loudest
+
+    waveform = np.zeros(100, np.float32)
+    waveform[60:70] = 1
+    assert loudest(waveform, 10).min() == 1
+    assert len(loudest(waveform, 200)) == 100
+
+
+def test_sounds_of_no_speech_follow_from_their_number() -> None:
+    import unheard_sounds
+
+    for name in (name for name in unheard_sounds.makers() if not name.startswith("music")):
+        sound = unheard_sounds.make(name, 3)
+        assert np.isfinite(sound).all() and 0 < np.abs(sound).max() <= 1
+        np.testing.assert_array_equal(sound, unheard_sounds.make(name, 3))
+    room = unheard_sounds.make("room noise, −60 dBFS", 0)
+    assert 10 * np.log10(np.mean(room.astype(np.float64) ** 2)) == pytest.approx(-60, abs=0.01)

@@ -1,0 +1,167 @@
+"""Augmented training clips: new in every epoch, the same in every run, and never heard in validation."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from earnest.audio.waveform import Waveform
+from earnest.corpora.base import affect_of
+from earnest.corpora.manifest import Utterance
+from earnest.errors import CorpusError
+from earnest.frontends.log_mel import LogMel
+from earnest.settings.front_end import FrontEnd
+from earnest.settings.recipe import Training
+from earnest.testing.sounds import voice
+from earnest.training.batches import Augmented, AugmentedBatches, Draw, train_batches
+from earnest.training.examples import Batch, Example, compute_frames, kept, pad_batch
+
+FRONT_END = LogMel(FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=20))
+
+
+def louder(waveform: Waveform, rng: np.random.Generator) -> Waveform:
+    return (waveform + rng.normal(0, 0.01, len(waveform))).astype(np.float32)
+
+
+def clip(number: int, target: int = 0, keep: bool = True) -> Example:
+    waveform = voice(0.3 + 0.02 * number, 16_000, seed=number)
+    row = Utterance(str(number), Path("a.wav"), corpus="made-up")
+    frames = compute_frames(FRONT_END, waveform)
+    return Example(row, frames, target, 0.3, waveform=kept(waveform) if keep else None)
+
+
+CLIPS = [clip(number, target=number % 3 // 2) for number in range(9)]
+
+
+def augmented(**settings: float) -> Augmented:
+    return Augmented(CLIPS, FRONT_END, louder, Training(**settings))  # type: ignore[arg-type]
+
+
+def epoch_of(clips: Augmented, epoch: int, size: int = 4, oversample: str = "none") -> list[Batch]:
+    batches = train_batches(clips, size, seed=3, oversample=oversample)  # type: ignore[arg-type]
+    assert isinstance(batches, AugmentedBatches)
+    batches.sampler.set_epoch(epoch)
+    return list(batches)
+
+
+def test_every_epoch_sounds_new_and_every_run_the_same() -> None:
+    frames = [augmented().drawn(Draw(2, epoch)).frames for epoch in (0, 1, 1)]
+    assert not torch.equal(frames[0], frames[1])
+    assert torch.equal(frames[1], frames[2])
+    assert not torch.equal(frames[1], augmented(seed=1).drawn(Draw(2, 1)).frames)
+    assert not torch.equal(frames[1], augmented().drawn(Draw(2, 1, repetition=1)).frames)
+
+
+def test_a_clip_sounds_the_same_whatever_the_batches_are() -> None:
+    def by_clip(size: int) -> dict[float, torch.Tensor]:
+        rows: Iterator[tuple[torch.Tensor, int]] = (
+            (row, int(count))
+            for batch in epoch_of(augmented(), 2, size)
+            for row, count in zip(batch.frames, batch.n_frames, strict=True)
+        )
+        return {count: row[:, :count] for row, count in rows}
+
+    alone, together = by_clip(2), by_clip(9)
+    assert len(together) == 9
+    assert all(torch.equal(frames, together[count]) for count, frames in alone.items())
+
+
+def test_an_epoch_does_not_depend_on_the_ones_before_it() -> None:
+    clips = augmented()
+    batches = train_batches(clips, 4, seed=3)
+    assert isinstance(batches, AugmentedBatches)
+    for epoch in range(3):
+        batches.sampler.set_epoch(epoch)
+        found = list(batches)
+    for one, other in zip(found, epoch_of(augmented(), 2), strict=True):
+        assert torch.equal(one.frames, other.frames)
+        assert torch.equal(one.targets, other.targets)
+
+
+def test_its_batches_leave_the_networks_random_numbers_alone() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    epoch_of(augmented(), 0)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_unaugmented_clips_are_the_cached_ones_in_the_same_order() -> None:
+    clean = list(train_batches(CLIPS, 4, seed=3))
+    for one, other in zip(epoch_of(augmented(clean_share=1.0), 0), clean, strict=True):
+        assert torch.equal(one.frames, other.frames)
+
+
+def test_the_clean_share_is_how_many_are_left_as_they_are() -> None:
+    clips = augmented(clean_share=0.3)
+    same = [
+        torch.equal(clips.drawn(Draw(number, epoch)).frames, CLIPS[number].frames)
+        for epoch in range(40)
+        for number in range(9)
+    ]
+    assert np.mean(same) == pytest.approx(0.3, abs=0.08)
+
+
+def test_for_stability_training_each_clip_comes_plain_and_augmented() -> None:
+    (batch,) = epoch_of(augmented(stability_weight=0.5), 1, size=9)
+    assert batch.noisy_frames is not None
+    assert batch.n_noisy_frames is not None
+    assert torch.equal(batch.n_frames, batch.n_noisy_frames)
+    assert not torch.equal(batch.frames, batch.noisy_frames)
+    plain = {example.frames.shape[1]: example.frames for example in CLIPS}
+    for row, count in zip(batch.frames, batch.n_frames.tolist(), strict=True):
+        assert torch.equal(row[:, :count], plain[count])
+
+
+def test_oversampled_epochs_hold_every_clip_and_small_classes_more_often() -> None:
+    batches = epoch_of(augmented(), 0, oversample="balanced")
+    targets = torch.cat([batch.targets for batch in batches])
+    assert targets.bincount().tolist() == [6, 6]  # of six and three
+    lengths = torch.cat([batch.n_frames for batch in batches]).tolist()
+    assert len(set(lengths)) == 9
+    rows = [row[:, :count] for batch in batches for row, count in zip(batch.frames, batch.n_frames, strict=True)]
+    twice = [row for row in rows if lengths.count(row.shape[1]) > 1]
+    assert not torch.equal(twice[0], next(row for row in twice[1:] if row.shape == twice[0].shape))
+
+
+def test_as_a_sequence_the_clips_are_as_they_are() -> None:
+    clips = augmented()
+    assert [clips[number] for number in range(len(clips))] == list(clips) == CLIPS
+
+
+def test_clips_without_waveforms_are_refused() -> None:
+    with pytest.raises(CorpusError, match="without their waveforms"):
+        Augmented([clip(0, keep=False)], FRONT_END, louder, Training())
+
+
+def test_an_error_in_the_thread_reaches_the_training() -> None:
+    def broken(waveform: Waveform, rng: np.random.Generator) -> Waveform:
+        raise CorpusError("no noise")
+
+    with pytest.raises(CorpusError, match="no noise"):
+        list(train_batches(Augmented(CLIPS, FRONT_END, broken, Training()), 4, seed=0))
+
+
+def test_kept_waveforms_are_within_a_step_of_16_bits() -> None:
+    waveform = np.array([-1.5, -1.0, -0.3, 0.0, 1e-3, 0.7, 1.0], np.float32)
+    assert kept(waveform).dtype == np.int16
+    np.testing.assert_allclose(kept(waveform) / 32_767, waveform.clip(-1, 1), atol=0.5 / 32_767)
+
+
+def test_ratings_are_scaled_by_the_range_of_their_corpus() -> None:
+    row = Utterance("a", Path("a.wav"), corpus="iemocap", valence=1.0, arousal=5.5, dominance=3.5)
+    assert affect_of(row) == (0.0, 1.0, 0.625)
+    assert affect_of(row, (1.0, 6.0)) == pytest.approx((0.0, 0.9, 0.5))
+    unknown = Utterance("a", Path("a.wav"), corpus="my-own", valence=1.0)
+    assert np.isnan(affect_of(unknown)).all()
+    assert np.isnan(affect_of(unknown, (0, 2))).tolist() == [False, True, True]
+
+
+def test_batches_say_what_is_unknown() -> None:
+    known = Example(CLIPS[0].utterance, CLIPS[0].frames, 1, 0.3, gender=1, affect=(0.1, 0.2, 0.3))
+    batch = pad_batch([known, CLIPS[1]])
+    assert batch.genders.tolist() == [1, -1]
+    assert batch.affect[0].tolist() == pytest.approx([0.1, 0.2, 0.3])
+    assert batch.affect[1].isnan().all()

@@ -1,0 +1,111 @@
+"""Predictions of a run, and what it hears: augmented clips in training, plain ones everywhere else."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made_up_corpus import MANNERS, spoken
+
+from earnest.audio.waveform import Waveform
+from earnest.corpora.manifest import Utterance
+from earnest.evaluation.splits import Split
+from earnest.frontends.log_mel import LogMel
+from earnest.models.classifier import NetworkOutput, SpeechClassifier
+from earnest.settings.front_end import FrontEnd
+from earnest.settings.recipe import Recipe, Training
+from earnest.training import learn as teach_module
+from earnest.training.clips import Clips
+from earnest.training.examples import Example, compute_frames, kept
+from earnest.training.loop import predict_outputs
+from earnest.training.record import read_record
+from earnest.training.run import predictions_from, run_split
+
+OUTPUT = NetworkOutput(
+    logits=torch.tensor([[0.0, 2.0], [3.0, 0.0]]),
+    embedding=torch.zeros(2, 1),
+    gender=torch.tensor([[0.0, 1.0], [1.0, 0.0]]),
+    affect=torch.tensor([[0.25, 0.5, 0.75], [0.0, 1.0, 0.5]]),
+)
+EXAMPLES = [
+    Example(Utterance(name, Path("x.wav"), corpus="made", speaker="ann", gender="male"), torch.zeros(1, 1), 0, 1.0)
+    for name in ("a", "b")
+]
+
+
+def classifier(*learned: str) -> SpeechClassifier:
+    made = SpeechClassifier(torch.nn.Identity(), torch.nn.Identity(), ("happy", "sad"))
+    made.learned = learned
+    return made
+
+
+def test_what_was_taught_beside_the_emotion_is_predicted() -> None:
+    predictions = predictions_from(OUTPUT, classifier("gender", "affect"), EXAMPLES, "f1")
+    assert predictions.predicted.tolist() == [1, 0]
+    assert predictions.predicted_gender.tolist() == ["male", "female"]
+    np.testing.assert_array_equal(predictions.predicted_affect, [[0.25, 0.5, 0.75], [0.0, 1.0, 0.5]])
+
+
+def test_what_was_not_taught_is_no_column() -> None:
+    predictions = predictions_from(OUTPUT, classifier(), EXAMPLES, "f1")
+    assert predictions.predicted_gender is None
+    assert predictions.predicted_affect is None
+
+
+def test_outputs_of_several_batches_are_one() -> None:
+    class Network(torch.nn.Module):
+        def forward(self, frames: torch.Tensor, n_frames: torch.Tensor) -> NetworkOutput:
+            values = frames[:, 0, :1]
+            return NetworkOutput(values, -values, gender=torch.cat([values, 1 - values], dim=1))
+
+    examples = [Example(EXAMPLES[0].utterance, torch.full((1, 1), float(index)), 0, 1.0) for index in range(70)]
+    output = predict_outputs(Network(), examples)
+    assert output.logits[:, 0].tolist() == list(range(70))
+    assert output.embedding[:, 0].tolist() == [-index for index in range(70)]
+    assert output.gender is not None
+    assert output.gender[:, 1].tolist() == [1 - index for index in range(70)]
+    assert output.affect is None
+
+
+FRONT_END = FrontEnd(n_fft=512, win_length=512, hop_length=256, n_mels=20)
+EPOCHS = 3
+
+
+def clips() -> dict[str, Example]:
+    found, front_end = {}, LogMel(FRONT_END)
+    for speaker in range(3):
+        for target, emotion in enumerate(MANNERS):
+            waveform = spoken(emotion, speaker, take=0)
+            row = Utterance(
+                f"{speaker}-{emotion}", Path("a.wav"), corpus="made-up", speaker=f"s{speaker}", emotion=emotion
+            )
+            frames = compute_frames(front_end, waveform)
+            found[row.key] = Example(row, frames, target, len(waveform) / 16_000, waveform=kept(waveform))
+    return found
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_nothing_but_training_clips_is_augmented(refit: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = clips()
+    rows = [example.utterance for example in examples.values()]
+    split = Split(rows[:4], rows[4:8], rows[8:])
+    heard: Counter[bytes] = Counter()
+
+    def recorded(waveform: Waveform, rng: np.random.Generator) -> Waveform:
+        heard[kept(waveform).tobytes()] += 1
+        return waveform
+
+    monkeypatch.setattr(teach_module, "change_of", lambda recipe: recorded)
+    training = Training(epochs=EPOCHS, batch_size=4, optimiser="adamw", refit=refit)
+    tables = ({"name": "gaussian-noise"},)
+    recipe = Recipe("made-up", "cabg", front_end=FRONT_END, training=training, augment=tables)
+    run_split(recipe, split, Clips(examples), tmp_path)
+    record = read_record(tmp_path)
+    again = record.best_epoch if refit else 0
+    for number, example in enumerate(examples.values()):
+        assert example.waveform is not None
+        expected = (EPOCHS + again, again, 0)[number // 4]
+        assert heard.pop(example.waveform.tobytes(), 0) == expected
+    assert not heard
+    assert record.stop_reason == "epochs"

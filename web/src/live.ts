@@ -1,0 +1,81 @@
+/** Sound that arrives piece by piece, answered in the worker, and what is known of a speaker there. */
+
+import type { Client } from "./client.js";
+import type { Opened, Told } from "./engine.js";
+import type { Options } from "./options.js";
+import type { Prediction, StreamEvent } from "./prediction.js";
+import type { Windowing } from "./windows.js";
+
+export interface StreamOptions extends Options, Windowing {
+  /** Of this speaker; without it the model as it is. */
+  adapter?: Adapter;
+}
+
+/** What answers about sound that arrives piece by piece, here or elsewhere. */
+export interface SoundStream {
+  readonly isSpeaking: boolean;
+  accept(waveform: Float32Array): Promise<StreamEvent[]>;
+  skip(seconds: number): Promise<StreamEvent[]>;
+  finish(): Promise<StreamEvent[]>;
+  prediction(path: string): Promise<Prediction>;
+  close(): Promise<void>;
+}
+
+/** Follows one speaker through recordings and streams. */
+export class Adapter {
+  constructor(
+    private readonly client: Client,
+    /** @internal */ readonly number: number,
+  ) {}
+
+  async close(): Promise<void> {
+    await this.client.call("forgetAdapter", [this.number]);
+  }
+}
+
+/** A stream; hand it sound with `accept`, end it with `finish`. Calls are done in order, waiting is optional. */
+export class LiveStream implements SoundStream {
+  isSpeaking = false;
+  receivedS = 0;
+  /** What finds speech: "silero" or "energy". */
+  readonly activity: string;
+  private readonly number: number;
+
+  constructor(
+    private readonly client: Client,
+    { number, activity }: Opened,
+  ) {
+    this.number = number;
+    this.activity = activity;
+  }
+
+  /** Take the next samples, any number of them; their buffer moves to the worker. Returns what became certain. */
+  async accept(waveform: Float32Array): Promise<StreamEvent[]> {
+    return this.told(await this.client.call("accept", [this.number, waveform], [waveform.buffer]));
+  }
+
+  /** Tell that sound was lost: the clock goes on, speech before the gap ends there. */
+  async skip(seconds: number): Promise<StreamEvent[]> {
+    return this.told(await this.client.call("skip", [this.number, seconds]));
+  }
+
+  /** End the recording and return the rest. */
+  async finish(): Promise<StreamEvent[]> {
+    return this.told(await this.client.call("finish", [this.number]));
+  }
+
+  /** What all windows so far say together. */
+  async prediction(path = "-"): Promise<Prediction> {
+    return this.client.call("streamPrediction", [this.number, path]);
+  }
+
+  async close(): Promise<void> {
+    await this.client.call("forgetStream", [this.number]);
+  }
+
+  private told({ events, isSpeaking, receivedS }: Told): StreamEvent[] {
+    this.isSpeaking = isSpeaking;
+    this.receivedS = receivedS;
+    return events;
+  }
+}
