@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from earnest.errors import BundleError, RecipeError, shown, suggestion
 from earnest.evaluation.calibration import FittedCalibration
 from earnest.files.reading import parsed_json, read_bytes, read_text
 from earnest.onnx.check import check_onnx
 from earnest.settings.config import from_mapping
+from earnest.settings.limits import Bounds, Positive, Share, Validated, require
 
 Format: TypeAlias = Literal["onnx", "onnx-int8", "onnx-fp16", "openvino", "openvino-fp16", "openvino-int8", "web"]
 COMPANIONS = ("adaptation", "distance")
@@ -79,7 +80,7 @@ class ProtocolResult:
 
 
 @dataclass(frozen=True)
-class BundleInfo:
+class BundleInfo(Validated):
     """What ``bundle.json`` says.
 
     Attributes
@@ -104,7 +105,7 @@ class BundleInfo:
     name: str
     version: str
     classes: tuple[str, ...]
-    sample_rate_hz: int
+    sample_rate_hz: Annotated[int, Bounds(ge=8_000, le=192_000)]
     licence: str
     files: Mapping[str, str]
     schema: int = SCHEMA
@@ -114,22 +115,27 @@ class BundleInfo:
     n_parameters: int = 0
     front_end: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    shortest_s: float = 0.1
-    longest_s: float = 30.0
-    temperature: float = 1.0
+    shortest_s: Annotated[float, Bounds(ge=LEAST_S)] = 0.1
+    longest_s: Annotated[float, Bounds(ge=LEAST_LONGEST_S, le=MOST_S)] = 30.0
+    temperature: Positive = 1.0
     calibration: FittedCalibration | None = None
     learned: tuple[str, ...] = ()
-    gender_temperature: float = 1.0
+    gender_temperature: Positive = 1.0
     gender_calibration: FittedCalibration | None = None
     adaptation: Mapping[str, Any] | None = None
     sounds: tuple[str, ...] = ()
-    out_of_domain_from: float | None = None
-    abstain_below: float = 0.5
+    out_of_domain_from: Positive | None = None
+    abstain_below: Share = 0.5
     left_out: Mapping[str, Any] | None = None
     training_corpora: tuple[TrainingCorpus, ...] = ()
     results: tuple[ProtocolResult, ...] = ()
     origin: str = "random"
     notes: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        right = self.shortest_s < self.longest_s
+        require(right, f"shortest_s must be below longest_s ({self.longest_s:g}), got {self.shortest_s:g}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -234,8 +240,7 @@ def _read_info(path: Path) -> BundleInfo:
         info = from_mapping(BundleInfo, values, str(path))
     except RecipeError as error:
         raise BundleError(str(error)) from None
-    problem = _problem_with_names(info) or _problem_with_numbers(info)
-    if problem:
+    if problem := _problem_with_names(info):
         raise BundleError(f"{path}: {problem}")
     return info
 
@@ -268,20 +273,4 @@ def _problem_with_names(info: BundleInfo) -> str | None:
     for name, digest in info.files.items():
         if Path(name).name != name or "\\" in name or ":" in name or not _SHA256.fullmatch(digest):
             return f"'files' must map plain file names to sha256 digests, got {shown(name)}: {shown(digest)}."
-    return None
-
-
-def _problem_with_numbers(info: BundleInfo) -> str | None:
-    if not 8_000 <= info.sample_rate_hz <= 192_000:
-        return f"'sample_rate_hz' must be 8000 to 192000, got {shown(info.sample_rate_hz)}."
-    if not LEAST_S <= info.shortest_s < info.longest_s <= MOST_S:
-        return f"expected {LEAST_S:g} <= shortest_s < longest_s <= {MOST_S:g}, got {info.shortest_s}, {info.longest_s}."
-    if info.longest_s < LEAST_LONGEST_S:
-        return f"'longest_s' must be {LEAST_LONGEST_S:g} or more, got {info.longest_s}."
-    if not (info.temperature > 0 and info.gender_temperature > 0):
-        return f"temperatures must be above 0, got {info.temperature} and {info.gender_temperature}."
-    if not 0 <= info.abstain_below <= 1:
-        return f"'abstain_below' must be 0 to 1, got {info.abstain_below}."
-    if info.out_of_domain_from is not None and info.out_of_domain_from <= 0:
-        return f"'out_of_domain_from' must be above 0 and finite, got {info.out_of_domain_from}."
     return None

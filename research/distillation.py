@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from safetensors.torch import save
@@ -28,6 +28,7 @@ from earnest.progress import SILENT, Progress
 from earnest.settings.config import to_toml
 from earnest.settings.finetune import FrameChanges
 from earnest.settings.front_end import FrontEnd
+from earnest.settings.limits import Bounds, Count, NotEmpty, ShareBelowOne, Validated, require
 from earnest.training.finetune import (
     HISTORY,
     WEIGHTS,
@@ -57,7 +58,7 @@ from research.students import (
 
 
 @dataclass(frozen=True)
-class Distillation:
+class Distillation(Validated):
     """What is imitated, on which recordings, by what.
 
     Attributes
@@ -76,46 +77,35 @@ class Distillation:
         ``learning_rate`` is that of all else. 0: that of the matrices too, and their steps are Adam's
     encoder : `WhisperSettings` of an encoder that learns in place of a student: one that has become narrower, or whose
         tokens become one, and gets back what that cost
-    known_voices : only clips of speakers are heard whose labels the teacher was fitted on; all others stay unheard
+    teacher_speakers_only : only clips of speakers are heard whose labels the teacher was fitted on; all others stay
+        unheard
     """
 
-    corpus: tuple[str, ...]
+    renamed: ClassVar[Mapping[str, str]] = {"known_voices": "teacher_speakers_only"}
+    corpus: Annotated[tuple[str, ...], NotEmpty()]
     front_end: FrontEnd = field(default_factory=FrontEnd)
     teacher: Mapping[str, Any] = field(default_factory=dict)
     student: Mapping[str, Any] = field(default_factory=dict)
     changes: FrameChanges = field(default_factory=FrameChanges)
-    repeats: int = 1
-    listeners: int = 0
-    pooled_weight: float = 0.5
-    epochs: int = 10
-    batch_size: int = 64
-    learning_rate: float = 1.5e-3
-    matrix_rate: float = 0.02
-    weight_decay: float = 1e-3
+    repeats: Annotated[int, Bounds(ge=1, le=100)] = 1
+    listeners: Annotated[int, Bounds(ge=0, le=1)] = 0
+    pooled_weight: Annotated[float, Bounds(ge=0, le=100)] = 0.5
+    epochs: Count = 10
+    batch_size: Annotated[int, Bounds(ge=2)] = 64
+    learning_rate: Annotated[float, Bounds(gt=0, lt=1)] = 1.5e-3
+    matrix_rate: ShareBelowOne = 0.02
+    weight_decay: Annotated[float, Bounds(ge=0, lt=10)] = 1e-3
     precision: Literal["32", "bf16"] = "32"
     recordings: tuple[str, ...] = ()
     denoising: bool = False
-    known_voices: bool = False
+    teacher_speakers_only: bool = False
     encoder: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     description: str = ""
 
     def __post_init__(self) -> None:
-        checks = (
-            (bool(self.corpus), "corpus must name at least one corpus"),
-            (1 <= self.repeats <= 100, "repeats must be 1 to 100"),
-            (0 <= self.listeners <= 1, "listeners must be 0 or 1: what is heard again is known to one alone"),
-            (0 <= self.pooled_weight <= 100, "pooled_weight must be 0 to 100"),
-            (self.epochs >= 1, "epochs must be at least 1"),
-            (not (self.student and self.encoder), "either [student] or [encoder] learns, not both"),
-            (self.batch_size >= 2, "batch_size must be at least 2"),
-            (0 < self.learning_rate < 1, "learning_rate must be above 0 and below 1"),
-            (0 <= self.matrix_rate < 1, "matrix_rate must be from 0 to below 1"),
-            (0 <= self.weight_decay < 10, "weight_decay must be from 0 to below 10"),
-        )
-        for right, message in checks:
-            if not right:
-                raise RecipeError(f"{message}.")
+        super().__post_init__()
+        require(not (self.student and self.encoder), "either [student] or [encoder] learns, not both")
 
 
 def read_distillation(path: Path) -> Distillation:
@@ -249,10 +239,10 @@ def distil(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         student = imitator(n_mels, settings.student, settings.encoder)
-    teacher = Teacher(n_mels, settings.teacher, student.steps_a_token, settings.precision)
+    teacher = Teacher(n_mels, settings.teacher, student.tokens_per_step, settings.precision)
     if teacher.width != student.token_width:
         raise RecipeError(f"What is imitated is {teacher.width} values wide, and what imitates {student.token_width}.")
-    if settings.known_voices:
+    if settings.teacher_speakers_only:
         heard = teacher.network.known_speakers
         utterances = [row for row in utterances if not row.speaker or f"{row.corpus}/{row.speaker}" in heard]
     claim(folder, to_toml(asdict(settings)), "distillation")

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ from earnest.progress import SILENT, Progress
 from earnest.settings.config import from_mapping, to_toml
 from earnest.settings.finetune import Finetune
 from earnest.settings.front_end import FrontEnd
+from earnest.settings.limits import Count, NumberFromZero, Validated, require
 from earnest.training.examples import Example, classes_of_corpora, clips_of_corpora, padded
 from earnest.training.finetune import (
     HISTORY,
@@ -51,7 +52,7 @@ from earnest.training.loop import csv_bytes
 
 
 @dataclass(frozen=True)
-class Narrowing:
+class Narrowing(Validated):
     """How a tuned encoder becomes narrower, and so faster.
 
     Attributes
@@ -60,19 +61,16 @@ class Narrowing:
     stem_width : channels between the convolutions
     key_width : values of a head's query and key
     n_clips : so many clips, drawn at random, show what the neurons do
-    steps_a_token, merged_after : as the encoder is used later
+    tokens_per_step, merged_after : as the encoder is used later
     """
 
-    width: int = 0
-    stem_width: int = 0
-    key_width: int = 0
-    n_clips: int = 700
-    steps_a_token: int = 1
-    merged_after: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.width, self.stem_width, self.key_width) < 0 or self.n_clips < 1:
-            raise RecipeError("[narrowing]: widths must be at least 0 and n_clips at least 1.")
+    renamed: ClassVar[Mapping[str, str]] = {"steps_a_token": "tokens_per_step"}
+    width: NumberFromZero = 0
+    stem_width: NumberFromZero = 0
+    key_width: NumberFromZero = 0
+    n_clips: Count = 700
+    tokens_per_step: Count = 1
+    merged_after: NumberFromZero = 0
 
     def __bool__(self) -> bool:
         """Whether anything becomes narrower."""
@@ -86,22 +84,20 @@ class FineTuning(Finetune):
     Attributes
     ----------
     encoder : `WhisperSettings`; its ``pooled_blocks`` are the embedding
-    narrowing : what happens to the encoder after the training
+    pruning : what happens to the encoder after the training
     """
 
+    renamed: ClassVar[Mapping[str, str]] = {"narrowing": "pruning"}
     front_end: FrontEnd = field(default_factory=FrontEnd)
     encoder: Mapping[str, Any] = field(default_factory=dict)
-    narrowing: Narrowing = field(default_factory=Narrowing)
-    epochs: int = 8
+    pruning: Narrowing = field(default_factory=Narrowing)
+    epochs: Count = 8
     seed: int = 0
     description: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.corpus:
-            raise RecipeError("corpus must name at least one corpus.")
-        if not self.epochs:
-            raise RecipeError("epochs must be at least 1.")
+        require(bool(self.corpus), "corpus must name at least one corpus")
 
 
 def read_finetuning(path: Path) -> FineTuning:
@@ -250,7 +246,7 @@ def _check(encoder: Encoder, narrowing: Narrowing) -> None:
         sizes += [("width", narrowing.width, block.fc1.out_features), ("key_width", narrowing.key_width, keys)]
     for name, wanted, there in sizes:
         if wanted > there:
-            raise RecipeError(f"[narrowing]: {name} must be at most {there}, got {wanted}.")
+            raise RecipeError(f"[pruning]: {name} must be at most {there}, got {wanted}.")
 
 
 def _channels(encoder: Encoder, batches: Sequence[Heard]) -> Moments:
@@ -380,7 +376,7 @@ def finetune(
     known = {KNOWN_SPEAKERS: json.dumps(sorted({example.speaker for example in train}))}
     origin = _origin(settings, start, tuned)
     weights = tuned
-    if settings.narrowing:
+    if settings.pruning:
         (folder / WHOLE).mkdir(exist_ok=True)
         write_atomically(folder / WHOLE / WEIGHTS, save(packed_state(tuned, "encoder."), {"origin": origin, **known}))
         weights = made_narrower(settings, whisper, tuned, [example.frames for example in train])
@@ -396,8 +392,8 @@ def made_narrower(
     settings: FineTuning, whisper: WhisperSettings, tuned: Mapping[str, Tensor], clips: Sequence[Tensor]
 ) -> dict[str, Tensor]:
     """Return the weights of a tuned encoder with narrower layers; some of ``clips``, (n_mels, frames), show how."""
-    narrowing = settings.narrowing
-    used = replace(whisper, steps_a_token=narrowing.steps_a_token, merged_after=narrowing.merged_after)
+    narrowing = settings.pruning
+    used = replace(whisper, tokens_per_step=narrowing.tokens_per_step, merged_after=narrowing.merged_after)
     encoder = Encoder(settings.front_end.n_mels, used)
     encoder.load_state_dict(tuned)
     rows = np.random.default_rng(settings.seed).permutation(len(clips))[: narrowing.n_clips]
@@ -410,7 +406,7 @@ def _origin(settings: FineTuning, start: Mapping[str, Tensor], tuned: Mapping[st
 
 
 def _narrower(settings: FineTuning, whisper: WhisperSettings) -> str:
-    narrowing, per_head = settings.narrowing, whisper.key_width or whisper.width // whisper.n_heads
+    narrowing, per_head = settings.pruning, whisper.key_width or whisper.width // whisper.n_heads
     parts = (
         (narrowing.width, whisper.feed_forward_width, "neurons a block"),
         (narrowing.stem_width, whisper.stem_width or whisper.width, "channels between the convolutions"),

@@ -31,11 +31,11 @@ class ImitatingStudent(nn.Module):
     Attributes
     ----------
     learner : what is kept of it, its tensors called ``prefix`` + a name
-    token_width, steps_a_token : what it imitates: the values of a token, which lasts so many steps of 20 ms
+    token_width, tokens_per_step : what it imitates: the values of a token, which lasts so many steps of 20 ms
     """
 
     prefix = "student."
-    steps_a_token = 2
+    tokens_per_step = 2
 
     def __init__(self, n_mels: int, settings: StudentSettings) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class ImitatingEncoder(nn.Module):
 
     Attributes
     ----------
-    learner, token_width, steps_a_token : as those of `ImitatingStudent`
+    learner, token_width, tokens_per_step : as those of `ImitatingStudent`
     """
 
     prefix = "encoder."
@@ -79,7 +79,7 @@ class ImitatingEncoder(nn.Module):
         network = WhisperStatistics(n_mels, 2, settings)
         network.load_pretrained()
         self.learner: Encoder = network.encoder
-        self.pooled_blocks, self.steps_a_token = settings.pooled_blocks, settings.steps_a_token
+        self.pooled_blocks, self.tokens_per_step = settings.pooled_blocks, settings.tokens_per_step
         self.token_width = settings.width * len(settings.pooled_blocks)
         self.standardise_like(torch.zeros(self.token_width), torch.ones(self.token_width))
 
@@ -154,19 +154,19 @@ class Teacher:
     Parameters
     ----------
     settings : of the encoder; its ``pooled_blocks`` are imitated, side by side
-    steps_a_token : how many of its steps, of 20 ms each, one token of the student lasts
+    tokens_per_step : how many of its steps, of 20 ms each, one token of the student lasts
     precision : "bf16" computes in 16 bits
     """
 
-    def __init__(self, n_mels: int, settings: Mapping[str, Any], steps_a_token: int, precision: str = "32") -> None:
+    def __init__(self, n_mels: int, settings: Mapping[str, Any], tokens_per_step: int, precision: str = "32") -> None:
         whisper = from_mapping(WhisperSettings, settings, "[teacher]")
-        if whisper.steps_a_token > 1:
-            raise RecipeError("[teacher]: steps_a_token must be 1: tokens are imitated step by step.")
+        if whisper.tokens_per_step > 1:
+            raise RecipeError("[teacher]: tokens_per_step must be 1: tokens are imitated step by step.")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # matters where no weights are named
             self.network = WhisperStatistics(n_mels, 3, whisper).eval()
         self.network.load_pretrained()
-        self.pooled, self.steps_a_token, self.precision = whisper.pooled_blocks, steps_a_token, precision
+        self.pooled, self.tokens_per_step, self.precision = whisper.pooled_blocks, tokens_per_step, precision
         self.width = whisper.width * len(whisper.pooled_blocks)
         self.mean, self.deviation = torch.zeros(self.width), torch.ones(self.width)
 
@@ -176,7 +176,7 @@ class Teacher:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
             outputs = self.network.encoder(normalised(frames), n_frames)
         steps = torch.cat([outputs[block - 1][0].float() for block in self.pooled], dim=2)
-        tokens, heard = merged(steps, outputs[0][1], self.steps_a_token)
+        tokens, heard = merged(steps, outputs[0][1], self.tokens_per_step)
         return (tokens - self.mean) / self.deviation, heard
 
     def standardise(self, lessons: Sequence[Lesson], batch_size: int) -> Tensor:

@@ -92,7 +92,7 @@ def logits_of(fold: Fold, shrinkage: float) -> np.ndarray:
     if not fold.by_voice:
         weights, bias = discriminant(train.embeddings, train.targets, shrinkage, fold.n_classes, train.corpora)
         return np.asarray(asked @ weights.T + bias)
-    voices, prior = [name.split(COPY)[0] for name in train.speakers], fold.training.voice_prior
+    voices, prior = [name.split(COPY)[0] for name in train.speakers], fold.training.speaker_prior
     weights, bias = voice_discriminant(train.embeddings, train.targets, voices, shrinkage, prior, fold.n_classes)
     return np.logaddexp.reduce((asked @ weights.T + bias).reshape(len(asked), -1, fold.n_classes), axis=1)
 

@@ -1,12 +1,13 @@
 """Placing a clip at the left or right end of a length."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.base import AUGMENTATIONS, Augmentation, require
+from earnest.augment.base import AUGMENTATIONS, Augmentation
+from earnest.settings.limits import Bounds, NotEmpty
 
 Side = Literal["left", "right"]
 
@@ -50,15 +51,9 @@ class Align(Augmentation):
     """
 
     keeps_length: ClassVar[bool] = False
-    sides: tuple[Side, ...] = ("left", "right")
-    length_s: float | None = None
-    top_db: float | None = 40.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(len(self.sides) > 0, "sides must name left, right or both")
-        require(self.length_s is None or 0 < self.length_s <= 3600, "length_s must be above 0 and at most 3600")
-        require(self.top_db is None or 0 < self.top_db <= 200, "top_db must be above 0 and at most 200")
+    sides: Annotated[tuple[Side, ...], NotEmpty()] = ("left", "right")
+    length_s: Annotated[float, Bounds(gt=0, le=3600)] | None = None
+    top_db: Annotated[float, Bounds(gt=0, le=200)] | None = 40.0
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `without_quiet_ends` and `aligned`."""

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, require_range
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
 from earnest.augment.spectrum import Spectrum, edge, filtered
+from earnest.settings.limits import LowHigh
 
 
 def band_limited(waveform: Waveform, highest_hz: float, sample_rate_hz: int) -> Waveform:
@@ -38,11 +40,7 @@ class Bandwidth(Augmentation):
     highest_hz : lowest and highest frequency up to which all is kept
     """
 
-    highest_hz: Range = (3000.0, 7000.0)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_range("highest_hz", self.highest_hz, 100, 100_000)
+    highest_hz: Annotated[Range, LowHigh(ge=100, le=100_000)] = (3000.0, 7000.0)
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `band_limited`."""

@@ -11,15 +11,15 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from earnest.audio.waveform import Waveform
-from earnest.errors import RecipeError
 from earnest.registry import Registry
+from earnest.settings.limits import Share, Validated
 
 Transform: TypeAlias = Callable[[Waveform, np.random.Generator], Waveform]
 Range: TypeAlias = tuple[float, float]  # lowest and highest, drawn from evenly
 
 
 @dataclass(frozen=True, kw_only=True)
-class Augmentation(ABC):
+class Augmentation(Validated, ABC):
     """Settings of one augmentation, and what draws from them.
 
     Attributes
@@ -29,12 +29,9 @@ class Augmentation(ABC):
     is_random : whether two generators give two results; otherwise only ``probability`` is drawn
     """
 
-    probability: float = 1.0
+    probability: Share = 1.0
     keeps_length: ClassVar[bool] = True
     is_random: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        require(0 <= self.probability <= 1, "probability must be from 0 to 1")
 
     @classmethod
     def example_settings(cls, recordings: Path) -> Mapping[str, Any]:  # noqa: ARG003 - most need none
@@ -46,7 +43,7 @@ class Augmentation(ABC):
         """
         return {}
 
-    def check_ready(self) -> None:  # noqa: B027 - most need nothing
+    def check_ready(self) -> None:
         """Raise an `EarnestError` where something that it needs is missing (a folder of noises)."""
 
     @abstractmethod
@@ -81,15 +78,3 @@ AUGMENTATIONS: Registry[type[Augmentation]] = Registry(
 def generator_for(words: str) -> np.random.Generator:
     """Return a generator that depends on ``words`` alone, such as the key of a clip and what is done to it."""
     return np.random.default_rng(int.from_bytes(sha256(words.encode()).digest()[:8], "big"))
-
-
-def require(right: bool, message: str) -> None:
-    """Refuse settings with a sentence."""
-    if not right:
-        raise RecipeError(f"{message}.")
-
-
-def require_range(key: str, values: Range, lowest: float, highest: float) -> None:
-    """Refuse what isn't ``[low, high]`` between the two limits."""
-    right = len(values) == 2 and lowest <= values[0] <= values[1] <= highest
-    require(right, f"{key} must be [low, high] from {lowest:g} to {highest:g}, got {list(values)}")

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.align import aligned
-from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, require, require_range
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
+from earnest.settings.limits import LowHigh, NotEmpty
 
 Format = Literal["mp3", "vorbis", "opus"]
 _CONTAINERS: Mapping[Format, tuple[str, str]] = {
@@ -69,13 +70,8 @@ class Codec(Augmentation):
     compression : lowest and highest; at 16 kHz 0.9 is about 30 kbit/s in every format
     """
 
-    formats: tuple[Format, ...] = ("mp3", "vorbis")
-    compression: Range = (0.9, 0.98)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(len(self.formats) > 0, "formats must name at least one of mp3, vorbis, opus")
-        require_range("compression", self.compression, 0, 0.99)
+    formats: Annotated[tuple[Format, ...], NotEmpty()] = ("mp3", "vorbis")
+    compression: Annotated[Range, LowHigh(ge=0, le=0.99)] = (0.9, 0.98)
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `coded`."""

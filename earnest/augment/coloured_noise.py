@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, require, require_range
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
 from earnest.augment.level import mix_at_snr
 from earnest.augment.spectrum import fast_length
+from earnest.settings.limits import LowHigh, NotEmpty
 
 Colour = Literal["white", "pink", "brown", "blue"]
 SLOPES: Mapping[Colour, float] = {"white": 0.0, "pink": -1.0, "brown": -2.0, "blue": 1.0}  # power ∝ frequency^slope
@@ -44,13 +45,8 @@ class ColouredNoise(Augmentation):
     snr_db : lowest and highest, over the whole clip
     """
 
-    colours: tuple[Colour, ...] = ("white", "pink", "brown", "blue")
-    snr_db: Range = (10.0, 30.0)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(len(self.colours) > 0, "colours must name at least one colour")
-        require_range("snr_db", self.snr_db, -60, 100)
+    colours: Annotated[tuple[Colour, ...], NotEmpty()] = ("white", "pink", "brown", "blue")
+    snr_db: Annotated[Range, LowHigh(ge=-60, le=100)] = (10.0, 30.0)
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `coloured_noise` and `mix_at_snr`."""

@@ -1,11 +1,13 @@
 """Gain: louder or softer."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, require_range
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
+from earnest.settings.limits import LowHigh
 
 
 def with_gain(waveform: Waveform, gain_db: float) -> Waveform:
@@ -23,11 +25,7 @@ class Gain(Augmentation):
     gain_db : lowest and highest
     """
 
-    gain_db: Range = (-6.0, 6.0)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_range("gain_db", self.gain_db, -60, 60)
+    gain_db: Annotated[Range, LowHigh(ge=-60, le=60)] = (-6.0, 6.0)
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `with_gain`."""

@@ -1,13 +1,14 @@
 """White Gaussian noise whose deviation is given, not its signal-to-noise ratio."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, require_range
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
 from earnest.augment.level import power
+from earnest.settings.limits import LowHigh
 
 Unit = Literal["clip", "peak", "one"]
 
@@ -36,12 +37,8 @@ class GaussianNoise(Augmentation):
     relative_to : the clip's root mean square, its peak, or one (full scale)
     """
 
-    deviation: Range = (0.0, 0.075)
+    deviation: Annotated[Range, LowHigh(ge=0, le=10)] = (0.0, 0.075)
     relative_to: Unit = "clip"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_range("deviation", self.deviation, 0, 10)
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `with_gaussian_noise`."""

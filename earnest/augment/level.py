@@ -1,12 +1,14 @@
 """Level: the root mean square of a clip, and speech and noise at a signal-to-noise ratio."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, require_range
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
+from earnest.settings.limits import LowHigh
 
 
 def power(waveform: npt.NDArray[np.floating]) -> float:
@@ -41,11 +43,7 @@ class Level(Augmentation):
     level_dbfs : lowest and highest root mean square; ``[0, 0]`` is Moody's root mean square of one
     """
 
-    level_dbfs: Range = (-30.0, -15.0)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_range("level_dbfs", self.level_dbfs, -100, 20)
+    level_dbfs: Annotated[Range, LowHigh(ge=-100, le=20)] = (-30.0, -15.0)
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `at_level`."""

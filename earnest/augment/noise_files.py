@@ -5,17 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from earnest.audio.io import load_waveform
 from earnest.audio.waveform import Waveform
-from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, require, require_range
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
 from earnest.augment.level import mix_at_snr, power
 from earnest.corpora.base import audio_files
 from earnest.corpora.load import ENVIRONMENT
 from earnest.errors import RecipeError
+from earnest.settings.limits import Bounds, LowHigh
 
 LONGEST_S = 60.0  # of each recording: what is decoded stays in memory
 PAUSE_DB = 30.0  # a stretch so far below its recording is a pause; raised to the level of speech it would be hiss
@@ -92,16 +93,10 @@ class NoiseFiles(Augmentation):
     """
 
     folder: str
-    snr_db: Range = (0.0, 20.0)
+    snr_db: Annotated[Range, LowHigh(ge=-60, le=100)] = (0.0, 20.0)
     names: tuple[str, ...] = ()
-    levels_db: Mapping[str, float] = field(default_factory=dict)
+    levels_db: Mapping[str, Annotated[float, Bounds(ge=-60, le=100)]] = field(default_factory=dict)
     preset: Literal["none", "ntu", "ntu-extended"] = "none"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_range("snr_db", self.snr_db, -60, 100)
-        right = all(-60 <= level_db <= 100 for level_db in self.levels_db.values())
-        require(right, "levels_db must be from -60 to 100")
 
     @classmethod
     def example_settings(cls, recordings: Path) -> Mapping[str, Any]:

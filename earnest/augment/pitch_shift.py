@@ -1,14 +1,16 @@
 """Higher or lower at the same speed."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.align import aligned
-from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, require_range
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
 from earnest.augment.speed import at_speed
 from earnest.augment.time_stretch import stretched
+from earnest.settings.limits import LowHigh
 
 
 def pitch_shifted(waveform: Waveform, semitones: float, sample_rate_hz: int) -> Waveform:
@@ -37,11 +39,7 @@ class PitchShift(Augmentation):
     semitones : lowest and highest; below 0 is lower
     """
 
-    semitones: Range = (-2.0, 2.0)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_range("semitones", self.semitones, -24, 24)
+    semitones: Annotated[Range, LowHigh(ge=-24, le=24)] = (-2.0, 2.0)
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `pitch_shifted`."""

@@ -1,13 +1,15 @@
 """Reverberation: made-up room responses of exponentially decaying noise (Moorer, 1979)."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, require_range
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
 from earnest.augment.level import power
 from earnest.augment.spectrum import fast_length
+from earnest.settings.limits import LowHigh
 
 FIRST_REFLECTION_S = 0.002  # a detour of 0.7 m
 
@@ -67,13 +69,8 @@ class Reverb(Augmentation):
     direct_db : lowest and highest energy of the direct sound over that of the reverberation; lower is farther away
     """
 
-    rt60_s: Range = (0.2, 0.8)
-    direct_db: Range = (0.0, 10.0)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_range("rt60_s", self.rt60_s, 0.01, 10)
-        require_range("direct_db", self.direct_db, -40, 40)
+    rt60_s: Annotated[Range, LowHigh(ge=0.01, le=10)] = (0.2, 0.8)
+    direct_db: Annotated[Range, LowHigh(ge=-40, le=40)] = (0.0, 10.0)
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `room_response` and `reverberated`."""

@@ -1,13 +1,14 @@
 """Faster and higher, or slower and lower: another tape speed."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.align import aligned
-from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, require_range
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
+from earnest.settings.limits import LowHigh
 
 
 def at_speed(waveform: Waveform, rate: float) -> Waveform:
@@ -38,11 +39,7 @@ class Speed(Augmentation):
     """
 
     keeps_length: ClassVar[bool] = False
-    rate: Range = (0.9, 1.1)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_range("rate", self.rate, 0.25, 4)
+    rate: Annotated[Range, LowHigh(ge=0.25, le=4)] = (0.9, 1.1)
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `at_speed`."""

@@ -1,12 +1,13 @@
 """Moving a clip in time."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.base import AUGMENTATIONS, Augmentation, require
+from earnest.augment.base import AUGMENTATIONS, Augmentation
+from earnest.settings.limits import Bounds, require
 
 Fill = Literal["circular", "zeros"]
 
@@ -41,13 +42,14 @@ class TimeShift(Augmentation):
     fill : what comes in at the other end; with zeros at most half of the clip leaves
     """
 
-    step_s: float = 0.2
-    most_s: float = 0.8
+    step_s: Annotated[float, Bounds(gt=0, le=60)] = 0.2
+    most_s: Annotated[float, Bounds(gt=0, le=60)] = 0.8
     fill: Fill = "circular"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(0 < self.step_s <= self.most_s <= 60, "step_s must be above 0 and at most most_s, which ends at 60")
+        right = self.step_s <= self.most_s
+        require(right, f"step_s must be at most most_s ({self.most_s:g}), got {self.step_s:g}")
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `shifted`."""

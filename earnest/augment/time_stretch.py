@@ -1,12 +1,13 @@
 """Slower or faster at the same pitch: waveform similarity overlap-add (Verhelst and Roelands, 1993)."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.base import AUGMENTATIONS, Augmentation, Range, require_range
+from earnest.augment.base import AUGMENTATIONS, Augmentation, Range
+from earnest.settings.limits import LowHigh
 
 WINDOW_S = 0.030
 TOLERANCE_S = 0.008  # both ways: 16 ms hold a whole period of voices from 62 Hz on
@@ -68,11 +69,7 @@ class TimeStretch(Augmentation):
     """
 
     keeps_length: ClassVar[bool] = False
-    rate: Range = (0.8, 1.25)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_range("rate", self.rate, 0.25, 4)
+    rate: Annotated[Range, LowHigh(ge=0.25, le=4)] = (0.8, 1.25)
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `stretched`."""

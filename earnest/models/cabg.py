@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from earnest.errors import RecipeError
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.settings.front_end import PRESETS
+from earnest.settings.limits import Count, ShareBelowOne, Validated, require
 
 
 class BidirectionalGru(nn.GRU):
@@ -87,21 +87,18 @@ def _onnx_gates(weights: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class CabgSettings:
+class CabgSettings(Validated):
     """Sizes as published."""
 
-    width: int = 128
-    kernel_size: int = 3
-    convolution_dropout: float = 0.2
-    head_dropout: float = 0.1
+    width: Count = 128
+    kernel_size: Count = 3
+    convolution_dropout: ShareBelowOne = 0.2
+    head_dropout: ShareBelowOne = 0.1
 
     def __post_init__(self) -> None:
-        if self.width < 2 or self.width % 2:
-            raise RecipeError(f"width must be even and at least 2, got {self.width}.")
-        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
-            raise RecipeError(f"kernel_size must be odd, got {self.kernel_size}.")
-        if not (0 <= self.convolution_dropout < 1 and 0 <= self.head_dropout < 1):
-            raise RecipeError("dropout must be from 0 to below 1.")
+        super().__post_init__()
+        require(self.width % 2 == 0, f"width must be even, got {self.width}")
+        require(self.kernel_size % 2 == 1, f"kernel_size must be odd, got {self.kernel_size}")
 
 
 class ConvolutionBlock(nn.Module):

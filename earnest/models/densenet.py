@@ -4,17 +4,17 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from earnest.errors import RecipeError
 from earnest.frontends.image import ImageSize
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
 from earnest.models.imagenet import ImagenetNetwork, ImagenetSettings, scaled
 from earnest.settings.front_end import PRESETS, Image, Segments
+from earnest.settings.limits import Count, NotEmpty
 
 GROWTH, STEM, BOTTLENECK, HIDDEN = 32, 64, 4, 512
 
@@ -23,12 +23,7 @@ GROWTH, STEM, BOTTLENECK, HIDDEN = 32, 64, 4, 512
 class DenseNetSettings(ImagenetSettings):
     """``block_layers``: dense layers of each block."""
 
-    block_layers: tuple[int, ...] = (6, 12, 24, 16)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.block_layers or min(self.block_layers) < 1:
-            raise RecipeError(f"block_layers must be numbers from 1, got {self.block_layers}.")
+    block_layers: Annotated[tuple[Count, ...], NotEmpty()] = (6, 12, 24, 16)
 
 
 class DenseLayer(nn.Module):

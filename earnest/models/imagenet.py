@@ -3,21 +3,23 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from earnest.errors import RecipeError, WeightsNotFoundError
+from earnest.errors import WeightsNotFoundError
 from earnest.frontends.build import InputKind
 from earnest.models.classifier import Network
 from earnest.models.pretrained import load_all_but
+from earnest.settings.limits import Bounds, ShareBelowOne, Validated
 
 _log = logging.getLogger(__name__)
+WidthFactor: TypeAlias = Annotated[float, Bounds(gt=0, le=4)]
 
 
 @dataclass(frozen=True)
-class ImagenetSettings:
+class ImagenetSettings(Validated):
     """What all of them have.
 
     Attributes
@@ -28,21 +30,14 @@ class ImagenetSettings:
     """
 
     weights: str = ""
-    width_factor: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_width_factor(self.width_factor)
+    width_factor: WidthFactor = 1.0
 
 
 @dataclass(frozen=True)
 class DropoutSettings(ImagenetSettings):
     """The same with the dropout before the linear layers."""
 
-    dropout: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_dropout(self.dropout)
+    dropout: ShareBelowOne = 0.5
 
 
 class ImagenetNetwork(Network):
@@ -107,18 +102,6 @@ def _shares(size: int, cells: int, like: Tensor) -> Tensor:
 def scaled(width: int, factor: float) -> int:
     """Return so many of ``width`` channels, at least four."""
     return max(4, round(width * factor))
-
-
-def check_width_factor(factor: float) -> None:
-    """Raise `RecipeError` for a factor that is no share."""
-    if not 0 < factor <= 4:
-        raise RecipeError(f"width_factor must be above 0 and at most 4, got {factor}.")
-
-
-def check_dropout(*shares: float) -> None:
-    """Raise `RecipeError` for a share that would leave nothing."""
-    if not all(0 <= share < 1 for share in shares):
-        raise RecipeError("dropout must be from 0 to below 1.")
 
 
 def xavier(layer: nn.Module) -> None:

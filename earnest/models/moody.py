@@ -9,38 +9,31 @@ from torch import Tensor, nn
 from earnest.frontends.build import InputKind
 from earnest.frontends.image import ImageSize
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
-from earnest.models.imagenet import ImagenetSettings, check_dropout, check_width_factor, scaled
+from earnest.models.imagenet import ImagenetSettings, WidthFactor, scaled
 from earnest.models.resnet import ResidualNetwork
 from earnest.settings.front_end import PRESETS, Image, Segments
+from earnest.settings.limits import ShareBelowOne, Validated
 
 # 2.1 s at 22 050 Hz are 46 305 samples: images of 128 by 91. Eight outputs, of which the eighth was never trained.
 MOODY = Usage(PRESETS["moody"], 8, Segments("crop", 2.1), Image(low_at_bottom=False))
 
 
 @dataclass(frozen=True)
-class MoodyAlexNetSettings:
+class MoodyAlexNetSettings(Validated):
     """Dropout as published: of whole channels behind the second and third pooling, then of single values."""
 
-    channel_dropout: float = 0.7
-    late_channel_dropout: float = 0.6
-    dropout: float = 0.5
-    width_factor: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_dropout(self.channel_dropout, self.late_channel_dropout, self.dropout)
-        check_width_factor(self.width_factor)
+    channel_dropout: ShareBelowOne = 0.7
+    late_channel_dropout: ShareBelowOne = 0.6
+    dropout: ShareBelowOne = 0.5
+    width_factor: WidthFactor = 1.0
 
 
 @dataclass(frozen=True)
-class MoodyResNetSettings:
+class MoodyResNetSettings(Validated):
     """Dropout as published."""
 
-    dropout: float = 0.5
-    width_factor: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_dropout(self.dropout)
-        check_width_factor(self.width_factor)
+    dropout: ShareBelowOne = 0.5
+    width_factor: WidthFactor = 1.0
 
 
 @MODELS.register("moody-alexnet")

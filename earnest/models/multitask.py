@@ -2,24 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from earnest.errors import RecipeError
 from earnest.frontends.build import InputKind
 from earnest.frontends.image import ImageSize
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
-from earnest.models.imagenet import check_dropout, check_width_factor, scaled
+from earnest.models.imagenet import WidthFactor, scaled
 from earnest.settings.front_end import PRESETS, Image
+from earnest.settings.limits import Count, NotEmpty, NumberFromZero, ShareBelowOne, Validated, require
 
 Task = Literal["gender", "valence", "arousal", "dominance"]
 AFFECT: tuple[Task, ...] = ("valence", "arousal", "dominance")
 
 
 @dataclass(frozen=True)
-class MultitaskSettings:
+class MultitaskSettings(Validated):
     """Convolutions, hidden layers and heads; the defaults are the published "Arch 8".
 
     Attributes
@@ -38,54 +38,50 @@ class MultitaskSettings:
         below zero for all clips never learns again), or "sigmoid"
     """
 
-    channels: tuple[int, ...] = (32, 64)
-    kernels: tuple[int, ...] = (7, 5)
-    strides: tuple[int, ...] = (1, 1)
-    paddings: tuple[int, ...] = (3, 2)
-    pools: tuple[int, ...] = (4, 3)
-    pool_strides: tuple[int, ...] = (2, 2)
+    channels: Annotated[tuple[Count, ...], NotEmpty()] = (32, 64)
+    kernels: tuple[Count, ...] = (7, 5)
+    strides: tuple[Count, ...] = (1, 1)
+    paddings: tuple[NumberFromZero, ...] = (3, 2)
+    pools: tuple[NumberFromZero, ...] = (4, 3)
+    pool_strides: tuple[Count, ...] = (2, 2)
     pooling: Literal["max", "average"] = "max"
     activation: Literal["relu", "leaky"] = "relu"
     batch_norm: bool = False
     attention: Literal["none", "simam"] = "simam"
     ending: Literal["flatten", "mean"] = "flatten"
-    hidden: tuple[int, ...] = (2048,)
-    task_hidden: tuple[int, ...] = ()
+    hidden: tuple[Count, ...] = (2048,)
+    task_hidden: tuple[Count, ...] = ()
     tasks: tuple[Task, ...] = ("gender", *AFFECT)
     affect_range: Literal["relu", "sigmoid"] = "relu"
-    dropout: float = 0.8
-    width_factor: float = 1.0
+    dropout: ShareBelowOne = 0.8
+    width_factor: WidthFactor = 1.0
 
     def __post_init__(self) -> None:
-        check_dropout(self.dropout)
-        check_width_factor(self.width_factor)
+        super().__post_init__()
         count = len(self.channels)
         for name in ("kernels", "strides", "paddings", "pools", "pool_strides"):
-            if len(getattr(self, name)) != count:
-                raise RecipeError(f"{name} must have {count} numbers, one for each of the channels.")
-        if min((1, *self.channels, *self.kernels, *self.strides, *self.hidden, *self.task_hidden)) < 1 or not count:
-            raise RecipeError("channels, kernels, strides, hidden and task_hidden must be numbers from 1.")
-        if min((0, *self.paddings, *self.pools)) < 0 or min(self.pool_strides) < 1:
-            raise RecipeError("paddings and pools must not be negative, pool_strides at least 1.")
-        if set(self.tasks) & set(AFFECT) not in (set(), set(AFFECT)) or len(set(self.tasks)) < len(self.tasks):
-            raise RecipeError("tasks: valence, arousal and dominance come together, each task once.")
+            found = len(getattr(self, name))
+            require(found == count, f"{name} must have {count} numbers, one for each of the channels, got {found}")
+        together = set(self.tasks) & set(AFFECT) in (set(), set(AFFECT))
+        right = together and len(set(self.tasks)) == len(self.tasks)
+        require(right, f"tasks: valence, arousal and dominance come together, each task once, got {list(self.tasks)}")
 
 
 @dataclass(frozen=True)
 class PooledSettings(MultitaskSettings):
     """Four convolutions and channel means instead of one layer of 126 million weights."""
 
-    channels: tuple[int, ...] = (32, 64, 128, 256)
-    kernels: tuple[int, ...] = (7, 5, 3, 3)
-    strides: tuple[int, ...] = (1, 1, 1, 1)
-    paddings: tuple[int, ...] = (3, 2, 1, 1)
-    pools: tuple[int, ...] = (4, 3, 3, 3)
-    pool_strides: tuple[int, ...] = (2, 2, 2, 2)
+    channels: Annotated[tuple[Count, ...], NotEmpty()] = (32, 64, 128, 256)
+    kernels: tuple[Count, ...] = (7, 5, 3, 3)
+    strides: tuple[Count, ...] = (1, 1, 1, 1)
+    paddings: tuple[NumberFromZero, ...] = (3, 2, 1, 1)
+    pools: tuple[NumberFromZero, ...] = (4, 3, 3, 3)
+    pool_strides: tuple[Count, ...] = (2, 2, 2, 2)
     batch_norm: bool = True
     ending: Literal["flatten", "mean"] = "mean"
-    hidden: tuple[int, ...] = (256,)
+    hidden: tuple[Count, ...] = (256,)
     affect_range: Literal["relu", "sigmoid"] = "sigmoid"
-    dropout: float = 0.5
+    dropout: ShareBelowOne = 0.5
 
 
 _PLAIN: Mapping[str, Any] = {"attention": "none", "tasks": [], "dropout": 0.5}

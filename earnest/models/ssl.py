@@ -7,17 +7,17 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from earnest.errors import EarnestError, MissingExtraError, RecipeError
+from earnest.errors import EarnestError, MissingExtraError
 from earnest.frontends.build import InputKind
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
-from earnest.models.imagenet import check_dropout
 from earnest.models.pooling import AttentiveStatistics, LayerMix, masked_mean
 from earnest.settings.front_end import FrontEnd
+from earnest.settings.limits import Count, ShareBelowOne, Validated
 
 
 @dataclass(frozen=True)
-class SslSettings:
+class SslSettings(Validated):
     """Which encoder, and the head behind it.
 
     Attributes
@@ -36,14 +36,9 @@ class SslSettings:
     sizes: Mapping[str, Any] = field(default_factory=dict)
     standardise: bool = True
     pooling: Literal["mean", "attention"] = "attention"
-    attention_width: int = 128
-    dropout: float = 0.1
+    attention_width: Count = 128
+    dropout: ShareBelowOne = 0.1
     frozen: bool = False
-
-    def __post_init__(self) -> None:
-        check_dropout(self.dropout)
-        if self.attention_width < 1:
-            raise RecipeError(f"attention_width must be at least 1, got {self.attention_width}.")
 
 
 @MODELS.register("ssl")

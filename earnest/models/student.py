@@ -9,17 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from earnest.errors import RecipeError
 from earnest.frontends.trim import frame_mask
 from earnest.models.by_voice import last_layer_for
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
 from earnest.models.whisper import EncoderBlock, EncoderSettings, mean_and_deviation, normalised
 from earnest.settings.front_end import PRESETS
+from earnest.settings.limits import Count, Validated, require
+from earnest.settings.recipe import RENAMED_NETWORK_KEYS
 
 
 @dataclass(frozen=True)
-class StudentSettings:
+class StudentSettings(Validated):
     """Sizes of the network.
 
     Attributes
@@ -32,28 +33,26 @@ class StudentSettings:
     token_width : values of a token that imitate the teacher's
     frozen : all but the last layers stays as it is
     tasks : heads beside emotion
-    by_voice : the last layer has places for each training voice's emotions, see `ByVoice`; for voices that are known in
-        advance
+    speaker_dependent : the last layer has places for each training speaker's emotions, see `ByVoice`; for speakers who
+        are known in advance
     """
 
+    renamed: ClassVar[Mapping[str, str]] = RENAMED_NETWORK_KEYS
     weights: str = ""
-    width: int = 144
-    n_blocks: int = 2
-    n_heads: int = 4
-    feed_forward_width: int = 576
-    kernel: int = 7
-    token_width: int = 384
+    width: Count = 144
+    n_blocks: Count = 2
+    n_heads: Count = 4
+    feed_forward_width: Count = 576
+    kernel: Count = 7
+    token_width: Count = 384
     frozen: bool = False
     tasks: tuple[Literal["gender"], ...] = ()
-    by_voice: bool = False
+    speaker_dependent: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("kernel", "token_width"):
-            if getattr(self, name) < 1:
-                raise RecipeError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        if self.kernel % 2 == 0:
-            raise RecipeError(f"kernel must be odd, got {self.kernel}.")
-        self.block()  # checks the rest
+        super().__post_init__()
+        require(self.kernel % 2 == 1, f"kernel must be odd, got {self.kernel}")
+        self.block()  # checks the rules between the others
 
     def block(self) -> EncoderSettings:
         """Return the sizes of a block of the encoder's kind."""
@@ -137,7 +136,7 @@ class StudentStatistics(Network):
         super().__init__()
         self.settings = settings
         self.student = StudentEncoder(n_mels, settings)
-        self.output = last_layer_for(2 * settings.token_width, n_classes, settings.by_voice)
+        self.output = last_layer_for(2 * settings.token_width, n_classes, settings.speaker_dependent)
         self.gender = nn.Linear(2 * settings.token_width, 2) if "gender" in settings.tasks else None
         self.tuned_on: frozenset[str] = frozenset()
         if settings.frozen:

@@ -5,19 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from earnest.errors import RecipeError
 from earnest.frontends.trim import frame_mask
 from earnest.models.by_voice import last_layer_for
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.models.pooling import deviation
 from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
 from earnest.settings.front_end import PRESETS
+from earnest.settings.limits import Count, NotEmpty, NumberFromZero, Validated, require
+from earnest.settings.recipe import RENAMED_NETWORK_KEYS
 
 
 def merged(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Tensor]:
@@ -46,42 +47,37 @@ FINE_STEPS = 16
 
 
 @dataclass(frozen=True)
-class EncoderSettings:
+class EncoderSettings(Validated):
     """Sizes of the encoder, by default those of ``tiny``.
 
     Attributes
     ----------
     weights : folder or file of the pre-trained tensors, or a name below ``$EARNEST_MODELS``; "" for a random start
     n_blocks : how many blocks are computed
-    steps_a_token : so many tokens, of one step of 20 ms each, become one, their mean (after Bolya et al., 2023)
+    tokens_per_step : so many tokens, of one step of 20 ms each, become one, their mean (after Bolya et al., 2023)
     merged_after : the number of the block that they leave as one, 0 for before the first
     stem_width : channels between the two convolutions, 0 for ``width``
     key_width : values of a head's query and key, 0 for ``width`` by ``n_heads``
     frozen : the encoder stays as it is
     """
 
+    renamed: ClassVar[Mapping[str, str]] = RENAMED_NETWORK_KEYS
     weights: str = ""
-    n_blocks: int = 2
-    steps_a_token: int = 1
-    merged_after: int = 0
-    width: int = 384
-    n_heads: int = 6
-    feed_forward_width: int = 1536
-    stem_width: int = 0
-    key_width: int = 0
+    n_blocks: Count = 2
+    tokens_per_step: Count = 1
+    merged_after: NumberFromZero = 0
+    width: Count = 384
+    n_heads: Count = 6
+    feed_forward_width: Count = 1536
+    stem_width: NumberFromZero = 0
+    key_width: NumberFromZero = 0
     frozen: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("n_blocks", "steps_a_token", "width", "n_heads", "feed_forward_width"):
-            if getattr(self, name) < 1:
-                raise RecipeError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        for name in ("stem_width", "key_width"):
-            if getattr(self, name) < 0:
-                raise RecipeError(f"{name} must be at least 0, got {getattr(self, name)}.")
-        if not 0 <= self.merged_after < self.n_blocks:
-            raise RecipeError(f"merged_after must be from 0 to below n_blocks, got {self.merged_after}.")
-        if self.width % (2 * self.n_heads):
-            raise RecipeError(f"width must be a multiple of {2 * self.n_heads} (twice n_heads), got {self.width}.")
+        super().__post_init__()
+        last, step = self.n_blocks - 1, 2 * self.n_heads
+        require(self.merged_after <= last, f"merged_after must be from 0 to below n_blocks, got {self.merged_after}")
+        require(self.width % step == 0, f"width must be a multiple of {step} (twice n_heads), got {self.width}")
 
 
 @dataclass(frozen=True)
@@ -92,18 +88,18 @@ class WhisperSettings(EncoderSettings):
     ----------
     pooled_blocks : whose outputs are pooled, counted from 1
     tasks : heads beside emotion
-    by_voice : the last layer has places for each training voice's emotions, see `ByVoice`; for voices that are known in
-        advance
+    speaker_dependent : the last layer has places for each training speaker's emotions, see `ByVoice`; for speakers who
+        are known in advance
     """
 
-    pooled_blocks: tuple[int, ...] = (1, 2)
+    pooled_blocks: Annotated[tuple[Count, ...], NotEmpty()] = (1, 2)
     tasks: tuple[Literal["gender"], ...] = ()
-    by_voice: bool = False
+    speaker_dependent: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.pooled_blocks or not all(1 <= block <= self.n_blocks for block in self.pooled_blocks):
-            raise RecipeError(f"pooled_blocks must be from 1 to {self.n_blocks} (n_blocks), got {self.pooled_blocks}.")
+        right = max(self.pooled_blocks) <= self.n_blocks
+        require(right, f"pooled_blocks must be from 1 to {self.n_blocks} (n_blocks), got {self.pooled_blocks}")
 
 
 class SelfAttention(nn.Module):
@@ -175,7 +171,7 @@ class Encoder(nn.Module):
 
     def __init__(self, n_mels: int, settings: EncoderSettings) -> None:
         super().__init__()
-        self.steps_a_token, self.merged_after = settings.steps_a_token, settings.merged_after
+        self.tokens_per_step, self.merged_after = settings.tokens_per_step, settings.merged_after
         between = settings.stem_width or settings.width
         self.conv1 = nn.Conv1d(n_mels, between, 3, padding=1)
         self.conv2 = nn.Conv1d(between, settings.width, 3, stride=2, padding=1)
@@ -204,7 +200,7 @@ class Encoder(nn.Module):
 
     def n_together(self, number: int) -> int:
         """Return how many tokens leave the block of that number, counted from 1, as one; 0 is before the first."""
-        return self.steps_a_token if number == self.merged_after else 1
+        return self.tokens_per_step if number == self.merged_after else 1
 
 
 def step_mask(n_frames: Tensor, n_steps: int) -> Tensor:
@@ -297,7 +293,7 @@ class WhisperStatistics(PretrainedEncoder):
         super().__init__(n_mels, settings)
         self.pooled_blocks = settings.pooled_blocks
         width = 2 * settings.width * len(settings.pooled_blocks)
-        self.output = last_layer_for(width, n_classes, settings.by_voice)
+        self.output = last_layer_for(width, n_classes, settings.speaker_dependent)
         self.gender = nn.Linear(width, 2) if "gender" in settings.tasks else None
 
     @property

@@ -6,12 +6,11 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from earnest.errors import RecipeError
 from earnest.models.classifier import MODELS, NetworkOutput, Usage
-from earnest.models.imagenet import check_dropout
 from earnest.models.pooling import AttentiveStatistics, LayerMix
 from earnest.models.whisper import EncoderSettings, PretrainedEncoder, normalised
 from earnest.settings.front_end import PRESETS
+from earnest.settings.limits import Count, ShareBelowOne, require
 
 
 @dataclass(frozen=True)
@@ -23,17 +22,14 @@ class WhisperAttentionSettings(EncoderSettings):
     attention_width : of the layer that scores the steps
     """
 
-    n_blocks: int = 4
-    attention_width: int = 128
-    dropout: float = 0.1
+    n_blocks: Count = 4
+    attention_width: Count = 128
+    dropout: ShareBelowOne = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_dropout(self.dropout)
-        if self.merged_after:
-            raise RecipeError("merged_after must be 0 here: the blocks' outputs are mixed token by token.")
-        if self.attention_width < 1:
-            raise RecipeError(f"attention_width must be at least 1, got {self.attention_width}.")
+        right = self.merged_after == 0
+        require(right, f"merged_after must be 0 here, got {self.merged_after}: blocks are mixed token by token")
 
 
 @MODELS.register("whisper-attention")

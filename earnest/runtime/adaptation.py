@@ -21,7 +21,7 @@ import io
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from tokenize import TokenError
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ import numpy.typing as npt
 from earnest.bundle import Bundle
 from earnest.errors import BundleError, RecipeError
 from earnest.settings.config import from_mapping
+from earnest.settings.limits import Bounds, Finite, Positive, Validated, require
 
 Vector = npt.NDArray[np.float64]
 FILE = "adaptation.npz"
@@ -38,7 +39,7 @@ LARGEST_ARRAY_BYTES = 64 * 2**20  # directions of an embedding of 4,096 numbers 
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdaptationRule:
+class AdaptationRule(Validated):
     """The scalars of an `Adaptation`, as ``bundle.json`` and ``run.json`` hold them.
 
     Attributes
@@ -57,18 +58,24 @@ class AdaptationRule:
         be believed, and trusted, a little and wholly
     """
 
-    scale: float = 1.0
-    posterior_scale: float = 0.6
-    prior: float = 4.0
-    place_prior: float = 6.0
-    least_speech_s: float = 6.0
-    largest_offset: float = 3.0
-    full_variety: float = 2.0
-    trust_from: float = 0.25
-    trust_to: float = 0.6
-    variety_prior: float = 2.0
-    told_from: float = 0.58
-    told_to: float = 0.7
+    scale: Positive = 1.0
+    posterior_scale: Positive = 0.6
+    prior: Positive = 4.0
+    place_prior: Positive = 6.0
+    least_speech_s: Finite = 6.0
+    largest_offset: Positive = 3.0
+    full_variety: Annotated[float, Bounds(gt=1)] = 2.0
+    trust_from: Finite = 0.25
+    trust_to: Finite = 0.6
+    variety_prior: Positive = 2.0
+    told_from: Finite = 0.58
+    told_to: Finite = 0.7
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for first, second in (("trust_from", "trust_to"), ("told_from", "told_to")):
+            low, high = getattr(self, first), getattr(self, second)
+            require(low < high, f"{first} must be below {second}, got {low:g} and {high:g}")
 
     def rule(self) -> dict[str, Any]:
         """Return the scalars by name."""
@@ -144,11 +151,7 @@ class Adaptation(AdaptationRule):
         shapes |= dict.fromkeys(("origin", "spread"), (n_classes - 1,))
         if not self.directions.size or any(getattr(self, name).shape != shape for name, shape in shapes.items()):
             raise BundleError(f"{where}: the shapes of 'adaptation' don't fit each other. Export the bundle again.")
-        finite = all(np.isfinite(getattr(self, name)).all() for name in ARRAYS) and np.isfinite([*self.rule().values()])
-        priors = (self.prior, self.place_prior, self.variety_prior)
-        positive = min(self.spread.min(), self.scale, self.posterior_scale, self.largest_offset, *priors) > 0
-        graded = self.full_variety > 1 and self.trust_from < self.trust_to and self.told_from < self.told_to
-        if not (np.all(finite) and positive and graded):
+        if not (all(np.isfinite(getattr(self, name)).all() for name in ARRAYS) and self.spread.min() > 0):
             raise BundleError(f"{where}: 'adaptation' holds impossible numbers. Export the bundle again.")
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, suggestion
 from earnest.runtime.events import VocalBurst
+from earnest.settings.limits import Share, Validated
 
 Shares: TypeAlias = npt.NDArray[np.floating]
 Classes: TypeAlias = Sequence[str] | str | None
@@ -20,7 +21,7 @@ _SAME_WITHOUT = {"calm": "neutral"}  # where the first is not asked for, it coun
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Validated):
     """What a caller asks.
 
     Attributes
@@ -30,14 +31,12 @@ class Options:
     """
 
     classes: tuple[str, ...] = ()
-    abstain_below: float | None = None
+    abstain_below: Share | None = None
 
     @classmethod
     def of(cls, classes: Classes = None, abstain_below: float | None = None) -> "Options":
         """Read what a caller gave: names in a list, or in one text with commas between them."""
         names = classes.split(",") if isinstance(classes, str) else classes or ()
-        if abstain_below is not None and not 0 <= abstain_below <= 1:
-            raise EarnestError(f"abstain_below must be 0 to 1, got {abstain_below}.")
         return cls(tuple(dict.fromkeys(name.strip() for name in names if name.strip())), abstain_below)
 
     def words(self) -> dict[str, Any]:

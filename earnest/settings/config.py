@@ -1,6 +1,7 @@
 """Typed settings, read strictly: an unknown key is an error that names the nearest right one."""
 
 import json
+import logging
 import re
 import sys
 import types
@@ -9,9 +10,12 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
-from earnest.errors import RecipeError, shown, suggestion
+from earnest.errors import RecipeError, printable, shown, suggestion
+from earnest.settings.limits import Validated
 
 S = TypeVar("S")
+_log = logging.getLogger(__name__)
+_TOLD: set[str] = set()  # old keys that this process has warned of
 _WORDS = {"str": "text", "int": "a whole number", "float": "a number"}
 NONE = "none"  # TOML has no null: this word stands for it where a setting may be None
 
@@ -27,6 +31,7 @@ def from_mapping(kind: type[S], values: Mapping[str, Any], where: str) -> S:
     """
     if not isinstance(values, Mapping):
         raise RecipeError(f"{where}: expected a table, got {shown(values)}.")
+    values = _of_today(kind, values, where)
     hints = typing.get_type_hints(kind)
     known = {field.name: field for field in fields(typing.cast(Any, kind))}
     for key in values:
@@ -40,6 +45,36 @@ def from_mapping(kind: type[S], values: Mapping[str, Any], where: str) -> S:
         return kind(**built)
     except RecipeError as error:
         raise RecipeError(f"{where}: {error}") from None
+
+
+def _of_today(kind: type[Any], values: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Return the values under their keys of today, without what is gone."""
+    if not issubclass(kind, Validated):
+        return values
+    for old, nothing in kind.removed.items():
+        if old in values and values[old] not in (nothing, None):
+            raise RecipeError(f"{where}: '{old}' is gone; only {shown(nothing)} is left. Leave the key out.")
+    values = {key: value for key, value in values.items() if key not in kind.removed}
+    return with_new_keys(values, kind.renamed, where)
+
+
+def with_new_keys(values: Mapping[str, Any], renamed: Mapping[str, str], where: str) -> dict[str, Any]:
+    """Return values with the keys of today; one warning for each key of an earlier version.
+
+    Parameters
+    ----------
+    renamed : old key → new key; both together are an error
+    where : file and table, for messages
+    """
+    for old in filter(values.__contains__, renamed):
+        new = renamed[old]
+        if new in values:
+            raise RecipeError(f"{where}: '{old}' and '{new}' are one setting. Keep '{new}', its new name.")
+        if old not in _TOLD:
+            _TOLD.add(old)
+            told = f"{where}: '{old}' is now called '{new}'. The next release won't read the old name."
+            _log.warning("%s", printable(told))
+    return {renamed.get(key, key): value for key, value in values.items()}
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from earnest.errors import RecipeError, shown, suggestion
+from earnest.settings.limits import Bounds, Count, ShareBelowOne, Validated, require
 
 
 @dataclass(frozen=True)
-class FrontEnd:
+class FrontEnd(Validated):
     """Waveform to spectrogram; it becomes part of the exported graph.
 
     Attributes
@@ -28,43 +29,33 @@ class FrontEnd:
         ``trim_db`` below the peak (Moody)
     """
 
-    sample_rate_hz: int = 16_000
-    n_fft: int = 1024
-    win_length: int = 1024
-    hop_length: int = 256
-    n_mels: int = 64
-    fmin_hz: float = 0.0
-    fmax_hz: float | None = None
+    sample_rate_hz: Annotated[int, Bounds(ge=8_000, le=192_000)] = 16_000
+    n_fft: Annotated[int, Bounds(ge=16, le=16_384)] = 1024
+    win_length: Count = 1024
+    hop_length: Count = 256
+    n_mels: Annotated[int, Bounds(ge=1, le=512)] = 64
+    fmin_hz: Annotated[float, Bounds(ge=0)] = 0.0
+    fmax_hz: Annotated[float, Bounds(gt=0)] | None = None
     pad_mode: Literal["reflect", "constant"] = "reflect"
     window: Literal["hann", "hamming"] = "hann"
-    pre_emphasis: float = 0.0
+    pre_emphasis: ShareBelowOne = 0.0
     decibel_reference: Literal["one", "max"] = "max"
-    top_db: float | None = 80.0
+    top_db: Annotated[float, Bounds(gt=0, le=1_000)] | None = 80.0
     level: Literal["none", "rms"] = "none"
-    level_dbfs: float = 0.0
+    level_dbfs: Annotated[float, Bounds(ge=-200, le=200)] = 0.0
     trim: Literal["none", "gradient", "peak"] = "none"
-    trim_db: float = 40.0
+    trim_db: Annotated[float, Bounds(gt=0, le=1_000)] = 40.0
     scale: Literal["mel", "linear"] = "mel"
 
     def __post_init__(self) -> None:
-        checks = (
-            (8_000 <= self.sample_rate_hz <= 192_000, "sample_rate_hz must be 8000 to 192000"),
-            (16 <= self.n_fft <= 16_384, "n_fft must be 16 to 16384"),
-            (0 < self.win_length <= self.n_fft, f"win_length must be 1 to {self.n_fft} (n_fft)"),
-            (0 < self.hop_length <= self.n_fft, f"hop_length must be 1 to {self.n_fft} (n_fft)"),
-            (0 < self.n_mels <= 512, "n_mels must be 1 to 512"),
-            (0 <= self.fmin_hz < self.highest_hz, f"fmin_hz must be from 0 to below {self.highest_hz}"),
-            (self.highest_hz <= self.sample_rate_hz / 2, f"fmax_hz must be at most {self.sample_rate_hz / 2}"),
-            (self.top_db is None or 0 < self.top_db <= 1_000, "top_db must be above 0 and at most 1000"),
-            (0 <= self.pre_emphasis < 1, "pre_emphasis must be from 0 to below 1"),
-            (abs(self.level_dbfs) <= 200, "level_dbfs must be -200 to 200"),
-            (0 < self.trim_db <= 1_000, "trim_db must be above 0 and at most 1000"),
-        )
-        for right, message in checks:
-            if not right:
-                raise RecipeError(f"{message}.")
-        if self.n_bands < 1:
-            raise RecipeError(f"no bin of the transform lies from {self.fmin_hz} to below {self.highest_hz} Hz.")
+        super().__post_init__()
+        for name in ("win_length", "hop_length"):
+            value = getattr(self, name)
+            require(value <= self.n_fft, f"{name} must be from 1 to {self.n_fft} (n_fft), got {value}")
+        top_hz, nyquist_hz = self.highest_hz, self.sample_rate_hz / 2
+        require(self.fmin_hz < top_hz, f"fmin_hz must be from 0 to below {top_hz:g}, got {self.fmin_hz:g}")
+        require(top_hz <= nyquist_hz, f"fmax_hz must be at most {nyquist_hz:g}, got {top_hz:g}")
+        require(self.n_bands >= 1, f"no bin of the transform lies from {self.fmin_hz} to below {top_hz} Hz")
 
     @property
     def first_bin(self) -> int:
@@ -118,7 +109,7 @@ def with_preset(values: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Image:
+class Image(Validated):
     """Decibels to an image; it becomes part of the exported graph.
 
     Attributes
@@ -138,25 +129,26 @@ class Image:
     channels_from: Literal["copies", "deltas", "noise-reverb"] = "copies"
     delta_width: Literal[5, 9] = 5
     scaling: Literal["none", "per-bin", "fixed"] = "none"
-    lowest_db: float = -80.0
-    highest_db: float = 0.0
-    height: int = 0
-    width: int = 0
+    lowest_db: Annotated[float, Bounds(ge=-1_000, le=1_000)] = -80.0
+    highest_db: Annotated[float, Bounds(ge=-1_000, le=1_000)] = 0.0
+    height: Annotated[int, Bounds(ge=0, le=2_048)] = 0
+    width: Annotated[int, Bounds(ge=0, le=8_192)] = 0
     normalise: Literal["none", "imagenet", "statistics"] = "none"
     low_at_bottom: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         checks = (
             (self.channels == 3 or self.channels_from == "copies", f'"{self.channels_from}" makes 3 channels'),
             (self.channels == 3 or self.normalise != "imagenet", '"imagenet" is for 3 channels'),
             (self.scaling != "fixed" or self.channels_from != "deltas", '"deltas" need scaling "per-bin" or "none"'),
-            (-1_000 <= self.lowest_db < self.highest_db <= 1_000, "lowest_db must be below highest_db"),
-            (0 <= self.height <= 2_048, "height must be from 0 to 2048"),
-            (0 <= self.width <= 8_192, "width must be from 0 to 8192"),
+            (
+                self.lowest_db < self.highest_db,
+                f"lowest_db must be below highest_db, got {self.lowest_db:g} and {self.highest_db:g}",
+            ),
         )
         for right, message in checks:
-            if not right:
-                raise RecipeError(f"{message}.")
+            require(right, message)
 
     @property
     def sources(self) -> int:
@@ -164,11 +156,11 @@ class Image:
         return 1 if self.channels_from == "copies" else 3
 
 
-LONGEST_S = 600.0
+SHORTEST_S, LONGEST_S = 0.01, 600.0
 
 
 @dataclass(frozen=True)
-class Segments:
+class Segments(Validated):
     """Which stretch of a clip the network sees; it becomes part of the exported graph.
 
     Attributes
@@ -179,13 +171,15 @@ class Segments:
     """
 
     mode: Literal["whole", "crop", "blocks"] = "whole"
-    length_s: float = 0.0
+    length_s: Annotated[float, Bounds(ge=0, le=LONGEST_S)] = 0.0
 
     def __post_init__(self) -> None:
-        if self.mode == "whole" and self.length_s != 0:
-            raise RecipeError('length_s belongs to mode "crop" or "blocks"; leave it out with "whole".')
-        if self.mode != "whole" and not 0.01 <= self.length_s <= LONGEST_S:
-            raise RecipeError(f"length_s must be 0.01 to {LONGEST_S:g} seconds, got {self.length_s}.")
+        super().__post_init__()
+        if self.mode == "whole":
+            require(self.length_s == 0, 'length_s belongs to mode "crop" or "blocks"; leave it out with "whole"')
+        else:
+            right = self.length_s >= SHORTEST_S
+            require(right, f"length_s must be {SHORTEST_S:g} to {LONGEST_S:g} seconds, got {self.length_s:g}")
 
     def frames(self, sample_rate_hz: int, hop_length: int) -> int:
         """Return frames of one segment: a crop has those of a lone clip of its length, blocks tile the time.

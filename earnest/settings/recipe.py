@@ -9,17 +9,21 @@ from typing import Any
 from earnest.errors import RecipeError
 from earnest.files.reading import read_toml
 from earnest.labels import scheme_called
-from earnest.settings.config import from_mapping, to_toml
+from earnest.settings.config import from_mapping, to_toml, with_new_keys
 from earnest.settings.finetune import Finetune
 from earnest.settings.front_end import FrontEnd, Image, Segments, with_preset
+from earnest.settings.limits import Validated, require
 from earnest.settings.training import Training
 from earnest.settings.tune import Tune, read_tune
+
+RENAMED_NETWORK_KEYS: Mapping[str, str] = {"steps_a_token": "tokens_per_step", "by_voice": "speaker_dependent"}
+"""Keys of ``[network]`` in earlier versions → what they are called now."""
 
 __all__ = ["Recipe", "Training", "read_recipe", "recipe_to_toml"]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Validated):
     """One training: data, labels, front end, network and how it learns.
 
     Attributes
@@ -41,20 +45,30 @@ class Recipe:
     augment: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.corpora:
-            raise RecipeError("corpus must name at least one corpus.")
+        super().__post_init__()
+        require(bool(self.corpora), "corpus must name at least one corpus")
         scheme_called(self.scheme)
-        if self.training.method == "discriminant" and self.segments.mode == "blocks":
-            raise RecipeError('method = "discriminant" scores one embedding a clip: [segments] can\'t be "blocks".')
         is_closed, copies = self.training.method == "discriminant", self.training.augmented_copies
-        if self.augment and is_closed and not copies:
-            raise RecipeError('[[augment]] with method = "discriminant", which has no epochs, needs augmented_copies.')
-        if copies and not (self.augment and is_closed):
-            raise RecipeError('augmented_copies needs method = "discriminant" and [[augment]] tables.')
-        if self.training.stability_weight and not self.augment:
-            raise RecipeError("stability_weight compares clips with their augmented selves: add [[augment]] tables.")
-        if self.finetune and not is_closed:
-            raise RecipeError('[finetune] needs method = "discriminant".')
+        for right, message in (
+            (
+                not is_closed or self.segments.mode != "blocks",
+                'method = "discriminant" scores one embedding a clip: [segments] can\'t be "blocks"',
+            ),
+            (
+                not (self.augment and is_closed) or copies > 0,
+                '[[augment]] with method = "discriminant", which has no epochs, needs augmented_copies',
+            ),
+            (
+                not copies or (bool(self.augment) and is_closed),
+                'augmented_copies needs method = "discriminant" and [[augment]] tables',
+            ),
+            (
+                not self.training.stability_weight or bool(self.augment),
+                "stability_weight compares clips with their augmented selves: add [[augment]] tables",
+            ),
+            (not self.finetune or is_closed, '[finetune] needs method = "discriminant"'),
+        ):
+            require(right, message)
 
     @property
     def corpora(self) -> tuple[str, ...]:
@@ -83,6 +97,8 @@ def read_recipe_and_tune(path: Path, changes: Mapping[str, Any] = MappingProxyTy
         _put(values, key, value)
     if isinstance(values.get("front_end"), dict):
         values["front_end"] = with_preset(values["front_end"], f"{path}: front_end")
+    if isinstance(values.get("network"), dict):
+        values["network"] = with_new_keys(values["network"], RENAMED_NETWORK_KEYS, f"{path}: network")
     tune = read_tune(values.pop("tune"), f"{path}: tune") if "tune" in values else None
     return from_mapping(Recipe, values, str(path)), tune
 

@@ -1,43 +1,48 @@
 """The ``[training]`` table of a recipe: how the weights are found."""
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from earnest.errors import RecipeError
+from earnest.settings.config import NONE
+from earnest.settings.limits import (
+    Bounds,
+    Count,
+    NotEmpty,
+    NumberFromZero,
+    Positive,
+    Seed,
+    Share,
+    ShareBelowOne,
+    Validated,
+    require,
+)
 
 Task: TypeAlias = Literal["gender", "affect"]
 Multitask: TypeAlias = Literal["sum", "fixed", "uncertainty", "weighted"]
 Oversample: TypeAlias = Literal["none", "minority", "minority-twice", "balanced"]
-Checks: TypeAlias = Iterable[tuple[bool, str]]
+Rules: TypeAlias = Iterable[tuple[bool, str]]
+Rate: TypeAlias = Annotated[float, Bounds(gt=0, lt=10)]
+Weight: TypeAlias = Annotated[float, Bounds(ge=0, le=1_000)]
 
 
 @dataclass(frozen=True)
-class Unfreezing:
+class Unfreezing(Validated):
     """What is trained from an epoch on; the first epoch is 1."""
 
-    epoch: int
-    names: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        if self.epoch < 2:
-            raise RecipeError(
-                f"epoch must be at least 2, got {self.epoch}. What is trained from the first isn't frozen."
-            )
-        if not self.names:
-            raise RecipeError("names must say what to train.")
+    epoch: Annotated[int, Bounds(ge=2)]
+    names: Annotated[tuple[str, ...], NotEmpty()]
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(Validated):
     """How the weights are found.
 
     Attributes
     ----------
     method : by gradient descent over epochs, or the last layer in closed form (`earnest.training.closed_form`)
     shrinkage : of the discriminant's covariance, from 0 to 1
-    voice_prior : of a last layer ``by_voice``, how many clips the usual place of an emotion counts as
+    speaker_prior : of a last layer ``speaker_dependent``, how many clips the usual place of an emotion counts as
     augmented_copies : of each training clip, changed by the ``[[augment]]`` tables, that the discriminant is fitted on
         beside the clips as they are
     epochs : the most; training ends earlier when ``patience`` epochs in a row brought no better validation ``monitor``
@@ -69,113 +74,93 @@ class Training:
     gender_weight, affect_weight : of "fixed", where the emotion's is 1
     """
 
+    renamed: ClassVar[Mapping[str, str]] = {"voice_prior": "speaker_prior"}
+    removed: ClassVar[Mapping[str, Any]] = {
+        "step_epochs": 10,
+        "ema_decay": 0.0,
+        "swa_from": 0,
+        "precision": "32",
+        "loss": "cross-entropy",
+        "focal_gamma": 2.0,
+        "stability_symmetric": False,
+        "gradnorm_alpha": 1.5,
+        "loss_learning_rate": NONE,
+        "calibration": "temperature",
+    }
     method: Literal["gradient", "discriminant"] = "gradient"
-    shrinkage: float = 0.6
-    voice_prior: float = 10.0
-    augmented_copies: int = 0
-    epochs: int = 120
-    patience: int = 120
-    batch_size: int = 32
+    shrinkage: Share = 0.6
+    speaker_prior: Positive = 10.0
+    augmented_copies: Annotated[int, Bounds(ge=0, le=100)] = 0
+    epochs: Count = 120
+    patience: Count = 120
+    batch_size: Annotated[int, Bounds(ge=2)] = 32
     monitor: Literal["valid_ua", "valid_loss"] = "valid_ua"
     refit: bool = False
     optimiser: Literal["adabelief", "adam", "adamw", "sgd"] = "adabelief"
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-7
-    momentum: float = 0.9
+    learning_rate: Rate = 1e-3
+    weight_decay: Annotated[float, Bounds(ge=0, lt=10)] = 1e-7
+    momentum: ShareBelowOne = 0.9
     schedule: Literal["plateau", "multistep", "cosine", "none"] = "plateau"
     plateau_monitor: Literal["train_loss", "valid_loss"] = "train_loss"
-    plateau_factor: float = 0.7
-    plateau_patience: int = 2
-    plateau_cooldown: int = 3
-    plateau_threshold: float = 1e-3
-    step_factor: float = 0.1
-    milestones: tuple[int, ...] = ()
-    warmup_epochs: int = 0
-    lowest_learning_rate: float = 1e-6
-    layer_decay: float = 1.0
+    plateau_factor: Annotated[float, Bounds(gt=0, lt=1)] = 0.7
+    plateau_patience: NumberFromZero = 2
+    plateau_cooldown: NumberFromZero = 3
+    plateau_threshold: ShareBelowOne = 1e-3
+    step_factor: Annotated[float, Bounds(gt=0, le=1)] = 0.1
+    milestones: tuple[Count, ...] = ()
+    warmup_epochs: NumberFromZero = 0
+    lowest_learning_rate: Annotated[float, Bounds(ge=0, lt=10)] = 1e-6
+    layer_decay: Annotated[float, Bounds(gt=0, le=1)] = 1.0
     head: tuple[str, ...] = ()
-    head_learning_rate: float | None = None
+    head_learning_rate: Rate | None = None
     freeze: tuple[str, ...] = ()
     unfreeze: tuple[Unfreezing, ...] = ()
-    gradient_clip: float = 0.0
+    gradient_clip: Annotated[float, Bounds(ge=0)] = 0.0
     class_weights: Literal["none", "balanced"] = "none"
     oversample: Oversample = "none"
     mixup: Literal["dominant", "plain"] = "dominant"
-    mixup_alpha: float = 0.0
-    time_mask_frames: int = 0
-    mel_mask_bands: int = 0
-    label_smoothing: float = 0.1
-    stability_weight: float = 0.0
-    clean_share: float = 0.0
+    mixup_alpha: Annotated[float, Bounds(ge=0, lt=100)] = 0.0
+    time_mask_frames: NumberFromZero = 0
+    mel_mask_bands: NumberFromZero = 0
+    label_smoothing: ShareBelowOne = 0.1
+    stability_weight: Weight = 0.0
+    clean_share: Share = 0.0
     changes: Literal["all", "one"] = "all"
     auxiliary: tuple[Task, ...] = ()
     affect_loss: Literal["ccc", "mse"] = "ccc"
     affect_range: tuple[float, ...] = ()
     multitask: Multitask = "sum"
-    gender_weight: float = 1.0
-    affect_weight: float = 1.0
-    seed: int = 0
+    gender_weight: Weight = 1.0
+    affect_weight: Weight = 1.0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        for checks in (self._of_time(), self._of_steps(), self._of_clips(), self._of_losses()):
-            for right, message in checks:
-                if not right:
-                    raise RecipeError(f"{message}.")
+        super().__post_init__()
+        for right, message in (*self._of_schedule(), *self._of_tasks()):
+            require(right, message)
+        require(not self.unfreeze or bool(self.freeze), "unfreeze needs freeze")
+        right = not (self.stability_weight and self.mixup_alpha)
+        require(right, "stability_weight doesn't go with mixup_alpha")
 
-    def _of_time(self) -> Checks:
+    def _of_schedule(self) -> Rules:
+        warm = self.warmup_epochs
         return (
-            (0 <= self.shrinkage <= 1, "shrinkage must be from 0 to 1"),
-            (0 < self.voice_prior < math.inf, "voice_prior must be above 0"),
-            (0 <= self.augmented_copies <= 100, "augmented_copies must be from 0 to 100"),
-            (self.epochs >= 1, "epochs must be at least 1"),
-            (self.patience >= 1, "patience must be at least 1"),
-            (self.batch_size >= 2, "batch_size must be at least 2"),
-            (0 < self.plateau_factor < 1, "plateau_factor must be above 0 and below 1"),
-            (self.plateau_patience >= 0, "plateau_patience must not be negative"),
-            (self.plateau_cooldown >= 0, "plateau_cooldown must not be negative"),
-            (0 <= self.plateau_threshold < 1, "plateau_threshold must be from 0 to below 1"),
-            (0 < self.step_factor <= 1, "step_factor must be above 0 and at most 1"),
-            (all(epoch >= 1 for epoch in self.milestones), "milestones must be epochs from 1"),
             (self.schedule != "multistep" or bool(self.milestones), 'schedule = "multistep" needs milestones'),
-            (0 <= self.warmup_epochs < self.epochs or not self.warmup_epochs, "warmup_epochs must be below epochs"),
-            (not (self.warmup_epochs and self.schedule == "plateau"), 'warmup_epochs doesn\'t go with "plateau"'),
-            (0 <= self.seed < 2**31, "seed must be from 0 to below 2147483648"),
+            (not warm or warm < self.epochs, f"warmup_epochs must be below epochs ({self.epochs}), got {warm}"),
+            (not (warm and self.schedule == "plateau"), 'warmup_epochs doesn\'t go with "plateau"'),
         )
 
-    def _of_steps(self) -> Checks:
-        head_rate = self.head_learning_rate
-        return (
-            (0 < self.learning_rate < 10, "learning_rate must be above 0 and below 10"),
-            (0 <= self.weight_decay < 10, "weight_decay must be from 0 to below 10"),
-            (0 <= self.momentum < 1, "momentum must be from 0 to below 1"),
-            (0 <= self.lowest_learning_rate < 10, "lowest_learning_rate must be from 0 to below 10"),
-            (0 < self.layer_decay <= 1, "layer_decay must be above 0 and at most 1"),
-            (head_rate is None or 0 < head_rate < 10, "head_learning_rate must be above 0 and below 10"),
-            (self.gradient_clip >= 0, "gradient_clip must not be negative"),
-            (not self.unfreeze or bool(self.freeze), "unfreeze needs freeze"),
-        )
-
-    def _of_clips(self) -> Checks:
-        return (
-            (0 <= self.mixup_alpha < 100, "mixup_alpha must be from 0 to below 100"),
-            (self.time_mask_frames >= 0, "time_mask_frames must not be negative"),
-            (self.mel_mask_bands >= 0, "mel_mask_bands must not be negative"),
-            (0 <= self.clean_share <= 1, "clean_share must be from 0 to 1"),
-            (0 <= self.stability_weight <= 1_000, "stability_weight must be from 0 to 1000"),
-            (not (self.stability_weight and self.mixup_alpha), "stability_weight doesn't go with mixup_alpha"),
-        )
-
-    def _of_losses(self) -> Checks:
+    def _of_tasks(self) -> Rules:
         limits = self.affect_range
         return (
-            (0 <= self.label_smoothing < 1, "label_smoothing must be from 0 to below 1"),
             (len(set(self.auxiliary)) == len(self.auxiliary), "auxiliary names a task twice"),
             (
                 self.method == "gradient" or "affect" not in self.auxiliary,
                 'method = "discriminant" learns classes: of auxiliary tasks, "gender" alone',
             ),
-            (not limits or (len(limits) == 2 and limits[0] < limits[1]), "affect_range must be [lowest, highest]"),
-            (0 <= self.gender_weight <= 1_000, "gender_weight must be from 0 to 1000"),
-            (0 <= self.affect_weight <= 1_000, "affect_weight must be from 0 to 1000"),
+            (
+                not limits or (len(limits) == 2 and limits[0] < limits[1]),
+                f"affect_range must be [lowest, highest], got {list(limits)}",
+            ),
             (self.multitask == "sum" or bool(self.auxiliary), f'multitask = "{self.multitask}" needs auxiliary tasks'),
         )

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from earnest.errors import RecipeError
 from earnest.settings.config import from_mapping
+from earnest.settings.limits import Bounds, Count, Seed, Validated, require
 
 
 @dataclass(frozen=True)
-class Range:
+class Range(Validated):
     """Numbers from ``low`` to ``high``, both included.
 
     Attributes
@@ -21,19 +21,18 @@ class Range:
     low: int | float
     high: int | float
     log: bool = False
-    step: int | float | None = None
+    step: Annotated[int | float, Bounds(gt=0)] | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         checks = (
             (self.low < self.high, f"low must be below high, got {self.low} and {self.high}"),
             (not self.log or self.low > 0, "with log, low must be above 0"),
             (self.step is None or not self.log, "log and step exclude each other"),
-            (self.step is None or self.step > 0, "step must be above 0"),
             (self.n_steps == round(self.n_steps), "step must lead from low to high"),
         )
         for right, message in checks:
-            if not right:
-                raise RecipeError(f"{message}.")
+            require(right, message)
 
     @property
     def n_steps(self) -> float:
@@ -47,7 +46,7 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Tune:
+class Tune(Validated):
     """What is tried, how often, and what counts.
 
     Attributes
@@ -58,25 +57,23 @@ class Tune:
     ranges, choices : setting, such as "training.learning_rate" → what it may be
     """
 
-    trials: int = 30
+    trials: Count = 30
     metric: Literal["valid_ua", "valid_wa"] = "valid_ua"
     pruner: Literal["median", "none"] = "median"
-    seed: int = 0
+    seed: Seed = 0
     ranges: Mapping[str, Range] = field(default_factory=dict)
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         twice = sorted(self.ranges.keys() & self.choices.keys())
         single = sorted(key for key, values in self.choices.items() if len(values) < 2)
         checks = (
-            (self.trials >= 1, "trials must be at least 1"),
-            (0 <= self.seed < 2**31, "seed must be from 0 to below 2147483648"),
             (not twice, f"{', '.join(twice)}: in ranges and in choices; one is right"),
             (not single, f"choices: {', '.join(single)} needs two or more"),
         )
         for right, message in checks:
-            if not right:
-                raise RecipeError(f"{message}.")
+            require(right, message)
 
 
 def read_tune(values: object, where: str) -> Tune:

@@ -100,7 +100,7 @@ def fit_discriminant(
     n_classes: int,
     cache: EmbeddingCache,
     layer: Layer = "output",
-    voice_prior: float = 10.0,
+    speaker_prior: float = 10.0,
 ) -> None:
     """Set a last layer so that its logits are the discriminant scores of the embedding.
 
@@ -112,14 +112,14 @@ def fit_discriminant(
     network : gives embeddings, which training leaves as they are, and has a linear ``layer`` of ``n_classes``
     cache : of the network's embeddings
     shrinkage : s, from 0 to 1
-    voice_prior : where the layer has places for each voice, see `voice_discriminant`
+    speaker_prior : where the layer has places for each voice, see `voice_discriminant`
     """
     head = last_layer(network, layer)
     targets = np.array([example.target for example in train])
     embeddings = cache.embed(network, train).double().numpy()
     if isinstance(head, ByVoice):
         voices = [example.speaker for example in train]
-        found = voice_discriminant(embeddings, targets, voices, shrinkage, voice_prior, n_classes)
+        found = voice_discriminant(embeddings, targets, voices, shrinkage, speaker_prior, n_classes)
         head.take(*map(torch.from_numpy, found))
         return
     corpora = [example.utterance.corpus for example in train]

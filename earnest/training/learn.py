@@ -150,7 +150,7 @@ class ClosedForm:
                 head.n_classes,
                 self.cache,
                 head.layer,
-                settings.voice_prior,
+                settings.speaker_prior,
             )
         return FitResult(heard, 0, 0, "closed form", tuned)
 

@@ -1,17 +1,17 @@
 """What a server is told: models, bounds, who may ask. Every bound but those of ``--keep`` holds for one process."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from earnest.bundle import DEFAULT_BUNDLE
-from earnest.errors import RecipeError
 from earnest.runtime.engine import Provider
+from earnest.settings.limits import Count, Positive, Validated
 
 MIB = 2**20
 
 
 @dataclass(frozen=True)
-class Limits:
+class Limits(Validated):
     """Bounds; every one is above zero.
 
     Attributes
@@ -37,34 +37,29 @@ class Limits:
     keep_bytes, keep_days : what ``--keep`` stores, of all workers together, and for how long
     """
 
-    body_bytes: int = 64 * MIB
-    held_bytes: int = 512 * MIB
-    header_s: float = 10.0
-    body_s: float = 60.0
-    read_s: float = 60.0
-    request_s: float = 60.0
-    recording_s: float = 600.0
-    timeline_s: float = 3600.0
-    batch_files: int = 100
-    requests: int = 64
-    client_requests: int = 32
-    connections: int = 2048
-    streams: int = 256
-    client_streams: int = 128
-    stream_s: float = 4 * 3600.0
-    stream_idle_s: float = 60.0
-    stream_frame_bytes: int = MIB // 4
-    stream_speed: float = 8.0
-    stream_burst_s: float = 30.0
-    heartbeat_s: float = 10.0
-    ticket_s: float = 30.0
-    keep_bytes: int = 1024 * MIB
-    keep_days: float = 30.0
-
-    def __post_init__(self) -> None:
-        for bound in fields(self):
-            if not 0 < getattr(self, bound.name) < float("inf"):
-                raise RecipeError(f"{bound.name} must be above 0, got {getattr(self, bound.name)}.")
+    body_bytes: Count = 64 * MIB
+    held_bytes: Count = 512 * MIB
+    header_s: Positive = 10.0
+    body_s: Positive = 60.0
+    read_s: Positive = 60.0
+    request_s: Positive = 60.0
+    recording_s: Positive = 600.0
+    timeline_s: Positive = 3600.0
+    batch_files: Count = 100
+    requests: Count = 64
+    client_requests: Count = 32
+    connections: Count = 2048
+    streams: Count = 256
+    client_streams: Count = 128
+    stream_s: Positive = 4 * 3600.0
+    stream_idle_s: Positive = 60.0
+    stream_frame_bytes: Count = MIB // 4
+    stream_speed: Positive = 8.0
+    stream_burst_s: Positive = 30.0
+    heartbeat_s: Positive = 10.0
+    ticket_s: Positive = 30.0
+    keep_bytes: Count = 1024 * MIB
+    keep_days: Positive = 30.0
 
 
 @dataclass(frozen=True)

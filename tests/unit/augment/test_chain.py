@@ -39,7 +39,7 @@ def test_without_tables_a_clip_comes_back_as_it_is() -> None:
         ({"name": "gain", "gain": [1, 2]}, "augment 2 (gain): unknown key 'gain'. Did you mean 'gain_db'?"),
         ({"name": "gain", "gain_db": [6, -6]}, "augment 2 (gain): gain_db must be [low, high] from -60 to 60"),
         ({"name": "gain", "gain_db": 6}, "augment 2 (gain): gain_db must be a list, got 6."),
-        ({"name": "gain", "probability": 1.5}, "augment 2 (gain): probability must be from 0 to 1."),
+        ({"name": "gain", "probability": 1.5}, "augment 2 (gain): probability must be from 0 to 1, got 1.5."),
         (
             {"name": "coloured-noise", "colours": ["pinc"]},
             "augment 2 (coloured-noise): colours is 'pinc'. Did you mean",

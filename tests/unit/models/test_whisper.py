@@ -59,7 +59,7 @@ def plain_embedding(network: WhisperStatistics, decibels: Tensor) -> Tensor:
     for number, block in enumerate([None, *encoder.layers]):
         steps = steps if block is None else torch_layer(block)(steps)
         if number == encoder.merged_after:
-            parts = steps.split(encoder.steps_a_token, dim=1)
+            parts = steps.split(encoder.tokens_per_step, dim=1)
             steps = torch.cat([part.mean(dim=1, keepdim=True) for part in parts], dim=1)
         if block is None:
             continue
@@ -67,19 +67,19 @@ def plain_embedding(network: WhisperStatistics, decibels: Tensor) -> Tensor:
     return torch.cat(pooled, dim=1)
 
 
-@pytest.mark.parametrize(("steps_a_token", "merged_after"), [(1, 0), (2, 0), (3, 1)])
+@pytest.mark.parametrize(("tokens_per_step", "merged_after"), [(1, 0), (2, 0), (3, 1)])
 @pytest.mark.parametrize("frames", [1, 2, 3, 40, 101])
-def test_the_embedding_equals_that_of_torchs_own_layers(frames: int, steps_a_token: int, merged_after: int) -> None:
-    network = small(steps_a_token=steps_a_token, merged_after=merged_after)
+def test_the_embedding_equals_that_of_torchs_own_layers(frames: int, tokens_per_step: int, merged_after: int) -> None:
+    network = small(tokens_per_step=tokens_per_step, merged_after=merged_after)
     decibels = 15 * torch.randn(1, N_MELS, frames, generator=torch.Generator().manual_seed(1)) - 30
     with torch.no_grad():
         found = network(decibels, torch.tensor([frames])).embedding
         torch.testing.assert_close(found, plain_embedding(network, decibels), rtol=1e-3, atol=2e-4)
 
 
-@pytest.mark.parametrize(("steps_a_token", "merged_after"), [(1, 0), (2, 0), (3, 1)])
-def test_what_lies_behind_a_clip_in_a_batch_changes_nothing(steps_a_token: int, merged_after: int) -> None:
-    network = small(steps_a_token=steps_a_token, merged_after=merged_after)
+@pytest.mark.parametrize(("tokens_per_step", "merged_after"), [(1, 0), (2, 0), (3, 1)])
+def test_what_lies_behind_a_clip_in_a_batch_changes_nothing(tokens_per_step: int, merged_after: int) -> None:
+    network = small(tokens_per_step=tokens_per_step, merged_after=merged_after)
     long, short = 15 * torch.randn(2, N_MELS, 60, generator=torch.Generator().manual_seed(2)) - 30
     with torch.no_grad():
         together = network(torch.stack([long, short]), torch.tensor([60, 37])).embedding[1]

@@ -111,7 +111,7 @@ def test_a_teacher_beside_the_training_teaches_the_same(
 
 def test_thousands_of_clips_reach_the_other_process_without_a_file_each() -> None:
     lessons = [Lesson(torch.full((2, 1 + row % 7), row, dtype=torch.float16), str(row)) for row in range(3000)]
-    teacher = Teacher(24, TEACHER, steps_a_token=2)
+    teacher = Teacher(24, TEACHER, tokens_per_step=2)
     taught = TaughtBatches(lessons, teacher, CHANGES, (torch.ones(2, 9),), 80.0, seed=1)
     before = len(list(Path("/proc/self/fd").iterdir()))
     sent = ForkingPickler.dumps(taught)
@@ -210,7 +210,7 @@ def test_recordings_are_heard_beside_the_corpora(
 def encoders(folder: Path) -> tuple[dict[str, object], dict[str, object]]:
     """Write an encoder of two blocks and a narrower one; return the settings of the whole and of the narrow one."""
     whole = {"width": 24, "n_heads": 2, "feed_forward_width": 32, "n_blocks": 2, "pooled_blocks": [1, 2]}
-    narrow = {**whole, "key_width": 6, "stem_width": 12, "steps_a_token": 4, "merged_after": 1}
+    narrow = {**whole, "key_width": 6, "stem_width": 12, "tokens_per_step": 4, "merged_after": 1}
     for seed, (name, settings) in enumerate({"whole": whole, "narrow": narrow}.items()):
         torch.manual_seed(seed)
         state = WhisperStatistics(24, 3, from_mapping(WhisperSettings, settings, name)).encoder.state_dict()
@@ -255,7 +255,7 @@ def test_only_known_voices_are_heard_where_that_is_wanted(
         return make(rows, *rest)
 
     monkeypatch.setattr(distillation, "make_lessons", listening)
-    settings = replace(SETTINGS, teacher=whole, student={}, encoder=narrow, known_voices=True, epochs=1)
+    settings = replace(SETTINGS, teacher=whole, student={}, encoder=narrow, teacher_speakers_only=True, epochs=1)
     distil(settings, named, tmp_path / "taught")
     assert set(heard) == {"s0", "s1"}
 

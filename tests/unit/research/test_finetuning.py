@@ -178,7 +178,7 @@ def test_every_epoch_hears_clips_changed_anew(
 
 
 def test_a_narrowed_encoder_is_written_and_says_so(examples: list[Example], corpora: list[str], tmp_path: Path) -> None:
-    settings = replace(SETTINGS, epochs=1, narrowing=Narrowing(width=20, n_clips=8))
+    settings = replace(SETTINGS, epochs=1, pruning=Narrowing(width=20, n_clips=8))
     finetune(settings, examples, corpora, tmp_path / "narrow")
     network = {**ENCODER, "feed_forward_width": 20, "weights": str(tmp_path / "narrow"), "frozen": True}
     recipe = Recipe("made-up", "whisper-statistics", front_end=PRESETS["whisper"], network=network)

@@ -52,8 +52,8 @@ def test_the_teacher_says_one_token_for_two_of_its_steps(teacher: Teacher) -> No
     frames = torch.randn(2, 24, 50) - 40
     tokens, heard = teacher.tokens(frames, torch.tensor([50, 30]))
     assert (tokens.shape, heard.sum(dim=1).tolist()) == ((2, 13, 24), [13, 8])
-    with pytest.raises(RecipeError, match="steps_a_token must be 1"):
-        Teacher(24, {**TEACHER, "steps_a_token": 2}, 2)
+    with pytest.raises(RecipeError, match="tokens_per_step must be 1"):
+        Teacher(24, {**TEACHER, "tokens_per_step": 2}, 2)
 
 
 def test_neighbours_in_a_batch_change_no_token(teacher: Teacher, lessons: list[Lesson]) -> None:

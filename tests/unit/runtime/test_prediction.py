@@ -51,5 +51,5 @@ def test_one_class_alone_is_refused() -> None:
 
 @pytest.mark.parametrize("below", [-0.1, 1.1, float("nan")])
 def test_a_threshold_is_a_probability(below: float) -> None:
-    with pytest.raises(EarnestError, match="abstain_below must be 0 to 1"):
+    with pytest.raises(EarnestError, match="abstain_below must be from 0 to 1, got"):
         Options.of(abstain_below=below)

@@ -128,7 +128,7 @@ def test_the_last_layer_takes_them_and_a_checkpoint_keeps_them() -> None:
     network, known = Sums(), EmbeddingCache()
     points, targets, voices = clips(6, seed=0)
     train, asked = examples(points, targets, voices), examples(*clips(3, seed=1))
-    fit_discriminant(network, train, 0.2, N_CLASSES, known, voice_prior=2.0)
+    fit_discriminant(network, train, 0.2, N_CLASSES, known, speaker_prior=2.0)
     speakers = [example.speaker for example in train]
     found = scores(clips(3, seed=1)[0], *voice_discriminant(points, targets, speakers, 0.2, 2.0, N_CLASSES))
     logits = discriminant_logits(network, asked, known)
@@ -170,5 +170,5 @@ def test_a_class_without_clips_is_refused() -> None:
 
 @pytest.mark.parametrize("prior", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_prior_is_a_number_of_clips(prior: float) -> None:
-    with pytest.raises(RecipeError, match="voice_prior must be above 0"):
-        Training(voice_prior=prior)
+    with pytest.raises(RecipeError, match="speaker_prior must be above 0"):
+        Training(speaker_prior=prior)

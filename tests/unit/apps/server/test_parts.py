@@ -128,7 +128,11 @@ def test_a_bound_is_above_zero_and_finite(value: float) -> None:
 def test_limits_on_the_command_line_are_typed() -> None:
     assert '"streams": 5' in earnest_cli("serve", "--limit", "streams=5", "--show-limits", "--json")
     assert "stream_speed" in earnest_cli("serve", "--show-limits")
-    for words, message in (("stream=5", "streams"), ("streams=1.5", "whole number"), ("streams=0", "above 0")):
+    for words, message in (
+        ("stream=5", "streams"),
+        ("streams=1.5", "whole number"),
+        ("streams=0", "streams must be at least 1, got 0"),
+    ):
         with pytest.raises(RecipeError, match=message):
             earnest_cli("serve", "--limit", words, "--show-limits")
     earnest_cli("serve", "--limit", "streams=many", "--show-limits", exit_code=2)
