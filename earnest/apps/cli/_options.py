@@ -87,8 +87,8 @@ def averaging_options(function: F) -> F:
         show_default=True,
         metavar="VARIANTS",
         shell_complete=names_from(variant_names),
-        help="Average over variants of each clip: none, gain (±6 dB), speed (5 % slower and faster), gain-and-speed. "
-        "A model then doesn't adapt.",
+        help="Average over changed copies of each recording: none, gain (±6 dB), speed (5 % slower and faster), "
+        "gain-and-speed. A model then doesn't adapt.",
     )(_computing_options(function))
     return click.option(
         "--model",
