@@ -27,9 +27,10 @@ DOCS = Path(__file__).parent.parent / "docs"
 KEPT = DOCS / "results" / "noise"
 TEXT = """# Noise
 
-UA and WA on clean test clips and with recorded noise mixed into them, for EmoCatcher's network trained without noise,
-with noise mixing, and with stability training too: {title}, {n} test clips, seed {seed}. {spread} UA is the mean recall
-over classes, WA the share of clips that are right, both in per cent.
+What noise costs EmoCatcher's network, trained without noise, with noise mixing, and with stability training too. Test
+clips were answered as they are (clean) and with recorded noise: {title}, {n} test clips, seed {seed}. {spread} UA
+(unweighted accuracy) is the mean recall over classes, WA (weighted accuracy) the share of clips that are right, both in
+per cent.
 
 ![UA over the signal-to-noise ratio]({picture})
 

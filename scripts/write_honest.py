@@ -29,6 +29,9 @@ PAGE = """# Why honest evaluation
 
 **{headline}** That is how far one recipe falls when nothing but the scoring changes.
 
+WA (weighted accuracy) is the share of clips that are right, UA (unweighted accuracy) the mean recall over classes; both
+in per cent, ± the standard deviation over folds.
+
 ![WA of the three ways with intervals](why-honest-evaluation.png)
 
 | how it is scored | protocol | speakers | WA | UA | WA, 95 % interval over speakers |
@@ -41,13 +44,13 @@ All three test every clip once, so they can be compared clip by clip:
 {compared}
 
 1. **Epoch on test.** Some repositories look at the test set after every epoch and report the best one. The test set has
-   then chosen the model, and the number is the largest of many draws. Their README says 84.17 ± 2.36 WA for this
-   recipe; the last epochs of their own checkpoints have 81.88. As theirs, this one also trains on the tenth of the
-   clips that the second keeps for validation, so a part of the first gap is data.
+   then chosen the model, and the number is the largest of many draws. EmoCatcher's README says 84.17 ± 2.36 WA
+   for this recipe; the last epochs of its own checkpoints have 81.88. As there, the first way here also trains on the
+   tenth of the clips that the second way keeps for validation, so a part of the first gap is data.
 2. **Same split, epoch on validation.** A tenth of the training clips chooses the epoch; the test clips are scored once.
-   But clips are split at random: every voice and both sentences of the test set were trained on.
-3. **Unseen speakers.** The four actors of each fold are heard for the first time. This is what somebody who installs
-   the model gets, and still a friendly case: the same sentences, the same studio, the same acting school.
+   But clips are split at random: every speaker and both sentences of the test set were trained on.
+3. **Unseen speakers.** The four actors of each fold are heard for the first time. This is what you get when you
+   install the model, and still a friendly case: the same sentences, the same studio, the same acting school.
 
 The first number is computed for this page only. `earnest` stamps it in title, metrics and predictions, refuses
 to export such a run, and leaves it out of every table of results.

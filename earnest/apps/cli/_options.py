@@ -183,7 +183,8 @@ class AveragingOptions(ComputingOptions):
         show_default=True,
         metavar="VARIANTS",
         shell_complete=names_from(variant_names),
-        help="Average over variants of each clip: none, gain (±6 dB), speed (5 % slower and faster), gain-and-speed. "
+        help="Average over changed copies of each recording: none, gain (±6 dB), speed (5 % slower and faster), "
+        "gain-and-speed. "
         "A model then doesn't adapt.",
     )
 

@@ -76,8 +76,12 @@ PARTS = ("clip", "start", "folder", "long")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Recordings; default: the demo clips.")
 @click.option("--baseline", type=click.Path(path_type=Path, exists=True), help="benchmarks/baseline.py of a checkout.")
 @click.option("--parts", default=",".join(PARTS), show_default=True, metavar="LIST", help="What to measure.")
-@click.option("--hours", default="1", show_default=True, metavar="LIST", help="Lengths of the long recordings: 1,10.")
-@click.option("--repeats", type=click.IntRange(10, 10_000), default=100, show_default=True, help="Of one clip.")
+@click.option(
+    "--hours", default="1", show_default=True, metavar="LIST", help="Hours of the long recordings, such as 1,10."
+)
+@click.option(
+    "--repeats", type=click.IntRange(10, 10_000), default=100, show_default=True, help="How often one clip is timed."
+)
 @click.option("--jobs", type=click.IntRange(1, 256), default=os.cpu_count() or 1, show_default="cores")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for bench.json and .png."

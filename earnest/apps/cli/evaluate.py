@@ -62,7 +62,7 @@ class TaskOptions:
     repeats: int | None = option(
         "--repeats",
         type=click.IntRange(1),
-        help="Train every fold so often, each time with another seed. Default: as the protocol says, mostly once.",
+        help="How often every fold is trained, each time with another seed. Default: as the protocol says.",
     )
     select: bool = option(
         "--select",
@@ -155,7 +155,8 @@ class ConditionOptions:
         multiple=True,
         metavar="VARIANTS",
         shell_complete=names_from(variant_names),
-        help="Also answer by the mean over variants of each test clip; repeatable. gain: ±6 dB; speed: 5 % slower and "
+        help="Also answer by the mean over changed copies of each test clip; repeatable. gain: ±6 dB; speed: 5 % "
+        "slower and "
         "faster; gain-and-speed: both.",
     )
     noise: str | None = option(
@@ -233,7 +234,8 @@ def command(
 ) -> None:
     """Train and score every fold of a protocol; the same command again resumes.
 
-    Epoch and temperature are chosen on validation clips; every test clip is predicted once.
+    Epoch and temperature are chosen on validation clips. Every test clip is predicted once, after that. The result is
+    WA (weighted accuracy, the share that is right) and UA (unweighted accuracy, the mean recall over classes).
 
     \b
     Example:

@@ -110,7 +110,11 @@ Sound = Iterable[npt.NDArray[np.float32] | Lost]
 @adapt_option
 @options("answer", AnswerOptions)
 @click.option(
-    "--rate", default=16_000, show_default=True, type=click.IntRange(4_000, 192_000), help="Hz, without header."
+    "--rate",
+    default=16_000,
+    show_default=True,
+    type=click.IntRange(4_000, 192_000),
+    help="Of a pipe without header, in Hz.",
 )
 @click.option("--channels", default=1, show_default=True, type=click.IntRange(1, 16), help="In a pipe without header.")
 @click.option("--device", help="Microphone: number or part of its name.")
@@ -132,9 +136,9 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Tell emotions while somebody speaks, until Ctrl-C or the end of the pipe.
+    """Tell emotions live, until Ctrl-C or the end of the pipe.
 
-    Spans below the model's threshold are "unsure"; vocal bursts stand in parentheses. Without SOURCE the microphone is
+    Spans below the model's threshold are "unsure"; vocal bursts stand in parentheses. Without - the microphone is
     used; - reads WAV or bare 16-bit samples from standard input. With --json each event (window, span, segment,
     vocal-burst, gap) is one line.
 

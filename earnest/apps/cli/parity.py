@@ -17,7 +17,9 @@ TOLERANCE = 1e-4
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--limit", type=click.IntRange(1), default=None, help="So many clips, spread evenly over PATHS.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=None, help="How many clips, spread evenly over PATHS; default: all."
+)
 @click.option("--also", multiple=True, type=click.Path(path_type=Path), help="Another bundle of RUN; repeatable.")
 @click.option(
     "--output",

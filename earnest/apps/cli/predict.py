@@ -43,20 +43,27 @@ class DecodingOptions:
     """How recordings are read, and how many share a run of the network."""
 
     batch_s: float = option(
-        "--batch", type=click.FloatRange(1, 3600), default=BATCH_S, show_default=True, help="Seconds in a run."
+        "--batch",
+        type=click.FloatRange(1, 3600),
+        default=BATCH_S,
+        show_default=True,
+        help="Seconds of sound that the network hears in one run.",
     )
     jobs: int = option(
         "--jobs",
         type=click.IntRange(1, 256),
         default=os.cpu_count() or 1,
         show_default="cores",
-        help="Decode that many.",
+        help="Recordings to decode at a time.",
     )
     isolate: bool = option(
         "--isolate", is_flag=True, help="Decode in processes without files and network: for strangers' files."
     )
     file_s: float | None = option(
-        "--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="For reading one recording."
+        "--timeout",
+        type=click.FloatRange(0, min_open=True),
+        metavar="SECONDS",
+        help="For reading one recording; a slower one is a row with an error.",
     )
 
     def load(self, models: AveragingOptions) -> Predictor:
@@ -112,11 +119,12 @@ def command(
     """Tell the emotion of recordings.
 
     PATHS are files, folders (searched for recordings) or - for standard input. JSON is one object a line.
-    An answer below the model's threshold is unsure: it has probabilities, but no emotion. Several segments of speech
-    without an emotion that holds most of them are mixed.
-    A recording that harms its decoder (--isolate) or takes too long (--timeout) is a row with an error.
-    An --output file appears when it is whole; until then its rows are in NAME.partial, where --resume finds them. One
-    run at a time writes it. NAME.sha256 is its checksum, for sha256sum --check.
+    An answer below the model's threshold is "unsure": it has probabilities, but no emotion. A recording with several
+    segments of speech is "mixed" when no emotion holds most of them.
+    A recording that can't be read, crashes its decoder (--isolate) or takes too long (--timeout) is a row with an
+    error.
+    An --output file appears when it is whole; until then its rows are in NAME.partial, where --resume finds them. Only
+    one run at a time may write it. NAME.sha256 is its checksum, for sha256sum --check.
 
     \b
     Examples:

@@ -242,7 +242,7 @@ PATH = click.Path(path_type=Path)
 )
 @data_option
 @click.option("--map", "words", multiple=True, metavar="THEIRS=OURS", help="What a label of the file means: ang=angry.")
-@click.option("--scheme", metavar="NAME", help="Fold labels into the classes of a scheme, such as iemocap4.")
+@click.option("--scheme", metavar="NAME", help="Map labels to the classes of a scheme, such as iemocap4.")
 @click.option("--ignore-unknown", is_flag=True, help="Leave out answers to clips that the manifest doesn't have.")
 @click.option("-o", "--output", type=PATH, help="A folder for metrics.json and confusion.png.")
 @overwrite_option
@@ -268,7 +268,7 @@ def command(
 
     With a manifest or a corpus, utterance_id (or path) and predicted are enough, and every clip counts: one without
     an answer counts as wrong. Output of Hugging Face's pipelines (JSON) and result tables of nkululeko (CSV with a
-    column "file") are read too. UA is the mean recall over the classes that occur.
+    column "file") are read too. UA (unweighted accuracy) is the mean recall over the classes that occur.
 
     \b
     Examples:

@@ -56,7 +56,7 @@ PATH = click.Path(path_type=Path)
     "corpora",
     multiple=True,
     shell_complete=names_from(corpus_names),
-    help="Whose clips they are, where neither protocol nor --data says it; repeatable.",
+    help="Corpus of the clips, where neither protocol nor --data says it; repeatable.",
 )
 @data_option
 @output_options

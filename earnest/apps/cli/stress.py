@@ -37,7 +37,9 @@ MARKDOWN, PICTURE = "stress.md", "stress.png"
 @click.option("--noise-names", metavar="NAMES", help="Of --noise: only recordings with one of these in their path.")
 @click.option("--folds", metavar="NAMES", help="Only these folds, with commas.")
 @click.option(
-    "--clips", type=click.IntRange(1), help="So many clips of each fold, drawn evenly over speakers and classes."
+    "--clips",
+    type=click.IntRange(1),
+    help="How many clips of each fold, drawn evenly over speakers and classes; default: all.",
 )
 @click.option(
     "--on",
@@ -67,7 +69,8 @@ def command(
 ) -> None:
     """Let the models of a finished `earnest evaluate` answer their test clips again, changed in thirty ways.
 
-    Noise, babble, telephone, codecs, rooms, level, clipping, filters: UA beside that of the same clips as they are, how
+    Noise, babble, telephone, codecs, rooms, level, clipping, filters. Tells UA (unweighted accuracy, the mean recall
+    over classes) beside that of the same clips as they are, how
     many answers stay, and the thresholds of audEERING's ser-tests. What a clip goes through depends on the clip and the
     condition alone, so that results can be compared.
 

@@ -57,7 +57,7 @@ def command(
     """Tell the emotion over time of a recording of any length.
 
     PATH is a file or - for standard input. Speech is found first; each piece of it is heard in overlapping windows, and
-    their answers are joined into spans: of an emotion, or "unsure" below the model's threshold. Times are in seconds.
+    their answers become spans: of an emotion, or "unsure" below the model's threshold. Times are in seconds.
 
     \b
     Examples:

@@ -26,7 +26,13 @@ def require_training() -> None:
 @data_option
 @options("other", RecipeOptions)
 @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run folder to make.")
-@click.option("--protocol", default="speaker-holdout", show_default=True, metavar="NAME", help="How clips are divided.")
+@click.option(
+    "--protocol",
+    default="speaker-holdout",
+    show_default=True,
+    metavar="NAME",
+    help="Which clips are for training, validation and test.",
+)
 @click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
 @click.option("--all-data", is_flag=True, help="For shipping: keep no test set, refit on validation clips too.")
 @output_options

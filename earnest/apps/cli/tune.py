@@ -36,7 +36,7 @@ MOST_ROWS = 10
     show_default=True,
     metavar="NAME",
     shell_complete=names_from(protocol_names),
-    help="How clips are divided.",
+    help="Which clips are for training, validation and test.",
 )
 @click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
 @click.option("--trials", type=click.IntRange(1), help="Settings to try; default: what the recipe says.")
