@@ -1,11 +1,11 @@
-"""The linear head for gender of the networks whose last layers are closed forms."""
+"""What every network has by default, and the linear head for gender of those whose last layers are closed forms."""
 
 import pytest
 import torch
 from torch import nn
 
 from earnest.errors import RecipeError
-from earnest.models.classifier import build_network
+from earnest.models.classifier import Network, build_network
 
 SMALL = {
     "whisper-statistics": {"width": 48, "n_heads": 4, "feed_forward_width": 48},
@@ -41,3 +41,23 @@ def test_without_the_task_there_is_none_and_all_else_starts_the_same(name: str) 
 def test_another_task_is_refused(name: str) -> None:
     with pytest.raises(RecipeError, match="tasks"):
         built(name, tasks=["age"])
+
+
+class Plain(Network):
+    """A layer, and nothing that only some networks have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output = nn.Linear(4, 3)
+
+
+def test_a_network_need_not_name_what_only_some_can_do() -> None:
+    network = Plain()
+    network.load_pretrained()
+    network.prepare([torch.zeros(4, 1)])
+    assert network.inner is network
+    assert (network.origin, network.notice, network.known_speakers) == ("random", "", frozenset())
+    assert (network.last_layer("output"), network.last_layer("gender")) == (network.output, None)
+    assert (network.input, dict(network.presets)) == ("frames", {})
+    with pytest.raises(NotImplementedError):
+        Network()(torch.zeros(1, 1, 1), torch.ones(1))

@@ -1,4 +1,4 @@
-"""The closed-form head for gender, and the temperature of any head for it."""
+"""What each learner says of itself; the closed-form head for gender, and the temperature of any head for it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance
+from earnest.errors import RecipeError
 from earnest.evaluation.calibration import FittedCalibration, fit_temperature, log_softmax
+from earnest.models.by_voice import ByVoice
 from earnest.models.classifier import Network, NetworkOutput, SpeechClassifier
+from earnest.settings.finetune import Finetune
 from earnest.settings.recipe import Recipe, Training
 from earnest.training.clips import Clips, EmbeddingCache
 from earnest.training.closed_form import discriminant_logits, fit_discriminant, rotated_logits
 from earnest.training.examples import UNKNOWN, Example
-from earnest.training.heads import GenderHead
-from earnest.training.learn import calibration_of, learner_for
+from earnest.training.heads import EmotionHead, GenderHead
+from earnest.training.learn import ClosedForm, GradientDescent, calibration_of, learner_for
+from earnest.training.runtime_statistics import Companions
 
 WIDTH = 5
 CLOSED = Training(method="discriminant", shrinkage=0.4, auxiliary=("gender",))
@@ -143,3 +147,49 @@ def test_the_temperature_is_in_the_answer() -> None:
     torch.testing.assert_close(milder["gender"], expected)
     assert not torch.allclose(plain["gender"], milder["gender"])
     torch.testing.assert_close(plain["probabilities"], milder["probabilities"])
+
+
+BOTH, DESCENT = Recipe("made-up", "cabg", training=CLOSED), Recipe("made-up", "cabg")
+
+
+class Linear(Network):
+    """One layer on the first frame; all else is by default."""
+
+    def __init__(self, by_voice: bool = False) -> None:
+        super().__init__()
+        self.output = ByVoice(4, 3) if by_voice else nn.Linear(4, 3)
+
+    def forward(self, inputs: Tensor, n_frames: Tensor) -> NetworkOutput:
+        embedding = inputs[:, :, 0]
+        return NetworkOutput(self.output(embedding), embedding)
+
+
+def test_the_method_of_a_recipe_chooses_the_learner() -> None:
+    assert isinstance(learner_for(BOTH, Clips({})), ClosedForm)
+    assert isinstance(learner_for(DESCENT, Clips({})), GradientDescent)
+
+
+def test_a_closed_form_refuses_a_network_that_lacks_a_layer_before_clips_are_decoded() -> None:
+    alone = replace(BOTH, training=replace(BOTH.training, auxiliary=()))
+    learner_for(alone, Clips({})).check(Linear())
+    with pytest.raises(RecipeError, match="called 'gender', and Linear has none"):
+        learner_for(BOTH, Clips({})).check(Linear())
+    with pytest.raises(RecipeError, match="called 'output'"):
+        learner_for(alone, Clips({})).check(Network())
+    learner_for(DESCENT, Clips({})).check(Network())
+
+
+def test_training_speakers_are_answered_out_of_fold_where_nothing_learnt_from_them_but_the_last_layer() -> None:
+    closed = learner_for(BOTH, Clips({}))
+    assert closed.answers_out_of_fold(Linear())
+    assert not closed.answers_out_of_fold(Linear(by_voice=True))
+    tuned = replace(BOTH, finetune=Finetune(epochs=1))
+    assert not learner_for(tuned, Clips({})).answers_out_of_fold(Linear())
+    gradient = learner_for(DESCENT, Clips({}))
+    assert not gradient.answers_out_of_fold(Linear())
+    with pytest.raises(RecipeError, match="Gradients give no out-of-fold logits"):
+        gradient.out_of_fold_logits(Linear(), EmotionHead(3), (), ())
+
+
+def test_a_network_that_is_trained_whole_has_no_runtime_statistics() -> None:
+    assert learner_for(DESCENT, Clips({})).runtime_statistics(None, (), ()) == Companions()  # type: ignore[arg-type]
