@@ -30,18 +30,9 @@ class Progress:
             task = bars.add_task(what, total=total)
             yield lambda: bars.advance(task)
 
-    def counted(self, what: str, items: Iterable[T], total: int) -> Iterator[T]:
-        """Pass items on, ``total`` of them; the bar counts them and says how many a second there are."""
-        if not self.visible:
-            yield from items
-            return
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-
-        with _drawn(TextColumn(what), BarColumn(), MofNCompleteColumn(), _rate(), TimeRemainingColumn()) as bars:
-            task = bars.add_task("", total=total)
-            for item in items:
-                yield item
-                bars.advance(task)
+    def counted(self, what: str, items: Iterable[T], total: int) -> Iterable[T]:
+        """Return the items, ``total`` of them; the bar counts them and says how many a second there are."""
+        return _counted(what, items, total) if self.visible else items
 
     @contextmanager
     def amount(self, what: str, in_bytes: bool = False) -> Iterator[Callable[[str, int, int], object]]:
@@ -73,6 +64,16 @@ def _drawn(*columns: "ProgressColumn") -> "Bars":
     from rich.progress import Progress as Bars
 
     return Bars(*columns, console=Console(stderr=True), transient=True)
+
+
+def _counted(what: str, items: Iterable[T], total: int) -> Iterator[T]:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+    with _drawn(TextColumn(what), BarColumn(), MofNCompleteColumn(), _rate(), TimeRemainingColumn()) as bars:
+        task = bars.add_task("", total=total)
+        for item in items:
+            yield item
+            bars.advance(task)
 
 
 def _rate() -> "ProgressColumn":

@@ -121,7 +121,7 @@ class FoldClips:
 
 
 @dataclass(frozen=True)
-class Answers:
+class ConditionAnswers:
     """What was answered under one condition.
 
     Attributes
@@ -154,7 +154,7 @@ class Condition(ABC):
         """Raise an `EarnestError` where a finished fold lacks what the condition needs; told before any answer."""
 
     @abstractmethod
-    def answer(self, clips: FoldClips) -> Answers:
+    def answer(self, clips: FoldClips) -> ConditionAnswers:
         """Answer the clips of one fold, in the order of the plain predictions."""
 
     def facts(self, found: Predictions) -> dict[str, Any]:
@@ -169,9 +169,9 @@ class AsTheyAre(Condition):
     kind: str = "plain"
     name: str = "clips"
 
-    def answer(self, clips: FoldClips) -> Answers:
+    def answer(self, clips: FoldClips) -> ConditionAnswers:
         """Return the answers that are there."""
-        return Answers(clips.plain)
+        return ConditionAnswers(clips.plain)
 
 
 @dataclass(frozen=True)
@@ -180,24 +180,24 @@ class Changed(Condition):
 
     change: ClipChange
 
-    def answer(self, clips: FoldClips) -> Answers:
+    def answer(self, clips: FoldClips) -> ConditionAnswers:
         """Answer a changed copy of each clip."""
         answers, n_untouched = [], 0
         for row, waveform in zip(clips.rows, clips.waveforms, strict=True):
             changed = self.change(waveform, row.key, clips.rate_hz)
             answers.append(clips.probabilities(changed))
             n_untouched += np.array_equal(changed, waveform)
-        return Answers(clips.answered(answers), n_untouched)
+        return ConditionAnswers(clips.answered(answers), n_untouched)
 
 
 @dataclass(frozen=True)
 class Averaged(Condition):
     """The mean over variants of each clip (test-time augmentation); ``name`` as in `earnest.augment.tta.VARIANTS`."""
 
-    def answer(self, clips: FoldClips) -> Answers:
+    def answer(self, clips: FoldClips) -> ConditionAnswers:
         """Answer with p = (1/V) Σ_v p_v over the V variants of each clip."""
         answers = [self._mean(clips, waveform) for waveform in clips.waveforms]
-        return Answers(clips.answered(answers))
+        return ConditionAnswers(clips.answered(answers))
 
     def _mean(self, clips: FoldClips, waveform: Waveform) -> Probabilities:
         """Return the mean of the calibrated probabilities (classes,) of one clip's variants."""
@@ -236,7 +236,7 @@ class Adapted(Condition):
         if silent := [row.key for row in split.test if not row.speaker]:
             raise EarnestError(f"Adapting needs speakers; {', '.join(silent[:N_NAMED])} name none.")
 
-    def answer(self, clips: FoldClips) -> Answers:
+    def answer(self, clips: FoldClips) -> ConditionAnswers:
         """Answer as the runtime does."""
         plain = clips.plain
         assert plain.probabilities is not None
@@ -244,7 +244,7 @@ class Adapted(Condition):
         adaptation = read_adaptation(clips.run)
         probabilities, adapted = adapted_probabilities(adaptation, clips.heard, plain.probabilities, self.how, seed)
         predicted = np.where(adapted, probabilities.argmax(axis=1), plain.predicted)
-        return Answers(
+        return ConditionAnswers(
             replace(plain, probabilities=probabilities.astype(np.float32), predicted=predicted, adapted=adapted)
         )
 
@@ -334,7 +334,7 @@ def answer_again(
     folds: Iterable[FoldClips],
     conditions_of: Callable[[FoldClips], Iterable[Condition]],
     advance: Callable[[], object] = lambda: None,
-) -> dict[str, Answers]:
+) -> dict[str, ConditionAnswers]:
     """Go through finished folds once, answer under every condition, and join the folds' answers.
 
     Parameters
@@ -347,13 +347,13 @@ def answer_again(
     -------
     file name of the condition → answers of all folds, in the order of the conditions
     """
-    parts: dict[str, list[Answers]] = {}
+    parts: dict[str, list[ConditionAnswers]] = {}
     for clips in folds:
         for condition in conditions_of(clips):
             parts.setdefault(condition.file_name, []).append(condition.answer(clips))
             advance()
     return {
-        name: Answers(joined([one.predictions for one in found]), sum(one.n_untouched for one in found))
+        name: ConditionAnswers(joined([one.predictions for one in found]), sum(one.n_untouched for one in found))
         for name, found in parts.items()
     }
 
@@ -391,7 +391,9 @@ class ConditionSet:
     words: Sequence[str]
     conditions: Sequence[Condition]
 
-    def write(self, task: Task, answers: Mapping[str, Answers], output: Path, command: str) -> ConditionResults:
+    def write(
+        self, task: Task, answers: Mapping[str, ConditionAnswers], output: Path, command: str
+    ) -> ConditionResults:
         """Score answers, and write predictions-KIND-NAME.csv and metrics-KIND-NAME.json."""
         outcomes = {}
         for condition in self.conditions:
@@ -418,7 +420,9 @@ class NoiseSet(ConditionSet):
         """Return a condition a level, and the clean clips."""
         return cls("noise", words, (PLAIN, *map(noise.at, noise.snr_db)), noise=noise)
 
-    def write(self, task: Task, answers: Mapping[str, Answers], output: Path, command: str) -> ConditionResults:
+    def write(
+        self, task: Task, answers: Mapping[str, ConditionAnswers], output: Path, command: str
+    ) -> ConditionResults:
         """Score the levels, and write predictions-noise-LEVEL.csv and metrics-noise.json."""
         found = {level: answers[self.noise.at(level).file_name] for level in self.noise.snr_db}
         for level, one in found.items():
@@ -445,7 +449,7 @@ class NoiseSet(ConditionSet):
         return ConditionResults(self.kind, named, document, note, curve)
 
 
-def _scores(answers: Answers) -> Scores:
+def _scores(answers: ConditionAnswers) -> Scores:
     scores, _ = told_apart(score(answers.predictions, np.random.default_rng(BOOTSTRAP_SEED)))
     return scores
 

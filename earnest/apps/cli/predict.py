@@ -145,7 +145,7 @@ def command(
     info = replace(predictor.info, classes=asked.classes or predictor.info.classes)
     sources = sources_of(paths)
 
-    def predicted(some: Sequence[Source], shown: bool) -> Iterator[Prediction]:
+    def predicted(some: Sequence[Source], shown: bool) -> Iterable[Prediction]:
         found = predictor.predict_many(some, min(decoding.jobs, len(some) or 1), adapter, **asked.words())
         return Progress(shown).counted("Predicting", found, len(some))
 
@@ -199,7 +199,7 @@ def _batches(sources: list[Source], paths: Sequence[str], watch: bool) -> Iterat
 
 def _write_file(
     batches: Iterable[Sequence[Source]],
-    predicted: Callable[[Sequence[Source], bool], Iterator[Prediction]],
+    predicted: Callable[[Sequence[Source], bool], Iterable[Prediction]],
     output: Path,
     form: Format,
     info: BundleInfo,
