@@ -36,7 +36,8 @@ NOTE = """\
 
 Written by `python scripts/format_accuracy.py {names}`:
 the fold models of these evaluations, each exported in each format and asked about its own test speakers ({n:,} answers
-in all). In per cent; from "WA lost" on compared with `onnx`, which is exact; MB of the graph.
+in all). WA is weighted accuracy (the share that is right), UA unweighted accuracy (the mean recall over classes). In
+per cent; from "WA lost" on compared with `onnx`, which is exact; MB of the graph.
 
 | evaluation | format | WA | UA | WA lost | same label | largest difference of a probability | mean | MB |
 |---|---|---:|---:|---:|---:|---:|---:|---:|

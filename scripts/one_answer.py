@@ -25,8 +25,9 @@ NOTE = """\
 
 Written by `python scripts/one_answer.py --model {model} --clips {clips}`: {count} clips, {clips} of each corpus, drawn
 with seed {seed}. "Same" is the share of clips whose status and emotion are those of `predict`. "Answered" have an
-emotion; for WA (share of clips that are right) and UA (mean recall over classes) one without counts as wrong, for
-"likeliest" the most probable class is taken whatever the status is. The last column is the largest difference of a
+emotion. For WA (weighted accuracy, the share of clips that are right) and UA (unweighted accuracy, the mean recall over
+classes) a clip without an answer counts as wrong; for "likeliest" the most probable
+class is taken whatever the status is. The last column is the largest difference of a
 class' probability from `predict`'s. Per cent. The faces are compared here, not the model measured: it was trained on
 some of these corpora.
 

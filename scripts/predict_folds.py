@@ -30,7 +30,8 @@ NOTE = """\
 
 Written by `python scripts/predict_folds.py`: each fold's model, exported by `earnest export`, asked by `earnest
 predict` about the files of its own test clips, beside what `earnest evaluate` had said of them. Per cent, all folds
-together; "lost" in points of WA against the evaluation.
+together: WA (weighted accuracy, the share that is right), UA (unweighted accuracy, the mean recall over classes), and
+"lost" in points of WA against the evaluation.
 
 | evaluation | format | clips | WA, evaluate | WA, predict | UA, evaluate | UA, predict | lost | same label |
 |---|---|---:|---:|---:|---:|---:|---:|---:|

@@ -31,9 +31,10 @@ HEAD = """# Recipes of all systems on the same clips
 
 RAVDESS speech, eight classes, `ravdess-6fold` (speaker-independent). Every network started from random weights, but for
 those of Whisper and earnest's student; published ImageNet weights were not at hand. Epochs were chosen on validation
-clips; the test clips were scored once. WA is the share of clips that are right, UA the mean recall over classes, per
-cent, ± standard deviation over folds where there are several. "not flattened" means that validation loss was still
-falling in the last quarter of the epochs: such a row is no verdict on its recipe. Seconds are of one core of a shared
+clips; the test clips were scored once. WA (weighted accuracy) is the share of clips that are right, UA (unweighted
+accuracy) the mean recall over classes, per cent, ± standard deviation over folds where there are several. "not
+flattened" means that validation loss was still falling in the last quarter of the epochs: such a row is no verdict on
+its recipe. Seconds are of one core of a shared
 machine, at times an overloaded one: they order recipes, no more (ntu-vgg11 stood still for most of its first epoch; its
 second took 537 s). What differs from a recipe (fewer epochs, bf16) stands
 behind --set in its command. Each row comes from the command below it in recipes.json; the table from

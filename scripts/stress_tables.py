@@ -19,8 +19,9 @@ from earnest.evaluation.stress import CLEAN, Check, StressRow, plot_stress, sign
 KEPT = Path(__file__).parent.parent / "docs" / "results" / "stress"
 TEXT = """# {title}
 
-{clips} UA with its 95 % interval over speakers, the difference to the same clips as they are in points, the share of
-answers that stay the same; "holds" is about the thresholds of ser-tests where it has some. All in per cent.
+{clips} UA (unweighted accuracy, the mean recall over classes) with its 95 % interval over speakers, the difference to
+the same clips as they are in points, the share of answers that stay the same;
+"holds" is about the thresholds of ser-tests where it has some. All in per cent.
 [What the conditions are](../../stress.md).
 
 ![ΔUA of every condition]({first}-and-{second}.png)

@@ -45,12 +45,14 @@ class SpeechFinder:
         """Take the next frame's probability; return (first, end) in frames when a segment is over."""
         self.n_frames += 1
         if self.start is None:
+            # Two thresholds (hysteresis): speech begins at the higher one, so that it doesn't flicker, and ends below
+            # the lower.
             if share >= BEGINS_AT:
                 self._first, self._last_end = self.n_frames - 1, self.n_frames
                 self.start = max(self._first - MARGIN, 0)
         elif share >= ENDS_BELOW:
             self._last_end = self.n_frames
-        elif self.n_frames - self._last_end > LONGEST_GAP:
+        elif self.n_frames - self._last_end > LONGEST_GAP:  # a shorter pause is part of the speech
             return self.finish()
         if self.start is not None and self._last_end - self._first >= SHORTEST_SPEECH:
             self.certain_end = min(self._last_end + MARGIN, self.n_frames)
@@ -88,9 +90,10 @@ class WindowCutter:
     def close(self, start: int, end: int) -> Iterator[Extent]:
         """Yield the remaining windows of a segment that is over."""
         yield from self.grow(start, end)
+        # End of the last whole window.
         covered_to = start + (self._n_cut - 1) * self._hop + self._window if self._n_cut else start
         if covered_to < end:
-            yield Extent(max(start, end - self._window), end)
+            yield Extent(max(start, end - self._window), end)  # overlaps more than a hop; no shorter than it must be
         self._start, self._n_cut = None, 0
 
     def needed_from(self, certain_end: int) -> int | None:

@@ -76,13 +76,14 @@ def concordance(predicted: npt.NDArray[np.floating], true: npt.NDArray[np.floati
     first, second = _known(predicted, true)
     if not len(first):
         return None
+    # Lin (1989), with population moments (divided by n), as the field computes it.
     covariance = np.mean((first - first.mean()) * (second - second.mean()))
     total = first.var() + second.var() + (first.mean() - second.mean()) ** 2
     return float(2 * covariance / total) if total > 0 else None
 
 
 def _known(predicted: npt.NDArray[np.floating], true: npt.NDArray[np.floating]) -> tuple[Floats, Floats]:
-    known = ~(np.isnan(predicted) | np.isnan(true))
+    known = ~(np.isnan(predicted) | np.isnan(true))  # rated and answered
     return predicted[known].astype(np.float64), true[known].astype(np.float64)
 
 

@@ -223,7 +223,7 @@ def keep_groups_together(assigned: npt.NDArray[np.generic], utterances: Sequence
     for index, utterance in enumerate(utterances):
         group = group_of(utterance)
         if group:
-            assigned[index] = assigned[first.setdefault(group, index)]
+            assigned[index] = assigned[first.setdefault(group, index)]  # a group's first member maps to itself
 
 
 def _drawn(labels: Indices, share: float, seed: int) -> npt.NDArray[np.bool_]:
@@ -232,7 +232,7 @@ def _drawn(labels: Indices, share: float, seed: int) -> npt.NDArray[np.bool_]:
         _, chosen = _model_selection().train_test_split(indices, test_size=share, random_state=seed, stratify=labels)
     except ValueError as error:
         raise SplitError(f"Too few clips for a stratified draw of {share:.0%}: {error}") from None
-    mask = np.zeros(len(labels), dtype=np.bool_)
+    mask = np.zeros(len(labels), dtype=np.bool_)  # (utterances,), True where drawn
     mask[chosen] = True
     return mask
 
@@ -273,7 +273,7 @@ class CrossCorpus:
         held = {
             speaker
             for corpus in corpora
-            for speaker in sorted({row.speaker for row in usable if row.corpus == corpus})[::5]
+            for speaker in sorted({row.speaker for row in usable if row.corpus == corpus})[::5]  # by name, so no seed
         }
         parts = []
         for corpus in corpora:

@@ -119,6 +119,7 @@ class Judge:
         of their sum.
         """
         was_right, is_right = (answers.argmax(axis=1) == self.clips.targets for answers in (self.exact, found))
+        # The two cells that McNemar's test looks at.
         lost, won = (was_right & ~is_right).sum(), (is_right & ~was_right).sum()
         surely_lost = (lost - won - BY_CHANCE * np.sqrt(lost + won)) / len(self.exact)
         return float(min(MOST_LOST - surely_lost, MOST_CHANGED - self.changed(found)))
@@ -130,8 +131,8 @@ class Judge:
         much from one set of clips to the next as by counting the few labels that did change.
         """
         margins = self._margins(self.exact)
-        moves = margins - self._margins(found)
-        return float((moves[:, None] > margins).mean())
+        moves = margins - self._margins(found)  # (clips,): how far the label's lead shrinks
+        return float((moves[:, None] > margins).mean())  # over all pairs (clip that moves, clip that leads)
 
     def _margins(self, answers: Probabilities) -> Probabilities:
         """Return by how much the exact label's log-probability exceeds the best other one's, shape (clips,)."""

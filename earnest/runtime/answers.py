@@ -65,17 +65,19 @@ class Tally:
         """Add the answer to one window of speech, each output of shape (…,), weighted by the window's length."""
         self.n_answered += n_samples
         for name, values in outputs.items():
+            # In float64: sums of hours lose nothing.
             self.sums[name] = self.sums.get(name, np.zeros(values.shape)) + n_samples * values
 
     def hold(self, label: Label, n_samples: int, confidence: float) -> None:
         """Add a span: a label that held for so many samples at the model's rate."""
-        n_before, sum_before = self.held.get(label, (0, 0.0))
+        n_before, sum_before = self.held.get(label, (0, 0.0))  # samples, and samples times confidence
         self.held[label] = (n_before + n_samples, sum_before + n_samples * confidence)
 
     def quality(self, strange_from: float | None = None) -> tuple[str, ...]:
         """Return the words that apply; the distance to known sound is the mean over windows, weighted by length."""
         if strange_from is None or not self.n_answered or "distance" not in self.sums:
             return self._meter.words()
+        # Mean distance > limit, without dividing.
         is_strange = float(self.sums["distance"]) > strange_from * self.n_answered
         return (*self._meter.words(), STRANGE) if is_strange else self._meter.words()
 
@@ -118,7 +120,7 @@ class Tally:
         if n_answered < ANSWERED_FROM * n_speech or not answered:
             return replace(whole, status="unsure", confidence=max(whole.probabilities.values()))
         label, (n_samples, weighted) = answered[0]
-        is_held = n_samples >= HELD_FROM * n_answered
+        is_held = n_samples >= HELD_FROM * n_answered  # of what was answered, not of all speech
         if not is_held:
             return replace(whole, status="mixed")
         return replace(whole, status="ok", emotion=label.name, confidence=weighted / n_samples)
@@ -207,6 +209,7 @@ class Answers:
 
     def _adapt(self, adapter: Adapter, extent: Extent, embedding: npt.NDArray[np.floating], outputs: Outputs) -> None:
         """Put the adapted answer in the plain one's place, where the adapter knows enough."""
+        # Windows overlap: only what is new counts, else a speaker would seem to have spoken for longer.
         new = extent.end - max(extent.start, self._answered_to)
         adapted = adapter.hear(embedding, outputs["probabilities"], len(extent) / self._rate, new / self._rate)
         if adapted is not None:

@@ -87,16 +87,18 @@ class Envelope:
 
     def accept(self, block: npt.NDArray[np.float32]) -> None:
         """Take the next samples."""
+        # Full: neighbours become one step of double length, so that memory stays the same for any duration.
         while (self._n_samples + len(block) - 1) // self._step >= ENVELOPE_STEPS:
             self._peaks = np.append(self._peaks.reshape(-1, 2).max(axis=1), np.zeros(ENVELOPE_STEPS // 2, np.float32))
             self._step *= 2
         if not len(block):
             return
-        first = self._n_samples // self._step
+        first = self._n_samples // self._step  # step that the block starts in, perhaps half filled
+        # Where later steps start in the block.
         edges = np.arange((first + 1) * self._step - self._n_samples, len(block), self._step)
         peaks = np.maximum.reduceat(np.abs(block), [0, *edges])
         part = self._peaks[first : first + len(peaks)]
-        np.maximum(part, peaks, out=part)
+        np.maximum(part, peaks, out=part)  # in place, through the view
         self._n_samples += len(block)
 
     @property
@@ -107,7 +109,7 @@ class Envelope:
     @property
     def peaks(self) -> npt.NDArray[np.float32]:
         """Largest absolute sample of each step, shape (steps,)."""
-        return self._peaks[: -(-self._n_samples // self._step)]
+        return self._peaks[: -(-self._n_samples // self._step)]  # rounded up: the last step may be half filled
 
 
 class Recorded(Protocol):

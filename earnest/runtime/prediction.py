@@ -63,7 +63,9 @@ class ClassChoice:
         if len(self.classes) < 2:
             raise EarnestError(f"Ask for two classes or more, not for '{self.classes[0]}' alone.")
         self._is_all = self.classes == info.classes
+        # Where each of the model's classes counts.
         named = [_SAME_WITHOUT.get(name, name) if name not in self.classes else name for name in info.classes]
+        # (model's classes, classes), 0 or 1.
         self._taken = np.array([[name == asked for asked in self.classes] for name in named], np.float64)
 
     def of(self, probabilities: Shares) -> Shares:

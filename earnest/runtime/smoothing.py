@@ -52,7 +52,7 @@ def verdict_of(outputs: Mapping[str, npt.NDArray[np.floating]], sounds: Sequence
         return Verdict(SPEECH, shares[SPEECH])
     bursts = {name: shares[name] for name in BURSTS}
     total = sum(bursts.values())
-    if total < shares[NO_SPEECH]:
+    if total < shares[NO_SPEECH]:  # kinds of bursts compete together, then among themselves
         return Verdict(NO_SPEECH, shares[NO_SPEECH])
     kind = max(bursts, key=bursts.__getitem__)
     return Verdict(kind, bursts[kind]) if bursts[kind] >= KIND_FROM * total else Verdict("other", total)
@@ -136,27 +136,30 @@ class Smoother:
         self._label = self._leader = None
 
     def _decide(self, end: int) -> Iterator[Run]:
+        # Windows that end before the step can't hold any later one.
         while len(self._windows) > 1 and self._windows[0].extent.end <= self._next:
             self._windows.popleft()
+        # All windows that heard the step's start.
         holding = [item for item in self._windows if item.extent.start <= self._next < item.extent.end]
         label, confidence = self._labelled(holding or [self._windows[-1]])
         if label != self._label:
             if self._label is not None:
                 yield self._run(self._next)
             self._label, self._start, self._sum = label, self._next, 0.0
-        self._sum += (end - self._next) * confidence
+        self._sum += (end - self._next) * confidence  # weighted by length: a run's mean over time
         self._next = end
 
     def _labelled(self, holding: list[_Answered]) -> tuple[Label, float]:
         """Return what a step is, from the windows that hold its start, and how sure that is."""
         spoken = [item.shares for item in holding if item.verdict.is_speech]
-        if 2 * len(spoken) < len(holding):
+        if 2 * len(spoken) < len(holding):  # most windows say that it is no speech
             others = [item.verdict for item in holding if not item.verdict.is_speech]
             verdict = max(others, key=lambda one: one.confidence)
             self._leader = None
             return Label("vocal-burst" if verdict.is_burst else "no-speech", verdict.sound), verdict.confidence
-        shares = np.mean(spoken, axis=0)
+        shares = np.mean(spoken, axis=0)  # (classes,), mean over overlapping windows
         best = int(shares.argmax())
+        # Hysteresis: a new emotion must lead clearly, so that spans don't flicker between two that are as likely.
         if self._leader is None or shares[best] - shares[self._leader] >= self._margin:
             self._leader = best
         confidence = float(shares[self._leader])

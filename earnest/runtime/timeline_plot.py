@@ -119,7 +119,7 @@ def _name_span(axes: "Axes", span: Span, colour: str, share: float) -> None:
 
 def _lightness(colour: str) -> float:
     red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
-    return 0.299 * red + 0.587 * green + 0.114 * blue
+    return 0.299 * red + 0.587 * green + 0.114 * blue  # luma of Rec. 601
 
 
 def _draw_waveform(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) -> None:
@@ -145,7 +145,7 @@ def _emotions_at(timeline: Recorded, times_s: npt.NDArray[np.float64], names: Se
     if not entries:
         return np.full(len(times_s), -1)
     starts_s, ends_s = (np.array([getattr(span, name) for span in entries]) for name in ("start_s", "end_s"))
-    found = np.searchsorted(starts_s, times_s, side="right") - 1
+    found = np.searchsorted(starts_s, times_s, side="right") - 1  # the last span that has started
     numbers = np.array([names.index(span.emotion) for span in entries])[found]
     return np.where((found >= 0) & (times_s <= ends_s[found]), numbers, -1)
 
@@ -203,7 +203,7 @@ def shares_over_time(timeline: Recorded, n_columns: int) -> npt.NDArray[np.float
         last = min(max(first + 1, round(window.end_s * scale)), n_columns)
         sums[:, first:last] += np.array([window.probabilities[name] for name in timeline.classes])[:, None]
         counts[first:last] += 1
-    return sums / np.maximum(counts, 1)
+    return sums / np.maximum(counts, 1)  # mean over the windows in a column; 0 / 1 without any
 
 
 def _time_axis(axes: "Axes", duration_s: float) -> None:

@@ -122,6 +122,7 @@ class Windower:
     def accept(self, piece: Waveform) -> Iterator[Job]:
         """Take the next samples, at the recording's own rate; yield what is to be heard by now."""
         self._take(self._to_model.accept(piece), self._to_activity.accept(piece) if self._to_activity else None)
+        # Up to a window and a hop a recording is heard at once, at its end; a longer one in windows, as they arrive.
         is_long = self._tail.end > self._n_whole
         if is_long or self._live:
             self._find_speech()
@@ -164,6 +165,7 @@ class Windower:
         """Note down windows and segments, in samples at the model's rate, that are to be answered."""
         samples = np.concatenate(self._unsearched)
         n_whole = len(samples) // FRAME_SAMPLES * FRAME_SAMPLES
+        # The last frame is filled up with silence, so that speech at the very end is found.
         if self._finished and n_whole < len(samples):
             n_whole += FRAME_SAMPLES
             samples = np.concatenate([samples, np.zeros(n_whole - len(samples), np.float32)])
@@ -177,6 +179,7 @@ class Windower:
         """Close the segment before once its context is known; cut windows out of the one that goes on."""
         start = self._finder.start
         if self._closing is not None:
+            # Sound after a segment is its context, but where the next segment starts before.
             until = self._closing.end + self._n_context
             if start is not None:
                 self._close(min(frame_start(start, self._rate), until))
@@ -209,6 +212,7 @@ class Windower:
     def _plan(self, windows: Iterable[Extent], segment_start: int, heard_to: int = 0) -> None:
         for window in windows:
             is_first = window.start == segment_start
+            # Only a segment's first window hears what came before it, and never speech of the segment before.
             heard_from = max(window.start - self._n_context, self._before) if is_first else window.start
             self._planned.append(_Planned(window, Extent(heard_from, max(heard_to, window.end)), segment_start))
 
@@ -228,6 +232,7 @@ class Windower:
         needed = self._cutter.needed_from(certain_end)
         if needed is None:
             needed = max(segment_start - self._n_context, self._before)
+        # What is planned still needs its sound.
         return min([needed, *(heard.start for _, heard, _ in self._planned if heard)])
 
 
