@@ -11,6 +11,8 @@ import pytest
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.timeline import Span, Timeline
 
+pytestmark = pytest.mark.long
+
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 HAPPY = Prediction("a.wav", "ok", emotion="happy", probabilities={"happy": 0.7, "sad": 0.3})
 

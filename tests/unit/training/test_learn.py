@@ -16,6 +16,8 @@ from earnest.training.closed_form import discriminant_logits, rotated_logits
 from earnest.training.examples import UNKNOWN, Example
 from earnest.training.learn import by_gender, fit_gender, fit_gender_calibration
 
+pytestmark = pytest.mark.long
+
 WIDTH = 5
 CLOSED = Training(method="discriminant", shrinkage=0.4, auxiliary=("gender",))
 

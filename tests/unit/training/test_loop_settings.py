@@ -22,6 +22,8 @@ from earnest.training.examples import Example, compute_frames, kept, plain_batch
 from earnest.training.loop import EmotionTraining, EpochKeeper, fit, predict_logits
 from earnest.training.losses import learned_tasks
 
+pytestmark = pytest.mark.long
+
 N_MELS, N_CLASSES = 20, 3
 FRONT_END = LogMel(FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=N_MELS))
 QUICK = Training(epochs=4, patience=4, batch_size=6, optimiser="adamw", learning_rate=0.02)
