@@ -1,7 +1,8 @@
 # make light  a virtual environment for prediction only   (.venv-light)
 # make dev    a virtual environment with everything       (.venv)
 # make demo   predict the bundled clips with the light one
-# make test   lint, types and tests with the full one
+# make unit   the tests for every day: seconds each at most, nothing trained, exported or served; a minute
+# make test   lint, types and tests with the full one; each part tells its twenty slowest
 # make golden SINCE=REV  train, evaluate, export, predict … on made-up voices with the tree of REV and with this one:
 #             does any file differ, byte for byte? But for what scripts/golden/mapping.toml names
 # make fuzz   atheris at every reader of files from outside, SECONDS each (60); the counts: docs/security/fuzz.md
@@ -22,7 +23,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --requirement locks/build.txt --requirement
 OURS := install --no-deps --no-build-isolation --editable .
 
-.PHONY: light dev page demo test test-slow golden fuzz lint models results locks release notices audit floors chaos web clean
+.PHONY: light dev page demo unit test test-slow golden fuzz lint models results locks release notices audit floors chaos web clean
 
 light: $(LIGHT)/ready page
 dev: $(FULL)/ready page
@@ -67,6 +68,9 @@ lint: dev
 	@$(FULL)/bin/ruff check .
 	@$(FULL)/bin/ruff format --check .
 	@$(FULL)/bin/mypy
+
+unit: dev
+	@$(FULL)/bin/python -m pytest -W error -n 2 --dist loadfile -m 'not slow and not long' -q tests/unit tests/property
 
 test: lint
 	@sh scripts/run_tests.sh $(FULL)/bin/python

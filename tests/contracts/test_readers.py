@@ -75,8 +75,8 @@ def test_only_an_earnest_error_leaves_a_decoder(name: str) -> None:
 def test_every_public_reader_is_in_the_registry() -> None:
     registry = "".join((ROOT / "fuzz" / name).read_text(encoding="utf-8") for name in ("readers.py", "between.py"))
     missing = []
-    for path in (ROOT / "earnest").rglob("*.py"):
-        if path.name == "files/reading.py" or "apps" in path.parts:
+    for path in (*(ROOT / "earnest").rglob("*.py"), *(ROOT / "research").rglob("*.py")):
+        if path.parts[-2:] == ("files", "reading.py") or "apps" in path.parts:
             continue
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef) and re.match(r"(read|load)(_|$)", node.name):

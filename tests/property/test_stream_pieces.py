@@ -18,6 +18,8 @@ from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
 from earnest.testing.sounds import voice
 
+pytestmark = pytest.mark.long
+
 WINDOWING = Windowing(window_s=1.0, hop_s=0.3)
 
 

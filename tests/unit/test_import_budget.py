@@ -9,6 +9,8 @@ from stand_in import write_bundle
 
 from earnest.testing.sounds import write_voice
 
+pytestmark = pytest.mark.long
+
 HEAVY = ("torch", "lightning", "librosa", "sklearn", "scipy", "pandas", "matplotlib", "onnx", "av", "tensorboard")
 REPORT = "import sys; print(*sorted({name.split('.')[0] for name in sys.modules}))"
 

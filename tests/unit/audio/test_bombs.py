@@ -18,6 +18,8 @@ from earnest.audio.source import Source
 from earnest.errors import AudioError, RecordingTooLongError
 from earnest.runtime.picture import read_picture
 
+pytestmark = pytest.mark.long
+
 TEN_MINUTES = 600.0
 CPU_S = 15.0  # of the whole test; before, the first one took 34
 

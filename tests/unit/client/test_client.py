@@ -22,6 +22,8 @@ from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
 from earnest.testing.sounds import voice, write_voice
 
+pytestmark = pytest.mark.long
+
 KEY = "a key that is long enough"
 
 

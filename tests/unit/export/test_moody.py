@@ -15,6 +15,8 @@ from earnest.settings.front_end import PRESETS, FrontEnd, Image, Segments
 from earnest.settings.recipe import Recipe
 from earnest.testing.sounds import voice
 
+pytestmark = pytest.mark.long
+
 
 def model_of(classes: tuple[str, ...], front_end: FrontEnd = PRESETS["moody"]) -> SpeechClassifier:
     settings = MODELS.get("moody-alexnet").reduced

@@ -21,6 +21,8 @@ from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe
 from earnest.testing.sounds import voice
 
+pytestmark = pytest.mark.long
+
 RATE_HZ = 16_000
 WITHIN = 1e-5
 

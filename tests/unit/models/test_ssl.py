@@ -71,6 +71,7 @@ def test_a_clip_in_a_padded_batch_gets_the_answer_that_it_gets_alone(architectur
             torch.testing.assert_close(together.logits[row], alone.logits[0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("architecture", "norm"), [("hubert", "layer"), ("wavlm", "group")])
 def test_the_other_families_export_too(architecture: str, norm: str) -> None:
     settings = {**MODELS.get("ssl").reduced, "architecture": architecture, "sizes": {**TINY, "feat_extract_norm": norm}}

@@ -18,6 +18,8 @@ from earnest.report.clips import recordings_of
 from earnest.report.result import read_result
 from earnest.report.section import render
 
+pytestmark = pytest.mark.long
+
 pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
 EVIL = "<script>alert(1)</script>"
 

@@ -29,6 +29,8 @@ from research import distillation
 from research.distillation import Distillation, distil, imitation_errors, read_distillation, sound_of
 from research.students import Lesson, TaughtBatches, Teacher
 
+pytestmark = pytest.mark.long
+
 TEACHER = {"width": 24, "n_heads": 2, "feed_forward_width": 32, "n_blocks": 1, "pooled_blocks": [1]}
 STUDENT = {"width": 16, "n_blocks": 2, "feed_forward_width": 32, "token_width": 24}
 FRONT_END = FrontEnd(

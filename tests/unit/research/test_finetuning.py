@@ -37,6 +37,8 @@ from earnest.training.run import initial_classifier, refuse_known_speakers
 from research.commands import cli
 from research.finetuning import FineTuning, Narrowing, clips_for, finetune, read_finetuning, without_test
 
+pytestmark = pytest.mark.long
+
 ENCODER = {"width": 24, "n_heads": 2, "feed_forward_width": 32, "n_blocks": 1, "pooled_blocks": [1]}
 SETTINGS = FineTuning(
     corpus=("made-up",),

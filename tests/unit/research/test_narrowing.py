@@ -12,6 +12,8 @@ from earnest.errors import RecipeError
 from earnest.models.whisper import Encoder, EncoderBlock, EncoderSettings, PretrainedEncoder, normalised
 from research.finetuning import Moments, Narrowing, narrowed
 
+pytestmark = pytest.mark.long
+
 SETTINGS = EncoderSettings(n_blocks=2, tokens_per_step=2, merged_after=1, width=24, n_heads=2, feed_forward_width=64)
 
 

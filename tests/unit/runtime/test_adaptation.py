@@ -108,6 +108,7 @@ def test_the_plain_mean_is_believed_where_its_points_are_told_apart() -> None:
     assert np.abs(alone.offset - points[labels == 1].mean(axis=0)).max() > 0.5
 
 
+@pytest.mark.long
 def test_only_the_latest_windows_are_remembered() -> None:
     labels = np.random.default_rng(0).integers(0, N_CLASSES, LONGEST_MEMORY)
     strange, usual = (speech(labels, np.full(WIDTH, value), 3) for value in (1.5, 0.0))

@@ -20,6 +20,8 @@ from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
 from earnest.testing.sounds import voice, write_voice
 
+pytestmark = pytest.mark.long
+
 openvino = pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'earnest[openvino]'")
 CLIPS = [voice(seconds, seed=number) for number, seconds in enumerate((0.3, 1.7, 0.9))]
 

@@ -108,6 +108,7 @@ def test_quality_stands_in_the_answer(model: Predictor) -> None:
     assert model.predict((voice(1.0, 48_000), 48_000)).quality == ()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("jobs", [2, 5])
 def test_decoding_ahead_changes_neither_order_nor_answers(model: Predictor, tmp_path: Path, jobs: int) -> None:
     paths = [write_voice(tmp_path / f"{number}.wav", 0.2 + number % 5, seed=number) for number in range(70)]
@@ -235,6 +236,7 @@ def test_one_long_segment_is_what_held_longest_too(tmp_path: Path) -> None:
     assert answer.shares == {answer.emotion: 1.0}
 
 
+@pytest.mark.long
 def test_memory_is_bounded_whatever_is_predicted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "WAITING_S", 40.0)
     held_s, batch_s = [], []
@@ -260,6 +262,7 @@ def test_memory_is_bounded_whatever_is_predicted(folder: Path, monkeypatch: pyte
     assert max(batch_s) <= bulk.BATCH_S
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("adapts", [False, True])
 def test_of_a_long_recording_no_sound_is_kept(tmp_path: Path, adapts: bool) -> None:
     model = earnest.load(write_adapting(tmp_path, stand_in_adaptation()))

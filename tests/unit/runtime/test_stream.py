@@ -83,6 +83,7 @@ def test_lost_sound_is_told_and_the_clock_goes_on(model: Predictor) -> None:
     assert [segment.start_s for segment in segments] == pytest.approx([0, 32], abs=0.2)
 
 
+@pytest.mark.long
 def test_memory_stays_flat_over_an_hour_of_speech_and_an_hour_of_silence(model: Predictor) -> None:
     minute = voice(60.0)
     with model.stream(16_000, Windowing(3.0, 1.0, "energy")) as stream:

@@ -97,6 +97,7 @@ def test_the_notices_name_every_package_in_its_locked_version() -> None:
         assert f"| {package} | {version} |" in notices, "Run `make notices`."
 
 
+@pytest.mark.long
 def test_an_exchanged_package_is_refused(tmp_path: Path) -> None:
     exchanged_wheel(tmp_path)
     (line,) = re.findall(

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
+pytestmark = pytest.mark.long
+
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 
 

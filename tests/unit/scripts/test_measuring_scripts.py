@@ -12,6 +12,8 @@ from earnest.runtime.events import Span
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.timeline import Timeline
 
+pytestmark = pytest.mark.long
+
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 HAPPY = Prediction("a.wav", "ok", emotion="happy", probabilities={"happy": 0.7, "sad": 0.3})
 

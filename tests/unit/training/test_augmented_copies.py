@@ -25,6 +25,8 @@ from earnest.training.learn import with_copies
 from earnest.training.record import read_record
 from earnest.training.run import run_split
 
+pytestmark = pytest.mark.long
+
 FRONT_END = FrontEnd(n_fft=512, win_length=512, hop_length=256, n_mels=20)
 NOISE = ({"name": "gaussian-noise", "deviation": [0.2, 0.5]},)
 CLASSES = tuple(MANNERS)

@@ -30,6 +30,8 @@ from earnest.training.finetune import finetune_embedding
 from earnest.training.record import read_record
 from earnest.training.run import initial_classifier, load_run, run_split
 
+pytestmark = pytest.mark.long
+
 SMALL = {"width": 16, "feed_forward_width": 32, "token_width": 24, "frozen": True}
 FINETUNE = Finetune(epochs=2, steps_an_epoch=3, speakers_a_batch=2, clips_a_speaker=4, learning_rate=1e-2)
 RECIPE = Recipe(

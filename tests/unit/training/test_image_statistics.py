@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 from earnest.corpora.manifest import Utterance
@@ -14,6 +15,8 @@ from earnest.testing.sounds import voice
 from earnest.training.clips import Clips
 from earnest.training.examples import Example, compute_frames
 from earnest.training.run import load_run, run_split
+
+pytestmark = pytest.mark.long
 
 RECIPE = Recipe(
     "made-up",

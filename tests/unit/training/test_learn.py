@@ -22,6 +22,8 @@ from earnest.training.heads import EmotionHead, GenderHead
 from earnest.training.learn import ClosedForm, GradientDescent, calibration_of, learner_for
 from earnest.training.runtime_statistics import Companions
 
+pytestmark = pytest.mark.long
+
 WIDTH = 5
 CLOSED = Training(method="discriminant", shrinkage=0.4, auxiliary=("gender",))
 

@@ -16,6 +16,8 @@ from earnest.settings.recipe import Training
 from earnest.training.examples import Example
 from earnest.training.loop import EpochKeeper, History, fit, predict_logits
 
+pytestmark = pytest.mark.long
+
 N_CLASSES = 3
 QUICK = Training(epochs=4, patience=4, batch_size=4, optimiser="adamw", learning_rate=0.02)
 

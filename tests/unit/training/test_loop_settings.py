@@ -24,6 +24,8 @@ from earnest.training.heads import learned_tasks
 from earnest.training.learn import learner_for
 from earnest.training.loop import EmotionTraining, EpochKeeper, fit, predict_logits
 
+pytestmark = pytest.mark.long
+
 N_MELS, N_CLASSES = 20, 3
 FRONT_END = LogMel(FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=N_MELS))
 QUICK = Training(epochs=4, patience=4, batch_size=6, optimiser="adamw", learning_rate=0.02)

@@ -22,6 +22,8 @@ from earnest.training.loop import predict_outputs
 from earnest.training.record import read_record
 from earnest.training.run import predictions_from, run_split
 
+pytestmark = pytest.mark.long
+
 OUTPUT = NetworkOutput(
     logits=torch.tensor([[0.0, 2.0], [3.0, 0.0]]),
     embedding=torch.zeros(2, 1),

@@ -13,6 +13,8 @@ from earnest.apps.cli.main import cli
 from earnest.errors import EarnestError
 from earnest.testing.sounds import write_voice
 
+pytestmark = pytest.mark.long
+
 FAKE = """
 import json, sys
 if sys.argv[2] == "warm":

@@ -15,6 +15,8 @@ from command_line import earnest_cli
 from earnest.apps.cli.main import cli, main
 from earnest.evaluation.protocols import PROTOCOLS
 
+pytestmark = pytest.mark.long
+
 
 def offered(words: str) -> list[str]:
     """Return what bash would offer for the last of ``words``, " " at the end for a new one."""

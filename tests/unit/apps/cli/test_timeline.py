@@ -99,6 +99,7 @@ def test_wrong_usage_is_exit_code_2(folder: Path, words: list[str]) -> None:
     assert run(folder, "timeline", "talk.flac", *words).exit_code == 2
 
 
+@pytest.mark.long
 def test_a_picture_is_drawn(folder: Path) -> None:
     from matplotlib.colors import to_rgb
     from matplotlib.image import imread

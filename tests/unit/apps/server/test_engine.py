@@ -28,6 +28,8 @@ from earnest.runtime.decoder_pool import DecoderPool
 from earnest.runtime.onnxruntime_engine import OnnxRuntimeEngine, OnnxRuntimeSession
 from earnest.testing.sounds import voice, write_voice
 
+pytestmark = pytest.mark.long
+
 WAV = {"Content-Type": "audio/wav"}
 
 

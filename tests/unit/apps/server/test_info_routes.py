@@ -12,6 +12,8 @@ from earnest.apps.server import page
 from earnest.apps.server.admission import digest_of
 from earnest.bundle import SHIPPED, shipped_bundles
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -23,6 +23,8 @@ from earnest.apps.server.keeping import DAY_S, LEDGER, Keeper
 from earnest.apps.server.settings import Limits
 from earnest.testing.sounds import write_voice
 
+pytestmark = pytest.mark.long
+
 WAV = {"Content-Type": "audio/wav"}
 
 

@@ -21,6 +21,8 @@ from earnest.apps.server.settings import Limits
 from earnest.audio.deadline import Deadline
 from earnest.errors import RecipeError, TooLateError
 
+pytestmark = pytest.mark.long
+
 A_SECOND = np.zeros(16_000, np.float32)
 
 

@@ -23,6 +23,8 @@ from earnest.audio.source import Source
 from earnest.runtime.predictor import Predictor
 from earnest.testing.sounds import voice, write_voice
 
+pytestmark = pytest.mark.long
+
 WAV = {"Content-Type": "audio/wav"}
 FORM = {"Content-Type": "multipart/form-data; boundary=xyz"}
 

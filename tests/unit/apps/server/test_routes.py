@@ -23,6 +23,8 @@ from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
 from earnest.testing.sounds import voice, write_voice
 
+pytestmark = pytest.mark.long
+
 DEMO = sorted((Path(earnest.__file__).parent / "demo").glob("*.flac"))
 WAV = {"Content-Type": "audio/wav"}
 

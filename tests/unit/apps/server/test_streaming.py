@@ -21,6 +21,8 @@ from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
 from earnest.testing.sounds import voice
 
+pytestmark = pytest.mark.long
+
 ADDRESS = "/v1/stream?sample_rate_hz=16000"
 FINISH = '{"type": "finish"}'
 
