@@ -507,7 +507,7 @@ def _archives() -> list[Reader]:
 def _client() -> list[Reader]:
     """Return what reads a server's answers."""
     from earnest.client.calls import prediction_in, timeline_in
-    from earnest.client.listening import Heard
+    from earnest.client.listening import ServerMessages
 
     answer = {
         "path": "a.wav",
@@ -538,7 +538,7 @@ def _client() -> list[Reader]:
     whole = {**answer, "spans": [span], "windows": [{"start_s": 0.0, "end_s": 1.0, "probabilities": {"sad": 1.0}}]}
 
     def heard(path: Path) -> None:
-        one = Heard()
+        one = ServerMessages()
         _quietly(one.take, path.read_bytes())
         one.take(path.read_text("utf-8", "replace"))
 

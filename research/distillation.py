@@ -46,14 +46,14 @@ from earnest.training.frame_changes import noise_frames
 from earnest.training.loop import csv_bytes
 from research.students import (
     UNCHANGED,
-    Imitator,
     SimilarLengths,
+    TargetBatches,
     Taught,
-    TaughtBatches,
     Teacher,
+    TokenStudent,
     by_length,
-    imitator,
-    make_lessons,
+    make_targets,
+    student_of,
 )
 
 
@@ -116,7 +116,7 @@ def read_distillation(path: Path) -> Distillation:
 SMALLEST_SPREAD = 0.02
 
 
-class Imitation(Remembering):
+class DistillationState(Remembering):
     """A student in Lightning's loop.
 
     Parameters
@@ -127,7 +127,7 @@ class Imitation(Remembering):
 
     spread: Tensor
 
-    def __init__(self, student: Imitator, settings: Distillation, spread: Tensor, n_steps: int) -> None:
+    def __init__(self, student: TokenStudent, settings: Distillation, spread: Tensor, n_steps: int) -> None:
         super().__init__()
         self.student, self.settings, self.n_steps = student, settings, n_steps
         self.register_buffer("spread", spread, persistent=False)
@@ -168,13 +168,13 @@ class Imitation(Remembering):
     def training_step(self, batch: Taught, _: int) -> Tensor:
         """Return the loss of one batch."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            single, pooled = imitation_errors(self.student, *batch, self.spread)
+            single, pooled = distillation_errors(self.student, *batch, self.spread)
         self._errors["train"].append(torch.stack([single, pooled]).detach())
         return single + self.settings.pooled_weight * pooled
 
     def validation_step(self, batch: Taught, _: int) -> None:
         """Measure voices that are not learnt from."""
-        self._errors["valid"].append(torch.stack(imitation_errors(self.student, *batch, self.spread)))
+        self._errors["valid"].append(torch.stack(distillation_errors(self.student, *batch, self.spread)))
 
     def on_train_epoch_end(self) -> None:
         """Note the epoch's errors."""
@@ -186,7 +186,7 @@ class Imitation(Remembering):
         self.history.append(row)
 
 
-def imitation_errors(
+def distillation_errors(
     student: nn.Module, frames: Tensor, n_frames: Tensor, tokens: Tensor, spread: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return how far a student is from its teacher: in single tokens, and in means and deviations over clips.
@@ -238,7 +238,7 @@ def distil(
     n_mels = settings.front_end.n_mels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        student = imitator(n_mels, settings.student, settings.encoder)
+        student = student_of(n_mels, settings.student, settings.encoder)
     teacher = Teacher(n_mels, settings.teacher, student.tokens_per_step, settings.precision)
     if teacher.width != student.token_width:
         raise RecipeError(f"What is imitated is {teacher.width} values wide, and what imitates {student.token_width}.")
@@ -247,10 +247,10 @@ def distil(
         utterances = [row for row in utterances if not row.speaker or f"{row.corpus}/{row.speaker}" in heard]
     claim(folder, to_toml(asdict(settings)), "distillation")
     with progress.bar("decoding", len(utterances)) as advance:
-        lessons = make_lessons(utterances, LogMel(settings.front_end), advance)
-    held_out = held_out_speakers(lesson.speaker for lesson in lessons if lesson.speaker)
-    train = [lesson for lesson in lessons if lesson.speaker not in held_out]
-    valid = [lesson for lesson in lessons if lesson.speaker in held_out]
+        targets = make_targets(utterances, LogMel(settings.front_end), advance)
+    held_out = held_out_speakers(lesson.speaker for lesson in targets if lesson.speaker)
+    train = [lesson for lesson in targets if lesson.speaker not in held_out]
+    valid = [lesson for lesson in targets if lesson.speaker in held_out]
     spread = teacher.standardise(train, settings.batch_size) + SMALLEST_SPREAD
     student.standardise_like(teacher.mean, teacher.deviation)
     start = {name: tensor.clone() for name, tensor in student.learner.state_dict().items()}
@@ -260,11 +260,11 @@ def distil(
     top_db = settings.front_end.top_db or math.inf
     changes = settings.changes
     taught, checked = (
-        TaughtBatches(part, teacher, changes, noises, top_db, settings.seed, settings.denoising)
+        TargetBatches(part, teacher, changes, noises, top_db, settings.seed, settings.denoising)
         for part in (train, valid)
     )
     unchanged = [(UNCHANGED, 0, tuple(rows)) for rows in by_length(valid, settings.batch_size)]
-    module = Imitation(student, settings, spread, settings.epochs * len(keys))
+    module = DistillationState(student, settings, spread, settings.epochs * len(keys))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning.*")
         resuming_trainer(settings.epochs, folder, progress, gradient_clip_val=5.0).fit(
@@ -282,7 +282,7 @@ def distil(
     return module.history
 
 
-def _loader(taught: TaughtBatches, keys: SimilarLengths, listeners: int) -> DataLoader[Taught]:
+def _loader(taught: TargetBatches, keys: SimilarLengths, listeners: int) -> DataLoader[Taught]:
     """Return a loader in one process only: that remembers what is heard again.
 
     The process is spawned: a fork would inherit the locks of native threads (torch, ONNX Runtime, decoders) without

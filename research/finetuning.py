@@ -52,7 +52,7 @@ from earnest.training.loop import csv_bytes
 
 
 @dataclass(frozen=True)
-class Narrowing(Validated):
+class Pruning(Validated):
     """How a tuned encoder becomes narrower, and so faster.
 
     Attributes
@@ -87,10 +87,10 @@ class FineTuning(Finetune):
     pruning : what happens to the encoder after the training
     """
 
-    renamed: ClassVar[Mapping[str, str]] = {"narrowing": "pruning"}
+    renamed: ClassVar[Mapping[str, str]] = {"pruning": "pruning"}
     front_end: FrontEnd = field(default_factory=FrontEnd)
     encoder: Mapping[str, Any] = field(default_factory=dict)
-    pruning: Narrowing = field(default_factory=Narrowing)
+    pruning: Pruning = field(default_factory=Pruning)
     epochs: Count = 8
     seed: int = 0
     description: str = ""
@@ -197,7 +197,7 @@ class Moments:
 
 
 @torch.no_grad()
-def narrowed(encoder: Encoder, clips: Sequence[Tensor], narrowing: Narrowing) -> Encoder:
+def pruned(encoder: Encoder, clips: Sequence[Tensor], pruning: Pruning) -> Encoder:
     """Return a narrower encoder; the one given stays as it is.
 
     Parameters
@@ -210,40 +210,40 @@ def narrowed(encoder: Encoder, clips: Sequence[Tensor], narrowing: Narrowing) ->
     RecipeError
         When layers are narrower already.
     """
-    _check(encoder, narrowing)
+    _check(encoder, pruning)
     encoder = copy.deepcopy(encoder).eval()
     batches = [padded(clips[start : start + BATCH_SIZE]) for start in range(0, len(clips), BATCH_SIZE)]
     batches = [(normalised(frames), n_frames) for frames, n_frames in batches]
     whole = [encoder.first_tokens(*batch) for batch in batches]
-    if narrowing.stem_width:
-        with_channels(encoder, *_channels(encoder, batches).fitted(narrowing.stem_width))
+    if pruning.stem_width:
+        with_channels(encoder, *_channels(encoder, batches).fitted(pruning.stem_width))
     narrow = [encoder.first_tokens(*batch) for batch in batches]  # of each batch, what the next block hears, its mask
     for number, block in enumerate(encoder.layers):
         assert isinstance(block, EncoderBlock)
         smaller: EncoderBlock = block
-        if narrowing.key_width:
-            smaller = with_keys(smaller, _heard(block, narrow), narrowing.key_width)
+        if pruning.key_width:
+            smaller = with_keys(smaller, _heard(block, narrow), pruning.key_width)
         whole, narrow = _attended(block, whole), _attended(smaller, narrow)
         n_together = encoder.n_together(number + 1)
         whole = _fed(block, whole, n_together)
-        if narrowing.width:
+        if pruning.width:
             moments = Moments()
             for (wanted, heard), (attended, mask) in zip(whole, narrow, strict=True):
                 neurons, tokens = (merged(part, mask, n_together)[0] for part in (block.widened(attended), attended))
                 moments.add(neurons[heard], (wanted - tokens)[heard])
-            smaller = with_neurons(smaller, *moments.fitted(narrowing.width))
+            smaller = with_neurons(smaller, *moments.fitted(pruning.width))
         narrow = _fed(smaller, narrow, n_together)
         encoder.layers[number] = smaller
     return encoder
 
 
-def _check(encoder: Encoder, narrowing: Narrowing) -> None:
+def _check(encoder: Encoder, pruning: Pruning) -> None:
     """Refuse to make anything wider."""
-    sizes = [("stem_width", narrowing.stem_width, encoder.conv1.out_channels)]
+    sizes = [("stem_width", pruning.stem_width, encoder.conv1.out_channels)]
     for block in encoder.layers:
         assert isinstance(block, EncoderBlock)
         keys = block.self_attn.k_proj.out_features // block.self_attn.n_heads
-        sizes += [("width", narrowing.width, block.fc1.out_features), ("key_width", narrowing.key_width, keys)]
+        sizes += [("width", pruning.width, block.fc1.out_features), ("key_width", pruning.key_width, keys)]
     for name, wanted, there in sizes:
         if wanted > there:
             raise RecipeError(f"[pruning]: {name} must be at most {there}, got {wanted}.")
@@ -379,7 +379,7 @@ def finetune(
     if settings.pruning:
         (folder / WHOLE).mkdir(exist_ok=True)
         write_atomically(folder / WHOLE / WEIGHTS, save(packed_state(tuned, "encoder."), {"origin": origin, **known}))
-        weights = made_narrower(settings, whisper, tuned, [example.frames for example in train])
+        weights = with_pruned_layers(settings, whisper, tuned, [example.frames for example in train])
         origin += _narrower(settings, whisper)
     write_atomically(folder / WEIGHTS, save(packed_state(weights, "encoder."), {"origin": origin, **known}))
     write_atomically(folder / HISTORY, csv_bytes(list(history[-1]), history))
@@ -388,16 +388,16 @@ def finetune(
     return history
 
 
-def made_narrower(
+def with_pruned_layers(
     settings: FineTuning, whisper: WhisperSettings, tuned: Mapping[str, Tensor], clips: Sequence[Tensor]
 ) -> dict[str, Tensor]:
     """Return the weights of a tuned encoder with narrower layers; some of ``clips``, (n_mels, frames), show how."""
-    narrowing = settings.pruning
-    used = replace(whisper, tokens_per_step=narrowing.tokens_per_step, merged_after=narrowing.merged_after)
+    pruning = settings.pruning
+    used = replace(whisper, tokens_per_step=pruning.tokens_per_step, merged_after=pruning.merged_after)
     encoder = Encoder(settings.front_end.n_mels, used)
     encoder.load_state_dict(tuned)
-    rows = np.random.default_rng(settings.seed).permutation(len(clips))[: narrowing.n_clips]
-    return narrowed(encoder, [clips[row] for row in rows], narrowing).state_dict()
+    rows = np.random.default_rng(settings.seed).permutation(len(clips))[: pruning.n_clips]
+    return pruned(encoder, [clips[row] for row in rows], pruning).state_dict()
 
 
 def _origin(settings: FineTuning, start: Mapping[str, Tensor], tuned: Mapping[str, Tensor]) -> str:
@@ -406,10 +406,10 @@ def _origin(settings: FineTuning, start: Mapping[str, Tensor], tuned: Mapping[st
 
 
 def _narrower(settings: FineTuning, whisper: WhisperSettings) -> str:
-    narrowing, per_head = settings.pruning, whisper.key_width or whisper.width // whisper.n_heads
+    pruning, per_head = settings.pruning, whisper.key_width or whisper.width // whisper.n_heads
     parts = (
-        (narrowing.width, whisper.feed_forward_width, "neurons a block"),
-        (narrowing.stem_width, whisper.stem_width or whisper.width, "channels between the convolutions"),
-        (narrowing.key_width, per_head, "values a key"),
+        (pruning.width, whisper.feed_forward_width, "neurons a block"),
+        (pruning.stem_width, whisper.stem_width or whisper.width, "channels between the convolutions"),
+        (pruning.key_width, per_head, "values a key"),
     )
-    return "; then narrowed to " + ", ".join(f"{width} of {before} {what}" for width, before, what in parts if width)
+    return "; then pruned to " + ", ".join(f"{width} of {before} {what}" for width, before, what in parts if width)

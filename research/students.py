@@ -25,7 +25,7 @@ from earnest.training.finetune import EpochBatches
 from earnest.training.frame_changes import another_recording, another_speech
 
 
-class ImitatingStudent(nn.Module):
+class NetworkStudent(nn.Module):
     """A student, whose tokens are the teacher's standardised ones.
 
     Attributes
@@ -58,12 +58,12 @@ class ImitatingStudent(nn.Module):
         return found
 
 
-class ImitatingEncoder(nn.Module):
+class EncoderStudent(nn.Module):
     """An encoder, whose pooled blocks side by side and standardised as the teacher's are what it imitates with.
 
     Attributes
     ----------
-    learner, token_width, tokens_per_step : as those of `ImitatingStudent`
+    learner, token_width, tokens_per_step : as those of `NetworkStudent`
     """
 
     prefix = "encoder."
@@ -100,14 +100,14 @@ class ImitatingEncoder(nn.Module):
         return (tokens - self.mean) / self.deviation, outputs[self.pooled_blocks[0] - 1][1]
 
 
-Imitator: TypeAlias = ImitatingStudent | ImitatingEncoder
+TokenStudent: TypeAlias = NetworkStudent | EncoderStudent
 
 
-def imitator(n_mels: int, student: Mapping[str, Any], encoder: Mapping[str, Any]) -> Imitator:
+def student_of(n_mels: int, student: Mapping[str, Any], encoder: Mapping[str, Any]) -> TokenStudent:
     """Build what learns, an encoder where one is described; its start is random or what its ``weights`` name."""
     if encoder:
-        return ImitatingEncoder(n_mels, from_mapping(WhisperSettings, encoder, "[encoder]"))
-    return ImitatingStudent(n_mels, from_mapping(StudentSettings, student, "[student]"))
+        return EncoderStudent(n_mels, from_mapping(WhisperSettings, encoder, "[encoder]"))
+    return NetworkStudent(n_mels, from_mapping(StudentSettings, student, "[student]"))
 
 
 HEARD_AGAIN_WITHIN = 30  # new batches
@@ -119,16 +119,16 @@ BatchKey: TypeAlias = tuple[int, int, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Lesson:
+class DistillationTarget:
     """One clip without the silence at its ends: ``frames`` (n_mels, frames), float16."""
 
     frames: Tensor
     speaker: str
 
 
-def make_lessons(
+def make_targets(
     utterances: Sequence[Utterance], front_end: LogMel, on_progress: Callable[[], object] = lambda: None
-) -> list[Lesson]:
+) -> list[DistillationTarget]:
     """Decode every utterance; memory: 16 kB a second.
 
     Raises
@@ -136,7 +136,7 @@ def make_lessons(
     CorpusError
         When a recording can't be read.
     """
-    lessons = []
+    targets = []
     for utterance in utterances:
         on_progress()
         try:
@@ -144,8 +144,8 @@ def make_lessons(
             waveform = load_waveform(utterance.path, rate_hz, utterance.start_s, utterance.end_s)
         except AudioError as error:
             raise CorpusError(f"{error} Remove it, or run `earnest corpus check`.") from error
-        lessons.append(Lesson(compute_frames(front_end, waveform).half(), utterance.speaker))
-    return lessons
+        targets.append(DistillationTarget(compute_frames(front_end, waveform).half(), utterance.speaker))
+    return targets
 
 
 class Teacher:
@@ -179,8 +179,8 @@ class Teacher:
         tokens, heard = merged(steps, outputs[0][1], self.tokens_per_step)
         return (tokens - self.mean) / self.deviation, heard
 
-    def standardise(self, lessons: Sequence[Lesson], batch_size: int) -> Tensor:
-        """Give each value mean zero and deviation one over all tokens of the lessons.
+    def standardise(self, targets: Sequence[DistillationTarget], batch_size: int) -> Tensor:
+        """Give each value mean zero and deviation one over all tokens of the targets.
 
         Returns
         -------
@@ -188,8 +188,8 @@ class Teacher:
         """
         count, total, squares = 0, torch.zeros(self.width), torch.zeros(self.width)
         pooled = []
-        for rows in by_length(lessons, batch_size):
-            tokens, heard = self.tokens(*padded([lessons[row].frames for row in rows]))
+        for rows in by_length(targets, batch_size):
+            tokens, heard = self.tokens(*padded([targets[row].frames for row in rows]))
             pooled.append(mean_and_deviation(tokens, heard))
             spoken = tokens[heard]
             count, total, squares = count + len(spoken), total + spoken.sum(dim=0), squares + spoken.square().sum(dim=0)
@@ -199,7 +199,7 @@ class Teacher:
         return torch.cat(pooled).std(dim=0) / deviation.repeat(2)
 
 
-class TaughtBatches(Dataset[Taught]):
+class TargetBatches(Dataset[Taught]):
     """Batches by (epoch, number, positions): clips changed anew in each epoch, and what the teacher says to them.
 
     What is asked for again within an epoch is remembered.
@@ -211,7 +211,7 @@ class TaughtBatches(Dataset[Taught]):
 
     def __init__(
         self,
-        lessons: Sequence[Lesson],
+        targets: Sequence[DistillationTarget],
         teacher: Teacher,
         changes: FrameChanges,
         noises: Sequence[Tensor],
@@ -219,7 +219,12 @@ class TaughtBatches(Dataset[Taught]):
         seed: int,
         denoising: bool = False,
     ) -> None:
-        self.lessons, self.teacher, self.changes, self.noises = lessons, teacher, changes, noises
+        self.targets, self.teacher, self.changes, self.noises = (
+            targets,
+            teacher,
+            changes,
+            noises,
+        )
         self.top_db, self.seed, self.denoising = top_db, seed, denoising
         self._epoch, self._known = UNCHANGED, dict[int, Taught]()
 
@@ -231,12 +236,12 @@ class TaughtBatches(Dataset[Taught]):
         self.__dict__.update(pickle.loads(state["pickled"]))
 
     def __len__(self) -> int:
-        return len(self.lessons)
+        return len(self.targets)
 
     def __getitem__(self, key: BatchKey) -> Taught:
         epoch, number, rows = key
         if epoch == UNCHANGED:
-            clips = [self.lessons[row].frames.float() for row in rows]
+            clips = [self.targets[row].frames.float() for row in rows]
             return self._taught(clips, clips)
         if epoch != self._epoch:
             self._epoch, self._known = epoch, {}
@@ -248,7 +253,7 @@ class TaughtBatches(Dataset[Taught]):
 
     def _changed(self, rows: Sequence[int], epoch: int) -> tuple[list[Tensor], list[Tensor]]:
         """Return what the student hears and what its teacher hears."""
-        clips = [self.lessons[row].frames.float() for row in rows]
+        clips = [self.targets[row].frames.float() for row in rows]
         heard, clean = [], []
         for row, clip in zip(rows, clips, strict=True):
             rng = np.random.default_rng([self.seed, epoch, row])
@@ -264,15 +269,20 @@ class TaughtBatches(Dataset[Taught]):
 class SimilarLengths(EpochBatches[BatchKey]):
     """Batches of clips of similar length, each ``repeats`` times, in an order that depends on seed and epoch alone."""
 
-    def __init__(self, lessons: Sequence[Lesson], batch_size: int, repeats: int, seed: int) -> None:
-        self.lessons, self.batch_size, self.repeats, self.seed = lessons, batch_size, repeats, seed
+    def __init__(self, targets: Sequence[DistillationTarget], batch_size: int, repeats: int, seed: int) -> None:
+        self.targets, self.batch_size, self.repeats, self.seed = (
+            targets,
+            batch_size,
+            repeats,
+            seed,
+        )
 
     def __len__(self) -> int:
-        return self.repeats * math.ceil(len(self.lessons) / self.batch_size)
+        return self.repeats * math.ceil(len(self.targets) / self.batch_size)
 
     def __iter__(self) -> Iterator[BatchKey]:
         rng = np.random.default_rng([self.seed, self.epoch])
-        batches = list(by_length(self.lessons, self.batch_size, rng))
+        batches = list(by_length(self.targets, self.batch_size, rng))
         rng.shuffle(batches)
         # Steadily new ones among those heard before, so that nobody waits for the teacher.
         due = np.tile(np.arange(len(batches), dtype=np.float64), (self.repeats, 1))
@@ -283,10 +293,10 @@ class SimilarLengths(EpochBatches[BatchKey]):
 
 
 def by_length(
-    lessons: Sequence[Lesson], batch_size: int, rng: np.random.Generator | None = None
+    targets: Sequence[DistillationTarget], batch_size: int, rng: np.random.Generator | None = None
 ) -> Iterator[list[int]]:
     """Yield batches of positions, clips of similar length together; ``rng`` mixes neighbours."""
-    lengths = np.array([lesson.frames.shape[1] for lesson in lessons], np.float64)
+    lengths = np.array([lesson.frames.shape[1] for lesson in targets], np.float64)
     if rng is not None:
         lengths += rng.uniform(0, 0.1 * lengths.mean(), len(lengths))
     order = np.argsort(lengths, kind="stable")

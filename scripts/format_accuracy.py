@@ -21,7 +21,7 @@ from onnx import ModelProto
 from earnest.bundle import FORMATS, Bundle, BundleInfo, Format, sha256_of
 from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.export.bundle import Form, model_files
-from earnest.export.calibration import Clips, load_clips, split_clips
+from earnest.export.calibration import QuantisationClips, load_clips, split_clips
 from earnest.export.onnx import traced
 from earnest.runtime.graph import Graph, engine_for
 from earnest.settings.recipe import read_recipe
@@ -44,7 +44,7 @@ per cent; from "WA lost" on compared with `onnx`, which is exact; MB of the grap
 """
 
 
-def answers(run: Path, graph: ModelProto, form: Format, clips: Clips) -> tuple[np.ndarray, int]:
+def answers(run: Path, graph: ModelProto, form: Format, clips: QuantisationClips) -> tuple[np.ndarray, int]:
     """Write a run's graph in one format; return the probabilities of each clip, (clips, classes), and its bytes."""
     copy = ModelProto()
     copy.CopyFrom(graph)

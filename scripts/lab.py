@@ -19,14 +19,14 @@ import numpy as np
 from earnest.apps.cli._options import changes_of
 from earnest.evaluation.calibration import fit_temperature, softmax
 from earnest.evaluation.protocols import protocol_called
-from earnest.experiments.task import SharedClips, task_of, utterances_beside
+from earnest.experiments.task import SharedClips, auxiliary_utterances, task_of
 from earnest.runtime.adaptation import Adaptation, Adapter
 from earnest.settings.recipe import read_recipe
 from earnest.settings.training import Training
 from earnest.training.closed_form import discriminant, knows_voices, voice_discriminant
 from earnest.training.finetune import finetune_embedding
 from earnest.training.run import initial_classifier, scheme_of
-from earnest.training.runtime_statistics import COPY, Heard, fit_adaptation, heard_by, with_scale
+from earnest.training.runtime_statistics import COPY, SpeakerEmbeddings, fit_adaptation, heard_by, with_scale
 
 SHRINKAGES = (0.2, 0.4, 0.6, 0.8)
 STREAMS = ("all", "ten", "one emotion", "two", "three")
@@ -46,8 +46,8 @@ RULES: Mapping[str, Mapping[str, float]] = {
 class Fold:
     """What a fold knows and what it is asked."""
 
-    train: Heard
-    valid: Heard
+    train: SpeakerEmbeddings
+    valid: SpeakerEmbeddings
     n_classes: int
     training: Training
     by_voice: bool
@@ -65,12 +65,12 @@ def folds_of(recipe_path: str, protocol: str, changes: list[str]) -> Iterator[Fo
     task = task_of(recipe, protocol_called(protocol), {})
     wanted = {row.key: row for split in task.splits for row in (*split.train, *split.valid)}
     scheme = scheme_of(task.recipe, list(wanted.values()))
-    shared = SharedClips(list(wanted.values()), beside=utterances_beside(task.recipe, task.folders))
+    shared = SharedClips(list(wanted.values()), beside=auxiliary_utterances(task.recipe, task.folders))
     for split in task.splits:
         clips, classifier = shared.of(task.recipe), initial_classifier(task.recipe, scheme.classes)
         if task.recipe.finetune:
             with TemporaryDirectory() as folder:
-                beside = clips.beside_speakers_of(split)
+                beside = clips.auxiliary_of(split)
                 finetune_embedding(classifier, clips.of(split.train), beside, task.recipe, Path(folder))
         train, valid = (
             heard_by(classifier.network, clips.of(rows), clips.cache) for rows in (split.train, split.valid)

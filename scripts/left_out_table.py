@@ -36,11 +36,11 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError
 from earnest.export.card import TRUE_PERCENTAGES, percentages_table
 from earnest.runtime.adaptation import Adaptation, Adapter
-from earnest.runtime.answers import Answers
+from earnest.runtime.answers import AnswerBuilder
 from earnest.runtime.events import Span, Window
 from earnest.runtime.prediction import Options
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.windows import Heard, Over, Windower, Windowing
+from earnest.runtime.windows import Over, Windower, Windowing, WindowSound
 
 ROOT = Path(__file__).parent.parent
 SIX = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
@@ -87,7 +87,7 @@ class Recording:
     speaker: str
     is_stream: bool
     n_samples: int
-    jobs: tuple[tuple[Heard | Over, Numbers, Numbers], ...]
+    jobs: tuple[tuple[WindowSound | Over, Numbers, Numbers], ...]
     parts: tuple[tuple[int, int, str], ...]
 
 
@@ -145,7 +145,7 @@ def _recording(
     rate_hz = predictor.info.sample_rate_hz
     windower = Windower(rate_hz, rate_hz, ONE_AT_A_TIME, needs_activity=False, live=False)
 
-    def jobs() -> Iterator[Heard | Over]:
+    def jobs() -> Iterator[WindowSound | Over]:
         for start in range(0, len(sound), 10 * rate_hz):
             yield from windower.accept(sound[start : start + 10 * rate_hz].astype(np.float32))
         yield from windower.finish()
@@ -172,7 +172,7 @@ class Row:
 
 
 class Replay:
-    """Answers recordings again with other calibrations, without the network."""
+    """AnswerBuilder recordings again with other calibrations, without the network."""
 
     def __init__(self, temperature: float, adapted_scale: float, abstain_below: float) -> None:
         self._temperature, self._adapted_scale, self._below = temperature, adapted_scale, abstain_below
@@ -205,7 +205,7 @@ class Replay:
     def _answers(self, recording: Recording, bundle: Bundle, adapter: Adapter | None, way: str) -> Iterator[Row]:
         info = replace(bundle.info, sounds=(), abstain_below=self._below)
         rate_hz = info.sample_rate_hz
-        answers = Answers(info, ("probabilities",), rate_hz, ONE_AT_A_TIME, Options(), adapter)
+        answers = AnswerBuilder(info, ("probabilities",), rate_hz, ONE_AT_A_TIME, Options(), adapter)
         answers.tally.n_samples = recording.n_samples
         for job, logits, embedding in recording.jobs:
             if isinstance(job, Over):

@@ -42,7 +42,7 @@ class Shipped:
 
 ADAPTED = ("--adapt", "causal", "--adapt", "ten", "--adapt", "all", "--adapt", "one-emotion")
 ENCODER = (
-    "The encoder was fine-tuned on the labels of 68 speakers of CREMA-D, narrowed, taught what the whole one says to "
+    "The encoder was fine-tuned on the labels of 68 speakers of CREMA-D, pruned, taught what the whole one says to "
     "their sound and to made-up words that espeak-ng and flite spoke, and rounded to 8 bits; the linear layer was "
     "fitted on all clips and a changed copy of each (noise, rooms, telephone, codecs)."
 )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from earnest.errors import EarnestError
-from earnest.evaluation.stress import CLEAN, Check, StressRow, plot_stress, signed, yes_or_no
+from earnest.evaluation.stress import CLEAN, StressCheck, StressRow, plot_stress, signed, yes_or_no
 
 KEPT = Path(__file__).parent.parent / "docs" / "results" / "stress"
 TEXT = """# {title}
@@ -45,7 +45,7 @@ class Table:
     name: str
     document: dict[str, Any]
     rows: list[StressRow]
-    checks: list[Check]
+    checks: list[StressCheck]
 
 
 def main(folders: Sequence[Path]) -> None:
@@ -81,7 +81,9 @@ def read(folder: Path) -> Table:
     path = folder / "metrics-stress.json"
     document = json.loads(path.read_text(encoding="utf-8"))
     rows = [StressRow.from_dict(row, str(path)) for row in document["rows"]]
-    return Table(folder.resolve().name, document, rows, [Check.from_dict(one, str(path)) for one in document["checks"]])
+    return Table(
+        folder.resolve().name, document, rows, [StressCheck.from_dict(one, str(path)) for one in document["checks"]]
+    )
 
 
 def sentence(document: dict[str, Any]) -> str:
@@ -121,7 +123,7 @@ def checks_beside(first: Table, second: Table) -> str:
     return markdown(lines)
 
 
-def value_text(check: Check) -> str:
+def value_text(check: StressCheck) -> str:
     """Return a check's value and where it is."""
     return f"{100 * check.value:.1f}" + (f" ({check.where})" if check.where else "")
 

@@ -111,7 +111,7 @@ class AsyncRemoteStream:
     def __init__(self, address: str, headers: dict[str, str]) -> None:
         self._address, self._headers = address, headers
         self._expected = listening.expected_errors()
-        self._heard = listening.Heard()
+        self._heard = listening.ServerMessages()
         self._closing = AsyncExitStack()
         self._socket: Any = None
         self._reader: asyncio.Task[None] | None = None

@@ -13,7 +13,7 @@ FINISH = json.dumps({"type": "finish"})
 OPEN_S, PONG_S = 30.0, 60.0  # a pong may wait behind sound that the server reads no faster than it allows
 
 
-class Heard:
+class ServerMessages:
     """What came from the server.
 
     Attributes
@@ -97,7 +97,7 @@ def expected_errors() -> tuple[type[Exception], ...]:
     return WebSocketException, OSError, TimeoutError, EOFError
 
 
-def take_all(heard: Heard, messages: Iterable[str | bytes]) -> None:
+def take_all(heard: ServerMessages, messages: Iterable[str | bytes]) -> None:
     """Take messages until the server has said all."""
     for message in messages:
         heard.take(message)

@@ -124,7 +124,7 @@ class RemoteStream:
     def __init__(self, address: str, headers: dict[str, str]) -> None:
         self._address, self._headers = address, headers
         self._expected = listening.expected_errors()
-        self._heard = listening.Heard()
+        self._heard = listening.ServerMessages()
         self._closing = ExitStack()
         self._socket: Any = None
 

@@ -12,9 +12,9 @@ from earnest.corpora.tables import SYNONYMS, number_in
 from earnest.errors import CorpusError, suggestion
 from earnest.evaluation.predictions import (
     SUM_TOLERANCE,
-    Answers,
     Predictions,
     Probabilities,
+    SystemAnswers,
     TextColumn,
     different,
     in_canonical_order,
@@ -27,7 +27,7 @@ from earnest.labels import EMOTIONS, Scheme
 
 
 @dataclass(frozen=True)
-class Wording:
+class LabelMapping:
     """How labels are read.
 
     Attributes
@@ -57,7 +57,7 @@ class Wording:
 
 @dataclass(frozen=True)
 class Relabelled:
-    """Answers whose labels are classes.
+    """SystemAnswers whose labels are classes.
 
     Attributes
     ----------
@@ -65,27 +65,27 @@ class Relabelled:
     is_outside : whether the scheme drops the label answered, shape (rows,); it counts as none, and so as wrong
     """
 
-    answers: Answers
+    answers: SystemAnswers
     n_dropped: int
     is_outside: npt.NDArray[np.bool_]
 
 
-def relabelled(answers: Answers, wording: Wording) -> Relabelled:
+def relabelled(answers: SystemAnswers, label_mapping: LabelMapping) -> Relabelled:
     """Turn labels into classes; probabilities of labels of the same class are added.
 
     A row that gives probability to what the scheme drops keeps its answer and loses its probabilities.
     """
-    _check_used(answers, wording)
+    _check_used(answers, label_mapping)
 
     def class_of(label: str) -> str:
-        return wording.class_of(label, answers.source) or ""
+        return label_mapping.class_of(label, answers.source) or ""
 
     emotion = None if answers.emotion is None else _mapped(answers.emotion, class_of)
     predicted = _mapped(answers.predicted, lambda label: class_of(label) if label else "")
     is_outside = (answers.predicted != "") & (predicted == "")
     labels = tuple(dict.fromkeys(filter(None, map(class_of, answers.labels))))
-    if wording.scheme is not None and answers.labels:
-        labels = wording.scheme.classes
+    if label_mapping.scheme is not None and answers.labels:
+        labels = label_mapping.scheme.classes
     changed = replace(
         answers,
         emotion=emotion,
@@ -101,7 +101,7 @@ def relabelled(answers: Answers, wording: Wording) -> Relabelled:
     return Relabelled(changed.take(kept), len(answers) - len(kept), is_outside[kept])
 
 
-def in_order_of(answers: Answers, classes: Sequence[str]) -> Probabilities | None:
+def in_order_of(answers: SystemAnswers, classes: Sequence[str]) -> Probabilities | None:
     """Return the probabilities, shape (rows, classes), of classes that hold all labels; 0 for those without one."""
     return _folded(answers, list(answers.labels), classes)
 
@@ -112,7 +112,7 @@ def _mapped(column: TextColumn, class_of: Callable[[str], str]) -> TextColumn:
     return text_column(mapped[text] for text in column)
 
 
-def _folded(answers: Answers, targets: Sequence[str], classes: Sequence[str]) -> Probabilities | None:
+def _folded(answers: SystemAnswers, targets: Sequence[str], classes: Sequence[str]) -> Probabilities | None:
     if answers.probabilities is None:
         return None
     folded = np.zeros((len(answers), len(classes)), dtype=np.float32)
@@ -127,11 +127,11 @@ def _folded(answers: Answers, targets: Sequence[str], classes: Sequence[str]) ->
     return folded
 
 
-def _check_used(answers: Answers, wording: Wording) -> None:
+def _check_used(answers: SystemAnswers, label_mapping: LabelMapping) -> None:
     """Refuse a word of --map that the file doesn't hold: it is a slip of the pen."""
     true = () if answers.emotion is None else answers.emotion
     found = {*answers.predicted, *answers.labels, *true} - {""}
-    for word in wording.words:
+    for word in label_mapping.words:
         if word not in found:
             raise CorpusError(f"{answers.source}: no label '{word}' there, as --map says.{suggestion(word, found)}")
 
@@ -162,7 +162,7 @@ class Joined:
 
 
 def join(
-    answers: Answers,
+    answers: SystemAnswers,
     utterances: Sequence[Utterance],
     scheme: Scheme | None = None,
     ignore_unknown: bool = False,
@@ -207,7 +207,7 @@ def _class_of(row: Utterance, scheme: Scheme | None) -> str:
 
 
 def _predictions(
-    answers: Answers, rows: Sequence[Utterance], truth: Sequence[str], scheme: Scheme | None
+    answers: SystemAnswers, rows: Sequence[Utterance], truth: Sequence[str], scheme: Scheme | None
 ) -> Predictions:
     """Put truth beside answers, and rows without an answer below; ``rows`` and ``truth`` are of both."""
     n_missing = len(rows) - len(answers)
@@ -238,7 +238,7 @@ def _extended(array: npt.NDArray[np.float32] | None, n_missing: int) -> npt.NDAr
     return np.concatenate([array, np.full((n_missing, array.shape[1]), np.nan, dtype=np.float32)])
 
 
-def _check_once(answers: Answers, places: npt.NDArray[np.int64]) -> None:
+def _check_once(answers: SystemAnswers, places: npt.NDArray[np.int64]) -> None:
     """Refuse two rows of the same fold about one clip, such as "a" and "folder/a.wav"."""
     seen: dict[tuple[int, str], int] = {}
     for row, key in enumerate(zip(places.tolist(), answers.text("fold"), strict=True)):
@@ -248,7 +248,7 @@ def _check_once(answers: Answers, places: npt.NDArray[np.int64]) -> None:
             raise CorpusError(f"{answers.place(row)}: {same}, answered twice in one fold.")
 
 
-def _places(answers: Answers, utterances: Sequence[Utterance]) -> npt.NDArray[np.int64]:
+def _places(answers: SystemAnswers, utterances: Sequence[Utterance]) -> npt.NDArray[np.int64]:
     """Return the row of the manifest of each answer, shape (rows,), −1 for none."""
     index = _Index(utterances)
     starts = answers.text("start")

@@ -130,7 +130,7 @@ class Amount:
         return {**values, "wa": self.wa.to_dict(), "ua": self.ua.to_dict()}
 
 
-def plot_data_curve(amounts: Sequence[Amount], path: Path, title: str) -> None:
+def plot_learning_curve(amounts: Sequence[Amount], path: Path, title: str) -> None:
     """Draw UA over the number of training clips; bars are standard deviations over folds, where there are several."""
     figure = new_figure(6.6, 4.3)
     axes = figure.subplots()

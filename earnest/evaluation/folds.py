@@ -55,7 +55,7 @@ def training_seeds(protocol: Protocol, own: int, repeats: int | None) -> tuple[i
     return seeds[:repeats]
 
 
-def told_apart(scores: Scores) -> tuple[Scores, dict[str, Spread]]:
+def seeds_apart(scores: Scores) -> tuple[Scores, dict[str, Spread]]:
     """Tell the spread over folds from that over repeats.
 
     Returns

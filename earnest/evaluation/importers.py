@@ -13,8 +13,8 @@ from earnest.errors import CorpusError, EarnestError
 from earnest.evaluation.predictions import (
     MOST_LABELS,
     SUM_TOLERANCE,
-    Answers,
     Layout,
+    SystemAnswers,
     check_unique,
     read_answers,
     read_table,
@@ -33,7 +33,7 @@ class _Entry(NamedTuple):
     number: int
 
 
-def read_pipeline_output(path: Path) -> Answers:
+def read_pipeline_output(path: Path) -> SystemAnswers:
     """Read names and answers; the answer is the label of the highest score.
 
     Scores become probabilities where they sum to 1, labels that are left out being 0. Others (of ``top_k``, or
@@ -57,7 +57,7 @@ def read_pipeline_output(path: Path) -> Answers:
             probabilities[row] = 0
             probabilities[row, [place[label] for label in entry.scores]] = list(entry.scores.values())
     some = not np.isnan(probabilities).all()
-    answers = Answers(
+    answers = SystemAnswers(
         source=path,
         name=text_column(entry.name for entry in entries),
         line=np.array([entry.number for entry in entries], dtype=np.int64),
@@ -181,7 +181,7 @@ NO_CLASSES = frozenset({"", "file", "start", "end", "speaker", "gender", "age", 
 PEEK = 1 << 16
 
 
-def read_nkululeko(path: Path) -> Answers:
+def read_nkululeko(path: Path) -> SystemAnswers:
     """Read a result table of nkululeko, or any table in the manner of audformat: ``file``, ``start``, ``end``, …
 
     The answer is in ``predicted`` (then the columns before it, named as classes, are probabilities, and ``truth``, if
@@ -191,14 +191,14 @@ def read_nkululeko(path: Path) -> Answers:
     return read_table(path, partial(_nkululeko_layout, path=path))
 
 
-READERS: Mapping[str, Callable[[Path], Answers]] = {
+READERS: Mapping[str, Callable[[Path], SystemAnswers]] = {
     "earnest": read_answers,
     "huggingface": read_pipeline_output,
     "nkululeko": read_nkululeko,
 }
 
 
-def read_any(path: Path, form: str | None = None) -> Answers:
+def read_any(path: Path, form: str | None = None) -> SystemAnswers:
     """Read a file of answers; without ``form``, a key of `READERS`, its content says what it is."""
     return READERS[form or recognised(path)](path)
 

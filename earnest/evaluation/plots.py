@@ -70,7 +70,7 @@ def draw_confusion(scores: Scores, by: Literal["true", "predicted"]) -> "Figure"
     return figure
 
 
-def plot_learning_curve(history: Sequence[Mapping[str, Any]], path: Path, title: str, chosen_epoch: int) -> None:
+def plot_history(history: Sequence[Mapping[str, Any]], path: Path, title: str, chosen_epoch: int) -> None:
     """Save what `draw_learning_curve` draws, with a title."""
     if not history:
         raise EarnestError(f"{path}: there is no history to draw.")

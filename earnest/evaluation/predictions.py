@@ -138,7 +138,7 @@ MOST_LABELS = 1000  # a confusion matrix has their square
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class SystemAnswers:
     """The rows of a file as columns.
 
     Attributes
@@ -182,7 +182,7 @@ class Answers:
         """Say where a row stands, for messages."""
         return f"{self.source}{':' if self.unit == 'line' else ', entry '}{self.line[row]}"
 
-    def take(self, rows: npt.NDArray[np.integer[Any]]) -> "Answers":
+    def take(self, rows: npt.NDArray[np.integer[Any]]) -> "SystemAnswers":
         """Return the rows at these indices, shape (n,), in that order."""
         columns = {name: getattr(self, name) for name in _ANSWER_COLUMNS}
         texts = {name: column[rows] for name, column in self.texts.items()}
@@ -196,7 +196,7 @@ class Answers:
             return self.labels
         return in_canonical_order({*self.predicted, *(() if self.emotion is None else self.emotion)} - {""})
 
-    def without_truth(self) -> "Answers":
+    def without_truth(self) -> "SystemAnswers":
         """Return the same answers with the truth forgotten."""
         return replace(self, emotion=None)
 
@@ -219,7 +219,7 @@ class Answers:
 
 
 _ANSWER_COLUMNS = tuple(
-    name for name in Answers.__dataclass_fields__ if name not in ("source", "texts", "labels", "unit")
+    name for name in SystemAnswers.__dataclass_fields__ if name not in ("source", "texts", "labels", "unit")
 )
 
 
@@ -229,7 +229,7 @@ def in_canonical_order(labels: set[str]) -> tuple[str, ...]:
     return tuple(sorted(labels, key=lambda name: (rank.get(name, len(rank)), name)))
 
 
-def check_unique(answers: Answers) -> None:
+def check_unique(answers: SystemAnswers) -> None:
     """Refuse an utterance that is there twice in the same fold."""
     columns = [answers.texts[name] for name in ("corpus", "fold", "start") if name in answers.texts]
     seen: dict[tuple[str, ...], int] = {}
@@ -267,7 +267,7 @@ class Layout:
     is_ours: bool = False
 
 
-def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> Answers:
+def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAnswers:
     """Read a CSV file with a header.
 
     Raises
@@ -334,7 +334,7 @@ class _Table:
         if self.layout.probabilities:
             self.probabilities.extend(self._row_of_probabilities(cells, line))
 
-    def answers(self) -> Answers:
+    def answers(self) -> SystemAnswers:
         """Return all rows."""
         if not self.lines:
             raise CorpusError(f"{self.path}: it holds no predictions.")
@@ -344,7 +344,7 @@ class _Table:
             probabilities = np.array(self.probabilities, dtype=np.float32).reshape(len(self.lines), -1)
         if self.affect:
             affect = np.array(self.affect, dtype=np.float32).reshape(-1, len(AFFECT))
-        answers = Answers(
+        answers = SystemAnswers(
             source=self.path,
             name=texts.pop("name"),
             line=np.array(self.lines, dtype=np.int64),
@@ -439,7 +439,7 @@ def read_predictions(path: Path) -> Predictions:
     return read_answers(path, ("utterance_id", "emotion", "predicted")).predictions()
 
 
-def read_answers(path: Path, needed: Sequence[str] = ("predicted",)) -> Answers:
+def read_answers(path: Path, needed: Sequence[str] = ("predicted",)) -> SystemAnswers:
     """Read a predictions file that may lack the truth and have ``path`` in place of ``utterance_id``."""
     return read_table(path, partial(_layout_of, path=path, needed=needed))
 

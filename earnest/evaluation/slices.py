@@ -40,7 +40,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Gap:
+class SliceGap:
     """The largest UA of a column's values minus the smallest."""
 
     ua: float
@@ -99,7 +99,7 @@ def slices(
     return made
 
 
-def gaps(parts: Iterable[Slice], fewest: int = FEWEST) -> dict[str, Gap]:
+def gaps(parts: Iterable[Slice], fewest: int = FEWEST) -> dict[str, SliceGap]:
     """Return column → gap in UA over its values with at least ``fewest`` clips, where there are two such values."""
     by_name: dict[str, list[Slice]] = {}
     for part in parts:
@@ -145,6 +145,6 @@ def _interval(predictions: Predictions, texts: TextColumn, value: str, rng: np.r
     return bootstrap(predictions.take(np.flatnonzero(texts == value)), rng)["ua"]
 
 
-def _gap(group: Sequence[Slice]) -> Gap:
+def _gap(group: Sequence[Slice]) -> SliceGap:
     worst, best = min(group, key=lambda part: part.ua), max(group, key=lambda part: part.ua)
-    return Gap(best.ua - worst.ua, best.value, worst.value)
+    return SliceGap(best.ua - worst.ua, best.value, worst.value)

@@ -25,7 +25,7 @@ _FILE_NAME = re.compile(rf"(?:(.*?)[-_.])?({'|'.join(_SET_WORDS)})(?:[-_.](.*))?
 
 
 @dataclass(frozen=True)
-class Clip:
+class SplitEntry:
     """A clip as a file names it; what the file doesn't say is empty."""
 
     key: str = ""
@@ -50,12 +50,12 @@ class Plan:
 
     source: Path
     fold: str
-    sets: Mapping[str, Sequence[Clip]]
+    sets: Mapping[str, Sequence[SplitEntry]]
     speaker_independent: bool | None = None
     dialogue_partners: bool = False
 
     @property
-    def clips(self) -> list[Clip]:
+    def clips(self) -> list[SplitEntry]:
         """Those of all sets."""
         return [clip for name in SETS for clip in self.sets.get(name, ())]
 
@@ -72,7 +72,7 @@ class Plan:
             raise SplitError(f"{self.source}: {len(absent)} clips are not in the data: {named(absent)}.")
         return {name: [self._one(clip, lookup) for clip in self.sets.get(name, ())] for name in SETS}
 
-    def _one(self, clip: Clip, lookup: "Lookup") -> Utterance:
+    def _one(self, clip: SplitEntry, lookup: "Lookup") -> Utterance:
         rows = lookup.candidates(clip)
         if len(rows) > 1:
             could_be = named([row.path.as_posix() for row in rows])
@@ -95,7 +95,7 @@ class Lookup:
                 self._by_key[name].append(row)
             self._by_file[row.path.stem].append(row)
 
-    def candidates(self, clip: Clip) -> list[Utterance]:
+    def candidates(self, clip: SplitEntry) -> list[Utterance]:
         """Return all that the clip's names fit.
 
         Of paths, name (without its suffix) and folder must agree, for others keep their corpora elsewhere; of several
@@ -163,7 +163,7 @@ def read_plans(paths: Sequence[Path]) -> list[Plan]:
     A CSV without a column ``set`` is one set, which its name says: "train.csv", "fold1_test.csv".
     """
     plans: list[Plan] = []
-    sets: dict[str, dict[str, list[Clip]]] = defaultdict(lambda: defaultdict(list))
+    sets: dict[str, dict[str, list[SplitEntry]]] = defaultdict(lambda: defaultdict(list))
     sources: dict[str, Path] = {}
     for path in [inside for given in paths for inside in _files_in(given)]:
         if path.suffix.lower() == ".json":
@@ -197,7 +197,7 @@ def _read_json(path: Path) -> Plan:
     return Plan(
         source=path,
         fold=values["fold"] or path.stem,
-        sets={name: [Clip(key, **facts.get(key, {})) for key in values[name]] for name in SETS},
+        sets={name: [SplitEntry(key, **facts.get(key, {})) for key in values[name]] for name in SETS},
         speaker_independent=values["speaker_independent"],
         dialogue_partners=values["dialogue_partners"],
     )
@@ -213,7 +213,7 @@ def _problem_with_clips(facts: object) -> str | None:
     return None
 
 
-def _read_csv(path: Path) -> Iterable[tuple[str, str, Clip]]:
+def _read_csv(path: Path) -> Iterable[tuple[str, str, SplitEntry]]:
     reader = csv.DictReader(StringIO(read_text(path, SplitError, what="split file"), newline=""), strict=True)
     try:
         header, rows = list(reader.fieldnames or ()), list(reader)
@@ -231,12 +231,12 @@ def _read_csv(path: Path) -> Iterable[tuple[str, str, Clip]]:
         yield row.get("fold") or fold, name, _clip_of(row, f"{path}:{number}")
 
 
-def _clip_of(row: Mapping[str, str | None], where: str) -> Clip:
+def _clip_of(row: Mapping[str, str | None], where: str) -> SplitEntry:
     texts = {name: (row.get(name) or "").strip() for name in COLUMNS}
     if not (texts["utterance_id"] or texts["path"]):
         raise SplitError(f"{where}: names no clip.")
     key = "/".join(filter(None, [texts["corpus"], texts["utterance_id"]])) if texts["utterance_id"] else ""
-    return Clip(key, texts["path"], texts["speaker"])
+    return SplitEntry(key, texts["path"], texts["speaker"])
 
 
 def _fold_and_set(path: Path) -> tuple[str, str]:

@@ -64,7 +64,7 @@ class NamedFolds:
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
         """Return one `Parts` a fold."""
         fold_of = {speaker: fold for fold, speakers in self.folds.items() for speaker in speakers}
-        return rotated(utterances, lambda utterance: fold_of[utterance.speaker], list(self.folds))
+        return cross_validated(utterances, lambda utterance: fold_of[utterance.speaker], list(self.folds))
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class KeyFolds:
         keys = at_least(self.n, sorted({self.key_of(utterance) for utterance in utterances}), self.what)
         fold_of = {key: f"f{position % self.n + 1}" for position, key in enumerate(keys)}
         names = [f"f{number + 1}" for number in range(self.n)]
-        return rotated(utterances, lambda utterance: fold_of[self.key_of(utterance)], names)
+        return cross_validated(utterances, lambda utterance: fold_of[self.key_of(utterance)], names)
 
 
 def speaker_folds(n: int) -> KeyFolds:
@@ -105,10 +105,12 @@ class LeaveOneOut:
         keys = at_least(
             self.n_valid + 2, sorted({self.key_of(utterance) for utterance in utterances}), "of what is left out"
         )
-        return rotated(utterances, self.key_of, keys, self.n_valid)
+        return cross_validated(utterances, self.key_of, keys, self.n_valid)
 
 
-def rotated(utterances: Sequence[Utterance], key_of: KeyOf, keys: Sequence[str], n_valid: int = 1) -> list[Parts]:
+def cross_validated(
+    utterances: Sequence[Utterance], key_of: KeyOf, keys: Sequence[str], n_valid: int = 1
+) -> list[Parts]:
     """Test each key once; validate on the ``n_valid`` keys after it, cyclically; train on the rest."""
     members: dict[str, list[Utterance]] = {key: [] for key in keys}
     for utterance in utterances:

@@ -195,7 +195,7 @@ SEX_UA, SEX_RECALL, SEX_PRECISION = 0.075, 0.175, 0.075
 
 
 @dataclass(frozen=True)
-class Check:
+class StressCheck:
     """One value beside its limit; shares from 0 to 1.
 
     Attributes
@@ -227,7 +227,7 @@ class Check:
         return {name: getattr(self, name) for name in names}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: str) -> "Check":
+    def from_dict(cls, values: Mapping[str, Any], where: str) -> "StressCheck":
         """Read what `to_dict` made of it in a ``metrics-stress.json``."""
         try:
             return cls(**{name: values[name] for name in ("name", "value", "limit", "at_least", "where")})
@@ -235,13 +235,13 @@ class Check:
             raise EarnestError(f"{where}: not from `earnest stress` ({error!r}).") from error
 
 
-def clean_checks(predictions: Predictions) -> list[Check]:
-    """Check the answers to clean clips; those of sexes need both."""
+def clean_checks(predictions: Predictions) -> list[StressCheck]:
+    """StressCheck the answers to clean clips; those of sexes need both."""
     counts, classes = _counts(predictions), predictions.classes
     return [*_correctness(counts, classes), _distribution(counts, classes), *_sexes(predictions)]
 
 
-def checks_markdown(checks: Sequence[Check]) -> str:
+def checks_markdown(checks: Sequence[StressCheck]) -> str:
     """Return the table in Markdown, in per cent or points."""
     lines = [CHECK_COLUMNS, ("---", "---:", "---", "---", "---"), *(check.cells() for check in checks)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
@@ -251,24 +251,24 @@ def _counts(predictions: Predictions) -> Counts:
     return confusion_counts(predictions.emotion, predictions.predicted, len(predictions.classes))
 
 
-def _correctness(counts: Counts, classes: Sequence[str]) -> Iterator[Check]:
+def _correctness(counts: Counts, classes: Sequence[str]) -> Iterator[StressCheck]:
     scores = dict(zip(classes, class_scores(counts), strict=True))
     precisions, recalls = _values(scores, "precision"), _values(scores, "recall")
-    yield Check("UA", float(headline_scores(counts)["ua"]), LEAST, True)
-    yield Check("mean precision", float(np.mean(list(precisions.values()))), LEAST, True)
+    yield StressCheck("UA", float(headline_scores(counts)["ua"]), LEAST, True)
+    yield StressCheck("mean precision", float(np.mean(list(precisions.values()))), LEAST, True)
     for name, values in (("recall", recalls), ("precision", precisions)):
         worst = min(values, key=values.__getitem__)
-        yield Check(f"lowest {name} of a class", values[worst], LEAST, True, worst)
+        yield StressCheck(f"lowest {name} of a class", values[worst], LEAST, True, worst)
 
 
-def _distribution(counts: Counts, classes: Sequence[str]) -> Check:
+def _distribution(counts: Counts, classes: Sequence[str]) -> StressCheck:
     """Compare how often a class is answered with how often it is true, as shares of all clips."""
     shifts = np.abs(counts[:, :-1].sum(axis=0) - counts.sum(axis=1)) / counts.sum()
     worst = int(shifts.argmax())
-    return Check("largest shift of a class's share", float(shifts[worst]), MOST_SHIFTED, False, classes[worst])
+    return StressCheck("largest shift of a class's share", float(shifts[worst]), MOST_SHIFTED, False, classes[worst])
 
 
-def _sexes(predictions: Predictions) -> Iterator[Check]:
+def _sexes(predictions: Predictions) -> Iterator[StressCheck]:
     """Compare each sex with all clips together."""
     names = sorted(set(predictions.gender) - {""})
     if len(names) < 2:
@@ -279,11 +279,11 @@ def _sexes(predictions: Predictions) -> Iterator[Check]:
         name: abs(float(headline_scores(counts)["ua"] - headline_scores(both)["ua"])) for name, counts in own.items()
     }
     worst = max(distances, key=distances.__getitem__)
-    yield Check("UA of a sex, distance from both", distances[worst], SEX_UA, False, worst)
+    yield StressCheck("UA of a sex, distance from both", distances[worst], SEX_UA, False, worst)
     limits: dict[What, float] = {"recall": SEX_RECALL, "precision": SEX_PRECISION}
     for what, limit in limits.items():
         value, where = _largest_distance(both, own, predictions.classes, what)
-        yield Check(f"{what} of a class and sex, distance from both", value, limit, False, where)
+        yield StressCheck(f"{what} of a class and sex, distance from both", value, limit, False, where)
 
 
 def _largest_distance(both: Counts, own: Mapping[str, Counts], classes: Sequence[str], what: What) -> tuple[float, str]:

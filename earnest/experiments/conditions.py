@@ -1,7 +1,7 @@
 """Conditions: ways in which the finished folds of an evaluation answer their clips again, without training.
 
 A condition changes the clips (noise, coding, …), asks the model several times (test-time augmentation) or adapts it to
-the speakers. `answer_again` goes through the folds once and asks under every condition; what belongs together is a
+the speakers. `answer_conditions` goes through the folds once and asks under every condition; what belongs together is a
 `ConditionSet`, which says how results are scored and written. The stress table (`earnest.experiments.stress`) is made
 of the same conditions. A learning curve is none: its models are trained anew.
 """
@@ -27,7 +27,7 @@ from earnest.augment.tta import variants_called, variants_of
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.curves import NoiseCurve
-from earnest.evaluation.folds import told_apart
+from earnest.evaluation.folds import seeds_apart
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions, joined, of_emotion, read_predictions, write_predictions
 from earnest.evaluation.splits import Split
@@ -44,7 +44,14 @@ from earnest.training.examples import Example, compute_examples, compute_frames
 from earnest.training.loop import predict_outputs
 from earnest.training.record import read_record
 from earnest.training.run import PREDICTIONS, load_run, predictions_from, scheme_of
-from earnest.training.runtime_statistics import HOWS, Heard, How, adapted_probabilities, companion_files, heard_by
+from earnest.training.runtime_statistics import (
+    HOWS,
+    How,
+    SpeakerEmbeddings,
+    adapted_probabilities,
+    heard_by,
+    statistics_files,
+)
 
 Probabilities: TypeAlias = npt.NDArray[np.float32]
 ClipChange: TypeAlias = Callable[[Waveform, str, int], Waveform]
@@ -95,7 +102,7 @@ class FoldClips:
         return [load_waveform(row.path, self.rate_hz, row.start_s, row.end_s) for row in self.rows]
 
     @cached_property
-    def heard(self) -> Heard:
+    def heard(self) -> SpeakerEmbeddings:
         """The clips' embeddings, and what is known about the clips."""
         examples = [
             Example(row, compute_frames(self.classifier.front_end, waveform), int(target), len(waveform) / self.rate_hz)
@@ -263,7 +270,7 @@ def read_adaptation(run: Path) -> Adaptation:
             "speakers or more, and a run of this version; choose another --output to train it again."
         )
     entry = adaptation_entry(record.adaptation, str(run))
-    data = companion_files(run, (record.adaptation,))[entry.file]
+    data = statistics_files(run, (record.adaptation,))[entry.file]
     return Adaptation.read(entry, data, len(record.classes), str(run))
 
 
@@ -330,7 +337,7 @@ class NoiseTest:
         }
 
 
-def answer_again(
+def answer_conditions(
     folds: Iterable[FoldClips],
     conditions_of: Callable[[FoldClips], Iterable[Condition]],
     advance: Callable[[], object] = lambda: None,
@@ -450,7 +457,7 @@ class NoiseSet(ConditionSet):
 
 
 def _scores(answers: ConditionAnswers) -> Scores:
-    scores, _ = told_apart(score(answers.predictions, np.random.default_rng(BOOTSTRAP_SEED)))
+    scores, _ = seeds_apart(score(answers.predictions, np.random.default_rng(BOOTSTRAP_SEED)))
     return scores
 
 
@@ -461,7 +468,7 @@ def noise_sentence(noise: Mapping[str, Any]) -> str:
     return f"{noise['recordings']} recordings ({names}), {heard} heard in training"
 
 
-def evaluate_again(
+def evaluate_conditions(
     task: Task, output: Path, sets: Sequence[ConditionSet], words: Sequence[str], progress: Progress = SILENT
 ) -> list[ConditionResults]:
     """Let the finished folds of an evaluation answer their test clips under all conditions, score and write.
@@ -477,5 +484,5 @@ def evaluate_again(
             condition.refuse(output / split.fold, split)
     folds = (FoldClips.tested(output / split.fold, split) for split in task.splits)
     with progress.bar("answering", len(conditions) * len(task.splits)) as advance:
-        answers = answer_again(folds, lambda _: conditions, advance)
+        answers = answer_conditions(folds, lambda _: conditions, advance)
     return [one.write(task, answers, output, shlex.join([*words, *one.words])) for one in sets]

@@ -17,7 +17,7 @@ from earnest.corpora.base import affect_of
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError, SplitError
 from earnest.evaluation.author_protocols import is_chosen_on_test
-from earnest.evaluation.folds import FoldChoice, told_apart
+from earnest.evaluation.folds import FoldChoice, seeds_apart
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.leakage import Leakage
 from earnest.evaluation.metrics import Scores, affect_scores, score
@@ -29,12 +29,12 @@ from earnest.evaluation.splits import Split
 from earnest.experiments.task import (
     SharedClips,
     Task,
+    auxiliary_utterances,
     label_counts,
     protocol_utterances,
     rows_in,
     split_called,
     under,
-    utterances_beside,
 )
 from earnest.experiments.tune import SearchSpace, claim_selection, selected_recipe, selected_settings
 from earnest.experiments.workers import enter_worker, packed_call
@@ -199,8 +199,8 @@ def evaluate(
     parts = {job.split.fold: job.predictions() for job in all_jobs if job.is_finished}
     left = [job for job in all_jobs if job.split.fold not in parts]
     # Clips outside the splits stay out: they could add classes to the scheme "native", and move the others' numbers.
-    beside = utterances_beside(task.recipe, task.folders) if left else ()
-    make_clips = partial(SharedClips, rows_in(task.splits), Progress(on_fold is not None and jobs == 1), beside)
+    auxiliary = auxiliary_utterances(task.recipe, task.folders) if left else ()
+    make_clips = partial(SharedClips, rows_in(task.splits), Progress(on_fold is not None and jobs == 1), auxiliary)
     for fold, predictions in run_folds(left, make_clips, jobs):
         parts[fold] = predictions
         if on_fold:
@@ -252,8 +252,8 @@ def train(
     split = split_called(protocol, fold, utterances, keep_test)
     _check_before_decoding(recipe, [Job(recipe, split, output)])
     ended = is_finished(output, split)
-    beside = () if ended else utterances_beside(recipe, folders)
-    clips = SharedClips(() if ended else rows_in([split]), progress, beside).of(recipe)
+    auxiliary = () if ended else auxiliary_utterances(recipe, folders)
+    clips = SharedClips(() if ended else rows_in([split]), progress, auxiliary).of(recipe)
     predictions = run_split(recipe, split, replace(clips, progress=progress), output)
     if predictions is None:
         return None
@@ -281,7 +281,7 @@ def scored(
     """
     protocol, choice, splits = task.protocol, task.choice, task.splits
     columns = manifest_columns(predictions, task.utterances, ("style", "intensity"))
-    scores, repeats = told_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED), columns=columns))
+    scores, repeats = seeds_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED), columns=columns))
     used = rows_in(splits)
     coverage, labels = coverage_of(protocol, used), label_counts(task, used)
     lines = [line for split in splits for line in leakage_of((runs or {}).get(split.fold, output / split.fold), split)]

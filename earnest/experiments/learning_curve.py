@@ -70,7 +70,7 @@ def with_shares(task: Task, shares: Sequence[float]) -> dict[float, Task]:
     return {share: with_share(task, share) for share in sorted(set(shares) - {1.0})}
 
 
-def evaluate_less(
+def evaluate_learning_curve(
     task: Task,
     whole: Evaluation,
     less: Mapping[float, Task],

@@ -19,8 +19,8 @@ from earnest.errors import EarnestError, suggestion
 from earnest.evaluation.predictions import Predictions, joined, write_predictions
 from earnest.evaluation.split_files import Lookup, read_plans
 from earnest.evaluation.splits import Split
-from earnest.evaluation.stress import Check, StressRow, clean_checks, clean_row
-from earnest.experiments.conditions import PLAIN, Changed, Condition, FoldClips, NoiseTest, answer_again
+from earnest.evaluation.stress import StressCheck, StressRow, clean_checks, clean_row
+from earnest.experiments.conditions import PLAIN, Changed, Condition, FoldClips, NoiseTest, answer_conditions
 from earnest.experiments.evaluate import METRICS
 from earnest.files.locks import holding
 from earnest.files.reading import read_json
@@ -73,7 +73,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class StressTest:
-    """What is asked.
+    """What is wanted.
 
     Attributes
     ----------
@@ -115,12 +115,12 @@ class Stress:
     """The table, the checks of clean clips, and what is in ``metrics-stress.json``."""
 
     rows: Sequence[StressRow]
-    checks: Sequence[Check]
+    checks: Sequence[StressCheck]
     document: Mapping[str, Any]
 
 
 @holding("output")
-def stress(finished: Finished, asked: StressTest, output: Path, command: str, progress: Progress = SILENT) -> Stress:
+def stress(finished: Finished, wanted: StressTest, output: Path, command: str, progress: Progress = SILENT) -> Stress:
     """Answer the clips of every fold again under every condition, and compare with the answers to them as they are.
 
     Parameters
@@ -131,23 +131,23 @@ def stress(finished: Finished, asked: StressTest, output: Path, command: str, pr
 
     def folds() -> Iterator[FoldClips]:
         for split in finished.splits:
-            clips = asked.clips(finished.folder / split.fold, split)
+            clips = wanted.clips(finished.folder / split.fold, split)
             whole.append(clips.plain)
-            yield clips if asked.n_clips is None else clips.take(evenly_drawn(clips, asked.n_clips))
+            yield clips if wanted.n_clips is None else clips.take(evenly_drawn(clips, wanted.n_clips))
 
-    changes = asked.changes(finished.splits[0])
+    changes = wanted.changes(finished.splits[0])
     with progress.bar("answering", (1 + len(changes)) * len(finished.splits)) as advance:
-        answers = answer_again(folds(), lambda clips: asked.conditions(clips.split), advance)
+        answers = answer_conditions(folds(), lambda clips: wanted.conditions(clips.split), advance)
     clean = answers[PLAIN.file_name].predictions
     table = [clean_row(clean)]
     for change in changes:
         found, name = answers[f"stress-{change.file_name}"], change.file_name
         table.append(StressRow.of(change.name, change.group, clean, found.predictions, found.n_untouched))
-        if asked.keeps_predictions:
+        if wanted.keeps_predictions:
             write_predictions(found.predictions, output / f"predictions-stress-{name}.csv")
     checks = clean_checks(joined(whole))
     document = {
-        **_facts(finished, asked, command),
+        **_facts(finished, wanted, command),
         "n": len(clean),
         "n_checked": sum(map(len, whole)),
         "rows": [row.to_dict() for row in table],
@@ -169,14 +169,14 @@ def evenly_drawn(clips: FoldClips, n_clips: int) -> npt.NDArray[np.intp]:
     return np.array(sorted(sorted(order, key=turns.__getitem__)[:n_clips]), np.intp)
 
 
-def _facts(finished: Finished, asked: StressTest, command: str) -> dict[str, Any]:
-    plain, noise = finished.document, asked.noise
+def _facts(finished: Finished, wanted: StressTest, command: str) -> dict[str, Any]:
+    plain, noise = finished.document, wanted.noise
     return {
         **{name: plain.get(name) for name in ("protocol", "speaker_independent", "title")},
         "folds": [split.fold for split in finished.splits],
         "of_folds": len(plain["folds"]),
-        "part": asked.part,
-        "n_clips_a_fold": asked.n_clips,
+        "part": wanted.part,
+        "n_clips_a_fold": wanted.n_clips,
         "command": command,
         "evaluation": plain.get("command"),
         "recipe": finished.recipe.to_dict(),

@@ -34,7 +34,7 @@ class Task:
     utterances : all that were read
     choice : the folds that are trained and scored, once a seed
     seeds : of training, one a repeat
-    folders : corpus name → folder, for what is read later, see `utterances_beside`
+    folders : corpus name → folder, for what is read later, see `auxiliary_utterances`
     """
 
     recipe: Recipe
@@ -108,7 +108,7 @@ def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str
     return load_utterances(wanted, folders)
 
 
-def utterances_beside(recipe: Recipe, folders: Mapping[str, Path]) -> list[Utterance]:
+def auxiliary_utterances(recipe: Recipe, folders: Mapping[str, Path]) -> list[Utterance]:
     """Load the clips of corpora that a fine-tuning learns from beside the recipe's own."""
     wanted = tuple(name for name in recipe.finetune.corpus if name not in recipe.corpora)
     return load_utterances(wanted, folders) if recipe.finetune else []
@@ -161,13 +161,13 @@ class SharedClips:
 
     Parameters
     ----------
-    beside : clips of other corpora that a fine-tuning learns from too
+    auxiliary : clips of other corpora that a fine-tuning learns from too
     """
 
     def __init__(
-        self, rows: Sequence[Utterance], progress: Progress = SILENT, beside: Sequence[Utterance] = ()
+        self, rows: Sequence[Utterance], progress: Progress = SILENT, auxiliary: Sequence[Utterance] = ()
     ) -> None:
-        self.rows, self.progress, self.beside = rows, progress, beside
+        self.rows, self.progress, self.auxiliary = rows, progress, auxiliary
         self._front_end: FrontEnd | None = None
         self._clips = Clips({})
         self._caches: dict[str, EmbeddingCache] = {}
@@ -184,8 +184,8 @@ class SharedClips:
         if recipe.front_end != self._front_end:
             self._caches = {}
             examples = examples_of(recipe, self.rows, self.progress)
-            beside = clips_of_corpora(self.beside, build_front_end(recipe), self.progress)
-            self._clips = Clips(examples, classes=self.classes(recipe), beside=beside)
+            auxiliary = clips_of_corpora(self.auxiliary, build_front_end(recipe), self.progress)
+            self._clips = Clips(examples, classes=self.classes(recipe), auxiliary=auxiliary)
             self._front_end = recipe.front_end
         changes = recipe.training.changes if recipe.augment else ""
         heard = [recipe.training.seed, recipe.augment, changes]

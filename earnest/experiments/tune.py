@@ -353,7 +353,7 @@ def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -
     # Trials hear their clips as they are, so that settings are compared and not draws of an augmentation.
     training = replace(recipe.training, augmented_copies=0, stability_weight=0.0)
     plain = replace(recipe, training=training, augment=())
-    learner = learner_for(plain, replace(clips, beside=clips.beside_speakers_of(split)))
+    learner = learner_for(plain, replace(clips, auxiliary=clips.auxiliary_of(split)))
     learner.fit(classifier, (train,), valid, folder, ends_now=watch.ends_now)
     logits = learner.logits(classifier.network, EmotionHead(n_classes), valid)
     (folder / CHECKPOINT).unlink(missing_ok=True)

@@ -23,7 +23,7 @@ from earnest.onnx.check import check_onnx
 from earnest.settings.recipe import Recipe, read_recipe
 from earnest.training.record import RunRecord, read_record
 from earnest.training.run import load_run
-from earnest.training.runtime_statistics import companion_files, domain_of
+from earnest.training.runtime_statistics import domain_of, statistics_files
 
 NOTICE, MODEL = "NOTICE.txt", "model.onnx"
 BUNDLE, BEGUN = "bundle.json", ".begun"
@@ -85,7 +85,7 @@ def export_bundle(
     files = model_files(graph, form, run, facts_of(identity, record, recipe))
     notice = classifier.network.notice
     files |= {NOTICE: notice.encode()} if notice else {}
-    files |= companion_files(run, (record.adaptation,))
+    files |= statistics_files(run, (record.adaptation,))
     info = BundleInfo(
         name=identity.name,
         version=identity.version,

@@ -1,4 +1,4 @@
-"""Clips of a run's own split: what ranges are measured on, and what shows whether accuracy was lost."""
+"""QuantisationClips of a run's own split: what ranges are measured on, and what shows whether accuracy was lost."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ N_VALIDATION = 400
 
 
 @dataclass(frozen=True)
-class Clips:
+class QuantisationClips:
     """Recordings at the model's rate, and the indices of their classes."""
 
     waveforms: Sequence[Waveform]
@@ -38,7 +38,7 @@ class Clips:
         ]
 
 
-def int8_clips(run: Path, folders: Mapping[str, Path]) -> tuple[Clips, Clips]:
+def int8_clips(run: Path, folders: Mapping[str, Path]) -> tuple[QuantisationClips, QuantisationClips]:
     """Draw at most 120 training clips of a run, to measure ranges on, and at most 400 validation clips, to judge by.
 
     Validation speakers were not trained on, unless the run was refitted; test clips are left alone.
@@ -74,14 +74,16 @@ def split_clips(run: Path, folders: Mapping[str, Path]) -> dict[str, list[tuple[
     return found
 
 
-def load_clips(run: Path, rows: Sequence[tuple[Utterance, int]]) -> Clips:
+def load_clips(run: Path, rows: Sequence[tuple[Utterance, int]]) -> QuantisationClips:
     """Read utterances at the rate of a run's model."""
     rate_hz = read_recipe(run).front_end.sample_rate_hz
     waveforms = [load_waveform(row.path, rate_hz, row.start_s, row.end_s) for row, _ in rows]
-    return Clips(waveforms, np.array([target for _, target in rows], np.int64))
+    return QuantisationClips(waveforms, np.array([target for _, target in rows], np.int64))
 
 
-def _drawn(run: Path, part: str, found: Mapping[str, Sequence[tuple[Utterance, int]]], n_most: int) -> Clips:
+def _drawn(
+    run: Path, part: str, found: Mapping[str, Sequence[tuple[Utterance, int]]], n_most: int
+) -> QuantisationClips:
     rows = found[part]
     if not rows:
         raise CorpusError(f"{run}: its split has no {part} clips, which INT8 needs. Train with a {part} set.")
@@ -101,14 +103,14 @@ Model = TypeVar("Model")
 
 @dataclass(frozen=True)
 class Judge:
-    """Clips of validation speakers, and what the exact graph says about them.
+    """QuantisationClips of validation speakers, and what the exact graph says about them.
 
     Attributes
     ----------
     exact : shape (clips, classes)
     """
 
-    clips: Clips
+    clips: QuantisationClips
     exact: Probabilities
 
     def slack(self, found: Probabilities) -> float:
@@ -149,13 +151,13 @@ class Judge:
     def only(self, numbers: Sequence[int]) -> "Judge":
         """Return a judge of some of the clips."""
         waveforms = [self.clips.waveforms[number] for number in numbers]
-        return Judge(Clips(waveforms, self.clips.targets[numbers]), self.exact[numbers])
+        return Judge(QuantisationClips(waveforms, self.clips.targets[numbers]), self.exact[numbers])
 
 
 def controlled(
     layers: Sequence[str],
     quantised: Callable[[Sequence[str]], Model],
-    answers: Callable[[Model, Clips], Probabilities],
+    answers: Callable[[Model, QuantisationClips], Probabilities],
     judge: Judge,
     ranking: Callable[[], Sequence[str]],
 ) -> Model:
@@ -178,7 +180,7 @@ def controlled(
 def ranked(
     layers: Sequence[str],
     quantised: Callable[[Sequence[str]], Model],
-    answers: Callable[[Model, Clips], Probabilities],
+    answers: Callable[[Model, QuantisationClips], Probabilities],
     judge: Judge,
 ) -> list[str]:
     """Try each layer alone; those that move probabilities most come last."""

@@ -14,7 +14,7 @@ import numpy as np
 from onnx import ModelProto
 
 from earnest.errors import MissingExtraError
-from earnest.export.calibration import Clips, Judge, Probabilities, controlled
+from earnest.export.calibration import Judge, Probabilities, QuantisationClips, controlled
 from earnest.export.quantise import layers_of, ranked_layers
 from earnest.runtime.openvino_engine import EXACT, MODEL, WEIGHTS, openvino
 
@@ -24,7 +24,7 @@ def to_ir(traced: ModelProto, halves: bool) -> dict[str, bytes]:
     return _files(_read(traced), halves)
 
 
-def to_int8_ir(traced: ModelProto, calibration: Clips, validation: Clips) -> dict[str, bytes]:
+def to_int8_ir(traced: ModelProto, calibration: QuantisationClips, validation: QuantisationClips) -> dict[str, bytes]:
     """Quantise the graph of `earnest.export.onnx.traced` with NNCF, to ``model.xml`` and ``model.bin``.
 
     The layers are those of `earnest.export.quantise.to_int8`, and so are the limits and the order in which layers go
@@ -56,7 +56,7 @@ def _all_but(layers: Sequence[str], model: Any) -> list[str]:
     return sorted(name for name in names if name.partition("/")[0] not in layers)
 
 
-def _answers(model: Any, clips: Clips) -> Probabilities:
+def _answers(model: Any, clips: QuantisationClips) -> Probabilities:
     """Return probabilities of each clip, shape (clips, classes)."""
     compiled = openvino().Core().compile_model(model, "CPU", EXACT)
     return np.concatenate([compiled(feed)["probabilities"] for feed in clips.feeds()])

@@ -12,7 +12,7 @@ import onnxruntime
 from onnx import ModelProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from earnest.export.calibration import Clips, Judge, Probabilities, controlled, ranked
+from earnest.export.calibration import Judge, Probabilities, QuantisationClips, controlled, ranked
 from earnest.export.onnx import NETWORK, store_small
 
 QUANTISED = ("MatMul", "Gemm", "Conv")
@@ -20,7 +20,7 @@ ANSWERS = ("logits", "gender", "affect", "distance", "sound")
 PREPARED = {"onnx.quant.pre_process": "onnxruntime.quant"}  # spares the advice to do what `traced` has done
 
 
-def to_int8(traced: ModelProto, calibration: Clips, validation: Clips) -> ModelProto:
+def to_int8(traced: ModelProto, calibration: QuantisationClips, validation: QuantisationClips) -> ModelProto:
     """Quantise the graph of `earnest.export.onnx.traced`: weights per channel, activations by ranges over clips.
 
     Ranges are fixed, not found anew for each batch: so a clip's answer doesn't depend on its neighbours. In float stays
@@ -36,7 +36,7 @@ def to_int8(traced: ModelProto, calibration: Clips, validation: Clips) -> ModelP
     return quantised
 
 
-def ranked_layers(traced: ModelProto, calibration: Clips, validation: Clips) -> list[str]:
+def ranked_layers(traced: ModelProto, calibration: QuantisationClips, validation: QuantisationClips) -> list[str]:
     """Return the names of the layers that may be quantised, those that move answers most last."""
     with TemporaryDirectory() as folder:
         quantise = _Quantiser(traced, calibration, Path(folder)).quantised
@@ -46,7 +46,7 @@ def ranked_layers(traced: ModelProto, calibration: Clips, validation: Clips) -> 
 class _Quantiser:
     """Quantises some layers of a graph; ranges are measured once."""
 
-    def __init__(self, traced: ModelProto, calibration: Clips, folder: Path) -> None:
+    def __init__(self, traced: ModelProto, calibration: QuantisationClips, folder: Path) -> None:
         source = ModelProto()
         source.CopyFrom(traced)
         onnx.helper.set_model_props(source, PREPARED)
@@ -77,7 +77,7 @@ class _Quantiser:
         return result
 
 
-def _answers(model: ModelProto, clips: Clips) -> Probabilities:
+def _answers(model: ModelProto, clips: QuantisationClips) -> Probabilities:
     """Return probabilities of each clip, shape (clips, classes)."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

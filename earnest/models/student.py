@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.frontends.trim import frame_mask
-from earnest.models.by_voice import last_layer_for
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
+from earnest.models.speaker_dependent import last_layer_for
 from earnest.models.whisper import EncoderBlock, EncoderSettings, mean_and_deviation, normalised
 from earnest.settings.front_end import PRESETS
 from earnest.settings.limits import Count, Validated, require
@@ -33,8 +33,8 @@ class StudentSettings(Validated):
     token_width : values of a token that imitate the teacher's
     frozen : all but the last layers stays as it is
     tasks : heads beside emotion
-    speaker_dependent : the last layer has places for each training speaker's emotions, see `ByVoice`; for speakers who
-        are known in advance
+    speaker_dependent : the last layer has class means of its own for each training speaker, see
+        `SpeakerDependentHead`; for enrolled speakers, who are known in advance
     """
 
     renamed: ClassVar[Mapping[str, str]] = RENAMED_NETWORK_KEYS

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.frontends.trim import frame_mask
-from earnest.models.by_voice import last_layer_for
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
 from earnest.models.pooling import deviation
 from earnest.models.pretrained import read_known_speakers, read_origin, read_tensors
+from earnest.models.speaker_dependent import last_layer_for
 from earnest.settings.front_end import PRESETS
 from earnest.settings.limits import Count, NotEmpty, NumberFromZero, Validated, require
 from earnest.settings.recipe import RENAMED_NETWORK_KEYS
@@ -88,8 +88,8 @@ class WhisperSettings(EncoderSettings):
     ----------
     pooled_blocks : whose outputs are pooled, counted from 1
     tasks : heads beside emotion
-    speaker_dependent : the last layer has places for each training speaker's emotions, see `ByVoice`; for speakers who
-        are known in advance
+    speaker_dependent : the last layer has class means of its own for each training speaker, see
+        `SpeakerDependentHead`; for enrolled speakers, who are known in advance
     """
 
     pooled_blocks: Annotated[tuple[Count, ...], NotEmpty()] = (1, 2)

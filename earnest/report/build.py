@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from earnest.files.writing import write_atomically, write_json
-from earnest.report.clips import Budget, examples_section, recordings_of, worst_section
+from earnest.report.clips import PlayerBudget, examples_section, recordings_of, worst_section
 from earnest.report.inside import inside_sections
 from earnest.report.result import Result
 from earnest.report.section import Section, Table, render
@@ -25,7 +25,7 @@ from earnest.report.sections import (
 
 
 @dataclass(frozen=True)
-class Options:
+class ReportOptions:
     """What a person may choose.
 
     Attributes
@@ -92,19 +92,21 @@ class Report:
         return "\n\n".join(parts) + "\n"
 
 
-def build_report(results: Sequence[Result], folders: Mapping[str, Path], options: Options) -> Report:
+def build_report(results: Sequence[Result], folders: Mapping[str, Path], options: ReportOptions) -> Report:
     """Make every section of every result.
 
     Parameters
     ----------
     folders : corpus name → folder, for recordings that are not in ``$EARNEST_DATA``
     """
-    budget = Budget() if options.audio else None
+    budget = PlayerBudget() if options.audio else None
     chapters = [Chapter(result, _sections(result, folders, options, budget)) for result in results]
     return Report(headline_table(results), published_table(results), headline_notes(results), chapters)
 
 
-def _sections(result: Result, folders: Mapping[str, Path], options: Options, budget: Budget | None) -> list[Section]:
+def _sections(
+    result: Result, folders: Mapping[str, Path], options: ReportOptions, budget: PlayerBudget | None
+) -> list[Section]:
     recordings = recordings_of(result.predictions.corpus, folders)
     return [
         leakage_section(result.facts),

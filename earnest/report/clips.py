@@ -26,7 +26,7 @@ Key = tuple[str, str]
 
 
 @dataclass
-class Budget:
+class PlayerBudget:
     """Bytes of sound that may still go into a page; each kind of clip that got none is told once."""
 
     left: int = 6_000_000
@@ -125,7 +125,7 @@ COLUMNS = ("clip", "speaker", "spoken", "answered", "probability of the answer")
 
 
 def examples_section(
-    predictions: Predictions, recordings: Recordings, budget: Budget | None, n_examples: int, seed: int = 0
+    predictions: Predictions, recordings: Recordings, budget: PlayerBudget | None, n_examples: int, seed: int = 0
 ) -> Section:
     """Show examples of every class, hits and misses in turn, where there are both."""
     indices = drawn(predictions, n_examples, np.random.default_rng(seed))
@@ -137,7 +137,7 @@ def examples_section(
     return _section("examples", "Examples", lead, predictions, indices, recordings, budget)
 
 
-def worst_section(predictions: Predictions, recordings: Recordings, budget: Budget | None) -> Section:
+def worst_section(predictions: Predictions, recordings: Recordings, budget: PlayerBudget | None) -> Section:
     """Show the wrong answers with the highest probability."""
     if predictions.probabilities is None:
         missing = "The predictions have no probabilities, so no mistake is worse than another."
@@ -180,7 +180,7 @@ def _section(
     predictions: Predictions,
     indices: npt.NDArray[np.int64],
     recordings: Recordings,
-    budget: Budget | None,
+    budget: PlayerBudget | None,
 ) -> Section:
     keys = [(predictions.corpus[index], predictions.utterance_id[index]) for index in indices.tolist()]
     rows = [recordings.rows.get(key) for key in keys]

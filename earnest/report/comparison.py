@@ -14,7 +14,7 @@ from earnest.evaluation.predictions import Predictions
 from earnest.files.writing import write_atomically
 from earnest.report.drawings import draw_differences
 from earnest.report.result import BOOTSTRAP_SEED, Result
-from earnest.report.section import Picture, Table, picture, render
+from earnest.report.section import ReportPicture, Table, picture, render
 from earnest.report.sections import headline_notes, headline_table
 
 PAIRED = (
@@ -94,7 +94,7 @@ def write_comparison(compared: Compared, page: Path) -> None:
     write_atomically(page, render("compare.html", compared=compared, picture=_picture(compared)).encode())
 
 
-def _picture(compared: Compared) -> Picture:
+def _picture(compared: Compared) -> ReportPicture:
     found = {result.name: (pair.wa, pair.ua) for result, pair in zip(compared.results[1:], compared.pairs, strict=True)}
     first = compared.results[0].name
     told = "; ".join(f"{name} {_points(ua.value)} points of UA" for name, (_, ua) in found.items())

@@ -12,7 +12,7 @@ import numpy as np
 from earnest.errors import EarnestError, shown
 from earnest.evaluation.author_protocols import STAMP
 from earnest.evaluation.curves import NoiseCurve
-from earnest.evaluation.folds import told_apart
+from earnest.evaluation.folds import seeds_apart
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions, read_predictions
 from earnest.evaluation.protocols import kind_words
@@ -109,7 +109,7 @@ def read_result(path: Path) -> Result:
             f"{path}: holds no {PREDICTIONS}. Give a finished folder of `earnest train` or `earnest evaluate`."
         )
     predictions = read_predictions(file)
-    scores, _ = told_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED)))
+    scores, _ = seeds_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED)))
     if not path.is_dir():
         return Result(path.stem, predictions, scores, Facts())
     name = path.resolve().name

@@ -58,7 +58,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ReportPicture:
     """One drawing.
 
     Attributes
@@ -89,7 +89,7 @@ class Picture:
         return data_address(_following_the_reader(self.svg), "image/svg+xml")
 
 
-def picture(figure: "Figure", name: str, title: str, alt: str, table: Table | None = None) -> Picture:
+def picture(figure: "Figure", name: str, title: str, alt: str, table: Table | None = None) -> ReportPicture:
     """Save a figure in both forms; the same figure gives the same bytes."""
     from matplotlib import rc_context
     from matplotlib.text import Text
@@ -101,7 +101,7 @@ def picture(figure: "Figure", name: str, title: str, alt: str, table: Table | No
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the words are in the table too
         figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
         figure.savefig(png, format="png", dpi=DPI)
-    return Picture(name, title, alt, NOT_IN_XML.sub(b"", svg.getvalue()), png.getvalue(), table)
+    return ReportPicture(name, title, alt, NOT_IN_XML.sub(b"", svg.getvalue()), png.getvalue(), table)
 
 
 def data_address(content: bytes, kind: str) -> str:
@@ -175,7 +175,7 @@ class Section:
     name: str
     title: str
     lead: Sequence[str] = ()
-    pictures: Sequence[Picture] = ()
+    pictures: Sequence[ReportPicture] = ()
     tables: Mapping[str, Table] | None = None
     cards: Sequence[Card] = ()
     missing: str = ""

@@ -14,7 +14,7 @@ from earnest.runtime.adaptation import Adapter
 from earnest.runtime.events import Event, Segment, Span, VocalBurst, Window
 from earnest.runtime.prediction import ClassChoice, Options, Prediction, Status, polarity_of
 from earnest.runtime.smoothing import UNSURE, Label, Run, Smoother, verdict_of
-from earnest.runtime.windows import Heard, Job, Over, Windowing
+from earnest.runtime.windows import Job, Over, Windowing, WindowSound
 
 STRANGE = "out-of-domain"
 HELD_FROM = 0.6  # of the speech that was answered: what one emotion must hold to be the recording's
@@ -133,7 +133,7 @@ def _named(names: tuple[str, ...], values: list[float] | None) -> dict[str, floa
 Outputs = dict[str, npt.NDArray[np.floating]]
 
 
-class Answers:
+class AnswerBuilder:
     """Takes the network's outputs for each window of one recording, in order; so every face of it says the same.
 
     Attributes
@@ -166,7 +166,7 @@ class Answers:
         """Whether there is anything to do: a window must be long enough for the network."""
         return isinstance(job, Over) or len(job.sound) >= self._info.shortest_s * self._rate
 
-    def window(self, heard: Heard, outputs: Outputs) -> Iterator[Event]:
+    def window(self, heard: WindowSound, outputs: Outputs) -> Iterator[Event]:
         """Take what the network says about one window, each output without its batch axis."""
         verdict = verdict_of(outputs, self._info.sounds)
         embedding = outputs.pop("embedding", np.empty(0))

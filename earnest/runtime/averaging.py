@@ -11,7 +11,7 @@ from earnest.augment.tta import heard_as, variants_called
 from earnest.bundle import Bundle, BundleInfo, TrainingCorpus
 from earnest.errors import BundleError
 from earnest.runtime.engine import Backend, Hint, Provider
-from earnest.runtime.graph import Graph, Network, Outputs, engine_for
+from earnest.runtime.graph import Graph, Outputs, WindowNetwork, engine_for
 
 
 class Variants:
@@ -20,7 +20,7 @@ class Variants:
     A variant longer than the network takes loses its end; one that is too short is left out.
     """
 
-    def __init__(self, network: Network, name: str, info: BundleInfo) -> None:
+    def __init__(self, network: WindowNetwork, name: str, info: BundleInfo) -> None:
         self._network, self._others = network, variants_called(name)[1:]
         self._n_least = info.shortest_s * info.sample_rate_hz
         self._n_most = round(info.longest_s * info.sample_rate_hz)
@@ -45,7 +45,7 @@ class Variants:
 class Ensemble:
     """Several networks that hear the same; gives the mean of their answers."""
 
-    def __init__(self, networks: Sequence[Network]) -> None:
+    def __init__(self, networks: Sequence[WindowNetwork]) -> None:
         self._networks = networks
         self.predicted = tuple(
             name for name in networks[0].predicted if all(name in other.predicted for other in networks)
@@ -70,7 +70,7 @@ def network_of(
     tta: str = "none",
     backend: Backend = "auto",
     hint: Hint = "latency",
-) -> tuple[Network, BundleInfo]:
+) -> tuple[WindowNetwork, BundleInfo]:
     """Return what answers for one or several bundles, and how it describes itself.
 
     Parameters
@@ -84,7 +84,7 @@ def network_of(
     """
     info = bundles[0].info if len(bundles) == 1 else ensemble_info([bundle.info for bundle in bundles])
     graphs = [Graph(bundle, engine_for(bundle, threads, provider, backend, hint)) for bundle in bundles]
-    network: Network = graphs[0] if len(graphs) == 1 else Ensemble(graphs)
+    network: WindowNetwork = graphs[0] if len(graphs) == 1 else Ensemble(graphs)
     if len(variants_called(tta)) == 1:
         return network, info
     # What a voice does to the mean over variants was never fitted, so such a model doesn't adapt.

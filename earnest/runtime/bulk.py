@@ -17,19 +17,19 @@ from earnest.audio.speech import Extent
 from earnest.bundle import BundleInfo
 from earnest.errors import AudioError, MissingExtraError, NoPicturesError
 from earnest.runtime.adaptation import Adapter
-from earnest.runtime.answers import Answers
+from earnest.runtime.answers import AnswerBuilder
 from earnest.runtime.decoders import Reading
-from earnest.runtime.graph import Network, Outputs, PictureNetwork
+from earnest.runtime.graph import Outputs, PictureNetwork, WindowNetwork
 from earnest.runtime.picture import Picture, is_picture
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.smoothing import verdict_of
-from earnest.runtime.windows import Heard, Job, Over, Windower, Windowing
+from earnest.runtime.windows import Job, Over, Windower, Windowing, WindowSound
 from earnest.settings.config import from_mapping
 from earnest.settings.front_end import FrontEnd
 
 
 def answer_picture(
-    network: Network, info: BundleInfo, source: Source, options: Options, read: Callable[[Source], Picture]
+    network: WindowNetwork, info: BundleInfo, source: Source, options: Options, read: Callable[[Source], Picture]
 ) -> Prediction:
     """Predict from a picture; it hears no level, bandwidth or noise, so there are no quality words.
 
@@ -56,10 +56,10 @@ def answer_picture(
         expected = f"{settings.n_bands} rows and at most {n_most} columns"
         raise AudioError(f"{name}: {n_rows} rows and {n_frames} columns, the model takes {expected}.")
     answer = network.run_log_mel(picture.log_mel)
-    answers = Answers(info, network.predicted, info.sample_rate_hz, Windowing(), options)
+    answers = AnswerBuilder(info, network.predicted, info.sample_rate_hz, Windowing(), options)
     rate_hz = info.sample_rate_hz
     extent = Extent(0, round(picture.duration_s * rate_hz))
-    heard = Heard(extent, 0, np.empty(0, np.float32))
+    heard = WindowSound(extent, 0, np.empty(0, np.float32))
     deque(answers.window(heard, {output: values[0] for output, values in answer.items()}), maxlen=0)
     deque(answers.segment(Over(extent)), maxlen=0)
     told = answers.prediction(path_of(source), is_whole=True)
@@ -75,12 +75,12 @@ _FORGOTTEN = np.empty(0, np.float32)
 
 
 @dataclass
-class Clip:
+class PendingRecording:
     """One recording on its way."""
 
     source: Source
     path: str
-    answers: Answers | None = None  # None while it has not been opened
+    answers: AnswerBuilder | None = None  # None while it has not been opened
     jobs: list[Job] | None = None  # None while it has not been decoded
     outputs: list[tuple[Job, "Row"]] = field(default_factory=list)  # what the network said, in the jobs' order
     is_whole: bool = False
@@ -88,7 +88,7 @@ class Clip:
     answered: Prediction | None = None  # a picture is, as soon as it is read
 
 
-Pending: TypeAlias = list[tuple[Clip, Job]]
+Pending: TypeAlias = list[tuple[PendingRecording, Job]]
 """Windows that wait for the network, and ends of segments between them, each with its recording."""
 
 Row: TypeAlias = dict[str, npt.NDArray[np.floating]]
@@ -100,7 +100,7 @@ Batch: TypeAlias = tuple[list[int], Outputs | Future[Outputs]]
 class Group:
     """Recordings that are answered together."""
 
-    clips: list[Clip] = field(default_factory=list)
+    clips: list[PendingRecording] = field(default_factory=list)
     pending: Pending = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
 
@@ -123,7 +123,7 @@ class Bulk:
 
     def __init__(
         self,
-        graph: Network,
+        graph: WindowNetwork,
         info: BundleInfo,
         reading: Reading,
         adapter: Adapter | None = None,
@@ -140,7 +140,7 @@ class Bulk:
         with self._reading.deadline(source):
             if is_picture(source):
                 return self._answer_picture(source)
-            clip = Clip(source, path_of(source))
+            clip = PendingRecording(source, path_of(source))
             self._run([(clip, job) for job in self._jobs(clip)])
             return self._prediction(clip)
 
@@ -152,10 +152,10 @@ class Bulk:
         found: list[npt.NDArray[np.floating]] = []
         n_samples = 0
         for source in sources:
-            clip = Clip(source, path_of(source))
+            clip = PendingRecording(source, path_of(source))
             self._run([(clip, job) for job in self._jobs(clip)])
             for job, row in clip.outputs:
-                if isinstance(job, Heard) and verdict_of(row, self._info.sounds).is_speech:
+                if isinstance(job, WindowSound) and verdict_of(row, self._info.sounds).is_speech:
                     found.append(row["embedding"])
                     n_samples += len(job.extent)
         return found, n_samples / self._info.sample_rate_hz
@@ -176,7 +176,7 @@ class Bulk:
             while running:
                 yield from self._answered(running.popleft())
 
-    def _groups(self, clips: Iterable[Clip]) -> Iterator[Group]:
+    def _groups(self, clips: Iterable[PendingRecording]) -> Iterator[Group]:
         """Gather recordings until there are enough to find neighbours of similar length."""
         group = Group()
         for clip in clips:
@@ -195,11 +195,11 @@ class Bulk:
         self._finish(group.pending, group.batches)
         yield from map(self._prediction, group.clips)
 
-    def _decoded(self, sources: Iterable[Source], pool: ThreadPoolExecutor | None) -> Iterator[Clip]:
+    def _decoded(self, sources: Iterable[Source], pool: ThreadPoolExecutor | None) -> Iterator[PendingRecording]:
         if pool is None:
             yield from map(self._decode, sources)
             return
-        ahead: deque[Future[Clip]] = deque()
+        ahead: deque[Future[PendingRecording]] = deque()
         for source in sources:
             ahead.append(pool.submit(self._decode, source))
             if len(ahead) >= AHEAD_CLIPS:
@@ -207,9 +207,9 @@ class Bulk:
         while ahead:
             yield ahead.popleft().result()
 
-    def _decode(self, source: Source) -> Clip:
+    def _decode(self, source: Source) -> PendingRecording:
         """Decode a short recording; a long one, or one that can be read only once, is left for its turn."""
-        clip = Clip(source, path_of(source))
+        clip = PendingRecording(source, path_of(source))
         if not isinstance(source, str | bytes | tuple | PathLike):
             return clip
         found: list[Job] = []
@@ -217,18 +217,18 @@ class Bulk:
         try:
             with self._reading.deadline(source):
                 if is_picture(source):
-                    return Clip(source, clip.path, jobs=[], answered=self._answer_picture(source))
+                    return PendingRecording(source, clip.path, jobs=[], answered=self._answer_picture(source))
                 for job in self._jobs(clip):
                     found.append(job)
                     seconds += self._seconds([(clip, job)])
                     if seconds > AHEAD_S:
-                        return Clip(source, clip.path)
+                        return PendingRecording(source, clip.path)
         except (AudioError, MissingExtraError) as error:
             clip.error = str(error)
         clip.jobs = [] if clip.error else found
         return clip
 
-    def _predict_long(self, clip: Clip) -> None:
+    def _predict_long(self, clip: PendingRecording) -> None:
         pending: Pending = []
         try:
             with self._reading.deadline(clip.source):
@@ -245,14 +245,16 @@ class Bulk:
             self._run(pending)
 
     def _seconds(self, pending: Pending) -> float:
-        return sum(len(job.sound) for _, job in pending if isinstance(job, Heard)) / self._info.sample_rate_hz
+        return sum(len(job.sound) for _, job in pending if isinstance(job, WindowSound)) / self._info.sample_rate_hz
 
-    def _jobs(self, clip: Clip) -> Iterator[Job]:
+    def _jobs(self, clip: PendingRecording) -> Iterator[Job]:
         """Yield the windows that the network is to hear, and the ends of their segments."""
         info = self._info
         with self._reading.open_audio(clip.source) as stream:
             rate_hz = stream.sample_rate_hz
-            clip.answers = Answers(info, self._graph.predicted, rate_hz, self._windowing, self._options, self._adapter)
+            clip.answers = AnswerBuilder(
+                info, self._graph.predicted, rate_hz, self._windowing, self._options, self._adapter
+            )
             windower = Windower(info.sample_rate_hz, rate_hz, self._windowing, not info.sounds, live=False)
             for block in stream.blocks:
                 clip.answers.tally.hear(block)
@@ -267,7 +269,7 @@ class Bulk:
     def _started(self, pending: Pending, pool: ThreadPoolExecutor | None) -> list[Batch]:
         """Start the network on batches of windows of similar length, or run it where there is no pool."""
         batches: list[Batch] = []
-        sounds = {number: job.sound for number, (_, job) in enumerate(pending) if isinstance(job, Heard)}
+        sounds = {number: job.sound for number, (_, job) in enumerate(pending) if isinstance(job, WindowSound)}
         longest_first = sorted(sounds, key=lambda number: -len(sounds[number]))
         while longest_first:
             n_rows = max(1, int(self._batch_s * self._info.sample_rate_hz) // len(sounds[longest_first[0]]))
@@ -284,9 +286,9 @@ class Bulk:
             for place, number in enumerate(numbers):
                 rows[number] = {name: values[place] for name, values in outputs.items()}
         for (clip, job), row in zip(pending, rows, strict=True):
-            clip.outputs.append((replace(job, sound=_FORGOTTEN) if isinstance(job, Heard) else job, row))
+            clip.outputs.append((replace(job, sound=_FORGOTTEN) if isinstance(job, WindowSound) else job, row))
 
-    def _take_in(self, clip: Clip) -> None:
+    def _take_in(self, clip: PendingRecording) -> None:
         """Add the answers up; with adaptation, each is heard in turn. What they say over time is not kept."""
         assert clip.answers is not None
         for job, row in clip.outputs:
@@ -294,7 +296,7 @@ class Bulk:
             deque(events, maxlen=0)
         clip.outputs = []
 
-    def _prediction(self, clip: Clip) -> Prediction:
+    def _prediction(self, clip: PendingRecording) -> Prediction:
         if clip.answered:
             return clip.answered
         if clip.error is not None or clip.answers is None:

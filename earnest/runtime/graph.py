@@ -49,7 +49,7 @@ def engine_for(
     return OnnxRuntimeEngine(bundle, threads, provider)
 
 
-class Network(Protocol):
+class WindowNetwork(Protocol):
     """What hears windows: a bundle's graph, or several answers averaged (`earnest.runtime.averaging`).
 
     Attributes

@@ -15,9 +15,9 @@ from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError
 from earnest.runtime.adaptation import Adapter
-from earnest.runtime.answers import Answers
+from earnest.runtime.answers import AnswerBuilder
 from earnest.runtime.events import Event, Gap
-from earnest.runtime.graph import Network
+from earnest.runtime.graph import WindowNetwork
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.windows import Job, Over, Windower, Windowing
 
@@ -33,7 +33,7 @@ class Stream:
 
     def __init__(
         self,
-        network: Network,
+        network: WindowNetwork,
         info: BundleInfo,
         sample_rate_hz: int,
         windowing: Windowing | None = None,
@@ -42,7 +42,7 @@ class Stream:
     ) -> None:
         windowing = windowing or Windowing()
         self._network, self._input_rate = network, sample_rate_hz
-        self._answers = Answers(info, network.predicted, sample_rate_hz, windowing, options or Options(), adapter)
+        self._answers = AnswerBuilder(info, network.predicted, sample_rate_hz, windowing, options or Options(), adapter)
         self._windower = Windower(info.sample_rate_hz, sample_rate_hz, windowing, needs_activity=not info.sounds)
         self.activity, self.classes = self._windower.activity, self._answers.classes
         self._finished = False

@@ -42,7 +42,7 @@ class Windowing:
 
 
 @dataclass(frozen=True)
-class Heard:
+class WindowSound:
     """A window: the part of the recording that it stands for, and what is heard of it, context included.
 
     Attributes
@@ -63,7 +63,7 @@ class Over:
     extent: Extent
 
 
-Job: TypeAlias = Heard | Over
+Job: TypeAlias = WindowSound | Over
 
 
 class _Planned(NamedTuple):
@@ -149,7 +149,7 @@ class Windower:
         """Hand out a short recording: all of it is heard, the answer stands for its loud part."""
         sound = self._tail.cut(Extent(0, self._tail.end))
         if part := active_part(sound, self._rate):
-            yield Heard(Extent(*part), part[0], sound)
+            yield WindowSound(Extent(*part), part[0], sound)
             yield Over(Extent(*part))
 
     def _take(self, at_model_rate: Waveform, at_activity_rate: Waveform | None) -> None:
@@ -220,7 +220,7 @@ class Windower:
         """Hand out, in order, what has wholly arrived."""
         while self._planned and (self._planned[0].heard or self._planned[0].extent).end <= self._tail.end:
             extent, heard, segment_start = self._planned.popleft()
-            yield Over(extent) if heard is None else Heard(extent, segment_start, self._tail.cut(heard).copy())
+            yield Over(extent) if heard is None else WindowSound(extent, segment_start, self._tail.cut(heard).copy())
 
     def _needed_from(self) -> int:
         """Return the first sample that a window not handed out yet may hold."""

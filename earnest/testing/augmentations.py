@@ -160,7 +160,7 @@ def transform_can_be_sent_to_another_process(name: str) -> None:
     expect(same, f"{name}: pickled and back it gives other samples")
 
 
-def resolved_table_names_every_setting_and_makes_the_same_again(name: str) -> None:
+def resolved_table_names_every_setting_and_gives_the_same_samples(name: str) -> None:
     """What a run folder keeps is enough to repeat it."""
     with _settings(name) as settings:
         table = {"name": name, **settings}
@@ -191,7 +191,7 @@ PROMISES: tuple[Promise, ...] = (
     probability_zero_changes_nothing,
     probability_a_half_leaves_about_half_of_the_clips_alone,
     transform_can_be_sent_to_another_process,
-    resolved_table_names_every_setting_and_makes_the_same_again,
+    resolved_table_names_every_setting_and_gives_the_same_samples,
     docstring_names_every_setting,
 )
 

@@ -69,21 +69,21 @@ class Clips:
     examples : utterance key → frames, for every utterance that the recipe's scheme keeps
     cache : of the embeddings that a network which training leaves as it is gives for them
     classes : what the examples' targets count, in output order; empty where a split's own clips say it
-    beside : clips of other corpora that a fine-tuning learns from too, with targets of their own
+    auxiliary : clips of other corpora that a fine-tuning learns from too, with targets of their own
     progress : shows the epochs of a training on them
     """
 
     examples: Mapping[str, Example]
     cache: EmbeddingCache = field(default_factory=EmbeddingCache)
     classes: tuple[str, ...] = ()
-    beside: Sequence[Example] = ()
+    auxiliary: Sequence[Example] = ()
     progress: Progress = SILENT
 
     def of(self, utterances: Sequence[Utterance]) -> list[Example]:
         """Return the examples of those utterances that the scheme keeps."""
         return [self.examples[utterance.key] for utterance in utterances if utterance.key in self.examples]
 
-    def beside_speakers_of(self, split: Split) -> list[Example]:
-        """Return the clips beside by speakers who are neither validated nor tested."""
+    def auxiliary_of(self, split: Split) -> list[Example]:
+        """Return the auxiliary clips by speakers who are neither validated nor tested."""
         others = {row.speaker for row in (*split.valid, *split.test)}
-        return [example for example in self.beside if example.utterance.speaker not in others]
+        return [example for example in self.auxiliary if example.utterance.speaker not in others]

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from earnest.errors import RecipeError
-from earnest.models.by_voice import ByVoice
 from earnest.models.classifier import Layer, Network
+from earnest.models.speaker_dependent import SpeakerDependentHead
 from earnest.training.clips import EmbeddingCache
 from earnest.training.examples import Example
 
@@ -80,7 +80,7 @@ def voice_discriminant(
             places[voice, target] = (own.sum(axis=0) + prior * (class_means[target] + offset)) / (len(own) + prior)
     # One covariance within all pairs (MDA's M-step with fixed memberships): S = (1/N)·Σ (x − p_vc)(x − p_vc)ᵀ.
     off = scaled - places[voice_of, targets]
-    # (voices · classes, width), the classes of a voice side by side, as `ByVoice` wants them
+    # (voices · classes, width), the classes of a voice side by side, as `SpeakerDependentHead` wants them
     centres = places.reshape(-1, width)
     slopes = shrunk_slopes(off.T @ off / len(off), shrinkage, centres)
     # δ(x) = p·S⁻¹·z − ½·p·S⁻¹·p with z = (x − μ)/σ; in terms of x: weights S⁻¹p/σ, and −weights·μ goes into the bias.
@@ -117,7 +117,7 @@ def fit_discriminant(
     head = last_layer(network, layer)
     targets = np.array([example.target for example in train])
     embeddings = cache.embed(network, train).double().numpy()
-    if isinstance(head, ByVoice):
+    if isinstance(head, SpeakerDependentHead):
         voices = [example.speaker for example in train]
         found = voice_discriminant(embeddings, targets, voices, shrinkage, speaker_prior, n_classes)
         head.take(*map(torch.from_numpy, found))
@@ -146,7 +146,7 @@ def last_layer(network: Network, layer: Layer = "output") -> nn.Linear:
 
 def knows_voices(network: Network) -> bool:
     """Say whether the last layer has places for each training voice."""
-    return isinstance(last_layer(network), ByVoice)
+    return isinstance(last_layer(network), SpeakerDependentHead)
 
 
 def discriminant(
@@ -203,7 +203,7 @@ def discriminant_logits(
     return logits
 
 
-def rotated_logits(
+def out_of_fold_logits(
     network: Network,
     train: Sequence[Example],
     valid: Sequence[Example],

@@ -166,7 +166,7 @@ SHRINKAGE = 0.6
 EMBEDDED_TOGETHER = 32
 
 
-class Clips(NamedTuple):
+class FinetuneBatch(NamedTuple):
     """A padded batch: frames (batch, n_mels, frames), their numbers, targets and number of the speaker (batch,)."""
 
     frames: Tensor
@@ -219,7 +219,7 @@ class Pair(nn.Module):
         self.centred = nn.Linear(len(embedding.mean), len(own))
         self.register_buffer("own", own, persistent=False)
 
-    def forward(self, clips: Clips, dropout: float = 0.0) -> tuple[Tensor, Tensor]:
+    def forward(self, clips: FinetuneBatch, dropout: float = 0.0) -> tuple[Tensor, Tensor]:
         """Return logits of both heads (batch, classes); other corpora's classes are out of the question."""
         points = self.embedding(clips.frames, clips.n_frames).float()
         # (batch, classes): −∞ for classes of other corpora, so that softmax is over a clip's own corpus alone.
@@ -250,19 +250,19 @@ def smoothed_loss(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
     return ((1 - smoothing) * true + smoothing * even).mean()
 
 
-def collated(clips: Sequence[tuple[Tensor, int, str]]) -> Clips:
+def collated(clips: Sequence[tuple[Tensor, int, str]]) -> FinetuneBatch:
     """Pad clips to one length."""
     numbers = {name: number for number, name in enumerate(dict.fromkeys(speaker for _, _, speaker in clips))}
     speakers = torch.tensor([numbers[speaker] for _, _, speaker in clips])
     frames, n_frames = padded([frames for frames, _, _ in clips])
-    return Clips(frames, n_frames, torch.tensor([target for _, target, _ in clips]), speakers)
+    return FinetuneBatch(frames, n_frames, torch.tensor([target for _, target, _ in clips]), speakers)
 
 
 @torch.no_grad()
 def start_heads(pair: Pair, examples: Sequence[Example]) -> None:
     """Standardise the embedding on ``examples`` and set both heads to the discriminant of each corpus."""
     embedding = pair.embedding.eval()
-    # Clips of about one length go together, so that little of a batch is padding.
+    # FinetuneBatch of about one length go together, so that little of a batch is padding.
     points = torch.empty(len(examples), len(embedding.mean))
     by_length = np.argsort([example.frames.shape[1] for example in examples])
     for rows in np.array_split(by_length, math.ceil(len(by_length) / EMBEDDED_TOGETHER)):
@@ -319,7 +319,7 @@ class TwoHeadLoop(Remembering):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, share)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def training_step(self, clips: Clips, _: int) -> Tensor:
+    def training_step(self, clips: FinetuneBatch, _: int) -> Tensor:
         """Return the loss of one batch."""
         settings = self.settings
         # What dropout hides depends on seed and step alone: resuming changes nothing.
@@ -337,7 +337,7 @@ class TwoHeadLoop(Remembering):
         # θ̄ ← a·θ̄ + (1 − a)·θ (Polyak averaging with exponential weights)
         self.averaged.update_parameters(self.pair)
 
-    def validation_step(self, clips: Clips, _: int) -> None:
+    def validation_step(self, clips: FinetuneBatch, _: int) -> None:
         """Answer held-out voices, one a batch, with the averaged weights."""
         answers = [logits.argmax(dim=1) == clips.targets for logits in self.averaged(clips)]
         self._right.append(torch.stack(answers))
@@ -354,7 +354,7 @@ class TwoHeadLoop(Remembering):
 
 
 class ChangedClips(Dataset[tuple[Tensor, int, str]]):
-    """Clips by (epoch, position), each epoch's changed anew; without changes by position."""
+    """FinetuneBatch by (epoch, position), each epoch's changed anew; without changes by position."""
 
     def __init__(
         self, examples: Sequence[Example], changes: FrameChanges, noises: Sequence[Tensor], top_db: float, seed: int
@@ -478,7 +478,7 @@ FINETUNING, SAID = "finetuning", "said"
 def finetune_embedding(
     classifier: SpeechClassifier,
     train: Sequence[Example],
-    beside: Sequence[Example],
+    auxiliary: Sequence[Example],
     recipe: Recipe,
     folder: Path,
     progress: Progress = SILENT,
@@ -488,7 +488,7 @@ def finetune_embedding(
     Parameters
     ----------
     train : the training clips; each corpus has classes of its own
-    beside : clips of other corpora, of speakers who are in no other set
+    auxiliary : clips of other corpora, of speakers who are in no other set
     folder : of the run; gets `FINETUNING`/history.csv and, until `drop_finetuned`, what a killed run resumes from
     """
     network = classifier.network.inner
@@ -499,7 +499,7 @@ def finetune_embedding(
         )
     folder /= FINETUNING
     folder.mkdir(parents=True, exist_ok=True)
-    taught, corpora = classes_of_corpora([*train, *beside])
+    taught, corpora = classes_of_corpora([*train, *auxiliary])
     network.tuned_on = frozenset(example.speaker for example in taught)
     if not (folder / WEIGHTS).exists():
         settings, seed = recipe.finetune, recipe.training.seed

@@ -18,13 +18,19 @@ from earnest.settings.recipe import Recipe
 from earnest.settings.training import Task
 from earnest.training.batches import Augmented, change_of
 from earnest.training.clips import Clips, EmbeddingCache
-from earnest.training.closed_form import discriminant_logits, fit_discriminant, knows_voices, last_layer, rotated_logits
+from earnest.training.closed_form import (
+    discriminant_logits,
+    fit_discriminant,
+    knows_voices,
+    last_layer,
+    out_of_fold_logits,
+)
 from earnest.training.examples import FULL_SCALE, Example, compute_frames
 from earnest.training.finetune import finetune_embedding
 from earnest.training.heads import ClassHead, class_heads, heads_of, learned_tasks
 from earnest.training.loop import History, fit, predict_outputs
 from earnest.training.record import fit_calibration
-from earnest.training.runtime_statistics import Companions, fit_companions
+from earnest.training.runtime_statistics import RuntimeStatistics, fit_runtime_statistics
 
 
 @dataclass(frozen=True)
@@ -100,9 +106,9 @@ class Learner(Protocol):
         classifier: SpeechClassifier,
         train: Sequence[Example],
         valid: Sequence[Example],
-        before: Companions | None = None,
-    ) -> Companions:
-        """Return what a bundle carries beside its graph; see `fit_companions`."""
+        before: RuntimeStatistics | None = None,
+    ) -> RuntimeStatistics:
+        """Return what a bundle carries beside its graph; see `fit_runtime_statistics`."""
         ...
 
 
@@ -138,7 +144,9 @@ class ClosedForm:
         train = [example for part in parts for example in part]
         network, settings, tuned = classifier.network, self.settings, ""
         if self.recipe.finetune:
-            tuned = finetune_embedding(classifier, train, self.clips.beside, self.recipe, folder, self.clips.progress)
+            tuned = finetune_embedding(
+                classifier, train, self.clips.auxiliary, self.recipe, folder, self.clips.progress
+            )
             # What was embedded before the weights moved is of another network.
             self.cache = self.cache.for_another_network()
         heard = [copy for part in parts for copy in with_copies(part, self.recipe, classifier, self.cache)]
@@ -172,19 +180,19 @@ class ClosedForm:
     def out_of_fold_logits(
         self, network: Network, head: ClassHead, train: Sequence[Example], valid: Sequence[Example]
     ) -> tuple[Tensor, npt.NDArray[np.int64]]:
-        """Return logits (rows, classes) of speakers in turn, and their classes (rows,); see `rotated_logits`."""
-        return rotated_logits(network, train, valid, self.settings.shrinkage, head.n_classes, self.cache)
+        """Return logits (rows, classes) of speakers in turn, and their classes (rows,); see `out_of_fold_logits`."""
+        return out_of_fold_logits(network, train, valid, self.settings.shrinkage, head.n_classes, self.cache)
 
     def runtime_statistics(
         self,
         classifier: SpeechClassifier,
         train: Sequence[Example],
         valid: Sequence[Example],
-        before: Companions | None = None,
-    ) -> Companions:
-        """Fit adaptation and what is known of the domain; see `fit_companions`."""
+        before: RuntimeStatistics | None = None,
+    ) -> RuntimeStatistics:
+        """Fit adaptation and what is known of the domain; see `fit_runtime_statistics`."""
         n_classes = len(classifier.classes)
-        return fit_companions(classifier.network, train, valid, self.settings, n_classes, self.cache, before)
+        return fit_runtime_statistics(classifier.network, train, valid, self.settings, n_classes, self.cache, before)
 
 
 class GradientDescent:
@@ -249,10 +257,10 @@ class GradientDescent:
         classifier: SpeechClassifier,
         train: Sequence[Example],
         valid: Sequence[Example],
-        before: Companions | None = None,
-    ) -> Companions:
+        before: RuntimeStatistics | None = None,
+    ) -> RuntimeStatistics:
         """Return none: the embedding was trained on the clips that would say how embeddings are spread."""
-        return Companions()
+        return RuntimeStatistics()
 
 
 def learner_for(recipe: Recipe, clips: Clips) -> Learner:
@@ -260,7 +268,7 @@ def learner_for(recipe: Recipe, clips: Clips) -> Learner:
 
     Parameters
     ----------
-    clips : whose cache is used, whose clips beside a fine-tuning learns from too, and whose progress is shown
+    clips : whose cache is used, whose auxiliary clips a fine-tuning learns from too, and whose progress is shown
     """
     return (ClosedForm if recipe.training.method == "discriminant" else GradientDescent)(recipe, clips)
 

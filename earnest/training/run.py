@@ -195,7 +195,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
     settings = recipe.training
     classes = clips.classes or scheme_of(recipe, (*split.train, *split.valid, *split.test)).classes
     train, valid = clips.of(split.train), clips.of(split.valid)
-    clips = replace(clips, beside=clips.beside_speakers_of(split))
+    clips = replace(clips, auxiliary=clips.auxiliary_of(split))
     learner, classifier = learner_for(recipe, clips), initial_classifier(recipe, classes)
     refuse_known_speakers(split, classifier.network.known_speakers)
     classifier.network.prepare(example.frames for example in train)
@@ -230,7 +230,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
         n_train=len(train) + (len(valid) if settings.refit else 0),
         n_valid=len(valid),
         n_test=len(clips.of(split.test)),
-        training_corpora=ledger_of([*train, *valid, *clips.beside]),
+        training_corpora=ledger_of([*train, *valid, *clips.auxiliary]),
         stop_reason=stop_reason,
         learned=learned,
         **calibrations,

@@ -147,7 +147,7 @@ SMALLEST = np.finfo(np.float64).tiny
 
 
 @dataclass(frozen=True)
-class Heard:
+class SpeakerEmbeddings:
     """Clips of known speakers.
 
     Attributes
@@ -178,10 +178,10 @@ class Heard:
         few = len({self.speakers[row] for row in rows.tolist()}) < FEWEST_SPEAKERS
         return every if few or len(np.unique(self.targets[rows])) < n_classes else rows
 
-    def only(self, rows: npt.NDArray[np.int64]) -> "Heard":
+    def only(self, rows: npt.NDArray[np.int64]) -> "SpeakerEmbeddings":
         """Return some clips, which all count."""
         speakers = [self.speakers[row] for row in rows.tolist()]
-        return Heard(self.embeddings[rows], self.targets[rows], speakers, self.seconds[rows])
+        return SpeakerEmbeddings(self.embeddings[rows], self.targets[rows], speakers, self.seconds[rows])
 
     def centred(self) -> tuple[Floats, Floats]:
         """Return the embeddings less their speaker's mean (clips, width), and these means (speakers, width)."""
@@ -192,7 +192,7 @@ class Heard:
         return centred, np.stack(means)
 
 
-def fit_adaptation(train: Heard, shrinkage: float, n_classes: int) -> Adaptation | None:
+def fit_adaptation(train: SpeakerEmbeddings, shrinkage: float, n_classes: int) -> Adaptation | None:
     """Fit all but the scales on training clips; None where fewer than three voices are named."""
     voices = {_voice_of(speaker) for speaker in train.speakers}
     if "" in voices or len(voices) < FEWEST_SPEAKERS:
@@ -213,13 +213,13 @@ def fit_adaptation(train: Heard, shrinkage: float, n_classes: int) -> Adaptation
     )
 
 
-def _class_mean(centred: Floats, train: Heard, target: int) -> Floats:
+def _class_mean(centred: Floats, train: SpeakerEmbeddings, target: int) -> Floats:
     """Return the mean of a class (width,); its corpora count the same, as for the discriminant."""
     parts = rows_by_corpus(train.targets == target, train.corpora)
     return np.asarray(np.mean([centred[rows].mean(axis=0) for rows in parts], axis=0))
 
 
-def _unheard_scores(centred: Floats, train: Heard, shrinkage: float, n_classes: int) -> Floats:
+def _unheard_scores(centred: Floats, train: SpeakerEmbeddings, shrinkage: float, n_classes: int) -> Floats:
     """Return scores (clips, classes) of discriminants that were fitted on other speakers, who take turns."""
     voices = [_voice_of(speaker) for speaker in train.speakers]
     turn_of = {voice: position % N_TURNS for position, voice in enumerate(sorted(set(voices)))}
@@ -257,7 +257,7 @@ def _variety_of(scores: Floats, targets: npt.NDArray[np.int64], n_classes: int) 
     return whitening @ contrasts.T, 1 + float(np.mean(between**2))
 
 
-def with_scale(adaptation: Adaptation, valid: Heard, seed: int) -> Adaptation:
+def with_scale(adaptation: Adaptation, valid: SpeakerEmbeddings, seed: int) -> Adaptation:
     """Fit the scale of the answers on validation speakers, so that those to streams of all emotions are honest.
 
     How far a stream is trusted are constants, chosen on validation folds of RAVDESS and EmoDB and between corpora
@@ -272,7 +272,7 @@ def with_scale(adaptation: Adaptation, valid: Heard, seed: int) -> Adaptation:
 
 
 def adapted_probabilities(
-    adaptation: Adaptation, test: Heard, plain: npt.NDArray[np.floating], how: How, seed: int
+    adaptation: Adaptation, test: SpeakerEmbeddings, plain: npt.NDArray[np.floating], how: How, seed: int
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Answer clips of speakers never heard, as the runtime does; labels only divide the streams of "one-emotion".
 
@@ -303,7 +303,7 @@ def adapted_probabilities(
     return found, answered
 
 
-def _streams(clips: Heard, how: How, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+def _streams(clips: SpeakerEmbeddings, how: How, seed: int) -> Iterator[npt.NDArray[np.int64]]:
     """Yield the rows of each stream in the order in which they are heard."""
     labels = clips.targets if how == "one-emotion" else np.zeros_like(clips.targets)
     keys = [f"{speaker}\n{label}" for speaker, label in zip(clips.speakers, labels, strict=True)]
@@ -323,7 +323,7 @@ def _rows_of(names: Sequence[str]) -> dict[str, npt.NDArray[np.int64]]:
 
 
 @dataclass(frozen=True)
-class Companions:
+class RuntimeStatistics:
     """Either may be absent: too few speakers or clips, or a network whose embedding is trained.
 
     Nor does a network get used to voices that it knows.
@@ -346,15 +346,15 @@ class Companions:
                 write_atomically(folder / companion.entry().file, companion.to_bytes())
 
 
-def fit_companions(
+def fit_runtime_statistics(
     network: Network,
     train: Sequence[Example],
     valid: Sequence[Example],
     settings: Training,
     n_classes: int,
     cache: EmbeddingCache,
-    before: Companions | None = None,
-) -> Companions:
+    before: RuntimeStatistics | None = None,
+) -> RuntimeStatistics:
     """Fit on training clips; scales and threshold on validation clips, unless those of ``before`` stay.
 
     Parameters
@@ -366,24 +366,24 @@ def fit_companions(
     heard = heard_by(network, train, cache)
     adaptation = None if knows_voices(network) else fit_adaptation(heard, settings.shrinkage, n_classes)
     if not valid:
-        return Companions(adaptation)
+        return RuntimeStatistics(adaptation)
     unseen = heard_by(network, valid, cache)
     # Copies are voices to adapt to, but sound changed: what is in domain is said by clips as they are alone.
     plain = heard_by(network, [example for example in train if not example.copy], cache)
     domain = fit_domain(plain.embeddings, unseen.embeddings, longest_known(plain.seconds))
     if before is None:
-        return Companions(adaptation and with_scale(adaptation, unseen, settings.seed), domain)
+        return RuntimeStatistics(adaptation and with_scale(adaptation, unseen, settings.seed), domain)
     # After a refit no clip is unseen any more: rule and threshold stay those that unseen clips have set.
-    return Companions(
+    return RuntimeStatistics(
         adaptation and before.adaptation and replace(adaptation, **before.adaptation.rule()),
         domain and before.domain and replace(domain, threshold=before.domain.threshold),
     )
 
 
-def heard_by(network: Network, examples: Sequence[Example], cache: EmbeddingCache) -> Heard:
+def heard_by(network: Network, examples: Sequence[Example], cache: EmbeddingCache) -> SpeakerEmbeddings:
     """Return the embeddings of clips with what is known about them; changed copies count as other voices."""
     fitted_on = network.known_speakers
-    return Heard(
+    return SpeakerEmbeddings(
         cache.embed(network, examples).double().numpy(),
         np.array([example.target for example in examples], np.int64),
         [f"{example.speaker}{COPY}{example.copy}" if example.copy else example.speaker for example in examples],
@@ -397,11 +397,11 @@ def domain_of(run: Path, entry: Mapping[str, Any] | None) -> Domain | None:
     """Read what a run knows of its training clips' embeddings; None where nothing was fitted."""
     if entry is None:
         return None
-    (data,) = companion_files(run, [entry]).values()
+    (data,) = statistics_files(run, [entry]).values()
     return Domain.read(domain_entry(entry, str(run)), data, str(run))
 
 
-def companion_files(run: Path, entries: Sequence[Mapping[str, Any] | None]) -> dict[str, bytes]:
+def statistics_files(run: Path, entries: Sequence[Mapping[str, Any] | None]) -> dict[str, bytes]:
     """Read the files that a run's entries name: file name → content."""
     names = [str(entry.get("file", "")) for entry in entries if entry]
     for name in names:

@@ -21,7 +21,7 @@ from earnest.report.result import read_result
 from earnest.settings.recipe import read_recipe
 from earnest.testing.sounds import write_voice
 from earnest.training.record import read_record
-from earnest.training.runtime_statistics import companion_files
+from earnest.training.runtime_statistics import statistics_files
 
 ANSWER = """
 import sys, earnest
@@ -97,7 +97,7 @@ def test_json_nested_without_end_is_refused(depth: int, tmp_path: Path) -> None:
 def test_a_run_names_no_file_outside_its_folder(tmp_path: Path) -> None:
     for name in ("/dev/zero", "../secret", "", "."):
         with pytest.raises(EarnestError, match="is no file of the run"):
-            companion_files(tmp_path, [{"file": name}])
+            statistics_files(tmp_path, [{"file": name}])
 
 
 def test_no_message_sends_anything_to_the_terminal(tmp_path: Path) -> None:
@@ -117,11 +117,11 @@ def test_no_message_sends_anything_to_the_terminal(tmp_path: Path) -> None:
 def test_no_page_holds_what_turns_writing_round(tmp_path: Path) -> None:
     from made_up_results import SPEAKERS, made_up, write_result
 
-    from earnest.report.build import Options, build_report, write_report
+    from earnest.report.build import ReportOptions, build_report, write_report
 
     folder = write_result(tmp_path / "made", made_up(names={name: f"{name}{BIDI}" for name in SPEAKERS}))
     page = tmp_path / "report.html"
-    write_report(build_report([read_result(folder)], {}, Options()), page)
+    write_report(build_report([read_result(folder)], {}, ReportOptions()), page)
     text = page.read_text(encoding="utf-8")
     assert "gnp.yppah" in text
     assert all(line.isprintable() for line in text.split("\n"))

@@ -20,7 +20,7 @@ MOST_LINES = 12
 def echo_results(
     outcome: "Evaluation",
     name: str,
-    again: "Sequence[ConditionResults]",
+    answered: "Sequence[ConditionResults]",
     matrix: "Matrix | None",
     amounts: "Sequence[Amount]",
 ) -> None:
@@ -28,14 +28,14 @@ def echo_results(
 
     Parameters
     ----------
-    again : results under conditions
+    answered : results under conditions
     matrix : of a protocol that trains on one corpus and tests on another
     amounts : results with less training data
     """
     protocol = outcome.protocol
     columns = ("result", "WA", "UA", "macro-F1", "WA interval")
     scores = {name: outcome.scores}
-    scores |= {f"{name}, {one.kind}: {how}": found for one in again for how, found in one.scores.items()}
+    scores |= {f"{name}, {one.kind}: {how}": found for one in answered for how, found in one.scores.items()}
     rows = [[row.result, row.wa, row.ua, row.macro_f1, row.interval] for row in results_table(scores, protocol)]
     echo_table(columns, rows, f"{outcome.document['title']}, per cent, {_means(outcome)}", right=columns[1:])
     echo(f"\n{outcome.scores.n} clips: {protocol.description}. 95 % interval over speakers, all folds together.")
@@ -47,7 +47,7 @@ def echo_results(
         echo(f"Over trainings with the seeds {seeds}: WA {wa}, UA {ua}.")
     if not outcome.coverage.complete:
         echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
-    for one in again:
+    for one in answered:
         if one.note:
             echo(f"Noise: {one.note}.")
     echo(f"Labels: {outcome.labels.sentence()}.")

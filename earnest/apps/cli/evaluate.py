@@ -244,7 +244,7 @@ def command(
     require_training()
     if not find_spec("matplotlib"):  # not after hours of training
         raise MissingExtraError("Drawing the confusion matrix", "report")
-    from earnest.experiments.conditions import evaluate_again
+    from earnest.experiments.conditions import evaluate_conditions
     from earnest.experiments.evaluate import evaluate
     from earnest.experiments.learning_curve import with_shares
 
@@ -265,7 +265,7 @@ def command(
     with held_folder(folder):
         outcome = evaluate(task, folder, shlex.join(asked.words), jobs, on_fold, space)
         matrix = _draw(outcome, folder, recipe.stem)
-        again = evaluate_again(task, folder, sets, asked.words, progress) if sets else []
+        again = evaluate_conditions(task, folder, sets, asked.words, progress) if sets else []
         _draw_noise(again, folder, recipe.stem, task.title)
         typed = [*asked.words, "--train-share", train_share or ""]
         amounts = _less(task, outcome, less, folder, typed, jobs, on_fold, space) if less else []
@@ -327,11 +327,11 @@ def _less(
     space: "SearchSpace | None",
 ) -> "list[Amount]":
     """Train on less data too, and draw UA over its amount."""
-    from earnest.evaluation.curves import plot_data_curve
-    from earnest.experiments.learning_curve import evaluate_less
+    from earnest.evaluation.curves import plot_learning_curve
+    from earnest.experiments.learning_curve import evaluate_learning_curve
 
-    amounts = evaluate_less(task, whole, less, folder, shlex.join(words), jobs, on_fold, space)
-    plot_data_curve(amounts, folder / "data_curve.png", f"{Path(words[2]).stem}, {task.title}")
+    amounts = evaluate_learning_curve(task, whole, less, folder, shlex.join(words), jobs, on_fold, space)
+    plot_learning_curve(amounts, folder / "data_curve.png", f"{Path(words[2]).stem}, {task.title}")
     return amounts
 
 

@@ -51,7 +51,7 @@ def command(
       earnest report runs/base-ravdess-6fold --output report.html
     """
     from earnest.evaluation.plots import new_figure
-    from earnest.report.build import Options, build_report, write_report
+    from earnest.report.build import ReportOptions, build_report, write_report
     from earnest.report.result import read_results
 
     new_figure(1, 1)  # without matplotlib, this says so at once
@@ -59,7 +59,7 @@ def command(
         refuse_existing(output, overwrite)
     page = output or (runs[0] / PAGE if len(runs) == 1 and runs[0].is_dir() else Path(PAGE))
     results = read_results(runs)
-    report = build_report(results, corpus_folders(data), Options(not no_audio, examples))
+    report = build_report(results, corpus_folders(data), ReportOptions(not no_audio, examples))
     folder = write_report(report, page)
     if as_json:
         echo_json({"page": page, "folder": folder, **report.to_dict()})

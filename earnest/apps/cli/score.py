@@ -24,11 +24,11 @@ from earnest.corpora.base import affect_of
 from earnest.corpora.load import corpus_root, load_corpus, usable
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import MissingExtraError
-from earnest.evaluation.alignment import Joined, Relabelled, Wording, join, relabelled
+from earnest.evaluation.alignment import Joined, LabelMapping, Relabelled, join, relabelled
 from earnest.evaluation.confusion import HEADLINES
 from earnest.evaluation.importers import READERS, read_any
 from earnest.evaluation.metrics import Scores, affect_scores, score
-from earnest.evaluation.predictions import Answers, Predictions, TextColumn
+from earnest.evaluation.predictions import Predictions, SystemAnswers, TextColumn
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.report import metrics_document, spread_text
 from earnest.evaluation.slices import Slice, manifest_columns
@@ -93,29 +93,29 @@ def to_score(path: Path, source: Source) -> ToScore:
         if not source.words and source.scheme is None:
             predictions = answers.predictions()
             return ToScore(predictions)
-        found = relabelled(answers, _wording(source, answers, ()))
+        found = relabelled(answers, _label_mapping(source, answers, ()))
         predictions = found.answers.predictions()
         return ToScore(predictions, _notes(found, None))
     rows = source.utterances()
-    wording = _wording(source, answers, rows)
-    found = relabelled(answers.without_truth(), wording)
-    joined = join(found.answers, rows, wording.scheme, source.ignore_unknown, usable(rows).left_out)
+    label_mapping = _label_mapping(source, answers, rows)
+    found = relabelled(answers.without_truth(), label_mapping)
+    joined = join(found.answers, rows, label_mapping.scheme, source.ignore_unknown, usable(rows).left_out)
     predictions = joined.predictions
     columns = manifest_columns(predictions, joined.utterances, SLICED)
     return ToScore(predictions, _notes(found, joined), columns, _affect_scores(predictions, joined.utterances))
 
 
-def _wording(source: Source, answers: Answers, rows: Sequence[Utterance]) -> Wording:
+def _label_mapping(source: Source, answers: SystemAnswers, rows: Sequence[Utterance]) -> LabelMapping:
     emotions = [row.emotion for row in rows] or answers.classes()
     scheme = None if source.scheme is None else scheme_called(source.scheme, emotions)
-    return Wording(source.words, scheme, canonical=source.has_truth or scheme is not None)
+    return LabelMapping(source.words, scheme, canonical=source.has_truth or scheme is not None)
 
 
 def _notes(found: Relabelled, joined: Joined | None) -> list[str]:
     is_outside = found.is_outside if joined is None else found.is_outside[joined.kept]
     counted = [
         (found.n_dropped, "Left out, their true label not being in the scheme"),
-        (int(is_outside.sum()), "Answers that are not in the scheme, counted as none"),
+        (int(is_outside.sum()), "SystemAnswers that are not in the scheme, counted as none"),
     ]
     if joined is not None:
         counted += [

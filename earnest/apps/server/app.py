@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketState
 
 import earnest
-from earnest.apps.server.engine import Engine
+from earnest.apps.server.engine import ModelThreads
 from earnest.apps.server.front_door import LOOPBACK, FrontDoor, HostNames, origin_of
 from earnest.apps.server.info_routes import info_router, landing_router
 from earnest.apps.server.metrics import Metrics
@@ -43,7 +43,7 @@ def create_app(settings: Settings, listening: str = LOOPBACK) -> FastAPI:
     names = HostNames(listening, settings.host_names)
     origins = [origin_of(text) for text in settings.cors_origins]
     metrics = Metrics()
-    service = Service(settings, Engine.load(settings, metrics.waiting), metrics)
+    service = Service(settings, ModelThreads.load(settings, metrics.waiting), metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:

@@ -28,7 +28,7 @@ class Upload:
     data: bytes
 
 
-class Budget:
+class BodyBudget:
     """Bytes that all requests together may hold; used by the event loop only."""
 
     def __init__(self, n_bytes: int) -> None:
@@ -47,7 +47,7 @@ class Budget:
 class Share:
     """What one request holds."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: BodyBudget) -> None:
         self._budget, self.n_taken = budget, 0
 
     def take(self, n_bytes: int) -> None:

@@ -23,7 +23,7 @@ from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError, NoPicturesError, TooLateError, suggestion
 from earnest.runtime.decoder_pool import start_decoders
 from earnest.runtime.decoders import InProcess
-from earnest.runtime.graph import LogMel, Network, Outputs, PictureNetwork
+from earnest.runtime.graph import LogMel, Outputs, PictureNetwork, WindowNetwork
 from earnest.runtime.predictor import Predictor
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class Threads(Executor):
 ALIKE = 1.25  # longest to shortest window of a run: more is padding that costs more than sharing saves
 
 
-def pictures_of(network: Network) -> PictureNetwork:
+def pictures_of(network: WindowNetwork) -> PictureNetwork:
     """Return the network, or refuse one that doesn't answer about spectrograms."""
     if not isinstance(network, PictureNetwork):
         raise NoPicturesError("This model answers about recordings alone.")
@@ -96,7 +96,7 @@ class Shared:
     Several windows that are handed over together stay together: they are a batch already.
     """
 
-    def __init__(self, network: Network, most: int, runs: int) -> None:
+    def __init__(self, network: WindowNetwork, most: int, runs: int) -> None:
         self._network, self._most = network, most
         self._waiting: deque[_Wanted] = deque()
         self._lock, self._turns = Lock(), BoundedSemaphore(runs)
@@ -173,7 +173,7 @@ def share_memory_arenas() -> None:
         mallopt(M_ARENA_MAX, 2)
 
 
-class Engine:
+class ModelThreads:
     """Runs work on models; at most ``jobs`` pieces for requests and as many for streams at a time.
 
     Attributes
@@ -190,7 +190,7 @@ class Engine:
         self._last_change = time.monotonic()  # of who has a turn
 
     @classmethod
-    def load(cls, settings: Settings, waiting: Gauge) -> "Engine":
+    def load(cls, settings: Settings, waiting: Gauge) -> "ModelThreads":
         """Load all models of a server."""
         predictors: dict[str, Predictor] = {}
         for name_or_path in settings.models:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from starlette.requests import HTTPConnection
 
 from earnest.apps.server.admission import Gate, Tickets, client_of
-from earnest.apps.server.body import Budget
-from earnest.apps.server.engine import Engine
+from earnest.apps.server.body import BodyBudget
+from earnest.apps.server.engine import ModelThreads
 from earnest.apps.server.keeping import Keeper
 from earnest.apps.server.metrics import Metrics
 from earnest.apps.server.problems import ProblemError
@@ -28,7 +28,7 @@ class Service:
     """
 
     settings: Settings
-    engine: Engine
+    engine: ModelThreads
     metrics: Metrics
     ending: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -36,7 +36,7 @@ class Service:
         limits, metrics = self.settings.limits, self.metrics
         self.requests = Gate("requests", limits.requests, limits.client_requests, metrics.under_way)
         self.streams = Gate("streams", limits.streams, limits.client_streams, metrics.streams)
-        self.budget = Budget(limits.held_bytes)
+        self.budget = BodyBudget(limits.held_bytes)
         self.tickets = Tickets(self.settings.api_keys, limits.ticket_s, self.settings.shared)
         self.keeper = Keeper(self.settings.keep, limits, metrics.not_kept)
 

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from earnest.apps.server.engine import Engine
+from earnest.apps.server.engine import ModelThreads
 from earnest.apps.server.routes import WindowsQuery, classes_of
 from earnest.apps.server.service import Service
 from earnest.apps.server.settings import Limits
@@ -53,7 +53,7 @@ class Conversation:
 
     websocket: WebSocket
     stream: Stream
-    engine: Engine
+    engine: ModelThreads
     limits: Limits
     ending: asyncio.Event
     sample_rate_hz: int

@@ -6,8 +6,8 @@ import pytest
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
-from earnest.evaluation.alignment import Wording, join, relabelled
-from earnest.evaluation.predictions import Answers, TextColumn, text_column
+from earnest.evaluation.alignment import LabelMapping, join, relabelled
+from earnest.evaluation.predictions import SystemAnswers, TextColumn, text_column
 from earnest.labels import scheme_called
 
 
@@ -18,10 +18,10 @@ def clip(name: str, emotion: str = "happy", corpus: str = "made", folder: str = 
     )
 
 
-def said(*pairs: tuple[str, str], **more) -> Answers:
+def said(*pairs: tuple[str, str], **more) -> SystemAnswers:
     names, labels = zip(*pairs, strict=True)
     line = np.arange(2, len(pairs) + 2)
-    return Answers(Path("p.csv"), text_column(names), line, text_column(labels), **more)
+    return SystemAnswers(Path("p.csv"), text_column(names), line, text_column(labels), **more)
 
 
 def texts(**columns: list[str]) -> dict[str, TextColumn]:
@@ -118,18 +118,18 @@ def test_clips_called_unusable_are_not_scored():
 
 
 def test_words_are_mapped_and_common_nouns_need_no_word():
-    wording = Wording({"ang": "angry"}, canonical=True)
-    found = relabelled(said(("a", "ang"), ("b", "Sadness"), ("c", "")), wording)
+    label_mapping = LabelMapping({"ang": "angry"}, canonical=True)
+    found = relabelled(said(("a", "ang"), ("b", "Sadness"), ("c", "")), label_mapping)
     assert found.answers.predicted.tolist() == ["angry", "sad", ""]
     assert not found.is_outside.any()
     with pytest.raises(CorpusError, match=r"what is 'hpy'. Say --map hpy=EMOTION. Did you mean 'happy'"):
-        relabelled(said(("a", "ang"), ("b", "hpy")), wording)
+        relabelled(said(("a", "ang"), ("b", "hpy")), label_mapping)
     with pytest.raises(CorpusError, match=r"no label 'ang' there, as --map says. Did you mean 'angr'"):
-        relabelled(said(("a", "angr")), wording)
+        relabelled(said(("a", "angr")), label_mapping)
 
 
 def test_own_words_stay_where_nothing_asks_for_ours():
-    assert relabelled(said(("a", "up"), ("b", "down")), Wording({"up": "high"})).answers.predicted.tolist() == [
+    assert relabelled(said(("a", "up"), ("b", "down")), LabelMapping({"up": "high"})).answers.predicted.tolist() == [
         "high",
         "down",
     ]
@@ -140,7 +140,7 @@ def test_probabilities_of_labels_of_one_class_are_added_and_those_that_lose_some
     answers = said(
         ("a", "calm"), ("b", "excited"), ("c", ""), labels=("happy", "excited", "calm"), probabilities=values
     )
-    found = relabelled(answers, Wording(scheme=scheme_called("iemocap4-excited"), canonical=True))
+    found = relabelled(answers, LabelMapping(scheme=scheme_called("iemocap4-excited"), canonical=True))
     assert found.answers.labels == ("angry", "sad", "happy", "neutral")
     np.testing.assert_array_equal(found.answers.probabilities, [[np.nan] * 4, [0, 0, 1, 0], [np.nan] * 4])
     assert found.answers.predicted.tolist() == ["", "happy", ""]
@@ -149,16 +149,16 @@ def test_probabilities_of_labels_of_one_class_are_added_and_those_that_lose_some
 
 def test_rows_whose_own_truth_the_scheme_drops_are_left_out():
     answers = replace(said(("a", "calm"), ("b", "sad")), emotion=text_column(["sad", "calm"]))
-    found = relabelled(answers, Wording(scheme=scheme_called("iemocap4"), canonical=True))
+    found = relabelled(answers, LabelMapping(scheme=scheme_called("iemocap4"), canonical=True))
     assert found.answers.name.tolist() == ["a"]
     assert (found.n_dropped, found.is_outside.tolist()) == (1, [True])
     with pytest.raises(CorpusError, match=r"no true label there is in the scheme"):
-        relabelled(answers.take(np.array([1])), Wording(scheme=scheme_called("iemocap4"), canonical=True))
+        relabelled(answers.take(np.array([1])), LabelMapping(scheme=scheme_called("iemocap4"), canonical=True))
 
 
 def test_classes_of_a_scheme_that_are_no_emotions_are_understood():
-    wording = Wording({"bad": "negative"}, scheme_called("vino5"), canonical=True)
-    assert relabelled(said(("a", "bad"), ("b", "anger")), wording).answers.predicted.tolist() == [
+    label_mapping = LabelMapping({"bad": "negative"}, scheme_called("vino5"), canonical=True)
+    assert relabelled(said(("a", "bad"), ("b", "anger")), label_mapping).answers.predicted.tolist() == [
         "negative",
         "negative",
     ]

@@ -5,7 +5,7 @@ import pytest
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, SplitError
-from earnest.evaluation.folds import fold_and_repeat, repeated, told_apart, training_seeds
+from earnest.evaluation.folds import fold_and_repeat, repeated, seeds_apart, training_seeds
 from earnest.evaluation.metrics import score
 from earnest.evaluation.predictions import Predictions, same_text, text_column
 from earnest.evaluation.protocols import protocol_called
@@ -61,7 +61,7 @@ def predictions(right: dict[str, int]) -> Predictions:
 
 def test_the_spread_over_folds_and_that_over_repeats_are_told_apart():
     scores = score(predictions({"f1": 2, "f2": 6, "f1#2": 4, "f2#2": 8}), np.random.default_rng(0), 10)
-    apart, over_repeats = told_apart(scores)
+    apart, over_repeats = seeds_apart(scores)
     assert (apart.over_folds["wa"].mean, over_repeats["wa"].mean) == (pytest.approx(0.5), pytest.approx(0.5))
     assert apart.over_folds["wa"].sd == pytest.approx(0.4 / 2**0.5)  # 0.3 and 0.7
     assert over_repeats["wa"].sd == pytest.approx(0.2 / 2**0.5)  # 0.4 and 0.6
@@ -70,4 +70,4 @@ def test_the_spread_over_folds_and_that_over_repeats_are_told_apart():
 
 def test_folds_that_were_trained_once_are_left_as_they_are():
     scores = score(predictions({"f1": 2, "f2": 6}), np.random.default_rng(0), 10)
-    assert told_apart(scores) == (scores, {})
+    assert seeds_apart(scores) == (scores, {})

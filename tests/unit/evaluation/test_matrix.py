@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from earnest.evaluation.curves import Amount, plot_data_curve
+from earnest.evaluation.curves import Amount, plot_learning_curve
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.matrix import Matrix, plot_matrix
 from earnest.evaluation.predictions import Predictions, same_text, text_column
@@ -52,6 +52,6 @@ def test_a_matrix_of_some_rows_is_drawn_with_all_columns(tmp_path: Path):
 def test_the_curve_over_training_data_is_drawn(tmp_path: Path):
     much = Amount(1.0, 100, 10, Spread(0.7, 0.1), Spread(0.6, 0.1))
     amounts = [much, Amount(0.1, 10, 1, Spread(0.5, None), Spread(0.4, None))]
-    plot_data_curve(amounts, tmp_path / "curve.png", "made-up")
+    plot_learning_curve(amounts, tmp_path / "curve.png", "made-up")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert amounts[1].to_dict()["ua"] == {"mean": 0.4, "sd": None}

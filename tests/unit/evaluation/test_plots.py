@@ -63,7 +63,7 @@ def test_the_words_are_not_repeated_in_a_title_that_has_them():
 
 def test_the_learning_curve_marks_the_chosen_epoch_and_skips_what_was_not_measured(drawn, tmp_path):
     history = [{"epoch": epoch, "train_loss": 2 / epoch, "valid_loss": "", "valid_ua": epoch / 10} for epoch in (1, 2)]
-    plots.plot_learning_curve(history, tmp_path / "curve.png", "f1", chosen_epoch=2)
+    plots.plot_history(history, tmp_path / "curve.png", "f1", chosen_epoch=2)
     loss, ua = drawn[0].axes
     assert [line.get_label() for line in loss.lines] == ["train", "chosen: epoch 2"]
     assert loss.lines[-1].get_xdata()[0] == 2
@@ -72,7 +72,7 @@ def test_the_learning_curve_marks_the_chosen_epoch_and_skips_what_was_not_measur
 
 def test_an_empty_history_is_refused(tmp_path):
     with pytest.raises(EarnestError, match="no history"):
-        plots.plot_learning_curve([], tmp_path / "curve.png", "f1", 1)
+        plots.plot_history([], tmp_path / "curve.png", "f1", 1)
 
 
 def test_without_matplotlib_the_error_names_the_extra(scores, monkeypatch, tmp_path):

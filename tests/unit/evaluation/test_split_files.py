@@ -6,7 +6,7 @@ import pytest
 from earnest.corpora.manifest import Utterance
 from earnest.errors import SplitError
 from earnest.evaluation.protocols import splits_of
-from earnest.evaluation.split_files import Clip, Lookup, checked, protocol_of_files, read_plans, split_document
+from earnest.evaluation.split_files import Lookup, SplitEntry, checked, protocol_of_files, read_plans, split_document
 from earnest.evaluation.splits import Split
 
 ROWS = [
@@ -35,7 +35,7 @@ def test_a_published_file_gives_the_same_split_and_names_no_path(tmp_path):
     assert (split.train, split.valid, split.test) == (SPLIT.train, SPLIT.valid, SPLIT.test)
     assert split.speaker_independent
     (plan,) = read_plans([path])
-    assert plan.clips[0] == Clip("made/a", "", "ann", "0" * 64)
+    assert plan.clips[0] == SplitEntry("made/a", "", "ann", "0" * 64)
 
 
 def test_the_split_file_of_a_run_folder_is_one_too(tmp_path):
@@ -81,9 +81,9 @@ def test_clips_in_another_folder_or_of_another_name_are_not_in_the_data(tmp_path
 def test_of_clips_with_one_name_the_one_whose_path_agrees_furthest_is_meant():
     twin = Utterance("twin", Path("/other/x/a.wav"), corpus="made", speaker="eve")
     lookup = Lookup([*ROWS, twin])
-    assert lookup.candidates(Clip(path="data/x/a.wav")) == [A]
-    assert lookup.candidates(Clip(path="other/x/a.wav")) == [twin]
-    assert lookup.candidates(Clip(path="x/a.wav")) == [A, twin]
+    assert lookup.candidates(SplitEntry(path="data/x/a.wav")) == [A]
+    assert lookup.candidates(SplitEntry(path="other/x/a.wav")) == [twin]
+    assert lookup.candidates(SplitEntry(path="x/a.wav")) == [A, twin]
 
 
 def test_a_column_says_the_fold_and_every_fold_is_one_split(tmp_path):

@@ -12,8 +12,8 @@ from earnest.evaluation.stress import (
     CHECK_COLUMNS,
     CLEAN,
     COLUMNS,
-    Check,
     Limit,
+    StressCheck,
     StressRow,
     checks_markdown,
     clean_checks,
@@ -103,7 +103,7 @@ def test_the_table_has_a_line_a_condition_and_the_clean_one_has_no_change() -> N
     assert len(lines) == 4
 
 
-def by_name(found: Predictions) -> dict[str, Check]:
+def by_name(found: Predictions) -> dict[str, StressCheck]:
     return {check.name: check for check in clean_checks(found)}
 
 
@@ -141,11 +141,11 @@ def test_clips_whose_sex_is_unknown_are_not_among_both() -> None:
 
 def test_checks_come_back_from_json_and_fill_a_table() -> None:
     checks = clean_checks(CLEAN_ANSWERS)
-    assert [Check.from_dict(check.to_dict(), "here") for check in checks] == checks
+    assert [StressCheck.from_dict(check.to_dict(), "here") for check in checks] == checks
     assert checks_markdown(checks).splitlines()[2] == "| UA | 90.0 |  | ≥ 50 | yes |"
     assert len(checks_markdown(checks).splitlines()[0].split("|")) == len(CHECK_COLUMNS) + 2
     with pytest.raises(EarnestError, match="here: not from"):
-        Check.from_dict({}, "here")
+        StressCheck.from_dict({}, "here")
 
 
 def test_several_tables_are_drawn_together_if_they_have_the_same_conditions(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from earnest.export.calibration import Clips, Judge, Probabilities, controlled, ranked
+from earnest.export.calibration import Judge, Probabilities, QuantisationClips, controlled, ranked
 
 N = 400
 
@@ -18,7 +18,7 @@ def two_classes(first: Probabilities) -> Probabilities:
 def judge_of(targets: np.ndarray) -> tuple[Judge, Probabilities]:
     """Return a judge of clips that are all answered with the first class, some more surely than others."""
     first = np.linspace(0.5001, 0.9, N, dtype=np.float32)
-    clips = Clips([np.zeros(1, np.float32)] * N, targets)
+    clips = QuantisationClips([np.zeros(1, np.float32)] * N, targets)
     return Judge(clips, two_classes(first)), first
 
 
@@ -31,7 +31,7 @@ def test_labels_may_change_in_three_of_two_hundred_clips_and_no_more() -> None:
 
 
 def test_a_move_counts_by_all_clips_that_it_would_have_changed() -> None:
-    clips = Clips([np.zeros(1, np.float32)] * N, np.zeros(N, np.int64))
+    clips = QuantisationClips([np.zeros(1, np.float32)] * N, np.zeros(N, np.int64))
     sure, unsure = two_classes(np.full(N // 2, 0.95, np.float32)), two_classes(np.full(N // 2, 0.51, np.float32))
     judge = Judge(clips, np.concatenate([sure, unsure]))
     found = np.concatenate([two_classes(np.full(N // 2, 0.9, np.float32)), unsure])
@@ -40,7 +40,7 @@ def test_a_move_counts_by_all_clips_that_it_would_have_changed() -> None:
 
 
 def test_a_probability_of_zero_is_a_margin_too() -> None:
-    clips = Clips([np.zeros(1, np.float32)] * 2, np.zeros(2, np.int64))
+    clips = QuantisationClips([np.zeros(1, np.float32)] * 2, np.zeros(2, np.int64))
     judge = Judge(clips, two_classes(np.ones(2, np.float32)))
     assert judge.changed(two_classes(np.zeros(2, np.float32))) == 1
 
@@ -54,7 +54,7 @@ def test_half_a_point_of_accuracy_may_be_lost_and_what_chance_loses(
     targets = np.zeros(10 * N, np.int64)
     targets[:n_righted] = 1  # what gets right makes up for what gets wrong
     first = np.full(10 * N, 0.9, np.float32)
-    judge = Judge(Clips([np.zeros(1, np.float32)] * 10 * N, targets), two_classes(first))
+    judge = Judge(QuantisationClips([np.zeros(1, np.float32)] * 10 * N, targets), two_classes(first))
     first[: n_righted + n_wrong] = 0.1
     lost = n_wrong - n_righted - 1.645 * np.sqrt(n_wrong + n_righted)
     assert (lost <= 0.005 * 10 * N) == is_allowed
@@ -81,7 +81,7 @@ def run_control(harm: dict[str, float]) -> tuple[list[str], list[tuple[str, ...]
         tried.append(tuple(layers))
         return list(layers)
 
-    def answers(layers: list[str], clips: Clips) -> Probabilities:
+    def answers(layers: list[str], clips: QuantisationClips) -> Probabilities:
         some = first[:: N // len(clips.waveforms)]
         return two_classes(some - sum(harm[layer] for layer in layers))
 

@@ -13,7 +13,7 @@ from made_up_results import CLASSES, made_up
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.predictions import Predictions
 from earnest.report.clips import (
-    Budget,
+    PlayerBudget,
     Recordings,
     drawn,
     examples_section,
@@ -61,7 +61,7 @@ def test_the_worst_mistakes_are_the_surest_wrong_answers() -> None:
 
 
 def test_without_recordings_answers_are_a_table_with_the_reason() -> None:
-    section = worst_section(answers(("happy", "sad", 0.6)), NOTHING, Budget())
+    section = worst_section(answers(("happy", "sad", 0.6)), NOTHING, PlayerBudget())
     assert not section.cards
     assert section.missing == "The recordings are not at hand."
     assert section.tables is not None
@@ -85,7 +85,7 @@ def recorded(tmp_path: Path) -> Recordings:
 
 def test_clips_at_hand_are_seen_and_heard_with_their_licence(recorded: Recordings) -> None:
     predictions = answers(("happy", "happy", 0.8), ("happy", "sad", 0.7))
-    section = examples_section(predictions, recorded, Budget(), 5)
+    section = examples_section(predictions, recorded, PlayerBudget(), 5)
     assert [(card.truth, card.predicted, card.right) for card in section.cards] == [
         ("happy", "happy", True),
         ("happy", "sad", False),
@@ -116,7 +116,7 @@ def test_no_audio_means_pictures_only(recorded: Recordings) -> None:
     ],
 )
 def test_what_may_not_be_passed_on_is_not(corpus: str, n_samples: int, left: int, reason: str) -> None:
-    budget = Budget(left)
+    budget = PlayerBudget(left)
     row = Utterance("u", Path("u.wav"), corpus=corpus)
     noise = np.random.default_rng(0).normal(0, 0.1, n_samples).astype(np.float32)
     assert budget.player(row, noise) == ""
@@ -125,7 +125,7 @@ def test_what_may_not_be_passed_on_is_not(corpus: str, n_samples: int, left: int
 
 
 def test_players_use_up_the_budget() -> None:
-    budget = Budget(100_000)
+    budget = PlayerBudget(100_000)
     row = Utterance("u", Path("u.wav"), corpus="emodb")
     noise = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
     first = budget.player(row, noise)

@@ -11,7 +11,7 @@ from made_up_results import HISTORY, LEAKAGE, made_up, write_result, write_run
 from earnest.evaluation.calibration import reliability
 from earnest.evaluation.metrics import score
 from earnest.report.result import Facts, Result, read_result
-from earnest.report.section import Picture, Table, picture
+from earnest.report.section import ReportPicture, Table, picture
 from earnest.report.sections import (
     calibration_section,
     classes_section,
@@ -140,7 +140,7 @@ def test_noise_levels_are_listed_from_faint_to_loud(tmp_path) -> None:
     assert [row[:2] for row in table.rows] == [["clean", "90.0"], ["20 dB", "80.0"], ["0 dB", "30.0"]]
 
 
-def drawn(width_in: float = 1) -> Picture:
+def drawn(width_in: float = 1) -> ReportPicture:
     from earnest.evaluation.plots import INK, new_figure
 
     figure = new_figure(width_in, 1)

@@ -26,8 +26,8 @@ from earnest.settings.recipe import Recipe
 from earnest.testing.sounds import write_voice
 from earnest.training.run import initial_classifier
 from research import distillation
-from research.distillation import Distillation, distil, imitation_errors, read_distillation, sound_of
-from research.students import Lesson, TaughtBatches, Teacher
+from research.distillation import Distillation, distil, distillation_errors, read_distillation, sound_of
+from research.students import DistillationTarget, TargetBatches, Teacher
 
 pytestmark = pytest.mark.long
 
@@ -62,14 +62,14 @@ def test_an_equal_student_has_no_error_and_padding_does_not_count() -> None:
     tokens = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
     disturbed = tokens.clone()
     disturbed[0, 5:] = 100.0
-    single, pooled = imitation_errors(Fixed(disturbed), tokens, torch.tensor([5, 9]), tokens, torch.ones(6))
+    single, pooled = distillation_errors(Fixed(disturbed), tokens, torch.tensor([5, 9]), tokens, torch.ones(6))
     assert float(single) == float(pooled) == 0.0
 
 
 def test_a_student_that_says_nothing_has_the_tokens_variance_as_error() -> None:
     tokens = torch.randn(4, 500, 8, generator=torch.Generator().manual_seed(0))
     n_frames = torch.full((4,), 500)
-    single, _ = imitation_errors(Fixed(torch.zeros_like(tokens)), tokens, n_frames, tokens, torch.ones(16))
+    single, _ = distillation_errors(Fixed(torch.zeros_like(tokens)), tokens, n_frames, tokens, torch.ones(16))
     assert float(single) == pytest.approx(1.0, abs=0.03)
 
 
@@ -112,14 +112,16 @@ def test_a_teacher_beside_the_training_teaches_the_same(
 
 
 def test_thousands_of_clips_reach_the_other_process_without_a_file_each() -> None:
-    lessons = [Lesson(torch.full((2, 1 + row % 7), row, dtype=torch.float16), str(row)) for row in range(3000)]
+    targets = [
+        DistillationTarget(torch.full((2, 1 + row % 7), row, dtype=torch.float16), str(row)) for row in range(3000)
+    ]
     teacher = Teacher(24, TEACHER, tokens_per_step=2)
-    taught = TaughtBatches(lessons, teacher, CHANGES, (torch.ones(2, 9),), 80.0, seed=1)
+    taught = TargetBatches(targets, teacher, CHANGES, (torch.ones(2, 9),), 80.0, seed=1)
     before = len(list(Path("/proc/self/fd").iterdir()))
     sent = ForkingPickler.dumps(taught)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
-    arrived: TaughtBatches = pickle.loads(sent)
-    for one, other in zip(lessons, arrived.lessons, strict=True):
+    arrived: TargetBatches = pickle.loads(sent)
+    for one, other in zip(targets, arrived.targets, strict=True):
         assert one.speaker == other.speaker
         assert torch.equal(one.frames, other.frames)
     of_teacher, of_other = teacher.network.state_dict(), arrived.teacher.network.state_dict()
@@ -130,14 +132,14 @@ def test_a_killed_distillation_ends_with_the_same_weights(
     utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     distil(SETTINGS, utterances, tmp_path / "whole")
-    whole_epoch = distillation.Imitation.on_train_epoch_end
+    whole_epoch = distillation.DistillationState.on_train_epoch_end
 
-    def dying(self: distillation.Imitation) -> None:
+    def dying(self: distillation.DistillationState) -> None:
         if self.current_epoch == 3:
             raise KeyboardInterrupt
         whole_epoch(self)
 
-    monkeypatch.setattr(distillation.Imitation, "on_train_epoch_end", dying)
+    monkeypatch.setattr(distillation.DistillationState, "on_train_epoch_end", dying)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         distil(SETTINGS, utterances, tmp_path / "killed")
     assert not (tmp_path / "killed" / "model.safetensors").exists()
@@ -250,13 +252,13 @@ def test_only_known_voices_are_heard_where_that_is_wanted(
     speakers = sorted({row.speaker for row in utterances})
     named = [replace(row, corpus="made-up", speaker=f"s{speakers.index(row.speaker)}") for row in utterances]
     heard: list[str] = []
-    make = distillation.make_lessons
+    make = distillation.make_targets
 
     def listening(rows: list[Utterance], *rest: Any) -> Any:
         heard.extend(row.speaker for row in rows)
         return make(rows, *rest)
 
-    monkeypatch.setattr(distillation, "make_lessons", listening)
+    monkeypatch.setattr(distillation, "make_targets", listening)
     settings = replace(SETTINGS, teacher=whole, student={}, encoder=narrow, teacher_speakers_only=True, epochs=1)
     distil(settings, named, tmp_path / "taught")
     assert set(heard) == {"s0", "s1"}

@@ -23,9 +23,9 @@ from earnest.settings.recipe import Recipe
 from earnest.training.examples import Example
 from earnest.training.finetune import (
     ChangedClips,
-    Clips,
     Embedding,
     FewSpeakers,
+    FinetuneBatch,
     Pair,
     collated,
     less_own_mean,
@@ -35,7 +35,7 @@ from earnest.training.finetune import (
 )
 from earnest.training.run import initial_classifier, refuse_known_speakers
 from research.commands import cli
-from research.finetuning import FineTuning, Narrowing, clips_for, finetune, read_finetuning, without_test
+from research.finetuning import FineTuning, Pruning, clips_for, finetune, read_finetuning, without_test
 
 pytestmark = pytest.mark.long
 
@@ -180,12 +180,12 @@ def test_every_epoch_hears_clips_changed_anew(
 
 
 def test_a_narrowed_encoder_is_written_and_says_so(examples: list[Example], corpora: list[str], tmp_path: Path) -> None:
-    settings = replace(SETTINGS, epochs=1, pruning=Narrowing(width=20, n_clips=8))
+    settings = replace(SETTINGS, epochs=1, pruning=Pruning(width=20, n_clips=8))
     finetune(settings, examples, corpora, tmp_path / "narrow")
     network = {**ENCODER, "feed_forward_width": 20, "weights": str(tmp_path / "narrow"), "frozen": True}
     recipe = Recipe("made-up", "whisper-statistics", front_end=PRESETS["whisper"], network=network)
     started = initial_classifier(recipe, ("a", "b", "c")).network
-    assert "; then narrowed to 20 of 32 neurons a block" in str(started.origin)
+    assert "; then pruned to 20 of 32 neurons a block" in str(started.origin)
     recipe = replace(recipe, network={**network, "feed_forward_width": 32})
     with pytest.raises(EarnestError, match="narrow"):
         initial_classifier(recipe, ("a", "b", "c"))
@@ -295,7 +295,7 @@ def test_the_command_says_what_it_reached(folder: Path, tmp_path: Path) -> None:
 
 def test_clips_are_padded_and_speakers_numbered() -> None:
     clips = collated([(torch.ones(80, 3), 1, "x"), (torch.ones(80, 5), 0, "y"), (torch.ones(80, 2), 2, "x")])
-    assert isinstance(clips, Clips)
+    assert isinstance(clips, FinetuneBatch)
     assert clips.frames.shape == (3, 80, 5)
     assert float(clips.frames[0, :, 3:].abs().sum()) == 0
     assert (clips.speakers.tolist(), clips.n_frames.tolist()) == ([0, 1, 0], [3, 5, 2])

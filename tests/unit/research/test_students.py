@@ -18,12 +18,12 @@ from earnest.settings.front_end import FrontEnd
 from research.students import (
     HEARD_AGAIN_WITHIN,
     UNCHANGED,
-    Lesson,
+    DistillationTarget,
     SimilarLengths,
-    TaughtBatches,
+    TargetBatches,
     Teacher,
     by_length,
-    make_lessons,
+    make_targets,
     padded,
 )
 
@@ -34,9 +34,9 @@ FRONT_END = FrontEnd(
 
 
 @pytest.fixture(scope="module")
-def lessons(tmp_path_factory: pytest.TempPathFactory) -> list[Lesson]:
+def targets(tmp_path_factory: pytest.TempPathFactory) -> list[DistillationTarget]:
     manifest = write_corpus(tmp_path_factory.mktemp("corpus"), n_speakers=3, n_takes=2)
-    return make_lessons(read_manifest(manifest), LogMel(FRONT_END))
+    return make_targets(read_manifest(manifest), LogMel(FRONT_END))
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ def teacher() -> Teacher:
     return Teacher(24, TEACHER, 2)
 
 
-def batches(lessons: list[Lesson], teacher: Teacher) -> TaughtBatches:
-    return TaughtBatches(lessons, teacher, FrameChanges(spliced=0.9, stretch=0.9), [], 80.0, seed=0)
+def batches(targets: list[DistillationTarget], teacher: Teacher) -> TargetBatches:
+    return TargetBatches(targets, teacher, FrameChanges(spliced=0.9, stretch=0.9), [], 80.0, seed=0)
 
 
 def test_the_teacher_says_one_token_for_two_of_its_steps(teacher: Teacher) -> None:
@@ -56,16 +56,18 @@ def test_the_teacher_says_one_token_for_two_of_its_steps(teacher: Teacher) -> No
         Teacher(24, {**TEACHER, "tokens_per_step": 2}, 2)
 
 
-def test_neighbours_in_a_batch_change_no_token(teacher: Teacher, lessons: list[Lesson]) -> None:
-    together, heard = teacher.tokens(*padded([lesson.frames for lesson in lessons[:4]]))
-    for row, lesson in enumerate(lessons[:4]):
+def test_neighbours_in_a_batch_change_no_token(teacher: Teacher, targets: list[DistillationTarget]) -> None:
+    together, heard = teacher.tokens(*padded([lesson.frames for lesson in targets[:4]]))
+    for row, lesson in enumerate(targets[:4]):
         alone, _ = teacher.tokens(*padded([lesson.frames]))
         torch.testing.assert_close(together[row][heard[row]], alone[0], atol=1e-4, rtol=0)
 
 
-def test_standardised_tokens_have_mean_zero_and_deviation_one(teacher: Teacher, lessons: list[Lesson]) -> None:
-    spread = teacher.standardise(lessons, 5)
-    spoken = [teacher.tokens(*padded([lesson.frames]))[0][0] for lesson in lessons]
+def test_standardised_tokens_have_mean_zero_and_deviation_one(
+    teacher: Teacher, targets: list[DistillationTarget]
+) -> None:
+    spread = teacher.standardise(targets, 5)
+    spoken = [teacher.tokens(*padded([lesson.frames]))[0][0] for lesson in targets]
     tokens = torch.cat(spoken)
     torch.testing.assert_close(tokens.mean(dim=0), torch.zeros(24), atol=1e-3, rtol=0)
     torch.testing.assert_close(tokens.std(dim=0), torch.ones(24), atol=1e-2, rtol=0)
@@ -73,15 +75,17 @@ def test_standardised_tokens_have_mean_zero_and_deviation_one(teacher: Teacher, 
     torch.testing.assert_close(spread[:24], means.std(dim=0), atol=1e-3, rtol=0)
 
 
-def test_batches_hold_similar_lengths(lessons: list[Lesson]) -> None:
-    found = list(by_length(lessons, 6, np.random.default_rng(0)))
-    assert sorted(position for batch in found for position in batch) == list(range(len(lessons)))
-    spreads = [np.ptp([lessons[position].frames.shape[1] for position in batch]) for batch in found]
-    assert np.mean(spreads) < np.ptp([lesson.frames.shape[1] for lesson in lessons])
+def test_batches_hold_similar_lengths(targets: list[DistillationTarget]) -> None:
+    found = list(by_length(targets, 6, np.random.default_rng(0)))
+    assert sorted(position for batch in found for position in batch) == list(range(len(targets)))
+    spreads = [np.ptp([targets[position].frames.shape[1] for position in batch]) for batch in found]
+    assert np.mean(spreads) < np.ptp([lesson.frames.shape[1] for lesson in targets])
 
 
-def test_every_batch_is_heard_so_many_times_soon_after_each_other(lessons: list[Lesson]) -> None:
-    keys = SimilarLengths(lessons * 20, 4, repeats=3, seed=0)
+def test_every_batch_is_heard_so_many_times_soon_after_each_other(
+    targets: list[DistillationTarget],
+) -> None:
+    keys = SimilarLengths(targets * 20, 4, repeats=3, seed=0)
     keys.set_epoch(2)
     order = list(keys)
     assert len(order) == len(keys) == 3 * 120
@@ -95,43 +99,45 @@ def test_every_batch_is_heard_so_many_times_soon_after_each_other(lessons: list[
     assert numbers != [number for _, number, _ in keys]
 
 
-def test_a_batch_changes_with_the_epoch_and_not_when_heard_again(teacher: Teacher, lessons: list[Lesson]) -> None:
-    taught = batches(lessons, teacher)
+def test_a_batch_changes_with_the_epoch_and_not_when_heard_again(
+    teacher: Teacher, targets: list[DistillationTarget]
+) -> None:
+    taught = batches(targets, teacher)
     one, again, later = taught[(0, 0, (0, 1, 2))], taught[(0, 0, (0, 1, 2))], taught[(1, 0, (0, 1, 2))]
     assert all(torch.equal(first, second) for first, second in zip(one, again, strict=True))
     assert one[0].shape != later[0].shape or not torch.equal(one[0], later[0])
-    afresh = batches(lessons, teacher)[(1, 0, (0, 1, 2))]
+    afresh = batches(targets, teacher)[(1, 0, (0, 1, 2))]
     assert all(torch.equal(first, second) for first, second in zip(later, afresh, strict=True))
 
 
-def test_the_teacher_hears_what_the_student_hears(teacher: Teacher, lessons: list[Lesson]) -> None:
-    frames, n_frames, tokens = batches(lessons, teacher)[(0, 0, (3, 4))]
+def test_the_teacher_hears_what_the_student_hears(teacher: Teacher, targets: list[DistillationTarget]) -> None:
+    frames, n_frames, tokens = batches(targets, teacher)[(0, 0, (3, 4))]
     torch.testing.assert_close(teacher.tokens(frames, n_frames)[0], tokens, atol=2e-2, rtol=0)
 
 
-def test_without_an_epoch_nothing_is_changed(teacher: Teacher, lessons: list[Lesson]) -> None:
-    frames, n_frames, _ = batches(lessons, teacher)[(UNCHANGED, 0, (5, 6))]
-    assert n_frames.tolist() == [lessons[row].frames.shape[1] for row in (5, 6)]
-    assert torch.equal(frames[0, :, : n_frames[0]], lessons[5].frames.float())
+def test_without_an_epoch_nothing_is_changed(teacher: Teacher, targets: list[DistillationTarget]) -> None:
+    frames, n_frames, _ = batches(targets, teacher)[(UNCHANGED, 0, (5, 6))]
+    assert n_frames.tolist() == [targets[row].frames.shape[1] for row in (5, 6)]
+    assert torch.equal(frames[0, :, : n_frames[0]], targets[5].frames.float())
 
 
 def test_lessons_are_without_the_silence_at_the_ends(tmp_path: Path) -> None:
     utterance = read_manifest(write_corpus(tmp_path, n_speakers=1, n_takes=1))[0]
     waveform, rate_hz = soundfile.read(utterance.path)
     soundfile.write(utterance.path, np.concatenate([np.zeros(8_000), waveform, np.zeros(8_000)]), rate_hz)
-    lesson = make_lessons([utterance], LogMel(FRONT_END))[0]
+    lesson = make_targets([utterance], LogMel(FRONT_END))[0]
     assert lesson.frames.shape[1] < len(waveform) / 160 + 20
 
 
 @pytest.mark.parametrize("denoising", [False, True])
 def test_a_teacher_of_denoising_hears_clips_as_they_were_before_the_noise(
-    teacher: Teacher, lessons: list[Lesson], denoising: bool
+    teacher: Teacher, targets: list[DistillationTarget], denoising: bool
 ) -> None:
     noise = torch.randn(24, 400, generator=torch.Generator().manual_seed(0)) - 20
     speech = FrameChanges(crop=0, stretch=0, noisy=0, narrow=0, masked=0, backward=1)
     noisy = replace(speech, noisy=1, snr_db=(0.0, 0.0))
     key = (0, 0, tuple(range(4)))
-    clean_frames, _, clean_tokens = TaughtBatches(lessons, teacher, speech, [], 80.0, seed=0)[key]
-    frames, _, tokens = TaughtBatches(lessons, teacher, noisy, [noise], 80.0, 0, denoising)[key]
+    clean_frames, _, clean_tokens = TargetBatches(targets, teacher, speech, [], 80.0, seed=0)[key]
+    frames, _, tokens = TargetBatches(targets, teacher, noisy, [noise], 80.0, 0, denoising)[key]
     assert (frames - clean_frames).abs().mean() > 1
     assert torch.equal(tokens, clean_tokens) is denoising

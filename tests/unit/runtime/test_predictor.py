@@ -20,7 +20,7 @@ from earnest.runtime import bulk
 from earnest.runtime.graph import Outputs
 from earnest.runtime.prediction import Prediction, polarity_of
 from earnest.runtime.predictor import Predictor
-from earnest.runtime.windows import Heard
+from earnest.runtime.windows import WindowSound
 from earnest.testing.sounds import voice, write_voice
 
 
@@ -243,7 +243,7 @@ def test_memory_is_bounded_whatever_is_predicted(folder: Path, monkeypatch: pyte
     started = bulk.Bulk._started
 
     def watched_pending(self: bulk.Bulk, pending: bulk.Pending, pool: ThreadPoolExecutor | None) -> list[bulk.Batch]:
-        held_s.append(sum(len(job.sound) for _, job in pending if isinstance(job, Heard)) / 16_000)
+        held_s.append(sum(len(job.sound) for _, job in pending if isinstance(job, WindowSound)) / 16_000)
         return started(self, pending, pool)
 
     monkeypatch.setattr(bulk.Bulk, "_started", watched_pending)

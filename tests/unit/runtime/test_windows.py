@@ -10,7 +10,7 @@ import pytest
 from earnest.audio.speech import Extent
 from earnest.errors import EarnestError
 from earnest.runtime import windows
-from earnest.runtime.windows import CONTEXT_S, Heard, Job, Over, Windower, Windowing
+from earnest.runtime.windows import CONTEXT_S, Job, Over, Windower, Windowing, WindowSound
 from earnest.testing.sounds import voice
 
 RATE_HZ = 16_000
@@ -39,7 +39,7 @@ def jobs(
 
 def plain(found: list[Job]) -> list[tuple[object, ...]]:
     return [
-        (job.extent, job.segment_start, job.sound.tobytes()) if isinstance(job, Heard) else (job.extent,)
+        (job.extent, job.segment_start, job.sound.tobytes()) if isinstance(job, WindowSound) else (job.extent,)
         for job in found
     ]
 
@@ -61,24 +61,24 @@ def test_windows_at_the_ends_of_segments_are_heard_with_what_is_around_but_no_ot
     before = [0, *(segment.end for segment in segments)]
     after = [*(segment.start for segment in segments[1:]), len(sound)]
     for segment, earliest, latest in zip(segments, before, after, strict=False):
-        inside = [job for job in found if isinstance(job, Heard) and job.segment_start == segment.start]
+        inside = [job for job in found if isinstance(job, WindowSound) and job.segment_start == segment.start]
         for job in inside:
             first = max(segment.start - N_CONTEXT, earliest) if job.extent.start == segment.start else job.extent.start
             last = min(segment.end + N_CONTEXT, latest) if job.extent.end == segment.end else job.extent.end
             np.testing.assert_array_equal(job.sound, sound[first:last])
         assert (inside[0].extent.start, inside[-1].extent.end) == (segment.start, segment.end)
-    assert any(len(job.sound) > len(job.extent) for job in found if isinstance(job, Heard))
+    assert any(len(job.sound) > len(job.extent) for job in found if isinstance(job, WindowSound))
 
 
 def test_windows_of_a_segment_overlap_and_come_before_its_end_is_told() -> None:
     found, _ = jobs(talk(), 1_000)
-    starts = [job.segment_start if isinstance(job, Heard) else job.extent.start for job in found]
+    starts = [job.segment_start if isinstance(job, WindowSound) else job.extent.start for job in found]
     assert starts == sorted(starts)
     for one, other in pairwise(found):
-        if isinstance(one, Heard) and isinstance(other, Heard):
+        if isinstance(one, WindowSound) and isinstance(other, WindowSound):
             assert one.extent.start < other.extent.start < one.extent.end <= other.extent.end
         if isinstance(one, Over):
-            assert isinstance(other, Heard)
+            assert isinstance(other, WindowSound)
 
 
 @pytest.mark.parametrize("live", [True, False])
@@ -87,7 +87,7 @@ def test_a_recording_no_longer_than_a_window_is_heard_whole(live: bool) -> None:
     found, windower = jobs(sound, 900, Windowing(3.0, 1.0, "energy"), live=live)
     (heard, over) = found
     assert windower.is_whole
-    assert isinstance(heard, Heard)
+    assert isinstance(heard, WindowSound)
     np.testing.assert_array_equal(heard.sound, sound)
     assert heard.extent == over.extent == Extent(heard.segment_start, over.extent.end)
     assert (heard.extent.start, heard.extent.end) == pytest.approx((0.5 * RATE_HZ, 2.0 * RATE_HZ), abs=1_200)
@@ -98,7 +98,7 @@ def test_a_short_recording_needs_speech_only_where_nothing_else_judges_it() -> N
     windowing = Windowing(3.0, 1.0, "energy")
     assert jobs(click, 900, windowing)[0] == []
     (heard, _) = jobs(click, 900, windowing, needs_activity=False)[0]
-    assert isinstance(heard, Heard)
+    assert isinstance(heard, WindowSound)
     np.testing.assert_array_equal(heard.sound, click)
     assert jobs(silence(1.0), 900, windowing, needs_activity=False)[0] == []
 
@@ -113,7 +113,7 @@ def test_memory_stays_bounded(speaks: bool) -> None:
     minute = voice(60.0) if speaks else np.random.default_rng(0).normal(0, 1e-5, 60 * RATE_HZ).astype(np.float32)
     windower = Windower(RATE_HZ, RATE_HZ, Windowing(3.0, 1.0, "energy"), live=False)
     tracemalloc.start()
-    n_windows = sum(isinstance(job, Heard) for _ in range(10) for at in range(60)
+    n_windows = sum(isinstance(job, WindowSound) for _ in range(10) for at in range(60)
                     for job in windower.accept(minute[at * RATE_HZ : (at + 1) * RATE_HZ]))  # fmt: skip
     kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

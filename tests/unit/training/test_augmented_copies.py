@@ -19,7 +19,7 @@ from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe, Training
 from earnest.training import learn as copies_module
 from earnest.training.clips import Clips, EmbeddingCache
-from earnest.training.closed_form import fit_discriminant, rotated_logits
+from earnest.training.closed_form import fit_discriminant, out_of_fold_logits
 from earnest.training.examples import Example, compute_frames, kept
 from earnest.training.learn import with_copies
 from earnest.training.record import read_record
@@ -139,9 +139,9 @@ def test_temperatures_come_from_clips_as_they_are() -> None:
     train, model, known = clips(), classifier(), EmbeddingCache()
     valid, learned = train[:8], train[8:]
     heard = with_copies(learned, recipe(), model, known)
-    logits, targets = rotated_logits(model.network, heard, valid, 0.6, len(CLASSES), known)
+    logits, targets = out_of_fold_logits(model.network, heard, valid, 0.6, len(CLASSES), known)
     assert len(logits) == len(targets) == len(train)
-    plain, _ = rotated_logits(model.network, learned, valid, 0.6, len(CLASSES), known)
+    plain, _ = out_of_fold_logits(model.network, learned, valid, 0.6, len(CLASSES), known)
     assert not torch.allclose(logits, plain)
 
 

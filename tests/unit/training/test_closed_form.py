@@ -19,7 +19,7 @@ from earnest.training.closed_form import (
     discriminant_logits,
     fit_discriminant,
     last_layer,
-    rotated_logits,
+    out_of_fold_logits,
 )
 from earnest.training.examples import Example
 
@@ -151,7 +151,7 @@ def spoken_by(speaker: str, seed: int) -> list[Example]:
 def test_every_speaker_is_answered_by_a_discriminant_that_did_not_hear_them() -> None:
     clips = {speaker: spoken_by(speaker, seed) for seed, speaker in enumerate("vabcd")}
     valid, train = clips["v"], [one for speaker in "abcd" for one in clips[speaker]]
-    logits, targets = rotated_logits(Sums(), train, valid, 0.5, N_CLASSES, EmbeddingCache())
+    logits, targets = out_of_fold_logits(Sums(), train, valid, 0.5, N_CLASSES, EmbeddingCache())
     expected, order = [], []
     for speaker in "vabcd":  # as many speakers a group as valid has: one
         network = Sums()
@@ -167,17 +167,17 @@ def test_a_group_without_which_a_class_is_missing_has_no_turn() -> None:
     alone = [replace(one, utterance=replace(one.utterance, speaker="a")) for one in examples([0, 0, 4], 7)]
     valid = [one for one in spoken_by("v", 0) if one.target < 2]
     train = [*alone, *(one for one in spoken_by("b", 1) if one.target < 2)]
-    logits, _ = rotated_logits(Sums(), train, valid, 0.5, N_CLASSES, EmbeddingCache())
+    logits, _ = out_of_fold_logits(Sums(), train, valid, 0.5, N_CLASSES, EmbeddingCache())
     assert len(logits) == len(valid) + 8  # those of b, not the only ones with the third class
 
 
 def test_speakers_that_the_weights_know_are_learnt_from_and_not_measured() -> None:
     clips = {speaker: spoken_by(speaker, seed) for seed, speaker in enumerate("vabcd")}
     valid, train = clips["v"], [one for speaker in "abcd" for one in clips[speaker]]
-    all_of_them, _ = rotated_logits(Sums(), train, valid, 0.5, N_CLASSES, EmbeddingCache())
+    all_of_them, _ = out_of_fold_logits(Sums(), train, valid, 0.5, N_CLASSES, EmbeddingCache())
     network = Sums()
     network.known = frozenset({"made-up/a", "made-up/c"})
-    logits, targets = rotated_logits(network, train, valid, 0.5, N_CLASSES, EmbeddingCache())
+    logits, targets = out_of_fold_logits(network, train, valid, 0.5, N_CLASSES, EmbeddingCache())
     n_clips = len(valid)
     kept = [
         row
@@ -188,7 +188,7 @@ def test_speakers_that_the_weights_know_are_learnt_from_and_not_measured() -> No
     torch.testing.assert_close(logits, all_of_them[kept])
     assert targets.tolist() == [one.target for speaker in "vbd" for one in clips[speaker]]
     network.known = frozenset({"made-up/a", "made-up/b", "made-up/c"})
-    assert len(rotated_logits(network, train, valid, 0.5, N_CLASSES, EmbeddingCache())[0]) == len(
+    assert len(out_of_fold_logits(network, train, valid, 0.5, N_CLASSES, EmbeddingCache())[0]) == len(
         all_of_them
     )  # two are too few
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
-from earnest.models.by_voice import ByVoice
 from earnest.models.classifier import Network, NetworkOutput
+from earnest.models.speaker_dependent import SpeakerDependentHead
 from earnest.settings.training import Training
 from earnest.training.clips import EmbeddingCache
 from earnest.training.closed_form import (
@@ -22,7 +22,7 @@ from earnest.training.closed_form import (
     voice_discriminant,
 )
 from earnest.training.examples import Example
-from earnest.training.runtime_statistics import fit_companions
+from earnest.training.runtime_statistics import fit_runtime_statistics
 
 WIDTH, N_CLASSES = 5, 3
 VOICES = ("ann", "bob", "cem", "dee")
@@ -33,7 +33,7 @@ class Sums(Network):
 
     def __init__(self, by_voice: bool = True) -> None:
         super().__init__()
-        self.output = (ByVoice if by_voice else nn.Linear)(WIDTH, N_CLASSES)
+        self.output = (SpeakerDependentHead if by_voice else nn.Linear)(WIDTH, N_CLASSES)
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
         embedding = frames.sum(dim=2)
@@ -158,7 +158,7 @@ def test_nothing_gets_used_to_known_voices() -> None:
     train, valid = examples(*clips(9, seed=0)), examples(*clips(4, seed=1))
     settings = Training(method="discriminant")
     for by_voice in (False, True):
-        companions = fit_companions(Sums(by_voice), train, valid, settings, N_CLASSES, EmbeddingCache())
+        companions = fit_runtime_statistics(Sums(by_voice), train, valid, settings, N_CLASSES, EmbeddingCache())
         assert (companions.adaptation is None) == by_voice
 
 

@@ -14,7 +14,7 @@ from earnest.corpora.manifest import read_manifest
 from earnest.errors import RecipeError
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
-from earnest.experiments.task import SharedClips, split_called, utterances_beside
+from earnest.experiments.task import SharedClips, auxiliary_utterances, split_called
 from earnest.models.classifier import SpeechClassifier
 from earnest.models.pretrained import packed, unpacked
 from earnest.models.student import StudentStatistics
@@ -153,7 +153,7 @@ def test_other_corpora_teach_the_embedding_but_for_speakers_who_are_tested(
 ) -> None:
     rows = [replace(row, corpus="other") for row in read_manifest(folder)]
     clips = SharedClips(shared.rows, beside=rows).of(RECIPE)
-    heard = {example.speaker for example in clips.beside_speakers_of(split)}
+    heard = {example.speaker for example in clips.auxiliary_of(split)}
     assert heard == {f"other/{row.speaker}" for row in split.train}
     run_split(RECIPE, split, clips, tmp_path)
     record = read_record(tmp_path)
@@ -209,10 +209,10 @@ def test_a_finished_fine_tuning_of_a_killed_run_is_not_done_again(
 
 def test_corpora_beside_are_those_that_are_not_the_protocols_own(folder: Path) -> None:
     recipe = replace(RECIPE, corpus="other", finetune=replace(FINETUNE, corpus=("other", "made-up")))
-    found = utterances_beside(recipe, {"made-up": folder})
+    found = auxiliary_utterances(recipe, {"made-up": folder})
     assert len(found) == len(read_manifest(folder))
-    assert utterances_beside(replace(recipe, corpus="made-up", finetune=FINETUNE), EmbeddingCache()) == []
-    assert utterances_beside(replace(recipe, finetune=Finetune(corpus=("made-up",))), EmbeddingCache()) == []
+    assert auxiliary_utterances(replace(recipe, corpus="made-up", finetune=FINETUNE), EmbeddingCache()) == []
+    assert auxiliary_utterances(replace(recipe, finetune=Finetune(corpus=("made-up",))), EmbeddingCache()) == []
 
 
 def test_folds_do_not_share_embeddings_that_are_their_own(shared: SharedClips, train: list[Example]) -> None:

@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
 from earnest.evaluation.calibration import FittedCalibration, fit_temperature, log_softmax
-from earnest.models.by_voice import ByVoice
 from earnest.models.classifier import Network, NetworkOutput, SpeechClassifier
+from earnest.models.speaker_dependent import SpeakerDependentHead
 from earnest.settings.finetune import Finetune
 from earnest.settings.recipe import Recipe, Training
 from earnest.training.clips import Clips, EmbeddingCache
-from earnest.training.closed_form import discriminant_logits, fit_discriminant, rotated_logits
+from earnest.training.closed_form import discriminant_logits, fit_discriminant, out_of_fold_logits
 from earnest.training.examples import UNKNOWN, Example
 from earnest.training.heads import EmotionHead, GenderHead
 from earnest.training.learn import ClosedForm, GradientDescent, calibration_of, learner_for
-from earnest.training.runtime_statistics import Companions
+from earnest.training.runtime_statistics import RuntimeStatistics
 
 pytestmark = pytest.mark.long
 
@@ -100,7 +100,7 @@ def test_its_temperature_is_that_of_all_speakers_in_turn() -> None:
     network = TwoHeads()
     fit_gender(network, TRAIN)
     temperature, fitted = calibrated(network, CLOSED, [*TRAIN, *NAMELESS], [*VALID, *NAMELESS])
-    logits, true = rotated_logits(network, HEAD.relabelled(TRAIN), HEAD.relabelled(VALID), 0.4, 2, EmbeddingCache())
+    logits, true = out_of_fold_logits(network, HEAD.relabelled(TRAIN), HEAD.relabelled(VALID), 0.4, 2, EmbeddingCache())
     assert len(true) == len(TRAIN) + len(VALID)
     assert temperature == pytest.approx(fit_temperature(logits.numpy(), true))
     assert temperature != pytest.approx(1, abs=0.01)
@@ -159,7 +159,7 @@ class Linear(Network):
 
     def __init__(self, by_voice: bool = False) -> None:
         super().__init__()
-        self.output = ByVoice(4, 3) if by_voice else nn.Linear(4, 3)
+        self.output = SpeakerDependentHead(4, 3) if by_voice else nn.Linear(4, 3)
 
     def forward(self, inputs: Tensor, n_frames: Tensor) -> NetworkOutput:
         embedding = inputs[:, :, 0]
@@ -194,4 +194,4 @@ def test_training_speakers_are_answered_out_of_fold_where_nothing_learnt_from_th
 
 
 def test_a_network_that_is_trained_whole_has_no_runtime_statistics() -> None:
-    assert learner_for(DESCENT, Clips({})).runtime_statistics(None, (), ()) == Companions()  # type: ignore[arg-type]
+    assert learner_for(DESCENT, Clips({})).runtime_statistics(None, (), ()) == RuntimeStatistics()  # type: ignore[arg-type]

@@ -14,8 +14,8 @@ from earnest.training.runtime_statistics import (
     CLIPS_PER_DIRECTION,
     HOWS,
     KNOWN_SHARE,
-    Heard,
     How,
+    SpeakerEmbeddings,
     adapted_probabilities,
     fit_adaptation,
     fit_domain,
@@ -27,7 +27,7 @@ UNKNOWN = np.full(N_CLASSES, 1 / N_CLASSES)
 CENTRES = 2.5 * np.random.default_rng(0).normal(0, 1, (N_CLASSES, WIDTH))
 
 
-def voices(n_speakers: int, per_class: int = 6, apart: float = 3.0, seed: int = 0, **changes: Any) -> Heard:
+def voices(n_speakers: int, per_class: int = 6, apart: float = 3.0, seed: int = 0, **changes: Any) -> SpeakerEmbeddings:
     """Return clips around their class' centre, each speaker's moved by a vector of its own."""
     rng = np.random.default_rng(seed)
     targets = np.tile(np.repeat(np.arange(N_CLASSES), per_class), n_speakers)
@@ -35,18 +35,20 @@ def voices(n_speakers: int, per_class: int = 6, apart: float = 3.0, seed: int = 
     embeddings = 5.0 + CENTRES[targets] + offsets + rng.normal(0, 1, offsets.shape)
     speakers = [f"s{number // (N_CLASSES * per_class)}" for number in range(len(targets))]
     fields = {"embeddings": embeddings, "targets": targets, "speakers": speakers, "seconds": np.full(len(targets), 3.0)}
-    return Heard(**(fields | changes))
+    return SpeakerEmbeddings(**(fields | changes))
 
 
-def share_right(probabilities: npt.NDArray[np.float64], heard: Heard) -> float:
+def share_right(probabilities: npt.NDArray[np.float64], heard: SpeakerEmbeddings) -> float:
     return float(np.mean(probabilities.argmax(axis=1) == heard.targets))
 
 
-def adapted(adaptation: Adaptation, heard: Heard, how: How) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+def adapted(
+    adaptation: Adaptation, heard: SpeakerEmbeddings, how: How
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     return adapted_probabilities(adaptation, heard, np.tile(UNKNOWN, (len(heard), 1)), how, 0)
 
 
-def rows_alike(heard: Heard, *keys: Sequence[Any]) -> list[list[int]]:
+def rows_alike(heard: SpeakerEmbeddings, *keys: Sequence[Any]) -> list[list[int]]:
     """Return the rows of each combination of keys."""
     found: dict[tuple[Any, ...], list[int]] = {}
     for row, key in enumerate(zip(*keys, strict=True)):
@@ -54,9 +56,9 @@ def rows_alike(heard: Heard, *keys: Sequence[Any]) -> list[list[int]]:
     return list(found.values())
 
 
-def of_rows(heard: Heard, chosen: npt.NDArray[np.bool_]) -> Heard:
+def of_rows(heard: SpeakerEmbeddings, chosen: npt.NDArray[np.bool_]) -> SpeakerEmbeddings:
     speakers = [name for name, taken in zip(heard.speakers, chosen, strict=True) if taken]
-    return Heard(heard.embeddings[chosen], heard.targets[chosen], speakers, heard.seconds[chosen])
+    return SpeakerEmbeddings(heard.embeddings[chosen], heard.targets[chosen], speakers, heard.seconds[chosen])
 
 
 def test_it_is_the_discriminant_of_embeddings_less_their_speakers_mean() -> None:

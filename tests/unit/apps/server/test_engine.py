@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 from attacks import decoding
 from earnest.apps.server import work
-from earnest.apps.server.engine import Engine, Threads
+from earnest.apps.server.engine import ModelThreads, Threads
 from earnest.apps.server.settings import Limits
 from earnest.audio.deadline import Deadline
 from earnest.bundle import load_bundle
@@ -122,7 +122,7 @@ def test_a_server_whose_turns_are_all_lost_is_not_ready(
 
 def test_a_server_that_is_merely_busy_is_ready() -> None:
     limits = Limits(request_s=1_000.0)
-    engine = Engine({}, limits, 2, Gauge("waiting", "", registry=CollectorRegistry()), isolate=False)
+    engine = ModelThreads({}, limits, 2, Gauge("waiting", "", registry=CollectorRegistry()), isolate=False)
 
     async def busy() -> None:
         loop = asyncio.get_running_loop()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class ByVoice(nn.Linear):
+class SpeakerDependentHead(nn.Linear):
     """A linear layer with rows for every pair of a voice and a class; a class scores as the log of its pairs' sum.
 
     With scores that are logarithms of chances, the voice is thereby made out from the clip itself, and what a class
@@ -42,6 +42,6 @@ class ByVoice(nn.Linear):
         return bias.ndim == 1 and len(bias) % self.n_classes == 0 and weights.shape == (len(bias), self.in_features)
 
 
-def last_layer_for(width: int, n_classes: int, by_voice: bool) -> nn.Linear:
+def last_layer_for(width: int, n_classes: int, speaker_dependent: bool) -> nn.Linear:
     """Return a linear layer to logits of the classes, from one place a class or from one a voice and class."""
-    return ByVoice(width, n_classes) if by_voice else nn.Linear(width, n_classes)
+    return SpeakerDependentHead(width, n_classes) if speaker_dependent else nn.Linear(width, n_classes)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from earnest.errors import RecipeError
 from earnest.models.whisper import Encoder, EncoderBlock, EncoderSettings, PretrainedEncoder, normalised
-from research.finetuning import Moments, Narrowing, narrowed
+from research.finetuning import Moments, Pruning, pruned
 
 pytestmark = pytest.mark.long
 
@@ -44,7 +44,7 @@ def unexplained(found: Tensor, wanted: Tensor) -> float:
 
 
 def test_neurons_with_a_double_go_first_and_nothing_is_lost() -> None:
-    whole, narrow = encoder(), narrowed(encoder(), clips(), Narrowing(width=32))
+    whole, narrow = encoder(), pruned(encoder(), clips(), Pruning(width=32))
     shapes = {name: tuple(tensor.shape) for name, tensor in narrow.state_dict().items() if "fc" in name}
     assert set(shapes.values()) == {(32, 24), (32,), (24, 32), (24,)}
     unheard = clips(30)[24:]
@@ -56,12 +56,12 @@ def test_neurons_with_a_double_go_first_and_nothing_is_lost() -> None:
 def test_what_is_given_stays_as_it_is() -> None:
     given = encoder()
     before = {name: tensor.clone() for name, tensor in given.state_dict().items()}
-    narrowed(given, clips(4), Narrowing(width=16))
+    pruned(given, clips(4), Pruning(width=16))
     assert all(torch.equal(before[name], tensor) for name, tensor in given.state_dict().items())
 
 
 def test_fitting_anew_beats_leaving_out() -> None:
-    whole, narrow = encoder(), narrowed(encoder(), clips(), Narrowing(width=40))
+    whole, narrow = encoder(), pruned(encoder(), clips(), Pruning(width=40))
     cut = encoder()
     for block, smaller in zip(cut.layers, narrow.layers, strict=True):
         assert isinstance(block, EncoderBlock) and isinstance(smaller, EncoderBlock)
@@ -94,7 +94,7 @@ def test_channels_with_a_double_go_first_and_nothing_is_lost() -> None:
         for tensor in (whole.conv1.weight, whole.conv1.bias):
             assert tensor is not None
             tensor[1::2] = tensor[::2]
-    narrow = narrowed(whole, clips(), Narrowing(stem_width=12))
+    narrow = pruned(whole, clips(), Pruning(stem_width=12))
     assert narrow.conv1.weight.shape == (12, 20, 3) and narrow.conv2.weight.shape == (24, 12, 3)
     clip = clips(30)[-1]
     for found, wanted in zip(said(narrow, clip), said(whole, clip), strict=True):
@@ -108,16 +108,16 @@ def test_keys_lose_the_directions_that_products_do_not_need() -> None:
             assert isinstance(block, EncoderBlock)
             block.self_attn.k_proj.weight.mul_(8)  # else all tokens are heard alike
             block.self_attn.k_proj.weight.unflatten(0, (2, 12))[:, 5:] = 0.0
-    narrow = narrowed(whole, clips(), Narrowing(key_width=5))
+    narrow = pruned(whole, clips(), Pruning(key_width=5))
     assert {tuple(block.self_attn.q_proj.weight.shape) for block in narrow.layers} == {(10, 24)}  # type: ignore[union-attr]
-    further = narrowed(whole, clips(), Narrowing(key_width=1))
+    further = pruned(whole, clips(), Pruning(key_width=1))
     clip = clips(30)[-1]
     wanted = said(whole, clip)[0]
     assert unexplained(said(narrow, clip)[0], wanted) < 1e-6 < unexplained(said(further, clip)[0], wanted)
 
 
 def test_an_encoder_that_is_narrow_everywhere_is_loaded_from_its_weights(tmp_path: Path) -> None:
-    narrow = narrowed(encoder(), clips(), Narrowing(width=32, stem_width=16, key_width=8))
+    narrow = pruned(encoder(), clips(), Pruning(width=32, stem_width=16, key_width=8))
     save_file(
         {f"encoder.{name}": tensor for name, tensor in narrow.state_dict().items()}, tmp_path / "model.safetensors"
     )
@@ -130,11 +130,11 @@ def test_an_encoder_that_is_narrow_everywhere_is_loaded_from_its_weights(tmp_pat
 
 def test_more_neurons_than_there_are_is_refused() -> None:
     with pytest.raises(RecipeError, match="at most 64"):
-        narrowed(encoder(), clips(2), Narrowing(width=65))
+        pruned(encoder(), clips(2), Pruning(width=65))
     with pytest.raises(RecipeError, match="width"):
-        Narrowing(width=-1)
+        Pruning(width=-1)
     with pytest.raises(RecipeError, match="key_width must be at most 12"):
-        narrowed(encoder(), clips(2), Narrowing(key_width=13))
+        pruned(encoder(), clips(2), Pruning(key_width=13))
     with pytest.raises(RecipeError, match="stem_width must be at most 24"):
-        narrowed(encoder(), clips(2), Narrowing(stem_width=25))
-    assert not Narrowing() and Narrowing(stem_width=1)
+        pruned(encoder(), clips(2), Pruning(stem_width=25))
+    assert not Pruning() and Pruning(stem_width=1)
