@@ -15,7 +15,7 @@ from earnest.report.result import FoldRun, Result
 from earnest.report.section import Section, picture
 
 if TYPE_CHECKING:
-    from earnest.training.look_inside import Inside
+    from earnest.training.run import Inside
 
 MOST_CLIPS = 300
 FEWEST_CLIPS = 10  # t-SNE of fewer says nothing
@@ -31,7 +31,7 @@ def inside_sections(result: Result, recordings: Recordings, seed: int = 0) -> li
     tested = result.predictions if len(result.runs) == 1 else result.predictions.of_fold(run.name)
     chosen = _at_hand(tested, recordings, np.random.default_rng(seed))
     try:
-        from earnest.training.look_inside import look_inside
+        from earnest.training.run import look_inside
 
         seen = look_inside(run.folder, [recordings.rows[key] for key in _keys(chosen)])
     except (EarnestError, ImportError) as error:

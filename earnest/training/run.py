@@ -3,14 +3,17 @@
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from earnest.audio.io import load_waveform
 from earnest.bundle import TrainingCorpus
 from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
@@ -22,10 +25,10 @@ from earnest.files.locks import holding
 from earnest.files.reading import read_json
 from earnest.files.writing import SUMS, refuse_changed, refuse_foreign, write_atomically, write_sums
 from earnest.labels import Scheme, scheme_called
-from earnest.models.classifier import NetworkOutput, SpeechClassifier, build_classifier
+from earnest.models.classifier import NetworkOutput, SpeechClassifier, build_classifier, input_kind
 from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.training.clips import Clips
-from earnest.training.examples import Example
+from earnest.training.examples import Example, compute_frames
 from earnest.training.finetune import drop_finetuned
 from earnest.training.heads import class_heads, heads_of
 from earnest.training.learn import calibration_of, learner_for
@@ -250,3 +253,40 @@ def initial_classifier(recipe: Recipe, classes: tuple[str, ...]) -> SpeechClassi
 
 def _json(value: object) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Inside:
+    """One clip, seen from inside.
+
+    Attributes
+    ----------
+    frames : shape (bands, frames), what the front end gives; (1, samples) where the network hears the waveform
+    shows_frames : whether ``frames`` is a spectrogram
+    embedding : shape (width,)
+    attention : shape (steps,), weights that sum to one over the whole clip, or None
+    """
+
+    frames: Floats
+    shows_frames: bool
+    embedding: Floats
+    attention: Floats | None
+
+
+def look_inside(run: Path, utterances: Sequence[Utterance]) -> list[Inside]:
+    """Let the network of a finished run hear clips one by one."""
+    classifier = load_run(run)
+    shows_frames = input_kind(read_recipe(run).model) != "waveform"
+    rate_hz = classifier.front_end.settings.sample_rate_hz
+    seen = []
+    for utterance in utterances:
+        waveform = load_waveform(utterance.path, rate_hz, utterance.start_s, utterance.end_s)
+        frames = compute_frames(classifier.front_end, waveform)
+        with torch.no_grad():
+            output = classifier.network(frames[None], torch.tensor([frames.shape[1]]))
+        weights = None if output.attention is None else output.attention[0].numpy()
+        seen.append(Inside(frames.numpy(), shows_frames, output.embedding[0].numpy(), weights))
+    return seen
