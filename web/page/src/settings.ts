@@ -1,16 +1,16 @@
 /** The settings that most visits don't need: gender, and which classes answer. */
 
 import type { App } from "./app.js";
-import { askForGender, asksForGender } from "./asked.js";
+import { chooseGender, showsGender } from "./chosen.js";
 import { byId, h } from "./dom.js";
 
 const LEAST_CLASSES = 2; // among fewer there is nothing to tell apart
 
 export function followSettings(app: App): void {
   const gender = byId<HTMLInputElement>("ask-gender");
-  gender.checked = asksForGender();
+  gender.checked = showsGender();
   gender.addEventListener("change", () => {
-    askForGender(gender.checked);
+    chooseGender(gender.checked);
   });
   app.addEventListener("engine", () => {
     offerClasses(app);

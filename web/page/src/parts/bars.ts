@@ -63,7 +63,7 @@ const QUALITY: Partial<Record<string, string>> = {
   clipped: "too loud, cut off at full scale",
   "low-bandwidth": "telephone bandwidth",
   noisy: "noisy",
-  "out-of-domain": "unlike what the model knows",
+  "out-of-domain": "unlike what the model learnt from",
 };
 
 /** Quality words as a sentence, "" for none. */

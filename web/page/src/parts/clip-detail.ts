@@ -2,7 +2,7 @@
 
 import type { Clip } from "../app.js";
 import { answerOf } from "../answer.js";
-import { asAsked, genderOf } from "../asked.js";
+import { asChosen, genderOf } from "../chosen.js";
 import { byId, download, fillSelect, onClick } from "../dom.js";
 import { type FormatName, FORMATS } from "../exports.js";
 import { classesOf } from "../series.js";
@@ -39,7 +39,7 @@ export class ClipDetail {
       this.follow();
     });
     byId("clip-keep").append(keepButton(() => this.clip));
-    document.addEventListener("asked", () => {
+    document.addEventListener("chosen", () => {
       this.tellGender();
     });
     this.picture.chart.getZr().on("click", ({ offsetX }: { offsetX: number }) => {
@@ -114,7 +114,7 @@ export class ClipDetail {
   private save(): void {
     if (!this.clip) return;
     const { suffix, type, written } = FORMATS[byId<HTMLSelectElement>("clip-format").value as FormatName];
-    download(written(asAsked(this.clip.timeline)), `${this.clip.name.replace(/\.[^.]*$/, "")}.${suffix}`, type);
+    download(written(asChosen(this.clip.timeline)), `${this.clip.name.replace(/\.[^.]*$/, "")}.${suffix}`, type);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Keep what was answered in this browser: results, never sound. */
 
 import type { Timeline } from "../../../src/index.js";
-import { asAsked } from "../asked.js";
+import { asChosen } from "../chosen.js";
 import { h } from "../dom.js";
 import { problemOf } from "../problems.js";
 import { keep } from "../store.js";
@@ -17,7 +17,7 @@ export function keepButton(given: () => Named | null): HTMLElement {
     const what = given();
     if (!what) return;
     try {
-      await keep(what.name, { ...asAsked(what.timeline), path: what.name });
+      await keep(what.name, { ...asChosen(what.timeline), path: what.name });
       said.replaceChildren("Kept under ", h("a", { href: "#/recordings" }, "Recordings"), ".");
       document.dispatchEvent(new Event("kept"));
     } catch (error) {

@@ -2,7 +2,7 @@
 
 import type { Prediction, Shares, Timeline, VocalBurst, Window } from "../../../src/index.js";
 import { type Answer, answerOf, burst, likeliestOf, sure, unsure } from "../answer.js";
-import { genderOf } from "../asked.js";
+import { genderOf } from "../chosen.js";
 import { byId, h } from "../dom.js";
 import { colourOf } from "../emotions.js";
 import { barometer } from "../series.js";
@@ -38,7 +38,7 @@ export class LiveNow {
   private title = "";
 
   constructor() {
-    document.addEventListener("asked", () => {
+    document.addEventListener("chosen", () => {
       fact("live-gender", this.told && genderOf(this.told));
     });
   }

@@ -1,7 +1,7 @@
 /** What was kept in this browser: opened, named, handed on, deleted. */
 
 import { answerOf } from "../answer.js";
-import { asAsked } from "../asked.js";
+import { asChosen } from "../chosen.js";
 import { byId, download, h, table } from "../dom.js";
 import { MOST_BYTES, read, written } from "../exchange.js";
 import { dot } from "../parts/bars.js";
@@ -52,7 +52,7 @@ class RecordingsView {
         byId("kept-title").focus();
       }),
       this.button("Export", name, () => {
-        download(written({ ...kept, timeline: asAsked(timeline) }), `${name.replace(/[^\p{L}\p{N} ._-]+/gu, "_")}.json`, "application/json");
+        download(written({ ...kept, timeline: asChosen(timeline) }), `${name.replace(/[^\p{L}\p{N} ._-]+/gu, "_")}.json`, "application/json");
       }),
       this.button("Delete", name, () => void this.remove(kept)),
     ];
