@@ -110,7 +110,7 @@ def confine(more_bytes: int, most_descriptors: int) -> tuple[str, ...]:
     # Without this promise the system takes neither a ruleset nor a filter from who isn't root.
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         return tuple(done)
-    # In this order: the list of seccomp has neither the calls of Landlock nor those of this module.
+    # Seccomp last: its list has none of the calls of Landlock.
     if _landlock(libc):
         done.insert(0, "landlock")
     if _seccomp(libc):

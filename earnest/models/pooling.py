@@ -38,7 +38,7 @@ class AttentiveStatistics(nn.Module):
         (batch, 2·width) and the weights (batch, steps)
         """
         scores = self.score(torch.tanh(self.hidden(steps)))[..., 0]  # e_t = vᵀ·tanh(W·h_t + b); (batch, steps)
-        # Not −∞: where no step is heard, softmax would divide zero by zero.
+        # Not −∞: where no step is heard, softmax would give NaN.
         weights = scores.masked_fill(~mask, -1e9).softmax(dim=1)
         return weighted_statistics(steps, weights), weights
 

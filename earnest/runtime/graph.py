@@ -104,7 +104,7 @@ class Graph:
         if missing:
             raise BundleError(f"{self._where}: has no output '{missing[0]}'. Export it again.")
         width = sizes["probabilities"]
-        # None where the graph leaves the size open: then the first answer is checked (`_answer`).
+        # None where the graph leaves the size open: then answers are checked (`_answer`).
         if width is not None and width != self._n_classes:
             raise BundleError(f"{self._where}: {width} outputs for {self._n_classes} classes. Export it again.")
         if self._n_sounds and sizes.get("sound", self._n_sounds) not in (self._n_sounds, None):
@@ -196,7 +196,7 @@ def padded(waveforms: Sequence[Waveform]) -> tuple[Waveform, npt.NDArray[np.int6
     """Return waveforms, each of shape (samples,), as a batch padded with zeros, and their lengths."""
     lengths = np.array([len(waveform) for waveform in waveforms], np.int64)
     if len(waveforms) == 1:
-        # Nothing is copied where it is contiguous float32 already, as most are.
+        # Nothing is copied where it is contiguous float32 already.
         return np.ascontiguousarray(waveforms[0], np.float32)[None], lengths
     batch = np.zeros((len(waveforms), int(lengths.max())), np.float32)
     for row, waveform in zip(batch, waveforms, strict=True):

@@ -220,7 +220,7 @@ class Windower:
     def _ready(self) -> Iterator[Job]:
         """Hand out, in order, what has wholly arrived."""
         while self._planned and (self._planned[0].heard or self._planned[0].extent).end <= self._tail.end:
-            # The sound is a copy, as `_Tail` moves its samples about.
+            # The sound is a copy: a view would keep all of the tail in memory for as long.
             extent, heard, segment_start = self._planned.popleft()
             yield Over(extent) if heard is None else WindowSound(extent, segment_start, self._tail.cut(heard).copy())
 

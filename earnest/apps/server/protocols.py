@@ -131,7 +131,7 @@ class TimedProtocol(H11Protocol):
             return
         n_unread = self.transport.get_write_buffer_size()
         if 0 < n_unread != self._n_unread:
-            # Less or more than at the last look: somebody reads.
+            # Another number than at the last look: somebody reads.
             self._n_unread = n_unread
             self._start_clock()
         else:
