@@ -124,7 +124,7 @@ class EnergyActivity:
     """Speech is louder than -65 dBFS and than 35 dB below the loudest so far, which fades by 1 dB a second."""
 
     name = "energy"
-    fade_db = FRAME_S
+    fade_db = FRAME_S  # of one frame: 1 dB a second
 
     def __init__(self) -> None:
         self._loudest_dbfs = SILENCE_DBFS

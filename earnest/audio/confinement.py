@@ -34,6 +34,7 @@ _RLIMIT_CPU = 0
 # Machine → its name for seccomp, the number of the call seccomp, and of all calls that decoding needs.
 _MACHINES = {"x86_64": (0xC000_003E, 317), "aarch64": (0xC000_00B7, 277)}
 _CALLS = {
+    # Call → its number on each of these machines in turn; None where that machine doesn't have it.
     "read": (0, 63),
     "write": (1, 64),
     "close": (3, 57),
@@ -106,8 +107,10 @@ def confine(more_bytes: int, most_descriptors: int) -> tuple[str, ...]:
     if sys.platform != "linux":
         return tuple(done)
     libc = _libc()
+    # Without this promise the system takes neither a ruleset nor a filter from who isn't root.
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         return tuple(done)
+    # Seccomp last: its list has none of the calls of Landlock.
     if _landlock(libc):
         done.insert(0, "landlock")
     if _seccomp(libc):
@@ -120,6 +123,7 @@ def allow_cpu(seconds: float) -> None:
     import resource
 
     used = resource.getrusage(resource.RUSAGE_SELF)
+    # Seconds are whole here: int() rounds down, hence one more. The limit −1 means none.
     until = int(used.ru_utime + used.ru_stime + seconds) + 1
     _, hardest = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (until if hardest < 0 else min(until, hardest), hardest))
@@ -132,7 +136,7 @@ def _limit(more_bytes: int, most_descriptors: int) -> bool:
         return False
     limits = {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": 0, "RLIMIT_NPROC": 0, "RLIMIT_NOFILE": most_descriptors}
     if sys.platform == "linux":
-        n_pages = int(Path("/proc/self/statm").read_bytes().split()[0])
+        n_pages = int(Path("/proc/self/statm").read_bytes().split()[0])  # addresses in use
         limits["RLIMIT_AS"] = n_pages * resource.getpagesize() + more_bytes
     for name, most in limits.items():
         kind = getattr(resource, name, None)
@@ -152,6 +156,8 @@ def _landlock(libc: ctypes.CDLL) -> bool:
     if version < 1:
         return False
     rights = [_FILE_RIGHTS.get(version, 0xFFFF), _PORT_RIGHTS if version >= 4 else 0, _SCOPES if version >= 6 else 0]
+    # Rights that a ruleset names and no rule gives are refused everywhere; none is added. Older versions know fewer of
+    # the three fields, of eight bytes each.
     rules = struct.pack("QQQ", *rights)
     size = 8 if version < 4 else 16 if version < 6 else 24
     ruleset = libc.syscall(_CREATE_RULESET, rules, ctypes.c_size_t(size), 0)
@@ -169,6 +175,7 @@ def _seccomp(libc: ctypes.CDLL) -> bool:
     machine, call = _MACHINES[platform.machine()]
     program = seccomp_filter(machine, list(_MACHINES).index(platform.machine()))
     code = ctypes.create_string_buffer(program, len(program))
+    # A struct sock_fprog: how many steps of eight bytes, padding, where they begin.
     filter_ = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
     return bool(libc.syscall(call, _SECCOMP_SET_MODE_FILTER, _TSYNC, filter_) == 0)
 
@@ -185,27 +192,27 @@ def seccomp_filter(machine: int, column: int) -> bytes:
     (limit,) = (numbers[column] for numbers in _LIMIT_CALL.values())
     steps = [
         _step(_LOAD, _MACHINE),
-        _step(_EQUALS, machine, 1, 0),
+        _step(_EQUALS, machine, 1, 0),  # this machine: over the next step
         _step(_RETURN, _KILL_PROCESS),
         _step(_LOAD, _NUMBER),
-        _step(_AT_LEAST, _X32, 0, 1),
+        _step(_AT_LEAST, _X32, 0, 1),  # another convention: fails
         _step(_RETURN, _FAIL),
     ]
     for number in allowed:
         steps += [_step(_EQUALS, number, 0, 1), _step(_RETURN, _ALLOW)]
     for numbers in _MEMORY_CALLS.values():
         steps += [
-            _step(_EQUALS, numbers[column], 0, 4),
-            _step(_LOAD, _ARGUMENTS + 2 * 8),
+            _step(_EQUALS, numbers[column], 0, 4),  # another call: on to the next one
+            _step(_LOAD, _ARGUMENTS + 2 * 8),  # the third argument, how the memory may be used
             _step(_ANY_BIT, _PROT_EXEC, 0, 1),
             _step(_RETURN, _FAIL),
             _step(_RETURN, _ALLOW),
         ]
     steps += [
-        _step(_EQUALS, limit, 0, 5),
+        _step(_EQUALS, limit, 0, 5),  # another call: the last step, which fails
         _step(_LOAD, _ARGUMENTS),  # which process: 0 is this one
         _step(_EQUALS, 0, 0, 3),
-        _step(_LOAD, _ARGUMENTS + 8),
+        _step(_LOAD, _ARGUMENTS + 8),  # which limit
         _step(_EQUALS, _RLIMIT_CPU, 0, 1),
         _step(_RETURN, _ALLOW),
         _step(_RETURN, _FAIL),
@@ -214,4 +221,4 @@ def seccomp_filter(machine: int, column: int) -> bytes:
 
 
 def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
-    return struct.pack("HBBI", code, if_true, if_false, value)
+    return struct.pack("HBBI", code, if_true, if_false, value)  # a struct sock_filter

@@ -122,6 +122,7 @@ class _Watch:
         with self._changed:
             self._n_added += 1
             self._stops[self._n_added] = ends, stop
+            # A fork takes no threads along: the new process starts its own.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="earnest-deadlines", daemon=True)
                 self._thread.start()

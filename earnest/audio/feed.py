@@ -47,6 +47,7 @@ class Feed:
             if self._n_waiting + len(chunk) > self._most:
                 self._n_lost += len(chunk)
                 return
+            # Before the sound behind the gap: so the listener learns where it was.
             self._tell_loss()
             self._waiting.append(chunk.copy())
             self._n_waiting += len(chunk)
@@ -121,10 +122,11 @@ def _known(head: bytes) -> str | None:
 def _wave_header(file: BinaryIO) -> tuple[int, int, str]:
     form: tuple[int, int, str] | None = None
     while True:
+        # A pipe that has ended gives zeros, which no chunk is called.
         name, size = struct.unpack("<4sI", _exactly(file, 8).ljust(8, b"\0"))
         if name == b"data" and form is not None:
             return form
-        content = _exactly(file, min(size + size % 2, 65_536))
+        content = _exactly(file, min(size + size % 2, 65_536))  # chunks begin at even places
         if name == b"fmt " and len(content) >= 16:
             form = _wave_form(content)
         if name in (b"data", b"\0\0\0\0") or len(content) < size:
@@ -150,11 +152,11 @@ def _chunks(
     for part in chain([head], iter(lambda: _some(file, n_wanted), b"")):
         data = rest + part
         n_whole = len(data) // n_frame * n_frame
-        rest = data[n_whole:]
+        rest = data[n_whole:]  # a pipe breaks anywhere, also inside a sample
         if not n_whole:
             continue
         samples = np.frombuffer(data[:n_whole], dtype).reshape(-1, n_channels)
-        scale = 1.0 if dtype == "<f4" else -float(np.iinfo(dtype).min)
+        scale = 1.0 if dtype == "<f4" else -float(np.iinfo(dtype).min)  # 2^15 or 2^31
         yield (samples / scale).astype(np.float32)
 
 
@@ -190,7 +192,7 @@ def microphone(sample_rate_hz: int, device: str | None = None) -> Iterator[Feed]
     feed = Feed(sample_rate_hz)
 
     def heard(data: Any, _frames: int, _time: Any, _status: Any) -> None:
-        feed.put(data)
+        feed.put(data)  # in a thread of PortAudio's, which must not wait
 
     try:
         stream = sounddevice.InputStream(

@@ -222,6 +222,7 @@ def _affordable(reader: SoundFileReader | MediaReader, max_seconds: float) -> fl
 def _most_values(reader: SoundFileReader | MediaReader, max_seconds: float) -> float:
     """How many of them are decoded; fewer where the header promises no such length."""
     most = _affordable(reader, max_seconds)
+    # Headers round: a tenth and a second more than they say.
     promised = 1.1 * ((reader.promised_s or 0.0) + 1) * reader.sample_rate_hz * reader.n_channels
     return min(max(promised, UNPROMISED * most), most)
 
@@ -325,6 +326,7 @@ def _array_frames(array: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
         expected = "(samples,) or (samples, channels)"
         raise AudioError(f"{name}: expected shape {expected}, got {values.shape}. Is it the other way round?")
     if np.issubdtype(values.dtype, np.integer):
+        # int16 by 32,768; uint8 less 128, then by 128.
         bits = np.iinfo(values.dtype)
         values = (values.astype(np.float64) - (bits.max + 1) / 2 * (bits.min == 0)) / ((bits.max - bits.min + 1) / 2)
     elif not np.issubdtype(values.dtype, np.floating):

@@ -19,11 +19,11 @@ def media_format(head: bytes) -> str | None:
     The name is passed on, so that FFmpeg never guesses: a playlist that points at other files or addresses is no
     container here.
     """
-    if head[4:8] == b"ftyp":
+    if head[4:8] == b"ftyp":  # MP4 and its kin: a box's size, then its name
         return "mov"
-    if head.startswith(b"\x1a\x45\xdf\xa3"):
+    if head.startswith(b"\x1a\x45\xdf\xa3"):  # EBML: Matroska, WebM
         return "matroska"
-    if head.startswith(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"):
+    if head.startswith(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"):  # the first half of ASF's own GUID
         return "asf"
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return "avi"
@@ -88,7 +88,7 @@ class MediaReader:
         for frame in self._container.decode(self._stream):
             check_deadline()
             yield from self._converted(frame)
-        yield from self._converted(None)
+        yield from self._converted(None)  # what the resampler still holds
 
     def _converted(self, frame: Any) -> Iterator[npt.NDArray[np.float32]]:
         for part in self._resampler.resample(frame):

@@ -63,6 +63,7 @@ def _at(file: BinaryIO, position: int, n_bytes: int) -> bytes:
 
 def _riff(file: BinaryIO, size: int, order: str) -> int:
     if _at(file, 0, 4) == b"RF64" and _at(file, 12, 4) == b"ds64":
+        # The chunk ds64 begins with eight bytes for the file's size, then eight for that of the sound.
         promised = int.from_bytes(_at(file, 28, 8), "little")
         start = _chunk_start(file, size, 12, "<", b"data")
         return 0 if start is None else start + promised - size
@@ -84,7 +85,7 @@ def _chunk_start(file: BinaryIO, size: int, position: int, order: str, wanted: b
         name, length = struct.unpack(f"{order}4sI", _at(file, position, 8))
         if name == wanted:
             return position + 8
-        position += 8 + length + length % 2
+        position += 8 + length + length % 2  # chunks begin at even places
     return None
 
 
@@ -99,7 +100,7 @@ def _wave64(file: BinaryIO, size: int) -> int:
             return position + length - size
         if length < 24:
             return 0
-        position += (length + 7) // 8 * 8
+        position += (length + 7) // 8 * 8  # at multiples of eight here
     return 0
 
 
@@ -111,7 +112,7 @@ def _caf(file: BinaryIO, size: int) -> int:
         name, length = struct.unpack(">4sq", _at(file, position, 12))
         position += 12 + max(length, 0)
         if name == b"data":
-            return 0 if length < 0 else position - size
+            return 0 if length < 0 else position - size  # −1: up to the end of the file
     return 0
 
 
@@ -135,7 +136,7 @@ def _ogg(file: BinaryIO, size: int) -> int:
         segments = file.read(n_segments)
         if len(header) < 27 or len(segments) < n_segments:
             return 1
-        position += 27 + n_segments + sum(segments)
+        position += 27 + n_segments + sum(segments)  # each byte of the table is a segment's length
     return 0
 
 
@@ -143,6 +144,7 @@ def _mp3(file: BinaryIO, size: int, head: bytes) -> int:
     """Compare with the byte count of a Xing or Info header, where the file has one."""
     start = 0
     if head[:3] == b"ID3" and len(head) >= 10:
+        # Four bytes of seven bits each ("synchsafe"): none looks like a frame's beginning.
         start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
     frame = _at(file, start, 64)
     if len(frame) < 4 or frame[0] != 0xFF or frame[1] & 0xE6 != 0xE2:  # frame sync, layer III
@@ -150,6 +152,7 @@ def _mp3(file: BinaryIO, size: int, head: bytes) -> int:
     place = max(frame.find(b"Xing"), frame.find(b"Info"))
     if place < 0 or len(frame) < place + 16:
         return 0
+    # Bit 0: a number of frames follows; bit 1: a number of bytes, behind that.
     flags, first, second = struct.unpack(">III", frame[place + 4 : place + 16])
     if not flags & 2:
         return 0
@@ -160,7 +163,7 @@ def _mp3(file: BinaryIO, size: int, head: bytes) -> int:
 _FORMATS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3", "NIST"})
 _BLOCK_SAMPLES = 2**21  # of all channels together: 8 MB
 _BLOCK_S = 60  # at a low rate fewer would be an hour, which grows when it is resampled
-_UNKNOWN_FRAMES = 2**62
+_UNKNOWN_FRAMES = 2**62  # libsndfile says 2^63 − 1
 _FULL_SCALE_16 = np.float32(2**-15)
 
 

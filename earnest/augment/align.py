@@ -34,6 +34,7 @@ def aligned(waveform: Waveform, n_samples: int, side: Side = "left") -> Waveform
 
 def without_quiet_ends(waveform: Waveform, top_db: float) -> Waveform:
     """Return the part from the first to the last sample that is at most ``top_db`` below the peak (a view)."""
+    # Silence is kept whole, as 0 ≥ 0.
     loud = np.flatnonzero(np.abs(waveform) >= np.abs(waveform).max() * 10 ** (-top_db / 20))
     return waveform[loud[0] : loud[-1] + 1]
 

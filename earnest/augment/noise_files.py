@@ -61,6 +61,7 @@ def stretch_of(noise: Waveform, start: int, n_samples: int) -> Waveform:
     """
     if start + n_samples <= len(noise):
         return noise[start : start + n_samples]
+    # Turned until ``start`` comes first, then repeated as often as needed.
     return np.resize(np.roll(noise, -start), n_samples)
 
 

@@ -25,6 +25,7 @@ def at_speed(waveform: Waveform, rate: float) -> Waveform:
     """
     import soxr
 
+    # As if from ``rate`` Hz to 1 Hz: one sample for every ``rate``.
     return aligned(soxr.resample(waveform, rate, 1.0, quality="HQ"), max(round(len(waveform) / rate), 1))
 
 

@@ -53,7 +53,7 @@ class TimeShift(Augmentation):
 
     def apply(self, waveform: Waveform, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
         """See `shifted`."""
-        n_steps = int(self.most_s / self.step_s + 1e-9)
+        n_steps = int(self.most_s / self.step_s + 1e-9)  # 0.6 / 0.2 is 2.9999999999999996
         n_samples = round(int(rng.integers(-n_steps, n_steps + 1)) * self.step_s * sample_rate_hz)
         if self.fill == "zeros":
             half = len(waveform) // 2

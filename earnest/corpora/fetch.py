@@ -51,6 +51,7 @@ def unpack(path: Path, folder: Path) -> None:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with archive.open(member) as source, target.open("xb") as file:
                         _copy(source, file, member.file_size, path)
+                # Moved only when all are whole, so that a bad archive leaves the folder as it was.
                 for name in files:
                     (folder / name).parent.mkdir(parents=True, exist_ok=True)
                     (Path(aside) / name).replace(folder / name)
@@ -67,13 +68,16 @@ def _check_directory(path: Path) -> None:
     """Refuse a list of members that would take long to read, before it is read."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
+        # A ZIP ends with a record of 22 bytes and a comment of up to 65,535.
         start = max(size - (1 << 16) - 22, 0)
         file.seek(start)
         tail = file.read()
         place = tail.rfind(_END)
         if place < 0 or len(tail) < place + 22:
             raise zipfile.BadZipFile("it has no directory")
+        # At 10 two bytes, how many members; at 12 four, how long their list is.
         n_members, n_bytes = struct.unpack("<HI", tail[place + 10 : place + 16])
+        # ZIP64: the 20 bytes before say at 8 where its record is; that has the same numbers at 32, in eight bytes each.
         if tail[max(place - 20, 0) : place][:4] == _LOCATOR_64:
             (offset,) = struct.unpack("<Q", tail[place - 12 : place - 4])
             file.seek(min(offset, size))
@@ -110,6 +114,7 @@ def _problem_with(member: zipfile.ZipInfo) -> str | None:
         return "has a name that is none"
     if len(parts) > MOST_FOLDERS or max(len(part.encode("utf-8", "replace")) for part in parts) > LONGEST_NAME:
         return "has a name that is too long"
+    # The upper half is the mode of Unix; 0 where another system made the archive.
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "leads out of the folder: it is a link" if kind == stat.S_IFLNK else "is a device or the like"
@@ -136,6 +141,7 @@ def _folded(name: PurePosixPath) -> str:
 
 
 def _check_overlaps(members: Sequence[zipfile.ZipInfo], path: Path) -> None:
+    # At least so long: names and extras of local headers come on top.
     spans = sorted((one.header_offset, one.header_offset + _LOCAL_HEADER + one.compress_size) for one in members)
     if any(end > start for (_, end), (start, _) in pairwise(spans)):
         raise CorpusError(f"{path}: members overlap: it would unpack the same bytes again and again. {_UNTRUSTED}")

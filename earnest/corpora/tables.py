@@ -228,6 +228,7 @@ def number_in(text: str, where: str) -> float | None:
     """Read a number, or a time such as "0 days 00:00:01.5" or "0 days"; "NaT" and "nan" are None."""
     if text.lower() in ("nat", "nan", "none"):
         return None
+    # Days, then hours:minutes:seconds, either of which may be missing: as pandas writes times.
     match = re.fullmatch(r"(?:(\d+) days?(?: |$))?(?:(\d+):(\d+):(\d+(?:\.\d+)?))?", text)
     try:
         if match and text:

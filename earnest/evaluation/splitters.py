@@ -198,6 +198,7 @@ class SpeakerHoldOut:
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
         """Return one `Parts`."""
         n_speakers = len({utterance.speaker for utterance in utterances})
+        # The first of three to five folds; `KeyFolds` deals speakers out in turn, and validates on the next fold.
         return speaker_folds(min(5, max(3, n_speakers)))(utterances, classes)[:1]
 
 
@@ -241,6 +242,7 @@ def _drawn(labels: Indices, share: float, seed: int) -> npt.NDArray[np.bool_]:
 
 def _codes(classes: Sequence[str]) -> Indices:
     """Number the classes in canonical order, as RAVDESS' own codes do: scikit-learn's hold-out depends on it."""
+    # Words that are no canonical emotion come last, by name.
     rank = {name: position for position, name in enumerate(EMOTIONS)}
     present = sorted(set(classes), key=lambda name: (rank.get(name, len(rank)), name))
     code = {name: position for position, name in enumerate(present)}

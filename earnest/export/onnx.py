@@ -50,6 +50,7 @@ def store_small(proto: ModelProto, rounding: bool = False) -> None:
             restored.append(_cast(name + HALVES, name))
     nodes = list(proto.graph.node)
     del proto.graph.node[:]
+    # Casts first: a node stands behind those that make its inputs.
     proto.graph.node.extend([*restored, *nodes])
 
 
@@ -62,6 +63,7 @@ def _times(name: str) -> NodeProto:
 
 
 def _halves(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
+    # Beyond 65,504 float16 is infinite: `store_small` sees it, and keeps float32.
     with np.errstate(over="ignore"):
         return values.astype(np.float16)
 
@@ -130,6 +132,7 @@ def traced(classifier: SpeechClassifier) -> ModelProto:
     rate_hz = model.front_end.settings.sample_rate_hz
     n_shortest = _shortest_traced(model)
     generator = torch.Generator().manual_seed(0)
+    # Two clips, as the tracer would take a batch of one for a fixed size; of two lengths, so that masks are traced.
     waveform = 0.1 * torch.randn(2, n_shortest + 3 * rate_hz, generator=generator)
     lengths = torch.tensor([waveform.shape[1], 2 * rate_hz])
     with torch.no_grad():
@@ -166,6 +169,7 @@ def keep_heard(front: ModelProto, names: tuple[str, str], n_least: int) -> None:
     least = f"{FRONT}kept_least"
     for name, value in ((least, n_least), (axis, 2), (start, 0)):
         front.graph.initializer.append(onnx.numpy_helper.from_array(np.array([value], np.int64), name))
+    # frames = whole[:, :, 0 : max(n_frames of the longest clip, n_least)].
     front.graph.node.extend(
         onnx.helper.make_node(operation, inputs, [output], name=output if output != frames else f"{FRONT}kept")
         for operation, inputs, output in (
@@ -190,6 +194,7 @@ def halve_last(proto: ModelProto) -> None:
             sums = [made_by(factor, "Add") for factor in inner.input] if inner else []
             for place, added in enumerate(sums):
                 if inner and added and any(made_by(term, "Erf") for term in added.input):
+                    # Swapped in place: inner ½·(1 + erf …) becomes x·(1 + erf …), and outer x·inner becomes inner·½.
                     factor, half = outer.input[1 - position], inner.input[1 - place]
                     inner.input[:] = [factor, inner.input[place]]
                     outer.input[:] = [name, half]

@@ -118,6 +118,7 @@ def _acquired(lock: Path, target: Path, wait_s: float) -> int:
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
+            # Read before this process writes itself into it: the last owner may be on another machine.
             before = _owner_in(descriptor, lock)
             state = _try_lock(descriptor)
             if state == "taken" and time.monotonic() >= end:
@@ -183,6 +184,7 @@ def _give_back(descriptor: int, lock: Path) -> None:
             lock.unlink()
         return
     with suppress(OSError):
+        # Removed while it is still locked: who opened it before sees by `_is_at` that the name is gone.
         lock.unlink()
     os.close(descriptor)
 
@@ -228,7 +230,7 @@ def _command() -> str:
 
 def _lives(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
+        os.kill(pid, 0)  # signal 0 asks, and sends nothing
     except ProcessLookupError:
         return False
     except OSError:
@@ -245,6 +247,7 @@ def _is_shared(path: Path) -> bool:
     nearest, kind = "", ""
     for line in lines:
         place, _, rest = line.partition(" - ")
+        # Before " - " the fifth field is the place, its spaces written as \040; behind it the first one is the kind.
         mount = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), place.split()[4])
         if len(mount) >= len(nearest) and path.is_relative_to(mount):
             nearest, kind = mount, rest.split()[0]

@@ -121,6 +121,7 @@ def parsed_json(
         raise kind(f"{printable(where)}: not valid JSON (nested too deeply).{end}") from None
     except (ValueError, MemoryError) as error:
         raise kind(f"{printable(where)}: not valid JSON ({_first_line(error)}).{end}") from None
+    # Counting is quick, and enough for nearly every file.
     if text.count("[") + text.count("{") > DEEPEST and is_deep(values):
         raise kind(f"{printable(where)}: not valid JSON (nested too deeply).{end}")
     return values
@@ -158,6 +159,7 @@ def parsed_toml(text: str, where: str, kind: Kind = RecipeError) -> dict[str, An
 
 def is_deep(value: Any, deepest: int = DEEPEST) -> bool:
     """Say whether tables and lists lie in each other more than ``deepest`` times."""
+    # Level by level: recursion is what such a value would break.
     level = [value]
     for _ in range(deepest + 1):
         inner: list[Any] = []

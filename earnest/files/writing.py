@@ -63,6 +63,7 @@ def replacing(path: Path) -> Iterator[Path]:
     beside = path.with_name(_PARTIAL + path.name)  # one name, so that a killed run leaves one file, which the next uses
     try:
         yield beside
+        # First the bytes, then the name: after a loss of power no name stands for half a file.
         _to_disk(beside)
         beside.replace(path)
     except BaseException:
@@ -122,8 +123,9 @@ def refuse_changed(path: Path) -> None:
     except (OSError, UnicodeDecodeError) as error:
         raise EarnestError(f"{sums}: not readable ({error}). Delete it to go on without a check.") from error
     for line in lines:
-        digest, _, name = line.partition("  ")
+        digest, _, name = line.partition("  ")  # as sha256sum writes it
         file = sums.parent / name
+        # A name that leads out of the folder is none that was written here.
         if Path(name).name != name or not file.is_file():
             raise EarnestError(f"{sums}: names '{name}', which isn't there. {_restore(sums)}")
         if sha256_of(file) != digest:

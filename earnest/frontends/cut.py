@@ -26,7 +26,7 @@ def crop(frames: Tensor, n_frames: Tensor, length: int, padding: Tensor, place: 
     -------
     (batch, bands, length)
     """
-    spare = n_frames - length
+    spare = n_frames - length  # negative where a clip is shorter
     if place is None:
         start = torch.div(spare, 2, rounding_mode="floor")
     else:
@@ -55,6 +55,7 @@ def blocks(frames: Tensor, n_frames: Tensor, length: int, padding: Tensor) -> tu
     pieces : (batch, blocks, bands, length)
     live : (batch, blocks), True where a block holds frames of its clip
     """
+    # ⌈(frames − 1) / length⌉ blocks, one at least: the last frame alone makes none.
     behind_first = torch.sym_max(frames.shape[2] - 2, 0)  # type: ignore[no-untyped-call]
     n_blocks = behind_first // length + 1
     starts = torch.arange(n_blocks, device=frames.device) * length

@@ -12,8 +12,8 @@ from earnest.frontends.cut import floor_of
 from earnest.frontends.trim import frame_mask
 from earnest.settings.front_end import Image
 
-IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SMALLEST_RANGE_DB = 1e-3
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of red, green, blue
+SMALLEST_RANGE_DB = 1e-3  # a bin that never varies would divide by zero
 
 
 class ImageSize(NamedTuple):
@@ -59,6 +59,7 @@ class SpectrogramImage(nn.Module):
         if not length and not settings.width:
             raise RecipeError("[image]: width must be set, or [segments] needs a length: images have one size.")
         self.settings = settings
+        # The three versions lie below one another.
         self.n_bands = n_rows // 3 if settings.channels_from == "noise-reverb" else n_rows
         self.size = ImageSize(settings.channels, settings.height or self.n_bands, settings.width or length)
         shape = (settings.sources, self.n_bands, 1)
@@ -97,14 +98,14 @@ class SpectrogramImage(nn.Module):
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> Tensor:
         """Map (batch, rows, frames) decibels with ``n_frames`` (batch,) to images (batch, channels, height, width)."""
-        image = self.scaled(self.sources(frames, n_frames))
+        image = self.scaled(self.sources(frames, n_frames))  # (batch, sources, bands, frames)
         if self.settings.low_at_bottom:
             image = image.flip(2)
         if self.settings.height:
-            image = torch.matmul(self.rows, image)
+            image = torch.matmul(self.rows, image)  # (batch, sources, height, frames)
         if self.settings.width:
-            image = resized_columns(image, n_frames, self.settings.width)
-        image = image.expand(-1, self.settings.channels, -1, -1)
+            image = resized_columns(image, n_frames, self.settings.width)  # (batch, sources, height, width)
+        image = image.expand(-1, self.settings.channels, -1, -1)  # one source becomes equal channels
         return image if self.settings.normalise == "none" else (image - self.mean) / self.deviation
 
     def sources(self, frames: Tensor, n_frames: Tensor) -> Tensor:

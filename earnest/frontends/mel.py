@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 LINEAR_HZ_PER_MEL = 200.0 / 3
 KNEE_HZ = 1000.0  # linear below, logarithmic above
-KNEE_MEL = KNEE_HZ / LINEAR_HZ_PER_MEL
+KNEE_MEL = KNEE_HZ / LINEAR_HZ_PER_MEL  # 15
 LOG_STEP = np.log(6.4) / 27.0  # 27 steps from 1 kHz to 6.4 kHz
 
 Floats = npt.NDArray[np.float64]

@@ -75,6 +75,7 @@ class TwoStageTransform(nn.Module):
         wave = torch.from_numpy(np.stack([np.cos(angles), -np.sin(angles)])).float()
         weights = functional.pad(periodic_window(window, win_length), (0, self.n_taps * self.q - win_length))
         found = _bins_of(n_fft, self.p, n_bins)
+        # Rows are filled up to one length with their first bin: it has the same power in both places.
         width = max(map(len, found))
         columns = [bins + bins[:1] * (width - len(bins)) for bins in found]
         place = {min(k, n_fft - k): at for at, k in enumerate(chain.from_iterable(columns))}

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SMOOTHING_FRAMES = 10  # standard deviation of the Gaussian over the sorted energies
-RADIUS = 4 * SMOOTHING_FRAMES
+RADIUS = 4 * SMOOTHING_FRAMES  # there the Gaussian has come down to e^(−8) = 0.0003
 SPARE_FRAMES = 3
 RANGE_DB = 40.0  # energies further below the clip's peak count as equal
 
@@ -50,6 +50,7 @@ class GradientTrim(nn.Module):
         energy = self._energy(decibels, inside)
         threshold = self._threshold(energy, inside, n_frames)
         first, end = first_and_end((energy > threshold[:, None]) & inside, n_frames)
+        # ``end`` is the one after the last: −1 + 3 spares two frames behind it.
         return (first - SPARE_FRAMES).clamp(min=0), torch.minimum(end - 1 + SPARE_FRAMES, n_frames)
 
     def _energy(self, decibels: Tensor, inside: Tensor) -> Tensor:
@@ -64,6 +65,7 @@ class GradientTrim(nn.Module):
 
     def _threshold(self, energy: Tensor, inside: Tensor, n_frames: Tensor) -> Tensor:
         frames = energy.shape[1]
+        # What lies outside is sorted behind all energies, which are at most n_mels.
         ascending = torch.where(inside, energy, torch.full_like(energy, 1e6)).sort(dim=1).values
         last = n_frames[:, None] - 1
         # Half-sample symmetric extension at both ends of each clip, however short: … b a | a b c | c b …

@@ -16,7 +16,7 @@ NTU = Usage(
     Segments("blocks", 3.0),
     Image(3, scaling="per-bin", height=256, width=384, normalise="imagenet"),
 )
-CELLS = 6
+CELLS = 6  # a side, what 224 by 224 pixels become: so published linear layers fit images of any size
 PAPER = "AlexNet (Krizhevsky, 2014, arXiv:1404.5997), for speech emotion: NTU (github.com/musifahamran/FYP)"
 
 
@@ -27,21 +27,22 @@ def widths_of(settings: ImagenetSettings) -> list[int]:
 
 def convolutions(size: ImageSize, widths: list[int]) -> nn.Sequential:
     """Build the five convolutions; images must be at least 63 pixels high and wide."""
+    # Only to refuse, with words, images that would shrink to nothing.
     size.after(widths[0], 11, 4, 2).after(widths[0], 3, 2).after(widths[1], 3, 2).after(widths[4], 3, 2)
     return nn.Sequential(
         nn.Conv2d(size.channels, widths[0], 11, stride=4, padding=2),
         nn.ReLU(),
-        nn.MaxPool2d(3, 2),
+        nn.MaxPool2d(3, 2),  # 256 by 384 pixels (NTU's) are 31 by 47 now
         nn.Conv2d(widths[0], widths[1], 5, padding=2),
         nn.ReLU(),
-        nn.MaxPool2d(3, 2),
+        nn.MaxPool2d(3, 2),  # 15 by 23
         nn.Conv2d(widths[1], widths[2], 3, padding=1),
         nn.ReLU(),
         nn.Conv2d(widths[2], widths[3], 3, padding=1),
         nn.ReLU(),
         nn.Conv2d(widths[3], widths[4], 3, padding=1),
         nn.ReLU(),
-        nn.MaxPool2d(3, 2),
+        nn.MaxPool2d(3, 2),  # 7 by 11
     )
 
 
@@ -72,8 +73,8 @@ class AlexNet(ImagenetNetwork):
 
     def forward(self, images: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map images (batch, channels, height, width) to logits and embedding."""
-        pooled = average_to(self.features(images), CELLS, CELLS).flatten(1)
-        embedding = self.classifier[:6](pooled)
+        pooled = average_to(self.features(images), CELLS, CELLS).flatten(1)  # (batch, 36 · channels)
+        embedding = self.classifier[:6](pooled)  # (batch, hidden)
         return NetworkOutput(self.classifier[6](embedding), embedding)
 
 
@@ -95,5 +96,5 @@ class AlexNetGap(ImagenetNetwork):
 
     def forward(self, images: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map images (batch, channels, height, width) to logits and embedding."""
-        maps = self.features(images)
+        maps = self.features(images)  # (batch, channels, rows, columns)
         return NetworkOutput(self.classifier(maps).mean(dim=(2, 3)), maps.mean(dim=(2, 3)))

@@ -48,7 +48,7 @@ class BidirectionalGru(nn.GRU):
         inside = positions < n_steps[:, None]
         # Step t comes from n − 1 − t.
         turned = (n_steps[:, None] - 1 - positions).clamp(min=0)[:, :, None]  # (batch, steps, 1)
-        ahead = self._one_direction(steps, "_l0")
+        ahead = self._one_direction(steps, "_l0")  # (batch, steps, width)
         behind = self._one_direction(_taken(steps, turned), "_l0_reverse")
         last = (n_steps[:, None, None] - 1).clamp(min=0)
         final = torch.cat([_taken(states, last)[:, 0] for states in (ahead, behind)], dim=1)
@@ -67,6 +67,7 @@ class BidirectionalGru(nn.GRU):
         states, _ = torch.onnx.ops.symbolic_multi_out(
             "GRU",
             (time_first, input_weights, state_weights, torch.cat([input_biases, state_biases], dim=1)),
+            # torch multiplies the state by its weights before it resets it: n = tanh(W·x + b + r·(U·h + c)).
             {"hidden_size": self.hidden_size, "direction": "forward", "linear_before_reset": 1},
             dtypes=(torch.float32, torch.float32),
             shapes=((frames, 1, batch, self.hidden_size), (1, batch, self.hidden_size)),
@@ -158,6 +159,7 @@ class Cabg(Network):
             ]
         )
         self.norm = nn.LayerNorm(width)
+        # Half in each direction, so that both together are ``width``.
         self.gru = BidirectionalGru(width, half)
         self.attention = AdditiveAttention(width)
         self.hidden = nn.Linear(width, half)

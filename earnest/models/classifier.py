@@ -184,8 +184,8 @@ class Segmented(Network):
             place = torch.rand(len(frames), device=frames.device) if self.training else None
             answer = self._segment(crop(frames, n_frames, self.length, padding, place))
             return answer._replace(attention=None)  # its steps would be the crop's, not the clip's
-        pieces, live = blocks(frames, n_frames, self.length, padding)
-        flat = pieces.flatten(0, 1)
+        pieces, live = blocks(frames, n_frames, self.length, padding)  # (batch, blocks, rows, length), (batch, blocks)
+        flat = pieces.flatten(0, 1)  # (batch · blocks, rows, length)
         # A graph takes all blocks of the longest clip; otherwise the empty ones would only cost time and, while
         # training, move the statistics of batch normalisation.
         if torch.onnx.is_in_onnx_export() or frames.is_meta:
@@ -223,6 +223,7 @@ def _joined(answers: NetworkOutput, live: Tensor) -> NetworkOutput:
         return (rows.reshape(*live.shape, rows.shape[1]) * share).sum(dim=1)
 
     return NetworkOutput(
+        # Mean logarithm: the geometric mean of the blocks' probabilities, which softmax scales to a sum of one.
         logits=mean(answers.logits.log_softmax(dim=1)),
         embedding=mean(answers.embedding),
         gender=None if answers.gender is None else mean(answers.gender.log_softmax(dim=1)),
@@ -251,7 +252,7 @@ class SpeechClassifier(nn.Module):
         self.network = network
         self.classes = classes
         self.learned: tuple[Task, ...] = ("gender", "affect")
-        self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("temperature", torch.ones(()))  # 1 changes nothing; calibration fits it
         self.register_buffer("gender_temperature", torch.ones(()))
 
     def exportable(self) -> Self:

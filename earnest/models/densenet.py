@@ -16,6 +16,7 @@ from earnest.models.imagenet import ImagenetNetwork, ImagenetSettings, scaled
 from earnest.settings.front_end import PRESETS, Image, Segments
 from earnest.settings.limits import Count, NotEmpty
 
+# Huang et al., section 3: k = 32, a stem of 2k channels, bottlenecks of 4k; the hidden layer is Speech-VINO's.
 GROWTH, STEM, BOTTLENECK, HIDDEN = 32, 64, 4, 512
 
 
@@ -62,6 +63,7 @@ class DenseNet121(ImagenetNetwork):
 
     def __init__(self, size: ImageSize, n_classes: int, settings: DenseNetSettings) -> None:
         super().__init__(settings)
+        # Only to refuse images of which a transition would leave nothing.
         left = size.after(size.channels, 7, 2, 3).after(size.channels, 3, 2, 1)
         for _ in settings.block_layers[1:]:
             left = left.after(size.channels, 2, 2)
@@ -72,6 +74,7 @@ class DenseNet121(ImagenetNetwork):
             relu0=nn.ReLU(),
             pool0=nn.MaxPool2d(3, stride=2, padding=1),
         )
+        # Channels as published: 64 → 256 | 128 → 512 | 256 → 1024 | 512 → 1024; a transition halves them (θ = ½).
         for number, n_layers in enumerate(settings.block_layers, start=1):
             layers[f"denseblock{number}"] = _dense_block(channels, growth, n_layers)
             channels += n_layers * growth
@@ -93,7 +96,7 @@ class DenseNet121(ImagenetNetwork):
 
     def forward(self, images: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map images (batch, channels, height, width) to logits and embedding."""
-        pooled = functional.relu(self.features(images)).mean(dim=(2, 3))
+        pooled = functional.relu(self.features(images)).mean(dim=(2, 3))  # (batch, channels)
         embedding = self.classifier[:2](pooled)
         return NetworkOutput(self.classifier[2](embedding), embedding)
 

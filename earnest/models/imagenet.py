@@ -87,6 +87,7 @@ def average_to(images: Tensor, height: int, width: int) -> Tensor:
     rows, columns = (
         _shares(size, cells, images) for size, cells in zip(images.shape[2:], (height, width), strict=True)
     )
+    # (height, rows) · (batch, channels, rows, columns) · (columns, width): adaptive pooling for any size in a graph.
     return torch.matmul(torch.matmul(rows, images), columns.T)
 
 
@@ -95,7 +96,7 @@ def _shares(size: int, cells: int, like: Tensor) -> Tensor:
     steps = torch.arange(size, device=like.device)[None]
     numbers = torch.arange(cells, device=like.device)[:, None]
     first = torch.div(numbers * size, cells, rounding_mode="floor")
-    end = -torch.div(-(numbers + 1) * size, cells, rounding_mode="floor")
+    end = -torch.div(-(numbers + 1) * size, cells, rounding_mode="floor")  # −⌊−x⌋ = ⌈x⌉
     return ((steps >= first) & (steps < end)).to(like.dtype) / (end - first)
 
 

@@ -59,10 +59,10 @@ class MoodyAlexNet(Network):
         self.features = nn.Sequential(
             nn.Conv2d(size.channels, first, 11, stride=4, padding=2),
             nn.ReLU(),
-            nn.MaxPool2d(3, 2),
+            nn.MaxPool2d(3, 2),  # 128 by 91 are 15 by 10 now
             nn.Conv2d(first, second, 5, padding=2),
             nn.ReLU(),
-            nn.MaxPool2d(3, 2),
+            nn.MaxPool2d(3, 2),  # 7 by 4
             nn.Dropout2d(settings.channel_dropout),
             nn.BatchNorm2d(second),
             nn.Conv2d(second, third, 3, padding=1),
@@ -70,7 +70,7 @@ class MoodyAlexNet(Network):
             nn.Conv2d(third, third, 3, padding=1),
             nn.ReLU(),
             nn.Conv2d(third, second, 3, padding=1),
-            nn.MaxPool2d(3, 2),
+            nn.MaxPool2d(3, 2),  # 3 by 1, so 768 values go into the head
             nn.Dropout2d(settings.late_channel_dropout),
             nn.BatchNorm2d(second),
         )

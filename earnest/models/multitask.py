@@ -49,6 +49,7 @@ class MultitaskSettings(Validated):
     batch_norm: bool = False
     attention: Literal["none", "simam"] = "simam"
     ending: Literal["flatten", "mean"] = "flatten"
+    # Images of 128 by 128 leave 64 · 31 · 31 = 61,504 values: times 2,048 they are 126 of the 126 million weights.
     hidden: tuple[Count, ...] = (2048,)
     task_hidden: tuple[Count, ...] = ()
     tasks: tuple[Task, ...] = ("gender", *AFFECT)
@@ -133,7 +134,7 @@ REFERENCES: Mapping[str, Mapping[str, Any]] = {
 
 # The whole clip, however long, becomes 128 by 128.
 MULTITASK = Usage(PRESETS["multitask"], 8, image=Image(height=128, width=128, scaling="fixed", normalise="statistics"))
-LAMBDA = 1e-4
+LAMBDA = 1e-4  # of eq. 5, the paper's value
 
 
 class SimAm(nn.Module):
@@ -143,6 +144,7 @@ class SimAm(nn.Module):
         """Map (batch, channels, height, width) to the same shape."""
         # SimAM, eq. 5: 1/e* = (x − µ)² / (4·(σ² + λ)) + 1/2; the gate is its sigmoid.
         squares = (images - images.mean(dim=(2, 3), keepdim=True)).square()
+        # Divided by n − 1, as in the paper's code.
         variance = squares.sum(dim=(2, 3), keepdim=True) / max(1, images.shape[2] * images.shape[3] - 1)
         gated: Tensor = images * torch.sigmoid(squares / (4 * (variance + LAMBDA)) + 0.5)
         return gated
@@ -177,6 +179,7 @@ class MultitaskCnn(Network):
         self.task_hidden, self.heads = nn.ModuleDict(), nn.ModuleDict()
         for task in ("emotion", *settings.tasks):
             self.task_hidden[task], own_width = _hidden(width, settings.task_hidden, settings)
+            # One number each for valence, arousal and dominance.
             self.heads[task] = nn.Linear(own_width, outputs.get(task, 1))
         self.apply(_initialise)
         for task in AFFECT if "valence" in settings.tasks and settings.affect_range == "relu" else ():

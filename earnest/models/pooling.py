@@ -13,7 +13,7 @@ class LayerMix(nn.Module):
 
     def __init__(self, n_layers: int) -> None:
         super().__init__()
-        self.scores = nn.Parameter(torch.zeros(n_layers))
+        self.scores = nn.Parameter(torch.zeros(n_layers))  # equal shares at first
 
     def forward(self, outputs: Sequence[Tensor]) -> Tensor:
         """Mix tensors of one shape."""
@@ -38,13 +38,14 @@ class AttentiveStatistics(nn.Module):
         (batch, 2·width) and the weights (batch, steps)
         """
         scores = self.score(torch.tanh(self.hidden(steps)))[..., 0]  # e_t = vᵀ·tanh(W·h_t + b); (batch, steps)
+        # Not −∞: where no step is heard, softmax would give NaN.
         weights = scores.masked_fill(~mask, -1e9).softmax(dim=1)
         return weighted_statistics(steps, weights), weights
 
 
 def weighted_statistics(steps: Tensor, weights: Tensor) -> Tensor:
     """Return mean and deviation (batch, 2·width) of (batch, steps, width) under weights (batch, steps) of sum one."""
-    weights = weights[:, :, None]
+    weights = weights[:, :, None]  # (batch, steps, 1)
     mean = (steps * weights).sum(dim=1)
     variance = ((steps - mean[:, None]).square() * weights).sum(dim=1)  # no difference of squares: it rounds badly
     return torch.cat([mean, deviation(variance)], dim=1)

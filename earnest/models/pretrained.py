@@ -41,7 +41,7 @@ def packed_state(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     stored = {}
     for name, tensor in state.items():
         key = prefix + name
-        if tensor.ndim > 1:
+        if tensor.ndim > 1:  # biases and norms are small, and stay as they are
             stored[key], stored[key + SCALE] = packed(tensor)
         else:
             stored[key] = tensor
@@ -167,6 +167,7 @@ def load_all_but(network: nn.Module, replaced: str, name: str, rename: Callable[
     strange = [key for key in stored if key not in wanted and not key.startswith(f"{replaced}.")]
     if strange:
         raise EarnestError(f"{path}: holds '{strange[0]}', which this network has not. {only}")
+    # Not strict, for the replaced layer and the counters are left out; all else was compared above.
     network.load_state_dict({key: stored[key].float() for key in wanted}, strict=False)
 
 
@@ -177,7 +178,7 @@ def _first_line(error: Exception) -> str:
 def _all_tensors(path: Path) -> dict[str, Tensor]:
     if path.suffix in TORCH_SUFFIXES:
         try:
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            found = torch.load(path, map_location="cpu", weights_only=True)  # a whole pickle could run code
         except (*_DAMAGED, *_DAMAGED_TOO) as error:
             raise EarnestError(f"{path}: no file of tensors alone ({_first_line(error)}).") from error
         if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):

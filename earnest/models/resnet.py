@@ -21,6 +21,7 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.downsample = nn.Sequential()
+        # The shortcut is a projection (W_s of eq. 2) only where the shapes differ; an empty sequence passes on.
         if stride > 1 or in_channels != out_channels:
             self.downsample.append(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False))
             self.downsample.append(nn.BatchNorm2d(out_channels))
@@ -50,10 +51,10 @@ class ResidualNetwork(ImagenetNetwork):
 
     def pooled(self, images: Tensor) -> Tensor:
         """Map images (batch, channels, height, width) to (batch, width)."""
-        images = functional.relu(self.bn1(self.conv1(images)))
-        images = functional.max_pool2d(images, 3, stride=2, padding=1)
+        images = functional.relu(self.bn1(self.conv1(images)))  # (batch, 64, height / 2, width / 2)
+        images = functional.max_pool2d(images, 3, stride=2, padding=1)  # height / 4
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            images = stage(images)
+            images = stage(images)  # height / 4, / 8, / 16, / 32; channels 64, 128, 256, 512
         return images.mean(dim=(2, 3))
 
 
@@ -68,6 +69,7 @@ class ResNet18(ResidualNetwork):
 
     def __init__(self, size: ImageSize, n_classes: int, settings: ImagenetSettings) -> None:
         super().__init__(size, settings)
+        # The stem, 4 stages · 2 blocks · 2 convolutions and this layer: eighteen.
         self.fc = nn.Linear(self.width, n_classes)
         xavier(self.fc)
 

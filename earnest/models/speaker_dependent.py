@@ -29,12 +29,13 @@ class SpeakerDependentHead(nn.Linear):
         """Take weights (voices · classes, width) and bias (voices · classes,), the classes of a voice side by side."""
         self.weight = nn.Parameter(weights.to(self.weight).contiguous())
         self.bias = nn.Parameter(bias.to(self.bias))
-        self.out_features = len(bias)
+        self.out_features = len(bias)  # `forward` tells by it how many speakers there are
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Make room for as many voices as a checkpoint has."""
         weights, bias = (state_dict.get(prefix + name) for name in ("weight", "bias"))
         if weights is not None and bias is not None and self._fits(weights, bias):
+            # Room alone: torch copies the checkpoint into what it finds.
             self.take(torch.zeros_like(weights), torch.zeros_like(bias))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 

@@ -78,7 +78,7 @@ class SelfSupervised(Network):
         self.settings = settings
         self.encoder = _random_encoder(settings)
         width, n_layers = self.encoder.config.hidden_size, self.encoder.config.num_hidden_layers
-        self.mix = LayerMix(n_layers + 1)
+        self.mix = LayerMix(n_layers + 1)  # what goes into the first block counts too
         self.pooling = AttentiveStatistics(width, settings.attention_width) if settings.pooling == "attention" else None
         self.dropout = nn.Dropout(settings.dropout)
         self.output = nn.Linear(2 * width if self.pooling else width, n_classes)
@@ -186,6 +186,7 @@ def _transformers() -> Any:
 
 def _shortest(layers: nn.ModuleList) -> int:
     """Return how many samples make one step."""
+    # wav2vec 2.0: 400 samples, 25 ms at 16 kHz.
     samples = 1
     for layer in reversed(list(layers)):  # n steps of a layer need (n − 1)·stride + kernel of the one before
         convolution = layer.get_submodule("conv")
@@ -203,6 +204,7 @@ def _standardised(samples: Tensor, inside: Tensor, lengths: Tensor) -> Tensor:
 
 def _masked_group_norm(norm: nn.GroupNorm, samples: Tensor, lengths: Tensor) -> Tensor:
     """Normalise every channel of (batch, channels, steps) over its clip's own steps."""
+    # (x − µ) / √(σ² + ε) · γ + β, one channel a group, as wav2vec 2.0 has it.
     inside = frame_mask(lengths, samples.shape[2])[:, None]
     count = lengths[:, None, None]
     mean = (samples * inside).sum(dim=2, keepdim=True) / count

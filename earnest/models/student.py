@@ -70,6 +70,7 @@ class StudentBlock(nn.Module):
     def __init__(self, settings: StudentSettings) -> None:
         super().__init__()
         width, kernel = settings.width, settings.kernel
+        # Depthwise: width · kernel weights instead of width² · kernel.
         self.near = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
         self.far = EncoderBlock(settings.block())
 
@@ -103,10 +104,11 @@ class StudentEncoder(nn.Module):
         steps = normalised(frames)  # (batch, n_mels, frames)
         for convolution in (self.conv1, self.conv2):
             mask = frame_mask(n_frames, steps.shape[2])
+            # Zeros behind a clip's end are what a lone clip is padded with.
             steps = functional.gelu(convolution(steps * mask[:, None].to(steps.dtype)))
             n_frames = torch.div(n_frames - 1, 2, rounding_mode="floor") + 1  # stride 2 keeps frames 0, 2, 4 …
         heard = frame_mask(n_frames, steps.shape[2])
-        tokens = steps.transpose(1, 2)
+        tokens = steps.transpose(1, 2)  # (batch, tokens, width); a token stands for 4 frames, 40 ms
         for block in self.blocks:
             tokens = block(tokens, heard)
         return self.tokens(self.norm(tokens)), heard

@@ -11,7 +11,7 @@ from earnest.models.classifier import MODELS, NetworkOutput
 from earnest.models.imagenet import DropoutSettings, ImagenetNetwork, average_to, scaled, xavier
 
 WIDTHS = (64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0)  # 0: halve the image
-CELLS = 7
+CELLS = 7  # a side: 224 pixels, halved five times
 
 
 @MODELS.register("vgg11")
@@ -56,6 +56,6 @@ class Vgg11(ImagenetNetwork):
 
     def forward(self, images: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map images (batch, channels, height, width) to logits and embedding."""
-        pooled = average_to(self.features(images), CELLS, CELLS).flatten(1)
+        pooled = average_to(self.features(images), CELLS, CELLS).flatten(1)  # (batch, 49 · channels)
         embedding = self.classifier[:6](pooled)
         return NetworkOutput(self.classifier[6](embedding), embedding)

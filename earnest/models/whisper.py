@@ -37,11 +37,11 @@ def means_of(tokens: Tensor, mask: Tensor, n_together: int) -> tuple[Tensor, Ten
     heard = mask.view(len(mask), -1, n_together, 1).to(tokens.dtype)  # (batch, groups, n_together, 1)
     counts = heard.sum(dim=2, keepdim=True)
     shares = heard / counts.clamp(min=1)  # a group that nobody heard gives zero
-    parts = tokens.view(len(tokens), -1, n_together, tokens.shape[2])
+    parts = tokens.view(len(tokens), -1, n_together, tokens.shape[2])  # (batch, groups, n_together, width)
     return (parts * shares).sum(dim=2), counts[:, :, 0, 0] > 0
 
 
-LONGEST_PERIOD = 10_000.0
+LONGEST_PERIOD = 10_000.0  # base of the positions' frequencies (Vaswani et al., 2017, 3.5)
 DECIBELS_PER_DECADE = 10.0
 FINE_STEPS = 16
 
@@ -75,6 +75,7 @@ class EncoderSettings(Validated):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # Heads share the width, and positions are one half sines, one half cosines: hence twice n_heads.
         last, step = self.n_blocks - 1, 2 * self.n_heads
         require(self.merged_after <= last, f"merged_after must be from 0 to below n_blocks, got {self.merged_after}")
         require(self.width % step == 0, f"width must be a multiple of {step} (twice n_heads), got {self.width}")
@@ -160,6 +161,7 @@ class EncoderBlock(nn.Module):
         """
         if n_together == 1:
             return attended + self.fc2(self.widened(attended)), mask
+        # Mean of W·x + b = W·(mean of x) + b.
         attended, mask = filled_up(attended, mask, n_together)  # not its neurons, which are four times as many
         neurons, _ = means_of(self.widened(attended), mask, n_together)
         tokens, mask = means_of(attended, mask, n_together)
@@ -174,7 +176,7 @@ class Encoder(nn.Module):
         self.tokens_per_step, self.merged_after = settings.tokens_per_step, settings.merged_after
         between = settings.stem_width or settings.width
         self.conv1 = nn.Conv1d(n_mels, between, 3, padding=1)
-        self.conv2 = nn.Conv1d(between, settings.width, 3, stride=2, padding=1)
+        self.conv2 = nn.Conv1d(between, settings.width, 3, stride=2, padding=1)  # 10 ms frames → 20 ms tokens
         self.layers = nn.ModuleList([EncoderBlock(settings) for _ in range(settings.n_blocks)])
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -205,6 +207,7 @@ class Encoder(nn.Module):
 
 def step_mask(n_frames: Tensor, n_steps: int) -> Tensor:
     """Return which steps are heard (batch, n_steps); one stands for two frames."""
+    # A stride of 2 keeps frames 0, 2, 4 …: (n − 1) // 2 + 1 of n.
     return frame_mask(torch.div(n_frames - 1, 2, rounding_mode="floor") + 1, n_steps)
 
 
@@ -234,6 +237,7 @@ def mean_and_deviation(steps: Tensor, mask: Tensor) -> Tensor:
     """Pool (batch, steps, width) over the steps of ``mask`` (batch, steps) to (batch, 2·width)."""
     weights = mask[:, None].to(steps.dtype)
     weights = weights / weights.sum(dim=2, keepdim=True)
+    # (batch, 1, steps) · (batch, steps, width).
     mean = torch.matmul(weights, steps)  # in the graph, a sum over steps takes several times as long as a product
     centred = steps - mean
     mean, variance = mean[:, 0], torch.matmul(weights, centred * centred)[:, 0]

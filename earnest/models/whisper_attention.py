@@ -60,6 +60,7 @@ class WhisperAttention(PretrainedEncoder):
 
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map log-mels in decibels (batch, n_mels, frames) with ``n_frames`` (batch,) to logits and embedding."""
+        # Tokens are never merged here, so all blocks have the same mask.
         outputs = self.encoder(normalised(frames), n_frames)
         pooled, weights = self.pooling(self.mix([tokens for tokens, _ in outputs]), outputs[-1][1])
         embedding = self.dropout(pooled)

@@ -86,7 +86,7 @@ class _Inspection:
             if field.number != 5:
                 continue
             for part in self._fields(field.message):
-                if part.number in (6, 11):
+                if part.number in (6, 11):  # a graph inside a node
                     return f"its operator {shown(operator)} may run without end. Export it again."
                 kind = _CONSTANTS.get(part.number)
                 if kind and (problem := self._with_constant(part.message, kind, texts[2])):
@@ -101,6 +101,7 @@ class _Inspection:
                 return f"one of its constants promises more than {MOST_MADE:,} numbers. Export it again."
             inner = [field.message for field in fields if field.number in (1, 2)]
             return next((problem for one in inner if (problem := self._with_constant(one, "tensor"))), None)
+        # external_data, or a data_location other than DEFAULT.
         if any(field.number == 13 or (field.number == 14 and field.content != 0) for field in fields):
             return "its weights lie in another file. Save the model with all data inside."
         dimensions = numbers_of(fields, 1)

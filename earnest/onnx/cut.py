@@ -43,7 +43,7 @@ def _cut(data: bytes, part: Part) -> bytes:
     if not known.keys() >= set(CUT):
         raise CutError
     cut = [known[name] for name in CUT]
-    outside = {name: [field.message for field in graph if field.number == name] for name in (11, 12)}
+    outside = {name: [field.message for field in graph if field.number == name] for name in (11, 12)}  # inputs, outputs
     inputs, outputs = (outside[11], cut) if part == "front_end" else (cut, outside[12])
     kept = _needed(graph, {text_of(value, 1) for value in outputs}, {text_of(value, 1) for value in inputs})
     kept += [written_field(11, value) for value in inputs] + [written_field(12, value) for value in outputs]
@@ -54,14 +54,16 @@ def _cut(data: bytes, part: Part) -> bytes:
 def _needed(graph: list[Field], wanted: set[str], given: Collection[str]) -> list[bytes]:
     """Return the nodes that ``wanted`` follow from, in their order, and the constants that those use."""
     wanted, nodes = set(wanted), []
+    # Makers stand before users in a graph: so backwards each node is met after all that need it.
     for field in reversed([field for field in graph if field.number == 1]):
         names = {
             number: [decoded(value.message) for value in fields_of(field.message) if value.number == number]
             for number in (1, 2)
         }
+        # What makes a value that is given from outside is the other side's.
         if wanted.intersection(names[2]) and not set(names[2]) & set(given):
             nodes.append(bytes(field.raw))
             wanted.update(names[1])
     constants = [bytes(item.raw) for item in graph if item.number == 5 and text_of(item.message, 8) in wanted]
-    named = [bytes(item.raw) for item in graph if item.number == 2]
+    named = [bytes(item.raw) for item in graph if item.number == 2]  # the graph's name
     return [*named, *reversed(nodes), *constants]

@@ -40,7 +40,7 @@ def fields_of(message: memoryview | bytes, most: int = MOST_FIELDS) -> list[Fiel
         if wire_type == 0:
             content, position = _varint(view, position)
         elif wire_type in (1, 2, 5):
-            size = {1: 8, 5: 4}.get(wire_type)
+            size = {1: 8, 5: 4}.get(wire_type)  # None: the length is written there
             if size is None:
                 size, position = _varint(view, position)
             content, position = view[position : position + size], position + size
@@ -86,7 +86,7 @@ def _varint(view: memoryview, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
         shift += 7
-        if shift > 63:
+        if shift > 63:  # ten bytes hold all 64 bits
             raise ValueError("varint too long")
 
 

@@ -38,6 +38,7 @@ class Variants:
             if rows:
                 counts[rows] += 1
                 for name, values in self._network.run([heard[row] for row in rows], averaged).items():
+                    # No row occurs twice, so += by index adds each answer once.
                     sums[name][rows] += values
         return {**outputs, **{name: _divided(total, counts) for name, total in sums.items()}}
 
@@ -60,6 +61,7 @@ class Ensemble:
 
 def _divided(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """Divide sums, shape (batch, …), by counts, shape (batch,)."""
+    # (batch,) → (batch, 1, …), for sums of any number of axes.
     return np.asarray(sums / counts.reshape(-1, *[1] * (sums.ndim - 1)), np.float32)
 
 
@@ -115,6 +117,7 @@ def ensemble_info(infos: Sequence[BundleInfo]) -> BundleInfo:
         scheme=first.scheme,
         n_parameters=sum(info.n_parameters for info in infos),
         sounds=first.sounds if all(info.sounds == first.sounds for info in infos) else (),
+        # The strictest of them all: the threshold as well as the lengths.
         abstain_below=max(info.abstain_below for info in infos),
         shortest_s=max(info.shortest_s for info in infos),
         longest_s=min(info.longest_s for info in infos),

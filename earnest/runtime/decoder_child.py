@@ -23,7 +23,7 @@ from earnest.runtime.picture import greys_of
 
 MORE_BYTES = 128 * 2**20  # of memory beyond what a process holds that has decoded nothing
 _TOGETHER = 2**20  # bytes that are sent at once: a short recording is one letter
-_SILENT_AAC = 3 * b"\xff\xf1`@\x01\x7f\xfc\x01\x18 \x07"
+_SILENT_AAC = 3 * b"\xff\xf1`@\x01\x7f\xfc\x01\x18 \x07"  # three ADTS frames of 11 bytes: AAC-LC at 16 kHz, one channel
 MOST_DESCRIPTORS = 8  # three standard streams, and the file that a job is about
 
 
@@ -34,7 +34,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     link = socket.socket(fileno=0)
     _rehearse()
-    words = confine(MORE_BYTES, MOST_DESCRIPTORS)
+    words = confine(MORE_BYTES, MOST_DESCRIPTORS)  # behind this line no file can be opened
     first = _Mail(link)
     first.add(Kind.READY, as_json({"confined": words}))
     first.send()
@@ -44,6 +44,7 @@ def main() -> None:
 
 def _rehearse() -> None:
     """Decode next to nothing in every way: what is imported on the way can't be imported later."""
+    # Text, zeros, AAC and a broken MP4: each is read, or refused, by another branch of the readers.
     for data in (b"no sound", bytes(64), _SILENT_AAC, b"\0\0\0\x18ftypM4A \0\0\0\0"):
         with suppress(EarnestError), open_audio_file(io.BytesIO(data), "", 1.0) as stream:
             deque(stream.blocks, maxlen=0)
@@ -56,6 +57,7 @@ def _work(link: socket.socket) -> bool:
     head, descriptors, _, _ = socket.recv_fds(link, LENGTH.size, 1)
     if head == STOP:  # meant for a job that had ended by itself
         return True
+    # The parent went away.
     if not head or not descriptors:
         return False
     job: dict[str, Any] = json.loads(_received(link, *LENGTH.unpack(head)))
@@ -115,6 +117,7 @@ class _Mail:
         """Send what is left."""
         parts, self._parts, self._n_bytes = [memoryview(part) for part in self._parts if len(part)], [], 0
         while parts:
+            # A call may take a part of it: what was taken is left out, the rest goes on.
             n_sent = self._link.sendmsg(parts)
             while parts and n_sent >= len(parts[0]):
                 n_sent -= len(parts.pop(0))
@@ -123,6 +126,7 @@ class _Mail:
 
     def is_told_to_stop(self) -> bool:
         """Whether the parent wants no more of what was sent."""
+        # Asked after a sending alone, so that small blocks cost no call of the system.
         if self._parts:
             return False
         try:

@@ -105,6 +105,8 @@ class DecoderPool:
             idle, self._idle = self._idle, []
             for child in self._busy:
                 child.end()  # whoever waits for it is told
+        # Outside the lock, as waiting for a process to end takes time. A replacement that is just starting finds the
+        # pool closed, and is ended by `_replace`.
         for child in idle:
             child.kill()
         self._starter.shutdown(wait=True)
@@ -118,6 +120,7 @@ class DecoderPool:
         DecoderDiedError
             When the recording ended the process that decoded it.
         """
+        # An array is nothing to decode, so it needs no child.
         if isinstance(source, tuple):
             with open_audio(source, max_seconds) as stream:
                 yield stream
@@ -128,6 +131,8 @@ class DecoderPool:
             values = child.values(Kind.OPENED)
             rate_hz, n_channels = _whole(values, "sample_rate_hz"), _whole(values, "n_channels")
             check_form(name, rate_hz, n_channels)
+            # Form and samples are checked again on this side, for a recording may have taken the child over. The length
+            # that a header promises is the child's to compare, so none is given here.
             blocks = checked(child.blocks(), name, rate_hz, max_seconds, None)
             yield AudioStream(name, rate_hz, n_channels, printable(str(values.get("encoding")))[:100], blocks)
 
@@ -138,8 +143,9 @@ class DecoderPool:
         with opened(source, name) as file, self._child() as child:
             child.begin(file, name=name, picture=True, max_seconds=0.0)
             values, greys = child.values(Kind.PICTURE), child.payload(Kind.GREYS)
-            child.payload(Kind.DONE)
+            child.payload(Kind.DONE)  # heard to its end, so that the child is free again
         shape = values.get("shape")
+        # Two bytes a pixel.
         if not isinstance(shape, list) or not _is_shape(shape) or 2 * math.prod(shape) != len(greys):
             raise DecoderDiedError(f"{name}: its decoder said what is no picture. Make it again.")
         return picture_of(np.frombuffer(greys, "<u2").reshape(shape), str(values.get("text")), name)
@@ -170,6 +176,7 @@ class DecoderPool:
                     return child
                 child.kill()
         try:
+            # In the starter's thread: a child dies with the thread that started it.
             child = self._starter.submit(_Child).result()
         except RuntimeError:  # it takes no more work
             raise EarnestError("The decoders are closed.") from None
@@ -178,6 +185,7 @@ class DecoderPool:
         return child
 
     def _give_back(self, child: "_Child") -> None:
+        # Asked outside the lock: a job that goes on is stopped first, which may take `STOP_S`.
         is_fit = False
         try:
             is_fit = child.is_fit()
@@ -202,7 +210,7 @@ class DecoderPool:
             with self._lock:
                 is_kept = self._has_room()
                 if is_kept:
-                    self._idle.insert(0, fresh)
+                    self._idle.insert(0, fresh)  # the far end: `_taken` pops the last one, which is warm
             if not is_kept:
                 fresh.kill()
 
@@ -258,11 +266,13 @@ class _Child:
     def begin(self, file: BinaryIO, **job: Any) -> None:
         """Hand over a job with its file."""
         self._name = job["name"]
+        # A fresh child is waited for here, so that starting one blocks nobody.
         self.words()
         self._works = True
         self._n_jobs += 1
         data = json.dumps({**job, "cpu_s": CPU_S + CPU_SHARE * job["max_seconds"]}).encode()
         try:
+            # One message: with its first four bytes, the length, the child gets the descriptor too.
             with _descriptor(file) as number:
                 socket.send_fds(self._socket, [LENGTH.pack(len(data)) + data], [number])
         except OSError as error:
@@ -298,6 +308,7 @@ class _Child:
             return False
         if self._works and not self._is_stopped():
             return False
+        # Not after every job: the answer is a file in /proc.
         if self._n_jobs % LOOK_EVERY == 0 and _resident_bytes(self.pid) - self._first_bytes > MOST_GROWN_BYTES:
             return False
         return self._n_jobs < MOST_JOBS and self.is_running()
@@ -320,6 +331,7 @@ class _Child:
             return False
         with suppress(EarnestError, OSError), Deadline(STOP_S):
             self._socket.sendall(STOP)
+            # What it sent before it heard of the wish lies in the socket, and would be taken for the next job's.
             while self._works:
                 self._message()
         return not self._works and self.is_alive
@@ -362,6 +374,7 @@ class _Link:
     def wait_for(self, seconds: float) -> None:
         """Wait so long at most for what `read` wants."""
         if not (math.isinf(seconds) and math.isinf(self._wait_s)):
+            # A struct timeval: seconds and microseconds. Zero means for ever, so what is over waits for a millisecond.
             whole, part = divmod(0 if math.isinf(seconds) else max(round(seconds * 1e6), 1_000), 1_000_000)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", whole, part))
         self._wait_s = seconds
@@ -396,6 +409,7 @@ def _why(code: int | None, error: str) -> str:
 
 def _environment() -> Mapping[str, str]:
     """Return what a child needs of the environment; it may hold secrets, which it doesn't."""
+    # Each thread and each arena of malloc reserves addresses, which `confine` counts as memory.
     threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
     paths = os.pathsep.join(path for path in sys.path if path)
     return {**{name: os.environ[name] for name in _KEPT if name in os.environ}, **threads, "PYTHONPATH": paths}
@@ -405,6 +419,7 @@ def _environment() -> Mapping[str, str]:
 def _descriptor(file: BinaryIO) -> Iterator[int]:
     """Give a descriptor of the file's bytes, at their start."""
     if not isinstance(file, BytesIO):
+        # The child shares the open file and its position with this process.
         os.lseek(file.fileno(), 0, os.SEEK_SET)
         yield file.fileno()
         return

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError, printable
 
 MOST_PAYLOAD = 2**24  # a block is half of that, a picture as well
-MOST_TEXT, MOST_LETTERS = 2**16, 1_000
+MOST_TEXT, MOST_LETTERS = 2**16, 1_000  # bytes of JSON; letters of each text of an error
 LENGTH = struct.Struct(">I")  # before a job
 STOP = LENGTH.pack(0)
-_HEAD = struct.Struct(">cI")
+_HEAD = struct.Struct(">cI")  # kind, length of the payload
 
 
 class Reader(Protocol):
@@ -68,6 +68,7 @@ def read_message(link: Reader) -> tuple[Kind, bytes]:
     if len(head) < _HEAD.size:
         raise WireError("the process ended")
     kind, n_bytes = _HEAD.unpack(head)
+    # Before memory is taken for it: the length is the child's word alone.
     if n_bytes > MOST_PAYLOAD or kind not in _KINDS:
         raise WireError("it said what is no message")
     payload = link.read(n_bytes)

@@ -19,7 +19,7 @@ LogMel: TypeAlias = npt.NDArray[np.float32]
 
 _INPUTS = {"waveform": "float32", "lengths": "int64"}
 _REQUIRED = ("logits", "probabilities", "embedding")
-_SHARES = ("probabilities", "sound", "gender")
+_SHARES = ("probabilities", "sound", "gender")  # outputs of a softmax
 _TOLERANCE = 1e-2  # of float16
 _PREDICTED = ("probabilities", "sound", "distance", "gender", "affect")
 
@@ -104,6 +104,7 @@ class Graph:
         if missing:
             raise BundleError(f"{self._where}: has no output '{missing[0]}'. Export it again.")
         width = sizes["probabilities"]
+        # None where the graph leaves the size open: then answers are checked (`_answer`).
         if width is not None and width != self._n_classes:
             raise BundleError(f"{self._where}: {width} outputs for {self._n_classes} classes. Export it again.")
         if self._n_sounds and sizes.get("sound", self._n_sounds) not in (self._n_sounds, None):
@@ -160,7 +161,7 @@ class Graph:
     def _answer(self, session: Session, feeds: Mapping[str, Any], names: Sequence[str] | None) -> Outputs:
         outputs = self._run(session, feeds, names or self.predicted)
         self._check_finite(outputs)
-        expected = (len(next(iter(feeds.values()))), self._n_classes)
+        expected = (len(next(iter(feeds.values()))), self._n_classes)  # (batch, classes)
         if "probabilities" in outputs and outputs["probabilities"].shape != expected:
             found = outputs["probabilities"].shape
             raise BundleError(f"{self._where}: expected probabilities of shape {expected}, got {found}.")
@@ -195,6 +196,7 @@ def padded(waveforms: Sequence[Waveform]) -> tuple[Waveform, npt.NDArray[np.int6
     """Return waveforms, each of shape (samples,), as a batch padded with zeros, and their lengths."""
     lengths = np.array([len(waveform) for waveform in waveforms], np.int64)
     if len(waveforms) == 1:
+        # Nothing is copied where it is contiguous float32 already.
         return np.ascontiguousarray(waveforms[0], np.float32)[None], lengths
     batch = np.zeros((len(waveforms), int(lengths.max())), np.float32)
     for row, waveform in zip(batch, waveforms, strict=True):

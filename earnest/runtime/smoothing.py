@@ -121,6 +121,7 @@ class Smoother:
         if not self._windows:
             self._next = segment_start
         self._windows.append(_Answered(window, verdict, np.asarray(probabilities, np.float64)))
+        # Not a segment's only window, nor its last one, which ends with the segment and starts anywhere: see `close`.
         if window.start == self._next and len(window) > self._hop:
             yield from self._decide(self._next + self._hop)
 
@@ -155,7 +156,7 @@ class Smoother:
         if 2 * len(spoken) < len(holding):  # most windows say that it is no speech
             others = [item.verdict for item in holding if not item.verdict.is_speech]
             verdict = max(others, key=lambda one: one.confidence)
-            self._leader = None
+            self._leader = None  # after another sound no emotion has a lead to keep
             return Label("vocal-burst" if verdict.is_burst else "no-speech", verdict.sound), verdict.confidence
         shares = np.mean(spoken, axis=0)  # (classes,), mean over overlapping windows
         best = int(shares.argmax())

@@ -94,6 +94,7 @@ def _clock(seconds: float, point: str) -> str:
 def _textgrid(timeline: Recorded) -> Iterator[str]:
     """Praat's long text format; time without speech is an interval without text, quotes are doubled."""
     entries = timeline.entries()
+    # At least a millisecond: a tier of Praat's must not be empty.
     end = _s(max(timeline.duration_s, *(span.end_s for span in entries), 0.001))
     intervals = list(_filled(entries, float(end)))
     yield f'File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0\nxmax = {end}\n'
@@ -124,6 +125,7 @@ def _eaf(timeline: Recorded) -> Iterator[str]:
     """ELAN 2.8. The recording is linked by its name, beside the document."""
     media, entries = printable(PurePath(timeline.path).name), timeline.entries()
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<ANNOTATION_DOCUMENT AUTHOR="earnest"'
+    # A fixed date: the same timeline is the same bytes.
     yield ' DATE="1970-01-01T00:00:00+00:00" FORMAT="2.8" VERSION="2.8"'
     yield ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
     yield ' xsi:noNamespaceSchemaLocation="http://www.mpi.nl/tools/elan/EAFv2.8.xsd">\n'
@@ -140,7 +142,7 @@ def _eaf(timeline: Recorded) -> Iterator[str]:
         for number, span in enumerate(entries, 1):
             text = escape(span.emotion) if name == "emotion" else f"{span.confidence:.3f}"
             slots = f'TIME_SLOT_REF1="ts{2 * number - 1}" TIME_SLOT_REF2="ts{2 * number}"'
-            identity = f'ANNOTATION_ID="a{tier * len(entries) + number}"'
+            identity = f'ANNOTATION_ID="a{tier * len(entries) + number}"'  # numbered on through both tiers
             yield f"  <ANNOTATION><ALIGNABLE_ANNOTATION {identity} {slots}>"
             yield f"<ANNOTATION_VALUE>{text}</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>\n"
         yield " </TIER>\n"
@@ -155,6 +157,7 @@ def _rttm(timeline: Recorded) -> Iterator[str]:
     """NIST's Rich Transcription Time Marked, the emotion in the speaker's place; "_" for the spaces of a field."""
     name = _one_word(PurePath(timeline.path).stem) or "recording"
     for span in timeline.spans:
+        # The difference of rounded times, so that start and duration add up to the end that other formats write.
         lasting = _s(_ms(span.end_s) / 1000 - _ms(span.start_s) / 1000)
         label = _one_word(span.emotion)
         yield f"SPEAKER {name} 1 {_s(span.start_s)} {lasting} <NA> <NA> {label} {span.confidence:.3f} <NA>\n"

@@ -100,6 +100,7 @@ def _draw_spans(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) ->
     entries = timeline.entries()
     for name, colour in colours.items():
         extents = [(span.start_s, span.end_s - span.start_s) for span in entries if span.emotion == name]
+        # White edges would hide many narrow spans; so many are pixels, too, in SVG and PDF.
         edge = "white" if len(entries) <= MANY else "none"
         axes.broken_barh(extents, (-0.4, 0.8), facecolor=colour, edgecolor=edge, rasterized=edge == "none")
     for span in entries:
@@ -125,6 +126,7 @@ def _lightness(colour: str) -> float:
 def _draw_waveform(axes: "Axes", timeline: Recorded, colours: Mapping[str, str]) -> None:
     envelope = timeline.envelope
     if envelope is not None and len(envelope.peaks):
+        # Every peak is a step: times 0 s s 2s 2s 3s … beside peaks p0 p0 p1 p1 p2 p2 …
         edges_s = np.repeat(np.arange(len(envelope.peaks) + 1) * envelope.step_s, 2)[1:-1]
         peaks = np.repeat(envelope.peaks, 2)
         owner = _emotions_at(timeline, edges_s, list(colours))
@@ -177,6 +179,7 @@ def _curves(timeline: Recorded) -> Iterator[tuple[npt.NDArray[np.float64], npt.N
     """Yield times and probabilities, (times,) and (classes, times), of each segment; of all as one where it is long."""
     if len(timeline.segments) > MANY:
         shares = shares_over_time(timeline, COLUMNS)
+        # Steps, as in the waveform.
         yield np.linspace(0, timeline.duration_s, COLUMNS + 1).repeat(2)[1:-1], shares.repeat(2, axis=1)
         return
     for segment in timeline.segments:
@@ -185,6 +188,7 @@ def _curves(timeline: Recorded) -> Iterator[tuple[npt.NDArray[np.float64], npt.N
             centres_s = ((window.start_s + window.end_s) / 2 for window in inside)
             shares = np.array([[window.probabilities[name] for name in timeline.classes] for window in inside]).T
             times_s = np.array([segment.start_s, *centres_s, segment.end_s])
+            # (classes, windows + 2): the first and the last answer reach to the segment's ends.
             yield times_s, np.hstack([shares[:, :1], shares, shares[:, -1:]])
 
 
@@ -200,7 +204,7 @@ def shares_over_time(timeline: Recorded, n_columns: int) -> npt.NDArray[np.float
     scale = n_columns / max(timeline.duration_s, 1e-3)
     for window in timeline.windows:
         first = min(int(window.start_s * scale), n_columns - 1)
-        last = min(max(first + 1, round(window.end_s * scale)), n_columns)
+        last = min(max(first + 1, round(window.end_s * scale)), n_columns)  # a short window has one column
         sums[:, first:last] += np.array([window.probabilities[name] for name in timeline.classes])[:, None]
         counts[first:last] += 1
     return sums / np.maximum(counts, 1)  # mean over the windows in a column; 0 / 1 without any

@@ -23,7 +23,7 @@ from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError
 
 CONTEXT_S = 0.5  # of 0, 0.5 and 1 s what serves clips and talks in a noisy room alike (docs/results/experiments.md)
-_TAIL_SAMPLES = 2**14
+_TAIL_SAMPLES = 2**14  # one second at 16 kHz, and a little
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,8 @@ class Windower:
         if self._finished and n_whole < len(samples):
             n_whole += FRAME_SAMPLES
             samples = np.concatenate([samples, np.zeros(n_whole - len(samples), np.float32)])
-        self._unsearched = [samples[n_whole:].copy()]
+        self._unsearched = [samples[n_whole:].copy()]  # a view would keep all samples in memory
+        # Frame by frame, so that windows are the same however the sound was divided into pieces.
         for share in self._activity().probabilities(samples[:n_whole].reshape(-1, FRAME_SAMPLES)).tolist():
             if found := self._finder.accept(share):
                 self._end_segment(found)
@@ -219,6 +220,7 @@ class Windower:
     def _ready(self) -> Iterator[Job]:
         """Hand out, in order, what has wholly arrived."""
         while self._planned and (self._planned[0].heard or self._planned[0].extent).end <= self._tail.end:
+            # The sound is a copy: a view would keep all of the tail in memory for as long.
             extent, heard, segment_start = self._planned.popleft()
             yield Over(extent) if heard is None else WindowSound(extent, segment_start, self._tail.cut(heard).copy())
 
@@ -256,17 +258,19 @@ class _Tail:
 
     def _make_room(self, n_new: int) -> None:
         kept = self._samples[self._first : self._end]
+        # Twice the room of what is kept: so moves become rare, and a sample is moved about once.
         self._samples = np.empty(2 * len(kept) + max(n_new, _TAIL_SAMPLES), np.float32)
         self._samples[: len(kept)] = kept
         self._first, self._end = 0, len(kept)
 
     def cut(self, extent: Extent) -> Waveform:
-        first = self._first - self._start
+        first = self._first - self._start  # from a position in the whole to one in the array
         return self._samples[first + extent.start : first + extent.end]
 
     def forget(self, before: int) -> None:
         n_old = min(max(before - self._start, 0), self._end - self._first)
         self._first += n_old
         self._start += n_old
+        # Below a quarter only: else growing and shrinking would take turns.
         if 4 * (self._end - self._first) + _TAIL_SAMPLES < len(self._samples):
             self._make_room(0)

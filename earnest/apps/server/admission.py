@@ -22,7 +22,7 @@ from starlette.requests import HTTPConnection
 from earnest.apps.server.problems import ProblemError
 
 _HEAD = struct.Struct("!HQ16s")  # number of the key, end in ms since 1970, chance
-_SIGNATURE_BYTES = 16
+_SIGNATURE_BYTES = 16  # with 26 of the head 42: 56 letters of Base64, without padding
 
 
 class Tickets:
@@ -70,6 +70,7 @@ class Tickets:
             raise refused
         if not self._is_first(head.hex(), end_ms / 1000):
             raise refused
+        # Who signs has the same keys, sorted alike: the number is one of them.
         return self._keys[number]
 
     def _signature(self, head: bytes) -> bytes:
@@ -101,6 +102,7 @@ class Tickets:
 
 def _secret_of(api_keys: Sequence[str]) -> bytes:
     """Return what signs tickets wherever the same keys are; slowly: short keys can't be tried out."""
+    # 128 · n · r bytes: each try takes 16 MiB.
     return hashlib.scrypt("".join(api_keys).encode(), salt=b"earnest: tickets for streams", n=2**14, r=8, p=1)
 
 
@@ -127,6 +129,7 @@ def client_of(connection: HTTPConnection, api_keys: Sequence[str], tickets: Tick
         return tickets.take(ticket)
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     given = digest_of(token.strip() if scheme.lower() == "bearer" else connection.headers.get("x-api-key", ""))
+    # Not any(): it ends at the first that fits, and its time would tell which.
     if not sum(hmac.compare_digest(given, key) for key in api_keys):
         raise ProblemError("key-needed", "Send a valid key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.")
     return given
@@ -164,5 +167,5 @@ class Gate:
                 yield
         finally:
             self._by_client[client] -= 1
-            if not self._by_client[client]:
+            if not self._by_client[client]:  # else every address that ever asked would stay
                 del self._by_client[client]

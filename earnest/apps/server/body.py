@@ -88,6 +88,7 @@ async def _counted(request: Request, limits: Limits, share: Share) -> AsyncGener
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limits.body_bytes:
         raise too_large
+    # What arrives is counted whatever is declared: a chunked body declares nothing.
     n_bytes = 0
     async for chunk in request.stream():
         n_bytes += len(chunk)

@@ -116,6 +116,8 @@ class Shared:
         mine = _Wanted(waveforms[0], tuple(names or self.predicted))
         with self._lock:
             self._waiting.append(mine)
+        # Whoever gets a turn runs the first in the row, which may be another's window: so all move on, and none
+        # waits for others to come.
         while not mine.is_taken:
             with self._turns:
                 self._run_first()
@@ -128,6 +130,7 @@ class Shared:
             together = self._taken()
         if not together:
             return
+        # The latest one: who still has time must not lose an answer because another one's time is over.
         last = max((wanted.deadline for wanted in together), key=lambda deadline: deadline.ends)
         try:
             with until(last):
@@ -142,6 +145,7 @@ class Shared:
     def _taken(self) -> list[_Wanted]:
         together: list[_Wanted] = []
         for wanted in list(self._waiting):
+            # The one that waits longest is like itself, so it is always taken.
             if len(together) < self._most and _alike([*together, wanted]):
                 wanted.is_taken = True
                 self._waiting.remove(wanted)
@@ -259,6 +263,7 @@ class ModelThreads:
                 return work(predictor)
 
         try:
+            # Waiting for a turn counts as well.
             async with asyncio.timeout(self._limits.request_s):
                 with self._waiting.track_inprogress():
                     await self._turns.acquire()
@@ -271,7 +276,7 @@ class ModelThreads:
                     raise
                 self._under_way[future], self._last_change = deadline, time.monotonic()
                 future.add_done_callback(self._finished)  # a turn ends when the thread does, whoever waits
-                return await asyncio.shield(future)
+                return await asyncio.shield(future)  # a thread can't be cancelled: it ends by its own deadline
         except (TimeoutError, TooLateError):
             detail = f"There was no answer within {self._limits.request_s:g} s, the time for a request. Send less."
             raise ProblemError("too-long-to-answer", detail) from None

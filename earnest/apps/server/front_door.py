@@ -115,6 +115,7 @@ class FrontDoor:
         origins = asked.headers.getlist("origin")
         if len(origins) == 1 and origins[0] in self._origins:
             return
+        # "none" is somebody at the address bar; "same-site" is another origin of the same site.
         is_elsewhere = asked.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         if is_elsewhere or len(origins) > 1 or (origins and not _is_origin_of(origins[0], host)):
             raise ProblemError("foreign-origin", "Pages of other origins may not ask. Start with --cors-origin ORIGIN.")

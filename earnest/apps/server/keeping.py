@@ -98,6 +98,7 @@ class Keeper:
         """Return how many bytes are stored, and why so many more may not be, "" when they may."""
         most, stored = self._limits.keep_bytes, _noted(ledger)
         is_full = stored is None or stored + n_bytes > most
+        # Counting reads all entries of the folder: only where it seems full, or nothing is noted.
         if stored is None or (is_full and time.monotonic() > self._counted_at + RECOUNT_S):
             stored, self._counted_at = _count(folder), time.monotonic()  # the owner may have removed some
         if stored + n_bytes > most:

@@ -61,7 +61,7 @@ class TimedProtocol(H11Protocol):
 
         Closed at once, a connection would take the answer with it: clients that are still sending read it later.
         """
-        is_sending = self.conn.their_state is h11.SEND_BODY
+        is_sending = self.conn.their_state is h11.SEND_BODY  # asked before uvicorn begins the next cycle
         super().on_response_complete()
         self._start_clock(SPARE_S if is_sending else 0.0)
         if is_sending and not self.transport.is_closing():
@@ -131,6 +131,7 @@ class TimedProtocol(H11Protocol):
             return
         n_unread = self.transport.get_write_buffer_size()
         if 0 < n_unread != self._n_unread:
+            # Another number than at the last look: somebody reads.
             self._n_unread = n_unread
             self._start_clock()
         else:
@@ -199,6 +200,7 @@ class GuardedStream(WebSocketsSansIOProtocol):
             super().shutdown()
             return
         self.app_state[ENDING].set()
+        # An empty message wakes who waits for sound, and is none.
         self.queue.put_nowait({"type": "websocket.receive", "bytes": b""})
 
 

@@ -102,8 +102,9 @@ class Conversation:
         arrived: list[Mapping[str, Any]] = []
         n_bytes = 0
         while len(arrived) < _TOGETHER and n_bytes < self.limits.stream_frame_bytes:
+            # One that waits is kept for the next call: cancelled, it could lose what has just come.
             self._reading = self._reading or asyncio.ensure_future(self.websocket.receive())
-            await asyncio.wait({self._reading}, timeout=0 if arrived else patience_s)
+            await asyncio.wait({self._reading}, timeout=0 if arrived else patience_s)  # only the first is waited for
             if not self._reading.done():
                 break
             message, self._reading = self._reading.result(), None
@@ -125,7 +126,7 @@ class Conversation:
             chunks.clear()
             raise
         finally:
-            await self._hear(chunks)
+            await self._hear(chunks)  # what came before an end or an error is answered too
         return False
 
     def _counted(self, sound: bytes) -> npt.NDArray[Any]:
@@ -165,6 +166,7 @@ class Conversation:
         return np.frombuffer(message, kind).reshape(-1, self.channels)
 
     async def _wait_for_real_time(self) -> None:
+        # Allowed after t seconds: burst + speed · t; the surplus is worn off in surplus / speed seconds.
         allowed_s = self.limits.stream_burst_s + self.limits.stream_speed * (time.monotonic() - self._opened)
         if self._counted_s > allowed_s:
             with contextlib.suppress(TimeoutError):
