@@ -31,7 +31,7 @@ def distil_command(recipe: Path, data: tuple[str, ...], output: Path, as_json: b
         echo_json({"output": output, "epochs": history})
         return
     last = history[-1]
-    for what, name in (("voices learnt from", "train"), ("held-out voices", "valid")):
+    for what, name in (("speakers learnt from", "train"), ("held-out speakers", "valid")):
         if f"{name}_token_error" in last:
             single, pooled = last[f"{name}_token_error"], last[f"{name}_pooled_error"]
             echo(f"{what}: error of single tokens {single:.3f}, of clips {pooled:.3f} (1: nothing learnt)")
@@ -77,7 +77,7 @@ def finetune_command(
     last = history[-1]
     if "valid_wa" in last:
         plain, centred = percent(last["valid_wa"]), percent(last["valid_centred_wa"])
-        echo(f"held-out voices: WA {plain}; each less the mean of its clips {centred}")
+        echo(f"held-out speakers: WA {plain}; each less the mean of its clips {centred}")
     if not quiet:
         echo(f'Next: weights = "{output}" in the [network] table of a recipe')
 

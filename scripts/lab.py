@@ -23,7 +23,7 @@ from earnest.experiments.task import SharedClips, auxiliary_utterances, task_of
 from earnest.runtime.adaptation import Adaptation, Adapter
 from earnest.settings.recipe import read_recipe
 from earnest.settings.training import Training
-from earnest.training.closed_form import discriminant, knows_voices, voice_discriminant
+from earnest.training.closed_form import discriminant, is_speaker_dependent, speaker_discriminant
 from earnest.training.finetune import finetune_embedding
 from earnest.training.run import initial_classifier, scheme_of
 from earnest.training.runtime_statistics import COPY, SpeakerEmbeddings, fit_adaptation, heard_by, with_scale
@@ -50,7 +50,7 @@ class Fold:
     valid: SpeakerEmbeddings
     n_classes: int
     training: Training
-    by_voice: bool
+    speaker_dependent: bool
 
 
 def main(what: str, recipe_path: str, protocol: str, changes: list[str]) -> None:
@@ -75,8 +75,8 @@ def folds_of(recipe_path: str, protocol: str, changes: list[str]) -> Iterator[Fo
         train, valid = (
             heard_by(classifier.network, clips.of(rows), clips.cache) for rows in (split.train, split.valid)
         )
-        by_voice = knows_voices(classifier.network)
-        yield Fold(train, valid, len(scheme.classes), task.recipe.training, by_voice)
+        speaker_dependent = is_speaker_dependent(classifier.network)
+        yield Fold(train, valid, len(scheme.classes), task.recipe.training, speaker_dependent)
 
 
 def print_heads(folds: list[Fold]) -> None:
@@ -89,11 +89,11 @@ def print_heads(folds: list[Fold]) -> None:
 def logits_of(fold: Fold, shrinkage: float) -> np.ndarray:
     """Answer a fold's validation clips (rows, classes) by the discriminant of its training clips."""
     train, asked = fold.train, fold.valid.embeddings
-    if not fold.by_voice:
+    if not fold.speaker_dependent:
         weights, bias = discriminant(train.embeddings, train.targets, shrinkage, fold.n_classes, train.corpora)
         return np.asarray(asked @ weights.T + bias)
     voices, prior = [name.split(COPY)[0] for name in train.speakers], fold.training.speaker_prior
-    weights, bias = voice_discriminant(train.embeddings, train.targets, voices, shrinkage, prior, fold.n_classes)
+    weights, bias = speaker_discriminant(train.embeddings, train.targets, voices, shrinkage, prior, fold.n_classes)
     return np.logaddexp.reduce((asked @ weights.T + bias).reshape(len(asked), -1, fold.n_classes), axis=1)
 
 

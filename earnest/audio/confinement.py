@@ -12,8 +12,6 @@ import struct
 import sys
 from pathlib import Path
 
-CPU_GRACE_S = 1  # between the signal that can be caught and the one that can't
-
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _SIGKILL = 9
 
@@ -31,7 +29,7 @@ _X32 = 0x4000_0000  # system calls of another convention on the same machine
 _PROT_EXEC = 4
 _RLIMIT_CPU = 0
 
-# Machine → its name for seccomp, the number of the call seccomp, and of all calls that decoding needs.
+# Machine → its name for seccomp, the number of the call seccomp.
 _MACHINES = {"x86_64": (0xC000_003E, 317), "aarch64": (0xC000_00B7, 277)}
 _CALLS = {
     # Call → its number on each of these machines in turn; None where that machine doesn't have it.

@@ -1,4 +1,4 @@
-"""Digests of the samples of utterances, by which the same sound is found under whatever name."""
+"""Is a copy of a corpus what was published? Counts, names, durations, damaged files, the same sound twice."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Scores of valence, arousal and dominance; pairs with an unknown value (NaN) are left out."""
+"""Scores of one predictions file: WA, UA, F1, calibration, gender, affect, spread over folds and speakers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

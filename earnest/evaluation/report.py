@@ -1,4 +1,4 @@
-"""Published results to print beside ours. None was measured here; each says who reports it and how it was chosen."""
+"""Results as rows, as Markdown and as ``metrics.json``, beside published ones; rows say if speakers were apart."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

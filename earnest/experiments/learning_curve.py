@@ -1,4 +1,4 @@
-"""Less training data: nested subsets of the training speakers, or of clips where speakers are shared anyway."""
+"""The learning curve: a finished evaluation beside the same with nested parts of its training speakers or clips."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What an evaluation is about: a recipe under a protocol, the clips there are, the folds that are wanted."""
+"""What an evaluation is about: a recipe under a protocol, the folds that are wanted, and the clips, decoded once."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The settings that tuning tries: named in ``[tune]``, put into a recipe, and in Optuna's terms."""
+"""The search for settings named in ``[tune]``: trials learn from training clips, and validation clips judge them."""
 
 import io
 import json

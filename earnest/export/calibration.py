@@ -1,4 +1,4 @@
-"""QuantisationClips of a run's own split: what ranges are measured on, and what shows whether accuracy was lost."""
+"""Clips of a run's own split for 8 bits: what ranges are measured on, and what shows whether accuracy was lost."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

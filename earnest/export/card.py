@@ -1,4 +1,4 @@
-"""What a bundle says about its recipe's results, read from ``metrics.json``."""
+"""A bundle's card: what it heard, how good it is, what it must not be used for; results from ``metrics.json``."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Weights stored in 8 or 16 bits: a quarter or half of the size; where these hold them exactly, the same numbers."""
+"""From a trained network to an ONNX graph, waveform in and probabilities out, its weights stored in 8 or 16 bits."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""Does the exported graph say what the trained network says?"""
+"""Does the exported graph say what the trained network says, on every runtime? Differences, size, latency, memory."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Whole numbers of 8 bits for onnxruntime: weights and activations of the network, the front end stays in float."""
+"""Forms of a bundle's graph: whole numbers of 8 bits for onnxruntime, weights of 16 bits; the front end is float."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial

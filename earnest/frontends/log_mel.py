@@ -1,4 +1,4 @@
-"""Mel filters after Slaney's Auditory Toolbox (1998), as librosa builds them by default."""
+"""Waveform to log-mel spectrogram inside the graph: power spectrum, Slaney's mel filters, decibels."""
 
 import copy
 from typing import Self

@@ -1,4 +1,4 @@
-"""A bidirectional GRU whose export keeps the time axis dynamic and each clip's own length."""
+"""EmoCatcher's network: convolutions, attention, bidirectional GRU (hwang9u, 2022)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

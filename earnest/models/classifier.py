@@ -1,4 +1,4 @@
-"""What a network gives."""
+"""What every model is: a front end, a network behind it, and class probabilities; segments of long clips."""
 
 import copy
 from collections.abc import Iterable, Mapping

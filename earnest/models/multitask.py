@@ -1,4 +1,4 @@
-"""Settings of the configurable network, and the reference networks as presets."""
+"""Emotion, gender and affect from one configurable network with parameter-free attention; presets of references."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Weights that 8 bits hold exactly, so that a trained network is scored with the very numbers that ship."""
+"""Published weights from a local file: nothing is unpickled, names and shapes are checked; rounding to 8 bits."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""A last layer for voices that are known in advance: each has places of its own for the classes."""
+"""A last layer for enrolled speakers, who are known in advance: each has class means of its own."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 
 class SpeakerDependentHead(nn.Linear):
-    """A linear layer with rows for every pair of a voice and a class; a class scores as the log of its pairs' sum.
+    """A linear layer with rows for every pair of a speaker and a class; a class scores as the log of its pairs' sum.
 
-    With scores that are logarithms of chances, the voice is thereby made out from the clip itself, and what a class
-    sounds like in that voice decides (mixture discriminant analysis; Hastie and Tibshirani, 1996, with the voices as
-    subclasses). There is one voice until `take` or a checkpoint brings more.
+    With scores that are logarithms of chances, the speaker is thereby made out from the clip itself, and what a class
+    sounds like in that speaker decides (mixture discriminant analysis; Hastie and Tibshirani, 1996, with the speakers as
+    subclasses). There is one speaker until `take` or a checkpoint brings more.
     """
 
     def __init__(self, width: int, n_classes: int) -> None:
@@ -26,13 +26,13 @@ class SpeakerDependentHead(nn.Linear):
 
     @torch.no_grad()
     def take(self, weights: Tensor, bias: Tensor) -> None:
-        """Take weights (voices · classes, width) and bias (voices · classes,), the classes of a voice side by side."""
+        """Take weights (speakers · classes, width) and bias (speakers · classes,), the classes of a speaker side by side."""
         self.weight = nn.Parameter(weights.to(self.weight).contiguous())
         self.bias = nn.Parameter(bias.to(self.bias))
         self.out_features = len(bias)  # `forward` tells by it how many speakers there are
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Make room for as many voices as a checkpoint has."""
+        """Make room for as many speakers as a checkpoint has."""
         weights, bias = (state_dict.get(prefix + name) for name in ("weight", "bias"))
         if weights is not None and bias is not None and self._fits(weights, bias):
             # Room alone: torch copies the checkpoint into what it finds.
@@ -44,5 +44,5 @@ class SpeakerDependentHead(nn.Linear):
 
 
 def last_layer_for(width: int, n_classes: int, speaker_dependent: bool) -> nn.Linear:
-    """Return a linear layer to logits of the classes, from one place a class or from one a voice and class."""
+    """Return a linear layer to logits of the classes, from one mean a class or from one a speaker and class."""
     return SpeakerDependentHead(width, n_classes) if speaker_dependent else nn.Linear(width, n_classes)

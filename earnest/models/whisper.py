@@ -1,4 +1,4 @@
-"""Neighbouring tokens that become one, their mean (after Bolya et al., 2023)."""
+"""The first blocks of Whisper's encoder as a feature extractor (Radford et al., 2022), with token merging."""
 
 import math
 from collections.abc import Mapping

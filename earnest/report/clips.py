@@ -1,4 +1,4 @@
-"""The recordings behind predictions, where the corpora are at hand: rows, spectrograms, players."""
+"""Single answers: examples over all classes, and the mistakes the model was surest of, with spectrograms, players."""
 
 import io
 from collections.abc import Iterable, Mapping, Sequence

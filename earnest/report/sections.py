@@ -1,4 +1,4 @@
-"""The first lines of a report: each result's scores with intervals, beside published ones."""
+"""The parts of a report that need nothing but predictions, ``metrics.json`` and ``history.csv``."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Getting used to a voice and its channel, without labels.
+"""Unsupervised adaptation to a speaker and a channel: the rule, and what applies it to what was heard so far.
 
 A speaker and a microphone move all embeddings by about the same vector. Only what it does along the few directions in
 which emotions differ matters: there a window is a point, and points of one emotion of one voice scatter by about 1.

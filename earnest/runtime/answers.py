@@ -1,4 +1,4 @@
-"""What adds up while a recording passes: what it is like, what its windows say, and how long each answer held."""
+"""What windows say, one after the other: events over time, and one answer about the whole recording."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace

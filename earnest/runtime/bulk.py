@@ -1,4 +1,4 @@
-"""What a network says about a spectrogram's picture."""
+"""Many recordings to predictions: decoded ahead by some threads, answered in batches of similar length, in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

@@ -1,4 +1,6 @@
-"""Is it speech at all? What a network's output ``sound`` says about one window.
+"""Overlapping windows to one answer at a time, behind the gate: is it speech at all?
+
+The gate is what a network's output ``sound`` says about one window.
 
 A linear head on the network's own embedding (`earnest.export.heads`) tells speech, vocal bursts by their kind, and all
 other sound apart; it is part of the graph, so that every runtime has it. Bundles without it leave the question to voice

@@ -42,46 +42,46 @@ def shrunk_slopes(within: Floats, shrinkage: float, centres: Floats) -> Floats:
     return np.asarray(slopes, np.float64)
 
 
-def voice_discriminant(
+def speaker_discriminant(
     embeddings: Floats,
     targets: npt.NDArray[np.integer],
-    voices: Sequence[str],
+    speakers: Sequence[str],
     shrinkage: float,
     prior: float,
     n_classes: int,
 ) -> tuple[Floats, Floats]:
-    """Return weights (voices · classes, width) and bias (voices · classes,) of the scores of embeddings (rows, width).
+    """Return weights (speakers · classes, width), bias (speakers · classes,) of the scores of embeddings (rows, width).
 
-    Every pair of a voice and a class is a class of its own in a linear discriminant (mixture discriminant analysis;
+    Every pair of a speaker and a class is a class of its own in a linear discriminant (mixture discriminant analysis;
     Hastie and Tibshirani, 1996, where subclasses are found by clustering). A pair has few clips, often none, so that
-    its place is the mean of these and of ``prior`` clips at the place that the class's mean and the voice's own offset
-    from all class means add up to. Voices are in alphabetical order, and a voice's classes side by side. Scores are
+    its mean is that of these and of ``prior`` clips at the point that the class's mean and the speaker's own offset
+    from all class means add up to. Speakers are in alphabetical order, and a speaker's classes side by side. Scores are
     less their mean over all pairs, which changes no probability and keeps them small.
 
     Parameters
     ----------
-    voices : of each row
+    speakers : of each row
     """
     if len(np.unique(targets)) < n_classes or n_classes < 2:
         raise RecipeError("The discriminant needs two or more classes, each with training clips.")
     scaled, mean, deviation = standardised(embeddings)
-    width, voice_of = scaled.shape[1], np.unique(np.array(voices), return_inverse=True)[1]
-    n_voices = int(voice_of.max()) + 1
-    # m_c (classes, width): the mean of a class over all voices.
+    width, speaker_of = scaled.shape[1], np.unique(np.array(speakers), return_inverse=True)[1]
+    n_speakers = int(speaker_of.max()) + 1
+    # m_c (classes, width): the mean of a class over all speakers.
     class_means = np.stack([scaled[targets == target].mean(axis=0) for target in range(n_classes)])
-    places = np.empty((n_voices, n_classes, width))
-    for voice in range(n_voices):
-        # o_v (width,): how far this voice lies from the class means, on average over its clips: its timbre.
-        offset = (scaled[voice_of == voice] - class_means[targets[voice_of == voice]]).mean(axis=0)
+    means = np.empty((n_speakers, n_classes, width))
+    for speaker in range(n_speakers):
+        # o_v (width,): how far this speaker lies from the class means, on average over its clips: its timbre.
+        offset = (scaled[speaker_of == speaker] - class_means[targets[speaker_of == speaker]]).mean(axis=0)
         for target in range(n_classes):
-            own = scaled[(voice_of == voice) & (targets == target)]
+            own = scaled[(speaker_of == speaker) & (targets == target)]
             # p_vc = (Σ x + n₀·(m_c + o_v)) / (n + n₀): the posterior mean of a normal whose prior mean is m_c + o_v and
             # whose prior counts as n₀ clips.
-            places[voice, target] = (own.sum(axis=0) + prior * (class_means[target] + offset)) / (len(own) + prior)
+            means[speaker, target] = (own.sum(axis=0) + prior * (class_means[target] + offset)) / (len(own) + prior)
     # One covariance within all pairs (MDA's M-step with fixed memberships): S = (1/N)·Σ (x − p_vc)(x − p_vc)ᵀ.
-    off = scaled - places[voice_of, targets]
-    # (voices · classes, width), the classes of a voice side by side, as `SpeakerDependentHead` wants them
-    centres = places.reshape(-1, width)
+    off = scaled - means[speaker_of, targets]
+    # (speakers · classes, width), the classes of a speaker side by side, as `SpeakerDependentHead` wants them
+    centres = means.reshape(-1, width)
     slopes = shrunk_slopes(off.T @ off / len(off), shrinkage, centres)
     # δ(x) = p·S⁻¹·z − ½·p·S⁻¹·p with z = (x − μ)/σ; in terms of x: weights S⁻¹p/σ, and −weights·μ goes into the bias.
     weights = slopes / deviation
@@ -112,14 +112,14 @@ def fit_discriminant(
     network : gives embeddings, which training leaves as they are, and has a linear ``layer`` of ``n_classes``
     cache : of the network's embeddings
     shrinkage : s, from 0 to 1
-    speaker_prior : where the layer has places for each voice, see `voice_discriminant`
+    speaker_prior : where the layer has class means of each speaker, see `speaker_discriminant`
     """
     head = last_layer(network, layer)
     targets = np.array([example.target for example in train])
     embeddings = cache.embed(network, train).double().numpy()
     if isinstance(head, SpeakerDependentHead):
-        voices = [example.speaker for example in train]
-        found = voice_discriminant(embeddings, targets, voices, shrinkage, speaker_prior, n_classes)
+        speakers = [example.speaker for example in train]
+        found = speaker_discriminant(embeddings, targets, speakers, shrinkage, speaker_prior, n_classes)
         head.take(*map(torch.from_numpy, found))
         return
     corpora = [example.utterance.corpus for example in train]
@@ -144,8 +144,8 @@ def last_layer(network: Network, layer: Layer = "output") -> nn.Linear:
     )
 
 
-def knows_voices(network: Network) -> bool:
-    """Say whether the last layer has places for each training voice."""
+def is_speaker_dependent(network: Network) -> bool:
+    """Say whether the last layer has class means of each training speaker."""
     return isinstance(last_layer(network), SpeakerDependentHead)
 
 

@@ -21,7 +21,7 @@ from earnest.training.clips import Clips, EmbeddingCache
 from earnest.training.closed_form import (
     discriminant_logits,
     fit_discriminant,
-    knows_voices,
+    is_speaker_dependent,
     last_layer,
     out_of_fold_logits,
 )
@@ -175,7 +175,7 @@ class ClosedForm:
 
     def answers_out_of_fold(self, network: Network) -> bool:
         """Say so where the embedding has not learnt from the training speakers, nor the last layer by voice."""
-        return not self.recipe.finetune and not knows_voices(network)
+        return not self.recipe.finetune and not is_speaker_dependent(network)
 
     def out_of_fold_logits(
         self, network: Network, head: ClassHead, train: Sequence[Example], valid: Sequence[Example]

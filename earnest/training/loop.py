@@ -1,4 +1,4 @@
-"""The network inside Lightning's loop: one step, one validation, and exact resumption."""
+"""Gradient descent: the network inside Lightning's loop, its history, the best weights, and exact resumption."""
 
 import copy
 import csv

@@ -1,4 +1,4 @@
-"""Which weights are trained, from which epoch on, and how fast each layer learns."""
+"""Optimisers and learning-rate schedules by name; which weights are trained, from which epoch on, and how fast."""
 
 import warnings
 from collections.abc import Iterable, Iterator

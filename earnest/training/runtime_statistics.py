@@ -18,7 +18,7 @@ from earnest.runtime.adaptation import UNREADABLE, Adaptation, Adapter
 from earnest.settings.config import from_mapping
 from earnest.settings.recipe import Training
 from earnest.training.clips import EmbeddingCache
-from earnest.training.closed_form import Floats, discriminant, knows_voices, rows_by_corpus
+from earnest.training.closed_form import Floats, discriminant, is_speaker_dependent, rows_by_corpus
 from earnest.training.examples import Example
 
 FILE = "domain.npy"
@@ -364,7 +364,7 @@ def fit_runtime_statistics(
     before : of a network that was not trained on the validation clips, where they are in ``train`` now
     """
     heard = heard_by(network, train, cache)
-    adaptation = None if knows_voices(network) else fit_adaptation(heard, settings.shrinkage, n_classes)
+    adaptation = None if is_speaker_dependent(network) else fit_adaptation(heard, settings.shrinkage, n_classes)
     if not valid:
         return RuntimeStatistics(adaptation)
     unseen = heard_by(network, valid, cache)

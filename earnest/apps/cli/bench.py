@@ -1,4 +1,4 @@
-"""Speed beside the baselines, as a picture."""
+"""``earnest bench``: how fast it is on this machine, beside how others do it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What `earnest score` reads: answers in anybody's format, and what was true."""
+"""``earnest score``: the metrics of any predictions file, ours or anybody's; what it reads, and its tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Tickets: a stream from a browser, whose WebSockets can't send keys.
+"""Who may come in: keys, how much at a time, and tickets for streams from browsers, whose WebSockets can't send keys.
 
 ``POST /v1/tickets`` with a key gives one, ``WS /v1/stream?ticket=…`` takes it, once and for some seconds; so an address
 in a log or a history opens nothing. A ticket holds the number of its key and a signature that is made with all keys, so

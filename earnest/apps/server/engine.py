@@ -1,4 +1,4 @@
-"""Threads for work that may hang in foreign code: the process ends without waiting for them."""
+"""Models and the threads that run them: bounded work, each piece with a deadline; one network for many threads."""
 
 import asyncio
 import ctypes

@@ -1,4 +1,4 @@
-"""Logs as one JSON object a line: what was asked and how it ended, nothing of a recording or a person."""
+"""What ``/metrics`` tells Prometheus, and logs as one JSON object a line: nothing of a recording or a person."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Files for browsers: sent compressed to those who take that, kept by them for as long as they are the same."""
+"""The page of `web/page`, with models and clips that it answers with in the browser; files are sent compressed."""
 
 import gzip
 import hashlib
