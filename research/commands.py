@@ -14,9 +14,10 @@ from earnest.apps.cli.train import require_training
 @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to make.")
 @output_options
 def distil_command(recipe: Path, data: tuple[str, ...], output: Path, as_json: bool, quiet: bool) -> None:
-    """Teach a small network the tokens of a large encoder; the same command again resumes a killed run.
+    """Distil a large encoder into a small network; the same command again resumes a killed run.
 
-    Labels play no part. What comes out are weights that a recipe's model can start from ([network] weights = FOLDER).
+    The small network (student) learns to give the tokens of the large one (teacher). Labels play no part. The result
+    is weights that a recipe's model can start from ([network] weights = FOLDER).
 
     \b
     Example:
@@ -44,7 +45,7 @@ def distil_command(recipe: Path, data: tuple[str, ...], output: Path, as_json: b
 @data_option
 @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to make.")
 @click.option("--protocol", default=None, metavar="NAME", help="Leave out the test clips of one of its folds.")
-@click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
+@click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol. Default: its first.")
 @output_options
 def finetune_command(
     recipe: Path,
@@ -57,8 +58,9 @@ def finetune_command(
 ) -> None:
     """Fine-tune an encoder on the labels of corpora; the same command again resumes a killed run.
 
-    What comes out are weights that a recipe's model can start from ([network] weights = FOLDER). A result under a
-    protocol that shares a corpus with it is honest only with that protocol and fold named here.
+    The result is weights that a recipe's model can start from ([network] weights = FOLDER). Some protocols test on a
+    corpus that the encoder was fine-tuned on. A score under such a protocol is honest only if you named that protocol
+    and fold here: then its test clips are left out.
 
     \b
     Example:
@@ -84,7 +86,7 @@ def finetune_command(
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Make the encoders that recipes start from; from a checkout, with earnest[train]."""
+    """Make the encoders that recipes start from. It runs in a checkout, with earnest[train] installed."""
 
 
 cli.add_command(distil_command)

@@ -27,18 +27,19 @@ DOCS = Path(__file__).parent.parent / "docs"
 KEPT = DOCS / "results" / "noise"
 TEXT = """# Noise
 
-What noise costs EmoCatcher's network, trained without noise, with noise mixing, and with stability training too. Test
-clips were answered as they are (clean) and with recorded noise: {title}, {n} test clips, seed {seed}. {spread} UA
-(unweighted accuracy) is the mean recall over classes, WA (weighted accuracy) the share of clips that are right, both in
-per cent.
+What background noise costs EmoCatcher's network. It was trained in three ways: without noise, with noise mixing, and
+with noise mixing and stability training. The networks answered test clips as they are (clean) and with recorded noise:
+{title}, {n} test clips, seed {seed}. {spread} WA (weighted accuracy) is the share of clips that are right. UA
+(unweighted accuracy) is the mean recall over classes. Both are in per cent. The decibels are the signal-to-noise ratio.
 
 ![UA over the signal-to-noise ratio]({picture})
 
 {table}
 
 Noise of the test: {tested} ({n_tested} recordings of ESC-10). Noise of the training: {trained}. No kind is in both, and
-{heard} of the test's recordings were heard in training. {drawn} Ratios are over the whole clip; which stretch of which
-recording a clip gets depends on the clip and the level alone, so all networks hear the same.{unchanged}
+{heard} of the test's recordings were heard in training. {drawn} The signal-to-noise ratio is taken over the whole clip.
+Which part of which recording a clip gets depends on the clip and the level alone, so all networks hear the
+same.{unchanged}
 
 {reading}
 
@@ -49,21 +50,21 @@ recording a clip gets depends on the clip and the level alone, so all networks h
 ```
 
 with the corpora and `noise-esc10` in the folder that `EARNEST_DATA` names, then `python scripts/noise_curves.py
-{folders}`. Epochs are chosen by UA on clean validation clips; nothing was chosen with noise or on test clips, and the
-weight of the divergence is NTU's, not tuned.
+{folders}`. Epochs are chosen by UA on clean validation clips. Nothing was chosen with noise or on test clips. The
+weight of the divergence (how much stability training counts in the loss) is NTU's, not tuned.
 
 {training}
 
-Seconds are medians over epochs (in brackets: the fastest), one thread of a two-core machine with other work on it,
-which slowed the trainings unequally. Flattened: the lowest validation loss of the last quarter of the epochs is not
-more than 1 % below the lowest before.
+Seconds are medians over epochs (in brackets: the fastest), on one thread of a two-core machine. Other work on the
+machine slowed the trainings unequally. Flattened means: the lowest validation loss of the last quarter of the epochs is
+not more than 1 % below the lowest before.
 """
 
 
-CAUTION = """How far to trust it: the {n} test clips come from few speakers, and each network was trained once a fold,
-so differences of a few points may be chance. Stability training also learns from each clip clean and noisy in the
-same step, while noise mixing shows a step either; what the divergence alone adds was not
-measured. Clips of the test that turned right / wrong against `{plain}`:"""
+CAUTION = """How far to trust it: the {n} test clips come from few speakers, and each network was trained once a fold.
+So differences of a few points may be chance. Stability training learns from each clip clean and noisy in the same
+step, while noise mixing learns from one of the two. What the divergence alone adds was not measured. The next table
+shows how many clips of the test turned right / wrong against `{plain}`:"""
 
 
 @dataclass(frozen=True)

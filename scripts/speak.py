@@ -5,7 +5,7 @@ Usage: python scripts/speak.py FOLDER [CLIPS]
 Writes CLIPS (6,000) files of a few seconds, FOLDER/00000.wav and so on; what lies there already is kept. espeak-ng
 speaks three quarters of them, flite (Debian: `apt install espeak-ng flite`) the rest. Nobody's voice or text is in
 them: sentences are random syllables, read by the rules of a random language. The same seed and versions give the
-same files. Where $EARNEST_DATA is FOLDER's parent, a recipe of `earnest distil` takes them as `recordings`.
+same files. Where $EARNEST_DATA is FOLDER's parent, a recipe of `python -m research distil` takes them as `recordings`.
 """
 
 import subprocess

@@ -25,8 +25,8 @@ class StudentSettings(Validated):
 
     Attributes
     ----------
-    weights : folder or file of distilled tensors (`earnest distil`), or a name below ``$EARNEST_MODELS``; "" for a
-        random start
+    weights : folder or file of distilled tensors (`python -m research distil`), or a name below ``$EARNEST_MODELS``;
+        "" for a random start
     width : channels of the convolutions and blocks
     n_heads : of attention
     kernel : tokens that a block's convolution looks at

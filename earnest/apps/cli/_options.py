@@ -139,7 +139,7 @@ class ComputingOptions:
         default="cpu",
         show_default=True,
         envvar="EARNEST_PROVIDER",
-        help="What computes; cuda needs onnxruntime-gpu, gpu and auto are OpenVINO's.",
+        help="What computes. cuda needs onnxruntime-gpu; gpu and auto are OpenVINO's.",
     )
     backend: Backend = option(
         "--backend",
@@ -147,7 +147,7 @@ class ComputingOptions:
         default="auto",
         show_default=True,
         envvar="EARNEST_BACKEND",
-        help="What runs the network; auto is onnxruntime, but for bundles that were exported for OpenVINO.",
+        help="What runs the network. auto is OpenVINO for bundles that were exported for it, else onnxruntime.",
     )
 
 
@@ -175,7 +175,7 @@ class AveragingOptions(ComputingOptions):
         type=click.Path(),  # so that several in EARNEST_MODEL are split as in PATH
         metavar="NAME|PATH",
         shell_complete=names_from(bundle_names, files=True),
-        help="Which bundle answers; repeatable: of several the probabilities are averaged.",
+        help="Which bundle answers. Repeatable: the probabilities of several are averaged.",
     )
     tta: str = option(
         "--tta",
@@ -200,14 +200,14 @@ class AnswerOptions:
     classes: str | None = option(
         "--classes",
         metavar="A,B,…",
-        help="Probabilities of these classes alone, renormalised, such as angry,happy,neutral,sad.",
+        help="Answer among these classes alone, such as angry,happy,neutral,sad; probabilities are renormalised.",
     )
     no_abstain: bool = option("--no-abstain", is_flag=True, help="Tell the likeliest emotion of unsure answers too.")
     abstain_below: float | None = option(
         "--abstain-below",
         type=click.FloatRange(0, 1),
         metavar="P",
-        help="Answers below this confidence (0 to 1) are unsure; default: the model's threshold.",
+        help="Answers below this confidence (0 to 1) are unsure. Default: the model's threshold.",
     )
 
     def of(self, info: BundleInfo) -> Options:
@@ -220,7 +220,7 @@ class AnswerOptions:
 
 def adapt_option(function: F) -> F:
     """Add ``--adapt``."""
-    text = "Adapt to the speaker: auto (to what was heard before), off, or a recording of the speaker (repeatable)."
+    text = "Speaker adaptation: off, auto (from what was heard before), or a recording of the speaker (repeatable)."
     return click.option(
         "--adapt", multiple=True, default=("off",), show_default="off", metavar="auto|off|FILE", help=text
     )(function)

@@ -15,10 +15,10 @@ from earnest.files.writing import new_file, refuse_existing
 @overwrite_option
 @output_options
 def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool, as_json: bool, quiet: bool) -> None:
-    """Compare folders of train or evaluate, or predictions files, clip by clip with the first.
+    """Compare results with the first one, clip by clip: folders of train or evaluate, or predictions files.
 
-    Differences come with intervals from drawing whole speakers, and with McNemar's test. Results on other clips or
-    under other protocols can be compared too; the answer says so.
+    Each difference has an interval, from a bootstrap over whole speakers, and McNemar's test. Results on other clips
+    or under other protocols can be compared too; then the answer says so.
 
     \b
     Example:

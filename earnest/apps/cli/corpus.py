@@ -146,7 +146,7 @@ class _OwnTable:
 @output_options
 @click.pass_context
 def command(context: click.Context, as_json: bool, quiet: bool) -> None:
-    """Corpora: which there are, whether a copy is complete, its rows, its download.
+    """Corpora: list and describe them, check a copy, write its rows, download it.
 
     \b
     Example:
@@ -160,7 +160,7 @@ def command(context: click.Context, as_json: bool, quiet: bool) -> None:
 def list_(as_json: bool, quiet: bool) -> None:
     """List the corpora that can be read, with licence, language, size and source.
 
-    Corpora of other installed packages are among them; exit code 3 when one of those can't be imported.
+    Corpora of other installed packages are among them. The exit code is 3 when one of these can't be imported.
 
     \b
     Example:
@@ -211,8 +211,9 @@ def info(name: str, as_json: bool, quiet: bool) -> None:
 def check(name: str, root: Path | None, data: Sequence[str], as_json: bool, quiet: bool) -> None:
     """Compare a copy with what was published, and decode all of it.
 
-    Finds recordings that are missing, unexpected, unreadable, cut, silent or the same sound twice, and counts
-    labels. Without ROOT it looks where --data or $EARNEST_DATA say. Exit code 3 when there are problems.
+    It finds recordings that are missing, unexpected, unreadable, cut, silent or the same sound twice, and counts
+    labels. Without ROOT it looks in the folder that --data or $EARNEST_DATA names. The exit code is 3 when there are
+    problems.
 
     \b
     Example:
@@ -235,10 +236,22 @@ def check(name: str, root: Path | None, data: Sequence[str], as_json: bool, quie
 @click.argument("root", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="The CSV file to write.")
 @overwrite_option
-@click.option("--corpus", "corpus", default="", help="Name of your own corpus, for the table readers.")
-@click.option("--audio", type=PATH, help="Where the paths of a table start; without it the table's folder.")
-@click.option("--column", "columns", multiple=True, metavar="OURS=YOURS", help="Which column of a table is which.")
-@click.option("--emotion", "emotions", multiple=True, metavar="YOURS=OURS", help="What a word of the table means.")
+@click.option("--corpus", "corpus", default="", help="Name of your own corpus, where a table is read.")
+@click.option("--audio", type=PATH, help="Folder in which the paths of a table start. Without it: the table's folder.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="OURS=YOURS",
+    help="Which column of a table is which, such as path=file; repeatable.",
+)
+@click.option(
+    "--emotion",
+    "emotions",
+    multiple=True,
+    metavar="YOURS=OURS",
+    help="What a word of the table means, such as joy=happy; repeatable.",
+)
 @output_options
 def manifest(
     name: str,
@@ -254,7 +267,8 @@ def manifest(
 ) -> None:
     """Write the rows of a corpus, or of your own table of recordings, as a manifest.
 
-    A manifest stands for its corpus wherever --data NAME=DIR is asked for: --data mine=mine.csv.
+    A manifest is a table with one row an utterance. It can stand for its corpus in --data NAME=DIR, such as --data
+    mine=mine.csv.
 
     \b
     Examples:
@@ -292,8 +306,8 @@ def manifest(
 def fetch(name: str, folder: Path, as_json: bool, quiet: bool) -> None:
     """Download a corpus from its public archive and unpack it.
 
-    A download that broke off is resumed by the same command; the checksum is compared where one is published.
-    Corpora that are given out on request only: the message says whom to ask.
+    The same command resumes a download that broke off. The checksum is compared where one is published. Some corpora
+    are given out on request only; then the message says whom to ask.
 
     \b
     Example:

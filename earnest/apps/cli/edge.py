@@ -29,15 +29,15 @@ from earnest.runtime.predictor import Predictor
     show_default=True,
     help="What OpenVINO computes on.",
 )
-@click.option("--microphone", "listens", is_flag=True, help="Listen instead, until Ctrl-C.")
-@click.option("--input", "microphone_name", metavar="NAME", help="Which microphone: number or part of its name.")
+@click.option("--microphone", "listens", is_flag=True, help="Listen to the microphone instead, until Ctrl-C.")
+@click.option("--input", "microphone_name", metavar="NAME", help="Microphone to use: its number, or part of its name.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Cores for the network.")
 @click.option(
     "--hint",
     type=click.Choice(["latency", "throughput"]),
     default="latency",
     show_default=True,
-    help="One answer as soon as possible, or many at once.",
+    help="latency: one answer as soon as possible. throughput: many at once.",
 )
 @output_options
 def command(
@@ -52,11 +52,11 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Tell the emotion of recordings and spectrograms on a small device: OpenVINO, without onnxruntime.
+    """Tell the emotion of recordings and spectrograms on a small device, with OpenVINO and without onnxruntime.
 
-    PATHS are recordings, or pictures from `earnest spectrogram`. Speech is found by its level, as the network for voice
-    activity needs onnxruntime. Where the environment variable EARNEST_CACHE names a folder, compiled models are kept
-    there.
+    PATHS are recordings, or pictures from `earnest spectrogram`. Speech is found by its level, since the network for
+    voice activity detection needs onnxruntime. If the environment variable EARNEST_CACHE names a folder, compiled
+    models are kept there.
 
     \b
     Examples:

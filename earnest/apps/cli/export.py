@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Bundle folder to make."
 )
 @overwrite_option
-@click.option("--name", default=None, help="Name of the bundle; default: that of its folder.")
+@click.option("--name", default=None, help="Name of the bundle. Default: the name of its folder.")
 @click.option("--bundle-version", default="0.1.0", show_default=True, help="Version of the bundle.")
 @click.option("--licence", default="unspecified", show_default=True, help="Licence of the weights.")
 @click.option("--notes", default="", help="A sentence for the model card.")
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     "--results",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Folder of `earnest evaluate` whose result the bundle shall carry; repeatable.",
+    help="Folder of `earnest evaluate` whose result goes into the bundle; repeatable.",
 )
 @click.option(
     "--leave-out",
     multiple=True,
     type=click.Choice(COMPANIONS),
-    help="What of the run the bundle shall lack: adaptation to a speaker, the distance to known sound; repeatable.",
+    help="Leave out of the bundle: speaker adaptation, or the distance that finds out-of-domain sound; repeatable.",
 )
 @click.option(
     "--format",
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     type=click.Choice(FORMATS),
     default="onnx",
     show_default=True,
-    help="onnx and web: exact, for onnxruntime everywhere. onnx-fp16: smaller. onnx-int8: smaller and faster, needs "
+    help="onnx and web: exact, for onnxruntime everywhere. onnx-fp16: smaller. onnx-int8: smaller and faster; it needs "
     "the run's corpora. openvino, openvino-fp16, openvino-int8: for OpenVINO.",
 )
 @click.option(
@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     type=click.Choice(["bundle", "moody"]),
     default="bundle",
     show_default=True,
-    help="moody: one ONNX file with input and output as Moody's web application calls them.",
+    help="bundle: a bundle of earnest. moody: one ONNX file, whose input and output have the names of Moody's web "
+    "application.",
 )
 @data_option
 @output_options

@@ -114,12 +114,20 @@ Sound = Iterable[npt.NDArray[np.float32] | Lost]
     default=16_000,
     show_default=True,
     type=click.IntRange(4_000, 192_000),
-    help="Of a pipe without header, in Hz.",
+    help="Sample rate of a pipe without header, in Hz.",
 )
-@click.option("--channels", default=1, show_default=True, type=click.IntRange(1, 16), help="In a pipe without header.")
-@click.option("--device", help="Microphone: number or part of its name.")
-@click.option("--devices", is_flag=True, help="List microphones.")
-@click.option("--window", "window_s", default=Windowing.window_s, show_default=True, help="Seconds heard at a time.")
+@click.option(
+    "--channels", default=1, show_default=True, type=click.IntRange(1, 16), help="Channels of a pipe without header."
+)
+@click.option("--device", help="Microphone to use: its number, or part of its name.")
+@click.option("--devices", is_flag=True, help="List the microphones and end.")
+@click.option(
+    "--window",
+    "window_s",
+    default=Windowing.window_s,
+    show_default=True,
+    help="Seconds that the network hears at once.",
+)
 @click.option("--hop", "hop_s", default=Windowing.hop_s, show_default=True, help="Seconds from one window to the next.")
 @output_options
 def command(
@@ -138,9 +146,9 @@ def command(
 ) -> None:
     """Tell emotions live, until Ctrl-C or the end of the pipe.
 
-    Spans below the model's threshold are "unsure"; vocal bursts stand in parentheses. Without - the microphone is
-    used; - reads WAV or bare 16-bit samples from standard input. With --json each event (window, span, segment,
-    vocal-burst, gap) is one line.
+    Without - it listens to the microphone. With - it reads WAV, or bare 16-bit samples, from standard input. Spans
+    below the model's threshold are "unsure". Vocal bursts stand in parentheses. With --json each event (window, span,
+    segment, vocal-burst, gap) is one line.
 
     \b
     Examples:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 @click.command()
 @output_options
 def command(as_json: bool, quiet: bool) -> None:
-    """List bundles with parameters, size, licence and results, and the networks that can be trained with their costs.
+    """List bundles and networks.
 
-    Parameters and multiply-adds (for a clip of three seconds, without the front end) are counted from the network as it
-    was published; that takes the packages for training, and seconds. With --quiet only their names are listed in JSON.
+    A bundle is listed with its parameters, size, licence and results. A network that can be trained is listed with its
+    costs: parameters, and multiply-adds for a clip of three seconds, without the front end. They are counted from the
+    network as it was published. That needs the packages for training, and takes seconds. With --quiet only the names
+    of networks are listed in JSON.
 
     \b
     Example:

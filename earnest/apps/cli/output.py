@@ -40,7 +40,7 @@ def data_option(function: F) -> F:
         "data",
         multiple=True,
         metavar="NAME=DIR",
-        help="Where a corpus is; without it the folder NAME in $EARNEST_DATA.",
+        help="Where a corpus is; repeatable. Without it: the folder NAME in $EARNEST_DATA.",
     )(function)
 
 

@@ -24,7 +24,7 @@ SHOWN = ("result", "speakers", "WA", "WA interval", "UA", "UA interval")  # what
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help=f"The page to write; pictures go into a folder of its name. Default: {PAGE} in RUN.",
+    help=f"The page to write. Pictures go into a folder of its name. Default: {PAGE} in RUN.",
 )
 @overwrite_option
 @data_option
@@ -41,10 +41,10 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Write one self-contained HTML page about folders of train or evaluate, or about any predictions.csv.
+    """Write one self-contained HTML page about results: folders of train or evaluate, or any predictions.csv.
 
-    What isn't at hand, such as recordings or PyTorch, is left out, and the page says why. Recordings are put into the
-    page only where their corpus' licence allows passing them on.
+    What isn't at hand, such as recordings or PyTorch, is left out, and the page says why. Recordings go into the
+    page only where the licence of their corpus allows passing them on.
 
     \b
     Example:

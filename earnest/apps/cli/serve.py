@@ -26,7 +26,13 @@ TOKEN_BYTES = 24
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0 for all.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8000,
+    show_default=True,
+    help="Port to listen at; 0 takes a free one.",
+)
 @click.option(
     "--model",
     "models",
@@ -37,47 +43,56 @@ TOKEN_BYTES = 24
     type=click.Path(),
     metavar="NAME|PATH",
     shell_complete=names_from(bundle_names, files=True),
-    help="Which bundles answer; the first one where a request names none.",
+    help="Bundle that answers; repeatable. The first one answers where a request names none.",
 )
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Cores for one prediction.")
-@click.option("--provider", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="What computes.")
-@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--provider",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="What computes: the processor or a GPU.",
+)
+@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Number of processes.")
 @click.option(
     "--jobs",
     type=click.IntRange(1, 256),
     default=os.cpu_count() or 1,
     show_default="cores",
-    help="Recordings a process works on at a time.",
+    help="Recordings that a process works on at a time.",
 )
 @click.option(
     "--micro-batch",
     type=click.IntRange(1, 256),
     default=1,
     show_default=True,
-    help="Windows of different requests that may share a run; 1 keeps numbers exact.",
+    help="Windows of different requests that may share a run of the network. 1 keeps numbers exact.",
 )
 @click.option("--limit", "limits", multiple=True, metavar="NAME=NUMBER", help="Change a bound; see --show-limits.")
 @click.option("--show-limits", is_flag=True, help="List the bounds and end.")
 @click.option(
     "--api-keys",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help=f"File with one key a line, or {KEYS} with spaces between; without, anybody on this machine may ask.",
+    help=f"File with one key a line. {KEYS} does the same, with spaces between keys. Without keys, anybody on this "
+    "machine may ask.",
 )
 @click.option(
-    "--no-token", is_flag=True, help="Beyond this machine too, ask for nothing: for a proxy that checks who asks."
+    "--no-token",
+    is_flag=True,
+    help="Ask for no key, beyond this machine too. For use behind a proxy that checks who asks.",
 )
 @click.option(
     "--host-name",
     "host_names",
     multiple=True,
     metavar="NAME",
-    help="What else this server is called, as by a proxy; other names in the header Host are refused.",
+    help="Another name of this server, such as that of a proxy. Other names in the header Host are refused.",
 )
-@click.option("--cors-origin", "cors_origins", multiple=True, metavar="ORIGIN", help="Pages elsewhere that may ask.")
+@click.option("--cors-origin", "cors_origins", multiple=True, metavar="ORIGIN", help="Page elsewhere that may ask.")
 @click.option(
     "--keep",
     type=click.Path(path_type=Path, file_okay=False, exists=True, writable=True),
-    help="Folder for recordings and answers, within keep_bytes and keep_days; without, nothing is stored.",
+    help="Folder for recordings and answers, within keep_bytes and keep_days. Without it nothing is stored.",
 )
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
@@ -105,9 +120,9 @@ def command(
 ) -> None:
     """Answer over HTTP and WebSocket, until SIGTERM or Ctrl-C.
 
-    Logs are JSON, one object a line, on standard error; with --quiet warnings only. Addresses, errors and bounds are in
-    docs/server.md; a reverse proxy does TLS. Beyond this machine (--host) it asks for a key: one of --api-keys, else a
-    token that it makes, and prints with its address.
+    Logs are JSON, one object a line, on standard error. With --quiet there are warnings only. docs/server.md has
+    addresses, errors and bounds. A reverse proxy does TLS. Beyond this machine (--host) the server asks for a key: one
+    of --api-keys. Without --api-keys it makes a token, and prints it with its address.
 
     \b
     Examples:

@@ -25,9 +25,10 @@ def command(
 ) -> None:
     """Draw the log-mel spectrogram of a recording as the model's own front end computes it.
 
-    A 16-bit grey PNG: time from left to right, one column a frame; frequency from bottom to top, one row a band; black
-    and white are the lowest and highest decibels, which a text chunk names beside the front end's settings. `earnest
-    predict` and `earnest edge` take it in the recording's place, with the same model.
+    The picture is a 16-bit grey PNG. Time goes from left to right, one column a frame. Frequency goes from bottom to
+    top, one row a band. Black and white are the lowest and highest decibels; a text chunk of the file holds both, and
+    the front end's settings. `earnest predict` and `earnest edge` take the picture in place of the recording, with the
+    same model.
 
     \b
     Examples:
