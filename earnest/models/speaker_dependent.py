@@ -10,7 +10,7 @@ class SpeakerDependentHead(nn.Linear):
     """A linear layer with rows for every pair of a speaker and a class; a class scores as the log of its pairs' sum.
 
     With scores that are logarithms of chances, the speaker is thereby made out from the clip itself, and what a class
-    sounds like in that speaker decides (mixture discriminant analysis; Hastie and Tibshirani, 1996, with the speakers as
+    sounds like in that speaker decides (mixture discriminant analysis; Hastie and Tibshirani, 1996, speakers being the
     subclasses). There is one speaker until `take` or a checkpoint brings more.
     """
 
@@ -26,7 +26,7 @@ class SpeakerDependentHead(nn.Linear):
 
     @torch.no_grad()
     def take(self, weights: Tensor, bias: Tensor) -> None:
-        """Take weights (speakers · classes, width) and bias (speakers · classes,), the classes of a speaker side by side."""
+        """Take weights (speakers · classes, width) and bias (speakers · classes,), a speaker's classes side by side."""
         self.weight = nn.Parameter(weights.to(self.weight).contiguous())
         self.bias = nn.Parameter(bias.to(self.bias))
         self.out_features = len(bias)  # `forward` tells by it how many speakers there are
