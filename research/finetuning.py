@@ -87,7 +87,7 @@ class FineTuning(Finetune):
     pruning : what happens to the encoder after the training
     """
 
-    renamed: ClassVar[Mapping[str, str]] = {"pruning": "pruning"}
+    renamed: ClassVar[Mapping[str, str]] = {"narrowing": "pruning"}
     front_end: FrontEnd = field(default_factory=FrontEnd)
     encoder: Mapping[str, Any] = field(default_factory=dict)
     pruning: Pruning = field(default_factory=Pruning)

@@ -65,7 +65,7 @@ def folds_of(recipe_path: str, protocol: str, changes: list[str]) -> Iterator[Fo
     task = task_of(recipe, protocol_called(protocol), {})
     wanted = {row.key: row for split in task.splits for row in (*split.train, *split.valid)}
     scheme = scheme_of(task.recipe, list(wanted.values()))
-    shared = SharedClips(list(wanted.values()), beside=auxiliary_utterances(task.recipe, task.folders))
+    shared = SharedClips(list(wanted.values()), auxiliary=auxiliary_utterances(task.recipe, task.folders))
     for split in task.splits:
         clips, classifier = shared.of(task.recipe), initial_classifier(task.recipe, scheme.classes)
         if task.recipe.finetune:

@@ -172,7 +172,7 @@ class Row:
 
 
 class Replay:
-    """AnswerBuilder recordings again with other calibrations, without the network."""
+    """Answers recordings again with other calibrations, without the network."""
 
     def __init__(self, temperature: float, adapted_scale: float, abstain_below: float) -> None:
         self._temperature, self._adapted_scale, self._below = temperature, adapted_scale, abstain_below

@@ -57,7 +57,7 @@ class LabelMapping:
 
 @dataclass(frozen=True)
 class Relabelled:
-    """SystemAnswers whose labels are classes.
+    """Answers whose labels are classes.
 
     Attributes
     ----------

@@ -236,7 +236,7 @@ class StressCheck:
 
 
 def clean_checks(predictions: Predictions) -> list[StressCheck]:
-    """StressCheck the answers to clean clips; those of sexes need both."""
+    """Check the answers to clean clips; those of sexes need both."""
     counts, classes = _counts(predictions), predictions.classes
     return [*_correctness(counts, classes), _distribution(counts, classes), *_sexes(predictions)]
 

@@ -103,7 +103,7 @@ Model = TypeVar("Model")
 
 @dataclass(frozen=True)
 class Judge:
-    """QuantisationClips of validation speakers, and what the exact graph says about them.
+    """Clips of validation speakers, and what the exact graph says about them.
 
     Attributes
     ----------

@@ -262,7 +262,7 @@ def collated(clips: Sequence[tuple[Tensor, int, str]]) -> FinetuneBatch:
 def start_heads(pair: Pair, examples: Sequence[Example]) -> None:
     """Standardise the embedding on ``examples`` and set both heads to the discriminant of each corpus."""
     embedding = pair.embedding.eval()
-    # FinetuneBatch of about one length go together, so that little of a batch is padding.
+    # Clips of about one length go together, so that little of a batch is padding.
     points = torch.empty(len(examples), len(embedding.mean))
     by_length = np.argsort([example.frames.shape[1] for example in examples])
     for rows in np.array_split(by_length, math.ceil(len(by_length) / EMBEDDED_TOGETHER)):
@@ -354,7 +354,7 @@ class TwoHeadLoop(Remembering):
 
 
 class ChangedClips(Dataset[tuple[Tensor, int, str]]):
-    """FinetuneBatch by (epoch, position), each epoch's changed anew; without changes by position."""
+    """Clips by (epoch, position), each epoch's changed anew; without changes by position."""
 
     def __init__(
         self, examples: Sequence[Example], changes: FrameChanges, noises: Sequence[Tensor], top_db: float, seed: int

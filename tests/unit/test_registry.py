@@ -78,8 +78,8 @@ def test_two_entries_of_one_name_are_refused(animals: Registry[type]) -> None:
         animals.register("lion")(int)
 
 
-FARM = """
-from test_registry import Animal
+FARM = f"""
+from {__name__} import Animal
 
 class Goat(Animal):
     legs = 4

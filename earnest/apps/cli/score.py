@@ -115,7 +115,7 @@ def _notes(found: Relabelled, joined: Joined | None) -> list[str]:
     is_outside = found.is_outside if joined is None else found.is_outside[joined.kept]
     counted = [
         (found.n_dropped, "Left out, their true label not being in the scheme"),
-        (int(is_outside.sum()), "SystemAnswers that are not in the scheme, counted as none"),
+        (int(is_outside.sum()), "Answers that are not in the scheme, counted as none"),
     ]
     if joined is not None:
         counted += [

@@ -29,10 +29,10 @@ RENAMED: list[tuple[type[Validated], str, str]] = [
     (WhisperAttentionSettings, "steps_a_token", "tokens_per_step"),
     (StudentSettings, "by_voice", "speaker_dependent"),
     (Distillation, "known_voices", "teacher_speakers_only"),
-    (FineTuning, "pruning", "pruning"),
+    (FineTuning, "narrowing", "pruning"),
     (Pruning, "steps_a_token", "tokens_per_step"),
 ]
-VALUES = {"voice_prior": 3.0, "steps_a_token": 2, "by_voice": True, "known_voices": True, "pruning": {"width": 8}}
+VALUES = {"voice_prior": 3.0, "steps_a_token": 2, "by_voice": True, "known_voices": True, "narrowing": {"width": 8}}
 NEEDED = {Distillation: {"corpus": ["crema-d"]}, FineTuning: {"corpus": ["crema-d"]}}
 
 

@@ -152,7 +152,7 @@ def test_other_corpora_teach_the_embedding_but_for_speakers_who_are_tested(
     shared: SharedClips, folder: Path, split: Split, tmp_path: Path
 ) -> None:
     rows = [replace(row, corpus="other") for row in read_manifest(folder)]
-    clips = SharedClips(shared.rows, beside=rows).of(RECIPE)
+    clips = SharedClips(shared.rows, auxiliary=rows).of(RECIPE)
     heard = {example.speaker for example in clips.auxiliary_of(split)}
     assert heard == {f"other/{row.speaker}" for row in split.train}
     run_split(RECIPE, split, clips, tmp_path)

@@ -121,7 +121,7 @@ def test_momentum_is_a_setting() -> None:
     assert optimiser.param_groups[0]["momentum"] == 0.0
 
 
-class Deep(nn.Module):
+class Deep(Network):
     """Two blocks in a list, a norm, and the last layer."""
 
     def __init__(self) -> None:
