@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -77,7 +77,7 @@ class Outside:
 
 def installed(folder: Path, packages: dict[str, dict[str, str]]) -> Outside:
     """Write packages and install them with pip, without network."""
-    if missing := [tool for tool in ("pip", "setuptools") if not find_spec(tool)]:
+    if missing := [tool for tool in ("pip", "setuptools") if not [*distributions(name=tool)]]:
         pytest.skip(f"{' and '.join(missing)} not installed")
     outside = Outside(folder / "sources", folder / "work", folder / "site")
     for package, files in packages.items():
