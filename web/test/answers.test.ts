@@ -55,8 +55,8 @@ test("wrong options say what is right", () => {
   };
   refused({ classes: ["hapy", "sad"] }, /no class 'hapy', but neutral, calm, happy, sad\. Did you mean 'happy'\?/);
   refused({ classes: "sad" }, /two classes or more, not for 'sad' alone/);
-  refused({ abstainBelow: 1.5 }, /abstainBelow must be 0 to 1, got 1\.5/);
-  refused({ abstainBelow: NaN }, /abstainBelow must be 0 to 1/);
+  refused({ abstainBelow: 1.5 }, /abstainBelow must be from 0 to 1, got 1\.5/);
+  refused({ abstainBelow: NaN }, /abstainBelow must be from 0 to 1/);
 });
 
 test("the nearest right name is Python's", () => {
