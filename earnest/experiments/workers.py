@@ -3,17 +3,14 @@
 A module of its own, without PyTorch: a worker is watched before it has loaded anything, which takes seconds.
 """
 
-import ctypes
 import multiprocessing
 import os
 import pickle
-import signal
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
-_PR_SET_PDEATHSIG = 1
+from earnest.audio.confinement import die_with_parent
 
 
 def packed_call(function: Callable[..., object], *arguments: object) -> bytes:
@@ -32,10 +29,8 @@ def end_with_parent() -> None:
     """Let this worker process not outlive its parent, which may be killed at any moment, also before this."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent.pid:  # it ended before it could be watched
-            os._exit(1)
+    assert parent.pid is not None
+    die_with_parent(parent.pid)
     threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
 
 

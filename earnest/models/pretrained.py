@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from earnest.errors import EarnestError, MissingExtraError, WeightsNotFoundError
+from earnest.errors import EarnestError, MissingExtraError, WeightsNotFoundError, first_line
 from earnest.files.reading import parsed_json
 
 LARGEST = 127
@@ -171,16 +171,12 @@ def load_all_but(network: nn.Module, replaced: str, name: str, rename: Callable[
     network.load_state_dict({key: stored[key].float() for key in wanted}, strict=False)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def _all_tensors(path: Path) -> dict[str, Tensor]:
     if path.suffix in TORCH_SUFFIXES:
         try:
             found = torch.load(path, map_location="cpu", weights_only=True)  # a whole pickle could run code
         except (*_DAMAGED, *_DAMAGED_TOO) as error:
-            raise EarnestError(f"{path}: no file of tensors alone ({_first_line(error)}).") from error
+            raise EarnestError(f"{path}: no file of tensors alone ({first_line(error)}).") from error
         if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
             raise EarnestError(f"{path}: no table of tensors. Save the network's state_dict().")
         return found

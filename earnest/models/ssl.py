@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from earnest.errors import EarnestError, MissingExtraError
+from earnest.errors import EarnestError, MissingExtraError, first_line
 from earnest.frontends.build import InputKind
 from earnest.frontends.trim import frame_mask
 from earnest.models.classifier import MODELS, Network, NetworkOutput, Usage
@@ -98,7 +98,7 @@ class SelfSupervised(Network):
         try:
             loaded = _transformers().AutoModel.from_pretrained(source, use_safetensors=True, trust_remote_code=False)
         except (OSError, ValueError) as error:
-            raise EarnestError(f"'{source}': its weights can't be read ({_first_line(error)}).") from error
+            raise EarnestError(f"'{source}': its weights can't be read ({first_line(error)}).") from error
         self.encoder.load_state_dict(loaded.state_dict())
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> NetworkOutput:
@@ -165,7 +165,7 @@ def _random_encoder(settings: SslSettings) -> Any:
     except (OSError, ValueError) as error:
         where = settings.source or settings.architecture
         raise EarnestError(
-            f"'{where}': no encoder that transformers knows ({_first_line(error)}). Give a folder with config.json and "
+            f"'{where}': no encoder that transformers knows ({first_line(error)}). Give a folder with config.json and "
             "model.safetensors, or a name on the hub."
         ) from error
     for name in ("feature_extractor", "feature_projection", "encoder"):
@@ -211,7 +211,3 @@ def _masked_group_norm(norm: nn.GroupNorm, samples: Tensor, lengths: Tensor) -> 
     centred = (samples - mean) * inside
     variance = centred.square().sum(dim=2, keepdim=True) / count
     return centred * torch.rsqrt(variance + norm.eps) * norm.weight[:, None] + norm.bias[:, None]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

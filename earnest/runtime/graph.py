@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from earnest.audio.waveform import Waveform
 from earnest.bundle import Bundle
-from earnest.errors import BundleError, EarnestError, NoPicturesError
+from earnest.errors import BundleError, EarnestError, NoPicturesError, first_line
 from earnest.onnx.cut import CUT, CutError, Part
 from earnest.runtime.engine import Backend, Engine, Hint, Provider, Session
 
@@ -93,7 +93,7 @@ class Graph:
         except CutError as error:
             raise NoPicturesError(f"{self._where}: {error}") from None
         except self._engine.errors() as error:
-            message = f"{self._where}: {self._engine.name} refuses it ({_first_line(error)}). Export it again."
+            message = f"{self._where}: {self._engine.name} refuses it ({first_line(error)[:200]}). Export it again."
             raise BundleError(message) from error
 
     def _check_signature(self) -> None:
@@ -184,7 +184,7 @@ class Graph:
         try:
             return dict(zip(names, session.run(feeds, names), strict=True))
         except self._engine.errors() as error:
-            raise BundleError(f"{self._where}: failed to run ({_first_line(error)}). Export it again.") from error
+            raise BundleError(f"{self._where}: failed to run ({first_line(error)[:200]}). Export it again.") from error
 
     def _check_finite(self, outputs: Mapping[str, Any]) -> None:
         for name, values in outputs.items():
@@ -202,7 +202,3 @@ def padded(waveforms: Sequence[Waveform]) -> tuple[Waveform, npt.NDArray[np.int6
     for row, waveform in zip(batch, waveforms, strict=True):
         row[: len(waveform)] = waveform
     return batch, lengths
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
