@@ -59,6 +59,7 @@ class ProtocolResult:
     wa_of_speakers : lowest, median and highest WA of a speaker, empty where speakers are unknown
     gender_wa : share of the clips whose gender was answered right, None where it isn't answered
     gender_recalls : gender → share of its clips for which it was answered
+    class_subsets : label scheme of fewer classes, among which the answers were scored, too → (WA, UA), means over folds
     """
 
     protocol: str
@@ -77,6 +78,7 @@ class ProtocolResult:
     wa_of_speakers: tuple[float, ...] = ()
     gender_wa: float | None = None
     gender_recalls: Mapping[str, float] = field(default_factory=dict)
+    class_subsets: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ def count_labels(scheme: Scheme, labels: Iterable[tuple[str, str, str]]) -> Sche
 _SCHEMES = (
     Scheme("ravdess8", CORE_EMOTIONS),
     Scheme("six", ("neutral", "happy", "sad", "angry", "fearful", "disgust")),
+    Scheme("four", ("neutral", "happy", "sad", "angry")),
     Scheme("emodb7", ("neutral", "happy", "sad", "angry", "fearful", "disgust", "boredom")),
     Scheme("iemocap4", ("angry", "sad", "happy", "neutral")),
     Scheme("iemocap4-excited", ("angry", "sad", "happy", "neutral"), {"excited": "happy"}),

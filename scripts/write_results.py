@@ -128,10 +128,18 @@ def adaptation_page(plain: dict[str, dict[str, Any]]) -> str:
             for path in ADAPTED.glob(f"{stem}-*.json")
         }
         if adapted:
-            cells = [wa_and_ua(metrics), *(wa_and_ua(adapted[how]) if how in adapted else "–" for how in HOWS)]
-            lines.append(f"| {recipe_name(metrics)}, {metrics['protocol']}{part_of(metrics)} | {' | '.join(cells)} |")
+            title = f"{recipe_name(metrics)}, {metrics['protocol']}{part_of(metrics)}"
+            lines.append(adaptation_line(title, metrics, adapted))
+            for scheme, scores in class_subsets(metrics):
+                found = {how: dict(class_subsets(one))[scheme] for how, one in adapted.items()}
+                lines.append(adaptation_line(f"{title}, {scheme} classes", scores, found))
             commands.append(adapted[next(iter(adapted))]["command"])
     return "\n".join([*lines, "", "```sh", *commands, "```", ""])
+
+
+def adaptation_line(title: str, plain: dict[str, Any], adapted: dict[str, dict[str, Any]]) -> str:
+    cells = [wa_and_ua(plain), *(wa_and_ua(adapted[how]) if how in adapted else "–" for how in HOWS)]
+    return f"| {title} | {' | '.join(cells)} |"
 
 
 def wa_and_ua(metrics: dict[str, Any]) -> str:
@@ -179,11 +187,9 @@ def section(protocol: str, ours: list[tuple[str, dict[str, Any]]]) -> str:
     lines = [f"## {protocol} ({kind})", "", f"{description}: {clips}.", ""]
     lines += ["| result | WA | UA | macro-F1 | WA interval |", "|---|---:|---:|---:|---:|"]
     for stem, metrics in ours:
-        interval = metrics["intervals"]["wa"]
-        cells = [spread_text(Spread(**metrics["over_folds"][score])) for score in ("wa", "ua", "macro_f1")]
-        limits = f"{100 * interval['low']:.1f} to {100 * interval['high']:.1f}"
-        title = f"**{recipe_name(metrics)}**{part_of(metrics)} ([confusion]({stem}.png))"
-        lines.append(f"| {title} | {' | '.join(cells)} | {limits} |")
+        title = f"**{recipe_name(metrics)}**{part_of(metrics)}"
+        lines += [result_line(f"{title}, {scheme} classes", scores) for scheme, scores in class_subsets(metrics)]
+        lines.append(result_line(f"{title} ([confusion]({stem}.png))", metrics))
     lines += [f"| {row.result} | {row.wa} | {row.ua} | – | – |" for row in published_rows(protocol)]
     lines += ["", "```sh", *(metrics["command"] for _, metrics in ours), "```", ""]
     lines += [fold_line(metrics) for _, metrics in ours]
@@ -191,9 +197,27 @@ def section(protocol: str, ours: list[tuple[str, dict[str, Any]]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def class_subsets(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the scores of the same answers among fewer classes, with the name of the label scheme."""
+    return list(metrics.get("class_subsets", {}).items())
+
+
+def result_line(title: str, scores: dict[str, Any]) -> str:
+    interval = scores["intervals"]["wa"]
+    cells = [spread_text(Spread(**scores["over_folds"][score])) for score in ("wa", "ua", "macro_f1")]
+    return f"| {title} | {' | '.join(cells)} | {100 * interval['low']:.1f} to {100 * interval['high']:.1f} |"
+
+
 def fold_line(metrics: dict[str, Any]) -> str:
-    folds = ", ".join(f"{name} {100 * fold['wa']:.1f}" for name, fold in metrics["folds"].items())
-    return f"WA by fold, {recipe_name(metrics)}: {folds}{calibration(metrics)}.\n"
+    lines = [f"WA by fold, {recipe_name(metrics)}: {by_fold(metrics, 'wa')}{calibration(metrics)}.\n"]
+    for scheme, scores in class_subsets(metrics):
+        ua = by_fold(scores, "ua")
+        lines.append(f"UA by fold, {recipe_name(metrics)}, {scheme} classes: {ua}{calibration(scores)}.\n")
+    return "\n".join(lines)
+
+
+def by_fold(scores: dict[str, Any], name: str) -> str:
+    return ", ".join(f"{fold} {100 * one[name]:.1f}" for fold, one in scores["folds"].items())
 
 
 def gender_line(metrics: dict[str, Any]) -> str:

@@ -103,6 +103,35 @@ def of_emotion(predictions: Predictions) -> Predictions:
     return replace(predictions, predicted_gender=None, predicted_affect=None)
 
 
+def of_classes(predictions: Predictions, classes: Sequence[str]) -> Predictions:
+    """Return the clips of some classes, answered among these alone: p_k / Σ_j p_j over the classes j asked for.
+
+    Raises
+    ------
+    CorpusError
+        When the predictions lack one of the classes, or have no probabilities.
+    """
+    if missing := [name for name in classes if name not in predictions.classes]:
+        raise CorpusError(f"There are no probabilities of '{missing[0]}', but of {', '.join(predictions.classes)}.")
+    if predictions.probabilities is None:
+        raise CorpusError("Answers without probabilities can't be scored among fewer classes.")
+    places = np.array([predictions.classes.index(name) for name in classes])
+    number = np.full(len(predictions.classes), -1, np.int64)
+    number[places] = np.arange(len(classes))
+    kept = predictions.take(np.flatnonzero(number[predictions.emotion] >= 0))
+    assert kept.probabilities is not None
+    asked = kept.probabilities[:, places].astype(np.float64) + np.finfo(np.float32).tiny  # all may be zero
+    probabilities = (asked / asked.sum(axis=1, keepdims=True)).astype(np.float32)
+    predicted = np.where(np.isnan(probabilities).any(axis=1), -1, probabilities.argmax(axis=1)).astype(np.int64)
+    return replace(
+        kept,
+        classes=tuple(classes),
+        emotion=number[kept.emotion],
+        predicted=predicted,
+        probabilities=probabilities,
+    )
+
+
 def joined(parts: Sequence[Predictions]) -> Predictions:
     """Put the predictions of several folds below each other; all must have the same classes."""
     classes = parts[0].classes
@@ -413,6 +442,7 @@ class _Table:
 __all__ = [
     "Predictions",
     "joined",
+    "of_classes",
     "of_emotion",
     "read_answers",
     "read_predictions",

@@ -47,6 +47,8 @@ class Protocol:
     training_seeds : seeds with which the published protocol repeats each fold
     dialogue_partners : see `Split`
     is_matrix : each fold trains on one corpus and tests on several, see `earnest.evaluation.matrix`
+    class_subset : a label scheme of fewer classes; the same answers are scored a second time, on the clips of its
+        classes and with the probabilities of these alone, renormalised
     stamp : words that must stand beside every result, where test data chose something
     """
 
@@ -64,6 +66,7 @@ class Protocol:
     training_seeds: tuple[int, ...] = ()
     dialogue_partners: bool = False
     is_matrix: bool = False
+    class_subset: str = ""
     stamp: str = ""
 
     @property
@@ -213,6 +216,16 @@ def _thai_batch(utterance: Utterance) -> str:
 
 
 PROTOCOL_TABLE = (
+    Protocol(
+        name="leave-one-corpus-out",
+        description="RAVDESS speech, CREMA-D, EmoDB and nEMO as far as present, each tested once, trained on the "
+        "others; six classes, and four of them",
+        corpora=("ravdess", "crema-d", "emodb", "nemo"),
+        scheme="six",
+        divide=CrossCorpus(shared_classes=False),
+        optional_corpora=True,
+        class_subset="four",
+    ),
     Protocol(
         name="ravdess-6fold",
         description="RAVDESS speech, the six folds of four actors of EmoBox",

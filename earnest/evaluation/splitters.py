@@ -267,13 +267,17 @@ def _model_selection() -> ModuleType:
 class CrossCorpus:
     """Each corpus is tested once with the others for training, every fifth of their speakers for validation.
 
-    Only classes that every corpus has are used.
+    Attributes
+    ----------
+    shared_classes : only classes that every corpus has are used; otherwise each corpus has those of the scheme it has
     """
+
+    shared_classes: bool = True
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
         """Return one `Parts` a corpus."""
-        usable = _of_shared_classes(utterances, classes)
-        corpora = sorted({row.corpus for row in usable})
+        usable = _of_shared_classes(utterances, classes) if self.shared_classes else utterances
+        corpora = at_least(2, sorted({row.corpus for row in usable}), "corpora")
         held = {
             speaker
             for corpus in corpora

@@ -408,7 +408,10 @@ class ConditionSet:
             write_predictions(found, output / f"predictions-{name}.csv")
             path = output / f"metrics-{name}.json"
             outcomes[condition.name] = scored(task, found, output, command, path, condition.facts(found))
-        scores = {name: outcome.scores for name, outcome in outcomes.items()}
+        scores = {}
+        for name, outcome in outcomes.items():
+            scores[name] = outcome.scores
+            scores |= {f"{name}, {scheme} classes": one for scheme, one in outcome.class_subsets.items()}
         return ConditionResults(self.kind, scores, {name: outcome.document for name, outcome in outcomes.items()})
 
 

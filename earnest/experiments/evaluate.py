@@ -21,12 +21,13 @@ from earnest.evaluation.folds import FoldChoice, seeds_apart
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.leakage import Leakage
 from earnest.evaluation.metrics import Scores, affect_scores, score
-from earnest.evaluation.predictions import Predictions, joined, read_predictions, write_predictions
+from earnest.evaluation.predictions import Predictions, joined, of_classes, read_predictions, write_predictions
 from earnest.evaluation.protocols import Coverage, Protocol, coverage_of, protocol_called
 from earnest.evaluation.report import metrics_document, write_metrics
 from earnest.evaluation.slices import manifest_columns
 from earnest.evaluation.splits import Split
 from earnest.experiments.task import (
+    ALL_DATA,
     SharedClips,
     Task,
     auxiliary_utterances,
@@ -35,13 +36,15 @@ from earnest.experiments.task import (
     rows_in,
     split_called,
     under,
+    with_weights_of,
 )
 from earnest.experiments.tune import SearchSpace, claim_selection, selected_recipe, selected_settings
 from earnest.experiments.workers import enter_worker, packed_call
 from earnest.files.locks import held_folder, holding
 from earnest.files.reading import read_json
 from earnest.files.writing import write_sums
-from earnest.labels import SchemeCounts
+from earnest.labels import SchemeCounts, scheme_called
+from earnest.models.classifier import Network
 from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Recipe
 from earnest.training.batches import change_of
@@ -54,6 +57,7 @@ from earnest.training.run import (
     initial_classifier,
     is_finished,
     leakage_of,
+    refuse_known_speakers,
     run_split,
     scheme_of,
     seal,
@@ -160,6 +164,7 @@ class Evaluation:
 
     Attributes
     ----------
+    class_subsets : the same answers among fewer classes, where the protocol asks for it: label scheme → scores
     over_repeats : headline → mean and deviation over trainings with other seeds; empty where there was one
     """
 
@@ -167,6 +172,7 @@ class Evaluation:
     splits: Sequence[Split]
     predictions: Predictions
     scores: Scores
+    class_subsets: Mapping[str, Scores]
     labels: SchemeCounts
     coverage: Coverage
     leakage: Sequence[Leakage]
@@ -195,7 +201,7 @@ def evaluate(
     """
     _refuse_other_results(task.protocol, output)
     all_jobs = [job_of(task, split, output, space) for split in task.splits]
-    _check_before_decoding(task.recipe, all_jobs)
+    _check_before_decoding(all_jobs)
     parts = {job.split.fold: job.predictions() for job in all_jobs if job.is_finished}
     left = [job for job in all_jobs if job.split.fold not in parts]
     # Clips outside the splits stay out: they could add classes to the scheme "native", and move the others' numbers.
@@ -250,7 +256,8 @@ def train(
         recipe = replace(recipe, training=replace(recipe.training, refit=True))
     utterances = protocol_utterances(recipe, protocol, folders)
     split = split_called(protocol, fold, utterances, keep_test)
-    _check_before_decoding(recipe, [Job(recipe, split, output)])
+    recipe = with_weights_of(recipe, split.fold if keep_test else ALL_DATA)
+    _check_before_decoding([Job(recipe, split, output)])
     ended = is_finished(output, split)
     auxiliary = () if ended else auxiliary_utterances(recipe, folders)
     clips = SharedClips(() if ended else rows_in([split]), progress, auxiliary).of(recipe)
@@ -282,6 +289,7 @@ def scored(
     protocol, choice, splits = task.protocol, task.choice, task.splits
     columns = manifest_columns(predictions, task.utterances, ("style", "intensity"))
     scores, repeats = seeds_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED), columns=columns))
+    subsets = class_subset_scores(protocol, predictions)
     used = rows_in(splits)
     coverage, labels = coverage_of(protocol, used), label_counts(task, used)
     lines = [line for split in splits for line in leakage_of((runs or {}).get(split.fold, output / split.fold), split)]
@@ -295,6 +303,7 @@ def scored(
         "leakage": [line.to_dict() for line in lines],
         "recipe": task.recipe.to_dict(),
         "affect": affect_results(predictions, task.utterances, task.recipe.training.affect_range),
+        **({"class_subsets": {name: one.to_dict() for name, one in subsets.items()}} if subsets else {}),
         **(more_facts or {}),
     }
     if choice.part:
@@ -308,7 +317,16 @@ def scored(
         }
     write_metrics(protocol, scores, facts, path)
     document = metrics_document(protocol, scores, facts)
-    return Evaluation(protocol, splits, predictions, scores, labels, coverage, lines, document, repeats)
+    return Evaluation(protocol, splits, predictions, scores, subsets, labels, coverage, lines, document, repeats)
+
+
+def class_subset_scores(protocol: Protocol, predictions: Predictions) -> dict[str, Scores]:
+    """Score the clips and answers of fewer classes, where the protocol asks for it: label scheme → scores."""
+    if not protocol.class_subset:
+        return {}
+    fewer = of_classes(predictions, scheme_called(protocol.class_subset).classes)
+    scores, _ = seeds_apart(score(fewer, np.random.default_rng(BOOTSTRAP_SEED)))
+    return {protocol.class_subset: scores}
 
 
 def affect_results(
@@ -347,11 +365,26 @@ def _calibration(predictions: Predictions, runs: Mapping[str, Path]) -> dict[str
     return {"calibration_change": calibration_change(predictions, records)}
 
 
-def _check_before_decoding(recipe: Recipe, jobs: Sequence[Job]) -> None:
-    """Refuse at once what would be refused after minutes of decoding: settings, weights, folders of other runs."""
-    if recipe.augment:
-        change_of(recipe)
-    classifier = initial_classifier(recipe, scheme_of(recipe, rows_in([job.split for job in jobs])).classes)
-    learner_for(recipe, Clips({})).check(classifier.network)
+def _check_before_decoding(jobs: Sequence[Job]) -> None:
+    """Refuse at once what would be refused after minutes of decoding.
+
+    These are settings, weights, test speakers that a fold's weights know, and folders of other runs.
+    """
+    rows, checked = rows_in([job.split for job in jobs]), None
+    for job in jobs:
+        if job.is_finished:
+            continue
+        if checked is None or checked[0] != job.recipe.network:
+            checked = job.recipe.network, _checked_network(job.recipe, scheme_of(job.recipe, rows).classes)
+        refuse_known_speakers(job.split, checked[1].known_speakers)
     for job in jobs:
         job.claim()
+
+
+def _checked_network(recipe: Recipe, classes: tuple[str, ...]) -> Network:
+    """Build the network as training starts, if the recipe's settings go together."""
+    if recipe.augment:
+        change_of(recipe)
+    network = initial_classifier(recipe, classes).network
+    learner_for(recipe, Clips({})).check(network)
+    return network

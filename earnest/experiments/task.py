@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from earnest.corpora.base import CORPORA
 from earnest.corpora.load import corpus_root, load_utterances
@@ -55,9 +56,10 @@ class Task:
         return self.choice.title(self.protocol)
 
     def recipe_for(self, split: Split) -> Recipe:
-        """Return the recipe with the seed of this repeat."""
-        seed = self.seeds[fold_and_repeat(split.fold)[1] - 1]
-        return replace(self.recipe, training=replace(self.recipe.training, seed=seed))
+        """Return the recipe with the seed of this repeat and the initial weights of this fold."""
+        fold, repeat = fold_and_repeat(split.fold)
+        training = replace(self.recipe.training, seed=self.seeds[repeat - 1])
+        return with_weights_of(replace(self.recipe, training=training), fold)
 
     def with_splits(self, change: Callable[[Split], Split]) -> "Task":
         """Return the task with every split changed."""
@@ -84,6 +86,25 @@ def task_of(
     utterances = protocol_utterances(recipe, protocol, folders)
     choice = chosen_folds(protocol, utterances, folds, len(seeds))
     return Task(recipe, protocol, utterances, choice, seeds, folders)
+
+
+FOLD, ALL_DATA = "{fold}", "all"
+
+
+def with_weights_of(recipe: Recipe, fold: str) -> Recipe:
+    """Return the recipe with the initial weights of one fold: the fold's name for ``{fold}`` in their name.
+
+    Weights that were fine-tuned on labels are those of some speakers, and each fold needs such that know none of its
+    test speakers, such as ``weights = "runs/encoders/{fold}"``. Whether they know any is checked in each fold.
+
+    Parameters
+    ----------
+    fold : `ALL_DATA` where no clip is left out
+    """
+    weights = recipe.network.get("weights")
+    if not isinstance(weights, str) or FOLD not in weights:
+        return recipe
+    return replace(recipe, network={**recipe.network, "weights": weights.replace(FOLD, fold)})
 
 
 def rows_in(splits: Sequence[Split]) -> list[Utterance]:
@@ -169,6 +190,7 @@ class SharedClips:
     ) -> None:
         self.rows, self.progress, self.auxiliary = rows, progress, auxiliary
         self._front_end: FrontEnd | None = None
+        self._weights: Any = None
         self._clips = Clips({})
         self._caches: dict[str, EmbeddingCache] = {}
 
@@ -192,5 +214,7 @@ class SharedClips:
         if recipe.finetune:  # each training has an embedding of its own, and shares with others what the copies are
             cache = self._caches.setdefault(json.dumps(heard, sort_keys=True), EmbeddingCache(keeps_frames=True))
             return replace(self._clips, cache=cache.for_another_network())
+        if recipe.network.get("weights") != self._weights:  # those of another fold: nothing is heard alike any more
+            self._caches, self._weights = {}, recipe.network.get("weights")
         network = json.dumps([dict(recipe.network), *heard], sort_keys=True)
         return replace(self._clips, cache=self._caches.setdefault(network, EmbeddingCache()))

@@ -20,7 +20,14 @@ from earnest.errors import EarnestError, MissingExtraError, RecipeError, SplitEr
 from earnest.evaluation.confusion import confusion_counts, headline_scores
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
-from earnest.experiments.task import SharedClips, protocol_utterances, rows_in, split_called, under
+from earnest.experiments.task import (
+    SharedClips,
+    protocol_utterances,
+    rows_in,
+    split_called,
+    under,
+    with_weights_of,
+)
 from earnest.files.csv_cells import RowWriter
 from earnest.files.locks import holding
 from earnest.files.reading import read_json
@@ -261,6 +268,7 @@ def tune(
     space = replace(space, recipe=under(protocol, space.recipe))
     utterances = protocol_utterances(space.recipe, protocol, folders)
     split = replace(split_called(protocol, fold, utterances), test=())  # from here on there are none
+    space = replace(space, recipe=with_weights_of(space.recipe, split.fold))
     return tune_split(space, split, output, SharedClips(rows_in([split]), progress), on_trial)
 
 

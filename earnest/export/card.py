@@ -54,6 +54,10 @@ def result_of(values: Mapping[str, Any]) -> ProtocolResult:
         wa_of_speakers=_range([one["wa"] for one in slices.get("speaker", ()) if one["value"]]),
         gender_wa=gender.get("wa"),
         gender_recalls={name: one["recall"] for name, one in gender.get("recalls", {}).items()},
+        class_subsets={
+            scheme: (one["over_folds"]["wa"]["mean"], one["over_folds"]["ua"]["mean"])
+            for scheme, one in values.get("class_subsets", {}).items()
+        },
     )
 
 
@@ -180,6 +184,10 @@ def _results(info: BundleInfo) -> list[str]:
             f"| {result.protocol} | {speakers} | {_spread(result.wa, result.wa_sd)} "
             f"| {_spread(result.ua, result.ua_sd)} | {result.n:,} | `{result.command}` |"
         )
+        for scheme, (wa, ua) in result.class_subsets.items():
+            rows.append(
+                f"| {result.protocol}, {scheme} classes | {speakers} | {_percent(wa)} | {_percent(ua)} | | the same |"
+            )
     rows += ["", "Mean ± standard deviation over folds; these are models of the folds, trained on less than this one."]
     return rows
 

@@ -35,6 +35,7 @@ def echo_results(
     protocol = outcome.protocol
     columns = ("result", "WA", "UA", "macro-F1", "WA interval")
     scores = {name: outcome.scores}
+    scores |= {f"{name}, {scheme} classes": found for scheme, found in outcome.class_subsets.items()}
     scores |= {f"{name}, {one.kind}: {how}": found for one in answered for how, found in one.scores.items()}
     rows = [[row.result, row.wa, row.ua, row.macro_f1, row.interval] for row in results_table(scores, protocol)]
     echo_table(columns, rows, f"{outcome.document['title']}, per cent, {_means(outcome)}", right=columns[1:])

@@ -10,6 +10,7 @@ from earnest.evaluation.predictions import (
     MOST_LABELS,
     check_unique,
     joined,
+    of_classes,
     read_answers,
     read_predictions,
     text_column,
@@ -224,3 +225,22 @@ def test_written_probabilities_have_the_fewest_digits_over_many_rows(tmp_path):
     write_predictions(predictions_of(rows, ["happy", "sad"]), tmp_path / "p.csv")
     found = [line.split(",")[-2:] for line in (tmp_path / "p.csv").read_text().splitlines()[1:]]
     assert found == [[str(one), str(other)] for one, other in values]
+
+
+def test_answers_among_fewer_classes_are_those_of_their_clips_with_their_probabilities_renormalised():
+    classes = ("neutral", "happy", "disgust")
+    rows = [
+        PredictionRow("a", "c", "s", "", "f", "happy", "disgust", {"neutral": 0.1, "happy": 0.3, "disgust": 0.6}),
+        PredictionRow("b", "c", "s", "", "f", "disgust", "happy", {"neutral": 0.0, "happy": 1.0, "disgust": 0.0}),
+        PredictionRow("c", "c", "s", "", "f", "neutral", "disgust", {"neutral": 0.0, "happy": 0.0, "disgust": 1.0}),
+        PredictionRow("d", "c", "s", "", "f", "neutral", "", {}),
+    ]
+    found = of_classes(predictions_of(rows, classes), ("happy", "neutral"))
+    assert (found.classes, found.utterance_id.tolist()) == (("happy", "neutral"), ["a", "c", "d"])
+    assert (found.emotion.tolist(), found.predicted.tolist()) == ([0, 1, 1], [0, 0, -1])
+    assert found.probabilities is not None
+    assert found.probabilities[:2].tolist() == [pytest.approx([0.75, 0.25]), [0.5, 0.5]]
+    with pytest.raises(CorpusError, match="no probabilities of 'sad'"):
+        of_classes(predictions_of(rows, classes), ("happy", "sad"))
+    with pytest.raises(CorpusError, match="without probabilities"):
+        of_classes(predictions_of(rows[3:], classes), ("happy", "neutral"))

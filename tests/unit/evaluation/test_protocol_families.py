@@ -111,3 +111,24 @@ def test_the_matrix_needs_two_corpora_with_two_classes_in_common():
         splits_of("cross-corpus-matrix", made_up(6))
     with pytest.raises(SplitError, match="share fewer than two classes"):
         splits_of("cross-corpus-matrix", [*made_up(6), *made_up(6, "two", ("sad", "angry"))])
+
+
+def test_a_corpus_is_left_out_with_the_classes_that_it_has_and_all_of_the_others_are_learnt():
+    six = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
+    rows = [*made_up(6, "ravdess", (*six, "calm")), *made_up(5, "nemo", six[:5]), *made_up(7, "emodb", six)]
+    splits = {split.fold: split for split in splits_of("leave-one-corpus-out", rows)}
+    assert list(splits) == ["to-emodb", "to-nemo", "to-ravdess"]  # CREMA-D is not at hand
+    for fold, split in splits.items():
+        left_out = fold.removeprefix("to-")
+        assert {row.corpus for row in split.test} == {left_out}
+        assert left_out not in {row.corpus for row in (*split.train, *split.valid)}
+        assert {row.corpus for row in split.train} == {row.corpus for row in split.valid}
+        assert {row.emotion for row in split.train} == set(six)
+        assert split.speaker_independent
+    assert {row.emotion for row in splits["to-nemo"].test} == set(six[:5])
+    assert {row.emotion for row in splits["to-ravdess"].test} == set(six)
+
+
+def test_one_corpus_alone_can_not_be_left_out():
+    with pytest.raises(SplitError, match="at least 2 corpora"):
+        splits_of("leave-one-corpus-out", made_up(6, "emodb"))

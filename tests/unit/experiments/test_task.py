@@ -6,7 +6,7 @@ import pytest
 
 from earnest.errors import CorpusError
 from earnest.evaluation.protocols import protocol_called
-from earnest.experiments.task import protocol_utterances, under
+from earnest.experiments.task import ALL_DATA, protocol_utterances, under, with_weights_of
 from earnest.settings.recipe import Recipe
 from earnest.testing.corpora import build_example
 
@@ -48,3 +48,14 @@ def test_a_misspelt_corpus_is_not_passed_over_in_silence(
     monkeypatch.setenv("EARNEST_DATA", str(tmp_path))
     corpora_found(recipe, {"emodbb": tmp_path / "emodb", "crema-d": tmp_path})
     assert caplog.messages == ["--data emodbb=… is not used. Did you mean 'emodb'?"]
+
+
+@pytest.mark.parametrize(("fold", "weights"), [("to-nemo", "encoders/to-nemo"), (ALL_DATA, "encoders/all")])
+def test_each_fold_starts_from_weights_of_its_own(fold: str, weights: str) -> None:
+    recipe = Recipe("crema-d", "whisper-statistics", network={"weights": "encoders/{fold}", "n_blocks": 2})
+    assert with_weights_of(recipe, fold).network == {"weights": weights, "n_blocks": 2}
+
+
+def test_weights_of_all_folds_stay_as_they_are() -> None:
+    recipe = Recipe("crema-d", "whisper-statistics", network={"weights": "whisper-tiny"})
+    assert with_weights_of(recipe, "f1") is recipe

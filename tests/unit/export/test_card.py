@@ -63,3 +63,13 @@ def test_what_was_chosen_on_test_or_scored_in_part_is_refused(tmp_path: Path) ->
     (folder / "metrics.json").write_text("[]", encoding="utf-8")
     with pytest.raises(EarnestError, match=r"not the metrics\.json"):
         read_result(folder)
+
+
+def test_the_card_shows_the_same_answers_among_fewer_classes(tmp_path: Path, info: BundleInfo) -> None:
+    folder = write_result(tmp_path / "made")
+    scores = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    result = read_result(write_result(tmp_path / "narrower", class_subsets={"four": scores}))
+    wa, ua = (scores["over_folds"][name]["mean"] for name in ("wa", "ua"))
+    assert result.class_subsets == {"four": (wa, ua)}
+    card = model_card(replace(info, results=(result,)))
+    assert f"speaker-5fold, four classes | speaker-independent | {100 * wa:.1f} | {100 * ua:.1f} |" in card
