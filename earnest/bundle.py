@@ -24,6 +24,7 @@ SPEECH, NO_SPEECH = "speech", "no-speech"
 BURSTS = ("laughter", "crying", "scream", "sigh", "other")  # kinds of vocal bursts
 SOUNDS = (SPEECH, *BURSTS, NO_SPEECH)
 SHIPPED = Path(__file__).parent / "bundles"
+ADAPTATION, RULE = "adaptation.onnx", "adaptation.npz"  # files of the adaptation: today's network, yesterday's rule
 _NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|\bresearch\b", re.IGNORECASE)
 LARGEST_FILE, LARGEST_DESCRIPTION = 1 << 31, 1 << 22  # bytes
 MOST_FILES, MOST_CLASSES, LONGEST_NAME = 64, 256, 64
@@ -82,6 +83,24 @@ class ProtocolResult:
 
 
 @dataclass(frozen=True)
+class AdaptationEntry(Validated):
+    """What ``bundle.json`` says under ``adaptation``.
+
+    Attributes
+    ----------
+    file : the network, see `earnest.runtime.adaptation`
+    least_speech_s : seconds of speech before anything is adapted
+    """
+
+    file: str
+    least_speech_s: Annotated[float, Bounds(ge=0, le=3600)]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.file == ADAPTATION, f"file must be {ADAPTATION}, got {shown(self.file)}")
+
+
+@dataclass(frozen=True)
 class BundleInfo(Validated):
     """What ``bundle.json`` says.
 
@@ -94,7 +113,7 @@ class BundleInfo(Validated):
     gender_temperature, gender_calibration : already in the graph's ``gender``
     format : of the graph; "web" is "onnx" by another name
     network : recipe's model name; ``front_end`` and ``recipe`` are its resolved settings
-    adaptation : file and scalars; see `earnest.runtime.adaptation`
+    adaptation : to a speaker and a channel; None where the bundle can't
     sounds : names of the numbers of the output ``sound``, see `earnest.runtime.smoothing`; empty without it
     out_of_domain_from : value of the output ``distance`` above which sound is "out-of-domain"; None without it
     abstain_below : confidence below which an answer is "unsure"
@@ -124,7 +143,7 @@ class BundleInfo(Validated):
     learned: tuple[str, ...] = ()
     gender_temperature: Positive = 1.0
     gender_calibration: FittedCalibration | None = None
-    adaptation: Mapping[str, Any] | None = None
+    adaptation: AdaptationEntry | None = None
     sounds: tuple[str, ...] = ()
     out_of_domain_from: Positive | None = None
     abstain_below: Share = 0.5
@@ -206,7 +225,7 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
     info = _read_info(folder / "bundle.json")
     for name, sha256 in info.files.items():
         data = checked_bytes(folder, name, sha256)
-        if name == "model.onnx":
+        if name.endswith(".onnx"):
             check_onnx(data, folder / name)
         elif name == "model.xml" and (found := _ENDLESS_XML.search(data)):
             told = found.group().decode("ascii", "replace")
@@ -238,6 +257,8 @@ def _read_info(path: Path) -> BundleInfo:
         )
     if strange := _unprintable(values):
         raise BundleError(f"{path}: holds {strange[:40]!a}, which no terminal should be sent. Don't trust it.")
+    if _is_rule(values.get("adaptation")):
+        values = {**values, "adaptation": None}
     try:
         info = from_mapping(BundleInfo, values, str(path))
     except RecipeError as error:
@@ -245,6 +266,11 @@ def _read_info(path: Path) -> BundleInfo:
     if problem := _problem_with_names(info):
         raise BundleError(f"{path}: {problem}")
     return info
+
+
+def _is_rule(entry: object) -> bool:
+    """Whether this is the entry of earlier bundles, whose adaptation was a rule with arrays: it can't be run."""
+    return isinstance(entry, dict) and entry.get("file") == RULE
 
 
 def _unprintable(values: object) -> str | None:
@@ -272,6 +298,8 @@ def _problem_with_names(info: BundleInfo) -> str | None:
         return f"'files' names {len(info.files)}, at most {MOST_FILES} are read."
     if "model.onnx" not in info.files and not {"model.xml", "model.bin"} <= info.files.keys():
         return "'files' must give the sha256 of model.onnx, or of model.xml and model.bin."
+    if info.adaptation and info.adaptation.file not in info.files:
+        return f"'files' must give the sha256 of {info.adaptation.file}."
     for name, digest in info.files.items():
         if Path(name).name != name or "\\" in name or ":" in name or not _SHA256.fullmatch(digest):
             return f"'files' must map plain file names to sha256 digests, got {shown(name)}: {shown(digest)}."

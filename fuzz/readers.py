@@ -111,6 +111,7 @@ def _bundles() -> list[Reader]:
     from earnest.onnx.cut import part_of
     from earnest.runtime.adaptation import Adaptation
     from earnest.runtime.graph import Graph, engine_for
+    from earnest.runtime.profile import Profile
     from earnest.training.runtime_statistics import Domain
 
     def description() -> tuple[bytes, ...]:
@@ -149,19 +150,19 @@ def _bundles() -> list[Reader]:
         bundle = load_bundle(path.parent)
         Graph(bundle, engine_for(bundle)).run([np.zeros(4_000, np.float32)])
 
-    adaptation = stand_in_adaptation()
+    def adapt(path: Path) -> None:
+        Adaptation.read(path.read_bytes(), len(CLASSES), "bundle").answer(np.full((3, len(CLASSES)), 1 / len(CLASSES)))
+
+    rows = np.full((3, len(CLASSES)), 1 / len(CLASSES))
+    profile = Profile.of("stand-in", "1", CLASSES, 9.0, rows, np.array([1.0, 0.5, 0.25]))
     domain = Domain(np.zeros(3, np.float32), np.ones((2, 3), np.float32), 1.0, 3.0)
     return [
         Reader("bundle.json", "bundle.json", description, lambda path: load_bundle(path.parent), write_bundle, "json"),
         Reader("onnx_file", "model.onnx", models, checked),
         Reader("model.onnx", "model.onnx", models, run, write_bundle, costly=True),
         Reader("model.xml", "model.xml", described, run_openvino, kind="text", costly=True),
-        Reader(
-            "adaptation.npz",
-            "adaptation.npz",
-            lambda: (adaptation.to_bytes(),),
-            lambda path: Adaptation.read(adaptation.entry(), path.read_bytes(), len(CLASSES), "bundle"),
-        ),
+        Reader("adaptation.onnx", "adaptation.onnx", lambda: (stand_in_adaptation(),), adapt, costly=True),
+        Reader("profile", "voice.json", _texts(profile.to_json()), Profile.read, kind="json"),
         Reader(
             "domain.npy",
             "domain.npy",
@@ -523,6 +524,7 @@ def _client() -> list[Reader]:
         "intensity": None,
         "quality": ["clipped"],
         "adapted": False,
+        "adaptation_weight": 0.0,
         "shares": {},
         "vocal_bursts": [{"start_s": 0.1, "end_s": 0.4, "kind": "laughter", "confidence": 0.7}],
         "model": "base 1",

@@ -20,7 +20,8 @@ from earnest.apps.cli._options import changes_of
 from earnest.evaluation.calibration import fit_temperature, softmax
 from earnest.evaluation.protocols import protocol_called
 from earnest.experiments.task import SharedClips, auxiliary_utterances, task_of
-from earnest.runtime.adaptation import Adaptation, Adapter
+from earnest.runtime._rule import RuleAdaptation as Adaptation
+from earnest.runtime._rule import RuleAdapter as Adapter
 from earnest.settings.recipe import read_recipe
 from earnest.settings.training import Training
 from earnest.training.closed_form import discriminant, is_speaker_dependent, speaker_discriminant

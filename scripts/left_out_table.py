@@ -35,7 +35,8 @@ from earnest.corpora.load import load_utterances, usable
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError
 from earnest.export.card import TRUE_PERCENTAGES, percentages_table
-from earnest.runtime.adaptation import Adaptation, Adapter
+from earnest.runtime._rule import RuleAdaptation as Adaptation
+from earnest.runtime._rule import RuleAdapter as Adapter
 from earnest.runtime.answers import AnswerBuilder
 from earnest.runtime.events import Span, Window
 from earnest.runtime.prediction import Options
@@ -205,7 +206,7 @@ class Replay:
     def _answers(self, recording: Recording, bundle: Bundle, adapter: Adapter | None, way: str) -> Iterator[Row]:
         info = replace(bundle.info, sounds=(), abstain_below=self._below)
         rate_hz = info.sample_rate_hz
-        answers = AnswerBuilder(info, ("probabilities",), rate_hz, ONE_AT_A_TIME, Options(), adapter)
+        answers = AnswerBuilder(info, rate_hz, ONE_AT_A_TIME, Options(), adapter)
         answers.tally.n_samples = recording.n_samples
         for job, logits, embedding in recording.jobs:
             if isinstance(job, Over):

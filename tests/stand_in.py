@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from earnest.bundle import SOUNDS, BundleInfo, sha256_of
-from earnest.runtime.adaptation import FILE, Adaptation
+from earnest.bundle import ADAPTATION, SOUNDS, BundleInfo, sha256_of
 
 CLASSES = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
 LOUDNESS_OF_SOUNDS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.02)  # mean |x| at which each of `SOUNDS` is likeliest
@@ -198,21 +197,55 @@ def cuttable_model(classes: Sequence[str] = CLASSES) -> Any:
 CUTTABLE_FRONT_END = {"n_fft": 400, "win_length": 400, "hop_length": 160, "n_mels": 8}
 
 
-def stand_in_adaptation(**changes: Any) -> Adaptation:
-    """Return an adaptation for the stand-in's embedding, three powers of loudness; the offset is trusted always."""
-    rng = np.random.default_rng(0)
-    directions = rng.normal(0, 50.0, (len(CLASSES) - 1, 3))
-    arrays = {
-        "directions": directions,
-        "origin": directions @ np.array([0.08, 0.01, 0.002]),
-        "places": rng.normal(0, 2.0, (len(CLASSES), len(CLASSES) - 1)),
-        "spread": np.ones(len(CLASSES) - 1),
-    }
-    rule = {"scale": 2.0, "least_speech_s": 3.0, "trust_from": -2.0, "trust_to": -1.0}
-    return Adaptation(**(arrays | rule | changes))
+def stand_in_adaptation(
+    n_classes: int = len(CLASSES),
+    weight: float = 0.5,
+    centring: float = 1.0,
+    names: Sequence[str] = ("adapted", "weight"),
+) -> bytes:
+    """Return an adaptation network: logarithms less ``centring`` times their weighted mean over the set → softmax.
+
+    It is mixed with the plain answer at a fixed weight.
+    """
+    from onnx import TensorProto, checker, helper, numpy_helper
+
+    node = helper.make_node
+    constants = {"least": 1e-6, "centring": centring, "share": weight, "rest": 1 - weight, "nothing": 0.0}
+    nodes = [
+        node("Max", ["probabilities", "least"], ["floored"]),
+        node("Log", ["floored"], ["logits"]),
+        node("ReduceSum", ["weights"], ["counted"], keepdims=1),  # (1,)
+        node("Div", ["weights", "counted"], ["parts"]),
+        node("MatMul", ["parts", "logits"], ["mean"]),  # (classes,)
+        node("Mul", ["mean", "centring"], ["offset"]),
+        node("Sub", ["logits", "offset"], ["centred"]),
+        node("Softmax", ["centred"], ["centred_shares"], axis=-1),
+        node("Mul", ["centred_shares", "share"], ["changed"]),
+        node("Mul", ["probabilities", "rest"], ["kept"]),
+        node("Add", ["changed", "kept"], [names[0]]),
+        node("Mul", ["weights", "nothing"], ["nothings"]),
+        node("Add", ["nothings", "share"], [names[1]]),
+    ]
+    rows = [("probabilities", ["rows", n_classes]), ("weights", ["rows"])]
+    answers = [(names[0], ["rows", n_classes]), (names[1], ["rows"])]
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "adaptation",
+        [info(name, TensorProto.FLOAT, shape) for name, shape in rows],
+        [info(name, TensorProto.FLOAT, shape) for name, shape in answers],
+        [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    checker.check_model(model)
+    data: bytes = model.SerializeToString()
+    return data
 
 
-def write_adapting(folder: Path, adaptation: Adaptation, data: bytes | None = None, **changes: Any) -> Path:
-    """Write a bundle with an adaptation; ``changes`` go into what ``bundle.json`` says about it."""
-    entry = {**adaptation.entry().to_dict(), **changes}
-    return write_bundle(folder, more_files={FILE: data or adaptation.to_bytes()}, adaptation=entry)
+def write_adapting(
+    folder: Path, network: bytes | None = None, least_speech_s: float = 3.0, model: Any = None, **changes: Any
+) -> Path:
+    """Write a bundle with an adaptation network; ``changes`` go into ``bundle.json``."""
+    data = stand_in_adaptation() if network is None else network
+    entry = {"file": ADAPTATION, "least_speech_s": least_speech_s}
+    return write_bundle(folder, model, {ADAPTATION: data}, **{"adaptation": entry, **changes})

@@ -36,7 +36,8 @@ from earnest.experiments.task import Task
 from earnest.files.writing import write_json
 from earnest.models.classifier import SpeechClassifier
 from earnest.progress import SILENT, Progress
-from earnest.runtime.adaptation import Adaptation, adaptation_entry
+from earnest.runtime._rule import RuleAdaptation as Adaptation
+from earnest.runtime._rule import adaptation_entry
 from earnest.settings.config import from_mapping
 from earnest.settings.recipe import Recipe, read_recipe
 from earnest.training.clips import EmbeddingCache

@@ -3,12 +3,12 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from onnx import ModelProto
 
-from earnest.bundle import BundleInfo, Format, sha256_of
+from earnest.bundle import ADAPTATION, AdaptationEntry, BundleInfo, Format, sha256_of
 from earnest.errors import EarnestError, told
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
 from earnest.export.calibration import int8_clips
@@ -20,6 +20,7 @@ from earnest.export.quantise import to_int8
 from earnest.files.locks import held_folder
 from earnest.files.writing import refuse_changed, write_atomically
 from earnest.onnx.check import check_onnx
+from earnest.settings.config import from_mapping
 from earnest.settings.recipe import Recipe, read_recipe
 from earnest.training.record import RunRecord, read_record
 from earnest.training.run import load_run
@@ -76,7 +77,7 @@ def export_bundle(
     refuse_changed(run)
     if is_chosen_on_test(record.protocol):
         raise EarnestError(f"{run}: {STAMP}. Such a run is for comparison only and never becomes a bundle.")
-    record = replace(record, adaptation=None if "adaptation" in left_out else record.adaptation)
+    adaptation = None if "adaptation" in left_out else adaptation_of(record)
     classifier = load_run(run)
     graph = traced(classifier)
     domain = None if "distance" in left_out else domain_of(run, record.domain)
@@ -85,7 +86,7 @@ def export_bundle(
     files = model_files(graph, form, run, facts_of(identity, record, recipe))
     notice = classifier.network.notice
     files |= {NOTICE: notice.encode()} if notice else {}
-    files |= statistics_files(run, (record.adaptation,))
+    files |= statistics_files(run, [asdict(adaptation)] if adaptation else [])
     info = BundleInfo(
         name=identity.name,
         version=identity.version,
@@ -104,7 +105,7 @@ def export_bundle(
         learned=record.learned,
         gender_temperature=record.gender_temperature,
         gender_calibration=record.gender_calibration,
-        adaptation=record.adaptation,
+        adaptation=adaptation,
         out_of_domain_from=domain.threshold if domain else None,
         training_corpora=record.training_corpora,
         origin=record.origin,
@@ -113,6 +114,14 @@ def export_bundle(
     )
     _write(output, files, info)
     return info
+
+
+def adaptation_of(record: RunRecord) -> AdaptationEntry | None:
+    """Return what a run says of its adaptation network; the rule that earlier runs hold is none."""
+    entry = record.adaptation
+    if entry is None or entry.get("file") != ADAPTATION:
+        return None
+    return from_mapping(AdaptationEntry, entry, "run.json: adaptation")
 
 
 def _write(output: Path, files: Mapping[str, bytes], info: BundleInfo) -> None:

@@ -1,339 +1,274 @@
-"""Unsupervised adaptation to a speaker and a channel: the rule, and what applies it to what was heard so far.
+"""Unsupervised adaptation to a speaker and a channel: a network over the set of what was heard, without labels.
 
-A speaker and a microphone move all embeddings by about the same vector. Only what it does along the few directions in
-which emotions differ matters: there a window is a point, and points of one emotion of one voice scatter by about 1.
+A speaker, a microphone and a language move all answers about the same way. What they do shows in the answers
+themselves: so a small network reads the set of a speaker's plain probabilities and gives each of them again, adapted.
+It learned that from made-up sets with any shares of the emotions, several speakers among them, so it knows a strange
+voice from one that shows a single emotion. How far it goes it says itself: the adaptation weight, from 0 to 1.
 
-From the points heard so far the rule estimates
-
-* the offset of the voice: the mean of the points less what the emotions explain, Σ (z − Σ_c p_c M_c) / (n + k), with p
-  the probabilities under the estimate before. Who shows one emotion only is not mistaken for a strange voice that way.
-  Where the points less their own mean are told apart as well as those of all emotions are, the plain mean is the better
-  estimate, and is used as far as that is so;
-* where the emotions lie in this voice: their usual places drawn towards the points taken for them (maximum a
-  posteriori; Gauvain and Lee, 1994).
-
-The adapted answer replaces the plain one only as far as it can be trusted. Who shows one emotion all the time could
-still have that emotion taken for the voice. But then points hardly differ from each other, whereas those of several
-emotions lie far apart or are told apart.
+It needs nothing but probabilities. So it serves every engine, averages over models and variants, and answers that were
+kept in a table. The order of a set is of no meaning, and its cost grows as the set does.
 """
 
-import io
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
-from tokenize import TokenError
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from earnest.bundle import Bundle
-from earnest.errors import BundleError, RecipeError
-from earnest.settings.config import from_mapping
-from earnest.settings.limits import Bounds, Finite, Positive, Validated, require
+from earnest.bundle import ADAPTATION, AdaptationEntry, Bundle
+from earnest.errors import BundleError, first_line
+from earnest.onnx.check import check_onnx
+from earnest.runtime.engine import Runner
+from earnest.runtime.graph import engine_for
+from earnest.runtime.onnxruntime_engine import OnnxRuntime
+from earnest.runtime.profile import MOST_ROWS, Profile
 
 Vector = npt.NDArray[np.float64]
-FILE = "adaptation.npz"
-UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, OverflowError, RuntimeError, TokenError)
-"""What numpy raises of files of arrays: it parses their headers as Python."""
-LARGEST_ARRAY_BYTES = 64 * 2**20  # directions of an embedding of 4,096 numbers and 8 classes need 115 kB
+LARGEST_SET = 20_000  # rows in one run of the network: half a GB at most
+LEAST_SET = 2  # rows: one alone says nothing about what its speaker does to others
+_LEAST_WEIGHT = 1e-3  # of a window that adds nothing to those before it
+_INPUTS = {"probabilities": "float32", "weights": "float32"}
+_TOLERANCE = 1e-2  # of float16
+_AGAIN = "Export the bundle again."
 
 
-@dataclass(frozen=True, kw_only=True)
-class AdaptationRule(Validated):
-    """The scalars of an `Adaptation`, as ``bundle.json`` and ``run.json`` hold them.
+class AdaptedAnswer(NamedTuple):
+    """One window's or recording's answer: probabilities (classes,), and the share of the adapted answer in them."""
 
-    Attributes
-    ----------
-    scale : answers = softmax(−scale/2 · squared distance from the emotions' places), fitted on validation data
-    posterior_scale : the same for the p of the offset; below 1, so that errors weigh less
-    prior : k, windows' worth of belief that there is no offset
-    place_prior : windows' worth of belief that an emotion lies where it does in other voices
-    least_speech_s : of speech before anything is adapted
-    largest_offset : root mean square of offset / spread that is believed; more is scaled down to it
-    full_variety : variance of the points of a voice that shows all emotions equally often; one emotion alone has 1
-    trust_from, trust_to : the share of the way from 1 to ``full_variety`` at which trust starts, and at which it is
-        whole
-    variety_prior : windows' worth of belief that there is one emotion only
-    told_from, told_to : how many emotions, as a share of all, must be told apart about their own mean for that mean to
-        be believed, and trusted, a little and wholly
-    """
-
-    scale: Positive = 1.0
-    posterior_scale: Positive = 0.6
-    prior: Positive = 4.0
-    place_prior: Positive = 6.0
-    least_speech_s: Finite = 6.0
-    largest_offset: Positive = 3.0
-    full_variety: Annotated[float, Bounds(gt=1)] = 2.0
-    trust_from: Finite = 0.25
-    trust_to: Finite = 0.6
-    variety_prior: Positive = 2.0
-    told_from: Finite = 0.58
-    told_to: Finite = 0.7
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for first, second in (("trust_from", "trust_to"), ("told_from", "told_to")):
-            low, high = getattr(self, first), getattr(self, second)
-            require(low < high, f"{first} must be below {second}, got {low:g} and {high:g}")
-
-    def rule(self) -> dict[str, Any]:
-        """Return the scalars by name."""
-        return {field.name: getattr(self, field.name) for field in fields(AdaptationRule)}
+    probabilities: Vector
+    weight: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class AdaptationEntry(AdaptationRule):
-    """What ``bundle.json`` and ``run.json`` say under ``adaptation``: the scalars, and the file with the arrays."""
+class AdaptedAnswers(NamedTuple):
+    """A set's answers: probabilities (rows, classes), and the share of the adapted answer in each (rows,), 0 to 1."""
 
-    file: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
+    probabilities: Vector
+    weights: Vector
 
 
-@dataclass(frozen=True, eq=False)
-class Adaptation(AdaptationRule):
-    """Where the emotions lie for voices heard before, and what the rule needs to find a new voice's.
+class Adaptation:
+    """A bundle's adaptation network.
 
     Attributes
     ----------
-    directions : along which emotions differ, scaled so that an emotion of a voice never heard has unit variance, shape
-        (classes − 1, width)
-    origin : the mean of all embeddings along them, shape (classes − 1,)
-    places : of the emotions in voices whose mean is at the origin, shape (classes, classes − 1)
-    spread : standard deviation of speakers' means, shape (classes − 1,)
+    n_classes : of the probabilities that it reads and gives
+    least_speech_s : seconds of speech before anything is adapted
     """
 
-    directions: Vector
-    origin: Vector
-    places: Vector
-    spread: Vector
+    def __init__(self, data: bytes, entry: AdaptationEntry, n_classes: int, where: str, runner: Runner) -> None:
+        """Prepare the network.
 
-    def entry(self) -> AdaptationEntry:
-        """Return what goes into ``bundle.json``."""
-        return AdaptationEntry(file=FILE, **self.rule())
-
-    def to_bytes(self) -> bytes:
-        """Return the arrays as an npz file of float32, uncompressed; the same arrays give the same bytes."""
-        stored = io.BytesIO()
-        np.savez(stored, **{name: getattr(self, name).astype(np.float32) for name in ARRAYS})
-        return stored.getvalue()
-
-    @classmethod
-    def of(cls, bundle: Bundle) -> "Adaptation | None":
-        """Read the bundle's, None where it has none.
+        Parameters
+        ----------
+        data : of its file, checked by `earnest.onnx.check`
+        where : it comes from, for messages
 
         Raises
         ------
         BundleError
-            When the file is missing, shapes don't fit or numbers aren't finite.
+            When it can't be run, or is for another number of classes.
         """
-        info = bundle.info
-        if info.adaptation is None:
-            return None
-        entry = adaptation_entry(info.adaptation, info.name)
-        return cls.read(entry, bundle.listed_bytes(entry.file), len(info.classes), info.name)
+        self.n_classes, self.least_speech_s = n_classes, entry.least_speech_s
+        self._where, self._runner = f"{where}: {entry.file}", runner
+        try:
+            self._session = runner.open(data)
+        except runner.errors() as error:
+            raise self._broken(f"{runner.name} refuses it ({first_line(error)[:200]})") from error
+        inputs, sizes = dict(self._session.inputs), self._session.outputs
+        if inputs != _INPUTS or not {"adapted", "weight"} <= sizes.keys():
+            raise self._broken(f"from {inputs} to {', '.join(sizes)}, not from {_INPUTS} to adapted, weight")
+        if sizes["adapted"] not in (n_classes, None):
+            raise self._broken(f"{sizes['adapted']} outputs for {n_classes} classes")
 
     @classmethod
-    def read(cls, entry: AdaptationEntry, data: bytes, n_classes: int, where: str) -> "Adaptation":
-        """Read what `to_bytes` wrote; what doesn't fit is a `BundleError`."""
-        adaptation = cls(**_arrays_in(data, f"{where}: {entry.file}"), **entry.rule())
-        adaptation._check(n_classes, where)
-        return adaptation
+    def of(cls, bundle: Bundle, runner: Runner | None = None) -> "Adaptation | None":
+        """Prepare the bundle's, None where it has none; ``runner`` is the engine of its graph, unless another is given.
 
-    def _check(self, n_classes: int, where: str) -> None:
-        shapes: dict[str, tuple[int, ...]] = {
-            "directions": (n_classes - 1, self.directions.shape[-1]),
-            "places": (n_classes, n_classes - 1),
+        Raises
+        ------
+        BundleError
+            See `Adaptation`.
+        """
+        entry, info = bundle.info.adaptation, bundle.info
+        if entry is None:
+            return None
+        return cls(bundle.listed_bytes(entry.file), entry, len(info.classes), info.name, runner or engine_for(bundle))
+
+    @classmethod
+    def read(cls, data: bytes, n_classes: int, where: str, least_speech_s: float = 0.0) -> "Adaptation":
+        """Prepare a network that lies outside of a bundle, from the bytes of its file; see `Adaptation`."""
+        check_onnx(data, Path(where))
+        return cls(data, AdaptationEntry(ADAPTATION, least_speech_s), n_classes, where, OnnxRuntime())
+
+    def answer(self, probabilities: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> AdaptedAnswers:
+        """Answer a set of recordings or windows of one speaker again.
+
+        Parameters
+        ----------
+        probabilities : plain ones, calibrated, shape (rows, classes); a row at least
+        weights : how much of a window no window before it held, above 0 to 1, shape (rows,); None: each row is a
+            recording of its own
+        """
+        plain = np.asarray(probabilities, np.float64)
+        counted = np.ones(len(plain)) if weights is None else np.asarray(weights, np.float64)
+        answers = np.empty_like(plain)
+        shares = np.empty(len(plain))
+        n_sets = -(-len(plain) // LARGEST_SET)
+        for number in range(n_sets):  # every n-th row: each set holds something of everything
+            rows = slice(number, None, n_sets)
+            answers[rows], shares[rows] = self._answered(plain[rows], counted[rows])
+        return AdaptedAnswers(answers, shares)
+
+    def _answered(self, plain: Vector, weights: Vector) -> AdaptedAnswers:
+        # A graph in halves gives sums that are off by a thousandth.
+        shares = np.maximum(plain, 0.0)
+        feeds = {
+            "probabilities": np.ascontiguousarray(shares / shares.sum(axis=1, keepdims=True), np.float32),
+            "weights": np.ascontiguousarray(weights, np.float32),
         }
-        shapes |= dict.fromkeys(("origin", "spread"), (n_classes - 1,))
-        if not self.directions.size or any(getattr(self, name).shape != shape for name, shape in shapes.items()):
-            raise BundleError(f"{where}: the shapes of 'adaptation' don't fit each other. Export the bundle again.")
-        if not (all(np.isfinite(getattr(self, name)).all() for name in ARRAYS) and self.spread.min() > 0):
-            raise BundleError(f"{where}: 'adaptation' holds impossible numbers. Export the bundle again.")
+        try:
+            adapted, weight = self._session.run(feeds, ["adapted", "weight"])
+        except self._runner.errors() as error:
+            raise self._broken(f"failed to run ({first_line(error)[:200]})") from error
+        self._check(adapted, weight, plain.shape)
+        adapted = np.maximum(adapted.astype(np.float64), 0.0)
+        return AdaptedAnswers(adapted / adapted.sum(axis=1, keepdims=True), np.clip(weight.astype(np.float64), 0, 1))
+
+    def _check(self, adapted: npt.NDArray[Any], weight: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
+        """Refuse answers about more or fewer rows than were asked about, and numbers that are no shares."""
+        if adapted.shape != shape or weight.shape != shape[:1]:
+            raise self._broken(f"expected shapes {shape} and {shape[:1]}, got {adapted.shape} and {weight.shape}")
+        if not (np.isfinite(adapted).all() and np.isfinite(weight).all()):
+            raise self._broken("an answer is not finite")
+        is_off = adapted.min() < -_TOLERANCE or np.abs(adapted.sum(axis=1) - 1).max() > _TOLERANCE
+        if is_off or weight.min() < -_TOLERANCE or weight.max() > 1 + _TOLERANCE:
+            raise self._broken("'adapted' or 'weight' holds no probabilities")
+
+    def _broken(self, why: str) -> BundleError:
+        return BundleError(f"{self._where}: {why}. {_AGAIN}")
 
 
-ARRAYS = tuple(field.name for field in fields(Adaptation) if field.name not in AdaptationRule().rule())
+class Listener(Protocol):
+    """What is told each window's plain answer in turn, and may know a better one."""
 
+    def hear(self, plain: npt.NDArray[np.floating], seconds: float, new_s: float) -> AdaptedAnswer | None:
+        """Answer one window, or a recording that is heard whole.
 
-def adaptation_entry(values: Mapping[str, Any], where: str) -> AdaptationEntry:
-    """Read what `AdaptationEntry.to_dict` gave."""
-    try:
-        return from_mapping(AdaptationEntry, values, f"{where}: adaptation")
-    except RecipeError as error:
-        raise BundleError(str(error)) from None
-
-
-def _arrays_in(data: bytes, where: str) -> dict[str, Any]:
-    """Read an npz file that may be anything; an archive that would grow is refused before it is unpacked."""
-    import zipfile  # not at the start of every prediction
-    import zlib
-
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = archive.infolist()
-        if {member.filename for member in members} != {f"{name}.npy" for name in ARRAYS}:
-            raise BundleError(f"{where}: must hold {', '.join(ARRAYS)}. Export the bundle again.")
-        if any(member.file_size > LARGEST_ARRAY_BYTES for member in members):
-            raise BundleError(f"{where}: larger than any adaptation. Export the bundle again.")
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return {name: arrays[name].astype(np.float64, casting="same_kind") for name in ARRAYS}
-    except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
-        raise BundleError(f"{where}: not readable ({error}). Export the bundle again.") from error
-
-
-N_ROUNDS = 5  # of each estimate: it stands still by then
-LONGEST_MEMORY = 600  # windows; ten minutes of a stream that answers every second
-
-
-class Estimate(NamedTuple):
-    """What is known of a voice: its offset (directions,), its places (classes, directions), and trust from 0 to 1."""
-
-    offset: Vector
-    places: Vector
-    trust: float
+        Parameters
+        ----------
+        plain : its probabilities without adaptation, shape (classes,)
+        seconds : its length
+        new_s : how much of it no window before held; overlapping windows count as much as they add
+        """
 
 
 class Adapter:
-    """Follows one voice; memory is a point for each of the latest windows.
+    """Follows one speaker (causal adaptation), or stays with a profile; memory is a row for each of the latest windows.
 
     Attributes
     ----------
     is_active : whether enough was heard for anything to be adapted
-    estimate : what is known so far
     """
 
-    def __init__(self, adaptation: Adaptation) -> None:
-        self._settings = adaptation
-        self._points = np.empty((0, len(adaptation.directions)))
-        self._weights = np.empty(0)
+    def __init__(self, adaptation: Adaptation, profile: Profile | None = None) -> None:
+        """Begin with nothing, or stay with what a profile holds: then each answer is that of profile and window."""
+        self._adaptation, self._is_fixed = adaptation, profile is not None
+        self._set = _Rows(adaptation.n_classes)
         self._heard_s = 0.0
-        self._is_fixed = False
-        self.estimate = Estimate(np.zeros(len(adaptation.directions)), adaptation.places, 0.0)
+        if profile:
+            self._set.extend(profile.probabilities, profile.weights)
+            self._heard_s = profile.speech_s
 
     @property
     def is_active(self) -> bool:
         """Whether enough was heard for anything to be adapted."""
-        return self._heard_s >= self._settings.least_speech_s
+        return self._heard_s >= self._adaptation.least_speech_s
+
+    def hear(self, plain: npt.NDArray[np.floating], seconds: float, new_s: float) -> AdaptedAnswer | None:
+        """Answer a window from the set of all so far, itself included; None while that is too little."""
+        self._set.append(plain, max(new_s / seconds, _LEAST_WEIGHT))
+        if not self._is_fixed:
+            self._heard_s += max(new_s, 0.0)
+        found = None
+        if self.is_active and len(self._set) >= LEAST_SET:
+            answers = self._adaptation.answer(self._set.probabilities, self._set.weights)
+            found = AdaptedAnswer(answers.probabilities[-1], float(answers.weights[-1]))
+        if self._is_fixed or new_s <= 0:
+            self._set.forget_last()
+        elif len(self._set) > MOST_ROWS:
+            self._set.forget_first()
+        return found
+
+
+class BatchAdapter:
+    """Hears all of one speaker first, and then tells, in the same order, the answers of one run over the whole set.
+
+    Attributes
+    ----------
+    speech_s : heard so far
+    """
+
+    def __init__(self, adaptation: Adaptation) -> None:
+        self._adaptation = adaptation
+        self._set = _Rows(adaptation.n_classes)
+        self._answers: AdaptedAnswers | None = None
+        self._is_over, self._n_told = False, 0
+        self.speech_s = 0.0
+
+    def hear(self, plain: npt.NDArray[np.floating], seconds: float, new_s: float) -> AdaptedAnswer | None:
+        """Note a window, or after `finish` tell its answer; None where all that was heard is too little."""
+        if not self._is_over:
+            self._set.append(plain, max(new_s / seconds, _LEAST_WEIGHT))
+            self.speech_s += max(new_s, 0.0)
+        elif self._answers is not None:
+            row, self._n_told = self._n_told, self._n_told + 1
+            return AdaptedAnswer(self._answers.probabilities[row], float(self._answers.weights[row]))
+        return None
+
+    def finish(self) -> None:
+        """End the first pass: what is heard from now on is the same again, from the start."""
+        self._is_over, self._n_told = True, 0
+        if self.speech_s >= self._adaptation.least_speech_s and len(self._set) >= LEAST_SET:
+            self._answers = self._adaptation.answer(self._set.probabilities, self._set.weights)
+
+    def profile(self, model: str, model_version: str, classes: Sequence[str]) -> Profile:
+        """Return what was heard as a profile of the speaker."""
+        rows = self._set
+        return Profile.of(model, model_version, tuple(classes), self.speech_s, rows.probabilities, rows.weights)
+
+
+class _Rows:
+    """A growing set of plain probabilities; room is made for twice as many at a time."""
+
+    def __init__(self, n_classes: int) -> None:
+        self._rows, self._n_rows = np.empty((16, n_classes + 1), np.float32), 0
+
+    def __len__(self) -> int:
+        return self._n_rows
 
     @property
-    def trust(self) -> float:
-        """How far the adapted answer is believed, from 0 (one emotion so far, or little heard) to 1 (several)."""
-        return self.estimate.trust
+    def probabilities(self) -> npt.NDArray[np.float32]:
+        return self._rows[: self._n_rows, :-1]
 
-    def hear(
-        self, embedding: npt.NDArray[np.floating], plain: npt.NDArray[np.floating], seconds: float, new_s: float
-    ) -> Vector | None:
-        """Answer one window with what was known before it, then learn from it.
+    @property
+    def weights(self) -> npt.NDArray[np.float32]:
+        return self._rows[: self._n_rows, -1]
 
-        Parameters
-        ----------
-        embedding : shape (width,)
-        plain : the window's probabilities without adaptation, shape (classes,)
-        seconds : the window's length
-        new_s : how much of it no window before held; overlapping windows count as much as they add
+    def append(self, probabilities: npt.NDArray[np.floating], weight: float) -> None:
+        if self._n_rows == len(self._rows):
+            self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
+        self._rows[self._n_rows, :-1] = probabilities
+        self._rows[self._n_rows, -1] = weight
+        self._n_rows += 1
 
-        Returns
-        -------
-        probabilities, shape (classes,): the plain ones as far as the adapted ones aren't trusted; None while they
-        aren't at all
-        """
-        point, answer = self._point(embedding), None
-        if self.is_active and self.trust > 0:
-            # A mixture of probabilities: the weight is the share of the adapted answer.
-            answer = self.trust * self._adapted(point) + (1 - self.trust) * plain.astype(np.float64)
-        if not self._is_fixed:
-            if new_s > 0:
-                self._points = np.vstack([self._points, point])[-LONGEST_MEMORY:]
-                self._weights = np.append(self._weights, new_s / seconds)[-LONGEST_MEMORY:]
-                self.estimate = estimate(self._settings, self._points, self._weights)
-            self._heard_s += new_s
-        return answer
+    def extend(self, probabilities: npt.NDArray[np.floating], weights: npt.NDArray[np.floating]) -> None:
+        for row, weight in zip(probabilities, weights, strict=True):
+            self.append(row, float(weight))
 
-    def learn_from(self, embeddings: Iterable[npt.NDArray[np.floating]], seconds: float) -> None:
-        """Get used to recordings of this voice, all at once, and stay with that.
+    def forget_last(self) -> None:
+        self._n_rows -= 1
 
-        Parameters
-        ----------
-        embeddings : one a window, each of shape (width,)
-        seconds : of speech in all of them together
-        """
-        points = [self._point(embedding) for embedding in embeddings]
-        if points:
-            self.estimate = estimate(self._settings, np.stack(points), np.ones(len(points)))
-        self._heard_s, self._is_fixed = seconds, True
-
-    def _point(self, embedding: npt.NDArray[np.floating]) -> Vector:
-        width = self._settings.directions.shape[1]
-        if embedding.shape != (width,):
-            raise BundleError(
-                f"'adaptation' is for embeddings of shape {(width,)}, the graph gives {embedding.shape}. "
-                "Export the bundle again."
-            )
-        return np.asarray(self._settings.directions @ embedding.astype(np.float64) - self._settings.origin)
-
-    def _adapted(self, point: Vector) -> Vector:
-        return probabilities(point - self.estimate.offset, self.estimate.places, self._settings.scale)
-
-
-def estimate(rule: Adaptation, points: Vector, weights: Vector) -> Estimate:
-    """Return what points (windows, directions) with weights (windows,) say about their voice; one at least."""
-    # n of the module's text: windows' worth of sound, each window counting as much as it was new.
-    heard = weights.sum()
-    mean = weights @ points / heard
-    about_mean = points - mean
-    # Offset o, by fixed-point iteration: p = softmax of z − o about the places (E), o = Σ w·(z − p·M) / (n + k) (M).
-    offset = np.zeros_like(mean)
-    for _ in range(N_ROUNDS):
-        shares = probabilities(points - offset, rule.places, rule.posterior_scale)
-        offset = _bounded(weights @ (points - shares @ rule.places) / (heard + rule.prior), rule)
-    # Separability of the windows about their own mean: where it is whole, the plain mean w·z / (n + 1) is the offset.
-    told = _told_apart(probabilities(about_mean, rule.places), weights / heard)
-    whole = _graded(told, rule.told_from, rule.told_to)
-    offset = whole * _bounded(mean * heard / (heard + 1), rule) + (1 - whole) * offset
-    # Places by maximum a posteriori (Gauvain and Lee, 1994): m_c = (τ·M_c + Σ p_c·(z − o)) / (τ + Σ p_c).
-    places = rule.places
-    for _ in range(N_ROUNDS):
-        shares = probabilities(points - offset, places) * weights[:, None]  # (windows, classes)
-        counts = shares.sum(axis=0)[:, None]  # (classes, 1)
-        places = (rule.place_prior * rule.places + shares.T @ points - counts * offset) / (rule.place_prior + counts)
-    # Between-window variance, drawn towards that of one emotion, 1:
-    # (Σ w·|z − mean|²/d + v) / (n − 1 + v).
-    squares = float(weights @ (about_mean**2).mean(axis=1))
-    variety = (squares + rule.variety_prior) / (max(heard - 1, 0.0) + rule.variety_prior)
-    share = (variety - 1) / (rule.full_variety - 1)  # 0: one emotion, 1: all equally often
-    return Estimate(offset, places, max(_graded(share, rule.trust_from, rule.trust_to), whole))
-
-
-def probabilities(points: Vector, places: Vector, scale: float = 1.0) -> Vector:
-    """Return the probabilities (..., classes) of points (..., directions) that scatter about places by 1 / scale."""
-    # −s/2·|z − M_c|² = s·(z·M_c − |M_c|²/2) − s/2·|z|², and softmax forgets the last term.
-    powers = scale * (points @ places.T - 0.5 * (places**2).sum(axis=1))  # but for what all classes share
-    powers = np.exp(powers - powers.max(axis=-1, keepdims=True))  # the largest is exp(0): no overflow
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
-
-
-def _told_apart(shares: Vector, weights: Vector) -> float:
-    """Return how many classes probabilities (windows, classes) tell apart, as a share of all.
-
-    The exponential of what a window's probabilities say about which one it is (mutual information): 1 where all are
-    sure and every class is equally frequent.
-    """
-    # I(window; class) = H(mean of p) − mean of H(p), in nats; exp(I) is a number of classes.
-    information = _entropy(weights @ shares) - weights @ _entropy(shares)
-    return float(np.exp(information) / shares.shape[1])
-
-
-def _entropy(shares: Vector) -> Vector:
-    return np.asarray(-(shares * np.log(np.maximum(shares, np.finfo(np.float64).tiny))).sum(axis=-1))
-
-
-def _bounded(offset: Vector, rule: Adaptation) -> Vector:
-    size = float(np.sqrt(np.mean((offset / rule.spread) ** 2)))  # in standard deviations of speakers' means
-    return offset * min(1.0, rule.largest_offset / size) if size else offset
-
-
-def _graded(value: float, start: float, end: float) -> float:
-    return float(np.clip((value - start) / (end - start), 0.0, 1.0))
+    def forget_first(self) -> None:
+        self._rows[: self._n_rows - 1] = self._rows[1 : self._n_rows].copy()
+        self._n_rows -= 1

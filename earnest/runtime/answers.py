@@ -10,7 +10,7 @@ from earnest.audio.quality import QualityMeter
 from earnest.audio.speech import Extent
 from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
-from earnest.runtime.adaptation import Adapter
+from earnest.runtime.adaptation import Listener
 from earnest.runtime.events import Event, Segment, Span, VocalBurst, Window
 from earnest.runtime.prediction import ClassChoice, Options, Prediction, Status, polarity_of
 from earnest.runtime.smoothing import UNSURE, Label, Run, Smoother, verdict_of
@@ -29,6 +29,7 @@ class Tally:
     ----------
     classes : those that were asked for
     abstain_below : confidence below which the answer is "unsure"
+    n_adapted : samples of answers that were adapted, weighted by how far
     held : label → samples at the model's rate, and their sum weighted by confidence
     """
 
@@ -39,6 +40,7 @@ class Tally:
     n_answered: int = 0
     n_segments: int = 0
     is_adapted: bool = False
+    n_adapted: float = 0.0
     sums: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     held: dict[Label, tuple[int, float]] = field(default_factory=dict)
     bursts: list[VocalBurst] = field(default_factory=list)
@@ -98,6 +100,7 @@ class Tally:
             probabilities=probabilities,
             polarity=polarity_of(probabilities),
             adapted=self.is_adapted,
+            adaptation_weight=min(self.n_adapted / self.n_answered, 1.0),
             gender=_named(("female", "male"), means.get("gender")),
             affect=_named(("valence", "arousal", "dominance"), means.get("affect")),
         )
@@ -139,24 +142,21 @@ class AnswerBuilder:
     Attributes
     ----------
     classes : those that were asked for
-    needed : names of the outputs that it takes
     tally : what the recording is like, and what its answers add up to
     """
 
     def __init__(
         self,
         info: BundleInfo,
-        predicted: tuple[str, ...],
         sample_rate_hz: int,
         windowing: Windowing,
         options: Options,
-        adapter: Adapter | None = None,
+        adapter: Listener | None = None,
     ) -> None:
         self._info, self._adapter, self._rate = info, adapter, info.sample_rate_hz
         self._choice = ClassChoice(info, options)
         self.classes = self._choice.classes
         below = info.abstain_below if options.abstain_below is None else options.abstain_below
-        self.needed = (*predicted, "embedding") if adapter else predicted
         self.tally = Tally(sample_rate_hz, self.classes, below)
         self._smoother = Smoother(round(windowing.hop_s * self._rate), self.classes, below)
         self._answered_to = 0
@@ -169,9 +169,8 @@ class AnswerBuilder:
     def window(self, heard: WindowSound, outputs: Outputs) -> Iterator[Event]:
         """Take what the network says about one window, each output without its batch axis."""
         verdict = verdict_of(outputs, self._info.sounds)
-        embedding = outputs.pop("embedding", np.empty(0))
         if verdict.is_speech and self._adapter:
-            self._adapt(self._adapter, heard.extent, embedding, outputs)
+            self._adapt(self._adapter, heard.extent, outputs)
         shares = outputs["probabilities"] = self._choice.of(outputs["probabilities"])
         if verdict.is_speech:
             self.tally.add(outputs, len(heard.extent))
@@ -207,13 +206,14 @@ class AnswerBuilder:
         is_summary = not is_whole and (self.tally.n_segments > 1 or duration_s > self._info.longest_s)
         return self.tally.answer(measured, is_summary)
 
-    def _adapt(self, adapter: Adapter, extent: Extent, embedding: npt.NDArray[np.floating], outputs: Outputs) -> None:
+    def _adapt(self, adapter: Listener, extent: Extent, outputs: Outputs) -> None:
         """Put the adapted answer in the plain one's place, where the adapter knows enough."""
         # Windows overlap: only what is new counts, else a speaker would seem to have spoken for longer.
         new = extent.end - max(extent.start, self._answered_to)
-        adapted = adapter.hear(embedding, outputs["probabilities"], len(extent) / self._rate, new / self._rate)
+        adapted = adapter.hear(outputs["probabilities"], len(extent) / self._rate, new / self._rate)
         if adapted is not None:
-            outputs["probabilities"], self.tally.is_adapted = adapted, True
+            outputs["probabilities"], self.tally.is_adapted = adapted.probabilities, True
+            self.tally.n_adapted += adapted.weight * len(extent)
         self._answered_to = extent.end
 
     def _told(self, run: Run) -> Iterator[Event]:

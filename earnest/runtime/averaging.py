@@ -89,8 +89,7 @@ def network_of(
     network: WindowNetwork = graphs[0] if len(graphs) == 1 else Ensemble(graphs)
     if len(variants_called(tta)) == 1:
         return network, info
-    # What a voice does to the mean over variants was never fitted, so such a model doesn't adapt.
-    return Variants(network, tta, info), replace(info, name=f"{info.name} (tta {tta})", adaptation=None)
+    return Variants(network, tta, info), replace(info, name=f"{info.name} (tta {tta})")
 
 
 def ensemble_info(infos: Sequence[BundleInfo]) -> BundleInfo:
@@ -115,6 +114,7 @@ def ensemble_info(infos: Sequence[BundleInfo]) -> BundleInfo:
         licence=" and ".join(dict.fromkeys(info.licence for info in infos)),
         files={},
         scheme=first.scheme,
+        adaptation=next((info.adaptation for info in infos if info.adaptation), None),
         n_parameters=sum(info.n_parameters for info in infos),
         sounds=first.sounds if all(info.sounds == first.sounds for info in infos) else (),
         # The strictest of them all: the threshold as well as the lengths.

@@ -16,13 +16,13 @@ from earnest.audio.source import Source, path_of, source_name
 from earnest.audio.speech import Extent
 from earnest.bundle import BundleInfo
 from earnest.errors import AudioError, MissingExtraError, NoPicturesError
-from earnest.runtime.adaptation import Adapter
+from earnest.runtime.adaptation import Listener
 from earnest.runtime.answers import AnswerBuilder
+from earnest.runtime.batch import KEPT, Heard
 from earnest.runtime.decoders import Reading
 from earnest.runtime.graph import Outputs, PictureNetwork, WindowNetwork
 from earnest.runtime.picture import Picture, is_picture
 from earnest.runtime.prediction import Options, Prediction
-from earnest.runtime.smoothing import verdict_of
 from earnest.runtime.windows import Job, Over, Windower, Windowing, WindowSound
 from earnest.settings.config import from_mapping
 from earnest.settings.front_end import FrontEnd
@@ -56,7 +56,7 @@ def answer_picture(
         expected = f"{settings.n_bands} rows and at most {n_most} columns"
         raise AudioError(f"{name}: {n_rows} rows and {n_frames} columns, the model takes {expected}.")
     answer = network.run_log_mel(picture.log_mel)
-    answers = AnswerBuilder(info, network.predicted, info.sample_rate_hz, Windowing(), options)
+    answers = AnswerBuilder(info, info.sample_rate_hz, Windowing(), options)
     rate_hz = info.sample_rate_hz
     extent = Extent(0, round(picture.duration_s * rate_hz))
     heard = WindowSound(extent, 0, np.empty(0, np.float32))
@@ -83,6 +83,7 @@ class PendingRecording:
     answers: AnswerBuilder | None = None  # None while it has not been opened
     jobs: list[Job] | None = None  # None while it has not been decoded
     outputs: list[tuple[Job, "Row"]] = field(default_factory=list)  # what the network said, in the jobs' order
+    kept: list[tuple[Job, "Row"]] = field(default_factory=list)  # of those, what is needed to answer again
     is_whole: bool = False
     error: str | None = None
     answered: Prediction | None = None  # a picture is, as soon as it is read
@@ -126,14 +127,14 @@ class Bulk:
         graph: WindowNetwork,
         info: BundleInfo,
         reading: Reading,
-        adapter: Adapter | None = None,
+        adapter: Listener | None = None,
         batch_s: float = BATCH_S,
         options: Options | None = None,
         windowing: Windowing | None = None,
     ) -> None:
         self._graph, self._info, self._adapter, self._options = graph, info, adapter, options or Options()
         self._reading, self._batch_s, self._windowing = reading, batch_s, windowing or Windowing()
-        self._outputs = (*graph.predicted, "embedding") if adapter else graph.predicted
+        self._keeps = False
 
     def predict_one(self, source: Source) -> Prediction:
         """Predict one recording; what can't be read is raised."""
@@ -147,21 +148,20 @@ class Bulk:
     def _answer_picture(self, source: Source) -> Prediction:
         return answer_picture(self._graph, self._info, source, self._options, self._reading.decoders.read_picture)
 
-    def embeddings(self, sources: Iterable[Source]) -> tuple[list[npt.NDArray[np.floating]], float]:
-        """Return the embeddings of all windows of speech in recordings, and their seconds; errors are raised."""
-        found: list[npt.NDArray[np.floating]] = []
-        n_samples = 0
-        for source in sources:
-            clip = PendingRecording(source, path_of(source))
-            self._run([(clip, job) for job in self._jobs(clip)])
-            for job, row in clip.outputs:
-                if isinstance(job, WindowSound) and verdict_of(row, self._info.sounds).is_speech:
-                    found.append(row["embedding"])
-                    n_samples += len(job.extent)
-        return found, n_samples / self._info.sample_rate_hz
-
     def predict(self, sources: Iterable[Source], jobs: int) -> Iterator[Prediction]:
-        """Predict in order; what can't be read is a row with status "error".
+        """Predict in order; what can't be read is a row with status "error"."""
+        for clip in self._clips(sources, jobs):
+            yield self._prediction(clip)
+
+    def hear(self, sources: Iterable[Source], jobs: int) -> Iterator[Heard]:
+        """Predict as `predict` does, and keep what was heard, so that it can be answered again."""
+        self._keeps = True
+        for clip in self._clips(sources, jobs):
+            plain = self._prediction(clip)
+            yield Heard(plain, clip.is_whole, () if clip.error else tuple(clip.kept))
+
+    def _clips(self, sources: Iterable[Source], jobs: int) -> Iterator[PendingRecording]:
+        """Yield recordings, in order, whose windows have all been answered.
 
         With several jobs, decoding and the network share as many threads; while one group of recordings is answered,
         the next one is decoded.
@@ -191,9 +191,9 @@ class Bulk:
                 group = Group()
         yield group
 
-    def _answered(self, group: Group) -> Iterator[Prediction]:
+    def _answered(self, group: Group) -> Iterator[PendingRecording]:
         self._finish(group.pending, group.batches)
-        yield from map(self._prediction, group.clips)
+        yield from group.clips
 
     def _decoded(self, sources: Iterable[Source], pool: ThreadPoolExecutor | None) -> Iterator[PendingRecording]:
         if pool is None:
@@ -252,9 +252,7 @@ class Bulk:
         info = self._info
         with self._reading.open_audio(clip.source) as stream:
             rate_hz = stream.sample_rate_hz
-            clip.answers = AnswerBuilder(
-                info, self._graph.predicted, rate_hz, self._windowing, self._options, self._adapter
-            )
+            clip.answers = AnswerBuilder(info, rate_hz, self._windowing, self._options, self._adapter)
             windower = Windower(info.sample_rate_hz, rate_hz, self._windowing, not info.sounds, live=False)
             for block in stream.blocks:
                 clip.answers.tally.hear(block)
@@ -274,7 +272,7 @@ class Bulk:
         while longest_first:
             n_rows = max(1, int(self._batch_s * self._info.sample_rate_hz) // len(sounds[longest_first[0]]))
             numbers, longest_first = longest_first[:n_rows], longest_first[n_rows:]
-            run = partial(self._graph.run, [sounds[number] for number in numbers], self._outputs)
+            run = partial(self._graph.run, [sounds[number] for number in numbers])
             batches.append((numbers, pool.submit(run) if pool else run()))
         return batches
 
@@ -292,6 +290,8 @@ class Bulk:
         """Add the answers up; with adaptation, each is heard in turn. What they say over time is not kept."""
         assert clip.answers is not None
         for job, row in clip.outputs:
+            if self._keeps:  # before it is changed
+                clip.kept.append((job, {name: row[name].copy() for name in KEPT if name in row}))
             events = clip.answers.segment(job) if isinstance(job, Over) else clip.answers.window(job, row)
             deque(events, maxlen=0)
         clip.outputs = []

@@ -28,20 +28,32 @@ class Session(Protocol):
         """Return the outputs called ``names``."""
 
 
-class Engine(Protocol):
-    """Makes sessions of one bundle's graph.
+class Runner(Protocol):
+    """Makes sessions of graphs.
 
     Attributes
     ----------
     name : for messages
-    file : of the bundle that it reads
     """
 
     name: str
+
+    def open(self, data: bytes) -> Session:
+        """Prepare a graph from the bytes of an ONNX file that was checked."""
+
+    def errors(self) -> tuple[type[Exception], ...]:
+        """Return all that it raises."""
+
+
+class Engine(Runner, Protocol):
+    """Makes sessions of one bundle's graph.
+
+    Attributes
+    ----------
+    file : of the bundle that it reads
+    """
+
     file: str
 
     def session(self, part: Part) -> Session:
         """Prepare the graph, or the part of it before or behind the spectrogram."""
-
-    def errors(self) -> tuple[type[Exception], ...]:
-        """Return all that it raises."""

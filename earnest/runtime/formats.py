@@ -13,7 +13,7 @@ from earnest.runtime.prediction import Prediction, Status
 
 _BEFORE = ("path", "status", "duration_s", "speech_s", "emotion", "confidence")
 _AFTER = ("polarity", "gender_female", "gender_male", "valence", "arousal", "dominance", "intensity")
-_LAST = ("quality", "adapted", "shares", "vocal_bursts", "model", "error")
+_LAST = ("quality", "adapted", "adaptation_weight", "shares", "vocal_bursts", "model", "error")
 _PREFIX = "p_"
 _GENDERS, _AFFECT = ("female", "male"), ("valence", "arousal", "dominance")
 _ADAPTED = {"true": True, "false": False, True: True, False: False}
@@ -88,6 +88,7 @@ def from_flat_values(values: Mapping[str, Any]) -> Prediction:
             affect=_numbers({name: known[name] for name in _AFFECT}),
             quality=tuple((known["quality"] or "").split()),
             adapted=_ADAPTED[known["adapted"]],
+            adaptation_weight=float(known["adaptation_weight"]),
             shares=json.loads(known["shares"] or "null"),
             vocal_bursts=tuple(VocalBurst(**burst) for burst in json.loads(known["vocal_bursts"] or "[]")),
             model=known["model"] or "",
@@ -138,6 +139,7 @@ def _checked(row: Prediction) -> Prediction:
     _check_number("speech_s", row.speech_s, *seconds)
     _check_number("confidence", row.confidence, *shares)
     _check_number("intensity", row.intensity, *shares)
+    _check_number("adaptation_weight", row.adaptation_weight, *shares)
     _check_number("polarity", row.polarity, -1.0, 1.0)
     _check_shares("probabilities", row.probabilities, None)
     _check_shares("gender", row.gender, _GENDERS)

@@ -51,16 +51,14 @@ class OnnxRuntimeSession:
         return values
 
 
-class OnnxRuntimeEngine:
-    """Makes sessions from the bytes that were checked, so no other file is read."""
+class OnnxRuntime:
+    """Makes sessions from bytes that were checked, so no other file is read."""
 
-    name, file = "onnxruntime", "model.onnx"
+    name = "onnxruntime"
 
-    def __init__(self, bundle: Bundle, threads: int, provider: Provider) -> None:
+    def __init__(self, threads: int = 1, provider: Provider = "cpu") -> None:
         import onnxruntime
 
-        if self.file not in bundle.info.files:
-            raise BundleError(f"{bundle.folder}: was exported for OpenVINO. Use backend openvino, or export it again.")
         wanted = _PROVIDERS[provider]
         if wanted not in onnxruntime.get_available_providers():
             raise EarnestError(f"This onnxruntime has no {wanted}. Use provider cpu, or install onnxruntime-gpu.")
@@ -74,13 +72,11 @@ class OnnxRuntimeEngine:
             self._options.add_session_config_entry("session.use_env_allocators", "1")
         for kind in ("intra_op", "inter_op"):  # idle threads give their core to others
             self._options.add_session_config_entry(f"session.{kind}.allow_spinning", "0")
-        self._bundle = bundle
 
-    def session(self, part: Part) -> OnnxRuntimeSession:
-        """Prepare the graph or a part of it."""
+    def open(self, data: bytes) -> OnnxRuntimeSession:
+        """Prepare a graph."""
         import onnxruntime
 
-        data = part_of(self._bundle.model_bytes(), part)
         session = onnxruntime.InferenceSession(
             data, self._options, providers=self._providers, disabled_optimizers=_SLOW
         )
@@ -92,3 +88,19 @@ class OnnxRuntimeEngine:
 
         own = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
         return (*own, RuntimeError, ValueError)
+
+
+class OnnxRuntimeEngine(OnnxRuntime):
+    """Makes sessions of one bundle's graph."""
+
+    file = "model.onnx"
+
+    def __init__(self, bundle: Bundle, threads: int, provider: Provider) -> None:
+        if self.file not in bundle.info.files:
+            raise BundleError(f"{bundle.folder}: was exported for OpenVINO. Use backend openvino, or export it again.")
+        super().__init__(threads, provider)
+        self._bundle = bundle
+
+    def session(self, part: Part) -> OnnxRuntimeSession:
+        """Prepare the graph or a part of it."""
+        return self.open(part_of(self._bundle.model_bytes(), part))

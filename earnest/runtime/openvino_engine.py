@@ -90,8 +90,13 @@ class OpenVinoEngine:
             model = self._core.read_model(self._bundle.listed_bytes(MODEL), openvino().Tensor(weights))
         else:
             model = self._core.read_model(self._bundle.model_bytes())
-        if part != "whole":
-            model = cut_model(model, part)
+        return self._compiled(model if part == "whole" else cut_model(model, part))
+
+    def open(self, data: bytes) -> OpenVinoSession:
+        """Prepare a graph from the bytes of an ONNX file."""
+        return self._compiled(self._core.read_model(data))
+
+    def _compiled(self, model: Any) -> OpenVinoSession:
         return OpenVinoSession(self._core.compile_model(model, self._device, self._settings))
 
     def errors(self) -> tuple[type[Exception], ...]:

@@ -104,6 +104,8 @@ class Prediction:
     quality : "clipped" when more than 0.1 % of the samples lie at full scale, "low-bandwidth" when less than a
         millionth of the power lies above 4.2 kHz (telephone), "noisy" when quiet moments come within 10 dB of loud
         ones, "out-of-domain" when it is far from what the model was trained on (the graph's output ``distance``)
+    adapted : whether other recordings or windows of the speaker had a say, see `earnest.runtime.adaptation`
+    adaptation_weight : share of the adapted answer in this one, 0 to 1; of several windows its mean over their time
     shares : of a recording of several segments, or longer than the model hears at once: emotion → share of its speech,
         the largest first, "unsure" among them; None for others, which are answered as a whole
     vocal_bursts : in order of time
@@ -123,6 +125,7 @@ class Prediction:
     intensity: float | None = None
     quality: tuple[str, ...] = ()
     adapted: bool = False
+    adaptation_weight: float = 0.0
     shares: Mapping[str, float] | None = None
     vocal_bursts: tuple[VocalBurst, ...] = ()
     model: str = ""

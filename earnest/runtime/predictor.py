@@ -3,28 +3,31 @@
 import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 from earnest.audio.io import MAX_SECONDS, load_waveform
 from earnest.audio.quality import frame_levels_dbfs, is_silent
 from earnest.audio.source import Source, path_of, source_name
-from earnest.bundle import DEFAULT_BUNDLE, Bundle, BundleInfo, load_bundle
-from earnest.errors import AudioError, BundleError
-from earnest.runtime.adaptation import Adaptation, Adapter
+from earnest.bundle import DEFAULT_BUNDLE, RULE, Bundle, BundleInfo, load_bundle
+from earnest.errors import AudioError, BundleError, EarnestError
+from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.averaging import network_of
+from earnest.runtime.batch import BatchAnswers, Heard
 from earnest.runtime.bulk import BATCH_S, Bulk
 from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.events import Envelope, Event
-from earnest.runtime.graph import Graph
+from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.picture import Picture
 from earnest.runtime.prediction import Classes, Options, Prediction
+from earnest.runtime.profile import Profile
 from earnest.runtime.stream import Stream
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
 
 _log = logging.getLogger("earnest")
+_AGAIN = "Export the bundle again."
 TIMELINE_MAX_SECONDS = 48 * 3600.0  # blocks pass through; what grows is the answer
 
 
@@ -62,8 +65,10 @@ class Predictor:
         self.decoders: Decoders = InProcess()
         self.file_s = math.inf
         self.graph, self.info = network_of(bundles, threads, provider, tta, backend, hint)
-        # Each has an embedding of its own, so several together have none.
-        self._alone = bundles[0] if len(bundles) == 1 else None
+        self._bundles, self._engine_of = (
+            bundles,
+            partial(engine_for, threads=threads, provider=provider, backend=backend, hint=hint),
+        )
 
     @classmethod
     def load(
@@ -100,31 +105,59 @@ class Predictor:
             _tell_licence(bundle.info)
         return cls(bundles, threads, provider=provider, batch_s=batch_s, tta=tta, backend=backend, hint=hint)
 
-    def adapter(self, sources: Iterable[Source] = ()) -> Adapter:
-        """Return what gets used to one voice and its channel; see `earnest.runtime.adaptation`.
+    @property
+    def can_adapt(self) -> bool:
+        """Whether a bundle holds what adapts to a speaker; that of earlier versions can't be used, which is told."""
+        if self.info.adaptation is None and any(RULE in bundle.info.files for bundle in self._bundles):
+            _warn_once(f"{self.info.name}: its adaptation is of an earlier version, and is not used. {_AGAIN}")
+        return self.info.adaptation is not None
 
-        Parameters
-        ----------
-        sources : recordings of the voice to learn from beforehand; without, it learns from what it hears
+    @cached_property
+    def adaptation(self) -> Adaptation:
+        """The network that adapts, of the first bundle that has one.
 
         Raises
         ------
         BundleError
-            When the bundle holds nothing for it.
+            When there is none, or it can't be run.
         """
-        adaptation = Adaptation.of(self._alone) if self._alone and self.info.adaptation else None
-        if adaptation is None:
-            raise BundleError(f"The model '{self.info.name}' can't adapt to a voice. Use another, or --adapt off.")
-        adapter = Adapter(adaptation)
-        if known := list(sources):
-            embeddings, seconds = self._bulk(adapter).embeddings(known)
-            adapter.learn_from(embeddings, seconds)
-        return adapter
+        for bundle in self._bundles if self.can_adapt else ():
+            if found := Adaptation.of(bundle, self._engine_of(bundle)):
+                return found
+        raise BundleError(f"The model '{self.info.name}' can't adapt to a speaker. Use another, or --adapt off.")
+
+    def adapter(self, known: Iterable[Source] | Profile = ()) -> Adapter:
+        """Return what adapts to one speaker and its channel; see `earnest.runtime.adaptation`.
+
+        Parameters
+        ----------
+        known : recordings of the speaker to learn from beforehand, or their profile; without, it learns from what it
+            hears
+
+        Raises
+        ------
+        EarnestError
+            When the model can't adapt, a recording can't be read or holds no speech, or the profile is of another
+            model.
+        """
+        if not isinstance(known, Profile):
+            sources = list(known)
+            return Adapter(self.adaptation, self.profile(sources) if sources else None)
+        known.check(self.info)
+        return Adapter(self.adaptation, known)
+
+    def profile(self, sources: Iterable[Source]) -> Profile:
+        """Hear recordings of one speaker, and return what others are adapted with; see `adapter`."""
+        listener = BatchAdapter(self.adaptation)
+        bulk = self._bulk(listener)
+        for source in sources:
+            bulk.predict_one(source)
+        return listener.profile(self.info.name, self.info.version, self.info.classes)
 
     def predict(
         self,
         source: Source,
-        adapter: Adapter | None = None,
+        adapter: Listener | None = None,
         *,
         classes: Classes = None,
         abstain_below: float | None = None,
@@ -135,7 +168,7 @@ class Predictor:
         ----------
         source : path, bytes, open binary file, or (array, sample rate in Hz); or a picture that `spectrogram` made, as
             path or bytes
-        adapter : of this voice, None for the model as it is
+        adapter : of this speaker, None for the model as it is
 
         Raises
         ------
@@ -167,8 +200,9 @@ class Predictor:
         self,
         sources: Iterable[Source],
         jobs: int = 1,
-        adapter: Adapter | None = None,
+        adapter: Listener | None = None,
         *,
+        speakers: Iterable[str] | str | None = None,
         classes: Classes = None,
         abstain_below: float | None = None,
     ) -> Iterator[Prediction]:
@@ -179,15 +213,34 @@ class Predictor:
         Parameters
         ----------
         jobs : threads that decode ahead; with 1 the recordings are decoded in turn
-        adapter : for recordings of one voice, heard in this order; None for the model as it is
+        adapter : for recordings of one speaker, heard in this order; None for the model as it is
+        speakers : who speaks in each recording, or one name for all of them: then a speaker's recordings are all heard
+            before they are answered, adapted to all of them (batch adaptation); None for the model as it is
         """
-        return self._bulk(adapter, Options.of(classes, abstain_below)).predict(sources, jobs)
+        options = Options.of(classes, abstain_below)
+        if speakers is None:
+            return self._bulk(adapter, options).predict(sources, jobs)
+        if adapter is not None:
+            raise EarnestError("Give an adapter, or speakers, not both.")
+        batch, heard = self.batch(options), list(self.hear_many(sources, jobs, options))
+        names = [speakers] * len(heard) if isinstance(speakers, str) else list(speakers)
+        if len(names) != len(heard):
+            raise EarnestError(f"{len(names)} speakers for {len(heard)} recordings. Name one for each.")
+        return batch.answered(lambda: zip(names, heard, strict=True))
+
+    def hear_many(self, sources: Iterable[Source], jobs: int, options: Options) -> Iterator[Heard]:
+        """Answer as `predict_many` does without adaptation, and keep what was heard: see `batch`."""
+        return self._bulk(None, options).hear(sources, jobs)
+
+    def batch(self, options: Options) -> BatchAnswers:
+        """Return what answers again, adapted, what `hear_many` heard."""
+        return BatchAnswers(self.adaptation, self.info, Windowing(activity=self.activity), options)
 
     def stream(
         self,
         sample_rate_hz: int,
         windowing: Windowing | None = None,
-        adapter: Adapter | None = None,
+        adapter: Listener | None = None,
         *,
         classes: Classes = None,
         abstain_below: float | None = None,
@@ -206,7 +259,7 @@ class Predictor:
         self,
         source: Source,
         windowing: Windowing | None = None,
-        adapter: Adapter | None = None,
+        adapter: Listener | None = None,
         max_seconds: float = TIMELINE_MAX_SECONDS,
         *,
         classes: Classes = None,
@@ -234,7 +287,7 @@ class Predictor:
             events += stream.finish()
         return Timeline.of(stream.prediction(path_of(source)), events, stream.activity, stream.classes, envelope)
 
-    def _bulk(self, adapter: Adapter | None, options: Options | None = None) -> Bulk:
+    def _bulk(self, adapter: Listener | None, options: Options | None = None) -> Bulk:
         windowing = Windowing(activity=self.activity)
         reading = Reading(self.max_seconds, self.decoders, self.file_s)
         return Bulk(self.graph, self.info, reading, adapter, self.batch_s, options, windowing)

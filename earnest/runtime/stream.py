@@ -14,7 +14,7 @@ from earnest.audio.io import mono_chunk
 from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError
-from earnest.runtime.adaptation import Adapter
+from earnest.runtime.adaptation import Listener
 from earnest.runtime.answers import AnswerBuilder
 from earnest.runtime.events import Event, Gap
 from earnest.runtime.graph import WindowNetwork
@@ -37,12 +37,12 @@ class Stream:
         info: BundleInfo,
         sample_rate_hz: int,
         windowing: Windowing | None = None,
-        adapter: Adapter | None = None,
+        adapter: Listener | None = None,
         options: Options | None = None,
     ) -> None:
         windowing = windowing or Windowing()
         self._network, self._input_rate = network, sample_rate_hz
-        self._answers = AnswerBuilder(info, network.predicted, sample_rate_hz, windowing, options or Options(), adapter)
+        self._answers = AnswerBuilder(info, sample_rate_hz, windowing, options or Options(), adapter)
         self._windower = Windower(info.sample_rate_hz, sample_rate_hz, windowing, needs_activity=not info.sounds)
         self.activity, self.classes = self._windower.activity, self._answers.classes
         self._finished = False
@@ -112,5 +112,5 @@ class Stream:
             if isinstance(job, Over):
                 yield from self._answers.segment(job)
             else:
-                batch = self._network.run([job.sound], self._answers.needed)
+                batch = self._network.run([job.sound])
                 yield from self._answers.window(job, {name: values[0] for name, values in batch.items()})

@@ -14,7 +14,9 @@ from earnest.evaluation.calibration import fit_temperature
 from earnest.files.reading import read_bytes
 from earnest.files.writing import write_atomically
 from earnest.models.classifier import Network
-from earnest.runtime.adaptation import UNREADABLE, Adaptation, Adapter
+from earnest.runtime._rule import UNREADABLE
+from earnest.runtime._rule import RuleAdaptation as Adaptation
+from earnest.runtime._rule import RuleAdapter as Adapter
 from earnest.settings.config import from_mapping
 from earnest.settings.recipe import Training
 from earnest.training.clips import EmbeddingCache

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 from command_line import earnest_cli
 from made_up_corpus import recipe_text
+from stand_in import stand_in_adaptation
 
 import earnest
 from earnest.audio.io import load_waveform
-from earnest.bundle import load_bundle
+from earnest.bundle import AdaptationEntry, load_bundle
 from earnest.errors import EarnestError
-from earnest.experiments.conditions import read_adaptation
-from earnest.runtime.adaptation import Adaptation
 from earnest.training.record import read_record
 from earnest.training.runtime_statistics import domain_of
 
@@ -78,15 +77,20 @@ def test_a_clip_before_six_seconds_of_its_speaker_keeps_its_plain_answer(
 def test_the_bundle_holds_the_runs_adaptation_and_domain(recipe: Path, made_up: Path, tmp_path: Path) -> None:
     run, bundle = tmp_path / "run", tmp_path / "bundle"
     earnest_cli("train", recipe, "--data", f"made-up={made_up}", "--output", run, "--all-data")
+    earnest_cli("export", run, "--output", tmp_path / "rule")
+    assert load_bundle(tmp_path / "rule").info.adaptation is None  # what the run fitted is no network
+    (run / "SHA256SUMS").unlink()
+    values = json.loads((run / "run.json").read_text())
+    values["adaptation"] = {"file": "adaptation.onnx", "least_speech_s": 2.0}
+    (run / "run.json").write_text(json.dumps(values))
+    (run / "adaptation.onnx").write_bytes(stand_in_adaptation(len(values["classes"])))
     earnest_cli("export", run, "--output", bundle)
     checked, record = load_bundle(bundle), read_record(run)
-    assert "adaptation.npz" in checked.info.files
-    assert checked.info.adaptation == record.adaptation
-    domain, found = domain_of(run, record.domain), Adaptation.of(checked)
-    assert found is not None
+    assert checked.info.adaptation == AdaptationEntry("adaptation.onnx", 2.0)
+    assert (bundle / "adaptation.onnx").read_bytes() == (run / "adaptation.onnx").read_bytes()
+    domain = domain_of(run, record.domain)
     assert domain is not None
     assert checked.info.out_of_domain_from == domain.threshold
-    assert found.to_bytes() == read_adaptation(run).to_bytes() == (bundle / "adaptation.npz").read_bytes()
     clips = [str(path) for path in sorted(made_up.parent.glob("00-*.wav"))]
     model = earnest.load(bundle)
     assert not model.predict(clips[0]).adapted

@@ -24,6 +24,7 @@ PREDICTION: Mapping[str, Any] = {
     "intensity": None,
     "quality": [],
     "adapted": False,
+    "adaptation_weight": 0.0,
     "shares": None,
     "vocal_bursts": [],
     "model": "base",

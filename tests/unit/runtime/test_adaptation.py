@@ -1,236 +1,236 @@
-"""Adaptation to a voice: the rule itself, that it is safe, switchable and the same however sound is divided."""
+"""Adaptation to a speaker: the network's answers checked, sets that grow, stay and are heard twice."""
 
-import io
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from click.testing import CliRunner
 from stand_in import CLASSES, stand_in_adaptation, write_adapting, write_bundle
 
 import earnest
-from earnest.apps.cli.main import cli
-from earnest.bundle import load_bundle
-from earnest.errors import BundleError
+from earnest.bundle import ADAPTATION, RULE, load_bundle
+from earnest.errors import BundleError, EarnestError
+from earnest.runtime import adaptation as module
 from earnest.runtime import bulk
-from earnest.runtime.adaptation import ARRAYS, LONGEST_MEMORY, Adaptation, Adapter, estimate
+from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Vector
+from earnest.runtime.batch import Heard
+from earnest.runtime.graph import engine_for
+from earnest.runtime.prediction import Options
 from earnest.runtime.predictor import Predictor
+from earnest.runtime.profile import MOST_ROWS, Profile
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
 from earnest.testing.sounds import voice, write_voice
 
-Vectors = npt.NDArray[np.float64]
-WIDTH, N_CLASSES = 12, 4
-RNG = np.random.default_rng(3)
-MEANS = RNG.normal(0, 1.2, (N_CLASSES, WIDTH))
-MEANS -= MEANS.mean(axis=0)
+K = len(CLASSES)
 
 
-DIRECTIONS = np.linalg.svd(MEANS, full_matrices=False)[2][: N_CLASSES - 1]
-PLACES = MEANS @ DIRECTIONS.T
-FULL_VARIETY = 1 + float(np.mean((MEANS @ DIRECTIONS.T) ** 2))
-UNKNOWN = np.full(N_CLASSES, 1 / N_CLASSES)
+def shares(n_rows: int, seed: int = 0) -> Vector:
+    return np.random.default_rng(seed).dirichlet(np.full(K, 0.5), n_rows)
 
 
-def gaussian(**changes: Any) -> Adaptation:
-    """Return the adaptation of classes at `MEANS` with unit scatter, μ = 1: the best classifier is known.
-
-    The offset is trusted always and the plain mean never, unless ``changes`` say otherwise.
-    """
-    settings: dict[str, Any] = {"least_speech_s": 0.0, "full_variety": FULL_VARIETY, "place_prior": 1e9}
-    settings |= {"trust_from": -2.0, "trust_to": -1.0, "told_from": 2.0, "told_to": 3.0} | changes
-    spread = np.ones(N_CLASSES - 1)
-    return Adaptation(DIRECTIONS, DIRECTIONS @ np.ones(WIDTH), PLACES, spread, **settings)
+def expected(plain: Vector, weights: Vector, weight: float = 0.5) -> Vector:
+    """The stand-in's rule written out."""
+    logits = np.log(np.maximum(plain, 1e-6))
+    centred = np.exp(logits - weights @ logits / weights.sum())
+    return weight * centred / centred.sum(axis=1, keepdims=True) + (1 - weight) * plain
 
 
-def speech(labels: Vectors, offset: Vectors, seed: int) -> Vectors:
-    return 1.0 + MEANS[labels.astype(int)] + offset + np.random.default_rng(seed).normal(0, 1, (len(labels), WIDTH))
+@pytest.fixture(scope="module")
+def adaptation() -> Adaptation:
+    return Adaptation.read(stand_in_adaptation(), K, "stand-in", least_speech_s=6.0)
 
 
-def share_right(adapter: Adapter, embeddings: Vectors, labels: Vectors) -> float:
-    answers = [adapter.hear(embedding, UNKNOWN, 3.0, 3.0) for embedding in embeddings]
-    return float(
-        np.mean([label == answer.argmax() for label, answer in zip(labels, answers, strict=True) if answer is not None])
-    )
+def test_a_set_is_answered_in_one_run(adaptation: Adaptation) -> None:
+    plain, weights = shares(20), np.linspace(0.1, 1, 20)
+    answers = adaptation.answer(plain, weights)
+    np.testing.assert_allclose(answers.probabilities, expected(plain, weights), atol=1e-5)
+    np.testing.assert_allclose(answers.weights, 0.5)
+    np.testing.assert_allclose(answers.probabilities.sum(axis=1), 1)
+    np.testing.assert_allclose(adaptation.answer(plain).probabilities, expected(plain, np.ones(20)), atol=1e-5)
 
 
-def shares_of(points: Vectors, places: Vectors, scale: float) -> Vectors:
-    powers = np.exp(-0.5 * scale * ((points[:, None] - places) ** 2).sum(axis=2))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+def test_a_set_that_is_too_large_is_answered_in_parts(adaptation: Adaptation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LARGEST_SET", 8)
+    plain = shares(20)
+    found = adaptation.answer(plain).probabilities
+    for part in range(3):
+        np.testing.assert_allclose(found[part::3], expected(plain[part::3], np.ones(len(plain[part::3]))), atol=1e-5)
 
 
-def test_offset_and_places_are_the_rule_written_out() -> None:
-    rule = gaussian(prior=4.0, place_prior=6.0, largest_offset=99.0, scale=0.8)
-    embeddings = speech(np.array([0, 1, 2, 2, 1]), np.full(WIDTH, 0.5), 0)
-    points = (embeddings - 1) @ DIRECTIONS.T
-    adapter = Adapter(rule)
-    for embedding in embeddings[:4]:
-        adapter.hear(embedding, UNKNOWN, 3.0, 3.0)
-    offset, places, four = np.zeros(N_CLASSES - 1), PLACES, points[:4]
-    for _ in range(5):
-        offset = (four - shares_of(four - offset, PLACES, 0.6) @ PLACES).sum(axis=0) / (4 + 4.0)
-    for _ in range(5):
-        taken = shares_of(four - offset, places, 1.0)
-        sums = np.array(
-            [sum(share * (point - offset) for share, point in zip(own, four, strict=True)) for own in taken.T]
-        )
-        places = (6 * PLACES + sums) / (6 + taken.sum(axis=0)[:, None])
-    np.testing.assert_allclose(adapter.estimate.offset, offset, atol=1e-12)
-    np.testing.assert_allclose(adapter.estimate.places, places, atol=1e-12)
-    expected = shares_of(points[4:] - offset, places, 0.8)[0]
-    np.testing.assert_allclose(adapter.hear(embeddings[4], UNKNOWN, 3.0, 3.0), expected, atol=1e-12)
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_the_bundles_own_engine_runs_it(tmp_path: Path, backend: Any) -> None:
+    if backend == "openvino":
+        pytest.importorskip("openvino")
+    bundle = load_bundle(write_adapting(tmp_path, least_speech_s=2.5))
+    found = Adaptation.of(bundle, engine_for(bundle, backend=backend))
+    assert found is not None
+    assert (found.n_classes, found.least_speech_s) == (K, 2.5)
+    for n_rows in (1, 7):
+        plain = shares(n_rows)
+        np.testing.assert_allclose(found.answer(plain).probabilities, expected(plain, np.ones(n_rows)), atol=1e-5)
 
 
-def test_overlapping_windows_count_as_much_as_they_add() -> None:
-    embeddings = speech(np.array([0, 1, 2]), np.full(WIDTH, 0.5), 0)
-    once, twice = Adapter(gaussian()), Adapter(gaussian())
-    for embedding in embeddings:
-        once.hear(embedding, UNKNOWN, 3.0, 3.0)
-        twice.hear(embedding, UNKNOWN, 3.0, 1.0)
-        twice.hear(embedding, UNKNOWN, 3.0, 2.0)
-        twice.hear(embedding, UNKNOWN, 3.0, 0.0)  # adds nothing
-    np.testing.assert_allclose(once.estimate.offset, twice.estimate.offset)
-    np.testing.assert_allclose(once.estimate.places, twice.estimate.places)
+def test_causal_answers_are_those_of_all_windows_so_far(adaptation: Adaptation) -> None:
+    plain, adapter = shares(10), Adapter(adaptation)
+    news = [3.0, 1.0, 1.0, 2.0, 0.0, 3.0, 3.0, 1.0, 1.0, 3.0]
+    found = [adapter.hear(row, 3.0, new_s) for row, new_s in zip(plain, news, strict=True)]
+    assert [answer is None for answer in found] == [True] * 3 + [False] * 7  # 6 s are heard with the fourth
+    weights = np.array(news) / 3
+    kept = [*range(4), *range(5, 10)]  # the fifth adds nothing
+    for last in range(5, 10):
+        rows = [row for row in kept if row <= last]
+        answer = found[last]
+        assert answer is not None
+        np.testing.assert_allclose(answer.probabilities, expected(plain[rows], weights[rows])[-1], atol=1e-5)
+        assert answer.weight == 0.5
 
 
-def test_the_plain_mean_is_believed_where_its_points_are_told_apart() -> None:
-    labels = np.random.default_rng(0).integers(0, N_CLASSES, 80)
-    points = (speech(labels, np.full(WIDTH, 1.5), 7) - 1) @ DIRECTIONS.T
-    rule = gaussian(trust_from=8.0, trust_to=9.0, told_from=0.5, told_to=0.6, largest_offset=99.0)
-    found = estimate(rule, points, np.ones(80))
-    assert found.trust == 1.0
-    np.testing.assert_allclose(found.offset, points.mean(axis=0) * 80 / 81)
-    alone = estimate(rule, points[labels == 1], np.ones((labels == 1).sum()))
-    assert alone.trust == 0.0
-    assert np.abs(alone.offset - points[labels == 1].mean(axis=0)).max() > 0.5
-
-
-@pytest.mark.long
-def test_only_the_latest_windows_are_remembered() -> None:
-    labels = np.random.default_rng(0).integers(0, N_CLASSES, LONGEST_MEMORY)
-    strange, usual = (speech(labels, np.full(WIDTH, value), 3) for value in (1.5, 0.0))
-    both, latest = Adapter(gaussian()), Adapter(gaussian())
-    for embedding in (*strange, *usual):
-        both.hear(embedding, UNKNOWN, 3.0, 3.0)
-    for embedding in usual:
-        latest.hear(embedding, UNKNOWN, 3.0, 3.0)
-    np.testing.assert_allclose(both.estimate.offset, latest.estimate.offset)
-
-
-@pytest.mark.parametrize(("n_emotions", "gain"), [(1, -0.05), (2, 0.05), (4, 0.1)])
-def test_a_strange_voice_is_understood_better_and_one_emotion_is_not_taken_for_the_voice(
-    n_emotions: int, gain: float
-) -> None:
-    plain, aware, blind = [], [], []
-    for seed in range(16):
-        rng = np.random.default_rng(seed)
-        labels = (rng.integers(0, n_emotions, 60) + seed) % N_CLASSES
-        embeddings = speech(labels, rng.normal(0, 2.0, WIDTH), seed)
-        plain.append(share_right(Adapter(gaussian(largest_offset=1e-9)), embeddings, labels))
-        aware.append(share_right(Adapter(gaussian()), embeddings, labels))
-        blind.append(share_right(Adapter(gaussian(posterior_scale=1e-6)), embeddings, labels))
-    assert np.mean(aware) > np.mean(plain) + gain
-    if n_emotions == 1:  # the mean of all that was heard fails here
-        assert np.mean(blind) < np.mean(plain) - 0.2
-
-
-def test_places_of_a_voice_that_means_emotions_otherwise_are_learnt() -> None:
-    usual, learnt = [], []
-    for seed in range(16):
-        rng = np.random.default_rng(seed)
-        labels = rng.integers(0, N_CLASSES, 80)
-        own = rng.normal(0, 1.3, (N_CLASSES, WIDTH))[labels]
-        embeddings = speech(labels, np.zeros(WIDTH), seed) + own
-        usual.append(share_right(Adapter(gaussian()), embeddings, labels))
-        learnt.append(share_right(Adapter(gaussian(place_prior=6.0)), embeddings, labels))
-    assert np.mean(learnt) > np.mean(usual) + 0.01
-
-
-def heard(labels: Vectors, **changes: Any) -> Adapter:
-    adapter = Adapter(gaussian(trust_from=0.25, trust_to=0.6, **changes))
-    for embedding in speech(labels, np.full(WIDTH, 1.5), 7):
-        adapter.hear(embedding, UNKNOWN, 3.0, 3.0)
-    return adapter
-
-
-def test_one_emotion_earns_no_trust_and_several_earn_it_all() -> None:
-    rng = np.random.default_rng(0)
-    assert heard(np.zeros(0)).trust == 0.0
-    assert heard(np.full(40, 2)).trust == 0.0
-    assert heard(rng.integers(0, N_CLASSES, 40)).trust == 1.0
-    assert 0.0 < heard(rng.permutation([1] * 30 + [2] * 7 + [0] * 3)).trust < 1.0
-
-
-def test_the_variety_is_the_variance_along_the_directions_drawn_towards_one() -> None:
-    labels = np.random.default_rng(1).integers(0, N_CLASSES, 30)
-    points = (speech(labels, np.full(WIDTH, 1.5), 7) - 1) @ DIRECTIONS.T
-    squares = np.mean(((points - points.mean(axis=0)) ** 2).sum(axis=0))
-    share = ((squares + 5) / (29 + 5) - 1) / (FULL_VARIETY - 1)
-    adapter = heard(labels, variety_prior=5.0)
-    assert adapter.trust == pytest.approx(np.clip((share - 0.25) / 0.35, 0, 1))
-    assert 0 < heard(labels, variety_prior=60.0).trust < 1
-
-
-def test_the_answer_is_the_plain_one_as_far_as_there_is_no_trust() -> None:
-    labels = np.random.default_rng(2).permutation([1] * 30 + [2] * 7 + [0] * 3)
-    adapter, trusting = heard(labels), heard(labels)
-    trust, plain = adapter.trust, np.array([0.9, 0.1, 0.0, 0.0])
-    trusting.estimate = trusting.estimate._replace(trust=1.0)
-    embedding = 1.0 + MEANS[3]
-    answer, adapted = adapter.hear(embedding, plain, 3.0, 3.0), trusting.hear(embedding, plain, 3.0, 3.0)
+def test_only_the_latest_windows_are_remembered(adaptation: Adaptation) -> None:
+    plain, adapter = shares(MOST_ROWS + 5), Adapter(adaptation)
+    for row in plain:
+        answer = adapter.hear(row, 3.0, 3.0)
     assert answer is not None
-    assert adapted is not None
-    np.testing.assert_allclose(answer, trust * adapted + (1 - trust) * plain)
-    assert heard(np.full(40, 2)).hear(embedding, plain, 3.0, 3.0) is None
+    # The window itself is one more.
+    np.testing.assert_allclose(answer.probabilities, expected(plain[4:], np.ones(MOST_ROWS + 1))[-1], atol=1e-5)
 
 
-def test_trust_from_recordings_stays() -> None:
-    labels = np.random.default_rng(0).integers(0, N_CLASSES, 60)
-    adapter = Adapter(gaussian(trust_from=0.25, trust_to=0.6))
-    adapter.learn_from(speech(labels, np.zeros(WIDTH), 0), 180.0)
-    assert adapter.trust == 1.0
-    for _ in range(500):
-        adapter.hear(np.ones(WIDTH), UNKNOWN, 3.0, 3.0)
-    assert adapter.trust == 1.0
+def test_one_window_alone_is_left_as_it_is() -> None:
+    eager = Adaptation.read(stand_in_adaptation(), K, "stand-in")
+    adapter, batch = Adapter(eager), BatchAdapter(eager)
+    assert adapter.hear(shares(1)[0], 3.0, 3.0) is None
+    assert adapter.hear(shares(1)[0], 3.0, 3.0) is not None
+    batch.hear(shares(1)[0], 3.0, 3.0)
+    batch.finish()
+    assert batch.hear(shares(1)[0], 3.0, 3.0) is None
 
 
-def test_a_voice_like_all_others_is_left_alone() -> None:
-    labels = np.random.default_rng(0).integers(0, N_CLASSES, 200)
-    adapter = Adapter(gaussian())
-    assert share_right(adapter, speech(labels, np.zeros(WIDTH), 1), labels) > 0.95
-    assert np.abs(adapter.estimate.offset).max() < 0.3
+def profile_of(plain: Vector, speech_s: float = 30.0) -> Profile:
+    return Profile.of("stand-in", "1", CLASSES, speech_s, plain, np.ones(len(plain)))
 
 
-def test_the_offset_is_bounded_whatever_is_heard() -> None:
-    adapter = Adapter(gaussian(largest_offset=2.0))
-    for _ in range(50):
-        adapter.hear(np.full(WIDTH, 1e6), UNKNOWN, 3.0, 3.0)
-    assert np.sqrt(np.mean(adapter.estimate.offset**2)) == pytest.approx(2.0)
+def test_a_profile_stays_what_it_is(adaptation: Adaptation) -> None:
+    plain = shares(12)
+    adapter = Adapter(adaptation, profile_of(plain[:10]))
+    for row in (10, 11, 10):
+        answer = adapter.hear(plain[row], 3.0, 3.0)
+        assert answer is not None
+        whole = expected(plain[[*range(10), row]], np.ones(11))
+        np.testing.assert_allclose(answer.probabilities, whole[-1], atol=1e-5)
+    assert Adapter(adaptation, profile_of(plain, speech_s=3.0)).hear(plain[0], 3.0, 3.0) is None
 
 
-def test_it_waits_for_enough_speech_and_counts_overlap_once() -> None:
-    adapter = Adapter(gaussian(least_speech_s=6.0))
-    answers = [adapter.hear(np.ones(WIDTH), UNKNOWN, 3.0, new_s) for new_s in (3.0, 1.0, 1.0, 1.0, 1.0)]
-    assert [answer is None for answer in answers] == [True, True, True, True, False]
+def test_a_batch_is_answered_from_all_of_it(adaptation: Adaptation) -> None:
+    plain, batch = shares(12), BatchAdapter(adaptation)
+    assert [batch.hear(row, 3.0, 1.5) for row in plain] == [None] * 12
+    batch.finish()
+    found = [batch.hear(row, 3.0, 1.5) for row in plain]
+    assert batch.speech_s == 18.0
+    whole = expected(plain, np.full(12, 0.5))
+    for answer, row in zip(found, whole, strict=True):
+        assert answer is not None
+        np.testing.assert_allclose(answer.probabilities, row, atol=1e-5)
+    little = BatchAdapter(adaptation)
+    little.hear(plain[0], 3.0, 3.0)
+    little.hear(plain[0], 3.0, 2.9)
+    little.finish()
+    assert little.hear(plain[0], 3.0, 3.0) is None
 
 
-def test_what_was_learned_from_recordings_stays() -> None:
-    labels = np.random.default_rng(0).integers(0, N_CLASSES, 60)
-    offset = np.full(WIDTH, 1.5)
-    adapter = Adapter(gaussian(prior=1.0))
-    adapter.learn_from(speech(labels, offset, 0), 180.0)
-    learned = adapter.estimate
-    np.testing.assert_allclose(learned.offset, DIRECTIONS @ offset, atol=0.6)
-    adapter.hear(np.full(WIDTH, 50.0), UNKNOWN, 3.0, 3.0)
-    assert adapter.estimate is learned
+def nodes(*wrong: Any, n_classes: int = K) -> bytes:
+    """A network whose answers are the outputs of these nodes."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    info = helper.make_tensor_value_info
+    constants = {"nan": np.nan, "two": 2.0, "least": [0], "most": [1]}
+    kinds = {"least": np.int64, "most": np.int64}
+    graph = helper.make_graph(
+        list(wrong),
+        "wrong",
+        [info("probabilities", TensorProto.FLOAT, ["rows", n_classes]), info("weights", TensorProto.FLOAT, ["rows"])],
+        [info("adapted", TensorProto.FLOAT, None), info("weight", TensorProto.FLOAT, None)],
+        [
+            numpy_helper.from_array(np.asarray(value, kinds.get(name, np.float32)), name)
+            for name, value in constants.items()
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return bytes(model.SerializeToString())
+
+
+def node(operator: str, inputs: str, output: str, **settings: Any) -> Any:
+    from onnx import helper
+
+    return helper.make_node(operator, inputs.split(), [output], **settings)
+
+
+SAME, WEIGHT = node("Identity", "probabilities", "adapted"), node("Identity", "weights", "weight")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"no graph", "not an ONNX model"),
+        (nodes(SAME, WEIGHT, node("Loop", "least", "looped")), "may run without end"),
+        (stand_in_adaptation(n_classes=4), "4 outputs for 6 classes"),
+        (stand_in_adaptation(names=("answers", "weight")), "adapted, weight"),
+        (nodes(SAME, node("Relu", "least most", "weight")), "refuses it"),
+    ],
+)
+def test_what_is_no_adaptation_network_is_refused(data: bytes, message: str) -> None:
+    with pytest.raises(BundleError, match=message):
+        Adaptation.read(data, K, "stand-in")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (nodes(node("Mul", "probabilities nan", "adapted"), WEIGHT), "not finite"),
+        (nodes(SAME, node("Mul", "weights nan", "weight")), "not finite"),
+        (nodes(node("Mul", "probabilities two", "adapted"), WEIGHT), "no probabilities"),
+        (nodes(SAME, node("Mul", "weights two", "weight")), "no probabilities"),
+        (nodes(SAME, node("Unsqueeze", "weights most", "weight")), "expected shapes"),
+        (nodes(node("Slice", "probabilities least most least", "adapted"), WEIGHT), "expected shapes"),
+        (nodes(node("Add", "probabilities weights", "adapted"), WEIGHT), "failed to run"),
+    ],
+)
+def test_answers_that_are_none_are_refused(data: bytes, message: str) -> None:
+    broken = Adaptation.read(data, K, "stand-in")
+    with pytest.raises(BundleError, match=f"stand-in: {ADAPTATION}: .*{message}"):
+        broken.answer(shares(3))
+
+
+def test_the_network_in_a_bundle_is_checked_as_its_graph_is(tmp_path: Path) -> None:
+    endless = nodes(SAME, WEIGHT, node("Loop", "least", "looped"))
+    with pytest.raises(BundleError, match=f"{ADAPTATION}: .*may run without end"):
+        load_bundle(write_adapting(tmp_path / "endless", endless))
+    for number, entry in enumerate([{"file": "other.onnx", "least_speech_s": 1.0}, {"file": ADAPTATION}, {"scale": 1}]):
+        with pytest.raises(BundleError, match="adaptation"):
+            load_bundle(write_adapting(tmp_path / str(number), adaptation=entry))
+    listed = {"file": ADAPTATION, "least_speech_s": 1.0}
+    with pytest.raises(BundleError, match=f"sha256 of {ADAPTATION}"):
+        load_bundle(write_bundle(tmp_path / "unlisted", adaptation=listed))
+
+
+def test_the_rule_of_an_earlier_bundle_is_left_alone_and_that_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    entry = {"scale": 2.0, "least_speech_s": 6.0, "file": RULE}
+    model = earnest.load(write_bundle(tmp_path, more_files={RULE: b"arrays"}, adaptation=entry, name="earlier"))
+    assert model.info.adaptation is None
+    assert not caplog.records
+    for _ in range(2):
+        assert not model.can_adapt
+    assert [record.message for record in caplog.records] == [
+        "earlier: its adaptation is of an earlier version, and is not used. Export the bundle again."
+    ]
+    with pytest.raises(BundleError, match="can't adapt to a speaker"):
+        model.adapter()
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
-    return earnest.load(write_adapting(tmp_path_factory.mktemp("bundle"), stand_in_adaptation()))
+    return earnest.load(write_adapting(tmp_path_factory.mktemp("bundle")))
 
 
 TALK = np.concatenate([voice(5.0), np.zeros(16_000), voice(4.0, level=0.3, seed=1)]).astype(np.float32)
@@ -245,23 +245,29 @@ def test_with_adaptation_a_stream_is_its_timeline_too(model: Predictor, size: in
     streamed = Timeline.of(stream.prediction("array"), events, stream.activity, whole.classes)
     assert streamed == whole
     assert whole.prediction.adapted
+    assert 0 < whole.prediction.adaptation_weight < 0.5  # the first window is plain
 
 
 def test_adaptation_changes_later_windows_only_and_can_be_switched_off(model: Predictor) -> None:
     plain = model.timeline((TALK, 16_000), Windowing(1.0, 1.0))
     adapted = model.timeline((TALK, 16_000), Windowing(1.0, 1.0), model.adapter())
     same = [one == other for one, other in zip(plain.windows, adapted.windows, strict=True)]
-    assert same[:3] == [True] * 3
-    assert not any(same[3:])
-    assert not plain.prediction.adapted
+    assert same[:2] == [True] * 2
+    assert not any(same[2:])
+    assert (plain.prediction.adapted, plain.prediction.adaptation_weight) == (False, 0.0)
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("recordings")
+    return [write_voice(folder / f"{number}.wav", 0.5 + number % 6, seed=number) for number in range(12)]
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
-def test_rows_of_one_voice_are_adapted_in_their_order(
-    model: Predictor, tmp_path: Path, jobs: int, monkeypatch: pytest.MonkeyPatch
+def test_rows_of_one_speaker_are_adapted_in_their_order(
+    model: Predictor, paths: list[Path], jobs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "AHEAD_S", 3.0)  # longer ones are decoded in their turn, and must be heard in it too
-    paths = [write_voice(tmp_path / f"{number}.wav", 0.5 + number % 6, seed=number) for number in range(20)]
     together = list(model.predict_many(paths, jobs, model.adapter()))
     adapter = model.adapter()
     assert together == [model.predict(path, adapter) for path in paths]
@@ -269,109 +275,96 @@ def test_rows_of_one_voice_are_adapted_in_their_order(
     assert all(row.adapted for row in together[5:])
 
 
-def test_the_command_says_whether_it_adapted(tmp_path: Path) -> None:
-    write_adapting(tmp_path / "can", stand_in_adaptation())
-    write_bundle(tmp_path / "cannot")
-    clip = str(write_voice(tmp_path / "clip.wav", 8.0))
-
-    def output(*words: str, bundle: str = "can") -> str:
-        return CliRunner().invoke(cli, [*words, "--model", str(tmp_path / bundle), "--json"]).output
-
-    assert '"adapted": false' in output("predict", clip)
-    assert '"adapted": true' in output("predict", clip, "--adapt", clip)
-    assert '"adapted": false' in output("timeline", clip)
-    assert '"adapted": true' in output("timeline", clip, "--adapt", "auto")
-    assert '"adapted": false' in output("timeline", clip, "--adapt", "auto", bundle="cannot")
-    with pytest.raises(BundleError, match="can't adapt to a voice"):
-        CliRunner().invoke(
-            cli, ["predict", clip, "--adapt", clip, "--model", str(tmp_path / "cannot")], catch_exceptions=False
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_speakers_are_heard_whole_and_then_answered_each_from_its_own(
+    model: Predictor, paths: list[Path], jobs: int
+) -> None:
+    speakers = ["anna" if number % 2 else "bob" for number in range(12)]
+    both = list(model.predict_many([*paths, "missing.wav"], jobs, speakers=[*speakers, "bob"]))
+    assert both[-1].status == "error"
+    plain = list(model.predict_many(paths))
+    for name in ("anna", "bob"):
+        own = [path for path, speaker in zip(paths, speakers, strict=True) if speaker == name]
+        alone = list(model.predict_many(own, speakers=name))
+        assert alone == [row for row, speaker in zip(both, speakers, strict=False) if speaker == name]
+    assert all(row.adapted and row.adaptation_weight == pytest.approx(0.5) for row in both[:-1])
+    short = [number for number, row in enumerate(plain) if (row.duration_s or 0) < 4]
+    assert all(both[row].probabilities != plain[row].probabilities for row in short)
+    # What has nothing to do with adaptation is the same.
+    for one, other in zip(both, plain, strict=False):
+        assert (one.path, one.speech_s, one.quality, one.model) == (
+            other.path,
+            other.speech_s,
+            other.quality,
+            other.model,
         )
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"origin": np.zeros(2)}, "shapes of 'adaptation'"),
-        ({"origin": np.zeros((len(CLASSES) - 1, 1))}, "shapes of 'adaptation'"),
-        ({"places": np.zeros((2, 3))}, "shapes of 'adaptation'"),
-        ({"directions": np.zeros(0)}, "shapes of 'adaptation'"),
-        ({"directions": np.zeros((len(CLASSES) - 1, 0))}, "shapes of 'adaptation'"),
-        ({"spread": np.zeros(len(CLASSES) - 1)}, "impossible numbers"),
-        ({"places": np.full((len(CLASSES), len(CLASSES) - 1), np.nan)}, "impossible numbers"),
-        ({"directions": np.zeros((len(CLASSES), 3))}, "shapes of 'adaptation'"),
-    ],
-)
-def test_a_broken_adaptation_is_a_broken_bundle(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    broken = earnest.load(write_adapting(tmp_path, stand_in_adaptation(**changes)))
-    with pytest.raises(BundleError, match=message):
-        broken.adapter()
+def test_in_a_batch_short_recordings_are_rows_and_long_ones_windows(model: Predictor, paths: list[Path]) -> None:
+    rows, weights = [], []
+    for path in paths:
+        timeline = model.timeline(path)
+        ends = 0.0
+        for window in timeline.windows:
+            rows.append(list(window.probabilities.values()))
+            weights.append((window.end_s - max(window.start_s, ends)) / (window.end_s - window.start_s))
+            ends = window.end_s
+    found = [row for row in model.predict_many(paths, speakers="anna") if (row.duration_s or 0) < 4]
+    whole = [number for number, weight in enumerate(weights) if weight == 1.0]
+    assert len(whole) < len(rows)
+    answers = expected(np.array(rows), np.array(weights))
+    told = [list(row.probabilities.values()) for row in found]
+    for row in told:
+        assert np.abs(answers - row).sum(axis=1).min() < 1e-4
 
 
-def test_an_adaptation_for_other_embeddings_is_refused_when_it_hears_one(tmp_path: Path) -> None:
-    other = stand_in_adaptation(directions=np.ones((len(CLASSES) - 1, 4)))
-    broken = earnest.load(write_adapting(tmp_path, other))
-    with pytest.raises(BundleError, match=r"embeddings of shape \(4,\), the graph gives \(3,\)"):
-        broken.predict((TALK, 16_000), broken.adapter())
+def test_what_was_heard_is_kept_as_json(model: Predictor, paths: list[Path]) -> None:
+    import json
+
+    options = Options()
+    heard = list(model.hear_many(paths, 1, options))
+    again = [Heard.from_dict(json.loads(json.dumps(one.to_dict()))) for one in heard]
+    direct = list(model.batch(options).answered(lambda: (("anna", one) for one in heard)))
+    kept = list(model.batch(options).answered(lambda: (("anna", one) for one in again)))
+    assert direct == list(model.predict_many(paths, speakers="anna"))
+    for one, other in zip(direct, kept, strict=True):
+        assert one.emotion == other.emotion
+        assert list(one.probabilities.values()) == pytest.approx(list(other.probabilities.values()), abs=1e-5)
+    for wrong in ({}, {"steps": [[1]]}, {"steps": [[1, 2, 3, {"other": [1]}]], "plain": {}, "is_whole": True}):
+        with pytest.raises((ValueError, TypeError, KeyError, AttributeError)):
+            Heard.from_dict(wrong)
 
 
-def npz(**arrays: Any) -> bytes:
-    stored = io.BytesIO()
-    np.savez_compressed(stored, **arrays)
-    return stored.getvalue()
+def test_classes_are_chosen_after_adaptation(model: Predictor, paths: list[Path]) -> None:
+    chosen = list(model.predict_many(paths, speakers="anna", classes="happy,sad"))
+    every = list(model.predict_many(paths, speakers="anna"))
+    for one, other in zip(chosen, every, strict=True):
+        happy, sad = other.probabilities["happy"], other.probabilities["sad"]
+        if (one.duration_s or 0) < 4:
+            assert one.probabilities["happy"] == pytest.approx(happy / (happy + sad), abs=1e-6)
 
 
-WHOLE: Mapping[str, Any] = {name: getattr(stand_in_adaptation(), name) for name in ARRAYS}
-HOSTILE = {
-    "no archive": (b"text", "not readable"),
-    "truncated": (stand_in_adaptation().to_bytes()[:-40], "not readable"),
-    "pickled": (npz(**{**WHOLE, "origin": np.array([{}], object)}), "not readable"),
-    "text": (npz(**{**WHOLE, "origin": np.array(["1"] * len(CLASSES))}), "not readable"),
-    "missing array": (npz(origin=np.zeros(3)), "must hold directions, origin"),
-    "one more array": (npz(**WHOLE, other=np.zeros(3)), "must hold directions, origin"),
-    "bomb": (npz(**{**WHOLE, "origin": np.zeros(9_000_000)}), "larger than any"),
-}
+def test_a_mean_over_variants_or_models_adapts_too(model: Predictor, paths: list[Path], tmp_path: Path) -> None:
+    folder = write_adapting(tmp_path)
+    for predictor in (Predictor.load(folder, tta="gain"), Predictor.load([write_bundle(tmp_path / "plain"), folder])):
+        assert all(row.adapted for row in predictor.predict_many(paths, speakers="anna"))
 
 
-@pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_file_is_refused(kind: str, tmp_path: Path) -> None:
-    data, message = HOSTILE[kind]
-    broken = earnest.load(write_adapting(tmp_path, stand_in_adaptation(), data))
-    with pytest.raises(BundleError, match=message):
-        broken.adapter()
+def test_known_recordings_and_their_profile_are_one(model: Predictor, paths: list[Path], tmp_path: Path) -> None:
+    profile = model.profile(paths[:6])
+    profile.write(tmp_path / "voice.json")
+    read = Profile.read(tmp_path / "voice.json")
+    assert read.speech_s == pytest.approx(profile.speech_s, abs=1e-3)
+    first, second = model.predict(paths[7], model.adapter(paths[:6])), model.predict(paths[7], model.adapter(read))
+    assert first.adapted
+    assert second.adapted
+    assert list(first.probabilities.values()) == pytest.approx(list(second.probabilities.values()), abs=1e-5)
+    with pytest.raises(EarnestError, match="no speech"):
+        model.profile([(np.zeros(16_000, np.float32), 16_000)])
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"moan": 1}, "unknown key 'moan'"),
-        ({"file": "model.json"}, "'files' doesn't list 'model.json'"),
-        ({"file": "../bundle.json"}, r"'files' doesn't list '\.\./bundle\.json'"),
-        ({"scale": "much"}, "scale must be a number"),
-        ({"scale": -1.0}, r"scale must be above 0, got -1\.0"),
-        ({"prior": float("inf")}, "prior must be a finite number"),
-        ({"full_variety": 1.0}, r"full_variety must be above 1, got 1\.0"),
-        ({"trust_from": 0.6, "trust_to": 0.6}, r"trust_from must be below trust_to, got 0\.6 and 0\.6"),
-        ({"told_from": 0.6, "told_to": 0.6}, r"told_from must be below told_to, got 0\.6 and 0\.6"),
-        ({"variety_prior": 0.0}, r"variety_prior must be above 0, got 0\.0"),
-        ({"place_prior": 0.0}, r"place_prior must be above 0, got 0\.0"),
-    ],
-)
-def test_a_wrong_entry_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    broken = earnest.load(write_adapting(tmp_path, stand_in_adaptation(), **changes))
-    with pytest.raises(BundleError, match=message):
-        broken.adapter()
-
-
-def test_what_was_written_is_read_and_the_same_arrays_are_the_same_bytes(tmp_path: Path) -> None:
-    adaptation = stand_in_adaptation(prior=7.0)
-    found = Adaptation.of(load_bundle(write_adapting(tmp_path, adaptation)))
-    assert found is not None
-    assert found.rule() == adaptation.rule()
-    for name in ARRAYS:
-        np.testing.assert_allclose(getattr(found, name), getattr(adaptation, name), rtol=1e-6)
-    assert found.to_bytes() == adaptation.to_bytes()
-
-
-def test_a_prediction_without_adaptation_reads_none(tmp_path: Path) -> None:
-    broken = earnest.load(write_adapting(tmp_path, stand_in_adaptation(), b"no archive"))
-    assert broken.predict((TALK, 16_000)).status == "ok"
+def test_speakers_and_an_adapter_exclude_each_other(model: Predictor, paths: list[Path]) -> None:
+    with pytest.raises(EarnestError, match="not both"):
+        model.predict_many(paths, adapter=model.adapter(), speakers="anna")
+    with pytest.raises(EarnestError, match="1 speakers for 12 recordings"):
+        model.predict_many(paths, speakers=["anna"])

@@ -206,12 +206,6 @@ def test_gender_is_averaged_where_all_models_tell_it(folders: tuple[Path, Path],
     assert earnest.load([tells, tells]).predict(clip).gender == earnest.load(tells).predict(clip).gender
 
 
-@pytest.mark.parametrize("settings", [{"tta": "speed"}, {}])
-def test_what_is_averaged_does_not_adapt(folders: tuple[Path, Path], settings: dict[str, str]) -> None:
-    with pytest.raises(BundleError, match="can't adapt to a voice"):
-        earnest.load(folders, **settings).adapter()  # type: ignore[arg-type]
-
-
 def test_the_command_line_averages_too(
     folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from earnest.runtime.prediction import Prediction
 
 FIELDS = (
     "path status duration_s speech_s emotion confidence probabilities polarity gender affect intensity quality adapted "
-    "shares vocal_bursts model error"
+    "adaptation_weight shares vocal_bursts model error"
 )
 ANSWER = Prediction(
     'odd, "name"\n.wav',

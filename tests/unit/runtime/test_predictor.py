@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from stand_in import CLASSES, stand_in_adaptation, stand_in_model, write_adapting, write_bundle, write_hearing
+from stand_in import CLASSES, stand_in_model, write_adapting, write_bundle, write_hearing
 
 import earnest
 from earnest.audio.waveform import Waveform
@@ -265,7 +265,7 @@ def test_memory_is_bounded_whatever_is_predicted(folder: Path, monkeypatch: pyte
 @pytest.mark.long
 @pytest.mark.parametrize("adapts", [False, True])
 def test_of_a_long_recording_no_sound_is_kept(tmp_path: Path, adapts: bool) -> None:
-    model = earnest.load(write_adapting(tmp_path, stand_in_adaptation()))
+    model = earnest.load(write_adapting(tmp_path))
     model.activity = "energy"
     recording = tmp_path / "long.wav"
     soundfile.write(recording, np.tile(voice(60.0), 15), 16_000)

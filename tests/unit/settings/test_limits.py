@@ -13,7 +13,7 @@ from earnest.models.cabg import CabgSettings
 from earnest.models.multitask import PooledSettings
 from earnest.models.whisper import WhisperSettings
 from earnest.models.whisper_attention import WhisperAttentionSettings
-from earnest.runtime.adaptation import AdaptationRule
+from earnest.runtime._rule import AdaptationRule
 from earnest.settings.config import from_mapping
 from earnest.settings.finetune import Finetune, FrameChanges
 from earnest.settings.front_end import FrontEnd, Image, Segments

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from earnest.runtime.adaptation import Adaptation, Adapter
+from earnest.runtime._rule import RuleAdaptation as Adaptation
+from earnest.runtime._rule import RuleAdapter as Adapter
 from earnest.training.closed_form import discriminant
 from earnest.training.runtime_statistics import (
     CLIPS_PER_DIRECTION,

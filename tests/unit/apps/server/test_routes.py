@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from serving import application, settings_for
-from stand_in import stand_in_adaptation, write_adapting, write_hearing
+from stand_in import write_adapting, write_hearing
 from starlette.testclient import TestClient
 
 import earnest
@@ -95,7 +95,7 @@ def test_a_timeline_is_the_models(client: TestClient, model: Predictor) -> None:
 @pytest.mark.parametrize("kind", ["timeline", "utterance"])
 def test_nothing_adapts_unless_it_is_asked_for(tmp_path: Path, kind: str) -> None:
     long = write_voice(tmp_path / "long.wav", 20.0)
-    folder = write_adapting(tmp_path / "adapting", stand_in_adaptation())
+    folder = write_adapting(tmp_path / "adapting")
     model = earnest.load(folder)
     answer = model.timeline if kind == "timeline" else model.predict
     with application(Settings(models=(str(folder),))) as client:

@@ -1,0 +1,115 @@
+"""Batch adaptation: all recordings of a speaker are heard first, and then all answered, from one set.
+
+What was heard is kept window by window, without sound: a few hundred bytes each. From that a recording is answered
+again by the same steps as when it was heard, so the two ways can't differ but by what adaptation does.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from earnest.audio.speech import Extent
+from earnest.bundle import BundleInfo
+from earnest.runtime.adaptation import Adaptation, BatchAdapter, Listener
+from earnest.runtime.answers import AnswerBuilder, Outputs
+from earnest.runtime.prediction import Options, Prediction
+from earnest.runtime.windows import Job, Over, Windowing, WindowSound
+
+KEPT = ("probabilities", "sound")  # outputs of a window that an emotion is told from
+_ANSWER = ("status", "emotion", "confidence", "probabilities", "polarity", "adapted", "adaptation_weight", "shares")
+_FORGOTTEN = np.empty(0, np.float32)
+_DIGITS = 7  # of what is kept in a file
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """A recording that was answered, and what the network said about each of its windows.
+
+    Attributes
+    ----------
+    plain : its answer without adaptation
+    is_whole : whether it was heard at once
+    steps : windows with their outputs called `KEPT`, and ends of segments with none, in order
+    """
+
+    plain: Prediction
+    is_whole: bool = True
+    steps: tuple[tuple[Job, Outputs], ...] = ()
+
+    def answered(self, info: BundleInfo, windowing: Windowing, options: Options, adapter: Listener) -> Prediction:
+        """Return the answer of an adapter that is told the windows in turn."""
+        if not self.steps:
+            return self.plain
+        answers = AnswerBuilder(info, info.sample_rate_hz, windowing, options, adapter)
+        answers.tally.n_samples = round((self.plain.duration_s or 0.0) * info.sample_rate_hz)
+        for job, outputs in self.steps:
+            events = answers.segment(job) if isinstance(job, Over) else answers.window(job, dict(outputs))
+            deque(events, maxlen=0)
+        again = answers.prediction(self.plain.path, self.is_whole)
+        return replace(self.plain, **{name: getattr(again, name) for name in _ANSWER})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; numbers are rounded to seven decimals."""
+        return {"plain": self.plain.to_dict(), "is_whole": self.is_whole, "steps": [_plain(*one) for one in self.steps]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Heard":
+        """Return what `to_dict` was made from, but for rounding.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError, AttributeError
+            For what can't have come from there.
+        """
+        steps = tuple(_step(one) for one in values["steps"])
+        return cls(Prediction.from_dict(values["plain"]), bool(values["is_whole"]), steps)
+
+
+def _plain(job: Job, outputs: Outputs) -> list[Any]:
+    if isinstance(job, Over):
+        return [job.extent.start, job.extent.end]
+    kept = {name: [round(share, _DIGITS) for share in values.tolist()] for name, values in outputs.items()}
+    return [job.extent.start, job.extent.end, job.segment_start, kept]
+
+
+def _step(values: Any) -> tuple[Job, Outputs]:
+    start, end, *more = values
+    extent = Extent(int(start), int(end))
+    if not more:
+        return Over(extent), {}
+    segment_start, kept = more
+    if not {"probabilities"} <= kept.keys() <= set(KEPT):
+        raise ValueError(f"a window's numbers must be {' and '.join(KEPT)}")
+    outputs: Outputs = {name: np.array(shares, np.float32) for name, shares in kept.items()}
+    return WindowSound(extent, int(segment_start), _FORGOTTEN), outputs
+
+
+class BatchAnswers:
+    """Answers recordings of several speakers again, each adapted to its own speaker's."""
+
+    def __init__(self, adaptation: Adaptation, info: BundleInfo, windowing: Windowing, options: Options) -> None:
+        self._adaptation, self._info = adaptation, info
+        self._windowing, self._options = windowing, options
+
+    def answered(self, heard: Callable[[], Iterable[tuple[str, Heard]]]) -> Iterator[Prediction]:
+        """Yield adapted answers in the recordings' order.
+
+        Parameters
+        ----------
+        heard : gives speaker and recording, twice the same: from a list, or from a file with more than fits in memory
+        """
+        adapters: dict[str, BatchAdapter] = {}
+        for speaker, recording in heard():
+            if speaker not in adapters:
+                adapters[speaker] = BatchAdapter(self._adaptation)
+            self._again(recording, adapters[speaker])
+        for adapter in adapters.values():
+            adapter.finish()
+        for speaker, recording in heard():
+            yield self._again(recording, adapters[speaker])
+
+    def _again(self, recording: Heard, adapter: BatchAdapter) -> Prediction:
+        return recording.answered(self._info, self._windowing, self._options, adapter)

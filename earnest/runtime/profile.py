@@ -1,0 +1,145 @@
+"""A speaker's or channel's profile: the plain answers to some of its recordings, from which others are adapted."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.bundle import LONGEST_NAME, MOST_CLASSES, BundleInfo
+from earnest.errors import EarnestError, RecipeError, shown
+from earnest.files.reading import parsed_json, read_text
+from earnest.files.writing import write_atomically
+from earnest.settings.config import from_mapping
+
+MOST_ROWS = 600  # ten minutes of windows: more change no answer
+MOST_BYTES = 1 << 22  # 600 rows of 256 classes, seven digits each: 1.5 MB
+FORMAT: Literal[1] = 1
+_TOLERANCE, _LEAST_WEIGHT = 1e-2, 1e-6
+_AGAIN = "Make it again with `earnest adapt`."
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A profile's JSON."""
+
+    model: str
+    model_version: str
+    classes: tuple[str, ...]
+    speech_s: float
+    probabilities: tuple[tuple[float, ...], ...]
+    weights: tuple[float, ...]
+    format: Literal[1] = FORMAT
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """What is known of a speaker or a channel; it holds no sound, and no words that were said.
+
+    Attributes
+    ----------
+    model, model_version : bundle that gave the answers
+    classes : of the answers, in the bundle's order
+    speech_s : seconds of speech that they are about
+    probabilities : plain, calibrated, shape (rows, classes)
+    weights : how much of a window no window before it held, above 0 to 1, shape (rows,)
+    """
+
+    model: str
+    model_version: str
+    classes: tuple[str, ...]
+    speech_s: float
+    probabilities: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls,
+        model: str,
+        model_version: str,
+        classes: tuple[str, ...],
+        speech_s: float,
+        probabilities: npt.NDArray[np.floating],
+        weights: npt.NDArray[np.floating],
+    ) -> "Profile":
+        """Make one of rows in any number; of more than `MOST_ROWS` every n-th is kept.
+
+        Raises
+        ------
+        EarnestError
+            When there is no row: nobody spoke.
+        """
+        if not len(probabilities):
+            raise EarnestError("There is no speech to adapt to. Name other recordings.")
+        rows = np.linspace(0, len(probabilities) - 1, min(len(probabilities), MOST_ROWS)).round().astype(int)
+        kept = np.asarray(probabilities, np.float32)[rows], np.asarray(weights, np.float32)[rows]
+        return cls(model, model_version, classes, speech_s, *kept)
+
+    @classmethod
+    def read(cls, path: Path) -> "Profile":
+        """Read what `write` wrote; what is none is an `EarnestError`."""
+        return cls.parsed(read_text(path, most=MOST_BYTES, what="profile"), str(path))
+
+    @classmethod
+    def parsed(cls, text: str, where: str) -> "Profile":
+        """Read a profile's JSON; what is none is an `EarnestError` that begins with ``where``."""
+        values: Any = parsed_json(text, where, hint=_AGAIN)
+        try:
+            written = from_mapping(_Written, values, where)
+        except RecipeError as error:
+            raise EarnestError(f"{error} {_AGAIN}") from None
+        if problem := _problem_with(written):
+            raise EarnestError(f"{where}: {problem}. {_AGAIN}")
+        probabilities = np.array(written.probabilities, np.float32)
+        weights = np.array(written.weights, np.float32)
+        names = written.model, written.model_version
+        return cls(*names, written.classes, written.speech_s, probabilities, weights)
+
+    def to_json(self) -> str:
+        """Return its JSON, a row of probabilities a line."""
+        head = {
+            "format": FORMAT,
+            "model": self.model,
+            "model_version": self.model_version,
+            "classes": self.classes,
+            "speech_s": round(self.speech_s, 3),
+            "weights": [round(weight, 6) for weight in self.weights.tolist()],
+        }
+        rows = ",\n".join(json.dumps([round(share, 6) for share in row]) for row in self.probabilities.tolist())
+        return f'{json.dumps(head, ensure_ascii=False)[:-1]}, "probabilities": [\n{rows}\n]}}\n'
+
+    def write(self, path: Path) -> None:
+        """Write its JSON, in one step."""
+        write_atomically(path, self.to_json().encode())
+
+    def check(self, info: BundleInfo, where: str = "profile") -> None:
+        """Raise `EarnestError` unless its answers are those of this model."""
+        ours, theirs = (info.name, info.version), (self.model, self.model_version)
+        if ours != theirs:
+            made_for = f"made with the model {shown(' '.join(theirs))}, not with {shown(' '.join(ours))}"
+            raise EarnestError(f"{where}: {made_for}. {_AGAIN}")
+        if self.classes != info.classes:
+            raise EarnestError(f"{where}: its classes are {shown(', '.join(self.classes))}. {_AGAIN}")
+
+
+def _problem_with(written: _Written) -> str | None:
+    n_rows, n_classes = len(written.probabilities), len(written.classes)
+    names = (written.model, *written.classes)
+    if not all(name.isprintable() and 0 < len(name) <= LONGEST_NAME for name in written.classes):
+        return f"'classes' must be names of 1 to {LONGEST_NAME} letters"
+    if not all(name.isprintable() for name in (*names, written.model_version)):
+        return "'model' and 'model_version' must be printable"
+    if not 2 <= n_classes <= MOST_CLASSES or len(set(written.classes)) != n_classes:
+        return f"'classes' must hold 2 to {MOST_CLASSES} different names"
+    if not 1 <= n_rows <= MOST_ROWS or len(written.weights) != n_rows:
+        return f"'probabilities' must hold 1 to {MOST_ROWS} rows, 'weights' a number for each"
+    if any(len(row) != n_classes for row in written.probabilities):
+        return f"each row of 'probabilities' must hold {n_classes} numbers"
+    shares, weights = np.array(written.probabilities, np.float64), np.array(written.weights, np.float64)
+    if shares.min() < 0 or np.abs(shares.sum(axis=1) - 1).max() > _TOLERANCE:
+        return "a row of 'probabilities' holds no probabilities"
+    if not _LEAST_WEIGHT <= weights.min() <= weights.max() <= 1:
+        return f"'weights' must be from {_LEAST_WEIGHT:g} to 1"
+    return "'speech_s' must be seconds" if written.speech_s < 0 else None

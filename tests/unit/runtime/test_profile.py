@@ -1,0 +1,93 @@
+"""Profiles: what is kept of a speaker, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from earnest.bundle import BundleInfo
+from earnest.errors import EarnestError
+from earnest.runtime.profile import MOST_ROWS, Profile
+
+CLASSES = ("happy", "sad")
+INFO = BundleInfo("base", "3", CLASSES, 16_000, "CC0-1.0", {})
+
+
+def profile(n_rows: int = 3) -> Profile:
+    happy = np.linspace(0, 1, n_rows)
+    return Profile.of("base", "3", CLASSES, 12.5, np.stack([happy, 1 - happy], axis=1), np.linspace(0.1, 1, n_rows))
+
+
+def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
+    one = profile()
+    one.write(tmp_path / "voice.json")
+    other = Profile.read(tmp_path / "voice.json")
+    assert (other.model, other.model_version, other.classes, other.speech_s) == ("base", "3", CLASSES, 12.5)
+    np.testing.assert_allclose(other.probabilities, one.probabilities, atol=1e-6)
+    np.testing.assert_allclose(other.weights, one.weights, atol=1e-6)
+    other.check(INFO)
+
+
+def test_of_many_rows_some_of_all_of_the_time_are_kept() -> None:
+    long = profile(5 * MOST_ROWS)
+    assert long.probabilities.shape == (MOST_ROWS, 2)
+    assert (long.probabilities[0, 0], long.probabilities[-1, 0]) == (0, 1)
+    assert len(np.unique(long.probabilities[:, 0])) == MOST_ROWS
+    with pytest.raises(EarnestError, match="no speech"):
+        profile(0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "small"}, "made with the model 'small 3', not with 'base 3'"),
+        ({"model_version": "2"}, "made with the model 'base 2'"),
+        ({"classes": ["sad", "happy"]}, "its classes are 'sad, happy'"),
+    ],
+)
+def test_a_profile_of_another_model_is_refused(changes: dict[str, Any], message: str) -> None:
+    values = json.loads(profile().to_json()) | changes
+    with pytest.raises(EarnestError, match=message):
+        Profile.parsed(json.dumps(values), "voice.json").check(INFO, "voice.json")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": 2},
+        {"other": 1},
+        {"model": "a\x1b[2J"},
+        {"model": 3},
+        {"classes": ["happy"]},
+        {"classes": ["happy", "happy"]},
+        {"classes": ["happy", ""]},
+        {"classes": ["happy", "sad\n"]},
+        {"speech_s": -1},
+        {"speech_s": float("nan")},
+        {"probabilities": []},
+        {"probabilities": [[0.5, 0.5]] * (MOST_ROWS + 1), "weights": [1] * (MOST_ROWS + 1)},
+        {"probabilities": [[0.5, 0.5]] * 2},
+        {"probabilities": [[0.5, 0.5], [0.5, 0.5], [1.0]]},
+        {"probabilities": [[0.5, 0.6]] * 3},
+        {"probabilities": [[-0.5, 1.5]] * 3},
+        {"probabilities": [[float("nan"), 0.5]] * 3},
+        {"probabilities": "text"},
+        {"weights": [1, 1]},
+        {"weights": [0, 1, 1]},
+        {"weights": [1e-50, 1, 1]},
+        {"weights": [1, 1, 2]},
+    ],
+)
+def test_what_is_no_profile_is_refused(changes: dict[str, Any]) -> None:
+    text = json.dumps(json.loads(profile().to_json()) | changes)
+    with pytest.raises(EarnestError, match=r"voice\.json.*Make it again with `earnest adapt`\."):
+        Profile.parsed(text, "voice.json")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", "[" * 100_000, '{"format": 1}'])
+def test_what_is_no_json_object_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "voice.json").write_text(text)
+    with pytest.raises(EarnestError, match=r"voice\.json"):
+        Profile.read(tmp_path / "voice.json")
