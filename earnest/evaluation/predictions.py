@@ -115,13 +115,12 @@ def of_classes(predictions: Predictions, classes: Sequence[str]) -> Predictions:
         raise CorpusError(f"There are no probabilities of '{missing[0]}', but of {', '.join(predictions.classes)}.")
     if predictions.probabilities is None:
         raise CorpusError("Answers without probabilities can't be scored among fewer classes.")
-    places = np.array([predictions.classes.index(name) for name in classes])
+    places = [predictions.classes.index(name) for name in classes]
     number = np.full(len(predictions.classes), -1, np.int64)
     number[places] = np.arange(len(classes))
     kept = predictions.take(np.flatnonzero(number[predictions.emotion] >= 0))
     assert kept.probabilities is not None
-    asked = kept.probabilities[:, places].astype(np.float64) + np.finfo(np.float32).tiny  # all may be zero
-    probabilities = (asked / asked.sum(axis=1, keepdims=True)).astype(np.float32)
+    probabilities = among(kept.probabilities, places).astype(np.float32)
     predicted = np.where(np.isnan(probabilities).any(axis=1), -1, probabilities.argmax(axis=1)).astype(np.int64)
     return replace(
         kept,
@@ -130,6 +129,12 @@ def of_classes(predictions: Predictions, classes: Sequence[str]) -> Predictions:
         predicted=predicted,
         probabilities=probabilities,
     )
+
+
+def among(probabilities: npt.NDArray[np.floating], places: Sequence[int]) -> npt.NDArray[np.float64]:
+    """Return the columns at ``places`` of probabilities (rows, classes), renormalised; equal where all are zero."""
+    asked = probabilities[:, places].astype(np.float64) + np.finfo(np.float32).tiny
+    return np.asarray(asked / asked.sum(axis=1, keepdims=True))
 
 
 def joined(parts: Sequence[Predictions]) -> Predictions:
