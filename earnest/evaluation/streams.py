@@ -367,7 +367,8 @@ def _means(cells: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[s
     return {way: {name: float(np.mean([one[way][name] for one in full])) for name in MEASURES} for way in full[0]}
 
 
-COLUMNS = ("corpus", "streams", PLAIN, BLIND, *WAYS, f"from the {LATE}th: {PLAIN}", "batch", "causal")
+BRIEF_COLUMNS = ("corpus", "streams", PLAIN, BLIND, *WAYS)
+COLUMNS = (*BRIEF_COLUMNS, f"from the {LATE}th: {PLAIN}", "batch", "causal")
 SPEAKER_COLUMNS = ("corpus", "streams", PLAIN, *WAYS, f"worst speaker: {PLAIN}", *WAYS, "largest loss, batch")
 MEAN = "mean"
 NONE = "–"
@@ -383,6 +384,15 @@ def streams_table(document: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
+def brief_table(document: Mapping[str, Any], measure: Literal["wa", "ua"]) -> list[list[str]]:
+    """Return rows of `BRIEF_COLUMNS`: one score in per cent, a row a corpus and kind, then means over corpora."""
+    ways = (PLAIN, BLIND, *WAYS)
+    return [
+        [one["corpus"], one["kind"], *(f"{100 * one['ways'][way][measure]:.1f}" for way in ways)]
+        for one in _cells_and_means(document)
+    ]
+
+
 def speakers_table(document: Mapping[str, Any]) -> list[list[str]]:
     """Return rows of `SPEAKER_COLUMNS`, in per cent and points.
 
@@ -396,6 +406,34 @@ def speakers_table(document: Mapping[str, Any]) -> list[list[str]]:
         loss = f"{-100 * ways['batch']['largest_loss']:+.1f} ({ways['batch']['largest_loss_of']})".replace("-", "−", 1)
         rows.append([one["corpus"], one["kind"], *means, *worst, loss])
     return rows
+
+
+def streams_markdown(document: Mapping[str, Any]) -> str:
+    """Return both tables, and what their rows and columns are."""
+    lines = [
+        f"UA / WA in per cent (ECE, 15 bins), among {', '.join(document['classes'])}. Streams are drawn {N_DRAWS} "
+        f"times with seed {SEED}, each in an order of its own.",
+        "",
+        *(f"* *{kind}*: {words}." for kind, words in document["kinds"].items()),
+        *(f"* *{way}*: {words}." for way, words in document["ways"].items()),
+        f"* *{BLIND}*: the stream's mean log-probability is taken away, for comparison: what is best where all "
+        "emotions are equally frequent.",
+        f"* *from the {LATE}th*: answers from the {LATE}th recording of a stream on.",
+        "",
+        *_markdown_table(COLUMNS, streams_table(document)),
+        "",
+        "Mean UA over speakers, WA of the worst speaker, and whose WA batch adaptation costs most, in per cent and "
+        "points.",
+        "",
+        *_markdown_table(SPEAKER_COLUMNS, speakers_table(document)),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    rule = "|---|---|" + "---:|" * (len(columns) - 2)
+    return [f"| {' | '.join(columns)} |", rule, *(f"| {' | '.join(row)} |" for row in rows)]
 
 
 def _cells_and_means(document: Mapping[str, Any]) -> list[dict[str, Any]]:

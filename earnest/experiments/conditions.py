@@ -24,6 +24,7 @@ from earnest.augment.base import AUGMENTATIONS, generator_for
 from earnest.augment.level import mix_at_snr
 from earnest.augment.noise_files import NoiseFiles, drawn_stretch
 from earnest.augment.tta import variants_called, variants_of
+from earnest.bundle import ADAPTATION
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.curves import NoiseCurve
@@ -31,28 +32,20 @@ from earnest.evaluation.folds import seeds_apart
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions, joined, of_emotion, read_predictions, write_predictions
 from earnest.evaluation.splits import Split
+from earnest.evaluation.streams import HOWS, How, adapted_predictions
 from earnest.experiments.evaluate import BOOTSTRAP_SEED, scored
 from earnest.experiments.task import Task
+from earnest.files.reading import read_bytes
 from earnest.files.writing import write_json
 from earnest.models.classifier import SpeechClassifier
 from earnest.progress import SILENT, Progress
-from earnest.runtime._rule import RuleAdaptation as Adaptation
-from earnest.runtime._rule import adaptation_entry
+from earnest.runtime.adaptation import Adaptation
 from earnest.settings.config import from_mapping
 from earnest.settings.recipe import Recipe, read_recipe
-from earnest.training.clips import EmbeddingCache
-from earnest.training.examples import Example, compute_examples, compute_frames
+from earnest.training.examples import compute_examples
 from earnest.training.loop import predict_outputs
 from earnest.training.record import read_record
 from earnest.training.run import PREDICTIONS, load_run, predictions_from, scheme_of
-from earnest.training.runtime_statistics import (
-    HOWS,
-    How,
-    SpeakerEmbeddings,
-    adapted_probabilities,
-    heard_by,
-    statistics_files,
-)
 
 Probabilities: TypeAlias = npt.NDArray[np.float32]
 ClipChange: TypeAlias = Callable[[Waveform, str, int], Waveform]
@@ -101,15 +94,6 @@ class FoldClips:
     def waveforms(self) -> list[Waveform]:
         """The clips as they are, decoded once, each (samples,)."""
         return [load_waveform(row.path, self.rate_hz, row.start_s, row.end_s) for row in self.rows]
-
-    @cached_property
-    def heard(self) -> SpeakerEmbeddings:
-        """The clips' embeddings, and what is known about the clips."""
-        examples = [
-            Example(row, compute_frames(self.classifier.front_end, waveform), int(target), len(waveform) / self.rate_hz)
-            for row, waveform, target in zip(self.rows, self.waveforms, self.plain.emotion, strict=True)
-        ]
-        return heard_by(self.classifier.network, examples, EmbeddingCache())
 
     def take(self, indices: npt.NDArray[np.intp]) -> "FoldClips":
         """Return some of the clips."""
@@ -222,13 +206,11 @@ N_NAMED = 3
 
 @dataclass(frozen=True)
 class Adapted(Condition):
-    """The model is adapted to each test speaker, without labels.
-
-    A clip that comes before the rule has heard enough, or several emotions, keeps its plain answer, as at run time.
+    """The answers are adapted to each test speaker, without labels, from the plain answers alone.
 
     Attributes
     ----------
-    how : which clips are heard before which is answered, see `earnest.training.runtime_statistics.HOWS`
+    how : which clips are heard before which is answered, see `earnest.evaluation.streams.HOWS`
     """
 
     how: How
@@ -245,34 +227,24 @@ class Adapted(Condition):
             raise EarnestError(f"Adapting needs speakers; {', '.join(silent[:N_NAMED])} name none.")
 
     def answer(self, clips: FoldClips) -> ConditionAnswers:
-        """Answer as the runtime does."""
-        plain = clips.plain
-        assert plain.probabilities is not None
-        seed = read_record(clips.run).seed  # draws the order of each speaker's clips
-        adaptation = read_adaptation(clips.run)
-        probabilities, adapted = adapted_probabilities(adaptation, clips.heard, plain.probabilities, self.how, seed)
-        predicted = np.where(adapted, probabilities.argmax(axis=1), plain.predicted)
-        return ConditionAnswers(
-            replace(plain, probabilities=probabilities.astype(np.float32), predicted=predicted, adapted=adapted)
-        )
+        """Answer as the runtime does; the order of each speaker's clips is drawn by the run's seed."""
+        adaptation, seed = read_adaptation(clips.run), read_record(clips.run).seed
+        return ConditionAnswers(adapted_predictions(clips.plain, adaptation.answer, self.how, seed))
 
     def facts(self, found: Predictions) -> dict[str, Any]:
         """Say how many answers were adapted."""
         assert found.adapted is not None
-        return {"adapted": {"how": self.how, "means": HOWS[self.how], "share": float(np.mean(found.adapted))}}
+        return {"adapted": {"how": self.how, "means": HOWS[self.how][1], "share": float(np.mean(found.adapted))}}
 
 
 def read_adaptation(run: Path) -> Adaptation:
-    """Read what a finished run holds for adaptation."""
-    record = read_record(run)
-    if record.adaptation is None:
-        raise EarnestError(
-            f'{run}: can\'t adapt to a voice. That takes a recipe with method = "discriminant", three training '
-            "speakers or more, and a run of this version; choose another --output to train it again."
-        )
-    entry = adaptation_entry(record.adaptation, str(run))
-    data = statistics_files(run, (record.adaptation,))[entry.file]
-    return Adaptation.read(entry, data, len(record.classes), str(run))
+    """Read the adaptation network that a finished run was trained with."""
+    missing = (
+        'no such file: the run can\'t adapt. That takes a recipe with method = "discriminant", three training speakers '
+        "or more, and a run of this version; choose another --output to train it again."
+    )
+    path = run / ADAPTATION
+    return Adaptation.read(read_bytes(path, missing=missing), len(read_record(run).classes), str(path))
 
 
 LOWEST_DB, HIGHEST_DB = -30.0, 60.0

@@ -57,7 +57,7 @@ class Finished:
         folders : corpus name → folder
         folds : some of them; empty: all
         """
-        document = _document(folder / METRICS)
+        document = evaluation_document(folder / METRICS)
         refuse_changed(folder)
         known = list(document["folds"])
         for name in folds:
@@ -195,7 +195,8 @@ def _split(run: Path, lookup: Lookup) -> Split:
     )
 
 
-def _document(path: Path) -> dict[str, Any]:
+def evaluation_document(path: Path) -> dict[str, Any]:
+    """Read the ``metrics.json`` of a finished `earnest evaluate`."""
     missing = "no such file. Give a finished folder of `earnest evaluate`."
     document = read_json(path, missing=missing, hint="Evaluate again.")
     if not (isinstance(document, dict) and isinstance(document.get("folds"), dict) and document["folds"]):

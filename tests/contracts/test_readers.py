@@ -21,7 +21,7 @@ BY_OTHERS = {
     "load_run": "read_record, read_recipe and safetensors",
     "load_clips": "load_waveform",
     "load_utterances": "load_corpus",
-    "read_adaptation": "read_record, statistics_files and Adaptation.read",
+    "read_adaptation": "read_record and Adaptation.read",
     "read_audformat": "TABLE_READERS",
     "read_audiofolder": "TABLE_READERS",
     "read_emobox": "TABLE_READERS",

@@ -36,6 +36,9 @@ def evaluated(recipe: Path, made_up: Path) -> tuple[Path, dict[str, Any], bytes]
     words = ("evaluate", recipe, "--data", f"made-up={made_up}", "--output", folder, "--protocol", "speaker-5fold")
     earnest_cli(*words, "--json")
     plain = (folder / "predictions.csv").read_bytes()
+    for path in folder.glob("f?"):
+        (path / "SHA256SUMS").unlink()
+        (path / "adaptation.onnx").write_bytes(stand_in_adaptation(4))
     return folder, json.loads(earnest_cli(*words, "--adapt", "causal", "--adapt", "all", "--json")), plain
 
 
@@ -58,7 +61,7 @@ def test_adapted_results_lie_beside_the_plain_ones(evaluated: tuple[Path, dict[s
         assert metrics["command"].endswith("--adapt causal --adapt all")
 
 
-def test_a_clip_before_six_seconds_of_its_speaker_keeps_its_plain_answer(
+def test_the_first_clip_of_a_speaker_keeps_its_plain_answer(
     evaluated: tuple[Path, dict[str, Any], bytes],
 ) -> None:
     folder = evaluated[0]
@@ -67,7 +70,7 @@ def test_a_clip_before_six_seconds_of_its_speaker_keeps_its_plain_answer(
         for name in ("predictions.csv", "predictions-adapted-causal.csv", "predictions-adapted-all.csv")
     )
     adapted = [row.pop("adapted") == "true" for row in causal]
-    assert 0 < sum(adapted) < 36  # each speaker says 12 clips, about 8 s
+    assert sum(adapted) == 72 - 6
     same = [one == other for one, other in zip(plain, causal, strict=True)]
     assert all(same[row] for row, flag in enumerate(adapted) if not flag)
     assert not all(same)
@@ -106,5 +109,5 @@ def test_the_bundle_holds_the_runs_adaptation_and_domain(recipe: Path, made_up: 
 def test_a_recipe_without_the_discriminant_cannot_adapt(made_up: Path, tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(recipe_text(epochs=1))
     words = ("--data", f"made-up={made_up}", "--output", tmp_path / "run", "--protocol", "speaker-5fold")
-    with pytest.raises(EarnestError, match="can't adapt to a voice"):
+    with pytest.raises(EarnestError, match="can't adapt"):
         earnest_cli("evaluate", tmp_path / "recipe.toml", *words, "--adapt", "all")

@@ -10,7 +10,6 @@ import pytest
 from click.exceptions import UsageError
 from command_line import earnest_cli
 from made_up_corpus import recipe_text, write_corpus
-from safetensors.torch import save_file
 
 from earnest.corpora.manifest import read_manifest, write_manifest
 from earnest.errors import EarnestError, RecipeError
@@ -18,9 +17,7 @@ from earnest.evaluation.metrics import spread
 from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.protocols import splits_of
 from earnest.export.card import read_result
-from earnest.models.classifier import build_classifier
 from earnest.settings.recipe import read_recipe
-from earnest.training.record import read_record
 
 CLOSED_FORM = recipe_text(extra='method = "discriminant"')
 TUNE = "[tune]\ntrials = 3\n[tune.ranges]\ntraining.shrinkage = { low = 0.05, high = 0.95 }\n"
@@ -181,73 +178,3 @@ def test_what_is_wrong_is_refused(words: tuple[str, ...], message: str, corpus: 
 def test_options_that_do_not_go_together_are_wrong_usage(words: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(CLOSED_FORM)
     earnest_cli("evaluate", tmp_path / "recipe.toml", *words, exit_code=UsageError.exit_code)
-
-
-@pytest.fixture(scope="module")
-def three_corpora(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Return where three corpora of different classes are, under the names of corpora that are known."""
-    folder, data = tmp_path_factory.mktemp("corpora"), []
-    for seed, (name, more) in enumerate(
-        {"emodb": ("fearful", "disgust"), "nemo": ("fearful",), "ravdess": ("fearful", "disgust", "calm")}.items()
-    ):
-        rows = read_manifest(write_corpus(folder / name, n_speakers=5, n_takes=1 + len(more), seed=seed))
-        words = {f"sad-{1 + place}": word for place, word in enumerate(more)}
-        rows = [
-            replace(
-                row, corpus=name, speaker=f"{name}-{row.speaker}", emotion=words.get(row.utterance_id[3:], row.emotion)
-            )
-            for row in rows
-        ]
-        write_manifest(rows, folder / f"{name}.csv")
-        data += ["--data", f"{name}={folder / name}.csv"]
-    return data
-
-
-def test_each_corpus_is_left_out_once_and_scored_on_six_and_on_four_classes(
-    corpus: Path, three_corpora: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("EARNEST_DATA", raising=False)  # CREMA-D is absent
-    words = ("--protocol", "leave-one-corpus-out", *three_corpora)
-    document = evaluate(corpus, tmp_path / "run", *words)
-    four = document["class_subsets"]["four"]
-    assert list(document["folds"]) == list(four["folds"]) == ["to-emodb", "to-nemo", "to-ravdess"]
-    assert document["classes"] == ["neutral", "happy", "sad", "angry", "fearful", "disgust"]
-    assert four["classes"] == document["classes"][:4]
-    plain = read_predictions(tmp_path / "run" / "predictions.csv")
-    assert plain.probabilities is not None
-    asked = plain.emotion < 4
-    right = plain.probabilities[asked, :4].argmax(axis=1) == plain.emotion[asked]
-    assert (four["n"], four["wa"]) == (int(asked.sum()), pytest.approx(right.mean()))
-    shown = earnest_cli("evaluate", tmp_path / "recipe.toml", *words, "--output", tmp_path / "run")
-    assert "recipe, four classes" in shown
-    assert read_result(tmp_path / "run").class_subsets == {
-        "four": (pytest.approx(four["over_folds"]["wa"]["mean"]), pytest.approx(four["over_folds"]["ua"]["mean"]))
-    }
-
-
-ENCODER = "width = 48\nn_heads = 2\nfeed_forward_width = 48\nn_blocks = 1\npooled_blocks = [1]\nfrozen = true"
-
-
-def test_folds_start_from_their_own_weights_and_such_as_know_test_speakers_are_refused(
-    corpus: Path, three_corpora: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("EARNEST_DATA", raising=False)
-    weights = tmp_path / "encoders" / "{fold}"
-    text = CLOSED_FORM.replace('"cabg"', '"whisper-statistics"').replace("width = 32", ENCODER)
-    (tmp_path / "plain.toml").write_text(text, encoding="utf-8")
-    for seed, fold in enumerate(("to-emodb", "to-nemo", "to-ravdess")):
-        network = build_classifier(read_recipe(tmp_path / "plain.toml"), ("sad", "angry"), seed).network
-        tensors = {name: tensor for name, tensor in network.state_dict().items() if name.startswith("encoder.")}
-        path = Path(str(weights).format(fold=fold)) / "model.safetensors"
-        path.parent.mkdir(parents=True)
-        knows = '["nemo/nemo-made-up-00"]'
-        save_file(tensors, path, {"origin": f"made up {seed}", "known_speakers": knows})
-    text = text.replace("frozen = true", f'frozen = true\nweights = "{weights}"')
-    words = ("--protocol", "leave-one-corpus-out", *three_corpora)
-    with pytest.raises(RecipeError, match="fold to-nemo: the initial weights were fitted on labels of 1 of its"):
-        evaluate(corpus, tmp_path / "run", *words, text=text)
-    assert not list(tmp_path.glob("run/*/run.json"))  # told before anything is trained
-    evaluate(corpus, tmp_path / "run", *words, "--folds", "to-emodb,to-ravdess", text=text)
-    for seed, fold in ((0, "to-emodb"), (2, "to-ravdess")):
-        assert read_recipe(tmp_path / "run" / fold).network["weights"] == str(weights).format(fold=fold)
-        assert f"made up {seed}" in read_record(tmp_path / "run" / fold).origin

@@ -32,11 +32,11 @@ from earnest.files.writing import write_json
 if TYPE_CHECKING:
     from earnest.evaluation.curves import Amount
     from earnest.evaluation.matrix import Matrix
+    from earnest.evaluation.streams import How
     from earnest.experiments.conditions import ConditionResults, ConditionSet
     from earnest.experiments.evaluate import Evaluation
     from earnest.experiments.task import Task
     from earnest.experiments.tune import SearchSpace
-    from earnest.training.runtime_statistics import How
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,59 @@
+"""``earnest streams``: how finished evaluations adapt to speakers who show all emotions, one, two, or hardly any."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from earnest.apps.cli.output import echo, echo_json, echo_table, output_options, progress_for
+from earnest.apps.cli.train import require_training
+from earnest.evaluation.streams import BRIEF_COLUMNS, brief_table, streams_markdown
+from earnest.files.locks import held_folder
+from earnest.files.writing import write_atomically
+
+MARKDOWN = "streams.md"
+
+
+@click.command()
+@click.argument("evaluations", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@output_options
+def command(evaluations: tuple[Path, ...], as_json: bool, quiet: bool) -> None:
+    """Adapt to streams of test recordings, drawn with any shares of emotions, of finished `earnest evaluate`.
+
+    As recorded, 80 % neutral, one emotion, two emotions, three speakers mixed: each answered plainly, with its mean
+    taken away (for comparison), and by the fold's adaptation after all recordings, after ten of them, and recording by
+    recording. Tells UA (unweighted accuracy, the mean recall over classes), WA (weighted accuracy, the share that is
+    right), ECE (expected calibration error, 15 bins) and the worst speaker. Draws are seeded; nothing is decoded.
+
+    \b
+    Example:
+      earnest streams runs/base-leave-one-corpus-out
+    """
+    require_training()
+    from earnest.experiments.streams import METRICS_STREAMS, measure_streams
+
+    documents = {}
+    for folder in evaluations:
+        with held_folder(folder):
+            words = shlex.join(["earnest", "streams", str(folder)])
+            found = measure_streams(folder, words, progress_for(as_json, quiet))
+            text = f"# {_title(folder, found)}\n\n{streams_markdown(found)}"
+            write_atomically(folder / MARKDOWN, text.encode())
+        documents[str(folder)] = found
+        if not as_json:
+            _echo(folder, found)
+        if not (as_json or quiet):
+            echo(f"\n{METRICS_STREAMS} and {MARKDOWN} are in {folder}\n")
+    if as_json:
+        echo_json(documents)
+
+
+def _title(folder: Path, found: dict[str, Any]) -> str:
+    return f"{folder.resolve().name}, {found['title']}"
+
+
+def _echo(folder: Path, found: dict[str, Any]) -> None:
+    title = f"{_title(folder, found)}, among {', '.join(found['classes'])}: UA in per cent"
+    echo_table(BRIEF_COLUMNS, brief_table(found, "ua"), title, right=BRIEF_COLUMNS[2:])
+    echo_table(BRIEF_COLUMNS, brief_table(found, "wa"), "\nWA in per cent", right=BRIEF_COLUMNS[2:])
