@@ -218,6 +218,10 @@ class BatchAdapter:
 
     def hear(self, plain: npt.NDArray[np.floating], seconds: float, new_s: float) -> AdaptedAnswer | None:
         """Note a window, or after `finish` tell its answer; None where all that was heard is too little."""
+        if plain.shape != (self._adaptation.n_classes,):
+            raise BundleError(
+                f"An answer of {plain.size} classes can't be adapted, only of {self._adaptation.n_classes}."
+            )
         if not self._is_over:
             self._set.append(plain, max(new_s / seconds, _LEAST_WEIGHT))
             self.speech_s += max(new_s, 0.0)

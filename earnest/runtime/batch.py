@@ -22,6 +22,8 @@ KEPT = ("probabilities", "sound")  # outputs of a window that an emotion is told
 _ANSWER = ("status", "emotion", "confidence", "probabilities", "polarity", "adapted", "adaptation_weight", "shares")
 _FORGOTTEN = np.empty(0, np.float32)
 _DIGITS = 7  # of what is kept in a file
+_TOLERANCE = 1e-2
+_LONGEST_STEP = 1 << 24  # samples from one window of a segment to the next
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,7 @@ class Heard:
             For what can't have come from there.
         """
         steps = tuple(_step(one) for one in values["steps"])
+        _check_order(steps)
         return cls(Prediction.from_dict(values["plain"]), bool(values["is_whole"]), steps)
 
 
@@ -84,7 +87,26 @@ def _step(values: Any) -> tuple[Job, Outputs]:
     if not {"probabilities"} <= kept.keys() <= set(KEPT):
         raise ValueError(f"a window's numbers must be {' and '.join(KEPT)}")
     outputs: Outputs = {name: np.array(shares, np.float32) for name, shares in kept.items()}
+    for name, shares in outputs.items():
+        if shares.ndim != 1 or not (shares.min() >= 0 and abs(shares.sum() - 1) < _TOLERANCE):
+            raise ValueError(f"'{name}' holds no probabilities")
     return WindowSound(extent, int(segment_start), _FORGOTTEN), outputs
+
+
+def _check_order(steps: Iterable[tuple[Job, Outputs]]) -> None:
+    """Raise `ValueError` for windows and segments that no recording has, of which answering would not end."""
+    before: WindowSound | None = None  # in the segment that goes on
+    for job, _ in steps:
+        extent = job.extent
+        if isinstance(job, Over):
+            is_right = 0 <= extent.start < extent.end and (before is None or extent.end <= before.extent.end)
+            before = None
+        else:
+            known = before.extent if before else Extent(job.segment_start, job.segment_start)
+            is_right = 0 <= known.start <= extent.start < extent.end <= known.end + _LONGEST_STEP
+            before = job
+        if not is_right:
+            raise ValueError("windows or segments are out of order")
 
 
 class BatchAnswers:

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import wraps
+from pathlib import Path
 from textwrap import fill
 from typing import Any, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
 
+from earnest.apps.cli._recordings import sources_of
 from earnest.bundle import DEFAULT_BUNDLE, BundleInfo
 from earnest.errors import RecipeError
 from earnest.evaluation.protocols import PROTOCOLS
@@ -19,6 +21,7 @@ from earnest.runtime.bulk import BATCH_S
 from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.prediction import ClassChoice, Options
 from earnest.runtime.predictor import Predictor
+from earnest.runtime.profile import Profile
 
 F = TypeVar("F", bound=Callable[..., Any])
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -184,8 +187,7 @@ class AveragingOptions(ComputingOptions):
         metavar="VARIANTS",
         shell_complete=names_from(variant_names),
         help="Average over changed copies of each recording: none, gain (±6 dB), speed (5 % slower and faster), "
-        "gain-and-speed. "
-        "A model then doesn't adapt.",
+        "gain-and-speed.",
     )
 
     def load(self, batch_s: float = BATCH_S, hint: Hint = "latency") -> Predictor:
@@ -218,21 +220,75 @@ class AnswerOptions:
         return replace(options, classes=ClassChoice(info, options).classes) if options.classes else options
 
 
-def adapt_option(function: F) -> F:
-    """Add ``--adapt``."""
-    text = "Speaker adaptation: off, auto (from what was heard before), or a recording of the speaker (repeatable)."
-    return click.option(
-        "--adapt", multiple=True, default=("off",), show_default="off", metavar="auto|off|FILE", help=text
-    )(function)
+@dataclass(frozen=True)
+class AdaptationOptions:
+    """To whom a model adapts."""
+
+    adapt: tuple[str, ...] = option(
+        "--adapt",
+        multiple=True,
+        show_default="off",
+        metavar="off|auto|DIR|FILE",
+        help="Speaker adaptation without labels: off, auto (to what was heard before), or recordings of the speaker "
+        "(repeatable).",
+    )
+    profile: Path | None = option(
+        "--profile",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Adapt to the speaker whose profile this is; see `earnest adapt`.",
+    )
+
+    def __post_init__(self) -> None:
+        if {"auto", "off"} & set(self.adapt) and len(self.adapt) > 1:
+            raise click.UsageError("--adapt: auto and off stand alone.")
+        if self.profile and self.adapt:
+            raise click.UsageError("--adapt and --profile exclude each other.")
+
+    def adapter(self, predictor: Predictor) -> Adapter | None:
+        """Return what is asked for, None for "off"; "auto" is off where the model can't adapt."""
+        if self.profile:
+            profile = Profile.read(self.profile)
+            profile.check(predictor.info, str(self.profile))
+            return predictor.adapter(profile)
+        if self.adapt in ((), ("off",)):
+            return None
+        if self.adapt == ("auto",):
+            return predictor.adapter() if predictor.can_adapt else None
+        return predictor.adapter(sources_of(self.adapt))
 
 
-def chosen_adapter(predictor: Predictor, words: Sequence[str]) -> Adapter | None:
-    """Return what ``--adapt`` asks for; "auto" is off where the model can't adapt."""
-    if tuple(words) == ("off",) or (tuple(words) == ("auto",) and predictor.info.adaptation is None):
-        return None
-    if {"auto", "off"} & set(words) and len(words) > 1:
-        raise click.UsageError("--adapt: auto and off stand alone.")
-    return predictor.adapter() if tuple(words) == ("auto",) else predictor.adapter(words)
+ADAPTS_FOLDERS = False  # unless told: the streams of the protocol decide
+_FOLDERS = "auto where PATHS are folders, else off" if ADAPTS_FOLDERS else "off"
+
+
+@dataclass(frozen=True)
+class SpeakerOptions(AdaptationOptions):
+    """To whom a model adapts that answers many recordings."""
+
+    adapt: tuple[str, ...] = option(
+        "--adapt",
+        multiple=True,
+        show_default=_FOLDERS,
+        metavar="off|auto|DIR|FILE",
+        help="Speaker adaptation without labels: off, auto (to each speaker's recordings among PATHS, all heard before "
+        "they are answered), or recordings of the speaker (repeatable).",
+    )
+    speaker_pattern: str | None = option(
+        "--speaker-pattern",
+        metavar="REGEX",
+        help="For --adapt auto: finds the speaker in a path below its folder, in the group (?P<speaker>…) or the first "
+        "one. Default: the column speaker of a list, else the sub-folder, else the folder.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.speaker_pattern is not None and self.adapt != ("auto",):
+            raise click.UsageError("--speaker-pattern goes with --adapt auto.")
+
+    def is_batch(self, predictor: Predictor, paths: Sequence[str]) -> bool:
+        """Whether all recordings of a speaker are heard before they are answered."""
+        by_default = ADAPTS_FOLDERS and not (self.adapt or self.profile) and any(Path(path).is_dir() for path in paths)
+        return (by_default or self.adapt == ("auto",)) and predictor.can_adapt
 
 
 @dataclass(frozen=True)

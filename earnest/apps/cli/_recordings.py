@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from earnest.apps.cli._speakers import is_list, read_list
 from earnest.audio.source import Source
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import AudioError, printable
@@ -14,12 +15,15 @@ POLL_S = 1.0
 
 
 def sources_of(paths: Sequence[str]) -> list[Source]:
+    """Return the recordings that words mean: files, those in folders and in lists (.csv), - for standard input."""
     sources: list[Source] = []
     for path in paths:
         if path == "-":
             sources.append(sys.stdin.buffer)
         elif Path(path).is_dir():
             sources += _recordings_in(path)
+        elif is_list(path):
+            sources += read_list(Path(path)).paths
         else:
             sources.append(path)
     return sources

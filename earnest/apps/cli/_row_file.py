@@ -1,6 +1,7 @@
 """Rows that survive a kill: one JSON line each in ``NAME.partial``, and the file itself only when it is whole."""
 
 import csv
+import json
 import os
 import shutil
 from collections import Counter
@@ -11,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from earnest.bundle import BundleInfo
-from earnest.errors import EarnestError, MissingExtraError, printable, told, unwritable
+from earnest.errors import EarnestError, MissingExtraError, printable, printable_json, told, unwritable
 from earnest.files.csv_cells import csv_rows
 from earnest.files.writing import refuse_changed, refuse_existing, replacing, write_sum
+from earnest.runtime.batch import Heard
 from earnest.runtime.formats import (
     check_columns,
     csv_header,
@@ -32,13 +34,20 @@ Form = Literal["json", "csv", "parquet"]
 T = TypeVar("T")
 PARQUET_ROWS = 10_000
 GO_ON = "Go on with it with --resume, replace it with --overwrite"
+_HEARD = b'{"plain":'  # a line of what was heard begins so
 NOT_OURS = "Name another --output, or replace it with --overwrite."
 _TEXTS = ("path", "status", "emotion", "quality", "shares", "vocal_bursts", "model", "error")
 _WRONG = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
+Adapted = Callable[[Callable[[], Iterator[Heard]]], Iterator[Prediction]]
+"""What answers recordings again, adapted, that it is given twice."""
+
+
 class RowFile:
     """Collects predictions for a file; `publish` puts it in place in one step.
+
+    With batch adaptation the journal holds what was heard, and every `publish` answers all of it again.
 
     Who uses it holds the file, see `earnest.files.writing.held_file`.
 
@@ -47,7 +56,11 @@ class RowFile:
     done : path → rows that are there already, from the run that is resumed
     """
 
-    def __init__(self, output: Path, form: Form, info: BundleInfo, existing: "Existing") -> None:
+    def __init__(
+        self, output: Path, form: Form, info: BundleInfo, existing: "Existing", adapted: Adapted | None = None
+    ) -> None:
+        self._adapted = adapted
+        self._is_told = False  # whether rows of the run before hold answers, and no more what was heard
         self._output = Path(os.path.realpath(output)) if output.is_symlink() else output
         self._form, self._classes = form, info.classes
         self._journal = self._output.with_name(f"{self._output.name}.partial")
@@ -63,7 +76,10 @@ class RowFile:
             self._size = self._journal.stat().st_size
 
     def _paths_done(self, model: str) -> Iterator[str]:
-        for row in self._recovered():
+        for heard in self._recovered():
+            row = heard.plain
+            # Speech that was answered has steps, but for a spectrogram's picture, of which no seconds are known.
+            self._is_told |= row.speech_s is not None and bool(row.probabilities) and not heard.steps
             if row.model != model:
                 raise EarnestError(f"{self._output}: holds answers of the model '{row.model}'. Name another file.")
             if row.probabilities and set(row.probabilities) != set(self._classes):
@@ -73,9 +89,18 @@ class RowFile:
                 )
             yield row.path
 
-    def write(self, prediction: Prediction) -> None:
+    def refuse_more(self) -> None:
+        """Raise `EarnestError` where rows of before hold adapted answers, which more recordings would change."""
+        if self._adapted and self._is_told:
+            why = "its answers are adapted, and each hangs on all recordings of its speaker"
+            self._file.close()
+            if self._output.exists():
+                self._journal.unlink()
+            raise EarnestError(f"{self._output}: {why}. Answer all of them again with --overwrite.")
+
+    def write(self, row: Prediction | Heard) -> None:
         """Add a row; it is safe when this returns, and not there at all when this raises."""
-        line = memoryview(json_line(prediction).encode() + b"\n")
+        line = memoryview(_journal_line(row).encode() + b"\n")
         written = 0
         try:
             while written < len(line):
@@ -89,15 +114,29 @@ class RowFile:
     def publish(self) -> None:
         """Write the file from all rows so far, beside its place, and move it there."""
         with told(self._output), replacing(self._output) as whole:
-            if self._form == "json":
+            if self._form == "parquet":
+                _write_parquet(whole, self._rows(), self._classes)
+            elif self._form == "json" and not self._adapted:
                 shutil.copyfile(self._journal, whole)
-            elif self._form == "csv":
-                with whole.open("w", encoding="utf-8", newline="") as file:
-                    file.write(csv_header(self._classes) + "\n")
-                    file.writelines(csv_line(row, self._classes) + "\n" for row in _json_rows(self._journal))
             else:
-                _write_parquet(whole, _json_rows(self._journal), self._classes)
+                with whole.open("w", encoding="utf-8", newline="") as file:
+                    file.writelines(f"{line}\n" for line in self._lines())
         write_sum(self._output)
+
+    def _lines(self) -> Iterator[str]:
+        if self._form == "json":
+            yield from map(json_line, self._rows())
+        else:
+            yield csv_header(self._classes)
+            yield from (csv_line(row, self._classes) for row in self._rows())
+
+    def _rows(self) -> Iterator[Prediction]:
+        if self._adapted:
+            return self._adapted(self._journaled)
+        return (heard.plain for heard in self._journaled())
+
+    def _journaled(self) -> Iterator[Heard]:
+        return _journal_rows(self._journal, bool(self._adapted))
 
     def close(self) -> None:
         """Publish, and forget the journal."""
@@ -105,14 +144,14 @@ class RowFile:
         self._file.close()
         self._journal.unlink()
 
-    def _recovered(self) -> Iterator[Prediction]:
+    def _recovered(self) -> Iterator[Heard]:
         """Yield the rows of the run before; a half-written last line is cut off."""
         if not self._journal.exists() and self._output.exists():
             refuse_changed(self._output)
             self._adopt_output()
         if not self._journal.exists():
             return
-        yield from _json_rows(self._journal)
+        yield from self._journaled()
         with self._journal.open("r+b") as file:  # only now: the file may be somebody else's, and stays as it is then
             end = 0
             for line in file:
@@ -122,7 +161,36 @@ class RowFile:
 
     def _adopt_output(self) -> None:
         with replacing(self._journal) as begun, begun.open("w", encoding="utf-8") as file:
-            file.writelines(json_line(row) + "\n" for row in _rows_of_output(self._output, self._form))
+            rows = _rows_of_output(self._output, self._form)
+            file.writelines(_journal_line(Heard(row) if self._adapted else row) + "\n" for row in rows)
+
+
+def _journal_line(row: Prediction | Heard) -> str:
+    if isinstance(row, Prediction):
+        return json_line(row)
+    return printable_json(json.dumps(row.to_dict(), ensure_ascii=False, allow_nan=False))
+
+
+def _journal_rows(path: Path, are_heard: bool) -> Iterator[Heard]:
+    """Yield what a journal holds; that of a run that adapted has other lines than that of one that didn't."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.endswith(b"\n"):
+                if line.startswith(_HEARD) != are_heard:
+                    how = "without" if are_heard else "with"
+                    raise EarnestError(f"{path}: was begun {how} --adapt auto. Go on as it was begun, or --overwrite.")
+                yield _understood(f"{path}, line {number}", _heard if are_heard else _answered, line)
+
+
+def _heard(line: bytes) -> Heard:
+    values = json.loads(line)
+    heard = Heard.from_dict(values)
+    from_json_line(json_line(heard.plain))  # checked as any row is
+    return heard
+
+
+def _answered(line: bytes) -> Heard:
+    return Heard(from_json_line(line))
 
 
 def _json_rows(path: Path, is_whole: bool = False) -> Iterator[Prediction]:

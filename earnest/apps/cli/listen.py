@@ -15,13 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from earnest.apps.cli._answers import bar, exact_clock
-from earnest.apps.cli._options import (
-    AnswerOptions,
-    ModelOptions,
-    adapt_option,
-    chosen_adapter,
-    options,
-)
+from earnest.apps.cli._options import AdaptationOptions, AnswerOptions, ModelOptions, options
 from earnest.apps.cli.output import echo_table, output_options
 from earnest.audio.feed import Lost, microphone, microphones, open_pipe
 from earnest.errors import printable, printable_json
@@ -107,7 +101,7 @@ Sound = Iterable[npt.NDArray[np.float32] | Lost]
 @click.command()
 @click.argument("source", type=click.Choice(["-"]), required=False)
 @options("model", ModelOptions)
-@adapt_option
+@options("adaptation", AdaptationOptions)
 @options("answer", AnswerOptions)
 @click.option(
     "--rate",
@@ -133,7 +127,7 @@ Sound = Iterable[npt.NDArray[np.float32] | Lost]
 def command(
     source: str | None,
     model: ModelOptions,
-    adapt: tuple[str, ...],
+    adaptation: AdaptationOptions,
     answer: AnswerOptions,
     rate: int,
     channels: int,
@@ -161,7 +155,7 @@ def command(
     predictor = model.load()
     with _sound(source, rate, channels, device) as (heard_hz, sound):
         asked = answer.of(predictor.info)
-        adapter = chosen_adapter(predictor, adapt)
+        adapter = adaptation.adapter(predictor)
         stream = predictor.stream(heard_hz, Windowing(window_s, hop_s), adapter, **asked.words())
         if as_json:
             for event in events_of(stream, sound):

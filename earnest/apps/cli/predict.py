@@ -8,33 +8,33 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import TextIOWrapper
+from itertools import islice
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import click
 
-from earnest.apps.cli._options import (
-    AnswerOptions,
-    AveragingOptions,
-    adapt_option,
-    chosen_adapter,
-    option,
-    options,
-)
+from earnest.apps.cli._options import AnswerOptions, AveragingOptions, SpeakerOptions, option, options
 from earnest.apps.cli._recordings import arriving, sources_of
+from earnest.apps.cli._speakers import Speakers
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options, overwrite_option
 from earnest.audio.source import Source, path_of
-from earnest.bundle import BundleInfo
 from earnest.files.locks import held_file
 from earnest.progress import Progress
+from earnest.runtime.adaptation import Adapter
+from earnest.runtime.batch import BatchAnswers, Heard
 from earnest.runtime.bulk import BATCH_S
 from earnest.runtime.decoders import Decoders
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import Predictor
+
+if TYPE_CHECKING:
+    from earnest.apps.cli._row_file import Adapted
 
 Format: TypeAlias = Literal["table", "json", "csv", "parquet"]
 Existing: TypeAlias = Literal["refuse", "resume", "overwrite"]
 Writer: TypeAlias = Callable[[Prediction], None]
+Row = TypeVar("Row", bound=Prediction | Heard)
 _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 
 
@@ -89,7 +89,7 @@ def _decoders(size: int) -> Iterator[Decoders]:
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
 @options("models", AveragingOptions)
-@adapt_option
+@options("adaptation", SpeakerOptions)
 @options("answer", AnswerOptions)
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv", "parquet"]), help="Default: table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File: .jsonl, .csv or .parquet.")
@@ -103,7 +103,7 @@ def _decoders(size: int) -> Iterator[Decoders]:
 def command(
     paths: tuple[str, ...],
     models: AveragingOptions,
-    adapt: tuple[str, ...],
+    adaptation: SpeakerOptions,
     answer: AnswerOptions,
     form: Format | None,
     output: Path | None,
@@ -118,7 +118,8 @@ def command(
 ) -> None:
     """Tell the emotion of recordings.
 
-    PATHS are files, folders (searched for recordings) or - for standard input. JSON is one object a line.
+    PATHS are files, folders (searched for recordings), lists (.csv with the columns path and speaker) or - for
+    standard input. JSON is one object a line.
     An answer below the model's threshold is "unsure": it has probabilities, but no emotion. A recording with several
     segments of speech is "mixed" when no emotion holds most of them.
     A recording that can't be read, crashes its decoder (--isolate) or takes too long (--timeout) is a row with an
@@ -130,6 +131,8 @@ def command(
     Examples:
       earnest predict talk.wav
       earnest predict recordings/ --output emotions.csv --resume
+      earnest predict anna/ --adapt auto
+      earnest predict ravdess/ --adapt auto --speaker-pattern 'Actor_([0-9]+)' --output emotions.csv
       earnest predict talk.wav --classes angry,happy,neutral,sad --no-abstain
       cat talk.ogg | earnest predict - --json
       earnest predict talk.wav --tta speed --model bundles/fold1 --model bundles/fold2
@@ -140,23 +143,66 @@ def command(
     chosen = _format(form, as_json, output)
     existing = _existing(output, resume, overwrite)
     predictor = decoding.load(models)
-    adapter = chosen_adapter(predictor, adapt)
     asked = answer.of(predictor.info)
-    info = replace(predictor.info, classes=asked.classes or predictor.info.classes)
     sources = sources_of(paths)
-
-    def predicted(some: Sequence[Source], shown: bool) -> Iterable[Prediction]:
-        found = predictor.predict_many(some, min(decoding.jobs, len(some) or 1), adapter, **asked.words())
-        return Progress(shown).counted("Predicting", found, len(some))
-
+    speakers = Speakers(paths, adaptation.speaker_pattern)
+    is_batch = adaptation.is_batch(predictor, paths)
+    adapter = None if is_batch else adaptation.adapter(predictor)
+    run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers if is_batch else None)
     batches = _batches(sources, paths, watch)
     if output is None:
-        writer = _printer(chosen, info.classes, [path_of(item) for item in sources], top, vocal_bursts)
-        n_failed = sum(_write(predicted(some, _shows_progress(quiet, True)), writer) for some in batches)
+        writer = _printer(chosen, run.info.classes, [path_of(item) for item in sources], top, vocal_bursts)
+        n_failed = sum(_write(run.rows(some, _shows_progress(quiet, True)), writer) for some in batches)
     else:
-        n_failed = _write_file(batches, predicted, output, chosen, info, existing, quiet)
+        n_failed = _write_file(batches, run, output, chosen, existing, quiet)
+    speakers.tell_unmatched()
     if n_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
+
+
+class PredictRun:
+    """Answers recordings as they were asked for; with ``speakers``, each adapted to all recordings of its speaker."""
+
+    def __init__(
+        self, predictor: Predictor, asked: Options, jobs: int, adapter: Adapter | None, speakers: Speakers | None
+    ) -> None:
+        self._predictor, self._asked, self._jobs, self._adapter = predictor, asked, jobs, adapter
+        self._speakers, self._heard = speakers, list[Heard]()
+        self._batch: BatchAnswers | None = predictor.batch(asked) if speakers else None
+        self.info = replace(predictor.info, classes=asked.classes or predictor.info.classes)
+
+    @property
+    def adapted(self) -> "Adapted | None":
+        """What answers again, adapted, what `journaled` yielded; None where that are the answers."""
+        return self._adapted if self._batch else None
+
+    def journaled(self, some: Sequence[Source], shown: bool) -> Iterable[Prediction | Heard]:
+        """Yield what a file keeps while it grows: the answers, or what was heard."""
+        progress, jobs = Progress(shown), min(self._jobs, len(some) or 1)
+        if self._batch:
+            return progress.counted("Hearing", self._predictor.hear_many(some, jobs, self._asked), len(some))
+        found = self._predictor.predict_many(some, jobs, self._adapter, **self._asked.words())
+        return progress.counted("Predicting", found, len(some))
+
+    def rows(self, some: Sequence[Source], shown: bool) -> Iterable[Prediction]:
+        """Yield the answers to some recordings; speakers are adapted to what came earlier too."""
+        found = self.journaled(some, shown)
+        if not self._batch:
+            yield from (row for row in found if isinstance(row, Prediction))
+            return
+        n_before = len(self._heard)
+        self._heard += (heard for heard in found if isinstance(heard, Heard))
+        speaking = {self._speaker(heard) for heard in self._heard[n_before:]}
+        told = [heard for heard in self._heard[:n_before] if self._speaker(heard) in speaking]
+        yield from islice(self._adapted(lambda: iter([*told, *self._heard[n_before:]])), len(told), None)
+
+    def _speaker(self, heard: Heard) -> str:
+        assert self._speakers is not None
+        return self._speakers.of(heard.plain.path)
+
+    def _adapted(self, heard: Callable[[], Iterator[Heard]]) -> Iterator[Prediction]:
+        assert self._batch is not None
+        return self._batch.answered(lambda: ((self._speaker(one), one) for one in heard()))
 
 
 def _existing(output: Path | None, resume: bool, overwrite: bool) -> Existing:
@@ -199,10 +245,9 @@ def _batches(sources: list[Source], paths: Sequence[str], watch: bool) -> Iterat
 
 def _write_file(
     batches: Iterable[Sequence[Source]],
-    predicted: Callable[[Sequence[Source], bool], Iterable[Prediction]],
+    run: PredictRun,
     output: Path,
     form: Format,
-    info: BundleInfo,
     existing: Existing,
     quiet: bool,
 ) -> int:
@@ -211,11 +256,13 @@ def _write_file(
     assert form != "table"
     n_done = n_failed = 0
     with held_file(output):
-        rows = RowFile(output, form, info, existing)
+        rows = RowFile(output, form, run.info, existing, run.adapted)
         n_held = rows.done.total()
         for batch in batches:
             left = [source for source in batch if not _is_done(rows.done, source)]
-            n_failed += _write(predicted(left, _shows_progress(quiet, False)), rows.write)
+            if left:
+                rows.refuse_more()
+            n_failed += _write(run.journaled(left, _shows_progress(quiet, False)), rows.write)
             n_done += len(left)
             rows.publish()
         rows.close()
@@ -239,12 +286,12 @@ def _shows_progress(quiet: bool, rows_on_stdout: bool) -> bool:
     return sys.stderr.isatty() and not quiet and not (rows_on_stdout and sys.stdout.isatty())
 
 
-def _write(predictions: Iterable[Prediction], writer: Writer) -> int:
+def _write(rows: Iterable[Row], writer: Callable[[Row], None]) -> int:
     """Write rows as they come; return how many had an error."""
     n_failed = 0
-    for prediction in predictions:
-        n_failed += prediction.status == "error"
-        writer(prediction)
+    for row in rows:
+        n_failed += (row if isinstance(row, Prediction) else row.plain).status == "error"
+        writer(row)
     return n_failed
 
 

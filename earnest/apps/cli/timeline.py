@@ -9,13 +9,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._options import (
-    AnswerOptions,
-    AveragingOptions,
-    adapt_option,
-    chosen_adapter,
-    options,
-)
+from earnest.apps.cli._options import AdaptationOptions, AnswerOptions, AveragingOptions, options
 from earnest.apps.cli.output import output_options, overwrite_option
 from earnest.audio.activity import DETECTORS
 from earnest.files.writing import new_file
@@ -27,7 +21,7 @@ from earnest.runtime.windows import Windowing
 @click.command()
 @click.argument("path")
 @options("models", AveragingOptions)
-@adapt_option
+@options("adaptation", AdaptationOptions)
 @options("answer", AnswerOptions)
 @click.option("--format", "form", type=click.Choice(["table", *FORMATS]), help="How to write; default: table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
@@ -49,7 +43,7 @@ def command(
     window_s: float,
     hop_s: float,
     activity: str,
-    adapt: tuple[str, ...],
+    adaptation: AdaptationOptions,
     answer: AnswerOptions,
     as_json: bool,
     quiet: bool,
@@ -71,7 +65,7 @@ def command(
     asked = answer.of(predictor.info)
     with ExitStack() as places:
         text_place, plot_place = (path and places.enter_context(new_file(path, overwrite)) for path in (output, plot))
-        timeline = predictor.timeline(source, windowing, chosen_adapter(predictor, adapt), **asked.words())
+        timeline = predictor.timeline(source, windowing, adaptation.adapter(predictor), **asked.words())
         _write(_text(timeline, chosen), chosen, text_place)
         if plot_place:
             timeline.plot(plot_place)

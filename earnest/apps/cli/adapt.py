@@ -1,0 +1,47 @@
+"""``earnest adapt``: recordings of a speaker or a channel to a profile that others are adapted with."""
+
+from pathlib import Path
+
+import click
+
+from earnest.apps.cli._options import AveragingOptions, options
+from earnest.apps.cli._recordings import sources_of
+from earnest.apps.cli.output import echo, echo_json, output_options, overwrite_option, progress_for
+from earnest.files.writing import new_file
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True)
+@options("models", AveragingOptions)
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="JSON file.")
+@overwrite_option
+@output_options
+def command(
+    paths: tuple[str, ...],
+    models: AveragingOptions,
+    output: Path,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Save a profile of a speaker, or of a channel: from their recordings, without labels.
+
+    PATHS are recordings, folders or lists (.csv with the column path). The profile holds the model's plain answers to
+    at most 600 of their windows, and no sound. `earnest predict`, `timeline` and `listen` take it with --profile, for
+    the same model. Recordings of one emotion alone say little about a speaker.
+
+    \b
+    Examples:
+      earnest adapt anna/ --output anna.json
+      earnest predict call.wav --profile anna.json
+    """
+    sources = sources_of(paths)
+    with new_file(output, overwrite) as place:
+        heard = progress_for(as_json, quiet).counted("Hearing", sources, len(sources))
+        profile = models.load().profile(heard)
+        place.write_text(profile.to_json(), encoding="utf-8")
+    facts = {"rows": len(profile.weights), "speech_s": round(profile.speech_s, 3), "model": profile.model}
+    if as_json:
+        echo_json({"path": output, **facts})
+    elif not quiet:
+        echo(f"{output}: {profile.speech_s:.0f} s of speech, {facts['rows']} answers of {profile.model}")

@@ -1,0 +1,279 @@
+"""Adaptation on the command line: speakers of folders, lists and patterns; two passes that lose nothing; profiles."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from stand_in import write_adapting, write_bundle
+
+import earnest
+from earnest.apps.cli import _row_file
+from earnest.apps.cli._speakers import LONGEST_PATH, Speakers, read_list
+from earnest.apps.cli.main import cli
+from earnest.bundle import RULE
+from earnest.errors import EarnestError
+from earnest.runtime.predictor import Predictor
+from earnest.testing.sounds import write_voice
+
+SPEAKERS = ("anna", "bob")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two speakers' recordings, some long, and one that can't be read."""
+    folder = tmp_path_factory.mktemp("recordings")
+    for number in range(10):
+        (folder / SPEAKERS[number % 2]).mkdir(exist_ok=True)
+        write_voice(folder / SPEAKERS[number % 2] / f"{number}.wav", 0.6 + number % 5, seed=number)
+    (folder / "anna" / "broken.wav").write_bytes(b"no sound")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_adapting(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="module")
+def model(bundle: Path) -> Predictor:
+    return earnest.load(bundle)
+
+
+def run(bundle: Path, *words: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(cli, [*map(str, words), "--model", str(bundle)])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def rows_of(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def expected(model: Predictor, folder: Path) -> list[dict[str, Any]]:
+    paths = sorted(str(path) for path in folder.rglob("*.wav"))
+    return [row.to_dict() for row in model.predict_many(paths, speakers=[Path(path).parent.name for path in paths])]
+
+
+def assert_alike(found: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> None:
+    """Numbers that were kept on the way have seven digits."""
+    assert len(found) == len(wanted)
+    for one, other in zip(found, wanted, strict=True):
+        for name in ("path", "status", "emotion", "adapted", "speech_s", "error"):
+            assert one[name] == other[name], name
+        assert one["adaptation_weight"] == pytest.approx(other["adaptation_weight"], abs=2e-6)
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=2e-5)
+
+
+def test_each_sub_folder_is_a_speaker(bundle: Path, model: Predictor, folder: Path) -> None:
+    told = rows_of(run(bundle, "predict", folder, "--adapt", "auto", "--json", code=3).stdout)
+    assert told == expected(model, folder)
+    assert [row["adapted"] for row in told] == [row["status"] != "error" for row in told]
+    assert all(row["adaptation_weight"] == 0.5 for row in told if row["adapted"])
+    plain = rows_of(run(bundle, "predict", folder, "--json", code=3).stdout)
+    assert not any(row["adapted"] or row["adaptation_weight"] for row in plain)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_file_of_adapted_rows_is_what_is_shown(
+    bundle: Path, model: Predictor, folder: Path, tmp_path: Path, suffix: str
+) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+    output = tmp_path / f"rows.{suffix}"
+    run(bundle, "predict", folder, "--adapt", "auto", "--output", output, code=3)
+    form = _row_file._rows_of_output(output, {"jsonl": "json"}.get(suffix, suffix))  # type: ignore[arg-type]
+    assert_alike([row.to_dict() for row in form], expected(model, folder))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [output.name, f"{output.name}.sha256"]
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(
+    bundle: Path, model: Predictor, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "rows.jsonl"
+    words = ("predict", folder, "--adapt", "auto", "--output", output)
+    write, n_written = _row_file.RowFile.write, 0
+
+    def killed(self: Any, row: Any) -> None:
+        nonlocal n_written
+        if n_written == 4:
+            raise KeyboardInterrupt
+        n_written += 1
+        write(self, row)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_row_file.RowFile, "write", killed)
+        CliRunner().invoke(cli, [*map(str, words), "--model", str(bundle)])
+    assert not output.exists()
+    journal = tmp_path / "rows.jsonl.partial"
+    assert len(journal.read_text().splitlines()) == 4
+    journal.write_bytes(journal.read_bytes()[:-30])  # the last line was just being written
+    result = run(bundle, *words[:2], "--output", output, "--resume", code=1)
+    assert "was begun with --adapt auto" in str(result.exception)
+    heard: list[str] = []
+    original = Predictor.hear_many
+
+    def watched(self: Predictor, sources: Any, *others: Any) -> Any:
+        heard.extend(sources)
+        return original(self, sources, *others)
+
+    monkeypatch.setattr(Predictor, "hear_many", watched)
+    run(bundle, *words, "--resume", code=3)
+    assert len(heard) == 11 - 3
+    assert_alike(rows_of(output.read_text()), expected(model, folder))
+
+
+def test_a_finished_file_is_left_as_it_is_and_takes_no_more(bundle: Path, folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "rows.csv"
+    words = ("predict", folder / "bob", "--adapt", "auto", "--output", output)
+    run(bundle, *words)
+    whole = output.read_bytes()
+    run(bundle, *words, "--resume")
+    assert output.read_bytes() == whole
+    for _ in range(2):
+        result = run(bundle, *words, folder / "anna", "--resume", code=1)
+        assert "Answer all of them again with --overwrite" in str(result.exception)
+    assert output.read_bytes() == whole
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.csv", "rows.csv.sha256"]
+    run(bundle, *words, folder / "anna", "--overwrite", code=3)
+    assert len(output.read_text().splitlines()) == 12
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"no JSON",
+        b'{"plain": {}}',
+        b'{"plain": {}, "is_whole": true, "steps": [[0, 1e300]]}',
+        b'{"plain": {"path": 1}, "is_whole": true, "steps": []}',
+    ],
+)
+def test_a_journal_of_something_else_is_refused(bundle: Path, folder: Path, tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "rows.csv.partial").write_bytes(line + b"\n")
+    words = ("predict", folder, "--adapt", "auto", "--output", tmp_path / "rows.csv", "--resume")
+    assert isinstance(run(bundle, *words, code=1).exception, EarnestError)
+    assert (tmp_path / "rows.csv.partial").read_bytes() == line + b"\n"
+
+
+def test_what_arrives_later_is_adapted_with_what_was_there(
+    bundle: Path, model: Predictor, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = sorted(str(path) for path in (folder / "bob").iterdir())
+    from earnest.apps.cli import predict
+
+    monkeypatch.setattr(predict, "sources_of", lambda _: paths[:3])
+    monkeypatch.setattr(predict, "arriving", lambda *_: iter([paths[3:]]))
+    told = rows_of(run(bundle, "predict", folder / "bob", "--watch", "--adapt", "auto", "--json").stdout)
+    early, late = (list(model.predict_many(some, speakers="bob")) for some in (paths[:3], paths))
+    assert told == [row.to_dict() for row in [*early, *late[3:]]]
+
+
+def test_a_speaker_is_named_by_list_pattern_sub_folder_and_folder_in_this_order(tmp_path: Path) -> None:
+    for name in ("talks/anna/monday/1.wav", "talks/anna/2.wav", "talks/bob/3.wav", "talks/4.wav", "alone/5.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "list.csv").write_text("path,speaker\ntalks/4.wav,carl\ntalks/anna/2.wav,\n")
+
+    def groups(*words: str, pattern: str | None = None) -> list[set[str]]:
+        names = ("talks/anna/monday/1", "talks/anna/2", "talks/bob/3", "talks/4", "alone/5")
+        speakers = Speakers([str(tmp_path / word) for word in words], pattern)
+        found: dict[str, set[str]] = {}
+        for name in names:
+            found.setdefault(speakers.of(str(tmp_path / f"{name}.wav")), set()).add(name[-1])
+        return list(found.values())
+
+    assert groups("talks") == [{"1", "2"}, {"3"}, {"4"}, {"5"}]
+    assert groups("talks/anna", "talks/bob") == [{"1"}, {"2"}, {"3"}, {"4"}, {"5"}]
+    assert groups("talks", "list.csv") == [{"1", "2"}, {"3"}, {"4"}, {"5"}]
+    assert groups("talks", pattern="[0-9]") == [{"1"}, {"2"}, {"3"}, {"4"}, {"5"}]
+    assert groups("talks", pattern="(anna|bob)") == [{"1", "2"}, {"3"}, {"4"}, {"5"}]
+    assert groups("talks", pattern="(.)(?P<speaker>[nb]).*/.*wav") == [{"1", "2"}, {"3"}, {"4"}, {"5"}]
+    assert groups("talks/anna/monday/1.wav", "talks/anna/2.wav", "talks/4.wav")[-2:] == [{"4"}, {"5"}]
+
+
+def test_a_pattern_that_finds_nobody_is_told_and_left_alone(bundle: Path, folder: Path) -> None:
+    words = ("predict", folder, "--adapt", "auto", "--json")
+    result = run(bundle, *words, "--speaker-pattern", "(anna)/", code=3)
+    rows = rows_of(result.stdout)
+    assert all(row["adapted"] == ("anna" in row["path"]) for row in rows if row["duration_s"] and row["duration_s"] < 4)
+    assert f"finds no speaker in 5 of the paths, such as {folder}" in result.stderr
+    for pattern in ("(", "(?P<speaker", "a{1,99999999999}"):
+        assert "no regular expression" in run(bundle, *words, "--speaker-pattern", pattern, code=2).output
+    assert "goes with --adapt auto" in run(bundle, "predict", folder, "--speaker-pattern", "x", code=2).output
+
+
+def test_a_pattern_is_not_tried_on_endless_names() -> None:
+    speakers = Speakers([], "a")
+    assert speakers.of("a" * LONGEST_PATH) == speakers.of("ba")
+    assert speakers.of("a" * (LONGEST_PATH + 1)) != speakers.of("ba")
+
+
+def test_a_list_names_recordings_and_their_speakers(
+    bundle: Path, model: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    paths = sorted(folder.rglob("[0-9].wav"))
+    lines = [f"{path},speaker {number % 3},neutral" for number, path in enumerate(paths)]
+    (tmp_path / "list.CSV").write_text("\n".join(["path,speaker,emotion", *lines]))
+    told = rows_of(run(bundle, "predict", tmp_path / "list.CSV", "--adapt", "auto", "--json").stdout)
+    wanted = model.predict_many(map(str, paths), speakers=[str(number % 3) for number in range(len(paths))])
+    assert told == [row.to_dict() for row in wanted]
+    plain = rows_of(run(bundle, "predict", tmp_path / "list.CSV", "--json").stdout)
+    assert [row["path"] for row in plain] == [str(path) for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "needs the column 'path'"),
+        ("file\na.wav\n", "needs the column 'path'"),
+        ("path\n", "lists no recordings"),
+        ("path,speaker\na.wav\n", "row 1: 1 cells, but the header has 2"),
+        ("path,start_s\na.wav,1.5\n", "names a part of a recording"),
+        ("path,end_s\na.wav,1.5\n", "names a part of a recording"),
+        ("path,speaker\n,anna\n", "the path is missing"),
+        ('path\n"a.wav\n', "not a readable list"),
+    ],
+)
+def test_what_is_no_list_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(EarnestError, match=message):
+        read_list(tmp_path / "list.csv")
+
+
+def test_a_profile_adapts_wherever_recordings_are_answered(
+    bundle: Path, model: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    profile, known = tmp_path / "bob.json", sorted((folder / "bob").iterdir())
+    told = json.loads(run(bundle, "adapt", folder / "bob", "--output", profile, "--json").stdout)
+    assert told["rows"] >= 5
+    clip = folder / "anna" / "4.wav"
+    (by_profile,) = rows_of(run(bundle, "predict", clip, "--profile", profile, "--json").stdout)
+    (by_folder,) = rows_of(run(bundle, "predict", clip, "--adapt", folder / "bob", "--json").stdout)
+    assert_alike([by_profile, by_folder], [model.predict(str(clip), model.adapter(known)).to_dict()] * 2)
+    assert by_profile["adapted"]
+    for words in (("timeline", clip), ("timeline", clip, "--adapt", "auto")):
+        more = () if "auto" in words else ("--profile", profile)
+        assert json.loads(run(bundle, *words, *more, "--json").stdout)["adapted"]
+    assert "is there already" in str(run(bundle, "adapt", clip, "--output", profile, code=1).exception)
+    other = write_adapting(tmp_path / "other", version="2")
+    assert "made with the model" in str(run(other, "predict", clip, "--profile", profile, code=1).exception)
+
+
+def test_words_that_exclude_each_other_are_refused(bundle: Path, folder: Path) -> None:
+    clip = folder / "anna" / "4.wav"
+    for words in (("--adapt", "auto", "--adapt", clip), ("--adapt", "off", "--adapt", "auto")):
+        assert "stand alone" in run(bundle, "timeline", clip, *words, code=2).output
+    assert "exclude each other" in run(bundle, "predict", clip, "--adapt", "auto", "--profile", clip, code=2).output
+
+
+def test_a_model_that_cannot_adapt_says_so_only_where_it_must(folder: Path, tmp_path: Path) -> None:
+    entry = {"scale": 2.0, "file": RULE}
+    earlier = write_bundle(tmp_path / "bundle", more_files={RULE: b"arrays"}, adaptation=entry, name="earlier-still")
+    rows = rows_of(run(earlier, "predict", folder / "bob", "--adapt", "auto", "--json").stdout)
+    assert not any(row["adapted"] for row in rows)
+    clip = folder / "bob" / "1.wav"
+    assert "can't adapt to a speaker" in str(run(earlier, "predict", clip, "--adapt", clip, code=1).exception)
+    assert not (tmp_path / "a.json").exists()
+    assert "can't adapt" in str(run(earlier, "adapt", clip, "--output", tmp_path / "a.json", code=1).exception)
+    assert not (tmp_path / "a.json").exists()
