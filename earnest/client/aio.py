@@ -13,6 +13,7 @@ from earnest.client import calls, listening
 from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, ServerError
 from earnest.runtime.events import Event
 from earnest.runtime.prediction import Classes, Options, Prediction
+from earnest.runtime.profile import Profile
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
 
@@ -43,20 +44,27 @@ class AsyncClient:
         adapt: Adapt = "off",
         classes: Classes = None,
         abstain_below: float | None = None,
+        profile: Profile | None = None,
     ) -> Prediction:
         """Predict the emotion of one recording; see `Client.predict`."""
-        call = await asyncio.to_thread(calls.predict_call, source, model, adapt, Options.of(classes, abstain_below))
+        call = await asyncio.to_thread(
+            calls.predict_call, source, model, adapt, Options.of(classes, abstain_below), profile
+        )
         return calls.prediction_in(await self._ask(call), path_of(source))
 
     async def predict_many(
         self,
         sources: Iterable[Source],
         model: str | None = None,
+        adapt: Adapt = "off",
         classes: Classes = None,
         abstain_below: float | None = None,
+        profile: Profile | None = None,
     ) -> list[Prediction]:
         """Predict several recordings in one request; see `Client.predict_many`."""
-        call, paths = await asyncio.to_thread(calls.batch_call, sources, model, Options.of(classes, abstain_below))
+        call, paths = await asyncio.to_thread(
+            calls.batch_call, sources, model, Options.of(classes, abstain_below), adapt, profile
+        )
         if not paths:
             return []
         rows = (await self._ask(call))["predictions"]
@@ -70,10 +78,11 @@ class AsyncClient:
         adapt: Adapt = "off",
         classes: Classes = None,
         abstain_below: float | None = None,
+        profile: Profile | None = None,
     ) -> Timeline:
         """Tell the emotion over time of one recording."""
         call = await asyncio.to_thread(
-            calls.timeline_call, source, windowing, model, adapt, Options.of(classes, abstain_below)
+            calls.timeline_call, source, windowing, model, adapt, Options.of(classes, abstain_below), profile
         )
         return calls.timeline_in(await self._ask(call), path_of(source))
 
@@ -89,12 +98,13 @@ class AsyncClient:
         adapt: Adapt = "off",
         classes: Classes = None,
         abstain_below: float | None = None,
+        profile: Profile | None = None,
     ) -> "AsyncRemoteStream":
         """Return a stream to be used in an ``async with`` block."""
         address = calls.stream_address(
             self._url, sample_rate_hz, windowing, model, adapt, Options.of(classes, abstain_below)
         )
-        return AsyncRemoteStream(address, self._headers)
+        return AsyncRemoteStream(address, self._headers, profile)
 
     async def _ask(self, call: Call) -> Any:
         http = calls.http_module()
@@ -108,8 +118,8 @@ class AsyncClient:
 class AsyncRemoteStream:
     """`earnest.client.sync.RemoteStream` with methods to be awaited."""
 
-    def __init__(self, address: str, headers: dict[str, str]) -> None:
-        self._address, self._headers = address, headers
+    def __init__(self, address: str, headers: dict[str, str], profile: Profile | None = None) -> None:
+        self._address, self._headers, self._profile = address, headers, profile
         self._expected = listening.expected_errors()
         self._heard = listening.ServerMessages()
         self._closing = AsyncExitStack()
@@ -129,6 +139,8 @@ class AsyncRemoteStream:
             )
             self._socket = await self._closing.enter_async_context(opening)
             self._heard.take(await self._socket.recv())
+            if self._profile:
+                await self._socket.send(calls.profile_message(self._profile))
         except self._expected as error:
             raise listening.refused(error) from error
         self._reader = asyncio.create_task(self._read())

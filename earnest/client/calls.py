@@ -14,6 +14,7 @@ from earnest.audio.io import mono_chunk
 from earnest.audio.source import Source, opened, path_of, source_name
 from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError
 from earnest.runtime.prediction import Options, Prediction
+from earnest.runtime.profile import Profile
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
 
@@ -74,25 +75,54 @@ def http_module() -> Any:
     return httpx2
 
 
-def predict_call(source: Source, model: str | None, adapt: Adapt, options: Options) -> Call:
+def predict_call(
+    source: Source, model: str | None, adapt: Adapt, options: Options, profile: Profile | None = None
+) -> Call:
     """Return the question that `Prediction` answers."""
     params = {"kind": "utterance", "adapt": adapt, **_asked(options), **_model(model)}
-    return Call("POST", "/v1/predict", params, content=_bytes_of(source))
+    return _predict_call(params, source, profile)
 
 
 def timeline_call(
-    source: Source, windowing: Windowing | None, model: str | None, adapt: Adapt, options: Options
+    source: Source,
+    windowing: Windowing | None,
+    model: str | None,
+    adapt: Adapt,
+    options: Options,
+    profile: Profile | None = None,
 ) -> Call:
     """Return the question that `Timeline` answers."""
     params = {"kind": "timeline", "adapt": adapt, **_asked(options), **_window(windowing), **_model(model)}
-    return Call("POST", "/v1/predict", params, content=_bytes_of(source))
+    return _predict_call(params, source, profile)
 
 
-def batch_call(sources: Iterable[Source], model: str | None, options: Options) -> tuple[Call, list[str]]:
+def _predict_call(params: Mapping[str, str | float], source: Source, profile: Profile | None) -> Call:
+    if profile is None:
+        return Call("POST", "/v1/predict", params, content=_bytes_of(source))
+    return Call("POST", "/v1/predict", params, files=[("file", ("0", _bytes_of(source))), *_profile_part(profile)])
+
+
+def _profile_part(profile: Profile | None) -> list[tuple[str, tuple[str, bytes]]]:
+    return [] if profile is None else [("profile", ("profile.json", profile.to_json().encode()))]
+
+
+def profile_message(profile: Profile) -> str:
+    """Return what is sent in a stream before its sound."""
+    return f'{{"type": "profile", "profile": {profile.to_json()}}}'
+
+
+def batch_call(
+    sources: Iterable[Source],
+    model: str | None,
+    options: Options,
+    adapt: Adapt = "off",
+    profile: Profile | None = None,
+) -> tuple[Call, list[str]]:
     """Return the question about several recordings, and their paths."""
     known = list(sources)
     files = [("file", (f"{number}", _bytes_of(source))) for number, source in enumerate(known)]
-    call = Call("POST", "/v1/batch", {**_asked(options), **_model(model)}, files=files)
+    params = {"adapt": adapt, **_asked(options), **_model(model)}
+    call = Call("POST", "/v1/batch", params, files=[*files, *_profile_part(profile)])
     return call, [path_of(source) for source in known]
 
 

@@ -12,6 +12,7 @@ from earnest.client import calls, listening
 from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, ServerError
 from earnest.runtime.events import Event
 from earnest.runtime.prediction import Classes, Options, Prediction
+from earnest.runtime.profile import Profile
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
 
@@ -48,8 +49,14 @@ class Client:
         adapt: Adapt = "off",
         classes: Classes = None,
         abstain_below: float | None = None,
+        profile: Profile | None = None,
     ) -> Prediction:
         """Predict the emotion of one recording.
+
+        Parameters
+        ----------
+        adapt : "auto" for adaptation to the speaker by what was heard before in the recording
+        profile : of the speaker, see `Predictor.profile`; then ``adapt`` is of no meaning
 
         Raises
         ------
@@ -58,18 +65,23 @@ class Client:
         ServerError
             When it refuses, or can't be reached.
         """
-        values = self._ask(calls.predict_call(source, model, adapt, Options.of(classes, abstain_below)))
+        values = self._ask(calls.predict_call(source, model, adapt, Options.of(classes, abstain_below), profile))
         return calls.prediction_in(values, path_of(source))
 
     def predict_many(
         self,
         sources: Iterable[Source],
         model: str | None = None,
+        adapt: Adapt = "off",
         classes: Classes = None,
         abstain_below: float | None = None,
+        profile: Profile | None = None,
     ) -> list[Prediction]:
-        """Predict several recordings in one request; what the server can't read is a row with status "error"."""
-        call, paths = calls.batch_call(sources, model, Options.of(classes, abstain_below))
+        """Predict several recordings in one request; what the server can't read is a row with status "error".
+
+        With ``adapt="auto"`` they are those of one speaker, and are all heard before they are answered.
+        """
+        call, paths = calls.batch_call(sources, model, Options.of(classes, abstain_below), adapt, profile)
         if not paths:
             return []
         rows = self._ask(call)["predictions"]
@@ -83,10 +95,13 @@ class Client:
         adapt: Adapt = "off",
         classes: Classes = None,
         abstain_below: float | None = None,
+        profile: Profile | None = None,
     ) -> Timeline:
         """Tell the emotion over time of one recording; for errors see `predict`."""
         return calls.timeline_in(
-            self._ask(calls.timeline_call(source, windowing, model, adapt, Options.of(classes, abstain_below))),
+            self._ask(
+                calls.timeline_call(source, windowing, model, adapt, Options.of(classes, abstain_below), profile)
+            ),
             path_of(source),
         )
 
@@ -102,12 +117,13 @@ class Client:
         adapt: Adapt = "off",
         classes: Classes = None,
         abstain_below: float | None = None,
+        profile: Profile | None = None,
     ) -> "RemoteStream":
         """Return a stream to be used in a ``with`` block."""
         address = calls.stream_address(
             self._url, sample_rate_hz, windowing, model, adapt, Options.of(classes, abstain_below)
         )
-        return RemoteStream(address, self._headers)
+        return RemoteStream(address, self._headers, profile)
 
     def _ask(self, call: Call) -> Any:
         http = calls.http_module()
@@ -121,8 +137,8 @@ class Client:
 class RemoteStream:
     """`earnest.runtime.stream.Stream` on a server: events come as soon as the network brings them."""
 
-    def __init__(self, address: str, headers: dict[str, str]) -> None:
-        self._address, self._headers = address, headers
+    def __init__(self, address: str, headers: dict[str, str], profile: Profile | None = None) -> None:
+        self._address, self._headers, self._profile = address, headers, profile
         self._expected = listening.expected_errors()
         self._heard = listening.ServerMessages()
         self._closing = ExitStack()
@@ -141,6 +157,8 @@ class RemoteStream:
             )
             self._socket = self._closing.enter_context(opening)
             self._heard.take(self._socket.recv())
+            if self._profile:
+                self._socket.send(calls.profile_message(self._profile))
         except self._expected as error:
             raise listening.refused(error) from error
         return self

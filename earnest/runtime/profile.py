@@ -85,7 +85,11 @@ class Profile:
     @classmethod
     def parsed(cls, text: str, where: str) -> "Profile":
         """Read a profile's JSON; what is none is an `EarnestError` that begins with ``where``."""
-        values: Any = parsed_json(text, where, hint=_AGAIN)
+        return cls.from_values(parsed_json(text, where, hint=_AGAIN), where)
+
+    @classmethod
+    def from_values(cls, values: Any, where: str) -> "Profile":
+        """Return what a profile's JSON says; see `parsed`."""
         try:
             written = from_mapping(_Written, values, where)
         except RecipeError as error:

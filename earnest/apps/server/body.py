@@ -28,6 +28,14 @@ class Upload:
     data: bytes
 
 
+@dataclass(frozen=True)
+class Body:
+    """What one request brings: recordings, and the profile of whose they are, as it was sent."""
+
+    uploads: list[Upload]
+    profile: bytes | None = None
+
+
 class BodyBudget:
     """Bytes that all requests together may hold; used by the event loop only."""
 
@@ -58,8 +66,8 @@ class Share:
         self.n_taken += n_bytes
 
 
-async def read_uploads(request: Request, limits: Limits, share: Share, most_files: int) -> list[Upload]:
-    """Read the recordings in a body: one as it is, or the files of a form.
+async def read_body(request: Request, limits: Limits, share: Share, most_files: int) -> Body:
+    """Read a body: one recording as it is, or a form with recordings and perhaps a profile.
 
     Raises
     ------
@@ -75,8 +83,8 @@ async def read_uploads(request: Request, limits: Limits, share: Share, most_file
     try:
         async with asyncio.timeout(limits.body_s):
             if kind == FORM:
-                return await _form_files(request, _counted(request, limits, share), most_files)
-            return [Upload("bytes", b"".join([chunk async for chunk in _counted(request, limits, share)]))]
+                return await _form(request, _counted(request, limits, share), most_files)
+            return Body([Upload("bytes", b"".join([chunk async for chunk in _counted(request, limits, share)]))])
     except TimeoutError:
         raise ProblemError("body-too-slow", f"The body must arrive within {limits.body_s:g} s.") from None
     except ClientDisconnect:
@@ -104,8 +112,8 @@ class _MemoryParser(MultiPartParser):
     spool_max_size = sys.maxsize
 
 
-async def _form_files(request: Request, chunks: AsyncGenerator[bytes, None], most_files: int) -> list[Upload]:
-    limits = {"max_files": most_files, "max_fields": 0, "max_part_size": MOST_FIELD_BYTES}
+async def _form(request: Request, chunks: AsyncGenerator[bytes, None], most_files: int) -> Body:
+    limits = {"max_files": most_files + 1, "max_fields": 0, "max_part_size": MOST_FIELD_BYTES}
     try:
         form = await _MemoryParser(request.headers, chunks, **limits).parse()
     except MultiPartException as error:
@@ -113,10 +121,17 @@ async def _form_files(request: Request, chunks: AsyncGenerator[bytes, None], mos
     except (UnicodeError, ValueError, LookupError):
         raise ProblemError("not-valid", "The form can't be read: damaged headers.") from None
     try:
-        files = [value for name, value in form.multi_items() if name == "file" and isinstance(value, UploadFile)]
-        if not files or len(files) != len(form.multi_items()):
-            raise ProblemError("not-valid", "The form must hold files, each in a part with the name 'file'.")
-        return [Upload(_shown(file.filename or ""), await file.read()) for file in files]
+        sent = {
+            name: [one for one in form.getlist(name) if isinstance(one, UploadFile)] for name in ("file", "profile")
+        }
+        files, profiles = sent.values()
+        if not files or len(files) + len(profiles) != len(form.multi_items()) or len(profiles) > 1:
+            told = "The form must hold files, each in a part with the name 'file', and at most one 'profile'."
+            raise ProblemError("not-valid", told)
+        if len(files) > most_files:
+            raise ProblemError("not-valid", f"The form holds {len(files)} files, {most_files} are read at most.")
+        uploads = [Upload(_shown(file.filename or ""), await file.read()) for file in files]
+        return Body(uploads, await profiles[0].read() if profiles else None)
     finally:
         await form.close()
 

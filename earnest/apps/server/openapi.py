@@ -120,10 +120,14 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def body(most_files: int) -> dict[str, Any]:
-    """Return the body of a recording, raw where there is one only, or of a form with files."""
+    """Return the body of a recording, raw where there is one only, or of a form with files and perhaps a profile."""
     binary = {"type": "string", "format": "binary"}
     many = {"type": "array", "items": binary, "minItems": 1, "maxItems": most_files}
-    form = {"type": "object", "required": ["file"], "properties": {"file": binary if most_files == 1 else many}}
+    form = {
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": binary if most_files == 1 else many, "profile": binary},
+    }
     raw = {name: {"schema": binary} for name in ("audio/wav", "application/octet-stream")} if most_files == 1 else {}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}, **raw}}}
 

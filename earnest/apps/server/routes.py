@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from earnest.apps.server import openapi, work
-from earnest.apps.server.body import Upload, read_uploads
+from earnest.apps.server.body import Body, read_body
 from earnest.apps.server.formats import MEDIA_TYPES, ROWS, Form, batch_text, chosen_format, predictions_text
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.service import Service
@@ -40,10 +40,16 @@ class AnswerQuery(BaseModel):
         return Options.of(self.classes, self.abstain_below)
 
 
-class BatchQuery(AnswerQuery):
+class RowsQuery(AnswerQuery):
     """What a request for rows may ask for."""
 
     form: Form | None = Field(None, alias="format", title="Format", description="Default: as the header Accept says.")
+
+
+class BatchQuery(RowsQuery):
+    """What a request about several recordings may ask for."""
+
+    adapt: Adapt = Field("off", description="To the speaker of all the recordings, which are all heard first.")
 
 
 class WindowsQuery(AnswerQuery):
@@ -61,7 +67,7 @@ class WindowsQuery(AnswerQuery):
             raise ProblemError("not-valid", str(error)) from None
 
 
-class PredictQuery(WindowsQuery, BatchQuery):
+class PredictQuery(WindowsQuery, RowsQuery):
     """What a request about one recording may ask for."""
 
     kind: Kind = "utterance"
@@ -79,8 +85,8 @@ def recordings_router(service: Service) -> APIRouter:
     async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
         """Tell the emotion of one recording, as a whole or over time.
 
-        The body is the recording, or a form with the part `file`. Window and hop are for timelines; so are all formats
-        but json, jsonl and csv.
+        The body is the recording, or a form with the part `file`, and perhaps `profile`, the file of `earnest adapt`
+        about its speaker. Window and hop are for timelines; so are all formats but json, jsonl and csv.
         """
         options = query.options()
         offered = list(MEDIA_TYPES) if query.kind == "timeline" else ROWS
@@ -89,10 +95,10 @@ def recordings_router(service: Service) -> APIRouter:
         with service.requests.inside(service.client(request)), service.budget.share() as share:
             predictor = service.engine.predictor(query.model)
             asked = classes_of(predictor, options)
-            (upload,) = await read_uploads(request, limits, share, 1)
-            answer = await service.engine.run(predictor, lambda model: task(model, upload), request.is_disconnected)
+            body = await read_body(request, limits, share, 1)
+            answer = await service.engine.run(predictor, lambda model: task(model, body), request.is_disconnected)
             text = _text(answer, chosen, asked)
-            await service.keeper.keep([upload], text)
+            await service.keeper.keep(body.uploads, text)
         service.count("/v1/predict", [answer.prediction if isinstance(answer, Timeline) else answer])
         return Response(text, media_type=MEDIA_TYPES[chosen])
 
@@ -102,17 +108,17 @@ def recordings_router(service: Service) -> APIRouter:
     async def batch(request: Request, query: Annotated[BatchQuery, Query()]) -> Response:
         """Tell the emotions of several recordings, in their order; one that can't be read is a row with its error.
 
-        The body is a form with one part `file` a recording.
+        The body is a form with one part `file` a recording, and perhaps one `profile` of their speaker.
         """
         options, chosen = query.options(), chosen_format(query.form, _accept(request), ROWS)
         with service.requests.inside(service.client(request)), service.budget.share() as share:
             predictor = service.engine.predictor(query.model)
             asked = classes_of(predictor, options)
-            uploads = await read_uploads(request, limits, share, limits.batch_files)
-            task = functools.partial(work.batch, uploads=uploads, options=options)
+            body = await read_body(request, limits, share, limits.batch_files)
+            task = functools.partial(work.batch, body=body, adapt=query.adapt, options=options)
             rows = await service.engine.run(predictor, task, request.is_disconnected)
             text = batch_text(rows, chosen, asked)
-            await service.keeper.keep(uploads, text)
+            await service.keeper.keep(body.uploads, text)
         service.count("/v1/batch", rows)
         return Response(text, media_type=MEDIA_TYPES[chosen])
 
@@ -127,7 +133,7 @@ def _accept(request: Request) -> str:
     return ",".join(request.headers.getlist("accept"))
 
 
-def _task(query: PredictQuery, options: Options, most_s: float) -> Callable[[Predictor, Upload], Prediction | Timeline]:
+def _task(query: PredictQuery, options: Options, most_s: float) -> Callable[[Predictor, Body], Prediction | Timeline]:
     windowing = query.windowing()
     if query.kind == "utterance":
         return functools.partial(work.utterance, adapt=query.adapt, options=options)

@@ -5,7 +5,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -16,11 +16,13 @@ from pydantic import Field
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from earnest.apps.server.engine import ModelThreads
+from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.routes import WindowsQuery, classes_of
 from earnest.apps.server.service import Service
 from earnest.apps.server.settings import Limits
-from earnest.apps.server.work import adapter_for
+from earnest.apps.server.work import adapter_for, known_adapter
 from earnest.errors import AudioError, EarnestError, TooLateError
+from earnest.runtime.adaptation import Adapter
 from earnest.runtime.events import Event, event_dict
 from earnest.runtime.stream import Stream
 
@@ -48,6 +50,7 @@ class Conversation:
     Attributes
     ----------
     ending : set when the process is about to end; streams then end as if their clients had finished
+    with_profile : gives the stream that adapts to the speaker of a profile, in place of ``stream``
     heard_s : seconds of sound so far
     """
 
@@ -56,6 +59,7 @@ class Conversation:
     engine: ModelThreads
     limits: Limits
     ending: asyncio.Event
+    with_profile: Callable[[object], Stream]
     sample_rate_hz: int
     encoding: Encoding = "s16le"
     channels: int = 1
@@ -119,15 +123,38 @@ class Conversation:
         chunks: list[npt.NDArray[Any]] = []
         try:
             for message in messages:
-                if (sound := _sound_in(message)) is None:
+                if (sound := _sound_in(message)) is not None:
+                    chunks.append(self._counted(sound))
+                elif (profile := self._profile_in(message)) is None:
                     return True
-                chunks.append(self._counted(sound))
+                else:
+                    await self._adapt_to(profile)
         except WebSocketDisconnect:
             chunks.clear()
             raise
         finally:
             await self._hear(chunks)  # what came before an end or an error is answered too
         return False
+
+    def _profile_in(self, message: Mapping[str, Any]) -> object:
+        """Return the profile in a text, None when the client says that it is done."""
+        text = message.get("text", "")
+        if len(text) > self.limits.stream_frame_bytes:
+            raise StreamEndedError("too-big", f"A message may have {self.limits.stream_frame_bytes:,} bytes.")
+        match _command(text):
+            case {"type": "finish"}:
+                return None
+            case {"type": "profile", "profile": dict() as profile}:
+                return profile
+        raise StreamEndedError("bad-message", 'Text must be {"type": "finish"} or a profile; sound comes in binary.')
+
+    async def _adapt_to(self, profile: object) -> None:
+        if self.heard_s:
+            raise StreamEndedError("bad-message", "A profile must come before all sound.")
+        try:
+            self.stream = await self.engine.run_piece(lambda: self.with_profile(profile))
+        except ProblemError as error:
+            raise StreamEndedError("bad-message", error.detail) from None
 
     def _counted(self, sound: bytes) -> npt.NDArray[Any]:
         """Return a message's samples, once it is known that they may be heard."""
@@ -182,22 +209,17 @@ class Conversation:
 
 
 def _sound_in(message: Mapping[str, Any]) -> bytes | None:
-    """Return the sound in a message, None when the client says that it is done."""
+    """Return the sound in a message, None for a text."""
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message.get("code", 1005))
-    if message.get("bytes") is not None:
-        return bytes(message["bytes"])
-    if _command(message.get("text", "")) != "finish":
-        raise StreamEndedError("bad-message", 'Text must be {"type": "finish"}; sound comes in binary messages.')
-    return None
+    return None if message.get("bytes") is None else bytes(message["bytes"])
 
 
 def _command(text: str) -> object:
     try:
-        values = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return values.get("type") if isinstance(values, dict) else None
 
 
 class StreamQuery(WindowsQuery):
@@ -219,11 +241,17 @@ def stream_router(service: Service) -> APIRouter:
         with service.streams.inside(service.client(websocket, websocket.query_params.get("ticket"))):
             predictor = service.engine.predictor(query.model)
             classes_of(predictor, options)
-            adapter = adapter_for(predictor, query.adapt)
-            listening = predictor.stream(query.sample_rate_hz, windowing, adapter, **options.words())
+
+            def opened(adapter: Adapter | None) -> Stream:
+                return predictor.stream(query.sample_rate_hz, windowing, adapter, **options.words())
+
+            def with_profile(profile: object) -> Stream:
+                return opened(known_adapter(predictor, profile))
+
+            listening = opened(adapter_for(predictor, query.adapt))
             limits = service.settings.limits
             form = query.sample_rate_hz, query.encoding, query.channels
-            talk = Conversation(websocket, listening, service.engine, limits, service.ending, *form)
+            talk = Conversation(websocket, listening, service.engine, limits, service.ending, with_profile, *form)
             await websocket.accept()
             try:
                 await talk.hold({"model": predictor.info.name, "classes": list(listening.classes)})

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from serving import listening, settings_for
-from stand_in import write_bundle, write_hearing
+from stand_in import write_adapting, write_bundle, write_hearing
 
 import earnest
 from earnest.apps.server.admission import digest_of
 from earnest.apps.server.settings import Settings
+from earnest.audio.io import load_waveform
 from earnest.client import AsyncClient, Client, ServerError
 from earnest.errors import AudioError, RecordingTooLongError
 from earnest.runtime.events import Event, Span, VocalBurst, event_dict
@@ -255,3 +256,34 @@ def test_the_code_in_the_docs_runs(folder: Path, clip: Path, monkeypatch: pytest
         names: dict[str, Any] = {"chunk": voice(2.0)}
         exec(code.replace("http://127.0.0.1:8000", address), names)
     assert names["events"]
+
+
+def test_the_clients_adapt_as_the_model_does(tmp_path: Path) -> None:
+    paths = [write_voice(tmp_path / f"{number}.wav", 1.0 + number, seed=number) for number in range(5)]
+    model = earnest.load(write_adapting(tmp_path / "bundle"))
+    profile = model.profile(paths[1:])
+    expected = model.predict(paths[0], model.adapter(profile)).to_dict()["probabilities"]
+    batch = [Prediction.from_dict(row.to_dict()) for row in model.predict_many(paths, speakers="anna")]
+
+    async def asked(address: str) -> list[Prediction]:
+        async with AsyncClient(address) as client:
+            async with client.stream(16_000, profile=profile) as stream:
+                await stream.accept_waveform(load_waveform(paths[0], 16_000))
+                await stream.finish()
+            assert await client.predict_many(paths, adapt="auto") == batch
+            timeline = await client.timeline(paths[0], profile=profile)
+            return [await client.predict(paths[0], profile=profile), timeline.prediction, stream.prediction()]
+
+    with listening(Settings(models=(str(tmp_path / "bundle"),))) as address:
+        answers = asyncio.run(asked(address))
+        with Client(address) as client:
+            with client.stream(16_000, profile=profile) as stream:
+                stream.accept_waveform(load_waveform(paths[0], 16_000))
+                stream.finish()
+            assert client.predict_many(paths, adapt="auto") == batch
+            answers += [client.predict(paths[0], profile=profile), stream.prediction()]
+            answers += [client.timeline(paths[0], profile=profile).prediction]
+            answers += client.predict_many(paths[:1], profile=profile)
+    for answer in answers:
+        assert answer.adapted
+        assert answer.probabilities == pytest.approx(expected, abs=2e-4)

@@ -106,6 +106,68 @@ def test_nothing_adapts_unless_it_is_asked_for(tmp_path: Path, kind: str) -> Non
     assert (adapted["adapted"], plain["adapted"]) == (True, False)
 
 
+@pytest.fixture(scope="module")
+def adapting(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    return earnest.load(write_adapting(tmp_path_factory.mktemp("adapting") / "bundle"))
+
+
+@pytest.fixture(scope="module")
+def adapting_client(adapting: Predictor) -> Iterator[TestClient]:
+    with application(Settings(models=(str(adapting._bundles[0].folder),))) as client:
+        yield client
+
+
+def test_a_batch_is_adapted_as_recordings_of_one_speaker(
+    adapting_client: TestClient, adapting: Predictor, tmp_path: Path
+) -> None:
+    paths = [write_voice(tmp_path / f"{number}.wav", 1.0 + number, seed=number) for number in range(5)]
+    told = adapting_client.post("/v1/batch?adapt=auto", files=form(*paths)).json()["predictions"]
+    expected = [row.to_dict() for row in adapting.predict_many(paths, speakers="anna")]
+    assert told == [row | {"path": Path(row["path"]).name} for row in expected]
+    assert all(row["adaptation_weight"] == 0.5 for row in told)
+
+
+def test_a_profile_comes_with_a_recording_or_several(
+    adapting_client: TestClient, adapting: Predictor, tmp_path: Path
+) -> None:
+    paths = [write_voice(tmp_path / f"{number}.wav", 1.0 + number, seed=number) for number in range(5)]
+    profile = adapting.profile(paths[1:])
+    part = ("profile", ("anna.json", profile.to_json().encode()))
+    for kind, answer in (("utterance", adapting.predict), ("timeline", adapting.timeline)):
+        told = adapting_client.post(f"/v1/predict?kind={kind}", files=[*form(paths[0]), part]).json()
+        assert told["adapted"]
+        known = answer(paths[0], adapter=adapting.adapter(profile))  # type: ignore[operator]
+        assert told["probabilities"] == pytest.approx(known.to_dict()["probabilities"], abs=2e-5)
+    rows = adapting_client.post("/v1/batch", files=[*form(*paths), part]).json()["predictions"]
+    assert all(row["adapted"] for row in rows)
+    assert [row["path"] for row in rows] == [path.name for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("content", "detail"),
+    [(b"no JSON", "profile: not valid JSON"), (b"{}", "profile: the key 'model' is missing"), (b"\xff", "utf-8")],
+)
+def test_what_is_no_profile_is_not_valid(
+    adapting_client: TestClient, tmp_path: Path, content: bytes, detail: str
+) -> None:
+    clip = write_voice(tmp_path / "clip.wav", 1.0)
+    answer = adapting_client.post("/v1/predict", files=[*form(clip), ("profile", ("a", content))])
+    assert answer.status_code == 422
+    assert detail in answer.json()["detail"]
+
+
+def test_one_profile_at_most_and_no_recording_more_than_may_be(
+    adapting_client: TestClient, client: TestClient, adapting: Predictor, tmp_path: Path
+) -> None:
+    clip = write_voice(tmp_path / "clip.wav", 1.0)
+    part = ("profile", ("a", adapting.profile([clip]).to_json().encode()))
+    for files in ([part], [*form(clip), part, part], [*form(clip, clip)], [*form(clip), ("other", ("a", b""))]):
+        assert adapting_client.post("/v1/predict", files=files).status_code == 422
+    other = client.post("/v1/predict", files=[*form(clip), part])
+    assert other.status_code == 422
+    assert "can't adapt" in other.json()["detail"] or "made with the model" in other.json()["detail"]
+
+
 @pytest.mark.parametrize("name", MEDIA_TYPES)
 def test_each_format_is_the_timelines_own_text(client: TestClient, model: Predictor, name: Any) -> None:
     expected = model.timeline(DEMO[0]).to(name).replace(str(DEMO[0]), DEMO[0].name)

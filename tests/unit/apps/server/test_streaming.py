@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from serving import application, settings_for
+from stand_in import write_adapting
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
@@ -16,8 +17,10 @@ import earnest
 from earnest.apps.server import streaming
 from earnest.apps.server.admission import digest_of
 from earnest.apps.server.service import ENDING
+from earnest.apps.server.settings import Settings
 from earnest.runtime.events import event_dict
 from earnest.runtime.predictor import Predictor
+from earnest.runtime.profile import Profile
 from earnest.runtime.windows import Windowing
 from earnest.testing.sounds import voice
 
@@ -277,3 +280,50 @@ def test_a_process_that_ends_takes_no_more_streams_and_is_not_ready(folder: Path
         for answer in (denied.value, client.get("/readyz")):
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
             assert answer.json()["type"] == "urn:earnest:problem:ending"
+
+
+@pytest.fixture(scope="module")
+def adapting(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    return earnest.load(write_adapting(tmp_path_factory.mktemp("adapting") / "bundle"))
+
+
+@pytest.fixture(scope="module")
+def adapting_client(adapting: Predictor) -> Iterator[TestClient]:
+    with application(Settings(models=(str(adapting._bundles[0].folder),))) as client:
+        yield client
+
+
+def profile_text(profile: Profile) -> str:
+    return json.dumps({"type": "profile", "profile": json.loads(profile.to_json())})
+
+
+def test_a_profile_may_come_before_the_sound(adapting_client: TestClient, adapting: Predictor) -> None:
+    samples, known = voice(6.0), [(voice(3.0, seed=seed), 16_000) for seed in range(4)]
+    profile = adapting.profile(known)
+    with adapting_client.websocket_connect(f"{ADDRESS}&encoding=f32le") as websocket:
+        assert json.loads(websocket.receive_text())["event"] == "ready"
+        websocket.send_text(profile_text(profile))
+        websocket.send_bytes(samples.astype("<f4").tobytes()[:262_144])
+        websocket.send_text(FINISH)
+        end = told(websocket)[-2]["prediction"]
+    stream = adapting.stream(16_000, adapter=adapting.adapter(profile))
+    stream.accept_waveform(samples[: 262_144 // 4])
+    stream.finish()
+    assert end["adapted"]
+    assert end["probabilities"] == pytest.approx(stream.prediction().to_dict()["probabilities"], abs=2e-5)
+
+
+def test_a_profile_that_is_none_or_comes_late_ends_the_stream(adapting_client: TestClient, adapting: Predictor) -> None:
+    good = profile_text(adapting.profile([(voice(3.0), 16_000)]))
+    for messages, detail in (
+        (['{"type": "profile", "profile": {}}'], "the key 'model' is missing"),
+        (['{"type": "profile", "profile": 1}'], "or a profile"),
+        (["x" * 300_000], "262,144 bytes"),
+        ([bytes(3_200), good], "before all sound"),
+    ):
+        with adapting_client.websocket_connect(ADDRESS) as websocket:
+            for message in messages:
+                websocket.send_bytes(message) if isinstance(message, bytes) else websocket.send_text(message)
+            *_, error, _closed = told(websocket)
+        assert error["event"] == "error"
+        assert detail in error["detail"]
