@@ -3,7 +3,8 @@
 Usage: python scripts/write_results.py RUN [RUN ...]
        python scripts/write_results.py --again
 
-Keeps metrics.json, metrics-adapted-*.json and confusion.png of each result; adaptation.md has what adaptation does.
+Keeps metrics.json, metrics-adapted-*.json, metrics-streams.json and confusion.png of each result; adaptation.md has
+what adaptation does, streams.md what it does to streams with other shares of emotions.
 Results that are already in docs/results stay unless a run of the same recipe and protocol is given. With --again the
 command of every result is run first, in runs/results, where what is finished is not trained again; results whose
 corpora are not at hand stay as they are.
@@ -22,28 +23,35 @@ from earnest.errors import CorpusError
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.protocols import PROTOCOLS
 from earnest.evaluation.report import published_rows, spread_text
+from earnest.evaluation.streams import streams_legend, streams_markdown
 
 MORE = {  # protocols of split files
     "split-files": "the test clips of `ravdess-6fold`, eight emotions; taught by CREMA-D, EmoDB and "
     "RAVDESS' songs too, but by no speaker who is tested or validated (`scripts/research_splits.py`)",
 }
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
-ADAPTED = RESULTS / "adapted"
+ADAPTED, STREAMS = RESULTS / "adapted", RESULTS / "streams"
 HOWS = ("causal", "ten", "all", "one-emotion")
 ADAPTATION_HEAD = """# Speaker adaptation without labels
 
 WA (weighted accuracy, the share that is right) / UA (unweighted accuracy, the mean recall over classes) in per cent,
-mean ± standard deviation over folds, speaker-independent. The fold models of the plain result answer the same
-recordings again, adapted by the rule of `earnest/runtime/adaptation.py`: as far as what was heard differs by more than
-one emotion does, or falls into classes as well as recordings of all emotions do. The rule was chosen on validation
-speakers: [lab book](experiments.md).
+mean ± standard deviation over folds, speaker-independent. The plain answers of the fold models are answered again by
+the fold's adaptation network, which learned from its training speakers alone. A test speaker's plain answers are all it
+sees. Rows "four classes" are of the same answers among neutral, happy, sad and angry.
 
-* *Causal*: the speaker's recordings in a drawn order. Each is answered with what was heard before it,
-  after six seconds.
+* *Causal*: the speaker's recordings in a drawn order. Each is answered with what was heard before it.
 * *Ten*: ten drawn recordings of the speaker are heard, without labels, before any is answered.
 * *All*: all of them are heard first.
-* *One emotion*: as causal, but a stream of its own for each emotion of a speaker. This is the hardest case: without an
-  adaptation weight, an offset alone lost ten points on CREMA-D.
+* *One emotion*: as causal, but a stream of its own for each emotion of a speaker. This is the hardest case.
+
+Speech that is mostly neutral, of two emotions or of several speakers: [streams](streams.md).
+"""
+STREAMS_HEAD = """# Adaptation to streams with other shares of emotions
+
+A corpus has every emotion about equally often; a call or a diary does not. So the test recordings of finished
+evaluations are put together to streams: as recorded, mostly neutral, of one emotion, of two, of several speakers. The
+network that answers learned from other speakers (`leave-one-corpus-out`: from other corpora), and so did its
+adaptation.
 """
 HEAD = """# Results
 
@@ -86,7 +94,8 @@ What the percentages of the shipped models are worth on corpora that were left o
 timeline and streams answer alike: [one answer](one-answer-base.md), [an hour of two
 speakers](two-speaker-hour-base.md). Short words: [measured](short-words.md).
 
-With unlabelled recordings of the test speaker: [adaptation](adaptation.md). All recipes side by side:
+With unlabelled recordings of the test speaker: [adaptation](adaptation.md); in streams that are mostly neutral,
+one-sided or of several speakers: [streams](streams.md). All recipes side by side:
 [recipes](recipes/README.md). What shared speakers and epochs chosen on test add to such numbers:
 [why honest evaluation](../why-honest-evaluation.md).
 """
@@ -105,6 +114,9 @@ def main(words: list[str]) -> None:
         for path in sorted(run.glob("metrics-adapted-*.json")):
             ADAPTED.mkdir(exist_ok=True)
             shutil.copy(path, ADAPTED / f"{name}-{path.stem.removeprefix('metrics-adapted-')}.json")
+        if (run / "metrics-streams.json").exists():
+            STREAMS.mkdir(exist_ok=True)
+            shutil.copy(run / "metrics-streams.json", STREAMS / f"{name}.json")
     found = [(path.stem, json.loads(path.read_text(encoding="utf-8"))) for path in sorted(RESULTS.glob("*.json"))]
     parts = [HEAD]
     for protocol in (*PROTOCOLS, *MORE):
@@ -113,6 +125,19 @@ def main(words: list[str]) -> None:
             parts.append(section(protocol, ours))
     (RESULTS / "README.md").write_text("\n".join(parts), encoding="utf-8")
     (RESULTS / "adaptation.md").write_text(adaptation_page(dict(found)), encoding="utf-8")
+    if STREAMS.exists():
+        (RESULTS / "streams.md").write_text(streams_page(dict(found)), encoding="utf-8")
+
+
+def streams_page(plain: dict[str, dict[str, Any]]) -> str:
+    parts = [STREAMS_HEAD]
+    for stem, metrics in plain.items():
+        if (path := STREAMS / f"{stem}.json").exists():
+            document = json.loads(path.read_text(encoding="utf-8"))
+            parts += [streams_legend(document)] if len(parts) == 1 else []
+            parts += [f"## {recipe_name(metrics)}, {document['title']}\n", streams_markdown(document)]
+            parts.append(f"```sh\n{document['evaluation']}\n{document['command']}\n```\n")
+    return "\n".join(parts)
 
 
 def adaptation_page(plain: dict[str, dict[str, Any]]) -> str:
@@ -163,6 +188,8 @@ def run_again() -> list[Path]:
         command = [*shlex.split(metrics["command"]), "--output", str(runs[-1])]
         sys.stderr.write(f"{shlex.join(command)}\n")
         subprocess.run([sys.executable, "-m", *command], check=True)
+        if (STREAMS / path.name).exists():
+            subprocess.run([sys.executable, "-m", "earnest", "streams", str(runs[-1])], check=True)
     return runs
 
 

@@ -408,11 +408,12 @@ def speakers_table(document: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
-def streams_markdown(document: Mapping[str, Any]) -> str:
-    """Return both tables, and what their rows and columns are."""
+def streams_legend(document: Mapping[str, Any]) -> str:
+    """Return what rows and columns of the tables are, as Markdown."""
     lines = [
-        f"UA / WA in per cent (ECE, 15 bins), among {', '.join(document['classes'])}. Streams are drawn {N_DRAWS} "
-        f"times with seed {SEED}, each in an order of its own.",
+        "UA (unweighted accuracy, the mean recall over classes) / WA (weighted accuracy, the share that is right) in "
+        "per cent, and the expected calibration error (ECE, 15 bins). Streams are drawn "
+        f"{document['draws']} times with seed {document['seed']}, each in an order of its own.",
         "",
         *(f"* *{kind}*: {words}." for kind, words in document["kinds"].items()),
         *(f"* *{way}*: {words}." for way, words in document["ways"].items()),
@@ -420,10 +421,19 @@ def streams_markdown(document: Mapping[str, Any]) -> str:
         "emotions are equally frequent.",
         f"* *from the {LATE}th*: answers from the {LATE}th recording of a stream on.",
         "",
+    ]
+    return "\n".join(lines)
+
+
+def streams_markdown(document: Mapping[str, Any]) -> str:
+    """Return both tables, see `streams_table` and `speakers_table`."""
+    lines = [
+        f"Among {', '.join(document['classes'])}:",
+        "",
         *_markdown_table(COLUMNS, streams_table(document)),
         "",
         "Mean UA over speakers, WA of the worst speaker, and whose WA batch adaptation costs most, in per cent and "
-        "points.",
+        "points:",
         "",
         *_markdown_table(SPEAKER_COLUMNS, speakers_table(document)),
         "",

@@ -8,7 +8,7 @@ import click
 
 from earnest.apps.cli.output import echo, echo_json, echo_table, output_options, progress_for
 from earnest.apps.cli.train import require_training
-from earnest.evaluation.streams import BRIEF_COLUMNS, brief_table, streams_markdown
+from earnest.evaluation.streams import BRIEF_COLUMNS, brief_table, streams_legend, streams_markdown
 from earnest.files.locks import held_folder
 from earnest.files.writing import write_atomically
 
@@ -38,7 +38,7 @@ def command(evaluations: tuple[Path, ...], as_json: bool, quiet: bool) -> None:
         with held_folder(folder):
             words = shlex.join(["earnest", "streams", str(folder)])
             found = measure_streams(folder, words, progress_for(as_json, quiet))
-            text = f"# {_title(folder, found)}\n\n{streams_markdown(found)}"
+            text = f"# {_title(folder, found)}\n\n{streams_legend(found)}\n{streams_markdown(found)}"
             write_atomically(folder / MARKDOWN, text.encode())
         documents[str(folder)] = found
         if not as_json:
