@@ -197,9 +197,6 @@ def write(
         "abstain_below": trust["abstain_below"],
         "left_out": {"sounds": told, **trust["told"]},
     }
-    if bundle.info.adaptation:
-        scale = trust["adapted_scale"] * bundle.info.adaptation["scale"]
-        values["adaptation"] = {**bundle.info.adaptation, "scale": scale}
     output.mkdir(parents=True, exist_ok=True)
     for name in bundle.info.files:
         if name != "model.onnx":

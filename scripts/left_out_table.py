@@ -2,15 +2,16 @@
 
 Usage: python scripts/left_out_table.py NAME
 
-Needs finished evaluations, as far as there are: runs/left-out/NAME (folds of scripts/left_out_corpora.py; where one is
+Needs finished evaluations, as far as there are: runs/left-out/NAME (protocol leave-one-corpus-out; where a fold is
 missing, the shipped bundle stands in for corpora that it never heard), runs/results/NAME-ravdess-6fold and
-NAME-emodb-loso. Every fold's model is exported and hears its test clips one by one, and each test speaker's clips as
-one recording with pauses of 0.75 s, in an order drawn with seed 7, in a quiet room (noise of −60 dBFS all through it).
+NAME-emodb-loso. Every fold's model is exported and hears its test clips one by one (adapted: after those of the speaker
+before; folder adapted: after all of the speaker's), and each test speaker's clips as one recording with pauses of
+0.75 s, in an order drawn with seed 7, in a quiet room (noise of −60 dBFS all through it).
 
-* Fitted, on RAVDESS, CREMA-D and EmoDB as corpora left out: a temperature (and a factor for adapted answers) with which
-  none of them is told surer than it is right, and the threshold for "unsure". nEMO, in another language, is never
-  fitted on. A model that was not evaluated on all three has the numbers of `base`, the temperature in the same ratio to
-  what its validation speakers had given.
+* Fitted, on RAVDESS, CREMA-D and EmoDB as corpora left out: a temperature with which none of them is told surer than it
+  is right, and the threshold for "unsure". nEMO, in another language, is never fitted on. A model that was not
+  evaluated on all three has the numbers of `base`, the temperature in the same ratio to what its validation speakers
+  had given.
 * The table is nested: each left-out corpus is scored with numbers that were fitted on the others. New speakers of known
   corpora and nEMO are scored with the numbers that ship.
 
@@ -22,6 +23,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -35,8 +37,7 @@ from earnest.corpora.load import load_utterances, usable
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError
 from earnest.export.card import TRUE_PERCENTAGES, percentages_table
-from earnest.runtime._rule import RuleAdaptation as Adaptation
-from earnest.runtime._rule import RuleAdapter as Adapter
+from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.answers import AnswerBuilder
 from earnest.runtime.events import Span, Window
 from earnest.runtime.prediction import Options
@@ -49,10 +50,9 @@ FITTED = ("ravdess", "crema-d", "emodb")
 PAUSE = np.zeros(12_000, np.float32)  # 0.75 s
 ROOM_LEVEL = 1e-3  # −60 dBFS, all through a stream
 RIGHT_FROM, SURE_FROM, N_BINS, SEED = 0.8, 0.8, 15, 7
-WAYS = ("clip", "clip adapted", "timeline", "stream", "stream adapted")
+WAYS = ("clip", "clip adapted", "folder adapted", "timeline", "stream", "stream adapted")
 ONE_AT_A_TIME = Windowing()
 TEMPERATURES = tuple(float(value) for value in np.arange(6.0, 24.1, 0.5))
-SCALES = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3)
 THRESHOLDS = tuple(float(value) for value in np.round(np.arange(0.4, 0.96, 0.01), 2))
 PLAIN, SURER_BY = ("clip", "stream"), 0.03
 
@@ -88,7 +88,7 @@ class Recording:
     speaker: str
     is_stream: bool
     n_samples: int
-    jobs: tuple[tuple[WindowSound | Over, Numbers, Numbers], ...]
+    jobs: tuple[tuple[WindowSound | Over, Numbers], ...]
     parts: tuple[tuple[int, int, str], ...]
 
 
@@ -96,15 +96,12 @@ def places(name: str) -> Iterator[Place]:
     """Yield what is there."""
     shipped = ROOT / "earnest" / "bundles" / name
     heard_already = {line.name for line in load_bundle(shipped).info.training_corpora}
-    unheard = shipped
-    for corpus in FITTED:
+    for corpus in (*FITTED, "nemo"):
         run = ROOT / "runs" / "left-out" / name / f"to-{corpus}"
         if (run / "run.json").exists():
             yield Place(run, f"left out: {corpus}", _tested(run, corpus))
-            unheard = run if corpus == "ravdess" else unheard
         elif corpus not in heard_already:
             yield Place(shipped, f"left out: {corpus}", _all(corpus))
-    yield Place(unheard, "left out: nemo", _all("nemo"))
     for protocol, corpus in (("ravdess-6fold", "ravdess"), ("emodb-loso", "emodb")):
         for fold in sorted((ROOT / "runs" / "results" / f"{name}-{protocol}").glob("*/run.json")):
             yield Place(fold.parent, f"known: {corpus}", _tested(fold.parent, corpus))
@@ -154,10 +151,10 @@ def _recording(
     answered = []
     for job in jobs():
         if isinstance(job, Over):
-            answered.append((job, np.empty(0), np.empty(0)))
+            answered.append((job, np.empty(0)))
             continue
-        outputs = predictor.graph.run([job.sound], ("logits", "embedding"))
-        answered.append((replace(job, sound=np.empty(0, np.float32)), outputs["logits"][0], outputs["embedding"][0]))
+        outputs = predictor.graph.run([job.sound], ("logits",))
+        answered.append((replace(job, sound=np.empty(0, np.float32)), outputs["logits"][0]))
     return Recording(where, folder, speaker, is_stream, len(sound), tuple(answered), parts)
 
 
@@ -175,45 +172,43 @@ class Row:
 class Replay:
     """Answers recordings again with other calibrations, without the network."""
 
-    def __init__(self, temperature: float, adapted_scale: float, abstain_below: float) -> None:
-        self._temperature, self._adapted_scale, self._below = temperature, adapted_scale, abstain_below
-        self._bundles: dict[Path, Bundle] = {}
+    def __init__(self, temperature: float, abstain_below: float) -> None:
+        self._temperature, self._below = temperature, abstain_below
 
     def rows(self, recordings: Sequence[Recording], way: str) -> list[Row]:
-        """Return the answers of one way; adapters hear a speaker's clips in turn, or a stream from its start."""
-        adapters: dict[tuple[Path, str], Adapter] = {}
-        found: list[Row] = []
+        """Return the answers of one way; none of bundles that can't adapt where the way is adapted."""
+        speakers: dict[tuple[Path, str, str], list[Recording]] = {}
         for recording in recordings:
-            if recording.is_stream != (not way.startswith("clip")):
-                continue
-            if recording.bundle not in self._bundles:
-                self._bundles[recording.bundle] = load_bundle(recording.bundle)
-            bundle = self._bundles[recording.bundle]
-            adapter = None
-            if way.endswith("adapted"):
-                key = (recording.bundle, f"{recording.where} {recording.speaker}")
-                if key not in adapters:
-                    adapters[key] = self._adapter(bundle)
-                adapter = adapters[key]
-            found += self._answers(recording, bundle, adapter, way)
-        return found
+            if recording.is_stream != way.startswith(("clip", "folder")):
+                speakers.setdefault((recording.bundle, recording.where, recording.speaker), []).append(recording)
+        return [row for (folder, *_), heard in speakers.items() for row in self._of_speaker(folder, heard, way)]
 
-    def _adapter(self, bundle: Bundle) -> Adapter:
-        adaptation = Adaptation.of(bundle)
-        assert adaptation is not None
-        return Adapter(replace(adaptation, scale=self._adapted_scale * adaptation.scale))
+    def _of_speaker(self, folder: Path, heard: Sequence[Recording], way: str) -> Iterator[Row]:
+        """Answer a speaker's clips in turn, or the stream of them."""
+        bundle, adaptation = _bundle(folder)
+        adapter: Listener | None = None
+        if way.endswith("adapted"):
+            if adaptation is None:
+                return
+            adapter = Adapter(adaptation)
+        if adaptation is not None and way == "folder adapted":
+            adapter = whole = BatchAdapter(adaptation)
+            for recording in heard:  # the first of two passes
+                list(self._answers(recording, bundle, whole, way))
+            whole.finish()
+        for recording in heard:
+            yield from self._answers(recording, bundle, adapter, way)
 
-    def _answers(self, recording: Recording, bundle: Bundle, adapter: Adapter | None, way: str) -> Iterator[Row]:
+    def _answers(self, recording: Recording, bundle: Bundle, adapter: Listener | None, way: str) -> Iterator[Row]:
         info = replace(bundle.info, sounds=(), abstain_below=self._below)
         rate_hz = info.sample_rate_hz
         answers = AnswerBuilder(info, rate_hz, ONE_AT_A_TIME, Options(), adapter)
         answers.tally.n_samples = recording.n_samples
-        for job, logits, embedding in recording.jobs:
+        for job, logits in recording.jobs:
             if isinstance(job, Over):
                 events = list(answers.segment(job))
             else:
-                outputs = {"probabilities": _softmax(logits / self._temperature), "embedding": embedding}
-                events = list(answers.window(job, outputs))
+                events = list(answers.window(job, {"probabilities": _softmax(logits / self._temperature)}))
             for event in events if recording.is_stream else ():
                 if isinstance(event, Window) and way.startswith("stream"):
                     told = max(event.probabilities, key=event.probabilities.__getitem__)
@@ -230,6 +225,12 @@ class Replay:
             whole = answers.prediction("-", is_whole=recording.n_samples <= 4 * rate_hz)
             likeliest = max(whole.probabilities, key=whole.probabilities.__getitem__, default="")
             yield Row(1.0, recording.parts[0][2], likeliest, whole.confidence or 0.0, whole.status == "ok")
+
+
+@cache
+def _bundle(folder: Path) -> tuple[Bundle, Adaptation | None]:
+    bundle = load_bundle(folder)
+    return bundle, Adaptation.of(bundle)
 
 
 def _softmax(logits: Numbers) -> Numbers:
@@ -287,38 +288,34 @@ class Told:
 
     def __init__(self, recordings: Sequence[Recording]) -> None:
         self._recordings = recordings
-        self._known: dict[tuple[str, str, float, float], list[Row]] = {}
+        self._known: dict[tuple[str, str, float], list[Row]] = {}
 
-    def rows(self, where: str, way: str, temperature: float, scale: float, below: float) -> list[Row]:
+    def rows(self, where: str, way: str, temperature: float, below: float) -> list[Row]:
         """Return the rows; but for timelines, whose spans depend on it, the threshold is applied afterwards."""
         if way == "timeline":
             part = [one for one in self._recordings if one.where == where]
-            return Replay(temperature, scale, below).rows(part, way)
-        scale = scale if way.endswith("adapted") else 1.0
-        key = (where, way, temperature, scale)
+            return Replay(temperature, below).rows(part, way)
+        key = (where, way, temperature)
         if key not in self._known:
             part = [one for one in self._recordings if one.where == where]
-            self._known[key] = Replay(temperature, scale, 0.0).rows(part, way)
+            self._known[key] = Replay(temperature, 0.0).rows(part, way)
         return [replace(row, is_answered=row.confidence >= below) for row in self._known[key]]
 
 
 def fitted(told: Told, corpora: Sequence[str]) -> dict[str, float]:
-    """Fit temperature, threshold and scale of adapted answers on corpora that were left out.
+    """Fit temperature and threshold on corpora that were left out.
 
-    The temperature is the smallest, the scale the largest, with which none of the corpora is told more than 3 points
-    surer than it is right; the threshold is the lowest above which 80 % is right, mean over corpora.
+    The temperature is the smallest with which none of the corpora is told more than 3 points surer than it is right;
+    the threshold is the lowest above which 80 % is right, mean over corpora. Both are of plain answers: the adaptation
+    network learned to give calibrated answers itself.
     """
     places = [f"left out: {corpus}" for corpus in corpora]
     below = 0.0
     for temperature in TEMPERATURES:
-        below = _threshold([told.rows(where, way, temperature, 1.0, 0.0) for where in places for way in PLAIN])
-        if _is_safe([told.rows(where, way, temperature, 1.0, below) for where in places for way in PLAIN]):
+        below = _threshold([told.rows(where, way, temperature, 0.0) for where in places for way in PLAIN])
+        if _is_safe([told.rows(where, way, temperature, below) for where in places for way in PLAIN]):
             break
-    scale = SCALES[0]
-    for scale in SCALES:
-        if _is_safe([told.rows(where, "stream adapted", temperature, scale, below) for where in places]):
-            break
-    return {"temperature": temperature, "adapted_scale": scale, "abstain_below": below}
+    return {"temperature": temperature, "abstain_below": below}
 
 
 def _threshold(parts: Sequence[Sequence[Row]]) -> float:
@@ -340,7 +337,7 @@ def _is_safe(parts: Sequence[Sequence[Row]]) -> bool:
 def carried_over(name: str) -> dict[str, float]:
     """Return the numbers of `base`, the temperature in the same ratio to what validation speakers had given."""
     numbers = json.loads((ROOT / "runs" / "left-out" / "base.json").read_text("utf-8"))
-    found = {key: numbers[key] for key in ("temperature", "adapted_scale", "abstain_below")}
+    found = {key: numbers[key] for key in ("temperature", "abstain_below")}
     ratio = _temperature_of_validation(name) / numbers["temperature_of_validation"]
     return found | {"temperature": found["temperature"] * ratio}
 
@@ -373,8 +370,8 @@ def main(name: str) -> None:
         nested = numbers
         if set(corpora) == set(FITTED) and corpus in FITTED:
             nested = fitted(told, [other for other in corpora if other != corpus])
-        values = (nested["temperature"], nested["adapted_scale"], nested["abstain_below"])
-        table[where] = {way: scores(told.rows(where, way, *values)) for way in WAYS} | {"numbers": nested}
+        rows = {way: told.rows(where, way, nested["temperature"], nested["abstain_below"]) for way in WAYS}
+        table[where] = {way: scores(found) for way, found in rows.items() if found} | {"numbers": nested}
         table[where]["timeline"] |= {"wa": None, "ua": None}  # an unsure span has no emotion that could be right
     own = {"temperature_of_validation": _temperature_of_validation(name)}
     written = numbers | own | {"told": {"table": table}}

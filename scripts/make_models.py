@@ -15,9 +15,8 @@ What is exported then gets its heads (speech, vocal bursts and other sound; dist
 
     python scripts/make_sounds.py cache/sounds
     python scripts/hear_sounds.py runs/heard base small research-small
-    python scripts/left_out_corpora.py recipes/base.toml runs/left-out/splits-base
-    earnest evaluate recipes/base.toml --set 'corpus=["crema-d","emodb","ravdess"]' \\
-      --splits runs/left-out/splits-base --adapt causal --output runs/left-out/base
+    earnest evaluate recipes/base.toml --protocol leave-one-corpus-out --output runs/left-out/base \\
+      --set 'network.weights="runs/encoders/{fold}"'    # encoders that know no speaker of the corpus left out
     python scripts/left_out_table.py base    # then small, research-base, research-small
     python scripts/fit_heads.py earnest/bundles/base runs/heard/base.npz    # research-base hears as base does
 """

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+from made_up_corpus import MANNERS, spoken
+from stand_in import write_adapting, write_bundle
 
+from earnest.corpora.manifest import Utterance
 from earnest.runtime.events import Span
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.timeline import Timeline
@@ -22,7 +26,7 @@ HAPPY = Prediction("a.wav", "ok", emotion="happy", probabilities={"happy": 0.7, 
 def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(str(SCRIPTS))
     yield
-    for name in ("faces", "one_answer", "no_emotion", "two_speaker_hour", "unheard_sounds"):
+    for name in ("faces", "one_answer", "no_emotion", "two_speaker_hour", "unheard_sounds", "left_out_table"):
         sys.modules.pop(name, None)
 
 
@@ -84,3 +88,30 @@ def test_sounds_of_no_speech_follow_from_their_number() -> None:
         np.testing.assert_array_equal(sound, unheard_sounds.make(name, 3))
     room = unheard_sounds.make("room noise, −60 dBFS", 0)
     assert 10 * np.log10(np.mean(room.astype(np.float64) ** 2)) == pytest.approx(-60, abs=0.01)
+
+
+@pytest.mark.parametrize("adapts", [True, False])
+def test_left_out_speakers_are_answered_again_with_another_temperature(adapts: bool, tmp_path: Path) -> None:
+    from left_out_table import WAYS, Told, fitted, heard, scores
+
+    rows = []
+    for number, emotion in enumerate(list(MANNERS) * 3):
+        path = tmp_path / f"{number}.wav"
+        soundfile.write(path, np.tile(spoken(emotion, 1, number), 3), 16_000)
+        rows.append(Utterance(path.stem, path, corpus="made", speaker="ann", emotion=emotion, native_emotion=emotion))
+    folder = (write_adapting if adapts else write_bundle)(tmp_path / "bundle")
+    told = Told(heard((folder, "left out: made", "ann", rows)))
+    found = {way: told.rows("left out: made", way, 2.0, 0.0) for way in WAYS}
+    assert {way for way in WAYS if not found[way]} == (set() if adapts else {way for way in WAYS if "adapted" in way})
+    assert len(found["clip"]) == len(rows)
+    assert 0 <= scores(found["clip"])["ece"] <= 1
+    surer = told.rows("left out: made", "clip", 1.0, 0.0)
+    assert np.mean([row.confidence for row in surer]) > np.mean([row.confidence for row in found["clip"]])
+    assert fitted(told, ["made"]).keys() == {"temperature", "abstain_below"}
+    if adapts:
+        assert len(found["folder adapted"]) == len(rows)
+        apart = [
+            abs(one.confidence - other.confidence)
+            for one, other in zip(found["clip"], found["folder adapted"], strict=True)
+        ]
+        assert min(apart) > 1e-3
