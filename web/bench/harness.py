@@ -86,10 +86,13 @@ class Tasks:
         """Let Node take the milliseconds of ``count`` answers to the last waveform, in place of the answer."""
         self._tasks[-1] |= {"call": "latencies", "count": count}
 
-    def add_embeddings(self, embeddings: npt.NDArray[np.floating], **more: Any) -> None:
-        """Add embeddings, shape (windows, width), to be heard by the adaptation rule."""
-        name = self.write(embeddings)
-        self._tasks.append({"call": "hear", "embeddings": name, "width": embeddings.shape[1], **more})
+    def add_answers(self, plain: npt.NDArray[np.floating], **more: Any) -> None:
+        """Add plain answers, shape (windows, classes), to be heard by an adapter."""
+        self._tasks.append({"call": "hear", "plain": self.write(plain), **more})
+
+    def add_profile(self, names: Sequence[str]) -> None:
+        """Add the profile of waveforms at 16 kHz that were written."""
+        self._tasks.append({"call": "profile", "adapt": list(names)})
 
     def write(self, values: npt.ArrayLike) -> str:
         """Write float32 values and return the file's name."""

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as ort from "../dist/ort.wasm.min.mjs";
-import { Adapter, adaptationOf, EnergyActivity, fetchBundle, Predictor, Resampler, Windower } from "../dist/earnest.core.js";
+import { Adaptation, Adapter, EnergyActivity, fetchBundle, Predictor, Resampler, Windower } from "../dist/earnest.core.js";
 import { answer } from "./answer.js";
 
 ort.env.wasm.numThreads = 1;
@@ -13,15 +13,20 @@ function read(name) {
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
 }
 
-/** The adaptation rule alone, on embeddings from a file. */
-function heard(bundle, { embeddings, width, plain, seconds, newS, first }) {
-  const values = read(embeddings);
-  const rows = Array.from({ length: values.length / width }, (_, row) => values.subarray(row * width, (row + 1) * width));
-  const adapter = new Adapter(adaptationOf(bundle));
-  if (first) adapter.learnFrom(rows.slice(0, first), first * seconds);
-  const answers = rows.map((row) => adapter.hear(row, plain, seconds, newS));
-  const { offset, places, trust } = adapter.estimate;
-  return { answers: answers.map((shares) => shares && [...shares]), offset: [...offset], places: [...places], trust };
+/** The adaptation network alone, on plain answers from a file; with a profile or without. */
+async function heard(bundle, { plain, seconds, newS, profile = null }) {
+  const values = read(plain);
+  const width = bundle.info.classes.length;
+  const adaptation = await Adaptation.of(ort, bundle);
+  const adapter = new Adapter(adaptation, profile);
+  const answers = [];
+  for (let start = 0; start < values.length; start += width) {
+    const added = newS[Math.floor((start * newS.length) / values.length)]; // of so many equal parts of the rows
+    const answer = await adapter.hear(values.subarray(start, start + width), seconds, added);
+    answers.push(answer && { probabilities: [...answer.probabilities], weight: answer.weight });
+  }
+  await adaptation.close();
+  return answers;
 }
 
 /** Milliseconds of so many answers. */
@@ -73,7 +78,8 @@ const model = {
 };
 const answers = [];
 for (const task of JSON.parse(readFileSync(join(folder, "tasks.json"), "utf8"))) {
-  if (task.call === "hear") answers.push(heard(bundle, task));
+  if (task.call === "hear") answers.push(await heard(bundle, task));
+  else if (task.call === "profile") answers.push(await predictor.profile(task.adapt.map((name) => ({ waveform: read(name), sampleRateHz: 16_000 }))));
   else if (task.call === "resample") answers.push(resampled(task));
   else if (task.call === "windows") answers.push(await windows(task));
   else if (task.call === "latencies") answers.push(await latencies(task));

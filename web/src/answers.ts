@@ -3,10 +3,10 @@
  * `earnest.runtime.answers`.
  */
 
-import type { Adapter } from "./adaptation.js";
+import type { AnswerListener } from "./adaptation.js";
 import type { BundleInfo } from "./bundle.js";
 import { isSpeech, verdictOf } from "./gate.js";
-import type { Outputs, Values } from "./graph.js";
+import type { Outputs } from "./graph.js";
 import { milliseconds } from "./numbers.js";
 import { ClassChoice, type Options, thresholdOf } from "./options.js";
 import { namedShares, type Prediction, type StreamEvent, unanswered } from "./prediction.js";
@@ -17,20 +17,18 @@ import { type Heard, inSamples, type Job, type Over, type Windowing } from "./wi
 
 /** What an answer is made with, beside the bundle. */
 export interface AnswerOptions extends Options, Windowing {
-  /** Follows one voice; without it the model as it is. */
-  adapter?: Adapter | null;
+  /** Follows one speaker; without it the model as it is. */
+  adapter?: AnswerListener | null;
 }
 
 /** Takes the network's outputs for each window of one recording, in order; so every face of it says the same. */
 export class Answers {
   /** Those that were asked for. */
   readonly classes: readonly string[];
-  /** Whether it takes the embedding too. */
-  readonly withEmbedding: boolean;
   /** What the recording is like, and what its answers add up to. */
   readonly tally: Tally;
   private readonly rate: number;
-  private readonly adapter: Adapter | null;
+  private readonly adapter: AnswerListener | null;
   private readonly choice: ClassChoice;
   private readonly smoother: Smoother;
   private answeredTo = 0;
@@ -43,7 +41,6 @@ export class Answers {
   ) {
     this.rate = info.sample_rate_hz;
     this.adapter = adapter;
-    this.withEmbedding = adapter !== null;
     this.choice = new ClassChoice(info, options);
     this.classes = this.choice.classes;
     const below = thresholdOf(info, options);
@@ -57,9 +54,9 @@ export class Answers {
   }
 
   /** Take what the network says about one window. */
-  window({ extent, segmentStart }: Heard, { embedding, ...outputs }: Outputs): StreamEvent[] {
+  async window({ extent, segmentStart }: Heard, { ...outputs }: Outputs): Promise<StreamEvent[]> {
     const verdict = verdictOf(outputs, this.info.sounds);
-    if (isSpeech(verdict) && this.adapter && embedding) this.adapt(this.adapter, extent, embedding, outputs);
+    if (isSpeech(verdict) && this.adapter) await this.adapt(this.adapter, extent, outputs);
     const shares = (outputs.probabilities = this.choice.of(outputs.probabilities));
     const events: StreamEvent[] = [];
     if (isSpeech(verdict)) {
@@ -99,12 +96,13 @@ export class Answers {
   }
 
   /** Put the adapted answer in the plain one's place, where the adapter knows enough. */
-  private adapt(adapter: Adapter, extent: Extent, embedding: Values, outputs: Outputs): void {
+  private async adapt(adapter: AnswerListener, extent: Extent, outputs: Outputs): Promise<void> {
     const nNew = extent.end - Math.max(extent.start, this.answeredTo);
-    const adapted = adapter.hear(embedding, outputs.probabilities, lengthOf(extent) / this.rate, nNew / this.rate);
+    const adapted = await adapter.hear(outputs.probabilities, lengthOf(extent) / this.rate, nNew / this.rate);
     if (adapted) {
-      outputs.probabilities = adapted;
+      outputs.probabilities = adapted.probabilities;
       this.tally.isAdapted = true;
+      this.tally.nAdapted += adapted.weight * lengthOf(extent);
     }
     this.answeredTo = extent.end;
   }

@@ -5,21 +5,11 @@ import { SOUNDS } from "./gate.js";
 
 export const SCHEMA = 1;
 
-/** The scalars of the adaptation rule, as `earnest.runtime.adaptation` describes them. */
+/** The adaptation network, see `adaptation.ts`. */
 export interface AdaptationEntry {
   file: string;
-  scale: number;
-  posterior_scale: number;
-  prior: number;
-  place_prior: number;
+  /** seconds of speech before anything is adapted */
   least_speech_s: number;
-  largest_offset: number;
-  full_variety: number;
-  trust_from: number;
-  trust_to: number;
-  variety_prior: number;
-  told_from: number;
-  told_to: number;
 }
 
 /** What `bundle.json` says; fields that only the Python package reads are passed on as they are. */
@@ -141,7 +131,8 @@ export function checkedInfo(text: string, where: string): BundleInfo {
   }
   const problem = problemWith(values);
   if (problem) throw new BundleError(`${where}: ${problem}`);
-  return { ...DEFAULTS, ...values } as unknown as BundleInfo;
+  const adaptation = isRule(values["adaptation"]) ? null : (values["adaptation"] ?? null);
+  return { ...DEFAULTS, ...values, adaptation } as unknown as BundleInfo;
 }
 
 function problemWith(values: Record<string, unknown>): string | null {
@@ -169,15 +160,17 @@ function problemWithAnswers({ sounds, out_of_domain_from: strangeFrom, abstain_b
   return isNumber(below) && below >= 0 && below <= 1 ? null : "'abstain_below' must be 0 to 1.";
 }
 
-const ADAPTATION = [
-  ...["scale", "posterior_scale", "prior", "place_prior", "least_speech_s", "largest_offset"],
-  ...["full_variety", "trust_from", "trust_to", "variety_prior", "told_from", "told_to"],
-];
+const ADAPTATION = "adaptation.onnx";
+const RULE = "adaptation.npz"; // of earlier bundles, which can't adapt any more
+
+function isRule(entry: unknown): boolean {
+  return isObject(entry) && entry["file"] === RULE;
+}
 
 function problemWithAdaptation(entry: unknown): string | null {
-  if (entry === null || entry === undefined) return null;
-  const isRight = isObject(entry) && typeof entry["file"] === "string" && ADAPTATION.every((key) => isNumber(entry[key]));
-  return isRight ? null : `'adaptation' must hold file, ${ADAPTATION.join(", ")}. Export the bundle again.`;
+  if (entry === null || entry === undefined || isRule(entry)) return null;
+  const isRight = isObject(entry) && entry["file"] === ADAPTATION && isNumber(entry["least_speech_s"]);
+  return isRight ? null : `'adaptation' must hold file, ${ADAPTATION}, and least_speech_s. Export the bundle again.`;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,7 +1,7 @@
 /** The same model without a worker: for Node, or for a worker of your own. Bring onnxruntime-web with you. */
 
 export { type Activity, EnergyActivity } from "./activity.js";
-export { type Adaptation, adaptationOf, Adapter } from "./adaptation.js";
+export { Adaptation, type AdaptedAnswer, Adapter } from "./adaptation.js";
 export type { AnswerOptions } from "./answers.js";
 export { type Bundle, type BundleInfo, fetchBundle, sha256Of } from "./bundle.js";
 export { AudioError, BundleError, EarnestError } from "./errors.js";
@@ -9,6 +9,7 @@ export type { Ort } from "./graph.js";
 export type { Options } from "./options.js";
 export { percent, type Prediction, type StreamEvent, type Timeline } from "./prediction.js";
 export { Predictor, type Recording, type RecordingOptions } from "./predictor.js";
+export type { Profile } from "./profile.js";
 export { PASS_BAND, resampled, Resampler, STOP_BAND_DB } from "./resample.js";
 export type { Stream } from "./stream.js";
 export { type Job, Windower, type WindowerOptions, type Windowing } from "./windows.js";

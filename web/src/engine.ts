@@ -7,6 +7,7 @@ import { BundleError, EarnestError } from "./errors.js";
 import { type Ort, startRuntime } from "./graph.js";
 import type { Prediction, StreamEvent } from "./prediction.js";
 import { Predictor, type Recording, type RecordingOptions } from "./predictor.js";
+import type { Profile } from "./profile.js";
 import type { Stream } from "./stream.js";
 
 /** Options as they cross to the worker: its adapters have numbers there. */
@@ -55,9 +56,14 @@ export class Engine {
     return this.model.predict(waveform, sampleRateHz, { ...options, adapter: this.adapterOf(adapter) });
   }
 
-  async adapter(recordings: Recording[]): Promise<number> {
-    this.adapters.set(++this.nGiven, await this.model.adapter(recordings));
+  async adapter(known: Recording[] | Profile): Promise<number> {
+    const adapter = await this.model.adapter(known);
+    this.adapters.set(++this.nGiven, adapter);
     return this.nGiven;
+  }
+
+  async profile(recordings: Recording[]): Promise<Profile> {
+    return this.model.profile(recordings);
   }
 
   async forgetAdapter(number: number): Promise<void> {

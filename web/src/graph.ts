@@ -10,7 +10,6 @@ export type Values = ArrayLike<number>;
 /** What the network says about one window. */
 export interface Outputs {
   probabilities: Values;
-  embedding?: Values;
   /** probabilities of the bundle's `sounds` */
   sound?: Values;
   /** one number: how far the sound is from what the model was trained on */
@@ -63,19 +62,18 @@ export class Graph {
     return new Graph(ort, await openSession(ort, model, where), nClasses, where);
   }
 
-  /** Answer one window at the bundle's rate; the embedding only where it is asked for. */
-  async run(waveform: Float32Array, withEmbedding = false): Promise<Outputs> {
-    const names = withEmbedding ? [...this.predicted, "embedding"] : this.predicted;
+  /** Answer one window at the bundle's rate. */
+  async run(waveform: Float32Array): Promise<Outputs> {
     const { Tensor } = this.ort;
     const feeds = {
       waveform: new Tensor("float32", waveform, [1, waveform.length]),
       lengths: new Tensor("int64", BigInt64Array.of(BigInt(waveform.length)), [1]),
     };
-    const values = await this.session.run(feeds, [...names]).catch((error: unknown) => {
+    const values = await this.session.run(feeds, [...this.predicted]).catch((error: unknown) => {
       throw new BundleError(`${this.where}: failed to run (${firstLine(error)}). Export it again.`);
     });
     const outputs: Record<string, Values> = {};
-    for (const name of names) outputs[name] = this.checked(name, values[name].data as Float32Array);
+    for (const name of this.predicted) outputs[name] = this.checked(name, values[name].data as Float32Array);
     return outputs as unknown as Outputs;
   }
 
@@ -92,6 +90,6 @@ export class Graph {
   }
 }
 
-function firstLine(error: unknown): string {
+export function firstLine(error: unknown): string {
   return String(error instanceof Error ? error.message : error).trim().split("\n")[0].slice(0, 200);
 }

@@ -7,6 +7,7 @@ import { listen, type Listening, type ListenOptions } from "./microphone.js";
 import type { Options } from "./options.js";
 import { type Prediction, type StreamEvent, type Timeline, timelineOf } from "./prediction.js";
 import type { Recording } from "./predictor.js";
+import type { Profile } from "./profile.js";
 import { checkRecording } from "./waveform.js";
 import type { Windowing } from "./windows.js";
 
@@ -24,7 +25,7 @@ export interface LoadOptions {
 }
 
 export interface PredictOptions extends Options {
-  /** Of this voice; without it the model as it is. */
+  /** Of this speaker; without it the model as it is. */
   adapter?: Adapter;
   /** What to call the recording in the result. */
   path?: string;
@@ -65,7 +66,7 @@ export class Model {
     this.info = info;
   }
 
-  /** Whether `adapter` works: whether the bundle knows how to get used to a voice. */
+  /** Whether `adapter` works: whether the bundle holds an adaptation network. */
   get canAdapt(): boolean {
     return Boolean(this.info.adaptation);
   }
@@ -101,9 +102,14 @@ export class Model {
     }
   }
 
-  /** Return what gets used to one voice and its channel, from given recordings of it or from what it will hear. */
-  async adapter(recordings: Recording[] = []): Promise<Adapter> {
-    return new Adapter(this.client, await this.client.call("adapter", [recordings]));
+  /** Return what adapts to one speaker and its channel: by recordings or their profile, or by what it will hear. */
+  async adapter(known: Recording[] | Profile = []): Promise<Adapter> {
+    return new Adapter(this.client, await this.client.call("adapter", [known]));
+  }
+
+  /** Hear recordings of one speaker, and return their profile: JSON that `adapter` and the Python package take. */
+  async profile(recordings: Recording[]): Promise<Profile> {
+    return this.client.call("profile", [recordings]);
   }
 
   /** Open a stream of sound from anywhere. */

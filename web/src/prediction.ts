@@ -27,8 +27,10 @@ export interface Prediction {
   intensity: number | null;
   /** "clipped", "low-bandwidth", "noisy", "out-of-domain" */
   quality: string[];
-  /** whether the speaker's own statistics were used */
+  /** whether other recordings or windows of the speaker had a say */
   adapted: boolean;
+  /** share of the adapted answer in this one, 0 to 1; of several windows its mean over their time */
+  adaptation_weight: number;
   /**
    * of a recording of several segments, or longer than the model hears at once: emotion → share of its speech, the
    * largest first, "unsure" among them; null for others
@@ -110,6 +112,7 @@ export function unanswered(path: string, status: Status, model: string): Predict
     intensity: null,
     quality: [],
     adapted: false,
+    adaptation_weight: 0,
     shares: null,
     vocal_bursts: [],
     model,

@@ -1,15 +1,14 @@
 /** A bundle, ready to answer about recordings and streams, in the thread that calls it. */
 
 import { type Activity, EnergyActivity, openVoiceActivity, SileroActivity } from "./activity.js";
-import { type Adaptation, adaptationOf, Adapter } from "./adaptation.js";
+import { Adaptation, Adapter, type AnswerListener, ProfileListener } from "./adaptation.js";
 import { type AnswerOptions, Answers } from "./answers.js";
 import type { Bundle, BundleInfo } from "./bundle.js";
 import { EarnestError } from "./errors.js";
-import { isSpeech, verdictOf } from "./gate.js";
-import { Graph, type InferenceSession, type Ort, type Values } from "./graph.js";
+import { Graph, type InferenceSession, type Ort } from "./graph.js";
 import type { Options } from "./options.js";
 import { type Prediction, type Timeline, timelineOf } from "./prediction.js";
-import { lengthOf } from "./speech.js";
+import { checkedProfile, type Profile } from "./profile.js";
 import { pieces, Stream, told } from "./stream.js";
 import { checkRate, checkRecording } from "./waveform.js";
 import { type Job, Windower } from "./windows.js";
@@ -21,8 +20,8 @@ export interface Recording {
 }
 
 export interface RecordingOptions extends Options {
-  /** Follows one voice; without it the model as it is. */
-  adapter?: Adapter | null;
+  /** Follows one speaker; without it the model as it is. */
+  adapter?: AnswerListener | null;
   /** What to call the recording in the result. */
   path?: string;
 }
@@ -41,29 +40,31 @@ export class Predictor {
     const { info } = bundle;
     const graph = await Graph.open(ort, bundle.files.get("model.onnx")!, info.classes.length, `${info.name}: model.onnx`);
     const detector = voiceActivity && (await openVoiceActivity(ort, voiceActivity));
-    return new Predictor(ort, graph, info, adaptationOf(bundle), detector);
+    return new Predictor(ort, graph, info, await Adaptation.of(ort, bundle), detector);
   }
 
-  /** What gets used to one voice and its channel, from given recordings of it or from what it hears. */
-  async adapter(recordings: readonly Recording[] = []): Promise<Adapter> {
-    if (!this.adaptation) throw new EarnestError(`The model '${this.info.name}' can't adapt to a voice. Use another.`);
-    const adapter = new Adapter(this.adaptation);
-    if (!recordings.length) return adapter;
-    const embeddings: Values[] = [];
-    let nSamples = 0;
+  /** What adapts to one speaker and its channel: by recordings or their profile, or by what it hears. */
+  async adapter(known: readonly Recording[] | Profile = []): Promise<Adapter> {
+    const adaptation = this.adapting();
+    if (!isRecordings(known)) return new Adapter(adaptation, checkedProfile(known, this.info));
+    return new Adapter(adaptation, known.length ? await this.profile(known) : null);
+  }
+
+  /** Hear recordings of one speaker, and return what others are adapted with; its JSON is that of `earnest adapt`. */
+  async profile(recordings: readonly Recording[]): Promise<Profile> {
+    this.adapting();
+    const listener = new ProfileListener();
     for (const { waveform, sampleRateHz } of recordings) {
-      checkRecording(waveform, sampleRateHz);
-      const answers = new Answers(this.info, sampleRateHz);
-      for await (const job of jobsOf(this.windower(sampleRateHz), waveform, sampleRateHz)) {
-        if (job.sound === null || !answers.wants(job)) continue;
-        const { embedding, ...outputs } = await this.graph.run(job.sound, true);
-        if (!embedding || !isSpeech(verdictOf(outputs, this.info.sounds))) continue;
-        embeddings.push(embedding);
-        nSamples += lengthOf(job.extent);
-      }
+      await this.predict(waveform, sampleRateHz, { adapter: listener });
     }
-    adapter.learnFrom(embeddings, nSamples / this.info.sample_rate_hz);
-    return adapter;
+    const profile = listener.profile(this.info);
+    if (!profile.weights.length) throw new EarnestError("There is no speech to adapt to. Name other recordings.");
+    return profile;
+  }
+
+  private adapting(): Adaptation {
+    if (!this.adaptation) throw new EarnestError(`The model '${this.info.name}' can't adapt to a speaker. Use another.`);
+    return this.adaptation;
   }
 
   /**
@@ -98,6 +99,7 @@ export class Predictor {
 
   async close(): Promise<void> {
     await this.graph.close();
+    await this.adaptation?.close();
     await this.voiceActivity?.release();
   }
 
@@ -115,4 +117,8 @@ export class Predictor {
 async function* jobsOf(windower: Windower, waveform: Float32Array, sampleRateHz: number): AsyncGenerator<Job, void, undefined> {
   for (const piece of pieces(waveform, sampleRateHz)) yield* windower.accept(piece);
   yield* windower.finish();
+}
+
+function isRecordings(known: readonly Recording[] | Profile): known is readonly Recording[] {
+  return Array.isArray(known);
 }

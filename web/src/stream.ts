@@ -100,7 +100,7 @@ export async function told(graph: Graph, answers: Answers, jobs: AsyncIterable<J
   for await (const job of jobs) {
     if (!answers.wants(job)) continue;
     if (job.sound === null) events.push(...answers.segment(job));
-    else events.push(...answers.window(job, await graph.run(job.sound, answers.withEmbedding)));
+    else events.push(...(await answers.window(job, await graph.run(job.sound))));
   }
   return events;
 }

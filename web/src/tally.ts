@@ -20,6 +20,8 @@ interface Held {
 export class Tally {
   nSegments = 0;
   isAdapted = false;
+  /** Samples of answers that were adapted, weighted by how far. */
+  nAdapted = 0;
   readonly bursts: VocalBurst[] = [];
   private readonly meter: QualityMeter;
   private nSamples = 0;
@@ -94,6 +96,7 @@ export class Tally {
       probabilities,
       polarity: polarityOf(probabilities),
       adapted: this.isAdapted,
+      adaptation_weight: Math.min(this.nAdapted / this.nAnswered, 1),
       gender: gender && { female: gender[0], male: gender[1] },
       affect: affect && { valence: affect[0], arousal: affect[1], dominance: affect[2] },
     };

@@ -68,7 +68,7 @@ test("the nearest right name is Python's", () => {
 });
 
 /** Segments of windows of a second each, one after the other: what the network says about them. */
-function answered(segments: [number[], Record<string, number>?][][], options: AnswerOptions = {}, changes: Partial<BundleInfo> = {}): { events: StreamEvent[]; prediction: Prediction } {
+async function answered(segments: [number[], Record<string, number>?][][], options: AnswerOptions = {}, changes: Partial<BundleInfo> = {}): Promise<{ events: StreamEvent[]; prediction: Prediction }> {
   const answers = new Answers(info({ sounds: [...SOUNDS], ...changes }), RATE, { windowS: 1, hopS: 1, ...options });
   const events: StreamEvent[] = [];
   let end = 0;
@@ -77,7 +77,7 @@ function answered(segments: [number[], Record<string, number>?][][], options: An
     for (const [probabilities, shares = { speech: 1 }] of windows) {
       const extent = { start: end, end: (end += RATE) };
       answers.tally.hear(new Float32Array(RATE));
-      events.push(...answers.window({ extent, segmentStart, sound: new Float32Array(RATE) }, { probabilities, sound: sound(shares), distance: [2] }));
+      events.push(...(await answers.window({ extent, segmentStart, sound: new Float32Array(RATE) }, { probabilities, sound: sound(shares), distance: [2] })));
     }
     events.push(...answers.segment({ extent: { start: segmentStart, end }, sound: null }));
   }
@@ -88,55 +88,55 @@ const HAPPY = [0, 0, 0.875, 0.125];
 const SAD = [0, 0, 0.25, 0.75];
 const EVEN = [0.25, 0.25, 0.25, 0.25];
 
-test("of several segments the answer is what held longest, with shares", () => {
-  const { prediction } = answered([[[HAPPY], [HAPPY]], [[SAD]], [[EVEN]]]);
+test("of several segments the answer is what held longest, with shares", async () => {
+  const { prediction } = await answered([[[HAPPY], [HAPPY]], [[SAD]], [[EVEN]]]);
   assert.equal(prediction.status, "ok");
   assert.deepEqual([prediction.emotion, prediction.confidence], ["happy", 0.875]);
   assert.deepEqual(prediction.shares, { happy: 0.5, sad: 0.25, unsure: 0.25 });
 });
 
-test("where nothing holds 60 % it is mixed, where too little is sure it is unsure", () => {
-  const mixed = answered([[[HAPPY]], [[SAD]]]).prediction;
+test("where nothing holds 60 % it is mixed, where too little is sure it is unsure", async () => {
+  const mixed = (await answered([[[HAPPY]], [[SAD]]])).prediction;
   assert.deepEqual([mixed.status, mixed.emotion, mixed.confidence, mixed.shares], ["mixed", null, null, { happy: 0.5, sad: 0.5 }]);
-  const unsure = answered([[[HAPPY]], [[EVEN]], [[EVEN]]]).prediction;
+  const unsure = (await answered([[[HAPPY]], [[EVEN]], [[EVEN]]])).prediction;
   assert.deepEqual([unsure.status, unsure.emotion], ["unsure", null]);
   assert.equal(unsure.confidence, Math.max(...Object.values(unsure.probabilities)));
 });
 
-test("one segment is answered by the mean over its windows; longer than the model hears at once by its time", () => {
-  const once = answered([[[HAPPY], [HAPPY], [SAD]]]).prediction;
+test("one segment is answered by the mean over its windows; longer than the model hears at once by its time", async () => {
+  const once = (await answered([[[HAPPY], [HAPPY], [SAD]]])).prediction;
   assert.deepEqual([once.emotion, once.shares], ["happy", null]);
-  const long = answered([[[HAPPY], [HAPPY], [SAD]]], {}, { longest_s: 2 }).prediction;
+  const long = (await answered([[[HAPPY], [HAPPY], [SAD]]], {}, { longest_s: 2 })).prediction;
   assert.deepEqual([long.emotion, long.shares], ["happy", { happy: 2 / 3, sad: 1 / 3 }]);
 });
 
-test("the threshold is the caller's, or the bundle's", () => {
-  assert.equal(answered([[[SAD]]]).prediction.status, "ok");
-  assert.equal(answered([[[SAD]]], { abstainBelow: 0.8 }).prediction.status, "unsure");
-  assert.equal(answered([[[SAD]]], {}, { abstain_below: 0.8 }).prediction.status, "unsure");
-  assert.equal(answered([[[EVEN]]], { abstainBelow: 0 }, { abstain_below: 0.8 }).prediction.status, "ok");
+test("the threshold is the caller's, or the bundle's", async () => {
+  assert.equal((await answered([[[SAD]]])).prediction.status, "ok");
+  assert.equal((await answered([[[SAD]]], { abstainBelow: 0.8 })).prediction.status, "unsure");
+  assert.equal((await answered([[[SAD]]], {}, { abstain_below: 0.8 })).prediction.status, "unsure");
+  assert.equal((await answered([[[EVEN]]], { abstainBelow: 0 }, { abstain_below: 0.8 })).prediction.status, "ok");
 });
 
-test("a vocal burst is an event without windows, and a recording of bursts alone says so", () => {
+test("a vocal burst is an event without windows, and a recording of bursts alone says so", async () => {
   const laughter = { laughter: 0.75, "no-speech": 0.25 };
-  const { events, prediction } = answered([[[SAD, laughter], [SAD, laughter]]]);
+  const { events, prediction } = await answered([[[SAD, laughter], [SAD, laughter]]]);
   const burst = { start_s: 0, end_s: 2, kind: "laughter", confidence: 0.75 };
   assert.deepEqual(events, [{ event: "vocal-burst", ...burst }]);
   assert.deepEqual([prediction.status, prediction.emotion, prediction.speech_s], ["vocal-burst", null, 0]);
   assert.deepEqual(prediction.vocal_bursts, [burst]);
-  const both = answered([[[SAD], [SAD, laughter]]]);
+  const both = await answered([[[SAD], [SAD, laughter]]]);
   assert.deepEqual(both.events.map(({ event }) => event), ["window", "span", "vocal-burst", "segment"]);
   assert.deepEqual([both.prediction.emotion, both.prediction.speech_s], ["sad", 1]);
 });
 
-test("what is no speech is not told at all", () => {
-  const { events, prediction } = answered([[[SAD, { "no-speech": 1 }]]]);
+test("what is no speech is not told at all", async () => {
+  const { events, prediction } = await answered([[[SAD, { "no-speech": 1 }]]]);
   assert.deepEqual(events, []);
   assert.equal(prediction.status, "no-speech");
 });
 
-test("the distance decides what is out-of-domain, where the bundle says from where on", () => {
-  assert.deepEqual(answered([[[SAD]]], {}, { out_of_domain_from: 1.5 }).prediction.quality, ["out-of-domain"]);
-  assert.deepEqual(answered([[[SAD]]], {}, { out_of_domain_from: 2.5 }).prediction.quality, []);
-  assert.deepEqual(answered([[[SAD]]]).prediction.quality, []);
+test("the distance decides what is out-of-domain, where the bundle says from where on", async () => {
+  assert.deepEqual((await answered([[[SAD]]], {}, { out_of_domain_from: 1.5 })).prediction.quality, ["out-of-domain"]);
+  assert.deepEqual((await answered([[[SAD]]], {}, { out_of_domain_from: 2.5 })).prediction.quality, []);
+  assert.deepEqual((await answered([[[SAD]]])).prediction.quality, []);
 });

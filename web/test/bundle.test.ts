@@ -17,11 +17,7 @@ const INFO = {
   longest_s: 30,
   adaptation: null,
 };
-const ENTRY = {
-  file: "a.npz",
-  ...{ scale: 1, posterior_scale: 1, prior: 1, place_prior: 1, least_speech_s: 1, largest_offset: 1, full_variety: 2 },
-  ...{ trust_from: 0, trust_to: 1, variety_prior: 1, told_from: 0, told_to: 1 },
-};
+const ENTRY = { file: "adaptation.onnx", least_speech_s: 6 };
 
 function host(files: Record<string, string | Uint8Array<ArrayBuffer>>): (url: string) => Promise<Response> {
   return (url) => {
@@ -49,8 +45,8 @@ test("an altered file is refused", async () => {
 });
 
 test("a file that 'files' doesn't list is not fetched", async () => {
-  const files = { "/m/bundle.json": JSON.stringify({ ...INFO, adaptation: ENTRY }), "/m/model.onnx": MODEL, "/m/a.npz": MODEL };
-  await assert.rejects(fetchBundle("/m/", undefined, host(files)), /doesn't list 'a\.npz'/);
+  const files = { "/m/bundle.json": JSON.stringify({ ...INFO, adaptation: ENTRY }), "/m/model.onnx": MODEL, "/m/adaptation.onnx": MODEL };
+  await assert.rejects(fetchBundle("/m/", undefined, host(files)), /doesn't list 'adaptation\.onnx'/);
 });
 
 test("an address without a bundle says what the server answered", async () => {
@@ -71,7 +67,8 @@ const WRONG: [string, object, RegExp][] = [
   ["no network", { files: {} }, /model\.onnx/],
   ["a path out of the folder", { files: { "model.onnx": SHA256, "../x": SHA256 } }, /plain file names/],
   ["no digest", { files: { "model.onnx": "1234" } }, /sha256/],
-  ["half an adaptation", { adaptation: { file: "a.npz", scale: 0.1 } }, /'adaptation' must hold/],
+  ["half an adaptation", { adaptation: { file: "adaptation.onnx" } }, /'adaptation' must hold/],
+  ["an adaptation of another name", { adaptation: { file: "a.onnx", least_speech_s: 1 } }, /'adaptation' must hold/],
   ["sounds that nobody knows", { sounds: ["speech", "music"] }, /'sounds' must be empty, or hold speech, laughter/],
   ["a distance that is a text", { out_of_domain_from: "2" }, /'out_of_domain_from'/],
   ["a threshold beyond 1", { abstain_below: 50 }, /'abstain_below' must be 0 to 1/],
@@ -89,6 +86,12 @@ for (const [what, change, message] of WRONG) {
 test("what older bundles don't say has Python's defaults", () => {
   const { adaptation, sounds, out_of_domain_from, abstain_below } = checkedInfo(JSON.stringify({ ...INFO, adaptation: undefined }), "x");
   assert.deepEqual([adaptation, sounds, out_of_domain_from, abstain_below], [null, [], null, 0.5]);
+});
+
+test("the adaptation rule of earlier bundles is left alone", () => {
+  const rule = { file: "adaptation.npz", scale: 1, least_speech_s: 6 };
+  assert.equal(checkedInfo(JSON.stringify({ ...INFO, adaptation: rule }), "x").adaptation, null);
+  assert.deepEqual(checkedInfo(JSON.stringify({ ...INFO, adaptation: ENTRY }), "x").adaptation, ENTRY);
 });
 
 test("what is no JSON object is refused", () => {

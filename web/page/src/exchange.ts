@@ -56,6 +56,7 @@ function timelineFrom(value: unknown): Timeline {
     affect: timeline["affect"] === null ? null : (named(timeline["affect"], ["valence", "arousal", "dominance"], -10) as Timeline["affect"]),
     quality: rows(timeline["quality"], "quality").map((word) => textOf(word, "quality")),
     adapted: timeline["adapted"] === true,
+    adaptation_weight: number(timeline["adaptation_weight"] ?? 0, "adaptation_weight", 0, 1), // older files have none
     shares: timeline["shares"] ? shares(timeline["shares"], "shares") : null,
     vocal_bursts: rows(timeline["vocal_bursts"] ?? [], "vocal_bursts").map(burst), // older files have none
     activity: textOf(timeline["activity"], "activity"),

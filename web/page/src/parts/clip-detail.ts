@@ -120,5 +120,5 @@ export class ClipDetail {
 
 function factsOf({ timeline: { duration_s, speech_s, segments, model, adapted } }: Clip): string {
   const speech = speech_s === null ? "" : `, ${clock(speech_s)} of speech in ${segments.length} ${segments.length === 1 ? "segment" : "segments"}`;
-  return `${clock(duration_s ?? 0)}${speech}. Model “${model}”${adapted ? ", used to this voice" : ""}.`;
+  return `${clock(duration_s ?? 0)}${speech}. Model “${model}”${adapted ? ", adapted to this speaker" : ""}.`;
 }
