@@ -403,9 +403,21 @@ def speakers_table(document: Mapping[str, Any]) -> list[list[str]]:
         ways = one["ways"]
         means = [f"{100 * ways[way]['speaker_ua']:.1f}" for way in (PLAIN, *WAYS)]
         worst = [f"{100 * ways[way]['worst_wa']:.1f}" for way in (PLAIN, *WAYS)]
-        loss = f"{-100 * ways['batch']['largest_loss']:+.1f} ({ways['batch']['largest_loss_of']})".replace("-", "−", 1)
+        most = ways["batch"]
+        loss = f"{_points(-most['largest_loss'])} ({most['largest_loss_of']})"
         rows.append([one["corpus"], one["kind"], *means, *worst, loss])
     return rows
+
+
+def losses_sentence(document: Mapping[str, Any]) -> str:
+    """Say where each way to adapt lies lowest against the plain answers, in points of the mean WA over speakers."""
+    parts = []
+    for way in WAYS:
+        gains = [one["ways"][way]["speaker_wa"] - one["ways"][PLAIN]["speaker_wa"] for one in document["cells"]]
+        place = int(np.argmin(gains))
+        where = document["cells"][place]
+        parts.append(f"{way} {_points(gains[place])} ({where['corpus']}, {where['kind']})")
+    return f"Mean WA over speakers against plain, in points, where it is lowest: {'; '.join(parts)}."
 
 
 def streams_legend(document: Mapping[str, Any]) -> str:
@@ -437,6 +449,8 @@ def streams_markdown(document: Mapping[str, Any]) -> str:
         "",
         *_markdown_table(SPEAKER_COLUMNS, speakers_table(document)),
         "",
+        losses_sentence(document),
+        "",
     ]
     return "\n".join(lines)
 
@@ -456,6 +470,10 @@ def _cells_and_means(document: Mapping[str, Any]) -> list[dict[str, Any]]:
             if ways
         ]
     return cells
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f}".replace("-", "−")
 
 
 def _cell(scores: Mapping[str, float] | None) -> str:

@@ -83,7 +83,8 @@ def _echo_matrix(matrix: "Matrix") -> None:
     from earnest.evaluation.matrix import NOTE
 
     columns = ("trained on", *matrix.corpora)
-    echo_table(columns, matrix.table(), "\nUA in per cent, tested on", right=columns[1:])
+    echo()
+    echo_table(columns, matrix.table(), "UA in per cent, tested on", right=columns[1:])
     echo(f"{NOTE}.")
 
 
@@ -94,7 +95,8 @@ def _echo_amounts(amounts: Sequence["Amount"]) -> None:
         [f"{one.share:g}", f"{one.clips:.0f}", f"{one.speakers:.0f}", spread_text(one.wa), spread_text(one.ua)]
         for one in amounts
     ]
-    echo_table(columns, rows, "\nThe same test clips, less training data", right=columns)
+    echo()
+    echo_table(columns, rows, "The same test clips, less training data", right=columns)
 
 
 def echo_as_published(rows: Sequence[Mapping[str, str]], gaps: Sequence[str]) -> None:

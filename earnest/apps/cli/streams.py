@@ -8,7 +8,7 @@ import click
 
 from earnest.apps.cli.output import echo, echo_json, echo_table, output_options, progress_for
 from earnest.apps.cli.train import require_training
-from earnest.evaluation.streams import BRIEF_COLUMNS, brief_table, streams_legend, streams_markdown
+from earnest.evaluation.streams import BRIEF_COLUMNS, brief_table, losses_sentence, streams_legend, streams_markdown
 from earnest.files.locks import held_folder
 from earnest.files.writing import write_atomically
 
@@ -56,4 +56,6 @@ def _title(folder: Path, found: dict[str, Any]) -> str:
 def _echo(folder: Path, found: dict[str, Any]) -> None:
     title = f"{_title(folder, found)}, among {', '.join(found['classes'])}: UA in per cent"
     echo_table(BRIEF_COLUMNS, brief_table(found, "ua"), title, right=BRIEF_COLUMNS[2:])
-    echo_table(BRIEF_COLUMNS, brief_table(found, "wa"), "\nWA in per cent", right=BRIEF_COLUMNS[2:])
+    echo()
+    echo_table(BRIEF_COLUMNS, brief_table(found, "wa"), "WA in per cent", right=BRIEF_COLUMNS[2:])
+    echo(f"\n{losses_sentence(found)}")

@@ -20,6 +20,7 @@ from earnest.evaluation.streams import (
     adapted_predictions,
     answered_streams,
     blind_mean,
+    losses_sentence,
     speakers_table,
     streams_document,
     streams_table,
@@ -185,6 +186,9 @@ def test_tables_have_a_row_a_corpus_and_kind_and_the_means_over_corpora() -> Non
     assert table[0][2].startswith(f"{100 * cells['one', 'balanced']['ways']['plain']['ua']:.1f} / ")
     assert table[2][-1] == "–"  # streams of one emotion end before the 20th recording
     assert [len(row) for row in speakers_table(document)] == [len(SPEAKER_COLUMNS)] * 9
+    gain = {key: one["ways"]["batch"]["speaker_wa"] - one["ways"]["plain"]["speaker_wa"] for key, one in cells.items()}
+    (corpus, kind), lowest = min(gain.items(), key=lambda item: item[1])
+    assert f"batch −{-100 * lowest:.1f} ({corpus}, {kind}); " in losses_sentence(document)
 
 
 def test_recordings_without_speakers_or_probabilities_are_refused() -> None:
