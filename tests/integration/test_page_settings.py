@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,15 @@ import pytest
 import soundfile
 import the_page
 from serving import listening
-from stand_in import stand_in_model, write_bundle
+from stand_in import stand_in_adaptation, stand_in_model, write_bundle
 from the_page import DEMO, RATE_HZ, choose_file, go, listen_for, open_page, press, rows_of, text_of, wait_live
 from wire import wired
 
+from earnest.apps.server import page
 from earnest.apps.server.settings import Settings
+from earnest.bundle import ADAPTATION, SHIPPED, sha256_of
 from earnest.runtime.predictor import Predictor
+from earnest.runtime.profile import Profile
 
 if reason := the_page.why_not():
     pytest.skip(reason, allow_module_level=True)
@@ -119,6 +123,60 @@ def test_gender_is_in_no_file_unless_it_was_asked_for(driver: Any, folder: Path)
         open_page(driver, address, "files", place="server")
         assert driver.find_element("id", "ask-gender").is_selected()  # remembered
         driver.execute_script("localStorage.removeItem('earnest.gender')")
+
+
+def adapting_small(folder: Path) -> Path:
+    """Write a folder of shipped bundles: `small`, with an adaptation network."""
+    shutil.copytree(SHIPPED / "small", folder / "small")
+    values = json.loads((folder / "small" / "bundle.json").read_text("utf-8"))
+    network = stand_in_adaptation(len(values["classes"]))
+    (folder / "small" / ADAPTATION).write_bytes(network)
+    values["adaptation"] = {"file": ADAPTATION, "least_speech_s": 1.0}
+    values["files"][ADAPTATION] = sha256_of(network)
+    (folder / "small" / "bundle.json").write_text(json.dumps(values), "utf-8")
+    return folder
+
+
+def choose_adaptation(driver: Any, value: str) -> Any:
+    choice = driver.find_element("css selector", f"#adaptation input[value='{value}']")
+    choice.click()
+    return choice
+
+
+def test_the_page_adapts_to_what_was_heard_and_to_a_profile(
+    driver: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = adapting_small(folder / "shipped")
+    monkeypatch.setattr(page, "SHIPPED", shipped)
+    soundfile.write(folder / "long.wav", the_page.joined([DEMO / "lively.flac", DEMO / "plain.flac"], 12), RATE_HZ)
+    model, made = Predictor.load(shipped / "small"), folder / "speaker.json"
+    with listening(Settings(models=(str(shipped / "small"),))) as address:
+        for place in ("browser", "server"):
+            open_page(driver, address, "files", place=place)
+            press(driver, "settings-title")
+            choose_file(driver, folder / "long.wav")
+            assert "adapted" not in text_of(driver, "clip-facts")
+            choose_adaptation(driver, "auto")
+            driver.find_element("css selector", "#file-list button[aria-label^='Remove']").click()
+            choose_file(driver, folder / "long.wav")
+            assert "adapted to this speaker" in text_of(driver, "clip-facts")
+            if place == "browser":
+                names = "\n".join(str(DEMO / f"{name}.flac") for name in ("lively", "plain", "loud-and-fast"))
+                driver.find_element("id", "profile-make").send_keys(names)
+            else:
+                assert not driver.find_element("id", "profile-make").is_displayed()
+                driver.find_element("id", "profile-open").send_keys(str(made))
+            harness.wait_for(driver, "document.getElementById('profile-status').textContent.startsWith('A profile of')")
+            assert choose_adaptation(driver, "profile").is_selected()
+            choose_file(driver, DEMO / "lively.flac")
+            driver.find_element("css selector", "#file-list button[aria-label='Show lively.flac']").click()
+            assert "adapted to this speaker" in text_of(driver, "clip-facts")
+            if place == "browser":
+                Profile.read(made).check(model.info)
+            (folder / "wrong.json").write_text("{}")
+            driver.find_element("id", "profile-open").send_keys(str(folder / "wrong.json"))
+            harness.wait_for(driver, "document.getElementById('profile-status').textContent.includes('Make it again')")
+            assert driver.find_element("css selector", "#adaptation input[value='profile']").is_selected()
 
 
 def test_fewer_classes_are_passed_on_and_two_stay(driver: Any, address: str) -> None:

@@ -21,4 +21,4 @@ export {
   type Window,
 } from "./prediction.js";
 export type { Recording } from "./predictor.js";
-export type { Profile } from "./profile.js";
+export { checkedProfile, type Profile } from "./profile.js";

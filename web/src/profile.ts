@@ -22,15 +22,18 @@ export interface Profile {
   weights: number[];
 }
 
+/** What a profile is made with. */
+type Made = Pick<BundleInfo, "name" | "version" | "classes">;
+
 /** The values of a profile's JSON, once it is known that they are one and of this model. */
-export function checkedProfile(values: unknown, info: BundleInfo): Profile {
+export function checkedProfile(values: unknown, info: Made): Profile {
   const profile = values as Profile; // until it is known
   const problem = problemWith(profile, info);
   if (problem) throw new EarnestError(`The profile ${problem}. Make it again.`);
   return profile;
 }
 
-function problemWith(profile: Partial<Record<keyof Profile, unknown>> | null, info: BundleInfo): string | null {
+function problemWith(profile: Partial<Record<keyof Profile, unknown>> | null, info: Made): string | null {
   if (typeof profile !== "object" || profile === null || profile.format !== 1) return "is none of format 1";
   const { model, model_version: version, classes, speech_s: speechS, probabilities, weights } = profile;
   if (model !== info.name || version !== info.version) return `was not made with the model ${info.name} ${info.version}`;

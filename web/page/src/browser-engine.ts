@@ -1,16 +1,18 @@
 /** Answers in this browser: nothing leaves it. */
 
 import {
+  type Adapter,
   AudioError,
   load,
   type Model,
   type Prediction,
+  type Profile,
   type Progress,
   type SoundStream,
   type StreamOptions,
   type Timeline,
 } from "../../src/index.js";
-import type { About, Engine, Source, Work } from "./engine.js";
+import type { About, Adapt, Engine, Source, Work } from "./engine.js";
 
 declare const BUILT: { worker: string }; // file names, by build.mjs
 const VOICE_ACTIVITY = "models/silero_vad.onnx";
@@ -18,6 +20,7 @@ const VOICE_ACTIVITY = "models/silero_vad.onnx";
 export class BrowserEngine implements Engine {
   readonly place = "browser";
   classes: string[] | null = null;
+  adapt: Adapt = "off";
 
   private constructor(
     private readonly model: Model,
@@ -37,18 +40,41 @@ export class BrowserEngine implements Engine {
     return this.model.info as unknown as About;
   }
 
+  get canAdapt(): boolean {
+    return this.model.canAdapt;
+  }
+
   async stream(sampleRateHz: number, options: StreamOptions): Promise<SoundStream> {
-    return this.model.stream(sampleRateHz, { ...options, classes: this.classes });
+    return this.adapted((adapting) => this.model.stream(sampleRateHz, { ...options, ...adapting, classes: this.classes }));
   }
 
   async timeline(source: Source, work: Work = {}): Promise<Timeline> {
     const { waveform, sampleRateHz } = soundOf(source);
-    return this.model.timeline(waveform, sampleRateHz, { ...work, classes: this.classes, path: source.name });
+    return this.adapted((adapting) =>
+      this.model.timeline(waveform, sampleRateHz, { ...work, ...adapting, classes: this.classes, path: source.name }),
+    );
   }
 
   async predict(source: Source): Promise<Prediction> {
     const { waveform, sampleRateHz } = soundOf(source);
-    return this.model.predict(waveform, sampleRateHz, { classes: this.classes, path: source.name });
+    return this.adapted((adapting) =>
+      this.model.predict(waveform, sampleRateHz, { ...adapting, classes: this.classes, path: source.name }),
+    );
+  }
+
+  async profile(sources: Source[]): Promise<Profile> {
+    return this.model.profile(sources.map(soundOf));
+  }
+
+  /** Do something with an adapter of its own; a stream keeps it for itself. */
+  private async adapted<Value>(work: (adapting: { adapter?: Adapter }) => Promise<Value>): Promise<Value> {
+    if (this.adapt === "off") return work({});
+    const adapter = await this.model.adapter(this.adapt === "auto" ? [] : this.adapt);
+    try {
+      return await work({ adapter });
+    } finally {
+      await adapter.close();
+    }
   }
 
   close(): void {

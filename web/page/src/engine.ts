@@ -1,6 +1,6 @@
 /** Who answers: the network in this browser's worker, or the server that sent the page. */
 
-import type { Listener, Prediction, Timeline } from "../../src/index.js";
+import type { Listener, Prediction, Profile, Timeline } from "../../src/index.js";
 
 export type Place = "browser" | "server";
 
@@ -14,10 +14,15 @@ export interface About {
   n_parameters: number;
   /** confidence below which an answer is "unsure" */
   abstain_below: number;
+  /** whether it can adapt to a speaker, as a server says it */
+  adapts?: boolean;
   notes?: string;
   training_corpora: { name: string; licence: string; n_utterances: number; n_speakers: number; hours: number }[];
   results: Record<string, unknown>[];
 }
+
+/** To whom a model adapts: nobody, a speaker by what was heard before, or the speaker of a profile. */
+export type Adapt = "off" | "auto" | Profile;
 
 export interface Work {
   signal?: AbortSignal;
@@ -36,6 +41,10 @@ export interface Engine extends Listener {
   readonly about: About;
   /** Which of the model's classes answer; null for all of them. */
   classes: string[] | null;
+  readonly canAdapt: boolean;
+  adapt: Adapt;
+  /** The profile of the speaker of recordings, where it can be made. */
+  profile?(sources: Source[]): Promise<Profile>;
   /** The emotion over time. */
   timeline(source: Source, work?: Work): Promise<Timeline>;
   /** The emotion of the whole. */

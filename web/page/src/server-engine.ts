@@ -1,18 +1,23 @@
 /** Answers from the server that sent the page, by its documented addresses. */
 
-import type { Prediction, SoundStream, StreamOptions, Timeline } from "../../src/index.js";
-import type { About, Engine, Source, Work } from "./engine.js";
+import type { Prediction, Profile, SoundStream, StreamOptions, Timeline } from "../../src/index.js";
+import type { About, Adapt, Engine, Source, Work } from "./engine.js";
 import { answered } from "./server.js";
 import { ServerStream } from "./server-stream.js";
 
 export class ServerEngine implements Engine {
   readonly place = "server";
   classes: string[] | null = null;
+  adapt: Adapt = "off";
 
   constructor(readonly about: About) {}
 
+  get canAdapt(): boolean {
+    return this.about.adapts === true;
+  }
+
   async stream(sampleRateHz: number, options: StreamOptions): Promise<SoundStream> {
-    return ServerStream.open(this.about.name, sampleRateHz, { ...options, classes: this.classes });
+    return ServerStream.open(this.about.name, sampleRateHz, { ...options, classes: this.classes }, this.adapt);
   }
 
   async timeline(source: Source, { signal, onProgress }: Work = {}): Promise<Timeline> {
@@ -34,14 +39,21 @@ export class ServerEngine implements Engine {
   private async asked(query: string, { name, file }: Source, signal?: AbortSignal): Promise<unknown> {
     const type = file.type.startsWith("audio/") || file.type.startsWith("video/") ? file.type : "application/octet-stream";
     const classes = this.classes ? `&classes=${encodeURIComponent(this.classes.join())}` : "";
-    const response = await answered(`v1/predict?${query}&model=${encodeURIComponent(this.about.name)}${classes}`, {
+    const adapt = this.adapt === "auto" ? "&adapt=auto" : "";
+    const response = await answered(`v1/predict?${query}&model=${encodeURIComponent(this.about.name)}${classes}${adapt}`, {
       method: "POST",
-      headers: { "Content-Type": type },
-      body: file,
+      ...(typeof this.adapt === "object" ? { body: formOf(file, this.adapt) } : { headers: { "Content-Type": type }, body: file }),
       signal: signal ?? null,
     });
     return { ...((await response.json()) as object), path: name };
   }
+}
+
+function formOf(file: Blob, profile: Profile): FormData {
+  const form = new FormData();
+  form.append("file", file, "file");
+  form.append("profile", new Blob([JSON.stringify(profile)], { type: "application/json" }), "profile.json");
+  return form;
 }
 
 /** The models that answer on the server. */

@@ -1,6 +1,7 @@
 /** `WS /v1/stream`, shaped as a stream of the package, so that the same code listens for both. */
 
 import { type Prediction, type SoundStream, type StreamEvent, type StreamOptions, unanswered } from "../../src/index.js";
+import type { Adapt } from "./engine.js";
 import { ServerError } from "./problems.js";
 import { ticket } from "./server.js";
 
@@ -39,12 +40,13 @@ export class ServerStream implements SoundStream {
     };
   }
 
-  static async open(model: string, sampleRateHz: number, options: StreamOptions): Promise<ServerStream> {
+  static async open(model: string, sampleRateHz: number, options: StreamOptions, adapt: Adapt): Promise<ServerStream> {
     const { windowS, hopS, classes } = options;
     const query = new URLSearchParams({ sample_rate_hz: String(sampleRateHz), encoding: "f32le", model });
     if (windowS !== undefined) query.set("window_s", String(windowS));
     if (hopS !== undefined) query.set("hop_s", String(hopS));
     if (classes?.length) query.set("classes", String(classes));
+    if (adapt === "auto") query.set("adapt", adapt);
     const pass = await ticket();
     if (pass !== null) query.set("ticket", pass);
     const url = new URL(`v1/stream?${query.toString()}`, location.href);
@@ -53,6 +55,7 @@ export class ServerStream implements SoundStream {
     const stream = new ServerStream(socket, model, sampleRateHz);
     await Promise.race([new Promise((resolve) => (socket.onopen = resolve)), stream.closed]);
     if (stream.failure) throw stream.failure;
+    if (typeof adapt === "object") socket.send(JSON.stringify({ type: "profile", profile: adapt }));
     return stream;
   }
 

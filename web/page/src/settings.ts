@@ -1,8 +1,12 @@
-/** The settings that most visits don't need: gender, and which classes answer. */
+/** The settings that most visits don't need: gender, which classes answer, adaptation to a speaker. */
 
 import type { App } from "./app.js";
 import { chooseGender, showsGender } from "./chosen.js";
-import { byId, h } from "./dom.js";
+import { checkedProfile, type Profile } from "../../src/index.js";
+import { byId, download, h } from "./dom.js";
+import type { Engine } from "./engine.js";
+import { problemOf } from "./problems.js";
+import { sourceOf } from "./source.js";
 
 const LEAST_CLASSES = 2; // among fewer there is nothing to tell apart
 
@@ -14,7 +18,9 @@ export function followSettings(app: App): void {
   });
   app.addEventListener("engine", () => {
     offerClasses(app);
+    offerAdaptation(app);
   });
+  followProfiles(app);
 }
 
 /** All of the model's classes, until some are taken away; another model begins with all of its own. */
@@ -33,4 +39,73 @@ function offerClasses({ engine }: App): void {
   );
   byId("classes").onchange = choose; // in place of another model's
   choose();
+}
+
+const choices = (): HTMLInputElement[] => [...document.querySelectorAll<HTMLInputElement>("#adaptation input[name=adapt]")];
+let profile: Profile | null = null; // that was opened or made for the model in use
+
+/** A model begins without adaptation, and forgets the profile of another. */
+function offerAdaptation({ engine }: App): void {
+  const canAdapt = engine?.canAdapt ?? false;
+  for (const name of ["adaptation", "adaptation-words"]) byId(name).hidden = !canAdapt;
+  byId("profile-make-field").hidden = !engine?.profile;
+  byId("profile-status").textContent = "";
+  profile = null;
+  choose("off", engine);
+}
+
+function choose(value: string, engine: App["engine"]): void {
+  for (const choice of choices()) {
+    choice.checked = choice.value === value;
+    if (choice.value === "profile") choice.disabled = !profile;
+  }
+  if (engine) engine.adapt = value === "auto" ? "auto" : ((value === "profile" ? profile : null) ?? "off");
+}
+
+function followProfiles(app: App): void {
+  for (const choice of choices()) {
+    choice.addEventListener("change", () => {
+      choose(choice.value, app.engine);
+    });
+  }
+  take("profile-open", app, async ([file], { about }) => checkedProfile(parsed(await file.text()), about));
+  take("profile-make", app, async (files, engine) => {
+    if (!engine.profile) throw new Error("Only this browser can make a profile. Choose it above.");
+    const made = await engine.profile(await Promise.all(files.map((file) => sourceOf(file, file.name))));
+    download(JSON.stringify(made), "speaker.json", "application/json");
+    return made;
+  });
+}
+
+/** Let a file input give the profile that is used from then on. */
+function take(name: string, app: App, read: (files: File[], engine: Engine) => Promise<Profile>): void {
+  const [input, status] = [byId<HTMLInputElement>(name), byId("profile-status")];
+  input.addEventListener("change", () => {
+    const files = [...(input.files ?? [])];
+    if (!files.length) return;
+    status.textContent = "Wait …";
+    const { engine } = app;
+    const done = Promise.resolve().then(() => read(files, engine ?? app.ready()));
+    done.then(
+      (found) => {
+        if (engine !== app.engine) return; // another model answers by now
+        profile = found;
+        choose("profile", engine);
+        status.textContent = `A profile of ${Math.round(found.speech_s)} s of speech.`;
+      },
+      (error: unknown) => {
+        const { title, advice } = problemOf(error);
+        status.textContent = `${title} ${advice}`;
+      },
+    );
+    input.value = "";
+  });
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
