@@ -1,14 +1,23 @@
 """What `earnest predict --resume` goes on with: finished files of predictions, and journals of runs that did not."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from earnest.apps.cli._row_file import Form, RowFile
+from earnest.audio.speech import Extent
+from earnest.bundle import SOUNDS, BundleInfo
+from earnest.runtime.adaptation import Adaptation
+from earnest.runtime.batch import BatchAnswers, Heard
 from earnest.runtime.events import VocalBurst
-from earnest.runtime.prediction import Prediction
+from earnest.runtime.prediction import Options, Prediction
+from earnest.runtime.windows import Over, Windowing, WindowSound
 from fuzz.readers import Reader
 
 INFO: Any = SimpleNamespace(name="m", classes=("happy", "sad"))
@@ -30,13 +39,47 @@ FORMS: tuple[tuple[str, Form, Any], ...] = (
 
 
 def resumed_readers() -> list[Reader]:
-    """Return a reader for each form of finished file, and one for the journal."""
+    """Return a reader for each form of finished file, one for the journal, and one for that of a run that adapts."""
     found = [
         Reader(f"resumed {end}", f"rows.{end}", _finished(end, form), _go_on(end, form), kind=kind)
         for end, form, kind in FORMS
     ]
     journal = Reader("journal", "rows.csv.partial", _finished("jsonl", "json"), _go_on("csv", "csv"), kind="lines")
-    return [*found, journal]
+    return [*found, journal, Reader("journal of heard", "rows.csv.partial", _heard, _go_on_adapting, kind="lines")]
+
+
+def _heard() -> tuple[bytes, ...]:
+    rate_hz = 16_000
+    outputs = {"probabilities": np.array([0.25, 0.75]), "sound": np.array([0.9, 0.1, 0, 0, 0, 0, 0])}
+    whole, long = Extent(0, 2 * rate_hz), [Extent(number * rate_hz, (number + 3) * rate_hz) for number in range(4)]
+    silent = np.empty(0, np.float32)
+    steps = ((WindowSound(whole, 0, silent), outputs), (Over(whole), {}))
+    many = tuple((WindowSound(extent, 0, silent), outputs) for extent in long)
+    rows = (
+        Heard(ROWS[0], True, steps),
+        Heard(ROWS[1]),
+        Heard(ROWS[2], False, (*many, (Over(Extent(0, 7 * rate_hz)), {}))),
+    )
+    return ("".join(json.dumps(row.to_dict()) + "\n" for row in rows).encode(),)
+
+
+@cache
+def _batch() -> BatchAnswers:
+    from stand_in import stand_in_adaptation
+
+    info = BundleInfo("m", "1", INFO.classes, 16_000, "CC0-1.0", {}, sounds=SOUNDS)
+    return BatchAnswers(Adaptation.read(stand_in_adaptation(2), 2, "m"), info, Windowing(), Options())
+
+
+def _go_on_adapting(path: Path) -> None:
+    """Go on in a folder of its own, and answer all that is read."""
+
+    def adapted(heard: Callable[[], Iterator[Heard]]) -> Iterator[Prediction]:
+        return _batch().answered(lambda: (("one", recording) for recording in heard()))
+
+    with TemporaryDirectory() as folder:
+        (Path(folder) / path.name).write_bytes(path.read_bytes())
+        RowFile(Path(folder) / "rows.csv", "csv", INFO, "resume", adapted).close()
 
 
 def _finished(end: str, form: Form) -> Callable[[], tuple[bytes, ...]]:

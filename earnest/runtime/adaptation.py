@@ -25,7 +25,7 @@ from earnest.runtime.onnxruntime_engine import OnnxRuntime
 from earnest.runtime.profile import MOST_ROWS, Profile
 
 Vector = npt.NDArray[np.float64]
-LARGEST_SET = 20_000  # rows in one run of the network: half a GB at most
+LARGEST_SET = 20_000  # rows in one run of the network: 50 MB
 LEAST_SET = 2  # rows: one alone says nothing about what its speaker does to others
 _LEAST_WEIGHT = 1e-3  # of a window that adds nothing to those before it
 _INPUTS = {"probabilities": "float32", "weights": "float32"}

@@ -200,6 +200,8 @@ class ModelThreads:
         for name_or_path in settings.models:
             predictor = Predictor.load(name_or_path, settings.threads, settings.provider)
             predictor.max_seconds = settings.limits.recording_s
+            if predictor.can_adapt:
+                predictor.adaptation  # noqa: B018 -- a broken one is told at the start
             if settings.micro_batch > 1:
                 predictor.graph = Shared(predictor.graph, settings.micro_batch, settings.jobs)
             if predictor.info.name in predictors:
