@@ -58,7 +58,7 @@ def _heard() -> tuple[bytes, ...]:
     rows = (
         Heard(ROWS[0], True, steps),
         Heard(ROWS[1]),
-        Heard(ROWS[2], False, (*many, (Over(Extent(0, 7 * rate_hz)), {}))),
+        Heard(ROWS[2], False, (*many, (Over(Extent(0, 6 * rate_hz)), {}))),
     )
     return ("".join(json.dumps(row.to_dict()) + "\n" for row in rows).encode(),)
 

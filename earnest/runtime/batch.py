@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from earnest.audio.speech import Extent
-from earnest.bundle import BundleInfo
+from earnest.bundle import SOUNDS, BundleInfo
 from earnest.runtime.adaptation import Adaptation, BatchAdapter, Listener
 from earnest.runtime.answers import AnswerBuilder, Outputs
 from earnest.runtime.prediction import Options, Prediction
@@ -87,6 +87,8 @@ def _step(values: Any) -> tuple[Job, Outputs]:
     if not {"probabilities"} <= kept.keys() <= set(KEPT):
         raise ValueError(f"a window's numbers must be {' and '.join(KEPT)}")
     outputs: Outputs = {name: np.array(shares, np.float32) for name, shares in kept.items()}
+    if "sound" in kept and len(kept["sound"]) != len(SOUNDS):
+        raise ValueError(f"'sound' must hold {len(SOUNDS)} numbers")
     for name, shares in outputs.items():
         if shares.ndim != 1 or not (shares.min() >= 0 and abs(shares.sum() - 1) < _TOLERANCE):
             raise ValueError(f"'{name}' holds no probabilities")

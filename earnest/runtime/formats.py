@@ -134,6 +134,7 @@ def _checked(row: Prediction) -> Prediction:
         (text or "").encode()
     if type(row.adapted) is not bool or not all(isinstance(word, str) for word in row.quality):
         raise ValueError("'adapted' must be true or false, 'quality' words")
+    " ".join(row.quality).encode()
     seconds, shares = (0.0, math.inf), (0.0, 1.0)
     _check_number("duration_s", row.duration_s, *seconds)
     _check_number("speech_s", row.speech_s, *seconds)
