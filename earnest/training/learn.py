@@ -191,8 +191,8 @@ class ClosedForm:
         before: RuntimeStatistics | None = None,
     ) -> RuntimeStatistics:
         """Fit adaptation and what is known of the domain; see `fit_runtime_statistics`."""
-        n_classes = len(classifier.classes)
-        return fit_runtime_statistics(classifier.network, train, valid, self.settings, n_classes, self.cache, before)
+        network, classes = classifier.network, classifier.classes
+        return fit_runtime_statistics(network, train, valid, self.settings, classes, self.cache, before)
 
 
 class GradientDescent:

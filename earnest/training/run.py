@@ -157,7 +157,10 @@ def seal(folder: Path) -> None:
         refuse_changed(folder)
         return
     fixed = [name for name in FILES if (folder / name).exists()]
-    write_sums(folder, [*fixed, *(path.name for path in folder.glob("*.np[yz]"))])
+    write_sums(
+        folder,
+        [*fixed, *(path.name for path in folder.glob("*.np[yz]")), *(path.name for path in folder.glob("*.onnx"))],
+    )
 
 
 def leakage_of(folder: Path, split: Split) -> list[Leakage]:

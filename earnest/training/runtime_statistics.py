@@ -1,32 +1,40 @@
 """Runtime statistics: what a bundle carries beside its graph, for adaptation and to know what is out-of-domain."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from tokenize import TokenError
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from earnest.bundle import ADAPTATION, AdaptationEntry
 from earnest.errors import BundleError, EarnestError, RecipeError, shown
-from earnest.evaluation.calibration import fit_temperature
 from earnest.files.reading import read_bytes
 from earnest.files.writing import write_atomically
 from earnest.models.classifier import Network
-from earnest.runtime._rule import UNREADABLE
-from earnest.runtime._rule import RuleAdaptation as Adaptation
-from earnest.runtime._rule import RuleAdapter as Adapter
 from earnest.settings.config import from_mapping
 from earnest.settings.recipe import Training
+from earnest.training.adaptation import (
+    COPY,
+    N_STEPS,
+    STEPS_PER_CLIP,
+    adaptation_graph,
+    answered_by_turns,
+    fit_adaptation,
+)
 from earnest.training.clips import EmbeddingCache
-from earnest.training.closed_form import Floats, discriminant, is_speaker_dependent, rows_by_corpus
+from earnest.training.closed_form import Floats, is_speaker_dependent
 from earnest.training.examples import Example
 
 FILE = "domain.npy"
 N_DIRECTIONS = 64  # of 32 to 256 the one that best kept noises (ESC-10) from speech of an unseen corpus (RAVDESS)
 CLIPS_PER_DIRECTION = 10
 KNOWN_SHARE = 0.99  # of validation clips that count as in domain
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, OverflowError, RuntimeError, TokenError)
+"""What numpy raises of files of arrays: it parses their headers as Python."""
 
 Table = npt.NDArray[np.float32]
 
@@ -134,18 +142,8 @@ def longest_known(seconds: Floats) -> float:
     return float(np.quantile(seconds, KNOWN_SHARE))
 
 
-How: TypeAlias = Literal["causal", "ten", "all", "one-emotion"]
-HOWS: Mapping[How, str] = {
-    "causal": "each test speaker's clips in a drawn order, each answered with what was heard before it",
-    "ten": "ten drawn clips of each test speaker heard, without labels, before any is answered",
-    "all": "each test speaker's clips all heard, without labels, before any is answered",
-    "one-emotion": "as causal, but a stream of its own for each emotion of a speaker; the hardest case, not a result",
-}
-HEARD_FIRST: Mapping[How, int | None] = {"ten": 10, "all": None}
 FEWEST_SPEAKERS = 3
-N_TURNS = 5
-COPY = "#"  # behind a speaker: a changed copy, a voice of its own but for turns
-SMALLEST = np.finfo(np.float64).tiny
+LEAST_SPEECH_S = 6.0  # before a stream is adapted
 
 
 @dataclass(frozen=True)
@@ -159,169 +157,48 @@ class SpeakerEmbeddings:
     speakers : one name a clip, made unique over corpora
     seconds : shape (clips,)
     corpora : of each clip; None for one
-    new : whether a clip is as recorded and the embedding's own weights never saw its speaker's labels, shape (clips,);
-        None for all
     """
 
     embeddings: Floats
     targets: npt.NDArray[np.int64]
     speakers: Sequence[str]
     seconds: Floats
-    new: npt.NDArray[np.bool_] | None = None
     corpora: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
 
-    def new_rows(self, n_classes: int) -> npt.NDArray[np.int64]:
-        """Return the rows of speakers who are new to the embedding, or all where these are too few."""
-        every = np.arange(len(self))
-        rows = every if self.new is None else np.flatnonzero(self.new)
-        few = len({self.speakers[row] for row in rows.tolist()}) < FEWEST_SPEAKERS
-        return every if few or len(np.unique(self.targets[rows])) < n_classes else rows
 
-    def only(self, rows: npt.NDArray[np.int64]) -> "SpeakerEmbeddings":
-        """Return some clips, which all count."""
-        speakers = [self.speakers[row] for row in rows.tolist()]
-        return SpeakerEmbeddings(self.embeddings[rows], self.targets[rows], speakers, self.seconds[rows])
+@dataclass(frozen=True)
+class LearnedAdaptation:
+    """The adaptation network's graph, and seconds of speech before a stream is adapted."""
 
-    def centred(self) -> tuple[Floats, Floats]:
-        """Return the embeddings less their speaker's mean (clips, width), and these means (speakers, width)."""
-        centred, means = self.embeddings.copy(), []
-        for rows in _rows_of(self.speakers).values():
-            means.append(self.embeddings[rows].mean(axis=0))
-            centred[rows] -= means[-1]
-        return centred, np.stack(means)
+    graph: bytes
+    least_speech_s: float = LEAST_SPEECH_S
+
+    def entry(self) -> AdaptationEntry:
+        """Return what goes into ``bundle.json``."""
+        return AdaptationEntry(ADAPTATION, self.least_speech_s)
+
+    def to_bytes(self) -> bytes:
+        """Return the file."""
+        return self.graph
 
 
-def fit_adaptation(train: SpeakerEmbeddings, shrinkage: float, n_classes: int) -> Adaptation | None:
-    """Fit all but the scales on training clips; None where fewer than three voices are named."""
-    voices = {_voice_of(speaker) for speaker in train.speakers}
-    if "" in voices or len(voices) < FEWEST_SPEAKERS:
+def learned_adaptation(
+    train: SpeakerEmbeddings, shrinkage: float, classes: Sequence[str], seed: int
+) -> LearnedAdaptation | None:
+    """Learn to adapt from training clips; None where fewer than three speakers are named.
+
+    Changed copies of clips teach as the clips of other speakers do: another channel, another voice.
+    """
+    if any(not speaker.partition(COPY)[0] for speaker in train.speakers) or len(set(train.speakers)) < FEWEST_SPEAKERS:
         return None
-    centred, means = train.centred()
-    weights, _ = discriminant(centred, train.targets, shrinkage, n_classes, train.corpora)
-    scores = _unheard_scores(centred, train, shrinkage, n_classes)
-    rows = train.new_rows(n_classes)
-    whitening, full_variety = _variety_of(scores[rows], train.targets[rows], n_classes)
-    # The scores of a centred embedding, whitened: (classes − 1, classes)·(classes, width) → (classes − 1, width).
-    directions = whitening @ weights
-    return Adaptation(
-        directions=directions,
-        origin=directions @ train.embeddings.mean(axis=0),
-        places=np.stack([_class_mean(centred, train, target) for target in range(n_classes)]) @ directions.T,
-        spread=np.maximum(np.std(means @ directions.T, axis=0), np.finfo(np.float32).tiny),
-        full_variety=full_variety,
-    )
-
-
-def _class_mean(centred: Floats, train: SpeakerEmbeddings, target: int) -> Floats:
-    """Return the mean of a class (width,); its corpora count the same, as for the discriminant."""
-    parts = rows_by_corpus(train.targets == target, train.corpora)
-    return np.asarray(np.mean([centred[rows].mean(axis=0) for rows in parts], axis=0))
-
-
-def _unheard_scores(centred: Floats, train: SpeakerEmbeddings, shrinkage: float, n_classes: int) -> Floats:
-    """Return scores (clips, classes) of discriminants that were fitted on other speakers, who take turns."""
-    voices = [_voice_of(speaker) for speaker in train.speakers]
-    turn_of = {voice: position % N_TURNS for position, voice in enumerate(sorted(set(voices)))}
-    turn = np.array([turn_of[voice] for voice in voices])
-    scores = np.zeros((len(train), n_classes))
-    for number in range(turn.max() + 1):
-        held = turn == number
-        if len(np.unique(train.targets[~held])) < n_classes:
-            held = np.ones_like(held)  # too few speakers for turns: their own scores, which vary less
-            weights, bias = discriminant(centred, train.targets, shrinkage, n_classes, train.corpora)
-        else:
-            others = train.corpora and [train.corpora[row] for row in np.flatnonzero(~held).tolist()]
-            weights, bias = discriminant(centred[~held], train.targets[~held], shrinkage, n_classes, others)
-        scores[held] = centred[held] @ weights.T + bias
-    return scores
-
-
-def _variety_of(scores: Floats, targets: npt.NDArray[np.int64], n_classes: int) -> tuple[Floats, float]:
-    """Return what makes scores within a class of unit variance (classes − 1, classes), and the variety of all classes.
-
-    Scores may all be raised alike without a difference; the directions leave that out.
-    """
-    # Columns 1… of Q, of [1 e₂ … e_C], are an orthonormal basis of what is left of scores when their common level is
-    # taken out, (classes, classes − 1).
-    contrasts = np.linalg.qr(np.column_stack([np.ones(n_classes), np.eye(n_classes)[:, 1:]]))[0][:, 1:]
-    # (clips, classes − 1)
-    points = scores @ contrasts
-    means = np.stack([points[targets == target].mean(axis=0) for target in range(n_classes)])
-    # W, the covariance within classes; a trace of I keeps it invertible when a class has one clip.
-    within = np.cov((points - means[targets]).T) + 1e-9 * np.eye(n_classes - 1)
-    # W = L·Lᵀ; L⁻¹ makes the variance within a class I, so that distances count in deviations.
-    whitening = np.linalg.inv(np.linalg.cholesky(within))
-    # Variance of a stream of all classes: one within, and the mean square of the class means between.
-    between = (means - means.mean(axis=0)) @ whitening.T
-    return whitening @ contrasts.T, 1 + float(np.mean(between**2))
-
-
-def with_scale(adaptation: Adaptation, valid: SpeakerEmbeddings, seed: int) -> Adaptation:
-    """Fit the scale of the answers on validation speakers, so that those to streams of all emotions are honest.
-
-    How far a stream is trusted are constants, chosen on validation folds of RAVDESS and EmoDB and between corpora
-    (docs/results/experiments.md).
-    """
-    valid = valid.only(valid.new_rows(len(adaptation.places)))
-    # Temperature T = 1/scale minimises −Σ log softmax(log p/T) over adapted answers that are always trusted.
-    trusting = replace(adaptation, scale=1.0, least_speech_s=0.0, trust_from=-2.0, trust_to=-1.0)  # always
-    plain = np.full((len(valid), len(adaptation.places)), 1 / len(adaptation.places))
-    found, _ = adapted_probabilities(trusting, valid, plain, "causal", seed)
-    return replace(adaptation, scale=1 / fit_temperature(np.log(np.maximum(found, SMALLEST)), valid.targets))
-
-
-def adapted_probabilities(
-    adaptation: Adaptation, test: SpeakerEmbeddings, plain: npt.NDArray[np.floating], how: How, seed: int
-) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Answer clips of speakers never heard, as the runtime does; labels only divide the streams of "one-emotion".
-
-    Parameters
-    ----------
-    plain : probabilities without adaptation, shape (clips, classes)
-
-    Returns
-    -------
-    probabilities (clips, classes), and which rows are adapted (clips,): none is before the rule's ``least_speech_s``,
-    nor while all that was heard sounds like one emotion; these keep the plain answer
-    """
-    found = plain.astype(np.float64)
-    answered = np.zeros(len(test), np.bool_)
-    for rows in _streams(test, how, seed):
-        # A new speaker: nothing is known of their offset yet.
-        adapter = Adapter(adaptation)
-        if how in HEARD_FIRST:
-            # What was heard before any answer moves the estimate of the offset, without labels.
-            first = rows[: HEARD_FIRST[how]]
-            adapter.learn_from(test.embeddings[first], float(test.seconds[first].sum()))
-        for row in rows:
-            seconds = float(test.seconds[row])
-            # hear() answers with what came before the clip, and then takes it into the estimate: causal, as a stream.
-            answer = adapter.hear(test.embeddings[row], plain[row], seconds, seconds)
-            if answer is not None:
-                found[row], answered[row] = answer, True
-    return found, answered
-
-
-def _streams(clips: SpeakerEmbeddings, how: How, seed: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield the rows of each stream in the order in which they are heard."""
-    labels = clips.targets if how == "one-emotion" else np.zeros_like(clips.targets)
-    keys = [f"{speaker}\n{label}" for speaker, label in zip(clips.speakers, labels, strict=True)]
-    for number, rows in enumerate(_rows_of(keys).values()):
-        yield np.random.default_rng([seed, number]).permutation(rows)
-
-
-def _voice_of(speaker: str) -> str:
-    return speaker.partition(COPY)[0]
-
-
-def _rows_of(names: Sequence[str]) -> dict[str, npt.NDArray[np.int64]]:
-    found: dict[str, list[int]] = {}
-    for row, name in enumerate(names):
-        found.setdefault(name, []).append(row)
-    return {name: np.array(rows, np.int64) for name, rows in found.items()}
+    corpora = train.corpora or [""] * len(train)
+    banks = answered_by_turns(train.embeddings, train.targets, train.speakers, corpora, shrinkage, len(classes))
+    # What few answers can teach is soon learnt; more would be learnt by heart.
+    n_steps = min(N_STEPS, STEPS_PER_CLIP * len(train))
+    return LearnedAdaptation(adaptation_graph(fit_adaptation(banks, classes, seed, n_steps))) if banks else None
 
 
 @dataclass(frozen=True)
@@ -331,13 +208,13 @@ class RuntimeStatistics:
     Nor does a network get used to voices that it knows.
     """
 
-    adaptation: Adaptation | None = None
+    adaptation: LearnedAdaptation | None = None
     domain: Domain | None = None
 
     def entries(self) -> dict[str, Any]:
         """Return what ``run.json`` and ``bundle.json`` say about them."""
         return {
-            "adaptation": self.adaptation.entry().to_dict() if self.adaptation else None,
+            "adaptation": asdict(self.adaptation.entry()) if self.adaptation else None,
             "domain": self.domain.entry().to_dict() if self.domain else None,
         }
 
@@ -353,44 +230,43 @@ def fit_runtime_statistics(
     train: Sequence[Example],
     valid: Sequence[Example],
     settings: Training,
-    n_classes: int,
+    classes: Sequence[str],
     cache: EmbeddingCache,
     before: RuntimeStatistics | None = None,
 ) -> RuntimeStatistics:
-    """Fit on training clips; scales and threshold on validation clips, unless those of ``before`` stay.
+    """Learn to adapt, and fit what is known of the domain; its threshold is that of validation clips.
 
     Parameters
     ----------
     train : with their changed copies, which adaptation learns from; sound that is known is that of the clips themselves
     cache : of the network's embeddings
-    before : of a network that was not trained on the validation clips, where they are in ``train`` now
+    before : of a network that was not trained on the validation clips, where they are in ``train`` now; its adaptation
+        stays, as it is about speakers that a classifier has not seen, and so does its threshold
     """
-    heard = heard_by(network, train, cache)
-    adaptation = None if is_speaker_dependent(network) else fit_adaptation(heard, settings.shrinkage, n_classes)
+    if before is None:
+        heard = heard_by(network, train, cache)
+        skipped = is_speaker_dependent(network)
+        adaptation = None if skipped else learned_adaptation(heard, settings.shrinkage, classes, settings.seed)
+    else:
+        adaptation = before.adaptation
     if not valid:
         return RuntimeStatistics(adaptation)
     unseen = heard_by(network, valid, cache)
-    # Copies are voices to adapt to, but sound changed: what is in domain is said by clips as they are alone.
     plain = heard_by(network, [example for example in train if not example.copy], cache)
     domain = fit_domain(plain.embeddings, unseen.embeddings, longest_known(plain.seconds))
-    if before is None:
-        return RuntimeStatistics(adaptation and with_scale(adaptation, unseen, settings.seed), domain)
-    # After a refit no clip is unseen any more: rule and threshold stay those that unseen clips have set.
-    return RuntimeStatistics(
-        adaptation and before.adaptation and replace(adaptation, **before.adaptation.rule()),
-        domain and before.domain and replace(domain, threshold=before.domain.threshold),
-    )
+    if before is not None:
+        # After a refit no clip is unseen any more: the threshold stays the one that unseen clips have set.
+        domain = domain and before.domain and replace(domain, threshold=before.domain.threshold)
+    return RuntimeStatistics(adaptation, domain)
 
 
 def heard_by(network: Network, examples: Sequence[Example], cache: EmbeddingCache) -> SpeakerEmbeddings:
     """Return the embeddings of clips with what is known about them; changed copies count as other voices."""
-    fitted_on = network.known_speakers
     return SpeakerEmbeddings(
         cache.embed(network, examples).double().numpy(),
         np.array([example.target for example in examples], np.int64),
         [f"{example.speaker}{COPY}{example.copy}" if example.copy else example.speaker for example in examples],
         np.array([example.duration_s for example in examples]),
-        np.array([not example.copy and example.speaker not in fitted_on for example in examples], np.bool_),
         [example.utterance.corpus for example in examples],
     )
 

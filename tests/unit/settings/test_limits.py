@@ -13,7 +13,6 @@ from earnest.models.cabg import CabgSettings
 from earnest.models.multitask import PooledSettings
 from earnest.models.whisper import WhisperSettings
 from earnest.models.whisper_attention import WhisperAttentionSettings
-from earnest.runtime._rule import AdaptationRule
 from earnest.settings.config import from_mapping
 from earnest.settings.finetune import Finetune, FrameChanges
 from earnest.settings.front_end import FrontEnd, Image, Segments
@@ -104,7 +103,6 @@ OUTSIDE: list[tuple[Any, dict[str, Any]]] = [
     (FrameChanges, {"lowest_band": 63}),
     (Finetune, {"average": 1.0}),
     (Tune, {"trials": 0}),
-    (AdaptationRule, {"scale": 0.0}),
     (WhisperSettings, {"pooled_blocks": (0,)}),
     (WhisperSettings, {"key_width": -1}),
     (WhisperAttentionSettings, {"n_blocks": 0}),

@@ -1,0 +1,169 @@
+"""Adaptation learned from simulated streams: the network, its graph, its streams, and that it learns what it should."""
+
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import pytest
+import torch
+
+from earnest.training.adaptation import (
+    COPY,
+    AdaptationNetwork,
+    Bank,
+    StreamDraw,
+    Streams,
+    adaptation_graph,
+    answered_by_turns,
+    fit_adaptation,
+    stream_losses,
+    with_temperatures,
+)
+
+CLASSES = ("neutral", "happy", "sad", "angry")
+K, WIDTH, N_SPEAKERS, PER_CLASS = len(CLASSES), 8, 15, 6
+CENTRES = 1.2 * np.random.default_rng(0).normal(0, 1, (K, WIDTH))
+
+
+def answered(seed: int = 0) -> list[Bank]:
+    """Return banks of two corpora whose speakers move all their clips."""
+    rng = np.random.default_rng(seed)
+    targets = np.tile(np.repeat(np.arange(K), PER_CLASS), N_SPEAKERS)
+    speakers = [f"s{number // (K * PER_CLASS):02}" for number in range(len(targets))]
+    moves = np.repeat(rng.normal(0, 1, (N_SPEAKERS, WIDTH)), K * PER_CLASS, axis=0)
+    embeddings = CENTRES[targets] + moves + rng.normal(0, 1, moves.shape)
+    corpora = ["one" if name < "s08" else "two" for name in speakers]
+    return answered_by_turns(embeddings, targets, speakers, corpora, 0.3, K)
+
+
+@cache
+def trained() -> AdaptationNetwork:
+    return fit_adaptation(answered(), CLASSES, 0, n_steps=600)
+
+
+def told(network: AdaptationNetwork, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    with torch.no_grad():
+        adapted, _ = network(torch.from_numpy(points)[None].softmax(2), torch.ones(1, len(points)))
+    return np.asarray(adapted[0].numpy())
+
+
+def random_network() -> AdaptationNetwork:
+    torch.manual_seed(0)
+    network = AdaptationNetwork(K).eval()
+    with torch.no_grad():
+        for tensor in network.parameters():
+            tensor.add_(0.1 * torch.randn(tensor.shape))
+    return network
+
+
+def drawn(n: int, seed: int = 0) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(seed).dirichlet(np.ones(K), n).astype(np.float32)
+
+
+def test_an_untrained_network_gives_the_plain_answer() -> None:
+    plain = torch.from_numpy(drawn(5))[None]
+    adapted, weight = AdaptationNetwork(K)(plain, torch.ones(1, 5))
+    torch.testing.assert_close(adapted, plain, atol=1e-5, rtol=0)
+    assert weight.shape == (1, 5)
+
+
+def test_the_order_of_a_set_is_of_no_meaning_and_a_weight_of_two_is_a_recording_twice() -> None:
+    network, plain = random_network(), torch.from_numpy(drawn(6))
+    order = torch.tensor([3, 1, 5, 0, 2, 4])
+    adapted, weight = network(plain[None], torch.ones(1, 6))
+    again, weight_again = network(plain[order][None], torch.ones(1, 6))
+    torch.testing.assert_close(again[0], adapted[0, order])
+    torch.testing.assert_close(weight_again[0], weight[0, order])
+    twice, _ = network(torch.cat([plain, plain[:1]])[None], torch.ones(1, 7))
+    double, _ = network(plain[None], torch.tensor([[2.0, 1, 1, 1, 1, 1]]))
+    torch.testing.assert_close(double[0], twice[0, :6])
+
+
+@pytest.mark.parametrize("n", [1, 2, 40])
+def test_the_graph_says_what_the_network_says_at_every_length(n: int) -> None:
+    network, plain, weights = random_network(), drawn(n), np.linspace(0.2, 1, n, dtype=np.float32)
+    session = onnxruntime.InferenceSession(adaptation_graph(network), providers=["CPUExecutionProvider"])
+    found = session.run(["adapted", "weight"], {"probabilities": plain, "weights": weights})
+    with torch.no_grad():
+        expected = network(torch.from_numpy(plain)[None], torch.from_numpy(weights)[None])
+    for got, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(got, wanted[0].numpy(), atol=1e-6)
+    np.testing.assert_allclose(found[0].sum(axis=1), 1, atol=1e-5)
+
+
+def test_another_temperature_of_plain_answers_changes_nothing_when_told_and_the_hedge_flattens() -> None:
+    graph, plain, weights = adaptation_graph(random_network()), drawn(9), np.ones(9, np.float32)
+    softer = np.sqrt(plain) / np.sqrt(plain).sum(axis=1, keepdims=True)  # temperature two
+
+    def run(data: bytes, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+        return np.asarray(session.run(["adapted"], {"probabilities": probabilities, "weights": weights})[0])
+
+    usual = run(graph, plain)
+    np.testing.assert_allclose(run(with_temperatures(graph, 2.0, 1.0), softer), usual, atol=1e-4)
+    hedged = run(with_temperatures(graph, 1.0, 0.5), plain)
+    roots = np.sqrt(usual) / np.sqrt(usual).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(hedged, roots, atol=1e-4)
+
+
+def test_speakers_are_answered_by_who_has_not_heard_them_and_corpora_by_the_others() -> None:
+    banks = answered()
+    assert [(len(bank.speakers), bank.strange) for bank in banks] == [(8, False), (7, False), (8, True), (7, True)]
+    right = np.mean([np.mean(one.points.argmax(axis=1) == one.targets) for bank in banks for one in bank.speakers])
+    assert 0.6 < right < 0.99
+    middles = [np.mean([one.centre(K) for one in bank.speakers], axis=0) for bank in banks]
+    known = np.mean([one.centre(K) for bank in banks[:2] for one in bank.speakers], axis=0)
+    for middle in middles[2:]:  # what a strange corpus' speakers share is taken away
+        np.testing.assert_allclose(middle, known, atol=1e-4)
+
+
+def test_a_copy_is_answered_in_its_speakers_turn() -> None:
+    rng = np.random.default_rng(1)
+    targets = np.tile(np.arange(K), 40)
+    speakers = [f"s{number // 16}{COPY if number % 2 else ''}" for number in range(160)]
+    embeddings = 1e3 * rng.normal(0, 1, (10, WIDTH))[np.arange(160) // 16] + rng.normal(0, 1, (160, WIDTH))
+    twins = embeddings.copy()
+    twins[:, :K] += 50 * np.eye(K)[targets] * (np.arange(160) % 2 == 0)[:, None]
+    # Both a speaker and its copies are there as speakers of their own.
+    (bank,) = answered_by_turns(twins, targets, speakers, ["one"] * 160, 0.3, K)
+    assert len(bank.speakers) == 20
+
+
+def test_streams_are_seeded_and_hold_the_shares_that_were_drawn() -> None:
+    first, again = (Streams(answered(), 0, K, StreamDraw(), 3).batch(8) for _ in range(2))
+    for one, other in zip(first, again, strict=True):
+        assert torch.equal(one, other)
+    alone = Streams(answered(), 0, K, StreamDraw(shares=(0, 0, 1, 0, 0, 0)), 0)
+    for _ in range(5):
+        probabilities, _, targets, requested = alone.batch(8)
+        assert (targets == targets[:, :1]).all()  # one emotion alone
+        assert requested.gather(1, targets).all()  # what is true can be requested for
+        torch.testing.assert_close(probabilities.sum(dim=2), torch.ones(targets.shape))
+    mostly = Streams(answered(), 0, K, StreamDraw(shares=(0, 1, 0, 0, 0, 0)), 0)
+    assert np.mean([(mostly.batch(8)[2] == 0).float().mean() for _ in range(20)]) > 0.6
+
+
+def test_the_loss_of_a_stream_is_the_cross_entropy_among_what_is_asked_for() -> None:
+    told_ = torch.tensor([[[0.5, 0.2, 0.2, 0.1], [0.1, 0.4, 0.4, 0.1]]])
+    targets, requested = torch.tensor([[0, 1]]), torch.tensor([[True, True, False, False]])
+    expected = -(np.log(0.5 / 0.7) + np.log(0.4 / 0.5)) / 2
+    np.testing.assert_allclose(stream_losses(told_, targets, torch.ones(1, 2), requested), [expected], atol=1e-4)
+
+
+def test_moved_speakers_are_understood_better_and_one_emotion_is_not_taken_for_the_voice() -> None:
+    gains: dict[str, list[float]] = {"all": [], "one": []}
+    rng = np.random.default_rng(5)
+    for bank in answered(seed=7)[:2]:  # other speakers than those of the training
+        for one in bank.speakers:
+            moved = one.points + 2.0 * rng.normal(0, 1, K).astype(np.float32)
+            for kind, rows in {"all": np.arange(len(moved)), "one": np.flatnonzero(one.targets == 2)}.items():
+                adapted = told(trained(), moved[rows]).argmax(axis=1) == one.targets[rows]
+                gains[kind].append(float(adapted.mean() - (moved[rows].argmax(axis=1) == one.targets[rows]).mean()))
+    assert np.mean(gains["all"]) > 0.1
+    assert np.mean(gains["one"]) > -0.15
+
+
+def test_the_same_seed_gives_the_same_network() -> None:
+    first, again = (adaptation_graph(fit_adaptation(answered(), CLASSES, 1, n_steps=3)) for _ in range(2))
+    assert first == again
