@@ -92,6 +92,13 @@ TRUE_PERCENTAGES = (
     "other corpora, and temperature and threshold were fitted on yet others. Known: other speakers of a corpus that it "
     "learnt from. Command: `python scripts/left_out_table.py NAME`."
 )
+ADAPTED_STREAMS = (
+    "Streams of recordings from corpora that the model has not heard, four classes (neutral, happy, sad, angry), WA / "
+    "UA (ECE) in per cent: without adaptation; all of a stream heard before any is answered; ten drawn recordings "
+    "heard before; each answered with what came before it. The corpora chose how far adapted answers are flattened. "
+    "Command: `python scripts/fit_adaptation.py FOLDER NAME`."
+)
+STREAM_WAYS = ("plain", "batch", "ten", "causal")
 CITATION = (
     'earnest: speech emotion recognition that people can trust, model "{name}" {version}. Please cite the corpora '
     "(above) and the origin of the initial weights too."
@@ -154,6 +161,8 @@ def _left_out(info: BundleInfo) -> list[str]:
     lines: list[str] = []
     if table := told.get("table"):
         lines += ["", "## How true its percentages are", "", TRUE_PERCENTAGES, "", *percentages_table(table)]
+    if streams := told.get("streams"):
+        lines += ["", "## Adapted to a speaker", "", ADAPTED_STREAMS, "", *streams_table(streams)]
     if sounds := told.get("sounds"):
         lines += ["", "## What is no speech", ""]
         for what, shares in sounds.items():
@@ -171,6 +180,19 @@ def percentages_table(table: Mapping[str, Mapping[str, Mapping[str, float]]]) ->
             if "wa" in one:
                 cells = " | ".join(NONE if one[key] is None else f"{100 * one[key]:.1f}" for key in PERCENTAGES)
                 lines.append(f"| {where} | {way} | {one['n']:,} | {cells} |")
+    return lines
+
+
+def streams_table(streams: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]) -> list[str]:
+    """Return the lines of a table of corpora and kinds of streams × ways of adapting (`scripts/fit_adaptation.py`)."""
+    lines = [f"| corpus | stream | {' | '.join(STREAM_WAYS)} |", "|---|---|---:|---:|---:|---:|"]
+    for corpus, kinds in streams.items():
+        for kind, ways in kinds.items():
+            cells = (
+                f"{100 * one['wa']:.1f} / {100 * one['ua']:.1f} ({100 * one['ece']:.0f})"
+                for one in (ways[way] for way in STREAM_WAYS)
+            )
+            lines.append(f"| {corpus} | {kind} | {' | '.join(cells)} |")
     return lines
 
 

@@ -10,7 +10,7 @@ import pytest
 from command_line import earnest_cli
 from made_up_corpus import recipe_text, write_corpus
 from safetensors.torch import save_file
-from stand_in import CLASSES, stand_in_adaptation
+from stand_in import CLASSES
 
 from earnest.corpora.manifest import read_manifest, write_manifest
 from earnest.errors import EarnestError, RecipeError
@@ -18,6 +18,7 @@ from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.streams import KINDS, N_DRAWS, WAYS
 from earnest.export.card import read_result
 from earnest.models.classifier import build_classifier
+from earnest.runtime.adaptation import Adaptation
 from earnest.settings.recipe import read_recipe
 from earnest.training.record import read_record
 
@@ -68,9 +69,6 @@ def finished(data: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("EARNEST_DATA", raising=False)
         document = evaluate(data, folder)
-    for fold in FOLDS:
-        (folder / fold / "SHA256SUMS").unlink()
-        (folder / fold / "adaptation.onnx").write_bytes(stand_in_adaptation())
     return folder, document
 
 
@@ -124,10 +122,10 @@ def test_adapted_answers_are_of_each_speakers_plain_answers_and_scored_among_bot
     before = read_predictions(folder / "predictions.csv")
     assert answers.probabilities is not None and before.probabilities is not None
     rows = np.flatnonzero(before.speaker == before.speaker[0])
-    logs = np.log(np.maximum(before.probabilities[rows], 1e-6))
-    powers = np.exp(logs - logs.mean(axis=0))  # what the stand-in does, and mixes half of it with the plain answer
-    expected = 0.5 * powers / powers.sum(axis=1, keepdims=True) + 0.5 * before.probabilities[rows]
+    network = (folder / before.fold[rows[0]] / "adaptation.onnx").read_bytes()
+    expected = Adaptation.read(network, len(before.classes), "fold").answer(before.probabilities[rows]).probabilities
     np.testing.assert_allclose(answers.probabilities[rows], expected, atol=1e-5)
+    assert not np.allclose(expected, before.probabilities[rows], atol=0.01)
     assert document["adapted"]["all"]["adapted"]["share"] == 1
     n_speakers = len(set(before.speaker))
     assert document["adapted"]["causal"]["adapted"]["share"] == pytest.approx(1 - n_speakers / len(before))
@@ -159,6 +157,7 @@ def test_streams_of_every_kind_are_answered_in_every_way(finished: tuple[Path, d
 def test_runs_that_can_not_adapt_are_told(finished: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     network = finished[0] / "to-nemo" / "adaptation.onnx"
     network.rename(tmp_path / "kept.onnx")
+    (network.parent / "SHA256SUMS").unlink()
     with pytest.raises(EarnestError, match=r"to-nemo/adaptation\.onnx: no such file: the run can't adapt"):
         earnest_cli("streams", finished[0])
     network.write_bytes(b"no graph")

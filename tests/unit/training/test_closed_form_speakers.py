@@ -160,9 +160,7 @@ def test_nothing_gets_used_to_known_voices() -> None:
     train, valid = examples(*clips(9, seed=0)), examples(*clips(4, seed=1))
     settings, classes = Training(method="discriminant"), ("sad", "happy", "angry")
     for by_voice in (False, True):
-        companions = fit_runtime_statistics(
-            Sums(by_voice), train, valid, settings, ("sad", "happy", "angry"), EmbeddingCache()
-        )
+        companions = fit_runtime_statistics(Sums(by_voice), train, valid, settings, classes, EmbeddingCache())
         assert (companions.adaptation is None) == by_voice
 
 

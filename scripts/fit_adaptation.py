@@ -1,0 +1,214 @@
+"""Teach shipped bundles to adapt: from simulated streams of answers to the corpora that they learnt from.
+
+Usage: python scripts/fit_adaptation.py FOLDER BUNDLE [BUNDLE ...]
+
+All corpora are heard once by every bundle's graph; what it said is kept in FOLDER. Training speakers are answered by
+discriminants of the bundle's embedding that have not seen their labels, as in `earnest train`; how far what is told is
+flattened (the hedge) and what is printed are streams of corpora that the bundle has not heard at all. The network is
+written into the bundle, in place. Corpora come from $EARNEST_DATA.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.audio.io import load_waveform
+from earnest.bundle import ADAPTATION, Bundle, BundleInfo, load_bundle, sha256_of
+from earnest.corpora.load import load_utterances
+from earnest.evaluation.calibration import softmax
+from earnest.evaluation.predictions import Predictions, text_column
+from earnest.evaluation.streams import AnsweredStreams, answered_streams
+from earnest.export.card import model_card
+from earnest.labels import scheme_called
+from earnest.runtime.adaptation import Adaptation
+from earnest.runtime.predictor import Predictor
+from earnest.settings.config import from_mapping
+from earnest.training.adaptation import adaptation_graph, answered_by_turns, fit_adaptation, with_temperatures
+from earnest.training.runtime_statistics import LearnedAdaptation
+
+CORPORA = ("crema-d", "emodb", "ravdess", "ravdess-song", "nemo")
+FOUR = ("neutral", "happy", "sad", "angry")
+HEDGES = np.geomspace(0.3, 1.5, 15)
+RATE_HZ, SEED = 16_000, 0
+Floats = npt.NDArray[np.floating]
+NETWORKS: list[Predictor] = []
+
+
+class Said(NamedTuple):
+    """What one bundle says of clips: facts of each, embeddings (clips, width) and probabilities (clips, classes)."""
+
+    corpus: npt.NDArray[np.str_]
+    speaker: npt.NDArray[np.str_]
+    emotion: npt.NDArray[np.str_]
+    embedding: Floats
+    probabilities: Floats
+
+    def only(self, rows: npt.NDArray[np.bool_]) -> "Said":
+        """Return some clips."""
+        return Said(*(values[rows] for values in self))
+
+
+def prepare(names: Sequence[str]) -> None:
+    """Load what a worker needs, once."""
+    NETWORKS.extend(Predictor.load(name) for name in names)
+
+
+def heard(path: str) -> list[dict[str, Floats]]:
+    """Return what each network says of one clip."""
+    waveform = load_waveform(path, RATE_HZ)
+    runs = (network.graph.run([waveform], ("embedding", "probabilities")) for network in NETWORKS)
+    return [{name: values[0] for name, values in run.items()} for run in runs]
+
+
+def hear(folder: Path, names: Sequence[str]) -> None:
+    """Let every bundle hear all corpora, and keep what it said."""
+    rows = load_utterances(CORPORA, {})
+    with ProcessPoolExecutor(2, get_context("spawn"), initializer=prepare, initargs=(names,)) as pool:
+        answers = list(pool.map(heard, [str(row.path) for row in rows], chunksize=32))
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = {name: np.array([getattr(row, name) for row in rows]) for name in ("corpus", "speaker", "emotion")}
+    for at, name in enumerate(names):
+        said = {key: np.stack([answer[at][key] for answer in answers]) for key in ("embedding", "probabilities")}
+        np.savez(folder / f"{Path(name).name}.npz", **facts, **said)
+
+
+def read(path: Path, bundle: Bundle) -> tuple[Said, npt.NDArray[np.int64]]:
+    """Return what was said of clips whose emotion is one of the bundle's classes, and its number."""
+    with np.load(path) as data:
+        said = Said(*(data[name] for name in Said._fields))
+    scheme, classes = scheme_called(bundle.info.scheme, said.emotion.tolist()), bundle.info.classes
+    targets = np.array(
+        [classes.index(label) if (label := scheme.class_of(one)) else -1 for one in said.emotion.tolist()]
+    )
+    return said.only(targets >= 0), targets[targets >= 0]
+
+
+def points_of(probabilities: Floats) -> Floats:
+    """Return log-probabilities less their mean (clips, classes)."""
+    logs = np.log(np.maximum(probabilities, 1e-6))
+    return np.asarray(logs - logs.mean(axis=1, keepdims=True))
+
+
+def learn(said: Said, targets: npt.NDArray[np.int64], bundle: Bundle) -> bytes:
+    """Train on the clips of the bundle's own corpora; return the graph for its temperature."""
+    shrinkage = float(bundle.info.recipe["training"]["shrinkage"])
+    n_classes = len(bundle.info.classes)
+    embeddings = said.embedding.astype(np.float64)
+    banks = answered_by_turns(embeddings, targets, said.speaker.tolist(), said.corpus.tolist(), shrinkage, n_classes)
+    known = np.concatenate([one.points for bank in banks if not bank.strange for one in bank.speakers])
+    # The bundle's temperature is another than that of the banks: what it says is spread otherwise.
+    sharpness = float(known.std() / points_of(said.probabilities).std())
+    sys.stdout.write(f"{len(banks)} banks, {len(known)} clips; sharpness {sharpness:.2f}\n")
+    network = fit_adaptation(banks, bundle.info.classes, SEED)
+    return with_temperatures(adaptation_graph(network), sharpness, 1.0)
+
+
+def streams(
+    said: Said, targets: npt.NDArray[np.int64], graph: bytes, bundle: Bundle
+) -> Iterator[tuple[str, str, AnsweredStreams]]:
+    """Yield streams of corpora that the bundle has not heard, by corpus and kind, among four classes."""
+    classes = bundle.info.classes
+    adaptation = Adaptation.read(graph, len(classes), bundle.info.name)
+    for corpus in sorted(set(said.corpus.tolist())):
+        rows = said.corpus == corpus
+        part, texts = said.only(rows), text_column("" for _ in range(int(rows.sum())))
+        predictions = Predictions(
+            classes=classes,
+            utterance_id=texts,
+            corpus=text_column(part.corpus.tolist()),
+            speaker=text_column(part.speaker.tolist()),
+            gender=texts,
+            fold=texts,
+            emotion=targets[rows],
+            predicted=part.probabilities.argmax(axis=1),
+            probabilities=part.probabilities.astype(np.float32),
+        )
+        for kind, found in answered_streams(predictions, adaptation.answer, FOUR).items():
+            yield corpus, kind, found
+
+
+def hedge_of(found: Sequence[AnsweredStreams]) -> float:
+    """Return the power of what is told that makes streams of all kinds likeliest, each counting the same."""
+
+    def loss(hedge: float) -> float:
+        losses = []
+        for one in found:
+            told = softmax(hedge * np.log(np.maximum(one.answers["batch"], 1e-9)))
+            losses.append(-np.mean(np.log(told[np.arange(len(told)), one.emotion])))
+        return float(np.mean(losses))
+
+    return float(min(HEDGES, key=loss))
+
+
+def write(bundle: Bundle, folder: Path, graph: bytes, told: Mapping[str, object]) -> None:
+    """Write the network, and what was measured, into the bundle's folder."""
+    learned = LearnedAdaptation(graph)
+    values = bundle.info.to_dict()
+    files = {name: digest for name, digest in values["files"].items() if not name.startswith("adaptation.")}
+    left_out = dict(values["left_out"])
+    table = left_out.get("table", {})
+    left_out["table"] = {
+        corpus: {how: row for how, row in rows.items() if "adapted" not in how} for corpus, rows in table.items()
+    }
+    values |= {
+        "files": {**files, ADAPTATION: sha256_of(graph)},
+        "adaptation": asdict(learned.entry()),
+        "left_out": {**left_out, "streams": dict(told)},
+    }
+    (folder / ADAPTATION).write_bytes(graph)
+    (folder / "adaptation.npz").unlink(missing_ok=True)
+    (folder / "card.md").write_text(model_card(from_mapping(BundleInfo, values, "bundle.json")), encoding="utf-8")
+    (folder / "bundle.json").write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def main(folder: Path, names: Sequence[str]) -> None:
+    """Hear, learn, measure, write."""
+    if not all((folder / f"{Path(name).name}.npz").exists() for name in names):
+        hear(folder, names)
+    for name in names:
+        bundle = load_bundle(name)
+        said, targets = read(folder / f"{Path(name).name}.npz", bundle)
+        own = np.isin(said.corpus, [corpus.name for corpus in bundle.info.training_corpora])
+        graph = learn(said.only(own), targets[own], bundle)
+        plain = list(streams(said.only(~own), targets[~own], graph, bundle))
+        hedge = hedge_of([found for _, _, found in plain])
+        graph = with_temperatures(graph, *hedged(graph, hedge))
+        sys.stdout.write(f"{name}: hedge {hedge:.2f}\n")
+        told: dict[str, dict[str, object]] = {}
+        for corpus, kind, found in streams(said.only(~own), targets[~own], graph, bundle):
+            scores = found.scores()
+            told.setdefault(corpus, {})[kind] = {
+                way: {"wa": one.wa, "ua": one.ua, "ece": one.ece} for way, one in scores.items()
+            }
+            shown = ", ".join(
+                f"{way} {100 * one.wa:.1f} / {100 * one.ua:.1f} ({100 * one.ece:.0f})" for way, one in scores.items()
+            )
+            sys.stdout.write(f"  {corpus}, {kind}: {shown}\n")
+        write(bundle, Path(name) if Path(name).is_dir() else bundle_folder(name), graph, told)
+
+
+def hedged(graph: bytes, hedge: float) -> tuple[float, float]:
+    """Return the sharpness that a graph has, and its new hedge."""
+    import onnx
+
+    held = {tensor.name.rpartition(".")[2]: tensor for tensor in onnx.load_from_string(graph).graph.initializer}
+    return float(onnx.numpy_helper.to_array(held["sharpness"])[0]), hedge
+
+
+def bundle_folder(name: str) -> Path:
+    """Return where a shipped bundle lies in this checkout."""
+    return Path(__file__).parent.parent / "earnest" / "bundles" / name
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), sys.argv[2:])
