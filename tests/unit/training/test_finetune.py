@@ -203,7 +203,7 @@ def test_a_finished_fine_tuning_of_a_killed_run_is_not_done_again(
         run_split(refit, split, shared.of(refit), tmp_path / "killed")
     done[:] = []  # so that one more is allowed, that of the refit
     run_split(refit, split, shared.of(refit), tmp_path / "killed")
-    for name in ("model.safetensors", "predictions.csv", "run.json", "adaptation.npz"):
+    for name in ("model.safetensors", "predictions.csv", "run.json", "adaptation.onnx"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
