@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, MissingExtraError, printable, printable_json, told, unwritable
@@ -74,6 +74,13 @@ class RowFile:
             self.done = Counter(self._paths_done(info.name)) if existing == "resume" else Counter[str]()
             self._file = self._journal.open("ab", buffering=0)  # a row is one write: it is there or it isn't
             self._size = self._journal.stat().st_size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the journal, also where the run was stopped; what it holds stays."""
+        self._file.close()
 
     def _paths_done(self, model: str) -> Iterator[str]:
         for heard in self._recovered():

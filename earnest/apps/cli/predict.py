@@ -255,8 +255,7 @@ def _write_file(
 
     assert form != "table"
     n_done = n_failed = 0
-    with held_file(output):
-        rows = RowFile(output, form, run.info, existing, run.adapted)
+    with held_file(output), RowFile(output, form, run.info, existing, run.adapted) as rows:
         n_held = rows.done.total()
         for batch in batches:
             left = [source for source in batch if not _is_done(rows.done, source)]
