@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from earnest.errors import CorpusError
 from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
 from earnest.evaluation.predictions import Predictions, numbered
 
@@ -55,8 +56,10 @@ def bootstrap(
     """Draw whole speakers with replacement and return an interval for each headline score.
 
     The clips of one speaker resemble each other, so drawing clips would make the interval far too narrow. The order of
-    the rows doesn't matter.
+    the rows doesn't matter. Without any row there is a `CorpusError`.
     """
+    if not len(predictions):
+        raise CorpusError("There is no recording to score: the predictions are empty.")
     # Cluster bootstrap (Davison and Hinkley, 1997, 3.8): how often each is drawn is one multinomial a resample.
     clusters, over = _clusters(predictions)
     n_clusters = int(clusters.sum()) if over == "utterances" else len(clusters)

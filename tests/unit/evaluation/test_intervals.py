@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from earnest.errors import CorpusError
 from earnest.evaluation.comparison import compare
 from earnest.evaluation.intervals import bootstrap
 from earnest.evaluation.predictions import Predictions, same_text, text_column
@@ -67,3 +68,10 @@ def test_intervals_over_clips_would_not(covered):
 
 def test_intervals_of_paired_differences_hold_the_truth_as_often_as_they_say(covered):
     assert 0.90 <= covered["paired"] <= 0.975
+
+
+def test_nothing_has_no_interval() -> None:
+    nothing = text_column(())
+    empty = Predictions(("happy", "sad"), *[nothing] * 5, np.zeros(0, np.int64), np.zeros(0, np.int64))
+    with pytest.raises(CorpusError, match="no recording to score"):
+        bootstrap(empty, np.random.default_rng(0))
