@@ -393,8 +393,17 @@ def adaptation_graph(network: AdaptationNetwork, facts: Mapping[str, str] | None
         )
     assert program is not None
     proto = program.model_proto
+    _forget_source(proto)
     onnx.helper.set_model_props(proto, dict(facts or {}))
     return bytes(proto.SerializeToString())
+
+
+def _forget_source(proto: onnx.ModelProto) -> None:
+    """Remove what the exporter notes of the machine: files and lines that nodes come from."""
+    del proto.graph.metadata_props[:]
+    for part in (*proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
 
 
 def with_temperatures(graph: bytes, sharpness: float, hedge: float) -> bytes:

@@ -167,3 +167,7 @@ def test_moved_speakers_are_understood_better_and_one_emotion_is_not_taken_for_t
 def test_the_same_seed_gives_the_same_network() -> None:
     first, again = (adaptation_graph(fit_adaptation(answered(), CLASSES, 1, n_steps=3)) for _ in range(2))
     assert first == again
+
+
+def test_the_graph_names_no_file_of_the_machine() -> None:
+    assert b".py" not in adaptation_graph(random_network())
