@@ -8,7 +8,6 @@ flattened (the hedge) and what is printed are streams of corpora that the bundle
 written into the bundle, in place. Corpora come from $EARNEST_DATA.
 """
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -26,7 +25,7 @@ from earnest.corpora.load import load_utterances
 from earnest.evaluation.calibration import softmax
 from earnest.evaluation.predictions import Predictions, text_column
 from earnest.evaluation.streams import AnsweredStreams, answered_streams
-from earnest.export.card import model_card
+from earnest.export.bundle import write_bundle
 from earnest.labels import scheme_called
 from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.predictor import Predictor
@@ -97,8 +96,8 @@ def points_of(probabilities: Floats) -> Floats:
     return np.asarray(logs - logs.mean(axis=1, keepdims=True))
 
 
-def learn(said: Said, targets: npt.NDArray[np.int64], bundle: Bundle) -> bytes:
-    """Train on the clips of the bundle's own corpora; return the graph for its temperature."""
+def learn(said: Said, targets: npt.NDArray[np.int64], bundle: Bundle) -> tuple[bytes, float]:
+    """Train on the clips of the bundle's own corpora; return the graph, and the sharpness that its answers need."""
     shrinkage = float(bundle.info.recipe["training"]["shrinkage"])
     n_classes = len(bundle.info.classes)
     embeddings = said.embedding.astype(np.float64)
@@ -108,7 +107,7 @@ def learn(said: Said, targets: npt.NDArray[np.int64], bundle: Bundle) -> bytes:
     sharpness = float(known.std() / points_of(said.probabilities).std())
     sys.stdout.write(f"{len(banks)} banks, {len(known)} clips; sharpness {sharpness:.2f}\n")
     network = fit_adaptation(banks, bundle.info.classes, SEED)
-    return with_temperatures(adaptation_graph(network), sharpness, 1.0)
+    return adaptation_graph(network), sharpness
 
 
 def streams(
@@ -150,23 +149,19 @@ def hedge_of(found: Sequence[AnsweredStreams]) -> float:
 
 def write(bundle: Bundle, folder: Path, graph: bytes, told: Mapping[str, object]) -> None:
     """Write the network, and what was measured, into the bundle's folder."""
-    learned = LearnedAdaptation(graph)
-    values = bundle.info.to_dict()
-    files = {name: digest for name, digest in values["files"].items() if not name.startswith("adaptation.")}
+    files = {name: bundle.listed_bytes(name) for name in bundle.info.files if not name.startswith("adaptation.")}
+    files[ADAPTATION] = graph
+    values = bundle.info.to_dict() | {
+        "files": {name: sha256_of(content) for name, content in files.items()},
+        "adaptation": asdict(LearnedAdaptation(graph).entry()),
+    }
     left_out = dict(values["left_out"])
-    table = left_out.get("table", {})
-    left_out["table"] = {
-        corpus: {how: row for how, row in rows.items() if "adapted" not in how} for corpus, rows in table.items()
+    table = {
+        corpus: {how: row for how, row in rows.items() if "adapted" not in how}
+        for corpus, rows in left_out.get("table", {}).items()
     }
-    values |= {
-        "files": {**files, ADAPTATION: sha256_of(graph)},
-        "adaptation": asdict(learned.entry()),
-        "left_out": {**left_out, "streams": dict(told)},
-    }
-    (folder / ADAPTATION).write_bytes(graph)
-    (folder / "adaptation.npz").unlink(missing_ok=True)
-    (folder / "card.md").write_text(model_card(from_mapping(BundleInfo, values, "bundle.json")), encoding="utf-8")
-    (folder / "bundle.json").write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    values["left_out"] = {**left_out, "table": table, "streams": dict(told)}
+    write_bundle(folder, files, from_mapping(BundleInfo, values, "bundle.json"))
 
 
 def main(folder: Path, names: Sequence[str]) -> None:
@@ -177,10 +172,10 @@ def main(folder: Path, names: Sequence[str]) -> None:
         bundle = load_bundle(name)
         said, targets = read(folder / f"{Path(name).name}.npz", bundle)
         own = np.isin(said.corpus, [corpus.name for corpus in bundle.info.training_corpora])
-        graph = learn(said.only(own), targets[own], bundle)
-        plain = list(streams(said.only(~own), targets[~own], graph, bundle))
-        hedge = hedge_of([found for _, _, found in plain])
-        graph = with_temperatures(graph, *hedged(graph, hedge))
+        learned, sharpness = learn(said.only(own), targets[own], bundle)
+        graph = with_temperatures(learned, sharpness, 1.0)
+        hedge = hedge_of([found for _, _, found in streams(said.only(~own), targets[~own], graph, bundle)])
+        graph = with_temperatures(learned, sharpness, hedge)
         sys.stdout.write(f"{name}: hedge {hedge:.2f}\n")
         told: dict[str, dict[str, object]] = {}
         for corpus, kind, found in streams(said.only(~own), targets[~own], graph, bundle):
@@ -193,14 +188,6 @@ def main(folder: Path, names: Sequence[str]) -> None:
             )
             sys.stdout.write(f"  {corpus}, {kind}: {shown}\n")
         write(bundle, Path(name) if Path(name).is_dir() else bundle_folder(name), graph, told)
-
-
-def hedged(graph: bytes, hedge: float) -> tuple[float, float]:
-    """Return the sharpness that a graph has, and its new hedge."""
-    import onnx
-
-    held = {tensor.name.rpartition(".")[2]: tensor for tensor in onnx.load_from_string(graph).graph.initializer}
-    return float(onnx.numpy_helper.to_array(held["sharpness"])[0]), hedge
 
 
 def bundle_folder(name: str) -> Path:

@@ -20,7 +20,7 @@ import onnx
 
 from earnest.bundle import NO_SPEECH, SOUNDS, SPEECH, Bundle, BundleInfo, load_bundle, sha256_of
 from earnest.errors import EarnestError
-from earnest.export.card import model_card
+from earnest.export.bundle import MODEL, write_bundle
 from earnest.export.heads import SoundHead, add_distance, add_sounds, soften
 from earnest.export.onnx import finished, store_small
 from earnest.runtime.smoothing import SPEECH_FROM
@@ -188,7 +188,7 @@ def write(
     store_small(model)
     data = finished(model, facts).SerializeToString()
     values = bundle.info.to_dict()
-    values["files"] = {**values["files"], "model.onnx": sha256_of(data)}
+    values["files"] = {**values["files"], MODEL: sha256_of(data)}
     values |= {
         "temperature": trust["temperature"],
         "calibration": None,
@@ -197,13 +197,8 @@ def write(
         "abstain_below": trust["abstain_below"],
         "left_out": {"sounds": told, **trust["told"]},
     }
-    output.mkdir(parents=True, exist_ok=True)
-    for name in bundle.info.files:
-        if name != "model.onnx":
-            (output / name).write_bytes(bundle.listed_bytes(name))
-    (output / "model.onnx").write_bytes(data)
-    (output / "card.md").write_text(model_card(from_mapping(BundleInfo, values, "bundle.json")), encoding="utf-8")
-    (output / "bundle.json").write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    files = {name: bundle.listed_bytes(name) for name in bundle.info.files if name != MODEL}
+    write_bundle(output, {**files, MODEL: data}, from_mapping(BundleInfo, values, "bundle.json"))
 
 
 def with_clamped_roots(proto: onnx.ModelProto) -> None:

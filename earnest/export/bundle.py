@@ -112,7 +112,7 @@ def export_bundle(
         results=tuple(read_result(folder) for folder in evaluations),
         notes=identity.notes,
     )
-    _write(output, files, info)
+    write_bundle(output, files, info)
     return info
 
 
@@ -124,8 +124,13 @@ def adaptation_of(record: RunRecord) -> AdaptationEntry | None:
     return from_mapping(AdaptationEntry, entry, "run.json: adaptation")
 
 
-def _write(output: Path, files: Mapping[str, bytes], info: BundleInfo) -> None:
-    """Write all files beside their places first, and then move them, ``bundle.json`` last."""
+def write_bundle(output: Path, files: Mapping[str, bytes], info: BundleInfo) -> None:
+    """Write a bundle with its card: all files beside their places first, then moved, ``bundle.json`` last.
+
+    Parameters
+    ----------
+    files : all that ``info`` lists, by name; graphs that it does not list are removed
+    """
     text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     files = {**files, "card.md": model_card(info).encode(), BUNDLE: f"{text}\n".encode()}
     with held_folder(output), told(output):

@@ -69,7 +69,7 @@ class AdaptationNetwork(nn.Module):
         Parameters
         ----------
         probabilities : plain, (batch, recordings, classes)
-        weights : how much each counts in the set, 1 for a whole recording, 0 for padding, (batch, recordings)
+        weights : how much each counts in the set, 1 for a whole recording, (batch, recordings)
         """
         logs = probabilities.clamp(min=SMALLEST).log()
         points = self.sharpness * (logs - logs.mean(dim=2, keepdim=True))
@@ -254,19 +254,17 @@ class Streams:
         chances = np.sqrt([len(bank.speakers) for bank in banks])
         self.chances = chances / chances.sum()
 
-    def batch(self, n_streams: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Draw streams of recordings.
+    def batch(self, n_streams: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw streams of equally many recordings.
 
         Returns
         -------
-        probabilities (streams, longest, classes), weights and targets (streams, longest), and which classes are
-        requested (streams, classes)
+        probabilities (streams, recordings, classes), targets (streams, recordings), and which classes are requested
+        (streams, classes)
         """
         length = int(np.exp(self.rng.uniform(0, np.log(self.draw.longest + 1))))  # one a batch: nothing is padded
         points, targets, requested = map(np.stack, zip(*(self._stream(length) for _ in range(n_streams)), strict=True))
-        weights = np.ones(targets.shape, np.float32)
-        found = (torch.from_numpy(weights), torch.from_numpy(targets), torch.from_numpy(requested))
-        return torch.from_numpy(points).softmax(2), *found
+        return torch.from_numpy(points).softmax(2), torch.from_numpy(targets), torch.from_numpy(requested)
 
     def _stream(self, length: int) -> tuple[npt.NDArray[np.float32], Numbers, npt.NDArray[np.bool_]]:
         rng, draw = self.rng, self.draw
@@ -333,11 +331,11 @@ def fit_adaptation(
     optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=n_steps + 1, pct_start=0.1)
     for _ in range(n_steps):
-        probabilities, weights, targets, requested = streams.batch(N_STREAMS)
-        told, _ = network(probabilities, weights)
-        losses = stream_losses(told, targets, weights, requested)
+        probabilities, targets, requested = streams.batch(N_STREAMS)
+        told, _ = network(probabilities, torch.ones(targets.shape))
+        losses = stream_losses(told, targets, requested)
         # What adaptation loses against the plain answer counts more than what it wins: a stream's regret.
-        regret = (losses - stream_losses(probabilities, targets, weights, requested)).clamp(min=0)
+        regret = (losses - stream_losses(probabilities, targets, requested)).clamp(min=0)
         loss = (losses + REGRET * regret).mean()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -347,19 +345,18 @@ def fit_adaptation(
     return network.eval()
 
 
-def stream_losses(told: Tensor, targets: Tensor, weights: Tensor, requested: Tensor) -> Tensor:
+def stream_losses(told: Tensor, targets: Tensor, requested: Tensor) -> Tensor:
     """Return the mean cross-entropy of each stream (streams,).
 
     Parameters
     ----------
     told : probabilities (streams, recordings, classes), renormalised here to the classes ``requested``
+    targets : (streams, recordings)
     requested : (streams, classes)
-    targets, weights : (streams, recordings)
     """
     possible = told * requested[:, None].to(told.dtype)
     logs = (possible / possible.sum(dim=2, keepdim=True) + SMALLEST).log()
-    losses = functional.nll_loss(logs.transpose(1, 2), targets, reduction="none")
-    return (losses * weights / weights.sum(dim=1, keepdim=True)).sum(dim=1)
+    return functional.nll_loss(logs.transpose(1, 2), targets, reduction="none").mean(dim=1)
 
 
 class _OneSet(nn.Module):
