@@ -20,6 +20,7 @@ from earnest.training.closed_form import (
     fit_discriminant,
     last_layer,
     out_of_fold_logits,
+    pooled_discriminant,
 )
 from earnest.training.examples import Example
 
@@ -215,3 +216,44 @@ def test_a_class_that_one_corpus_lacks_is_learnt_from_the_others() -> None:
     corpora = ["one" if target == 0 or row < 12 else "two" for row, target in enumerate(targets)]
     weights, bias = discriminant(embeddings, targets, 0.5, N_CLASSES, corpora)
     assert np.isfinite(weights).all() and np.isfinite(bias).all()
+
+
+def test_corpora_that_put_an_emotion_elsewhere_have_a_say_of_their_own() -> None:
+    """Two corpora tell two classes apart along one direction; along another they differ as corpora do."""
+    rng = np.random.default_rng(2)
+    targets, corpora = np.arange(400) % 2, ["one"] * 200 + ["two"] * 200
+    embeddings = rng.normal(size=(400, 4))
+    embeddings[:, 0] += 2 * targets
+    embeddings[:, 1] += np.where(np.array(corpora) == "one", 1.0, -1.0) * 3 * (targets - 0.5)
+    weights, bias = discriminant(embeddings, targets, 0.2, 2, corpora)
+    together, _ = pooled_discriminant(embeddings, targets, 0.2, 2, corpora)
+    apart = [pooled_discriminant(embeddings[rows], targets[rows], 0.2, 2)[0] for rows in (slice(200), slice(200, 400))]
+    way = weights[1] - weights[0]
+    assert np.abs(way[1]) < 0.1 * way[0]  # what the corpora contradict each other in is no evidence
+    assert all(np.abs((own[1] - own[0])[1]) > 0.3 * (own[1] - own[0])[0] for own in apart)
+    own = np.mean([(one[1] - one[0]) / np.linalg.norm(one[1] - one[0]) for one in apart], axis=0)
+    shared = (together[1] - together[0]) / np.linalg.norm(together[1] - together[0])
+    cosine = way @ (own / np.linalg.norm(own) + shared)
+    assert cosine > 1.9 * np.linalg.norm(way)
+    assert np.isfinite(bias).all()
+
+
+def test_one_corpus_alone_has_the_plain_discriminant() -> None:
+    rng = np.random.default_rng(3)
+    embeddings, targets = rng.normal(size=(40, WIDTH)), np.arange(40) % N_CLASSES
+    wanted = pooled_discriminant(embeddings, targets, 0.3, N_CLASSES)
+    for corpora in (None, ["one"] * 40):
+        found = discriminant(embeddings, targets, 0.3, N_CLASSES, corpora)
+        np.testing.assert_array_equal(found[0], wanted[0])
+        np.testing.assert_array_equal(found[1], wanted[1])
+
+
+def test_a_corpus_without_a_class_says_nothing_of_it() -> None:
+    """The scores of the missing class come from the other corpus and from all together, however the third is moved."""
+    rng = np.random.default_rng(4)
+    targets = np.concatenate([np.arange(60) % N_CLASSES, np.arange(60) % (N_CLASSES - 1)])
+    embeddings = rng.normal(size=(120, WIDTH)) + 3 * np.eye(WIDTH)[targets % WIDTH]
+    corpora = ["whole"] * 60 + ["lacking"] * 60
+    weights, bias = discriminant(embeddings, targets, 0.3, N_CLASSES, corpora)
+    answers = (embeddings[:60] @ weights.T + bias).argmax(axis=1)
+    assert (answers == targets[:60]).mean() > 0.9
