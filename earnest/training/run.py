@@ -186,7 +186,7 @@ def claim(folder: Path, recipe: Recipe, split: Split) -> None:
     """Write recipe and split into a run folder, or refuse one that holds others."""
     path = folder / "recipe.toml"
     refuse_foreign(folder, path.name, FILES)
-    if path.exists() and read_recipe(path) != recipe:
+    if path.exists() and not read_recipe(path).trains_as(recipe):
         raise RecipeError(f"{folder}: holds a run of another recipe. Choose another --output, or remove the folder.")
     if not path.exists():
         write_atomically(path, recipe_to_toml(recipe).encode())

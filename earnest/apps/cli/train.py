@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._evaluate_results import echo_leakage
-from earnest.apps.cli._options import EPILOG, RecipeOptions, options
+from earnest.apps.cli._options import EPILOG, RecipeOptions, names_from, options, protocol_names
 from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, progress_for
 from earnest.errors import MissingExtraError
 from earnest.files.locks import held_folder
@@ -28,10 +28,9 @@ def require_training() -> None:
 @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run folder to make.")
 @click.option(
     "--protocol",
-    default="speaker-holdout",
-    show_default=True,
     metavar="NAME",
-    help="Which clips are for training, validation and test.",
+    shell_complete=names_from(protocol_names),
+    help="Which clips are for training, validation and test; default: as the recipe says.",
 )
 @click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
 @click.option("--all-data", is_flag=True, help="For shipping: keep no test set, refit on validation clips too.")
@@ -41,7 +40,7 @@ def command(
     data: tuple[str, ...],
     other: RecipeOptions,
     output: Path,
-    protocol: str,
+    protocol: str | None,
     fold: str | None,
     all_data: bool,
     as_json: bool,
@@ -64,6 +63,7 @@ def command(
     from earnest.training.record import read_record
 
     resolved = read_recipe(recipe, other.changes)
+    protocol = protocol or resolved.protocol
     words = [
         "earnest",
         "train",
@@ -93,6 +93,9 @@ def command(
         echo(f"Labels: {outcome.labels.sentence()}.")
         echo(f"{outcome.protocol.kind} test, {outcome.scores.n} clips: WA {wa}, UA {ua}.")
         echo_leakage(outcome.leakage)
+        if resolved.authors_protocol not in ("", protocol):
+            theirs = f"earnest evaluate {recipe} --protocol {resolved.authors_protocol}"
+            echo(f"The published number is of another protocol, which is not comparable: {theirs}")
     if not quiet:
         echo(f"Next: earnest export {output} --output bundles/{output.name}")
 

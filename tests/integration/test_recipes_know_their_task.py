@@ -1,0 +1,74 @@
+"""Recipes of corpora that are not here train, by the command of their help, on made-up trees of these corpora."""
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import earnest_cli
+from made_up_corpus import NAME, recipe_text, write_corpus, write_iemocap, write_thai_ser
+
+from earnest.evaluation.protocols import protocol_called
+from earnest.models.classifier import MODELS
+from earnest.settings.recipe import read_recipe
+from earnest.testing.sounds import write_voice
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+TREES = {"iemocap": write_iemocap, "thai-ser": write_thai_ser}
+PATHS = [path for path in sorted(RECIPES.glob("*.toml")) if read_recipe(path).corpora[0] in TREES]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for EARNEST_DATA with both trees, and one noise."""
+    folder = tmp_path_factory.mktemp("data")
+    for name, write in TREES.items():
+        write(folder / name)
+    (folder / "noise-esc10" / "rain").mkdir(parents=True)
+    write_voice(folder / "noise-esc10" / "rain" / "1.wav")
+    return folder
+
+
+def smaller(path: Path) -> list[str]:
+    """Return what makes a training short: one epoch of a narrow network, from random weights."""
+    recipe = read_recipe(path)
+    settings = {f"network.{key}": value for key, value in MODELS.get(recipe.model).reduced.items()}
+    settings |= {"training.epochs": 1, "training.batch_size": 8}
+    if recipe.segments.mode == "blocks":
+        settings |= {"segments.length_s": 1.0, "image.width": 128, "image.height": 128}
+    return [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+
+
+def test_the_eight_recipes_of_iemocap_and_those_of_thai_ser_are_here() -> None:
+    assert len([path for path in PATHS if read_recipe(path).corpora == ("iemocap",)]) == 8
+    assert len([path for path in PATHS if read_recipe(path).corpora == ("thai-ser",)]) == 3
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_it_trains_by_the_command_of_its_help(path: Path, data: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("EARNEST_DATA", str(data))
+    monkeypatch.setenv("EARNEST_MODELS", str(tmp_path / "none"))
+    output = earnest_cli("train", path, "--output", tmp_path / "run", *smaller(path))
+    recipe = read_recipe(path)
+    split = json.loads((tmp_path / "run" / "split.json").read_text(encoding="utf-8"))
+    assert split["protocol"] == recipe.protocol == read_recipe(tmp_path / "run").protocol
+    assert protocol_called(recipe.protocol).kind == "speaker-independent"
+    assert "speaker-independent test" in output
+
+
+def test_an_evaluation_is_under_the_recipes_protocol_unless_another_is_named(data: Path, tmp_path: Path) -> None:
+    path = RECIPES / "multitask-cnn-pooled.toml"
+    words = ["evaluate", path, "--data", f"iemocap={data / 'iemocap'}", *smaller(path), "--folds", "f1", "--json"]
+    own = json.loads(earnest_cli(*words, "--output", tmp_path / "own"))
+    assert own["protocol"] == "speaker-5fold"
+    other = json.loads(earnest_cli(*words, "--protocol", "speaker-3fold", "--output", tmp_path / "other"))
+    assert other["protocol"] == "speaker-3fold"
+
+
+def test_the_protocol_of_the_published_number_is_told_where_it_is_another(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text('authors_protocol = "stratified-5fold"\n' + recipe_text(epochs=1), encoding="utf-8")
+    words = ["train", recipe, "--data", f"{NAME}={write_corpus(tmp_path / 'clips')}"]
+    told = earnest_cli(*words, "--output", tmp_path / "run")
+    assert f"not comparable: earnest evaluate {recipe} --protocol stratified-5fold" in told
+    same = earnest_cli(*words, "--output", tmp_path / "same", "--protocol", "stratified-5fold")
+    assert "not comparable" not in same
