@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from earnest.corpora.base import affect_of
+from earnest.corpora.base import affect_of, affect_scale
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError, SplitError
 from earnest.evaluation.author_protocols import is_chosen_on_test
@@ -332,7 +332,7 @@ def class_subset_scores(protocol: Protocol, predictions: Predictions) -> dict[st
 def affect_results(
     predictions: Predictions, utterances: Sequence[Utterance], limits: Sequence[float]
 ) -> dict[str, Any] | None:
-    """Score answers of affect against the manifest's ratings, both from 0 to 1; None where there are none.
+    """Score answers of affect against the manifest's ratings, in their unit; None where there are none.
 
     Parameters
     ----------
@@ -343,7 +343,9 @@ def affect_results(
     known = {(row.corpus, row.utterance_id): row for row in utterances}
     places = zip(predictions.corpus, predictions.utterance_id, strict=True)
     true = np.array([affect_of(known[place], limits) for place in places], dtype=np.float64)
-    return {name: one.to_dict() for name, one in affect_scores(predictions.predicted_affect, true).items()} or None
+    scale = affect_scale(set(predictions.corpus.tolist()), limits)
+    scores = affect_scores(predictions.predicted_affect, true, scale)
+    return {name: one.to_dict() for name, one in scores.items()} or None
 
 
 def _refuse_other_results(protocol: Protocol, output: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._evaluate_results import echo_leakage
+from earnest.apps.cli._evaluate_results import echo_leakage, echo_other_heads
 from earnest.apps.cli._options import EPILOG, RecipeOptions, names_from, options, protocol_names
 from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, progress_for
 from earnest.errors import MissingExtraError
@@ -81,7 +81,15 @@ def command(
         _draw_curve(output, record.best_epoch)
     if as_json:
         headline = {"wa": outcome.scores.wa, "ua": outcome.scores.ua, "n": outcome.scores.n} if outcome else None
-        echo_json({"run": output, "best_epoch": record.best_epoch, "epochs": record.epochs, "test": headline})
+        echo_json(
+            {
+                "run": output,
+                "best_epoch": record.best_epoch,
+                "epochs": record.epochs,
+                "test": headline,
+                "warnings": record.warnings,
+            }
+        )
         return
     chosen_by = f"epoch {record.best_epoch} of {record.epochs}" if record.epochs else "temperature"
     trained = f"{record.n_train} clips, validation clips among them" if record.refitted else f"{record.n_train} clips"
@@ -92,6 +100,7 @@ def command(
             echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
         echo(f"Labels: {outcome.labels.sentence()}.")
         echo(f"{outcome.protocol.kind} test, {outcome.scores.n} clips: WA {wa}, UA {ua}.")
+        echo_other_heads(outcome)
         echo_leakage(outcome.leakage)
         if resolved.authors_protocol not in ("", protocol):
             theirs = f"earnest evaluate {recipe} --protocol {resolved.authors_protocol}"
