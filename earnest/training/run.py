@@ -214,6 +214,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
         )
     statistics = learner.runtime_statistics(classifier, result.heard, valid)
     best_epoch, epochs, stop_reason = result.best_epoch, result.epochs, result.stop_reason
+    warnings = result.warnings
     if settings.refit and valid:
         learner, classifier = learner_for(recipe, clips), initial_classifier(recipe, classes)
         classifier.network.prepare(example.frames for example in (*train, *valid))
@@ -239,6 +240,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
         training_corpora=ledger_of([*train, *valid, *clips.auxiliary]),
         stop_reason=stop_reason,
         learned=learned,
+        warnings=warnings,
         **calibrations,
         **statistics.entries(),
     )
