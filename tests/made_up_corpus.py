@@ -86,15 +86,15 @@ RATINGS = {"neutral": (3.0, 2.5, 3.0), "happy": (4.5, 3.5, 3.5), "sad": (2.0, 1.
 """Valence, arousal and dominance of each emotion, 1 to 5 as in IEMOCAP."""
 
 
-def write_iemocap(folder: Path, n_takes: int = 2, is_rated: bool = True) -> Path:
+def write_iemocap(folder: Path, n_takes: int = 2) -> Path:
     """Write IEMOCAP's five sessions, one improvised dialogue each, whose partners share it; return the folder."""
     for session in range(1, 6):
         dialogue, lines = f"Ses0{session}F_impro01", ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n"]
         wavs = folder / f"Session{session}" / "sentences" / "wav" / dialogue
-        for letter, speaker in (("F", 2 * session), ("M", 2 * session + 1)):
-            for number, (emotion, take, wave) in enumerate(_turns(speaker, n_takes)):
+        for speaker, letter in enumerate("FM"):
+            for number, (emotion, take, wave) in enumerate(_turns(speaker, n_takes, session)):
                 name = f"{dialogue}_{letter}{number:03d}"
-                ratings = [rating + 0.25 * (take % 2) if is_rated else 2.5 for rating in RATINGS[emotion]]
+                ratings = [rating + 0.25 * (take % 2) for rating in RATINGS[emotion]]
                 lines.append(
                     f"[{number}.0 - {number}.9]\t{name}\t{emotion[:3]}\t[{', '.join(f'{r:.4f}' for r in ratings)}]"
                 )
@@ -112,7 +112,7 @@ def write_thai_ser(folder: Path, n_takes: int = 1) -> Path:
         for partner in range(2):
             actor = f"{len(actors) + 1:03d}"
             actors.append({"Actor's ID": actor, "Age": 20, "Sex": "Male" if partner else "Female"})
-            for number, (emotion, _, wave) in enumerate(_turns(2 * len(actors) + partner, n_takes)):
+            for number, (emotion, _, wave) in enumerate(_turns(partner, n_takes, len(actors))):
                 for microphone in ("con", "clip") if place == "studio" else ("mic",):
                     name = f"{room}_{microphone}_actor{actor}_impro1_{number + 1}.flac"
                     _write(
@@ -125,11 +125,11 @@ def write_thai_ser(folder: Path, n_takes: int = 1) -> Path:
     return folder
 
 
-def _turns(speaker: int, n_takes: int) -> Iterator[tuple[str, int, npt.NDArray[np.float32]]]:
-    """Yield emotion, take and sound of all that one speaker says; even speakers are female."""
+def _turns(speaker: int, n_takes: int, seed: int) -> Iterator[tuple[str, int, npt.NDArray[np.float32]]]:
+    """Yield emotion, take and sound of all that one speaker says; speaker 0 is female, 1 is male."""
     for emotion in MANNERS:
         for take in range(n_takes):
-            yield emotion, take, spoken(emotion, speaker, take)
+            yield emotion, take, spoken(emotion, speaker, take, seed)
 
 
 def _write(path: Path, wave: npt.NDArray[np.float32]) -> None:

@@ -1,12 +1,15 @@
 """Recipes of corpora that are not here train, by the command of their help, on made-up trees of these corpora."""
 
+import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import earnest_cli
 from made_up_corpus import NAME, recipe_text, write_corpus, write_iemocap, write_thai_ser
 
+from earnest.corpora.load import load_utterances
 from earnest.evaluation.protocols import protocol_called
 from earnest.models.classifier import MODELS
 from earnest.settings.recipe import read_recipe
@@ -53,6 +56,49 @@ def test_it_trains_by_the_command_of_its_help(path: Path, data: Path, tmp_path: 
     assert split["protocol"] == recipe.protocol == read_recipe(tmp_path / "run").protocol
     assert protocol_called(recipe.protocol).kind == "speaker-independent"
     assert "speaker-independent test" in output
+
+
+def train_multitask(folder: Path, *settings: str) -> str:
+    """Train the published network, narrower and on clips as they are, into ``run``; return what it tells."""
+    tree = write_iemocap(folder / "iemocap", n_takes=4)
+    words = [word for one in ("network.width_factor=0.25", "augment=[]", *settings) for word in ("--set", one)]
+    path = RECIPES / "multitask-cnn.toml"
+    return earnest_cli("train", path, "--data", f"iemocap={tree}", "--output", folder / "run", *words)
+
+
+def test_from_hes_start_the_multitask_network_collapses_and_says_so(tmp_path: Path) -> None:
+    train_multitask(tmp_path, 'network.initialisation="he"', "training.epochs=6")
+    record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    exploding, constant, *_ = record["warnings"]
+    assert exploding.startswith("The loss explodes: in epoch 1 it was ")
+    assert constant.startswith("The answers are constant: ")
+
+
+def test_the_multitask_network_learns_emotion_gender_and_affect(tmp_path: Path) -> None:
+    told, run, tree = train_multitask(tmp_path, "training.epochs=24"), tmp_path / "run", tmp_path / "iemocap"
+    history = list(csv.DictReader((run / "history.csv").read_text(encoding="utf-8").splitlines()))
+    losses = [float(row["train_loss"]) for row in history]
+    assert losses[-1] < 0.7 * losses[0] < 4
+    beside = ("gender_wa", "valence_ccc", "arousal_ccc", "dominance_ccc")
+    first, last = ([float(row[f"valid_{name}"]) for name in beside] for row in (history[0], history[-1]))
+    assert all(after > before for before, after in zip(first, last, strict=True))
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    assert record["warnings"] == []
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["ua"] > 0.8
+    assert metrics["gender"]["wa"] > 0.9
+    rows = {row.key: row for row in load_utterances(["iemocap"], {"iemocap": tree})}
+    split = json.loads((run / "split.json").read_text(encoding="utf-8"))
+    for name, scores in metrics["affect"].items():
+        assert scores["scale"] == [1, 5]
+        mean = np.mean([getattr(rows[key], name) for key in split["train"]])
+        of_the_mean = np.sqrt(np.mean([(getattr(rows[key], name) - mean) ** 2 for key in split["test"]]))
+        assert scores["rmse"] < of_the_mean
+        assert [name, str(scores["n"]), f"{scores['ccc']:.3f}", f"{scores['rmse']:.3f}"] in map(
+            str.split, told.splitlines()
+        )
+    assert "affect, 1 to 5" in told
+    assert "Gender right: " in told
 
 
 def test_an_evaluation_is_under_the_recipes_protocol_unless_another_is_named(data: Path, tmp_path: Path) -> None:
