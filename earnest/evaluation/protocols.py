@@ -512,6 +512,7 @@ def _check_coverage(protocol: Protocol, rows: Sequence[Utterance]) -> None:
     if strange:
         raise CorpusError(f"{protocol.name} knows no speaker '{strange[0]}'; its speakers are {protocol.speakers[0]} …")
     if coverage.missing_speakers or (protocol.exact and not coverage.complete):
-        raise CorpusError(f"{coverage.sentence()}. Run: earnest corpus check")
+        checks = ", ".join(f"earnest corpus check {name}" for name in protocol.corpora)
+        raise CorpusError(f"{coverage.sentence()}. Run: {checks}")
     if not coverage.complete:
         _log.warning("%s. The corpus is incomplete; the result says so.", coverage.sentence())

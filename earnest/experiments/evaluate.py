@@ -214,7 +214,7 @@ def evaluate(
     together = joined([parts[split.fold] for split in task.splits])
     write_predictions(together, output / PREDICTIONS)
     selected = {"selected": selected_settings([job.folder for job in all_jobs])} if space else {}
-    facts = selected | _calibration(together, {job.split.fold: job.folder for job in all_jobs})
+    facts = selected | _told_by_runs(together, {job.split.fold: job.folder for job in all_jobs})
     outcome = scored(task, together, output, command, output / METRICS, facts)
     write_sums(output, (PREDICTIONS, METRICS))
     return outcome
@@ -266,7 +266,7 @@ def train(
         return None
     runs = {split.fold: output}
     task = Task(recipe, protocol, utterances, FoldChoice([split], 1), (recipe.training.seed,))
-    facts = _calibration(predictions, runs)
+    facts = _told_by_runs(predictions, runs)
     return scored(task, predictions, output.parent, command, output / METRICS, facts, runs)
 
 
@@ -362,9 +362,12 @@ def _refuse_other_results(protocol: Protocol, output: Path) -> None:
         raise RecipeError(f"{output}: holds results of the protocol '{held}'. Choose another --output.")
 
 
-def _calibration(predictions: Predictions, runs: Mapping[str, Path]) -> dict[str, Any]:
+def _told_by_runs(predictions: Predictions, runs: Mapping[str, Path]) -> dict[str, Any]:
     records = {fold: read_record(run) for fold, run in runs.items()}
-    return {"calibration_change": calibration_change(predictions, records)}
+    warnings = {fold: list(record.warnings) for fold, record in records.items() if record.warnings}
+    return {"calibration_change": calibration_change(predictions, records)} | (
+        {"warnings": warnings} if warnings else {}
+    )
 
 
 def _check_before_decoding(jobs: Sequence[Job]) -> None:

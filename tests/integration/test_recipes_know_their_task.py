@@ -118,3 +118,16 @@ def test_the_protocol_of_the_published_number_is_told_where_it_is_another(tmp_pa
     assert f"not comparable: earnest evaluate {recipe} --protocol stratified-5fold" in told
     same = earnest_cli(*words, "--output", tmp_path / "same", "--protocol", "stratified-5fold")
     assert "not comparable" not in same
+
+
+def test_an_evaluation_tells_which_folds_did_not_learn(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(recipe_text(epochs=5), encoding="utf-8")
+    words = ["evaluate", recipe, "--data", f"{NAME}={write_corpus(tmp_path / 'clips')}", "--folds", "f1"]
+    words += ["--protocol", "speaker-3fold", "--output", tmp_path / "result", "--set", "training.learning_rate=1e-9"]
+    told = earnest_cli(*words)
+    document = json.loads((tmp_path / "result" / "metrics.json").read_text(encoding="utf-8"))
+    assert document["warnings"]["f1"][-1].startswith(
+        "No better than chance: after 5 of 5 epochs UA on validation clips"
+    )
+    assert f"f1: {document['warnings']['f1'][-1]}" in told

@@ -51,6 +51,9 @@ def echo_results(
         if one.note:
             echo(f"Noise: {one.note}.")
     echo(f"Labels: {outcome.labels.sentence()}.")
+    for fold, sentences in outcome.document.get("warnings", {}).items():
+        for sentence in sentences:
+            echo(f"{fold}: {sentence}")
     for fold, chosen in outcome.document.get("selected", {}).items():
         settings = ", ".join(f"{key} = {value}" for key, value in chosen["settings"].items())
         score = f"{chosen['metric']} {percent(chosen['value'])}"
