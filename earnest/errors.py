@@ -119,6 +119,10 @@ class SplitError(EarnestError):
     """A split would leak test data into training."""
 
 
+class SharedGroupError(SplitError):
+    """A group of recordings, such as a dialogue, is in two sets of a split."""
+
+
 class WeightsNotFoundError(EarnestError):
     """Pre-trained weights that a recipe names are on no path."""
 

@@ -1,5 +1,10 @@
-"""A made-up corpus of voices that a small model learns: emotion moves pitch, loudness, rate and melody."""
+"""A made-up corpus of voices that a small model learns: emotion moves pitch, loudness, rate and melody.
 
+It comes as a manifest, and in the folders and label files of IEMOCAP and of THAI SER.
+"""
+
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +80,61 @@ def write_corpus(
     manifest = folder / "manifest.csv"
     write_manifest(utterances, manifest)
     return manifest
+
+
+RATINGS = {"neutral": (3.0, 2.5, 3.0), "happy": (4.5, 3.5, 3.5), "sad": (2.0, 1.5, 2.0), "angry": (1.5, 4.5, 4.5)}
+"""Valence, arousal and dominance of each emotion, 1 to 5 as in IEMOCAP."""
+
+
+def write_iemocap(folder: Path, n_takes: int = 2) -> Path:
+    """Write IEMOCAP's five sessions, one improvised dialogue each, whose partners share it; return the folder."""
+    for session in range(1, 6):
+        dialogue, lines = f"Ses0{session}F_impro01", ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n"]
+        wavs = folder / f"Session{session}" / "sentences" / "wav" / dialogue
+        for speaker, letter in enumerate("FM"):
+            for number, (emotion, take, wave) in enumerate(_turns(speaker, n_takes, session)):
+                name = f"{dialogue}_{letter}{number:03d}"
+                ratings = [rating + 0.25 * (take % 2) for rating in RATINGS[emotion]]
+                lines.append(
+                    f"[{number}.0 - {number}.9]\t{name}\t{emotion[:3]}\t[{', '.join(f'{r:.4f}' for r in ratings)}]"
+                )
+                _write(wavs / f"{name}.wav", wave)
+        labels = folder / f"Session{session}" / "dialog" / "EmoEvaluation" / f"{dialogue}.txt"
+        labels.parent.mkdir(parents=True)
+        labels.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+def write_thai_ser(folder: Path, n_takes: int = 1) -> Path:
+    """Write six studios of THAI SER in three batches, and two recordings over Zoom; return the folder."""
+    labels, actors = {}, []
+    for room, place in (*((f"s{n:03d}", "studio") for n in (1, 2, 11, 12, 21, 22)), ("z001", "zoom"), ("z002", "zoom")):
+        for partner in range(2):
+            actor = f"{len(actors) + 1:03d}"
+            actors.append({"Actor's ID": actor, "Age": 20, "Sex": "Male" if partner else "Female"})
+            for number, (emotion, _, wave) in enumerate(_turns(partner, n_takes, len(actors))):
+                for microphone in ("con", "clip") if place == "studio" else ("mic",):
+                    name = f"{room}_{microphone}_actor{actor}_impro1_{number + 1}.flac"
+                    _write(
+                        folder / f"{place}{room[1:]}" / microphone / name, wave if microphone != "clip" else wave / 2
+                    )
+                    if microphone != "clip":
+                        labels[name] = [{"assigned_emo": emotion.capitalize()}]
+    (folder / "emotion_label.json").write_text(json.dumps(labels), encoding="utf-8")
+    (folder / "actor_demography.json").write_text(json.dumps({"data": actors}), encoding="utf-8")
+    return folder
+
+
+def _turns(speaker: int, n_takes: int, seed: int) -> Iterator[tuple[str, int, npt.NDArray[np.float32]]]:
+    """Yield emotion, take and sound of all that one speaker says; speaker 0 is female, 1 is male."""
+    for emotion in MANNERS:
+        for take in range(n_takes):
+            yield emotion, take, spoken(emotion, speaker, take, seed)
+
+
+def _write(path: Path, wave: npt.NDArray[np.float32]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, wave, RATE_HZ, subtype="PCM_16")
 
 
 def recipe_text(epochs: int = 6, extra: str = "", corpus: str = NAME) -> str:

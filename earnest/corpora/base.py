@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -139,6 +139,18 @@ def unknown_name(path: Path, expected: str) -> CorpusError:
 
 
 Affect: TypeAlias = tuple[float, float, float]
+
+
+def affect_scale(corpora: Iterable[str], limits: Sequence[float] = ()) -> tuple[float, float]:
+    """Return lowest and highest rating of corpora that share their unit; 0 and 1 where they don't, or have none.
+
+    Parameters
+    ----------
+    limits : what a recipe says instead of the corpora; empty for nothing
+    """
+    of_each = {tuple(CORPORA.get(name).affect_range) if name in CORPORA.names() else () for name in corpora}
+    found = tuple(limits) or (of_each.pop() if len(of_each) == 1 else ())
+    return (found[0], found[1]) if found else (0.0, 1.0)
 
 
 def affect_of(utterance: Utterance, limits: Sequence[float] = ()) -> Affect:

@@ -26,30 +26,40 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class AffectScores:
-    """One of valence, arousal and dominance, over the ``n`` rows that have both answer and rating."""
+    """One of valence, arousal and dominance, over the ``n`` rows that have both answer and rating.
+
+    Attributes
+    ----------
+    rmse : in the unit of ``scale``, the lowest and the highest rating
+    """
 
     rmse: float
     ccc: float | None
     n: int
+    scale: tuple[float, float] = (0.0, 1.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return {"rmse": self.rmse, "ccc": self.ccc, "n": self.n}
+        return {"rmse": self.rmse, "ccc": self.ccc, "n": self.n, "scale": list(self.scale)}
 
 
-def affect_scores(predicted: npt.NDArray[np.floating], true: npt.NDArray[np.floating]) -> dict[str, AffectScores]:
+def affect_scores(
+    predicted: npt.NDArray[np.floating], true: npt.NDArray[np.floating], scale: tuple[float, float] = (0.0, 1.0)
+) -> dict[str, AffectScores]:
     """Score valence, arousal and dominance, as far as anything is known of them.
 
     Parameters
     ----------
-    predicted, true : shape (rows, 3), NaN where unknown, on the same scale
+    predicted, true : shape (rows, 3), NaN where unknown, from 0 to 1
+    scale : what 0 and 1 are in the unit of the ratings; the concordance is the same in any
     """
+    low, high = scale
     scores = {}
     for name, answers, ratings in zip(AFFECT, predicted.T, true.T, strict=True):
         error = rmse(answers, ratings)
         if error is not None:
             n = len(_known(answers, ratings)[0])
-            scores[name] = AffectScores(error, concordance(answers, ratings), n)
+            scores[name] = AffectScores((high - low) * error, concordance(answers, ratings), n, scale)
     return scores
 
 

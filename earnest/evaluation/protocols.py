@@ -8,23 +8,25 @@ from dataclasses import dataclass, field
 
 from earnest.corpora.load import usable
 from earnest.corpora.manifest import Utterance
-from earnest.errors import CorpusError, RecipeError, suggestion
+from earnest.errors import CorpusError, RecipeError, SharedGroupError, SplitError, suggestion
 from earnest.evaluation.splits import Split
 from earnest.evaluation.splitters import (
+    BatchHalves,
     CorpusMatrix,
     CrossCorpus,
     Divide,
     KeyFolds,
     LeaveOneOut,
     NamedFolds,
+    PartHoldOut,
     PartnerRotation,
+    SpeakerFolds,
     SpeakerHoldOut,
     StratifiedFolds,
     StratifiedHoldOut,
     group_named,
     in_order,
     session_of,
-    speaker_folds,
 )
 from earnest.labels import count_labels, scheme_called
 
@@ -125,7 +127,7 @@ def _speaker_folds(k: int) -> Protocol:
         description=f"any manifest, the k-th speaker in fold k mod {k}",
         corpora=(),
         scheme="native",
-        divide=speaker_folds(k),
+        divide=SpeakerFolds(k),
     )
 
 
@@ -207,6 +209,19 @@ def _is_studio(utterance: Utterance) -> bool:
     return utterance.session.startswith("studio")
 
 
+def _is_zoom(utterance: Utterance) -> bool:
+    return utterance.session.startswith("zoom")
+
+
+def _is_improvised_once(utterance: Utterance) -> bool:
+    """Say whether a turn of THAI SER is improvised, and from the microphone that the label file names.
+
+    NTU's code keeps one of a studio's microphones, the one that a listing of folders ends with. All three would test
+    each turn three times.
+    """
+    return _is_improvised(utterance) and utterance.channel in ("con", "mic")
+
+
 def _thai_batch(utterance: Utterance) -> str:
     """Return the batch of ten studio recordings: recordings 1 to 10 are batch 1."""
     digits = "".join(letter for letter in utterance.session if letter.isdigit())
@@ -251,7 +266,7 @@ PROTOCOL_TABLE = (
         description="CREMA-D, intended labels, usable clips, the k-th speaker in fold k mod 5",
         corpora=("crema-d",),
         scheme="six",
-        divide=speaker_folds(5),
+        divide=SpeakerFolds(5),
         n_utterances=7435,
         speakers=_CREMA_D_SPEAKERS,
     ),
@@ -309,6 +324,24 @@ PROTOCOL_TABLE = (
         scheme="native",
         divide=LeaveOneOut(_thai_batch, n_valid=1),
         belongs=_is_studio,
+    ),
+    Protocol(
+        name="thai-ser-ntu",
+        description="THAI SER, improvised turns in studios, one microphone, NTU's batches of ten: the first five of "
+        "one are tested, its others validate",
+        corpora=("thai-ser",),
+        scheme="iemocap4",
+        divide=BatchHalves(_thai_batch),
+        belongs=lambda utterance: _is_studio(utterance) and _is_improvised_once(utterance),
+        training_seeds=_NTU_SEEDS,
+    ),
+    Protocol(
+        name="thai-ser-zoom",
+        description="THAI SER, improvised turns, trained on studios, validated on the last ten of them, tested on Zoom",
+        corpora=("thai-ser",),
+        scheme="iemocap4",
+        divide=PartHoldOut("zoom", _is_zoom, _thai_batch),
+        belongs=_is_improvised_once,
     ),
     Protocol(
         name="vino-random",
@@ -400,6 +433,25 @@ def splits_of(protocol: str | Protocol, utterances: Sequence[Utterance]) -> list
     chosen = protocol_called(protocol) if isinstance(protocol, str) else protocol
     rows = rows_of(chosen, utterances)
     _check_coverage(chosen, rows)
+    try:
+        return _divided(chosen, rows)
+    except SharedGroupError as error:
+        raise SplitError(f"{error} {_what_keeps_groups_together(rows)}") from None
+
+
+def _what_keeps_groups_together(rows: Sequence[Utterance]) -> str:
+    """Name the first protocol for any manifest that can divide these clips, so that a refusal says what to type."""
+    for name in ("session-loso", "speaker-holdout", f"group-{FEWEST_FOLDS}fold"):
+        try:
+            _divided(protocol_called(name), rows)
+        except SplitError:
+            continue
+        return f"Say --protocol {name}: it keeps them together."
+    return f"No protocol keeps them together: the clips are of fewer than {FEWEST_FOLDS} such groups. Add clips."
+
+
+def _divided(chosen: Protocol, rows: Sequence[Utterance]) -> list[Split]:
+    """Divide rows that are all of a protocol."""
     scheme = scheme_called(chosen.scheme, (row.emotion for row in rows))
     classes = [scheme.class_of(row.emotion, row.corpus, row.native_emotion) or "" for row in rows]
     return [
@@ -460,6 +512,7 @@ def _check_coverage(protocol: Protocol, rows: Sequence[Utterance]) -> None:
     if strange:
         raise CorpusError(f"{protocol.name} knows no speaker '{strange[0]}'; its speakers are {protocol.speakers[0]} …")
     if coverage.missing_speakers or (protocol.exact and not coverage.complete):
-        raise CorpusError(f"{coverage.sentence()}. Run: earnest corpus check")
+        checks = ", ".join(f"earnest corpus check {name}" for name in protocol.corpora)
+        raise CorpusError(f"{coverage.sentence()}. Run: {checks}")
     if not coverage.complete:
         _log.warning("%s. The corpus is incomplete; the result says so.", coverage.sentence())

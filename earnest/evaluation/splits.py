@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from earnest.corpora.manifest import Utterance
-from earnest.errors import SplitError
+from earnest.errors import SharedGroupError, SplitError
 
 SETS = ("train", "valid", "test")
 N_NAMED = 3  # how many offenders an error message names
@@ -90,7 +90,8 @@ class Split:
         for what, key_of in refused:
             shared = shared_values(self.sets[first], self.sets[second], key_of)
             if shared:
-                raise SplitError(f"{self.title}: {first} and {second} share the {what} {named(shared)}.")
+                kind = SharedGroupError if what == "group" else SplitError
+                raise kind(f"{self.title}: {first} and {second} share the {what} {named(shared)}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values with utterance keys only: what may be published beside a result."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from earnest.labels import EMOTIONS
 
 Indices = npt.NDArray[np.intp]
 KeyOf = Callable[[Utterance], str]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,41 @@ class NamedFolds:
         return cross_validated(utterances, lambda utterance: fold_of[utterance.speaker], list(self.folds))
 
 
+def partners_of(utterances: Iterable[Utterance]) -> dict[str, str]:
+    """Return each speaker's circle: the first, by name, of all whom shared groups tie together.
+
+    The partners of IEMOCAP's dialogues can't be in different sets, since a dialogue is one group. Where no group has
+    two speakers, each speaker is a circle.
+    """
+    first: dict[str, str] = {}
+    named: dict[str, str] = {}  # group → one of its speakers
+
+    def circle(speaker: str) -> str:
+        while first.setdefault(speaker, speaker) != speaker:
+            speaker = first[speaker]
+        return speaker
+
+    for utterance in utterances:
+        own, group = circle(utterance.speaker), group_of(utterance)
+        if group:
+            other = circle(named.setdefault(group, utterance.speaker))
+            first[max(own, other)] = min(own, other)
+    return {speaker: circle(speaker) for speaker in first}
+
+
+@dataclass(frozen=True)
+class SpeakerFolds:
+    """Folds of whole speakers, dealt out as `KeyFolds` does; partners of a dialogue stay together."""
+
+    n: int
+
+    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
+        """Return one `Parts` a fold."""
+        circles = partners_of(utterances)
+        what = "speakers" if all(map(str.__eq__, circles, circles.values())) else "pairs of dialogue partners"
+        return KeyFolds(self.n, lambda utterance: circles[utterance.speaker], what)(utterances, classes)
+
+
 @dataclass(frozen=True)
 class KeyFolds:
     """Values of ``key_of`` sorted, the k-th (from 0) goes to fold k mod ``n``; the next fold is for validation.
@@ -86,11 +123,6 @@ class KeyFolds:
         fold_of = {key: f"f{position % self.n + 1}" for position, key in enumerate(keys)}
         names = [f"f{number + 1}" for number in range(self.n)]
         return cross_validated(utterances, lambda utterance: fold_of[self.key_of(utterance)], names)
-
-
-def speaker_folds(n: int) -> KeyFolds:
-    """Return folds of whole speakers."""
-    return KeyFolds(n, speaker_of, "speakers")
 
 
 @dataclass(frozen=True)
@@ -145,6 +177,51 @@ class PartnerRotation:
 
 
 @dataclass(frozen=True)
+class BatchHalves:
+    """Each batch of sessions in turn: its first half for test, the others of it for validation, the rest for training.
+
+    So does NTU's code with THAI SER, ten studio recordings a batch.
+    """
+
+    batch_of: KeyOf
+
+    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
+        """Return one `Parts` a batch."""
+        parts = []
+        for batch in at_least(2, sorted({self.batch_of(utterance) for utterance in utterances}), "batches of sessions"):
+            inside = [utterance for utterance in utterances if self.batch_of(utterance) == batch]
+            sessions = at_least(2, sorted({utterance.session for utterance in inside}), f"sessions in {batch}")
+            first = set(sessions[: len(sessions) // 2])
+            test = [utterance for utterance in inside if utterance.session in first]
+            valid = [utterance for utterance in inside if utterance.session not in first]
+            train = [utterance for utterance in utterances if self.batch_of(utterance) != batch]
+            parts.append(Parts(batch, train, valid, test))
+        return parts
+
+
+@dataclass(frozen=True)
+class PartHoldOut:
+    """One part of a corpus for test, the last batch of the others for validation, the rest for training: one split.
+
+    Attributes
+    ----------
+    fold : its name
+    """
+
+    fold: str
+    is_tested: Callable[[Utterance], bool]
+    batch_of: KeyOf
+
+    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
+        """Return one `Parts`."""
+        others = [utterance for utterance in utterances if not self.is_tested(utterance)]
+        test = at_least(1, [row for row in utterances if self.is_tested(row)], f"clips of {self.fold}")
+        *_, held = at_least(2, sorted({self.batch_of(utterance) for utterance in others}), "batches of sessions")
+        train = [utterance for utterance in others if self.batch_of(utterance) != held]
+        return [Parts(self.fold, train, [row for row in others if self.batch_of(row) == held], test)]
+
+
+@dataclass(frozen=True)
 class StratifiedFolds:
     """scikit-learn's shuffled stratified folds over clips: speakers are shared; a tenth of train is for validation."""
 
@@ -192,14 +269,15 @@ class StratifiedHoldOut:
 class SpeakerHoldOut:
     """Every fifth speaker for test, the ones after them for validation: one split of any manifest.
 
-    With fewer than five speakers one is for test and one for validation; three are needed.
+    With fewer than five speakers one is for test and one for validation; three are needed. Partners of a dialogue stay
+    together and count as one.
     """
 
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
         """Return one `Parts`."""
-        n_speakers = len({utterance.speaker for utterance in utterances})
-        # The first of three to five folds; `KeyFolds` deals speakers out in turn, and validates on the next fold.
-        return speaker_folds(min(5, max(3, n_speakers)))(utterances, classes)[:1]
+        n_speakers = len(set(partners_of(utterances).values()))
+        # The first of three to five folds, which deal speakers out in turn, and validate on the next fold.
+        return SpeakerFolds(min(5, max(3, n_speakers)))(utterances, classes)[:1]
 
 
 def with_validation(
@@ -249,7 +327,7 @@ def _codes(classes: Sequence[str]) -> Indices:
     return np.array([code[name] for name in classes], dtype=np.intp)
 
 
-def at_least(n: int, found: list[str], what: str) -> list[str]:
+def at_least(n: int, found: list[Found], what: str) -> list[Found]:
     """Return ``found``, or refuse data that has too few of it."""
     if len(found) < n:
         raise SplitError(f"This protocol needs at least {n} {what}, the data has {len(found)}.")

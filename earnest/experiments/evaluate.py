@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from earnest.corpora.base import affect_of
+from earnest.corpora.base import affect_of, affect_scale
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError, SplitError
 from earnest.evaluation.author_protocols import is_chosen_on_test
@@ -214,7 +214,7 @@ def evaluate(
     together = joined([parts[split.fold] for split in task.splits])
     write_predictions(together, output / PREDICTIONS)
     selected = {"selected": selected_settings([job.folder for job in all_jobs])} if space else {}
-    facts = selected | _calibration(together, {job.split.fold: job.folder for job in all_jobs})
+    facts = selected | _told_by_runs(together, {job.split.fold: job.folder for job in all_jobs})
     outcome = scored(task, together, output, command, output / METRICS, facts)
     write_sums(output, (PREDICTIONS, METRICS))
     return outcome
@@ -266,7 +266,7 @@ def train(
         return None
     runs = {split.fold: output}
     task = Task(recipe, protocol, utterances, FoldChoice([split], 1), (recipe.training.seed,))
-    facts = _calibration(predictions, runs)
+    facts = _told_by_runs(predictions, runs)
     return scored(task, predictions, output.parent, command, output / METRICS, facts, runs)
 
 
@@ -332,7 +332,7 @@ def class_subset_scores(protocol: Protocol, predictions: Predictions) -> dict[st
 def affect_results(
     predictions: Predictions, utterances: Sequence[Utterance], limits: Sequence[float]
 ) -> dict[str, Any] | None:
-    """Score answers of affect against the manifest's ratings, both from 0 to 1; None where there are none.
+    """Score answers of affect against the manifest's ratings, in their unit; None where there are none.
 
     Parameters
     ----------
@@ -343,7 +343,9 @@ def affect_results(
     known = {(row.corpus, row.utterance_id): row for row in utterances}
     places = zip(predictions.corpus, predictions.utterance_id, strict=True)
     true = np.array([affect_of(known[place], limits) for place in places], dtype=np.float64)
-    return {name: one.to_dict() for name, one in affect_scores(predictions.predicted_affect, true).items()} or None
+    scale = affect_scale(set(predictions.corpus.tolist()), limits)
+    scores = affect_scores(predictions.predicted_affect, true, scale)
+    return {name: one.to_dict() for name, one in scores.items()} or None
 
 
 def _refuse_other_results(protocol: Protocol, output: Path) -> None:
@@ -360,9 +362,12 @@ def _refuse_other_results(protocol: Protocol, output: Path) -> None:
         raise RecipeError(f"{output}: holds results of the protocol '{held}'. Choose another --output.")
 
 
-def _calibration(predictions: Predictions, runs: Mapping[str, Path]) -> dict[str, Any]:
+def _told_by_runs(predictions: Predictions, runs: Mapping[str, Path]) -> dict[str, Any]:
     records = {fold: read_record(run) for fold, run in runs.items()}
-    return {"calibration_change": calibration_change(predictions, records)}
+    warnings = {fold: list(record.warnings) for fold, record in records.items() if record.warnings}
+    return {"calibration_change": calibration_change(predictions, records)} | (
+        {"warnings": warnings} if warnings else {}
+    )
 
 
 def _check_before_decoding(jobs: Sequence[Job]) -> None:

@@ -114,9 +114,9 @@ def rows_in(splits: Sequence[Split]) -> list[Utterance]:
 
 
 def under(protocol: Protocol, recipe: Recipe) -> Recipe:
-    """Return the recipe with the corpora and classes that the protocol is defined on, where it is defined on any."""
+    """Return the recipe under its protocol: with the corpora and classes it is defined on, where it is on any."""
     scheme = recipe.scheme if protocol.scheme == "native" else protocol.scheme
-    return replace(recipe, corpus=protocol.corpora or recipe.corpus, scheme=scheme)
+    return replace(recipe, corpus=protocol.corpora or recipe.corpus, scheme=scheme, protocol=protocol.name)
 
 
 def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str, Path]) -> list[Utterance]:

@@ -353,7 +353,7 @@ class _Watch:
 def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -> float:
     """Train, and return the metric on the validation clips."""
     split, clips = workplace.split, workplace.clips.of(recipe)
-    if (folder / "recipe.toml").exists() and read_recipe(folder) != recipe:
+    if (folder / "recipe.toml").exists() and not read_recipe(folder).trains_as(recipe):
         shutil.rmtree(folder)  # begun by a search that was killed, with an Optuna that drew otherwise
     claim(folder, recipe, split)
     classifier = initial_classifier(recipe, workplace.clips.classes(recipe))

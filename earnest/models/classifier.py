@@ -71,7 +71,7 @@ class Network(nn.Module):
     settings_type: type[Any]
     paper: str
     usage: Usage
-    zero_gradient: ClassVar[Mapping[str, str]]
+    zero_gradient: ClassVar[Mapping[str, str]] = MappingProxyType({})
     reduced: ClassVar[Mapping[str, Any]]
     input: ClassVar[InputKind] = "frames"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})

@@ -36,6 +36,9 @@ class MultitaskSettings(Validated):
     tasks : heads beside emotion; valence, arousal and dominance come together
     affect_range : what holds valence, arousal and dominance in their range: "relu" as published (an output that falls
         below zero for all clips never learns again), or "sigmoid"
+    initialisation : of all layers: "torch", its own small uniform weights (the notebooks of Arch 8 say "Weight Init –
+        False"), or "he" (He et al., 2015), which suits batch normalisation. Without it, and with dropout of 0.8, He's
+        weights answer affect with values around 4 instead of 0.5, and the first steps end all learning
     """
 
     channels: Annotated[tuple[Count, ...], NotEmpty()] = (32, 64)
@@ -54,6 +57,7 @@ class MultitaskSettings(Validated):
     task_hidden: tuple[Count, ...] = ()
     tasks: tuple[Task, ...] = ("gender", *AFFECT)
     affect_range: Literal["relu", "sigmoid"] = "relu"
+    initialisation: Literal["torch", "he"] = "torch"
     dropout: ShareBelowOne = 0.8
     width_factor: WidthFactor = 1.0
 
@@ -82,6 +86,7 @@ class PooledSettings(MultitaskSettings):
     ending: Literal["flatten", "mean"] = "mean"
     hidden: tuple[Count, ...] = (256,)
     affect_range: Literal["relu", "sigmoid"] = "sigmoid"
+    initialisation: Literal["torch", "he"] = "he"
     dropout: ShareBelowOne = 0.5
 
 
@@ -181,7 +186,8 @@ class MultitaskCnn(Network):
             self.task_hidden[task], own_width = _hidden(width, settings.task_hidden, settings)
             # One number each for valence, arousal and dominance.
             self.heads[task] = nn.Linear(own_width, outputs.get(task, 1))
-        self.apply(_initialise)
+        if settings.initialisation == "he":
+            self.apply(_initialise)
         for task in AFFECT if "valence" in settings.tasks and settings.affect_range == "relu" else ():
             nn.init.constant_(self.heads[task].get_parameter("bias"), 0.5)  # the middle: a rectifier starts alive
 

@@ -215,7 +215,8 @@ def learning_section(result: Result) -> Section:
         rows.append([run.name, f"{chosen} of {epochs}", percent(best), percent(tested["ua"] if tested else None)])
     columns = ("fold", "epoch chosen", "UA on validation, %", "UA on test, %")
     chosen_on = result.facts.stamp or "chosen on validation clips; test clips were scored once, after that"
-    lead = (f"The dashed line is the epoch that was kept: {chosen_on}.",)
+    warnings = [f"Fold {run.name}: {sentence}" for run in learned for sentence in run.record.warnings]
+    lead = (f"The dashed line is the epoch that was kept: {chosen_on}.", *warnings)
     return Section("learning", title, lead, pictures, {"Epochs": Table(columns, rows)})
 
 

@@ -1,7 +1,7 @@
 """A recipe: everything that decides a training, in one typed value."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -28,6 +28,8 @@ class Recipe(Validated):
 
     Attributes
     ----------
+    protocol : which clips are for training, validation and test, unless a command names another protocol
+    authors_protocol : the one of the published number, where it is another; "" where it is not known
     finetune : what a pre-trained embedding learns from the training clips before the last layer is fitted
     augment : settings of each augmentation of training clips, in their order; read by `earnest.augment.chain`
     """
@@ -35,6 +37,8 @@ class Recipe(Validated):
     corpus: str | tuple[str, ...]
     model: str
     scheme: str = "native"
+    protocol: str = "speaker-holdout"
+    authors_protocol: str = ""
     description: str = ""
     front_end: FrontEnd = field(default_factory=FrontEnd)
     segments: Segments = field(default_factory=Segments)
@@ -75,6 +79,10 @@ class Recipe(Validated):
         """The corpora to train on; one or several may be named."""
         return (self.corpus,) if isinstance(self.corpus, str) else self.corpus
 
+    def trains_as(self, other: "Recipe") -> bool:
+        """Whether the same weights come out where the clips are the same; which clips they are, a split says."""
+        return replace(other, protocol=self.protocol, authors_protocol=self.authors_protocol) == self
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, every default spelled out."""
         return asdict(self)
@@ -93,6 +101,8 @@ def read_recipe(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -
 def read_recipe_and_tune(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> tuple[Recipe, Tune | None]:
     """Read a recipe file with its ``[tune]`` table, which is no part of a training."""
     values = read_toml(path / "recipe.toml" if path.is_dir() else path)
+    if "corpus" in changes:  # the file's protocols are of its own corpus
+        values = {key: value for key, value in values.items() if key not in ("protocol", "authors_protocol")}
     for key, value in changes.items():
         _put(values, key, value)
     if isinstance(values.get("front_end"), dict):

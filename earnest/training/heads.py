@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from earnest.errors import CorpusError, RecipeError
@@ -77,6 +78,18 @@ class Head(ABC):
         weights : (classes,), of the emotions
         """
 
+    @abstractmethod
+    def chance_losses(self, settings: Training) -> dict[str, float]:
+        """Return about what each of its losses is where the answer doesn't depend on the clip."""
+
+    @abstractmethod
+    def shares(self, answer: Tensor) -> dict[str, Tensor]:
+        """Return its answers by name, each (batch, numbers from 0 to 1)."""
+
+    def measures(self, answer: Tensor, targets: Targets) -> dict[str, float]:
+        """Return how right it is on validation clips, by columns of ``history.csv``; nothing where nobody knows."""
+        return {}
+
     def columns(self, output: NetworkOutput) -> Mapping[str, Any]:
         """Return what it adds to a table of predictions."""
         return {}
@@ -105,6 +118,14 @@ class ClassHead(Head):
         """Say whether clips have labels for it; a closed form needs clips of every class."""
         found = {example.target for example in self.relabelled(train)}
         return len(found) >= (self.n_classes if every_class else 1)
+
+    def chance_losses(self, settings: Training) -> dict[str, float]:
+        """Return the cross-entropy of equal probabilities."""
+        return {self.name: math.log(self.n_classes)}
+
+    def shares(self, answer: Tensor) -> dict[str, Tensor]:
+        """Return the probabilities."""
+        return {self.name: answer.softmax(dim=1)}
 
     def entries(self, temperature: float, calibration: FittedCalibration | None) -> dict[str, Any]:
         """Return what ``run.json`` says of its calibration."""
@@ -150,6 +171,12 @@ class GenderHead(ClassHead):
         """Return the cross-entropy."""
         return {GENDER: gender_loss(answer, targets.gender)}
 
+    def measures(self, answer: Tensor, targets: Targets) -> dict[str, float]:
+        """Return the share of clips whose gender is right."""
+        known = ~targets.gender.isnan().any(dim=1)
+        right = answer.argmax(dim=1)[known] == targets.gender[known].argmax(dim=1)
+        return {f"valid_{GENDER}_wa": float(right.float().mean())} if known.any() else {}
+
     def columns(self, output: NetworkOutput) -> Mapping[str, Any]:
         """Return the likelier gender of each clip."""
         if output.gender is None:
@@ -176,6 +203,19 @@ class AffectHead(Head):
         """Return the loss of each dimension, as ``affect_loss`` says."""
         measure = ccc_loss if settings.affect_loss == "ccc" else squared_error
         return {name: measure(answer[:, column], targets.affect[:, column]) for column, name in enumerate(AFFECT)}
+
+    def chance_losses(self, settings: Training) -> dict[str, float]:
+        """Return the largest that the best constant can have: of ratings half of which are 0 and half 1."""
+        return dict.fromkeys(AFFECT, 1.0 if settings.affect_loss == "ccc" else 0.25)
+
+    def shares(self, answer: Tensor) -> dict[str, Tensor]:
+        """Return the three dimensions."""
+        return {name: answer[:, column : column + 1] for column, name in enumerate(AFFECT)}
+
+    def measures(self, answer: Tensor, targets: Targets) -> dict[str, float]:
+        """Return the concordance of each dimension that has two ratings."""
+        lost = {name: ccc_loss(answer[:, column], targets.affect[:, column]) for column, name in enumerate(AFFECT)}
+        return {f"valid_{name}_ccc": 1 - float(loss) for name, loss in lost.items() if loss is not None}
 
     def columns(self, output: NetworkOutput) -> Mapping[str, Any]:
         """Return the values of each clip, (clips, 3)."""
@@ -249,6 +289,12 @@ class Objective(nn.Module):
             losses[EMOTION] = losses[EMOTION] + self.settings.stability_weight * apart
         combined: Tensor = self.combination(losses)
         return combined
+
+    def chance_loss(self) -> float:
+        """Return about what the loss is where no answer depends on the clip, before loss weights are learnt."""
+        losses = {task: loss for head in self.heads for task, loss in head.chance_losses(self.settings).items()}
+        with torch.no_grad():
+            return float(self.combination({task: torch.tensor(loss) for task, loss in losses.items()}))
 
     def losses(self, output: NetworkOutput, targets: Targets) -> dict[str, Tensor]:
         """Return the loss of each task that the batch has labels for."""

@@ -44,6 +44,7 @@ class FitResult:
     epochs : how many there were
     stop_reason : why no more
     tuned : of a fine-tuning, what to say about where the weights come from
+    warnings : signs that the network did not learn, see `earnest.training.health`
     """
 
     heard: list[Example]
@@ -51,6 +52,7 @@ class FitResult:
     epochs: int
     stop_reason: str
     tuned: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 class Learner(Protocol):
@@ -228,7 +230,8 @@ class GradientDescent:
             classifier.network, train, valid, self.settings, folder, n_classes, progress, stop_after, ends_now=ends_now
         )
         ends_now(keeper.history)  # a training that had ended before it was killed has asked nothing
-        return FitResult(heard, keeper.best_epoch, len(keeper.history), keeper.stop_reason)
+        found = tuple(keeper.health.found.values())
+        return FitResult(heard, keeper.best_epoch, len(keeper.history), keeper.stop_reason, warnings=found)
 
     def output(self, classifier: SpeechClassifier, examples: Sequence[Example]) -> NetworkOutput:
         """Return what the network gives."""

@@ -29,8 +29,11 @@ from earnest.settings.recipe import Training
 from earnest.training.batches import train_batches
 from earnest.training.examples import Batch, Example, plain_batches
 from earnest.training.heads import Objective, Targets
+from earnest.training.health import Health, SilentWeights, constant_answers
 from earnest.training.losses import one_hot
 from earnest.training.optim import Freezing, advance, build_optimiser, build_schedule, parameter_groups
+
+_log = logging.getLogger(__name__)
 
 
 class EmotionTraining(pl.LightningModule):
@@ -55,8 +58,11 @@ class EmotionTraining(pl.LightningModule):
         self.schedule: LRScheduler | None = None
         self.train_loss = 0.0
         self._losses: list[Tensor] = []
-        self._scored: list[tuple[Tensor, Tensor]] = []
+        self._scored: list[tuple[NetworkOutput, Targets]] = []
         self.validation: dict[str, float] = {}
+        self.constant: list[str] = []
+        self.class_counts: list[int] = []
+        self.silent = SilentWeights(network.inner, network.inner.zero_gradient)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Build the optimiser; we step the schedule, because Lightning would do so after the epoch's checkpoint."""
@@ -71,6 +77,7 @@ class EmotionTraining(pl.LightningModule):
         """Forget the last epoch's losses; freeze and thaw."""
         self._losses.clear()
         self.freezing.enter(self.current_epoch + 1)
+        self.silent.begin()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
@@ -92,6 +99,7 @@ class EmotionTraining(pl.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Shorten the network's gradient; learned loss weights don't count."""
+        self.silent.see()
         if self.settings.gradient_clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
 
@@ -101,12 +109,14 @@ class EmotionTraining(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score one batch of validation clips."""
-        self._scored.append((self.network(batch.frames, batch.n_frames).logits, batch.targets))
+        output: NetworkOutput = self.network(batch.frames, batch.n_frames)
+        self._scored.append((output, Targets(batch.targets, one_hot(batch.genders, 2), batch.affect)))
 
     def on_validation_epoch_end(self) -> None:
-        """Compute loss, WA and UA over all validation clips."""
-        logits = torch.cat([scores for scores, _ in self._scored])
-        targets = torch.cat([truth for _, truth in self._scored])
+        """Compute loss, WA and UA over all validation clips, and how right the other heads are."""
+        output = joined_outputs([found for found, _ in self._scored])
+        truth = Targets(*map(torch.cat, zip(*(known for _, known in self._scored), strict=True)))
+        logits, targets = output.logits, truth.emotion
         # WA = (1/N)·Σ [ŷ = y]; UA = (1/C)·Σ_c recall_c over the classes that have validation clips.
         right = (logits.argmax(dim=1) == targets).float()
         recalls = [float(right[targets == index].mean()) for index in set(targets.tolist())]
@@ -115,6 +125,13 @@ class EmotionTraining(pl.LightningModule):
             "valid_wa": float(right.mean()),
             "valid_ua": sum(recalls) / len(recalls),
         }
+        self.class_counts = [count for count in targets.bincount().tolist() if count]
+        self.constant = []
+        for head in self.objective.heads:
+            answer = head.answer(output)
+            assert answer is not None
+            self.validation |= head.measures(answer, truth)
+            self.constant += constant_answers(head.shares(answer))
         self.log_dict(self.validation, prog_bar=True)
 
     def on_train_epoch_end(self) -> None:
@@ -172,6 +189,7 @@ CHECKPOINT = "last.ckpt"
 History: TypeAlias = Sequence[dict[str, float]]
 """One row an epoch, with the names of ``HISTORY_COLUMNS``."""
 HISTORY_COLUMNS = ("epoch", "train_loss", "valid_loss", "valid_wa", "valid_ua", "learning_rate", "seconds")
+"""What every history has; behind them come the columns of the heads beside the emotion, see `Head.measures`."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -208,11 +226,12 @@ class EpochKeeper(Checkpoint):
         folder: Path,
         monitor: str,
         patience: int,
+        health: Health,
         choose: bool = True,
         ends_now: Callable[[History], bool] = lambda _history: False,
     ) -> None:
         self.folder, self.monitor, self.patience, self.choose = folder, monitor, patience, choose
-        self.ends_now = ends_now
+        self.ends_now, self.health = ends_now, health
         self.history: list[dict[str, float]] = []
         self.best_epoch = 0
         self.best_value = -float("inf")
@@ -222,12 +241,15 @@ class EpochKeeper(Checkpoint):
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs."""
         names = ("history", "best_epoch", "best_value", "best_weights")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | {"health": self.health.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what a killed run had."""
         for name, value in state_dict.items():
-            setattr(self, name, value)
+            if name == "health":
+                self.health.load_state_dict(value)
+            else:
+                setattr(self, name, value)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -249,7 +271,12 @@ class EpochKeeper(Checkpoint):
             }
         )
         self._compare(epoch, pl_module)
-        write_atomically(self.folder / "history.csv", csv_bytes(HISTORY_COLUMNS, self.history))
+        columns = dict.fromkeys([*HISTORY_COLUMNS, *(name for row in self.history for name in row)])
+        write_atomically(self.folder / "history.csv", csv_bytes(tuple(columns), self.history))
+        for sentence in self.health.check(
+            self.history, pl_module.constant, pl_module.silent.names, pl_module.class_counts
+        ):
+            _log.warning("%s: %s", self.folder, sentence)
         # Before the checkpoint is written, so that a resumed run ends where this one would have.
         if epoch - self.best_epoch >= self.patience:
             trainer.should_stop = True
@@ -316,8 +343,9 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
         raise CorpusError(f"{folder}: training needs at least two clips, got {len(train)}.")
     folder.mkdir(parents=True, exist_ok=True)
     module = EmotionTraining(network, settings, n_classes, train)
-    keeper = EpochKeeper(folder, settings.monitor, settings.patience, bool(valid), ends_now)
     epochs = stop_after or settings.epochs
+    health = Health(epochs, n_classes, module.objective.chance_loss())
+    keeper = EpochKeeper(folder, settings.monitor, settings.patience, health, bool(valid), ends_now)
     trainer = _trainer(epochs, folder, keeper, progress)
     checkpoint = folder / CHECKPOINT
     with warnings.catch_warnings():
@@ -346,7 +374,11 @@ def predict_outputs(network: nn.Module, examples: Sequence[Example]) -> NetworkO
     """Return what a network gives for examples, in the order given; without attention, whose steps differ."""
     network.eval()
     with torch.no_grad():
-        found: list[NetworkOutput] = [network(batch.frames, batch.n_frames) for batch in plain_batches(examples)]
+        return joined_outputs([network(batch.frames, batch.n_frames) for batch in plain_batches(examples)])
+
+
+def joined_outputs(found: Sequence[NetworkOutput]) -> NetworkOutput:
+    """Put the outputs of batches below one another; without attention, whose steps differ."""
     return NetworkOutput(
         logits=torch.cat([one.logits for one in found]),
         embedding=torch.cat([one.embedding for one in found]),

@@ -41,6 +41,7 @@ class RunRecord:
     learned : tasks beside the emotion that training clips had labels for; the model answers no others
     adaptation, domain : as in the bundle, None where there is none
     calibration : ECE and NLL of the validation clips; None without any
+    warnings : signs that the network did not learn, see `earnest.training.health`
     gender_temperature, gender_calibration : the same of the gender, over clips whose gender is known
     """
 
@@ -66,6 +67,7 @@ class RunRecord:
     calibration: FittedCalibration | None = None
     gender_temperature: float = 1.0
     gender_calibration: FittedCalibration | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def read_record(folder: Path) -> RunRecord:

@@ -186,7 +186,7 @@ def claim(folder: Path, recipe: Recipe, split: Split) -> None:
     """Write recipe and split into a run folder, or refuse one that holds others."""
     path = folder / "recipe.toml"
     refuse_foreign(folder, path.name, FILES)
-    if path.exists() and read_recipe(path) != recipe:
+    if path.exists() and not read_recipe(path).trains_as(recipe):
         raise RecipeError(f"{folder}: holds a run of another recipe. Choose another --output, or remove the folder.")
     if not path.exists():
         write_atomically(path, recipe_to_toml(recipe).encode())
@@ -214,6 +214,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
         )
     statistics = learner.runtime_statistics(classifier, result.heard, valid)
     best_epoch, epochs, stop_reason = result.best_epoch, result.epochs, result.stop_reason
+    warnings = result.warnings
     if settings.refit and valid:
         learner, classifier = learner_for(recipe, clips), initial_classifier(recipe, classes)
         classifier.network.prepare(example.frames for example in (*train, *valid))
@@ -239,6 +240,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
         training_corpora=ledger_of([*train, *valid, *clips.auxiliary]),
         stop_reason=stop_reason,
         learned=learned,
+        warnings=warnings,
         **calibrations,
         **statistics.entries(),
     )

@@ -15,6 +15,7 @@ import torch
 from earnest.augment.chain import Choice
 from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
+from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
 from earnest.labels import EMOTIONS, scheme_called
 from earnest.models.classifier import MODELS, assembled, build_classifier, build_front_end, input_kind
@@ -196,3 +197,11 @@ def test_the_resolved_recipe_spells_out_every_default(path: Path) -> None:
     assert set(written["segments"]) == {field.name for field in fields(recipe.segments)}
     assert set(written["image"]) == {field.name for field in fields(recipe.image)}
     assert set(written["training"]) == {field.name for field in fields(recipe.training)}
+
+
+@each_recipe
+def test_its_protocols_are_of_its_corpora(path: Path) -> None:
+    recipe = read_recipe(path)
+    for name in filter(None, (recipe.protocol, recipe.authors_protocol)):
+        assert set(protocol_called(name).corpora) <= set(recipe.corpora)
+    assert protocol_called(recipe.protocol).speaker_independent

@@ -1,11 +1,11 @@
 """What ``earnest evaluate`` tells on a terminal: results beside each other, leakage, tables."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from earnest.apps.cli.output import echo, echo_table, percent
 from earnest.evaluation.leakage import Leakage, sentences_over
-from earnest.evaluation.report import results_table, spread_text
+from earnest.evaluation.report import NONE, results_table, spread_text
 
 if TYPE_CHECKING:
     from earnest.evaluation.curves import Amount
@@ -40,8 +40,7 @@ def echo_results(
     rows = [[row.result, row.wa, row.ua, row.macro_f1, row.interval] for row in results_table(scores, protocol)]
     echo_table(columns, rows, f"{outcome.document['title']}, per cent, {_means(outcome)}", right=columns[1:])
     echo(f"\n{outcome.scores.n} clips: {protocol.description}. 95 % interval over speakers, all folds together.")
-    if outcome.scores.gender:
-        echo(outcome.scores.gender.sentence())
+    echo_other_heads(outcome)
     if outcome.over_repeats:
         wa, ua = (spread_text(outcome.over_repeats[name]) for name in ("wa", "ua"))
         seeds = ", ".join(map(str, outcome.document["repeats"]["seeds"]))
@@ -52,6 +51,9 @@ def echo_results(
         if one.note:
             echo(f"Noise: {one.note}.")
     echo(f"Labels: {outcome.labels.sentence()}.")
+    for fold, sentences in outcome.document.get("warnings", {}).items():
+        for sentence in sentences:
+            echo(f"{fold}: {sentence}")
     for fold, chosen in outcome.document.get("selected", {}).items():
         settings = ", ".join(f"{key} = {value}" for key, value in chosen["settings"].items())
         score = f"{chosen['metric']} {percent(chosen['value'])}"
@@ -61,6 +63,27 @@ def echo_results(
         _echo_matrix(matrix)
     if amounts:
         _echo_amounts(amounts)
+
+
+def echo_other_heads(outcome: "Evaluation") -> None:
+    """Write how right gender and affect are, where the model answers them."""
+    if outcome.scores.gender:
+        echo(outcome.scores.gender.sentence())
+    echo_affect(outcome.document.get("affect") or {})
+
+
+def echo_affect(scores: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write concordance and error of each dimension, in the unit of the ratings."""
+    if scores:
+        low, high = next(iter(scores.values()))["scale"]
+        columns = (f"affect, {low:g} to {high:g}", "n", "CCC", "RMSE")
+        rows = [[name, str(one["n"]), _decimal(one["ccc"]), _decimal(one["rmse"])] for name, one in scores.items()]
+        echo_table(columns, rows, right=columns[1:])
+        echo()
+
+
+def _decimal(value: float | None) -> str:
+    return NONE if value is None else f"{value:.3f}"
 
 
 def _means(outcome: "Evaluation") -> str:

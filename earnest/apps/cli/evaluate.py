@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from earnest.experiments.evaluate import Evaluation
     from earnest.experiments.task import Task
     from earnest.experiments.tune import SearchSpace
+    from earnest.settings.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class TaskOptions:
         "--protocol",
         metavar="NAME",
         shell_complete=names_from(protocol_names),
-        help="Which clips are trained on, validated on and tested; the number in names such as speaker-10fold is free.",
+        help="Which clips are trained on, validated on and tested; the number in names such as speaker-10fold is free. "
+        "Default: as the recipe says.",
     )
     splits: tuple[Path, ...] = option(
         "--splits",
@@ -72,10 +74,16 @@ class TaskOptions:
     )
 
     def __post_init__(self) -> None:
-        if (self.protocol is None) == (not self.splits):
+        if self.protocol is not None and self.splits:
             raise click.UsageError("Say either --protocol NAME or --splits FILES.")
         if self.speaker_dependent and not self.splits:
             raise click.UsageError("--speaker-dependent says more about --splits; a protocol knows it by itself.")
+
+    def as_of(self, recipe: "Recipe", as_published: bool) -> "TaskOptions":
+        """Return the options with the protocol of the recipe, or its authors', where none was named."""
+        if self.protocol or self.splits:
+            return self
+        return replace(self, protocol=(as_published and recipe.authors_protocol) or recipe.protocol)
 
     def chosen_protocol(self) -> Protocol:
         """Return the protocol that was named, or the one of the split files."""
@@ -247,9 +255,11 @@ def command(
     from earnest.experiments.conditions import evaluate_conditions
     from earnest.experiments.evaluate import evaluate
     from earnest.experiments.learning_curve import with_shares
+    from earnest.settings.recipe import read_recipe
 
     sets = conditions.checked()  # what is wrong is told now
     shares = numbers(train_share or "", "--train-share", "0.25,0.5")
+    of = of.as_of(read_recipe(recipe, other.changes), as_published)
     asked = EvaluationRequest(recipe, of, other)
     _refuse_combinations(of, conditions, bool(shares), as_published)
     folder, progress = output or asked.default_folder, progress_for(as_json, quiet)

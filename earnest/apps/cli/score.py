@@ -8,6 +8,7 @@ from typing import Any
 import click
 import numpy as np
 
+from earnest.apps.cli._evaluate_results import echo_affect
 from earnest.apps.cli._options import corpus_names, names_from, protocol_names
 from earnest.apps.cli.output import (
     corpus_folders,
@@ -20,7 +21,7 @@ from earnest.apps.cli.output import (
     percent,
     word_pairs,
 )
-from earnest.corpora.base import affect_of
+from earnest.corpora.base import affect_of, affect_scale
 from earnest.corpora.load import corpus_root, load_corpus, usable
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import MissingExtraError
@@ -130,7 +131,7 @@ def _affect_scores(predictions: Predictions, rows: Sequence[Utterance]) -> dict[
     if predictions.predicted_affect is None:
         return {}
     true = np.array([affect_of(row) for row in rows])
-    scores = affect_scores(predictions.predicted_affect, true)
+    scores = affect_scores(predictions.predicted_affect, true, affect_scale({row.corpus for row in rows}))
     return {"affect": {name: one.to_dict() for name, one in scores.items()}} if scores else {}
 
 
@@ -143,7 +144,7 @@ def echo_scores(scores: Scores, more: Mapping[str, Any], title: str) -> None:
     _echo_headlines(scores, title)
     if scores.gender:
         echo(f"{scores.gender.sentence()}\n")
-    _echo_affect(more.get("affect", {}))
+    echo_affect(more.get("affect", {}))
     _echo_classes(scores)
     _echo_confusion(scores)
     _echo_slices(scores.slices)
@@ -164,18 +165,6 @@ def _echo_headlines(scores: Scores, title: str) -> None:
     if scores.calibration is not None:
         echo(f" · ECE {scores.calibration.ece:.3f} · Brier {scores.calibration.brier:.3f}", nl=False)
     echo("\n")
-
-
-def _echo_affect(scores: Mapping[str, Mapping[str, Any]]) -> None:
-    if scores:
-        columns = ("affect, 0 to 1", "n", "CCC", "RMSE")
-        rows = [[name, str(one["n"]), _decimal(one["ccc"]), _decimal(one["rmse"])] for name, one in scores.items()]
-        echo_table(columns, rows, right=columns[1:])
-        echo()
-
-
-def _decimal(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
 
 
 def _echo_classes(scores: Scores) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._evaluate_results import echo_leakage
-from earnest.apps.cli._options import EPILOG, RecipeOptions, options
+from earnest.apps.cli._evaluate_results import echo_leakage, echo_other_heads
+from earnest.apps.cli._options import EPILOG, RecipeOptions, names_from, options, protocol_names
 from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, progress_for
 from earnest.errors import MissingExtraError
 from earnest.files.locks import held_folder
@@ -28,10 +28,9 @@ def require_training() -> None:
 @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run folder to make.")
 @click.option(
     "--protocol",
-    default="speaker-holdout",
-    show_default=True,
     metavar="NAME",
-    help="Which clips are for training, validation and test.",
+    shell_complete=names_from(protocol_names),
+    help="Which clips are for training, validation and test; default: as the recipe says.",
 )
 @click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
 @click.option("--all-data", is_flag=True, help="For shipping: keep no test set, refit on validation clips too.")
@@ -41,7 +40,7 @@ def command(
     data: tuple[str, ...],
     other: RecipeOptions,
     output: Path,
-    protocol: str,
+    protocol: str | None,
     fold: str | None,
     all_data: bool,
     as_json: bool,
@@ -64,6 +63,7 @@ def command(
     from earnest.training.record import read_record
 
     resolved = read_recipe(recipe, other.changes)
+    protocol = protocol or resolved.protocol
     words = [
         "earnest",
         "train",
@@ -81,7 +81,15 @@ def command(
         _draw_curve(output, record.best_epoch)
     if as_json:
         headline = {"wa": outcome.scores.wa, "ua": outcome.scores.ua, "n": outcome.scores.n} if outcome else None
-        echo_json({"run": output, "best_epoch": record.best_epoch, "epochs": record.epochs, "test": headline})
+        echo_json(
+            {
+                "run": output,
+                "best_epoch": record.best_epoch,
+                "epochs": record.epochs,
+                "test": headline,
+                "warnings": record.warnings,
+            }
+        )
         return
     chosen_by = f"epoch {record.best_epoch} of {record.epochs}" if record.epochs else "temperature"
     trained = f"{record.n_train} clips, validation clips among them" if record.refitted else f"{record.n_train} clips"
@@ -92,7 +100,11 @@ def command(
             echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
         echo(f"Labels: {outcome.labels.sentence()}.")
         echo(f"{outcome.protocol.kind} test, {outcome.scores.n} clips: WA {wa}, UA {ua}.")
+        echo_other_heads(outcome)
         echo_leakage(outcome.leakage)
+        if resolved.authors_protocol not in ("", protocol):
+            theirs = f"earnest evaluate {recipe} --protocol {resolved.authors_protocol}"
+            echo(f"The published number is of another protocol, which is not comparable: {theirs}")
     if not quiet:
         echo(f"Next: earnest export {output} --output bundles/{output.name}")
 

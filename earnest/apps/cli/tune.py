@@ -32,11 +32,9 @@ MOST_ROWS = 10
 @data_option
 @click.option(
     "--protocol",
-    default="speaker-holdout",
-    show_default=True,
     metavar="NAME",
     shell_complete=names_from(protocol_names),
-    help="Which clips are for training, validation and test.",
+    help="Which clips are for training, validation and test; default: as the recipe says.",
 )
 @click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
 @click.option("--trials", type=click.IntRange(1), help="Settings to try; default: what the recipe says.")
@@ -45,7 +43,7 @@ MOST_ROWS = 10
 def command(
     recipe: Path,
     data: tuple[str, ...],
-    protocol: str,
+    protocol: str | None,
     fold: str | None,
     trials: int | None,
     output: Path | None,
@@ -80,6 +78,7 @@ def command(
     settings, table = read_recipe_and_tune(recipe)
     if table is None:
         raise RecipeError(f"{recipe}: has no [tune] table. `earnest tune --help` shows one.")
+    protocol = protocol or settings.protocol
     space = SearchSpace(settings, replace(table, trials=trials) if trials else table)
     folder = output or Path("runs") / f"{recipe.stem}-{protocol}-tune"
     progress = progress_for(as_json, quiet)

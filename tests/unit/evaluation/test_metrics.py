@@ -234,7 +234,11 @@ def test_each_dimension_is_scored_by_itself_and_an_unknown_one_is_left_out():
         "rmse": pytest.approx(rmse(predicted[:, 0], true[:, 0])),
         "ccc": pytest.approx(concordance(predicted[:, 0], true[:, 0])),
         "n": 3,
+        "scale": [0.0, 1.0],
     }
+    in_unit = affect_scores(predicted, true, (1.0, 5.0))["valence"]
+    assert in_unit.rmse == pytest.approx(rmse(1 + 4 * predicted[:, 0].astype(float), 1 + 4 * true[:, 0]))
+    assert in_unit.ccc == scores["valence"].ccc
     assert scores["arousal"].ccc == 0
     assert affect_scores(np.full((2, 3), NAN), true[:2]) == {}
 

@@ -11,6 +11,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, MissingExtraError, RecipeError, SplitError
 from earnest.evaluation.protocols import PROTOCOLS, coverage_of, protocol_called, splits_of
 from earnest.evaluation.splits import Split
+from earnest.evaluation.splitters import partners_of
 from earnest.labels import CORE_EMOTIONS
 
 RAVDESS_FOLDS = {
@@ -288,7 +289,7 @@ def test_iemocap_sessions_are_left_out_one_by_one():
 
 
 def test_iemocap_5session_asserts_its_5531_utterances():
-    with pytest.raises(CorpusError, match="150 of 5531"):
+    with pytest.raises(CorpusError, match=r"150 of 5531 clips\. Run: earnest corpus check iemocap$"):
         splits_of("iemocap-5session", iemocap())
 
 
@@ -317,3 +318,74 @@ def test_every_protocol_describes_itself():
 def test_splits_carry_the_name_of_their_protocol(emodb):
     assert {split.protocol for split in splits_of("emodb-loso", emodb)} == {"emodb-loso"}
     assert all(isinstance(split, Split) for split in splits_of("emodb-loso", emodb))
+
+
+@pytest.mark.parametrize("name", ["speaker-holdout", "speaker-5fold"])
+def test_partners_of_dialogues_stay_together(name):
+    rows = iemocap()
+    for split in splits_of(name, rows):
+        sessions = [{row.session for row in members} for members in split.sets.values()]
+        assert [len(found) for found in sessions] == [3, 1, 1]
+        assert set.union(*sessions) == set("12345")
+    assert keys(splits_of(name, rows)[0].test) == {row.key for row in rows if row.session == "1"}
+
+
+def test_speakers_that_are_tied_by_others_are_one_circle():
+    def clip(speaker: str, group: str) -> Utterance:
+        return Utterance(f"{speaker}{group}", Path("a.wav"), speaker=speaker, group=group)
+
+    rows = [
+        clip("d", "2"),
+        clip("c", "1"),
+        clip("b", "2"),
+        clip("a", "1"),
+        clip("b", "1"),
+        clip("e", ""),
+    ]
+    assert partners_of(rows) == {"a": "a", "b": "a", "c": "a", "d": "a", "e": "e"}
+
+
+def test_too_few_pairs_of_partners_are_told_as_pairs():
+    with pytest.raises(SplitError, match="at least 3 pairs of dialogue partners, the data has 2"):
+        splits_of("speaker-holdout", [row for row in iemocap() if row.session in "12"])
+
+
+@pytest.mark.parametrize(("session", "told"), [(True, "session-loso"), (False, "speaker-holdout")])
+def test_a_protocol_that_parts_a_dialogue_is_refused_with_one_that_does_not(session, told):
+    rows = iemocap() if session else [replace(row, session="") for row in iemocap()]
+    with pytest.raises(SplitError, match=f"share the group .* Say --protocol {told}: it keeps them together"):
+        splits_of("loso", rows)
+    assert splits_of(told, rows)
+
+
+def test_clips_that_no_protocol_can_divide_are_told_so():
+    with pytest.raises(SplitError, match="No protocol keeps them together"):
+        splits_of("loso", [replace(row, group="one", session="1") for row in iemocap()])
+
+
+def thai_turns() -> list[Utterance]:
+    return [
+        Utterance(f"{place}{number}{microphone}", Path(f"{place}{number}{microphone}.wav"), corpus="thai-ser",
+                  speaker=f"thai-ser-{place}{number}", session=f"{place}{number:03d}", group=f"{place}{number}",
+                  emotion="happy", style="improvised", channel=microphone)
+        for place, last, microphones in (("studio", 80, ("con", "clip", "middle")), ("zoom", 20, ("mic",)))
+        for number in range(1, last + 1)
+        for microphone in microphones
+    ]  # fmt: skip
+
+
+def test_ntu_tests_the_first_half_of_a_batch_of_studios_and_validates_on_the_other():
+    splits = splits_of("thai-ser-ntu", thai_turns())
+    assert [split.fold for split in splits] == [f"batch{number}" for number in range(1, 9)]
+    assert [row.session for row in splits[1].test] == [f"studio{number:03d}" for number in range(11, 16)]
+    assert [row.session for row in splits[1].valid] == [f"studio{number:03d}" for number in range(16, 21)]
+    assert [len(split.train) for split in splits] == [70] * 8  # one microphone a turn, nothing over Zoom
+
+
+def test_zoom_is_tested_by_what_studios_taught():
+    (split,) = splits_of("thai-ser-zoom", thai_turns())
+    assert {row.session[:4] for row in split.test} == {"zoom"}
+    assert [row.session for row in split.valid] == [f"studio{number:03d}" for number in range(71, 81)]
+    assert (len(split.train), len(split.test)) == (70, 20)
+    with pytest.raises(SplitError, match="at least 1 clips of zoom"):
+        splits_of("thai-ser-zoom", [row for row in thai_turns() if row.session.startswith("studio")])

@@ -24,7 +24,7 @@ def test_ratings_are_put_on_the_models_scale_and_matched_by_clip():
     affect = np.array([[1.0, 0.5, 0.2], [0.5, 0.5, 0.2], [0.1, 0.5, 0.2], [0.0, 0.5, 0.2]], dtype=np.float32)
     found = affect_results(replace(answers([2, 1, 3, 0]), predicted_affect=affect), ROWS, (1, 5))
     assert found is not None
-    assert found["valence"] == {"rmse": pytest.approx(0, abs=1e-6), "ccc": pytest.approx(1), "n": 3}
+    assert found["valence"] == {"rmse": pytest.approx(0, abs=1e-6), "ccc": pytest.approx(1), "n": 3, "scale": [1, 5]}
     assert (found["arousal"]["rmse"], found["arousal"]["ccc"]) == (0, None)
     assert "dominance" not in found
 

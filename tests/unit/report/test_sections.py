@@ -68,6 +68,15 @@ def test_the_chosen_epoch_stands_beside_validation_and_test(tmp_path) -> None:
     assert "chosen on validation clips" in section.lead[0]
 
 
+def test_what_was_wrong_with_a_training_stands_beside_its_curve(tmp_path) -> None:
+    folder = write_result(tmp_path / "mine")
+    for fold in ("f1", "f2"):
+        path = write_run(folder / fold, fold, HISTORY) / "run.json"
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps(record | {"warnings": ["The loss explodes."] if fold == "f2" else []}))
+    assert learning_section(read_result(folder)).lead[1:] == ("Fold f2: The loss explodes.",)
+
+
 def test_a_closed_form_has_no_learning_curve(tmp_path) -> None:
     folder = write_result(tmp_path / "made")
     write_run(folder / "f1")

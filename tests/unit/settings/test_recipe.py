@@ -256,3 +256,19 @@ def test_tables_of_training_and_augmentation_read_back_the_same(tmp_path: Path) 
     assert recipe.training.unfreeze[0].names == ("blocks.1", "blocks.2")
     path.write_text(recipe_to_toml(recipe), encoding="utf-8")
     assert read_recipe(path) == recipe
+
+
+def test_a_recipe_names_its_protocols_which_are_those_of_its_own_corpus(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(MINIMAL + 'protocol = "ravdess-6fold"\nauthors_protocol = "vino-random"\n', encoding="utf-8")
+    named, plain = read_recipe(path), Recipe("ravdess", "cabg")
+    assert (named.protocol, named.authors_protocol) == ("ravdess-6fold", "vino-random")
+    moved = read_recipe(path, {"corpus": "emodb"})
+    assert (moved.protocol, moved.authors_protocol) == ("speaker-holdout", "") == (plain.protocol, "")
+    assert read_recipe(path, {"corpus": "emodb", "protocol": "loso"}).protocol == "loso"
+
+
+def test_recipes_that_differ_in_protocols_alone_train_the_same() -> None:
+    recipe = Recipe("ravdess", "cabg", protocol="loso")
+    assert recipe.trains_as(Recipe("ravdess", "cabg", authors_protocol="vino-random"))
+    assert not recipe.trains_as(Recipe("ravdess", "cabg", scheme="four", protocol="loso"))

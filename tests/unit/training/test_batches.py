@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from earnest.audio.waveform import Waveform
-from earnest.corpora.base import affect_of
+from earnest.corpora.base import affect_of, affect_scale
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.frontends.log_mel import LogMel
@@ -165,3 +165,18 @@ def test_batches_say_what_is_unknown() -> None:
     assert batch.genders.tolist() == [1, -1]
     assert batch.affect[0].tolist() == pytest.approx([0.1, 0.2, 0.3])
     assert batch.affect[1].isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("corpora", "limits", "scale"),
+    [
+        (["iemocap", "iemocap-8k"], (), (1, 5)),
+        (["iemocap", "ravdess"], (), (0, 1)),
+        (["made-up"], (), (0, 1)),
+        (["iemocap", "made-up"], (1, 7), (1, 7)),
+    ],
+)
+def test_affect_has_the_unit_that_its_corpora_share(
+    corpora: list[str], limits: tuple[float, ...], scale: tuple[float, float]
+) -> None:
+    assert affect_scale(corpora, limits) == scale

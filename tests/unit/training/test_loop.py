@@ -14,6 +14,7 @@ from earnest.errors import CorpusError, RecipeError
 from earnest.models.classifier import Network, NetworkOutput
 from earnest.settings.recipe import Training
 from earnest.training.examples import Example
+from earnest.training.health import Health
 from earnest.training.loop import EpochKeeper, History, fit, predict_logits
 
 pytestmark = pytest.mark.long
@@ -183,7 +184,7 @@ def test_half_a_checkpoint_is_never_seen(tmp_path: Path) -> None:
 
 
 def test_patience_is_counted_from_the_best_epoch(tmp_path: Path) -> None:
-    keeper = EpochKeeper(tmp_path, "valid_ua", patience=2)
+    keeper = EpochKeeper(tmp_path, "valid_ua", 2, Health(9, N_CLASSES, 1.0))
     assert not keeper.has_stopped()
     keeper.best_epoch, keeper.history = 3, [{"epoch": 4.0}]
     assert not keeper.has_stopped()

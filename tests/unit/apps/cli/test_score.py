@@ -148,9 +148,12 @@ def test_gender_and_affect_are_scored_where_they_are_answered(tmp_path, manifest
         "female": (2, 1.0),
         "male": (2, 0.5),
     }
-    assert document["affect"] == {"valence": {"ccc": pytest.approx(1), "rmse": pytest.approx(0), "n": 3}}
+    assert document["affect"] == {
+        "valence": {"ccc": pytest.approx(1), "rmse": pytest.approx(0), "n": 3, "scale": [1.0, 5.0]}
+    }
     output = run(*words).stdout
     assert "Gender right: 75.0 % of 4 clips (" in output
+    assert "affect, 1 to 5" in output
     assert ["valence", "3", "1.000", "0.000"] in [line.split() for line in output.splitlines()]
 
 

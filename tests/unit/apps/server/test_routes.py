@@ -106,17 +106,6 @@ def test_nothing_adapts_unless_it_is_asked_for(tmp_path: Path, kind: str) -> Non
     assert (adapted["adapted"], plain["adapted"]) == (True, False)
 
 
-@pytest.fixture(scope="module")
-def adapting(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
-    return earnest.load(write_adapting(tmp_path_factory.mktemp("adapting") / "bundle"))
-
-
-@pytest.fixture(scope="module")
-def adapting_client(adapting: Predictor) -> Iterator[TestClient]:
-    with application(Settings(models=(str(adapting._bundles[0].folder),))) as client:
-        yield client
-
-
 def test_a_batch_is_adapted_as_recordings_of_one_speaker(
     adapting_client: TestClient, adapting: Predictor, tmp_path: Path
 ) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from serving import application, settings_for
-from stand_in import write_adapting
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
@@ -17,7 +16,6 @@ import earnest
 from earnest.apps.server import streaming
 from earnest.apps.server.admission import digest_of
 from earnest.apps.server.service import ENDING
-from earnest.apps.server.settings import Settings
 from earnest.runtime.events import event_dict
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.profile import Profile
@@ -280,17 +278,6 @@ def test_a_process_that_ends_takes_no_more_streams_and_is_not_ready(folder: Path
         for answer in (denied.value, client.get("/readyz")):
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
             assert answer.json()["type"] == "urn:earnest:problem:ending"
-
-
-@pytest.fixture(scope="module")
-def adapting(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
-    return earnest.load(write_adapting(tmp_path_factory.mktemp("adapting") / "bundle"))
-
-
-@pytest.fixture(scope="module")
-def adapting_client(adapting: Predictor) -> Iterator[TestClient]:
-    with application(Settings(models=(str(adapting._bundles[0].folder),))) as client:
-        yield client
 
 
 def profile_text(profile: Profile) -> str:

@@ -1,0 +1,35 @@
+"""Under which protocol an evaluation runs: the one that was named, else what the recipe says."""
+
+from pathlib import Path
+
+import click
+import pytest
+
+from earnest.apps.cli.evaluate import TaskOptions
+from earnest.settings.recipe import Recipe
+
+NAMED = Recipe("ravdess", "cabg", protocol="ravdess-6fold", authors_protocol="emocatcher-5fold")
+
+
+def options(protocol: str | None = None, splits: tuple[Path, ...] = ()) -> TaskOptions:
+    return TaskOptions(protocol, splits, speaker_dependent=False, folds=None, repeats=None, select=False)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "as_published", "expected"),
+    [
+        (NAMED, False, "ravdess-6fold"),
+        (NAMED, True, "emocatcher-5fold"),
+        (Recipe("ravdess", "cabg"), False, "speaker-holdout"),
+        (Recipe("ravdess", "cabg"), True, "speaker-holdout"),
+    ],
+)
+def test_the_recipe_says_it_where_nobody_does(recipe: Recipe, as_published: bool, expected: str) -> None:
+    assert options().as_of(recipe, as_published).protocol == expected
+    assert options("loso").as_of(recipe, as_published).protocol == "loso"
+    assert options(splits=(Path("mine.csv"),)).as_of(recipe, as_published).protocol is None
+
+
+def test_a_protocol_and_split_files_are_one_too_many() -> None:
+    with pytest.raises(click.UsageError, match="Say either --protocol NAME or --splits FILES"):
+        options("loso", (Path("mine.csv"),))

@@ -1,0 +1,23 @@
+"""A bundle that adapts to speakers, and a server that has it."""
+
+from collections.abc import Iterator
+
+import pytest
+from serving import application
+from stand_in import write_adapting
+from starlette.testclient import TestClient
+
+import earnest
+from earnest.apps.server.settings import Settings
+from earnest.runtime.predictor import Predictor
+
+
+@pytest.fixture(scope="module")
+def adapting(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    return earnest.load(write_adapting(tmp_path_factory.mktemp("adapting") / "bundle"))
+
+
+@pytest.fixture(scope="module")
+def adapting_client(adapting: Predictor) -> Iterator[TestClient]:
+    with application(Settings(models=(str(adapting._bundles[0].folder),))) as client:
+        yield client
