@@ -161,12 +161,13 @@ def draw_prediction(
 ) -> "tuple[Axes, Axes]":
     """Draw a card of one answer: the recording's log-mels above, the three most probable classes below.
 
-    The title of the upper axes says the answer and, where ``truth`` is given, whether it is right.
+    The title of the upper axes says the most probable class and, where ``truth`` is given, whether it is right.
     """
     draw_spectrogram(above, log_mel(waveform, sample_rate_hz), len(waveform) / sample_rate_hz, sample_rate_hz / 2)
     draw_top(below, probabilities, truth=truth)
     answer = max(probabilities, key=lambda name: probabilities[name])
-    title = answer if not truth else f"{answer}: right" if answer == truth else f"{answer}, spoken {truth}: wrong"
+    verdict = f"{answer}: right" if answer == truth else f"{answer}, spoken {truth}: wrong"
+    title = verdict if truth else f"most probable: {answer}"
     above.set_title(title, loc="left", fontsize=10, color=INK, parse_math=False)
     return above, below
 

@@ -121,7 +121,7 @@ def test_the_most_probable_class_is_on_top_and_the_truth_stands_out():
 
 
 @pytest.mark.parametrize(
-    ("truth", "title"), [("", "sad"), ("sad", "sad: right"), ("happy", "sad, spoken happy: wrong")]
+    ("truth", "title"), [("", "most probable: sad"), ("sad", "sad: right"), ("happy", "sad, spoken happy: wrong")]
 )
 def test_a_card_says_whether_the_answer_is_right(truth, title):
     above, below = new_figure(4, 4).subplots(2, 1)
