@@ -22,13 +22,13 @@ FAINT = 0.6  # share of the largest saliency below which the spectrogram shines 
 
 
 def draw_filters(axes: "Axes", filters: Floats) -> "Axes":
-    """Draw filters as tiles, blue below zero and red above, all to one scale.
+    """Draw filters as tiles, low frequencies below, blue for weights below zero and red above, all to one scale.
 
     Parameters
     ----------
-    filters : shape (filters, height, width), the weights; of more than 64 the first 64
+    filters : shape (filters, height, width), low frequencies first; of more than 64 the first 64
     """
-    largest = float(np.abs(filters).max()) or 1.0
+    largest = float(np.abs(filters).max(initial=0)) or 1.0
     return _draw_tiles(axes, filters, "RdBu_r", (-largest, largest))
 
 
@@ -37,8 +37,8 @@ def draw_feature_maps(axes: "Axes", maps: Floats) -> "Axes":
 
     Parameters
     ----------
-    maps : shape (channels, bands, frames), or (channels, frames) of a network that convolves over time alone: those
-        are drawn as one picture, a row a channel
+    maps : shape (channels, bands, frames), low frequencies first; or (channels, frames) of a network that convolves
+        over time alone, which is drawn as one picture, a row a channel
     """
     if maps.ndim == 2:
         axes.imshow(maps, cmap="magma", origin="lower", aspect="auto", interpolation="nearest")
@@ -46,7 +46,7 @@ def draw_feature_maps(axes: "Axes", maps: Floats) -> "Axes":
         axes.set_ylabel("channel", color=MUTED)
         return axes
     low, high = (choose(maps, axis=(1, 2), keepdims=True) for choose in (np.min, np.max))
-    return _draw_tiles(axes, ((maps - low) / np.maximum(high - low, 1e-9))[:, ::-1], "magma", (0, 1))
+    return _draw_tiles(axes, (maps - low) / np.maximum(high - low, 1e-9), "magma", (0, 1))
 
 
 def draw_attention(axes: "Axes", decibels: Floats, weights: Floats, duration_s: float) -> "Axes":
@@ -97,7 +97,7 @@ def _draw_tiles(axes: "Axes", tiles: Floats, colours: str, limits: tuple[float, 
     sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), np.nan)
     for number, tile in enumerate(shown):
         top, left = (number // columns) * (height + GAP), (number % columns) * (width + GAP)
-        sheet[top : top + height, left : left + width] = tile
+        sheet[top : top + height, left : left + width] = tile[::-1]  # the picture's first row is its uppermost
     axes.imshow(sheet, cmap=colours, vmin=limits[0], vmax=limits[1], interpolation="nearest")
     axes.axis("off")
     if len(tiles) > n:

@@ -34,6 +34,8 @@ class Explanation:
     filters : shape (filters, height, width), weights of the first convolution, the mean over its input channels where
         it has two dimensions; None without one
     feature_maps : name of a convolution → its output, shape (channels, height, width) or (channels, frames)
+
+    Low frequencies come first, also where the network sees an image that has them in its last row.
     """
 
     frames: Floats
@@ -64,7 +66,8 @@ def explain(run: Path, recording: Source) -> Explanation:
         name: layer for name, layer in classifier.network.named_modules() if isinstance(layer, nn.Conv1d | nn.Conv2d)
     }
     maps: dict[str, Floats] = {}
-    hooks = [layer.register_forward_hook(_Keep(name, maps)) for name, layer in convolutions.items()]
+    upside_down = input_kind(recipe.model) == "image" and recipe.image.low_at_bottom
+    hooks = [layer.register_forward_hook(_Keep(name, maps, upside_down)) for name, layer in convolutions.items()]
     output = classifier.network(frames[None], torch.tensor([frames.shape[1]]))
     for hook in hooks:
         hook.remove()
@@ -78,7 +81,7 @@ def explain(run: Path, recording: Source) -> Explanation:
         probabilities=dict(zip(classifier.classes, probabilities, strict=True)),
         saliency=frames.grad.abs().numpy(),
         attention=None if output.attention is None else output.attention[0].detach().numpy(),
-        filters=None if first is None else _filters(first.weight.detach()),
+        filters=None if first is None else _filters(first.weight.detach(), upside_down),
         feature_maps=maps,
     )
 
@@ -89,11 +92,14 @@ class _Keep:
 
     name: str
     maps: dict[str, Floats]
+    upside_down: bool
 
     def __call__(self, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        self.maps[self.name] = output[0].detach().numpy()
+        kept = output[0].detach().numpy()
+        self.maps[self.name] = kept[:, ::-1] if self.upside_down else kept
 
 
-def _filters(weights: Tensor) -> Floats:
+def _filters(weights: Tensor, upside_down: bool) -> Floats:
     """Return (outputs, height, width) of (outputs, inputs, height, width) or (outputs, bands, frames)."""
-    return np.asarray((weights.mean(dim=1) if weights.ndim == 4 else weights).numpy())
+    filters: Floats = (weights.mean(dim=1) if weights.ndim == 4 else weights).numpy()
+    return filters[:, ::-1] if upside_down else filters

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from made_up_corpus import RATE_HZ, Trained, spoken
+from command_line import earnest_cli
+from made_up_corpus import NAME, RATE_HZ, Trained, spoken
 
 from earnest import plots
 from earnest.errors import EarnestError
@@ -14,6 +15,8 @@ from earnest.training.explain import Explanation, explain
 from earnest.training.run import load_run
 
 pytestmark = pytest.mark.long
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,26 @@ def test_the_parts_fit_together(trained: Trained, explained: Explanation) -> Non
     network = load_run(trained.run).network
     assert np.array_equal(explained.filters, network.get_parameter("blocks.0.convolution.weight").detach())
     assert list(explained.feature_maps) == [f"blocks.{number}.convolution" for number in range(3)]
+
+
+@pytest.mark.parametrize("low_at_bottom", [True, False])
+def test_low_frequencies_come_first_whatever_the_image_has_on_top(
+    low_at_bottom: bool, made_up: Path, tmp_path: Path
+) -> None:
+    """The clip is a tone of 200 Hz, so every map that is not constant changes most in its low rows."""
+    recipe = (ROOT / "recipes" / "multitask-cnn-pooled.toml").read_text(encoding="utf-8")
+    (tmp_path / "recipe.toml").write_text(recipe, encoding="utf-8")
+    image = f"image.low_at_bottom={str(low_at_bottom).lower()}"
+    changes = (f"corpus={NAME}", "training.epochs=1", "training.patience=1", image)
+    words = [word for change in changes for word in ("--set", change)]
+    data = ("--protocol", "speaker-holdout", "--scheme", "native", "--data", f"{NAME}={made_up}")
+    earnest_cli("train", tmp_path / "recipe.toml", *words, *data, "--output", tmp_path / "run")
+    tone = 0.5 * np.sin(2 * np.pi * 200 * np.arange(RATE_HZ) / RATE_HZ)
+    soundfile.write(tmp_path / "tone.wav", tone, RATE_HZ)
+    (first, *_) = explain(tmp_path / "run", tmp_path / "tone.wav").feature_maps.values()
+    inside = first[:, 8:-8, 8:-8]  # the border sees padding
+    change = np.abs(np.diff(inside, axis=1)).mean(axis=(0, 2))
+    assert change.argmax() < len(change) / 4
 
 
 def test_every_part_can_be_drawn(explained: Explanation) -> None:

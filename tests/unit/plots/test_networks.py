@@ -22,6 +22,18 @@ def test_every_filter_is_a_tile_on_one_scale_around_zero(axes):
     assert image.get_clim() == (-4, 4)
 
 
+def test_low_frequencies_of_a_filter_lie_below(axes):
+    filters = np.zeros((1, 3, 2))
+    filters[0, 0] = 1
+    draw_filters(axes, filters)
+    assert axes.images[0].get_array()[:, 0].tolist() == [0, 0, 1]
+
+
+def test_what_is_no_stack_of_tiles_is_refused(axes):
+    with pytest.raises(EarnestError, match=r"not \(3, 2\)"):
+        draw_filters(axes, np.zeros((3, 2)))
+
+
 def test_of_many_maps_the_first_are_drawn_and_their_number_is_told(axes):
     draw_feature_maps(axes, np.random.default_rng(0).normal(size=(100, 4, 4)))
     assert axes.get_title(loc="left") == "the first 64 of 100"
