@@ -8,6 +8,8 @@
 # make fuzz   atheris at every reader of files from outside, SECONDS each (60); the counts: docs/security/fuzz.md
 # make models the shipped bundles, trained anew
 # make results  train and score again all that docs/results tells, as far as corpora are at hand
+# make five  the five systems with their published number of epochs, as far as corpora are at hand; resumable;
+#             python scripts/five.py --plan says the core hours
 # make locks  constraints.txt with hashes: locks/*.txt
 # make release  wheel, source, SBOMs, licences of third parties and checksums, in dist/
 # make audit  are weaknesses of what is locked known? asks the advisories of PyPI and npm
@@ -23,7 +25,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --requirement locks/build.txt --requirement
 OURS := install --no-deps --no-build-isolation --editable .
 
-.PHONY: light dev page demo unit test test-slow golden fuzz lint models results locks release notices audit floors chaos web clean
+.PHONY: light dev page demo unit test test-slow golden fuzz lint models results five locks release notices audit floors chaos web clean
 
 light: $(LIGHT)/ready page
 dev: $(FULL)/ready page
@@ -90,6 +92,9 @@ models: dev
 
 results: dev
 	@$(FULL)/bin/python scripts/write_results.py --again
+
+five: dev
+	@$(FULL)/bin/python scripts/five.py
 
 locks: $(TOOLS)/ready
 	@$(TOOLS)/bin/python scripts/make_locks.py

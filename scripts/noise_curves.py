@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from earnest.evaluation.curves import NoiseCurve, has_flattened, plot_noise_curves, read_history
+from earnest.evaluation.curves import NoiseCurve, has_flattened, read_history
 from earnest.evaluation.predictions import joined, read_predictions
 from earnest.evaluation.report import spread_text
+from earnest.plots.comparisons import plot_noise_curves
 from earnest.training.record import read_record
 
 DOCS = Path(__file__).parent.parent / "docs"

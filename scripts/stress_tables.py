@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from earnest.errors import EarnestError
-from earnest.evaluation.stress import CLEAN, StressCheck, StressRow, plot_stress, signed, yes_or_no
+from earnest.evaluation.stress import CLEAN, StressCheck, StressRow, signed, yes_or_no
+from earnest.plots.comparisons import plot_stress
 
 KEPT = Path(__file__).parent.parent / "docs" / "results" / "stress"
 TEXT = """# {title}

@@ -14,9 +14,9 @@ import numpy as np
 
 from earnest.evaluation.comparison import Comparison, compare
 from earnest.evaluation.intervals import Spread
-from earnest.evaluation.plots import DPI, GRID, INK, MUTED, ORANGE, headline, new_figure
 from earnest.evaluation.predictions import read_predictions
 from earnest.evaluation.report import spread_text
+from earnest.plots.style import DPI, GRID, INK, MUTED, ORANGE, headline, new_figure
 
 DOCS = Path(__file__).parent.parent / "docs"
 PICTURE = "why-honest-evaluation.png"

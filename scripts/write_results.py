@@ -66,6 +66,10 @@ and their numbers are in the [lab book](experiments.md) and in the history of th
 differ, and after 120 epochs single folds of a network can differ by five points: `emocatcher` had 53.8 ± 4.8 WA on
 `ravdess-6fold` and 78.3 ± 2.5 on `emocatcher-5fold` on an earlier machine.
 
+**EmoCatcher's folds.** What stands here under `emocatcher-5fold` was measured before 22 November 2026. Then its five
+folds were drawn with the same seed over sorted file names; since then they are those of EmoCatcher itself, drawn in its
+published order of files. They are equally hard by construction, but not the same clips: a new run has other numbers.
+
 **What was chosen on what.** Epoch and temperature were chosen on validation recordings. Where the last layer alone is
 fitted (`base`), every training speaker is a validation speaker once for the temperature (speaker cross-fitting); that
 was decided when calibration errors of test folds had been seen, and it moves probabilities, not answers. Test

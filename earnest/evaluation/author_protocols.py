@@ -17,6 +17,7 @@ SUFFIX = "-epoch-on-test"
 AUTHOR_PROTOCOLS: Mapping[str, str] = {
     "emocatcher-5fold": "ravdess-6fold",
     "emocatcher-holdout": "ravdess-6fold",
+    "moody-random": "speaker-5fold",
 }
 """Protocol whose authors chose the epoch on test → the honest one of the same task, with unseen speakers."""
 

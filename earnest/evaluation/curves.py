@@ -1,28 +1,17 @@
-"""UA over the signal-to-noise ratio and the share of training data, the loss over epochs: values and pictures."""
+"""UA over the signal-to-noise ratio and the share of training data, the loss over epochs."""
 
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from earnest.errors import EarnestError
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.metrics import Scores
-from earnest.evaluation.plots import BLUE, DPI, GREEN, GRID, INK, MUTED, ORANGE, headline, new_figure, plain_axes
 from earnest.evaluation.splits import Split
 from earnest.files.reading import read_text
-from earnest.files.writing import replacing
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
-CLEAN_AFTER_DB = 5.0  # where "clean" stands, right of the highest level
-LOOKS = ((MUTED, "o", "-"), (ORANGE, "s", "-"), (BLUE, "^", "-"), (GREEN, "D", "-"), (INK, "v", "--"))
 
 
 @dataclass(frozen=True)
@@ -62,44 +51,6 @@ class NoiseCurve:
         return [{"snr_db": db, "wa": wa.to_dict(), "ua": ua.to_dict(), "n": self.n} for db, (wa, ua) in rows]
 
 
-def plot_noise_curves(curves: Mapping[str, NoiseCurve], path: Path, title: str, subtitle: str) -> None:
-    """Save what `draw_noise_curves` draws, with a title."""
-    figure = draw_noise_curves(curves)
-    headline(figure, title, subtitle)
-    with replacing(path) as beside:
-        figure.savefig(beside, dpi=DPI)
-
-
-def draw_noise_curves(curves: Mapping[str, NoiseCurve]) -> "Figure":
-    """Draw UA over SNR, clean at the right end; bars are standard deviations over folds, where there are several.
-
-    Parameters
-    ----------
-    curves : name → curve; all of the same levels
-    """
-    figure = new_figure(6.6, 4.3)
-    axes = figure.subplots()
-    levels = sorted({level for curve in curves.values() for level in curve.levels})
-    places = [*levels, levels[-1] + CLEAN_AFTER_DB]
-    for number, (name, curve) in enumerate(curves.items()):
-        points = [curve.levels[level][1] for level in levels] + [curve.clean[1]]
-        means = [100 * point.mean for point in points]
-        deviations = [100 * (point.sd or 0.0) for point in points]
-        beside = 0.4 * (number - (len(curves) - 1) / 2) if any(deviations) else 0.0  # so that bars don't hide bars
-        colour, marker, line = LOOKS[number % len(LOOKS)]
-        bars = deviations if any(deviations) else None
-        axes.errorbar(
-            np.array(places) + beside, means, bars, color=colour, marker=marker, linestyle=line, capsize=3, label=name
-        )
-    axes.set_xticks(places, [*(f"{level:g}" for level in levels), "clean"])
-    axes.set_xlabel("signal-to-noise ratio of the test clips in dB", color=MUTED)
-    axes.set_ylabel("UA in %", color=MUTED)
-    axes.set_ylim(bottom=0)
-    plain_axes(axes)
-    axes.legend(frameon=False, fontsize=9, loc="lower right", labelcolor=INK)
-    return figure
-
-
 @dataclass(frozen=True)
 class Amount:
     """How well a recipe does with a share of the training data.
@@ -128,29 +79,6 @@ class Amount:
         """Return plain values for JSON."""
         values: Mapping[str, Any] = {"share": self.share, "clips": self.clips, "speakers": self.speakers}
         return {**values, "wa": self.wa.to_dict(), "ua": self.ua.to_dict()}
-
-
-def plot_learning_curve(amounts: Sequence[Amount], path: Path, title: str) -> None:
-    """Draw UA over the number of training clips; bars are standard deviations over folds, where there are several."""
-    figure = new_figure(6.6, 4.3)
-    axes = figure.subplots()
-    ordered = sorted(amounts, key=lambda amount: amount.share)
-    deviations = [100 * (amount.ua.sd or 0.0) for amount in ordered]
-    clips = [amount.clips for amount in ordered]
-    axes.errorbar(clips, [100 * amount.ua.mean for amount in ordered], deviations if any(deviations) else None,
-                  color=BLUE, marker="o", capsize=3)  # fmt: skip
-    axes.set_xscale("log")
-    axes.minorticks_off()
-    labels = [f"{amount.clips:.0f}\n{amount.speakers:.0f} speakers" for amount in ordered]
-    axes.set_xticks(clips, labels)
-    axes.set_xlabel("training clips (logarithmic)", color=MUTED)
-    axes.set_ylabel("UA in %", color=MUTED)
-    axes.set_ylim(bottom=0)
-    axes.grid(axis="y", color=GRID, linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    headline(figure, title, "validation and test clips are the same throughout")
-    with replacing(path) as beside:
-        figure.savefig(beside, dpi=DPI)
 
 
 FEWEST_EPOCHS = 10

@@ -1,16 +1,13 @@
 """Cross-corpus results as a matrix: trained on rows, tested on columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from earnest.evaluation.metrics import Scores, score
-from earnest.evaluation.plots import DARK_CELL, DPI, INK, MUTED, headline, new_figure
 from earnest.evaluation.predictions import Predictions
-from earnest.files.writing import replacing
 
 MARK = "within"
 NOTE = "within: unseen speakers of the corpus that was trained on; all other cells: a corpus that was never heard"
@@ -72,45 +69,3 @@ class Matrix:
             return "–"
         text = f"{100 * self.cells[trained, tested].ua:.1f}"
         return f"{text} ({MARK})" if trained == tested else text
-
-
-def plot_matrix(matrix: Matrix, path: Path, title: str) -> None:
-    """Draw UA of every pair; cells of one corpus with itself are framed."""
-    rows, columns = matrix.rows, list(matrix.corpora)
-    figure = new_figure(2.6 + 1.25 * len(columns), 2.1 + 0.8 * len(rows))
-    axes = figure.subplots()
-    values = np.array([[_ua(matrix, row, column) for column in columns] for row in rows])
-    axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for place, value in np.ndenumerate(values):
-        _write(axes, place, float(value), matrix.cells.get((rows[place[0]], columns[place[1]])))
-        if rows[place[0]] == columns[place[1]]:
-            box = {"fill": False, "edgecolor": INK, "linewidth": 1.8}
-            axes.add_patch(_rectangle(place[1] - 0.48, place[0] - 0.48, box))
-    axes.set_xticks(range(len(columns)), columns, rotation=25, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(rows)), rows)
-    axes.set_xlabel("tested on", color=MUTED)
-    axes.set_ylabel("trained on", color=MUTED)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    headline(figure, title, "UA in %; framed: unseen speakers of the same corpus")
-    with replacing(path) as beside:
-        figure.savefig(beside, dpi=DPI)
-
-
-def _ua(matrix: Matrix, row: str, column: str) -> float:
-    scores = matrix.cells.get((row, column))
-    return float("nan") if scores is None else scores.ua
-
-
-def _rectangle(x: float, y: float, look: Mapping[str, Any]) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((x, y), 0.96, 0.96, **look)
-
-
-def _write(axes: Any, place: Sequence[int], value: float, scores: Scores | None) -> None:
-    if scores is None:
-        return
-    colour = "white" if value >= DARK_CELL else INK
-    axes.text(place[1], place[0] - 0.08, f"{100 * value:.1f}", ha="center", va="center", color=colour, fontsize=11)
-    axes.text(place[1], place[0] + 0.26, f"n {scores.n}", ha="center", va="center", color=colour, fontsize=7)

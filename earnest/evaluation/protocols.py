@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from earnest.corpora.load import usable
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, RecipeError, SharedGroupError, SplitError, suggestion
+from earnest.evaluation.published_order import InPublishedOrder, emocatcher_order
 from earnest.evaluation.splits import Split
 from earnest.evaluation.splitters import (
     BatchHalves,
@@ -230,6 +231,10 @@ def _thai_batch(utterance: Utterance) -> str:
     return f"batch{(int(digits) - 1) // 10 + 1}"
 
 
+def _in_emocatchers_order(divide: Divide) -> InPublishedOrder:
+    return InPublishedOrder(emocatcher_order, "EmoCatcher's meta.csv", divide)
+
+
 PROTOCOL_TABLE = (
     Protocol(
         name="leave-one-corpus-out",
@@ -272,20 +277,20 @@ PROTOCOL_TABLE = (
     ),
     Protocol(
         name="emocatcher-5fold",
-        description="RAVDESS speech, EmoCatcher's five stratified random folds over clips",
+        description="RAVDESS speech, EmoCatcher's own five stratified random folds over clips",
         corpora=("ravdess",),
         scheme="ravdess8",
-        divide=StratifiedFolds(5, seed=999),
+        divide=_in_emocatchers_order(StratifiedFolds(5, seed=999)),
         speaker_independent=False,
         n_utterances=1440,
         speakers=_RAVDESS_SPEAKERS,
     ),
     Protocol(
         name="emocatcher-holdout",
-        description="RAVDESS speech, EmoCatcher's stratified random 80:20 over clips",
+        description="RAVDESS speech, EmoCatcher's own stratified random 80:20 over clips",
         corpora=("ravdess",),
         scheme="ravdess8",
-        divide=StratifiedHoldOut(0.2, seed=999),
+        divide=_in_emocatchers_order(StratifiedHoldOut(0.2, seed=999)),
         speaker_independent=False,
         n_utterances=1440,
         speakers=_RAVDESS_SPEAKERS,

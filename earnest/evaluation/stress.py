@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -10,12 +9,9 @@ import numpy as np
 from earnest.errors import EarnestError
 from earnest.evaluation.comparison import compare
 from earnest.evaluation.confusion import ClassScores, Counts, class_scores, confusion_counts, headline_scores
-from earnest.evaluation.curves import LOOKS
 from earnest.evaluation.intervals import Interval, bootstrap
 from earnest.evaluation.metrics import score
-from earnest.evaluation.plots import DPI, GRID, INK, MUTED, headline, new_figure, plain_axes
 from earnest.evaluation.predictions import Predictions
-from earnest.files.writing import replacing
 
 CLEAN = "as they are"
 COLUMNS = ("clips", "UA", "ΔUA", "unchanged", "ser-tests", "holds")
@@ -299,37 +295,3 @@ def _values(scores: Mapping[str, ClassScores], what: What) -> dict[str, float]:
     """Return precision or recall by class, where it exists."""
     values = {name: getattr(one, what) for name, one in scores.items()}
     return {name: value for name, value in values.items() if value is not None}
-
-
-def plot_stress(tables: Mapping[str, Sequence[StressRow]], path: Path, title: str, subtitle: str) -> None:
-    """Save ΔUA of every condition with its interval, one below the other.
-
-    Parameters
-    ----------
-    tables : name → rows, all of the same conditions
-    """
-    changed = {name: [row for row in rows if row.condition != CLEAN] for name, rows in tables.items()}
-    names = [[row.condition for row in rows] for rows in changed.values()]
-    if any(other != names[0] for other in names):
-        raise EarnestError("These stress tables have other conditions; only tables of the same can be drawn together.")
-    figure = new_figure(7.2, 1.6 + 0.24 * len(names[0]))
-    axes = figure.subplots()
-    places = np.arange(len(names[0]))
-    axes.axvline(0, color=GRID, linewidth=1.2)
-    for number, (name, rows) in enumerate(changed.items()):
-        colour, marker, _ = LOOKS[(number + 2) % len(LOOKS)]
-        middle = 100 * np.array([row.change for row in rows])
-        low = 100 * np.array([row.change_interval.low for row in rows])
-        high = 100 * np.array([row.change_interval.high for row in rows])
-        beside = 0.3 * (number - (len(changed) - 1) / 2)
-        bars = np.maximum(np.stack([middle - low, high - middle]), 0)  # a percentile interval may leave out the value
-        axes.errorbar(middle, places + beside, xerr=bars, color=colour, marker=marker, ms=4, ls="", lw=1.2, label=name)
-    axes.set_yticks(places, names[0])
-    axes.invert_yaxis()
-    axes.set_xlabel("ΔUA in points, 95 % interval over speakers", color=MUTED)
-    plain_axes(axes, "x")
-    if len(changed) > 1:
-        axes.legend(frameon=False, fontsize=9, loc="lower left", labelcolor=INK)
-    headline(figure, title, subtitle)
-    with replacing(path) as place:
-        figure.savefig(place, dpi=DPI)

@@ -15,11 +15,10 @@ from earnest.corpora.load import corpus_root, load_corpus
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError
 from earnest.evaluation.predictions import Predictions
-from earnest.frontends.mel import mel_filters
+from earnest.plots.sound import FLOOR_DB, log_mel
 from earnest.report.section import Card, Section, Table, data_address
 
-RATE_HZ, N_FFT, HOP, N_MELS, FLOOR_DB = 16_000, 512, 160, 64, 80.0
-MOST_FRAMES = 256  # a card is some 300 pixels wide
+RATE_HZ = 16_000
 LONGEST_S = 15.0
 OPEN_LICENCES = ("CC", "ODbL")
 Key = tuple[str, str]
@@ -84,23 +83,12 @@ def waveform_of(row: Utterance) -> Waveform | None:
         return None
 
 
-def log_mel(waveform: Waveform) -> npt.NDArray[np.float64]:
-    """Return decibels below the loudest value, shape (64, at most 257 frames), −80 to 0; from 0 to 8 kHz."""
-    hop = max(HOP, len(waveform) // MOST_FRAMES)
-    padded = np.pad(waveform, (0, max(0, N_FFT - len(waveform))))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::hop] * np.hanning(N_FFT)
-    power = np.abs(np.fft.rfft(frames)) ** 2
-    bands = mel_filters(RATE_HZ, N_FFT, N_MELS, 0.0, RATE_HZ / 2) @ power.T
-    decibels = 10 * np.log10(np.maximum(bands, 1e-10))
-    return np.asarray(np.maximum(decibels - decibels.max(), -FLOOR_DB))
-
-
 def spectrogram(waveform: Waveform) -> str:
     """Return a picture of a clip's log-mels as a ``data:`` address; low frequencies lie below."""
     from matplotlib.image import imsave
 
     content = io.BytesIO()
-    imsave(content, log_mel(waveform), cmap="magma", vmin=-FLOOR_DB, vmax=0, origin="lower", format="png")
+    imsave(content, log_mel(waveform, RATE_HZ), cmap="magma", vmin=-FLOOR_DB, vmax=0, origin="lower", format="png")
     return data_address(content.getvalue(), "image/png")
 
 

@@ -1,4 +1,4 @@
-"""What `earnest.evaluation.plots` doesn't draw: classes, calibration, speakers, embeddings, attention."""
+"""What `earnest.plots.results` doesn't draw: classes, calibration, speakers, embeddings, attention."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -9,14 +9,14 @@ import numpy.typing as npt
 from earnest.evaluation.calibration import Reliability, RiskCoverage
 from earnest.evaluation.comparison import Difference
 from earnest.evaluation.metrics import Scores
-from earnest.evaluation.plots import BLUE, GREEN, GRID, INK, MUTED, ORANGE, SKY, new_figure, plain_axes
 from earnest.evaluation.slices import Slice
+from earnest.plots.sound import draw_spectrogram
+from earnest.plots.style import BLUE, COLOURS, GREEN, GRID, INK, MUTED, ORANGE, new_figure, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", SKY, MUTED, INK)
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 SELECTED = 0.8  # the coverage whose accuracy is told
 Floats = npt.NDArray[np.floating]
@@ -171,12 +171,13 @@ def draw_attention(clips: Sequence[tuple[str, Floats, Floats]]) -> "Figure":
         above, below = panels[2 * row, column], panels[2 * row + 1, column]
         above.set_axis_on()
         below.set_axis_on()
-        above.imshow(frames, cmap="magma", origin="lower", aspect="auto", extent=(0, 1, 0, 1), interpolation="nearest")
+        draw_spectrogram(above, frames, 1.0)
         above.set_title(title, loc="left", fontsize=9, color=INK)
         below.stairs(weights, np.linspace(0, 1, len(weights) + 1), fill=True, color=ORANGE)
         below.set_xlim(0, 1)
         for axes in (above, below):
             axes.set_xticks([])
             axes.set_yticks([])
+            axes.set(xlabel="", ylabel="")
             axes.spines[:].set_visible(False)
     return figure

@@ -13,8 +13,8 @@ import numpy as np
 
 import earnest
 from earnest.errors import MissingExtraError, printable_lines
-from earnest.evaluation.plots import BLUE, DPI, GRID, INK, MUTED, ORANGE, PAPER, SKY
 from earnest.evaluation.report import NONE, spread_text
+from earnest.plots.style import BLUE, DPI, GRID, INK, MUTED, ORANGE, PAPER, SKY
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -75,3 +75,7 @@ def test_prediction_works_where_torch_is_not_installed(tmp_path: Path) -> None:
     arguments = [str(tmp_path / "clip.wav"), str(bundle), ",".join(HEAVY)]
     done = subprocess.run([sys.executable, "-c", BLOCKER, *arguments], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["sad"]
+
+
+def test_plots_load_matplotlib_only_when_something_is_drawn() -> None:
+    assert not loaded_by(f"import earnest.plots; {REPORT}") & {*HEAVY, "onnxruntime"}

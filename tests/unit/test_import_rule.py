@@ -15,7 +15,7 @@ LINES = (
     {"files", "labels", "registry", "settings", "onnx", "progress"},
     {"audio", "corpora"},
     {"bundle", "evaluation", "frontends", "augment"},
-    {"runtime", "models"},
+    {"runtime", "models", "plots"},
     {"training"},
     {"experiments", "export", "report"},
     {"apps", "client", "testing", "__main__"},

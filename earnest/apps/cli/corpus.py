@@ -1,4 +1,4 @@
-"""``earnest corpus``: which corpora there are, whether a copy is complete, its rows, its download."""
+"""``earnest corpus``: which corpora there are, whether a copy is complete, how it looks, its rows, its download."""
 
 import sys
 from collections import Counter
@@ -146,7 +146,7 @@ class _OwnTable:
 @output_options
 @click.pass_context
 def command(context: click.Context, as_json: bool, quiet: bool) -> None:
-    """Corpora: list and describe them, check a copy, write its rows, download it.
+    """Corpora: list and describe them, check a copy, draw it, write its rows, download it.
 
     \b
     Example:
@@ -323,3 +323,48 @@ def fetch(name: str, folder: Path, as_json: bool, quiet: bool) -> None:
         echo_json({"corpus": name, "folder": folder, "archives": paths, "licence": corpus.licence})
     elif not quiet:
         echo(f"{corpus.title} is in {folder}, licence {corpus.licence}. Check it: earnest corpus check {name} {folder}")
+
+
+@command.command()
+@click.argument("name", shell_complete=names_from(corpus_names))
+@click.argument("root", type=PATH, required=False)
+@data_option
+@click.option("-o", "--output", type=PATH, required=True, help="Folder to write: index.html, pictures, corpus.json.")
+@overwrite_option
+@click.option("--no-audio", is_flag=True, help="Put no recordings into the page.")
+@output_options
+def show(
+    name: str,
+    root: Path | None,
+    data: Sequence[str],
+    output: Path,
+    overwrite: bool,
+    no_audio: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Draw a corpus: counts, durations, affect, waveforms, a spectrogram a class; one page to look at and listen to.
+
+    ROOT is the corpus' folder, or a manifest of your own recordings. Without it, the place is the one that --data or
+    $EARNEST_DATA names. Recordings go into the page only where the licence of their corpus allows passing them on. The
+    exit code is 3 when some recordings can't be read; the page names them.
+
+    \b
+    Examples:
+      earnest corpus show ravdess ~/data/ravdess -o ravdess-shown
+      earnest corpus show mine mine.csv -o mine-shown
+    """
+    from earnest.plots.style import new_figure
+    from earnest.report.corpus import build_page, write_page
+
+    new_figure(1, 1)  # without matplotlib, this says so at once
+    refuse_existing(output / "index.html", overwrite)
+    rows = load_corpus(name, root or corpus_root(name, corpus_folders(data)))
+    with progress_for(as_json, quiet).amount("reading") as progress:
+        page = build_page(name, rows, not no_audio, lambda done, total: progress("", done, total))
+    path = write_page(page, output)
+    if as_json:
+        echo_json({"page": path, **page.to_dict()})
+    elif not quiet:
+        echo(f"{path} ({path.stat().st_size / 1e6:.1f} MB); its pictures and corpus.json are beside it")
+    sys.exit(EXIT_SOME_FAILED if page.unreadable else EXIT_OK)

@@ -303,13 +303,14 @@ def _refuse_combinations(of: TaskOptions, conditions: ConditionOptions, has_shar
 
 def _draw(outcome: "Evaluation", folder: Path, name: str) -> "Matrix | None":
     """Draw the confusion matrix and, of a protocol that is one, the matrix of corpora, which is returned."""
-    from earnest.evaluation.plots import plot_confusion
+    from earnest.plots.results import plot_confusion
 
     title = f"{name}, {outcome.document['title']}"
     plot_confusion(outcome.scores, folder / "confusion.png", title, outcome.protocol.speaker_independent)
     if not outcome.protocol.is_matrix:
         return None
-    from earnest.evaluation.matrix import Matrix, plot_matrix
+    from earnest.evaluation.matrix import Matrix
+    from earnest.plots.comparisons import plot_matrix
 
     matrix = Matrix.of(outcome.predictions)
     plot_matrix(matrix, folder / "matrix.png", title)
@@ -321,7 +322,7 @@ def _draw_noise(again: "Sequence[ConditionResults]", folder: Path, name: str, ti
     """Draw UA over the level of noise, where some was mixed in."""
     for one in again:
         if one.curve:
-            from earnest.evaluation.curves import plot_noise_curves
+            from earnest.plots.comparisons import plot_noise_curves
 
             plot_noise_curves({name: one.curve}, folder / "noise.png", f"{name}, {title}", one.note)
 
@@ -337,8 +338,8 @@ def _less(
     space: "SearchSpace | None",
 ) -> "list[Amount]":
     """Train on less data too, and draw UA over its amount."""
-    from earnest.evaluation.curves import plot_learning_curve
     from earnest.experiments.learning_curve import evaluate_learning_curve
+    from earnest.plots.comparisons import plot_learning_curve
 
     amounts = evaluate_learning_curve(task, whole, less, folder, shlex.join(words), jobs, on_fold, space)
     plot_learning_curve(amounts, folder / "data_curve.png", f"{Path(words[2]).stem}, {task.title}")

@@ -50,7 +50,7 @@ def command(
     Example:
       earnest report runs/base-ravdess-6fold --output report.html
     """
-    from earnest.evaluation.plots import new_figure
+    from earnest.plots.style import new_figure
     from earnest.report.build import ReportOptions, build_report, write_report
     from earnest.report.result import read_results
 

@@ -313,7 +313,7 @@ def _title(predictions: Path, protocol: str | None) -> str:
 
 def _write(folder: Path, document: Mapping[str, Any], scores: Scores, title: str, quiet: bool) -> None:
     """Write metrics.json, and the confusion matrix where matplotlib is there."""
-    from earnest.evaluation.plots import plot_confusion
+    from earnest.plots.results import plot_confusion
 
     write_json(folder / METRICS, document)
     try:

@@ -131,7 +131,8 @@ def sentence_of(found: "Stress") -> str:
 
 
 def _write(found: "Stress", folder: Path, name: str) -> None:
-    from earnest.evaluation.stress import checks_markdown, plot_stress, stress_markdown
+    from earnest.evaluation.stress import checks_markdown, stress_markdown
+    from earnest.plots.comparisons import plot_stress
 
     title = f"{name}, {found.document['title']}"
     text = f"# {title}\n\n{sentence_of(found)}\n\n{stress_markdown(found.rows)}\n{checks_markdown(found.checks)}"

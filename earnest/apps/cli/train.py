@@ -114,7 +114,7 @@ def _draw_curve(run: Path, chosen_epoch: int) -> None:
     history = run / "history.csv"
     if not history.exists() or not find_spec("matplotlib"):
         return
-    from earnest.evaluation.plots import plot_history
+    from earnest.plots.results import plot_history
 
     with history.open(newline="", encoding="utf-8") as file:
         plot_history(list(csv.DictReader(file)), run / "learning_curve.png", run.name, chosen_epoch)

@@ -3,10 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from earnest.evaluation.curves import Amount, plot_learning_curve
+from earnest.evaluation.curves import Amount
 from earnest.evaluation.intervals import Spread
-from earnest.evaluation.matrix import Matrix, plot_matrix
+from earnest.evaluation.matrix import Matrix
 from earnest.evaluation.predictions import Predictions, same_text, text_column
+from earnest.plots.comparisons import plot_learning_curve, plot_matrix
 
 
 def predictions(right: dict[tuple[str, str], int], n: int = 10) -> Predictions:

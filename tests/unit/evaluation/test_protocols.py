@@ -10,6 +10,7 @@ import pytest
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, MissingExtraError, RecipeError, SplitError
 from earnest.evaluation.protocols import PROTOCOLS, coverage_of, protocol_called, splits_of
+from earnest.evaluation.published_order import emocatcher_order
 from earnest.evaluation.splits import Split
 from earnest.evaluation.splitters import partners_of
 from earnest.labels import CORE_EMOTIONS
@@ -125,25 +126,24 @@ def without_twins(keys_: set[str]) -> set[str]:
     return keys_ - TWINS
 
 
-def test_emocatcher_5fold_is_scikit_learns_with_seed_999_over_sorted_names(ravdess):
+def test_emocatcher_5fold_is_scikit_learns_with_seed_999_over_its_published_order(ravdess):
     from sklearn.model_selection import StratifiedKFold
 
-    rows = sorted(ravdess, key=lambda row: row.path.name)
-    labels = [CORE_EMOTIONS.index(row.emotion) for row in rows]
-    folds = StratifiedKFold(5, shuffle=True, random_state=999).split(rows, labels)
+    names = emocatcher_order()
+    folds = StratifiedKFold(5, shuffle=True, random_state=999).split(names, [name.split("-")[2] for name in names])
     for (_, test), split in zip(folds, splits_of("emocatcher-5fold", ravdess), strict=True):
-        assert without_twins({rows[index].key for index in test}) == without_twins(keys(split.test))
+        assert without_twins({f"ravdess/{names[index]}" for index in test}) == without_twins(keys(split.test))
 
 
-def test_emocatcher_holdout_is_scikit_learns_with_seed_999_over_sorted_names(ravdess):
+def test_emocatcher_holdout_is_scikit_learns_with_seed_999_over_its_published_order(ravdess):
     from sklearn.model_selection import train_test_split
 
-    rows = sorted(ravdess, key=lambda row: row.path.name)
-    labels = [CORE_EMOTIONS.index(row.emotion) for row in rows]
-    train, test = train_test_split(rows, test_size=0.2, random_state=999, stratify=labels)
+    names = emocatcher_order()
+    labels = [name.split("-")[2] for name in names]
+    train, test = train_test_split(names, test_size=0.2, random_state=999, stratify=labels)
     (split,) = splits_of("emocatcher-holdout", ravdess)
-    assert without_twins(keys(test)) == without_twins(keys(split.test))
-    assert without_twins(keys(train)) == without_twins(keys(split.train) | keys(split.valid))
+    assert keys(split.test) == {f"ravdess/{name}" for name in test}
+    assert keys(split.train) | keys(split.valid) == {f"ravdess/{name}" for name in train}
 
 
 @pytest.mark.parametrize("name", ["emocatcher-5fold", "emocatcher-holdout"])
@@ -168,7 +168,7 @@ def test_the_published_folds_of_emocatcher_have_not_moved(ravdess):
     """The hash guards against a scikit-learn that draws differently; the rows are the 1,440 published names."""
     text = "\n".join(split.to_json() for split in splits_of("emocatcher-5fold", ravdess))
     digest = hashlib.sha256(text.encode()).hexdigest()
-    assert digest == "5a5c54a8f868e9bc081c51edda2d69421b205f26d7b8e49f220d9b43c9a7f6fa"
+    assert digest == "a18af13ba11bb7c61dba6d7469c539cc66ca5f0330f6efb62f90cbed5308bfce"
 
 
 def test_an_unknown_protocol_names_the_nearest():

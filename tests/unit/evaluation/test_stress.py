@@ -18,9 +18,9 @@ from earnest.evaluation.stress import (
     checks_markdown,
     clean_checks,
     clean_row,
-    plot_stress,
     stress_markdown,
 )
+from earnest.plots.comparisons import plot_stress
 from tests.prediction_rows import PredictionRow, predictions_of
 
 CLASSES = ("happy", "sad")

@@ -17,7 +17,6 @@ from earnest.report.clips import (
     Recordings,
     drawn,
     examples_section,
-    log_mel,
     recordings_of,
     surest_mistakes,
     worst_section,
@@ -131,20 +130,6 @@ def test_players_use_up_the_budget() -> None:
     first = budget.player(row, noise)
     assert budget.left == 100_000 - len(first)
     assert [bool(budget.player(row, noise)) for _ in range(3)] == [True, False, False]
-
-
-@pytest.mark.parametrize("seconds", [0.01, 1.0, 30.0])
-def test_log_mels_lie_in_80_decibels_and_stay_narrow(seconds: float) -> None:
-    time_s = np.arange(round(seconds * 16_000)) / 16_000
-    bands = log_mel((0.5 * np.sin(2 * np.pi * 1_000 * time_s)).astype(np.float32))
-    assert (bands.shape[0], bands.shape[1] <= 257) == (64, True)
-    assert (bands.max(), bands.min() >= -80) == (0, True)
-    loudest = bands.mean(axis=1).argmax()
-    assert 18 < loudest < 28  # 1 kHz: mel 1000 of 2840, that is band 22.5
-
-
-def test_silence_has_a_picture_too() -> None:
-    assert np.isfinite(log_mel(np.zeros(16_000, np.float32))).all()
 
 
 def test_a_corpus_that_is_not_at_hand_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_noise_levels_are_listed_from_faint_to_loud(tmp_path) -> None:
 
 
 def drawn(width_in: float = 1) -> ReportPicture:
-    from earnest.evaluation.plots import INK, new_figure
+    from earnest.plots.style import INK, new_figure
 
     figure = new_figure(width_in, 1)
     figure.subplots().plot([0, 1], [0, 1], color=INK)

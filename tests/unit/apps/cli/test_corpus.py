@@ -14,7 +14,7 @@ from earnest.corpora.base import CORPORA
 from earnest.corpora.emodb import EmoDb
 from earnest.corpora.load import load_corpus
 from earnest.corpora.manifest import read_manifest
-from earnest.errors import CorpusError
+from earnest.errors import CorpusError, EarnestError
 from earnest.testing.corpora import build_example
 
 
@@ -131,3 +131,18 @@ def test_check_finds_its_corpus_by_data_as_its_error_advises(emodb, monkeypatch)
         run("check", "emodb", catch_exceptions=False)
     report = json.loads(run("check", "emodb", "--data", f"emodb={emodb}", "--json").stdout)
     assert report["n_recordings"] == 3
+
+
+def test_show_writes_a_page_once_and_says_what_it_could_not_read(emodb, tmp_path):
+    folder = tmp_path / "shown"
+    done = run("show", "emodb", str(emodb), "--output", str(folder), "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["page"] == str(folder / "index.html")
+    assert (folder / "spectrograms.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(EarnestError, match="--overwrite"):
+        run("show", "emodb", str(emodb), "--output", str(folder), catch_exceptions=False)
+    (emodb / "wav/08a02La.wav").write_bytes(b"no sound")
+    again = run("show", "emodb", str(emodb), "--output", str(folder), "--overwrite", "--no-audio", "--json")
+    assert again.exit_code == 3
+    assert json.loads(again.stdout)["unreadable"] == ["08a02La.wav"]
+    assert "<audio" not in (folder / "index.html").read_text(encoding="utf-8")

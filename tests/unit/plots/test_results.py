@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from earnest.errors import EarnestError, MissingExtraError
-from earnest.evaluation import plots
 from earnest.evaluation.metrics import Scores, score
+from earnest.plots import results as plots
+from earnest.plots.style import BLUE, ORANGE, new_figure
 from tests.prediction_rows import PredictionRow, predictions_of
 
 pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+from matplotlib.colors import to_hex
 
 
 @pytest.fixture
@@ -82,5 +84,47 @@ def test_without_matplotlib_the_error_names_the_extra(scores, monkeypatch, tmp_p
 
 
 def test_drawing_leaves_pyplot_alone():
-    source = Path(plots.__file__).read_text(encoding="utf-8")
-    assert "pyplot" not in source
+    for path in Path(plots.__file__).parent.glob("*.py"):
+        assert "pyplot" not in path.read_text(encoding="utf-8")
+
+
+def test_several_runs_are_one_line_each_with_their_best_epoch_marked():
+    axes = new_figure(4, 2).subplots()
+    runs = {
+        "first": [{"epoch": 1, "valid_ua": 0.2}, {"epoch": 2, "valid_ua": 0.5}, {"epoch": 3, "valid_ua": 0.4}],
+        "second": [{"epoch": "1", "valid_ua": "0.3"}, {"epoch": "2", "valid_ua": ""}],
+    }
+    assert plots.draw_curves(axes, runs, "valid_ua") is axes
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert texts == ["first: 0.5 in epoch 2", "second: 0.3 in epoch 1"]
+    assert axes.lines[1].get_xdata() == [2]
+
+
+def test_the_best_of_a_loss_is_the_lowest():
+    axes = new_figure(4, 2).subplots()
+    plots.draw_curves(axes, {"run": [{"epoch": 1, "valid_loss": 2.0}, {"epoch": 2, "valid_loss": 1.0}]}, "valid_loss")
+    assert axes.get_legend().get_texts()[0].get_text() == "run: 1 in epoch 2"
+
+
+def test_a_run_without_the_quantity_is_named():
+    with pytest.raises(EarnestError, match="second: its history has no 'valid_ua'"):
+        plots.draw_curves(new_figure(4, 2).subplots(), {"second": [{"epoch": 1}]}, "valid_ua")
+
+
+def test_the_most_probable_class_is_on_top_and_the_truth_stands_out():
+    axes = new_figure(4, 2).subplots()
+    plots.draw_top(axes, {"happy": 0.2, "sad": 0.7, "calm": 0.06, "angry": 0.04}, truth="happy")
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["sad", "happy", "calm"]
+    assert axes.get_yticks()[0] > axes.get_yticks()[1]
+    colours = [to_hex(bar.get_facecolor()) for bar in axes.patches]
+    assert colours == [BLUE, ORANGE, BLUE]
+
+
+@pytest.mark.parametrize(
+    ("truth", "title"), [("", "most probable: sad"), ("sad", "sad: right"), ("happy", "sad, spoken happy: wrong")]
+)
+def test_a_card_says_whether_the_answer_is_right(truth, title):
+    above, below = new_figure(4, 4).subplots(2, 1)
+    plots.draw_prediction(above, below, np.ones(8_000, np.float32), 16_000, {"happy": 0.3, "sad": 0.7}, truth)
+    assert above.get_title(loc="left") == title
+    assert above.get_xlim() == (0, 0.5)

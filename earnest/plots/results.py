@@ -1,4 +1,4 @@
-"""Pictures of results; matplotlib's figures are used without its global state and without a screen."""
+"""Pictures of results: confusion, learning curves of one run and of several, the probabilities of one answer."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from earnest.errors import EarnestError, MissingExtraError
+from earnest.audio.waveform import Waveform
+from earnest.errors import EarnestError
 from earnest.evaluation.confusion import normalised
 from earnest.evaluation.metrics import Scores
 from earnest.evaluation.protocols import kind_words
 from earnest.files.writing import replacing
+from earnest.plots.sound import draw_spectrogram, log_mel
+from earnest.plots.style import BLUE, COLOURS, DPI, INK, MUTED, ON_BLUE, ORANGE, PAPER, headline, new_figure, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-DPI = 160
-INK, MUTED, GRID, PAPER, ON_BLUE = "#1a1a1a", "#666666", "#dddddd", "#ffffff", "#fdfdfd"
-BLUE, ORANGE, GREEN, SKY = "#0072b2", "#d55e00", "#009e73", "#56b4e8"  # Okabe and Ito (2008): for all kinds of eyes
 DARK_CELL = 0.85  # share from which white text reads better
 
 
@@ -105,6 +105,73 @@ def draw_learning_curve(history: Sequence[Mapping[str, Any]], chosen_epoch: int)
     return figure
 
 
+def draw_curves(axes: "Axes", runs: Mapping[str, Sequence[Mapping[str, Any]]], quantity: str) -> "Axes":
+    """Draw one quantity of several runs over each other, a line a run, its best epoch marked.
+
+    Parameters
+    ----------
+    runs : name → history as in `draw_learning_curve`
+    quantity : a column of the histories, such as "valid_ua"; the best of a loss is the lowest
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    is_loss = quantity.endswith("loss")
+    for number, (name, history) in enumerate(runs.items()):
+        epochs, values = _series(history, quantity)
+        if not len(epochs):
+            raise EarnestError(f"{name}: its history has no '{quantity}'.")
+        best = int(values.argmin() if is_loss else values.argmax())
+        colour = COLOURS[number % len(COLOURS)]
+        style = "-" if number < len(COLOURS) else "--"
+        label = f"{name}: {values[best]:.3g} in epoch {epochs[best]:.0f}"
+        axes.plot(epochs, values, color=colour, linestyle=style, linewidth=1.6, label=label)
+        axes.plot(epochs[best], values[best], "o", color=colour, markersize=6)
+    axes.set_xlabel("epoch", color=MUTED)
+    axes.set_ylabel(quantity, color=MUTED)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+    plain_axes(axes)
+    return axes
+
+
+def draw_top(axes: "Axes", probabilities: Mapping[str, float], k: int = 3, truth: str = "") -> "Axes":
+    """Draw the ``k`` most probable classes as bars, the first one on top; ``truth`` is orange."""
+    first = sorted(probabilities.items(), key=lambda item: -item[1])[:k]
+    if not first:
+        raise EarnestError("There are no probabilities to draw.")
+    places = list(range(len(first)))[::-1]
+    colours = [ORANGE if name == truth else BLUE for name, _ in first]
+    bars = axes.barh(places, [100 * share for _, share in first], color=colours, height=0.7)
+    axes.bar_label(bars, [f"{100 * share:.0f} %" for _, share in first], padding=4, fontsize=9, color=INK)
+    axes.set_yticks(places, [name for name, _ in first], parse_math=False)
+    axes.set_xlim(0, 115)  # room for the label of 100 %
+    axes.set_xticks([0, 50, 100])
+    axes.set_xlabel("probability in %", color=MUTED)
+    plain_axes(axes, "x")
+    return axes
+
+
+def draw_prediction(
+    above: "Axes",
+    below: "Axes",
+    waveform: Waveform,
+    sample_rate_hz: int,
+    probabilities: Mapping[str, float],
+    truth: str = "",
+) -> "tuple[Axes, Axes]":
+    """Draw a card of one answer: the recording's log-mels above, the three most probable classes below.
+
+    The title of the upper axes says the most probable class and, where ``truth`` is given, whether it is right.
+    """
+    draw_spectrogram(above, log_mel(waveform, sample_rate_hz), len(waveform) / sample_rate_hz, sample_rate_hz / 2)
+    draw_top(below, probabilities, truth=truth)
+    answer = max(probabilities, key=lambda name: probabilities[name])
+    verdict = f"{answer}: right" if answer == truth else f"{answer}, spoken {truth}: wrong"
+    title = verdict if truth else f"most probable: {answer}"
+    above.set_title(title, loc="left", fontsize=10, color=INK, parse_math=False)
+    return above, below
+
+
 def _with_unanswered(scores: Scores) -> tuple[npt.NDArray[np.int64], list[str]]:
     counts = np.array(scores.confusion, dtype=np.int64)
     if scores.n_answered == scores.n:
@@ -139,25 +206,3 @@ def _from_clear_to_blue() -> "Colormap":
     from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
     return LinearSegmentedColormap.from_list("clear to blue", [(*to_rgb(BLUE), 0.0), (*to_rgb(BLUE), 1.0)])
-
-
-def plain_axes(axes: "Axes", grid: Literal["x", "y", "both"] = "y") -> None:
-    """Leave the lower and the left line, a faint grid behind what is drawn, and numbers in ink."""
-    axes.grid(axis=grid, color=GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["bottom", "left"]].set_color(MUTED)
-    axes.tick_params(color=MUTED, labelcolor=INK)
-
-
-def new_figure(width_in: float, height_in: float) -> "Figure":
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("drawing", "report") from None
-    return Figure(figsize=(width_in, height_in), layout="constrained", facecolor="white")
-
-
-def headline(figure: "Figure", title: str, subtitle: str) -> None:
-    text = f"{title}\n{subtitle}" if subtitle else title
-    figure.suptitle(text, x=0.02, ha="left", fontsize=11, color=INK, wrap=True)

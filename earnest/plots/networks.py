@@ -1,0 +1,105 @@
+"""What a network does with a recording: its filters, feature maps, attention, and what its answer depends on.
+
+The numbers come from `earnest.training.explain`; here they are drawn, without torch.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.errors import EarnestError
+from earnest.plots.sound import draw_spectrogram
+from earnest.plots.style import MUTED, ORANGE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Floats = npt.NDArray[np.floating]
+MOST_TILES = 64
+GAP = 1  # pixels between tiles
+FAINT = 0.6  # share of the largest saliency below which the spectrogram shines through
+
+
+def draw_filters(axes: "Axes", filters: Floats) -> "Axes":
+    """Draw filters as tiles, low frequencies below, blue for weights below zero and red above, all to one scale.
+
+    Parameters
+    ----------
+    filters : shape (filters, height, width), low frequencies first; of more than 64 the first 64
+    """
+    largest = float(np.abs(filters).max(initial=0)) or 1.0
+    return _draw_tiles(axes, filters, "RdBu_r", (-largest, largest))
+
+
+def draw_feature_maps(axes: "Axes", maps: Floats) -> "Axes":
+    """Draw feature maps as tiles, low frequencies below, each scaled to its own range.
+
+    Parameters
+    ----------
+    maps : shape (channels, bands, frames), low frequencies first; or (channels, frames) of a network that convolves
+        over time alone, which is drawn as one picture, a row a channel
+    """
+    if maps.ndim == 2:
+        axes.imshow(maps, cmap="magma", origin="lower", aspect="auto", interpolation="nearest")
+        axes.set_xlabel("frame", color=MUTED)
+        axes.set_ylabel("channel", color=MUTED)
+        return axes
+    low, high = (choose(maps, axis=(1, 2), keepdims=True) for choose in (np.min, np.max))
+    return _draw_tiles(axes, (maps - low) / np.maximum(high - low, 1e-9), "magma", (0, 1))
+
+
+def draw_attention(axes: "Axes", decibels: Floats, weights: Floats, duration_s: float) -> "Axes":
+    """Draw a spectrogram with the weight of each moment as a line over it.
+
+    Parameters
+    ----------
+    decibels : shape (bands, frames)
+    weights : shape (steps,), over the whole of the frames
+    """
+    draw_spectrogram(axes, decibels, duration_s)
+    heights = len(decibels) * weights / max(float(weights.max()), 1e-12)
+    edges_s = np.linspace(0, duration_s, len(weights) + 1)
+    axes.stairs(heights, edges_s, color="white", linewidth=3)
+    axes.stairs(heights, edges_s, color=ORANGE, linewidth=1.8)
+    axes.set_xlim(0, duration_s)
+    axes.set_ylim(0, len(decibels))
+    return axes
+
+
+def draw_saliency(axes: "Axes", decibels: Floats, saliency: Floats, duration_s: float) -> "Axes":
+    """Draw a grey spectrogram, and in colour what the answer depends on most.
+
+    Parameters
+    ----------
+    decibels, saliency : shape (bands, frames); the size of the gradient, any positive scale
+    """
+    if decibels.shape != saliency.shape:
+        raise EarnestError(f"Saliency {saliency.shape} and spectrogram {decibels.shape} must have the same shape.")
+    draw_spectrogram(axes, decibels, duration_s)
+    (below,) = axes.images
+    below.set_cmap("gray")
+    # The hundredth part with the largest values would leave nothing else visible.
+    share = np.clip(saliency / max(float(np.quantile(saliency, 0.99)), 1e-12), 0, 1)
+    extent = (0, duration_s, 0, len(decibels))
+    axes.imshow(share, cmap="inferno", alpha=np.minimum(share / FAINT, 1), origin="lower", aspect="auto", extent=extent)
+    return axes
+
+
+def _draw_tiles(axes: "Axes", tiles: Floats, colours: str, limits: tuple[float, float]) -> "Axes":
+    """Draw (tiles, height, width), about as many columns as rows of them look square."""
+    if tiles.ndim != 3 or not len(tiles):
+        raise EarnestError(f"Tiles have the shape (tiles, height, width), not {tiles.shape}.")
+    shown = tiles[:MOST_TILES]
+    n, height, width = shown.shape
+    columns = min(n, max(1, round(np.sqrt(2 * n * (height + GAP) / (width + GAP)))))
+    rows = -(-n // columns)
+    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), np.nan)
+    for number, tile in enumerate(shown):
+        top, left = (number // columns) * (height + GAP), (number % columns) * (width + GAP)
+        sheet[top : top + height, left : left + width] = tile[::-1]  # the picture's first row is its uppermost
+    axes.imshow(sheet, cmap=colours, vmin=limits[0], vmax=limits[1], interpolation="nearest")
+    axes.axis("off")
+    if len(tiles) > n:
+        axes.set_title(f"the first {n} of {len(tiles)}", loc="left", fontsize=9, color=MUTED)
+    return axes

@@ -1,0 +1,93 @@
+"""One recording: its waveform, and its log-mels as a picture."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.audio.waveform import Waveform
+from earnest.errors import EarnestError
+from earnest.frontends.mel import hz_to_mel, mel_filters
+from earnest.plots.style import BLUE, GRID, INK, MUTED, plain_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+N_MELS, FLOOR_DB = 64, 80.0
+WINDOW_S, HOP_S = 0.032, 0.01
+MOST_FRAMES = 256  # a card is some 300 pixels wide
+COLUMNS = 800  # of a waveform's picture
+TICKS_HZ = (250, 500, 1000, 2000, 4000, 8000, 16_000)
+
+
+def log_mel(waveform: Waveform, sample_rate_hz: int) -> npt.NDArray[np.float64]:
+    """Return decibels below the loudest value, for looking at, not for a network.
+
+    Returns
+    -------
+    shape (64, at most 257 frames), −80 to 0; from 0 Hz to half the rate
+    """
+    n_fft = round(WINDOW_S * sample_rate_hz)
+    hop = max(round(HOP_S * sample_rate_hz), len(waveform) // MOST_FRAMES)
+    padded = np.pad(waveform, (0, max(0, n_fft - len(waveform))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop] * np.hanning(n_fft)
+    power = np.abs(np.fft.rfft(frames)) ** 2
+    bands = mel_filters(sample_rate_hz, n_fft, N_MELS, 0.0, sample_rate_hz / 2) @ power.T
+    decibels = 10 * np.log10(np.maximum(bands, 1e-10))
+    return np.asarray(np.maximum(decibels - decibels.max(), -FLOOR_DB))
+
+
+def draw_waveform(
+    axes: "Axes", waveform: Waveform, sample_rate_hz: int, kept_s: tuple[float, float] | None = None
+) -> "Axes":
+    """Draw samples over time, each column of the picture from its lowest to its highest sample.
+
+    Parameters
+    ----------
+    waveform : shape (samples,)
+    kept_s : first and last second that trimming leaves; the rest is grey
+    """
+    if not len(waveform):
+        raise EarnestError("A waveform without samples can't be drawn.")
+    duration_s = len(waveform) / sample_rate_hz
+    edges = np.unique(np.linspace(0, len(waveform), min(COLUMNS, len(waveform)) + 1).astype(np.intp))[:-1]
+    low, high = np.minimum.reduceat(waveform, edges), np.maximum.reduceat(waveform, edges)
+    time_s = edges / sample_rate_hz
+    first_s, last_s = kept_s or (0.0, duration_s)
+    kept = (time_s >= first_s) & (time_s <= last_s)
+    for inside, colour in ((kept, BLUE), (~kept, MUTED)):
+        axes.vlines(time_s[inside], low[inside], high[inside], color=colour, linewidth=0.8)
+    if kept_s:
+        axes.axvspan(first_s, last_s, color=BLUE, alpha=0.08, linewidth=0)
+    largest = max(float(np.abs(waveform).max()), 1e-4)
+    axes.set_xlim(0, duration_s)
+    axes.set_ylim(-1.05 * largest, 1.05 * largest)
+    axes.set_xlabel("time in s", color=MUTED)
+    plain_axes(axes)
+    return axes
+
+
+def draw_spectrogram(
+    axes: "Axes", decibels: npt.NDArray[np.floating], duration_s: float, highest_hz: float | None = None
+) -> "Axes":
+    """Draw a spectrogram, low frequencies below.
+
+    Parameters
+    ----------
+    decibels : shape (bands, frames), of any front end; the colours reach from the lowest to the highest value
+    highest_hz : of the uppermost of mel bands that begin at 0 Hz; without it, bands are numbered
+    """
+    bands = len(decibels)
+    axes.imshow(
+        decibels, cmap="magma", origin="lower", aspect="auto", extent=(0, duration_s, 0, bands), interpolation="nearest"
+    )
+    axes.set_xlabel("time in s", color=MUTED)
+    if highest_hz is None:
+        axes.set_ylabel("band", color=MUTED)
+    else:
+        ticks_hz = [hz for hz in TICKS_HZ if hz <= highest_hz]
+        axes.set_yticks(bands * hz_to_mel(ticks_hz) / hz_to_mel(highest_hz), [f"{hz / 1000:g}" for hz in ticks_hz])
+        axes.set_ylabel("kHz", color=MUTED)
+    axes.spines[:].set_color(GRID)
+    axes.tick_params(color=MUTED, labelcolor=INK)
+    return axes

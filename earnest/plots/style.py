@@ -1,0 +1,36 @@
+"""What all pictures share: colours, figures without matplotlib's global state and without a screen, plain axes."""
+
+from typing import TYPE_CHECKING, Literal
+
+from earnest.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 160
+INK, MUTED, GRID, PAPER, ON_BLUE = "#1a1a1a", "#666666", "#dddddd", "#ffffff", "#fdfdfd"
+BLUE, ORANGE, GREEN, SKY = "#0072b2", "#d55e00", "#009e73", "#56b4e8"  # Okabe and Ito (2008): for all kinds of eyes
+COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", SKY, MUTED, INK)
+
+
+def plain_axes(axes: "Axes", grid: Literal["x", "y", "both"] = "y") -> None:
+    """Leave the lower and the left line, a faint grid behind what is drawn, and numbers in ink."""
+    axes.grid(axis=grid, color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["bottom", "left"]].set_color(MUTED)
+    axes.tick_params(color=MUTED, labelcolor=INK)
+
+
+def new_figure(width_in: float, height_in: float) -> "Figure":
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("drawing", "report") from None
+    return Figure(figsize=(width_in, height_in), layout="constrained", facecolor="white")
+
+
+def headline(figure: "Figure", title: str, subtitle: str) -> None:
+    text = f"{title}\n{subtitle}" if subtitle else title
+    figure.suptitle(text, x=0.02, ha="left", fontsize=11, color=INK, wrap=True)

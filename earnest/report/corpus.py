@@ -1,0 +1,267 @@
+"""A page about one corpus: counts, durations, affect, one recording in several forms, a spectrogram a class."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from earnest.audio.activity import ACTIVITY_HZ, FRAME_S, FRAME_SAMPLES, activity_called
+from earnest.audio.speech import SpeechFinder
+from earnest.audio.waveform import Waveform
+from earnest.augment.chain import build_chain
+from earnest.corpora.base import CORPORA
+from earnest.corpora.manifest import Utterance
+from earnest.errors import CorpusError
+from earnest.files.writing import write_atomically, write_json
+from earnest.labels import EMOTIONS
+from earnest.plots.corpora import draw_affect, draw_counts, draw_durations
+from earnest.plots.sound import draw_spectrogram, draw_waveform, log_mel
+from earnest.plots.style import INK, new_figure
+from earnest.report.clips import RATE_HZ, PlayerBudget, licence_note, waveform_of
+from earnest.report.section import Section, Table, picture, render
+
+AFFECT = ("valence", "arousal", "dominance")
+AUGMENTED: Mapping[str, Mapping[str, Any]] = {  # what is heard → augmentation; the same draw every time
+    "pink noise at 10 dB": {"name": "coloured-noise", "colours": ["pink"], "snr_db": [10, 10]},
+    "five semitones higher": {"name": "pitch-shift", "semitones": [5, 5]},
+    "slower, rate 0.8": {"name": "time-stretch", "rate": [0.8, 0.8]},
+}
+SEED = 0
+Show = Callable[[int, int], object]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording with its player; ``audio`` is a ``data:`` address."""
+
+    title: str
+    name: str
+    audio: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A section, and the clips that may be heard below it."""
+
+    section: Section
+    clips: Sequence[Clip] = ()
+
+
+@dataclass(frozen=True)
+class CorpusPage:
+    """All that is shown of one corpus.
+
+    Attributes
+    ----------
+    facts : what → value, for the top of the page
+    unreadable : names of files that can't be decoded
+    """
+
+    name: str
+    title: str
+    facts: Mapping[str, str]
+    parts: Sequence[Shown]
+    unreadable: Sequence[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for ``corpus.json``."""
+        sections = [part.section.to_dict() for part in self.parts]
+        return {"corpus": self.name, **self.facts, "unreadable": list(self.unreadable), "sections": sections}
+
+
+def build_page(name: str, rows: Sequence[Utterance], with_audio: bool, show: Show) -> CorpusPage:
+    """Look at every recording's length, and at some as a whole.
+
+    Parameters
+    ----------
+    show : is called with how many recordings are done, and of how many
+
+    Raises
+    ------
+    CorpusError
+        When no recording can be read.
+    """
+    lengths_s: dict[str, float] = {}
+    for number, row in enumerate(rows, 1):
+        lengths_s[row.key] = length_s(row)
+        show(number, len(rows))
+    heard = [row for row in rows if not np.isnan(lengths_s[row.key])]
+    if not heard:
+        raise CorpusError(f"{name}: none of its {len(rows)} recordings can be read. Run: earnest corpus check {name}")
+    known = CORPORA.get(name) if name in CORPORA.names() else None
+    facts = {
+        "recordings": f"{len(rows):,}",
+        "speakers": f"{len({row.speaker for row in rows if row.speaker}):,}",
+        "hours": f"{sum(lengths_s[row.key] for row in heard) / 3600:.2f}",
+        "licence": known.licence if known else "not known",
+    }
+    budget = PlayerBudget() if with_audio else None
+    parts = [
+        Shown(_counts(rows)),
+        Shown(_durations(heard, lengths_s)),
+        Shown(_affect(rows)),
+        _forms(_middle(heard, lengths_s), budget),
+        _one_a_class(heard, lengths_s, budget),
+    ]
+    unreadable = [row.path.name for row in rows if np.isnan(lengths_s[row.key])]
+    return CorpusPage(name, known.title if known else name, facts, parts, unreadable)
+
+
+def write_page(page: CorpusPage, folder: Path) -> Path:
+    """Write ``index.html``, its pictures as SVG and PNG, and ``corpus.json`` into a folder; return the page's path."""
+    for part in page.parts:
+        for one in part.section.pictures:
+            write_atomically(folder / f"{one.name}.svg", one.svg)
+            write_atomically(folder / f"{one.name}.png", one.png)
+    write_json(folder / "corpus.json", page.to_dict())
+    write_atomically(folder / "index.html", render("corpus.html", page=page).encode())
+    return folder / "index.html"
+
+
+def length_s(row: Utterance) -> float:
+    """Return the length of a recording in seconds, NaN where it can't be read."""
+    if row.end_s is not None:
+        return row.end_s - row.start_s
+    try:
+        return float(soundfile.info(row.path).duration) - row.start_s
+    except soundfile.LibsndfileError:  # a format that only av reads, or no sound at all
+        waveform = waveform_of(row)
+        return float("nan") if waveform is None else len(waveform) / RATE_HZ
+
+
+def speech_extent(waveform: Waveform) -> tuple[float, float]:
+    """Return where speech begins and ends, in seconds; all of it where none is found.
+
+    Parameters
+    ----------
+    waveform : shape (samples,), at 16 kHz
+    """
+    assert RATE_HZ == ACTIVITY_HZ
+    padded = np.pad(waveform, (0, -len(waveform) % FRAME_SAMPLES)).reshape(-1, FRAME_SAMPLES)
+    finder = SpeechFinder()
+    found = [finder.accept(float(share)) for share in activity_called().probabilities(padded)]
+    segments = [segment for segment in (*found, finder.finish()) if segment]
+    if not segments:
+        return 0.0, len(waveform) / RATE_HZ
+    return segments[0][0] * FRAME_S, min(segments[-1][1] * FRAME_S, len(waveform) / RATE_HZ)
+
+
+def _classes(rows: Sequence[Utterance]) -> list[str]:
+    present = {row.emotion for row in rows}
+    return [name for name in EMOTIONS if name in present]
+
+
+def _counts(rows: Sequence[Utterance]) -> Section:
+    counts = Counter(row.emotion for row in rows)
+    ordered = {name: counts[name] for name in _classes(rows)}
+    figure = new_figure(6.4, 0.9 + 0.36 * len(ordered))
+    draw_counts(figure.subplots(), ordered)
+    cells = []
+    for name, count in ordered.items():
+        own = [row for row in rows if row.emotion == name]
+        genders = [str(sum(row.gender == gender for row in own)) for gender in ("female", "male")]
+        cells.append((name, str(count), f"{100 * count / len(rows):.1f}", *genders, str(len({r.speaker for r in own}))))
+    table = Table(("emotion", "recordings", "per cent", "female", "male", "speakers"), cells)
+    alt = "Bars of the number of recordings: " + ", ".join(f"{name} {count}" for name, count in ordered.items())
+    return Section("counts", "Classes", pictures=[picture(figure, "counts", "Recordings a class", alt, table)])
+
+
+def _durations(rows: Sequence[Utterance], lengths_s: Mapping[str, float]) -> Section:
+    all_s = [lengths_s[row.key] for row in rows]
+    figure = new_figure(6.4, 3.2)
+    draw_durations(figure.subplots(), all_s)
+    cells = []
+    for name in _classes(rows):
+        own = np.array([lengths_s[row.key] for row in rows if row.emotion == name])
+        cells.append((name, *(f"{value:.2f}" for value in (own.min(), np.median(own), own.max()))))
+    table = Table(("emotion", "shortest in s", "median in s", "longest in s"), cells)
+    alt = f"Histogram of durations, {min(all_s):.2f} to {max(all_s):.2f} s, median {np.median(all_s):.2f} s"
+    return Section(
+        "durations", "Durations", pictures=[picture(figure, "durations", "How long recordings are", alt, table)]
+    )
+
+
+def _affect(rows: Sequence[Utterance]) -> Section:
+    rated = {name: [value for row in rows if (value := getattr(row, name)) is not None] for name in AFFECT}
+    rated = {name: values for name, values in rated.items() if values}
+    if not rated:
+        return Section("affect", "Affect", missing="Nobody rated valence, arousal or dominance in this corpus.")
+    figure = new_figure(3.6 * len(rated), 3.0)
+    for axes, (name, values) in zip(figure.subplots(1, len(rated), squeeze=False)[0], rated.items(), strict=True):
+        draw_affect(axes, values, name)
+    cells = [
+        (name, str(len(values)), *(f"{value:.2f}" for value in (min(values), np.mean(values), max(values))))
+        for name, values in rated.items()
+    ]
+    table = Table(("rating", "recordings", "lowest", "mean", "highest"), cells)
+    alt = "Histograms of " + ", ".join(f"{name} with mean {np.mean(values):.2f}" for name, values in rated.items())
+    lead = ("In the unit of the corpus.",)
+    return Section("affect", "Affect", lead, [picture(figure, "affect", "Rated affect", alt, table)])
+
+
+def _middle(rows: Sequence[Utterance], lengths_s: Mapping[str, float]) -> Utterance:
+    """Return the recording whose length is nearest to the median, the first by name of several."""
+    median_s = float(np.median([lengths_s[row.key] for row in rows]))
+    return min(rows, key=lambda row: (round(abs(lengths_s[row.key] - median_s), 3), row.key))
+
+
+def _forms(row: Utterance, budget: PlayerBudget | None) -> Shown:
+    """Show one recording raw, trimmed and augmented."""
+    title, waveform = "One recording, raw, trimmed, augmented", waveform_of(row)
+    if waveform is None:
+        return Shown(Section("waveforms", title, missing=f"{row.path.name} can't be decoded."))
+    first_s, last_s = speech_extent(waveform)
+    trimmed = waveform[round(first_s * RATE_HZ) : round(last_s * RATE_HZ)]
+    forms = {"raw": waveform, "trimmed to speech": trimmed}
+    for what, settings in AUGMENTED.items():
+        forms[what] = build_chain([settings], RATE_HZ)(trimmed, np.random.default_rng(SEED))
+    figure = new_figure(8.0, 1.5 * len(forms))
+    longest_s = max(map(len, forms.values())) / RATE_HZ
+    for number, (axes, (what, form)) in enumerate(
+        zip(figure.subplots(len(forms), 1, sharex=True), forms.items(), strict=True)
+    ):
+        draw_waveform(axes, form, RATE_HZ, None if number else (first_s, last_s))
+        axes.set_xlim(0, longest_s)
+        axes.set_title(what if number else f"{what}, speech marked", loc="left", fontsize=9, color=INK)
+        if number < len(forms) - 1:
+            axes.set_xlabel("")
+    clips = [Clip(what, row.utterance_id, budget.player(row, form)) for what, form in forms.items()] if budget else []
+    lead = (
+        f"{row.utterance_id} ({row.emotion}), a recording of median length. Speech is what voice activity detection "
+        "finds; the augmentations are three of those a recipe can ask for, with a fixed draw.",
+    )
+    alt = f"Waveforms of {row.utterance_id}: {', '.join(forms)}; speech from {first_s:.2f} to {last_s:.2f} s"
+    drawing = picture(figure, "waveforms", row.utterance_id, alt)
+    return Shown(Section("waveforms", title, lead, [drawing]), [clip for clip in clips if clip.audio])
+
+
+def _one_a_class(rows: Sequence[Utterance], lengths_s: Mapping[str, float], budget: PlayerBudget | None) -> Shown:
+    """Show the recording of median length of each class."""
+    chosen = {name: _middle([row for row in rows if row.emotion == name], lengths_s) for name in _classes(rows)}
+    waveforms = {name: waveform_of(row) for name, row in chosen.items()}
+    heard = {name: waveform for name, waveform in waveforms.items() if waveform is not None}
+    clips = (
+        [Clip(name, chosen[name].utterance_id, budget.player(chosen[name], form)) for name, form in heard.items()]
+        if budget
+        else []
+    )
+    columns = min(4, len(heard))
+    n_rows = -(-len(heard) // columns)
+    figure = new_figure(3.0 * columns, 2.3 * n_rows)
+    panels = list(figure.subplots(n_rows, columns, squeeze=False).flat)
+    for axes in panels:
+        axes.axis("off")
+    for axes, (name, form) in zip(panels, heard.items(), strict=False):
+        axes.axis("on")
+        draw_spectrogram(axes, log_mel(form, RATE_HZ), len(form) / RATE_HZ, RATE_HZ / 2)
+        axes.set_title(name, loc="left", fontsize=10, color=INK)
+    lead = ["Of each class the recording of median length."]
+    players = [clip for clip in clips if clip.audio]
+    lead += [f"Recordings: {licence_note(rows)}."] if players else []
+    refused = f"There are {'; '.join(sorted(budget.refused))}." if budget and budget.refused else ""
+    drawing = picture(figure, "spectrograms", "Log-mel spectrograms", f"Log-mel spectrograms of {', '.join(heard)}")
+    return Shown(Section("spectrograms", "A spectrogram a class", lead, [drawing], missing=refused), players)

@@ -1,0 +1,105 @@
+"""What the answer of a trained network depends on: filters, feature maps, attention and saliency of one recording."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from earnest.audio.io import load_waveform
+from earnest.audio.source import Source
+from earnest.errors import EarnestError
+from earnest.models.classifier import input_kind
+from earnest.settings.recipe import read_recipe
+from earnest.training.examples import compute_frames
+from earnest.training.run import load_run
+
+Floats = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One recording, and what the network makes of it; `earnest.plots` draws each field.
+
+    Attributes
+    ----------
+    frames : shape (bands, frames), decibels as the network hears them; silence may be cut off
+    duration_s : of these frames
+    probabilities : class → probability
+    saliency : shape (bands, frames), size of the gradient of the answer's logit (Simonyan et al., 2014)
+    attention : shape (steps,), weights over the frames that sum to one, or None
+    filters : shape (filters, height, width), weights of the first convolution, the mean over its input channels where
+        it has two dimensions; None without one
+    feature_maps : name of a convolution → its output, shape (channels, height, width) or (channels, frames)
+
+    Low frequencies come first, also where the network sees an image that has them in its last row.
+    """
+
+    frames: Floats
+    duration_s: float
+    probabilities: Mapping[str, float]
+    saliency: Floats
+    attention: Floats | None
+    filters: Floats | None
+    feature_maps: Mapping[str, Floats]
+
+
+def explain(run: Path, recording: Source) -> Explanation:
+    """Let the network of a finished run answer one recording, and look at how.
+
+    Raises
+    ------
+    EarnestError
+        When the network hears the waveform itself, so that there is no spectrogram to draw on.
+    """
+    recipe = read_recipe(run)
+    if input_kind(recipe.model) == "waveform":
+        raise EarnestError(f"{run}: '{recipe.model}' hears the waveform, so there is no spectrogram to explain it on.")
+    classifier = load_run(run)
+    settings = classifier.front_end.settings
+    frames = compute_frames(classifier.front_end, load_waveform(recording, settings.sample_rate_hz))
+    frames = frames.detach().clone().requires_grad_()
+    convolutions = {
+        name: layer for name, layer in classifier.network.named_modules() if isinstance(layer, nn.Conv1d | nn.Conv2d)
+    }
+    maps: dict[str, Floats] = {}
+    upside_down = input_kind(recipe.model) == "image" and recipe.image.low_at_bottom
+    hooks = [layer.register_forward_hook(_Keep(name, maps, upside_down)) for name, layer in convolutions.items()]
+    output = classifier.network(frames[None], torch.tensor([frames.shape[1]]))
+    for hook in hooks:
+        hook.remove()
+    output.logits[0].max().backward()
+    assert frames.grad is not None
+    probabilities = classifier.probabilities(output.logits)[0].tolist()
+    first = next(iter(convolutions.values()), None)
+    return Explanation(
+        frames=frames.detach().numpy(),
+        duration_s=frames.shape[1] * classifier.front_end.hop_length / settings.sample_rate_hz,
+        probabilities=dict(zip(classifier.classes, probabilities, strict=True)),
+        saliency=frames.grad.abs().numpy(),
+        attention=None if output.attention is None else output.attention[0].detach().numpy(),
+        filters=None if first is None else _filters(first.weight.detach(), upside_down),
+        feature_maps=maps,
+    )
+
+
+@dataclass(frozen=True)
+class _Keep:
+    """Keeps what a layer gives for the first item of its batch: the clip, or its first segment."""
+
+    name: str
+    maps: dict[str, Floats]
+    upside_down: bool
+
+    def __call__(self, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        kept = output[0].detach().numpy()
+        self.maps[self.name] = kept[:, ::-1] if self.upside_down else kept
+
+
+def _filters(weights: Tensor, upside_down: bool) -> Floats:
+    """Return (outputs, height, width) of (outputs, inputs, height, width) or (outputs, bands, frames)."""
+    filters: Floats = (weights.mean(dim=1) if weights.ndim == 4 else weights).numpy()
+    return filters[:, ::-1] if upside_down else filters

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from earnest.errors import EarnestError
+from earnest.plots.sound import draw_spectrogram, draw_waveform, log_mel
+from earnest.plots.style import MUTED, new_figure
+
+pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+
+
+@pytest.fixture
+def axes():
+    return new_figure(4, 2).subplots()
+
+
+@pytest.mark.parametrize("seconds", [0.01, 1.0, 30.0])
+def test_log_mels_lie_in_80_decibels_and_stay_narrow(seconds: float) -> None:
+    time_s = np.arange(round(seconds * 16_000)) / 16_000
+    bands = log_mel((0.5 * np.sin(2 * np.pi * 1_000 * time_s)).astype(np.float32), 16_000)
+    assert (bands.shape[0], bands.shape[1] <= 257) == (64, True)
+    assert (bands.max(), bands.min() >= -80) == (0, True)
+    loudest = bands.mean(axis=1).argmax()
+    assert 18 < loudest < 28  # 1 kHz: mel 1000 of 2840, that is band 22.5
+
+
+def test_silence_has_a_picture_too() -> None:
+    assert np.isfinite(log_mel(np.zeros(16_000, np.float32), 16_000)).all()
+
+
+def test_a_click_of_one_sample_is_in_the_picture_of_ten_seconds(axes):
+    waveform = np.zeros(160_000, np.float32)
+    waveform[80_001] = 0.7
+    assert draw_waveform(axes, waveform, 16_000) is axes
+    heights = [segment[:, 1].max() for lines in axes.collections for segment in lines.get_segments()]
+    assert max(heights) == pytest.approx(0.7)
+    assert axes.get_xlim() == (0, 10)
+
+
+def test_what_trimming_takes_away_is_grey(axes):
+    draw_waveform(axes, np.ones(16_000, np.float32), 16_000, kept_s=(0.25, 0.75))
+    from matplotlib.colors import to_hex
+
+    (grey,) = [lines for lines in axes.collections if to_hex(lines.get_color()[0]) == MUTED]
+    times = np.array([segment[0, 0] for segment in grey.get_segments()])
+    assert ((times < 0.25) | (times > 0.75)).all()
+    assert len(times) == pytest.approx(400, abs=2)
+
+
+def test_silence_and_one_sample_can_be_drawn_and_nothing_is_refused(axes):
+    draw_waveform(axes, np.zeros(1, np.float32), 16_000)
+    with pytest.raises(EarnestError, match="without samples"):
+        draw_waveform(axes, np.zeros(0, np.float32), 16_000)
+
+
+def test_a_tone_stands_at_its_own_tick(axes):
+    tone = np.sin(2 * np.pi * 2_000 * np.arange(16_000) / 16_000).astype(np.float32)
+    bands = log_mel(tone, 16_000)
+    draw_spectrogram(axes, bands, 1.0, 8_000)
+    places = {label.get_text(): place for label, place in zip(axes.get_yticklabels(), axes.get_yticks(), strict=True)}
+    assert bands.mean(axis=1).argmax() == pytest.approx(places["2"], abs=1.5)
+    assert axes.images[0].get_extent() == [0, 1, 0, 64]
