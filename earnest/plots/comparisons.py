@@ -11,9 +11,8 @@ from earnest.evaluation.curves import Amount, NoiseCurve
 from earnest.evaluation.matrix import Matrix
 from earnest.evaluation.metrics import Scores
 from earnest.evaluation.stress import CLEAN, StressRow
-from earnest.files.writing import replacing
 from earnest.plots.results import DARK_CELL
-from earnest.plots.style import BLUE, DPI, GREEN, GRID, INK, MUTED, ORANGE, headline, new_figure, plain_axes
+from earnest.plots.style import BLUE, GREEN, GRID, INK, MUTED, ORANGE, headline, new_figure, plain_axes, save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,8 +40,7 @@ def plot_matrix(matrix: Matrix, path: Path, title: str) -> None:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     headline(figure, title, "UA in %; framed: unseen speakers of the same corpus")
-    with replacing(path) as beside:
-        figure.savefig(beside, dpi=DPI)
+    save(figure, path)
 
 
 def _ua(matrix: Matrix, row: str, column: str) -> float:
@@ -68,8 +66,7 @@ def plot_noise_curves(curves: Mapping[str, NoiseCurve], path: Path, title: str, 
     """Save what `draw_noise_curves` draws, with a title."""
     figure = draw_noise_curves(curves)
     headline(figure, title, subtitle)
-    with replacing(path) as beside:
-        figure.savefig(beside, dpi=DPI)
+    save(figure, path)
 
 
 def draw_noise_curves(curves: Mapping[str, NoiseCurve]) -> "Figure":
@@ -121,8 +118,7 @@ def plot_learning_curve(amounts: Sequence[Amount], path: Path, title: str) -> No
     axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     headline(figure, title, "validation and test clips are the same throughout")
-    with replacing(path) as beside:
-        figure.savefig(beside, dpi=DPI)
+    save(figure, path)
 
 
 def plot_stress(tables: Mapping[str, Sequence[StressRow]], path: Path, title: str, subtitle: str) -> None:
@@ -155,5 +151,4 @@ def plot_stress(tables: Mapping[str, Sequence[StressRow]], path: Path, title: st
     if len(changed) > 1:
         axes.legend(frameon=False, fontsize=9, loc="lower left", labelcolor=INK)
     headline(figure, title, subtitle)
-    with replacing(path) as place:
-        figure.savefig(place, dpi=DPI)
+    save(figure, path)

@@ -12,9 +12,20 @@ from earnest.errors import EarnestError
 from earnest.evaluation.confusion import normalised
 from earnest.evaluation.metrics import Scores
 from earnest.evaluation.protocols import kind_words
-from earnest.files.writing import replacing
 from earnest.plots.sound import draw_spectrogram, log_mel
-from earnest.plots.style import BLUE, COLOURS, DPI, INK, MUTED, ON_BLUE, ORANGE, PAPER, headline, new_figure, plain_axes
+from earnest.plots.style import (
+    BLUE,
+    COLOURS,
+    INK,
+    MUTED,
+    ON_BLUE,
+    ORANGE,
+    PAPER,
+    headline,
+    new_figure,
+    plain_axes,
+    save,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,8 +48,7 @@ def plot_confusion(scores: Scores, path: Path, title: str, speaker_independent: 
     figure = draw_confusion(scores, "true")
     subtitle = f"WA {100 * scores.wa:.1f} %   UA {100 * scores.ua:.1f} %   {scores.n} utterances"
     headline(figure, titled(title, speaker_independent), subtitle)
-    with replacing(path) as beside:
-        figure.savefig(beside, dpi=DPI)
+    save(figure, path)
 
 
 def draw_confusion(scores: Scores, by: Literal["true", "predicted"]) -> "Figure":
@@ -76,8 +86,7 @@ def plot_history(history: Sequence[Mapping[str, Any]], path: Path, title: str, c
         raise EarnestError(f"{path}: there is no history to draw.")
     figure = draw_learning_curve(history, chosen_epoch)
     headline(figure, title, "")
-    with replacing(path) as beside:
-        figure.savefig(beside, dpi=DPI)
+    save(figure, path)
 
 
 def draw_learning_curve(history: Sequence[Mapping[str, Any]], chosen_epoch: int) -> "Figure":

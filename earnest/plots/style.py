@@ -1,8 +1,10 @@
 """What all pictures share: colours, figures without matplotlib's global state and without a screen, plain axes."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from earnest.errors import MissingExtraError
+from earnest.files.writing import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,3 +36,18 @@ def new_figure(width_in: float, height_in: float) -> "Figure":
 def headline(figure: "Figure", title: str, subtitle: str) -> None:
     text = f"{title}\n{subtitle}" if subtitle else title
     figure.suptitle(text, x=0.02, ha="left", fontsize=11, color=INK, wrap=True)
+
+
+N_COLOURS = 256  # of a PNG: a third of the size, and nothing to see
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Save a figure, in the format that the name ends in; it appears whole or not at all."""
+    with replacing(path) as beside:
+        figure.savefig(beside, dpi=DPI)
+        if path.suffix == ".png":
+            from PIL import Image
+
+            with Image.open(beside) as image:
+                few = image.convert("RGB").quantize(N_COLOURS, dither=Image.Dither.NONE)
+            few.save(beside, "PNG", optimize=True)
