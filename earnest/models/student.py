@@ -1,6 +1,6 @@
 """A small network that imitates the blocks of a large encoder, frame by frame."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -177,9 +177,13 @@ class StudentStatistics(Network):
         """Return the tokens that are pooled (batch, tokens, token_width) and their mask (batch, tokens)."""
         return [self.student(frames, n_frames)]
 
+    def pooled(self, heard: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """Return the embedding (batch, 2·token_width) of what is heard."""
+        (tokens,) = heard
+        return mean_and_deviation(*tokens)
+
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map log-mels in decibels (batch, n_mels, frames) with ``n_frames`` (batch,) to answers and embedding."""
-        (tokens,) = self.heard(frames, n_frames)
-        embedding = mean_and_deviation(*tokens)
+        embedding = self.pooled(self.heard(frames, n_frames))
         gender = None if self.gender is None else self.gender(embedding)
         return NetworkOutput(self.output(embedding), embedding, gender=gender)

@@ -1,7 +1,7 @@
 """The first blocks of Whisper's encoder as a feature extractor (Radford et al., 2022), with token merging."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -88,12 +88,14 @@ class WhisperSettings(EncoderSettings):
     Attributes
     ----------
     pooled_blocks : whose outputs are pooled, counted from 1
+    statistics : what their values over time become; the mean alone holds better in corpora that nobody heard
     tasks : heads beside emotion
     speaker_dependent : the last layer has class means of its own for each training speaker, see
         `SpeakerDependentHead`; for enrolled speakers, who are known in advance
     """
 
     pooled_blocks: Annotated[tuple[Count, ...], NotEmpty()] = (1, 2)
+    statistics: Annotated[tuple[Literal["mean", "deviation"], ...], NotEmpty()] = ("mean", "deviation")
     tasks: tuple[Literal["gender"], ...] = ()
     speaker_dependent: bool = False
 
@@ -101,6 +103,8 @@ class WhisperSettings(EncoderSettings):
         super().__post_init__()
         right = max(self.pooled_blocks) <= self.n_blocks
         require(right, f"pooled_blocks must be from 1 to {self.n_blocks} (n_blocks), got {self.pooled_blocks}")
+        known = self.statistics in (("mean",), ("mean", "deviation"))
+        require(known, f'statistics must be ["mean"] or ["mean", "deviation"], got {list(self.statistics)}')
 
 
 class SelfAttention(nn.Module):
@@ -233,12 +237,17 @@ def normalised(decibels: Tensor) -> Tensor:
     return (decibels / DECIBELS_PER_DECADE + 4.0) / 4.0
 
 
-def mean_and_deviation(steps: Tensor, mask: Tensor) -> Tensor:
-    """Pool (batch, steps, width) over the steps of ``mask`` (batch, steps) to (batch, 2·width)."""
+def mean_over(steps: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean (batch, 1, width) of (batch, steps, width) over the steps of ``mask``, and the steps' weights."""
     weights = mask[:, None].to(steps.dtype)
     weights = weights / weights.sum(dim=2, keepdim=True)
-    # (batch, 1, steps) · (batch, steps, width).
-    mean = torch.matmul(weights, steps)  # in the graph, a sum over steps takes several times as long as a product
+    # (batch, 1, steps) · (batch, steps, width); in the graph, a sum over steps takes several times as long.
+    return torch.matmul(weights, steps), weights
+
+
+def mean_and_deviation(steps: Tensor, mask: Tensor) -> Tensor:
+    """Pool (batch, steps, width) over the steps of ``mask`` (batch, steps) to (batch, 2·width)."""
+    mean, weights = mean_over(steps, mask)
     centred = steps - mean
     mean, variance = mean[:, 0], torch.matmul(weights, centred * centred)[:, 0]
     return torch.cat([mean, deviation(variance)], dim=1)
@@ -296,7 +305,8 @@ class WhisperStatistics(PretrainedEncoder):
     def __init__(self, n_mels: int, n_classes: int, settings: WhisperSettings) -> None:
         super().__init__(n_mels, settings)
         self.pooled_blocks = settings.pooled_blocks
-        width = 2 * settings.width * len(settings.pooled_blocks)
+        self.mean_alone = settings.statistics == ("mean",)
+        width = len(settings.statistics) * settings.width * len(settings.pooled_blocks)
         self.output = last_layer_for(width, n_classes, settings.speaker_dependent)
         self.gender = nn.Linear(width, 2) if "gender" in settings.tasks else None
 
@@ -310,9 +320,14 @@ class WhisperStatistics(PretrainedEncoder):
         outputs = self.encoder(normalised(frames), n_frames)
         return [outputs[block - 1] for block in self.pooled_blocks]
 
+    def pooled(self, heard: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """Return the embedding (batch, width) of tokens (batch, tokens, width) with their masks, of each block."""
+        if self.mean_alone:
+            return torch.cat([mean_over(*tokens)[0][:, 0] for tokens in heard], dim=1)
+        return torch.cat([mean_and_deviation(*tokens) for tokens in heard], dim=1)
+
     def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
         """Map log-mels in decibels (batch, n_mels, frames) with ``n_frames`` (batch,) to answers and embedding."""
-        pooled = [mean_and_deviation(*tokens) for tokens in self.heard(frames, n_frames)]
-        embedding = torch.cat(pooled, dim=1)
+        embedding = self.pooled(self.heard(frames, n_frames))
         gender = None if self.gender is None else self.gender(embedding)
         return NetworkOutput(self.output(embedding), embedding, gender=gender)

@@ -26,7 +26,7 @@ from earnest.files.writing import refuse_foreign, write_atomically
 from earnest.models.classifier import SpeechClassifier
 from earnest.models.pretrained import packed, unpacked
 from earnest.models.student import StudentStatistics
-from earnest.models.whisper import WhisperStatistics, mean_and_deviation
+from earnest.models.whisper import WhisperStatistics
 from earnest.progress import SILENT, Progress
 from earnest.settings.config import from_mapping
 from earnest.settings.finetune import Finetune, FrameChanges
@@ -197,8 +197,7 @@ class Embedding(nn.Module):
         # Tokens in bfloat16; mean and deviation in float32, where a sum of many is exact enough.
         with torch.autocast(frames.device.type, torch.bfloat16):
             heard = self.network.heard(frames, n_frames)
-        # (batch, 2·width·pooled blocks): mean and deviation over time of each pooled block.
-        pooled = torch.cat([mean_and_deviation(tokens.float(), mask) for tokens, mask in heard], 1)
+        pooled = self.network.pooled([(tokens.float(), mask) for tokens, mask in heard])
         return (pooled - self.mean) / self.deviation
 
 

@@ -122,9 +122,23 @@ def test_published_tensors_are_taken_over_and_then_stay(tmp_path: Path) -> None:
         ({"n_blocks": 0}, "n_blocks"),
         ({"pooled_blocks": [3]}, "pooled_blocks"),
         ({"pooled_blocks": []}, "pooled_blocks"),
+        ({"statistics": []}, "statistics"),
+        ({"statistics": ["deviation"]}, "statistics must be"),
     ],
 )
 def test_impossible_settings_are_refused_by_name(wrong: dict[str, object], word: str) -> None:
     with pytest.raises(RecipeError, match=word):
         build_network("whisper-statistics", N_MELS, 5, {**SMALL, **wrong})
     assert WhisperSettings().pooled_blocks == (1, 2)
+
+
+def test_the_mean_alone_is_the_first_half_of_each_blocks_statistics() -> None:
+    both, alone = small(), small(statistics=["mean"])
+    alone.encoder.load_state_dict(both.encoder.state_dict())
+    frames, n_frames = torch.randn(2, N_MELS, 30), torch.tensor([30, 18])
+    with torch.no_grad():
+        wanted, found = both(frames, n_frames).embedding, alone(frames, n_frames).embedding
+    width = both.settings.width
+    assert found.shape == (2, wanted.shape[1] // 2)
+    halves = torch.cat([wanted[:, at : at + width] for at in range(0, wanted.shape[1], 2 * width)], dim=1)
+    torch.testing.assert_close(found, halves)
