@@ -27,7 +27,9 @@ from earnest.models.pretrained import find_weights
 from earnest.settings.recipe import Recipe, read_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-SAME_NETWORK = {"vino-negative5": "vino-densenet"}  # recipe that was not measured → one of its cost
+SAME_NETWORK = {"vino-negative5": "vino-densenet"} | {
+    f"ntu-thai-{name}": f"ntu-{name}" for name in ("resnet18", "alexnet", "fcn-gap")
+}  # recipe that was not measured → one of its cost
 MEASURED = ROOT / "docs" / "results" / "recipes" / "recipes.json"
 RAVDESS = ("--protocol", "ravdess-6fold", "--scheme", "ravdess8", "--fold", "f1", "--set", "training.precision=bf16")
 # DenseNet's first stage trains a head alone, which makes no sense on random features.
@@ -84,6 +86,7 @@ ROWS = (
     # 2,280 improvised clips, nine of ten speakers' sessions, ten folds with five seeds.
     *(_by(name, "iemocap-10speaker", ("iemocap",), 95.0) for name in NTU),
     _by("ntu-fcn-gap-8khz", "iemocap-10speaker", ("iemocap",), 95.0),
+    *(_by(f"ntu-thai-{name}", "thai-ser-ntu", ("thai-ser",), 9.0) for name in ("resnet18", "alexnet", "fcn-gap")),  # a guess: 8,600 clips
     _by("multitask-cnn", "speaker-5fold", ("iemocap",), 23.0),  # of some 7,400 clips 60 % in five folds
 )  # fmt: skip
 
