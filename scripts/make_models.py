@@ -8,7 +8,8 @@ sizes start from comes with the package; these write it anew, with Whisper's enc
     python scripts/speak.py $EARNEST_DATA/spoken
     python -m research finetune recipes/finetuning/encoder.toml --protocol crema-d-5fold --fold f1 --output runs/encoder
     python -m research distil recipes/distillation/encoder.toml --output runs/encoder-again
-    python -m research finetune recipes/finetuning/large.toml --protocol crema-d-5fold --fold f1 --output runs/large-encoder
+    python -m research finetune recipes/finetuning/large.toml --protocol crema-d-5fold --fold f1 \
+      --output runs/large-encoder
     python -m research distil recipes/distillation/student-start.toml --output runs/student-start
     python -m research distil recipes/distillation/student.toml --output runs/student
 
@@ -47,8 +48,8 @@ ENCODER = (
     "fitted on all clips and a changed copy of each (noise, rooms, telephone, codecs)."
 )
 LARGE_ENCODER = (
-    "The encoder was fine-tuned on the labels of 68 speakers of CREMA-D, pruned and rounded to 8 bits; the linear layer "
-    "was fitted on all clips and a changed copy of each (noise, rooms, telephone, codecs)."
+    "The encoder was fine-tuned on the labels of 68 speakers of CREMA-D, pruned and rounded to 8 bits; the linear "
+    "layer was fitted on all clips and a changed copy of each (noise, rooms, telephone, codecs)."
 )
 STUDENT = (
     "The student learnt from the sound of CREMA-D without its labels, and from made-up words that espeak-ng and flite "

@@ -93,8 +93,8 @@ each protocol. The blocks and the shrinkage of `base` come from earlier work tha
   advance: the last layer has class means for each enrolled speaker.
 
 What the percentages of the shipped models are worth on corpora that were left out of training:
-[base](left-out-base.md), [small](left-out-small.md), [large](left-out-large.md), [research-base](left-out-research-base.md),
-[research-small](left-out-research-small.md). What is no speech: [no emotion](no-emotion-base.md). Whether predict,
+[base](left-out-base.md), [small](left-out-small.md), [large](left-out-large.md),
+[research-base](left-out-research-base.md), [research-small](left-out-research-small.md). What is no speech: [no emotion](no-emotion-base.md). Whether predict,
 timeline and streams answer alike: [one answer](one-answer-base.md), [an hour of two
 speakers](two-speaker-hour-base.md). Short words: [measured](short-words.md).
 
