@@ -94,9 +94,9 @@ each protocol. The blocks and the shrinkage of `base` come from earlier work tha
 
 What the percentages of the shipped models are worth on corpora that were left out of training:
 [base](left-out-base.md), [small](left-out-small.md), [large](left-out-large.md),
-[research-base](left-out-research-base.md), [research-small](left-out-research-small.md). What is no speech: [no emotion](no-emotion-base.md). Whether predict,
-timeline and streams answer alike: [one answer](one-answer-base.md), [an hour of two
-speakers](two-speaker-hour-base.md). Short words: [measured](short-words.md).
+[research-base](left-out-research-base.md), [research-small](left-out-research-small.md). What is no speech: [no
+emotion](no-emotion-base.md). Whether predict, timeline and streams answer alike: [one answer](one-answer-base.md),
+[an hour of two speakers](two-speaker-hour-base.md). Short words: [measured](short-words.md).
 
 With unlabelled recordings of the test speaker: [adaptation](adaptation.md); in streams that are mostly neutral,
 one-sided or of several speakers: [streams](streams.md). All recipes side by side:
