@@ -165,7 +165,6 @@ def test_what_is_wrong_is_refused(words: tuple[str, ...], message: str, corpus: 
 @pytest.mark.parametrize(
     "words",
     [
-        (),
         (*THREE, "--splits", "a.json"),
         (*THREE, "--speaker-dependent"),
         (*THREE, "--adapt", "all", "--repeats", "2"),
