@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +19,7 @@ from earnest.experiments import task as shared_clips
 from earnest.experiments import tune as tuning
 from earnest.settings.recipe import read_recipe
 from earnest.training import learn
+from earnest.training.health import Health
 
 PROTOCOL = "speaker-5fold"
 TABLE = """
@@ -244,6 +245,7 @@ def test_a_training_worse_than_half_of_the_others_is_ended_early(
         history: list[dict[str, float]]
         best_epoch: int = 3
         stop_reason: str = "epochs"
+        health: Health = field(default_factory=lambda: Health(3, 4, 1.0))
 
     def fit(*arguments: Any, ends_now: Callable[[list[dict[str, float]]], bool], **named: Any) -> Keeper:
         good = len(asked) != 5
