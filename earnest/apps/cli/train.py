@@ -5,6 +5,7 @@ import os
 import shlex
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,10 @@ from earnest.apps.cli._options import EPILOG, RecipeOptions, names_from, options
 from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, progress_for
 from earnest.errors import MissingExtraError
 from earnest.files.locks import held_folder
+
+if TYPE_CHECKING:
+    from earnest.experiments.evaluate import Evaluation
+    from earnest.training.record import RunRecord
 
 
 def require_training() -> None:
@@ -81,32 +86,35 @@ def command(
         _draw_curve(output, record.best_epoch)
     if as_json:
         headline = {"wa": outcome.scores.wa, "ua": outcome.scores.ua, "n": outcome.scores.n} if outcome else None
-        echo_json(
-            {
-                "run": output,
-                "best_epoch": record.best_epoch,
-                "epochs": record.epochs,
-                "test": headline,
-                "warnings": record.warnings,
-            }
-        )
+        told = {"best_epoch": record.best_epoch, "epochs": record.epochs, "test": headline}
+        echo_json({"run": output, **told, "warnings": record.warnings})
         return
-    chosen_by = f"epoch {record.best_epoch} of {record.epochs}" if record.epochs else "temperature"
-    trained = f"{record.n_train} clips, validation clips among them" if record.refitted else f"{record.n_train} clips"
-    echo(f"{output}: trained on {trained}; {chosen_by} chosen on {record.n_valid} validation clips.")
+    _echo_training(output, record)
     if outcome:
-        wa, ua = percent(outcome.scores.wa), percent(outcome.scores.ua)
-        if not outcome.coverage.complete:
-            echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
-        echo(f"Labels: {outcome.labels.sentence()}.")
-        echo(f"{outcome.protocol.kind} test, {outcome.scores.n} clips: WA {wa}, UA {ua}.")
-        echo_other_heads(outcome)
-        echo_leakage(outcome.leakage)
+        _echo_test(outcome)
         if resolved.authors_protocol not in ("", protocol):
             theirs = f"earnest evaluate {recipe} --protocol {resolved.authors_protocol}"
             echo(f"The published number is of another protocol, which is not comparable: {theirs}")
     if not quiet:
         echo(f"Next: earnest export {output} --output bundles/{output.name}")
+
+
+def _echo_training(output: Path, record: "RunRecord") -> None:
+    """Write what was trained on and what chose the epoch."""
+    chosen_by = f"epoch {record.best_epoch} of {record.epochs}" if record.epochs else "temperature"
+    trained = f"{record.n_train} clips, validation clips among them" if record.refitted else f"{record.n_train} clips"
+    echo(f"{output}: trained on {trained}; {chosen_by} chosen on {record.n_valid} validation clips.")
+
+
+def _echo_test(outcome: "Evaluation") -> None:
+    """Write the scores on test clips, of all heads, and what train and test share."""
+    wa, ua = percent(outcome.scores.wa), percent(outcome.scores.ua)
+    if not outcome.coverage.complete:
+        echo(f"The corpus is incomplete: {outcome.coverage.sentence()}.")
+    echo(f"Labels: {outcome.labels.sentence()}.")
+    echo(f"{outcome.protocol.kind} test, {outcome.scores.n} clips: WA {wa}, UA {ua}.")
+    echo_other_heads(outcome)
+    echo_leakage(outcome.leakage)
 
 
 def _draw_curve(run: Path, chosen_epoch: int) -> None:
