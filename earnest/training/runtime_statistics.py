@@ -14,6 +14,7 @@ from earnest.bundle import ADAPTATION, AdaptationEntry
 from earnest.errors import BundleError, EarnestError, RecipeError, shown
 from earnest.files.reading import read_bytes
 from earnest.files.writing import write_atomically
+from earnest.learning.discriminant import Floats
 from earnest.models.classifier import Network
 from earnest.settings.config import from_mapping
 from earnest.settings.recipe import Training
@@ -26,7 +27,7 @@ from earnest.training.adaptation import (
     fit_adaptation,
 )
 from earnest.training.clips import EmbeddingCache
-from earnest.training.closed_form import Floats, is_speaker_dependent
+from earnest.training.closed_form import is_speaker_dependent
 from earnest.training.examples import Example
 
 FILE = "domain.npy"
