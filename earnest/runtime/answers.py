@@ -31,6 +31,7 @@ class Tally:
     abstain_below : confidence below which the answer is "unsure"
     n_adapted : samples of answers that were adapted, weighted by how far
     held : label → samples at the model's rate, and their sum weighted by confidence
+    embedded : whether it was speech → samples of windows, and the sum of their embeddings weighted by their length
     """
 
     sample_rate_hz: int
@@ -44,6 +45,7 @@ class Tally:
     sums: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     held: dict[Label, tuple[int, float]] = field(default_factory=dict)
     bursts: list[VocalBurst] = field(default_factory=list)
+    embedded: dict[bool, tuple[int, npt.NDArray[np.float64]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._meter = QualityMeter(self.sample_rate_hz)
@@ -69,6 +71,17 @@ class Tally:
         for name, values in outputs.items():
             # In float64: sums of hours lose nothing.
             self.sums[name] = self.sums.get(name, np.zeros(values.shape)) + n_samples * values
+
+    def embed(self, embedding: npt.NDArray[np.floating], n_samples: int, is_speech: bool) -> None:
+        """Add the embedding of one window, shape (width,), weighted by the window's length."""
+        n_before, total = self.embedded.get(is_speech, (0, np.zeros(embedding.shape)))
+        self.embedded[is_speech] = (n_before + n_samples, total + n_samples * embedding)
+
+    @property
+    def embedding(self) -> npt.NDArray[np.float64] | None:
+        """Mean embedding over the windows of speech; without speech over all others; None where there was no window."""
+        found = self.embedded.get(True) or self.embedded.get(False)
+        return found[1] / found[0] if found else None
 
     def hold(self, label: Label, n_samples: int, confidence: float) -> None:
         """Add a span: a label that held for so many samples at the model's rate."""
@@ -169,6 +182,8 @@ class AnswerBuilder:
     def window(self, heard: WindowSound, outputs: Outputs) -> Iterator[Event]:
         """Take what the network says about one window, each output without its batch axis."""
         verdict = verdict_of(outputs, self._info.sounds)
+        if (embedding := outputs.pop("embedding", None)) is not None:
+            self.tally.embed(embedding, len(heard.extent), verdict.is_speech)
         if verdict.is_speech and self._adapter:
             self._adapt(self._adapter, heard.extent, outputs)
         shares = outputs["probabilities"] = self._choice.of(outputs["probabilities"])
