@@ -43,7 +43,9 @@ class EmbeddedRecording:
         vector = None if mean is None or status == "error" else mean.astype(np.float32)
         error = answer.error
         if vector is None and error is None:
-            error = f"{answer.path}: {'shorter than the model hears' if status == 'too-short' else 'silent'}."
+            error = (
+                f"{answer.path}: {'shorter than the model hears' if status == 'too-short' else 'silent'}. Leave it out."
+            )
         return cls(answer.path, status, answer.duration_s, answer.speech_s, vector, answer.model, error)
 
 

@@ -7,6 +7,8 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from earnest.audio.inputs import AudioInput, rate_of, refuse_single, source_of
 from earnest.audio.io import MAX_SECONDS, check_form, load_waveform
 from earnest.audio.quality import frame_levels_dbfs, is_silent
@@ -269,19 +271,21 @@ class Predictor:
             When there are several models.
         """
         refuse_single(sources)
-        rows = list(self.embed_many(sources, jobs))
-        found = next((len(row.vector) for row in rows if row.vector is not None), 0)
-        return Embeddings.of(rows, found or self.embedding_width or 0)
+        return Embeddings.of(self.embed_many(sources, jobs), self.embedding_width)
 
     def embed_many(self, sources: Iterable[AudioInput], jobs: int = 1) -> Iterator[EmbeddedRecording]:
         """Yield embeddings one by one, as `embed` gathers them."""
         graph = self._own_graph()
         return self._bulk(None, outputs=(*graph.predicted, "embedding")).embed(sources, jobs)
 
-    @property
-    def embedding_width(self) -> int | None:
-        """Values of an embedding; None where the graph leaves that open."""
-        return self._own_graph().embedding_width
+    @cached_property
+    def embedding_width(self) -> int:
+        """Values of one embedding."""
+        graph = self._own_graph()
+        if graph.embedding_width is not None:
+            return graph.embedding_width
+        second = np.zeros(self.info.sample_rate_hz, np.float32)  # a graph that leaves its width open tells by running
+        return int(graph.run([second], ["embedding"])["embedding"].shape[1])
 
     def _own_graph(self) -> Graph:
         """Return the one graph; several models have no embedding in common."""
