@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def command(as_json: bool, quiet: bool) -> None:
     """List bundles and networks.
 
-    A bundle is listed with its parameters, size, embedding, licence and results. A network that can be trained is listed with its
-    costs: parameters, and multiply-adds for a clip of three seconds, without the front end. They are counted from the
-    network as it was published. That needs the packages for training, and takes seconds. With --quiet only the names
-    of networks are listed in JSON.
+    A bundle is listed with its parameters, size, width of its embedding, licence and results. A network that can be
+    trained is listed with its costs: parameters, and multiply-adds for a clip of three seconds, without the front end.
+    They are counted from the network as it was published. That needs the packages for training, and takes seconds.
+    With --quiet only the names of networks are listed in JSON.
 
     \b
     Example:
@@ -78,7 +78,7 @@ def _echo_bundle(bundle: Bundle) -> None:
     size = (bundle.folder / "model.onnx").stat().st_size
     echo(f"{info.name} {info.version}: {info.n_parameters:,} parameters, {size / 1e6:.1f} MB")
     echo(f"  emotions    {', '.join(info.classes)}; unsure below {info.abstain_below:.0%}")
-    echo(f"  embedding   {_embedding_width(bundle)} numbers a recording: earnest embed --model {info.name} …")
+    echo(f"  embedding   {_embedding_width(bundle)} values, see earnest embed")
     if info.sounds:
         echo(f"  sounds      {', '.join(info.sounds)}")
     echo(f"  trained on  {', '.join(line.name for line in info.training_corpora)}; start: {info.origin}")
