@@ -18,6 +18,8 @@ from earnest.export.onnx import finished, store_small, traced
 from earnest.export.quantise import to_int8
 from earnest.files.locks import held_folder
 from earnest.files.writing import refuse_changed, write_atomically
+from earnest.models.classifier import Network
+from earnest.models.pretrained import KNOWN_SPEAKERS, ORIGIN
 from earnest.onnx.check import check_onnx
 from earnest.settings.config import from_mapping
 from earnest.settings.recipe import Recipe, read_recipe
@@ -78,7 +80,8 @@ def export_bundle(
     domain = None if "distance" in left_out else domain_of(run, record.domain)
     if domain:
         add_distance(graph, domain.mean, domain.directions)
-    files = model_files(graph, form, run, facts_of(identity, record, recipe))
+    facts = facts_of(identity, record, recipe) | start_facts(record, classifier.network)
+    files = model_files(graph, form, run, facts)
     notice = classifier.network.notice
     files |= {NOTICE: notice.encode()} if notice else {}
     files |= statistics_files(run, [asdict(adaptation)] if adaptation else [])
@@ -147,6 +150,11 @@ def facts_of(identity: Identity, record: RunRecord, recipe: Recipe) -> dict[str,
         "shortest_s": str(limits[0]),
         "longest_s": str(limits[1]),
     }
+
+
+def start_facts(record: RunRecord, network: Network) -> dict[str, str]:
+    """Return what must be known where a bundle's weights are the start of another training."""
+    return {ORIGIN: record.origin, KNOWN_SPEAKERS: json.dumps(sorted(network.known_speakers))}
 
 
 def model_files(traced: ModelProto, form: Form, run: Path, facts: Mapping[str, str]) -> dict[str, bytes]:
