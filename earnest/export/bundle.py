@@ -1,5 +1,6 @@
 """A run folder becomes a bundle: ``model.onnx``, ``bundle.json`` and ``card.md``."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -110,14 +110,25 @@ def fit_domain(train: Floats, valid: Floats, longest_s: float) -> Domain | None:
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     deviation[deviation == 0] = 1.0
     scaled = (train - mean) / deviation
-    # Principal directions of the correlation matrix R = ZᵀZ/n (width, width): R·v_k = λ_k·v_k. eigh sorts λ upwards, so
-    # the last columns are the largest.
-    variances, directions = np.linalg.eigh(scaled.T @ scaled / len(scaled))
-    # v_k/√λ_k, so that each projection has variance one over the training clips; the floor keeps a direction without
-    # variance from dividing by zero. Then 1/σ of the standardisation goes into the directions too.
-    chosen = directions[:, -n_directions:] / np.sqrt(np.maximum(variances[-n_directions:], 1e-6))
-    domain = Domain(mean.astype(np.float32), (chosen.T / deviation).astype(np.float32), 1.0, longest_s)
+    # v_k/√λ_k, so that each projection has variance one over the training clips. Then 1/σ of the standardisation goes
+    # into the directions too.
+    chosen = _principal(scaled, n_directions)
+    domain = Domain(mean.astype(np.float32), (chosen / deviation).astype(np.float32), 1.0, longest_s)
     return replace(domain, threshold=float(np.quantile(domain.distances(valid), KNOWN_SHARE)))
+
+
+def _principal(scaled: Floats, n_directions: int) -> Floats:
+    """Return principal directions of standardised rows (clips, width), each over its deviation, (directions, width)."""
+    n_clips, width = scaled.shape
+    # Of the correlation matrix R = ZᵀZ/n (width, width): R·v_k = λ_k·v_k. eigh sorts λ upwards, so the last columns are
+    # the largest. Of few clips ZZᵀ/n has the same λ, and v = Zᵀu/√(n·λ). The floor keeps a direction without variance
+    # from dividing by zero.
+    if n_clips < width:
+        variances, rows = np.linalg.eigh(scaled @ scaled.T / n_clips)
+        floors = np.maximum(variances[-n_directions:], 1e-6)
+        return np.asarray((rows[:, -n_directions:].T @ scaled) / (np.sqrt(n_clips) * floors)[:, None])
+    variances, directions = np.linalg.eigh(scaled.T @ scaled / n_clips)
+    return np.asarray((directions[:, -n_directions:] / np.sqrt(np.maximum(variances[-n_directions:], 1e-6))).T)
 
 
 def longest_known(seconds: Floats) -> float:
