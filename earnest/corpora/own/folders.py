@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from earnest.corpora.base import audio_files
-from earnest.corpora.own.rows import Found
+from earnest.corpora.own.rows import FoundRecording
 from earnest.corpora.tables import SYNONYMS
 from earnest.errors import CorpusError, printable, shown
 from earnest.labels import EMOTIONS
 
-SETS = {
+SET_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("valid", "validation", "val", "dev", "eval"), "valid"),
     **dict.fromkeys(("test", "testing"), "test"),
@@ -20,7 +20,7 @@ _WORDS = {*EMOTIONS, *SYNONYMS, "joy", "neutrality", "contentment"}
 
 def class_folders(
     root: Path, label_column: str | None, speaker_column: str | None
-) -> tuple[list[Found], str, list[str]]:
+) -> tuple[list[FoundRecording], str, list[str]]:
     """Return recordings below a folder, which level of folders is the label ("folder 1"), and notes.
 
     Parameters
@@ -35,7 +35,7 @@ def class_folders(
     level, notes = (told, []) if told else _label_level(folders)
     who = level_in(speaker_column)
     found = [
-        Found(file.as_posix(), _at(inner, level), str(root / file), _at(inner, who), split)
+        FoundRecording(file.as_posix(), _at(inner, level), str(root / file), _at(inner, who), split)
         for file, inner, split in zip(files, folders, split_of, strict=True)
     ]
     return found, f"{FOLDER}{level}", notes
@@ -64,9 +64,9 @@ def label_of(path: str) -> str:
 
 def _without_sets(folders: Sequence[tuple[str, ...]]) -> tuple[list[str], list[tuple[str, ...]]]:
     """Take train, valid and test away where these are the first folders of all recordings."""
-    if not all(parts and parts[0].lower() in SETS for parts in folders):
+    if not all(parts and parts[0].lower() in SET_NAMES for parts in folders):
         return [""] * len(folders), list(folders)
-    return [SETS[parts[0].lower()] for parts in folders], [parts[1:] for parts in folders]
+    return [SET_NAMES[parts[0].lower()] for parts in folders], [parts[1:] for parts in folders]
 
 
 def _label_level(folders: Sequence[tuple[str, ...]]) -> tuple[int, list[str]]:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from earnest.corpora.base import audio_files
 from earnest.corpora.own.data import OwnData, Refused
-from earnest.corpora.own.folders import SETS, class_folders, label_of
-from earnest.corpora.own.rows import Found, none_usable, utterances_of
+from earnest.corpora.own.folders import SET_NAMES, class_folders, label_of
+from earnest.corpora.own.rows import FoundRecording, none_usable, utterances_of
 from earnest.corpora.own.tables import (
     LABEL,
     LIST_SUFFIXES,
     SPEAKER,
     TABLE_SUFFIXES,
-    Table,
+    OwnTable,
     columns_of,
     guessed_name,
     has_recordings,
@@ -30,7 +30,7 @@ _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Hints:
     """What whoever made the data says about it; see `read_own`."""
 
     label_column: str | None
@@ -41,7 +41,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Layout:
+class FoundLayout:
     """What a layout found.
 
     Attributes
@@ -51,7 +51,7 @@ class Layout:
     """
 
     name: str
-    found: Sequence[Found]
+    found: Sequence[FoundRecording]
     base: Path
     label_from: str
     speaker_from: str = ""
@@ -90,15 +90,15 @@ def read_own(
         in `OwnData.refused`.
     """
     source = Path(path)
-    asked = Asked(
+    hints = Hints(
         label_column,
         speaker_column,
         _compiled(label_pattern, "label pattern"),
         _compiled(speaker_pattern, "speaker pattern"),
         root,
     )
-    layout = _of_folder(source, asked) if source.is_dir() else _of_file(source, asked)
-    layout = _with_patterns(layout, asked)
+    layout = _of_folder(source, hints) if source.is_dir() else _of_file(source, hints)
+    layout = _with_patterns(layout, hints)
     rows = utterances_of(layout.found, layout.base)
     refused = [*rows.refused, *(Refused(str(one), "no row of the table names it") for one in layout.strangers)]
     if not rows.utterances:
@@ -120,32 +120,32 @@ def read_own(
     )
 
 
-def _of_file(source: Path, asked: Asked) -> Layout:
+def _of_file(source: Path, hints: Hints) -> FoundLayout:
     suffix = source.suffix.lower()
     if not source.exists():
         raise CorpusError(f"{source}: no such file or folder.")
     if suffix in LIST_SUFFIXES:
-        return _of_table(LIST, source, read_list(source), asked)
+        return _of_table(LIST, source, read_list(source), hints)
     if suffix in TABLE_SUFFIXES:
-        return _of_table("a table", source, read_table(source), asked)
+        return _of_table("a table", source, read_table(source), hints)
     known = ", ".join((*TABLE_SUFFIXES, *LIST_SUFFIXES))
     raise CorpusError(f"{source}: expected a folder, or a file that ends in {known}.")
 
 
-def _of_table(name: str, source: Path, table: Table, asked: Asked) -> Layout:
-    needs_label = asked.label_pattern is None and asked.label_column is None and name != LIST
-    columns = columns_of(table, source, asked.label_column, asked.speaker_column, needs_label)
+def _of_table(name: str, source: Path, table: OwnTable, hints: Hints) -> FoundLayout:
+    needs_label = hints.label_pattern is None and hints.label_column is None and name != LIST
+    columns = columns_of(table, source, hints.label_column, hints.speaker_column, needs_label)
     found = list(columns.found(table))
-    base, notes = _base(source, found, asked.root)
+    base, notes = _base(source, found, hints.root)
     label_from = f"column '{columns.label}'"
     if columns.label is None:
         found = [replace(one, label=label_of(one.path)) for one in found]
         label_from = "the files' folders"
     speaker_from = f"column '{columns.speaker}'" if columns.speaker else ""
-    return Layout(name, found, base, label_from, speaker_from, notes)
+    return FoundLayout(name, found, base, label_from, speaker_from, notes)
 
 
-def _base(source: Path, found: Sequence[Found], root: Path | None) -> tuple[Path, list[str]]:
+def _base(source: Path, found: Sequence[FoundRecording], root: Path | None) -> tuple[Path, list[str]]:
     """Return where relative paths start: the table's folder, or the current one where only that holds any of them."""
     if root is not None:
         return root, []
@@ -163,39 +163,39 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _of_folder(source: Path, asked: Asked) -> Layout:
+def _of_folder(source: Path, hints: Hints) -> FoundLayout:
     if tables := _metadata_of(source):
-        return _audiofolder(source, tables, asked)
+        return _audiofolder(source, tables, hints)
     if tables := sorted(path for path in source.glob("db.*") if path.suffix in (".csv", ".parquet")):
-        return _audformat(source, tables, asked)
+        return _audformat(source, tables, hints)
     here = [path for path in sorted(source.iterdir()) if path.suffix.lower() in TABLE_SUFFIXES and has_recordings(path)]
     if len(here) == 1:
-        return _of_table(f"a folder with {here[0].name}", here[0], read_table(here[0]), asked)
+        return _of_table(f"a folder with {here[0].name}", here[0], read_table(here[0]), hints)
     if here:
         names = ", ".join(path.name for path in here[:5])
         raise CorpusError(f"{source}: holds several tables of recordings ({names}). Name the one that is meant.")
-    label = asked.label_column or ("folder 1" if asked.label_pattern else None)  # which a pattern replaces
-    found, label_from, notes = class_folders(source, label, asked.speaker_column)
-    speaker_from = asked.speaker_column or ""
-    return Layout("a folder for each class", found, source, label_from, speaker_from, notes)
+    label = hints.label_column or ("folder 1" if hints.label_pattern else None)  # which a pattern replaces
+    found, label_from, notes = class_folders(source, label, hints.speaker_column)
+    speaker_from = hints.speaker_column or ""
+    return FoundLayout("a folder for each class", found, source, label_from, speaker_from, notes)
 
 
 def _metadata_of(source: Path) -> list[Path]:
     """Return the metadata of an audiofolder: at its top, or in each of train, valid and test."""
-    folders = [source, *sorted(path for path in source.iterdir() if path.is_dir() and path.name.lower() in SETS)]
+    folders = [source, *sorted(path for path in source.iterdir() if path.is_dir() and path.name.lower() in SET_NAMES)]
     found = (next((folder / name for name in _METADATA if (folder / name).is_file()), None) for folder in folders)
     return [path for path in found if path]
 
 
-def _audiofolder(source: Path, tables: Sequence[Path], asked: Asked) -> Layout:
-    found: list[Found] = []
+def _audiofolder(source: Path, tables: Sequence[Path], hints: Hints) -> FoundLayout:
+    found: list[FoundRecording] = []
     layouts = []
     for path in tables:
         table, below = read_table(path), path.parent.relative_to(source)
         has_label = guessed_name(table.columns, LABEL) is not None
-        name = "an audiofolder with metadata" if has_label or asked.label_column else LIST
-        layouts.append(_of_table(name, path, table, replace(asked, root=path.parent)))
-        split = SETS.get(below.name.lower(), "")
+        name = "an audiofolder with metadata" if has_label or hints.label_column else LIST
+        layouts.append(_of_table(name, path, table, replace(hints, root=path.parent)))
+        split = SET_NAMES.get(below.name.lower(), "")
         found += (
             replace(one, path=(below / one.path).as_posix(), split=one.split or split) for one in layouts[-1].found
         )
@@ -205,36 +205,36 @@ def _audiofolder(source: Path, tables: Sequence[Path], asked: Asked) -> Layout:
     return replace(first, name="an audiofolder with metadata", found=found, base=source, strangers=strangers)
 
 
-def _audformat(source: Path, paths: Sequence[Path], asked: Asked) -> Layout:
+def _audformat(source: Path, paths: Sequence[Path], hints: Hints) -> FoundLayout:
     """Read the largest table with labels, and speakers from any table that has them."""
     tables = [(path, read_table(path)) for path in paths]
     labelled = [
         (path, table)
         for path, table in tables
-        if "file" in table.columns and (asked.label_column or guessed_name(table.columns, "label")) in table.columns
+        if "file" in table.columns and (hints.label_column or guessed_name(table.columns, "label")) in table.columns
     ]
     if not labelled:
         names = ", ".join(path.name for path in paths[:5])
         raise CorpusError(f"{source}: none of {names} has a label for each file. Say --label-column NAME.")
     path, table = max(labelled, key=lambda one: (len(one[1].rows), one[0].name))
-    speaker = asked.speaker_column or guessed_name(
+    speaker = hints.speaker_column or guessed_name(
         [name for _, other in tables for name in other.columns if "file" in other.columns], SPEAKER
     )
     if speaker and speaker not in table.columns:
         table = joined(table, (other for _, other in tables), "file", speaker)
-    layout = _of_table("an audformat database", path, table, replace(asked, root=asked.root or source))
+    layout = _of_table("an audformat database", path, table, replace(hints, root=hints.root or source))
     others = [one.name for one, _ in labelled if one != path]
     notes = [f"Labels are those of {path.name}; {', '.join(others[:5])} were left out."] if others else []
     return replace(layout, notes=[*layout.notes, *notes])
 
 
-def _with_patterns(layout: Layout, asked: Asked) -> Layout:
+def _with_patterns(layout: FoundLayout, hints: Hints) -> FoundLayout:
     found = layout.found
-    if asked.label_pattern:
-        found = [replace(one, label=_matched(asked.label_pattern, one.path, "label")) for one in found]
+    if hints.label_pattern:
+        found = [replace(one, label=_matched(hints.label_pattern, one.path, "label")) for one in found]
         layout = replace(layout, label_from="a pattern on the path", notes=[])
-    if asked.speaker_pattern:
-        found = [replace(one, speaker=_matched(asked.speaker_pattern, one.path, SPEAKER)) for one in found]
+    if hints.speaker_pattern:
+        found = [replace(one, speaker=_matched(hints.speaker_pattern, one.path, SPEAKER)) for one in found]
         layout = replace(layout, speaker_from="a pattern on the path")
     return replace(layout, found=found)
 

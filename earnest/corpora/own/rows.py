@@ -1,4 +1,4 @@
-"""Rows of found recordings → utterances: the last step of every layout."""
+"""FoundRows of found recordings → utterances: the last step of every layout."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ _NUMBERS = ("valence", "arousal", "dominance")
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRecording:
     """One recording, or a part of one, as a layout names it.
 
     Attributes
@@ -37,7 +37,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Rows:
+class FoundRows:
     """Utterances, those that are none, and the sets of a split that the rows name."""
 
     utterances: tuple[Utterance, ...]
@@ -45,7 +45,7 @@ class Rows:
     splits: Mapping[str, str]
 
 
-def utterances_of(found: Iterable[Found], base: Path) -> Rows:
+def utterances_of(found: Iterable[FoundRecording], base: Path) -> FoundRows:
     """Make utterances; what is wrong with one row refuses that row alone.
 
     Parameters
@@ -61,10 +61,10 @@ def utterances_of(found: Iterable[Found], base: Path) -> Rows:
             refused.append(Refused(one.where, str(error)))
     unique = _unique([row for row, _ in rows])
     splits = {row.key: split for row, (_, split) in zip(unique, rows, strict=True) if split}
-    return Rows(tuple(unique), tuple(refused), splits)
+    return FoundRows(tuple(unique), tuple(refused), splits)
 
 
-def _utterance(found: Found, base: Path) -> Utterance:
+def _utterance(found: FoundRecording, base: Path) -> Utterance:
     if not found.path:
         raise CorpusError("names no recording")
     path = base / found.path

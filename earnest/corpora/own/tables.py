@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
-from earnest.corpora.own.rows import Found
+from earnest.corpora.own.rows import FoundRecording
 from earnest.errors import CorpusError, MissingExtraError, first_line, printable, shown, suggestion
 from earnest.files.csv_cells import csv_rows
 from earnest.files.reading import parsed_json, read_text
@@ -42,13 +42,13 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 }
 """What is looked for → names of columns that say it, the likeliest first; case, spaces and dashes don't count."""
 _KEPT = {"utterance_id", "corpus", "session", "text_id", "valence", "arousal", "dominance", "style", "channel", "group"}
-"""Columns of a manifest that keep their meaning in any table that has a column of that name."""
+"""ColumnNames of a manifest that keep their meaning in any table that has a column of that name."""
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Table:
+class OwnTable:
     """A table as it was read: names of its columns, and rows with where each stands."""
 
     columns: tuple[str, ...]
@@ -56,7 +56,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnNames:
     """Which column of a table says what; None where none does."""
 
     path: str
@@ -64,7 +64,7 @@ class Columns:
     speaker: str | None
     others: Mapping[str, str]
 
-    def found(self, table: Table) -> Iterator[Found]:
+    def found(self, table: OwnTable) -> Iterator[FoundRecording]:
         """Yield what the rows name."""
         for where, row in table.rows:
             more = {ours: cell for ours, theirs in self.others.items() if (cell := text_of(row.get(theirs)))}
@@ -73,12 +73,12 @@ class Columns:
                 label = text_of(row.get("native_emotion")) or label
             speaker = text_of(row.get(self.speaker)) if self.speaker else ""
             split = more.pop(SPLIT, "")
-            yield Found(_path_in(row.get(self.path)), label, where, speaker, split, more)
+            yield FoundRecording(_path_in(row.get(self.path)), label, where, speaker, split, more)
 
 
 def columns_of(
-    table: Table, source: Path, label_column: str | None, speaker_column: str | None, needs_label: bool = True
-) -> Columns:
+    table: OwnTable, source: Path, label_column: str | None, speaker_column: str | None, needs_label: bool = True
+) -> ColumnNames:
     """Find out which column says what: as declared, else by their names.
 
     Raises
@@ -98,7 +98,7 @@ def columns_of(
         guessed["start_s"] = None  # an offset alone may be anything
     others = {ours: theirs for ours, theirs in guessed.items() if theirs}
     others |= {name: name for name in table.columns if name in _KEPT and name in COLUMNS}
-    return Columns(path, label, speaker, {ours: theirs for ours, theirs in others.items() if theirs != label})
+    return ColumnNames(path, label, speaker, {ours: theirs for ours, theirs in others.items() if theirs != label})
 
 
 def has_recordings(path: Path) -> bool:
@@ -109,7 +109,7 @@ def has_recordings(path: Path) -> bool:
         return False
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> OwnTable:
     """Read a table by what its name ends in.
 
     Raises
@@ -131,7 +131,7 @@ def read_table(path: Path) -> Table:
     return table
 
 
-def read_list(path: Path) -> Table:
+def read_list(path: Path) -> OwnTable:
     """Read a list of files: a path a line, then perhaps label and speaker, with tabs, ``| ; ,`` or spaces between.
 
     Empty lines, and those that begin with ``#``, don't count. A list with a header is a table.
@@ -146,10 +146,10 @@ def read_list(path: Path) -> Table:
     names = (PATH, LABEL, SPEAKER)
     rows = tuple((f"{path}:{number}", dict(zip(names, _split(line), strict=False))) for number, line in lines)
     width = max(len(row) for _, row in rows)
-    return Table(names[:width], rows)
+    return OwnTable(names[:width], rows)
 
 
-def joined(table: Table, others: Iterable[Table], key: str, name: str) -> Table:
+def joined(table: OwnTable, others: Iterable[OwnTable], key: str, name: str) -> OwnTable:
     """Add the column ``name`` of another table to rows with the same ``key``."""
     for other in others:
         if name in other.columns and key in other.columns:
@@ -176,7 +176,7 @@ def guessed_name(columns: Sequence[str], what: str) -> str | None:
     return next((plain[name] for name in NAMES[what] if name in plain), None)
 
 
-def _guessed(table: Table, what: str, declared: str | None, source: Path) -> str | None:
+def _guessed(table: OwnTable, what: str, declared: str | None, source: Path) -> str | None:
     if declared is None:
         return guessed_name(table.columns, what)
     if declared in table.columns:
@@ -188,7 +188,7 @@ def _plain(name: str) -> str:
     return name.strip().lower().replace(" ", "_").replace("-", "_")
 
 
-def _listed(table: Table) -> str:
+def _listed(table: OwnTable) -> str:
     return ", ".join(map(printable, table.columns[:20])) or "none"
 
 
@@ -223,7 +223,7 @@ def _split(line: str) -> list[str]:
     return [line.rsplit(None, len(words) - end)[0], *words[end:]]
 
 
-def _cells(path: Path) -> Table:
+def _cells(path: Path) -> OwnTable:
     text = read_text(path, CorpusError, what="table")
     first = text.partition("\n")[0]
     mark = max(_DELIMITERS, key=first.count) if path.suffix.lower() != ".tsv" else "\t"
@@ -244,17 +244,17 @@ def _cells(path: Path) -> Table:
         if len(row) != len(header):
             raise CorpusError(f"{path}, row {number}: {len(row)} cells, but the header has {len(header)}.")
     rows = ((f"{path}, row {number}", dict(zip(header, row, strict=True))) for number, row in enumerate(cells[1:], 2))
-    return Table(tuple(header), tuple(rows))
+    return OwnTable(tuple(header), tuple(rows))
 
 
-def _without_header(path: Path, cells: Sequence[Sequence[str]]) -> Table:
+def _without_header(path: Path, cells: Sequence[Sequence[str]]) -> OwnTable:
     """A table whose first row names a recording already: path, then label, then speaker."""
     names = (PATH, LABEL, SPEAKER)[: max(map(len, cells))]
     rows = ((f"{path}, row {number}", dict(zip(names, row, strict=False))) for number, row in enumerate(cells, 1))
-    return Table(names, tuple(rows))
+    return OwnTable(names, tuple(rows))
 
 
-def _json_lines(path: Path) -> Table:
+def _json_lines(path: Path) -> OwnTable:
     text = read_text(path, CorpusError, what="table")
     rows = []
     for number, line in enumerate(text.split("\n"), 1):  # JSON text may hold other line separators
@@ -263,10 +263,10 @@ def _json_lines(path: Path) -> Table:
             if not isinstance(row, dict):
                 raise CorpusError(f'{path}:{number}: expected one object a line, like {{"path": …, "label": …}}.')
             rows.append((f"{path}:{number}", row))
-    return Table(tuple(dict.fromkeys(name for _, row in rows for name in row)), tuple(rows))
+    return OwnTable(tuple(dict.fromkeys(name for _, row in rows for name in row)), tuple(rows))
 
 
-def _parquet(path: Path) -> Table:
+def _parquet(path: Path) -> OwnTable:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -282,7 +282,7 @@ def _parquet(path: Path) -> Table:
             rows = file.read(wanted).to_pylist()
     except (pyarrow.ArrowException, OSError, MemoryError, ValueError) as error:
         raise CorpusError(f"{path}: not a readable Parquet table ({printable(first_line(error))[:200]}).") from error
-    return Table(tuple(wanted), tuple((f"{path}, row {number}", row) for number, row in enumerate(rows, 1)))
+    return OwnTable(tuple(wanted), tuple((f"{path}, row {number}", row) for number, row in enumerate(rows, 1)))
 
 
 def _holds_sound(field: Any) -> bool:
