@@ -71,8 +71,8 @@ class EmotionEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         if not hasattr(self, "_predictor"):  # stateless: a clone or a grid may transform without a fit
             self.fit(X)
         found = self._predictor.embed(_recordings(X), self.jobs)
-        if self.errors == "raise" and found.errors:
-            raise AudioError(next(iter(found.errors.values())))
+        if self.errors == "raise" and (told := next(filter(None, found.errors), None)):
+            raise AudioError(f'{told} Or take errors="nan".')
         return found.vectors
 
     def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:

@@ -67,9 +67,7 @@ def rate_of(value: object, name: str = "array") -> int:
     AudioError
         When it is text, None, or no whole number.
     """
-    if isinstance(value, Integral) and not isinstance(value, bool):
-        return int(value)
-    if isinstance(value, Real) and float(value).is_integer():
+    if isinstance(value, Integral | Real) and not isinstance(value, bool) and float(value).is_integer():
         return int(float(value))
     if isinstance(value, np.ndarray) and value.ndim == 0:
         return rate_of(value.item(), name)

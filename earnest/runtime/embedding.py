@@ -85,9 +85,9 @@ class Embeddings(Framed):
         return np.array([row.vector is not None for row in self.rows], bool)
 
     @property
-    def errors(self) -> Mapping[str, str]:
-        """Path → sentence, of the recordings without an embedding."""
-        return {row.path: row.error for row in self.rows if row.error is not None}
+    def errors(self) -> tuple[str | None, ...]:
+        """Why a recording has no embedding, a sentence each; None for the others."""
+        return tuple(row.error for row in self.rows)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -97,7 +97,8 @@ class Embeddings(Framed):
 
     def __repr__(self) -> str:
         model = self.rows[0].model if self.rows else ""
-        return f"<Embeddings {self.vectors.shape[0]} × {self.width} of '{model}', {len(self.errors)} without>"
+        n_without = int((~self.found).sum())
+        return f"<Embeddings {len(self)} × {self.width} of '{model}', {n_without} without>"
 
     def columns(self) -> Mapping[str, FrameColumn]:
         """Return what is known of each recording, with the vectors in the column ``embedding``."""

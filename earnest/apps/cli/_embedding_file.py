@@ -3,6 +3,7 @@
 import json
 import os
 import zipfile
+import zlib
 from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 Form: TypeAlias = Literal["npz", "parquet"]
 TEXTS = ("path", "status", "model", "error")
 SECONDS = ("duration_s", "speech_s")
-_WRONG = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, zipfile.BadZipFile)
+_WRONG = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+_WRONG_FILE = (*_WRONG, OSError, MemoryError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 class EmbeddingFile:
@@ -91,7 +93,7 @@ class EmbeddingFile:
         try:
             rows = _parquet_rows(self._output) if self._form == "parquet" else _npz_rows(self._output)
             yield from (self._own(_row(values)) for values in rows)
-        except (*_WRONG, OSError, MemoryError) as error:
+        except _WRONG_FILE as error:
             raise _not_ours(str(self._output), error) from error
 
     def _checked(self, where: str, line: bytes) -> EmbeddedRecording:
