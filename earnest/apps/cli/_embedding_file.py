@@ -137,8 +137,8 @@ def _json_line(row: EmbeddedRecording, vector: str | list[float] | None) -> str:
 
 
 def _npz_rows(path: Path) -> Iterator[dict[str, Any]]:
-    with np.load(path, allow_pickle=False) as file:
-        columns = {name: file[name] for name in (*TEXTS, *SECONDS, "embedding")}
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        columns = {name: stored[name] for name in (*TEXTS, *SECONDS, "embedding")}
     for values in zip(*columns.values(), strict=True):
         row = dict(zip(columns, values, strict=True))
         texts = {name: str(row[name]) for name in TEXTS}
