@@ -13,7 +13,7 @@ from earnest.bundle import DEFAULT_BUNDLE, LONGEST_NAME, Bundle, TrainingCorpus,
 from earnest.corpora.manifest import write_manifest
 from earnest.corpora.own import OwnData, Refused
 from earnest.errors import CorpusError, EarnestError, MissingExtraError, printable
-from earnest.evaluation.calibration import reliability
+from earnest.evaluation.calibration import expected_ece, reliability
 from earnest.evaluation.intervals import spread
 from earnest.evaluation.metrics import score
 from earnest.evaluation.predictions import Predictions, text_column, write_predictions
@@ -152,6 +152,7 @@ def _summary(
         ua=ua.mean,
         ua_sd=ua.sd or 0.0,
         ece=reliability(head.out.probabilities, head.targets).ece,
+        ece_by_chance=expected_ece(head.out.probabilities, np.random.default_rng(options.seed)).mean,
         shrinkage=shrinkage,
         temperature=info.temperature,
         abstain_below=info.abstain_below,
@@ -178,10 +179,18 @@ def folds_in_words(own: OwnEmbeddings, n_folds: int) -> str:
 def warnings_on(own: OwnEmbeddings, data: OwnData, base: Bundle, known: Sequence[str]) -> Iterator[str]:
     """Yield what makes the numbers worth less, and what a reader of the data should know."""
     if known:
-        yield (
-            f"'{base.info.name}' has learnt from {' and '.join(known)}, and these recordings seem to be of it: it "
-            "knows these speakers and their labels. The numbers are too high; other people it understands less well."
-        )
+        heard = [name for name in known if name in base.info.origin]
+        if heard:
+            yield (
+                f"'{base.info.name}' knows these recordings: its hearing has learnt from the labels of "
+                f"{' and '.join(heard)}. The numbers are too high; other people it understands less well."
+            )
+        else:
+            yield (
+                f"'{base.info.name}' knows these recordings: they seem to be of {' and '.join(known)}, which its last "
+                "layer has learnt from. By its description its hearing has not, and the last layer is replaced here; "
+                "if that is not all, the numbers are too high. Trust those of recordings that it never met."
+            )
     if not own.knows_speakers:
         named = {row.speaker for row in own.rows if row.speaker}
         why = "some recordings have no speaker" if len(named) > 1 else "no speakers are known"

@@ -36,8 +36,9 @@ class Learned:
     speaker_independent : whether no speaker was in two folds
     folds : in words
     wa, ua : weighted and unweighted accuracy, mean over folds; ``_sd`` their standard deviation
-    ece : expected calibration error, 15 bins, each fold calibrated on the others
-    known_corpora : that the base has learnt from and the recordings seem to be of: then the scores are too high
+    ece : expected calibration error, 15 bins, each fold calibrated on the others; ``ece_by_chance`` is what
+        probabilities that are true would have, of so few recordings
+    known_corpora : that the base has learnt from and the recordings seem to be of: then the scores may be too high
     refused : which recordings could not be used, and why
     warnings : what makes the numbers worth less
     advice : what would help most
@@ -64,6 +65,7 @@ class Learned:
     ua: float
     ua_sd: float
     ece: float
+    ece_by_chance: float
     shrinkage: float
     temperature: float
     abstain_below: float
@@ -97,7 +99,7 @@ class Learned:
             ("tested", self.title),
             ("WA %", f"{100 * self.wa:.1f} ± {100 * self.wa_sd:.1f} over folds"),
             ("UA %", f"{100 * self.ua:.1f} ± {100 * self.ua_sd:.1f} (chance {100 / len(self.classes):.1f})"),
-            ("ECE", f"{self.ece:.3f}"),
+            ("ECE", f"{self.ece:.3f} (chance alone {self.ece_by_chance:.3f})"),
         ]
 
     def class_rows(self) -> list[tuple[str, str, str, str, str]]:

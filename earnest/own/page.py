@@ -1,7 +1,6 @@
 """The page about a model of one's own: what every report holds, the checks, and a map of the embeddings."""
 
 from collections import Counter
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,13 +10,21 @@ import numpy.typing as npt
 from earnest.own.learned import CLASS_COLUMNS, Learned
 from earnest.own.recordings import OwnEmbeddings
 from earnest.plots.style import new_figure
-from earnest.report.build import ReportOptions, build_report, write_report
+from earnest.report.build import Chapter, Report, write_report
 from earnest.report.drawings import draw_map
 from earnest.report.inside import laid_out, standardised
 from earnest.report.result import read_result
 from earnest.report.section import Section, Table, picture
+from earnest.report.sections import (
+    calibration_section,
+    classes_section,
+    confusion_section,
+    groups_section,
+    headline_notes,
+    headline_table,
+)
 
-MOST_POINTS = 600  # t-SNE's time grows with their square
+MOST_POINTS = 400  # t-SNE's time grows with their square
 FEWEST_POINTS = 8
 
 
@@ -31,17 +38,18 @@ def write_page(output: Path, learned: Learned, own: OwnEmbeddings, seed: int) ->
     """
     new_figure(1, 1)
     result = read_result(output)
-    report = build_report([result], {}, ReportOptions(audio=False, n_examples=0, seed=seed))
-    chapter = report.chapters[0]
-    sections = [one for one in chapter.sections if one.name in _KEPT]
-    own_sections = [_summary(learned), _refused(learned), _map(own, seed)]
+    sections = [
+        _summary(learned),
+        _refused(learned),
+        _map(own, seed),
+        confusion_section(result),
+        classes_section(result),
+        calibration_section(result),
+        groups_section(result, {}),
+    ]
     page = output / "report.html"
-    write_report(replace(report, chapters=[replace(chapter, sections=[*own_sections, *sections])]), page)
+    write_report(Report(headline_table([result]), None, headline_notes([result]), [Chapter(result, sections)]), page)
     return page
-
-
-_KEPT = {"confusion", "classes", "calibration", "groups"}
-"""Sections of every report that say something here; others are about recipes and training."""
 
 
 def _summary(learned: Learned) -> Section:
