@@ -1,7 +1,7 @@
 """Cross-validation of the closed-form head: each recording answered by one that hasn't learnt from its group."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -94,10 +94,6 @@ def cross_validate(data: LabelledEmbeddings, folds: Numbers, seed: int) -> OutOf
         if domain := domain_of(others):
             distances[held] = domain.distances(data.embeddings[held])
     logits, targets, kept = logits[asked], data.targets[asked], folds[asked]
-    probabilities = np.empty_like(logits)
-    for fold in np.unique(kept):
-        held = kept == fold
-        probabilities[held] = softmax(logits[held], temperature_of(logits[~held], targets[~held]))
     known = distances[asked]
     return OutOfFold(
         kept,
@@ -105,8 +101,28 @@ def cross_validate(data: LabelledEmbeddings, folds: Numbers, seed: int) -> OutOf
         None if np.isnan(known).any() else known,
         tuple(shrinkages),
         temperature_of(logits, targets),
-        probabilities,
+        calibrated(logits, targets, kept),
     )
+
+
+def calibrated(logits: Floats, targets: Numbers, folds: Numbers) -> Floats:
+    """Return probabilities (rows, classes), those of each fold by the temperature of all others."""
+    probabilities = np.empty_like(logits)
+    for fold in np.unique(folds):
+        held = folds == fold
+        probabilities[held] = softmax(logits[held], temperature_of(logits[~held], targets[~held]))
+    return probabilities
+
+
+def with_shares(out: OutOfFold, targets: Numbers) -> tuple[OutOfFold, Floats]:
+    """Return what is said where classes are as frequent as in the recordings, and what that adds to a head's bias.
+
+    p_c ∝ π_c·exp(z_c/T) = exp((z_c + T·ln π_c)/T), π_c the share of the class.
+    """
+    shares = np.bincount(targets, minlength=out.logits.shape[1]) / len(targets)
+    offset = out.temperature * np.log(shares)
+    logits = out.logits + offset
+    return replace(out, logits=logits, probabilities=calibrated(logits, targets, out.folds)), offset
 
 
 def fit_head(data: LabelledEmbeddings, seed: int) -> tuple[Floats, Floats, float]:
@@ -144,5 +160,6 @@ def abstain_below(probabilities: Floats, targets: Numbers) -> float:
     confidence = probabilities.max(axis=1)
     order = np.argsort(-confidence, kind="stable")
     gain = np.cumsum((probabilities.argmax(axis=1) == targets)[order] - 0.5)
-    lowest = float(confidence[order][int(len(gain) - 1 - gain[::-1].argmax())])
-    return round(min(max(lowest, 1 / probabilities.shape[1]), HIGHEST_THRESHOLD), 2)
+    place = len(gain) - 1 - int(gain[::-1].argmax())
+    lowest = float(confidence[order[place]])
+    return float(round(min(max(lowest, 1 / probabilities.shape[1]), HIGHEST_THRESHOLD), 2))

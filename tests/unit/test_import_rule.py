@@ -18,7 +18,7 @@ LINES = (
     {"runtime", "models", "plots"},
     {"learning"},
     {"training"},
-    {"experiments", "export", "report"},
+    {"experiments", "export", "report", "own"},
     {"apps", "client", "sklearn", "testing", "__main__"},
 )
 LINE_OF = {part: number for number, line in enumerate(LINES) for part in line}
