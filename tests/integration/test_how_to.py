@@ -1,4 +1,4 @@
-"""The pages docs/how-to: their code, installed as packages of somebody else, works through the whole of earnest."""
+"""The pages docs/how-to on adding something: their code, installed as packages of somebody else, works everywhere."""
 
 import json
 import os
@@ -17,7 +17,8 @@ from made_up_corpus import MANNERS, RATE_HZ, spoken
 import earnest
 
 ROOT = Path(earnest.__file__).parents[1]
-PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs" / "how-to").glob("*.md"))}
+ALL_PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs" / "how-to").glob("*.md"))}
+PAGES = {name: page for name, page in ALL_PAGES.items() if "`pyproject.toml`:" in page}  # those that add a package
 SPEAKERS = ("anna", "bert", "cleo", "dora", "emil", "fay")
 BROKEN = {
     "broken.py": "import a_package_that_is_not_installed\n",

@@ -144,6 +144,12 @@ def test_the_same_numbers_whatever_the_labels_are_called() -> None:
     assert first.shrinkage_ in (0.2, 0.4, 0.6, 0.8, 0.95)
 
 
+@pytest.mark.parametrize("n_features", [2, 50])
+def test_a_class_whose_rows_are_all_the_same_is_learnt(n_features: int) -> None:
+    X, y = np.repeat(np.random.default_rng(0).normal(size=(3, n_features)), 5, axis=0), np.repeat([0, 1, 2], 5)  # noqa: N806
+    assert (EmotionClassifier().fit(X, y).predict(X) == y).all()
+
+
 @pytest.mark.parametrize(
     ("settings", "groups", "told"),
     [
