@@ -42,6 +42,8 @@ def source_of(given: object) -> Source:
         return _samples((decoded.data, decoded.sample_rate))
     if hasattr(given, "read"):
         return given  # type: ignore[return-value]  # what it gives is checked when it is read
+    if isinstance(given, list) and given and not isinstance(given[0], Real | list):
+        raise AudioError(f"Expected one recording, got a list of {len(given)}. Use model.predict_many(…).")
     if _is_array(given):
         raise AudioError(f"array: an array without its sample rate. {_WITH_RATE}")
     what = "None" if given is None else f"{type(given).__name__} {shown(given)}"
@@ -51,10 +53,11 @@ def source_of(given: object) -> Source:
 def refuse_single(sources: object) -> None:
     """Raise `AudioError` for one recording where several are expected: a path would be read letter by letter."""
     is_pair = isinstance(sources, tuple) and len(sources) == 2 and any(isinstance(one, Real) for one in sources)
-    kinds = (str, bytes, bytearray, memoryview, os.PathLike, Mapping, np.ndarray)
+    kinds = (str, bytes, bytearray, memoryview, os.PathLike, Mapping)
     if is_pair or isinstance(sources, kinds) or hasattr(sources, "read") or hasattr(sources, "get_all_samples"):
-        told = "one recording" if is_pair or not isinstance(sources, np.ndarray) else "one array"
-        raise AudioError(f"Expected several recordings, got {told}. Hand over a list of them, or use model.predict(…).")
+        raise AudioError("Expected several recordings, got one. Hand over a list of them, or use model.predict(…).")
+    if isinstance(sources, np.ndarray) and sources.dtype.kind not in "OUT":  # those hold paths
+        raise AudioError("Expected several recordings, got an array. Hand over a list such as [(array, 16000)].")
     if not hasattr(sources, "__iter__"):
         raise AudioError(f"Expected several recordings, got {shown(sources)}. Hand over a list of paths or arrays.")
 

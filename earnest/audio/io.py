@@ -345,7 +345,8 @@ def _numbers(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
     try:
         values = np.asarray(array)
     except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; tensors on a GPU or with gradients
-        raise AudioError(f"{name}: no array of numbers ({first_line(error)[:200]}).") from None
+        why = first_line(error)[:200].rstrip(".")
+        raise AudioError(f"{name}: no array of numbers ({why}). Hand over samples, such as a numpy array.") from None
     if np.issubdtype(values.dtype, np.integer) or np.issubdtype(values.dtype, np.floating):
         return values
     hint = " Read bytes with np.frombuffer(chunk, np.int16)." if values.dtype.kind == "S" else ""

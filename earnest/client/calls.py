@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.io import mono_chunk
+from earnest.audio.inputs import AudioInput, source_of
 from earnest.audio.source import Source, opened, path_of, source_name
 from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError
 from earnest.runtime.prediction import Options, Prediction
@@ -150,7 +151,8 @@ def _window(windowing: Windowing | None) -> dict[str, float]:
     return {"window_s": chosen.window_s, "hop_s": chosen.hop_s}
 
 
-def _bytes_of(source: Source) -> bytes:
+def _bytes_of(given: AudioInput) -> bytes:
+    source = source_of(given)
     if isinstance(source, tuple):
         return _wav(*source)
     with opened(source, source_name(source)) as file:

@@ -34,6 +34,7 @@ from earnest.runtime.windows import Windowing
 
 _log = logging.getLogger("earnest")
 _AGAIN = "Export the bundle again."
+_TOGETHER = "Hand array and sample rate over together: model.predict((array, 16000))."
 TIMELINE_MAX_SECONDS = 48 * 3600.0  # blocks pass through; what grows is the answer
 
 
@@ -248,6 +249,7 @@ class Predictor:
         """
         refuse_single(sources)
         _check_adapter(adapter)
+        _check_jobs(jobs)
         options = Options.of(classes, abstain_below)
         chosen = ClassChoice(self.info, options).classes
         if speakers is None:
@@ -270,11 +272,12 @@ class Predictor:
         BundleError
             When there are several models.
         """
-        refuse_single(sources)
         return Embeddings.of(self.embed_many(sources, jobs), self.embedding_width)
 
     def embed_many(self, sources: Iterable[AudioInput], jobs: int = 1) -> Iterator[EmbeddedRecording]:
         """Yield embeddings one by one, as `embed` gathers them."""
+        refuse_single(sources)
+        _check_jobs(jobs)
         graph = self._own_graph()
         return self._bulk(None, outputs=(*graph.predicted, "embedding")).embed(sources, jobs)
 
@@ -317,6 +320,8 @@ class Predictor:
         sample_rate_hz : of what will be handed over
         """
         _check_adapter(adapter)
+        if windowing is not None and not isinstance(windowing, Windowing):
+            raise EarnestError(f"windowing must be a Windowing, got {shown(windowing)}. {_TOGETHER}")
         check_form("stream", sample_rate_hz := rate_of(sample_rate_hz, "stream"), 1)
         options = Options.of(classes, abstain_below)
         windowing = windowing or Windowing(activity=self.activity)
@@ -387,9 +392,13 @@ class Predictor:
 
 def _check_adapter(adapter: Listener | None) -> None:
     if adapter is not None and not hasattr(adapter, "hear"):
-        hint = " Hand array and sample rate over together: model.predict((array, 16000))."
-        told = hint if isinstance(adapter, int) else " Make one with model.adapter(…)."
-        raise EarnestError(f"The second argument is an adapter to a speaker, got {shown(adapter)}.{told}")
+        told = _TOGETHER if isinstance(adapter, int) else "Make one with model.adapter(…)."
+        raise EarnestError(f"The second argument is an adapter to a speaker, got {shown(adapter)}. {told}")
+
+
+def _check_jobs(jobs: int) -> None:
+    if not isinstance(jobs, int) or jobs < 1:
+        raise EarnestError(f"jobs must be a whole number of threads, 1 or more; got {shown(jobs)}.")
 
 
 def _origin(bundle: Bundle) -> tuple[str, Mapping[str, str]]:

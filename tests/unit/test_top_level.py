@@ -67,6 +67,11 @@ def test_a_rate_beside_the_array_is_told_where_it_belongs(model: Predictor) -> N
     for call in (lambda: model.predict(CLIP[0], 16_000), lambda: model.timeline(CLIP[0])):  # type: ignore[arg-type]
         with pytest.raises(EarnestError, match=r"Hand array and sample rate over together: model\.predict\(\(array"):
             call()
+    with pytest.raises(EarnestError, match=r"windowing must be a Windowing, got 16000\. Hand array and sample rate"):
+        model.timeline(CLIP, 16_000)  # type: ignore[arg-type]
+    for jobs in (0, None, "2"):
+        with pytest.raises(EarnestError, match="jobs must be a whole number of threads, 1 or more"):
+            model.predict_many([CLIP], jobs)  # type: ignore[arg-type]
     with pytest.raises(EarnestError, match="is an adapter to a speaker, got 'anna'"):
         model.predict_many([CLIP], adapter="anna")  # type: ignore[arg-type]
 

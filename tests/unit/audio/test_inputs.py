@@ -68,6 +68,7 @@ def test_integers_of_torch_are_scaled() -> None:
         (VOICE, "an array without its sample rate. Hand array and sample rate over together"),
         (VOICE.tolist(), "an array without its sample rate"),
         (16_000, "int 16000 is no recording"),
+        (["a.wav", "b.wav"], r"Expected one recording, got a list of 2\. Use model\.predict_many"),
         ((VOICE, "16000"), "must be a whole number in Hz, got '16000'. Write 16000, without quotes"),
         ((VOICE, None), "must be a whole number in Hz, got None"),
         ((VOICE, True), "must be a whole number in Hz, got True"),
@@ -101,7 +102,7 @@ def test_one_recording_where_several_are_expected_is_told(sources: Any) -> None:
 
 
 def test_lists_tuples_and_generators_are_several() -> None:
-    for sources in (["a.wav"], ("a.wav", "b.wav"), iter(["a.wav"]), [(VOICE, RATE_HZ)]):
+    for sources in (np.array(["a.wav"]), ["a.wav"], ("a.wav", "b.wav"), iter(["a.wav"]), [(VOICE, RATE_HZ)]):
         refuse_single(sources)
 
 
