@@ -11,15 +11,15 @@ from earnest.bundle import SHIPPED
 from earnest.errors import BundleError
 from earnest.onnx.check import check_onnx
 from earnest.onnx.cut import part_of
-from earnest.onnx.heads import Head, KnownSound, with_head
+from earnest.onnx.heads import GraphHead, KnownSound, with_head
 
 RNG = np.random.default_rng(0)
 
 
-def a_head(width: int, known: bool = True) -> Head:
+def a_head(width: int, known: bool = True) -> GraphHead:
     mean, directions = RNG.normal(size=width), RNG.normal(size=(4, width)) / width
     sound = KnownSound(mean.astype(np.float32), directions.astype(np.float32), 0.4) if known else None
-    return Head(RNG.normal(size=(3, width)).astype(np.float32), RNG.normal(size=3).astype(np.float32), 2.5, sound)
+    return GraphHead(RNG.normal(size=(3, width)).astype(np.float32), RNG.normal(size=3).astype(np.float32), 2.5, sound)
 
 
 def answers(data: bytes) -> dict[str, np.ndarray]:
