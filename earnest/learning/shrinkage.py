@@ -42,7 +42,7 @@ def discriminants(
     centres = np.stack([scaled[places == place].mean(axis=0) for place in range(len(present))])
     # S = (1/C)·Σ_c (1/n_c)·Σ (z − m_c)(z − m_c)ᵀ = XᵀX with the rows x = (z − m_c)/√(C·n_c).
     rows = (scaled - centres[places]) / np.sqrt(len(present) * np.bincount(places)[places])[:, None]
-    scatter = float((rows**2).sum()) / width or 1.0  # tr(S)/D; where all rows of a class are one, S = 0 can't be solved
+    scatter = float((rows**2).sum()) / width or 1.0  # tr(S)/D; one row a class has none: then the nearest mean wins
     few = len(rows) < width
     products = rows @ rows.T if few else rows.T @ rows
     crossed = rows @ centres.T if few else np.empty(0)

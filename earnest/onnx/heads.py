@@ -41,7 +41,7 @@ class KnownSound:
 
 
 @dataclass(frozen=True, eq=False)
-class Head:
+class GraphHead:
     """W (classes, width), b (classes,), T, and what known sound is; without that there is no ``distance``."""
 
     weight: Table
@@ -50,7 +50,7 @@ class Head:
     known: KnownSound | None = None
 
 
-def with_head(data: bytes, head: Head, facts: Mapping[str, str]) -> bytes:
+def with_head(data: bytes, head: GraphHead, facts: Mapping[str, str]) -> bytes:
     """Return a checked model with other last layers.
 
     Parameters
@@ -68,7 +68,7 @@ def with_head(data: bytes, head: Head, facts: Mapping[str, str]) -> bytes:
         raise BundleError("not an ONNX model whose last layer can be replaced. Export it again.") from None
 
 
-def _replaced(data: bytes, head: Head, facts: Mapping[str, str]) -> bytes:
+def _replaced(data: bytes, head: GraphHead, facts: Mapping[str, str]) -> bytes:
     fields = fields_of(data)
     graph = next(fields_of(field.message) for field in fields if field.number == _GRAPH)
     outputs = [field for field in graph if field.number == _OUTPUT]
@@ -155,7 +155,7 @@ class _Made:
         self.outputs.append(written_field(_OUTPUT, message))
 
 
-def _add_head(made: _Made, head: Head) -> None:
+def _add_head(made: _Made, head: GraphHead) -> None:
     n_classes = len(head.bias)
     weight = made.constant("weight", head.weight)
     logits = made.node("Gemm", ["embedding", weight, made.constant("bias", head.bias)], "logits", transB=1)

@@ -14,7 +14,7 @@ from earnest.learning.crossval import OutOfFold, abstain_below
 from earnest.learning.discriminant import Floats
 from earnest.learning.domain import Domain
 from earnest.learning.shrinkage import Numbers
-from earnest.onnx.heads import Head, KnownSound, with_head
+from earnest.onnx.heads import GraphHead, KnownSound, with_head
 
 NOT_STATED = "not stated: ask whoever made it before you pass it on"
 
@@ -74,7 +74,7 @@ class FittedHead:
         domain = self.domain
         known = KnownSound(domain.mean, domain.directions, domain.threshold) if domain else None
         weight, bias = self.weights.astype(np.float32), self.bias.astype(np.float32)
-        return with_head(data, Head(weight, bias, self.out.temperature, known), facts)
+        return with_head(data, GraphHead(weight, bias, self.out.temperature, known), facts)
 
 
 def bundle_of(

@@ -13,6 +13,7 @@ from earnest.audio.source import Source
 from earnest.augment.base import generator_for
 from earnest.augment.chain import Choice, build_choice
 from earnest.corpora.base import CORPORA
+from earnest.corpora.check import audio_digests
 from earnest.corpora.load import corpus_called
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.own import OwnData, Refused
@@ -181,7 +182,7 @@ def without_doubles(own: OwnEmbeddings) -> tuple[OwnEmbeddings, list[Refused]]:
 
 
 def _same_sound(own: OwnEmbeddings) -> list[list[int]]:
-    """Return the places of recordings that last equally long and sound the same to the model."""
+    """Return the places of recordings with the same samples, of those that last equally long and sound the same."""
     by_length: dict[int, list[int]] = defaultdict(list)
     for place, seconds in enumerate(own.seconds.tolist()):
         by_length[round(1000 * seconds)].append(place)
@@ -191,11 +192,27 @@ def _same_sound(own: OwnEmbeddings) -> list[list[int]]:
         while len(left) > 1:
             first = own.embeddings[left[0]]
             size = SAME * float(np.linalg.norm(first))
-            same = [place for place in left if np.linalg.norm(own.embeddings[place] - first) <= size]
-            left = [place for place in left if place not in same]
-            if len(same) > 1:
-                found.append(same)
+            alike = [place for place in left if np.linalg.norm(own.embeddings[place] - first) <= size]
+            left = [place for place in left if place not in alike]
+            found += _of_same_samples(own, alike) if len(alike) > 1 else []
     return found
+
+
+def _of_same_samples(own: OwnEmbeddings, places: Sequence[int]) -> list[list[int]]:
+    """Divide recordings that sound alike by their samples; one that isn't there any more counts as the first."""
+    digests = [_digest(own.rows[place]) for place in places]
+    usual = next((digest for digest in digests if digest), "")
+    by_digest: dict[str, list[int]] = defaultdict(list)
+    for place, digest in zip(places, digests, strict=True):
+        by_digest[digest or usual].append(place)
+    return [same for same in by_digest.values() if len(same) > 1]
+
+
+def _digest(row: Utterance) -> str:
+    try:
+        return audio_digests([row])[row.key]
+    except EarnestError:
+        return ""
 
 
 def without_rare(own: OwnEmbeddings) -> tuple[OwnEmbeddings, list[Refused]]:

@@ -15,6 +15,7 @@ import soundfile
 import soxr
 from stand_in import CLASSES, stand_in_adaptation, stand_in_model, write_adapting, write_bundle
 
+import earnest
 from earnest.audio.activity import NETWORK
 from earnest.bundle import SHIPPED, SOUNDS
 from earnest.errors import EarnestError
@@ -187,6 +188,19 @@ def test_node_answers_about_recordings_as_python_does(tasks: harness.Tasks) -> N
     assert words >= {"no-speech", "too-short", "clipped", "noisy", "low-bandwidth"}
     for found, row in zip(tasks.by_node(SHIPPED / "small", NETWORK), expected, strict=True):
         assert_same(found, row, within=RESAMPLED if row["path"] in {"telephone", "48 kHz"} else 1e-4)
+
+
+def test_a_model_that_was_learnt_answers_as_in_python(tasks: harness.Tasks, tmp_path: Path) -> None:
+    names = ["plain", "lively", "slow-and-low", "loud-and-fast"]
+    rows = [f"{DEMO / name}.flac,{start},{start + 1.2},{name}" for name in names for start in (0, 0.6, 1.2)]
+    (tmp_path / "mine.csv").write_text("path,start_s,end_s,label\n" + "\n".join(rows))
+    learned = earnest.learn(tmp_path / "mine.csv", tmp_path / "mine", model="small", report=False)
+    predictor, expected = Predictor.load(learned.path), []
+    for name in names:
+        tasks.add("predict", demo(name), 16_000, path=name)
+        expected.append(predictor.predict((demo(name), 16_000)).to_dict() | {"path": name})
+    for found, row in zip(tasks.by_node(learned.path, NETWORK), expected, strict=True):
+        assert_same(found, row)
 
 
 SPOKEN = {

@@ -1,0 +1,89 @@
+"""Cross-validation of the head: nobody is answered by what learnt from them."""
+
+import numpy as np
+
+from earnest.learning.crossval import (
+    LabelledEmbeddings,
+    abstain_below,
+    cross_validate,
+    folds_of,
+    threshold_of,
+    with_shares,
+)
+
+N_SPEAKERS, A_SPEAKER, WIDTH = 8, 18, 12
+
+
+def labelled(gap: float, seed: int = 0, copies: bool = False) -> LabelledEmbeddings:
+    """Return clips of speakers whose voices differ much more than the three classes do."""
+    rng = np.random.default_rng(seed)
+    targets = np.tile(np.arange(3), N_SPEAKERS * A_SPEAKER // 3)
+    speakers = np.repeat(np.arange(N_SPEAKERS), A_SPEAKER)
+    values = rng.normal(size=(len(targets), WIDTH)) + 3 * rng.normal(size=(N_SPEAKERS, WIDTH))[speakers]
+    values[:, :3] += gap * np.eye(3)[targets]
+    groups = [f"s{speaker}" for speaker in speakers]
+    if copies:
+        values, targets, groups = np.tile(values, (2, 1)), np.tile(targets, 2), groups * 2
+    is_copy = np.arange(len(targets)) >= len(speakers)
+    return LabelledEmbeddings(values, targets, groups, 3, is_copy)
+
+
+def share_right(data: LabelledEmbeddings) -> float:
+    out = cross_validate(data, folds_of(data.groups, data.targets, True, 0), 0)
+    return float((out.logits.argmax(axis=1) == data.targets[~data.is_copy]).mean())
+
+
+def test_labels_that_say_nothing_are_answered_by_chance() -> None:
+    assert 0.2 < share_right(labelled(gap=0.0)) < 0.47
+
+
+def test_copies_of_a_clip_stay_with_it_and_are_not_answered() -> None:
+    # Exact copies in the training of their own clip's fold would make every answer right.
+    assert 0.2 < share_right(labelled(gap=0.0, copies=True)) < 0.47
+
+
+def test_classes_that_differ_are_learnt() -> None:
+    assert share_right(labelled(gap=12.0)) > 0.9
+
+
+def test_few_speakers_are_left_out_one_by_one_and_many_in_ten_folds() -> None:
+    targets = np.arange(60) % 3
+    few, many = [str(number // 10) for number in range(60)], [str(number // 3) for number in range(60)]
+    assert np.bincount(folds_of(few, targets, True, 0)).tolist() == [10] * 6
+    assert len(np.unique(folds_of(many, targets, True, 0))) == 10
+    assert len(np.unique(folds_of(many, targets, False, 0))) == 5
+
+
+def test_a_class_of_one_speaker_is_wrong_when_that_one_is_left_out() -> None:
+    data = labelled(gap=4.0)
+    alone = np.array([group == "s0" for group in data.groups])
+    targets = np.where(alone & (data.targets == 2), 3, data.targets)
+    data = LabelledEmbeddings(data.embeddings, targets, data.groups, 4, data.is_copy)
+    out = cross_validate(data, folds_of(data.groups, targets, True, 0), 0)
+    assert not (out.logits.argmax(axis=1)[targets == 3] == 3).any()
+    assert 0.05 <= out.temperature <= 20 and np.isfinite(out.probabilities).all()
+
+
+def test_a_hundredth_of_the_clips_lies_beyond_the_threshold() -> None:
+    data = labelled(gap=1.0)
+    out = cross_validate(data, folds_of(data.groups, data.targets, True, 0), 0)
+    assert out.distances is not None
+    assert np.mean(out.distances > threshold_of(out.distances)) <= 0.02
+
+
+def test_shares_of_classes_make_frequent_ones_likelier() -> None:
+    data = labelled(gap=1.0)
+    out = cross_validate(data, folds_of(data.groups, data.targets, True, 0), 0)
+    frequent = np.where(np.arange(len(data.targets)) < 100, 0, data.targets)
+    more, offset = with_shares(out, frequent)
+    assert offset[0] > offset[1]
+    assert more.logits.argmax(axis=1).tolist().count(0) > out.logits.argmax(axis=1).tolist().count(0)
+
+
+def test_answers_that_are_more_often_wrong_than_right_are_not_told() -> None:
+    confidence = np.linspace(0.34, 0.99, 200)
+    probabilities = np.stack([confidence, 1 - confidence, np.zeros(200)], axis=1)
+    probabilities[confidence < 0.5] = [0.4, 0.35, 0.25]
+    targets = np.where(confidence > 0.7, 0, 2)
+    assert 0.68 < abstain_below(probabilities, targets) < 0.73
+    assert abstain_below(probabilities[:10], targets[:10]) == 0.5

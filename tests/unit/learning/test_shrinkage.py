@@ -1,0 +1,65 @@
+"""The quick discriminants are the house's; folds keep groups whole."""
+
+import numpy as np
+import pytest
+
+from earnest.learning.discriminant import discriminant
+from earnest.learning.shrinkage import ABSENT, SHRINKAGES, USUAL, best_shrinkage, discriminants, grouped_folds
+
+
+def embeddings(n: int, width: int, n_classes: int = 3, gap: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(n)
+    targets = np.arange(n) % n_classes
+    values = rng.normal(size=(n, width)) * rng.uniform(0.2, 3, width)
+    values[:, :n_classes] += gap * np.eye(n_classes)[targets]
+    return values, targets
+
+
+@pytest.mark.parametrize(("n", "width"), [(40, 120), (200, 30)])
+def test_they_are_the_discriminants_of_the_training_workbench(n: int, width: int) -> None:
+    values, targets = embeddings(n, width)
+    for shrinkage, (weights, bias) in zip(SHRINKAGES, discriminants(values, targets, 3), strict=True):
+        expected, constants = discriminant(values, targets, shrinkage, 3)
+        np.testing.assert_allclose(weights, expected - expected.mean(axis=0), rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(bias, constants - constants.mean(), rtol=1e-8, atol=1e-10)
+
+
+def test_a_class_that_nobody_showed_is_never_the_answer() -> None:
+    values, targets = embeddings(40, 10)
+    weights, bias = next(discriminants(values, np.where(targets == 1, 0, targets), 3, [0.6]))
+    assert bias[1] == ABSENT
+    assert 1 not in (values @ weights.T + bias).argmax(axis=1)
+
+
+def test_folds_keep_groups_whole_and_classes_even() -> None:
+    groups = [f"speaker {number // 6}" for number in range(120)]
+    targets = np.arange(120) % 3
+    folds = grouped_folds(groups, targets, 5, np.random.default_rng(0))
+    assert all(
+        len({fold for fold, one in zip(folds, groups, strict=True) if one == group}) == 1 for group in set(groups)
+    )
+    assert np.bincount(folds).tolist() == [24] * 5
+    assert all(np.bincount(targets[folds == fold]).tolist() == [8, 8, 8] for fold in range(5))
+
+
+def test_the_usual_shrinkage_stays_where_another_is_better_by_chance_alone() -> None:
+    values, targets = embeddings(90, 20, gap=0.0)
+    groups = [str(number // 9) for number in range(90)]
+    assert best_shrinkage(values, targets, 3, groups, np.random.default_rng(0)) == USUAL
+
+
+def test_another_shrinkage_is_chosen_where_it_is_clearly_better() -> None:
+    # Two classes differ along a direction of little variance among others of much: only little shrinkage sees it.
+    rng = np.random.default_rng(0)
+    targets = np.arange(600) % 2
+    shared = rng.normal(size=(600, 1))
+    values = shared + 0.05 * rng.normal(size=(600, 12))
+    values[:, 0] += 0.12 * targets
+    groups = [str(number // 20) for number in range(600)]
+    assert best_shrinkage(values, targets, 2, groups, np.random.default_rng(0)) < USUAL
+
+
+def test_one_row_of_each_class_gives_the_nearest_mean() -> None:
+    values = np.array([[0.0, 0.0], [4.0, 0.0]])
+    weights, bias = next(discriminants(values, np.array([0, 1]), 2, [0.6]))
+    assert (np.array([[1.0, 3.0], [3.0, -3.0]]) @ weights.T + bias).argmax(axis=1).tolist() == [0, 1]

@@ -1,0 +1,83 @@
+"""Last layers that are written by hand: the numbers are those of the formulas, all else stays."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from stand_in import stand_in_model
+
+from earnest.bundle import SHIPPED
+from earnest.errors import BundleError
+from earnest.onnx.check import check_onnx
+from earnest.onnx.cut import part_of
+from earnest.onnx.heads import GraphHead, KnownSound, with_head
+
+RNG = np.random.default_rng(0)
+
+
+def a_head(width: int, known: bool = True) -> GraphHead:
+    mean, directions = RNG.normal(size=width), RNG.normal(size=(4, width)) / width
+    sound = KnownSound(mean.astype(np.float32), directions.astype(np.float32), 0.4) if known else None
+    return GraphHead(RNG.normal(size=(3, width)).astype(np.float32), RNG.normal(size=3).astype(np.float32), 2.5, sound)
+
+
+def answers(data: bytes) -> dict[str, np.ndarray]:
+    session = onnxruntime.InferenceSession(data)
+    wave = np.random.default_rng(1).normal(0, 0.1, (3, 8_000)).astype(np.float32)
+    feeds = {"waveform": wave, "lengths": np.array([8_000, 5_000, 6_000])}
+    names = [one.name for one in session.get_outputs()]
+    return dict(zip(names, session.run(None, feeds), strict=True))
+
+
+def models() -> dict[str, bytes]:
+    made_up = stand_in_model(extra_outputs=True, sound=True).SerializeToString()
+    return {"stand-in": made_up, "small": (SHIPPED / "small" / "model.onnx").read_bytes()}
+
+
+@pytest.mark.parametrize("name", ["stand-in", "small"])
+@pytest.mark.parametrize("known", [True, False])
+def test_answers_are_those_of_the_formulas_and_other_outputs_stay_as_they_were(name: str, known: bool) -> None:
+    data = models()[name]
+    before = answers(data)
+    head = a_head(before["embedding"].shape[1], known)
+    after = answers(with_head(data, head, {"name": "mine"}))
+    embedding = before["embedding"].astype(np.float64)
+    logits = embedding @ head.weight.T + head.bias
+    sharpness = np.full((len(logits), 1), 1 / head.temperature)
+    if head.known:
+        distance = np.sqrt((((embedding - head.known.mean) @ head.known.directions.T) ** 2).mean(axis=1))
+        np.testing.assert_allclose(after["distance"], distance, rtol=1e-4)
+        sharpness *= np.exp(-np.clip(distance - head.known.threshold, 0, 3))[:, None]
+    expected = np.exp(logits * sharpness) / np.exp(logits * sharpness).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(after["logits"], logits, atol=1e-3, rtol=1e-4)
+    np.testing.assert_allclose(after["probabilities"], expected, atol=1e-4)
+    assert ("distance" in after) == known
+    for output in before.keys() - {"logits", "probabilities", "distance"}:
+        np.testing.assert_array_equal(after[output], before[output])
+
+
+def test_the_new_model_passes_the_checks_of_a_bundle_and_can_be_cut() -> None:
+    data = models()["small"]
+    new = with_head(data, a_head(768), {"name": "mine"})
+    check_onnx(new, Path("model.onnx"))
+    assert part_of(new, "front_end") and part_of(new, "network")
+    import onnx
+
+    proto = onnx.load_from_string(new)
+    onnx.checker.check_model(proto)
+    assert {one.key: one.value for one in proto.metadata_props}["name"] == "mine"
+    # A head can be replaced again and again: nothing of the one before is left.
+    again = onnx.load_from_string(with_head(new, a_head(768), {"name": "mine"}))
+    assert len(again.graph.node) == len(proto.graph.node)
+    assert len(again.graph.initializer) == len(proto.graph.initializer)
+
+
+def test_a_model_without_an_embedding_and_one_that_is_damaged_are_refused() -> None:
+    model = stand_in_model()
+    model.graph.output.remove(next(one for one in model.graph.output if one.name == "embedding"))
+    with pytest.raises(BundleError, match="no output 'embedding'"):
+        with_head(model.SerializeToString(), a_head(3), {})
+    whole = models()["stand-in"]
+    with pytest.raises(BundleError, match="not an ONNX model"):
+        with_head(whole[: len(whole) // 2], a_head(3), {})

@@ -1,0 +1,268 @@
+"""Own recordings to one's own model, with a made-up base whose embedding is a clip's loudness."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from stand_in import write_bundle, write_hearing
+
+import earnest
+from earnest.bundle import TrainingCorpus, load_bundle
+from earnest.errors import CorpusError, EarnestError
+from earnest.evaluation.predictions import read_predictions
+from earnest.own.learned import Learned
+from earnest.testing.sounds import voice
+
+RATE_HZ = 16_000
+LEVELS = {"leise": 0.09, "laut": 0.32, "好的": 0.17}
+N_SPEAKERS, N_TAKES = 5, 4
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("base") / "base")
+
+
+def clip(label: str, number: int) -> np.ndarray:
+    rng = np.random.default_rng(number)
+    return voice(0.6, level=LEVELS[label] * rng.uniform(0.85, 1.15), pitch_hz=rng.uniform(160, 200), seed=number)
+
+
+def write_clips(folder: Path, speakers: range = range(N_SPEAKERS)) -> Path:
+    """Write a folder for each class; names begin with the speaker."""
+    number = 1_000 * speakers.start
+    for label in LEVELS:
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for speaker in speakers:
+            for take in range(N_TAKES):
+                number += 1
+                soundfile.write(folder / label / f"s{speaker}-{take}.wav", clip(label, number), RATE_HZ)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clips(tmp_path_factory.mktemp("clips") / "clips")
+
+
+def learn(source: Path, output: Path, base: Path, **more: Any) -> Learned:
+    return earnest.learn(source, output, model=base, report=False, **{"speaker_pattern": r"(s\d+)-", **more})
+
+
+@pytest.fixture(scope="module")
+def model(clips: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return learn(clips, tmp_path_factory.mktemp("mine") / "mine", base).path
+
+
+def test_the_users_words_are_learnt_and_answered(model: Path) -> None:
+    mine = earnest.load(model)
+    assert mine.info.classes == ("laut", "leise", "好的")
+    for label in LEVELS:
+        answer = mine.predict((clip(label, 77), RATE_HZ), abstain_below=0)
+        assert answer.emotion == label
+        assert answer.polarity == 0.0
+    timeline = mine.timeline((np.tile(clip("laut", 5), 12), RATE_HZ), abstain_below=0)
+    assert {span.emotion for span in timeline.spans} == {"laut"}
+    with mine.stream(sample_rate_hz=RATE_HZ) as stream:
+        events = [*stream.accept_waveform(np.tile(clip("leise", 5), 12)), *stream.finish()]
+    assert events
+
+
+def test_scores_are_of_speakers_who_were_left_out(clips: Path, base: Path, tmp_path: Path) -> None:
+    learned = learn(clips, tmp_path / "mine", base)
+    assert learned.speaker_independent and learned.n_speakers == N_SPEAKERS
+    assert learned.n == len(LEVELS) * N_SPEAKERS * N_TAKES and learned.n_refused == 0
+    assert learned.wa > 0.85 and learned.title.startswith("speaker-independent, each of 5 speakers")
+    predictions = read_predictions(tmp_path / "mine" / "predictions.csv")
+    assert predictions.folds == [f"own-s{number}" for number in range(N_SPEAKERS)]
+    assert (predictions.fold == predictions.speaker).all()
+    right = [(one.predicted == one.emotion).mean() for one in map(predictions.of_fold, predictions.folds)]
+    assert np.mean(right) == pytest.approx(learned.wa)
+    stored = json.loads((tmp_path / "mine" / "learn.json").read_text())
+    assert stored == json.loads(json.dumps(learned.to_dict()))
+    result = load_bundle(tmp_path / "mine").info.results[0]
+    assert result.speaker_independent and result.wa == pytest.approx(learned.wa)
+
+
+def test_labels_that_say_nothing_score_like_chance(clips: Path, base: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        {"path": str(path), "label": rng.choice(["yes", "no"]), "speaker": path.name[:2]}
+        for path in sorted(clips.rglob("*.wav"))
+    ]
+    learned = learn(write_table(tmp_path / "t.csv", rows), tmp_path / "mine", base, speaker_pattern=None)
+    assert 0.25 < learned.ua < 0.75
+    assert learned.ece < 0.3
+
+
+def write_table(path: Path, rows: list[dict[str, object]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_unknown_speakers_are_said_loudly(clips: Path, base: Path, tmp_path: Path) -> None:
+    learned = learn(clips, tmp_path / "mine", base, speaker_pattern=None)
+    assert not learned.speaker_independent and learned.n_speakers == 0
+    assert any("NOT speaker-independent: no speakers are known" in one for one in learned.warnings)
+    assert "NOT speaker-independent" in learned.title and "Say who speaks" in learned.advice[0]
+    assert "NOT speaker-independent" in (tmp_path / "mine" / "card.md").read_text()
+
+
+def test_what_cannot_be_learnt_from_is_left_out_with_its_reason(clips: Path, base: Path, tmp_path: Path) -> None:
+    folder = write_clips(tmp_path / "clips", range(3))
+    (folder / "laut" / "s0-broken.wav").write_bytes(b"RIFF")
+    (folder / "laut" / "s0-empty.wav").write_bytes(b"")
+    soundfile.write(folder / "laut" / "s0-short.wav", np.zeros(100), RATE_HZ)
+    soundfile.write(folder / "laut" / "s0-silent.wav", np.zeros(RATE_HZ), RATE_HZ)
+    first = soundfile.read(folder / "laut" / "s0-0.wav")[0]
+    soundfile.write(folder / "laut" / "s2-same.flac", first, RATE_HZ)  # another file format, the same sound
+    soundfile.write(folder / "laut" / "s1-torn.wav", soundfile.read(folder / "leise" / "s1-0.wav")[0], RATE_HZ)
+    (folder / "rare").mkdir()
+    soundfile.write(folder / "rare" / "s1-x.wav", clip("laut", 4711), RATE_HZ)
+    learned = learn(folder, tmp_path / "mine", base)
+    reasons = {Path(one.where).name: one.reason for one in learned.refused}
+    assert reasons.keys() == {
+        *("s0-broken.wav", "s0-empty.wav", "s0-short.wav", "s0-silent.wav", "s2-same.flac", "s1-torn.wav"),
+        *("s1-0.wav", "s1-x.wav"),
+    }
+    assert reasons["s0-short.wav"] == "too short" and reasons["s0-silent.wav"] == "no speech in it"
+    assert reasons["s2-same.flac"].startswith("the same sound as") and "several labels" in reasons["s1-torn.wav"]
+    assert reasons["s1-x.wav"] == "'rare' has 1 recordings, 3 are needed"
+    assert learned.n == 3 * 3 * N_TAKES - 1
+
+
+def test_sound_that_the_base_calls_no_speech_is_left_out(base: Path, tmp_path: Path) -> None:
+    folder = write_clips(tmp_path / "clips", range(3))
+    soundfile.write(folder / "laut" / "s0-laugh.wav", voice(0.6, level=0.55, seed=3), RATE_HZ)
+    hearing = write_hearing(tmp_path / "hearing")
+    learned = learn(folder, tmp_path / "mine", hearing)
+    assert "s0-laugh.wav" in {Path(one.where).name for one in learned.refused}
+    assert load_bundle(learned.path).info.sounds  # the gate stays
+
+
+def test_more_recordings_added_later_give_the_model_of_all_at_once(clips: Path, base: Path, tmp_path: Path) -> None:
+    first = write_clips(tmp_path / "first", range(3))
+    second = write_clips(tmp_path / "second", range(3, 5))
+    learn(first, tmp_path / "one", base)
+    continued = learn(second, tmp_path / "two", base, continued=tmp_path / "one")
+    both = write_clips(write_clips(tmp_path / "both", range(3)), range(3, 5))
+    whole = learn(both, tmp_path / "whole", base)
+    assert (continued.n, continued.n_speakers, continued.wa) == (whole.n, whole.n_speakers, pytest.approx(whole.wa))
+    sound = (clip("laut", 99), RATE_HZ)
+    one, other = (earnest.load(path).predict(sound).probabilities for path in (continued.path, whole.path))
+    assert one == pytest.approx(other, abs=1e-3)
+    # The same recordings given again are doubles, not twice as many.
+    again = learn(second, tmp_path / "three", base, continued=tmp_path / "two")
+    assert again.n == whole.n and again.n_refused == len(list(second.rglob("*.wav")))
+
+
+def test_a_model_that_forgot_or_was_damaged_cannot_be_continued(
+    model: Path, clips: Path, base: Path, tmp_path: Path
+) -> None:
+    forgot = learn(clips, tmp_path / "forgot", base, keep=False).path
+    with pytest.raises(EarnestError, match="kept its embeddings"):
+        learn(clips, tmp_path / "x", base, continued=forgot)
+    other = write_hearing(tmp_path / "other")
+    with pytest.raises(EarnestError, match="another model than"):
+        learn(clips, tmp_path / "x", other, continued=model)
+    kept = learn(clips, tmp_path / "kept", base).path
+    for name, content in (
+        ("embeddings.npz", b"PK"),
+        ("recordings.jsonl", b'{"base": 1}\n'),
+        ("recordings.jsonl", b"[]\n"),
+    ):
+        (kept / "learned" / name).write_bytes(content)
+        with pytest.raises(EarnestError):
+            learn(clips, tmp_path / "x", base, continued=kept)
+
+
+def test_parts_of_recordings_in_a_manifest_are_learnt_from(base: Path, tmp_path: Path) -> None:
+    parts = [clip(label, number) for number in range(6) for label in LEVELS]
+    soundfile.write(tmp_path / "talk.wav", np.concatenate(parts), RATE_HZ)
+    rows = [
+        {
+            "path": "talk.wav",
+            "start_s": 0.5 * place,
+            "end_s": 0.5 * place + 0.5,
+            "speaker": "",
+            "emotion": [*LEVELS][place % 3],
+        }
+        for place in range(len(parts))
+    ]
+    rows.append({"path": "talk.wav", "start_s": 60, "end_s": 61, "speaker": "", "emotion": "laut"})
+    rows += [row | {"path": "talk2.wav"} for row in rows[:-1]]
+    soundfile.write(tmp_path / "talk2.wav", np.concatenate(parts)[:] * 0.9, RATE_HZ)
+    learned = learn(write_table(tmp_path / "m.csv", rows), tmp_path / "mine", base, speaker_pattern=None)
+    assert learned.n == 2 * len(parts)
+    assert [one.where for one in learned.refused] == [f"{tmp_path / 'talk.wav'} from 60 s"]
+    assert "2 folds of recordings" in learned.folds  # parts of one recording stay together
+
+
+def test_the_card_says_what_was_asked_and_what_the_base_has_heard(clips: Path, base: Path, tmp_path: Path) -> None:
+    learned = learn(
+        clips, tmp_path / "mine", base, name="Our calls", licence="CC0-1.0", data_licence="ours", attribution="We"
+    )
+    info = load_bundle(learned.path).info
+    assert (info.name, info.licence, info.adaptation) == ("Our calls", "CC0-1.0", None)
+    assert info.training_corpora[-1] == TrainingCorpus("own recordings", "ours", 60, 5, 0.01, "We")
+    card = (learned.path / "card.md").read_text()
+    assert "does not adapt to a speaker" in card and "| own recordings | ours |" in card
+
+
+def test_a_base_that_knows_the_recordings_is_named(base: Path, clips: Path, tmp_path: Path) -> None:
+    knowing = write_bundle(
+        tmp_path / "knowing", training_corpora=[vars(TrainingCorpus("emodb", "CC0-1.0", 1, 1, 1.0))], origin="emodb"
+    )
+    folder = tmp_path / "clips"
+    for number, path in enumerate(sorted(clips.rglob("*.wav"))):
+        speaker = ("03", "08", "09", "10", "11")[int(path.name[1])]
+        copy = folder / path.parent.name / f"{speaker}a{number % 10:02d}F{'abcdefgh'[number // 10]}.wav"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    learned = learn(folder, tmp_path / "mine", knowing, speaker_pattern=r"(\d\d)a\d")
+    assert learned.known_corpora == ("emodb",)
+    assert "knows these recordings: its hearing has learnt from the labels of emodb" in learned.warnings[0]
+    assert learn(clips, tmp_path / "mine2", knowing).known_corpora == ()
+
+
+@pytest.mark.parametrize("more", [{"augment": True}, {"balance": False}])
+def test_copies_and_frequencies_are_learnt_from(clips: Path, base: Path, tmp_path: Path, more: dict) -> None:
+    learned = learn(clips, tmp_path / "mine", base, **more)
+    assert learned.n == 60 and learned.wa > 0.6
+
+
+def test_what_is_there_is_not_overwritten_and_too_little_is_told(
+    model: Path, clips: Path, base: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(EarnestError, match="--overwrite"):
+        learn(clips, model, base)
+    one = tmp_path / "one" / "laut"
+    one.mkdir(parents=True)
+    soundfile.write(one / "a.wav", clip("laut", 1), RATE_HZ)
+    with pytest.raises(CorpusError, match=r"two classes of three recordings .* usable is none"):
+        learn(tmp_path / "one", tmp_path / "x", base, speaker_pattern=None)
+    assert not (tmp_path / "x").exists()
+    with pytest.raises(EarnestError, match="letters that can be printed"):
+        learn(clips, tmp_path / "y", base, name="\x1b")
+
+
+def test_the_same_seed_gives_the_same_model(model: Path, clips: Path, base: Path, tmp_path: Path) -> None:
+    again = learn(clips, tmp_path / "mine", base).path
+    assert (again / "model.onnx").read_bytes() == (model / "model.onnx").read_bytes()
+    assert (again / "predictions.csv").read_bytes() == (model / "predictions.csv").read_bytes()
+
+
+def test_in_a_notebook_it_shows_its_table_and_no_markup_of_labels(clips: Path, base: Path, tmp_path: Path) -> None:
+    rows = [
+        {"path": str(path), "label": f"<b>{path.parent.name}", "speaker": path.name[:2]}
+        for path in clips.rglob("*.wav")
+    ]
+    shown = learn(write_table(tmp_path / "t.csv", rows), tmp_path / "mine", base, speaker_pattern=None)._repr_html_()
+    assert "&lt;b&gt;laut" in shown and "<b>laut" not in shown
