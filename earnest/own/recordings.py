@@ -20,7 +20,7 @@ from earnest.corpora.own import OwnData, Refused
 from earnest.corpora.own.data import in_order
 from earnest.errors import EarnestError
 from earnest.learning.crossval import LabelledEmbeddings
-from earnest.learning.hearing import EmbeddingBulk, HeardRecording
+from earnest.learning.hearing import HeardRecording, hear
 from earnest.progress import SILENT, Progress
 from earnest.runtime.predictor import Predictor
 
@@ -109,9 +109,8 @@ def hear_own(
     augment : hear a changed copy of each, too
     seed : of the changes
     """
-    bulk = EmbeddingBulk(predictor)
     n_rows = len(data.utterances)
-    listening = bulk.embeddings(_sources(data.utterances, predictor), jobs)
+    listening = hear(predictor, _sources(data.utterances, predictor), jobs)
     heard = list(progress.counted("Listening", listening, n_rows))
     kept = [place for place, one in enumerate(heard) if one.embedding is not None]
     pairs = zip(data.utterances, heard, strict=True)
@@ -121,7 +120,7 @@ def hear_own(
     copies: list[HeardRecording] = []
     if augment and rows:
         changed = _copies(rows, predictor.info.sample_rate_hz, seed)
-        copies = list(progress.counted("Listening to changed copies", bulk.embeddings(changed, jobs), len(rows)))
+        copies = list(progress.counted("Listening to changed copies", hear(predictor, changed, jobs), len(rows)))
     return OwnEmbeddings(
         tuple(rows), _stacked(found), np.array([one.seconds for one in found]), _stacked_copies(copies, found)
     ), refused
