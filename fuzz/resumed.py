@@ -1,4 +1,4 @@
-"""What `earnest predict --resume` goes on with: finished files of predictions, and journals of runs that did not."""
+"""What ``--resume`` goes on with: finished files of predictions and embeddings, and journals of runs that did not."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from earnest.apps.cli._embedding_file import EmbeddingFile, journal_line
+from earnest.apps.cli._embedding_file import Form as EmbeddingForm
 from earnest.apps.cli._row_file import Form, RowFile
 from earnest.audio.speech import Extent
 from earnest.bundle import SOUNDS, BundleInfo
 from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.batch import BatchAnswers, Heard
+from earnest.runtime.embedding import EmbeddedRecording
 from earnest.runtime.events import VocalBurst
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.windows import Over, Windowing, WindowSound
@@ -31,6 +34,11 @@ ROWS = (
         vocal_bursts=(VocalBurst(0.5, 1.0, "laughter", 0.9),), model="m",
     ),
 )  # fmt: skip
+EMBEDDED = (
+    EmbeddedRecording("=a\nb.wav", "ok", 1.5, 1.0, np.array([0.5, -1.0, 2.0], np.float32), "m"),
+    EmbeddedRecording("b.wav", "error", model="m", error="-1 is no file"),
+)
+EMBEDDING_FORMS: tuple[EmbeddingForm, ...] = ("npz", "parquet")
 FORMS: tuple[tuple[str, Form, Any], ...] = (
     ("csv", "csv", "csv"),
     ("jsonl", "json", "lines"),
@@ -39,13 +47,39 @@ FORMS: tuple[tuple[str, Form, Any], ...] = (
 
 
 def resumed_readers() -> list[Reader]:
-    """Return a reader for each form of finished file, one for the journal, and one for that of a run that adapts."""
+    """Return a reader for each form of finished file, and for the journals of predictions and of embeddings."""
     found = [
         Reader(f"resumed {end}", f"rows.{end}", _finished(end, form), _go_on(end, form), kind=kind)
         for end, form, kind in FORMS
     ]
     journal = Reader("journal", "rows.csv.partial", _finished("jsonl", "json"), _go_on("csv", "csv"), kind="lines")
-    return [*found, journal, Reader("journal of heard", "rows.csv.partial", _heard, _go_on_adapting, kind="lines")]
+    heard = Reader("journal of heard", "rows.csv.partial", _heard, _go_on_adapting, kind="lines")
+    embedded = [Reader(f"embedded {form}", f"rows.{form}", _embedded(form), _embed_on) for form in EMBEDDING_FORMS]
+    lines = "".join(f"{journal_line(row)}\n" for row in EMBEDDED).encode()
+    embedding = Reader("journal of embeddings", "rows.npz.partial", lambda: (lines,), _embed_on, kind="lines")
+    return [*found, journal, heard, *embedded, embedding]
+
+
+def _embedded(form: EmbeddingForm) -> Callable[[], tuple[bytes, ...]]:
+    def seeds() -> tuple[bytes, ...]:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / f"rows.{form}"
+            with EmbeddingFile(path, form, "m", 3, "overwrite") as file:
+                for row in EMBEDDED:
+                    file.write(row)
+                file.close()
+            return (path.read_bytes(),)
+
+    return seeds
+
+
+def _embed_on(path: Path) -> None:
+    """Go on in a folder of its own: what was read is written anew."""
+    form: EmbeddingForm = "parquet" if ".parquet" in path.name else "npz"
+    with TemporaryDirectory() as folder:
+        (Path(folder) / path.name).write_bytes(path.read_bytes())
+        with EmbeddingFile(Path(folder) / f"rows.{form}", form, "m", 3, "resume") as file:
+            file.close()
 
 
 def _heard() -> tuple[bytes, ...]:

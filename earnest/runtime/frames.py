@@ -70,17 +70,15 @@ class Framed(ABC):
         except ImportError:
             raise MissingExtraError("A polars frame", "polars") from None
         kinds = {"text": polars.String, "number": polars.Float64, "flag": polars.Boolean}
-        series = []
-        for name, column in self.columns().items():
-            if column.kind != "vector":
-                series.append(polars.Series(name, column.values, kinds[column.kind]))
-                continue
-            empty = np.zeros(column.width, np.float32)
-            vectors = np.array([empty if one is None else one for one in column.values]).reshape(-1, column.width)
-            found = polars.Series([one is not None for one in column.values], dtype=polars.Boolean)
-            matrix = polars.Series(name, vectors, polars.Array(polars.Float32, column.width))
-            series.append(polars.select(polars.when(found).then(matrix)).to_series().alias(name))
-        return polars.DataFrame(series)
+        columns = self.columns().items()
+        return polars.DataFrame(
+            [
+                _polars_vectors(name, column)
+                if column.kind == "vector"
+                else polars.Series(name, column.values, kinds[column.kind])
+                for name, column in columns
+            ]
+        )
 
     def to_arrow(self) -> Any:
         """Return a pyarrow.Table; vectors are fixed-size lists of float32.
@@ -157,6 +155,18 @@ class PredictionRows(Framed, Iterator[Prediction]):
             return cls([from_flat_values(record) for record in records])
         except (ValueError, TypeError, KeyError) as error:
             raise EarnestError(f"This frame holds no predictions of earnest: {error}.") from error
+
+
+def _polars_vectors(name: str, column: FrameColumn) -> Any:
+    import polars
+
+    kind = polars.Array(polars.Float32, column.width)
+    if not len(column.values):
+        return polars.Series(name, [], kind)
+    nothing = np.zeros(column.width, np.float32)
+    vectors = np.array([nothing if one is None else one for one in column.values])
+    found = polars.Series([one is not None for one in column.values], dtype=polars.Boolean)
+    return polars.select(polars.when(found).then(polars.Series(name, vectors, kind))).to_series().alias(name)
 
 
 def _kind(name: str) -> Kind:
