@@ -1,6 +1,7 @@
 """Embeddings in a file, ``.npz`` or ``.parquet``, whose rows survive a kill as those of `earnest predict` do."""
 
 import json
+import math
 import os
 import zipfile
 import zlib
@@ -164,14 +165,15 @@ def _row(values: Mapping[str, Any]) -> EmbeddedRecording:
         if not (isinstance(values[name], str) or (name == "error" and values[name] is None)):
             raise ValueError(f"'{name}' must be text")
     for name in SECONDS:
-        if not (values[name] is None or (isinstance(values[name], int | float) and values[name] >= 0)):
+        if values[name] is not None and not 0 <= float(values[name]) < math.inf:
             raise ValueError(f"'{name}' must be seconds")
     vector: Vector | None = values["embedding"]
     if vector is not None and not (vector.ndim == 1 and np.isfinite(vector).all()):
         raise ValueError("'embedding' must be finite numbers")
     if (vector is None) == (values["error"] is None):
         raise ValueError("a row has an embedding or an error")
-    own = {name: values[name] for name in (*TEXTS, *SECONDS)}
+    own: dict[str, Any] = {name: values[name] for name in TEXTS}
+    own |= {name: None if values[name] is None else float(values[name]) for name in SECONDS}
     return EmbeddedRecording(**own, vector=None if vector is None else vector.astype(np.float32))
 
 

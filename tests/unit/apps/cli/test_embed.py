@@ -119,6 +119,8 @@ ROW = EmbeddedRecording("a.wav", "ok", 1.0, 0.5, np.ones(3, np.float32), "m")
         lambda line: line.replace('"AACAPwAAgD8AAIA/"', '"AADAfwAAgD8AAIA/"'),  # NaN
         lambda line: line.replace('"AACAPwAAgD8AAIA/"', "null"),
         lambda line: line.replace("1.0", "-1"),
+        lambda line: line.replace("1.0", "9" * 400),
+        lambda line: line.replace("1.0", "NaN"),
         lambda line: "[1]",
         lambda line: "{}",
         lambda line: "[" * 100_000,
