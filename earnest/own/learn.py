@@ -87,10 +87,10 @@ def learn_own(data: OwnData, output: Path, answers: Answers, options: LearnOptio
 
 def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEmbeddings, tuple[Refused, ...]]:
     """Hear the recordings, add earlier ones, and leave out what can't be learnt from."""
-    predictor = Predictor(base, batch_s=20.0)
+    earlier = read_kept(options.continued, base) if options.continued else None
+    predictor = Predictor(base)
     own, unheard = hear_own(data, predictor, options.jobs, options.augment, options.seed, options.progress)
-    if options.continued:
-        earlier = read_kept(options.continued, base)
+    if earlier:
         own = own.after(earlier) if own.rows else earlier
     own, doubles = without_doubles(own) if own.rows else (own, [])
     own, rare = without_rare(own)
