@@ -21,9 +21,10 @@ from earnest.own.recordings import OwnEmbeddings
 
 FOLDER = "learned"
 ARRAYS, ROWS, PRIVACY = "embeddings.npz", "recordings.jsonl", "README.txt"
-PRIVACY_TEXT = """These embeddings were made of people's voices, and recordings.jsonl names files and speakers. Who
-spoke and how may be told from them: treat them as personal data, as manifest.csv, predictions.csv, learn.json and the page beside
-the model. The model needs model.onnx, bundle.json, card.md and NOTICE.txt alone; `--continue` needs this folder.
+PRIVACY_TEXT = """These embeddings were made of people's voices, and recordings.jsonl names files and speakers.
+Who spoke and how may be told from them: treat them as personal data, as manifest.csv, predictions.csv,
+learn.json and the page beside the model. The model needs model.onnx, bundle.json, card.md and NOTICE.txt
+alone; `--continue` needs this folder.
 """
 
 

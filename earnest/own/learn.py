@@ -236,7 +236,8 @@ def _write(
     """Write the answers of cross-validation, their scores, and the bundle."""
     predictions = predictions_of(own, head)
     scores = score(predictions, np.random.default_rng(0))
-    command = f"earnest learn {printable(Path(learned.source).name)} --from {learned.base}"  # where it lies is nobody's business
+    # Where the recordings lie is nobody's business.
+    command = f"earnest learn {printable(Path(learned.source).name)} --from {learned.base}"
     facts = {
         "protocol": "own-recordings",
         "title": f"own recordings ({learned.title})",

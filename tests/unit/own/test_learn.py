@@ -251,7 +251,7 @@ def test_what_is_there_is_not_overwritten_and_too_little_is_told(
     assert not (tmp_path / "x").exists()
     with pytest.raises(EarnestError, match="letters that can be printed"):
         learn(clips, tmp_path / "y", base, name="\x1b")
-    with pytest.raises(EarnestError, match="attribution: .* can't be printed"):
+    with pytest.raises(EarnestError, match="attribution: "):
         learn(clips, tmp_path / "y", base, attribution="We\nand you")
 
 
