@@ -14,6 +14,7 @@ from earnest.learning.shrinkage import ABSENT, Numbers, best_shrinkage, discrimi
 MOST_LEFT_OUT_ALONE = 12  # groups that each make a fold of their own
 N_FOLDS, N_FOLDS_OF_CLIPS = 10, 5
 FEWEST_FOR_THRESHOLD = 50
+SCALE = 10.0  # of the scores: with fewer rows than values they are large, and a temperature is at most 20 times that
 HIGHEST_THRESHOLD = 0.9
 
 
@@ -136,7 +137,7 @@ def fit_head(data: LabelledEmbeddings, seed: int) -> tuple[Floats, Floats, float
 def temperature_of(logits: Floats, targets: Numbers) -> float:
     """Return the temperature of logits (rows, classes); rows whose class had nobody to be learnt from don't count."""
     known = logits[np.arange(len(targets)), targets] > ABSENT / 2
-    return fit_temperature(logits[known], targets[known]) if known.any() else 1.0
+    return SCALE * fit_temperature(logits[known] / SCALE, targets[known]) if known.any() else 1.0
 
 
 def domain_of(data: LabelledEmbeddings) -> Domain | None:

@@ -7,7 +7,7 @@ import numpy as np
 
 import earnest
 from earnest.bundle import Bundle, BundleInfo, ProtocolResult, TrainingCorpus, sha256_of
-from earnest.errors import EarnestError
+from earnest.errors import EarnestError, shown
 from earnest.evaluation.calibration import FittedCalibration, quality, softmax
 from earnest.export.files import MODEL, NOTICE
 from earnest.learning.crossval import OutOfFold, abstain_below
@@ -33,6 +33,11 @@ class Answers:
     licence: str = ""
     data_licence: str = ""
     attribution: str = ""
+
+    def __post_init__(self) -> None:
+        for name, text in vars(self).items():
+            if not text.isprintable():
+                raise EarnestError(f"{name}: {shown(text)} can't be printed. Say it in one line of plain text.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +82,12 @@ class FittedHead:
         return with_head(data, GraphHead(weight, bias, self.out.temperature, known), facts)
 
 
+def refuse_other_formats(base: Bundle) -> None:
+    """Raise `EarnestError` for a base whose graph is not one for onnxruntime."""
+    if MODEL not in base.info.files:
+        raise EarnestError(f"'{base.info.name}' is of the format {base.info.format}. Learn from one for onnxruntime.")
+
+
 def bundle_of(
     base: Bundle,
     head: FittedHead,
@@ -92,13 +103,11 @@ def bundle_of(
     corpus : the own recordings, in the ledger after what the base has heard
     notes : sentences for the card
     """
-    if MODEL not in base.info.files:
-        raise EarnestError(f"'{base.info.name}' is of the format {base.info.format}. Learn from one for onnxruntime.")
     facts = {
         "name": answers.name,
         "version": answers.version,
         "licence": answers.licence or NOT_STATED,
-        "classes": ",".join(head.classes),
+        "classes": ",".join(label.replace(",", " ") for label in head.classes),  # as others read them; ours are below
         "scheme": "native",
         "sample_rate_hz": str(base.info.sample_rate_hz),
         "shortest_s": str(base.info.shortest_s),
@@ -112,6 +121,7 @@ def bundle_of(
         f"The last layer was learnt from own recordings with earnest {earnest.__version__}; the rest is that of "
         f"'{base.info.name}' {base.info.version}. Gender and what is no speech are answered as by that.",
         "It does not adapt to a speaker: that network was made for other classes.",
+        f"Licence of the base: {base.info.licence}.",
         *notes,
     )
     info = replace(

@@ -2,10 +2,12 @@
 
 import io
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -19,8 +21,10 @@ from earnest.own.recordings import OwnEmbeddings
 
 FOLDER = "learned"
 ARRAYS, ROWS, PRIVACY = "embeddings.npz", "recordings.jsonl", "README.txt"
-PRIVACY_TEXT = """These embeddings were made of people's voices. No sound can be had back from them, but who spoke and
-how may be: treat them as personal data. The model works without this folder; `--continue` needs it.
+PRIVACY_TEXT = """These embeddings were made of people's voices, and recordings.jsonl names files and speakers.
+Who spoke and how may be told from them: treat them as personal data, as manifest.csv, predictions.csv,
+learn.json and the page beside the model. The model needs model.onnx, bundle.json, card.md and NOTICE.txt
+alone; `--continue` needs this folder.
 """
 
 
@@ -57,7 +61,7 @@ def read_kept(folder: Path, base: Bundle) -> OwnEmbeddings:
         rows = [_row(line) for line in lines[1:]]
         with np.load(io.BytesIO(read_bytes(where / ARRAYS)), allow_pickle=False) as arrays:
             found = OwnEmbeddings(tuple(rows), arrays["embeddings"], arrays["seconds"], arrays["copies"])
-    except (*UNREADABLE, CorpusError, IndexError, AttributeError) as error:
+    except (*UNREADABLE, CorpusError, IndexError, AttributeError, BadZipFile, zlib.error) as error:
         raise EarnestError(f"{where}: damaged ({error}). Learn from all recordings again.") from error
     _check(found, where)
     return found

@@ -23,7 +23,7 @@ from earnest.files.locks import held_folder
 from earnest.files.writing import write_json
 from earnest.learning.crossval import cross_validate, domain_of, fit_head, folds_of, threshold_of, with_shares
 from earnest.own.advice import advice_on, class_results, ua_of
-from earnest.own.bundle import Answers, FittedHead, bundle_of
+from earnest.own.bundle import Answers, FittedHead, bundle_of, refuse_other_formats
 from earnest.own.kept import read_kept, write_kept
 from earnest.own.learned import Learned
 from earnest.own.recordings import OwnEmbeddings, hear_own, known_corpora, without_doubles, without_rare
@@ -68,6 +68,7 @@ def learn_own(data: OwnData, output: Path, answers: Answers, options: LearnOptio
     refuse_full(output, overwrite)
     watch = _Watch()
     base = load_bundle(options.model)
+    refuse_other_formats(base)
     with held_folder(output):
         with watch.step("hear"):
             own, refused = _gathered(data, base, options)
@@ -87,10 +88,10 @@ def learn_own(data: OwnData, output: Path, answers: Answers, options: LearnOptio
 
 def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEmbeddings, tuple[Refused, ...]]:
     """Hear the recordings, add earlier ones, and leave out what can't be learnt from."""
-    predictor = Predictor(base, batch_s=20.0)
+    earlier = read_kept(options.continued, base) if options.continued else None
+    predictor = Predictor(base)
     own, unheard = hear_own(data, predictor, options.jobs, options.augment, options.seed, options.progress)
-    if options.continued:
-        earlier = read_kept(options.continued, base)
+    if earlier:
         own = own.after(earlier) if own.rows else earlier
     own, doubles = without_doubles(own) if own.rows else (own, [])
     own, rare = without_rare(own)
@@ -199,6 +200,9 @@ def warnings_on(own: OwnEmbeddings, data: OwnData, base: Bundle, known: Sequence
             f"NOT speaker-independent: {why}, so the same voice may be in training and test. Other people it "
             "understands less well than the numbers say."
         )
+    if lines := base.info.non_commercial:
+        told = " and ".join(f"{line.name} ({line.licence})" for line in lines)
+        yield f"For non-commercial use only: the weights of '{base.info.name}' have heard {told}."
     yield from data.notes
 
 
@@ -232,7 +236,8 @@ def _write(
     """Write the answers of cross-validation, their scores, and the bundle."""
     predictions = predictions_of(own, head)
     scores = score(predictions, np.random.default_rng(0))
-    command = f"earnest learn {learned.source} --from {learned.base}"
+    # Where the recordings lie is nobody's business.
+    command = f"earnest learn {printable(Path(learned.source).name)} --from {learned.base}"
     facts = {
         "protocol": "own-recordings",
         "title": f"own recordings ({learned.title})",

@@ -251,6 +251,8 @@ def test_what_is_there_is_not_overwritten_and_too_little_is_told(
     assert not (tmp_path / "x").exists()
     with pytest.raises(EarnestError, match="letters that can be printed"):
         learn(clips, tmp_path / "y", base, name="\x1b")
+    with pytest.raises(EarnestError, match="attribution: "):
+        learn(clips, tmp_path / "y", base, attribution="We\nand you")
 
 
 def test_the_same_seed_gives_the_same_model(model: Path, clips: Path, base: Path, tmp_path: Path) -> None:
@@ -266,3 +268,19 @@ def test_in_a_notebook_it_shows_its_table_and_no_markup_of_labels(clips: Path, b
     ]
     shown = learn(write_table(tmp_path / "t.csv", rows), tmp_path / "mine", base, speaker_pattern=None)._repr_html_()
     assert "&lt;b&gt;laut" in shown and "<b>laut" not in shown
+
+
+def test_a_base_for_non_commercial_use_is_said_and_no_local_path_is_in_the_bundle(clips: Path, tmp_path: Path) -> None:
+    line = vars(TrainingCorpus("ravdess", "CC-BY-NC-SA-4.0", 1, 1, 1.0))
+    base = write_bundle(tmp_path / "base", training_corpora=[line])
+    learned = learn(clips, tmp_path / "mine", base, licence="CC0-1.0")
+    assert any("non-commercial" in one for one in learned.warnings)
+    for name in ("bundle.json", "card.md"):
+        assert str(clips.parent) not in (learned.path / name).read_text()
+
+
+def test_an_archive_of_embeddings_that_was_cut_is_told(clips: Path, base: Path, tmp_path: Path) -> None:
+    kept = learn(clips, tmp_path / "kept", base).path / "learned" / "embeddings.npz"
+    kept.write_bytes(kept.read_bytes()[:200])
+    with pytest.raises(EarnestError, match="damaged"):
+        learn(clips, tmp_path / "x", base, continued=tmp_path / "kept")
