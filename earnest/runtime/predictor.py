@@ -123,12 +123,8 @@ class Predictor:
         """Pickle what loads the same again."""
         if not isinstance(self.decoders, InProcess):
             raise EarnestError("A model whose recordings other processes decode can't be pickled. Pickle one without.")
-        settings = {
-            **self._engine_of.keywords,
-            "tta": self._tta,
-            "max_seconds": self.max_seconds,
-            "batch_s": self.batch_s,
-        }
+        settings = {"tta": self._tta, "max_seconds": self.max_seconds, "batch_s": self.batch_s}
+        settings |= self._engine_of.keywords
         return _loaded_again, ([_origin(bundle) for bundle in self._bundles], settings, self.activity, self.file_s)
 
     @property
@@ -167,6 +163,7 @@ class Predictor:
             model.
         """
         if not isinstance(known, Profile):
+            refuse_single(known)
             sources = list(known)
             return Adapter(self.adaptation, self.profile(sources) if sources else None)
         known.check(self.info)
@@ -174,6 +171,7 @@ class Predictor:
 
     def profile(self, sources: Iterable[AudioInput]) -> Profile:
         """Hear recordings of one speaker, and return what others are adapted with; see `adapter`."""
+        refuse_single(sources)
         listener = BatchAdapter(self.adaptation)
         bulk = self._bulk(listener)
         for source in sources:

@@ -76,6 +76,12 @@ def test_a_rate_beside_the_array_is_told_where_it_belongs(model: Predictor) -> N
         model.predict_many([CLIP], adapter="anna")  # type: ignore[arg-type]
 
 
+def test_one_path_is_no_list_of_a_speakers_recordings(model: Predictor) -> None:
+    for call in (model.adapter, model.profile, model.embed):
+        with pytest.raises(AudioError, match="Expected several recordings, got one"):
+            call("anna.wav")
+
+
 def test_a_stream_wants_a_rate(model: Predictor) -> None:
     for rate, told in (("16000", "Write 16000, without quotes"), (None, "whole number in Hz"), (3, "expected 1000 to")):
         with pytest.raises(AudioError, match=f"^stream: .*{told}"):
