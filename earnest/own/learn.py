@@ -267,7 +267,7 @@ def _page(output: Path, learned: Learned, own: OwnEmbeddings, options: LearnOpti
 
         return write_page(output, learned, own, options.seed)
     except MissingExtraError as error:
-        _log.warning("No report.html: %s", error)
+        _log.info("No report.html: %s", error)
         return None
 
 
