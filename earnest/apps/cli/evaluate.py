@@ -240,10 +240,11 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train and score every fold of a protocol; the same command again resumes.
+    """Train and score every fold of a protocol, or go on.
 
-    Epoch and temperature are chosen on validation clips. Every test clip is predicted once, after that. The result is
-    WA (weighted accuracy, the share that is right) and UA (unweighted accuracy, the mean recall over classes).
+    The same command again resumes. Epoch and temperature are chosen on validation clips. Every test clip is predicted
+    once, after that. The result is WA (weighted accuracy, the share that is right) and UA (unweighted accuracy, the
+    mean recall over classes).
 
     \b
     Example:

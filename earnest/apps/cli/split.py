@@ -73,7 +73,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Write the splits of a protocol as files, or search split files for leaks.
+    """Write a protocol's splits, or search split files for leaks.
 
     A leak is an utterance, a group, a speaker (unless the split is speaker-dependent) or the same audio, under whatever
     name, in two sets. Exit code 1 when there is one. `earnest evaluate --splits` trains and tests on such files.

@@ -51,10 +51,11 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train one model on one split; the same command again resumes a killed run.
+    """Train one model on one split, or go on with a killed run.
 
-    The epoch is chosen on validation clips; their speakers are not in the training set, unless the protocol is
-    speaker-dependent. The test set is predicted once, after that, into predictions.csv.
+    The same command again resumes a killed run. The epoch is chosen on validation clips; their speakers are not in the
+    training set, unless the protocol is speaker-dependent. The test set is predicted once, after that, into
+    predictions.csv.
 
     \b
     Example:

@@ -50,11 +50,11 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Try the settings of a recipe's [tune] table; the same command again goes on where it was.
+    """Try the settings of a recipe's [tune] table, or go on.
 
-    Each trial trains on the fold's training clips and is judged on its validation clips; its test clips are not even
-    opened. The best recipe is written to best.toml. Other folds of the protocol test on clips that this one trains on:
-    for an honest result over all of them, tune each fold by itself.
+    The same command again goes on where it was. Each trial trains on the fold's training clips and is judged on its
+    validation clips; its test clips are not even opened. The best recipe is written to best.toml. Other folds of the
+    protocol test on clips that this one trains on: for an honest result over all of them, tune each fold by itself.
 
     \b
     In the recipe:
