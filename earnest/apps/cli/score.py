@@ -9,7 +9,8 @@ import click
 import numpy as np
 
 from earnest.apps.cli._evaluate_results import echo_affect
-from earnest.apps.cli._options import corpus_names, names_from, protocol_names
+from earnest.apps.cli._options import corpus_names, names_from
+from earnest.apps.cli._recipe import protocol_names
 from earnest.apps.cli.output import (
     corpus_folders,
     data_option,

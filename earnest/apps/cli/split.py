@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._options import EPILOG, corpus_names, names_from, protocol_names
+from earnest.apps.cli._options import corpus_names, names_from
+from earnest.apps.cli._recipe import EPILOG, protocol_names
 from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_OK,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli._options import EPILOG, names_from, protocol_names
+from earnest.apps.cli._options import names_from
+from earnest.apps.cli._recipe import EPILOG, protocol_names, recipe_argument
 from earnest.apps.cli.output import (
     corpus_folders,
     data_option,
@@ -28,7 +29,7 @@ MOST_ROWS = 10
 
 
 @click.command(epilog=EPILOG)
-@click.argument("recipe", type=click.Path(path_type=Path))
+@recipe_argument
 @data_option
 @click.option(
     "--protocol",

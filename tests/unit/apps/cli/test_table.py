@@ -61,6 +61,7 @@ def test_the_help_imports_no_command() -> None:
         "earnest.apps.cli.main",
         "earnest.apps.cli.output",
         "earnest.errors",
+        "earnest.installation",
         "earnest.progress",
     }
 
