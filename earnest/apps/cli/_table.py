@@ -18,6 +18,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     },
     "Own data": {
         "adapt": "Save a profile of a speaker or a channel, without labels.",
+        "import": "Take over weights that others published, tensor by tensor.",
     },
     "Corpora and training": {
         "corpus": "List, describe, check, draw, convert and download corpora.",
