@@ -32,7 +32,7 @@ def command(*words: str | Path, code: int = 0) -> str:
 
 def emotion(*words: str | Path) -> str:
     """Return what `earnest predict` says about one clip."""
-    return str(json.loads(command("predict", *words, "--json"))["emotion"])
+    return str(json.loads(command("predict", *words, "--json", "--quiet").splitlines()[0])["emotion"])
 
 
 def light() -> str:
@@ -72,7 +72,7 @@ def parquet() -> str:
     import pyarrow.parquet
 
     command("predict", CLIP, "-o", "rows.parquet")
-    (row,) = pyarrow.parquet.read_tablePath("rows.parquet").to_pylist()
+    (row,) = pyarrow.parquet.read_table("rows.parquet").to_pylist()
     assert row["emotion"] == SAID, row
     return "A row in Parquet."
 

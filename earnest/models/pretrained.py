@@ -156,7 +156,13 @@ def load_all_but(network: nn.Module, replaced: str, name: str, rename: Callable[
 
 
 def take_over(network: nn.Module, stored: Mapping[str, Tensor], path: Path, replaced: str = "") -> None:
-    """Put tensors into a network, all but those of the layer ``replaced``; names and shapes must fit exactly.
+    """Put tensors into a network; see `fitting`."""
+    # Not strict, for the replaced layer and the counters are left out; all else is compared.
+    network.load_state_dict(fitting(network, stored, path, replaced), strict=False)
+
+
+def fitting(network: nn.Module, stored: Mapping[str, Tensor], path: Path, replaced: str = "") -> dict[str, Tensor]:
+    """Return a network's tensors, all but those of the layer ``replaced``; names and shapes must fit exactly.
 
     Parameters
     ----------
@@ -189,8 +195,7 @@ def take_over(network: nn.Module, stored: Mapping[str, Tensor], path: Path, repl
         more = [f"and {len(problems) - N_NAMED} more"] if len(problems) > N_NAMED else []
         only = f" Only the replaced layer '{replaced}' may differ." if replaced else ""
         raise EarnestError(f"{path}: {'; '.join([*problems[:N_NAMED], *more])}.{only}")
-    # Not strict, for the replaced layer and the counters are left out; all else was compared above.
-    network.load_state_dict({key: stored[key].float() for key in wanted}, strict=False)
+    return {key: stored[key].float() for key in wanted}
 
 
 def _is_of(layer: str, key: str) -> bool:

@@ -27,7 +27,7 @@ from earnest.frontends.image import ImageSize
 from earnest.labels import CORE_EMOTIONS, SCHEMES
 from earnest.models.classifier import MODELS, build_classifier
 from earnest.models.imagenet import ImagenetNetwork
-from earnest.models.pretrained import COUNTER, ENVIRONMENT, all_tensors, take_over
+from earnest.models.pretrained import COUNTER, ENVIRONMENT, all_tensors, fitting, take_over
 from earnest.onnx.check import check_onnx
 from earnest.settings.recipe import Recipe, recipe_to_toml
 from earnest.training.record import RECORD, RunRecord
@@ -293,7 +293,7 @@ def import_imagenet(name: str, path: Path, output: Path | None = None, overwrite
     with torch.device("meta"):  # shapes alone: no memory, no random start
         network = build(PIXELS, 2, kind.settings_type())
     tensors = all_tensors(path)
-    take_over(network, {kind.published_name(key): tensor for key, tensor in tensors.items()}, path, kind.replaced)
+    fitting(network, {kind.published_name(key): tensor for key, tensor in tensors.items()}, path, kind.replaced)
     place = output or _place(name)
     refuse_existing(place, overwrite)
     place.parent.mkdir(parents=True, exist_ok=True)

@@ -232,7 +232,10 @@ def test_the_command_makes_a_run_and_says_what_comes_next(tmp_path: Path) -> Non
     assert "166,729 parameters, neutral, calm, happy" in said
     assert f"Next: earnest export {tmp_path / 'run'}" in said
     assert "--output is missing" in CliRunner().invoke(cli, words).output
-    assert "no --protocol" in CliRunner().invoke(cli, ["import", "alexnet", "a.pth", "--protocol", "x"]).output
+    assert (
+        "--protocol, --fold and --data don't go"
+        in CliRunner().invoke(cli, ["import", "alexnet", "a.pth", "--protocol", "x"]).output
+    )
 
 
 def test_the_commands_of_the_page_exist_with_their_options() -> None:
