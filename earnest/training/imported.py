@@ -41,7 +41,7 @@ _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8})\.pth$")  # torchvision's files are n
 
 
 @dataclass(frozen=True)
-class Heard:
+class HeardCorpus:
     """What weights were trained on, as far as their authors say: a corpus, and how much of it."""
 
     corpus: str
@@ -58,7 +58,7 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Tensors:
+class ReadTensors:
     """What was read: tensors by our names, and what else the file says.
 
     Attributes
@@ -73,19 +73,19 @@ class Tensors:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedNetwork:
     """A network that others trained and published.
 
     Attributes
     ----------
-    read : file and our network → `Tensors`
+    read : file and our network → `ReadTensors`
     origin : for cards: whose, and how it was chosen
     heard : training data
     """
 
-    read: Callable[[Path, nn.Module], Tensors]
+    read: Callable[[Path, nn.Module], ReadTensors]
     origin: str
-    heard: tuple[Heard, ...]
+    heard: tuple[HeardCorpus, ...]
 
 
 # EmoCatcher's names → ours.
@@ -110,11 +110,11 @@ def emocatcher_name(theirs: str) -> str:
     return f"{_CABG.get(layer, layer)}.{parameter}"
 
 
-def _emocatcher(path: Path, _network: nn.Module) -> Tensors:
-    return Tensors({emocatcher_name(key): tensor for key, tensor in all_tensors(path).items()}, CORE_EMOTIONS)
+def _emocatcher(path: Path, _network: nn.Module) -> ReadTensors:
+    return ReadTensors({emocatcher_name(key): tensor for key, tensor in all_tensors(path).items()}, CORE_EMOTIONS)
 
 
-def _moody(path: Path, network: nn.Module) -> Tensors:
+def _moody(path: Path, network: nn.Module) -> ReadTensors:
     """Take the tensors of a graph in the order of its nodes, from the first that has the first of ours' shape on."""
     graph = _graph(path)
     wanted = [(key, tensor) for key, tensor in network.state_dict().items() if not key.endswith(COUNTER)]
@@ -137,7 +137,7 @@ def _moody(path: Path, network: nn.Module) -> Tensors:
     if classes is None:  # Moody's: eight outputs, of which the eighth was never trained
         classes = SCHEMES["moody7"].classes
         tensors |= {key: tensors[key][: len(classes)] for key in tensors if key.rpartition(".")[0].endswith("output")}
-    return Tensors(tensors, classes, temperature)
+    return ReadTensors(tensors, classes, temperature)
 
 
 def _graph(path: Path) -> Any:
@@ -186,21 +186,21 @@ def _classes_said(model: Any) -> tuple[str, ...] | None:
     return tuple(said["classes"].split(",")) if said.get("profile") == "moody" and said.get("classes") else None
 
 
-PUBLISHED: Mapping[str, Published] = {
-    "emocatcher": Published(
+PUBLISHED: Mapping[str, PublishedNetwork] = {
+    "emocatcher": PublishedNetwork(
         _emocatcher,
         "EmoCatcher (hwang9u, 2022), as published; its authors chose the epoch on test clips",
-        (Heard("ravdess", 1_152, 24, 1.18),),
+        (HeardCorpus("ravdess", 1_152, 24, 1.18),),
     ),
-    "moody-alexnet": Published(
+    "moody-alexnet": PublishedNetwork(
         _moody,
         "Moody SER (COINS-SS21), as published; of the clips told here 70 % were for training, and its authors chose "
         "the epoch on the others",
         (
-            Heard("ravdess", 1_440, 24, 1.48),
-            Heard("emodb", 535, 10, 0.41),
-            Heard("tess", 2_800, 2, 1.6),
-            Heard("jl-corpus", 1_441, 4, 0.85),
+            HeardCorpus("ravdess", 1_440, 24, 1.48),
+            HeardCorpus("emodb", 535, 10, 0.41),
+            HeardCorpus("tess", 2_800, 2, 1.6),
+            HeardCorpus("jl-corpus", 1_441, 4, 0.85),
         ),
     ),
 }
