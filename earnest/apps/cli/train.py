@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from earnest.apps.cli._evaluate_results import echo_leakage, echo_other_heads
-from earnest.apps.cli._options import EPILOG, RecipeOptions, names_from, options, protocol_names
+from earnest.apps.cli._options import names_from, options
+from earnest.apps.cli._recipe import EPILOG, RecipeOptions, protocol_names, recipe_argument
 from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, progress_for
 from earnest.errors import MissingExtraError
 from earnest.files.locks import held_folder
+from earnest.settings.shipped import recipe_word
 
 if TYPE_CHECKING:
     from earnest.experiments.evaluate import Evaluation
@@ -27,7 +29,7 @@ def require_training() -> None:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("recipe", type=click.Path(path_type=Path))
+@recipe_argument
 @data_option
 @options("other", RecipeOptions)
 @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run folder to make.")
@@ -51,14 +53,15 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train one model on one split; the same command again resumes a killed run.
+    """Train one model on one split, or go on with a killed run.
 
-    The epoch is chosen on validation clips; their speakers are not in the training set, unless the protocol is
+    RECIPE is a file, or the name of a recipe that comes with earnest. The same command again resumes a killed run. The
+    epoch is chosen on validation clips; their speakers are not in the training set, unless the protocol is
     speaker-dependent. The test set is predicted once, after that, into predictions.csv.
 
     \b
     Example:
-      earnest train recipes/emocatcher.toml --data ravdess=~/ravdess --output runs/emocatcher
+      earnest train emocatcher --data ravdess=~/ravdess --output runs/emocatcher
     """
     require_training()
     # Waiting threads that spin take the core that the other one needs.
@@ -72,7 +75,7 @@ def command(
     words = [
         "earnest",
         "train",
-        str(recipe),
+        recipe_word(recipe),
         "--protocol",
         protocol,
         *other.words,
@@ -93,7 +96,7 @@ def command(
     if outcome:
         _echo_test(outcome)
         if resolved.authors_protocol not in ("", protocol):
-            theirs = f"earnest evaluate {recipe} --protocol {resolved.authors_protocol}"
+            theirs = f"earnest evaluate {recipe_word(recipe)} --protocol {resolved.authors_protocol}"
             echo(f"The published number is of another protocol, which is not comparable: {theirs}")
     if not quiet:
         echo(f"Next: earnest export {output} --output bundles/{output.name}")
