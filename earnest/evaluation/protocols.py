@@ -12,6 +12,7 @@ from earnest.errors import CorpusError, RecipeError, SharedGroupError, SplitErro
 from earnest.evaluation.published_order import InPublishedOrder, emocatcher_order
 from earnest.evaluation.splits import Split
 from earnest.evaluation.splitters import (
+    ApartFromGroups,
     BatchHalves,
     CorpusMatrix,
     CrossCorpus,
@@ -359,6 +360,17 @@ PROTOCOL_TABLE = (
         speakers=_RAVDESS_SPEAKERS,
     ),
     Protocol(
+        name="vino-random5",
+        description="RAVDESS speech and song, five classes, stratified random over clips, 735 for test; where the "
+        "published ones lay is not stated",
+        corpora=("ravdess", "ravdess-song"),
+        scheme="vino5",
+        divide=StratifiedHoldOut(735 / 2452, seed=0, valid_share=1 / 7),
+        speaker_independent=False,
+        n_utterances=2452,
+        speakers=_RAVDESS_SPEAKERS,
+    ),
+    Protocol(
         name="moody-random",
         description="Moody's corpora as far as present, stratified random 70:30 over clips",
         corpora=("ravdess", "emodb", "tess", "jl-corpus"),
@@ -366,6 +378,15 @@ PROTOCOL_TABLE = (
         divide=StratifiedHoldOut(0.3, seed=0),
         speaker_independent=False,
         optional_corpora=True,
+    ),
+    Protocol(
+        name="multitask-random",
+        description="IEMOCAP, stratified random 80:10:10 over turns of eight emotions; the authors' shares are not "
+        "stated",
+        corpora=("iemocap",),
+        scheme="multitask8",
+        divide=ApartFromGroups(StratifiedHoldOut(0.1, seed=0, valid_share=1 / 9)),
+        speaker_independent=False,
     ),
     Protocol(
         name="cross-corpus",

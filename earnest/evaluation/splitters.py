@@ -1,7 +1,7 @@
 """Splitters: ways to divide utterances into train, validation and test sets; a protocol is one with its settings."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from types import ModuleType
 from typing import TypeVar
@@ -263,6 +263,17 @@ class StratifiedHoldOut:
         tested = _drawn(labels, self.test_share, self.seed)
         keep_groups_together(tested, utterances)
         return [with_validation("holdout", utterances, labels, tested, self.valid_share)]
+
+
+@dataclass(frozen=True)
+class ApartFromGroups:
+    """Draws clips one by one, turns of one dialogue apart: what published random draws did, which makes them easy."""
+
+    divide: Divide
+
+    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
+        """Return the `Parts` of ``divide``, whose clips name no group any more."""
+        return self.divide([replace(utterance, group="") for utterance in utterances], classes)
 
 
 @dataclass(frozen=True)

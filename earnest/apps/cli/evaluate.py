@@ -224,7 +224,8 @@ AS_PUBLISHED = "as_published.json"
 @click.option(
     "--as-published",
     is_flag=True,
-    help="For comparison only: the number with the epoch chosen on test, as its authors did, beside the honest ones.",
+    help="For comparison only: one of the five systems as its authors did it (under their protocol; where they chose "
+    "the epoch on test, so here, and stamped), beside the honest numbers.",
 )
 @output_options
 def command(
