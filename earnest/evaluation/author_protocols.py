@@ -1,7 +1,8 @@
 """How published numbers were made, where it was otherwise than ours: for comparison, and for nothing else.
 
-Some were chosen on test data. `fit` has no parameter for test data. Here the test clips take the place of the validation clips, in a split of a type
-of its own whose protocol, fold and title say so, so that whatever comes of it carries the words.
+Some were chosen on test data. `fit` has no parameter for test data. Here the test clips take the place of the
+validation clips, in a split of a type of its own whose protocol, fold and title say so, so that whatever comes of it
+carries the words.
 """
 
 from collections.abc import Mapping

@@ -11,6 +11,7 @@ from earnest.report.inside import inside_sections
 from earnest.report.result import Result
 from earnest.report.section import Section, Table, render
 from earnest.report.sections import (
+    beside_section,
     calibration_section,
     classes_section,
     confusion_section,
@@ -114,6 +115,7 @@ def _sections(
         confusion_section(result),
         classes_section(result),
         calibration_section(result),
+        beside_section(result),
         groups_section(result, recordings.rows),
         noise_section(result),
         *inside_sections(result, recordings, options.seed),

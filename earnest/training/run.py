@@ -19,7 +19,14 @@ from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.leakage import Leakage, leakage, refuse_identical
-from earnest.evaluation.predictions import Predictions, read_predictions, same_text, text_column, write_predictions
+from earnest.evaluation.predictions import (
+    Predictions,
+    rated,
+    read_predictions,
+    same_text,
+    text_column,
+    write_predictions,
+)
 from earnest.evaluation.splits import Split
 from earnest.files.locks import holding
 from earnest.files.reading import read_json
@@ -124,6 +131,7 @@ def predictions_from(
         predicted=probabilities.argmax(axis=1).astype(np.int64),
         probabilities=probabilities,
         **columns,
+        **rated(utterances),
     )
 
 

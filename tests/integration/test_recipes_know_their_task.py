@@ -99,6 +99,14 @@ def test_the_multitask_network_learns_emotion_gender_and_affect(tmp_path: Path) 
             str.split, told.splitlines()
         )
     assert "affect, 1 to 5" in told
+    with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        for answered in csv.DictReader(file):
+            clip = rows[f"iemocap/{answered['utterance_id']}"]
+            told_of_it = [float(answered[name]) for name in ("valence", "arousal", "dominance")]
+            assert told_of_it == pytest.approx([clip.valence, clip.arousal, clip.dominance])
+            assert answered["gender"] == clip.gender
+    document = json.loads(earnest_cli("score", run / "predictions.csv", "--json"))
+    assert document["affect"]["valence"]["rmse"] == pytest.approx(metrics["affect"]["valence"]["rmse"], rel=1e-5)
     assert "Gender right: " in told
 
 
