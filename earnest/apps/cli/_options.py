@@ -58,6 +58,12 @@ def protocol_names() -> list[str]:
     return [protocol.name for protocol in PROTOCOL_TABLE]
 
 
+VARIANT_HELP = (
+    "gain: ±6 dB; speed: 5 % slower and faster; gain-and-speed: both; noise: white, 22.5 dB below; stretch: to 0.75 "
+    "and 1.25 times the speed; pitch: a semitone; masks: a band and a stretch of time; multitask: the last four"
+)
+
+
 def variant_names() -> list[str]:
     """Return the names of the variants that ``--tta`` averages over."""
     from earnest.augment.tta import VARIANTS
@@ -186,8 +192,7 @@ class AveragingOptions(ComputingOptions):
         show_default=True,
         metavar="VARIANTS",
         shell_complete=names_from(variant_names),
-        help="Average over changed copies of each recording: none, gain (±6 dB), speed (5 % slower and faster), "
-        "gain-and-speed.",
+        help=f"Average over changed copies of each recording: {VARIANT_HELP}. Each copy costs one more answer.",
     )
 
     def load(self, batch_s: float = BATCH_S, hint: Hint = "latency") -> Predictor:

@@ -12,6 +12,7 @@ import click
 from earnest.apps.cli import _evaluate_results as tables
 from earnest.apps.cli._options import (
     EPILOG,
+    VARIANT_HELP,
     RecipeOptions,
     listed,
     names_from,
@@ -163,9 +164,7 @@ class ConditionOptions:
         multiple=True,
         metavar="VARIANTS",
         shell_complete=names_from(variant_names),
-        help="Also answer by the mean over changed copies of each test clip; repeatable. gain: ±6 dB; speed: 5 % "
-        "slower and "
-        "faster; gain-and-speed: both.",
+        help=f"Also answer by the mean over changed copies of each test clip; repeatable. {VARIANT_HELP}.",
     )
     noise: str | None = option(
         "--noise", metavar="FOLDER", help="Also answer with noise from here mixed into each test clip."
