@@ -1,7 +1,5 @@
 """A run folder becomes a bundle: ``model.onnx``, ``bundle.json`` and ``card.md``."""
 
-import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,10 +7,11 @@ from pathlib import Path
 from onnx import ModelProto
 
 from earnest.bundle import ADAPTATION, AdaptationEntry, BundleInfo, Format, sha256_of
-from earnest.errors import EarnestError, told
+from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
 from earnest.export.calibration import int8_clips
-from earnest.export.card import model_card, read_result
+from earnest.export.card import read_result
+from earnest.export.files import MODEL, NOTICE, write_bundle
 from earnest.export.heads import add_distance
 from earnest.export.moody import moody_classes, to_moody
 from earnest.export.onnx import finished, store_small, traced
@@ -25,10 +24,6 @@ from earnest.settings.recipe import Recipe, read_recipe
 from earnest.training.record import RunRecord, read_record
 from earnest.training.run import load_run
 from earnest.training.runtime_statistics import domain_of, statistics_files
-
-NOTICE, MODEL = "NOTICE.txt", "model.onnx"
-BUNDLE, BEGUN = "bundle.json", ".begun"
-MODEL_FILES = {MODEL, "model.xml", "model.bin"}
 
 
 @dataclass(frozen=True)
@@ -122,35 +117,6 @@ def adaptation_of(record: RunRecord) -> AdaptationEntry | None:
     if entry is None or entry.get("file") != ADAPTATION:
         return None
     return from_mapping(AdaptationEntry, entry, "run.json: adaptation")
-
-
-def write_bundle(output: Path, files: Mapping[str, bytes], info: BundleInfo) -> None:
-    """Write a bundle with its card: all files beside their places first, then moved, ``bundle.json`` last.
-
-    Parameters
-    ----------
-    files : all that ``info`` lists, by name; graphs that it does not list are removed
-    """
-    text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-    files = {**files, "card.md": model_card(info).encode(), BUNDLE: f"{text}\n".encode()}
-    with held_folder(output), told(output):
-        begun = output / BEGUN
-        begun.mkdir(exist_ok=True)
-        for name, content in files.items():
-            write_atomically(begun / name, content)
-        for name in {*MODEL_FILES, BUNDLE} - (files.keys() - {BUNDLE}):
-            (output / name).unlink(missing_ok=True)
-        for name in files:
-            (begun / name).replace(output / name)
-        shutil.rmtree(begun)
-
-
-def refuse_full(output: Path, overwrite: bool) -> None:
-    """Raise `EarnestError` for a folder that holds something else than an export that was killed."""
-    with told(output):
-        held = [path.name for path in output.iterdir() if not path.name.startswith(".")] if output.is_dir() else []
-    if held and not overwrite and not (output / BEGUN).exists():
-        raise EarnestError(f"{output}: holds {min(held)}. Replace it with --overwrite, or choose another --output.")
 
 
 def export_moody(run: Path, output: Path, identity: Identity) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ LINES = (
     {"audio", "corpora"},
     {"bundle", "evaluation", "frontends", "augment"},
     {"runtime", "models", "plots"},
+    {"learning"},
     {"training"},
     {"experiments", "export", "report"},
     {"apps", "client", "testing", "__main__"},
