@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from earnest.corpora.load import usable
 from earnest.corpora.manifest import Utterance
+from earnest.corpora.schemes import scheme_of_rows
 from earnest.errors import CorpusError, RecipeError, SharedGroupError, SplitError, suggestion
 from earnest.evaluation.published_order import InPublishedOrder, emocatcher_order
 from earnest.evaluation.splits import Split
@@ -30,7 +31,7 @@ from earnest.evaluation.splitters import (
     in_order,
     session_of,
 )
-from earnest.labels import count_labels, scheme_called
+from earnest.labels import count_labels
 
 
 @dataclass(frozen=True)
@@ -478,7 +479,7 @@ def _what_keeps_groups_together(rows: Sequence[Utterance]) -> str:
 
 def _divided(chosen: Protocol, rows: Sequence[Utterance]) -> list[Split]:
     """Divide rows that are all of a protocol."""
-    scheme = scheme_called(chosen.scheme, (row.emotion for row in rows))
+    scheme = scheme_of_rows(chosen.scheme, rows)
     classes = [scheme.class_of(row.emotion, row.corpus, row.native_emotion) or "" for row in rows]
     return [
         Split(
@@ -504,7 +505,7 @@ def rows_of(protocol: Protocol, utterances: Iterable[Utterance]) -> list[Utteran
     kept = [row for row in usable(rows).utterances if protocol.belongs is None or protocol.belongs(row)]
     if len(kept) < len(rows):
         _log.warning("%s: %d of %d clips are not part of it", protocol.name, len(rows) - len(kept), len(rows))
-    scheme = scheme_called(protocol.scheme, (row.emotion for row in kept))
+    scheme = scheme_of_rows(protocol.scheme, kept)
     counts = count_labels(scheme, ((row.emotion, row.corpus, row.native_emotion) for row in kept))
     if counts.dropped or counts.merged:
         _log.info("%s: %s", protocol.name, counts.sentence())

@@ -177,7 +177,9 @@ def leakage_section(facts: Facts) -> Section:
     lead = [
         f"Up to {heard} speakers of a test set are in another set too: the numbers say nothing about new voices."
         if heard
-        else "No speaker of a test set is in another set.",
+        else "No speaker of a test set is in another set."
+        if any(kinds.get("speakers") for kinds in shared.values())
+        else "The recordings name no speakers: some of a test set may be in another set, and very likely are.",
         *([f"Up to {copied} clips of a test set are in another set under another name."] if copied else []),
         "How many of each two sets have in common, smallest to largest over the folds. Shared sentences are no error, "
         "but a model may have learned them. A dash: nobody looked.",

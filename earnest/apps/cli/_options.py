@@ -1,5 +1,6 @@
 """Options that commands share: which model, which recipe, which protocol; and what a shell offers for their values."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import wraps
@@ -12,7 +13,7 @@ from click.shell_completion import CompletionItem
 
 from earnest.apps.cli._recordings import sources_of
 from earnest.bundle import DEFAULT_BUNDLE, BundleInfo
-from earnest.errors import RecipeError
+from earnest.errors import CorpusError, RecipeError, shown, suggestion
 from earnest.evaluation.protocols import PROTOCOLS
 from earnest.files.reading import parsed_toml
 from earnest.labels import SCHEMES
@@ -306,6 +307,14 @@ class RecipeOptions:
         shell_complete=names_from(lambda: (*SCHEMES, "native")),
         help="Other classes than the recipe's, for comparing recipes on one task.",
     )
+    corpora: tuple[str, ...] = option(
+        "--corpus",
+        multiple=True,
+        metavar="NAME|PATH",
+        shell_complete=names_from(corpus_names, files=True),
+        help="Other recordings than the recipe's; repeatable. A folder or table of your own in any layout, or a "
+        "manifest: then classes are your labels, and the protocol is chosen by what it says about speakers.",
+    )
     settings: tuple[str, ...] = option(
         "--set",
         metavar="KEY=VALUE",
@@ -317,13 +326,44 @@ class RecipeOptions:
     def changes(self) -> Mapping[str, Any]:
         """What was typed as key → value."""
         changes = changes_of(self.settings)
+        if self.corpora:
+            changes["corpus"] = [name for name, _ in map(named_corpus, self.corpora)]
+        if self.own:
+            changes.setdefault("scheme", "native")
         return changes if self.scheme is None else {**changes, "scheme": self.scheme}
+
+    @property
+    def own(self) -> dict[str, Path]:
+        """Own recordings that were named by path: name → folder, table or manifest."""
+        return {name: path for name, path in map(named_corpus, self.corpora) if path is not None}
 
     @property
     def words(self) -> list[str]:
         """What to type for the same."""
         words = [] if self.scheme is None else ["--scheme", self.scheme]
+        words += [word for text in self.corpora for word in ("--corpus", text)]
         return words + [word for text in self.settings for word in ("--set", text)]
+
+
+OWN = "own"
+
+
+def named_corpus(text: str) -> tuple[str, Path | None]:
+    """Return the name of a corpus, and of own recordings where they are; their name is their file's or folder's.
+
+    Raises
+    ------
+    CorpusError
+        When there is neither such a corpus nor such a path, with the nearest right name.
+    """
+    if text in corpus_names():
+        return text, None
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise CorpusError(f"{shown(text)} is no corpus, and no folder or file.{suggestion(text, corpus_names())}")
+    stem = path.resolve().stem if path.is_file() else path.resolve().name
+    name = re.sub(r"[^\w.]+", "-", stem.lower()).strip("-.") or OWN
+    return f"{OWN}-{name}" if name in corpus_names() else name, path
 
 
 def changes_of(settings: Sequence[str]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from earnest.apps.cli._options import (
     variant_names,
 )
 from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, progress_for
-from earnest.apps.cli.train import require_training
+from earnest.apps.cli.train import protocol_of, require_training
 from earnest.errors import MissingExtraError, RecipeError
 from earnest.evaluation.protocols import Protocol, protocol_called
 from earnest.evaluation.split_files import NAME, protocol_of_files
@@ -80,11 +80,14 @@ class TaskOptions:
         if self.speaker_dependent and not self.splits:
             raise click.UsageError("--speaker-dependent says more about --splits; a protocol knows it by itself.")
 
-    def as_of(self, recipe: "Recipe", as_published: bool) -> "TaskOptions":
-        """Return the options with the protocol of the recipe, or its authors', where none was named."""
+    def as_of(
+        self, recipe: "Recipe", as_published: bool, other: RecipeOptions, folders: dict[str, Path]
+    ) -> "TaskOptions":
+        """Return the options with the protocol of the recipe, its authors' or the data's, where none was named."""
         if self.protocol or self.splits:
             return self
-        return replace(self, protocol=(as_published and recipe.authors_protocol) or recipe.protocol)
+        authors = recipe.authors_protocol if as_published else ""
+        return replace(self, protocol=authors or protocol_of(recipe, other, folders))
 
     def chosen_protocol(self) -> Protocol:
         """Return the protocol that was named, or the one of the split files."""
@@ -121,7 +124,8 @@ class EvaluationRequest:
     @property
     def default_folder(self) -> Path:
         """Where the result goes unless something else is said."""
-        return Path("runs") / f"{self.recipe.stem}-{self.of.protocol or NAME}{'-select' if self.of.select else ''}"
+        own = "".join(f"-{name}" for name in self.other.own)
+        return Path("runs") / f"{self.recipe.stem}{own}-{self.of.protocol or NAME}{'-select' if self.of.select else ''}"
 
     def task(self, folders: dict[str, Path], protocol: Protocol | None = None) -> "Task":
         """Read the corpora and divide them, by another protocol where one is given."""
@@ -246,20 +250,23 @@ def command(
     WA (weighted accuracy, the share that is right) and UA (unweighted accuracy, the mean recall over classes).
 
     \b
-    Example:
+    Examples:
       earnest evaluate recipes/emocatcher.toml --protocol ravdess-6fold --data ravdess=~/ravdess --jobs 2
+      earnest evaluate recipes/own.toml --corpus my-recordings
     """
     require_training()
     if not find_spec("matplotlib"):  # not after hours of training
         raise MissingExtraError("Drawing the confusion matrix", "report")
+    from earnest.settings.recipe import read_recipe
+
+    shares = numbers(train_share or "", "--train-share", "0.25,0.5")
+    folders = corpus_folders(data) | other.own
+    of = of.as_of(read_recipe(recipe, other.changes), as_published, other, folders)  # refusals don't wait for torch
     from earnest.experiments.conditions import evaluate_conditions
     from earnest.experiments.evaluate import evaluate
     from earnest.experiments.learning_curve import with_shares
-    from earnest.settings.recipe import read_recipe
 
     sets = conditions.checked()  # what is wrong is told now
-    shares = numbers(train_share or "", "--train-share", "0.25,0.5")
-    of = of.as_of(read_recipe(recipe, other.changes), as_published)
     asked = EvaluationRequest(recipe, of, other)
     _refuse_combinations(of, conditions, bool(shares), as_published)
     folder, progress = output or asked.default_folder, progress_for(as_json, quiet)
@@ -268,9 +275,9 @@ def command(
         echo("Every job decodes the recordings first.", err=True)
     if as_published:
         with held_folder(folder):
-            _show_as_published(asked, corpus_folders(data), folder, jobs, on_fold, as_json)
+            _show_as_published(asked, folders, folder, jobs, on_fold, as_json)
         return
-    task = asked.task(corpus_folders(data))
+    task = asked.task(folders)
     space, less = asked.space(task), with_shares(task, shares)
     with held_folder(folder):
         outcome = evaluate(task, folder, shlex.join(asked.words), jobs, on_fold, space)
@@ -286,7 +293,7 @@ def command(
         return
     tables.echo_results(outcome, recipe.stem, again, matrix, amounts)
     if not quiet:
-        echo(f"\npredictions.csv, metrics.json and confusion.png are in {folder}")
+        echo(f"\npredictions.csv, metrics.json and confusion.png are in {folder}. Next: earnest report {folder}")
 
 
 def _tell(fold: str) -> None:

@@ -35,7 +35,7 @@ def offered(words: str) -> list[str]:
         ("earnest corpus check rav", ["ravdess", "ravdess-song"]),
         ("earnest evaluate recipe.toml --protocol emodb", ["emodb-loso"]),
         ("earnest tune recipe.toml --protocol emodb", ["emodb-loso"]),
-        ("earnest predict --tta s", ["speed"]),
+        ("earnest predict --tta sp", ["speed"]),
         ("earnest evaluate recipe.toml --tta gain-", ["gain-and-speed"]),
         ("earnest timeline --format text", ["textgrid"]),
     ],
