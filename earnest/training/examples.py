@@ -215,7 +215,8 @@ def compute_examples(
     if failures:
         named = "\n  ".join(failures[:MAX_NAMED])
         raise CorpusError(
-            f"{len(failures)} recordings can't be read; remove them or run `earnest corpus check`:\n  {named}"
+            f"{len(failures)} recordings can't be read. Remove them, or leave them out of a manifest of your own "
+            f"recordings: earnest corpus manifest PATH -o mine.csv --readable\n  {named}"
         )
     return examples
 

@@ -37,7 +37,7 @@ from earnest.corpora.check import CorpusReport, check_corpus
 from earnest.corpora.fetch import fetch_corpus
 from earnest.corpora.load import corpus_called, corpus_root, load_corpus
 from earnest.corpora.manifest import Utterance, write_manifest
-from earnest.corpora.own.check import check_own
+from earnest.corpora.own.check import OwnReport, check_own, without_faulty
 from earnest.corpora.own.data import OwnData
 from earnest.corpora.tables import TABLE_READERS
 from earnest.errors import CorpusError, EarnestError, suggestion
@@ -231,8 +231,7 @@ def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, 
       earnest corpus check my-recordings --speaker-pattern "^([^_/]+)_"
     """
     if own := own_path(name, root):
-        with progress_for(as_json, quiet).amount("decoding") as show:
-            found = check_own(hints.read(own), lambda done, total: show("", done, total))
+        found = _checked(hints.read(own), as_json, quiet)
         if as_json:
             echo_json(found.to_dict())
         else:
@@ -275,6 +274,11 @@ def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, 
     help="What a word of the table means, such as joy=happy; repeatable.",
 )
 @options("hints", OwnOptions)
+@click.option(
+    "--readable",
+    is_flag=True,
+    help="Of own recordings: decode each, and leave out what can't be read, is silent, too short or there twice.",
+)
 @output_options
 def manifest(
     name: str,
@@ -286,6 +290,7 @@ def manifest(
     columns: Sequence[str],
     emotions: Sequence[str],
     hints: OwnOptions,
+    readable: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -306,37 +311,48 @@ def manifest(
     refuse_existing(output, overwrite)
     named, meant = word_pairs("--column", columns), word_pairs("--emotion", emotions)
     own = _OwnTable(corpus, audio and audio.resolve(), named, meant)
-    found: OwnData | None = None
-    if name in TABLE_READERS:
-        if root is None:
-            raise click.UsageError(f"{name}: where is it? Say earnest corpus manifest {name} PATH, or PATH alone.")
-        rows = own.rows(name, root.resolve())
-    elif path := own_path(name, root):
-        if columns:
-            raise click.UsageError(
-                "--column goes with csv, jsonl and audformat. Say --label-column or --speaker-column."
-            )
-        found = hints.read(path, own.audio)
-        rows = manifest_rows(found, corpus or named_corpus(name)[0], meant)
-    elif own != _OwnTable():
-        raise click.UsageError(f"--corpus, --audio, --column and --emotion go with {', '.join(TABLE_READERS)} only.")
-    elif name not in CORPORA.names():
-        choices = [*CORPORA.names(), *TABLE_READERS]
-        raise CorpusError(f"There is no corpus or table reader '{name}'.{suggestion(name, choices)}")
+    path = None if name in TABLE_READERS else own_path(name, root)
+    found = hints.read(path, own.audio) if path else None
+    if found is None:
+        rows = _named_rows(name, root, own, hints)
     else:
-        _refuse_hints(hints, name)
-        rows = load_corpus(name, (root or corpus_root(name, {})).resolve())
+        if columns:
+            raise click.UsageError("--column goes with csv and jsonl. Say --label-column or --speaker-column.")
+        found = without_faulty(found, _checked(found, as_json, quiet)) if readable else found
+        rows = manifest_rows(found, corpus or named_corpus(name)[0], meant)
     with new_file(output, overwrite) as place:
         write_manifest(rows, place, output.parent)
-    counts = dict(Counter(row.emotion for row in rows))
+    counts = found.class_counts if found else dict(Counter(row.emotion for row in rows))
     if as_json:
         n_speakers = len({row.speaker for row in rows if row.speaker})
         echo_json({"manifest": output, "n_rows": len(rows), "n_speakers": n_speakers, "class_counts": counts})
-    elif found:
+    elif found and not quiet:
         echo_manifest(found, output)
     elif not quiet:
         echo(f"{output}: {len(rows)} rows: {counts_text(counts)}")
     sys.exit(EXIT_SOME_FAILED if found and found.refused else EXIT_OK)
+
+
+def _named_rows(name: str, root: Path | None, own: _OwnTable, hints: OwnOptions) -> list[Utterance]:
+    """Return the rows of a published corpus, or of a table whose reader was named."""
+    _refuse_hints(hints, name)
+    if name in TABLE_READERS:
+        if root is None:
+            raise click.UsageError(f"{name}: where is it? Say earnest corpus manifest {name} PATH, or PATH alone.")
+        return own.rows(name, root.resolve())
+    if own != _OwnTable():
+        raise click.UsageError(
+            f"--corpus, --audio, --column and --emotion go with {', '.join(TABLE_READERS)} and a PATH of yours only."
+        )
+    if name not in CORPORA.names():
+        choices = [*CORPORA.names(), *TABLE_READERS]
+        raise CorpusError(f"There is no corpus or table reader '{name}'.{suggestion(name, choices)}")
+    return load_corpus(name, (root or corpus_root(name, {})).resolve())
+
+
+def _checked(data: OwnData, as_json: bool, quiet: bool) -> OwnReport:
+    with progress_for(as_json, quiet).amount("decoding") as show:
+        return check_own(data, lambda done, total: show("", done, total))
 
 
 def _refuse_hints(hints: OwnOptions, name: str) -> None:

@@ -2,16 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from earnest.corpora.check import SILENT_PEAK, Finding, Sound, examine_all
 from earnest.corpora.manifest import Utterance
-from earnest.corpora.own.data import OwnData
+from earnest.corpora.own.data import OwnData, Refused
 
 SHORT_S = 0.3  # a syllable
 FEW = 10  # recordings of a class
 FEW_SPEAKERS = 5
+SAME, KEEP_ONE = "same audio", "keep one of them"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,18 @@ def check_own(data: OwnData, on_progress: Callable[[int, int], object] | None = 
     )
 
 
+def without_faulty(data: OwnData, report: OwnReport) -> OwnData:
+    """Leave out recordings with a finding, and say why each is; of the same sound under one label the first stays."""
+    why: dict[str, str] = {}
+    for finding in report.findings:
+        stays = finding.kind == SAME and finding.detail == KEEP_ONE
+        why |= dict.fromkeys(finding.files[stays:], f"{finding.kind}: {finding.detail}")
+    kept = tuple(row for row in data.utterances if str(row.path) not in why)
+    here = {str(row.path) for row in data.utterances}
+    refused = (*data.refused, *(Refused(path, reason) for path, reason in why.items() if path in here))
+    return replace(data, utterances=kept, refused=refused)
+
+
 def _sound(sounds: Iterable[Sound]) -> Iterable[Finding]:
     for sound in sounds:
         files = (str(sound.path),)
@@ -92,8 +105,8 @@ def _same_audio(sounds: Iterable[Sound], rows: Sequence[Utterance]) -> Iterable[
     for paths in same.values():
         if len(paths) > 1:
             said = sorted(set().union(*(labels[path] for path in paths)))
-            detail = f"labels contradict: {', '.join(said)}" if len(said) > 1 else "keep one of them"
-            yield Finding("same audio", tuple(map(str, paths)), detail)
+            detail = f"labels contradict: {', '.join(said)}" if len(said) > 1 else KEEP_ONE
+            yield Finding(SAME, tuple(map(str, paths)), detail)
 
 
 def _speakers(data: OwnData) -> Iterable[str]:
