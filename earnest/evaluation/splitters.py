@@ -1,5 +1,6 @@
 """Splitters: ways to divide utterances into train, validation and test sets; a protocol is one with its settings."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -319,11 +320,17 @@ def keep_groups_together(assigned: npt.NDArray[np.generic], utterances: Sequence
 
 
 def _drawn(labels: Indices, share: float, seed: int) -> npt.NDArray[np.bool_]:
-    indices = np.arange(len(labels))
+    indices, n_classes = np.arange(len(labels)), len(set(labels.tolist()))
+    # Of few clips at least one of each class; else the share itself, which published draws depend on.
+    size = share if math.ceil(share * len(labels)) >= n_classes else n_classes
     try:
-        _, chosen = _model_selection().train_test_split(indices, test_size=share, random_state=seed, stratify=labels)
+        _, chosen = _model_selection().train_test_split(indices, test_size=size, random_state=seed, stratify=labels)
     except ValueError as error:
-        raise SplitError(f"Too few clips for a stratified draw of {share:.0%}: {error}") from None
+        n_least = int(np.unique(labels, return_counts=True)[1].min())
+        raise SplitError(
+            f"Too few clips for a stratified draw of {share:.0%}: {len(labels)} clips of {n_classes} classes, the "
+            f"smallest has {n_least} ({error}). Record more of it, or leave that class out."
+        ) from None
     mask = np.zeros(len(labels), dtype=np.bool_)  # (utterances,), True where drawn
     mask[chosen] = True
     return mask
