@@ -19,7 +19,7 @@ SUFFIX = "-epoch-on-test"
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedNumber:
     """How a published number was made.
 
     Attributes
@@ -32,15 +32,15 @@ class Published:
     chosen_on: Literal["test", "validation"]
 
 
-AUTHOR_PROTOCOLS: Mapping[str, Published] = {
-    "emocatcher-5fold": Published("ravdess-6fold", "test"),
-    "emocatcher-holdout": Published("ravdess-6fold", "test"),
-    "moody-random": Published("speaker-5fold", "test"),
-    "vino-random": Published("speaker-5fold", "validation"),
-    "vino-random5": Published("speaker-5fold", "validation"),
-    "multitask-random": Published("speaker-5fold", "validation"),
-    "iemocap-10speaker": Published("iemocap-10speaker", "validation"),
-    "thai-ser-ntu": Published("thai-ser-ntu", "validation"),
+AUTHOR_PROTOCOLS: Mapping[str, PublishedNumber] = {
+    "emocatcher-5fold": PublishedNumber("ravdess-6fold", "test"),
+    "emocatcher-holdout": PublishedNumber("ravdess-6fold", "test"),
+    "moody-random": PublishedNumber("speaker-5fold", "test"),
+    "vino-random": PublishedNumber("speaker-5fold", "validation"),
+    "vino-random5": PublishedNumber("speaker-5fold", "validation"),
+    "multitask-random": PublishedNumber("speaker-5fold", "validation"),
+    "iemocap-10speaker": PublishedNumber("iemocap-10speaker", "validation"),
+    "thai-ser-ntu": PublishedNumber("thai-ser-ntu", "validation"),
 }
 """Protocol of the authors of a published number → how it was made."""
 
@@ -91,7 +91,7 @@ def author_protocol(protocol: Protocol) -> Protocol:
     return replace(protocol, name=protocol.name + SUFFIX, description=f"{protocol.description}; {STAMP}", stamp=STAMP)
 
 
-def published_as(name: str) -> Published:
+def published_as(name: str) -> PublishedNumber:
     """Return how the published number of a protocol was made.
 
     Raises

@@ -11,10 +11,10 @@ from earnest.report.inside import inside_sections
 from earnest.report.result import Result
 from earnest.report.section import Section, Table, render
 from earnest.report.sections import (
-    beside_section,
     calibration_section,
     classes_section,
     confusion_section,
+    gender_and_affect_section,
     groups_section,
     headline_notes,
     headline_table,
@@ -115,7 +115,7 @@ def _sections(
         confusion_section(result),
         classes_section(result),
         calibration_section(result),
-        beside_section(result),
+        gender_and_affect_section(result),
         groups_section(result, recordings.rows),
         noise_section(result),
         *inside_sections(result, recordings, options.seed),

@@ -280,7 +280,7 @@ def classes_section(result: Result) -> Section:
     return Section("classes", "Classes", pictures=[drawing])
 
 
-def beside_section(result: Result) -> Section:
+def gender_and_affect_section(result: Result) -> Section:
     """List how right gender and affect are, where the system answers them and somebody knows them."""
     title, gender = "Gender and affect", result.scores.gender
     ratings = [row for row in map(_affect_row, result.facts.affect.items()) if row]
@@ -300,8 +300,10 @@ def beside_section(result: Result) -> Section:
         )
         tables["Affect"] = Table(("affect", "ratings", "clips", "CCC", "RMSE"), ratings, words=2)
     if not tables:
-        return Section("beside", title, missing="The predictions answer neither gender nor affect of rated clips.")
-    return Section("beside", title, lead, tables=tables)
+        return Section(
+            "gender-and-affect", title, missing="The predictions answer neither gender nor affect of rated clips."
+        )
+    return Section("gender-and-affect", title, lead, tables=tables)
 
 
 def _affect_row(line: tuple[str, Any]) -> list[str] | None:

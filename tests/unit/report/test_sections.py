@@ -13,10 +13,10 @@ from earnest.evaluation.metrics import score
 from earnest.report.result import Facts, Result, read_result
 from earnest.report.section import ReportPicture, Table, picture
 from earnest.report.sections import (
-    beside_section,
     calibration_section,
     classes_section,
     confusion_section,
+    gender_and_affect_section,
     groups_section,
     leakage_section,
     learning_section,
@@ -57,7 +57,7 @@ def test_gender_and_affect_are_tables_in_the_unit_of_the_ratings(result: Result)
         "strange": {"rmse": "much"},
     }
     scores = score(answered, np.random.default_rng(0))
-    section = beside_section(Result("made", answered, scores, Facts(affect=affect)))
+    section = gender_and_affect_section(Result("made", answered, scores, Facts(affect=affect)))
     assert section.tables is not None
     assert section.lead[0] == "Gender right: 100.0 % of 60 clips."
     assert [row[:3] for row in section.tables["Gender"].rows] == [
@@ -69,7 +69,7 @@ def test_gender_and_affect_are_tables_in_the_unit_of_the_ratings(result: Result)
         ["valence", "1 to 5", "12", "0.500", "0.831"],
         ["arousal", "1 to 5", "12", "–", "0.250"],
     ]
-    assert "neither gender nor affect" in beside_section(result).missing
+    assert "neither gender nor affect" in gender_and_affect_section(result).missing
 
 
 def test_strange_leakage_lines_are_left_out() -> None:
