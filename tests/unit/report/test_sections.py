@@ -72,6 +72,11 @@ def test_gender_and_affect_are_tables_in_the_unit_of_the_ratings(result: Result)
     assert "neither gender nor affect" in gender_and_affect_section(result).missing
 
 
+def test_where_nobody_names_speakers_nothing_is_promised() -> None:
+    section = leakage_section(Facts(leakage=({"sets": ["train", "test"], "shared": {"speakers": None, "groups": 0}},)))
+    assert section.lead[0].startswith("The recordings name no speakers")
+
+
 def test_strange_leakage_lines_are_left_out() -> None:
     lines = ({"sets": "train", "shared": {}}, {"sets": ["a", "b"], "shared": {"speakers": "many"}}, {})
     section = leakage_section(Facts(leakage=lines))
