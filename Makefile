@@ -11,6 +11,8 @@
 # make five  the five systems with their published number of epochs, as far as corpora are at hand; resumable;
 #             python scripts/five.py --plan says the core hours
 # make locks  constraints.txt with hashes: locks/*.txt
+# make wheel  sdist and wheel; each extra alone, installed in a clean environment and tried, one after the other;
+#             what passed for the same wheel is not done again
 # make release  wheel, source, SBOMs, licences of third parties and checksums, in dist/
 # make audit  are weaknesses of what is locked known? asks the advisories of PyPI and npm
 # make floors  the oldest versions that pyproject.toml allows, installed and tried
@@ -25,7 +27,7 @@ PIP := -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --requirement locks/build.txt --requirement
 OURS := install --no-deps --no-build-isolation --editable .
 
-.PHONY: light dev page demo unit test test-slow golden fuzz lint models results five locks release notices audit floors chaos web clean
+.PHONY: light dev page demo unit test test-slow golden fuzz lint models results five locks wheel release notices audit floors chaos web clean
 
 light: $(LIGHT)/ready page
 dev: $(FULL)/ready page
@@ -101,6 +103,9 @@ locks: $(TOOLS)/ready
 
 notices: dev
 	@$(FULL)/bin/python scripts/third_party_notices.py
+
+wheel: dev
+	@$(FULL)/bin/python scripts/wheel.py
 
 release: dev page $(TOOLS)/ready
 	@PYTHON=$(PYTHON) sh scripts/release.sh $(TOOLS) $(FULL)

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
+from earnest.installation import install_command
+
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 LONGEST_SHOWN = 120
 _BEYOND_ASCII = re.compile(r"[^\x20-\x7e]")
@@ -131,7 +133,8 @@ class MissingExtraError(EarnestError):
     """An optional dependency is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs more packages. Install them with: pip install 'earnest[{extra}]'")
+        needs = f"{what} needs more packages, those of earnest[{extra}]."
+        super().__init__(f"{needs} Install them with: {install_command(extra)}")
         self.what, self.extra = what, extra
 
     def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str]]:

@@ -23,7 +23,7 @@ rm -rf dist "$tried" build/lib build/bdist.*
 (cd "$tried" && bin/python ../../scripts/smoke.py)
 "$tried/bin/python" -m zipfile --list dist/*.whl >"$tried/files"
 for file in apps/web/index.html apps/web/licences.txt audio/silero_vad.onnx audio/silero_vad.txt \
-  models/notices/whisper.txt; do
+  models/notices/whisper.txt recipes/emocatcher.toml; do
   grep -q "^earnest/$file" "$tried/files" || { echo "The wheel lacks $file." >&2; exit 1; }
 done
 "$tools/bin/python" scripts/bill.py "$full/bin/python" dist/sbom-full.cdx.json

@@ -22,7 +22,9 @@ const LEAST_BYTES = 1000; // of a file that is worth it
 const CACHE = "node_modules/.cache/brotli"; // half a minute for the runtime, which seldom changes
 
 const common = { bundle: true, format: "esm", target: "es2022", logLevel: "warning" };
-/** The runtime stays files of its own, beside the worker. */
+/** The runtime's script becomes part of the worker: a bundler that copies the worker as it is has all of it. */
+const withinWorker = { alias: { "onnxruntime-web/wasm": `./${RUNTIME}/${RUNTIME_FILES.ort}` }, define: { RUNTIME: JSON.stringify(RUNTIME_FILES) } };
+/** The page's runtime stays files of its own, beside the worker. */
 const withRuntime = ({ ort, mjs, wasm }) => ({
   plugins: [
     {
@@ -44,10 +46,11 @@ async function buildPackage() {
     outdir: "dist",
     minify: true,
     sourcemap: true,
-    ...withRuntime(RUNTIME_FILES),
+    ...withinWorker,
   });
   for (const file of Object.values(RUNTIME_FILES)) cpSync(`${RUNTIME}/${file}`, `dist/${file}`);
   execFileSync("node", ["node_modules/typescript/bin/tsc", "-p", "tsconfig.types.json"], { stdio: "inherit" });
+  writeFileSync("dist/licences.txt", licences(["onnxruntime-web"], []));
 }
 
 async function buildTests() {
@@ -87,7 +90,8 @@ async function buildPage() {
   const html = readFileSync("page/index.html", "utf8").replace('"page.js"', `"${script}"`).replace('"page.css"', `"${style}"`);
   writeFileSync(`${PAGE}/index.html`, html);
   cpSync("page/icon.svg", `${PAGE}/icon.svg`);
-  writeFileSync(`${PAGE}/licences.txt`, licences());
+  const network = `Silero VAD, version 5, MIT\n\n${readFileSync(`${VOICE_ACTIVITY}.txt`, "utf8")}`;
+  writeFileSync(`${PAGE}/licences.txt`, licences(BUNDLED, [network]));
   await buildServiceWorker(shared, ["./", "site.json", "icon.svg", script, style]);
   for (const file of readdirSync(PAGE)) compress(`${PAGE}/${file}`, [".br"]); // gzip is made by the server, once
 }
@@ -134,10 +138,10 @@ function brotli(bytes) {
   return made;
 }
 
-/** The licences of what is in the page's files, as they ask for. */
-function licences() {
+/** The licences of what is in files that are passed on, as they ask for. */
+function licences(packages, more) {
   const own = `earnest\n\n${readFileSync("../LICENSE", "utf8")}`;
-  const others = BUNDLED.map((name) => {
+  const others = packages.map((name) => {
     const folder = `node_modules/${name}`;
     const { version, license } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8"));
     const texts = readdirSync(folder, { withFileTypes: true })
@@ -146,8 +150,7 @@ function licences() {
     if (name === "onnxruntime-web") texts.push(readFileSync("page/onnxruntime-licence.txt", "utf8")); // its package has none
     return [`${name} ${version}, ${license}`, ...texts].join("\n\n");
   });
-  const network = `Silero VAD, version 5, MIT\n\n${readFileSync(`${VOICE_ACTIVITY}.txt`, "utf8")}`;
-  return [own, network, ...others].join(`\n${"=".repeat(78)}\n\n`);
+  return [own, ...more, ...others].join(`\n${"=".repeat(78)}\n\n`);
 }
 
 /** The page with models and clips, for any file host; a server of ours has them itself. */

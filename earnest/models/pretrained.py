@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from earnest.errors import EarnestError, MissingExtraError, WeightsNotFoundError, first_line
 from earnest.files.reading import parsed_json
 
+N_NAMED = 40  # tensors that a message names
 LARGEST = 127
 SCALE_BITS = 11  # with 7 bits of a whole number, well within float32's 24
 SCALE = ".scale"  # behind the name of a tensor of whole numbers
@@ -151,27 +152,58 @@ def load_all_but(network: nn.Module, replaced: str, name: str, rename: Callable[
         When a tensor is missing, has another shape, or is not the network's.
     """
     path = find_weights(Path(name))
+    take_over(network, {rename(key): tensor for key, tensor in all_tensors(path).items()}, path, replaced)
+
+
+def take_over(network: nn.Module, stored: Mapping[str, Tensor], path: Path, replaced: str = "") -> None:
+    """Put tensors into a network; see `fitting`."""
+    # Not strict, for the replaced layer and the counters are left out; all else is compared.
+    network.load_state_dict(fitting(network, stored, path, replaced), strict=False)
+
+
+def fitting(network: nn.Module, stored: Mapping[str, Tensor], path: Path, replaced: str = "") -> dict[str, Tensor]:
+    """Return a network's tensors, all but those of the layer ``replaced``; names and shapes must fit exactly.
+
+    Parameters
+    ----------
+    stored : by the names that they have in the network
+    path : whose tensors they are, for messages
+
+    Raises
+    ------
+    EarnestError
+        When some are missing, have another shape, or are not the network's: all of them are named.
+    """
     wanted = {
         key: tensor
         for key, tensor in network.state_dict().items()
-        if not key.startswith(f"{replaced}.") and not key.endswith(COUNTER)
+        if not _is_of(replaced, key) and not key.endswith(COUNTER)
     }
-    stored = {rename(key): tensor for key, tensor in _all_tensors(path).items() if not key.endswith(COUNTER)}
-    only = f"Only the replaced layer '{replaced}' may differ."
-    for key, tensor in wanted.items():
-        if key not in stored:
-            raise EarnestError(f"{path}: holds no tensor '{key}'. {only}")
-        if stored[key].shape != tensor.shape:
-            shapes = f"{tuple(stored[key].shape)}, expected {tuple(tensor.shape)}"
-            raise EarnestError(f"{path}: '{key}' has the shape {shapes}. {only}")
-    strange = [key for key in stored if key not in wanted and not key.startswith(f"{replaced}.")]
-    if strange:
-        raise EarnestError(f"{path}: holds '{strange[0]}', which this network has not. {only}")
-    # Not strict, for the replaced layer and the counters are left out; all else was compared above.
-    network.load_state_dict({key: stored[key].float() for key in wanted}, strict=False)
+    stored = {key: tensor for key, tensor in stored.items() if not key.endswith(COUNTER)}
+    problems = [f"holds no tensor '{key}' {tuple(wanted[key].shape)}" for key in wanted if key not in stored]
+    problems += [
+        f"'{key}' has the shape {tuple(stored[key].shape)}, expected {tuple(tensor.shape)}"
+        for key, tensor in wanted.items()
+        if key in stored and stored[key].shape != tensor.shape
+    ]
+    problems += [
+        f"holds '{key}', which this network has not"
+        for key in stored
+        if key not in wanted and not _is_of(replaced, key)
+    ]
+    if problems:
+        more = [f"and {len(problems) - N_NAMED} more"] if len(problems) > N_NAMED else []
+        only = f" Only the replaced layer '{replaced}' may differ." if replaced else ""
+        raise EarnestError(f"{path}: {'; '.join([*problems[:N_NAMED], *more])}.{only}")
+    return {key: stored[key].float() for key in wanted}
 
 
-def _all_tensors(path: Path) -> dict[str, Tensor]:
+def _is_of(layer: str, key: str) -> bool:
+    return bool(layer) and key.startswith(f"{layer}.")
+
+
+def all_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a file of tensors alone, safetensors or torch's; nothing is unpickled."""
     if path.suffix in TORCH_SUFFIXES:
         try:
             found = torch.load(path, map_location="cpu", weights_only=True)  # a whole pickle could run code

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from earnest.errors import EarnestError
 from earnest.evaluation.predictions import Predictions
+from earnest.installation import install_command
 from earnest.report.clips import Recordings
 from earnest.report.drawings import draw_attention, draw_map
 from earnest.report.result import FoldRun, Result
@@ -45,7 +46,7 @@ def _why_not(result: Result, recordings: Recordings) -> str:
     if not any(key in recordings.rows for key in _keys(result.predictions)):
         return recordings.missing or "None of the clips is among the recordings."
     if not find_spec("torch"):
-        return "PyTorch is not installed, so the network can't be run here: pip install 'earnest[train]'."
+        return f"PyTorch is not installed, so the network can't be run here: {install_command('train')}."
     return ""
 
 
@@ -104,7 +105,7 @@ def _embeddings(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]"
     if len(seen) < FEWEST_CLIPS:
         return Section("embeddings", title, missing=f"{len(seen)} clips at hand are too few for a map.")
     if not find_spec("sklearn"):
-        return Section("embeddings", title, missing="scikit-learn is not installed: pip install 'earnest[train]'.")
+        return Section("embeddings", title, missing=f"scikit-learn is not installed: {install_command('train')}.")
     embeddings = np.stack([one.embedding for one in seen]).astype(np.float64)
     classes = [predictions.classes[number] for number in predictions.emotion.tolist()]
     speakers = [str(name) for name in predictions.speaker]

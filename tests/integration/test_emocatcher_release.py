@@ -9,7 +9,12 @@ import pytest
 from earnest.corpora.load import load_utterances
 from earnest.evaluation.protocols import splits_of
 from earnest.evaluation.published_order import emocatcher_order
+from earnest.export.bundle import Identity, export_bundle
 from earnest.labels import CORE_EMOTIONS
+from earnest.settings.recipe import read_recipe
+from earnest.settings.shipped import recipe_file
+from earnest.training.imported import import_run
+from earnest.training.run import load_run
 from scripts import emocatcher_release
 
 pytestmark = [pytest.mark.corpora, pytest.mark.long]
@@ -40,5 +45,19 @@ def test_their_checkpoint_has_its_published_number_on_its_own_hold_out(folder: P
     assert n_right(split.test, emocatcher_release.answers_padded) == 251  # 87.15 %, as published
     # Clips alone: what a caller of ours gets; padding no longer changes an answer.
     assert n_right(split.test, emocatcher_release.answers_alone) == pytest.approx(244, abs=1)
+    # A clip by itself, with its batch's zeros behind it: they alone are why the answers differ.
+    frames = emocatcher_release.frames_of(split.test)
+    padded = emocatcher_release.answers_padded(network, frames)
+    assert emocatcher_release.answers_behind_zeros(network, frames) == padded
     # The clips they trained on are known by heart: no other 288 could be the hold-out.
     assert n_right(split.train[:200], emocatcher_release.answers_alone) >= 198
+
+
+def test_the_imported_run_becomes_a_bundle_whose_card_says_whose_it_is(folder: Path, tmp_path: Path) -> None:
+    path, recipe = folder / "best_model_0.8715_0.8655.pth", read_recipe(recipe_file("emocatcher"))
+    import_run("emocatcher", path, tmp_path / "run", recipe)
+    network, theirs = load_run(tmp_path / "run").network.state_dict(), emocatcher_release.released(path).state_dict()
+    assert all(network[key].equal(tensor) for key, tensor in theirs.items())
+    info = export_bundle(tmp_path / "run", tmp_path / "bundle", Identity("theirs", "1", "MIT"))
+    assert [(line.name, line.licence) for line in info.training_corpora] == [("ravdess", "CC-BY-NC-SA-4.0")]
+    assert "its authors chose the epoch on test clips" in (tmp_path / "bundle" / "card.md").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ import earnest
 
 ROOT = Path(earnest.__file__).parent
 LINES = (
-    {"errors"},
+    {"errors", "installation"},
     {"files", "labels", "registry", "settings", "onnx", "progress"},
     {"audio", "corpora"},
     {"bundle", "evaluation", "frontends", "augment"},

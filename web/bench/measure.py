@@ -33,7 +33,6 @@ SECTIONS = ("sizes", "speed", "parity")
 DOWNLOAD = (
     "earnest.js",
     "earnest.worker.js",
-    "ort.wasm.min.mjs",
     "ort-wasm-simd-threaded.mjs",
     "ort-wasm-simd-threaded.wasm",
 )

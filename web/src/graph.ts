@@ -1,6 +1,6 @@
 /** A bundle's network on onnxruntime-web. */
 
-import type * as OrtModule from "onnxruntime-web";
+import type * as OrtModule from "onnxruntime-common"; // what onnxruntime-web is seen as, too
 import { BundleError } from "./errors.js";
 
 export type Ort = typeof OrtModule;

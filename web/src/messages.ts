@@ -15,4 +15,9 @@ export interface Call<Name extends Method = Method> {
   args: Arguments<Name>;
 }
 
+/** Where the runtime's files are, if not beside the worker; told before the first call. */
+export interface RuntimeFiles {
+  runtime: { mjs: string; wasm: string };
+}
+
 export type Reply = { id: number; value: unknown } | { id: number; failure: Failure } | { progress: Progress };

@@ -3,6 +3,7 @@
 import type { BundleInfo, Progress } from "./bundle.js";
 import { Client } from "./client.js";
 import { Adapter, LiveStream, type StreamOptions } from "./live.js";
+import type { RuntimeFiles } from "./messages.js";
 import { listen, type Listening, type ListenOptions } from "./microphone.js";
 import type { Options } from "./options.js";
 import { type Prediction, type StreamEvent, type Timeline, timelineOf } from "./prediction.js";
@@ -20,8 +21,10 @@ export interface LoadOptions {
   voiceActivityUrl?: string | URL;
   /** Cores for one prediction; more than one needs a page with COOP and COEP headers. */
   threads?: number;
-  /** Where `earnest.worker.js` is, if not beside this module; the runtime's files lie beside it. */
+  /** Where `earnest.worker.js` is, if not beside this module. */
   workerUrl?: string | URL;
+  /** Folder of `ort-wasm-simd-threaded.mjs` and `.wasm`; default: beside this module, with `workerUrl` beside the worker. */
+  runtimeUrl?: string | URL;
 }
 
 export interface PredictOptions extends Options {
@@ -41,7 +44,10 @@ export interface TimelineOptions extends PredictOptions, Windowing {
 /** Load a bundle from its folder's address. */
 export async function load(url: string | URL, options: LoadOptions = {}): Promise<Model> {
   const workerUrl = options.workerUrl ?? new URL("./earnest.worker.js", import.meta.url);
-  const client = new Client(new Worker(workerUrl, { type: "module", name: "earnest" }), options.onProgress);
+  const worker = new Worker(workerUrl, { type: "module", name: "earnest" });
+  const runtime = runtimeFiles(options);
+  if (runtime) worker.postMessage(runtime);
+  const client = new Client(worker, options.onProgress);
   try {
     const voiceActivityUrl = options.voiceActivityUrl === undefined ? null : absolute(options.voiceActivityUrl);
     return new Model(client, await client.call("open", [absolute(url), voiceActivityUrl, options.threads ?? 1]));
@@ -49,6 +55,17 @@ export async function load(url: string | URL, options: LoadOptions = {}): Promis
     client.close();
     throw error;
   }
+}
+
+/** Files are named in full where bundlers must see them: `new URL("…", import.meta.url)` is what they look for. */
+function runtimeFiles({ workerUrl, runtimeUrl }: LoadOptions): RuntimeFiles | null {
+  if (runtimeUrl !== undefined) {
+    const folder = `${absolute(runtimeUrl).replace(/\/$/, "")}/`;
+    return { runtime: { mjs: `${folder}ort-wasm-simd-threaded.mjs`, wasm: `${folder}ort-wasm-simd-threaded.wasm` } };
+  }
+  if (workerUrl !== undefined) return null;
+  const mjs = new URL("./ort-wasm-simd-threaded.mjs", import.meta.url).href;
+  return { runtime: { mjs, wasm: new URL("./ort-wasm-simd-threaded.wasm", import.meta.url).href } };
 }
 
 function absolute(url: string | URL): string {

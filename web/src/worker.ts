@@ -3,13 +3,13 @@
 import * as ort from "onnxruntime-web/wasm";
 import { Engine } from "./engine.js";
 import { failureOf } from "./errors.js";
-import type { Call, Reply } from "./messages.js";
+import type { Call, Reply, RuntimeFiles } from "./messages.js";
 
 declare const RUNTIME: { mjs: string; wasm: string }; // file names, by build.mjs
 
 const page = globalThis as unknown as {
   postMessage(reply: Reply): void;
-  onmessage: ((event: MessageEvent<Call>) => void) | null;
+  onmessage: ((event: MessageEvent<Call | RuntimeFiles>) => void) | null;
 };
 
 const beside = (file: string): string => new URL(file, import.meta.url).href;
@@ -21,6 +21,10 @@ const engine = new Engine(ort, (progress) => {
 let before = Promise.resolve();
 
 page.onmessage = ({ data }) => {
+  if ("runtime" in data) {
+    ort.env.wasm.wasmPaths = data.runtime;
+    return;
+  }
   before = before.then(() => answer(data));
 };
 

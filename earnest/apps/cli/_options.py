@@ -1,11 +1,10 @@
-"""Options that commands share: which model, which recipe, which protocol; and what a shell offers for their values."""
+"""Options that commands share: which model, for whom, with what; and what a shell offers for their values."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import wraps
 from pathlib import Path
-from textwrap import fill
 from typing import Any, TypeVar, cast
 
 import click
@@ -13,10 +12,7 @@ from click.shell_completion import CompletionItem
 
 from earnest.apps.cli._recordings import sources_of
 from earnest.bundle import DEFAULT_BUNDLE, BundleInfo
-from earnest.errors import CorpusError, RecipeError, shown, suggestion
-from earnest.evaluation.protocols import PROTOCOLS
-from earnest.files.reading import parsed_toml
-from earnest.labels import SCHEMES
+from earnest.errors import CorpusError, shown, suggestion
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.bulk import BATCH_S
 from earnest.runtime.engine import Backend, Hint, Provider
@@ -50,13 +46,6 @@ def corpus_names() -> list[str]:
     from earnest.corpora.base import CORPORA
 
     return CORPORA.names()
-
-
-def protocol_names() -> list[str]:
-    """Return the names of the protocols."""
-    from earnest.evaluation.protocols import PROTOCOL_TABLE
-
-    return [protocol.name for protocol in PROTOCOL_TABLE]
 
 
 VARIANT_HELP = (
@@ -297,54 +286,6 @@ class SpeakerOptions(AdaptationOptions):
         return (by_default or self.adapt == ("auto",)) and predictor.can_adapt
 
 
-@dataclass(frozen=True)
-class RecipeOptions:
-    """What is another than in the recipe."""
-
-    scheme: str | None = option(
-        "--scheme",
-        metavar="NAME",
-        shell_complete=names_from(lambda: (*SCHEMES, "native")),
-        help="Other classes than the recipe's, for comparing recipes on one task.",
-    )
-    corpora: tuple[str, ...] = option(
-        "--corpus",
-        multiple=True,
-        metavar="NAME|PATH",
-        shell_complete=names_from(corpus_names, files=True),
-        help="Other recordings than the recipe's; repeatable. A folder or table of your own in any layout, or a "
-        "manifest: then classes are your labels, and the protocol is chosen by what it says about speakers.",
-    )
-    settings: tuple[str, ...] = option(
-        "--set",
-        metavar="KEY=VALUE",
-        multiple=True,
-        help="Another setting than the recipe's, such as training.epochs=20; repeatable.",
-    )
-
-    @property
-    def changes(self) -> Mapping[str, Any]:
-        """What was typed as key → value."""
-        changes = changes_of(self.settings)
-        if self.corpora:
-            changes["corpus"] = [name for name, _ in map(named_corpus, self.corpora)]
-        if self.own:
-            changes.setdefault("scheme", "native")
-        return changes if self.scheme is None else {**changes, "scheme": self.scheme}
-
-    @property
-    def own(self) -> dict[str, Path]:
-        """Own recordings that were named by path: name → folder, table or manifest."""
-        return {name: path for name, path in map(named_corpus, self.corpora) if path is not None}
-
-    @property
-    def words(self) -> list[str]:
-        """What to type for the same."""
-        words = [] if self.scheme is None else ["--scheme", self.scheme]
-        words += [word for text in self.corpora for word in ("--corpus", text)]
-        return words + [word for text in self.settings for word in ("--set", text)]
-
-
 OWN = "own"
 
 
@@ -364,29 +305,3 @@ def named_corpus(text: str) -> tuple[str, Path | None]:
     stem = path.resolve().stem if path.is_file() else path.resolve().name
     name = re.sub(r"[^\w.]+", "-", stem.lower()).strip("-.") or OWN
     return f"{OWN}-{name}" if name in corpus_names() else name, path
-
-
-def changes_of(settings: Sequence[str]) -> dict[str, Any]:
-    """Read words KEY=VALUE; a value that is no TOML is a word."""
-    changes: dict[str, Any] = {}
-    for text in settings:
-        key, sign, value = text.partition("=")
-        if not (sign and key.strip()):
-            raise click.UsageError(f"--set {text}: write KEY=VALUE, such as training.epochs=20.")
-        changes[key.strip()] = _value(value.strip())
-    return changes
-
-
-def _value(text: str) -> Any:
-    try:
-        return parsed_toml(f"value = {text}", "value")["value"]
-    except RecipeError:
-        return text
-
-
-# Wrapped here, as click would break names at their hyphens.
-EPILOG = "\b\n" + fill(
-    f"Protocols: {', '.join(PROTOCOLS)}; the number in speaker-, group- and stratified-5fold is free.",
-    width=78,
-    break_on_hyphens=False,
-)

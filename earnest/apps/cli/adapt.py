@@ -24,7 +24,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Save a profile of a speaker, or of a channel: from their recordings, without labels.
+    """Save a profile of a speaker or a channel, without labels.
 
     PATHS are recordings, folders or lists (.csv with the column path). The profile holds the model's plain answers to
     at most 600 of their windows, and no sound. `earnest predict`, `timeline` and `listen` take it with --profile, for

@@ -101,7 +101,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Measure latency, start, throughput, long recordings and memory.
+    """Measure latency, start, throughput, long sound and memory.
 
     With --baseline the same is done with librosa and torch, in the shape of EmoCatcher's pipeline and in the one of
     earnest's small model, and ratios are given. Keep the machine idle meanwhile.

@@ -155,7 +155,7 @@ class _OwnTable:
 @output_options
 @click.pass_context
 def command(context: click.Context, as_json: bool, quiet: bool) -> None:
-    """Corpora: list and describe them, check a copy, draw it, write its rows, download it.
+    """List, describe, check, draw, convert and download corpora.
 
     \b
     Example:

@@ -52,11 +52,11 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Tell the emotion of recordings and spectrograms on a small device, with OpenVINO and without onnxruntime.
+    """Tell emotions on a small device, with OpenVINO alone.
 
-    PATHS are recordings, or pictures from `earnest spectrogram`. Speech is found by its level, since the network for
-    voice activity detection needs onnxruntime. If the environment variable EARNEST_CACHE names a folder, compiled
-    models are kept there.
+    It runs without onnxruntime. PATHS are recordings, or pictures from `earnest spectrogram`. Speech is found by its
+    level, since the network for voice activity detection needs onnxruntime. If the environment variable EARNEST_CACHE
+    names a folder, compiled models are kept there.
 
     \b
     Examples:

@@ -11,17 +11,15 @@ import click
 
 from earnest.apps.cli import _evaluate_results as tables
 from earnest.apps.cli._options import (
-    EPILOG,
     VARIANT_HELP,
-    RecipeOptions,
     listed,
     names_from,
     numbers,
     option,
     options,
-    protocol_names,
     variant_names,
 )
+from earnest.apps.cli._recipe import EPILOG, RecipeOptions, protocol_names, recipe_argument
 from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, progress_for
 from earnest.apps.cli.train import protocol_of, require_training
 from earnest.errors import MissingExtraError, RecipeError
@@ -29,6 +27,7 @@ from earnest.evaluation.protocols import Protocol, protocol_called
 from earnest.evaluation.split_files import NAME, protocol_of_files
 from earnest.files.locks import held_folder
 from earnest.files.writing import write_json
+from earnest.settings.shipped import recipe_word
 
 if TYPE_CHECKING:
     from earnest.evaluation.curves import Amount
@@ -112,7 +111,7 @@ class EvaluationRequest:
     @property
     def words(self) -> list[str]:
         """What to type for the same."""
-        words, of = ["earnest", "evaluate", str(self.recipe)], self.of
+        words, of = ["earnest", "evaluate", recipe_word(self.recipe)], self.of
         words += ["--protocol", of.protocol] if of.protocol else []
         words += [word for path in of.splits for word in ("--splits", str(path))]
         words += ["--speaker-dependent"] if of.speaker_dependent else []
@@ -216,7 +215,7 @@ AS_PUBLISHED = "as_published.json"
 
 
 @click.command(epilog=EPILOG)
-@click.argument("recipe", type=click.Path(path_type=Path))
+@recipe_argument
 @options("of", TaskOptions)
 @data_option
 @options("other", RecipeOptions)
@@ -244,15 +243,16 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train and score every fold of a protocol; the same command again resumes.
+    """Train and score every fold of a protocol, or go on.
 
-    Epoch and temperature are chosen on validation clips. Every test clip is predicted once, after that. The result is
-    WA (weighted accuracy, the share that is right) and UA (unweighted accuracy, the mean recall over classes).
+    The same command again resumes. Epoch and temperature are chosen on validation clips. Every test clip is predicted
+    once, after that. The result is WA (weighted accuracy, the share that is right) and UA (unweighted accuracy, the
+    mean recall over classes).
 
     \b
     Examples:
-      earnest evaluate recipes/emocatcher.toml --protocol ravdess-6fold --data ravdess=~/ravdess --jobs 2
-      earnest evaluate recipes/own.toml --corpus my-recordings
+      earnest evaluate emocatcher --protocol ravdess-6fold --data ravdess=~/ravdess --jobs 2
+      earnest evaluate own --corpus my-recordings
     """
     require_training()
     if not find_spec("matplotlib"):  # not after hours of training

@@ -70,7 +70,9 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Export a trained model as one graph, from samples to probabilities, with its metadata.
+    """Export a trained model as one graph with its metadata.
+
+    The graph goes from samples to probabilities.
 
     \b
     Example:

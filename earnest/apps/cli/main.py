@@ -3,35 +3,48 @@
 import logging
 import sys
 from importlib import import_module
-from importlib.resources import files
 from io import StringIO
+from keyword import iskeyword
+from pathlib import Path
 from typing import Any
 
 import click
 
 import earnest
+from earnest.apps.cli._table import grouped
 from earnest.apps.cli.output import EXIT_ERROR, hand_down, output_options
 from earnest.errors import EarnestError, printable, printable_lines, suggestion
 
-_HELPERS = {"__init__", "main", "output"}
+_HELPERS = {"main", "output"}
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are the modules of this folder; each holds a click command called ``command``."""
+    """A group whose commands are the modules of this folder; each holds a click command called ``command``.
+
+    A module whose command has the name of a Python keyword has an underscore more: ``import_`` holds "import".
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return command names without importing them."""
-        modules = (item.name for item in files("earnest.apps.cli").iterdir())
-        names = {name.removesuffix(".py") for name in modules if name.endswith(".py")}
-        return sorted(name for name in names - _HELPERS if not name.startswith("_"))
+        names = {path.stem for path in Path(__file__).parent.glob("[!_]*.py")}
+        return sorted(name.removesuffix("_") for name in names - _HELPERS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of one command."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        command = import_module(f"earnest.apps.cli.{cmd_name}").command
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command = import_module(f"earnest.apps.cli.{module}").command
         assert isinstance(command, click.Command)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in groups; no command is imported for its help line."""
+        names = self.list_commands(ctx)
+        widest = max(map(len, names))
+        for group, rows in grouped(names).items():
+            with formatter.section(group):
+                formatter.write_dl([(name.ljust(widest), line) for name, line in rows])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Name the nearest right command for a wrong one."""

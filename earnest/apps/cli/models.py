@@ -8,6 +8,7 @@ import click
 from earnest.apps.cli.output import echo, echo_json, output_options, percent
 from earnest.bundle import Bundle, load_bundle, shipped_bundles
 from earnest.evaluation.protocols import kind_words
+from earnest.installation import install_command
 from earnest.registry import Registry
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def command(as_json: bool, quiet: bool) -> None:
         return
     if not summaries:
         echo(f"Networks to train (model = … in a recipe): {', '.join(networks)}")
-        echo("Their sizes are counted where the packages for training are: pip install 'earnest[train]'")
+        echo(f"Their sizes are counted where the packages for training are: {install_command('train')}")
         return
     echo("Networks to train (model = … in a recipe), as published; multiply-adds for a clip of 3 s:")
     for summary in summaries:

@@ -39,10 +39,11 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Compare torch (RUN) and onnxruntime (BUNDLE), clips alone and padded in batches.
+    """Compare torch with onnxruntime, clips alone and in batches.
 
-    Exit code 1 when they differ by more than 1e-4 in a logit or a probability. With --output a table over BUNDLE and
-    all of --also is made instead, each on the runtime that it was exported for.
+    RUN is computed with torch, BUNDLE with onnxruntime; in batches clips are padded. Exit code 1 when they differ by
+    more than 1e-4 in a logit or a probability. With --output a table over BUNDLE and all of --also is made instead,
+    each on the runtime that it was exported for.
 
     \b
     Examples:

@@ -41,10 +41,11 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Write one self-contained HTML page about results: folders of train or evaluate, or any predictions.csv.
+    """Write one self-contained HTML page about results.
 
-    What isn't at hand, such as recordings or PyTorch, is left out, and the page says why. Recordings go into the
-    page only where the licence of their corpus allows passing them on.
+    Results are folders of train or evaluate, or any predictions.csv. What isn't at hand, such as recordings or PyTorch,
+    is left out, and the page says why. Recordings go into the page only where the licence of their corpus allows
+    passing them on.
 
     \b
     Example:

@@ -9,7 +9,8 @@ import click
 import numpy as np
 
 from earnest.apps.cli._evaluate_results import echo_affect
-from earnest.apps.cli._options import corpus_names, names_from, protocol_names
+from earnest.apps.cli._options import corpus_names, names_from
+from earnest.apps.cli._recipe import protocol_names
 from earnest.apps.cli.output import (
     corpus_folders,
     data_option,
@@ -249,7 +250,9 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Score a predictions file: columns utterance_id, emotion, predicted and, where known, p_<class>, speaker, fold.
+    """Score a predictions file, ours or anybody's.
+
+    Columns: utterance_id, emotion, predicted and, where known, p_<class>, speaker, fold.
 
     With a manifest or a corpus, utterance_id (or path) and predicted are enough, and every clip counts: one without
     an answer counts as wrong. Output of Hugging Face's pipelines (JSON) and result tables of nkululeko (CSV with a

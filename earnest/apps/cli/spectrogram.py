@@ -23,12 +23,12 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Draw the log-mel spectrogram of a recording as the model's own front end computes it.
+    """Draw the log-mel spectrogram that the model's network hears.
 
-    The picture is a 16-bit grey PNG. Time goes from left to right, one column a frame. Frequency goes from bottom to
-    top, one row a band. Black and white are the lowest and highest decibels; a text chunk of the file holds both, and
-    the front end's settings. `earnest predict` and `earnest edge` take the picture in place of the recording, with the
-    same model.
+    It is computed by the model's own front end. The picture is a 16-bit grey PNG. Time goes from left to right, one
+    column a frame. Frequency goes from bottom to top, one row a band. Black and white are the lowest and highest
+    decibels; a text chunk of the file holds both, and the front end's settings. `earnest predict` and `earnest edge`
+    take the picture in place of the recording, with the same model.
 
     \b
     Examples:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._options import EPILOG, corpus_names, names_from, protocol_names
+from earnest.apps.cli._options import corpus_names, names_from
+from earnest.apps.cli._recipe import EPILOG, protocol_names
 from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_OK,
@@ -73,7 +74,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Write the splits of a protocol as files, or search split files for leaks.
+    """Write a protocol's splits, or search split files for leaks.
 
     A leak is an utterance, a group, a speaker (unless the split is speaker-dependent) or the same audio, under whatever
     name, in two sets. Exit code 1 when there is one. `earnest evaluate --splits` trains and tests on such files.

@@ -19,12 +19,13 @@ MARKDOWN = "streams.md"
 @click.argument("evaluations", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @output_options
 def command(evaluations: tuple[Path, ...], as_json: bool, quiet: bool) -> None:
-    """Adapt to streams of test recordings, drawn with any shares of emotions, of finished `earnest evaluate`.
+    """Adapt to streams of test clips with any shares of emotions.
 
-    As recorded, 80 % neutral, one emotion, two emotions, three speakers mixed: each answered plainly, with its mean
-    taken away (for comparison), and by the fold's adaptation after all recordings, after ten of them, and recording by
-    recording. Tells UA (unweighted accuracy, the mean recall over classes), WA (weighted accuracy, the share that is
-    right), ECE (expected calibration error, 15 bins) and the worst speaker. Draws are seeded; nothing is decoded.
+    The models are those of finished `earnest evaluate`. Streams: as recorded, 80 % neutral, one emotion, two emotions,
+    three speakers mixed: each answered plainly, with its mean taken away (for comparison), and by the fold's adaptation
+    after all recordings, after ten of them, and recording by recording. Tells UA (unweighted accuracy, the mean recall
+    over classes), WA (weighted accuracy, the share that is right), ECE (expected calibration error, 15 bins) and the
+    worst speaker. Draws are seeded; nothing is decoded.
 
     \b
     Example:

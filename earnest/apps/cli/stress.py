@@ -67,12 +67,12 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Let the models of a finished `earnest evaluate` answer their test clips again, changed in thirty ways.
+    """Answer test clips again, changed in thirty ways.
 
-    Noise, babble, telephone, codecs, rooms, level, clipping, filters. Tells UA (unweighted accuracy, the mean recall
-    over classes) beside that of the same clips as they are, how
-    many answers stay, and the thresholds of audEERING's ser-tests. What a clip goes through depends on the clip and the
-    condition alone, so that results can be compared.
+    The models are those of a finished `earnest evaluate`. Changes: noise, babble, telephone, codecs, rooms, level,
+    clipping, filters. Tells UA (unweighted accuracy, the mean recall over classes) beside that of the same clips as
+    they are, how many answers stay, and the thresholds of audEERING's ser-tests. What a clip goes through depends on
+    the clip and the condition alone, so that results can be compared.
 
     \b
     Example:

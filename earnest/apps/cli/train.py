@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from earnest.apps.cli._evaluate_results import echo_leakage, echo_other_heads
-from earnest.apps.cli._options import EPILOG, RecipeOptions, names_from, options, protocol_names
+from earnest.apps.cli._options import names_from, options
+from earnest.apps.cli._recipe import EPILOG, RecipeOptions, protocol_names, recipe_argument
 from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, progress_for
 from earnest.errors import MissingExtraError
 from earnest.files.locks import held_folder
+from earnest.settings.shipped import recipe_word
 
 if TYPE_CHECKING:
     from earnest.experiments.evaluate import Evaluation
@@ -29,7 +31,7 @@ def require_training() -> None:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("recipe", type=click.Path(path_type=Path))
+@recipe_argument
 @data_option
 @options("other", RecipeOptions)
 @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run folder to make.")
@@ -53,15 +55,16 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train one model on one split; the same command again resumes a killed run.
+    """Train one model on one split, or go on with a killed run.
 
-    The epoch is chosen on validation clips; their speakers are not in the training set, unless the protocol is
+    RECIPE is a file, or the name of a recipe that comes with earnest. The same command again resumes a killed run. The
+    epoch is chosen on validation clips; their speakers are not in the training set, unless the protocol is
     speaker-dependent. The test set is predicted once, after that, into predictions.csv.
 
     \b
     Examples:
-      earnest train recipes/emocatcher.toml --data ravdess=~/ravdess --output runs/emocatcher
-      earnest train recipes/own.toml --corpus my-recordings --output runs/mine
+      earnest train emocatcher --data ravdess=~/ravdess --output runs/emocatcher
+      earnest train own --corpus my-recordings --output runs/mine
     """
     require_training()
     # Waiting threads that spin take the core that the other one needs.
@@ -77,7 +80,7 @@ def command(
     words = [
         "earnest",
         "train",
-        str(recipe),
+        recipe_word(recipe),
         "--protocol",
         protocol,
         *other.words,
@@ -98,7 +101,7 @@ def command(
     if outcome:
         _echo_test(outcome)
         if resolved.authors_protocol not in ("", protocol):
-            theirs = f"earnest evaluate {recipe} --protocol {resolved.authors_protocol}"
+            theirs = f"earnest evaluate {recipe_word(recipe)} --protocol {resolved.authors_protocol}"
             echo(f"The published number is of another protocol, which is not comparable: {theirs}")
     if not quiet:
         echo(f"Next: earnest export {output} --output bundles/{output.name}")

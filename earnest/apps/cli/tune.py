@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from earnest.apps.cli._options import EPILOG, names_from, protocol_names
+from earnest.apps.cli._options import names_from
+from earnest.apps.cli._recipe import EPILOG, protocol_names, recipe_argument
 from earnest.apps.cli.output import (
     corpus_folders,
     data_option,
@@ -28,7 +29,7 @@ MOST_ROWS = 10
 
 
 @click.command(epilog=EPILOG)
-@click.argument("recipe", type=click.Path(path_type=Path))
+@recipe_argument
 @data_option
 @click.option(
     "--protocol",
@@ -50,11 +51,11 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Try the settings of a recipe's [tune] table; the same command again goes on where it was.
+    """Try the settings of a recipe's [tune] table, or go on.
 
-    Each trial trains on the fold's training clips and is judged on its validation clips; its test clips are not even
-    opened. The best recipe is written to best.toml. Other folds of the protocol test on clips that this one trains on:
-    for an honest result over all of them, tune each fold by itself.
+    The same command again goes on where it was. Each trial trains on the fold's training clips and is judged on its
+    validation clips; its test clips are not even opened. The best recipe is written to best.toml. Other folds of the
+    protocol test on clips that this one trains on: for an honest result over all of them, tune each fold by itself.
 
     \b
     In the recipe:

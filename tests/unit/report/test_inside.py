@@ -10,6 +10,7 @@ import pytest
 from made_up_results import made_up, write_result, write_run
 
 from earnest.corpora.manifest import Utterance
+from earnest.installation import install_command
 from earnest.report import inside
 from earnest.report.clips import Recordings
 from earnest.report.inside import inside_sections, laid_out, nearest_neighbours, surest_of_each_class
@@ -47,7 +48,7 @@ def test_without_torch_the_extra_is_named(
     result: Result, recordings: Recordings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inside, "find_spec", lambda name: None)
-    assert "pip install 'earnest[train]'" in reason(result, recordings)
+    assert install_command("train") in reason(result, recordings)
 
 
 def test_a_network_that_cant_be_read_is_no_error(result: Result, recordings: Recordings) -> None:

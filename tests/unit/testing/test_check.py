@@ -223,7 +223,7 @@ def test_a_check_of_what_is_not_installed_is_skipped_with_the_words_that_say_wha
     def promise(name: str) -> None:
         raise MissingExtraError(name, "ssl")
 
-    with pytest.raises(SkipTest, match=r"pip install 'earnest\[ssl\]'"):
+    with pytest.raises(SkipTest, match=r"earnest\[ssl\]\. Install them with: pip install "):
         Check("wav2vec", promise)()
 
 

@@ -55,3 +55,22 @@ def test_the_image_runs_as_nobody_special_with_a_health_check() -> None:
     ]
     assert {"USER", "HEALTHCHECK"} <= set(words)
     assert words.index("USER") < words.index("ENTRYPOINT")
+
+
+def test_what_the_image_copies_is_there_and_is_not_ignored() -> None:
+    root = DEPLOY.parent
+    ignored = (root / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), re.M)
+    names = {name for line in copied for name in line.split()}
+    assert {"setup.py", "recipes", "web", "earnest/demo"} <= names
+    for name in names:
+        assert (root / name).exists(), name
+        assert f"!{name.split('/')[0]}" in ignored, name
+        assert name not in ignored, name
+
+
+def test_the_image_has_the_page_that_a_stage_of_its_own_builds() -> None:
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    stage, copied = text.index("AS page"), text.index("COPY --from=page /source/earnest/apps/web earnest/apps/web")
+    assert stage < text.index("run page") < copied < text.index("pip install --no-cache-dir --no-deps")
+    assert "earnest/apps/web" in (DEPLOY.parent / ".dockerignore").read_text(encoding="utf-8").splitlines()

@@ -20,6 +20,7 @@ from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits
 from earnest.audio.deadline import Deadline
 from earnest.errors import RecipeError, TooLateError
+from earnest.installation import install_command
 
 pytestmark = pytest.mark.long
 
@@ -207,6 +208,7 @@ def test_without_the_extra_the_command_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", BLOCKED], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.strip() == (
-        "earnest: the server needs more packages. Install them with: pip install 'earnest[server]'"
+        "earnest: the server needs more packages, those of earnest[server]. "
+        f"Install them with: {install_command('server')}"
     )
     assert "earnest[client]" in done.stdout

@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from earnest.apps.cli._options import RecipeOptions, changes_of
+from earnest.apps.cli._recipe import RecipeOptions, changes_of
 
 
 def test_values_are_toml_and_anything_else_a_word() -> None:

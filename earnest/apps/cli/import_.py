@@ -1,0 +1,116 @@
+"""``earnest import``: weights that others published become a run folder of ours."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from earnest.apps.cli._options import names_from
+from earnest.apps.cli._recipe import protocol_names
+from earnest.apps.cli.output import (
+    corpus_folders,
+    data_option,
+    echo,
+    echo_json,
+    output_options,
+    overwrite_option,
+    percent,
+    progress_for,
+)
+from earnest.apps.cli.train import require_training
+from earnest.settings.shipped import recipe_file
+
+if TYPE_CHECKING:
+    from earnest.experiments.evaluate import Evaluation
+    from earnest.settings.recipe import Recipe
+
+NETWORKS = ("emocatcher", "moody-alexnet")
+STARTS = ("alexnet", "densenet121", "resnet18", "vgg11")
+
+
+@click.command("import")
+@click.argument("network", type=click.Choice((*NETWORKS, *STARTS)))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path), help="Run folder to make; of ImageNet's, the file.")
+@overwrite_option
+@click.option(
+    "--protocol",
+    metavar="NAME",
+    shell_complete=names_from(protocol_names),
+    help="Also answer the test clips of this protocol, such as emocatcher-holdout, and score them.",
+)
+@click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
+@data_option
+@output_options
+def command(
+    network: str,
+    file: Path,
+    output: Path | None,
+    overwrite: bool,
+    protocol: str | None,
+    fold: str | None,
+    data: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Take over weights that others published, tensor by tensor.
+
+    FILE is EmoCatcher's checkpoint (.pth) or Moody's graph (.onnx): the result is a run folder, which `earnest export`
+    makes a bundle of. Of alexnet, densenet121, resnet18 and vgg11 it is torchvision's file, trained on ImageNet: it is
+    checked and put below $EARNEST_MODELS, where recipes look for it. Tensors alone are read; each must have the name
+    and shape that our copy of the network expects.
+
+    \b
+    Examples:
+      earnest import emocatcher best_model_0.8715_0.8655.pth --output runs/theirs
+      earnest export runs/theirs --output bundles/theirs
+      earnest import alexnet alexnet-owt-7be5be79.pth
+    """
+    require_training()
+    from earnest.training.imported import import_imagenet, import_run
+
+    if network in STARTS:
+        if protocol or fold or data:
+            raise click.UsageError(
+                f"{network} is a start for training: --protocol, --fold and --data don't go with it."
+            )
+        place = import_imagenet(network, file, output, overwrite)
+        echo_json({"weights": place}) if as_json else echo(f"{place}: {network}, all tensors fit.")
+        return
+    if output is None:
+        raise click.UsageError(f"--output is missing: the run folder that {network} shall be.")
+    if overwrite:
+        raise click.UsageError("A run folder is never replaced: choose another --output, or remove the folder.")
+    record = import_run(network, file, output, _recipe(network, protocol))
+    outcome = _scored(network, output, protocol, fold, data, as_json, quiet) if protocol else None
+    if as_json:
+        headline = {"wa": outcome.scores.wa, "ua": outcome.scores.ua, "n": outcome.scores.n} if outcome else None
+        echo_json({"run": output, "classes": record.classes, "parameters": record.n_parameters, "test": headline})
+        return
+    echo(f"{output}: {record.n_parameters:,} parameters, {', '.join(record.classes)}. {record.origin}.")
+    if outcome:
+        wa, ua = percent(outcome.scores.wa), percent(outcome.scores.ua)
+        echo(f"{outcome.protocol.kind} test, {outcome.scores.n} clips, answered one by one: WA {wa}, UA {ua}.")
+    if not quiet:
+        echo(f"Next: earnest export {output} --output bundles/{output.name}")
+
+
+def _recipe(network: str, protocol: str | None) -> "Recipe":
+    """Return our recipe of the network, with what the protocol that it will be scored under changes in it."""
+    from earnest.evaluation.protocols import protocol_called
+    from earnest.experiments.task import under
+    from earnest.settings.recipe import read_recipe
+
+    recipe = read_recipe(recipe_file(network))
+    return under(protocol_called(protocol), recipe) if protocol else recipe
+
+
+def _scored(
+    network: str, run: Path, protocol: str, fold: str | None, data: tuple[str, ...], as_json: bool, quiet: bool
+) -> "Evaluation | None":
+    from earnest.experiments.evaluate import train
+    from earnest.settings.recipe import read_recipe
+
+    typed = f"earnest import {network} --protocol {protocol}"
+    progress = progress_for(as_json, quiet)
+    return train(read_recipe(run), protocol, fold, corpus_folders(data), run, typed, progress=progress)

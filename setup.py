@@ -1,0 +1,19 @@
+"""What a wheel holds beyond the lists of pyproject.toml: the recipes of the repository, and word of a missing page."""
+
+import sys
+from pathlib import Path
+
+from setuptools import find_namespace_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+
+if "bdist_wheel" in sys.argv and not (ROOT / "earnest" / "apps" / "web" / "index.html").is_file():
+    sys.stderr.write(
+        "earnest: this wheel has no page for `earnest serve`, as earnest/apps/web is not built. All else works.\n"
+        "earnest: `make wheel` builds the page first, where npm and Node 20 are installed.\n"
+    )
+
+setup(
+    packages=[*find_namespace_packages(include=["earnest*"]), "earnest.recipes"],
+    package_dir={"earnest.recipes": "recipes"},
+)

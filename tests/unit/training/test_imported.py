@@ -1,0 +1,247 @@
+"""Weights of others: taken over tensor by tensor, or refused with every name and shape."""
+
+import pickle
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from click.testing import CliRunner
+from command_line import earnest_cli
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor
+
+from earnest.apps.cli.import_ import NETWORKS, STARTS
+from earnest.apps.cli.main import cli
+from earnest.errors import EarnestError
+from earnest.export.moody import to_moody
+from earnest.files.writing import refuse_changed
+from earnest.labels import CORE_EMOTIONS
+from earnest.models.classifier import MODELS, build_classifier
+from earnest.models.pretrained import COUNTER
+from earnest.settings.recipe import Recipe, read_recipe
+from earnest.settings.shipped import recipe_file
+from earnest.testing.sounds import voice
+from earnest.training import imported
+from earnest.training.imported import PUBLISHED, emocatcher_name, import_imagenet, import_run
+from earnest.training.record import calibrate
+from earnest.training.run import load_run
+
+pytestmark = pytest.mark.long
+EMOCATCHER = read_recipe(recipe_file("emocatcher"))
+SMALL = {"width_factor": 0.125}
+
+
+def state(recipe: Recipe, seed: int = 3) -> dict[str, Tensor]:
+    """Tensors of the published network of a recipe, no two alike."""
+    classes = CORE_EMOTIONS if recipe.scheme == "ravdess8" else imported.SCHEMES[recipe.scheme].classes
+    network = build_classifier(recipe, classes, seed).network
+    inner = getattr(network, "network", network)
+    drawn = torch.Generator().manual_seed(seed)
+    return {
+        key: tensor if key.endswith(COUNTER) else 0.1 + 0.1 * torch.rand(tensor.shape, generator=drawn)
+        for key, tensor in inner.state_dict().items()
+    }
+
+
+def their_names() -> dict[str, str]:
+    """Ours → EmoCatcher's."""
+    theirs = [
+        *(f"conv_block{n}.conv_block.{layer}" for n in (1, 2, 3) for layer in ("0", "1.layer_norm")),
+        *("gru_layernorm", "gru", "attention.linear_q", "attention.linear_k", "attention.linear_z"),
+        *("linear1.0", "linear1.1", "linear2"),
+    ]
+    return {emocatcher_name(f"{layer}.x").removesuffix(".x"): layer for layer in theirs}
+
+
+def checkpoint(path: Path, tensors: Mapping[str, Tensor]) -> Path:
+    """Write a file as EmoCatcher's code does."""
+    names = their_names()
+    torch.save({f"{names[key.rpartition('.')[0]]}.{key.rpartition('.')[2]}": one for key, one in tensors.items()}, path)
+    return path
+
+
+def test_emocatchers_checkpoint_is_a_run_that_answers_with_its_tensors(tmp_path: Path) -> None:
+    tensors = state(EMOCATCHER)
+    record = import_run("emocatcher", checkpoint(tmp_path / "theirs.pth", tensors), tmp_path / "run", EMOCATCHER)
+    loaded = load_run(tmp_path / "run").network.state_dict()
+    assert all(torch.equal(loaded[key], tensor) for key, tensor in tensors.items() if not key.endswith(COUNTER))
+    assert record.classes == CORE_EMOTIONS
+    assert "epoch on test clips" in record.origin
+    assert [(line.name, line.n_utterances) for line in record.training_corpora] == [("ravdess", 1152)]
+    refuse_changed(tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text("{}")
+    with pytest.raises(EarnestError, match=r"run\.json"):
+        refuse_changed(tmp_path / "run")
+
+
+def test_every_tensor_that_does_not_fit_is_told_and_nothing_is_written(tmp_path: Path) -> None:
+    tensors = state(EMOCATCHER)
+    wrong = {key: tensor for key, tensor in tensors.items() if not key.startswith("attention.key")}
+    path = checkpoint(tmp_path / "theirs.pth", wrong | {"output.bias": torch.zeros(7), "norm.more": torch.zeros(1)})
+    with pytest.raises(EarnestError) as told:
+        import_run("emocatcher", path, tmp_path / "run", EMOCATCHER)
+    for words in (
+        "holds no tensor 'attention.key.weight' (128, 128)",
+        "holds no tensor 'attention.key.bias' (128,)",
+        "'output.bias' has the shape (7,), expected (8,)",
+        "holds 'norm.more', which this network has not",
+    ):
+        assert words in str(told.value)
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (pytest.fail, ("it was unpickled",))
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps({"a": Evil()}, protocol=2))
+    with pytest.raises(EarnestError, match="no file of tensors alone"):
+        import_run("emocatcher", tmp_path / "evil.pth", tmp_path / "run", EMOCATCHER)
+
+
+def test_a_folder_that_holds_a_run_is_left_alone(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "theirs.pth", state(EMOCATCHER))
+    import_run("emocatcher", path, tmp_path / "run", EMOCATCHER)
+    with pytest.raises(EarnestError, match=r"run: holds SHA256SUMS\. Choose another --output"):
+        import_run("emocatcher", path, tmp_path / "run", EMOCATCHER)
+
+
+def moody() -> Recipe:
+    return replace(read_recipe(recipe_file("moody-alexnet")), network=SMALL)
+
+
+def graph_of(path: Path, tensors: Mapping[str, Tensor], n_outputs: int = 8) -> Path:
+    """Write tensors as an exporter of opset 13 does: the order of the nodes is told, names are its own."""
+    values = [tensor.numpy() for key, tensor in tensors.items() if not key.endswith(COUNTER)]
+    values[-2:] = [np.concatenate([one, one])[:n_outputs] for one in values[-2:]]
+    values = [np.zeros((4, 6), np.float32), *values]  # a front end before the network
+    kinds = {4: "Conv", 2: "Gemm"}
+    initializers = [numpy_helper.from_array(value, f"onnx::{n}") for n, value in enumerate(values)]
+    nodes, n = [helper.make_node("MatMul", ["input", "onnx::0"], ["0"])], 1
+    while n < len(values):
+        if values[n].ndim > 1:
+            used, kind = 2, kinds[values[n].ndim]
+        else:
+            is_norm = n + 3 < len(values) and values[n + 3].ndim == values[n + 2].ndim == 1
+            used, kind = (4, "BatchNormalization") if is_norm else (1, "Mul")
+        names = [f"onnx::{number}" for number in range(n, n + used)]
+        nodes.append(helper.make_node(kind, [nodes[-1].output[0], *names], [str(n)]))
+        n += used
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("input", nodes[-1].output[0])]
+    graph = helper.make_graph(nodes, "theirs", ends[:1], ends[1:], initializers)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), path)
+    return path
+
+
+def test_moodys_graph_is_read_in_the_order_of_its_nodes_without_the_output_that_was_never_trained(
+    tmp_path: Path,
+) -> None:
+    tensors = state(moody())
+    record = import_run("moody-alexnet", graph_of(tmp_path / "their.onnx", tensors), tmp_path / "run", moody())
+    loaded = load_run(tmp_path / "run").network.state_dict()
+    assert record.classes == ("neutral", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+    for key, tensor in tensors.items():
+        if not key.endswith(COUNTER):
+            assert torch.equal(loaded[f"network.{key}"], tensor), key
+
+
+def test_a_graph_of_other_layers_is_refused_with_the_names_that_are_expected(tmp_path: Path) -> None:
+    tensors = {key: tensor for key, tensor in state(moody()).items() if not key.startswith("features.15")}
+    with pytest.raises(EarnestError, match=r"there are 20 tensors, the network has 24 .*features\.15\.weight"):
+        import_run("moody-alexnet", graph_of(tmp_path / "their.onnx", tensors), tmp_path / "run", moody())
+    wide = replace(moody(), network={"width_factor": 0.25})
+    with pytest.raises(EarnestError, match=r"holds no tensor of the shape \(24, 1, 11, 11\)"):
+        import_run("moody-alexnet", graph_of(tmp_path / "their.onnx", state(moody())), tmp_path / "run", wide)
+    (tmp_path / "no.onnx").write_bytes(b"no graph")
+    with pytest.raises(EarnestError, match=r"no\.onnx: "):
+        import_run("moody-alexnet", tmp_path / "no.onnx", tmp_path / "run", moody())
+
+
+def test_our_export_for_moody_comes_back_with_its_answers(tmp_path: Path) -> None:
+    classes = tuple(sorted(imported.SCHEMES["moody7"].classes))
+    model = build_classifier(moody(), classes, seed=0)
+    drawn = torch.Generator().manual_seed(1)
+    for tensor in model.network.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(0.1 + 0.1 * torch.rand(tensor.shape, generator=drawn))
+    model.eval().temperature.fill_(1.7)
+    (tmp_path / "ours.onnx").write_bytes(to_moody(model, {}).SerializeToString())
+    record = import_run("moody-alexnet", tmp_path / "ours.onnx", tmp_path / "run", moody())
+    again = load_run(tmp_path / "run")
+    calibrate(again, record)
+    sound = torch.from_numpy(voice(2.1, 22_050)[None])
+    lengths = torch.tensor([sound.shape[1]])
+    with torch.inference_mode():
+        before = dict(zip(classes, model(sound, lengths)["probabilities"][0].tolist(), strict=True))
+        after = dict(zip(record.classes, again(sound, lengths)["probabilities"][0].tolist(), strict=True))
+    assert after == pytest.approx(before, abs=1e-6)
+    assert record.temperature == pytest.approx(1.7)
+
+
+@pytest.fixture
+def resnet(tmp_path: Path) -> dict[str, Tensor]:
+    """Torchvision's tensors of ResNet18, all zero, with its thousand classes."""
+    kind = MODELS.get("resnet18")
+    with torch.device("meta"):
+        tensors = kind(imported.PIXELS, 1000, kind.settings_type()).state_dict()
+    return {key: torch.zeros(tensor.shape, dtype=tensor.dtype) for key, tensor in tensors.items()}
+
+
+def test_imagenets_file_is_put_where_recipes_look_for_it(
+    resnet: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(resnet, tmp_path / "theirs.pth")
+    monkeypatch.delenv("EARNEST_MODELS", raising=False)
+    with pytest.raises(EarnestError, match=r"EARNEST_MODELS names no folder\. .* --output"):
+        import_imagenet("resnet18", tmp_path / "theirs.pth")
+    monkeypatch.setenv("EARNEST_MODELS", str(tmp_path / "models"))
+    place = import_imagenet("resnet18", tmp_path / "theirs.pth")
+    assert place == tmp_path / "models" / read_recipe(recipe_file("ntu-resnet18")).network["weights"]
+    assert place.read_bytes() == (tmp_path / "theirs.pth").read_bytes()
+    with pytest.raises(EarnestError, match="Replace it with --overwrite"):
+        import_imagenet("resnet18", tmp_path / "theirs.pth")
+
+
+def test_a_file_that_is_not_what_its_name_promises_is_refused(resnet: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save(resnet, tmp_path / "resnet18-f37072fd.pth")
+    with pytest.raises(EarnestError, match=r"not with f37072fd\. Fetch it again"):
+        import_imagenet("resnet18", tmp_path / "resnet18-f37072fd.pth", tmp_path / "out.pth")
+    torch.save(resnet | {"conv1.weight": torch.zeros(64, 1, 7, 7)}, tmp_path / "grey.pth")
+    with pytest.raises(EarnestError, match=r"'conv1\.weight' has the shape \(64, 1, 7, 7\), expected \(64, 3, 7, 7\)"):
+        import_imagenet("resnet18", tmp_path / "grey.pth", tmp_path / "out.pth")
+    assert not (tmp_path / "out.pth").exists()
+
+
+def test_the_command_offers_what_can_be_imported() -> None:
+    assert tuple(PUBLISHED) == NETWORKS
+    assert imported.IMAGENET == STARTS
+
+
+def test_the_command_makes_a_run_and_says_what_comes_next(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "theirs.pth", state(EMOCATCHER))
+    words = ["import", "emocatcher", str(path)]
+    said = earnest_cli(*words, "--output", str(tmp_path / "run"))
+    assert "166,729 parameters, neutral, calm, happy" in said
+    assert f"Next: earnest export {tmp_path / 'run'}" in said
+    assert "--output is missing" in CliRunner().invoke(cli, words).output
+    assert (
+        "--protocol, --fold and --data don't go"
+        in CliRunner().invoke(cli, ["import", "alexnet", "a.pth", "--protocol", "x"]).output
+    )
+
+
+def test_the_commands_of_the_page_exist_with_their_options() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "import.md").read_text(encoding="utf-8")
+    lines = [line for block in re.findall(r"^```sh\n(.*?)^```", page, re.M | re.S) for line in block.splitlines()]
+    assert len(lines) == 6
+    for words in (shlex.split(line)[1:] for line in lines):
+        usage = CliRunner().invoke(cli, [words[0], "--help"]).output
+        assert all(word in usage for word in words if word.startswith("--")), words
