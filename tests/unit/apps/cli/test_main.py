@@ -32,7 +32,7 @@ def offered(words: str) -> list[str]:
         ("earnest pre", ["predict"]),
         ("earnest predict --mod", ["--model"]),
         ("earnest predict --model ba", ["base", "ba"]),
-        ("earnest corpus check rav", ["ravdess", "ravdess-song"]),
+        ("earnest corpus info rav", ["ravdess", "ravdess-song"]),
         ("earnest evaluate recipe.toml --protocol emodb", ["emodb-loso"]),
         ("earnest tune recipe.toml --protocol emodb", ["emodb-loso"]),
         ("earnest predict --tta sp", ["speed"]),
