@@ -85,7 +85,8 @@ def load(
     ----------
     name_or_path : one, or a list of models with the same classes and sample rate
     threads : cores that one prediction may use
-    tta : average over variants of each clip: "none", "gain", "speed" or "gain-and-speed"
+    tta : average over variants of each clip: "none", "gain", "speed", "gain-and-speed", "noise",
+        "stretch", "pitch", "masks" or "multitask"; what they bring and cost: docs/results/tta.md
 
     Raises
     ------

@@ -61,7 +61,7 @@ def count_labels(scheme: Scheme, labels: Iterable[tuple[str, str, str]]) -> Sche
             dropped[native or emotion] += 1
             continue
         kept[target] += 1
-        if target != emotion:
+        if target not in (emotion, native):
             merged[native or emotion, target] += 1
     return SchemeCounts(dict(kept), dict(merged), dict(dropped))
 

@@ -36,7 +36,8 @@ accuracy) the mean recall over classes, per cent, ± standard deviation over fol
 flattened" means that validation loss was still falling in the last quarter of the epochs: such a row is no verdict on
 its recipe. Seconds are of one core of a shared
 machine, at times an overloaded one: they order recipes, no more (ntu-vgg11 stood still for most of its first epoch; its
-second took 537 s). What differs from a recipe (fewer epochs, bf16) stands
+second took 537 s; epochs of multitask-cnn, 73 to 777 s beside other trainings, had taken 22 s on an idle machine in
+bf16). What differs from a recipe (fewer epochs, bf16) stands
 behind --set in its command. Each row comes from the command below it in recipes.json; the table from
 `python scripts/recipe_table.py RUN [RUN ...]`.
 """

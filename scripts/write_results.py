@@ -97,6 +97,7 @@ What the percentages of the shipped models are worth on corpora that were left o
 [research-base](left-out-research-base.md), [research-small](left-out-research-small.md). What is no speech: [no
 emotion](no-emotion-base.md). Whether predict, timeline and streams answer alike: [one answer](one-answer-base.md),
 [an hour of two speakers](two-speaker-hour-base.md). Short words: [measured](short-words.md).
+Test-time augmentation: [measured](tta.md).
 
 With unlabelled recordings of the test speaker: [adaptation](adaptation.md); in streams that are mostly neutral,
 one-sided or of several speakers: [streams](streams.md). All recipes side by side:

@@ -161,5 +161,8 @@ def folder_called(folder: str) -> Path:
         if place.is_dir():
             return place
     looked = " and ".join(str(place) for place in places)
-    remedy = f"Write its full path, or set {ENVIRONMENT} to what holds '{folder}'."
+    remedy = (
+        f"Write its full path, or set {ENVIRONMENT} to what holds '{folder}', or leave noise from recordings out, as "
+        "recipes/own.toml does."
+    )
     raise RecipeError(f"there is no folder {looked}. {remedy}")

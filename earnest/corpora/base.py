@@ -141,6 +141,11 @@ def unknown_name(path: Path, expected: str) -> CorpusError:
 Affect: TypeAlias = tuple[float, float, float]
 
 
+def affect_range(corpus: str) -> tuple[float, ...]:
+    """Return lowest and highest rating of a corpus; empty where none are known."""
+    return tuple(CORPORA.get(corpus).affect_range) if corpus in CORPORA.names() else ()
+
+
 def affect_scale(corpora: Iterable[str], limits: Sequence[float] = ()) -> tuple[float, float]:
     """Return lowest and highest rating of corpora that share their unit; 0 and 1 where they don't, or have none.
 
@@ -148,7 +153,7 @@ def affect_scale(corpora: Iterable[str], limits: Sequence[float] = ()) -> tuple[
     ----------
     limits : what a recipe says instead of the corpora; empty for nothing
     """
-    of_each = {tuple(CORPORA.get(name).affect_range) if name in CORPORA.names() else () for name in corpora}
+    of_each = {affect_range(name) for name in corpora}
     found = tuple(limits) or (of_each.pop() if len(of_each) == 1 else ())
     return (found[0], found[1]) if found else (0.0, 1.0)
 
@@ -160,8 +165,7 @@ def affect_of(utterance: Utterance, limits: Sequence[float] = ()) -> Affect:
     ----------
     limits : lowest and highest rating; where it is empty, those of the corpus. Without either all is unknown
     """
-    if not limits and utterance.corpus in CORPORA.names():
-        limits = CORPORA.get(utterance.corpus).affect_range
+    limits = limits or affect_range(utterance.corpus)
     if not limits:
         return math.nan, math.nan, math.nan
     low, high = limits

@@ -4,13 +4,20 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from earnest.corpora.base import CORPORA, Corpus
 from earnest.corpora.manifest import Utterance, read_manifest
+from earnest.corpora.own.data import CORPUS as OWN
+from earnest.corpora.own.data import OwnData
+from earnest.corpora.own.read import read_own
 from earnest.errors import CorpusError, suggestion
+from earnest.files.reading import opened
 
 ENVIRONMENT = "EARNEST_DATA"
+LONGEST_HEADER = 1 << 16  # bytes
+N_NAMED = 3
 _log = logging.getLogger(__name__)
 
 
@@ -60,14 +67,51 @@ def load_corpus(name: str, root: Path) -> list[Utterance]:
 
     Parameters
     ----------
-    name : a registered corpus; or, where ``root`` is a manifest (a ``.csv`` file), any name
-    root : the corpus' folder, or a manifest of its rows
+    name : a registered corpus; any other name is that of own recordings
+    root : the corpus' folder or a manifest of its rows; of own recordings, what `earnest.corpora.own.read_own` reads
     """
-    if root.is_file():
+    if root.is_file() and (name in CORPORA.names() or is_manifest(root)):
         rows = [replace(row, corpus=row.corpus or name) for row in read_manifest(root)]
-    else:
+    elif name in CORPORA.names():
         rows = list(corpus_called(name).read(root))
+    else:
+        rows = _own_rows(name, root)
     return sorted(rows, key=lambda row: (row.path.name, row.path, row.start_s))
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file is a manifest rather than a table of somebody's own."""
+    with opened(path, CorpusError) as file:
+        start = file.readline(LONGEST_HEADER).decode("utf-8-sig", errors="replace")
+    return "utterance_id" in start.split(",")
+
+
+def _own_rows(name: str, root: Path) -> list[Utterance]:
+    """Read own recordings under the name of their corpus; what is wrong with single ones is told in the log."""
+    try:
+        found = read_own(root)
+    except CorpusError as error:
+        hint = suggestion(name, CORPORA.names()) if get_close_matches(name, CORPORA.names()) else ""
+        raise CorpusError(f"{error}{hint}") from None
+    for note in (*found.notes, *refused_sentences(found)):
+        _log.warning("%s: %s", name, note)
+    return [of_corpus(row, name) for row in found.utterances]
+
+
+def refused_sentences(found: OwnData) -> list[str]:
+    """Tell how many recordings are left out, and why the first ones are."""
+    if not found.refused:
+        return []
+    first = "; ".join(f"{one.where}: {one.reason}" for one in found.refused[:N_NAMED])
+    n_refused = len(found.refused)
+    return [f"{n_refused} of {n_refused + len(found.utterances)} recordings left out: {first}."]
+
+
+def of_corpus(row: Utterance, name: str) -> Utterance:
+    """Return an own row under the name of its corpus, its speaker too; one whose table names a corpus stays."""
+    if row.corpus != OWN:
+        return row
+    return replace(row, corpus=name, speaker=row.speaker and f"{name}{row.speaker.removeprefix(OWN)}")
 
 
 def usable(utterances: Sequence[Utterance]) -> Usable:

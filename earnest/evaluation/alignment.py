@@ -19,6 +19,7 @@ from earnest.evaluation.predictions import (
     different,
     in_canonical_order,
     numbered,
+    rated,
     same_text,
     shown,
     text_column,
@@ -229,6 +230,7 @@ def _predictions(
         if answers.predicted_gender is None
         else np.concatenate([answers.predicted_gender, same_text("", n_missing)]),
         predicted_affect=_extended(answers.predicted_affect, n_missing),
+        **rated(rows),
     )
 
 

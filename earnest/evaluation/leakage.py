@@ -45,13 +45,14 @@ class Leakage:
 
     Attributes
     ----------
+    speakers : None where neither set names any
     recordings : files of which both hold parts
     duplicates : clips of the second whose samples are those of a clip of the first; None where nobody compared
     """
 
     first: str
     second: str
-    speakers: int
+    speakers: int | None
     sentences: int
     groups: int
     sessions: int
@@ -60,9 +61,8 @@ class Leakage:
 
     def sentence(self) -> str:
         """Return one line for logs and tables."""
-        counts = ", ".join(f"{getattr(self, name)} {name}" for name in _SHARED)
-        same = "unknown" if self.duplicates is None else str(self.duplicates)
-        return f"{self.first} and {self.second} share {counts}, {same} identical clips"
+        counts = ", ".join(f"{_told(getattr(self, name))} {name}" for name in _SHARED)
+        return f"{self.first} and {self.second} share {counts}, {_told(self.duplicates)} identical clips"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -75,12 +75,18 @@ class Leakage:
         return cls(*values["sets"], **values["shared"])
 
 
+def _told(count: int | None) -> str:
+    return "unknown" if count is None else str(count)
+
+
 def leakage(split: Split, digests: Digests | None = None) -> list[Leakage]:
     """Count what each two sets of a split share; identical clips only where digests are given."""
     found = []
     for first, second in combinations(SETS, 2):
         rows = split.sets[first], split.sets[second]
-        counts = {name: len(shared_values(*rows, key_of)) for name, key_of in _SHARED.items()}
+        counts: dict[str, Any] = {name: len(shared_values(*rows, key_of)) for name, key_of in _SHARED.items()}
+        if not any(row.speaker for members in rows for row in members):
+            counts["speakers"] = None
         duplicates = None if digests is None else len({other for _, other in identical(*rows, digests)})
         found.append(Leakage(first, second, **counts, duplicates=duplicates))
     return found
@@ -109,7 +115,7 @@ def refuse_identical(split: Split, digests: Digests) -> None:
         pairs = identical(split.sets[first], split.sets[second], digests)
         if pairs:
             same = named([f"{one} = {other}" for one, other in pairs])
-            raise SplitError(f"{split.title}: {first} and {second} share identical audio: {same}.")
+            raise SplitError(f"{split.title}: {first} and {second} share identical audio: {same}. Keep one of each.")
 
 
 def sentences_over(lines: Sequence[Leakage]) -> list[str]:

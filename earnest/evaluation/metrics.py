@@ -1,12 +1,13 @@
 """Scores of one predictions file: WA, UA, F1, calibration, gender, affect, spread over folds and speakers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from earnest.corpora.base import affect_range, affect_scale
 from earnest.evaluation.calibration import CalibrationScores, calibration_scores
 from earnest.evaluation.confusion import (
     HEADLINES,
@@ -61,6 +62,26 @@ def affect_scores(
             n = len(_known(answers, ratings)[0])
             scores[name] = AffectScores((high - low) * error, concordance(answers, ratings), n, scale)
     return scores
+
+
+def affect_results(predictions: Predictions, limits: Sequence[float] = ()) -> dict[str, Any] | None:
+    """Score answers of affect against the ratings beside them, in their unit; None where there are none.
+
+    Parameters
+    ----------
+    limits : lowest and highest rating, where it is not to be what the corpus reader says
+    """
+    if predictions.predicted_affect is None or predictions.affect is None:
+        return None
+    true = np.full(predictions.affect.shape, np.nan)
+    corpora = set(predictions.corpus.tolist())
+    for corpus in corpora:
+        low_high = tuple(limits) or affect_range(corpus)
+        if low_high:
+            rows, (low, high) = predictions.corpus == corpus, low_high
+            true[rows] = np.clip((predictions.affect[rows].astype(np.float64) - low) / (high - low), 0, 1)
+    scores = affect_scores(predictions.predicted_affect, true, affect_scale(corpora, limits))
+    return {name: one.to_dict() for name, one in scores.items()} or None
 
 
 def rmse(predicted: npt.NDArray[np.floating], true: npt.NDArray[np.floating]) -> float | None:

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, suggestion, told
 from earnest.files.csv_cells import RowWriter, marked, unmarked
 from earnest.files.reading import opened
@@ -61,6 +62,9 @@ class Predictions:
     predicted_gender : "female", "male" or ""; None where the system doesn't answer it
     predicted_affect : valence, arousal and dominance, shape (rows, 3), float32, NaN where not answered; None when
         nowhere
+    intensity : the corpus' own word of each clip, "" for none; None where no clip has one
+    affect : rated valence, arousal and dominance in the corpus' own unit, shape (rows, 3), float32, NaN where not
+        rated; None when nowhere
     """
 
     classes: tuple[str, ...]
@@ -75,6 +79,8 @@ class Predictions:
     adapted: npt.NDArray[np.bool_] | None = None
     predicted_gender: TextColumn | None = None
     predicted_affect: npt.NDArray[np.float32] | None = None
+    intensity: TextColumn | None = None
+    affect: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.utterance_id)
@@ -96,6 +102,17 @@ class Predictions:
 
 ALWAYS = ("utterance_id", *TEXTS, "emotion", "predicted")  # columns that are never None
 _COLUMNS = tuple(name for name in Predictions.__dataclass_fields__ if name != "classes")
+
+
+def rated(utterances: Sequence[Utterance]) -> dict[str, Any]:
+    """Return what a corpus says of clips beside emotion and gender: ``intensity`` and ``affect`` of `Predictions`."""
+    intensity = text_column(row.intensity for row in utterances)
+    ratings = [(row.valence, row.arousal, row.dominance) for row in utterances]
+    affect = np.array(ratings, dtype=np.float32).reshape(-1, len(AFFECT))  # None becomes NaN
+    return {
+        "intensity": intensity if any(intensity) else None,
+        "affect": None if np.isnan(affect).all() else affect,
+    }
 
 
 def of_emotion(predictions: Predictions) -> Predictions:
@@ -149,6 +166,8 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
         adapted=_stacked(parts, "adapted", (), False),
         predicted_gender=_stacked(parts, "predicted_gender", (), ""),
         predicted_affect=_stacked(parts, "predicted_affect", (len(AFFECT),), np.nan),
+        intensity=_stacked(parts, "intensity", (), ""),
+        affect=_stacked(parts, "affect", (len(AFFECT),), np.nan),
     )
 
 
@@ -181,9 +200,9 @@ class SystemAnswers:
     line, unit : where each row stands in the file, shape (rows,), int64: its line or entry
     predicted : the label answered, "" for none
     emotion : the true label, where the file says it
-    texts : of corpus, speaker, gender, fold and start those that the file has
+    texts : of corpus, speaker, gender, fold, start and intensity those that the file has
     labels, probabilities : shape (rows, labels), float32, NaN in rows without; None when none has any
-    adapted, predicted_gender, predicted_affect : see `Predictions`
+    adapted, predicted_gender, predicted_affect, affect : see `Predictions`
     """
 
     source: Path
@@ -197,6 +216,7 @@ class SystemAnswers:
     adapted: npt.NDArray[np.bool_] | None = None
     predicted_gender: TextColumn | None = None
     predicted_affect: npt.NDArray[np.float32] | None = None
+    affect: npt.NDArray[np.float32] | None = None
     unit: str = "line"
 
     def __post_init__(self) -> None:
@@ -232,7 +252,7 @@ class SystemAnswers:
 
     def without_truth(self) -> "SystemAnswers":
         """Return the same answers with the truth forgotten."""
-        return replace(self, emotion=None)
+        return replace(self, emotion=None, affect=None)
 
     def predictions(self) -> Predictions:
         """Return the rows with the truth that the file itself holds."""
@@ -249,6 +269,8 @@ class SystemAnswers:
             adapted=self.adapted,
             predicted_gender=self.predicted_gender,
             predicted_affect=self.predicted_affect,
+            intensity=self.texts.get("intensity"),
+            affect=self.affect,
         )
 
 
@@ -279,7 +301,9 @@ def shown(text: str) -> str:
     return repr(text[:LONGEST_SHOWN])[1:-1] + ("…" if len(text) > LONGEST_SHOWN else "")
 
 
-TEXT_CELLS = ("name", "corpus", "speaker", "gender", "fold", "start", "emotion", "predicted", "predicted_gender")
+TEXT_CELLS = ("name", "corpus", "speaker", "gender", "fold", "start", "emotion", "predicted", "predicted_gender",
+              "intensity")  # fmt: skip
+AFFECT_PREFIXES = ("predicted_", "")  # before names of answers, and of ratings
 _FLAGS = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -343,7 +367,10 @@ class _Table:
         self.texts: dict[str, list[str]] = {name: [] for name in TEXT_CELLS if name in layout.columns}
         self.lines: list[int] = []
         self.adapted: list[bool] = []
-        self.affect = array("d")  # numbers of all rows in a line: 8 bytes each
+        # Answered and rated valence, arousal and dominance of all rows in a line, where there are such columns.
+        self.affect = {
+            prefix: array("d") for prefix in AFFECT_PREFIXES if any(prefix + name in layout.columns for name in AFFECT)
+        }
         self.probabilities = array("d")
 
     def add(self, row: Sequence[str], line: int) -> None:
@@ -363,8 +390,8 @@ class _Table:
             if flag is None:
                 raise self._error(line, "adapted", f"expected true or false, got '{shown(said['adapted'])}'")
             self.adapted.append(flag)
-        if any(f"predicted_{name}" in said for name in AFFECT):
-            self.affect.extend(self._affect(said, line))
+        for prefix, numbers in self.affect.items():
+            numbers.extend(self._affect(said, prefix, line))
         if self.layout.probabilities:
             self.probabilities.extend(self._row_of_probabilities(cells, line))
 
@@ -373,11 +400,13 @@ class _Table:
         if not self.lines:
             raise CorpusError(f"{self.path}: it holds no predictions.")
         texts = {name: text_column(kept) for name, kept in self.texts.items()}
-        probabilities = affect = None
+        probabilities = None
         if self.probabilities and not all(map(math.isnan, self.probabilities)):
             probabilities = np.array(self.probabilities, dtype=np.float32).reshape(len(self.lines), -1)
-        if self.affect:
-            affect = np.array(self.affect, dtype=np.float32).reshape(-1, len(AFFECT))
+        affect: dict[str, Any] = {
+            f"{prefix}affect": np.array(numbers, dtype=np.float32).reshape(-1, len(AFFECT))
+            for prefix, numbers in self.affect.items()
+        }
         answers = SystemAnswers(
             source=self.path,
             name=texts.pop("name"),
@@ -389,7 +418,7 @@ class _Table:
             labels=tuple(self.layout.probabilities),
             probabilities=probabilities,
             adapted=np.array(self.adapted) if self.adapted else None,
-            predicted_affect=affect,
+            **affect,
         )
         check_unique(answers)
         return answers
@@ -405,14 +434,14 @@ class _Table:
             return f"'{shown(text)}' has no column p_{shown(text)}"
         return ""
 
-    def _affect(self, said: Mapping[str, str], line: int) -> list[float]:
+    def _affect(self, said: Mapping[str, str], prefix: str, line: int) -> list[float]:
         """Return valence, arousal and dominance, NaN for what is empty."""
         values = [math.nan] * len(AFFECT)
         for index, name in enumerate(AFFECT):
-            if text := said.get(f"predicted_{name}"):
-                values[index] = self._number(f"predicted_{name}", text, line)
+            if text := said.get(prefix + name):
+                values[index] = self._number(prefix + name, text, line)
                 if not math.isfinite(values[index]):
-                    raise self._error(line, f"predicted_{name}", f"expected a number, got '{shown(text)}'")
+                    raise self._error(line, prefix + name, f"expected a number, got '{shown(text)}'")
         return values
 
     def _row_of_probabilities(self, cells: Mapping[str, str], line: int) -> list[float]:
@@ -449,14 +478,15 @@ __all__ = [
     "joined",
     "of_classes",
     "of_emotion",
+    "rated",
     "read_answers",
     "read_predictions",
     "write_predictions",
 ]
 TEXT_COLUMNS = ("utterance_id", *TEXTS, "emotion", "predicted")
 ADAPTED, GENDER = "adapted", "predicted_gender"
-AFFECT_COLUMNS = tuple(f"predicted_{name}" for name in AFFECT)
-KNOWN = (*TEXT_COLUMNS, "path", ADAPTED, GENDER, *AFFECT_COLUMNS)
+AFFECT_COLUMNS, INTENSITY = tuple(f"predicted_{name}" for name in AFFECT), "intensity"
+KNOWN = (*TEXT_COLUMNS, "path", ADAPTED, GENDER, *AFFECT_COLUMNS, INTENSITY, *AFFECT)
 PREFIX = "p_"
 
 
@@ -501,6 +531,10 @@ def _header(predictions: Predictions) -> list[str]:
         header.append(GENDER)
     if predictions.predicted_affect is not None:
         header += AFFECT_COLUMNS
+    if predictions.intensity is not None:
+        header.append(INTENSITY)
+    if predictions.affect is not None:
+        header += AFFECT
     return header
 
 
@@ -514,8 +548,15 @@ def _optional_columns(predictions: Predictions) -> Iterator[Sequence[str] | Text
     if predictions.predicted_gender is not None:
         yield predictions.predicted_gender
     if predictions.predicted_affect is not None:
-        for column in predictions.predicted_affect.T:
-            yield _number_texts(column, np.isnan(column))
+        yield from _affect_texts(predictions.predicted_affect)
+    if predictions.intensity is not None:
+        yield list(map(marked, predictions.intensity))
+    if predictions.affect is not None:
+        yield from _affect_texts(predictions.affect)
+
+
+def _affect_texts(values: npt.NDArray[np.float32]) -> Iterator[list[str]]:
+    return (_number_texts(column, np.isnan(column)) for column in values.T)
 
 
 def _number_texts(values: npt.NDArray[np.float32], blank: npt.NDArray[np.bool_]) -> list[str]:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from earnest.corpora.load import usable
 from earnest.corpora.manifest import Utterance
+from earnest.corpora.schemes import scheme_of_rows
 from earnest.errors import CorpusError, RecipeError, SharedGroupError, SplitError, suggestion
 from earnest.evaluation.published_order import InPublishedOrder, emocatcher_order
 from earnest.evaluation.splits import Split
 from earnest.evaluation.splitters import (
+    ApartFromGroups,
     BatchHalves,
     CorpusMatrix,
     CrossCorpus,
@@ -29,7 +31,7 @@ from earnest.evaluation.splitters import (
     in_order,
     session_of,
 )
-from earnest.labels import count_labels, scheme_called
+from earnest.labels import count_labels
 
 
 @dataclass(frozen=True)
@@ -359,6 +361,17 @@ PROTOCOL_TABLE = (
         speakers=_RAVDESS_SPEAKERS,
     ),
     Protocol(
+        name="vino-random5",
+        description="RAVDESS speech and song, five classes, stratified random over clips, 735 for test; where the "
+        "published ones lay is not stated",
+        corpora=("ravdess", "ravdess-song"),
+        scheme="vino5",
+        divide=StratifiedHoldOut(735 / 2452, seed=0, valid_share=1 / 7),
+        speaker_independent=False,
+        n_utterances=2452,
+        speakers=_RAVDESS_SPEAKERS,
+    ),
+    Protocol(
         name="moody-random",
         description="Moody's corpora as far as present, stratified random 70:30 over clips",
         corpora=("ravdess", "emodb", "tess", "jl-corpus"),
@@ -366,6 +379,15 @@ PROTOCOL_TABLE = (
         divide=StratifiedHoldOut(0.3, seed=0),
         speaker_independent=False,
         optional_corpora=True,
+    ),
+    Protocol(
+        name="multitask-random",
+        description="IEMOCAP, stratified random 80:10:10 over turns of eight emotions; the authors' shares are not "
+        "stated",
+        corpora=("iemocap",),
+        scheme="multitask8",
+        divide=ApartFromGroups(StratifiedHoldOut(0.1, seed=0, valid_share=1 / 9)),
+        speaker_independent=False,
     ),
     Protocol(
         name="cross-corpus",
@@ -457,7 +479,7 @@ def _what_keeps_groups_together(rows: Sequence[Utterance]) -> str:
 
 def _divided(chosen: Protocol, rows: Sequence[Utterance]) -> list[Split]:
     """Divide rows that are all of a protocol."""
-    scheme = scheme_called(chosen.scheme, (row.emotion for row in rows))
+    scheme = scheme_of_rows(chosen.scheme, rows)
     classes = [scheme.class_of(row.emotion, row.corpus, row.native_emotion) or "" for row in rows]
     return [
         Split(
@@ -483,7 +505,7 @@ def rows_of(protocol: Protocol, utterances: Iterable[Utterance]) -> list[Utteran
     kept = [row for row in usable(rows).utterances if protocol.belongs is None or protocol.belongs(row)]
     if len(kept) < len(rows):
         _log.warning("%s: %d of %d clips are not part of it", protocol.name, len(rows) - len(kept), len(rows))
-    scheme = scheme_called(protocol.scheme, (row.emotion for row in kept))
+    scheme = scheme_of_rows(protocol.scheme, kept)
     counts = count_labels(scheme, ((row.emotion, row.corpus, row.native_emotion) for row in kept))
     if counts.dropped or counts.merged:
         _log.info("%s: %s", protocol.name, counts.sentence())

@@ -1,7 +1,8 @@
 """Splitters: ways to divide utterances into train, validation and test sets; a protocol is one with its settings."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from types import ModuleType
 from typing import TypeVar
@@ -266,6 +267,17 @@ class StratifiedHoldOut:
 
 
 @dataclass(frozen=True)
+class ApartFromGroups:
+    """Draws clips one by one, turns of one dialogue apart: what published random draws did, which makes them easy."""
+
+    divide: Divide
+
+    def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
+        """Return the `Parts` of ``divide``, whose clips name no group any more."""
+        return self.divide([replace(utterance, group="") for utterance in utterances], classes)
+
+
+@dataclass(frozen=True)
 class SpeakerHoldOut:
     """Every fifth speaker for test, the ones after them for validation: one split of any manifest.
 
@@ -308,11 +320,17 @@ def keep_groups_together(assigned: npt.NDArray[np.generic], utterances: Sequence
 
 
 def _drawn(labels: Indices, share: float, seed: int) -> npt.NDArray[np.bool_]:
-    indices = np.arange(len(labels))
+    indices, n_classes = np.arange(len(labels)), len(set(labels.tolist()))
+    # Of few clips at least one of each class; else the share itself, which published draws depend on.
+    size = share if math.ceil(share * len(labels)) >= n_classes else n_classes
     try:
-        _, chosen = _model_selection().train_test_split(indices, test_size=share, random_state=seed, stratify=labels)
+        _, chosen = _model_selection().train_test_split(indices, test_size=size, random_state=seed, stratify=labels)
     except ValueError as error:
-        raise SplitError(f"Too few clips for a stratified draw of {share:.0%}: {error}") from None
+        n_least = int(np.unique(labels, return_counts=True)[1].min())
+        raise SplitError(
+            f"Too few clips for a stratified draw of {share:.0%}: {len(labels)} clips of {n_classes} classes, the "
+            f"smallest has {n_least} ({error}). Record more of it, or leave that class out."
+        ) from None
     mask = np.zeros(len(labels), dtype=np.bool_)  # (utterances,), True where drawn
     mask[chosen] = True
     return mask

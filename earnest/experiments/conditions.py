@@ -193,7 +193,7 @@ class Averaged(Condition):
 
     def _mean(self, clips: FoldClips, waveform: Waveform) -> Probabilities:
         """Return the mean of the calibrated probabilities (classes,) of one clip's variants."""
-        answers = [clips.probabilities(heard) for heard in variants_of(waveform, self.name)]
+        answers = [clips.probabilities(heard) for heard in variants_of(waveform, self.name, clips.rate_hz)]
         return np.asarray(np.mean(answers, axis=0, dtype=np.float64), np.float32)
 
     def facts(self, found: Predictions) -> dict[str, Any]:

@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from earnest.corpora.base import affect_of, affect_scale
-from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError, RecipeError, SplitError
 from earnest.evaluation.author_protocols import is_chosen_on_test
 from earnest.evaluation.folds import FoldChoice, seeds_apart
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.leakage import Leakage
-from earnest.evaluation.metrics import Scores, affect_scores, score
+from earnest.evaluation.metrics import Scores, affect_results, score
 from earnest.evaluation.predictions import Predictions, joined, of_classes, read_predictions, write_predictions
 from earnest.evaluation.protocols import Coverage, Protocol, coverage_of, protocol_called
 from earnest.evaluation.report import metrics_document, write_metrics
@@ -302,7 +300,7 @@ def scored(
         "labels": labels.sentence(),
         "leakage": [line.to_dict() for line in lines],
         "recipe": task.recipe.to_dict(),
-        "affect": affect_results(predictions, task.utterances, task.recipe.training.affect_range),
+        "affect": affect_results(predictions, task.recipe.training.affect_range),
         **({"class_subsets": {name: one.to_dict() for name, one in subsets.items()}} if subsets else {}),
         **(more_facts or {}),
     }
@@ -327,25 +325,6 @@ def class_subset_scores(protocol: Protocol, predictions: Predictions) -> dict[st
     fewer = of_classes(predictions, scheme_called(protocol.class_subset).classes)
     scores, _ = seeds_apart(score(fewer, np.random.default_rng(BOOTSTRAP_SEED)))
     return {protocol.class_subset: scores}
-
-
-def affect_results(
-    predictions: Predictions, utterances: Sequence[Utterance], limits: Sequence[float]
-) -> dict[str, Any] | None:
-    """Score answers of affect against the manifest's ratings, in their unit; None where there are none.
-
-    Parameters
-    ----------
-    limits : lowest and highest rating, where it is not to be what the corpus reader says
-    """
-    if predictions.predicted_affect is None:
-        return None
-    known = {(row.corpus, row.utterance_id): row for row in utterances}
-    places = zip(predictions.corpus, predictions.utterance_id, strict=True)
-    true = np.array([affect_of(known[place], limits) for place in places], dtype=np.float64)
-    scale = affect_scale(set(predictions.corpus.tolist()), limits)
-    scores = affect_scores(predictions.predicted_affect, true, scale)
-    return {name: one.to_dict() for name, one in scores.items()} or None
 
 
 def _refuse_other_results(protocol: Protocol, output: Path) -> None:

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from earnest.errors import EarnestError, shown
 from earnest.evaluation.author_protocols import STAMP
 from earnest.evaluation.curves import NoiseCurve
 from earnest.evaluation.folds import seeds_apart
-from earnest.evaluation.metrics import Scores, score
+from earnest.evaluation.metrics import Scores, affect_results, score
 from earnest.evaluation.predictions import Predictions, read_predictions
 from earnest.evaluation.protocols import kind_words
 from earnest.files.reading import read_json, read_text
@@ -42,6 +42,7 @@ class Facts:
     part : which folds were tested, where some were left out
     stamp : `STAMP` where it was, otherwise empty
     leakage : one entry for each two sets of each fold, as `earnest evaluate` counts what they share
+    affect : scores of valence, arousal and dominance, as `earnest.evaluation.metrics.affect_results` returns them
     """
 
     protocol: str = ""
@@ -53,6 +54,7 @@ class Facts:
     part: str = ""
     stamp: str = ""
     leakage: tuple[Mapping[str, Any], ...] = ()
+    affect: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def speakers(self) -> str:
@@ -111,7 +113,7 @@ def read_result(path: Path) -> Result:
     predictions = read_predictions(file)
     scores, _ = seeds_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED)))
     if not path.is_dir():
-        return Result(path.stem, predictions, scores, Facts())
+        return Result(path.stem, predictions, scores, Facts(affect=affect_results(predictions) or {}))
     name = path.resolve().name
     return Result(name, predictions, scores, _facts(path), _runs(path, predictions.folds), _noise(path))
 
@@ -119,8 +121,9 @@ def read_result(path: Path) -> Result:
 def _facts(folder: Path) -> Facts:
     document = _document(folder / METRICS)
     known = document.get("speaker_independent")
-    leakage = document.get("leakage")
+    leakage, affect = document.get("leakage"), document.get("affect")
     return Facts(
+        affect=affect if isinstance(affect, dict) else {},
         speaker_independent=known if isinstance(known, bool) else None,
         leakage=tuple(line for line in leakage if isinstance(line, dict)) if isinstance(leakage, list) else (),
         stamp=STAMP if document.get("selected_on") == "test" else "",

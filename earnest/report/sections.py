@@ -1,6 +1,7 @@
 """The parts of a report that need nothing but predictions, ``metrics.json`` and ``history.csv``."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -176,7 +177,9 @@ def leakage_section(facts: Facts) -> Section:
     lead = [
         f"Up to {heard} speakers of a test set are in another set too: the numbers say nothing about new voices."
         if heard
-        else "No speaker of a test set is in another set.",
+        else "No speaker of a test set is in another set."
+        if any(kinds.get("speakers") for kinds in shared.values())
+        else "The recordings name no speakers: some of a test set may be in another set, and very likely are.",
         *([f"Up to {copied} clips of a test set are in another set under another name."] if copied else []),
         "How many of each two sets have in common, smallest to largest over the folds. Shared sentences are no error, "
         "but a model may have learned them. A dash: nobody looked.",
@@ -275,6 +278,43 @@ def classes_section(result: Result) -> Section:
     table = Table(("class", "n", "precision", "recall", "F1"), rows)
     drawing = picture(draw_classes(scores), "classes", "Precision, recall and F1 in per cent", alt, table)
     return Section("classes", "Classes", pictures=[drawing])
+
+
+def gender_and_affect_section(result: Result) -> Section:
+    """List how right gender and affect are, where the system answers them and somebody knows them."""
+    title, gender = "Gender and affect", result.scores.gender
+    ratings = [row for row in map(_affect_row, result.facts.affect.items()) if row]
+    lead, tables = [], {}
+    if gender:
+        limits = gender.intervals["wa"]
+        lead.append(f"Gender right: {percent(gender.wa)} % of {gender.n} clips.")
+        rows = [["all", str(gender.n), percent(gender.wa), f"{percent(limits.low)} to {percent(limits.high)}"]]
+        for name, one in gender.recalls.items():
+            own = f"{percent(one.interval.low)} to {percent(one.interval.high)}"
+            rows.append([name, str(one.n), percent(one.recall), own])
+        tables["Gender"] = Table(("gender", "clips", "right, %", "95 % interval"), rows)
+    if ratings:
+        lead.append(
+            "The root mean square error (RMSE) is in the unit of the corpus' ratings; the concordance correlation "
+            "coefficient (CCC, −1 to 1) is the same in any."
+        )
+        tables["Affect"] = Table(("affect", "ratings", "clips", "CCC", "RMSE"), ratings, words=2)
+    if not tables:
+        return Section(
+            "gender-and-affect", title, missing="The predictions answer neither gender nor affect of rated clips."
+        )
+    return Section("gender-and-affect", title, lead, tables=tables)
+
+
+def _affect_row(line: tuple[str, Any]) -> list[str] | None:
+    """Return a line of the table; None for what `earnest evaluate` never wrote."""
+    name, scores = line
+    try:
+        (low, high), ccc, rmse = scores["scale"], scores["ccc"], scores["rmse"]
+        numbers = (NONE if ccc is None else f"{ccc:.3f}", f"{rmse:.3f}")
+        return [name, f"{low:g} to {high:g}", f"{scores['n']:d}", *numbers]
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def groups_section(result: Result, rows: Mapping[tuple[str, str], Utterance]) -> Section:

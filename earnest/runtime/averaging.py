@@ -22,6 +22,7 @@ class Variants:
 
     def __init__(self, network: WindowNetwork, name: str, info: BundleInfo) -> None:
         self._network, self._others = network, variants_called(name)[1:]
+        self._rate_hz = info.sample_rate_hz
         self._n_least = info.shortest_s * info.sample_rate_hz
         self._n_most = round(info.longest_s * info.sample_rate_hz)
         self.predicted = network.predicted
@@ -33,7 +34,7 @@ class Variants:
         sums = {name: outputs[name].astype(np.float64) for name in averaged}
         counts = np.ones(len(waveforms))
         for variant in self._others:
-            heard = [heard_as(waveform, variant)[: self._n_most] for waveform in waveforms]
+            heard = [heard_as(waveform, variant, self._rate_hz)[: self._n_most] for waveform in waveforms]
             rows = [row for row, waveform in enumerate(heard) if len(waveform) >= self._n_least]
             if rows:
                 counts[rows] += 1

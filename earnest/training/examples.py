@@ -17,9 +17,10 @@ from earnest.audio.waveform import Waveform
 from earnest.corpora.base import Affect, affect_of
 from earnest.corpora.check import digest_of, is_silent
 from earnest.corpora.manifest import Utterance
+from earnest.corpora.schemes import scheme_of_rows
 from earnest.errors import AudioError, CorpusError
 from earnest.frontends.build import FrontEndModule
-from earnest.labels import Scheme, scheme_called
+from earnest.labels import Scheme
 from earnest.progress import SILENT, Progress
 from earnest.settings.training import Oversample
 
@@ -214,7 +215,8 @@ def compute_examples(
     if failures:
         named = "\n  ".join(failures[:MAX_NAMED])
         raise CorpusError(
-            f"{len(failures)} recordings can't be read; remove them or run `earnest corpus check`:\n  {named}"
+            f"{len(failures)} recordings can't be read. Remove them, or leave them out of a manifest of your own "
+            f"recordings: earnest corpus manifest PATH -o mine.csv --readable\n  {named}"
         )
     return examples
 
@@ -275,7 +277,7 @@ def clips_of_corpora(
     with progress.bar("decoding", len(rows)) as advance:
         for corpus in dict.fromkeys(row.corpus for row in rows):
             own = [row for row in rows if row.corpus == corpus]
-            scheme = scheme_called("native", (row.emotion for row in own))
+            scheme = scheme_of_rows("native", own)
             if len(scheme.classes) < FEWEST_CLASSES:
                 raise CorpusError(f"{corpus}: has clips of {len(scheme.classes)} emotions, 3 or more are needed.")
             examples += compute_examples(front_end, own, scheme, advance).values()

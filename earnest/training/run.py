@@ -17,14 +17,22 @@ from earnest.audio.io import load_waveform
 from earnest.bundle import TrainingCorpus
 from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
+from earnest.corpora.schemes import scheme_of_rows
 from earnest.errors import EarnestError, RecipeError
 from earnest.evaluation.leakage import Leakage, leakage, refuse_identical
-from earnest.evaluation.predictions import Predictions, read_predictions, same_text, text_column, write_predictions
+from earnest.evaluation.predictions import (
+    Predictions,
+    rated,
+    read_predictions,
+    same_text,
+    text_column,
+    write_predictions,
+)
 from earnest.evaluation.splits import Split
 from earnest.files.locks import holding
 from earnest.files.reading import read_json
 from earnest.files.writing import SUMS, refuse_changed, refuse_foreign, write_atomically, write_sums
-from earnest.labels import Scheme, scheme_called
+from earnest.labels import Scheme
 from earnest.models.classifier import NetworkOutput, SpeechClassifier, build_classifier, input_kind
 from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.training.clips import Clips
@@ -72,6 +80,7 @@ def refuse_known_speakers(split: Split, fitted_on: frozenset[str]) -> None:
 _log = logging.getLogger(__name__)
 WEIGHTS, PREDICTIONS, LEAKAGE = "model.safetensors", "predictions.csv", "leakage.json"
 FILES = ("recipe.toml", "split.json", LEAKAGE, WEIGHTS, RECORD, PREDICTIONS)
+BEFORE_LEARNING = ("recipe.toml", "split.json", LEAKAGE, "tensorboard")
 
 
 @holding("folder")
@@ -124,6 +133,7 @@ def predictions_from(
         predicted=probabilities.argmax(axis=1).astype(np.int64),
         probabilities=probabilities,
         **columns,
+        **rated(utterances),
     )
 
 
@@ -143,7 +153,7 @@ def load_run(folder: Path) -> SpeechClassifier:
 
 def scheme_of(recipe: Recipe, utterances: Sequence[Utterance]) -> Scheme:
     """Return the recipe's label scheme; "native" looks at the utterances."""
-    return scheme_called(recipe.scheme, (utterance.emotion for utterance in utterances))
+    return scheme_of_rows(recipe.scheme, utterances)
 
 
 def is_finished(folder: Path, split: Split) -> bool:
@@ -183,18 +193,25 @@ def _note_leakage(split: Split, clips: Clips, folder: Path) -> None:
 
 
 def claim(folder: Path, recipe: Recipe, split: Split) -> None:
-    """Write recipe and split into a run folder, or refuse one that holds others."""
-    path = folder / "recipe.toml"
+    """Write recipe and split into a run folder, or refuse one that holds others.
+
+    A run that failed before it learned anything has nothing to lose: the corrected recipe takes its place.
+    """
+    path, split_path = folder / "recipe.toml", folder / "split.json"
     refuse_foreign(folder, path.name, FILES)
-    if path.exists() and not read_recipe(path).trains_as(recipe):
-        raise RecipeError(f"{folder}: holds a run of another recipe. Choose another --output, or remove the folder.")
-    if not path.exists():
-        write_atomically(path, recipe_to_toml(recipe).encode())
-    split_path = folder / "split.json"
-    if split_path.exists() and split_path.read_text(encoding="utf-8") != split.to_json():
-        raise RecipeError(f"{folder}: holds a run on another split. Choose another --output, or remove the folder.")
-    if not split_path.exists():
-        write_atomically(split_path, split.to_json().encode())
+    if folder.is_dir() and any(one.name not in BEFORE_LEARNING for one in folder.glob("[!.]*")):
+        if path.exists() and not read_recipe(path).trains_as(recipe):
+            raise _holds("a run of another recipe", folder)
+        if split_path.exists() and split_path.read_text(encoding="utf-8") != split.to_json():
+            raise _holds("a run on another split", folder)
+        if path.exists() and split_path.exists():
+            return
+    write_atomically(path, recipe_to_toml(recipe).encode())
+    write_atomically(split_path, split.to_json().encode())
+
+
+def _holds(what: str, folder: Path) -> RecipeError:
+    return RecipeError(f"{folder}: holds {what}. Choose another --output, or remove the folder.")
 
 
 def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:

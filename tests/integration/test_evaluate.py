@@ -191,7 +191,7 @@ def test_a_test_clip_gets_the_mean_over_its_variants(evaluated: tuple[Path, dict
     classifier = load_run(folder / "f2")
     row = next(row for row in split.test if row.utterance_id == found.utterance_id[5])
     alone = []
-    for heard in variants_of(load_waveform(row.path, 16_000), "speed"):
+    for heard in variants_of(load_waveform(row.path, 16_000), "speed", 16_000):
         frames = compute_frames(classifier.front_end, heard)
         example = Example(row, frames, 0, len(heard) / 16_000)
         logits = predict_logits(classifier.network, [example])

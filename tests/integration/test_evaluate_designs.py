@@ -153,7 +153,7 @@ def test_corpora_are_trained_on_once_and_tested_against_each_other(corpus: Path,
     [
         ((*THREE, "--select"), r"has no \[tune\] table"),
         ((*THREE, "--train-share", "1.5"), "above 0 and at most 1"),
-        ((*THREE, "--as-published"), "Of speaker-3fold it is not known that its authors chose on test"),
+        ((*THREE, "--as-published"), "speaker-3fold is not the protocol of a published number"),
     ],
 )
 def test_what_is_wrong_is_refused(words: tuple[str, ...], message: str, corpus: Path, tmp_path: Path) -> None:

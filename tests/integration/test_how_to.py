@@ -124,7 +124,7 @@ def test_the_pages_are_linked() -> None:
 
 
 def test_files_that_the_pages_name_exist() -> None:
-    for page in PAGES.values():
+    for page in ALL_PAGES.values():
         for name in re.findall(r"`(earnest/[\w/]+\.py)`", page):
             assert (ROOT / name).is_file(), name
         for target in re.findall(r"\]\(([^)#]+)\)", page):
@@ -195,7 +195,7 @@ def test_every_command_of_the_pages_exists_with_its_options() -> None:
 
     from earnest.apps.cli.main import cli
 
-    blocks = [block for page in PAGES.values() for block in re.findall(r"^```sh\n(.*?)^```", page, re.M | re.S)]
+    blocks = [block for page in ALL_PAGES.values() for block in re.findall(r"^```sh\n(.*?)^```", page, re.M | re.S)]
     commands = [shlex.split(line, comments=True)[1:] for block in blocks for line in block.splitlines()]
     for words in [words for words in commands if words and words[0] in cli.list_commands(None)]:
         usage = CliRunner().invoke(cli, [*words[: 2 if words[0] == "corpus" else 1], "--help"])

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,6 +99,14 @@ def test_the_multitask_network_learns_emotion_gender_and_affect(tmp_path: Path) 
             str.split, told.splitlines()
         )
     assert "affect, 1 to 5" in told
+    with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        for answered in csv.DictReader(file):
+            clip = rows[f"iemocap/{answered['utterance_id']}"]
+            told_of_it = [float(answered[name]) for name in ("valence", "arousal", "dominance")]
+            assert told_of_it == pytest.approx([clip.valence, clip.arousal, clip.dominance])
+            assert answered["gender"] == clip.gender
+    document = json.loads(earnest_cli("score", run / "predictions.csv", "--json"))
+    assert document["affect"]["valence"]["rmse"] == pytest.approx(metrics["affect"]["valence"]["rmse"], rel=1e-5)
     assert "Gender right: " in told
 
 
@@ -108,6 +117,36 @@ def test_an_evaluation_is_under_the_recipes_protocol_unless_another_is_named(dat
     assert own["protocol"] == "speaker-5fold"
     other = json.loads(earnest_cli(*words, "--protocol", "speaker-3fold", "--output", tmp_path / "other"))
     assert other["protocol"] == "speaker-3fold"
+
+
+def as_published(path: Path, data: Path, output: Path, *words: str) -> tuple[dict[str, Any], str]:
+    """Evaluate a recipe as its authors did, shortened; return what --json says and what is told."""
+    typed = ["evaluate", path, "--as-published", *smaller(path), *words, "--output", output]
+    typed += ["--data", f"{read_recipe(path).corpora[0]}={data / read_recipe(path).corpora[0]}"]
+    return json.loads(earnest_cli(*typed, "--json")), " ".join(earnest_cli(*typed).split())
+
+
+def test_turns_at_random_as_published_stand_beside_unseen_speakers(data: Path, tmp_path: Path) -> None:
+    """The multitask network's authors drew turns at random, and chose the epoch on validation turns."""
+    document, told = as_published(RECIPES / "multitask-cnn-pooled.toml", data, tmp_path / "run")
+    titles = {name: document[name]["title"] for name in ("same_split", "unseen_speakers")}
+    assert titles == {
+        "same_split": "multitask-random (speaker-dependent)",
+        "unseen_speakers": "speaker-5fold (speaker-independent)",
+    }
+    assert "epoch_on_test" not in document
+    assert "Its authors chose the epoch on validation clips" in told
+    assert f"Speakers that training heard: {document['gaps_in_points_of_wa']['unseen_speakers']:+.1f} points" in told
+    shared = {tuple(line["sets"]): line["shared"] for line in document["same_split"]["leakage"]}
+    assert shared["train", "test"]["speakers"] > 0
+
+
+def test_a_published_number_on_unseen_speakers_is_the_honest_one(data: Path, tmp_path: Path) -> None:
+    document, told = as_published(RECIPES / "ntu-thai-fcn-gap.toml", data, tmp_path / "run", "--repeats", "1")
+    assert document["same_split"]["title"] == "thai-ser-ntu (speaker-independent)"
+    assert document["same_split"]["selected_on"] == "validation"
+    assert document["gaps_in_points_of_wa"] == {}
+    assert "and tested unseen speakers, as we do" in told
 
 
 def test_the_protocol_of_the_published_number_is_told_where_it_is_another(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Options that commands share: which model, for whom, with what; and what a shell offers for their values."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import wraps
@@ -11,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from earnest.apps.cli._recordings import sources_of
 from earnest.bundle import DEFAULT_BUNDLE, BundleInfo
+from earnest.errors import CorpusError, shown, suggestion
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.bulk import BATCH_S
 from earnest.runtime.engine import Backend, Hint, Provider
@@ -44,6 +46,12 @@ def corpus_names() -> list[str]:
     from earnest.corpora.base import CORPORA
 
     return CORPORA.names()
+
+
+VARIANT_HELP = (
+    "gain: ±6 dB; speed: 5 % slower and faster; gain-and-speed: both; noise: white, 22.5 dB below; stretch: to 0.75 "
+    "and 1.25 times the speed; pitch: a semitone; masks: a band and a stretch of time; multitask: the last four"
+)
 
 
 def variant_names() -> list[str]:
@@ -174,8 +182,7 @@ class AveragingOptions(ComputingOptions):
         show_default=True,
         metavar="VARIANTS",
         shell_complete=names_from(variant_names),
-        help="Average over changed copies of each recording: none, gain (±6 dB), speed (5 % slower and faster), "
-        "gain-and-speed.",
+        help=f"Average over changed copies of each recording: {VARIANT_HELP}. Each copy costs one more answer.",
     )
 
     def load(self, batch_s: float = BATCH_S, hint: Hint = "latency") -> Predictor:
@@ -277,3 +284,24 @@ class SpeakerOptions(AdaptationOptions):
         """Whether all recordings of a speaker are heard before they are answered."""
         by_default = ADAPTS_FOLDERS and not (self.adapt or self.profile) and any(Path(path).is_dir() for path in paths)
         return (by_default or self.adapt == ("auto",)) and predictor.can_adapt
+
+
+OWN = "own"
+
+
+def named_corpus(text: str) -> tuple[str, Path | None]:
+    """Return the name of a corpus, and of own recordings where they are; their name is their file's or folder's.
+
+    Raises
+    ------
+    CorpusError
+        When there is neither such a corpus nor such a path, with the nearest right name.
+    """
+    if text in corpus_names():
+        return text, None
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise CorpusError(f"{shown(text)} is no corpus, and no folder or file.{suggestion(text, corpus_names())}")
+    stem = path.resolve().stem if path.is_file() else path.resolve().name
+    name = re.sub(r"[^\w.]+", "-", stem.lower()).strip("-.") or OWN
+    return f"{OWN}-{name}" if name in corpus_names() else name, path

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from earnest.apps.cli._options import names_from, option
+from earnest.apps.cli._options import corpus_names, named_corpus, names_from, option
 from earnest.errors import RecipeError
 from earnest.evaluation.protocols import PROTOCOL_TABLE, PROTOCOLS
 from earnest.files.reading import parsed_toml
@@ -52,6 +52,14 @@ class RecipeOptions:
         shell_complete=names_from(lambda: (*SCHEMES, "native")),
         help="Other classes than the recipe's, for comparing recipes on one task.",
     )
+    corpora: tuple[str, ...] = option(
+        "--corpus",
+        multiple=True,
+        metavar="NAME|PATH",
+        shell_complete=names_from(corpus_names, files=True),
+        help="Other recordings than the recipe's; repeatable. A folder or table of your own in any layout, or a "
+        "manifest: then classes are your labels, and the protocol is chosen by what it says about speakers.",
+    )
     settings: tuple[str, ...] = option(
         "--set",
         metavar="KEY=VALUE",
@@ -63,12 +71,22 @@ class RecipeOptions:
     def changes(self) -> Mapping[str, Any]:
         """What was typed as key → value."""
         changes = changes_of(self.settings)
+        if self.corpora:
+            changes["corpus"] = [name for name, _ in map(named_corpus, self.corpora)]
+        if self.own:
+            changes.setdefault("scheme", "native")
         return changes if self.scheme is None else {**changes, "scheme": self.scheme}
+
+    @property
+    def own(self) -> dict[str, Path]:
+        """Own recordings that were named by path: name → folder, table or manifest."""
+        return {name: path for name, path in map(named_corpus, self.corpora) if path is not None}
 
     @property
     def words(self) -> list[str]:
         """What to type for the same."""
         words = [] if self.scheme is None else ["--scheme", self.scheme]
+        words += [word for text in self.corpora for word in ("--corpus", text)]
         return words + [word for text in self.settings for word in ("--set", text)]
 
 

@@ -9,7 +9,14 @@ from typing import Any
 
 import click
 
-from earnest.apps.cli._options import corpus_names, names_from
+from earnest.apps.cli._options import corpus_names, named_corpus, names_from, options
+from earnest.apps.cli._own_recordings import (
+    OwnOptions,
+    echo_manifest,
+    echo_own_report,
+    manifest_rows,
+    own_path,
+)
 from earnest.apps.cli.output import (
     EXIT_OK,
     EXIT_SOME_FAILED,
@@ -30,6 +37,8 @@ from earnest.corpora.check import CorpusReport, check_corpus
 from earnest.corpora.fetch import fetch_corpus
 from earnest.corpora.load import corpus_called, corpus_root, load_corpus
 from earnest.corpora.manifest import Utterance, write_manifest
+from earnest.corpora.own.check import OwnReport, check_own, without_faulty
+from earnest.corpora.own.data import OwnData
 from earnest.corpora.tables import TABLE_READERS
 from earnest.errors import CorpusError, EarnestError, suggestion
 from earnest.files.writing import new_file, refuse_existing
@@ -204,21 +213,31 @@ def info(name: str, as_json: bool, quiet: bool) -> None:
 
 
 @command.command()
-@click.argument("name", shell_complete=names_from(corpus_names))
+@click.argument("name", metavar="NAME|PATH", shell_complete=names_from(corpus_names, files=True))
 @click.argument("root", type=PATH, required=False)
 @data_option
+@options("hints", OwnOptions)
 @output_options
-def check(name: str, root: Path | None, data: Sequence[str], as_json: bool, quiet: bool) -> None:
-    """Compare a copy with what was published, and decode all of it.
+def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, as_json: bool, quiet: bool) -> None:
+    """Compare a copy with what was published, and decode all of it; or look through your own recordings.
 
     It finds recordings that are missing, unexpected, unreadable, cut, silent or the same sound twice, and counts
     labels. Without ROOT it looks in the folder that --data or $EARNEST_DATA names. The exit code is 3 when there are
-    problems.
+    problems. PATH is a folder or table of your own, in any layout.
 
     \b
-    Example:
+    Examples:
       earnest corpus check ravdess ~/data/ravdess
+      earnest corpus check my-recordings --speaker-pattern "^([^_/]+)_"
     """
+    if own := own_path(name, root):
+        found = _checked(hints.read(own), as_json, quiet)
+        if as_json:
+            echo_json(found.to_dict())
+        else:
+            echo_own_report(found, name)
+        sys.exit(EXIT_SOME_FAILED if found.findings else EXIT_OK)
+    _refuse_hints(hints, name)
     corpus_called(name)
     with progress_for(as_json, quiet).amount("decoding") as show:
         report = check_corpus(
@@ -232,8 +251,10 @@ def check(name: str, root: Path | None, data: Sequence[str], as_json: bool, quie
 
 
 @command.command()
-@click.argument("name", metavar=f"NAME|{'|'.join(TABLE_READERS)}", shell_complete=names_from(corpus_names))
-@click.argument("root", type=PATH)
+@click.argument(
+    "name", metavar=f"PATH|NAME|{'|'.join(TABLE_READERS)}", shell_complete=names_from(corpus_names, files=True)
+)
+@click.argument("root", type=PATH, required=False)
 @click.option("-o", "--output", type=PATH, required=True, help="The CSV file to write.")
 @overwrite_option
 @click.option("--corpus", "corpus", default="", help="Name of your own corpus, where a table is read.")
@@ -252,26 +273,36 @@ def check(name: str, root: Path | None, data: Sequence[str], as_json: bool, quie
     metavar="YOURS=OURS",
     help="What a word of the table means, such as joy=happy; repeatable.",
 )
+@options("hints", OwnOptions)
+@click.option(
+    "--readable",
+    is_flag=True,
+    help="Of own recordings: decode each, and leave out what can't be read, is silent, too short or there twice.",
+)
 @output_options
 def manifest(
     name: str,
-    root: Path,
+    root: Path | None,
     output: Path,
     overwrite: bool,
     corpus: str,
     audio: Path | None,
     columns: Sequence[str],
     emotions: Sequence[str],
+    hints: OwnOptions,
+    readable: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Write the rows of a corpus, or of your own table of recordings, as a manifest.
+    """Write the rows of a corpus, or of your own recordings, as a manifest.
 
     A manifest is a table with one row an utterance. It can stand for its corpus in --data NAME=DIR, such as --data
-    mine=mine.csv.
+    mine=mine.csv, and for your recordings in --corpus mine.csv. PATH alone is a folder or table of your own, in any
+    layout; where it can't be guessed, say which column or folder is what.
 
     \b
     Examples:
+      earnest corpus manifest my-recordings -o mine.csv --speaker-column "folder 1"
       earnest corpus manifest ravdess ~/data/ravdess -o ravdess.csv
       earnest corpus manifest csv labels.csv --column path=file --column emotion=label \\
           --emotion joy=happy --corpus mine -o mine.csv
@@ -280,23 +311,53 @@ def manifest(
     refuse_existing(output, overwrite)
     named, meant = word_pairs("--column", columns), word_pairs("--emotion", emotions)
     own = _OwnTable(corpus, audio and audio.resolve(), named, meant)
-    if name in TABLE_READERS:
-        rows = own.rows(name, root.resolve())
-    elif own != _OwnTable():
-        raise click.UsageError(f"--corpus, --audio, --column and --emotion go with {', '.join(TABLE_READERS)} only.")
-    elif name not in CORPORA.names():
-        choices = [*CORPORA.names(), *TABLE_READERS]
-        raise CorpusError(f"There is no corpus or table reader '{name}'.{suggestion(name, choices)}")
+    path = None if name in TABLE_READERS else own_path(name, root)
+    found = hints.read(path, own.audio) if path else None
+    if found is None:
+        rows = _named_rows(name, root, own, hints)
     else:
-        rows = load_corpus(name, root.resolve())
+        if columns:
+            raise click.UsageError("--column goes with csv and jsonl. Say --label-column or --speaker-column.")
+        found = without_faulty(found, _checked(found, as_json, quiet)) if readable else found
+        rows = manifest_rows(found, corpus or named_corpus(name)[0], meant)
     with new_file(output, overwrite) as place:
         write_manifest(rows, place, output.parent)
-    counts = dict(Counter(row.emotion for row in rows))
+    counts = found.class_counts if found else dict(Counter(row.emotion for row in rows))
     if as_json:
         n_speakers = len({row.speaker for row in rows if row.speaker})
         echo_json({"manifest": output, "n_rows": len(rows), "n_speakers": n_speakers, "class_counts": counts})
+    elif found and not quiet:
+        echo_manifest(found, output)
     elif not quiet:
         echo(f"{output}: {len(rows)} rows: {counts_text(counts)}")
+    sys.exit(EXIT_SOME_FAILED if found and found.refused else EXIT_OK)
+
+
+def _named_rows(name: str, root: Path | None, own: _OwnTable, hints: OwnOptions) -> list[Utterance]:
+    """Return the rows of a published corpus, or of a table whose reader was named."""
+    _refuse_hints(hints, name)
+    if name in TABLE_READERS:
+        if root is None:
+            raise click.UsageError(f"{name}: where is it? Say earnest corpus manifest {name} PATH, or PATH alone.")
+        return own.rows(name, root.resolve())
+    if own != _OwnTable():
+        raise click.UsageError(
+            f"--corpus, --audio, --column and --emotion go with {', '.join(TABLE_READERS)} and a PATH of yours only."
+        )
+    if name not in CORPORA.names():
+        choices = [*CORPORA.names(), *TABLE_READERS]
+        raise CorpusError(f"There is no corpus or table reader '{name}'.{suggestion(name, choices)}")
+    return load_corpus(name, (root or corpus_root(name, {})).resolve())
+
+
+def _checked(data: OwnData, as_json: bool, quiet: bool) -> OwnReport:
+    with progress_for(as_json, quiet).amount("decoding") as show:
+        return check_own(data, lambda done, total: show("", done, total))
+
+
+def _refuse_hints(hints: OwnOptions, name: str) -> None:
+    if hints.any:
+        raise click.UsageError(f"{name} is read by its own rules: --label-column and the like go with a PATH of yours.")
 
 
 @command.command()
@@ -345,9 +406,9 @@ def show(
 ) -> None:
     """Draw a corpus: counts, durations, affect, waveforms, a spectrogram a class; one page to look at and listen to.
 
-    ROOT is the corpus' folder, or a manifest of your own recordings. Without it, the place is the one that --data or
-    $EARNEST_DATA names. Recordings go into the page only where the licence of their corpus allows passing them on. The
-    exit code is 3 when some recordings can't be read; the page names them.
+    ROOT is the corpus' folder, or a manifest of your own recordings; PATH alone is where these are. Without ROOT, a
+    corpus is where --data or $EARNEST_DATA says. Recordings go into the page only where the licence of their corpus
+    allows passing them on. The exit code is 3 when some recordings can't be read; the page names them.
 
     \b
     Examples:
@@ -359,6 +420,8 @@ def show(
 
     new_figure(1, 1)  # without matplotlib, this says so at once
     refuse_existing(output / "index.html", overwrite)
+    if own := own_path(name, root) if name not in corpus_folders(data) else None:
+        name, root = named_corpus(name)[0], own
     rows = load_corpus(name, root or corpus_root(name, corpus_folders(data)))
     with progress_for(as_json, quiet).amount("reading") as progress:
         page = build_page(name, rows, not no_audio, lambda done, total: progress("", done, total))

@@ -22,14 +22,13 @@ from earnest.apps.cli.output import (
     percent,
     word_pairs,
 )
-from earnest.corpora.base import affect_of, affect_scale
 from earnest.corpora.load import corpus_root, load_corpus, usable
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.errors import MissingExtraError
 from earnest.evaluation.alignment import Joined, LabelMapping, Relabelled, join, relabelled
 from earnest.evaluation.confusion import HEADLINES
 from earnest.evaluation.importers import READERS, read_any
-from earnest.evaluation.metrics import Scores, affect_scores, score
+from earnest.evaluation.metrics import Scores, affect_results, score
 from earnest.evaluation.predictions import Predictions, SystemAnswers, TextColumn
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.report import metrics_document, spread_text
@@ -94,7 +93,7 @@ def to_score(path: Path, source: Source) -> ToScore:
     if not source.has_truth:
         if not source.words and source.scheme is None:
             predictions = answers.predictions()
-            return ToScore(predictions)
+            return ToScore(predictions, more=_affect_scores(predictions))
         found = relabelled(answers, _label_mapping(source, answers, ()))
         predictions = found.answers.predictions()
         return ToScore(predictions, _notes(found, None))
@@ -104,7 +103,7 @@ def to_score(path: Path, source: Source) -> ToScore:
     joined = join(found.answers, rows, label_mapping.scheme, source.ignore_unknown, usable(rows).left_out)
     predictions = joined.predictions
     columns = manifest_columns(predictions, joined.utterances, SLICED)
-    return ToScore(predictions, _notes(found, joined), columns, _affect_scores(predictions, joined.utterances))
+    return ToScore(predictions, _notes(found, joined), columns, _affect_scores(predictions))
 
 
 def _label_mapping(source: Source, answers: SystemAnswers, rows: Sequence[Utterance]) -> LabelMapping:
@@ -128,12 +127,9 @@ def _notes(found: Relabelled, joined: Joined | None) -> list[str]:
     return [f"{what}: {count}." for count, what in counted if count]
 
 
-def _affect_scores(predictions: Predictions, rows: Sequence[Utterance]) -> dict[str, Any]:
-    if predictions.predicted_affect is None:
-        return {}
-    true = np.array([affect_of(row) for row in rows])
-    scores = affect_scores(predictions.predicted_affect, true, affect_scale({row.corpus for row in rows}))
-    return {"affect": {name: one.to_dict() for name, one in scores.items()}} if scores else {}
+def _affect_scores(predictions: Predictions) -> dict[str, Any]:
+    found = affect_results(predictions)
+    return {"affect": found} if found else {}
 
 
 NAMES = {"wa": "WA", "ua": "UA", "macro_f1": "macro-F1", "weighted_f1": "weighted F1"}

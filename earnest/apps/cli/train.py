@@ -3,6 +3,7 @@
 import csv
 import os
 import shlex
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from earnest.settings.shipped import recipe_word
 
 if TYPE_CHECKING:
     from earnest.experiments.evaluate import Evaluation
+    from earnest.settings.recipe import Recipe
     from earnest.training.record import RunRecord
 
 
@@ -60,18 +62,21 @@ def command(
     speaker-dependent. The test set is predicted once, after that, into predictions.csv.
 
     \b
-    Example:
+    Examples:
       earnest train emocatcher --data ravdess=~/ravdess --output runs/emocatcher
+      earnest train own --corpus my-recordings --output runs/mine
     """
     require_training()
     # Waiting threads that spin take the core that the other one needs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from earnest.experiments.evaluate import train
     from earnest.settings.recipe import read_recipe
-    from earnest.training.record import read_record
 
     resolved = read_recipe(recipe, other.changes)
-    protocol = protocol or resolved.protocol
+    folders = corpus_folders(data) | other.own
+    protocol = protocol or protocol_of(resolved, other, folders, one_split=True)  # a refusal doesn't wait for torch
+    from earnest.experiments.evaluate import train
+    from earnest.training.record import read_record
+
     words = [
         "earnest",
         "train",
@@ -84,7 +89,7 @@ def command(
     progress = progress_for(as_json, quiet)
     typed = shlex.join([*words, "--all-data"] if all_data else words)
     with held_folder(output):
-        outcome = train(resolved, protocol, fold, corpus_folders(data), output, typed, not all_data, progress)
+        outcome = train(resolved, protocol, fold, folders, output, typed, not all_data, progress)
         record = read_record(output)
         _draw_curve(output, record.best_epoch)
     if as_json:
@@ -100,6 +105,16 @@ def command(
             echo(f"The published number is of another protocol, which is not comparable: {theirs}")
     if not quiet:
         echo(f"Next: earnest export {output} --output bundles/{output.name}")
+
+
+def protocol_of(recipe: "Recipe", other: RecipeOptions, folders: Mapping[str, Path], one_split: bool = False) -> str:
+    """Return the protocol of a recipe; of own recordings, which no protocol was written for, one that suits them."""
+    if not other.own:
+        return recipe.protocol
+    from earnest.corpora.load import load_utterances
+    from earnest.evaluation.own_protocol import suitable_protocol
+
+    return suitable_protocol(load_utterances(recipe.corpora, folders), one_split)
 
 
 def _echo_training(output: Path, record: "RunRecord") -> None:

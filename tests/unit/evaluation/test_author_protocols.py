@@ -17,6 +17,11 @@ from earnest.evaluation.author_protocols import (
 from earnest.evaluation.protocols import PROTOCOLS, protocol_called, splits_of
 from earnest.evaluation.split_files import protocol_of_files
 from earnest.evaluation.splits import Split
+from earnest.settings.recipe import read_recipe
+
+RECIPES = Path(__file__).parents[3] / "recipes"
+FIVE = ("emocatcher", "moody", "ntu", "vino", "multitask")
+OURS = ("emocatcher-noise", "emocatcher-refit", "emocatcher-stability")  # their network, trained otherwise
 
 
 def row(name: str) -> Utterance:
@@ -77,9 +82,26 @@ def test_no_protocol_that_can_be_named_chooses_on_test():
 
 
 def test_only_of_known_authors_is_it_said_that_they_chose_on_test():
-    with pytest.raises(RecipeError, match="Of ravdess-6fold it is not known"):
+    with pytest.raises(RecipeError, match="ravdess-6fold is not the protocol of a published number"):
         author_protocol(protocol_called("ravdess-6fold"))
-    assert {honest_protocol(name).speaker_independent for name in AUTHOR_PROTOCOLS} == {True}
+    with pytest.raises(RecipeError, match="authors of iemocap-10speaker chose on validation clips"):
+        author_protocol(protocol_called("iemocap-10speaker"))
+
+
+@pytest.mark.parametrize("name", AUTHOR_PROTOCOLS)
+def test_a_published_number_stands_beside_one_on_unseen_speakers(name):
+    assert honest_protocol(name).speaker_independent
+    stays = honest_protocol(name).name == name
+    assert stays == protocol_called(name).speaker_independent
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_of_the_five_systems_names_the_authors_protocol(path):
+    recipe = read_recipe(path)
+    if path.stem.startswith(FIVE) and path.stem not in OURS:
+        assert recipe.authors_protocol in AUTHOR_PROTOCOLS
+    elif recipe.authors_protocol:
+        raise AssertionError(f"{path.stem} is none of theirs")
 
 
 def test_the_type_says_what_it_is():

@@ -68,3 +68,10 @@ def test_what_json_says_can_be_read_again():
 def test_folds_with_the_same_line_say_it_once():
     lines = [Leakage("train", "test", n, 0, 0, 0, 0) for n in (0, 1, 0)]
     assert len(sentences_over(lines)) == 2
+
+
+def test_where_no_row_names_a_speaker_it_is_unknown_whether_they_are_shared():
+    first, *_ = leakage(Split([row("a")], [row("b")], [row("c")], speaker_independent=False))
+    assert first.speakers is None
+    assert first.sentence().startswith("train and valid share unknown speakers, 0 sentences")
+    assert Leakage.from_dict(first.to_dict()) == first

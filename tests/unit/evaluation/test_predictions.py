@@ -122,9 +122,26 @@ def test_answers_beside_the_emotion_are_kept_and_written_again(tmp_path):
     assert (tmp_path / "again.csv").read_bytes() == path.read_bytes()
 
 
+def test_what_the_corpus_says_beside_the_emotion_is_kept_and_written_again(tmp_path):
+    path = written(
+        tmp_path, HEADER + ",intensity,valence,arousal,dominance", GOOD + ",strong,4.5,1.0,", "b" + GOOD[1:] + ",,,,"
+    )
+    predictions = read_predictions(path)
+    assert predictions.intensity.tolist() == ["strong", ""]
+    np.testing.assert_array_equal(predictions.affect, [[4.5, 1.0, np.nan], [np.nan] * 3])
+    assert predictions.predicted_affect is None
+    write_predictions(predictions, tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_bytes() == path.read_bytes()
+    plain = predictions_of([answer("c")], ["happy", "sad"])
+    both = joined([predictions, plain])
+    assert both.intensity.tolist() == ["strong", "", ""]
+    assert np.isnan(both.affect[2]).all()
+
+
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
+        ("valence", "high", ":3, column 'valence': expected a number, got 'high'"),
         ("predicted_gender", "man", ":3, column 'predicted_gender': expected female, male or nothing, got 'man'"),
         ("predicted_arousal", "high", ":3, column 'predicted_arousal': expected a number, got 'high'"),
         ("predicted_arousal", "nan", ":3, column 'predicted_arousal': expected a number, got 'nan'"),

@@ -132,3 +132,14 @@ def test_a_corpus_is_left_out_with_the_classes_that_it_has_and_all_of_the_others
 def test_one_corpus_alone_can_not_be_left_out():
     with pytest.raises(SplitError, match="at least 2 corpora"):
         splits_of("leave-one-corpus-out", made_up(6, "emodb"))
+
+
+def test_few_clips_are_drawn_with_one_of_each_class_for_validation():
+    rows = [Utterance(f"{word}{take}", Path(f"{word}{take}.wav"), corpus="mine", emotion="other", native_emotion=word)
+            for word in ("a", "b", "c") for take in range(5)]  # fmt: skip
+    for split in splits_of("stratified-5fold", rows):
+        assert [sorted(row.native_emotion for row in rows) for rows in (split.valid, split.test)] == [
+            ["a", "b", "c"]
+        ] * 2
+    with pytest.raises(SplitError, match="Every class needs at least 5 clips"):
+        splits_of("stratified-5fold", rows[:-1])

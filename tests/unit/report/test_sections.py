@@ -16,6 +16,7 @@ from earnest.report.sections import (
     calibration_section,
     classes_section,
     confusion_section,
+    gender_and_affect_section,
     groups_section,
     leakage_section,
     learning_section,
@@ -46,6 +47,34 @@ def test_speakers_and_copies_in_a_test_set_come_first() -> None:
     section = leakage_section(Facts(leakage=(shared, elsewhere)))
     assert section.lead[0].startswith("Up to 4 speakers of a test set")
     assert section.lead[1].startswith("Up to 2 clips of a test set")
+
+
+def test_gender_and_affect_are_tables_in_the_unit_of_the_ratings(result: Result) -> None:
+    answered = replace(result.predictions, predicted_gender=result.predictions.gender)
+    affect = {
+        "valence": {"rmse": 0.8307, "ccc": 0.5, "n": 12, "scale": [1, 5]},
+        "arousal": {"rmse": 0.25, "ccc": None, "n": 12, "scale": [1, 5]},
+        "strange": {"rmse": "much"},
+    }
+    scores = score(answered, np.random.default_rng(0))
+    section = gender_and_affect_section(Result("made", answered, scores, Facts(affect=affect)))
+    assert section.tables is not None
+    assert section.lead[0] == "Gender right: 100.0 % of 60 clips."
+    assert [row[:3] for row in section.tables["Gender"].rows] == [
+        ["all", "60", "100.0"],
+        ["female", "30", "100.0"],
+        ["male", "30", "100.0"],
+    ]
+    assert section.tables["Affect"].rows == [
+        ["valence", "1 to 5", "12", "0.500", "0.831"],
+        ["arousal", "1 to 5", "12", "–", "0.250"],
+    ]
+    assert "neither gender nor affect" in gender_and_affect_section(result).missing
+
+
+def test_where_nobody_names_speakers_nothing_is_promised() -> None:
+    section = leakage_section(Facts(leakage=({"sets": ["train", "test"], "shared": {"speakers": None, "groups": 0}},)))
+    assert section.lead[0].startswith("The recordings name no speakers")
 
 
 def test_strange_leakage_lines_are_left_out() -> None:

@@ -51,7 +51,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_a_clip_gets_the_mean_of_the_answers_to_its_variants(folders: tuple[Path, Path], name: str) -> None:
     plain = earnest.load(folders[0])
     clip = voice(0.4)
-    alone = [shares(plain.predict((variant, RATE_HZ))) for variant in variants_of(clip, name)]
+    alone = [shares(plain.predict((variant, RATE_HZ))) for variant in variants_of(clip, name, RATE_HZ)]
     result = earnest.load(folders[0], tta=name).predict((clip, RATE_HZ))
     np.testing.assert_allclose(shares(result), np.mean(alone, axis=0), atol=1e-6)
     if "gain" in name:  # the stand-in doesn't hear speed
@@ -96,13 +96,13 @@ def test_neighbours_and_repetition_change_no_answer(folders: tuple[Path, Path], 
 def test_variants_stay_within_what_the_model_takes(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path, longest_s=2.0)
     clip = voice(2.0)
-    slow, fast = variants_of(clip, "speed")[1:]
+    slow, fast = variants_of(clip, "speed", RATE_HZ)[1:]
     plain = earnest.load(bundle)
     alone = [shares(plain.predict((part, RATE_HZ))) for part in (clip, slow[: 2 * RATE_HZ], fast)]
     model = earnest.load(bundle, tta="speed")
     np.testing.assert_allclose(shares(model.predict((clip, RATE_HZ))), np.mean(alone, axis=0), atol=1e-6)
     shortest = voice(1.0)[4_000:5_600]  # faster, it would be too short
-    kept = [shares(plain.predict((part, RATE_HZ))) for part in variants_of(shortest, "speed")[:2]]
+    kept = [shares(plain.predict((part, RATE_HZ))) for part in variants_of(shortest, "speed", RATE_HZ)[:2]]
     np.testing.assert_allclose(shares(model.predict((shortest, RATE_HZ))), np.mean(kept, axis=0), atol=1e-6)
 
 
@@ -123,7 +123,7 @@ def test_variants_judge_sound_and_distance_together(tmp_path: Path) -> None:
     names = ("sound", "distance")
     averaged = earnest.load(tmp_path, tta="gain").graph.run(clips, names)
     for row, clip in enumerate(clips):
-        alone = [plain.run([variant], names) for variant in variants_of(clip, "gain")]
+        alone = [plain.run([variant], names) for variant in variants_of(clip, "gain", RATE_HZ)]
         for name in names:
             np.testing.assert_allclose(averaged[name][row], np.mean([one[name][0] for one in alone], axis=0), atol=1e-5)
     assert averaged["distance"].shape == (2,)

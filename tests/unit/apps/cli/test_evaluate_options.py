@@ -5,10 +5,14 @@ from pathlib import Path
 import click
 import pytest
 
+from earnest.apps.cli._recipe import RecipeOptions
 from earnest.apps.cli.evaluate import TaskOptions
 from earnest.settings.recipe import Recipe
 
 NAMED = Recipe("ravdess", "cabg", protocol="ravdess-6fold", authors_protocol="emocatcher-5fold")
+
+
+OTHER = RecipeOptions(scheme=None, corpora=(), settings=())
 
 
 def options(protocol: str | None = None, splits: tuple[Path, ...] = ()) -> TaskOptions:
@@ -25,9 +29,9 @@ def options(protocol: str | None = None, splits: tuple[Path, ...] = ()) -> TaskO
     ],
 )
 def test_the_recipe_says_it_where_nobody_does(recipe: Recipe, as_published: bool, expected: str) -> None:
-    assert options().as_of(recipe, as_published).protocol == expected
-    assert options("loso").as_of(recipe, as_published).protocol == "loso"
-    assert options(splits=(Path("mine.csv"),)).as_of(recipe, as_published).protocol is None
+    assert options().as_of(recipe, as_published, OTHER, {}).protocol == expected
+    assert options("loso").as_of(recipe, as_published, OTHER, {}).protocol == "loso"
+    assert options(splits=(Path("mine.csv"),)).as_of(recipe, as_published, OTHER, {}).protocol is None
 
 
 def test_a_protocol_and_split_files_are_one_too_many() -> None:

@@ -24,13 +24,13 @@ def test_values_are_toml_and_anything_else_a_word() -> None:
 
 
 def test_the_scheme_has_an_option_of_its_own() -> None:
-    assert RecipeOptions("six", ()).changes == {"scheme": "six"}
-    assert RecipeOptions(None, ()).changes == {}
+    assert RecipeOptions("six", (), ()).changes == {"scheme": "six"}
+    assert RecipeOptions(None, (), ()).changes == {}
 
 
 def test_what_was_typed_can_be_typed_again() -> None:
-    assert RecipeOptions("six", ("a=1", "b=2")).words == ["--scheme", "six", "--set", "a=1", "--set", "b=2"]
-    assert RecipeOptions(None, ()).words == []
+    assert RecipeOptions("six", (), ("a=1", "b=2")).words == ["--scheme", "six", "--set", "a=1", "--set", "b=2"]
+    assert RecipeOptions(None, (), ()).words == []
 
 
 @pytest.mark.parametrize("text", ["training.epochs", "=3", " = 3"])

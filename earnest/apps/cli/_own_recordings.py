@@ -1,0 +1,109 @@
+"""Own recordings named by path in ``earnest corpus``: how they are read, and what is told of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from earnest.apps.cli._options import named_corpus, option
+from earnest.apps.cli.output import counts_text, echo, echo_table
+from earnest.corpora.load import of_corpus, refused_sentences
+from earnest.corpora.manifest import Utterance
+from earnest.corpora.own.check import OwnReport
+from earnest.corpora.own.data import OwnData
+from earnest.corpora.own.read import read_own
+
+NO_SPEAKERS = (
+    "Speakers are unknown. Tell them with --speaker-column NAME (of folders: 'folder 1', 'folder 2') or "
+    "--speaker-pattern REGEX: without them nobody can say how a new speaker is answered."
+)
+RECIPE = "recipes/own.toml"
+
+
+@dataclass(frozen=True)
+class OwnOptions:
+    """Where own recordings say what is what, where that can't be guessed."""
+
+    label_column: str | None = option(
+        "--label-column", metavar="NAME", help="Of own recordings: the column with labels; of folders 'folder 1', …"
+    )
+    speaker_column: str | None = option(
+        "--speaker-column", metavar="NAME", help="Of own recordings: the column with speakers; of folders 'folder 1', …"
+    )
+    label_pattern: str | None = option(
+        "--label-pattern", metavar="REGEX", help="Of own recordings: the label in each path, its first group."
+    )
+    speaker_pattern: str | None = option(
+        "--speaker-pattern", metavar="REGEX", help="Of own recordings: the speaker in each path, its first group."
+    )
+
+    @property
+    def any(self) -> bool:
+        """Whether something was said."""
+        return self != OwnOptions(None, None, None, None)
+
+    def read(self, path: Path, root: Path | None = None) -> OwnData:
+        """Read them; ``root`` is where paths of a table start."""
+        return read_own(
+            path,
+            label_column=self.label_column,
+            speaker_column=self.speaker_column,
+            label_pattern=self.label_pattern,
+            speaker_pattern=self.speaker_pattern,
+            root=root,
+        )
+
+
+def own_path(name: str, root: Path | None) -> Path | None:
+    """Return where own recordings are that were named by path alone; None for a corpus.
+
+    Raises
+    ------
+    CorpusError
+        When there is neither such a corpus nor such a path.
+    """
+    return None if root is not None else named_corpus(name)[1]
+
+
+def manifest_rows(data: OwnData, corpus: str, meanings: Mapping[str, str]) -> list[Utterance]:
+    """Return the rows of a manifest.
+
+    Parameters
+    ----------
+    meanings : own label → canonical emotion
+    """
+    rows = [of_corpus(row, corpus) for row in data.utterances]
+    if strange := sorted(set(meanings) - {row.native_emotion for row in rows}):
+        raise click.UsageError(
+            f"--emotion {strange[0]}=…: no recording has that label. There are {', '.join(data.labels)}."
+        )
+    return [replace(row, emotion=meanings.get(row.native_emotion, row.emotion)) for row in rows]
+
+
+def echo_manifest(data: OwnData, output: Path) -> None:
+    """Tell what was read from where, what was left out, and what to do next."""
+    echo(f"{output}: {len(data.utterances)} rows of {data.layout}: {counts_text(data.class_counts)}")
+    speakers = f"{len(data.speakers)} speakers from {data.speaker_from}. " if data.speakers else ""
+    echo(f"Labels from {data.label_from}. {speakers}{' '.join(data.notes)}".rstrip())
+    for sentence in (*refused_sentences(data), *(() if data.speakers else (NO_SPEAKERS,))):
+        echo(sentence)
+    echo(f"Next: earnest corpus check {output}, then earnest evaluate {RECIPE} --corpus {output}")
+
+
+def echo_own_report(report: OwnReport, name: str) -> None:
+    """Write counts, findings, advice and the next command."""
+    echo(f"{report.source}: {report.layout}, {report.n_recordings} recordings, {report.hours:.2f} h")
+    speakers = f"{report.n_speakers} speakers from {report.speaker_from}" if report.n_speakers else "speakers unknown"
+    echo(f"Labels from {report.label_from}; {speakers}.\n")
+    echo_table(("label", "here"), [(one, str(n)) for one, n in report.class_counts.items()], right=("here",))
+    if report.findings:
+        echo()
+        rows = [(finding.kind, "\n".join(finding.files), finding.detail) for finding in report.findings]
+        echo_table(("finding", "files", "what"), rows)
+    echo()
+    for sentence in report.advice:
+        echo(sentence)
+    n_found = len(report.findings)
+    echo(f"{n_found} problem{'s'[: n_found != 1]}." if n_found else "Every recording can be read.")
+    echo(f"Next: earnest evaluate {RECIPE} --corpus {name}")

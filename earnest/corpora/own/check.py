@@ -1,0 +1,134 @@
+"""Are own recordings fit for learning? What can't be read, is silent, short or there twice; speakers and classes."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from earnest.corpora.check import SILENT_PEAK, Finding, Sound, examine_all
+from earnest.corpora.manifest import Utterance
+from earnest.corpora.own.data import OwnData, Refused
+
+SHORT_S = 0.3  # a syllable
+FEW = 10  # recordings of a class
+FEW_SPEAKERS = 5
+SAME, KEEP_ONE = "same audio", "keep one of them"
+
+
+@dataclass(frozen=True)
+class OwnReport:
+    """What `check_own` found.
+
+    Attributes
+    ----------
+    findings : one a recording, or a group of the same sound; each is a reason to look
+    advice : what would help most, in sentences
+    hours : sum of what could be decoded, whole files
+    """
+
+    source: str
+    layout: str
+    label_from: str
+    speaker_from: str
+    n_recordings: int
+    n_speakers: int
+    class_counts: dict[str, int]
+    hours: float
+    findings: Sequence[Finding]
+    advice: Sequence[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+def check_own(data: OwnData, on_progress: Callable[[int, int], object] | None = None) -> OwnReport:
+    """Decode every recording and look at labels and speakers.
+
+    Parameters
+    ----------
+    on_progress : called with the recordings decoded so far and their number
+    """
+    paths = list(dict.fromkeys(row.path for row in data.utterances))
+    sounds: list[Sound] = []
+    for sound in examine_all(paths):
+        sounds.append(sound)
+        if on_progress:
+            on_progress(len(sounds), len(paths))
+    refused = [Finding("left out", (one.where,), one.reason) for one in data.refused]
+    return OwnReport(
+        source=str(data.source),
+        layout=data.layout,
+        label_from=data.label_from,
+        speaker_from=data.speaker_from,
+        n_recordings=len(data.utterances),
+        n_speakers=len(data.speakers),
+        class_counts=data.class_counts,
+        hours=sum(sound.duration_s for sound in sounds) / 3600,
+        findings=[*refused, *_sound(sounds), *_same_audio(sounds, data.utterances)],
+        advice=[*data.notes, *_speakers(data), *_classes(data)],
+    )
+
+
+def without_faulty(data: OwnData, report: OwnReport) -> OwnData:
+    """Leave out recordings with a finding, and say why each is; of the same sound under one label the first stays."""
+    why: dict[str, str] = {}
+    for finding in report.findings:
+        stays = finding.kind == SAME and finding.detail == KEEP_ONE
+        why |= dict.fromkeys(finding.files[stays:], f"{finding.kind}: {finding.detail}")
+    kept = tuple(row for row in data.utterances if str(row.path) not in why)
+    here = {str(row.path) for row in data.utterances}
+    refused = (*data.refused, *(Refused(path, reason) for path, reason in why.items() if path in here))
+    return replace(data, utterances=kept, refused=refused)
+
+
+def _sound(sounds: Iterable[Sound]) -> Iterable[Finding]:
+    for sound in sounds:
+        files = (str(sound.path),)
+        if sound.error:
+            yield Finding("unreadable", files, sound.error)
+        elif sound.peak < SILENT_PEAK:
+            yield Finding("silent", files, f"its peak is {sound.peak:.1g}")
+        elif sound.ends_early:
+            yield Finding("cut", files, "the stream has no end: the file was cut")
+        elif sound.duration_s < SHORT_S:
+            yield Finding("short", files, f"{sound.duration_s:.2f} s")
+
+
+def _same_audio(sounds: Iterable[Sound], rows: Sequence[Utterance]) -> Iterable[Finding]:
+    labels, same = defaultdict(set), defaultdict(list)
+    for row in rows:
+        labels[row.path].add(row.native_emotion)
+    for sound in sounds:
+        if not sound.error and sound.peak >= SILENT_PEAK:
+            same[sound.digest].append(sound.path)
+    for paths in same.values():
+        if len(paths) > 1:
+            said = sorted(set().union(*(labels[path] for path in paths)))
+            detail = f"labels contradict: {', '.join(said)}" if len(said) > 1 else KEEP_ONE
+            yield Finding(SAME, tuple(map(str, paths)), detail)
+
+
+def _speakers(data: OwnData) -> Iterable[str]:
+    if not data.speakers:
+        yield (
+            "Speakers are unknown, so nobody can say how a new speaker is answered. Tell them: earnest corpus manifest "
+            "PATH -o mine.csv, with --speaker-column NAME (of folders 'folder 1', …) or --speaker-pattern REGEX."
+        )
+        return
+    if len(data.speakers) < FEW_SPEAKERS:
+        yield f"Few speakers: {len(data.speakers)}. More of them help a new one most."
+    by_class = defaultdict(set)
+    for row in data.utterances:
+        by_class[row.native_emotion].add(row.speaker)
+    for label, speakers in by_class.items():
+        if len(speakers) == 1:
+            yield f"All of '{label}' are of one speaker: a model would learn the speaker."
+
+
+def _classes(data: OwnData) -> Iterable[str]:
+    if len(data.class_counts) == 1:
+        yield "There is one class; a model needs two."
+    few = [f"{label} ({count})" for label, count in data.class_counts.items() if count < FEW]
+    if few:
+        yield f"Few recordings: {', '.join(few)}. Ten a class are little, fifty good."

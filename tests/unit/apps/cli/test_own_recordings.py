@@ -1,0 +1,134 @@
+"""Own recordings by path in ``earnest corpus``: every stumble of a new user is a sentence that helps."""
+
+import json
+from pathlib import Path
+
+import pytest
+import soundfile
+from click.testing import CliRunner, Result
+
+from earnest.apps.cli._options import named_corpus
+from earnest.apps.cli._recipe import RecipeOptions
+from earnest.apps.cli.main import cli
+from earnest.corpora.load import load_corpus
+from earnest.corpora.manifest import read_manifest
+from earnest.errors import CorpusError
+from earnest.testing.sounds import voice
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(cli, ["corpus", *map(str, words)])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder for each class, in it one for each speaker."""
+    for number, (label, speaker) in enumerate((one, who) for one in ("froh", "sad") for who in ("ann", "bob", "cem")):
+        path = tmp_path / "My Clips" / label / speaker / f"{speaker}_{label}.wav"
+        path.parent.mkdir(parents=True)
+        soundfile.write(path, voice(0.4, seed=number), 16_000, subtype="PCM_16")
+    return tmp_path / "My Clips"
+
+
+def test_a_manifest_of_a_folder_keeps_words_and_tells_the_next_command(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mine.csv"
+    done = run("manifest", folder, "-o", output, "--speaker-column", "folder 2")
+    assert done.exit_code == 0
+    assert f"{output}: 6 rows of a folder for each class: sad 3, froh 3" in done.output
+    assert "3 speakers from folder 2." in done.output
+    assert (
+        f"Next: earnest corpus check {output}, then earnest evaluate recipes/own.toml --corpus {output}" in done.output
+    )
+    rows = read_manifest(output)
+    assert {row.speaker for row in rows} == {"my-clips-ann", "my-clips-bob", "my-clips-cem"}
+    assert {(row.corpus, row.emotion, row.native_emotion) for row in rows} == {
+        ("my-clips", "other", "froh"),
+        ("my-clips", "sad", "sad"),
+    }
+    assert load_corpus("any", output) == sorted(rows, key=lambda row: row.path.name)
+
+
+def test_without_speakers_it_says_how_to_tell_them(folder: Path, tmp_path: Path) -> None:
+    done = run("manifest", folder, "-o", tmp_path / "mine.csv")
+    assert "Speakers are unknown. Tell them with --speaker-column NAME" in done.output
+    by_pattern = run("manifest", folder, "-o", tmp_path / "2.csv", "--speaker-pattern", "([a-z]+)_")
+    assert "3 speakers from a pattern on the path." in by_pattern.output
+
+
+def test_words_can_be_made_canonical_emotions(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mine.csv"
+    assert run("manifest", folder, "-o", output, "--emotion", "froh=happy", "--corpus", "clips").exit_code == 0
+    assert {(row.corpus, row.emotion) for row in read_manifest(output)} == {("clips", "happy"), ("clips", "sad")}
+    wrong = run("manifest", folder, "-o", tmp_path / "2.csv", "--emotion", "joy=happy")
+    assert wrong.exit_code == 2
+    assert "no recording has that label. There are sad, froh." in wrong.output
+
+
+def test_one_bad_recording_is_told_and_the_others_are_written(folder: Path, tmp_path: Path) -> None:
+    (folder / "sad" / "ann" / "bad.wav").write_bytes(b"no sound at all")
+    checked = run("check", folder)
+    assert checked.exit_code == 3
+    assert "unreadable" in checked.output
+    assert "bad.wav" in checked.output
+    assert "1 problem." in checked.output
+    output = tmp_path / "mine.csv"
+    done = run("manifest", folder, "-o", output, "--readable")
+    assert done.exit_code == 3
+    assert "1 of 7 recordings left out" in done.output
+    assert len(read_manifest(output)) == 6
+
+
+def test_a_check_tells_counts_speakers_and_the_next_command(folder: Path) -> None:
+    done = run("check", folder, "--speaker-column", "folder 2")
+    assert done.exit_code == 0
+    assert "Labels from folder 1; 3 speakers from folder 2." in done.output
+    assert done.output.endswith(
+        f"Every recording can be read.\nNext: earnest evaluate recipes/own.toml --corpus {folder}\n"
+    )
+    report = json.loads(run("check", folder, "--json").stdout)
+    assert report["class_counts"] == {"sad": 3, "froh": 3}
+    assert report["findings"] == []
+
+
+@pytest.mark.parametrize("words", [("check", "ravdes"), ("manifest", "ravdes", "-o", "x.csv")])
+def test_neither_a_corpus_nor_a_path_is_told_with_the_nearest_name(words: tuple[str, ...]) -> None:
+    error = run(*words).exception
+    assert isinstance(error, CorpusError)
+    assert "'ravdes' is no corpus, and no folder or file. Did you mean 'ravdess'?" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("check", "ravdess", "--speaker-column", "x"), "is read by its own rules"),
+        (("manifest", "csv", "-o", "x.csv"), "csv: where is it? Say earnest corpus manifest csv PATH"),
+    ],
+)
+def test_options_that_do_not_go_together_are_wrong_usage(words: tuple[str, ...], message: str) -> None:
+    done = run(*words)
+    assert done.exit_code == 2
+    assert message in " ".join(done.output.split())
+
+
+def test_a_page_is_drawn_of_a_path(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
+    assert run("show", folder, "-o", tmp_path / "shown", "--no-audio").exit_code == 0
+    assert (tmp_path / "shown" / "index.html").exists()
+
+
+def test_own_recordings_are_named_after_their_path(folder: Path, tmp_path: Path) -> None:
+    assert named_corpus(str(folder)) == ("my-clips", folder)
+    assert named_corpus("emodb") == ("emodb", None)
+    (tmp_path / "emodb.csv").write_text("x")
+    assert named_corpus(str(tmp_path / "emodb.csv"))[0] == "own-emodb"
+    (tmp_path / "···").mkdir()
+    assert named_corpus(str(tmp_path / "···"))[0] == "own"
+
+
+def test_labels_are_the_classes_unless_a_scheme_is_named(folder: Path) -> None:
+    asked = RecipeOptions(scheme=None, corpora=(str(folder), "emodb"), settings=())
+    assert asked.changes == {"corpus": ["my-clips", "emodb"], "scheme": "native"}
+    assert asked.own == {"my-clips": folder}
+    assert asked.words == ["--corpus", str(folder), "--corpus", "emodb"]
+    assert RecipeOptions(scheme="four", corpora=(str(folder),), settings=()).changes["scheme"] == "four"
+    assert "scheme" not in RecipeOptions(scheme=None, corpora=("emodb",), settings=()).changes

@@ -1,0 +1,63 @@
+"""What `earnest corpus check` says of own recordings."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from earnest.corpora.own.check import check_own, without_faulty
+from earnest.corpora.own.data import OwnData
+from earnest.corpora.own.read import read_own
+from earnest.testing.sounds import voice
+
+
+def record(path: Path, seed: int, seconds: float = 0.5, level: float = 0.2) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, voice(seconds, seed=seed, level=level), 16_000, subtype="PCM_16")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> OwnData:
+    for number, label in enumerate(("yes", "yes", "yes", "no", "no")):
+        record(tmp_path / label / f"ann-{number}.wav", number)
+    record(tmp_path / "no" / "short.wav", 7, 0.1)
+    record(tmp_path / "no" / "again.wav", 3)
+    record(tmp_path / "no" / "turned.wav", 0)
+    soundfile.write(tmp_path / "yes" / "silent.wav", np.zeros(8_000), 16_000)
+    (tmp_path / "yes" / "broken.wav").write_bytes((tmp_path / "yes" / "ann-1.wav").read_bytes()[:30])
+    return read_own(tmp_path)
+
+
+def test_each_fault_is_a_finding_and_the_rest_is_counted(data: OwnData, tmp_path: Path) -> None:
+    done: list[tuple[int, int]] = []
+    report = check_own(data, lambda one, total: done.append((one, total)))
+    kinds = {kind: [Path(file).name for found in report.findings if found.kind == kind for file in found.files]
+             for kind in ("unreadable", "silent", "short", "same audio")}  # fmt: skip
+    assert kinds["unreadable"] == ["broken.wav"]
+    assert kinds["silent"] == ["silent.wav"]
+    assert kinds["short"] == ["short.wav"]
+    assert sorted(kinds["same audio"]) == ["again.wav", "ann-0.wav", "ann-3.wav", "turned.wav"]
+    assert "labels contradict: no, yes" in {found.detail for found in report.findings}
+    assert (report.n_recordings, report.class_counts) == (10, {"no": 5, "yes": 5})
+    assert done[-1] == (10, 10)
+    assert report.to_dict()["findings"]
+    assert any(sentence.startswith("Speakers are unknown") for sentence in report.advice)
+
+
+def test_what_is_left_out_is_told_and_one_of_the_same_sound_stays(data: OwnData) -> None:
+    left = without_faulty(data, check_own(data))
+    names = sorted(row.path.name for row in left.utterances)
+    assert len(names) == 4  # one of the two with the same sound and label; none of those whose labels contradict
+    assert {"ann-1.wav", "ann-2.wav", "ann-4.wav"} < set(names)
+    assert len(left.refused) == 6
+    assert {one.reason.partition(":")[0] for one in left.refused} == {"unreadable", "silent", "short", "same audio"}
+
+
+def test_a_class_of_one_speaker_and_few_recordings_are_told(tmp_path: Path) -> None:
+    for number, label in enumerate(("yes", "yes", "no", "no")):
+        record(tmp_path / label / f"{'ann' if label == 'no' else 'bob' if number else 'ann'}-{number}.wav", number)
+    advice = check_own(read_own(tmp_path, speaker_pattern="([a-z]+)-")).advice
+    assert "All of 'no' are of one speaker: a model would learn the speaker." in advice
+    assert "Few speakers: 2. More of them help a new one most." in advice
+    assert any(sentence.startswith("Few recordings: no (2), yes (2).") for sentence in advice)
