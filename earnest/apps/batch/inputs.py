@@ -136,10 +136,10 @@ def _listed(source: str) -> Iterator[Input]:
         paths: Iterable[str] = (row["path"] for row in rows_of_list(text, source))
     else:
         paths = filter(None, (line.strip() for line in text.splitlines()))
-    yield from map(_file, beside(source, paths))
+    yield from map(_file, named_in(source, paths))
 
 
-def beside(source: str, paths: Iterable[str]) -> Iterator[str]:
+def named_in(source: str, paths: Iterable[str]) -> Iterator[str]:
     """Yield paths as they are seen from the folder of the file that names them.
 
     Raises
@@ -211,7 +211,7 @@ def _rows(location: str, table: Any, path: str | None, key: str | None) -> Itera
     for batch in table.iter_batches(10_000, columns=[name for name in (path, key) if name] or None):
         for row in _cells(batch, path, key):
             if path:
-                (whole,) = beside(location, [str(row[path])])
+                (whole,) = named_in(location, [str(row[path])])
                 yield _file(whole)
             else:
                 name = str(row[key]) if key else f"{number:08d}"

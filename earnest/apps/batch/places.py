@@ -72,26 +72,26 @@ class LocalPlace:
         """See `Place`; on the disk when this returns."""
         path = self.folder / name
         # A name of its own each time: who writes the same file at the same time puts the same rows there.
-        beside = path.with_name(f"{_PARTIAL}{uuid4().hex}-{path.name}")
+        fresh = path.with_name(f"{_PARTIAL}{uuid4().hex}-{path.name}")
         with told(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with beside.open("wb") as file:
+                with fresh.open("wb") as file:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
-                beside.replace(path)
+                fresh.replace(path)
             except BaseException:
                 with suppress(OSError):
-                    beside.unlink()
+                    fresh.unlink()
                 raise
 
     def forget_rests(self) -> None:
         """Remove what killed workers were writing a day ago."""
-        for beside in self.folder.glob(f"*/{_PARTIAL}*"):
+        for fresh in self.folder.glob(f"*/{_PARTIAL}*"):
             with suppress(OSError):
-                if time.time() - beside.stat().st_mtime > FORGOTTEN_S:
-                    beside.unlink()
+                if time.time() - fresh.stat().st_mtime > FORGOTTEN_S:
+                    fresh.unlink()
 
 
 class RemotePlace:
@@ -131,12 +131,12 @@ class RemotePlace:
             self._system.pipe_file(path, data)
             return
         folder, _, last = path.rpartition("/")
-        beside = f"{folder}/{_PARTIAL}{uuid4().hex}-{last}"
+        fresh = f"{folder}/{_PARTIAL}{uuid4().hex}-{last}"
         self._system.makedirs(folder, exist_ok=True)
-        self._system.pipe_file(beside, data)
+        self._system.pipe_file(fresh, data)
         if self._system.exists(path):  # HDFS puts nothing over what is there; a run that is killed here writes it again
             self._system.rm_file(path)
-        self._system.mv(beside, path)
+        self._system.mv(fresh, path)
 
     def _listed(self, folder: str) -> list[str]:
         self._system.invalidate_cache()

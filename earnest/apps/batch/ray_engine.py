@@ -54,7 +54,7 @@ class RayActors:
         # Ray's own restart would wait for a core, with a shard in hand, also where none will be free again.
         start = ray.remote(num_cpus=1, max_restarts=0)(ShardWorker).remote
         actors = [start(work) for _ in range(count)]
-        pool = ActorPool(actors)
+        pool: Any = ActorPool(actors)
         for number in numbers:
             pool.submit(lambda actor, number: actor.answered.remote(number), number)
         while pool.has_next():
@@ -80,11 +80,10 @@ def _cluster(jobs: int, address: str | None) -> Iterator[Any]:
         import ray
     except ImportError:
         raise MissingExtraError("--engine ray", "ray") from None
-    own: dict[str, Any] = (
-        {} if address else {"num_cpus": jobs, "object_store_memory": STORE_BYTES, "include_dashboard": False}
-    )
+    own: dict[str, Any] = {"num_cpus": jobs, "object_store_memory": STORE_BYTES, "include_dashboard": False}
+    options = {"log_to_driver": False, "logging_level": logging.ERROR, **({} if address else own)}
     try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
+        ray.init(address or "local", **options)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         raise EarnestError(f"Ray at {address or 'this machine'}: {first_line(error)}. Check --address.") from error
     try:

@@ -1,0 +1,136 @@
+"""earnest batch: whatever is killed, there is exactly one row an input, and no file is ever half there."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from batches import finished, keys_in, rows_in, started, write_clips, write_tar
+from command_line import earnest_cli
+from stand_in import write_bundle
+
+pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+pytestmark = pytest.mark.long
+N_CLIPS, N_BROKEN = 600, 5
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("batch")
+    write_bundle(root / "bundle")
+    write_clips(root / "clips", N_CLIPS, N_BROKEN)
+    return root
+
+
+def of(root: Path, output: str, *more: object) -> tuple[object, ...]:
+    return (root / "clips", "--output", root / output, "--model", root / "bundle", "--shard-size", 20, *more)
+
+
+def planned(root: Path) -> list[str]:
+    return sorted(map(str, (root / "clips").iterdir()))
+
+
+def summary(output: Path, exit_code: int = 0) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(earnest_cli("batch", "summary", output, "--json", exit_code=exit_code))
+    return told
+
+
+def wait_for_shards(output: Path, count: int) -> None:
+    end = time.monotonic() + 60
+    while len(list(output.glob("shards/*.sha256"))) < count:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def workers_of(pid: int) -> list[int]:
+    """Return the processes of a run that answer: its children, without Python's tracker of resources."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    commands = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
+    return [child for child, command in commands.items() if b"spawn_main" in command]
+
+
+def test_rows_are_those_of_predict(root: Path) -> None:
+    finished("run", *of(root, "same", "--jobs", 2), exit_code=3)
+    earnest_cli(
+        "predict", root / "clips", "--model", root / "bundle", "--output", root / "same.jsonl", "-q", exit_code=3
+    )
+    predicted = {row["path"]: row for row in map(json.loads, (root / "same.jsonl").read_text("utf-8").splitlines())}
+    rows = rows_in(root / "same")
+    assert [row["path"] for row in rows] == sorted(predicted)
+    for row in rows:
+        one = predicted[row["path"]]
+        assert (row["status"], row["emotion"], row["error"]) == (one["status"], one["emotion"], one["error"])
+        assert row["confidence"] == pytest.approx(one["confidence"], abs=1e-5)
+    assert sum(row["status"] == "error" for row in rows) == N_BROKEN
+    told = summary(root / "same")
+    assert (told["complete"], told["rows"], told["statuses"]["error"]) == (True, N_CLIPS + N_BROKEN, N_BROKEN)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")
+def test_a_killed_worker_costs_nothing(root: Path) -> None:
+    run = started("run", *of(root, "worker", "--jobs", 2))
+    wait_for_shards(root / "worker", 3)
+    os.kill(workers_of(run.pid)[0], signal.SIGKILL)
+    _, said = run.communicate(timeout=120)
+    assert "its worker died (SIGKILL)" in said
+    assert run.returncode == 3
+    assert keys_in(root / "worker") == planned(root)
+
+
+def test_a_killed_run_is_gone_on_with(root: Path) -> None:
+    for n_shards in (2, 9, 17):
+        run = started("run", *of(root, "killed", "--jobs", 2, "-q"))
+        wait_for_shards(root / "killed", n_shards)
+        run.send_signal(signal.SIGKILL)
+        run.communicate()
+    assert 0 < len(keys_in(root / "killed")) < N_CLIPS
+    summary(root / "killed", exit_code=1)
+    finished("run", *of(root, "killed", "--jobs", 2), exit_code=3)
+    assert keys_in(root / "killed") == planned(root)
+    assert summary(root / "killed")["complete"]
+    assert "0 answered, 0 failed" in finished("run", *of(root, "killed"))
+
+
+def test_parts_of_an_array_make_the_whole(root: Path) -> None:
+    runs = [started("run", *of(root, "parts", "--jobs", 1, "--shard", f"{number}/3")) for number in (1, 2, 3)]
+    for run in runs:
+        run.communicate(timeout=120)
+    assert {run.returncode for run in runs} <= {0, 3}
+    assert keys_in(root / "parts") == planned(root)
+
+
+def test_a_damaged_shard_is_told_and_done_again(root: Path) -> None:
+    shard = root / "same" / "shards" / "000003.parquet"
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    assert summary(root / "same", exit_code=1)["shards_damaged"] == [3]
+    assert "20 answered" in finished("run", *of(root, "same", "--jobs", 1))
+    assert keys_in(root / "same") == planned(root)
+
+
+def test_another_question_is_refused_where_a_run_was_begun(root: Path) -> None:
+    said = finished("run", *of(root, "same", "--table", "timelines"), exit_code=1)
+    assert "was begun with table predictions, not timelines" in said
+    (root / "foreign" / "shards").mkdir(parents=True)
+    assert "holds shards of something else" in finished("run", *of(root, "foreign"), exit_code=1)
+
+
+def test_timelines_of_tar_members(root: Path) -> None:
+    keys = write_tar(root / "some-000.tar", 5)
+    finished("run", root / "some-000.tar", "-o", root / "tars", "--model", root / "bundle", "--table", "timelines")
+    rows = rows_in(root / "tars")
+    assert [row["path"] for row in rows] == keys
+    for row in rows:
+        assert [span["emotion"] for span in row["spans"]]
+        classes = [name for name in row if name.startswith("p_")]
+        assert all(len(window["probabilities"]) == len(classes) for window in row["windows"])
+
+
+def test_a_run_without_a_bundle_says_so_at_once(root: Path) -> None:
+    said = finished(root / "clips", "--output", root / "none", "--model", root / "absent", exit_code=1)
+    assert "absent" in said
+    assert not (root / "none").exists()
