@@ -30,7 +30,7 @@ class Place(Protocol):
     name: str
 
     def names(self, folder: str) -> set[str]:
-        """Return the names of the files in a folder of it; none where that isn't there."""
+        """Return the names of the files in a folder of it, "" for itself; none where that isn't there."""
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file."""
@@ -143,10 +143,10 @@ class RemotePlace:
         return cast(list[str], self._system.ls(self._path(folder), detail=False))
 
     def _path(self, name: str) -> str:
-        return f"{self._root}/{name}"
+        return f"{self._root}/{name}".rstrip("/")
 
     def _url(self, name: str) -> str:
-        return f"{self.name}/{name}"
+        return f"{self.name}/{name}".rstrip("/")
 
 
 def _protocols(system: Any) -> set[str]:

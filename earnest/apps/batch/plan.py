@@ -161,7 +161,7 @@ def read_plan(place: Place) -> Plan | None:
     EarnestError
         When what is there is no plan.
     """
-    if ASKED not in place.names("."):
+    if ASKED not in place.names(""):
         return None
     where = f"{place.name}/{ASKED}"
     values = parsed_json(place.read(ASKED).decode("utf-8", "replace"), where)
