@@ -5,7 +5,6 @@ import signal
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Protocol
@@ -46,10 +45,6 @@ class Waiting:
         number = self._left.popleft()
         return number, self._deaths[number] > 0
 
-    def put_back(self, number: int) -> None:
-        """Take back a shard that a worker can't do."""
-        self._left.appendleft(number)
-
     def died(self, number: int, why: str) -> ShardReport | None:
         """Take a shard back whose worker died; return a report where that was once too often."""
         self._deaths[number] += 1
@@ -79,7 +74,8 @@ class Processes:
         try:
             while waiting or workers:
                 while waiting and len(workers) < self._jobs:
-                    worker = _Process(work, *waiting.take())
+                    worker = _Process(work)
+                    worker.give(waiting)
                     workers[worker.link] = worker
                 for link in wait(list(workers)):
                     assert isinstance(link, Connection)
@@ -91,7 +87,9 @@ class Processes:
                         if lost := waiting.died(worker.number, worker.end()):
                             yield waiting.told(lost)
                         continue
-                    if not waiting or not worker.give(waiting):
+                    if waiting:
+                        worker.give(waiting)
+                    else:
                         del workers[link]
                         worker.end()
         finally:
@@ -107,25 +105,19 @@ class _Process:
     link : gives reports; at its end when the process has ended
     """
 
-    def __init__(self, work: Work, number: int, isolated: bool) -> None:
-        self._is_isolated, self.number = work.isolate or isolated, number
+    def __init__(self, work: Work) -> None:
+        self.number = -1
         self.link, theirs = get_context("spawn").Pipe()
         with theirs:
-            told = replace(work, isolate=self._is_isolated)
-            # No daemon: it has decoder processes of its own.
-            self._process = get_context("spawn").Process(target=_serve, args=(theirs, told), name="earnest-batch")
+            # No daemon: it may have decoder processes of its own.
+            self._process = get_context("spawn").Process(target=_serve, args=(theirs, work), name="earnest-batch")
             self._process.start()
-        self._send()
 
-    def give(self, waiting: Waiting) -> bool:
-        """Hand over the next shard; return whether this worker can do it."""
-        number, isolated = waiting.take()
-        if isolated and not self._is_isolated:
-            waiting.put_back(number)
-            return False
-        self.number = number
-        self._send()
-        return True
+    def give(self, waiting: Waiting) -> None:
+        """Hand over the next shard."""
+        self.number, isolated = waiting.take()
+        with suppress(OSError):  # it has died, which the next look at the link tells
+            self.link.send((self.number, isolated))
 
     def end(self, kill: bool = False) -> str:
         """End the process when it has done its shard, or now; return how it ended."""
@@ -137,10 +129,6 @@ class _Process:
             self._process.kill()
             self._process.join()
         return _ending(self._process.exitcode)
-
-    def _send(self) -> None:
-        with suppress(OSError):  # it has died, which the next look at the link tells
-            self.link.send(self.number)
 
 
 def _ending(code: int | None) -> str:
@@ -158,11 +146,12 @@ def _serve(link: Connection, work: Work) -> None:
     try:
         worker = ShardWorker(work)
     except EarnestError as error:
-        link.send(ShardReport(link.recv(), error=str(error)))
+        number, _ = link.recv()
+        link.send(ShardReport(number, error=str(error)))
         return
     try:
         while True:
-            link.send(worker.answered(link.recv()))
+            link.send(worker.answered(*link.recv()))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     finally:

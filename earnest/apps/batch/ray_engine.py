@@ -8,14 +8,14 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
-from earnest.apps.batch.engines import MOST_DEATHS, MOST_FAILURES
+from earnest.apps.batch.engines import MOST_DEATHS, Waiting
 from earnest.apps.batch.shard import ShardReport, ShardWorker, Work
 from earnest.errors import EarnestError, MissingExtraError, first_line
 
 STORE_BYTES = 100 * 2**20  # of a cluster that is started for this run; Ray takes a third of the memory else
+MOST_RESTARTS = 1_000  # of lost nodes, beyond those that shards are counted for
 _log = logging.getLogger(__name__)
 
 
@@ -30,45 +30,70 @@ class RayActors:
         if not numbers:
             return
         with _cluster(self._jobs, self._address) as ray:
-            left, told, n_failed = list(numbers), work, 0
-            for _ in range(MOST_DEATHS):
-                done = set[int]()
-                for report in self._round(ray, told, left):
-                    done.add(report.number)
-                    n_failed = n_failed + 1 if report.error else 0
-                    yield report
-                    if n_failed >= MOST_FAILURES:
-                        return
-                left = [number for number in left if number not in done]
-                if not left:
-                    return
-                _log.warning("%d shards lost their workers; they are done again.", len(left))
-                told = replace(work, isolate=True)  # perhaps it was a recording that ended the decoder
-            yield from (ShardReport(n, error=f"Shard {n}: {MOST_DEATHS} workers died over it.") for n in left)
+            count = min(self._jobs, len(numbers), max(1, int(ray.cluster_resources().get("CPU", 1))))
+            yield from _Actors(ray, work, count).reports(Waiting(numbers))
 
-    def _round(self, ray: Any, work: Work, numbers: Sequence[int]) -> Iterator[ShardReport]:
-        """Yield what became of shards; those whose actor died are left out."""
-        from ray.util.actor_pool import ActorPool
 
-        count = min(self._jobs, len(numbers), max(1, int(ray.cluster_resources().get("CPU", 1))))
-        # Ray's own restart would wait for a core, with a shard in hand, also where none will be free again.
-        start = ray.remote(num_cpus=1, max_restarts=0)(ShardWorker).remote
-        actors = [start(work) for _ in range(count)]
-        pool: Any = ActorPool(actors)
-        for number in numbers:
-            pool.submit(lambda actor, number: actor.answered.remote(number), number)
-        while pool.has_next():
-            try:
-                yield pool.get_next_unordered()
-            except ray.exceptions.RayActorError as error:
-                _log.warning("A worker died (%s).", first_line(error))
-                if ray.available_resources().get("CPU", 0) >= 1:
-                    actors.append(start(work))
-                    pool.push(actors[-1])
-            except ray.exceptions.RayError as error:
-                raise EarnestError(f"Ray: {first_line(error)}. Give the same command again.") from error
-        for actor in actors:
-            ray.kill(actor)
+class _Actors:
+    """Actors, each with a shard at a time once it has started.
+
+    `ray.util.ActorPool` hands work to actors that have not started too; where a node is lost there is no core for the
+    one in its place, and that shard would wait for ever.
+    """
+
+    def __init__(self, ray: Any, work: Work, count: int) -> None:
+        self._ray, self._work = ray, work
+        self._starting, self._busy = dict[Any, Any](), dict[Any, tuple[Any, int]]()
+        self._n_started, self._most_started = 0, MOST_DEATHS * count + MOST_RESTARTS
+        for _ in range(count):
+            self._start()
+
+    def reports(self, waiting: Waiting) -> Iterator[ShardReport]:
+        """Yield what became of the shards; see `earnest.apps.batch.engines.Engine`."""
+        while waiting or self._busy:
+            if not (self._busy or self._starting):
+                raise EarnestError(f"Ray: {self._n_started} workers died. Give the same command again.")
+            (done,), _ = self._ray.wait([*self._starting, *self._busy], num_returns=1)
+            actor, number = (self._starting.pop(done), None) if done in self._starting else self._busy.pop(done)
+            report, why = self._result(done)
+            if why:
+                _log.warning("Ray: %s.", why)
+                self._start()
+                report = None if number is None else waiting.died(number, "on Ray")
+            if report:
+                yield waiting.told(report)
+            if not why:
+                self._give(actor, waiting)
+        for actor in [*self._starting.values(), *(actor for actor, _ in self._busy.values())]:
+            self._ray.kill(actor)
+
+    def _start(self) -> None:
+        if self._n_started < self._most_started:
+            self._n_started += 1
+            # Ray's own restarts would do a shard again that ended its worker, as often as it does.
+            actor = self._ray.remote(num_cpus=1, max_restarts=0)(ShardWorker).remote(self._work)
+            self._starting[actor.ready.remote()] = actor
+
+    def _give(self, actor: Any, waiting: Waiting) -> None:
+        """Give an actor the next shard; without one it has done its work."""
+        if waiting:
+            number, isolated = waiting.take()
+            self._busy[actor.answered.remote(number, isolated)] = actor, number
+        else:
+            self._ray.kill(actor)
+
+    def _result(self, done: Any) -> tuple[ShardReport | None, str]:
+        """Return what an actor said, or why it says nothing any more."""
+        errors = self._ray.exceptions
+        try:
+            return self._ray.get(done), ""
+        except errors.RayActorError as error:
+            cause = getattr(error, "cause", None) or error.__cause__
+            if isinstance(cause, EarnestError):  # a worker that can't start: no other one can
+                raise EarnestError(str(cause)) from error
+            return None, first_line(error)
+        except errors.RayError as error:
+            raise EarnestError(f"Ray: {first_line(error)}. Give the same command again.") from error
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from earnest.apps.batch.places import place_at, write_summed
 from earnest.apps.batch.plan import Asked, shard_inputs, shard_name
 from earnest.apps.batch.tables import TABLES, TimedDecoders, Values, rows_of
 from earnest.errors import EarnestError
-from earnest.runtime.decoders import Decoders, InProcess
+from earnest.runtime.decoders import InProcess
 from earnest.runtime.engine import Backend, Provider
 from earnest.runtime.parquet import load_pyarrow
 from earnest.runtime.prediction import Options
@@ -74,13 +74,23 @@ class ShardWorker:
         asked = work.asked
         predictor = Predictor.load(work.models, work.threads, work.provider, work.batch_s, asked.tta, work.backend)
         predictor.file_s, predictor.max_seconds = work.file_s, TIMELINE_MAX_SECONDS
-        predictor.decoders = self._timed = TimedDecoders(_decoders(work.isolate))
+        predictor.decoders = self._timed = TimedDecoders(InProcess())
         self._table = TABLES[asked.table](predictor, work.options)
         self._fetcher = Fetcher(asked.source)
 
-    def answered(self, number: int) -> ShardReport:
-        """Answer a shard and put its file in place; what stands in the way of that is told in the report."""
+    def ready(self) -> None:
+        """Do nothing: who is answered knows that the model is loaded."""
+
+    def answered(self, number: int, isolated: bool = False) -> ShardReport:
+        """Answer a shard and put its file in place; what stands in the way of that is told in the report.
+
+        Parameters
+        ----------
+        isolated : whether recordings are decoded in a process of their own from now on
+        """
         try:
+            if isolated or self._work.isolate:
+                self._timed.isolate()
             return self._answered(number)
         except EarnestError as error:
             return ShardReport(number, error=str(error))
@@ -133,11 +143,3 @@ class _Counted:
             self.n_failed += row["status"] == "error"
             self.sound_s += row["duration_s"] or 0.0
             yield row
-
-
-def _decoders(isolate: bool) -> Decoders:
-    if not isolate:
-        return InProcess()
-    from earnest.runtime.decoder_pool import start_decoders
-
-    return start_decoders(1)

@@ -10,7 +10,7 @@ from earnest.apps.batch.fetching import Fetched
 from earnest.audio.io import AudioStream
 from earnest.audio.source import Source, source_name
 from earnest.errors import AudioError, MissingExtraError, printable
-from earnest.runtime.decoders import Decoders, Reading
+from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.formats import flat_values
 from earnest.runtime.parquet import load_pyarrow, prediction_schema
 from earnest.runtime.picture import Picture
@@ -136,7 +136,14 @@ class TimedDecoders:
     """
 
     def __init__(self, decoders: Decoders) -> None:
-        self._decoders, self._seconds = decoders, dict[str | int, float]()
+        self._decoders, self._seconds, self._is_isolated = decoders, dict[str | int, float](), False
+
+    def isolate(self) -> None:
+        """Decode in a process of its own from now on; see `earnest.runtime.decoder_pool`."""
+        if isinstance(self._decoders, InProcess) and not self._is_isolated:
+            from earnest.runtime.decoder_pool import start_decoders
+
+            self._decoders, self._is_isolated = start_decoders(1), True
 
     @contextmanager
     def open_audio(self, source: Source, max_seconds: float) -> Iterator[AudioStream]:
