@@ -1,8 +1,10 @@
 """Speech emotion recognition that people can trust."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from earnest.errors import (
     AudioError,
@@ -15,21 +17,63 @@ from earnest.errors import (
 )
 
 if TYPE_CHECKING:
+    from earnest.audio.inputs import AudioInput
+    from earnest.bundle import BundleInfo
+    from earnest.own.learned import Learned
+    from earnest.progress import Progress
+    from earnest.runtime.embedding import Embeddings
+    from earnest.runtime.frames import PredictionRows
+    from earnest.runtime.prediction import Prediction
     from earnest.runtime.predictor import Predictor
+    from earnest.runtime.timeline import Timeline
+
+    def models() -> list[BundleInfo]:
+        """Return what each shipped bundle says of itself; see `earnest.models`."""
+
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AudioError",
+    "AudioInput",
     "BundleError",
     "CorpusError",
     "EarnestError",
+    "Embeddings",
     "MissingExtraError",
+    "Prediction",
+    "PredictionRows",
+    "Predictor",
     "RecipeError",
     "SplitError",
+    "Timeline",
     "__version__",
+    "learn",
     "load",
+    "models",
+    "predict",
 ]
+
+_LAZY = {  # imported when they are used, so that `import earnest` costs nothing
+    "AudioInput": "earnest.audio.inputs",
+    "Embeddings": "earnest.runtime.embedding",
+    "Prediction": "earnest.runtime.prediction",
+    "PredictionRows": "earnest.runtime.frames",
+    "Predictor": "earnest.runtime.predictor",
+    "Timeline": "earnest.runtime.timeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "models":
+        return import_module("earnest.models")
+    if name not in _LAZY:
+        raise AttributeError(f"module 'earnest' has no attribute '{name}'")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def load(
@@ -52,3 +96,109 @@ def load(
     from earnest.runtime.predictor import Predictor
 
     return Predictor.load(DEFAULT_BUNDLE if name_or_path is None else name_or_path, threads, tta=tta)
+
+
+def predict(source: "AudioInput", model: str | Path | None = None, **request: Any) -> "Prediction":
+    """Predict the emotion of one recording; for more of them `load` a model once, and use its methods.
+
+    Parameters
+    ----------
+    source : path, bytes, open binary file, (array, sample rate in Hz), or a dict of a datasets' ``Audio`` column
+    model : name or path of a bundle; None for the default one
+    request : as for `earnest.runtime.predictor.Predictor.predict`
+
+    Raises
+    ------
+    AudioError
+        When the recording can't be read.
+    """
+    from earnest.bundle import DEFAULT_BUNDLE, shipped_bundles
+
+    name = DEFAULT_BUNDLE if model is None else str(model)
+    # A shipped bundle stays as it is, one's own may be written anew.
+    predictor = _shipped(name) if name in shipped_bundles() else load(name)
+    return predictor.predict(source, **request)
+
+
+@lru_cache(maxsize=1)
+def _shipped(name: str) -> "Predictor":
+    return load(name)
+
+
+def learn(  # noqa: PLR0913, each is a word of the command line
+    source: str | Path,
+    output: str | Path,
+    *,
+    model: str | Path | None = None,
+    label_column: str | None = None,
+    speaker_column: str | None = None,
+    label_pattern: str | None = None,
+    speaker_pattern: str | None = None,
+    root: str | Path | None = None,
+    name: str = "",
+    licence: str = "",
+    data_licence: str = "",
+    attribution: str = "",
+    seed: int = 0,
+    balance: bool = True,
+    augment: bool = False,
+    keep: bool = True,
+    continued: str | Path | None = None,
+    jobs: int = 1,
+    report: bool = True,
+    overwrite: bool = False,
+    progress: "Progress | None" = None,
+) -> "Learned":
+    """Learn a model of one's own from labelled recordings, and test it: without torch, about a minute for 500 clips.
+
+    The last layer of a shipped model is fitted anew; labels are whatever words stand there.
+
+    Parameters
+    ----------
+    source : folder, table or list of files, see `earnest.corpora.own.read_own`, which takes the columns, patterns and
+        ``root`` too
+    output : folder to make: a bundle for `load`, with ``report.html``, ``predictions.csv`` and ``learn.json`` beside
+    model : whose embedding is learnt from; None for the default one
+    licence, data_licence, attribution : for the card: of the model, of the recordings, and whom to name
+    seed : of folds, changes and the map
+    balance : classes are taken to be equally frequent; otherwise as frequent as in the recordings
+    augment : learn from a changed copy of each recording too (noise, rooms, telephone)
+    keep : embeddings and labels beside the bundle, for ``continued``; they are personal data
+    continued : folder of a model that kept them: its recordings are learnt from too
+    jobs : threads that decode and hear
+    report : write ``report.html`` where the extra "report" is installed
+
+    Raises
+    ------
+    EarnestError
+        When there is nothing to learn from, or ``output`` holds something and ``overwrite`` is not said. What is wrong
+        with single recordings is in `Learned.refused`.
+    """
+    from earnest.bundle import DEFAULT_BUNDLE
+    from earnest.corpora.own import read_own
+    from earnest.own.bundle import Answers
+    from earnest.own.learn import LearnOptions, learn_own, named
+    from earnest.progress import SILENT
+
+    folder = Path(output)
+    answers = Answers(named(folder, name), licence=licence, data_licence=data_licence, attribution=attribution)
+    options = LearnOptions(
+        model or DEFAULT_BUNDLE,
+        seed,
+        balance,
+        augment,
+        keep,
+        Path(continued) if continued else None,
+        jobs,
+        report,
+        progress or SILENT,
+    )
+    data = read_own(
+        source,
+        label_column=label_column,
+        speaker_column=speaker_column,
+        label_pattern=label_pattern,
+        speaker_pattern=speaker_pattern,
+        root=Path(root) if root else None,
+    )
+    return learn_own(data, folder, answers, options, overwrite)

@@ -20,7 +20,7 @@ from earnest.audio.media import MediaReader, media_format
 from earnest.audio.sound_file import SoundFileReader
 from earnest.audio.source import Source, opened, source_name
 from earnest.audio.waveform import Waveform
-from earnest.errors import AudioError, RecordingTooLongError
+from earnest.errors import AudioError, RecordingTooLongError, first_line
 
 MAX_SECONDS = 4 * 3600.0
 MAX_CHANNELS = 256
@@ -31,6 +31,8 @@ DENSE_PER_S, DENSE_S = 32 * 48_000, 300.0
 UNPROMISED = 0.25  # share of this for what lies beyond the length that the header promises, if it does
 LOWEST_HZ, HIGHEST_HZ = 1_000, 1_000_000
 BLOCK_S = 10.0  # of an array that is read: what works on blocks needs memory for some of them
+# An array (1 or 2, more than 8) is (channels, samples): nobody hands over one or two samples of so many channels.
+CHANNELS_FIRST, FEW_CHANNELS = 2, 8
 LARGEST_SAMPLE = 2.0**31  # floats that hold unscaled 32-bit integers; beyond, powers overflow
 
 
@@ -165,7 +167,7 @@ def open_audio(source: Source, max_seconds: float = MAX_SECONDS, *, is_part: boo
     is_part : whether not all will be read, so that a header may promise more than ``max_seconds``
     """
     if isinstance(source, tuple):
-        yield _array_stream(*source, max_seconds)
+        yield _array_stream(*source, max_seconds, getattr(source, "name", "") or "array")
         return
     name = source_name(source)
     with opened(source, name) as file, open_audio_file(file, name, max_seconds, is_part) as stream:
@@ -295,8 +297,8 @@ def _part(stream: AudioStream, start_s: float, end_s: float | None) -> Iterator[
             return
 
 
-def _array_stream(array: npt.ArrayLike, sample_rate_hz: int, max_seconds: float) -> AudioStream:
-    frames = _array_frames(array, name := "array")
+def _array_stream(array: npt.ArrayLike, sample_rate_hz: int, max_seconds: float, name: str) -> AudioStream:
+    frames = _array_frames(array, name)
     check_form(name, sample_rate_hz, frames.shape[1])
     n_block = max(round(BLOCK_S * sample_rate_hz), 1)
     parts = (frames[start : start + n_block] for start in range(0, len(frames), n_block))
@@ -309,7 +311,8 @@ def mono_chunk(array: npt.ArrayLike, name: str) -> Waveform:
 
     Parameters
     ----------
-    array : shape (samples,) or (samples, channels), finite; integers are scaled by their type's range
+    array : shape (samples,), (samples, channels), or (1 or 2 channels, samples); finite; integers are scaled by their
+        type's range
 
     Raises
     ------
@@ -321,15 +324,29 @@ def mono_chunk(array: npt.ArrayLike, name: str) -> Waveform:
 
 
 def _array_frames(array: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
-    values = np.asarray(array)
+    """Return shape (samples, channels)."""
+    values = _numbers(array, name)
+    if values.ndim == 2 and 1 <= len(values) <= CHANNELS_FIRST and values.shape[1] > FEW_CHANNELS:
+        values = values.T  # (channels, samples), as torchaudio gives it
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] > MAX_CHANNELS):
         expected = "(samples,) or (samples, channels)"
-        raise AudioError(f"{name}: expected shape {expected}, got {values.shape}. Is it the other way round?")
+        several = "Several recordings of one length go to model.predict_many([(one, rate) for one in array])."
+        raise AudioError(f"{name}: expected shape {expected}, got {values.shape}. Is it the other way round? {several}")
     if np.issubdtype(values.dtype, np.integer):
         # int16 by 32,768; uint8 less 128, then by 128.
         bits = np.iinfo(values.dtype)
         values = (values.astype(np.float64) - (bits.max + 1) / 2 * (bits.min == 0)) / ((bits.max - bits.min + 1) / 2)
-    elif not np.issubdtype(values.dtype, np.floating):
-        raise AudioError(f"{name}: expected numbers, got {values.dtype}.")
     with np.errstate(all="ignore"):
         return values.astype(np.float32).reshape(len(values), -1 if values.size else max(values.shape[1:], default=1))
+
+
+def _numbers(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
+    """Return an array of integers or floats."""
+    try:
+        values = np.asarray(array)
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; tensors on a GPU or with gradients
+        raise AudioError(f"{name}: no array of numbers ({first_line(error)[:200]}).") from None
+    if np.issubdtype(values.dtype, np.integer) or np.issubdtype(values.dtype, np.floating):
+        return values
+    hint = " Read bytes with np.frombuffer(chunk, np.int16)." if values.dtype.kind == "S" else ""
+    raise AudioError(f"{name}: expected numbers, got {values.dtype}.{hint}")

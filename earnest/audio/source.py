@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO, FileIO
 from pathlib import Path
-from typing import BinaryIO, TypeAlias, cast
+from typing import Any, BinaryIO, Self, TypeAlias, cast
 
 import numpy.typing as npt
 
@@ -20,9 +20,35 @@ Source: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayL
 MAX_STREAM_BYTES = 4 * 2**30
 
 
+class NamedBytes(bytes):
+    """The bytes of a file whose name is known."""
+
+    name = ""
+
+    @classmethod
+    def of(cls, data: bytes, name: str) -> Self:
+        """Give bytes a name; an empty one is none."""
+        named = cls(data)
+        named.name = name
+        return named
+
+
+class NamedSamples(tuple[Any, int]):
+    """(array, sample rate in Hz) of a file whose name is known."""
+
+    name = ""
+
+    @classmethod
+    def of(cls, array: npt.ArrayLike, sample_rate_hz: int, name: str) -> Self:
+        """Give samples a name; an empty one is none."""
+        named = cls((array, sample_rate_hz))
+        named.name = name
+        return named
+
+
 def source_name(source: object) -> str:
     """Return what to call a source in messages and tables: printable, one line."""
-    if isinstance(source, bytes):
+    if isinstance(source, bytes) and not getattr(source, "name", ""):
         return f"recording of {len(source)} bytes"
     return printable(path_of(source))
 
@@ -39,9 +65,11 @@ def path_of(source: object) -> str:
             raw = re.sub(rb"\\(?=x[0-9a-f]{2})", rb"\\x5c", raw)
         return raw.decode("utf-8", "backslashreplace")
     if isinstance(source, bytes | tuple):
-        return "array" if isinstance(source, tuple) else "bytes"
-    name = getattr(source, "name", "stream")
-    return "-" if name == "<stdin>" else str(name)
+        return path_of(getattr(source, "name", "") or ("array" if isinstance(source, tuple) else "bytes"))
+    if hasattr(source, "__array__"):
+        return "array"
+    name = getattr(source, "name", None if hasattr(source, "read") else type(source).__name__)
+    return "-" if name == "<stdin>" else str(name or "stream")
 
 
 class _Buffer(BytesIO):

@@ -31,6 +31,7 @@ class Tally:
     abstain_below : confidence below which the answer is "unsure"
     n_adapted : samples of answers that were adapted, weighted by how far
     held : label → samples at the model's rate, and their sum weighted by confidence
+    other : of windows without speech their samples, and the sum of their embeddings weighted by length
     """
 
     sample_rate_hz: int
@@ -44,6 +45,7 @@ class Tally:
     sums: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     held: dict[Label, tuple[int, float]] = field(default_factory=dict)
     bursts: list[VocalBurst] = field(default_factory=list)
+    other: tuple[int, npt.NDArray[np.float64]] | None = None
 
     def __post_init__(self) -> None:
         self._meter = QualityMeter(self.sample_rate_hz)
@@ -69,6 +71,18 @@ class Tally:
         for name, values in outputs.items():
             # In float64: sums of hours lose nothing.
             self.sums[name] = self.sums.get(name, np.zeros(values.shape)) + n_samples * values
+
+    def embed_other(self, embedding: npt.NDArray[np.floating], n_samples: int) -> None:
+        """Add the embedding of a window without speech, shape (width,), weighted by the window's length."""
+        n_before, total = self.other or (0, np.zeros(embedding.shape))
+        self.other = (n_before + n_samples, total + n_samples * embedding)
+
+    @property
+    def embedding(self) -> npt.NDArray[np.float64] | None:
+        """Mean embedding over the windows of speech; without speech over all others; None where there was no window."""
+        if "embedding" in self.sums:
+            return self.sums["embedding"] / self.n_answered
+        return self.other[1] / self.other[0] if self.other else None
 
     def hold(self, label: Label, n_samples: int, confidence: float) -> None:
         """Add a span: a label that held for so many samples at the model's rate."""
@@ -175,6 +189,8 @@ class AnswerBuilder:
         if verdict.is_speech:
             self.tally.add(outputs, len(heard.extent))
             yield Window(*self._seconds(heard.extent), dict(zip(self.classes, shares.tolist(), strict=True)))
+        elif "embedding" in outputs:
+            self.tally.embed_other(outputs["embedding"], len(heard.extent))
         for run in self._smoother.accept(heard.extent, verdict, shares, heard.segment_start):
             yield from self._told(run)
 

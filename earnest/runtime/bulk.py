@@ -1,7 +1,7 @@
 """Many recordings to predictions: decoded ahead by some threads, answered in batches of similar length, in order."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from earnest.audio.inputs import AudioInput, source_of
 from earnest.audio.source import Source, path_of, source_name
 from earnest.audio.speech import Extent
 from earnest.bundle import BundleInfo
@@ -20,6 +21,7 @@ from earnest.runtime.adaptation import Listener
 from earnest.runtime.answers import AnswerBuilder
 from earnest.runtime.batch import KEPT, Heard
 from earnest.runtime.decoders import Reading
+from earnest.runtime.embedding import EmbeddedRecording
 from earnest.runtime.graph import Outputs, PictureNetwork, WindowNetwork
 from earnest.runtime.picture import Picture, is_picture
 from earnest.runtime.prediction import Options, Prediction
@@ -131,13 +133,17 @@ class Bulk:
         batch_s: float = BATCH_S,
         options: Options | None = None,
         windowing: Windowing | None = None,
+        outputs: Sequence[str] | None = None,
     ) -> None:
+        """Take the network, and its outputs that are wanted; None for those of a prediction."""
+        self._outputs = outputs
         self._graph, self._info, self._adapter, self._options = graph, info, adapter, options or Options()
         self._reading, self._batch_s, self._windowing = reading, batch_s, windowing or Windowing()
         self._keeps = False
 
-    def predict_one(self, source: Source) -> Prediction:
+    def predict_one(self, given: AudioInput) -> Prediction:
         """Predict one recording; what can't be read is raised."""
+        source = source_of(given)
         with self._reading.deadline(source):
             if is_picture(source):
                 return self._answer_picture(source)
@@ -146,21 +152,29 @@ class Bulk:
             return self._prediction(clip)
 
     def _answer_picture(self, source: Source) -> Prediction:
+        if self._outputs is not None:
+            raise AudioError(f"{source_name(source)}: a spectrogram. Only recordings have an embedding.")
         return answer_picture(self._graph, self._info, source, self._options, self._reading.decoders.read_picture)
 
-    def predict(self, sources: Iterable[Source], jobs: int) -> Iterator[Prediction]:
+    def predict(self, sources: Iterable[AudioInput], jobs: int) -> Iterator[Prediction]:
         """Predict in order; what can't be read is a row with status "error"."""
         for clip in self._clips(sources, jobs):
             yield self._prediction(clip)
 
-    def hear(self, sources: Iterable[Source], jobs: int) -> Iterator[Heard]:
+    def embed(self, sources: Iterable[AudioInput], jobs: int) -> Iterator[EmbeddedRecording]:
+        """Embed in order, where the output "embedding" is among those wanted; what can't be read is a row too."""
+        for clip in self._clips(sources, jobs):
+            answer = self._prediction(clip)
+            yield EmbeddedRecording.of(answer, clip.answers.tally.embedding if clip.answers else None)
+
+    def hear(self, sources: Iterable[AudioInput], jobs: int) -> Iterator[Heard]:
         """Predict as `predict` does, and keep what was heard, so that it can be answered again."""
         self._keeps = True
         for clip in self._clips(sources, jobs):
             plain = self._prediction(clip)
             yield Heard(plain, clip.is_whole, () if clip.error else tuple(clip.kept))
 
-    def _clips(self, sources: Iterable[Source], jobs: int) -> Iterator[PendingRecording]:
+    def _clips(self, sources: Iterable[AudioInput], jobs: int) -> Iterator[PendingRecording]:
         """Yield recordings, in order, whose windows have all been answered.
 
         With several jobs, decoding and the network share as many threads; while one group of recordings is answered,
@@ -195,7 +209,7 @@ class Bulk:
         self._finish(group.pending, group.batches)
         yield from group.clips
 
-    def _decoded(self, sources: Iterable[Source], pool: ThreadPoolExecutor | None) -> Iterator[PendingRecording]:
+    def _decoded(self, sources: Iterable[AudioInput], pool: ThreadPoolExecutor | None) -> Iterator[PendingRecording]:
         if pool is None:
             yield from map(self._decode, sources)
             return
@@ -207,8 +221,12 @@ class Bulk:
         while ahead:
             yield ahead.popleft().result()
 
-    def _decode(self, source: Source) -> PendingRecording:
+    def _decode(self, given: AudioInput) -> PendingRecording:
         """Decode a short recording; a long one, or one that can be read only once, is left for its turn."""
+        try:
+            source = source_of(given)
+        except AudioError as error:
+            return PendingRecording(b"", path_of(given), jobs=[], error=str(error))
         clip = PendingRecording(source, path_of(source))
         if not isinstance(source, str | bytes | tuple | PathLike):
             return clip
@@ -272,7 +290,7 @@ class Bulk:
         while longest_first:
             n_rows = max(1, int(self._batch_s * self._info.sample_rate_hz) // len(sounds[longest_first[0]]))
             numbers, longest_first = longest_first[:n_rows], longest_first[n_rows:]
-            run = partial(self._graph.run, [sounds[number] for number in numbers])
+            run = partial(self._graph.run, [sounds[number] for number in numbers], self._outputs)
             batches.append((numbers, pool.submit(run) if pool else run()))
         return batches
 

@@ -78,6 +78,7 @@ class Graph:
     ----------
     outputs : names of all outputs
     predicted : names of those that a prediction is made of
+    embedding_width : values of an embedding, None where the graph leaves that open
     """
 
     def __init__(self, bundle: Bundle, engine: Engine | None = None) -> None:
@@ -111,7 +112,7 @@ class Graph:
             raise BundleError(f"{self._where}: {sizes['sound']} sounds for {self._n_sounds} names. Export it again.")
         if self._n_sounds and "sound" not in sizes:
             raise BundleError(f"{self._where}: has no output 'sound', which bundle.json names. Export it again.")
-        self.outputs = tuple(sizes)
+        self.outputs, self.embedding_width = tuple(sizes), sizes["embedding"]
         self.predicted = tuple(name for name in _PREDICTED if name in sizes)
 
     @cached_property

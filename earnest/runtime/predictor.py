@@ -2,25 +2,31 @@
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property, partial
 from pathlib import Path
+from typing import Any
 
-from earnest.audio.io import MAX_SECONDS, load_waveform
+import numpy as np
+
+from earnest.audio.inputs import AudioInput, rate_of, refuse_single, source_of
+from earnest.audio.io import MAX_SECONDS, check_form, load_waveform
 from earnest.audio.quality import frame_levels_dbfs, is_silent
-from earnest.audio.source import Source, path_of, source_name
-from earnest.bundle import DEFAULT_BUNDLE, RULE, Bundle, BundleInfo, load_bundle
-from earnest.errors import AudioError, BundleError, EarnestError
+from earnest.audio.source import path_of, source_name
+from earnest.bundle import DEFAULT_BUNDLE, RULE, SHIPPED, Bundle, BundleInfo, load_bundle
+from earnest.errors import AudioError, BundleError, EarnestError, shown
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.averaging import network_of
 from earnest.runtime.batch import BatchAnswers, Heard
 from earnest.runtime.bulk import BATCH_S, Bulk
 from earnest.runtime.decoders import Decoders, InProcess, Reading
+from earnest.runtime.embedding import EmbeddedRecording, Embeddings
 from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.events import Envelope, Event
+from earnest.runtime.frames import PredictionRows
 from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.picture import Picture
-from earnest.runtime.prediction import Classes, Options, Prediction
+from earnest.runtime.prediction import ClassChoice, Classes, Options, Prediction
 from earnest.runtime.profile import Profile
 from earnest.runtime.stream import Stream
 from earnest.runtime.timeline import Timeline
@@ -40,7 +46,11 @@ class Predictor:
 
     Methods that answer take two options: ``classes``, the names of those asked for (a list, or a text with commas),
     whose probabilities are then renormalised; and ``abstain_below``, the confidence below which the answer is "unsure"
-    (None: the bundle's own; 0: tell every answer).
+    (None: the bundle's own; 0: tell every answer). `apredict`, `apredict_many` and `atimeline` are the same for
+    ``await``: a thread works, and the event loop goes on.
+
+    It can be pickled, for other processes: in the pickle are the bundle's name or path and the settings, and who
+    unpickles it loads the bundle anew.
 
     Attributes
     ----------
@@ -65,10 +75,9 @@ class Predictor:
         self.decoders: Decoders = InProcess()
         self.file_s = math.inf
         self.graph, self.info = network_of(bundles, threads, provider, tta, backend, hint)
-        self._bundles, self._engine_of = (
-            bundles,
-            partial(engine_for, threads=threads, provider=provider, backend=backend, hint=hint),
-        )
+        self._bundles = bundles
+        self._tta = tta
+        self._engine_of = partial(engine_for, threads=threads, provider=provider, backend=backend, hint=hint)
 
     @classmethod
     def load(
@@ -105,6 +114,22 @@ class Predictor:
             _tell_licence(bundle.info)
         return cls(bundles, threads, provider=provider, batch_s=batch_s, tta=tta, backend=backend, hint=hint)
 
+    def __repr__(self) -> str:
+        info = self.info
+        return f"<Predictor '{info.name}' {info.version}: {', '.join(info.classes)}; licence {info.licence}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what loads the same again."""
+        if not isinstance(self.decoders, InProcess):
+            raise EarnestError("A model whose recordings other processes decode can't be pickled. Pickle one without.")
+        settings = {
+            **self._engine_of.keywords,
+            "tta": self._tta,
+            "max_seconds": self.max_seconds,
+            "batch_s": self.batch_s,
+        }
+        return _loaded_again, ([_origin(bundle) for bundle in self._bundles], settings, self.activity, self.file_s)
+
     @property
     def can_adapt(self) -> bool:
         """Whether a bundle holds what adapts to a speaker; that of earlier versions can't be used, which is told."""
@@ -126,7 +151,7 @@ class Predictor:
                 return found
         raise BundleError(f"The model '{self.info.name}' can't adapt to a speaker. Use another, or --adapt off.")
 
-    def adapter(self, known: Iterable[Source] | Profile = ()) -> Adapter:
+    def adapter(self, known: Iterable[AudioInput] | Profile = ()) -> Adapter:
         """Return what adapts to one speaker and its channel; see `earnest.runtime.adaptation`.
 
         Parameters
@@ -146,7 +171,7 @@ class Predictor:
         known.check(self.info)
         return Adapter(self.adaptation, known)
 
-    def profile(self, sources: Iterable[Source]) -> Profile:
+    def profile(self, sources: Iterable[AudioInput]) -> Profile:
         """Hear recordings of one speaker, and return what others are adapted with; see `adapter`."""
         listener = BatchAdapter(self.adaptation)
         bulk = self._bulk(listener)
@@ -156,7 +181,7 @@ class Predictor:
 
     def predict(
         self,
-        source: Source,
+        source: AudioInput,
         adapter: Listener | None = None,
         *,
         classes: Classes = None,
@@ -166,8 +191,8 @@ class Predictor:
 
         Parameters
         ----------
-        source : path, bytes, open binary file, or (array, sample rate in Hz); or a picture that `spectrogram` made, as
-            path or bytes
+        source : path, bytes, open binary file, (array, sample rate in Hz), or what else `AudioInput` says; or a picture
+            that `spectrogram` made, as path or bytes
         adapter : of this speaker, None for the model as it is
 
         Raises
@@ -175,9 +200,10 @@ class Predictor:
         AudioError
             When the recording can't be read.
         """
+        _check_adapter(adapter)
         return self._bulk(adapter, Options.of(classes, abstain_below)).predict_one(source)
 
-    def spectrogram(self, source: Source) -> Picture:
+    def spectrogram(self, source: AudioInput) -> Picture:
         """Return what the network sees of one recording, as a picture that `predict` takes in its place.
 
         Raises
@@ -189,8 +215,9 @@ class Predictor:
         """
         if not isinstance(self.graph, Graph):
             raise BundleError(f"'{self.info.name}' has no spectrogram of its own. Name one model, without variants.")
-        rate_hz, name = self.info.sample_rate_hz, source_name(source)
-        waveform = load_waveform(source, rate_hz, max_seconds=self.info.longest_s)
+        recording = source_of(source)
+        rate_hz, name = self.info.sample_rate_hz, source_name(recording)
+        waveform = load_waveform(recording, rate_hz, max_seconds=self.info.longest_s)
         seconds = len(waveform) / rate_hz
         if seconds < self.info.shortest_s or is_silent(frame_levels_dbfs(waveform, rate_hz)):
             raise AudioError(f"{name}: silent, or shorter than {self.info.shortest_s:g} s. There is nothing to see.")
@@ -198,15 +225,17 @@ class Predictor:
 
     def predict_many(
         self,
-        sources: Iterable[Source],
+        sources: Iterable[AudioInput],
         jobs: int = 1,
         adapter: Listener | None = None,
         *,
         speakers: Iterable[str] | str | None = None,
         classes: Classes = None,
         abstain_below: float | None = None,
-    ) -> Iterator[Prediction]:
+    ) -> PredictionRows:
         """Predict many recordings, in their order; what can't be read is a row with status "error".
+
+        The rows are an iterator; ``predict_many(…).to_pandas()``, ``to_polars()`` or ``to_arrow()`` is a data frame.
 
         Recordings of similar length share a run of the network; at most some minutes of sound are held at a time.
 
@@ -217,18 +246,54 @@ class Predictor:
         speakers : who speaks in each recording, or one name for all of them: then a speaker's recordings are all heard
             before they are answered, adapted to all of them (batch adaptation); None for the model as it is
         """
+        refuse_single(sources)
+        _check_adapter(adapter)
         options = Options.of(classes, abstain_below)
+        chosen = ClassChoice(self.info, options).classes
         if speakers is None:
-            return self._bulk(adapter, options).predict(sources, jobs)
+            return PredictionRows(self._bulk(adapter, options).predict(sources, jobs), chosen)
         if adapter is not None:
             raise EarnestError("Give an adapter, or speakers, not both.")
         batch, heard = self.batch(options), list(self.hear_many(sources, jobs, options))
         names = [speakers] * len(heard) if isinstance(speakers, str) else list(speakers)
         if len(names) != len(heard):
             raise EarnestError(f"{len(names)} speakers for {len(heard)} recordings. Name one for each.")
-        return batch.answered(lambda: zip(names, heard, strict=True))
+        return PredictionRows(batch.answered(lambda: zip(names, heard, strict=True)), chosen)
 
-    def hear_many(self, sources: Iterable[Source], jobs: int, options: Options) -> Iterator[Heard]:
+    def embed(self, sources: Iterable[AudioInput], jobs: int = 1) -> Embeddings:
+        """Return the embeddings of recordings, the vectors before the last layer: shape (recordings, width), float32.
+
+        They are plain: adaptation to a speaker works on probabilities, and moves no embedding.
+
+        Raises
+        ------
+        BundleError
+            When there are several models.
+        """
+        refuse_single(sources)
+        return Embeddings.of(self.embed_many(sources, jobs), self.embedding_width)
+
+    def embed_many(self, sources: Iterable[AudioInput], jobs: int = 1) -> Iterator[EmbeddedRecording]:
+        """Yield embeddings one by one, as `embed` gathers them."""
+        graph = self._own_graph()
+        return self._bulk(None, outputs=(*graph.predicted, "embedding")).embed(sources, jobs)
+
+    @cached_property
+    def embedding_width(self) -> int:
+        """Values of one embedding."""
+        graph = self._own_graph()
+        if graph.embedding_width is not None:
+            return graph.embedding_width
+        second = np.zeros(self.info.sample_rate_hz, np.float32)  # a graph that leaves its width open tells by running
+        return int(graph.run([second], ["embedding"])["embedding"].shape[1])
+
+    def _own_graph(self) -> Graph:
+        """Return the one graph; several models have no embedding in common."""
+        if not isinstance(self.graph, Graph):
+            raise BundleError(f"'{self.info.name}' has no embedding of its own. Name one model, without variants.")
+        return self.graph
+
+    def hear_many(self, sources: Iterable[AudioInput], jobs: int, options: Options) -> Iterator[Heard]:
         """Answer as `predict_many` does without adaptation, and keep what was heard: see `batch`."""
         return self._bulk(None, options).hear(sources, jobs)
 
@@ -251,13 +316,15 @@ class Predictor:
         ----------
         sample_rate_hz : of what will be handed over
         """
+        _check_adapter(adapter)
+        check_form("stream", sample_rate_hz := rate_of(sample_rate_hz, "stream"), 1)
         options = Options.of(classes, abstain_below)
         windowing = windowing or Windowing(activity=self.activity)
         return Stream(self.graph, self.info, sample_rate_hz, windowing, adapter, options)
 
     def timeline(
         self,
-        source: Source,
+        source: AudioInput,
         windowing: Windowing | None = None,
         adapter: Listener | None = None,
         max_seconds: float = TIMELINE_MAX_SECONDS,
@@ -276,7 +343,8 @@ class Predictor:
         AudioError
             When the recording can't be read, or lasts longer than ``max_seconds``.
         """
-        with self.decoders.open_audio(source, max_seconds) as audio:
+        recording = source_of(source)
+        with self.decoders.open_audio(recording, max_seconds) as audio:
             rate_hz = audio.sample_rate_hz
             stream = self.stream(rate_hz, windowing, adapter, classes=classes, abstain_below=abstain_below)
             envelope = Envelope(rate_hz)
@@ -285,12 +353,64 @@ class Predictor:
                 envelope.accept(block)
                 events += stream.accept_waveform(block)
             events += stream.finish()
-        return Timeline.of(stream.prediction(path_of(source)), events, stream.activity, stream.classes, envelope)
+        return Timeline.of(stream.prediction(path_of(recording)), events, stream.activity, stream.classes, envelope)
 
-    def _bulk(self, adapter: Listener | None, options: Options | None = None) -> Bulk:
+    async def apredict(self, source: AudioInput, adapter: Listener | None = None, **request: Any) -> Prediction:
+        """Do what `predict` does, in a thread."""
+        from asyncio import to_thread
+
+        return await to_thread(self.predict, source, adapter, **request)
+
+    async def apredict_many(
+        self, sources: Iterable[AudioInput], jobs: int = 1, **request: Any
+    ) -> AsyncIterator[Prediction]:
+        """Do what `predict_many` does, in a thread: ``async for row in model.apredict_many(paths)``."""
+        from asyncio import to_thread
+
+        rows = await to_thread(self.predict_many, sources, jobs, **request)
+        while (row := await to_thread(next, rows, None)) is not None:
+            yield row
+
+    async def atimeline(self, source: AudioInput, **request: Any) -> Timeline:
+        """Do what `timeline` does, in a thread."""
+        from asyncio import to_thread
+
+        return await to_thread(self.timeline, source, **request)
+
+    def _bulk(
+        self, adapter: Listener | None, options: Options | None = None, outputs: Sequence[str] | None = None
+    ) -> Bulk:
         windowing = Windowing(activity=self.activity)
         reading = Reading(self.max_seconds, self.decoders, self.file_s)
-        return Bulk(self.graph, self.info, reading, adapter, self.batch_s, options, windowing)
+        return Bulk(self.graph, self.info, reading, adapter, self.batch_s, options, windowing, outputs)
+
+
+def _check_adapter(adapter: Listener | None) -> None:
+    if adapter is not None and not hasattr(adapter, "hear"):
+        hint = " Hand array and sample rate over together: model.predict((array, 16000))."
+        told = hint if isinstance(adapter, int) else " Make one with model.adapter(…)."
+        raise EarnestError(f"The second argument is an adapter to a speaker, got {shown(adapter)}.{told}")
+
+
+def _origin(bundle: Bundle) -> tuple[str, Mapping[str, str]]:
+    """Return where a bundle is found again, by name where it is shipped, and the digests of its files."""
+    is_shipped = bundle.folder.parent == SHIPPED
+    return bundle.folder.name if is_shipped else str(bundle.folder.absolute()), dict(bundle.info.files)
+
+
+def _loaded_again(
+    origins: Sequence[tuple[str, Mapping[str, str]]], settings: Mapping[str, Any], activity: str, file_s: float
+) -> Predictor:
+    """Make the predictor that was pickled; a bundle that has changed since then is refused."""
+    bundles = [load_bundle(where) for where, _ in origins]
+    for bundle, (where, files) in zip(bundles, origins, strict=True):
+        if bundle.info.files != files:
+            raise BundleError(
+                f"{where}: is another bundle than the one that was pickled. Load it, and pickle it again."
+            )
+    predictor = Predictor(bundles, **settings)
+    predictor.activity, predictor.file_s = activity, file_s
+    return predictor
 
 
 def _tell_licence(info: BundleInfo) -> None:

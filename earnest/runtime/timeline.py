@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from earnest.runtime.events import Envelope, Event, Segment, Span, Window, burst_span, span_dict, window_dict
+from earnest.runtime.frames import Frame, FrameColumn, Framed
 from earnest.runtime.prediction import Prediction, percent
 
 
 @dataclass(frozen=True)
-class Timeline:
-    """Emotion over time in one recording.
+class Timeline(Framed):
+    """Emotion over time in one recording; as a data frame one span a row, as in `to_csv`.
 
     Attributes
     ----------
@@ -134,6 +135,26 @@ class Timeline:
     def to_audacity(self) -> str:
         """Return an Audacity label track."""
         return self.to("audacity")
+
+    def columns(self) -> Mapping[str, FrameColumn]:
+        """Return the spans: path, start_s, end_s, emotion, confidence; see `earnest.runtime.frames.Framed`."""
+        texts = {
+            "path": FrameColumn("text", [self.path] * len(self.spans)),
+            "emotion": FrameColumn("text", [span.emotion for span in self.spans]),
+        }
+        names = ("start_s", "end_s", "confidence")
+        numbers = {name: FrameColumn("number", [getattr(span, name) for span in self.spans]) for name in names}
+        return {name: (texts | numbers)[name] for name in ("path", "start_s", "end_s", "emotion", "confidence")}
+
+    def window_rows(self) -> Frame:
+        """Return the windows as what gives data frames: path, start_s, end_s, and ``p_<class>`` for each class."""
+        numbers = {
+            "start_s": [window.start_s for window in self.windows],
+            "end_s": [window.end_s for window in self.windows],
+            **{f"p_{name}": [window.probabilities[name] for window in self.windows] for name in self.classes},
+        }
+        path = FrameColumn("text", [self.path] * len(self.windows))
+        return Frame({"path": path, **{name: FrameColumn("number", values) for name, values in numbers.items()}})
 
     def plot(self, path: str | Path, title: str | None = None) -> None:
         """Draw waveform, probabilities over time and spans; the suffix (.png, .svg, .pdf) chooses the kind of file.

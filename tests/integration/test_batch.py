@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from batches import finished, keys_in, rows_in, started, write_clips, write_tar
+from batches import finished, flac, keys_in, rows_in, started, write_clips, write_tar
 from command_line import earnest_cli
 from stand_in import write_bundle
 
@@ -128,6 +129,23 @@ def test_timelines_of_tar_members(root: Path) -> None:
         assert [span["emotion"] for span in row["spans"]]
         classes = [name for name in row if name.startswith("p_")]
         assert all(len(window["probabilities"]) == len(classes) for window in row["windows"])
+
+
+def test_embeddings_of_a_table_of_sounds(root: Path) -> None:
+    import pyarrow.parquet
+
+    import earnest
+
+    sounds: list[bytes | None] = [flac(seed) for seed in range(7)]
+    table = pyarrow.table({"audio": [*sounds, None], "id": [f"call {number}" for number in range(8)]})
+    pyarrow.parquet.write_table(table, root / "calls.parquet", row_group_size=3)
+    words = (root / "calls.parquet", "-o", root / "vectors", "--model", root / "bundle", "--table", "embeddings")
+    finished(*words, "--jobs", 1, exit_code=3)
+    *rows, last = rows_in(root / "vectors")
+    assert [row["path"] for row in rows] == [f"{root}/calls.parquet/call {number}" for number in range(7)]
+    expected = earnest.load(root / "bundle").embed(filter(None, sounds))
+    assert np.array([row["embedding"] for row in rows]) == pytest.approx(expected.vectors, abs=1e-6)
+    assert (last["status"], last["embedding"]) == ("error", None)
 
 
 def test_a_run_without_a_bundle_says_so_at_once(root: Path) -> None:

@@ -20,7 +20,7 @@ STOP_S = 10.0
 _log = logging.getLogger(__name__)
 
 
-class Engine(Protocol):
+class BatchEngine(Protocol):
     """Answers shards by several workers."""
 
     def reports(self, work: Work, numbers: Sequence[int]) -> Iterator[ShardReport]:
@@ -69,7 +69,7 @@ class Processes:
         self._jobs = jobs
 
     def reports(self, work: Work, numbers: Sequence[int]) -> Iterator[ShardReport]:
-        """See `Engine`."""
+        """See `BatchEngine`."""
         waiting, workers = Waiting(numbers), dict[Connection, _Process]()
         try:
             while waiting or workers:

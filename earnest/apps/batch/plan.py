@@ -18,7 +18,7 @@ from earnest.errors import EarnestError, first_line
 from earnest.files.reading import parsed_json
 from earnest.runtime.parquet import load_pyarrow
 
-INPUTS, ASKED, SHARDS = "inputs.parquet", "batch.json", "shards"
+INPUTS, REQUEST, SHARDS = "inputs.parquet", "batch.json", "shards"
 LARGE_BYTES = 64 * 2**20  # a larger file has a shard of its own, and such shards are begun first
 SHARD_SIZE = 500
 LEAST_SHARDS = 16  # so that a few workers end at about the same time
@@ -26,7 +26,7 @@ MOST_SHARD_SIZE = 100_000
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What a batch run was asked; a run that goes on with it must be asked the same.
 
     Attributes
@@ -60,16 +60,16 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchPlan:
     """What there is to do at a place, and what of it is done."""
 
     place: Place
-    asked: Asked
+    request: Request
 
     def done(self) -> set[int]:
         """Return the numbers of the shards that are whole: each has its checksum, which is written after it."""
         names = self.place.names(SHARDS)
-        numbers = (number for number in range(self.asked.n_shards) if _last(shard_name(number)) in names)
+        numbers = (number for number in range(self.request.n_shards) if _last(shard_name(number)) in names)
         return {number for number in numbers if f"{_last(shard_name(number))}.sha256" in names}
 
     def left(self, part: Part, verify: bool) -> list[int]:
@@ -79,7 +79,7 @@ class Plan:
         ----------
         verify : whether shards are read that seem done; one that isn't what its checksum says is done again
         """
-        mine, done = range(part.number - 1, self.asked.n_shards, part.count), self.done()
+        mine, done = range(part.number - 1, self.request.n_shards, part.count), self.done()
         return [
             number for number in mine if number not in done or (verify and not is_sound(self.place, shard_name(number)))
         ]
@@ -143,17 +143,17 @@ def _schema() -> Any:
     return pyarrow.schema(list(zip((field.name for field in fields(Input)), kinds, strict=True)))
 
 
-def write_plan(place: Place, shards: Sequence[Sequence[Input]], words: dict[str, Any]) -> Plan:
-    """Write a plan; words are those of `Asked.words`."""
+def write_plan(place: Place, shards: Sequence[Sequence[Input]], words: dict[str, Any]) -> BatchPlan:
+    """Write a plan; words are those of `Request.words`."""
     data = packed(shards)
     digest = hashlib.sha256(data).hexdigest()
-    asked = Asked(**words, n_inputs=sum(map(len, shards)), n_shards=len(shards), inputs_sha256=digest)
+    request = Request(**words, n_inputs=sum(map(len, shards)), n_shards=len(shards), inputs_sha256=digest)
     place.write(INPUTS, data)
-    place.write(ASKED, f"{json.dumps(asdict(asked), indent=2, ensure_ascii=False)}\n".encode())
-    return Plan(place, asked)
+    place.write(REQUEST, f"{json.dumps(asdict(request), indent=2, ensure_ascii=False)}\n".encode())
+    return BatchPlan(place, request)
 
 
-def read_plan(place: Place) -> Plan | None:
+def read_plan(place: Place) -> BatchPlan | None:
     """Return the plan at a place, None where there is none.
 
     Raises
@@ -161,26 +161,26 @@ def read_plan(place: Place) -> Plan | None:
     EarnestError
         When what is there is no plan.
     """
-    if ASKED not in place.names(""):
+    if REQUEST not in place.names(""):
         return None
-    where = f"{place.name}/{ASKED}"
-    values = parsed_json(place.read(ASKED).decode("utf-8", "replace"), where)
+    where = f"{place.name}/{REQUEST}"
+    values = parsed_json(place.read(REQUEST).decode("utf-8", "replace"), where)
     try:
         lists = {name: tuple(values[name]) for name in ("models", "classes")}
-        asked = Asked(**{**values, **lists})
-        if not 0 < asked.n_shards <= asked.n_inputs:
+        request = Request(**{**values, **lists})
+        if not 0 < request.n_shards <= request.n_inputs:
             raise ValueError("its numbers don't fit")
     except (TypeError, KeyError, ValueError) as error:
         raise EarnestError(f"{where}: not written by `earnest batch` ({first_line(error)}). {_OTHER}") from error
-    return Plan(place, asked)
+    return BatchPlan(place, request)
 
 
 _OTHER = "Choose another --output."
 
 
-def check_same(plan: Plan, words: dict[str, Any]) -> None:
+def check_same(plan: BatchPlan, words: dict[str, Any]) -> None:
     """Raise `EarnestError` where a run was asked something else than the one that began at this place."""
-    for name, value in plan.asked.words().items():
+    for name, value in plan.request.words().items():
         if value != words[name]:
             raise EarnestError(
                 f"{plan.place.name}: was begun with {name} {_told(value)}, not {_told(words[name])}. {_OTHER}"
@@ -191,7 +191,7 @@ def _told(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def shard_inputs(place: Place, asked: Asked, number: int) -> list[Input]:
+def shard_inputs(place: Place, request: Request, number: int) -> list[Input]:
     """Return the inputs of a shard.
 
     Raises
@@ -202,8 +202,8 @@ def shard_inputs(place: Place, asked: Asked, number: int) -> list[Input]:
     pyarrow = load_pyarrow()
     try:
         with place.open(INPUTS) as file, pyarrow.parquet.ParquetFile(file) as table:
-            if table.num_row_groups != asked.n_shards or table.metadata.num_rows != asked.n_inputs:
-                raise EarnestError(f"{place.name}/{INPUTS}: doesn't fit {ASKED}. {_OTHER}")
+            if table.num_row_groups != request.n_shards or table.metadata.num_rows != request.n_inputs:
+                raise EarnestError(f"{place.name}/{INPUTS}: doesn't fit {REQUEST}. {_OTHER}")
             return list(_inputs(table.read_row_group(number).to_pylist()))
     except (pyarrow.ArrowException, OSError, TypeError) as error:
         raise EarnestError(f"{place.name}/{INPUTS}: not readable ({first_line(error)}). {_OTHER}") from error

@@ -26,7 +26,7 @@ class RayActors:
         self._jobs, self._address = jobs, address
 
     def reports(self, work: Work, numbers: Sequence[int]) -> Iterator[ShardReport]:
-        """See `earnest.apps.batch.engines.Engine`; the shards of a node that was lost are done by others."""
+        """See `earnest.apps.batch.engines.BatchEngine`; the shards of a node that was lost are done by others."""
         if not numbers:
             return
         with _cluster(self._jobs, self._address) as ray:
@@ -49,7 +49,7 @@ class _Actors:
             self._start()
 
     def reports(self, waiting: Waiting) -> Iterator[ShardReport]:
-        """Yield what became of the shards; see `earnest.apps.batch.engines.Engine`."""
+        """Yield what became of the shards; see `earnest.apps.batch.engines.BatchEngine`."""
         while waiting or self._busy:
             if not (self._busy or self._starting):
                 raise EarnestError(f"Ray: {self._n_started} workers died. Give the same command again.")

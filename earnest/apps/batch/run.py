@@ -5,10 +5,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from earnest.apps.batch.engines import Engine
+from earnest.apps.batch.engines import BatchEngine
 from earnest.apps.batch.inputs import inputs_of
 from earnest.apps.batch.places import LocalPlace, Place
-from earnest.apps.batch.plan import ASKED, LEAST_SHARDS, SHARDS, Part, Plan, check_same, cut, read_plan, write_plan
+from earnest.apps.batch.plan import (
+    LEAST_SHARDS,
+    REQUEST,
+    SHARDS,
+    BatchPlan,
+    Part,
+    check_same,
+    cut,
+    read_plan,
+    write_plan,
+)
 from earnest.apps.batch.shard import Work
 from earnest.files.locks import held_folder
 from earnest.files.writing import refuse_foreign
@@ -38,18 +48,18 @@ class Outcome:
 
 def planned(
     place: Place, words: dict[str, Any], shard_size: int | None, part: Part, tell: Callable[[str], None]
-) -> Plan:
+) -> BatchPlan:
     """Return the plan at a place, made anew where there is none.
 
     Parameters
     ----------
-    words : what is asked, see `earnest.apps.batch.plan.Asked.words`
+    words : what is asked, see `earnest.apps.batch.plan.Request.words`
     tell : called with what a person should know
     """
     with ExitStack() as held:
         if isinstance(place, LocalPlace):
             held.enter_context(held_folder(place.folder, PLANNING_S))
-            refuse_foreign(place.folder, ASKED, [SHARDS])
+            refuse_foreign(place.folder, REQUEST, [SHARDS])
             place.forget_rests()
         if plan := read_plan(place):
             check_same(plan, words)
@@ -61,7 +71,7 @@ def planned(
         return write_plan(place, shards, words)
 
 
-def run(plan: Plan, work: Work, engine: Engine, left: Sequence[int], progress: Progress) -> Outcome:
+def run(plan: BatchPlan, work: Work, engine: BatchEngine, left: Sequence[int], progress: Progress) -> Outcome:
     """Answer the shards that are left."""
     sizes = plan.sizes()
     outcome = Outcome(n_left=sum(sizes[number] for number in left))

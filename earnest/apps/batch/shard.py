@@ -11,7 +11,7 @@ from typing import Any
 
 from earnest.apps.batch.fetching import Fetcher
 from earnest.apps.batch.places import place_at, write_summed
-from earnest.apps.batch.plan import Asked, shard_inputs, shard_name
+from earnest.apps.batch.plan import Request, shard_inputs, shard_name
 from earnest.apps.batch.tables import TABLES, TimedDecoders, Values, rows_of
 from earnest.errors import EarnestError
 from earnest.runtime.decoders import InProcess
@@ -36,7 +36,7 @@ class Work:
     """
 
     output: str
-    asked: Asked
+    request: Request
     models: tuple[str, ...]
     options: Options
     threads: int = 1
@@ -71,12 +71,12 @@ class ShardWorker:
 
     def __init__(self, work: Work) -> None:
         self._work, self._place = work, place_at(work.output)
-        asked = work.asked
-        predictor = Predictor.load(work.models, work.threads, work.provider, work.batch_s, asked.tta, work.backend)
+        request = work.request
+        predictor = Predictor.load(work.models, work.threads, work.provider, work.batch_s, request.tta, work.backend)
         predictor.file_s, predictor.max_seconds = work.file_s, TIMELINE_MAX_SECONDS
         predictor.decoders = self._timed = TimedDecoders(InProcess())
-        self._table = TABLES[asked.table](predictor, work.options)
-        self._fetcher = Fetcher(asked.source)
+        self._table = TABLES[request.table](predictor, work.options)
+        self._fetcher = Fetcher(request.source)
 
     def ready(self) -> None:
         """Do nothing: who is answered knows that the model is loaded."""
@@ -101,7 +101,7 @@ class ShardWorker:
 
     def _answered(self, number: int) -> ShardReport:
         begin = time.perf_counter()
-        inputs = shard_inputs(self._place, self._work.asked, number)
+        inputs = shard_inputs(self._place, self._work.request, number)
         counted = _Counted(rows_of(self._table, self._timed, self._fetcher.fetched(inputs)))
         rows, data = iter(counted), BytesIO()
         pyarrow, schema = load_pyarrow(), self._schema()
@@ -120,11 +120,11 @@ class ShardWorker:
         return self._table.schema().append(pyarrow.field("read_s", pyarrow.float32()))
 
     def _facts(self, number: int, seconds: float) -> dict[str, Any]:
-        asked = self._work.asked
+        request = self._work.request
         return {
             "shard": number,
-            "inputs_sha256": asked.inputs_sha256,
-            "models": asked.models,
+            "inputs_sha256": request.inputs_sha256,
+            "models": request.models,
             "seconds": round(seconds, 3),
             "host": socket.gethostname(),
         }

@@ -9,7 +9,7 @@ from heapq import nlargest
 from typing import Any
 
 from earnest.apps.batch.places import is_sound
-from earnest.apps.batch.plan import Plan, shard_inputs, shard_name
+from earnest.apps.batch.plan import BatchPlan, shard_inputs, shard_name
 from earnest.apps.batch.shard import METADATA
 from earnest.errors import EarnestError, first_line
 from earnest.progress import Progress
@@ -79,9 +79,9 @@ class Summary:
         }
 
 
-def summarise(plan: Plan, progress: Progress) -> Summary:
+def summarise(plan: BatchPlan, progress: Progress) -> Summary:
     """Read all shards that are done, check their checksums, and compare their keys with the plan's, shard by shard."""
-    told, done = Summary(plan.asked.n_inputs, plan.asked.n_shards), sorted(plan.done())
+    told, done = Summary(plan.request.n_inputs, plan.request.n_shards), sorted(plan.done())
     for number in progress.counted("Reading", done, len(done)):
         if is_sound(plan.place, shard_name(number)) and _take_in(plan, number, told):
             told.n_done += 1
@@ -90,7 +90,7 @@ def summarise(plan: Plan, progress: Progress) -> Summary:
     return told
 
 
-def _take_in(plan: Plan, number: int, told: Summary) -> bool:
+def _take_in(plan: BatchPlan, number: int, told: Summary) -> bool:
     """Add a shard up; return whether it is one of this plan's."""
     pyarrow = load_pyarrow()
     name = shard_name(number)
@@ -100,7 +100,7 @@ def _take_in(plan: Plan, number: int, told: Summary) -> bool:
             facts = json.loads(
                 (table.schema_arrow.metadata or table.metadata.metadata or {}).get(METADATA.encode(), "{}")
             )
-            if facts.get("inputs_sha256") != plan.asked.inputs_sha256 or facts.get("shard") != number:
+            if facts.get("inputs_sha256") != plan.request.inputs_sha256 or facts.get("shard") != number:
                 return False
             told.worker_s += facts["seconds"]
             for batch in table.iter_batches(10_000, columns=_known(table.schema_arrow.names)):
@@ -109,7 +109,7 @@ def _take_in(plan: Plan, number: int, told: Summary) -> bool:
         raise EarnestError(
             f"{plan.place.name}/{name}: not written by `earnest batch` ({first_line(error)})."
         ) from error
-    planned = {one.key for one in shard_inputs(plan.place, plan.asked, number)}
+    planned = {one.key for one in shard_inputs(plan.place, plan.request, number)}
     told.doubled += sorted(key for key, count in keys.items() if count > 1)
     told.missing += sorted(planned - keys.keys())
     told.strange += sorted(keys.keys() - planned)

@@ -11,6 +11,7 @@ from earnest.audio.io import AudioStream
 from earnest.audio.source import Source, source_name
 from earnest.errors import AudioError, MissingExtraError, printable
 from earnest.runtime.decoders import Decoders, InProcess, Reading
+from earnest.runtime.embedding import EmbeddedRecording
 from earnest.runtime.formats import flat_values
 from earnest.runtime.parquet import load_pyarrow, prediction_schema
 from earnest.runtime.picture import Picture
@@ -21,10 +22,10 @@ from earnest.runtime.timeline import Timeline
 Values = dict[str, Any]
 
 
-class Table(Protocol):
+class ShardTable(Protocol):
     """One kind of table; a row's first column is ``path``, the key of its input."""
 
-    def __init__(self, predictor: Predictor, asked: Options) -> None: ...
+    def __init__(self, predictor: Predictor, request: Options) -> None: ...
 
     def schema(self) -> Any:
         """Return the columns, without ``read_s``."""
@@ -36,34 +37,34 @@ class Table(Protocol):
         """Return the row of an input that could not be had at all."""
 
 
-class Predictions:
+class PredictionShard:
     """The columns of ``earnest predict --output predictions.parquet``."""
 
-    def __init__(self, predictor: Predictor, asked: Options) -> None:
-        self._predictor, self._asked = predictor, asked
-        self._classes = asked.classes or predictor.info.classes
+    def __init__(self, predictor: Predictor, request: Options) -> None:
+        self._predictor, self._requested = predictor, request
+        self._classes = request.classes or predictor.info.classes
 
     def schema(self) -> Any:
-        """See `Table`."""
+        """See `ShardTable`."""
         return prediction_schema(self._classes)
 
     def answers(self, sources: Iterable[Source]) -> Iterator[Values]:
-        """See `Table`."""
-        for answer in self._predictor.predict_many(sources, 1, **self._asked.words()):
+        """See `ShardTable`."""
+        for answer in self._predictor.predict_many(sources, 1, **self._requested.words()):
             yield flat_values(answer, self._classes)
 
     def failed(self, why: str) -> Values:
-        """See `Table`."""
+        """See `ShardTable`."""
         return flat_values(Prediction("", "error", model=self._predictor.info.name, error=why), self._classes)
 
 
-class Timelines(Predictions):
+class TimelineShard(PredictionShard):
     """The columns of predictions, and the lists ``spans`` and ``windows``; a window's probabilities are in the order of
     the columns ``p_…``.
     """
 
     def schema(self) -> Any:
-        """See `Table`."""
+        """See `ShardTable`."""
         pyarrow = load_pyarrow()
         second, share = pyarrow.float64(), pyarrow.float32()
         times = [("start_s", second), ("end_s", second)]
@@ -76,17 +77,17 @@ class Timelines(Predictions):
         return schema
 
     def answers(self, sources: Iterable[Source]) -> Iterator[Values]:
-        """See `Table`."""
+        """See `ShardTable`."""
         reading = Reading(file_s=self._predictor.file_s)
         for source in sources:
             try:
                 with reading.deadline(source):
-                    yield self._values(self._predictor.timeline(source, **self._asked.words()))
+                    yield self._values(self._predictor.timeline(source, **self._requested.words()))
             except (AudioError, MissingExtraError) as error:
                 yield self.failed(str(error))
 
     def failed(self, why: str) -> Values:
-        """See `Table`."""
+        """See `ShardTable`."""
         return super().failed(why) | {"spans": [], "windows": []}
 
     def _values(self, timeline: Timeline) -> Values:
@@ -98,10 +99,42 @@ class Timelines(Predictions):
         return flat_values(timeline.prediction, self._classes) | {"spans": found["spans"], "windows": windows}
 
 
-TABLES: Mapping[str, type[Table]] = {"predictions": Predictions, "timelines": Timelines}
+class EmbeddingShard:
+    """The vector before the network's last layer, in the column ``embedding``; see `earnest.runtime.embedding`."""
+
+    def __init__(self, predictor: Predictor, request: Options) -> None:
+        self._predictor = predictor
+
+    def schema(self) -> Any:
+        """See `ShardTable`."""
+        pyarrow = load_pyarrow()
+        text, number = pyarrow.string(), pyarrow.float64()
+        vector = pyarrow.list_(pyarrow.float32(), self._predictor.embedding_width)
+        kinds = {"path": text, "status": text, "duration_s": number, "speech_s": number, "embedding": vector}
+        return pyarrow.schema([*kinds.items(), ("model", text), ("error", text)])
+
+    def answers(self, sources: Iterable[Source]) -> Iterator[Values]:
+        """See `ShardTable`."""
+        for row in self._predictor.embed_many(sources):
+            yield self._values(row)
+
+    def failed(self, why: str) -> Values:
+        """See `ShardTable`."""
+        return self._values(EmbeddedRecording("", "error", model=self._predictor.info.name, error=why))
+
+    def _values(self, row: EmbeddedRecording) -> Values:
+        values = {name: getattr(row, name) for name in ("path", "status", "duration_s", "speech_s", "model", "error")}
+        return values | {"embedding": row.vector}
 
 
-def rows_of(table: Table, timed: "TimedDecoders", fetched: Iterable[Fetched]) -> Iterator[Values]:
+TABLES: Mapping[str, type[ShardTable]] = {
+    "predictions": PredictionShard,
+    "timelines": TimelineShard,
+    "embeddings": EmbeddingShard,
+}
+
+
+def rows_of(table: ShardTable, timed: "TimedDecoders", fetched: Iterable[Fetched]) -> Iterator[Values]:
     """Yield the row of each input, in order, called by its key."""
     waiting: deque[Fetched] = deque()
 

@@ -160,9 +160,9 @@ class ModelOptions(ComputingOptions):
 
     model: str = option("--model", **MODEL)
 
-    def load(self) -> Predictor:
-        """Load the bundle."""
-        return Predictor.load(self.model, self.threads, self.provider, backend=self.backend)
+    def load(self, batch_s: float = BATCH_S, hint: Hint = "latency") -> Predictor:
+        """Load the bundle; ``batch_s`` and ``hint`` as for `Predictor.load`."""
+        return Predictor.load(self.model, self.threads, self.provider, batch_s, backend=self.backend, hint=hint)
 
 
 @dataclass(frozen=True)

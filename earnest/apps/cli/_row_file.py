@@ -6,14 +6,14 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from earnest.bundle import BundleInfo
-from earnest.errors import EarnestError, printable, printable_json, told, unwritable
+from earnest.errors import EarnestError, printable, printable_json, told
 from earnest.files.csv_cells import csv_rows
+from earnest.files.journal import Journal, cut_half_line, whole_lines
 from earnest.files.writing import refuse_changed, refuse_existing, replacing, write_sum
 from earnest.runtime.batch import Heard
 from earnest.runtime.formats import (
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 Form = Literal["json", "csv", "parquet"]
 T = TypeVar("T")
 PARQUET_ROWS = 10_000
+RESUMES = "--resume keeps the rows so far."
 GO_ON = "Go on with it with --resume, replace it with --overwrite"
 _HEARD = b'{"plain":'  # a line of what was heard begins so
 NOT_OURS = "Name another --output, or replace it with --overwrite."
@@ -72,8 +73,7 @@ class RowFile:
             if existing == "overwrite":
                 self._journal.unlink(missing_ok=True)
             self.done = Counter(self._paths_done(info.name)) if existing == "resume" else Counter[str]()
-            self._file = self._journal.open("ab", buffering=0)  # a row is one write: it is there or it isn't
-            self._size = self._journal.stat().st_size
+            self._file = Journal(self._journal, RESUMES)
 
     def __enter__(self) -> Self:
         return self
@@ -107,16 +107,7 @@ class RowFile:
 
     def write(self, row: Prediction | Heard) -> None:
         """Add a row; it is safe when this returns, and not there at all when this raises."""
-        line = memoryview(_journal_line(row).encode() + b"\n")
-        written = 0
-        try:
-            while written < len(line):
-                written += self._file.write(line[written:])
-        except OSError as error:
-            with suppress(OSError):
-                self._file.truncate(self._size)
-            raise EarnestError(f"{unwritable(self._journal, error)} --resume keeps the rows so far.") from error
-        self._size += len(line)
+        self._file.append(_journal_line(row))
 
     def publish(self) -> None:
         """Write the file from all rows so far, beside its place, and move it there."""
@@ -148,8 +139,7 @@ class RowFile:
     def close(self) -> None:
         """Publish, and forget the journal."""
         self.publish()
-        self._file.close()
-        self._journal.unlink()
+        self._file.remove()
 
     def _recovered(self) -> Iterator[Heard]:
         """Yield the rows of the run before; a half-written last line is cut off."""
@@ -159,12 +149,7 @@ class RowFile:
         if not self._journal.exists():
             return
         yield from self._journaled()
-        with self._journal.open("r+b") as file:  # only now: the file may be somebody else's, and stays as it is then
-            end = 0
-            for line in file:
-                if line.endswith(b"\n"):
-                    end += len(line)
-            file.truncate(end)
+        cut_half_line(self._journal)  # only now: the file may be somebody else's, and stays as it is then
 
     def _adopt_output(self) -> None:
         with replacing(self._journal) as begun, begun.open("w", encoding="utf-8") as file:
@@ -180,13 +165,11 @@ def _journal_line(row: Prediction | Heard) -> str:
 
 def _journal_rows(path: Path, are_heard: bool) -> Iterator[Heard]:
     """Yield what a journal holds; that of a run that adapted has other lines than that of one that didn't."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.endswith(b"\n"):
-                if line.startswith(_HEARD) != are_heard:
-                    how = "without" if are_heard else "with"
-                    raise EarnestError(f"{path}: was begun {how} --adapt auto. Go on as it was begun, or --overwrite.")
-                yield _understood(f"{path}, line {number}", _heard if are_heard else _answered, line)
+    for number, line in whole_lines(path):
+        if line.startswith(_HEARD) != are_heard:
+            how = "without" if are_heard else "with"
+            raise EarnestError(f"{path}: was begun {how} --adapt auto. Go on as it was begun, or --overwrite.")
+        yield _understood(f"{path}, line {number}", _heard if are_heard else _answered, line)
 
 
 def _heard(line: bytes) -> Heard:

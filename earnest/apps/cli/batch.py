@@ -26,8 +26,8 @@ from earnest.errors import EarnestError, MissingExtraError
 from earnest.runtime.bulk import BATCH_S
 
 if TYPE_CHECKING:
-    from earnest.apps.batch.engines import Engine
-    from earnest.apps.batch.plan import Part, Plan
+    from earnest.apps.batch.engines import BatchEngine
+    from earnest.apps.batch.plan import BatchPlan, Part
     from earnest.apps.batch.run import Outcome
     from earnest.apps.batch.shard import Work
     from earnest.apps.batch.summary import Summary
@@ -176,10 +176,10 @@ def run(
         raise click.UsageError("--address goes with --engine ray.")
     if find_spec("pyarrow") is None:
         raise MissingExtraError("earnest batch", "parquet")
-    words, asked_options = _asked(source, table, models, answer)
+    words, chosen = _requested(source, table, models, answer)
     place = place_at(output)
     plan = planned(place, words, shard_size, part, lambda text: echo(text, err=True))
-    work = _work(plan, output, models, batch_s, isolate, file_s, asked_options)
+    work = _work(plan, output, models, batch_s, isolate, file_s, chosen)
     left = [] if only_plan else plan.left(part, verify="://" not in output)
     if only_plan:
         _tell_plan(plan, as_json, quiet)
@@ -193,7 +193,7 @@ def run(
         click.get_current_context().exit(EXIT_SOME_FAILED)
 
 
-def _asked(source: str, table: str, models: AveragingOptions, answer: AnswerOptions) -> tuple[dict[str, Any], Any]:
+def _requested(source: str, table: str, models: AveragingOptions, answer: AnswerOptions) -> tuple[dict[str, Any], Any]:
     """Return what `earnest.apps.batch.plan.Asked` keeps, and the options of answers."""
     bundles = [load_bundle(name) for name in models.models]
     chosen = answer.of(bundles[0].info)  # of several the classes are the same, which each worker checks
@@ -209,13 +209,13 @@ def _asked(source: str, table: str, models: AveragingOptions, answer: AnswerOpti
 
 
 def _work(
-    plan: "Plan", output: str, models: AveragingOptions, batch_s: float, isolate: bool, file_s: float, chosen: Any
+    plan: "BatchPlan", output: str, models: AveragingOptions, batch_s: float, isolate: bool, file_s: float, chosen: Any
 ) -> "Work":
     from earnest.apps.batch.shard import Work
 
     return Work(
         output if "://" in output else str(Path(output).absolute()),
-        plan.asked,
+        plan.request,
         tuple(str(Path(name).absolute()) if Path(name).exists() else name for name in models.models),
         chosen,
         models.threads,
@@ -227,7 +227,7 @@ def _work(
     )
 
 
-def _engine(name: Literal["processes", "ray"], jobs: int, address: str | None) -> "Engine":
+def _engine(name: Literal["processes", "ray"], jobs: int, address: str | None) -> "BatchEngine":
     if name == "ray":
         from earnest.apps.batch.ray_engine import RayActors
 
@@ -237,8 +237,8 @@ def _engine(name: Literal["processes", "ray"], jobs: int, address: str | None) -
     return Processes(jobs)
 
 
-def _tell_plan(plan: "Plan", as_json: bool, quiet: bool) -> None:
-    facts = {"inputs": plan.asked.n_inputs, "shards": plan.asked.n_shards, "shards_done": len(plan.done())}
+def _tell_plan(plan: "BatchPlan", as_json: bool, quiet: bool) -> None:
+    facts = {"inputs": plan.request.n_inputs, "shards": plan.request.n_shards, "shards_done": len(plan.done())}
     if as_json:
         echo_json(facts)
     elif not quiet:

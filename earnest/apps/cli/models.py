@@ -8,6 +8,7 @@ import click
 from earnest.apps.cli.output import echo, echo_json, output_options, percent
 from earnest.bundle import Bundle, load_bundle, shipped_bundles
 from earnest.evaluation.protocols import kind_words
+from earnest.onnx.outputs import output_widths
 from earnest.registry import Registry
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 def command(as_json: bool, quiet: bool) -> None:
     """List bundles and networks.
 
-    A bundle is listed with its parameters, size, licence and results. A network that can be trained is listed with its
-    costs: parameters, and multiply-adds for a clip of three seconds, without the front end. They are counted from the
-    network as it was published. That needs the packages for training, and takes seconds. With --quiet only the names
-    of networks are listed in JSON.
+    A bundle is listed with its parameters, size, width of its embedding, licence and results. A network that can be
+    trained is listed with its costs: parameters, and multiply-adds for a clip of three seconds, without the front end.
+    They are counted from the network as it was published. That needs the packages for training, and takes seconds.
+    With --quiet only the names of networks are listed in JSON.
 
     \b
     Example:
@@ -33,7 +34,8 @@ def command(as_json: bool, quiet: bool) -> None:
     networks = Registry[object]("MODELS", "model", "earnest.models").names()
     summaries = [] if quiet else _summaries()
     if as_json:
-        echo_json({"bundles": [bundle.info for bundle in bundles], "networks": networks, "architectures": summaries})
+        described = [{**bundle.info.to_dict(), "embedding_width": _embedding_width(bundle)} for bundle in bundles]
+        echo_json({"bundles": described, "networks": networks, "architectures": summaries})
         return
     for bundle in bundles:
         _echo_bundle(bundle)
@@ -46,6 +48,10 @@ def command(as_json: bool, quiet: bool) -> None:
     echo("Networks to train (model = … in a recipe), as published; multiply-adds for a clip of 3 s:")
     for summary in summaries:
         _echo_network(summary)
+
+
+def _embedding_width(bundle: Bundle) -> int | None:
+    return output_widths(bundle.model_bytes()).get("embedding")
 
 
 def _summaries() -> "list[NetworkSummary]":
@@ -72,6 +78,7 @@ def _echo_bundle(bundle: Bundle) -> None:
     size = (bundle.folder / "model.onnx").stat().st_size
     echo(f"{info.name} {info.version}: {info.n_parameters:,} parameters, {size / 1e6:.1f} MB")
     echo(f"  emotions    {', '.join(info.classes)}; unsure below {info.abstain_below:.0%}")
+    echo(f"  embedding   {_embedding_width(bundle)} values, see earnest embed")
     if info.sounds:
         echo(f"  sounds      {', '.join(info.sounds)}")
     echo(f"  trained on  {', '.join(line.name for line in info.training_corpora)}; start: {info.origin}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import click
 
-from earnest.apps.cli._options import AnswerOptions, AveragingOptions, SpeakerOptions, option, options
+from earnest.apps.cli._options import AnswerOptions, AveragingOptions, ModelOptions, SpeakerOptions, option, options
 from earnest.apps.cli._recordings import arriving, sources_of
 from earnest.apps.cli._speakers import Speakers
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options, overwrite_option
@@ -66,7 +66,7 @@ class DecodingOptions:
         help="For reading one recording; a slower one is a row with an error.",
     )
 
-    def load(self, models: AveragingOptions) -> Predictor:
+    def load(self, models: ModelOptions | AveragingOptions) -> Predictor:
         """Load the models, with what decodes for them until the command ends."""
         predictor = models.load(self.batch_s, "throughput" if self.jobs > 1 else "latency")
         predictor.file_s = self.file_s or math.inf
@@ -141,7 +141,7 @@ def command(
     (their rows say why).
     """
     chosen = _format(form, as_json, output)
-    existing = _existing(output, resume, overwrite)
+    existing = existing_choice(output, resume, overwrite)
     predictor = decoding.load(models)
     asked = answer.of(predictor.info)
     sources = sources_of(paths)
@@ -205,7 +205,7 @@ class PredictRun:
         return self._batch.answered(lambda: ((self._speaker(one), one) for one in heard()))
 
 
-def _existing(output: Path | None, resume: bool, overwrite: bool) -> Existing:
+def existing_choice(output: Path | None, resume: bool, overwrite: bool) -> Existing:
     """Return what to do with an output that is there."""
     if output is None and (resume or overwrite):
         raise click.UsageError(f"{'--resume' if resume else '--overwrite'} needs --output.")
@@ -258,7 +258,7 @@ def _write_file(
     with held_file(output), RowFile(output, form, run.info, existing, run.adapted) as rows:
         n_held = rows.done.total()
         for batch in batches:
-            left = [source for source in batch if not _is_done(rows.done, source)]
+            left = [source for source in batch if not is_done(rows.done, source)]
             if left:
                 rows.refuse_more()
             n_failed += _write(run.journaled(left, _shows_progress(quiet, False)), rows.write)
@@ -271,7 +271,7 @@ def _write_file(
     return n_failed
 
 
-def _is_done(done: dict[str, int], source: Source) -> bool:
+def is_done(done: dict[str, int], source: Source) -> bool:
     """Whether the file holds a row for this source; each row stands for one."""
     path = path_of(source)
     if not done.get(path):

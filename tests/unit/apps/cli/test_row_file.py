@@ -169,7 +169,7 @@ def test_on_a_full_disk_a_row_is_there_or_it_is_not(tmp_path: Path, monkeypatch:
         def truncate(self, size: int) -> None:
             self.journal.truncate(size)
 
-    monkeypatch.setattr(file, "_file", Full(file._file))
+    monkeypatch.setattr(file._file, "_file", Full(file._file._file))
     with pytest.raises(EarnestError, match=r"the disk is full, or a quota.* --resume keeps the rows so far"):
         file.write(ROWS[1])
     monkeypatch.undo()

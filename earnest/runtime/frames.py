@@ -1,0 +1,181 @@
+"""Results as data frames: of pandas, of polars, of Arrow; none of these is imported before it is asked for."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from earnest.errors import EarnestError, MissingExtraError
+from earnest.runtime.formats import check_columns, flat_values, from_flat_values
+from earnest.runtime.prediction import Prediction
+
+Kind: TypeAlias = Literal["text", "number", "flag", "vector"]
+_TEXTS = frozenset({"path", "status", "emotion", "quality", "shares", "vocal_bursts", "model", "error"})
+
+
+@dataclass(frozen=True)
+class FrameColumn:
+    """A column of a data frame.
+
+    Attributes
+    ----------
+    kind : text, number (float64), flag (true or false), or vector (float32, all of one length)
+    values : a row each, None where there is none
+    width : of each vector
+    """
+
+    kind: Kind
+    values: Sequence[Any]
+    width: int = 0
+
+
+class Framed(ABC):
+    """What has rows, and gives them as a data frame."""
+
+    @abstractmethod
+    def columns(self) -> Mapping[str, FrameColumn]:
+        """Return name → column, in order."""
+
+    def to_pandas(self) -> Any:
+        """Return a pandas.DataFrame; what there is no number for is NaN.
+
+        Raises
+        ------
+        MissingExtraError
+            Where pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise MissingExtraError("A pandas frame", "pandas") from None
+        kinds = {"number": "float64", "flag": "bool", "text": "object", "vector": "object"}
+        columns = self.columns().items()
+        return pandas.DataFrame(
+            {name: pandas.Series(list(column.values), dtype=kinds[column.kind]) for name, column in columns}
+        )
+
+    def to_polars(self) -> Any:
+        """Return a polars.DataFrame; vectors are of the type Array(Float32, width).
+
+        Raises
+        ------
+        MissingExtraError
+            Where polars is not installed.
+        """
+        try:
+            import polars
+        except ImportError:
+            raise MissingExtraError("A polars frame", "polars") from None
+        kinds = {"text": polars.String, "number": polars.Float64, "flag": polars.Boolean}
+        series = []
+        for name, column in self.columns().items():
+            if column.kind != "vector":
+                series.append(polars.Series(name, column.values, kinds[column.kind]))
+                continue
+            empty = np.zeros(column.width, np.float32)
+            vectors = np.array([empty if one is None else one for one in column.values]).reshape(-1, column.width)
+            found = polars.Series([one is not None for one in column.values], dtype=polars.Boolean)
+            matrix = polars.Series(name, vectors, polars.Array(polars.Float32, column.width))
+            series.append(polars.select(polars.when(found).then(matrix)).to_series().alias(name))
+        return polars.DataFrame(series)
+
+    def to_arrow(self) -> Any:
+        """Return a pyarrow.Table; vectors are fixed-size lists of float32.
+
+        Raises
+        ------
+        MissingExtraError
+            Where pyarrow is not installed.
+        """
+        try:
+            import pyarrow
+        except ImportError:
+            raise MissingExtraError("An Arrow table", "parquet") from None
+        kinds = {"text": pyarrow.string(), "number": pyarrow.float64(), "flag": pyarrow.bool_()}
+        columns = self.columns()
+        types = [
+            pyarrow.list_(pyarrow.float32(), column.width) if column.kind == "vector" else kinds[column.kind]
+            for column in columns.values()
+        ]
+        arrays = [pyarrow.array(column.values, kind) for column, kind in zip(columns.values(), types, strict=True)]
+        return pyarrow.table(arrays, pyarrow.schema(list(zip(columns, types, strict=True))))
+
+
+class Frame(Framed):
+    """Columns that are at hand."""
+
+    def __init__(self, columns: Mapping[str, FrameColumn]) -> None:
+        self._columns = dict(columns)
+
+    def columns(self) -> Mapping[str, FrameColumn]:
+        """See `Framed`."""
+        return self._columns
+
+
+class PredictionRows(Framed, Iterator[Prediction]):
+    """Predictions in order: an iterator, and with the columns of `earnest predict --output` a data frame of the rest.
+
+    Around a list of your own predictions it is what makes a frame of them: ``PredictionRows(mine).to_pandas()``.
+    """
+
+    def __init__(self, rows: Iterable[Prediction], classes: Sequence[str] = ()) -> None:
+        self._rows, self._classes = iter(rows), tuple(classes)
+
+    def __next__(self) -> Prediction:
+        return next(self._rows)
+
+    def close(self) -> None:
+        """Leave the rows that are left; what has begun to decode them ends."""
+        if isinstance(self._rows, Generator):
+            self._rows.close()
+
+    def columns(self) -> Mapping[str, FrameColumn]:
+        """Take all rows that are left; see `Framed`."""
+        rows = list(self._rows)
+        classes = self._classes or tuple(dict.fromkeys(name for row in rows for name in row.probabilities))
+        flat = [flat_values(row, classes) for row in rows]
+        return {
+            name: FrameColumn(_kind(name), [values[name] for values in flat])
+            for name in flat_values(Prediction("", "error"), classes)
+        }
+
+    @classmethod
+    def from_frame(cls, frame: Any) -> "PredictionRows":
+        """Read a frame of pandas, polars or Arrow back, such as ``pandas.read_parquet("emotions.parquet")``.
+
+        Raises
+        ------
+        EarnestError
+            When its columns or values are not those of predictions.
+        """
+        try:
+            records = _records(frame)
+            check_columns(list(records[0]) if records else list(flat_values(Prediction("", "error"), ())))
+            return cls([from_flat_values(record) for record in records])
+        except (ValueError, TypeError, KeyError) as error:
+            raise EarnestError(f"This frame holds no predictions of earnest: {error}.") from error
+
+
+def _kind(name: str) -> Kind:
+    return "text" if name in _TEXTS else "flag" if name == "adapted" else "number"
+
+
+def _records(frame: Any) -> list[dict[str, Any]]:
+    """Return rows as name → value, of a frame of any of the three."""
+    if hasattr(frame, "to_pylist"):
+        records = frame.to_pylist()
+    elif hasattr(frame, "to_dicts"):
+        records = frame.to_dicts()
+    elif hasattr(frame, "to_dict"):
+        records = frame.to_dict("records")
+    else:
+        raise TypeError(f"a {type(frame).__name__} is no frame of pandas, polars or Arrow")
+    return [{name: _known(value) for name, value in record.items()} for record in records]
+
+
+def _known(value: Any) -> Any:
+    """Return None for NaN, by which pandas tells that there is nothing."""
+    return None if isinstance(value, float) and math.isnan(value) else value

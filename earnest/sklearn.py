@@ -1,0 +1,193 @@
+"""Embeddings and classifiers for scikit-learn: pipelines, grids, folds by group, joblib.
+
+make_pipeline(EmotionEmbedder("small"), EmotionClassifier()).fit(paths, labels)
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.audio.inputs import AudioInput
+from earnest.bundle import DEFAULT_BUNDLE
+from earnest.errors import AudioError, MissingExtraError
+from earnest.evaluation.calibration import softmax
+from earnest.learning.crossval import temperature_of
+from earnest.learning.shrinkage import ABSENT, Numbers, best_shrinkage, discriminants, grouped_folds
+from earnest.runtime.predictor import Predictor
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+except ImportError:
+    raise MissingExtraError("earnest.sklearn", "sklearn") from None
+
+Floats = npt.NDArray[np.float64]
+N_FOLDS = 5  # that answer out of fold, for the temperature
+
+
+class EmotionEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Turns recordings into embeddings, (n_recordings, width) float32; it learns nothing.
+
+    Parameters
+    ----------
+    model : name or path of the bundle
+    threads : cores that the network may use
+    jobs : recordings decoded at a time
+    errors : what a recording without an embedding is: "raise" an `AudioError`, or a row of "nan"
+
+    Attributes
+    ----------
+    n_features_out_ : values of an embedding
+    """
+
+    def __init__(
+        self,
+        model: str | Path = DEFAULT_BUNDLE,
+        *,
+        threads: int = 1,
+        jobs: int = 1,
+        errors: Literal["raise", "nan"] = "raise",
+    ) -> None:
+        self.model, self.threads, self.jobs, self.errors = model, threads, jobs, errors
+
+    def fit(self, X: Iterable[AudioInput], y: object = None) -> Self:  # noqa: N803
+        """Load the model; recordings and labels are not looked at."""
+        self._predictor = Predictor.load(self.model, self.threads)
+        self.n_features_out_ = self._predictor.embedding_width
+        return self
+
+    def transform(self, X: Iterable[AudioInput]) -> npt.NDArray[np.float32]:  # noqa: N803
+        """Return the embeddings of recordings: paths, (array, sample rate) and what else `AudioInput` says.
+
+        Raises
+        ------
+        AudioError
+            For a recording without an embedding, unless ``errors`` is "nan".
+        """
+        if not hasattr(self, "_predictor"):  # stateless: a clone or a grid may transform without a fit
+            self.fit(X)
+        found = self._predictor.embed(_recordings(X), self.jobs)
+        if self.errors == "raise" and (told := next(filter(None, found.errors), None)):
+            raise AudioError(f'{told} Or take errors="nan".')
+        return found.vectors
+
+    def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
+        """Return "embedding0", "embedding1" …"""
+        check_is_fitted(self, "n_features_out_")
+        return np.array([f"embedding{number}" for number in range(self.n_features_out_)], object)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit, tags.no_validation = False, True
+        tags.input_tags.two_d_array, tags.input_tags.string = False, True
+        return tags
+
+
+def _recordings(X: Any) -> Iterable[AudioInput]:  # noqa: N803
+    """Return recordings one by one, also of a column of a frame or of an array of paths."""
+    if len(getattr(X, "columns", ())) == 1:  # a frame of one column, as ColumnTransformer gives it
+        X = X.to_numpy()  # noqa: N806
+    if isinstance(X, np.ndarray) and X.dtype.kind in "OUT":
+        return list(X.ravel())
+    return X  # type: ignore[no-any-return]
+
+
+class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """The closed-form head of `earnest learn`: a linear discriminant with shrunk covariance, calibrated.
+
+    Any numbers will do for it: embeddings of other models, other features.
+
+    Parameters
+    ----------
+    shrinkage : of the covariance, above 0 to 1; "auto" chooses it inside among groups left out
+    random_state : seed of what is drawn when folds are made
+
+    Attributes
+    ----------
+    classes_ : shape (classes,)
+    coef_, intercept_ : shape (classes, n_features_in_) and (classes,), of the scores
+    shrinkage_ : the one that was taken
+    temperature_ : that scores are divided by before softmax; fitted on scores out of fold, 1 where there are none
+    """
+
+    def __init__(self, *, shrinkage: float | Literal["auto"] = "auto", random_state: int = 0) -> None:
+        self.shrinkage, self.random_state = shrinkage, random_state
+
+    def fit(self, X: Any, y: Any, groups: Sequence[Any] | None = None) -> Self:  # noqa: N803
+        """Fit.
+
+        Parameters
+        ----------
+        X : shape (rows, features)
+        y : shape (rows,), labels of at least two classes
+        groups : of each row, such as its speaker: rows of one group stay together when the shrinkage is chosen and
+            probabilities are calibrated; None lets each row stand alone
+        """
+        X, y = validate_data(self, X, y, dtype=np.float64)  # noqa: N806
+        check_classification_targets(y)
+        self.classes_, targets = np.unique(y, return_inverse=True)
+        n_classes = len(self.classes_)
+        if n_classes < 2:
+            raise ValueError(f"EmotionClassifier needs samples of two classes, got 1 class: {self.classes_[0]!r}.")
+        if self.shrinkage != "auto" and not 0 < self.shrinkage <= 1:
+            raise ValueError(f"shrinkage must be above 0, at most 1, or 'auto'; got {self.shrinkage!r}.")
+        names = self._groups(groups, len(y))
+        self.shrinkage_ = self._chosen(X, targets, names)
+        self.temperature_ = self._temperature(X, targets, names)
+        self.coef_, self.intercept_ = next(discriminants(X, targets, n_classes, [self.shrinkage_]))
+        return self
+
+    def decision_function(self, X: Any) -> Floats:  # noqa: N803
+        """Return scores, (rows, classes); of two classes the second's less the first's, (rows,)."""
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: N803
+        """Return the likeliest class of each row, (rows,)."""
+        scores = self._scores(X)
+        return np.asarray(self.classes_[scores.argmax(axis=1)])
+
+    def predict_proba(self, X: Any) -> Floats:  # noqa: N803
+        """Return calibrated probabilities, (rows, classes)."""
+        return softmax(self._scores(X), self.temperature_)
+
+    def predict_log_proba(self, X: Any) -> Floats:  # noqa: N803
+        """Return the logarithm of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self.predict_proba(X)))
+
+    def _scores(self, X: Any) -> Floats:  # noqa: N803
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)  # noqa: N806
+        return np.asarray(X @ self.coef_.T + self.intercept_)
+
+    def _groups(self, groups: Sequence[Any] | None, n_rows: int) -> list[str]:
+        names = np.arange(n_rows) if groups is None else column_or_1d(groups)
+        if len(names) != n_rows:
+            raise ValueError(f"{len(names)} groups for {n_rows} rows. Name one for each.")
+        return [str(name) for name in names]
+
+    def _chosen(self, X: Floats, targets: Numbers, groups: list[str]) -> float:  # noqa: N803
+        if self.shrinkage != "auto":
+            return float(self.shrinkage)
+        rng = np.random.default_rng(self.random_state)
+        return best_shrinkage(X, targets, len(self.classes_), groups, rng)
+
+    def _temperature(self, X: Floats, targets: Numbers, groups: list[str]) -> float:  # noqa: N803
+        """Return the best temperature of scores about groups that were left out."""
+        n_classes = len(self.classes_)
+        folds = grouped_folds(groups, targets, N_FOLDS, np.random.default_rng(self.random_state))
+        scores = np.full((len(targets), n_classes), ABSENT)
+        for fold in range(int(folds.max()) + 1):
+            held = folds == fold
+            if len(np.unique(targets[~held])) > 1:
+                weights, bias = next(discriminants(X[~held], targets[~held], n_classes, [self.shrinkage_]))
+                scores[held] = X[held] @ weights.T + bias
+        return temperature_of(scores, targets)

@@ -1,0 +1,141 @@
+"""What people hand over: it works, or one sentence says what to do."""
+
+from io import BytesIO, StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from earnest.audio.inputs import rate_of, refuse_single, source_of
+from earnest.audio.io import decode, mono_chunk
+from earnest.audio.source import path_of
+from earnest.errors import AudioError
+from earnest.testing.sounds import voice
+
+RATE_HZ = 16_000
+VOICE = voice(0.5)
+
+
+def heard(given: Any) -> np.ndarray[Any, Any]:
+    return decode(source_of(given)).waveform
+
+
+def wav_bytes() -> bytes:
+    file = BytesIO()
+    soundfile.write(file, VOICE, RATE_HZ, format="WAV", subtype="FLOAT")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (VOICE, RATE_HZ),
+        (VOICE[None], RATE_HZ),  # (1, samples): torchaudio
+        (VOICE[:, None], RATE_HZ),  # (samples, 1): soundfile with always_2d
+        (np.stack([VOICE, VOICE]), RATE_HZ),  # (2, samples): torchaudio, stereo
+        (np.stack([VOICE, VOICE], axis=1), RATE_HZ),
+        (VOICE.astype(np.float64), np.int64(RATE_HZ)),
+        (VOICE.tolist(), float(RATE_HZ)),
+        (RATE_HZ, VOICE),  # scipy.io.wavfile
+        {"array": VOICE, "sampling_rate": RATE_HZ, "path": "a.wav"},
+        {"bytes": wav_bytes(), "path": None},
+        {"bytes": None, "path": None, "array": VOICE, "sampling_rate": RATE_HZ},
+        SimpleNamespace(get_all_samples=lambda: SimpleNamespace(data=VOICE[None], sample_rate=RATE_HZ)),  # torchcodec
+        bytearray(wav_bytes()),
+        memoryview(wav_bytes()),
+        BytesIO(wav_bytes()),
+    ],
+)
+def test_every_usual_form_is_the_same_sound(given: Any) -> None:
+    np.testing.assert_allclose(heard(given), VOICE, atol=1e-7)
+
+
+def test_integers_of_torch_are_scaled() -> None:
+    torch = pytest.importorskip("torch", reason="needs torch, earnest[train]")
+    samples = torch.from_numpy((VOICE * 32767).astype(np.int16))[None]
+    np.testing.assert_allclose(heard((samples, RATE_HZ)), VOICE, atol=1e-4)
+    with pytest.raises(AudioError, match=r"no array of numbers .*grad"):
+        heard((torch.zeros(100, requires_grad=True), RATE_HZ))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (None, "None is no recording. Hand over a path"),
+        (VOICE, "an array without its sample rate. Hand array and sample rate over together"),
+        (VOICE.tolist(), "an array without its sample rate"),
+        (16_000, "int 16000 is no recording"),
+        ((VOICE, "16000"), "must be a whole number in Hz, got '16000'. Write 16000, without quotes"),
+        ((VOICE, None), "must be a whole number in Hz, got None"),
+        ((VOICE, True), "must be a whole number in Hz, got True"),
+        ((VOICE, 44_100.5), "must be a whole number in Hz, got 44100.5"),
+        ((VOICE,), r"expected \(array, sample_rate_hz\), got a tuple of 1"),
+        ((VOICE, RATE_HZ, 1), "got a tuple of 3"),
+        (("a.wav", RATE_HZ), "got 'a.wav' as array"),
+        ((VOICE, 16), "the sample rate is 16 Hz, expected"),
+        ((VOICE + np.nan, RATE_HZ), "holds NaN or infinite samples"),
+        ((VOICE.astype(complex), RATE_HZ), "expected numbers, got complex128"),
+        (([[0.1, 0.2], [0.3]], RATE_HZ), "no array of numbers"),
+        ((np.zeros((4, 16_000)), RATE_HZ), r"got \(4, 16000\).*predict_many\(\[\(one, rate\) for one in array\]\)"),
+        ((np.zeros((2, 2, 16_000)), RATE_HZ), r"got \(2, 2, 16000\)"),
+        ({"sampling_rate": RATE_HZ}, r'A dict needs "array" and "sampling_rate".*this one has \[\'sampling_rate\'\]'),
+        ({"array": VOICE}, "must be a whole number in Hz, got None"),
+        (StringIO("a.wav"), "gives text, not bytes"),
+    ],
+)
+def test_every_stumble_is_one_sentence(given: Any, told: str) -> None:
+    with pytest.raises(AudioError, match=told) as error:
+        heard(given)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "sources", ["talk.wav", Path("talk.wav"), b"RIFF", (VOICE, RATE_HZ), {"path": "a"}, VOICE, None, 5]
+)
+def test_one_recording_where_several_are_expected_is_told(sources: Any) -> None:
+    with pytest.raises(AudioError, match=r"Expected several recordings, got .*Hand over a list"):
+        refuse_single(sources)
+
+
+def test_lists_tuples_and_generators_are_several() -> None:
+    for sources in (["a.wav"], ("a.wav", "b.wav"), iter(["a.wav"]), [(VOICE, RATE_HZ)]):
+        refuse_single(sources)
+
+
+def test_what_a_dataset_calls_its_recordings_is_kept(tmp_path: Path) -> None:
+    assert path_of(source_of({"array": VOICE, "sampling_rate": RATE_HZ, "path": "b/a.wav"})) == "b/a.wav"
+    assert path_of(source_of({"bytes": b"RIFF", "path": "b/a.wav"})) == "b/a.wav"
+    assert source_of({"bytes": None, "path": str(tmp_path / "a.wav")}) == str(tmp_path / "a.wav")
+    assert [path_of(given) for given in (None, VOICE, BytesIO())] == ["NoneType", "array", "stream"]
+    with pytest.raises(AudioError, match=r"^b/a\.wav: holds NaN"):
+        heard({"array": VOICE + np.nan, "sampling_rate": RATE_HZ, "path": "b/a.wav"})
+
+
+@pytest.mark.parametrize("n_samples", [9, 160, 320, 16_000])
+def test_blocks_of_a_stream_may_have_two_axes(n_samples: int) -> None:
+    block = VOICE[:n_samples]
+    for given in (block, block[None], block[:, None], np.stack([block, block]), np.stack([block, block], axis=1)):
+        np.testing.assert_allclose(mono_chunk(given, "chunk"), block, atol=1e-7)
+
+
+def test_blocks_of_many_channels_stay_samples_by_channels() -> None:
+    block = np.repeat(VOICE[:20, None], 64, axis=1)
+    np.testing.assert_allclose(mono_chunk(block, "chunk"), VOICE[:20], atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("block", "told"),
+    [(None, "expected numbers, got object"), (b"\0\0", "np.frombuffer"), ((VOICE, RATE_HZ), "no array of numbers")],
+)
+def test_a_block_that_is_none_is_told(block: Any, told: str) -> None:
+    with pytest.raises(AudioError, match=told):
+        mono_chunk(block, "chunk")
+
+
+def test_a_rate_is_a_whole_number() -> None:
+    assert [rate_of(rate) for rate in (16_000, 16_000.0, np.float32(8_000), np.array(44_100))] == [
+        16_000, 16_000, 8_000, 44_100,
+    ]  # fmt: skip

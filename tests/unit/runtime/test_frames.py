@@ -1,0 +1,124 @@
+"""Results as frames: the values are there, and come back."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from stand_in import write_bundle
+
+import earnest
+from earnest import Prediction, PredictionRows
+from earnest.errors import EarnestError, MissingExtraError
+from earnest.runtime.events import VocalBurst
+from earnest.runtime.predictor import Predictor
+from earnest.testing.sounds import voice, write_voice
+
+PACKAGES = {"pandas": "pandas", "polars": "polars", "arrow": "pyarrow"}
+packages = pytest.mark.parametrize("package", PACKAGES)
+ROWS = [
+    Prediction(
+        "a.wav", "mixed", 9.0, 8.0, probabilities={"happy": 0.5, "sad": 0.5}, polarity=0.0,
+        gender={"female": 0.25, "male": 0.75}, affect={"valence": 0.1, "arousal": 0.2, "dominance": 0.3},
+        quality=("noisy", "clipped"), shares={"happy": 0.5, "unsure": 0.5}, adapted=True, adaptation_weight=0.5,
+        vocal_bursts=(VocalBurst(0.5, 1.0, "laughter", 0.9),), model="m",
+    ),
+    Prediction("b.wav", "ok", 1.5, 1.0, "sad", 0.75, {"happy": 0.25, "sad": 0.75}, -0.5, model="m"),
+    Prediction("c.wav", "error", model="m", error="c.wav: no such file."),
+]  # fmt: skip
+
+
+def framed(what: Any, package: str) -> Any:
+    pytest.importorskip(PACKAGES[package], reason=f"needs {PACKAGES[package]}")
+    return getattr(what, f"to_{package}")()
+
+
+def column(frame: Any, name: str) -> list[Any]:
+    values = frame[name]
+    return values.to_pylist() if hasattr(values, "to_pylist") else values.to_list()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    return earnest.load(write_bundle(tmp_path_factory.mktemp("bundle")))
+
+
+@packages
+@pytest.mark.parametrize("rows", [ROWS, ROWS[1:2], ROWS[2:], []])
+def test_predictions_come_back_from_a_frame(package: str, rows: list[Prediction]) -> None:
+    frame = framed(PredictionRows(rows), package)
+    assert list(PredictionRows.from_frame(frame)) == rows
+
+
+def test_a_frame_has_the_columns_and_types_of_the_file(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow, earnest[parquet]")
+    from command_line import earnest_cli
+
+    bundle, clip = write_bundle(tmp_path / "bundle"), write_voice(tmp_path / "a.wav")
+    earnest_cli("predict", clip, "--model", bundle, "--output", tmp_path / "a.parquet", "-q")
+    written, made = parquet.read_table(tmp_path / "a.parquet"), earnest.load(bundle).predict_many([clip]).to_arrow()
+    assert written.schema.remove_metadata() == made.schema
+    assert written.equals(made)
+    pandas = pytest.importorskip("pandas", reason="needs pandas")
+    back = next(PredictionRows.from_frame(pandas.read_parquet(tmp_path / "a.parquet")))
+    assert back.to_dict() == earnest.load(bundle).predict(clip).to_dict()
+
+
+@packages
+def test_predict_many_is_a_frame_of_all_its_rows(model: Predictor, package: str, tmp_path: Path) -> None:
+    sources = [write_voice(tmp_path / "a.wav"), tmp_path / "none.wav"]
+    frame = framed(model.predict_many(sources), package)
+    assert column(frame, "path") == list(map(str, sources))
+    assert column(frame, "status") == ["ok", "error"]
+    assert column(frame, "p_sad")[0] == pytest.approx(model.predict(sources[0]).probabilities["sad"], abs=1e-6)
+
+
+@packages
+def test_embeddings_come_back_from_a_frame(model: Predictor, package: str, tmp_path: Path) -> None:
+    found = model.embed([write_voice(tmp_path / "a.wav"), tmp_path / "none.wav", (voice(1.0, seed=3), 16_000)])
+    frame = framed(found, package)
+    assert column(frame, "path") == list(found.names)
+    vectors = column(frame, "embedding")
+    assert vectors[1] is None
+    for number in (0, 2):
+        np.testing.assert_array_equal(np.asarray(vectors[number], np.float32), found.vectors[number])
+    assert len(framed(model.embed([]), package)) == 0
+
+
+@packages
+def test_a_timeline_gives_its_spans_and_windows(model: Predictor, package: str) -> None:
+    timeline = model.timeline((voice(8.0), 16_000))
+    frame = framed(timeline, package)
+    assert column(frame, "emotion") == [span.emotion for span in timeline.spans]
+    assert column(frame, "end_s") == [span.end_s for span in timeline.spans]
+    windows = framed(timeline.window_rows(), package)
+    assert column(windows, "p_angry") == [window.probabilities["angry"] for window in timeline.windows]
+    assert len(column(windows, "start_s")) == len(timeline.windows) > 1
+
+
+@pytest.mark.parametrize("frame", [[], {"a": 1}, None])
+def test_a_frame_of_something_else_is_told(frame: Any) -> None:
+    with pytest.raises(EarnestError, match="holds no predictions"):
+        PredictionRows.from_frame(frame)
+    pandas = pytest.importorskip("pandas", reason="needs pandas")
+    with pytest.raises(EarnestError, match="the column 'path' is missing"):
+        PredictionRows.from_frame(pandas.DataFrame({"a": [1]}))
+
+
+@packages
+def test_a_package_that_is_missing_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, PACKAGES[package], None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'earnest\["):
+        getattr(PredictionRows(ROWS), f"to_{package}")()
+
+
+def test_no_frame_package_is_imported_unless_one_is_wanted(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "bundle")
+    code = (
+        "import sys, earnest; model = earnest.load(sys.argv[1]); list(model.predict_many([])); model.embed([]); "
+        "print(sorted({'pandas', 'polars', 'pyarrow', 'sklearn', 'asyncio'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, bundle], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]"]

@@ -1,0 +1,166 @@
+"""What `import earnest` offers, and what a loaded model is to Python: shown, pickled, copied, awaited."""
+
+import asyncio
+import copy
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from stand_in import write_adapting, write_bundle
+
+import earnest
+from earnest.errors import AudioError, BundleError, EarnestError
+from earnest.runtime.predictor import Predictor
+from earnest.testing.sounds import voice, write_voice
+
+CLIP = (voice(1.0), 16_000)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> Predictor:
+    return earnest.load(folder)
+
+
+def test_every_name_that_is_promised_is_there() -> None:
+    assert set(earnest.__all__) <= set(dir(earnest))
+    for name in earnest.__all__:
+        assert getattr(earnest, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'predcit'"):
+        earnest.predcit  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_names_are_imported_when_they_are_used() -> None:
+    code = "import sys, earnest; print('numpy' in sys.modules); earnest.Timeline; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+
+
+def test_one_call_predicts(folder: Path, model: Predictor) -> None:
+    assert earnest.predict(CLIP, model=folder).to_dict() == model.predict(CLIP).to_dict()
+    assert earnest.predict(CLIP, "small", abstain_below=0.0) == earnest.load("small").predict(CLIP, abstain_below=0.0)
+
+
+def test_models_are_listed_whether_or_not_networks_were_imported() -> None:
+    code = (
+        "import earnest; names = [info.name for info in earnest.models()]; import importlib\n"
+        "importlib.import_module('earnest.models'); assert [info.name for info in earnest.models()] == names\n"
+        "import earnest.models as same; assert same.__path__ and earnest.models is same; print(*names)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["base", "large", "research-base", "research-small", "small"]
+
+
+def test_a_model_shows_its_name_classes_and_licence(model: Predictor) -> None:
+    assert repr(model) == ("<Predictor 'stand-in' 1: neutral, happy, sad, angry, fearful, disgust; licence Apache-2.0>")
+
+
+def test_a_rate_beside_the_array_is_told_where_it_belongs(model: Predictor) -> None:
+    for call in (lambda: model.predict(CLIP[0], 16_000), lambda: model.timeline(CLIP[0])):  # type: ignore[arg-type]
+        with pytest.raises(EarnestError, match=r"Hand array and sample rate over together: model\.predict\(\(array"):
+            call()
+    with pytest.raises(EarnestError, match="is an adapter to a speaker, got 'anna'"):
+        model.predict_many([CLIP], adapter="anna")  # type: ignore[arg-type]
+
+
+def test_a_stream_wants_a_rate(model: Predictor) -> None:
+    for rate, told in (("16000", "Write 16000, without quotes"), (None, "whole number in Hz"), (3, "expected 1000 to")):
+        with pytest.raises(AudioError, match=f"^stream: .*{told}"):
+            model.stream(rate)  # type: ignore[arg-type]
+
+
+def test_two_axes_in_a_stream_are_the_same_sound(model: Predictor) -> None:
+    sound = voice(6.0)
+    answers = []
+    for shaped in (lambda block: block, lambda block: block[None], lambda block: block[:, None]):
+        stream = model.stream(np.int64(16_000))
+        for start in range(0, len(sound), 160):
+            stream.accept_waveform(shaped(sound[start : start + 160]))
+        stream.finish()
+        answers.append(stream.prediction())
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0].duration_s == 6.0
+
+
+def test_predict_many_tells_one_recording_and_goes_on_behind_a_wrong_one(model: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match="Expected several recordings"):
+        model.predict_many("talk.wav")
+    rows = list(model.predict_many([None, CLIP, CLIP[0], {"array": CLIP[0], "sampling_rate": 16_000, "path": "x.wav"}]))  # type: ignore[list-item]
+    assert [(row.path, row.status) for row in rows] == [
+        ("NoneType", "error"), ("array", "ok"), ("array", "error"), ("x.wav", "ok"),
+    ]  # fmt: skip
+    assert [bool(row.error) for row in rows] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_audio_column_is_answered_like_its_files(model: Predictor, tmp_path: Path, jobs: int) -> None:
+    paths = [write_voice(tmp_path / f"{seed}.wav", 1.0, seed=seed) for seed in range(3)]
+    column = [{"bytes": path.read_bytes(), "path": str(path)} for path in paths]
+    assert list(model.predict_many(column, jobs)) == list(model.predict_many(paths, jobs))
+
+
+def test_a_pickle_holds_where_the_bundle_is_and_settings(folder: Path, model: Predictor) -> None:
+    data = pickle.dumps(model)
+    assert len(data) < 1_000 and str(folder).encode() in data
+    again = pickle.loads(data)
+    assert again.predict(CLIP) == model.predict(CLIP)
+    assert b"small" in pickle.dumps(earnest.load("small"))
+    changed = Predictor.load([folder, folder], threads=2, batch_s=5.0, tta="gain")
+    changed.max_seconds, changed.activity, changed.file_s = 7.0, "energy", 3.0
+    for found in (pickle.loads(pickle.dumps(changed)), copy.deepcopy(changed)):
+        assert (found.max_seconds, found.activity, found.file_s, found.batch_s) == (7.0, "energy", 3.0, 5.0)
+        assert found.info == changed.info
+        assert found.predict(CLIP) == changed.predict(CLIP)
+
+
+def test_a_bundle_that_changed_after_pickling_is_refused(tmp_path: Path) -> None:
+    data = pickle.dumps(earnest.load(write_bundle(tmp_path / "bundle")))
+    write_adapting(tmp_path / "bundle")
+    with pytest.raises(BundleError, match="another bundle than the one that was pickled"):
+        pickle.loads(data)
+
+
+def test_a_model_with_decoder_processes_is_not_pickled(folder: Path) -> None:
+    model = earnest.load(folder)
+    model.decoders = object()  # type: ignore[assignment]
+    with pytest.raises(EarnestError, match="can't be pickled"):
+        pickle.dumps(model)
+
+
+def test_answers_can_be_awaited(model: Predictor, tmp_path: Path) -> None:
+    paths: list[Any] = [write_voice(tmp_path / f"{seed}.wav", 1.0, seed=seed) for seed in range(3)]
+
+    async def answers() -> tuple[Any, Any, list[Any]]:
+        one, timeline = await asyncio.gather(model.apredict(paths[0], abstain_below=0.0), model.atimeline(paths[0]))
+        return one, timeline, [row async for row in model.apredict_many([*paths, "none.wav"], jobs=2)]
+
+    one, timeline, rows = asyncio.run(answers())
+    assert one == model.predict(paths[0], abstain_below=0.0)
+    assert timeline == model.timeline(paths[0])
+    assert rows == list(model.predict_many([*paths, "none.wav"]))
+
+
+def test_the_event_loop_goes_on_while_a_recording_is_answered(model: Predictor) -> None:
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0)
+
+    async def answer() -> None:
+        ticking = asyncio.create_task(tick())
+        await model.apredict((np.tile(voice(10.0), 12), 16_000))
+        ticking.cancel()
+
+    asyncio.run(answer())
+    assert ticks > 10
