@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -12,6 +14,9 @@ import pytest
 from batches import finished, flac, keys_in, rows_in, started, write_clips, write_tar
 from command_line import earnest_cli
 from stand_in import write_bundle
+
+import earnest
+from earnest.apps.cli.batch import command
 
 pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
 pytestmark = pytest.mark.long
@@ -53,20 +58,26 @@ def workers_of(pid: int) -> list[int]:
     return [child for child, command in commands.items() if b"spawn_main" in command]
 
 
-def test_rows_are_those_of_predict(root: Path) -> None:
+@pytest.fixture(scope="module")
+def same(root: Path) -> Path:
+    """Return the output of a run that nothing disturbed."""
     finished("run", *of(root, "same", "--jobs", 2), exit_code=3)
+    return root / "same"
+
+
+def test_rows_are_those_of_predict(root: Path, same: Path) -> None:
     earnest_cli(
         "predict", root / "clips", "--model", root / "bundle", "--output", root / "same.jsonl", "-q", exit_code=3
     )
     predicted = {row["path"]: row for row in map(json.loads, (root / "same.jsonl").read_text("utf-8").splitlines())}
-    rows = rows_in(root / "same")
+    rows = rows_in(same)
     assert [row["path"] for row in rows] == sorted(predicted)
     for row in rows:
         one = predicted[row["path"]]
         assert (row["status"], row["emotion"], row["error"]) == (one["status"], one["emotion"], one["error"])
         assert row["confidence"] == pytest.approx(one["confidence"], abs=1e-5)
     assert sum(row["status"] == "error" for row in rows) == N_BROKEN
-    told = summary(root / "same")
+    told = summary(same)
     assert (told["complete"], told["rows"], told["statuses"]["error"]) == (True, N_CLIPS + N_BROKEN, N_BROKEN)
 
 
@@ -103,18 +114,18 @@ def test_parts_of_an_array_make_the_whole(root: Path) -> None:
     assert keys_in(root / "parts") == planned(root)
 
 
-def test_a_damaged_shard_is_told_and_done_again(root: Path) -> None:
-    shard = root / "same" / "shards" / "000003.parquet"
+def test_a_damaged_shard_is_told_and_done_again(root: Path, same: Path) -> None:
+    shard = same / "shards" / "000003.parquet"
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
-    assert summary(root / "same", exit_code=1)["shards_damaged"] == [3]
+    assert summary(same, exit_code=1)["shards_damaged"] == [3]
     assert "20 answered" in finished("run", *of(root, "same", "--jobs", 1))
-    assert keys_in(root / "same") == planned(root)
+    assert keys_in(same) == planned(root)
 
 
-def test_another_question_is_refused_where_a_run_was_begun(root: Path) -> None:
-    said = finished("run", *of(root, "same", "--table", "timelines"), exit_code=1)
+def test_another_question_is_refused_where_a_run_was_begun(root: Path, same: Path) -> None:
+    said = finished("run", *of(root, same.name, "--table", "timelines"), exit_code=1)
     assert "was begun with table predictions, not timelines" in said
     (root / "foreign" / "shards").mkdir(parents=True)
     assert "holds shards of something else" in finished("run", *of(root, "foreign"), exit_code=1)
@@ -134,8 +145,6 @@ def test_timelines_of_tar_members(root: Path) -> None:
 def test_embeddings_of_a_table_of_sounds(root: Path) -> None:
     import pyarrow.parquet
 
-    import earnest
-
     sounds: list[bytes | None] = [flac(seed) for seed in range(7)]
     table = pyarrow.table({"audio": [*sounds, None], "id": [f"call {number}" for number in range(8)]})
     pyarrow.parquet.write_table(table, root / "calls.parquet", row_group_size=3)
@@ -152,3 +161,32 @@ def test_a_run_without_a_bundle_says_so_at_once(root: Path) -> None:
     said = finished(root / "clips", "--output", root / "none", "--model", root / "absent", exit_code=1)
     assert "absent" in said
     assert not (root / "none").exists()
+
+
+def test_the_page_says_what_works(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "batch.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EARNEST_MODEL", str(root / "bundle"))
+    keys = write_clips(Path("recordings"), 6)
+    for block in re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            earnest_cli(*shlex.split(line)[1:])
+    assert keys_in(Path("answers")) == keys_in(Path("shared")) == keys
+    names: dict[str, Any] = {}
+    exec(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0], names)
+    told = names["Emotions"]()({"bytes": [flac(1)], "path": ["a"]})
+    answer = earnest.load().predict(flac(1))
+    assert told["emotion"] == [answer.emotion or answer.status]
+    assert told["path"] == ["a"]
+
+
+def test_deployed_commands_have_options_that_exist() -> None:
+    deploy = Path(__file__).parents[2] / "deploy"
+    known = {name for parameter in command.commands["run"].params for name in parameter.opts}
+    for name in ("slurm.sh", "ray-job.yaml"):
+        line = next(
+            line
+            for line in (deploy / name).read_text("utf-8").splitlines()
+            if "earnest batch s3:" in line or "exec" in line
+        )
+        assert set(re.findall(r"--[a-z-]+", line)) <= known
