@@ -153,14 +153,20 @@ def _protocols(system: Any) -> set[str]:
     return {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
 
 
+def sum_name(name: str) -> str:
+    """Return the name of a file's checksum: with a ``_`` before it, which readers of Parquet folders leave out."""
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}_{last}{SUM_SUFFIX}"
+
+
 def write_summed(place: Place, name: str, data: bytes) -> None:
     """Write a file and then its checksum, in the form of ``sha256sum --check``."""
     place.write(name, data)
     digest = hashlib.sha256(data).hexdigest()
-    place.write(f"{name}{SUM_SUFFIX}", f"{digest}  {name.rpartition('/')[2]}\n".encode())
+    place.write(sum_name(name), f"{digest}  {name.rpartition('/')[2]}\n".encode())
 
 
 def is_sound(place: Place, name: str) -> bool:
     """Whether a file holds what its checksum says."""
-    told_digest = place.read(f"{name}{SUM_SUFFIX}").partition(b" ")[0].decode("ascii", "replace")
+    told_digest = place.read(sum_name(name)).partition(b" ")[0].decode("ascii", "replace")
     return hashlib.sha256(place.read(name)).hexdigest() == told_digest

@@ -13,7 +13,7 @@ from io import BytesIO
 from typing import Any
 
 from earnest.apps.batch.inputs import Input
-from earnest.apps.batch.places import Place, is_sound
+from earnest.apps.batch.places import Place, is_sound, sum_name
 from earnest.errors import EarnestError, first_line
 from earnest.files.reading import parsed_json
 from earnest.runtime.parquet import load_pyarrow
@@ -70,7 +70,7 @@ class BatchPlan:
         """Return the numbers of the shards that are whole: each has its checksum, which is written after it."""
         names = self.place.names(SHARDS)
         numbers = (number for number in range(self.request.n_shards) if _last(shard_name(number)) in names)
-        return {number for number in numbers if f"{_last(shard_name(number))}.sha256" in names}
+        return {number for number in numbers if _last(sum_name(shard_name(number))) in names}
 
     def left(self, part: Part, verify: bool) -> list[int]:
         """Return the numbers of the shards of a part that are not done.
