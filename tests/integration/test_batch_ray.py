@@ -11,7 +11,7 @@ from stand_in import write_bundle
 
 pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
 pytest.importorskip("ray", reason="needs Ray, earnest[ray]")
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 # Ray starts threads and processes of its own: it gets a process to itself. Says its address, kills a node when told.
 CLUSTER = """

@@ -56,6 +56,8 @@ def inputs_of(source: str) -> Iterator[Input]:
     EarnestError
         When there is nothing, or it can't be read.
     """
+    if source == "-":
+        raise EarnestError("Standard input is one recording. Answer it with: earnest predict -")
     lowered = source.lower()
     if lowered.endswith(_PACKED):
         raise EarnestError(f"{source}: a compressed tar file can't be read from its middle. Unpack it to .tar first.")
