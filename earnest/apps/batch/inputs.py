@@ -73,6 +73,8 @@ def inputs_of(source: str) -> Iterator[Input]:
 def _local(source: str) -> Iterator[Input]:
     """Yield a recording, or what a folder holds: recordings, or else tar files."""
     folder = Path(source)
+    if not folder.exists():
+        raise EarnestError(f"{source}: no such file or folder. Check the path.")
     tars = [str(path) for path in sorted(folder.rglob("*.tar"))] if folder.is_dir() else []
     if tars:
         for tar in tars:

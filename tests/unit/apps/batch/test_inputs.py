@@ -72,6 +72,12 @@ def test_a_tar_file_that_was_cut_off_is_told_or_its_members_are_rows(tmp_path: P
     assert [fetched.source for fetched in Fetcher("cut.tar").fetched(inputs)] == [None]
 
 
+def test_a_source_that_is_not_there_is_no_run(tmp_path: Path) -> None:
+    for name in ("none", "none.wav", "none.txt", "none.parquet", "none.tar"):
+        with pytest.raises(EarnestError, match="no such file"):
+            list(inputs_of(str(tmp_path / name)))
+
+
 def test_packed_tar_files_are_refused() -> None:
     with pytest.raises(EarnestError, match="Unpack it"):
         inputs_of("a.tar.gz")
