@@ -15,6 +15,7 @@ from earnest.errors import EarnestError, told, unwritable
 from earnest.files.locks import held_file
 
 SUMS = "SHA256SUMS"
+SUM_SUFFIX = ".sha256"
 _PARTIAL = ".partial-"
 
 
@@ -137,4 +138,4 @@ def _restore(sums: Path) -> str:
 
 
 def _sum_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")
+    return path.with_name(f"{path.name}{SUM_SUFFIX}")

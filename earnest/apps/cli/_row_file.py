@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from earnest.bundle import BundleInfo
-from earnest.errors import EarnestError, MissingExtraError, printable, printable_json, told
+from earnest.errors import EarnestError, printable, printable_json, told
 from earnest.files.csv_cells import csv_rows
 from earnest.files.journal import Journal, cut_half_line, whole_lines
 from earnest.files.writing import refuse_changed, refuse_existing, replacing, write_sum
@@ -25,6 +25,7 @@ from earnest.runtime.formats import (
     from_json_line,
     json_line,
 )
+from earnest.runtime.parquet import load_pyarrow, prediction_schema
 from earnest.runtime.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ RESUMES = "--resume keeps the rows so far."
 GO_ON = "Go on with it with --resume, replace it with --overwrite"
 _HEARD = b'{"plain":'  # a line of what was heard begins so
 NOT_OURS = "Name another --output, or replace it with --overwrite."
-_TEXTS = ("path", "status", "emotion", "quality", "shares", "vocal_bursts", "model", "error")
 _WRONG = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
@@ -66,7 +66,7 @@ class RowFile:
         self._form, self._classes = form, info.classes
         self._journal = self._output.with_name(f"{self._output.name}.partial")
         if form == "parquet":
-            _pyarrow()
+            load_pyarrow()
         refuse_existing(output, existing != "refuse", GO_ON)
         refuse_existing(self._journal, existing != "refuse", f"That run did not end. {GO_ON}")
         with told(output):
@@ -214,7 +214,7 @@ def _csv_rows(path: Path) -> Iterator[Prediction]:
 
 
 def _parquet_rows(path: Path) -> Iterator[Prediction]:
-    pyarrow = _pyarrow()
+    pyarrow = load_pyarrow()
     number = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
@@ -240,19 +240,8 @@ def _not_ours(where: str, why: str) -> EarnestError:
 
 
 def _write_parquet(path: Path, rows: Iterator[Prediction], classes: Sequence[str]) -> None:
-    pyarrow = _pyarrow()
-    kinds = {"adapted": pyarrow.bool_()} | dict.fromkeys(_TEXTS, pyarrow.string())
-    names = flat_values(Prediction("", "error"), classes)
-    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in names])
+    pyarrow = load_pyarrow()
+    schema = prediction_schema(classes)
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:
         while group := [flat_values(row, classes) for row in islice(rows, PARQUET_ROWS)]:
             writer.write_table(pyarrow.Table.from_pylist(group, schema))
-
-
-def _pyarrow() -> Any:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtraError("Parquet", "parquet") from None
-    return pyarrow

@@ -47,19 +47,24 @@ def read_list(path: Path) -> ListedRecordings:
     EarnestError
         When it is no such list, or names parts of recordings.
     """
-    text = read_text(path, most=MOST_LIST_BYTES, what="list of recordings")
+    listed = rows_of_list(read_text(path, most=MOST_LIST_BYTES, what="list of recordings"), str(path))
+    speakers = {str(path.parent / row["path"]): row.get("speaker", "") for row in listed}
+    return ListedRecordings(tuple(str(path.parent / row["path"]) for row in listed), speakers)
+
+
+def rows_of_list(text: str, where: str) -> list[dict[str, str]]:
+    """Return the rows of a list's text, column → cell; see `read_list`."""
     try:
         rows = csv_rows(StringIO(text, newline=""))
         header = next(rows, [])
         if "path" not in header:
-            raise EarnestError(f"{path}: a list of recordings needs the column 'path'.")
-        listed = [_cells(header, row, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
+            raise EarnestError(f"{where}: a list of recordings needs the column 'path'.")
+        listed = [_cells(header, row, f"{where}, row {number}") for number, row in enumerate(rows, 1)]
     except csv.Error as error:
-        raise EarnestError(f"{path}: not a readable list of recordings ({printable(str(error))}).") from error
+        raise EarnestError(f"{where}: not a readable list of recordings ({printable(str(error))}).") from error
     if not listed:
-        raise EarnestError(f"{path}: lists no recordings.")
-    speakers = {str(path.parent / row["path"]): row.get("speaker", "") for row in listed}
-    return ListedRecordings(tuple(str(path.parent / row["path"]) for row in listed), speakers)
+        raise EarnestError(f"{where}: lists no recordings.")
+    return listed
 
 
 def _cells(header: Sequence[str], row: Sequence[str], where: str) -> dict[str, str]:

@@ -1,0 +1,275 @@
+"""What a batch run is to answer: recordings in folders, lists, tables and tar files, each with a key of its own."""
+
+import os
+import tarfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Literal, TypeAlias, cast
+
+from earnest.apps.batch.remote import explained, filesystem_of, is_url, patiently, url_of
+from earnest.apps.cli._recordings import sources_of
+from earnest.apps.cli._speakers import MOST_LIST_BYTES, is_list, rows_of_list
+from earnest.audio.source import path_of
+from earnest.corpora.manifest import AUDIO_SUFFIXES
+from earnest.errors import EarnestError, first_line
+from earnest.files.reading import opened
+from earnest.runtime.parquet import load_pyarrow
+
+Kind: TypeAlias = Literal["file", "member", "row"]
+_LISTS = (".csv", ".txt")
+_PACKED = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst")
+_SOUND_COLUMNS, _PATH_COLUMNS, _KEY_COLUMNS = ("audio", "bytes"), ("path", "url"), ("key", "utterance_id", "id")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One recording and where its bytes are.
+
+    Attributes
+    ----------
+    key : what its row is called; no two inputs of a run have the same
+    kind : a file, a member of a tar file, or a row of a Parquet table
+    location : path or address of the file, the tar file or the table, as the system's bytes
+    start : of a member its first byte, of a row its number in the table
+    n_bytes : -1 where they are not known
+    """
+
+    key: str
+    kind: Kind
+    location: bytes
+    start: int = 0
+    n_bytes: int = -1
+
+
+def inputs_of(source: str) -> Iterator[Input]:
+    """Find the inputs that a word of the command line means.
+
+    Parameters
+    ----------
+    source : a recording, a folder of recordings or of tar files, a list (.csv with the column path, .txt with a path a
+        line), a table (.parquet), a tar file, or the address of one of these
+
+    Raises
+    ------
+    EarnestError
+        When there is nothing, or it can't be read.
+    """
+    if source == "-":
+        raise EarnestError("Standard input is one recording. Answer it with: earnest predict -")
+    lowered = source.lower()
+    if lowered.endswith(_PACKED):
+        raise EarnestError(f"{source}: a compressed tar file can't be read from its middle. Unpack it to .tar first.")
+    if lowered.endswith(".tar"):
+        return _members(source)
+    if lowered.endswith(".parquet"):
+        return _table_rows(source)
+    if lowered.endswith(_LISTS) and (is_url(source) or not Path(source).is_dir()):
+        return _listed(source)
+    return _remote_folder(source) if is_url(source) else _local(source)
+
+
+def _local(source: str) -> Iterator[Input]:
+    """Yield a recording, or what a folder holds: recordings, or else tar files."""
+    folder = Path(source)
+    if not folder.exists():
+        raise EarnestError(f"{source}: no such file or folder. Check the path.")
+    tars = [str(path) for path in sorted(folder.rglob("*.tar"))] if folder.is_dir() else []
+    if tars:
+        for tar in tars:
+            yield from _members(tar)
+        return
+    for path in sources_of((source,)):
+        assert isinstance(path, str)
+        yield _file(path, _size_of(path))
+
+
+def _size_of(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116
+    except (OSError, ValueError):
+        return -1  # its row will say what is wrong
+
+
+def _file(path: str, n_bytes: int = -1) -> Input:
+    return Input(path_of(path), "file", _location(path), 0, n_bytes)
+
+
+def _location(path: str) -> bytes:
+    """Return where a file is, for workers that work in other folders too."""
+    return os.fsencode(path if is_url(path) else os.path.abspath(path))  # noqa: PTH100
+
+
+def _remote_folder(url: str) -> Iterator[Input]:
+    """Yield what lies below an address: recordings, or else tar files; a recording's own address is one of itself."""
+    system, root = filesystem_of(url)
+
+    def found() -> dict[str, Any]:
+        system.invalidate_cache()
+        return cast(dict[str, Any], system.find(root, detail=True))
+
+    with explained(url):
+        files = patiently(found, url)
+    sizes = {path: int(facts.get("size") or -1) for path, facts in files.items() if facts.get("type") != "directory"}
+    tars = sorted(path for path in sizes if path.lower().endswith(".tar"))
+    recordings = sorted(path for path in sizes if _is_recording(path))
+    if not tars and not recordings:
+        raise EarnestError(f"{url}: no recordings and no tar files there. Name another address.")
+    for tar in tars:
+        yield from _members(url_of(system, tar))
+    for path in () if tars else recordings:
+        yield _file(url_of(system, path), sizes[path])
+
+
+def _is_recording(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES
+
+
+def _listed(source: str) -> Iterator[Input]:
+    """Yield what a list names; relative paths start at its folder."""
+    with read_location(source) as file:
+        data = file.read(MOST_LIST_BYTES + 1)
+    if len(data) > MOST_LIST_BYTES:
+        raise EarnestError(f"{source}: larger than {MOST_LIST_BYTES >> 20} MiB. Make a table (.parquet) of it.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise EarnestError(f"{source}: not a readable list (not UTF-8: {error.reason}).") from None
+    if is_list(source):
+        paths: Iterable[str] = (row["path"] for row in rows_of_list(text, source))
+    else:
+        paths = filter(None, (line.strip() for line in text.splitlines()))
+    yield from map(_file, named_in(source, paths))
+
+
+def named_in(source: str, paths: Iterable[str]) -> Iterator[str]:
+    """Yield paths as they are seen from the folder of the file that names them.
+
+    Raises
+    ------
+    EarnestError
+        Where a file from another machine names files of this one.
+    """
+    folder = source.rpartition("/")[0] if is_url(source) else str(Path(source).parent)
+    for path in paths:
+        if is_url(path):
+            yield path
+        elif not is_url(source):
+            yield str(Path(folder) / path)
+        elif path.startswith("/") or ".." in PurePosixPath(path).parts:
+            raise EarnestError(f"{source}: names '{path}', which is not below its own address. Name whole addresses.")
+        else:
+            yield f"{folder}/{path}"
+
+
+@contextmanager
+def read_location(location: str) -> Iterator[BinaryIO]:
+    """Open a file here or elsewhere for reading and seeking; what goes wrong elsewhere is an `EarnestError`."""
+    if is_url(location):
+        with explained(location), patiently(lambda: open_url(location), location) as file:
+            yield file
+    else:
+        with opened(Path(location)) as file:
+            yield file
+
+
+def open_url(url: str) -> BinaryIO:
+    """Open a file elsewhere; errors are those of its file system."""
+    system, path = filesystem_of(url)
+    return cast(BinaryIO, system.open(path, "rb"))
+
+
+def _members(location: str) -> Iterator[Input]:
+    """Yield the recordings in a tar file, by the place of their bytes; nothing is ever unpacked."""
+    try:
+        with read_location(location) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            for member in tar:
+                tar.members = []  # type: ignore[attr-defined] # else it keeps all of them
+                if member.isreg() and not member.issparse() and _is_recording(member.name):
+                    key = f"{path_of(location)}/{member.name}"
+                    yield Input(path_of(key), "member", _location(location), member.offset_data, member.size)
+    except tarfile.TarError as error:
+        raise EarnestError(f"{location}: not a readable tar file ({first_line(error)}).") from error
+    except OSError as error:
+        raise EarnestError(f"{location}: not readable ({first_line(error)}).") from error
+
+
+def _table_rows(location: str) -> Iterator[Input]:
+    """Yield what a Parquet table holds or names: sounds in bytes, or paths."""
+    pyarrow = load_pyarrow()
+    try:
+        with read_location(location) as file, pyarrow.parquet.ParquetFile(file) as table:
+            names = table.schema_arrow.names
+            sound, path = sound_column(table.schema_arrow), _first(_PATH_COLUMNS, names)
+            key = _first(_KEY_COLUMNS, names) or (path if sound else None)
+            if not (sound or path):
+                raise EarnestError(f"{location}: needs a column of bytes ({' or '.join(_SOUND_COLUMNS)}) or of paths.")
+            yield from _rows(location, table, None if sound else path, key)
+    except (pyarrow.ArrowException, OSError, MemoryError) as error:
+        raise EarnestError(f"{location}: not a readable Parquet table ({first_line(error)}).") from error
+
+
+def _rows(location: str, table: Any, path: str | None, key: str | None) -> Iterator[Input]:
+    number = 0
+    for batch in table.iter_batches(10_000, columns=[name for name in (path, key) if name] or None):
+        for row in _cells(batch, path, key):
+            if path:
+                (whole,) = named_in(location, [str(row[path])])
+                yield _file(whole)
+            else:
+                name = str(row[key]) if key else f"{number:08d}"
+                yield Input(path_of(f"{location}/{name}"), "row", _location(location), number)
+            number += 1
+
+
+def _cells(batch: Any, path: str | None, key: str | None) -> list[dict[str, Any]]:
+    if path or key:
+        return cast(list[dict[str, Any]], batch.to_pylist())
+    return [{}] * batch.num_rows
+
+
+def _first(wanted: Iterable[str], names: list[str]) -> str | None:
+    return next((name for name in wanted if name in names), None)
+
+
+def sound_column(schema: Any) -> str | None:
+    """Return the column of a table that holds files' bytes, itself or (as in Hugging Face's tables) in its bytes."""
+    types = load_pyarrow().types
+    for name in _SOUND_COLUMNS:
+        if name not in schema.names:
+            continue
+        kind = schema.field(name).type
+        if types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            return f"{name}.bytes"
+        if types.is_binary(kind) or types.is_large_binary(kind):
+            return name
+    return None
+
+
+def table_sounds(location: str, numbers: Iterable[int]) -> Iterator[bytes | None]:
+    """Yield the bytes in rows of a table, of rising numbers; a group of rows that has none of them is not read."""
+    pyarrow = load_pyarrow()
+    with read_location(location) as file, pyarrow.parquet.ParquetFile(file) as table:
+        column, begin, group = sound_column(table.schema_arrow), 0, 0
+        rows: Iterator[Any] = iter(())
+        at = -1  # number of the row that was taken last
+        for number in numbers:
+            while number >= begin + table.metadata.row_group(group).num_rows:
+                begin += table.metadata.row_group(group).num_rows
+                group += 1
+                rows = iter(())
+            if at < begin or number <= at:
+                rows, at = _values(table, group, column), begin - 1
+            for value in rows:
+                at += 1
+                if at == number:
+                    yield value
+                    break
+
+
+def _values(table: Any, group: int, column: str | None) -> Iterator[bytes | None]:
+    for batch in table.iter_batches(16, row_groups=[group], columns=[column]):
+        values = batch.column(0)
+        for value in values.field("bytes") if column and column.endswith(".bytes") else values:
+            yield value.as_py()

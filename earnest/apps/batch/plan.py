@@ -1,0 +1,214 @@
+"""The plan of a batch run: its inputs, once each, cut into shards; and what was asked of it.
+
+``inputs.parquet`` holds the inputs, a group of rows a shard, so that a worker reads its own alone. ``batch.json`` says
+what was asked; with it the plan begins to hold, and it doesn't change any more.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from io import BytesIO
+from typing import Any
+
+from earnest.apps.batch.inputs import Input
+from earnest.apps.batch.places import Place, is_sound, sum_name
+from earnest.errors import EarnestError, first_line
+from earnest.files.reading import parsed_json
+from earnest.runtime.parquet import load_pyarrow
+
+INPUTS, REQUEST, SHARDS = "inputs.parquet", "batch.json", "shards"
+LARGE_BYTES = 64 * 2**20  # a larger file has a shard of its own, and such shards are begun first
+SHARD_SIZE = 500
+LEAST_SHARDS = 16  # so that a few workers end at about the same time
+MOST_SHARD_SIZE = 100_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a batch run was asked; a run that goes on with it must be asked the same.
+
+    Attributes
+    ----------
+    table : what a row holds, by a name of `earnest.apps.batch.tables.TABLES`
+    models : name and version of each bundle
+    inputs_sha256 : of ``inputs.parquet``
+    """
+
+    source: str
+    table: str
+    models: tuple[str, ...]
+    classes: tuple[str, ...]
+    abstain_below: float | None
+    tta: str
+    n_inputs: int
+    n_shards: int
+    inputs_sha256: str
+
+    def words(self) -> dict[str, Any]:
+        """Return what a person asked, without what was found."""
+        return {name: value for name, value in asdict(self).items() if not name.startswith(("n_", "inputs_"))}
+
+
+@dataclass(frozen=True)
+class Part:
+    """The ``number``-th of ``count`` equal parts of the shards, from 1."""
+
+    number: int = 1
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What there is to do at a place, and what of it is done."""
+
+    place: Place
+    request: Request
+
+    def done(self) -> set[int]:
+        """Return the numbers of the shards that are whole: each has its checksum, which is written after it."""
+        names = self.place.names(SHARDS)
+        numbers = (number for number in range(self.request.n_shards) if _last(shard_name(number)) in names)
+        return {number for number in numbers if _last(sum_name(shard_name(number))) in names}
+
+    def left(self, part: Part, verify: bool) -> list[int]:
+        """Return the numbers of the shards of a part that are not done.
+
+        Parameters
+        ----------
+        verify : whether shards are read that seem done; one that isn't what its checksum says is done again
+        """
+        mine, done = range(part.number - 1, self.request.n_shards, part.count), self.done()
+        return [
+            number for number in mine if number not in done or (verify and not is_sound(self.place, shard_name(number)))
+        ]
+
+    def sizes(self) -> list[int]:
+        """Return the number of inputs of each shard."""
+        pyarrow = load_pyarrow()
+        with self.place.open(INPUTS) as file, pyarrow.parquet.ParquetFile(file) as table:
+            return [table.metadata.row_group(number).num_rows for number in range(table.num_row_groups)]
+
+
+def shard_name(number: int) -> str:
+    """Return the name of a shard's file."""
+    return f"{SHARDS}/{number:06d}.parquet"
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def cut(
+    inputs: Iterable[Input], shard_size: int | None = None, n_least: int = LEAST_SHARDS
+) -> tuple[list[list[Input]], int]:
+    """Cut inputs into shards; return them and how many inputs had the key of another one.
+
+    Parameters
+    ----------
+    shard_size : inputs in one; None for `SHARD_SIZE`, or fewer where that makes less than ``n_least`` shards
+    """
+    by_key: dict[str, Input] = {}
+    n_found = 0
+    for one in inputs:
+        by_key.setdefault(one.key, one)
+        n_found += 1
+    if not by_key:
+        raise EarnestError("There are no inputs. Name another source.")
+    large = sorted((one for one in by_key.values() if _is_alone(one)), key=lambda one: -one.n_bytes)
+    small = [one for one in by_key.values() if not _is_alone(one)]
+    size = shard_size or max(1, min(SHARD_SIZE, math.ceil(len(small) / n_least)))
+    slices = [small[begin : begin + size] for begin in range(0, len(small), size)]
+    return [*([one] for one in large), *slices], n_found - len(by_key)
+
+
+def _is_alone(one: Input) -> bool:
+    return one.n_bytes > LARGE_BYTES
+
+
+def packed(shards: Sequence[Sequence[Input]]) -> bytes:
+    """Return the bytes of ``inputs.parquet``; equal shards give equal bytes."""
+    pyarrow, schema = load_pyarrow(), _schema()
+    data = BytesIO()
+    with pyarrow.parquet.ParquetWriter(data, schema, compression="zstd") as writer:
+        for shard in shards:
+            writer.write_table(pyarrow.Table.from_pylist(list(map(asdict, shard)), schema))
+    return data.getvalue()
+
+
+def _schema() -> Any:
+    pyarrow = load_pyarrow()
+    kinds = (pyarrow.string(), pyarrow.string(), pyarrow.binary(), pyarrow.int64(), pyarrow.int64())
+    return pyarrow.schema(list(zip((field.name for field in fields(Input)), kinds, strict=True)))
+
+
+def write_plan(place: Place, shards: Sequence[Sequence[Input]], words: dict[str, Any]) -> BatchPlan:
+    """Write a plan; words are those of `Request.words`."""
+    data = packed(shards)
+    digest = hashlib.sha256(data).hexdigest()
+    request = Request(**words, n_inputs=sum(map(len, shards)), n_shards=len(shards), inputs_sha256=digest)
+    place.write(INPUTS, data)
+    place.write(REQUEST, f"{json.dumps(asdict(request), indent=2, ensure_ascii=False)}\n".encode())
+    return BatchPlan(place, request)
+
+
+def read_plan(place: Place) -> BatchPlan | None:
+    """Return the plan at a place, None where there is none.
+
+    Raises
+    ------
+    EarnestError
+        When what is there is no plan.
+    """
+    if REQUEST not in place.names(""):
+        return None
+    where = f"{place.name}/{REQUEST}"
+    values = parsed_json(place.read(REQUEST).decode("utf-8", "replace"), where)
+    try:
+        lists = {name: tuple(values[name]) for name in ("models", "classes")}
+        request = Request(**{**values, **lists})
+        if not 0 < request.n_shards <= request.n_inputs:
+            raise ValueError("its numbers don't fit")
+    except (TypeError, KeyError, ValueError) as error:
+        raise EarnestError(f"{where}: not written by `earnest batch` ({first_line(error)}). {_OTHER}") from error
+    return BatchPlan(place, request)
+
+
+_OTHER = "Choose another --output."
+
+
+def check_same(plan: BatchPlan, words: dict[str, Any]) -> None:
+    """Raise `EarnestError` where a run was asked something else than the one that began at this place."""
+    for name, value in plan.request.words().items():
+        if value != words[name]:
+            raise EarnestError(
+                f"{plan.place.name}: was begun with {name} {_told(value)}, not {_told(words[name])}. {_OTHER}"
+            )
+
+
+def _told(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def shard_inputs(place: Place, request: Request, number: int) -> list[Input]:
+    """Return the inputs of a shard.
+
+    Raises
+    ------
+    EarnestError
+        When ``inputs.parquet`` isn't what was written.
+    """
+    pyarrow = load_pyarrow()
+    try:
+        with place.open(INPUTS) as file, pyarrow.parquet.ParquetFile(file) as table:
+            if table.num_row_groups != request.n_shards or table.metadata.num_rows != request.n_inputs:
+                raise EarnestError(f"{place.name}/{INPUTS}: doesn't fit {REQUEST}. {_OTHER}")
+            return list(_inputs(table.read_row_group(number).to_pylist()))
+    except (pyarrow.ArrowException, OSError, TypeError) as error:
+        raise EarnestError(f"{place.name}/{INPUTS}: not readable ({first_line(error)}). {_OTHER}") from error
+
+
+def _inputs(rows: Iterable[dict[str, Any]]) -> Iterator[Input]:
+    for row in rows:
+        yield Input(**row)

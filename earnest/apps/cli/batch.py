@@ -1,0 +1,315 @@
+"""``earnest batch``: a million recordings to tables, by many processes or machines, resumable."""
+
+import os
+import time
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from earnest.apps.cli._options import AnswerOptions, AveragingOptions, options
+from earnest.apps.cli.output import (
+    EXIT_ERROR,
+    EXIT_SOME_FAILED,
+    counts_text,
+    echo,
+    echo_json,
+    hand_down,
+    output_options,
+    percent,
+    progress_for,
+)
+from earnest.bundle import load_bundle
+from earnest.errors import EarnestError, MissingExtraError
+from earnest.runtime.bulk import BATCH_S
+
+if TYPE_CHECKING:
+    from earnest.apps.batch.engines import BatchEngine
+    from earnest.apps.batch.plan import BatchPlan, Part
+    from earnest.apps.batch.run import Outcome
+    from earnest.apps.batch.shard import Work
+    from earnest.apps.batch.summary import Summary
+
+_TABLES = ("predictions", "timelines", "embeddings")
+
+
+class RunOrNamed(click.Group):
+    """A group whose command ``run`` may be left out."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``run`` before what is no command and no question for help."""
+        names = {*self.list_commands(ctx), *ctx.help_option_names}
+        return super().parse_args(ctx, args if not args or args[0] in names else ["run", *args])
+
+
+@click.group(cls=RunOrNamed)
+@output_options
+@click.pass_context
+def command(context: click.Context, as_json: bool, quiet: bool) -> None:
+    """Answer a million recordings, by many processes or machines.
+
+    \b
+    Examples:
+      earnest batch recordings/ --output answers         ("run" may be left out: earnest batch run --help)
+      earnest batch summary answers
+    """
+    hand_down(context, as_json, quiet)
+
+
+def _part(_context: click.Context, _parameter: click.Parameter, text: str) -> "Part":
+    from earnest.apps.batch.plan import Part
+
+    number, _, count = text.partition("/")
+    try:
+        part = Part(int(number), int(count))
+    except ValueError:
+        raise click.BadParameter(f"write the number of this part and of all, such as 3/64; got '{text}'.") from None
+    if not 1 <= part.number <= part.count:
+        raise click.BadParameter("the first number goes from 1 to the second.")
+    return part
+
+
+@command.command()
+@click.argument("source")
+@click.option("-o", "--output", required=True, metavar="DIR|URL", help="Folder of the shards.")
+@click.option(
+    "--table", type=click.Choice(_TABLES), default="predictions", show_default=True, help="What a row of a shard holds."
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 4096),
+    default=os.cpu_count() or 1,
+    show_default="cores",
+    help="Workers, each with the model. With --engine ray as many as the cluster has cores at most.",
+)
+@click.option(
+    "--engine",
+    "engine_name",
+    type=click.Choice(["processes", "ray"]),
+    default="processes",
+    show_default=True,
+    help="What runs the workers: this machine, or a Ray cluster.",
+)
+@click.option("--address", metavar="HOST:PORT", help="Of the Ray cluster. Default: one on this machine, for this run.")
+@click.option(
+    "--shard",
+    "part",
+    default="1/1",
+    callback=_part,
+    metavar="K/N",
+    help="Only the K-th of N parts of the shards: for arrays of Slurm, Kubernetes, Airflow.",
+)
+@click.option(
+    "--shard-size",
+    type=click.IntRange(1, 100_000),
+    show_default="500, fewer of few inputs",
+    help="Inputs in a shard, of a new run.",
+)
+@click.option("--plan", "only_plan", is_flag=True, help="Only list the inputs and cut them into shards.")
+@options("models", AveragingOptions)
+@options("answer", AnswerOptions)
+@click.option(
+    "--batch",
+    "batch_s",
+    type=click.FloatRange(1, 3600),
+    default=BATCH_S,
+    show_default=True,
+    help="Seconds of sound that the network hears in one run.",
+)
+@click.option("--isolate", is_flag=True, help="Decode in processes without files and network: for strangers' files.")
+@click.option(
+    "--timeout",
+    "file_s",
+    type=click.FloatRange(0, min_open=True),
+    default=float("inf"),
+    show_default="none",
+    metavar="SECONDS",
+    help="For reading one recording; a slower one is a row with an error.",
+)
+@output_options
+def run(
+    source: str,
+    output: str,
+    table: str,
+    jobs: int,
+    engine_name: Literal["processes", "ray"],
+    address: str | None,
+    part: "Part",
+    shard_size: int | None,
+    only_plan: bool,
+    models: AveragingOptions,
+    answer: AnswerOptions,
+    batch_s: float,
+    isolate: bool,
+    file_s: float,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Answer the recordings of SOURCE; the same command again does what is missing.
+
+    SOURCE is a folder of recordings or tar files, a list (.csv with the column path, .txt with a path a line), a
+    table (.parquet with the column audio, bytes or path), a tar file (WebDataset), or the address of one of these:
+    s3://, gs://, hdfs://, https:// and others of fsspec. So may --output be.
+
+    The inputs are cut into shards; each becomes one Parquet file in DIR/shards, which appears whole, with its
+    checksum beside it. A recording that can't be read is a row with its error. Kill it, lose a machine: what is
+    written stays, and the rest is done by the same command.
+
+    \b
+    Examples:
+      earnest batch recordings/ --output answers
+      earnest batch s3://calls/2026/ --output s3://answers/2026 --table timelines
+      earnest batch calls.parquet --output /shared/answers --shard $SLURM_ARRAY_TASK_ID/64
+      earnest batch recordings/ --output answers --engine ray --address head:6379 --jobs 64
+      earnest batch summary answers
+
+    Exit codes: 0 all answered, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be read
+    (their rows say why).
+    """
+    from earnest.apps.batch.places import place_at
+    from earnest.apps.batch.run import planned
+    from earnest.apps.batch.run import run as run_batch
+
+    if address and engine_name != "ray":
+        raise click.UsageError("--address goes with --engine ray.")
+    if find_spec("pyarrow") is None:
+        raise MissingExtraError("earnest batch", "parquet")
+    words, chosen = _requested(source, table, models, answer)
+    place = place_at(output)
+    plan = planned(place, words, shard_size, part, lambda text: echo(text, err=True))
+    work = _work(plan, output, models, batch_s, isolate, file_s, chosen)
+    left = [] if only_plan else plan.left(part, verify="://" not in output)
+    if only_plan:
+        _tell_plan(plan, as_json, quiet)
+        return
+    begin = time.perf_counter()
+    outcome = run_batch(plan, work, _engine(engine_name, jobs, address), left, progress_for(as_json, quiet))
+    _tell(outcome, time.perf_counter() - begin, output, as_json, quiet)
+    if outcome.errors or outcome.n_left:
+        click.get_current_context().exit(EXIT_ERROR)
+    if outcome.n_failed:
+        click.get_current_context().exit(EXIT_SOME_FAILED)
+
+
+def _requested(source: str, table: str, models: AveragingOptions, answer: AnswerOptions) -> tuple[dict[str, Any], Any]:
+    """Return what `earnest.apps.batch.plan.Asked` keeps, and the options of answers."""
+    bundles = [load_bundle(name) for name in models.models]
+    chosen = answer.of(bundles[0].info)  # of several the classes are the same, which each worker checks
+    words = {
+        "source": source,
+        "table": table,
+        "models": tuple(f"{bundle.info.name} {bundle.info.version}" for bundle in bundles),
+        "classes": chosen.classes,
+        "abstain_below": chosen.abstain_below,
+        "tta": models.tta,
+    }
+    return words, chosen
+
+
+def _work(
+    plan: "BatchPlan", output: str, models: AveragingOptions, batch_s: float, isolate: bool, file_s: float, chosen: Any
+) -> "Work":
+    from earnest.apps.batch.shard import Work
+
+    return Work(
+        output if "://" in output else str(Path(output).absolute()),
+        plan.request,
+        tuple(str(Path(name).absolute()) if Path(name).exists() else name for name in models.models),
+        chosen,
+        models.threads,
+        models.provider,
+        models.backend,
+        batch_s,
+        file_s,
+        isolate,
+    )
+
+
+def _engine(name: Literal["processes", "ray"], jobs: int, address: str | None) -> "BatchEngine":
+    if name == "ray":
+        from earnest.apps.batch.ray_engine import RayActors
+
+        return RayActors(jobs, address)
+    from earnest.apps.batch.engines import Processes
+
+    return Processes(jobs)
+
+
+def _tell_plan(plan: "BatchPlan", as_json: bool, quiet: bool) -> None:
+    facts = {"inputs": plan.request.n_inputs, "shards": plan.request.n_shards, "shards_done": len(plan.done())}
+    if as_json:
+        echo_json(facts)
+    elif not quiet:
+        echo(counts_text(facts))
+
+
+def _tell(outcome: "Outcome", seconds: float, output: str, as_json: bool, quiet: bool) -> None:
+    for error in outcome.errors:
+        echo(f"earnest: {error}", err=True)
+    if as_json:
+        echo_json(
+            {
+                "answered": outcome.n_rows - outcome.n_failed,
+                "failed": outcome.n_failed,
+                "left": outcome.n_left,
+                "sound_s": round(outcome.sound_s, 3),
+                "seconds": round(seconds, 3),
+                "errors": outcome.errors,
+            }
+        )
+    elif not quiet:
+        told = f"{outcome.n_rows - outcome.n_failed} answered, {outcome.n_failed} failed"
+        left = f", {outcome.n_left} left: give the same command again" if outcome.n_left else ""
+        echo(f"{told}, {outcome.sound_s / 3600:.1f} h of sound in {seconds:.0f} s{left}: {output}", err=True)
+
+
+@command.command()
+@click.argument("folder", metavar="DIR|URL")
+@output_options
+def summary(folder: str, as_json: bool, quiet: bool) -> None:
+    """Tell what the shards hold: counts, errors, shares, the slowest inputs; is there one row an input?
+
+    Each shard is compared with its checksum, and its keys with the list of the inputs.
+
+    \b
+    Example:
+      earnest batch summary answers --json
+
+    Exit codes: 0 exactly one row an input, 1 not (yet), or an error that was explained, 2 wrong usage.
+    """
+    from earnest.apps.batch.places import place_at
+    from earnest.apps.batch.plan import read_plan
+    from earnest.apps.batch.summary import summarise
+
+    if (plan := read_plan(place_at(folder))) is None:
+        raise EarnestError(f"{folder}: no batch run was begun there. Name the --output of one.")
+    told = summarise(plan, progress_for(as_json, quiet))
+    if as_json:
+        echo_json(told.to_dict())
+    elif not quiet:
+        echo("\n".join(_lines(told)))
+    if not told.is_complete:
+        click.get_current_context().exit(EXIT_ERROR)
+
+
+def _lines(told: "Summary") -> list[str]:
+    state = "complete: one row an input" if told.is_complete else "not complete"
+    wrong: dict[str, Sequence[object]] = {"damaged shards": told.damaged, "doubled inputs": told.doubled}
+    wrong |= {"missing inputs": told.missing, "strange inputs": told.strange}
+    hours, speech = told.sound_s / 3600, told.speech_s / 3600
+    return [
+        f"{told.n_rows} rows of {told.n_inputs} inputs, {told.n_done} of {told.n_shards} shards; {state}",
+        *(f"{name}: {len(found)}, such as {found[0]}" for name, found in wrong.items() if found),
+        f"{hours:.2f} h of sound, {speech:.2f} h of speech; {told.worker_s / 3600:.3f} hours of workers",
+        f"status: {counts_text(dict(told.statuses.most_common()))}",
+        f"emotions: {_shares(told.emotions.most_common())}",
+        *(f"{count} × {error}" for error, count in told.errors.most_common(10)),
+        *(f"{read_s:.1f} s to read {path} ({duration_s:.0f} s)" for path, read_s, duration_s in told.slowest[:5]),
+    ]
+
+
+def _shares(counts: Sequence[tuple[str, int]]) -> str:
+    total = sum(count for _, count in counts) or 1
+    return ", ".join(f"{name} {percent(count / total)} %" for name, count in counts) or "none"

@@ -1,0 +1,203 @@
+"""earnest batch: whatever is killed, there is exactly one row an input, and no file is ever half there."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from batches import finished, flac, keys_in, rows_in, started, write_clips, write_tar
+from command_line import earnest_cli
+from stand_in import write_bundle
+
+import earnest
+from earnest.apps.cli.batch import command
+
+pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+pytestmark = pytest.mark.long
+N_CLIPS, N_BROKEN = 500, 5
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("batch")
+    write_bundle(root / "bundle")
+    write_clips(root / "clips", N_CLIPS, N_BROKEN)
+    return root
+
+
+def of(root: Path, output: str, *more: object) -> tuple[object, ...]:
+    return (root / "clips", "--output", root / output, "--model", root / "bundle", "--shard-size", 20, *more)
+
+
+def planned(root: Path) -> list[str]:
+    return sorted(map(str, (root / "clips").iterdir()))
+
+
+def summary(output: Path, exit_code: int = 0) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(earnest_cli("batch", "summary", output, "--json", exit_code=exit_code))
+    return told
+
+
+def wait_for_shards(output: Path, count: int) -> None:
+    end = time.monotonic() + 60
+    while len(list(output.glob("shards/*.sha256"))) < count:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def workers_of(pid: int) -> list[int]:
+    """Return the processes of a run that answer: its children, without Python's tracker of resources."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    commands = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
+    return [child for child, command in commands.items() if b"spawn_main" in command]
+
+
+@pytest.fixture(scope="module")
+def same(root: Path) -> Path:
+    """Return the output of a run that nothing disturbed."""
+    finished("run", *of(root, "same", "--jobs", 2), exit_code=3)
+    return root / "same"
+
+
+def test_rows_are_those_of_predict(root: Path, same: Path) -> None:
+    earnest_cli(
+        "predict", root / "clips", "--model", root / "bundle", "--output", root / "same.jsonl", "-q", exit_code=3
+    )
+    predicted = {row["path"]: row for row in map(json.loads, (root / "same.jsonl").read_text("utf-8").splitlines())}
+    rows = rows_in(same)
+    assert [row["path"] for row in rows] == sorted(predicted)
+    for row in rows:
+        one = predicted[row["path"]]
+        assert (row["status"], row["emotion"], row["error"]) == (one["status"], one["emotion"], one["error"])
+        assert row["confidence"] == pytest.approx(one["confidence"], abs=1e-5)
+    assert sum(row["status"] == "error" for row in rows) == N_BROKEN
+    told = summary(same)
+    assert (told["complete"], told["rows"], told["statuses"]["error"]) == (True, N_CLIPS + N_BROKEN, N_BROKEN)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")
+def test_a_killed_worker_costs_nothing(root: Path) -> None:
+    run = started("run", *of(root, "worker", "--jobs", 2))
+    wait_for_shards(root / "worker", 3)
+    os.kill(workers_of(run.pid)[0], signal.SIGKILL)
+    _, said = run.communicate(timeout=120)
+    assert "its worker died (SIGKILL)" in said
+    assert run.returncode == 3
+    assert keys_in(root / "worker") == planned(root)
+
+
+def test_a_killed_run_is_gone_on_with(root: Path) -> None:
+    for n_shards in (2, 14):
+        run = started("run", *of(root, "killed", "--jobs", 2, "-q"))
+        wait_for_shards(root / "killed", n_shards)
+        run.send_signal(signal.SIGKILL)
+        run.communicate()
+    assert 0 < len(keys_in(root / "killed")) < N_CLIPS
+    summary(root / "killed", exit_code=1)
+    finished("run", *of(root, "killed", "--jobs", 2), exit_code=3)
+    assert keys_in(root / "killed") == planned(root)
+    assert summary(root / "killed")["complete"]
+    assert "0 answered, 0 failed" in finished("run", *of(root, "killed"))
+
+
+def test_parts_of_an_array_make_the_whole(root: Path) -> None:
+    runs = [started("run", *of(root, "parts", "--jobs", 1, "--shard", f"{number}/3")) for number in (1, 2, 3)]
+    for run in runs:
+        run.communicate(timeout=120)
+    assert {run.returncode for run in runs} <= {0, 3}
+    assert keys_in(root / "parts") == planned(root)
+
+
+def test_a_damaged_shard_is_told_and_done_again(root: Path, same: Path) -> None:
+    shard = same / "shards" / "000003.parquet"
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    assert summary(same, exit_code=1)["shards_damaged"] == [3]
+    assert "20 answered" in finished("run", *of(root, "same", "--jobs", 1))
+    assert keys_in(same) == planned(root)
+
+
+def test_another_question_is_refused_where_a_run_was_begun(root: Path, same: Path) -> None:
+    said = finished("run", *of(root, same.name, "--table", "timelines"), exit_code=1)
+    assert "was begun with table predictions, not timelines" in said
+    (root / "foreign" / "shards").mkdir(parents=True)
+    assert "holds shards of something else" in finished("run", *of(root, "foreign"), exit_code=1)
+
+
+def test_timelines_of_tar_members(root: Path) -> None:
+    keys = write_tar(root / "some-000.tar", 5)
+    finished(
+        "run",
+        root / "some-000.tar",
+        "-o",
+        root / "tars",
+        "--model",
+        root / "bundle",
+        "--table",
+        "timelines",
+        "--jobs",
+        1,
+    )
+    rows = rows_in(root / "tars")
+    assert [row["path"] for row in rows] == keys
+    for row in rows:
+        assert [span["emotion"] for span in row["spans"]]
+        classes = [name for name in row if name.startswith("p_")]
+        assert all(len(window["probabilities"]) == len(classes) for window in row["windows"])
+
+
+def test_embeddings_of_a_table_of_sounds(root: Path) -> None:
+    import pyarrow.parquet
+
+    sounds: list[bytes | None] = [flac(seed) for seed in range(7)]
+    table = pyarrow.table({"audio": [*sounds, None], "id": [f"call {number}" for number in range(8)]})
+    pyarrow.parquet.write_table(table, root / "calls.parquet", row_group_size=3)
+    words = (root / "calls.parquet", "-o", root / "vectors", "--model", root / "bundle", "--table", "embeddings")
+    finished(*words, "--jobs", 1, exit_code=3)
+    *rows, last = rows_in(root / "vectors")
+    assert [row["path"] for row in rows] == [f"{root}/calls.parquet/call {number}" for number in range(7)]
+    expected = earnest.load(root / "bundle").embed(filter(None, sounds))
+    assert np.array([row["embedding"] for row in rows]) == pytest.approx(expected.vectors, abs=1e-6)
+    assert (last["status"], last["embedding"]) == ("error", None)
+
+
+def test_a_run_without_a_bundle_says_so_at_once(root: Path) -> None:
+    said = finished(root / "clips", "--output", root / "none", "--model", root / "absent", exit_code=1)
+    assert "absent" in said
+    assert not (root / "none").exists()
+
+
+def test_the_page_says_what_works(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "batch.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EARNEST_MODEL", str(root / "bundle"))
+    keys = write_clips(Path("recordings"), 6)
+    for block in re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            earnest_cli(*shlex.split(line)[1:])
+    assert keys_in(Path("answers")) == keys_in(Path("shared")) == keys
+    names: dict[str, Any] = {}
+    exec(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0], names)
+    told = names["Emotions"]()({"bytes": [flac(1)], "path": ["a"]})
+    answer = earnest.load().predict(flac(1))
+    assert told["emotion"] == [answer.emotion or answer.status]
+    assert told["path"] == ["a"]
+
+
+def test_deployed_commands_have_options_that_exist() -> None:
+    deploy = Path(__file__).parents[2] / "deploy"
+    known = {name for parameter in command.commands["run"].params for name in parameter.opts}
+    for name in ("slurm.sh", "ray-job.yaml"):
+        line = next(
+            line
+            for line in (deploy / name).read_text("utf-8").splitlines()
+            if "earnest batch s3:" in line or "exec" in line
+        )
+        assert set(re.findall(r"--[a-z-]+", line)) <= known

@@ -1,0 +1,99 @@
+"""Inputs: what sources mean, and what of strangers' lists and tar files is refused."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+from batches import write_tar
+
+from earnest.apps.batch.fetching import Fetcher
+from earnest.apps.batch.inputs import inputs_of, named_in, table_sounds
+from earnest.apps.batch.remote import filesystem_of
+from earnest.errors import EarnestError
+
+
+def test_a_list_starts_at_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "some.txt").write_text("a.wav\n\n  b/c.wav \ns3://x/y.wav\n", encoding="utf-8")
+    (tmp_path / "some.csv").write_text("path,speaker\na.wav,anna\n", encoding="utf-8")
+    assert [one.key for one in inputs_of(str(tmp_path / "some.txt"))] == [
+        str(tmp_path / "a.wav"),
+        str(tmp_path / "b" / "c.wav"),
+        "s3://x/y.wav",
+    ]
+    assert [one.key for one in inputs_of(str(tmp_path / "some.csv"))] == [str(tmp_path / "a.wav")]
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../x.wav", "a/../../x.wav"])
+def test_a_list_from_elsewhere_names_no_files_of_this_machine(path: str) -> None:
+    with pytest.raises(EarnestError, match="not below its own address"):
+        list(named_in("https://host/lists/some.txt", [path]))
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/y", "s3://a::file:///etc/passwd", "https://me:pw@x/y"])
+def test_addresses_that_are_refused(url: str) -> None:
+    with pytest.raises(EarnestError) as caught:
+        filesystem_of(url)
+    assert "pw" not in str(caught.value)
+
+
+def test_members_of_a_tar_file_are_read_by_their_place(tmp_path: Path) -> None:
+    keys = write_tar(tmp_path / "a.tar", 3)
+    inputs = list(inputs_of(str(tmp_path)))
+    assert [one.key for one in inputs] == keys
+    sources = [one.source for one in Fetcher("a.tar").fetched(inputs)]
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        expected = [tar.extractfile(member) for member in tar if member.name.endswith(".flac")]
+        assert sources == [file.read() for file in expected if file]
+
+
+def test_names_in_a_tar_file_lead_nowhere(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "bad.tar", "w") as tar:
+        kinds = {"../../up.wav": tarfile.REGTYPE, "link.wav": tarfile.SYMTYPE, "hard.wav": tarfile.LNKTYPE}
+        for name, kind in kinds.items():
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname, member.size = kind, "/etc/passwd", 4 if kind == tarfile.REGTYPE else 0
+            tar.addfile(member, io.BytesIO(b"data"))
+    (one,) = inputs_of(str(tmp_path / "bad.tar"))
+    (fetched,) = Fetcher("bad.tar").fetched([one])
+    assert (one.key, fetched.source) == (f"{tmp_path}/bad.tar/../../up.wav", b"data")
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.tar"]
+
+
+@pytest.mark.parametrize("keep", [1, 600, 2_000])
+def test_a_tar_file_that_was_cut_off_is_told_or_its_members_are_rows(tmp_path: Path, keep: int) -> None:
+    write_tar(tmp_path / "a.tar", 1)
+    (tmp_path / "cut.tar").write_bytes((tmp_path / "a.tar").read_bytes()[:keep])
+    try:
+        inputs = list(inputs_of(str(tmp_path / "cut.tar")))
+    except EarnestError as error:
+        assert "not a readable tar file" in str(error)
+        return
+    assert [fetched.source for fetched in Fetcher("cut.tar").fetched(inputs)] == [None]
+
+
+def test_a_source_that_is_not_there_is_no_run(tmp_path: Path) -> None:
+    for name in ("none", "none.wav", "none.txt", "none.parquet", "none.tar"):
+        with pytest.raises(EarnestError, match="no such file"):
+            list(inputs_of(str(tmp_path / name)))
+
+
+def test_packed_tar_files_are_refused() -> None:
+    with pytest.raises(EarnestError, match="Unpack it"):
+        inputs_of("a.tar.gz")
+
+
+def test_rows_of_a_table_are_read_where_they_lie(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+    import pyarrow.parquet
+
+    sounds = [f"sound {number}".encode() for number in range(25)]
+    for name, column in (("plain", sounds), ("nested", [{"bytes": sound, "path": "x"} for sound in sounds])):
+        path = tmp_path / f"{name}.parquet"
+        pyarrow.parquet.write_table(pyarrow.table({"audio": column}), path, row_group_size=7)
+        wanted = [0, 1, 6, 7, 20, 24]
+        assert list(table_sounds(str(path), wanted)) == [sounds[number] for number in wanted]
+        assert [one.key for one in inputs_of(str(path))] == [f"{path}/{number:08d}" for number in range(25)]
+    (tmp_path / "none.parquet").write_bytes(b"no table")
+    with pytest.raises(EarnestError, match="not a readable Parquet table"):
+        list(inputs_of(str(tmp_path / "none.parquet")))

@@ -1,0 +1,101 @@
+"""Plans: each input once, large ones alone and first; the same inputs give the same plan."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from earnest.apps.batch.inputs import Input
+from earnest.apps.batch.places import LocalPlace, write_summed
+from earnest.apps.batch.plan import LARGE_BYTES, Part, cut, packed, read_plan, shard_inputs, shard_name, write_plan
+from earnest.errors import EarnestError
+
+pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
+WORDS = {"source": "x", "table": "predictions", "models": ("m 1",), "classes": (), "abstain_below": None, "tta": "none"}
+
+
+def some(count: int) -> list[Input]:
+    return [Input(f"{number:03d}.wav", "file", f"/x/{number:03d}.wav".encode(), 0, 100) for number in range(count)]
+
+
+@given(count=st.integers(1, 300), size=st.integers(1, 50))
+def test_shards_hold_each_input_once(count: int, size: int) -> None:
+    shards, n_doubled = cut([*some(count), *some(count // 2)], size)
+    assert [one for shard in shards for one in shard] == some(count)
+    assert max(map(len, shards)) <= size
+    assert n_doubled == count // 2
+
+
+def test_a_large_file_is_alone_and_first() -> None:
+    large = [Input(f"{size}.wav", "file", b"/x", 0, LARGE_BYTES + size) for size in (1, 3, 2)]
+    shards, _ = cut([*some(10), *large], 5)
+    assert [[one.key for one in shard] for shard in shards[:3]] == [["3.wav"], ["2.wav"], ["1.wav"]]
+    assert sum(map(len, shards[3:])) == 10
+
+
+def test_no_inputs_are_told() -> None:
+    with pytest.raises(EarnestError, match="no inputs"):
+        cut([])
+
+
+@given(parts=st.integers(1, 20))
+def test_parts_share_the_shards(parts: int) -> None:
+    plan = write_plan(Kept(), cut(some(50), 3)[0], WORDS)
+    mine = [plan.left(Part(number, parts), verify=True) for number in range(1, parts + 1)]
+    assert sorted(number for some in mine for number in some) == list(range(17))
+
+
+class Kept:
+    """A place in memory."""
+
+    name = "kept"
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def names(self, folder: str) -> set[str]:
+        return {name.rpartition("/")[2] for name in self.files if name.rpartition("/")[0] == folder}
+
+    def read(self, name: str) -> bytes:
+        return self.files[name]
+
+    def open(self, name: str):  # type: ignore[no-untyped-def]
+        from io import BytesIO
+
+        return BytesIO(self.files[name])
+
+    def write(self, name: str, data: bytes) -> None:
+        self.files[name] = data
+
+
+def test_a_plan_reads_back_shard_by_shard(tmp_path: Path) -> None:
+    shards, _ = cut(some(10), 4)
+    place = LocalPlace(tmp_path)
+    assert read_plan(place) is None
+    written = write_plan(place, shards, WORDS)
+    plan = read_plan(place)
+    assert plan == written
+    assert plan is not None
+    assert [shard_inputs(place, plan.request, number) for number in range(3)] == shards
+    assert plan.sizes() == [4, 4, 2]
+    assert packed(shards) == place.read("inputs.parquet")
+
+
+def test_a_shard_without_a_checksum_is_not_done(tmp_path: Path) -> None:
+    place = LocalPlace(tmp_path)
+    plan = write_plan(place, cut(some(10), 4)[0], WORDS)
+    place.write(shard_name(0), b"whole, but its checksum was not written")
+    write_summed(place, shard_name(1), b"rows")
+    write_summed(place, shard_name(2), b"rows")
+    place.write(shard_name(2), b"other rows")
+    assert plan.done() == {1, 2}
+    assert plan.left(Part(), verify=True) == [0, 2]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"n_inputs": "many"}', "[" * 1000])
+def test_what_is_no_plan_is_told(tmp_path: Path, text: str) -> None:
+    place = LocalPlace(tmp_path)
+    place.write("batch.json", text.encode())
+    with pytest.raises(EarnestError, match=r"batch\.json"):
+        read_plan(place)
