@@ -35,6 +35,9 @@ TORCH = {"torch", "lightning", "pytorch_optimizer", "torchmetrics", "safetensors
 # The server is what these packages are for: `earnest serve` imports it, and explains when they are not there.
 SERVER = "apps/server/"
 SERVER_PACKAGES = {"anyio", "fastapi", "starlette", "uvicorn", "h11", "prometheus_client", "pydantic"}
+# So is the application with a window: `earnest desktop` imports it, and explains.
+DESKTOP = "apps/desktop/"
+DESKTOP_PACKAGES = {"PySide6", "pyqtgraph"}
 LIGHT = {"numpy", "onnxruntime", "soundfile", "soxr", "click", "rich"}
 MODULES = sorted(ROOT.rglob("*.py"))
 
@@ -97,8 +100,9 @@ def test_torch_stays_in_its_parts_and_heavy_packages_inside_functions(path: Path
         package = name.split(".")[0]
         assert package not in TORCH, f"{relative} imports {name}"
         assert package not in SERVER_PACKAGES or relative.startswith(SERVER), f"{relative} imports {name}"
+        assert package not in DESKTOP_PACKAGES or relative.startswith(DESKTOP), f"{relative} imports {name}"
+        assert not name.startswith("earnest.apps.desktop") or relative.startswith(DESKTOP) or not at_top
         assert not name.startswith("earnest.apps.server") or relative.startswith(SERVER) or not at_top
-        known = (
-            package in LIGHT or package in SERVER_PACKAGES or package == "earnest" or package in sys.stdlib_module_names
-        )
+        own = {"earnest", *SERVER_PACKAGES, *DESKTOP_PACKAGES}
+        known = package in LIGHT or package in own or package in sys.stdlib_module_names
         assert known or not at_top, f"{relative} imports {name} at the top; do it inside the function that needs it"
