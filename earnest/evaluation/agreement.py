@@ -13,7 +13,7 @@ _NEVER = 1e9  # seconds; where a row has no end, the recording's is meant
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedStretch:
     """A stretch that both labelled."""
 
     path: str
@@ -24,7 +24,7 @@ class Shared:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class AnnotatorAgreement:
     """What two annotators said about the same stretches.
 
     Attributes
@@ -36,7 +36,7 @@ class Agreement:
     kappa : (p_o − p_e) / (1 − p_e); None where it is not defined, as both always said the same one word
     """
 
-    shared: tuple[Shared, ...]
+    shared: tuple[SharedStretch, ...]
     classes: tuple[str, ...]
     table: npt.NDArray[np.float64]
 
@@ -66,7 +66,7 @@ def cohen_kappa(table: npt.ArrayLike) -> float | None:
     return None if expected >= 1 else (observed - expected) / (1 - expected)
 
 
-def agreement(first: Sequence[Utterance], second: Sequence[Utterance]) -> Agreement:
+def agreement(first: Sequence[Utterance], second: Sequence[Utterance]) -> AnnotatorAgreement:
     """Compare two manifests of the same recordings, over the time that both labelled.
 
     A row without an end means the whole recording. Where all shared rows do so each recording counts once, else each
@@ -79,7 +79,7 @@ def agreement(first: Sequence[Utterance], second: Sequence[Utterance]) -> Agreem
     for one in shared:
         lasts = 1.0 if one.end_s >= _NEVER else one.end_s - one.start_s
         table[classes.index(one.first), classes.index(one.second)] += lasts
-    return Agreement(tuple(shared), classes, table)
+    return AnnotatorAgreement(tuple(shared), classes, table)
 
 
 def _by_path(rows: Sequence[Utterance]) -> Mapping[str, list[Utterance]]:
@@ -89,12 +89,12 @@ def _by_path(rows: Sequence[Utterance]) -> Mapping[str, list[Utterance]]:
     return {path: sorted(parts, key=lambda part: part.start_s) for path, parts in found.items()}
 
 
-def _shared(path: str, first: Sequence[Utterance], second: Sequence[Utterance]) -> list[Shared]:
+def _shared(path: str, first: Sequence[Utterance], second: Sequence[Utterance]) -> list[SharedStretch]:
     found = []
     for one in first:
         for other in second:
             start_s = max(one.start_s, other.start_s)
             end_s = min(_NEVER if one.end_s is None else one.end_s, _NEVER if other.end_s is None else other.end_s)
             if end_s > start_s:
-                found.append(Shared(path, start_s, end_s, one.emotion, other.emotion))
+                found.append(SharedStretch(path, start_s, end_s, one.emotion, other.emotion))
     return found

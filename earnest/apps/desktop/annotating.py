@@ -146,12 +146,14 @@ class AnnotationPanel(QWidget):
 
     def show_parts(self, path: str, parts: Parts) -> None:
         """Show a recording's parts; the row that was current stays so."""
+        self._tell_count()
+        if path == self._path and parts == self.model.parts:
+            return  # somebody may be typing
         row = self.table.currentIndex().row() if path == self._path else 0
         self._path = path
         self.model.show(parts)
         if parts:
-            self.table.selectRow(min(max(row, 0), len(parts) - 1))
-        self._tell_count()
+            self.choose(min(max(row, 0), len(parts) - 1))
 
     def set_selection(self, start_s: float, end_s: float) -> None:
         """Note what is selected in the waveform."""
@@ -159,16 +161,14 @@ class AnnotationPanel(QWidget):
 
     def choose(self, number: int) -> None:
         """Make a part the current one."""
-        self.table.selectRow(number)
+        flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+        self.table.selectionModel().setCurrentIndex(self.model.index(number, 0), flags)  # also while Ctrl is held
 
     def step(self, by: int) -> None:
         """Go to the next part, or the one before."""
         if self.model.parts:
             row = min(max(self.table.currentIndex().row() + by, 0), len(self.model.parts) - 1)
-            self.table.selectionModel().setCurrentIndex(
-                self.model.index(row, 0),
-                QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows,
-            )
+            self.choose(row)
 
     def relabel(self, emotion: str) -> None:
         """Name the emotion of the chosen parts."""

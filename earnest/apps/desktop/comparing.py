@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QTableWidget, Q
 
 from earnest.apps.desktop.texts import tr, word
 from earnest.errors import printable
-from earnest.evaluation.agreement import Agreement
+from earnest.evaluation.agreement import AnnotatorAgreement
 
 MOST_ROWS = 5_000
 DIFFERS = QColor("#f4b6a6")
@@ -16,7 +16,7 @@ DIFFERS = QColor("#f4b6a6")
 class AgreementDialog(QDialog):
     """The stretches that both labelled; where they differ, the row has a colour and says so."""
 
-    def __init__(self, found: Agreement, second: str, parent: QWidget | None = None) -> None:
+    def __init__(self, found: AnnotatorAgreement, second: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Two annotators"))
         self.resize(760, 520)
@@ -47,7 +47,7 @@ class AgreementDialog(QDialog):
             layout.addWidget(widget)
 
 
-def _summary(found: Agreement) -> str:
+def _summary(found: AnnotatorAgreement) -> str:
     if not found.shared:
         return tr("The two files label no common stretch of a recording.")
     kappa = tr("not defined") if found.kappa is None else f"{found.kappa:.3f}"

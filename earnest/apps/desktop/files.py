@@ -161,16 +161,18 @@ class FilesPanel(QWidget):
         """Make a file the current one."""
         row = self.model.row_of(path)
         if row is not None:
-            index = self.filter.mapFromSource(self.model.index(row, 0))
-            flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
-            self.table.selectionModel().setCurrentIndex(index, flags)
-            self.table.scrollTo(index)
+            self._go_to(self.filter.mapFromSource(self.model.index(row, 0)))
+
+    def _go_to(self, index: QModelIndex) -> None:
+        flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+        self.table.selectionModel().setCurrentIndex(index, flags)  # also while Ctrl is held
+        self.table.scrollTo(index)
 
     def step(self, by: int) -> None:
         """Go to the next file, or the one before."""
         row = min(max(self.table.currentIndex().row() + by, 0), self.filter.rowCount() - 1)
         if row >= 0:
-            self.table.selectRow(row)
+            self._go_to(self.filter.index(row, 0))
 
     def answered_timelines(self, only_chosen: bool = True) -> list[Timeline]:
         """Return the answers of the chosen files; of all that are shown where one or none is chosen."""

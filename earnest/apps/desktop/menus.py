@@ -88,8 +88,8 @@ def fill_menus(window: "DesktopWindow") -> list[QAction]:
         ],
     )
     undo, redo = (
-        window.annotations.undo_stack.createUndoAction(window),
-        window.annotations.undo_stack.createRedoAction(window),
+        window.annotations.undo_stack.createUndoAction(window, tr("Undo")),
+        window.annotations.undo_stack.createRedoAction(window, tr("Redo")),
     )
     undo.setShortcut("Ctrl+Z")
     redo.setShortcuts([QKeySequence("Ctrl+Shift+Z"), QKeySequence("Ctrl+Y")])

@@ -13,11 +13,15 @@ from earnest.apps.desktop.style import set_scheme, window_icon
 from earnest.apps.desktop.texts import install
 from earnest.apps.desktop.window import DesktopWindow
 
+SWITCH_S = 0.0005
+
 
 def application() -> QApplication:
     """Return the process' application; it is made where there is none."""
     found = QApplication.instance()
     made = found if isinstance(found, QApplication) else QApplication(sys.argv[:1])
+    # Qt asks Python for each cell that it draws; each time a busy thread may hold Python for so long.
+    sys.setswitchinterval(SWITCH_S)
     made.setApplicationName("earnest")
     made.setDesktopFileName("earnest")
     made.setStyle("Fusion")

@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from PySide6.QtCore import QCoreApplication, QLocale, QTranslator
+from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
 
 from earnest.labels import EMOTIONS
 from earnest.runtime.smoothing import UNSURE
@@ -40,4 +40,7 @@ def install(language: str) -> QTranslator | None:
     translator = QTranslator(application)
     translator.load(str(path))
     application.installTranslator(translator)
+    of_qt = QTranslator(application)  # "Close", "Cancel" and other words of Qt's own
+    if of_qt.load(f"qtbase_{chosen}", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)):
+        application.installTranslator(of_qt)
     return translator

@@ -41,7 +41,7 @@ from earnest.apps.desktop.texts import tr, word
 from earnest.corpora.annotations import utterances_of
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import EarnestError, printable
-from earnest.evaluation.agreement import Agreement, agreement
+from earnest.evaluation.agreement import AnnotatorAgreement, agreement
 from earnest.runtime.diarisation import read_rttm
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Prediction
@@ -255,6 +255,11 @@ class DesktopWindow(QMainWindow):
         parts = self.annotations.of(path, timeline, self.recording.speakers(timeline))
         self.recording.show_answer(timeline, parts)
         self.parts.show_parts(path, parts)
+        self._show_prediction(path)
+
+    def _show_prediction(self, path: str) -> None:
+        entry = self.files.model.of(path)
+        timeline = entry.timeline if entry else None
         if entry is None or self._listening is None:
             self.answer.clear()
         elif timeline is None:
@@ -264,7 +269,7 @@ class DesktopWindow(QMainWindow):
 
     def _show_stretch(self, prediction: Prediction | None, start_s: float, end_s: float) -> None:
         if prediction is None or self._listening is None:
-            self._show_answer(self.files.current)
+            self._show_prediction(self.files.current)
             return
         about = tr("Selection, {start} to {end} s").format(start=f"{start_s:.2f}", end=f"{end_s:.2f}")
         self.answer.show_prediction(prediction, self._listening.predictor.info, about)
@@ -404,13 +409,13 @@ class DesktopWindow(QMainWindow):
         """Show where a second annotator's manifest differs from the annotations here."""
         ours = dict(self.annotations.by_recording)
 
-        def compared() -> Agreement:
+        def compared() -> AnnotatorAgreement:
             rows = utterances_of(ours)
             if not rows:
                 raise EarnestError(tr("There are no annotations yet. Correct or confirm a part first."))
             return agreement(rows, read_manifest(Path(path)))
 
-        def show(found: Agreement) -> None:
+        def show(found: AnnotatorAgreement) -> None:
             self.agreement = AgreementDialog(found, path, self)
             self.agreement.open()
 
