@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._options import bundle_names, names_from
-from earnest.apps.cli.output import output_options
+from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
 from earnest.errors import EarnestError, MissingExtraError
+from earnest.runtime.formats import json_line
 
 
 @click.command()
@@ -26,9 +27,18 @@ from earnest.errors import EarnestError, MissingExtraError
     help="Where settings, recordings and corrections are kept. Default: the system's place for them.",
 )
 @click.option("--language", type=click.Choice(["system", "en", "de"]), help="Of the window. Default: what was set.")
+@click.option(
+    "--until-answered", is_flag=True, help="Close the window when PATHS are answered, and write a JSON object a line."
+)
 @output_options
 def command(
-    paths: tuple[str, ...], model: str | None, folder: Path | None, language: str | None, as_json: bool, quiet: bool
+    paths: tuple[str, ...],
+    model: str | None,
+    folder: Path | None,
+    language: str | None,
+    until_answered: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Open the application: files, folders, the microphone, corrections by hand.
 
@@ -39,8 +49,10 @@ def command(
       earnest desktop
       earnest desktop interview.mp3 recordings/
     """
-    if as_json:
-        raise click.UsageError("--json: a window has no JSON. Use earnest predict --json.")
+    if as_json and not until_answered:
+        raise click.UsageError("--json: a window has no JSON. Add --until-answered, or use earnest predict --json.")
+    if until_answered and not paths:
+        raise click.UsageError("--until-answered needs PATHS.")
     _check_display()
     try:
         from earnest.apps.desktop.start import run
@@ -52,8 +64,11 @@ def command(
         raise EarnestError(
             f"Qt can't be loaded ({error}). Debian, Ubuntu: apt install libegl1 libgl1 libxkbcommon0 libdbus-1-3."
         ) from error
-    code = run(paths, folder, model, language, quiet)
-    click.get_current_context().exit(code)
+    rows = run(paths, folder, model, language, quiet, until_answered)
+    for row in rows:
+        click.echo(json_line(row))
+    if any(row.error for row in rows):
+        click.get_current_context().exit(EXIT_SOME_FAILED)
 
 
 def _check_display() -> None:

@@ -12,6 +12,8 @@ from earnest.apps.desktop.preferences import Preferences
 from earnest.apps.desktop.style import set_scheme, window_icon
 from earnest.apps.desktop.texts import install
 from earnest.apps.desktop.window import DesktopWindow
+from earnest.errors import EarnestError
+from earnest.runtime.prediction import Prediction
 
 SWITCH_S = 0.0005
 
@@ -50,14 +52,35 @@ def open_window(
     return window
 
 
-def run(paths: Sequence[str], folder: Path | None, model: str | None, language: str | None, quiet: bool) -> int:
-    """Open the window, and return when it is closed; ``quiet`` leaves out what Qt tells on a terminal."""
+def run(
+    paths: Sequence[str],
+    folder: Path | None,
+    model: str | None,
+    language: str | None,
+    quiet: bool = False,
+    until_answered: bool = False,
+) -> list[Prediction]:
+    """Open the window, and return when it is closed, with the answers of its files.
+
+    Parameters
+    ----------
+    quiet : whether what Qt tells on a terminal is left out
+    until_answered : whether the window closes when all files have their answers, or the model can't be loaded
+    """
     if quiet:
         qInstallMessageHandler(lambda *_: None)
     made = application()
     window = open_window(paths, folder, model, language)
     signal.signal(signal.SIGINT, lambda *_: window.close())
-    ticking = QTimer(interval=200)  # so that Python sees Ctrl-C
-    ticking.timeout.connect(lambda: None)
+
+    def tick() -> None:  # so that Python sees Ctrl-C
+        if until_answered and window.is_settled:
+            window.close()
+
+    ticking = QTimer(interval=200)
+    ticking.timeout.connect(tick)
     ticking.start()
-    return made.exec()
+    made.exec()
+    if until_answered and not window.files.model.entries:
+        raise EarnestError(window.notice_text.text())
+    return [entry.prediction for entry in window.files.model.entries if until_answered and entry.prediction]

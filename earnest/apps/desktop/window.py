@@ -438,6 +438,12 @@ class DesktopWindow(QMainWindow):
 
     # The window itself.
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that was opened has its answers, or can't have any."""
+        has_answers = self._listening is not None and self.files.model.entries and not self.files.analysis.is_busy
+        return bool(has_answers or not self.notice.isHidden())
+
     def tell(self, what: str) -> None:
         """Say what is wrong, above everything, until it is closed."""
         self.notice_text.setText(what)
