@@ -107,12 +107,12 @@ def _bundles() -> list[Reader]:
     from stand_in import CLASSES, CUTTABLE_FRONT_END, cuttable_model, stand_in_adaptation, stand_in_model, write_bundle
 
     from earnest.bundle import BundleInfo, load_bundle, sha256_of
+    from earnest.learning.domain import Domain
     from earnest.onnx.check import check_onnx
     from earnest.onnx.cut import part_of
     from earnest.runtime.adaptation import Adaptation
     from earnest.runtime.graph import Graph, engine_for
     from earnest.runtime.profile import Profile
-    from earnest.training.runtime_statistics import Domain
 
     def description() -> tuple[bytes, ...]:
         info = BundleInfo("stand-in", "1", CLASSES, 16_000, "CC0-1.0", {})

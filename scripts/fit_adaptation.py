@@ -25,7 +25,7 @@ from earnest.corpora.load import load_utterances
 from earnest.evaluation.calibration import softmax
 from earnest.evaluation.predictions import Predictions, text_column
 from earnest.evaluation.streams import AnsweredStreams, answered_streams
-from earnest.export.bundle import write_bundle
+from earnest.export.files import write_bundle
 from earnest.labels import scheme_called
 from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.predictor import Predictor

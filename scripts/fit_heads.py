@@ -20,12 +20,12 @@ import onnx
 
 from earnest.bundle import NO_SPEECH, SOUNDS, SPEECH, Bundle, BundleInfo, load_bundle, sha256_of
 from earnest.errors import EarnestError
-from earnest.export.bundle import MODEL, write_bundle
+from earnest.export.files import MODEL, write_bundle
 from earnest.export.heads import SoundHead, add_distance, add_sounds, soften
 from earnest.export.onnx import finished, store_small
+from earnest.learning.domain import Domain, fit_domain
 from earnest.runtime.smoothing import SPEECH_FROM
 from earnest.settings.config import from_mapping
-from earnest.training.runtime_statistics import Domain, fit_domain
 
 ROOT = Path(__file__).parent.parent
 STRENGTH = 3.0  # of the logistic regression, inverse; of 0.3, 3 and 30 what refuses least speech

@@ -18,10 +18,11 @@ import numpy as np
 from earnest.apps.cli._options import changes_of
 from earnest.evaluation.protocols import protocol_called
 from earnest.experiments.task import SharedClips, auxiliary_utterances, task_of
+from earnest.learning.discriminant import discriminant, speaker_discriminant
 from earnest.settings.recipe import read_recipe
 from earnest.settings.training import Training
 from earnest.training.adaptation import COPY
-from earnest.training.closed_form import discriminant, is_speaker_dependent, speaker_discriminant
+from earnest.training.closed_form import is_speaker_dependent
 from earnest.training.finetune import finetune_embedding
 from earnest.training.run import initial_classifier, scheme_of
 from earnest.training.runtime_statistics import SpeakerEmbeddings, heard_by

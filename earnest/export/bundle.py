@@ -1,7 +1,6 @@
 """A run folder becomes a bundle: ``model.onnx``, ``bundle.json`` and ``card.md``."""
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,26 +8,25 @@ from pathlib import Path
 from onnx import ModelProto
 
 from earnest.bundle import ADAPTATION, AdaptationEntry, BundleInfo, Format, sha256_of
-from earnest.errors import EarnestError, told
+from earnest.errors import EarnestError
 from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
 from earnest.export.calibration import int8_clips
-from earnest.export.card import model_card, read_result
+from earnest.export.card import read_result
+from earnest.export.files import MODEL, NOTICE, write_bundle
 from earnest.export.heads import add_distance
 from earnest.export.moody import moody_classes, to_moody
 from earnest.export.onnx import finished, store_small, traced
 from earnest.export.quantise import to_int8
 from earnest.files.locks import held_folder
 from earnest.files.writing import refuse_changed, write_atomically
+from earnest.models.classifier import Network
+from earnest.models.pretrained import KNOWN_SPEAKERS, ORIGIN
 from earnest.onnx.check import check_onnx
 from earnest.settings.config import from_mapping
 from earnest.settings.recipe import Recipe, read_recipe
 from earnest.training.record import RunRecord, read_record
 from earnest.training.run import load_run
 from earnest.training.runtime_statistics import domain_of, statistics_files
-
-NOTICE, MODEL = "NOTICE.txt", "model.onnx"
-BUNDLE, BEGUN = "bundle.json", ".begun"
-MODEL_FILES = {MODEL, "model.xml", "model.bin"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,8 @@ def export_bundle(
     domain = None if "distance" in left_out else domain_of(run, record.domain)
     if domain:
         add_distance(graph, domain.mean, domain.directions)
-    files = model_files(graph, form, run, facts_of(identity, record, recipe))
+    facts = facts_of(identity, record, recipe) | start_facts(record, classifier.network)
+    files = model_files(graph, form, run, facts)
     notice = classifier.network.notice
     files |= {NOTICE: notice.encode()} if notice else {}
     files |= statistics_files(run, [asdict(adaptation)] if adaptation else [])
@@ -124,35 +123,6 @@ def adaptation_of(record: RunRecord) -> AdaptationEntry | None:
     return from_mapping(AdaptationEntry, entry, "run.json: adaptation")
 
 
-def write_bundle(output: Path, files: Mapping[str, bytes], info: BundleInfo) -> None:
-    """Write a bundle with its card: all files beside their places first, then moved, ``bundle.json`` last.
-
-    Parameters
-    ----------
-    files : all that ``info`` lists, by name; graphs that it does not list are removed
-    """
-    text = json.dumps(info.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-    files = {**files, "card.md": model_card(info).encode(), BUNDLE: f"{text}\n".encode()}
-    with held_folder(output), told(output):
-        begun = output / BEGUN
-        begun.mkdir(exist_ok=True)
-        for name, content in files.items():
-            write_atomically(begun / name, content)
-        for name in {*MODEL_FILES, BUNDLE} - (files.keys() - {BUNDLE}):
-            (output / name).unlink(missing_ok=True)
-        for name in files:
-            (begun / name).replace(output / name)
-        shutil.rmtree(begun)
-
-
-def refuse_full(output: Path, overwrite: bool) -> None:
-    """Raise `EarnestError` for a folder that holds something else than an export that was killed."""
-    with told(output):
-        held = [path.name for path in output.iterdir() if not path.name.startswith(".")] if output.is_dir() else []
-    if held and not overwrite and not (output / BEGUN).exists():
-        raise EarnestError(f"{output}: holds {min(held)}. Replace it with --overwrite, or choose another --output.")
-
-
 def export_moody(run: Path, output: Path, identity: Identity) -> tuple[str, ...]:
     """Write ``model.onnx`` for Moody's web application, and the notice of its weights; return the classes' order.
 
@@ -181,6 +151,11 @@ def facts_of(identity: Identity, record: RunRecord, recipe: Recipe) -> dict[str,
         "shortest_s": str(limits[0]),
         "longest_s": str(limits[1]),
     }
+
+
+def start_facts(record: RunRecord, network: Network) -> dict[str, str]:
+    """Return what must be known where a bundle's weights are the start of another training."""
+    return {ORIGIN: record.origin, KNOWN_SPEAKERS: json.dumps(sorted(network.known_speakers))}
 
 
 def model_files(traced: ModelProto, form: Form, run: Path, facts: Mapping[str, str]) -> dict[str, bytes]:

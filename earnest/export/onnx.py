@@ -18,10 +18,9 @@ from torch import Tensor, nn
 from earnest.errors import EarnestError
 from earnest.frontends.waveform import RawWaveform
 from earnest.models.classifier import Segmented, SpeechClassifier
-from earnest.models.pretrained import LARGEST
+from earnest.models.pretrained import BYTES, HALVES, LARGEST, OF_NETWORK, STEPS, TRANSPOSED
 
 SMALLEST = 1024  # elements; below, the extra node costs more than it saves
-HALVES, BYTES, SCALE = "_as_float16", "_as_int8", "_scale"
 
 
 def store_small(proto: ModelProto, rounding: bool = False) -> None:
@@ -43,7 +42,7 @@ def store_small(proto: ModelProto, rounding: bool = False) -> None:
         if (scale := _scale_of(values)) is not None:
             numbers = np.rint(values / scale).astype(np.int8)
             tensor.CopyFrom(numpy_helper.from_array(numbers, name + BYTES))
-            proto.graph.initializer.append(numpy_helper.from_array(scale, name + SCALE))
+            proto.graph.initializer.append(numpy_helper.from_array(scale, name + STEPS))
             restored += [_cast(name + BYTES, name + "_unscaled"), _times(name)]
         elif _fits(halves := _halves(values), values) or (rounding and np.isfinite(halves).all()):
             tensor.CopyFrom(numpy_helper.from_array(halves, name + HALVES))
@@ -59,7 +58,7 @@ def _cast(stored: str, name: str) -> NodeProto:
 
 
 def _times(name: str) -> NodeProto:
-    return helper.make_node("Mul", [name + "_unscaled", name + SCALE], [name], f"{name}_scaled")
+    return helper.make_node("Mul", [name + "_unscaled", name + STEPS], [name], f"{name}_scaled")
 
 
 def _halves(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
@@ -146,11 +145,33 @@ def traced(classifier: SpeechClassifier) -> ModelProto:
     network = _traced(
         _Network(model, names), (frames, n_frames), ({0: batch, 2: inner}, {0: batch}), middle, names, NETWORK
     )
+    name_products(network, model.network)
     if model.front_end.settings.trim != "none":
         keep_heard(front, middle, model.front_end.n_frames(n_shortest))
     proto = _joined(front, network, middle)
     halve_last(proto)
     return proto
+
+
+def name_products(proto: ModelProto, network: nn.Module) -> None:
+    """Name the matrices that the tracer turned over after the parameter (outputs, inputs) each is the transpose of.
+
+    So a bundle is a checkpoint of its network too (`earnest.models.pretrained.read_tensors`).
+    """
+    transposed = {
+        parameter.detach().numpy().T.tobytes(): f"{OF_NETWORK}{name}{TRANSPOSED}"
+        for name, parameter in network.named_parameters()
+        if parameter.ndim == 2
+    }
+    known = {tensor.name for tensor in proto.graph.initializer}
+    renamed = {}
+    for tensor in proto.graph.initializer:
+        name = transposed.get(numpy_helper.to_array(tensor).tobytes(), tensor.name) if len(tensor.dims) == 2 else ""
+        if name and name not in known:
+            renamed[tensor.name] = tensor.name = name
+            known.add(name)
+    for node in proto.graph.node:
+        node.input[:] = [renamed.get(value, value) for value in node.input]
 
 
 def keep_heard(front: ModelProto, names: tuple[str, str], n_least: int) -> None:

@@ -6,11 +6,15 @@ import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from earnest.bundle import LARGEST_FILE
+from earnest.bundle import SHIPPED as BUNDLES
 from earnest.errors import EarnestError, MissingExtraError, WeightsNotFoundError, first_line
-from earnest.files.reading import parsed_json
+from earnest.files.reading import parsed_json, read_bytes
+from earnest.onnx.check import check_onnx
 
 LARGEST = 127
 SCALE_BITS = 11  # with 7 bits of a whole number, well within float32's 24
@@ -49,10 +53,14 @@ def packed_state(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 ENVIRONMENT = "EARNEST_MODELS"
-FILE_NAME = "model.safetensors"
+FILE_NAME, GRAPH_NAME = "model.safetensors", "model.onnx"
 SHIPPED = Path(__file__).parent / "weights"
 TORCH_SUFFIXES = (".pth", ".pt", ".bin")
+ORIGIN = "origin"
 KNOWN_SPEAKERS = "known_speakers"  # in the metadata: JSON list of corpus/speaker
+# How a bundle's graph names and stores the parameters of its network (`earnest.export.onnx`).
+OF_NETWORK = "network.classifier.network."
+TRANSPOSED, HALVES, BYTES, STEPS = "_transposed", "_as_float16", "_as_int8", "_scale"
 # What torch raises of files that hold no tensors.
 _DAMAGED = (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
 _DAMAGED_TOO = (ArithmeticError, MemoryError, ImportError, struct.error, pickle.UnpicklingError)
@@ -60,15 +68,15 @@ COUNTER = "num_batches_tracked"  # in newer files only, and without meaning here
 
 
 def find_weights(name: Path, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the file of pre-trained tensors: a file, a folder that holds ``model.safetensors``, or a name.
+    """Return the file of pre-trained tensors: a file, a folder with a safetensors file or a bundle's graph, or a name.
 
-    A name is looked up below the folder that the variable ``EARNEST_MODELS`` names, and among those that come with the
-    package.
+    A name is looked up below the folder that the variable ``EARNEST_MODELS`` names, and among weights and bundles that
+    come with the package: a bundle is a checkpoint of its network, too.
     """
     places = [name, Path(environ[ENVIRONMENT]).expanduser() / name] if environ.get(ENVIRONMENT) else [name]
-    places.append(SHIPPED / name)
+    places += [SHIPPED / name, BUNDLES / name]
     for place in places:
-        for path in (place, place / FILE_NAME):
+        for path in (place, place / FILE_NAME, place / GRAPH_NAME):
             if path.is_file():
                 return path
     raise WeightsNotFoundError(
@@ -77,31 +85,78 @@ def find_weights(name: Path, environ: Mapping[str, str] = os.environ) -> Path:
     )
 
 
+class _Safetensors:
+    """Tensors by name, and metadata, of a safetensors file."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            from safetensors import SafetensorError, safe_open
+        except ImportError:
+            raise MissingExtraError("Reading weights", "train") from None
+        try:
+            with safe_open(path, framework="pt") as file:
+                self.metadata: dict[str, str] = dict(file.metadata() or {})
+                # Whole models of the hub put "model." before the encoder's names.
+                self._tensors = {key.removeprefix("model."): file.get_tensor(key) for key in list(file.keys())}
+        except SafetensorError as error:
+            raise EarnestError(f"{path}: not a safetensors file ({error}).") from error
+
+    def get(self, name: str) -> Tensor | None:
+        """Return a tensor in float32; whole numbers beside a scale are unpacked."""
+        found = self._tensors.get(name)
+        if found is not None and name + SCALE in self._tensors:
+            return unpacked(found.float(), self._tensors[name + SCALE])
+        return None if found is None else found.float()
+
+
+class _Graph:
+    """Parameters of a bundle's network by name, and metadata, of its graph."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            from onnx import ModelProto, numpy_helper
+        except ImportError:
+            raise MissingExtraError("Reading weights", "train") from None
+        content = read_bytes(path, most=LARGEST_FILE)
+        check_onnx(content, path)
+        proto = ModelProto.FromString(content)
+        self.metadata: dict[str, str] = {entry.key: entry.value for entry in proto.metadata_props}
+        self._tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
+        self._to_array = numpy_helper.to_array
+
+    def get(self, name: str) -> Tensor | None:
+        """Return a parameter in float32, the right way round."""
+        name = OF_NETWORK + name
+        upright, transposed = self._stored(name), self._stored(name + TRANSPOSED)
+        return transposed.T.contiguous() if upright is None and transposed is not None else upright
+
+    def _stored(self, name: str) -> Tensor | None:
+        if name + BYTES in self._tensors and (scale := self._stored(name + STEPS)) is not None:
+            return self._plain(name + BYTES) * scale
+        return next((self._plain(stored) for stored in (name, name + HALVES) if stored in self._tensors), None)
+
+    def _plain(self, stored: str) -> Tensor:
+        return torch.from_numpy(self._to_array(self._tensors[stored]).astype(np.float32))
+
+
+def _opened(name: Path) -> tuple[Path, _Safetensors | _Graph]:
+    path = find_weights(name)
+    return path, _Graph(path) if path.suffix == ".onnx" else _Safetensors(path)
+
+
 def read_origin(name: Path) -> str:
     """Return what a file of tensors says about where they come from, "" where it says nothing."""
-    return _metadata(name).get("origin", "")
+    return _opened(name)[1].metadata.get(ORIGIN, "")
 
 
 def read_known_speakers(name: Path) -> frozenset[str]:
     """Return the speakers, as corpus/speaker, whose labels a file of tensors was fitted on, as far as it says."""
-    path, text = find_weights(name), _metadata(name).get(KNOWN_SPEAKERS, "[]")
+    path, file = _opened(name)
+    text = file.metadata.get(KNOWN_SPEAKERS, "[]")
     speakers = parsed_json(text, f"{path}: '{KNOWN_SPEAKERS}' must be a list of speakers")
     if not isinstance(speakers, list) or not all(isinstance(speaker, str) for speaker in speakers):
         raise EarnestError(f"{path}: '{KNOWN_SPEAKERS}' must be a list of speakers.")
     return frozenset(speakers)
-
-
-def _metadata(name: Path) -> dict[str, str]:
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError:
-        raise MissingExtraError("Reading weights", "train") from None
-    path = find_weights(name)
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except SafetensorError as error:
-        raise EarnestError(f"{path}: not a safetensors file ({error}).") from error
 
 
 def read_tensors(name: Path, prefix: str, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -112,27 +167,16 @@ def read_tensors(name: Path, prefix: str, wanted: Mapping[str, Tensor]) -> dict[
     EarnestError
         When one is missing or has another shape.
     """
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError:
-        raise MissingExtraError("Reading weights", "train") from None
-    path = find_weights(name)
+    path, file = _opened(name)
     found = {}
-    try:
-        with safe_open(path, framework="pt") as file:
-            # Whole models of the hub put "model." before the encoder's names.
-            stored = {key.removeprefix("model."): key for key in list(file.keys())}
-            for key, tensor in wanted.items():
-                if prefix + key not in stored:
-                    raise EarnestError(f"{path}: holds no tensor '{prefix + key}'.")
-                found[key] = file.get_tensor(stored[prefix + key]).float()
-                if prefix + key + SCALE in stored:
-                    found[key] = unpacked(found[key], file.get_tensor(stored[prefix + key + SCALE]))
-                if found[key].shape != tensor.shape:
-                    shapes = f"{tuple(found[key].shape)}, expected {tuple(tensor.shape)}"
-                    raise EarnestError(f"{path}: '{prefix + key}' has the shape {shapes}.")
-    except SafetensorError as error:
-        raise EarnestError(f"{path}: not a safetensors file ({error}).") from error
+    for key, tensor in wanted.items():
+        stored = file.get(prefix + key)
+        if stored is None:
+            raise EarnestError(f"{path}: holds no tensor '{prefix + key}'.")
+        if stored.shape != tensor.shape:
+            shapes = f"{tuple(stored.shape)}, expected {tuple(tensor.shape)}"
+            raise EarnestError(f"{path}: '{prefix + key}' has the shape {shapes}.")
+        found[key] = stored
     return found
 
 

@@ -253,6 +253,9 @@ def mean_and_deviation(steps: Tensor, mask: Tensor) -> Tensor:
     return torch.cat([mean, deviation(variance)], dim=1)
 
 
+SOURCE = " (Radford et al., 2022; MIT)"
+
+
 class PretrainedEncoder(Network):
     """Whisper's encoder with published weights; a head is added by who builds on it."""
 
@@ -270,7 +273,9 @@ class PretrainedEncoder(Network):
         name = self.settings.weights
         if not name:
             return "random"
-        return f"{name}: {read_origin(Path(name))}".removesuffix(": ") + " (Radford et al., 2022; MIT)"
+        told = read_origin(Path(name))
+        # A bundle's graph tells all of it.
+        return told if told.endswith(SOURCE) else f"{name}: {told}".removesuffix(": ") + SOURCE
 
     @property
     def known_speakers(self) -> frozenset[str]:

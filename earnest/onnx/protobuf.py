@@ -95,6 +95,11 @@ def written_field(number: int, message: memoryview | bytes) -> bytes:
     return _written_varint(number << 3 | 2) + _written_varint(len(message)) + bytes(message)
 
 
+def written_number(number: int, value: int) -> bytes:
+    """Write a protobuf field that holds a whole number, 0 or more."""
+    return _written_varint(number << 3) + _written_varint(value)
+
+
 def _written_varint(value: int) -> bytes:
     written = bytearray()
     while value > 0x7F:

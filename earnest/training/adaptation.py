@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.evaluation.calibration import fit_temperature
-from earnest.training.closed_form import Floats, discriminant
+from earnest.learning.discriminant import Floats, discriminant
 
 OPSET = 18
 SMALLEST = 1e-6  # a probability below says no more

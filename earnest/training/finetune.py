@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from earnest.errors import RecipeError
 from earnest.files.reading import read_toml
 from earnest.files.writing import refuse_foreign, write_atomically
+from earnest.learning.discriminant import discriminant
 from earnest.models.classifier import SpeechClassifier
 from earnest.models.pretrained import packed, unpacked
 from earnest.models.student import StudentStatistics
@@ -32,7 +33,6 @@ from earnest.settings.config import from_mapping
 from earnest.settings.finetune import Finetune, FrameChanges
 from earnest.settings.front_end import FrontEnd, with_preset
 from earnest.settings.recipe import Recipe
-from earnest.training.closed_form import discriminant
 from earnest.training.examples import Example, classes_of_corpora, padded
 from earnest.training.frame_changes import changed, noise_frames
 from earnest.training.loop import CHECKPOINT, AtomicCheckpointIO, csv_bytes

@@ -16,8 +16,9 @@ LINES = (
     {"audio", "corpora"},
     {"bundle", "evaluation", "frontends", "augment"},
     {"runtime", "models", "plots"},
+    {"learning"},
     {"training"},
-    {"experiments", "export", "report"},
+    {"experiments", "export", "report", "own"},
     {"apps", "client", "testing", "__main__"},
 )
 LINE_OF = {part: number for number, line in enumerate(LINES) for part in line}

@@ -79,7 +79,8 @@ def command(
       earnest export runs/emocatcher --output bundles/emocatcher-int8 --format onnx-int8 --data ravdess=~/ravdess
     """
     require_training()
-    from earnest.export.bundle import Form, Identity, export_bundle, refuse_full
+    from earnest.export.bundle import Form, Identity, export_bundle
+    from earnest.export.files import refuse_full
 
     refuse_full(output, overwrite)
 

@@ -1,5 +1,6 @@
 """Graphs that compute the same in fewer steps and bytes; what trimming leaves never reaches the network."""
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,10 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from earnest.audio.waveform import Waveform
+from earnest.errors import EarnestError
 from earnest.export.onnx import halve_last, quiet_export, store_small, to_onnx
 from earnest.frontends.spectrum import TwoStageTransform
 from earnest.models.classifier import SpeechClassifier, build_classifier
-from earnest.models.pretrained import packed, unpacked
+from earnest.models.pretrained import packed, read_known_speakers, read_origin, read_tensors, unpacked
 from earnest.onnx.cut import CUT, part_of
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Recipe
@@ -71,6 +73,29 @@ def test_without_trimming_all_frames_go_on() -> None:
     graph = to_onnx(model_of("none")).SerializeToString()
     frames, _ = heard(part_of(graph, "front_end"), [between_silences(1.0)], list(CUT))
     assert frames.shape[2] == 301
+
+
+@pytest.mark.parametrize("stored", ["as it is", "in 8 bits", "in 16 bits"])
+def test_a_graph_is_a_checkpoint_of_its_network(stored: str, tmp_path: Path) -> None:
+    model = model_of("peak")
+    network = model.network
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_()
+            if stored == "in 8 bits" and parameter.ndim > 1:
+                parameter.copy_(unpacked(*packed(parameter)))
+            elif stored == "in 16 bits":
+                parameter.copy_(parameter.half().float())
+    known = json.dumps(["crema-d/1001"])
+    (tmp_path / "model.onnx").write_bytes(
+        to_onnx(model, {"known_speakers": known, "origin": "here"}).SerializeToString()
+    )
+    wanted = dict(network.named_parameters())
+    found = read_tensors(tmp_path, "", wanted)
+    assert all(torch.equal(found[name], parameter) for name, parameter in wanted.items())
+    assert read_known_speakers(tmp_path) == {"crema-d/1001"} and read_origin(tmp_path) == "here"
+    with pytest.raises(EarnestError, match=r"model\.onnx: holds no tensor 'strange'"):
+        read_tensors(tmp_path, "", {"strange": torch.zeros(1)})
 
 
 def operations(proto: onnx.ModelProto, folder: Path) -> set[str]:

@@ -11,16 +11,15 @@ from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
+from earnest.learning.discriminant import discriminant, pooled_discriminant
 from earnest.models.classifier import Network, NetworkOutput, Segmented
 from earnest.settings.front_end import Segments
 from earnest.training.clips import EmbeddingCache
 from earnest.training.closed_form import (
-    discriminant,
     discriminant_logits,
     fit_discriminant,
     last_layer,
     out_of_fold_logits,
-    pooled_discriminant,
 )
 from earnest.training.examples import Example
 

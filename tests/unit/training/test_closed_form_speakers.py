@@ -11,16 +11,12 @@ from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
+from earnest.learning.discriminant import discriminant, speaker_discriminant
 from earnest.models.classifier import Network, NetworkOutput
 from earnest.models.speaker_dependent import SpeakerDependentHead
 from earnest.settings.training import Training
 from earnest.training.clips import EmbeddingCache
-from earnest.training.closed_form import (
-    discriminant,
-    discriminant_logits,
-    fit_discriminant,
-    speaker_discriminant,
-)
+from earnest.training.closed_form import discriminant_logits, fit_discriminant
 from earnest.training.examples import Example
 from earnest.training.runtime_statistics import fit_runtime_statistics
 

@@ -3,13 +3,8 @@
 import numpy as np
 import pytest
 
-from earnest.training.runtime_statistics import (
-    CLIPS_PER_DIRECTION,
-    KNOWN_SHARE,
-    SpeakerEmbeddings,
-    fit_domain,
-    learned_adaptation,
-)
+from earnest.learning.domain import CLIPS_PER_DIRECTION, KNOWN_SHARE, fit_domain
+from earnest.training.runtime_statistics import SpeakerEmbeddings, learned_adaptation
 
 CLASSES = ("neutral", "happy", "sad")
 

@@ -1,0 +1,158 @@
+"""``earnest learn``: labelled recordings of one's own to a tested model."""
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+import earnest
+from earnest.apps.cli._options import MODEL, option, options
+from earnest.apps.cli.output import (
+    EXIT_SOME_FAILED,
+    echo,
+    echo_json,
+    echo_table,
+    output_options,
+    overwrite_option,
+    progress_for,
+)
+from earnest.own.learned import CLASS_COLUMNS, Learned
+
+N_REASONS = 5
+
+
+@dataclass(frozen=True)
+class LayoutOptions:
+    """Where labels and speakers stand."""
+
+    label_column: str | None = option(
+        "--label-column", metavar="NAME", help="Of a table; of folders 'folder 1', 'folder 2' … Default: guessed."
+    )
+    speaker_column: str | None = option("--speaker-column", metavar="NAME", help="The same for who speaks.")
+    label_pattern: str | None = option(
+        "--label-pattern",
+        metavar="REGEX",
+        help="Takes the label from a recording's path (group 'label', or the first).",
+    )
+    speaker_pattern: str | None = option("--speaker-pattern", metavar="REGEX", help="The same for who speaks.")
+    root: Path | None = option(
+        "--root", type=click.Path(path_type=Path, file_okay=False), help="Where relative paths of a table start."
+    )
+
+
+@dataclass(frozen=True)
+class CardOptions:
+    """What the card says; nobody but the maker knows it."""
+
+    name: str = option("--name", default="", help="Of the model. Default: that of its folder.")
+    licence: str = option("--licence", default="", help="Of the model: may others use it?")
+    data_licence: str = option("--data-licence", default="", help="Of the recordings.")
+    attribution: str = option("--attribution", default="", help="Whom to name: who made the recordings.")
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How is learnt."""
+
+    model: str = option("--from", **{**MODEL, "help": "Whose hearing is learnt from."})
+    balance: bool = option(
+        "--balance/--as-frequent",
+        default=True,
+        help="Take classes as equally frequent (default), or as frequent as in the recordings.",
+    )
+    augment: bool = option("--augment", is_flag=True, help="Learn from a noisy, distant or telephone copy of each too.")
+    continued: Path | None = option(
+        "--continue", type=click.Path(path_type=Path), metavar="MODEL", help="Add to the recordings of this own model."
+    )
+    keep: bool = option(
+        "--keep/--forget", default=True, help="Keep embeddings for --continue (personal data), or don't."
+    )
+    seed: int = option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all draws.")
+    jobs: int = option(
+        "--jobs", type=click.IntRange(1, 256), default=os.cpu_count() or 1, show_default="cores", help="Threads."
+    )
+    report: bool = option("--report/--no-report", default=True, help="Write report.html too (default).")
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="The model to make."
+)
+@overwrite_option
+@options("layout", LayoutOptions)
+@options("fit", FitOptions)
+@options("card", CardOptions)
+@output_options
+@click.pass_context
+def command(
+    context: click.Context,
+    source: Path,
+    output: Path,
+    overwrite: bool,
+    layout: LayoutOptions,
+    fit: FitOptions,
+    card: CardOptions,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Learn a model of your own from labelled recordings, and test it.
+
+    SOURCE is a folder with a folder for each class (with or without train and test above), an audiofolder with
+    metadata, an audformat database, a table (CSV, JSON lines, Parquet; parts of recordings too) or a list of files.
+    Labels are your words. Nothing but the last layer is learnt: about a minute for 500 short recordings, no torch.
+    Numbers are of cross-validation: with whole speakers left out, where speakers are known.
+
+    \b
+    Examples:
+      earnest learn recordings/ --output mine
+      earnest learn calls.csv --label-column state --speaker-column caller --output mine
+      earnest learn clips/ --speaker-pattern '^([A-Z]+)_' --output mine --licence CC0-1.0
+      earnest learn more/ --continue mine --output mine2
+      earnest predict talk.wav --model mine
+
+    Exit codes: 0 all recordings were used, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be
+    used (learn.json says why).
+    """
+    values: dict[str, Any] = {**vars(layout), **vars(card), **vars(fit)}
+    learned = earnest.learn(source, output, **values, overwrite=overwrite, progress=progress_for(as_json, quiet))
+    if as_json:
+        echo_json(learned.to_dict())
+    else:
+        _tell(learned, quiet)
+    if learned.refused:
+        context.exit(EXIT_SOME_FAILED)
+
+
+def _tell(learned: Learned, quiet: bool) -> None:
+    for warning in learned.warnings:
+        echo(f"NOTE: {warning}")
+    echo(f"Read as {learned.layout}; labels: {learned.label_from}; speakers: {learned.speaker_from or 'unknown'}.\n")
+    echo_table(("", "out of fold"), learned.rows())
+    echo()
+    echo_table(CLASS_COLUMNS, learned.class_rows(), right=("n", "speakers", "recall %"))
+    _tell_refused(learned)
+    if quiet:
+        return
+    echo("\nWhat would help most:")
+    for sentence in learned.advice:
+        echo(f"  * {sentence}")
+    seconds = ", ".join(f"{name} {value:.1f} s" for name, value in learned.seconds.items())
+    report = learned.report or "no report.html: pip install 'earnest[report]'"
+    echo(f"\n{learned.path} ({seconds}); {report}")
+    echo(f"Try it: earnest predict RECORDING --model {learned.path}")
+
+
+def _tell_refused(learned: Learned) -> None:
+    if not learned.refused:
+        return
+    echo(f"\n{len(learned.refused)} recordings could not be used:")
+    counts = Counter(one.reason for one in learned.refused)
+    first = {one.reason: one.where for one in reversed(learned.refused)}
+    for reason, n in counts.most_common(N_REASONS):
+        echo(f"  {n} × {reason} ({first[reason]})")
+    if len(counts) > N_REASONS:
+        echo(f"  and {len(counts) - N_REASONS} other reasons: {learned.path / 'learn.json'}")

@@ -1,0 +1,264 @@
+"""Any layout of own labelled recordings → rows, and where labels and speakers came from."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from earnest.corpora.base import audio_files
+from earnest.corpora.own.data import OwnData, Refused
+from earnest.corpora.own.folders import SET_NAMES, class_folders, label_of
+from earnest.corpora.own.rows import FoundRecording, none_usable, utterances_of
+from earnest.corpora.own.tables import (
+    LABEL,
+    LIST_SUFFIXES,
+    SPEAKER,
+    TABLE_SUFFIXES,
+    OwnTable,
+    columns_of,
+    guessed_name,
+    has_recordings,
+    joined,
+    read_list,
+    read_table,
+)
+from earnest.errors import CorpusError, shown
+
+LONGEST_PATH = 255  # letters that a pattern is tried on: its time may grow with a high power of them
+LIST = "a list of files"
+_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What whoever made the data says about it; see `read_own`."""
+
+    label_column: str | None
+    speaker_column: str | None
+    label_pattern: re.Pattern[str] | None
+    speaker_pattern: re.Pattern[str] | None
+    root: Path | None
+
+
+@dataclass(frozen=True)
+class FoundLayout:
+    """What a layout found.
+
+    Attributes
+    ----------
+    base : where relative paths start
+    strangers : recordings that a table should name, and doesn't
+    """
+
+    name: str
+    found: Sequence[FoundRecording]
+    base: Path
+    label_from: str
+    speaker_from: str = ""
+    notes: Sequence[str] = ()
+    strangers: Sequence[Path] = ()
+
+
+def read_own(
+    path: str | Path,
+    *,
+    label_column: str | None = None,
+    speaker_column: str | None = None,
+    label_pattern: str | None = None,
+    speaker_pattern: str | None = None,
+    root: Path | None = None,
+) -> OwnData:
+    """Read labelled recordings in any of these layouts: nothing is changed, no sound is read.
+
+    * a folder for each class, with or without train, valid and test above;
+    * a folder with ``metadata.csv``, ``.jsonl`` or ``.parquet`` (Hugging Face audiofolder), or with one other table;
+    * an audformat database (``db.*.csv`` or ``db.*.parquet``);
+    * a table (CSV, TSV, JSON lines, Parquet), a manifest of earnest's among them: parts of recordings are read too;
+    * a list of files: a path a line, then perhaps label and speaker; without labels, the files' folders are these.
+
+    Parameters
+    ----------
+    label_column, speaker_column : of the table, where their names don't tell; of folders "folder 1", "folder 2", …
+    label_pattern, speaker_pattern : regular expressions on a recording's path below ``path``; the group "label" or
+        "speaker", or else the first one, or the whole match
+    root : where relative paths of a table start; None for its folder, or the current one where they are only there
+
+    Raises
+    ------
+    CorpusError
+        When there is nothing to be read, or it isn't clear what the label is. What is wrong with single recordings is
+        in `OwnData.refused`.
+    """
+    source = Path(path)
+    hints = Hints(
+        label_column,
+        speaker_column,
+        _compiled(label_pattern, "label pattern"),
+        _compiled(speaker_pattern, "speaker pattern"),
+        root,
+    )
+    layout = _of_folder(source, hints) if source.is_dir() else _of_file(source, hints)
+    layout = _with_patterns(layout, hints)
+    rows = utterances_of(layout.found, layout.base)
+    refused = [*rows.refused, *(Refused(str(one), "no row of the table names it") for one in layout.strangers)]
+    if not rows.utterances:
+        raise none_usable(source, refused)
+    notes = [*layout.notes, *_doubts(row.native_emotion for row in rows.utterances)]
+    n_without = sum(not row.speaker for row in rows.utterances)
+    has_speakers = n_without < len(rows.utterances)
+    if has_speakers and n_without:
+        notes.append(f"{n_without} of {len(rows.utterances)} recordings have no speaker.")
+    return OwnData(
+        source,
+        layout.name,
+        rows.utterances,
+        tuple(refused),
+        layout.label_from,
+        layout.speaker_from if has_speakers else "",
+        rows.splits,
+        tuple(notes),
+    )
+
+
+def _of_file(source: Path, hints: Hints) -> FoundLayout:
+    suffix = source.suffix.lower()
+    if not source.exists():
+        raise CorpusError(f"{source}: no such file or folder.")
+    if suffix in LIST_SUFFIXES:
+        return _of_table(LIST, source, read_list(source), hints)
+    if suffix in TABLE_SUFFIXES:
+        return _of_table("a table", source, read_table(source), hints)
+    known = ", ".join((*TABLE_SUFFIXES, *LIST_SUFFIXES))
+    raise CorpusError(f"{source}: expected a folder, or a file that ends in {known}.")
+
+
+def _of_table(name: str, source: Path, table: OwnTable, hints: Hints) -> FoundLayout:
+    needs_label = hints.label_pattern is None and hints.label_column is None and name != LIST
+    columns = columns_of(table, source, hints.label_column, hints.speaker_column, needs_label)
+    found = list(columns.found(table))
+    base, notes = _base(source, found, hints.root)
+    label_from = f"column '{columns.label}'"
+    if columns.label is None:
+        found = [replace(one, label=label_of(one.path)) for one in found]
+        label_from = "the files' folders"
+    speaker_from = f"column '{columns.speaker}'" if columns.speaker else ""
+    return FoundLayout(name, found, base, label_from, speaker_from, notes)
+
+
+def _base(source: Path, found: Sequence[FoundRecording], root: Path | None) -> tuple[Path, list[str]]:
+    """Return where relative paths start: the table's folder, or the current one where only that holds any of them."""
+    if root is not None:
+        return root, []
+    here, there = Path(), source.parent
+    some = [one.path for one in found[:1000] if one.path]
+    if not any(_exists(there / one) for one in some) and any(_exists(here / one) for one in some):
+        return here, ["Paths of the table start at the current folder, not at that of the table."]
+    return there, []
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _of_folder(source: Path, hints: Hints) -> FoundLayout:
+    if tables := _metadata_of(source):
+        return _audiofolder(source, tables, hints)
+    if tables := sorted(path for path in source.glob("db.*") if path.suffix in (".csv", ".parquet")):
+        return _audformat(source, tables, hints)
+    here = [path for path in sorted(source.iterdir()) if path.suffix.lower() in TABLE_SUFFIXES and has_recordings(path)]
+    if len(here) == 1:
+        return _of_table(f"a folder with {here[0].name}", here[0], read_table(here[0]), hints)
+    if here:
+        names = ", ".join(path.name for path in here[:5])
+        raise CorpusError(f"{source}: holds several tables of recordings ({names}). Name the one that is meant.")
+    label = hints.label_column or ("folder 1" if hints.label_pattern else None)  # which a pattern replaces
+    found, label_from, notes = class_folders(source, label, hints.speaker_column)
+    speaker_from = hints.speaker_column or ""
+    return FoundLayout("a folder for each class", found, source, label_from, speaker_from, notes)
+
+
+def _metadata_of(source: Path) -> list[Path]:
+    """Return the metadata of an audiofolder: at its top, or in each of train, valid and test."""
+    folders = [source, *sorted(path for path in source.iterdir() if path.is_dir() and path.name.lower() in SET_NAMES)]
+    found = (next((folder / name for name in _METADATA if (folder / name).is_file()), None) for folder in folders)
+    return [path for path in found if path]
+
+
+def _audiofolder(source: Path, tables: Sequence[Path], hints: Hints) -> FoundLayout:
+    found: list[FoundRecording] = []
+    layouts = []
+    for path in tables:
+        table, below = read_table(path), path.parent.relative_to(source)
+        has_label = guessed_name(table.columns, LABEL) is not None
+        name = "an audiofolder with metadata" if has_label or hints.label_column else LIST
+        layouts.append(_of_table(name, path, table, replace(hints, root=path.parent)))
+        split = SET_NAMES.get(below.name.lower(), "")
+        found += (
+            replace(one, path=(below / one.path).as_posix(), split=one.split or split) for one in layouts[-1].found
+        )
+    named = {(source / one.path).resolve() for one in found if one.path}
+    strangers = [path for path in audio_files(source) if path.resolve() not in named]
+    first = layouts[0]
+    return replace(first, name="an audiofolder with metadata", found=found, base=source, strangers=strangers)
+
+
+def _audformat(source: Path, paths: Sequence[Path], hints: Hints) -> FoundLayout:
+    """Read the largest table with labels, and speakers from any table that has them."""
+    tables = [(path, read_table(path)) for path in paths]
+    labelled = [
+        (path, table)
+        for path, table in tables
+        if "file" in table.columns and (hints.label_column or guessed_name(table.columns, "label")) in table.columns
+    ]
+    if not labelled:
+        names = ", ".join(path.name for path in paths[:5])
+        raise CorpusError(f"{source}: none of {names} has a label for each file. Say --label-column NAME.")
+    path, table = max(labelled, key=lambda one: (len(one[1].rows), one[0].name))
+    speaker = hints.speaker_column or guessed_name(
+        [name for _, other in tables for name in other.columns if "file" in other.columns], SPEAKER
+    )
+    if speaker and speaker not in table.columns:
+        table = joined(table, (other for _, other in tables), "file", speaker)
+    layout = _of_table("an audformat database", path, table, replace(hints, root=hints.root or source))
+    others = [one.name for one, _ in labelled if one != path]
+    notes = [f"Labels are those of {path.name}; {', '.join(others[:5])} were left out."] if others else []
+    return replace(layout, notes=[*layout.notes, *notes])
+
+
+def _with_patterns(layout: FoundLayout, hints: Hints) -> FoundLayout:
+    found = layout.found
+    if hints.label_pattern:
+        found = [replace(one, label=_matched(hints.label_pattern, one.path, "label")) for one in found]
+        layout = replace(layout, label_from="a pattern on the path", notes=[])
+    if hints.speaker_pattern:
+        found = [replace(one, speaker=_matched(hints.speaker_pattern, one.path, SPEAKER)) for one in found]
+        layout = replace(layout, speaker_from="a pattern on the path")
+    return replace(layout, found=found)
+
+
+def _matched(pattern: re.Pattern[str], path: str, group: str) -> str:
+    found = pattern.search(path) if len(path) <= LONGEST_PATH else None
+    if found is None:
+        return ""
+    if group in pattern.groupindex:
+        return found.group(group) or ""
+    return (found.group(1) or "") if pattern.groups else found.group()
+
+
+def _compiled(pattern: str | None, what: str) -> re.Pattern[str] | None:
+    try:
+        return None if pattern is None else re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise CorpusError(f"{what} {shown(pattern)}: no regular expression ({error}).") from None
+
+
+def _doubts(labels: Iterable[str]) -> list[str]:
+    """Tell of labels that differ by case alone: they are different classes."""
+    same: dict[str, list[str]] = {}
+    for label in sorted(set(labels)):
+        same.setdefault(label.casefold(), []).append(label)
+    doubtful = [" and ".join(map(shown, alike)) for alike in same.values() if len(alike) > 1]
+    return [f"The labels {alike} are different classes." for alike in doubtful]

@@ -1,0 +1,295 @@
+"""Own tables: CSV, JSON lines, Parquet or a list of files, with columns that are declared or guessed by their names."""
+
+import csv
+import datetime
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
+from earnest.corpora.own.rows import FoundRecording
+from earnest.errors import CorpusError, MissingExtraError, first_line, printable, shown, suggestion
+from earnest.files.csv_cells import csv_rows
+from earnest.files.reading import parsed_json, read_text
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+LIST_SUFFIXES = (".txt", ".lst", ".list", ".scp")
+MOST_ROWS = 5_000_000
+_NAME_FILES = "Write the recordings to files, and name these in a column 'path'."
+_DELIMITERS = ("\t", ";", "|", ",")
+PATH, LABEL, SPEAKER, SPLIT = "path", "label", "speaker", "split"
+NAMES: Mapping[str, tuple[str, ...]] = {
+    PATH: (
+        *("path", "file_name", "filename", "file", "filepath", "file_path", "audio_path", "audio_filepath"),
+        *("audio_file", "wav_path", "wav_file", "audio", "wav", "recording", "clip", "fname"),
+    ),
+    LABEL: (
+        *("emotion", "label", "emotion_label", "labels", "class", "class_name", "category", "emo", "target"),
+        *("mood", "sentiment", "state", "tag"),
+    ),
+    SPEAKER: (
+        *("speaker", "speaker_id", "speakerid", "spk_id", "spk", "spkid", "actor", "actor_id", "subject"),
+        *("subject_id", "participant", "participant_id", "client_id", "user_id", "user", "person", "talker"),
+    ),
+    SPLIT: ("split", "subset", "partition"),
+    "start_s": ("start_s", "start", "begin", "onset", "start_time", "offset"),
+    "end_s": ("end_s", "end", "stop", "end_time"),
+    "duration_s": ("duration_s", "duration"),
+    "gender": ("gender", "sex"),
+}
+"""What is looked for → names of columns that say it, the likeliest first; case, spaces and dashes don't count."""
+_KEPT = {"utterance_id", "corpus", "session", "text_id", "valence", "arousal", "dominance", "style", "channel", "group"}
+"""ColumnNames of a manifest that keep their meaning in any table that has a column of that name."""
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class OwnTable:
+    """A table as it was read: names of its columns, and rows with where each stands."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, Row], ...]
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """Which column of a table says what; None where none does."""
+
+    path: str
+    label: str | None
+    speaker: str | None
+    others: Mapping[str, str]
+
+    def found(self, table: OwnTable) -> Iterator[FoundRecording]:
+        """Yield what the rows name."""
+        for where, row in table.rows:
+            more = {ours: cell for ours, theirs in self.others.items() if (cell := text_of(row.get(theirs)))}
+            label = text_of(row.get(self.label)) if self.label else ""
+            if self.label == "emotion" and label == "other":  # a manifest: the word itself stands beside it
+                label = text_of(row.get("native_emotion")) or label
+            speaker = text_of(row.get(self.speaker)) if self.speaker else ""
+            split = more.pop(SPLIT, "")
+            yield FoundRecording(_path_in(row.get(self.path)), label, where, speaker, split, more)
+
+
+def columns_of(
+    table: OwnTable, source: Path, label_column: str | None, speaker_column: str | None, needs_label: bool = True
+) -> ColumnNames:
+    """Find out which column says what: as declared, else by their names.
+
+    Raises
+    ------
+    CorpusError
+        When a declared column is not there, or none looks like what is needed.
+    """
+    path = _guessed(table, PATH, None, source)
+    if path is None:
+        raise CorpusError(f"{source}: which column names the recordings? Call it 'path'. There are {_listed(table)}.")
+    label = _guessed(table, LABEL, label_column, source)
+    if label is None and needs_label:
+        raise CorpusError(f"{source}: which column is the label? Say --label-column NAME. There are {_listed(table)}.")
+    speaker = _guessed(table, SPEAKER, speaker_column, source)
+    guessed = {ours: _guessed(table, ours, None, source) for ours in NAMES if ours not in (PATH, LABEL, SPEAKER)}
+    if guessed["end_s"] is None and guessed["duration_s"] is None and guessed["start_s"] == "offset":
+        guessed["start_s"] = None  # an offset alone may be anything
+    others = {ours: theirs for ours, theirs in guessed.items() if theirs}
+    others |= {name: name for name in table.columns if name in _KEPT and name in COLUMNS}
+    return ColumnNames(path, label, speaker, {ours: theirs for ours, theirs in others.items() if theirs != label})
+
+
+def has_recordings(path: Path) -> bool:
+    """Whether a file is a table that has a column of recordings."""
+    try:
+        return _guessed(read_table(path), PATH, None, path) is not None
+    except CorpusError:
+        return False
+
+
+def read_table(path: Path) -> OwnTable:
+    """Read a table by what its name ends in.
+
+    Raises
+    ------
+    CorpusError
+        When it can't be read, or holds no rows.
+    MissingExtraError
+        For Parquet, where pyarrow is not installed.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        table = _parquet(path)
+    elif suffix in (".jsonl", ".ndjson"):
+        table = _json_lines(path)
+    else:
+        table = _cells(path)
+    if not table.rows:
+        raise CorpusError(f"{path}: holds no rows.")
+    return table
+
+
+def read_list(path: Path) -> OwnTable:
+    """Read a list of files: a path a line, then perhaps label and speaker, with tabs, ``| ; ,`` or spaces between.
+
+    Empty lines, and those that begin with ``#``, don't count. A list with a header is a table.
+    """
+    text = read_text(path, CorpusError, what="list of files")
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    if not lines:
+        raise CorpusError(f"{path}: holds no rows.")
+    if not _is_recording(lines[0][1]) and _looks_like_header(lines[0][1]):
+        return _cells(path)
+    names = (PATH, LABEL, SPEAKER)
+    rows = tuple((f"{path}:{number}", dict(zip(names, _split(line), strict=False))) for number, line in lines)
+    width = max(len(row) for _, row in rows)
+    return OwnTable(names[:width], rows)
+
+
+def joined(table: OwnTable, others: Iterable[OwnTable], key: str, name: str) -> OwnTable:
+    """Add the column ``name`` of another table to rows with the same ``key``."""
+    for other in others:
+        if name in other.columns and key in other.columns:
+            known = {text_of(row.get(key)): row.get(name) for _, row in other.rows}
+            rows = tuple((where, {**row, name: known.get(text_of(row.get(key)))}) for where, row in table.rows)
+            return replace(table, columns=(*table.columns, name), rows=rows)
+    return table
+
+
+def text_of(cell: Any) -> str:
+    """Return a cell as text; what is missing is ""."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
+    if isinstance(cell, datetime.timedelta):
+        return repr(cell.total_seconds())
+    if isinstance(cell, float) and cell.is_integer():  # a column of numbers with a gap, as pandas writes it
+        return str(int(cell))
+    return str(cell)
+
+
+def guessed_name(columns: Sequence[str], what: str) -> str | None:
+    """Return the column whose name says what is looked for (a key of `NAMES`), None where there is none."""
+    plain = {_plain(name): name for name in reversed(columns)}
+    return next((plain[name] for name in NAMES[what] if name in plain), None)
+
+
+def _guessed(table: OwnTable, what: str, declared: str | None, source: Path) -> str | None:
+    if declared is None:
+        return guessed_name(table.columns, what)
+    if declared in table.columns:
+        return declared
+    raise CorpusError(f"{source}: no column {shown(declared)}.{suggestion(declared, table.columns)}")
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def _listed(table: OwnTable) -> str:
+    return ", ".join(map(printable, table.columns[:20])) or "none"
+
+
+def _path_in(cell: Any) -> str:
+    """Return the path in a cell; the package datasets writes {"path": …, "bytes": …}."""
+    if isinstance(cell, Mapping):
+        if cell.get("bytes"):
+            raise CorpusError(f"A table holds the sound itself. {_NAME_FILES}")
+        return text_of(cell.get("path"))
+    return text_of(cell).strip()
+
+
+def _is_recording(text: str) -> bool:
+    return any(Path(cell).suffix.lower() in AUDIO_SUFFIXES for cell in _split(text))
+
+
+def _looks_like_header(line: str) -> bool:
+    return guessed_name([cell.strip() for cell in _split(line)], PATH) is not None
+
+
+def _split(line: str) -> list[str]:
+    """Split a line at the first mark that it holds; with spaces alone, at the last: a path may hold some."""
+    for mark in _DELIMITERS:
+        if mark in line:
+            return [cell.strip() for cell in line.split(mark)][:3]
+    if Path(line).suffix.lower() in AUDIO_SUFFIXES or " " not in line:
+        return [line]
+    words = line.split()
+    # "path label" or "path label speaker": the path ends where its suffix does.
+    ends = [place for place, word in enumerate(words, 1) if Path(word).suffix.lower() in AUDIO_SUFFIXES]
+    end = ends[-1] if ends and len(words) - ends[-1] <= 2 else len(words) - 1
+    return [line.rsplit(None, len(words) - end)[0], *words[end:]]
+
+
+def _cells(path: Path) -> OwnTable:
+    text = read_text(path, CorpusError, what="table")
+    first = text.partition("\n")[0]
+    mark = max(_DELIMITERS, key=first.count) if path.suffix.lower() != ".tsv" else "\t"
+    try:
+        if mark == ",":
+            cells = list(csv_rows(StringIO(text, newline="")))
+        else:
+            cells = list(csv.reader(StringIO(text, newline=""), delimiter=mark, strict=True))
+    except csv.Error as error:
+        raise CorpusError(f"{path}: not a table ({error}).") from None
+    cells = [row for row in cells if any(cell.strip() for cell in row)]
+    if not cells:
+        raise CorpusError(f"{path}: holds no rows.")
+    if any(Path(cell.strip()).suffix.lower() in AUDIO_SUFFIXES for cell in cells[0]):
+        return _without_header(path, cells)
+    header = [name.strip() for name in cells[0]]
+    for number, row in enumerate(cells[1:], 2):
+        if len(row) != len(header):
+            raise CorpusError(f"{path}, row {number}: {len(row)} cells, but the header has {len(header)}.")
+    rows = ((f"{path}, row {number}", dict(zip(header, row, strict=True))) for number, row in enumerate(cells[1:], 2))
+    return OwnTable(tuple(header), tuple(rows))
+
+
+def _without_header(path: Path, cells: Sequence[Sequence[str]]) -> OwnTable:
+    """A table whose first row names a recording already: path, then label, then speaker."""
+    names = (PATH, LABEL, SPEAKER)[: max(map(len, cells))]
+    rows = ((f"{path}, row {number}", dict(zip(names, row, strict=False))) for number, row in enumerate(cells, 1))
+    return OwnTable(names, tuple(rows))
+
+
+def _json_lines(path: Path) -> OwnTable:
+    text = read_text(path, CorpusError, what="table")
+    rows = []
+    for number, line in enumerate(text.split("\n"), 1):  # JSON text may hold other line separators
+        if line.strip():
+            row = parsed_json(line, f"{path}:{number}", CorpusError)
+            if not isinstance(row, dict):
+                raise CorpusError(f'{path}:{number}: expected one object a line, like {{"path": …, "label": …}}.')
+            rows.append((f"{path}:{number}", row))
+    return OwnTable(tuple(dict.fromkeys(name for _, row in rows for name in row)), tuple(rows))
+
+
+def _parquet(path: Path) -> OwnTable:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtraError("Parquet", "parquet") from None
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            if file.metadata.num_rows > MOST_ROWS:
+                raise CorpusError(f"{path}: {file.metadata.num_rows:,} rows; at most {MOST_ROWS:,} are read.")
+            wanted = [name for name in file.schema_arrow.names if not _holds_sound(file.schema_arrow.field(name))]
+            if len(wanted) < len(file.schema_arrow.names) and guessed_name(wanted, PATH) is None:
+                raise CorpusError(f"{path}: holds the sound itself. {_NAME_FILES}")
+            rows = file.read(wanted).to_pylist()
+    except (pyarrow.ArrowException, OSError, MemoryError, ValueError) as error:
+        raise CorpusError(f"{path}: not a readable Parquet table ({printable(first_line(error))[:200]}).") from error
+    return OwnTable(tuple(wanted), tuple((f"{path}, row {number}", row) for number, row in enumerate(rows, 1)))
+
+
+def _holds_sound(field: Any) -> bool:
+    """Whether a column holds bytes of recordings, which are never read: {"bytes": …, "path": …}."""
+    import pyarrow
+
+    kind = field.type
+    if pyarrow.types.is_struct(kind):
+        return any(pyarrow.types.is_binary(kind.field(place).type) for place in range(kind.num_fields))
+    return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))

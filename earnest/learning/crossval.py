@@ -1,0 +1,165 @@
+"""Cross-validation of the closed-form head: each recording answered by one that hasn't learnt from its group."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.evaluation.calibration import fit_temperature, softmax
+from earnest.learning.discriminant import Floats
+from earnest.learning.domain import KNOWN_SHARE, Domain, fit_domain
+from earnest.learning.shrinkage import ABSENT, Numbers, best_shrinkage, discriminants, grouped_folds
+
+MOST_LEFT_OUT_ALONE = 12  # groups that each make a fold of their own
+N_FOLDS, N_FOLDS_OF_CLIPS = 10, 5
+FEWEST_FOR_THRESHOLD = 50
+HIGHEST_THRESHOLD = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledEmbeddings:
+    """What is learnt from.
+
+    Attributes
+    ----------
+    embeddings : shape (rows, width)
+    targets : shape (rows,), numbers of the classes
+    groups : of each row, which stay together: speakers, or recordings where those are unknown
+    is_copy : shape (rows,): changed copies are learnt from and never answered
+    """
+
+    embeddings: Floats
+    targets: Numbers
+    groups: Sequence[str]
+    n_classes: int
+    is_copy: npt.NDArray[np.bool_]
+
+    def take(self, chosen: npt.NDArray[np.bool_]) -> "LabelledEmbeddings":
+        """Return some rows."""
+        groups = [group for group, is_chosen in zip(self.groups, chosen.tolist(), strict=True) if is_chosen]
+        return LabelledEmbeddings(
+            self.embeddings[chosen], self.targets[chosen], groups, self.n_classes, self.is_copy[chosen]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """What heads say about recordings of groups that they haven't learnt from; rows without copies.
+
+    Attributes
+    ----------
+    folds : shape (rows,)
+    logits : shape (rows, classes); `ABSENT` for a class that the others don't have
+    distances : shape (rows,), how far from what the fold's head learnt from; None of too few rows
+    shrinkages : of each fold's head
+    temperature : the best of all rows
+    probabilities : shape (rows, classes), each fold's calibrated on the others
+    """
+
+    folds: Numbers
+    logits: Floats
+    distances: Floats | None
+    shrinkages: tuple[float, ...]
+    temperature: float
+    probabilities: Floats
+
+
+def folds_of(groups: Sequence[str], targets: Numbers, knows_speakers: bool, seed: int) -> Numbers:
+    """Number the fold of each row: each speaker alone where they are few, else in ten folds; five without speakers."""
+    names = np.unique(np.array(groups), return_inverse=True)
+    if knows_speakers and len(names[0]) <= MOST_LEFT_OUT_ALONE:
+        return np.asarray(names[1], np.int64)
+    n_folds = N_FOLDS if knows_speakers else N_FOLDS_OF_CLIPS
+    return grouped_folds(groups, targets, n_folds, np.random.default_rng(seed))
+
+
+def cross_validate(data: LabelledEmbeddings, folds: Numbers, seed: int) -> OutOfFold:
+    """Answer each row by a head that was fitted, its shrinkage chosen, on the other folds alone.
+
+    Parameters
+    ----------
+    folds : of all rows, copies too
+    """
+    asked = ~data.is_copy
+    logits = np.full((len(data.targets), data.n_classes), ABSENT)
+    distances = np.full(len(data.targets), np.nan)
+    shrinkages = []
+    for fold in range(int(folds.max()) + 1):
+        held = (folds == fold) & asked
+        others = data.take(folds != fold)
+        weights, bias, shrinkage = fit_head(others, seed)
+        logits[held] = data.embeddings[held] @ weights.T + bias
+        shrinkages.append(shrinkage)
+        if domain := domain_of(others):
+            distances[held] = domain.distances(data.embeddings[held])
+    logits, targets, kept = logits[asked], data.targets[asked], folds[asked]
+    known = distances[asked]
+    return OutOfFold(
+        kept,
+        logits,
+        None if np.isnan(known).any() else known,
+        tuple(shrinkages),
+        temperature_of(logits, targets),
+        calibrated(logits, targets, kept),
+    )
+
+
+def calibrated(logits: Floats, targets: Numbers, folds: Numbers) -> Floats:
+    """Return probabilities (rows, classes), those of each fold by the temperature of all others."""
+    probabilities = np.empty_like(logits)
+    for fold in np.unique(folds):
+        held = folds == fold
+        probabilities[held] = softmax(logits[held], temperature_of(logits[~held], targets[~held]))
+    return probabilities
+
+
+def with_shares(out: OutOfFold, targets: Numbers) -> tuple[OutOfFold, Floats]:
+    """Return what is said where classes are as frequent as in the recordings, and what that adds to a head's bias.
+
+    p_c ∝ π_c·exp(z_c/T) = exp((z_c + T·ln π_c)/T), π_c the share of the class.
+    """
+    shares = np.bincount(targets, minlength=out.logits.shape[1]) / len(targets)
+    offset = out.temperature * np.log(shares)
+    logits = out.logits + offset
+    return replace(out, logits=logits, probabilities=calibrated(logits, targets, out.folds)), offset
+
+
+def fit_head(data: LabelledEmbeddings, seed: int) -> tuple[Floats, Floats, float]:
+    """Return weights (classes, width), bias (classes,) and the shrinkage, which is chosen among groups."""
+    rng = np.random.default_rng(seed)
+    shrinkage = best_shrinkage(data.embeddings, data.targets, data.n_classes, data.groups, rng)
+    weights, bias = next(discriminants(data.embeddings, data.targets, data.n_classes, [shrinkage]))
+    return weights, bias, shrinkage
+
+
+def temperature_of(logits: Floats, targets: Numbers) -> float:
+    """Return the temperature of logits (rows, classes); rows whose class had nobody to be learnt from don't count."""
+    known = logits[np.arange(len(targets)), targets] > ABSENT / 2
+    return fit_temperature(logits[known], targets[known]) if known.any() else 1.0
+
+
+def domain_of(data: LabelledEmbeddings) -> Domain | None:
+    """Return where known sound lies; its threshold is still that of the rows themselves."""
+    plain = data.embeddings[~data.is_copy]
+    return fit_domain(plain, plain, np.inf)
+
+
+def threshold_of(distances: Floats) -> float:
+    """Return the distance that all but a hundredth of rows stay below whose group the domain wasn't fitted on."""
+    return float(np.quantile(distances, KNOWN_SHARE))
+
+
+def abstain_below(probabilities: Floats, targets: Numbers) -> float:
+    """Return the confidence below which answers are more often wrong than right, out of fold.
+
+    It is where the sum over told answers of (right − ½) is largest; 0.5 of few rows, at most 0.9.
+    """
+    if len(targets) < FEWEST_FOR_THRESHOLD:
+        return 0.5
+    confidence = probabilities.max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
+    gain = np.cumsum((probabilities.argmax(axis=1) == targets)[order] - 0.5)
+    place = len(gain) - 1 - int(gain[::-1].argmax())
+    lowest = float(confidence[order[place]])
+    return float(round(min(max(lowest, 1 / probabilities.shape[1]), HIGHEST_THRESHOLD), 2))

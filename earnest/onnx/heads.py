@@ -1,0 +1,191 @@
+"""The last layers of a bundle's graph replaced by others, written by hand: no package onnx, no torch.
+
+A graph gives ``embedding``; ``logits``, ``probabilities`` and ``distance`` follow from it and are made anew:
+
+* logits z = W·e + b, (batch, classes);
+* distance d = √(mean over k of (v_k·(e − m))²), (batch,), see `earnest.learning.domain`;
+* probabilities softmax(z / (T·s)) with ln s = max(d − d₀, 0), at most 3: strange sound is answered less surely. Without
+  a distance s = 1.
+
+All other outputs (``gender``, ``sound``, ``attention``) stay as they are.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.errors import BundleError
+from earnest.onnx.protobuf import Field, decoded, fields_of, text_of, written_field, written_number
+
+Table = npt.NDArray[np.float32]
+REPLACED = ("logits", "probabilities", "distance")
+_PREFIX = "learned."
+_LARGEST_LOG = 3.0  # of s, so that nothing overflows however strange the sound is
+# Fields of ModelProto, GraphProto, NodeProto, TensorProto: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+_GRAPH, _METADATA = 7, 14
+_NODE, _INITIALIZER, _OUTPUT, _VALUE = 1, 5, 12, 13
+_FLOAT, _INT64 = 1, 7
+_INT = 2  # a kind of attribute
+
+
+@dataclass(frozen=True, eq=False)
+class KnownSound:
+    """Where known sound lies: mean (width,), scaled directions (directions, width), and the distance d₀."""
+
+    mean: Table
+    directions: Table
+    threshold: float
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """W (classes, width), b (classes,), T, and what known sound is; without that there is no ``distance``."""
+
+    weight: Table
+    bias: Table
+    temperature: float
+    known: KnownSound | None = None
+
+
+def with_head(data: bytes, head: Head, facts: Mapping[str, str]) -> bytes:
+    """Return a checked model with other last layers.
+
+    Parameters
+    ----------
+    facts : what the file says about itself, in place of what it said
+
+    Raises
+    ------
+    BundleError
+        When the model has no output ``embedding``, or is damaged where `check_onnx` doesn't look.
+    """
+    try:
+        return _replaced(data, head, facts)
+    except (IndexError, ValueError, StopIteration):
+        raise BundleError("not an ONNX model whose last layer can be replaced. Export it again.") from None
+
+
+def _replaced(data: bytes, head: Head, facts: Mapping[str, str]) -> bytes:
+    fields = fields_of(data)
+    graph = next(fields_of(field.message) for field in fields if field.number == _GRAPH)
+    outputs = [field for field in graph if field.number == _OUTPUT]
+    names = [text_of(field.message, 1) for field in outputs]
+    if "embedding" not in names:
+        raise BundleError("the model has no output 'embedding' to learn from. Use another one.")
+    kept = [bytes(field.raw) for field, name in zip(outputs, names, strict=True) if name not in REPLACED]
+    nodes, constants = _needed(graph, {name for name in names if name not in REPLACED})
+    made = _Made()
+    _add_head(made, head)
+    made_names = {name for node in nodes for name in _names(node, 2)} | {"embedding"}
+    values = [bytes(field.raw) for field in graph if field.number == _VALUE and text_of(field.message, 1) in made_names]
+    other = [bytes(field.raw) for field in graph if field.number not in (_NODE, _INITIALIZER, _OUTPUT, _VALUE)]
+    parts = [
+        *(bytes(node.raw) for node in nodes),
+        *made.nodes,
+        *other,
+        *constants,
+        *made.constants,
+        *kept,
+        *made.outputs,
+        *values,
+    ]
+    whole = written_field(_GRAPH, b"".join(parts))
+    weights = hashlib.sha256(b"".join([*constants, *made.constants])).hexdigest()
+    told = [_written_fact(name, text) for name, text in {**facts, "weights_sha256": weights}.items()]
+    model = [whole if field.number == _GRAPH else bytes(field.raw) for field in fields if field.number != _METADATA]
+    return b"".join([*model, *told])
+
+
+def _names(node: Field, number: int) -> list[str]:
+    return [decoded(value.message) for value in fields_of(node.message) if value.number == number]
+
+
+def _needed(graph: Sequence[Field], wanted: set[str]) -> tuple[list[Field], list[bytes]]:
+    """Return the nodes that outputs follow from, in their order, and the constants that those use."""
+    nodes: list[Field] = []
+    # Makers stand before users in a graph: so backwards each node is met after all that need it.
+    for field in reversed([field for field in graph if field.number == _NODE]):
+        if wanted.intersection(_names(field, 2)):
+            nodes.append(field)
+            wanted.update(_names(field, 1))
+    constants = [
+        bytes(item.raw) for item in graph if item.number == _INITIALIZER and text_of(item.message, 8) in wanted
+    ]
+    return nodes[::-1], constants
+
+
+class _Made:
+    """Nodes, constants and outputs that are added, under names that nothing else in the graph has."""
+
+    def __init__(self) -> None:
+        self.nodes: list[bytes] = []
+        self.constants: list[bytes] = []
+        self.outputs: list[bytes] = []
+
+    def constant(self, name: str, value: npt.ArrayLike, kind: type = np.float32) -> str:
+        array = np.ascontiguousarray(value, np.dtype(kind).newbyteorder("<"))
+        shape = np.shape(value)  # ascontiguousarray makes (1,) of ()
+        dims = b"".join(written_number(1, size) for size in shape)
+        number = _FLOAT if kind is np.float32 else _INT64
+        name = _PREFIX + name
+        tensor = dims + written_number(2, number) + written_field(8, name.encode()) + written_field(9, array.tobytes())
+        self.constants.append(written_field(_INITIALIZER, tensor))
+        return name
+
+    def node(self, operation: str, inputs: Sequence[str], output: str, **attributes: int) -> str:
+        """Add a node; an output of the graph keeps its name."""
+        name = output if output in REPLACED else _PREFIX + output
+        fields = [written_field(1, one.encode()) for one in inputs]
+        fields += [written_field(2, name.encode()), written_field(3, f"{_PREFIX}make_{output}".encode())]
+        fields += [written_field(4, operation.encode())]
+        for key, value in attributes.items():
+            kind = written_number(20, _INT)
+            fields.append(written_field(5, written_field(1, key.encode()) + written_number(3, value) + kind))
+        self.nodes.append(written_field(_NODE, b"".join(fields)))
+        return name
+
+    def output(self, name: str, *sizes: int) -> None:
+        batch = written_field(1, written_field(2, b"batch"))
+        shape = batch + b"".join(written_field(1, written_number(1, size)) for size in sizes)
+        tensor = written_number(1, _FLOAT) + written_field(2, shape)
+        message = written_field(1, name.encode()) + written_field(2, written_field(1, tensor))
+        self.outputs.append(written_field(_OUTPUT, message))
+
+
+def _add_head(made: _Made, head: Head) -> None:
+    n_classes = len(head.bias)
+    weight = made.constant("weight", head.weight)
+    logits = made.node("Gemm", ["embedding", weight, made.constant("bias", head.bias)], "logits", transB=1)
+    sharpness = made.constant("sharpness", 1 / head.temperature)
+    if head.known:
+        sharpness = made.node("Mul", [_softened(made, head.known), sharpness], "softened")  # (batch, 1)
+    scaled = made.node("Mul", [logits, sharpness], "scaled")
+    made.node("Softmax", [scaled], "probabilities", axis=1)
+    made.output("logits", n_classes)
+    made.output("probabilities", n_classes)
+
+
+def _softened(made: _Made, known: KnownSound) -> str:
+    """Add the distance; return the name of 1/s, (batch, 1)."""
+    n_directions = len(known.directions)
+    # A·(e − m) as one Gemm, (batch, directions), with A·m as its bias.
+    origin = made.constant("origin", -(known.directions @ known.mean))
+    projected = made.node(
+        "Gemm", ["embedding", made.constant("directions", known.directions), origin], "projected", transB=1
+    )
+    squares = made.node("Mul", [projected, projected], "squares")
+    mean = made.node("MatMul", [squares, made.constant("shares", np.full((n_directions, 1), 1 / n_directions))], "mean")
+    distances = made.node("Sqrt", [made.node("Max", [mean, made.constant("least", 1e-12)], "positive")], "distances")
+    made.node("Reshape", [distances, made.constant("flat", [-1], np.int64)], "distance")
+    made.output("distance")
+    beyond = made.node("Sub", [made.constant("start", known.threshold), distances], "beyond")
+    limits = [made.constant("lowest", -_LARGEST_LOG), made.constant("highest", 0.0)]
+    # 1/s = exp(clip(d₀ − d, −3, 0)): softer, the farther a sound lies behind the start.
+    return made.node("Exp", [made.node("Clip", [beyond, *limits], "minus_log")], "sharper")
+
+
+def _written_fact(name: str, text: str) -> bytes:
+    return written_field(_METADATA, written_field(1, name.encode()) + written_field(2, text.encode()))

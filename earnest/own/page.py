@@ -1,0 +1,96 @@
+"""The page about a model of one's own: what every report holds, the checks, and a map of the embeddings."""
+
+from collections import Counter
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.own.learned import CLASS_COLUMNS, Learned
+from earnest.own.recordings import OwnEmbeddings
+from earnest.plots.style import new_figure
+from earnest.report.build import ReportOptions, build_report, write_report
+from earnest.report.drawings import draw_map
+from earnest.report.inside import laid_out, standardised
+from earnest.report.result import read_result
+from earnest.report.section import Section, Table, picture
+
+MOST_POINTS = 600  # t-SNE's time grows with their square
+FEWEST_POINTS = 8
+
+
+def write_page(output: Path, learned: Learned, own: OwnEmbeddings, seed: int) -> Path:
+    """Write ``report.html`` into a bundle's folder, with its pictures in a folder beside; return the page.
+
+    Raises
+    ------
+    MissingExtraError
+        Where what draws is not installed.
+    """
+    new_figure(1, 1)
+    result = read_result(output)
+    report = build_report([result], {}, ReportOptions(audio=False, n_examples=0, seed=seed))
+    chapter = report.chapters[0]
+    sections = [one for one in chapter.sections if one.name in _KEPT]
+    own_sections = [_summary(learned), _refused(learned), _map(own, seed)]
+    page = output / "report.html"
+    write_report(replace(report, chapters=[replace(chapter, sections=[*own_sections, *sections])]), page)
+    return page
+
+
+_KEPT = {"confusion", "classes", "calibration", "groups"}
+"""Sections of every report that say something here; others are about recipes and training."""
+
+
+def _summary(learned: Learned) -> Section:
+    tables = {
+        "Cross-validation": Table(("", "value"), learned.rows()),
+        "Classes, out of fold": Table(CLASS_COLUMNS, learned.class_rows()),
+    }
+    lead = [*learned.warnings, *(f"What would help: {one}" for one in learned.advice)]
+    return Section("own", "What was learnt", lead, tables=tables)
+
+
+def _refused(learned: Learned) -> Section:
+    if not learned.refused:
+        return Section("refused", "Recordings left out", ["None: all could be used."])
+    counts = Counter(one.reason for one in learned.refused)
+    lead = [f"{len(learned.refused)} could not be used; the reasons, most frequent first."]
+    rows = [[reason, str(n)] for reason, n in counts.most_common(20)]
+    some = [[one.where, one.reason] for one in learned.refused[:50]]
+    tables = {"Reasons": Table(("reason", "n"), rows), "The first 50": Table(("recording", "reason"), some, words=2)}
+    return Section("refused", "Recordings left out", lead, tables=tables)
+
+
+def _map(own: OwnEmbeddings, seed: int) -> Section:
+    title = "Map of the recordings"
+    if len(own.rows) < FEWEST_POINTS:
+        return Section("map", title, missing=f"{len(own.rows)} recordings are too few for a map.")
+    chosen = np.random.default_rng(seed).permutation(len(own.rows))[:MOST_POINTS]
+    some = own.take(sorted(chosen.tolist()))
+    embeddings = some.embeddings.astype(np.float64)
+    labels = [row.native_emotion for row in some.rows]
+    colourings = {"by label": labels}
+    if some.knows_speakers:
+        colourings["by speaker"] = [row.speaker for row in some.rows]
+    if find_spec("sklearn"):
+        places, way = laid_out(embeddings, seed), f"t-SNE (seed {seed})"
+    else:
+        places, way = principal_places(embeddings), "the two largest principal components (t-SNE needs scikit-learn)"
+    lead = (
+        f"What the model hears in {len(labels)} of {len(own.rows)} recordings, laid out by {way}: those that it finds "
+        "alike lie together. Labels that form no group of their own are hard to learn; groups of speakers say that "
+        "voices differ more than labels.",
+    )
+    alt = f"Map of {len(labels)} recordings, coloured {' and '.join(colourings)}"
+    drawing = picture(draw_map(places, colourings), "map", f"Embeddings by {way}", alt)
+    return Section("map", title, lead, [drawing])
+
+
+def principal_places(embeddings: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the first two principal components of standardised embeddings (rows, width), shape (rows, 2)."""
+    scaled = standardised(embeddings)
+    variances, rows = np.linalg.eigh(scaled @ scaled.T)
+    return np.asarray(rows[:, -2:][:, ::-1] * np.sqrt(np.maximum(variances[-2:][::-1], 0)))

@@ -1,0 +1,238 @@
+"""Own recordings, heard and checked: which can be learnt from, and why the others can't."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.audio.io import load_waveform
+from earnest.audio.source import Source
+from earnest.augment.base import generator_for
+from earnest.augment.chain import Choice, build_choice
+from earnest.corpora.base import CORPORA
+from earnest.corpora.load import corpus_called
+from earnest.corpora.manifest import Utterance
+from earnest.corpora.own import OwnData, Refused
+from earnest.corpora.own.data import in_order
+from earnest.errors import EarnestError
+from earnest.learning.crossval import LabelledEmbeddings
+from earnest.learning.hearing import EmbeddingBulk, HeardRecording
+from earnest.progress import SILENT, Progress
+from earnest.runtime.predictor import Predictor
+
+FEWEST_A_CLASS = 3
+SAME = 1e-3  # of the embeddings' size: the same sound, heard in another batch, differs by less
+CHANGES = (
+    {"name": "coloured-noise", "probability": 0.4, "snr_db": [0, 30]},
+    {"name": "reverb", "probability": 0.35, "rt60_s": [0.2, 1.0], "direct_db": [-6, 10]},
+    {"name": "telephone", "probability": 0.25},
+)
+"""What an augmented copy has one of: those of the recipes of what ships that need no files beside."""
+LONGEST_COPY_S = 60.0
+N_NAMES = 20  # of recordings, looked at to tell a corpus
+
+
+@dataclass(frozen=True, eq=False)
+class OwnEmbeddings:
+    """Labelled recordings and what a model heard in them, row by row.
+
+    Attributes
+    ----------
+    rows : the recordings; a row's ``native_emotion`` is its label
+    embeddings : shape (rows, width), float32
+    seconds : shape (rows,)
+    copies : of each row, an augmented copy's embedding; (0, width) without
+    """
+
+    rows: tuple[Utterance, ...]
+    embeddings: npt.NDArray[np.float32]
+    seconds: npt.NDArray[np.float64]
+    copies: npt.NDArray[np.float32]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels, in the order of the model's answers."""
+        return in_order({row.native_emotion for row in self.rows})
+
+    @property
+    def knows_speakers(self) -> bool:
+        """Whether each recording has a speaker, and there are two or more."""
+        return all(row.speaker for row in self.rows) and len({row.speaker for row in self.rows}) > 1
+
+    def take(self, rows: Sequence[int]) -> "OwnEmbeddings":
+        """Return some rows."""
+        chosen = list(rows)
+        copies = self.copies[chosen] if len(self.copies) else self.copies
+        return OwnEmbeddings(
+            tuple(self.rows[row] for row in chosen), self.embeddings[chosen], self.seconds[chosen], copies
+        )
+
+    def after(self, earlier: "OwnEmbeddings") -> "OwnEmbeddings":
+        """Return earlier recordings and these; copies stay where both have some."""
+        both = len(self.copies) and len(earlier.copies)
+        return OwnEmbeddings(
+            (*earlier.rows, *self.rows),
+            np.concatenate([earlier.embeddings, self.embeddings]),
+            np.concatenate([earlier.seconds, self.seconds]),
+            np.concatenate([earlier.copies, self.copies]) if both else self.copies[:0],
+        )
+
+    def labelled(self) -> LabelledEmbeddings:
+        """Return what a head is fitted on: the recordings, then their copies.
+
+        Recordings of one speaker stay together, or parts of one file where speakers are unknown.
+        """
+        place = {label: number for number, label in enumerate(self.classes)}
+        targets = np.array([place[row.native_emotion] for row in self.rows], np.int64)
+        groups = [row.speaker if self.knows_speakers else row.path.as_posix() for row in self.rows]
+        repeats = 2 if len(self.copies) else 1
+        return LabelledEmbeddings(
+            np.concatenate([self.embeddings, self.copies]).astype(np.float64),
+            np.tile(targets, repeats),
+            groups * repeats,
+            len(place),
+            np.repeat([False, True][:repeats], len(targets)),
+        )
+
+
+def hear_own(
+    data: OwnData, predictor: Predictor, jobs: int, augment: bool, seed: int, progress: Progress = SILENT
+) -> tuple[OwnEmbeddings, list[Refused]]:
+    """Hear all recordings; what can't be read, is too short or holds no speech is refused.
+
+    Parameters
+    ----------
+    augment : hear a changed copy of each, too
+    seed : of the changes
+    """
+    bulk = EmbeddingBulk(predictor)
+    n_rows = len(data.utterances)
+    listening = bulk.embeddings(_sources(data.utterances, predictor), jobs)
+    heard = list(progress.counted("Listening", listening, n_rows))
+    kept = [place for place, one in enumerate(heard) if one.embedding is not None]
+    pairs = zip(data.utterances, heard, strict=True)
+    refused = [Refused(_place(row), one.problem) for row, one in pairs if one.embedding is None]
+    rows = [data.utterances[place] for place in kept]
+    found = [heard[place] for place in kept]
+    copies: list[HeardRecording] = []
+    if augment and rows:
+        changed = _copies(rows, predictor.info.sample_rate_hz, seed)
+        copies = list(progress.counted("Listening to changed copies", bulk.embeddings(changed, jobs), len(rows)))
+    return OwnEmbeddings(
+        tuple(rows), _stacked(found), np.array([one.seconds for one in found]), _stacked_copies(copies, found)
+    ), refused
+
+
+def _stacked(found: Sequence[HeardRecording]) -> npt.NDArray[np.float32]:
+    embeddings = [one.embedding for one in found if one.embedding is not None]
+    return np.stack(embeddings) if embeddings else np.zeros((0, 0), np.float32)
+
+
+def _stacked_copies(copies: Sequence[HeardRecording], found: Sequence[HeardRecording]) -> npt.NDArray[np.float32]:
+    """Stack the copies' embeddings; where the change left no speech, that of the recording itself stands."""
+    if not copies:
+        return _stacked(found)[:0]
+    pairs = zip(copies, found, strict=True)
+    return _stacked([copy if copy.embedding is not None else own for copy, own in pairs])
+
+
+def _sources(rows: Iterable[Utterance], predictor: Predictor) -> Iterator[Source]:
+    """Yield what is to be heard; a part of a recording is decoded here, at the model's rate."""
+    rate_hz = predictor.info.sample_rate_hz
+    for row in rows:
+        if not row.start_s and row.end_s is None:
+            yield str(row.path)
+            continue
+        try:
+            yield load_waveform(row.path, rate_hz, row.start_s, row.end_s), rate_hz
+        except EarnestError:
+            yield str(row.path.with_name(f"{row.path.name}: no part from {row.start_s:g} s"))
+
+
+def _copies(rows: Sequence[Utterance], rate_hz: int, seed: int) -> Iterator[Source]:
+    change: Choice = build_choice(CHANGES, rate_hz)
+    for row in rows:
+        end_s = row.start_s + LONGEST_COPY_S if row.end_s is None else row.end_s
+        waveform = load_waveform(row.path, rate_hz, row.start_s, end_s)
+        yield change(waveform, generator_for(f"{seed} {row.key}")), rate_hz
+
+
+def _place(row: Utterance) -> str:
+    part = "" if not row.start_s and row.end_s is None else f" from {row.start_s:g} s"
+    return f"{row.path}{part}"
+
+
+def without_doubles(own: OwnEmbeddings) -> tuple[OwnEmbeddings, list[Refused]]:
+    """Leave out recordings with the same sound as another: all but the first, or all where their labels differ."""
+    refused: dict[int, str] = {}
+    for same in _same_sound(own):
+        labels = {own.rows[place].native_emotion for place in same}
+        first = _place(own.rows[same[0]])
+        if len(labels) > 1:
+            told = ", ".join(sorted(labels))
+            refused |= dict.fromkeys(same, f"the same sound has several labels ({told}): see {first}")
+        else:
+            refused |= dict.fromkeys(same[1:], f"the same sound as {first}")
+    kept = [place for place in range(len(own.rows)) if place not in refused]
+    return own.take(kept), [Refused(_place(own.rows[place]), why) for place, why in refused.items()]
+
+
+def _same_sound(own: OwnEmbeddings) -> list[list[int]]:
+    """Return the places of recordings that last equally long and sound the same to the model."""
+    by_length: dict[int, list[int]] = defaultdict(list)
+    for place, seconds in enumerate(own.seconds.tolist()):
+        by_length[round(1000 * seconds)].append(place)
+    found = []
+    for places in by_length.values():
+        left = places
+        while len(left) > 1:
+            first = own.embeddings[left[0]]
+            size = SAME * float(np.linalg.norm(first))
+            same = [place for place in left if np.linalg.norm(own.embeddings[place] - first) <= size]
+            left = [place for place in left if place not in same]
+            if len(same) > 1:
+                found.append(same)
+    return found
+
+
+def without_rare(own: OwnEmbeddings) -> tuple[OwnEmbeddings, list[Refused]]:
+    """Leave out classes of fewer than three recordings: nothing could be learnt and tested."""
+    counts = Counter(row.native_emotion for row in own.rows)
+    kept = [place for place, row in enumerate(own.rows) if counts[row.native_emotion] >= FEWEST_A_CLASS]
+    refused = [
+        Refused(_place(row), f"'{row.native_emotion}' has {counts[row.native_emotion]} recordings, 3 are needed")
+        for row in own.rows
+        if counts[row.native_emotion] < FEWEST_A_CLASS
+    ]
+    return own.take(kept), refused
+
+
+def known_corpora(rows: Sequence[Utterance], names: Iterable[str]) -> tuple[str, ...]:
+    """Return which of some corpora the recordings seem to be of, as far as their names say.
+
+    Parameters
+    ----------
+    names : of corpora that a model has learnt from
+    """
+    places = np.linspace(0, len(rows) - 1, min(N_NAMES, len(rows))).round().astype(int)
+    some = [rows[place] for place in places.tolist()]
+    return tuple(name for name in names if name in CORPORA.names() and _is_of(name, some))
+
+
+def _is_of(name: str, rows: Sequence[Utterance]) -> bool:
+    if any(row.corpus == name for row in rows):
+        return True
+    try:
+        parse = corpus_called(name).parser(Path())
+    except (EarnestError, OSError):  # one whose labels are in files beside
+        return False
+    read = 0
+    for row in rows:
+        try:
+            read += bool(parse(Path(row.path.name)))
+        except (EarnestError, ValueError, LookupError, OSError):
+            continue
+    return read > len(rows) / 2

@@ -1,0 +1,244 @@
+"""Own recordings in every layout that people come with."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from earnest.corpora.manifest import read_manifest, write_manifest
+from earnest.corpora.own import OwnData, read_own
+from earnest.errors import CorpusError
+
+
+def record(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.zeros(800), 16_000)
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def labels(found: OwnData) -> dict[str, str]:
+    return {row.path.stem: row.native_emotion for row in found.utterances}
+
+
+def speakers(found: OwnData) -> dict[str, str]:
+    return {row.path.stem: row.speaker for row in found.utterances}
+
+
+def test_a_folder_for_each_class_keeps_the_users_words(tmp_path):
+    record(tmp_path / "fröhlich/a.wav", tmp_path / "wütender Kunde/b.wav", tmp_path / "angry/c.wav")
+    found = read_own(tmp_path)
+    assert labels(found) == {"a": "fröhlich", "b": "wütender Kunde", "c": "angry"}
+    assert found.labels == ("angry", "fröhlich", "wütender Kunde")
+    assert found.speaker_from == "" and not found.speakers
+    assert [row.emotion for row in found.utterances] == ["angry", "other", "other"]
+
+
+def test_the_same_word_in_two_forms_of_unicode_is_one_class(tmp_path):
+    record(tmp_path / "fr\u00f6h/a.wav", tmp_path / "fro\u0308h/b.wav")  # as Linux and as macOS write it
+    assert read_own(tmp_path).labels == ("fröh",)
+
+
+def test_train_valid_and_test_above_the_classes_are_a_split(tmp_path):
+    record(tmp_path / "train/yes/a.wav", tmp_path / "dev/no/b.wav", tmp_path / "test/yes/c.wav")
+    found = read_own(tmp_path)
+    assert labels(found) == {"a": "yes", "b": "no", "c": "yes"}
+    assert found.splits == {"own/train/yes/a.wav": "train", "own/dev/no/b.wav": "valid", "own/test/yes/c.wav": "test"}
+
+
+def test_folders_of_speakers_are_speakers_only_when_told(tmp_path):
+    record(tmp_path / "ann/happy/a.wav", tmp_path / "bob/sad/b.wav", tmp_path / "bob/happy/c.wav")
+    found = read_own(tmp_path)
+    assert labels(found) == {"a": "happy", "b": "sad", "c": "happy"}  # the level whose names are emotions
+    assert not found.speakers and "level 2" in found.notes[0]
+    told = read_own(tmp_path, label_column="folder 2", speaker_column="folder 1")
+    assert speakers(told) == {"a": "own-ann", "b": "own-bob", "c": "own-bob"} and not told.notes
+
+
+def test_patterns_read_labels_and_speakers_from_names(tmp_path):
+    record(tmp_path / "AA_anger_01.wav", tmp_path / "BB_joy_02.wav", tmp_path / "noise.wav")
+    found = read_own(tmp_path, label_pattern="_([a-z]+)_", speaker_pattern="(?P<speaker>[A-Z]+)_")
+    assert labels(found) == {"AA_anger_01": "anger", "BB_joy_02": "joy"}
+    assert found.speakers == ("own-AA", "own-BB")
+    assert len(found.refused) == 1 and "no label" in found.refused[0].reason
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl", "metadata.parquet"])
+def test_an_audiofolder_has_its_speakers_and_tells_what_is_not_named(tmp_path, name):
+    record(tmp_path / "a.wav", tmp_path / "wav/b.wav", tmp_path / "stranger.wav")
+    rows = [
+        {"file_name": "a.wav", "label": "yes", "speaker_id": 1},
+        {"file_name": "wav/b.wav", "label": "no", "speaker_id": 2},
+    ]
+    write_rows(tmp_path / name, rows)
+    found = read_own(tmp_path)
+    assert labels(found) == {"a": "yes", "b": "no"} and found.speakers == ("own-1", "own-2")
+    assert found.speaker_from == "column 'speaker_id'"
+    assert [one.where for one in found.refused] == [str(tmp_path / "stranger.wav")]
+
+
+def write_rows(path: Path, rows: list[dict]) -> Path:
+    if path.suffix == ".parquet":
+        parquet = pytest.importorskip("pyarrow.parquet")
+        import pyarrow
+
+        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+        return path
+    if path.suffix == ".jsonl":
+        return write(path, "\n".join(map(json.dumps, rows)))
+    lines = [rows[0].keys(), *(map(str, row.values()) for row in rows)]
+    return write(path, "\n".join(",".join(line) for line in lines))
+
+
+def test_metadata_in_train_and_test_without_labels_takes_those_of_the_folders(tmp_path):
+    record(tmp_path / "train/yes/a.wav", tmp_path / "test/no/b.wav")
+    write(tmp_path / "train/metadata.csv", "file_name,speaker\nyes/a.wav,ann\n")
+    write(tmp_path / "test/metadata.csv", "file_name,speaker\nno/b.wav,bob\n")
+    found = read_own(tmp_path)
+    assert labels(found) == {"a": "yes", "b": "no"} and found.speakers == ("own-ann", "own-bob")
+    assert sorted(found.splits.values()) == ["test", "train"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_table_with_declared_columns(tmp_path, suffix):
+    record(tmp_path / "a.wav", tmp_path / "b.wav")
+    rows = [
+        {"Audio File": "a.wav", "annotation": "yes", "who": "x"},
+        {"Audio File": "b.wav", "annotation": "no", "who": "y"},
+    ]
+    table = write_rows(tmp_path / f"mine{suffix}", rows)
+    with pytest.raises(CorpusError, match=r"--label-column NAME\. There are Audio File, annotation, who"):
+        read_own(table)
+    found = read_own(table, label_column="annotation", speaker_column="who")
+    assert labels(found) == {"a": "yes", "b": "no"} and found.speakers == ("own-x", "own-y")
+    with pytest.raises(CorpusError, match="Did you mean 'annotation'"):
+        read_own(table, label_column="anotation")
+
+
+def test_a_folder_with_one_table_is_that_table(tmp_path):
+    record(tmp_path / "wav/a.wav", tmp_path / "wav/b.wav")
+    write(tmp_path / "labels.csv", "filename;emotion;speaker\nwav/a.wav;yes;1\nwav/b.wav;no;2\n")
+    assert labels(read_own(tmp_path)) == {"a": "yes", "b": "no"}
+
+
+def test_parts_of_a_recording_and_the_columns_of_a_manifest(tmp_path):
+    record(tmp_path / "talk.wav")
+    table = write(
+        tmp_path / "corrections.csv",
+        "path,start_s,end_s,speaker,emotion\ntalk.wav,0,0.02,ann,angry\ntalk.wav,0.02,0.04,ann,bored\n",
+    )
+    found = read_own(table)
+    assert [(row.start_s, row.end_s, row.native_emotion) for row in found.utterances] == [
+        (0.0, 0.02, "angry"),
+        (0.02, 0.04, "bored"),
+    ]
+    assert len({row.key for row in found.utterances}) == 2
+    write_manifest(found.utterances, tmp_path / "manifest.csv")
+    again = read_own(tmp_path / "manifest.csv")
+    assert again.utterances == tuple(read_manifest(tmp_path / "manifest.csv")) == found.utterances
+
+
+def test_an_audformat_database_has_its_speakers_from_another_table(tmp_path):
+    record(tmp_path / "wav/a.wav", tmp_path / "wav/b.wav")
+    write(
+        tmp_path / "db.emotion.csv",
+        "file,start,end,emotion\nwav/a.wav,0 days,0 days 00:00:00.04,yes\nwav/b.wav,0 days,NaT,no\n",
+    )
+    write(tmp_path / "db.files.csv", "file,duration,speaker\nwav/a.wav,1,3\nwav/b.wav,1,8\n")
+    found = read_own(tmp_path)
+    assert labels(found) == {"a": "yes", "b": "no"} and found.speakers == ("own-3", "own-8")
+    assert [row.end_s for row in found.utterances] == [0.04, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a b.wav yes\nc.wav no", {"a b": "yes", "c": "no"}),
+        ("a b.wav\tyes\tann\nc.wav\tno\tbob", {"a b": "yes", "c": "no"}),
+        ("a b.wav|yes\n# a remark\n\nc.wav|no", {"a b": "yes", "c": "no"}),
+        ("path,label\na b.wav,yes\nc.wav,no", {"a b": "yes", "c": "no"}),
+    ],
+)
+def test_a_list_of_files(tmp_path, text, expected):
+    record(tmp_path / "a b.wav", tmp_path / "c.wav")
+    assert labels(read_own(write(tmp_path / "files.txt", text))) == expected
+
+
+def test_a_list_of_paths_alone_has_the_labels_of_their_folders(tmp_path):
+    record(tmp_path / "yes/a.wav", tmp_path / "no/b.wav")
+    found = read_own(write(tmp_path / "files.txt", "yes/a.wav\nno/b.wav\n"))
+    assert labels(found) == {"a": "yes", "b": "no"} and found.label_from == "the files' folders"
+
+
+def test_one_wrong_row_is_refused_with_its_place_and_the_others_stay(tmp_path):
+    record(tmp_path / "a.wav", tmp_path / "b.wav", tmp_path / "c.wav")
+    table = write(
+        tmp_path / "mine.csv",
+        "path,label,start_s,end_s\na.wav,yes,,\nmissing.wav,no,,\nb.wav,,,\nc.wav,no,soon,\nc.wav,no,2,1\n,no,,\n\x00.wav,no,,\n",
+    )
+    found = read_own(table)
+    assert labels(found) == {"a": "yes"}
+    reasons = [one.reason for one in found.refused]
+    assert [one.where for one in found.refused] == [f"{table}, row {number}" for number in range(3, 9)]
+    for reason, words in zip(
+        reasons, ("no such file", "no label", "a number", "empty", "names no", "no such"), strict=True
+    ):
+        assert words in reason
+
+
+def test_labels_that_no_terminal_should_be_sent_are_refused(tmp_path):
+    record(tmp_path / "a.wav", tmp_path / "b.wav", tmp_path / "c.wav")
+    table = write(tmp_path / "mine.csv", f"path,label\na.wav,yes\nb.wav,\x1b[2J\nc.wav,{'x' * 65}\n")
+    assert [one.reason.split(": ")[1] for one in read_own(table).refused] == [
+        "a label that can't be printed",
+        "a label of 65 letters; at most 64 are a name",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda root: root / "nothing", "no such file or folder"),
+        (lambda root: write(root / "a.xlsx", "x"), "expected a folder, or a file that ends in .csv"),
+        (lambda root: root, "no recordings there"),
+        (lambda root: write(root / "a.csv", "label,x\nyes,1\n"), "which column names the recordings"),
+        (lambda root: write(root / "a.csv", "path,label\nb.wav,yes\n"), "1 rows were refused, none is left. The first"),
+        (lambda root: write(root / "a.csv", "path,label\n"), "holds no rows"),
+        (lambda root: write(root / "a.csv", 'path,label\n"b.wav,yes\n'), "not a table"),
+        (lambda root: write(root / "a.jsonl", "[1]\n"), "expected one object a line"),
+        (lambda root: write(root / "a.parquet", "no"), "not a readable Parquet table"),
+    ],
+)
+def test_what_cannot_be_read_is_told(tmp_path, make, words):
+    with pytest.raises(CorpusError, match=words):
+        read_own(make(tmp_path))
+
+
+def test_a_parquet_table_that_holds_the_sound_itself_is_refused_with_what_to_do(tmp_path):
+    rows = [{"audio": {"bytes": b"RIFF", "path": "a.wav"}, "label": "yes"}]
+    with pytest.raises(CorpusError, match=r"holds the sound itself\. Write the recordings to files"):
+        read_own(write_rows(tmp_path / "a.parquet", rows))
+
+
+def test_a_wrong_pattern_is_told(tmp_path):
+    with pytest.raises(CorpusError, match="no regular expression"):
+        read_own(tmp_path, label_pattern="(")
+
+
+def test_labels_that_differ_by_case_alone_are_pointed_at(tmp_path):
+    record(tmp_path / "Angry/a.wav", tmp_path / "angry/b.wav")
+    assert read_own(tmp_path).notes == ("The labels 'Angry' and 'angry' are different classes.",)
+
+
+def test_the_scheme_has_the_labels_as_classes(tmp_path):
+    record(tmp_path / "Ärger/a.wav", tmp_path / "happy/b.wav")
+    found = read_own(tmp_path)
+    classes = [found.scheme.class_of(row.emotion, row.corpus, row.native_emotion) for row in found.utterances]
+    assert sorted(filter(None, classes)) == ["happy", "Ärger"] and found.scheme.classes == ("happy", "Ärger")
