@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import earnest
 from earnest.apps.desktop.annotations import Parts
 from earnest.apps.desktop.texts import tr
 from earnest.corpora.annotations import utterances_of
@@ -16,7 +17,7 @@ def learn_from(annotated: Mapping[str, Parts], folder: Path) -> Path:
     Raises
     ------
     EarnestError
-        When there is too little to learn from, or this version can't learn.
+        When there is too little to learn from, or it can't be written.
     """
     rows = utterances_of(annotated, by_hand_only=True)
     emotions = {row.emotion for row in rows}
@@ -29,11 +30,7 @@ def learn_from(annotated: Mapping[str, Parts], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     manifest = folder / "corrections.csv"
     write_manifest(rows, manifest)
-    try:
-        from earnest import learn  # type: ignore[attr-defined]
-    except ImportError:
-        raise EarnestError(tr("This version can't learn. Your corrections are saved.")) from None
-    return Path(learn(manifest, _free(folder / "my-model")).path)
+    return earnest.learn(manifest, _free(folder / "my-model"), jobs=2).path
 
 
 def _free(path: Path) -> Path:
