@@ -27,7 +27,8 @@ from earnest.labels import EMOTIONS
 from earnest.runtime.timeline_plot import label_colour
 
 Index = QModelIndex | QPersistentModelIndex
-EMOTION, SPEAKER = 2, 3
+EMOTION = 2
+WIDTHS = 75, 75, 115, 90
 
 
 class PartsTable(QAbstractTableModel):
@@ -93,6 +94,8 @@ class AnnotationPanel(QWidget):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         self.table.horizontalHeader().setStretchLastSection(True)
+        for column, width in enumerate(WIDTHS):
+            self.table.horizontalHeader().resizeSection(column, width)
         self.table.verticalHeader().hide()
         self.table.selectionModel().currentRowChanged.connect(lambda *_: self._choose())
         self.emotions, self.speaker = QComboBox(), QLineEdit()

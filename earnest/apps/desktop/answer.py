@@ -114,11 +114,11 @@ def headline(prediction: Prediction) -> str:
 def meaning(prediction: Prediction, info: BundleInfo) -> str:
     """Say what an answer is worth, or why there is none."""
     if prediction.error:
-        return prediction.error
+        return short_error(prediction)
     if prediction.status == "ok" and prediction.confidence is not None:
         return tr(
-            "Confidence {share}: of answers with this confidence, about as many are right on speech like that it was "
-            "measured on. Your recordings may be different; the model's card has the measurements."
+            "Of answers with a confidence of {share}, about that share is right, on speech like that it was measured "
+            "on. Your recordings may be different; the model's card has the measurements."
         ).format(share=percent(prediction.confidence))
     if prediction.status == "unsure":
         likeliest = ", ".join(f"{word(name)} {percent(share)}" for name, share in prediction.top(2))
@@ -133,6 +133,11 @@ def meaning(prediction: Prediction, info: BundleInfo) -> str:
         "too-short": tr("Too short to be answered."),
     }
     return reasons.get(prediction.status, "")
+
+
+def short_error(prediction: Prediction) -> str:
+    """Return why there is no answer, without the path, which stands beside it."""
+    return (prediction.error or "").removeprefix(f"{printable(prediction.path)}: ")
 
 
 def facts(prediction: Prediction) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, QSortFilterProxyModel, Qt
 from PySide6.QtGui import QColor
 
+from earnest.apps.desktop.answer import short_error
 from earnest.apps.desktop.texts import tr, word
 from earnest.corpora.base import audio_files
 from earnest.corpora.manifest import AUDIO_SUFFIXES
@@ -112,7 +113,12 @@ class FileTable(QAbstractTableModel):
             return _sorted(entry, column)
         if role == Qt.ItemDataRole.ToolTipRole:
             return _note(entry) if column == NOTE else printable(entry.path)
-        if role == Qt.ItemDataRole.DecorationRole and column == EMOTION and entry.prediction:
+        if (
+            role == Qt.ItemDataRole.DecorationRole
+            and column == EMOTION
+            and entry.prediction
+            and entry.prediction.emotion
+        ):
             return QColor(label_colour(entry.label, entry.timeline.classes if entry.timeline else ()))
         return None
 
@@ -194,7 +200,7 @@ def _note(entry: Entry) -> str:
     if found is None:
         return ""
     if found.error:
-        return found.error.removeprefix(f"{printable(entry.path)}: ")
+        return short_error(found)
     if found.status == "unsure":
         return ", ".join(f"{word(name)} {percent(share)}" for name, share in found.top(2))
     if found.shares and found.status == "mixed":

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.annotations import Parts
@@ -53,6 +53,7 @@ class RecordingPanel(QWidget):
         self._reading = Deadline()
         self.title, self.place = QLabel(), QLabel()
         self.title.setTextFormat(self.title.textFormat().PlainText)
+        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # it may be long
         self.title.setAccessibleName(tr("Recording"))
         self.place.setAccessibleName(tr("Place in the recording"))
         self.play, self.loop = QPushButton(tr("Play")), QPushButton(tr("Loop"))

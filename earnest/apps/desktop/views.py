@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyqtgraph as pg
-from PySide6.QtCore import QPointF, QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QPalette
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QGuiApplication, QPalette
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from earnest.apps.desktop.background import Background
@@ -23,7 +23,7 @@ SETTLED_MS = 40
 MOST_NAMES = 60  # of spans, in what is seen
 MOST_POINTS = 4_000  # of a curve of probability
 Floats = npt.NDArray[np.float64]
-NAME_SHARE = 0.05  # of the width that a span needs for its name
+NAME_SHARE = 0.065  # of the width that a span needs for its name
 
 
 class _TimeAxis(pg.AxisItem):
@@ -150,7 +150,7 @@ class RecordingViews(QWidget):
 
     def repaint_theme(self) -> None:
         """Take the window's colours, light or dark."""
-        palette = self.palette()
+        palette = QGuiApplication.palette()
         ink = palette.color(QPalette.ColorRole.WindowText)
         self._canvas.setBackground(palette.color(QPalette.ColorRole.Base))
         self._line.setPen(pg.mkPen(palette.color(QPalette.ColorRole.Highlight), width=1))
@@ -158,6 +158,12 @@ class RecordingViews(QWidget):
             for side in ("left", "bottom"):
                 plot.getAxis(side).setPen(ink)
                 plot.getAxis(side).setTextPen(ink)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        """Follow the system from light to dark."""
+        if event.type() == QEvent.Type.PaletteChange:
+            self.repaint_theme()
+        super().changeEvent(event)
 
     @property
     def duration_s(self) -> float:
@@ -176,6 +182,7 @@ class RecordingViews(QWidget):
         self._line.setData([], [])
         self._image.clear()
         self.show_timeline(None)
+        self._extend(1.0)
         self.select(0, 0)
         self.set_cursor(0)
 
@@ -190,7 +197,7 @@ class RecordingViews(QWidget):
         self._timeline = timeline
         self._draw_probabilities(timeline)
         self.show_spans(tuple(timeline.entries()) if timeline else (), lanes or {})
-        if timeline:
+        if timeline and timeline.duration_s:
             self._extend(timeline.duration_s)
 
     def show_spans(self, spans: Sequence[Span], lanes: Mapping[int, str]) -> None:

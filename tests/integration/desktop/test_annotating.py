@@ -149,7 +149,7 @@ def test_learning_is_from_what_was_labelled_by_hand_and_its_bundle_answers(
     class Learned:
         path = bundle
 
-    def learn(source: Path, output: Path) -> Any:
+    def learn(source: Path, output: Path, jobs: int) -> Any:
         given.extend(read_manifest(source))
         return Learned()
 

@@ -224,10 +224,6 @@
       <translation>Sicherheit</translation>
     </message>
     <message>
-      <source>Confidence {share}: of answers with this confidence, about as many are right on speech like that it was measured on. Your recordings may be different; the model's card has the measurements.</source>
-      <translation>Sicherheit {share}: Etwa so viele Antworten mit dieser Sicherheit sind richtig, bei Sprache wie der, an der gemessen wurde. Ihre Aufnahmen können anders sein; die Messungen stehen im Steckbrief des Modells.</translation>
-    </message>
-    <message>
       <source>Corrections</source>
       <translation>Korrekturen</translation>
     </message>
@@ -378,6 +374,10 @@
     <message>
       <source>Nothing can be played: no loudspeaker that works was found ({why}).</source>
       <translation>Es kann nichts abgespielt werden: Kein Lautsprecher gefunden, der geht ({why}).</translation>
+    </message>
+    <message>
+      <source>Of answers with a confidence of {share}, about that share is right, on speech like that it was measured on. Your recordings may be different; the model's card has the measurements.</source>
+      <translation>Von Antworten mit {share} Sicherheit ist etwa dieser Anteil richtig, bei Sprache wie der, an der gemessen wurde. Ihre Aufnahmen können anders sein; die Messungen stehen im Steckbrief des Modells.</translation>
     </message>
     <message>
       <source>Open &amp;folder …</source>
@@ -642,10 +642,6 @@
     <message>
       <source>This correction is not saved: {why}</source>
       <translation>Diese Korrektur ist nicht gespeichert: {why}</translation>
-    </message>
-    <message>
-      <source>This version can't learn. Your corrections are saved.</source>
-      <translation>Diese Version kann nicht lernen. Ihre Korrekturen sind gespeichert.</translation>
     </message>
     <message>
       <source>To the &amp;end</source>
