@@ -28,7 +28,7 @@ from earnest.runtime.timeline_plot import label_colour
 
 Index = QModelIndex | QPersistentModelIndex
 EMOTION = 2
-WIDTHS = 75, 75, 115, 90
+WIDTHS = 62, 62, 105, 80
 
 
 class PartsTable(QAbstractTableModel):
@@ -97,6 +97,7 @@ class AnnotationPanel(QWidget):
         for column, width in enumerate(WIDTHS):
             self.table.horizontalHeader().resizeSection(column, width)
         self.table.verticalHeader().hide()
+        self.table.setMinimumWidth(sum(WIDTHS) + 80)
         self.table.selectionModel().currentRowChanged.connect(lambda *_: self._choose())
         self.emotions, self.speaker = QComboBox(), QLineEdit()
         self.emotions.setEditable(True)

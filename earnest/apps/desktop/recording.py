@@ -121,7 +121,8 @@ class RecordingPanel(QWidget):
 
         def refuse(why: str) -> None:
             if path == self.path:
-                self.title.setText(why)
+                told = why.removeprefix(f"{printable(path)}: ")
+                self.title.setText(f"{printable(Path(path).name)}: {told}")
 
         self._background.run(read, show, refuse)
 

@@ -21,7 +21,9 @@ SWITCH_S = 0.0005
 def application() -> QApplication:
     """Return the process' application; it is made where there is none."""
     found = QApplication.instance()
-    made = found if isinstance(found, QApplication) else QApplication(sys.argv[:1])
+    if isinstance(found, QApplication):
+        return found
+    made = QApplication(sys.argv[:1])
     # Qt asks Python for each cell that it draws; each time a busy thread may hold Python for so long.
     sys.setswitchinterval(SWITCH_S)
     made.setApplicationName("earnest")

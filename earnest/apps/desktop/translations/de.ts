@@ -777,7 +777,7 @@
     </message>
     <message>
       <source>probability</source>
-      <translation>Wahrscheinlichkeit</translation>
+      <translation>Wahrscheinl.</translation>
     </message>
     <message>
       <source>spectrogram</source>
