@@ -98,9 +98,10 @@ class AnnotationJournal:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab+", buffering=0) as file:
                 end = file.seek(0, os.SEEK_END)
-                if end:  # after a line that a full disk or a kill cut off
-                    file.seek(end - 1)
-                    line = line if file.read(1) == b"\n" else b"\n" + line
+                file.seek(max(end - 1, 0))
+                if end and file.read(1) != b"\n":  # a full disk or a kill cut a line off: it never was
+                    file.seek(0)
+                    file.truncate(file.read().rfind(b"\n") + 1)
                 file.write(line)
 
     def replace(self, annotated: Mapping[str, Sequence[Annotation]]) -> None:
