@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QLineEdit,
     QPushButton,
     QTableView,
@@ -20,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from earnest.apps.desktop.annotations import Annotations, Parts, relabelled, spoken_by, with_part, without
+from earnest.apps.desktop.plain import PlainLabel
 from earnest.apps.desktop.texts import tr, word
 from earnest.corpora.annotations import Annotation
 from earnest.errors import printable
@@ -106,7 +106,7 @@ class AnnotationPanel(QWidget):
         self.speaker.setAccessibleName(tr("Speaker of the chosen parts"))
         self.speaker.setPlaceholderText(tr("Speaker"))
         self.speaker.editingFinished.connect(self._set_speaker)
-        self.count = QLabel()
+        self.count = PlainLabel()
         self.count.setAccessibleName(tr("Corrections"))
         self.count.setWordWrap(True)
         grid = QGridLayout()
@@ -126,9 +126,9 @@ class AnnotationPanel(QWidget):
             grid.addWidget(button, place // 2, place % 2)
             self.buttons.append(button)
         fields = QHBoxLayout()
-        fields.addWidget(QLabel(tr("Emotion")))
+        fields.addWidget(PlainLabel(tr("Emotion")))
         fields.addWidget(self.emotions, 1)
-        fields.addWidget(QLabel(tr("Speaker")))
+        fields.addWidget(PlainLabel(tr("Speaker")))
         fields.addWidget(self.speaker, 1)
         side = QVBoxLayout()
         side.addLayout(fields)

@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QFormLayout, QGridLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
+from earnest.apps.desktop.plain import PlainLabel
 from earnest.apps.desktop.texts import tr, word
 from earnest.bundle import BundleInfo
 from earnest.errors import printable
@@ -68,7 +69,7 @@ class AnswerPanel(QScrollArea):
             self._facts.addRow(name, label)
 
     def _add_bar(self, row: int, name: str, share: float, colour: str) -> None:
-        title = QLabel(word(printable(name)))
+        title = PlainLabel(word(printable(name)))
         bar = QProgressBar()
         bar.setRange(0, STEPS)
         bar.setValue(round(STEPS * min(share, HIGHEST_SHOWN)))  # above, nothing is told apart
@@ -79,7 +80,7 @@ class AnswerPanel(QScrollArea):
         palette = bar.palette()
         palette.setColor(QPalette.ColorRole.Highlight, QColor(colour))
         bar.setPalette(palette)
-        value = QLabel(percent(share))
+        value = PlainLabel(percent(share))
         value.setAlignment(Qt.AlignmentFlag.AlignRight)
         title.setBuddy(bar)
         for column, item in enumerate((title, bar, value)):
@@ -95,7 +96,7 @@ class AnswerPanel(QScrollArea):
 
 
 def _text(name: str) -> QLabel:
-    label = QLabel()
+    label = PlainLabel()
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.PlainText)  # names of files and classes are text, not markup
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
+from earnest.apps.desktop.plain import PlainLabel
 from earnest.apps.desktop.texts import tr, word
 from earnest.errors import printable
 from earnest.evaluation.agreement import AnnotatorAgreement
@@ -20,7 +21,7 @@ class AgreementDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle(tr("Two annotators"))
         self.resize(760, 520)
-        self.summary = QLabel(_summary(found))
+        self.summary = PlainLabel(_summary(found))
         self.summary.setWordWrap(True)
         self.summary.setAccessibleName(tr("Agreement"))
         shown = sorted(found.shared, key=lambda one: (one.first == one.second, one.path, one.start_s))[:MOST_ROWS]

@@ -11,6 +11,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from PySide6.QtGui import QColor
 
 from earnest.apps.desktop.answer import short_error
+from earnest.apps.desktop.plain import tip
 from earnest.apps.desktop.texts import tr, word
 from earnest.corpora.base import audio_files
 from earnest.corpora.manifest import AUDIO_SUFFIXES
@@ -112,7 +113,7 @@ class FileTable(QAbstractTableModel):
         if role == SORTED:
             return _sorted(entry, column)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return _note(entry) if column == NOTE else printable(entry.path)
+            return tip(_note(entry) if column == NOTE else printable(entry.path))
         if (
             role == Qt.ItemDataRole.DecorationRole
             and column == EMOTION

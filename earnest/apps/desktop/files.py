@@ -8,7 +8,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QLineEdit,
     QProgressBar,
     QPushButton,
@@ -19,6 +18,7 @@ from PySide6.QtWidgets import (
 
 from earnest.apps.desktop.analysis import Analysis, Listening
 from earnest.apps.desktop.entries import CONFIDENCE, EMOTION, FILE, LENGTH, Entry, FileFilter, FileTable, TimeLeft
+from earnest.apps.desktop.plain import PlainLabel
 from earnest.apps.desktop.texts import tr, word
 from earnest.errors import printable
 from earnest.runtime.timeline import Timeline
@@ -51,7 +51,7 @@ class FilesPanel(QWidget):
         self.labels.setAccessibleName(tr("Show one emotion"))
         self.table = QTableView()
         self._set_up_table()
-        self.progress, self.state, self.stop = QProgressBar(), QLabel(), QPushButton(tr("Cancel"))
+        self.progress, self.state, self.stop = QProgressBar(), PlainLabel(), QPushButton(tr("Cancel"))
         self.progress.setAccessibleName(tr("Progress"))
         self.progress.hide()
         self.state.setAccessibleName(tr("State of the work"))

@@ -10,14 +10,13 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
-    QTextBrowser,
     QVBoxLayout,
     QWidget,
 )
 
 from earnest.apps.desktop.analysis import Listening
+from earnest.apps.desktop.plain import CardBrowser, PlainLabel
 from earnest.apps.desktop.preferences import Preferences
 from earnest.apps.desktop.texts import tr, word
 from earnest.bundle import DEFAULT_BUNDLE, find_bundle, shipped_bundles
@@ -92,16 +91,15 @@ class ModelPanel(QWidget):
         for backend in BACKENDS:
             self.backends.addItem(backend, backend)
         self.backends.setAccessibleName(tr("What runs the network"))
-        self.profile = QLabel()
+        self.profile = PlainLabel()
         self.profile.setAccessibleName(tr("Profile of a speaker"))
         self._profile = ""
         self.adapts = QCheckBox(tr("Adapt to what was heard before in the recording"))
         self.tells = QCheckBox(tr("Tell unsure answers too"))
-        self.summary = QLabel()
+        self.summary = PlainLabel()
         self.summary.setWordWrap(True)
         self.summary.setAccessibleName(tr("What answers now"))
-        self.card = QTextBrowser()
-        self.card.setOpenLinks(False)
+        self.card = CardBrowser()
         self.card.setAccessibleName(tr("Card of the model"))
         self._arrange()
         self.show_choice(self._kept(model))

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pyqtgraph as pg
 from PySide6.QtCore import QRectF, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from earnest.apps.desktop.plain import PlainLabel
 from earnest.apps.desktop.texts import tr
 from earnest.files.writing import new_file
 from earnest.runtime.picture import Picture
@@ -32,9 +33,8 @@ class PicturePanel(QWidget):
         self._image = pg.ImageItem(axisOrder="row-major")
         self._image.setColorMap(pg.colormap.get("magma"))
         self._plot.addItem(self._image)
-        self.said = QLabel()
+        self.said = PlainLabel()
         self.said.setWordWrap(True)
-        self.said.setTextFormat(self.said.textFormat().PlainText)
         self.said.setAccessibleName(tr("About the picture"))
         self.button = QPushButton(tr("Save picture …"))
         self.button.setAccessibleName(tr("Save picture"))

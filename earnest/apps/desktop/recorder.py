@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.background import Background, reason
+from earnest.apps.desktop.plain import PlainLabel
 from earnest.apps.desktop.texts import tr, word
 from earnest.audio.feed import Feed, Lost, microphone, microphones
 from earnest.errors import EarnestError, printable
@@ -166,9 +167,8 @@ class RecordPanel(QWidget):
         self.level.setRange(int(LOWEST_DBFS), 0)
         self.level.setValue(int(LOWEST_DBFS))
         self.level.setAccessibleName(tr("Level"))
-        self.state, self.problem = QLabel(tr("The microphone is off.")), QLabel()
+        self.state, self.problem = PlainLabel(tr("The microphone is off.")), PlainLabel()
         self.problem.setWordWrap(True)
-        self.problem.setTextFormat(self.state.textFormat().PlainText)
         self.problem.setAccessibleName(tr("Problem with the microphone"))
         self.spans = QListWidget()
         self.spans.setAccessibleName(tr("Emotions that were heard"))
@@ -215,10 +215,10 @@ class RecordPanel(QWidget):
                 widget.deleteLater()
         self._bars = {}
         for row, name in enumerate(classes):
-            bar, share = QProgressBar(textVisible=False), QLabel(percent(0))
+            bar, share = QProgressBar(textVisible=False), PlainLabel(percent(0))
             bar.setRange(0, 1000)
             bar.setAccessibleName(tr("Probability of {emotion}").format(emotion=word(name)))
-            for column, cell in enumerate((QLabel(word(printable(name))), bar, share)):
+            for column, cell in enumerate((PlainLabel(word(printable(name))), bar, share)):
                 self._grid.addWidget(cell, row, column)
             self._bars[name] = bar, share
         self.spans.clear()

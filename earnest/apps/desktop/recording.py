@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.annotations import Parts
 from earnest.apps.desktop.background import Background
+from earnest.apps.desktop.plain import PlainLabel
 from earnest.apps.desktop.player import Player
 from earnest.apps.desktop.samples import RATE_HZ, Samples
 from earnest.apps.desktop.texts import tr
@@ -51,8 +52,7 @@ class RecordingPanel(QWidget):
         self._turns: dict[str, list[SpeakerTurn]] = {}
         self._listening: Listening | None = None
         self._reading = Deadline()
-        self.title, self.place = QLabel(), QLabel()
-        self.title.setTextFormat(self.title.textFormat().PlainText)
+        self.title, self.place = PlainLabel(), PlainLabel()
         self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # it may be long
         self.title.setAccessibleName(tr("Recording"))
         self.place.setAccessibleName(tr("Place in the recording"))

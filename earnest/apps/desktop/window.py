@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QMainWindow,
     QMenu,
     QMessageBox,
@@ -33,6 +32,7 @@ from earnest.apps.desktop.learning import learn_from
 from earnest.apps.desktop.menus import Item, fill, fill_menus, keys_help
 from earnest.apps.desktop.models import ModelChoice, ModelPanel
 from earnest.apps.desktop.picture import PicturePanel, save_picture
+from earnest.apps.desktop.plain import PlainLabel
 from earnest.apps.desktop.preferences import Preferences
 from earnest.apps.desktop.recorder import Microphone, RecordPanel
 from earnest.apps.desktop.recording import RecordingPanel
@@ -93,10 +93,9 @@ class DesktopWindow(QMainWindow):
         self.split.addWidget(self.right)
         self.right.setSizes([420, 300])
         self.split.setSizes([460, 820])
-        self.notice, self.notice_text = QFrame(), QLabel()
+        self.notice, self.notice_text = QFrame(), PlainLabel()
         self.notice.setFrameShape(QFrame.Shape.StyledPanel)
         self.notice_text.setWordWrap(True)
-        self.notice_text.setTextFormat(Qt.TextFormat.PlainText)
         self.notice_text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.notice_text.setAccessibleName(tr("Message"))
         close = QPushButton(tr("Close"))
@@ -476,6 +475,7 @@ class DesktopWindow(QMainWindow):
 
     def _box(self, title: str, text: str) -> None:
         self.box = QMessageBox(QMessageBox.Icon.NoIcon, title, text, QMessageBox.StandardButton.Close, self)
+        self.box.setTextFormat(Qt.TextFormat.PlainText)
         self.box.open()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802

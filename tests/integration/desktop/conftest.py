@@ -93,7 +93,8 @@ def opened(qtbot: Any, bundle: Path, tmp_path: Path) -> Iterator[Callable[..., D
     def open_on(*paths: Path, model: Path = bundle, folder: Path = tmp_path / "kept", language: str = "en") -> Driver:
         window = open_window([str(path) for path in paths], folder, str(model), language)
         windows.append(window)
-        qtbot.waitExposed(window)
+        window.activateWindow()
+        qtbot.waitUntil(window.isVisible)
         return Driver(window, qtbot)
 
     yield open_on

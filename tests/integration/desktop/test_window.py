@@ -141,3 +141,20 @@ def test_help_loads_no_qt() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ), check=True
     )
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_markup_of_strangers_is_shown_as_text(opened: Any, tmp_path: Path) -> None:
+    from PySide6.QtCore import Qt
+    from PySide6.QtWidgets import QLabel
+
+    name = tmp_path / "<img src='x'><b>a.wav"
+    name.write_bytes(b"no sound")
+    driver = opened(name)
+    driver.answered()
+    window = driver.window
+    labels = [label for label in window.findChildren(QLabel) if "<" in label.text()]
+    assert {label.textFormat() for label in labels} == {Qt.TextFormat.PlainText}
+    assert window.answer.about.text() == name.name
+    tip = window.files.filter.index(0, 0).data(Qt.ItemDataRole.ToolTipRole)
+    assert "&lt;img" in tip
+    assert window.models.card.loadResource(2, "file:///etc/hostname") is None
