@@ -1,5 +1,6 @@
 """The window: what it remembers, its languages and colours, names for screen readers, and how it starts."""
 
+import json
 import os
 import subprocess
 import sys
@@ -86,34 +87,23 @@ def test_every_text_is_translated_and_compiled(qapp: Any) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_command_opens_files_and_ends_with_the_window(
+def test_the_command_answers_files_as_predict_does_and_ends(
     qapp: Any, voices: Path, bundle: Path, tmp_path: Path
 ) -> None:
-    code = """
-import sys
-from PySide6.QtCore import QTimer
-from earnest.apps.desktop import start
-def close_when_answered():
-    window = start.application().topLevelWidgets()
-    for one in window:
-        files = getattr(one, "files", None)
-        if files and files.model.entries and not files.analysis.is_busy and one._listening:
-            print(len(files.model.entries), files.model.counts(), flush=True)
-            one.close()
-timer = QTimer(start.application(), interval=50)
-timer.timeout.connect(close_when_answered)
-timer.start()
-from earnest.apps.cli.main import main
-sys.argv = ["earnest", "desktop", *sys.argv[1:]]
-main()
-"""
-    words = [str(voices), "--model", str(bundle), "--folder", str(tmp_path), "--language", "en"]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("5 {")
-    assert (tmp_path / "desktop.ini").exists()
+    (tmp_path / "broken.wav").write_bytes(b"no sound")
+    words = [str(voices), str(tmp_path / "broken.wav"), "--model", str(bundle)]
+    command = [sys.executable, "-m", "earnest"]
+    shown = [*command, "desktop", *words, "--folder", str(tmp_path / "kept"), "--until-answered", "-q"]
+    done = subprocess.run(shown, capture_output=True, text=True, timeout=120, check=False)
+    told = subprocess.run([*command, "predict", *words, "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == told.returncode == 3, done.stderr
+    for line, other in zip(done.stdout.splitlines(), told.stdout.splitlines(), strict=True):
+        row, expected = json.loads(line), json.loads(other)
+        assert row.pop("probabilities") == pytest.approx(expected.pop("probabilities"), abs=2e-6)
+        assert {name: row[name] for name in ("path", "status", "emotion", "error")} == {
+            name: expected[name] for name in ("path", "status", "emotion", "error")
+        }
+    assert (tmp_path / "kept" / "desktop.ini").exists()
 
 
 def test_without_a_display_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
