@@ -62,11 +62,18 @@ def keys_of(widget: QWidget, pairs: dict[str, Callable[[], object]]) -> None:
 
 def fill_menus(window: "DesktopWindow") -> list[QAction]:
     """Fill the window's menu bar; return the entries that name emotions, whose texts are the model's classes."""
-    bar, views = window.menuBar(), window.recording.views
-    file, edit, look, sound, labels, more = (
-        bar.addMenu(name)
-        for name in (tr("&File"), tr("&Edit"), tr("&View"), tr("&Sound"), tr("&Annotate"), tr("&Help"))
-    )
+    bar = window.menuBar()
+    _fill_file(bar.addMenu(tr("&File")), window)
+    _fill_edit(bar.addMenu(tr("&Edit")), window)
+    _fill_look(bar.addMenu(tr("&View")), window)
+    _fill_sound(bar.addMenu(tr("&Sound")), window)
+    label_actions = _fill_labels(bar.addMenu(tr("&Annotate")), window)
+    fill(bar.addMenu(tr("&Help")), [Item(tr("&Keys"), window.show_keys, "F1"), Item(tr("&About"), window.show_about)])
+    _give_keys(window)
+    return label_actions
+
+
+def _fill_file(file: QMenu, window: "DesktopWindow") -> None:
     opening = [
         Item(tr("&Open recordings …"), window.ask_files, "Ctrl+O"),
         Item(tr("Open &folder …"), window.ask_folder, "Ctrl+Shift+O"),
@@ -87,6 +94,9 @@ def fill_menus(window: "DesktopWindow") -> list[QAction]:
             Item(tr("&Quit"), window.close, "Ctrl+Q"),
         ],
     )
+
+
+def _fill_edit(edit: QMenu, window: "DesktopWindow") -> None:
     undo, redo = (
         window.annotations.undo_stack.createUndoAction(window, tr("Undo")),
         window.annotations.undo_stack.createRedoAction(window, tr("Redo")),
@@ -106,6 +116,10 @@ def fill_menus(window: "DesktopWindow") -> list[QAction]:
             Item(tr("&Previous file"), lambda: window.files.step(-1), "Alt+Up"),
         ],
     )
+
+
+def _fill_look(look: QMenu, window: "DesktopWindow") -> None:
+    views = window.recording.views
     fill(
         look,
         [
@@ -122,16 +136,22 @@ def fill_menus(window: "DesktopWindow") -> list[QAction]:
     languages = {**LANGUAGES, "system": tr("As the system")}
     kept = window.preferences.text("language", "system")
     choices(look.addMenu(tr("&Language")), languages, kept, window.set_language)
+
+
+def _fill_sound(sound: QMenu, window: "DesktopWindow") -> None:
     fill(
         sound,
         [
             Item(tr("&Play or stop"), window.recording.toggle, "Ctrl+Space"),
             Item(tr("&Loop"), window.recording.loop.toggle, "Ctrl+L"),
-            Item(tr("To the &start"), lambda: window.recording.seek(-1e9), "Home"),
-            Item(tr("To the &end"), lambda: window.recording.seek(1e9), "End"),
+            Item(tr("To the &start"), lambda: window.recording.seek(-1e9)),
+            Item(tr("To the &end"), lambda: window.recording.seek(1e9)),
             Item(tr("&Record or stop"), window.toggle_recording, "Ctrl+R"),
         ],
     )
+
+
+def _fill_labels(labels: QMenu, window: "DesktopWindow") -> list[QAction]:
     emotions = labels.addMenu(tr("&Emotion"))
     named = [
         Item(str(number + 1), partial(window.parts.relabel_by_number, number), f"Ctrl+{number + 1}")
@@ -155,11 +175,17 @@ def fill_menus(window: "DesktopWindow") -> list[QAction]:
             Item(tr("&Learn from my corrections …"), window.learn),
         ],
     )
-    fill(more, [Item(tr("&Keys"), window.show_keys, "F1"), Item(tr("&About"), window.show_about)])
+    return label_actions
+
+
+def _give_keys(window: "DesktopWindow") -> None:
+    views = window.recording.views
     keys_of(
         views,
         {
             "Space": window.recording.toggle,
+            "Home": lambda: window.recording.seek(-1e9),
+            "End": lambda: window.recording.seek(1e9),
             "Left": lambda: window.recording.seek(-0.5),
             "Right": lambda: window.recording.seek(0.5),
             "Shift+Left": lambda: window.recording.select_around_cursor(-0.25),
@@ -169,7 +195,6 @@ def fill_menus(window: "DesktopWindow") -> list[QAction]:
         },
     )
     keys_of(window.parts.table, {"Del": window.parts.delete, "Return": window.parts.confirm})
-    return label_actions
 
 
 def keys_help(window: QMainWindow) -> str:
