@@ -1,5 +1,6 @@
 """Start: the application, its language, its window."""
 
+import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ def application() -> QApplication:
     made = QApplication(sys.argv[:1])
     # Qt asks Python for each cell that it draws; each time a busy thread may hold Python for so long.
     sys.setswitchinterval(SWITCH_S)
+    gc.freeze()  # what is loaded stays: no collection walks through it while somebody waits
     made.setApplicationName("earnest")
     made.setDesktopFileName("earnest")
     made.setStyle("Fusion")
