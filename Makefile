@@ -17,17 +17,19 @@
 # make audit  are weaknesses of what is locked known? asks the advisories of PyPI and npm
 # make floors  the oldest versions that pyproject.toml allows, installed and tried
 # make chaos  400 kills at random moments of everything that writes: what was lost, doubled, damaged
+# make desktop  dist/earnest-desktop: the application with a window as a folder that runs without Python
 # make web    the page of earnest serve, the browser package, and the page for any file host (web/site; needs node 20)
 PYTHON ?= python3
 LIGHT := .venv-light
 FULL := .venv
 TOOLS := .venv-release
+WINDOW := .venv-desktop
 PIP := -m pip --disable-pip-version-check --quiet
 # Every file that is installed is one of those that the locks name by hash; ours is built with a locked setuptools.
 LOCKED := install --require-hashes --no-deps --requirement locks/build.txt --requirement
 OURS := install --no-deps --no-build-isolation --editable .
 
-.PHONY: light dev page demo unit test test-slow golden fuzz lint models results five locks wheel release notices audit floors chaos web clean
+.PHONY: light dev page demo unit test test-slow golden fuzz lint models results five locks wheel release notices audit floors chaos desktop web clean
 
 light: $(LIGHT)/ready page
 dev: $(FULL)/ready page
@@ -119,6 +121,17 @@ floors: $(TOOLS)/ready
 chaos: dev
 	@$(FULL)/bin/python scripts/chaos.py --kills 400 --write
 
+$(WINDOW)/ready: pyproject.toml locks/build.txt locks/desktop.txt
+	@$(PYTHON) -m venv $(WINDOW)
+	@$(WINDOW)/bin/python $(PIP) $(LOCKED) locks/desktop.txt
+	@$(WINDOW)/bin/python $(PIP) $(OURS)
+	@touch $@
+
+desktop: $(WINDOW)/ready
+	@$(WINDOW)/bin/pyinstaller --noconfirm --log-level WARN --distpath dist --workpath build/desktop deploy/desktop.spec
+	@cp deploy/earnest.desktop earnest/apps/desktop/icon.svg dist/earnest-desktop/
+	@du -sh dist/earnest-desktop
+
 web:
 	@cd web && npm ci --ignore-scripts --no-audit --no-fund
 	@cd web && npm run build
@@ -127,4 +140,4 @@ web:
 
 clean:
 	rm -rf web/node_modules web/dist web/build web/site earnest/apps/web
-	rm -rf $(LIGHT) $(FULL) $(TOOLS) .venv-floors build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(LIGHT) $(FULL) $(TOOLS) $(WINDOW) .venv-floors build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -20,6 +20,7 @@ SETS = {
     "light": (),
     "server": ("--extra", "server", "--extra", "media"),
     "full": ("--extra", "dev"),
+    "desktop": ("--extra", "desktop", "--group", "package"),
     "release": ("--group", "release"),
 }
 OF_TORCH = re.compile(r"(torch|triton|(cuda|nvidia)-[a-z0-9-]+)==")

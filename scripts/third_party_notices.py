@@ -60,6 +60,15 @@ INSIDE = {
         "libgomp (GPL-3.0 with the GCC runtime exception), oneDNN and others; builds with CUDA add NVIDIA's terms",
         "",
     ),
+    "pyside6-essentials": (
+        "Qt 6 (LGPL-3.0-only), ICU (Unicode-3.0), FreeType, HarfBuzz, libpng, zlib and "
+        "others (permissive), each Qt module a shared library in `PySide6/Qt/lib/`",
+        "Replace: put your build of the Qt libraries in place of the files in `PySide6/Qt/lib/`.",
+    ),
+    "sounddevice": (
+        "PortAudio (MIT) in the wheels for Windows and macOS; on Linux the system's is used",
+        "",
+    ),
     "pillow": (
         "libjpeg-turbo, FreeType, HarfBuzz, libtiff, libwebp and others (permissive)",
         "",

@@ -188,7 +188,7 @@ def microphone(sample_rate_hz: int, device: str | None = None) -> Iterator[Feed]
     AudioError
         When PortAudio or the device is missing, or refuses the rate.
     """
-    sounddevice = _sounddevice()
+    sounddevice = portaudio()
     feed = Feed(sample_rate_hz)
 
     def heard(data: Any, _frames: int, _time: Any, _status: Any) -> None:
@@ -217,15 +217,16 @@ def microphone(sample_rate_hz: int, device: str | None = None) -> Iterator[Feed]
 
 def microphones() -> list[tuple[int, str]]:
     """Return number and name of each device that can record."""
-    devices = _sounddevice().query_devices()
+    devices = portaudio().query_devices()
     return [(number, str(item["name"])) for number, item in enumerate(devices) if item["max_input_channels"] > 0]
 
 
-def _sounddevice() -> Any:
+def portaudio(what: str = "the microphone", extra: str = "live") -> Any:
+    """Return the module sounddevice, or raise what `microphone` does; ``what`` needs ``extra``."""
     try:
         import sounddevice
     except ImportError:
-        raise MissingExtraError("the microphone", "live") from None
+        raise MissingExtraError(what, extra) from None
     except OSError as error:  # the package is there, PortAudio is not
         raise AudioError(f"{error}. Install PortAudio (Debian, Ubuntu: apt install libportaudio2).") from error
     return sounddevice

@@ -150,6 +150,9 @@ class Recorded(Protocol):
     def entries(self) -> Sequence[Span]:
         """Spans and vocal bursts together."""
 
+    def tiers(self) -> Mapping[str, Sequence[str]]:
+        """Name of a tier → what it says of each entry: emotion, confidence and, where they are known, speaker."""
+
     def head_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without spans and windows."""
 

@@ -20,6 +20,7 @@ class Timeline(Framed):
     prediction : the recording as a whole, vocal bursts included
     spans, windows, segments : in order of time; spans, vocal bursts and segments don't overlap, windows do
     activity : what told speech from the rest, "silero" or "energy"
+    speakers : of each entry, "" where unknown; empty where nobody said who speaks. TextGrid and ELAN have them
     """
 
     prediction: Prediction
@@ -28,6 +29,7 @@ class Timeline(Framed):
     segments: tuple[Segment, ...] = ()
     activity: str = ""
     classes: tuple[str, ...] = ()
+    speakers: tuple[str, ...] = ()
     envelope: Envelope | None = field(default=None, compare=False, repr=False)
 
     @classmethod
@@ -44,7 +46,7 @@ class Timeline(Framed):
         for event in events:
             kinds.setdefault(type(event), []).append(event)
         spans, windows, segments = (tuple(kinds[kind]) for kind in (Span, Window, Segment))
-        return cls(prediction, spans, windows, segments, activity, tuple(classes), envelope)
+        return cls(prediction, spans, windows, segments, activity, tuple(classes), envelope=envelope)
 
     @property
     def path(self) -> str:
@@ -64,6 +66,15 @@ class Timeline(Framed):
     def entries(self) -> list[Span]:
         """Return spans and vocal bursts in order of time; a burst is labelled with its kind, as in "(laughter)"."""
         return sorted([*self.spans, *map(burst_span, self.prediction.vocal_bursts)], key=lambda entry: entry.start_s)
+
+    def tiers(self) -> dict[str, tuple[str, ...]]:
+        """Return the tiers of Praat and ELAN: emotion, confidence and, where it is known, speaker."""
+        entries = self.entries()
+        said = {
+            "emotion": tuple(entry.emotion for entry in entries),
+            "confidence": tuple(f"{entry.confidence:.3f}" for entry in entries),
+        }
+        return said | {"speaker": self.speakers} if len(self.speakers) == len(entries) > 0 else said
 
     def seconds_by_emotion(self) -> dict[str, float]:
         """Return emotion → seconds of speech, the longest first; "unsure" is among them."""

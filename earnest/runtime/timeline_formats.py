@@ -96,26 +96,25 @@ def _textgrid(timeline: Recorded) -> Iterator[str]:
     entries = timeline.entries()
     # At least a millisecond: a tier of Praat's must not be empty.
     end = _s(max(timeline.duration_s, *(span.end_s for span in entries), 0.001))
-    intervals = list(_filled(entries, float(end)))
+    intervals, tiers = list(_filled(entries, float(end))), timeline.tiers()
     yield f'File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0\nxmax = {end}\n'
-    yield "tiers? <exists>\nsize = 2\nitem []:\n"
-    for number, tier in enumerate(("emotion", "confidence"), 1):
+    yield f"tiers? <exists>\nsize = {len(tiers)}\nitem []:\n"
+    for number, (tier, texts) in enumerate(tiers.items(), 1):
         yield f'    item [{number}]:\n        class = "IntervalTier"\n        name = "{tier}"\n'
         yield f"        xmin = 0\n        xmax = {end}\n        intervals: size = {len(intervals)}\n"
-        for position, (start_s, end_s, span) in enumerate(intervals, 1):
-            text = "" if span is None else span.emotion if tier == "emotion" else f"{span.confidence:.3f}"
-            quoted = text.replace('"', '""')
+        for position, (start_s, end_s, place) in enumerate(intervals, 1):
+            quoted = "" if place is None else texts[place].replace('"', '""')
             yield f"        intervals [{position}]:\n            xmin = {_s(start_s)}\n            xmax = {_s(end_s)}\n"
             yield f'            text = "{quoted}"\n'
 
 
-def _filled(spans: Iterable[Span], end_s: float) -> Iterator[tuple[float, float, Span | None]]:
-    """Yield the spans and the time between them."""
+def _filled(spans: Iterable[Span], end_s: float) -> Iterator[tuple[float, float, int | None]]:
+    """Yield start, end and place of the spans, and the time between them."""
     position = 0.0
-    for span in spans:
+    for place, span in enumerate(spans):
         if span.start_s > position:
             yield position, span.start_s, None
-        yield span.start_s, span.end_s, span
+        yield span.start_s, span.end_s, place
         position = span.end_s
     if position < end_s:
         yield position, end_s, None
@@ -137,12 +136,11 @@ def _eaf(timeline: Recorded) -> Iterator[str]:
         yield f'  <TIME_SLOT TIME_SLOT_ID="ts{2 * number - 1}" TIME_VALUE="{_ms(span.start_s)}"/>\n'
         yield f'  <TIME_SLOT TIME_SLOT_ID="ts{2 * number}" TIME_VALUE="{_ms(span.end_s)}"/>\n'
     yield " </TIME_ORDER>\n"
-    for tier, name in enumerate(("emotion", "confidence")):
+    for tier, (name, texts) in enumerate(timeline.tiers().items()):
         yield f' <TIER LINGUISTIC_TYPE_REF="default-lt" TIER_ID="{name}">\n'
-        for number, span in enumerate(entries, 1):
-            text = escape(span.emotion) if name == "emotion" else f"{span.confidence:.3f}"
+        for number, text in enumerate(map(escape, texts), 1):
             slots = f'TIME_SLOT_REF1="ts{2 * number - 1}" TIME_SLOT_REF2="ts{2 * number}"'
-            identity = f'ANNOTATION_ID="a{tier * len(entries) + number}"'  # numbered on through both tiers
+            identity = f'ANNOTATION_ID="a{tier * len(entries) + number}"'  # numbered on through all tiers
             yield f"  <ANNOTATION><ALIGNABLE_ANNOTATION {identity} {slots}>"
             yield f"<ANNOTATION_VALUE>{text}</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>\n"
         yield " </TIER>\n"

@@ -38,6 +38,9 @@ SERVER = "apps/server/"
 SERVER_PACKAGES = {"anyio", "fastapi", "starlette", "uvicorn", "h11", "prometheus_client", "pydantic"}
 # What the module earnest.sklearn is for: it explains when that is not there.
 SKLEARN = "sklearn.py"
+# So is the application with a window: `earnest desktop` imports it, and explains.
+DESKTOP = "apps/desktop/"
+DESKTOP_PACKAGES = {"PySide6", "pyqtgraph"}
 LIGHT = {"numpy", "onnxruntime", "soundfile", "soxr", "click", "rich"}
 MODULES = sorted(ROOT.rglob("*.py"))
 
@@ -100,8 +103,10 @@ def test_torch_stays_in_its_parts_and_heavy_packages_inside_functions(path: Path
         package = name.split(".")[0]
         assert package not in TORCH, f"{relative} imports {name}"
         assert package not in SERVER_PACKAGES or relative.startswith(SERVER), f"{relative} imports {name}"
+        assert package not in DESKTOP_PACKAGES or relative.startswith(DESKTOP), f"{relative} imports {name}"
+        assert not name.startswith("earnest.apps.desktop") or relative.startswith(DESKTOP) or not at_top
         assert not name.startswith("earnest.apps.server") or relative.startswith(SERVER) or not at_top
-        known = (
-            package in LIGHT or package in SERVER_PACKAGES or package == "earnest" or package in sys.stdlib_module_names
-        ) or (package, relative) == ("sklearn", SKLEARN)
+        own = {"earnest", *SERVER_PACKAGES, *DESKTOP_PACKAGES}
+        is_own = package in own or (package, relative) == ("sklearn", SKLEARN)
+        known = package in LIGHT or is_own or package in sys.stdlib_module_names
         assert known or not at_top, f"{relative} imports {name} at the top; do it inside the function that needs it"

@@ -16,7 +16,14 @@ from packaging.version import Version
 from attacks.supply import PACKAGE, VERSION, exchanged_wheel
 
 ROOT = Path(__file__).parents[3]
-LOCKS = {"build": (), "light": (), "server": ("server", "media"), "full": ("dev",), "release": ()}
+LOCKS = {
+    "build": (),
+    "light": (),
+    "server": ("server", "media"),
+    "full": ("dev",),
+    "desktop": ("desktop",),
+    "release": (),
+}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 

@@ -1,0 +1,79 @@
+"""``earnest desktop``: the application with a window."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from earnest.apps.cli._options import bundle_names, names_from
+from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options
+from earnest.errors import EarnestError, MissingExtraError
+from earnest.runtime.formats import json_line
+
+
+@click.command()
+@click.argument("paths", nargs=-1)
+@click.option(
+    "--model",
+    envvar="EARNEST_MODEL",
+    metavar="NAME|PATH",
+    shell_complete=names_from(bundle_names, files=True),
+    help="Which bundle answers. Default: the one that was used last.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where settings, recordings and corrections are kept. Default: the system's place for them.",
+)
+@click.option("--language", type=click.Choice(["system", "en", "de"]), help="Of the window. Default: what was set.")
+@click.option(
+    "--until-answered", is_flag=True, help="Close the window when PATHS are answered, and write a JSON object a line."
+)
+@output_options
+def command(
+    paths: tuple[str, ...],
+    model: str | None,
+    folder: Path | None,
+    language: str | None,
+    until_answered: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Open the application: files, folders, the microphone, corrections by hand.
+
+    PATHS are recordings, folders or pictures that `earnest spectrogram` made. More can be opened or dropped there.
+
+    \b
+    Examples:
+      earnest desktop
+      earnest desktop interview.mp3 recordings/
+    """
+    if as_json and not until_answered:
+        raise click.UsageError("--json: a window has no JSON. Add --until-answered, or use earnest predict --json.")
+    if until_answered and not paths:
+        raise click.UsageError("--until-answered needs PATHS.")
+    _check_display()
+    try:
+        from earnest.apps.desktop.start import run
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] == "earnest":
+            raise
+        raise MissingExtraError("the desktop application", "desktop") from None
+    except ImportError as error:  # PySide6 is there, a library of the system is not
+        raise EarnestError(
+            f"Qt can't be loaded ({error}). Debian, Ubuntu: apt install libegl1 libgl1 libxkbcommon0 libdbus-1-3."
+        ) from error
+    rows = run(paths, folder, model, language, quiet, until_answered)
+    for row in rows:
+        click.echo(json_line(row))
+    if any(row.error for row in rows):
+        click.get_current_context().exit(EXIT_SOME_FAILED)
+
+
+def _check_display() -> None:
+    """Raise where Qt would end the process, as there is nothing to draw on."""
+    if sys.platform == "linux" and not any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    ):
+        raise EarnestError("There is no display here. Start it in a desktop session, or with ssh -X.")

@@ -1,0 +1,195 @@
+"""Many recordings answered in the background, one after the other; each can be watched, all can be cancelled."""
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from copy import copy
+from dataclasses import dataclass, field, replace
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from earnest.apps.desktop.background import reason
+from earnest.audio.deadline import Deadline, until
+from earnest.audio.io import AudioStream
+from earnest.audio.source import Source
+from earnest.audio.waveform import Waveform
+from earnest.errors import EarnestError
+from earnest.runtime.decoders import InProcess
+from earnest.runtime.picture import is_picture
+from earnest.runtime.prediction import Options, Prediction
+from earnest.runtime.predictor import Predictor
+from earnest.runtime.profile import Profile
+from earnest.runtime.timeline import Timeline
+
+DELIVERED_MS = 60
+MOST_AT_ONCE = 50  # answers that the window takes in a turn of its loop
+
+
+@dataclass(frozen=True)
+class Listening:
+    """With what recordings are answered.
+
+    Attributes
+    ----------
+    profile : of a speaker, to adapt to; None for none
+    adapts : whether each recording adapts to what was heard in it before, as `earnest timeline --adapt auto`
+    """
+
+    predictor: Predictor
+    options: Options = field(default_factory=Options)
+    profile: Profile | None = None
+    adapts: bool = False
+
+    def timeline(self, path: str, heard: Callable[[float], None] = lambda _: None) -> Timeline:
+        """Answer one recording or picture of a spectrogram; ``heard`` is called with the seconds so far."""
+        predictor = copy(self.predictor)  # what it shares is read alone
+        predictor.decoders = WatchedDecoders(heard)
+        if is_picture(path):
+            return Timeline(predictor.predict(path, **self.options.words()), classes=predictor.info.classes)
+        adapter = predictor.adapter(self.profile) if self.profile else predictor.adapter() if self.adapts else None
+        return predictor.timeline(path, adapter=adapter, **self.options.words())
+
+    def predict(self, source: Source) -> Prediction:
+        """Answer a stretch of sound, as `earnest predict` does."""
+        adapter = self.predictor.adapter(self.profile) if self.profile else None
+        return self.predictor.predict(source, adapter, **self.options.words())
+
+
+class WatchedDecoders(InProcess):
+    """Decodes in this process, and says how far it is."""
+
+    def __init__(self, heard: Callable[[float], None]) -> None:
+        self._heard = heard
+
+    def open_audio(self, source: Source, max_seconds: float) -> AbstractContextManager[AudioStream]:
+        """Open a recording whose blocks are counted."""
+        return self._counted(super().open_audio(source, max_seconds))
+
+    @contextmanager
+    def _counted(self, opened: AbstractContextManager[AudioStream]) -> Iterator[AudioStream]:
+        with opened as audio:
+            yield replace(audio, blocks=self._blocks(audio))
+
+    def _blocks(self, audio: AudioStream) -> Iterator[Waveform]:
+        n_samples = 0
+        for block in audio.blocks:
+            yield block
+            n_samples += len(block)
+            self._heard(n_samples / audio.sample_rate_hz)
+
+
+class _CancelledError(EarnestError):
+    """Nobody waits for this answer any more."""
+
+
+class Analysis(QObject):
+    """A queue of recordings and the thread that answers them; what it found is handed over in small portions."""
+
+    answered = Signal(list)  # of (path, Timeline); an error is a timeline, too
+    begun = Signal(str)  # path
+    ended = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._waiting, self._found = deque[str](), deque[tuple[Listening, str, Timeline]]()
+        self._changed = threading.Condition()
+        self._listening: Listening | None = None
+        self._running, self._open = "", True
+        self._deadline = Deadline()
+        self.heard_s = 0.0
+        self._told = ""
+        self._timer = QTimer(self, interval=DELIVERED_MS)
+        self._timer.timeout.connect(self.deliver)
+        self._thread = threading.Thread(target=self._work, name="earnest-analysis", daemon=True)
+        self._thread.start()
+
+    def answer_with(self, listening: Listening) -> None:
+        """Answer what comes from now on with this; what was waiting is forgotten."""
+        self.cancel()
+        with self._changed:
+            self._listening = listening
+            self._changed.notify()
+
+    def add(self, paths: Sequence[str]) -> None:
+        """Add recordings to the end of the queue."""
+        with self._changed:
+            self._waiting.extend(paths)
+            self._changed.notify()
+        self._timer.start()
+
+    def cancel(self) -> list[str]:
+        """Stop at once; return what was not answered."""
+        with self._changed:
+            left = [*([self._running] if self._running else []), *self._waiting]
+            self._waiting.clear()
+            self._deadline.ends = -math.inf  # asked at each block and each run of the network
+        return left
+
+    def close(self) -> None:
+        """Stop, and end the thread."""
+        self._timer.stop()
+        self.cancel()
+        with self._changed:
+            self._open = False
+            self._changed.notify()
+        self._thread.join()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is anything to answer or to hand over."""
+        return bool(self._waiting or self._running or self._found)
+
+    @property
+    def n_waiting(self) -> int:
+        """Recordings that are not answered, the one that is being heard included."""
+        return len(self._waiting) + bool(self._running)
+
+    def deliver(self) -> None:
+        """Hand over what was found since."""
+        running = self._running
+        if running and running != self._told:
+            self.begun.emit(running)
+        self._told = running
+        portion: list[tuple[str, Timeline]] = []
+        while self._found and len(portion) < MOST_AT_ONCE:
+            listening, path, timeline = self._found.popleft()
+            if listening is self._listening:  # not of the model before
+                portion.append((path, timeline))
+        if portion:
+            self.answered.emit(portion)
+        if not self.is_busy:
+            self._timer.stop()
+            self.ended.emit()
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            path, listening, deadline = job
+            try:
+                with until(deadline):
+                    timeline: Timeline | None = listening.timeline(path, self._count)
+            except _CancelledError:
+                timeline = None
+            except Exception as error:  # the outermost boundary of this thread: one bad file is a row
+                name = listening.predictor.info.name
+                timeline = Timeline(Prediction(path, "error", model=name, error=reason(error)))
+            with self._changed:
+                self._running = ""
+                if timeline is not None:
+                    self._found.append((listening, path, timeline))
+            time.sleep(0)  # the window's thread first
+
+    def _next(self) -> tuple[str, Listening, Deadline] | None:
+        with self._changed:
+            while self._open and not (self._waiting and self._listening):
+                self._changed.wait()
+            if not self._open or self._listening is None:
+                return None
+            self._running, self.heard_s = self._waiting.popleft(), 0.0
+            self._deadline = Deadline(told="Cancelled.", kind=_CancelledError)
+            return self._running, self._listening, self._deadline
+
+    def _count(self, seconds: float) -> None:
+        self.heard_s = seconds

@@ -1,0 +1,235 @@
+"""The table of a recording's parts, in which a person corrects emotion and speaker."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from PySide6.QtCore import QAbstractTableModel, QItemSelectionModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QPushButton,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from earnest.apps.desktop.annotations import Annotations, Parts, relabelled, spoken_by, with_part, without
+from earnest.apps.desktop.plain import PlainLabel
+from earnest.apps.desktop.texts import tr, word
+from earnest.corpora.annotations import Annotation
+from earnest.errors import printable
+from earnest.labels import EMOTIONS
+from earnest.runtime.timeline_plot import label_colour
+
+Index = QModelIndex | QPersistentModelIndex
+EMOTION = 2
+WIDTHS = 62, 62, 105, 80
+
+
+class PartsTable(QAbstractTableModel):
+    """Start, end, emotion, speaker, and who said so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: Parts = ()
+
+    def show(self, parts: Parts) -> None:
+        """Show other parts."""
+        self.beginResetModel()
+        self.parts = parts
+        self.endResetModel()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: N802, B008
+        """Return how many parts there are."""
+        return 0 if parent.isValid() else len(self.parts)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: N802, B008
+        """Return how many columns there are."""
+        return 0 if parent.isValid() else 5
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:  # noqa: N802
+        """Return a column's title."""
+        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return (tr("Start"), tr("End"), tr("Emotion"), tr("Speaker"), tr("By"))[section]
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return a cell."""
+        part, column = self.parts[index.row()], index.column()
+        if role == Qt.ItemDataRole.DisplayRole:
+            by = tr("hand") if part.by_hand else tr("model")
+            said = word(printable(part.emotion))
+            return (f"{part.start_s:.2f} s", f"{part.end_s:.2f} s", said, printable(part.speaker), by)[column]
+        if role == Qt.ItemDataRole.DecorationRole and column == EMOTION:
+            return QColor(label_colour(part.emotion, EMOTIONS))
+        return None
+
+
+class AnnotationPanel(QWidget):
+    """Buttons and fields around the table; digits name emotions, Return confirms.
+
+    Signals
+    -------
+    part_chosen : start and end in seconds of the part that is current
+    learning_wanted, comparing_wanted, saving_wanted : the user asks for it
+    """
+
+    part_chosen = Signal(float, float)
+    learning_wanted = Signal()
+    comparing_wanted = Signal()
+    saving_wanted = Signal()
+
+    def __init__(self, annotations: Annotations, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._annotations, self._path, self._selection = annotations, "", (0.0, 0.0)
+        self._classes: tuple[str, ...] = ()
+        self.model, self.table = PartsTable(), QTableView()
+        self.table.setModel(self.model)
+        self.table.setAccessibleName(tr("Parts of the recording"))
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        self.table.horizontalHeader().setStretchLastSection(True)
+        for column, width in enumerate(WIDTHS):
+            self.table.horizontalHeader().resizeSection(column, width)
+        self.table.verticalHeader().hide()
+        self.table.setMinimumWidth(sum(WIDTHS) + 80)
+        self.table.selectionModel().currentRowChanged.connect(lambda *_: self._choose())
+        self.emotions, self.speaker = QComboBox(), QLineEdit()
+        self.emotions.setEditable(True)
+        self.emotions.setAccessibleName(tr("Emotion of the chosen parts"))
+        self.emotions.activated.connect(lambda *_: self.relabel(self._named()))
+        self.speaker.setAccessibleName(tr("Speaker of the chosen parts"))
+        self.speaker.setPlaceholderText(tr("Speaker"))
+        self.speaker.editingFinished.connect(self._set_speaker)
+        self.count = PlainLabel()
+        self.count.setAccessibleName(tr("Corrections"))
+        self.count.setWordWrap(True)
+        grid = QGridLayout()
+        buttons = (
+            (tr("&Right as it is"), self.confirm),
+            (tr("&Add selection"), self.add_selection),
+            (tr("&Delete"), self.delete),
+            (tr("&Save …"), self.saving_wanted.emit),
+            (tr("Compare with a &second annotator …"), self.comparing_wanted.emit),
+            (tr("&Learn from my corrections …"), self.learning_wanted.emit),
+        )
+        self.buttons = []
+        for place, (text, what) in enumerate(buttons):
+            button = QPushButton(text)
+            button.setAccessibleName(text.replace("&", ""))
+            button.clicked.connect(lambda _=False, what=what: what())
+            grid.addWidget(button, place // 2, place % 2)
+            self.buttons.append(button)
+        fields = QHBoxLayout()
+        fields.addWidget(PlainLabel(tr("Emotion")))
+        fields.addWidget(self.emotions, 1)
+        fields.addWidget(PlainLabel(tr("Speaker")))
+        fields.addWidget(self.speaker, 1)
+        side = QVBoxLayout()
+        side.addLayout(fields)
+        side.addLayout(grid)
+        side.addWidget(self.count)
+        side.addStretch(1)
+        layout = QHBoxLayout(self)
+        layout.addWidget(self.table, 3)
+        layout.addLayout(side, 2)
+        self._tell_count()
+
+    def set_classes(self, classes: Sequence[str]) -> None:
+        """Offer a model's emotions first, then the other canonical ones."""
+        self._classes = tuple(classes)
+        self.emotions.clear()
+        for name in dict.fromkeys([*classes, *EMOTIONS]):
+            self.emotions.addItem(word(printable(name)), name)
+        self.emotions.setCurrentIndex(-1)
+
+    def show_parts(self, path: str, parts: Parts) -> None:
+        """Show a recording's parts; the row that was current stays so."""
+        self._tell_count()
+        if path == self._path and parts == self.model.parts:
+            return  # somebody may be typing
+        row = self.table.currentIndex().row() if path == self._path else 0
+        self._path = path
+        self.model.show(parts)
+        if parts:
+            self.choose(min(max(row, 0), len(parts) - 1))
+
+    def set_selection(self, start_s: float, end_s: float) -> None:
+        """Note what is selected in the waveform."""
+        self._selection = start_s, end_s
+
+    def choose(self, number: int) -> None:
+        """Make a part the current one."""
+        flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+        self.table.selectionModel().setCurrentIndex(self.model.index(number, 0), flags)  # also while Ctrl is held
+
+    def step(self, by: int) -> None:
+        """Go to the next part, or the one before."""
+        if self.model.parts:
+            row = min(max(self.table.currentIndex().row() + by, 0), len(self.model.parts) - 1)
+            self.choose(row)
+
+    def relabel(self, emotion: str) -> None:
+        """Name the emotion of the chosen parts."""
+        if emotion and self._rows():
+            self._change(relabelled(self.model.parts, self._rows(), emotion), tr("another emotion"))
+
+    def relabel_by_number(self, number: int) -> None:
+        """Name the emotion by its place among the model's."""
+        if number < len(self._classes):
+            self.relabel(self._classes[number])
+
+    def confirm(self) -> None:
+        """Say that the chosen parts are right as they are."""
+        parts, rows = self.model.parts, [row for row in self._rows() if self.model.parts[row].emotion in EMOTIONS]
+        for emotion in {parts[row].emotion for row in rows}:
+            parts = relabelled(parts, [row for row in rows if parts[row].emotion == emotion], emotion)
+        self._change(parts, tr("confirmed"))
+
+    def add_selection(self) -> None:
+        """Make the selected stretch a part, with the emotion that the field names."""
+        start_s, end_s = self._selection
+        emotion = self._named() or "neutral"
+        if self._path and end_s > start_s:
+            new = Annotation(round(start_s, 3), round(end_s, 3), emotion, self.speaker.text().strip(), True)
+            self._change(with_part(self.model.parts, new), tr("a new part"))
+
+    def delete(self) -> None:
+        """Delete the chosen parts."""
+        self._change(without(self.model.parts, self._rows()), tr("deleted"))
+
+    def _set_speaker(self) -> None:
+        if self._rows() and self.speaker.isModified():
+            self.speaker.setModified(False)
+            self._change(spoken_by(self.model.parts, self._rows(), self.speaker.text().strip()), tr("another speaker"))
+
+    def _change(self, after: Parts, what: str) -> None:
+        if self._path:
+            self._annotations.change(self._path, self.model.parts, after, what)
+
+    def _rows(self) -> list[int]:
+        return sorted({index.row() for index in self.table.selectionModel().selectedRows()})
+
+    def _named(self) -> str:
+        text = self.emotions.currentText().strip()
+        place = self.emotions.findText(text)
+        return str(self.emotions.itemData(place)) if place >= 0 else text
+
+    def _choose(self) -> None:
+        row = self.table.currentIndex().row()
+        if 0 <= row < len(self.model.parts):
+            part = self.model.parts[row]
+            self.emotions.setCurrentText(word(printable(part.emotion)))
+            self.speaker.setText(part.speaker)
+            self.part_chosen.emit(part.start_s, part.end_s)
+
+    def _tell_count(self) -> None:
+        parts = [part for found in self._annotations.by_recording.values() for part in found if part.by_hand]
+        n_recordings = sum(any(part.by_hand for part in found) for found in self._annotations.by_recording.values())
+        said = tr("{parts} labels by hand in {recordings} recordings; each is saved at once.")
+        self.count.setText(said.format(parts=len(parts), recordings=n_recordings))

@@ -1,0 +1,166 @@
+"""The answer about one recording: emotion, confidence and what it means, bars, quality, vocal bursts, adaptation."""
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QPalette
+from PySide6.QtWidgets import QFormLayout, QGridLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
+
+from earnest.apps.desktop.plain import PlainLabel
+from earnest.apps.desktop.texts import tr, word
+from earnest.bundle import BundleInfo
+from earnest.errors import printable
+from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, percent
+from earnest.runtime.timeline_plot import clock, colours_of
+
+STEPS = 1_000  # of a bar
+
+
+class AnswerPanel(QScrollArea):
+    """Shows a prediction; the window says about what."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWidgetResizable(True)
+        self.setAccessibleName(tr("Answer"))
+        inside = QWidget()
+        self.setWidget(inside)
+        layout = QVBoxLayout(inside)
+        self.about, self.emotion, self.meaning = (_text(name) for name in (tr("About"), tr("Emotion"), tr("Meaning")))
+        font = self.emotion.font()
+        font.setPointSizeF(font.pointSizeF() * 1.8)
+        font.setBold(True)
+        self.emotion.setFont(font)
+        self._bars = QGridLayout()
+        self._facts = QFormLayout()
+        for item in (self.about, self.emotion, self.meaning):
+            layout.addWidget(item)
+        layout.addLayout(self._bars)
+        layout.addLayout(self._facts)
+        layout.addStretch(1)
+        self.clear()
+
+    def clear(self) -> None:
+        """Say that there is no answer."""
+        self.about.setText("")
+        self.emotion.setText(tr("No recording is chosen"))
+        self.meaning.setText(tr("Open recordings or folders, drop them here, or record yourself."))
+        self._empty()
+
+    def say(self, about: str, what: str) -> None:
+        """Say why there is no answer yet."""
+        self.about.setText(about)
+        self.emotion.setText(what)
+        self.meaning.setText("")
+        self._empty()
+
+    def show_prediction(self, prediction: Prediction, info: BundleInfo, about: str = "") -> None:
+        """Show an answer, or an error."""
+        self._empty()
+        self.about.setText(about or printable(Path(prediction.path).name))
+        self.emotion.setText(headline(prediction))
+        self.meaning.setText(meaning(prediction, info))
+        colours = colours_of(tuple(prediction.probabilities))
+        for row, (name, share) in enumerate(prediction.probabilities.items()):
+            self._add_bar(row, name, share, colours[name])
+        for name, value in facts(prediction):
+            label = _text(name)
+            label.setText(value)
+            self._facts.addRow(name, label)
+
+    def _add_bar(self, row: int, name: str, share: float, colour: str) -> None:
+        title = PlainLabel(word(printable(name)))
+        bar = QProgressBar()
+        bar.setRange(0, STEPS)
+        bar.setValue(round(STEPS * min(share, HIGHEST_SHOWN)))  # above, nothing is told apart
+        bar.setTextVisible(False)
+        bar.setMaximumHeight(14)
+        said = tr("Probability of {emotion}: {share}").format(emotion=word(name), share=percent(share))
+        bar.setAccessibleName(said)
+        palette = bar.palette()
+        palette.setColor(QPalette.ColorRole.Highlight, QColor(colour))
+        bar.setPalette(palette)
+        value = PlainLabel(percent(share))
+        value.setAlignment(Qt.AlignmentFlag.AlignRight)
+        title.setBuddy(bar)
+        for column, item in enumerate((title, bar, value)):
+            self._bars.addWidget(item, row, column)
+
+    def _empty(self) -> None:
+        while self._facts.rowCount():
+            self._facts.removeRow(0)
+        while item := self._bars.takeAt(0):
+            if widget := item.widget():
+                widget.hide()
+                widget.deleteLater()
+
+
+def _text(name: str) -> QLabel:
+    label = PlainLabel()
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)  # names of files and classes are text, not markup
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setAccessibleName(name)
+    return label
+
+
+def headline(prediction: Prediction) -> str:
+    """Say an answer in a few words: "sad, 73 %", or its status."""
+    said = word(prediction.emotion or prediction.status)
+    if prediction.emotion and prediction.confidence is not None:
+        return f"{said}, {percent(prediction.confidence)}"
+    return said
+
+
+def meaning(prediction: Prediction, info: BundleInfo) -> str:
+    """Say what an answer is worth, or why there is none."""
+    if prediction.error:
+        return short_error(prediction)
+    if prediction.status == "ok" and prediction.confidence is not None:
+        return tr(
+            "Of answers with a confidence of {share}, about that share is right, on speech like that it was measured "
+            "on. Your recordings may be different; the model's card has the measurements."
+        ).format(share=percent(prediction.confidence))
+    if prediction.status == "unsure":
+        likeliest = ", ".join(f"{word(name)} {percent(share)}" for name, share in prediction.top(2))
+        limit = f"{info.abstain_below:.0%}"
+        return tr("The likeliest: {likeliest}. Below {limit} this model is right too rarely to name one.").format(
+            likeliest=likeliest, limit=limit
+        )
+    reasons = {
+        "mixed": tr("Several emotions over time; none holds most of the speech."),
+        "vocal-burst": tr("A voice without words."),
+        "no-speech": tr("Nobody speaks here: noise, music or silence."),
+        "too-short": tr("Too short to be answered."),
+    }
+    return reasons.get(prediction.status, "")
+
+
+def short_error(prediction: Prediction) -> str:
+    """Return why there is no answer, without the path, which stands beside it."""
+    return (prediction.error or "").removeprefix(f"{printable(prediction.path)}: ")
+
+
+def facts(prediction: Prediction) -> list[tuple[str, str]]:
+    """Return what else is known, as names and values."""
+    rows = []
+    if prediction.duration_s is not None:
+        rows.append((tr("Length"), clock(round(prediction.duration_s, 2), prediction.duration_s)))
+    if prediction.speech_s is not None:
+        rows.append((tr("Speech"), clock(round(prediction.speech_s, 2), prediction.speech_s)))
+    if prediction.shares:
+        rows.append((tr("Shares"), ", ".join(f"{word(name)} {share:.0%}" for name, share in prediction.shares.items())))
+    if prediction.quality:
+        rows.append((tr("Quality"), ", ".join(word(name) for name in prediction.quality)))
+    if prediction.vocal_bursts:
+        bursts = [
+            f"{word(f'({one.kind})')} {one.start_s:.1f}–{one.end_s:.1f} s" for one in prediction.vocal_bursts[:20]
+        ]
+        rows.append((tr("Vocal bursts"), ", ".join(bursts)))
+    if prediction.adapted:
+        rows.append((tr("Adaptation weight"), f"{prediction.adaptation_weight:.2f}"))
+    if prediction.polarity is not None:
+        rows.append((tr("Polarity"), f"{prediction.polarity:+.2f}"))
+    if prediction.model:
+        rows.append((tr("Model"), printable(prediction.model)))
+    return rows

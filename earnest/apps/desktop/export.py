@@ -1,0 +1,106 @@
+"""What is chosen, as files: every format of `earnest predict` and of `earnest timeline`, and annotations."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from earnest.apps.cli._row_file import Form, RowFile
+from earnest.apps.desktop.annotations import Parts, annotated_timeline
+from earnest.apps.desktop.texts import tr
+from earnest.bundle import BundleInfo
+from earnest.corpora.annotations import utterances_of
+from earnest.corpora.manifest import write_manifest
+from earnest.errors import EarnestError, told
+from earnest.files.locks import held_file
+from earnest.files.writing import new_file
+from earnest.runtime.timeline import Timeline
+from earnest.runtime.timeline_formats import SUFFIXES, written
+
+TABLES: Mapping[str, Form] = {".csv": "csv", ".jsonl": "json", ".parquet": "parquet"}
+TIMELINES = {form: suffix for suffix, form in SUFFIXES.items()}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: how many files or rows, and where."""
+
+    count: int
+    place: Path
+
+
+def export_rows(timelines: Sequence[Timeline], path: Path, info: BundleInfo) -> Exported:
+    """Write one row a recording, as `earnest predict --output` does; what was there is replaced.
+
+    Raises
+    ------
+    EarnestError
+        When the name ends otherwise than in .csv, .jsonl or .parquet, or the file can't be written.
+    """
+    if path.suffix.lower() not in TABLES:
+        raise EarnestError(tr("{path}: the name must end in {endings}.").format(path=path, endings=", ".join(TABLES)))
+    form = TABLES[path.suffix.lower()]
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with held_file(path), RowFile(path, form, info, "overwrite") as rows:
+        for timeline in timelines:
+            rows.write(timeline.prediction)
+        rows.close()
+    return Exported(len(timelines), path)
+
+
+def export_timelines(timelines: Sequence[Timeline], folder: Path, form: str) -> Exported:
+    """Write a file for each recording that has an answer into a folder; what was there is replaced.
+
+    Raises
+    ------
+    EarnestError
+        When the folder can't be written, or two recordings would have one file.
+    """
+    answered = [timeline for timeline in timelines if timeline.prediction.error is None]
+    places = _places([timeline.path for timeline in answered], folder, TIMELINES[form])
+    for timeline, path in zip(answered, places, strict=True):
+        write_timeline(timeline, path, form)
+    return Exported(len(places), folder)
+
+
+def _places(paths: Sequence[str], folder: Path, suffix: str) -> list[Path]:
+    """Return a name for each recording: its own, with a number where another one is called the same."""
+    taken: dict[str, int] = {}
+    places = []
+    for path in paths:
+        stem = Path(path).stem
+        taken[stem] = taken.get(stem, 0) + 1
+        number = f"-{taken[stem]}" if taken[stem] > 1 else ""
+        places.append(folder / f"{stem}{number}{suffix}")
+    return places
+
+
+def write_timeline(timeline: Timeline, path: Path, form: str) -> None:
+    """Write one timeline, in one step."""
+    with new_file(path, overwrite=True) as place, place.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(written(timeline, form))
+
+
+def export_annotations(
+    annotated: Mapping[str, Parts], timeline_of: Callable[[str], Timeline | None], place: Path, form: str
+) -> Exported:
+    """Write annotations: "manifest" as one CSV, "textgrid" and "eaf" as a file a recording in a folder.
+
+    Raises
+    ------
+    EarnestError
+        When there is nothing to write, or it can't be written.
+    """
+    if form == "manifest":
+        rows = utterances_of(annotated)
+        if not rows:
+            raise EarnestError(tr("There are no annotations yet. Correct or confirm a part first."))
+        write_manifest(rows, place)
+        return Exported(len(rows), place)
+    found = [(timeline_of(path), parts) for path, parts in annotated.items()]
+    timelines = [annotated_timeline(timeline, parts) for timeline, parts in found if timeline is not None]
+    if not timelines:
+        raise EarnestError(
+            tr("There are no annotations of the opened recordings yet. Correct or confirm a part first.")
+        )
+    return export_timelines(timelines, place, form)

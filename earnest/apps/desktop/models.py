@@ -1,0 +1,221 @@
+"""Which model answers and how: bundle, backend, profile, adaptation, threshold; with the bundle's card."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from earnest.apps.desktop.analysis import Listening
+from earnest.apps.desktop.plain import CardBrowser, PlainLabel
+from earnest.apps.desktop.preferences import Preferences
+from earnest.apps.desktop.texts import tr, word
+from earnest.bundle import DEFAULT_BUNDLE, find_bundle, shipped_bundles
+from earnest.errors import EarnestError, printable, printable_lines
+from earnest.files.reading import read_text
+from earnest.runtime.engine import Backend
+from earnest.runtime.prediction import Options
+from earnest.runtime.predictor import Predictor
+from earnest.runtime.profile import Profile
+
+BACKENDS: tuple[Backend, ...] = ("auto", "onnxruntime", "openvino")
+LARGEST_CARD = 1 << 22
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """What the user chose."""
+
+    model: str = DEFAULT_BUNDLE
+    backend: Backend = "auto"
+    profile: str = ""
+    adapts: bool = False
+    tells_unsure: bool = False
+
+    def load(self) -> tuple[Listening, str]:
+        """Load the model; return what answers with it, and its card. Takes a second.
+
+        Raises
+        ------
+        EarnestError
+            When the bundle or the profile is missing, damaged or of another kind.
+        """
+        predictor = Predictor.load(self.model, backend=self.backend)
+        profile = Profile.read(Path(self.profile)) if self.profile else None
+        if profile:
+            profile.check(predictor.info, self.profile)
+        if self.adapts and not predictor.can_adapt:
+            raise EarnestError(
+                tr("{model} can't adapt to a speaker. Choose another model, or switch it off.").format(
+                    model=predictor.info.name
+                )
+            )
+        options = Options(abstain_below=0.0 if self.tells_unsure else None)
+        return Listening(predictor, options, profile, self.adapts), _card(self.model)
+
+
+def _card(model: str) -> str:
+    path = find_bundle(model) / "card.md"
+    try:
+        return printable_lines(read_text(path, most=LARGEST_CARD, what="card"))
+    except EarnestError:
+        return tr("This bundle has no card.")
+
+
+class ModelPanel(QWidget):
+    """The choice, and the card of what answers now.
+
+    Signals
+    -------
+    chosen : a `ModelChoice` that the user made
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self, preferences: Preferences, model: str | None = None, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._preferences = preferences
+        self.bundles, self.backends = QComboBox(), QComboBox()
+        for name in shipped_bundles():
+            self.bundles.addItem(name, name)
+        self.bundles.setAccessibleName(tr("Model"))
+        for backend in BACKENDS:
+            self.backends.addItem(backend, backend)
+        self.backends.setAccessibleName(tr("What runs the network"))
+        self.profile = PlainLabel()
+        self.profile.setAccessibleName(tr("Profile of a speaker"))
+        self._profile = ""
+        self.adapts = QCheckBox(tr("Adapt to what was heard before in the recording"))
+        self.tells = QCheckBox(tr("Tell unsure answers too"))
+        self.summary = PlainLabel()
+        self.summary.setWordWrap(True)
+        self.summary.setAccessibleName(tr("What answers now"))
+        self.card = CardBrowser()
+        self.card.setAccessibleName(tr("Card of the model"))
+        self._arrange()
+        self.show_choice(self._kept(model))
+        self.bundles.activated.connect(self._choose)
+        self.backends.activated.connect(self._choose)
+        self.adapts.clicked.connect(self._choose)
+        self.tells.clicked.connect(self._choose)
+
+    def _arrange(self) -> None:
+        form = QFormLayout()
+        model, profile = QHBoxLayout(), QHBoxLayout()
+        other = _button(tr("Other bundle …"), self.open_bundle)
+        choose, forget = _button(tr("Choose …"), self.open_profile), _button(tr("None"), self.forget_profile)
+        choose.setAccessibleName(tr("Choose a profile"))
+        forget.setAccessibleName(tr("No profile"))
+        for item in (self.bundles, other):
+            model.addWidget(item)
+        for widget in (self.profile, choose, forget):
+            profile.addWidget(widget)
+        form.addRow(tr("Model"), model)
+        form.addRow(tr("Backend"), self.backends)
+        form.addRow(tr("Profile"), profile)
+        form.addRow(self.adapts)
+        form.addRow(self.tells)
+        left = QVBoxLayout()
+        left.addLayout(form)
+        left.addWidget(self.summary)
+        left.addStretch(1)
+        layout = QHBoxLayout(self)
+        layout.addLayout(left, 2)
+        layout.addWidget(self.card, 3)
+
+    @property
+    def choice(self) -> ModelChoice:
+        """What is chosen."""
+        backend: Backend = self.backends.currentData()
+        return ModelChoice(
+            str(self.bundles.currentData()), backend, self._profile, self.adapts.isChecked(), self.tells.isChecked()
+        )
+
+    def show_choice(self, choice: ModelChoice) -> None:
+        """Show a choice without asking for it."""
+        if self.bundles.findData(choice.model) < 0:
+            self.bundles.addItem(printable(choice.model), choice.model)
+        self.bundles.setCurrentIndex(self.bundles.findData(choice.model))
+        self.backends.setCurrentIndex(max(self.backends.findData(choice.backend), 0))
+        self._set_profile(choice.profile)
+        self.adapts.setChecked(choice.adapts)
+        self.tells.setChecked(choice.tells_unsure)
+
+    def show_loaded(self, listening: Listening, card: str) -> None:
+        """Show what answers now, and keep the choice."""
+        info, choice = listening.predictor.info, self.choice
+        words = ", ".join(word(printable(name)) for name in info.classes)
+        said = tr("{name} {version} tells: {words}. Unsure below {limit}. Licence: {licence}.")
+        self.summary.setText(
+            said.format(
+                name=printable(info.name),
+                version=printable(info.version),
+                words=words,
+                limit=f"{info.abstain_below:.0%}",
+                licence=printable(info.licence),
+            )
+        )
+        self.card.setMarkdown(card)
+        keep = self._preferences
+        for name, value in (("model", choice.model), ("backend", choice.backend), ("profile", choice.profile)):
+            keep.set_text(name, value)
+        keep.set_flag("adapts", choice.adapts)
+        keep.set_flag("tells_unsure", choice.tells_unsure)
+
+    def choose_bundle(self, path: str) -> None:
+        """Choose a bundle's folder."""
+        self.show_choice(ModelChoice(path, self.choice.backend, "", False, self.choice.tells_unsure))
+        self._choose()
+
+    def open_bundle(self) -> None:
+        """Ask for a bundle's folder."""
+        folder = QFileDialog.getExistingDirectory(self, tr("Folder of a bundle"))
+        if folder:
+            self.choose_bundle(folder)
+
+    def open_profile(self) -> None:
+        """Ask for a profile that `earnest adapt` wrote."""
+        path, _ = QFileDialog.getOpenFileName(self, tr("Profile of a speaker"), "", "JSON (*.json)")
+        if path:
+            self._set_profile(path)
+            self._choose()
+
+    def forget_profile(self) -> None:
+        """Answer without a profile."""
+        self._set_profile("")
+        self._choose()
+
+    def _set_profile(self, path: str) -> None:
+        self._profile = path
+        self.profile.setText(printable(Path(path).name) if path else tr("none"))
+
+    def _choose(self) -> None:
+        self.chosen.emit(self.choice)
+
+    def _kept(self, model: str | None) -> ModelChoice:
+        keep = self._preferences
+        backend = next((one for one in BACKENDS if one == keep.text("backend")), BACKENDS[0])
+        if model is not None:  # of the command line
+            return ModelChoice(model, backend)
+        return ModelChoice(
+            keep.text("model", DEFAULT_BUNDLE),
+            backend,
+            keep.text("profile"),
+            keep.flag("adapts"),
+            keep.flag("tells_unsure"),
+        )
+
+
+def _button(text: str, what: object) -> QPushButton:
+    button = QPushButton(text)
+    button.clicked.connect(what)
+    return button

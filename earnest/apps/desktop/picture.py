@@ -1,0 +1,78 @@
+"""What the network sees of a recording, as a picture that can be saved and dropped back."""
+
+from pathlib import Path
+
+import pyqtgraph as pg
+from PySide6.QtCore import QRectF, Signal
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from earnest.apps.desktop.plain import PlainLabel
+from earnest.apps.desktop.texts import tr
+from earnest.files.writing import new_file
+from earnest.runtime.picture import Picture
+
+
+class PicturePanel(QWidget):
+    """The network's own log-mel spectrogram.
+
+    Signals
+    -------
+    saving_wanted : the user asks to save it
+    """
+
+    saving_wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.picture: Picture | None = None
+        self.path = ""
+        self._plot = pg.PlotWidget()
+        self._plot.setAccessibleName(tr("What the network sees"))
+        self._plot.setMouseEnabled(x=False, y=False)
+        self._plot.hideButtons()
+        self._image = pg.ImageItem(axisOrder="row-major")
+        self._image.setColorMap(pg.colormap.get("magma"))
+        self._plot.addItem(self._image)
+        self.said = PlainLabel()
+        self.said.setWordWrap(True)
+        self.said.setAccessibleName(tr("About the picture"))
+        self.button = QPushButton(tr("Save picture …"))
+        self.button.setAccessibleName(tr("Save picture"))
+        self.button.clicked.connect(self.saving_wanted)
+        row = QHBoxLayout()
+        row.addWidget(self.said, 1)
+        row.addWidget(self.button)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self._plot, 1)
+        layout.addLayout(row)
+        self.clear("")
+
+    def clear(self, why: str) -> None:
+        """Show no picture, and why."""
+        self.picture = None
+        self._image.clear()
+        self.said.setText(why)
+        self.button.setEnabled(False)
+
+    def show_picture(self, path: str, picture: Picture) -> None:
+        """Show a picture."""
+        self.path, self.picture = path, picture
+        rows, frames = picture.log_mel.shape
+        self._image.setImage(picture.log_mel)
+        self._image.setRect(QRectF(0, 0, picture.duration_s, rows))
+        self._plot.setLabel("bottom", tr("time in s"))
+        self._plot.setLabel("left", tr("band"))
+        self._plot.setRange(xRange=(0, picture.duration_s), yRange=(0, rows), padding=0)
+        lowest, highest = float(picture.log_mel.min()), float(picture.log_mel.max())
+        said = tr(
+            "{frames} by {rows} pixels, {lowest} to {highest} dB. Saved and dropped back, it gives the same answer."
+        )
+        self.said.setText(said.format(frames=frames, rows=rows, lowest=f"{lowest:.1f}", highest=f"{highest:.1f}"))
+        self.button.setEnabled(True)
+
+
+def save_picture(picture: Picture, path: Path) -> Path:
+    """Write a picture as `earnest spectrogram` does; what was there is replaced."""
+    with new_file(path, overwrite=True) as place:
+        place.write_bytes(picture.to_png())
+    return path

@@ -1,0 +1,252 @@
+"""The microphone: emotions while somebody speaks, and the recording afterwards."""
+
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtWidgets import (
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from earnest.apps.desktop.analysis import Listening
+from earnest.apps.desktop.background import Background, reason
+from earnest.apps.desktop.plain import PlainLabel
+from earnest.apps.desktop.texts import tr, word
+from earnest.audio.feed import Feed, Lost, microphone, microphones
+from earnest.errors import EarnestError, printable
+from earnest.files.writing import new_file
+from earnest.runtime.events import Event, Gap, Segment, Span, VocalBurst, Window, burst_span
+from earnest.runtime.prediction import percent
+from earnest.runtime.timeline_plot import clock
+
+RATE_HZ = 16_000
+SHOWN_MS = 80
+LOWEST_DBFS = -60.0
+
+
+class Microphone(QObject):
+    """A thread that listens; what it hears is handed over some twelve times a second.
+
+    Signals
+    -------
+    heard : seconds, level in dBFS, whether somebody speaks
+    told : a window, span, vocal burst, segment or gap
+    ended : path of the recording, "" where nothing was recorded
+    failed : why it can't listen
+    """
+
+    heard = Signal(float, float, bool)
+    told = Signal(object)
+    ended = Signal(str)
+    failed = Signal(str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._thread: threading.Thread | None = None
+        self._feed: Feed | None = None
+        self._events: deque[Event] = deque()
+        self._state = (0.0, LOWEST_DBFS, False)
+        self._stopping = False
+        self._outcome: tuple[str, str] | None = None  # path and problem
+        self._timer = QTimer(self, interval=SHOWN_MS)
+        self._timer.timeout.connect(self._look)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it listens, or begins to."""
+        return self._thread is not None
+
+    def start(self, listening: Listening, folder: Path, device: str | None) -> None:
+        """Listen; the sound goes to a new file in a folder when it ends."""
+        if self.is_on:
+            return
+        self._events.clear()
+        self._state, self._outcome, self._stopping = (0.0, LOWEST_DBFS, False), None, False
+        self._thread = threading.Thread(
+            target=self._work, args=(listening, folder, device), name="earnest-microphone", daemon=True
+        )
+        self._thread.start()
+        self._timer.start()
+
+    def stop(self) -> None:
+        """End it; `ended` follows."""
+        self._stopping = True
+        if self._feed is not None:
+            self._feed.close()
+
+    def close(self) -> None:
+        """End it, and wait for it."""
+        self.stop()
+        if self._thread is not None:
+            self._thread.join()
+        self._timer.stop()
+
+    def _look(self) -> None:
+        while self._events:
+            self.told.emit(self._events.popleft())
+        self.heard.emit(*self._state)
+        if self._outcome is not None:
+            (path, problem), self._outcome, self._thread, self._feed = self._outcome, None, None, None
+            self._timer.stop()
+            if problem:
+                self.failed.emit(problem)
+            self.ended.emit(path)
+
+    def _work(self, listening: Listening, folder: Path, device: str | None) -> None:
+        try:
+            self._outcome = self._listened(listening, folder, device), ""
+        except Exception as error:  # the outermost boundary of this thread
+            self._outcome = "", reason(error)
+
+    def _listened(self, listening: Listening, folder: Path, device: str | None) -> str:
+        predictor = listening.predictor
+        adapter = predictor.adapter(listening.profile) if listening.profile else None
+        stream = predictor.stream(RATE_HZ, adapter=adapter, **listening.options.words())
+        path = folder / time.strftime("recording-%Y%m%d-%H%M%S.wav")
+        with new_file(path, overwrite=True) as place, _sound_file(place) as file:
+            with microphone(RATE_HZ, device) as feed:
+                self._feed = feed
+                if self._stopping:
+                    feed.close()
+                for item in feed:
+                    self._events.extend(self._taken(item, stream, file))
+            self._events.extend(stream.finish())
+            if not stream.received_s:
+                raise EarnestError(tr("The microphone gave no sound. Is it muted, or in use by another program?"))
+        return str(path)
+
+    def _taken(self, item: Any, stream: Any, file: Any) -> list[Event]:
+        if isinstance(item, Lost):
+            file.write(np.zeros(round(item.seconds * RATE_HZ), np.float32))
+            return list(stream.skip(item.seconds))
+        file.write(item)
+        events = list(stream.accept_waveform(item))
+        level = float(10 * np.log10(np.var(item) + 1e-20)) if len(item) else LOWEST_DBFS
+        self._state = stream.received_s, level, stream.is_speaking
+        return events
+
+
+def _sound_file(path: Path) -> Any:
+    import soundfile
+
+    return soundfile.SoundFile(path, "w", RATE_HZ, 1, "PCM_16", format="WAV")
+
+
+class RecordPanel(QWidget):
+    """Button, level, bars and the last spans.
+
+    Signals
+    -------
+    wanted : device that the user wants to record with, "" for the system's
+    """
+
+    wanted = Signal(str)
+
+    def __init__(self, sound: Microphone, background: Background, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._sound, self._background = sound, background
+        self.button = QPushButton(tr("Record"))
+        self.button.setAccessibleName(tr("Record"))
+        self.button.clicked.connect(self.toggle)
+        self.devices = QComboBox()
+        self.devices.setAccessibleName(tr("Microphone"))
+        self.devices.addItem(tr("The system's microphone"), "")
+        self.level = QProgressBar(textVisible=False)
+        self.level.setRange(int(LOWEST_DBFS), 0)
+        self.level.setValue(int(LOWEST_DBFS))
+        self.level.setAccessibleName(tr("Level"))
+        self.state, self.problem = PlainLabel(tr("The microphone is off.")), PlainLabel()
+        self.problem.setWordWrap(True)
+        self.problem.setAccessibleName(tr("Problem with the microphone"))
+        self.spans = QListWidget()
+        self.spans.setAccessibleName(tr("Emotions that were heard"))
+        self._bars, self._grid = dict[str, tuple[QProgressBar, QLabel]](), QGridLayout()
+        top = QHBoxLayout()
+        for item in (self.button, self.devices, self.state, self.level):
+            top.addWidget(item, 1 if item is self.level else 0)
+        below = QHBoxLayout()
+        below.addLayout(self._grid, 1)
+        below.addWidget(self.spans, 1)
+        layout = QVBoxLayout(self)
+        layout.addLayout(top)
+        layout.addWidget(self.problem)
+        layout.addLayout(below, 1)
+        sound.heard.connect(self._hear)
+        sound.told.connect(self._take)
+        sound.ended.connect(self._end)
+        sound.failed.connect(self.problem.setText)
+
+    def find_microphones(self) -> None:
+        """List what can record."""
+        self._background.run(microphones, self._list, self.problem.setText)
+
+    def _list(self, found: list[tuple[int, str]]) -> None:
+        self.devices.clear()
+        self.devices.addItem(tr("The system's microphone"), "")
+        for number, name in found:
+            self.devices.addItem(printable(name), str(number))
+        if not found:
+            self.problem.setText(tr("No microphone was found. Connect one, or allow this program to use it."))
+
+    def toggle(self) -> None:
+        """Begin or end a recording."""
+        if self._sound.is_on:
+            self._sound.stop()
+            return
+        self.problem.setText("")
+        self.wanted.emit(str(self.devices.currentData() or ""))
+
+    def begin(self, classes: tuple[str, ...]) -> None:
+        """Show that it listens."""
+        while item := self._grid.takeAt(0):
+            if widget := item.widget():
+                widget.deleteLater()
+        self._bars = {}
+        for row, name in enumerate(classes):
+            bar, share = QProgressBar(textVisible=False), PlainLabel(percent(0))
+            bar.setRange(0, 1000)
+            bar.setAccessibleName(tr("Probability of {emotion}").format(emotion=word(name)))
+            for column, cell in enumerate((PlainLabel(word(printable(name))), bar, share)):
+                self._grid.addWidget(cell, row, column)
+            self._bars[name] = bar, share
+        self.spans.clear()
+        self.button.setText(tr("Stop"))
+        self.state.setText(tr("The microphone begins …"))
+
+    def _hear(self, seconds: float, level_dbfs: float, speaking: bool) -> None:
+        said = tr("speech") if speaking else tr("pause")
+        self.state.setText(f"{clock(round(seconds, 1), max(seconds, 1))}  {said}")
+        self.level.setValue(int(min(max(level_dbfs, LOWEST_DBFS), 0)))
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Window | Segment):
+            shares = event.probabilities if isinstance(event, Window) else {}
+            for name, (bar, share) in self._bars.items():
+                bar.setValue(round(1000 * shares.get(name, 0.0)))
+                share.setText(percent(shares.get(name, 0.0)))
+        if isinstance(event, Gap):
+            lost = event.end_s - event.start_s
+            self.problem.setText(
+                tr("{seconds} s of sound were lost: this computer is too slow.").format(seconds=f"{lost:.1f}")
+            )
+        if isinstance(event, Span | VocalBurst):
+            span = burst_span(event) if isinstance(event, VocalBurst) else event
+            times = f"{span.start_s:.1f}–{span.end_s:.1f} s"
+            self.spans.insertItem(0, f"{times}  {word(span.emotion)}  {percent(span.confidence)}")
+
+    def _end(self, path: str) -> None:
+        self.button.setText(tr("Record"))
+        self.state.setText(tr("The microphone is off."))
+        self.level.setValue(int(LOWEST_DBFS))

@@ -1,0 +1,354 @@
+"""One recording to look at: waveform, spectrogram, lanes of emotion, probabilities over time, and what is selected."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QGuiApplication, QPalette
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from earnest.apps.desktop.background import Background
+from earnest.apps.desktop.samples import Samples
+from earnest.apps.desktop.texts import tr, word
+from earnest.errors import printable
+from earnest.runtime.events import Span, Window
+from earnest.runtime.timeline import Timeline
+from earnest.runtime.timeline_plot import clock, colours_of, label_colour
+
+SHORTEST_S = 0.02  # of what is seen at once
+SETTLED_MS = 40
+MOST_NAMES = 60  # of spans, in what is seen
+MOST_POINTS = 4_000  # of a curve of probability
+Floats = npt.NDArray[np.float64]
+NAME_SHARE = 0.065  # of the width that a span needs for its name
+
+
+class _TimeAxis(pg.AxisItem):
+    """Times as people write them."""
+
+    def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:  # noqa: N802
+        return [clock(value, max(values)) if value >= 0 else "" for value in values]
+
+
+class _SelectingBox(pg.ViewBox):
+    """The mouse selects by dragging; the wheel zooms over time, with Shift it moves."""
+
+    def __init__(self, views: "RecordingViews") -> None:
+        super().__init__(enableMenu=False)
+        self._views = views
+        self.setMouseEnabled(x=True, y=False)
+
+    def mouseDragEvent(self, ev: Any, axis: int | None = None) -> None:  # noqa: N802
+        if ev.button() != Qt.MouseButton.LeftButton:
+            super().mouseDragEvent(ev, axis)
+            return
+        ev.accept()
+        first, last = (self.mapSceneToView(where).x() for where in (ev.buttonDownScenePos(), ev.scenePos()))
+        self._views.select(min(first, last), max(first, last), settled=ev.isFinish())
+
+    def mouseClickEvent(self, ev: Any) -> None:  # noqa: N802
+        if ev.button() == Qt.MouseButton.LeftButton:
+            ev.accept()
+            self._views.click(self.mapSceneToView(ev.scenePos()).x(), ev.double())
+
+    def wheelEvent(self, ev: Any, axis: int | None = None) -> None:  # noqa: N802
+        ev.accept()
+        steps = ev.delta() / 120
+        if ev.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+            self._views.pan(-0.2 * steps)
+        else:
+            self._views.zoom(0.8**steps, self.mapSceneToView(QPointF(ev.scenePos())).x())
+
+
+class RecordingViews(QWidget):
+    """Plots above each other over one axis of time.
+
+    Signals
+    -------
+    cursor_moved : seconds, where the user clicked
+    selection_changed : start and end in seconds; both 0 for none
+    span_chosen : number of the span that the user clicked twice
+    """
+
+    cursor_moved = Signal(float)
+    selection_changed = Signal(float, float)
+    span_chosen = Signal(int)
+
+    def __init__(self, background: Background, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._background = background
+        self._samples: Samples | None = None
+        self._timeline: Timeline | None = None
+        self._spans: tuple[Span, ...] = ()
+        self._lanes: Mapping[int, str] = {}
+        self._duration_s, self._view_turn = 1.0, 0
+        self.cursor_s, self.selection = 0.0, (0.0, 0.0)
+        self._canvas = pg.GraphicsLayoutWidget()
+        self._canvas.setAccessibleName(tr("Waveform, spectrogram, emotions and probabilities over time"))
+        self._canvas.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._canvas)
+        self._boxes: list[Any] = []
+        self._wave, self._spectrum, self._emotions, self._shares = (
+            self._plot(row, stretch) for row, stretch in enumerate((3, 3, 2, 4))
+        )
+        self._line = self._wave.plot([], [])
+        self._image = pg.ImageItem(axisOrder="row-major")
+        self._image.setColorMap(pg.colormap.get("magma"))
+        self._spectrum.addItem(self._image)
+        self._bars = pg.BarGraphItem(x0=[], x1=[], y0=[], height=[])
+        self._emotions.addItem(self._bars)
+        self._names: list[Any] = []
+        self._curves: list[Any] = []
+        self._regions, self._cursors = [], []
+        for plot in self._plots():
+            region = pg.LinearRegionItem(movable=False, brush=(80, 140, 255, 60))
+            region.setZValue(10)
+            region.hide()
+            cursor = pg.InfiniteLine(angle=90, pen=pg.mkPen("#e8590c", width=2))
+            cursor.setZValue(20)
+            plot.addItem(region, ignoreBounds=True)
+            plot.addItem(cursor, ignoreBounds=True)
+            self._regions.append(region)
+            self._cursors.append(cursor)
+        self._settle = QTimer(self, interval=SETTLED_MS, singleShot=True)
+        self._settle.timeout.connect(self._draw_detail)
+        self._wave.getViewBox().sigXRangeChanged.connect(lambda *_: self._settle.start())
+        self.retranslate()
+        self.repaint_theme()
+
+    def _plots(self) -> tuple[Any, ...]:
+        return self._wave, self._spectrum, self._emotions, self._shares
+
+    def _plot(self, row: int, stretch: int) -> Any:
+        box = _SelectingBox(self)
+        axes = {"bottom": _TimeAxis("bottom")} if row == 3 else {}
+        plot = self._canvas.addPlot(row=row, col=0, viewBox=box, axisItems=axes)
+        plot.hideButtons()
+        plot.getAxis("left").setWidth(64)
+        if row < 3:
+            plot.hideAxis("bottom")
+        if row:
+            plot.setXLink(self._boxes[0])
+        self._boxes.append(box)
+        self._canvas.ci.layout.setRowStretchFactor(row, stretch)
+        return plot
+
+    def retranslate(self) -> None:
+        """Name the axes."""
+        names = tr("waveform"), tr("spectrogram"), tr("emotion"), tr("probability")
+        for plot, name in zip(self._plots(), names, strict=True):
+            plot.setLabel("left", name)
+            plot.getAxis("left").enableAutoSIPrefix(False)
+        for plot in self._plots()[:3]:
+            plot.getAxis("left").setTicks([])
+        self._shares.getAxis("left").setTicks([[(share, f"{share:.0%}") for share in (0, 0.5, 1)]])
+
+    def repaint_theme(self) -> None:
+        """Take the window's colours, light or dark."""
+        palette = QGuiApplication.palette()
+        ink = palette.color(QPalette.ColorRole.WindowText)
+        self._canvas.setBackground(palette.color(QPalette.ColorRole.Base))
+        self._line.setPen(pg.mkPen(palette.color(QPalette.ColorRole.Highlight), width=1))
+        for plot in self._plots():
+            for side in ("left", "bottom"):
+                plot.getAxis(side).setPen(ink)
+                plot.getAxis(side).setTextPen(ink)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        """Follow the system from light to dark."""
+        if event.type() == QEvent.Type.PaletteChange:
+            self.repaint_theme()
+        super().changeEvent(event)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of what is shown."""
+        return self._duration_s
+
+    @property
+    def visible_s(self) -> tuple[float, float]:
+        """First and last second that is seen."""
+        first, last = self._wave.getViewBox().viewRange()[0]
+        return float(first), float(last)
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self._samples = None
+        self._line.setData([], [])
+        self._image.clear()
+        self.show_timeline(None)
+        self._extend(1.0)
+        self.select(0, 0)
+        self.set_cursor(0)
+
+    def show_samples(self, samples: Samples) -> None:
+        """Draw waveform and spectrogram."""
+        self._samples = samples
+        self._wave.setYRange(-1, 1, padding=0.02)
+        self._extend(samples.duration_s)
+
+    def show_timeline(self, timeline: Timeline | None, lanes: Mapping[int, str] | None = None) -> None:
+        """Draw spans and probabilities; ``lanes`` says who speaks in which span, for a lane a speaker."""
+        self._timeline = timeline
+        self._draw_probabilities(timeline)
+        self.show_spans(tuple(timeline.entries()) if timeline else (), lanes or {})
+        if timeline and timeline.duration_s:
+            self._extend(timeline.duration_s)
+
+    def show_spans(self, spans: Sequence[Span], lanes: Mapping[int, str]) -> None:
+        """Draw the lanes of emotion."""
+        self._spans, self._lanes = tuple(spans), lanes
+        speakers = list(dict.fromkeys(lanes.values()))
+        rows = [speakers.index(lanes[number]) if number in lanes else 0 for number in range(len(spans))]
+        classes = self._timeline.classes if self._timeline else ()
+        brushes = [pg.mkBrush(label_colour(span.emotion, classes)) for span in spans]
+        starts, ends = ([getattr(span, side) for span in spans] for side in ("start_s", "end_s"))
+        heights = [0.8] * len(spans)
+        self._bars.setOpts(
+            x0=starts, x1=ends, y0=[-row - 0.4 for row in rows], height=heights, brushes=brushes, pen=pg.mkPen(None)
+        )
+        lowest = max(len(speakers), 1)
+        self._emotions.setYRange(0.5 - lowest, 0.5, padding=0.02)
+        ticks = [(-row, printable(name)) for row, name in enumerate(speakers) if name]
+        self._emotions.getAxis("left").setTicks([ticks])
+        self._draw_names()
+
+    def _draw_probabilities(self, timeline: Timeline | None) -> None:
+        self._shares.clear()
+        for item in (self._regions[3], self._cursors[3]) if self._cursors else ():
+            self._shares.addItem(item, ignoreBounds=True)
+        self._shares.setYRange(0, 1, padding=0.02)
+        if timeline is None or not timeline.windows:
+            return
+        windows = timeline.windows[:: -(-len(timeline.windows) // MOST_POINTS)]
+        times, places, connected = _points(windows)
+        for name, colour in colours_of(timeline.classes).items():
+            shares = np.array([window.probabilities[name] for window in windows])[places]
+            self._shares.plot(times, shares, pen=pg.mkPen(colour, width=2), connect=connected)
+
+    def _extend(self, duration_s: float) -> None:
+        self._duration_s = max(duration_s, SHORTEST_S)
+        for box in self._boxes:
+            box.setLimits(xMin=0, xMax=self._duration_s, minXRange=SHORTEST_S, maxXRange=self._duration_s)
+        self.fit()
+        self._settle.start()
+
+    def _draw_detail(self) -> None:
+        """Draw what is seen as finely as it can be seen; the spectrogram in a thread."""
+        self._draw_names()
+        samples, (start_s, end_s) = self._samples, self.visible_s
+        if samples is None or end_s <= start_s:
+            return
+        self._line.setData(*samples.outline(start_s, end_s))
+        first, last = max(start_s, 0.0), min(end_s, samples.duration_s)
+        self._view_turn += 1
+        turn = self._view_turn
+
+        def show(decibels: Any) -> None:
+            if turn == self._view_turn:
+                self._image.setImage(decibels, levels=(-80, 0))
+                self._image.setRect(QRectF(first, 0, last - first, 1))
+                self._spectrum.setYRange(0, 1, padding=0)
+
+        if last > first:
+            self._background.run(lambda: samples.decibels(first, last), show)
+
+    def _draw_names(self) -> None:
+        for item in self._names:
+            self._emotions.removeItem(item)
+        self._names = []
+        start_s, end_s = self.visible_s
+        speakers = list(dict.fromkeys(self._lanes.values()))
+        seen = [
+            (number, span)
+            for number, span in enumerate(self._spans)
+            if min(span.end_s, end_s) - max(span.start_s, start_s) > NAME_SHARE * (end_s - start_s)
+        ]
+        for number, span in seen[:MOST_NAMES]:
+            classes = self._timeline.classes if self._timeline else ()
+            dark = QColor(label_colour(span.emotion, classes)).lightness() < 120
+            text = pg.TextItem(word(printable(span.emotion)), color="white" if dark else "black", anchor=(0.5, 0.5))
+            row = speakers.index(self._lanes[number]) if number in self._lanes else 0
+            text.setPos((max(span.start_s, start_s) + min(span.end_s, end_s)) / 2, -row)
+            self._emotions.addItem(text, ignoreBounds=True)
+            self._names.append(text)
+
+    def set_cursor(self, seconds: float) -> None:
+        """Move the cursor, and what is seen with it where it would leave it."""
+        self.cursor_s = min(max(seconds, 0.0), self._duration_s)
+        for cursor in self._cursors:
+            cursor.setPos(self.cursor_s)
+        start_s, end_s = self.visible_s
+        if not start_s <= self.cursor_s <= end_s:
+            self._look_at(self.cursor_s, self.cursor_s + end_s - start_s)
+
+    def click(self, seconds: float, twice: bool = False) -> None:
+        """Put the cursor where the mouse was clicked; a double click selects the span there."""
+        self.set_cursor(seconds)
+        self.cursor_moved.emit(self.cursor_s)
+        number = next((at for at, span in enumerate(self._spans) if span.start_s <= seconds < span.end_s), None)
+        if twice and number is not None:
+            self.select(self._spans[number].start_s, self._spans[number].end_s)
+            self.span_chosen.emit(number)
+
+    def select(self, start_s: float, end_s: float, settled: bool = True) -> None:
+        """Select a stretch; one without length is none."""
+        start_s, end_s = (min(max(seconds, 0.0), self._duration_s) for seconds in (start_s, end_s))
+        if end_s - start_s < SHORTEST_S:
+            start_s = end_s = 0.0
+        self.selection = start_s, end_s
+        for region in self._regions:
+            region.setRegion((start_s, end_s))
+            region.setVisible(end_s > start_s)
+        if settled:
+            self.selection_changed.emit(start_s, end_s)
+
+    def zoom(self, factor: float, around_s: float | None = None) -> None:
+        """Show a stretch that is ``factor`` as long, around the cursor or a time."""
+        start_s, end_s = self.visible_s
+        middle = self.cursor_s if around_s is None else around_s
+        middle = min(max(middle, start_s), end_s)
+        self._look_at(middle - (middle - start_s) * factor, middle + (end_s - middle) * factor)
+
+    def pan(self, share: float) -> None:
+        """Move by a share of what is seen."""
+        start_s, end_s = self.visible_s
+        by = share * (end_s - start_s)
+        self._look_at(start_s + by, end_s + by)
+
+    def fit(self) -> None:
+        """Show all."""
+        self._look_at(0, self._duration_s)
+
+    def show_selection(self) -> None:
+        """Show what is selected as large as it gets."""
+        if self.selection[1] > self.selection[0]:
+            self._look_at(*self.selection)
+
+    def _look_at(self, start_s: float, end_s: float) -> None:
+        length = min(max(end_s - start_s, SHORTEST_S), self._duration_s)
+        start_s = min(max(start_s, 0.0), self._duration_s - length)
+        self._wave.setXRange(start_s, start_s + length, padding=0)
+
+
+def _points(windows: Sequence[Window]) -> tuple[Floats, npt.NDArray[np.intp], npt.NDArray[np.int32]]:
+    """Return times of a curve's points, which window each tells of, and whether a line goes on to the next one.
+
+    A curve goes through the windows' middles, from the start of the first to the end of the last of neighbours.
+    """
+    starts, ends = (np.array([getattr(window, side) for window in windows]) for side in ("start_s", "end_s"))
+    middles = (starts + ends) / 2
+    longest = 2 * float(np.median(np.diff(middles))) + float(np.median(ends - starts)) if len(windows) > 1 else 0.0
+    is_first = np.append(True, np.diff(middles) > longest)
+    is_last = np.append(is_first[1:], True)
+    number = np.arange(len(windows))
+    times = np.concatenate([starts[is_first], middles, ends[is_last]])
+    places = np.concatenate([number[is_first], number, number[is_last]])
+    kinds = np.concatenate([np.zeros(is_first.sum()), np.ones(len(number)), np.full(is_last.sum(), 2)])
+    order = np.lexsort((kinds, places))
+    return times[order], places[order], (kinds[order] != 2).astype(np.int32)

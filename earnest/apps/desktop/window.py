@@ -1,0 +1,491 @@
+"""The window: what is opened, what is current, and which part of it does what."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QGuiApplication
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QMainWindow,
+    QMenu,
+    QMessageBox,
+    QPushButton,
+    QSplitter,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from earnest.apps.desktop.analysis import Listening
+from earnest.apps.desktop.annotating import AnnotationPanel
+from earnest.apps.desktop.annotations import Annotations
+from earnest.apps.desktop.answer import AnswerPanel
+from earnest.apps.desktop.background import Background
+from earnest.apps.desktop.comparing import AgreementDialog
+from earnest.apps.desktop.entries import OPENED, Entry, found_files
+from earnest.apps.desktop.export import Exported, export_annotations, export_rows, export_timelines
+from earnest.apps.desktop.files import FilesPanel
+from earnest.apps.desktop.learning import learn_from
+from earnest.apps.desktop.menus import Item, fill, fill_menus, keys_help
+from earnest.apps.desktop.models import ModelChoice, ModelPanel
+from earnest.apps.desktop.picture import PicturePanel, save_picture
+from earnest.apps.desktop.plain import PlainLabel
+from earnest.apps.desktop.preferences import Preferences
+from earnest.apps.desktop.recorder import Microphone, RecordPanel
+from earnest.apps.desktop.recording import RecordingPanel
+from earnest.apps.desktop.style import set_scheme, window_icon
+from earnest.apps.desktop.texts import tr, word
+from earnest.corpora.annotations import utterances_of
+from earnest.corpora.manifest import read_manifest
+from earnest.errors import EarnestError, printable
+from earnest.evaluation.agreement import AnnotatorAgreement, agreement
+from earnest.runtime.diarisation import read_rttm
+from earnest.runtime.picture import is_picture
+from earnest.runtime.prediction import Prediction
+
+
+class DesktopWindow(QMainWindow):
+    """Files on the left; the current one on the right, above what is known of it."""
+
+    def __init__(self, preferences: Preferences, model: str | None = None) -> None:
+        super().__init__()
+        self.preferences = preferences
+        self.background = Background(self)
+        self.annotations = Annotations(preferences.folder / "corrections.jsonl", self)
+        self.microphone = Microphone(self)
+        self._listening: Listening | None = None
+        self.files, self.recording, self.answer = FilesPanel(), RecordingPanel(self.background), AnswerPanel()
+        self.parts, self.picture = AnnotationPanel(self.annotations), PicturePanel()
+        self.record = RecordPanel(self.microphone, self.background)
+        self.models = ModelPanel(preferences, model)
+        self.recent = QMenu(tr("&Recent"), self)
+        self._arrange()
+        self.label_actions = fill_menus(self)
+        self._connect()
+        self._restore()
+        try:
+            self.annotations.recover()
+        except EarnestError as error:
+            self.tell(str(error))
+        self.load_model(self.models.choice)
+
+    def _arrange(self) -> None:
+        self.setWindowTitle("earnest")
+        self.setWindowIcon(window_icon())
+        self.setAcceptDrops(True)
+        self.tabs = QTabWidget()
+        for panel, name in (
+            (self.answer, tr("Answer")),
+            (self.parts, tr("Annotate")),
+            (self.record, tr("Record")),
+            (self.picture, tr("Spectrogram")),
+            (self.models, tr("Model")),
+        ):
+            self.tabs.addTab(panel, name)
+        self.tabs.setAccessibleName(tr("What is known of the recording"))
+        self.right, self.split = QSplitter(Qt.Orientation.Vertical), QSplitter(Qt.Orientation.Horizontal)
+        self.right.addWidget(self.recording)
+        self.right.addWidget(self.tabs)
+        self.split.addWidget(self.files)
+        self.split.addWidget(self.right)
+        self.right.setSizes([420, 300])
+        self.split.setSizes([460, 820])
+        self.notice, self.notice_text = QFrame(), PlainLabel()
+        self.notice.setFrameShape(QFrame.Shape.StyledPanel)
+        self.notice_text.setWordWrap(True)
+        self.notice_text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.notice_text.setAccessibleName(tr("Message"))
+        close = QPushButton(tr("Close"))
+        close.setAccessibleName(tr("Close the message"))
+        close.clicked.connect(self.notice.hide)
+        row = QHBoxLayout(self.notice)
+        row.addWidget(self.notice_text, 1)
+        row.addWidget(close)
+        self.notice.hide()
+        middle = QWidget()
+        layout = QVBoxLayout(middle)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.notice)
+        layout.addWidget(self.split, 1)
+        self.setCentralWidget(middle)
+        self.resize(1280, 800)
+
+    def _connect(self) -> None:
+        self.files.current_changed.connect(self._show_current)
+        self.files.answered.connect(self._take_answers)
+        self.recording.stretch_answered.connect(self._show_stretch)
+        self.recording.views.span_chosen.connect(self.parts.choose)
+        self.recording.views.selection_changed.connect(self.parts.set_selection)
+        self.recording.failed.connect(self.tell)
+        self.parts.part_chosen.connect(lambda start_s, _: self.recording.views.set_cursor(start_s))
+        self.parts.saving_wanted.connect(lambda: self.ask_annotations("manifest"))
+        self.parts.comparing_wanted.connect(self.ask_second)
+        self.parts.learning_wanted.connect(self.learn)
+        self.annotations.changed.connect(self._annotated)
+        self.annotations.failed.connect(self.tell)
+        self.record.wanted.connect(self._begin_recording)
+        self.microphone.ended.connect(self._recorded)
+        self.microphone.failed.connect(self.tell)
+        self.picture.saving_wanted.connect(self.ask_picture)
+        self.models.chosen.connect(self.load_model)
+        self.tabs.currentChanged.connect(lambda _: self._show_tab())
+
+    def _restore(self) -> None:
+        set_scheme(self.preferences.text("scheme", "system"))
+        self.recording.views.repaint_theme()
+        for name, widget in (("split", self.split), ("right", self.right)):
+            widget.restoreState(self.preferences.shape(name))
+        self.restoreGeometry(self.preferences.shape("window"))
+
+    # What is opened.
+
+    def open_paths(self, paths: Iterable[str]) -> None:
+        """Open files and folders; they are looked for in a thread."""
+        wanted = [str(Path(path).expanduser()) for path in paths]
+        if not wanted:
+            return
+
+        def opened(entries: list[Entry]) -> None:
+            for path in reversed(wanted):
+                self.preferences.opened(path)
+            self.files.add(entries)
+
+        self.background.run(lambda: found_files(wanted), opened, self.tell)
+
+    def ask_files(self) -> None:
+        """Ask for recordings."""
+        endings = " ".join(f"*{ending}" for ending in sorted(OPENED))
+        kinds = f"{tr('Recordings and spectrograms')} ({endings});;{tr('All files')} (*)"
+        paths, _ = QFileDialog.getOpenFileNames(self, tr("Open recordings"), self._folder(), kinds)
+        self.open_paths(paths)
+
+    def ask_folder(self) -> None:
+        """Ask for a folder."""
+        folder = QFileDialog.getExistingDirectory(self, tr("Open folder"), self._folder())
+        self.open_paths([folder] if folder else [])
+
+    def paste(self) -> None:
+        """Open the files or paths that were copied elsewhere."""
+        data = QGuiApplication.clipboard().mimeData()
+        lines = [line.strip().removeprefix("file://") for line in data.text().splitlines()]
+        paths = [url.toLocalFile() for url in data.urls() if url.isLocalFile()] or [line for line in lines if line]
+        self.open_paths(paths)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+        """Take files."""
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+        """Open what is dropped."""
+        event.acceptProposedAction()
+        self.open_paths([url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()])
+
+    def open_rttm(self, path: str) -> None:
+        """Take the speakers of the current recording from a diarisation file."""
+        current = self.files.current
+
+        def show(turns: object) -> None:
+            self.recording.set_turns(current, turns)  # type: ignore[arg-type]
+            self._show_answer(current)
+
+        self.background.run(lambda: read_rttm(Path(path)), show, self.tell)
+
+    def ask_rttm(self) -> None:
+        """Ask for a diarisation file."""
+        path, _ = QFileDialog.getOpenFileName(self, tr("Diarisation file"), self._folder(), "RTTM (*.rttm)")
+        if path:
+            self.open_rttm(path)
+
+    def _folder(self) -> str:
+        return str(Path(self.preferences.recent[0]).parent) if self.preferences.recent else ""
+
+    def fill_recent(self) -> None:
+        """List what was opened before."""
+        self.recent.clear()
+        items = [Item(printable(path), lambda path=path: self.open_paths([path])) for path in self.preferences.recent]  # type: ignore[misc]
+        fill(self.recent, list(items))
+
+    # What answers.
+
+    def load_model(self, choice: ModelChoice) -> None:
+        """Load a model in a thread, and answer everything with it; where it fails, the one before stays."""
+        self.statusBar().showMessage(tr("Loading {model} …").format(model=printable(choice.model)))
+
+        def loaded(found: tuple[Listening, str]) -> None:
+            self._listening, card = found
+            info = self._listening.predictor.info
+            self.models.show_loaded(self._listening, card)
+            self.parts.set_classes(info.classes)
+            for action, name in zip(self.label_actions, info.classes, strict=False):
+                action.setText(word(printable(name)))
+            for action in self.label_actions[len(info.classes) :]:
+                action.setVisible(False)
+            self.recording.listen_with(self._listening)
+            self.files.answer_with(self._listening)
+            self.statusBar().showMessage(tr("{model} is ready.").format(model=printable(info.name)), 5_000)
+            self._show_tab()
+
+        def failed(why: str) -> None:
+            self.statusBar().clearMessage()
+            self.tell(why)
+            if self._listening is not None and choice.model != self._listening.predictor.info.name:
+                self.statusBar().showMessage(tr("The model before goes on answering."))
+
+        self.background.run(choice.load, loaded, failed)
+
+    # What is current.
+
+    def _show_current(self, path: str) -> None:
+        self.recording.show_recording(path)
+        self._show_answer(path)
+        self._show_tab()
+
+    def _take_answers(self, paths: Sequence[str]) -> None:
+        if self.files.current in paths:
+            self._show_answer(self.files.current)
+
+    def _show_answer(self, path: str) -> None:
+        entry = self.files.model.of(path)
+        timeline = entry.timeline if entry else None
+        parts = self.annotations.of(path, timeline, self.recording.speakers(timeline))
+        self.recording.show_answer(timeline, parts)
+        self.parts.show_parts(path, parts)
+        self._show_prediction(path)
+
+    def _show_prediction(self, path: str) -> None:
+        entry = self.files.model.of(path)
+        timeline = entry.timeline if entry else None
+        if entry is None or self._listening is None:
+            self.answer.clear()
+        elif timeline is None:
+            self.answer.say(printable(Path(path).name), word(entry.state))
+        else:
+            self.answer.show_prediction(timeline.prediction, self._listening.predictor.info)
+
+    def _show_stretch(self, prediction: Prediction | None, start_s: float, end_s: float) -> None:
+        if prediction is None or self._listening is None:
+            self._show_prediction(self.files.current)
+            return
+        about = tr("Selection, {start} to {end} s").format(start=f"{start_s:.2f}", end=f"{end_s:.2f}")
+        self.answer.show_prediction(prediction, self._listening.predictor.info, about)
+        if self.tabs.currentWidget() not in (self.answer, self.parts):
+            self.tabs.setCurrentWidget(self.answer)
+
+    def _show_tab(self) -> None:
+        """Fill the tab that is seen; its picture and its microphones are looked for only there."""
+        current = self.tabs.currentWidget()
+        if current is self.record and not self.microphone.is_on:
+            self.record.find_microphones()
+        if current is self.picture:
+            self._draw_picture()
+
+    def _draw_picture(self) -> None:
+        path, listening = self.files.current, self._listening
+        if not path or listening is None:
+            self.picture.clear(tr("Choose a recording."))
+            return
+        self.picture.clear(tr("Drawing …"))
+
+        def drawn(picture: object) -> None:
+            if path == self.files.current:
+                self.picture.show_picture(path, picture)  # type: ignore[arg-type]
+
+        def refused(why: str) -> None:
+            if path == self.files.current:
+                self.picture.clear(why)
+
+        if is_picture(path):
+            self.background.run(lambda: listening.predictor.decoders.read_picture(path), drawn, refused)
+        else:
+            self.background.run(lambda: listening.predictor.spectrogram(path), drawn, refused)
+
+    def search(self) -> None:
+        """Let the user type what to look for."""
+        self.files.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.files.search.selectAll()
+
+    # The microphone.
+
+    def toggle_recording(self) -> None:
+        """Show the microphone's tab, and begin or end a recording."""
+        self.tabs.setCurrentWidget(self.record)
+        self.record.toggle()
+
+    def _begin_recording(self, device: str) -> None:
+        if self._listening is None:
+            self.tell(tr("The model is still loading. Try again in a moment."))
+            return
+        self.recording.player.stop()
+        self.record.begin(self._listening.predictor.info.classes)
+        self.microphone.start(self._listening, self.preferences.recordings, device or None)
+
+    def _recorded(self, path: str) -> None:
+        if path:
+            self.files.add([Entry(path, Path(path).stat().st_size)])
+            self.files.choose(path)
+
+    # What is written.
+
+    def ask_rows(self) -> None:
+        """Ask where the table of answers goes."""
+        kinds = "CSV (*.csv);;JSON lines (*.jsonl);;Parquet (*.parquet)"
+        path, _ = QFileDialog.getSaveFileName(self, tr("Export answers"), "emotions.csv", kinds)
+        if path:
+            self.export_rows(path)
+
+    def export_rows(self, path: str) -> None:
+        """Write the chosen files' answers as a table; of all that are shown where fewer than two are chosen."""
+        timelines, listening = self.files.answered_timelines(), self._listening
+        if listening is not None:
+            self._write(lambda: export_rows(timelines, Path(path), listening.predictor.info))
+
+    def ask_timelines(self, form: str) -> None:
+        """Ask for the folder that timelines go to."""
+        folder = QFileDialog.getExistingDirectory(self, tr("Folder for timelines"))
+        if folder:
+            self.export_timelines(folder, form)
+
+    def export_timelines(self, folder: str, form: str) -> None:
+        """Write a timeline for each chosen file."""
+        timelines = self.files.answered_timelines()
+        self._write(lambda: export_timelines(timelines, Path(folder), form))
+
+    def ask_annotations(self, form: str) -> None:
+        """Ask where annotations go."""
+        if form == "manifest":
+            place, _ = QFileDialog.getSaveFileName(self, tr("Save annotations"), "annotations.csv", "CSV (*.csv)")
+        else:
+            place = QFileDialog.getExistingDirectory(self, tr("Folder for annotations"))
+        if place:
+            self.export_annotations(place, form)
+
+    def export_annotations(self, place: str, form: str) -> None:
+        """Write all annotations."""
+        annotated = dict(self.annotations.by_recording)
+        found = {path: entry.timeline for path in annotated if (entry := self.files.model.of(path))}
+        self._write(lambda: export_annotations(annotated, found.get, Path(place), form))
+
+    def ask_picture(self) -> None:
+        """Ask where the picture goes."""
+        if self.picture.picture is None:
+            self.tell(tr("There is no picture. Choose a recording that the network hears at once."))
+            return
+        name = f"{Path(self.picture.path).stem}.png"
+        path, _ = QFileDialog.getSaveFileName(self, tr("Save picture"), name, "PNG (*.png)")
+        if path:
+            self.save_picture(path)
+
+    def save_picture(self, path: str) -> None:
+        """Write the picture that is shown."""
+        picture = self.picture.picture
+        if picture is not None:
+            self._write(lambda: Exported(1, save_picture(picture, Path(path))))
+
+    def _write(self, work: Callable[[], Exported]) -> None:
+        def written(found: Exported) -> None:
+            said = tr("{count} written: {place}").format(count=found.count, place=printable(str(found.place)))
+            self.statusBar().showMessage(said, 10_000)
+
+        self.background.run(work, written, self.tell)
+
+    # What people say.
+
+    def _annotated(self, path: str) -> None:
+        if path == self.files.current:
+            self._show_answer(path)
+
+    def ask_second(self) -> None:
+        """Ask for the manifest of a second annotator."""
+        path, _ = QFileDialog.getOpenFileName(self, tr("Second annotator's manifest"), self._folder(), "CSV (*.csv)")
+        if path:
+            self.compare(path)
+
+    def compare(self, path: str) -> None:
+        """Show where a second annotator's manifest differs from the annotations here."""
+        ours = dict(self.annotations.by_recording)
+
+        def compared() -> AnnotatorAgreement:
+            rows = utterances_of(ours)
+            if not rows:
+                raise EarnestError(tr("There are no annotations yet. Correct or confirm a part first."))
+            return agreement(rows, read_manifest(Path(path)))
+
+        def show(found: AnnotatorAgreement) -> None:
+            self.agreement = AgreementDialog(found, path, self)
+            self.agreement.open()
+
+        self.background.run(compared, show, self.tell)
+
+    def learn(self) -> None:
+        """Learn from the corrections in a thread, then answer with the new model."""
+        annotated, folder = dict(self.annotations.by_recording), self.preferences.folder / "models"
+        self.statusBar().showMessage(tr("Learning from your corrections …"))
+
+        def learned(bundle: Path) -> None:
+            self.statusBar().showMessage(tr("Your own model is in {path}.").format(path=printable(str(bundle))))
+            self.models.choose_bundle(str(bundle))
+
+        def failed(why: str) -> None:
+            self.statusBar().clearMessage()
+            self.tell(why)
+
+        self.background.run(lambda: learn_from(annotated, folder), learned, failed)
+
+    # The window itself.
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that was opened has its answers, or can't have any."""
+        has_answers = self._listening is not None and self.files.model.entries and not self.files.analysis.is_busy
+        return bool(has_answers or not self.notice.isHidden())
+
+    def tell(self, what: str) -> None:
+        """Say what is wrong, above everything, until it is closed."""
+        self.notice_text.setText(what)
+        self.notice.show()
+
+    def set_scheme(self, name: str) -> None:
+        """Choose light or dark."""
+        self.preferences.set_text("scheme", name)
+        set_scheme(name)
+        self.recording.views.repaint_theme()
+
+    def set_language(self, name: str) -> None:
+        """Choose the language of the next start."""
+        self.preferences.set_text("language", name)
+        self.tell(tr("The language changes when you start the application again."))
+
+    def show_keys(self) -> None:
+        """Show all keys."""
+        self._box(tr("Keys"), keys_help(self))
+
+    def show_about(self) -> None:
+        """Say what this is."""
+        import earnest
+
+        said = tr(
+            "earnest {version} tells which emotion a speaker expresses, and how sure that is. No sound leaves this "
+            "computer. Licence: Apache-2.0; Qt and PySide: LGPL-3.0; other licences are in the folder of the program."
+        )
+        self._box("earnest", said.format(version=earnest.__version__))
+
+    def _box(self, title: str, text: str) -> None:
+        self.box = QMessageBox(QMessageBox.Icon.NoIcon, title, text, QMessageBox.StandardButton.Close, self)
+        self.box.setTextFormat(Qt.TextFormat.PlainText)
+        self.box.open()
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
+        """Keep what was set, and end the threads."""
+        self.preferences.set_shape("window", self.saveGeometry())
+        self.preferences.set_shape("split", self.split.saveState())
+        self.preferences.set_shape("right", self.right.saveState())
+        self.preferences.save()
+        self.microphone.close()
+        self.recording.close_player()
+        self.files.close_analysis()
+        self.background.close()
+        super().closeEvent(event)

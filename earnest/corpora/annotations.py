@@ -1,0 +1,128 @@
+"""Labels that people give to parts of recordings: as rows of a manifest, and in a journal that survives a kill."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from earnest.corpora.manifest import Utterance
+from earnest.errors import EarnestError, printable_json, told
+from earnest.files.reading import read_bytes
+from earnest.files.writing import write_atomically
+from earnest.labels import EMOTIONS
+
+LARGEST_JOURNAL = 1 << 28  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One emotion in a part of a recording.
+
+    Attributes
+    ----------
+    emotion : any word; rows of a manifest are those with a canonical one
+    by_hand : whether a person said or confirmed it
+    """
+
+    start_s: float
+    end_s: float
+    emotion: str
+    speaker: str = ""
+    by_hand: bool = False
+
+
+def utterances_of(
+    annotated: Mapping[str, Sequence[Annotation]], corpus: str = "annotated", by_hand_only: bool = False
+) -> list[Utterance]:
+    """Return a row for each part with a canonical emotion, in order of recordings and time.
+
+    Parameters
+    ----------
+    annotated : path of a recording → its parts
+    """
+    rows: list[Utterance] = []
+    for path, parts in annotated.items():
+        chosen = [one for one in parts if one.emotion in EMOTIONS and (one.by_hand or not by_hand_only)]
+        for part in sorted(chosen, key=lambda one: one.start_s):
+            times = f"{round(1000 * part.start_s)}-{round(1000 * part.end_s)}"
+            rows.append(
+                Utterance(
+                    utterance_id=f"{Path(path).stem}-{len(rows):05d}-{times}",
+                    path=Path(path),
+                    start_s=part.start_s,
+                    end_s=part.end_s,
+                    corpus=corpus,
+                    speaker=part.speaker,
+                    emotion=part.emotion,
+                    native_emotion=part.emotion,
+                    group=path,  # parts of one recording stay in one set
+                )
+            )
+    return rows
+
+
+class AnnotationJournal:
+    """The annotations of recordings in a file, a line a change: what was written is there after a kill."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> dict[str, tuple[Annotation, ...]]:
+        """Return path → its parts as they were last; a last line that was just being written is left out.
+
+        Raises
+        ------
+        EarnestError
+            When the file is not one of these.
+        """
+        if not self._path.exists():
+            return {}
+        latest: dict[str, tuple[Annotation, ...]] = {}
+        lines = read_bytes(self._path, most=LARGEST_JOURNAL).split(b"\n")
+        for number, line in enumerate(lines[:-1], 1):
+            try:
+                path, parts = _from_line(line)
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                raise EarnestError(
+                    f"{self._path}, line {number}: not written by earnest ({error}). Move the file away to begin anew."
+                ) from error
+            latest[path] = parts
+        return {path: parts for path, parts in latest.items() if parts}
+
+    def write(self, path: str, parts: Sequence[Annotation]) -> None:
+        """Add a recording's parts as they are now; when this returns, a kill loses nothing of them."""
+        line = _to_line(path, parts).encode()
+        with told(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab+", buffering=0) as file:
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(end - 1, 0))
+                if end and file.read(1) != b"\n":  # a full disk or a kill cut a line off: it never was
+                    file.seek(0)
+                    file.truncate(file.read().rfind(b"\n") + 1)
+                file.write(line)
+
+    def replace(self, annotated: Mapping[str, Sequence[Annotation]]) -> None:
+        """Write the file anew, a line a recording."""
+        write_atomically(self._path, "".join(_to_line(*item) for item in annotated.items()).encode())
+
+
+def _to_line(path: str, parts: Iterable[Annotation]) -> str:
+    values = {"path": path, "parts": [asdict(part) for part in parts]}
+    return printable_json(json.dumps(values, ensure_ascii=False, allow_nan=False)) + "\n"
+
+
+def _from_line(line: bytes) -> tuple[str, tuple[Annotation, ...]]:
+    values = json.loads(line)
+    return str(values["path"]), tuple(_part(item) for item in values["parts"])
+
+
+def _part(item: Mapping[str, Any]) -> Annotation:
+    part = Annotation(**item)
+    if not 0 <= float(part.start_s) < float(part.end_s) < float("inf") or not part.emotion:
+        raise ValueError("a part needs a start before its end, and an emotion")
+    if not all(isinstance(text, str) for text in (part.emotion, part.speaker)) or type(part.by_hand) is not bool:
+        raise ValueError("'emotion' and 'speaker' must be texts, 'by_hand' true or false")
+    return part

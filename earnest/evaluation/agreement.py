@@ -1,0 +1,100 @@
+"""How far two people agree who labelled the same recordings: Cohen's kappa (Cohen, 1960)."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.corpora.manifest import Utterance
+
+_NEVER = 1e9  # seconds; where a row has no end, the recording's is meant
+
+
+@dataclass(frozen=True)
+class SharedStretch:
+    """A stretch that both labelled."""
+
+    path: str
+    start_s: float
+    end_s: float
+    first: str
+    second: str
+
+
+@dataclass(frozen=True)
+class AnnotatorAgreement:
+    """What two annotators said about the same stretches.
+
+    Attributes
+    ----------
+    shared : stretches that both labelled, cut where either of them changes
+    classes : all labels, sorted
+    table : the first's labels in rows, the second's in columns, in ``classes``' order; seconds, or recordings where
+        both labelled recordings as a whole
+    kappa : (p_o − p_e) / (1 − p_e); None where it is not defined, as both always said the same one word
+    """
+
+    shared: tuple[SharedStretch, ...]
+    classes: tuple[str, ...]
+    table: npt.NDArray[np.float64]
+
+    @property
+    def observed(self) -> float:
+        """Share on which they agree, p_o; 0 where nothing is shared."""
+        return float(np.trace(self.table) / self.table.sum()) if self.table.sum() else 0.0
+
+    @property
+    def kappa(self) -> float | None:
+        """Cohen's kappa."""
+        return cohen_kappa(self.table)
+
+
+def cohen_kappa(table: npt.ArrayLike) -> float | None:
+    """Return (p_o − p_e) / (1 − p_e) of a table of counts or weights; None where it is not defined.
+
+    Parameters
+    ----------
+    table : the first's labels in rows, the second's in columns, shape (classes, classes), at least 0
+    """
+    shares = np.asarray(table, np.float64)
+    if not shares.sum():
+        return None
+    shares = shares / shares.sum()
+    observed, expected = float(np.trace(shares)), float(shares.sum(axis=1) @ shares.sum(axis=0))
+    return None if expected >= 1 else (observed - expected) / (1 - expected)
+
+
+def agreement(first: Sequence[Utterance], second: Sequence[Utterance]) -> AnnotatorAgreement:
+    """Compare two manifests of the same recordings, over the time that both labelled.
+
+    A row without an end means the whole recording. Where all shared rows do so each recording counts once, else each
+    second.
+    """
+    theirs = _by_path(second)
+    shared = [one for path, rows in _by_path(first).items() for one in _shared(path, rows, theirs.get(path, ()))]
+    classes = tuple(sorted({label for one in shared for label in (one.first, one.second)}))
+    table = np.zeros((len(classes), len(classes)))
+    for one in shared:
+        lasts = 1.0 if one.end_s >= _NEVER else one.end_s - one.start_s
+        table[classes.index(one.first), classes.index(one.second)] += lasts
+    return AnnotatorAgreement(tuple(shared), classes, table)
+
+
+def _by_path(rows: Sequence[Utterance]) -> Mapping[str, list[Utterance]]:
+    found = defaultdict(list)
+    for row in rows:
+        found[str(row.path.resolve())].append(row)
+    return {path: sorted(parts, key=lambda part: part.start_s) for path, parts in found.items()}
+
+
+def _shared(path: str, first: Sequence[Utterance], second: Sequence[Utterance]) -> list[SharedStretch]:
+    found = []
+    for one in first:
+        for other in second:
+            start_s = max(one.start_s, other.start_s)
+            end_s = min(_NEVER if one.end_s is None else one.end_s, _NEVER if other.end_s is None else other.end_s)
+            if end_s > start_s:
+                found.append(SharedStretch(path, start_s, end_s, one.emotion, other.emotion))
+    return found

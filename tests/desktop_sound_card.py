@@ -1,0 +1,56 @@
+"""A made-up sound card: a microphone that hears a recording, and a loudspeaker that keeps what it was given."""
+
+import threading
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def sound_card(heard: npt.NDArray[np.float32] | None = None, blocks_per_s: int = 100) -> Any:
+    """Return a module like sounddevice; ``heard`` None is a computer without devices."""
+    module: Any = ModuleType("sounddevice")
+    module.PortAudioError = type("PortAudioError", (Exception,), {})
+    module.played = []
+
+    class Device:
+        def __init__(self, callback: Any, blocksize: int = 1_600, **_: Any) -> None:
+            if heard is None:
+                raise module.PortAudioError("Error querying device -1")
+            self._callback, self._n, self._over = callback, blocksize or 1_600, threading.Event()
+            self._thread = threading.Thread(target=self._run, daemon=True)
+
+        def __enter__(self) -> "Device":
+            self.start()
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.close()
+
+        def start(self) -> None:
+            self._thread.start()
+
+        def close(self) -> None:
+            self._over.set()
+            self._thread.join()
+
+    class InputStream(Device):
+        def _run(self) -> None:
+            assert heard is not None
+            for start in range(0, len(heard), self._n):
+                if self._over.wait(1 / blocks_per_s):
+                    return
+                self._callback(heard[start : start + self._n, None], self._n, None, None)
+
+    class OutputStream(Device):
+        def _run(self) -> None:
+            while not self._over.wait(1 / blocks_per_s):
+                data = np.zeros((self._n, 1), np.int16)
+                self._callback(data, self._n, None, None)
+                module.played.append(data)
+
+    module.InputStream, module.OutputStream = InputStream, OutputStream
+    found = [] if heard is None else [{"name": "Made-up microphone", "max_input_channels": 1}]
+    module.query_devices = lambda: found
+    return module

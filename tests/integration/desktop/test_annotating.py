@@ -1,0 +1,176 @@
+"""Labels by hand: corrected, undone, kept through a kill, saved, compared, learnt from."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from earnest.corpora.annotations import Annotation, AnnotationJournal
+from earnest.corpora.manifest import read_manifest, write_manifest
+
+
+@pytest.fixture
+def annotating(opened: Any, voices: Path) -> Any:
+    """Return a window that shows the parts of the first of five recordings."""
+    driver = opened(voices)
+    driver.answered()
+    driver.window.tabs.setCurrentWidget(driver.window.parts)
+    driver.until(lambda: driver.window.parts.model.parts)
+    return driver
+
+
+def test_a_label_is_corrected_by_key_undone_and_redone(annotating: Any, qtbot: Any) -> None:
+    from PySide6.QtCore import Qt
+
+    window, control = annotating.window, Qt.KeyboardModifier.ControlModifier
+    before = window.parts.model.parts
+    other = 1 if before[0].emotion == "neutral" else 0
+    qtbot.keyClick(window, Qt.Key.Key_1 if other == 0 else Qt.Key.Key_2, control)
+    corrected = window.parts.model.parts[0]
+    assert (corrected.emotion, corrected.by_hand) == (("neutral", "happy")[other], True)
+    assert window.recording.views._spans[0].emotion == corrected.emotion
+    qtbot.keyClick(window, Qt.Key.Key_Z, control)
+    assert window.parts.model.parts == before
+    qtbot.keyClick(window, Qt.Key.Key_Z, control | Qt.KeyboardModifier.ShiftModifier)
+    assert window.parts.model.parts[0] == corrected
+
+
+def test_a_speaker_is_typed_and_a_selection_becomes_a_part(annotating: Any, qtbot: Any) -> None:
+    from PySide6.QtCore import Qt
+
+    window = annotating.window
+    annotating.drawn()
+    window.parts.choose(0)
+    window.parts.speaker.setFocus()
+    qtbot.keyClicks(window.parts.speaker, "Anna")
+    qtbot.keyClick(window.parts.speaker, Qt.Key.Key_Return)
+    assert window.parts.model.parts[0].speaker == "Anna"
+    window.recording.views.select(0.2, 0.5)
+    window.parts.emotions.setCurrentText("sad")
+    qtbot.keyClick(window, Qt.Key.Key_D, Qt.KeyboardModifier.ControlModifier)
+    assert Annotation(0.2, 0.5, "sad", "Anna", True) in window.parts.model.parts
+    ends = [(part.start_s, part.end_s) for part in window.parts.model.parts]
+    assert all(first[1] <= second[0] for first, second in itertools.pairwise(ends))
+
+
+def test_a_window_that_is_opened_again_has_the_corrections(annotating: Any, opened: Any, voices: Path) -> None:
+    annotating.window.parts.relabel("sad")
+    annotating.window.close()
+    second = opened(voices)
+    second.answered()
+    assert second.window.parts.model.parts[0].emotion == "sad"
+    assert second.window.parts.model.parts[0].by_hand
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from earnest.apps.desktop.start import application, open_window
+app = application()
+window = open_window([sys.argv[2]], Path(sys.argv[1]), sys.argv[3], "en")
+while not (window.files.model.entries and not window.files.analysis.is_busy and window.parts.model.parts):
+    app.processEvents()
+for emotion in ("angry", "sad", "happy"):
+    window.parts.relabel(emotion)
+    print(emotion, flush=True)
+while True:
+    app.processEvents()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_kill_loses_no_correction(qapp: Any, voices: Path, bundle: Path, tmp_path: Path) -> None:
+    voice = min(voices.iterdir())
+    words = [sys.executable, "-c", KILLED, str(tmp_path), str(voice), str(bundle)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = [process.stdout.readline().strip() for _ in range(3)]
+        os.kill(process.pid, signal.SIGKILL)
+    assert said == ["angry", "sad", "happy"]
+    kept = AnnotationJournal(tmp_path / "corrections.jsonl").read()
+    assert [part.emotion for part in kept[str(voice)]][:1] == ["happy"]
+
+
+def test_annotations_are_saved_as_manifest_elan_and_textgrid(annotating: Any, tmp_path: Path) -> None:
+    window = annotating.window
+    window.parts.relabel("sad")
+    window.parts.choose(0)
+    window.parts.speaker.setText("Anna")
+    window.parts.speaker.setModified(True)
+    window.parts.speaker.editingFinished.emit()
+    manifest = tmp_path / "annotations.csv"
+    window.export_annotations(str(manifest), "manifest")
+    annotating.until(manifest.exists)
+    row = read_manifest(manifest)[0]
+    part = window.parts.model.parts[0]
+    assert (row.emotion, row.speaker, row.start_s, row.end_s) == ("sad", "Anna", part.start_s, part.end_s)
+    for form, suffix in (("eaf", ".eaf"), ("textgrid", ".textgrid")):
+        window.export_annotations(str(tmp_path / form), form)
+        path = tmp_path / form / f"voice-0{suffix}"
+        annotating.until(path.exists)
+        text = path.read_text()
+        assert "sad" in text
+        assert "Anna" in text
+        assert "speaker" in text
+
+
+def test_a_second_annotator_is_compared(annotating: Any, tmp_path: Path, voices: Path) -> None:
+    window = annotating.window
+    for name in sorted(voices.iterdir()):
+        window.files.choose(str(name))
+        window.parts.relabel("sad" if name.stem[-1] in "01" else "happy")
+    window.export_annotations(str(tmp_path / "first.csv"), "manifest")
+    annotating.until((tmp_path / "first.csv").exists)
+    rows = read_manifest(tmp_path / "first.csv")
+    from dataclasses import replace
+
+    write_manifest([replace(rows[0], emotion="angry"), *rows[1:]], tmp_path / "second.csv")
+    window.compare(str(tmp_path / "second.csv"))
+    annotating.until(lambda: hasattr(window, "agreement"))
+    assert "kappa" in window.agreement.summary.text()
+    assert [window.agreement.table.item(0, column).text() for column in (3, 4, 5)] == ["sad", "angry", "differs"]
+    window.agreement.close()
+
+
+def test_learning_is_from_what_was_labelled_by_hand_and_its_bundle_answers(
+    annotating: Any, monkeypatch: pytest.MonkeyPatch, bundle: Path, voices: Path
+) -> None:
+    import earnest
+    from earnest.apps.desktop import learning
+
+    window = annotating.window
+    given: list[Any] = []
+
+    class Learned:
+        path = bundle
+
+    def learn(source: Path, output: Path, jobs: int) -> Any:
+        given.extend(read_manifest(source))
+        return Learned()
+
+    monkeypatch.setattr(earnest, "learn", learn, raising=False)
+    assert learning.learn_from.__module__ == "earnest.apps.desktop.learning"
+    window.learn()
+    annotating.until(window.notice.isVisible)
+    assert "two or more" in window.notice_text.text()
+    for name, emotion in zip(sorted(voices.iterdir())[:2], ("sad", "happy"), strict=True):
+        window.files.choose(str(name))
+        window.parts.relabel(emotion)
+    window.learn()
+    annotating.until(lambda: given)
+    assert {row.emotion for row in given} == {"sad", "happy"}
+    annotating.until(lambda: window.models.choice.model == str(bundle))
+    annotating.answered()
+
+
+def test_a_journal_that_cant_be_written_is_said(annotating: Any) -> None:
+    window = annotating.window
+    (window.preferences.folder / "corrections.jsonl").mkdir()
+    window.parts.relabel("sad")
+    annotating.until(window.notice.isVisible)
+    assert "not saved" in window.notice_text.text()

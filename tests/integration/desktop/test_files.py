@@ -1,0 +1,178 @@
+"""Files, folders and pictures are opened, answered, sorted, filtered and exported; what fails is a row."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import earnest
+from earnest.runtime.timeline_formats import FORMATS, SUFFIXES
+
+
+def test_a_folder_is_answered_as_the_library_does(opened: Any, voices: Path, bundle: Path) -> None:
+    driver = opened(voices)
+    driver.answered()
+    found = [entry.prediction for entry in driver.window.files.model.entries]
+    model = earnest.load(bundle)
+    expected = [model.predict(path) for path in sorted(voices.iterdir())]
+    assert [row.emotion for row in found] == [row.emotion for row in expected]
+    for row, other in zip(found, expected, strict=True):
+        assert row.probabilities == pytest.approx(other.probabilities, abs=1e-6)
+
+
+def test_files_are_dropped_and_pasted(opened: Any, voices: Path, qtbot: Any) -> None:
+    from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+    from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
+
+    driver = opened()
+    first, second = sorted(voices.iterdir())[:2]
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(first))])
+    left, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    entering = QDragEnterEvent(QPointF(5, 5).toPoint(), Qt.DropAction.CopyAction, data, left, keys)
+    driver.window.dragEnterEvent(entering)
+    assert entering.isAccepted()
+    driver.window.dropEvent(QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, left, keys))
+    driver.answered()
+    QGuiApplication.clipboard().setText(str(second))
+    driver.window.files.table.setFocus()
+    qtbot.keyClick(driver.window.files.table, Qt.Key.Key_V, Qt.KeyboardModifier.ControlModifier)
+    driver.until(lambda: len(driver.window.files.model.entries) == 2)
+    driver.answered()
+    assert "waiting" not in driver.labels()
+
+
+def test_a_broken_file_is_a_row_with_its_error(opened: Any, voices: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF no sound at all")
+    driver = opened(broken, voices, tmp_path / "missing.wav")
+    driver.answered()
+    assert driver.labels()[0] == driver.labels()[-1] == "error"
+    assert "error" not in driver.labels()[1:-1]
+    driver.window.files.choose(str(broken))
+    assert driver.window.answer.about.text() == "broken.wav"
+    assert driver.window.answer.meaning.text().startswith("no sound")
+    assert "2 could not be read" in driver.window.files.state.text()
+
+
+def test_an_empty_folder_is_said(opened: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    driver = opened(tmp_path / "empty")
+    driver.until(driver.window.notice.isVisible)
+    assert "no recordings in this folder" in driver.window.notice_text.text()
+
+
+def test_the_table_is_sorted_filtered_and_searched_with_mouse_and_keys(opened: Any, voices: Path, qtbot: Any) -> None:
+    from PySide6.QtCore import Qt
+
+    driver = opened(voices)
+    driver.answered()
+    files = driver.window.files
+    header = files.table.horizontalHeader()
+    for _ in range(2):  # by length, then the other way round
+        where = header.sectionViewportPosition(3) + 20
+        qtbot.mouseClick(
+            header.viewport(), Qt.MouseButton.LeftButton, pos=header.viewport().rect().topLeft() + _at(where)
+        )
+    names = [files.filter.index(row, 0).data() for row in range(files.filter.rowCount())]
+    assert names in (sorted(names), sorted(names, reverse=True))
+    before = names
+    qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=header.viewport().rect().topLeft() + _at(where))
+    assert [files.filter.index(row, 0).data() for row in range(files.filter.rowCount())] == before[::-1]
+    qtbot.keyClick(driver.window, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+    driver.until(files.search.hasFocus)
+    qtbot.keyClicks(files.search, "voice-3")
+    driver.until(lambda: files.filter.rowCount() == 1)
+    files.search.clear()
+    label = driver.labels()[0]
+    files.labels.setCurrentIndex(files.labels.findData(label))
+    driver.until(lambda: files.filter.rowCount() == driver.labels().count(label))
+    assert files.labels.currentText().endswith(f"({driver.labels().count(label)})")
+
+
+def _at(x: int) -> Any:
+    from PySide6.QtCore import QPoint
+
+    return QPoint(x, 8)
+
+
+def test_cancelled_files_can_be_answered_again(opened: Any, voices: Path) -> None:
+    driver = opened()
+    driver.until(lambda: driver.window._listening)
+    driver.window.files.add([_entry(path) for path in sorted(voices.iterdir())])
+    driver.window.files.cancel()
+    driver.answered()
+    assert "cancelled" in driver.labels()
+    driver.window.files.retry()
+    driver.answered()
+    assert not {"cancelled", "waiting", "error"} & set(driver.labels())
+
+
+def _entry(path: Path) -> Any:
+    from earnest.apps.desktop.entries import Entry
+
+    return Entry(str(path), path.stat().st_size)
+
+
+def test_answers_are_exported_in_every_format(opened: Any, voices: Path, tmp_path: Path) -> None:
+    driver = opened(voices)
+    driver.answered()
+    window = driver.window
+    for name in ("rows.csv", "rows.jsonl", "rows.parquet"):
+        window.export_rows(str(tmp_path / name))
+        driver.until((tmp_path / name).exists)
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 5
+    paths = [json.loads(line)["path"] for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert paths == sorted(map(str, voices.iterdir()))
+    window.files.table.clearSelection()
+    for form, suffix in ((form, suffix) for suffix, form in SUFFIXES.items()):
+        window.export_timelines(str(tmp_path / form), form)
+        driver.until(lambda form=form, suffix=suffix: len(list((tmp_path / form).glob(f"voice-*{suffix}"))) == 5)
+        expected = window.files.model.entries[0].timeline.to(form)
+        assert (tmp_path / form / f"voice-0{suffix}").read_text() == expected
+    assert set(SUFFIXES.values()) == set(FORMATS)
+
+
+def test_an_export_that_cant_be_written_is_said(opened: Any, voices: Path, tmp_path: Path) -> None:
+    driver = opened(voices)
+    driver.answered()
+    (tmp_path / "file").write_text("not a folder")
+    driver.window.export_rows(str(tmp_path / "file" / "rows.csv"))
+    driver.until(driver.window.notice.isVisible)
+    assert "file" in driver.window.notice_text.text()
+
+
+def test_a_recording_and_the_picture_of_its_spectrogram_have_one_answer(
+    opened: Any, voices: Path, tmp_path: Path
+) -> None:
+    driver = opened(sorted(voices.iterdir())[0])
+    driver.answered()
+    window = driver.window
+    window.tabs.setCurrentWidget(window.picture)
+    driver.until(lambda: window.picture.picture is not None)
+    picture = tmp_path / "seen.png"
+    window.save_picture(str(picture))
+    driver.until(picture.exists)
+    window.open_paths([str(picture)])
+    driver.until(lambda: len(window.files.model.entries) == 2)
+    driver.answered()
+    sound, seen = (entry.prediction for entry in window.files.model.entries)
+    assert seen.emotion == sound.emotion
+    assert np.allclose(list(seen.probabilities.values()), list(sound.probabilities.values()), atol=1e-3)
+
+
+def test_a_bundle_that_fails_leaves_the_one_before(opened: Any, voices: Path, tmp_path: Path, bundle: Path) -> None:
+    driver = opened(voices)
+    driver.answered()
+    broken = tmp_path / "broken-bundle"
+    broken.mkdir()
+    (broken / "bundle.json").write_text("{}")
+    driver.window.models.choose_bundle(str(broken))
+    driver.until(driver.window.notice.isVisible)
+    assert "bundle.json" in driver.window.notice_text.text()
+    assert driver.window._listening.predictor.info.name == "stand-in"
+    assert "error" not in driver.labels()

@@ -1,0 +1,203 @@
+"""One recording: what is drawn, selected, zoomed and played, with mouse, wheel and keys; and the microphone."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from desktop_sound_card import sound_card
+
+from earnest.testing.sounds import voice, write_voice
+
+QT = "PySide6.QtCore"
+
+
+@pytest.fixture
+def long_voice(tmp_path: Path) -> Path:
+    """Return a recording of two stretches of speech."""
+    parts = [voice(6, seed=1), np.zeros(16_000, np.float32), voice(6, level=0.4, seed=2)]
+    soundfile.write(tmp_path / "long.wav", np.concatenate(parts), 16_000)
+    return tmp_path / "long.wav"
+
+
+def place(window: Any, seconds: float) -> Any:
+    """Return the pixel of the waveform that stands for a time."""
+    from PySide6.QtCore import QPointF
+
+    views = window.recording.views
+    box = views._wave.getViewBox()
+    return views._canvas.mapFromScene(box.mapViewToScene(QPointF(seconds, 0.0)))
+
+
+def drag(driver: Any, start_s: float, end_s: float) -> None:
+    """Drag over the waveform with the left button."""
+    from PySide6.QtCore import QPoint, Qt
+    from PySide6.QtTest import QTest
+
+    target = driver.window.recording.views._canvas.viewport()
+    first, last = place(driver.window, start_s), place(driver.window, end_s)
+    QTest.mousePress(target, Qt.MouseButton.LeftButton, pos=first)
+    for share in (0.3, 0.6, 1.0):
+        step = QPoint(round(first.x() + share * (last.x() - first.x())), first.y())
+        QTest.mouseMove(target, step)
+        driver.bot.wait(40)
+    QTest.mouseRelease(target, Qt.MouseButton.LeftButton, pos=last)
+
+
+def test_a_stretch_that_is_dragged_over_gets_its_own_answer(opened: Any, long_voice: Path) -> None:
+    driver = opened(long_voice)
+    driver.answered()
+    driver.drawn()
+    driver.bot.wait(100)
+    window = driver.window
+    whole = window.answer.about.text()
+    drag(driver, 8.0, 11.0)
+    driver.until(lambda: "Selection" in window.answer.about.text())
+    start_s, end_s = window.recording.views.selection
+    assert (start_s, end_s) == pytest.approx((8.0, 11.0), abs=0.1)
+    samples = window.recording.samples
+    expected = window._listening.predict((samples.part(start_s, end_s), 16_000))
+    assert window.answer.emotion.text().startswith(expected.emotion or expected.status)
+    window.recording.views.select(0, 0)
+    driver.until(lambda: window.answer.about.text() == whole)
+
+
+def test_wheel_and_keys_zoom_and_move(opened: Any, long_voice: Path, qtbot: Any) -> None:
+    from PySide6.QtCore import QPoint, Qt
+    from PySide6.QtGui import QWheelEvent
+    from PySide6.QtWidgets import QApplication
+
+    driver = opened(long_voice)
+    driver.answered()
+    driver.drawn()
+    driver.bot.wait(100)
+    views = driver.window.recording.views
+    assert views.visible_s == pytest.approx((0, 13), abs=0.01)
+    target, where = views._canvas.viewport(), place(driver.window, 8.0)
+    wheel = QWheelEvent(
+        where, target.mapToGlobal(where), QPoint(), QPoint(0, 360), Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    QApplication.sendEvent(target, wheel)
+    first, last = views.visible_s
+    assert last - first == pytest.approx(13 * 0.8**3, abs=0.1)
+    assert first < 8 < last
+    qtbot.keyClick(driver.window, Qt.Key.Key_0, Qt.KeyboardModifier.ControlModifier)
+    assert views.visible_s == pytest.approx((0, 13), abs=0.01)
+    views._canvas.setFocus()
+    driver.until(views._canvas.hasFocus)
+    qtbot.keyClick(views._canvas, Qt.Key.Key_Right)
+    assert views.cursor_s == pytest.approx(0.5)
+    for _ in range(4):
+        qtbot.keyClick(views._canvas, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
+    assert views.selection == pytest.approx((0.5, 1.5))
+
+
+def test_spans_and_probabilities_are_drawn_where_they_were_heard(opened: Any, long_voice: Path) -> None:
+    driver = opened(long_voice)
+    driver.answered()
+    driver.drawn()
+    views, timeline = driver.window.recording.views, driver.window.files.model.entries[0].timeline
+    assert list(views._bars.opts["x0"]) == [span.start_s for span in timeline.entries()]
+    curves = views._shares.listDataItems()
+    assert len(curves) == len(timeline.classes)
+    times, shares = curves[0].getData()
+    name = timeline.classes[0]
+    assert set(np.round(shares, 6)) == {round(window.probabilities[name], 6) for window in timeline.windows}
+    assert (times.min(), times.max()) == (timeline.windows[0].start_s, timeline.windows[-1].end_s)
+
+
+def test_speakers_of_a_diarisation_file_have_lanes(opened: Any, long_voice: Path, tmp_path: Path) -> None:
+    lines = "SPEAKER long 1 0.0 6.5 <NA> <NA> anna <NA> <NA>\nSPEAKER long 1 6.5 6.5 <NA> <NA> ben <NA> <NA>\n"
+    (tmp_path / "long.rttm").write_text(lines)
+    driver = opened(long_voice)
+    driver.answered()
+    driver.window.open_rttm(str(tmp_path / "long.rttm"))
+    driver.until(lambda: {part.speaker for part in driver.window.parts.model.parts} == {"anna", "ben"})
+    assert len(set(driver.window.recording.views._bars.opts["y0"])) == 2
+
+
+def test_a_selection_is_played_and_looped(opened: Any, long_voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = sound_card(np.zeros(1, np.float32))
+    monkeypatch.setitem(sys.modules, "sounddevice", card)
+    driver = opened(long_voice)
+    driver.answered()
+    driver.drawn()
+    recording = driver.window.recording
+    recording.views.select(1.0, 1.5)
+    recording.toggle()
+    driver.until(lambda: not recording.player.is_playing)
+    driver.bot.wait(50)
+    played = np.concatenate(card.played)[:, 0]
+    expected = recording.samples.values[16_000:24_000]
+    assert np.array_equal(played[:8_000], expected)
+    assert not played[8_000:].any()
+    assert recording.views.cursor_s == pytest.approx(1.5, abs=0.11)
+    card.played.clear()
+    recording.loop.setChecked(True)
+    recording.toggle()
+    driver.until(lambda: len(card.played) > 12)
+    recording.toggle()
+    played = np.concatenate(card.played)[:, 0]
+    assert np.array_equal(played[8_000:16_000], expected)
+
+
+def test_without_loudspeaker_playing_says_so(opened: Any, long_voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", sound_card(None))
+    driver = opened(long_voice)
+    driver.drawn()
+    driver.window.recording.toggle()
+    driver.until(driver.window.notice.isVisible)
+    assert "no loudspeaker" in driver.window.notice_text.text()
+    assert not driver.window.recording.player.is_playing
+
+
+def test_the_microphone_is_answered_live_and_kept(
+    opened: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, qtbot: Any
+) -> None:
+    from PySide6.QtCore import Qt
+
+    sound = voice(8, seed=3)
+    monkeypatch.setitem(sys.modules, "sounddevice", sound_card(sound))
+    driver = opened()
+    window = driver.window
+    driver.until(lambda: window._listening)
+    window.tabs.setCurrentWidget(window.record)
+    driver.until(lambda: window.record.devices.count() == 2)
+    qtbot.mouseClick(window.record.button, Qt.MouseButton.LeftButton)
+    driver.until(lambda: window.record.spans.count() or any(bar.value() for bar, _ in window.record._bars.values()))
+    driver.bot.wait(600)
+    qtbot.keyClick(window, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+    driver.until(lambda: window.files.model.entries)
+    driver.answered()
+    path = window.files.model.entries[0].path
+    assert Path(path).parent == tmp_path / "kept" / "recordings"
+    kept, rate_hz = soundfile.read(path, dtype="float32")
+    assert rate_hz == 16_000
+    assert np.abs(kept - sound[: len(kept)]).max() < 1e-4
+    assert window.files.current == path
+
+
+def test_without_microphone_it_says_so(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", sound_card(None))
+    driver = opened()
+    window = driver.window
+    driver.until(lambda: window._listening)
+    window.toggle_recording()
+    driver.until(window.notice.isVisible)
+    assert "microphone can't be opened" in window.notice_text.text()
+    driver.until(lambda: not window.microphone.is_on)
+    assert not window.files.model.entries
+
+
+def test_a_picture_of_many_hours_is_thinned(tmp_path: Path, qapp: Any) -> None:
+    from earnest.apps.desktop.samples import Samples
+
+    samples = Samples.read(str(write_voice(tmp_path / "a.wav", 30)))
+    times, values = samples.outline(0, 30)
+    assert len(times) == len(values) <= 3_200
+    whole = samples.part(0, 30)
+    assert values.max() == pytest.approx(whole.max(), abs=1e-4)
+    assert samples.decibels(0, 30).shape[0] == samples.decibels(3, 4).shape[0] == 64

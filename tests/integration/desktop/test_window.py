@@ -1,0 +1,150 @@
+"""The window: what it remembers, its languages and colours, names for screen readers, and how it starts."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from earnest.apps.cli.main import cli
+from earnest.labels import EMOTIONS
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_settings_and_recent_files_survive(opened: Any, voices: Path) -> None:
+    first = opened(voices)
+    first.answered()
+    first.window.models.tells.click()
+    first.until(lambda: first.window._listening.options.abstain_below == 0)
+    first.window.set_scheme("dark")
+    first.window.close()
+    from earnest.apps.desktop.start import open_window
+
+    again = open_window([], first.window.preferences.folder)
+    try:
+        assert again.models.choice == first.window.models.choice
+        assert again.models.choice.tells_unsure
+        assert again.preferences.recent == [str(voices)]
+        assert again.palette().window().color().lightness() < 80
+        again.fill_recent()
+        again.recent.actions()[0].trigger()
+        first.bot.waitUntil(lambda: len(again.files.model.entries) == 5, timeout=30_000)
+    finally:
+        again.set_scheme("light")
+        again.close()
+
+
+def test_every_control_has_a_name_for_screen_readers(opened: Any, voices: Path) -> None:
+    from PySide6.QtWidgets import QAbstractButton, QAbstractItemView, QComboBox, QLineEdit, QProgressBar, QTextEdit
+
+    driver = opened(voices)
+    driver.answered()
+    controls = (QAbstractButton, QAbstractItemView, QComboBox, QLineEdit, QProgressBar, QTextEdit)
+    inside = ("QComboBox", "QTabBar", "QHeaderView", "QTableView", "QLineEdit", "QSplitter")  # parts of others
+    nameless = [
+        (type(widget).__name__, widget.objectName(), type(widget.parent()).__name__)
+        for kind in controls
+        for widget in driver.window.findChildren(kind)
+        if widget.window() is driver.window
+        and not (widget.accessibleName() or (isinstance(widget, QAbstractButton) and widget.text()))
+        and type(widget.parent()).__name__ not in inside
+        and not widget.objectName().startswith("qt_")
+        and not type(widget).__name__.startswith(("QHeaderView", "QComboBoxListView", "QComboBoxPrivate"))
+    ]
+    assert nameless == []
+
+
+def test_the_window_speaks_german(opened: Any, voices: Path, qapp: Any) -> None:
+    from PySide6.QtCore import QTranslator
+
+    from earnest.apps.desktop.texts import word
+
+    driver = opened(voices, language="de")
+    try:
+        driver.answered()
+        assert [menu.text().replace("&", "") for menu in driver.window.menuBar().actions()][:2] == [
+            "Datei",
+            "Bearbeiten",
+        ]
+        assert driver.window.files.state.text() == "5 Dateien"
+        assert word("angry") == "wütend"
+        assert all(word(name) != name for name in EMOTIONS if name not in ("neutral",))
+        assert word("my own emotion") == "my own emotion"
+    finally:
+        for translator in qapp.findChildren(QTranslator):
+            qapp.removeTranslator(translator)
+
+
+def test_every_text_is_translated_and_compiled(qapp: Any) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "desktop_texts.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_command_answers_files_as_predict_does_and_ends(
+    qapp: Any, voices: Path, bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.wav").write_bytes(b"no sound")
+    words = [str(voices), str(tmp_path / "broken.wav"), "--model", str(bundle)]
+    command = [sys.executable, "-m", "earnest"]
+    shown = [*command, "desktop", *words, "--folder", str(tmp_path / "kept"), "--until-answered", "-q"]
+    done = subprocess.run(shown, capture_output=True, text=True, timeout=120, check=False)
+    told = subprocess.run([*command, "predict", *words, "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == told.returncode == 3, done.stderr
+    for line, other in zip(done.stdout.splitlines(), told.stdout.splitlines(), strict=True):
+        row, expected = json.loads(line), json.loads(other)
+        assert row.pop("probabilities") == pytest.approx(expected.pop("probabilities"), abs=2e-6)
+        assert {name: row[name] for name in ("path", "status", "emotion", "error")} == {
+            name: expected[name] for name in ("path", "status", "emotion", "error")
+        }
+    assert (tmp_path / "kept" / "desktop.ini").exists()
+
+
+def test_without_a_display_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    if sys.platform != "linux":
+        pytest.skip("only Linux has no display")
+    done = CliRunner().invoke(cli, ["desktop"])
+    assert "There is no display here" in str(done.exception)
+
+
+def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    for name in [name for name in sys.modules if name.startswith("earnest.apps.desktop.start")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "PySide6.QtCore", None)
+    done = CliRunner().invoke(cli, ["desktop"])
+    assert "earnest[desktop]" in str(done.exception)
+
+
+def test_help_loads_no_qt() -> None:
+    code = "import sys; from earnest.apps.cli.main import cli; cli(['desktop', '--help'], standalone_mode=False); "
+    code += "print('PySide6' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ), check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_markup_of_strangers_is_shown_as_text(opened: Any, tmp_path: Path) -> None:
+    from PySide6.QtCore import Qt
+    from PySide6.QtWidgets import QLabel
+
+    name = tmp_path / "<img src='x'><b>a.wav"
+    name.write_bytes(b"no sound")
+    driver = opened(name)
+    driver.answered()
+    window = driver.window
+    labels = [label for label in window.findChildren(QLabel) if "<" in label.text()]
+    assert {label.textFormat() for label in labels} == {Qt.TextFormat.PlainText}
+    assert window.answer.about.text() == name.name
+    tip = window.files.filter.index(0, 0).data(Qt.ItemDataRole.ToolTipRole)
+    assert "&lt;img" in tip
+    assert window.models.card.loadResource(2, "file:///etc/hostname") is None

@@ -1,0 +1,57 @@
+"""Labels by hand are rows of a manifest, and a journal that no kill damages."""
+
+from pathlib import Path
+
+import pytest
+
+from earnest.corpora.annotations import Annotation, AnnotationJournal, utterances_of
+from earnest.corpora.manifest import read_manifest, write_manifest
+from earnest.errors import EarnestError
+
+PARTS = (Annotation(0.0, 1.5, "sad", "Anna", True), Annotation(1.5, 2.0, "unsure"), Annotation(2.0, 3.0, "happy"))
+
+
+def test_canonical_emotions_become_rows_that_a_manifest_keeps(tmp_path: Path) -> None:
+    recording = tmp_path / "talk.wav"
+    write_manifest(utterances_of({str(recording): PARTS}), tmp_path / "m.csv")
+    rows = read_manifest(tmp_path / "m.csv")
+    assert [(row.path, row.start_s, row.end_s, row.speaker, row.emotion) for row in rows] == [
+        (recording, 0.0, 1.5, "Anna", "sad"),
+        (recording, 2.0, 3.0, "", "happy"),
+    ]
+    assert [row.emotion for row in utterances_of({str(recording): PARTS}, by_hand_only=True)] == ["sad"]
+
+
+def test_the_last_line_of_a_recording_counts_and_half_a_line_is_forgotten(tmp_path: Path) -> None:
+    journal = AnnotationJournal(tmp_path / "kept" / "journal.jsonl")
+    assert journal.read() == {}
+    journal.write("a.wav", PARTS[:1])
+    journal.write("b\nü\u202e.wav", PARTS)
+    journal.write("a.wav", PARTS[1:])
+    path = tmp_path / "kept" / "journal.jsonl"
+    whole = path.read_bytes()
+    for n_bytes in range(1, 40, 7):
+        path.write_bytes(whole[:-n_bytes])
+        assert journal.read() == {"a.wav": PARTS[:1], "b\nü\u202e.wav": PARTS}
+    journal.write("c.wav", PARTS)  # behind the half line
+    assert set(journal.read()) == {"a.wav", "b\nü\u202e.wav", "c.wav"}
+    path.write_bytes(whole)
+    journal.write("b\nü\u202e.wav", ())
+    assert journal.read() == {"a.wav": PARTS[1:]}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{}",
+        "[1]",
+        '{"path": "a", "parts": [{"start_s": 2, "end_s": 1, "emotion": "sad"}]}',
+        '{"path": "a", "parts": [{"start_s": 0, "end_s": 1e999, "emotion": "sad"}]}',
+        '{"path": "a", "parts": [{"start_s": 0, "end_s": 1, "emotion": 5}]}',
+        '{"path": "a", "parts": [{"start_s": 0, "end_s": 1, "emotion": "sad", "by_hand": 1}]}',
+    ],
+)
+def test_a_strange_journal_is_an_error_with_its_line(line: str, tmp_path: Path) -> None:
+    (tmp_path / "j").write_text(f"{line}\n")
+    with pytest.raises(EarnestError, match="line 1"):
+        AnnotationJournal(tmp_path / "j").read()

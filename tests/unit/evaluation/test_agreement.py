@@ -1,0 +1,47 @@
+"""Cohen's kappa of two annotators, against scikit-learn and by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earnest.corpora.manifest import Utterance
+from earnest.evaluation.agreement import agreement, cohen_kappa
+
+
+def test_kappa_is_that_of_scikit_learn() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 4, (2, 200))
+    table = np.zeros((4, 4))
+    np.add.at(table, (first, second), 1)
+    assert cohen_kappa(table) == pytest.approx(metrics.cohen_kappa_score(first, second))
+
+
+def test_kappa_is_not_defined_where_both_say_one_word_or_nothing() -> None:
+    assert cohen_kappa([[5.0]]) is None
+    assert cohen_kappa(np.zeros((2, 2))) is None
+    assert cohen_kappa([[3, 0], [0, 2]]) == 1
+
+
+def test_stretches_that_both_labelled_count_by_their_seconds() -> None:
+    def row(start_s: float, end_s: float | None, emotion: str) -> Utterance:
+        return Utterance(f"{start_s}-{emotion}", Path("a.wav"), start_s, end_s, emotion=emotion)
+
+    found = agreement([row(0, 4, "sad"), row(4, 6, "happy")], [row(1, 5, "sad"), row(5, 9, "happy")])
+    assert [(one.start_s, one.end_s, one.first, one.second) for one in found.shared] == [
+        (1, 4, "sad", "sad"),
+        (4, 5, "happy", "sad"),
+        (5, 6, "happy", "happy"),
+    ]
+    assert found.classes == ("happy", "sad")
+    assert found.table.tolist() == [[1, 1], [0, 3]]
+    assert found.observed == pytest.approx(0.8)
+    assert found.kappa == pytest.approx((0.8 - 0.56) / 0.44)
+
+
+def test_whole_recordings_count_once_each() -> None:
+    rows = [Utterance(name, Path(f"{name}.wav"), emotion=emotion) for name, emotion in (("a", "sad"), ("b", "happy"))]
+    others = [Utterance("a", Path("a.wav"), emotion="sad"), Utterance("c", Path("c.wav"), emotion="sad")]
+    found = agreement(rows, others)
+    assert (len(found.shared), found.table.sum()) == (1, 1)

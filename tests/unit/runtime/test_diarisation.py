@@ -1,0 +1,39 @@
+"""RTTM files say who speaks when; each span belongs to who speaks longest in it."""
+
+from pathlib import Path
+
+import pytest
+
+from earnest.errors import EarnestError
+from earnest.runtime.diarisation import SpeakerTurn, read_rttm, speakers_of
+from earnest.runtime.events import Span
+
+TEXT = """;; a comment
+SPEAKER talk 1 4.0 2.0 <NA> <NA> ben <NA> <NA>
+SPEAKER talk 1 0.5 3.5 <NA> <NA> anna <NA> <NA>
+LEXEME talk 1 0.5 0.2 hello
+"""
+
+
+def test_turns_are_read_in_order_and_give_spans_their_speakers(tmp_path: Path) -> None:
+    (tmp_path / "a.rttm").write_text(TEXT)
+    turns = read_rttm(tmp_path / "a.rttm")
+    assert turns == [SpeakerTurn(0.5, 4.0, "anna"), SpeakerTurn(4.0, 6.0, "ben")]
+    spans = [Span(start_s, end_s, "sad", 0.5) for start_s, end_s in ((0, 3), (3.5, 5.5), (7, 8), (0, 0.4))]
+    assert speakers_of(spans, turns) == ["anna", "ben", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no line begins with SPEAKER"),
+        ("SPEAKER talk 1 0.5", "line 1: expected SPEAKER"),
+        ("SPEAKER talk 1 -1 2 <NA> <NA> anna", "line 1: start and duration"),
+        ("SPEAKER talk 1 nan 2 <NA> <NA> anna", "line 1: start and duration"),
+        ("SPEAKER talk 1 1 inf <NA> <NA> anna", "line 1: start and duration"),
+    ],
+)
+def test_what_is_no_rttm_is_an_error_with_its_line(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.rttm").write_text(text)
+    with pytest.raises(EarnestError, match=message):
+        read_rttm(tmp_path / "a.rttm")
