@@ -17,6 +17,8 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "models": "List bundles and networks.",
     },
     "Own data": {
+        "learn": "Learn a model of your own from labelled recordings; test it.",
+        "embed": "Write the embeddings of recordings.",
         "adapt": "Save a profile of a speaker or a channel, without labels.",
         "import": "Take over weights that others published, tensor by tensor.",
     },
@@ -38,6 +40,8 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "bench": "Measure latency, start, throughput, long sound and memory.",
     },
     "Applications": {
+        "desktop": "Open the window: files, folders, microphone, corrections.",
+        "batch": "Answer a million recordings, by many processes or machines.",
         "serve": "Answer over HTTP and WebSocket, until SIGTERM or Ctrl-C.",
         "edge": "Tell emotions on a small device, with OpenVINO alone.",
         "spectrogram": "Draw the log-mel spectrogram that the model's network hears.",

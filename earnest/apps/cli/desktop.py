@@ -40,7 +40,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Open the application: files, folders, the microphone, corrections by hand.
+    """Open the window: files, folders, microphone, corrections.
 
     PATHS are recordings, folders or pictures that `earnest spectrogram` made. More can be opened or dropped there.
 

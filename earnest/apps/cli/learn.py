@@ -99,7 +99,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Learn a model of your own from labelled recordings, and test it.
+    """Learn a model of your own from labelled recordings; test it.
 
     SOURCE is a folder with a folder for each class (with or without train and test above), an audiofolder with
     metadata, an audformat database, a table (CSV, JSON lines, Parquet; parts of recordings too) or a list of files.
