@@ -51,7 +51,10 @@ def grouped_blobs(n_groups: int = 8, seed: int = 0) -> tuple[Any, Any, Any]:
     return X + np.random.default_rng(seed).normal(0, 4, (n_groups, 20))[groups], y, groups
 
 
-@pytest.mark.parametrize("check", [pair[1] for pair in estimator_checks_generator(EmotionClassifier())], ids=str)
+CHECKS = [check for _, check in estimator_checks_generator(EmotionClassifier())]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: getattr(check, "func", check).__name__)
 def test_the_classifier_passes_scikit_learns_checks(check: Any) -> None:
     check(EmotionClassifier())
 
