@@ -3,7 +3,7 @@
 Usage: python scripts/make_models.py [NAME ...]
 
 Corpora come from $EARNEST_DATA. Trainings and evaluations that are finished in runs/ are not repeated. What the two
-sizes start from comes with the package; these write it anew, with Whisper's encoder from $EARNEST_MODELS:
+sizes start from is in the bundles and beside them; these write it anew, with Whisper's encoder from $EARNEST_MODELS:
 
     python scripts/speak.py $EARNEST_DATA/spoken
     python -m research finetune recipes/finetuning/encoder.toml --protocol crema-d-5fold --fold f1 --output runs/encoder

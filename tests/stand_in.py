@@ -18,7 +18,7 @@ def stand_in_model(classes: Sequence[str] = CLASSES, extra_outputs: bool = False
 
     Parameters
     ----------
-    extra_outputs : whether it answers ``gender`` and ``affect`` too
+    extra_outputs : whether it answers ``gender``, ``affect`` and ``intensity`` (the mean of |x|) too
     sound : whether it has the outputs ``sound``, by the mean of |x|, and ``distance``, the root mean square
     """
     from onnx import TensorProto, checker, helper, numpy_helper
@@ -68,7 +68,12 @@ def stand_in_model(classes: Sequence[str] = CLASSES, extra_outputs: bool = False
             helper.make_node("Softmax", ["gender_logits"], ["gender"], axis=-1),
             helper.make_node("MatMul", ["embedding", "affect_weights"], ["affect"]),
         ]
-        outputs |= {"gender": [2], "affect": [3]}
+        constants += [constant("nought", 0.0), constant("full", 1.0)]
+        nodes += [
+            helper.make_node("Squeeze", ["first_mean", "last"], ["loudness"]),
+            helper.make_node("Clip", ["loudness", "nought", "full"], ["intensity"]),
+        ]
+        outputs |= {"gender": [2], "affect": [3], "intensity": []}
     if sound:
         centres = np.array(LOUDNESS_OF_SOUNDS)
         constants += [constant("centres", 400 * centres[None]), constant("halves", 200 * centres**2)]

@@ -5,6 +5,7 @@
   speech like that in training has about 1;
 * ``sound`` (batch, sounds): probabilities of speech, of vocal bursts by their kind and of all other sound,
   softmax(W e + b);
+* ``intensity`` (batch,): how strongly the emotion is expressed, clip(w·e + b, 0, 1);
 * ``probabilities`` of strange sound are less sure: softmax(z / (T·s)) with ln s = max(d − d₀, 0), d₀ being the distance
   from which sound is out of domain.
 """
@@ -75,6 +76,22 @@ def add_sounds(proto: ModelProto, head: SoundHead) -> None:
     inputs = ["embedding", add.constant("sound_weight", head.weight), add.constant("sound_bias", head.bias)]
     add.node("Softmax", [add.node("Gemm", inputs, "sound_scores")], "sound", is_output=True, axis=-1)
     add.output("sound", head.weight.shape[1])
+
+
+def add_intensity(proto: ModelProto, weight: Table, bias: float) -> None:
+    """Add the output ``intensity``, in place.
+
+    Parameters
+    ----------
+    weight : shape (width,)
+    """
+    add = _Adding(proto)
+    inputs = ["embedding", add.constant("intensity_weight", weight[:, None]), add.constant("intensity_bias", [bias])]
+    limits = [add.constant("intensity_least", 0.0), add.constant("intensity_most", 1.0)]
+    clipped = add.node("Clip", [add.node("Gemm", inputs, "intensity_score"), *limits], "intensities")  # (batch, 1)
+    axis = add.constant("intensity_axis", [1], np.int64)
+    add.node("Squeeze", [clipped, axis], "intensity", is_output=True)
+    add.output("intensity")
 
 
 def soften(proto: ModelProto, temperature: float, out_of_domain_from: float) -> None:

@@ -117,6 +117,7 @@ class Tally:
             adaptation_weight=min(self.n_adapted / self.n_answered, 1.0),
             gender=_named(("female", "male"), means.get("gender")),
             affect=_named(("valence", "arousal", "dominance"), means.get("affect")),
+            intensity=means.get("intensity"),
         )
         if is_summary and self.n_speech:
             return self._summary(whole)

@@ -20,8 +20,9 @@ LogMel: TypeAlias = npt.NDArray[np.float32]
 _INPUTS = {"waveform": "float32", "lengths": "int64"}
 _REQUIRED = ("logits", "probabilities", "embedding")
 _SHARES = ("probabilities", "sound", "gender")  # outputs of a softmax
+_NUMBERS = ("distance", "intensity")  # outputs of one number a recording
 _TOLERANCE = 1e-2  # of float16
-_PREDICTED = ("probabilities", "sound", "distance", "gender", "affect")
+_PREDICTED = ("probabilities", "sound", "distance", "gender", "affect", "intensity")
 
 
 def engine_for(
@@ -174,6 +175,11 @@ class Graph:
         for name, values in outputs.items():
             if not values.shape or len(values) != n_rows:
                 raise BundleError(f"{self._where}: expected {n_rows} rows of '{name}', got {values.shape}.")
+            if name in _NUMBERS and values.shape != (n_rows,):
+                raise BundleError(f"{self._where}: expected one '{name}' a row, got {values.shape}. Export it again.")
+            if name == "intensity" and values.size and (values.min() < 0 or values.max() > 1):
+                told = f"from {values.min():.4g} to {values.max():.4g}"
+                raise BundleError(f"{self._where}: 'intensity' is not 0 to 1 ({told}). Export it again.")
             if name not in _SHARES or not values.size:
                 continue
             sums = values.sum(axis=-1)

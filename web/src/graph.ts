@@ -16,11 +16,13 @@ export interface Outputs {
   distance?: Values;
   gender?: Values;
   affect?: Values;
+  /** one number, 0 to 1: how strongly the emotion is expressed */
+  intensity?: Values;
 }
 
 const INPUTS = ["waveform", "lengths"];
 const REQUIRED = ["logits", "probabilities", "embedding"];
-const PREDICTED = ["probabilities", "sound", "distance", "gender", "affect"];
+const PREDICTED = ["probabilities", "sound", "distance", "gender", "affect", "intensity"];
 
 /** A graph that returns its input: the least that the runtime can be started with. */
 const IDENTITY = "CAg6NwoQCgF4EgF5IghJZGVudGl0eRIBZ1oPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCBAoAEA0=";

@@ -91,6 +91,7 @@ export class Tally {
     const probabilities = namedShares(this.classes, means);
     const gender = this.mean("gender");
     const affect = this.mean("affect");
+    const intensity = this.mean("intensity");
     const whole = {
       ...told,
       probabilities,
@@ -99,6 +100,7 @@ export class Tally {
       adaptation_weight: Math.min(this.nAdapted / this.nAnswered, 1),
       gender: gender && { female: gender[0], male: gender[1] },
       affect: affect && { valence: affect[0], arousal: affect[1], dominance: affect[2] },
+      intensity: intensity && intensity[0],
     };
     if (isSummary && this.nSpeech) return this.summary(whole);
     const [emotion, confidence] = likeliest(probabilities);

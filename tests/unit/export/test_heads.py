@@ -6,7 +6,7 @@ import pytest
 from stand_in import stand_in_model
 
 from earnest.bundle import SOUNDS
-from earnest.export.heads import SoundHead, add_distance, add_sounds, soften
+from earnest.export.heads import SoundHead, add_distance, add_intensity, add_sounds, soften
 
 WIDTH, N_DIRECTIONS = 3, 2
 
@@ -45,6 +45,15 @@ def test_distance_and_sounds_are_those_of_the_formulas(tables: dict[str, np.ndar
     np.testing.assert_allclose(found["distance"], np.sqrt((projected**2).mean(axis=1)), rtol=1e-4)
     expected = softmax(found["embedding"] @ tables["weight"] + tables["bias"])
     np.testing.assert_allclose(found["sound"], expected, atol=1e-5)
+
+
+def test_intensity_is_a_line_between_nought_and_one(tables: dict[str, np.ndarray]) -> None:
+    model = stand_in_model()
+    weight = tables["weight"][:, 0]
+    add_intensity(model, weight, 0.5)
+    found = answers(model, ["embedding", "intensity"])
+    assert found["intensity"].shape == (3,)
+    np.testing.assert_allclose(found["intensity"], np.clip(found["embedding"] @ weight + 0.5, 0, 1), atol=1e-5)
 
 
 @pytest.mark.parametrize("start", [0.1, 1e6])

@@ -277,7 +277,7 @@ def test_of_a_long_recording_no_sound_is_kept(tmp_path: Path, adapts: bool) -> N
     assert peak < 45e6  # some blocks of 8 MB; its windows overlap and hold 170 MB together
 
 
-def test_gender_and_affect_come_from_models_that_have_them(tmp_path: Path) -> None:
+def test_gender_affect_and_intensity_come_from_models_that_have_them(tmp_path: Path) -> None:
     model = earnest.load(write_bundle(tmp_path, stand_in_model(extra_outputs=True)))
     result = model.predict((voice(), 16_000))
     assert result.gender is not None
@@ -285,6 +285,7 @@ def test_gender_and_affect_come_from_models_that_have_them(tmp_path: Path) -> No
     assert sum(result.gender.values()) == pytest.approx(1, abs=1e-6)
     assert result.affect is not None
     assert list(result.affect) == ["valence", "arousal", "dominance"]
+    assert result.intensity == pytest.approx(float(np.abs(voice()).mean()), rel=1e-3)  # the stand-in's, by its formula
 
 
 def test_two_threads_give_the_same(folder: Path, model: Predictor) -> None:
