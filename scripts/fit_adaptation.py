@@ -25,7 +25,7 @@ from earnest.corpora.load import load_utterances
 from earnest.evaluation.calibration import softmax
 from earnest.evaluation.predictions import Predictions, text_column
 from earnest.evaluation.streams import AnsweredStreams, answered_streams
-from earnest.export.files import write_bundle
+from earnest.export.bundle import write_bundle
 from earnest.labels import scheme_called
 from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.predictor import Predictor
@@ -73,7 +73,8 @@ def hear(folder: Path, names: Sequence[str]) -> None:
     with ProcessPoolExecutor(2, get_context("spawn"), initializer=prepare, initargs=(names,)) as pool:
         answers = list(pool.map(heard, [str(row.path) for row in rows], chunksize=32))
     folder.mkdir(parents=True, exist_ok=True)
-    facts = {name: np.array([getattr(row, name) for row in rows]) for name in ("corpus", "speaker", "emotion")}
+    known = ("corpus", "speaker", "emotion", "intensity")  # the last: for scripts/fit_intensity.py
+    facts = {name: np.array([getattr(row, name) for row in rows]) for name in known}
     for at, name in enumerate(names):
         said = {key: np.stack([answer[at][key] for answer in answers]) for key in ("embedding", "probabilities")}
         np.savez(folder / f"{Path(name).name}.npz", **facts, **said)

@@ -92,6 +92,11 @@ TRUE_PERCENTAGES = (
     "other corpora, and temperature and threshold were fitted on yet others. Known: other speakers of a corpus that it "
     "learnt from. Command: `python scripts/left_out_table.py NAME`."
 )
+INTENSITY = (
+    "How strongly the emotion is expressed, 0 to 1, learnt from the levels that CREMA-D's actors were asked for: neutral "
+    "0, low 1/3, medium 2/3, high 1. Of pairs of a strong and a normal recording, corpora it was not fitted on, the share "
+    "in which the strong one has more (a coin has 0.50). Command: `python scripts/fit_intensity.py`."
+)
 ADAPTED_STREAMS = (
     "Streams of recordings from corpora that the model has not heard, four classes (neutral, happy, sad, angry), WA / "
     "UA (ECE) in per cent: without adaptation; all of a stream heard before any is answered; ten drawn recordings "
@@ -161,6 +166,8 @@ def _left_out(info: BundleInfo) -> list[str]:
     lines: list[str] = []
     if table := told.get("table"):
         lines += ["", "## How true its percentages are", "", TRUE_PERCENTAGES, "", *percentages_table(table)]
+    if intensity := told.get("intensity"):
+        lines += ["", "## Intensity", "", INTENSITY, "", *intensity_table(intensity)]
     if streams := told.get("streams"):
         lines += ["", "## Adapted to a speaker", "", ADAPTED_STREAMS, "", *streams_table(streams)]
     if sounds := told.get("sounds"):
@@ -180,6 +187,17 @@ def percentages_table(table: Mapping[str, Mapping[str, Mapping[str, float]]]) ->
             if "wa" in one:
                 cells = " | ".join(NONE if one[key] is None else f"{100 * one[key]:.1f}" for key in PERCENTAGES)
                 lines.append(f"| {where} | {way} | {one['n']:,} | {cells} |")
+    return lines
+
+
+def intensity_table(told: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a table of corpora × how their levels are ranked (`scripts/fit_intensity.py`)."""
+    lines = ["| corpus | strong above normal | of one speaker and emotion |", "|---|---:|---:|"]
+    rows = {corpus: row for corpus, row in told.items() if isinstance(row, Mapping)}
+    lines += [
+        f"| {corpus} | {row['strong above normal']:.2f} | {row['within speaker and emotion']:.2f} |"
+        for corpus, row in rows.items()
+    ]
     return lines
 
 

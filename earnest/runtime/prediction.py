@@ -101,8 +101,8 @@ class Prediction:
     polarity : happy + surprised − (sad + angry + disgust + fearful), -1 to 1
     gender : probabilities of "female" and "male", the words that the training corpora have for voices: what this one
         sounds like, not who somebody is; None where the model doesn't answer it
-    intensity : how strongly the emotion is expressed, 0 to 1: as actors who were asked for little (0), some (0.5) or much
-        (1) sound; None where the model doesn't answer it
+    intensity : how strongly the emotion is expressed, 0 to 1: 0 as neutral, 1/3, 2/3 and 1 as actors who were asked for
+        little, some or much; None where the model doesn't answer it
     quality : "clipped" when more than 0.1 % of the samples lie at full scale, "low-bandwidth" when less than a
         millionth of the power lies above 4.2 kHz (telephone), "noisy" when quiet moments come within 10 dB of loud
         ones, "out-of-domain" when it is far from what the model was trained on (the graph's output ``distance``)

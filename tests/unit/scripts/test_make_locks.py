@@ -82,7 +82,8 @@ def test_every_extra_is_used() -> None:
     }
     text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "earnest").rglob("*.py"))
     imported = set(re.findall(r"^\s*(?:import|from) (\w+)", text, re.MULTILINE))
-    without_import = {"python-multipart", "onnxscript", "tensorboard"}  # used by fastapi, torch.onnx, lightning
+    # Used by fastapi, torch.onnx, lightning, fsspec.
+    without_import = {"python-multipart", "onnxscript", "tensorboard", "s3fs"}
     for extra in set(EXTRAS) - {"dev"}:
         for requirement in map(Requirement, EXTRAS[extra]):
             package = canonicalize_name(requirement.name)

@@ -115,7 +115,7 @@ def test_unreadable_recordings_are_counted_and_named(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"7 recordings can't be read") as error:
         compute_examples(LogMel(FRONT_END), rows, scheme_called("six"))
     assert "bad.wav" in str(error.value)
-    assert "earnest corpus check" in str(error.value)
+    assert "earnest corpus manifest" in str(error.value)
 
 
 def test_frames_do_not_depend_on_the_order_of_the_clips(tmp_path: Path) -> None:
