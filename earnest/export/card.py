@@ -93,9 +93,9 @@ TRUE_PERCENTAGES = (
     "learnt from. Command: `python scripts/left_out_table.py NAME`."
 )
 INTENSITY = (
-    "How strongly the emotion is expressed, 0 to 1, learnt from the levels that CREMA-D's actors were asked for: neutral "
-    "0, low 1/3, medium 2/3, high 1. Of pairs of a strong and a normal recording, corpora it was not fitted on, the share "
-    "in which the strong one has more (a coin has 0.50). Command: `python scripts/fit_intensity.py`."
+    "How strongly the emotion is expressed, 0 to 1, learnt from the levels that CREMA-D's actors were asked for: "
+    "neutral 0, low 1/3, medium 2/3, high 1. Of pairs of a strong and a normal recording, corpora it was not fitted "
+    "on, the share in which the strong one has more (a coin has 0.50). Command: `python scripts/fit_intensity.py`."
 )
 ADAPTED_STREAMS = (
     "Streams of recordings from corpora that the model has not heard, four classes (neutral, happy, sad, angry), WA / "
