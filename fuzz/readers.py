@@ -212,8 +212,11 @@ def _settings() -> list[Reader]:
 
 def _tables() -> list[Reader]:
     from earnest.corpora.manifest import COLUMNS, read_manifest
+    from earnest.corpora.own import read_own
+    from earnest.corpora.own.tables import read_list
     from earnest.corpora.tables import TABLE_READERS
     from earnest.evaluation.split_files import read_plans
+    from earnest.runtime.diarisation import read_rttm
 
     def sounds(folder: Path) -> None:
         for name in ("a.wav", "b.wav"):
@@ -229,6 +232,10 @@ def _tables() -> list[Reader]:
     split |= {"train": ["c/a"], "valid": ["c/b"], "test": [], "clips": {"c/a": {"speaker": "1", "sha256": "0"}}}
     lines = '{"path": "a.wav", "emotion": "happy"}\n{"path": "b.wav", "emotion": "sad", "valence": 0.5}'
     emobox = '{"key": "1", "dataset": "d", "wav": "a.wav", "emo": "happy"}'
+
+    def in_folder(path: Path) -> None:
+        read_own(path.parent)
+
     forms: tuple[tuple[str, str, str, Literal["csv", "lines"]], ...] = (
         ("csv", "table.csv", plain, "csv"),
         ("csv", "table.tsv", plain.replace(",", "\t"), "csv"),
@@ -250,6 +257,32 @@ def _tables() -> list[Reader]:
             lambda path: TABLE_READERS["audiofolder"](path.parent),
             sounds,
             "csv",
+        ),
+        Reader(
+            "own table",
+            "own.csv",
+            _texts("file,label,speaker_id,start_s\na.wav,x,1,\nb.wav,y,2,0.01\n"),
+            read_own,
+            sounds,
+            "csv",
+        ),
+        Reader("own lines", "own.jsonl", _texts(lines), read_own, sounds, "lines"),
+        Reader("own metadata", "metadata.csv", _texts("file_name,label\na.wav,x\nb.wav,y\n"), in_folder, sounds, "csv"),
+        Reader("own audformat", "db.emotion.csv", _texts("file,emotion\na.wav,x\nb.wav,y\n"), in_folder, sounds, "csv"),
+        Reader(
+            "own list",
+            "own.txt",
+            _texts("a.wav happy anna\nb.wav sad bert\n", "# none\na.wav|happy\n"),
+            read_list,
+            sounds,
+            "text",
+        ),
+        Reader(
+            "RTTM",
+            "a.rttm",
+            _texts("SPEAKER a 1 0.5 1.25 <NA> <NA> anna <NA> <NA>\nSPEAKER a 1 2 1 x x b x x\n"),
+            read_rttm,
+            kind="text",
         ),
         Reader("split.json", "split.json", _texts(json.dumps(split)), lambda path: read_plans([path]), kind="json"),
         Reader(

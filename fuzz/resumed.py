@@ -15,6 +15,10 @@ from earnest.apps.cli._embedding_file import Form as EmbeddingForm
 from earnest.apps.cli._row_file import Form, RowFile
 from earnest.audio.speech import Extent
 from earnest.bundle import SOUNDS, BundleInfo
+from earnest.corpora.manifest import Utterance
+from earnest.own.kept import ARRAYS, FOLDER, read_kept, write_kept
+from earnest.own.kept import ROWS as KEPT_ROWS
+from earnest.own.recordings import OwnEmbeddings
 from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.batch import BatchAnswers, Heard
 from earnest.runtime.embedding import EmbeddedRecording
@@ -57,7 +61,38 @@ def resumed_readers() -> list[Reader]:
     embedded = [Reader(f"embedded {form}", f"rows.{form}", _embedded(form), _embed_on) for form in EMBEDDING_FORMS]
     lines = "".join(f"{journal_line(row)}\n" for row in EMBEDDED).encode()
     embedding = Reader("journal of embeddings", "rows.npz.partial", lambda: (lines,), _embed_on, kind="lines")
-    return [*found, journal, heard, *embedded, embedding]
+    return [*found, journal, heard, *embedded, embedding, *_kept()]
+
+
+def _kept() -> Iterator[Reader]:
+    """Yield a reader for each file that `earnest learn --continue` goes on with."""
+    rows = tuple(
+        Utterance(
+            utterance_id=name,
+            path=Path(f"{name}.wav"),
+            corpus="own",
+            speaker=f"own-{name}",
+            emotion="happy",
+            native_emotion="joy",
+        )
+        for name in "ab"
+    )
+    own = OwnEmbeddings(rows, np.eye(2, 3, dtype=np.float32), np.ones(2), np.zeros((0, 3), np.float32))
+    base: Any = SimpleNamespace(info=SimpleNamespace(files={"model.onnx": "0" * 64}, name="m"))
+
+    def beside(folder: Path) -> None:
+        write_kept(folder, own, base)
+
+    def seed(name: str) -> tuple[bytes, ...]:
+        with TemporaryDirectory() as folder:
+            beside(Path(folder))
+            return ((Path(folder) / FOLDER / name).read_bytes(),)
+
+    def read(path: Path) -> None:
+        read_kept(path.parent.parent, base)
+
+    yield Reader("kept recordings", f"{FOLDER}/{KEPT_ROWS}", lambda: seed(KEPT_ROWS), read, beside, "lines")
+    yield Reader("kept embeddings", f"{FOLDER}/{ARRAYS}", lambda: seed(ARRAYS), read, beside)
 
 
 def _embedded(form: EmbeddingForm) -> Callable[[], tuple[bytes, ...]]:

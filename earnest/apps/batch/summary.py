@@ -1,6 +1,5 @@
 """What the shards of a batch run hold together: counts, errors, shares, the slowest inputs."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,6 +11,7 @@ from earnest.apps.batch.places import is_sound
 from earnest.apps.batch.plan import BatchPlan, shard_inputs, shard_name
 from earnest.apps.batch.shard import METADATA
 from earnest.errors import EarnestError, first_line
+from earnest.files.reading import parsed_json
 from earnest.progress import Progress
 from earnest.runtime.parquet import load_pyarrow
 
@@ -97,9 +97,10 @@ def _take_in(plan: BatchPlan, number: int, told: Summary) -> bool:
     keys: Counter[str] = Counter()
     try:
         with plan.place.open(name) as file, pyarrow.parquet.ParquetFile(file) as table:
-            facts = json.loads(
-                (table.schema_arrow.metadata or table.metadata.metadata or {}).get(METADATA.encode(), "{}")
-            )
+            stored = (table.schema_arrow.metadata or table.metadata.metadata or {}).get(METADATA.encode(), b"{}")
+            facts = parsed_json(stored.decode(), f"{plan.place.name}/{name}: its metadata")
+            if not isinstance(facts, dict):
+                return False
             if facts.get("inputs_sha256") != plan.request.inputs_sha256 or facts.get("shard") != number:
                 return False
             told.worker_s += facts["seconds"]

@@ -199,7 +199,7 @@ def _audiofolder(source: Path, tables: Sequence[Path], hints: Hints) -> FoundLay
         found += (
             replace(one, path=(below / one.path).as_posix(), split=one.split or split) for one in layouts[-1].found
         )
-    named = {(source / one.path).resolve() for one in found if one.path}
+    named = {(source / one.path).resolve() for one in found if one.path and "\0" not in one.path}
     strangers = [path for path in audio_files(source) if path.resolve() not in named]
     first = layouts[0]
     return replace(first, name="an audiofolder with metadata", found=found, base=source, strangers=strangers)
