@@ -85,7 +85,7 @@ def test_a_key_that_is_gone_is_read_where_it_did_nothing() -> None:
 
 
 def test_the_recipe_of_a_shipped_bundle_can_still_be_read(tmp_path: Path) -> None:
-    values = json.loads((SHIPPED / "base" / "bundle.json").read_text(encoding="utf-8"))["recipe"]
+    values = json.loads((SHIPPED / "research-base" / "bundle.json").read_text(encoding="utf-8"))["recipe"]
     (tmp_path / "recipe.toml").write_text(to_toml(values), encoding="utf-8")
     assert tomllib.loads((tmp_path / "recipe.toml").read_text(encoding="utf-8"))["training"]["voice_prior"] == 10.0
     recipe = read_recipe(tmp_path)
