@@ -135,6 +135,8 @@ def test_the_file_alone_says_what_it_is(trained: Trained) -> None:
     assert said.pop("weights_sha256") == digest.hexdigest()
     assert said == {
         "name": "bundle",
+        "origin": "random",
+        "known_speakers": "[]",
         "version": "0.1.0",
         "licence": "CC0-1.0",
         "classes": "neutral,happy,sad,angry",
