@@ -1,10 +1,10 @@
 #!/bin/sh
 # run_tests.sh PYTHON: every test that is not slow, and the twenty slowest of each part. Integration runs beside the rest; each part
 # has processes of its own, for torch, onnxruntime, OpenVINO, PyAV and a browser's driver of all parts together are in no user's
-# process. The rest has two workers and gives way to integration: so both of two cores are busy for as long as there is work.
+# process. Integration has two workers, for it lasts longest; the rest has two that give way to them.
 python=$1
 log=$(mktemp)
-"$python" -m pytest -W error -m 'not slow' --durations=20 tests/integration >"$log" 2>&1 &
+"$python" -m pytest -W error -m 'not slow' --durations=20 -n 2 --dist loadfile tests/integration >"$log" 2>&1 &
 beside=$!
 trap 'kill $beside 2>/dev/null; rm -f "$log"; exit 1' INT TERM
 failed=0
