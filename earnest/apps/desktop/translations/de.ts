@@ -612,6 +612,10 @@
       <translation>Das Modell wird noch geladen. Versuchen Sie es gleich noch einmal.</translation>
     </message>
     <message>
+      <source>The recording is heard in {count} windows, which stand side by side.</source>
+      <translation>Die Aufnahme wird in {count} Fenstern gehört, die nebeneinander stehen.</translation>
+    </message>
+    <message>
       <source>The system's microphone</source>
       <translation>Mikrofon des Systems</translation>
     </message>
@@ -734,6 +738,10 @@
     <message>
       <source>band</source>
       <translation>Band</translation>
+    </message>
+    <message>
+      <source>columns, window beside window</source>
+      <translation>Spalten, Fenster neben Fenster</translation>
     </message>
     <message>
       <source>confirmed</source>
