@@ -200,6 +200,10 @@
       <translation>Wählen Sie eine Aufnahme.</translation>
     </message>
     <message>
+      <source>Choose recordings of one speaker in the table first.</source>
+      <translation>Wählen Sie zuerst in der Tabelle Aufnahmen einer sprechenden Person.</translation>
+    </message>
+    <message>
       <source>Choose …</source>
       <translation>Wählen …</translation>
     </message>
@@ -242,6 +246,10 @@
     <message>
       <source>Drawing …</source>
       <translation>Wird gezeichnet …</translation>
+    </message>
+    <message>
+      <source>Each package has the text in its .dist-info folder.</source>
+      <translation>Jedes Paket hat den Text in seinem Ordner .dist-info.</translation>
     </message>
     <message>
       <source>Emotion</source>
@@ -296,6 +304,14 @@
       <translation>Ordner eines Modells</translation>
     </message>
     <message>
+      <source>Hear the chosen files as one speaker's, and adapt to this speaker</source>
+      <translation>Die gewählten Dateien als die einer Person hören und sich an sie anpassen</translation>
+    </message>
+    <message>
+      <source>Hearing the speaker …</source>
+      <translation>Die Person wird gehört …</translation>
+    </message>
+    <message>
       <source>I</source>
       <translation>Ich</translation>
     </message>
@@ -326,6 +342,14 @@
     <message>
       <source>Loop</source>
       <translation>Schleife</translation>
+    </message>
+    <message>
+      <source>Make a profile of the chosen files</source>
+      <translation>Profil aus den gewählten Dateien erstellen</translation>
+    </message>
+    <message>
+      <source>Make …</source>
+      <translation>Erstellen …</translation>
     </message>
     <message>
       <source>Meaning</source>
@@ -444,6 +468,10 @@
       <translation>Profil einer Sprecherin oder eines Sprechers</translation>
     </message>
     <message>
+      <source>Profile of the chosen files' speaker …</source>
+      <translation>Profil der Person in den gewählten Dateien …</translation>
+    </message>
+    <message>
       <source>Progress</source>
       <translation>Fortschritt</translation>
     </message>
@@ -494,6 +522,10 @@
     <message>
       <source>Save picture …</source>
       <translation>Bild speichern …</translation>
+    </message>
+    <message>
+      <source>Save the speaker's profile</source>
+      <translation>Profil der Person speichern</translation>
     </message>
     <message>
       <source>Search names and notes</source>
@@ -618,6 +650,10 @@
     <message>
       <source>The system's microphone</source>
       <translation>Mikrofon des Systems</translation>
+    </message>
+    <message>
+      <source>The texts are in {place}:</source>
+      <translation>Die Texte liegen in {place}:</translation>
     </message>
     <message>
       <source>The two files label no common stretch of a recording.</source>
@@ -756,8 +792,8 @@
       <translation>anders</translation>
     </message>
     <message>
-      <source>earnest {version} tells which emotion a speaker expresses, and how sure that is. No sound leaves this computer. Licence: Apache-2.0; Qt and PySide: LGPL-3.0; other licences are in the folder of the program.</source>
-      <translation>earnest {version} sagt, welche Emotion eine Stimme ausdrückt, und wie sicher das ist. Kein Ton verlässt diesen Rechner. Lizenz: Apache-2.0; Qt und PySide: LGPL-3.0; die anderen Lizenzen liegen im Ordner des Programms.</translation>
+      <source>earnest {version} tells which emotion a speaker expresses, and how sure that is. No sound leaves this computer. Licence: Apache-2.0; Qt and PySide: LGPL-3.0; the details have the others.</source>
+      <translation>earnest {version} sagt, welche Emotion eine Stimme ausdrückt, und wie sicher das ist. Kein Ton verlässt diesen Rechner. Lizenz: Apache-2.0; Qt und PySide: LGPL-3.0; die anderen stehen in den Details.</translation>
     </message>
     <message>
       <source>emotion</source>
@@ -786,6 +822,10 @@
     <message>
       <source>probability</source>
       <translation>Wahrscheinl.</translation>
+    </message>
+    <message>
+      <source>see its folder</source>
+      <translation>siehe sein Ordner</translation>
     </message>
     <message>
       <source>spectrogram</source>
