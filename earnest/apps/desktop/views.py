@@ -111,6 +111,7 @@ class RecordingViews(QWidget):
             region.hide()
             cursor = pg.InfiniteLine(angle=90, pen=pg.mkPen("#e8590c", width=2))
             cursor.setZValue(20)
+            cursor.hide()
             plot.addItem(region, ignoreBounds=True)
             plot.addItem(cursor, ignoreBounds=True)
             self._regions.append(region)
@@ -144,7 +145,7 @@ class RecordingViews(QWidget):
         """Name the axes."""
         names = tr("waveform"), tr("spectrogram"), tr("emotion"), tr("probability")
         for plot, name in zip(self._plots(), names, strict=True):
-            plot.setLabel("left", name)
+            plot.setLabel("left", name, **{"font-size": "8pt"})  # beside a low plot, in every language
             plot.getAxis("left").enableAutoSIPrefix(False)
         for plot in self._plots()[:3]:
             plot.getAxis("left").setTicks([])
@@ -187,11 +188,17 @@ class RecordingViews(QWidget):
         self._extend(1.0)
         self.select(0, 0)
         self.set_cursor(0)
+        self._show_cursors(False)
+
+    def _show_cursors(self, shown: bool) -> None:
+        for cursor in self._cursors:
+            cursor.setVisible(shown)
 
     def show_samples(self, samples: Samples) -> None:
         """Draw waveform and spectrogram."""
         self._samples = samples
         self._wave.setYRange(-1, 1, padding=0.02)
+        self._show_cursors(True)
         self._extend(samples.duration_s)
 
     def show_timeline(self, timeline: Timeline | None, lanes: Mapping[int, str] | None = None) -> None:

@@ -136,7 +136,7 @@ def test_parts_are_confirmed_walked_through_deleted_and_chosen_with_the_mouse(
     press(table.emotions, "Return")
     click(table.buttons[2])
     press(window, "Ctrl+Z")
-    assert "in 1 recordings" in table.count.text()
+    assert "in recordings: 1" in table.count.text()
 
 
 def test_colours_language_keys_and_licences_are_in_the_menus(driver: Any, qtbot: Any) -> None:

@@ -24,6 +24,10 @@
       <translation>&amp;Farben</translation>
     </message>
     <message>
+      <source>&amp;Compare …</source>
+      <translation>&amp;Vergleichen …</translation>
+    </message>
+    <message>
       <source>&amp;Delete</source>
       <translation>&amp;Löschen</translation>
     </message>
@@ -54,6 +58,10 @@
     <message>
       <source>&amp;Learn from my corrections …</source>
       <translation>Aus meinen Korrekturen &amp;lernen …</translation>
+    </message>
+    <message>
+      <source>&amp;Learn …</source>
+      <translation>&amp;Lernen …</translation>
     </message>
     <message>
       <source>&amp;Loop</source>
@@ -122,6 +130,10 @@
     <message>
       <source>&amp;View</source>
       <translation>&amp;Ansicht</translation>
+    </message>
+    <message>
+      <source>1 file</source>
+      <translation>1 Datei</translation>
     </message>
     <message>
       <source>A voice without words.</source>
@@ -318,6 +330,10 @@
     <message>
       <source>Keys</source>
       <translation>Tasten</translation>
+    </message>
+    <message>
+      <source>Labels by hand: {parts}, in recordings: {recordings}. Each is saved at once.</source>
+      <translation>Von Hand benannt: {parts}, in Aufnahmen: {recordings}. Jede Änderung wird sofort gespeichert.</translation>
     </message>
     <message>
       <source>Learning from your corrections …</source>
@@ -874,10 +890,6 @@
     <message>
       <source>{name} {version} tells: {words}. Unsure below {limit}. Licence: {licence}.</source>
       <translation>{name} {version} nennt: {words}. Unsicher unter {limit}. Lizenz: {licence}.</translation>
-    </message>
-    <message>
-      <source>{parts} labels by hand in {recordings} recordings; each is saved at once.</source>
-      <translation>{parts} Angaben von Hand in {recordings} Aufnahmen; jede ist sofort gespeichert.</translation>
     </message>
     <message>
       <source>{path}: the name must end in {endings}.</source>
