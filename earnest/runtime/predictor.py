@@ -127,6 +127,12 @@ class Predictor:
         settings |= self._engine_of.keywords
         return _loaded_again, ([_origin(bundle) for bundle in self._bundles], settings, self.activity, self.file_s)
 
+    def __copy__(self) -> "Predictor":
+        """Share the network with a copy, whose settings are its own; `copy.copy` would else load the bundle anew."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
     @property
     def can_adapt(self) -> bool:
         """Whether a bundle holds what adapts to a speaker; that of earlier versions can't be used, which is told."""
