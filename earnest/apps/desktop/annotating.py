@@ -8,6 +8,7 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
+    QFormLayout,
     QGridLayout,
     QHBoxLayout,
     QHeaderView,
@@ -119,11 +120,9 @@ class AnnotationPanel(QWidget):
             button.clicked.connect(lambda _=False, what=what: what())
             grid.addWidget(button, place // 2, place % 2)
             self.buttons.append(button)
-        fields = QHBoxLayout()
-        fields.addWidget(PlainLabel(tr("Emotion")))
-        fields.addWidget(self.emotions, 1)
-        fields.addWidget(PlainLabel(tr("Speaker")))
-        fields.addWidget(self.speaker, 1)
+        fields = QFormLayout()
+        fields.addRow(tr("Emotion"), self.emotions)
+        fields.addRow(tr("Speaker"), self.speaker)
         side = QVBoxLayout()
         side.addLayout(fields)
         side.addLayout(grid)
