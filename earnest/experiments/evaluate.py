@@ -43,6 +43,7 @@ from earnest.settings.recipe import Recipe
 from earnest.training.batches import change_of
 from earnest.training.clips import Clips
 from earnest.training.learn import learner_for
+from earnest.training.ranks import ALONE, Ranks
 from earnest.training.record import RECORD, calibration_change, read_record
 from earnest.training.run import (
     PREDICTIONS,
@@ -129,7 +130,7 @@ def job_of(task: Task, split: Split, output: Path, space: SearchSpace | None = N
 
 
 @holding("output")
-def train(
+def train(  # noqa: PLR0913, PLR0917 - all that one training depends on
     recipe: Recipe,
     protocol_name: str,
     fold: str | None,
@@ -138,6 +139,7 @@ def train(
     command: str,
     keep_test: bool = True,
     progress: Progress = SILENT,
+    ranks: Ranks = ALONE,
 ) -> Evaluation | None:
     """Train on one fold of a protocol, the first by default, and score its test set once.
 
@@ -145,6 +147,7 @@ def train(
     ----------
     output : the run folder; the same call again resumes a killed run
     keep_test : without it the test set is trained on, and so are, in the end, the validation clips: for shipping
+    ranks : the processes that learn together, of which this is the first
 
     Returns
     -------
@@ -157,11 +160,11 @@ def train(
     utterances = protocol_utterances(recipe, protocol, folders)
     split = split_called(protocol, fold, utterances, keep_test)
     recipe = with_weights_of(recipe, split.fold if keep_test else ALL_DATA)
-    _check_before_decoding([Job(recipe, split, output)])
+    _check_before_decoding([Job(recipe, split, output)], ranks)
     ended = is_finished(output, split)
     auxiliary = () if ended else auxiliary_utterances(recipe, folders)
     clips = SharedClips(() if ended else rows_in([split]), progress, auxiliary).of(recipe)
-    predictions = run_split(recipe, split, replace(clips, progress=progress), output)
+    predictions = run_split(recipe, split, replace(clips, progress=progress, ranks=ranks), output)
     if predictions is None:
         return None
     runs = {split.fold: output}
@@ -251,7 +254,7 @@ def _told_by_runs(predictions: Predictions, runs: Mapping[str, Path]) -> dict[st
     )
 
 
-def _check_before_decoding(jobs: Sequence[Job]) -> None:
+def _check_before_decoding(jobs: Sequence[Job], ranks: Ranks = ALONE) -> None:
     """Refuse at once what would be refused after minutes of decoding.
 
     These are settings, weights, test speakers that a fold's weights know, and folders of other runs.
@@ -261,16 +264,17 @@ def _check_before_decoding(jobs: Sequence[Job]) -> None:
         if job.is_finished:
             continue
         if checked is None or checked[0] != job.recipe.network:
-            checked = job.recipe.network, _checked_network(job.recipe, scheme_of(job.recipe, rows).classes)
+            classes = scheme_of(job.recipe, rows).classes
+            checked = job.recipe.network, _checked_network(job.recipe, classes, ranks)
         refuse_known_speakers(job.split, checked[1].known_speakers)
     for job in jobs:
         job.claim()
 
 
-def _checked_network(recipe: Recipe, classes: tuple[str, ...]) -> Network:
+def _checked_network(recipe: Recipe, classes: tuple[str, ...], ranks: Ranks) -> Network:
     """Build the network as training starts, if the recipe's settings go together."""
     if recipe.augment:
         change_of(recipe)
     network = initial_classifier(recipe, classes).network
-    learner_for(recipe, Clips({})).check(network)
+    learner_for(recipe, Clips({}, ranks=ranks)).check(network)
     return network

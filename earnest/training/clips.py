@@ -10,6 +10,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
 from earnest.progress import SILENT, Progress
 from earnest.training.examples import Example, pad_batch
+from earnest.training.ranks import ALONE, Ranks
 
 
 class EmbeddingCache:
@@ -71,6 +72,7 @@ class Clips:
     classes : what the examples' targets count, in output order; empty where a split's own clips say it
     auxiliary : clips of other corpora that a fine-tuning learns from too, with targets of their own
     progress : shows the epochs of a training on them
+    ranks : the processes that learn from them together
     """
 
     examples: Mapping[str, Example]
@@ -78,6 +80,7 @@ class Clips:
     classes: tuple[str, ...] = ()
     auxiliary: Sequence[Example] = ()
     progress: Progress = SILENT
+    ranks: Ranks = ALONE
 
     def of(self, utterances: Sequence[Utterance]) -> list[Example]:
         """Return the examples of those utterances that the scheme keeps."""

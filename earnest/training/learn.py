@@ -125,7 +125,9 @@ class ClosedForm:
         self.cache = clips.cache
 
     def check(self, network: Network) -> None:
-        """Refuse a network without a linear last layer for each head."""
+        """Refuse a network without a linear last layer for each head, and several processes."""
+        if self.clips.ranks.size > 1:
+            raise RecipeError("This recipe has no epochs that processes could share. Start it without torchrun.")
         for head in class_heads(heads_of(0, self.settings.auxiliary)):
             last_layer(network, head.layer)
 
@@ -227,7 +229,16 @@ class GradientDescent:
             train = Augmented(heard, classifier.front_end, change_of(self.recipe), self.settings)
         n_classes, progress = len(classifier.classes), self.clips.progress
         keeper = fit(
-            classifier.network, train, valid, self.settings, folder, n_classes, progress, stop_after, ends_now=ends_now
+            classifier.network,
+            train,
+            valid,
+            self.settings,
+            folder,
+            n_classes,
+            progress,
+            stop_after,
+            ends_now,
+            self.clips.ranks,
         )
         ends_now(keeper.history)  # a training that had ended before it was killed has asked nothing
         found = tuple(keeper.health.found.values())

@@ -65,8 +65,12 @@ def command(
     Examples:
       earnest train emocatcher --data ravdess=~/ravdess --output runs/emocatcher
       earnest train own --corpus my-recordings --output runs/mine
+      torchrun --nproc-per-node 2 -m earnest train emocatcher --output runs/emocatcher
     """
     require_training()
+    if _is_beside():
+        _follow()
+        return
     # Waiting threads that spin take the core that the other one needs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from earnest.settings.recipe import read_recipe
@@ -88,8 +92,10 @@ def command(
     ]
     progress = progress_for(as_json, quiet)
     typed = shlex.join([*words, "--all-data"] if all_data else words)
-    with held_folder(output):
-        outcome = train(resolved, protocol, fold, folders, output, typed, not all_data, progress)
+    from earnest.training.ranks import joined_ranks
+
+    with held_folder(output), joined_ranks() as ranks:
+        outcome = train(resolved, protocol, fold, folders, output, typed, not all_data, progress, ranks)
         record = read_record(output)
         _draw_curve(output, record.best_epoch)
     if as_json:
@@ -105,6 +111,19 @@ def command(
             echo(f"The published number is of another protocol, which is not comparable: {theirs}")
     if not quiet:
         echo(f"Next: earnest export {output} --output bundles/{output.name}")
+
+
+def _is_beside() -> bool:
+    """Say whether torchrun started this process beside the first one, which runs the command."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK") != "0"
+
+
+def _follow() -> None:
+    from earnest.training.loop import follow
+    from earnest.training.ranks import joined_ranks
+
+    with joined_ranks() as ranks:
+        follow(ranks)
 
 
 def protocol_of(recipe: "Recipe", other: RecipeOptions, folders: Mapping[str, Path], one_split: bool = False) -> str:

@@ -42,7 +42,7 @@ def augmented(**settings: float) -> Augmented:
 def epoch_of(clips: Augmented, epoch: int, size: int = 4, oversample: str = "none") -> list[Batch]:
     batches = train_batches(clips, size, seed=3, oversample=oversample)  # type: ignore[arg-type]
     assert isinstance(batches, AugmentedBatches)
-    batches.sampler.set_epoch(epoch)
+    batches.batch_sampler.sampler.set_epoch(epoch)
     return list(batches)
 
 
@@ -73,7 +73,7 @@ def test_an_epoch_does_not_depend_on_the_ones_before_it() -> None:
     batches = train_batches(clips, 4, seed=3)
     assert isinstance(batches, AugmentedBatches)
     for epoch in range(3):
-        batches.sampler.set_epoch(epoch)
+        batches.batch_sampler.sampler.set_epoch(epoch)
         found = list(batches)
     for one, other in zip(found, epoch_of(augmented(), 2), strict=True):
         assert torch.equal(one.frames, other.frames)

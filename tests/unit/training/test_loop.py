@@ -65,6 +65,7 @@ def test_there_is_no_parameter_through_which_test_data_could_come() -> None:
         "progress",
         "stop_after",
         "ends_now",  # hears about epochs, gives no data
+        "ranks",
     ]
 
 
