@@ -68,9 +68,11 @@ def command(
       torchrun --nproc-per-node 2 -m earnest train emocatcher --output runs/emocatcher
     """
     require_training()
-    if _is_beside():
-        _follow()
-        return
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun started this process, and others
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch warns that no weight has been left out yet
+        if os.environ.get("RANK") != "0":
+            _follow()
+            return
     # Waiting threads that spin take the core that the other one needs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from earnest.settings.recipe import read_recipe
@@ -113,12 +115,8 @@ def command(
         echo(f"Next: earnest export {output} --output bundles/{output.name}")
 
 
-def _is_beside() -> bool:
-    """Say whether torchrun started this process beside the first one, which runs the command."""
-    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK") != "0"
-
-
 def _follow() -> None:
+    """Learn beside the first process, which runs the command."""
     from earnest.training.loop import follow
     from earnest.training.ranks import joined_ranks
 
