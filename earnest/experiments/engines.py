@@ -109,7 +109,7 @@ ONE_BY_ONE = OneByOne()
 
 
 @dataclass(frozen=True)
-class Processes:
+class WorkerProcesses:
     """So many folds at a time, in processes of this machine."""
 
     n_at_a_time: int
@@ -159,7 +159,7 @@ def fold_engine(name: Literal["processes", "ray"], jobs: int, address: str | Non
     """Return what runs ``jobs`` folds at a time."""
     if name == "ray":
         return RayTasks(jobs, address)
-    return Processes(jobs) if jobs > 1 else ONE_BY_ONE
+    return WorkerProcesses(jobs) if jobs > 1 else ONE_BY_ONE
 
 
 def _result(ray: Any, done: Any) -> Predictions:

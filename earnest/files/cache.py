@@ -28,7 +28,7 @@ _FULL = 0.9  # of the limit, to which it is emptied
 _log = logging.getLogger(__name__)
 
 
-class Usage(NamedTuple):
+class CacheUsage(NamedTuple):
     """How much is in a cache."""
 
     entries: int
@@ -66,18 +66,18 @@ class DiskCache:
             self._write(key, data)
         return data
 
-    def usage(self) -> Usage:
+    def usage(self) -> CacheUsage:
         """Count what is there."""
         entries = list(self._entries())
-        return Usage(len(entries), sum(entry.size for entry in entries))
+        return CacheUsage(len(entries), sum(entry.size for entry in entries))
 
-    def clear(self) -> Usage:
+    def clear(self) -> CacheUsage:
         """Remove all entries; return what they were."""
         entries = list(self._entries())
         for entry in entries:
             entry.path.unlink(missing_ok=True)
         self._sweep(0.0)
-        return Usage(len(entries), sum(entry.size for entry in entries))
+        return CacheUsage(len(entries), sum(entry.size for entry in entries))
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / key

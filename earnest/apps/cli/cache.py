@@ -3,7 +3,7 @@
 import click
 
 from earnest.apps.cli.output import echo, echo_json, hand_down, output_options
-from earnest.files.cache import FEATURES, LIMIT, DiskCache, Usage, cache_folder, feature_cache
+from earnest.files.cache import FEATURES, LIMIT, CacheUsage, DiskCache, cache_folder, feature_cache
 
 
 @click.group()
@@ -65,5 +65,5 @@ def _cache() -> DiskCache:
     return feature_cache() or DiskCache(cache_folder() / FEATURES, 0)
 
 
-def _told(usage: Usage) -> str:
+def _told(usage: CacheUsage) -> str:
     return f"{usage.entries} entries, {usage.bytes / 1e6:.1f} MB"
