@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import lightning.pytorch as pl
 import torch
@@ -316,7 +316,7 @@ def _trainer(
         together |= {"strategy": strategy, "use_distributed_sampler": False, "sync_batchnorm": on_gpu}
     return pl.Trainer(
         **together,
-        precision="bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true",
+        precision=_precision(),
         max_epochs=epochs,
         callbacks=callbacks,
         logger=_tensorboard(folder) if ranks.is_first else False,
@@ -328,6 +328,11 @@ def _trainer(
         log_every_n_steps=50,
         default_root_dir=folder,
     )
+
+
+def _precision() -> Literal["bf16-mixed", "32-true"]:
+    """Return how forward passes compute; weights, losses and scores are in float32 anyway."""
+    return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
 
 
 def _tensorboard(folder: Path) -> Logger:
