@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
+from torch.nn.utils.parametrize import is_parametrized
 
 from earnest.augment.base import Transform, generator_for
 from earnest.errors import CorpusError, RecipeError
@@ -206,7 +207,12 @@ class GradientDescent:
         self.recipe, self.settings, self.clips = recipe, recipe.training, clips
 
     def check(self, network: Network) -> None:
-        """Refuse none: what a network doesn't answer shows in its first batch."""
+        """Refuse several processes for a network that can't be sent to them; what it doesn't answer shows later."""
+        if self.clips.ranks.size > 1 and any(is_parametrized(module) for module in network.modules()):
+            raise RecipeError(
+                "This network has weights that torch computes from others (weight normalisation), and can't be sent to "
+                "other processes. Start it without torchrun."
+            )
 
     def tasks(self, train: Sequence[Example]) -> tuple[Task, ...]:
         """Return what these clips teach beside the emotion."""
