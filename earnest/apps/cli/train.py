@@ -68,13 +68,13 @@ def command(
       torchrun --nproc-per-node 2 -m earnest train emocatcher --output runs/emocatcher
     """
     require_training()
+    # Waiting threads that spin take the core that the other one needs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun started this process, and others
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch warns that no weight has been left out yet
         if os.environ.get("RANK") != "0":
             _follow()
             return
-    # Waiting threads that spin take the core that the other one needs.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from earnest.settings.recipe import read_recipe
 
     resolved = read_recipe(recipe, other.changes)
