@@ -243,8 +243,8 @@ class GradientDescent:
             n_classes,
             progress,
             stop_after,
-            ends_now,
-            self.clips.ranks,
+            ends_now=ends_now,
+            ranks=self.clips.ranks,
         )
         ends_now(keeper.history)  # a training that had ended before it was killed has asked nothing
         found = tuple(keeper.health.found.values())
