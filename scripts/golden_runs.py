@@ -77,6 +77,7 @@ ENVIRONMENT = {
     "EARNEST_DATA": "inputs/data",
     "EARNEST_MODELS": "inputs/models",
     "EARNEST_CACHE": "cache",
+    "EARNEST_CACHE_GB": "0",
     "CUDA_VISIBLE_DEVICES": "",
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from earnest.evaluation.author_protocols import STAMP, author_protocol, chosen_on_test, published_as
 from earnest.evaluation.report import result_row
+from earnest.experiments.engines import ONE_BY_ONE, FoldEngine
 from earnest.experiments.evaluate import Evaluation, evaluate
 from earnest.experiments.task import Task
 
@@ -78,7 +79,7 @@ def evaluate_as_published(
     unseen: Task,
     output: Path,
     command: str,
-    jobs: int = 1,
+    engine: FoldEngine = ONE_BY_ONE,
     on_fold: Callable[[str], object] | None = None,
 ) -> AsPublished:
     """Train and score each.
@@ -96,5 +97,5 @@ def evaluate_as_published(
         on_test = replace(published.with_splits(chosen_on_test), protocol=author_protocol(published.protocol))
         tasks = {ON_TEST: on_test, **tasks}
     return AsPublished(
-        {name: evaluate(task, output / task.protocol.name, command, jobs, on_fold) for name, task in tasks.items()}
+        {name: evaluate(task, output / task.protocol.name, command, engine, on_fold) for name, task in tasks.items()}
     )

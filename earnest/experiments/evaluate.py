@@ -1,29 +1,25 @@
-"""The folds of a protocol: each trained and scored once, one after the other or side by side in worker processes."""
+"""The folds of a protocol: each trained and scored once, by the engine that was chosen."""
 
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from earnest.errors import EarnestError, RecipeError, SplitError
+from earnest.errors import RecipeError, SplitError
 from earnest.evaluation.author_protocols import is_chosen_on_test
 from earnest.evaluation.folds import FoldChoice, seeds_apart
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.leakage import Leakage
 from earnest.evaluation.metrics import Scores, affect_results, score
-from earnest.evaluation.predictions import Predictions, joined, of_classes, read_predictions, write_predictions
+from earnest.evaluation.predictions import Predictions, joined, of_classes, write_predictions
 from earnest.evaluation.protocols import Coverage, Protocol, coverage_of, protocol_called
 from earnest.evaluation.report import metrics_document, write_metrics
 from earnest.evaluation.slices import manifest_columns
 from earnest.evaluation.splits import Split
+from earnest.experiments.engines import ONE_BY_ONE, FoldEngine, Job
 from earnest.experiments.task import (
     ALL_DATA,
     SharedClips,
@@ -36,9 +32,8 @@ from earnest.experiments.task import (
     under,
     with_weights_of,
 )
-from earnest.experiments.tune import SearchSpace, claim_selection, selected_recipe, selected_settings
-from earnest.experiments.workers import enter_worker, packed_call
-from earnest.files.locks import held_folder, holding
+from earnest.experiments.tune import SearchSpace, selected_settings
+from earnest.files.locks import holding
 from earnest.files.reading import read_json
 from earnest.files.writing import write_sums
 from earnest.labels import SchemeCounts, scheme_called
@@ -48,112 +43,20 @@ from earnest.settings.recipe import Recipe
 from earnest.training.batches import change_of
 from earnest.training.clips import Clips
 from earnest.training.learn import learner_for
+from earnest.training.ranks import ALONE, Ranks
 from earnest.training.record import RECORD, calibration_change, read_record
 from earnest.training.run import (
     PREDICTIONS,
-    claim,
     initial_classifier,
     is_finished,
     leakage_of,
     refuse_known_speakers,
     run_split,
     scheme_of,
-    seal,
 )
 
 BOOTSTRAP_SEED = 0
 METRICS = "metrics.json"
-DYING_S = 30.0  # how long the worker of an evaluation that was killed may take to end
-MakeClips = Callable[[], SharedClips]
-_clips: list[SharedClips] = []  # one a worker process, so that frames are computed once and not sent
-_make_here: list[MakeClips] = []
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training.
-
-    Attributes
-    ----------
-    space : where settings are chosen first, on training and validation clips of this split alone
-    """
-
-    recipe: Recipe
-    split: Split
-    folder: Path
-    space: SearchSpace | None = None
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether the folder holds all, predictions included."""
-        return is_finished(self.folder, self.split)
-
-    def claim(self) -> None:
-        """Note down in the folder what it is for, or refuse one that holds something else."""
-        if self.space is None:
-            claim(self.folder, self.recipe, self.split)
-        else:
-            claim_selection(self.space, self.split, self.folder)
-
-    def predictions(self) -> Predictions:
-        """Read those of a finished run; one whose files were changed since is refused."""
-        with held_folder(self.folder, DYING_S):  # takes a dead owner's lock away, too
-            seal(self.folder)
-            return read_predictions(self.folder / PREDICTIONS)
-
-    def run(self, clips: SharedClips) -> Predictions:
-        """Train on the split, with the best settings where they are to be chosen, and predict its test set once."""
-        with held_folder(self.folder, DYING_S):
-            recipe = selected_recipe(self.space, self.split, self.folder, clips) if self.space else self.recipe
-            predictions = run_split(recipe, self.split, clips.of(recipe), self.folder)
-        assert predictions is not None
-        return predictions
-
-
-def run_folds(jobs: Sequence[Job], make_clips: MakeClips, n_at_a_time: int) -> Iterator[tuple[str, Predictions]]:
-    """Train and predict; yield each fold as it is done.
-
-    Parameters
-    ----------
-    make_clips : returns the clips of all jobs; called once a process
-    n_at_a_time : one thread each; the numbers don't depend on it
-    """
-    return _side_by_side(jobs, make_clips, n_at_a_time) if n_at_a_time > 1 else _one_by_one(jobs, make_clips)
-
-
-def _one_by_one(jobs: Sequence[Job], make_clips: MakeClips) -> Iterator[tuple[str, Predictions]]:
-    torch.set_num_threads(1)  # the same bits as with several jobs
-    _clips[:], _make_here[:] = [], [make_clips]
-    for job in jobs:
-        yield job.split.fold, _run_here(job)
-
-
-def _side_by_side(jobs: Sequence[Job], make_clips: MakeClips, n_at_a_time: int) -> Iterator[tuple[str, Predictions]]:
-    n_workers = max(1, min(n_at_a_time, len(jobs)))
-    begin = packed_call(_enter_worker, make_clips)
-    pool = ProcessPoolExecutor(n_workers, get_context("spawn"), enter_worker, (begin,))
-    try:
-        futures = {pool.submit(_run_here, job): job.split.fold for job in jobs}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool as error:
-        raise EarnestError(
-            "A worker was ended from outside; perhaps memory ran out. The same command resumes; try fewer jobs."
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)  # after an error, folds that have not begun are not waited for
-
-
-def _enter_worker(make_clips: MakeClips) -> None:
-    torch.set_num_threads(1)  # folds run side by side, and the number of threads moves the last bits
-    logging.getLogger("earnest").setLevel(logging.ERROR)  # the parent has said what was left out
-    _make_here[:] = [make_clips]  # called with the first fold: an error in here would reach nobody
-
-
-def _run_here(job: Job) -> Predictions:
-    if not _clips:
-        _clips.append(_make_here[0]())
-    return job.run(_clips[0])
 
 
 @dataclass(frozen=True)
@@ -183,7 +86,7 @@ def evaluate(
     task: Task,
     output: Path,
     command: str,
-    jobs: int = 1,
+    engine: FoldEngine = ONE_BY_ONE,
     on_fold: Callable[[str], object] | None = None,
     space: SearchSpace | None = None,
 ) -> Evaluation:
@@ -193,7 +96,7 @@ def evaluate(
     ----------
     output : gets a run folder a fold, and predictions.csv and metrics.json of all together
     command : what to type for this result; kept in metrics.json
-    jobs : folds at a time, one thread each; the numbers don't depend on it
+    engine : runs the folds; the numbers don't depend on it
     on_fold : told each fold as it is done; with it, progress is shown
     space : settings that each fold chooses by its own validation clips, before its test clips are scored
     """
@@ -204,8 +107,8 @@ def evaluate(
     left = [job for job in all_jobs if job.split.fold not in parts]
     # Clips outside the splits stay out: they could add classes to the scheme "native", and move the others' numbers.
     auxiliary = auxiliary_utterances(task.recipe, task.folders) if left else ()
-    make_clips = partial(SharedClips, rows_in(task.splits), Progress(on_fold is not None and jobs == 1), auxiliary)
-    for fold, predictions in run_folds(left, make_clips, jobs):
+    make_clips = partial(SharedClips, rows_in(task.splits), Progress(on_fold is not None and engine.here), auxiliary)
+    for fold, predictions in engine.predictions(left, make_clips):
         parts[fold] = predictions
         if on_fold:
             on_fold(fold)
@@ -227,7 +130,7 @@ def job_of(task: Task, split: Split, output: Path, space: SearchSpace | None = N
 
 
 @holding("output")
-def train(
+def train(  # noqa: PLR0913, PLR0917 - all that one training depends on
     recipe: Recipe,
     protocol_name: str,
     fold: str | None,
@@ -236,6 +139,7 @@ def train(
     command: str,
     keep_test: bool = True,
     progress: Progress = SILENT,
+    ranks: Ranks = ALONE,
 ) -> Evaluation | None:
     """Train on one fold of a protocol, the first by default, and score its test set once.
 
@@ -243,6 +147,7 @@ def train(
     ----------
     output : the run folder; the same call again resumes a killed run
     keep_test : without it the test set is trained on, and so are, in the end, the validation clips: for shipping
+    ranks : the processes that learn together, of which this is the first
 
     Returns
     -------
@@ -255,11 +160,11 @@ def train(
     utterances = protocol_utterances(recipe, protocol, folders)
     split = split_called(protocol, fold, utterances, keep_test)
     recipe = with_weights_of(recipe, split.fold if keep_test else ALL_DATA)
-    _check_before_decoding([Job(recipe, split, output)])
+    _check_before_decoding([Job(recipe, split, output)], ranks)
     ended = is_finished(output, split)
     auxiliary = () if ended else auxiliary_utterances(recipe, folders)
     clips = SharedClips(() if ended else rows_in([split]), progress, auxiliary).of(recipe)
-    predictions = run_split(recipe, split, replace(clips, progress=progress), output)
+    predictions = run_split(recipe, split, replace(clips, progress=progress, ranks=ranks), output)
     if predictions is None:
         return None
     runs = {split.fold: output}
@@ -349,7 +254,7 @@ def _told_by_runs(predictions: Predictions, runs: Mapping[str, Path]) -> dict[st
     )
 
 
-def _check_before_decoding(jobs: Sequence[Job]) -> None:
+def _check_before_decoding(jobs: Sequence[Job], ranks: Ranks = ALONE) -> None:
     """Refuse at once what would be refused after minutes of decoding.
 
     These are settings, weights, test speakers that a fold's weights know, and folders of other runs.
@@ -359,16 +264,17 @@ def _check_before_decoding(jobs: Sequence[Job]) -> None:
         if job.is_finished:
             continue
         if checked is None or checked[0] != job.recipe.network:
-            checked = job.recipe.network, _checked_network(job.recipe, scheme_of(job.recipe, rows).classes)
+            classes = scheme_of(job.recipe, rows).classes
+            checked = job.recipe.network, _checked_network(job.recipe, classes, ranks)
         refuse_known_speakers(job.split, checked[1].known_speakers)
     for job in jobs:
         job.claim()
 
 
-def _checked_network(recipe: Recipe, classes: tuple[str, ...]) -> Network:
+def _checked_network(recipe: Recipe, classes: tuple[str, ...], ranks: Ranks) -> Network:
     """Build the network as training starts, if the recipe's settings go together."""
     if recipe.augment:
         change_of(recipe)
     network = initial_classifier(recipe, classes).network
-    learner_for(recipe, Clips({})).check(network)
+    learner_for(recipe, Clips({}, ranks=ranks)).check(network)
     return network

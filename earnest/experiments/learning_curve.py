@@ -11,6 +11,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, SplitError
 from earnest.evaluation.curves import Amount
 from earnest.evaluation.splits import Split
+from earnest.experiments.engines import ONE_BY_ONE, FoldEngine
 from earnest.experiments.evaluate import Evaluation, evaluate
 from earnest.experiments.task import Task
 from earnest.experiments.tune import SearchSpace
@@ -76,7 +77,7 @@ def evaluate_learning_curve(
     less: Mapping[float, Task],
     output: Path,
     command: str,
-    jobs: int = 1,
+    engine: FoldEngine = ONE_BY_ONE,
     on_fold: Callable[[str], object] | None = None,
     space: SearchSpace | None = None,
 ) -> list[Amount]:
@@ -90,7 +91,7 @@ def evaluate_learning_curve(
     """
     amounts = []
     for share, part in less.items():
-        outcome = evaluate(part, output / f"train-share-{share:g}", command, jobs, on_fold, space)
+        outcome = evaluate(part, output / f"train-share-{share:g}", command, engine, on_fold, space)
         amounts.append(Amount.of(share, part.splits, outcome.scores))
     amounts.append(Amount.of(1.0, task.splits, whole.scores))
     document = {"title": task.title, "command": command, "amounts": [amount.to_dict() for amount in amounts]}

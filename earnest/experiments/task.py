@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from earnest.errors import CorpusError, suggestion
 from earnest.evaluation.folds import FoldChoice, chosen_folds, fold_and_repeat, training_seeds
 from earnest.evaluation.protocols import Protocol
 from earnest.evaluation.splits import Split
+from earnest.files.cache import feature_cache
 from earnest.labels import SchemeCounts, count_labels
 from earnest.models.classifier import build_front_end
 from earnest.progress import SILENT, Progress
@@ -166,6 +167,7 @@ def examples_of(recipe: Recipe, utterances: Sequence[Utterance], progress: Progr
             advance,
             keep_waveforms=bool(recipe.augment),
             affect_range=recipe.training.affect_range,
+            disk=feature_cache(),
         )
 
 
@@ -206,7 +208,7 @@ class SharedClips:
         if recipe.front_end != self._front_end:
             self._caches = {}
             examples = examples_of(recipe, self.rows, self.progress)
-            auxiliary = clips_of_corpora(self.auxiliary, build_front_end(recipe), self.progress)
+            auxiliary = clips_of_corpora(self.auxiliary, build_front_end(recipe), self.progress, feature_cache())
             self._clips = Clips(examples, classes=self.classes(recipe), auxiliary=auxiliary)
             self._front_end = recipe.front_end
         changes = recipe.training.changes if recipe.augment else ""
@@ -217,4 +219,9 @@ class SharedClips:
         if recipe.network.get("weights") != self._weights:  # those of another fold: nothing is heard alike any more
             self._caches, self._weights = {}, recipe.network.get("weights")
         network = json.dumps([dict(recipe.network), *heard], sort_keys=True)
-        return replace(self._clips, cache=self._caches.setdefault(network, EmbeddingCache()))
+        if network not in self._caches:
+            embedded_by = json.dumps(
+                [recipe.model, dict(recipe.network), asdict(recipe.segments), asdict(recipe.image)]
+            )
+            self._caches[network] = EmbeddingCache(disk=feature_cache(), made_by=embedded_by)
+        return replace(self._clips, cache=self._caches[network])

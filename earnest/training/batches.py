@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple, TypeAlias, overload
 
 import numpy as np
-from torch.utils.data import BatchSampler, DataLoader
+from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.chain import build_change
@@ -16,6 +16,7 @@ from earnest.frontends.build import FrontEndModule
 from earnest.settings.recipe import Recipe
 from earnest.settings.training import Oversample, Training
 from earnest.training.examples import FULL_SCALE, Batch, EpochShuffle, Example, Examples, compute_frames, pad_batch
+from earnest.training.ranks import ALONE, Ranks
 
 AHEAD = 3  # batches made while the network learns from another one
 
@@ -47,8 +48,7 @@ class Augmented(Sequence[Example]):
         if any(example.waveform is None for example in examples):
             raise CorpusError("Clips without their waveforms can't be augmented.")
         self.examples, self.front_end, self.change = examples, front_end, change
-        self.seed, self.clean_share = settings.seed, settings.clean_share
-        self.in_pairs = settings.stability_weight > 0
+        self.settings = settings
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -60,13 +60,17 @@ class Augmented(Sequence[Example]):
     def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
         return self.examples[index]
 
+    def of(self, examples: Sequence[Example]) -> "Augmented":
+        """Return other clips that are changed alike."""
+        return Augmented(examples, self.front_end, self.change, self.settings)
+
     def drawn(self, draw: Draw) -> Example:
         """Return one clip as it sounds in this draw."""
         example = self.examples[draw.clip]
         # The draw alone decides: a resumed epoch and another batch size hear the same.
-        rng = np.random.default_rng([self.seed, draw.epoch, draw.clip, draw.repetition])
+        rng = np.random.default_rng([self.settings.seed, draw.epoch, draw.clip, draw.repetition])
         # With probability ``clean_share`` the clip as it is.
-        if rng.random() < self.clean_share:
+        if rng.random() < self.settings.clean_share:
             return example
         assert example.waveform is not None
         waveform = self.change(example.waveform.astype(np.float32) / np.float32(FULL_SCALE), rng)
@@ -75,7 +79,7 @@ class Augmented(Sequence[Example]):
     def batch(self, draws: Sequence[Draw]) -> Batch:
         """Return the drawn clips; for stability training, beside the same ones as they are."""
         batch = pad_batch([self.drawn(draw) for draw in draws])
-        if not self.in_pairs:
+        if not self.settings.stability_weight:
             return batch
         clean = pad_batch([self.examples[draw.clip] for draw in draws])
         return clean._replace(noisy_frames=batch.frames, n_noisy_frames=batch.n_frames)
@@ -86,6 +90,41 @@ def change_of(recipe: Recipe) -> Transform:
     return build_change(recipe.augment, recipe.training.changes, recipe.front_end.sample_rate_hz)
 
 
+class SharedBatches(Sampler[list[int]]):
+    """The slices of one rank of an epoch's batches, so that ``batch_size`` is that of all ranks together.
+
+    A last batch without two clips for each rank is dropped: batch normalisation can't use one clip.
+    """
+
+    def __init__(self, sampler: EpochShuffle, batch_size: int, ranks: Ranks = ALONE) -> None:
+        self.sampler, self.ranks = sampler, ranks  # Lightning tells the sampler the epoch
+        self.batch_size = min(batch_size, len(sampler))
+        left = len(sampler) % self.batch_size
+        self._whole = BatchSampler(sampler, self.batch_size, drop_last=left < 2 * ranks.size)
+
+    def __len__(self) -> int:
+        return len(self._whole)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (list(self.ranks.share(batch)) for batch in self._whole)
+
+    def whole(self) -> Iterator[list[int]]:
+        """Yield the batches of all ranks together."""
+        return iter(self._whole)
+
+    def weight(self, number: int, n_own: int) -> float:
+        """Return by what the loss over this rank's slice is multiplied, so that the ranks' mean is that of the batch.
+
+        Parameters
+        ----------
+        number : of the batch in its epoch, from 0
+        n_own : clips in the slice
+        """
+        # L = (1/N)·Σ_r n_r·L_r, and the ranks' gradients are averaged: (1/R)·Σ_r w_r·L_r with w_r = R·n_r/N.
+        n_clips = min(self.batch_size, len(self.sampler) - number * self.batch_size)
+        return self.ranks.size * n_own / n_clips
+
+
 class AugmentedBatches:
     """Batches of `Augmented`, a few of them made ahead in a thread of their own.
 
@@ -93,12 +132,11 @@ class AugmentedBatches:
     of torch's global generator are the network's alone: nothing here touches it.
     """
 
-    def __init__(self, clips: Augmented, sampler: EpochShuffle, batch_size: int, drop_last: bool) -> None:
-        self.clips, self.sampler = clips, sampler  # Lightning tells the sampler the epoch
-        self._batches = BatchSampler(sampler, batch_size, drop_last)
+    def __init__(self, clips: Augmented, batches: SharedBatches) -> None:
+        self.clips, self.batch_sampler = clips, batches
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self.batch_sampler)
 
     def __iter__(self) -> Iterator[Batch]:
         waiting: deque[Future[Batch]] = deque()
@@ -110,23 +148,23 @@ class AugmentedBatches:
             while waiting:
                 yield waiting.popleft().result()
 
-    def _draws(self) -> Iterator[list[Draw]]:
+    def _draws(self) -> Iterator[Sequence[Draw]]:
         seen: Counter[int] = Counter()
-        epoch = self.sampler.epoch
-        for indices in self._batches:
+        epoch = self.batch_sampler.sampler.epoch
+        for indices in self.batch_sampler.whole():
             draws = []
             for index in indices:
                 draws.append(Draw(index, epoch, seen[index]))
                 seen[index] += 1
-            yield draws
+            yield self.batch_sampler.ranks.share(draws)
 
 
 def train_batches(
-    examples: Sequence[Example], batch_size: int, seed: int, oversample: Oversample = "none"
+    examples: Sequence[Example], batch_size: int, seed: int, oversample: Oversample = "none", ranks: Ranks = ALONE
 ) -> "DataLoader[Example] | AugmentedBatches":
-    """Return shuffled batches; a last batch of one clip is dropped, for batch normalisation can't use it."""
+    """Return shuffled batches, of several ranks the slices of this one; see `SharedBatches`."""
     sampler = EpochShuffle([example.target for example in examples], seed, oversample)
-    size, drop_last = min(batch_size, len(sampler)), len(sampler) % batch_size == 1
+    batches = SharedBatches(sampler, batch_size, ranks)
     if isinstance(examples, Augmented):
-        return AugmentedBatches(examples, sampler, size, drop_last)
-    return DataLoader(Examples(examples), batch_size=size, sampler=sampler, collate_fn=pad_batch, drop_last=drop_last)
+        return AugmentedBatches(examples, batches)
+    return DataLoader(Examples(examples), batch_sampler=batches, collate_fn=pad_batch)

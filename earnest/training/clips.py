@@ -4,12 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor, nn
+from safetensors.torch import load, save
+from torch import Tensor
 
 from earnest.corpora.manifest import Utterance
 from earnest.evaluation.splits import Split
+from earnest.files.cache import DiskCache
+from earnest.models.classifier import Network
 from earnest.progress import SILENT, Progress
 from earnest.training.examples import Example, pad_batch
+from earnest.training.features import digest_of_words, network_digest
+from earnest.training.ranks import ALONE, Ranks
 
 
 class EmbeddingCache:
@@ -19,9 +24,12 @@ class EmbeddingCache:
     ----------
     keeps_frames : whether the frames of changed copies are kept too, for other networks that hear the same copies
         (`for_another_network`): each fold of a fine-tuning has an embedding of its own
+    disk : where embeddings of clips as they are outlive the process, by what the clips are and by the weights
+    made_by : of the network, what its weights don't say: its settings
     """
 
-    def __init__(self, keeps_frames: bool = False) -> None:
+    def __init__(self, keeps_frames: bool = False, disk: DiskCache | None = None, made_by: str = "") -> None:
+        self._disk, self._made_by, self._network = disk, made_by, ""
         self._embeddings: dict[str, Tensor] = {}  # key of an example → (width,)
         self._copies: dict[str, Tensor] | None = {} if keeps_frames else None  # key of a copy → (n_mels, frames)
 
@@ -34,7 +42,7 @@ class EmbeddingCache:
         other._copies = self._copies
         return other
 
-    def embed(self, network: nn.Module, examples: Sequence[Example]) -> Tensor:
+    def embed(self, network: Network, examples: Sequence[Example]) -> Tensor:
         """Return the embeddings (examples, width) in the order given; what was embedded before is remembered.
 
         Clips go through the network alone: in batches, the last bits would depend on the neighbours.
@@ -44,11 +52,17 @@ class EmbeddingCache:
             for example in examples:
                 # A copy holds no frames, and is here already: see `embed_copy`.
                 if example.key not in self._embeddings:
-                    batch = pad_batch([example])
-                    self._embeddings[example.key] = network(batch.frames, batch.n_frames).embedding[0]
+                    self._embeddings[example.key] = self._embedding(network, example)
         return torch.stack([self._embeddings[example.key] for example in examples])
 
-    def embed_copy(self, network: nn.Module, example: Example, change: Callable[[], Tensor]) -> None:
+    def _embedding(self, network: Network, example: Example) -> Tensor:
+        if self._disk is None or not example.content or example.copy:
+            return _embedded(network, example)
+        self._network = self._network or network_digest(network)  # as it begins: training sets its last layers
+        key = digest_of_words(example.content, self._made_by, self._network)
+        return load(self._disk.found(key, lambda: save({"embedding": _embedded(network, example)})))["embedding"]
+
+    def embed_copy(self, network: Network, example: Example, change: Callable[[], Tensor]) -> None:
         """Embed a changed copy that holds no frames; ``change`` makes them, (n_mels, frames), where they are new."""
         if example.key in self._embeddings:
             return
@@ -58,6 +72,12 @@ class EmbeddingCache:
             if self._copies is not None:
                 self._copies[example.key] = frames
         self.embed(network, [replace(example, frames=frames)])
+
+
+def _embedded(network: Network, example: Example) -> Tensor:
+    batch = pad_batch([example])
+    embedding: Tensor = network(batch.frames, batch.n_frames).embedding[0]
+    return embedding.contiguous()
 
 
 @dataclass(frozen=True)
@@ -71,6 +91,7 @@ class Clips:
     classes : what the examples' targets count, in output order; empty where a split's own clips say it
     auxiliary : clips of other corpora that a fine-tuning learns from too, with targets of their own
     progress : shows the epochs of a training on them
+    ranks : the processes that learn from them together
     """
 
     examples: Mapping[str, Example]
@@ -78,6 +99,7 @@ class Clips:
     classes: tuple[str, ...] = ()
     auxiliary: Sequence[Example] = ()
     progress: Progress = SILENT
+    ranks: Ranks = ALONE
 
     def of(self, utterances: Sequence[Utterance]) -> list[Example]:
         """Return the examples of those utterances that the scheme keeps."""

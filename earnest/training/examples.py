@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -19,10 +20,12 @@ from earnest.corpora.check import digest_of, is_silent
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.schemes import scheme_of_rows
 from earnest.errors import AudioError, CorpusError
+from earnest.files.cache import DiskCache
 from earnest.frontends.build import FrontEndModule
 from earnest.labels import Scheme
 from earnest.progress import SILENT, Progress
 from earnest.settings.training import Oversample
+from earnest.training.features import FeatureCache, Features
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 Strategy = Literal["minority", "minority-twice", "balanced"]
@@ -76,6 +79,7 @@ class Example:
     waveform : (samples,) int16 at the front end's rate, where the recipe augments
     digest : of its samples, by which identical clips are found; "" for silence
     copy : 0 for the clip as it is, from 1 on for a changed copy, see `earnest.training.learn`
+    content : equal for equal frames, by which their embedding is kept on disk; "" where it isn't
     """
 
     utterance: Utterance
@@ -87,6 +91,7 @@ class Example:
     waveform: KeptWaveform | None = field(default=None, repr=False)
     digest: str = ""
     copy: int = 0
+    content: str = ""
 
     @property
     def key(self) -> str:
@@ -173,6 +178,7 @@ def compute_examples(
     on_progress: Callable[[], object] = lambda: None,
     keep_waveforms: bool = False,
     affect_range: Sequence[float] = (),
+    disk: DiskCache | None = None,
 ) -> dict[str, Example]:
     """Decode every utterance once and keep its frames; those that the scheme drops are left out.
 
@@ -180,6 +186,7 @@ def compute_examples(
     ----------
     keep_waveforms : keep the samples too, so that they can be augmented
     affect_range : lowest and highest rating, where it is not to be the one that the corpus reader names
+    disk : where frames and samples are kept, by content; what is kept there is not decoded
 
     Returns
     -------
@@ -190,27 +197,29 @@ def compute_examples(
     CorpusError
         When recordings can't be read, naming them.
     """
-    rate_hz = front_end.settings.sample_rate_hz
+    kept_features = FeatureCache(disk, front_end, keep_waveforms) if disk else None
     examples, failures = {}, []
     for utterance in utterances:
         on_progress()
         name = scheme.class_of(utterance.emotion, utterance.corpus, utterance.native_emotion)
         if name is None:
             continue
+        make = partial(features_of, front_end, utterance, keep_waveforms)
         try:
-            waveform = load_waveform(utterance.path, rate_hz, utterance.start_s, utterance.end_s)
+            found = kept_features.of(utterance, make) if kept_features else make()
         except AudioError as error:
             failures.append(str(error))
             continue
         examples[utterance.key] = Example(
             utterance,
-            compute_frames(front_end, waveform),
+            found.frames,
             scheme.classes.index(name),
-            len(waveform) / rate_hz,
+            found.n_samples / front_end.settings.sample_rate_hz,
             UNKNOWN if utterance.gender is None else GENDERS.index(utterance.gender),
             affect_of(utterance, affect_range),
-            kept(waveform) if keep_waveforms else None,
-            "" if is_silent(waveform) else digest_of(waveform, rate_hz),
+            found.waveform.numpy() if keep_waveforms else None,
+            found.digest,
+            content=found.key,
         )
     if failures:
         named = "\n  ".join(failures[:MAX_NAMED])
@@ -219,6 +228,15 @@ def compute_examples(
             f"recordings: earnest corpus manifest PATH -o mine.csv --readable\n  {named}"
         )
     return examples
+
+
+def features_of(front_end: FrontEndModule, utterance: Utterance, keep_waveforms: bool) -> Features:
+    """Decode a recording and compute its frames; raise `AudioError` where that can't be done."""
+    rate_hz = front_end.settings.sample_rate_hz
+    waveform = load_waveform(utterance.path, rate_hz, utterance.start_s, utterance.end_s)
+    samples = torch.from_numpy(kept(waveform if keep_waveforms else waveform[:0]))
+    digest = "" if is_silent(waveform) else digest_of(waveform, rate_hz)
+    return Features(compute_frames(front_end, waveform), len(waveform), digest, samples)
 
 
 def compute_frames(front_end: FrontEndModule, waveform: Waveform) -> Tensor:
@@ -270,9 +288,12 @@ FEWEST_CLASSES = 3
 
 
 def clips_of_corpora(
-    rows: Sequence[Utterance], front_end: FrontEndModule, progress: Progress = SILENT
+    rows: Sequence[Utterance],
+    front_end: FrontEndModule,
+    progress: Progress = SILENT,
+    disk: DiskCache | None = None,
 ) -> list[Example]:
-    """Decode clips; targets are positions among the emotions of their corpus."""
+    """Decode clips; targets are positions among the emotions of their corpus. ``disk`` as in `compute_examples`."""
     examples: list[Example] = []
     with progress.bar("decoding", len(rows)) as advance:
         for corpus in dict.fromkeys(row.corpus for row in rows):
@@ -280,7 +301,7 @@ def clips_of_corpora(
             scheme = scheme_of_rows("native", own)
             if len(scheme.classes) < FEWEST_CLASSES:
                 raise CorpusError(f"{corpus}: has clips of {len(scheme.classes)} emotions, 3 or more are needed.")
-            examples += compute_examples(front_end, own, scheme, advance).values()
+            examples += compute_examples(front_end, own, scheme, advance, disk=disk).values()
     return examples
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
+from torch.nn.utils.parametrize import is_parametrized
 
 from earnest.augment.base import Transform, generator_for
 from earnest.errors import CorpusError, RecipeError
@@ -125,7 +126,9 @@ class ClosedForm:
         self.cache = clips.cache
 
     def check(self, network: Network) -> None:
-        """Refuse a network without a linear last layer for each head."""
+        """Refuse a network without a linear last layer for each head, and several processes."""
+        if self.clips.ranks.size > 1:
+            raise RecipeError("This recipe has no epochs that processes could share. Start it without torchrun.")
         for head in class_heads(heads_of(0, self.settings.auxiliary)):
             last_layer(network, head.layer)
 
@@ -204,7 +207,12 @@ class GradientDescent:
         self.recipe, self.settings, self.clips = recipe, recipe.training, clips
 
     def check(self, network: Network) -> None:
-        """Refuse none: what a network doesn't answer shows in its first batch."""
+        """Refuse several processes for a network that can't be sent to them; what it doesn't answer shows later."""
+        if self.clips.ranks.size > 1 and any(is_parametrized(module) for module in network.modules()):
+            raise RecipeError(
+                "This network has weights that torch computes from others (weight normalisation), and can't be sent to "
+                "other processes. Start it without torchrun."
+            )
 
     def tasks(self, train: Sequence[Example]) -> tuple[Task, ...]:
         """Return what these clips teach beside the emotion."""
@@ -227,7 +235,16 @@ class GradientDescent:
             train = Augmented(heard, classifier.front_end, change_of(self.recipe), self.settings)
         n_classes, progress = len(classifier.classes), self.clips.progress
         keeper = fit(
-            classifier.network, train, valid, self.settings, folder, n_classes, progress, stop_after, ends_now=ends_now
+            classifier.network,
+            train,
+            valid,
+            self.settings,
+            folder,
+            n_classes,
+            progress,
+            stop_after,
+            ends_now=ends_now,
+            ranks=self.clips.ranks,
         )
         ends_now(keeper.history)  # a training that had ended before it was killed has asked nothing
         found = tuple(keeper.health.found.values())

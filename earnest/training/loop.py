@@ -1,4 +1,4 @@
-"""Gradient descent: the network inside Lightning's loop, its history, the best weights, and exact resumption."""
+"""Gradient descent in Lightning's loop: its history, the best weights, exact resumption, one process or several."""
 
 import copy
 import csv
@@ -8,183 +8,31 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, TypeAlias
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint, RichProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.optim.lr_scheduler import LRScheduler
 
-from earnest.augment.spec_augment import mask_bands, mask_time, mix_up
 from earnest.errors import CorpusError, RecipeError
 from earnest.files.writing import write_atomically
 from earnest.models.classifier import Network, NetworkOutput
 from earnest.progress import SILENT, Progress
 from earnest.settings.recipe import Training
-from earnest.training.batches import train_batches
-from earnest.training.examples import Batch, Example, plain_batches
-from earnest.training.heads import Objective, Targets
-from earnest.training.health import Health, SilentWeights, constant_answers
-from earnest.training.losses import one_hot
-from earnest.training.optim import Freezing, advance, build_optimiser, build_schedule, parameter_groups
+from earnest.training.batches import Augmented, train_batches
+from earnest.training.examples import Example, plain_batches
+from earnest.training.health import Health
+from earnest.training.module import EmotionTraining, joined_outputs
+from earnest.training.ranks import ALONE, Ranks
 
 _log = logging.getLogger(__name__)
-
-
-class EmotionTraining(pl.LightningModule):
-    """A network on frames, trained by a recipe's ``[training]`` table.
-
-    Every random draw of a step (dropout, masks, mixup) depends on the seed and the numbers of epoch and step alone, so
-    a run that is killed and resumed goes through the same numbers as one that is not.
-
-    Parameters
-    ----------
-    train : what it is trained on, for class weights and to see which labels there are
-    """
-
-    def __init__(self, network: Network, settings: Training, n_classes: int, train: Sequence[Example]) -> None:
-        super().__init__()
-        self.network = network
-        self.n_classes = n_classes
-        self.settings = settings
-        self.objective = Objective(settings, n_classes, train)
-        self.freezing = Freezing(network, settings)
-        self.generator = torch.Generator()
-        self.schedule: LRScheduler | None = None
-        self.train_loss = 0.0
-        self._losses: list[Tensor] = []
-        self._scored: list[tuple[NetworkOutput, Targets]] = []
-        self.validation: dict[str, float] = {}
-        self.constant: list[str] = []
-        self.class_counts: list[int] = []
-        self.silent = SilentWeights(network.inner, network.inner.zero_gradient)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Build the optimiser; we step the schedule, because Lightning would do so after the epoch's checkpoint."""
-        groups = parameter_groups(self.network, self.settings)
-        if learned := list(self.objective.parameters()):
-            groups.append({"params": learned, "lr": self.settings.learning_rate, "weight_decay": 0.0})
-        optimiser = build_optimiser(groups, self.settings)
-        self.schedule = build_schedule(optimiser, self.settings)
-        return optimiser
-
-    def on_train_epoch_start(self) -> None:
-        """Forget the last epoch's losses; freeze and thaw."""
-        self._losses.clear()
-        self.freezing.enter(self.current_epoch + 1)
-        self.silent.begin()
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of one batch."""
-        self._seed_step(batch_idx)
-        # Unknown genders are rows of NaN, which `gender_loss` leaves out.
-        targets = Targets(batch.targets, one_hot(batch.genders, 2), batch.affect)
-        if batch.noisy_frames is None or batch.n_noisy_frames is None:
-            frames, n_frames = self._masked(batch.frames, batch.n_frames)
-            if self.settings.mixup_alpha:
-                frames, n_frames, targets = self._mixed(frames, n_frames, targets)
-            loss: Tensor = self.objective(self.network(frames, n_frames), targets)
-        else:
-            # Two passes of the same clips; each has its own dropout and its own statistics of batch normalisation.
-            clean = self.network(batch.frames, batch.n_frames)
-            noisy = self.network(*self._masked(batch.noisy_frames, batch.n_noisy_frames))
-            loss = self.objective(clean, targets, noisy)
-        self._losses.append(loss.detach())
-        return loss
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Shorten the network's gradient; learned loss weights don't count."""
-        self.silent.see()
-        if self.settings.gradient_clip:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
-
-    def on_validation_epoch_start(self) -> None:
-        """Forget the last epoch's scores."""
-        self._scored.clear()
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch of validation clips."""
-        output: NetworkOutput = self.network(batch.frames, batch.n_frames)
-        self._scored.append((output, Targets(batch.targets, one_hot(batch.genders, 2), batch.affect)))
-
-    def on_validation_epoch_end(self) -> None:
-        """Compute loss, WA and UA over all validation clips, and how right the other heads are."""
-        output = joined_outputs([found for found, _ in self._scored])
-        truth = Targets(*map(torch.cat, zip(*(known for _, known in self._scored), strict=True)))
-        logits, targets = output.logits, truth.emotion
-        # WA = (1/N)·Σ [ŷ = y]; UA = (1/C)·Σ_c recall_c over the classes that have validation clips.
-        right = (logits.argmax(dim=1) == targets).float()
-        recalls = [float(right[targets == index].mean()) for index in set(targets.tolist())]
-        self.validation = {
-            "valid_loss": float(functional.cross_entropy(logits, targets)),
-            "valid_wa": float(right.mean()),
-            "valid_ua": sum(recalls) / len(recalls),
-        }
-        self.class_counts = [count for count in targets.bincount().tolist() if count]
-        self.constant = []
-        for head in self.objective.heads:
-            answer = head.answer(output)
-            assert answer is not None
-            self.validation |= head.measures(answer, truth)
-            self.constant += constant_answers(head.shares(answer))
-        self.log_dict(self.validation, prog_bar=True)
-
-    def on_train_epoch_end(self) -> None:
-        """Step the schedule by the epoch's loss."""
-        self.train_loss = float(torch.stack(self._losses).mean())
-        self.log("train_loss", self.train_loss, prog_bar=True)
-        losses = {"train_loss": self.train_loss, **self.validation}
-        # Without validation clips a plateau is one of the training loss.
-        advance(self.schedule, losses.get(self.settings.plateau_monitor, self.train_loss))
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the schedule's state beside the optimiser's."""
-        checkpoint["schedule"] = self.schedule.state_dict() if self.schedule is not None else None
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remember the schedule's state until the schedule exists."""
-        self._resumed_schedule = checkpoint["schedule"]
-
-    def on_train_start(self) -> None:
-        """Bring the schedule to where the resumed run left it."""
-        state = self.__dict__.pop("_resumed_schedule", None)
-        if state is not None and self.schedule is not None:
-            self.schedule.load_state_dict(state)
-
-    def _masked(self, frames: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
-        settings = self.settings
-        if settings.time_mask_frames:
-            frames = mask_time(frames, n_frames, settings.time_mask_frames, self.generator)
-        if settings.mel_mask_bands:
-            frames = mask_bands(frames, n_frames, settings.mel_mask_bands, self.generator)
-        return frames, n_frames
-
-    def _mixed(self, frames: Tensor, n_frames: Tensor, targets: Targets) -> tuple[Tensor, Tensor, Targets]:
-        """Blend clips and all that is known of them; what is unknown of one of two is unknown of the blend."""
-        settings = self.settings
-        # One tensor (batch, classes + 2 + 3), so that all labels are blended by the same shares.
-        widths = [self.n_classes, targets.gender.shape[1], targets.affect.shape[1]]
-        shares = functional.one_hot(targets.emotion, self.n_classes).float()
-        known = torch.cat([shares, targets.gender, targets.affect], dim=1)
-        is_dominant = settings.mixup == "dominant"
-        # x̃ = λ·x_i + (1 − λ)·x_j and ỹ alike, λ from Beta(α, α) (Zhang et al., 2018); NaN plus anything is NaN,
-        # so what is unknown of one stays unknown.
-        frames, n_frames, known = mix_up(frames, n_frames, known, settings.mixup_alpha, self.generator, is_dominant)
-        return frames, n_frames, Targets(*torch.split(known, widths, dim=1))
-
-    def _seed_step(self, step: int) -> None:
-        # Not once an epoch: how often Lightning and the data loader draw in between differs after resuming.
-        # A number of its own for each (seed, epoch, step), for fewer than 100 003 steps and 1 000 003 epochs.
-        seed = ((self.settings.seed * 1_000_003 + self.current_epoch) * 100_003 + step) % 2**63
-        torch.manual_seed(seed)
-        self.generator.manual_seed(seed)
-
-
 CHECKPOINT = "last.ckpt"
 History: TypeAlias = Sequence[dict[str, float]]
 """One row an epoch, with the names of ``HISTORY_COLUMNS``."""
@@ -229,7 +77,9 @@ class EpochKeeper(Checkpoint):
         health: Health,
         choose: bool = True,
         ends_now: Callable[[History], bool] = lambda _history: False,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self.ranks = ranks
         self.folder, self.monitor, self.patience, self.choose = folder, monitor, patience, choose
         self.ends_now, self.health = ends_now, health
         self.history: list[dict[str, float]] = []
@@ -283,6 +133,7 @@ class EpochKeeper(Checkpoint):
         trainer.save_checkpoint(self.folder / CHECKPOINT)
         if self.ends_now(self.history):
             trainer.should_stop = True
+        self.ranks.told(trainer.should_stop)
 
     def has_stopped(self) -> bool:
         """Return whether patience had run out when the checkpoint was written."""
@@ -306,6 +157,18 @@ class EpochKeeper(Checkpoint):
         self.best_weights = copy.deepcopy(module.network.state_dict())
 
 
+class EpochFollower(Checkpoint):
+    """Does beside the first rank's `EpochKeeper` what all ranks have to do together."""
+
+    def __init__(self, folder: Path, ranks: Ranks) -> None:
+        self.folder, self.ranks = folder, ranks
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let the first rank save a checkpoint, and stop when it does."""
+        trainer.save_checkpoint(self.folder / CHECKPOINT)  # which only the first one writes
+        trainer.should_stop = self.ranks.told(None)
+
+
 class EpochProgressBar(RichProgressBar):
     """Shows loss, WA and UA, without the logger's version number."""
 
@@ -324,6 +187,7 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
     progress: Progress = SILENT,
     stop_after: int | None = None,
     ends_now: Callable[[History], bool] = lambda _history: False,
+    ranks: Ranks = ALONE,
 ) -> EpochKeeper:
     """Train ``network`` in place until validation stops improving, and leave it with the weights of the best epoch.
 
@@ -333,6 +197,7 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
         clips are changed from epoch to epoch
     stop_after : epochs after which to stop, where it isn't all of the settings'; the schedule stays that of all
     ends_now : asked after each epoch, with the history so far; training ends when it says so
+    ranks : the processes that learn together; the others of them are in `follow`
     folder : gets ``history.csv``, TensorBoard events and, until the end, a checkpoint from which a killed run resumes
 
     Returns
@@ -341,28 +206,78 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
     """
     if len(train) < 2:
         raise CorpusError(f"{folder}: training needs at least two clips, got {len(train)}.")
+    if min(settings.batch_size, len(train)) < 2 * ranks.size:
+        raise RecipeError(
+            f"batch_size {settings.batch_size}, {len(train)} clips: too few for {ranks.size} processes, of which each "
+            "needs two clips of every batch. Start fewer."
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    module = EmotionTraining(network, settings, n_classes, train)
+    module = EmotionTraining(network, settings, n_classes, train, valid, ranks)
     epochs = stop_after or settings.epochs
     health = Health(epochs, n_classes, module.objective.chance_loss())
-    keeper = EpochKeeper(folder, settings.monitor, settings.patience, health, bool(valid), ends_now)
-    trainer = _trainer(epochs, folder, keeper, progress)
+    keeper = EpochKeeper(folder, settings.monitor, settings.patience, health, bool(valid), ends_now, ranks)
     checkpoint = folder / CHECKPOINT
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"lightning.*")
-        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
-        if not _already_done(checkpoint, keeper, epochs):
-            trainer.fit(
-                module,
-                train_batches(train, settings.batch_size, settings.seed, settings.oversample),
-                plain_batches(valid) if valid else None,
-                ckpt_path=checkpoint if checkpoint.exists() else None,
-                weights_only=True,
-            )
+    if not _already_done(checkpoint, keeper, epochs):
+        if ranks.size > 1:
+            _lead(ranks, module, train, epochs, checkpoint)
+        callbacks = [keeper, *([EpochProgressBar(leave=False)] if progress.visible else [])]
+        trainer = _trainer(epochs, folder, callbacks, ranks, enable_progress_bar=progress.visible)
+        _run(trainer, module, train, checkpoint)
     # Statistics of batch normalisation are part of them.
     network.load_state_dict(keeper.best_weights)
     network.eval()
     return keeper
+
+
+def _run(trainer: pl.Trainer, module: EmotionTraining, train: Sequence[Example], checkpoint: Path) -> None:
+    settings = module.settings
+    batches = train_batches(train, settings.batch_size, settings.seed, settings.oversample, module.ranks)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning.*")
+        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+        trainer.fit(module, batches, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+
+
+@dataclass(frozen=True)
+class Led:
+    """One training, as the first rank tells it to the others before the clips.
+
+    Attributes
+    ----------
+    augmented : what makes `Augmented` clips of them, without clips; None where they stay as they are
+    checkpoint : from which a killed run goes on
+    """
+
+    network: Network
+    settings: Training
+    n_classes: int
+    epochs: int
+    augmented: Augmented | None
+    checkpoint: bytes | None
+
+
+def _lead(ranks: Ranks, module: EmotionTraining, train: Sequence[Example], epochs: int, checkpoint: Path) -> None:
+    augmented = train.of(()) if isinstance(train, Augmented) else None
+    held = checkpoint.read_bytes() if checkpoint.exists() else None
+    ranks.told(Led(module.network, module.settings, module.n_classes, epochs, augmented, held))
+    ranks.told_all(train)
+
+
+def follow(ranks: Ranks) -> None:
+    """Learn beside the first rank, one training after the other, until it has no more."""
+    logging.getLogger("earnest").setLevel(logging.ERROR)  # the first one says it
+    while (led := ranks.told(None)) is not None:
+        assert isinstance(led, Led)
+        train: Sequence[Example] = ranks.told_all(())
+        if led.augmented is not None:
+            train = led.augmented.of(train)
+        with TemporaryDirectory(prefix="earnest-rank-") as folder:
+            checkpoint = Path(folder) / CHECKPOINT
+            if led.checkpoint is not None:
+                checkpoint.write_bytes(led.checkpoint)
+            module = EmotionTraining(led.network, led.settings, led.n_classes, train, ranks=ranks)
+            trainer = _trainer(led.epochs, Path(folder), [EpochFollower(Path(folder), ranks)], ranks)
+            _run(trainer, module, train, checkpoint)
 
 
 def predict_logits(network: nn.Module, examples: Sequence[Example]) -> Tensor:
@@ -377,21 +292,6 @@ def predict_outputs(network: nn.Module, examples: Sequence[Example]) -> NetworkO
         return joined_outputs([network(batch.frames, batch.n_frames) for batch in plain_batches(examples)])
 
 
-def joined_outputs(found: Sequence[NetworkOutput]) -> NetworkOutput:
-    """Put the outputs of batches below one another; without attention, whose steps differ."""
-    return NetworkOutput(
-        logits=torch.cat([one.logits for one in found]),
-        embedding=torch.cat([one.embedding for one in found]),
-        gender=_stacked([one.gender for one in found]),
-        affect=_stacked([one.affect for one in found]),
-    )
-
-
-def _stacked(parts: Sequence[Tensor | None]) -> Tensor | None:
-    known = [part for part in parts if part is not None]
-    return torch.cat(known) if known else None
-
-
 def _already_done(checkpoint: Path, keeper: EpochKeeper, epochs: int) -> bool:
     """Take the record from a checkpoint of the last epoch; Lightning would go on where patience had run out."""
     if not checkpoint.exists():
@@ -401,25 +301,38 @@ def _already_done(checkpoint: Path, keeper: EpochKeeper, epochs: int) -> bool:
     return keeper.has_stopped() or len(keeper.history) >= epochs
 
 
-def _trainer(epochs: int, folder: Path, keeper: EpochKeeper, progress: Progress) -> pl.Trainer:
+def _trainer(
+    epochs: int, folder: Path, callbacks: list[Callback], ranks: Ranks, enable_progress_bar: bool = False
+) -> pl.Trainer:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    callbacks: list[Callback] = [keeper]
-    if progress.visible:
-        callbacks.append(EpochProgressBar(leave=False))
+    on_gpu = torch.cuda.is_available()
+    together: dict[str, Any] = {"accelerator": "auto", "devices": 1}
+    if ranks.size > 1:
+        # Heads without labels, and weights that are frozen now and thaw later, have no part in some steps.
+        strategy = DDPStrategy(find_unused_parameters=True)
+        nodes = ranks.size // ranks.local_size
+        together = {"accelerator": "gpu" if on_gpu else "cpu", "devices": ranks.local_size, "num_nodes": nodes}
+        # torch's synchronised batch normalisation is for GPUs; elsewhere each rank has the statistics of its slice.
+        together |= {"strategy": strategy, "use_distributed_sampler": False, "sync_batchnorm": on_gpu}
     return pl.Trainer(
-        accelerator="auto",
-        devices=1,
+        **together,
+        precision=_precision(),
         max_epochs=epochs,
         callbacks=callbacks,
-        logger=_tensorboard(folder),
+        logger=_tensorboard(folder) if ranks.is_first else False,
         plugins=[AtomicCheckpointIO()],
         num_sanity_val_steps=0,
-        enable_progress_bar=progress.visible,
+        enable_progress_bar=enable_progress_bar,
         enable_model_summary=False,
         enable_checkpointing=True,
         log_every_n_steps=50,
         default_root_dir=folder,
     )
+
+
+def _precision() -> Literal["bf16-mixed", "32-true"]:
+    """Return how forward passes compute; weights, losses and scores are in float32 anyway."""
+    return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
 
 
 def _tensorboard(folder: Path) -> Logger:

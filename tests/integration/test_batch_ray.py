@@ -1,5 +1,6 @@
 """earnest batch on a Ray cluster of two nodes, of which one is killed in the middle."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -57,3 +58,21 @@ def test_a_lost_node_costs_nothing(tmp_path: Path) -> None:
     assert "its worker died (on Ray)" in said
     assert keys_in(output) == planned
     finished(*words, "--engine", "ray")  # nothing is left, so nothing is started
+
+
+def test_a_killed_driver_costs_nothing(tmp_path: Path) -> None:
+    planned = write_clips(tmp_path / "clips", 500, 3)
+    bundle, output = write_bundle(tmp_path / "bundle"), tmp_path / "answers"
+    words = (tmp_path / "clips", "--output", output, "--model", bundle, "--shard-size", 4, "--jobs", 2)
+    run = started(*words, "--engine", "ray")
+    end = time.monotonic() + 180
+    while len(list(output.glob("shards/*.sha256"))) < 6:
+        assert run.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+    n_done = len(keys_in(output))
+    assert 0 < n_done < len(planned)
+    finished(*words, "--engine", "ray", exit_code=3)
+    assert keys_in(output) == planned  # one row an input, none twice

@@ -81,7 +81,7 @@ def test_folds_side_by_side_give_the_same_file(
 ) -> None:
     side_by_side = evaluate(made_up, tmp_path / "two", "--jobs", 2)
     assert (tmp_path / "two" / "predictions.csv").read_bytes() == (evaluated[0] / "predictions.csv").read_bytes()
-    assert side_by_side["wa"] == evaluated[1]["wa"]
+    assert {**side_by_side, "command": ""} == {**evaluated[1], "command": ""}  # which names another recipe's path
 
 
 def test_finished_folds_are_kept_and_a_missing_one_is_trained(

@@ -5,16 +5,14 @@ shard itself. So its object store needs no room, and each actor has one shard at
 """
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from earnest.apps.batch.engines import MOST_DEATHS, Waiting
 from earnest.apps.batch.shard import ShardReport, ShardWorker, Work
-from earnest.errors import EarnestError, MissingExtraError, first_line
+from earnest.errors import EarnestError, first_line
+from earnest.experiments.ray_cluster import ray_cluster
 
-STORE_BYTES = 100 * 2**20  # of a cluster that is started for this run; Ray takes a third of the memory else
 MOST_RESTARTS = 1_000  # of lost nodes, beyond those that shards are counted for
 _log = logging.getLogger(__name__)
 
@@ -29,7 +27,7 @@ class RayActors:
         """See `earnest.apps.batch.engines.BatchEngine`; the shards of a node that was lost are done by others."""
         if not numbers:
             return
-        with _cluster(self._jobs, self._address) as ray:
+        with ray_cluster(self._jobs, self._address) as ray:
             count = min(self._jobs, len(numbers), max(1, int(ray.cluster_resources().get("CPU", 1))))
             yield from _Actors(ray, work, count).reports(Waiting(numbers))
 
@@ -94,24 +92,3 @@ class _Actors:
             return None, first_line(error)
         except errors.RayError as error:
             raise EarnestError(f"Ray: {first_line(error)}. Give the same command again.") from error
-
-
-@contextmanager
-def _cluster(jobs: int, address: str | None) -> Iterator[Any]:
-    """Join a cluster, or start one on this machine that ends with the run."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray
-    except ImportError:
-        raise MissingExtraError("--engine ray", "ray") from None
-    own: dict[str, Any] = {"num_cpus": jobs, "object_store_memory": STORE_BYTES, "include_dashboard": False}
-    options = {"log_to_driver": False, "logging_level": logging.ERROR, **({} if address else own)}
-    try:
-        ray.init(address or "local", **options)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise EarnestError(f"Ray at {address or 'this machine'}: {first_line(error)}. Check --address.") from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()

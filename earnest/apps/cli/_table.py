@@ -28,6 +28,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "train": "Train one model on one split, or go on with a killed run.",
         "tune": "Try the settings of a recipe's [tune] table, or go on.",
         "evaluate": "Train and score every fold of a protocol, or go on.",
+        "cache": "Show or clear what training keeps of recordings on disk.",
         "export": "Export a trained model as one graph with its metadata.",
         "parity": "Compare torch with onnxruntime, clips alone and in batches.",
     },

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from earnest.evaluation.matrix import Matrix
     from earnest.evaluation.streams import How
     from earnest.experiments.conditions import ConditionResults, ConditionSet
+    from earnest.experiments.engines import FoldEngine
     from earnest.experiments.evaluate import Evaluation
     from earnest.experiments.task import Task
     from earnest.experiments.tune import SearchSpace
@@ -211,6 +212,37 @@ class ConditionOptions:
         return sets
 
 
+@dataclass(frozen=True)
+class EngineOptions:
+    """Who trains the folds."""
+
+    jobs: int = option(
+        "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Folds at a time, one thread each."
+    )
+    engine: Literal["processes", "ray"] = option(
+        "--engine",
+        type=click.Choice(["processes", "ray"]),
+        default="processes",
+        show_default=True,
+        help="What runs them: this machine, or a Ray cluster. The numbers are the same.",
+    )
+    address: str | None = option(
+        "--address", metavar="HOST:PORT", help="Of the Ray cluster. Default: one on this machine, for this command."
+    )
+
+    def __post_init__(self) -> None:
+        if self.address and self.engine != "ray":
+            raise click.UsageError("--address goes with --engine ray.")
+        if self.engine == "ray" and not find_spec("ray"):
+            raise MissingExtraError("--engine ray", "ray")
+
+    def chosen(self) -> "FoldEngine":
+        """Return the engine."""
+        from earnest.experiments.engines import fold_engine
+
+        return fold_engine(self.engine, self.jobs, self.address)
+
+
 AS_PUBLISHED = "as_published.json"
 
 
@@ -220,7 +252,7 @@ AS_PUBLISHED = "as_published.json"
 @data_option
 @options("other", RecipeOptions)
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL.")
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Folds at a time, one thread each.")
+@options("runner", EngineOptions)
 @options("conditions", ConditionOptions)
 @click.option("--train-share", metavar="SHARES", help="Also train on less data: shares with commas, such as 0.25,0.5.")
 @click.option(
@@ -236,7 +268,7 @@ def command(
     data: tuple[str, ...],
     other: RecipeOptions,
     output: Path | None,
-    jobs: int,
+    runner: EngineOptions,
     conditions: ConditionOptions,
     train_share: str | None,
     as_published: bool,
@@ -253,6 +285,7 @@ def command(
     Examples:
       earnest evaluate emocatcher --protocol ravdess-6fold --data ravdess=~/ravdess --jobs 2
       earnest evaluate own --corpus my-recordings
+      earnest evaluate emocatcher --engine ray --address head:6379 --jobs 6
     """
     require_training()
     if not find_spec("matplotlib"):  # not after hours of training
@@ -271,21 +304,22 @@ def command(
     _refuse_combinations(of, conditions, bool(shares), as_published)
     folder, progress = output or asked.default_folder, progress_for(as_json, quiet)
     on_fold = _tell if progress.visible else None
-    if progress.visible and jobs > 1:
+    engine = runner.chosen()
+    if progress.visible and not engine.here:
         echo("Every job decodes the recordings first.", err=True)
     if as_published:
         with held_folder(folder):
-            _show_as_published(asked, folders, folder, jobs, on_fold, as_json)
+            _show_as_published(asked, folders, folder, engine, on_fold, as_json)
         return
     task = asked.task(folders)
     space, less = asked.space(task), with_shares(task, shares)
     with held_folder(folder):
-        outcome = evaluate(task, folder, shlex.join(asked.words), jobs, on_fold, space)
+        outcome = evaluate(task, folder, shlex.join(asked.words), engine, on_fold, space)
         matrix = _draw(outcome, folder, recipe.stem)
         again = evaluate_conditions(task, folder, sets, asked.words, progress) if sets else []
         _draw_noise(again, folder, recipe.stem, task.title)
         typed = [*asked.words, "--train-share", train_share or ""]
-        amounts = _less(task, outcome, less, folder, typed, jobs, on_fold, space) if less else []
+        amounts = _less(task, outcome, less, folder, typed, engine, on_fold, space) if less else []
     if as_json:
         more: dict[str, Any] = {"matrix": matrix.to_dict()} if matrix else {}
         more |= {"train_share": [amount.to_dict() for amount in amounts]} if amounts else {}
@@ -340,7 +374,7 @@ def _less(
     less: "dict[float, Task]",
     folder: Path,
     words: list[str],
-    jobs: int,
+    engine: "FoldEngine",
     on_fold: Callable[[str], object] | None,
     space: "SearchSpace | None",
 ) -> "list[Amount]":
@@ -348,7 +382,7 @@ def _less(
     from earnest.experiments.learning_curve import evaluate_learning_curve
     from earnest.plots.comparisons import plot_learning_curve
 
-    amounts = evaluate_learning_curve(task, whole, less, folder, shlex.join(words), jobs, on_fold, space)
+    amounts = evaluate_learning_curve(task, whole, less, folder, shlex.join(words), engine, on_fold, space)
     plot_learning_curve(amounts, folder / "data_curve.png", f"{Path(words[2]).stem}, {task.title}")
     return amounts
 
@@ -357,7 +391,7 @@ def _show_as_published(
     asked: EvaluationRequest,
     folders: dict[str, Path],
     folder: Path,
-    jobs: int,
+    engine: "FoldEngine",
     on_fold: Callable[[str], object] | None,
     as_json: bool,
 ) -> None:
@@ -368,7 +402,7 @@ def _show_as_published(
     protocol = asked.of.chosen_protocol()
     unseen = asked.task(folders, honest_protocol(protocol.name))
     typed = shlex.join([*asked.words, "--as-published"])
-    outcome = evaluate_as_published(asked.task(folders), unseen, folder, typed, jobs, on_fold)
+    outcome = evaluate_as_published(asked.task(folders), unseen, folder, typed, engine, on_fold)
     for name, one in outcome.columns.items():
         _draw(one, folder / one.protocol.name, f"{asked.recipe.stem}, {name.replace('_', ' ')}")
     document = outcome.to_dict()

@@ -65,10 +65,16 @@ def command(
     Examples:
       earnest train emocatcher --data ravdess=~/ravdess --output runs/emocatcher
       earnest train own --corpus my-recordings --output runs/mine
+      torchrun --nproc-per-node 2 -m earnest train emocatcher --output runs/emocatcher
     """
     require_training()
     # Waiting threads that spin take the core that the other one needs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun started this process, and others
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch warns that no weight has been left out yet
+        if os.environ.get("RANK") != "0":
+            _follow()
+            return
     from earnest.settings.recipe import read_recipe
 
     resolved = read_recipe(recipe, other.changes)
@@ -88,8 +94,10 @@ def command(
     ]
     progress = progress_for(as_json, quiet)
     typed = shlex.join([*words, "--all-data"] if all_data else words)
-    with held_folder(output):
-        outcome = train(resolved, protocol, fold, folders, output, typed, not all_data, progress)
+    from earnest.training.ranks import joined_ranks
+
+    with held_folder(output), joined_ranks() as ranks:
+        outcome = train(resolved, protocol, fold, folders, output, typed, not all_data, progress, ranks)
         record = read_record(output)
         _draw_curve(output, record.best_epoch)
     if as_json:
@@ -105,6 +113,15 @@ def command(
             echo(f"The published number is of another protocol, which is not comparable: {theirs}")
     if not quiet:
         echo(f"Next: earnest export {output} --output bundles/{output.name}")
+
+
+def _follow() -> None:
+    """Learn beside the first process, which runs the command."""
+    from earnest.training.loop import follow
+    from earnest.training.ranks import joined_ranks
+
+    with joined_ranks() as ranks:
+        follow(ranks)
 
 
 def protocol_of(recipe: "Recipe", other: RecipeOptions, folders: Mapping[str, Path], one_split: bool = False) -> str:

@@ -15,8 +15,9 @@ from earnest.frontends.log_mel import LogMel
 from earnest.settings.front_end import FrontEnd
 from earnest.settings.recipe import Training
 from earnest.testing.sounds import voice
-from earnest.training.batches import Augmented, AugmentedBatches, Draw, train_batches
-from earnest.training.examples import Batch, Example, compute_frames, kept, pad_batch
+from earnest.training.batches import Augmented, AugmentedBatches, Draw, SharedBatches, train_batches
+from earnest.training.examples import Batch, EpochShuffle, Example, compute_frames, kept, pad_batch
+from earnest.training.ranks import Ranks
 
 FRONT_END = LogMel(FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=20))
 
@@ -42,7 +43,7 @@ def augmented(**settings: float) -> Augmented:
 def epoch_of(clips: Augmented, epoch: int, size: int = 4, oversample: str = "none") -> list[Batch]:
     batches = train_batches(clips, size, seed=3, oversample=oversample)  # type: ignore[arg-type]
     assert isinstance(batches, AugmentedBatches)
-    batches.sampler.set_epoch(epoch)
+    batches.batch_sampler.sampler.set_epoch(epoch)
     return list(batches)
 
 
@@ -73,7 +74,7 @@ def test_an_epoch_does_not_depend_on_the_ones_before_it() -> None:
     batches = train_batches(clips, 4, seed=3)
     assert isinstance(batches, AugmentedBatches)
     for epoch in range(3):
-        batches.sampler.set_epoch(epoch)
+        batches.batch_sampler.sampler.set_epoch(epoch)
         found = list(batches)
     for one, other in zip(found, epoch_of(augmented(), 2), strict=True):
         assert torch.equal(one.frames, other.frames)
@@ -180,3 +181,28 @@ def test_affect_has_the_unit_that_its_corpora_share(
     corpora: list[str], limits: tuple[float, ...], scale: tuple[float, float]
 ) -> None:
     assert affect_scale(corpora, limits) == scale
+
+
+@pytest.mark.parametrize(("count", "size"), [(9, 4), (8, 4), (11, 8)])
+def test_the_slices_of_ranks_are_the_batches_of_one_process(count: int, size: int) -> None:
+    sampler = EpochShuffle(count, seed=3)
+    whole = list(SharedBatches(sampler, size))
+    slices = [SharedBatches(sampler, size, Ranks(rank, 2)) for rank in range(2)]
+    together = list(zip(*slices, strict=True))
+    assert len(together) == len(slices[0]) == sum(len(batch) >= 4 for batch in whole)  # two clips for each rank
+    for number, (parts, batch) in enumerate(zip(together, whole, strict=False)):
+        assert sorted(parts[0] + parts[1]) == sorted(batch)
+        weights = [one.weight(number, len(part)) for one, part in zip(slices, parts, strict=True)]
+        assert weights == pytest.approx([2 * len(part) / len(batch) for part in parts])
+
+
+def test_ranks_hear_the_draws_of_one_process() -> None:
+    whole = epoch_of(augmented(), 1, size=8)
+    parts = []
+    for rank in range(2):
+        batches = train_batches(augmented(), 8, 3, ranks=Ranks(rank, 2))
+        batches.batch_sampler.sampler.set_epoch(1)  # type: ignore[union-attr]
+        parts.append(next(iter(batches)))
+    for number, (count, row) in enumerate(zip(whole[0].n_frames, whole[0].frames, strict=True)):
+        part, place = parts[number % 2], number // 2
+        assert torch.equal(part.frames[place, :, :count], row[:, :count])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError
@@ -20,6 +21,7 @@ from earnest.training.closed_form import discriminant_logits, fit_discriminant, 
 from earnest.training.examples import UNKNOWN, Example
 from earnest.training.heads import EmotionHead, GenderHead
 from earnest.training.learn import ClosedForm, GradientDescent, calibration_of, learner_for
+from earnest.training.ranks import Ranks
 from earnest.training.runtime_statistics import RuntimeStatistics
 
 pytestmark = pytest.mark.long
@@ -195,3 +197,16 @@ def test_training_speakers_are_answered_out_of_fold_where_nothing_learnt_from_th
 
 def test_a_network_that_is_trained_whole_has_no_runtime_statistics() -> None:
     assert learner_for(DESCENT, Clips({})).runtime_statistics(None, (), ()) == RuntimeStatistics()  # type: ignore[arg-type]
+
+
+def test_what_several_processes_cannot_learn_is_refused_before_anything_is_decoded() -> None:
+    together = Clips({}, ranks=Ranks(0, 2))
+    with pytest.raises(RecipeError, match="no epochs that processes could share"):
+        learner_for(Recipe("made", "cabg", training=CLOSED), together).check(TwoHeads())
+    network = TwoHeads()
+    learner = learner_for(Recipe("made", "cabg"), together)
+    learner.check(network)
+    weight_norm(network.output)
+    with pytest.raises(RecipeError, match="can't be sent to other processes"):
+        learner.check(network)
+    learner_for(Recipe("made", "cabg"), Clips({})).check(network)

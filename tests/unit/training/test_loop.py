@@ -65,6 +65,7 @@ def test_there_is_no_parameter_through_which_test_data_could_come() -> None:
         "progress",
         "stop_after",
         "ends_now",  # hears about epochs, gives no data
+        "ranks",
     ]
 
 
@@ -197,3 +198,12 @@ def test_a_training_that_diverges_is_explained(tmp_path: Path) -> None:
     loud = [replace(example, frames=1e18 * example.frames) for example in examples(12)]
     with pytest.raises(RecipeError, match=r"is not finite\. Try a smaller learning_rate"):
         fit(Mean(), loud, loud[:6], diverging, tmp_path, N_CLASSES)
+
+
+def test_in_bfloat16_the_weights_stay_in_float32_and_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("earnest.training.loop._precision", lambda: "bf16-mixed")  # as on a GPU
+    network = Mean()
+    keeper = fit(network, examples(24), examples(9, seed=1), QUICK, tmp_path, N_CLASSES)
+    assert {weight.dtype for weight in network.parameters()} == {torch.float32}
+    assert keeper.history[-1]["train_loss"] < keeper.history[0]["train_loss"]
+    assert keeper.history[-1]["valid_ua"] > 0.5

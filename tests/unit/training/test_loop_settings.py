@@ -22,7 +22,8 @@ from earnest.training.clips import Clips
 from earnest.training.examples import Example, compute_frames, kept, plain_batches
 from earnest.training.heads import learned_tasks
 from earnest.training.learn import learner_for
-from earnest.training.loop import EmotionTraining, EpochKeeper, fit, predict_logits
+from earnest.training.loop import EpochKeeper, fit, predict_logits
+from earnest.training.module import EmotionTraining
 
 pytestmark = pytest.mark.long
 

@@ -6,7 +6,7 @@ import click
 import pytest
 
 from earnest.apps.cli._recipe import RecipeOptions
-from earnest.apps.cli.evaluate import TaskOptions
+from earnest.apps.cli.evaluate import EngineOptions, TaskOptions
 from earnest.settings.recipe import Recipe
 
 NAMED = Recipe("ravdess", "cabg", protocol="ravdess-6fold", authors_protocol="emocatcher-5fold")
@@ -37,3 +37,8 @@ def test_the_recipe_says_it_where_nobody_does(recipe: Recipe, as_published: bool
 def test_a_protocol_and_split_files_are_one_too_many() -> None:
     with pytest.raises(click.UsageError, match="Say either --protocol NAME or --splits FILES"):
         options("loso", (Path("mine.csv"),))
+
+
+def test_an_address_without_ray_is_refused() -> None:
+    with pytest.raises(click.UsageError, match="--address goes with --engine ray"):
+        EngineOptions(jobs=2, engine="processes", address="head:6379")

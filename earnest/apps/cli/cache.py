@@ -1,0 +1,69 @@
+"""``earnest cache``: what training keeps of recordings on disk, so that they are decoded once."""
+
+import click
+
+from earnest.apps.cli.output import echo, echo_json, hand_down, output_options
+from earnest.files.cache import FEATURES, LIMIT, CacheUsage, DiskCache, cache_folder, feature_cache
+
+
+@click.group()
+@output_options
+@click.pass_context
+def command(context: click.Context, as_json: bool, quiet: bool) -> None:
+    """Show or clear what training keeps of recordings on disk.
+
+    `train`, `evaluate` and `tune` keep decoded sound, frames, and embeddings of networks that stay as they are, by
+    content and settings: a file that changed, another front end or another version of earnest never finds an old entry.
+    EARNEST_CACHE names the folder, EARNEST_CACHE_GB its largest size (10; 0 keeps nothing); what was not used for the
+    longest time leaves first.
+
+    \b
+    Examples:
+      earnest cache show
+      earnest cache clear
+    """
+    hand_down(context, as_json, quiet)
+
+
+@command.command()
+@output_options
+def show(as_json: bool, quiet: bool) -> None:
+    """Tell where the cache is, how large it is and may be.
+
+    \b
+    Example:
+      earnest cache show --json
+    """
+    cache = _cache()
+    usage = cache.usage()
+    if as_json:
+        echo_json({"folder": cache.folder, "entries": usage.entries, "bytes": usage.bytes, "limit": cache.most_bytes})
+        return
+    limit = "" if quiet else f"; at most {cache.most_bytes / 1e9:g} GB are kept ({LIMIT})"
+    echo(f"{cache.folder}: {_told(usage)}{limit}.")
+
+
+@command.command()
+@output_options
+def clear(as_json: bool, quiet: bool) -> None:
+    """Remove all entries; running trainings go on, and make anew what they need.
+
+    \b
+    Example:
+      earnest cache clear
+    """
+    cache = _cache()
+    removed = cache.clear()
+    if as_json:
+        echo_json({"folder": cache.folder, "removed_entries": removed.entries, "removed_bytes": removed.bytes})
+    elif not quiet:
+        echo(f"{cache.folder}: {_told(removed)} removed.")
+
+
+def _cache() -> DiskCache:
+    """Return the cache; one that nothing is added to may still hold something."""
+    return feature_cache() or DiskCache(cache_folder() / FEATURES, 0)
+
+
+def _told(usage: CacheUsage) -> str:
+    return f"{usage.entries} entries, {usage.bytes / 1e6:.1f} MB"

@@ -1,0 +1,106 @@
+"""The cache on disk: whole entries, noticed damage, a bound, and no work that stops because of it."""
+
+import hashlib
+import logging
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from earnest.errors import EarnestError
+from earnest.files.cache import DiskCache, cache_folder, feature_cache
+
+
+def key(word: str) -> str:
+    return hashlib.sha256(word.encode()).hexdigest()
+
+
+def never() -> bytes:
+    raise AssertionError("made again")
+
+
+def test_what_was_made_is_found_again_also_by_others(tmp_path: Path) -> None:
+    assert DiskCache(tmp_path, 10**6).found(key("a"), lambda: b"sound") == b"sound"
+    assert DiskCache(tmp_path, 10**6).found(key("a"), never) == b"sound"
+    assert DiskCache(tmp_path, 10**6).usage().entries == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", b"\0" * 37])
+def test_damage_is_noticed_and_made_anew(tmp_path: Path, damage: bytes) -> None:
+    cache = DiskCache(tmp_path, 10**6)
+    cache.found(key("a"), lambda: b"sound")
+    (path,) = tmp_path.glob("*/*")
+    path.write_bytes(damage)
+    assert cache.found(key("a"), lambda: b"sound") == b"sound"
+    assert cache.found(key("a"), never) == b"sound"
+
+
+def test_the_least_recently_used_leave_and_the_bound_holds(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, 100_000)
+    for number in range(60):
+        cache.found(key(str(number)), lambda: bytes(4_000))
+        os.utime(cache._path(key(str(number))), (number, number))
+        if number:
+            cache.found(key("0"), never)  # used all the time
+            os.utime(cache._path(key("0")), (number, number))
+    assert cache.usage().bytes <= 105_000
+    assert cache.found(key("0"), never) == bytes(4_000)
+    assert cache.found(key("59"), never) == bytes(4_000)
+    assert not cache._path(key("1")).exists()
+
+
+def test_many_writers_of_the_same_entries_leave_whole_ones(tmp_path: Path) -> None:
+    wrong: list[bytes] = []
+
+    def work(seed: int) -> None:
+        cache = DiskCache(tmp_path, 10**7)  # as another process has it
+        for number in range(seed, seed + 40):
+            expected = bytes([number % 40]) * 20_000
+            found = cache.found(key(str(number % 40)), lambda expected=expected: expected)  # type: ignore[misc]
+            wrong.extend([found] if found != expected else [])
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert DiskCache(tmp_path, 10**7).usage().entries == 40
+    assert not list(tmp_path.glob("*/.partial-*"))
+
+
+def test_a_folder_that_cannot_be_written_is_told_once_and_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    cache = DiskCache(tmp_path / "file", 10**6)
+    with caplog.at_level(logging.WARNING):
+        assert [cache.found(key(word), lambda: b"made") for word in "ab"] == [b"made"] * 2
+    assert len(caplog.messages) == 1
+    assert "the work goes on without" in caplog.text
+
+
+def test_clearing_removes_entries_and_what_killed_writers_left(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, 10**6)
+    cache.found(key("a"), lambda: b"sound")
+    (tmp_path / key("a")[:2] / ".partial-x").write_bytes(b"half")
+    (tmp_path / "mine.txt").write_text("stays")
+    assert cache.clear().entries == 1
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["mine.txt"]
+
+
+def test_the_environment_says_where_and_how_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARNEST_CACHE", str(tmp_path))
+    monkeypatch.setenv("EARNEST_CACHE_GB", "0.5")
+    cache = feature_cache()
+    assert cache is not None
+    assert (cache.folder, cache.most_bytes) == (tmp_path / "features", 500_000_000)
+    monkeypatch.setenv("EARNEST_CACHE_GB", "0")
+    assert feature_cache() is None
+    monkeypatch.delenv("EARNEST_CACHE")
+    assert cache_folder().name in ("earnest", "cache")
+    for wrong in ("much", "-1", "nan", "inf"):
+        monkeypatch.setenv("EARNEST_CACHE_GB", wrong)
+        with pytest.raises(EarnestError, match="EARNEST_CACHE_GB must be a number of gigabytes"):
+            feature_cache()

@@ -1,0 +1,122 @@
+"""What is kept of recordings: the same bits with and without it, and never that of other sound or settings."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from earnest.corpora.manifest import Utterance
+from earnest.errors import CorpusError
+from earnest.files.cache import DiskCache
+from earnest.frontends.log_mel import LogMel
+from earnest.labels import scheme_called
+from earnest.models.classifier import Network, NetworkOutput
+from earnest.settings.front_end import FrontEnd
+from earnest.testing.sounds import write_voice
+from earnest.training import examples as examples_module
+from earnest.training.clips import EmbeddingCache
+from earnest.training.examples import Example, compute_examples
+
+FRONT_END = LogMel(FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=20))
+OTHER = LogMel(FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=24))
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> list[Utterance]:
+    path = write_voice(tmp_path / "a.wav", seconds=1.0)
+    parts = {"whole": (0.0, None), "part": (0.2, 0.7)}
+    return [Utterance(name, path, *part, corpus="made-up", emotion="happy") for name, part in parts.items()]
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Count what is decoded."""
+    calls: list[object] = []
+    load = examples_module.load_waveform
+
+    def counted(*arguments: object) -> object:
+        calls.append(arguments)
+        return load(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(examples_module, "load_waveform", counted)
+    return calls
+
+
+def computed(
+    rows: list[Utterance], disk: DiskCache | None, keep: bool = True, front_end: LogMel = FRONT_END
+) -> list[Example]:
+    return list(compute_examples(front_end, rows, scheme_called("six"), keep_waveforms=keep, disk=disk).values())
+
+
+def test_kept_examples_are_bit_for_bit_those_that_are_decoded(
+    rows: list[Utterance], decoded: list[object], tmp_path: Path
+) -> None:
+    disk = DiskCache(tmp_path / "cache", 10**8)
+    plain = computed(rows, None)
+    for expected_calls in (4, 4):  # two without, two that fill the cache, none after that
+        for found, expected in zip(computed(rows, disk), plain, strict=True):
+            assert torch.equal(found.frames, expected.frames)
+            assert found.waveform is not None
+            assert expected.waveform is not None
+            np.testing.assert_array_equal(found.waveform, expected.waveform)
+            assert (found.duration_s, found.digest) == (expected.duration_s, expected.digest)
+        assert len(decoded) == expected_calls
+
+
+def test_other_sound_other_settings_and_damage_are_decoded_anew(
+    rows: list[Utterance], decoded: list[object], tmp_path: Path
+) -> None:
+    disk = DiskCache(tmp_path / "cache", 10**8)
+    computed(rows, disk)
+    assert computed(rows, disk, keep=False)[0].waveform is None
+    assert computed(rows, disk, front_end=OTHER)[0].frames.shape[0] == 24
+    assert len(decoded) == 6
+    for path in (tmp_path / "cache").glob("*/*"):
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    computed(rows, disk)
+    assert len(decoded) == 8
+    before = computed(rows, disk)[0].digest
+    write_voice(tmp_path / "a.wav", seconds=1.1)
+    assert computed(rows, disk)[0].digest != before
+    assert len(decoded) == 10
+
+
+def test_a_recording_that_cannot_be_read_is_named_as_ever(tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    for name in ("bad.wav", "gone.wav"):
+        row = Utterance("a", tmp_path / name, corpus="made-up", emotion="happy")
+        with pytest.raises(CorpusError, match=name):
+            computed([row], DiskCache(tmp_path / "cache", 10**8))
+
+
+class Counting(Network):
+    """Counts how often it hears."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.output, self.calls = nn.Linear(20, 4), nn.Linear(4, 6), 0
+
+    def forward(self, frames: Tensor, n_frames: Tensor) -> NetworkOutput:
+        self.calls += 1
+        embedding = self.body(frames.mean(dim=2))
+        return NetworkOutput(self.output(embedding), embedding)
+
+
+def test_embeddings_outlive_the_process_until_the_weights_before_the_last_layer_change(
+    rows: list[Utterance], tmp_path: Path
+) -> None:
+    disk = DiskCache(tmp_path / "cache", 10**8)
+    clips, network = computed(rows, disk), Counting()
+    expected = EmbeddingCache().embed(network, clips)
+    assert torch.equal(EmbeddingCache(disk=disk).embed(network, clips), expected)
+    assert network.calls == 4
+    nn.init.zeros_(network.output.weight)
+    assert torch.equal(EmbeddingCache(disk=disk).embed(network, clips), expected)
+    assert network.calls == 4
+    EmbeddingCache(disk=disk, made_by="other settings").embed(network, clips)
+    assert network.calls == 6
+    nn.init.zeros_(network.body.weight)
+    assert not torch.equal(EmbeddingCache(disk=disk).embed(network, clips), expected)
+    assert network.calls == 8
