@@ -1,0 +1,38 @@
+/** What is known sound: how far an embedding lies from those that were learnt from; as in `earnest.learning.domain`. */
+
+import { EigenvalueDecomposition } from "ml-matrix";
+import { dot, matrixOf, products, type Rows, standardised, weightedSum } from "./rows.js";
+
+const N_DIRECTIONS = 64;
+const CLIPS_PER_DIRECTION = 10;
+const LEAST_VARIANCE = 1e-6;
+
+/** The mean (width,) and the principal directions (directions, width), each scaled to its deviation. */
+export interface Domain {
+  mean: Float32Array;
+  directions: Float32Array[];
+}
+
+/** Fit on embeddings; null where they are too few. */
+export function fitDomain(rows: Rows): Domain | null {
+  const nDirections = Math.min(N_DIRECTIONS, rows[0].length, Math.floor(rows.length / CLIPS_PER_DIRECTION));
+  if (nDirections < 1) return null;
+  const { rows: scaled, mean, deviation } = standardised(rows);
+  // Of ZZᵀ/n (n, n): u_k and λ_k; the directions are v_k/√λ_k = Zᵀu_k/(√n·λ_k), and 1/σ goes into them too.
+  const n = rows.length;
+  const among = products(scaled).map((row) => row.map((value) => value / n));
+  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(matrixOf(among), { assumeSymmetric: true });
+  const largest = realEigenvalues.map((_, place) => place).sort((one, other) => realEigenvalues[other] - realEigenvalues[one]);
+  const directions = largest.slice(0, nDirections).reverse().map((place) => {
+    const size = Math.sqrt(n) * Math.max(realEigenvalues[place], LEAST_VARIANCE);
+    const direction = weightedSum(scaled, eigenvectorMatrix.getColumn(place), mean.length);
+    return Float32Array.from(direction, (value, index) => value / size / deviation[index]);
+  });
+  return { mean: Float32Array.from(mean), directions };
+}
+
+/** d(x) = √(mean over k of (v_k·(x − μ))²). */
+export function distance({ mean, directions }: Domain, row: Float64Array): number {
+  const off = row.map((value, index) => value - mean[index]);
+  return Math.sqrt(directions.reduce((sum, direction) => sum + dot(direction, off) ** 2, 0) / directions.length);
+}

@@ -1,0 +1,80 @@
+/** Tables as their rows, float64, and the little algebra that closed-form heads need. */
+
+import { CholeskyDecomposition, Matrix } from "ml-matrix";
+
+export type Rows = readonly Float64Array[];
+
+export function dot(first: ArrayLike<number>, second: ArrayLike<number>): number {
+  let sum = 0;
+  for (let index = 0; index < first.length; index++) sum += first[index] * second[index];
+  return sum;
+}
+
+/** X·Xᵀ of the rows X (n, width): (n, n). */
+export function products(rows: Rows): Float64Array[] {
+  const found = rows.map(() => new Float64Array(rows.length));
+  for (let row = 0; row < rows.length; row++) {
+    for (let other = 0; other <= row; other++) found[row][other] = found[other][row] = dot(rows[row], rows[other]);
+  }
+  return found;
+}
+
+/** Σ w_i·x_i of the rows, (width,). */
+export function weightedSum(rows: Rows, weights: ArrayLike<number>, width: number): Float64Array {
+  const sum = new Float64Array(width);
+  rows.forEach((row, place) => {
+    for (let index = 0; index < width; index++) sum[index] += weights[place] * row[index];
+  });
+  return sum;
+}
+
+/** The mean of one row at least, (width,). */
+export function meanOf(rows: Rows): Float64Array {
+  return weightedSum(rows, new Float64Array(rows.length).fill(1 / rows.length), rows[0].length);
+}
+
+export interface Standardised {
+  rows: Float64Array[];
+  mean: Float64Array;
+  deviation: Float64Array;
+}
+
+/** z = (x − μ)/σ, value by value; a value that is the same in all rows is divided by one. */
+export function standardised(rows: Rows): Standardised {
+  const mean = meanOf(rows);
+  const squares = new Float64Array(mean.length);
+  for (const row of rows) row.forEach((value, index) => (squares[index] += (value - mean[index]) ** 2));
+  const deviation = squares.map((sum) => Math.sqrt(sum / rows.length) || 1);
+  return { rows: rows.map((row) => row.map((value, index) => (value - mean[index]) / deviation[index])), mean, deviation };
+}
+
+/** Solve A·X = B, A (n, n) symmetric and positive definite, B (n, columns). */
+export function solved(matrix: Rows, right: Rows): Matrix {
+  return new CholeskyDecomposition(matrixOf(matrix)).solve(matrixOf(right));
+}
+
+export function matrixOf(rows: Rows): Matrix {
+  return new Matrix(rows as unknown as number[][]); // which copies any rows of numbers
+}
+
+/** The places of a target. */
+export function placesOf(targets: ArrayLike<number>, target: number): number[] {
+  return Array.from(targets).flatMap((one, place) => (one === target ? [place] : []));
+}
+
+/** Numbers in rising order, each once. */
+export function different(numbers: ArrayLike<number>): number[] {
+  return [...new Set(Array.from(numbers))].sort((one, other) => one - other);
+}
+
+export function meanOfNumbers(numbers: ArrayLike<number>): number {
+  return Array.from(numbers).reduce((sum, value) => sum + value, 0) / numbers.length;
+}
+
+/** The quantile between neighbours, in a straight line. */
+export function quantile(values: ArrayLike<number>, share: number): number {
+  const sorted = Array.from(values).sort((one, other) => one - other);
+  const place = share * (sorted.length - 1);
+  const [below, above] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
+  return below + (above - below) * (place - Math.floor(place));
+}
