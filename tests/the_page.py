@@ -13,7 +13,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-VIEWS = ("live", "files", "compare", "recordings", "debug")
+VIEWS = ("live", "files", "compare", "recordings", "learn", "debug")
 DEMO = Path(__file__).resolve().parents[1] / "earnest" / "demo"
 RATE_HZ = 48_000
 OTHER_HOST = "not-secure.test"  # resolves to this machine, and is no secure context over http

@@ -47,7 +47,7 @@ export interface OwnExamples {
 /** Labels and names in one form, without spaces around; one that is no name of a class is an `EarnestError`. */
 export function checkedLabel(label: string): string {
   const clean = label.normalize("NFC").trim();
-  if (!clean || [...clean].length > LONGEST_LABEL || /[\p{C}\p{Zl}\p{Zp}]/u.test(clean)) {
+  if (!clean || Array.from(clean).length > LONGEST_LABEL || /[\p{C}\p{Zl}\p{Zp}]/u.test(clean)) {
     throw new EarnestError(`A class has a name of 1 to ${LONGEST_LABEL} letters that can be printed, not “${clean.slice(0, LONGEST_LABEL)}”.`);
   }
   return clean;

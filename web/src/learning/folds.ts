@@ -58,7 +58,7 @@ function numbered(groups: readonly string[]): { names: string[]; groupOf: number
 
 /** The order in which Python sorts texts. */
 export function byCodePoint(one: string, other: string): number {
-  const [first, second] = [[...one], [...other]];
+  const [first, second] = [Array.from(one), Array.from(other)];
   const place = first.findIndex((letter, index) => letter !== second[index]);
   if (place < 0) return first.length - second.length;
   return place < second.length ? first[place].codePointAt(0)! - second[place].codePointAt(0)! : 1;

@@ -54,7 +54,7 @@ export function solved(matrix: Rows, right: Rows): Matrix {
 }
 
 export function matrixOf(rows: Rows): Matrix {
-  return new Matrix(rows as unknown as number[][]); // which copies any rows of numbers
+  return new Matrix(rows);
 }
 
 /** The places of a target. */
