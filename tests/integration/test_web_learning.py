@@ -1,4 +1,4 @@
-"""The browser package learns what `earnest learn` learns: the same folds, weights, temperature, and the same answers."""
+"""The browser package learns what `earnest learn` learns: the same weights and temperature, the same answers."""
 
 from pathlib import Path
 from typing import Any
