@@ -110,6 +110,11 @@ def test_a_folder_for_each_class_is_learnt_and_the_download_answers_the_same_in_
     by_command = earnest.learn(recordings, tmp_path / "mine", model="small", report=False)
     for label, score in (("(WA)", by_command.wa), ("(UA)", by_command.ua)):
         assert float(told.partition(label)[2].partition(" ±")[0]) == pytest.approx(100 * score, abs=0.051)
+    for width in (1280, 360):
+        the_page.resize(driver, width, 900)
+        harness.wait_for(driver, f"document.documentElement.scrollWidth <= {width}")
+        assert the_page.serious(driver) == []
+    the_page.resize(driver, 1280, 900)
 
     mine, same = earnest.load(downloaded(driver, folder, "mine")), earnest.load(tmp_path / "mine")
     assert mine.info.classes == same.info.classes == CLASSES

@@ -5,7 +5,7 @@
 
 import { indexOfLargest } from "../numbers.js";
 import { groupedFolds } from "./folds.js";
-import { different, dot, meanOf, meanOfNumbers, placesOf, products, type Rows, solved, standardised, weightedSum } from "./rows.js";
+import { different, dot, meanOf, meanOfNumbers, placesOf, products, type Rows, scaledBy, solved, standardised, weightedSum } from "./rows.js";
 
 const SHRINKAGES = [0.2, 0.4, 0.6, 0.8, 0.95];
 const USUAL = 0.6; // of every model that ships
@@ -54,8 +54,7 @@ export function discriminants({ rows: embeddings, targets, nClasses }: Labelled,
   // S = (1/C)·Σ_c (1/n_c)·Σ (z − m_c)(z − m_c)ᵀ = XᵀX with the rows x = (z − m_c)/√(C·n_c).
   const rows = scaled.map((row, place) => {
     const number = present.indexOf(targets[place]);
-    const size = Math.sqrt(present.length * places[number].length);
-    return row.map((value, index) => (value - centres[number][index]) / size);
+    return scaledBy(row, centres[number], Math.sqrt(present.length * places[number].length));
   });
   const among = products(rows);
   const width = mean.length;

@@ -1,16 +1,16 @@
 /** What is known sound: how far an embedding lies from those that were learnt from; as in `earnest.learning.domain`. */
 
 import { EigenvalueDecomposition } from "ml-matrix";
-import { dot, matrixOf, products, type Rows, standardised, weightedSum } from "./rows.js";
+import { dot, matrixOf, products, type Rows, scaledBy, standardised, weightedSum } from "./rows.js";
 
 const N_DIRECTIONS = 64;
 const CLIPS_PER_DIRECTION = 10;
 const LEAST_VARIANCE = 1e-6;
 
-/** The mean (width,) and the principal directions (directions, width), each scaled to its deviation. */
+/** The mean (width,) and the principal directions (directions, width), each scaled to its deviation; numbers of float32. */
 export interface Domain {
-  mean: Float32Array;
-  directions: Float32Array[];
+  mean: Float64Array;
+  directions: Float64Array[];
 }
 
 /** Fit on embeddings; null where they are too few. */
@@ -26,13 +26,13 @@ export function fitDomain(rows: Rows): Domain | null {
   const directions = largest.slice(0, nDirections).reverse().map((place) => {
     const size = Math.sqrt(n) * Math.max(realEigenvalues[place], LEAST_VARIANCE);
     const direction = weightedSum(scaled, eigenvectorMatrix.getColumn(place), mean.length);
-    return Float32Array.from(direction, (value, index) => value / size / deviation[index]);
+    return direction.map((value, index) => Math.fround(value / size / deviation[index]));
   });
-  return { mean: Float32Array.from(mean), directions };
+  return { mean: mean.map(Math.fround), directions };
 }
 
 /** d(x) = √(mean over k of (v_k·(x − μ))²). */
 export function distance({ mean, directions }: Domain, row: Float64Array): number {
-  const off = row.map((value, index) => value - mean[index]);
+  const off = scaledBy(row, mean, 1);
   return Math.sqrt(directions.reduce((sum, direction) => sum + dot(direction, off) ** 2, 0) / directions.length);
 }

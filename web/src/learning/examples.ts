@@ -4,7 +4,7 @@ import { EarnestError } from "../errors.js";
 import type { Labelled } from "./discriminant.js";
 import { byCodePoint } from "./folds.js";
 
-export const MOST_EXAMPLES = 1000;
+export const MOST_EXAMPLES = 500; // with `base` and twelve speakers most of a minute
 export const FEWEST_A_CLASS = 3;
 const MOST_CLASSES = 256;
 const LONGEST_LABEL = 64;

@@ -4,10 +4,21 @@ import { CholeskyDecomposition, Matrix } from "ml-matrix";
 
 export type Rows = readonly Float64Array[];
 
-export function dot(first: ArrayLike<number>, second: ArrayLike<number>): number {
-  let sum = 0;
-  for (let index = 0; index < first.length; index++) sum += first[index] * second[index];
-  return sum;
+// Loops over plain arrays, without a function called for each number: these are where learning spends its time.
+
+/** Σ x_i·y_i, in four sums: a processor adds them side by side. */
+export function dot(first: Float64Array, second: Float64Array): number {
+  const { length } = first;
+  const whole = length - (length % 4);
+  let [one, two, three, four] = [0, 0, 0, 0];
+  for (let index = 0; index < whole; index += 4) {
+    one += first[index] * second[index];
+    two += first[index + 1] * second[index + 1];
+    three += first[index + 2] * second[index + 2];
+    four += first[index + 3] * second[index + 3];
+  }
+  for (let index = whole; index < length; index++) one += first[index] * second[index];
+  return one + two + (three + four);
 }
 
 /** X·Xᵀ of the rows X (n, width): (n, n). */
@@ -20,12 +31,21 @@ export function products(rows: Rows): Float64Array[] {
 }
 
 /** Σ w_i·x_i of the rows, (width,). */
-export function weightedSum(rows: Rows, weights: ArrayLike<number>, width: number): Float64Array {
+export function weightedSum(rows: Rows, weights: readonly number[] | Float64Array, width: number): Float64Array {
   const sum = new Float64Array(width);
-  rows.forEach((row, place) => {
-    for (let index = 0; index < width; index++) sum[index] += weights[place] * row[index];
-  });
+  for (let place = 0; place < rows.length; place++) {
+    const [row, weight] = [rows[place], weights[place]];
+    for (let index = 0; index < width; index++) sum[index] += weight * row[index];
+  }
   return sum;
+}
+
+/** (x − μ)/σ, value by value, σ for each value or for all. */
+export function scaledBy(row: Float64Array, mean: Float64Array, deviation: Float64Array | number): Float64Array {
+  const scaled = new Float64Array(row.length);
+  if (typeof deviation === "number") for (let index = 0; index < row.length; index++) scaled[index] = (row[index] - mean[index]) / deviation;
+  else for (let index = 0; index < row.length; index++) scaled[index] = (row[index] - mean[index]) / deviation[index];
+  return scaled;
 }
 
 /** The mean of one row at least, (width,). */
@@ -43,9 +63,9 @@ export interface Standardised {
 export function standardised(rows: Rows): Standardised {
   const mean = meanOf(rows);
   const squares = new Float64Array(mean.length);
-  for (const row of rows) row.forEach((value, index) => (squares[index] += (value - mean[index]) ** 2));
+  for (const row of rows) for (let index = 0; index < row.length; index++) squares[index] += (row[index] - mean[index]) ** 2;
   const deviation = squares.map((sum) => Math.sqrt(sum / rows.length) || 1);
-  return { rows: rows.map((row) => row.map((value, index) => (value - mean[index]) / deviation[index])), mean, deviation };
+  return { rows: rows.map((row) => scaledBy(row, mean, deviation)), mean, deviation };
 }
 
 /** Solve A·X = B, A (n, n) symmetric and positive definite, B (n, columns). */
