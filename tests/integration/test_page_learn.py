@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 import the_page
-from the_page import DEMO, choose_file, go, open_page, press, text_of
+from the_page import DEMO, choose_file, go, listen_for, open_page, press, text_of, wait_live
 
 import earnest
 
@@ -123,6 +123,11 @@ def test_a_folder_for_each_class_is_learnt_and_the_download_answers_the_same_in_
         expected = mine.predict(path).probabilities
         assert probabilities_in_page(driver, path, folder) == pytest.approx(expected, abs=1e-5)
         assert same.predict(path).probabilities == pytest.approx(expected, abs=1e-4)
+    go(driver, "live")
+    listen_for(driver, 1)
+    press(driver, "live-start")
+    wait_live(driver, "idle")
+    assert all(label in text_of(driver, "live-windows") for label in CLASSES)
 
     go(driver, "learn")
     driver.find_element("id", "learn-open").send_keys(shutil.make_archive(str(folder / "by command"), "zip", tmp_path))

@@ -29,3 +29,19 @@ test("a name is one that every file system takes", () => {
   assert.equal(fileName("../mine: *?"), "__mine_ _");
   assert.equal(fileName("müde 2"), "müde 2");
 });
+
+test("a file that is larger than it says is refused or cut, never grown", () => {
+  const bomb = zipSync({ "model.onnx": new Uint8Array(1 << 20), "bundle.json": TEXT });
+  const lie = bomb.slice();
+  const view = new DataView(lie.buffer);
+  for (let position = 0; position + 28 < lie.length; position++) {
+    if (view.getUint32(position, true) === 0x02014b50) view.setUint32(position + 24, 10, true); // the size in the directory
+  }
+  let largest = 0;
+  try {
+    largest = Math.max(...[...unzipped(lie).values()].map(({ length }) => length));
+  } catch (error) {
+    assert.match(String(error), /zip file/);
+  }
+  assert.ok(largest <= 10);
+});

@@ -11,7 +11,7 @@ import { Recorder } from "../own/recorder.js";
 import { showLearnt } from "../parts/learnt.js";
 import { ProblemBox } from "../parts/problem-box.js";
 
-const LARGEST_ZIP = 1 << 28; // bytes
+const LARGEST_ZIP = 1 << 27; // bytes
 
 export function learnView(app: App): void {
   new LearnView(app);
@@ -128,7 +128,7 @@ class LearnView {
 
   private async open(file: File | undefined): Promise<void> {
     if (!file) return;
-    if (file.size > LARGEST_ZIP) throw new EarnestError("The file is larger than 256 MB. Choose one that was downloaded here.");
+    if (file.size > LARGEST_ZIP) throw new EarnestError("The file is larger than 128 MB. Choose one that was downloaded here.");
     const files = unzipped(new Uint8Array(await file.arrayBuffer()));
     this.app.offer({ name: file.name.replace(/\.zip$/i, ""), base: this.app.site.models[0], files });
     this.status.textContent = `${file.name} answers from now on, under Live and Files too.`;
