@@ -65,7 +65,7 @@ export function discriminants({ rows: embeddings, targets, nClasses }: Labelled,
     const shrunk = among.map((row, place) => row.map((value, other) => (1 - shrinkage) * value + (place === other ? floor : 0)));
     const parts = solved(shrunk, crossed);
     const slopes = centres.map((centre, number) => {
-      const within = weightedSum(rows, parts.getColumn(number), width);
+      const within = weightedSum(rows, parts[number], width);
       return centre.map((value, index) => (value - (1 - shrinkage) * within[index]) / floor);
     });
     return head(slopes, centres, { mean, deviation, present, nClasses });

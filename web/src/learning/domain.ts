@@ -1,7 +1,6 @@
 /** What is known sound: how far an embedding lies from those that were learnt from; as in `earnest.learning.domain`. */
 
-import { EigenvalueDecomposition } from "ml-matrix";
-import { dot, matrixOf, products, type Rows, scaledBy, standardised, weightedSum } from "./rows.js";
+import { dot, eigen, products, type Rows, scaledBy, standardised, weightedSum } from "./rows.js";
 
 const N_DIRECTIONS = 64;
 const CLIPS_PER_DIRECTION = 10;
@@ -21,11 +20,9 @@ export function fitDomain(rows: Rows): Domain | null {
   // Of ZZᵀ/n (n, n): u_k and λ_k; the directions are v_k/√λ_k = Zᵀu_k/(√n·λ_k), and 1/σ goes into them too.
   const n = rows.length;
   const among = products(scaled).map((row) => row.map((value) => value / n));
-  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(matrixOf(among), { assumeSymmetric: true });
-  const largest = realEigenvalues.map((_, place) => place).sort((one, other) => realEigenvalues[other] - realEigenvalues[one]);
-  const directions = largest.slice(0, nDirections).reverse().map((place) => {
-    const size = Math.sqrt(n) * Math.max(realEigenvalues[place], LEAST_VARIANCE);
-    const direction = weightedSum(scaled, eigenvectorMatrix.getColumn(place), mean.length);
+  const directions = eigen(among).slice(0, nDirections).reverse().map(({ value: variance, vector }) => {
+    const size = Math.sqrt(n) * Math.max(variance, LEAST_VARIANCE);
+    const direction = weightedSum(scaled, vector, mean.length);
     return direction.map((value, index) => Math.fround(value / size / deviation[index]));
   });
   return { mean: mean.map(Math.fround), directions };

@@ -1,6 +1,6 @@
 /** Tables as their rows, float64, and the little algebra that closed-form heads need. */
 
-import { CholeskyDecomposition, Matrix } from "ml-matrix";
+import { CholeskyDecomposition, EigenvalueDecomposition, Matrix } from "ml-matrix";
 
 export type Rows = readonly Float64Array[];
 
@@ -68,13 +68,20 @@ export function standardised(rows: Rows): Standardised {
   return { rows: rows.map((row) => scaledBy(row, mean, deviation)), mean, deviation };
 }
 
-/** Solve A·X = B, A (n, n) symmetric and positive definite, B (n, columns). */
-export function solved(matrix: Rows, right: Rows): Matrix {
-  return new CholeskyDecomposition(matrixOf(matrix)).solve(matrixOf(right));
+/** The columns of X in A·X = B; A (n, n) symmetric and positive definite, B (n, columns). */
+export function solved(matrix: Rows, right: Rows): number[][] {
+  return columnsOf(new CholeskyDecomposition(new Matrix(matrix)).solve(new Matrix(right)));
 }
 
-export function matrixOf(rows: Rows): Matrix {
-  return new Matrix(rows);
+/** Eigenvalues of a symmetric matrix (n, n), the largest first, each with its vector of length one. */
+export function eigen(matrix: Rows): { value: number; vector: number[] }[] {
+  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(new Matrix(matrix), { assumeSymmetric: true });
+  const vectors = columnsOf(eigenvectorMatrix);
+  return vectors.map((vector, place) => ({ value: realEigenvalues[place], vector })).sort((one, other) => other.value - one.value);
+}
+
+function columnsOf(matrix: Matrix): number[][] {
+  return matrix.transpose().to2DArray();
 }
 
 /** The places of a target. */
