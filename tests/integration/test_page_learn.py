@@ -56,6 +56,15 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def drop(driver: Any, element_id: str, path: Path) -> None:
+    """Drag a file or a folder from elsewhere over an element, and let it go there."""
+    place = driver.find_element("id", element_id).rect
+    at = {"x": place["x"] + place["width"] / 2, "y": place["y"] + place["height"] / 2}
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        driver.execute_cdp_cmd("Input.dispatchDragEvent", {"type": kind, "data": data, **at})
+
+
 def learnt(driver: Any) -> None:
     """Press Learn, and wait until the model answers."""
     press(driver, "learn-start")
@@ -99,7 +108,7 @@ def test_a_folder_for_each_class_is_learnt_and_the_download_answers_the_same_in_
 ) -> None:
     open_page(driver, address, "learn")
     assert not driver.find_element("id", "learn-start").is_enabled()
-    driver.find_element("id", "learn-folder").send_keys(str(recordings))
+    drop(driver, "learn-drop", recordings)
     harness.wait_for(driver, "document.querySelectorAll('#learn-groups li').length === 2")
     assert "10 recordings, 2 classes" in text_of(driver, "learn-count")
     before = the_page.posts_and_streams(address)
@@ -142,6 +151,9 @@ def test_a_folder_for_each_class_is_learnt_and_the_download_answers_the_same_in_
 def test_classes_are_named_by_speaker_recorded_and_a_downloaded_model_is_opened_again(
     driver: Any, address: str, recordings: Path, folder: Path
 ) -> None:
+    open_page(driver, address, "learn")
+    driver.find_element("id", "learn-folder").send_keys(str(recordings))
+    harness.wait_for(driver, "document.querySelectorAll('#learn-groups li').length === 2")
     open_page(driver, address, "learn")
     add(driver, [recordings / CLASSES[0] / "a0.wav"], "", "")
     assert "Say which class" in text_of(driver, "learn-problem")
