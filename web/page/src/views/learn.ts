@@ -59,9 +59,9 @@ class LearnView {
   private takeFiles(id: string): void {
     const input = byId<HTMLInputElement>(id);
     input.addEventListener("change", () => {
-      this.add(Promise.resolve().then(() => amongChosen(chosen)));
       const chosen = [...(input.files ?? [])];
       input.value = "";
+      this.add(Promise.resolve().then(() => amongChosen(chosen)));
     });
   }
 
@@ -165,8 +165,7 @@ class LearnView {
     const { label, speaker, recordings } = group;
     const who = h("input", { type: "text", value: speaker, maxlength: 64, autocomplete: "off", placeholder: "unknown", "aria-label": `Speaker of these ${recordings.length} of ${label}` });
     who.addEventListener("change", () => {
-      group.speaker = who.value.trim();
-      this.draw();
+      group.speaker = who.value.trim(); // drawn at the next change: whoever types on must not lose the place
     });
     const remove = h("button", { type: "button", class: "small", "aria-label": `Remove ${label}${speaker && ` by ${speaker}`}`, click: () => {
       this.own.remove(group);
