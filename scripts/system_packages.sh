@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install what the tests use beside Python packages, where that is allowed; tests that miss something say so and skip.
-packages="espeak-ng libportaudio2 chromium chromium-driver libegl1 libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1"
+packages="espeak-ng libportaudio2 chromium chromium-driver libegl1 libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1 docker-compose"
 
 missing=""
 for package in $packages; do

@@ -4,11 +4,15 @@ An extra that is new and not among TRIALS has been installed and tried by smoke.
 """
 
 import contextlib
+import functools
+import http.server
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,9 +150,77 @@ def quantise() -> str:
     return f"nncf {nncf.__version__}."
 
 
+def desktop() -> str:
+    """Open the window without a screen, until it has answered."""
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    said = command("desktop", CLIP, "--folder", "window", "--until-answered", "--json", "--quiet")
+    assert json.loads(said.splitlines()[0])["emotion"] == SAID, said
+    return "The window answers."
+
+
+def _batch(source: str, *more: str) -> str:
+    """Answer with `earnest batch`; return the emotion of the first row."""
+    import pyarrow.parquet
+
+    command("batch", source, "--output", "answers", "--jobs", "1", "--quiet", *more)
+    (shard,) = Path("answers", "shards").glob("*.parquet")
+    return str(pyarrow.parquet.read_table(shard).to_pylist()[0]["emotion"])
+
+
+def cloud() -> str:
+    """Answer recordings of a list, behind an address, and have what speaks with S3."""
+    import s3fs
+
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(DEMO))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        Path("list.txt").write_text(f"http://127.0.0.1:{server.server_port}/{CLIP.name}\n")
+        assert _batch("list.txt") == SAID
+        server.shutdown()
+    return f"batch over http; s3fs {s3fs.__version__}."
+
+
+def ray() -> str:
+    """Answer on a Ray cluster of this machine."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    Path("list.txt").write_text(f"{CLIP}\n")
+    assert _batch("list.txt", "--engine", "ray") == SAID
+    return "batch --engine ray."
+
+
+def pandas() -> str:
+    """Turn answers into a frame."""
+    frame = earnest.load().predict_many([str(CLIP)]).to_pandas()
+    assert frame["emotion"].tolist() == [SAID], frame
+    return "A frame of pandas."
+
+
+def polars() -> str:
+    """Turn answers into a frame."""
+    frame = earnest.load().predict_many([str(CLIP)]).to_polars()
+    assert frame["emotion"].to_list() == [SAID], frame
+    return "A frame of polars."
+
+
+def sklearn() -> str:
+    """Fit a classifier on embeddings of the demo clips, in a pipeline."""
+    from sklearn.pipeline import make_pipeline
+
+    from earnest.sklearn import EmotionClassifier, EmotionEmbedder
+
+    clips = [str(path) for path in sorted(DEMO.glob("*.flac")) if path != CLIP]
+    labels = ["one", "two"] * (len(clips) // 2)
+    fitted = make_pipeline(EmotionEmbedder("small"), EmotionClassifier()).fit(clips[: len(labels)], labels)
+    assert set(fitted.predict(clips)) <= {"one", "two"}
+    return "A pipeline of scikit-learn."
+
+
 TRIALS: dict[str, Callable[[], str]] = {
     trial.__name__: trial
-    for trial in (light, media, train, ssl, report, live, parquet, server, client, openvino, quantise, image)
+    for trial in (
+        *(light, media, train, ssl, report, live, desktop, parquet, cloud, ray, pandas, polars, sklearn),
+        *(server, client, openvino, quantise, image),
+    )
 }
 
 

@@ -13,9 +13,10 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-VIEWS = ("live", "files", "compare", "recordings", "debug")
+VIEWS = ("live", "files", "compare", "recordings", "learn", "debug")
 DEMO = Path(__file__).resolve().parents[1] / "earnest" / "demo"
 RATE_HZ = 48_000
+AXE = harness.WEB / "node_modules" / "axe-core" / "axe.min.js"
 OTHER_HOST = "not-secure.test"  # resolves to this machine, and is no secure context over http
 
 
@@ -115,6 +116,18 @@ def choose_file(driver: Any, path: Path) -> None:
     harness.wait_for(
         driver, "document.querySelector('#file-list li:last-child .with-dot, #file-list li:last-child .problem')"
     )
+
+
+def serious(driver: Any) -> list[str]:
+    """Return what axe calls serious or critical, with the places."""
+    if not driver.execute_script("return Boolean(window.axe)"):
+        driver.execute_script(AXE.read_text("utf-8"))
+    found = harness.awaited(driver, "axe.run(document, { resultTypes: ['violations'] })")["violations"]
+    return [
+        f"{item['id']}: {[node['html'][:120] for node in item['nodes']]}"
+        for item in found
+        if item["impact"] in ("serious", "critical")
+    ]
 
 
 def traffic(driver: Any) -> list[tuple[str, str]]:

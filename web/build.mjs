@@ -16,7 +16,8 @@ const PAGE = "../earnest/apps/web";
 const MODELS = ["base", "small"]; // the first one is what the page begins with
 const CLIPS = readdirSync("../earnest/demo").filter((name) => name.endsWith(".flac")).sort();
 const VOICE_ACTIVITY = "../earnest/audio/silero_vad"; // .onnx, and its licence as .txt
-const BUNDLED = ["onnxruntime-web", "echarts", "zrender", "tslib", "idb"];
+const LEARNING = ["ml-matrix", "ml-array-rescale", "ml-array-max", "ml-array-min", "is-any-array"];
+const BUNDLED = ["onnxruntime-web", ...LEARNING, "echarts", "zrender", "tslib", "idb", "fflate"];
 const COMPRESSED = new Set([".css", ".html", ".js", ".json", ".mjs", ".onnx", ".svg", ".txt", ".wasm"]); // as the server has it
 const LEAST_BYTES = 1000; // of a file that is worth it
 const CACHE = "node_modules/.cache/brotli"; // half a minute for the runtime, which seldom changes
@@ -50,7 +51,7 @@ async function buildPackage() {
   });
   for (const file of Object.values(RUNTIME_FILES)) cpSync(`${RUNTIME}/${file}`, `dist/${file}`);
   execFileSync("node", ["node_modules/typescript/bin/tsc", "-p", "tsconfig.types.json"], { stdio: "inherit" });
-  writeFileSync("dist/licences.txt", licences(["onnxruntime-web"], []));
+  writeFileSync("dist/licences.txt", licences(["onnxruntime-web", ...LEARNING], []));
 }
 
 async function buildTests() {

@@ -179,6 +179,7 @@ def _finite(value: Any, where: str) -> float:
 TARGETS = ("emotion", "label", "class_label")
 NO_CLASSES = frozenset({"", "file", "start", "end", "speaker", "gender", "age", "duration", "database", *TARGETS})
 PEEK = 1 << 16
+_OF_PREDICT = frozenset({"path", "status", "emotion"})
 
 
 def read_nkululeko(path: Path) -> SystemAnswers:
@@ -191,10 +192,19 @@ def read_nkululeko(path: Path) -> SystemAnswers:
     return read_table(path, partial(_nkululeko_layout, path=path))
 
 
+def read_predict(path: Path) -> SystemAnswers:
+    """Read the table that `earnest predict --output` writes: a row without an emotion ("unsure", an error) is none.
+
+    The truth is in the column ``truth``, where somebody added one.
+    """
+    return read_table(path, partial(_predict_layout, path=path))
+
+
 READERS: Mapping[str, Callable[[Path], SystemAnswers]] = {
     "earnest": read_answers,
     "huggingface": read_pipeline_output,
     "nkululeko": read_nkululeko,
+    "predict": read_predict,
 }
 
 
@@ -204,13 +214,27 @@ def read_any(path: Path, form: str | None = None) -> SystemAnswers:
 
 
 def recognised(path: Path) -> str:
-    """Return what a file looks like: JSON is a pipeline's output, a table with a column ``file`` nkululeko's."""
+    """Return what a file looks like.
+
+    JSON is a pipeline's output, a table with a column ``file`` nkululeko's, one with ``path`` and ``status`` that of
+    `earnest predict`.
+    """
     with opened(path, CorpusError) as file:
         start = file.read(PEEK).decode("utf-8-sig", errors="replace").lstrip()
     if start[:1] in ("[", "{"):
         return "huggingface"
     columns = [name.strip('"') for name in start.partition("\n")[0].rstrip("\r").split(",")]
-    return "nkululeko" if "file" in columns else "earnest"
+    if "file" in columns:
+        return "nkululeko"
+    return "predict" if set(columns) >= _OF_PREDICT else "earnest"
+
+
+def _predict_layout(header: Sequence[str], path: Path) -> Layout:
+    if missing := sorted(_OF_PREDICT - set(header)):
+        raise CorpusError(f"{path}:1: the column '{missing[0]}' is missing. Is it of earnest predict --output?")
+    columns = {"name": "path", "predicted": "emotion"}
+    columns |= {ours: name for ours, name in {"emotion": "truth", "speaker": "speaker"}.items() if name in header}
+    return Layout(columns, {name.removeprefix("p_"): name for name in header if name.startswith("p_")})
 
 
 def _nkululeko_layout(header: Sequence[str], path: Path) -> Layout:

@@ -257,7 +257,10 @@ class SystemAnswers:
     def predictions(self) -> Predictions:
         """Return the rows with the truth that the file itself holds."""
         if self.emotion is None:
-            raise CorpusError(f"{self.source}: it doesn't say what is true. Say --manifest FILE or --data NAME=DIR.")
+            raise CorpusError(
+                f"{self.source}: it doesn't say what is true. Say --manifest FILE (earnest corpus manifest "
+                "FOLDER -o FILE makes one of a folder for each class), or --data NAME=DIR."
+            )
         classes = self.classes()
         return Predictions(
             classes=classes,

@@ -7,12 +7,11 @@ import harness
 import pytest
 import soundfile
 import the_page
-from the_page import DEMO, RATE_HZ, VIEWS, choose_file, go, listen_for, open_page, press, text_of, wait_live
+from the_page import DEMO, RATE_HZ, VIEWS, choose_file, go, listen_for, open_page, press, serious, text_of, wait_live
 
 if reason := the_page.why_not():
     pytest.skip(reason, allow_module_level=True)
 
-AXE = harness.WEB / "node_modules" / "axe-core" / "axe.min.js"
 FOCUSED = """
     const it = document.activeElement;
     const style = getComputedStyle(it.matches("input[type=file]") ? it.parentElement : it);
@@ -48,7 +47,6 @@ def full(driver: Any, address: str) -> Any:
     go(driver, "debug")
     driver.find_element("css selector", "#debug-clips button").click()
     harness.wait_for(driver, "document.querySelector('#debug-clips table')")
-    driver.execute_script(AXE.read_text("utf-8"))
     return driver
 
 
@@ -83,16 +81,6 @@ def test_axe_finds_nothing_serious_in_the_model_card(full: Any) -> None:
         full.execute_script("document.getElementById('card').close()")
 
 
-def serious(driver: Any) -> list[str]:
-    """Return what axe calls serious or critical, with the places."""
-    found = harness.awaited(driver, "axe.run(document, { resultTypes: ['violations'] })")["violations"]
-    return [
-        f"{item['id']}: {[node['html'][:120] for node in item['nodes']]}"
-        for item in found
-        if item["impact"] in ("serious", "critical")
-    ]
-
-
 def test_the_colours_follow_the_system_until_the_switch_says_otherwise(driver: Any, address: str) -> None:
     the_page.resize(driver, 1280, 900, "dark")
     open_page(driver, address)
@@ -119,7 +107,7 @@ def test_everything_can_be_done_with_the_keyboard_alone(driver: Any, address: st
     open_page(driver, address)
     keys = Typist(driver)
     assert keys.tab() == "skip"
-    walked = [keys.tab() for _ in range(5)]
+    walked = [keys.tab() for _ in VIEWS]
     assert walked == [f"#/{view}" for view in VIEWS]
     keys.until("live-start", Keys.SPACE)
     wait_live(driver, "listening")

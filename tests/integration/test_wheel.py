@@ -1,6 +1,7 @@
 """The wheel of a bare clone: what is inside, and that it works from another folder."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from scripts.wheel import BUILD, HOLDS, extras
+import earnest
+from scripts.wheel import BUILD, HOLDS, SKIPPED, extras
 
 pytest.importorskip("setuptools", reason="needs setuptools, with which wheels are built")
 pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "scripts"
 SOURCES = ("LICENSE", "README.md", "THIRD_PARTY_NOTICES.md", "pyproject.toml", "setup.py")
 
 
@@ -83,3 +86,15 @@ def test_it_predicts(installed: Path, tmp_path: Path) -> None:
 
 def test_every_extra_of_pyproject_is_tried_by_make_wheel() -> None:
     assert {"light", "train", "server", "dev"} <= set(extras())
+
+
+def test_what_the_trials_expect_of_the_demo_clips_is_what_the_default_model_says() -> None:
+    smoke, trials = (runpy.run_path(str(SCRIPTS / name)) for name in ("smoke.py", "wheel_trials.py"))
+    assert trials["SAID"] == smoke["SAID"][trials["CLIP"].name]
+    answers = earnest.load().predict_many([smoke["DEMO"] / name for name in smoke["SAID"]])
+    assert [answer.emotion for answer in answers] == list(smoke["SAID"].values())
+
+
+def test_every_extra_has_a_trial_of_its_own() -> None:
+    tried = runpy.run_path(str(SCRIPTS / "wheel_trials.py"))["TRIALS"]
+    assert tried.keys() == set(extras()) - SKIPPED.keys()

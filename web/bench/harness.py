@@ -56,7 +56,7 @@ def _build() -> None:
     lock = WEB / "package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
         npm("ci", "--ignore-scripts")
-    sources = [*(WEB / "src").iterdir(), WEB / "build.mjs", installed]
+    sources = [*(WEB / "src").rglob("*"), WEB / "build.mjs", installed]
     if _newest(sources) > _newest([WEB / "dist" / "types" / "index.d.ts"]):
         npm("run", "build")
 
@@ -119,6 +119,11 @@ class Tasks:
     def add_profile(self, names: Sequence[str]) -> None:
         """Add the profile of waveforms at 16 kHz that were written."""
         self._tasks.append({"call": "profile", "adapt": list(names)})
+
+    def add_learning(self, examples: Sequence[Mapping[str, Any]], name: str, output: Path) -> None:
+        """Add learning from recordings: their ``waveform`` as `write` named it, sampleRateHz, name, label, speaker."""
+        task = {"call": "learn", "examples": list(examples), "options": {"name": name}, "output": str(output)}
+        self._tasks.append(task)
 
     def write(self, values: npt.ArrayLike) -> str:
         """Write float32 values and return the file's name."""

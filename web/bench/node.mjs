@@ -1,8 +1,8 @@
 // node bench/node.mjs FOLDER BUNDLE [VOICE_ACTIVITY]: answers FOLDER/tasks.json into FOLDER/answers.json.
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as ort from "../dist/ort.wasm.min.mjs";
-import { Adaptation, Adapter, EnergyActivity, fetchBundle, Predictor, Resampler, Windower } from "../dist/earnest.core.js";
+import { Adaptation, Adapter, EnergyActivity, fetchBundle, learn, Predictor, Resampler, Windower } from "../dist/earnest.core.js";
 import { answer } from "./answer.js";
 
 ort.env.wasm.numThreads = 1;
@@ -68,6 +68,17 @@ async function windows({ waveform, sampleRateHz, toHz, piece, ...options }) {
   return { jobs, isWhole: windower.isWhole };
 }
 
+/** A bundle of one's own: its files go into a folder, the answer is what it is worth. */
+async function learnt({ examples, options, output }) {
+  const heard = [];
+  for (const { waveform, sampleRateHz, ...example } of examples) heard.push({ ...example, ...(await predictor.hear(read(waveform), sampleRateHz)) });
+  const { files, summary } = await learn(bundle, heard.filter(({ embedding }) => embedding), options);
+  mkdirSync(output, { recursive: true });
+  for (const [name, content] of files) writeFileSync(join(output, name), content);
+  const unheard = heard.filter(({ embedding }) => !embedding).map(({ name, problem }) => ({ name, reason: problem }));
+  return { ...summary, refused: [...unheard, ...summary.refused] };
+}
+
 const bundle = await fetchBundle(bundleFolder, undefined, async (url) => new Response(readFileSync(url)));
 const predictor = await Predictor.open(ort, bundle, voiceActivity ? readFileSync(voiceActivity) : null);
 const model = {
@@ -82,6 +93,7 @@ for (const task of JSON.parse(readFileSync(join(folder, "tasks.json"), "utf8")))
   else if (task.call === "profile") answers.push(await predictor.profile(task.adapt.map((name) => ({ waveform: read(name), sampleRateHz: 16_000 }))));
   else if (task.call === "resample") answers.push(resampled(task));
   else if (task.call === "windows") answers.push(await windows(task));
+  else if (task.call === "learn") answers.push(await learnt(task));
   else if (task.call === "latencies") answers.push(await latencies(task));
   else answers.push(await answer(model, task, read));
 }

@@ -33,10 +33,12 @@ export interface BundleInfo {
   [other: string]: unknown;
 }
 
+export type BundleFiles = ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+
 /** A checked bundle: every file's sha256 is right. */
 export interface Bundle {
   info: BundleInfo;
-  files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+  files: BundleFiles;
 }
 
 export interface Progress {
@@ -54,23 +56,42 @@ export async function fetchBundle(
   onProgress: (progress: Progress) => void = () => undefined,
   fetched: Fetch = (url) => fetch(url),
 ): Promise<Bundle> {
-  const base = folder.endsWith("/") ? folder : `${folder}/`;
+  const base = withSlash(folder);
   const text = new TextDecoder().decode(await download(`${base}bundle.json`, "bundle.json", onProgress, fetched));
   const info = checkedInfo(text, `${base}bundle.json`);
   const wanted = ["model.onnx", info.adaptation?.file].filter((name) => name !== undefined);
-  const files = new Map<string, Uint8Array<ArrayBuffer>>();
-  await Promise.all(
-    wanted.map(async (name) => {
-      const sha256 = info.files[name];
-      if (sha256 === undefined) throw new BundleError(`${base}: 'files' doesn't list '${name}'. Export the bundle again.`);
-      const bytes = await download(base + name, name, onProgress, fetched);
-      if ((await sha256Of(bytes)) !== sha256) {
-        throw new BundleError(`${base}${name}: its sha256 is not the one in bundle.json. Upload or export it again.`);
-      }
-      files.set(name, bytes);
-    }),
-  );
-  return { info, files };
+  const files = await Promise.all(wanted.map(async (name) => [name, await fetchListed(base, info, name, onProgress, fetched)] as const));
+  return { info, files: new Map(files) };
+}
+
+/** Fetch one of the files that a bundle lists, and check it. */
+export async function fetchListed(
+  folder: string,
+  info: BundleInfo,
+  name: string,
+  onProgress: (progress: Progress) => void = () => undefined,
+  fetched: Fetch = (url) => fetch(url),
+): Promise<Uint8Array<ArrayBuffer>> {
+  const base = withSlash(folder);
+  const sha256 = info.files[name];
+  if (sha256 === undefined) throw new BundleError(`${base}: 'files' doesn't list '${name}'. Export the bundle again.`);
+  const bytes = await download(base + name, name, onProgress, fetched);
+  if ((await sha256Of(bytes)) !== sha256) {
+    throw new BundleError(`${base}${name}: its sha256 is not the one in bundle.json. Upload or export it again.`);
+  }
+  return bytes;
+}
+
+/** What `fetchBundle` fetches from, where a bundle's files are at hand. */
+export function fetchFrom(files: BundleFiles): Fetch {
+  return async (url) => {
+    const bytes = files.get(url.slice(url.lastIndexOf("/") + 1));
+    return bytes ? new Response(bytes) : new Response(null, { status: 404 });
+  };
+}
+
+function withSlash(folder: string): string {
+  return folder.endsWith("/") ? folder : `${folder}/`;
 }
 
 async function download(

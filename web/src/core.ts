@@ -6,6 +6,8 @@ export type { AnswerOptions } from "./answers.js";
 export { type Bundle, type BundleInfo, fetchBundle, sha256Of } from "./bundle.js";
 export { AudioError, BundleError, EarnestError } from "./errors.js";
 export type { Ort } from "./graph.js";
+export type { Example, HeardRecording } from "./learning/examples.js";
+export { learn, type LearnOptions, type Learnt } from "./learning/learn.js";
 export type { Options } from "./options.js";
 export { percent, type Prediction, type StreamEvent, type Timeline } from "./prediction.js";
 export { Predictor, type Recording, type RecordingOptions } from "./predictor.js";

@@ -2,9 +2,11 @@
 
 import type { Adapter } from "./adaptation.js";
 import type { AnswerOptions } from "./answers.js";
-import { type BundleInfo, fetchBundle, type Progress } from "./bundle.js";
+import { type Bundle, type BundleFiles, type BundleInfo, fetchBundle, fetchFrom, fetchListed, type Progress } from "./bundle.js";
 import { BundleError, EarnestError } from "./errors.js";
 import { type Ort, startRuntime } from "./graph.js";
+import type { Example, HeardRecording } from "./learning/examples.js";
+import { learn, type LearnOptions, type Learnt, NOTICE } from "./learning/learn.js";
 import type { Prediction, StreamEvent } from "./prediction.js";
 import { Predictor, type Recording, type RecordingOptions } from "./predictor.js";
 import type { Profile } from "./profile.js";
@@ -27,6 +29,8 @@ export interface Opened {
 
 export class Engine {
   private predictor: Predictor | null = null;
+  private bundle: Bundle | null = null;
+  private url = "";
   private readonly adapters = new Map<number, Adapter>();
   private readonly streams = new Map<number, Stream>();
   private nGiven = 0;
@@ -36,15 +40,30 @@ export class Engine {
     private readonly onProgress: (progress: Progress) => void = () => undefined,
   ) {}
 
-  async open(url: string, voiceActivityUrl: string | null, threads: number): Promise<BundleInfo> {
+  /** @param source a folder's address, or the files of one */
+  async open(source: string | BundleFiles, voiceActivityUrl: string | null, threads: number): Promise<BundleInfo> {
     this.ort.env.wasm.numThreads = threads;
+    const opened = typeof source === "string" ? fetchBundle(source, this.onProgress) : fetchBundle("", undefined, fetchFrom(source));
     const [bundle, voiceActivity] = await Promise.all([
-      fetchBundle(url, this.onProgress),
+      opened,
       voiceActivityUrl === null ? null : fetchBytes(voiceActivityUrl),
       startRuntime(this.ort),
     ]);
     this.predictor = await Predictor.open(this.ort, bundle, voiceActivity);
+    [this.bundle, this.url] = [bundle, typeof source === "string" ? source : ""];
     return bundle.info;
+  }
+
+  async hear(waveform: Float32Array, sampleRateHz: number): Promise<HeardRecording> {
+    return this.model.hear(waveform, sampleRateHz);
+  }
+
+  async learn(examples: Example[], options: LearnOptions): Promise<Learnt> {
+    if (!this.bundle) throw new EarnestError("There is no model. Call load(…) first.");
+    const { info, files } = this.bundle;
+    const isNoticed = NOTICE in info.files && !files.has(NOTICE);
+    const notice = isNoticed ? new Map([[NOTICE, await fetchListed(this.url, info, NOTICE)]]) : new Map();
+    return learn({ info, files: new Map([...files, ...notice]) }, examples, options);
   }
 
   async predict(

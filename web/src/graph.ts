@@ -18,6 +18,8 @@ export interface Outputs {
   affect?: Values;
   /** one number, 0 to 1: how strongly the emotion is expressed */
   intensity?: Values;
+  /** the vector before the last layer, where it was asked for */
+  embedding?: Values;
 }
 
 const INPUTS = ["waveform", "lengths"];
@@ -64,18 +66,18 @@ export class Graph {
     return new Graph(ort, await openSession(ort, model, where), nClasses, where);
   }
 
-  /** Answer one window at the bundle's rate. */
-  async run(waveform: Float32Array): Promise<Outputs> {
+  /** Answer one window at the bundle's rate, with these outputs. */
+  async run(waveform: Float32Array, wanted: readonly string[] = this.predicted): Promise<Outputs> {
     const { Tensor } = this.ort;
     const feeds = {
       waveform: new Tensor("float32", waveform, [1, waveform.length]),
       lengths: new Tensor("int64", BigInt64Array.of(BigInt(waveform.length)), [1]),
     };
-    const values = await this.session.run(feeds, [...this.predicted]).catch((error: unknown) => {
+    const values = await this.session.run(feeds, [...wanted]).catch((error: unknown) => {
       throw new BundleError(`${this.where}: failed to run (${firstLine(error)}). Export it again.`);
     });
     const outputs: Record<string, Values> = {};
-    for (const name of this.predicted) outputs[name] = this.checked(name, values[name].data as Float32Array);
+    for (const name of wanted) outputs[name] = this.checked(name, values[name].data as Float32Array);
     return outputs as unknown as Outputs;
   }
 

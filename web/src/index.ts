@@ -1,6 +1,9 @@
-export type { BundleInfo, Progress } from "./bundle.js";
+export type { BundleFiles, BundleInfo, Progress } from "./bundle.js";
 export { decode } from "./decode.js";
 export { AudioError, BundleError, EarnestError, MicrophoneError, type MicrophoneReason } from "./errors.js";
+export { checkedLabel, type Example, FEWEST_A_CLASS, type HeardRecording, MOST_EXAMPLES, type RefusedExample } from "./learning/examples.js";
+export type { LearnOptions, Learnt } from "./learning/learn.js";
+export type { ClassResult, Summary } from "./learning/summary.js";
 export type { Adapter, LiveStream, SoundStream, StreamOptions } from "./live.js";
 export { listen, type Listener, type Listening, type ListenOptions } from "./microphone.js";
 export { load, type LoadOptions, type Model, type PredictOptions, type TimelineOptions } from "./model.js";

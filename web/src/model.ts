@@ -1,7 +1,9 @@
 /** A model as the page sees it: everything it does, it does in a worker. */
 
-import type { BundleInfo, Progress } from "./bundle.js";
+import type { BundleFiles, BundleInfo, Progress } from "./bundle.js";
 import { Client } from "./client.js";
+import type { Example, HeardRecording } from "./learning/examples.js";
+import type { LearnOptions, Learnt } from "./learning/learn.js";
 import { Adapter, LiveStream, type StreamOptions } from "./live.js";
 import type { RuntimeFiles } from "./messages.js";
 import { listen, type Listening, type ListenOptions } from "./microphone.js";
@@ -41,8 +43,8 @@ export interface TimelineOptions extends PredictOptions, Windowing {
   signal?: AbortSignal;
 }
 
-/** Load a bundle from its folder's address. */
-export async function load(url: string | URL, options: LoadOptions = {}): Promise<Model> {
+/** Load a bundle from its folder's address, or from its files by name. */
+export async function load(source: string | URL | BundleFiles, options: LoadOptions = {}): Promise<Model> {
   const workerUrl = options.workerUrl ?? new URL("./earnest.worker.js", import.meta.url);
   const worker = new Worker(workerUrl, { type: "module", name: "earnest" });
   const runtime = runtimeFiles(options);
@@ -50,7 +52,8 @@ export async function load(url: string | URL, options: LoadOptions = {}): Promis
   const client = new Client(worker, options.onProgress);
   try {
     const voiceActivityUrl = options.voiceActivityUrl === undefined ? null : absolute(options.voiceActivityUrl);
-    return new Model(client, await client.call("open", [absolute(url), voiceActivityUrl, options.threads ?? 1]));
+    const from = typeof source === "string" || source instanceof URL ? absolute(source) : source;
+    return new Model(client, await client.call("open", [from, voiceActivityUrl, options.threads ?? 1]));
   } catch (error) {
     client.close();
     throw error;
@@ -127,6 +130,19 @@ export class Model {
   /** Hear recordings of one speaker, and return their profile: JSON that `adapter` and the Python package take. */
   async profile(recordings: Recording[]): Promise<Profile> {
     return this.client.call("profile", [recordings]);
+  }
+
+  /** Hear one recording, to `learn` from it: its embedding, or why there is none. */
+  async hear(waveform: Float32Array, sampleRateHz: number): Promise<HeardRecording> {
+    return this.client.call("hear", [waveform, sampleRateHz]);
+  }
+
+  /**
+   * Learn classes of one's own from recordings that this model heard; as `earnest learn` does. What comes back are the
+   * files of a bundle, for `load` and `earnest predict --model`, and what it is worth.
+   */
+  async learn(examples: Example[], options: LearnOptions): Promise<Learnt> {
+    return this.client.call("learn", [examples, options]);
   }
 
   /** Open a stream of sound from anywhere. */

@@ -3,15 +3,22 @@
 import { type Activity, EnergyActivity, openVoiceActivity, SileroActivity } from "./activity.js";
 import { Adaptation, Adapter, type AnswerListener, ProfileListener } from "./adaptation.js";
 import { type AnswerOptions, Answers } from "./answers.js";
-import type { Bundle, BundleInfo } from "./bundle.js";
+import { type Bundle, type BundleInfo, sha256Of } from "./bundle.js";
 import { EarnestError } from "./errors.js";
 import { Graph, type InferenceSession, type Ort } from "./graph.js";
+import type { HeardRecording } from "./learning/examples.js";
 import type { Options } from "./options.js";
-import { type Prediction, type Timeline, timelineOf } from "./prediction.js";
+import { type Prediction, type Status, type Timeline, timelineOf } from "./prediction.js";
 import { checkedProfile, type Profile } from "./profile.js";
 import { pieces, Stream, told } from "./stream.js";
 import { checkRate, checkRecording } from "./waveform.js";
 import { type Job, Windower } from "./windows.js";
+
+const UNHEARD: Partial<Record<Status, string>> = {
+  "too-short": "too short",
+  "no-speech": "no speech in it",
+  "vocal-burst": "a voice without words (laugh, cry, sigh, scream), no speech",
+};
 
 /** Sound and its rate. */
 export interface Recording {
@@ -80,6 +87,23 @@ export class Predictor {
     answers.tally.hear(waveform);
     await told(this.graph, answers, jobsOf(windower, waveform, sampleRateHz));
     return answers.prediction(path, windower.isWhole);
+  }
+
+  /** The embedding of a recording that can be learnt from, the mean over its windows of speech; or why there is none. */
+  async hear(waveform: Float32Array, sampleRateHz: number): Promise<HeardRecording> {
+    checkRecording(waveform, sampleRateHz);
+    const answers = new Answers(this.info, sampleRateHz);
+    const windower = this.windower(sampleRateHz);
+    answers.tally.hear(waveform);
+    await told(this.graph, answers, jobsOf(windower, waveform, sampleRateHz), [...this.graph.predicted, "embedding"]);
+    const { status } = answers.prediction("", windower.isWhole);
+    const problem = UNHEARD[status] ?? "";
+    return {
+      embedding: problem ? null : answers.tally.embedding,
+      seconds: waveform.length / sampleRateHz,
+      problem,
+      sha256: await sha256Of(new Uint8Array(waveform.slice().buffer)),
+    };
   }
 
   /** Open a stream; hand it sound with `accept`, end it with `finish`. */

@@ -95,12 +95,17 @@ export class Stream {
 }
 
 /** Do jobs in turn, and return what is told about them. */
-export async function told(graph: Graph, answers: Answers, jobs: AsyncIterable<Job>): Promise<StreamEvent[]> {
+export async function told(
+  graph: Graph,
+  answers: Answers,
+  jobs: AsyncIterable<Job>,
+  wanted: readonly string[] = graph.predicted,
+): Promise<StreamEvent[]> {
   const events: StreamEvent[] = [];
   for await (const job of jobs) {
     if (!answers.wants(job)) continue;
     if (job.sound === null) events.push(...answers.segment(job));
-    else events.push(...(await answers.window(job, await graph.run(job.sound))));
+    else events.push(...(await answers.window(job, await graph.run(job.sound, wanted))));
   }
   return events;
 }

@@ -48,6 +48,12 @@ export class Tally {
     return this.spoken().reduce((sum, { nSamples }) => sum + nSamples, 0);
   }
 
+  /** The mean embedding over the windows of speech, where embeddings were asked for. */
+  get embedding(): Float32Array | null {
+    const mean = this.mean("embedding");
+    return mean && Float32Array.from(mean);
+  }
+
   /** Take the next samples. */
   hear(block: Float32Array): void {
     this.nSamples += block.length;

@@ -1,5 +1,6 @@
 """Which recordings the words of a command line mean, and which come later."""
 
+import logging
 import os
 import sys
 import time
@@ -10,8 +11,10 @@ from earnest.apps.cli._speakers import is_list, read_list
 from earnest.audio.source import Source
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import AudioError, printable
+from earnest.files.links import unfollowed
 
 POLL_S = 1.0
+_log = logging.getLogger("earnest")
 
 
 def sources_of(paths: Sequence[str]) -> list[Source]:
@@ -31,10 +34,13 @@ def sources_of(paths: Sequence[str]) -> list[Source]:
 
 def _recordings_in(folder: str) -> list[str]:
     """Return what has the name of a recording, sorted; a folder with such a name is listed, to become an error."""
-    found = _search(folder)
+    found, linked = _search(folder), unfollowed(Path(folder))
     if not found:
         endings = " ".join(sorted(AUDIO_SUFFIXES))
-        raise AudioError(f"{printable(folder)}: no recordings in this folder ({endings}). Name another one.")
+        told = linked or "Name another one."
+        raise AudioError(f"{printable(folder)}: no recordings in this folder ({endings}). {told}")
+    if linked:
+        _log.warning("%s: %s", printable(folder), linked)
     return found
 
 

@@ -24,6 +24,7 @@ from earnest.apps.cli.output import (
 )
 from earnest.corpora.load import corpus_root, load_corpus, usable
 from earnest.corpora.manifest import Utterance, read_manifest
+from earnest.corpora.schemes import scheme_of_rows
 from earnest.errors import MissingExtraError
 from earnest.evaluation.alignment import Joined, LabelMapping, Relabelled, join, relabelled
 from earnest.evaluation.confusion import HEADLINES
@@ -35,7 +36,7 @@ from earnest.evaluation.report import metrics_document, spread_text
 from earnest.evaluation.slices import Slice, manifest_columns
 from earnest.files.locks import held_folder
 from earnest.files.writing import refuse_existing, write_json
-from earnest.labels import scheme_called
+from earnest.labels import Scheme, scheme_called
 
 SLICED = ("style", "intensity")
 
@@ -107,9 +108,16 @@ def to_score(path: Path, source: Source) -> ToScore:
 
 
 def _label_mapping(source: Source, answers: SystemAnswers, rows: Sequence[Utterance]) -> LabelMapping:
-    emotions = [row.emotion for row in rows] or answers.classes()
-    scheme = None if source.scheme is None else scheme_called(source.scheme, emotions)
+    scheme = _scheme(source, answers, rows)
     return LabelMapping(source.words, scheme, canonical=source.has_truth or scheme is not None)
+
+
+def _scheme(source: Source, answers: SystemAnswers, rows: Sequence[Utterance]) -> Scheme | None:
+    """Return the scheme asked for; of own recordings, whose words are no emotions, without asking these words."""
+    if source.scheme is None:
+        own = scheme_of_rows("native", rows)
+        return own if own.native else None
+    return scheme_of_rows(source.scheme, rows) if rows else scheme_called(source.scheme, answers.classes())
 
 
 def _notes(found: Relabelled, joined: Joined | None) -> list[str]:
@@ -255,12 +263,14 @@ def command(
     Columns: utterance_id, emotion, predicted and, where known, p_<class>, speaker, fold.
 
     With a manifest or a corpus, utterance_id (or path) and predicted are enough, and every clip counts: one without
-    an answer counts as wrong. Output of Hugging Face's pipelines (JSON) and result tables of nkululeko (CSV with a
-    column "file") are read too. UA (unweighted accuracy) is the mean recall over the classes that occur.
+    an answer counts as wrong. The table of `earnest predict -o`, output of Hugging Face's pipelines (JSON) and result
+    tables of nkululeko (CSV with a column "file") are read too. UA (unweighted accuracy) is the mean recall over the
+    classes that occur.
 
     \b
     Examples:
       earnest score RUN/predictions.csv
+      earnest corpus manifest recordings/ -o truth.csv && earnest score emotions.csv --manifest truth.csv
       earnest score pipeline.jsonl --data ravdess=~/data/ravdess --map ang=angry
       earnest score results.csv --manifest mine.csv --scheme iemocap4 -o scored
     """

@@ -7,6 +7,7 @@ from earnest.corpora.base import audio_files
 from earnest.corpora.own.rows import FoundRecording
 from earnest.corpora.tables import SYNONYMS
 from earnest.errors import CorpusError, printable, shown
+from earnest.files.links import unfollowed
 from earnest.labels import EMOTIONS
 
 SET_NAMES = {
@@ -29,7 +30,7 @@ def class_folders(
     """
     files = [path.relative_to(root) for path in audio_files(root)]
     if not files:
-        raise CorpusError(f"{root}: no recordings there, and no table that names some.")
+        raise CorpusError(f"{root}: no recordings there, and no table that names some. {unfollowed(root)}".rstrip())
     split_of, folders = _without_sets([file.parent.parts for file in files])
     told = level_in(label_column)
     level, notes = (told, []) if told else _label_level(folders)
@@ -38,7 +39,8 @@ def class_folders(
         FoundRecording(file.as_posix(), _at(inner, level), str(root / file), _at(inner, who), split)
         for file, inner, split in zip(files, folders, split_of, strict=True)
     ]
-    return found, f"{FOLDER}{level}", notes
+    linked = unfollowed(root)
+    return found, f"{FOLDER}{level}", [*notes, linked] if linked else notes
 
 
 def level_in(column: str | None) -> int:

@@ -103,6 +103,7 @@ def test_the_content_says_what_a_file_is(tmp_path):
         ("\ufeff{}", "huggingface"),
         (TABLE + "\r\n", "nkululeko"),
         ('"file","start","end","emotion"\n', "nkululeko"),
+        ("path,status,duration_s,emotion,confidence\n", "predict"),
         ("utterance_id,predicted\n", "earnest"),
         ("", "earnest"),
     ):

@@ -1,6 +1,6 @@
 /** What all views share: who answers, and the recordings of this visit. */
 
-import type { Timeline } from "../../src/index.js";
+import type { BundleFiles, Timeline } from "../../src/index.js";
 import { BrowserEngine } from "./browser-engine.js";
 import type { Engine, Place } from "./engine.js";
 import { keptForOffline } from "./offline.js";
@@ -32,11 +32,23 @@ export interface Choice {
   model: string;
 }
 
-/** Tells "engine" (another one is being loaded, is ready, or failed), "progress", "clips", and "kept" for offline use. */
+/** A model that was learnt, or opened, in this visit. */
+export interface LearntModel {
+  name: string;
+  /** the model that it was learnt from */
+  base: string;
+  files: BundleFiles;
+}
+
+export const LEARNT = "learnt here"; // in place of a model's name
+
+/** Tells "engine" (another one is being loaded, is ready, or failed), "models" (one was learnt), "progress", "clips", and "kept" for offline use. */
 export class App extends EventTarget {
   engine: Engine | null = null;
   failure: unknown = null;
   loadedBytes = 0;
+  learnt: LearntModel | null = null;
+  choice: Choice | null = null;
   readonly clips: Clip[] = [];
   private nLoads = 0;
 
@@ -44,14 +56,22 @@ export class App extends EventTarget {
     super();
   }
 
-  /** Names of the models at a place. */
+  /** Names of the models at a place, `LEARNT` for the one of this visit. */
   async models(place: Place): Promise<string[]> {
-    return place === "browser" ? this.site.models : (await serverModels()).map(({ name }) => name);
+    if (place === "server") return (await serverModels()).map(({ name }) => name);
+    return this.learnt ? [...this.site.models, LEARNT] : this.site.models;
+  }
+
+  /** Let a model that was learnt here be among those that can be chosen. */
+  offer(learnt: LearntModel): void {
+    this.learnt = learnt;
+    this.tell("models");
   }
 
   /** Let another engine answer from now on. */
   async use({ place, model }: Choice): Promise<void> {
     const number = ++this.nLoads;
+    this.choice = { place, model };
     this.engine?.close();
     this.engine = null;
     this.failure = null;
@@ -93,6 +113,7 @@ export class App extends EventTarget {
       const models = await serverModels();
       return new ServerEngine(models.find(({ name }) => name === model) ?? models[0]);
     }
+    if (model === LEARNT && this.learnt) return BrowserEngine.openFiles(this.learnt.files);
     const loaded = new Map<string, number>();
     const engine = await BrowserEngine.open(model, ({ file, loadedBytes }) => {
       loaded.set(file, loadedBytes);

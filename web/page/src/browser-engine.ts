@@ -3,6 +3,7 @@
 import {
   type Adapter,
   AudioError,
+  type BundleFiles,
   load,
   type Model,
   type Prediction,
@@ -12,7 +13,7 @@ import {
   type StreamOptions,
   type Timeline,
 } from "../../src/index.js";
-import type { About, Adapt, Engine, Source, Work } from "./engine.js";
+import type { About, Adapt, Engine, Learner, Source, Work } from "./engine.js";
 
 declare const BUILT: { worker: string }; // file names, by build.mjs
 const VOICE_ACTIVITY = "models/silero_vad.onnx";
@@ -30,10 +31,27 @@ export class BrowserEngine implements Engine {
   /** Load `models/NAME/`, with Silero's voice activity network. */
   static async open(name: string, onProgress: (progress: Progress) => void): Promise<BrowserEngine> {
     const folder = `models/${name}/`;
-    const workerUrl = new URL(BUILT.worker, location.href);
-    const model = await load(folder, { workerUrl, onProgress, voiceActivityUrl: VOICE_ACTIVITY });
-    const files = ["bundle.json", "model.onnx", model.info.adaptation?.file].filter((file) => file !== undefined);
+    const model = await load(folder, { workerUrl: workerUrl(), onProgress, voiceActivityUrl: VOICE_ACTIVITY });
+    const notice = "NOTICE.txt" in model.info.files ? "NOTICE.txt" : undefined; // goes along with what is learnt from it
+    const files = ["bundle.json", "model.onnx", model.info.adaptation?.file, notice].filter((file) => file !== undefined);
     return new BrowserEngine(model, [...files.map((file) => folder + file), VOICE_ACTIVITY]);
+  }
+
+  /** Load a bundle whose files are at hand. */
+  static async openFiles(files: BundleFiles): Promise<BrowserEngine> {
+    return new BrowserEngine(await load(files, { workerUrl: workerUrl(), voiceActivityUrl: VOICE_ACTIVITY }), [VOICE_ACTIVITY]);
+  }
+
+  get learner(): Learner {
+    const { model } = this;
+    return {
+      model: `${model.info.name} ${model.info.version}`,
+      hear: async (source) => {
+        const { waveform, sampleRateHz } = soundOf(source);
+        return model.hear(waveform, sampleRateHz);
+      },
+      learn: (examples, options) => model.learn(examples, options),
+    };
   }
 
   get about(): About {
@@ -80,6 +98,10 @@ export class BrowserEngine implements Engine {
   close(): void {
     this.model.close();
   }
+}
+
+function workerUrl(): URL {
+  return new URL(BUILT.worker, location.href);
 }
 
 function soundOf({ name, file, sound }: Source): NonNullable<Source["sound"]> {

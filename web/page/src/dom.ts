@@ -36,9 +36,9 @@ export function fillSelect(select: HTMLSelectElement, options: readonly [string,
   if (options.some(([value]) => value === chosen)) select.value = chosen;
 }
 
-/** Let the browser save a text as a file. */
-export function download(text: string, name: string, type: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+/** Let the browser save a text, or bytes, as a file. */
+export function download(content: BlobPart, name: string, type: string): void {
+  const url = URL.createObjectURL(new Blob([content], { type }));
   h("a", { href: url, download: name }).click();
   setTimeout(() => {
     URL.revokeObjectURL(url);

@@ -1,6 +1,6 @@
 /** Who answers: the network in this browser's worker, or the server that sent the page. */
 
-import type { Listener, Prediction, Profile, Timeline } from "../../src/index.js";
+import type { Example, HeardRecording, LearnOptions, Learnt, Listener, Prediction, Profile, Timeline } from "../../src/index.js";
 
 export type Place = "browser" | "server";
 
@@ -36,6 +36,14 @@ export interface Source {
   sound: { waveform: Float32Array; sampleRateHz: number } | null;
 }
 
+/** Learns classes of one's own from recordings that it heard. */
+export interface Learner {
+  /** whose hearing it is: name and version */
+  readonly model: string;
+  hear(source: Source): Promise<HeardRecording>;
+  learn(examples: Example[], options: LearnOptions): Promise<Learnt>;
+}
+
 export interface Engine extends Listener {
   readonly place: Place;
   readonly about: About;
@@ -43,6 +51,8 @@ export interface Engine extends Listener {
   classes: string[] | null;
   readonly canAdapt: boolean;
   adapt: Adapt;
+  /** What learns, where that can be done. */
+  readonly learner?: Learner;
   /** The profile of the speaker of recordings, where it can be made. */
   profile?(sources: Source[]): Promise<Profile>;
   /** The emotion over time. */

@@ -1,6 +1,6 @@
 /** The page's start: who answers, which view is seen. */
 
-import { App, type Site } from "./app.js";
+import { App, LEARNT, type Site } from "./app.js";
 import { byId, fillSelect, onClick } from "./dom.js";
 import type { Place } from "./engine.js";
 import { workOffline } from "./offline.js";
@@ -14,11 +14,12 @@ import { followTheme } from "./theme.js";
 import { compareView } from "./views/compare.js";
 import { debugView } from "./views/debug.js";
 import { filesView } from "./views/files.js";
+import { learnView } from "./views/learn.js";
 import { liveView } from "./views/live.js";
 import { recordingsView } from "./views/recordings.js";
 import { megabytes } from "./words.js";
 
-const VIEWS = ["live", "files", "compare", "recordings", "debug"];
+const VIEWS = ["live", "files", "compare", "recordings", "learn", "debug"];
 const place = byId<HTMLSelectElement>("place");
 const model = byId<HTMLSelectElement>("model");
 const problem = new ProblemBox(byId("engine-problem"));
@@ -37,7 +38,7 @@ async function start(): Promise<void> {
     showEngine(app);
   });
   followSettings(app);
-  for (const view of [liveView, filesView, compareView, recordingsView, debugView]) view(app);
+  for (const view of [liveView, filesView, compareView, recordingsView, learnView, debugView]) view(app);
   byId("place-field").hidden = !app.site.server;
   place.value = app.site.server && (remembered("place") ?? (isSecureContext ? "" : "server")) === "server" ? "server" : "browser";
   place.addEventListener("change", () => {
@@ -48,6 +49,7 @@ async function start(): Promise<void> {
     remember("model", model.value);
     void app.use({ place: place.value as Place, model: model.value });
   });
+  app.addEventListener("models", () => void chosen(app, LEARNT));
   onClick("about-model", () => {
     if (app.engine) showCard(app.engine);
   });
@@ -60,11 +62,12 @@ async function start(): Promise<void> {
 }
 
 /** Offer the place's models, and use one. */
-async function chosen(app: App): Promise<void> {
+async function chosen(app: App, wanted = remembered("model")): Promise<void> {
   const where = place.value as Place;
   try {
     const names = await app.models(where);
-    fillSelect(model, names.map((name) => [name, name]), remembered("model") ?? names[0]);
+    const told = (name: string): string => (name === LEARNT && app.learnt ? `${app.learnt.name} (learnt here)` : name);
+    fillSelect(model, names.map((name) => [name, told(name)]), wanted ?? names[0]);
     await app.use({ place: where, model: model.value });
   } catch (error) {
     app.failure = error;

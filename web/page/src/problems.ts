@@ -1,6 +1,6 @@
 /** What went wrong, in plain words, and what to do about it. */
 
-import { AudioError, BundleError, MicrophoneError, type MicrophoneReason } from "../../src/index.js";
+import { AudioError, BundleError, EarnestError, MicrophoneError, type MicrophoneReason } from "../../src/index.js";
 
 export interface Problem {
   title: string;
@@ -63,6 +63,7 @@ export function problemOf(error: unknown): Problem {
   }
   if (error instanceof ServerError && error.status === 401) return KEY;
   if (error instanceof ServerError) return { title: "The server refused", advice: told };
+  if (error instanceof EarnestError) return { title: "That can't be done", advice: told };
   return { title: "That didn't work", advice: `${told} Reload this page; nothing that was kept under Recordings is lost.` };
 }
 

@@ -1,8 +1,12 @@
 """The files in ``deploy/`` fit each other and the server's bounds."""
 
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 from earnest.apps.server.front_door import HostNames
@@ -36,6 +40,18 @@ def test_replicas_beyond_one_machine_ask_for_keys() -> None:
     compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
     for replica in compose["services"].keys() - {"nginx"}:
         assert compose["services"][replica]["environment"]["EARNEST_API_KEYS"].startswith("${EARNEST_API_KEYS:?")
+
+
+@pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
+def test_compose_takes_its_file_and_refuses_to_start_without_keys() -> None:
+    words = ("docker-compose", "--file", str(DEPLOY / "compose.yaml"), "config")
+    without = {name: value for name, value in os.environ.items() if name != "EARNEST_API_KEYS"}
+    given = {**without, "EARNEST_API_KEYS": "first second"}
+    done = subprocess.run(words, env=given, capture_output=True, text=True, check=True)
+    assert yaml.safe_load(done.stdout)["services"]["second"]["environment"]["EARNEST_API_KEYS"] == "first second"
+    refused = subprocess.run(words, env=without, capture_output=True, text=True, check=False)
+    assert refused.returncode
+    assert "keys that clients send" in refused.stderr
 
 
 def test_nginx_lets_through_what_the_server_takes() -> None:

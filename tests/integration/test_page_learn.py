@@ -1,0 +1,201 @@
+"""Classes of one's own, learnt in the page: counted, scored, answered at once, downloaded, and the same in Python."""
+
+import json
+import shutil
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import harness
+import numpy as np
+import pytest
+import soundfile
+import the_page
+from the_page import DEMO, choose_file, go, listen_for, open_page, press, text_of, wait_live
+
+import earnest
+
+if reason := the_page.why_not():
+    pytest.skip(reason, allow_module_level=True)
+
+RATE_HZ = 16_000
+N_TAKES = 5
+CLASSES = ("schläft fast", "wide awake")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a recording for the microphone, where the browser saves things."""
+    folder = tmp_path_factory.mktemp("page")
+    soundfile.write(folder / "microphone.wav", the_page.joined([DEMO / "lively.flac"], 10), the_page.RATE_HZ)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def driver(folder: Path) -> Iterator[Any]:
+    with the_page.browser(folder / "microphone.wav") as driver:
+        the_page.resize(driver, 1280, 900)
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for each of two classes, parts of synthetic clips; names begin with who "speaks"."""
+    root = tmp_path_factory.mktemp("own") / "recordings"
+    rng = np.random.default_rng(0)
+    for label, name in zip(CLASSES, ("plain", "lively"), strict=True):
+        (root / label).mkdir(parents=True)
+        speech, rate_hz = soundfile.read(DEMO / f"{name}.flac", dtype="float32")
+        assert rate_hz == RATE_HZ
+        for take in range(N_TAKES):
+            start = round(0.1 * take * RATE_HZ)
+            part = speech[start : start + round(1.6 * RATE_HZ)] * rng.uniform(0.7, 1)
+            soundfile.write(root / label / f"{'ab'[take % 2]}{take}.wav", part, RATE_HZ)
+    return root
+
+
+def drop(driver: Any, element_id: str, path: Path) -> None:
+    """Drag a file or a folder from elsewhere over an element, and let it go there."""
+    place = driver.find_element("id", element_id).rect
+    at = {"x": place["x"] + place["width"] / 2, "y": place["y"] + place["height"] / 2}
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        driver.execute_cdp_cmd("Input.dispatchDragEvent", {"type": kind, "data": data, **at})
+
+
+def learnt(driver: Any) -> None:
+    """Press Learn, and wait until the model answers."""
+    press(driver, "learn-start")
+    harness.wait_for(driver, "!document.getElementById('learnt').hidden || document.querySelector('#learn-problem *')")
+    assert text_of(driver, "learn-problem") == ""
+    harness.wait_for(driver, "document.getElementById('learn-status').textContent.startsWith('Learnt')")
+    harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
+
+
+def arrived(path: Path) -> Path:
+    """Wait for a file that the browser saves."""
+    end = time.monotonic() + 20
+    while not (path.exists() and path.stat().st_size):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return path
+
+
+def downloaded(driver: Any, folder: Path, name: str) -> Path:
+    """Press Download; return the bundle's folder, unpacked."""
+    press(driver, "learn-download")
+    with zipfile.ZipFile(arrived(folder / f"{name}.zip")) as archive:
+        archive.extractall(folder / "unpacked")
+    return folder / "unpacked" / name
+
+
+def probabilities_in_page(driver: Any, path: Path, folder: Path) -> dict[str, float]:
+    """Answer about a file under Files, and return what the page saves of it."""
+    go(driver, "files")
+    choose_file(driver, path)
+    driver.find_element("css selector", "#file-list li:last-child button[aria-pressed]").click()
+    press(driver, "clip-export")
+    saved = arrived(folder / f"{path.stem}.json")
+    found = json.loads(saved.read_text("utf-8"))["probabilities"]
+    saved.unlink()
+    return dict(found)
+
+
+def test_a_folder_for_each_class_is_learnt_and_the_download_answers_the_same_in_python(
+    driver: Any, address: str, recordings: Path, folder: Path, tmp_path: Path
+) -> None:
+    open_page(driver, address, "learn")
+    assert not driver.find_element("id", "learn-start").is_enabled()
+    drop(driver, "learn-drop", recordings)
+    harness.wait_for(driver, "document.querySelectorAll('#learn-groups li').length === 2")
+    assert "10 recordings, 2 classes" in text_of(driver, "learn-count")
+    before = the_page.posts_and_streams(address)
+    learnt(driver)
+    told = text_of(driver, "learnt-result")
+    assert "NOT speaker-independent" in told
+    assert "5 folds of recordings" in told
+    by_command = earnest.learn(recordings, tmp_path / "mine", model="small", report=False)
+    for label, score in (("(WA)", by_command.wa), ("(UA)", by_command.ua)):
+        assert float(told.partition(label)[2].partition(" ±")[0]) == pytest.approx(100 * score, abs=0.051)
+    for width in (1280, 360):
+        the_page.resize(driver, width, 900)
+        harness.wait_for(driver, f"document.documentElement.scrollWidth <= {width}")
+        assert the_page.serious(driver) == []
+    the_page.resize(driver, 1280, 900)
+
+    mine, same = earnest.load(downloaded(driver, folder, "mine")), earnest.load(tmp_path / "mine")
+    assert mine.info.classes == same.info.classes == CLASSES
+    assert mine.info.temperature == pytest.approx(same.info.temperature, rel=1e-3)
+    for path in (recordings / label / "a0.wav" for label in CLASSES):
+        expected = mine.predict(path).probabilities
+        assert probabilities_in_page(driver, path, folder) == pytest.approx(expected, abs=1e-5)
+        assert same.predict(path).probabilities == pytest.approx(expected, abs=1e-4)
+    go(driver, "live")
+    listen_for(driver, 1)
+    press(driver, "live-start")
+    wait_live(driver, "idle")
+    assert all(label in text_of(driver, "live-windows") for label in CLASSES)
+
+    go(driver, "learn")
+    driver.find_element("id", "learn-open").send_keys(shutil.make_archive(str(folder / "by command"), "zip", tmp_path))
+    harness.wait_for(driver, "document.getElementById('model').selectedOptions[0].text === 'by command (learnt here)'")
+    harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
+    expected = same.predict(path).probabilities
+    assert probabilities_in_page(driver, path, folder) == pytest.approx(expected, abs=1e-5)
+    assert the_page.posts_and_streams(address) == before  # nothing left the browser
+    assert [one for one in harness.complaints(driver) if "favicon" not in one] == []
+
+
+def test_classes_are_named_by_speaker_recorded_and_a_downloaded_model_is_opened_again(
+    driver: Any, address: str, recordings: Path, folder: Path
+) -> None:
+    open_page(driver, address, "learn")
+    driver.find_element("id", "learn-folder").send_keys(str(recordings))
+    harness.wait_for(driver, "document.querySelectorAll('#learn-groups li').length === 2")
+    open_page(driver, address, "learn")
+    add(driver, [recordings / CLASSES[0] / "a0.wav"], "", "")
+    assert "Say which class" in text_of(driver, "learn-problem")
+    for label in CLASSES:
+        for speaker in "ab":
+            add(driver, sorted((recordings / label).glob(f"{speaker}*.wav")), label, speaker)
+    assert len(driver.find_elements("css selector", "#learn-groups li")) == 4
+    fill(driver, "learn-class", CLASSES[1])
+    fill(driver, "learn-speaker", "c")
+    press(driver, "learn-record")
+    harness.wait_for(driver, "document.getElementById('learn-status').textContent.endsWith(' 2 s')")
+    press(driver, "learn-record")
+    harness.wait_for(driver, "document.querySelectorAll('#learn-groups li').length === 5")
+    fill(driver, "learn-name", "by speaker")
+    learnt(driver)
+    assert "each of 3 speakers left out once" in text_of(driver, "learnt-result")
+    assert "NOT" not in text_of(driver, "learnt-result")
+    assert earnest.load(downloaded(driver, folder, "by speaker")).info.results[0].speaker_independent
+
+    open_page(driver, address, "learn")  # anew: nothing is kept
+    assert "learnt here" not in text_of(driver, "model")
+    driver.find_element("id", "learn-open").send_keys(str(folder / "by speaker.zip"))
+    harness.wait_for(driver, "document.getElementById('model').selectedOptions[0].text === 'by speaker (learnt here)'")
+    harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
+    assert set(probabilities_in_page(driver, recordings / CLASSES[0] / "b1.wav", folder)) == set(CLASSES)
+    go(driver, "learn")
+    driver.find_element("id", "learn-open").send_keys(str(folder / "microphone.wav"))
+    harness.wait_for(driver, "document.querySelector('#learn-problem .problem')")
+    assert "no zip file" in text_of(driver, "learn-problem")
+
+
+def add(driver: Any, paths: list[Path], label: str, speaker: str) -> None:
+    """Choose recordings of one class and one speaker."""
+    fill(driver, "learn-class", label)
+    fill(driver, "learn-speaker", speaker)
+    before = text_of(driver, "learn-count")
+    driver.find_element("id", "learn-files").send_keys("\n".join(map(str, paths)))
+    changed = "document.getElementById('learn-count').textContent.replaceAll('\u00a0', ' ') !== " + json.dumps(before)
+    harness.wait_for(driver, f"document.querySelector('#learn-problem .problem') || {changed}")
+
+
+def fill(driver: Any, element_id: str, text: str) -> None:
+    element = driver.find_element("id", element_id)
+    element.clear()
+    element.send_keys(text)

@@ -1,0 +1,103 @@
+"""The browser package learns what `earnest learn` learns: the same weights and temperature, the same answers."""
+
+from pathlib import Path
+from typing import Any
+
+import harness
+import numpy as np
+import onnx
+import pytest
+import soundfile
+from onnx import numpy_helper
+from stand_in import stand_in_model, write_bundle
+
+import earnest
+from earnest.bundle import SHIPPED, load_bundle
+from earnest.testing.sounds import voice
+
+RATE_HZ = 16_000
+DEMO = SHIPPED.parent / "demo"
+SPEAKERS = ("anna", "bert", "cleo", "dora")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built() -> None:
+    """Build the package as the lock file says."""
+    if missing := harness.missing_tools("node", "npm"):
+        pytest.skip(f"{' and '.join(missing)} not installed")
+    harness.build()
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("base"), stand_in_model(), name="base-of-tests")
+
+
+def clip(label: str, speaker: int, number: int) -> Any:
+    """Return a voice whose level is its class, not quite; and no two are alike."""
+    rng = np.random.default_rng([speaker, number, len(label)])
+    level = {"tired": 0.04, "wide awake": 0.08, "angry": 0.11}[label] * rng.uniform(0.6, 1.5)
+    return voice(0.5, RATE_HZ, 150 + 20 * speaker, level, seed=int(rng.integers(1 << 30)))
+
+
+def write_clips(folder: Path, n_each: int = 6) -> Path:
+    for label in ("tired", "wide awake", "angry"):
+        (folder / label).mkdir(parents=True)
+        for number in range(n_each):
+            speaker = number % len(SPEAKERS)
+            name = f"{SPEAKERS[speaker]}_{number}.wav"
+            soundfile.write(folder / label / name, clip(label, speaker, number), RATE_HZ, subtype="FLOAT")
+    return folder
+
+
+def in_node(folder: Path, base: Path, output: Path, knows_speakers: bool) -> Any:
+    """Let Node learn from a folder for each class; return what it says that the model is worth."""
+    (output.parent / f"{output.name}-tasks").mkdir()
+    tasks = harness.Tasks(output.parent / f"{output.name}-tasks")
+    examples = []
+    for path in sorted(folder.rglob("*.wav")):
+        waveform = soundfile.read(path, dtype="float32")[0]
+        speaker = path.name.partition("_")[0] if knows_speakers else ""
+        names = {"name": path.relative_to(folder).as_posix(), "label": path.parent.name, "speaker": speaker}
+        examples.append({"waveform": tasks.write(waveform), "sampleRateHz": RATE_HZ, **names})
+    tasks.add_learning(examples, "mine", output)
+    return tasks.by_node(base)[0]
+
+
+def constants_of(bundle: Path) -> dict[str, Any]:
+    """Return what was added to the graph, by name."""
+    graph = onnx.load(bundle / "model.onnx").graph
+    return {one.name: numpy_helper.to_array(one) for one in graph.initializer if one.name.startswith("learned.")}
+
+
+@pytest.mark.parametrize("knows_speakers", [True, False])
+def test_node_and_python_learn_the_same_model(base: Path, tmp_path: Path, knows_speakers: bool) -> None:
+    clips = write_clips(tmp_path / "clips", n_each=20)
+    more = {"speaker_pattern": "([a-z]+)_[0-9]+"} if knows_speakers else {}
+    learned = earnest.learn(clips, tmp_path / "python", model=base, report=False, name="mine", **more)
+    told = in_node(clips, base, tmp_path / "node", knows_speakers)
+
+    expected, found = constants_of(tmp_path / "python"), constants_of(tmp_path / "node")
+    assert set(found) == set(expected)
+    for name, values in expected.items():
+        if name != "learned.directions":  # a direction may point either way
+            sign = np.sign(values / found[name]) if name == "learned.origin" else 1
+            np.testing.assert_allclose(found[name] * sign, values, rtol=2e-4, atol=1e-6, err_msg=name)
+    ours, theirs = load_bundle(tmp_path / "python").info, load_bundle(tmp_path / "node").info
+    assert theirs.temperature == pytest.approx(ours.temperature, rel=1e-4)
+    assert theirs.out_of_domain_from == pytest.approx(ours.out_of_domain_from, rel=1e-4)
+    for name in ("classes", "abstain_below", "n_parameters", "origin", "sounds", "longest_s", "shortest_s", "licence"):
+        assert getattr(theirs, name) == getattr(ours, name)
+    assert theirs.training_corpora[-1].n_utterances == ours.training_corpora[-1].n_utterances == learned.n
+    assert told["folds"] == learned.folds
+    for name, value in (("wa", learned.wa), ("ua", learned.ua), ("uaSd", learned.ua_sd), ("ece", learned.ece)):
+        assert told[name] == pytest.approx(value, abs=1e-4), name
+    assert told["eceByChance"] == pytest.approx(learned.ece_by_chance, abs=0.02)  # drawn there, exact here
+    assert [(one["name"], one["n"], one["recall"]) for one in told["classes"]] == [
+        (one.name, one.n, pytest.approx(one.recall)) for one in learned.classes
+    ]
+    assert any("NOT speaker-independent" in one for one in told["warnings"]) is not knows_speakers
+
+    one = DEMO / "plain.flac"
+    answers = [earnest.load(tmp_path / who).predict(one).probabilities for who in ("python", "node")]
+    assert answers[1] == pytest.approx(answers[0], abs=1e-5)

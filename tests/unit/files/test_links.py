@@ -1,0 +1,49 @@
+"""Links to folders are not followed, and never without a word; links to files are read."""
+
+from pathlib import Path
+
+import pytest
+
+from earnest.apps.cli._recordings import sources_of
+from earnest.corpora.own.read import read_own
+from earnest.errors import EarnestError
+from earnest.files.links import unfollowed
+from earnest.testing.sounds import write_voice
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    for label in ("asks", "tells"):
+        (tmp_path / "elsewhere" / label).mkdir(parents=True)
+        for number in range(3):
+            write_voice(tmp_path / "elsewhere" / label / f"{number}.wav", 0.2, seed=number)
+    (tmp_path / "here").mkdir()
+    return tmp_path / "elsewhere"
+
+
+def test_links_to_files_are_recordings_as_any(elsewhere: Path, tmp_path: Path) -> None:
+    for label in ("asks", "tells"):
+        (tmp_path / "here" / label).mkdir()
+        for number in range(3):
+            (tmp_path / "here" / label / f"{number}.wav").symlink_to(elsewhere / label / f"{number}.wav")
+    assert len(read_own(tmp_path / "here").utterances) == len(sources_of([str(tmp_path / "here")])) == 6
+    assert unfollowed(tmp_path / "here") == ""
+
+
+def test_a_folder_of_links_to_folders_says_so_to_learn_and_to_predict(elsewhere: Path, tmp_path: Path) -> None:
+    for label in ("asks", "tells"):
+        (tmp_path / "here" / label).symlink_to(elsewhere / label)
+    for read in (read_own, lambda path: sources_of([str(path)])):
+        with pytest.raises(EarnestError, match="2 folders are links, which are not followed: asks, tells"):
+            read(tmp_path / "here")
+    assert len(read_own(elsewhere).utterances) == 6
+
+
+def test_recordings_beside_a_link_are_read_and_the_link_is_told(elsewhere: Path, tmp_path: Path, caplog) -> None:
+    (elsewhere / "more").symlink_to(tmp_path / "here")
+    (tmp_path / "here" / "round").symlink_to(elsewhere)  # in a circle
+    own = read_own(elsewhere)
+    assert len(own.utterances) == 6
+    assert any("not followed: more" in note for note in own.notes)
+    assert len(sources_of([str(elsewhere)])) == 6
+    assert "not followed: more" in caplog.text

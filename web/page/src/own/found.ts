@@ -1,0 +1,57 @@
+/** What was chosen or dropped → recordings with the folder that each lies in. */
+
+import { EarnestError } from "../../../src/index.js";
+
+const MOST_FILES = 5000; // of a folder that is read, recordings or not
+const DEEPEST = 8; // folders in folders
+const SOUND = /\.(wav|flac|mp3|ogg|oga|opus|m4a|aac|webm|mp4|aif|aiff|wma)$/i;
+
+/** A recording; `folder` is the name of the folder that it lies in, "" for a file alone. */
+export interface Found {
+  file: File;
+  folder: string;
+}
+
+/** The recordings among chosen files; those of a chosen folder know where they lay. */
+export function amongChosen(files: Iterable<File>): Found[] {
+  const all = [...files].map((file) => ({ file, folder: folderOf(file.webkitRelativePath) }));
+  return recordings(all);
+}
+
+/** The recordings among what was dropped, in folders too. Call it while the event is handled. */
+export async function amongDropped(data: DataTransfer): Promise<Found[]> {
+  const entries = [...data.items].map((item) => item.webkitGetAsEntry());
+  if (!entries.some((entry) => entry?.isDirectory)) return amongChosen(data.files);
+  const found: Found[] = [];
+  for (const entry of entries) if (entry) await walk(entry, "", 0, found);
+  return recordings(found);
+}
+
+async function walk(entry: FileSystemEntry, folder: string, depth: number, found: Found[]): Promise<void> {
+  if (found.length > MOST_FILES || depth > DEEPEST) throw new EarnestError(`That is more than ${MOST_FILES} files, or folders too deep. Take a smaller folder.`);
+  if (entry.isFile) {
+    const file = await new Promise<File>((resolve, reject) => {
+      (entry as FileSystemFileEntry).file(resolve, reject);
+    });
+    found.push({ file, folder });
+    return;
+  }
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  const some = (): Promise<FileSystemEntry[]> =>
+    new Promise((resolve, reject) => {
+      reader.readEntries(resolve, reject); // a hundred at a time
+    });
+  for (let entries = await some(); entries.length; entries = await some()) {
+    for (const inside of entries) await walk(inside, entry.name, depth + 1, found);
+  }
+}
+
+function recordings(all: readonly Found[]): Found[] {
+  if (all.length > MOST_FILES) throw new EarnestError(`That is more than ${MOST_FILES} files. Take a smaller folder.`);
+  const sounds = all.filter(({ file }) => !file.name.startsWith(".") && (SOUND.test(file.name) || /^(audio|video)\//.test(file.type)));
+  return sounds.sort((one, other) => (`${one.folder}/${one.file.name}` < `${other.folder}/${other.file.name}` ? -1 : 1));
+}
+
+function folderOf(path: string): string {
+  return path.split("/").at(-2) ?? "";
+}

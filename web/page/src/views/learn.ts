@@ -1,0 +1,177 @@
+/** Learn classes of one's own, in this browser. */
+
+import { EarnestError, FEWEST_A_CLASS } from "../../../src/index.js";
+import { type App, LEARNT } from "../app.js";
+import { byId, download, h, onClick } from "../dom.js";
+import type { Learner } from "../engine.js";
+import { fileName, unzipped, zipped } from "../own/archive.js";
+import { type Group, OwnClasses } from "../own/classes.js";
+import { amongChosen, amongDropped, type Found } from "../own/found.js";
+import { Recorder } from "../own/recorder.js";
+import { showLearnt } from "../parts/learnt.js";
+import { ProblemBox } from "../parts/problem-box.js";
+
+const LARGEST_ZIP = 1 << 27; // bytes
+
+export function learnView(app: App): void {
+  new LearnView(app);
+}
+
+class LearnView {
+  private readonly own = new OwnClasses();
+  private readonly problem = new ProblemBox(byId("learn-problem"));
+  private readonly label = byId<HTMLInputElement>("learn-class");
+  private readonly speaker = byId<HTMLInputElement>("learn-speaker");
+  private readonly name = byId<HTMLInputElement>("learn-name");
+  private readonly status = byId("learn-status");
+  private readonly progress = byId<HTMLProgressElement>("learn-progress");
+  private recorder: Recorder | null = null;
+  private isBusy = false;
+
+  constructor(private readonly app: App) {
+    this.takeFiles("learn-folder");
+    this.takeFiles("learn-files");
+    const drop = byId("learn-drop");
+    for (const kind of ["dragover", "dragleave", "drop"] as const) {
+      drop.addEventListener(kind, (event) => {
+        event.preventDefault();
+        drop.classList.toggle("over", kind === "dragover");
+        if (kind === "drop" && event.dataTransfer) this.add(amongDropped(event.dataTransfer));
+      });
+    }
+    onClick("learn-record", () => this.told(() => (this.recorder ? this.endRecording() : this.record())));
+    onClick("learn-start", () => this.told(() => this.learn()));
+    onClick("learn-download", () => {
+      this.save();
+    });
+    const input = byId<HTMLInputElement>("learn-open");
+    input.addEventListener("change", () => {
+      const [file] = input.files ?? [];
+      input.value = "";
+      void this.told(() => this.open(file));
+    });
+    app.addEventListener("engine", () => {
+      this.draw();
+    });
+    this.draw();
+  }
+
+  private takeFiles(id: string): void {
+    const input = byId<HTMLInputElement>(id);
+    input.addEventListener("change", () => {
+      const chosen = [...(input.files ?? [])];
+      input.value = "";
+      this.add(Promise.resolve().then(() => amongChosen(chosen)));
+    });
+  }
+
+  private add(finding: Promise<Found[]>): void {
+    void this.told(async () => {
+      this.own.addFiles(await finding, this.label.value, this.speaker.value);
+    });
+  }
+
+  private async record(): Promise<void> {
+    if (!this.label.value.trim()) throw new EarnestError("Say which class you will record: type its name first.");
+    this.recorder = await Recorder.start((peak, seconds) => {
+      byId<HTMLMeterElement>("learn-level").value = peak;
+      this.status.textContent = `Recording “${this.label.value.trim()}”: ${seconds.toFixed(0)} s`;
+      if (this.recorder?.isFull) void this.told(() => this.endRecording());
+    });
+  }
+
+  private async endRecording(): Promise<void> {
+    const { recorder } = this;
+    this.recorder = null;
+    if (!recorder) return;
+    this.own.addSound(await recorder.stop(), this.label.value, this.speaker.value);
+    this.status.textContent = "";
+  }
+
+  private async learn(): Promise<void> {
+    this.isBusy = true;
+    this.draw();
+    try {
+      const { learner, base } = await this.learner();
+      const name = this.name.value.trim() || "mine";
+      const { learnt, unusable } = await this.own.learn(learner, name, (share) => {
+        this.progress.value = share;
+        this.status.textContent = share < 1 ? "Hearing the recordings …" : "Learning, and testing by cross-validation …";
+      });
+      byId("learnt").hidden = false;
+      byId("learnt-title").textContent = `“${name}”, learnt from the hearing of “${learnt.summary.base}”`;
+      byId("learnt-command").textContent = `earnest predict talk.wav --model "${fileName(name)}"`;
+      showLearnt(byId("learnt-result"), learnt.summary, unusable);
+      this.app.offer({ name, base, files: learnt.files });
+      this.status.textContent = "Learnt. It answers from now on, under Live and Files too.";
+      byId("learnt-title").focus();
+    } finally {
+      this.isBusy = false;
+    }
+  }
+
+  /** The model above; in place of one that was learnt here, the one whose hearing that has. */
+  private async learner(): Promise<{ learner: Learner; base: string }> {
+    const { app } = this;
+    if (app.learnt && app.choice?.model === LEARNT) await app.use({ place: "browser", model: app.learnt.base });
+    const { learner } = app.ready();
+    if (!learner) throw new EarnestError("Learning happens in this browser. Choose “In this browser” above.");
+    return { learner, base: app.choice?.model ?? app.site.models[0] };
+  }
+
+  private save(): void {
+    const { learnt } = this.app;
+    if (!learnt) return;
+    const folder = fileName(learnt.name);
+    download(zipped(folder, learnt.files), `${folder}.zip`, "application/zip");
+  }
+
+  private async open(file: File | undefined): Promise<void> {
+    if (!file) return;
+    if (file.size > LARGEST_ZIP) throw new EarnestError("The file is larger than 128 MB. Choose one that was downloaded here.");
+    const files = unzipped(new Uint8Array(await file.arrayBuffer()));
+    this.app.offer({ name: file.name.replace(/\.zip$/i, ""), base: this.app.site.models[0], files });
+    this.status.textContent = `${file.name} answers from now on, under Live and Files too.`;
+  }
+
+  /** Do something; what goes wrong is told, and the page shows what is there now. */
+  private async told(work: () => unknown): Promise<void> {
+    this.problem.clear();
+    try {
+      await work();
+    } catch (error) {
+      this.status.textContent = "";
+      this.problem.show(error);
+    }
+    this.draw();
+  }
+
+  private draw(): void {
+    const { groups, count } = this.own;
+    byId("learn-empty").hidden = groups.length > 0;
+    byId("learn-groups").replaceChildren(...groups.map((group) => this.row(group)));
+    const counts = new Map<string, number>();
+    for (const { label, recordings } of groups) counts.set(label, (counts.get(label) ?? 0) + recordings.length);
+    const enough = [...counts.values()].filter((n) => n >= FEWEST_A_CLASS).length;
+    const missing = `Two classes with ${FEWEST_A_CLASS} recordings each are the least.`;
+    byId("learn-count").textContent = count ? `${count} recordings, ${counts.size} ${counts.size === 1 ? "class" : "classes"}. ${enough < 2 ? missing : ""}` : missing;
+    byId("learn-record").textContent = this.recorder ? "Stop recording" : "Record one";
+    byId("learn-level").hidden = !this.recorder;
+    byId("learn-start").toggleAttribute("disabled", this.isBusy || enough < 2 || !this.app.engine);
+    this.progress.hidden = !this.isBusy;
+  }
+
+  private row(group: Group): HTMLElement {
+    const { label, speaker, recordings } = group;
+    const who = h("input", { type: "text", value: speaker, maxlength: 64, autocomplete: "off", placeholder: "unknown", "aria-label": `Speaker of these ${recordings.length} of ${label}` });
+    who.addEventListener("change", () => {
+      group.speaker = who.value.trim(); // drawn at the next change: whoever types on must not lose the place
+    });
+    const remove = h("button", { type: "button", class: "small", "aria-label": `Remove ${label}${speaker && ` by ${speaker}`}`, click: () => {
+      this.own.remove(group);
+      this.draw();
+      this.label.focus();
+    } }, "Remove");
+    return h("li", { class: "file" }, h("span", { class: "file-name" }, label), h("span", {}, `${recordings.length} ${recordings.length === 1 ? "recording" : "recordings"}`), h("label", { class: "row" }, "by ", who), remove);
+  }
+}

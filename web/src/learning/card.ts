@@ -1,0 +1,71 @@
+/** The card of a bundle that was learnt in the page: the parts of `earnest.export.card` that such a bundle has. */
+
+import type { BundleInfo } from "../bundle.js";
+
+const EXCLUDED =
+  "Decisions about people: hiring, grading, credit, policing, diagnosis. In the European Union, inferring emotions at work and in schools is prohibited but for medical and safety reasons (AI Act, article 5).";
+
+interface Row {
+  [name: string]: unknown;
+}
+
+export function cardOf(info: BundleInfo, hasNotice: boolean): string {
+  const lines = [
+    `# ${info.name} ${info.version}`,
+    "",
+    `Speech emotion from raw waveform (${info.sample_rate_hz} Hz): ${info.classes.join(", ")}.`,
+    `Initial weights: ${text(info["origin"])}.`,
+    text(info["notes"]),
+    "",
+    "## Trained on",
+    "",
+    "| corpus | licence | clips | speakers | hours | attribution |",
+    "|---|---|---:|---:|---:|---|",
+    ...rows(info["training_corpora"]).map((line) => row(["name", "licence", "n_utterances", "n_speakers", "hours", "attribution"].map((key) => text(line[key])))),
+    "",
+    `Licence of the weights: ${info.licence}.`,
+    ...(hasNotice ? ["The licence notice of the initial weights is in NOTICE.txt."] : []),
+    "",
+    "## Results of this recipe",
+    "",
+    "| protocol | speakers | WA % | UA % | clips | command |",
+    "|---|---|---:|---:|---:|---|",
+    ...rows(info["results"]).map((one) =>
+      row([
+        text(one["protocol"]),
+        one["speaker_independent"] ? "speaker-independent" : "speaker-dependent",
+        spread(one["wa"], one["wa_sd"]),
+        spread(one["ua"], one["ua_sd"]),
+        text(one["n"]),
+        `\`${text(one["command"])}\``,
+      ]),
+    ),
+    "",
+    "Mean ± standard deviation over folds; these are models of the folds, trained on less than this one.",
+    "",
+    "## Use",
+    "",
+    "Intended: research, teaching, prototypes, and analysing recordings whose speakers agreed to it.",
+    "",
+    `Excluded: ${EXCLUDED}`,
+    "",
+  ];
+  return lines.join("\n");
+}
+
+function rows(value: unknown): Row[] {
+  return Array.isArray(value) ? (value as Row[]) : [];
+}
+
+function row(cells: readonly string[]): string {
+  return `| ${cells.join(" | ")} |`;
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" || typeof value === "number" ? String(value) : "";
+}
+
+function spread(mean: unknown, deviation: unknown): string {
+  const percent = (share: unknown): string => (100 * Number(share)).toFixed(1);
+  return deviation === null ? percent(mean) : `${percent(mean)} ± ${percent(deviation)}`;
+}

@@ -1,0 +1,134 @@
+/** Labelled recordings that were heard → a tested, calibrated bundle of one's own; as in `earnest.own.learn`. */
+
+import { type Bundle, type BundleInfo, sha256Of } from "../bundle.js";
+import { EarnestError } from "../errors.js";
+import { quality, softmax } from "./calibration.js";
+import { cardOf } from "./card.js";
+import { abstainBelow, crossValidate, type OutOfFold, thresholdOf } from "./crossval.js";
+import { fitHead, type FittedHead } from "./discriminant.js";
+import { fitDomain } from "./domain.js";
+import { type Example, type OwnExamples, usable } from "./examples.js";
+import { foldsOf } from "./folds.js";
+import { type GraphHead, withHead } from "./heads.js";
+import { type Summary, summaryOf } from "./summary.js";
+
+const LONGEST_NAME = 64;
+const NOT_STATED = "not stated: ask whoever made it before you pass it on";
+export const NOTICE = "NOTICE.txt";
+
+/** What a person says about the model. */
+export interface LearnOptions {
+  /** Of the model. */
+  name: string;
+  /** Of the weights; default: not stated. */
+  licence?: string;
+}
+
+/** A model of one's own: the files of its bundle's folder, and what it is worth. */
+export interface Learnt {
+  files: Map<string, Uint8Array<ArrayBuffer>>;
+  summary: Summary;
+}
+
+/** @param base whose hearing the embeddings are of, with its `NOTICE.txt` where it lists one */
+export async function learn(base: Bundle, examples: readonly Example[], options: LearnOptions): Promise<Learnt> {
+  const answers = { name: options.name.trim(), licence: options.licence?.trim() || NOT_STATED };
+  for (const [what, text] of Object.entries(answers)) {
+    if (/[\p{C}\p{Zl}\p{Zp}]/u.test(text)) throw new EarnestError(`The ${what} can't be printed. Say it in one line of plain text.`);
+  }
+  if (!answers.name || answers.name.length > LONGEST_NAME) throw new EarnestError(`A model's name has 1 to ${LONGEST_NAME} letters.`);
+  const own = usable(examples);
+  const { labelled } = own;
+  const out = crossValidate(labelled, foldsOf(labelled.groups, labelled.targets, own.knowsSpeakers));
+  const head = fitHead(labelled);
+  const domain = out.distances && fitDomain(labelled.rows);
+  const known = domain && out.distances ? { domain, threshold: thresholdOf(out.distances) } : null;
+  const summary = summaryOf(own, out, base.info, head.shrinkage);
+  const info = infoOf(base.info, own, out, head, summary, answers);
+  info.out_of_domain_from = known?.threshold ?? null;
+  return { files: await filesOf(base, info, { ...head, temperature: out.temperature, known }), summary };
+}
+
+/** The base's description with what the head changes. */
+function infoOf(old: BundleInfo, own: OwnExamples, out: OutOfFold, head: FittedHead, summary: Summary, answers: Required<LearnOptions>): BundleInfo {
+  const { targets } = own.labelled;
+  const nChanged = (own.classes.length - old.classes.length) * (head.weights[0].length + 1);
+  const own_recordings = {
+    name: "own recordings",
+    licence: "not stated",
+    n_utterances: summary.n,
+    n_speakers: summary.nSpeakers,
+    hours: Number(summary.hours.toFixed(3)),
+    attribution: "",
+  };
+  const notes = [
+    `The last layer was learnt from own recordings in earnest's page; the rest is that of '${old.name}' ${old.version}. Gender and what is no speech are answered as by that.`,
+    "It does not adapt to a speaker: that network was made for other classes.",
+    `Licence of the base: ${old.licence}.`,
+    ...summary.warnings,
+  ];
+  return {
+    ...old,
+    ...answers,
+    version: "1",
+    files: {},
+    classes: own.classes,
+    scheme: "native",
+    n_parameters: Number(old["n_parameters"] ?? 0) + nChanged,
+    recipe: {},
+    temperature: out.temperature,
+    calibration: {
+      method: "temperature",
+      before: quality(out.logits.map((row) => softmax(row)), targets),
+      after: quality(out.probabilities, targets),
+      weight: [],
+      bias: [],
+    },
+    adaptation: null,
+    abstain_below: abstainBelow(out.probabilities, targets),
+    left_out: null,
+    training_corpora: [...(Array.isArray(old["training_corpora"]) ? (old["training_corpora"] as unknown[]) : []), own_recordings],
+    results: [resultOf(summary)],
+    origin: `${old.name} ${old.version}`,
+    notes: notes.join(" "),
+  };
+}
+
+function resultOf({ speakerIndependent, wa, waSd, ua, uaSd, n, ece, classes, base }: Summary): Record<string, unknown> {
+  return {
+    protocol: "own-recordings",
+    speaker_independent: speakerIndependent,
+    wa,
+    wa_sd: waSd,
+    ua,
+    ua_sd: uaSd,
+    n,
+    command: `the page of earnest: Learn, with ${base}`,
+    ece,
+    recall: Object.fromEntries(classes.map(({ name, recall }) => [name, recall])),
+  };
+}
+
+async function filesOf(base: Bundle, info: BundleInfo, head: GraphHead): Promise<Learnt["files"]> {
+  const facts = {
+    name: info.name,
+    version: info.version,
+    licence: info.licence,
+    classes: info.classes.map((label) => label.replaceAll(",", " ")).join(","), // as others read them; ours are in bundle.json
+    scheme: "native",
+    sample_rate_hz: String(info.sample_rate_hz),
+    shortest_s: String(info.shortest_s),
+    longest_s: String(info.longest_s),
+    format: typeof info["format"] === "string" ? info["format"] : "onnx",
+  };
+  const model = base.files.get("model.onnx");
+  if (!model) throw new EarnestError("The model's graph isn't there. Load it again.");
+  const files: Learnt["files"] = new Map([["model.onnx", await withHead(model, head, facts)]]);
+  const notice = base.files.get(NOTICE);
+  if (notice) files.set(NOTICE, notice);
+  info.files = Object.fromEntries(await Promise.all([...files].map(async ([name, bytes]) => [name, await sha256Of(bytes)] as const)));
+  const encoder = new TextEncoder();
+  files.set("bundle.json", encoder.encode(`${JSON.stringify(info, null, 1)}\n`));
+  files.set("card.md", encoder.encode(cardOf(info, notice !== undefined)));
+  return files;
+}

@@ -1,0 +1,142 @@
+/** What a learnt model is worth, in numbers and in words; as in `earnest.own.learned` and `earnest.own.advice`. */
+
+import type { BundleInfo } from "../bundle.js";
+import { indexOfLargest } from "../numbers.js";
+import { eceByChance, quality } from "./calibration.js";
+import type { OutOfFold } from "./crossval.js";
+import { recallsOf } from "./discriminant.js";
+import type { OwnExamples, RefusedExample } from "./examples.js";
+import { different, meanOfNumbers, placesOf } from "./rows.js";
+
+const FEW_SPEAKERS = 8;
+const FEW_A_CLASS = 20;
+const OFTEN = 0.15; // of a class that is taken for another one: worth a word
+const NON_COMMERCIAL = /\bNC\b|non-?commercial|\bresearch\b/i;
+
+/** One class out of fold: the share recognised, and what it is most often taken for. */
+export interface ClassResult {
+  name: string;
+  n: number;
+  /** 0 where they are unknown */
+  nSpeakers: number;
+  recall: number;
+  takenFor: string;
+  takenShare: number;
+}
+
+/** All scores are of cross-validation; WA and UA are means over folds, from 0 to 1, with their standard deviation. */
+export interface Summary {
+  base: string;
+  n: number;
+  nSpeakers: number;
+  hours: number;
+  speakerIndependent: boolean;
+  folds: string;
+  wa: number;
+  waSd: number | null;
+  ua: number;
+  uaSd: number | null;
+  ece: number;
+  eceByChance: number;
+  shrinkage: number;
+  classes: ClassResult[];
+  refused: RefusedExample[];
+  /** What makes the numbers worth less. */
+  warnings: string[];
+  /** What would help most. */
+  advice: string[];
+}
+
+export function summaryOf(own: OwnExamples, out: OutOfFold, base: BundleInfo, shrinkage: number): Summary {
+  const { kept, labelled, knowsSpeakers, refused } = own;
+  const answers = out.probabilities.map(indexOfLargest);
+  const scores = different(out.folds).map((fold) => {
+    const places = placesOf(out.folds, fold);
+    const [told, right] = [answers, labelled.targets].map((values) => places.map((place) => values[place]));
+    return { wa: meanOfNumbers(told.map((answer, place) => Number(answer === right[place]))), ua: meanOfNumbers(recallsOf(told, right)) };
+  });
+  const [wa, ua] = [scores.map((one) => one.wa), scores.map((one) => one.ua)];
+  const nSpeakers = knowsSpeakers ? new Set(kept.map(({ speaker }) => speaker)).size : 0;
+  const classes = own.classes.map((_, number) => classResult(own, answers, number));
+  return {
+    base: base.name,
+    n: kept.length,
+    nSpeakers,
+    hours: kept.reduce((sum, { seconds }) => sum + seconds, 0) / 3600,
+    speakerIndependent: knowsSpeakers,
+    folds: inWords(scores.length, nSpeakers),
+    wa: meanOfNumbers(wa),
+    waSd: deviation(wa),
+    ua: meanOfNumbers(ua),
+    uaSd: deviation(ua),
+    ece: quality(out.probabilities, labelled.targets).ece,
+    eceByChance: eceByChance(out.probabilities),
+    shrinkage,
+    classes,
+    refused,
+    warnings: [...warnings(own, base)],
+    advice: [...advice(classes, nSpeakers)],
+  };
+}
+
+function inWords(nFolds: number, nSpeakers: number): string {
+  if (!nSpeakers) return `${nFolds} folds of recordings`;
+  return nFolds === nSpeakers ? `each of ${nFolds} speakers left out once` : `${nFolds} folds of whole speakers`;
+}
+
+function classResult({ classes, kept, labelled: { targets } }: OwnExamples, answers: readonly number[], number: number): ClassResult {
+  const places = placesOf(targets, number);
+  const shares = classes.map((_, other) => placesOf(places.map((place) => answers[place]), other).length / places.length);
+  const wrong = indexOfLargest(shares.map((share, other) => (other === number ? 0 : share)));
+  const speakers = new Set(places.map((place) => kept[place].speaker).filter(Boolean));
+  const [recall, takenShare] = [shares[number], wrong === number ? 0 : shares[wrong]];
+  return { name: classes[number], n: places.length, nSpeakers: speakers.size, recall, takenFor: classes[wrong], takenShare };
+}
+
+function* warnings({ kept, knowsSpeakers }: OwnExamples, base: BundleInfo): Generator<string> {
+  const corpora = corporaOf(base);
+  if (corpora.length) {
+    const names = corpora.map(({ name }) => name).join(", ");
+    yield `“${base.name}” has learnt from ${names}. If your recordings are of these, the numbers are too high.`;
+  }
+  if (!knowsSpeakers) {
+    const named = new Set(kept.map(({ speaker }) => speaker).filter(Boolean));
+    const isOne = named.size === 1 && kept.every(({ speaker }) => speaker);
+    const why = isOne ? "there is one speaker" : named.size ? "some recordings have no speaker" : "no speakers are named";
+    yield `NOT speaker-independent: ${why}, so the same voice may be in training and test. Other people it understands less well than the numbers say.`;
+  }
+  const closed = corpora.filter(({ licence }) => NON_COMMERCIAL.test(licence)).map(({ name, licence }) => `${name} (${licence})`);
+  if (closed.length) yield `For non-commercial use only: the weights of “${base.name}” have heard ${closed.join(" and ")}.`;
+}
+
+interface Corpus {
+  name: string;
+  licence: string;
+}
+
+function corporaOf({ training_corpora: corpora }: BundleInfo): Corpus[] {
+  const isCorpus = (one: unknown): one is Corpus =>
+    typeof one === "object" && one !== null && "name" in one && "licence" in one && typeof one.name === "string" && typeof one.licence === "string";
+  return Array.isArray(corpora) ? corpora.filter(isCorpus) : [];
+}
+
+function* advice(classes: readonly ClassResult[], nSpeakers: number): Generator<string> {
+  if (!nSpeakers) yield "Say who speaks: only then do the numbers say how well it understands people that it has not heard.";
+  else if (nSpeakers < FEW_SPEAKERS) yield `More speakers: ${nSpeakers} say little about other people.`;
+  const confusion = ({ takenShare, recall }: ClassResult): number => takenShare * (1 - recall);
+  const confused = classes.reduce((most, one) => (confusion(one) > confusion(most) ? one : most));
+  if (confused.takenShare >= OFTEN) {
+    yield `Clearer examples of “${confused.name}” against “${confused.takenFor}”: ${Math.round(100 * confused.takenShare)} % of the ${confused.n} were taken for it. Perhaps their labels overlap.`;
+  }
+  const smallest = classes.reduce((least, one) => (one.n < least.n ? one : least));
+  if (smallest.n < FEW_A_CLASS) yield `More of “${smallest.name}”: ${smallest.n} recordings are few.`;
+  const alone = classes.filter((one) => one.nSpeakers === 1 && nSpeakers > 1).map(({ name }) => name);
+  if (alone.length) yield `A second speaker of ${alone.join(", ")}: with one, it is never tested on somebody else.`;
+}
+
+/** The sample standard deviation; null of one. */
+function deviation(values: readonly number[]): number | null {
+  if (values.length < 2) return null;
+  const mean = meanOfNumbers(values);
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1));
+}
