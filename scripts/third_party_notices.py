@@ -143,7 +143,8 @@ def rows() -> list[str]:
 def page() -> str:
     """Return the whole as Markdown."""
     web = (ROOT / "web" / "build.mjs").read_text(encoding="utf-8")
-    names = json.loads(re.findall(r"^const BUNDLED = (\[.*\]);$", web, re.MULTILINE)[0])
+    lists = dict(re.findall(r"^const (BUNDLED|LEARNING) = \[(.*)\];", web, re.MULTILINE))
+    names = json.loads(f"[{lists['BUNDLED'].replace('...LEARNING', lists['LEARNING'])}]")
     packages = json.loads((ROOT / "web" / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     found = [(name, packages[f"node_modules/{name}"]) for name in names]
     npm = ", ".join(f"{name} {package['version']} ({package['license']})" for name, package in found)

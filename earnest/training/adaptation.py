@@ -139,7 +139,8 @@ class Bank:
 
 N_TURNS = 5
 COPY = "#"  # behind a speaker: a changed copy of recordings, which sounds like another speaker
-CLIPS_PER_VIEW, MOST_VIEWS, SHARE_OF_VIEW = 300, 24, 4
+CLIPS_PER_VIEW, MOST_VIEWS = 300, 24
+SHARE_OF_VIEW, NARROWEST_VIEW = 4, 384  # of the embedding's values
 SHRINKAGES = (0.5, 0.7, 0.8, 0.9)  # of views
 
 
@@ -152,7 +153,7 @@ def answered_in_views(
     n_classes: int,
     seed: int = 0,
 ) -> list[list[Bank]]:
-    """Answer training speakers by discriminants of the embedding, and of views of it: drawn quarters of its values.
+    """Answer training speakers by discriminants of the embedding, and of views of it: some of its values, drawn.
 
     A network that sees one classifier's answers knows their every cloud by heart. Each view puts emotions elsewhere, as
     another language does, and what holds in all of them holds in the next corpus, too (random subspaces: Ho, 1998).
@@ -169,7 +170,7 @@ def answered_in_views(
     whole = answered_by_turns(embeddings, *labels, shrinkage, n_classes)
     answered, rng, width = [whole], np.random.default_rng(seed), embeddings.shape[1]
     for _ in range(min(MOST_VIEWS, len(targets) // CLIPS_PER_VIEW) if whole else 0):
-        values = rng.permutation(width)[: max(n_classes, width // SHARE_OF_VIEW)]
+        values = rng.permutation(width)[: max(NARROWEST_VIEW, width // SHARE_OF_VIEW)]
         view = embeddings[:, values]
         answered.append(answered_by_turns(view, *labels, float(rng.choice(SHRINKAGES)), n_classes))
     return answered

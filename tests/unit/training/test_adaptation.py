@@ -129,6 +129,7 @@ def test_views_of_the_embedding_answer_otherwise_and_few_clips_need_none(monkeyp
     (whole,) = answered_in_views(*clips(), 0.3, K)  # of 360 clips
     assert [bank.strange for bank in whole] == [False, False, True, True]
     monkeypatch.setattr("earnest.training.adaptation.CLIPS_PER_VIEW", 100)
+    monkeypatch.setattr("earnest.training.adaptation.NARROWEST_VIEW", 5)  # of eight values
     views = answered_in_views(*clips(), 0.3, K, seed=1)
     assert [len(view) for view in views] == [4] * 4
     first = [view[0].speakers[0] for view in views]
