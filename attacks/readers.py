@@ -117,6 +117,17 @@ def doubling(times: int = 40) -> bytes:
     return node_model(*(helper.make_node("Concat", [one, one], [two], axis=1) for one, two in pairwise(names)))
 
 
+def constants_doubled(times: int = 40, of_text: bool = False) -> bytes:
+    """Return a graph that joins a constant, of numbers or of text, with itself, again and again."""
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    row = np.array([["a" * 1000]], object) if of_text else np.ones((1, 48_000), np.float32)
+    names = ["row", *(f"twice{number}" for number in range(times - 1)), "made"]
+    nodes = [helper.make_node("Concat", [one, one], [two], axis=1) for one, two in pairwise(names)]
+    return node_model(*nodes, constants=[numpy_helper.from_array(row, "row")])
+
+
 def constant_answer(value: float) -> bytes:
     """Return a graph whose probabilities are all ``value``."""
     import numpy as np
@@ -193,6 +204,8 @@ BUNDLES: Mapping[str, tuple[Callable[[Path], Path], str]] = {
     "Expand to 10^12 numbers": (lambda folder: bundle_with(folder, huge_expand()), "would make more than"),
     "a tensor that promises 10^12 numbers": (lambda folder: bundle_with(folder, promised_tensor()), "promises more"),
     "a row doubled 40 times": (lambda folder: bundle_with(folder, doubling()), "failed to run|refuses it"),
+    "a constant doubled 40 times": (lambda folder: bundle_with(folder, constants_doubled()), "refuses it"),
+    "text doubled 20 times": (lambda folder: bundle_with(folder, constants_doubled(20, of_text=True)), "holds text"),
     "probabilities of -50": (lambda folder: bundle_with(folder, constant_answer(-50.0)), "no probabilities"),
     "a FIFO as model": (fifo_bundle, "not a regular file"),
     "/dev/zero as model": (device_bundle, "not a regular file"),
