@@ -284,9 +284,16 @@ ATTACKS: Sequence[Attack] = (
     Attack(
         "bundle: a row joined with itself 40 times",
         "4.2 GiB under a limit of 6 GiB, without one as much as there is",
-        "refused at onnxruntime's bound after 1.0 s and 950 MiB",
+        "refused after 0.8 s and 208 MiB in all, where an ordinary answer takes 81: its arena has an end",
         _BUNDLE,
     ),
+    Attack(
+        "bundle: a constant joined with itself 40 times",
+        "made while the graph was prepared, in no arena: 1.9 GiB and 7.7 s for 14 times, for 40 all there is",
+        "refused after 1.0 s of CPU and 257 MiB in all: few addresses are left meanwhile (Linux)",
+        _BUNDLE,
+    ),
+    Attack("bundle: text joined with itself 20 times", "5.4 GiB and 26 s", "refused in 0.6 s, unrun", _BUNDLE),
     Attack("bundle: probabilities of -50", "accepted and told", "refused where they leave the graph", _BUNDLE),
     Attack("bundle: a million classes", "4.1 s, 176 MiB", "refused in 0.8 s: larger than 4 MiB", _BUNDLE),
     Attack(
