@@ -26,21 +26,11 @@ from earnest.bundle import load_bundle
 from earnest.errors import TooLateError
 from earnest.runtime.decoder_pool import DecoderPool
 from earnest.runtime.onnxruntime_engine import OnnxRuntimeEngine, OnnxRuntimeSession
-from earnest.testing.sounds import voice, write_voice
+from earnest.testing.sounds import voice
 
 pytestmark = pytest.mark.long
 
 WAV = {"Content-Type": "audio/wav"}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("server")
-
-
-@pytest.fixture(scope="module")
-def sound(folder: Path) -> bytes:
-    return write_voice(folder / "clip.wav").read_bytes()
 
 
 def pool_of(client: TestClient) -> DecoderPool:
