@@ -19,27 +19,24 @@ What it wants to know, and the rule for each, set before a run:
 import argparse
 import csv
 import itertools
-import os
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from soak_traffic import ACTORS, Actor, Sounds, Visitor
 from soak_watch import FLAT, Sample, Slope, averaged, grown, sampled, slope_of
 
+from earnest.testing.server import server_process
+
 ROOT = Path(__file__).parents[1]
 BODY_BYTES = 8 * 2**20
 LIMITS = (f"body_bytes={BODY_BYTES}", "body_s=5", "header_s=5", "stream_s=1000000")
-START_S, END_S = 120.0, 150.0
+END_S = 150.0
 EVERY_S, LOOKS = 10.0, 5  # seconds a sample, looks a sample
 LONGEST_WARM_UP_S = 600.0
 ENDS = (0, -signal.SIGTERM)  # by itself, or by the signal once all is done
@@ -84,37 +81,6 @@ class Outcome:
         return sum(n for words in self.surprises().values() for n in words.values())
 
 
-@contextmanager
-def serving(model: str, workers: int) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """Give the port and the process of a server."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    limits = [word for limit in LIMITS for word in ("--limit", limit)]
-    words = ("--model", model, "--port", str(port), "--workers", str(workers), "--quiet", *limits)
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, "-m", "earnest", "serve", *words], env=environment)
-    end = time.monotonic() + START_S
-    try:
-        while not answers(port):
-            if process.poll() is not None or time.monotonic() > end:
-                raise SystemExit("The server doesn't answer.")
-            time.sleep(0.2)
-        yield port, process
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-
-
-def answers(port: int) -> bool:
-    """Whether the server would take on a recording."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
 def soak(model: str, seconds: float, workers: int = 1, every_s: float = EVERY_S, haste: float = 1.0) -> Outcome:
     """Start a server, let all clients at it, watch, and end it.
 
@@ -123,13 +89,15 @@ def soak(model: str, seconds: float, workers: int = 1, every_s: float = EVERY_S,
     haste : pauses are divided by this
     """
     sounds = Sounds(ROOT / "earnest" / "demo")
-    with serving(model, workers) as (port, process):
+    limits = [word for limit in LIMITS for word in ("--limit", limit)]
+    with server_process("--model", model, "--workers", str(workers), "--quiet", *limits) as server:
+        process = server.process
         visitors: list[Visitor] = []
         threads: list[threading.Thread] = []
         ended: dict[str, Counter[str]] = {name: Counter() for name in ACTORS}
         for name, actor in ACTORS.items():
             for _ in range(actor.n_at_once):
-                visitor = Visitor(port, process.pid, BODY_BYTES, sounds, seed=len(visitors))
+                visitor = Visitor(server.port, process.pid, BODY_BYTES, sounds, seed=len(visitors))
                 visitors.append(visitor)
                 threads.append(threading.Thread(target=act, args=(visitor, actor, ended[name], haste), daemon=True))
         samples, looks = [], list[Sample]()
