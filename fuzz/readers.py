@@ -57,7 +57,7 @@ def _audio() -> list[Reader]:
     from earnest.audio.io import decode, load_waveform, open_audio
     from earnest.audio.media import media_format
     from earnest.audio.sound_file import missing_bytes
-    from earnest.runtime.picture import Picture, read_picture
+    from earnest.runtime.picture import Picture, SeenSegment, SeenWindow, read_picture
 
     def streamed(path: Path) -> None:
         with open_audio(path, 30.0) as stream:
@@ -76,7 +76,9 @@ def _audio() -> list[Reader]:
 
     def pictures() -> tuple[bytes, ...]:
         log_mel = np.random.default_rng(0).normal(-40, 10, (8, 20)).astype(np.float32)
-        return (Picture(log_mel, {"n_fft": 400}, 0.2).to_png(),)
+        whole = Picture(log_mel, {"n_fft": 400}, 0.2)
+        windows = SeenWindow(0, 1_600, 8), SeenWindow(800, 3_200, 12)
+        return whole.to_png(), replace(whole, segments=(SeenSegment(0, 3_200, windows),)).to_png()
 
     decoders: list[Reader] = [
         Reader(f"audio {suffix}", f"clip.{suffix}", lambda suffix=suffix: (sound_file(suffix),), streamed, costly=True)

@@ -28,7 +28,7 @@ from earnest.apps.desktop.start import application, open_window
 from earnest.testing.sounds import voice
 
 EVERY_MS, LIMIT_MS = 5, 100
-N_FILES, HOURS = 2_000, 3
+N_FILES, HOURS, IDLE_S = 2_000, 3, 60
 
 
 def main() -> None:
@@ -97,6 +97,12 @@ def wait(holds: Callable[[], object], seconds: float = 60) -> None:
 def answered(window: Any) -> bool:
     """Return whether all files have their answer."""
     return bool(window.files.model.entries) and not window.files.analysis.is_busy
+
+
+def idle(folder: Path) -> str:
+    """Do nothing for as long as a long recording takes: what other programs of this computer cost alone."""
+    end = time.monotonic() + IDLE_S
+    return watched("nothing at all", folder, lambda _: None, lambda _: time.monotonic() > end)
 
 
 def many(folder: Path) -> str:
@@ -173,6 +179,7 @@ def told(window: Any) -> bool:
 
 
 SCENES: dict[str, Callable[[Path], str]] = {
+    "idle": idle,
     "broken": broken,
     "bundle": bundle,
     "microphone": microphone,

@@ -150,12 +150,13 @@ def recording(name: str, folder: Path) -> None:
     from desktop_sound_card import sound_card
 
     sound = np.concatenate([load_waveform(clip, 16_000) for clip in CLIPS])
-    sys.modules["sounddevice"] = sound_card(np.tile(sound, 2), blocks_per_s=40)
+    sys.modules["sounddevice"] = sound_card(np.tile(sound, 6), blocks_per_s=20)
     scene = Scene(name, folder)
     window = scene.window
     window.toggle_recording()
     scene.until(lambda: window.record.spans.count() > 2)
-    scene.until(lambda: any(bar.value() > 600 for bar, _ in window.record._bars.values()))
+    shares = window.record._bars
+    scene.until(lambda: window.record.level.value() > -35 and any(bar.value() > 600 for bar, _ in shares.values()))
     scene.draw(settling_s=0)
 
 

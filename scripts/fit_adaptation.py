@@ -30,7 +30,7 @@ from earnest.labels import scheme_called
 from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.predictor import Predictor
 from earnest.settings.config import from_mapping
-from earnest.training.adaptation import adaptation_graph, answered_by_turns, fit_adaptation, with_temperatures
+from earnest.training.adaptation import adaptation_graph, answered_in_views, fit_adaptation, with_temperatures
 from earnest.training.runtime_statistics import LearnedAdaptation
 
 CORPORA = ("crema-d", "emodb", "ravdess", "ravdess-song", "nemo")
@@ -102,12 +102,13 @@ def learn(said: Said, targets: npt.NDArray[np.int64], bundle: Bundle) -> tuple[b
     shrinkage = float(bundle.info.recipe["training"]["shrinkage"])
     n_classes = len(bundle.info.classes)
     embeddings = said.embedding.astype(np.float64)
-    banks = answered_by_turns(embeddings, targets, said.speaker.tolist(), said.corpus.tolist(), shrinkage, n_classes)
-    known = np.concatenate([one.points for bank in banks if not bank.strange for one in bank.speakers])
+    facts = targets, said.speaker.tolist(), said.corpus.tolist()
+    views = answered_in_views(embeddings, *facts, shrinkage, n_classes)
+    known = np.concatenate([one.points for bank in views[0] if not bank.strange for one in bank.speakers])
     # The bundle's temperature is another than that of the banks: what it says is spread otherwise.
     sharpness = float(known.std() / points_of(said.probabilities).std())
-    sys.stdout.write(f"{len(banks)} banks, {len(known)} clips; sharpness {sharpness:.2f}\n")
-    network = fit_adaptation(banks, bundle.info.classes, SEED)
+    sys.stdout.write(f"{len(views)} views, {len(known)} clips; sharpness {sharpness:.2f}\n")
+    network = fit_adaptation([bank for view in views for bank in view], bundle.info.classes, SEED)
     return adaptation_graph(network), sharpness
 
 

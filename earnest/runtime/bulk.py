@@ -1,7 +1,7 @@
 """Many recordings to predictions: decoded ahead by some threads, answered in batches of similar length, in order."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,59 +14,18 @@ import numpy.typing as npt
 
 from earnest.audio.inputs import AudioInput, source_of
 from earnest.audio.source import Source, path_of, source_name
-from earnest.audio.speech import Extent
 from earnest.bundle import BundleInfo
-from earnest.errors import AudioError, MissingExtraError, NoPicturesError
+from earnest.errors import AudioError, MissingExtraError
 from earnest.runtime.adaptation import Listener
 from earnest.runtime.answers import AnswerBuilder
 from earnest.runtime.batch import KEPT, Heard
 from earnest.runtime.decoders import Reading
 from earnest.runtime.embedding import EmbeddedRecording
-from earnest.runtime.graph import Outputs, PictureNetwork, WindowNetwork
-from earnest.runtime.picture import Picture, is_picture
+from earnest.runtime.graph import Outputs, WindowNetwork
+from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Options, Prediction
+from earnest.runtime.seen import answer_picture
 from earnest.runtime.windows import Job, Over, Windower, Windowing, WindowSound
-from earnest.settings.config import from_mapping
-from earnest.settings.front_end import FrontEnd
-
-
-def answer_picture(
-    network: WindowNetwork, info: BundleInfo, source: Source, options: Options, read: Callable[[Source], Picture]
-) -> Prediction:
-    """Predict from a picture; it hears no level, bandwidth or noise, so there are no quality words.
-
-    Parameters
-    ----------
-    read : what decodes it, see `earnest.runtime.decoders`
-
-    Raises
-    ------
-    AudioError
-        When it can't be read, or was made for another front end.
-    NoPicturesError
-        When several answers are averaged, or the model works on raw samples.
-    """
-    if not isinstance(network, PictureNetwork):
-        raise NoPicturesError(f"'{info.name}' can't answer about pictures. Name one model, without variants.")
-    name, picture = source_name(source), read(source)
-    if dict(picture.front_end) != dict(info.front_end):
-        raise AudioError(f"{name}: was made for another front end. Make it again: earnest spectrogram --model …")
-    settings = from_mapping(FrontEnd, info.front_end, info.name)
-    n_rows, n_frames = picture.log_mel.shape
-    n_most = int(info.longest_s * settings.sample_rate_hz) // settings.hop_length + 1
-    if n_rows % settings.n_bands or n_frames > n_most:  # networks on several versions of a clip see more bands
-        expected = f"{settings.n_bands} rows and at most {n_most} columns"
-        raise AudioError(f"{name}: {n_rows} rows and {n_frames} columns, the model takes {expected}.")
-    answer = network.run_log_mel(picture.log_mel)
-    answers = AnswerBuilder(info, info.sample_rate_hz, Windowing(), options)
-    rate_hz = info.sample_rate_hz
-    extent = Extent(0, round(picture.duration_s * rate_hz))
-    heard = WindowSound(extent, 0, np.empty(0, np.float32))
-    deque(answers.window(heard, {output: values[0] for output, values in answer.items()}), maxlen=0)
-    deque(answers.segment(Over(extent)), maxlen=0)
-    told = answers.prediction(path_of(source), is_whole=True)
-    return replace(told, duration_s=picture.duration_s, speech_s=None, quality=())
-
 
 BATCH_S = 20.0  # padded seconds in one run of the network; more fit no cache and need more padding
 WAITING_S = 240.0  # seconds decoded before the network runs: enough to find neighbours of similar length

@@ -4,6 +4,9 @@ Time runs from left to right, one column a frame (``hop_length`` samples of the 
 top, one row a band. Black is ``lowest_db``, white ``highest_db``, in steps of a 65,535th of the range between: with 80
 dB a value is at most 0.0007 dB off. A text chunk called ``earnest`` holds these two and the front end's settings, as
 JSON.
+
+Of a recording that the network hears in windows (longer than 4 s), the windows stand side by side; the chunk also holds
+which part of the recording each stands for.
 """
 
 import io
@@ -14,9 +17,10 @@ import warnings
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -31,7 +35,26 @@ WHITE = 65_535
 MAX_BYTES = 16 * 2**20
 MAX_PIXELS = 4 * 2**20  # half a minute at 6 ms a frame, 512 bands: six times over
 MAX_DB = 1_000.0
+MOST_WINDOWS = 1_000  # half a minute has 28, and a window more for each pause
+MOST_SAMPLES = 2**40
+MOST_S = 1e6
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+class SeenWindow(NamedTuple):
+    """Columns of a picture, and the part of the recording that they stand for, in samples at the model's rate."""
+
+    start: int
+    end: int
+    n_frames: int
+
+
+class SeenSegment(NamedTuple):
+    """A segment of speech, in samples at the model's rate, and its windows in their order."""
+
+    start: int
+    end: int
+    windows: tuple[SeenWindow, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +66,13 @@ class Picture:
     log_mel : decibels, shape (rows, frames)
     front_end : settings that made it, as ``bundle.json`` says them
     duration_s : of the recording
+    segments : where the recording is heard in windows, those that stand side by side in ``log_mel``; else none
     """
 
     log_mel: "LogMel"
     front_end: Mapping[str, Any]
     duration_s: float
+    segments: tuple[SeenSegment, ...] = ()
 
     def to_png(self) -> bytes:
         """Return the file's bytes.
@@ -61,7 +86,10 @@ class Picture:
         lowest, highest = float(self.log_mel.min()), float(self.log_mel.max())
         span = max(highest - lowest, 1e-6)
         greys = np.round((self.log_mel[::-1].astype(np.float64) - lowest) / span * WHITE).astype(np.uint16)
-        facts = {"version": 1, "lowest_db": lowest, "highest_db": lowest + span, "duration_s": self.duration_s}
+        facts: dict[str, Any] = {"version": 1, "lowest_db": lowest, "highest_db": lowest + span}
+        facts["duration_s"] = self.duration_s
+        if self.segments:
+            facts |= {"version": 2, "segments": self.segments}
         chunks = info.PngInfo()
         chunks.add_text(KEY, json.dumps({**facts, "front_end": dict(self.front_end)}, allow_nan=False))
         stored = io.BytesIO()
@@ -119,7 +147,7 @@ def picture_of(greys: Any, text: str, name: str) -> Picture:
     """Return what `greys_of` decoded as a spectrogram, or raise `AudioError`."""
     try:
         return _picture(greys, json.loads(text))
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise _unreadable(name, error) from error
 
 
@@ -129,12 +157,40 @@ def _unreadable(name: str, error: BaseException) -> AudioError:
 
 def _picture(greys: Any, facts: Any) -> Picture:
     lowest, highest, duration_s = (float(facts[key]) for key in ("lowest_db", "highest_db", "duration_s"))
-    if facts["version"] != 1 or not isinstance(facts["front_end"], dict):
+    if facts["version"] not in (1, 2) or not isinstance(facts["front_end"], dict):
         raise ValueError("of another version")
-    if not -MAX_DB <= lowest < highest <= MAX_DB or not 0 <= duration_s < float("inf"):
+    if not -MAX_DB <= lowest < highest <= MAX_DB or not 0 <= duration_s < MOST_S:
         raise ValueError("impossible numbers")
     log_mel = lowest + greys[::-1].astype(np.float64) * ((highest - lowest) / WHITE)
-    return Picture(log_mel.astype(np.float32), facts["front_end"], duration_s)
+    segments = _segments(facts["segments"], log_mel.shape[1]) if facts["version"] == 2 else ()
+    return Picture(log_mel.astype(np.float32), facts["front_end"], duration_s, segments)
+
+
+def _segments(told: Any, n_columns: int) -> tuple[SeenSegment, ...]:
+    """Check what a file says of its windows: they lie in their segments, and share out the picture's columns."""
+    segments = tuple(
+        SeenSegment(_whole(start), _whole(end), tuple(SeenWindow(*map(_whole, window)) for window in windows))
+        for start, end, windows in told
+    )
+    windows = [window for segment in segments for window in segment.windows]
+    is_right = (
+        len(segments) <= len(windows) <= MOST_WINDOWS
+        and all(0 <= start < end for start, end, _ in (*segments, *windows))
+        and all(before.end <= after.start for before, after in pairwise(segments))
+        and all(one.start <= window.start and window.end <= one.end for one in segments for window in one.windows)
+        and all(window.n_frames > 0 for window in windows)
+        and sum(window.n_frames for window in windows) == n_columns
+    )
+    if not is_right:
+        raise ValueError("impossible windows")
+    return segments
+
+
+def _whole(value: Any) -> int:
+    """Return a number of samples or columns."""
+    if type(value) is not int or abs(value) > MOST_SAMPLES:
+        raise ValueError("no whole number")
+    return value
 
 
 def _said(error: BaseException) -> str:

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from earnest.audio.inputs import AudioInput, rate_of, refuse_single, source_of
-from earnest.audio.io import MAX_SECONDS, check_form, load_waveform
-from earnest.audio.quality import frame_levels_dbfs, is_silent
-from earnest.audio.source import path_of, source_name
+from earnest.audio.io import MAX_SECONDS, check_form
+from earnest.audio.source import path_of
 from earnest.bundle import DEFAULT_BUNDLE, RULE, Bundle, BundleInfo, load_bundle
-from earnest.errors import AudioError, BundleError, EarnestError, shown
+from earnest.errors import BundleError, EarnestError, shown
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.averaging import network_of
 from earnest.runtime.batch import BatchAnswers, Heard
@@ -28,6 +27,7 @@ from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.picture import Picture
 from earnest.runtime.prediction import ClassChoice, Classes, Options, Prediction
 from earnest.runtime.profile import Profile
+from earnest.runtime.seen import draw
 from earnest.runtime.stream import Stream
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
@@ -127,6 +127,12 @@ class Predictor:
         settings |= self._engine_of.keywords
         return _loaded_again, ([_origin(bundle) for bundle in self._bundles], settings, self.activity, self.file_s)
 
+    def __copy__(self) -> "Predictor":
+        """Share the network with a copy, whose settings are its own; `copy.copy` would else load the bundle anew."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
     @property
     def can_adapt(self) -> bool:
         """Whether a bundle holds what adapts to a speaker; that of earlier versions can't be used, which is told."""
@@ -205,22 +211,19 @@ class Predictor:
     def spectrogram(self, source: AudioInput) -> Picture:
         """Return what the network sees of one recording, as a picture that `predict` takes in its place.
 
+        Of a recording that is heard in windows (longer than 4 s) these stand side by side.
+
         Raises
         ------
         AudioError
-            When the recording can't be read, or is silent, too short or longer than the network hears at once.
+            When the recording can't be read, is silent, too short or longer than the bundle's ``longest_s``.
         BundleError
             When there are several models, or the model works on raw samples.
         """
         if not isinstance(self.graph, Graph):
             raise BundleError(f"'{self.info.name}' has no spectrogram of its own. Name one model, without variants.")
-        recording = source_of(source)
-        rate_hz, name = self.info.sample_rate_hz, source_name(recording)
-        waveform = load_waveform(recording, rate_hz, max_seconds=self.info.longest_s)
-        seconds = len(waveform) / rate_hz
-        if seconds < self.info.shortest_s or is_silent(frame_levels_dbfs(waveform, rate_hz)):
-            raise AudioError(f"{name}: silent, or shorter than {self.info.shortest_s:g} s. There is nothing to see.")
-        return Picture(self.graph.log_mel(waveform), self.info.front_end, seconds)
+        with self.decoders.open_audio(source_of(source), self.info.longest_s) as audio:
+            return draw(self.graph, self.info, audio, Windowing(activity=self.activity))
 
     def predict_many(
         self,

@@ -21,7 +21,7 @@ from earnest.training.adaptation import (
     N_STEPS,
     STEPS_PER_CLIP,
     adaptation_graph,
-    answered_by_turns,
+    answered_in_views,
     fit_adaptation,
 )
 from earnest.training.clips import EmbeddingCache
@@ -81,7 +81,8 @@ def learned_adaptation(
     if any(not speaker.partition(COPY)[0] for speaker in train.speakers) or len(set(train.speakers)) < FEWEST_SPEAKERS:
         return None
     corpora = train.corpora or [""] * len(train)
-    banks = answered_by_turns(train.embeddings, train.targets, train.speakers, corpora, shrinkage, len(classes))
+    views = answered_in_views(train.embeddings, train.targets, train.speakers, corpora, shrinkage, len(classes))
+    banks = [bank for view in views for bank in view]
     # What few answers can teach is soon learnt; more would be learnt by heart.
     n_steps = min(N_STEPS, STEPS_PER_CLIP * len(train))
     return LearnedAdaptation(adaptation_graph(fit_adaptation(banks, classes, seed, n_steps))) if banks else None

@@ -2,7 +2,6 @@
 
 import gzip
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,9 +98,8 @@ def test_start_waits_for_the_model_and_says_so(driver: Any, wire: Wire) -> None:
     assert starts[-1] == ["ready", False, "Press Start, and speak"]
 
 
-def test_from_a_file_host_one_visit_is_enough_too(driver: Any, address: str) -> None:
-    harness.npm("exec", "--", "node", "build.mjs", "--site")
-    with harness.served(site=harness.WEB / "site") as root, wired(root) as wire:
+def test_from_a_file_host_one_visit_is_enough_too(driver: Any, address: str, tmp_path: Path) -> None:
+    with harness.served(site=harness.site(tmp_path)) as root, wired(root) as wire:
         driver.get(f"{wire.address}/site/index.html")
         harness.wait_for(driver, "document.getElementById('offline').textContent")
         wire.cut()
@@ -113,18 +111,15 @@ def test_from_a_file_host_one_visit_is_enough_too(driver: Any, address: str) -> 
         assert text_of(driver, "clip-title") == "plain.flac"
 
 
-def test_files_for_a_file_host_lie_there_compressed_as_well() -> None:
-    harness.npm("exec", "--", "node", "build.mjs", "--site")
-    site = harness.WEB / "site"
+def test_files_for_a_file_host_lie_there_compressed_as_well(tmp_path: Path) -> None:
+    site = harness.site(tmp_path)
     for path in [*site.glob("*.wasm"), *site.glob("page-*.js"), *site.glob("models/*/model.onnx")]:
         assert gzip.decompress(path.with_name(f"{path.name}.gz").read_bytes()) == path.read_bytes()
         assert path.with_name(f"{path.name}.br").stat().st_size < path.stat().st_size
 
 
 def test_a_new_version_takes_the_place_of_the_old_one(driver: Any, address: str, tmp_path: Path) -> None:
-    harness.npm("exec", "--", "node", "build.mjs", "--site")
-    site = tmp_path / "site"
-    shutil.copytree(harness.WEB / "site", site)
+    site = harness.site(tmp_path)
     with harness.served(site=site) as root, wired(root) as wire:
         driver.get(f"{wire.address}/site/index.html")
         harness.wait_for(driver, "document.getElementById('offline').textContent")

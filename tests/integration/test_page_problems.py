@@ -1,5 +1,6 @@
 """Whatever goes wrong with microphone, model, server or file, the page says in plain words what to do."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -120,38 +121,32 @@ def test_files_that_are_no_sound_and_pictures_are_explained(driver: Any, address
 
 
 @pytest.fixture(scope="module")
-def site(address: str) -> Iterator[str]:
-    """Serve the page from files alone, as any host would."""
-    harness.npm("exec", "--", "node", "build.mjs", "--site")
-    with harness.served(site=harness.WEB / "site") as root:
-        yield f"{root}/site"
+def site(address: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page as any file host has it."""
+    return harness.site(tmp_path_factory.mktemp("host"))
 
 
-def test_from_a_file_host_it_answers_in_the_browser_and_offers_no_server(driver: Any, site: str) -> None:
-    driver.get(f"{site}/index.html#/debug")
-    harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
-    assert not driver.find_element("id", "place-field").is_displayed()
-    assert not driver.find_element("id", "debug-parity").is_displayed()
-    driver.find_element("css selector", "#debug-clips button").click()
-    harness.wait_for(driver, "document.querySelector('#debug-clips table')")
+def test_from_a_file_host_it_answers_in_the_browser_and_offers_no_server(driver: Any, site: Path) -> None:
+    with harness.served(site=site) as root:
+        driver.get(f"{root}/site/index.html#/debug")
+        harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
+        assert not driver.find_element("id", "place-field").is_displayed()
+        assert not driver.find_element("id", "debug-parity").is_displayed()
+        driver.find_element("css selector", "#debug-clips button").click()
+        harness.wait_for(driver, "document.querySelector('#debug-clips table')")
 
 
-def test_a_missing_model_is_explained_and_another_one_can_be_chosen(driver: Any, site: str) -> None:
-    folder = harness.WEB / "site"
-    moved = folder / "models" / "elsewhere"
-    (folder / "models" / "base").rename(moved)
-    try:
-        with harness.served(site=folder) as root:
-            driver.get(f"{root}/site/index.html")
-            told = problem(driver, "engine-problem")
-            assert "The model can't be loaded" in told
-            assert "404" in told
-            assert not driver.find_element("id", "live-start").is_enabled()
-            assert "can't be loaded" in text_of(driver, "live-state")
-            driver.find_element("css selector", "#model option[value=small]").click()
-            harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
-            assert text_of(driver, "engine-problem") == ""
-            assert driver.find_element("id", "live-start").is_enabled()
-            assert text_of(driver, "live-state") == "Press Start, and speak"
-    finally:
-        moved.rename(folder / "models" / "base")
+def test_a_missing_model_is_explained_and_another_one_can_be_chosen(driver: Any, site: Path) -> None:
+    shutil.rmtree(site / "models" / "base")
+    with harness.served(site=site) as root:
+        driver.get(f"{root}/site/index.html")
+        told = problem(driver, "engine-problem")
+        assert "The model can't be loaded" in told
+        assert "404" in told
+        assert not driver.find_element("id", "live-start").is_enabled()
+        assert "can't be loaded" in text_of(driver, "live-state")
+        driver.find_element("css selector", "#model option[value=small]").click()
+        harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
+        assert text_of(driver, "engine-problem") == ""
+        assert driver.find_element("id", "live-start").is_enabled()
+        assert text_of(driver, "live-state") == "Press Start, and speak"

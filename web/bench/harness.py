@@ -16,8 +16,12 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import numpy.typing as npt
 
+from earnest.files.locks import held_folder
+
 WEB = Path(__file__).resolve().parent.parent
+PAGE = WEB.parent / "earnest" / "apps" / "web"
 OLDEST_NODE = 20
+LONGEST_BUILD_S = 600.0  # of another process that is at it
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -42,27 +46,49 @@ def missing_tools(*names: str) -> list[str]:
 
 
 def build() -> None:
-    """Install what the lock file names, where that has not been done, and build ``dist/``."""
+    """Install what the lock file names, where that has not been done, and build ``dist/``; one process at a time."""
+    with held_folder(WEB, LONGEST_BUILD_S):
+        _build()
+
+
+def _build() -> None:
     installed = WEB / "node_modules" / ".package-lock.json"
     lock = WEB / "package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
         npm("ci", "--ignore-scripts")
     sources = [*(WEB / "src").iterdir(), WEB / "build.mjs", installed]
-    built = WEB / "dist" / "types" / "index.d.ts"
-    if not built.exists() or built.stat().st_mtime < max(path.stat().st_mtime for path in sources):
+    if _newest(sources) > _newest([WEB / "dist" / "types" / "index.d.ts"]):
         npm("run", "build")
 
 
 def build_page() -> None:
-    """Build the page where its sources are newer, as `make` does."""
-    build()
-    subprocess.run(["sh", str(WEB.parent / "scripts" / "page.sh")], check=True, capture_output=True)
+    """Build the page where its sources are newer, as `make` does; one process at a time."""
+    with held_folder(WEB, LONGEST_BUILD_S):
+        _build()
+        subprocess.run(["sh", str(WEB.parent / "scripts" / "page.sh")], check=True, capture_output=True)
+
+
+def site(folder: Path) -> Path:
+    """Return a copy, in ``folder``, of the page as a file host has it: a test's own, whatever it does to it."""
+    build_page()
+    with held_folder(WEB, LONGEST_BUILD_S):
+        earnest = PAGE.parent.parent
+        sources = [*PAGE.iterdir(), *(earnest / "bundles").glob("*/*"), *(earnest / "demo").iterdir()]
+        if _newest(sources) > _newest([WEB / "site" / "index.html"]):
+            npm("exec", "--", "node", "build.mjs", "--site")
+        return Path(shutil.copytree(WEB / "site", folder / "site"))
+
+
+def _newest(paths: Sequence[Path]) -> float:
+    """Return when the newest of some files was written; 0 where none is there."""
+    return max((path.stat().st_mtime for path in paths if path.exists()), default=0.0)
 
 
 def npm(*arguments: str) -> str:
-    """Run npm in ``web/``; what it said is in the error when it fails."""
+    """Run npm in ``web/``, one process at a time; what it said is in the error when it fails."""
     command = ["npm", "--no-audit", "--no-fund", *arguments]
-    done = subprocess.run(command, cwd=WEB, capture_output=True, text=True, check=False)
+    with held_folder(WEB, LONGEST_BUILD_S):
+        done = subprocess.run(command, cwd=WEB, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}\n{done.stderr}")
     return done.stdout

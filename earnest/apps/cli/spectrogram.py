@@ -27,8 +27,9 @@ def command(
 
     It is computed by the model's own front end. The picture is a 16-bit grey PNG. Time goes from left to right, one
     column a frame. Frequency goes from bottom to top, one row a band. Black and white are the lowest and highest
-    decibels; a text chunk of the file holds both, and the front end's settings. `earnest predict` and `earnest edge`
-    take the picture in place of the recording, with the same model.
+    decibels; a text chunk of the file holds both, and the front end's settings. A recording longer than 4 s is heard
+    in windows: they stand side by side. `earnest predict` and `earnest edge` take the picture in place of the
+    recording, with the same model.
 
     \b
     Examples:

@@ -8,6 +8,7 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
+    QFormLayout,
     QGridLayout,
     QHBoxLayout,
     QHeaderView,
@@ -28,7 +29,7 @@ from earnest.runtime.timeline_plot import label_colour
 
 Index = QModelIndex | QPersistentModelIndex
 EMOTION = 2
-WIDTHS = 62, 62, 105, 80
+WIDTHS = 62, 62, 100, 80, 55
 
 
 class PartsTable(QAbstractTableModel):
@@ -89,16 +90,7 @@ class AnnotationPanel(QWidget):
         self._annotations, self._path, self._selection = annotations, "", (0.0, 0.0)
         self._classes: tuple[str, ...] = ()
         self.model, self.table = PartsTable(), QTableView()
-        self.table.setModel(self.model)
-        self.table.setAccessibleName(tr("Parts of the recording"))
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        self.table.horizontalHeader().setStretchLastSection(True)
-        for column, width in enumerate(WIDTHS):
-            self.table.horizontalHeader().resizeSection(column, width)
-        self.table.verticalHeader().hide()
-        self.table.setMinimumWidth(sum(WIDTHS) + 80)
-        self.table.selectionModel().currentRowChanged.connect(lambda *_: self._choose())
+        self._set_up_table()
         self.emotions, self.speaker = QComboBox(), QLineEdit()
         self.emotions.setEditable(True)
         self.emotions.setAccessibleName(tr("Emotion of the chosen parts"))
@@ -115,21 +107,22 @@ class AnnotationPanel(QWidget):
             (tr("&Add selection"), self.add_selection),
             (tr("&Delete"), self.delete),
             (tr("&Save …"), self.saving_wanted.emit),
-            (tr("Compare with a &second annotator …"), self.comparing_wanted.emit),
-            (tr("&Learn from my corrections …"), self.learning_wanted.emit),
+            (tr("&Compare …"), self.comparing_wanted.emit),
+            (tr("&Learn …"), self.learning_wanted.emit),
         )
+        meanings = {4: tr("Compare with a &second annotator …"), 5: tr("&Learn from my corrections …")}
         self.buttons = []
         for place, (text, what) in enumerate(buttons):
             button = QPushButton(text)
-            button.setAccessibleName(text.replace("&", ""))
+            meaning = meanings.get(place, text).replace("&", "")
+            button.setAccessibleName(meaning)
+            button.setToolTip(meaning)
             button.clicked.connect(lambda _=False, what=what: what())
             grid.addWidget(button, place // 2, place % 2)
             self.buttons.append(button)
-        fields = QHBoxLayout()
-        fields.addWidget(PlainLabel(tr("Emotion")))
-        fields.addWidget(self.emotions, 1)
-        fields.addWidget(PlainLabel(tr("Speaker")))
-        fields.addWidget(self.speaker, 1)
+        fields = QFormLayout()
+        fields.addRow(tr("Emotion"), self.emotions)
+        fields.addRow(tr("Speaker"), self.speaker)
         side = QVBoxLayout()
         side.addLayout(fields)
         side.addLayout(grid)
@@ -139,6 +132,21 @@ class AnnotationPanel(QWidget):
         layout.addWidget(self.table, 3)
         layout.addLayout(side, 2)
         self._tell_count()
+
+    def _set_up_table(self) -> None:
+        self.table.setModel(self.model)
+        self.table.setAccessibleName(tr("Parts of the recording"))
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        self.table.horizontalHeader().setStretchLastSection(True)
+        for column, width in enumerate(WIDTHS):
+            self.table.horizontalHeader().resizeSection(column, width)
+        self.table.horizontalHeader().setHighlightSections(False)
+        rows = self.table.verticalHeader()
+        rows.hide()
+        rows.setDefaultSectionSize(self.fontMetrics().height() + 8)
+        self.table.setMinimumWidth(sum(WIDTHS) + 24)
+        self.table.selectionModel().currentRowChanged.connect(lambda *_: self._choose())
 
     def set_classes(self, classes: Sequence[str]) -> None:
         """Offer a model's emotions first, then the other canonical ones."""
@@ -231,5 +239,5 @@ class AnnotationPanel(QWidget):
     def _tell_count(self) -> None:
         parts = [part for found in self._annotations.by_recording.values() for part in found if part.by_hand]
         n_recordings = sum(any(part.by_hand for part in found) for found in self._annotations.by_recording.values())
-        said = tr("{parts} labels by hand in {recordings} recordings; each is saved at once.")
+        said = tr("Labels by hand: {parts}, in recordings: {recordings}. Each is saved at once.")
         self.count.setText(said.format(parts=len(parts), recordings=n_recordings))

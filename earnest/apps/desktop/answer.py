@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QFormLayout, QGridLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
 from earnest.apps.desktop.plain import PlainLabel
+from earnest.apps.desktop.style import paint
 from earnest.apps.desktop.texts import tr, word
 from earnest.bundle import BundleInfo
 from earnest.errors import printable
@@ -77,9 +77,7 @@ class AnswerPanel(QScrollArea):
         bar.setMaximumHeight(14)
         said = tr("Probability of {emotion}: {share}").format(emotion=word(name), share=percent(share))
         bar.setAccessibleName(said)
-        palette = bar.palette()
-        palette.setColor(QPalette.ColorRole.Highlight, QColor(colour))
-        bar.setPalette(palette)
+        paint(bar, colour)
         value = PlainLabel(percent(share))
         value.setAlignment(Qt.AlignmentFlag.AlignRight)
         title.setBuddy(bar)

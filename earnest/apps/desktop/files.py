@@ -25,7 +25,7 @@ from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import clock
 
 SHOWN_MS = 250
-WIDTHS = {FILE: 190, EMOTION: 100, CONFIDENCE: 80, LENGTH: 70}
+WIDTHS = {FILE: 140, EMOTION: 95, CONFIDENCE: 85, LENGTH: 65}
 
 
 class FilesPanel(QWidget):
@@ -83,8 +83,9 @@ class FilesPanel(QWidget):
         header, rows = self.table.horizontalHeader(), self.table.verticalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         header.setStretchLastSection(True)
+        header.setHighlightSections(False)  # bold titles would be cut off
         for column, width in WIDTHS.items():
-            header.resizeSection(column, width)
+            header.resizeSection(column, max(width, header.sectionSizeHint(column)))
         rows.hide()
         rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)  # so that thousands of rows cost nothing
         rows.setDefaultSectionSize(self.fontMetrics().height() + 8)
@@ -224,7 +225,7 @@ class FilesPanel(QWidget):
         """Say how many files there are, how many failed, and how long it takes."""
         counts = self.model.counts()
         n_left, n_all = self.analysis.n_waiting, len(self.model.entries)
-        said = [tr("{count} files").format(count=n_all)]
+        said = [tr("1 file") if n_all == 1 else tr("{count} files").format(count=n_all)]
         if counts.get("error"):
             said.append(tr("{count} could not be read").format(count=counts["error"]))
         if n_left and self.analysis.is_busy:

@@ -77,9 +77,11 @@ class ModelPanel(QWidget):
     Signals
     -------
     chosen : a `ModelChoice` that the user made
+    making_wanted : the user asks for a profile of the chosen files' speaker
     """
 
     chosen = Signal(object)
+    making_wanted = Signal()
 
     def __init__(self, preferences: Preferences, model: str | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -113,11 +115,14 @@ class ModelPanel(QWidget):
         model, profile = QHBoxLayout(), QHBoxLayout()
         other = _button(tr("Other bundle …"), self.open_bundle)
         choose, forget = _button(tr("Choose …"), self.open_profile), _button(tr("None"), self.forget_profile)
+        make = _button(tr("Make …"), self.making_wanted)
+        make.setToolTip(tr("Hear the chosen files as one speaker's, and adapt to this speaker"))
+        make.setAccessibleName(tr("Make a profile of the chosen files"))
         choose.setAccessibleName(tr("Choose a profile"))
         forget.setAccessibleName(tr("No profile"))
         for item in (self.bundles, other):
             model.addWidget(item)
-        for widget in (self.profile, choose, forget):
+        for widget in (self.profile, make, choose, forget):
             profile.addWidget(widget)
         form.addRow(tr("Model"), model)
         form.addRow(tr("Backend"), self.backends)
@@ -186,8 +191,12 @@ class ModelPanel(QWidget):
         """Ask for a profile that `earnest adapt` wrote."""
         path, _ = QFileDialog.getOpenFileName(self, tr("Profile of a speaker"), "", "JSON (*.json)")
         if path:
-            self._set_profile(path)
-            self._choose()
+            self.use_profile(path)
+
+    def use_profile(self, path: str) -> None:
+        """Answer with a speaker's profile from now on."""
+        self._set_profile(path)
+        self._choose()
 
     def forget_profile(self) -> None:
         """Answer without a profile."""

@@ -1,7 +1,10 @@
 """What the network sees of a recording, as a picture that can be saved and dropped back."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QRectF, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
@@ -33,6 +36,7 @@ class PicturePanel(QWidget):
         self._image = pg.ImageItem(axisOrder="row-major")
         self._image.setColorMap(pg.colormap.get("magma"))
         self._plot.addItem(self._image)
+        self._edges: list[Any] = []
         self.said = PlainLabel()
         self.said.setWordWrap(True)
         self.said.setAccessibleName(tr("About the picture"))
@@ -51,6 +55,7 @@ class PicturePanel(QWidget):
         """Show no picture, and why."""
         self.picture = None
         self._image.clear()
+        self._draw_edges(())
         self.said.setText(why)
         self.button.setEnabled(False)
 
@@ -59,16 +64,32 @@ class PicturePanel(QWidget):
         self.path, self.picture = path, picture
         rows, frames = picture.log_mel.shape
         self._image.setImage(picture.log_mel)
-        self._image.setRect(QRectF(0, 0, picture.duration_s, rows))
-        self._plot.setLabel("bottom", tr("time in s"))
+        windows = [window for segment in picture.segments for window in segment.windows]
+        width = float(frames) if windows else picture.duration_s
+        self._image.setRect(QRectF(0, 0, width, rows))
+        self._draw_edges(np.cumsum([window.n_frames for window in windows])[:-1])
+        self._plot.setLabel("bottom", tr("columns, window beside window") if windows else tr("time in s"))
         self._plot.setLabel("left", tr("band"))
-        self._plot.setRange(xRange=(0, picture.duration_s), yRange=(0, rows), padding=0)
+        self._plot.setRange(xRange=(0, width), yRange=(0, rows), padding=0)
         lowest, highest = float(picture.log_mel.min()), float(picture.log_mel.max())
         said = tr(
             "{frames} by {rows} pixels, {lowest} to {highest} dB. Saved and dropped back, it gives the same answer."
         )
-        self.said.setText(said.format(frames=frames, rows=rows, lowest=f"{lowest:.1f}", highest=f"{highest:.1f}"))
+        about = said.format(frames=frames, rows=rows, lowest=f"{lowest:.1f}", highest=f"{highest:.1f}")
+        if windows:
+            about += " " + tr("The recording is heard in {count} windows, which stand side by side.").format(
+                count=len(windows)
+            )
+        self.said.setText(about)
         self.button.setEnabled(True)
+
+    def _draw_edges(self, places: Iterable[float]) -> None:
+        """Draw a line where one window ends and the next begins."""
+        for line in self._edges:
+            self._plot.removeItem(line)
+        self._edges = [pg.InfiniteLine(place, angle=90, pen=pg.mkPen("w", width=2)) for place in places]
+        for line in self._edges:
+            self._plot.addItem(line)
 
 
 def save_picture(picture: Picture, path: Path) -> Path:

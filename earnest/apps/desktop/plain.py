@@ -4,7 +4,8 @@ from html import escape
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel, QTextBrowser
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QLabel, QSizePolicy, QTextBrowser
 
 
 class PlainLabel(QLabel):
@@ -16,6 +17,29 @@ class PlainLabel(QLabel):
         self.setWordWrap(wraps)
         if name:
             self.setAccessibleName(name)
+
+
+class ElidedLabel(PlainLabel):
+    """A label that takes the room there is; what doesn't fit is in its tip."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.full = ""
+
+    def show_text(self, text: str) -> None:
+        """Show a text, or as much of it as fits."""
+        self.full = text
+        self.setToolTip(tip(text) if text else "")
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Fit the text into the new width."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        self.setText(self.fontMetrics().elidedText(self.full, Qt.TextElideMode.ElideRight, self.width()))
 
 
 class CardBrowser(QTextBrowser):

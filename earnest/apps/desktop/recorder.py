@@ -23,13 +23,14 @@ from PySide6.QtWidgets import (
 from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.background import Background, reason
 from earnest.apps.desktop.plain import PlainLabel
+from earnest.apps.desktop.style import paint
 from earnest.apps.desktop.texts import tr, word
 from earnest.audio.feed import Feed, Lost, microphone, microphones
 from earnest.errors import EarnestError, printable
 from earnest.files.writing import new_file
 from earnest.runtime.events import Event, Gap, Segment, Span, VocalBurst, Window, burst_span
 from earnest.runtime.prediction import percent
-from earnest.runtime.timeline_plot import clock
+from earnest.runtime.timeline_plot import clock, colours_of
 
 RATE_HZ = 16_000
 SHOWN_MS = 80
@@ -174,6 +175,8 @@ class RecordPanel(QWidget):
         self.spans.setAccessibleName(tr("Emotions that were heard"))
         self._bars, self._grid = dict[str, tuple[QProgressBar, QLabel]](), QGridLayout()
         top = QHBoxLayout()
+        longest = max(tr("speech"), tr("pause"), key=len)
+        self.state.setMinimumWidth(self.fontMetrics().horizontalAdvance(f"00:00:00  {longest}") + 8)
         for item in (self.button, self.devices, self.state, self.level):
             top.addWidget(item, 1 if item is self.level else 0)
         below = QHBoxLayout()
@@ -214,9 +217,12 @@ class RecordPanel(QWidget):
             if widget := item.widget():
                 widget.deleteLater()
         self._bars = {}
+        colours = colours_of(classes)
         for row, name in enumerate(classes):
             bar, share = QProgressBar(textVisible=False), PlainLabel(percent(0))
+            share.setMinimumWidth(self.fontMetrics().horizontalAdvance(percent(1)) + 4)
             bar.setRange(0, 1000)
+            paint(bar, colours[name])
             bar.setAccessibleName(tr("Probability of {emotion}").format(emotion=word(name)))
             for column, cell in enumerate((PlainLabel(word(printable(name))), bar, share)):
                 self._grid.addWidget(cell, row, column)

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.annotations import Parts
 from earnest.apps.desktop.background import Background
-from earnest.apps.desktop.plain import PlainLabel
+from earnest.apps.desktop.plain import ElidedLabel, PlainLabel
 from earnest.apps.desktop.player import Player
 from earnest.apps.desktop.samples import RATE_HZ, Samples
 from earnest.apps.desktop.texts import tr
@@ -52,9 +52,7 @@ class RecordingPanel(QWidget):
         self._turns: dict[str, list[SpeakerTurn]] = {}
         self._listening: Listening | None = None
         self._reading = Deadline()
-        self.title, self.place = PlainLabel(), PlainLabel()
-        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # it may be long
-        self.title.setAccessibleName(tr("Recording"))
+        self.title, self.place = ElidedLabel(tr("Recording")), PlainLabel()
         self.place.setAccessibleName(tr("Place in the recording"))
         self.play, self.loop = QPushButton(tr("Play")), QPushButton(tr("Loop"))
         self.loop.setCheckable(True)
@@ -102,7 +100,7 @@ class RecordingPanel(QWidget):
         self.player.stop()
         self._reading.ends = 0.0  # whoever reads the one before ends
         self.path, self.samples, self._timeline = path, None, None
-        self.title.setText(printable(Path(path).name) if path else "")
+        self.title.show_text(printable(Path(path).name) if path else "")
         self.views.clear()
         self._tell_place()
         if not path or is_picture(path):
@@ -122,7 +120,7 @@ class RecordingPanel(QWidget):
         def refuse(why: str) -> None:
             if path == self.path:
                 told = why.removeprefix(f"{printable(path)}: ")
-                self.title.setText(f"{printable(Path(path).name)}: {told}")
+                self.title.show_text(f"{printable(Path(path).name)}: {told}")
 
         self._background.run(read, show, refuse)
 
@@ -188,7 +186,7 @@ class RecordingPanel(QWidget):
         start_s, end_s = self.views.selection
         if end_s > start_s:
             said += f"   [{start_s:.2f} – {end_s:.2f} s]"
-        self.place.setText(said if self.path else "")
+        self.place.setText(said if self.samples is not None else "")
 
     def _answer_selection(self) -> None:
         self._tell_place()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QGuiApplication, QIcon, QPalette
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QProgressBar
 
 ICON = Path(__file__).parent / "icon.svg"
 INK = {"light": "#1a1a1a", "dark": "#ececec"}
@@ -43,3 +43,10 @@ def set_scheme(name: str) -> None:
     palette.setColor(QPalette.ColorRole.Highlight, QColor("#3b7dd8"))
     palette.setColor(QPalette.ColorRole.HighlightedText, QColor("white"))
     application.setPalette(palette)
+
+
+def paint(bar: QProgressBar, colour: str) -> None:
+    """Give a bar the colour of an emotion."""
+    palette = bar.palette()
+    palette.setColor(QPalette.ColorRole.Highlight, QColor(colour))
+    bar.setPalette(palette)

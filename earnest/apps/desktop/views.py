@@ -103,7 +103,7 @@ class RecordingViews(QWidget):
         self._bars = pg.BarGraphItem(x0=[], x1=[], y0=[], height=[])
         self._emotions.addItem(self._bars)
         self._names: list[Any] = []
-        self._curves: list[Any] = []
+        self._curves: dict[str, Any] = {}
         self._regions, self._cursors = [], []
         for plot in self._plots():
             region = pg.LinearRegionItem(movable=False, brush=(80, 140, 255, 60))
@@ -111,6 +111,7 @@ class RecordingViews(QWidget):
             region.hide()
             cursor = pg.InfiniteLine(angle=90, pen=pg.mkPen("#e8590c", width=2))
             cursor.setZValue(20)
+            cursor.hide()
             plot.addItem(region, ignoreBounds=True)
             plot.addItem(cursor, ignoreBounds=True)
             self._regions.append(region)
@@ -118,6 +119,7 @@ class RecordingViews(QWidget):
         self._settle = QTimer(self, interval=SETTLED_MS, singleShot=True)
         self._settle.timeout.connect(self._draw_detail)
         self._wave.getViewBox().sigXRangeChanged.connect(lambda *_: self._settle.start())
+        self._shares.setYRange(0, 1, padding=0.02)
         self.retranslate()
         self.repaint_theme()
 
@@ -129,6 +131,7 @@ class RecordingViews(QWidget):
         axes = {"bottom": _TimeAxis("bottom")} if row == 3 else {}
         plot = self._canvas.addPlot(row=row, col=0, viewBox=box, axisItems=axes)
         plot.hideButtons()
+        box.disableAutoRange()  # all ranges are set; else every drawing looks for them
         plot.getAxis("left").setWidth(64)
         if row < 3:
             plot.hideAxis("bottom")
@@ -142,7 +145,7 @@ class RecordingViews(QWidget):
         """Name the axes."""
         names = tr("waveform"), tr("spectrogram"), tr("emotion"), tr("probability")
         for plot, name in zip(self._plots(), names, strict=True):
-            plot.setLabel("left", name)
+            plot.setLabel("left", name, **{"font-size": "8pt"})  # beside a low plot, in every language
             plot.getAxis("left").enableAutoSIPrefix(False)
         for plot in self._plots()[:3]:
             plot.getAxis("left").setTicks([])
@@ -185,11 +188,17 @@ class RecordingViews(QWidget):
         self._extend(1.0)
         self.select(0, 0)
         self.set_cursor(0)
+        self._show_cursors(False)
+
+    def _show_cursors(self, shown: bool) -> None:
+        for cursor in self._cursors:
+            cursor.setVisible(shown)
 
     def show_samples(self, samples: Samples) -> None:
         """Draw waveform and spectrogram."""
         self._samples = samples
         self._wave.setYRange(-1, 1, padding=0.02)
+        self._show_cursors(True)
         self._extend(samples.duration_s)
 
     def show_timeline(self, timeline: Timeline | None, lanes: Mapping[int, str] | None = None) -> None:
@@ -219,17 +228,21 @@ class RecordingViews(QWidget):
         self._draw_names()
 
     def _draw_probabilities(self, timeline: Timeline | None) -> None:
-        self._shares.clear()
-        for item in (self._regions[3], self._cursors[3]) if self._cursors else ():
-            self._shares.addItem(item, ignoreBounds=True)
-        self._shares.setYRange(0, 1, padding=0.02)
-        if timeline is None or not timeline.windows:
+        """Move the curves; items of pyqtgraph are dear to make, so those of the timeline before are used again."""
+        windows = timeline.windows[:: -(-len(timeline.windows) // MOST_POINTS)] if timeline and timeline.windows else ()
+        colours = colours_of(timeline.classes) if timeline and windows else {}
+        for name in [name for name in self._curves if colours and name not in colours]:
+            self._shares.removeItem(self._curves.pop(name))
+        for curve in self._curves.values() if not colours else ():
+            curve.setData([], [])
+        if not colours:
             return
-        windows = timeline.windows[:: -(-len(timeline.windows) // MOST_POINTS)]
         times, places, connected = _points(windows)
-        for name, colour in colours_of(timeline.classes).items():
-            shares = np.array([window.probabilities[name] for window in windows])[places]
-            self._shares.plot(times, shares, pen=pg.mkPen(colour, width=2), connect=connected)
+        for name, colour in colours.items():
+            if name not in self._curves:
+                self._curves[name] = self._shares.plot([], [], skipFiniteCheck=True)
+            shares = np.fromiter((window.probabilities[name] for window in windows), np.float64, len(windows))[places]
+            self._curves[name].setData(times, shares, pen=pg.mkPen(colour, width=2), connect=connected)
 
     def _extend(self, duration_s: float) -> None:
         self._duration_s = max(duration_s, SHORTEST_S)
@@ -343,7 +356,7 @@ def _points(windows: Sequence[Window]) -> tuple[Floats, npt.NDArray[np.intp], np
     """
     starts, ends = (np.array([getattr(window, side) for window in windows]) for side in ("start_s", "end_s"))
     middles = (starts + ends) / 2
-    longest = 2 * float(np.median(np.diff(middles))) + float(np.median(ends - starts)) if len(windows) > 1 else 0.0
+    longest = 2 * _middle(np.diff(middles)) + _middle(ends - starts) if len(windows) > 1 else 0.0
     is_first = np.append(True, np.diff(middles) > longest)
     is_last = np.append(is_first[1:], True)
     number = np.arange(len(windows))
@@ -352,3 +365,8 @@ def _points(windows: Sequence[Window]) -> tuple[Floats, npt.NDArray[np.intp], np
     kinds = np.concatenate([np.zeros(is_first.sum()), np.ones(len(number)), np.full(is_last.sum(), 2)])
     order = np.lexsort((kinds, places))
     return times[order], places[order], (kinds[order] != 2).astype(np.int32)
+
+
+def _middle(values: Floats) -> float:
+    """Return the median, the upper one of two; `numpy.median` loads masked arrays first, for a tenth of a second."""
+    return float(np.sort(values)[len(values) // 2])

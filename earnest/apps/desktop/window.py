@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from earnest.apps.desktop.about import licences
 from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.annotating import AnnotationPanel
 from earnest.apps.desktop.annotations import Annotations
@@ -131,6 +132,7 @@ class DesktopWindow(QMainWindow):
         self.microphone.failed.connect(self.tell)
         self.picture.saving_wanted.connect(self.ask_picture)
         self.models.chosen.connect(self.load_model)
+        self.models.making_wanted.connect(self.ask_profile)
         self.tabs.currentChanged.connect(lambda _: self._show_tab())
 
     def _restore(self) -> None:
@@ -199,6 +201,31 @@ class DesktopWindow(QMainWindow):
         path, _ = QFileDialog.getOpenFileName(self, tr("Diarisation file"), self._folder(), "RTTM (*.rttm)")
         if path:
             self.open_rttm(path)
+
+    def ask_profile(self) -> None:
+        """Ask where the profile of the chosen files' speaker goes."""
+        kinds = "JSON (*.json)"
+        path, _ = QFileDialog.getSaveFileName(self, tr("Save the speaker's profile"), "speaker.json", kinds)
+        if path:
+            self.make_profile(path)
+
+    def make_profile(self, path: str) -> None:
+        """Hear the chosen files as one speaker's, as `earnest adapt` does, and answer with that profile."""
+        listening = self._listening
+        recordings = [one for one in self.files.chosen() if not is_picture(one)]
+        if listening is None or not recordings:
+            self.tell(tr("Choose recordings of one speaker in the table first."))
+            return
+
+        def made() -> Exported:
+            listening.predictor.profile(recordings).write(Path(path))
+            return Exported(len(recordings), Path(path))
+
+        def use(found: Exported) -> None:
+            self.models.use_profile(str(found.place))
+
+        self.statusBar().showMessage(tr("Hearing the speaker …"))
+        self.background.run(made, use, self.tell)
 
     def _folder(self) -> str:
         return str(Path(self.preferences.recent[0]).parent) if self.preferences.recent else ""
@@ -469,13 +496,15 @@ class DesktopWindow(QMainWindow):
 
         said = tr(
             "earnest {version} tells which emotion a speaker expresses, and how sure that is. No sound leaves this "
-            "computer. Licence: Apache-2.0; Qt and PySide: LGPL-3.0; other licences are in the folder of the program."
+            "computer. Licence: Apache-2.0; Qt and PySide: LGPL-3.0; the details have the others."
         )
-        self._box("earnest", said.format(version=earnest.__version__))
+        self._box("earnest", said.format(version=earnest.__version__), licences())
 
-    def _box(self, title: str, text: str) -> None:
+    def _box(self, title: str, text: str, details: str = "") -> None:
         self.box = QMessageBox(QMessageBox.Icon.NoIcon, title, text, QMessageBox.StandardButton.Close, self)
         self.box.setTextFormat(Qt.TextFormat.PlainText)
+        if details:
+            self.box.setDetailedText(details)
         self.box.open()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802

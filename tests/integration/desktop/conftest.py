@@ -28,11 +28,13 @@ def qapp() -> Any:
     reason = "Qt or its libraries are not installed: pip install 'earnest[desktop]', apt install libegl1 libgl1"
     pytest.importorskip("pytestqt.qtbot", reason=reason, exc_type=ImportError)
     pytest.importorskip("PySide6.QtWidgets", reason=reason, exc_type=ImportError)
+    from PySide6.QtCore import QCoreApplication, Qt
     from pytestqt.qt_compat import qt_api
 
     from earnest.apps.desktop.start import application
 
     qt_api.set_qt_api("pyside6")
+    QCoreApplication.setAttribute(Qt.ApplicationAttribute.AA_DontUseNativeDialogs)  # Qt's own are alike everywhere
     return application()
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import earnest
 from earnest.runtime.timeline_formats import FORMATS, SUFFIXES
+from earnest.testing.sounds import write_voice
 
 
 def test_a_folder_is_answered_as_the_library_does(opened: Any, voices: Path, bundle: Path) -> None:
@@ -146,10 +147,11 @@ def test_an_export_that_cant_be_written_is_said(opened: Any, voices: Path, tmp_p
     assert "file" in driver.window.notice_text.text()
 
 
+@pytest.mark.parametrize("seconds", [2.0, 7.0])  # heard at once, and in windows
 def test_a_recording_and_the_picture_of_its_spectrogram_have_one_answer(
-    opened: Any, voices: Path, tmp_path: Path
+    opened: Any, tmp_path: Path, seconds: float
 ) -> None:
-    driver = opened(sorted(voices.iterdir())[0])
+    driver = opened(write_voice(tmp_path / "voice.wav", seconds))
     driver.answered()
     window = driver.window
     window.tabs.setCurrentWidget(window.picture)
@@ -161,7 +163,8 @@ def test_a_recording_and_the_picture_of_its_spectrogram_have_one_answer(
     driver.until(lambda: len(window.files.model.entries) == 2)
     driver.answered()
     sound, seen = (entry.prediction for entry in window.files.model.entries)
-    assert seen.emotion == sound.emotion
+    assert (seen.status, seen.emotion) == (sound.status, sound.emotion)
+    assert len(window.picture._edges) == (0 if seconds < 4 else 4)
     assert np.allclose(list(seen.probabilities.values()), list(sound.probabilities.values()), atol=1e-3)
 
 

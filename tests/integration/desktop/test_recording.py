@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from desktop_hands import click, press
 from desktop_sound_card import sound_card
 
 from earnest.testing.sounds import voice, write_voice
@@ -142,6 +143,25 @@ def test_a_selection_is_played_and_looped(opened: Any, long_voice: Path, monkeyp
     recording.toggle()
     played = np.concatenate(card.played)[:, 0]
     assert np.array_equal(played[8_000:16_000], expected)
+
+
+def test_keys_and_the_mouse_play_stop_and_loop(opened: Any, long_voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = sound_card(np.zeros(1, np.float32))
+    monkeypatch.setitem(sys.modules, "sounddevice", card)
+    driver = opened(long_voice)
+    driver.drawn()
+    recording = driver.window.recording
+    recording.views._canvas.setFocus()
+    press(recording.views._canvas, "Space")
+    driver.until(lambda: card.played and recording.views.cursor_s > 0.1)
+    press(driver.window, "Ctrl+Space")
+    assert not recording.player.is_playing
+    press(driver.window, "Ctrl+L")
+    assert recording.loop.isChecked()
+    click(recording.play)
+    assert recording.play.text() == "Stop"
+    click(recording.play)
+    assert not recording.player.is_playing
 
 
 def test_without_loudspeaker_playing_says_so(opened: Any, long_voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,19 @@ def test_a_picture_gets_the_recordings_answer(model: Predictor, clip: Path) -> N
         assert (found.duration_s, found.quality) == (pytest.approx(expected.duration_s), ())
 
 
+def test_a_picture_of_a_long_recording_gets_its_answer(model: Predictor) -> None:
+    """It is heard in windows, of several segments; so its picture holds them, and they are answered one by one."""
+    parts = [voice(6.0, seed=1), np.zeros(16_000, np.float32), voice(2.0, level=0.4, seed=2)]
+    sound = np.concatenate(parts), 16_000
+    picture, expected = model.spectrogram(sound), model.predict(sound, abstain_below=0)
+    found = model.predict(picture.to_png(), abstain_below=0)
+    assert [len(segment.windows) > 1 for segment in picture.segments] == [True, False]
+    assert read_picture(picture.to_png()).segments == picture.segments
+    assert (found.status, found.emotion, found.shares) == (expected.status, expected.emotion, expected.shares)
+    assert dict(found.probabilities) == pytest.approx(dict(expected.probabilities), abs=1e-3)
+    assert (found.duration_s, found.vocal_bursts) == (9.0, expected.vocal_bursts)
+
+
 def test_among_recordings_a_bad_picture_is_a_row_with_its_error(model: Predictor, clip: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(png(np.zeros((9, 9), np.uint8)))
     rows = list(model.predict_many([clip, tmp_path / "bad.png", clip], jobs=2))
@@ -106,7 +119,18 @@ def claiming(width: int, height: int) -> bytes:
         (PICTURE.to_png()[:-60], "not a readable spectrogram|damaged"),
         (png(GREYS, "{"), "not a readable spectrogram"),
         (png(GREYS, "[" * 100_000), "not a readable spectrogram"),
-        (png(GREYS, {**FACTS, "version": 2}), "another version"),
+        (png(GREYS, {**FACTS, "version": 3}), "another version"),
+        (png(GREYS, {**FACTS, "version": 2}), "not a readable spectrogram"),
+        (png(GREYS, {**FACTS, "version": 2, "segments": []}), "impossible windows"),
+        (png(GREYS, {**FACTS, "version": 2, "segments": [[0, 9, [[0, 9, 29]]]]}), "impossible windows"),
+        (png(GREYS, {**FACTS, "version": 2, "segments": [[0, 9, [[0, 9, 31], [0, 9, -1]]]]}), "impossible windows"),
+        (png(GREYS, {**FACTS, "version": 2, "segments": [[0, 9, [[0, 10, 30]]]]}), "impossible windows"),
+        (png(GREYS, {**FACTS, "version": 2, "segments": [[0, 9, []]] * 2_000}), "impossible windows"),
+        (png(GREYS, {**FACTS, "version": 2, "segments": [[0, 9, [[0, 9, 30, 1]]]]}), "not a readable spectrogram"),
+        (png(GREYS, {**FACTS, "version": 2, "segments": {"0": 9}}), "not a readable spectrogram"),
+        (png(GREYS, json.dumps({**FACTS, "version": 2, "segments": [[0, 9e999, []]]})), "not a readable spectrogram"),
+        (png(GREYS, {**FACTS, "duration_s": 1e308}), "impossible numbers"),
+        (png(GREYS, {**FACTS, "duration_s": 10**400}), "not a readable spectrogram"),
         (png(GREYS, {**FACTS, "front_end": 3}), "another version"),
         (png(GREYS, {**FACTS, "lowest_db": 5.0}), "impossible numbers"),
         (png(GREYS, json.dumps({**FACTS, "highest_db": float("nan")})), "impossible numbers"),

@@ -3,6 +3,7 @@
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
@@ -45,6 +46,14 @@ def test_a_clip_gets_the_probabilities_of_the_graph(model: Predictor) -> None:
     assert result.confidence == pytest.approx(direct.max(), abs=1e-6)
     assert result.duration_s == 1.5
     assert (result.model, result.adapted, result.error, result.gender) == ("stand-in", False, None, None)
+
+
+def test_a_copy_loads_nothing_again_and_has_its_own_settings(model: Predictor) -> None:
+    copied = copy(model)
+    copied.activity, copied.max_seconds = "energy", 1.0
+    assert copied.graph is model.graph
+    assert (model.activity, model.max_seconds > 1.0) == ("auto", True)
+    assert copied.predict((voice(0.5), 16_000)) == model.predict((voice(0.5), 16_000))
 
 
 def test_path_bytes_file_and_array_agree(model: Predictor, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from earnest.training.adaptation import (
     Streams,
     adaptation_graph,
     answered_by_turns,
+    answered_in_views,
     fit_adaptation,
     stream_losses,
     with_temperatures,
@@ -26,15 +27,20 @@ K, WIDTH, N_SPEAKERS, PER_CLASS = len(CLASSES), 8, 15, 6
 CENTRES = 1.2 * np.random.default_rng(0).normal(0, 1, (K, WIDTH))
 
 
-def answered(seed: int = 0) -> list[Bank]:
-    """Return banks of two corpora whose speakers move all their clips."""
+def clips(seed: int = 0) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], list[str], list[str]]:
+    """Return embeddings, classes, speakers and corpora of clips; speakers move all their clips."""
     rng = np.random.default_rng(seed)
     targets = np.tile(np.repeat(np.arange(K), PER_CLASS), N_SPEAKERS)
     speakers = [f"s{number // (K * PER_CLASS):02}" for number in range(len(targets))]
     moves = np.repeat(rng.normal(0, 1, (N_SPEAKERS, WIDTH)), K * PER_CLASS, axis=0)
     embeddings = CENTRES[targets] + moves + rng.normal(0, 1, moves.shape)
     corpora = ["one" if name < "s08" else "two" for name in speakers]
-    return answered_by_turns(embeddings, targets, speakers, corpora, 0.3, K)
+    return embeddings, targets, speakers, corpora
+
+
+def answered(seed: int = 0) -> list[Bank]:
+    """Return banks of two corpora."""
+    return answered_by_turns(*clips(seed), 0.3, K)
 
 
 @cache
@@ -116,6 +122,20 @@ def test_speakers_are_answered_by_who_has_not_heard_them_and_corpora_by_the_othe
     known = np.mean([one.centre(K) for bank in banks[:2] for one in bank.speakers], axis=0)
     for middle in middles[2:]:  # what a strange corpus' speakers share is taken away
         np.testing.assert_allclose(middle, known, atol=1e-4)
+
+
+def test_views_of_the_embedding_answer_otherwise_and_few_clips_need_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("earnest.training.adaptation.CLIPS_PER_VIEW", 361)
+    (whole,) = answered_in_views(*clips(), 0.3, K)  # of 360 clips
+    assert [bank.strange for bank in whole] == [False, False, True, True]
+    monkeypatch.setattr("earnest.training.adaptation.CLIPS_PER_VIEW", 100)
+    views = answered_in_views(*clips(), 0.3, K, seed=1)
+    assert [len(view) for view in views] == [4] * 4
+    first = [view[0].speakers[0] for view in views]
+    np.testing.assert_array_equal(first[0].points, whole[0].speakers[0].points)
+    for number, one in enumerate(first):
+        np.testing.assert_array_equal(one.targets, first[0].targets)
+        assert all(np.abs(one.points - other.points).mean() > 0.05 for other in first[:number])
 
 
 def test_a_copy_is_answered_in_its_speakers_turn() -> None:

@@ -98,7 +98,8 @@ async function answer(event: FetchEvent, url: string): Promise<Response> {
   const known = await cache.match(url);
   if (known && isFixed(url)) return known;
   try {
-    const response = await fetch(event.request);
+    // A host that says nothing of how long a file is good lets the browser guess, and an old page would stay.
+    const response = await fetch(isFixed(url) ? event.request : new Request(event.request, { cache: "no-cache" }));
     if (response.status === 200) keep(event, cache, url, response.clone());
     return response;
   } catch (error) {

@@ -24,6 +24,10 @@
       <translation>&amp;Farben</translation>
     </message>
     <message>
+      <source>&amp;Compare …</source>
+      <translation>&amp;Vergleichen …</translation>
+    </message>
+    <message>
       <source>&amp;Delete</source>
       <translation>&amp;Löschen</translation>
     </message>
@@ -54,6 +58,10 @@
     <message>
       <source>&amp;Learn from my corrections …</source>
       <translation>Aus meinen Korrekturen &amp;lernen …</translation>
+    </message>
+    <message>
+      <source>&amp;Learn …</source>
+      <translation>&amp;Lernen …</translation>
     </message>
     <message>
       <source>&amp;Loop</source>
@@ -122,6 +130,10 @@
     <message>
       <source>&amp;View</source>
       <translation>&amp;Ansicht</translation>
+    </message>
+    <message>
+      <source>1 file</source>
+      <translation>1 Datei</translation>
     </message>
     <message>
       <source>A voice without words.</source>
@@ -200,6 +212,10 @@
       <translation>Wählen Sie eine Aufnahme.</translation>
     </message>
     <message>
+      <source>Choose recordings of one speaker in the table first.</source>
+      <translation>Wählen Sie zuerst in der Tabelle Aufnahmen einer sprechenden Person.</translation>
+    </message>
+    <message>
       <source>Choose …</source>
       <translation>Wählen …</translation>
     </message>
@@ -242,6 +258,10 @@
     <message>
       <source>Drawing …</source>
       <translation>Wird gezeichnet …</translation>
+    </message>
+    <message>
+      <source>Each package has the text in its .dist-info folder.</source>
+      <translation>Jedes Paket hat den Text in seinem Ordner .dist-info.</translation>
     </message>
     <message>
       <source>Emotion</source>
@@ -296,12 +316,24 @@
       <translation>Ordner eines Modells</translation>
     </message>
     <message>
+      <source>Hear the chosen files as one speaker's, and adapt to this speaker</source>
+      <translation>Die gewählten Dateien als die einer Person hören und sich an sie anpassen</translation>
+    </message>
+    <message>
+      <source>Hearing the speaker …</source>
+      <translation>Die Person wird gehört …</translation>
+    </message>
+    <message>
       <source>I</source>
       <translation>Ich</translation>
     </message>
     <message>
       <source>Keys</source>
       <translation>Tasten</translation>
+    </message>
+    <message>
+      <source>Labels by hand: {parts}, in recordings: {recordings}. Each is saved at once.</source>
+      <translation>Von Hand benannt: {parts}, in Aufnahmen: {recordings}. Jede Änderung wird sofort gespeichert.</translation>
     </message>
     <message>
       <source>Learning from your corrections …</source>
@@ -326,6 +358,14 @@
     <message>
       <source>Loop</source>
       <translation>Schleife</translation>
+    </message>
+    <message>
+      <source>Make a profile of the chosen files</source>
+      <translation>Profil aus den gewählten Dateien erstellen</translation>
+    </message>
+    <message>
+      <source>Make …</source>
+      <translation>Erstellen …</translation>
     </message>
     <message>
       <source>Meaning</source>
@@ -444,6 +484,10 @@
       <translation>Profil einer Sprecherin oder eines Sprechers</translation>
     </message>
     <message>
+      <source>Profile of the chosen files' speaker …</source>
+      <translation>Profil der Person in den gewählten Dateien …</translation>
+    </message>
+    <message>
       <source>Progress</source>
       <translation>Fortschritt</translation>
     </message>
@@ -494,6 +538,10 @@
     <message>
       <source>Save picture …</source>
       <translation>Bild speichern …</translation>
+    </message>
+    <message>
+      <source>Save the speaker's profile</source>
+      <translation>Profil der Person speichern</translation>
     </message>
     <message>
       <source>Search names and notes</source>
@@ -612,8 +660,16 @@
       <translation>Das Modell wird noch geladen. Versuchen Sie es gleich noch einmal.</translation>
     </message>
     <message>
+      <source>The recording is heard in {count} windows, which stand side by side.</source>
+      <translation>Die Aufnahme wird in {count} Fenstern gehört, die nebeneinander stehen.</translation>
+    </message>
+    <message>
       <source>The system's microphone</source>
       <translation>Mikrofon des Systems</translation>
+    </message>
+    <message>
+      <source>The texts are in {place}:</source>
+      <translation>Die Texte liegen in {place}:</translation>
     </message>
     <message>
       <source>The two files label no common stretch of a recording.</source>
@@ -736,6 +792,10 @@
       <translation>Band</translation>
     </message>
     <message>
+      <source>columns, window beside window</source>
+      <translation>Spalten, Fenster neben Fenster</translation>
+    </message>
+    <message>
       <source>confirmed</source>
       <translation>bestätigt</translation>
     </message>
@@ -748,8 +808,8 @@
       <translation>anders</translation>
     </message>
     <message>
-      <source>earnest {version} tells which emotion a speaker expresses, and how sure that is. No sound leaves this computer. Licence: Apache-2.0; Qt and PySide: LGPL-3.0; other licences are in the folder of the program.</source>
-      <translation>earnest {version} sagt, welche Emotion eine Stimme ausdrückt, und wie sicher das ist. Kein Ton verlässt diesen Rechner. Lizenz: Apache-2.0; Qt und PySide: LGPL-3.0; die anderen Lizenzen liegen im Ordner des Programms.</translation>
+      <source>earnest {version} tells which emotion a speaker expresses, and how sure that is. No sound leaves this computer. Licence: Apache-2.0; Qt and PySide: LGPL-3.0; the details have the others.</source>
+      <translation>earnest {version} sagt, welche Emotion eine Stimme ausdrückt, und wie sicher das ist. Kein Ton verlässt diesen Rechner. Lizenz: Apache-2.0; Qt und PySide: LGPL-3.0; die anderen stehen in den Details.</translation>
     </message>
     <message>
       <source>emotion</source>
@@ -778,6 +838,10 @@
     <message>
       <source>probability</source>
       <translation>Wahrscheinl.</translation>
+    </message>
+    <message>
+      <source>see its folder</source>
+      <translation>siehe sein Ordner</translation>
     </message>
     <message>
       <source>spectrogram</source>
@@ -826,10 +890,6 @@
     <message>
       <source>{name} {version} tells: {words}. Unsure below {limit}. Licence: {licence}.</source>
       <translation>{name} {version} nennt: {words}. Unsicher unter {limit}. Lizenz: {licence}.</translation>
-    </message>
-    <message>
-      <source>{parts} labels by hand in {recordings} recordings; each is saved at once.</source>
-      <translation>{parts} Angaben von Hand in {recordings} Aufnahmen; jede ist sofort gespeichert.</translation>
     </message>
     <message>
       <source>{path}: the name must end in {endings}.</source>

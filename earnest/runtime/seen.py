@@ -1,0 +1,119 @@
+"""What a network sees of a recording: drawn as a picture, and answered about from one.
+
+A recording of up to 4 s is one spectrogram. A longer one is heard in windows (`earnest.runtime.windows`), each with its
+own level and its own silence cut off at the ends, so the spectrogram of the whole would be something that the network
+never sees. Its picture holds the windows side by side.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from earnest.audio.io import AudioStream
+from earnest.audio.source import Source, path_of, source_name
+from earnest.audio.speech import Extent
+from earnest.bundle import BundleInfo
+from earnest.errors import AudioError, NoPicturesError
+from earnest.runtime.answers import AnswerBuilder
+from earnest.runtime.graph import Graph, LogMel, PictureNetwork, WindowNetwork
+from earnest.runtime.picture import Picture, SeenSegment, SeenWindow
+from earnest.runtime.prediction import Options, Prediction
+from earnest.runtime.windows import Job, Over, Windower, Windowing, WindowSound
+from earnest.settings.config import from_mapping
+from earnest.settings.front_end import FrontEnd
+
+_NOTHING = np.empty(0, np.float32)
+
+
+def draw(graph: Graph, info: BundleInfo, audio: AudioStream, windowing: Windowing) -> Picture:
+    """Return what the network sees of one recording.
+
+    Raises
+    ------
+    AudioError
+        When the recording is silent, without speech, or too short.
+    BundleError
+        When the model works on raw samples.
+    """
+    windower = Windower(info.sample_rate_hz, audio.sample_rate_hz, windowing, not info.sounds, live=False)
+    jobs: list[Job] = []
+    n_samples = 0
+    for block in audio.blocks:
+        n_samples += len(block)
+        jobs += windower.accept(block)
+    jobs += windower.finish()
+    seconds = n_samples / audio.sample_rate_hz
+    log_mels: list[LogMel] = []
+    segments: list[SeenSegment] = []
+    windows: list[SeenWindow] = []
+    for job in jobs:
+        if isinstance(job, Over):
+            if windows:
+                segments.append(SeenSegment(job.extent.start, job.extent.end, tuple(windows)))
+            windows = []
+        elif len(job.sound) >= info.shortest_s * info.sample_rate_hz:
+            log_mels.append(graph.log_mel(job.sound))
+            windows.append(SeenWindow(job.extent.start, job.extent.end, log_mels[-1].shape[1]))
+    if not log_mels:
+        told = f"silent, without speech, or shorter than {info.shortest_s:g} s"
+        raise AudioError(f"{audio.name}: {told}. There is nothing to see.")
+    side_by_side = np.concatenate(log_mels, axis=1)
+    return Picture(side_by_side, info.front_end, seconds, () if windower.is_whole else tuple(segments))
+
+
+def answer_picture(
+    network: WindowNetwork, info: BundleInfo, source: Source, options: Options, read: Callable[[Source], Picture]
+) -> Prediction:
+    """Predict from a picture; it hears no level, bandwidth or noise, so there are no quality words.
+
+    Parameters
+    ----------
+    read : what decodes it, see `earnest.runtime.decoders`
+
+    Raises
+    ------
+    AudioError
+        When it can't be read, or was made for another front end.
+    NoPicturesError
+        When several answers are averaged, or the model works on raw samples.
+    """
+    if not isinstance(network, PictureNetwork):
+        raise NoPicturesError(f"'{info.name}' can't answer about pictures. Name one model, without variants.")
+    name, picture = source_name(source), read(source)
+    _check(picture, info, name)
+    rate_hz = info.sample_rate_hz
+    answers = AnswerBuilder(info, rate_hz, Windowing(), options)
+    answers.tally.n_samples = round(picture.duration_s * rate_hz)
+    first = 0
+    for segment in _segments(picture, rate_hz):
+        for start, end, n_frames in segment.windows:
+            answer = network.run_log_mel(picture.log_mel[:, first : first + n_frames])
+            first += n_frames
+            heard = WindowSound(Extent(start, end), segment.start, _NOTHING)
+            deque(answers.window(heard, {output: values[0] for output, values in answer.items()}), maxlen=0)
+        deque(answers.segment(Over(Extent(segment.start, segment.end))), maxlen=0)
+    told = answers.prediction(path_of(source), is_whole=not picture.segments)
+    return replace(told, duration_s=picture.duration_s, speech_s=None, quality=())
+
+
+def _segments(picture: Picture, rate_hz: int) -> tuple[SeenSegment, ...]:
+    """Return a picture's segments; one that shows a recording whole has one, of one window."""
+    if picture.segments:
+        return picture.segments
+    end = round(picture.duration_s * rate_hz)
+    return (SeenSegment(0, end, (SeenWindow(0, end, picture.log_mel.shape[1]),)),)
+
+
+def _check(picture: Picture, info: BundleInfo, name: str) -> None:
+    """Refuse a picture that this model's front end didn't make."""
+    if dict(picture.front_end) != dict(info.front_end):
+        raise AudioError(f"{name}: was made for another front end. Make it again: earnest spectrogram --model …")
+    settings = from_mapping(FrontEnd, info.front_end, info.name)
+    n_rows = picture.log_mel.shape[0]
+    n_frames = max(window.n_frames for segment in _segments(picture, 1) for window in segment.windows)
+    n_most = int(info.longest_s * settings.sample_rate_hz) // settings.hop_length + 1
+    if n_rows % settings.n_bands or n_frames > n_most:  # networks on several versions of a clip see more bands
+        expected = f"{settings.n_bands} rows and at most {n_most} columns"
+        raise AudioError(f"{name}: {n_rows} rows and {n_frames} columns, the model takes {expected}.")

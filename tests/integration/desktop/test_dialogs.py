@@ -1,0 +1,93 @@
+"""Questions that the window asks: each is opened from its menu, key or button, and answered in Qt's file dialog."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from desktop_hands import answering, choose, click, press
+
+from earnest.corpora.manifest import read_manifest
+
+
+@pytest.fixture
+def driver(opened: Any, voices: Path) -> Any:
+    """Return a window whose files have their answers."""
+    found = opened(voices)
+    found.answered()
+    return found
+
+
+def test_recordings_and_folders_are_opened(opened: Any, voices: Path, qtbot: Any) -> None:
+    driver = opened()
+    files = driver.window.files.model
+    title = answering(driver.window, min(voices.iterdir()))
+    choose(qtbot, driver.window, "File", "Open recordings")
+    driver.until(lambda: len(files.entries) == 1)
+    assert title() == "Open recordings"
+    answering(driver.window, voices)
+    press(driver.window, "Ctrl+Shift+O")
+    driver.until(lambda: len(files.entries) == 5)
+    driver.answered()
+
+
+def test_answers_and_timelines_are_exported_of_the_chosen_files(driver: Any, qtbot: Any, tmp_path: Path) -> None:
+    window = driver.window
+    window.files.table.setFocus()
+    press(window.files.table, "Home")
+    press(window.files.table, "Shift+Down")
+    assert len(window.files.chosen()) == 2
+    rows = tmp_path / "rows.jsonl"
+    answering(window, rows)
+    press(window, "Ctrl+E")
+    driver.until(rows.exists)
+    assert [json.loads(line)["path"] for line in rows.read_text().splitlines()] == window.files.chosen()
+    folder = tmp_path / "timelines"
+    folder.mkdir()
+    answering(window, folder)
+    choose(qtbot, window, "File", "Export timelines", "srt")
+    driver.until(lambda: len(list(folder.glob("*.srt"))) == 2)
+
+
+def test_speakers_come_from_a_diarisation_file(driver: Any, qtbot: Any, tmp_path: Path) -> None:
+    window = driver.window
+    (tmp_path / "a.rttm").write_text("SPEAKER a 1 0.0 9.0 <NA> <NA> ben <NA> <NA>\n")
+    answering(window, tmp_path / "a.rttm")
+    choose(qtbot, window, "File", "Speakers from")
+    driver.until(lambda: {part.speaker for part in window.parts.model.parts} == {"ben"})
+
+
+def test_annotations_are_saved_and_compared(driver: Any, qtbot: Any, tmp_path: Path) -> None:
+    window = driver.window
+    window.tabs.setCurrentWidget(window.parts)
+    press(window, "Ctrl+3")
+    answering(window, tmp_path / "first.csv")
+    press(window, "Ctrl+S")
+    driver.until((tmp_path / "first.csv").exists)
+    assert [row.emotion for row in read_manifest(tmp_path / "first.csv")] == ["sad"]
+    for entry, suffix in (("Save for ELAN", ".eaf"), ("Save as TextGrid", ".textgrid")):
+        answering(window, tmp_path)
+        choose(qtbot, window, "Annotate", entry)
+        driver.until(lambda suffix=suffix: [one for one in tmp_path.iterdir() if one.suffix == suffix])
+    answering(window, tmp_path / "first.csv")
+    click(window.parts.buttons[4])
+    driver.until(lambda: hasattr(window, "agreement"))
+    assert "agree on 100.0%" in window.agreement.summary.text()
+    press(window.agreement, "Esc")
+    assert not window.agreement.isVisible()
+
+
+def test_the_picture_of_a_spectrogram_is_saved(driver: Any, tmp_path: Path) -> None:
+    window = driver.window
+    window.tabs.setCurrentWidget(window.picture)
+    driver.until(lambda: window.picture.picture)
+    answering(window, tmp_path / "seen.png")
+    click(window.picture.button)
+    driver.until((tmp_path / "seen.png").exists)
+
+
+def test_without_a_picture_it_says_so(opened: Any, qtbot: Any) -> None:
+    driver = opened()
+    choose(qtbot, driver.window, "File", "Save picture")
+    assert "There is no picture" in driver.window.notice_text.text()
+    assert driver.window.notice.isVisible()

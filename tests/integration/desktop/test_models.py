@@ -1,0 +1,158 @@
+"""The model: its card, its classes, another bundle, the backend, a speaker's profile; and what is told of an answer."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from desktop_hands import answering, choose, click, press
+from stand_in import CLASSES, cuttable_model, write_adapting, write_bundle, write_hearing
+
+import earnest
+from earnest.runtime.events import VocalBurst
+from earnest.runtime.prediction import Prediction
+from earnest.runtime.profile import Profile
+
+
+@pytest.fixture(scope="module")
+def adapting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle that adapts to a speaker after half a second."""
+    folder = tmp_path_factory.mktemp("adapting") / "bundle"
+    return write_adapting(folder, least_speech_s=0.5, model=cuttable_model())
+
+
+def test_another_bundle_is_chosen_with_its_card_and_classes(
+    opened: Any, voices: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    from PySide6.QtWidgets import QPushButton
+
+    driver = opened(voices)
+    driver.answered()
+    other = write_bundle(
+        tmp_path / "other", cuttable_model(), {"card.md": b"# The other one\n\nMade up."}, name="other"
+    )
+    window, panel = driver.window, driver.window.models
+    window.tabs.setCurrentWidget(panel)
+    answering(window, other)
+    click(next(one for one in panel.findChildren(QPushButton) if one.text() == "Other bundle …"))
+    driver.until(lambda: window._listening.predictor.info.name == "other")
+    assert panel.card.toPlainText().startswith("The other one")
+    assert ", ".join(CLASSES) in panel.summary.text()
+    driver.answered()
+    assert {entry.prediction.model for entry in window.files.model.entries} == {"other"}
+
+
+def test_openvino_answers_as_onnxruntime_does(opened: Any, voices: Path) -> None:
+    pytest.importorskip("openvino")
+    driver = opened(voices)
+    driver.answered()
+    window, panel = driver.window, driver.window.models
+    before = [entry.prediction.probabilities for entry in window.files.model.entries]
+    window.tabs.setCurrentWidget(panel)
+    panel.backends.setFocus()
+    press(panel.backends, "End")
+    assert panel.backends.currentText() == "openvino"
+    driver.until(lambda: "OpenVino" in type(window._listening.predictor.graph._engine).__name__)
+    driver.answered()
+    for entry, expected in zip(window.files.model.entries, before, strict=True):
+        assert dict(entry.prediction.probabilities) == pytest.approx(dict(expected), abs=1e-4)
+    assert window.preferences.text("backend") == "openvino"
+
+
+def test_a_profile_is_made_of_the_chosen_files_used_chosen_again_and_given_up(
+    opened: Any, voices: Path, adapting: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    from PySide6.QtWidgets import QPushButton
+
+    driver = opened(voices, model=adapting)
+    driver.answered()
+    window, panel = driver.window, driver.window.models
+    plain = [dict(entry.prediction.probabilities) for entry in window.files.model.entries]
+    window.files.table.setFocus()
+    press(window.files.table, "Ctrl+A")
+    made = tmp_path / "anna.json"
+    answering(window, made)
+    choose(qtbot, window, "File", "Profile of the chosen")
+    driver.until(lambda: window._listening.profile is not None)
+    recordings = sorted(voices.iterdir())
+    library = earnest.load(adapting)
+    assert Profile.read(made).to_json() == library.profile(recordings).to_json()
+    driver.answered()
+    adapted = [entry.prediction for entry in window.files.model.entries]
+    assert all(one.adapted for one in adapted)
+    assert [dict(one.probabilities) for one in adapted] != plain
+    window.files.choose(str(recordings[0]))
+    weight = f"{adapted[0].adaptation_weight:.2f}"
+    assert ("Adaptation weight", weight) in shown_facts(window.answer)
+    window.tabs.setCurrentWidget(panel)
+    buttons = {one.accessibleName(): one for one in panel.findChildren(QPushButton)}
+    click(buttons["No profile"])
+    driver.until(lambda: window._listening.profile is None)
+    driver.answered()
+    assert [dict(entry.prediction.probabilities) for entry in window.files.model.entries] == plain
+    answering(window, made)
+    click(buttons["Choose a profile"])
+    driver.until(lambda: window._listening.profile is not None)
+    assert panel.profile.text() == "anna.json"
+    assert window.preferences.text("profile") == str(made)
+
+
+def test_a_profile_of_nothing_and_of_a_model_that_cant_adapt_is_refused(opened: Any, voices: Path) -> None:
+    driver = opened()
+    driver.until(lambda: driver.window._listening)
+    driver.window.make_profile("nowhere.json")
+    assert "Choose recordings of one speaker" in driver.window.notice_text.text()
+    driver.window.open_paths([str(min(voices.iterdir()))])
+    driver.answered()
+    driver.window.make_profile("nowhere.json")
+    driver.until(lambda: "can't adapt" in driver.window.notice_text.text())
+
+
+def test_sound_of_other_kinds_is_named_as_the_library_names_it(opened: Any, voices: Path, tmp_path: Path) -> None:
+    hearing = write_hearing(tmp_path / "hearing", out_of_domain_from=0.1)
+    driver = opened(voices, model=hearing)
+    driver.answered()
+    library = earnest.load(hearing)
+    for path, entry in zip(sorted(voices.iterdir()), driver.window.files.model.entries, strict=True):
+        expected = library.predict(path)
+        assert (entry.prediction.status, entry.prediction.quality) == (expected.status, expected.quality)
+        assert entry.prediction.vocal_bursts == expected.vocal_bursts
+
+
+def shown_facts(panel: Any) -> list[tuple[str, str]]:
+    """Return the rows below the bars."""
+    form = panel._facts
+    rows = [[form.itemAt(row, role).widget().text() for role in (form.ItemRole.LabelRole, form.ItemRole.FieldRole)]
+            for row in range(form.rowCount())]  # fmt: skip
+    return [(name, value) for name, value in rows]
+
+
+def test_an_answer_is_told_with_all_that_is_known_of_it(qapp: Any, qtbot: Any) -> None:
+    from PySide6.QtWidgets import QProgressBar
+
+    from earnest.apps.desktop.answer import AnswerPanel
+
+    panel = AnswerPanel()
+    qtbot.addWidget(panel)
+    info = earnest.load("base").info
+    shares = dict(zip(info.classes, (0.05, 0.02, 0.73, 0.1, 0.05, 0.05), strict=True))
+    answer = Prediction(
+        "a/talk.wav", "ok", 12.5, 9.25, "sad", 0.73, shares, -0.4, quality=("clipped", "out-of-domain"),
+        adapted=True, adaptation_weight=0.5, shares={"sad": 0.8, "neutral": 0.2},
+        vocal_bursts=(VocalBurst(1.0, 2.5, "laughter", 0.9),), model="base",
+    )  # fmt: skip
+    panel.show_prediction(answer, info)
+    assert (panel.about.text(), panel.emotion.text()) == ("talk.wav", "sad, 73%")
+    assert "about that share is right" in panel.meaning.text()
+    bars = panel.findChildren(QProgressBar)
+    assert [bar.value() for bar in bars] == [50, 20, 730, 100, 50, 50]
+    assert bars[2].accessibleName() == "Probability of sad: 73%"
+    told = dict(shown_facts(panel))
+    assert told["Quality"] == "clipped, out-of-domain"
+    assert told["Vocal bursts"] == "(laughter) 1.0–2.5 s"
+    assert told["Adaptation weight"] == "0.50"
+    assert told["Shares"] == "sad 80%, neutral 20%"
+    panel.show_prediction(Prediction("a/b.wav", "unsure", 2.0, 2.0, None, 0.4, shares), info)
+    assert panel.emotion.text() == "unsure"
+    assert panel.meaning.text().startswith("The likeliest: sad 73%")
+    panel.show_prediction(Prediction("a/b.wav", "error", error="a/b.wav: no sound."), info)
+    assert panel.meaning.text() == "no sound."
