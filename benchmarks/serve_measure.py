@@ -12,24 +12,19 @@ import argparse
 import csv
 import io
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from earnest.testing.server import server_process
+
 LOAD = Path(__file__).with_name("serve_load.py")
 DEMO = Path(__file__).parents[1] / "earnest/demo"
 BOUNDS = ("client_requests=64", "client_streams=2000", "streams=2000", "connections=4000")
-START_S = 120
 SHOWN = ("Name", "Request Count", "Failure Count", "Requests/s", "50%", "99%", "Min Response Time", "Max Response Time")
 
 
@@ -43,9 +38,11 @@ def main() -> None:
     asked.add_argument("--stream-seconds", type=int, default=600)
     asked.add_argument("--workers", type=int, default=1)
     given = asked.parse_args()
-    with tempfile.TemporaryDirectory() as name, serving(given.model, given.workers) as (address, number):
+    bounds = [word for bound in BOUNDS for word in ("--limit", bound)]
+    words = ("--model", given.model, "--workers", str(given.workers), "--quiet", *bounds)
+    with tempfile.TemporaryDirectory() as name, server_process(*words) as server:
         folder = Path(name)
-        locust = Locust(given.locust, address, number, folder)
+        locust = Locust(given.locust, server.address, server.pid, folder)
         write_clips(folder)
         show("what", *SHOWN)
         for clients in (1, 8, 64):
@@ -54,35 +51,6 @@ def main() -> None:
         locust.run("Clips", 8, given.seconds)
         locust.run("Tiny", 64, given.seconds)
         locust.run("Streams", given.streams, given.stream_seconds)
-
-
-@contextmanager
-def serving(model: str, workers: int) -> Iterator[tuple[str, int]]:
-    """Give a server's address and the number of its process."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    bounds = [word for bound in BOUNDS for word in ("--limit", bound)]
-    words = ("--model", model, "--port", str(port), "--workers", str(workers), "--quiet", *bounds)
-    process = subprocess.Popen([sys.executable, "-m", "earnest", "serve", *words])
-    address, end = f"http://127.0.0.1:{port}", time.monotonic() + START_S
-    try:
-        while not is_ready(address):
-            if process.poll() is not None or time.monotonic() > end:
-                raise SystemExit("The server doesn't answer.")
-            time.sleep(0.2)
-        yield address, process.pid
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def is_ready(address: str) -> bool:
-    """Whether a server answers there."""
-    try:
-        with urllib.request.urlopen(f"{address}/readyz", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def write_clips(folder: Path) -> None:

@@ -14,14 +14,12 @@ import argparse
 import http.client
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -30,18 +28,20 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from earnest.testing.server import server_process
+
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "earnest" / "demo"
 PAGE = ROOT / "docs" / "security" / "throughput.md"
-START_S, PATIENCE_S, WARM_UP_S = 120.0, 60.0, 1.0
+PATIENCE_S, WARM_UP_S = 60.0, 1.0
 LEAST = 0.9
 FORMATS = {"wav": ("WAV", "PCM_16"), "flac": ("FLAC", "PCM_16"), "mpeg": ("MP3", "MPEG_LAYER_III")}
 CLIENTS = (1, 8)
 HEAD = """# Throughput of the server, before and after
 
 Written by `python benchmarks/serve_ratio.py {words}`. Clips of 3 s over loopback, the model {model}, one worker;
-servers and clients share 2 cores. Both servers run at once and are asked in turn, {rounds} rounds of {seconds:g} s
-each; a ratio is of one round. Told are medians, and of ratios their 95 % interval.
+servers and clients share {cores} cores. Both servers run at once and are asked in turn, {rounds} rounds of
+{seconds:g} s each; a ratio is of one round. Told are medians, and of ratios their 95 % interval.
 """
 HEADS = "| clips | clients | before, a second | after, a second | after : before | | CPU an answer, before : after |"
 
@@ -95,40 +95,11 @@ def checkout(commit: str) -> Iterator[Path]:
 
 
 @contextmanager
-def serving(tree: Path, model: str) -> Iterator["Server"]:
+def serving(tree: Path, model: str) -> Iterator[Server]:
     """Give a server that runs the code of a folder."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = int(listener.getsockname()[1])
-    words = (
-        "--model",
-        str(tree / "earnest" / "bundles" / model),
-        "--port",
-        str(port),
-        "--quiet",
-        "--limit",
-        "client_requests=64",
-    )
-    environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, "-m", "earnest", "serve", *words], env=environment, cwd=tree)
-    end = time.monotonic() + START_S
-    try:
-        while not is_ready(port):
-            if process.poll() is not None or time.monotonic() > end:
-                raise SystemExit(f"The server of {tree} doesn't answer.")
-            time.sleep(0.2)
-        yield Server(port, process.pid)
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_S)
-
-
-def is_ready(port: int) -> bool:
-    """Whether a server answers there."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+    bundle = str(tree / "earnest" / "bundles" / model)
+    with server_process("--model", bundle, "--quiet", "--limit", "client_requests=64", tree=tree) as server:
+        yield Server(server.port, server.pid)
 
 
 def written(folder: Path) -> dict[str, bytes]:
@@ -235,7 +206,9 @@ def main() -> None:
     words = " ".join(
         [*given.commits, f"--model {given.model}", f"--rounds {given.rounds}", f"--seconds {given.seconds:g}"]
     )
-    text = [HEAD.format(words=words, model=given.model, rounds=given.rounds, seconds=given.seconds)]
+    text = [
+        HEAD.format(cores=os.cpu_count(), words=words, model=given.model, rounds=given.rounds, seconds=given.seconds)
+    ]
     for commit in given.commits:
         text += [*compared(commit, given.model, given.rounds, given.seconds), ""]
     given.page.write_text("\n".join(text), encoding="utf-8")

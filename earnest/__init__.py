@@ -15,6 +15,7 @@ from earnest.errors import (
     RecipeError,
     SplitError,
 )
+from earnest.installation import __version__
 
 if TYPE_CHECKING:
     from earnest.audio.inputs import AudioInput
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     def models() -> list[BundleInfo]:
         """Return what each shipped bundle says of itself; see `earnest.models`."""
 
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AudioError",

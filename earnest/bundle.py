@@ -175,6 +175,11 @@ class Bundle:
     folder: Path
     info: BundleInfo
 
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it came with the package."""
+        return self.folder.parent == SHIPPED
+
     def model_bytes(self) -> bytes:
         """Return the bytes of ``model.onnx`` that were checked."""
         return self.listed_bytes("model.onnx")

@@ -1,6 +1,8 @@
-"""How this earnest was installed, and so what to type for one of its extras."""
+"""Which earnest this is, how it was installed, and so what to type for one of its extras."""
 
 from pathlib import Path
+
+__version__ = "0.1.0"
 
 
 def install_command(extra: str) -> str:

@@ -15,15 +15,12 @@ import io
 import json
 import os
 import platform
-import socket
 import statistics
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,11 +31,12 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from attacks.decoding import bombs  # noqa: E402
+from earnest.testing.server import server_process  # noqa: E402
 
 PAGE = ROOT / "docs/security/bombs.md"
 DEMO = ROOT / "earnest/demo"
 MOST_TRIES = 20
-START_S, MOST_S, MOST_MIB = 120.0, 2.0, 200.0
+MOST_S, MOST_MIB = 2.0, 200.0
 HEADERS = {"Content-Type": "application/octet-stream"}
 
 
@@ -103,7 +101,10 @@ def main() -> None:
     asked.add_argument("--no-page", action="store_true")
     given = asked.parse_args()
     all_bombs = list(bombs())
-    with serving(given.model, given.jobs) as (port, process):
+    words = ("--model", given.model, "--jobs", str(given.jobs), "--quiet", "--limit", "client_requests=64")
+    with server_process(*words) as server:
+        port = server.port
+        post(port, three_seconds())  # the first one is warmed up for
         clip = three_seconds()
         for _ in range(10):
             post(port, clip)
@@ -114,7 +115,7 @@ def main() -> None:
         beside, over = Traffic(port, clip, given.rate), threading.Event()
         thread = threading.Thread(target=beside.run, args=(over, given.seconds))
         thread.start()
-        rows = [cost(port, process.pid, name, bomb) for name, bomb in all_bombs]
+        rows = [cost(port, server.pid, name, bomb) for name, bomb in all_bombs]
         over.set()
         thread.join()
     text = page(rows, alone.told(given.late), beside.told(given.late), given)
@@ -176,29 +177,6 @@ def peak_mib(pid: int) -> float:
     except OSError:
         return 0.0
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
-
-
-@contextmanager
-def serving(model: str, jobs: int) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """Give a server's port and its process."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    words = ("--model", model, "--port", str(port), "--jobs", str(jobs), "--quiet", "--limit", "client_requests=64")
-    process = subprocess.Popen([sys.executable, "-m", "earnest", "serve", *words])
-    try:
-        end = time.monotonic() + START_S
-        while True:
-            try:
-                if post(port, three_seconds())[0] == 200:
-                    break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > end:
-                    raise SystemExit("The server doesn't answer.") from None
-                time.sleep(0.2)
-        yield port, process
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def three_seconds() -> bytes:

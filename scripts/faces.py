@@ -9,15 +9,10 @@ timeline's spans.
 The browser needs Node, Chromium, selenium and PYTHONPATH=web/bench.
 """
 
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,14 +27,14 @@ from earnest.audio.io import decode
 from earnest.audio.waveform import Waveform
 from earnest.bundle import load_bundle
 from earnest.client import Client
-from earnest.errors import AudioError, EarnestError
+from earnest.errors import AudioError
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.timeline import Timeline
+from earnest.testing.server import ServerProcess, server_process
 
 SEED = 0
 LONGEST_PIECE = 8_000
-START_S = 120.0
 AT_ONCE = 40  # recordings whose samples lie on the disk for the page at a time
 BOUNDS = ("stream_speed=10000", "stream_burst_s=3600")  # what is measured are answers, not a server's patience
 ROOT = Path(__file__).parent.parent
@@ -118,13 +113,17 @@ class Faces:
 
         return [answered(hear, path) for path in paths]
 
+    def _server(self) -> AbstractContextManager[ServerProcess]:
+        bounds = [word for bound in BOUNDS for word in ("--limit", bound)]
+        return server_process("--model", self.model, "--jobs", "1", "--quiet", *bounds)
+
     def _by_http(self, paths: Sequence[Path]) -> list[Prediction]:
-        with serving(self.model) as address, Client(address) as client:
+        with self._server() as server, Client(server.address) as client:
             return [answered(client.predict, path) for path in paths]
 
     def _by_websocket(self, paths: Sequence[Path]) -> list[Prediction]:
         rng = np.random.default_rng(SEED)
-        with serving(self.model) as address, Client(address) as client:
+        with self._server() as server, Client(server.address) as client:
 
             def hear(path: Path) -> Prediction:
                 recording = decode(path)
@@ -205,35 +204,6 @@ def told(values: dict[str, Any]) -> Prediction:
     if "failure" in values:
         return Prediction("array", "error", error=str(values["failure"]))
     return Prediction.from_dict(values)
-
-
-@contextmanager
-def serving(model: str) -> Iterator[str]:
-    """Give the address of ``earnest serve`` in a process of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    bounds = [word for bound in BOUNDS for word in ("--limit", bound)]
-    words = ("--model", model, "--port", str(port), "--jobs", "1", "--quiet", *bounds)
-    process = subprocess.Popen([sys.executable, "-m", "earnest", "serve", *words])
-    address, end = f"http://127.0.0.1:{port}", time.monotonic() + START_S
-    try:
-        while not is_ready(address):
-            if process.poll() is not None or time.monotonic() > end:
-                raise EarnestError("The server doesn't answer; what it said is above.")
-            time.sleep(0.2)
-        yield address
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def is_ready(address: str) -> bool:
-    """Whether a server answers there."""
-    try:
-        with urllib.request.urlopen(f"{address}/readyz", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def same_answer(one: Prediction, other: Prediction) -> bool:

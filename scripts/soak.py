@@ -3,40 +3,47 @@
     python scripts/soak.py                                  # an hour, one worker, the model "small"
     python scripts/soak.py --minutes 10 --workers 2 --folder /tmp/soak
 
-Writes soak.csv (a line every ten seconds: memory, descriptors and threads of the server and its children, latencies
-of clips), soak.png and soak.md into docs/security. Ends with 1 where something rises or surprises. The clients are in
-soak_traffic.py. The plot needs earnest[report].
+Writes soak.csv (a line every ten seconds, the mean of five looks: memory, descriptors and threads of the server and its
+children, latencies of clips), soak.png and soak.md into docs/security. Ends with 1 where something rises or surprises.
+The clients are in soak_traffic.py. The plot needs earnest[report].
+
+What it wants to know, and the rule for each, set before a run:
+
+* Does it still grow? The slope of the last third alone: a leak goes on, what warms up or takes a step once doesn't.
+  Flat means that the upper end of the slope's 95 % interval is at most `MOST_AN_HOUR`; "rises", that the lower end is
+  above; else the run was too short to tell. Neighbouring samples are alike, which widens the interval.
+* How much did it grow in all? The median of the last third against that of the first third after warming up: at most
+  `MOST_GROWN` of the first.
 """
 
 import argparse
 import csv
 import itertools
-import os
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from soak_traffic import ACTORS, Actor, Sounds, Visitor
-from soak_watch import RISES, Sample, Slope, sampled, slope_of
+from soak_watch import FLAT, Sample, Slope, averaged, grown, sampled, slope_of
+
+from earnest.testing.server import server_process
 
 ROOT = Path(__file__).parents[1]
 BODY_BYTES = 8 * 2**20
 LIMITS = (f"body_bytes={BODY_BYTES}", "body_s=5", "header_s=5", "stream_s=1000000")
-START_S, END_S = 120.0, 150.0
-EVERY_S = 10.0
+END_S = 150.0
+EVERY_S, LOOKS = 10.0, 5  # seconds a sample, looks a sample
 LONGEST_WARM_UP_S = 600.0
 ENDS = (0, -signal.SIGTERM)  # by itself, or by the signal once all is done
 # What counts as flat: what a server that holds some 300 MiB could bear for days between restarts.
 MOST_AN_HOUR = {"rss_mib": 16.0, "server_mib": 8.0, "descriptors": 2.0, "threads": 1.0}
+MOST_GROWN = 0.2  # of what was held after warming up
+COLUMNS = {"rss_mib": "memory (RSS)", "server_mib": "… without decoders", "p99_ms": "latency of clips, p99"}
 UNITS = {"rss_mib": "MiB", "server_mib": "MiB", "descriptors": "", "threads": "", "p99_ms": "ms"}
 
 
@@ -74,37 +81,6 @@ class Outcome:
         return sum(n for words in self.surprises().values() for n in words.values())
 
 
-@contextmanager
-def serving(model: str, workers: int) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """Give the port and the process of a server."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    limits = [word for limit in LIMITS for word in ("--limit", limit)]
-    words = ("--model", model, "--port", str(port), "--workers", str(workers), "--quiet", *limits)
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, "-m", "earnest", "serve", *words], env=environment)
-    end = time.monotonic() + START_S
-    try:
-        while not answers(port):
-            if process.poll() is not None or time.monotonic() > end:
-                raise SystemExit("The server doesn't answer.")
-            time.sleep(0.2)
-        yield port, process
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-
-
-def answers(port: int) -> bool:
-    """Whether the server would take on a recording."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
 def soak(model: str, seconds: float, workers: int = 1, every_s: float = EVERY_S, haste: float = 1.0) -> Outcome:
     """Start a server, let all clients at it, watch, and end it.
 
@@ -113,24 +89,30 @@ def soak(model: str, seconds: float, workers: int = 1, every_s: float = EVERY_S,
     haste : pauses are divided by this
     """
     sounds = Sounds(ROOT / "earnest" / "demo")
-    with serving(model, workers) as (port, process):
+    limits = [word for limit in LIMITS for word in ("--limit", limit)]
+    with server_process("--model", model, "--workers", str(workers), "--quiet", *limits) as server:
+        process = server.process
         visitors: list[Visitor] = []
         threads: list[threading.Thread] = []
         ended: dict[str, Counter[str]] = {name: Counter() for name in ACTORS}
         for name, actor in ACTORS.items():
             for _ in range(actor.n_at_once):
-                visitor = Visitor(port, process.pid, BODY_BYTES, sounds, seed=len(visitors))
+                visitor = Visitor(server.port, process.pid, BODY_BYTES, sounds, seed=len(visitors))
                 visitors.append(visitor)
                 threads.append(threading.Thread(target=act, args=(visitor, actor, ended[name], haste), daemon=True))
-        samples = []
+        samples, looks = [], list[Sample]()
         for thread in threads:
             thread.start()
         started = time.monotonic()
         for number in itertools.count(1):
-            wait(started + number * every_s)
+            wait(started + number * every_s / LOOKS)
+            looks.append(sampled(process.pid, time.monotonic() - started))
+            if number % LOOKS:
+                continue
             latencies = [visitor.latencies_s.pop() for visitor in visitors for _ in range(len(visitor.latencies_s))]
-            samples.append(sampled(process.pid, time.monotonic() - started, latencies))
-            if process.poll() is not None or number * every_s >= seconds:
+            samples.append(averaged(looks, latencies))
+            looks.clear()
+            if process.poll() is not None or number * every_s >= seconds * LOOKS:
                 break
         for visitor in visitors:
             visitor.over.set()
@@ -159,16 +141,19 @@ def warm_up_s(samples: Sequence[Sample]) -> float:
 
 
 def slopes(samples: Sequence[Sample]) -> dict[str, Slope]:
-    """Return the slope of each column."""
-    return {column: slope_of(samples, column, warm_up_s(samples)) for column in UNITS}
+    """Return the slope of each column in the last third."""
+    return {column: slope_of(samples, column, samples[-1].t_s * 2 / 3) for column in UNITS}
 
 
-def late_line(samples: Sequence[Sample]) -> str:
-    """Say how much memory rises in the last third: what warms up rises less and less."""
-    late = slope_of(samples, "server_mib", samples[-1].t_s * 2 / 3)
-    return (
-        f"In the last third alone memory without decoders rises by {late.per_hour:+.2f} ± {late.error:.2f} MiB an hour."
-    )
+def verdicts(samples: Sequence[Sample]) -> dict[str, str]:
+    """Say of each bounded column whether it is flat."""
+    found = {}
+    for column, slope in slopes(samples).items():
+        first, last = grown(samples, column, warm_up_s(samples))
+        if column in MOST_AN_HOUR:
+            has_grown = last > first * (1 + MOST_GROWN)
+            found[column] = "**has grown**" if has_grown else slope.verdict(MOST_AN_HOUR[column])
+    return found
 
 
 def page(outcome: Outcome, command: str, workers: int) -> str:
@@ -178,24 +163,28 @@ def page(outcome: Outcome, command: str, workers: int) -> str:
         "# The soak",
         "",
         f"Written by `{command}`: {minutes:.0f} minutes, {workers} worker{'s' * (workers > 1)}, all of these clients",
-        "at once, on 2 cores shared with the server. A line is fitted (least squares) to what was measured after",
-        f"{warm_up_s(outcome.samples):.0f} s of warming up; ± is its standard error.",
+        "at once, on cores shared with the server. Asked is whether it still grows at the end: a line is fitted (least",
+        "squares) to the last third, and flat means that the upper end of its slope's 95 % interval is at most the",
+        f"bound. What is held at the end may be {MOST_GROWN:.0%} more than after {warm_up_s(outcome.samples):.0f} s of "
+        "warming up (medians of",
+        "thirds). Both bounds were set before the run.",
         "",
         "![Memory, descriptors, threads and latency over time](soak.png)",
         "",
-        "| of the server and its children | at the start of the line | slope, an hour | flat means at most | |",
-        "|---|---:|---:|---:|---|",
+        "| of the server and its children | first third | last third | slope of the last, an hour | flat: at most | |",
+        "|---|---:|---:|---:|---:|---|",
     ]
+    found = verdicts(outcome.samples)
     for column, slope in slopes(outcome.samples).items():
         unit, most = UNITS[column], MOST_AN_HOUR.get(column)
-        name = {"rss_mib": "memory (RSS)", "server_mib": "… without decoders", "p99_ms": "latency of clips, p99"}.get(
-            column, column
-        )
-        verdict = "" if most is None else slope.verdict(most)
-        rise = f"{slope.per_hour:+.2f} ± {slope.error:.2f} {unit}".rstrip()
-        bound = "" if most is None else f"{most:g} {unit}".rstrip()
-        lines.append(f"| {name} | {slope.start:.1f} {unit} | {rise} | {bound} | {verdict} |".replace("  ", " "))
-    lines += ["", late_line(outcome.samples)]
+        first, last = grown(outcome.samples, column, warm_up_s(outcome.samples))
+        low, high = slope.interval
+        cells = [COLUMNS.get(column, column), f"{first:.1f} {unit}", f"{last:.1f} {unit}"]
+        cells += [
+            f"{slope.per_hour:+.2f} ({low:+.2f} to {high:+.2f}) {unit}",
+            "" if most is None else f"{most:g} {unit}",
+        ]
+        lines.append(f"| {' | '.join(cell.strip() for cell in cells)} | {found.get(column, '')} |")
     lines += ["", "| client | how its visits ended | |", "|---|---|---|"]
     surprises = outcome.surprises()
     for name, words in outcome.ended.items():
@@ -259,8 +248,8 @@ def main() -> int:
     text = page(outcome, command, given.workers)
     (given.folder / "soak.md").write_text(text, encoding="utf-8")
     sys.stdout.write(text)
-    rises = [column for column, most in MOST_AN_HOUR.items() if slopes(outcome.samples)[column].verdict(most) == RISES]
-    return 0 if not rises and outcome.n_surprises <= outcome.n_killed and outcome.exit_code in ENDS else 1
+    is_flat = all(verdict == FLAT for verdict in verdicts(outcome.samples).values())
+    return 0 if is_flat and outcome.n_surprises <= outcome.n_killed and outcome.exit_code in ENDS else 1
 
 
 if __name__ == "__main__":

@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 PROC = Path("/proc")
 MIB = 2**20
 FLAT, RISES = "flat", "**rises**"
 PAGE_BYTES = 4096
+Z_95 = 1.96
+_LEVELS = ("rss_mib", "server_mib", "processes", "descriptors", "threads")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The server and all its children at one moment; latencies are those of clips answered since the sample before.
+    """The server and all its children at some moments; latencies are those of clips answered since the sample before.
 
     Attributes
     ----------
@@ -26,9 +29,9 @@ class Sample:
     t_s: float
     rss_mib: float
     server_mib: float
-    processes: int
-    descriptors: int
-    threads: int
+    processes: float
+    descriptors: float
+    threads: float
     n_clips: int
     p50_ms: float
     p99_ms: float
@@ -71,8 +74,8 @@ def decoders_of(server: int) -> list[int]:
     return [pid for pid, depth, command in below if depth == deepest and command and not helpers.search(command)]
 
 
-def sampled(server: int, t_s: float, latencies_s: Sequence[float]) -> Sample:
-    """Look at a server now."""
+def sampled(server: int, t_s: float) -> Sample:
+    """Look at a server now; latencies are not known yet."""
     rss = of_decoders = processes = descriptors = threads = 0
     decoders = decoders_of(server)
     for pid, _ in tree_of(server):
@@ -86,19 +89,25 @@ def sampled(server: int, t_s: float, latencies_s: Sequence[float]) -> Sample:
         rss, processes, threads = rss + resident, processes + 1, threads + n_threads
         of_decoders += resident if pid in decoders else 0
         descriptors += n_open
-    p50, p99 = np.percentile(latencies_s, (50, 99)) * 1000 if latencies_s else (math.nan, math.nan)
     rss_mib, server_mib = (pages * PAGE_BYTES / MIB for pages in (rss, rss - of_decoders))
-    return Sample(t_s, rss_mib, server_mib, processes, descriptors, threads, len(latencies_s), float(p50), float(p99))
+    return Sample(t_s, rss_mib, server_mib, processes, descriptors, threads, 0, math.nan, math.nan)
+
+
+def averaged(looks: Sequence[Sample], latencies_s: Sequence[float]) -> Sample:
+    """Make one sample of several looks, at the time of the last one: their means, and the clips answered meanwhile."""
+    means = {name: float(np.mean([getattr(look, name) for look in looks])) for name in _LEVELS}
+    p50, p99 = map(float, np.percentile(latencies_s, (50, 99)) * 1000) if latencies_s else (math.nan, math.nan)
+    return Sample(looks[-1].t_s, **means, n_clips=len(latencies_s), p50_ms=p50, p99_ms=p99)
 
 
 @dataclass(frozen=True)
 class Slope:
-    """A straight line through what was measured after warming up (least squares).
+    """A straight line through what was measured (least squares).
 
     Attributes
     ----------
     per_hour : how steep
-    error : its standard error, from what lies beside the line
+    error : its standard error, from what lies beside the line; larger where neighbours lie on the same side
     start : the line's value where it begins
     """
 
@@ -106,21 +115,41 @@ class Slope:
     error: float
     start: float
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of `per_hour`."""
+        return self.per_hour - Z_95 * self.error, self.per_hour + Z_95 * self.error
+
     def verdict(self, most_per_hour: float) -> str:
         """Say whether it rises more than this, as far as the measurement can tell."""
-        if self.per_hour - 2 * self.error > most_per_hour:
+        low, high = self.interval
+        if low > most_per_hour:
             return RISES
-        return FLAT if self.per_hour + 2 * self.error <= most_per_hour else "no rise to be told from scatter"
+        return FLAT if high <= most_per_hour else "not told apart"
 
 
-def slope_of(samples: Sequence[Sample], column: str, warm_up_s: float) -> Slope:
-    """Fit one column over time; both lists start with the same sample."""
-    warm = [sample for sample in samples if sample.t_s >= warm_up_s]
-    pairs = [(sample.t_s / 3600, float(getattr(sample, column))) for sample in warm]
+def slope_of(samples: Sequence[Sample], column: str, from_s: float) -> Slope:
+    """Fit one column over time, from a moment on."""
+    pairs = [(one.t_s / 3600, float(getattr(one, column))) for one in samples if one.t_s >= from_s]
     hours, values = np.array([pair for pair in pairs if not math.isnan(pair[1])]).T
     centred = hours - hours.mean()
     spread = float((centred**2).sum())
     rise = float((centred * values).sum() / spread)
     beside = values - values.mean() - rise * centred
     error = math.sqrt(float((beside**2).sum()) / max(len(values) - 2, 1) / spread)
-    return Slope(rise, error, float(values.mean() + rise * (hours[0] - hours.mean())))
+    return Slope(rise, error * _inflation(beside), float(values.mean() + rise * (hours[0] - hours.mean())))
+
+
+def _inflation(beside: npt.NDArray[np.float64]) -> float:
+    """By how much errors grow because neighbours are alike: sqrt((1 + r) / (1 - r)), r their correlation if above 0."""
+    power = float((beside**2).sum())
+    alike = float((beside[1:] * beside[:-1]).sum()) / power if power > 0 else 0.0
+    alike = min(max(alike, 0.0), 0.95)
+    return math.sqrt((1 + alike) / (1 - alike))
+
+
+def grown(samples: Sequence[Sample], column: str, warm_up_s: float) -> tuple[float, float]:
+    """Return the medians of a column in the first and in the last third of what was measured after warming up."""
+    warm = [float(getattr(one, column)) for one in samples if one.t_s >= warm_up_s]
+    third = max(len(warm) // 3, 1)
+    return float(np.nanmedian(warm[:third])), float(np.nanmedian(warm[-third:]))

@@ -148,18 +148,30 @@ def _refuse_doubtful(before: Owner | None, state: str, lock: Path, target: Path)
         raise EarnestError(f"{target}: is being written by {_told(before)}. {OTHERWISE}")
 
 
+def lock_descriptor(descriptor: int, waits: bool = True) -> None:
+    """Lock an open file for this descriptor alone, until it is closed or its process dies.
+
+    Raises
+    ------
+    OSError
+        When another one has it and this one doesn't wait, or the file system has no locks.
+    """
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(descriptor, 2**30, os.SEEK_SET)  # far behind all words: others may not read what is locked
+        msvcrt.locking(descriptor, msvcrt.LK_LOCK if waits else msvcrt.LK_NBLCK, 1)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def _try_lock(descriptor: int) -> str:
     """Return "locked", "taken" by another one, or "unknown" where the file system has no locks."""
     try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            os.lseek(descriptor, 2**30, os.SEEK_SET)  # far behind the owner's words: others may not read what is locked
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_descriptor(descriptor, waits=False)
     except OSError as error:
         if error.errno in _NO_LOCKS:
             return "unknown"

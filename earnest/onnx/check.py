@@ -1,8 +1,8 @@
 """An ONNX file from outside, checked as bytes, without the ``onnx`` package: may it be run?
 
-Field numbers: ModelProto.graph (7), .functions (25); GraphProto.node (1), .initializer
-(5), .input (11), .output (12), .value_info (13), .sparse_initializer (15); NodeProto.input (1), .output (2), .op_type
-(4), .attribute (5), .domain (7); AttributeProto.t (5), .g (6), .tensors (10), .graphs (11), .sparse_tensor (22),
+Field numbers: ModelProto.graph (7), .functions (25); GraphProto.node (1), .initializer (5), .input (11), .output (12),
+.value_info (13), .sparse_initializer (15); NodeProto.input (1), .output (2), .op_type (4), .attribute (5), .domain (7);
+AttributeProto.i (3), .s (4), .t (5), .g (6), .strings (9), .tensors (10), .graphs (11), .sparse_tensor (22),
 .sparse_tensors (23); SparseTensorProto.values (1), .indices (2), .dims (3); FunctionProto.node (7); TensorProto.dims
 (1), .data_type (2), .int64_data (7), .name (8), .raw_data (9), .external_data (13), .data_location (14);
 ValueInfoProto.name (1).
@@ -26,7 +26,8 @@ _RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
 _MAKERS = frozenset({"ConstantOfShape", "Expand", "Range", "Tile"})  # a few numbers make many
-_INT64 = 7  # TensorProto.DataType
+_INT64, _TEXT = 7, 8  # TensorProto.DataType
+_HOLDS_TEXT = "holds text among its numbers, which no export of ours does. Export it again."
 _CONSTANTS: Mapping[int, str] = {5: "tensor", 10: "tensor", 22: "sparse", 23: "sparse"}  # fields of an attribute
 
 
@@ -34,7 +35,7 @@ def check_onnx(data: bytes, path: Path) -> None:
     """Refuse what is no ONNX model, what keeps weights in other files, and what could run without end.
 
     A graph that is allowed is one list of nodes of the standard operators, each of which runs once: no graphs within
-    nodes (Loop, Scan, If), no functions, nothing random, no constants that promise more than a file can hold.
+    nodes (Loop, Scan, If), no functions, nothing random, no text, no constants that promise more than a file can hold.
     """
     try:
         problem = _Inspection().problem_with(data)
@@ -88,6 +89,8 @@ class _Inspection:
             for part in self._fields(field.message):
                 if part.number in (6, 11):  # a graph inside a node
                     return f"its operator {shown(operator)} may run without end. Export it again."
+                if _makes_text(operator, part):
+                    return _HOLDS_TEXT
                 kind = _CONSTANTS.get(part.number)
                 if kind and (problem := self._with_constant(part.message, kind, texts[2])):
                     return problem
@@ -96,6 +99,8 @@ class _Inspection:
     def _with_constant(self, message: memoryview, kind: str, names: Sequence[str] = ()) -> str | None:
         """Check a tensor; those that would make too much as a shape are remembered by ``names``, or their own."""
         fields = self._fields(message)
+        if kind == "tensor" and any(field.number == 2 and field.content == _TEXT for field in fields):
+            return _HOLDS_TEXT
         if kind == "sparse":
             if math.prod(numbers_of(fields, 3)) > MOST_MADE:
                 return f"one of its constants promises more than {MOST_MADE:,} numbers. Export it again."
@@ -110,6 +115,13 @@ class _Inspection:
         if math.prod(dimensions) <= LONGEST_SHAPE and math.prod(map(abs, _whole(fields))) > MOST_MADE:
             self._huge.update(names or [text_of(message, 8)])
         return None
+
+
+def _makes_text(operator: str, attribute: Field) -> bool:
+    """Whether a node makes text, whose length no bound of tensors holds: its attribute ``to``, ``value_string(s)``."""
+    if operator == "Cast":
+        return attribute.number == 3 and attribute.content == _TEXT
+    return operator == "Constant" and attribute.number in (4, 9)
 
 
 def _whole(fields: Sequence[Field]) -> list[int]:

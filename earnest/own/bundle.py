@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-import earnest
 from earnest.bundle import Bundle, BundleInfo, ProtocolResult, TrainingCorpus, sha256_of
 from earnest.errors import EarnestError, shown
 from earnest.evaluation.calibration import FittedCalibration, quality, softmax
 from earnest.export.files import MODEL, NOTICE
+from earnest.installation import __version__
 from earnest.learning.crossval import OutOfFold, abstain_below
 from earnest.learning.discriminant import Floats
 from earnest.learning.domain import Domain
@@ -118,7 +118,7 @@ def bundle_of(
     if NOTICE in base.info.files:
         files[NOTICE] = base.listed_bytes(NOTICE)
     told = (
-        f"The last layer was learnt from own recordings with earnest {earnest.__version__}; the rest is that of "
+        f"The last layer was learnt from own recordings with earnest {__version__}; the rest is that of "
         f"'{base.info.name}' {base.info.version}. Gender and what is no speech are answered as by that.",
         "It does not adapt to a speaker: that network was made for other classes.",
         f"Licence of the base: {base.info.licence}.",

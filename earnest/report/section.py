@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import earnest
 from earnest.errors import MissingExtraError, printable_lines
 from earnest.evaluation.report import NONE, spread_text
+from earnest.installation import __version__
 from earnest.plots.style import BLUE, DPI, GRID, INK, MUTED, ORANGE, PAPER, SKY
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def render(template: str, **values: object) -> str:
             **values,
             style=Markup(style),
             style_hash=f"sha256-{base64.b64encode(sha256(style.encode()).digest()).decode()}",
-            version=earnest.__version__,
+            version=__version__,
             spread=spread_text,
         )
     )

@@ -42,10 +42,10 @@ _PROGRAM = "from earnest.runtime.decoder_child import main; main()"
 _log = logging.getLogger(__name__)
 
 
-def start_decoders(size: int) -> Decoders:
+def start_decoders(size: int, spares: int = 0) -> Decoders:
     """Start child processes; where the system can't, this process decodes, and a line in the log says so."""
     try:
-        pool = DecoderPool(size)
+        pool = DecoderPool(size, spares)
         words = pool.confinement()
     except (EarnestError, OSError, AttributeError) as error:  # no sockets that carry descriptors: Windows
         _log.warning("Recordings are decoded in this process: no decoder process starts (%s).", error)
@@ -57,17 +57,22 @@ def start_decoders(size: int) -> Decoders:
 
 
 class DecoderPool:
-    """At most ``size`` children, started at once; each does one job at a time."""
+    """At most ``size`` children that work, each on one job at a time; all are started at once.
 
-    def __init__(self, size: int) -> None:
-        self._size, self._lock, self._turns = size, threading.Lock(), threading.Semaphore(size)
+    Parameters
+    ----------
+    spares : children that wait besides: so nobody waits for the start of one in place of a child that died
+    """
+
+    def __init__(self, size: int, spares: int = 0) -> None:
+        self._size, self._lock, self._turns = size + spares, threading.Lock(), threading.Semaphore(size)
         # A child dies with the thread that started it, so that is one that lives as long as the pool.
         self._starter = ThreadPoolExecutor(1, "earnest-decoders")
         self._idle: list[_Child] = []
         self._busy: set[_Child] = set()
         self._is_closed = False
         try:
-            self._idle = self._starter.submit(lambda: [_Child() for _ in range(size)]).result()
+            self._idle = self._starter.submit(lambda: [_Child() for _ in range(self._size)]).result()
         except BaseException:
             self._starter.shutdown()
             raise
@@ -94,7 +99,7 @@ class DecoderPool:
             raise
 
     def pids(self) -> list[int]:
-        """Return the numbers of all processes."""
+        """Return the numbers of all processes; those that work stand last."""
         with self._lock:
             return [child.pid for child in (*self._idle, *self._busy)]
 
@@ -169,20 +174,24 @@ class DecoderPool:
     def _taken(self) -> "_Child":
         """Return a child that waits, or a new one; the lock is not held while that starts."""
         with self._lock:
-            while self._idle:
-                child = self._idle.pop()
-                if child.is_running():
-                    self._busy.add(child)
-                    return child
-                child.kill()
-        try:
-            # In the starter's thread: a child dies with the thread that started it.
-            child = self._starter.submit(_Child).result()
-        except RuntimeError:  # it takes no more work
-            raise EarnestError("The decoders are closed.") from None
-        with self._lock:
-            self._busy.add(child)
-        return child
+            dead = [child for child in self._idle if not child.is_running()]
+            self._idle = [child for child in self._idle if child not in dead]
+            found = self._idle.pop() if self._idle else None
+            if found is not None:
+                self._busy.add(found)
+        for one in dead:
+            one.kill()
+        if found is None:
+            try:
+                # In the starter's thread: a child dies with the thread that started it.
+                found = self._starter.submit(_Child).result()
+            except RuntimeError:  # it takes no more work
+                raise EarnestError("The decoders are closed.") from None
+            with self._lock:
+                self._busy.add(found)
+        if dead:
+            self._replace()
+        return found
 
     def _give_back(self, child: "_Child") -> None:
         # Asked outside the lock: a job that goes on is stopped first, which may take `STOP_S`.
@@ -203,19 +212,25 @@ class DecoderPool:
         return not self._is_closed and len(self._busy) + len(self._idle) < self._size
 
     def _replace(self) -> None:
-        """Start another one, for which nobody waits."""
+        """Start those that are missing, for which nobody waits."""
+        with self._lock:
+            n_missing = self._size - len(self._busy) - len(self._idle)
+        for _ in range(n_missing):
+            with suppress(RuntimeError):  # the pool was closed meanwhile
+                self._starter.submit(self._start_one)
 
-        def start() -> None:
-            fresh = _Child()
-            with self._lock:
-                is_kept = self._has_room()
-                if is_kept:
-                    self._idle.insert(0, fresh)  # the far end: `_taken` pops the last one, which is warm
-            if not is_kept:
-                fresh.kill()
-
-        with suppress(RuntimeError):  # the pool was closed meanwhile
-            self._starter.submit(start)
+    def _start_one(self) -> None:
+        """Start another one, unless that has been done meanwhile."""
+        with self._lock:
+            if not self._has_room():
+                return
+        fresh = _Child()
+        with self._lock:
+            is_kept = self._has_room()
+            if is_kept:
+                self._idle.insert(0, fresh)  # the far end: `_taken` pops the last one, which is warm
+        if not is_kept:
+            fresh.kill()
 
 
 class _Child:

@@ -1,7 +1,7 @@
 """A bundle's graph on onnxruntime."""
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -10,31 +10,24 @@ from earnest.bundle import Bundle
 from earnest.errors import BundleError, EarnestError
 from earnest.onnx.cut import Part, part_of
 from earnest.runtime.engine import Provider
+from earnest.runtime.memory import MIB, Turns, most_of_one, own_arena, shared_arena
 
 _PROVIDERS: Mapping[str, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _KINDS = {"tensor(float)": "float32", "tensor(int64)": "int64"}
 _SLOW = ["SkipLayerNormFusion"]  # its one node takes three times as long as the two that it replaces
-# Of all graphs of a process: `base` takes 53 MiB a thread for 20 s of sound at once, 473 MiB for a window of 60 s.
-MOST_MEMORY = max(2 << 30, (os.cpu_count() or 1) << 29)
 _FATAL = 4  # onnxruntime's log level: its messages arrive as exceptions already
 
 
-@cache
-def _limit_memory() -> None:
-    """Let all sessions of this process share `MOST_MEMORY`: a graph that wants more fails, and the process goes on."""
-    import onnxruntime
-
-    arena = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
-    about = onnxruntime.OrtMemoryInfo("Cpu", arena, 0, onnxruntime.OrtMemType.DEFAULT)
-    bound = onnxruntime.OrtArenaCfg({"max_mem": MOST_MEMORY, "arena_extend_strategy": 0})
-    onnxruntime.create_and_register_allocator(about, bound)
-
-
 class OnnxRuntimeSession:
-    """An inference session by names."""
+    """An inference session by names.
 
-    def __init__(self, session: Any) -> None:
-        self._session = session
+    Parameters
+    ----------
+    most_bytes : the bound of memory of a graph that has its own, see `earnest.runtime.memory`
+    """
+
+    def __init__(self, session: Any, most_bytes: int | None = None) -> None:
+        self._session, self._most_bytes, self._turns = session, most_bytes, Turns()
         self.inputs: Mapping[str, str] = {item.name: _KINDS.get(item.type, item.type) for item in session.get_inputs()}
         sizes = {item.name: item.shape[-1] if item.shape else None for item in session.get_outputs()}
         self.outputs: Mapping[str, int | None] = {
@@ -43,20 +36,58 @@ class OnnxRuntimeSession:
 
     def run(self, feeds: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
         """Return the outputs called ``names``, or end at the deadline of this thread."""
+        if self._most_bytes is None:
+            return self._run(feeds, names)
+        with _arena_may_end(), self._turns.among_others():
+            return self._run(feeds, names)
+        # Runs together may want more than there is though each wants little; and small pieces of an arena don't join.
+        with self._turns.alone():
+            for _ in range(2):  # after the first the arena is given back
+                with _arena_may_end():
+                    return self._run(feeds, names, shrinks=True)
+        raise RuntimeError(f"one run wants more than {self._most_bytes // MIB} MiB of memory, try shorter windows")
+
+    def _run(self, feeds: Mapping[str, Any], names: Sequence[str], shrinks: bool = False) -> list[Any]:
         import onnxruntime
 
         options = onnxruntime.RunOptions()
+        if shrinks:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         with stopped_at_deadline(lambda: setattr(options, "terminate", True)):
             values: list[Any] = self._session.run(list(names), dict(feeds), options)
         return values
 
 
+@contextmanager
+def _arena_may_end() -> Iterator[None]:
+    """Go on behind a block that ended as an arena had no more."""
+    try:
+        yield
+    except _errors() as error:
+        if "bfc_arena" not in str(error):
+            raise
+
+
+@cache
+def _errors() -> tuple[type[Exception], ...]:
+    """Return all that onnxruntime raises: its exceptions have no common parent of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
+    return (*own, RuntimeError, ValueError)
+
+
 class OnnxRuntime:
-    """Makes sessions from bytes that were checked, so no other file is read."""
+    """Makes sessions from bytes that were checked, so no other file is read.
+
+    Parameters
+    ----------
+    is_ours : whether the graphs ship with the package: others have a bound of memory each, see `earnest.runtime.memory`
+    """
 
     name = "onnxruntime"
 
-    def __init__(self, threads: int = 1, provider: Provider = "cpu") -> None:
+    def __init__(self, threads: int = 1, provider: Provider = "cpu", is_ours: bool = False) -> None:
         import onnxruntime
 
         wanted = _PROVIDERS[provider]
@@ -67,8 +98,8 @@ class OnnxRuntime:
         self._options.intra_op_num_threads = threads
         self._options.inter_op_num_threads = 1
         self._options.log_severity_level = _FATAL
-        if provider == "cpu":
-            _limit_memory()
+        self._threads, self._is_ours, self._is_bounded = threads, is_ours, provider == "cpu"
+        if self._is_bounded:
             self._options.add_session_config_entry("session.use_env_allocators", "1")
         for kind in ("intra_op", "inter_op"):  # idle threads give their core to others
             self._options.add_session_config_entry(f"session.{kind}.allow_spinning", "0")
@@ -77,17 +108,21 @@ class OnnxRuntime:
         """Prepare a graph."""
         import onnxruntime
 
-        session = onnxruntime.InferenceSession(
-            data, self._options, providers=self._providers, disabled_optimizers=_SLOW
-        )
-        return OnnxRuntimeSession(session)
+        with self._arena(len(data)):
+            session = onnxruntime.InferenceSession(
+                data, self._options, providers=self._providers, disabled_optimizers=_SLOW
+            )
+        is_alone = self._is_bounded and not self._is_ours
+        return OnnxRuntimeSession(session, most_of_one(len(data)) if is_alone else None)
+
+    def _arena(self, n_bytes: int) -> AbstractContextManager[None]:
+        if not self._is_bounded:
+            return nullcontext()
+        return shared_arena() if self._is_ours else own_arena(n_bytes, self._threads)
 
     def errors(self) -> tuple[type[Exception], ...]:
-        """Return all that onnxruntime raises: its exceptions have no common parent of their own."""
-        from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-        own = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
-        return (*own, RuntimeError, ValueError)
+        """Return all that onnxruntime raises."""
+        return _errors()
 
 
 class OnnxRuntimeEngine(OnnxRuntime):
@@ -98,7 +133,7 @@ class OnnxRuntimeEngine(OnnxRuntime):
     def __init__(self, bundle: Bundle, threads: int, provider: Provider) -> None:
         if self.file not in bundle.info.files:
             raise BundleError(f"{bundle.folder}: was exported for OpenVINO. Use backend openvino, or export it again.")
-        super().__init__(threads, provider)
+        super().__init__(threads, provider, is_ours=bundle.is_shipped)
         self._bundle = bundle
 
     def session(self, part: Part) -> OnnxRuntimeSession:

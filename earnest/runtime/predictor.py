@@ -12,7 +12,7 @@ import numpy as np
 from earnest.audio.inputs import AudioInput, rate_of, refuse_single, source_of
 from earnest.audio.io import MAX_SECONDS, check_form
 from earnest.audio.source import path_of
-from earnest.bundle import DEFAULT_BUNDLE, RULE, SHIPPED, Bundle, BundleInfo, load_bundle
+from earnest.bundle import DEFAULT_BUNDLE, RULE, Bundle, BundleInfo, load_bundle
 from earnest.errors import BundleError, EarnestError, shown
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.averaging import network_of
@@ -404,8 +404,7 @@ def _check_jobs(jobs: int) -> None:
 
 def _origin(bundle: Bundle) -> tuple[str, Mapping[str, str]]:
     """Return where a bundle is found again, by name where it is shipped, and the digests of its files."""
-    is_shipped = bundle.folder.parent == SHIPPED
-    return bundle.folder.name if is_shipped else str(bundle.folder.absolute()), dict(bundle.info.files)
+    return bundle.folder.name if bundle.is_shipped else str(bundle.folder.absolute()), dict(bundle.info.files)
 
 
 def _loaded_again(

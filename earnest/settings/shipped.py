@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import earnest
 from earnest.errors import RecipeError, suggestion
 
-_PACKAGE = Path(earnest.__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 _PLACES = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")  # setup.py puts them into the wheel
 
 

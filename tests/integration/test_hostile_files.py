@@ -18,24 +18,29 @@ from earnest.corpora.tables import read_table
 from earnest.errors import BundleError, CorpusError, EarnestError, RecipeError
 from earnest.evaluation.importers import read_pipeline_output
 from earnest.report.result import read_result
+from earnest.runtime.memory import most_of_one
 from earnest.settings.recipe import read_recipe
 from earnest.testing.sounds import write_voice
 from earnest.training.record import read_record
 from earnest.training.runtime_statistics import statistics_files
 
 ANSWER = """
-import sys, earnest
+import resource, sys, earnest
 from earnest.errors import EarnestError
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+earnest.load("small").predict(sys.argv[2])
+before = peak()
 try:
     earnest.load(sys.argv[1]).predict(sys.argv[2])
 except EarnestError as error:
+    print(peak() - before)
     sys.exit(f"refused: {error}")
 """
 
 
 @pytest.mark.parametrize("name", BUNDLES)
 def test_a_hostile_bundle_is_refused_in_words(name: str, tmp_path: Path) -> None:
-    """In a process of its own with a limit of memory: what it holds must not be made."""
+    """In a process of its own, and with little memory: what it holds must not be made."""
     make, message = BUNDLES[name]
     make(tmp_path / "bundle")
     clip = write_voice(tmp_path / "clip.wav")
@@ -53,6 +58,7 @@ def test_a_hostile_bundle_is_refused_in_words(name: str, tmp_path: Path) -> None
     with pytest.raises(BundleError, match=message):
         raise BundleError(done.stderr)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 20
+    assert int(done.stdout) * 1024 < most_of_one(0)
 
 
 @pytest.mark.parametrize("name", ARCHIVES)

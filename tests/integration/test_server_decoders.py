@@ -17,6 +17,7 @@ from stand_in import write_bundle
 
 from attacks import decoding
 
+N_DECODERS = 3  # of two jobs, and one that waits in case another dies
 BOMBS = (
     decoding.flac(590, 1_000_000, 8),
     decoding.flac(590, 1_000_000, 8, promised_s=0),
@@ -53,7 +54,7 @@ def test_killed_decoders_cost_one_request_each_at_most(bundle: Path, workers: in
         if workers > 1:
             wait_for(lambda: len(workers_of(process)) == workers, 60)
             owners = workers_of(process)
-        wait_for(lambda: all(len(decoders_of(owner)) == 2 for owner in owners), 60)
+        wait_for(lambda: all(len(decoders_of(owner)) == N_DECODERS for owner in owners), 60)
         expected = ask(address, CLIP).json()
         stop, n_killed = False, 0
 
@@ -68,7 +69,7 @@ def test_killed_decoders_cost_one_request_each_at_most(bundle: Path, workers: in
             asking = [pool.submit(ask_on, number) for number in range(3)]
             for _ in range(4):
                 for owner in owners:
-                    wait_for(lambda owner=owner: len(decoders_of(owner)) == 2, 60)
+                    wait_for(lambda owner=owner: len(decoders_of(owner)) == N_DECODERS, 60)
                     os.kill(decoders_of(owner)[0], signal.SIGKILL)
                     n_killed += 1
             stop = True
@@ -83,7 +84,7 @@ def test_killed_decoders_cost_one_request_each_at_most(bundle: Path, workers: in
 
 def test_bombs_beside_clips_cost_nobody_else_anything(bundle: Path) -> None:
     with serving(bundle, "--jobs", "2", "--log-level", "warning") as (address, process):
-        wait_for(lambda: len(decoders_of(process.pid)) == 2, 60)
+        wait_for(lambda: len(decoders_of(process.pid)) == N_DECODERS, 60)
         decoders = decoders_of(process.pid)
         with ThreadPoolExecutor(4) as pool:
             bombs = [pool.submit(ask, address, bomb) for bomb in BOMBS * 2]

@@ -47,10 +47,34 @@ def test_a_slope_is_told_from_scatter() -> None:
         at = [(10.0 * n, 100 + rise_per_hour * n / 360 + scatter[n % 4]) for n in range(360)]
         return [Sample(t_s, value, value, 1, 10, 5, 0, float("nan"), float("nan")) for t_s, value in at]
 
-    flat, rising = (slope_of(samples(rise), "rss_mib", warm_up_s=600) for rise in (0.0, 60.0))
+    flat, rising = (slope_of(samples(rise), "rss_mib", from_s=600) for rise in (0.0, 60.0))
     assert flat.verdict(most_per_hour=2.0) == FLAT and abs(flat.per_hour) < 1.0
     assert rising.per_hour == pytest.approx(60.0, abs=1.0)
     assert rising.verdict(most_per_hour=8.0) == RISES
+
+
+def test_a_step_is_no_leak_but_a_large_one_has_grown() -> None:
+    from soak import verdicts
+    from soak_watch import FLAT, Sample
+
+    def samples(step: float) -> list[Sample]:
+        at = [(10.0 * n, 100 + step * (n > 200) + (n % 4)) for n in range(1, 361)]
+        return [Sample(t_s, value, value, 1, 10, 5, 0, 1.0, 1.0) for t_s, value in at]
+
+    small, large = (verdicts(samples(step)) for step in (12.0, 30.0))
+    assert set(small.values()) == {FLAT}
+    assert large["server_mib"] == "**has grown**"
+
+
+def test_neighbours_that_are_alike_widen_the_interval() -> None:
+    from soak_watch import Sample, slope_of
+
+    def error(of_block: int) -> float:
+        values = [100.0 + (3.0 if n // of_block % 2 else -3.0) for n in range(360)]
+        samples = [Sample(10.0 * n, value, value, 1, 1, 1, 0, 1.0, 1.0) for n, value in enumerate(values)]
+        return slope_of(samples, "rss_mib", from_s=0).error
+
+    assert error(of_block=6) > 1.5 * error(of_block=1)
 
 
 def test_decoders_are_the_children_of_those_that_answer() -> None:

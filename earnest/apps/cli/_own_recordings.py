@@ -26,17 +26,17 @@ class OwnOptions:
     """Where own recordings say what is what, where that can't be guessed."""
 
     label_column: str | None = option(
-        "--label-column", metavar="NAME", help="Of own recordings: the column with labels; of folders 'folder 1', …"
+        "--label-column",
+        metavar="NAME",
+        help="Of own recordings: the column with labels; of folders 'folder 1', 'folder 2' … Default: guessed.",
     )
-    speaker_column: str | None = option(
-        "--speaker-column", metavar="NAME", help="Of own recordings: the column with speakers; of folders 'folder 1', …"
-    )
+    speaker_column: str | None = option("--speaker-column", metavar="NAME", help="The same for who speaks.")
     label_pattern: str | None = option(
-        "--label-pattern", metavar="REGEX", help="Of own recordings: the label in each path, its first group."
+        "--label-pattern",
+        metavar="REGEX",
+        help="Of own recordings: takes the label from a path (group 'label', or the first).",
     )
-    speaker_pattern: str | None = option(
-        "--speaker-pattern", metavar="REGEX", help="Of own recordings: the speaker in each path, its first group."
-    )
+    speaker_pattern: str | None = option("--speaker-pattern", metavar="REGEX", help="The same for who speaks.")
 
     @property
     def any(self) -> bool:

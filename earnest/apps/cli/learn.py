@@ -10,6 +10,7 @@ import click
 
 import earnest
 from earnest.apps.cli._options import MODEL, option, options
+from earnest.apps.cli._own_recordings import OwnOptions
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     echo,
@@ -25,19 +26,9 @@ N_REASONS = 5
 
 
 @dataclass(frozen=True)
-class LayoutOptions:
-    """Where labels and speakers stand."""
+class LayoutOptions(OwnOptions):
+    """Where labels and speakers stand, and where paths start."""
 
-    label_column: str | None = option(
-        "--label-column", metavar="NAME", help="Of a table; of folders 'folder 1', 'folder 2' … Default: guessed."
-    )
-    speaker_column: str | None = option("--speaker-column", metavar="NAME", help="The same for who speaks.")
-    label_pattern: str | None = option(
-        "--label-pattern",
-        metavar="REGEX",
-        help="Takes the label from a recording's path (group 'label', or the first).",
-    )
-    speaker_pattern: str | None = option("--speaker-pattern", metavar="REGEX", help="The same for who speaks.")
     root: Path | None = option(
         "--root", type=click.Path(path_type=Path, file_okay=False), help="Where relative paths of a table start."
     )

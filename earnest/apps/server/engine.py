@@ -216,7 +216,7 @@ class ModelThreads:
         self._pool = Threads(self._jobs, "earnest-request")
         self._stream_pool = Threads(self._jobs, "earnest-stream")
         self._turns = asyncio.Semaphore(self._jobs)
-        decoders = start_decoders(self._jobs) if self._isolate else InProcess()
+        decoders = start_decoders(self._jobs, spares=1) if self._isolate else InProcess()
         for predictor in self.predictors.values():
             predictor.decoders = decoders
         try:
@@ -267,10 +267,11 @@ class ModelThreads:
         try:
             # Waiting for a turn counts as well.
             async with asyncio.timeout(self._limits.request_s):
+                had_to_wait = self._turns.locked()
                 with self._waiting.track_inprogress():
                     await self._turns.acquire()
                 try:
-                    if await is_gone():
+                    if had_to_wait and await is_gone():
                         raise ProblemError("not-understood", "The client went away.")
                     future = asyncio.get_running_loop().run_in_executor(self._pool, in_time)
                 except BaseException:

@@ -7,6 +7,8 @@ read the answer. Browsers tell the truth in ``Host``, ``Origin`` and ``Sec-Fetch
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import TypeAlias
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,6 +18,7 @@ from earnest.apps.server.problems import ProblemError
 from earnest.errors import EarnestError, printable
 
 LOOPBACK = "127.0.0.1"
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 READING = ("GET", "HEAD", "OPTIONS")  # change nothing, and their answers are hidden from other pages by the browser
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{0,5})?", re.IGNORECASE)
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.IGNORECASE)
@@ -55,16 +58,20 @@ class HostNames:
 
     def hold(self, host: str) -> bool:
         """Whether a ``Host`` header, with or without a port, names this server."""
-        match = _HOST.fullmatch(host)
-        if not match:
-            return False
-        address = _address(match[1])
+        name, address = _parts(host)
         if address is None:
-            return match[1].lower() in self._names
+            return name in self._names
         return address.is_loopback or self._any_address or address in self._addresses
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+@lru_cache(maxsize=256)  # the same few in every request
+def _parts(host: str) -> tuple[str, Address | None]:
+    """Return the name in a ``Host`` header, in lower case, and the address that it is; "" is no name."""
+    match = _HOST.fullmatch(host)
+    return (match[1].lower(), _address(match[1])) if match else ("", None)
+
+
+def _address(host: str) -> Address | None:
     try:
         return ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
     except ValueError:

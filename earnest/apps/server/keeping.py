@@ -16,6 +16,7 @@ from prometheus_client import Counter
 
 from earnest.apps.server.body import Upload
 from earnest.apps.server.settings import MIB, Limits
+from earnest.files.locks import lock_descriptor
 
 _log = logging.getLogger("earnest.server")
 SPARE_BYTES = 256 * MIB  # of the disk, which are left to others
@@ -126,20 +127,8 @@ def _ledger(folder: Path) -> Iterator[TextIO]:
     """Give the file with the number of bytes, to one process and thread at a time."""
     descriptor = os.open(folder / LEDGER, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     with os.fdopen(descriptor, "r+", encoding="ascii", errors="replace") as ledger:
-        _lock(ledger)
+        lock_descriptor(descriptor)
         yield ledger
-
-
-def _lock(file: TextIO) -> None:
-    """Wait for a lock that ends when the file is closed, or its process dies; Windows has another kind."""
-    try:
-        import fcntl
-    except ImportError:
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined]
-        return
-    fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _noted(ledger: TextIO) -> int | None:

@@ -3,9 +3,8 @@
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from earnest.apps.server.metrics import Metrics
@@ -34,6 +33,16 @@ SECURITY: Mapping[str, str] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
 }
+_ALWAYS = [(name.lower().encode(), value.encode()) for name, value in SECURITY.items()]
+_NAMES = frozenset(name for name, _ in _ALWAYS)
+
+
+def _completed(headers: Iterable[tuple[bytes, bytes]], number: str) -> list[tuple[bytes, bytes]]:
+    """Add what every answer says to its own headers, whose names are in lower case (ASGI); ours replace theirs."""
+    own = [header for header in headers if header[0] not in _NAMES]
+    is_kept = any(name == b"cache-control" for name, _ in own)
+    more = [] if is_kept else [(b"cache-control", b"no-store")]
+    return [*own, *_ALWAYS, (b"x-request-id", number.encode()), *more]
 
 
 class Outermost:
@@ -55,9 +64,7 @@ class Outermost:
             nonlocal status
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers.update({**SECURITY, "X-Request-ID": number})
-                headers.setdefault("Cache-Control", "no-store")
+                message["headers"] = _completed(message.get("headers", ()), number)
             elif message["type"] == "websocket.accept":
                 status = 101
             await send(message)

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -240,6 +241,32 @@ def test_threads_that_end_leave_the_processes_alive() -> None:
         after = pool.pids()
         assert heard(pool.open_audio, coded("WAV", "PCM_16"))
         assert pool.pids() == after
+
+
+def test_a_spare_process_takes_the_place_of_one_that_died() -> None:
+    with DecoderPool(1, spares=1) as pool:
+        heard(pool.open_audio, coded("WAV", "PCM_16"))
+        first, spare = pool.pids()[::-1]  # the warm one is taken first
+        with pool.open_audio(LONG, 600) as stream:
+            next(stream.blocks)
+            os.kill(first, signal.SIGKILL)
+            with pytest.raises(DecoderDiedError):
+                deque(stream.blocks, maxlen=0)
+        with pool.open_audio(LONG, 600) as stream:
+            next(stream.blocks)
+            assert pool.pids()[-1] == spare
+        wait_for(lambda: len(pool.pids()) == 2)
+
+
+def test_one_that_died_while_it_waited_is_replaced() -> None:
+    with DecoderPool(1, spares=1) as pool:
+        heard(pool.open_audio, coded("WAV", "PCM_16"))
+        first, spare = pool.pids()[::-1]
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: not Path(f"/proc/{first}/cmdline").read_bytes())
+        assert heard(pool.open_audio, coded("WAV", "PCM_16"))
+        wait_for(lambda: len(pool.pids()) == 2)
+        assert first not in pool.pids() and spare in pool.pids()
 
 
 def test_a_closed_pool_has_no_processes_left() -> None:

@@ -1,6 +1,7 @@
-"""A bundle that adapts to speakers, and a server that has it."""
+"""A folder for a server's bundle, a recording, a bundle that adapts to speakers, and a server that has it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from serving import application
@@ -10,6 +11,17 @@ from starlette.testclient import TestClient
 import earnest
 from earnest.apps.server.settings import Settings
 from earnest.runtime.predictor import Predictor
+from earnest.testing.sounds import write_voice
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def sound(folder: Path) -> bytes:
+    return write_voice(folder / "clip.wav").read_bytes()
 
 
 @pytest.fixture(scope="module")

@@ -21,22 +21,12 @@ from earnest.apps.server.admission import digest_of
 from earnest.apps.server.metrics import JsonFormatter
 from earnest.audio.source import Source
 from earnest.runtime.predictor import Predictor
-from earnest.testing.sounds import voice, write_voice
+from earnest.testing.sounds import voice
 
 pytestmark = pytest.mark.long
 
 WAV = {"Content-Type": "audio/wav"}
 FORM = {"Content-Type": "multipart/form-data; boundary=xyz"}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("server")
-
-
-@pytest.fixture(scope="module")
-def sound(folder: Path) -> bytes:
-    return write_voice(folder / "clip.wav").read_bytes()
 
 
 @pytest.fixture(scope="module")

@@ -29,11 +29,6 @@ FINISH = '{"type": "finish"}'
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("streams")
-
-
-@pytest.fixture(scope="module")
 def client(folder: Path) -> Iterator[TestClient]:
     with application(settings_for(folder)) as client:
         yield client

@@ -1,0 +1,93 @@
+"""A graph that doesn't ship has a bound of memory; where runs of it want too much together, each has it alone."""
+
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from attacks.readers import constants_doubled, doubling
+from earnest.audio.deadline import Deadline
+from earnest.errors import TooLateError
+from earnest.runtime import memory
+from earnest.runtime.memory import MIB, Turns, most_of_one
+from earnest.runtime.onnxruntime_engine import OnnxRuntime
+
+FEEDS = {"waveform": np.zeros((1, 48_000), np.float32), "lengths": np.array([48_000])}  # a row of 0.18 MiB
+SIX_TIMES = doubling(6)  # to 12 MiB; rows before it are there, too, and holes between them
+
+
+@pytest.fixture
+def little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphs get 96 MiB while they run."""
+    monkeypatch.setattr(memory, "MOST_OF_ONE", 96 * MIB)
+    monkeypatch.setattr(memory, "MORE_A_CORE", 0)
+
+
+def test_a_graph_that_wants_too_much_fails_and_one_that_does_not_runs(little: None) -> None:
+    runner = OnnxRuntime()
+    assert len(runner.open(SIX_TIMES).run(FEEDS, ["probabilities"])) == 1
+    too_much = runner.open(doubling(40))
+    with pytest.raises(runner.errors(), match="more than 96 MiB"):
+        too_much.run(FEEDS, ["probabilities"])
+
+
+def test_a_graph_has_its_bound_whatever_was_opened_before_and_after(little: None) -> None:
+    runner = OnnxRuntime()
+    ours, theirs = OnnxRuntime(is_ours=True).open(doubling(8)), runner.open(doubling(8))
+    again = OnnxRuntime(is_ours=True).open(doubling(8))
+    for session in (ours, again):
+        assert session.run(FEEDS, ["probabilities"])
+    with pytest.raises(runner.errors()):
+        theirs.run(FEEDS, ["probabilities"])
+
+
+def test_runs_that_want_too_much_together_are_answered_all_the_same(little: None) -> None:
+    session = OnnxRuntime().open(SIX_TIMES)
+    with ThreadPoolExecutor(6) as threads:
+        sizes = list(threads.map(lambda _: session.run(FEEDS, ["probabilities"])[0].size, range(24)))
+    assert sizes == [64 * 48_000] * 24
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="addresses are counted on Linux alone")
+def test_what_follows_from_constants_is_bounded_while_a_graph_is_prepared_and_nothing_is_after_it() -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    runner = OnnxRuntime()
+    with pytest.raises(runner.errors()):
+        runner.open(constants_doubled())
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+    assert most_of_one(10 * MIB) == most_of_one(0) + 160 * MIB
+
+
+def test_who_runs_alone_has_nobody_beside() -> None:
+    turns, inside, seen = Turns(), set[int](), list[int]()
+
+    def run(number: int) -> None:
+        with turns.alone() if number % 5 == 0 else turns.among_others():
+            inside.add(number)
+            if number % 5 == 0:
+                seen.append(len(inside))
+            threading.Event().wait(0.001)
+            inside.discard(number)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(run, range(60)))
+    assert seen == [1] * 12
+
+
+def test_one_waits_for_its_turn_no_longer_than_its_time() -> None:
+    turns = Turns()
+    with turns.among_others(), turns.among_others(), Deadline(0.05), pytest.raises(TooLateError), turns.alone():
+        pass
+    with turns.alone():
+        pass
+
+
+def test_an_arena_in_small_pieces_still_has_room_for_a_large_one(little: None) -> None:
+    session = OnnxRuntime().open(doubling(6))
+    for n_samples in (8_000, 16_000, 30_000, 44_000, 60_000, 8_000, 60_000):
+        feeds = {"waveform": np.zeros((1, n_samples), np.float32), "lengths": np.array([n_samples])}
+        assert session.run(feeds, ["probabilities"])[0].shape == (1, 64 * n_samples)
