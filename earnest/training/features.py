@@ -19,7 +19,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-import earnest
 from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError
 from earnest.files.cache import DiskCache
