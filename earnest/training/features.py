@@ -101,7 +101,7 @@ def digest_of_words(*words: str) -> str:
 @cache
 def code_digest(parts: Iterable[str]) -> str:
     """Return the SHA-256 of the source of parts of the package."""
-    root = Path(earnest.__file__).parent
+    root = Path(__file__).parents[1]
     paths = sorted(path for part in parts for path in (root / part).rglob("*.py"))
     return digest_of_words(*(f"{path.relative_to(root)} {sha256_of(path)}" for path in paths))
 
