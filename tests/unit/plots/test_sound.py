@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.plots.sound import draw_spectrogram, draw_waveform, log_mel
+from earnest.frontends.shown import log_mel
+from earnest.plots.sound import draw_spectrogram, draw_waveform
 from earnest.plots.style import MUTED, new_figure
 
 pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")
