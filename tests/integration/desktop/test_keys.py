@@ -1,5 +1,6 @@
 """The menus, keys and buttons that move through files, a recording and its parts, pressed one by one."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,19 @@ def test_keys_go_from_file_to_file_and_take_them_out(driver: Any) -> None:
     assert Path(paths[1]).exists()
 
 
-def test_work_is_cancelled_and_begun_again_by_key_and_says_how_far_it_is(opened: Any, voices: Path) -> None:
+def test_work_is_cancelled_and_begun_again_by_key_and_says_how_far_it_is(
+    opened: Any, voices: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from earnest.apps.desktop.analysis import Listening
     from earnest.apps.desktop.entries import Entry
 
+    may_go_on, answer = threading.Event(), Listening.timeline
+
+    def held(*args: Any) -> Any:
+        assert may_go_on.wait(30)
+        return answer(*args)
+
+    monkeypatch.setattr(Listening, "timeline", held)
     driver = opened()
     driver.until(lambda: driver.window._listening)
     files = driver.window.files
@@ -40,6 +51,7 @@ def test_work_is_cancelled_and_begun_again_by_key_and_says_how_far_it_is(opened:
     assert "5 left" in files.state.text()
     assert files.progress.isVisible() and files.progress.maximum() == 5
     press(driver.window, "Ctrl+.")
+    may_go_on.set()
     driver.until(lambda: not files.progress.isVisible())
     driver.answered()
     assert "cancelled" in driver.labels()
