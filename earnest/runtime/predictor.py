@@ -140,6 +140,11 @@ class Predictor:
             _warn_once(f"{self.info.name}: its adaptation is of an earlier version, and is not used. {_AGAIN}")
         return self.info.adaptation is not None
 
+    @property
+    def adapts_folders(self) -> bool:
+        """Whether the recordings of a folder are adapted to unless told otherwise; see `AdaptationEntry.folders`."""
+        return self.can_adapt and all(entry.folders for bundle in self._bundles if (entry := bundle.info.adaptation))
+
     @cached_property
     def adaptation(self) -> Adaptation:
         """The network that adapts, of the first bundle that has one.

@@ -103,7 +103,10 @@ class RowFile:
             self._file.close()
             if self._output.exists():
                 self._journal.unlink()
-            raise EarnestError(f"{self._output}: {why}. Answer all of them again with --overwrite.")
+            instead = (
+                "Answer all of them again with --overwrite; --adapt off answers each by itself, into another file."
+            )
+            raise EarnestError(f"{self._output}: {why}. {instead}")
 
     def write(self, row: Prediction | Heard) -> None:
         """Add a row; it is safe when this returns, and not there at all when this raises."""

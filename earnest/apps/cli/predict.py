@@ -147,6 +147,8 @@ def command(
     sources = sources_of(paths)
     speakers = Speakers(paths, adaptation.speaker_pattern)
     is_batch = adaptation.is_batch(predictor, paths)
+    if is_batch and not adaptation.adapt and not quiet:
+        click.echo(ADAPTS, err=True)
     adapter = None if is_batch else adaptation.adapter(predictor)
     run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers if is_batch else None)
     batches = _batches(sources, paths, watch)
@@ -158,6 +160,9 @@ def command(
     speakers.tell_unmatched()
     if n_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
+
+
+ADAPTS = "A folder's recordings are all heard, without labels, before they are answered (--adapt off: each by itself)."
 
 
 class PredictRun:
