@@ -98,6 +98,8 @@ class OnnxRuntime:
         self._options.intra_op_num_threads = threads
         self._options.inter_op_num_threads = 1
         self._options.log_severity_level = _FATAL
+        # onnxruntime would keep a plan of memory for each length that it ever heard, and never forget one.
+        self._options.enable_mem_pattern = False
         self._threads, self._is_ours, self._is_bounded = threads, is_ours, provider == "cpu"
         if self._is_bounded:
             self._options.add_session_config_entry("session.use_env_allocators", "1")
