@@ -131,7 +131,7 @@ def command(
     Examples:
       earnest predict talk.wav
       earnest predict recordings/ --output emotions.csv --resume
-      earnest predict anna/ --adapt auto
+      earnest predict anna/ --adapt off
       earnest predict ravdess/ --adapt auto --speaker-pattern 'Actor_([0-9]+)' --output emotions.csv
       earnest predict talk.wav --classes angry,happy,neutral,sad --no-abstain
       cat talk.ogg | earnest predict - --json
