@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 import soundfile
-from serving import wait_for
+from patience import wait_for
 from stand_in import write_bundle
 
 from earnest.testing.sounds import voice

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from command_line import earnest_cli
+from patience import wait_for
 from server_process import CLIP, answers, ask, free_port, memory_mb, serving, workers_of
-from serving import wait_for
 from stand_in import write_bundle
 
 from attacks import decoding

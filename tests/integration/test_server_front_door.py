@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from patience import wait_for
 from server_process import CLIP, connected, metrics
-from serving import listening, settings_for, wait_for
+from serving import listening, settings_for
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 

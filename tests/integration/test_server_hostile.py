@@ -10,6 +10,7 @@ import httpx2
 import numpy as np
 import pytest
 import soundfile
+from patience import wait_for
 from server_process import (
     CLIP,
     WAV,
@@ -22,7 +23,6 @@ from server_process import (
     memory_mb,
     said,
 )
-from serving import wait_for
 
 FORM = {"Content-Type": "multipart/form-data; boundary=xyz"}
 

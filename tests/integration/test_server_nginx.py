@@ -14,8 +14,8 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
+from patience import wait_for
 from server_process import CLIP, WAV, connected, free_port, metrics, serving
-from serving import wait_for
 from stand_in import write_bundle
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect

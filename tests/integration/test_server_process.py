@@ -13,8 +13,8 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
+from patience import wait_for
 from server_process import CLIP, answers, ask, ask_until_gone, connected, head, metrics, said, serving, workers_of
-from serving import wait_for
 from stand_in import write_bundle
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect

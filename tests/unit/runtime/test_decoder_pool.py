@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from serving import wait_for
+from patience import wait_for
 
 from attacks import decoding
 from earnest.audio.deadline import Deadline

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from patience import wait_for
 from prometheus_client import CollectorRegistry, Gauge
-from serving import application, settings_for, wait_for
+from serving import application, settings_for
 from starlette.testclient import TestClient
 
 from attacks import decoding
