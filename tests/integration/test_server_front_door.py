@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from patience import wait_for
+from patience import PATIENCE_S, wait_for
 from server_process import CLIP, connected, metrics
 from serving import listening, settings_for
 from websockets.exceptions import InvalidStatus
@@ -38,7 +38,7 @@ def address(folder: Path) -> Iterator[str]:
 def answers_to(address: str, data: bytes) -> tuple[list[int], bytes]:
     """Return the statuses of all answers and what came, until the server closes the connection."""
     with connected(address) as connection:
-        connection.settimeout(20)
+        connection.settimeout(PATIENCE_S)
         connection.sendall(data)
         found = b""
         try:
@@ -51,7 +51,7 @@ def answers_to(address: str, data: bytes) -> tuple[list[int], bytes]:
 
 def status_of_stream(address: str, *headers: str, host: str = "localhost") -> int:
     with connected(address) as connection:
-        connection.settimeout(20)
+        connection.settimeout(PATIENCE_S)
         connection.sendall(web.upgrade(*headers, host=host))
         return int(connection.recv(12).split()[1])
 
@@ -134,7 +134,7 @@ def unread(address: str, coding: str) -> Iterator[tuple[socket.socket, select.po
     """Ask for a model and read none of it; the connection, and what tells that it ended."""
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(20)
+        connection.settimeout(PATIENCE_S)
         connection.connect(("127.0.0.1", int(address.rpartition(":")[2])))
         connection.sendall(web.unread(coding=coding))
         ended = select.poll()

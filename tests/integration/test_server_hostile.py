@@ -10,7 +10,7 @@ import httpx2
 import numpy as np
 import pytest
 import soundfile
-from patience import wait_for
+from patience import PATIENCE_S, wait_for
 from server_process import (
     CLIP,
     WAV,
@@ -144,9 +144,9 @@ def test_a_broken_form_is_not_valid(address: str, body: bytes) -> None:
 
 @pytest.mark.parametrize(("name", "shown"), [("../../etc/passwd", "passwd"), ("C:\\boot.ini", "boot.ini")])
 def test_a_files_name_is_no_path(address: str, name: str, shown: str) -> None:
-    right = httpx2.post(f"{address}/v1/predict", files={"file": (name, CLIP)}, timeout=60)
+    right = httpx2.post(f"{address}/v1/predict", files={"file": (name, CLIP)}, timeout=PATIENCE_S)
     assert (right.status_code, right.json()["path"]) == (200, shown)
-    wrong = httpx2.post(f"{address}/v1/predict", files={"file": (name, b"root")}, timeout=60)
+    wrong = httpx2.post(f"{address}/v1/predict", files={"file": (name, b"root")}, timeout=PATIENCE_S)
     assert problem_kind(wrong) == (422, "not-readable")
     assert "etc" not in wrong.text
 
@@ -160,7 +160,7 @@ def test_an_address_is_no_path(address: str, path: str) -> None:
 
 def test_a_flood_of_tiny_requests_is_survived(address: str) -> None:
     def flood(_: int) -> list[int]:
-        with httpx2.Client(base_url=address, timeout=60) as client:
+        with httpx2.Client(base_url=address, timeout=PATIENCE_S) as client:
             return [client.post("/v1/predict", content=b"x", headers=WAV).status_code for _ in range(50)]
 
     with ThreadPoolExecutor(4) as pool:

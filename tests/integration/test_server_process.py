@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
-from patience import wait_for
+from patience import PATIENCE_S, wait_for
 from server_process import CLIP, answers, ask, ask_until_gone, connected, head, metrics, said, serving, workers_of
 from stand_in import write_bundle
 from websockets.exceptions import ConnectionClosed
@@ -44,7 +44,7 @@ def test_a_request_under_way_is_answered_after_term_and_logs_tell_no_person(bund
         connection.sendall(CLIP[1000:])
         assert b"HTTP/1.1 200" in (answer := said(connection))
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["status"] == "ok"
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE_S)
         assert process.returncode in (0, -signal.SIGTERM)
     lines = [json.loads(line) for line in errors.splitlines()]
     assert any(line["message"] == "answered" and line.get("route") == "/v1/predict" for line in lines)
@@ -66,7 +66,7 @@ def speak_until_closed(address: str, piece_s: float, pause_s: float, most_s: flo
             pass
         try:
             while True:
-                told.append(json.loads(stream.recv(timeout=60)))
+                told.append(json.loads(stream.recv(timeout=PATIENCE_S)))
         except ConnectionClosed as closed:
             return {"told": [item for item in told if item["event"] != "heartbeat"], "code": closed.rcvd.code}
 
@@ -91,17 +91,17 @@ def test_term_under_load_answers_requests_and_lets_streams_tell_all(bundle: Path
         live = [pool.submit(speak_until_closed, address, 0.1, 0.05, 60.0) for _ in range(3)]
         silent = pool.submit(speak_until_closed, address, 1.0, 0.0, 5.0)
         hasty = pool.submit(speak_until_closed, address, 0.5, 0.0, 60.0)  # waits, as it may not be so fast
-        wait_for(lambda: "earnest_streams_open 5.0" in metrics(address), 30)
+        wait_for(lambda: "earnest_streams_open 5.0" in metrics(address))
         asking = [pool.submit(ask_until_gone, address, CLIP) for _ in range(3)]
-        wait_for(lambda: 'earnest_recordings_total{status="ok"}' in metrics(address), 30)
+        wait_for(lambda: 'earnest_recordings_total{status="ok"}' in metrics(address))
         time.sleep(1)
         process.send_signal(signal.SIGTERM)
-        answered = [item for one in asking for item in one.result(60)]
-        ended = [item.result(60) for item in live]
+        answered = [item for one in asking for item in one.result(PATIENCE_S)]
+        ended = [item.result(PATIENCE_S) for item in live]
         assert all(assert_all_was_told(item, bundle) > 0 for item in ended)
-        assert assert_all_was_told(silent.result(60), bundle) == 5.0
-        assert assert_all_was_told(hasty.result(60), bundle) > 20
-        _, errors = process.communicate(timeout=60)
+        assert assert_all_was_told(silent.result(PATIENCE_S), bundle) == 5.0
+        assert assert_all_was_told(hasty.result(PATIENCE_S), bundle) > 20
+        _, errors = process.communicate(timeout=PATIENCE_S)
         assert process.returncode in (0, -signal.SIGTERM)
         assert errors == ""
     assert answered.count(200) >= 3
@@ -110,12 +110,12 @@ def test_term_under_load_answers_requests_and_lets_streams_tell_all(bundle: Path
 
 def test_a_killed_worker_is_replaced_and_term_under_load_loses_nothing(bundle: Path) -> None:
     with serving(bundle, "--workers", "2", "--jobs", "1", "--log-level", "warning") as (address, process):
-        wait_for(lambda: "earnest_streams_open 0.0" in metrics(address) and len(workers_of(process)) == 2, 60)
+        wait_for(lambda: "earnest_streams_open 0.0" in metrics(address) and len(workers_of(process)) == 2)
         before = workers_of(process)
         os.kill(before[0], signal.SIGSTOP)
         time.sleep(1.5)  # now the supervisor waits for its sign of life
         os.kill(before[0], signal.SIGKILL)
-        wait_for(lambda: before[0] not in workers_of(process), 30)
+        wait_for(lambda: before[0] not in workers_of(process))
         n_asked = 0
         while len(workers_of(process)) < 2 or n_asked < 6:  # the other one answers all
             assert ask(address, CLIP).status_code == 200
@@ -124,10 +124,10 @@ def test_a_killed_worker_is_replaced_and_term_under_load_loses_nothing(bundle: P
         assert f'earnest_recordings_total{{status="ok"}} {n_asked}.0' in metrics(address)
         with ThreadPoolExecutor(4) as pool:
             asking = [pool.submit(ask_until_gone, address, CLIP) for _ in range(4)]
-            wait_for(lambda: any(f'status="ok"}} {n_asked + n}' in metrics(address) for n in range(20, 40)), 60)
+            wait_for(lambda: any(f'status="ok"}} {n_asked + n}' in metrics(address) for n in range(20, 40)))
             process.send_signal(signal.SIGTERM)
-            answered = [item for one in asking for item in one.result(60)]
-        process.wait(60)
+            answered = [item for one in asking for item in one.result(PATIENCE_S)]
+        process.wait(PATIENCE_S)
         assert process.returncode == 0
     assert answered.count(200) > 20
     # A client's last request may have waited in the kernel, accepted by no worker, when the socket was closed, or have
@@ -144,13 +144,13 @@ def test_workers_take_each_others_tickets_and_each_ticket_once(bundle: Path, mon
             return int(connection.recv(12).split()[1])
 
     with serving(bundle, "--workers", "2") as (address, process), ThreadPoolExecutor(8) as pool:
-        wait_for(lambda: len(workers_of(process)) == 2, 60)
+        wait_for(lambda: len(workers_of(process)) == 2)
         for _ in range(10):
-            answer = httpx2.post(f"{address}/v1/tickets", headers={"X-API-Key": "secret"}, timeout=60)
+            answer = httpx2.post(f"{address}/v1/tickets", headers={"X-API-Key": "secret"}, timeout=PATIENCE_S)
             statuses = list(pool.map(status_with, 6 * [answer.json()["ticket"]]))
             assert sorted(statuses) == [101, 401, 401, 401, 401, 401]
         process.terminate()
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE_S)
     lines = [json.loads(line) for line in errors.splitlines()]
     assert sum(line.get("method") == "WEBSOCKET" for line in lines) == 60
     assert not [line for line in lines if line["level"] != "info"]

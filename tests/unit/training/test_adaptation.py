@@ -7,6 +7,7 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 import torch
+from traced_once import AdaptationGraphs
 
 from earnest.training.adaptation import (
     COPY,
@@ -188,6 +189,10 @@ def test_moved_speakers_are_understood_better_and_one_emotion_is_not_taken_for_t
 def test_the_same_seed_gives_the_same_network() -> None:
     first, again = (adaptation_graph(fit_adaptation(answered(), CLASSES, 1, n_steps=3)) for _ in range(2))
     assert first == again
+
+
+def test_what_tests_make_of_a_graph_that_was_traced_before_is_what_the_exporter_makes() -> None:
+    assert AdaptationGraphs().graph(random_network()) == adaptation_graph(random_network())
 
 
 def test_the_graph_names_no_file_of_the_machine() -> None:
