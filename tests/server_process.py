@@ -2,12 +2,13 @@
 
 import io
 import os
+import random
 import re
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from stand_in import write_bundle
 
 from earnest.testing.sounds import voice
 
-START_S = 120.0  # on a busy machine
 KEPT_MB = 150.0  # two jobs have decoded ten minutes each, which malloc may keep; all else leaves nothing
 WAV = {"Content-Type": "audio/wav"}
 LIMITS = ("header_s=1", "body_s=2", "body_bytes=1000000", "connections=300")
@@ -32,12 +32,15 @@ def wav(seconds: float) -> bytes:
 
 
 CLIP = wav(3.0)
+_DRAW = random.SystemRandom()  # processes of tests choose at the same time
 
 
 def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """Return a port that nobody listens at, below those that the system gives to connections meanwhile."""
+    while True:
+        port = _DRAW.randrange(20_000, 30_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextmanager
@@ -74,6 +77,12 @@ def answers(address: str) -> bool:
         return httpx2.get(f"{address}/readyz", timeout=5).status_code == 200
     except httpx2.HTTPError:
         return False
+
+
+def n_answered(address: str) -> float:
+    """Return how many recordings have their answer."""
+    found = re.search(r'earnest_recordings_total{status="ok"} (\S+)', metrics(address))
+    return float(found[1]) if found else 0.0
 
 
 def metrics(address: str) -> str:

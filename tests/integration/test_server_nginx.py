@@ -121,7 +121,7 @@ def answers(site: Site) -> bool:
         return False
 
 
-def ended(stream: Any, patience_s: float = 60) -> tuple[dict[str, Any], int]:
+def ended(stream: Any, patience_s: float = PATIENCE_S) -> tuple[dict[str, Any], int]:
     """Return the last event and the code of the close."""
     last: dict[str, Any] = {}
     try:
@@ -206,4 +206,5 @@ def test_a_replica_that_ends_or_is_killed_leaves_the_other(tmp_path: Path) -> No
         assert sorted([close_of(one), close_of(another)], key=str) == [("end", 1012), None]
         assert "streams_open 1.0" in metrics(address)
         second.kill()
+        second.wait(PATIENCE_S)
         assert client.post("/v1/predict", content=CLIP, headers=WAV).status_code == 502
