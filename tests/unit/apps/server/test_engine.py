@@ -96,7 +96,7 @@ def test_a_server_whose_turns_are_all_lost_is_not_ready(
     go, original = threading.Event(), work.utterance
 
     def stuck(*arguments: Any, **more: Any) -> Any:
-        assert go.wait(60)  # deaf to every deadline
+        assert go.wait(PATIENCE_S)  # deaf to every deadline
         return original(*arguments, **more)
 
     monkeypatch.setattr(work, "utterance", stuck)
