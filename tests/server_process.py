@@ -2,19 +2,19 @@
 
 import io
 import os
-import random
 import re
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import soundfile
 from patience import PATIENCE_S, wait_for
+from ports import free_port
 from stand_in import write_bundle
 
 from earnest.testing.sounds import voice
@@ -32,15 +32,6 @@ def wav(seconds: float) -> bytes:
 
 
 CLIP = wav(3.0)
-_DRAW = random.SystemRandom()  # processes of tests choose at the same time
-
-
-def free_port() -> int:
-    """Return a port that nobody listens at, below those that the system gives to connections meanwhile."""
-    while True:
-        port = _DRAW.randrange(20_000, 30_000)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from command_line import earnest_cli
 from patience import PATIENCE_S, wait_for
-from server_process import CLIP, answers, ask, free_port, memory_mb, serving, workers_of
+from ports import free_port
+from server_process import CLIP, answers, ask, memory_mb, serving, workers_of
 from stand_in import write_bundle
 
 from attacks import decoding

@@ -15,7 +15,8 @@ import httpx2
 import numpy as np
 import pytest
 from patience import PATIENCE_S, wait_for
-from server_process import CLIP, WAV, connected, free_port, metrics, serving
+from ports import free_port
+from server_process import CLIP, WAV, connected, metrics, serving
 from stand_in import write_bundle
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
