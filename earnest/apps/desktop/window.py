@@ -58,6 +58,7 @@ class DesktopWindow(QMainWindow):
         self.annotations = Annotations(preferences.folder / "corrections.jsonl", self)
         self.microphone = Microphone(self)
         self._listening: Listening | None = None
+        self._n_loads = 0
         self.files, self.recording, self.answer = FilesPanel(), RecordingPanel(self.background), AnswerPanel()
         self.parts, self.picture = AnnotationPanel(self.annotations), PicturePanel()
         self.record = RecordPanel(self.microphone, self.background)
@@ -241,8 +242,12 @@ class DesktopWindow(QMainWindow):
     def load_model(self, choice: ModelChoice) -> None:
         """Load a model in a thread, and answer everything with it; where it fails, the one before stays."""
         self.statusBar().showMessage(tr("Loading {model} …").format(model=printable(choice.model)))
+        self._n_loads += 1
+        turn = self._n_loads  # what was chosen last answers, though another may take longer to load
 
         def loaded(found: tuple[Listening, str]) -> None:
+            if turn != self._n_loads:
+                return
             self._listening, card = found
             info = self._listening.predictor.info
             self.models.show_loaded(self._listening, card)
@@ -257,6 +262,8 @@ class DesktopWindow(QMainWindow):
             self._show_tab()
 
         def failed(why: str) -> None:
+            if turn != self._n_loads:
+                return
             self.statusBar().clearMessage()
             self.tell(why)
             if self._listening is not None and choice.model != self._listening.predictor.info.name:
