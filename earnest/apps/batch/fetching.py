@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from earnest.apps.batch.inputs import Input, open_url, table_sounds
-from earnest.apps.batch.remote import explained, filesystem_of, is_url, patiently
+from earnest.apps.batch.places import explained, filesystem_of, is_url, patiently
 from earnest.errors import AudioError, EarnestError, first_line, printable
 from earnest.files.reading import opened
 from earnest.runtime.parquet import load_pyarrow

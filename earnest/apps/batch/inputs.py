@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, TypeAlias, cast
 
-from earnest.apps.batch.remote import explained, filesystem_of, is_url, patiently, url_of
+from earnest.apps.batch.places import explained, filesystem_of, is_url, patiently, url_of
 from earnest.apps.cli._recordings import sources_of
 from earnest.apps.cli._speakers import MOST_LIST_BYTES, is_list, rows_of_list
 from earnest.audio.source import path_of
