@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from earnest.apps.cli._embedding_file import EmbeddingFile, journal_line
-from earnest.apps.cli._embedding_file import Form as EmbeddingForm
 from earnest.apps.cli._row_file import Form, RowFile
+from earnest.apps.cli.embed import EmbeddingFile, journal_line
+from earnest.apps.cli.embed import Form as EmbeddingForm
 from earnest.audio.speech import Extent
 from earnest.bundle import SOUNDS, BundleInfo
 from earnest.corpora.manifest import Utterance

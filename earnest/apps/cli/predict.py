@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 import click
 
 from earnest.apps.cli._options import AnswerOptions, AveragingOptions, ModelOptions, SpeakerOptions, option, options
-from earnest.apps.cli._recordings import arriving, sources_of
-from earnest.apps.cli._speakers import Speakers
+from earnest.apps.cli._recordings import Speakers, arriving, sources_of
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options, overwrite_option
 from earnest.audio.source import Source, path_of
 from earnest.files.locks import held_file

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from earnest.corpora.base import audio_files
+from earnest.corpora.base import audio_files_and_links
 from earnest.corpora.own.rows import FoundRecording
 from earnest.corpora.tables import SYNONYMS
 from earnest.errors import CorpusError, printable, shown
@@ -28,9 +28,11 @@ def class_folders(
     ----------
     label_column, speaker_column : "folder N", N counted from 1 below ``root`` (and below train, valid and test)
     """
-    files = [path.relative_to(root) for path in audio_files(root)]
-    if not files:
-        raise CorpusError(f"{root}: no recordings there, and no table that names some. {unfollowed(root)}".rstrip())
+    paths, links = audio_files_and_links(root)
+    linked = unfollowed(root, links)
+    if not paths:
+        raise CorpusError(f"{root}: no recordings there, and no table that names some. {linked}".rstrip())
+    files = [path.relative_to(root) for path in paths]
     split_of, folders = _without_sets([file.parent.parts for file in files])
     told = level_in(label_column)
     level, notes = (told, []) if told else _label_level(folders)
@@ -39,7 +41,6 @@ def class_folders(
         FoundRecording(file.as_posix(), _at(inner, level), str(root / file), _at(inner, who), split)
         for file, inner, split in zip(files, folders, split_of, strict=True)
     ]
-    linked = unfollowed(root)
     return found, f"{FOLDER}{level}", [*notes, linked] if linked else notes
 
 
