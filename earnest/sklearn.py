@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.inputs import AudioInput
+from earnest.audio.source import AudioInput
 from earnest.bundle import DEFAULT_BUNDLE
 from earnest.errors import AudioError, MissingExtraError
 from earnest.evaluation.calibration import softmax

@@ -13,7 +13,7 @@ import numpy as np
 from earnest.apps.cli._row_file import Form, RowFile
 from earnest.apps.cli.embed import EmbeddingFile, journal_line
 from earnest.apps.cli.embed import Form as EmbeddingForm
-from earnest.audio.speech import Extent
+from earnest.audio.activity import Extent
 from earnest.bundle import SOUNDS, BundleInfo
 from earnest.corpora.manifest import Utterance
 from earnest.own.kept import ARRAYS, FOLDER, read_kept, write_kept

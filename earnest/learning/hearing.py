@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.inputs import AudioInput
+from earnest.audio.source import AudioInput
 from earnest.runtime.embedding import EmbeddedRecording
 from earnest.runtime.predictor import Predictor
 

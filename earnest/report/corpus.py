@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from earnest.audio.activity import ACTIVITY_HZ, FRAME_S, FRAME_SAMPLES, activity_called
-from earnest.audio.speech import SpeechFinder
+from earnest.audio.activity import ACTIVITY_HZ, FRAME_S, FRAME_SAMPLES, SpeechFinder, activity_called
 from earnest.audio.waveform import Waveform
 from earnest.augment.chain import build_chain
 from earnest.corpora.base import CORPORA

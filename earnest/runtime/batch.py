@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from earnest.audio.speech import Extent
+from earnest.audio.activity import Extent
 from earnest.bundle import SOUNDS, BundleInfo
 from earnest.runtime.adaptation import Adaptation, BatchAdapter, Listener
 from earnest.runtime.answers import AnswerBuilder, Outputs

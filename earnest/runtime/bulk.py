@@ -12,8 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.inputs import AudioInput, source_of
-from earnest.audio.source import Source, path_of, source_name
+from earnest.audio.source import AudioInput, Source, path_of, source_name, source_of
 from earnest.bundle import BundleInfo
 from earnest.errors import AudioError, MissingExtraError
 from earnest.runtime.adaptation import Listener

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from earnest.audio.inputs import AudioInput, rate_of, refuse_single, source_of
 from earnest.audio.io import MAX_SECONDS, check_form
-from earnest.audio.source import path_of
+from earnest.audio.source import AudioInput, path_of, rate_of, refuse_single, source_of
 from earnest.bundle import DEFAULT_BUNDLE, RULE, Bundle, BundleInfo, load_bundle
 from earnest.errors import BundleError, EarnestError, shown
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener

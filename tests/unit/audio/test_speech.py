@@ -1,6 +1,6 @@
 """Segments and windows, from probabilities given by hand."""
 
-from earnest.audio.speech import Extent, SpeechFinder, WindowCutter
+from earnest.audio.activity import Extent, SpeechFinder, WindowCutter
 
 
 def segments(shares: list[float]) -> list[tuple[int, int]]:

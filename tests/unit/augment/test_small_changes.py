@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from earnest.audio.waveform import Waveform
 from earnest.augment.level import power
-from earnest.augment.small_changes import clipped, first_order, padded, tilted, with_tone
+from earnest.augment.stress import clipped, first_order, padded, tilted, with_tone
 from earnest.testing.sounds import voice
 
 RATE_HZ = 16_000
