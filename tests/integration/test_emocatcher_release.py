@@ -8,7 +8,7 @@ import pytest
 
 from earnest.corpora.load import load_utterances
 from earnest.evaluation.protocols import splits_of
-from earnest.evaluation.published_order import emocatcher_order
+from earnest.evaluation.splitters import emocatcher_order
 from earnest.export.bundle import Identity, export_bundle
 from earnest.labels import CORE_EMOTIONS
 from earnest.settings.recipe import read_recipe

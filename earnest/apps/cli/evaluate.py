@@ -31,7 +31,7 @@ from earnest.settings.shipped import recipe_word
 
 if TYPE_CHECKING:
     from earnest.evaluation.curves import Amount
-    from earnest.evaluation.matrix import Matrix
+    from earnest.evaluation.report import Matrix
     from earnest.evaluation.streams import How
     from earnest.experiments.conditions import ConditionResults, ConditionSet
     from earnest.experiments.engines import FoldEngine
@@ -350,7 +350,7 @@ def _draw(outcome: "Evaluation", folder: Path, name: str) -> "Matrix | None":
     plot_confusion(outcome.scores, folder / "confusion.png", title, outcome.protocol.speaker_independent)
     if not outcome.protocol.is_matrix:
         return None
-    from earnest.evaluation.matrix import Matrix
+    from earnest.evaluation.report import Matrix
     from earnest.plots.comparisons import plot_matrix
 
     matrix = Matrix.of(outcome.predictions)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from earnest.evaluation.ranking import macro, roc_auc, top_k
+from earnest.evaluation.metrics import macro, roc_auc, top_k
 
 PROBABILITIES = np.array([[0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.4, 0.4, 0.2], [np.nan] * 3])
 
