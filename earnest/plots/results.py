@@ -12,7 +12,7 @@ from earnest.errors import EarnestError
 from earnest.evaluation.confusion import normalised
 from earnest.evaluation.metrics import Scores
 from earnest.evaluation.protocols import kind_words
-from earnest.frontends.shown import log_mel
+from earnest.frontends.mel import log_mel
 from earnest.plots.sound import draw_spectrogram
 from earnest.plots.style import (
     BLUE,

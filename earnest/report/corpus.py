@@ -16,7 +16,7 @@ from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.files.writing import write_atomically, write_json
-from earnest.frontends.shown import log_mel
+from earnest.frontends.mel import log_mel
 from earnest.labels import EMOTIONS
 from earnest.plots.corpora import draw_affect, draw_counts, draw_durations
 from earnest.plots.sound import draw_spectrogram, draw_waveform

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from earnest.apps.batch.shard import ShardReport, ShardWorker, Work
 from earnest.errors import EarnestError, first_line
-from earnest.experiments.ray_cluster import ray_cluster
+from earnest.experiments.workers import ray_cluster
 
 MOST_DEATHS = (
     3  # of workers over one shard; from the second try on its recordings are decoded in processes of their own

@@ -97,7 +97,7 @@ class Samples:
 
     def decibels(self, start_s: float, end_s: float) -> npt.NDArray[np.float64]:
         """Return a log-mel spectrogram to look at, shape (bands, frames); of a long part, frames at equal distances."""
-        from earnest.frontends.shown import log_mel
+        from earnest.frontends.mel import log_mel
 
         first, last = (min(max(round(seconds * RATE_HZ), 0), len(self.values)) for seconds in (start_s, end_s))
         if last - first <= FRAMES * FRAME:

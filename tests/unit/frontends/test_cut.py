@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from earnest.errors import RecipeError
-from earnest.frontends.cut import blocks, crop, floor_of
+from earnest.frontends.trim import blocks, crop, floor_of
 from earnest.settings.front_end import Segments
 
 FLOOR = -7.0

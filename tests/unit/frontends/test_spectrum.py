@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from earnest.frontends.spectrum import FourierTransform, TwoStageTransform, periodic_window
+from earnest.frontends.log_mel import FourierTransform, TwoStageTransform, periodic_window
 
 SIZES = [  # n_fft, window, hop, bins
     (512, 400, 160, 257),

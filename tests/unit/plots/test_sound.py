@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.frontends.shown import log_mel
+from earnest.frontends.mel import log_mel
 from earnest.plots.sound import draw_spectrogram, draw_waveform
 from earnest.plots.style import MUTED, new_figure
 
