@@ -15,7 +15,7 @@ from earnest.bundle import DEFAULT_BUNDLE
 from earnest.errors import AudioError, MissingExtraError
 from earnest.evaluation.calibration import softmax
 from earnest.learning.crossval import temperature_of
-from earnest.learning.shrinkage import ABSENT, Numbers, best_shrinkage, discriminants, grouped_folds
+from earnest.learning.discriminant import ABSENT, Numbers, best_shrinkage, discriminants, grouped_folds
 from earnest.runtime.predictor import Predictor
 
 try:

@@ -217,7 +217,7 @@ def _tables() -> list[Reader]:
     from earnest.corpora.own.tables import read_list
     from earnest.corpora.tables import TABLE_READERS
     from earnest.evaluation.split_files import read_plans
-    from earnest.runtime.diarisation import read_rttm
+    from earnest.runtime.timeline import read_rttm
 
     def sounds(folder: Path) -> None:
         for name in ("a.wav", "b.wav"):

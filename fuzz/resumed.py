@@ -16,9 +16,8 @@ from earnest.apps.cli.embed import Form as EmbeddingForm
 from earnest.audio.activity import Extent
 from earnest.bundle import SOUNDS, BundleInfo
 from earnest.corpora.manifest import Utterance
-from earnest.own.kept import ARRAYS, FOLDER, read_kept, write_kept
-from earnest.own.kept import ROWS as KEPT_ROWS
-from earnest.own.recordings import OwnEmbeddings
+from earnest.own.recordings import ARRAYS, FOLDER, OwnEmbeddings, read_kept, write_kept
+from earnest.own.recordings import ROWS as KEPT_ROWS
 from earnest.runtime.adaptation import Adaptation
 from earnest.runtime.batch import BatchAnswers, Heard
 from earnest.runtime.embedding import EmbeddedRecording

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import EarnestError
-from earnest.plots.sound import draw_spectrogram
+from earnest.plots.recordings import draw_spectrogram
 from earnest.plots.style import MUTED, ORANGE
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from earnest.errors import EarnestError
 from earnest.evaluation.predictions import Predictions
 from earnest.installation import install_command
+from earnest.plots.results import draw_attention, draw_map
 from earnest.report.clips import Recordings
-from earnest.report.drawings import draw_attention, draw_map
 from earnest.report.result import FoldRun, Result
 from earnest.report.section import Section, picture
 

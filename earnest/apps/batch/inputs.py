@@ -14,7 +14,7 @@ from earnest.audio.source import path_of
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import EarnestError, first_line
 from earnest.files.reading import opened
-from earnest.runtime.parquet import load_pyarrow
+from earnest.runtime.frames import load_pyarrow
 
 Kind: TypeAlias = Literal["file", "member", "row"]
 _LISTS = (".csv", ".txt")

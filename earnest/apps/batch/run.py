@@ -29,7 +29,7 @@ from earnest.files.locks import held_folder
 from earnest.files.reading import parsed_json
 from earnest.files.writing import refuse_foreign
 from earnest.progress import Progress
-from earnest.runtime.parquet import load_pyarrow
+from earnest.runtime.frames import load_pyarrow
 
 PLANNING_S = 3600.0  # that the other tasks of an array wait for the one that makes the plan
 SHARDS_A_PART = 4  # of `--shard 3/64`, at least

@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, printable, printable_json, told
 from earnest.files.csv_cells import csv_rows
-from earnest.files.journal import Journal, cut_half_line, whole_lines
-from earnest.files.writing import refuse_changed, refuse_existing, replacing, write_sum
+from earnest.files.writing import (
+    Journal,
+    cut_half_line,
+    refuse_changed,
+    refuse_existing,
+    replacing,
+    whole_lines,
+    write_sum,
+)
 from earnest.runtime.batch import Heard
 from earnest.runtime.formats import (
     check_columns,
@@ -25,7 +32,7 @@ from earnest.runtime.formats import (
     from_json_line,
     json_line,
 )
-from earnest.runtime.parquet import load_pyarrow, prediction_schema
+from earnest.runtime.frames import load_pyarrow, prediction_schema
 from earnest.runtime.prediction import Prediction
 
 if TYPE_CHECKING:

@@ -24,9 +24,16 @@ from earnest.apps.cli.output import EXIT_SOME_FAILED, echo_json, output_options,
 from earnest.apps.cli.predict import DecodingOptions, Existing, existing_choice, is_done
 from earnest.audio.source import Source
 from earnest.errors import EarnestError, MissingExtraError, printable, printable_json, told
-from earnest.files.journal import Journal, cut_half_line, whole_lines
 from earnest.files.locks import held_file
-from earnest.files.writing import refuse_changed, refuse_existing, replacing, write_sum
+from earnest.files.writing import (
+    Journal,
+    cut_half_line,
+    refuse_changed,
+    refuse_existing,
+    replacing,
+    whole_lines,
+    write_sum,
+)
 from earnest.runtime.embedding import EmbeddedRecording, Embeddings, Vector
 from earnest.runtime.predictor import Predictor
 

@@ -27,7 +27,7 @@ from earnest.evaluation.protocols import Protocol, protocol_called
 from earnest.evaluation.split_files import NAME, protocol_of_files
 from earnest.files.locks import held_folder
 from earnest.files.writing import write_json
-from earnest.settings.shipped import recipe_word
+from earnest.settings.recipe import recipe_word
 
 if TYPE_CHECKING:
     from earnest.evaluation.curves import Amount

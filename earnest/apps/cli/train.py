@@ -16,7 +16,7 @@ from earnest.apps.cli._recipe import EPILOG, RecipeOptions, protocol_names, reci
 from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, progress_for
 from earnest.errors import MissingExtraError
 from earnest.files.locks import held_folder
-from earnest.settings.shipped import recipe_word
+from earnest.settings.recipe import recipe_word
 
 if TYPE_CHECKING:
     from earnest.experiments.evaluate import Evaluation

@@ -14,11 +14,10 @@ from earnest.apps.desktop.texts import ElidedLabel, PlainLabel, tr
 from earnest.apps.desktop.views import RecordingViews
 from earnest.audio.deadline import Deadline, until
 from earnest.errors import EarnestError, printable
-from earnest.runtime.diarisation import SpeakerTurn, speakers_of
 from earnest.runtime.events import Span
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Prediction
-from earnest.runtime.timeline import Timeline
+from earnest.runtime.timeline import SpeakerTurn, Timeline, speakers_of
 from earnest.runtime.timeline_plot import clock
 
 ASKED_MS = 150

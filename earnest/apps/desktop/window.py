@@ -39,9 +39,9 @@ from earnest.corpora.annotations import utterances_of
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import EarnestError, printable
 from earnest.evaluation.agreement import AnnotatorAgreement, agreement
-from earnest.runtime.diarisation import read_rttm
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Prediction
+from earnest.runtime.timeline import read_rttm
 
 
 class DesktopWindow(QMainWindow):

@@ -13,7 +13,7 @@ from earnest.apps.server.problems import KINDS, MEDIA_TYPE, ProblemError
 from earnest.runtime.events import Segment, Span, Window
 from earnest.runtime.formats import csv_header, csv_line, json_line
 from earnest.runtime.prediction import Prediction
-from earnest.runtime.timeline_formats import FORMATS
+from earnest.runtime.timeline import FORMATS
 
 Form: TypeAlias = Literal["json", "jsonl", "csv", "srt", "vtt", "textgrid", "eaf", "rttm", "audacity"]
 MEDIA_TYPES: Mapping[Form, str] = {

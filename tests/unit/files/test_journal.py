@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.files.journal import Journal, cut_half_line, whole_lines
+from earnest.files.writing import Journal, cut_half_line, whole_lines
 
 
 def test_lines_are_found_again_and_a_half_written_one_is_cut_off(tmp_path: Path) -> None:

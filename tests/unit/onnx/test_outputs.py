@@ -6,7 +6,7 @@ from stand_in import CLASSES, stand_in_model
 
 from earnest.bundle import load_bundle, shipped_bundles
 from earnest.errors import BundleError
-from earnest.onnx.outputs import output_widths
+from earnest.onnx.check import output_widths
 from earnest.runtime.graph import Graph
 
 

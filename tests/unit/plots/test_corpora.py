@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.plots.corpora import draw_affect, draw_counts, draw_durations
+from earnest.plots.recordings import draw_affect, draw_counts, draw_durations
 from earnest.plots.style import new_figure
 
 pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")

@@ -3,7 +3,7 @@ import pytest
 
 from earnest.errors import EarnestError
 from earnest.frontends.mel import log_mel
-from earnest.plots.sound import draw_spectrogram, draw_waveform
+from earnest.plots.recordings import draw_spectrogram, draw_waveform
 from earnest.plots.style import MUTED, new_figure
 
 pytest.importorskip("matplotlib", reason="drawing needs the extra 'report'")

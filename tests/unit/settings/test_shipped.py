@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from earnest.errors import RecipeError
-from earnest.settings import shipped
-from earnest.settings.recipe import read_recipe
-from earnest.settings.shipped import recipe_file, recipe_word, shipped_recipes
+from earnest.settings import recipe
+from earnest.settings.recipe import read_recipe, recipe_file, recipe_word, shipped_recipes
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 
@@ -51,6 +50,6 @@ def test_a_wrong_name_is_answered_with_the_nearest(wrong: str) -> None:
 
 
 def test_without_recipes_only_paths_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(shipped, "_PLACES", (tmp_path / "nowhere",))
+    monkeypatch.setattr(recipe, "_PLACES", (tmp_path / "nowhere",))
     with pytest.raises(RecipeError, match=r"no recipe of this name comes with earnest\.$"):
         recipe_file("emocatcher")
