@@ -57,7 +57,7 @@ class RowFile:
 
     With batch adaptation the journal holds what was heard, and every `publish` answers all of it again.
 
-    Who uses it holds the file, see `earnest.files.writing.held_file`.
+    Who uses it holds the file, see `earnest.files.locks.held_file`.
 
     Attributes
     ----------

@@ -186,6 +186,11 @@ def run(
     begin = time.perf_counter()
     outcome = run_batch(plan, work, _engine(engine_name, jobs, address), left, progress_for(as_json, quiet))
     _tell(outcome, time.perf_counter() - begin, output, as_json, quiet)
+    _exit(outcome)
+
+
+def _exit(outcome: "Outcome") -> None:
+    """End the command; its exit code says whether all was answered."""
     if outcome.errors or outcome.n_left:
         click.get_current_context().exit(EXIT_ERROR)
     if outcome.n_failed:
