@@ -15,7 +15,7 @@ from earnest.bundle import DEFAULT_BUNDLE, RULE, Bundle, BundleInfo, load_bundle
 from earnest.errors import BundleError, EarnestError, shown
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.averaging import network_of
-from earnest.runtime.batch import BatchAnswers, Heard
+from earnest.runtime.batch import AnsweredRecording, BatchAnswers
 from earnest.runtime.bulk import BATCH_S, Bulk
 from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.embedding import EmbeddedRecording, Embeddings
@@ -301,7 +301,7 @@ class Predictor:
             raise BundleError(f"'{self.info.name}' has no embedding of its own. Name one model, without variants.")
         return self.graph
 
-    def hear_many(self, sources: Iterable[AudioInput], jobs: int, options: Options) -> Iterator[Heard]:
+    def hear_many(self, sources: Iterable[AudioInput], jobs: int, options: Options) -> Iterator[AnsweredRecording]:
         """Answer as `predict_many` does without adaptation, and keep what was heard: see `batch`."""
         return self._bulk(None, options).hear(sources, jobs)
 

@@ -224,10 +224,12 @@ class EngineOptions:
         type=click.Choice(["processes", "ray"]),
         default="processes",
         show_default=True,
-        help="What runs them: this machine, or a Ray cluster. The numbers are the same.",
+        help="Where folds are trained: on this machine, or on a Ray cluster. The numbers are the same.",
     )
     address: str | None = option(
-        "--address", metavar="HOST:PORT", help="Of the Ray cluster. Default: one on this machine, for this command."
+        "--address",
+        metavar="HOST:PORT",
+        help="Address of the Ray cluster. Default: a cluster on this machine, for this command.",
     )
 
     def __post_init__(self) -> None:
@@ -258,8 +260,8 @@ AS_PUBLISHED = "as_published.json"
 @click.option(
     "--as-published",
     is_flag=True,
-    help="For comparison only: one of the five systems as its authors did it (under their protocol; where they chose "
-    "the epoch on test, so here, and stamped), beside the honest numbers.",
+    help="For comparison only: one of the five systems as its authors trained it, under their protocol, beside the "
+    "honest numbers. Where they chose the epoch on test clips, so does this, and the result is stamped.",
 )
 @output_options
 def command(
