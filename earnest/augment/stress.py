@@ -46,6 +46,7 @@ def clipped(waveform: Waveform, share: float) -> Waveform:
 
 def with_tone(waveform: Waveform, frequency_hz: float, below_peak_db: float, sample_rate_hz: int) -> Waveform:
     """Add a sine whose peak is so many decibels below that of the clip, shape (samples,); float32."""
+    # x + A·sin(2πft), with A = peak·10^(−dB/20).
     amplitude = float(np.abs(waveform).max()) * 10 ** (-below_peak_db / 20)
     phase = 2 * np.pi * frequency_hz * np.arange(len(waveform)) / sample_rate_hz
     return np.asarray(waveform + amplitude * np.sin(phase), np.float32)

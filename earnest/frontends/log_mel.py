@@ -149,6 +149,7 @@ def _bins_of(n_fft: int, p: int, n_bins: int) -> list[list[int]]:
 def _products(n_fft: int, win_length: int, n_bins: int, q: int) -> int:
     """Return how many products a frame takes."""
     found = _bins_of(n_fft, n_fft // q, n_bins)
+    # Twice (real and imaginary part), for each k₁: q·⌈window/q⌉ in the first sum, 2·q for each column in the second.
     return 2 * len(found) * (-(-win_length // q) * q + 2 * q * max(map(len, found)))
 
 

@@ -60,6 +60,7 @@ def log_mel(waveform: Waveform, sample_rate_hz: int) -> npt.NDArray[np.float64]:
     hop = max(round(HOP_S * sample_rate_hz), len(waveform) // MOST_FRAMES)
     padded = np.pad(waveform, (0, max(0, n_fft - len(waveform))))
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop] * np.hanning(n_fft)
+    # Power |X|² (frames, n_fft/2 + 1) → bands (64, frames) → decibels 10·log₁₀, the loudest value at 0.
     power = np.abs(np.fft.rfft(frames)) ** 2
     bands = mel_filters(sample_rate_hz, n_fft, N_MELS, 0.0, sample_rate_hz / 2) @ power.T
     decibels = 10 * np.log10(np.maximum(bands, 1e-10))

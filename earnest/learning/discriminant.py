@@ -210,10 +210,12 @@ def discriminants(
         shrunk = (1 - shrinkage) * products
         shrunk[np.diag_indices(len(shrunk))] += floor
         if few:
+            # S'⁻¹·M by the identity above: (M − (1 − s)·Xᵀ·((1 − s)·XXᵀ + a·I)⁻¹·X·M) / a, a = s·tr(S)/D.
             slopes = (centres - (1 - shrinkage) * (rows.T @ np.linalg.solve(shrunk, crossed)).T) / floor
         else:
             slopes = np.linalg.solve(shrunk, centres.T).T
         weights, bias = np.zeros((n_classes, width)), np.full(n_classes, ABSENT)
+        # Scores are of z = (x − µ)/σ: w = A/σ, b = −½·diag(A·Mᵀ) − w·µ; means over classes are taken away.
         own = slopes / deviation
         constants = -0.5 * np.einsum("cw,cw->c", slopes, centres) - own @ mean
         weights[present], bias[present] = own - own.mean(axis=0), constants - constants.mean()

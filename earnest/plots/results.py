@@ -255,6 +255,7 @@ def draw_reliability(curve: Reliability) -> "Figure":
     full = curve.counts > 0
     edges = np.linspace(0, 100, len(curve.counts) + 1)
     above.plot([0, 100], [0, 100], color=MUTED, linestyle="--", linewidth=1, label="perfectly calibrated")
+    # Area of a dot: 14 square points, and up to 120 more in proportion to the clips of its bin.
     sizes = 14 + 120 * curve.counts[full] / curve.counts.max()
     above.plot(100 * curve.confidence[full], 100 * curve.accuracy[full], color=BLUE, linewidth=1.4)
     above.scatter(100 * curve.confidence[full], 100 * curve.accuracy[full], sizes, color=BLUE, label="measured")

@@ -138,6 +138,7 @@ def laid_out(embeddings: Floats, seed: int) -> Floats:
 def nearest_neighbours(embeddings: Floats) -> npt.NDArray[np.intp]:
     """Return the row of the nearest other embedding of each, shape (clips,)."""
     values = standardised(embeddings)
+    # ‖a − b‖² = ‖a‖² + ‖b‖² − 2·a·b, for all pairs at once: (clips, clips).
     squares = (values**2).sum(axis=1)
     distances = squares[:, None] + squares - 2 * values @ values.T
     np.fill_diagonal(distances, np.inf)

@@ -39,6 +39,7 @@ _FATAL = 4  # onnxruntime's log level: its messages arrive as exceptions already
 
 def most_of_one(n_bytes: int) -> int:
     """Return how many bytes a graph whose file has ``n_bytes`` may take while it runs."""
+    # 200 MiB + 48 MiB·(cores − 1) + 16·bytes of the file.
     return MOST_OF_ONE + (_CORES - 1) * MORE_A_CORE + FILE_TIMES * n_bytes
 
 
