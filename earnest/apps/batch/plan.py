@@ -22,7 +22,6 @@ INPUTS, REQUEST, SHARDS = "inputs.parquet", "batch.json", "shards"
 LARGE_BYTES = 64 * 2**20  # a larger file has a shard of its own, and such shards are begun first
 SHARD_SIZE = 500
 LEAST_SHARDS = 16  # so that a few workers end at about the same time
-MOST_SHARD_SIZE = 100_000
 
 
 @dataclass(frozen=True)
