@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import earnest
-from earnest.runtime.timeline_formats import FORMATS, SUFFIXES
+from earnest.runtime.timeline import FORMATS, SUFFIXES
 from earnest.testing.sounds import write_voice
 
 

@@ -210,7 +210,7 @@ def test_without_microphone_it_says_so(opened: Any, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_picture_of_many_hours_is_thinned(tmp_path: Path, qapp: Any) -> None:
-    from earnest.apps.desktop.samples import Samples
+    from earnest.apps.desktop.player import Samples
 
     samples = Samples.read(str(write_voice(tmp_path / "a.wav", 30)))
     times, values = samples.outline(0, 30)

@@ -10,7 +10,7 @@ from stand_in import write_adapting, write_bundle
 
 import earnest
 from earnest.apps.cli import _row_file
-from earnest.apps.cli._speakers import LONGEST_PATH, Speakers, read_list
+from earnest.apps.cli._recordings import LONGEST_PATH, Speakers, read_list
 from earnest.apps.cli.main import cli
 from earnest.apps.cli.predict import ADAPTS
 from earnest.bundle import ADAPTATION, RULE

@@ -19,7 +19,7 @@ from serving import application, settings_for
 from starlette.testclient import TestClient
 
 from attacks import decoding
-from earnest.apps.server import work
+from earnest.apps.server import engine
 from earnest.apps.server.engine import ModelThreads, Threads
 from earnest.apps.server.settings import Limits
 from earnest.audio.deadline import Deadline
@@ -93,13 +93,13 @@ def test_a_server_without_decoders_of_its_own_answers_the_same(folder: Path, sou
 def test_a_server_whose_turns_are_all_lost_is_not_ready(
     folder: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go, original = threading.Event(), work.utterance
+    go, original = threading.Event(), engine.utterance
 
     def stuck(*arguments: Any, **more: Any) -> Any:
         assert go.wait(PATIENCE_S)  # deaf to every deadline
         return original(*arguments, **more)
 
-    monkeypatch.setattr(work, "utterance", stuck)
+    monkeypatch.setattr(engine, "utterance", stuck)
     with application(settings_for(folder, {"request_s": 0.5}, jobs=2)) as client, ThreadPoolExecutor(2) as threads:
         assert client.get("/readyz").text == "ready"
         post: Callable[[int], int] = lambda _: client.post("/v1/predict", content=sound, headers=WAV).status_code  # noqa: E731

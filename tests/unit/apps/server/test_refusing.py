@@ -17,7 +17,7 @@ from patience import PATIENCE_S, wait_for
 from serving import application, settings_for
 from starlette.testclient import TestClient
 
-from earnest.apps.server import work
+from earnest.apps.server import engine
 from earnest.apps.server.admission import digest_of
 from earnest.apps.server.metrics import JsonFormatter
 from earnest.audio.source import Source
@@ -186,14 +186,14 @@ class Slow:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.go, self.begun = threading.Event(), threading.Semaphore(0)
-        original = work.utterance
+        original = engine.utterance
 
         def held(predictor: Predictor, *arguments: Any, **more: Any) -> Any:
             self.begun.release()
             assert self.go.wait(PATIENCE_S)
             return original(predictor, *arguments, **more)
 
-        monkeypatch.setattr(work, "utterance", held)
+        monkeypatch.setattr(engine, "utterance", held)
 
 
 def test_overload_is_refused_at_once_and_passes(folder: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,7 +286,7 @@ def test_an_unforeseen_error_tells_nothing_of_the_recording(
     def broken(*_: Any, **__: Any) -> Any:
         raise ZeroDivisionError("a secret that somebody said")
 
-    monkeypatch.setattr(work, "utterance", broken)
+    monkeypatch.setattr(engine, "utterance", broken)
     with application(settings_for(folder)) as client, caplog.at_level(logging.INFO, "earnest.server"):
         answer = client.post("/v1/predict", files={"file": ("name-of-a-person.wav", sound)})
         problem = refused(answer, 500, "failed")
