@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from earnest.errors import MissingExtraError
-from earnest.runtime.formats import flat_values
+from earnest.runtime.formats import FLAGS, flat_values
 from earnest.runtime.prediction import Prediction
 
 _TEXTS = ("path", "status", "emotion", "quality", "shares", "vocal_bursts", "model", "error")
@@ -13,7 +13,7 @@ _TEXTS = ("path", "status", "emotion", "quality", "shares", "vocal_bursts", "mod
 def prediction_schema(classes: Sequence[str]) -> Any:
     """Return the schema of a table of `earnest.runtime.formats.flat_values`."""
     pyarrow = load_pyarrow()
-    kinds = {"adapted": pyarrow.bool_()} | dict.fromkeys(_TEXTS, pyarrow.string())
+    kinds = dict.fromkeys(FLAGS, pyarrow.bool_()) | dict.fromkeys(_TEXTS, pyarrow.string())
     names = flat_values(Prediction("", "error"), classes)
     return pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in names])
 
