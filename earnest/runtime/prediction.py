@@ -102,8 +102,8 @@ class Prediction:
     polarity : happy + surprised − (sad + angry + disgust + fearful), -1 to 1
     gender : probabilities of "female" and "male", the words that the training corpora have for voices: what this one
         sounds like, not who somebody is; None where the model doesn't answer it
-    affect : "valence" (unpleasant 0, pleasant 1), "arousal" (calm 0, excited 1) and "dominance", 0.5 is the middle; None
-        where the model doesn't answer it
+    affect : "valence" (unpleasant 0, pleasant 1), "arousal" (calm 0, excited 1) and "dominance", 0.5 being the middle;
+        None where the model doesn't answer it
     affect_derived : whether the model learnt ``affect`` from emotions and where they lie on the two scales, not from
         ratings: then it is no measurement, and dominance is None
     intensity : how strongly the emotion is expressed, 0 to 1: 0 as neutral, 1/3, 2/3 and 1 as actors who were asked for
