@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from fit_adaptation import CORPORA
 from fit_intensity import BUNDLES, LEVELS, N_FOLDS, PENALTIES, Heard, above, measured, write
+from scipy.linalg import solve
 
 from earnest.bundle import BundleInfo, load_bundle
 from earnest.corpora.load import corpus_root, load_utterances
@@ -98,18 +99,16 @@ class Ridge:
         self.share = (weight / weight.sum())[:, None]
         self.mean, self.deviation = embedding.mean(axis=0), embedding.std(axis=0) + 1e-6
         self.values = (embedding - self.mean) / self.deviation
-        # Zᵀ·S·Z/D = V·diag(λ)·Vᵀ; so each penalty costs a division.
-        width = self.values.shape[1]
-        gram = (self.share * self.values).T @ self.values * (len(weight) / width)
-        self.strengths, self.axes = np.linalg.eigh(gram)
-        self.scale = len(weight) / width
+        # (Zᵀ·S·Z·N/D + λ·I)·w = Zᵀ·S·(y − ȳ)·N/D, with N clips, D values and the clips' shares S.
+        self.weighed = self.share * self.values * (len(weight) / self.values.shape[1])
+        self.gram = self.weighed.T @ self.values
 
     def fitted(self, target: Floats, penalty: float) -> tuple[Floats, Floats]:
         """Return weight (width, targets) and bias (targets,) for targets (clips, targets)."""
         middle = (self.share * target).sum(axis=0)
-        moment = (self.share * self.values).T @ (target - middle) * self.scale
-        slopes = self.axes @ ((self.axes.T @ moment) / (self.strengths + penalty)[:, None])
-        weight = slopes / self.deviation[:, None]
+        gram = self.gram.copy()
+        gram[np.diag_indices(len(gram))] += penalty
+        weight = solve(gram, self.weighed.T @ (target - middle), assume_a="pos") / self.deviation[:, None]
         return weight, middle - self.mean @ weight
 
 

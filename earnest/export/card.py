@@ -98,12 +98,12 @@ INTENSITY = (
     "on, the share in which the strong one has more (a coin has 0.50). Command: `python scripts/fit_intensity.py`."
 )
 AFFECT = (
-    "No rating of valence or arousal was at hand: both are derived, not measured, and how they agree with ratings is not "
-    "known. They were learnt from where emotions lie on the two scales (Russell and Mehrabian, 1977): those that actors "
-    "were asked for, by level, and those that most listeners heard. Corpora that it was not fitted on: correlation and "
-    "concordance with the places of the emotions; pairs, the share in which happy has more valence than angry, sad, "
-    "fearful or disgust, and angry, happy or fearful more arousal than sad, neutral or calm (a coin has 0.50). Command: "
-    "`python scripts/fit_affect.py`."
+    "No rating of valence or arousal was at hand: both are derived, not measured, and how well they agree with ratings "
+    "is not known. They were learnt from where emotions lie on the two scales (Russell and Mehrabian, 1977): emotions "
+    "that actors were asked for, by level, and emotions that most listeners heard. Corpora that it was not fitted on: "
+    "correlation and concordance with the places of the emotions; pairs, the share in which happy has more valence "
+    "than angry, sad, fearful or disgust, and angry, happy or fearful more arousal than sad, neutral or calm (a coin "
+    "has 0.50). Command: `python scripts/fit_affect.py`."
 )
 ADAPTED_STREAMS = (
     "Streams of recordings from corpora that the model has not heard, four classes (neutral, happy, sad, angry), WA / "
