@@ -555,6 +555,7 @@ def _client() -> list[Reader]:
         "polarity": -0.6,
         "gender": None,
         "affect": None,
+        "affect_derived": False,
         "intensity": None,
         "quality": ["clipped"],
         "adapted": False,

@@ -33,8 +33,8 @@ ROWS = (
     Prediction("b.wav", "error", error="-1 is no file", model="m"),
     Prediction(
         "c.wav", "mixed", 9.0, 8.0, probabilities=SHARES, polarity=0.0, gender={"female": 0.25, "male": 0.75},
-        affect={"valence": 0.1, "arousal": 0.2, "dominance": 0.3}, quality=("noisy", "clipped"), shares=SHARES,
-        vocal_bursts=(VocalBurst(0.5, 1.0, "laughter", 0.9),), model="m",
+        affect={"valence": 0.1, "arousal": 0.2, "dominance": None}, affect_derived=True,
+        quality=("noisy", "clipped"), shares=SHARES, vocal_bursts=(VocalBurst(0.5, 1.0, "laughter", 0.9),), model="m",
     ),
 )  # fmt: skip
 EMBEDDED = (

@@ -75,7 +75,7 @@ def hear(folder: Path, names: Sequence[str]) -> None:
     with ProcessPoolExecutor(2, get_context("spawn"), initializer=prepare, initargs=(names,)) as pool:
         answers = list(pool.map(heard, [str(row.path) for row in rows], chunksize=32))
     folder.mkdir(parents=True, exist_ok=True)
-    known = ("corpus", "speaker", "emotion", "intensity")  # the last: for scripts/fit_intensity.py
+    known = ("corpus", "speaker", "emotion", "intensity")  # the last: for scripts/fit_intensity.py, fit_affect.py
     facts = {name: np.array([getattr(row, name) for row in rows]) for name in known}
     for at, name in enumerate(names):
         said = {key: np.stack([answer[at][key] for answer in answers]) for key in ("embedding", "probabilities")}

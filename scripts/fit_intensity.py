@@ -10,6 +10,8 @@ normal one.
 """
 
 import sys
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ import numpy.typing as npt
 import onnx
 from scipy.stats import spearmanr
 
-from earnest.bundle import Bundle, BundleInfo, load_bundle, sha256_of
+from earnest.bundle import BundleInfo, load_bundle, sha256_of
 from earnest.errors import EarnestError
 from earnest.export.files import write_bundle
 from earnest.export.heads import add_intensity
@@ -94,7 +96,7 @@ def main(folder: Path, names: list[str]) -> None:
     """Fit, measure, write."""
     for name in names:
         source = Path(name) if Path(name).is_dir() else BUNDLES / name
-        bundle, heard = load_bundle(source), Heard(folder / f"{source.name}.npz")
+        heard = Heard(folder / f"{source.name}.npz")
         asked = heard.target[heard.asked]
         ranks = {one: float(spearmanr(left_out(heard, one)[heard.asked], asked)[0]) for one in PENALTIES}
         penalty = max(ranks, key=ranks.__getitem__)
@@ -104,23 +106,29 @@ def main(folder: Path, names: list[str]) -> None:
         told: dict[str, object] = {"crema-d, speakers left out, rank correlation": round(ranks[penalty], 3)}
         told |= {corpus: measured(heard, answers, corpus) for corpus in ("ravdess", "ravdess-song")}
         sys.stdout.write(f"{name}: penalty {penalty}, {told}\n")
-        write(bundle, source, weight, bias, told)
+        write(source, partial(added, weight=weight, bias=bias, source=source), "intensity", told)
 
 
-def write(bundle: Bundle, folder: Path, weight: Floats, bias: float, told: dict[str, object]) -> None:
-    """Write the bundle with its new graph."""
+def write(source: Path, add: Callable[[onnx.ModelProto], None], name: str, told: Mapping[str, object]) -> None:
+    """Write a bundle with its graph changed by ``add``, and what was measured of it under ``name``."""
+    bundle = load_bundle(source)
     model = onnx.load_from_string(bundle.model_bytes())
-    if any(output.name == "intensity" for output in model.graph.output):
-        raise EarnestError(f"{folder}: has an intensity already. Export it again first (scripts/make_models.py).")
     facts = {item.key: item.value for item in model.metadata_props if item.key != "weights_sha256"}
     del model.graph.value_info[:]
-    add_intensity(model, weight.astype(np.float32), bias)
+    add(model)
     data = finished(model, facts).SerializeToString()
     files = {name: bundle.listed_bytes(name) for name in bundle.info.files if name != MODEL} | {MODEL: data}
     values = bundle.info.to_dict()
     values["files"] = {name: sha256_of(content) for name, content in files.items()}
-    values["left_out"] = {**values["left_out"], "intensity": told}
-    write_bundle(folder, files, from_mapping(BundleInfo, values, "bundle.json"))
+    values["left_out"] = {**values["left_out"], name: told}
+    write_bundle(source, files, from_mapping(BundleInfo, values, "bundle.json"))
+
+
+def added(model: onnx.ModelProto, weight: Floats, bias: float, source: Path) -> None:
+    """Add the output."""
+    if any(output.name == "intensity" for output in model.graph.output):
+        raise EarnestError(f"{source}: has an intensity already. Export it again first (scripts/make_models.py).")
+    add_intensity(model, weight.astype(np.float32), bias)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ What is exported then gets its heads (speech, vocal bursts and other sound; dist
     python scripts/fit_heads.py earnest/bundles/base runs/heard/base.npz    # research-base hears as base does
     python scripts/fit_adaptation.py runs/adaptation base large small
     python scripts/fit_intensity.py runs/adaptation base large small
+    python scripts/fit_affect.py runs/adaptation base large small    # again whenever embeddings change
 """
 
 import shlex

@@ -11,6 +11,7 @@ import numpy as np
 
 from earnest.errors import CorpusError, EarnestError
 from earnest.evaluation.predictions import (
+    AFFECT,
     MOST_LABELS,
     SUM_TOLERANCE,
     Layout,
@@ -195,7 +196,8 @@ def read_nkululeko(path: Path) -> SystemAnswers:
 def read_predict(path: Path) -> SystemAnswers:
     """Read the table that `earnest predict --output` writes: a row without an emotion ("unsure", an error) is none.
 
-    The truth is in the column ``truth``, where somebody added one.
+    The truth is in the column ``truth``, where somebody added one. Valence, arousal and dominance are answers; ratings
+    come from a corpus.
     """
     return read_table(path, partial(_predict_layout, path=path))
 
@@ -233,7 +235,9 @@ def _predict_layout(header: Sequence[str], path: Path) -> Layout:
     if missing := sorted(_OF_PREDICT - set(header)):
         raise CorpusError(f"{path}:1: the column '{missing[0]}' is missing. Is it of earnest predict --output?")
     columns = {"name": "path", "predicted": "emotion"}
-    columns |= {ours: name for ours, name in {"emotion": "truth", "speaker": "speaker"}.items() if name in header}
+    more = {"emotion": "truth", "speaker": "speaker", "affect_derived": "affect_derived"}
+    more |= {f"predicted_{name}": name for name in AFFECT}
+    columns |= {ours: name for ours, name in more.items() if name in header}
     return Layout(columns, {name.removeprefix("p_"): name for name in header if name.startswith("p_")})
 
 

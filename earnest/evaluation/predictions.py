@@ -203,6 +203,7 @@ class SystemAnswers:
     texts : of corpus, speaker, gender, fold, start and intensity those that the file has
     labels, probabilities : shape (rows, labels), float32, NaN in rows without; None when none has any
     adapted, predicted_gender, predicted_affect, affect : see `Predictions`
+    affect_derived : whether the system derived its affect from emotions, shape (rows,); None when nothing says so
     """
 
     source: Path
@@ -217,6 +218,7 @@ class SystemAnswers:
     predicted_gender: TextColumn | None = None
     predicted_affect: npt.NDArray[np.float32] | None = None
     affect: npt.NDArray[np.float32] | None = None
+    affect_derived: npt.NDArray[np.bool_] | None = None
     unit: str = "line"
 
     def __post_init__(self) -> None:
@@ -306,6 +308,7 @@ def shown(text: str) -> str:
 
 TEXT_CELLS = ("name", "corpus", "speaker", "gender", "fold", "start", "emotion", "predicted", "predicted_gender",
               "intensity")  # fmt: skip
+FLAG_CELLS = ("adapted", "affect_derived")
 AFFECT_PREFIXES = ("predicted_", "")  # before names of answers, and of ratings
 _FLAGS = {"true": True, "false": False, "1": True, "0": False}
 
@@ -369,7 +372,7 @@ class _Table:
         self.path, self.header, self.layout = path, header, layout
         self.texts: dict[str, list[str]] = {name: [] for name in TEXT_CELLS if name in layout.columns}
         self.lines: list[int] = []
-        self.adapted: list[bool] = []
+        self.flags: dict[str, list[bool]] = {name: [] for name in FLAG_CELLS if name in layout.columns}
         # Answered and rated valence, arousal and dominance of all rows in a line, where there are such columns.
         self.affect = {
             prefix: array("d") for prefix in AFFECT_PREFIXES if any(prefix + name in layout.columns for name in AFFECT)
@@ -388,11 +391,11 @@ class _Table:
             if reason := self._wrong(name, text):
                 raise self._error(line, name, reason)
             kept.append(text)
-        if "adapted" in said:
-            flag = _FLAGS.get(said["adapted"].lower())
+        for name, flags in self.flags.items():
+            flag = _FLAGS.get(said[name].lower())
             if flag is None:
-                raise self._error(line, "adapted", f"expected true or false, got '{shown(said['adapted'])}'")
-            self.adapted.append(flag)
+                raise self._error(line, name, f"expected true or false, got '{shown(said[name])}'")
+            flags.append(flag)
         for prefix, numbers in self.affect.items():
             numbers.extend(self._affect(said, prefix, line))
         if self.layout.probabilities:
@@ -420,8 +423,8 @@ class _Table:
             texts=texts,
             labels=tuple(self.layout.probabilities),
             probabilities=probabilities,
-            adapted=np.array(self.adapted) if self.adapted else None,
             **affect,
+            **{name: np.array(flags) for name, flags in self.flags.items()},
         )
         check_unique(answers)
         return answers

@@ -97,6 +97,14 @@ INTENSITY = (
     "neutral 0, low 1/3, medium 2/3, high 1. Of pairs of a strong and a normal recording, corpora it was not fitted "
     "on, the share in which the strong one has more (a coin has 0.50). Command: `python scripts/fit_intensity.py`."
 )
+AFFECT = (
+    "No rating of valence or arousal was at hand: both are derived, not measured, and how well they agree with ratings "
+    "is not known. They were learnt from where emotions lie on the two scales (Russell and Mehrabian, 1977): emotions "
+    "that actors were asked for, by level, and emotions that most listeners heard. Corpora that it was not fitted on: "
+    "correlation and concordance with the places of the emotions; pairs, the share in which happy has more valence "
+    "than angry, sad, fearful or disgust, and angry, happy or fearful more arousal than sad, neutral or calm (a coin "
+    "has 0.50). Command: `python scripts/fit_affect.py`."
+)
 ADAPTED_STREAMS = (
     "Streams of recordings from corpora that the model has not heard, four classes (neutral, happy, sad, angry), WA / "
     "UA (ECE) in per cent: without adaptation; all of a stream heard before any is answered; ten drawn recordings "
@@ -172,6 +180,8 @@ def _left_out(info: BundleInfo) -> list[str]:
         lines += ["", "## How true its percentages are", "", TRUE_PERCENTAGES, "", *percentages_table(table)]
     if intensity := told.get("intensity"):
         lines += ["", "## Intensity", "", INTENSITY, "", *intensity_table(intensity)]
+    if affect := told.get("affect_derived"):
+        lines += ["", "## Valence and arousal, derived", "", AFFECT, "", *affect_table(affect)]
     if streams := told.get("streams"):
         lines += ["", "## Adapted to a speaker", "", ADAPTED_STREAMS, "", *streams_table(streams)]
         lines += ["", FOLDERS] if info.adaptation and info.adaptation.folders else []
@@ -203,6 +213,22 @@ def intensity_table(told: Mapping[str, Any]) -> list[str]:
         f"| {corpus} | {row['strong above normal']:.2f} | {row['within speaker and emotion']:.2f} |"
         for corpus, row in rows.items()
     ]
+    return lines
+
+
+def affect_table(told: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a table of corpora × how derived affect fits their emotions (`scripts/fit_affect.py`)."""
+    columns = ("correlation", "concordance", "pairs", "pairs, worst speaker")
+    lines = [f"| corpus | | {' | '.join(columns)} |", "|---|---|---:|---:|---:|---:|"]
+    rows = {corpus: row for corpus, row in told.items() if isinstance(row, Mapping) and "valence, pairs" in row}
+    for corpus, row in rows.items():
+        for side in ("valence", "arousal"):
+            cells = " | ".join(f"{row[f'{side}, {column}']:.2f}" for column in columns)
+            lines.append(f"| {corpus} | {side} | {cells} |")
+    ranked = {corpus: row for corpus, row in rows.items() if "strong above normal" in row}
+    for corpus, row in ranked.items():
+        shares = f"{row['strong above normal']:.2f}, of one speaker and emotion {row['within speaker and emotion']:.2f}"
+        lines += ["", f"Pairs of {corpus} in which a strong recording has more arousal than a normal one: {shares}."]
     return lines
 
 

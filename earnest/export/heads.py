@@ -6,6 +6,7 @@
 * ``sound`` (batch, sounds): probabilities of speech, of vocal bursts by their kind and of all other sound,
   softmax(W e + b);
 * ``intensity`` (batch,): how strongly the emotion is expressed, clip(w·e + b, 0, 1);
+* ``affect_derived`` (batch, 2): valence and arousal, learnt from emotions and not from ratings, clip(W e + b, 0, 1);
 * ``probabilities`` of strange sound are less sure: softmax(z / (T·s)) with ln s = max(d − d₀, 0), d₀ being the distance
   from which sound is out of domain.
 """
@@ -92,6 +93,35 @@ def add_intensity(proto: ModelProto, weight: Table, bias: float) -> None:
     axis = add.constant("intensity_axis", [1], np.int64)
     add.node("Squeeze", [clipped, axis], "intensity", is_output=True)
     add.output("intensity")
+
+
+def add_affect(proto: ModelProto, weight: Table, bias: Table) -> None:
+    """Add the output ``affect_derived``, in place; one that is there already is replaced.
+
+    Parameters
+    ----------
+    weight, bias : shapes (width, 2) and (2,), of valence and of arousal; the weight is stored with 16 bits
+    """
+    _remove(proto, "affect_derived", "affect_")
+    add = _Adding(proto)
+    half = add.constant("affect_weight", weight, np.float16)
+    inputs = ["embedding", add.node("Cast", [half], "affect_weights", to=TensorProto.FLOAT)]
+    scores = add.node("Gemm", [*inputs, add.constant("affect_bias", bias)], "affect_scores")
+    limits = [add.constant("affect_least", 0.0), add.constant("affect_most", 1.0)]
+    add.node("Clip", [scores, *limits], "affect_derived", is_output=True)
+    add.output("affect_derived", weight.shape[1])
+
+
+def _remove(proto: ModelProto, output: str, prefix: str) -> None:
+    """Take an output away, with the nodes and constants whose names begin with ``prefix``, after ours."""
+    graph = proto.graph
+    for nodes in (graph.initializer, graph.value_info):
+        for one in [one for one in nodes if one.name.startswith(_PREFIX + prefix)]:
+            nodes.remove(one)
+    for node in [node for node in graph.node if node.name.startswith(f"{_PREFIX}make_{prefix}")]:
+        graph.node.remove(node)
+    for told in [told for told in graph.output if told.name == output]:
+        graph.output.remove(told)
 
 
 def soften(proto: ModelProto, temperature: float, out_of_domain_from: float) -> None:

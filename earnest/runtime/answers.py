@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.runtime.adaptation import Listener
 from earnest.runtime.events import Event, Segment, Span, VocalBurst, Window
-from earnest.runtime.prediction import ClassChoice, Options, Prediction, Status, polarity_of
+from earnest.runtime.prediction import AFFECT, ClassChoice, Options, Prediction, Status, polarity_of
 from earnest.runtime.smoothing import UNSURE, Label, Run, Smoother, verdict_of
 from earnest.runtime.windows import Job, Over, Windowing, WindowSound
 
@@ -116,7 +117,7 @@ class Tally:
             adapted=self.is_adapted,
             adaptation_weight=min(self.n_adapted / self.n_answered, 1.0),
             gender=_named(("female", "male"), means.get("gender")),
-            affect=_named(("valence", "arousal", "dominance"), means.get("affect")),
+            **_affect(means),
             intensity=means.get("intensity"),
         )
         if is_summary and self.n_speech:
@@ -144,8 +145,15 @@ class Tally:
         return replace(whole, status="ok", emotion=label.name, confidence=weighted / n_samples)
 
 
-def _named(names: tuple[str, ...], values: list[float] | None) -> dict[str, float] | None:
+def _named(names: tuple[str, ...], values: Sequence[Any] | None) -> dict[str, Any] | None:
     return None if values is None else dict(zip(names, values, strict=True))
+
+
+def _affect(means: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is told of affect: as a network learnt it from ratings, else as it was derived, without dominance."""
+    is_derived = "affect" not in means and "affect_derived" in means
+    values = [*means["affect_derived"], None] if is_derived else means.get("affect")
+    return {"affect": _named(AFFECT, values), "affect_derived": is_derived}
 
 
 Outputs = dict[str, npt.NDArray[np.floating]]

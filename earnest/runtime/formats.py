@@ -9,14 +9,15 @@ from typing import Any, get_args
 from earnest.errors import printable_json
 from earnest.files.csv_cells import csv_row
 from earnest.runtime.events import VocalBurst
-from earnest.runtime.prediction import Prediction, Status
+from earnest.runtime.prediction import AFFECT, Prediction, Status
 
 _BEFORE = ("path", "status", "duration_s", "speech_s", "emotion", "confidence")
-_AFTER = ("polarity", "gender_female", "gender_male", "valence", "arousal", "dominance", "intensity")
+_AFTER = ("polarity", "gender_female", "gender_male", "valence", "arousal", "dominance", "affect_derived", "intensity")
 _LAST = ("quality", "adapted", "adaptation_weight", "shares", "vocal_bursts", "model", "error")
 _PREFIX = "p_"
-_GENDERS, _AFFECT = ("female", "male"), ("valence", "arousal", "dominance")
-_ADAPTED = {"true": True, "false": False, True: True, False: False}
+_GENDERS = ("female", "male")
+FLAGS = ("affect_derived", "adapted")
+_FLAG_VALUES = {"true": True, "false": False, True: True, False: False}
 
 
 def json_line(prediction: Prediction) -> str:
@@ -35,7 +36,7 @@ def csv_line(prediction: Prediction, classes: Sequence[str]) -> str:
     Quality words are joined by spaces, ``shares`` and ``vocal_bursts`` are JSON.
     """
     values = flat_values(prediction, classes)
-    values["adapted"] = "true" if prediction.adapted else "false"
+    values |= {name: "true" if values[name] else "false" for name in FLAGS}
     return csv_row(values.values())
 
 
@@ -73,8 +74,10 @@ def from_flat_values(values: Mapping[str, Any]) -> Prediction:
         For what can't have come from there.
     """
     known: dict[str, Any] = {name: None if value == "" else value for name, value in values.items()}
-    if known["adapted"] not in _ADAPTED:
-        raise ValueError(f"'adapted' must be true or false, got '{known['adapted']}'")
+    for name in FLAGS:
+        if known[name] not in _FLAG_VALUES:
+            raise ValueError(f"'{name}' must be true or false, got '{known[name]}'")
+    affect = {name: _number(known[name]) for name in AFFECT}
     shares = {name.removeprefix(_PREFIX): known[name] for name in known if name.startswith(_PREFIX)}
     return _checked(
         Prediction(
@@ -85,9 +88,10 @@ def from_flat_values(values: Mapping[str, Any]) -> Prediction:
             emotion=known["emotion"],
             probabilities=_numbers(shares) or {},
             gender=_numbers({name: known[f"gender_{name}"] for name in _GENDERS}),
-            affect=_numbers({name: known[name] for name in _AFFECT}),
+            affect=affect if any(value is not None for value in affect.values()) else None,
+            affect_derived=_FLAG_VALUES[known["affect_derived"]],
             quality=tuple((known["quality"] or "").split()),
-            adapted=_ADAPTED[known["adapted"]],
+            adapted=_FLAG_VALUES[known["adapted"]],
             adaptation_weight=float(known["adaptation_weight"]),
             shares=json.loads(known["shares"] or "null"),
             vocal_bursts=tuple(VocalBurst(**burst) for burst in json.loads(known["vocal_bursts"] or "[]")),
@@ -132,8 +136,10 @@ def _checked(row: Prediction) -> Prediction:
         if not (isinstance(text, str) or (text is None and name in ("emotion", "error"))):
             raise ValueError(f"'{name}' must be text, got {text!r:.40}")
         (text or "").encode()
-    if type(row.adapted) is not bool or not all(isinstance(word, str) for word in row.quality):
-        raise ValueError("'adapted' must be true or false, 'quality' words")
+    if any(type(getattr(row, name)) is not bool for name in FLAGS):
+        raise ValueError(f"{' and '.join(map(repr, FLAGS))} must be true or false")
+    if not all(isinstance(word, str) for word in row.quality):
+        raise ValueError("'quality' must be words")
     " ".join(row.quality).encode()
     seconds, shares = (0.0, math.inf), (0.0, 1.0)
     _check_number("duration_s", row.duration_s, *seconds)
@@ -145,7 +151,7 @@ def _checked(row: Prediction) -> Prediction:
     _check_shares("probabilities", row.probabilities, None)
     _check_shares("gender", row.gender, _GENDERS)
     _check_shares("shares", row.shares, None)
-    for name, value in _mapping("affect", row.affect, _AFFECT).items():
+    for name, value in _mapping("affect", row.affect, AFFECT).items():
         _check_number(name, value, -math.inf, math.inf)
     for burst in row.vocal_bursts:
         if not isinstance(burst.kind, str):

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from earnest.errors import EarnestError, MissingExtraError
-from earnest.runtime.formats import check_columns, flat_values, from_flat_values
+from earnest.runtime.formats import FLAGS, check_columns, flat_values, from_flat_values
 from earnest.runtime.prediction import Prediction
 
 Kind: TypeAlias = Literal["text", "number", "flag", "vector"]
@@ -170,7 +170,7 @@ def _polars_vectors(name: str, column: FrameColumn) -> Any:
 
 
 def _kind(name: str) -> Kind:
-    return "text" if name in _TEXTS else "flag" if name == "adapted" else "number"
+    return "text" if name in _TEXTS else "flag" if name in FLAGS else "number"
 
 
 def _records(frame: Any) -> list[dict[str, Any]]:
@@ -194,7 +194,7 @@ def _known(value: Any) -> Any:
 def prediction_schema(classes: Sequence[str]) -> Any:
     """Return the schema of a table of `earnest.runtime.formats.flat_values`."""
     pyarrow = load_pyarrow()
-    kinds = {"adapted": pyarrow.bool_()} | dict.fromkeys(_TEXTS, pyarrow.string())
+    kinds = dict.fromkeys(FLAGS, pyarrow.bool_()) | dict.fromkeys(_TEXTS, pyarrow.string())
     names = flat_values(Prediction("", "error"), classes)
     return pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in names])
 

@@ -20,9 +20,10 @@ LogMel: TypeAlias = npt.NDArray[np.float32]
 _INPUTS = {"waveform": "float32", "lengths": "int64"}
 _REQUIRED = ("logits", "probabilities", "embedding")
 _SHARES = ("probabilities", "sound", "gender")  # outputs of a softmax
-_NUMBERS = ("distance", "intensity")  # outputs of one number a recording
+_SHAPES: Mapping[str, tuple[int, ...]] = {"distance": (), "intensity": (), "affect_derived": (2,)}  # of a recording's
+_CLIPPED = ("intensity", "affect_derived")  # to 0 to 1
 _TOLERANCE = 1e-2  # of float16
-_PREDICTED = ("probabilities", "sound", "distance", "gender", "affect", "intensity")
+_PREDICTED = ("probabilities", "sound", "distance", "gender", "affect", "affect_derived", "intensity")
 
 
 def engine_for(
@@ -175,11 +176,14 @@ class Graph:
         for name, values in outputs.items():
             if not values.shape or len(values) != n_rows:
                 raise BundleError(f"{self._where}: expected {n_rows} rows of '{name}', got {values.shape}.")
-            if name in _NUMBERS and values.shape != (n_rows,):
-                raise BundleError(f"{self._where}: expected one '{name}' a row, got {values.shape}. Export it again.")
-            if name == "intensity" and values.size and (values.min() < 0 or values.max() > 1):
+            if name in _SHAPES and values.shape[1:] != _SHAPES[name]:
+                expected = (n_rows, *_SHAPES[name])
+                raise BundleError(
+                    f"{self._where}: expected '{name}' of {expected}, got {values.shape}. Export it again."
+                )
+            if name in _CLIPPED and values.size and (values.min() < 0 or values.max() > 1):
                 told = f"from {values.min():.4g} to {values.max():.4g}"
-                raise BundleError(f"{self._where}: 'intensity' is not 0 to 1 ({told}). Export it again.")
+                raise BundleError(f"{self._where}: '{name}' is not 0 to 1 ({told}). Export it again.")
             if name not in _SHARES or not values.size:
                 continue
             sums = values.sum(axis=-1)

@@ -77,6 +77,7 @@ class ClassChoice:
 
 
 Status = Literal["ok", "unsure", "mixed", "vocal-burst", "no-speech", "too-short", "error"]
+AFFECT = ("valence", "arousal", "dominance")
 POSITIVE = frozenset({"happy", "surprised"})
 NEGATIVE = frozenset({"sad", "angry", "disgust", "fearful"})
 HIGHEST_SHOWN = 0.95  # more than that is never shown as a number: too few recordings to measure it on
@@ -101,6 +102,10 @@ class Prediction:
     polarity : happy + surprised − (sad + angry + disgust + fearful), -1 to 1
     gender : probabilities of "female" and "male", the words that the training corpora have for voices: what this one
         sounds like, not who somebody is; None where the model doesn't answer it
+    affect : "valence" (unpleasant 0, pleasant 1), "arousal" (calm 0, excited 1) and "dominance", 0.5 being the middle;
+        None where the model doesn't answer it
+    affect_derived : whether the model learnt ``affect`` from emotions and where they lie on the two scales, not from
+        ratings: then it is no measurement, and dominance is None
     intensity : how strongly the emotion is expressed, 0 to 1: 0 as neutral, 1/3, 2/3 and 1 as actors who were asked for
         little, some or much; None where the model doesn't answer it
     quality : "clipped" when more than 0.1 % of the samples lie at full scale, "low-bandwidth" when less than a
@@ -123,7 +128,8 @@ class Prediction:
     probabilities: Mapping[str, float] = field(default_factory=dict)
     polarity: float | None = None
     gender: Mapping[str, float] | None = None
-    affect: Mapping[str, float] | None = None
+    affect: Mapping[str, float | None] | None = None
+    affect_derived: bool = False
     intensity: float | None = None
     quality: tuple[str, ...] = ()
     adapted: bool = False

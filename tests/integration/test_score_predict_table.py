@@ -4,12 +4,17 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from command_line import earnest_cli
+from made_up_corpus import write_iemocap
 from stand_in import stand_in_model, write_bundle
 
+from earnest.corpora.load import load_utterances
 from earnest.errors import CorpusError
+from earnest.evaluation.metrics import concordance, rmse
+from earnest.export.heads import add_affect
 from earnest.testing.sounds import voice
 
 
@@ -52,3 +57,28 @@ def test_a_column_truth_is_enough_and_unsure_rows_count_as_wrong(tmp_path: Path)
     said = json.loads(earnest_cli("score", rows, "--json"))
     assert said["coverage"] == sum(bool(row["emotion"]) for row in answers) / 8
     assert said["wa"] <= said["coverage"]
+
+
+@pytest.mark.parametrize("is_derived", [True, False])
+def test_answers_of_affect_are_scored_by_a_corpus_ratings_and_derived_ones_are_called_so(
+    tmp_path: Path, is_derived: bool
+) -> None:
+    tree = write_iemocap(tmp_path / "iemocap", n_takes=1)
+    graph = stand_in_model(extra_outputs=not is_derived)
+    if is_derived:
+        add_affect(graph, np.array([[0, 4], [1, 0], [0, 0]], np.float32), np.array([0.25, 0.125], np.float32))
+    bundle, rows = write_bundle(tmp_path / "bundle", graph), tmp_path / "rows.csv"
+    earnest_cli("predict", tree, "-o", rows, "--model", bundle, "-q")
+    words = ("score", rows, "--data", f"iemocap={tree}")
+    said = json.loads(earnest_cli(*words, "--json"))["affect"]
+    with rows.open(encoding="utf-8", newline="") as file:
+        answers = {Path(row["path"]).stem: row for row in csv.DictReader(file)}
+    clips = load_utterances(["iemocap"], {"iemocap": tree})
+    for name in ("valence", "arousal"):
+        told = np.array([float(answers[clip.utterance_id][name] or "nan") for clip in clips])
+        ratings = np.array([getattr(clip, name) for clip in clips])
+        assert said[name]["n"] == np.sum(~np.isnan(told)) > 30
+        assert said[name]["rmse"] == pytest.approx(rmse(1 + 4 * told, ratings), rel=1e-4)
+        assert said[name]["ccc"] == pytest.approx(concordance(1 + 4 * told, ratings), rel=1e-4)
+    assert ("dominance" in said) != is_derived
+    assert ("Affect is derived from emotions" in earnest_cli(*words)) == is_derived

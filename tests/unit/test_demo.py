@@ -33,6 +33,14 @@ def test_the_page_beside_them_names_every_clip_and_calls_them_synthetic() -> Non
         assert f"| `{clip.name}.flac` | {clip.text} |" in page
 
 
+@pytest.mark.parametrize("name", ["base", "large", "small"])
+def test_the_bundles_that_ship_derive_valence_and_arousal_and_say_so(name: str) -> None:
+    said = earnest.load(name).predict(CLIPS[0])
+    assert said.affect is not None and said.affect_derived
+    assert said.affect.keys() == {"valence", "arousal", "dominance"} and said.affect["dominance"] is None
+    assert all(0 <= said.affect[side] <= 1 for side in ("valence", "arousal"))
+
+
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 def test_the_script_makes_the_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = REPOSITORY / "scripts" / "make_demo_clips.py"

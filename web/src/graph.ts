@@ -16,6 +16,8 @@ export interface Outputs {
   distance?: Values;
   gender?: Values;
   affect?: Values;
+  /** valence and arousal, 0 to 1, learnt from emotions and not from ratings */
+  affect_derived?: Values;
   /** one number, 0 to 1: how strongly the emotion is expressed */
   intensity?: Values;
   /** the vector before the last layer, where it was asked for */
@@ -24,7 +26,7 @@ export interface Outputs {
 
 const INPUTS = ["waveform", "lengths"];
 const REQUIRED = ["logits", "probabilities", "embedding"];
-const PREDICTED = ["probabilities", "sound", "distance", "gender", "affect", "intensity"];
+const PREDICTED = ["probabilities", "sound", "distance", "gender", "affect", "affect_derived", "intensity"];
 
 /** A graph that returns its input: the least that the runtime can be started with. */
 const IDENTITY = "CAg6NwoQCgF4EgF5IghJZGVudGl0eRIBZ1oPCgF4EgoKCAgBEgQKAggBYg8KAXkSCgoICAESBAoCCAFCBAoAEA0=";

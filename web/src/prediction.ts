@@ -23,7 +23,10 @@ export interface Prediction {
   /** happy + surprised − (sad + angry + disgust + fearful), -1 to 1 */
   polarity: number | null;
   gender: { female: number; male: number } | null;
-  affect: { valence: number; arousal: number; dominance: number } | null;
+  /** 0 to 1, 0.5 being the middle: unpleasant to pleasant, calm to excited; `dominance` is null where it is derived */
+  affect: { valence: number; arousal: number; dominance: number | null } | null;
+  /** whether `affect` was learnt from emotions and where they lie on the two scales, not from ratings: no measurement */
+  affect_derived: boolean;
   intensity: number | null;
   /** "clipped", "low-bandwidth", "noisy", "out-of-domain" */
   quality: string[];
@@ -109,6 +112,7 @@ export function unanswered(path: string, status: Status, model: string): Predict
     polarity: null,
     gender: null,
     affect: null,
+    affect_derived: false,
     intensity: null,
     quality: [],
     adapted: false,

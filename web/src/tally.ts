@@ -96,7 +96,8 @@ export class Tally {
     if (!means || isOutvoted) return this.bursts.length ? { ...told, status: "vocal-burst" } : told;
     const probabilities = namedShares(this.classes, means);
     const gender = this.mean("gender");
-    const affect = this.mean("affect");
+    const rated = this.mean("affect");
+    const affect = rated ?? this.mean("affect_derived");
     const intensity = this.mean("intensity");
     const whole = {
       ...told,
@@ -105,7 +106,8 @@ export class Tally {
       adapted: this.isAdapted,
       adaptation_weight: Math.min(this.nAdapted / this.nAnswered, 1),
       gender: gender && { female: gender[0], male: gender[1] },
-      affect: affect && { valence: affect[0], arousal: affect[1], dominance: affect[2] },
+      affect: affect && { valence: affect[0], arousal: affect[1], dominance: rated && rated[2] },
+      affect_derived: affect !== null && rated === null,
       intensity: intensity && intensity[0],
     };
     if (isSummary && this.nSpeech) return this.summary(whole);

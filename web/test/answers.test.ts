@@ -5,8 +5,9 @@ import { type BundleInfo, checkedInfo } from "../src/bundle.js";
 import { BundleError, EarnestError } from "../src/errors.js";
 import { SOUNDS, verdictOf } from "../src/gate.js";
 import { ClassChoice } from "../src/options.js";
-import type { Prediction, StreamEvent } from "../src/prediction.js";
+import { type Prediction, type StreamEvent, unanswered } from "../src/prediction.js";
 import { suggestion } from "../src/suggestion.js";
+import { Tally } from "../src/tally.js";
 
 const RATE = 16_000;
 
@@ -139,4 +140,17 @@ test("the distance decides what is out-of-domain, where the bundle says from whe
   assert.deepEqual((await answered([[[SAD]]], {}, { out_of_domain_from: 1.5 })).prediction.quality, ["out-of-domain"]);
   assert.deepEqual((await answered([[[SAD]]], {}, { out_of_domain_from: 2.5 })).prediction.quality, []);
   assert.deepEqual((await answered([[[SAD]]])).prediction.quality, []);
+});
+
+test("affect that was learnt from ratings goes before what is derived, which has no dominance", () => {
+  const told = (more: { affect?: number[]; affect_derived?: number[] }): [Prediction["affect"], boolean] => {
+    const tally = new Tally(RATE, ["happy", "sad"]);
+    tally.add({ probabilities: [0.5, 0.5], ...more }, RATE);
+    const { affect, affect_derived: isDerived } = tally.answer(unanswered("a", "no-speech", "m"), false);
+    return [affect, isDerived];
+  };
+  assert.deepEqual(told({}), [null, false]);
+  assert.deepEqual(told({ affect_derived: [0.25, 0.75] }), [{ valence: 0.25, arousal: 0.75, dominance: null }, true]);
+  const rated = [{ valence: 1, arousal: 0.5, dominance: 0.25 }, false];
+  assert.deepEqual(told({ affect: [1, 0.5, 0.25], affect_derived: [0.25, 0.75] }), rated);
 });

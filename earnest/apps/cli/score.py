@@ -39,6 +39,7 @@ from earnest.files.writing import refuse_existing, write_json
 from earnest.labels import Scheme, scheme_called
 
 SLICED = ("style", "intensity")
+DERIVED = "Affect is derived from emotions, not learnt from ratings; here it is scored by ratings."
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,9 @@ def to_score(path: Path, source: Source) -> ToScore:
     joined = join(found.answers, rows, label_mapping.scheme, source.ignore_unknown, usable(rows).left_out)
     predictions = joined.predictions
     columns = manifest_columns(predictions, joined.utterances, SLICED)
-    return ToScore(predictions, _notes(found, joined), columns, _affect_scores(predictions))
+    more = _affect_scores(predictions)
+    derived = [DERIVED] if more and answers.affect_derived is not None and answers.affect_derived.any() else []
+    return ToScore(predictions, [*_notes(found, joined), *derived], columns, more)
 
 
 def _label_mapping(source: Source, answers: SystemAnswers, rows: Sequence[Utterance]) -> LabelMapping:

@@ -39,8 +39,9 @@ PREDICTION: Mapping[str, Any] = {
     "probabilities": {"neutral": 0.1, "happy": 0.71, "sad": 0.02, "angry": 0.12, "fearful": 0.03, "disgust": 0.02},
     "polarity": 0.52,
     "gender": {"female": 0.97, "male": 0.03},
-    "affect": None,
-    "intensity": None,
+    "affect": {"valence": 0.63, "arousal": 0.6, "dominance": None},
+    "affect_derived": True,
+    "intensity": 0.42,
     "quality": [],
     "adapted": False,
     "adaptation_weight": 0.0,
@@ -59,7 +60,8 @@ UNSURE: Mapping[str, Any] = {
 }
 BURST: Mapping[str, Any] = {
     **PREDICTION,
-    **dict.fromkeys(("emotion", "confidence", "polarity", "gender")),
+    **dict.fromkeys(("emotion", "confidence", "polarity", "gender", "affect", "intensity")),
+    "affect_derived": False,
     "status": "vocal-burst",
     "speech_s": 0.0,
     "probabilities": {},

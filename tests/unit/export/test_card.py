@@ -17,6 +17,18 @@ def info() -> BundleInfo:
     return load_bundle("small").info
 
 
+def test_derived_affect_is_called_derived_with_what_it_is_worth_on_unheard_corpora(info: BundleInfo) -> None:
+    columns = ("correlation", "concordance", "pairs", "pairs, worst speaker")
+    numbers = {f"{side}, {one}": 0.25 for side in ("valence", "arousal") for one in columns}
+    ranked = {"strong above normal": 0.75, "within speaker and emotion": 0.875}
+    told = {"penalty": 1.0, "speakers left out": {"emodb": [0.1, 0.2]}, "a": numbers | ranked, "b": numbers}
+    card = model_card(replace(info, left_out={"affect_derived": told}))
+    assert "not measured, and how well they agree with ratings is not known" in card
+    assert card.count("| valence | 0.25 | 0.25 | 0.25 | 0.25 |") == card.count("| arousal | 0.25 |") == 2
+    assert "Pairs of a in which a strong recording has more arousal than a normal one: 0.75" in card
+    assert "emodb" not in card.partition("## Valence and arousal, derived")[2].partition("## ")[0]
+
+
 def test_a_result_holds_what_the_card_tells_of_people_and_trust(tmp_path: Path) -> None:
     folder = write_result(tmp_path / "made")
     values = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))

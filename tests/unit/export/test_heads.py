@@ -6,7 +6,7 @@ import pytest
 from stand_in import stand_in_model
 
 from earnest.bundle import SOUNDS
-from earnest.export.heads import SoundHead, add_distance, add_intensity, add_sounds, soften
+from earnest.export.heads import SoundHead, add_affect, add_distance, add_intensity, add_sounds, soften
 
 WIDTH, N_DIRECTIONS = 3, 2
 
@@ -54,6 +54,22 @@ def test_intensity_is_a_line_between_nought_and_one(tables: dict[str, np.ndarray
     found = answers(model, ["embedding", "intensity"])
     assert found["intensity"].shape == (3,)
     np.testing.assert_allclose(found["intensity"], np.clip(found["embedding"] @ weight + 0.5, 0, 1), atol=1e-5)
+
+
+def test_derived_affect_is_two_lines_between_nought_and_one_and_can_be_fitted_again(
+    tables: dict[str, np.ndarray],
+) -> None:
+    model = stand_in_model()
+    before = model.SerializeToString()
+    weight, bias = tables["weight"][:, :2], np.array([0.5, 0.25], np.float32)
+    for tried in (weight[:, ::-1], weight):
+        add_affect(model, tried, bias)
+    found = answers(model, ["embedding", "affect_derived"])
+    stored = weight.astype(np.float16).astype(np.float32)
+    assert found["affect_derived"].shape == (3, 2)
+    np.testing.assert_allclose(found["affect_derived"], np.clip(found["embedding"] @ stored + bias, 0, 1), atol=1e-5)
+    assert len(model.SerializeToString()) < len(before) + 1_000
+    assert [output.name for output in model.graph.output].count("affect_derived") == 1
 
 
 @pytest.mark.parametrize("start", [0.1, 1e6])

@@ -11,8 +11,8 @@ from earnest.runtime.formats import csv_header, csv_line, flat_values, from_flat
 from earnest.runtime.prediction import Prediction
 
 FIELDS = (
-    "path status duration_s speech_s emotion confidence probabilities polarity gender affect intensity quality adapted "
-    "adaptation_weight shares vocal_bursts model error"
+    "path status duration_s speech_s emotion confidence probabilities polarity gender affect affect_derived intensity "
+    "quality adapted adaptation_weight shares vocal_bursts model error"
 )
 ANSWER = Prediction(
     'odd, "name"\n.wav',
@@ -68,6 +68,8 @@ def test_csv_reads_back_with_a_column_a_class() -> None:
         Prediction("b.wav", "vocal-burst", 2.0, 0.0, vocal_bursts=(VocalBurst(0.5, 1.0, "sigh", 0.75),), model="m"),
         Prediction("c.wav", "mixed", 9.0, 8.0, probabilities={"sad": 0.5, "happy": 0.5}, polarity=0.0,
                    shares={"happy": 0.5, "sad": 0.25, "unsure": 0.25}, model="m"),
+        Prediction("d.wav", "ok", 2.0, 1.0, "sad", 0.5, {"sad": 0.5, "happy": 0.5}, 0.0, None,
+                   {"valence": 0.25, "arousal": 0.75, "dominance": None}, affect_derived=True, model="m"),
         Prediction("1e5", "no-speech", 2.0, 0.0, quality=("clipped", "noisy"), adapted=True, model="1"),
         Prediction(
             "a,\n\"b\".wav", "ok", 1.5, 1.0, "happy", 0.75, {"sad": 0.25, "happy": 0.75}, 0.5,

@@ -21,9 +21,9 @@ packages = pytest.mark.parametrize("package", PACKAGES)
 ROWS = [
     Prediction(
         "a.wav", "mixed", 9.0, 8.0, probabilities={"happy": 0.5, "sad": 0.5}, polarity=0.0,
-        gender={"female": 0.25, "male": 0.75}, affect={"valence": 0.1, "arousal": 0.2, "dominance": 0.3},
-        quality=("noisy", "clipped"), shares={"happy": 0.5, "unsure": 0.5}, adapted=True, adaptation_weight=0.5,
-        vocal_bursts=(VocalBurst(0.5, 1.0, "laughter", 0.9),), model="m",
+        gender={"female": 0.25, "male": 0.75}, affect={"valence": 0.1, "arousal": 0.2, "dominance": None},
+        affect_derived=True, quality=("noisy", "clipped"), shares={"happy": 0.5, "unsure": 0.5},
+        adapted=True, adaptation_weight=0.5, vocal_bursts=(VocalBurst(0.5, 1.0, "laughter", 0.9),), model="m",
     ),
     Prediction("b.wav", "ok", 1.5, 1.0, "sad", 0.75, {"happy": 0.25, "sad": 0.75}, -0.5, model="m"),
     Prediction("c.wav", "error", model="m", error="c.wav: no such file."),

@@ -16,7 +16,8 @@ from stand_in import CLASSES, stand_in_model, write_adapting, write_bundle, writ
 import earnest
 from earnest.audio.waveform import Waveform
 from earnest.bundle import TrainingCorpus, load_bundle
-from earnest.errors import AudioError, EarnestError
+from earnest.errors import AudioError, BundleError, EarnestError
+from earnest.export.heads import add_affect
 from earnest.runtime import bulk
 from earnest.runtime.graph import Outputs
 from earnest.runtime.prediction import Prediction, polarity_of
@@ -295,6 +296,37 @@ def test_gender_affect_and_intensity_come_from_models_that_have_them(tmp_path: P
     assert result.affect is not None
     assert list(result.affect) == ["valence", "arousal", "dominance"]
     assert result.intensity == pytest.approx(float(np.abs(voice()).mean()), rel=1e-3)  # the stand-in's, by its formula
+
+
+def test_derived_affect_says_so_and_has_no_dominance(tmp_path: Path) -> None:
+    graph = stand_in_model()
+    add_affect(graph, np.array([[0, 1], [0, 0], [0, 0]], np.float32), np.array([0.25, 0.125], np.float32))
+    result = earnest.load(write_bundle(tmp_path / "derived", graph)).predict((voice(), 16_000))
+    arousal = 0.125 + float(np.abs(voice()).mean())
+    assert result.affect == {"valence": 0.25, "arousal": pytest.approx(arousal, rel=1e-3), "dominance": None}
+    assert result.affect_derived
+    rated = earnest.load(write_bundle(tmp_path / "rated", stand_in_model(extra_outputs=True))).predict(
+        (voice(), 16_000)
+    )
+    assert rated.affect is not None and rated.affect["dominance"] is not None
+    assert not rated.affect_derived
+    plain = earnest.load(write_bundle(tmp_path / "plain")).predict((voice(), 16_000))
+    assert (plain.affect, plain.affect_derived) == (None, False)
+
+
+def test_ratings_that_were_learnt_go_before_what_is_derived(tmp_path: Path) -> None:
+    graph = stand_in_model(extra_outputs=True)
+    before = earnest.load(write_bundle(tmp_path / "rated", graph)).predict((voice(), 16_000))
+    add_affect(graph, np.zeros((3, 2), np.float32), np.array([0.25, 0.125], np.float32))
+    after = earnest.load(write_bundle(tmp_path / "both", graph)).predict((voice(), 16_000))
+    assert (after.affect, after.affect_derived) == (before.affect, False)
+
+
+def test_derived_affect_of_another_shape_is_refused(tmp_path: Path) -> None:
+    graph = stand_in_model()
+    add_affect(graph, np.zeros((3, 3), np.float32), np.zeros(3, np.float32))
+    with pytest.raises(BundleError, match=r"'affect_derived' of \(1, 2\), got \(1, 3\)"):
+        earnest.load(write_bundle(tmp_path, graph)).predict((voice(), 16_000))
 
 
 def test_two_threads_give_the_same(folder: Path, model: Predictor) -> None:

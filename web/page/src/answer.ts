@@ -1,6 +1,6 @@
 /** The answer about a recording as people say it. */
 
-import type { Shares, Timeline, VocalBurst } from "../../src/index.js";
+import type { Prediction, Shares, Timeline, VocalBurst } from "../../src/index.js";
 import { shareOfTime } from "./series.js";
 import { capital, confidence, percent } from "./words.js";
 
@@ -55,6 +55,13 @@ export function burst(bursts: readonly VocalBurst[]): Answer {
   const detail = bursts.length === 1 ? `${kinds}, ${confidence(bursts[0].confidence)}` : kinds;
   const text = "Vocal burst";
   return { text, detail, line: kinds ? `${text}: ${kinds}` : text, emotion: null };
+}
+
+/** Valence, arousal and dominance as far as the model tells them, 0 to 1; what is derived says so. */
+export function affectOf({ affect, affect_derived: isDerived }: Pick<Prediction, "affect" | "affect_derived">): string | null {
+  if (!affect) return null;
+  const told = Object.entries(affect).flatMap(([name, value]) => (value === null ? [] : `${name} ${value.toFixed(2)}`));
+  return `${told.join(", ")}${isDerived ? " (derived from emotions)" : ""}`;
 }
 
 /** The first one of equals. */

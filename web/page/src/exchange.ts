@@ -53,7 +53,8 @@ function timelineFrom(value: unknown): Timeline {
     probabilities,
     polarity: timeline["polarity"] === null ? null : number(timeline["polarity"], "polarity", -1, 1),
     gender: timeline["gender"] === null ? null : (named(timeline["gender"], ["female", "male"], 0) as Timeline["gender"]),
-    affect: timeline["affect"] === null ? null : (named(timeline["affect"], ["valence", "arousal", "dominance"], -10) as Timeline["affect"]),
+    affect: timeline["affect"] === null ? null : affectFrom(timeline["affect"]),
+    affect_derived: timeline["affect_derived"] === true,
     quality: rows(timeline["quality"], "quality").map((word) => textOf(word, "quality")),
     adapted: timeline["adapted"] === true,
     adaptation_weight: number(timeline["adaptation_weight"] ?? 0, "adaptation_weight", 0, 1), // older files have none
@@ -90,6 +91,12 @@ function shares(value: unknown, name: string): Shares {
 }
 
 /** Numbers by these names, from `least` to its counterpart (0 to 1, -10 to 10). */
+function affectFrom(value: unknown): Timeline["affect"] {
+  const sides = named(value, ["valence", "arousal"], -10) as { valence: number; arousal: number };
+  const { dominance } = fields(value, "affect");
+  return { ...sides, dominance: dominance === null ? null : number(dominance, "dominance", -10, 10) };
+}
+
 function named(value: unknown, names: readonly string[], least: number): Record<string, number> {
   const found = fields(value, names.join(" and "));
   return Object.fromEntries(names.map((name) => [name, number(found[name], name, least, least ? -least : 1)]));

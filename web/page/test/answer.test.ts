@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Prediction, type Timeline, unanswered } from "../../src/prediction.js";
-import { answerOf } from "../src/answer.js";
+import { affectOf, answerOf } from "../src/answer.js";
 import { colourOf } from "../src/emotions.js";
 import { confidence } from "../src/words.js";
 
@@ -57,4 +57,12 @@ test("an unsure span is grey, and no emotion's grey", () => {
   const [red, green, blue] = [1, 3, 5].map((start) => colourOf("unsure").slice(start, start + 2));
   assert.ok(red === green && green === blue);
   assert.notEqual(colourOf("unsure"), colourOf("neutral"));
+});
+
+test("derived affect says so, and tells no dominance", () => {
+  const derived = { affect: { valence: 0.25, arousal: 0.755, dominance: null }, affect_derived: true };
+  assert.equal(affectOf(derived), "valence 0.25, arousal 0.76 (derived from emotions)");
+  const rated = { affect: { valence: 0.25, arousal: 0.5, dominance: 1 }, affect_derived: false };
+  assert.equal(affectOf(rated), "valence 0.25, arousal 0.50, dominance 1.00");
+  assert.equal(affectOf({ affect: null, affect_derived: false }), null);
 });

@@ -31,6 +31,15 @@ test("what is written is read back", () => {
   assert.deepEqual(read(written(KEPT)), KEPT);
 });
 
+test("affect is read back, derived or not; older files do not say", () => {
+  for (const [dominance, isDerived] of [[0.5, false], [null, true]] as const) {
+    const told = { ...KEPT, timeline: { ...TIMELINE, affect: { valence: 0.25, arousal: 0.75, dominance }, affect_derived: isDerived } };
+    assert.deepEqual(read(written(told)), told);
+  }
+  assert.equal(read(changed((_, timeline) => delete timeline["affect_derived"])).timeline.affect_derived, false);
+  assert.throws(() => read(changed((_, timeline) => (timeline["affect"] = { valence: 1, arousal: 0 }))), /dominance must be a number/);
+});
+
 test("a recording without speech is read back", () => {
   const silent = { ...KEPT, timeline: { ...unanswered("a.wav", "no-speech", "small"), activity: "", segments: [], spans: [], windows: [] } };
   assert.deepEqual(read(written(silent)), silent);

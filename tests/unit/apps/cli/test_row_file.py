@@ -23,8 +23,8 @@ ROWS = (
     Prediction("=b.wav", "error", error="-1 is no file", model="m"),
     Prediction(
         "c.wav", "mixed", 9.0, 8.0, probabilities={"happy": 0.5, "sad": 0.5}, polarity=0.0,
-        gender={"female": 0.25, "male": 0.75}, affect={"valence": 0.1, "arousal": 0.2, "dominance": 0.3},
-        quality=("noisy", "clipped"), shares={"happy": 0.5, "sad": 0.25, "unsure": 0.25},
+        gender={"female": 0.25, "male": 0.75}, affect={"valence": 0.1, "arousal": 0.2, "dominance": None},
+        affect_derived=True, quality=("noisy", "clipped"), shares={"happy": 0.5, "sad": 0.25, "unsure": 0.25},
         vocal_bursts=(VocalBurst(0.5, 1.0, "laughter", 0.9),), model="m",
     ),
 )  # fmt: skip

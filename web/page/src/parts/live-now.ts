@@ -1,12 +1,11 @@
 /** The present moment: the emotion in large letters, bars, level, barometer, radar, facts. */
 
 import type { Prediction, Shares, Timeline, VocalBurst, Window } from "../../../src/index.js";
-import { type Answer, answerOf, burst, likeliestOf, sure, unsure } from "../answer.js";
+import { affectOf, type Answer, answerOf, burst, likeliestOf, sure, unsure } from "../answer.js";
 import { genderOf } from "../chosen.js";
 import { byId, h } from "../dom.js";
 import { colourOf } from "../emotions.js";
 import { barometer } from "../series.js";
-import { signed } from "../words.js";
 import { qualityOf, showAnswer, showBars } from "./bars.js";
 import { showBarometer } from "./barometer.js";
 import { Radar } from "./small-pictures.js";
@@ -111,9 +110,9 @@ export class LiveNow {
 
   /** What the recording so far is, where the model tells it. */
   whole(told: Prediction): void {
-    const { affect, quality } = (this.told = told);
+    const { quality } = (this.told = told);
     fact("live-gender", genderOf(told));
-    fact("live-affect", affect && `valence ${signed(affect.valence)}, arousal ${signed(affect.arousal)}, dominance ${signed(affect.dominance)}`);
+    fact("live-affect", affectOf(told));
     byId("live-quality").textContent = qualityOf(quality);
   }
 
