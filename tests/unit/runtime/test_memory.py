@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from malloc import kept_by_each, needs_glibc
 
 from attacks.readers import constants_doubled, doubling
 from earnest.audio.deadline import Deadline
@@ -14,6 +13,7 @@ from earnest.errors import TooLateError
 from earnest.runtime import memory
 from earnest.runtime.memory import MIB, Turns, most_of_one
 from earnest.runtime.onnxruntime_engine import OnnxRuntime
+from earnest.testing.malloc import IS_TOLD, kept_by_each
 
 FEEDS = {"waveform": np.zeros((1, 48_000), np.float32), "lengths": np.array([48_000])}  # a row of 0.18 MiB
 SIX_TIMES = doubling(6)  # to 12 MiB; rows before it are there, too, and holes between them
@@ -94,7 +94,7 @@ def test_an_arena_in_small_pieces_still_has_room_for_a_large_one(little: None) -
         assert session.run(feeds, ["probabilities"])[0].shape == (1, 64 * n_samples)
 
 
-@needs_glibc
+@pytest.mark.skipif(not IS_TOLD, reason="glibc alone tells what is in use")
 def test_a_graph_keeps_nothing_for_each_length_that_it_heard() -> None:
     session = OnnxRuntime(is_ours=True).open(doubling(6))
 

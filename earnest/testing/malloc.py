@@ -4,10 +4,7 @@ import ctypes
 import sys
 from collections.abc import Callable, Iterable
 
-import pytest
-
-TOLD = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallinfo2")
-needs_glibc = pytest.mark.skipif(not TOLD, reason="glibc alone tells what is in use")
+IS_TOLD = sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallinfo2")
 
 
 class _Malloc(ctypes.Structure):
