@@ -392,8 +392,10 @@ def main(name: str) -> None:
 def page(name: str, table: dict[str, Any], numbers: dict[str, float]) -> None:
     """Write the table as Markdown."""
     told = ", ".join(f"{key.replace('_', ' ')} {value:.3g}" for key, value in numbers.items())
+    info = load_bundle(ROOT / "earnest" / "bundles" / name).info
+    ships = f"temperature {info.temperature:.3g}, abstain below {info.abstain_below:.3g}"
     head = [f"# How true the percentages of `{name}` are", "", TRUE_PERCENTAGES.replace("NAME", name), ""]
-    lines = [*head, *percentages_table(table), "", f"What ships: {told}.", ""]
+    lines = [*head, *percentages_table(table), "", f"Fitted on all of them: {told}. What ships: {ships}.", ""]
     (ROOT / "docs" / "results" / f"left-out-{name}.md").write_text("\n".join(lines), encoding="utf-8")
 
 

@@ -19,6 +19,9 @@ MODEL, WEIGHTS = "model.xml", "model.bin"
 # Without them CPUs that can compute in bfloat16 do so, silently, and products with weights stored in 8 bits round their
 # activations to 8 bits too: logits differ by 0.3, probabilities by 0.01.
 EXACT = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+# What is prepared for a layer and a length of sound is kept for the next of that length. By itself OpenVINO keeps
+# 5,000: 635 MiB with `small` after 1,200 lengths.
+FEW_KEPT = {"CPU_RUNTIME_CACHE_CAPACITY": "64"}
 
 
 def openvino() -> Any:
@@ -79,7 +82,7 @@ class OpenVinoEngine:
         self._bundle, self._device = bundle, device
         self._settings: dict[str, Any] = {**EXACT, "PERFORMANCE_HINT": hint.upper()}
         if device == "CPU":
-            self._settings |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
+            self._settings |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False, **FEW_KEPT}
         if folder := os.environ.get(FOLDER):
             self._settings["CACHE_DIR"] = str(Path(folder).expanduser() / "openvino")
 

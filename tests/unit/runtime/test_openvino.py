@@ -18,6 +18,7 @@ from earnest.errors import BundleError, EarnestError, MissingExtraError
 from earnest.runtime.graph import Graph, engine_for
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
+from earnest.testing.malloc import IS_TOLD, kept_by_each
 from earnest.testing.sounds import voice, write_voice
 
 pytestmark = pytest.mark.long
@@ -69,6 +70,20 @@ def test_both_cut_at_the_same_place(name: str, folder: Path, request: pytest.Fix
     expected = reference.run_log_mel(log_mel)["probabilities"]
     np.testing.assert_allclose(found.run_log_mel(log_mel)["probabilities"], expected, atol=1e-4)
     np.testing.assert_allclose(found.run([CLIPS[1]])["probabilities"], expected, atol=1e-4)
+
+
+@pytest.mark.skipif(not IS_TOLD, reason="glibc alone tells what is in use")
+def test_only_few_lengths_are_remembered(folder: Path) -> None:
+    graph = graph_of(folder, "openvino")
+    sound = np.random.default_rng(0).normal(0, 0.1, 8_000).astype(np.float32)
+    lengths = np.random.default_rng(0).permutation(np.arange(2_000, 8_000))
+
+    def hear(number: int) -> None:
+        graph.run([sound[: lengths[number]]])
+
+    hear(0)
+    # It comes to rest after some 500; without a bound each length keeps 40,000 bytes and more.
+    assert any(kept_by_each(hear, [range(start, start + 100)]) < 4_000 for start in range(1, 1_001, 100))
 
 
 def test_threads_do_not_share_answers(own: Path) -> None:

@@ -107,7 +107,7 @@ def test_left_out_speakers_are_answered_again_with_another_temperature(adapts: b
     assert 0 <= scores(found["clip"])["ece"] <= 1
     surer = told.rows("left out: made", "clip", 1.0, 0.0)
     assert np.mean([row.confidence for row in surer]) > np.mean([row.confidence for row in found["clip"]])
-    assert fitted(told, ["made"]).keys() == {"temperature", "abstain_below"}
+    assert fitted(told, ["made"]).keys() == {"ratio", "abstain_below"}
     if adapts:
         assert len(found["folder adapted"]) == len(rows)
         apart = [
