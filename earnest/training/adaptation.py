@@ -351,13 +351,23 @@ class Streams:
 
 N_STEPS, N_STREAMS, RATE = 4000, 48, 2e-3
 STEPS_PER_CLIP = 4
-REGRET = 10.0  # 6 lost up to five points on streams of two emotions, and won two more on others
+REGRET = 6.0  # 2 lost up to two points on streams of one emotion, 0 up to five, and won four more on others
 
 
 def fit_adaptation(
-    banks: Sequence[Bank], classes: Sequence[str], seed: int, n_steps: int = N_STEPS, draw: StreamDraw | None = None
+    banks: Sequence[Bank],
+    classes: Sequence[str],
+    seed: int,
+    n_steps: int = N_STEPS,
+    draw: StreamDraw | None = None,
+    regret: float = REGRET,
 ) -> AdaptationNetwork:
-    """Train on simulated streams, by the cross-entropy of what is told, among all classes or those requested."""
+    """Train on simulated streams, by the cross-entropy of what is told, among all classes or those requested.
+
+    Parameters
+    ----------
+    regret : what a stream loses against its plain answers counts so many times more than what it wins
+    """
     frequent = classes.index("neutral") if "neutral" in classes else 0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -369,9 +379,9 @@ def fit_adaptation(
         probabilities, targets, requested = streams.batch(N_STREAMS)
         told, _ = network(probabilities, torch.ones(targets.shape))
         losses = stream_losses(told, targets, requested)
-        # What adaptation loses against the plain answer counts more than what it wins: a stream's regret.
-        regret = (losses - stream_losses(probabilities, targets, requested)).clamp(min=0)
-        loss = (losses + REGRET * regret).mean()
+        # What adaptation loses against the plain answer is a stream's regret.
+        lost = (losses - stream_losses(probabilities, targets, requested)).clamp(min=0)
+        loss = (losses + regret * lost).mean()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
