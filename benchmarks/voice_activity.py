@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.activity import activity_called
+from earnest.audio.activity import SpeechFinder, activity_called
 from earnest.audio.io import load_waveform
 from earnest.audio.quality import frame_levels_dbfs
-from earnest.audio.speech import SpeechFinder
 from earnest.audio.waveform import Waveform
 
 RATE_HZ = 16_000

@@ -18,7 +18,7 @@ from earnest.errors import (
 from earnest.installation import __version__
 
 if TYPE_CHECKING:
-    from earnest.audio.inputs import AudioInput
+    from earnest.audio.source import AudioInput
     from earnest.bundle import BundleInfo
     from earnest.own.learned import Learned
     from earnest.progress import Progress
@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 _LAZY = {  # imported when they are used, so that `import earnest` costs nothing
-    "AudioInput": "earnest.audio.inputs",
+    "AudioInput": "earnest.audio.source",
     "Embeddings": "earnest.runtime.embedding",
     "Prediction": "earnest.runtime.prediction",
     "PredictionRows": "earnest.runtime.frames",

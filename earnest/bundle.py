@@ -90,10 +90,13 @@ class AdaptationEntry(Validated):
     ----------
     file : the network, see `earnest.runtime.adaptation`
     least_speech_s : seconds of speech before anything is adapted
+    folders : whether the recordings of a folder are adapted to unless told otherwise: in streams of speech of corpora
+        never heard, no kind of stream lost more than a point by it
     """
 
     file: str
     least_speech_s: Annotated[float, Bounds(ge=0, le=3600)]
+    folders: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,12 +10,12 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.inputs import AudioInput
+from earnest.audio.source import AudioInput
 from earnest.bundle import DEFAULT_BUNDLE
 from earnest.errors import AudioError, MissingExtraError
 from earnest.evaluation.calibration import softmax
 from earnest.learning.crossval import temperature_of
-from earnest.learning.shrinkage import ABSENT, Numbers, best_shrinkage, discriminants, grouped_folds
+from earnest.learning.discriminant import ABSENT, Numbers, best_shrinkage, discriminants, grouped_folds
 from earnest.runtime.predictor import Predictor
 
 try:

@@ -55,8 +55,7 @@ def _texts(*texts: str) -> Seeds:
 def _audio() -> list[Reader]:
     from earnest.audio.feed import open_pipe
     from earnest.audio.io import decode, load_waveform, open_audio
-    from earnest.audio.media import media_format
-    from earnest.audio.sound_file import missing_bytes
+    from earnest.audio.sound_file import media_format, missing_bytes
     from earnest.runtime.picture import Picture, SeenSegment, SeenWindow, read_picture
 
     def streamed(path: Path) -> None:
@@ -218,7 +217,7 @@ def _tables() -> list[Reader]:
     from earnest.corpora.own.tables import read_list
     from earnest.corpora.tables import TABLE_READERS
     from earnest.evaluation.split_files import read_plans
-    from earnest.runtime.diarisation import read_rttm
+    from earnest.runtime.timeline import read_rttm
 
     def sounds(folder: Path) -> None:
         for name in ("a.wav", "b.wav"):

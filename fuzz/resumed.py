@@ -10,17 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from earnest.apps.cli._embedding_file import EmbeddingFile, journal_line
-from earnest.apps.cli._embedding_file import Form as EmbeddingForm
 from earnest.apps.cli._row_file import Form, RowFile
-from earnest.audio.speech import Extent
+from earnest.apps.cli.embed import EmbeddingFile, journal_line
+from earnest.apps.cli.embed import Form as EmbeddingForm
+from earnest.audio.activity import Extent
 from earnest.bundle import SOUNDS, BundleInfo
 from earnest.corpora.manifest import Utterance
-from earnest.own.kept import ARRAYS, FOLDER, read_kept, write_kept
-from earnest.own.kept import ROWS as KEPT_ROWS
-from earnest.own.recordings import OwnEmbeddings
+from earnest.own.recordings import ARRAYS, FOLDER, OwnEmbeddings, read_kept, write_kept
+from earnest.own.recordings import ROWS as KEPT_ROWS
 from earnest.runtime.adaptation import Adaptation
-from earnest.runtime.batch import BatchAnswers, Heard
+from earnest.runtime.batch import AnsweredRecording, BatchAnswers
 from earnest.runtime.embedding import EmbeddedRecording
 from earnest.runtime.events import VocalBurst
 from earnest.runtime.prediction import Options, Prediction
@@ -125,9 +124,9 @@ def _heard() -> tuple[bytes, ...]:
     steps = ((WindowSound(whole, 0, silent), outputs), (Over(whole), {}))
     many = tuple((WindowSound(extent, 0, silent), outputs) for extent in long)
     rows = (
-        Heard(ROWS[0], True, steps),
-        Heard(ROWS[1]),
-        Heard(ROWS[2], False, (*many, (Over(Extent(0, 6 * rate_hz)), {}))),
+        AnsweredRecording(ROWS[0], True, steps),
+        AnsweredRecording(ROWS[1]),
+        AnsweredRecording(ROWS[2], False, (*many, (Over(Extent(0, 6 * rate_hz)), {}))),
     )
     return ("".join(json.dumps(row.to_dict()) + "\n" for row in rows).encode(),)
 
@@ -143,7 +142,7 @@ def _batch() -> BatchAnswers:
 def _go_on_adapting(path: Path) -> None:
     """Go on in a folder of its own, and answer all that is read."""
 
-    def adapted(heard: Callable[[], Iterator[Heard]]) -> Iterator[Prediction]:
+    def adapted(heard: Callable[[], Iterator[AnsweredRecording]]) -> Iterator[Prediction]:
         return _batch().answered(lambda: (("one", recording) for recording in heard()))
 
     with TemporaryDirectory() as folder:

@@ -139,7 +139,7 @@ def without_test(rows: Sequence[Utterance], protocol: str, fold: str | None) -> 
 RIDGE = 1e-4  # of the mean variance of a neuron
 SMALLEST_SHARE = 1e-8  # of the largest moment: what is smaller is noise of computing
 BATCH_SIZE = 16
-Heard: TypeAlias = tuple[Tensor, Tensor]
+FrameBatch: TypeAlias = tuple[Tensor, Tensor]
 """Tokens (batch, tokens, width) and which of them are heard (batch, tokens); or frames and their numbers."""
 
 
@@ -249,7 +249,7 @@ def _check(encoder: Encoder, pruning: Pruning) -> None:
             raise RecipeError(f"[pruning]: {name} must be at most {there}, got {wanted}.")
 
 
-def _channels(encoder: Encoder, batches: Sequence[Heard]) -> Moments:
+def _channels(encoder: Encoder, batches: Sequence[FrameBatch]) -> Moments:
     """Gather what the second convolution hears, tap by tap, and what it says."""
     n_taps, stride = encoder.conv2.kernel_size[0], encoder.conv2.stride[0]
     moments = Moments(n_taps)
@@ -261,16 +261,16 @@ def _channels(encoder: Encoder, batches: Sequence[Heard]) -> Moments:
     return moments
 
 
-def _heard(block: EncoderBlock, batches: Sequence[Heard]) -> Tensor:
+def _heard(block: EncoderBlock, batches: Sequence[FrameBatch]) -> Tensor:
     """Return what a block's attention hears, (tokens, width)."""
     return torch.cat([block.self_attn_layer_norm(tokens)[mask] for tokens, mask in batches])
 
 
-def _attended(block: EncoderBlock, batches: Sequence[Heard]) -> list[Heard]:
+def _attended(block: EncoderBlock, batches: Sequence[FrameBatch]) -> list[FrameBatch]:
     return [(block.attended(tokens, mask), mask) for tokens, mask in batches]
 
 
-def _fed(block: EncoderBlock, batches: Sequence[Heard], n_together: int) -> list[Heard]:
+def _fed(block: EncoderBlock, batches: Sequence[FrameBatch], n_together: int) -> list[FrameBatch]:
     return [block.fed(attended, mask, n_together) for attended, mask in batches]
 
 

@@ -400,6 +400,24 @@ def preload() -> None:
         import_module(name)
 
 
+def trace_once(run: Path) -> None:
+    """Let forked children export with a graph that is traced here, so that kills meet what is written."""
+    import onnx
+
+    from earnest.export import bundle
+    from earnest.export.onnx import traced
+    from earnest.training.run import load_run
+
+    graph = traced(load_run(run))
+
+    def copied(_: object) -> onnx.ModelProto:
+        copy = onnx.ModelProto()
+        copy.CopyFrom(graph)
+        return copy
+
+    bundle.traced = copied
+
+
 def main() -> None:
     """Run the rounds and tell."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -416,6 +434,8 @@ def main() -> None:
             parser.error(f"there is no target {min(unknown)}")
         preload()
         place.prepare(names)
+        if "export" in names:
+            trace_once(place.root / "trained")
         chaos = Chaos(place, options.seed)
         start = time.monotonic()
         for line in chaos.run([target for target in targets(place) if target.name in names], options.kills):

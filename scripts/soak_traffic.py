@@ -80,8 +80,12 @@ class Visitor:
         self.over = threading.Event()
 
     def clip(self) -> str:
-        """Ask about one clip, in any of the formats."""
+        """Ask about one clip: three seconds in any of the formats, or, as often, a WAV file of any length."""
         kind, sound = self.sounds.clips[self.rng.integers(len(self.sounds.clips))]
+        if self.rng.random() < 0.5:
+            n_samples = int(self.rng.integers(STREAM_HZ, 8 * STREAM_HZ))
+            start = int(self.rng.integers(len(self.sounds.samples) - n_samples))
+            kind, sound = written(self.sounds.samples[start : start + n_samples], *FORMATS[0])
         started = time.monotonic()
         status = self.asked("/v1/predict", sound, kind)
         if status == "200":

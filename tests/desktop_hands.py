@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from patience import PATIENCE_S
+
 
 def press(widget: Any, keys: str) -> None:
     """Press keys in a widget, as people write them: "Ctrl+Shift+Z"."""
@@ -11,7 +13,7 @@ def press(widget: Any, keys: str) -> None:
     from PySide6.QtTest import QTest
 
     widget.window().activateWindow()  # without a window manager nobody else does after a dialog
-    assert QTest.qWaitForWindowActive(widget.window(), 5_000)
+    assert QTest.qWaitForWindowActive(widget.window(), round(1000 * PATIENCE_S))
     chord = QKeySequence(keys)[0]
     QTest.keyClick(widget, chord.key(), chord.keyboardModifiers())
 
@@ -41,7 +43,7 @@ def choose(bot: Any, window: Any, *names: str) -> None:
         bot.mouseClick(place, Qt.MouseButton.LeftButton, pos=place.actionGeometry(action).center())
         if below is None:
             return
-        bot.waitUntil(below.isVisible)
+        bot.waitUntil(below.isVisible, timeout=round(1000 * PATIENCE_S))
         place = below
 
 
@@ -51,6 +53,7 @@ def answering(window: Any, path: Path) -> Callable[[], Any]:
     Qt's own dialog is asked, which looks alike everywhere.
     """
     from PySide6.QtCore import QTimer
+    from PySide6.QtTest import QTest
     from PySide6.QtWidgets import QApplication, QFileDialog, QLineEdit
 
     titles: list[str] = []
@@ -62,6 +65,7 @@ def answering(window: Any, path: Path) -> Callable[[], Any]:
             return
         timer.stop()
         titles.append(dialog.windowTitle())
+        assert QTest.qWaitForWindowActive(dialog, round(1000 * PATIENCE_S))
         field = dialog.findChild(QLineEdit, "fileNameEdit")
         field.setFocus()
         field.setText(str(path))  # typed letter by letter, it would offer names, in a popup that takes the key

@@ -12,7 +12,7 @@ def sound_card(heard: npt.NDArray[np.float32] | None = None, blocks_per_s: int =
     """Return a module like sounddevice; ``heard`` None is a computer without devices."""
     module: Any = ModuleType("sounddevice")
     module.PortAudioError = type("PortAudioError", (Exception,), {})
-    module.played = []
+    module.played, module.sounding = [], set()  # the devices whose threads run
 
     class Device:
         def __init__(self, callback: Any, blocksize: int = 1_600, **_: Any) -> None:
@@ -29,11 +29,13 @@ def sound_card(heard: npt.NDArray[np.float32] | None = None, blocks_per_s: int =
             self.close()
 
         def start(self) -> None:
+            module.sounding.add(self)
             self._thread.start()
 
         def close(self) -> None:
             self._over.set()
             self._thread.join()
+            module.sounding.discard(self)
 
     class InputStream(Device):
         def _run(self) -> None:

@@ -13,12 +13,12 @@ from typing import Any
 
 import httpx2
 import soundfile
-from serving import wait_for
+from patience import PATIENCE_S, wait_for
+from ports import free_port
 from stand_in import write_bundle
 
 from earnest.testing.sounds import voice
 
-START_S = 120.0  # on a busy machine
 KEPT_MB = 150.0  # two jobs have decoded ten minutes each, which malloc may keep; all else leaves nothing
 WAV = {"Content-Type": "audio/wav"}
 LIMITS = ("header_s=1", "body_s=2", "body_bytes=1000000", "connections=300")
@@ -34,12 +34,6 @@ def wav(seconds: float) -> bytes:
 CLIP = wav(3.0)
 
 
-def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @contextmanager
 def serving(bundle: Path, *words: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Give the address and the process of ``earnest serve``."""
@@ -49,12 +43,12 @@ def serving(bundle: Path, *words: str) -> Iterator[tuple[str, subprocess.Popen[s
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_for(lambda: answers(address), START_S)
+        wait_for(lambda: answers(address))
         yield address, process
     finally:
         if process.poll() is None:
             process.terminate()
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE_S)
         sys.stderr.write(errors or "")  # shown when the test fails
 
 
@@ -76,22 +70,28 @@ def answers(address: str) -> bool:
         return False
 
 
+def n_answered(address: str) -> float:
+    """Return how many recordings have their answer."""
+    found = re.search(r'earnest_recordings_total{status="ok"} (\S+)', metrics(address))
+    return float(found[1]) if found else 0.0
+
+
 def metrics(address: str) -> str:
     """Return what the server tells Prometheus."""
-    answer = httpx2.get(f"{address}/metrics", timeout=20)
+    answer = httpx2.get(f"{address}/metrics", timeout=PATIENCE_S)
     assert answer.status_code == 200
     return answer.text
 
 
 def ask(address: str, sound: bytes, headers: dict[str, str] = WAV, **more: Any) -> httpx2.Response:
     """Send one recording."""
-    return httpx2.post(f"{address}/v1/predict", content=sound, headers=headers, timeout=60, **more)
+    return httpx2.post(f"{address}/v1/predict", content=sound, headers=headers, timeout=PATIENCE_S, **more)
 
 
 def ask_until_gone(address: str, sound: bytes) -> list[Any]:
     """Ask again and again until the server refuses connections; return statuses, and the error if one came."""
     found: list[Any] = []
-    with httpx2.Client(base_url=address, timeout=60) as client:
+    with httpx2.Client(base_url=address, timeout=PATIENCE_S) as client:
         while True:
             try:
                 found.append(client.post("/v1/predict", content=sound, headers=WAV).status_code)
@@ -103,16 +103,16 @@ def ask_until_gone(address: str, sound: bytes) -> list[Any]:
 
 def check_nothing_stays(address: str) -> None:
     """After hostile clients nothing is open or under way, and the server answers."""
-    wait_for(lambda: answers(address), 30)
-    wait_for(lambda: "earnest_streams_open 0.0" in metrics(address), 30)
-    wait_for(lambda: "earnest_requests_under_way 0.0" in metrics(address), 30)
+    wait_for(lambda: answers(address))
+    wait_for(lambda: "earnest_streams_open 0.0" in metrics(address))
+    wait_for(lambda: "earnest_requests_under_way 0.0" in metrics(address))
     assert ask(address, CLIP).json()["status"] == "ok"
 
 
 def connected(address: str) -> socket.socket:
     """Return a bare connection."""
     host, _, port = address.removeprefix("http://").partition(":")
-    return socket.create_connection((host, int(port)), timeout=30)
+    return socket.create_connection((host, int(port)), timeout=PATIENCE_S)
 
 
 def said(connection: socket.socket) -> bytes:

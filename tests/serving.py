@@ -55,11 +55,3 @@ def listening(settings: Settings) -> Iterator[str]:
             server.should_exit = True
             thread.join()
     logger.setLevel(level)  # what other tests say must be heard
-
-
-def wait_for(condition: Any, seconds: float = 10.0) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 import soxr
+from patience import wait_for
 
 VIEWS = ("live", "files", "compare", "recordings", "learn", "debug")
 DEMO = Path(__file__).resolve().parents[1] / "earnest" / "demo"
@@ -100,7 +101,7 @@ def rows_of(driver: Any, element_id: str) -> list[list[str]]:
 
 def wait_live(driver: Any, state: str) -> None:
     """Wait until the live view is in a state: idle, listening, paused."""
-    harness.wait_for(driver, f"document.documentElement.dataset.live === '{state}'", 20)
+    harness.wait_for(driver, f"document.documentElement.dataset.live === '{state}'")
 
 
 def listen_for(driver: Any, n_windows: int) -> None:
@@ -116,6 +117,12 @@ def choose_file(driver: Any, path: Path) -> None:
     harness.wait_for(
         driver, "document.querySelector('#file-list li:last-child .with-dot, #file-list li:last-child .problem')"
     )
+
+
+def arrived(path: Path) -> Path:
+    """Wait for a file that the browser saves."""
+    wait_for(lambda: path.exists() and path.stat().st_size)
+    return path
 
 
 def serious(driver: Any) -> list[str]:

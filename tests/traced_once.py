@@ -1,13 +1,15 @@
-"""A front end with the same settings is traced by torch's exporter once in a process.
+"""What torch's exporter traces once in a process: a front end with the same settings, an adaptation network's graph.
 
 Tracing takes nearly all of an export's time, half of it the front end's; the tests of many networks share one. Each
-network is traced by itself, and each kind of front end at least once.
+network is traced by itself, and each kind of front end at least once. An adaptation network's graph is that of the
+first one with as many classes, with its own weights: byte for byte what the exporter makes of it.
 """
 
 import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 
@@ -36,4 +38,65 @@ def front_ends_are_traced_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "_traced", traced)
+        yield
+
+
+class AdaptationGraphs:
+    """Graphs of adaptation networks: the first with so many classes is traced, the others are it with other weights."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[bytes, dict[str, Any]]] = {}
+
+    def graph(self, network: Any) -> bytes:
+        """Return what `adaptation_graph` returns."""
+        import onnx
+
+        if network.n_classes not in self._made:
+            self._made[network.n_classes] = _traced_with_drawn_weights(network.n_classes)
+        traced, drawn = self._made[network.n_classes]
+        proto = onnx.load_from_string(traced)
+        own = _weights(network)
+        for tensor in proto.graph.initializer:
+            name, turn = _origin(onnx.numpy_helper.to_array(tensor), drawn)
+            if name:
+                values = np.ascontiguousarray(turn(own[name]))
+                tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+        return bytes(proto.SerializeToString())
+
+
+def _traced_with_drawn_weights(n_classes: int) -> tuple[bytes, dict[str, Any]]:
+    """Return a graph, and its weights, of which no two are equal."""
+    import torch
+
+    from earnest.training.adaptation import AdaptationNetwork, adaptation_graph
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        network = AdaptationNetwork(n_classes).eval()
+        for tensor in (*network.parameters(), *network.buffers()):
+            tensor.add_(torch.rand(tensor.shape))
+    return adaptation_graph(network), _weights(network)
+
+
+def _weights(network: Any) -> dict[str, Any]:
+    return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+
+
+def _origin(values: Any, weights: dict[str, Any]) -> tuple[str, Any]:
+    """Return which weight a constant of the graph is, and how it was turned; "" for none."""
+    for name, weight in weights.items():
+        for turn in (np.asarray, np.transpose):
+            if values.shape == turn(weight).shape and np.array_equal(values, turn(weight)):
+                return name, turn
+    return "", np.asarray
+
+
+@pytest.fixture(scope="session", autouse=True)
+def adaptation_networks_are_traced_once() -> Iterator[None]:
+    """Let training write graphs of adaptation networks that are not traced one by one."""
+    pytest.importorskip("onnx")
+    from earnest.training import runtime_statistics
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime_statistics, "adaptation_graph", AdaptationGraphs().graph)
         yield

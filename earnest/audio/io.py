@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.deadline import check_deadline
-from earnest.audio.media import MediaReader, media_format
-from earnest.audio.sound_file import SoundFileReader
+from earnest.audio.sound_file import MediaReader, SoundFileReader, media_format
 from earnest.audio.source import Source, opened, source_name
 from earnest.audio.waveform import Waveform
 from earnest.errors import AudioError, RecordingTooLongError, first_line

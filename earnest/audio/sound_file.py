@@ -1,4 +1,7 @@
-"""The formats that libsndfile reads: WAV, FLAC, Ogg, MP3, AIFF and others; cut files are refused."""
+"""Files that hold sound: the formats of libsndfile (WAV, FLAC, Ogg, MP3, AIFF and others), and containers through PyAV.
+
+Cut files are refused. The containers are those that libsndfile doesn't read: MP4, WebM, AAC, ASF.
+"""
 
 import os
 import re
@@ -10,7 +13,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from earnest.errors import AudioError
+from earnest.audio.deadline import check_deadline
+from earnest.errors import AudioError, MissingExtraError
 
 # Writers that can't go back to fill in the size (a pipe) leave 0, 0xFFFFFFFF or about 2 GiB there.
 _UNKNOWN = 0x7FFF_0000
@@ -18,6 +22,8 @@ _UNKNOWN = 0x7FFF_0000
 _TOLERATED = 64
 _MOST_PARTS = 2**16  # chunks or pages that are walked over; a file of more is not known to be cut off
 _MP3_TOLERATED = 256  # half a frame, or a tag at the end that was taken off
+_MEDIA_BLOCK_SAMPLES = 2**17  # of all channels together
+_OPTIONS = {"max_streams": "64"}  # each costs more than half a megabyte before one is chosen
 
 
 def missing_bytes(file: BinaryIO) -> int:
@@ -219,3 +225,93 @@ def _why_not_sound(file: BinaryIO, name: str, reason: str) -> str:
     if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
         return f"{name}: no sound but text, it begins with {head[:24].decode('ascii')!r}. Check what the file is."
     return f"{name}: not a recording that can be read ({reason.strip(' .')}). Convert it to WAV or FLAC."
+
+
+def media_format(head: bytes) -> str | None:
+    """Return FFmpeg's name of the container that begins with ``head`` (12 bytes or more), None for all others.
+
+    The name is passed on, so that FFmpeg never guesses: a playlist that points at other files or addresses is no
+    container here.
+    """
+    if head[4:8] == b"ftyp":  # MP4 and its kin: a box's size, then its name
+        return "mov"
+    if head.startswith(b"\x1a\x45\xdf\xa3"):  # EBML: Matroska, WebM
+        return "matroska"
+    if head.startswith(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"):  # the first half of ASF's own GUID
+        return "asf"
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "avi"
+    if head.startswith(b"#!AMR"):
+        return "amr"
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:  # ADTS sync word, layer 0
+        return "aac"
+    return None
+
+
+class MediaReader:
+    """Reads blocks of the first sound track, shape (frames, channels), float32."""
+
+    def __init__(self, file: BinaryIO, container_format: str, name: str) -> None:
+        try:
+            import av
+        except ImportError:
+            raise MissingExtraError(f"{name}: sound in '{container_format}' files", "media") from None
+        self._name = name
+        self._error: type[Exception] = av.FFmpegError
+        self._resampler = av.AudioResampler(format="flt")
+        try:
+            self._container: Any = av.open(file, format=container_format, options=_OPTIONS, metadata_errors="ignore")
+        except (av.FFmpegError, ValueError) as error:
+            raise AudioError(f"{name}: damaged or cut off ({_first_line(error)}). Export it again.") from error
+        tracks = [track for track in self._container.streams.audio if track.codec_context is not None]
+        if not tracks:
+            self._container.close()
+            raise AudioError(f"{name}: has no sound track that can be decoded. Export it as WAV or FLAC.")
+        self._stream: Any = tracks[0]
+        self._stream.codec_context.thread_count = 1
+        self.sample_rate_hz = int(self._stream.rate or 0)
+        self.n_channels = int(self._stream.channels or 0)
+        self.encoding = f"{container_format} {self._stream.codec_context.name}"
+        self.promised_s = self._promised_s(container_format)
+
+    def _promised_s(self, container_format: str) -> float | None:
+        if container_format in ("aac", "amr"):  # no header; FFmpeg estimates
+            return None
+        if self._stream.duration is not None:
+            return float(self._stream.duration * self._stream.time_base)
+        return self._container.duration / 1e6 if self._container.duration else None
+
+    def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield decoded blocks of some seconds."""
+        parts: list[npt.NDArray[np.float32]] = []
+        n_values = 0
+        try:
+            for part in self._parts():
+                parts.append(part)
+                n_values += part.size
+                if n_values >= _MEDIA_BLOCK_SAMPLES:
+                    yield np.concatenate(parts)
+                    parts, n_values = [], 0
+            if parts:
+                yield np.concatenate(parts)
+        except (self._error, ValueError) as error:
+            raise AudioError(f"{self._name}: damaged or cut off ({_first_line(error)}). Export it again.") from error
+
+    def _parts(self) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield what each packet holds, mostly a thousand frames."""
+        for frame in self._container.decode(self._stream):
+            check_deadline()
+            yield from self._converted(frame)
+        yield from self._converted(None)  # what the resampler still holds
+
+    def _converted(self, frame: Any) -> Iterator[npt.NDArray[np.float32]]:
+        for part in self._resampler.resample(frame):
+            yield np.asarray(part.to_ndarray(), np.float32).reshape(-1, self.n_channels)
+
+    def close(self) -> None:
+        """Close the container."""
+        self._container.close()
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error or type(error).__name__).splitlines()[0]

@@ -143,6 +143,7 @@ class NoiseFiles(Augmentation):
 def drawn_stretch(path: Path, n_samples: int, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:
     """Return a random stretch (samples,) of a recording that is no pause; after ten pauses, silence."""
     noise = noise_recording(path, sample_rate_hz)
+    # A pause is what has less than P·10^(−dB/10), with P the power of the whole recording.
     lowest = power(noise) * 10 ** (-PAUSE_DB / 10)
     last = len(noise) - n_samples if len(noise) > n_samples else len(noise) - 1
     for _ in range(_TRIES):

@@ -38,4 +38,5 @@ def filtered(waveform: Waveform, sample_rate_hz: int, gain_at: Callable[[Spectru
 def edge(frequencies_hz: Spectrum, stop_hz: float, pass_hz: float) -> Spectrum:
     """Return gains that go from 0 at ``stop_hz`` to 1 at ``pass_hz`` along a raised cosine, whichever is higher."""
     share = np.clip((frequencies_hz - stop_hz) / (pass_hz - stop_hz), 0, 1)
+    # ½ − ½·cos(π·u), u = (f − stop)/(pass − stop) between 0 and 1: without a kink at either end.
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * share))

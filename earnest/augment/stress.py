@@ -1,11 +1,14 @@
-"""What the stress table does to clips: noise, babble, telephone, codecs, rooms, level, clipping, filters."""
+"""What the stress table does to clips: noise, babble, telephone, codecs, rooms, level, clipping, filters.
+
+Some of the changes are hardly heard by anybody, after audEERING's ser-tests; further turned up, everybody hears them.
+"""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -14,14 +17,95 @@ from earnest.augment.base import generator_for
 from earnest.augment.codec import Codec
 from earnest.augment.coloured_noise import ColouredNoise
 from earnest.augment.gain import with_gain
-from earnest.augment.level import at_level, mix_at_snr
+from earnest.augment.level import at_level, mix_at_snr, power
 from earnest.augment.noise_files import NoiseFiles, drawn_stretch
 from earnest.augment.reverb import Reverb
-from earnest.augment.small_changes import Kind, clipped, first_order, padded, tilted, with_tone
+from earnest.augment.spectrum import Spectrum, filtered
 from earnest.augment.telephone import over_telephone
 
+Kind = Literal["low-pass", "high-pass"]
 FEWEST, MOST = 4, 7  # voices, as in audEERING's ser-tests
 LEVEL_DBFS = -26.0  # of each voice, so that none stands out
+
+
+def clipped(waveform: Waveform, share: float) -> Waveform:
+    """Cut the loudest samples off, as many as the share says; the others stay as they are.
+
+    Parameters
+    ----------
+    waveform : shape (samples,)
+    share : of the samples, from 0 to 1
+
+    Returns
+    -------
+    shape (samples,), float32
+    """
+    limit = np.quantile(np.abs(waveform), 1 - share)  # the level that this share of samples exceeds
+    return np.asarray(np.clip(waveform, -limit, limit), np.float32)
+
+
+def with_tone(waveform: Waveform, frequency_hz: float, below_peak_db: float, sample_rate_hz: int) -> Waveform:
+    """Add a sine whose peak is so many decibels below that of the clip, shape (samples,); float32."""
+    # x + A·sin(2πft), with A = peak·10^(−dB/20).
+    amplitude = float(np.abs(waveform).max()) * 10 ** (-below_peak_db / 20)
+    phase = 2 * np.pi * frequency_hz * np.arange(len(waveform)) / sample_rate_hz
+    return np.asarray(waveform + amplitude * np.sin(phase), np.float32)
+
+
+def first_order(waveform: Waveform, kind: Kind, cutoff_hz: float, sample_rate_hz: int) -> Waveform:
+    """Filter with the gains of a first-order Butterworth: −3 dB at the cutoff, 6 dB an octave beyond; no delay.
+
+    Parameters
+    ----------
+    waveform : shape (samples,)
+
+    Returns
+    -------
+    shape (samples,), float32
+    """
+    return filtered(waveform, sample_rate_hz, partial(_first_order_gains, kind=kind, cutoff_hz=cutoff_hz))
+
+
+def tilted(waveform: Waveform, db_per_khz: float, sample_rate_hz: int) -> Waveform:
+    """Let the spectrum rise (or fall) by so many decibels a kHz, and keep the level.
+
+    Parameters
+    ----------
+    waveform : shape (samples,)
+
+    Returns
+    -------
+    shape (samples,), float32, of the same root mean square as ``waveform``
+    """
+    found = filtered(waveform, sample_rate_hz, partial(_tilt_gains, db_per_khz=db_per_khz))
+    before = power(waveform)
+    return at_level(found, 10 * np.log10(before)) if before > 0 else found
+
+
+def padded(waveform: Waveform, before: int, after: int) -> Waveform:
+    """Put so many zeros before and after a clip; negative numbers crop, and leave a sample at least.
+
+    Parameters
+    ----------
+    waveform : shape (samples,)
+
+    Returns
+    -------
+    shape (samples + before + after,), float32, a copy
+    """
+    first = min(max(-before, 0), len(waveform) - 1)
+    last = max(len(waveform) - max(-after, 0), first + 1)
+    return np.pad(waveform[first:last], (max(before, 0), max(after, 0))).astype(np.float32)
+
+
+def _first_order_gains(frequencies_hz: Spectrum, kind: Kind, cutoff_hz: float) -> Spectrum:
+    ratio = frequencies_hz / cutoff_hz
+    # |H| = 1/√(1 + (f/f_c)²), times f/f_c for high-pass.
+    return np.asarray((1.0 if kind == "low-pass" else ratio) / np.sqrt(1 + ratio**2))
+
+
+def _tilt_gains(frequencies_hz: Spectrum, db_per_khz: float) -> Spectrum:
+    return np.asarray(10 ** (db_per_khz * frequencies_hz / 1000 / 20))
 
 
 def babble(voices: Sequence[Path], n_samples: int, sample_rate_hz: int, rng: np.random.Generator) -> Waveform:

@@ -119,9 +119,9 @@ def variants_of(waveform: Waveform, name: str, sample_rate_hz: int) -> list[Wave
     EarnestError
         For another name, with the nearest right one.
     """
-    return [heard_as(waveform, variant, sample_rate_hz) for variant in variants_called(name)]
+    return [apply_variant(waveform, variant, sample_rate_hz) for variant in variants_called(name)]
 
 
-def heard_as(waveform: Waveform, variant: Augmentation, sample_rate_hz: int) -> Waveform:
+def apply_variant(waveform: Waveform, variant: Augmentation, sample_rate_hz: int) -> Waveform:
     """Return one variant of a clip of shape (samples,); noise is the same for every clip."""
     return variant.apply(waveform, sample_rate_hz, np.random.default_rng(0))

@@ -10,9 +10,8 @@ from urllib.parse import urlencode
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.inputs import AudioInput, source_of
 from earnest.audio.io import mono_chunk
-from earnest.audio.source import Source, opened, path_of, source_name
+from earnest.audio.source import AudioInput, Source, opened, path_of, source_name, source_of
 from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.profile import Profile

@@ -1,6 +1,7 @@
 """What every corpus reader offers, and the registry that finds them."""
 
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TypeAlias
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, Utterance
 from earnest.errors import CorpusError
+from earnest.files.links import links_among
 from earnest.registry import Registry
 
 SILENT = "silent"
@@ -129,8 +131,19 @@ CORPORA: Registry[type[Corpus]] = Registry("CORPORA", "corpus", "earnest.corpora
 
 def audio_files(root: Path) -> list[Path]:
     """All audio files below ``root``, in folders of any depth, sorted; hidden files and folders don't count."""
-    paths = (path for path in root.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file())
-    return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(root).parts))
+    return audio_files_and_links(root)[0]
+
+
+def audio_files_and_links(root: Path) -> tuple[list[Path], list[Path]]:
+    """All audio files below ``root`` as `audio_files`, and the links to folders there, which are not followed."""
+    files: list[Path] = []
+    links: list[Path] = []
+    for parent, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        links += links_among(root, parent, folders)
+        paths = (Path(parent, name) for name in names if not name.startswith("."))
+        files += [path for path in paths if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()]
+    return sorted(files), links
 
 
 def unknown_name(path: Path, expected: str) -> CorpusError:

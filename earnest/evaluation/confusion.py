@@ -29,6 +29,7 @@ def confusion_counts(true: Counts, predicted: Counts, n_classes: int) -> Counts:
     shape (n_classes, n_classes + 1); the last column counts the rows without an answer
     """
     columns = np.where(predicted < 0, n_classes, predicted)
+    # Cell (t, p) is number t·(C + 1) + p of one count; column C holds those without an answer.
     cells = np.bincount(true * (n_classes + 1) + columns, minlength=n_classes * (n_classes + 1))
     return cells.reshape(n_classes, n_classes + 1).astype(np.int64)
 
@@ -92,6 +93,7 @@ def class_scores(counts: Counts) -> list[ClassScores]:
     """Return precision, recall, F1 and number of utterances of each class."""
     scores = []
     for index in range(len(counts)):
+        # precision = right/answered, recall = right/support, F1 = 2·P·R/(P + R) = 2·right/(support + answered).
         right, support, answered = int(counts[index, index]), int(counts[index].sum()), int(counts[:, index].sum())
         scores.append(
             ClassScores(

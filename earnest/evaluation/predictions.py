@@ -409,10 +409,11 @@ class _Table:
         probabilities = None
         if self.probabilities and not all(map(math.isnan, self.probabilities)):
             probabilities = np.array(self.probabilities, dtype=np.float32).reshape(len(self.lines), -1)
-        affect: dict[str, Any] = {
+        columns: dict[str, Any] = {
             f"{prefix}affect": np.array(numbers, dtype=np.float32).reshape(-1, len(AFFECT))
             for prefix, numbers in self.affect.items()
         }
+        columns |= {name: np.array(flags) for name, flags in self.flags.items()}
         answers = SystemAnswers(
             source=self.path,
             name=texts.pop("name"),
@@ -423,8 +424,7 @@ class _Table:
             texts=texts,
             labels=tuple(self.layout.probabilities),
             probabilities=probabilities,
-            **affect,
-            **{name: np.array(flags) for name, flags in self.flags.items()},
+            **columns,
         )
         check_unique(answers)
         return answers

@@ -10,7 +10,6 @@ from earnest.corpora.load import usable
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.schemes import scheme_of_rows
 from earnest.errors import CorpusError, RecipeError, SharedGroupError, SplitError, suggestion
-from earnest.evaluation.published_order import InPublishedOrder, emocatcher_order
 from earnest.evaluation.splits import Split
 from earnest.evaluation.splitters import (
     ApartFromGroups,
@@ -18,6 +17,7 @@ from earnest.evaluation.splitters import (
     CorpusMatrix,
     CrossCorpus,
     Divide,
+    InPublishedOrder,
     KeyFolds,
     LeaveOneOut,
     NamedFolds,
@@ -27,6 +27,7 @@ from earnest.evaluation.splitters import (
     SpeakerHoldOut,
     StratifiedFolds,
     StratifiedHoldOut,
+    emocatcher_order,
     group_named,
     in_order,
     session_of,
@@ -51,7 +52,7 @@ class Protocol:
     belongs : which utterances of the corpora are part of it, None for all
     training_seeds : seeds with which the published protocol repeats each fold
     dialogue_partners : see `Split`
-    is_matrix : each fold trains on one corpus and tests on several, see `earnest.evaluation.matrix`
+    is_matrix : each fold trains on one corpus and tests on several, see `earnest.evaluation.report`
     class_subset : a label scheme of fewer classes; the same answers are scored a second time, on the clips of its
         classes and with the probabilities of these alone, renormalised
     stamp : words that must stand beside every result, where test data chose something

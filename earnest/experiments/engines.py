@@ -16,10 +16,9 @@ import torch
 from earnest.errors import EarnestError, first_line, told
 from earnest.evaluation.predictions import Predictions, read_predictions
 from earnest.evaluation.splits import Split
-from earnest.experiments.ray_cluster import ray_cluster
 from earnest.experiments.task import SharedClips
 from earnest.experiments.tune import SearchSpace, claim_selection, selected_recipe
-from earnest.experiments.workers import enter_worker, packed_call
+from earnest.experiments.workers import enter_worker, packed_call, ray_cluster
 from earnest.files.locks import held_folder
 from earnest.settings.recipe import Recipe
 from earnest.training.run import PREDICTIONS, claim, is_finished, run_split, seal

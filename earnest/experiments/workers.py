@@ -1,16 +1,22 @@
-"""Worker processes that never outlive the command that started them.
+"""Worker processes that never outlive the command that started them, and Ray clusters for one command.
 
-A module of its own, without PyTorch: a worker is watched before it has loaded anything, which takes seconds.
+A module of its own, without PyTorch: a worker is watched before it has loaded anything, which takes seconds, and
+`earnest batch` joins a cluster, too.
 """
 
+import logging
 import multiprocessing
 import os
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from earnest.audio.confinement import die_with_parent
+from earnest.errors import EarnestError, MissingExtraError, first_line
+
+STORE_BYTES = 100 * 2**20  # of a cluster that is started for one command; Ray takes a third of the memory else
 
 
 def packed_call(function: Callable[..., object], *arguments: object) -> bytes:
@@ -37,3 +43,24 @@ def end_with_parent() -> None:
 def _end_after(parent: Any) -> None:
     parent.join()
     os._exit(1)
+
+
+@contextmanager
+def ray_cluster(jobs: int, address: str | None) -> Iterator[Any]:
+    """Join the cluster at ``address``, or start one of ``jobs`` cores on this machine that ends with the command."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtraError("--engine ray", "ray") from None
+    own: dict[str, Any] = {"num_cpus": jobs, "object_store_memory": STORE_BYTES, "include_dashboard": False}
+    options = {"log_to_driver": False, "logging_level": logging.ERROR, **({} if address else own)}
+    try:
+        ray.init(address or "local", **options)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        raise EarnestError(f"Ray at {address or 'this machine'}: {first_line(error)}. Check --address.") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()

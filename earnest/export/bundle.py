@@ -13,10 +13,10 @@ from earnest.evaluation.author_protocols import STAMP, is_chosen_on_test
 from earnest.export.calibration import int8_clips
 from earnest.export.card import read_result
 from earnest.export.files import MODEL, NOTICE, write_bundle
+from earnest.export.forms import to_int8, to_int8_ir, to_ir
 from earnest.export.heads import add_distance
 from earnest.export.moody import moody_classes, to_moody
 from earnest.export.onnx import finished, store_small, traced
-from earnest.export.quantise import to_int8
 from earnest.files.locks import held_folder
 from earnest.files.writing import refuse_changed, write_atomically
 from earnest.models.classifier import Network
@@ -179,8 +179,6 @@ def model_files(traced: ModelProto, form: Form, run: Path, facts: Mapping[str, s
 
 
 def _openvino(traced: ModelProto, form: Form, run: Path) -> dict[str, bytes]:
-    from earnest.export.openvino import to_int8_ir, to_ir
-
     if form.name != "openvino-int8":
         return to_ir(traced, halves=form.name == "openvino-fp16")
     return to_int8_ir(traced, *int8_clips(run, form.folders or {}))

@@ -111,6 +111,10 @@ ADAPTED_STREAMS = (
     "heard before; each answered with what came before it. The corpora chose how far adapted answers are flattened. "
     "Command: `python scripts/fit_adaptation.py FOLDER NAME`."
 )
+FOLDERS = (
+    "No kind of stream of speech loses more than a point there, so `earnest predict FOLDER` adapts to the recordings "
+    "of each folder, unless `--adapt off` is given."
+)
 STREAM_WAYS = ("plain", "batch", "ten", "causal")
 CITATION = (
     'earnest: speech emotion recognition that people can trust, model "{name}" {version}. Please cite the corpora '
@@ -180,6 +184,7 @@ def _left_out(info: BundleInfo) -> list[str]:
         lines += ["", "## Valence and arousal, derived", "", AFFECT, "", *affect_table(affect)]
     if streams := told.get("streams"):
         lines += ["", "## Adapted to a speaker", "", ADAPTED_STREAMS, "", *streams_table(streams)]
+        lines += ["", FOLDERS] if info.adaptation and info.adaptation.folders else []
     if sounds := told.get("sounds"):
         lines += ["", "## What is no speech", ""]
         for what, shares in sounds.items():

@@ -147,7 +147,7 @@ def traced(classifier: SpeechClassifier) -> ModelProto:
     )
     name_products(network, model.network)
     if model.front_end.settings.trim != "none":
-        keep_heard(front, middle, model.front_end.n_frames(n_shortest))
+        drop_masked_frames(front, middle, model.front_end.n_frames(n_shortest))
     proto = _joined(front, network, middle)
     halve_last(proto)
     return proto
@@ -174,7 +174,7 @@ def name_products(proto: ModelProto, network: nn.Module) -> None:
         node.input[:] = [renamed.get(value, value) for value in node.input]
 
 
-def keep_heard(front: ModelProto, names: tuple[str, str], n_least: int) -> None:
+def drop_masked_frames(front: ModelProto, names: tuple[str, str], n_least: int) -> None:
     """Cut the frames behind the longest clip of a batch off, which trimming left there: the network masks them anyway.
 
     Parameters

@@ -1,7 +1,6 @@
 """Links to folders: not followed, as they may lead in circles or out of what was handed over; and that is said."""
 
-import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 from earnest.errors import printable
@@ -9,16 +8,15 @@ from earnest.errors import printable
 MOST_NAMED = 3
 
 
-def linked_folders(root: Path) -> Iterator[Path]:
-    """Yield the links to folders below a folder, in hidden folders none."""
-    for parent, folders, _ in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (path for name in folders if (path := Path(parent, name)).is_symlink())
+def links_among(root: Path, parent: str, folders: Sequence[str]) -> list[Path]:
+    """The links among the folders of one step of `os.walk` below ``root``; hidden ones, and in hidden folders, none."""
+    if any(part.startswith(".") for part in Path(parent).relative_to(root).parts):
+        return []
+    return [path for name in folders if not name.startswith(".") and (path := Path(parent, name)).is_symlink()]
 
 
-def unfollowed(root: Path) -> str:
+def unfollowed(root: Path, links: Sequence[Path]) -> str:
     """Say which links to folders below a folder are not followed, and what to do; "" without any."""
-    links = list(linked_folders(root))
     if not links:
         return ""
     names = ", ".join(printable(str(path.relative_to(root))) for path in links[:MOST_NAMED])

@@ -1,11 +1,79 @@
-"""The front end that a kind of network needs."""
+"""The front end that a kind of network needs.
 
-from typing import Literal, TypeAlias
+One of them is here: one clip three times, as it is, with a little noise, and in a room (the "lognrevspec" of NTU's
+features).
+"""
 
+import copy
+from typing import Literal, Self, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from earnest.errors import RecipeError
 from earnest.frontends.log_mel import LogMel
-from earnest.frontends.noisy import NoiseAndReverb
+from earnest.frontends.trim import frame_mask
 from earnest.frontends.waveform import RawWaveform
 from earnest.settings.front_end import FrontEnd, Image
+
+NOISE_DEVIATION = 0.002  # 54 dB below full scale
+NOISE_S = 1.0  # then it starts again
+REVERBERATION_S = 0.25  # after which the echo is 60 dB down
+SEED = 100
+
+
+class NoiseAndReverb(nn.Module):
+    """Spectrograms of three versions of each clip, their rows below one another.
+
+    Noise and echo are drawn once from a fixed seed and stored in the graph, so that a clip's answer never varies. The
+    room is made up: exponentially decaying noise behind the direct sound, with as much energy as that.
+    """
+
+    noise: Tensor
+    echo: Tensor
+
+    def __init__(self, front_end: LogMel) -> None:
+        super().__init__()
+        if front_end.settings.trim != "none":
+            raise RecipeError('[image]: "noise-reverb" needs trim = "none", for each version would be cut differently.')
+        self.front_end = front_end
+        self.settings = front_end.settings
+        self.hop_length = front_end.hop_length
+        self.n_rows = 3 * front_end.n_rows
+        rate_hz = self.settings.sample_rate_hz
+        rng = np.random.default_rng(SEED)
+        noise = NOISE_DEVIATION * rng.standard_normal(round(NOISE_S * rate_hz))
+        time_s = np.arange(1, round(REVERBERATION_S * rate_hz)) / rate_hz
+        # 10^(−3·t/T): amplitude falls by 60 dB in T.
+        tail = rng.standard_normal(len(time_s)) * 10 ** (-3 * time_s / REVERBERATION_S)
+        # Direct and reverberant energy are one half each.
+        echo = np.concatenate([[1.0], tail / np.sqrt(np.square(tail).sum())]) / np.sqrt(2)
+        self.register_buffer("noise", torch.from_numpy(noise.astype(np.float32)), persistent=False)
+        self.register_buffer("echo", torch.from_numpy(echo.astype(np.float32)), persistent=False)
+
+    def n_frames(self, n_samples: int) -> int:
+        """Return how many frames a clip of so many samples has."""
+        return self.front_end.n_frames(n_samples)
+
+    def exportable(self) -> Self:
+        """Return a copy whose operators every runtime has."""
+        other = copy.deepcopy(self)
+        other.front_end = self.front_end.exportable()
+        return other
+
+    def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (batch, samples) with lengths (batch,) to (batch, 3·bands, frames) decibels and the number of frames."""
+        lengths = lengths.clamp(min=1, max=waveform.shape[1])
+        clean = torch.where(frame_mask(lengths, waveform.shape[1]), waveform, torch.zeros_like(waveform))
+        positions = torch.arange(clean.shape[1], device=clean.device)
+        noisy = clean + self.noise[torch.remainder(positions, len(self.noise))]
+        kernel = self.echo.flip(0)[None, None]  # conv1d correlates: flipped, it convolves
+        roomy = functional.conv1d(functional.pad(clean, (len(self.echo) - 1, 0))[:, None], kernel)[:, 0]
+        parts = [self.front_end(version, lengths) for version in (clean, noisy, roomy)]
+        return torch.cat([frames for frames, _ in parts], dim=1), parts[0][1]
+
 
 FrontEndModule: TypeAlias = LogMel | NoiseAndReverb | RawWaveform
 """Maps (batch, samples) and lengths (batch,) to (batch, rows, frames) and the number of frames (batch,)."""

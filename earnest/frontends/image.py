@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from earnest.errors import CorpusError, RecipeError
-from earnest.frontends.cut import floor_of
-from earnest.frontends.trim import frame_mask
+from earnest.frontends.trim import floor_of, frame_mask
 from earnest.settings.front_end import Image
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of red, green, blue

@@ -1,7 +1,12 @@
-"""Mel filters after Slaney's Auditory Toolbox (1998), as librosa builds them by default."""
+"""Mel filters after Slaney's Auditory Toolbox (1998), as librosa builds them by default.
+
+They make what networks hear, in the graph, and a spectrogram to look at, without torch.
+"""
 
 import numpy as np
 import numpy.typing as npt
+
+from earnest.audio.waveform import Waveform
 
 LINEAR_HZ_PER_MEL = 200.0 / 3
 KNEE_HZ = 1000.0  # linear below, logarithmic above
@@ -9,6 +14,9 @@ KNEE_MEL = KNEE_HZ / LINEAR_HZ_PER_MEL  # 15
 LOG_STEP = np.log(6.4) / 27.0  # 27 steps from 1 kHz to 6.4 kHz
 
 Floats = npt.NDArray[np.float64]
+N_MELS, FLOOR_DB = 64, 80.0
+WINDOW_S, HOP_S = 0.032, 0.01
+MOST_FRAMES = 256  # a card is some 300 pixels wide
 
 
 def hz_to_mel(hz: npt.ArrayLike) -> Floats:
@@ -39,3 +47,21 @@ def mel_filters(
     triangles = np.minimum((bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre))
     # Height 2 / width: equal area (Slaney, 1998), so white noise gives equal bands.
     return (np.maximum(0, triangles) * 2 / (high - low)).astype(np.float32)
+
+
+def log_mel(waveform: Waveform, sample_rate_hz: int) -> npt.NDArray[np.float64]:
+    """Return decibels below the loudest value, for looking at, not for a network.
+
+    Returns
+    -------
+    shape (64, at most 257 frames), −80 to 0; from 0 Hz to half the rate
+    """
+    n_fft = round(WINDOW_S * sample_rate_hz)
+    hop = max(round(HOP_S * sample_rate_hz), len(waveform) // MOST_FRAMES)
+    padded = np.pad(waveform, (0, max(0, n_fft - len(waveform))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop] * np.hanning(n_fft)
+    # Power |X|² (frames, n_fft/2 + 1) → bands (64, frames) → decibels 10·log₁₀, the loudest value at 0.
+    power = np.abs(np.fft.rfft(frames)) ** 2
+    bands = mel_filters(sample_rate_hz, n_fft, N_MELS, 0.0, sample_rate_hz / 2) @ power.T
+    decibels = 10 * np.log10(np.maximum(bands, 1e-10))
+    return np.asarray(np.maximum(decibels - decibels.max(), -FLOOR_DB))

@@ -1,4 +1,7 @@
-"""Where the speech is: first and last frame, found inside the graph so that no runtime re-implements it."""
+"""Which frames a network is given: where the speech is, found inside the graph, and segments of clips, cut there.
+
+So no runtime implements either again.
+"""
 
 import numpy as np
 import torch
@@ -100,3 +103,63 @@ def peak_trim(frame_power: Tensor, n_frames: Tensor, below_peak_db: float) -> tu
     power = torch.where(inside, frame_power, torch.zeros_like(frame_power))
     threshold = power.amax(dim=1, keepdim=True) * 10 ** (-below_peak_db / 10)  # decibels on power: 10·log10
     return first_and_end((power > threshold) & inside, n_frames)
+
+
+def floor_of(frames: Tensor, n_frames: Tensor) -> Tensor:
+    """Return the lowest value of each clip's own frames, (batch, 1, 1)."""
+    inside = frame_mask(n_frames, frames.shape[2])[:, None]
+    return torch.where(inside, frames, torch.full_like(frames, torch.inf)).amin(dim=(1, 2), keepdim=True)
+
+
+def crop(frames: Tensor, n_frames: Tensor, length: int, padding: Tensor, place: Tensor | None = None) -> Tensor:
+    """Cut ``length`` frames from every clip; a shorter one is continued at both ends.
+
+    Parameters
+    ----------
+    frames : (batch, bands, frames)
+    n_frames : (batch,)
+    padding : (batch, 1, 1), the value outside a clip
+    place : (batch,) from 0 to below 1, where in its spare room the crop lies; default: in the middle
+
+    Returns
+    -------
+    (batch, bands, length)
+    """
+    spare = n_frames - length  # negative where a clip is shorter
+    if place is None:
+        start = torch.div(spare, 2, rounding_mode="floor")
+    else:
+        # Uniform over 0 … spare; negative: zeros before the clip.
+        start = spare.sign() * (place * (spare.abs() + 1)).floor().to(spare.dtype)
+    positions = start[:, None] + torch.arange(length, device=frames.device)[None]
+    inside = (positions >= 0) & (positions < n_frames[:, None])
+    source = positions.clamp(min=0, max=frames.shape[2] - 1)[:, None].expand(-1, frames.shape[1], -1)
+    return torch.where(inside[:, None], frames.gather(2, source), padding)
+
+
+def blocks(frames: Tensor, n_frames: Tensor, length: int, padding: Tensor) -> tuple[Tensor, Tensor]:
+    """Cut every clip into blocks of ``length`` frames without overlap; the last one is continued at its end.
+
+    The last frame of a spectrogram is centred on the clip's end, so a clip of exactly so many hops needs no block for
+    it alone.
+
+    Parameters
+    ----------
+    frames : (batch, bands, frames)
+    n_frames : (batch,)
+    padding : (batch, 1, 1), the value behind a clip
+
+    Returns
+    -------
+    pieces : (batch, blocks, bands, length)
+    live : (batch, blocks), True where a block holds frames of its clip
+    """
+    # ⌈(frames − 1) / length⌉ blocks, one at least: the last frame alone makes none.
+    behind_first = torch.sym_max(frames.shape[2] - 2, 0)  # type: ignore[no-untyped-call]
+    n_blocks = behind_first // length + 1
+    starts = torch.arange(n_blocks, device=frames.device) * length
+    positions = starts[:, None] + torch.arange(length, device=frames.device)[None]  # (blocks, length)
+    pieces = frames[:, :, positions.clamp(max=frames.shape[2] - 1)]  # (batch, bands, blocks, length)
+    inside = positions[None, None] < n_frames[:, None, None, None]
+    live = starts[None] < (n_frames[:, None] - 1).clamp(min=1)
+    return torch.where(inside, pieces, padding[..., None]).transpose(1, 2), live

@@ -7,9 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.evaluation.calibration import fit_temperature, softmax
-from earnest.learning.discriminant import Floats
+from earnest.learning.discriminant import ABSENT, Floats, Numbers, best_shrinkage, discriminants, grouped_folds
 from earnest.learning.domain import KNOWN_SHARE, Domain, fit_domain
-from earnest.learning.shrinkage import ABSENT, Numbers, best_shrinkage, discriminants, grouped_folds
 
 MOST_LEFT_OUT_ALONE = 12  # groups that each make a fold of their own
 N_FOLDS, N_FOLDS_OF_CLIPS = 10, 5

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from earnest.errors import RecipeError, suggestion
 from earnest.frontends.build import FrontEndModule, InputKind, front_end_for
-from earnest.frontends.cut import blocks, crop, floor_of
 from earnest.frontends.image import ImageSize, SpectrogramImage
+from earnest.frontends.trim import blocks, crop, floor_of
 from earnest.registry import Registry
 from earnest.settings.config import from_mapping
 from earnest.settings.front_end import FrontEnd, Image, Segments

@@ -1,12 +1,4 @@
-"""An ONNX file from outside, checked as bytes, without the ``onnx`` package: may it be run?
-
-Field numbers: ModelProto.graph (7), .functions (25); GraphProto.node (1), .initializer (5), .input (11), .output (12),
-.value_info (13), .sparse_initializer (15); NodeProto.input (1), .output (2), .op_type (4), .attribute (5), .domain (7);
-AttributeProto.i (3), .s (4), .t (5), .g (6), .strings (9), .tensors (10), .graphs (11), .sparse_tensor (22),
-.sparse_tensors (23); SparseTensorProto.values (1), .indices (2), .dims (3); FunctionProto.node (7); TensorProto.dims
-(1), .data_type (2), .int64_data (7), .name (8), .raw_data (9), .external_data (13), .data_location (14);
-ValueInfoProto.name (1).
-"""
+"""An ONNX file from outside, as bytes, without the ``onnx`` package: may it be run, and what does it answer with?"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -29,6 +21,7 @@ _MAKERS = frozenset({"ConstantOfShape", "Expand", "Range", "Tile"})  # a few num
 _INT64, _TEXT = 7, 8  # TensorProto.DataType
 _HOLDS_TEXT = "holds text among its numbers, which no export of ours does. Export it again."
 _CONSTANTS: Mapping[int, str] = {5: "tensor", 10: "tensor", 22: "sparse", 23: "sparse"}  # fields of an attribute
+_TO_DIMENSIONS = (2, 1, 2)  # type → tensor_type → shape
 
 
 def check_onnx(data: bytes, path: Path) -> None:
@@ -131,3 +124,31 @@ def _whole(fields: Sequence[Field]) -> list[int]:
     raw = next((field.message for field in fields if field.number == 9), memoryview(b""))
     numbers = np.frombuffer(raw[: len(raw) // 8 * 8], "<i8").tolist() + numbers_of(fields, 7)
     return [number for number in numbers if number]
+
+
+def output_widths(data: bytes) -> Mapping[str, int | None]:
+    """Return output → size of its last axis, None where the file leaves it open or there is no such axis.
+
+    Raises
+    ------
+    BundleError
+        When the bytes are no ONNX model.
+    """
+    try:
+        graph = next(field.message for field in fields_of(data) if field.number == 7)
+        outputs = [field.message for field in fields_of(graph) if field.number == 12]
+        return {text_of(output, 1): _last_size(output) for output in outputs}
+    except (IndexError, ValueError, StopIteration):
+        raise BundleError("not an ONNX model whose outputs can be read. Export it again.") from None
+
+
+def _last_size(message: memoryview) -> int | None:
+    for number in _TO_DIMENSIONS:
+        inside = [field.message for field in fields_of(message) if field.number == number]
+        if not inside:
+            return None
+        message = inside[0]
+    dimensions = [field.message for field in fields_of(message) if field.number == 1]
+    if len(dimensions) < 2:  # the batch alone
+        return None
+    return next((field.content for field in fields_of(dimensions[-1]) if isinstance(field.content, int)), None)

@@ -11,9 +11,8 @@ from earnest.evaluation.calibration import FittedCalibration, quality, softmax
 from earnest.export.files import MODEL, NOTICE
 from earnest.installation import __version__
 from earnest.learning.crossval import OutOfFold, abstain_below
-from earnest.learning.discriminant import Floats
+from earnest.learning.discriminant import Floats, Numbers
 from earnest.learning.domain import Domain
-from earnest.learning.shrinkage import Numbers
 from earnest.onnx.heads import GraphHead, KnownSound, with_head
 
 NOT_STATED = "not stated: ask whoever made it before you pass it on"

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from earnest.own.learned import CLASS_COLUMNS, Learned
 from earnest.own.recordings import OwnEmbeddings
+from earnest.plots.results import draw_map
 from earnest.plots.style import new_figure
 from earnest.report.build import Chapter, Report, write_report
-from earnest.report.drawings import draw_map
 from earnest.report.inside import laid_out, standardised
 from earnest.report.result import read_result
 from earnest.report.section import Section, Table, picture

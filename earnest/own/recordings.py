@@ -1,27 +1,39 @@
-"""Own recordings, heard and checked: which can be learnt from, and why the others can't."""
+"""Own recordings, heard and checked: which can be learnt from, and why the others can't; what a model keeps of them.
 
+It keeps embeddings (those of speech alone) and labels, so that more recordings can be added.
+"""
+
+import io
+import json
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.io import load_waveform
-from earnest.audio.source import Source
+from earnest.audio.source import AudioInput, Source
 from earnest.augment.base import generator_for
 from earnest.augment.chain import Choice, build_choice
+from earnest.bundle import Bundle
 from earnest.corpora.base import CORPORA
 from earnest.corpora.check import audio_digests
 from earnest.corpora.load import corpus_called
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.own import OwnData, Refused
 from earnest.corpora.own.data import in_order
-from earnest.errors import EarnestError
+from earnest.errors import CorpusError, EarnestError
+from earnest.files.reading import parsed_json, read_bytes, read_text
+from earnest.files.writing import write_atomically
 from earnest.learning.crossval import LabelledEmbeddings
-from earnest.learning.hearing import HeardRecording, hear
+from earnest.learning.domain import UNREADABLE
 from earnest.progress import SILENT, Progress
+from earnest.runtime.embedding import EmbeddedRecording
 from earnest.runtime.predictor import Predictor
 
 FEWEST_A_CLASS = 3
@@ -34,6 +46,48 @@ CHANGES = (
 """What an augmented copy has one of: those of the recipes of what ships that need no files beside."""
 LONGEST_COPY_S = 60.0
 N_NAMES = 20  # of recordings, looked at to tell a corpus
+FOLDER = "learned"
+ARRAYS, ROWS, PRIVACY = "embeddings.npz", "recordings.jsonl", "README.txt"
+PRIVACY_TEXT = """These embeddings were made of people's voices, and recordings.jsonl names files and speakers.
+Who spoke and how may be told from them: treat them as personal data, as manifest.csv, predictions.csv,
+learn.json and the page beside the model. The model needs model.onnx, bundle.json, card.md and NOTICE.txt
+alone; `--continue` needs this folder.
+"""
+PROBLEMS = {
+    "error": "not readable",
+    "too-short": "too short",
+    "no-speech": "no speech in it",
+    "vocal-burst": "a voice without words (laugh, cry, sigh, scream), no speech",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class HeardRecording:
+    """One recording: its embedding (width,), None where no speech was heard.
+
+    Attributes
+    ----------
+    seconds : of the recording, NaN where it can't be read
+    problem : why there is no embedding, "" where there is one
+    """
+
+    embedding: npt.NDArray[np.float32] | None
+    seconds: float
+    problem: str = ""
+
+    @classmethod
+    def of(cls, row: EmbeddedRecording) -> "HeardRecording":
+        """Keep the embedding of speech, and turn any other status into a problem."""
+        seconds = float("nan") if row.duration_s is None else row.duration_s
+        if row.status == "ok":
+            return cls(row.vector, seconds)
+        told = row.error if row.status == "error" else None
+        return cls(None, seconds, told or PROBLEMS[row.status])
+
+
+def hear(predictor: Predictor, sources: Iterable[AudioInput], jobs: int = 1) -> Iterator[HeardRecording]:
+    """Yield what was heard of each recording, in order, by `earnest.runtime.predictor.Predictor.embed_many`."""
+    yield from map(HeardRecording.of, predictor.embed_many(sources, jobs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,3 +306,54 @@ def _is_of(name: str, rows: Sequence[Utterance]) -> bool:
         except (EarnestError, ValueError, LookupError, OSError):
             continue
     return read > len(rows) / 2
+
+
+def write_kept(folder: Path, own: OwnEmbeddings, base: Bundle) -> None:
+    """Write what `read_kept` needs."""
+    stored = io.BytesIO()
+    np.savez_compressed(stored, embeddings=own.embeddings, seconds=own.seconds, copies=own.copies)
+    lines = [{"base": base.info.files["model.onnx"]}, *(_plain(row) for row in own.rows)]
+    text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
+    write_atomically(folder / FOLDER / ARRAYS, stored.getvalue())
+    write_atomically(folder / FOLDER / ROWS, text.encode())
+    write_atomically(folder / FOLDER / PRIVACY, PRIVACY_TEXT.encode())
+
+
+def _plain(row: Utterance) -> dict[str, Any]:
+    return asdict(row) | {"path": str(row.path.resolve())}
+
+
+def read_kept(folder: Path, base: Bundle) -> OwnEmbeddings:
+    """Read what a model keeps.
+
+    Raises
+    ------
+    EarnestError
+        When it keeps nothing, what is there is damaged, or it was heard by another base.
+    """
+    where = folder / FOLDER
+    missing = "not there. Only a model that `earnest learn` made, and that kept its embeddings, can be continued."
+    text = read_text(where / ROWS, EarnestError, missing)
+    lines = [parsed_json(line, f"{where / ROWS}:{number}") for number, line in enumerate(text.splitlines(), 1)]
+    try:
+        if lines[0]["base"] != base.info.files["model.onnx"]:
+            raise EarnestError(f"{folder}: was learnt from another model than '{base.info.name}'. Name that: --from.")
+        rows = [_row(line) for line in lines[1:]]
+        with np.load(io.BytesIO(read_bytes(where / ARRAYS)), allow_pickle=False) as arrays:
+            found = OwnEmbeddings(tuple(rows), arrays["embeddings"], arrays["seconds"], arrays["copies"])
+    except (*UNREADABLE, CorpusError, IndexError, AttributeError, BadZipFile, zlib.error) as error:
+        raise EarnestError(f"{where}: damaged ({error}). Learn from all recordings again.") from error
+    _check(found, where)
+    return found
+
+
+def _row(line: dict[str, Any]) -> Utterance:
+    return Utterance(**{**line, "path": Path(line["path"])})
+
+
+def _check(found: OwnEmbeddings, where: Path) -> None:
+    n_rows = len(found.rows)
+    arrays: Sequence[Any] = (found.embeddings, found.seconds, *([found.copies] if len(found.copies) else []))
+    right = n_rows > 0 and found.embeddings.ndim == 2 and all(len(one) == n_rows for one in arrays)
+    if not right or not all(np.isfinite(one).all() and one.dtype.kind == "f" for one in arrays):
+        raise EarnestError(f"{where}: its files don't fit together. Learn from all recordings again.")

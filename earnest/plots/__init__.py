@@ -1,10 +1,9 @@
 """Pictures of recordings, corpora, trainings and answers: matplotlib axes go in and come out."""
 
-from earnest.frontends.shown import log_mel
-from earnest.plots.corpora import draw_affect, draw_counts, draw_durations
+from earnest.frontends.mel import log_mel
 from earnest.plots.networks import draw_attention, draw_feature_maps, draw_filters, draw_saliency
+from earnest.plots.recordings import draw_affect, draw_counts, draw_durations, draw_spectrogram, draw_waveform
 from earnest.plots.results import draw_confusion, draw_curves, draw_learning_curve, draw_prediction, draw_top
-from earnest.plots.sound import draw_spectrogram, draw_waveform
 from earnest.plots.style import headline, new_figure
 
 __all__ = [

@@ -8,8 +8,8 @@ import numpy as np
 
 from earnest.errors import EarnestError
 from earnest.evaluation.curves import Amount, NoiseCurve
-from earnest.evaluation.matrix import Matrix
 from earnest.evaluation.metrics import Scores
+from earnest.evaluation.report import Matrix
 from earnest.evaluation.stress import CLEAN, StressRow
 from earnest.plots.results import DARK_CELL
 from earnest.plots.style import BLUE, GREEN, GRID, INK, MUTED, ORANGE, headline, new_figure, plain_axes, save

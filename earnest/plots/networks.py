@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import EarnestError
-from earnest.plots.sound import draw_spectrogram
+from earnest.plots.recordings import draw_spectrogram
 from earnest.plots.style import MUTED, ORANGE
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def _draw_tiles(axes: "Axes", tiles: Floats, colours: str, limits: tuple[float, 
         raise EarnestError(f"Tiles have the shape (tiles, height, width), not {tiles.shape}.")
     shown = tiles[:MOST_TILES]
     n, height, width = shown.shape
+    # c columns of n/c rows are twice as wide as high where c² = 2·n·(height + gap)/(width + gap).
     columns = min(n, max(1, round(np.sqrt(2 * n * (height + GAP) / (width + GAP)))))
     rows = -(-n // columns)
     sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP), np.nan)

@@ -15,7 +15,7 @@ from earnest.corpora.load import corpus_root, load_corpus
 from earnest.corpora.manifest import Utterance
 from earnest.errors import AudioError, CorpusError
 from earnest.evaluation.predictions import Predictions
-from earnest.frontends.shown import FLOOR_DB, log_mel
+from earnest.frontends.mel import FLOOR_DB, log_mel
 from earnest.report.section import Card, Section, Table, data_address
 
 RATE_HZ = 16_000

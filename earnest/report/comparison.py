@@ -12,7 +12,7 @@ from earnest.evaluation.intervals import bootstrap
 from earnest.evaluation.metrics import score
 from earnest.evaluation.predictions import Predictions
 from earnest.files.writing import write_atomically
-from earnest.report.drawings import draw_differences
+from earnest.plots.results import draw_differences
 from earnest.report.result import BOOTSTRAP_SEED, Result
 from earnest.report.section import ReportPicture, Table, picture, render
 from earnest.report.sections import headline_notes, headline_table

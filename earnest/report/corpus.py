@@ -9,18 +9,16 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from earnest.audio.activity import ACTIVITY_HZ, FRAME_S, FRAME_SAMPLES, activity_called
-from earnest.audio.speech import SpeechFinder
+from earnest.audio.activity import ACTIVITY_HZ, FRAME_S, FRAME_SAMPLES, SpeechFinder, activity_called
 from earnest.audio.waveform import Waveform
 from earnest.augment.chain import build_chain
 from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.files.writing import write_atomically, write_json
-from earnest.frontends.shown import log_mel
+from earnest.frontends.mel import log_mel
 from earnest.labels import EMOTIONS
-from earnest.plots.corpora import draw_affect, draw_counts, draw_durations
-from earnest.plots.sound import draw_spectrogram, draw_waveform
+from earnest.plots.recordings import draw_affect, draw_counts, draw_durations, draw_spectrogram, draw_waveform
 from earnest.plots.style import INK, new_figure
 from earnest.report.clips import RATE_HZ, PlayerBudget, licence_note, waveform_of
 from earnest.report.section import Section, Table, picture, render

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from earnest.errors import EarnestError
 from earnest.evaluation.predictions import Predictions
 from earnest.installation import install_command
+from earnest.plots.results import draw_attention, draw_map
 from earnest.report.clips import Recordings
-from earnest.report.drawings import draw_attention, draw_map
 from earnest.report.result import FoldRun, Result
 from earnest.report.section import Section, picture
 
@@ -138,6 +138,7 @@ def laid_out(embeddings: Floats, seed: int) -> Floats:
 def nearest_neighbours(embeddings: Floats) -> npt.NDArray[np.intp]:
     """Return the row of the nearest other embedding of each, shape (clips,)."""
     values = standardised(embeddings)
+    # ‖a − b‖² = ‖a‖² + ‖b‖² − 2·a·b, for all pairs at once: (clips, clips).
     squares = (values**2).sum(axis=1)
     distances = squares[:, None] + squares - 2 * values @ values.T
     np.fill_diagonal(distances, np.inf)

@@ -11,8 +11,15 @@ from earnest.evaluation.metrics import Scores
 from earnest.evaluation.report import NONE, published_rows, spread_text
 from earnest.evaluation.slices import Slice, gaps, manifest_columns, own_columns, recall_gaps, slices
 from earnest.plots.comparisons import draw_noise_curves
-from earnest.plots.results import draw_confusion, draw_learning_curve
-from earnest.report.drawings import SELECTED, draw_classes, draw_reliability, draw_risk_coverage, draw_speakers
+from earnest.plots.results import (
+    SELECTED,
+    draw_classes,
+    draw_confusion,
+    draw_learning_curve,
+    draw_reliability,
+    draw_risk_coverage,
+    draw_speakers,
+)
 from earnest.report.result import BOOTSTRAP_SEED, Facts, FoldRun, Result
 from earnest.report.section import Section, Table, percent, picture
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from earnest.audio.activity import Extent
 from earnest.audio.quality import QualityMeter
-from earnest.audio.speech import Extent
 from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.runtime.adaptation import Listener

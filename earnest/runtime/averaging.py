@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.waveform import Waveform
-from earnest.augment.tta import heard_as, variants_called
+from earnest.augment.tta import apply_variant, variants_called
 from earnest.bundle import Bundle, BundleInfo, TrainingCorpus
 from earnest.errors import BundleError
 from earnest.runtime.engine import Backend, Hint, Provider
@@ -34,7 +34,7 @@ class Variants:
         sums = {name: outputs[name].astype(np.float64) for name in averaged}
         counts = np.ones(len(waveforms))
         for variant in self._others:
-            heard = [heard_as(waveform, variant, self._rate_hz)[: self._n_most] for waveform in waveforms]
+            heard = [apply_variant(waveform, variant, self._rate_hz)[: self._n_most] for waveform in waveforms]
             rows = [row for row, waveform in enumerate(heard) if len(waveform) >= self._n_least]
             if rows:
                 counts[rows] += 1

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from earnest.audio.speech import Extent
+from earnest.audio.activity import Extent
 from earnest.bundle import SOUNDS, BundleInfo
 from earnest.runtime.adaptation import Adaptation, BatchAdapter, Listener
 from earnest.runtime.answers import AnswerBuilder, Outputs
@@ -27,7 +27,7 @@ _LONGEST_STEP = 1 << 24  # samples from one window of a segment to the next
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class AnsweredRecording:
     """A recording that was answered, and what the network said about each of its windows.
 
     Attributes
@@ -58,7 +58,7 @@ class Heard:
         return {"plain": self.plain.to_dict(), "is_whole": self.is_whole, "steps": [_plain(*one) for one in self.steps]}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Heard":
+    def from_dict(cls, values: Mapping[str, Any]) -> "AnsweredRecording":
         """Return what `to_dict` was made from, but for rounding.
 
         Raises
@@ -118,7 +118,7 @@ class BatchAnswers:
         self._adaptation, self._info = adaptation, info
         self._windowing, self._options = windowing, options
 
-    def answered(self, heard: Callable[[], Iterable[tuple[str, Heard]]]) -> Iterator[Prediction]:
+    def answered(self, heard: Callable[[], Iterable[tuple[str, AnsweredRecording]]]) -> Iterator[Prediction]:
         """Yield adapted answers in the recordings' order.
 
         Parameters
@@ -135,5 +135,5 @@ class BatchAnswers:
         for speaker, recording in heard():
             yield self._again(recording, adapters[speaker])
 
-    def _again(self, recording: Heard, adapter: BatchAdapter) -> Prediction:
+    def _again(self, recording: AnsweredRecording, adapter: BatchAdapter) -> Prediction:
         return recording.answered(self._info, self._windowing, self._options, adapter)

@@ -12,13 +12,12 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.inputs import AudioInput, source_of
-from earnest.audio.source import Source, path_of, source_name
+from earnest.audio.source import AudioInput, Source, path_of, source_name, source_of
 from earnest.bundle import BundleInfo
 from earnest.errors import AudioError, MissingExtraError
 from earnest.runtime.adaptation import Listener
 from earnest.runtime.answers import AnswerBuilder
-from earnest.runtime.batch import KEPT, Heard
+from earnest.runtime.batch import KEPT, AnsweredRecording
 from earnest.runtime.decoders import Reading
 from earnest.runtime.embedding import EmbeddedRecording
 from earnest.runtime.graph import Outputs, WindowNetwork
@@ -126,12 +125,12 @@ class Bulk:
             answer = self._prediction(clip)
             yield EmbeddedRecording.of(answer, clip.answers.tally.embedding if clip.answers else None)
 
-    def hear(self, sources: Iterable[AudioInput], jobs: int) -> Iterator[Heard]:
+    def hear(self, sources: Iterable[AudioInput], jobs: int) -> Iterator[AnsweredRecording]:
         """Predict as `predict` does, and keep what was heard, so that it can be answered again."""
         self._keeps = True
         for clip in self._clips(sources, jobs):
             plain = self._prediction(clip)
-            yield Heard(plain, clip.is_whole, () if clip.error else tuple(clip.kept))
+            yield AnsweredRecording(plain, clip.is_whole, () if clip.error else tuple(clip.kept))
 
     def _clips(self, sources: Iterable[AudioInput], jobs: int) -> Iterator[PendingRecording]:
         """Yield recordings, in order, whose windows have all been answered.

@@ -1,4 +1,4 @@
-"""Results as data frames: of pandas, of polars, of Arrow; none of these is imported before it is asked for."""
+"""Results as data frames (of pandas, of polars, of Arrow) and as columns of Parquet; none is imported too early."""
 
 import math
 from abc import ABC, abstractmethod
@@ -189,3 +189,27 @@ def _records(frame: Any) -> list[dict[str, Any]]:
 def _known(value: Any) -> Any:
     """Return None for NaN, by which pandas tells that there is nothing."""
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def prediction_schema(classes: Sequence[str]) -> Any:
+    """Return the schema of a table of `earnest.runtime.formats.flat_values`."""
+    pyarrow = load_pyarrow()
+    kinds = dict.fromkeys(FLAGS, pyarrow.bool_()) | dict.fromkeys(_TEXTS, pyarrow.string())
+    names = flat_values(Prediction("", "error"), classes)
+    return pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in names])
+
+
+def load_pyarrow() -> Any:
+    """Return the package pyarrow, with what reads and writes Parquet.
+
+    Raises
+    ------
+    MissingExtraError
+        Where it is not installed.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtraError("Parquet", "parquet") from None
+    return pyarrow

@@ -11,11 +11,11 @@ import numpy as np
 from earnest.audio.deadline import stopped_at_deadline
 from earnest.bundle import Bundle
 from earnest.errors import BundleError, MissingExtraError
+from earnest.files.cache import FOLDER
 from earnest.onnx.cut import CUT, CutError, Part
 from earnest.runtime.engine import Hint, Provider
 
 MODEL, WEIGHTS = "model.xml", "model.bin"
-CACHE = "EARNEST_CACHE"
 # Without them CPUs that can compute in bfloat16 do so, silently, and products with weights stored in 8 bits round their
 # activations to 8 bits too: logits differ by 0.3, probabilities by 0.01.
 EXACT = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
@@ -80,7 +80,7 @@ class OpenVinoEngine:
         self._settings: dict[str, Any] = {**EXACT, "PERFORMANCE_HINT": hint.upper()}
         if device == "CPU":
             self._settings |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
-        if folder := os.environ.get(CACHE):
+        if folder := os.environ.get(FOLDER):
             self._settings["CACHE_DIR"] = str(Path(folder).expanduser() / "openvino")
 
     def session(self, part: Part) -> OpenVinoSession:

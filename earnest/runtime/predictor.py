@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from earnest.audio.inputs import AudioInput, rate_of, refuse_single, source_of
 from earnest.audio.io import MAX_SECONDS, check_form
-from earnest.audio.source import path_of
+from earnest.audio.source import AudioInput, path_of, rate_of, refuse_single, source_of
 from earnest.bundle import DEFAULT_BUNDLE, RULE, Bundle, BundleInfo, load_bundle
 from earnest.errors import BundleError, EarnestError, shown
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.averaging import network_of
-from earnest.runtime.batch import BatchAnswers, Heard
+from earnest.runtime.batch import AnsweredRecording, BatchAnswers
 from earnest.runtime.bulk import BATCH_S, Bulk
 from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.embedding import EmbeddedRecording, Embeddings
@@ -139,6 +138,11 @@ class Predictor:
         if self.info.adaptation is None and any(RULE in bundle.info.files for bundle in self._bundles):
             _warn_once(f"{self.info.name}: its adaptation is of an earlier version, and is not used. {_AGAIN}")
         return self.info.adaptation is not None
+
+    @property
+    def adapts_folders(self) -> bool:
+        """Whether the recordings of a folder are adapted to unless told otherwise; see `AdaptationEntry.folders`."""
+        return self.can_adapt and all(entry.folders for bundle in self._bundles if (entry := bundle.info.adaptation))
 
     @cached_property
     def adaptation(self) -> Adaptation:
@@ -297,7 +301,7 @@ class Predictor:
             raise BundleError(f"'{self.info.name}' has no embedding of its own. Name one model, without variants.")
         return self.graph
 
-    def hear_many(self, sources: Iterable[AudioInput], jobs: int, options: Options) -> Iterator[Heard]:
+    def hear_many(self, sources: Iterable[AudioInput], jobs: int, options: Options) -> Iterator[AnsweredRecording]:
         """Answer as `predict_many` does without adaptation, and keep what was heard: see `batch`."""
         return self._bulk(None, options).hear(sources, jobs)
 

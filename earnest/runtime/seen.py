@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from earnest.audio.activity import Extent
 from earnest.audio.io import AudioStream
 from earnest.audio.source import Source, path_of, source_name
-from earnest.audio.speech import Extent
 from earnest.bundle import BundleInfo
 from earnest.errors import AudioError, NoPicturesError
 from earnest.runtime.answers import AnswerBuilder

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.speech import Extent
+from earnest.audio.activity import Extent
 from earnest.bundle import BURSTS, NO_SPEECH, SPEECH
 
 SPEECH_FROM = 0.5  # probability of speech

@@ -15,10 +15,18 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from earnest.audio.activity import ACTIVITY_HZ, FRAME_SAMPLES, Activity, activity_called
+from earnest.audio.activity import (
+    ACTIVITY_HZ,
+    FRAME_SAMPLES,
+    Activity,
+    Extent,
+    SpeechFinder,
+    WindowCutter,
+    activity_called,
+    frame_start,
+)
 from earnest.audio.io import Resampler
 from earnest.audio.quality import active_part
-from earnest.audio.speech import Extent, SpeechFinder, WindowCutter, frame_start
 from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError
 

@@ -1,4 +1,7 @@
-"""A recipe: everything that decides a training, in one typed value."""
+"""A recipe: everything that decides a training, in one typed value; and the recipes that come with earnest, by name.
+
+These lie in the installed package, or in the checkout it runs from.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -6,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from earnest.errors import RecipeError
+from earnest.errors import RecipeError, suggestion
 from earnest.files.reading import read_toml
 from earnest.labels import scheme_called
 from earnest.settings.config import from_mapping, to_toml, with_new_keys
@@ -20,6 +23,8 @@ RENAMED_NETWORK_KEYS: Mapping[str, str] = {"steps_a_token": "tokens_per_step", "
 """Keys of ``[network]`` in earlier versions → what they are called now."""
 
 __all__ = ["Recipe", "Training", "read_recipe", "recipe_to_toml"]
+_PACKAGE = Path(__file__).parents[1]
+_PLACES = (_PACKAGE / "recipes", _PACKAGE.parent / "recipes")  # setup.py puts them into the wheel
 
 
 @dataclass(frozen=True)
@@ -126,3 +131,33 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
 def recipe_to_toml(recipe: Recipe) -> str:
     """Return the resolved recipe as TOML, every default spelled out; None is written as "none"."""
     return to_toml(recipe.to_dict())
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Return name → file of the recipes that come with earnest; none where somebody installed the package alone."""
+    folder = next((place for place in _PLACES if place.is_dir()), None)
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))} if folder else {}
+
+
+def recipe_word(path: Path) -> str:
+    """Return what to type for a recipe: its name where it comes with earnest and was found by that, else the path."""
+    return path.stem if path in shipped_recipes().values() else str(path)
+
+
+def recipe_file(text: str) -> Path:
+    """Return the file that a person means by a path, or by the name of a recipe that comes with earnest.
+
+    Raises
+    ------
+    RecipeError
+        When there is neither.
+    """
+    path, shipped = Path(text).expanduser(), shipped_recipes()
+    if path.is_file() or (path / "recipe.toml").is_file():
+        return path
+    if text in shipped:
+        return shipped[text]
+    if path.parent.name == "recipes" and path.stem in shipped:
+        raise RecipeError(f"{text}: no such file. The recipe that comes with earnest is called {path.stem} alone.")
+    named = suggestion(path.stem, shipped) if shipped else ""
+    raise RecipeError(f"{text}: no such file, and no recipe of this name comes with earnest.{named}")

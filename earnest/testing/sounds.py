@@ -22,8 +22,10 @@ def voice(
     """Return twelve harmonics of a wavering pitch, four syllables a second, with a little noise, shape (samples,)."""
     rng = np.random.default_rng(seed)
     time_s = np.arange(round(seconds * sample_rate_hz)) / sample_rate_hz
+    # f(t) = f₀·(1 + 0.1·sin 2πwt), with w from 0.5 to 2 Hz; its phase φ(t) = 2π·Σ f/rate.
     pitch = pitch_hz * (1 + 0.1 * np.sin(2 * np.pi * rng.uniform(0.5, 2) * time_s))
     phase = 2 * np.pi * np.cumsum(pitch) / sample_rate_hz
+    # Σ_k sin(kφ)/k: harmonics whose amplitude falls as in a sawtooth; the envelope is 0.1 to 1, four times a second.
     wave = sum(np.sin(number * phase) / number for number in range(1, 13))
     envelope = 0.55 - 0.45 * np.cos(2 * np.pi * 4 * time_s)
     return np.asarray(level * envelope * wave + rng.normal(0, 0.001, len(time_s)), np.float32)

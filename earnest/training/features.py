@@ -115,7 +115,7 @@ def network_digest(network: Network) -> str:
     for name, value in network.state_dict(keep_vars=True).items():
         if id(value) not in left_out:
             digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(value.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())  # also of one number
     return digest.hexdigest()
 
 

@@ -46,7 +46,7 @@ JSON_HERE = {
     "apps/server/streaming.py",
     "apps/cli/bench.py",
     "apps/cli/_bench_measure.py",
-    "apps/cli/_embedding_file.py",
+    "apps/cli/embed.py",
     "apps/cli/_row_file.py",
     "client/listening.py",
 }

@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import harness
 import pytest
+import soundfile
+import the_page
 from command_line import earnest_cli
 from made_up_corpus import Trained, recipe_text, write_corpus
 from serving import listening
 from the_page import OTHER_HOST
-from traced_once import front_ends_are_traced_once
+from traced_once import adaptation_networks_are_traced_once, front_ends_are_traced_once
 
 from earnest.apps.server.settings import Settings
 
-__all__ = ["front_ends_are_traced_once"]
+__all__ = ["adaptation_networks_are_traced_once", "front_ends_are_traced_once"]
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +41,19 @@ def address() -> Iterator[str]:
     harness.build_page()
     with listening(Settings(models=("small",), host_names=(OTHER_HOST,))) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a recording for the microphone, where the browser saves things."""
+    folder = tmp_path_factory.mktemp("page")
+    soundfile.write(folder / "microphone.wav", the_page.joined([the_page.DEMO / "lively.flac"], 20), the_page.RATE_HZ)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def driver(folder: Path) -> Iterator[Any]:
+    """Start a browser for the tests of one file."""
+    with the_page.browser(folder / "microphone.wav") as driver:
+        the_page.resize(driver, 1280, 900)
+        yield driver

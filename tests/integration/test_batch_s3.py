@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from batches import finished, flac, write_tar
+from patience import PATIENCE_S
 from stand_in import write_bundle
 
 for package in ("pyarrow", "s3fs", "moto.server"):
@@ -33,7 +34,7 @@ class Throttled(BaseHTTPRequestHandler):
             kind.n_refused += 1
             self.answer(503, [], b"<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>")
             return
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
         link.request(self.command, self.path, body, headers)
         answer = link.getresponse()

@@ -1,7 +1,6 @@
 """Real recordings and the pictures of them get the same answer from OpenVINO, onnxruntime blocked from import."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,18 +8,15 @@ from typing import Any
 
 import pytest
 import soundfile
+from real_clips import N_CLIPS, needs_real_clips, real_clips
 
 import earnest
-from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.runtime.windows import Windowing
 
-DATA = os.environ.get("EARNEST_DATA")
-CORPORA = ("ravdess", "emodb", "crema-d")
-N_CLIPS = 50
 MOST_DIFFERENT = 1e-3
 pytestmark = [
     pytest.mark.corpora,
-    pytest.mark.skipif(not DATA, reason="EARNEST_DATA is not set: needs the real corpora"),
+    needs_real_clips,
 ]
 EDGE = """
 import sys
@@ -32,17 +28,11 @@ cli(["edge", *sys.argv[1:]], standalone_mode=False)
 
 def clips(folder: Path) -> list[Path]:
     """Write the first three seconds of recordings, as much as is heard at once and seen in a picture."""
-    found = []
-    for corpus in CORPORA:
-        root = Path(str(DATA)) / corpus
-        if not root.is_dir():
-            pytest.skip(f"{corpus} is not in EARNEST_DATA")
-        paths = sorted(path for path in root.rglob("*") if path.suffix in AUDIO_SUFFIXES)
-        found += paths[:: len(paths) // 20][:17]
+    found = real_clips()
     for number, path in enumerate(found):
         samples, rate_hz = soundfile.read(path)
         soundfile.write(folder / f"{number}.wav", samples[: int(Windowing.window_s * rate_hz)], rate_hz)
-    return [folder / f"{number}.wav" for number in range(N_CLIPS)]
+    return [folder / f"{number}.wav" for number in range(len(found))]
 
 
 def answers(model: str, paths: list[Path]) -> list[dict[str, Any]]:

@@ -8,11 +8,10 @@ import pytest
 
 from earnest.corpora.load import load_utterances
 from earnest.evaluation.protocols import splits_of
-from earnest.evaluation.published_order import emocatcher_order
+from earnest.evaluation.splitters import emocatcher_order
 from earnest.export.bundle import Identity, export_bundle
 from earnest.labels import CORE_EMOTIONS
-from earnest.settings.recipe import read_recipe
-from earnest.settings.shipped import recipe_file
+from earnest.settings.recipe import read_recipe, recipe_file
 from earnest.training.imported import import_run
 from earnest.training.run import load_run
 from scripts import emocatcher_release

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from made_up_corpus import recipe_text
+from patience import PATIENCE_S
 
 EPOCHS = 8
 # All that draws random numbers or keeps a state from step to step, and the second training on all clips. (What needs
@@ -86,7 +87,7 @@ class Command:
 
     def finish(self, dies_at: int | None = None, after: bool = False) -> int | None:
         process = self.start(dies_at, after)
-        process.join(120)
+        process.join(PATIENCE_S * 4)
         return process.exitcode
 
     def kill_when(self, ready: Callable[[Path], bool], wait_s: float) -> int | None:
@@ -95,7 +96,7 @@ class Command:
             time.sleep(0.002)
         time.sleep(wait_s)
         process.kill()
-        process.join(120)
+        process.join(PATIENCE_S * 4)
         return process.exitcode
 
 

@@ -111,7 +111,7 @@ def test_everything_can_be_done_with_the_keyboard_alone(driver: Any, address: st
     assert walked == [f"#/{view}" for view in VIEWS]
     keys.until("live-start", Keys.SPACE)
     wait_live(driver, "listening")
-    harness.wait_for(driver, "document.querySelectorAll('#live-windows tbody tr').length >= 1", 30)
+    harness.wait_for(driver, "document.querySelectorAll('#live-windows tbody tr').length >= 1")
     keys.until("live-pause", Keys.ENTER)
     wait_live(driver, "paused")
     keys.press(Keys.ENTER)

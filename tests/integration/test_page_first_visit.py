@@ -8,9 +8,8 @@ from typing import Any
 
 import harness
 import pytest
-import soundfile
 import the_page
-from the_page import DEMO, RATE_HZ, choose_file, go, listen_for, press, text_of, wait_live
+from the_page import DEMO, choose_file, go, listen_for, press, text_of, wait_live
 from wire import Wire, wired
 
 if reason := the_page.why_not():
@@ -26,13 +25,18 @@ def wire(address: str) -> Iterator[Wire]:
         yield wire
 
 
-@pytest.fixture
-def driver(tmp_path: Path) -> Iterator[Any]:
-    """Start a browser that has never seen the page."""
-    soundfile.write(tmp_path / "microphone.wav", the_page.joined([DEMO / "lively.flac"], 10), RATE_HZ)
-    with the_page.browser(tmp_path / "microphone.wav") as driver:
-        the_page.resize(driver, 1280, 900)
-        yield driver
+@pytest.fixture(autouse=True)
+def first_visit(driver: Any) -> Iterator[None]:
+    """Let the browser know nothing of the page: each test's wire has an address of its own."""
+    yield
+    driver.get("about:blank")
+    driver.execute_cdp_cmd("Network.clearBrowserCache", {})
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page as a file host has it; nobody changes it."""
+    return harness.site(tmp_path_factory.mktemp("host"))
 
 
 STARTS = """
@@ -90,16 +94,18 @@ def test_a_second_visit_asks_only_whether_something_changed(driver: Any, address
 
 
 def test_start_waits_for_the_model_and_says_so(driver: Any, wire: Wire) -> None:
-    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": STARTS})
+    added = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": STARTS})
     visit(driver, wire.address)
+    harness.wait_for(driver, "starts.at(-1)[0] === 'ready'")
+    driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
     starts = driver.execute_script("return window.starts")
     loading = [(is_disabled, told) for engine, is_disabled, told in starts if engine == "loading"]
     assert loading == [(True, "Start waits until the model is loaded …")]
     assert starts[-1] == ["ready", False, "Press Start, and speak"]
 
 
-def test_from_a_file_host_one_visit_is_enough_too(driver: Any, address: str, tmp_path: Path) -> None:
-    with harness.served(site=harness.site(tmp_path)) as root, wired(root) as wire:
+def test_from_a_file_host_one_visit_is_enough_too(driver: Any, address: str, site: Path) -> None:
+    with harness.served(site=site) as root, wired(root) as wire:
         driver.get(f"{wire.address}/site/index.html")
         harness.wait_for(driver, "document.getElementById('offline').textContent")
         wire.cut()
@@ -111,8 +117,7 @@ def test_from_a_file_host_one_visit_is_enough_too(driver: Any, address: str, tmp
         assert text_of(driver, "clip-title") == "plain.flac"
 
 
-def test_files_for_a_file_host_lie_there_compressed_as_well(tmp_path: Path) -> None:
-    site = harness.site(tmp_path)
+def test_files_for_a_file_host_lie_there_compressed_as_well(site: Path) -> None:
     for path in [*site.glob("*.wasm"), *site.glob("page-*.js"), *site.glob("models/*/model.onnx")]:
         assert gzip.decompress(path.with_name(f"{path.name}.gz").read_bytes()) == path.read_bytes()
         assert path.with_name(f"{path.name}.br").stat().st_size < path.stat().st_size

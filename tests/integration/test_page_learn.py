@@ -2,9 +2,7 @@
 
 import json
 import shutil
-import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import the_page
-from the_page import DEMO, choose_file, go, listen_for, open_page, press, text_of, wait_live
+from the_page import DEMO, arrived, choose_file, go, listen_for, open_page, press, text_of, wait_live
 
 import earnest
 
@@ -23,21 +21,6 @@ if reason := the_page.why_not():
 RATE_HZ = 16_000
 N_TAKES = 5
 CLASSES = ("schläft fast", "wide awake")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a recording for the microphone, where the browser saves things."""
-    folder = tmp_path_factory.mktemp("page")
-    soundfile.write(folder / "microphone.wav", the_page.joined([DEMO / "lively.flac"], 10), the_page.RATE_HZ)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def driver(folder: Path) -> Iterator[Any]:
-    with the_page.browser(folder / "microphone.wav") as driver:
-        the_page.resize(driver, 1280, 900)
-        yield driver
 
 
 @pytest.fixture(scope="module")
@@ -72,15 +55,6 @@ def learnt(driver: Any) -> None:
     assert text_of(driver, "learn-problem") == ""
     harness.wait_for(driver, "document.getElementById('learn-status').textContent.startsWith('Learnt')")
     harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
-
-
-def arrived(path: Path) -> Path:
-    """Wait for a file that the browser saves."""
-    end = time.monotonic() + 20
-    while not (path.exists() and path.stat().st_size):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return path
 
 
 def downloaded(driver: Any, folder: Path, name: str) -> Path:

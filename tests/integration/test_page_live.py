@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,20 @@ import numpy as np
 import pytest
 import soundfile
 import the_page
-from the_page import DEMO, RATE_HZ, VIEWS, choose_file, go, listen_for, open_page, press, rows_of, text_of, wait_live
+from the_page import (
+    DEMO,
+    RATE_HZ,
+    VIEWS,
+    arrived,
+    choose_file,
+    go,
+    listen_for,
+    open_page,
+    press,
+    rows_of,
+    text_of,
+    wait_live,
+)
 
 from earnest.apps.server.page import PAGE
 from earnest.runtime.events import Span, Window
@@ -24,6 +36,27 @@ if reason := the_page.why_not():
 
 CLIPS = sorted(DEMO.glob("*.flac"))
 LIVELY = [DEMO / "lively.flac", DEMO / "plain.flac", DEMO / "loud-and-fast.flac"]
+SOUGHT = """
+    const audio = document.getElementById("clip-audio");
+    window.sought = [];
+    audio.addEventListener("seeking", () => sought.push(audio.currentTime));
+"""
+CANCELS = """
+    const watching = setInterval(() => {  // in the page, which no test is too slow for
+      if (!(document.querySelector("#file-list progress")?.value > 0)) return;
+      [...document.querySelectorAll("#file-list button")].find((one) => one.textContent === "Cancel").click();
+      clearInterval(watching);
+    }, 5);
+"""
+SEEN = """
+    window.seen = [];
+    const words = ["live-state", "live-confidence", "live-emotion"];
+    const text = (id) => document.getElementById(id).textContent;
+    new MutationObserver(() => {
+      const n_windows = document.querySelectorAll("#live-windows tbody tr").length;
+      seen.push([document.documentElement.dataset.live, n_windows, ...words.map(text)]);
+    }).observe(document.documentElement, { subtree: true, childList: true, characterData: true, attributes: true });
+"""
 HEARD = """
     window.heard = { rate: 0, parts: [] };
     const post = Worker.prototype.postMessage;
@@ -51,12 +84,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def driver(folder: Path) -> Iterator[Any]:
-    with the_page.browser(folder / "microphone.wav") as driver:
-        yield driver
-
-
 @pytest.fixture(autouse=True)
 def a_desk(driver: Any) -> None:
     the_page.resize(driver, 1280, 900)
@@ -67,7 +94,7 @@ def test_the_live_view_shows_pythons_labels_and_probabilities(driver: Any, addre
     open_page(driver, address)
     listen_for(driver, 3)
     assert text_of(driver, "live-emotion") not in ("", "–")
-    assert 0 < float(text_of(driver, "live-delay").removesuffix(" s")) < 5
+    assert float(text_of(driver, "live-delay").removesuffix(" s")) > 0
     press(driver, "live-start")
     wait_live(driver, "idle")
     rate_hz, said = driver.execute_script(f"return (async () => {{{SAID}}})()")
@@ -100,12 +127,12 @@ def headline(answer: Prediction) -> str:
 
 def test_until_a_window_is_full_the_page_says_that_it_listens(driver: Any, address: str) -> None:
     open_page(driver, address)
-    press(driver, "live-start")
-    wait_live(driver, "listening")
-    assert text_of(driver, "live-state") == "Listening …"
-    assert text_of(driver, "live-confidence") == "The first answer needs 4 seconds of sound."
-    assert text_of(driver, "live-emotion") == "–"
-    harness.wait_for(driver, "document.querySelectorAll('#live-windows tbody tr').length")
+    driver.execute_script(SEEN)
+    listen_for(driver, 1)
+    seen = [tuple(one) for one in driver.execute_script("return seen")]
+    before = [one[2:] for one in seen if one[:2] == ("listening", 0)]
+    assert ("Listening …", "The first answer needs 4 seconds of sound.", "–") in before
+    assert {emotion for _, _, emotion in before} == {"–"}
     assert text_of(driver, "live-emotion") != "–"
     press(driver, "live-start")
     wait_live(driver, "idle")
@@ -162,33 +189,23 @@ def test_a_two_minute_recording_is_shown_played_and_saved_as_python_does(
 
     press(driver, "clip-closer")
     picture = driver.find_element("id", "clip-timeline")
-    middle = "return document.getElementById('clip-audio').currentTime"
     driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", picture)
+    driver.execute_script(SOUGHT)
     picture.click()  # in the middle of the first half
-    harness.wait_for(driver, "document.getElementById('clip-audio').currentTime > 1")
-    assert driver.execute_script(middle) == pytest.approx(30, abs=3)
+    assert harness.wait_for(driver, "sought[0]") == pytest.approx(30, abs=3)
     driver.find_elements("css selector", "#clip-spans tbody button")[2].click()
-    harness.wait_for(
-        driver, f"Math.abs(document.getElementById('clip-audio').currentTime - {expected.spans[2].start_s}) < 2"
-    )
+    assert harness.wait_for(driver, "sought[1]") == pytest.approx(expected.spans[2].start_s, abs=0.1)
 
     driver.execute_script("document.getElementById('clip-format').value = 'srt'")
     press(driver, "clip-export")
-    saved = folder / "two minutes.srt"
-    for _ in range(100):
-        if saved.exists() and saved.stat().st_size:
-            break
-        driver.execute_async_script("setTimeout(arguments[0], 50)")
-    assert saved.read_text("utf-8") == expected.to_srt()
+    assert arrived(folder / "two minutes.srt").read_text("utf-8") == expected.to_srt()
     assert harness.complaints(driver) == []
 
 
 def test_work_on_a_file_can_be_cancelled_and_the_next_one_goes_on(driver: Any, address: str, folder: Path) -> None:
     open_page(driver, address, "files")
+    driver.execute_script(CANCELS)
     driver.find_element("id", "files-input").send_keys(f"{folder / 'two minutes.wav'}\n{CLIPS[0]}")
-    cancel = "[...document.querySelectorAll('#file-list button')].find(b => b.textContent === 'Cancel')"
-    harness.wait_for(driver, "document.querySelector('#file-list progress')?.value > 0")
-    driver.execute_script(f"{cancel}.click()")
     harness.wait_for(driver, "document.querySelector('#file-list li:last-child .with-dot')")
     first, second = (item.text for item in driver.find_elements("css selector", "#file-list li"))
     assert "cancelled" in first
@@ -208,12 +225,7 @@ def test_a_recording_is_kept_named_opened_again_handed_on_and_deleted(driver: An
     name.send_keys("Tuesday\n")
     harness.wait_for(driver, "document.querySelector('#recordings-list th[scope=row]').textContent === 'Tuesday'")
     button(driver, "Export Tuesday").click()
-    exported = folder / "Tuesday.json"
-    harness.wait_for(driver, "true")
-    for _ in range(100):
-        if exported.exists() and exported.stat().st_size:
-            break
-        driver.execute_async_script("setTimeout(arguments[0], 50)")
+    exported = arrived(folder / "Tuesday.json")
     kept = json.loads(exported.read_text("utf-8"))
     expected = Predictor.load("small").timeline(DEMO / "lively.flac")
     assert [span["emotion"] for span in kept["timeline"]["spans"]] == [span.emotion for span in expected.spans]

@@ -8,22 +8,14 @@ from typing import Any
 
 import harness
 import pytest
-import soundfile
 import the_page
 from serving import listening
-from the_page import DEMO, OTHER_HOST, RATE_HZ, choose_file, go, listen_for, open_page, press, text_of, wait_live
+from the_page import DEMO, OTHER_HOST, choose_file, go, listen_for, open_page, press, text_of, wait_live
 
 from earnest.apps.server.settings import Settings
 
 if reason := the_page.why_not():
     pytest.skip(reason, allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("page")
-    soundfile.write(folder / "microphone.wav", the_page.joined([DEMO / "lively.flac"], 10), RATE_HZ)
-    return folder
 
 
 @pytest.fixture(scope="module")

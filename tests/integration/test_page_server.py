@@ -1,7 +1,6 @@
 """The page, when a person lets the server answer: streams, files, pictures, and the same numbers as in the browser."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,10 @@ import pytest
 import soundfile
 import the_page
 from command_line import earnest_cli
+from patience import wait_for
 from serving import listening
 from stand_in import stand_in_model, write_bundle
-from the_page import DEMO, RATE_HZ, choose_file, listen_for, open_page, press, rows_of, text_of, wait_live
+from the_page import DEMO, choose_file, listen_for, open_page, press, rows_of, text_of, wait_live
 
 from earnest.apps.server.settings import Settings
 from earnest.bundle import SOUNDS
@@ -24,20 +24,6 @@ if reason := the_page.why_not():
     pytest.skip(reason, allow_module_level=True)
 
 CLIPS = sorted(DEMO.glob("*.flac"))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("page")
-    soundfile.write(folder / "microphone.wav", the_page.joined([DEMO / "lively.flac"], 20), RATE_HZ)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def driver(folder: Path) -> Iterator[Any]:
-    with the_page.browser(folder / "microphone.wav") as driver:
-        the_page.resize(driver, 1280, 900)
-        yield driver
 
 
 def test_the_server_answers_about_streams_and_files_it_alone_can_decode(
@@ -57,7 +43,7 @@ def test_the_server_answers_about_streams_and_files_it_alone_can_decode(
     before = the_page.posts_and_streams(address)
     driver.find_element("xpath", "//button[text()='Send it to the server']").click()
     harness.wait_for(driver, "document.querySelector('#file-list .with-dot')")
-    assert the_page.posts_and_streams(address) != before
+    wait_for(lambda: the_page.posts_and_streams(address) != before)
     assert "on the server" in text_of(driver, "clip-place")
 
 
@@ -106,7 +92,7 @@ def test_live_tells_a_vocal_burst_in_place_of_an_emotion(driver: Any, folder: Pa
         open_page(driver, address, place="server")
         press(driver, "live-start")
         wait_live(driver, "listening")
-        harness.wait_for(driver, "document.getElementById('live-emotion').textContent === 'Vocal burst'", 30)
+        harness.wait_for(driver, "document.getElementById('live-emotion').textContent === 'Vocal burst'")
         press(driver, "live-start")
         wait_live(driver, "idle")
         assert text_of(driver, "live-emotion") == "Vocal burst"

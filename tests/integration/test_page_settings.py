@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import soundfile
 import the_page
 from serving import listening
 from stand_in import stand_in_adaptation, stand_in_model, write_bundle
-from the_page import DEMO, RATE_HZ, choose_file, go, listen_for, open_page, press, rows_of, text_of, wait_live
+from the_page import DEMO, RATE_HZ, arrived, choose_file, go, listen_for, open_page, press, rows_of, text_of, wait_live
 from wire import wired
 
 from earnest.apps.server import page
@@ -36,20 +34,6 @@ CALLS = """
 """
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("page")
-    soundfile.write(folder / "microphone.wav", the_page.joined([DEMO / "lively.flac"], 20), RATE_HZ)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def driver(folder: Path) -> Iterator[Any]:
-    with the_page.browser(folder / "microphone.wav") as driver:
-        the_page.resize(driver, 1280, 900)
-        yield driver
-
-
 def sample(driver: Any, view: str, title: str) -> None:
     driver.find_element("xpath", f"//div[@id='{view}-samples']/button[text()='{title}']").click()
 
@@ -57,11 +41,7 @@ def sample(driver: Any, view: str, title: str) -> None:
 def saved(folder: Path, driver: Any, name: str) -> dict[str, Any]:
     """Save the shown recording as JSON and return what is inside."""
     press(driver, "clip-export")
-    path = folder / name
-    end = time.monotonic() + 10
-    while not (path.exists() and path.stat().st_size):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    path = arrived(folder / name)
     text = path.read_text("utf-8")
     path.unlink()
     return dict(json.loads(text))
@@ -115,11 +95,8 @@ def test_gender_is_in_no_file_unless_it_was_asked_for(driver: Any, folder: Path)
 
         go(driver, "recordings")  # where it was kept before somebody asked
         driver.find_element("css selector", "button[aria-label='Export lively.flac']").click()
-        end = time.monotonic() + 10
-        while not (folder / "lively.flac.json").exists():
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        assert json.loads((folder / "lively.flac.json").read_text("utf-8"))["timeline"]["gender"] is None
+        exported = arrived(folder / "lively.flac.json")
+        assert json.loads(exported.read_text("utf-8"))["timeline"]["gender"] is None
         open_page(driver, address, "files", place="server")
         assert driver.find_element("id", "ask-gender").is_selected()  # remembered
         driver.execute_script("localStorage.removeItem('earnest.gender')")

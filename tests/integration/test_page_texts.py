@@ -13,8 +13,7 @@ import pytest
 from earnest.files.locks import held_folder
 from earnest.runtime.events import Segment, Span, VocalBurst, Window
 from earnest.runtime.prediction import Prediction
-from earnest.runtime.timeline import Timeline
-from earnest.runtime.timeline_formats import FORMATS
+from earnest.runtime.timeline import FORMATS, Timeline
 from earnest.runtime.timeline_plot import COLOURS
 
 PAGE = harness.WEB / "page"

@@ -11,7 +11,7 @@ import pytest
 
 import earnest
 from earnest.bundle import load_bundle, shipped_bundles
-from earnest.onnx.outputs import output_widths
+from earnest.onnx.check import output_widths
 
 ROOT = Path(earnest.__file__).parents[1]
 PAGE = (ROOT / "docs" / "how-to" / "python.md").read_text(encoding="utf-8")

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -11,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from patience import PATIENCE_S
+from ports import free_port
 from torch import Tensor, nn
 
 from earnest.corpora.manifest import Utterance
@@ -83,16 +84,14 @@ def learn(rank: int, size: int, port: int, folder: Path, dies_after: int) -> Non
 def ended(folder: Path, size: int, dies_after: int = 0) -> list[int | None]:
     """Learn by so many processes; return how they ended."""
     folder.mkdir(exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     processes: list[BaseProcess] = [
         CONTEXT.Process(target=learn, args=(rank, size, port, folder, dies_after)) for rank in range(size)
     ]
     for process in processes:
         process.start()
     for process in processes:
-        process.join(120)
+        process.join(4 * PATIENCE_S)
     return [process.exitcode for process in processes]
 
 

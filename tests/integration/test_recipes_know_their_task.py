@@ -76,7 +76,7 @@ def test_from_hes_start_the_multitask_network_collapses_and_says_so(tmp_path: Pa
 
 
 def test_the_multitask_network_learns_emotion_gender_and_affect(tmp_path: Path) -> None:
-    told, run, tree = train_multitask(tmp_path, "training.epochs=24"), tmp_path / "run", tmp_path / "iemocap"
+    told, run, tree = train_multitask(tmp_path, "training.epochs=16"), tmp_path / "run", tmp_path / "iemocap"
     history = list(csv.DictReader((run / "history.csv").read_text(encoding="utf-8").splitlines()))
     losses = [float(row["train_loss"]) for row in history]
     assert losses[-1] < 0.7 * losses[0] < 4

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S, wait_for
 from server_process import CLIP, connected, metrics
-from serving import listening, settings_for, wait_for
+from serving import listening, settings_for
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -37,7 +38,7 @@ def address(folder: Path) -> Iterator[str]:
 def answers_to(address: str, data: bytes) -> tuple[list[int], bytes]:
     """Return the statuses of all answers and what came, until the server closes the connection."""
     with connected(address) as connection:
-        connection.settimeout(20)
+        connection.settimeout(PATIENCE_S)
         connection.sendall(data)
         found = b""
         try:
@@ -50,7 +51,7 @@ def answers_to(address: str, data: bytes) -> tuple[list[int], bytes]:
 
 def status_of_stream(address: str, *headers: str, host: str = "localhost") -> int:
     with connected(address) as connection:
-        connection.settimeout(20)
+        connection.settimeout(PATIENCE_S)
         connection.sendall(web.upgrade(*headers, host=host))
         return int(connection.recv(12).split()[1])
 
@@ -133,7 +134,7 @@ def unread(address: str, coding: str) -> Iterator[tuple[socket.socket, select.po
     """Ask for a model and read none of it; the connection, and what tells that it ended."""
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(20)
+        connection.settimeout(PATIENCE_S)
         connection.connect(("127.0.0.1", int(address.rpartition(":")[2])))
         connection.sendall(web.unread(coding=coding))
         ended = select.poll()
@@ -145,14 +146,14 @@ def unread(address: str, coding: str) -> Iterator[tuple[socket.socket, select.po
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
 def test_who_reads_nothing_of_an_answer_is_let_go(folder: Path, coding: str) -> None:
     with listening(settings_for(folder, {"read_s": 0.5})) as address, unread(address, coding) as (_, ended):
-        assert ended.poll(20_000)
+        assert ended.poll(1000 * PATIENCE_S)
 
 
 @pytest.mark.usefixtures("shown")
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
 def test_who_reads_slowly_gets_all(folder: Path, coding: str) -> None:
-    with listening(settings_for(folder, {"header_s": 0.3})) as address, unread(address, coding) as (connection, ended):
-        assert not ended.poll(1000)
+    with listening(settings_for(folder, {"header_s": 1.0})) as address, unread(address, coding) as (connection, ended):
+        assert not ended.poll(2500)
         found = bytearray(connection.recv(4096))
         n_bytes = found.index(b"\r\n\r\n") + 4 + int(re.findall(rb"content-length: (\d+)", found)[0])
         while len(found) < n_bytes and (part := connection.recv(65_536)):

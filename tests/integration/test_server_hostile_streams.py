@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from patience import PATIENCE_S
 from server_process import CLIP, ask, bounded_server, check_nothing_stays, connected, head, memory_mb
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
@@ -43,7 +44,7 @@ def ended(stream: ClientConnection) -> tuple[str | None, int | None]:
     code = None
     try:
         while True:
-            code = json.loads(stream.recv(timeout=60)).get("code", code)
+            code = json.loads(stream.recv(timeout=PATIENCE_S)).get("code", code)
     except ConnectionClosed as closed:
         return code, closed.rcvd.code if closed.rcvd else None
 

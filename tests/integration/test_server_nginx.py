@@ -14,8 +14,9 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
-from server_process import CLIP, WAV, connected, free_port, metrics, serving
-from serving import wait_for
+from patience import PATIENCE_S, wait_for
+from ports import free_port
+from server_process import CLIP, WAV, connected, metrics, serving
 from stand_in import write_bundle
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -53,7 +54,7 @@ class Site:
 
     def client(self, own_address: str = "127.0.0.1") -> httpx2.Client:
         transport = httpx2.HTTPTransport(verify=self.tls, local_address=own_address)
-        return httpx2.Client(base_url=self.url, transport=transport, timeout=60)
+        return httpx2.Client(base_url=self.url, transport=transport, timeout=PATIENCE_S)
 
     def stream(self, own_address: str = "127.0.0.1", **headers: str) -> Any:
         url = f"{self.url.replace('https', 'wss')}/v1/stream?sample_rate_hz=16000"
@@ -88,7 +89,7 @@ def nginx(folder: Path) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_S)
 
 
 @contextmanager
@@ -103,7 +104,7 @@ def running(folder: Path) -> Iterator[Site]:
         stack.enter_context(nginx(folder))
         tls = ssl.create_default_context(cafile=folder / "fullchain.pem")
         site = Site(f"http://127.0.0.1:{plain_port}", f"https://127.0.0.1:{tls_port}", tls, replicas)
-        wait_for(lambda: answers(site), 30)
+        wait_for(lambda: answers(site))
         yield site
 
 
@@ -121,7 +122,7 @@ def answers(site: Site) -> bool:
         return False
 
 
-def ended(stream: Any, patience_s: float = 60) -> tuple[dict[str, Any], int]:
+def ended(stream: Any, patience_s: float = PATIENCE_S) -> tuple[dict[str, Any], int]:
     """Return the last event and the code of the close."""
     last: dict[str, Any] = {}
     try:
@@ -201,9 +202,10 @@ def test_a_replica_that_ends_or_is_killed_leaves_the_other(tmp_path: Path) -> No
             stream.send(np.round(voice(4.0) * 32767).astype("<i2").tobytes())
         first.send_signal(signal.SIGTERM)
         assert [status_of(client) for _ in range(4)] == [200] * 4
-        first.wait(60)
+        first.wait(PATIENCE_S)
         assert [status_of(client) for _ in range(4)] == [200] * 4
         assert sorted([close_of(one), close_of(another)], key=str) == [("end", 1012), None]
         assert "streams_open 1.0" in metrics(address)
         second.kill()
+        second.wait(PATIENCE_S)
         assert client.post("/v1/predict", content=CLIP, headers=WAV).status_code == 502

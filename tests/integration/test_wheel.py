@@ -73,7 +73,7 @@ def test_the_source_package_holds_what_the_wheel_is_built_from(built: tuple[Path
 
 
 def test_recipes_are_found_by_name_from_any_folder(installed: Path, tmp_path: Path) -> None:
-    code = "from earnest.settings.shipped import recipe_file; print(recipe_file('emocatcher'))"
+    code = "from earnest.settings.recipe import recipe_file; print(recipe_file('emocatcher'))"
     found = Path(python(installed, code, cwd=tmp_path).strip())
     assert found == installed / "earnest" / "recipes" / "emocatcher.toml"
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from earnest.evaluation.calibration import calibration_scores
 from earnest.evaluation.comparison import mcnemar
 from earnest.evaluation.confusion import confusion_counts, normalised
-from earnest.evaluation.metrics import concordance, rmse
-from earnest.evaluation.ranking import macro, roc_auc, top_k
+from earnest.evaluation.metrics import concordance, macro, rmse, roc_auc, top_k
 
 metrics = pytest.importorskip("sklearn.metrics", reason="the reference is scikit-learn")
 stats = pytest.importorskip("scipy.stats", reason="the reference is scipy")

@@ -220,7 +220,7 @@ def awaited(driver: Any, expression: str, *arguments: Any) -> Any:
     return answer["value"]
 
 
-def wait_for(driver: Any, expression: str, seconds: float = 60) -> Any:
+def wait_for(driver: Any, expression: str, seconds: float = 120) -> Any:
     """Wait until a JavaScript expression is true, and return it."""
     from selenium.webdriver.support.ui import WebDriverWait
 

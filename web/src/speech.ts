@@ -1,4 +1,4 @@
-/** Segments of speech and the windows in them, found while the sound arrives; as in `earnest.audio.speech`. */
+/** Segments of speech and the windows in them, found while the sound arrives; as in `earnest.audio.activity`. */
 
 import { FRAME_SECONDS } from "./activity.js";
 import { roundHalfEven } from "./numbers.js";

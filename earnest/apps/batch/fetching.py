@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from earnest.apps.batch.inputs import Input, open_url, table_sounds
-from earnest.apps.batch.remote import explained, filesystem_of, is_url, patiently
+from earnest.apps.batch.places import explained, filesystem_of, is_url, patiently
 from earnest.errors import AudioError, EarnestError, first_line, printable
 from earnest.files.reading import opened
-from earnest.runtime.parquet import load_pyarrow
+from earnest.runtime.frames import load_pyarrow
 
 AHEAD = 16  # inputs that are read beyond the one that is decoded
 IN_MEMORY_BYTES = 8 * 2**20  # a larger one goes through a file: up to a hundred wait to be answered

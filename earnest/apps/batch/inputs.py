@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, TypeAlias, cast
 
-from earnest.apps.batch.remote import explained, filesystem_of, is_url, patiently, url_of
-from earnest.apps.cli._recordings import sources_of
-from earnest.apps.cli._speakers import MOST_LIST_BYTES, is_list, rows_of_list
+from earnest.apps.batch.places import explained, filesystem_of, is_url, patiently, url_of
+from earnest.apps.cli._recordings import MOST_LIST_BYTES, is_list, rows_of_list, sources_of
 from earnest.audio.source import path_of
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import EarnestError, first_line
 from earnest.files.reading import opened
-from earnest.runtime.parquet import load_pyarrow
+from earnest.runtime.frames import load_pyarrow
 
 Kind: TypeAlias = Literal["file", "member", "row"]
 _LISTS = (".csv", ".txt")

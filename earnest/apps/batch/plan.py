@@ -16,13 +16,12 @@ from earnest.apps.batch.inputs import Input
 from earnest.apps.batch.places import Place, is_sound, sum_name
 from earnest.errors import EarnestError, first_line
 from earnest.files.reading import parsed_json
-from earnest.runtime.parquet import load_pyarrow
+from earnest.runtime.frames import load_pyarrow
 
 INPUTS, REQUEST, SHARDS = "inputs.parquet", "batch.json", "shards"
 LARGE_BYTES = 64 * 2**20  # a larger file has a shard of its own, and such shards are begun first
 SHARD_SIZE = 500
 LEAST_SHARDS = 16  # so that a few workers end at about the same time
-MOST_SHARD_SIZE = 100_000
 
 
 @dataclass(frozen=True)

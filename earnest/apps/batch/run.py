@@ -1,13 +1,15 @@
-"""A batch run: its plan is made or found, and what is left of it is done."""
+"""A batch run: its plan is made or found, and what is left of it is done; what its shards hold is summed up."""
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from heapq import nlargest
 from typing import Any
 
 from earnest.apps.batch.engines import BatchEngine
 from earnest.apps.batch.inputs import inputs_of
-from earnest.apps.batch.places import LocalPlace, Place
+from earnest.apps.batch.places import LocalPlace, Place, is_sound
 from earnest.apps.batch.plan import (
     LEAST_SHARDS,
     REQUEST,
@@ -17,15 +19,22 @@ from earnest.apps.batch.plan import (
     check_same,
     cut,
     read_plan,
+    shard_inputs,
+    shard_name,
     write_plan,
 )
-from earnest.apps.batch.shard import Work
+from earnest.apps.batch.shard import METADATA, Work
+from earnest.errors import EarnestError, first_line
 from earnest.files.locks import held_folder
+from earnest.files.reading import parsed_json
 from earnest.files.writing import refuse_foreign
 from earnest.progress import Progress
+from earnest.runtime.frames import load_pyarrow
 
 PLANNING_S = 3600.0  # that the other tasks of an array wait for the one that makes the plan
 SHARDS_A_PART = 4  # of `--shard 3/64`, at least
+N_SLOWEST = N_ERRORS = 10
+_COLUMNS = ("path", "status", "emotion", "duration_s", "speech_s", "read_s", "error")
 
 
 @dataclass
@@ -85,3 +94,129 @@ def run(plan: BatchPlan, work: Work, engine: BatchEngine, left: Sequence[int], p
             for _ in range(report.n_rows):
                 advance()
     return outcome
+
+
+@dataclass
+class Summary:
+    """One look at all shards.
+
+    Attributes
+    ----------
+    n_inputs : of the plan
+    n_shards, n_done : of the plan; of these, those that are there and are what their checksums say
+    damaged : numbers of shards that are there and are not
+    doubled, missing, strange : keys of the shards that are done, against those of the plan; none unless it was checked
+    statuses, emotions : rows by status; rows with an emotion by emotion
+    errors : message without the recording's name → rows
+    worker_s : that workers spent
+    slowest : key, seconds that reading took, seconds of sound
+    """
+
+    n_inputs: int
+    n_shards: int
+    n_done: int = 0
+    n_rows: int = 0
+    damaged: list[int] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    strange: list[str] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)
+    emotions: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    sound_s: float = 0.0
+    speech_s: float = 0.0
+    worker_s: float = 0.0
+    slowest: list[tuple[str, float, float]] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is exactly one row an input."""
+        wrong = self.damaged or self.doubled or self.missing or self.strange
+        return self.n_done == self.n_shards and self.n_rows == self.n_inputs and not wrong
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "complete": self.is_complete,
+            "inputs": self.n_inputs,
+            "rows": self.n_rows,
+            "shards": self.n_shards,
+            "shards_done": self.n_done,
+            "shards_damaged": self.damaged,
+            "keys_doubled": self.doubled,
+            "keys_missing": self.missing,
+            "keys_strange": self.strange,
+            "statuses": dict(self.statuses.most_common()),
+            "emotions": dict(self.emotions.most_common()),
+            "errors": dict(self.errors.most_common(N_ERRORS)),
+            "sound_s": round(self.sound_s, 3),
+            "speech_s": round(self.speech_s, 3),
+            "worker_s": round(self.worker_s, 3),
+            "slowest": [{"path": path, "read_s": read_s, "duration_s": sound} for path, read_s, sound in self.slowest],
+        }
+
+
+def summarise(plan: BatchPlan, progress: Progress) -> Summary:
+    """Read all shards that are done, check their checksums, and compare their keys with the plan's, shard by shard."""
+    told, done = Summary(plan.request.n_inputs, plan.request.n_shards), sorted(plan.done())
+    for number in progress.counted("Reading", done, len(done)):
+        if is_sound(plan.place, shard_name(number)) and _take_in(plan, number, told):
+            told.n_done += 1
+        else:
+            told.damaged.append(number)
+    return told
+
+
+def _take_in(plan: BatchPlan, number: int, told: Summary) -> bool:
+    """Add a shard up; return whether it is one of this plan's."""
+    pyarrow = load_pyarrow()
+    name = shard_name(number)
+    keys: Counter[str] = Counter()
+    try:
+        with plan.place.open(name) as file, pyarrow.parquet.ParquetFile(file) as table:
+            stored = (table.schema_arrow.metadata or table.metadata.metadata or {}).get(METADATA.encode(), b"{}")
+            facts = parsed_json(stored.decode(), f"{plan.place.name}/{name}: its metadata")
+            if not isinstance(facts, dict):
+                return False
+            if facts.get("inputs_sha256") != plan.request.inputs_sha256 or facts.get("shard") != number:
+                return False
+            told.worker_s += facts["seconds"]
+            for batch in table.iter_batches(10_000, columns=_known(table.schema_arrow.names)):
+                keys.update(_add(batch.to_pylist(), told))
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
+        raise EarnestError(
+            f"{plan.place.name}/{name}: not written by `earnest batch` ({first_line(error)})."
+        ) from error
+    planned = {one.key for one in shard_inputs(plan.place, plan.request, number)}
+    told.doubled += sorted(key for key, count in keys.items() if count > 1)
+    told.missing += sorted(planned - keys.keys())
+    told.strange += sorted(keys.keys() - planned)
+    return True
+
+
+def _known(names: list[str]) -> list[str]:
+    return [name for name in _COLUMNS if name in names]
+
+
+def _add(rows: list[dict[str, Any]], told: Summary) -> Iterator[str]:
+    for row in rows:
+        told.n_rows += 1
+        told.statuses[row["status"]] += 1
+        if row.get("emotion"):
+            told.emotions[row["emotion"]] += 1
+        if row["error"]:
+            told.errors[_kind_of(row["error"], row["path"])] += 1
+        told.sound_s += row.get("duration_s") or 0.0
+        told.speech_s += row.get("speech_s") or 0.0
+        yield row["path"]
+    slow = [(row["path"], row["read_s"], row.get("duration_s") or 0.0) for row in rows if row["read_s"]]
+    told.slowest = nlargest(N_SLOWEST, [*told.slowest, *slow], key=lambda one: one[1])
+
+
+def _kind_of(error: str, key: str) -> str:
+    """Return an error without the recording's name, so that equal ones are counted together."""
+    for name in (key, key.rpartition("/")[2]):
+        with suppress(ValueError):
+            place = error.index(f"{name}: ")
+            return error[place + len(name) + 2 :]
+    return error

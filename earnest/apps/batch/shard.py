@@ -16,7 +16,7 @@ from earnest.apps.batch.tables import TABLES, TimedDecoders, Values, rows_of
 from earnest.errors import EarnestError
 from earnest.runtime.decoders import InProcess
 from earnest.runtime.engine import Backend, Provider
-from earnest.runtime.parquet import load_pyarrow
+from earnest.runtime.frames import load_pyarrow
 from earnest.runtime.prediction import Options
 from earnest.runtime.predictor import TIMELINE_MAX_SECONDS, Predictor
 

@@ -13,7 +13,7 @@ from earnest.errors import AudioError, MissingExtraError, printable
 from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.embedding import EmbeddedRecording
 from earnest.runtime.formats import flat_values
-from earnest.runtime.parquet import load_pyarrow, prediction_schema
+from earnest.runtime.frames import load_pyarrow, prediction_schema
 from earnest.runtime.picture import Picture
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.predictor import Predictor

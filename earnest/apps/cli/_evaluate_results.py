@@ -9,7 +9,7 @@ from earnest.evaluation.report import NONE, results_table, spread_text
 
 if TYPE_CHECKING:
     from earnest.evaluation.curves import Amount
-    from earnest.evaluation.matrix import Matrix
+    from earnest.evaluation.report import Matrix
     from earnest.experiments.conditions import ConditionResults
     from earnest.experiments.evaluate import Evaluation
 
@@ -103,7 +103,7 @@ def echo_leakage(lines: Sequence[Leakage]) -> None:
 
 def _echo_matrix(matrix: "Matrix") -> None:
     """Write UA of every pair of corpora."""
-    from earnest.evaluation.matrix import NOTE
+    from earnest.evaluation.report import NOTE
 
     columns = ("trained on", *matrix.corpora)
     echo()

@@ -252,10 +252,6 @@ class AdaptationOptions:
         return predictor.adapter(sources_of(self.adapt))
 
 
-ADAPTS_FOLDERS = False  # unless told: the streams of the protocol decide
-_FOLDERS = "auto where PATHS are folders, else off" if ADAPTS_FOLDERS else "off"
-
-
 @dataclass(frozen=True)
 class SpeakerOptions(AdaptationOptions):
     """To whom a model adapts that answers many recordings."""
@@ -263,7 +259,7 @@ class SpeakerOptions(AdaptationOptions):
     adapt: tuple[str, ...] = option(
         "--adapt",
         multiple=True,
-        show_default=_FOLDERS,
+        show_default="auto where PATHS are folders and the model's card allows it, else off",
         metavar="off|auto|DIR|FILE",
         help="Speaker adaptation without labels: off, auto (to each speaker's recordings among PATHS, all heard before "
         "they are answered), or recordings of the speaker (repeatable).",
@@ -282,8 +278,9 @@ class SpeakerOptions(AdaptationOptions):
 
     def is_batch(self, predictor: Predictor, paths: Sequence[str]) -> bool:
         """Whether all recordings of a speaker are heard before they are answered."""
-        by_default = ADAPTS_FOLDERS and not (self.adapt or self.profile) and any(Path(path).is_dir() for path in paths)
-        return (by_default or self.adapt == ("auto",)) and predictor.can_adapt
+        if self.adapt or self.profile:
+            return self.adapt == ("auto",) and predictor.can_adapt
+        return predictor.adapts_folders and any(Path(path).is_dir() for path in paths)
 
 
 OWN = "own"

@@ -16,7 +16,7 @@ from earnest.errors import RecipeError
 from earnest.evaluation.protocols import PROTOCOL_TABLE, PROTOCOLS
 from earnest.files.reading import parsed_toml
 from earnest.labels import SCHEMES
-from earnest.settings.shipped import recipe_file, shipped_recipes
+from earnest.settings.recipe import recipe_file, shipped_recipes
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -1,20 +1,147 @@
-"""Which recordings the words of a command line mean, and which come later."""
+"""Which recordings the words of a command line mean, which come later, and who speaks in them.
 
+Who speaks, in this order: the column ``speaker`` of a list, ``--speaker-pattern``, the first folder below one that was
+given, the folder itself. A folder of several speakers is adapted to as what it is: a channel with several speakers.
+"""
+
+import csv
 import logging
 import os
+import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path, PurePath
 
-from earnest.apps.cli._speakers import is_list, read_list
+import click
+
 from earnest.audio.source import Source
 from earnest.corpora.manifest import AUDIO_SUFFIXES
-from earnest.errors import AudioError, printable
-from earnest.files.links import unfollowed
+from earnest.errors import AudioError, EarnestError, printable
+from earnest.files.csv_cells import csv_rows
+from earnest.files.links import links_among, unfollowed
+from earnest.files.reading import read_text
 
+LONGEST_PATH = 255  # letters that a pattern is tried on: its time may grow with a high power of them
+MOST_LIST_BYTES = 1 << 26
 POLL_S = 1.0
 _log = logging.getLogger("earnest")
+
+
+@dataclass(frozen=True)
+class ListedRecordings:
+    """A list of recordings: CSV with the columns ``path`` and, perhaps, ``speaker``; it may have others.
+
+    Attributes
+    ----------
+    speakers : path → speaker, "" where the list names none
+    """
+
+    paths: tuple[str, ...]
+    speakers: Mapping[str, str]
+
+
+def is_list(path: str) -> bool:
+    """Whether a word of the command line is a list of recordings: a file that ends in .csv."""
+    return path.lower().endswith(".csv") and not Path(path).is_dir()
+
+
+def read_list(path: Path) -> ListedRecordings:
+    """Read a list of recordings; relative paths start at its folder.
+
+    Raises
+    ------
+    EarnestError
+        When it is no such list, or names parts of recordings.
+    """
+    listed = rows_of_list(read_text(path, most=MOST_LIST_BYTES, what="list of recordings"), str(path))
+    speakers = {str(path.parent / row["path"]): row.get("speaker", "") for row in listed}
+    return ListedRecordings(tuple(str(path.parent / row["path"]) for row in listed), speakers)
+
+
+def rows_of_list(text: str, where: str) -> list[dict[str, str]]:
+    """Return the rows of a list's text, column → cell; see `read_list`."""
+    try:
+        rows = csv_rows(StringIO(text, newline=""))
+        header = next(rows, [])
+        if "path" not in header:
+            raise EarnestError(f"{where}: a list of recordings needs the column 'path'.")
+        listed = [_cells(header, row, f"{where}, row {number}") for number, row in enumerate(rows, 1)]
+    except csv.Error as error:
+        raise EarnestError(f"{where}: not a readable list of recordings ({printable(str(error))}).") from error
+    if not listed:
+        raise EarnestError(f"{where}: lists no recordings.")
+    return listed
+
+
+def _cells(header: Sequence[str], row: Sequence[str], where: str) -> dict[str, str]:
+    if len(row) != len(header):
+        raise EarnestError(f"{where}: {len(row)} cells, but the header has {len(header)}.")
+    cells = dict(zip(header, row, strict=True))
+    if cells.get("end_s") or cells.get("start_s", "") not in ("", "0", "0.0"):
+        raise EarnestError(f"{where}: names a part of a recording. Cut it out first: whole recordings are answered.")
+    if not cells["path"]:
+        raise EarnestError(f"{where}: the path is missing.")
+    return cells
+
+
+class Speakers:
+    """Finds a recording's speaker: a text that all recordings of one have in common, and no others."""
+
+    def __init__(self, paths: Sequence[str], pattern: str | None = None) -> None:
+        """Look at what was given.
+
+        Parameters
+        ----------
+        paths : words of the command line: recordings, folders, lists
+        pattern : regular expression whose group "speaker", or else whose first one, is the speaker's name
+        """
+        self._folders = [path for path in paths if Path(path).is_dir()]
+        self._pattern, self._listed = _compiled(pattern), dict[str, str]()
+        for path in filter(is_list, paths):
+            self._listed |= read_list(Path(path)).speakers
+        self._unmatched = set[str]()
+
+    def of(self, path: str) -> str:
+        """Return the speaker of a recording; with a pattern that doesn't match, it has one to itself."""
+        if speaker := self._listed.get(path):
+            return f"speaker {speaker}"
+        folder = next((one for one in self._folders if PurePath(path).is_relative_to(one)), None)
+        below = PurePath(path).relative_to(folder) if folder is not None else PurePath(path)
+        if self._pattern:
+            name = self._matched(below.as_posix())
+            if name is None:
+                self._unmatched.add(path)
+                return f"recording {path}"
+            return f"pattern {folder} {name}"
+        if folder is None:
+            return f"folder {PurePath(path).parent}"
+        return f"folder {PurePath(folder) / below.parts[0]}" if len(below.parts) > 1 else f"folder {folder}"
+
+    def _matched(self, path: str) -> str | None:
+        assert self._pattern is not None
+        found = self._pattern.search(path) if len(path) <= LONGEST_PATH else None
+        if found is None:
+            return None
+        if "speaker" in self._pattern.groupindex:
+            return found.group("speaker")
+        return found.group(1) if self._pattern.groups else found.group()
+
+    def tell_unmatched(self) -> None:
+        """Say on standard error which recordings a pattern left without a speaker."""
+        if self._unmatched:
+            first, count = printable(min(self._unmatched)), len(self._unmatched)
+            told = f"--speaker-pattern finds no speaker in {count} of the paths, such as {first}; "
+            click.echo(f"{told}these recordings are not adapted to others.", err=True)
+
+
+def _compiled(pattern: str | None) -> re.Pattern[str] | None:
+    try:
+        return None if pattern is None else re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise click.UsageError(f"--speaker-pattern {pattern}: no regular expression ({error}).") from None
 
 
 def sources_of(paths: Sequence[str]) -> list[Source]:
@@ -34,7 +161,8 @@ def sources_of(paths: Sequence[str]) -> list[Source]:
 
 def _recordings_in(folder: str) -> list[str]:
     """Return what has the name of a recording, sorted; a folder with such a name is listed, to become an error."""
-    found, linked = _search(folder), unfollowed(Path(folder))
+    found, links = _search(folder)
+    linked = unfollowed(Path(folder), links)
     if not found:
         endings = " ".join(sorted(AUDIO_SUFFIXES))
         told = linked or "Name another one."
@@ -44,12 +172,16 @@ def _recordings_in(folder: str) -> list[str]:
     return found
 
 
-def _search(folder: str) -> list[str]:
+def _search(folder: str) -> tuple[list[str], list[Path]]:
+    """Return what has the name of a recording, sorted, and the links to folders, which are not followed."""
     found: list[str] = []
+    links: list[Path] = []
     for parent, folders, files in os.walk(folder):
+        folders.sort()
+        links += links_among(Path(folder), parent, folders)
         found += [os.path.join(parent, name) for name in [*files, *folders] if _is_recording(name)]  # noqa: PTH118
         folders[:] = [name for name in folders if not _is_recording(name)]
-    return sorted(found)
+    return sorted(found), links
 
 
 def _is_recording(name: str) -> bool:
@@ -65,7 +197,7 @@ def arriving(folders: Sequence[str], known: set[str]) -> Iterator[list[str]]:
     """
     growing: dict[str, tuple[int, float]] = {}
     while True:
-        seen = {path: _state(path) for folder in folders for path in _search(folder) if path not in known}
+        seen = {path: _state(path) for folder in folders for path in _search(folder)[0] if path not in known}
         ready = [path for path, state in seen.items() if state is not None and growing.get(path) == state]
         growing = {path: state for path, state in seen.items() if state is not None and path not in ready}
         known.update(ready)

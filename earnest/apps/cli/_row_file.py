@@ -13,9 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, printable, printable_json, told
 from earnest.files.csv_cells import csv_rows
-from earnest.files.journal import Journal, cut_half_line, whole_lines
-from earnest.files.writing import refuse_changed, refuse_existing, replacing, write_sum
-from earnest.runtime.batch import Heard
+from earnest.files.writing import (
+    Journal,
+    cut_half_line,
+    refuse_changed,
+    refuse_existing,
+    replacing,
+    whole_lines,
+    write_sum,
+)
+from earnest.runtime.batch import AnsweredRecording
 from earnest.runtime.formats import (
     check_columns,
     csv_header,
@@ -25,7 +32,7 @@ from earnest.runtime.formats import (
     from_json_line,
     json_line,
 )
-from earnest.runtime.parquet import load_pyarrow, prediction_schema
+from earnest.runtime.frames import load_pyarrow, prediction_schema
 from earnest.runtime.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -41,7 +48,7 @@ NOT_OURS = "Name another --output, or replace it with --overwrite."
 _WRONG = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
-Adapted = Callable[[Callable[[], Iterator[Heard]]], Iterator[Prediction]]
+Adapted = Callable[[Callable[[], Iterator[AnsweredRecording]]], Iterator[Prediction]]
 """What answers recordings again, adapted, that it is given twice."""
 
 
@@ -50,7 +57,7 @@ class RowFile:
 
     With batch adaptation the journal holds what was heard, and every `publish` answers all of it again.
 
-    Who uses it holds the file, see `earnest.files.writing.held_file`.
+    Who uses it holds the file, see `earnest.files.locks.held_file`.
 
     Attributes
     ----------
@@ -103,9 +110,12 @@ class RowFile:
             self._file.close()
             if self._output.exists():
                 self._journal.unlink()
-            raise EarnestError(f"{self._output}: {why}. Answer all of them again with --overwrite.")
+            instead = (
+                "Answer all of them again with --overwrite; --adapt off answers each by itself, into another file."
+            )
+            raise EarnestError(f"{self._output}: {why}. {instead}")
 
-    def write(self, row: Prediction | Heard) -> None:
+    def write(self, row: Prediction | AnsweredRecording) -> None:
         """Add a row; it is safe when this returns, and not there at all when this raises."""
         self._file.append(_journal_line(row))
 
@@ -133,7 +143,7 @@ class RowFile:
             return self._adapted(self._journaled)
         return (heard.plain for heard in self._journaled())
 
-    def _journaled(self) -> Iterator[Heard]:
+    def _journaled(self) -> Iterator[AnsweredRecording]:
         return _journal_rows(self._journal, bool(self._adapted))
 
     def close(self) -> None:
@@ -141,7 +151,7 @@ class RowFile:
         self.publish()
         self._file.remove()
 
-    def _recovered(self) -> Iterator[Heard]:
+    def _recovered(self) -> Iterator[AnsweredRecording]:
         """Yield the rows of the run before; a half-written last line is cut off."""
         if not self._journal.exists() and self._output.exists():
             refuse_changed(self._output)
@@ -154,16 +164,16 @@ class RowFile:
     def _adopt_output(self) -> None:
         with replacing(self._journal) as begun, begun.open("w", encoding="utf-8") as file:
             rows = _rows_of_output(self._output, self._form)
-            file.writelines(_journal_line(Heard(row) if self._adapted else row) + "\n" for row in rows)
+            file.writelines(_journal_line(AnsweredRecording(row) if self._adapted else row) + "\n" for row in rows)
 
 
-def _journal_line(row: Prediction | Heard) -> str:
+def _journal_line(row: Prediction | AnsweredRecording) -> str:
     if isinstance(row, Prediction):
         return json_line(row)
     return printable_json(json.dumps(row.to_dict(), ensure_ascii=False, allow_nan=False))
 
 
-def _journal_rows(path: Path, are_heard: bool) -> Iterator[Heard]:
+def _journal_rows(path: Path, are_heard: bool) -> Iterator[AnsweredRecording]:
     """Yield what a journal holds; that of a run that adapted has other lines than that of one that didn't."""
     for number, line in whole_lines(path):
         if line.startswith(_HEARD) != are_heard:
@@ -172,15 +182,15 @@ def _journal_rows(path: Path, are_heard: bool) -> Iterator[Heard]:
         yield _understood(f"{path}, line {number}", _heard if are_heard else _answered, line)
 
 
-def _heard(line: bytes) -> Heard:
+def _heard(line: bytes) -> AnsweredRecording:
     values = json.loads(line)
-    heard = Heard.from_dict(values)
+    heard = AnsweredRecording.from_dict(values)
     from_json_line(json_line(heard.plain))  # checked as any row is
     return heard
 
 
-def _answered(line: bytes) -> Heard:
-    return Heard(from_json_line(line))
+def _answered(line: bytes) -> AnsweredRecording:
+    return AnsweredRecording(from_json_line(line))
 
 
 def _json_rows(path: Path, is_whole: bool = False) -> Iterator[Prediction]:

@@ -28,9 +28,8 @@ from earnest.runtime.bulk import BATCH_S
 if TYPE_CHECKING:
     from earnest.apps.batch.engines import BatchEngine
     from earnest.apps.batch.plan import BatchPlan, Part
-    from earnest.apps.batch.run import Outcome
+    from earnest.apps.batch.run import Outcome, Summary
     from earnest.apps.batch.shard import Work
-    from earnest.apps.batch.summary import Summary
 
 _TABLES = ("predictions", "timelines", "embeddings")
 
@@ -187,6 +186,11 @@ def run(
     begin = time.perf_counter()
     outcome = run_batch(plan, work, _engine(engine_name, jobs, address), left, progress_for(as_json, quiet))
     _tell(outcome, time.perf_counter() - begin, output, as_json, quiet)
+    _exit(outcome)
+
+
+def _exit(outcome: "Outcome") -> None:
+    """End the command; its exit code says whether all was answered."""
     if outcome.errors or outcome.n_left:
         click.get_current_context().exit(EXIT_ERROR)
     if outcome.n_failed:
@@ -229,7 +233,7 @@ def _work(
 
 def _engine(name: Literal["processes", "ray"], jobs: int, address: str | None) -> "BatchEngine":
     if name == "ray":
-        from earnest.apps.batch.ray_engine import RayActors
+        from earnest.apps.batch.engines import RayActors
 
         return RayActors(jobs, address)
     from earnest.apps.batch.engines import Processes
@@ -281,7 +285,7 @@ def summary(folder: str, as_json: bool, quiet: bool) -> None:
     """
     from earnest.apps.batch.places import place_at
     from earnest.apps.batch.plan import read_plan
-    from earnest.apps.batch.summary import summarise
+    from earnest.apps.batch.run import summarise
 
     if (plan := read_plan(place_at(folder))) is None:
         raise EarnestError(f"{folder}: no batch run was begun there. Name the --output of one.")

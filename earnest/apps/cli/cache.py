@@ -14,8 +14,8 @@ def command(context: click.Context, as_json: bool, quiet: bool) -> None:
 
     `train`, `evaluate` and `tune` keep decoded sound, frames, and embeddings of networks that stay as they are, by
     content and settings: a file that changed, another front end or another version of earnest never finds an old entry.
-    EARNEST_CACHE names the folder, EARNEST_CACHE_GB its largest size (10; 0 keeps nothing); what was not used for the
-    longest time leaves first.
+    EARNEST_CACHE names the folder, EARNEST_CACHE_GB its largest size (default 10; 0 keeps nothing). When it is full,
+    what was not used for the longest time is removed first.
 
     \b
     Examples:

@@ -1,21 +1,209 @@
-"""``earnest embed``: recordings to the vectors before the network's last layer."""
+"""``earnest embed``: recordings to the vectors before the network's last layer.
 
-from collections.abc import Iterable
+Rows of the file, ``.npz`` or ``.parquet``, survive a kill as those of `earnest predict` do.
+"""
+
+import json
+import math
+import os
+import zipfile
+import zlib
+from base64 import b64decode, b64encode
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, Literal, Self, TypeAlias
 
 import click
+import numpy as np
 
-from earnest.apps.cli._embedding_file import EmbeddingFile, Form, json_line
 from earnest.apps.cli._options import ModelOptions, options
 from earnest.apps.cli._recordings import sources_of
+from earnest.apps.cli._row_file import GO_ON, NOT_OURS, RESUMES
 from earnest.apps.cli.output import EXIT_SOME_FAILED, echo_json, output_options, overwrite_option, progress_for
 from earnest.apps.cli.predict import DecodingOptions, Existing, existing_choice, is_done
 from earnest.audio.source import Source
+from earnest.errors import EarnestError, MissingExtraError, printable, printable_json, told
 from earnest.files.locks import held_file
-from earnest.runtime.embedding import EmbeddedRecording
+from earnest.files.writing import (
+    Journal,
+    cut_half_line,
+    refuse_changed,
+    refuse_existing,
+    replacing,
+    whole_lines,
+    write_sum,
+)
+from earnest.runtime.embedding import EmbeddedRecording, Embeddings, Vector
 from earnest.runtime.predictor import Predictor
 
+Form: TypeAlias = Literal["npz", "parquet"]
+TEXTS = ("path", "status", "model", "error")
+SECONDS = ("duration_s", "speech_s")
+_WRONG = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+_WRONG_FILE = (*_WRONG, OSError, MemoryError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _FORMS: dict[str, Form] = {".npz": "npz", ".parquet": "parquet"}
+
+
+class EmbeddingFile:
+    """Collects embeddings; `close` writes the file in one step, from the journal ``NAME.partial``.
+
+    Who uses it holds the file, see `earnest.files.locks.held_file`.
+
+    Attributes
+    ----------
+    done : path → rows that are there already, from the run that is resumed
+    """
+
+    def __init__(self, output: Path, form: Form, model: str, width: int, existing: Existing) -> None:
+        self._output = Path(os.path.realpath(output)) if output.is_symlink() else output
+        self._form, self._model, self._width = form, model, width
+        self._journal = self._output.with_name(f"{self._output.name}.partial")
+        if form == "parquet":
+            _parquet()
+        refuse_existing(output, existing != "refuse", GO_ON)
+        refuse_existing(self._journal, existing != "refuse", f"That run did not end. {GO_ON}")
+        with told(output):
+            if existing == "overwrite":
+                self._journal.unlink(missing_ok=True)
+            self.done = Counter(row.path for row in self._recovered()) if existing == "resume" else Counter[str]()
+            self._file = Journal(self._journal, RESUMES)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the journal, also where the run was stopped; what it holds stays."""
+        self._file.close()
+
+    def write(self, row: EmbeddedRecording) -> None:
+        """Add a row; it is safe when this returns."""
+        self._file.append(journal_line(row))
+
+    def close(self) -> None:
+        """Write the file beside its place, move it there, and forget the journal."""
+        found = Embeddings.of(self._journaled(), self._width)
+        with told(self._output), replacing(self._output) as whole:
+            if self._form == "parquet":
+                _parquet().write_table(found.to_arrow(), whole)
+            else:
+                with whole.open("wb") as file:
+                    np.savez(file, **arrays(found))
+        write_sum(self._output)
+        self._file.remove()
+
+    def _journaled(self) -> Iterator[EmbeddedRecording]:
+        for number, line in whole_lines(self._journal):
+            yield self._checked(f"{self._journal}, line {number}", line)
+
+    def _recovered(self) -> Iterator[EmbeddedRecording]:
+        """Yield the rows of the run before: of its journal, else of the file that it finished."""
+        if not self._journal.exists() and self._output.exists():
+            refuse_changed(self._output)
+            with replacing(self._journal) as begun, begun.open("w", encoding="utf-8") as file:
+                file.writelines(f"{journal_line(row)}\n" for row in self._rows_of_output())
+        if self._journal.exists():
+            yield from self._journaled()
+            cut_half_line(self._journal)  # only now: the file may be somebody else's, and stays as it is then
+
+    def _rows_of_output(self) -> Iterator[EmbeddedRecording]:
+        try:
+            rows = _parquet_rows(self._output) if self._form == "parquet" else _npz_rows(self._output)
+            yield from (self._own(_row(values)) for values in rows)
+        except _WRONG_FILE as error:
+            raise _not_ours(str(self._output), error) from error
+
+    def _checked(self, where: str, line: bytes) -> EmbeddedRecording:
+        try:
+            values = json.loads(line)
+            if values["embedding"] is not None:
+                values["embedding"] = np.frombuffer(b64decode(values["embedding"], validate=True), "<f4")
+            return self._own(_row(values))
+        except _WRONG as error:
+            raise _not_ours(where, error) from error
+
+    def _own(self, row: EmbeddedRecording) -> EmbeddedRecording:
+        """Return a row, which must be of this model."""
+        if row.model != self._model or (row.vector is not None and len(row.vector) != self._width):
+            raise EarnestError(f"{self._output}: holds embeddings of the model '{row.model}'. Name another file.")
+        return row
+
+
+def journal_line(row: EmbeddedRecording) -> str:
+    """Return a row as one line of JSON, the vector as float32, little-endian, in base64."""
+    vector = None if row.vector is None else b64encode(row.vector.astype("<f4").tobytes()).decode()
+    return _json_line(row, vector)
+
+
+def json_line(row: EmbeddedRecording) -> str:
+    """Return a row as one line of JSON, the vector as a list of numbers."""
+    # str() of a float32 has the digits that tell it from its neighbours, and no more.
+    return _json_line(row, None if row.vector is None else [float(str(value)) for value in row.vector])
+
+
+def arrays(found: Embeddings) -> Mapping[str, Any]:
+    """Return the arrays of an ``.npz`` file: ``embedding`` (recordings, width), and the rest, each (recordings,)."""
+    texts = {name: np.array([getattr(row, name) or "" for row in found.rows], np.str_) for name in TEXTS}
+    seconds = {name: np.array([getattr(row, name) for row in found.rows], np.float64) for name in SECONDS}
+    return {"embedding": found.vectors, **texts, **seconds}
+
+
+def _json_line(row: EmbeddedRecording, vector: str | list[float] | None) -> str:
+    values = {name: getattr(row, name) for name in (*TEXTS[:2], *SECONDS, *TEXTS[2:])}
+    return printable_json(json.dumps({**values, "embedding": vector}, ensure_ascii=False, allow_nan=False))
+
+
+def _npz_rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        columns = {name: stored[name] for name in (*TEXTS, *SECONDS, "embedding")}
+    for values in zip(*columns.values(), strict=True):
+        row = dict(zip(columns, values, strict=True))
+        texts = {name: str(row[name]) for name in TEXTS}
+        seconds = {name: None if np.isnan(row[name]) else float(row[name]) for name in SECONDS}
+        vector = row["embedding"] if np.isfinite(row["embedding"]).all() else None
+        yield {**texts, **seconds, "error": texts["error"] or None, "embedding": vector}
+
+
+def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    import pyarrow
+
+    try:
+        for row in _parquet().read_table(path).to_pylist():
+            vector = row["embedding"]
+            yield {**row, "embedding": None if vector is None else np.array(vector, np.float32)}
+    except pyarrow.ArrowException as error:
+        raise ValueError(str(error).partition("\n")[0]) from error
+
+
+def _row(values: Mapping[str, Any]) -> EmbeddedRecording:
+    """Return a row that was read back; what no run writes is a `ValueError`."""
+    for name in TEXTS:
+        if not (isinstance(values[name], str) or (name == "error" and values[name] is None)):
+            raise ValueError(f"'{name}' must be text")
+    for name in SECONDS:
+        if values[name] is not None and not 0 <= float(values[name]) < math.inf:
+            raise ValueError(f"'{name}' must be seconds")
+    vector: Vector | None = values["embedding"]
+    if vector is not None and not (vector.ndim == 1 and np.isfinite(vector).all()):
+        raise ValueError("'embedding' must be finite numbers")
+    if (vector is None) == (values["error"] is None):
+        raise ValueError("a row has an embedding or an error")
+    own: dict[str, Any] = {name: values[name] for name in TEXTS}
+    own |= {name: None if values[name] is None else float(values[name]) for name in SECONDS}
+    return EmbeddedRecording(**own, vector=None if vector is None else vector.astype(np.float32))
+
+
+def _not_ours(where: str, error: Exception) -> EarnestError:
+    why = printable(str(error)[:200]).rstrip(".")
+    return EarnestError(f"{where}: not written by `earnest embed`, or damaged ({why}). {NOT_OURS}")
+
+
+def _parquet() -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtraError("Parquet", "parquet") from None
+    return pyarrow.parquet
 
 
 @click.command()

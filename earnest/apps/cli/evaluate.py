@@ -27,11 +27,11 @@ from earnest.evaluation.protocols import Protocol, protocol_called
 from earnest.evaluation.split_files import NAME, protocol_of_files
 from earnest.files.locks import held_folder
 from earnest.files.writing import write_json
-from earnest.settings.shipped import recipe_word
+from earnest.settings.recipe import recipe_word
 
 if TYPE_CHECKING:
     from earnest.evaluation.curves import Amount
-    from earnest.evaluation.matrix import Matrix
+    from earnest.evaluation.report import Matrix
     from earnest.evaluation.streams import How
     from earnest.experiments.conditions import ConditionResults, ConditionSet
     from earnest.experiments.engines import FoldEngine
@@ -224,10 +224,12 @@ class EngineOptions:
         type=click.Choice(["processes", "ray"]),
         default="processes",
         show_default=True,
-        help="What runs them: this machine, or a Ray cluster. The numbers are the same.",
+        help="Where folds are trained: on this machine, or on a Ray cluster. The numbers are the same.",
     )
     address: str | None = option(
-        "--address", metavar="HOST:PORT", help="Of the Ray cluster. Default: one on this machine, for this command."
+        "--address",
+        metavar="HOST:PORT",
+        help="Address of the Ray cluster. Default: a cluster on this machine, for this command.",
     )
 
     def __post_init__(self) -> None:
@@ -258,8 +260,8 @@ AS_PUBLISHED = "as_published.json"
 @click.option(
     "--as-published",
     is_flag=True,
-    help="For comparison only: one of the five systems as its authors did it (under their protocol; where they chose "
-    "the epoch on test, so here, and stamped), beside the honest numbers.",
+    help="For comparison only: one of the five systems as its authors trained it, under their protocol, beside the "
+    "honest numbers. Where they chose the epoch on test clips, so does this, and the result is stamped.",
 )
 @output_options
 def command(
@@ -287,9 +289,7 @@ def command(
       earnest evaluate own --corpus my-recordings
       earnest evaluate emocatcher --engine ray --address head:6379 --jobs 6
     """
-    require_training()
-    if not find_spec("matplotlib"):  # not after hours of training
-        raise MissingExtraError("Drawing the confusion matrix", "report")
+    _require_packages()
     from earnest.settings.recipe import read_recipe
 
     shares = numbers(train_share or "", "--train-share", "0.25,0.5")
@@ -303,13 +303,11 @@ def command(
     asked = EvaluationRequest(recipe, of, other)
     _refuse_combinations(of, conditions, bool(shares), as_published)
     folder, progress = output or asked.default_folder, progress_for(as_json, quiet)
-    on_fold = _tell if progress.visible else None
-    engine = runner.chosen()
+    on_fold, engine = _tell if progress.visible else None, runner.chosen()
     if progress.visible and not engine.here:
         echo("Every job decodes the recordings first.", err=True)
     if as_published:
-        with held_folder(folder):
-            _show_as_published(asked, folders, folder, engine, on_fold, as_json)
+        _show_as_published(asked, folders, folder, engine, on_fold, as_json)
         return
     task = asked.task(folders)
     space, less = asked.space(task), with_shares(task, shares)
@@ -321,13 +319,18 @@ def command(
         typed = [*asked.words, "--train-share", train_share or ""]
         amounts = _less(task, outcome, less, folder, typed, engine, on_fold, space) if less else []
     if as_json:
-        more: dict[str, Any] = {"matrix": matrix.to_dict()} if matrix else {}
-        more |= {"train_share": [amount.to_dict() for amount in amounts]} if amounts else {}
-        echo_json({**outcome.document, **{one.kind: one.document for one in again}, **more})
+        _echo_json(outcome, again, matrix, amounts)
         return
     tables.echo_results(outcome, recipe.stem, again, matrix, amounts)
     if not quiet:
         echo(f"\npredictions.csv, metrics.json and confusion.png are in {folder}. Next: earnest report {folder}")
+
+
+def _require_packages() -> None:
+    """Refuse what a package is missing for now, and not after hours of training."""
+    require_training()
+    if not find_spec("matplotlib"):
+        raise MissingExtraError("Drawing the confusion matrix", "report")
 
 
 def _tell(fold: str) -> None:
@@ -350,7 +353,7 @@ def _draw(outcome: "Evaluation", folder: Path, name: str) -> "Matrix | None":
     plot_confusion(outcome.scores, folder / "confusion.png", title, outcome.protocol.speaker_independent)
     if not outcome.protocol.is_matrix:
         return None
-    from earnest.evaluation.matrix import Matrix
+    from earnest.evaluation.report import Matrix
     from earnest.plots.comparisons import plot_matrix
 
     matrix = Matrix.of(outcome.predictions)
@@ -387,6 +390,14 @@ def _less(
     return amounts
 
 
+def _echo_json(
+    outcome: "Evaluation", again: "Sequence[ConditionResults]", matrix: "Matrix | None", amounts: "Sequence[Amount]"
+) -> None:
+    more: dict[str, Any] = {"matrix": matrix.to_dict()} if matrix else {}
+    more |= {"train_share": [amount.to_dict() for amount in amounts]} if amounts else {}
+    echo_json({**outcome.document, **{one.kind: one.document for one in again}, **more})
+
+
 def _show_as_published(
     asked: EvaluationRequest,
     folders: dict[str, Path],
@@ -402,11 +413,12 @@ def _show_as_published(
     protocol = asked.of.chosen_protocol()
     unseen = asked.task(folders, honest_protocol(protocol.name))
     typed = shlex.join([*asked.words, "--as-published"])
-    outcome = evaluate_as_published(asked.task(folders), unseen, folder, typed, engine, on_fold)
-    for name, one in outcome.columns.items():
-        _draw(one, folder / one.protocol.name, f"{asked.recipe.stem}, {name.replace('_', ' ')}")
-    document = outcome.to_dict()
-    write_json(folder / AS_PUBLISHED, document)
+    with held_folder(folder):
+        outcome = evaluate_as_published(asked.task(folders), unseen, folder, typed, engine, on_fold)
+        for name, one in outcome.columns.items():
+            _draw(one, folder / one.protocol.name, f"{asked.recipe.stem}, {name.replace('_', ' ')}")
+        document = outcome.to_dict()
+        write_json(folder / AS_PUBLISHED, document)
     if as_json:
         echo_json(document)
     else:

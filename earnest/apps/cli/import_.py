@@ -18,7 +18,7 @@ from earnest.apps.cli.output import (
     progress_for,
 )
 from earnest.apps.cli.train import require_training
-from earnest.settings.shipped import recipe_file
+from earnest.settings.recipe import recipe_file
 
 if TYPE_CHECKING:
     from earnest.experiments.evaluate import Evaluation

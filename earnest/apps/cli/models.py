@@ -9,7 +9,7 @@ from earnest.apps.cli.output import echo, echo_json, output_options, percent
 from earnest.bundle import Bundle, load_bundle, shipped_bundles
 from earnest.evaluation.protocols import kind_words
 from earnest.installation import install_command
-from earnest.onnx.outputs import output_widths
+from earnest.onnx.check import output_widths
 from earnest.registry import Registry
 
 if TYPE_CHECKING:

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 import click
 
 from earnest.apps.cli._options import AnswerOptions, AveragingOptions, ModelOptions, SpeakerOptions, option, options
-from earnest.apps.cli._recordings import arriving, sources_of
-from earnest.apps.cli._speakers import Speakers
+from earnest.apps.cli._recordings import Speakers, arriving, sources_of
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options, overwrite_option
 from earnest.audio.source import Source, path_of
 from earnest.files.locks import held_file
 from earnest.progress import Progress
 from earnest.runtime.adaptation import Adapter
-from earnest.runtime.batch import BatchAnswers, Heard
+from earnest.runtime.batch import AnsweredRecording, BatchAnswers
 from earnest.runtime.bulk import BATCH_S
 from earnest.runtime.decoders import Decoders
 from earnest.runtime.prediction import Options, Prediction
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 Format: TypeAlias = Literal["table", "json", "csv", "parquet"]
 Existing: TypeAlias = Literal["refuse", "resume", "overwrite"]
 Writer: TypeAlias = Callable[[Prediction], None]
-Row = TypeVar("Row", bound=Prediction | Heard)
+Row = TypeVar("Row", bound=Prediction | AnsweredRecording)
 _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 
 
@@ -131,7 +130,7 @@ def command(
     Examples:
       earnest predict talk.wav
       earnest predict recordings/ --output emotions.csv --resume
-      earnest predict anna/ --adapt auto
+      earnest predict anna/ --adapt off
       earnest predict ravdess/ --adapt auto --speaker-pattern 'Actor_([0-9]+)' --output emotions.csv
       earnest predict talk.wav --classes angry,happy,neutral,sad --no-abstain
       cat talk.ogg | earnest predict - --json
@@ -147,6 +146,8 @@ def command(
     sources = sources_of(paths)
     speakers = Speakers(paths, adaptation.speaker_pattern)
     is_batch = adaptation.is_batch(predictor, paths)
+    if is_batch and not adaptation.adapt and not quiet:
+        click.echo(ADAPTS, err=True)
     adapter = None if is_batch else adaptation.adapter(predictor)
     run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers if is_batch else None)
     batches = _batches(sources, paths, watch)
@@ -160,6 +161,9 @@ def command(
         click.get_current_context().exit(EXIT_SOME_FAILED)
 
 
+ADAPTS = "A folder's recordings are all heard, without labels, before they are answered (--adapt off: each by itself)."
+
+
 class PredictRun:
     """Answers recordings as they were asked for; with ``speakers``, each adapted to all recordings of its speaker."""
 
@@ -167,7 +171,7 @@ class PredictRun:
         self, predictor: Predictor, asked: Options, jobs: int, adapter: Adapter | None, speakers: Speakers | None
     ) -> None:
         self._predictor, self._asked, self._jobs, self._adapter = predictor, asked, jobs, adapter
-        self._speakers, self._heard = speakers, list[Heard]()
+        self._speakers, self._heard = speakers, list[AnsweredRecording]()
         self._batch: BatchAnswers | None = predictor.batch(asked) if speakers else None
         self.info = replace(predictor.info, classes=asked.classes or predictor.info.classes)
 
@@ -176,7 +180,7 @@ class PredictRun:
         """What answers again, adapted, what `journaled` yielded; None where that are the answers."""
         return self._adapted if self._batch else None
 
-    def journaled(self, some: Sequence[Source], shown: bool) -> Iterable[Prediction | Heard]:
+    def journaled(self, some: Sequence[Source], shown: bool) -> Iterable[Prediction | AnsweredRecording]:
         """Yield what a file keeps while it grows: the answers, or what was heard."""
         progress, jobs = Progress(shown), min(self._jobs, len(some) or 1)
         if self._batch:
@@ -191,16 +195,16 @@ class PredictRun:
             yield from (row for row in found if isinstance(row, Prediction))
             return
         n_before = len(self._heard)
-        self._heard += (heard for heard in found if isinstance(heard, Heard))
+        self._heard += (heard for heard in found if isinstance(heard, AnsweredRecording))
         speaking = {self._speaker(heard) for heard in self._heard[n_before:]}
         told = [heard for heard in self._heard[:n_before] if self._speaker(heard) in speaking]
         yield from islice(self._adapted(lambda: iter([*told, *self._heard[n_before:]])), len(told), None)
 
-    def _speaker(self, heard: Heard) -> str:
+    def _speaker(self, heard: AnsweredRecording) -> str:
         assert self._speakers is not None
         return self._speakers.of(heard.plain.path)
 
-    def _adapted(self, heard: Callable[[], Iterator[Heard]]) -> Iterator[Prediction]:
+    def _adapted(self, heard: Callable[[], Iterator[AnsweredRecording]]) -> Iterator[Prediction]:
         assert self._batch is not None
         return self._batch.answered(lambda: ((self._speaker(one), one) for one in heard()))
 

@@ -13,8 +13,7 @@ from earnest.apps.cli._options import AdaptationOptions, AnswerOptions, Averagin
 from earnest.apps.cli.output import output_options, overwrite_option
 from earnest.audio.activity import DETECTORS
 from earnest.files.writing import new_file
-from earnest.runtime.timeline import Timeline
-from earnest.runtime.timeline_formats import FORMATS, SUFFIXES, written
+from earnest.runtime.timeline import FORMATS, SUFFIXES, Timeline, written
 from earnest.runtime.windows import Windowing
 
 

@@ -16,7 +16,7 @@ from earnest.apps.cli._recipe import EPILOG, RecipeOptions, protocol_names, reci
 from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, progress_for
 from earnest.errors import MissingExtraError
 from earnest.files.locks import held_folder
-from earnest.settings.shipped import recipe_word
+from earnest.settings.recipe import recipe_word
 
 if TYPE_CHECKING:
     from earnest.experiments.evaluate import Evaluation
@@ -70,11 +70,9 @@ def command(
     require_training()
     # Waiting threads that spin take the core that the other one needs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun started this process, and others
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch warns that no weight has been left out yet
-        if os.environ.get("RANK") != "0":
-            _follow()
-            return
+    if _is_follower():
+        _follow()
+        return
     from earnest.settings.recipe import read_recipe
 
     resolved = read_recipe(recipe, other.changes)
@@ -83,17 +81,9 @@ def command(
     from earnest.experiments.evaluate import train
     from earnest.training.record import read_record
 
-    words = [
-        "earnest",
-        "train",
-        recipe_word(recipe),
-        "--protocol",
-        protocol,
-        *other.words,
-        *(["--fold", fold] if fold else []),
-    ]
     progress = progress_for(as_json, quiet)
-    typed = shlex.join([*words, "--all-data"] if all_data else words)
+    words = ["earnest", "train", recipe_word(recipe), "--protocol", protocol, *other.words]
+    typed = shlex.join([*words, *(["--fold", fold] if fold else []), *(["--all-data"] if all_data else [])])
     from earnest.training.ranks import joined_ranks
 
     with held_folder(output), joined_ranks() as ranks:
@@ -113,6 +103,14 @@ def command(
             echo(f"The published number is of another protocol, which is not comparable: {theirs}")
     if not quiet:
         echo(f"Next: earnest export {output} --output bundles/{output.name}")
+
+
+def _is_follower() -> bool:
+    """Whether torchrun started this process, and another one leads."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return False
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch warns that no weight has been left out yet
+    return os.environ.get("RANK") != "0"
 
 
 def _follow() -> None:

@@ -100,7 +100,7 @@ class Analysis(QObject):
         self._running, self._open = "", True
         self._deadline = Deadline()
         self.heard_s = 0.0
-        self._told = ""
+        self._turn = self._told = 0  # number of the recording that is heard, and of the last that was told of
         self._timer = QTimer(self, interval=DELIVERED_MS)
         self._timer.timeout.connect(self.deliver)
         self._thread = threading.Thread(target=self._work, name="earnest-analysis", daemon=True)
@@ -125,6 +125,7 @@ class Analysis(QObject):
         with self._changed:
             left = [*([self._running] if self._running else []), *self._waiting]
             self._waiting.clear()
+            self._told = self._turn  # not "hearing" any more, though its thread may not have ended yet
             self._deadline.ends = -math.inf  # asked at each block and each run of the network
         return left
 
@@ -140,19 +141,21 @@ class Analysis(QObject):
     @property
     def is_busy(self) -> bool:
         """Whether there is anything to answer or to hand over."""
-        return bool(self._waiting or self._running or self._found)
+        with self._changed:  # never between two places
+            return bool(self._waiting or self._running or self._found)
 
     @property
     def n_waiting(self) -> int:
         """Recordings that are not answered, the one that is being heard included."""
-        return len(self._waiting) + bool(self._running)
+        with self._changed:
+            return len(self._waiting) + bool(self._running)
 
     def deliver(self) -> None:
         """Hand over what was found since."""
-        running = self._running
-        if running and running != self._told:
+        with self._changed:
+            running, is_new, self._told = self._running, self._turn != self._told, self._turn
+        if running and is_new:
             self.begun.emit(running)
-        self._told = running
         portion: list[tuple[str, Timeline]] = []
         while self._found and len(portion) < MOST_AT_ONCE:
             listening, path, timeline = self._found.popleft()
@@ -188,6 +191,7 @@ class Analysis(QObject):
             if not self._open or self._listening is None:
                 return None
             self._running, self.heard_s = self._waiting.popleft(), 0.0
+            self._turn += 1
             self._deadline = Deadline(told="Cancelled.", kind=_CancelledError)
             return self._running, self._listening, self._deadline
 

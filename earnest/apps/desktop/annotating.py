@@ -1,6 +1,7 @@
-"""The table of a recording's parts, in which a person corrects emotion and speaker."""
+"""Labels of people, to look at and to change: the table of a recording's parts, and two annotators side by side."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QItemSelectionModel, QModelIndex, QPersistentModelIndex, Qt, Signal
@@ -8,6 +9,8 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
+    QDialog,
+    QDialogButtonBox,
     QFormLayout,
     QGridLayout,
     QHBoxLayout,
@@ -15,21 +18,25 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QPushButton,
     QTableView,
+    QTableWidget,
+    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
 from earnest.apps.desktop.annotations import Annotations, Parts, relabelled, spoken_by, with_part, without
-from earnest.apps.desktop.plain import PlainLabel
-from earnest.apps.desktop.texts import tr, word
+from earnest.apps.desktop.texts import PlainLabel, tr, word
 from earnest.corpora.annotations import Annotation
 from earnest.errors import printable
+from earnest.evaluation.agreement import AnnotatorAgreement
 from earnest.labels import EMOTIONS
 from earnest.runtime.timeline_plot import label_colour
 
 Index = QModelIndex | QPersistentModelIndex
 EMOTION = 2
 WIDTHS = 62, 62, 100, 80, 55
+MOST_ROWS = 5_000
+DIFFERS = QColor("#f4b6a6")
 
 
 class PartsTable(QAbstractTableModel):
@@ -241,3 +248,45 @@ class AnnotationPanel(QWidget):
         n_recordings = sum(any(part.by_hand for part in found) for found in self._annotations.by_recording.values())
         said = tr("Labels by hand: {parts}, in recordings: {recordings}. Each is saved at once.")
         self.count.setText(said.format(parts=len(parts), recordings=n_recordings))
+
+
+class AgreementDialog(QDialog):
+    """The stretches that both labelled; where they differ, the row has a colour and says so."""
+
+    def __init__(self, found: AnnotatorAgreement, second: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(tr("Two annotators"))
+        self.resize(760, 520)
+        self.summary = PlainLabel(_summary(found))
+        self.summary.setWordWrap(True)
+        self.summary.setAccessibleName(tr("Agreement"))
+        shown = sorted(found.shared, key=lambda one: (one.first == one.second, one.path, one.start_s))[:MOST_ROWS]
+        self.table = QTableWidget(len(shown), 6)
+        self.table.setAccessibleName(tr("Stretches that both labelled"))
+        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        titles = tr("File"), tr("Start"), tr("End"), tr("I"), printable(Path(second).name), ""
+        self.table.setHorizontalHeaderLabels(list(titles))
+        for row, one in enumerate(shown):
+            differs = one.first != one.second
+            times = f"{one.start_s:.2f}", "" if one.end_s > 1e8 else f"{one.end_s:.2f}"
+            said = word(one.first), word(one.second), tr("differs") if differs else ""
+            for column, text in enumerate((printable(Path(one.path).name), *times, *said)):
+                item = QTableWidgetItem(text)
+                if differs:
+                    item.setBackground(DIFFERS)
+                    item.setForeground(QColor("black"))
+                self.table.setItem(row, column, item)
+        self.table.horizontalHeader().setStretchLastSection(True)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        for widget in (self.summary, self.table, buttons):
+            layout.addWidget(widget)
+
+
+def _summary(found: AnnotatorAgreement) -> str:
+    if not found.shared:
+        return tr("The two files label no common stretch of a recording.")
+    kappa = tr("not defined") if found.kappa is None else f"{found.kappa:.3f}"
+    said = tr("Cohen's kappa {kappa}; they agree on {share} of what both labelled ({count} stretches).")
+    return said.format(kappa=kappa, share=f"{found.observed:.1%}", count=len(found.shared))

@@ -1,4 +1,4 @@
-"""Labels by hand: what they are for each recording, undo and redo, and a journal that a kill can't empty."""
+"""Labels by hand: each recording's parts, undo and redo, a journal that a kill can't empty; learning from them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -7,9 +7,12 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
 
+import earnest
 from earnest.apps.desktop.background import reason
 from earnest.apps.desktop.texts import tr
-from earnest.corpora.annotations import Annotation, AnnotationJournal
+from earnest.corpora.annotations import Annotation, AnnotationJournal, utterances_of
+from earnest.corpora.manifest import write_manifest
+from earnest.errors import EarnestError
 from earnest.runtime.events import Span
 from earnest.runtime.timeline import Timeline
 
@@ -131,3 +134,31 @@ def annotated_timeline(timeline: Timeline, parts: Parts) -> Timeline:
     prediction = replace(timeline.prediction, vocal_bursts=())  # they are among the parts
     speakers = tuple(one.speaker for one in parts)
     return replace(timeline, prediction=prediction, spans=tuple(spans), speakers=speakers if any(speakers) else ())
+
+
+def learn_from(annotated: Mapping[str, Parts], folder: Path) -> Path:
+    """Learn from the parts that were labelled by hand; return the folder of the new bundle. May take minutes.
+
+    Raises
+    ------
+    EarnestError
+        When there is too little to learn from, or it can't be written.
+    """
+    rows = utterances_of(annotated, by_hand_only=True)
+    emotions = {row.emotion for row in rows}
+    if len(emotions) < 2:
+        raise EarnestError(
+            tr("There are corrections of {count} emotions. To learn, correct or confirm parts of two or more.").format(
+                count=len(emotions)
+            )
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = folder / "corrections.csv"
+    write_manifest(rows, manifest)
+    return earnest.learn(manifest, _free(folder / "my-model"), jobs=2).path
+
+
+def _free(path: Path) -> Path:
+    """Return a name that nothing has."""
+    names = (path.with_name(f"{path.name}-{number}") for number in range(1, 10_000))
+    return next(name for name in names if not name.exists())

@@ -5,9 +5,8 @@ from pathlib import Path
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFormLayout, QGridLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
-from earnest.apps.desktop.plain import PlainLabel
 from earnest.apps.desktop.style import paint
-from earnest.apps.desktop.texts import tr, word
+from earnest.apps.desktop.texts import PlainLabel, tr, word
 from earnest.bundle import BundleInfo
 from earnest.errors import printable
 from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, percent

@@ -11,8 +11,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from PySide6.QtGui import QColor
 
 from earnest.apps.desktop.answer import short_error
-from earnest.apps.desktop.plain import tip
-from earnest.apps.desktop.texts import tr, word
+from earnest.apps.desktop.texts import tip, tr, word
 from earnest.corpora.base import audio_files
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import AudioError, printable

@@ -13,8 +13,7 @@ from earnest.corpora.manifest import write_manifest
 from earnest.errors import EarnestError, told
 from earnest.files.locks import held_file
 from earnest.files.writing import new_file
-from earnest.runtime.timeline import Timeline
-from earnest.runtime.timeline_formats import SUFFIXES, written
+from earnest.runtime.timeline import SUFFIXES, Timeline, written
 
 TABLES: Mapping[str, Form] = {".csv": "csv", ".jsonl": "json", ".parquet": "parquet"}
 TIMELINES = {form: suffix for suffix, form in SUFFIXES.items()}

@@ -18,8 +18,7 @@ from PySide6.QtWidgets import (
 
 from earnest.apps.desktop.analysis import Analysis, Listening
 from earnest.apps.desktop.entries import CONFIDENCE, EMOTION, FILE, LENGTH, Entry, FileFilter, FileTable, TimeLeft
-from earnest.apps.desktop.plain import PlainLabel
-from earnest.apps.desktop.texts import tr, word
+from earnest.apps.desktop.texts import PlainLabel, tr, word
 from earnest.errors import printable
 from earnest.runtime.timeline import Timeline
 from earnest.runtime.timeline_plot import clock

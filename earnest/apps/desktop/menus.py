@@ -1,8 +1,14 @@
-"""Menus and keys: everything that the mouse does has an entry, most have a key."""
+"""Menus and keys: everything that the mouse does has an entry, most have a key; and what "About" tells.
 
+That is what the application is made of, and under which licences: of a folder without Python, where the texts lie.
+"""
+
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
@@ -11,9 +17,43 @@ from PySide6.QtWidgets import QMainWindow, QMenu, QWidget
 
 from earnest.apps.desktop.export import TIMELINES
 from earnest.apps.desktop.texts import LANGUAGES, tr
+from earnest.errors import printable
 
 if TYPE_CHECKING:
     from earnest.apps.desktop.window import DesktopWindow
+
+PARTS = (
+    "earnest", "PySide6_Essentials", "shiboken6", "pyqtgraph", "sounddevice", "numpy", "onnxruntime", "soundfile",
+    "soxr", "pillow", "click", "rich",
+)  # fmt: skip
+
+
+def licences() -> str:
+    """Return a line for each part, and where the licences' texts are."""
+    folder = getattr(sys, "_MEIPASS", None)  # of PyInstaller
+    if folder is not None:
+        place = Path(folder) / "licences"
+        names = sorted(path.name for path in place.iterdir()) if place.is_dir() else []
+        return "\n".join([tr("The texts are in {place}:").format(place=printable(str(place))), "", *names])
+    found = []
+    for name in PARTS:
+        try:
+            found.append(distribution(name))
+        except PackageNotFoundError:
+            continue
+    lines = [f"{one.name} {one.version}: {licence_of(one)}" for one in found]
+    return "\n".join([*lines, "", tr("Each package has the text in its .dist-info folder.")])
+
+
+def licence_of(package: Distribution) -> str:
+    """Return a package's licence in a few words, as its makers declare it."""
+    facts = package.metadata
+    declared = [str(facts[name]).strip() for name in ("License-Expression", "License") if name in facts]
+    short = [text for text in declared if text and len(text) < 80 and "\n" not in text]  # others are the whole text
+    if short:
+        return short[0]
+    kinds = [str(line) for line in facts.get_all("Classifier") or () if str(line).startswith("License ::")]
+    return ", ".join(line.rpartition(" :: ")[2] for line in kinds) or tr("see its folder")
 
 
 @dataclass(frozen=True)

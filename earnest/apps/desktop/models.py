@@ -16,9 +16,8 @@ from PySide6.QtWidgets import (
 )
 
 from earnest.apps.desktop.analysis import Listening
-from earnest.apps.desktop.plain import CardBrowser, PlainLabel
 from earnest.apps.desktop.preferences import Preferences
-from earnest.apps.desktop.texts import tr, word
+from earnest.apps.desktop.texts import CardBrowser, PlainLabel, tr, word
 from earnest.bundle import DEFAULT_BUNDLE, find_bundle, shipped_bundles
 from earnest.errors import EarnestError, printable, printable_lines
 from earnest.files.reading import read_text

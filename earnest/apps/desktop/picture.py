@@ -9,8 +9,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QRectF, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from earnest.apps.desktop.plain import PlainLabel
-from earnest.apps.desktop.texts import tr
+from earnest.apps.desktop.texts import PlainLabel, tr
 from earnest.files.writing import new_file
 from earnest.runtime.picture import Picture
 

@@ -1,20 +1,110 @@
-"""What is heard: a recording, or a stretch of it, through the sound card."""
+"""A recording's samples, decoded once into a file without a name: to look at, and to play through the sound card."""
 
+import tempfile
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from earnest.apps.desktop.background import Background
-from earnest.apps.desktop.samples import RATE_HZ, Samples
 from earnest.apps.desktop.texts import tr
+from earnest.audio.deadline import check_deadline
 from earnest.audio.feed import portaudio
+from earnest.audio.io import open_audio, resampled
+from earnest.audio.waveform import Waveform
 from earnest.errors import AudioError
+from earnest.runtime.predictor import TIMELINE_MAX_SECONDS
 
+RATE_HZ = 16_000  # three hours are 346 MB of disk
+BLOCK = 256  # samples of which the lowest and the highest are kept
+COLUMNS, RAW = 1_600, 40_000
+FRAMES, FRAME = 256, 512  # of the spectrogram that is looked at
+FULL = 32_767.0
+Floats = npt.NDArray[np.float32]
 SEEN_MS = 30
 Opener = Callable[..., Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """What can be drawn and played of one recording.
+
+    Attributes
+    ----------
+    values : shape (samples,), int16 at `RATE_HZ`; on disk, without a name
+    low, high : extremes of each `BLOCK` samples, shape (blocks,), in [-1, 1]
+    """
+
+    path: str
+    values: npt.NDArray[np.int16]
+    low: Floats
+    high: Floats
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds."""
+        return len(self.values) / RATE_HZ
+
+    @classmethod
+    def read(cls, path: str) -> "Samples":
+        """Decode a recording of up to two days; ends early where the current deadline passes.
+
+        Raises
+        ------
+        AudioError
+            When it can't be read.
+        OSError
+            When the disk that holds temporary files is full.
+        """
+        with tempfile.TemporaryFile(prefix="earnest-") as file, open_audio(path, TIMELINE_MAX_SECONDS) as audio:
+            lows, highs, rest = [], [], np.empty(0, np.int16)
+            for block in resampled(audio.blocks, audio.sample_rate_hz, RATE_HZ):
+                check_deadline()
+                values = np.round(np.clip(block, -1, 1) * FULL).astype(np.int16)
+                file.write(values.tobytes())
+                whole = np.concatenate([rest, values])
+                n_whole = len(whole) // BLOCK * BLOCK
+                blocks, rest = whole[:n_whole].reshape(-1, BLOCK), whole[n_whole:]
+                lows.append(blocks.min(axis=1) / FULL)
+                highs.append(blocks.max(axis=1) / FULL)
+            file.flush()
+            mapped = np.memmap(file, np.int16, "r")  # keeps the file when its name and handle are gone
+        return cls(path, mapped, *(np.concatenate(parts).astype(np.float32) for parts in (lows, highs)))
+
+    def part(self, start_s: float, end_s: float) -> Waveform:
+        """Return the samples between two times, float32 in [-1, 1]."""
+        first, last = (min(max(round(seconds * RATE_HZ), 0), len(self.values)) for seconds in (start_s, end_s))
+        return self.values[first:last].astype(np.float32) / FULL
+
+    def outline(self, start_s: float, end_s: float) -> tuple[Floats, Floats]:
+        """Return times and values of a line that looks like the waveform between two times; at most 40,000 points."""
+        start_s, end_s = max(start_s, 0.0), min(end_s, self.duration_s)
+        if (end_s - start_s) * RATE_HZ <= RAW:
+            part = self.part(start_s, end_s)
+            times = start_s + np.arange(len(part)) / RATE_HZ
+            return times.astype(np.float32), part
+        first, last = (int(seconds * RATE_HZ) // BLOCK for seconds in (start_s, end_s))
+        low, high = self.low[first:last], self.high[first:last]
+        # At most as many columns as blocks, so no two edges are the same.
+        edges = np.linspace(0, len(low), min(COLUMNS, len(low)), endpoint=False).astype(np.intp)
+        # Each column goes from its lowest to its highest sample: low, high, low, high …
+        line = np.stack([np.minimum.reduceat(low, edges), np.maximum.reduceat(high, edges)], axis=1).ravel()
+        return ((first + np.repeat(edges, 2)) * (BLOCK / RATE_HZ)).astype(np.float32), line
+
+    def decibels(self, start_s: float, end_s: float) -> npt.NDArray[np.float64]:
+        """Return a log-mel spectrogram to look at, shape (bands, frames); of a long part, frames at equal distances."""
+        from earnest.frontends.mel import log_mel
+
+        first, last = (min(max(round(seconds * RATE_HZ), 0), len(self.values)) for seconds in (start_s, end_s))
+        if last - first <= FRAMES * FRAME:
+            return log_mel(self.part(start_s, end_s), RATE_HZ)
+        starts = np.linspace(first, last - FRAME, FRAMES).astype(np.intp)
+        frames = np.concatenate([self.values[start : start + FRAME] for start in starts])
+        return log_mel(frames.astype(np.float32) / FULL, RATE_HZ)
 
 
 class Player(QObject):

@@ -22,9 +22,8 @@ from PySide6.QtWidgets import (
 
 from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.background import Background, reason
-from earnest.apps.desktop.plain import PlainLabel
 from earnest.apps.desktop.style import paint
-from earnest.apps.desktop.texts import tr, word
+from earnest.apps.desktop.texts import PlainLabel, tr, word
 from earnest.audio.feed import Feed, Lost, microphone, microphones
 from earnest.errors import EarnestError, printable
 from earnest.files.writing import new_file

@@ -9,18 +9,15 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.annotations import Parts
 from earnest.apps.desktop.background import Background
-from earnest.apps.desktop.plain import ElidedLabel, PlainLabel
-from earnest.apps.desktop.player import Player
-from earnest.apps.desktop.samples import RATE_HZ, Samples
-from earnest.apps.desktop.texts import tr
+from earnest.apps.desktop.player import RATE_HZ, Player, Samples
+from earnest.apps.desktop.texts import ElidedLabel, PlainLabel, tr
 from earnest.apps.desktop.views import RecordingViews
 from earnest.audio.deadline import Deadline, until
 from earnest.errors import EarnestError, printable
-from earnest.runtime.diarisation import SpeakerTurn, speakers_of
 from earnest.runtime.events import Span
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Prediction
-from earnest.runtime.timeline import Timeline
+from earnest.runtime.timeline import SpeakerTurn, Timeline, speakers_of
 from earnest.runtime.timeline_plot import clock
 
 ASKED_MS = 150

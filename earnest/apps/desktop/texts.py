@@ -1,12 +1,17 @@
 """Every text that people read, through Qt's translation: English in the code, other languages in ``translations/``.
 
-``scripts/desktop_texts.py`` gathers the texts into ``translations/de.ts`` and compiles it.
+``scripts/desktop_texts.py`` gathers the texts into ``translations/de.ts`` and compiles it. What comes from files,
+bundles and other people is plain text: never read as markup, and it loads nothing.
 """
 
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
+from typing import Any
 
-from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
+from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, Qt, QTranslator
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QLabel, QSizePolicy, QTextBrowser
 
 from earnest.labels import EMOTIONS
 from earnest.runtime.smoothing import UNSURE
@@ -44,3 +49,54 @@ def install(language: str) -> QTranslator | None:
     if of_qt.load(f"qtbase_{chosen}", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)):
         application.installTranslator(of_qt)
     return translator
+
+
+class PlainLabel(QLabel):
+    """A label that shows its text as it is; a name may stand there in place of markup."""
+
+    def __init__(self, text: str = "", name: str = "", wraps: bool = False) -> None:
+        super().__init__(text)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setWordWrap(wraps)
+        if name:
+            self.setAccessibleName(name)
+
+
+class ElidedLabel(PlainLabel):
+    """A label that takes the room there is; what doesn't fit is in its tip."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.full = ""
+
+    def show_text(self, text: str) -> None:
+        """Show a text, or as much of it as fits."""
+        self.full = text
+        self.setToolTip(tip(text) if text else "")
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Fit the text into the new width."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        self.setText(self.fontMetrics().elidedText(self.full, Qt.TextElideMode.ElideRight, self.width()))
+
+
+class CardBrowser(QTextBrowser):
+    """Markdown of somebody's bundle; pictures and links in it are not followed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setOpenLinks(False)
+
+    def loadResource(self, kind: int, name: Any) -> Any:  # noqa: N802
+        """Load nothing."""
+        return None
+
+
+def tip(text: str) -> str:
+    """Return a tool tip that shows a text as it is."""
+    return f"<qt>{escape(text)}</qt>"

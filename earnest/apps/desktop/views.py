@@ -11,7 +11,7 @@ from PySide6.QtGui import QColor, QGuiApplication, QPalette
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from earnest.apps.desktop.background import Background
-from earnest.apps.desktop.samples import Samples
+from earnest.apps.desktop.player import Samples
 from earnest.apps.desktop.texts import tr, word
 from earnest.errors import printable
 from earnest.runtime.events import Span, Window

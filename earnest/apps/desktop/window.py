@@ -19,33 +19,29 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from earnest.apps.desktop.about import licences
 from earnest.apps.desktop.analysis import Listening
-from earnest.apps.desktop.annotating import AnnotationPanel
-from earnest.apps.desktop.annotations import Annotations
+from earnest.apps.desktop.annotating import AgreementDialog, AnnotationPanel
+from earnest.apps.desktop.annotations import Annotations, learn_from
 from earnest.apps.desktop.answer import AnswerPanel
 from earnest.apps.desktop.background import Background
-from earnest.apps.desktop.comparing import AgreementDialog
 from earnest.apps.desktop.entries import OPENED, Entry, found_files
 from earnest.apps.desktop.export import Exported, export_annotations, export_rows, export_timelines
 from earnest.apps.desktop.files import FilesPanel
-from earnest.apps.desktop.learning import learn_from
-from earnest.apps.desktop.menus import Item, fill, fill_menus, keys_help
+from earnest.apps.desktop.menus import Item, fill, fill_menus, keys_help, licences
 from earnest.apps.desktop.models import ModelChoice, ModelPanel
 from earnest.apps.desktop.picture import PicturePanel, save_picture
-from earnest.apps.desktop.plain import PlainLabel
 from earnest.apps.desktop.preferences import Preferences
 from earnest.apps.desktop.recorder import Microphone, RecordPanel
 from earnest.apps.desktop.recording import RecordingPanel
 from earnest.apps.desktop.style import set_scheme, window_icon
-from earnest.apps.desktop.texts import tr, word
+from earnest.apps.desktop.texts import PlainLabel, tr, word
 from earnest.corpora.annotations import utterances_of
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import EarnestError, printable
 from earnest.evaluation.agreement import AnnotatorAgreement, agreement
-from earnest.runtime.diarisation import read_rttm
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Prediction
+from earnest.runtime.timeline import read_rttm
 
 
 class DesktopWindow(QMainWindow):
@@ -58,6 +54,7 @@ class DesktopWindow(QMainWindow):
         self.annotations = Annotations(preferences.folder / "corrections.jsonl", self)
         self.microphone = Microphone(self)
         self._listening: Listening | None = None
+        self._n_loads = 0
         self.files, self.recording, self.answer = FilesPanel(), RecordingPanel(self.background), AnswerPanel()
         self.parts, self.picture = AnnotationPanel(self.annotations), PicturePanel()
         self.record = RecordPanel(self.microphone, self.background)
@@ -241,8 +238,12 @@ class DesktopWindow(QMainWindow):
     def load_model(self, choice: ModelChoice) -> None:
         """Load a model in a thread, and answer everything with it; where it fails, the one before stays."""
         self.statusBar().showMessage(tr("Loading {model} …").format(model=printable(choice.model)))
+        self._n_loads += 1
+        turn = self._n_loads  # what was chosen last answers, though another may take longer to load
 
         def loaded(found: tuple[Listening, str]) -> None:
+            if turn != self._n_loads:
+                return
             self._listening, card = found
             info = self._listening.predictor.info
             self.models.show_loaded(self._listening, card)
@@ -257,6 +258,8 @@ class DesktopWindow(QMainWindow):
             self._show_tab()
 
         def failed(why: str) -> None:
+            if turn != self._n_loads:
+                return
             self.statusBar().clearMessage()
             self.tell(why)
             if self._listening is not None and choice.model != self._listening.predictor.info.name:

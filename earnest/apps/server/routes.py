@@ -1,4 +1,7 @@
-"""``POST /v1/predict`` and ``POST /v1/batch``: recordings in, predictions out."""
+"""``POST /v1/predict`` and ``POST /v1/batch``: recordings in, predictions out; and what the server says about itself.
+
+That is its models, health, statistics, and a page.
+"""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -7,14 +10,14 @@ from typing import Annotated, Any, Literal, TypeAlias
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from earnest.apps.server import openapi, work
+from earnest.apps.server import engine, formats
 from earnest.apps.server.body import Body, read_body
+from earnest.apps.server.engine import Adapt
 from earnest.apps.server.formats import MEDIA_TYPES, ROWS, Form, batch_text, chosen_format, predictions_text
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.service import Service
-from earnest.apps.server.work import Adapt
 from earnest.errors import EarnestError
 from earnest.runtime.prediction import ClassChoice, Options, Prediction
 from earnest.runtime.predictor import Predictor
@@ -22,6 +25,19 @@ from earnest.runtime.timeline import Timeline
 from earnest.runtime.windows import Windowing
 
 Kind: TypeAlias = Literal["utterance", "timeline"]
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+LANDING = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark"><title>earnest</title></head>
+<body><main><h1>earnest</h1>
+<p>This server tells emotion in speech. Send it a recording:</p>
+<pre>curl --data-binary @talk.wav -H 'Content-Type: audio/wav' %(base)sv1/predict</pre>
+<ul><li><a href="v1/models">Models</a></li><li><a href="openapi.json">OpenAPI</a></li>
+<li><a href="readyz">Is it ready?</a></li></ul>
+<p>Recordings are %(kept)s.</p>
+<p>The page for microphone and files is not in this installation: with Node 20 or later <code>make web</code> builds it.
+</p></main></body></html>
+"""
 
 
 class AnswerQuery(BaseModel):
@@ -73,15 +89,15 @@ class PredictQuery(WindowsQuery, RowsQuery):
     kind: Kind = "utterance"
 
 
-REFUSED = openapi.problems(400, 401, 403, 406, 408, 413, 415, 421, 422, 429, 500, 503)
+REFUSED = formats.problems(400, 401, 403, 406, 408, 413, 415, 421, 422, 429, 500, 503)
 
 
 def recordings_router(service: Service) -> APIRouter:
     """Return the routes that take recordings."""
     router, limits = APIRouter(), service.settings.limits
-    one, many = openapi.predict_answers(), openapi.batch_answers()
+    one, many = formats.predict_answers(), formats.batch_answers()
 
-    @router.post("/v1/predict", responses={200: one, **REFUSED}, openapi_extra=openapi.body(1), response_class=Response)
+    @router.post("/v1/predict", responses={200: one, **REFUSED}, openapi_extra=formats.body(1), response_class=Response)
     async def predict(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
         """Tell the emotion of one recording, as a whole or over time.
 
@@ -115,7 +131,7 @@ def recordings_router(service: Service) -> APIRouter:
             predictor = service.engine.predictor(query.model)
             asked = classes_of(predictor, options)
             body = await read_body(request, limits, share, limits.batch_files)
-            task = functools.partial(work.batch, body=body, adapt=query.adapt, options=options)
+            task = functools.partial(engine.batch, body=body, adapt=query.adapt, options=options)
             rows = await service.engine.run(predictor, task, request.is_disconnected)
             text = batch_text(rows, chosen, asked)
             await service.keeper.keep(body.uploads, text)
@@ -126,7 +142,7 @@ def recordings_router(service: Service) -> APIRouter:
 
 
 def _many_files(service: Service) -> dict[str, object]:
-    return openapi.body(service.settings.limits.batch_files)
+    return formats.body(service.settings.limits.batch_files)
 
 
 def _accept(request: Request) -> str:
@@ -136,8 +152,8 @@ def _accept(request: Request) -> str:
 def _task(query: PredictQuery, options: Options, most_s: float) -> Callable[[Predictor, Body], Prediction | Timeline]:
     windowing = query.windowing()
     if query.kind == "utterance":
-        return functools.partial(work.utterance, adapt=query.adapt, options=options)
-    return functools.partial(work.timeline, adapt=query.adapt, windowing=windowing, most_s=most_s, options=options)
+        return functools.partial(engine.utterance, adapt=query.adapt, options=options)
+    return functools.partial(engine.timeline, adapt=query.adapt, windowing=windowing, most_s=most_s, options=options)
 
 
 def classes_of(predictor: Predictor, options: Options) -> tuple[str, ...]:
@@ -154,13 +170,13 @@ def _text(answer: Prediction | Timeline, form: Form, classes: Sequence[str]) -> 
     return predictions_text([answer], form, classes)
 
 
-TICKET_REFUSED = openapi.problems(400, 401, 403, 421)
+TICKET_REFUSED = formats.problems(400, 401, 403, 421)
 
 
 def ticket_router(service: Service) -> APIRouter:
     """Return the route that gives tickets."""
     router = APIRouter()
-    answers: dict[int | str, dict[str, Any]] = {200: openapi.TICKET, **TICKET_REFUSED}
+    answers: dict[int | str, dict[str, Any]] = {200: formats.TICKET, **TICKET_REFUSED}
 
     @router.post("/v1/tickets", responses=answers, response_class=JSONResponse)
     async def tickets(request: Request) -> JSONResponse:
@@ -169,3 +185,60 @@ def ticket_router(service: Service) -> APIRouter:
         return JSONResponse({"ticket": service.tickets.give(client), "expires_s": service.tickets.lasts_s})
 
     return router
+
+
+def info_router(service: Service) -> APIRouter:
+    """Return the routes that take no recordings."""
+    router = APIRouter()
+
+    @router.get("/v1/models", responses={200: formats.MODELS, **formats.problems(401)}, response_class=JSONResponse)
+    async def models(request: Request) -> JSONResponse:
+        """List the models that answer here; the first one answers where a request names none."""
+        service.client(request)
+        return JSONResponse({"models": [_described(item) for item in service.engine.predictors.values()]})
+
+    @router.get("/healthz", response_class=PlainTextResponse)
+    async def healthz() -> str:
+        """Say that the process is alive."""
+        return "ok"
+
+    @router.get("/readyz", response_class=PlainTextResponse, responses=formats.problems(503))
+    async def readyz() -> str:
+        """Say whether the next recording would be taken on."""
+        service.refuse_when_ending()
+        if service.requests.is_full:
+            raise ProblemError("overloaded", "All places are taken.")
+        if service.engine.is_stuck:
+            raise ProblemError("overloaded", "No recording was answered for long, and all turns are taken.")
+        return "ready"
+
+    @router.get("/metrics", response_class=PlainTextResponse, responses=formats.problems(401))
+    async def metrics(request: Request) -> Response:
+        """Return statistics for Prometheus."""
+        service.client(request)
+        return Response(service.metrics.text(), media_type=METRICS_TYPE)
+
+    return router
+
+
+def landing_router(service: Service) -> APIRouter:
+    """Return the page for where no other is installed."""
+    router = APIRouter()
+
+    @router.get("/", response_class=HTMLResponse, include_in_schema=False)
+    async def landing(request: Request) -> str:
+        kept = "stored, as its owner asked for" if service.settings.keep else "not stored"
+        return LANDING % {"base": request.base_url, "kept": kept}
+
+    return router
+
+
+def _described(predictor: Predictor) -> dict[str, Any]:
+    info = predictor.info
+    told = ("name", "version", "classes", "sample_rate_hz", "licence", "network", "n_parameters", "shortest_s", "notes")
+    values = info.to_dict()
+    return {name: values[name] for name in (*told, "abstain_below", "sounds")} | {
+        "adapts": info.adaptation is not None,
+        "training_corpora": values["training_corpora"],
+        "results": values["results"],
+    }

@@ -15,12 +15,11 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from earnest.apps.server.engine import ModelThreads
+from earnest.apps.server.engine import ModelThreads, adapter_for, known_adapter
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.routes import WindowsQuery, classes_of
 from earnest.apps.server.service import Service
 from earnest.apps.server.settings import Limits
-from earnest.apps.server.work import adapter_for, known_adapter
 from earnest.errors import AudioError, EarnestError, TooLateError
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.events import Event, event_dict

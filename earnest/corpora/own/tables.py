@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
-from earnest.corpora.own.rows import FoundRecording
+from earnest.corpora.own.data import FoundRecording
 from earnest.errors import CorpusError, MissingExtraError, first_line, printable, shown, suggestion
 from earnest.files.csv_cells import csv_rows
 from earnest.files.reading import parsed_json, read_text

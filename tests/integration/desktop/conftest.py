@@ -2,12 +2,13 @@
 
 import gc
 import os
-import time
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE_S
 from stand_in import CUTTABLE_FRONT_END, cuttable_model, write_bundle
 
 from earnest.testing.sounds import write_voice
@@ -67,7 +68,7 @@ class Driver:
     def __init__(self, window: Any, qtbot: Any) -> None:
         self.window, self.bot = window, qtbot
 
-    def until(self, holds: Callable[[], object], seconds: float = 30) -> None:
+    def until(self, holds: Callable[[], object], seconds: float = PATIENCE_S) -> None:
         """Let the window work until something holds."""
         self.bot.waitUntil(lambda: bool(holds()), timeout=round(1000 * seconds))
 
@@ -79,6 +80,7 @@ class Driver:
     def drawn(self) -> None:
         """Wait until the current recording is decoded."""
         self.until(lambda: self.window.recording.samples is not None)
+        self.until(lambda: not self.window.recording.views._settle.isActive())  # axes are where they will be
 
     def labels(self) -> list[str]:
         """Return what is said of each file, in the order in which they were opened."""
@@ -96,7 +98,7 @@ def opened(qtbot: Any, bundle: Path, tmp_path: Path) -> Iterator[Callable[..., D
         window = open_window([str(path) for path in paths], folder, str(model), language)
         windows.append(window)
         window.activateWindow()
-        qtbot.waitUntil(window.isVisible)
+        qtbot.waitUntil(window.isVisible, timeout=round(1000 * PATIENCE_S))
         return Driver(window, qtbot)
 
     yield open_on
@@ -108,31 +110,18 @@ def opened(qtbot: Any, bundle: Path, tmp_path: Path) -> Iterator[Callable[..., D
     gc.collect()
 
 
-class Heartbeat:
-    """Beats twenty times a second in the window's loop, and notes how late."""
+@pytest.fixture
+def held(opened: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Hold every answer; return what is set when one is asked for, and what lets them go on."""
+    from earnest.apps.desktop.analysis import Listening
 
-    def __init__(self, every_ms: int = 5) -> None:
-        from PySide6.QtCore import Qt, QTimer
+    asked, may_go_on, answer = threading.Event(), threading.Event(), Listening.timeline
 
-        self.delays_ms: list[float] = []
-        self._every_ms, self._last = every_ms, time.perf_counter()
-        self._timer = QTimer(interval=every_ms, timerType=Qt.TimerType.PreciseTimer)
-        self._timer.timeout.connect(self._beat)
+    def held_answer(*args: Any) -> Any:
+        asked.set()
+        assert may_go_on.wait(PATIENCE_S)
+        return answer(*args)
 
-    def __enter__(self) -> "Heartbeat":
-        self._last = time.perf_counter()
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.stop()
-
-    def _beat(self) -> None:
-        now = time.perf_counter()
-        self.delays_ms.append(1000 * (now - self._last) - self._every_ms)
-        self._last = now
-
-    @property
-    def worst_ms(self) -> float:
-        """Return the longest delay."""
-        return max(self.delays_ms, default=0.0)
+    monkeypatch.setattr(Listening, "timeline", held_answer)
+    yield asked, may_go_on
+    may_go_on.set()  # before its window is closed

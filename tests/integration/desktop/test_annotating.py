@@ -141,7 +141,7 @@ def test_learning_is_from_what_was_labelled_by_hand_and_its_bundle_answers(
     annotating: Any, monkeypatch: pytest.MonkeyPatch, bundle: Path, voices: Path
 ) -> None:
     import earnest
-    from earnest.apps.desktop import learning
+    from earnest.apps.desktop import annotations
 
     window = annotating.window
     given: list[Any] = []
@@ -154,7 +154,7 @@ def test_learning_is_from_what_was_labelled_by_hand_and_its_bundle_answers(
         return Learned()
 
     monkeypatch.setattr(earnest, "learn", learn, raising=False)
-    assert learning.learn_from.__module__ == "earnest.apps.desktop.learning"
+    assert annotations.learn_from.__module__ == "earnest.apps.desktop.annotations"
     window.learn()
     annotating.until(window.notice.isVisible)
     assert "two or more" in window.notice_text.text()

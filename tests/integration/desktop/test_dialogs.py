@@ -46,7 +46,8 @@ def test_answers_and_timelines_are_exported_of_the_chosen_files(driver: Any, qtb
     folder.mkdir()
     answering(window, folder)
     choose(qtbot, window, "File", "Export timelines", "srt")
-    driver.until(lambda: len(list(folder.glob("*.srt"))) == 2)
+    expected = {Path(path).with_suffix(".srt").name for path in window.files.chosen()}
+    driver.until(lambda: expected <= {path.name for path in folder.iterdir()})
 
 
 def test_speakers_come_from_a_diarisation_file(driver: Any, qtbot: Any, tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_annotations_are_saved_and_compared(driver: Any, qtbot: Any, tmp_path: P
     for entry, suffix in (("Save for ELAN", ".eaf"), ("Save as TextGrid", ".textgrid")):
         answering(window, tmp_path)
         choose(qtbot, window, "Annotate", entry)
-        driver.until(lambda suffix=suffix: [one for one in tmp_path.iterdir() if one.suffix == suffix])
+        driver.until(tmp_path.joinpath(f"voice-0{suffix}").exists)
     answering(window, tmp_path / "first.csv")
     click(window.parts.buttons[4])
     driver.until(lambda: hasattr(window, "agreement"))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import earnest
-from earnest.runtime.timeline_formats import FORMATS, SUFFIXES
+from earnest.runtime.timeline import FORMATS, SUFFIXES
 from earnest.testing.sounds import write_voice
 
 
@@ -100,16 +101,19 @@ def _at(x: int) -> Any:
     return QPoint(x, 8)
 
 
-def test_cancelled_files_can_be_answered_again(opened: Any, voices: Path) -> None:
+def test_cancelled_files_can_be_answered_again(
+    opened: Any, held: tuple[threading.Event, threading.Event], voices: Path
+) -> None:
     driver = opened()
     driver.until(lambda: driver.window._listening)
     driver.window.files.add([_entry(path) for path in sorted(voices.iterdir())])
     driver.window.files.cancel()
+    held[1].set()
     driver.answered()
-    assert "cancelled" in driver.labels()
+    assert driver.labels() == 5 * ["cancelled"]
     driver.window.files.retry()
     driver.answered()
-    assert not {"cancelled", "waiting", "error"} & set(driver.labels())
+    assert not {"cancelled", "waiting", "hearing", "error"} & set(driver.labels())
 
 
 def _entry(path: Path) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import soundfile
 from desktop_hands import choose, click, press
+from patience import PATIENCE_S
 
 from earnest.testing.sounds import voice
 
@@ -32,32 +33,28 @@ def test_keys_go_from_file_to_file_and_take_them_out(driver: Any) -> None:
 
 
 def test_work_is_cancelled_and_begun_again_by_key_and_says_how_far_it_is(
-    opened: Any, voices: Path, monkeypatch: pytest.MonkeyPatch
+    opened: Any, held: tuple[threading.Event, threading.Event], voices: Path
 ) -> None:
-    from earnest.apps.desktop.analysis import Listening
     from earnest.apps.desktop.entries import Entry
 
-    may_go_on, answer = threading.Event(), Listening.timeline
-
-    def held(*args: Any) -> Any:
-        assert may_go_on.wait(30)
-        return answer(*args)
-
-    monkeypatch.setattr(Listening, "timeline", held)
+    asked, may_go_on = held
     driver = opened()
     driver.until(lambda: driver.window._listening)
     files = driver.window.files
     files.add([Entry(str(path), path.stat().st_size) for path in sorted(voices.iterdir())])
     assert "5 left" in files.state.text()
     assert files.progress.isVisible() and files.progress.maximum() == 5
+    assert asked.wait(PATIENCE_S)
     press(driver.window, "Ctrl+.")
+    files.analysis.deliver()
+    assert driver.labels() == 5 * ["cancelled"]  # also the one that is heard until its thread notices
     may_go_on.set()
     driver.until(lambda: not files.progress.isVisible())
     driver.answered()
-    assert "cancelled" in driver.labels()
+    assert driver.labels() == 5 * ["cancelled"]
     press(driver.window, "F5")
     driver.answered()
-    assert not {"cancelled", "waiting"} & set(driver.labels())
+    assert not {"cancelled", "waiting", "hearing"} & set(driver.labels())
 
 
 def test_time_left_follows_from_what_was_done() -> None:
@@ -91,7 +88,6 @@ def test_every_sound_format_is_opened(opened: Any, tmp_path: Path) -> None:
 
 def test_keys_and_buttons_zoom_and_move_the_cursor(driver: Any) -> None:
     window, views = driver.window, driver.window.recording.views
-    driver.bot.wait(80)
     whole = views.visible_s
     for key, factor in (("Ctrl++", 0.5), ("Ctrl+-", 1.0), ("Ctrl++", 0.5)):
         press(window, key)
@@ -134,7 +130,6 @@ def test_parts_are_confirmed_walked_through_deleted_and_chosen_with_the_mouse(
     click(table.buttons[0])
     assert table.model.parts[0].by_hand
     views = window.recording.views
-    driver.bot.wait(80)
     last = table.model.parts[-1]
     inside = QPointF((last.start_s + last.end_s) / 2, 0.0)
     where = views._canvas.mapFromScene(views._emotions.getViewBox().mapViewToScene(inside))

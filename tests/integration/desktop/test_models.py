@@ -1,10 +1,12 @@
 """The model: its card, its classes, another bundle, the backend, a speaker's profile; and what is told of an answer."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from desktop_hands import answering, choose, click, press
+from patience import PATIENCE_S
 from stand_in import CLASSES, cuttable_model, write_adapting, write_bundle, write_hearing
 
 import earnest
@@ -39,6 +41,32 @@ def test_another_bundle_is_chosen_with_its_card_and_classes(
     assert ", ".join(CLASSES) in panel.summary.text()
     driver.answered()
     assert {entry.prediction.model for entry in window.files.model.entries} == {"other"}
+
+
+def test_the_model_that_was_chosen_last_answers_though_the_one_before_loads_longer(
+    opened: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from earnest.apps.desktop.models import ModelChoice
+
+    slow, quick = (write_bundle(tmp_path / name, cuttable_model(), name=name) for name in ("slow", "quick"))
+    may_go_on, load = threading.Event(), ModelChoice.load
+
+    def held(choice: Any) -> Any:
+        assert choice.model != str(slow) or may_go_on.wait(PATIENCE_S)
+        return load(choice)
+
+    monkeypatch.setattr(ModelChoice, "load", held)
+    driver = opened()
+    window = driver.window
+    driver.until(lambda: window._listening)
+    for chosen in (slow, quick):
+        window.models.choose_bundle(str(chosen))
+    driver.until(lambda: window._listening.predictor.info.name == "quick")
+    may_go_on.set()
+    window.background._pool.shutdown()  # now it has come
+    driver.bot.wait(1)
+    assert window._listening.predictor.info.name == "quick"
+    assert window.models.summary.text().startswith("quick")
 
 
 def test_openvino_answers_as_onnxruntime_does(opened: Any, voices: Path) -> None:

@@ -33,7 +33,7 @@ def test_settings_and_recent_files_survive(opened: Any, voices: Path) -> None:
         assert again.palette().window().color().lightness() < 80
         again.fill_recent()
         again.recent.actions()[0].trigger()
-        first.bot.waitUntil(lambda: len(again.files.model.entries) == 5, timeout=30_000)
+        first.until(lambda: len(again.files.model.entries) == 5)
     finally:
         again.set_scheme("light")
         again.close()
@@ -94,7 +94,7 @@ def test_the_command_answers_files_as_predict_does_and_ends(
     words = [str(voices), str(tmp_path / "broken.wav"), "--model", str(bundle)]
     command = [sys.executable, "-m", "earnest"]
     shown = [*command, "desktop", *words, "--folder", str(tmp_path / "kept"), "--until-answered", "-q"]
-    done = subprocess.run(shown, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(shown, capture_output=True, text=True, timeout=300, check=False)
     told = subprocess.run([*command, "predict", *words, "--json"], capture_output=True, text=True, check=False)
     assert done.returncode == told.returncode == 3, done.stderr
     for line, other in zip(done.stdout.splitlines(), told.stdout.splitlines(), strict=True):

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from patience import PATIENCE_S
 
 from earnest.audio.activity import SileroActivity
 from earnest.audio.deadline import Deadline, check_deadline, current_deadline, stopped_at_deadline, until
@@ -54,13 +55,13 @@ def test_who_waits_in_foreign_code_is_stopped_and_told_why() -> None:
     def wait() -> None:
         gone_on = threading.Event()
         with Deadline(0.2, "too late"), stopped_at_deadline(gone_on.set):
-            assert gone_on.wait(20)
+            assert gone_on.wait(PATIENCE_S)
             raise RuntimeError("I was interrupted")
 
     with ThreadPoolExecutor(2) as pool:
         for waiting in [pool.submit(wait) for _ in range(2)]:
             with pytest.raises(TooLateError, match="too late"):
-                waiting.result(30)
+                waiting.result(PATIENCE_S)
 
 
 def test_who_ends_in_time_is_not_stopped() -> None:
@@ -69,7 +70,7 @@ def test_who_ends_in_time_is_not_stopped() -> None:
         pass
     later = threading.Event()
     with Deadline(0.3), pytest.raises(TooLateError), stopped_at_deadline(later.set):
-        assert later.wait(20)  # by now, whoever watches has passed the first deadline
+        assert later.wait(PATIENCE_S)  # by now, whoever watches has passed the first deadline
         check_deadline()
     assert stopped == []
 

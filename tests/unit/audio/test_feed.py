@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE_S
 
 from earnest.audio.feed import Feed, Lost, microphone, microphones, open_pipe
 from earnest.errors import AudioError, MissingExtraError
@@ -49,7 +50,7 @@ def test_a_listener_in_another_thread_hears_all_in_order() -> None:
     for number in range(500):
         feed.put(np.full(3, number, np.float32))
     feed.close()
-    listener.join(10)
+    listener.join(PATIENCE_S)
     assert heard == list(range(500))
 
 

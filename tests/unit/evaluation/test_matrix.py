@@ -5,8 +5,8 @@ import pytest
 
 from earnest.evaluation.curves import Amount
 from earnest.evaluation.intervals import Spread
-from earnest.evaluation.matrix import Matrix
 from earnest.evaluation.predictions import Predictions, same_text, text_column
+from earnest.evaluation.report import Matrix
 from earnest.plots.comparisons import plot_learning_curve, plot_matrix
 
 

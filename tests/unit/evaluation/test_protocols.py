@@ -10,9 +10,8 @@ import pytest
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError, MissingExtraError, RecipeError, SplitError
 from earnest.evaluation.protocols import PROTOCOLS, coverage_of, protocol_called, splits_of
-from earnest.evaluation.published_order import emocatcher_order
 from earnest.evaluation.splits import Split
-from earnest.evaluation.splitters import partners_of
+from earnest.evaluation.splitters import emocatcher_order, partners_of
 from earnest.labels import CORE_EMOTIONS
 
 RAVDESS_FOLDS = {

@@ -15,7 +15,7 @@ from torch import nn
 from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError
 from earnest.export.onnx import halve_last, quiet_export, store_small, to_onnx
-from earnest.frontends.spectrum import TwoStageTransform
+from earnest.frontends.log_mel import TwoStageTransform
 from earnest.models.classifier import SpeechClassifier, build_classifier
 from earnest.models.pretrained import packed, read_known_speakers, read_origin, read_tensors, unpacked
 from earnest.onnx.cut import CUT, part_of

@@ -1,5 +1,7 @@
 """Links to folders are not followed, and never without a word; links to files are read."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,6 @@ import pytest
 from earnest.apps.cli._recordings import sources_of
 from earnest.corpora.own.read import read_own
 from earnest.errors import EarnestError
-from earnest.files.links import unfollowed
 from earnest.testing.sounds import write_voice
 
 
@@ -21,13 +22,15 @@ def elsewhere(tmp_path: Path) -> Path:
     return tmp_path / "elsewhere"
 
 
-def test_links_to_files_are_recordings_as_any(elsewhere: Path, tmp_path: Path) -> None:
+def test_links_to_files_are_recordings_as_any(elsewhere: Path, tmp_path: Path, caplog) -> None:
     for label in ("asks", "tells"):
         (tmp_path / "here" / label).mkdir()
         for number in range(3):
             (tmp_path / "here" / label / f"{number}.wav").symlink_to(elsewhere / label / f"{number}.wav")
-    assert len(read_own(tmp_path / "here").utterances) == len(sources_of([str(tmp_path / "here")])) == 6
-    assert unfollowed(tmp_path / "here") == ""
+    own = read_own(tmp_path / "here")
+    assert len(own.utterances) == len(sources_of([str(tmp_path / "here")])) == 6
+    assert not any("followed" in note for note in own.notes)
+    assert not caplog.text
 
 
 def test_a_folder_of_links_to_folders_says_so_to_learn_and_to_predict(elsewhere: Path, tmp_path: Path) -> None:
@@ -47,3 +50,27 @@ def test_recordings_beside_a_link_are_read_and_the_link_is_told(elsewhere: Path,
     assert any("not followed: more" in note for note in own.notes)
     assert len(sources_of([str(elsewhere)])) == 6
     assert "not followed: more" in caplog.text
+
+
+def test_hidden_folders_and_what_lies_in_them_are_not_told(elsewhere: Path, tmp_path: Path, caplog) -> None:
+    for hidden in (elsewhere / ".git", elsewhere / "asks" / ".cache"):
+        hidden.mkdir()
+        (hidden / "link").symlink_to(tmp_path / "here")
+    (elsewhere / ".link").symlink_to(tmp_path / "here")
+    assert not any("followed" in note for note in read_own(elsewhere).notes)
+    assert len(sources_of([str(elsewhere)])) == 6
+    assert not caplog.text
+
+
+def test_a_folder_is_walked_once(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    walked: list[Path] = []
+
+    def walk(top: str | Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        walked.append(Path(top))
+        return os_walk(top)
+
+    os_walk = os.walk
+    monkeypatch.setattr(os, "walk", walk)
+    sources_of([str(elsewhere)])
+    read_own(elsewhere)
+    assert walked == [elsewhere, elsewhere]

@@ -14,9 +14,12 @@ from earnest.errors import EarnestError
 from earnest.files import writing as run_files
 from earnest.files.writing import (
     SUMS,
+    Journal,
+    cut_half_line,
     new_file,
     refuse_changed,
     refuse_existing,
+    whole_lines,
     write_atomically,
     write_sum,
     write_sums,
@@ -111,3 +114,29 @@ def test_checksums_are_those_of_sha256sum_and_tell_what_was_changed(tmp_path: Pa
         (tmp_path / SUMS).write_bytes(content)
         with pytest.raises(EarnestError, match=SUMS):
             refuse_changed(tmp_path)
+
+
+def test_lines_are_found_again_and_a_half_written_one_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "rows.partial"
+    journal = Journal(path)
+    for text in ("one", "zwei – 二"):
+        journal.append(text)
+    journal.close()
+    with path.open("ab") as file:
+        file.write(b"a kill cu")
+    assert [(number, line.decode()) for number, line in whole_lines(path)] == [(1, "one\n"), (2, "zwei – 二\n")]
+    cut_half_line(path)
+    again = Journal(path)
+    again.append("three")
+    assert path.read_text("utf-8") == "one\nzwei – 二\nthree\n"
+    again.remove()
+    assert not path.exists()
+
+
+def test_a_line_that_cant_be_written_is_told_with_its_hint(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "rows.partial", "--resume keeps the rows so far.")
+    journal._file.close()
+    journal._file = (tmp_path / "rows.partial").open("rb", buffering=0)
+    with pytest.raises(EarnestError, match=r"rows\.partial.*--resume keeps the rows so far\."):
+        journal.append("one")
+    journal.close()

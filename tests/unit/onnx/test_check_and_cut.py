@@ -1,13 +1,16 @@
-"""A graph cut at its spectrogram, as bytes."""
+"""A graph cut at its spectrogram, as bytes; and what a model answers with, read from its file."""
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from stand_in import cuttable_model, stand_in_model
+from stand_in import CLASSES, cuttable_model, stand_in_model
 
+from earnest.bundle import load_bundle, shipped_bundles
 from earnest.errors import BundleError
+from earnest.onnx.check import output_widths
 from earnest.onnx.cut import CUT, CutError, part_of
+from earnest.runtime.graph import Graph
 from earnest.testing.sounds import voice
 
 DATA = cuttable_model().SerializeToString()
@@ -48,3 +51,24 @@ def test_a_model_without_a_spectrogram_can_not_be_cut() -> None:
     with pytest.raises(CutError, match="no spectrogram inside"):
         part_of(stand_in_model().SerializeToString(), "network")
     assert issubclass(CutError, BundleError)
+
+
+@pytest.mark.parametrize("name", shipped_bundles())
+def test_a_shipped_bundles_widths_are_what_its_graph_answers(name: str) -> None:
+    bundle = load_bundle(name)
+    widths = output_widths(bundle.model_bytes())
+    assert widths["probabilities"] == len(bundle.info.classes)
+    if name == "small":  # one is enough to run
+        found = Graph(bundle).run([np.zeros(16_000, np.float32)], ["embedding"])["embedding"]
+        assert found.shape == (1, widths["embedding"])
+
+
+def test_an_output_of_one_axis_has_no_width() -> None:
+    widths = output_widths(stand_in_model(sound=True).SerializeToString())
+    assert (widths["embedding"], widths["probabilities"], widths["distance"]) == (3, len(CLASSES), None)
+
+
+@pytest.mark.parametrize("data", [b"", b"no model", b"\x3a\xff"])
+def test_what_is_no_model_is_told(data: bytes) -> None:
+    with pytest.raises(BundleError, match="not an ONNX model"):
+        output_widths(data)

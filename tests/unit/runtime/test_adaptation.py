@@ -13,7 +13,7 @@ from earnest.errors import BundleError, EarnestError
 from earnest.runtime import adaptation as module
 from earnest.runtime import bulk
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Vector
-from earnest.runtime.batch import Heard
+from earnest.runtime.batch import AnsweredRecording
 from earnest.runtime.graph import engine_for
 from earnest.runtime.prediction import Options
 from earnest.runtime.predictor import Predictor
@@ -323,7 +323,7 @@ def test_what_was_heard_is_kept_as_json(model: Predictor, paths: list[Path]) -> 
 
     options = Options()
     heard = list(model.hear_many(paths, 1, options))
-    again = [Heard.from_dict(json.loads(json.dumps(one.to_dict()))) for one in heard]
+    again = [AnsweredRecording.from_dict(json.loads(json.dumps(one.to_dict()))) for one in heard]
     direct = list(model.batch(options).answered(lambda: (("anna", one) for one in heard)))
     kept = list(model.batch(options).answered(lambda: (("anna", one) for one in again)))
     assert direct == list(model.predict_many(paths, speakers="anna"))
@@ -332,7 +332,7 @@ def test_what_was_heard_is_kept_as_json(model: Predictor, paths: list[Path]) -> 
         assert list(one.probabilities.values()) == pytest.approx(list(other.probabilities.values()), abs=1e-5)
     for wrong in ({}, {"steps": [[1]]}, {"steps": [[1, 2, 3, {"other": [1]}]], "plain": {}, "is_whole": True}):
         with pytest.raises((ValueError, TypeError, KeyError, AttributeError)):
-            Heard.from_dict(wrong)
+            AnsweredRecording.from_dict(wrong)
 
 
 def test_classes_are_chosen_after_adaptation(model: Predictor, paths: list[Path]) -> None:

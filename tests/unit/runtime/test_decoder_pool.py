@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from serving import wait_for
+from patience import PATIENCE_S, wait_for
 
 from attacks import decoding
 from earnest.audio.deadline import Deadline
@@ -169,7 +169,7 @@ def test_one_that_died_while_nothing_was_to_do_costs_nothing(pool: DecoderPool) 
     heard(pool.open_audio, coded("WAV", "PCM_16"))
     (before,) = pool.pids()
     os.kill(before, signal.SIGSEGV)
-    wait_for(lambda: b"Z" in Path(f"/proc/{before}/stat").read_bytes().rpartition(b")")[2].split()[0], 10)
+    wait_for(lambda: b"Z" in Path(f"/proc/{before}/stat").read_bytes().rpartition(b")")[2].split()[0])
     assert heard(pool.open_audio, coded("WAV", "PCM_16"))
 
 
@@ -206,7 +206,7 @@ def test_a_deadline_holds_for_who_waits_for_a_process(pool: DecoderPool) -> None
                 heard(pool.open_audio, LONG, 600)
 
         with pytest.raises(TooLateError):
-            threads.submit(wait).result(30)
+            threads.submit(wait).result(PATIENCE_S)
 
 
 def test_processes_are_renewed_after_many_jobs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.runtime.diarisation import SpeakerTurn, read_rttm, speakers_of
 from earnest.runtime.events import Span
+from earnest.runtime.timeline import SpeakerTurn, read_rttm, speakers_of
 
 TEXT = """;; a comment
 SPEAKER talk 1 4.0 2.0 <NA> <NA> ben <NA> <NA>

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from earnest.audio.speech import Extent, WindowCutter
+from earnest.audio.activity import Extent, WindowCutter
 from earnest.bundle import SOUNDS
 from earnest.runtime.smoothing import UNSURE, Label, Run, Smoother, Verdict, verdict_of
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from earnest.audio.speech import Extent
+from earnest.audio.activity import Extent
 from earnest.errors import EarnestError
 from earnest.runtime import windows
 from earnest.runtime.windows import CONTEXT_S, Job, Over, Windower, Windowing, WindowSound

@@ -24,8 +24,7 @@ from earnest.files.writing import refuse_changed
 from earnest.labels import CORE_EMOTIONS
 from earnest.models.classifier import MODELS, build_classifier
 from earnest.models.pretrained import COUNTER
-from earnest.settings.recipe import Recipe, read_recipe
-from earnest.settings.shipped import recipe_file
+from earnest.settings.recipe import Recipe, read_recipe, recipe_file
 from earnest.testing.sounds import voice
 from earnest.training import imported
 from earnest.training.imported import PUBLISHED, emocatcher_name, import_imagenet, import_run

@@ -1,6 +1,6 @@
 /**
  * Linear discriminants with shrunk covariance, in closed form, and the choice of the shrinkage; as in
- * `earnest.learning.shrinkage`, whose module tells the algebra (Woodbury's identity: a matrix of rows × rows is solved).
+ * `earnest.learning.discriminant`, which tells the algebra (Woodbury's identity: a matrix of rows × rows is solved).
  */
 
 import { indexOfLargest } from "../numbers.js";

@@ -2,7 +2,7 @@
 
 import pytest
 
-from earnest.apps.batch import remote
+from earnest.apps.batch import places
 from earnest.apps.batch.engines import MOST_DEATHS, MOST_FAILURES, Waiting
 from earnest.apps.batch.shard import ShardReport
 
@@ -43,14 +43,14 @@ def test_only_what_may_change_is_tried_again(
     error: type[OSError], n_tries: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tries, waits = [], []
-    monkeypatch.setattr(remote.time, "sleep", waits.append)
-    monkeypatch.setattr(remote, "TRIES", 3)
+    monkeypatch.setattr(places.time, "sleep", waits.append)
+    monkeypatch.setattr(places, "TRIES", 3)
 
     def act() -> None:
         tries.append(1)
         raise error("busy")
 
     with pytest.raises(error):
-        remote.patiently(act, "it")
+        places.patiently(act, "it")
     assert len(tries) == n_tries
     assert len(waits) == n_tries - 1

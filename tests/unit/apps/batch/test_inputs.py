@@ -9,7 +9,7 @@ from batches import write_tar
 
 from earnest.apps.batch.fetching import Fetcher
 from earnest.apps.batch.inputs import inputs_of, named_in, table_sounds
-from earnest.apps.batch.remote import filesystem_of
+from earnest.apps.batch.places import filesystem_of
 from earnest.errors import EarnestError
 
 

@@ -10,9 +10,10 @@ from stand_in import write_adapting, write_bundle
 
 import earnest
 from earnest.apps.cli import _row_file
-from earnest.apps.cli._speakers import LONGEST_PATH, Speakers, read_list
+from earnest.apps.cli._recordings import LONGEST_PATH, Speakers, read_list
 from earnest.apps.cli.main import cli
-from earnest.bundle import RULE
+from earnest.apps.cli.predict import ADAPTS
+from earnest.bundle import ADAPTATION, RULE
 from earnest.errors import EarnestError
 from earnest.runtime.predictor import Predictor
 from earnest.testing.sounds import write_voice
@@ -73,6 +74,22 @@ def test_each_sub_folder_is_a_speaker(bundle: Path, model: Predictor, folder: Pa
     assert all(row["adaptation_weight"] == 0.5 for row in told if row["adapted"])
     plain = rows_of(run(bundle, "predict", folder, "--json", code=3).stdout)
     assert not any(row["adapted"] or row["adaptation_weight"] for row in plain)
+
+
+def test_a_bundle_whose_streams_lose_nothing_adapts_to_folders_unless_told_otherwise(
+    model: Predictor, folder: Path, tmp_path: Path
+) -> None:
+    entry = {"file": ADAPTATION, "least_speech_s": 3.0, "folders": True}
+    bundle = write_adapting(tmp_path, adaptation=entry)
+    result = run(bundle, "predict", folder, "--json", code=3)
+    assert rows_of(result.stdout) == expected(model, folder)
+    assert ADAPTS in result.stderr
+    off = run(bundle, "predict", folder, "--json", "--adapt", "off", code=3)
+    files = run(bundle, "predict", *sorted((folder / "bob").iterdir()), "--json")
+    assert ADAPTS not in off.stderr + files.stderr
+    assert not any(row["adapted"] for row in [*rows_of(off.stdout), *rows_of(files.stdout)])
+    plain = rows_of(off.stdout)
+    assert [row for row in plain if "bob" in row["path"]] == rows_of(files.stdout)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])

@@ -10,7 +10,7 @@ from command_line import earnest_cli
 from stand_in import write_bundle
 
 import earnest
-from earnest.apps.cli._embedding_file import EmbeddingFile, arrays, journal_line
+from earnest.apps.cli.embed import EmbeddingFile, arrays, journal_line
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.runtime.embedding import EmbeddedRecording, Embeddings
 from earnest.testing.sounds import write_voice

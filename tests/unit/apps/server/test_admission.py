@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 
 from earnest.apps.server import admission as tickets
 from earnest.apps.server.admission import Tickets, digest_of
@@ -53,7 +54,7 @@ def test_a_ticket_is_taken_once_by_workers_that_share_a_folder(tmp_path: Path) -
         together = threading.Barrier(8)
 
         def take(worker: Tickets, ticket: str = ticket, together: threading.Barrier = together) -> bool:
-            together.wait(10)
+            together.wait(PATIENCE_S)
             return is_taken(worker, ticket)
 
         with ThreadPoolExecutor(8) as pool:

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from patience import PATIENCE_S, wait_for
 from prometheus_client import CollectorRegistry, Gauge
-from serving import application, settings_for, wait_for
+from serving import application, settings_for
 from starlette.testclient import TestClient
 
 from attacks import decoding
-from earnest.apps.server import work
+from earnest.apps.server import engine
 from earnest.apps.server.engine import ModelThreads, Threads
 from earnest.apps.server.settings import Limits
 from earnest.audio.deadline import Deadline
@@ -77,8 +78,8 @@ def test_a_decoder_that_hangs_is_ended_at_the_deadline(folder: Path, sound: byte
         os.kill(pid, signal.SIGSTOP)
         answer = client.post("/v1/predict", content=sound, headers=WAV)
         assert (answer.status_code, answer.json()["type"]) == (503, "urn:earnest:problem:too-long-to-answer")
-        wait_for(lambda: not Path(f"/proc/{pid}").exists(), 30)
-        wait_for(lambda: client.post("/v1/predict", content=sound, headers=WAV).status_code == 200, 30)
+        wait_for(lambda: not Path(f"/proc/{pid}").exists())
+        wait_for(lambda: client.post("/v1/predict", content=sound, headers=WAV).status_code == 200)
 
 
 def test_a_server_without_decoders_of_its_own_answers_the_same(folder: Path, sound: bytes) -> None:
@@ -92,13 +93,13 @@ def test_a_server_without_decoders_of_its_own_answers_the_same(folder: Path, sou
 def test_a_server_whose_turns_are_all_lost_is_not_ready(
     folder: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go, original = threading.Event(), work.utterance
+    go, original = threading.Event(), engine.utterance
 
     def stuck(*arguments: Any, **more: Any) -> Any:
-        assert go.wait(60)  # deaf to every deadline
+        assert go.wait(PATIENCE_S)  # deaf to every deadline
         return original(*arguments, **more)
 
-    monkeypatch.setattr(work, "utterance", stuck)
+    monkeypatch.setattr(engine, "utterance", stuck)
     with application(settings_for(folder, {"request_s": 0.5}, jobs=2)) as client, ThreadPoolExecutor(2) as threads:
         assert client.get("/readyz").text == "ready"
         post: Callable[[int], int] = lambda _: client.post("/v1/predict", content=sound, headers=WAV).status_code  # noqa: E731
@@ -107,7 +108,7 @@ def test_a_server_whose_turns_are_all_lost_is_not_ready(
         assert (answer.status_code, answer.json()["type"]) == (503, "urn:earnest:problem:overloaded")
         assert client.get("/healthz").status_code == 200
         go.set()
-        wait_for(lambda: client.get("/readyz").text == "ready", 30)
+        wait_for(lambda: client.get("/readyz").text == "ready")
 
 
 def test_a_server_that_is_merely_busy_is_ready() -> None:
@@ -171,13 +172,13 @@ def test_a_run_after_the_deadline_does_not_begin(folder: Path) -> None:
 def test_threads_that_hang_are_left_behind() -> None:
     go = threading.Event()
     threads = Threads(2, "test")
-    assert threads.submit(lambda: 5).result(10) == 5
+    assert threads.submit(lambda: 5).result(PATIENCE_S) == 5
     with pytest.raises(ZeroDivisionError):
-        threads.submit(lambda: 1 // 0).result(10)
+        threads.submit(lambda: 1 // 0).result(PATIENCE_S)
     hanging = threads.submit(go.wait, 60)
     assert not threads.end(0.05)
     go.set()
-    assert hanging.result(10)
+    assert hanging.result(PATIENCE_S)
     assert threads.end(10)
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 from command_line import earnest_cli
+from patience import wait_for
 from prometheus_client import CollectorRegistry, Counter
-from serving import application, settings_for, wait_for
+from serving import application, settings_for
 
 from earnest.apps.server import keeping
 from earnest.apps.server.body import Upload

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import earnest_cli
+from patience import PATIENCE_S
 from stand_in import write_bundle
 
 from earnest.apps.server.engine import Shared
@@ -38,7 +39,7 @@ class Network:
         self.error: Exception | None = None
 
     def run(self, waveforms: Sequence[Any], names: Sequence[str] | None = None) -> dict[str, Any]:
-        assert self.go.wait(10)
+        assert self.go.wait(PATIENCE_S)
         self.batches.append([float(waveform[0]) for waveform in waveforms])
         if self.error:
             raise self.error

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from patience import PATIENCE_S, wait_for
 from serving import application, settings_for
 from starlette.testclient import TestClient
 
-from earnest.apps.server import work
+from earnest.apps.server import engine
 from earnest.apps.server.admission import digest_of
 from earnest.apps.server.metrics import JsonFormatter
 from earnest.audio.source import Source
@@ -185,14 +186,14 @@ class Slow:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.go, self.begun = threading.Event(), threading.Semaphore(0)
-        original = work.utterance
+        original = engine.utterance
 
         def held(predictor: Predictor, *arguments: Any, **more: Any) -> Any:
             self.begun.release()
-            assert self.go.wait(20)
+            assert self.go.wait(PATIENCE_S)
             return original(predictor, *arguments, **more)
 
-        monkeypatch.setattr(work, "utterance", held)
+        monkeypatch.setattr(engine, "utterance", held)
 
 
 def test_overload_is_refused_at_once_and_passes(folder: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,9 +202,8 @@ def test_overload_is_refused_at_once_and_passes(folder: Path, sound: bytes, monk
     with application(settings_for(folder, limits, jobs=1)) as client, ThreadPoolExecutor(3) as pool:
         post = lambda: client.post("/v1/predict", content=sound, headers=WAV)  # noqa: E731
         waiting = [pool.submit(post) for _ in range(3)]
-        assert slow.begun.acquire(timeout=10)
-        while "earnest_requests_under_way 3.0" not in client.get("/metrics").text:
-            time.sleep(0.01)
+        assert slow.begun.acquire(timeout=PATIENCE_S)
+        wait_for(lambda: "earnest_requests_under_way 3.0" in client.get("/metrics").text)
         refused(post(), 429, "too-many")
         assert client.get("/healthz").status_code == 200
         refused(client.get("/readyz"), 503, "overloaded")
@@ -220,7 +220,7 @@ def test_a_full_server_says_so(folder: Path, sound: bytes, monkeypatch: pytest.M
         ThreadPoolExecutor() as pool,
     ):
         waiting = pool.submit(client.post, "/v1/predict", content=sound, headers=WAV)
-        assert slow.begun.acquire(timeout=10)
+        assert slow.begun.acquire(timeout=PATIENCE_S)
         refused(client.post("/v1/predict", content=sound, headers=WAV), 503, "overloaded")
         slow.go.set()
         assert waiting.result().status_code == 200
@@ -230,7 +230,7 @@ def test_all_bodies_together_are_bounded(folder: Path, sound: bytes, monkeypatch
     slow = Slow(monkeypatch)
     with application(settings_for(folder, {"held_bytes": len(sound) + 1000})) as client, ThreadPoolExecutor() as pool:
         waiting = pool.submit(client.post, "/v1/predict", content=sound, headers=WAV)
-        assert slow.begun.acquire(timeout=10)
+        assert slow.begun.acquire(timeout=PATIENCE_S)
         refused(client.post("/v1/predict", content=sound, headers=WAV), 503, "overloaded")
         slow.go.set()
         assert waiting.result().status_code == 200
@@ -262,7 +262,7 @@ def test_long_work_ends_when_its_time_is_over(folder: Path, monkeypatch: pytest.
 
         def slowly(*given: Any) -> Any:
             runs.append(1)
-            time.sleep(0.05)
+            time.sleep(0.3)
             return run(*given)
 
         monkeypatch.setattr(network, "run", slowly)
@@ -271,12 +271,12 @@ def test_long_work_ends_when_its_time_is_over(folder: Path, monkeypatch: pytest.
     monkeypatch.setattr(Predictor, "timeline", watched)
     file = io.BytesIO()
     soundfile.write(file, voice(60), 16_000, format="FLAC")
-    with application(settings_for(folder, {"request_s": 0.4}, jobs=1)) as client:
+    with application(settings_for(folder, {"request_s": 2.0}, jobs=1)) as client:
         answer = client.post("/v1/predict?kind=timeline", content=file.getvalue(), headers=WAV)
         refused(answer, 503, "too-long-to-answer")
-        time.sleep(0.3)
+        time.sleep(0.5)
         n_runs = len(runs)
-        time.sleep(0.3)
+        time.sleep(0.5)
         assert 0 < len(runs) == n_runs < 20
 
 
@@ -286,7 +286,7 @@ def test_an_unforeseen_error_tells_nothing_of_the_recording(
     def broken(*_: Any, **__: Any) -> Any:
         raise ZeroDivisionError("a secret that somebody said")
 
-    monkeypatch.setattr(work, "utterance", broken)
+    monkeypatch.setattr(engine, "utterance", broken)
     with application(settings_for(folder)) as client, caplog.at_level(logging.INFO, "earnest.server"):
         answer = client.post("/v1/predict", files={"file": ("name-of-a-person.wav", sound)})
         problem = refused(answer, 500, "failed")

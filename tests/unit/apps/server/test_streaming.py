@@ -228,7 +228,10 @@ def test_messages_without_sound_keep_no_stream_open(folder: Path) -> None:
         assert told(websocket)[1]["code"] == "idle"
 
 
-def test_when_the_process_ends_a_stream_is_told_all_of_what_it_sent(folder: Path, model: Predictor) -> None:
+def test_when_the_process_ends_a_stream_is_told_all_of_what_it_sent(
+    folder: Path, model: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "_QUIET_S", 1.0)  # the rest comes within it, also on a busy machine
     data = np.round(voice(4.0) * 32767).astype("<i2")
     stream = model.stream(16_000)
     events = [event_dict(event) for event in [*stream.accept_waveform(data), *stream.finish()]]
@@ -253,14 +256,14 @@ def test_who_never_pauses_is_not_heard_for_ever_by_a_process_that_ends(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "_QUIET_S", 60.0)
-    monkeypatch.setattr(streaming, "_DRAIN_S", 0.2)
+    monkeypatch.setattr(streaming, "_DRAIN_S", 1.0)
     with application(settings_for(folder)) as client, client.websocket_connect(ADDRESS) as websocket:
         client.app_state[ENDING].set()
-        for _ in range(30):
+        for _ in range(200):
             websocket.send_bytes(bytes(320))
-            time.sleep(0.02)
+            time.sleep(0.01)
         end, closed = told(websocket)[-2:]
-    assert 0 < end["prediction"]["duration_s"] < 0.3
+    assert 0 < end["prediction"]["duration_s"] < 2.0  # what was sent
     assert closed == {"closed": 1012}
 
 

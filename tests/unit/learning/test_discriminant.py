@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
-from earnest.learning.discriminant import discriminant
-from earnest.learning.shrinkage import ABSENT, SHRINKAGES, USUAL, best_shrinkage, discriminants, grouped_folds
+from earnest.learning.discriminant import (
+    ABSENT,
+    SHRINKAGES,
+    USUAL,
+    best_shrinkage,
+    discriminant,
+    discriminants,
+    grouped_folds,
+)
 
 
 def embeddings(n: int, width: int, n_classes: int = 3, gap: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

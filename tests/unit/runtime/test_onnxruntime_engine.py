@@ -1,5 +1,6 @@
 """A graph that doesn't ship has a bound of memory; where runs of it want too much together, each has it alone."""
 
+import ctypes
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +11,8 @@ import pytest
 from attacks.readers import constants_doubled, doubling
 from earnest.audio.deadline import Deadline
 from earnest.errors import TooLateError
-from earnest.runtime import memory
-from earnest.runtime.memory import MIB, Turns, most_of_one
-from earnest.runtime.onnxruntime_engine import OnnxRuntime
+from earnest.runtime import onnxruntime_engine
+from earnest.runtime.onnxruntime_engine import MIB, OnnxRuntime, Turns, most_of_one
 
 FEEDS = {"waveform": np.zeros((1, 48_000), np.float32), "lengths": np.array([48_000])}  # a row of 0.18 MiB
 SIX_TIMES = doubling(6)  # to 12 MiB; rows before it are there, too, and holes between them
@@ -21,8 +21,8 @@ SIX_TIMES = doubling(6)  # to 12 MiB; rows before it are there, too, and holes b
 @pytest.fixture
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs get 96 MiB while they run."""
-    monkeypatch.setattr(memory, "MOST_OF_ONE", 96 * MIB)
-    monkeypatch.setattr(memory, "MORE_A_CORE", 0)
+    monkeypatch.setattr(onnxruntime_engine, "MOST_OF_ONE", 96 * MIB)
+    monkeypatch.setattr(onnxruntime_engine, "MORE_A_CORE", 0)
 
 
 def test_a_graph_that_wants_too_much_fails_and_one_that_does_not_runs(little: None) -> None:
@@ -91,3 +91,30 @@ def test_an_arena_in_small_pieces_still_has_room_for_a_large_one(little: None) -
     for n_samples in (8_000, 16_000, 30_000, 44_000, 60_000, 8_000, 60_000):
         feeds = {"waveform": np.zeros((1, n_samples), np.float32), "lengths": np.array([n_samples])}
         assert session.run(feeds, ["probabilities"])[0].shape == (1, 64 * n_samples)
+
+
+class _Malloc(ctypes.Structure):
+    """What glibc's ``mallinfo2`` returns; the number 7 is how many bytes are in use."""
+
+    _fields_ = tuple((f"number_{place}", ctypes.c_size_t) for place in range(10))
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="glibc alone tells what is in use"
+)
+def test_a_graph_keeps_nothing_for_each_length_that_it_heard() -> None:
+    mallinfo = ctypes.CDLL(None).mallinfo2
+    mallinfo.restype = _Malloc
+    session = OnnxRuntime(is_ours=True).open(doubling(6))
+
+    def kept(lengths: range) -> int:
+        before = mallinfo().number_7
+        for length in lengths:
+            feeds = {"waveform": np.zeros((1, length), np.float32), "lengths": np.array([length])}
+            session.run(feeds, ["probabilities"])
+        return int(mallinfo().number_7 - before)
+
+    kept(range(6_000, 6_001))  # the arena grows for the longest
+    # Other threads of this process may take memory too: one try of three without them is enough.
+    a_length = min(kept(range(start, start + 200)) for start in (1_000, 2_000, 3_000)) / 200
+    assert a_length < 40  # a plan of this graph's memory has 360 bytes, one of `small` 6,500

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from earnest.audio.inputs import rate_of, refuse_single, source_of
 from earnest.audio.io import decode, mono_chunk
-from earnest.audio.source import path_of
+from earnest.audio.source import path_of, rate_of, refuse_single, source_of
 from earnest.errors import AudioError
 from earnest.testing.sounds import voice
 

@@ -11,8 +11,7 @@ import pytest
 from earnest.errors import EarnestError
 from earnest.runtime.events import Segment, Span, VocalBurst, Window
 from earnest.runtime.prediction import Prediction
-from earnest.runtime.timeline import Timeline
-from earnest.runtime.timeline_formats import FORMATS, SUFFIXES, written
+from earnest.runtime.timeline import FORMATS, SUFFIXES, Timeline, written
 
 SPANS = (
     Span(0.0, 1.234, "angry", 0.75),

@@ -1,6 +1,13 @@
-"""Forms of a bundle's graph: whole numbers of 8 bits for onnxruntime, weights of 16 bits; the front end is float."""
+"""Forms of a bundle's graph: for onnxruntime whole numbers of 8 bits or weights of 16 bits; for OpenVINO its own.
 
+OpenVINO's form has weights in 32 or 16 bits, or whole numbers of 8 bits by NNCF. The front end is float in all forms.
+"""
+
+import io
+import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,8 +19,10 @@ import onnxruntime
 from onnx import ModelProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from earnest.errors import MissingExtraError
 from earnest.export.calibration import Judge, Probabilities, QuantisationClips, controlled, ranked
 from earnest.export.onnx import NETWORK, store_small
+from earnest.runtime.openvino_engine import EXACT, MODEL, WEIGHTS, openvino
 
 QUANTISED = ("MatMul", "Gemm", "Conv")
 ANSWERS = ("logits", "gender", "affect", "distance", "sound")
@@ -121,3 +130,67 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
     def get_next(self) -> Mapping[str, Any] | None:
         """Return the next clip, None at the end."""
         return next(self._feeds, None)
+
+
+def to_ir(traced: ModelProto, halves: bool) -> dict[str, bytes]:
+    """Convert to ``model.xml`` and ``model.bin``; ``halves`` stores the weights in 16 bits."""
+    return _files(_read(traced), halves)
+
+
+def to_int8_ir(traced: ModelProto, calibration: QuantisationClips, validation: QuantisationClips) -> dict[str, bytes]:
+    """Quantise the graph of `earnest.export.onnx.traced` with NNCF, to ``model.xml`` and ``model.bin``.
+
+    The layers are those of `earnest.export.forms.to_int8`, and so are the limits and the order in which layers go
+    back to float: NNCF measures ranges anew whenever it is asked, and its own accuracy control asks for every layer.
+    """
+    nncf, model = _nncf(), _read(traced)
+    clips = nncf.Dataset(calibration.feeds())
+
+    def quantised(layers: Sequence[str]) -> Any:
+        if not layers:
+            return model
+        with redirect_stdout(io.StringIO()):  # its progress bars
+            return nncf.quantize(
+                model,
+                clips,
+                preset=nncf.QuantizationPreset.MIXED,
+                subset_size=len(calibration.waveforms),
+                ignored_scope=nncf.IgnoredScope(names=_all_but(layers, model), validate=False),
+            )
+
+    judge = Judge(validation, _openvino_answers(model, validation))
+    ranking = partial(ranked_layers, traced, calibration, validation)
+    return _files(controlled(layers_of(traced), quantised, _openvino_answers, judge, ranking), halves=True)
+
+
+def _all_but(layers: Sequence[str], model: Any) -> list[str]:
+    """Return the operations that stay in float; those of a layer with a bias have its name and more behind a slash."""
+    names = {node.get_friendly_name() for node in model.get_ops()}
+    return sorted(name for name in names if name.partition("/")[0] not in layers)
+
+
+def _openvino_answers(model: Any, clips: QuantisationClips) -> Probabilities:
+    """Return probabilities of each clip, shape (clips, classes)."""
+    compiled = openvino().Core().compile_model(model, "CPU", EXACT)
+    return np.concatenate([compiled(feed)["probabilities"] for feed in clips.feeds()])
+
+
+def _read(traced: ModelProto) -> Any:
+    return openvino().Core().read_model(traced.SerializeToString())
+
+
+def _files(model: Any, halves: bool) -> dict[str, bytes]:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / MODEL
+        openvino().save_model(model, path, compress_to_fp16=halves)
+        return {name: (Path(folder) / name).read_bytes() for name in (MODEL, WEIGHTS)}
+
+
+def _nncf() -> Any:
+    os.environ.setdefault("NNCF_CI", "1")  # it would tell its makers that it was used
+    try:
+        import nncf
+    except ImportError:
+        raise MissingExtraError("INT8 for OpenVINO", "quantise") from None
+    nncf.set_log_level(logging.ERROR)
+    return nncf

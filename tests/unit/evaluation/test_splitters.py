@@ -7,8 +7,7 @@ from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.errors import SplitError
 from earnest.evaluation.protocols import splits_of
-from earnest.evaluation.published_order import InPublishedOrder, emocatcher_order
-from earnest.evaluation.splitters import Parts
+from earnest.evaluation.splitters import InPublishedOrder, Parts, emocatcher_order
 
 
 def row(name: str) -> Utterance:
