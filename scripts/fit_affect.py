@@ -180,6 +180,7 @@ def unheard(heard: Placed, told: Floats) -> Iterator[tuple[str, dict[str, float]
             found |= {
                 f"{name}, correlation": correlation(values, places),
                 f"{name}, concordance": concordance(values, places) or 0.0,
+                f"{name}, offset": float(np.mean(values - places)),
                 f"{name}, pairs": between(told[:, side], heard, rows, high, low),
                 f"{name}, pairs, worst speaker": min(between(told[:, side], heard, one, high, low) for one in speakers),
             }
