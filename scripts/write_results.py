@@ -34,6 +34,10 @@ ADAPTED, STREAMS = RESULTS / "adapted", RESULTS / "streams"
 HOWS = ("causal", "ten", "all", "one-emotion")
 ADAPTATION_HEAD = """# Speaker adaptation without labels
 
+**Rows of `leave-one-corpus-out` are of the adaptation network; all others are of the hand-made rule of versions before it**
+(CHANGELOG), and have not been measured anew. What the shipped networks do on corpora never heard is in the cards of the
+bundles, under "Adapted to a speaker".
+
 WA (weighted accuracy, the share that is right) / UA (unweighted accuracy, the mean recall over classes) in per cent,
 mean ± standard deviation over folds, speaker-independent. The plain answers of the fold models are answered again by
 the fold's adaptation network, which learned from its training speakers alone. A test speaker's plain answers are all it
@@ -97,7 +101,7 @@ What the percentages of the shipped models are worth on corpora that were left o
 [research-base](left-out-research-base.md), [research-small](left-out-research-small.md). What is no speech: [no
 emotion](no-emotion-base.md). Whether predict, timeline and streams answer alike: [one answer](one-answer-base.md),
 [an hour of two speakers](two-speaker-hour-base.md). Short words: [measured](short-words.md).
-Test-time augmentation: [measured](tta.md).
+Test-time augmentation: [measured](tta.md). Valence and arousal derived from emotions: [how, and how well](affect.md).
 
 With unlabelled recordings of the test speaker: [adaptation](adaptation.md); in streams that are mostly neutral,
 one-sided or of several speakers: [streams](streams.md). All recipes side by side:
