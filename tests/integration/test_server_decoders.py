@@ -118,7 +118,7 @@ def is_alive(pid: int) -> bool:
 
 STUCK = """
 import sys, time
-from earnest.apps.server import work
+from earnest.apps.server import engine
 from earnest.apps.server.process import Address, serve
 from earnest.apps.server.settings import Limits, Settings
 
@@ -126,7 +126,7 @@ def stuck(*_, **__):
     print("begun", flush=True)
     time.sleep(1_000)
 
-work.utterance = stuck
+engine.utterance = stuck
 limits = Limits(body_s=1.0, request_s=1.0)
 serve(Settings(models=(sys.argv[1],), jobs=1, limits=limits), Address("127.0.0.1", int(sys.argv[2])), int(sys.argv[3]))
 """
