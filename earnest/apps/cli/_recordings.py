@@ -8,6 +8,7 @@ import csv
 import logging
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +27,7 @@ from earnest.files.reading import read_text
 
 LONGEST_PATH = 255  # letters that a pattern is tried on: its time may grow with a high power of them
 MOST_LIST_BYTES = 1 << 26
-POLL_S = 1.0
+POLL_S, LOOK_S = 1.0, 0.1
 _log = logging.getLogger("earnest")
 
 
@@ -188,22 +189,49 @@ def _is_recording(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES  # noqa: PTH122
 
 
+class Interrupt:
+    """Whether Ctrl-C was pressed: the first time it is a wish to end, the second time it ends the command at once."""
+
+    def __init__(self) -> None:
+        self.is_asked = False
+
+    def __enter__(self) -> "Interrupt":
+        self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def wait(self, seconds: float) -> None:
+        """Do nothing for so long, or until it is pressed."""
+        until = time.monotonic() + seconds
+        while not self.is_asked and time.monotonic() < until:
+            time.sleep(LOOK_S)
+
+    def _ask(self, *_: object) -> None:
+        self.is_asked = True
+        signal.signal(signal.SIGINT, self._before)
+
+
 def arriving(folders: Sequence[str], known: set[str]) -> Iterator[list[str]]:
     """Yield, until Ctrl-C, the recordings that were added to folders; one that still grows is left for later.
+
+    Ctrl-C while somebody works on what was yielded is looked at when that is done.
 
     Parameters
     ----------
     known : paths that were there before; what is yielded is added
     """
     growing: dict[str, tuple[int, float]] = {}
-    while True:
-        seen = {path: _state(path) for folder in folders for path in _search(folder)[0] if path not in known}
-        ready = [path for path, state in seen.items() if state is not None and growing.get(path) == state]
-        growing = {path: state for path, state in seen.items() if state is not None and path not in ready}
-        known.update(ready)
-        if ready:
-            yield ready
-        time.sleep(POLL_S)
+    with Interrupt() as interrupt:
+        while not interrupt.is_asked:
+            seen = {path: _state(path) for folder in folders for path in _search(folder)[0] if path not in known}
+            ready = [path for path, state in seen.items() if state is not None and growing.get(path) == state]
+            growing = {path: state for path, state in seen.items() if state is not None and path not in ready}
+            known.update(ready)
+            if ready:
+                yield ready
+            interrupt.wait(POLL_S)
 
 
 def _state(path: str) -> tuple[int, float] | None:

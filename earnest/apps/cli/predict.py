@@ -240,11 +240,8 @@ def _batches(sources: list[Source], paths: Sequence[str], watch: bool) -> Iterat
         return
     if not folders:
         raise click.UsageError("--watch needs a folder.")
-    try:
-        for arrived in arriving(folders, {source for source in sources if isinstance(source, str)}):
-            yield list(arrived)
-    except KeyboardInterrupt:
-        return
+    for arrived in arriving(folders, {source for source in sources if isinstance(source, str)}):
+        yield list(arrived)
 
 
 def _write_file(
