@@ -5,7 +5,8 @@
 # make test   lint, types and tests with the full one; each part tells its twenty slowest
 # make golden SINCE=REV  train, evaluate, export, predict … on made-up voices with the tree of REV and with this one:
 #             does any file differ, byte for byte? But for what scripts/golden/mapping.toml names
-# make fuzz   atheris at every reader of files from outside, SECONDS each (60); the counts: docs/security/fuzz.md
+# make fuzz   atheris at every reader of files from outside, SECONDS each (60); the counts: docs/security/fuzz.md;
+#             SHARE=1/2 and, beside it, SHARE=2/2 are half of the readers each
 # make models the shipped bundles, trained anew
 # make results  train and score again all that docs/results tells, as far as corpora are at hand
 # make five  the five systems with their published number of epochs, as far as corpora are at hand; resumable;
@@ -88,8 +89,8 @@ golden: dev
 	@$(FULL)/bin/python scripts/golden_runs.py since $(or $(SINCE),HEAD)
 
 fuzz: dev
-	@$(FULL)/bin/python -m fuzz run $(or $(SECONDS),60)
-	@$(FULL)/bin/python -m fuzz.page
+	@$(FULL)/bin/python -m fuzz run $(or $(SECONDS),60) $(if $(SHARE),--share $(SHARE)); code=$$?; \
+		$(FULL)/bin/python -m fuzz.page && exit $$code
 
 models: dev
 	@$(FULL)/bin/python scripts/make_models.py

@@ -252,6 +252,12 @@ ATTACKS = (
         f"{DOOR}test_a_refused_stream_is_one_line_and_no_line_tells_an_address_or_a_query",
     ),
     Attack(
+        "A flood of requests above `connections`, or of requests that are none",
+        "a line of the log each (200 of 200)",
+        "one line a minute of each kind, with the number of those left out (1 of 200)",
+        "tests/integration/test_server_process.py::test_a_flood_above_the_connections_is_one_line_of_the_log",
+    ),
+    Attack(
         "Control and bidi characters on their way into the log",
         "C1, bidi and line separators as they are",
         "ASCII, escaped",

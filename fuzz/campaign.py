@@ -1,4 +1,8 @@
-"""Runs targets one after another and keeps the counts in docs/security/fuzz.json, from which the page is written."""
+"""Runs targets one after another and keeps the counts in docs/security/fuzz.json, from which the page is written.
+
+Campaigns may run beside each other, each with a share of the targets. What a target did is counted, however it ended;
+one that had to be stopped long after its time, as happens on a busy machine, is tried again when the others are done.
+"""
 
 import json
 import os
@@ -8,16 +12,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
 
+from earnest.files.writing import write_atomically
 from fuzz import ROOT
 from fuzz.readers import Reader, reader_called, readers
 
 CORPORA = ROOT / ".fuzz"  # what the fuzzer found to reach more code; git leaves it alone
 COUNTS = ROOT / "docs" / "security" / "fuzz.json"
 MOST_RESTARTS = 20
+GRACE_S = 300.0  # to start and to end on a busy machine; who takes longer is stopped
+_ENDED = "the process ended"
 _OPTIONS = ("-max_len=32768", "-rss_limit_mb=3072", "-timeout=20", "-print_final_stats=1", "-verbosity=1")
 
 
@@ -38,16 +46,41 @@ class Count:
     open: list[str] = field(default_factory=list)
 
 
-def run(seconds: float, names: Sequence[str] = ()) -> dict[str, Count]:
-    """Fuzz readers, all without names, for some seconds each; return and keep the counts of all."""
-    for name in names or readers():
-        reader = reader_called(name)
-        n_done, n_seconds, crashes = _fuzz(reader, seconds)
-        _add(Count(reader.costly, n_done, n_seconds, crashes, crashes), name)
-        sys.stdout.write(f"{name}: {n_done:,} executions, {len(crashes)} unique crashes\n")
-        sys.stdout.writelines(f"  {crash}\n" for crash in crashes)
-        sys.stdout.flush()
-    return read_counts()
+@dataclass(frozen=True)
+class Turn:
+    """What one run of a target did; ``late``: it was stopped, `GRACE_S` after its time."""
+
+    executions: int
+    crashes: list[str]
+    late: bool = False
+
+
+def run(seconds: float, names: Sequence[str] = ()) -> list[str]:
+    """Fuzz readers, all without names, for some seconds each; keep the counts, return who twice did not end in time."""
+    chosen = list(names or readers())
+    for name in chosen:
+        reader_called(name)
+    late = [name for name in chosen if _counted(name, seconds).late]
+    return [name for name in late if _counted(name, seconds).late]
+
+
+def share_of(number: int, shares: int) -> list[str]:
+    """Return every so many-th reader: shares 1 to ``shares`` are all readers, each once."""
+    if not 1 <= number <= shares:
+        raise ValueError(f"A share is 1/{shares} to {shares}/{shares}, not {number}/{shares}.")
+    return list(readers())[number - 1 :: shares]
+
+
+def _counted(name: str, seconds: float) -> Turn:
+    """Fuzz one reader, keep its counts and tell them."""
+    reader, began = reader_called(name), monotonic()
+    turn = _fuzz(reader, seconds)
+    _add(Count(reader.costly, turn.executions, monotonic() - began, turn.crashes, turn.crashes), name)
+    ended = ", stopped long after its time" if turn.late else ""
+    sys.stdout.write(f"{name}: {turn.executions:,} executions, {len(turn.crashes)} unique crashes{ended}\n")
+    sys.stdout.writelines(f"  {crash}\n" for crash in turn.crashes)
+    sys.stdout.flush()
+    return turn
 
 
 def read_counts() -> dict[str, Count]:
@@ -58,8 +91,10 @@ def read_counts() -> dict[str, Count]:
 
 
 def _add(more: Count, name: str) -> None:
-    """Add what one run has counted; campaigns beside each other take turns."""
+    """Add what one run has counted, and drop targets that are no more; campaigns beside each other take turns."""
     import fcntl
+
+    known = readers()
 
     with (CORPORA / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -69,50 +104,56 @@ def _add(more: Count, name: str) -> None:
         count.executions += more.executions
         count.seconds = round(count.seconds + more.seconds, 1)
         count.found += [crash for crash in more.found if crash not in count.found]
-        text = json.dumps({key: asdict(value) for key, value in sorted(counts.items())}, indent=1)
-        COUNTS.write_text(f"{text}\n", encoding="utf-8")
+        text = json.dumps({key: asdict(value) for key, value in sorted(counts.items()) if key in known}, indent=1)
+        write_atomically(COUNTS, f"{text}\n".encode())
 
 
-def fuzz_once(name: str, seconds: float, folder: Path, corpus: Path) -> tuple[int, list[str]]:
-    """Run a target in a child process; return its executions and its crashes, one of native code among them."""
-    findings = folder / "findings.json"
+def fuzz_once(name: str, seconds: float, folder: Path, corpus: Path) -> Turn:
+    """Run a target in a child process; a crash of native code is one of its crashes."""
+    findings, said = folder / "findings.json", folder / "said"
     findings.unlink(missing_ok=True)
     options = (*_OPTIONS, f"-max_total_time={max(round(seconds), 1)}", f"-artifact_prefix={folder}/")
     command = [sys.executable, "-m", "fuzz.target", name, str(findings), str(corpus), *options]
-    environment = {**os.environ, "FUZZ_TEMP": str(folder), "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
-    with (folder / "said").open("w+", encoding="utf-8", errors="replace") as said:
-        code = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-            timeout=seconds + 300,
-            check=False,
-        ).returncode
-        said.seek(0)
-        text = said.read()
+    code = _ended(command, seconds + GRACE_S, folder, said)
+    text = said.read_text(encoding="utf-8", errors="replace")
     crashes = list(json.loads(findings.read_text(encoding="utf-8"))["crashes"]) if findings.exists() else []
     if code:
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         known = re.findall(r"ERROR: libFuzzer: ([\w -]+)|Sanitizer: ([\w -]+)", text)
-        crashes.append(f"the process ended: {how} {next(filter(None, known[0]), '') if known else text[-300:]}".strip())
-    return _executions(text), crashes
+        crashes.append(f"{_ENDED}: {how} {next(filter(None, known[0]), '') if known else text[-300:]}".strip())
+    return Turn(_executions(text), crashes, late=code is None)
 
 
-def _fuzz(reader: Reader, seconds: float) -> tuple[int, float, list[str]]:
+def _ended(command: Sequence[str], most_s: float, folder: Path, said: Path) -> int | None:
+    """Return the exit code of a target, None of one that had to be stopped; ``said`` gets its messages."""
+    environment = {**os.environ, "FUZZ_TEMP": str(folder), "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+    with said.open("w", encoding="utf-8") as messages, suppress(subprocess.TimeoutExpired):
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=messages,
+            timeout=most_s,
+            check=False,
+        ).returncode
+    return None
+
+
+def _fuzz(reader: Reader, seconds: float) -> Turn:
+    """Run a target until its time is up, again where a crash of native code ended it."""
     corpus = CORPORA / re.sub(r"\W+", "-", reader.name)
     corpus.mkdir(parents=True, exist_ok=True)
-    began, n_done, crashes = monotonic(), 0, dict[str, None]()
+    began, n_done, crashes, late = monotonic(), 0, dict[str, None](), False
     for _ in range(MOST_RESTARTS):
-        with tempfile.TemporaryDirectory(dir=_fast_folder()) as folder:
+        with tempfile.TemporaryDirectory(dir=_fast_folder(), ignore_cleanup_errors=True) as folder:
             left = seconds - (monotonic() - began)
-            n_more, found = fuzz_once(reader.name, left, Path(folder), corpus)
-        n_done += n_more
-        crashes |= dict.fromkeys(found)
-        if monotonic() - began > seconds - 1 or not any(crash.startswith("the process ended") for crash in found):
+            turn = fuzz_once(reader.name, max(left, 0.0), Path(folder), corpus)
+        n_done, late = n_done + turn.executions, turn.late
+        crashes |= dict.fromkeys(turn.crashes)
+        if monotonic() - began > seconds - 1 or not any(crash.startswith(_ENDED) for crash in turn.crashes):
             break
-    return n_done, monotonic() - began, list(crashes)
+    return Turn(n_done, list(crashes), late)
 
 
 def _fast_folder() -> str | None:

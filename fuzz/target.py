@@ -15,6 +15,7 @@ import atheris
 import numpy as np
 
 with atheris.instrument_imports(include=["earnest"], enable_loader_override=False):
+    from earnest.files.writing import write_atomically
     from fuzz.damage import Findings, one_call
     from fuzz.mutations import damaged
     from fuzz.readers import Reader, reader_called
@@ -38,7 +39,7 @@ def main(name: str, findings: Path, corpus: Path, options: list[str]) -> None:
         one_call(reader, folder, data, found)
         if len(found.crashes) > n_known:
             n_known = len(found.crashes)
-            findings.write_text(json.dumps(found.to_dict()), encoding="utf-8")
+            write_atomically(findings, json.dumps(found.to_dict()).encode())
 
     warnings.simplefilter("ignore")
     atheris.Setup([sys.argv[0], str(corpus), *options], one, custom_mutator=_mutator(reader, seeds))

@@ -47,11 +47,16 @@ class Owner(NamedTuple):
         return printable(f"process {self.pid} on {self.host} since {self.since} ({self.command})")
 
 
+def lock_of(path: Path) -> Path:
+    """Return the lock of a file: it is there while somebody writes the file, and after a kill."""
+    real = Path(os.path.realpath(path))  # two names of one file have one lock
+    return real.with_name(real.name + _LOCK)
+
+
 @contextmanager
 def held_file(path: Path) -> Iterator[None]:
     """Be the only process that writes a file; its folder must be there."""
-    real = Path(os.path.realpath(path))  # two names of one file have one lock
-    with _held(real.with_name(real.name + _LOCK), path, 0.0):
+    with _held(lock_of(path), path, 0.0):
         yield
 
 

@@ -35,6 +35,7 @@ from websockets.sync.client import ClientConnection, connect
 
 import earnest
 from attacks import web
+from earnest.apps.server.metrics import SELDOM_S
 from earnest.runtime.events import event_dict
 from earnest.testing.sounds import voice
 
@@ -63,6 +64,19 @@ def test_a_request_under_way_is_answered_after_term_and_logs_tell_no_person(bund
     lines = [json.loads(line) for line in errors.splitlines()]
     assert any(line["message"] == "answered" and line.get("route") == "/v1/predict" for line in lines)
     assert "name-of-a-person" not in errors
+
+
+def test_a_flood_above_the_connections_is_one_line_of_the_log(bundle: Path) -> None:
+    limits = [word for limit in ("connections=2", "header_s=600") for word in ("--limit", limit)]
+    began = time.monotonic()
+    with serving(bundle, "--log-level", "warning", *limits) as (address, process), connected(address):
+        with httpx2.Client(base_url=address, timeout=PATIENCE_S) as client:
+            assert {client.get("/readyz").status_code for _ in range(200)} == {503}
+        process.terminate()
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    told = [json.loads(line)["message"] for line in errors.splitlines()]
+    assert set(told) == {"Exceeded concurrency limit."}
+    assert len(told) <= 1 + (time.monotonic() - began) // SELDOM_S
 
 
 @dataclass

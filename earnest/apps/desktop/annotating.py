@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from earnest.apps.desktop.annotations import Annotations, Parts, relabelled, spoken_by, with_part, without
-from earnest.apps.desktop.texts import PlainLabel, tr, word
+from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
 from earnest.corpora.annotations import Annotation
 from earnest.errors import printable
 from earnest.evaluation.agreement import AnnotatorAgreement
@@ -72,7 +72,8 @@ class PartsTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             by = tr("hand") if part.by_hand else tr("model")
             said = word(printable(part.emotion))
-            return (f"{part.start_s:.2f} s", f"{part.end_s:.2f} s", said, printable(part.speaker), by)[column]
+            times = localised(f"{part.start_s:.2f} s"), localised(f"{part.end_s:.2f} s")
+            return (*times, said, printable(part.speaker), by)[column]
         if role == Qt.ItemDataRole.DecorationRole and column == EMOTION:
             return QColor(label_colour(part.emotion, EMOTIONS))
         return None
@@ -268,7 +269,7 @@ class AgreementDialog(QDialog):
         self.table.setHorizontalHeaderLabels(list(titles))
         for row, one in enumerate(shown):
             differs = one.first != one.second
-            times = f"{one.start_s:.2f}", "" if one.end_s > 1e8 else f"{one.end_s:.2f}"
+            times = localised(f"{one.start_s:.2f}"), "" if one.end_s > 1e8 else localised(f"{one.end_s:.2f}")
             said = word(one.first), word(one.second), tr("differs") if differs else ""
             for column, text in enumerate((printable(Path(one.path).name), *times, *said)):
                 item = QTableWidgetItem(text)
@@ -287,6 +288,6 @@ class AgreementDialog(QDialog):
 def _summary(found: AnnotatorAgreement) -> str:
     if not found.shared:
         return tr("The two files label no common stretch of a recording.")
-    kappa = tr("not defined") if found.kappa is None else f"{found.kappa:.3f}"
+    kappa = tr("not defined") if found.kappa is None else localised(f"{found.kappa:.3f}")
     said = tr("Cohen's kappa {kappa}; they agree on {share} of what both labelled ({count} stretches).")
-    return said.format(kappa=kappa, share=f"{found.observed:.1%}", count=len(found.shared))
+    return said.format(kappa=kappa, share=localised(f"{found.observed:.1%}"), count=len(found.shared))

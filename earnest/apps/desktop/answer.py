@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFormLayout, QGridLayout, QLabel, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
 from earnest.apps.desktop.style import paint
-from earnest.apps.desktop.texts import PlainLabel, tr, word
+from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
 from earnest.bundle import BundleInfo
 from earnest.errors import printable
 from earnest.runtime.prediction import HIGHEST_SHOWN, Prediction, percent
@@ -74,10 +74,10 @@ class AnswerPanel(QScrollArea):
         bar.setValue(round(STEPS * min(share, HIGHEST_SHOWN)))  # above, nothing is told apart
         bar.setTextVisible(False)
         bar.setMaximumHeight(14)
-        said = tr("Probability of {emotion}: {share}").format(emotion=word(name), share=percent(share))
+        said = tr("Probability of {emotion}: {share}").format(emotion=word(name), share=localised(percent(share)))
         bar.setAccessibleName(said)
         paint(bar, colour)
-        value = PlainLabel(percent(share))
+        value = PlainLabel(localised(percent(share)))
         value.setAlignment(Qt.AlignmentFlag.AlignRight)
         title.setBuddy(bar)
         for column, item in enumerate((title, bar, value)):
@@ -102,10 +102,10 @@ def _text(name: str) -> QLabel:
 
 
 def headline(prediction: Prediction) -> str:
-    """Say an answer in a few words: "sad, 73 %", or its status."""
+    """Say an answer in a few words: "sad, 73%", or its status."""
     said = word(prediction.emotion or prediction.status)
     if prediction.emotion and prediction.confidence is not None:
-        return f"{said}, {percent(prediction.confidence)}"
+        return f"{said}, {localised(percent(prediction.confidence))}"
     return said
 
 
@@ -117,10 +117,10 @@ def meaning(prediction: Prediction, info: BundleInfo) -> str:
         return tr(
             "Of answers with a confidence of {share}, about that share is right, on speech like that it was measured "
             "on. Your recordings may be different; the model's card has the measurements."
-        ).format(share=percent(prediction.confidence))
+        ).format(share=localised(percent(prediction.confidence)))
     if prediction.status == "unsure":
-        likeliest = ", ".join(f"{word(name)} {percent(share)}" for name, share in prediction.top(2))
-        limit = f"{info.abstain_below:.0%}"
+        likeliest = ", ".join(f"{word(name)} {localised(percent(share))}" for name, share in prediction.top(2))
+        limit = localised(f"{info.abstain_below:.0%}")
         return tr("The likeliest: {likeliest}. Below {limit} this model is right too rarely to name one.").format(
             likeliest=likeliest, limit=limit
         )
@@ -142,22 +142,24 @@ def facts(prediction: Prediction) -> list[tuple[str, str]]:
     """Return what else is known, as names and values."""
     rows = []
     if prediction.duration_s is not None:
-        rows.append((tr("Length"), clock(round(prediction.duration_s, 2), prediction.duration_s)))
+        rows.append((tr("Length"), localised(clock(round(prediction.duration_s, 2), prediction.duration_s))))
     if prediction.speech_s is not None:
-        rows.append((tr("Speech"), clock(round(prediction.speech_s, 2), prediction.speech_s)))
+        rows.append((tr("Speech"), localised(clock(round(prediction.speech_s, 2), prediction.speech_s))))
     if prediction.shares:
-        rows.append((tr("Shares"), ", ".join(f"{word(name)} {share:.0%}" for name, share in prediction.shares.items())))
+        shares = ", ".join(f"{word(name)} {localised(f'{share:.0%}')}" for name, share in prediction.shares.items())
+        rows.append((tr("Shares"), shares))
     if prediction.quality:
         rows.append((tr("Quality"), ", ".join(word(name) for name in prediction.quality)))
     if prediction.vocal_bursts:
         bursts = [
-            f"{word(f'({one.kind})')} {one.start_s:.1f}–{one.end_s:.1f} s" for one in prediction.vocal_bursts[:20]
+            f"{word(f'({one.kind})')} {localised(f'{one.start_s:.1f}–{one.end_s:.1f} s')}"
+            for one in prediction.vocal_bursts[:20]
         ]
         rows.append((tr("Vocal bursts"), ", ".join(bursts)))
     if prediction.adapted:
-        rows.append((tr("Adaptation weight"), f"{prediction.adaptation_weight:.2f}"))
+        rows.append((tr("Adaptation weight"), localised(f"{prediction.adaptation_weight:.2f}")))
     if prediction.polarity is not None:
-        rows.append((tr("Polarity"), f"{prediction.polarity:+.2f}"))
+        rows.append((tr("Polarity"), localised(f"{prediction.polarity:+.2f}")))
     if prediction.model:
         rows.append((tr("Model"), printable(prediction.model)))
     return rows

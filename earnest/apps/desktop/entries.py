@@ -11,7 +11,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from PySide6.QtGui import QColor
 
 from earnest.apps.desktop.answer import short_error
-from earnest.apps.desktop.texts import tip, tr, word
+from earnest.apps.desktop.texts import localised, tip, tr, word
 from earnest.corpora.base import audio_files
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import AudioError, printable
@@ -188,9 +188,9 @@ def _shown(entry: Entry, column: int) -> str:
     if found is None:
         return ""
     if column == CONFIDENCE:
-        return "" if found.confidence is None else percent(found.confidence)
+        return "" if found.confidence is None else localised(percent(found.confidence))
     if column == LENGTH:
-        return "" if found.duration_s is None else clock(round(found.duration_s, 1), found.duration_s)
+        return "" if found.duration_s is None else localised(clock(round(found.duration_s, 1), found.duration_s))
     return ", ".join(map(word, found.quality)) if column == QUALITY else _note(entry)
 
 
@@ -202,9 +202,9 @@ def _note(entry: Entry) -> str:
     if found.error:
         return short_error(found)
     if found.status == "unsure":
-        return ", ".join(f"{word(name)} {percent(share)}" for name, share in found.top(2))
+        return ", ".join(f"{word(name)} {localised(percent(share))}" for name, share in found.top(2))
     if found.shares and found.status == "mixed":
-        return ", ".join(f"{word(name)} {share:.0%}" for name, share in found.shares.items())
+        return ", ".join(f"{word(name)} {localised(f'{share:.0%}')}" for name, share in found.shares.items())
     return ", ".join(dict.fromkeys(word(f"({burst.kind})") for burst in found.vocal_bursts))
 
 

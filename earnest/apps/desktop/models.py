@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 
 from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.preferences import Preferences
-from earnest.apps.desktop.texts import CardBrowser, PlainLabel, tr, word
+from earnest.apps.desktop.texts import CardBrowser, PlainLabel, localised, tr, word
 from earnest.bundle import DEFAULT_BUNDLE, find_bundle, shipped_bundles
 from earnest.errors import EarnestError, printable, printable_lines
 from earnest.files.reading import read_text
@@ -164,7 +164,7 @@ class ModelPanel(QWidget):
                 name=printable(info.name),
                 version=printable(info.version),
                 words=words,
-                limit=f"{info.abstain_below:.0%}",
+                limit=localised(f"{info.abstain_below:.0%}"),
                 licence=printable(info.licence),
             )
         )

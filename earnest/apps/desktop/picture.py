@@ -9,7 +9,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QRectF, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from earnest.apps.desktop.texts import PlainLabel, tr
+from earnest.apps.desktop.texts import PlainLabel, localised, tr
 from earnest.files.writing import new_file
 from earnest.runtime.picture import Picture
 
@@ -74,7 +74,8 @@ class PicturePanel(QWidget):
         said = tr(
             "{frames} by {rows} pixels, {lowest} to {highest} dB. Saved and dropped back, it gives the same answer."
         )
-        about = said.format(frames=frames, rows=rows, lowest=f"{lowest:.1f}", highest=f"{highest:.1f}")
+        decibels = {"lowest": localised(f"{lowest:.1f}"), "highest": localised(f"{highest:.1f}")}
+        about = said.format(frames=frames, rows=rows, **decibels)
         if windows:
             about += " " + tr("The recording is heard in {count} windows, which stand side by side.").format(
                 count=len(windows)

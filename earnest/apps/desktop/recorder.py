@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import deque
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from PySide6.QtWidgets import (
 from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.background import Background, reason
 from earnest.apps.desktop.style import paint
-from earnest.apps.desktop.texts import PlainLabel, tr, word
+from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
 from earnest.audio.feed import Feed, Lost, microphone, microphones
 from earnest.errors import EarnestError, printable
+from earnest.files.locks import lock_of
 from earnest.files.writing import new_file
 from earnest.runtime.events import Event, Gap, Segment, Span, VocalBurst, Window, burst_span
 from earnest.runtime.prediction import percent
@@ -114,8 +116,8 @@ class Microphone(QObject):
         predictor = listening.predictor
         adapter = predictor.adapter(listening.profile) if listening.profile else None
         stream = predictor.stream(RATE_HZ, adapter=adapter, **listening.options.words())
-        path = folder / time.strftime("recording-%Y%m%d-%H%M%S.wav")
-        with new_file(path, overwrite=True) as place, _sound_file(place) as file:
+        path = _free_name(folder)
+        with new_file(path) as place, _sound_file(place) as file:
             with microphone(RATE_HZ, device) as feed:
                 self._feed = feed
                 if self._stopping:
@@ -136,6 +138,13 @@ class Microphone(QObject):
         level = float(10 * np.log10(np.var(item) + 1e-20)) if len(item) else LOWEST_DBFS
         self._state = stream.received_s, level, stream.is_speaking
         return events
+
+
+def _free_name(folder: Path) -> Path:
+    """Return the path of a recording that begins now: the time, and a number where one of this second is there."""
+    stem = time.strftime("recording-%Y%m%d-%H%M%S")
+    names = chain([f"{stem}.wav"], (f"{stem}-{number}.wav" for number in count(2)))
+    return next(path for path in map(folder.joinpath, names) if not path.exists() and not lock_of(path).exists())
 
 
 def _sound_file(path: Path) -> Any:
@@ -218,8 +227,8 @@ class RecordPanel(QWidget):
         self._bars = {}
         colours = colours_of(classes)
         for row, name in enumerate(classes):
-            bar, share = QProgressBar(textVisible=False), PlainLabel(percent(0))
-            share.setMinimumWidth(self.fontMetrics().horizontalAdvance(percent(1)) + 4)
+            bar, share = QProgressBar(textVisible=False), PlainLabel(localised(percent(0)))
+            share.setMinimumWidth(self.fontMetrics().horizontalAdvance(localised(percent(1))) + 4)
             bar.setRange(0, 1000)
             paint(bar, colours[name])
             bar.setAccessibleName(tr("Probability of {emotion}").format(emotion=word(name)))
@@ -232,7 +241,7 @@ class RecordPanel(QWidget):
 
     def _hear(self, seconds: float, level_dbfs: float, speaking: bool) -> None:
         said = tr("speech") if speaking else tr("pause")
-        self.state.setText(f"{clock(round(seconds, 1), max(seconds, 1))}  {said}")
+        self.state.setText(f"{localised(clock(round(seconds, 1), max(seconds, 1)))}  {said}")
         self.level.setValue(int(min(max(level_dbfs, LOWEST_DBFS), 0)))
 
     def _take(self, event: Event) -> None:
@@ -240,16 +249,18 @@ class RecordPanel(QWidget):
             shares = event.probabilities if isinstance(event, Window) else {}
             for name, (bar, share) in self._bars.items():
                 bar.setValue(round(1000 * shares.get(name, 0.0)))
-                share.setText(percent(shares.get(name, 0.0)))
+                share.setText(localised(percent(shares.get(name, 0.0))))
         if isinstance(event, Gap):
-            lost = event.end_s - event.start_s
+            lost = localised(f"{event.end_s - event.start_s:.1f}")
             self.problem.setText(
-                tr("{seconds} s of sound were lost: this computer is too slow.").format(seconds=f"{lost:.1f}")
+                tr("{seconds} s of sound were lost: this computer is too slow.").format(
+                    seconds=localised(f"{lost:.1f}")
+                )
             )
         if isinstance(event, Span | VocalBurst):
             span = burst_span(event) if isinstance(event, VocalBurst) else event
-            times = f"{span.start_s:.1f}–{span.end_s:.1f} s"
-            self.spans.insertItem(0, f"{times}  {word(span.emotion)}  {percent(span.confidence)}")
+            times = localised(f"{span.start_s:.1f}–{span.end_s:.1f} s")
+            self.spans.insertItem(0, f"{times}  {word(span.emotion)}  {localised(percent(span.confidence))}")
 
     def _end(self, path: str) -> None:
         self.button.setText(tr("Record"))

@@ -10,7 +10,7 @@ from earnest.apps.desktop.analysis import Listening
 from earnest.apps.desktop.annotations import Parts
 from earnest.apps.desktop.background import Background
 from earnest.apps.desktop.player import RATE_HZ, Player, Samples
-from earnest.apps.desktop.texts import ElidedLabel, PlainLabel, tr
+from earnest.apps.desktop.texts import ElidedLabel, PlainLabel, localised, tr
 from earnest.apps.desktop.views import RecordingViews
 from earnest.audio.deadline import Deadline, until
 from earnest.errors import EarnestError, printable
@@ -183,7 +183,7 @@ class RecordingPanel(QWidget):
         start_s, end_s = self.views.selection
         if end_s > start_s:
             said += f"   [{start_s:.2f} – {end_s:.2f} s]"
-        self.place.setText(said if self.samples is not None else "")
+        self.place.setText(localised(said) if self.samples is not None else "")
 
     def _answer_selection(self) -> None:
         self._tell_place()

@@ -35,11 +35,20 @@ def word(name: str) -> str:
     return QCoreApplication.translate(WORDS, name) if name in SAID else name
 
 
+def localised(number: str) -> str:
+    """Return a number and its unit as the language of the window writes them: "7.5 s", "> 95%"; "7,5 s", "> 95 %"."""
+    return number.replace(".", QLocale().decimalPoint()).replace("%", tr("%"))
+
+
 def install(language: str) -> QTranslator | None:
-    """Translate what is told from now on; "system" is the system's language, English where there is no translation."""
+    """Translate what is told from now on; "system" is the system's language, English where there is no translation.
+
+    Numbers, those of Qt's own fields too, are written as in that language.
+    """
     application = QCoreApplication.instance()
     chosen = QLocale.system().name()[:2] if language == "system" else language
     path = FOLDER / f"{chosen}.qm"
+    QLocale.setDefault(QLocale(chosen if path.exists() else "en"))
     if application is None or not path.exists():
         return None
     translator = QTranslator(application)

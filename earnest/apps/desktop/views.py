@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from earnest.apps.desktop.background import Background
 from earnest.apps.desktop.player import Samples
-from earnest.apps.desktop.texts import tr, word
+from earnest.apps.desktop.texts import localised, tr, word
 from earnest.errors import printable
 from earnest.runtime.events import Span, Window
 from earnest.runtime.timeline import Timeline
@@ -30,7 +30,7 @@ class _TimeAxis(pg.AxisItem):
     """Times as people write them."""
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:  # noqa: N802
-        return [clock(value, max(values)) if value >= 0 else "" for value in values]
+        return [localised(clock(value, max(values))) if value >= 0 else "" for value in values]
 
 
 class _SelectingBox(pg.ViewBox):
@@ -149,7 +149,7 @@ class RecordingViews(QWidget):
             plot.getAxis("left").enableAutoSIPrefix(False)
         for plot in self._plots()[:3]:
             plot.getAxis("left").setTicks([])
-        self._shares.getAxis("left").setTicks([[(share, f"{share:.0%}") for share in (0, 0.5, 1)]])
+        self._shares.getAxis("left").setTicks([[(share, localised(f"{share:.0%}")) for share in (0, 0.5, 1)]])
 
     def repaint_theme(self) -> None:
         """Take the window's colours, light or dark."""

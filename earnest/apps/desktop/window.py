@@ -34,7 +34,7 @@ from earnest.apps.desktop.preferences import Preferences
 from earnest.apps.desktop.recorder import Microphone, RecordPanel
 from earnest.apps.desktop.recording import RecordingPanel
 from earnest.apps.desktop.style import set_scheme, window_icon
-from earnest.apps.desktop.texts import PlainLabel, tr, word
+from earnest.apps.desktop.texts import PlainLabel, localised, tr, word
 from earnest.corpora.annotations import utterances_of
 from earnest.corpora.manifest import read_manifest
 from earnest.errors import EarnestError, printable
@@ -300,7 +300,8 @@ class DesktopWindow(QMainWindow):
         if prediction is None or self._listening is None:
             self._show_prediction(self.files.current)
             return
-        about = tr("Selection, {start} to {end} s").format(start=f"{start_s:.2f}", end=f"{end_s:.2f}")
+        times = {"start": localised(f"{start_s:.2f}"), "end": localised(f"{end_s:.2f}")}
+        about = tr("Selection, {start} to {end} s").format(**times)
         self.answer.show_prediction(prediction, self._listening.predictor.info, about)
         if self.tabs.currentWidget() not in (self.answer, self.parts):
             self.tabs.setCurrentWidget(self.answer)

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import math
 import os
+import time
 import traceback
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -12,6 +14,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+UVICORN, SELDOM_S = "uvicorn.error", 60.0  # whose warnings, and seconds from one to the next like it
 QUIET = "uvicorn.streams"  # what would be told of each stream in the words of uvicorn, with address and query
 _KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
@@ -37,6 +40,31 @@ class JsonFormatter(logging.Formatter):
         )  # in ASCII: nothing in a line reaches a terminal as a command or reorders it
 
 
+class Seldom(logging.Filter):
+    """Passes the first of uvicorn's warnings of each kind, then one a minute, with the number of those left out.
+
+    Uvicorn warns once for each request that it refuses by itself: a flood of them would fill the disk.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[tuple[str, int], tuple[float, int]] = {}  # line of code → when one passed, how many since
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a line passes; one that follows others that did not has their number as ``left_out``."""
+        if record.levelno != logging.WARNING or record.name != UVICORN:
+            return True
+        place, now = (record.pathname, record.lineno), time.monotonic()
+        last, left_out = self._told.get(place, (-math.inf, 0))
+        if now - last < SELDOM_S:
+            self._told[place] = last, left_out + 1
+            return False
+        self._told[place] = now, 0
+        if left_out:
+            record.left_out = left_out
+        return True
+
+
 def log_config(level: str) -> Mapping[str, Any]:
     """Return the configuration of `logging`: all to standard error; uvicorn's list of requests has addresses: off."""
     quiet = {"handlers": [], "propagate": False, "level": "CRITICAL"}
@@ -44,7 +72,8 @@ def log_config(level: str) -> Mapping[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": JsonFormatter}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "filters": {"seldom": {"()": Seldom}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["seldom"]}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
             "earnest": {"level": level.upper()},

@@ -1,7 +1,9 @@
 """One recording: what is drawn, selected, zoomed and played, with mouse, wheel and keys; and the microphone."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -195,6 +197,25 @@ def test_the_microphone_is_answered_live_and_kept(
     assert rate_hz == 16_000
     assert np.abs(kept - sound[: len(kept)]).max() < 1e-4
     assert window.files.current == path
+
+
+def test_recordings_that_begin_in_one_second_are_files_of_their_own(
+    qapp: Any, bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from earnest.apps.desktop import recorder
+    from earnest.apps.desktop.analysis import Listening
+    from earnest.files.locks import held_file
+    from earnest.runtime.predictor import Predictor
+
+    monkeypatch.setattr(recorder, "time", SimpleNamespace(strftime=lambda _: "recording-20260102-030405"))
+    monkeypatch.setattr(recorder, "microphone", lambda *_: nullcontext([heard.pop()]))
+    heard, listening = [voice(1, seed=seed) for seed in range(3)], Listening(Predictor.load(bundle))
+    with held_file(tmp_path / "recording-20260102-030405-2.wav"):  # another window records, too
+        kept = [recorder.Microphone()._listened(listening, tmp_path, None) for _ in range(3)]
+    names = "recording-20260102-030405.wav", "recording-20260102-030405-3.wav", "recording-20260102-030405-4.wav"
+    assert kept == [str(tmp_path / name) for name in names]
+    for path, seed in zip(kept, (2, 1, 0), strict=True):
+        np.testing.assert_allclose(soundfile.read(path, dtype="float32")[0], voice(1, seed=seed), atol=1e-4)
 
 
 def test_without_microphone_it_says_so(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:

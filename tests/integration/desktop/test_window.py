@@ -62,7 +62,8 @@ def test_every_control_has_a_name_for_screen_readers(opened: Any, voices: Path) 
 def test_the_window_speaks_german(opened: Any, voices: Path, qapp: Any) -> None:
     from PySide6.QtCore import QTranslator
 
-    from earnest.apps.desktop.texts import word
+    from earnest.apps.desktop.entries import CONFIDENCE, LENGTH
+    from earnest.apps.desktop.texts import install, word
 
     driver = opened(voices, language="de")
     try:
@@ -75,7 +76,12 @@ def test_the_window_speaks_german(opened: Any, voices: Path, qapp: Any) -> None:
         assert word("angry") == "wütend"
         assert all(word(name) != name for name in EMOTIONS if name not in ("neutral",))
         assert word("my own emotion") == "my own emotion"
+        table = driver.window.files.model
+        shown = [table.index(row, LENGTH).data() for row in range(table.rowCount())]
+        assert {"1,5 s", "2,5 s"} <= set(shown)
+        assert table.index(0, CONFIDENCE).data().endswith("\N{NO-BREAK SPACE}%")
     finally:
+        install("en")
         for translator in qapp.findChildren(QTranslator):
             qapp.removeTranslator(translator)
 

@@ -4,6 +4,10 @@
   <context>
     <name>earnest</name>
     <message>
+      <source>%</source>
+      <translation> %</translation>
+    </message>
+    <message>
       <source>&amp;About</source>
       <translation>Ü&amp;ber</translation>
     </message>

@@ -1,5 +1,6 @@
 """Parts of the server that need no server: shared runs, formats, limits, metrics of several processes."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,10 @@ from command_line import earnest_cli
 from patience import PATIENCE_S
 from stand_in import write_bundle
 
+from earnest.apps.server import metrics
 from earnest.apps.server.engine import Shared
 from earnest.apps.server.formats import ROWS, chosen_format
+from earnest.apps.server.metrics import Seldom
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits
 from earnest.audio.deadline import Deadline
@@ -213,3 +217,19 @@ def test_without_the_extra_the_command_says_what_to_install() -> None:
         f"Install them with: {install_command('server')}"
     )
     assert "earnest[client]" in done.stdout
+
+
+def test_warnings_of_uvicorn_are_one_a_minute_and_tell_how_many_there_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, seldom = [1_000.0], Seldom()
+    monkeypatch.setattr(metrics, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def told(name: str = "uvicorn.error", level: int = logging.WARNING, line: int = 1) -> int | None:
+        """Return what a line tells was left out, None where it doesn't pass."""
+        record = logging.LogRecord(name, level, "h11_impl.py", line, "Exceeded concurrency limit.", None, None)
+        return getattr(record, "left_out", 0) if seldom.filter(record) else None
+
+    assert [told() for _ in range(1_000)] == [0, *[None] * 999]
+    assert [told(line=2), told(line=2)] == [0, None]  # a warning of another kind
+    assert [told("earnest.server"), told("earnest.server"), told(level=logging.ERROR)] == [0, 0, 0]
+    now[0] += 61
+    assert [told(), told(), told(line=2)] == [999, None, 1]
