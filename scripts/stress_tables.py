@@ -39,7 +39,8 @@ ser-tests on all {n_checked} clips as they are:
 WHAT = (
     "UA (unweighted accuracy, the mean recall over classes) has its 95 % interval over speakers. ΔUA is its difference "
     'to the same clips as they are, in points. Unchanged is the share of answers that stay the same. "Holds" says '
-    "whether the thresholds of ser-tests are reached, where it has some. All in per cent. [The conditions](../../stress.md)."
+    "whether the thresholds of ser-tests are reached, where it has some. All in per cent. "
+    "[The conditions](../../stress.md)."
 )
 
 
