@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from earnest.corpora.load import corpus_root
@@ -220,7 +221,7 @@ def section(protocol: str, ours: list[tuple[str, dict[str, Any]]]) -> str:
     clips = ours[0][1]["clips"].partition(": ")[2]
     known = PROTOCOLS.get(protocol)
     kind, description = (known.kind, known.description) if known else ("speaker-independent", MORE[protocol])
-    lines = [f"## {protocol} ({kind})", "", f"{description}: {clips}.", ""]
+    lines = [f"## {protocol} ({kind})", "", wrapped(f"{description}: {clips}."), ""]
     lines += ["| result | WA | UA | macro-F1 | WA interval |", "|---|---:|---:|---:|---:|"]
     for stem, metrics in ours:
         title = f"**{recipe_name(metrics)}**{part_of(metrics)}"
@@ -231,6 +232,11 @@ def section(protocol: str, ours: list[tuple[str, dict[str, Any]]]) -> str:
     lines += [fold_line(metrics) for _, metrics in ours]
     lines += [gender_line(metrics) for _, metrics in ours if metrics.get("gender")]
     return "\n".join(lines) + "\n"
+
+
+def wrapped(text: str) -> str:
+    """Return a paragraph in lines of 120 letters; a per cent sign stays with its number."""
+    return fill(text.replace(" %", "\0%"), 120, break_long_words=False, break_on_hyphens=False).replace("\0", " ")
 
 
 def class_subsets(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -245,10 +251,11 @@ def result_line(title: str, scores: dict[str, Any]) -> str:
 
 
 def fold_line(metrics: dict[str, Any]) -> str:
-    lines = [f"WA by fold, {recipe_name(metrics)}: {by_fold(metrics, 'wa')}{calibration(metrics)}.\n"]
+    lines = [wrapped(f"WA by fold, {recipe_name(metrics)}: {by_fold(metrics, 'wa')}{calibration(metrics)}.") + "\n"]
     for scheme, scores in class_subsets(metrics):
         ua = by_fold(scores, "ua")
-        lines.append(f"UA by fold, {recipe_name(metrics)}, {scheme} classes: {ua}{calibration(scores)}.\n")
+        text = f"UA by fold, {recipe_name(metrics)}, {scheme} classes: {ua}{calibration(scores)}."
+        lines.append(wrapped(text) + "\n")
     return "\n".join(lines)
 
 
@@ -264,7 +271,7 @@ def gender_line(metrics: dict[str, Any]) -> str:
         f"{100 * share:.1f} % {what} ({100 * limits['low']:.1f} to {100 * limits['high']:.1f})"
         for what, share, limits in parts
     )
-    return f"Gender right, {recipe_name(metrics)}: {shares}; 95 % intervals over speakers.\n"
+    return wrapped(f"Gender right, {recipe_name(metrics)}: {shares}; 95 % intervals over speakers.") + "\n"
 
 
 def calibration(metrics: dict[str, Any]) -> str:

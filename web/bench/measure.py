@@ -194,9 +194,9 @@ def report(found: Mapping[str, Any]) -> str:
     lines += [
         "",
         "Latency is what the page measures, with the messages to the worker and back. The time to the first answer "
-        "begins with the navigation in a new browser; files come from a server on the same machine. The page stood still: "
-        "the longest time between ticks of 4 ms while the worker answered (least … most). Without any work it was up to "
-        f"{idle_ms:.0f} ms, because of the scheduler of this machine.",
+        "begins with the navigation in a new browser; files come from a server on the same machine. The page stood "
+        "still: the longest time between ticks of 4 ms while the worker answered (least … most). Without any work it "
+        f"was up to {idle_ms:.0f} ms, because of the scheduler of this machine.",
         "",
         "## Same numbers",
         "",
