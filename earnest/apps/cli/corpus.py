@@ -251,9 +251,7 @@ def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, 
 
 
 @command.command()
-@click.argument(
-    "name", metavar=f"PATH|NAME|{'|'.join(TABLE_READERS)}", shell_complete=names_from(corpus_names, files=True)
-)
+@click.argument("name", metavar="NAME|PATH|FORMAT", shell_complete=names_from(corpus_names, files=True))
 @click.argument("root", type=PATH, required=False)
 @click.option("-o", "--output", type=PATH, required=True, help="The CSV file to write.")
 @overwrite_option
@@ -297,8 +295,9 @@ def manifest(
     """Write the rows of a corpus, or of your own recordings, as a manifest.
 
     A manifest is a table with one row an utterance. It can stand for its corpus in --data NAME=DIR, such as --data
-    mine=mine.csv, and for your recordings in --corpus mine.csv. PATH alone is a folder or table of your own, in any
-    layout; where it can't be guessed, say which column or folder is what.
+    mine=mine.csv, and for your recordings in --corpus mine.csv. NAME is a corpus, ROOT its folder. PATH alone is a
+    folder or table of your own, in any layout; where it can't be guessed, say which column or folder is what. FORMAT
+    (csv, jsonl, audiofolder, audformat or emobox) says how to read ROOT.
 
     \b
     Examples:
