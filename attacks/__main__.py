@@ -7,7 +7,8 @@ from attacks import attacks
 PAGE = Path(__file__).parents[1] / "docs" / "security" / "attacks.md"
 HEAD = """# Attacks: before, after, test
 
-Written by `python -m attacks` from the folder `attacks/`, whose modules make each input. Each line has a test.
+Written by `python -m attacks` from the folder `attacks/`, whose modules make each input. *Before*: what
+the input did; *after*: what it does now; both measured. The test repeats it.
 """
 
 

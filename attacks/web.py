@@ -266,7 +266,7 @@ ATTACKS = (
     Attack(
         "Another uvicorn than the one that was tried: 0.50 with `--workers 2`, as `uvicorn>=0.50` allowed",
         "TypeError when it starts, and other methods under the subclasses",
-        "`uvicorn>=0.53,<0.55`, each method that is leant on compared with the one that was read",
+        "`uvicorn>=0.53,<0.55`, each method that earnest relies on is compared with the one that was read",
         "tests/contracts/test_uvicorn.py::test_a_method_of_uvicorn_is_the_one_that_was_read",
     ),
 )

@@ -41,7 +41,7 @@ HEAD = """# Throughput of the server, before and after
 
 Written by `python benchmarks/serve_ratio.py {words}`. Clips of 3 s over loopback, the model {model}, one worker;
 servers and clients share {cores} cores. Both servers run at once and are asked in turn, {rounds} rounds of
-{seconds:g} s each; a ratio is of one round. Told are medians, and of ratios their 95 % interval.
+{seconds:g} s each; a ratio is of one round. The table has medians; ratios have a 95 % interval.
 """
 HEADS = "| clips | clients | before, a second | after, a second | after : before | | CPU an answer, before : after |"
 
@@ -188,7 +188,7 @@ def row(case: Case, before: Sequence[Turn], after: Sequence[Turn], rng: np.rando
     cpu = median_and_interval([old.cpu_ms / new.cpu_ms for old, new in pairs], rng)
     rates = (statistics.median(one.a_second for one in turns) for turns in (before, after))
     cpu_ms = " and ".join(f"{statistics.median(one.cpu_ms for one in turns):.1f}" for turns in (before, after))
-    verdict = f"at least {LEAST}" if low >= LEAST else f"**below {LEAST}**" if high < LEAST else "not told apart"
+    verdict = f"at least {LEAST}" if low >= LEAST else f"**below {LEAST}**" if high < LEAST else "not decided"
     cells = [case.kind, str(case.clients), *(f"{rate:.0f}" for rate in rates)]
     cells += [f"{ratio:.3f} ({low:.3f} to {high:.3f})", verdict]
     return f"| {' | '.join(cells)} | {cpu[0]:.3f} ({cpu[1]:.3f} to {cpu[2]:.3f}), {cpu_ms} ms |"

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from textwrap import fill
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "earnest"
@@ -35,16 +36,16 @@ MEANINGS = {
     "lines": "all their lines",
     "non-blank lines": "lines with more than white space",
     "lines a file": "median / longest",
-    "comments": "lines with a comment, of the non-blank lines; docstrings, and words for tools (noqa), are none",
+    "comments": "lines with a comment, of the non-blank lines; docstrings and comments for tools (noqa) do not count",
     "public docstrings": "public modules, classes, functions and methods (no name begins with _) that have one",
-    "modules with one importer": "imported by exactly one other module, anywhere in it / those under 80 lines",
-    "circles of modules": "strongly connected groups of two modules or more: by the imports of a module that is "
-    "loaded / by those inside functions too",
+    "modules with one importer": "modules that exactly one other module imports, anywhere in it / those under 80 lines",
+    "circles of modules": "groups of modules that import each other, directly or through others: by the imports of a "
+    "module that is loaded / by those inside functions too",
     "circles of rooms": "the same, each top folder (or file) taken as one",
     "public class names that mean two things": "top-level classes of one name in two modules, no underscore before it",
     "lines a function": "from def to its last line: median / 90 % / longest",
-    "files of an evaluation": "that its task or a waveform passes through / of which any function is called, in "
-    "`earnest evaluate` of one fold; `scripts/house_walk.py` says how both are told",
+    "files of an evaluation": "files through which its task or a waveform passes / files of which any function is "
+    "called, in `earnest evaluate` of one fold; `scripts/house_walk.py` says how both are found",
     "files of a prediction": "the same for `earnest predict` of one clip with the default bundle",
 }
 
@@ -310,11 +311,14 @@ def tables(houses: Mapping[str, House]) -> str:
 
 def page(text: str, command: str) -> str:
     """Return the page around the tables."""
-    meanings = "\n".join(f"* **{name}**: {meaning}." for name, meaning in MEANINGS.items())
+    meanings = "\n".join(
+        fill(f"* **{name}**: {meaning}.", 120, subsequent_indent="  ", break_on_hyphens=False)
+        for name, meaning in MEANINGS.items()
+    )
     return (
-        "# The package as a house\n\n"
-        "How the code is divided, measured by a script: a newcomer should find the one file to open. Written by\n"
-        f"`{command}`.\n\n{text}\nWhat is counted:\n\n{meanings}\n"
+        "# Sizes of the parts of the code\n\n"
+        "How the code is divided, measured by a script: a newcomer should find the one file to open. A *room* is a\n"
+        f"folder at the top of `earnest/`. Written by `{command}`.\n\n{text}\nWhat is counted:\n\n{meanings}\n"
     )
 
 

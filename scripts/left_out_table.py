@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -394,7 +395,8 @@ def page(name: str, table: dict[str, Any], numbers: dict[str, float]) -> None:
     told = ", ".join(f"{key.replace('_', ' ')} {value:.3g}" for key, value in numbers.items())
     info = load_bundle(ROOT / "earnest" / "bundles" / name).info
     ships = f"temperature {info.temperature:.3g}, abstain below {info.abstain_below:.3g}"
-    head = [f"# How true the percentages of `{name}` are", "", TRUE_PERCENTAGES.replace("NAME", name), ""]
+    what = fill(TRUE_PERCENTAGES.replace("NAME", name), 120, break_on_hyphens=False)
+    head = [f"# How true the percentages of `{name}` are", "", what, ""]
     lines = [*head, *percentages_table(table), "", f"Fitted on all of them: {told}. What ships: {ships}.", ""]
     (ROOT / "docs" / "results" / f"left-out-{name}.md").write_text("\n".join(lines), encoding="utf-8")
 

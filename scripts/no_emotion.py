@@ -1,4 +1,4 @@
-"""What no emotion should be told of: how often each face of a model tells one; and how much speech it refuses.
+"""Sound without an emotion: how often each face of a model tells one; and how much speech it refuses.
 
 EARNEST_DATA=… PYTHONPATH=web/bench python scripts/no_emotion.py [--model base] [--faces predict,browser] [--sounds 24]
     [--clips 200] [--speech 0] [--bursts 0]
@@ -48,8 +48,8 @@ CODINGS: dict[str, dict[str, Any]] = {
 NO_SPEECH_NOTE = """\
 ## No speech
 
-Per cent of recordings without an emotion, whatever the status is; "same" is the share on which all faces say what
-`predict` says (status and emotion); the last column counts its statuses.
+Per cent of recordings without an emotion, whatever the status is; "same" is the share on which all
+of them say what `predict` says (status and emotion); the last column counts the statuses of `predict`.
 
 | class | coding | recordings | {faces} | same | `predict` |
 |---|---|---:|{marks}---:|---|
@@ -59,7 +59,7 @@ SPEECH_NOTE = """\
 ## Speech that is refused
 
 Per cent of clips that are called "no-speech" or "vocal-burst": all clips by `predict`, then {count} of each corpus,
-drawn with seed {seed}, by each face; "same" is the share of those on which all faces say what `predict` says.
+drawn with seed {seed}, by each of them; "same" is the share of those on which all say what `predict` says.
 
 | corpus | clips | refused | {faces} | same | `predict` on all |
 |---|---:|---:|{marks}---:|---|
@@ -68,8 +68,9 @@ BURST_NOTE = """\
 
 ## Vocal bursts
 
-EmoGator's contributors that no fitting saw, every {every}th of their sorted names, by `predict`, per cent. Kinds are
-those of the reader (earnest/corpora/emogator.py): guesses from the emotion that was asked for.
+Contributors of EmoGator (a corpus of vocal bursts) that were not used for fitting, every {every}th of their sorted
+names, by `predict`, per cent. Kinds are those of the reader (earnest/corpora/emogator.py): guesses from the emotion
+that was asked for.
 
 | kind | bursts | an emotion | at ≥ {sure} % | called vocal burst | called no speech |
 |---|---:|---:|---:|---:|---:|
@@ -199,10 +200,10 @@ def main() -> None:
     asked = parser.parse_args()
     faces, names, name = Faces(asked.model), asked.faces.split(","), Path(asked.model).name
     lines = [
-        f"# What no emotion should be told of: `{name}`",
+        f"# Sound without an emotion: `{name}`",
         "",
-        f"Written by `python scripts/no_emotion.py --model {name} --sounds {asked.sounds} --clips {asked.clips}`; what",
-        "is asked, and how, is said there.",
+        f"Written by `python scripts/no_emotion.py --model {name} --sounds {asked.sounds} --clips {asked.clips}`. The",
+        "script says what is asked, and how. `predict`, `timeline`, a server (`http`) and a browser are asked.",
         "",
     ]
     with tempfile.TemporaryDirectory() as folder:

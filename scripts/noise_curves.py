@@ -63,9 +63,9 @@ not more than 1 % below the lowest before.
 
 
 CAUTION = """How far to trust it: the {n} test clips come from few speakers, and each network was trained once a fold.
-So differences of a few points may be chance. Stability training learns from each clip clean and noisy in the same
-step, while noise mixing learns from one of the two. What the divergence alone adds was not measured. The next table
-shows how many clips of the test turned right / wrong against `{plain}`:"""
+So differences of a few points may be due to chance. Stability training learns from each clip clean and noisy in the
+same step, while noise mixing learns from one of the two. What the divergence alone adds was not measured. The next
+table shows how many clips of the test became right / wrong, compared with `{plain}`:"""
 
 
 @dataclass(frozen=True)

@@ -26,15 +26,15 @@ NOTE = """\
 Written by `python scripts/one_answer.py --model {model} --clips {clips}`: {count} clips, {clips} of each corpus, drawn
 with seed {seed}. "Same" is the share of clips whose status and emotion are those of `predict`. "Answered" have an
 emotion. For WA (weighted accuracy, the share of clips that are right) and UA (unweighted accuracy, the mean recall over
-classes) a clip without an answer counts as wrong; for "likeliest" the most probable
-class is taken whatever the status is. The last column is the largest difference of a
-class' probability from `predict`'s. Per cent. The faces are compared here, not the model measured: it was trained on
-some of these corpora.
+classes) a clip without an answer counts as wrong; for "likeliest" the most probable class is taken whatever the status
+is. The last column is the largest difference of a class' probability from `predict`'s. Per cent. This compares the ways
+to ask the model. It is no test of the model, which was trained on some of these corpora.
 
-`folder` answers many recordings in batches, `longest` is the emotion that fills most of the timeline's spans, `browser`
-hears the samples that Python decoded, `browser-file` lets Chromium decode the file, Opus at 48 kHz.
+`folder` answers many recordings in batches, without adaptation; `longest` is the emotion that fills most of the
+timeline's spans; `browser` hears the samples that Python decoded; `browser-file` lets Chromium decode the file, Opus at
+48 kHz.
 
-| corpus | face | clips | same | answered | WA | UA | WA, likeliest | UA, likeliest | max Δp |
+| corpus | asked by | clips | same | answered | WA | UA | WA, likeliest | UA, likeliest | max Δp |
 |---|---|---:|---:|---:|---:|---:|---:|---:|---:|
 """
 

@@ -29,17 +29,15 @@ CLIP_S, REPEATS, WARM_UP = 3.0, 30, 3
 COLUMNS = ("recipe", "folds", "WA", "UA", "parameters", "epochs", "best", "why it ended", "s an epoch", "ms a clip")
 HEAD = """# Recipes of all systems on the same clips
 
-RAVDESS speech, eight classes, `ravdess-6fold` (speaker-independent). Every network started from random weights, but for
-those of Whisper and earnest's student; published ImageNet weights were not at hand. Epochs were chosen on validation
-clips; the test clips were scored once. WA (weighted accuracy) is the share of clips that are right, UA (unweighted
-accuracy) the mean recall over classes, per cent, ± standard deviation over folds where there are several. "not
-flattened" means that validation loss was still falling in the last quarter of the epochs: such a row is no verdict on
-its recipe. Seconds are of one core of a shared
-machine, at times an overloaded one: they order recipes, no more (ntu-vgg11 stood still for most of its first epoch; its
-second took 537 s; epochs of multitask-cnn, 73 to 777 s beside other trainings, had taken 22 s on an idle machine in
-bf16). What differs from a recipe (fewer epochs, bf16) stands
-behind --set in its command. Each row comes from the command below it in recipes.json; the table from
-`python scripts/recipe_table.py RUN [RUN ...]`.
+RAVDESS speech, eight classes, `ravdess-6fold` (speaker-independent). Every network started from random weights, except
+those that start from Whisper or earnest's student; published ImageNet weights were not there. Epochs were chosen on
+validation clips; the test clips were scored once. WA (weighted accuracy) is the share of clips that are right, UA
+(unweighted accuracy) the mean recall over classes, per cent, ± standard deviation over folds where there are several.
+"not flattened" means that validation loss was still falling in the last quarter of the epochs: such a row says nothing
+about how good its recipe can be. Seconds are of one core of a shared machine, which was sometimes overloaded: they are
+rough (ntu-vgg11 stood still for most of its first epoch; its second took 537 s; epochs of multitask-cnn, 73 to 777 s
+beside other trainings, had taken 22 s on an idle machine in bf16). Where a run differs from its recipe (fewer epochs,
+bf16), `--set` in its command in recipes.json says so. The table is from `python scripts/recipe_table.py RUN [RUN ...]`.
 """
 
 

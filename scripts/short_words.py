@@ -25,12 +25,11 @@ def main(name: str) -> None:
     model = Predictor.load(name)
     rate_hz = model.info.sample_rate_hz
     lines = [
-        "# How short may speech be",
+        "# How short speech may be",
         "",
         f"Written by `python scripts/short_words.py {name}`: stretches cut out of 400 clips each of two corpora that",
-        "the model never heard. Per cent: refused (no speech, or a vocal burst), right of all",
-        "(WA, weighted accuracy), told (not unsure),",
-        "right of those.",
+        "the model never heard. Per cent: refused (no speech, or a vocal burst), the share of all that is right (WA,",
+        "weighted accuracy), told (not unsure), and the share of the told answers that is right.",
         "",
         "| corpus | seconds | n | refused | WA | told | right |",
         "|---|---:|---:|---:|---:|---:|---:|",

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from earnest.errors import EarnestError
@@ -20,10 +21,7 @@ from earnest.plots.comparisons import plot_stress
 KEPT = Path(__file__).parent.parent / "docs" / "results" / "stress"
 TEXT = """# {title}
 
-{clips} UA (unweighted accuracy, the mean recall over classes) with its 95 % interval over speakers, the difference to
-the same clips as they are in points, the share of answers that stay the same;
-"holds" is about the thresholds of ser-tests where it has some. All in per cent.
-[What the conditions are](../../stress.md).
+{what}
 
 ![ΔUA of every condition]({first}-and-{second}.png)
 
@@ -37,6 +35,13 @@ ser-tests on all {n_checked} clips as they are:
 {commands}
 ```
 """
+
+WHAT = (
+    "UA (unweighted accuracy, the mean recall over classes) has its 95 % interval over speakers. ΔUA is its difference "
+    'to the same clips as they are, in points. Unchanged is the share of answers that stay the same. "Holds" says '
+    "whether the thresholds of ser-tests are reached, where it has some. All in per cent. "
+    "[The conditions](../../stress.md)."
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ def main(folders: Sequence[Path]) -> None:
     plot_stress({table.name: table.rows for table in tables}, KEPT / f"{stem}.png", title, clips)
     text = TEXT.format(
         title=title,
-        clips=clips,
+        what=fill(f"{clips} {WHAT}", 120, break_on_hyphens=False),
         first=first.name,
         second=second.name,
         table=rows_beside(first, second),

@@ -29,17 +29,17 @@ SIX = ("neutral", "happy", "sad", "angry", "fearful", "disgust")
 N_RESAMPLES, SEED = 2000, 0
 HEAD = """# Test-time augmentation: what it brings, what it costs
 
-`--tta NAME` answers a recording and changed copies of it, and tells the mean of the probabilities. `{corpus}`, {n}
+`--tta NAME` answers a recording and changed copies of it, and gives the mean of the probabilities. `{corpus}`, {n}
 recordings of six emotions, which these models never heard; every recording answered (no abstaining). WA (weighted
 accuracy) is the share that is right, UA (unweighted accuracy) the mean recall over classes, per cent; beside it the
 difference in WA to the plain answers with its 95 % interval (bootstrap over speakers, seed 0), the number of answers a
-recording, and how many times as long it takes, decoding left out (one core of a shared machine).
+recording, and how many times as long it takes, without decoding (one core of a shared machine).
 
 `gain` is ±6 dB, `speed` 5 % slower and faster; `noise` white, 22.5 dB below the clip, `stretch` to 0.75 and 1.25 times
-the speed, `pitch` a semitone down and up, `masks` one band and one stretch of time taken away: together `multitask`,
+the speed, `pitch` a semitone down and up, `masks` one band and one stretch of time removed: together `multitask`,
 which the multitask network's authors averaged over (theirs: 42.0 → 42.4 on IEMOCAP, 21.4 → 21.6 on RAVDESS).
 
-What helps on one corpus need not help on the next: on nEMO `base` has 47.8 / 47.0 plainly and 47.5 / 46.7 with `noise`,
+What helps on one corpus may not help on another: on nEMO `base` has 47.8 / 47.0 without and 47.5 / 46.7 with `noise`,
 -0.3 (-1.1 to +0.5) points of WA (`python scripts/tta_table.py nemo base --variants none,noise`). So nothing is averaged
 unless you ask for it; try it on labelled recordings like yours first.
 

@@ -8,6 +8,7 @@ FOLDER is that of `earnest evaluate RECIPE --protocol NAME --as-published --outp
 import json
 import sys
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ COLUMNS = {
 }
 PAGE = """# Why honest evaluation
 
-**{headline}** That is how far one recipe falls when nothing but the scoring changes.
+**{headline}** One recipe loses so much when nothing but the scoring changes.
 
 WA (weighted accuracy) is the share of clips that are right, UA (unweighted accuracy) the mean recall over classes; both
 in per cent, ± the standard deviation over folds.
@@ -43,14 +44,14 @@ All three test every clip once, so they can be compared clip by clip:
 
 {compared}
 
-1. **Epoch on test.** Some repositories look at the test set after every epoch and report the best one. The test set has
-   then chosen the model, and the number is the largest of many draws. EmoCatcher's README says 84.17 ± 2.36 WA
-   for this recipe; the last epochs of its own checkpoints have 81.88. As there, the first way here also trains on the
-   tenth of the clips that the second way keeps for validation, so a part of the first gap is data.
+1. **Epoch on test.** Some repositories score the test set after every epoch and report the best one. Then the test set
+   has chosen the model, and the number is the largest of many. EmoCatcher's README says 84.17 ± 2.36 WA for this
+   recipe; the last epochs of its own checkpoints have 81.88. As there, the first way here also trains on the tenth of
+   the clips that the second way keeps for validation, so more data explains a part of the first gap.
 2. **Same split, epoch on validation.** A tenth of the training clips chooses the epoch; the test clips are scored once.
    But clips are split at random: every speaker and both sentences of the test set were trained on.
 3. **Unseen speakers.** The four actors of each fold are heard for the first time. This is what you get when you
-   install the model, and still a friendly case: the same sentences, the same studio, the same acting school.
+   install the model. It is still an easy case: the same sentences, the same studio, the same acting school.
 
 The first number is computed for this page only. `earnest` stamps it in title, metrics and predictions, refuses
 to export such a run, and leaves it out of every table of results.
@@ -103,11 +104,12 @@ def spread(one: dict[str, Any], score: str) -> str:
 def sentence(first: str, second: str, comparison: Comparison) -> str:
     """Say how far the second lies from the first, on the same clips."""
     wa = comparison.wa
-    return (
+    text = (
         f"- {COLUMNS[first]} → {COLUMNS[second]}: WA {100 * wa.value:+.1f} points "
         f"({100 * wa.interval.low:+.1f} to {100 * wa.interval.high:+.1f}); {comparison.only_a_right} clips only the "
         f"first has right, {comparison.only_b_right} only the second"
     )
+    return fill(text, 120, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def draw(found: dict[str, dict[str, Any]]) -> None:

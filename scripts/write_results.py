@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from earnest.corpora.load import corpus_root
@@ -26,8 +27,8 @@ from earnest.evaluation.report import published_rows, spread_text
 from earnest.evaluation.streams import streams_legend, streams_markdown
 
 MORE = {  # protocols of split files
-    "split-files": "the test clips of `ravdess-6fold`, eight emotions; taught by CREMA-D, EmoDB and "
-    "RAVDESS' songs too, but by no speaker who is tested or validated (`scripts/research_splits.py`)",
+    "split-files": "the test clips of `ravdess-6fold`, eight emotions; learnt from CREMA-D, EmoDB and "
+    "RAVDESS' songs too, but from no speaker who is tested or validated (`scripts/research_splits.py`)",
 }
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 ADAPTED, STREAMS = RESULTS / "adapted", RESULTS / "streams"
@@ -39,9 +40,9 @@ before it** (CHANGELOG), and have not been measured anew. What the shipped netwo
 cards of the bundles, under "Adapted to a speaker".
 
 WA (weighted accuracy, the share that is right) / UA (unweighted accuracy, the mean recall over classes) in per cent,
-mean ± standard deviation over folds, speaker-independent. The plain answers of the fold models are answered again by
-the fold's adaptation network, which learned from its training speakers alone. A test speaker's plain answers are all it
-sees. Rows "four classes" are of the same answers among neutral, happy, sad and angry.
+mean ± standard deviation over folds, speaker-independent. *Plain* is each recording by itself. The adaptation network
+of the fold changes the plain answers. It learned from the training speakers alone, and sees nothing of a test speaker
+but plain answers. Rows "four classes" are of the same answers among neutral, happy, sad and angry.
 
 * *Causal*: the speaker's recordings in a drawn order. Each is answered with what was heard before it.
 * *Ten*: ten drawn recordings of the speaker are heard, without labels, before any is answered.
@@ -52,33 +53,33 @@ Speech that is mostly neutral, of two emotions or of several speakers: [streams]
 """
 STREAMS_HEAD = """# Adaptation to streams with other shares of emotions
 
-A corpus has every emotion about equally often; a call or a diary does not. So the test recordings of finished
-evaluations are put together to streams: as recorded, mostly neutral, of one emotion, of two, of several speakers. The
-network that answers learned from other speakers (`leave-one-corpus-out`: from other corpora), and so did its
-adaptation.
+A corpus has every emotion about equally often; a call or a diary does not. So streams are made of the test recordings
+of finished evaluations: as recorded, mostly neutral, of one emotion, of two, of several speakers. The network learned
+from other speakers (`leave-one-corpus-out`: from other corpora), and so did its adaptation.
 """
 HEAD = """# Results
 
-Every number of ours was printed by the command under its table, with the corpora in the folder that `EARNEST_DATA`
-names and (for `base`) Whisper tiny.en's encoder below `EARNEST_MODELS`. WA (weighted accuracy) is the share of
-recordings that are right; UA (unweighted accuracy) is the mean recall over classes. Both are in per cent, mean ±
-standard deviation over folds. The interval is the 95 % bootstrap interval of the pooled WA over speakers (2,000
-resamples, seed 0). Published numbers are quoted, not measured here. This page says what holds today; earlier networks
-and their numbers are in the [lab book](experiments.md) and in the history of the repository.
+The command under each table printed its numbers, with the corpora in the folder that `EARNEST_DATA` names and (for
+`base`) Whisper tiny.en's encoder below `EARNEST_MODELS`. WA (weighted accuracy) is the share of recordings that are
+right; UA (unweighted accuracy) is the mean recall over classes; macro-F1 is the mean F1 over classes. They are in per
+cent, mean ± standard deviation over folds. The interval is the 95 % bootstrap interval of the pooled WA over speakers
+(2,000 resamples, seed 0). ECE is the expected calibration error, in 15 bins. Published numbers are quoted, not measured
+here. This page has today's networks; earlier networks and their numbers are in the [lab book](experiments.md) and in
+the history of the repository.
 
 **Same numbers again.** The same command gives the same bytes on the same machine. On another processor last bits
 differ, and after 120 epochs single folds of a network can differ by five points: `emocatcher` had 53.8 ± 4.8 WA on
 `ravdess-6fold` and 78.3 ± 2.5 on `emocatcher-5fold` on an earlier machine.
 
-**EmoCatcher's folds.** What stands here under `emocatcher-5fold` was measured before 22 November 2026. Then its five
-folds were drawn with the same seed over sorted file names; since then they are those of EmoCatcher itself, drawn in its
-published order of files. They are equally hard by construction, but not the same clips: a new run has other numbers.
+**EmoCatcher's folds.** The numbers under `emocatcher-5fold` were measured before 22 November 2026. Then its five folds
+were drawn with the same seed over sorted file names. Since then they are those of EmoCatcher itself, drawn in its
+published order of files. Both are drawn in the same way, but their clips differ: a new run has other numbers.
 
 **What was chosen on what.** Epoch and temperature were chosen on validation recordings. Where the last layer alone is
-fitted (`base`), every training speaker is a validation speaker once for the temperature (speaker cross-fitting); that
-was decided when calibration errors of test folds had been seen, and it moves probabilities, not answers. Test
-recordings chose no network that ships, but they were scored more than once: [targets](targets.md) says how often, for
-each protocol. The blocks and the shrinkage of `base` come from earlier work that had test figures in view.
+fitted (`base`), every training speaker is a validation speaker once for the temperature (speaker cross-fitting). That
+was decided after calibration errors of test folds had been seen; it changes probabilities, not answers. No network that
+ships was chosen on test recordings. But they were scored more than once: [targets](targets.md) says how often, for each
+protocol. The blocks and the shrinkage of `base` come from earlier work, in which test results had been seen.
 
 **The recipes.**
 
@@ -87,9 +88,9 @@ each protocol. The blocks and the shrinkage of `base` come from earlier work tha
 * `base` and `small` learn from augmented copies of their training recordings too ([stress](../stress.md)); `base-plain`
   and `small-plain` do not. `base-frozen` has two blocks of Whisper's own weights.
 * `base`, `small`, their recipes for known speakers and `research-small` are refitted: settings and temperature come
-  from training and validation speakers apart, then both are trained on.
-* The encoder of `base` knows the labels of 68 speakers of CREMA-D. So it can be scored on fold f1 of `crema-d-5fold`
-  only.
+  from training and validation speakers apart, then the network is trained on both.
+* The encoder of `base` was fine-tuned on the labels of 68 speakers of CREMA-D. So it can be scored on fold f1 of
+  `crema-d-5fold` only.
 * `small` starts from a student network that heard the sound of all of CREMA-D, test speakers included, without labels.
   In each fold it is then fine-tuned on the labels of the fold's training recordings and, where CREMA-D is not the
   protocol's own corpus, of CREMA-D. Its temperature comes from the validation speakers, whom it does not know.
@@ -98,14 +99,14 @@ each protocol. The blocks and the shrinkage of `base` come from earlier work tha
 
 What the percentages of the shipped models are worth on corpora that were left out of training:
 [base](left-out-base.md), [small](left-out-small.md), [large](left-out-large.md),
-[research-base](left-out-research-base.md), [research-small](left-out-research-small.md). What is no speech: [no
+[research-base](left-out-research-base.md), [research-small](left-out-research-small.md). Sound that is no speech: [no
 emotion](no-emotion-base.md). Whether predict, timeline and streams answer alike: [one answer](one-answer-base.md),
 [an hour of two speakers](two-speaker-hour-base.md). Short words: [measured](short-words.md).
 Test-time augmentation: [measured](tta.md). Valence and arousal derived from emotions: [how, and how well](affect.md).
 
 With unlabelled recordings of the test speaker: [adaptation](adaptation.md); in streams that are mostly neutral,
-one-sided or of several speakers: [streams](streams.md). All recipes side by side:
-[recipes](recipes/README.md). What shared speakers and epochs chosen on test add to such numbers:
+of one or two emotions or of several speakers: [streams](streams.md). All recipes side by side:
+[recipes](recipes/README.md). How much shared speakers and epochs chosen on test add to such numbers:
 [why honest evaluation](../why-honest-evaluation.md).
 """
 
@@ -220,7 +221,7 @@ def section(protocol: str, ours: list[tuple[str, dict[str, Any]]]) -> str:
     clips = ours[0][1]["clips"].partition(": ")[2]
     known = PROTOCOLS.get(protocol)
     kind, description = (known.kind, known.description) if known else ("speaker-independent", MORE[protocol])
-    lines = [f"## {protocol} ({kind})", "", f"{description}: {clips}.", ""]
+    lines = [f"## {protocol} ({kind})", "", wrapped(f"{description}: {clips}."), ""]
     lines += ["| result | WA | UA | macro-F1 | WA interval |", "|---|---:|---:|---:|---:|"]
     for stem, metrics in ours:
         title = f"**{recipe_name(metrics)}**{part_of(metrics)}"
@@ -231,6 +232,11 @@ def section(protocol: str, ours: list[tuple[str, dict[str, Any]]]) -> str:
     lines += [fold_line(metrics) for _, metrics in ours]
     lines += [gender_line(metrics) for _, metrics in ours if metrics.get("gender")]
     return "\n".join(lines) + "\n"
+
+
+def wrapped(text: str) -> str:
+    """Return a paragraph in lines of 120 letters; a per cent sign stays with its number."""
+    return fill(text.replace(" %", "\0%"), 120, break_long_words=False, break_on_hyphens=False).replace("\0", " ")
 
 
 def class_subsets(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -245,10 +251,11 @@ def result_line(title: str, scores: dict[str, Any]) -> str:
 
 
 def fold_line(metrics: dict[str, Any]) -> str:
-    lines = [f"WA by fold, {recipe_name(metrics)}: {by_fold(metrics, 'wa')}{calibration(metrics)}.\n"]
+    lines = [wrapped(f"WA by fold, {recipe_name(metrics)}: {by_fold(metrics, 'wa')}{calibration(metrics)}.") + "\n"]
     for scheme, scores in class_subsets(metrics):
         ua = by_fold(scores, "ua")
-        lines.append(f"UA by fold, {recipe_name(metrics)}, {scheme} classes: {ua}{calibration(scores)}.\n")
+        text = f"UA by fold, {recipe_name(metrics)}, {scheme} classes: {ua}{calibration(scores)}."
+        lines.append(wrapped(text) + "\n")
     return "\n".join(lines)
 
 
@@ -264,7 +271,7 @@ def gender_line(metrics: dict[str, Any]) -> str:
         f"{100 * share:.1f} % {what} ({100 * limits['low']:.1f} to {100 * limits['high']:.1f})"
         for what, share, limits in parts
     )
-    return f"Gender right, {recipe_name(metrics)}: {shares}; 95 % intervals over speakers.\n"
+    return wrapped(f"Gender right, {recipe_name(metrics)}: {shares}; 95 % intervals over speakers.") + "\n"
 
 
 def calibration(metrics: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ plainly and adapted in every way, from plain probabilities alone, as at run time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
+from textwrap import fill
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -32,6 +33,7 @@ WAYS: Mapping[Way, str] = {
 N_FIRST = 10  # recordings of "ten"
 FEWEST = 2  # recordings; one alone says nothing about what its speaker does to others
 LEAST = 1e-6  # a probability below says no more
+LINE = 120  # letters of a line of Markdown
 
 
 def adapted_in(way: Way, answer: SetAnswer, plain: Floats) -> tuple[Floats, Floats]:
@@ -423,14 +425,17 @@ def losses_sentence(document: Mapping[str, Any]) -> str:
 def streams_legend(document: Mapping[str, Any]) -> str:
     """Return what rows and columns of the tables are, as Markdown."""
     lines = [
-        "UA (unweighted accuracy, the mean recall over classes) / WA (weighted accuracy, the share that is right) in "
-        "per cent, and the expected calibration error (ECE, 15 bins). Streams are drawn "
-        f"{document['draws']} times with seed {document['seed']}, each in an order of its own.",
+        _wrapped(
+            "UA (unweighted accuracy, the mean recall over classes) / WA (weighted accuracy, the share that is right) "
+            "in per cent, and the expected calibration error (ECE, 15 bins). Streams are drawn "
+            f"{document['draws']} times with seed {document['seed']}, each in an order of its own."
+        ),
         "",
         *(f"* *{kind}*: {words}." for kind, words in document["kinds"].items()),
+        f"* *{PLAIN}*: each recording is answered by itself.",
         *(f"* *{way}*: {words}." for way, words in document["ways"].items()),
-        f"* *{BLIND}*: the stream's mean log-probability is taken away, for comparison: what is best where all "
-        "emotions are equally frequent.",
+        f"* *{BLIND}*: the stream's mean log-probability is subtracted, for comparison: this is best where all",
+        "  emotions are equally frequent.",
         f"* *from the {LATE}th*: answers from the {LATE}th recording of a stream on.",
         "",
     ]
@@ -444,15 +449,19 @@ def streams_markdown(document: Mapping[str, Any]) -> str:
         "",
         *_markdown_table(COLUMNS, streams_table(document)),
         "",
-        "Mean UA over speakers, WA of the worst speaker, and whose WA batch adaptation costs most, in per cent and "
-        "points:",
+        "Mean UA over speakers, WA of the worst speaker, and the speaker whose WA falls most with batch adaptation, in",
+        "per cent and points:",
         "",
         *_markdown_table(SPEAKER_COLUMNS, speakers_table(document)),
         "",
-        losses_sentence(document),
+        _wrapped(losses_sentence(document)),
         "",
     ]
     return "\n".join(lines)
+
+
+def _wrapped(text: str) -> str:
+    return fill(text, LINE, break_long_words=False, break_on_hyphens=False)
 
 
 def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

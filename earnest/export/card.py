@@ -1,4 +1,4 @@
-"""A bundle's card: what it heard, how good it is, what it must not be used for; results from ``metrics.json``."""
+"""A bundle's card: what it learnt from, how good it is, what it must not be used for; results from ``metrics.json``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,50 +70,57 @@ INTENDED = """Research, teaching, prototypes, and analysing recordings whose spe
 EXCLUDED = (
     "Decisions about people: hiring, grading, credit, policing, diagnosis. The corpora are acted: what the model calls "
     "an emotion is how an actor was told to sound, not what a person feels. In the European Union, inferring emotions "
-    "at work and in schools is prohibited but for medical and safety reasons (AI Act, article 5)."
+    "at work and in schools is prohibited except for medical and safety reasons (AI Act, article 5)."
 )
 
 LIMITS = (
     "Acted speech in few languages, recorded close to the microphone in quiet rooms: on spontaneous speech, in other "
     "languages, over a telephone or in noise it is right less often, and its probabilities, fitted on such speech, can "
-    "be too sure. A single number hides how much voices differ: see the range over speakers. Emotions outside its "
-    "classes get the nearest of them."
+    "be too sure. Results differ much between speakers: see the range over speakers, not the mean alone. An emotion "
+    "that is not among its classes gets the class that is nearest."
 )
 GENDER = (
-    "Beside the emotion it answers which of the corpora's two words, female and male, a voice sounds like. That is not "
-    "who somebody is: the corpora's makers noted it of adult actors, and every other voice, a child's among them, gets "
-    "the nearer word. Don't use it to sort or address people."
+    "Beside the emotion it answers which of two words, female and male, a voice sounds like. That is not who somebody "
+    "is: the makers of the corpora wrote these words down for adult actors, and every other voice, also a child's, "
+    "gets the nearer word. Don't use it to sort or address people."
 )
 PERCENTAGES = ("wa", "ua", "coverage", "right", "ece", "coverage_80", "right_80")
 TRUE_PERCENTAGES = (
-    "Per cent. WA, UA: weighted and unweighted accuracy of all answers, sure or not. Of the answers that are told "
-    '(others are "unsure"): their share, the share of them that is right, and the expected calibration error (ECE, 15 '
-    "bins). Last: how many are at least 80 % sure, and how many of those are right. Left out: the model learnt from "
-    "other corpora, and temperature and threshold were fitted on yet others. Known: other speakers of a corpus that it "
-    "learnt from. Command: `python scripts/left_out_table.py NAME`."
+    "Per cent. WA (weighted accuracy, the share that is right) and UA (unweighted accuracy, the mean recall over "
+    'classes) are of all answers. The next three columns are of the answers that are told (the others are "unsure"): '
+    "their share, the share of them that is right, and their expected calibration error (ECE, 15 bins). Last: how many "
+    "are at least 80 % sure, and how many of those are right. Left out: the model learnt from other corpora, and "
+    "temperature and threshold were fitted on still others. Known: other speakers of a corpus that it learnt from. "
+    "Command: `python scripts/left_out_table.py NAME`."
 )
 INTENSITY = (
     "How strongly the emotion is expressed, 0 to 1, learnt from the levels that CREMA-D's actors were asked for: "
-    "neutral 0, low 1/3, medium 2/3, high 1. Of pairs of a strong and a normal recording, corpora it was not fitted "
-    "on, the share in which the strong one has more (a coin has 0.50). Command: `python scripts/fit_intensity.py`."
+    "neutral 0, low 1/3, medium 2/3, high 1. The table is of corpora that it was not fitted on: the share of pairs of "
+    "a strong and a normal recording in which the strong one has more (chance is 0.50). Command: "
+    "`python scripts/fit_intensity.py`."
 )
 AFFECT = (
-    "No rating of valence or arousal was at hand: both are derived, not measured, and how well they agree with ratings "
-    "is not known. They were learnt from where emotions lie on the two scales (Russell and Mehrabian, 1977): emotions "
-    "that actors were asked for, by level, and emotions that most listeners heard. Corpora that it was not fitted on: "
-    "correlation and concordance with the places of the emotions; pairs, the share in which happy has more valence "
-    "than angry, sad, fearful or disgust, and angry, happy or fearful more arousal than sad, neutral or calm (a coin "
-    "has 0.50). Command: `python scripts/fit_affect.py`."
+    "None of the corpora has ratings of valence or arousal. Both are derived from emotions, not measured, and how well "
+    "they agree with ratings is not known. They were learnt from the positions of emotions on the two scales (Russell "
+    "and Mehrabian, 1977): of emotions that actors were asked for, by level, and of emotions that most listeners "
+    "heard. The table is of corpora that it was not fitted on: correlation and concordance with these positions; "
+    "pairs: the share of pairs in which happy has more valence than angry, sad, fearful or disgust, and angry, happy "
+    "or fearful more arousal than sad, neutral or calm (chance is 0.50). Command: `python scripts/fit_affect.py`."
 )
 ADAPTED_STREAMS = (
     "Streams of recordings from corpora that the model has not heard, four classes (neutral, happy, sad, angry), WA / "
-    "UA (ECE) in per cent: without adaptation; all of a stream heard before any is answered; ten drawn recordings "
-    "heard before; each answered with what came before it. The corpora chose how far adapted answers are flattened. "
-    "Command: `python scripts/fit_adaptation.py FOLDER NAME`."
+    "UA (ECE) in per cent. Plain: without adaptation. Batch: all recordings of a stream are heard before any is "
+    "answered. Ten: ten drawn recordings are heard before. Causal: each is answered with what came before it. How far "
+    "adapted answers are flattened was chosen on these corpora. Command: "
+    "`python scripts/fit_adaptation.py FOLDER NAME`."
 )
 FOLDERS = (
-    "No kind of stream of speech loses more than a point there, so `earnest predict FOLDER` adapts to the recordings "
-    "of each folder, unless `--adapt off` is given."
+    "In this table, no kind of stream of speech loses more than a point by adaptation. So `earnest predict FOLDER` "
+    "adapts to the recordings of each folder, unless you give `--adapt off`."
+)
+RESULTS = (
+    "WA: weighted accuracy, the share that is right. UA: unweighted accuracy, the mean recall over classes. Mean ± "
+    "standard deviation over folds. These are models of the folds; they were trained on less than this one."
 )
 STREAM_WAYS = ("plain", "batch", "ten", "causal")
 CITATION = (
@@ -129,7 +136,7 @@ def model_card(info: BundleInfo) -> str:
     lines = [
         f"# {info.name} {info.version}",
         "",
-        f"Speech emotion from raw waveform ({info.sample_rate_hz} Hz): {classes}.",
+        f"The emotion that speech expresses, from a waveform ({info.sample_rate_hz} Hz): {classes}.",
         f"Network `{info.network}`, {info.n_parameters:,} parameters, initial weights: {info.origin}.",
         calibration,
         *([info.notes] if info.notes else []),
@@ -173,7 +180,7 @@ def _outside(info: BundleInfo) -> str:
 
 
 def _left_out(info: BundleInfo) -> list[str]:
-    """Return what its percentages are worth elsewhere, and what it makes of sound that is no speech."""
+    """Return how true its percentages are elsewhere, and what it answers to sound that is no speech."""
     told = info.left_out or {}
     lines: list[str] = []
     if table := told.get("table"):
@@ -186,11 +193,17 @@ def _left_out(info: BundleInfo) -> list[str]:
         lines += ["", "## Adapted to a speaker", "", ADAPTED_STREAMS, "", *streams_table(streams)]
         lines += ["", FOLDERS] if info.adaptation and info.adaptation.folders else []
     if sounds := told.get("sounds"):
-        lines += ["", "## What is no speech", ""]
-        for what, shares in sounds.items():
-            if isinstance(shares, dict):
-                lines.append(f"* {what}: {', '.join(f'{name} {share}' for name, share in shares.items())}")
+        lines += ["", "## Sound that is no speech", ""]
+        lines += [f"* {what}: {_listed(shares)}" for what, shares in sounds.items() if isinstance(shares, Mapping)]
     return lines
+
+
+def _listed(shares: Mapping[str, Any]) -> str:
+    """Return names with their values; those of a name that has several stand in parentheses."""
+    return ", ".join(
+        f"{name} ({_listed(share)})" if isinstance(share, Mapping) else f"{name} {share}"
+        for name, share in shares.items()
+    )
 
 
 def percentages_table(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str]:
@@ -259,7 +272,7 @@ def _results(info: BundleInfo) -> list[str]:
             rows.append(
                 f"| {result.protocol}, {scheme} classes | {speakers} | {_percent(wa)} | {_percent(ua)} | | the same |"
             )
-    rows += ["", "Mean ± standard deviation over folds; these are models of the folds, trained on less than this one."]
+    rows += ["", RESULTS]
     return rows
 
 
@@ -268,8 +281,15 @@ def _fairness(info: BundleInfo) -> list[str]:
     told = [result for result in info.results if result.recall]
     if not told:
         return []
-    columns = ("protocol", "WA, 95 % interval", "ECE", "WA of the surest 80 %", "UA by gender", "WA of speakers")
-    lines = ["", "## Whom it understands, and how sure to be", ""]
+    columns = (
+        "protocol",
+        "WA, 95 % interval",
+        "calibration error",
+        "WA of the surest 80 %",
+        "UA by gender",
+        "WA of speakers",
+    )
+    lines = ["", "## By class, gender and speaker", ""]
     lines += ["| " + " | ".join(columns) + " |", "|---|---:|---:|---:|---|---|"]
     for result in told:
         genders = ", ".join(f"{name} {_percent(ua)}" for name, ua in result.ua_by_gender.items()) or NONE

@@ -176,7 +176,8 @@ def report(found: Mapping[str, Any]) -> str:
         "",
         f"Measured by `python web/bench/measure.py` in {where['chromium']} (headless, one thread, SIMD) and Node "
         f"{where['node']} with onnxruntime-web {where['onnxruntime_web']}, on a machine with {where['cores']} cores "
-        f"that was busy with other work (load {where['load']:.1f}): the best of many is what a quiet one would give.",
+        f"that was busy with other work (load {where['load']:.1f}). The best of many is about what an idle one would "
+        "give.",
         "",
         "| model | 3 s, best | median | × real time | first answer, best | median | page stood still, 5 times |",
         "|---|---:|---:|---:|---:|---:|---:|",
@@ -192,15 +193,15 @@ def report(found: Mapping[str, Any]) -> str:
         )
     lines += [
         "",
-        "Latency is what the page sees, message to the worker and back included. The first answer is counted from the "
-        "navigation in a new browser, files from a server on the same machine. The page stood still: longest time "
-        f"between ticks of 4 ms while the worker answered (least … most); up to {idle_ms:.0f} ms without any work, by "
-        "the scheduler of this machine.",
+        "Latency is what the page measures, with the messages to the worker and back. The time to the first answer "
+        "begins with the navigation in a new browser; files come from a server on the same machine. The page stood "
+        "still: the longest time between ticks of 4 ms while the worker answered (least … most). Without any work it "
+        f"was up to {idle_ms:.0f} ms, because of the scheduler of this machine.",
         "",
         "## Same numbers",
         "",
-        "Difference of probabilities to Python's, over clips of RAVDESS, EmoDB and CREMA-D, every second one joined "
-        "from two, ±12 dB, at 8, 16, 22.05, 44.1 and 48 kHz.",
+        "Difference of probabilities to Python's (Δp), over clips of RAVDESS, EmoDB and CREMA-D, every second one "
+        "joined from two, ±12 dB, at 8, 16, 22.05, 44.1 and 48 kHz.",
         "",
         "| model | where | clips | max Δp | mean Δp | same answer |",
         "|---|---|---:|---:|---:|---:|",

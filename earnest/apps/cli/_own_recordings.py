@@ -28,15 +28,15 @@ class OwnOptions:
     label_column: str | None = option(
         "--label-column",
         metavar="NAME",
-        help="Of own recordings: the column with labels; of folders 'folder 1', 'folder 2' … Default: guessed.",
+        help="Your own recordings: the column with labels; in folders 'folder 1', 'folder 2' … Default: guessed.",
     )
-    speaker_column: str | None = option("--speaker-column", metavar="NAME", help="The same for who speaks.")
+    speaker_column: str | None = option("--speaker-column", metavar="NAME", help="The same for the speaker.")
     label_pattern: str | None = option(
         "--label-pattern",
         metavar="REGEX",
-        help="Of own recordings: takes the label from a path (group 'label', or the first).",
+        help="Your own recordings: finds the label in a path (group 'label', or the first group).",
     )
-    speaker_pattern: str | None = option("--speaker-pattern", metavar="REGEX", help="The same for who speaks.")
+    speaker_pattern: str | None = option("--speaker-pattern", metavar="REGEX", help="The same for the speaker.")
 
     @property
     def any(self) -> bool:

@@ -91,7 +91,11 @@ def _part(_context: click.Context, _parameter: click.Parameter, text: str) -> "P
     show_default=True,
     help="What runs the workers: this machine, or a Ray cluster.",
 )
-@click.option("--address", metavar="HOST:PORT", help="Of the Ray cluster. Default: one on this machine, for this run.")
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    help="Address of the Ray cluster. Default: a cluster on this machine, for this run.",
+)
 @click.option(
     "--shard",
     "part",
@@ -117,7 +121,9 @@ def _part(_context: click.Context, _parameter: click.Parameter, text: str) -> "P
     show_default=True,
     help="Seconds of sound that the network hears in one run.",
 )
-@click.option("--isolate", is_flag=True, help="Decode in processes without files and network: for strangers' files.")
+@click.option(
+    "--isolate", is_flag=True, help="Decode in processes without files and network: for files from strangers."
+)
 @click.option(
     "--timeout",
     "file_s",

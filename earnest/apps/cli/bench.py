@@ -82,7 +82,13 @@ PARTS = ("clip", "start", "folder", "long")
 @click.option(
     "--repeats", type=click.IntRange(10, 10_000), default=100, show_default=True, help="How often one clip is timed."
 )
-@click.option("--jobs", type=click.IntRange(1, 256), default=os.cpu_count() or 1, show_default="cores")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    default=os.cpu_count() or 1,
+    show_default="cores",
+    help="Recordings of the folder to decode at a time.",
+)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for bench.json and .png."
 )
@@ -103,8 +109,8 @@ def command(
 ) -> None:
     """Measure latency, start, throughput, long sound and memory.
 
-    With --baseline the same is done with librosa and torch, in the shape of EmoCatcher's pipeline and in the one of
-    earnest's small model, and ratios are given. Keep the machine idle meanwhile.
+    With --baseline two pipelines of librosa and torch are measured too, EmoCatcher's and one with the network of
+    earnest's first small model, and ratios are given. Run nothing else meanwhile.
 
     \b
     Example:

@@ -251,9 +251,7 @@ def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, 
 
 
 @command.command()
-@click.argument(
-    "name", metavar=f"PATH|NAME|{'|'.join(TABLE_READERS)}", shell_complete=names_from(corpus_names, files=True)
-)
+@click.argument("name", metavar="NAME|PATH|FORMAT", shell_complete=names_from(corpus_names, files=True))
 @click.argument("root", type=PATH, required=False)
 @click.option("-o", "--output", type=PATH, required=True, help="The CSV file to write.")
 @overwrite_option
@@ -277,7 +275,7 @@ def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, 
 @click.option(
     "--readable",
     is_flag=True,
-    help="Of own recordings: decode each, and leave out what can't be read, is silent, too short or there twice.",
+    help="Your own recordings: decode each, and leave out what can't be read, is silent, too short or there twice.",
 )
 @output_options
 def manifest(
@@ -297,8 +295,9 @@ def manifest(
     """Write the rows of a corpus, or of your own recordings, as a manifest.
 
     A manifest is a table with one row an utterance. It can stand for its corpus in --data NAME=DIR, such as --data
-    mine=mine.csv, and for your recordings in --corpus mine.csv. PATH alone is a folder or table of your own, in any
-    layout; where it can't be guessed, say which column or folder is what.
+    mine=mine.csv, and for your recordings in --corpus mine.csv. NAME is a corpus, ROOT its folder. PATH alone is a
+    folder or table of your own, in any layout; where it can't be guessed, say which column or folder is what. FORMAT
+    (csv, jsonl, audiofolder, audformat or emobox) says how to read ROOT.
 
     \b
     Examples:
@@ -387,7 +386,7 @@ def fetch(name: str, folder: Path, as_json: bool, quiet: bool) -> None:
 
 
 @command.command()
-@click.argument("name", shell_complete=names_from(corpus_names))
+@click.argument("name", metavar="NAME|PATH", shell_complete=names_from(corpus_names, files=True))
 @click.argument("root", type=PATH, required=False)
 @data_option
 @click.option("-o", "--output", type=PATH, required=True, help="Folder to write: index.html, pictures, corpus.json.")
@@ -406,9 +405,10 @@ def show(
 ) -> None:
     """Draw a corpus: counts, durations, affect, waveforms, a spectrogram a class; one page to look at and listen to.
 
-    ROOT is the corpus' folder, or a manifest of your own recordings; PATH alone is where these are. Without ROOT, a
-    corpus is where --data or $EARNEST_DATA says. Recordings go into the page only where the licence of their corpus
-    allows passing them on. The exit code is 3 when some recordings can't be read; the page names them.
+    ROOT is the folder of the corpus, or a manifest of your own recordings. Without ROOT it looks in the folder that
+    --data or $EARNEST_DATA names. PATH is a folder or table of your own, in any layout. Recordings go into the page
+    only where the licence of their corpus allows passing them on. The exit code is 3 when some recordings can't be
+    read; the page names them.
 
     \b
     Examples:

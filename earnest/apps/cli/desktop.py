@@ -26,7 +26,9 @@ from earnest.runtime.formats import json_line
     type=click.Path(path_type=Path, file_okay=False),
     help="Where settings, recordings and corrections are kept. Default: the system's place for them.",
 )
-@click.option("--language", type=click.Choice(["system", "en", "de"]), help="Of the window. Default: what was set.")
+@click.option(
+    "--language", type=click.Choice(["system", "en", "de"]), help="Language of the window. Default: what was set."
+)
 @click.option(
     "--until-answered", is_flag=True, help="Close the window when PATHS are answered, and write a JSON object a line."
 )

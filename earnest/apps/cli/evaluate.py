@@ -59,7 +59,7 @@ class TaskOptions:
         help="Instead of --protocol: split files, or a folder of them, as `earnest split` reads them; repeatable.",
     )
     speaker_dependent: bool = option(
-        "--speaker-dependent", is_flag=True, help="Of --splits in CSV: speakers may be shared; every title says so."
+        "--speaker-dependent", is_flag=True, help="With --splits in CSV: speakers may be shared; every title says so."
     )
     folds: str | None = option("--folds", metavar="NAMES", help="Only these folds, with commas; the result says so.")
     repeats: int | None = option(
@@ -174,10 +174,10 @@ class ConditionOptions:
         "--noise", metavar="FOLDER", help="Also answer with noise from here mixed into each test clip."
     )
     snr_db: str | None = option(
-        "--snr-db", metavar="LEVELS", help=f"Of --noise: its levels, with commas. Default: {DEFAULT_LEVELS}."
+        "--snr-db", metavar="LEVELS", help=f"With --noise: its levels, with commas. Default: {DEFAULT_LEVELS}."
     )
     noise_names: str | None = option(
-        "--noise-names", metavar="NAMES", help="Of --noise: only recordings with one of these in their path."
+        "--noise-names", metavar="NAMES", help="With --noise: only recordings with one of these in their path."
     )
 
     def __post_init__(self) -> None:

@@ -29,9 +29,9 @@ STARTS = ("alexnet", "densenet121", "resnet18", "vgg11")
 
 
 @click.command("import")
-@click.argument("network", type=click.Choice((*NETWORKS, *STARTS)))
+@click.argument("network", metavar="NETWORK", type=click.Choice((*NETWORKS, *STARTS)))
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), help="Run folder to make; of ImageNet's, the file.")
+@click.option("--output", type=click.Path(path_type=Path), help="Run folder to make; for ImageNet weights, the file.")
 @overwrite_option
 @click.option(
     "--protocol",
@@ -55,10 +55,10 @@ def command(
 ) -> None:
     """Take over weights that others published, tensor by tensor.
 
-    FILE is EmoCatcher's checkpoint (.pth) or Moody's graph (.onnx): the result is a run folder, which `earnest export`
-    makes a bundle of. Of alexnet, densenet121, resnet18 and vgg11 it is torchvision's file, trained on ImageNet: it is
-    checked and put below $EARNEST_MODELS, where recipes look for it. Tensors alone are read; each must have the name
-    and shape that our copy of the network expects.
+    For the NETWORK emocatcher, FILE is EmoCatcher's checkpoint (.pth), for moody-alexnet Moody's graph (.onnx). The
+    result is a run folder, which `earnest export` makes a bundle of. For alexnet, densenet121, resnet18 and vgg11, FILE
+    is torchvision's file, trained on ImageNet: it is checked and put below $EARNEST_MODELS, where recipes look for it.
+    Nothing but tensors is read; each must have the name and shape that our copy of the network expects.
 
     \b
     Examples:

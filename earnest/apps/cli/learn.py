@@ -38,17 +38,17 @@ class LayoutOptions(OwnOptions):
 class CardOptions:
     """What the card says; nobody but the maker knows it."""
 
-    name: str = option("--name", default="", help="Of the model. Default: that of its folder.")
-    licence: str = option("--licence", default="", help="Of the model: may others use it?")
-    data_licence: str = option("--data-licence", default="", help="Of the recordings.")
-    attribution: str = option("--attribution", default="", help="Whom to name: who made the recordings.")
+    name: str = option("--name", default="", help="Name of the model. Default: that of its folder.")
+    licence: str = option("--licence", default="", help="Licence of the model: may others use it?")
+    data_licence: str = option("--data-licence", default="", help="Licence of the recordings.")
+    attribution: str = option("--attribution", default="", help="Who made the recordings; the card names them.")
 
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How is learnt."""
+    """How the model is learnt."""
 
-    model: str = option("--from", **{**MODEL, "help": "Whose hearing is learnt from."})
+    model: str = option("--from", **{**MODEL, "help": "Bundle whose network is kept; its last layer is learnt."})
     balance: bool = option(
         "--balance/--as-frequent",
         default=True,
@@ -61,7 +61,7 @@ class FitOptions:
     keep: bool = option(
         "--keep/--forget", default=True, help="Keep embeddings for --continue (personal data), or don't."
     )
-    seed: int = option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all draws.")
+    seed: int = option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all draws.")
     jobs: int = option(
         "--jobs", type=click.IntRange(1, 256), default=os.cpu_count() or 1, show_default="cores", help="Threads."
     )

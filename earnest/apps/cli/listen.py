@@ -140,7 +140,7 @@ def command(
 ) -> None:
     """Tell emotions live, until Ctrl-C or the end of the pipe.
 
-    Without - it listens to the microphone. With - it reads WAV, or bare 16-bit samples, from standard input. Spans
+    Without - it listens to the microphone. With - it reads WAV, or raw 16-bit samples, from standard input. Spans
     below the model's threshold are "unsure". Vocal bursts stand in parentheses. With --json each event (window, span,
     segment, vocal-burst, gap) is one line.
 

@@ -56,7 +56,7 @@ class DecodingOptions:
         help="Recordings to decode at a time.",
     )
     isolate: bool = option(
-        "--isolate", is_flag=True, help="Decode in processes without files and network: for strangers' files."
+        "--isolate", is_flag=True, help="Decode in processes without files and network: for files from strangers."
     )
     file_s: float | None = option(
         "--timeout",

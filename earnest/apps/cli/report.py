@@ -43,8 +43,8 @@ def command(
 ) -> None:
     """Write one self-contained HTML page about results.
 
-    Results are folders of train or evaluate, or any predictions.csv. What isn't at hand, such as recordings or PyTorch,
-    is left out, and the page says why. Recordings go into the page only where the licence of their corpus allows
+    RUNs are folders of train or evaluate, or any predictions.csv. A part is left out where recordings or PyTorch are
+    missing, and the page says why. Recordings go into the page only where the licence of their corpus allows
     passing them on.
 
     \b

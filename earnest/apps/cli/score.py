@@ -226,19 +226,28 @@ PATH = click.Path(path_type=Path)
     help="The protocol that the predictions follow; it goes into the title.",
 )
 @click.option(
-    "--format", "form", type=click.Choice(list(READERS)), help="What wrote the file; without it its content tells."
+    "--format",
+    "form",
+    type=click.Choice(list(READERS)),
+    help="What wrote the file. Default: what its content looks like.",
 )
-@click.option("--manifest", type=PATH, help="A manifest (CSV): truth, speakers and clips come from there.")
+@click.option("--manifest", type=PATH, help="A manifest (CSV): clips, speakers and true emotions come from there.")
 @click.option(
     "--corpus",
     "corpora",
     multiple=True,
     metavar="NAME",
     shell_complete=names_from(corpus_names),
-    help="A corpus in place of a manifest; without it those that --data names.",
+    help="A corpus instead of a manifest. Default: those that --data names.",
 )
 @data_option
-@click.option("--map", "words", multiple=True, metavar="THEIRS=OURS", help="What a label of the file means: ang=angry.")
+@click.option(
+    "--map",
+    "words",
+    multiple=True,
+    metavar="THEIRS=OURS",
+    help="What a label of the file means, such as ang=angry; repeatable.",
+)
 @click.option("--scheme", metavar="NAME", help="Map labels to the classes of a scheme, such as iemocap4.")
 @click.option("--ignore-unknown", is_flag=True, help="Leave out answers to clips that the manifest doesn't have.")
 @click.option("-o", "--output", type=PATH, help="A folder for metrics.json and confusion.png.")

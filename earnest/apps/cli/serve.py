@@ -68,8 +68,10 @@ TOKEN_BYTES = 24
     show_default=True,
     help="Windows of different requests that may share a run of the network. 1 keeps numbers exact.",
 )
-@click.option("--limit", "limits", multiple=True, metavar="NAME=NUMBER", help="Change a bound; see --show-limits.")
-@click.option("--show-limits", is_flag=True, help="List the bounds and end.")
+@click.option(
+    "--limit", "limits", multiple=True, metavar="NAME=NUMBER", help="Change a limit; repeatable. See --show-limits."
+)
+@click.option("--show-limits", is_flag=True, help="List the limits and end.")
 @click.option(
     "--api-keys",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -88,14 +90,24 @@ TOKEN_BYTES = 24
     metavar="NAME",
     help="Another name of this server, such as that of a proxy. Other names in the header Host are refused.",
 )
-@click.option("--cors-origin", "cors_origins", multiple=True, metavar="ORIGIN", help="Page elsewhere that may ask.")
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Origin of a page elsewhere that may ask; repeatable.",
+)
 @click.option(
     "--keep",
     type=click.Path(path_type=Path, file_okay=False, exists=True, writable=True),
     help="Folder for recordings and answers, within keep_bytes and keep_days. Without it nothing is stored.",
 )
 @click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="Which logs are written.",
 )
 @output_options
 def command(
@@ -121,8 +133,8 @@ def command(
     """Answer over HTTP and WebSocket, until SIGTERM or Ctrl-C.
 
     Logs are JSON, one object a line, on standard error. With --quiet there are warnings only. docs/server.md has
-    addresses, errors and bounds. A reverse proxy does TLS. Beyond this machine (--host) the server asks for a key: one
-    of --api-keys. Without --api-keys it makes a token, and prints it with its address.
+    addresses, errors and limits. For TLS (https) put a reverse proxy before it. Beyond this machine (--host) the server
+    asks for a key: one of --api-keys. Without --api-keys it makes a token, and prints it with its address.
 
     \b
     Examples:
@@ -180,9 +192,9 @@ def _show(limits: "Limits", as_json: bool) -> None:
         echo_json(values)
         return
     echo_table(
-        ("name", "bound"),
+        ("name", "limit"),
         [(name, f"{value:g}" if value < 1e6 else f"{value:,}") for name, value in values.items()],
-        right=("bound",),
+        right=("limit",),
     )
 
 

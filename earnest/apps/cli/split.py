@@ -41,17 +41,17 @@ PATH = click.Path(path_type=Path)
 )
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Where the files go, one a fold.")
 @overwrite_option
-@click.option("--hash", "with_hashes", is_flag=True, help="Note down a SHA-256 of every clip's samples.")
+@click.option("--hash", "with_hashes", is_flag=True, help="Also write a SHA-256 of every clip's samples.")
 @click.option(
     "--check",
     "files",
     multiple=True,
     type=PATH,
-    help="Instead: search this file, or the files of this folder, for leaks; repeatable. JSON of ours, or CSV with the "
-    "columns path or utterance_id, set, and perhaps fold.",
+    help="Instead: search this file, or the files of this folder, for leaks; repeatable. JSON of earnest, or CSV with "
+    "the columns path or utterance_id, set, and perhaps fold.",
 )
-@click.option("--speaker-dependent", is_flag=True, help="Of --check with CSV: shared speakers are meant to be.")
-@click.option("--no-audio", is_flag=True, help="Of --check: don't listen for the same audio under another name.")
+@click.option("--speaker-dependent", is_flag=True, help="With --check of CSV: speakers are shared on purpose.")
+@click.option("--no-audio", is_flag=True, help="With --check: don't search for the same audio under another name.")
 @click.option(
     "--corpus",
     "corpora",

@@ -21,11 +21,11 @@ MARKDOWN = "streams.md"
 def command(evaluations: tuple[Path, ...], as_json: bool, quiet: bool) -> None:
     """Adapt to streams of test clips with any shares of emotions.
 
-    The models are those of finished `earnest evaluate`. Streams: as recorded, 80 % neutral, one emotion, two emotions,
-    three speakers mixed: each answered plainly, with its mean taken away (for comparison), and by the fold's adaptation
-    after all recordings, after ten of them, and recording by recording. Tells UA (unweighted accuracy, the mean recall
-    over classes), WA (weighted accuracy, the share that is right), ECE (expected calibration error, 15 bins) and the
-    worst speaker. Draws are seeded; nothing is decoded.
+    The models are those of finished `earnest evaluate`. A stream is the test clips of a speaker: as recorded,
+    80 % neutral, one emotion, two emotions, three speakers mixed. Each stream is answered without adaptation, with its
+    mean subtracted (for comparison), and with the adaptation of the fold: to all clips, to ten of them, and clip by
+    clip. The table has UA (unweighted accuracy, the mean recall over classes), WA (weighted accuracy, the share that is
+    right), ECE (expected calibration error, 15 bins) and the worst speaker. Draws are seeded; nothing is decoded.
 
     \b
     Example:

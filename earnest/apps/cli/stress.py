@@ -33,8 +33,8 @@ MARKDOWN, PICTURE = "stress.md", "stress.png"
 @click.command()
 @click.argument("evaluation", metavar="FOLDER", type=click.Path(path_type=Path))
 @data_option
-@click.option("--noise", metavar="FOLDER", help="Recordings to mix in; without, babble and white noise are the noises.")
-@click.option("--noise-names", metavar="NAMES", help="Of --noise: only recordings with one of these in their path.")
+@click.option("--noise", metavar="FOLDER", help="Noise to mix in. Without it the noises are babble and white noise.")
+@click.option("--noise-names", metavar="NAMES", help="With --noise: only recordings with one of these in their path.")
 @click.option("--folds", metavar="NAMES", help="Only these folds, with commas.")
 @click.option(
     "--clips",
@@ -47,10 +47,12 @@ MARKDOWN, PICTURE = "stress.md", "stress.png"
     type=click.Choice(["test", "valid"]),
     default="test",
     show_default=True,
-    help="valid: for choosing what helps, without a look at test clips.",
+    help="valid: validation clips, for choosing what helps without test clips.",
 )
 @click.option("--predictions", is_flag=True, help="Also write the predictions of each condition.")
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Default: FOLDER.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for the result. Default: FOLDER."
+)
 @overwrite_option
 @output_options
 def command(
@@ -69,10 +71,10 @@ def command(
 ) -> None:
     """Answer test clips again, changed in thirty ways.
 
-    The models are those of a finished `earnest evaluate`. Changes: noise, babble, telephone, codecs, rooms, level,
-    clipping, filters. Tells UA (unweighted accuracy, the mean recall over classes) beside that of the same clips as
-    they are, how many answers stay, and the thresholds of audEERING's ser-tests. What a clip goes through depends on
-    the clip and the condition alone, so that results can be compared.
+    The models are those of a finished `earnest evaluate`. Changes: noise, babble (many people who speak at once),
+    telephone, codecs, rooms, level, clipping, filters. The table has UA (unweighted accuracy, the mean recall over
+    classes) with and without the change, the share of answers that stay the same, and the thresholds of audEERING's
+    ser-tests. A change depends on nothing but the clip and the condition, so that results can be compared.
 
     \b
     Example:

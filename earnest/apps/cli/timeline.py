@@ -22,14 +22,29 @@ from earnest.runtime.windows import Windowing
 @options("models", AveragingOptions)
 @options("adaptation", AdaptationOptions)
 @options("answer", AnswerOptions)
-@click.option("--format", "form", type=click.Choice(["table", *FORMATS]), help="How to write; default: table.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", *FORMATS]),
+    help="Format. Default: table, or what the file's name says.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
 @overwrite_option
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture to draw: .png, .svg or .pdf.")
-@click.option("--window", "window_s", default=Windowing.window_s, show_default=True, help="Seconds heard at a time.")
+@click.option(
+    "--window",
+    "window_s",
+    default=Windowing.window_s,
+    show_default=True,
+    help="Seconds that the network hears at once.",
+)
 @click.option("--hop", "hop_s", default=Windowing.hop_s, show_default=True, help="Seconds from one window to the next.")
 @click.option(
-    "--activity", type=click.Choice(DETECTORS), default="auto", show_default=True, help="What tells speech from noise."
+    "--activity",
+    type=click.Choice(DETECTORS),
+    default="auto",
+    show_default=True,
+    help="What finds speech (voice activity detection).",
 )
 @output_options
 def command(
@@ -49,8 +64,8 @@ def command(
 ) -> None:
     """Tell the emotion over time of a recording of any length.
 
-    PATH is a file or - for standard input. Speech is found first; each piece of it is heard in overlapping windows, and
-    their answers become spans: of an emotion, or "unsure" below the model's threshold. Times are in seconds.
+    PATH is a file or - for standard input. Speech is found first. The network hears it in overlapping windows. A
+    span is neighbouring windows with one emotion; below the model's threshold it is "unsure". Times are in seconds.
 
     \b
     Examples:

@@ -3,7 +3,7 @@
 import type { BundleInfo } from "../bundle.js";
 
 const EXCLUDED =
-  "Decisions about people: hiring, grading, credit, policing, diagnosis. In the European Union, inferring emotions at work and in schools is prohibited but for medical and safety reasons (AI Act, article 5).";
+  "Decisions about people: hiring, grading, credit, policing, diagnosis. In the European Union, inferring emotions at work and in schools is prohibited except for medical and safety reasons (AI Act, article 5).";
 
 interface Row {
   [name: string]: unknown;
@@ -13,7 +13,7 @@ export function cardOf(info: BundleInfo, hasNotice: boolean): string {
   const lines = [
     `# ${info.name} ${info.version}`,
     "",
-    `Speech emotion from raw waveform (${info.sample_rate_hz} Hz): ${info.classes.join(", ")}.`,
+    `The emotion that speech expresses, from a waveform (${info.sample_rate_hz} Hz): ${info.classes.join(", ")}.`,
     `Initial weights: ${text(info["origin"])}.`,
     text(info["notes"]),
     "",
@@ -41,7 +41,7 @@ export function cardOf(info: BundleInfo, hasNotice: boolean): string {
       ]),
     ),
     "",
-    "Mean ± standard deviation over folds; these are models of the folds, trained on less than this one.",
+    "WA: weighted accuracy, the share that is right. UA: unweighted accuracy, the mean recall over classes. Mean ± standard deviation over folds. These are models of the folds; they were trained on less than this one.",
     "",
     "## Use",
     "",

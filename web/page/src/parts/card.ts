@@ -17,7 +17,7 @@ export function showCard({ about, place }: Engine): void {
       "p",
       {},
       "The training recordings were acted. It says how a voice sounds to it, not what a person feels: don't decide about people by it. " +
-        "In the European Union, inferring emotions at work and in schools is prohibited but for medical and safety reasons (AI Act, article 5).",
+        "In the European Union, inferring emotions at work and in schools is prohibited except for medical and safety reasons (AI Act, article 5).",
     ),
     h("p", {}, `Licence of the weights: ${about.licence}.`),
   );
