@@ -353,7 +353,10 @@ def _row(line: dict[str, Any]) -> Utterance:
 
 def _check(found: OwnEmbeddings, where: Path) -> None:
     n_rows = len(found.rows)
-    arrays: Sequence[Any] = (found.embeddings, found.seconds, *([found.copies] if len(found.copies) else []))
-    right = n_rows > 0 and found.embeddings.ndim == 2 and all(len(one) == n_rows for one in arrays)
-    if not right or not all(np.isfinite(one).all() and one.dtype.kind == "f" for one in arrays):
+    # Members of an archive that are no arrays come as bytes, and an array may have no dimension.
+    arrays: list[Any] = [found.embeddings, found.seconds, found.copies]
+    right = n_rows > 0 and all(isinstance(one, np.ndarray) and one.ndim for one in arrays) and arrays[0].ndim == 2
+    arrays = [one for one in arrays if one is not found.copies or len(one)] if right else []
+    right = right and all(len(one) == n_rows and one.dtype.kind == "f" for one in arrays)
+    if not right or not all(np.isfinite(one).all() for one in arrays):
         raise EarnestError(f"{where}: its files don't fit together. Learn from all recordings again.")
