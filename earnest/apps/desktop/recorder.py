@@ -252,11 +252,7 @@ class RecordPanel(QWidget):
                 share.setText(localised(percent(shares.get(name, 0.0))))
         if isinstance(event, Gap):
             lost = localised(f"{event.end_s - event.start_s:.1f}")
-            self.problem.setText(
-                tr("{seconds} s of sound were lost: this computer is too slow.").format(
-                    seconds=localised(f"{lost:.1f}")
-                )
-            )
+            self.problem.setText(tr("{seconds} s of sound were lost: this computer is too slow.").format(seconds=lost))
         if isinstance(event, Span | VocalBurst):
             span = burst_span(event) if isinstance(event, VocalBurst) else event
             times = localised(f"{span.start_s:.1f}–{span.end_s:.1f} s")

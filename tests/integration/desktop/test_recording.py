@@ -239,3 +239,21 @@ def test_a_picture_of_many_hours_is_thinned(tmp_path: Path, qapp: Any) -> None:
     whole = samples.part(0, 30)
     assert values.max() == pytest.approx(whole.max(), abs=1e-4)
     assert samples.decibels(0, 30).shape[0] == samples.decibels(3, 4).shape[0] == 64
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "2.5 s"), ("de", "2,5 s")])
+def test_lost_sound_is_told(opened: Any, language: str, said: str) -> None:
+    from earnest.apps.desktop.texts import install
+    from earnest.runtime.events import Gap
+
+    window = opened().window
+    translator = install(language)
+    try:
+        window.record._take(Gap(1.0, 3.5))
+        assert said in window.record.problem.text()
+    finally:
+        install("en")
+        if translator is not None:
+            from PySide6.QtCore import QCoreApplication
+
+            QCoreApplication.removeTranslator(translator)
