@@ -19,6 +19,7 @@ from earnest.runtime.engine import Backend, Hint, Provider
 from earnest.runtime.prediction import ClassChoice, Options
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.profile import Profile
+from earnest.runtime.windows import Windowing
 
 F = TypeVar("F", bound=Callable[..., Any])
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -113,6 +114,14 @@ MODEL: Mapping[str, Any] = {
     "shell_complete": names_from(bundle_names, files=True),
     "help": "Which bundle answers.",
 }
+
+
+def window_options(function: F) -> F:
+    """Add ``--window`` and ``--hop``, which every command has that answers over time."""
+    hop = "Seconds from one window to the next."
+    function = click.option("--hop", "hop_s", default=Windowing.hop_s, show_default=True, help=hop)(function)
+    window = "Seconds that the network hears at once."
+    return click.option("--window", "window_s", default=Windowing.window_s, show_default=True, help=window)(function)
 
 
 def model_option(function: F) -> F:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from earnest.apps.cli._answers import bar, exact_clock
-from earnest.apps.cli._options import AdaptationOptions, AnswerOptions, ModelOptions, options
+from earnest.apps.cli._options import AdaptationOptions, AnswerOptions, ModelOptions, options, window_options
 from earnest.apps.cli.output import echo_table, output_options
 from earnest.audio.feed import Lost, microphone, microphones, open_pipe
 from earnest.errors import printable, printable_json
@@ -115,14 +115,7 @@ Sound = Iterable[npt.NDArray[np.float32] | Lost]
 )
 @click.option("--device", help="Microphone to use: its number, or part of its name.")
 @click.option("--devices", is_flag=True, help="List the microphones and end.")
-@click.option(
-    "--window",
-    "window_s",
-    default=Windowing.window_s,
-    show_default=True,
-    help="Seconds that the network hears at once.",
-)
-@click.option("--hop", "hop_s", default=Windowing.hop_s, show_default=True, help="Seconds from one window to the next.")
+@window_options
 @output_options
 def command(
     source: str | None,

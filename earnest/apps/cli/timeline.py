@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._options import AdaptationOptions, AnswerOptions, AveragingOptions, options
+from earnest.apps.cli._options import AdaptationOptions, AnswerOptions, AveragingOptions, options, window_options
 from earnest.apps.cli.output import output_options, overwrite_option
 from earnest.audio.activity import DETECTORS
 from earnest.files.writing import new_file
@@ -31,14 +31,7 @@ from earnest.runtime.windows import Windowing
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
 @overwrite_option
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Picture to draw: .png, .svg or .pdf.")
-@click.option(
-    "--window",
-    "window_s",
-    default=Windowing.window_s,
-    show_default=True,
-    help="Seconds that the network hears at once.",
-)
-@click.option("--hop", "hop_s", default=Windowing.hop_s, show_default=True, help="Seconds from one window to the next.")
+@window_options
 @click.option(
     "--activity",
     type=click.Choice(DETECTORS),
