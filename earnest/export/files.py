@@ -8,7 +8,7 @@ from pathlib import Path
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, told
 from earnest.export.card import model_card
-from earnest.files.locks import held_folder
+from earnest.files.locks import has_lock, held_folder
 from earnest.files.writing import write_atomically
 
 NOTICE, MODEL = "NOTICE.txt", "model.onnx"
@@ -41,5 +41,6 @@ def refuse_full(output: Path, overwrite: bool) -> None:
     """Raise `EarnestError` for a folder that holds something else than an export that was killed."""
     with told(output):
         held = [path.name for path in output.iterdir() if not path.name.startswith(".")] if output.is_dir() else []
-    if held and not overwrite and not (output / BEGUN).exists():
+        killed = (output / BEGUN).exists() or (BUNDLE in held and has_lock(output))  # or goes on: its lock refuses
+    if held and not overwrite and not killed:
         raise EarnestError(f"{output}: holds {min(held)}. Replace it with --overwrite, or choose another --output.")

@@ -53,6 +53,11 @@ def lock_of(path: Path) -> Path:
     return real.with_name(real.name + _LOCK)
 
 
+def has_lock(folder: Path) -> bool:
+    """Return whether somebody writes into a folder, or was killed before giving it back."""
+    return (folder / _LOCK).exists()
+
+
 @contextmanager
 def held_file(path: Path) -> Iterator[None]:
     """Be the only process that writes a file; its folder must be there."""
