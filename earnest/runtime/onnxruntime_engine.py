@@ -1,18 +1,13 @@
-"""A bundle's graph on onnxruntime, and how much memory graphs may take.
+"""A bundle's graph on onnxruntime, and the arenas that bound how much memory graphs take while they run.
 
-Graphs that ship share one bound, each other one has a bound of its own. Two things are bounded. What a graph computes
-while it runs comes from an arena of onnxruntime, which has an end. What onnxruntime computes while it prepares a graph
-(constants that follow from constants) comes from malloc: for so long the process gets few more addresses; Linux only.
+Graphs that ship share one arena, each other one has an arena of its own, see `earnest.runtime.memory`.
 """
 
 import math
-import os
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from earnest.audio.deadline import check_deadline, current_deadline, stopped_at_deadline
@@ -20,27 +15,15 @@ from earnest.bundle import Bundle
 from earnest.errors import BundleError, EarnestError, TooLateError
 from earnest.onnx.cut import Part, part_of
 from earnest.runtime.engine import Provider
+from earnest.runtime.memory import CORES, MIB, PREPARING, few_addresses, most_of_one
 
-MIB = 2**20
-_CORES = os.cpu_count() or 1
 # Of all graphs that ship, in one process: `base` takes 53 MiB a thread for 20 s of sound at once, 473 for 60 s.
-MOST_SHARED = max(2048 * MIB, _CORES * 512 * MIB)
-MOST_OF_ONE = 200 * MIB  # any other graph, beyond what its file accounts for …
-MORE_A_CORE = 48 * MIB  # … and for each core but the first, which may run it at the same time
-FILE_TIMES = 16  # weights of 8 bits become 32, and are kept in a second order for fast products
-ADDRESSES_A_THREAD = 144 * MIB  # a stack, and malloc's reserve: addresses, not memory
+MOST_SHARED = max(2048 * MIB, CORES * 512 * MIB)
 
-_LOCK = threading.Lock()
 _PROVIDERS: Mapping[str, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _KINDS = {"tensor(float)": "float32", "tensor(int64)": "int64"}
 _SLOW = ["SkipLayerNormFusion"]  # its one node takes three times as long as the two that it replaces
 _FATAL = 4  # onnxruntime's log level: its messages arrive as exceptions already
-
-
-def most_of_one(n_bytes: int) -> int:
-    """Return how many bytes a graph whose file has ``n_bytes`` may take while it runs."""
-    # 200 MiB + 48 MiB·(cores − 1) + 16·bytes of the file.
-    return MOST_OF_ONE + (_CORES - 1) * MORE_A_CORE + FILE_TIMES * n_bytes
 
 
 @contextmanager
@@ -49,7 +32,7 @@ def shared_arena() -> Iterator[None]:
 
     An arena is given to sessions when they are made: those made before and after a session with its own have two.
     """
-    with _LOCK:
+    with PREPARING:
         _share()
         yield
 
@@ -60,10 +43,10 @@ def own_arena(n_bytes: int, threads: int) -> Iterator[None]:
 
     Nothing else may be made meanwhile; what other threads of the process take counts, too.
     """
-    with _LOCK:
+    with PREPARING:
         _register(most_of_one(n_bytes))
         _share.cache_clear()  # the next one that ships must not get this arena
-        with _few_addresses(MOST_OF_ONE + FILE_TIMES * n_bytes + ((threads or _CORES) - 1) * ADDRESSES_A_THREAD):
+        with few_addresses(n_bytes, threads):
             yield
 
 
@@ -80,25 +63,6 @@ def _register(most: int) -> None:
     about = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
     bound = onnxruntime.OrtArenaCfg({"max_mem": most, "arena_extend_strategy": 0})
     onnxruntime.create_and_register_allocator(about, bound)
-
-
-@contextmanager
-def _few_addresses(more_bytes: int) -> Iterator[None]:
-    """Let this process take so much more memory, counted as addresses, until the block ends."""
-    if sys.platform != "linux":
-        yield
-        return
-    import resource
-
-    n_pages = int(Path("/proc/self/statm").read_bytes().split()[0])
-    before, hardest = resource.getrlimit(resource.RLIMIT_AS)
-    most = n_pages * resource.getpagesize() + more_bytes
-    bounds = [most, *(bound for bound in (before, hardest) if bound != resource.RLIM_INFINITY)]
-    resource.setrlimit(resource.RLIMIT_AS, (min(bounds), hardest))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (before, hardest))
 
 
 class Turns:
@@ -152,7 +116,7 @@ class OnnxRuntimeSession:
 
     Parameters
     ----------
-    most_bytes : the bound of memory of a graph that has its own, see `earnest.runtime.onnxruntime_engine`
+    most_bytes : the bound of memory of a graph that has its own, see `earnest.runtime.memory`
     """
 
     def __init__(self, session: Any, most_bytes: int | None = None) -> None:

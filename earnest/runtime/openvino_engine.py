@@ -1,19 +1,23 @@
 """A bundle's graph on OpenVINO: from its own files, or from ``model.onnx``."""
 
+import math
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from earnest.audio.deadline import stopped_at_deadline
-from earnest.bundle import Bundle
+from earnest.bundle import Bundle, BundleInfo
 from earnest.errors import BundleError, MissingExtraError
 from earnest.files.cache import FOLDER
 from earnest.onnx.cut import CUT, CutError, Part
 from earnest.runtime.engine import Hint, Provider
+from earnest.runtime.memory import MIB, few_addresses, most_of_one
 
 MODEL, WEIGHTS = "model.xml", "model.bin"
 # Without them CPUs that can compute in bfloat16 do so, silently, and products with weights stored in 8 bits round their
@@ -79,7 +83,7 @@ class OpenVinoEngine:
         if device != "AUTO" and device not in {name.split(".")[0] for name in self._core.available_devices}:
             found = ", ".join(self._core.available_devices)
             raise BundleError(f"OpenVINO finds no device {device} here, only {found}. Use one of them, or auto.")
-        self._bundle, self._device = bundle, device
+        self._bundle, self._device, self._threads = bundle, device, threads
         self._settings: dict[str, Any] = {**EXACT, "PERFORMANCE_HINT": hint.upper()}
         if device == "CPU":
             self._settings |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False, **FEW_KEPT}
@@ -88,23 +92,36 @@ class OpenVinoEngine:
 
     def session(self, part: Part) -> OpenVinoSession:
         """Prepare the graph or a part of it."""
-        if self.file == MODEL:
-            weights = np.frombuffer(self._bundle.listed_bytes(WEIGHTS), np.uint8)
-            model = self._core.read_model(self._bundle.listed_bytes(MODEL), openvino().Tensor(weights))
-        else:
-            model = self._core.read_model(self._bundle.model_bytes())
-        return self._compiled(model if part == "whole" else cut_model(model, part))
+        data = self._bundle.listed_bytes(MODEL) if self.file == MODEL else self._bundle.model_bytes()
+        weights = self._bundle.listed_bytes(WEIGHTS) if self.file == MODEL else b""
+        n_bytes = len(data) + len(weights)
+        with self._little_memory(n_bytes):
+            model = self._read(data, weights)
+            if not self._bundle.is_shipped:
+                _refuse_large(model, round(BundleInfo.longest_s * self._bundle.info.sample_rate_hz), n_bytes)
+            return self._compiled(model if part == "whole" else cut_model(model, part))
 
     def open(self, data: bytes) -> OpenVinoSession:
         """Prepare a graph from the bytes of an ONNX file."""
-        return self._compiled(self._core.read_model(data))
+        with self._little_memory(len(data)):
+            return self._compiled(self._read(data))
+
+    def _read(self, data: bytes, weights: bytes = b"") -> Any:
+        if not weights:
+            return self._core.read_model(data)
+        return self._core.read_model(data, openvino().Tensor(np.frombuffer(weights, np.uint8)))
 
     def _compiled(self, model: Any) -> OpenVinoSession:
         return OpenVinoSession(self._core.compile_model(model, self._device, self._settings))
 
+    def _little_memory(self, n_bytes: int) -> AbstractContextManager[None]:
+        if self._bundle.is_shipped or self._device != "CPU":
+            return nullcontext()
+        return few_addresses(n_bytes, self._threads)
+
     def errors(self) -> tuple[type[Exception], ...]:
         """Return all that OpenVINO raises."""
-        return (RuntimeError, ValueError, TypeError)
+        return (RuntimeError, ValueError, TypeError, MemoryError)
 
 
 def cut_model(model: Any, part: Part) -> Any:
@@ -125,6 +142,44 @@ def cut_model(model: Any, part: Part) -> Any:
         parameter.output(0).set_names({name})
         parameters.append(parameter)
     return package.Model(model.get_results(), parameters, part)
+
+
+def _refuse_large(model: Any, n_samples: int, n_bytes: int) -> None:
+    """Raise `MemoryError` where a run with so many samples takes more than a graph may whose file has ``n_bytes``.
+
+    OpenVINO has no bound of its own. Sizes that follow from what is heard are not known before, and not counted.
+    """
+    if {port.get_any_name() for port in model.inputs} != {"waveform", "lengths"}:
+        return  # refused for that
+    longest = model.clone()
+    longest.reshape({"waveform": [1, n_samples], "lengths": [1]})
+    if most_alive(longest) > most_of_one(n_bytes):
+        raise MemoryError(f"one run wants more than {most_of_one(n_bytes) // MIB} MiB of memory")
+
+
+def most_alive(model: Any) -> int:
+    """Return how many bytes of values are there at once when a model runs in its order, weights left out.
+
+    A value is there from the node that computes it to the last one that reads it; where its size has bounds, it has
+    the largest.
+    """
+    # max over i of Σ bytes(v), v computed at or before node i and read at or after it
+    nodes = [node for node in model.get_ordered_ops() if node.get_type_name() != "Constant"]
+    change = [0] * (len(nodes) + 1)
+    numbers = {node.get_name(): number for number, node in enumerate(nodes)}
+    for number, node in enumerate(nodes):
+        for port in node.outputs():
+            size = _bytes_of(port)
+            change[number] += size
+            read = [numbers[target.get_node().get_name()] for target in port.get_target_inputs()]
+            change[max(read, default=number) + 1] -= size
+    return max(accumulate(change))
+
+
+def _bytes_of(port: Any) -> int:
+    shape = port.get_partial_shape()
+    sizes = [dimension.get_max_length() for dimension in shape] if shape.rank.is_static else [-1]
+    return 0 if min(sizes, default=1) < 0 else math.prod(sizes) * int(port.get_element_type().size)
 
 
 def _last_size(port: Any) -> int | None:

@@ -18,35 +18,39 @@ from earnest.corpora.tables import read_table
 from earnest.errors import BundleError, CorpusError, EarnestError, RecipeError
 from earnest.evaluation.importers import read_pipeline_output
 from earnest.report.result import read_result
-from earnest.runtime.onnxruntime_engine import most_of_one
+from earnest.runtime.memory import most_of_one
 from earnest.settings.recipe import read_recipe
 from earnest.testing.sounds import write_voice
 from earnest.training.record import read_record
 from earnest.training.runtime_statistics import statistics_files
 
 ANSWER = """
-import resource, sys, earnest
+import resource, sys
 from earnest.errors import EarnestError
+from earnest.runtime.predictor import Predictor
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-earnest.load("small").predict(sys.argv[2])
+Predictor.load("small", backend=sys.argv[3]).predict(sys.argv[2])
 before = peak()
 try:
-    earnest.load(sys.argv[1]).predict(sys.argv[2])
+    Predictor.load(sys.argv[1], backend=sys.argv[3]).predict(sys.argv[2])
 except EarnestError as error:
     print(peak() - before)
     sys.exit(f"refused: {error}")
 """
 
 
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("name", BUNDLES)
-def test_a_hostile_bundle_is_refused_in_words(name: str, tmp_path: Path) -> None:
+def test_a_hostile_bundle_is_refused_in_words(name: str, backend: str, tmp_path: Path) -> None:
     """In a process of its own, and with little memory: what it holds must not be made."""
+    if backend == "openvino":
+        pytest.importorskip("openvino", reason="needs OpenVINO: pip install 'earnest[openvino]'")
     make, message = BUNDLES[name]
     make(tmp_path / "bundle")
     clip = write_voice(tmp_path / "clip.wav")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
-        [sys.executable, "-c", ANSWER, str(tmp_path / "bundle"), str(clip)],
+        [sys.executable, "-c", ANSWER, str(tmp_path / "bundle"), str(clip), backend],
         capture_output=True,
         text=True,
         timeout=120,

@@ -12,8 +12,9 @@ import pytest
 from attacks.readers import constants_doubled, doubling
 from earnest.audio.deadline import Deadline
 from earnest.errors import TooLateError
-from earnest.runtime import onnxruntime_engine
-from earnest.runtime.onnxruntime_engine import MIB, OnnxRuntime, Turns, most_of_one
+from earnest.runtime import memory
+from earnest.runtime.memory import MIB, most_of_one
+from earnest.runtime.onnxruntime_engine import OnnxRuntime, Turns
 from earnest.testing.malloc import IS_TOLD, kept_by_each
 
 FEEDS = {"waveform": np.zeros((1, 48_000), np.float32), "lengths": np.array([48_000])}  # a row of 0.18 MiB
@@ -23,8 +24,8 @@ SIX_TIMES = doubling(6)  # to 12 MiB; rows before it are there, too, and holes b
 @pytest.fixture
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs get 96 MiB while they run."""
-    monkeypatch.setattr(onnxruntime_engine, "MOST_OF_ONE", 96 * MIB)
-    monkeypatch.setattr(onnxruntime_engine, "MORE_A_CORE", 0)
+    monkeypatch.setattr(memory, "MOST_OF_ONE", 96 * MIB)
+    monkeypatch.setattr(memory, "A_CORE", 0)
 
 
 def test_a_graph_that_wants_too_much_fails_and_one_that_does_not_runs(little: None) -> None:

@@ -13,9 +13,11 @@ import soundfile
 from command_line import earnest_cli
 from stand_in import CUTTABLE_FRONT_END, cuttable_model, write_bundle
 
+from attacks.readers import doubling
 from earnest.bundle import load_bundle
 from earnest.errors import BundleError, EarnestError, MissingExtraError
 from earnest.runtime.graph import Graph, engine_for
+from earnest.runtime.openvino_engine import most_alive
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
 from earnest.testing.malloc import IS_TOLD, kept_by_each
@@ -215,3 +217,20 @@ def test_predict_takes_the_backend_by_name(folder: Path, tmp_path: Path) -> None
         for backend in ("onnxruntime", "openvino")
     ]
     assert rows[1]["probabilities"] == pytest.approx(rows[0]["probabilities"], abs=1e-4)
+
+
+def test_values_are_alive_from_where_they_are_computed_to_where_they_are_read_last() -> None:
+    ops = openvino.opset13
+    sound = ops.parameter([1, 1000], np.float32)  # 4,000 bytes
+    loud = ops.multiply(sound, ops.constant(np.float32(2)))  # with `sound`: 8,000, a constant is no value
+    twice = ops.concat([loud, loud], 1)  # 8,000; with `loud`: 12,000
+    first = ops.slice(twice, *(ops.constant(np.array([number])) for number in (0, 10, 1, 1)))
+    assert most_alive(openvino.Model([ops.result(first)], [sound])) == 12_000
+    assert most_alive(openvino.Model([ops.result(ops.concat([first, sound], 1))], [sound])) == 4_000 + 12_000
+
+
+@pytest.mark.parametrize("times", [12, 40, 45])
+def test_a_graph_that_would_want_too_much_is_not_prepared(times: int, tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path, doubling(times))
+    with pytest.raises(BundleError, match=r"OpenVINO refuses it \(one run wants more than \d+ MiB of memory\)"):
+        graph_of(folder, "openvino")

@@ -1,0 +1,56 @@
+"""How much memory a graph that does not ship may take; those that ship were measured.
+
+What a graph computes while it is prepared (constants that follow from constants) comes from malloc, and with OpenVINO
+what it computes while it runs, too: for so long the process gets few more addresses; Linux only. What onnxruntime
+computes while a graph runs comes from an arena that has an end, see `earnest.runtime.onnxruntime_engine`.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+MIB = 2**20
+CORES = os.cpu_count() or 1
+MOST_OF_ONE = 200 * MIB  # beyond what its file accounts for …
+A_CORE = 48 * MIB  # … or this for each core, if more: all may run the graph at the same time
+FILE_TIMES = 16  # weights of 8 bits become 32, and are kept in a second order for fast products
+ADDRESSES_A_THREAD = 144 * MIB  # a stack, and malloc's reserve: addresses, not memory
+PREPARING = threading.RLock()  # the bounds of this process are changed by one thread at a time
+
+
+def most_of_one(n_bytes: int) -> int:
+    """Return how many bytes a graph whose file has ``n_bytes`` may take while it runs."""
+    # max(200 MiB, 48 MiB·cores) + 16·bytes of the file.
+    return max(MOST_OF_ONE, CORES * A_CORE) + FILE_TIMES * n_bytes
+
+
+@contextmanager
+def few_addresses(n_bytes: int, threads: int) -> Iterator[None]:
+    """Let this process take little more memory, counted as addresses, until the block ends.
+
+    What other threads of the process take meanwhile counts, too.
+
+    Parameters
+    ----------
+    n_bytes : size of the file of the graph that is prepared
+    threads : how many it starts; 0 for all cores
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    import resource
+
+    more = MOST_OF_ONE + FILE_TIMES * n_bytes + ((threads or CORES) - 1) * ADDRESSES_A_THREAD
+    with PREPARING:
+        n_pages = int(Path("/proc/self/statm").read_bytes().split()[0])
+        before, hardest = resource.getrlimit(resource.RLIMIT_AS)
+        most = n_pages * resource.getpagesize() + more
+        bounds = [most, *(bound for bound in (before, hardest) if bound != resource.RLIM_INFINITY)]
+        resource.setrlimit(resource.RLIMIT_AS, (min(bounds), hardest))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (before, hardest))
