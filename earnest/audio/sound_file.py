@@ -248,6 +248,16 @@ def media_format(head: bytes) -> str | None:
     return None
 
 
+_ENDINGS = {  # FFmpeg's name of a container → what people know it by
+    "mov": ".m4a and .mp4",
+    "matroska": ".webm and .mkv",
+    "asf": ".wma",
+    "avi": ".avi",
+    "amr": ".amr",
+    "aac": ".aac",
+}
+
+
 class MediaReader:
     """Reads blocks of the first sound track, shape (frames, channels), float32."""
 
@@ -255,7 +265,7 @@ class MediaReader:
         try:
             import av
         except ImportError:
-            raise MissingExtraError(f"{name}: sound in '{container_format}' files", "media") from None
+            raise MissingExtraError(f"{name}: sound in {_ENDINGS[container_format]} files", "media") from None
         self._name = name
         self._error: type[Exception] = av.FFmpegError
         self._resampler = av.AudioResampler(format="flt")

@@ -25,6 +25,7 @@ AudioInput: TypeAlias = Source | bytearray | memoryview | Mapping[str, Any]
 Hugging Face's datasets has: with "array" and "sampling_rate", or with "bytes" or "path"."""
 
 _WITH_RATE = "Hand array and sample rate over together: model.predict((array, 16000))."
+_ADDRESS = re.compile("[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # such as https://; a drive has one letter
 _EXPECTED = "Hand over a path, bytes, an open binary file or (array, sample_rate_hz)."
 
 
@@ -124,12 +125,14 @@ def _opened_path(path: Path, name: str) -> FileIO:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise AudioError(f"{name}: a folder, not a recording. Name the files in it, or rename the folder.")
+            renamed = ", or rename the folder" if path.suffix else ""
+            raise AudioError(f"{name}: a folder, not a recording. Name the files in it{renamed}.")
         if not stat.S_ISREG(mode):
             raise AudioError(f"{name}: not a regular file. Send what it holds to standard input and name the path '-'.")
         file = _File(path, "rb")  # without a buffer: libsndfile reads the descriptor itself
     except FileNotFoundError:
-        raise AudioError(f"{name}: no such file. Check the path.") from None
+        instead = "Addresses are not fetched: download it first" if _ADDRESS.match(str(path)) else "Check the path"
+        raise AudioError(f"{name}: no such file. {instead}.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise AudioError(f"{name}: not readable ({reason}). Check the path and its permissions.") from error

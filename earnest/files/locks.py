@@ -60,8 +60,11 @@ def has_lock(folder: Path) -> bool:
 
 @contextmanager
 def held_file(path: Path) -> Iterator[None]:
-    """Be the only process that writes a file; its folder must be there."""
-    with _held(lock_of(path), path, 0.0):
+    """Be the only process that writes a file; its folder is made."""
+    lock = lock_of(path)
+    with told(path):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+    with _held(lock, path, 0.0):
         yield
 
 

@@ -87,8 +87,6 @@ def new_file(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """
     real = Path(os.path.realpath(path))
     refuse_existing(path, overwrite)
-    with told(path):
-        real.parent.mkdir(parents=True, exist_ok=True)
     with held_file(path):
         refuse_existing(path, overwrite)  # another one may have finished it just now
         with told(path), replacing(real) as beside:

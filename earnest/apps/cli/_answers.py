@@ -16,6 +16,7 @@ _FULL_BARS = 10
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _HEIGHTS = "▁▁▂▃▄▅▆▇█"
 _EMOTION_WIDTH = 11
+_LEAST_NAME = 16  # where the terminal is narrow, lines wrap: a name that is cut to its ending tells nothing
 _RIGHT_PART = _EMOTION_WIDTH + 2 + _FULL_BARS + 6 + 2 + 24  # two more classes in the last column
 
 
@@ -26,7 +27,7 @@ class PredictionTable:
         self._width, self._n_next = width, top - 1
         self._folder = _common_folder(paths)
         longest = max((_cells(self._name(path)) for path in paths), default=4)
-        self._name_width = max(4, min(longest, width - _RIGHT_PART - 2))
+        self._name_width = max(4, min(longest, _LEAST_NAME), min(longest, width - _RIGHT_PART - 2))
 
     def header(self) -> str:
         """Return the line above the rows."""
@@ -82,12 +83,16 @@ def answer_words(prediction: Prediction) -> str:
 
 
 def details(prediction: Prediction) -> str:
-    """Say what stands beside a status without an emotion: the likeliest two, shares of the speech, kinds of bursts."""
+    """Say what stands beside a status without an emotion: the likeliest two, shares of the speech, kinds of bursts.
+
+    Where no speech was found, what is wrong with the sound.
+    """
     if prediction.status == "unsure":
         return ", ".join(f"{name} {percent(share)}" for name, share in prediction.top(2))
     if prediction.status == "mixed" and prediction.shares:
         return ", ".join(f"{name} {share:.0%}" for name, share in prediction.shares.items()) + " of the speech"
-    return ", ".join(dict.fromkeys(burst.kind for burst in prediction.vocal_bursts))
+    kinds = dict.fromkeys(burst.kind for burst in prediction.vocal_bursts)
+    return ", ".join(kinds or prediction.quality)
 
 
 def bar(share: float, width: int, most: float = HIGHEST_SHOWN) -> str:

@@ -20,7 +20,7 @@ import click
 
 from earnest.audio.source import Source
 from earnest.corpora.manifest import AUDIO_SUFFIXES
-from earnest.errors import AudioError, EarnestError, printable
+from earnest.errors import AudioError, EarnestError, printable, shown
 from earnest.files.csv_cells import csv_rows
 from earnest.files.links import links_among, unfollowed
 from earnest.files.reading import read_text
@@ -68,7 +68,8 @@ def rows_of_list(text: str, where: str) -> list[dict[str, str]]:
         rows = csv_rows(StringIO(text, newline=""))
         header = next(rows, [])
         if "path" not in header:
-            raise EarnestError(f"{where}: a list of recordings needs the column 'path'.")
+            columns = f" There are {', '.join(map(shown, header))}." if header else ""
+            raise EarnestError(f"{where}: a list of recordings needs the column 'path', separated by commas.{columns}")
         listed = [_cells(header, row, f"{where}, row {number}") for number, row in enumerate(rows, 1)]
     except csv.Error as error:
         raise EarnestError(f"{where}: not a readable list of recordings ({printable(str(error))}).") from error

@@ -11,7 +11,7 @@ from earnest.files.writing import new_file, refuse_existing
 
 @click.command()
 @click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write an HTML page.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write an HTML page.")
 @overwrite_option
 @output_options
 def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool, as_json: bool, quiet: bool) -> None:

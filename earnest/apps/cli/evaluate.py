@@ -253,7 +253,7 @@ AS_PUBLISHED = "as_published.json"
 @options("of", TaskOptions)
 @data_option
 @options("other", RecipeOptions)
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL.")
 @options("runner", EngineOptions)
 @options("conditions", ConditionOptions)
 @click.option("--train-share", metavar="SHARES", help="Also train on less data: shares with commas, such as 0.25,0.5.")

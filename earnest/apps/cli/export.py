@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Bundle folder to make."
+    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Bundle folder to make."
 )
 @overwrite_option
 @click.option("--name", default=None, help="Name of the bundle. Default: the name of its folder.")

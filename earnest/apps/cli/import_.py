@@ -31,7 +31,9 @@ STARTS = ("alexnet", "densenet121", "resnet18", "vgg11")
 @click.command("import")
 @click.argument("network", metavar="NETWORK", type=click.Choice((*NETWORKS, *STARTS)))
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), help="Run folder to make; for ImageNet weights, the file.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Run folder to make; for ImageNet weights, the file."
+)
 @overwrite_option
 @click.option(
     "--protocol",

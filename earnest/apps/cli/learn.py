@@ -20,6 +20,7 @@ from earnest.apps.cli.output import (
     overwrite_option,
     progress_for,
 )
+from earnest.installation import install_command
 from earnest.own.learned import CLASS_COLUMNS, Learned
 
 N_REASONS = 5
@@ -132,7 +133,7 @@ def _tell(learned: Learned, quiet: bool) -> None:
     for sentence in learned.advice:
         echo(f"  * {sentence}")
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in learned.seconds.items())
-    report = learned.report or "no report.html: pip install 'earnest[report]'"
+    report = learned.report or f"no report.html: {install_command('report')}"
     echo(f"\n{learned.path} ({seconds}); {report}")
     echo(f"Try it: earnest predict RECORDING --model {learned.path}")
 

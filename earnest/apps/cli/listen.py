@@ -5,6 +5,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from shlex import quote
 from typing import Any
 
 import click
@@ -98,8 +99,16 @@ class LiveView:
 Sound = Iterable[npt.NDArray[np.float32] | Lost]
 
 
+def _pipe_or_microphone(_context: click.Context, _parameter: click.Parameter, word: str | None) -> str | None:
+    if word not in (None, "-"):
+        raise click.BadParameter(
+            f"give - for a pipe, nothing for the microphone. A file: earnest timeline {quote(word)}"
+        )
+    return word
+
+
 @click.command()
-@click.argument("source", type=click.Choice(["-"]), required=False)
+@click.argument("source", metavar="[-]", required=False, callback=_pipe_or_microphone)
 @options("model", ModelOptions)
 @options("adaptation", AdaptationOptions)
 @options("answer", AnswerOptions)
@@ -156,8 +165,10 @@ def command(
         elif sys.stdout.isatty() and not quiet:
             _show(stream, sound, stream.classes)
         else:
-            for event in events_of(stream, sound):
-                tell(event)
+            n_told = sum(tell(event) for event in events_of(stream, sound))
+            if not n_told and not quiet:
+                heard = f"no speech in {stream.received_s:.1f} s of sound" if stream.received_s else "no sound came"
+                click.echo(heard, err=True)
 
 
 @contextmanager
@@ -181,14 +192,15 @@ def events_of(stream: Stream, sound: Sound) -> Iterator[Event]:
     yield from stream.finish()
 
 
-def tell(event: Event) -> None:
-    """Write a span or a vocal burst as a line, lost sound as a line of its own on standard error."""
+def tell(event: Event) -> bool:
+    """Write a span or a vocal burst as a line, lost sound as one on standard error; return whether one was written."""
     if isinstance(event, VocalBurst):
         event = burst_span(event)
     if isinstance(event, Span):
         click.echo(f"{event.start_s:9.1f} {event.end_s:9.1f}  {event.emotion:<11} {percent(event.confidence):>5}")
     if isinstance(event, Gap):
         click.echo(f"lost {event.end_s - event.start_s:.1f} s of sound at {event.start_s:.1f} s", err=True)
+    return isinstance(event, Span | Gap)
 
 
 def _show(stream: Stream, sound: Sound, classes: tuple[str, ...]) -> None:

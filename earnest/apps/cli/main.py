@@ -11,6 +11,7 @@ from importlib import import_module
 from io import StringIO
 from keyword import iskeyword
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -102,9 +103,10 @@ class LazyGroup(click.Group):
                 formatter.write_dl([(name.ljust(widest), line) for name, line in rows])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Name the nearest right command for a wrong one."""
+        """Name the nearest right command for a wrong one, and for a recording the one that answers it."""
         if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
-            ctx.fail(f"No such command '{args[0]}'.{suggestion(args[0], self.list_commands(ctx))}")
+            instead = f" For its emotion: earnest predict {quote(args[0])}" if Path(args[0]).exists() else ""
+            ctx.fail(f"No such command '{args[0]}'.{instead or suggestion(args[0], self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
 
@@ -138,7 +140,7 @@ def _run() -> None:
     except click.ClickException as error:
         with StringIO() as text:
             error.show(text)
-            click.echo(printable_lines(text.getvalue()), err=True, nl=False)
+            click.echo(printable_lines(text.getvalue().replace("\n\t", "\n    ")), err=True, nl=False)
         sys.exit(error.exit_code)
     except click.Abort:
         click.echo("Aborted!", err=True)

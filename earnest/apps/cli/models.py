@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from earnest.apps.cli._options import bundle_names, names_from
 from earnest.apps.cli.output import echo, echo_json, output_options, percent
 from earnest.bundle import Bundle, load_bundle, shipped_bundles
 from earnest.evaluation.protocols import kind_words
@@ -17,30 +18,33 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.argument("names", nargs=-1, metavar="[NAME|PATH]...", shell_complete=names_from(bundle_names, files=True))
 @output_options
-def command(as_json: bool, quiet: bool) -> None:
+def command(names: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     """List bundles and networks.
 
+    With names or folders of bundles, an own one's too, these alone.
     A bundle is listed with its parameters, size, width of its embedding, licence and results. A network that can be
     trained is listed with its costs: parameters, and multiply-adds for a clip of three seconds, without the front end.
     They are counted from the network as it was published. That needs the packages for training, and takes seconds.
     With --quiet only the names of networks are listed in JSON.
 
     \b
-    Example:
+    Examples:
       earnest models
+      earnest models base
     """
-    bundles = [load_bundle(name) for name in shipped_bundles()]
+    bundles = [load_bundle(name) for name in names or shipped_bundles()]
     # Names are read from the source files, so they are there where torch is not.
-    networks = Registry[object]("MODELS", "model", "earnest.models").names()
-    summaries = [] if quiet else _summaries()
+    networks = [] if names else Registry[object]("MODELS", "model", "earnest.models").names()
+    summaries = [] if quiet or names else _summaries()
     if as_json:
         described = [{**bundle.info.to_dict(), "embedding_width": _embedding_width(bundle)} for bundle in bundles]
         echo_json({"bundles": described, "networks": networks, "architectures": summaries})
         return
     for bundle in bundles:
         _echo_bundle(bundle)
-    if quiet:
+    if quiet or not networks:
         return
     if not summaries:
         echo(f"Networks to train (model = … in a recipe): {', '.join(networks)}")

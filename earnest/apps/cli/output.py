@@ -100,7 +100,7 @@ def echo_table(
         table.add_row(*(Text(printable_lines(cell)) for cell in row))  # brackets in a cell are text, not markup
     console = Console(soft_wrap=False, highlight=False)
     if title:
-        console.print(printable(title), style="italic", markup=False)
+        console.print(printable_lines(title), style="italic", markup=False)
     console.print(table)
 
 

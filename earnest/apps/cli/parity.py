@@ -22,6 +22,7 @@ TOLERANCE = 1e-4
 )
 @click.option("--also", multiple=True, type=click.Path(path_type=Path), help="Another bundle of RUN; repeatable.")
 @click.option(
+    "-o",
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     help="Compare all runtimes on these clips at other lengths, rates and levels: size, speed, memory; write it here.",

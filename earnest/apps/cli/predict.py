@@ -141,6 +141,9 @@ def command(
     """
     chosen = _format(form, as_json, output)
     existing = existing_choice(output, resume, overwrite)
+    folders = [path for path in paths if Path(path).is_dir()]
+    if watch and not folders:
+        raise click.UsageError("--watch needs a folder.")
     predictor = decoding.load(models)
     asked = answer.of(predictor.info)
     sources = sources_of(paths)
@@ -150,7 +153,7 @@ def command(
         click.echo(ADAPTS, err=True)
     adapter = None if is_batch else adaptation.adapter(predictor)
     run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers if is_batch else None)
-    batches = _batches(sources, paths, watch)
+    batches = _batches(sources, folders if watch else [])
     if output is None:
         writer = _printer(chosen, run.info.classes, [path_of(item) for item in sources], top, vocal_bursts)
         n_failed = sum(_write(run.rows(some, _shows_progress(quiet, True)), writer) for some in batches)
@@ -232,16 +235,11 @@ def _format(form: Format | None, as_json: bool, output: Path | None) -> Format:
     return chosen
 
 
-def _batches(sources: list[Source], paths: Sequence[str], watch: bool) -> Iterator[list[Source]]:
-    """Yield the recordings that are there and, when watching, those that arrive."""
+def _batches(sources: list[Source], watched: Sequence[str]) -> Iterator[Sequence[Source]]:
+    """Yield the recordings that are there and then those that arrive in the folders that are watched."""
     yield sources
-    folders = [path for path in paths if Path(path).is_dir()]
-    if not watch:
-        return
-    if not folders:
-        raise click.UsageError("--watch needs a folder.")
-    for arrived in arriving(folders, {source for source in sources if isinstance(source, str)}):
-        yield list(arrived)
+    if watched:
+        yield from arriving(watched, {source for source in sources if isinstance(source, str)})
 
 
 def _write_file(

@@ -22,6 +22,7 @@ SHOWN = ("result", "speakers", "WA", "WA interval", "UA", "UA interval")  # what
 @click.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
+    "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     help=f"The page to write. Pictures go into a folder of its name. Default: {PAGE} in RUN.",

@@ -39,7 +39,9 @@ PATH = click.Path(path_type=Path)
     shell_complete=names_from(protocol_names),
     help="Write the folds of this protocol.",
 )
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Where the files go, one a fold.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Where the files go, one a fold."
+)
 @overwrite_option
 @click.option("--hash", "with_hashes", is_flag=True, help="Also write a SHA-256 of every clip's samples.")
 @click.option(

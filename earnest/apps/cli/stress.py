@@ -51,7 +51,7 @@ MARKDOWN, PICTURE = "stress.md", "stress.png"
 )
 @click.option("--predictions", is_flag=True, help="Also write the predictions of each condition.")
 @click.option(
-    "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for the result. Default: FOLDER."
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for the result. Default: FOLDER."
 )
 @overwrite_option
 @output_options

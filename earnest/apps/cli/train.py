@@ -34,7 +34,9 @@ def require_training() -> None:
 @recipe_argument
 @data_option
 @options("other", RecipeOptions)
-@click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run folder to make.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run folder to make."
+)
 @click.option(
     "--protocol",
     metavar="NAME",

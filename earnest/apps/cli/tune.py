@@ -39,7 +39,9 @@ MOST_ROWS = 10
 )
 @click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
 @click.option("--trials", type=click.IntRange(1), help="Settings to try; default: what the recipe says.")
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL-tune.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Default: runs/RECIPE-PROTOCOL-tune."
+)
 @output_options
 def command(
     recipe: Path,

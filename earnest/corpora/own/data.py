@@ -14,6 +14,11 @@ from earnest.labels import EMOTIONS, Scheme
 
 CORPUS = "own"  # of recordings whose table names no corpus
 LONGEST_LABEL = 64  # letters
+_NO_LABEL = "no label"
+_LABELLED = (
+    " Put the recordings of each class into a folder of its name, or give a table with a column of labels "
+    "(--label-column), or --label-pattern where the names of files say it."
+)
 _GENDERS = {"female": "female", "f": "female", "woman": "female", "male": "male", "m": "male", "man": "male"}
 _TEXTS = ("corpus", "session", "text_id", "intensity", "style", "repetition", "channel", "group")
 _NUMBERS = ("valence", "arousal", "dominance")
@@ -97,7 +102,7 @@ def cleaned(text: str) -> str:
 def problem_with_label(label: str) -> str | None:
     """Say why a text is no name of a class, None where it is one."""
     if not label:
-        return "no label"
+        return _NO_LABEL
     if len(label) > LONGEST_LABEL:
         return f"a label of {len(label)} letters; at most {LONGEST_LABEL} are a name"
     return None if label.isprintable() else "a label that can't be printed"
@@ -215,6 +220,16 @@ def _is_file(path: Path) -> bool:
 
 def none_usable(source: Path, refused: Sequence[Refused]) -> CorpusError:
     """The error for data of which nothing is left."""
-    first = f" The first: {refused[0].where}: {refused[0].reason}." if refused else ""
+    first = f" The first: {_sentence(refused[0])}." if refused else ""
     n_refused = f"{len(refused)} rows were refused" if refused else "it holds no recordings"
-    return CorpusError(f"{shown(str(source))[1:-1]}: {n_refused}, none is left.{first}")
+    lack_labels = bool(refused) and all(one.reason.endswith(_NO_LABEL) for one in refused)
+    return CorpusError(
+        f"{shown(str(source))[1:-1]}: {n_refused}, none is left.{first}{_LABELLED if lack_labels else ''}"
+    )
+
+
+def _sentence(refused: Refused) -> str:
+    """Say where and why; a reason that names the same file again loses it."""
+    name, _, rest = refused.reason.partition(": ")
+    reason = rest if rest and refused.where.endswith(name) else refused.reason
+    return f"{refused.where}: {reason}"

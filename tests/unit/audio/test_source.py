@@ -139,3 +139,22 @@ def test_a_rate_is_a_whole_number() -> None:
     assert [rate_of(rate) for rate in (16_000, 16_000.0, np.float32(8_000), np.array(44_100))] == [
         16_000, 16_000, 8_000, 44_100,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("https://example.org/talk.wav", "no such file. Addresses are not fetched: download it first."),
+        ("none/talk.wav", "no such file. Check the path."),
+        (".", "a folder, not a recording. Name the files in it."),
+        ("folder.wav", "a folder, not a recording. Name the files in it, or rename the folder."),
+    ],
+)
+def test_a_path_that_leads_to_no_recording_is_told_what_to_do(
+    path: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder.wav").mkdir()
+    with pytest.raises(AudioError) as caught:
+        decode(path)
+    assert str(caught.value) == f"{path}: {told}"

@@ -135,3 +135,9 @@ def test_where_the_file_system_has_no_locks_a_living_owner_is_respected(
         other.kill()
     with held_file(tmp_path / "a.csv"):
         pass
+
+
+def test_the_folder_of_a_file_is_made(tmp_path: Path) -> None:
+    with held_file(tmp_path / "new" / "folder" / "a.csv"):
+        pass
+    assert not list((tmp_path / "new" / "folder").iterdir())

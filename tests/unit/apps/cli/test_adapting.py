@@ -243,7 +243,8 @@ def test_a_list_names_recordings_and_their_speakers(
     ("text", "message"),
     [
         ("", "needs the column 'path'"),
-        ("file\na.wav\n", "needs the column 'path'"),
+        ("file,who\na.wav,anna\n", "needs the column 'path', separated by commas. There are 'file', 'who'"),
+        ("path;who\na.wav;anna\n", "There are 'path;who'"),
         ("path\n", "lists no recordings"),
         ("path,speaker\na.wav\n", "row 1: 1 cells, but the header has 2"),
         ("path,start_s\na.wav,1.5\n", "names a part of a recording"),

@@ -19,6 +19,7 @@ ROWS = {
     ),
     "burst": (Prediction("a.wav", "vocal-burst", vocal_bursts=BURSTS), "vocal-burst (laughter, sigh)"),
     "nothing": (Prediction("a.wav", "no-speech"), "no-speech"),
+    "clipped": (Prediction("a.wav", "no-speech", quality=("clipped", "noisy")), "no-speech (clipped, noisy)"),
 }
 
 
@@ -32,7 +33,7 @@ def test_an_answer_in_words(kind: str) -> None:
     assert answer_words(prediction) == words
 
 
-@pytest.mark.parametrize("kind", ["unsure", "mixed", "burst", "nothing"])
+@pytest.mark.parametrize("kind", ["unsure", "mixed", "burst", "nothing", "clipped"])
 def test_a_row_without_an_emotion_says_what_there_is_instead(kind: str) -> None:
     prediction, words = ROWS[kind]
     assert " ".join(row(prediction).split()) == f"a.wav {words.replace('(', '').replace(')', '')}"
@@ -47,3 +48,10 @@ def test_the_bar_and_the_number_end_at_95_per_cent() -> None:
 def test_bursts_have_lines_of_their_own_where_they_are_asked_for() -> None:
     line = click.unstyle(PredictionTable(["recording.wav"], 80).burst_row(BURSTS[1]))
     assert line.split() == ["3.0–3.5", "s", "(sigh)", "██████", "60%"]
+
+
+def test_on_a_narrow_terminal_names_keep_what_tells_them_apart() -> None:
+    names = ["monday morning.wav", "monday evening.wav"]
+    table = PredictionTable(names, 40)
+    rows = [click.unstyle(table.row(Prediction(name, "no-speech"))).rstrip() for name in names]
+    assert rows == ["…day morning.wav  no-speech", "…day evening.wav  no-speech"]

@@ -65,6 +65,35 @@ def test_every_command_has_an_example_and_takes_json_and_quiet(path: tuple[str, 
     assert "--quiet" in text
 
 
+@pytest.mark.parametrize("path", list(commands(cli)), ids=" ".join)
+def test_an_output_has_the_same_short_name_everywhere(path: tuple[str, ...]) -> None:
+    text = CliRunner().invoke(cli, [*path, "--help"]).stdout
+    assert ("-o, --output" in text) == (" --output " in text.partition("Options:")[2])
+
+
+def refused(words: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> str:
+    monkeypatch.setattr("sys.argv", ["earnest", *words])
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 2
+    return capfd.readouterr().err
+
+
+def test_a_recording_in_place_of_a_command_is_told_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my talk.wav").write_bytes(b"")
+    told = refused([str(tmp_path / "my talk.wav")], monkeypatch, capfd)
+    assert told.splitlines()[-1].endswith(f"For its emotion: earnest predict '{tmp_path / 'my talk.wav'}'")
+    assert "Did you mean 'predict'?" in refused(["pedict"], monkeypatch, capfd)
+
+
+def test_the_choices_of_a_word_that_is_missing_are_lines(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert "\n    emocatcher,\n" in refused(["import"], monkeypatch, capfd)
+
+
 def test_options_before_the_name_of_a_command_hold_for_it() -> None:
     rows = json.loads(earnest_cli("corpus", "list", "--json"))
     assert json.loads(earnest_cli("corpus", "--json", "list")) == rows

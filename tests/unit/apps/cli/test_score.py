@@ -179,3 +179,7 @@ def test_a_map_without_two_words_is_wrong_usage(predictions, word):
     result = run(predictions, "--map", word)
     assert result.exit_code == 2
     assert "--map expects two names" in result.stderr
+
+
+def test_the_title_of_the_confusions_stands_below_an_empty_line(predictions):
+    assert "\n\nTrue class in rows, predicted in columns\n" in run(predictions).stdout

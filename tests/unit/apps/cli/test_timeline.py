@@ -172,3 +172,17 @@ def test_the_live_view_shows_now_the_last_spans_and_what_was_lost() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00.0"), (59.96, "1:00.0"), (3723.44, "1:02:03.4")])
 def test_a_time_reads_as_people_write_it(seconds: float, text: str) -> None:
     assert exact_clock(seconds) == text
+
+
+def test_a_file_handed_to_listen_is_told_the_command_for_it(folder: Path) -> None:
+    result = run(folder, "listen", "talk.flac")
+    assert result.exit_code == 2
+    assert f"earnest timeline {folder / 'talk.flac'}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("stdin", "told"), [(b"", "no sound came\n"), (PAUSE.astype("<i2").tobytes(), "no speech in 1.0 s of sound\n")]
+)
+def test_listen_never_ends_without_a_word(folder: Path, stdin: bytes, told: str) -> None:
+    assert run(folder, "listen", "-", stdin=stdin).stderr == told
+    assert run(folder, "listen", "-", "--quiet", stdin=stdin).stderr == ""

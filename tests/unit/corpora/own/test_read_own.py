@@ -221,6 +221,14 @@ def test_what_cannot_be_read_is_told(tmp_path, make, words):
         read_own(make(tmp_path))
 
 
+def test_recordings_without_labels_are_told_how_labels_are_given(tmp_path):
+    write(tmp_path / "a.wav", "x")
+    with pytest.raises(CorpusError) as caught:
+        read_own(tmp_path)
+    told = str(caught.value)
+    assert f"The first: {tmp_path / 'a.wav'}: no label. Put the recordings of each class into a folder" in told
+
+
 def test_a_parquet_table_that_holds_the_sound_itself_is_refused_with_what_to_do(tmp_path):
     rows = [{"audio": {"bytes": b"RIFF", "path": "a.wav"}, "label": "yes"}]
     with pytest.raises(CorpusError, match=r"holds the sound itself\. Write the recordings to files"):
