@@ -196,7 +196,7 @@ def told(lines: list[str]) -> list[tuple[str, str, int]]:
 
 def test_a_refused_stream_is_one_line_and_no_line_tells_an_address_or_a_query(address: str, lines: list[str]) -> None:
     assert status_of_stream(address, *web.FOREIGN_PAGES["another site"]) == 403
-    url = f"{address.replace('http', 'ws')}{web.STREAM}&secret=that"
+    url = f"{address.replace('http', 'ws')}{web.STREAM}&ticket=secret"
     with pytest.raises(InvalidStatus):
         connect(f"{url}&model=none")
     with connect(url) as stream:

@@ -20,7 +20,14 @@ import numpy as np
 from earnest.apps.cli._options import ModelOptions, options
 from earnest.apps.cli._recordings import sources_of
 from earnest.apps.cli._row_file import GO_ON, NOT_OURS, RESUMES
-from earnest.apps.cli.output import EXIT_SOME_FAILED, echo_json, output_options, overwrite_option, progress_for
+from earnest.apps.cli.output import (
+    EXIT_SOME_FAILED,
+    echo_json,
+    output_options,
+    overwrite_option,
+    progress_for,
+    resumable,
+)
 from earnest.apps.cli.predict import DecodingOptions, Existing, existing_choice, is_done
 from earnest.audio.source import Source
 from earnest.errors import EarnestError, MissingExtraError, printable, printable_json, told
@@ -272,7 +279,11 @@ def _write_file(
     quiet: bool,
 ) -> int:
     width = predictor.embedding_width
-    with held_file(output), EmbeddingFile(output, form, predictor.info.name, width, existing) as file:
+    with (
+        resumable(output, quiet),
+        held_file(output),
+        EmbeddingFile(output, form, predictor.info.name, width, existing) as file,
+    ):
         n_held = file.done.total()
         left = [source for source in sources if not is_done(file.done, source)]
         found: Iterable[EmbeddedRecording] = predictor.embed_many(left, min(jobs, len(left) or 1))

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +25,17 @@ def output_options(function: F) -> F:
 def overwrite_option(function: F) -> F:
     """Add ``--overwrite``, which every command has that writes a file of a name that people choose."""
     return click.option("--overwrite", is_flag=True, help="Replace what is at --output.")(function)
+
+
+@contextmanager
+def resumable(output: Path, quiet: bool) -> Iterator[None]:
+    """Say, where Ctrl-C ends the block, that ``--resume`` goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not quiet:
+            echo(f"Stopped. What is done is in {output}.partial; the same command with --resume goes on.", err=True)
+        raise
 
 
 def hand_down(context: click.Context, as_json: bool, quiet: bool) -> None:

@@ -16,7 +16,7 @@ import click
 
 from earnest.apps.cli._options import AnswerOptions, AveragingOptions, ModelOptions, SpeakerOptions, option, options
 from earnest.apps.cli._recordings import Speakers, arriving, sources_of
-from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options, overwrite_option
+from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options, overwrite_option, resumable
 from earnest.audio.source import Source, path_of
 from earnest.files.locks import held_file
 from earnest.progress import Progress
@@ -254,7 +254,11 @@ def _write_file(
 
     assert form != "table"
     n_done = n_failed = 0
-    with held_file(output), RowFile(output, form, run.info, existing, run.adapted) as rows:
+    with (
+        resumable(output, quiet),
+        held_file(output),
+        RowFile(output, form, run.info, existing, run.adapted) as rows,
+    ):
         n_held = rows.done.total()
         for batch in batches:
             left = [source for source in batch if not is_done(rows.done, source)]

@@ -4,6 +4,7 @@ import functools
 import os
 import secrets
 import socket
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,11 +161,12 @@ def command(
         raise click.UsageError("--no-token contradicts the keys that are asked for. Leave one of them out.")
     token = None if keys or no_token or is_loopback(host) else secrets.token_urlsafe(TOKEN_BYTES)
     settings = Settings(models, threads, provider, jobs, micro_batch, bounds, keys, cors_origins, host_names, keep)
-    if token is None:
-        serve(settings, Address(host, port), workers, "warning" if quiet else log_level)
-        return
-    settings = replace(settings, api_keys=(digest_of(token),))
-    show = functools.partial(_show_addresses, host, token)
+    show = None
+    if token is not None:
+        settings = replace(settings, api_keys=(digest_of(token),))
+        show = functools.partial(_show_addresses, host, token)
+    elif not keys and is_loopback(host) and not quiet and _is_terminal():
+        show = functools.partial(_show_page, host)
     serve(settings, Address(host, port), workers, "warning" if quiet else log_level, show)
 
 
@@ -207,11 +209,24 @@ def _keys(path: Path | None) -> list[str]:
     return keys
 
 
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _show_page(host: str, port: int) -> None:
+    """Say to people where the page is; the logs beside it are for machines."""
+    click.echo(f"Open http://{_in_address(host)}:{port}/ in a browser on this machine; Ctrl-C ends the server.")
+
+
+def _in_address(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 def _show_addresses(host: str, token: str, port: int) -> None:
     """Print where to open the page. The token stands behind "#": browsers send that to nobody, so no log has it."""
     hosts = [host] if host not in ("0.0.0.0", "::") else ["127.0.0.1", *_own_address()]
     for name in hosts:
-        click.echo(f"http://{f'[{name}]' if ':' in name else name}:{port}/#token={token}")
+        click.echo(f"http://{_in_address(name)}:{port}/#token={token}")
 
 
 def _own_address() -> list[str]:

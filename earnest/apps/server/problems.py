@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 
 from earnest.errors import AudioError, EarnestError, MissingExtraError, NoPicturesError, RecordingTooLongError
 
+_WHERE = "Recordings go to POST /v1/predict; GET /openapi.json tells what else there is."
 MEDIA_TYPE = "application/problem+json"
 RETRY_S = 1
 KINDS: Mapping[str, tuple[int, str]] = {
@@ -83,4 +84,4 @@ def problem_of(error: Exception) -> ProblemError:
 def _of_status(error: HTTPException) -> ProblemError:
     kinds = {404: "not-found", 405: "wrong-method"}
     kind = kinds.get(error.status_code, "failed" if error.status_code >= 500 else "not-understood")
-    return ProblemError(kind, f"{HTTPStatus(error.status_code).phrase}. GET /openapi.json tells what there is.")
+    return ProblemError(kind, f"{HTTPStatus(error.status_code).phrase}. {_WHERE}")

@@ -18,6 +18,7 @@ from earnest.apps.server.metrics import FOLDER, log_config
 from earnest.apps.server.protocols import PING_S, PONG_S, Config, GuardedStream, Supervisor, TimedProtocol
 from earnest.apps.server.settings import Settings
 from earnest.bundle import load_bundle
+from earnest.errors import EarnestError
 
 _log = logging.getLogger("earnest.server")
 HEADER_BYTES = 32 * 1024
@@ -58,7 +59,7 @@ def serve(
             folder = os.environ[FOLDER] = stack.enter_context(tempfile.TemporaryDirectory(prefix="earnest-workers-"))
             settings = replace(settings, shared=Path(folder, "tickets"))
         config = config_of(settings, address, workers, log_level)
-        listener = config.bind_socket()
+        listener = _bound(config)
         # asyncio does so for sockets of its own; what connects inherits it. Else small answers wait 40 ms for others.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if on_bound:
@@ -69,6 +70,15 @@ def serve(
             uvicorn.Server(config).run([listener])
         else:
             Supervisor(config, [listener]).run()
+
+
+def _bound(config: Config) -> socket.socket:
+    try:
+        return config.bind_socket()
+    except SystemExit:  # uvicorn has logged what the system says
+        where = f"{config.host}, port {config.port}"
+        why = "another server may have it, or it is not this machine's"
+        raise EarnestError(f"{where}: can't be listened at: {why}. Choose another --port or --host.") from None
 
 
 def config_of(settings: Settings, address: Address, workers: int, log_level: str) -> Config:

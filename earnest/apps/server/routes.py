@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
@@ -18,7 +19,7 @@ from earnest.apps.server.engine import Adapt
 from earnest.apps.server.formats import MEDIA_TYPES, ROWS, Form, batch_text, chosen_format, predictions_text
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.service import Service
-from earnest.errors import EarnestError
+from earnest.errors import EarnestError, shown, suggestion
 from earnest.runtime.prediction import ClassChoice, Options, Prediction
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.timeline import Timeline
@@ -50,6 +51,17 @@ class AnswerQuery(BaseModel):
     abstain_below: float | None = Field(
         None, ge=0, le=1, description='Below this confidence the answer is "unsure"; default: the model\'s.'
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, asked: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what nobody would look at, so that a slip in a name is not taken for the default."""
+        names = {field.alias or name for name, field in cls.model_fields.items()}
+        unknown = next((name for name in asked if name not in names), None)
+        if unknown is None:
+            return asked
+        told = f"there is no parameter {shown(unknown)}.{suggestion(unknown, names)}"
+        raise PydanticCustomError("unknown_parameter", "{told}", {"told": told})
 
     def options(self) -> Options:
         """Return what an answer is to be like."""

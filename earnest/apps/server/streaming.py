@@ -227,6 +227,7 @@ class StreamQuery(WindowsQuery):
     sample_rate_hz: int = Field(ge=4_000, le=192_000)
     encoding: Encoding = "s16le"
     channels: int = Field(1, ge=1, le=16)
+    ticket: str | None = None
 
 
 def stream_router(service: Service) -> APIRouter:
@@ -237,7 +238,7 @@ def stream_router(service: Service) -> APIRouter:
     async def stream(websocket: WebSocket, query: Annotated[StreamQuery, Query()]) -> None:
         options, windowing = query.options(), query.windowing()
         service.refuse_when_ending()
-        with service.streams.inside(service.client(websocket, websocket.query_params.get("ticket"))):
+        with service.streams.inside(service.client(websocket, query.ticket)):
             predictor = service.engine.predictor(query.model)
             classes_of(predictor, options)
 

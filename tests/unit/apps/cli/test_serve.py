@@ -2,6 +2,7 @@
 
 import logging
 import re
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from command_line import earnest_cli
 
+from earnest.apps.cli import serve
 from earnest.apps.server import process
 from earnest.apps.server.admission import digest_of
 from earnest.apps.server.app import create_app
@@ -68,6 +70,21 @@ def test_beyond_this_machine_a_token_is_asked_for_and_printed_behind_a_hash(list
 def test_on_this_machine_alone_or_when_told_so_there_is_no_token(listening: Listening, words: tuple[str, ...]) -> None:
     assert earnest_cli("serve", *words) == ""
     assert listening.settings[0].api_keys == ()
+
+
+def test_on_a_terminal_the_page_has_an_address_to_click(listening: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "_is_terminal", lambda: True)
+    assert earnest_cli("serve", "--host", "::1").startswith(f"Open http://[::1]:{PORT}/ in a browser")
+    assert earnest_cli("serve", "--quiet") == ""
+
+
+def test_an_address_that_is_taken_is_told_and_how_to_choose_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config = process.uvicorn.Config("no:app", port=port, log_config=None)
+        monkeypatch.setattr(process, "config_of", lambda *_: config)
+        with pytest.raises(EarnestError, match=rf"127\.0\.0\.1, port {port}: .* Choose another --port"):
+            process.serve(Settings(models=("small",)), Address("127.0.0.1", port))
 
 
 def test_keys_take_the_place_of_a_token(listening: Listening, tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def test_unknown_addresses_beside_the_page_are_problems(client: TestClient) -> N
         answer = client.request(method, address)
         assert answer.status_code == status, address
         assert answer.headers["content-type"] == "application/problem+json"
+        assert "Recordings go to POST /v1/predict;" in answer.json()["detail"]
     for address in ("/nothing", "/models/nothing"):
         with pytest.raises(WebSocketDisconnect), client.websocket_connect(address):
             pass

@@ -131,6 +131,7 @@ def test_infinite_samples_are_bad_sound(client: TestClient) -> None:
         ("sample_rate_hz=16000&channels=0", 422, "channels"),
         ("sample_rate_hz=16000&hop_s=9", 422, "hop"),
         ("sample_rate_hz=16000&model=none", 422, "model"),
+        ("sample_rate_hz=16000&adpat=auto", 422, "Did you mean 'adapt'?"),
     ],
 )
 def test_wrong_parameters_are_refused_before_the_stream_opens(

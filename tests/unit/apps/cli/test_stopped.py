@@ -1,0 +1,43 @@
+"""Ctrl-C in the middle of an --output: what is done is kept, and the way on is told."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from stand_in import write_bundle
+
+from earnest.apps.cli.main import cli
+from earnest.runtime.predictor import Predictor
+from earnest.testing.sounds import write_voice
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(cli, [str(word) for word in words])
+
+
+@pytest.mark.parametrize(("command", "heard", "name"), [
+    ("predict", "predict_many", "found.csv"),
+    ("embed", "embed_many", "found.npz"),
+])  # fmt: skip
+def test_a_run_that_was_stopped_says_how_to_go_on(
+    command: str, heard: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(2):
+        write_voice(tmp_path / f"{seed}.wav", seed=seed)
+    output, bundle = tmp_path / name, write_bundle(tmp_path / "bundle")
+    words = (command, tmp_path / "0.wav", tmp_path / "1.wav", "--model", bundle, "-o", output)
+    whole = getattr(Predictor, heard)
+
+    def stopped_after_one(self: Predictor, sources: Any, *more: Any, **named: Any) -> Iterator[Any]:
+        yield next(iter(whole(self, sources, *more, **named)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Predictor, heard, stopped_after_one)
+    result = run(*words)
+    assert result.exit_code == 1
+    assert f"Stopped. What is done is in {output}.partial; the same command with --resume goes on." in result.stderr
+    assert not output.exists()
+    monkeypatch.setattr(Predictor, heard, whole)
+    assert "1 were there already" in run(*words, "--resume").stderr
