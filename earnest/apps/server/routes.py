@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field, model_validator
-from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
@@ -60,8 +59,7 @@ class AnswerQuery(BaseModel):
         unknown = next((name for name in asked if name not in names), None)
         if unknown is None:
             return asked
-        told = f"there is no parameter {shown(unknown)}.{suggestion(unknown, names)}"
-        raise PydanticCustomError("unknown_parameter", "{told}", {"told": told})
+        raise ProblemError("not-valid", f"There is no parameter {shown(unknown)}.{suggestion(unknown, names)}")
 
     def options(self) -> Options:
         """Return what an answer is to be like."""

@@ -153,7 +153,10 @@ def test_wrong_parameters_are_named(client: TestClient, sound: bytes, query: str
 @pytest.mark.parametrize("address", ["/v1/predict", "/v1/batch"])
 def test_a_parameter_that_nobody_would_look_at_is_refused(client: TestClient, sound: bytes, address: str) -> None:
     answer = client.post(f"{address}?abstian_below=0", files={"file": ("a.wav", sound)})
-    assert "no parameter 'abstian_below'. Did you mean 'abstain_below'?" in refused(answer, 422, "not-valid")["detail"]
+    assert (
+        "There is no parameter 'abstian_below'. Did you mean 'abstain_below'?"
+        in refused(answer, 422, "not-valid")["detail"]
+    )
 
 
 def test_a_hop_beyond_the_window_is_not_valid(client: TestClient, sound: bytes) -> None:
