@@ -27,7 +27,7 @@ from earnest.corpora.load import corpus_called
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.own import OwnData, Refused
 from earnest.corpora.own.data import in_order
-from earnest.errors import CorpusError, EarnestError
+from earnest.errors import CorpusError, EarnestError, printable
 from earnest.files.reading import parsed_json, read_bytes, read_text
 from earnest.files.writing import write_atomically
 from earnest.learning.crossval import LabelledEmbeddings
@@ -168,7 +168,7 @@ def hear_own(
     heard = list(progress.counted("Listening", listening, n_rows))
     kept = [place for place, one in enumerate(heard) if one.embedding is not None]
     pairs = zip(data.utterances, heard, strict=True)
-    refused = [Refused(_place(row), one.problem) for row, one in pairs if one.embedding is None]
+    refused = [Refused(_place(row), _reason(row, one.problem)) for row, one in pairs if one.embedding is None]
     rows = [data.utterances[place] for place in kept]
     found = [heard[place] for place in kept]
     copies: list[HeardRecording] = []
@@ -212,6 +212,11 @@ def _copies(rows: Sequence[Utterance], rate_hz: int, seed: int) -> Iterator[Sour
         end_s = row.start_s + LONGEST_COPY_S if row.end_s is None else row.end_s
         waveform = load_waveform(row.path, rate_hz, row.start_s, end_s)
         yield change(waveform, generator_for(f"{seed} {row.key}")), rate_hz
+
+
+def _reason(row: Utterance, problem: str) -> str:
+    """Take the path away, which stands beside the reason: files with the same problem are counted together."""
+    return problem.removeprefix(f"{printable(str(row.path))}: ")
 
 
 def _place(row: Utterance) -> str:
@@ -273,7 +278,7 @@ def without_rare(own: OwnEmbeddings) -> tuple[OwnEmbeddings, list[Refused]]:
     counts = Counter(row.native_emotion for row in own.rows)
     kept = [place for place, row in enumerate(own.rows) if counts[row.native_emotion] >= FEWEST_A_CLASS]
     refused = [
-        Refused(_place(row), f"'{row.native_emotion}' has {counts[row.native_emotion]} recordings, 3 are needed")
+        Refused(_place(row), f"'{row.native_emotion}' has {counts[row.native_emotion]} of the 3 recordings needed")
         for row in own.rows
         if counts[row.native_emotion] < FEWEST_A_CLASS
     ]

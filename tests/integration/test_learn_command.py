@@ -52,6 +52,7 @@ def test_the_table_says_what_was_learnt_and_the_model_answers(table: Path, tmp_p
         "What would help most",
     ):
         assert words in said
+    assert "report.html" not in said  # it was not asked for
     code, said = invoke("predict", DEMO / "plain.flac", "--model", tmp_path / "mine", "--json")
     assert code == 0 and json.loads(said)["probabilities"].keys() == set(NAMES)
     code, said = invoke("learn", *options(table), "--output", tmp_path / "mine")

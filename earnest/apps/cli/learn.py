@@ -114,12 +114,12 @@ def command(
     if as_json:
         echo_json(learned.to_dict())
     else:
-        _tell(learned, quiet)
+        _tell(learned, quiet, fit.report)
     if learned.refused:
         context.exit(EXIT_SOME_FAILED)
 
 
-def _tell(learned: Learned, quiet: bool) -> None:
+def _tell(learned: Learned, quiet: bool, wants_report: bool) -> None:
     for warning in learned.warnings:
         echo(f"NOTE: {warning}")
     echo(f"Read as {learned.layout}; labels: {learned.label_from}; speakers: {learned.speaker_from or 'unknown'}.\n")
@@ -133,8 +133,8 @@ def _tell(learned: Learned, quiet: bool) -> None:
     for sentence in learned.advice:
         echo(f"  * {sentence}")
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in learned.seconds.items())
-    report = learned.report or f"no report.html: {install_command('report')}"
-    echo(f"\n{learned.path} ({seconds}); {report}")
+    page = learned.report or f"no report.html: {install_command('report')}"
+    echo(f"\n{learned.path} ({seconds})" + (f"; {page}" if wants_report else ""))
     echo(f"Try it: earnest predict RECORDING --model {learned.path}")
 
 

@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
+from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import click
 from earnest.apps.cli._options import AdaptationOptions, AnswerOptions, AveragingOptions, options, window_options
 from earnest.apps.cli.output import output_options, overwrite_option
 from earnest.audio.activity import DETECTORS
+from earnest.errors import MissingExtraError
 from earnest.files.writing import new_file
 from earnest.runtime.timeline import FORMATS, SUFFIXES, Timeline, written
 from earnest.runtime.windows import Windowing
@@ -66,6 +68,8 @@ def command(
       earnest timeline interview.mp3 --output interview.srt --plot interview.png
     """
     chosen = _format(form, as_json, output)
+    if plot and find_spec("matplotlib") is None:  # told before a long recording is heard, not after it
+        raise MissingExtraError("drawing", "report")
     windowing = Windowing(window_s, hop_s, activity)
     predictor = models.load()
     source = sys.stdin.buffer if path == "-" else path

@@ -15,9 +15,11 @@ from click.testing import CliRunner, Result
 from stand_in import write_bundle, write_hearing
 
 from earnest.apps.cli import listen as _live_view
+from earnest.apps.cli import timeline as _timeline_command
 from earnest.apps.cli._answers import exact_clock
 from earnest.apps.cli.main import cli
 from earnest.audio.feed import Lost
+from earnest.errors import MissingExtraError
 from earnest.runtime.events import Gap, Segment, Span, VocalBurst, Window
 from earnest.runtime.timeline_plot import BURST_COLOUR, COLOURS, UNSURE_COLOUR
 from earnest.testing.sounds import voice
@@ -112,6 +114,15 @@ def test_a_picture_is_drawn(folder: Path) -> None:
     assert len(colours) > 20
     for colour in (UNSURE_COLOUR, BURST_COLOUR, COLOURS["sad"]):
         assert [round(255 * part) for part in to_rgb(colour)] in colours
+
+
+def test_a_picture_that_cannot_be_drawn_is_told_before_anything_is_heard(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_timeline_command, "find_spec", lambda name: None)
+    result = run(folder, "timeline", "none.wav", "--plot", "none.png")
+    assert isinstance(result.exception, MissingExtraError)
+    assert result.stdout == ""
 
 
 def test_timeline_loads_nothing_heavy(folder: Path) -> None:
