@@ -264,7 +264,7 @@ def _read_info(path: Path) -> BundleInfo:
             f"{path}: schema {shown(found)}, this version of earnest reads {SCHEMA}. Export the bundle again."
         )
     if strange := _unprintable(values):
-        raise BundleError(f"{path}: holds {strange[:40]!a}, which no terminal should be sent. Don't trust it.")
+        raise BundleError(f"{path}: holds {strange[:40]!a}, which can control a terminal. Don't trust this bundle.")
     if _is_rule(values.get("adaptation")):
         values = {**values, "adaptation": None}
     try:

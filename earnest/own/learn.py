@@ -123,7 +123,7 @@ def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEm
         first = "".join(f" {one.where}: {one.reason}." for one in refused[:1])
         found = ", ".join(printable(label) for label in own.classes) or "none"
         raise CorpusError(
-            f"{data.source}: two classes of three recordings are the least to learn from; usable is {found}. "
+            f"{data.source}: learning needs at least two classes with three recordings each; usable classes: {found}. "
             f"{len(refused)} recordings could not be used.{first}"
         )
     return own, refused

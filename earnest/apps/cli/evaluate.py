@@ -78,7 +78,7 @@ class TaskOptions:
         if self.protocol is not None and self.splits:
             raise click.UsageError("Say either --protocol NAME or --splits FILES.")
         if self.speaker_dependent and not self.splits:
-            raise click.UsageError("--speaker-dependent says more about --splits; a protocol knows it by itself.")
+            raise click.UsageError("--speaker-dependent needs --splits. A protocol already says which it is.")
 
     def as_of(
         self, recipe: "Recipe", as_published: bool, other: RecipeOptions, folders: dict[str, Path]
@@ -182,7 +182,7 @@ class ConditionOptions:
 
     def __post_init__(self) -> None:
         if self.noise is None and not (self.snr_db is None and self.noise_names is None):
-            raise click.UsageError("--snr-db and --noise-names say more about --noise FOLDER. Add it.")
+            raise click.UsageError("--snr-db and --noise-names need --noise FOLDER.")
 
     @property
     def any(self) -> bool:
@@ -234,7 +234,7 @@ class EngineOptions:
 
     def __post_init__(self) -> None:
         if self.address and self.engine != "ray":
-            raise click.UsageError("--address goes with --engine ray.")
+            raise click.UsageError("--address needs --engine ray.")
         if self.engine == "ray" and not find_spec("ray"):
             raise MissingExtraError("--engine ray", "ray")
 
@@ -340,9 +340,11 @@ def _tell(fold: str) -> None:
 def _refuse_combinations(of: TaskOptions, conditions: ConditionOptions, has_shares: bool, as_published: bool) -> None:
     """Refuse options that don't go together, before anything is read."""
     if as_published and (conditions.any or has_shares or of.select or of.splits or of.folds):
-        raise click.UsageError("--as-published goes with --protocol, --repeats and the recipe's settings alone.")
+        raise click.UsageError(
+            "--as-published works only with --protocol, --repeats and --set. Leave the other options out."
+        )
     if conditions.adapt and (of.select or of.n_repeats > 1):
-        raise click.UsageError("--adapt goes with one training a fold, with the recipe's own settings.")
+        raise click.UsageError("--adapt can't be used with --select or --repeats. Leave one of them out.")
 
 
 def _draw(outcome: "Evaluation", folder: Path, name: str) -> "Matrix | None":

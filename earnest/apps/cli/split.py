@@ -87,7 +87,7 @@ def command(
     if bool(files) == bool(protocol):
         raise click.UsageError("Say either --protocol NAME with --output FOLDER, or --check FILES.")
     if protocol and output is None:
-        raise click.UsageError("--protocol needs --output: the folder that gets the files.")
+        raise click.UsageError("--protocol needs --output: the folder for the files.")
     folders, progress = corpus_folders(data), progress_for(as_json, quiet)
     if protocol:
         assert output is not None
@@ -118,7 +118,7 @@ def command(
 def _utterances(corpora: Sequence[str], folders: Mapping[str, Path]) -> list[Utterance]:
     names = tuple(corpora) or tuple(folders)
     if not names:
-        raise click.UsageError("Whose clips? Say --data NAME=DIR or --corpus NAME.")
+        raise click.UsageError("Which corpus? Give --data NAME=DIR or --corpus NAME.")
     return load_utterances(names, folders)
 
 

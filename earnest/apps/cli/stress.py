@@ -84,7 +84,7 @@ def command(
     if not find_spec("matplotlib"):  # not after an hour
         raise MissingExtraError("Drawing the stress table", "report")
     if noise_names and not noise:
-        raise click.UsageError("--noise-names says more about --noise FOLDER. Add it.")
+        raise click.UsageError("--noise-names needs --noise FOLDER.")
     from earnest.experiments.conditions import NoiseTest
     from earnest.experiments.stress import METRICS_STRESS, Finished, StressTest, stress
 

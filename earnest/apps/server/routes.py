@@ -207,9 +207,9 @@ def info_router(service: Service) -> APIRouter:
         """Say whether the next recording would be taken on."""
         service.refuse_when_ending()
         if service.requests.is_full:
-            raise ProblemError("overloaded", "All places are taken.")
+            raise ProblemError("overloaded", "The most requests that may run are running. Try again soon.")
         if service.engine.is_stuck:
-            raise ProblemError("overloaded", "No recording was answered for long, and all turns are taken.")
+            raise ProblemError("overloaded", "All worker threads are busy, and for a long time none has answered.")
         return "ready"
 
     @router.get("/metrics", response_class=PlainTextResponse, responses=formats.problems(401))

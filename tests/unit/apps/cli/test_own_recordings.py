@@ -94,7 +94,7 @@ def test_a_check_tells_counts_speakers_and_the_next_command(folder: Path) -> Non
 def test_neither_a_corpus_nor_a_path_is_told_with_the_nearest_name(words: tuple[str, ...]) -> None:
     error = run(*words).exception
     assert isinstance(error, CorpusError)
-    assert "'ravdes' is no corpus, and no folder or file. Did you mean 'ravdess'?" in str(error)
+    assert "'ravdes' is not a corpus, a folder or a file. Did you mean 'ravdess'?" in str(error)
 
 
 @pytest.mark.parametrize(
