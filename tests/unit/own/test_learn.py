@@ -111,7 +111,7 @@ def test_unknown_speakers_are_said_loudly(clips: Path, base: Path, tmp_path: Pat
     learned = learn(clips, tmp_path / "mine", base, speaker_pattern=None)
     assert not learned.speaker_independent and learned.n_speakers == 0
     assert any("NOT speaker-independent: no speakers are known" in one for one in learned.warnings)
-    assert "NOT speaker-independent" in learned.title and "Say who speaks" in learned.advice[0]
+    assert "NOT speaker-independent" in learned.title and "Name the speakers" in learned.advice[0]
     assert "NOT speaker-independent" in (tmp_path / "mine" / "card.md").read_text()
 
 
@@ -228,7 +228,7 @@ def test_a_base_that_knows_the_recordings_is_named(base: Path, clips: Path, tmp_
         copy.write_bytes(path.read_bytes())
     learned = learn(folder, tmp_path / "mine", knowing, speaker_pattern=r"(\d\d)a\d")
     assert learned.known_corpora == ("emodb",)
-    assert "knows these recordings: its hearing has learnt from the labels of emodb" in learned.warnings[0]
+    assert "knows these recordings: its encoder was trained on the labels of emodb" in learned.warnings[0]
     assert learn(clips, tmp_path / "mine2", knowing).known_corpora == ()
 
 
