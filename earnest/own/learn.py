@@ -212,7 +212,7 @@ def warnings_on(own: OwnEmbeddings, data: OwnData, base: Bundle, known: Sequence
         else:
             yield (
                 f"'{base.info.name}' knows these recordings: they seem to be from {' and '.join(known)}, on which its "
-                "last layer was trained. That layer is replaced here, and its description says that its encoder was not "
+                "last layer was trained. That layer is replaced here. Its description says that its encoder was not "
                 "trained on them. If it was, the numbers are too high: test it on recordings that it never heard."
             )
     if not own.knows_speakers:
@@ -220,8 +220,8 @@ def warnings_on(own: OwnEmbeddings, data: OwnData, base: Bundle, known: Sequence
         why = "some recordings have no speaker" if len(named) > 1 else "no speakers are known"
         why = "there is one speaker" if len(named) == 1 and all(row.speaker for row in own.rows) else why
         yield (
-            f"NOT speaker-independent: {why}, so the same speaker may be in training and test. For other people "
-            "it works less well than these numbers."
+            f"NOT speaker-independent: {why}, so the same speaker may be in training and test. For other "
+            "people it works less well than these numbers."
         )
     if lines := base.info.non_commercial:
         told = " and ".join(f"{line.name} ({line.licence})" for line in lines)

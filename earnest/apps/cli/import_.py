@@ -37,7 +37,7 @@ STARTS = ("alexnet", "densenet121", "resnet18", "vgg11")
     "--protocol",
     metavar="NAME",
     shell_complete=names_from(protocol_names),
-    help="Also answer the test clips of this protocol, such as emocatcher-holdout, and score them.",
+    help="Also answer the test recordings of this protocol, such as emocatcher-holdout, and score them.",
 )
 @click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
 @data_option

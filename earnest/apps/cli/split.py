@@ -41,7 +41,7 @@ PATH = click.Path(path_type=Path)
 )
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Where the files go, one a fold.")
 @overwrite_option
-@click.option("--hash", "with_hashes", is_flag=True, help="Also write a SHA-256 of every clip's samples.")
+@click.option("--hash", "with_hashes", is_flag=True, help="Also write a SHA-256 of every recording's samples.")
 @click.option(
     "--check",
     "files",
@@ -57,7 +57,7 @@ PATH = click.Path(path_type=Path)
     "corpora",
     multiple=True,
     shell_complete=names_from(corpus_names),
-    help="Corpus of the clips, where neither protocol nor --data says it; repeatable.",
+    help="Corpus of the recordings, where neither protocol nor --data says it; repeatable.",
 )
 @data_option
 @output_options
