@@ -30,7 +30,7 @@ LANDING = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta name="color-scheme" content="light dark"><title>earnest</title></head>
 <body><main><h1>earnest</h1>
-<p>This server tells emotion in speech. Send it a recording:</p>
+<p>This server recognises emotion in speech. Send it a recording:</p>
 <pre>curl --data-binary @talk.wav -H 'Content-Type: audio/wav' %(base)sv1/predict</pre>
 <ul><li><a href="v1/models">Models</a></li><li><a href="openapi.json">OpenAPI</a></li>
 <li><a href="readyz">Is it ready?</a></li></ul>

@@ -338,8 +338,8 @@ def _label_level(folders: Sequence[tuple[str, ...]]) -> tuple[int, list[str]]:
     best = max(range(deepest), key=lambda level: (known[level] > 0.5, -level))
     some = ", ".join(map(printable, sorted(names[best])[:3]))
     return best + 1, [
-        f"Folders lie in folders: level {best + 1} of {deepest} ({some} …) is taken as the label. Another one: "
-        f"--label-column 'folder N'. One of speakers: --speaker-column 'folder N'."
+        f"There are folders inside folders: level {best + 1} of {deepest} ({some} …) is taken as the label. Another "
+        f"level: --label-column 'folder N'. Speakers: --speaker-column 'folder N'."
     ]
 
 

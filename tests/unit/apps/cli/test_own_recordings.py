@@ -50,7 +50,7 @@ def test_a_manifest_of_a_folder_keeps_words_and_tells_the_next_command(folder: P
 
 def test_without_speakers_it_says_how_to_tell_them(folder: Path, tmp_path: Path) -> None:
     done = run("manifest", folder, "-o", tmp_path / "mine.csv")
-    assert "Speakers are unknown. Tell them with --speaker-column NAME" in done.output
+    assert "Speakers are unknown. Name them with --speaker-column NAME" in done.output
     by_pattern = run("manifest", folder, "-o", tmp_path / "2.csv", "--speaker-pattern", "([a-z]+)_")
     assert "3 speakers from a pattern on the path." in by_pattern.output
 
