@@ -43,14 +43,14 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "evaluate": "Train and score every fold of a protocol, or continue.",
         "cache": "Show or clear what training keeps of recordings on disk.",
         "export": "Export a trained model as one graph with its metadata.",
-        "parity": "Compare torch with onnxruntime, recordings alone and in batches.",
+        "parity": "Compare torch with onnxruntime, one by one and in batches.",
     },
     "Measure": {
         "score": "Score a predictions file, ours or anybody's.",
         "compare": "Compare results with the first one, recording by recording.",
         "report": "Write one self-contained HTML page about results.",
         "stress": "Answer test recordings again, changed in thirty ways.",
-        "streams": "Adapt to streams of test recordings with any shares of emotions.",
+        "streams": "Adapt to streams of recordings with any shares of emotions.",
         "bench": "Measure latency, start, throughput, long sound and memory.",
     },
     "Applications": {

@@ -39,7 +39,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Compare torch with onnxruntime, recordings alone and in batches.
+    """Compare torch with onnxruntime, one by one and in batches.
 
     RUN is computed with torch, BUNDLE with onnxruntime; in batches recordings are padded. Exit code 1 when they differ
     by more than 1e-4 in a logit or a probability. With --output a table over BUNDLE and all of --also is made instead,

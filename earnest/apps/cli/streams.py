@@ -19,7 +19,7 @@ MARKDOWN = "streams.md"
 @click.argument("evaluations", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @output_options
 def command(evaluations: tuple[Path, ...], as_json: bool, quiet: bool) -> None:
-    """Adapt to streams of test recordings with any shares of emotions.
+    """Adapt to streams of recordings with any shares of emotions.
 
     The models are those of finished `earnest evaluate`. A stream is the test recordings of a speaker: as recorded, 80
     % neutral, one emotion, two emotions, three speakers mixed. Each stream is answered without adaptation, with its
