@@ -106,7 +106,7 @@ class StressTest:
             return FoldClips.tested(run, split)
         if not split.valid or read_record(run).refitted:
             why = "was trained on its validation recordings" if split.valid else "has no validation recordings"
-            raise EarnestError(f"{run}: {why}. Choose the test recordings.")
+            raise EarnestError(f"{run}: {why}. Use --on test.")
         return FoldClips.validated(run, split)
 
 
