@@ -206,7 +206,7 @@ BUNDLES: Mapping[str, tuple[Callable[[Path], Path], str]] = {
     "a temperature of NaN": (lambda folder: bundle_with(folder, temperature=float("nan")), "finite number"),
     "class names that turn the terminal": (
         lambda folder: bundle_with(folder, classes=[BIDI, "b", "c", "d", "e", "f"]),
-        "no terminal should be sent",
+        "can control a terminal",
     ),
     "a million classes": (
         lambda folder: bundle_with(folder, classes=[str(n) for n in range(10**6)]),
@@ -223,7 +223,7 @@ BUNDLES: Mapping[str, tuple[Callable[[Path], Path], str]] = {
     "probabilities of -50": (lambda folder: bundle_with(folder, constant_answer(-50.0)), "no probabilities"),
     "a FIFO as model": (fifo_bundle, "not a regular file"),
     "/dev/zero as model": (device_bundle, "not a regular file"),
-    "a link to itself as model": (circle_bundle, "circle of links"),
+    "a link to itself as model": (circle_bundle, "lead back to themselves"),
 }
 
 

@@ -207,7 +207,13 @@ def main() -> None:
         [*given.commits, f"--model {given.model}", f"--rounds {given.rounds}", f"--seconds {given.seconds:g}"]
     )
     text = [
-        HEAD.format(cores=os.cpu_count(), words=words, model=given.model, rounds=given.rounds, seconds=given.seconds)
+        HEAD.format(
+            cores=len(os.sched_getaffinity(0)),
+            words=words,
+            model=given.model,
+            rounds=given.rounds,
+            seconds=given.seconds,
+        )
     ]
     for commit in given.commits:
         text += [*compared(commit, given.model, given.rounds, given.seconds), ""]

@@ -264,7 +264,7 @@ def _read_info(path: Path) -> BundleInfo:
             f"{path}: schema {shown(found)}, this version of earnest reads {SCHEMA}. Export the bundle again."
         )
     if strange := _unprintable(values):
-        raise BundleError(f"{path}: holds {strange[:40]!a}, which no terminal should be sent. Don't trust it.")
+        raise BundleError(f"{path}: holds {strange[:40]!a}, which can control a terminal. Don't trust this bundle.")
     if _is_rule(values.get("adaptation")):
         values = {**values, "adaptation": None}
     try:
@@ -299,7 +299,7 @@ def _problem_with_names(info: BundleInfo) -> str | None:
     if not 2 <= len(info.classes) <= MOST_CLASSES or len(set(info.classes)) != len(info.classes):
         return f"'classes' must hold 2 to {MOST_CLASSES} different names."
     if not all(name.strip() == name and 0 < len(name) <= LONGEST_NAME for name in (info.name, *info.classes)):
-        return f"'name' and 'classes' must be of 1 to {LONGEST_NAME} letters, without spaces around."
+        return f"'name' and 'classes' must have 1 to {LONGEST_NAME} letters, without spaces at the ends."
     if info.sounds and (len(set(info.sounds)) != len(info.sounds) or set(info.sounds) != set(SOUNDS)):
         return f"'sounds' must name {', '.join(SOUNDS)}, got {shown(', '.join(info.sounds))}."
     if len(info.files) > MOST_FILES:

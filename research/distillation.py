@@ -241,7 +241,10 @@ def distil(
         student = student_of(n_mels, settings.student, settings.encoder)
     teacher = Teacher(n_mels, settings.teacher, student.tokens_per_step, settings.precision)
     if teacher.width != student.token_width:
-        raise RecipeError(f"What is imitated is {teacher.width} values wide, and what imitates {student.token_width}.")
+        raise RecipeError(
+            f"The teacher's embeddings have {teacher.width} values, the student's {student.token_width}. Make these "
+            "equal."
+        )
     if settings.teacher_speakers_only:
         heard = teacher.network.known_speakers
         utterances = [row for row in utterances if not row.speaker or f"{row.corpus}/{row.speaker}" in heard]

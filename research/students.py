@@ -73,9 +73,7 @@ class EncoderStudent(nn.Module):
     def __init__(self, n_mels: int, settings: WhisperSettings) -> None:
         super().__init__()
         if min(settings.pooled_blocks) < settings.merged_after:
-            raise RecipeError(
-                "[encoder]: tokens must become one (merged_after) no later than in the first pooled block."
-            )
+            raise RecipeError("[encoder]: merged_after must not be above the first of pooled_blocks.")
         network = WhisperStatistics(n_mels, 2, settings)
         network.load_pretrained()
         self.learner: Encoder = network.encoder
@@ -161,7 +159,9 @@ class Teacher:
     def __init__(self, n_mels: int, settings: Mapping[str, Any], tokens_per_step: int, precision: str = "32") -> None:
         whisper = from_mapping(WhisperSettings, settings, "[teacher]")
         if whisper.tokens_per_step > 1:
-            raise RecipeError("[teacher]: tokens_per_step must be 1: tokens are imitated step by step.")
+            raise RecipeError(
+                "[teacher]: tokens_per_step must be 1: the student learns the teacher's tokens step by step."
+            )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # matters where no weights are named
             self.network = WhisperStatistics(n_mels, 3, whisper).eval()

@@ -97,7 +97,7 @@ def main() -> None:
     asked.add_argument("--seconds", type=float, default=30.0, help="alone, and beside bombs at least")
     asked.add_argument("--late", type=float, default=1.0, help="seconds")
     asked.add_argument("--model", default="small")
-    asked.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    asked.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     asked.add_argument("--no-page", action="store_true")
     given = asked.parse_args()
     all_bombs = list(bombs())
@@ -193,9 +193,9 @@ def page(rows: list[Row], alone: dict[str, float], beside: dict[str, float], giv
         "# Bombs beside traffic",
         "",
         "Written by `python scripts/bombs_beside_traffic.py`; the bombs are those of `attacks/decoding.py`.",
-        f"`earnest serve --model {given.model} --jobs {given.jobs}` on {os.cpu_count()} cores ({platform.machine()}). "
-        f"Clips of 3 s, {given.rate:g} a second, whether or not the one before was answered; late is more than "
-        f"{given.late:g} s. A bomb should cost no more than {MOST_S:g} s and {MOST_MIB:g} MiB.",
+        f"`earnest serve --model {given.model} --jobs {given.jobs}` on {len(os.sched_getaffinity(0))} cores "
+        f"({platform.machine()}). Clips of 3 s, {given.rate:g} a second, whether or not the one before was answered; "
+        f"late is more than {given.late:g} s. A bomb should cost no more than {MOST_S:g} s and {MOST_MIB:g} MiB.",
         "",
         "| | clips | lost | late | median, ms | 99 %, ms | slowest, ms |",
         "|---|---:|---:|---:|---:|---:|---:|",

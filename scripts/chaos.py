@@ -34,7 +34,7 @@ MOST_KILLS = 6  # in a round
 TOGETHER = 0.15  # share of rounds that begin with two at once
 N_CLIPS = 300
 END_S = 300.0
-REFUSED = ("is being written by", "is there already", "That run did not end", ": holds ")
+REFUSED = ("is being written by", "already exists", "That run did not end", ": holds ")
 PRELOADED = (
     "earnest.experiments.evaluate",
     "earnest.experiments.tune",

@@ -203,7 +203,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def freeze(folder: Path, tree: Path) -> int:
     """Write the inputs and what the runs made of them into ``folder``, which must not exist; return the exit code."""
     if folder.exists():
-        sys.exit(f"{folder}: is there already. Name another folder, or remove it.")
+        sys.exit(f"{folder}: already exists. Name another folder, or remove it.")
     started = time.monotonic()
     with _temporary_folder() as work:
         made = work / "made.txt"

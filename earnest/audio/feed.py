@@ -110,7 +110,7 @@ def open_pipe(file: BinaryIO, sample_rate_hz: int, n_channels: int) -> Pipe:
         sample_rate_hz, n_channels, dtype = _wave_header(file)
         head = b""
     elif (known := _known(head)) is not None:
-        raise AudioError(f"-: {known} can't be read while it comes. Add -f wav to ffmpeg, or use earnest timeline -.")
+        raise AudioError(f"-: {known} can't be read as a stream. Add -f wav to ffmpeg, or use earnest timeline -.")
     return Pipe(sample_rate_hz, n_channels, dtype, _chunks(file, head, sample_rate_hz, n_channels, dtype))
 
 
@@ -139,7 +139,7 @@ def _wave_form(content: bytes) -> tuple[int, int, str]:
     dtype = {(1, 16): "<i2", (1, 32): "<i4", (3, 32): "<f4"}.get((tag, n_bits))
     if dtype is None or not 1 <= n_channels <= MAX_CHANNELS or not LOWEST_HZ <= sample_rate_hz <= HIGHEST_HZ:
         found = f"{n_bits} bits, {n_channels} channels, {sample_rate_hz} Hz"
-        raise AudioError(f"-: WAV of {found} can't be read while it comes. Add -c:a pcm_s16le to ffmpeg.")
+        raise AudioError(f"-: WAV of {found} can't be read as a stream. Add -c:a pcm_s16le to ffmpeg.")
     return sample_rate_hz, n_channels, dtype
 
 

@@ -276,7 +276,7 @@ def checked(
                 raise AudioError(f"{name}: samples reach {peak:.1e}, sound lies in [-1, 1]. Scale it.")
         yield block
     if n_samples == 0:
-        raise AudioError(f"{name}: a header without sound, no samples. Record or copy it again.")
+        raise AudioError(f"{name}: has a header, but no sound. Record or copy it again.")
     # Containers round, and MP3 decoders leave out their delay: a tenth of a second may be missing.
     if promised_s is not None and n_samples / sample_rate_hz < 0.99 * promised_s - 0.1:
         there = f"{n_samples / sample_rate_hz:.2f} of {promised_s:.2f} s are there"
@@ -330,7 +330,9 @@ def _array_frames(array: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] > MAX_CHANNELS):
         expected = "(samples,) or (samples, channels)"
         several = "Several recordings of one length go to model.predict_many([(one, rate) for one in array])."
-        raise AudioError(f"{name}: expected shape {expected}, got {values.shape}. Is it the other way round? {several}")
+        raise AudioError(
+            f"{name}: expected shape {expected}, got {values.shape}. Are its dimensions in another order? {several}"
+        )
     if np.issubdtype(values.dtype, np.integer):
         # int16 by 32,768; uint8 less 128, then by 128.
         bits = np.iinfo(values.dtype)
@@ -345,7 +347,7 @@ def _numbers(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
         values = np.asarray(array)
     except (TypeError, ValueError, RuntimeError) as error:  # ragged lists; tensors on a GPU or with gradients
         why = first_line(error)[:200].rstrip(".")
-        raise AudioError(f"{name}: no array of numbers ({why}). Hand over samples, such as a numpy array.") from None
+        raise AudioError(f"{name}: not an array of numbers ({why}). Give samples, such as a numpy array.") from None
     if np.issubdtype(values.dtype, np.integer) or np.issubdtype(values.dtype, np.floating):
         return values
     hint = " Read bytes with np.frombuffer(chunk, np.int16)." if values.dtype.kind == "S" else ""

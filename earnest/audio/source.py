@@ -24,9 +24,9 @@ AudioInput: TypeAlias = Source | bytearray | memoryview | Mapping[str, Any]
 """A path, the bytes of a file, an open binary file, (array, sample rate in Hz), or a dict as an ``Audio`` column of
 Hugging Face's datasets has: with "array" and "sampling_rate", or with "bytes" or "path"."""
 
-_WITH_RATE = "Hand array and sample rate over together: model.predict((array, 16000))."
+_WITH_RATE = "Give array and sample rate together: model.predict((array, 16000))."
 _ADDRESS = re.compile("[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # such as https://; a drive has one letter
-_EXPECTED = "Hand over a path, bytes, an open binary file or (array, sample_rate_hz)."
+_EXPECTED = "Give a path, bytes, an open binary file or (array, sample_rate_hz)."
 
 
 class NamedBytes(bytes):
@@ -171,7 +171,7 @@ def source_of(given: object) -> Source:
     if _is_array(given):
         raise AudioError(f"array: an array without its sample rate. {_WITH_RATE}")
     what = "None" if given is None else f"{type(given).__name__} {shown(given)}"
-    raise AudioError(f"{what} is no recording. {_EXPECTED}")
+    raise AudioError(f"{what} is not a recording. {_EXPECTED}")
 
 
 def refuse_single(sources: object) -> None:
@@ -179,11 +179,11 @@ def refuse_single(sources: object) -> None:
     is_pair = isinstance(sources, tuple) and len(sources) == 2 and any(isinstance(one, Real) for one in sources)
     kinds = (str, bytes, bytearray, memoryview, os.PathLike, Mapping)
     if is_pair or isinstance(sources, kinds) or hasattr(sources, "read") or hasattr(sources, "get_all_samples"):
-        raise AudioError("Expected several recordings, got one. Hand over a list of them, or use model.predict(…).")
+        raise AudioError("Expected several recordings, got one. Give a list of them, or use model.predict(…).")
     if isinstance(sources, np.ndarray) and sources.dtype.kind not in "OUT":  # those hold paths
-        raise AudioError("Expected several recordings, got an array. Hand over a list such as [(array, 16000)].")
+        raise AudioError("Expected several recordings, got an array. Give a list such as [(array, 16000)].")
     if not hasattr(sources, "__iter__"):
-        raise AudioError(f"Expected several recordings, got {shown(sources)}. Hand over a list of paths or arrays.")
+        raise AudioError(f"Expected several recordings, got {shown(sources)}. Give a list of paths or arrays.")
 
 
 def rate_of(value: object, name: str = "array") -> int:

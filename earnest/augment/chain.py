@@ -68,7 +68,7 @@ def build_choice(tables: Tables, sample_rate_hz: int) -> Choice:
     read = list(_read(tables))
     total = sum(found.probability for _, found in read)
     if not total > 0:
-        raise RecipeError("augment: there is nothing to draw from. Give a table a probability above 0.")
+        raise RecipeError("augment: no table has a probability above 0. Set one.")
     shares = tuple(found.probability / total for _, found in read)
     return Choice(tuple(_made(where, replace(found, probability=1.0), sample_rate_hz) for where, found in read), shares)
 

@@ -186,7 +186,7 @@ def values_in(response: "httpx2.Response") -> Any:
     kind = str(problem.get("type", "")).rpartition(":")[2] or "unknown"
     raise error_of(
         kind,
-        str(problem.get("detail") or f"an answer that is none of earnest's: {response.status_code}"),
+        str(problem.get("detail") or f"an answer that earnest doesn't give: {response.status_code}"),
         response.status_code,
     )
 
@@ -218,4 +218,6 @@ def understood() -> Iterator[None]:
         yield
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         told = f"{type(error).__name__}: {str(error)[:100]}"
-        raise ServerError(f"The server's answer is none of earnest's ({told}). Are both of one version?") from error
+        raise ServerError(
+            f"earnest doesn't know this answer of the server ({told}). Use one version on both sides."
+        ) from error

@@ -85,7 +85,7 @@ def refused(error: Exception) -> EarnestError:
         problem = problem if isinstance(problem, dict) else {}
         kind = str(problem.get("type", "")).rpartition(":")[2] or "unknown"
         return error_of(kind, str(problem.get("detail", error)), error.response.status_code)
-    return ServerError(f"The stream broke off ({error}). Open another one.")
+    return ServerError(f"The stream ended early ({error}). Open another one.")
 
 
 def expected_errors() -> tuple[type[Exception], ...]:

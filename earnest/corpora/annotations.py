@@ -86,7 +86,7 @@ class AnnotationJournal:
                 path, parts = _from_line(line)
             except (ValueError, TypeError, KeyError, RecursionError) as error:
                 raise EarnestError(
-                    f"{self._path}, line {number}: not written by earnest ({error}). Move the file away to begin anew."
+                    f"{self._path}, line {number}: not written by earnest ({error}). Move the file away to start again."
                 ) from error
             latest[path] = parts
         return {path: parts for path, parts in latest.items() if parts}

@@ -165,11 +165,11 @@ def _check_places(names: Sequence[PurePosixPath], path: Path, folder: Path) -> N
         if not place.resolve().is_relative_to(inside):
             raise CorpusError(f"{path}: its member '{parent}' leads out of the folder. {_UNTRUSTED}")
         if place.exists() and not place.is_dir():
-            raise CorpusError(f"{path}: {place} is in the way of a folder. Unpack into an empty folder.")
+            raise CorpusError(f"{path}: {place} is a file where a folder is needed. Unpack into an empty folder.")
     for name in names:
         if (folder / name).is_dir():
             raise CorpusError(
-                f"{path}: the folder {folder / name} is in the way of a file. Unpack into an empty folder."
+                f"{path}: {folder / name} is a folder where a file is needed. Unpack into an empty folder."
             )
 
 
@@ -233,7 +233,7 @@ def download(archive: Archive, folder: Path, on_progress: OnProgress | None = No
     except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
         there = part.stat().st_size if part.is_file() else 0
         reason = getattr(error, "reason", error)
-        advice = f"{there:,} bytes are kept; the same command goes on there"
+        advice = f"{there:,} bytes are kept; give the same command again to continue"
         raise CorpusError(f"{archive.url}: {reason}. {advice}.") from error
     if not _is_right(part, archive):
         found = _digest(part, archive) if archive.checksum else f"{part.stat().st_size} bytes"
@@ -271,7 +271,7 @@ def _receive(archive: Archive, part: Path, on_progress: OnProgress | None) -> No
                     on_progress(part.stem, file.tell(), total)
             received = file.tell()
     if total and received < total:
-        raise ConnectionError(f"the connection broke off at {received:,} of {total:,} bytes")
+        raise ConnectionError(f"the connection ended at {received:,} of {total:,} bytes")
 
 
 def _is_right(path: Path, archive: Archive) -> bool:

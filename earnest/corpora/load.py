@@ -57,7 +57,7 @@ def corpus_root(name: str, folders: Mapping[str, Path], environ: Mapping[str, st
         raise CorpusError(f"Where is {name}? Say --data {name}=DIR, or set {ENVIRONMENT} to the folder that holds it.")
     if not root.exists():
         raise CorpusError(
-            f"{root}: no such folder. Say --data {name}=DIR; 'earnest corpus info {name}' tells its source."
+            f"{root}: no such folder. Say --data {name}=DIR; 'earnest corpus info {name}' says where to get it."
         )
     return root
 

@@ -184,7 +184,7 @@ def _utterance(
     emotion = words.get(native) or words.get(native.lower())
     if emotion is None:
         told = shown(native)
-        raise CorpusError(f"{where}: what is the emotion {told}? Say --emotion {told[:-1]}=angry', or another name.")
+        raise CorpusError(f"{where}: the emotion {told} is unknown. Say --emotion {told[:-1]}=angry', or another name.")
     numbers = {name: number_in(values.pop(name), f"{where}: {columns[name]}") for name in _NUMBERS if name in values}
     values |= {name: number for name, number in numbers.items() if number is not None}
     path = base / values["path"]

@@ -52,7 +52,9 @@ class LabelMapping:
         emotion = name if name in EMOTIONS else SYNONYMS.get(name.lower(), name.lower())
         if emotion not in EMOTIONS:
             known = {*EMOTIONS, *(self.scheme.classes if self.scheme else ())}
-            raise CorpusError(f"{source}: what is '{label}'? Say --map {label}=EMOTION.{suggestion(name, known)}")
+            raise CorpusError(
+                f"{source}: the label '{label}' is unknown. Say --map {label}=EMOTION.{suggestion(name, known)}"
+            )
         return emotion if self.scheme is None else self.scheme.class_of(emotion)
 
 
@@ -98,7 +100,9 @@ def relabelled(answers: SystemAnswers, label_mapping: LabelMapping) -> Relabelle
         return Relabelled(changed, 0, is_outside)
     kept = np.flatnonzero(emotion != "")
     if not len(kept):
-        raise CorpusError(f"{answers.source}: no true label there is in the scheme.")
+        raise CorpusError(
+            f"{answers.source}: none of its true labels is in the scheme. Choose another --scheme, or add --map."
+        )
     return Relabelled(changed.take(kept), len(answers) - len(kept), is_outside[kept])
 
 
@@ -186,7 +190,7 @@ def join(
     unknown = np.flatnonzero(places < 0)
     if len(unknown) and not ignore_unknown:
         named = ", ".join(f"'{shown(answers.name[row])}'" for row in unknown[:N_NAMED].tolist())
-        what = f"{len(unknown)} of {len(answers)} rows name no clip of the manifest: {named}"
+        what = f"{len(unknown)} of {len(answers)} rows name no recording of the manifest: {named}"
         raise CorpusError(f"{answers.place(int(unknown[0]))}: {what}. Say --ignore-unknown to leave them out.")
     _check_once(answers, places)
     truth = [_class_of(row, scheme) if row.key not in left_out else "" for row in utterances]
@@ -196,7 +200,9 @@ def join(
     answered[places[kept]] = True
     missing = np.flatnonzero(is_kept[:-1] & ~answered)
     if len(kept) + len(missing) == 0:
-        raise CorpusError(f"{answers.source}: no clip of the manifest has a label of the scheme.")
+        raise CorpusError(
+            f"{answers.source}: no recording of the manifest has a label of the scheme. Choose another --scheme."
+        )
     order = np.concatenate([places[kept], missing]).tolist()
     rows = [utterances[place] for place in order]
     predictions = _predictions(answers.take(kept), rows, [truth[place] for place in order], scheme)
@@ -246,7 +252,7 @@ def _check_once(answers: SystemAnswers, places: npt.NDArray[np.int64]) -> None:
     for row, key in enumerate(zip(places.tolist(), answers.text("fold"), strict=True)):
         first = seen.setdefault(key, row)
         if first != row and key[0] >= 0:
-            same = f"'{shown(answers.name[row])}' and '{shown(answers.name[first])}' are the same clip"
+            same = f"'{shown(answers.name[row])}' and '{shown(answers.name[first])}' are the same recording"
             raise CorpusError(f"{answers.place(row)}: {same}, answered twice in one fold.")
 
 
@@ -261,7 +267,9 @@ def _places(answers: SystemAnswers, utterances: Sequence[Utterance]) -> npt.NDAr
         found = index.find(name, corpus, seconds[start])
         if len(found) > 1:
             keys = " and ".join(f"'{utterances[place].key}'" for place in found[:2])
-            raise CorpusError(f"{answers.place(row)}: '{shown(name)}' may be {keys}. Write the path, or the corpus.")
+            raise CorpusError(
+                f"{answers.place(row)}: '{shown(name)}' fits several recordings: {keys}. Write the path, or the corpus."
+            )
         places[row] = found[0] if found else -1
     return places
 

@@ -60,7 +60,7 @@ class ChosenOnTest(Split):
         for name in ("train", "valid", "test"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.valid != self.test:
-            raise SplitError(f"{self.title}: validation clips must be the test clips here.")
+            raise SplitError(f"{self.title}: validation and test recordings must be the same here.")
         if not (self.protocol.endswith(SUFFIX) and fold_and_repeat(self.fold)[0].endswith(SUFFIX)):
             raise SplitError(f"{self.title}: protocol and fold must end in {SUFFIX}.")
 
@@ -87,7 +87,7 @@ def author_protocol(protocol: Protocol) -> Protocol:
         Where its authors are not known to have chosen on test.
     """
     if published_as(protocol.name).chosen_on != "test":
-        raise RecipeError(f"The authors of {protocol.name} chose on validation clips.")
+        raise RecipeError(f"{protocol.name}: its authors chose on validation recordings, as `earnest evaluate` does.")
     return replace(protocol, name=protocol.name + SUFFIX, description=f"{protocol.description}; {STAMP}", stamp=STAMP)
 
 

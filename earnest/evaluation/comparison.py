@@ -124,7 +124,7 @@ def _matched(a: Predictions, b: Predictions) -> tuple[Indices, Indices]:
     places_a, places_b = _places(a), _places(b)
     common = [place for place in places_a if place in places_b]
     if not common:
-        raise CorpusError("The two files have no clip in common; clips are matched by corpus and utterance_id.")
+        raise CorpusError("The two files have no recording in common. They are matched by corpus and utterance_id.")
     rows_a = np.array([places_a[place] for place in common], dtype=np.intp)
     rows_b = np.array([places_b[place] for place in common], dtype=np.intp)
     for place, row_a, row_b in zip(common, rows_a, rows_b, strict=True):
@@ -142,7 +142,7 @@ def _places(predictions: Predictions) -> dict[tuple[str, str], int]:
     for row, place in enumerate(zip(predictions.corpus, predictions.utterance_id, strict=True)):
         if place in places:
             raise CorpusError(
-                f"{_name(place)} is in one file twice, in other folds. Compare files with one answer a clip."
+                f"{_name(place)} is in one file twice, in different folds. Compare files with one answer per recording."
             )
         places[place] = row
     return places

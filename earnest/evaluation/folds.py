@@ -51,7 +51,7 @@ def training_seeds(protocol: Protocol, own: int, repeats: int | None) -> tuple[i
     if not seeds:
         return tuple(range(own, own + (repeats or 1)))
     if repeats and repeats > len(seeds):
-        raise RecipeError(f"{protocol.name} is repeated with {len(seeds)} seeds; {repeats} are too many.")
+        raise RecipeError(f"{protocol.name} has {len(seeds)} seeds, so at most {len(seeds)} repeats; got {repeats}.")
     return seeds[:repeats]
 
 

@@ -12,7 +12,7 @@ from earnest.evaluation.splitters import partners_of
 FEW_SPEAKERS, FOLDS = 10, 5
 SPEAKER_DEPENDENT = "stratified-5fold"
 _WITHOUT = (
-    f"Without speakers nobody can say how a new speaker is answered; --protocol {SPEAKER_DEPENDENT} divides single "
+    f"Without speakers a result says nothing about new speakers; --protocol {SPEAKER_DEPENDENT} splits single "
     "recordings, and its titles say speaker-dependent"
 )
 
@@ -34,7 +34,7 @@ def suitable_protocol(rows: Sequence[Utterance], one_split: bool = False) -> str
     silent = [row.key for row in rows if not row.speaker]
     if len(silent) == len(rows):
         raise SplitError(
-            f"The {len(rows)} recordings name no speakers. Tell who speaks: earnest corpus manifest PATH -o mine.csv "
+            f"The {len(rows)} recordings name no speakers. Name them: earnest corpus manifest PATH -o mine.csv "
             "--speaker-column NAME (of a table; of folders 'folder 1', 'folder 2') or --speaker-pattern REGEX, then "
             f"--corpus mine.csv. {_WITHOUT}."
         )
@@ -47,9 +47,9 @@ def suitable_protocol(rows: Sequence[Utterance], one_split: bool = False) -> str
     partners = partners_of(rows)
     n_apart = len(set(partners.values()))
     if n_apart < FEWEST_FOLDS:
-        tied = " whom no group ties" if n_apart < n_speakers else ""
+        tied = " of different groups" if n_apart < n_speakers else ""
         raise SplitError(
-            f"Three speakers{tied} are needed: to train on, to validate on and to test. Here are {n_apart}. Record "
+            f"Three speakers{tied} are needed: for training, validation and test. There are {n_apart}. Record "
             f"more, or say --protocol {SPEAKER_DEPENDENT}, whose titles say speaker-dependent."
         )
     if one_split:

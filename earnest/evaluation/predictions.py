@@ -129,7 +129,7 @@ def of_classes(predictions: Predictions, classes: Sequence[str]) -> Predictions:
         When the predictions lack one of the classes, or have no probabilities.
     """
     if missing := [name for name in classes if name not in predictions.classes]:
-        raise CorpusError(f"There are no probabilities of '{missing[0]}', but of {', '.join(predictions.classes)}.")
+        raise CorpusError(f"There are no probabilities of '{missing[0]}', only of {', '.join(predictions.classes)}.")
     if predictions.probabilities is None:
         raise CorpusError("Answers without probabilities can't be scored among fewer classes.")
     places = [predictions.classes.index(name) for name in classes]
@@ -260,7 +260,7 @@ class SystemAnswers:
         """Return the rows with the truth that the file itself holds."""
         if self.emotion is None:
             raise CorpusError(
-                f"{self.source}: it doesn't say what is true. Say --manifest FILE (earnest corpus manifest "
+                f"{self.source}: it has no true labels. Say --manifest FILE (earnest corpus manifest "
                 "FOLDER -o FILE makes one of a folder for each class), or --data NAME=DIR."
             )
         classes = self.classes()

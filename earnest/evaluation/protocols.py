@@ -475,7 +475,7 @@ def _what_keeps_groups_together(rows: Sequence[Utterance]) -> str:
         except SplitError:
             continue
         return f"Say --protocol {name}: it keeps them together."
-    return f"No protocol keeps them together: the clips are of fewer than {FEWEST_FOLDS} such groups. Add clips."
+    return f"No protocol keeps them together: there are fewer than {FEWEST_FOLDS} such groups. Add recordings."
 
 
 def _divided(chosen: Protocol, rows: Sequence[Utterance]) -> list[Split]:
@@ -538,7 +538,7 @@ def _check_coverage(protocol: Protocol, rows: Sequence[Utterance]) -> None:
     coverage = coverage_of(protocol, rows)
     strange = sorted({row.speaker for row in rows} - set(protocol.speakers)) if protocol.speakers else []
     if strange:
-        raise CorpusError(f"{protocol.name} knows no speaker '{strange[0]}'; its speakers are {protocol.speakers[0]} …")
+        raise CorpusError(f"{protocol.name} has no speaker '{strange[0]}'; its speakers are {protocol.speakers[0]} …")
     if coverage.missing_speakers or (protocol.exact and not coverage.complete):
         checks = ", ".join(f"earnest corpus check {name}" for name in protocol.corpora)
         raise CorpusError(f"{coverage.sentence()}. Run: {checks}")

@@ -69,17 +69,18 @@ class Plan:
         """
         absent = [clip.name for clip in self.clips if not lookup.candidates(clip)]
         if absent:
-            raise SplitError(f"{self.source}: {len(absent)} clips are not in the data: {named(absent)}.")
+            raise SplitError(f"{self.source}: {len(absent)} recordings are not in the data: {named(absent)}.")
         return {name: [self._one(clip, lookup) for clip in self.sets.get(name, ())] for name in SETS}
 
     def _one(self, clip: SplitEntry, lookup: "Lookup") -> Utterance:
         rows = lookup.candidates(clip)
         if len(rows) > 1:
             could_be = named([row.path.as_posix() for row in rows])
-            raise SplitError(f"{self.source}: '{clip.name}' could be {could_be}. Name more of its path.")
+            raise SplitError(f"{self.source}: '{clip.name}' fits several files: {could_be}. Write more of its path.")
         if clip.speaker and clip.key and rows[0].speaker and clip.speaker != rows[0].speaker:
             raise SplitError(
-                f"{self.source}: says that {clip.name} is spoken by {clip.speaker}, the data by {rows[0].speaker}."
+                f"{self.source}: {clip.name} has the speaker {clip.speaker}, but {rows[0].speaker} in the "
+                "data. Correct one of them."
             )
         return rows[0]
 
@@ -144,7 +145,9 @@ def protocol_of_files(paths: Sequence[Path], speaker_dependent: bool = False) ->
     plans = read_plans(paths)
     stated = {plan.speaker_independent for plan in plans} - {None}
     if len(stated) > 1:
-        raise SplitError("Some of these split files are speaker-independent and some are not: give them apart.")
+        raise SplitError(
+            "Some of these split files are speaker-independent and some are not. Check them in two commands."
+        )
     names = ", ".join(path.name for path in paths)
     return Protocol(
         name=NAME,
@@ -227,14 +230,14 @@ def _read_csv(path: Path) -> Iterable[tuple[str, str, SplitEntry]]:
         word = row["set"] if "set" in header else own_set
         name = _SET_WORDS.get((word or "").strip().lower())
         if name is None:
-            raise SplitError(f"{path}:{number}: '{word}' is no set. Expected train, valid or test.")
+            raise SplitError(f"{path}:{number}: '{word}' is not a set. Expected train, valid or test.")
         yield row.get("fold") or fold, name, _clip_of(row, f"{path}:{number}")
 
 
 def _clip_of(row: Mapping[str, str | None], where: str) -> SplitEntry:
     texts = {name: (row.get(name) or "").strip() for name in COLUMNS}
     if not (texts["utterance_id"] or texts["path"]):
-        raise SplitError(f"{where}: names no clip.")
+        raise SplitError(f"{where}: names no recording.")
     key = "/".join(filter(None, [texts["corpus"], texts["utterance_id"]])) if texts["utterance_id"] else ""
     return SplitEntry(key, texts["path"], texts["speaker"])
 

@@ -79,7 +79,10 @@ class Split:
             seen.add(utterance.key)
         silent = [utterance.key for utterance in utterances if not utterance.speaker]
         if self.speaker_independent and silent:
-            raise SplitError(f"{self.title}: speaker-independent, but {named(silent)} in {name} name no speaker.")
+            raise SplitError(
+                f"{self.title}: speaker-independent, but {named(silent)} in {name} have no speaker. Add it "
+                "to the manifest."
+            )
 
     def _refuse_shared(self, first: str, second: str) -> None:
         refused: list[tuple[str, KeyOf]] = [("utterance", lambda utterance: utterance.key)]

@@ -52,14 +52,16 @@ def speaker_of(utterance: Utterance) -> str:
 def session_of(utterance: Utterance) -> str:
     """Return the corpus and the session, which must be named."""
     if not utterance.session:
-        raise SplitError(f"{utterance.key} names no session, by which this protocol divides.")
+        raise SplitError(
+            f"{utterance.key} has no session, and this protocol splits by session. Add it to the manifest."
+        )
     return f"{utterance.corpus}-{utterance.session}"
 
 
 def group_named(utterance: Utterance) -> str:
     """Return the group, which must be named."""
     if not utterance.group:
-        raise SplitError(f"{utterance.key} names no group, by which this protocol divides.")
+        raise SplitError(f"{utterance.key} has no group, and this protocol splits by group. Add it to the manifest.")
     return group_of(utterance)
 
 
@@ -221,7 +223,7 @@ class PartHoldOut:
     def __call__(self, utterances: Sequence[Utterance], classes: Sequence[str]) -> list[Parts]:
         """Return one `Parts`."""
         others = [utterance for utterance in utterances if not self.is_tested(utterance)]
-        test = at_least(1, [row for row in utterances if self.is_tested(row)], f"clips of {self.fold}")
+        test = at_least(1, [row for row in utterances if self.is_tested(row)], f"recordings of {self.fold}")
         *_, held = at_least(2, sorted({self.batch_of(utterance) for utterance in others}), "batches of sessions")
         train = [utterance for utterance in others if self.batch_of(utterance) != held]
         return [Parts(self.fold, train, [row for row in others if self.batch_of(row) == held], test)]
@@ -238,7 +240,7 @@ class StratifiedFolds:
         """Return one `Parts` a fold."""
         labels = _codes(classes)
         if np.bincount(labels).min() < self.n:
-            raise SplitError(f"Every class needs at least {self.n} clips for {self.n} stratified folds.")
+            raise SplitError(f"Every class needs at least {self.n} recordings for {self.n} stratified folds.")
         fold_of = np.empty(len(utterances), dtype=np.intp)
         splitter = _model_selection().StratifiedKFold(n_splits=self.n, shuffle=True, random_state=self.seed)
         for number, (_, test) in enumerate(splitter.split(np.zeros(len(labels)), labels)):
@@ -333,8 +335,8 @@ def _drawn(labels: Indices, share: float, seed: int) -> npt.NDArray[np.bool_]:
     except ValueError as error:
         n_least = int(np.unique(labels, return_counts=True)[1].min())
         raise SplitError(
-            f"Too few clips for a stratified draw of {share:.0%}: {len(labels)} clips of {n_classes} classes, the "
-            f"smallest has {n_least} ({error}). Record more of it, or leave that class out."
+            f"Too few recordings for a stratified draw of {share:.0%}: {len(labels)} of {n_classes} classes, the "
+            f"smallest class has {n_least} ({error}). Record more of it, or leave that class out."
         ) from None
     mask = np.zeros(len(labels), dtype=np.bool_)  # (utterances,), True where drawn
     mask[chosen] = True
@@ -418,7 +420,9 @@ def _of_shared_classes(utterances: Sequence[Utterance], classes: Sequence[str]) 
     pairs = list(zip(utterances, classes, strict=True))
     shared = set.intersection(*({name for row, name in pairs if row.corpus == corpus} for corpus in corpora))
     if len(shared) < 2:
-        raise SplitError(f"{', '.join(corpora)} share fewer than two classes.")
+        raise SplitError(
+            f"{', '.join(corpora)} have fewer than two classes in common. Choose other corpora or another scheme."
+        )
     return [row for row, name in pairs if name in shared]
 
 
@@ -443,8 +447,8 @@ class InPublishedOrder:
         strange = [utterance for utterance in utterances if utterance.path.stem not in position]
         if strange:
             raise SplitError(
-                f"{strange[0].path.name}: not among the files of {self.source}, whose order makes these sets. Name the "
-                "files as they were published, or take a protocol over any manifest, such as stratified-5fold."
+                f"{strange[0].path.name}: not among the files of {self.source}, whose order makes these sets. Use the "
+                "published file names, or a protocol for any manifest, such as stratified-5fold."
             )
         order = sorted(range(len(utterances)), key=lambda index: position[utterances[index].path.stem])
         return self.divide([utterances[index] for index in order], [classes[index] for index in order])

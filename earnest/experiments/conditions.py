@@ -224,7 +224,9 @@ class Adapted(Condition):
         """Refuse runs that can't adapt, and clips without a speaker."""
         read_adaptation(run)
         if silent := [row.key for row in split.test if not row.speaker]:
-            raise EarnestError(f"Adapting needs speakers; {', '.join(silent[:N_NAMED])} name none.")
+            raise EarnestError(
+                f"Adaptation needs the speaker of each recording; missing for {', '.join(silent[:N_NAMED])}."
+            )
 
     def answer(self, clips: FoldClips) -> ConditionAnswers:
         """Answer as the runtime does; the order of each speaker's clips is drawn by the run's seed."""

@@ -125,7 +125,8 @@ class WorkerProcesses:
                 yield futures[future], future.result()
         except BrokenProcessPool as error:
             raise EarnestError(
-                "A worker was ended from outside; perhaps memory ran out. The same command resumes; try fewer jobs."
+                "A worker process was killed; perhaps there was too little memory. Give the same "
+                "command again, with fewer jobs."
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)  # after an error, folds that have not begun are not waited for
@@ -169,7 +170,7 @@ def _result(ray: Any, done: Any) -> Predictions:
             raise error.cause from None
         raise
     except ray.exceptions.RayError as error:
-        raise EarnestError(f"Ray: {first_line(error)}. The same command resumes.") from error
+        raise EarnestError(f"Ray: {first_line(error)}. Give the same command again to continue.") from error
     assert isinstance(predictions, Predictions)
     return predictions
 

@@ -34,7 +34,7 @@ def with_train_share(split: Split, share: float) -> Split:
     kept = _of_speakers(split.train, share) if split.speaker_independent else _of_clips(split.train, share)
     lost = sorted({row.emotion for row in split.train} - {row.emotion for row in kept})
     if lost:
-        raise SplitError(f"{split.title}: {share:g} of the training data holds no clip of {', '.join(lost)}.")
+        raise SplitError(f"{split.title}: {share:g} of the training data holds no recording of {', '.join(lost)}.")
     return replace(split, train=kept)
 
 

@@ -105,8 +105,8 @@ class StressTest:
         if self.part == "test":
             return FoldClips.tested(run, split)
         if not split.valid or read_record(run).refitted:
-            why = "was trained on its validation clips" if split.valid else "has no validation clips"
-            raise EarnestError(f"{run}: {why}. Ask for test clips.")
+            why = "was trained on its validation recordings" if split.valid else "has no validation recordings"
+            raise EarnestError(f"{run}: {why}. Use --on test.")
         return FoldClips.validated(run, split)
 
 
@@ -200,5 +200,5 @@ def evaluation_document(path: Path) -> dict[str, Any]:
     missing = "no such file. Give a finished folder of `earnest evaluate`."
     document = read_json(path, missing=missing, hint="Evaluate again.")
     if not (isinstance(document, dict) and isinstance(document.get("folds"), dict) and document["folds"]):
-        raise EarnestError(f"{path}: names no folds. Give a finished folder of `earnest evaluate`.")
+        raise EarnestError(f"{path}: has no folds. Give a finished folder of `earnest evaluate`.")
     return document

@@ -296,9 +296,9 @@ def tune_split(
 def claim_search(space: SearchSpace, split: Split, output: Path) -> None:
     """Note down what is tried on which clips, or refuse a folder of another search; more trials are welcome."""
     if split.test:
-        raise SplitError(f"{split.title}: settings are never chosen where test clips can be seen.")
+        raise SplitError(f"{split.title}: it has test recordings, and settings are never chosen on those.")
     if not split.valid:
-        raise RecipeError(f"{split.title}: has no validation clips, by which settings could be chosen.")
+        raise RecipeError(f"{split.title}: has no validation recordings, on which settings are chosen.")
     claim(output, space.recipe, split)
     _claim_table(output, space.tune)
 
@@ -454,7 +454,7 @@ def _written(output: Path, space: SearchSpace, split: Split, trials: Sequence[Tr
     write_atomically(output / TRIALS, text.getvalue().encode())
     best = max(trials, key=lambda trial: (trial.value is not None, trial.value or 0.0))  # of equals the first
     if best.value is None:
-        raise EarnestError(f"{output}: none of {len(trials)} trials came to an end; {TRIALS} says why.")
+        raise EarnestError(f"{output}: none of {len(trials)} trials finished; {TRIALS} says why.")
     recipe = space.recipe_with(best.settings)
     comment = (
         f"# The best of {len(trials)} trials on {split.title}: {space.tune.metric} {best.value:.4f} "

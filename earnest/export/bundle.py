@@ -81,8 +81,7 @@ def export_bundle(
     domain = None if "distance" in left_out else domain_of(run, record.domain)
     if domain:
         add_distance(graph, domain.mean, domain.directions)
-    facts = facts_of(identity, record, recipe) | start_facts(record, classifier.network)
-    files = model_files(graph, form, run, facts)
+    files = model_files(graph, form, run, facts_of(identity, record, recipe) | start_facts(record, classifier.network))
     notice = classifier.network.notice
     files |= {NOTICE: notice.encode()} if notice else {}
     files |= statistics_files(run, [asdict(adaptation)] if adaptation else [])

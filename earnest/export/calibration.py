@@ -86,7 +86,7 @@ def _drawn(
 ) -> QuantisationClips:
     rows = found[part]
     if not rows:
-        raise CorpusError(f"{run}: its split has no {part} clips, which INT8 needs. Train with a {part} set.")
+        raise CorpusError(f"{run}: its split has no {part} recordings, which INT8 needs. Train with a {part} set.")
     chosen = np.random.default_rng(SEED).permutation(len(rows))[:n_most]
     return load_clips(run, [rows[index] for index in sorted(chosen)])
 

@@ -24,7 +24,7 @@ def read_result(folder: Path) -> ProtocolResult:
     values = read_json(path)
     try:
         if values.get("part"):
-            raise EarnestError(f"{path}: {values['part']} were scored. A bundle states results over all of them.")
+            raise EarnestError(f"{path}: {values['part']} were scored. A bundle needs results over all of them.")
         if values.get("selected_on") == "test" or is_chosen_on_test(values["protocol"]):
             raise EarnestError(f"{path}: {STAMP}. A bundle states honest results.")
         return result_of(values)

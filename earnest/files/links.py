@@ -22,4 +22,4 @@ def unfollowed(root: Path, links: Sequence[Path]) -> str:
     names = ", ".join(printable(str(path.relative_to(root))) for path in links[:MOST_NAMED])
     more = f" and {len(links) - MOST_NAMED} more" if len(links) > MOST_NAMED else ""
     what = "A folder is a link, which is" if len(links) == 1 else f"{len(links)} folders are links, which are"
-    return f"{what} not followed: {names}{more}. Name where it leads, or copy it; links to files are read."
+    return f"{what} not followed: {names}{more}. Name the folder it points to, or copy it; links to files are read."

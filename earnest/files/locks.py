@@ -154,7 +154,7 @@ def _refuse_doubtful(before: Owner | None, state: str, lock: Path, target: Path)
         return
     if before.host != socket.gethostname():
         raise EarnestError(
-            f"{target}: its lock is that of {_told(before)}; whether that goes on can't be seen from this machine. "
+            f"{target}: is locked by {_told(before)}; this machine can't see whether that still runs. "
             f"If it has ended, delete {lock} and try again."
         )
     if state == "unknown" and before.pid != os.getpid() and _lives(before.pid):
@@ -235,9 +235,7 @@ def _owner_in(descriptor: int, lock: Path) -> Owner | None:
             raise ValueError("no number of a process")
         return Owner(str(values["host"]), pid, str(values["since"]), str(values["command"]))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        raise EarnestError(
-            f"{lock}: is in the way of a lock of that name. Move it away, or name another file."
-        ) from None
+        raise EarnestError(f"{lock}: has the name that a lock needs. Move it away, or name another file.") from None
 
 
 def _told(owner: Owner | None) -> str:

@@ -47,7 +47,7 @@ def read_bytes(path: Path, kind: Kind = EarnestError, missing: str = "no such fi
         except (OSError, MemoryError) as error:
             _refuse(path, error, kind)
     if data is None or len(data) > most:
-        raise kind(f"{_named(path)}: larger than {most >> 20} MiB. It isn't what it should be.")
+        raise kind(f"{_named(path)}: larger than {most >> 20} MiB. Is it the right file?")
     return data
 
 
@@ -176,7 +176,7 @@ def is_deep(value: Any, deepest: int = DEEPEST) -> bool:
 
 def _refuse(path: Path, error: Exception, kind: Kind) -> NoReturn:
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
-        raise kind(f"{_named(path)}: a circle of links. Name the file itself.") from error
+        raise kind(f"{_named(path)}: its links lead back to themselves. Name the file itself.") from error
     if isinstance(error, OSError) and error.errno == errno.EISDIR:
         raise kind(f"{_named(path)}: a folder, not a file.") from error
     raise kind(f"{_named(path)}: not readable ({_first_line(error)}).") from error

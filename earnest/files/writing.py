@@ -33,7 +33,7 @@ def refuse_existing(path: Path, overwrite: bool, otherwise: str = "Replace it wi
     if not stat.S_ISREG(mode):
         raise EarnestError(f"{path}: not a regular file. Name a file, or leave --output out and use a pipe.")
     if not overwrite:
-        raise EarnestError(f"{path}: is there already. {otherwise}, or choose another --output.")
+        raise EarnestError(f"{path}: already exists. {otherwise}, or choose another --output.")
 
 
 def refuse_foreign(folder: Path, claimed_by: str, names: Iterable[str]) -> None:
@@ -123,19 +123,21 @@ def refuse_changed(path: Path) -> None:
     except FileNotFoundError:
         return
     except (OSError, UnicodeDecodeError) as error:
-        raise EarnestError(f"{sums}: not readable ({error}). Delete it to go on without a check.") from error
+        raise EarnestError(f"{sums}: not readable ({error}). Delete it to continue without a check.") from error
     for line in lines:
         digest, _, name = line.partition("  ")  # as sha256sum writes it
         file = sums.parent / name
         # A name that leads out of the folder is none that was written here.
         if Path(name).name != name or not file.is_file():
-            raise EarnestError(f"{sums}: names '{name}', which isn't there. {_restore(sums)}")
+            raise EarnestError(f"{sums}: names '{name}', which is missing. {_restore(sums)}")
         if sha256_of(file) != digest:
-            raise EarnestError(f"{file}: was changed since it was written; {sums.name} tells. {_restore(sums)}")
+            raise EarnestError(
+                f"{file}: was changed after it was written ({sums.name} has another checksum). {_restore(sums)}"
+            )
 
 
 def _restore(sums: Path) -> str:
-    return f"Restore it, or delete {sums} to go on with what is there."
+    return f"Restore it, or delete {sums} to continue with the files as they are."
 
 
 def _sum_of(path: Path) -> Path:

@@ -37,7 +37,7 @@ class NoiseAndReverb(nn.Module):
     def __init__(self, front_end: LogMel) -> None:
         super().__init__()
         if front_end.settings.trim != "none":
-            raise RecipeError('[image]: "noise-reverb" needs trim = "none", for each version would be cut differently.')
+            raise RecipeError('[image]: "noise-reverb" needs trim = "none": each version would be cut differently.')
         self.front_end = front_end
         self.settings = front_end.settings
         self.hop_length = front_end.hop_length

@@ -80,7 +80,7 @@ class SpectrogramImage(nn.Module):
             return self
         clips = [self.sources(clip[None], torch.tensor([clip.shape[1]]))[0] for clip in frames]
         if not clips:
-            raise CorpusError("The image's ranges are those of the training clips, and there are none.")
+            raise CorpusError("There are no training recordings, from which the image's ranges are taken.")
         if self.settings.scaling == "per-bin":
             self.lowest.copy_(torch.stack([clip.amin(dim=2, keepdim=True) for clip in clips]).amin(dim=0))
             self.highest.copy_(torch.stack([clip.amax(dim=2, keepdim=True) for clip in clips]).amax(dim=0))

@@ -69,7 +69,7 @@ def discriminant(
     corpora : of each row; None for one
     """
     if len(np.unique(targets)) < n_classes or n_classes < 2:
-        raise RecipeError("The discriminant needs two or more classes, each with training clips.")
+        raise RecipeError("The discriminant needs two or more classes, each with training recordings.")
     weights, bias = pooled_discriminant(embeddings, targets, shrinkage, n_classes, corpora)
     experts, parts = [], rows_by_corpus(np.ones(len(targets), bool), corpora)
     for own in parts:
@@ -156,7 +156,7 @@ def speaker_discriminant(
     speakers : of each row
     """
     if len(np.unique(targets)) < n_classes or n_classes < 2:
-        raise RecipeError("The discriminant needs two or more classes, each with training clips.")
+        raise RecipeError("The discriminant needs two or more classes, each with training recordings.")
     scaled, mean, deviation = standardised(embeddings)
     width, speaker_of = scaled.shape[1], np.unique(np.array(speakers), return_inverse=True)[1]
     n_speakers = int(speaker_of.max()) + 1

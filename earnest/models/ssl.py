@@ -165,13 +165,14 @@ def _random_encoder(settings: SslSettings) -> Any:
     except (OSError, ValueError) as error:
         where = settings.source or settings.architecture
         raise EarnestError(
-            f"'{where}': no encoder that transformers knows ({first_line(error)}). Give a folder with config.json and "
-            "model.safetensors, or a name on the hub."
+            f"'{where}': not an encoder that transformers knows ({first_line(error)}). Give a folder with config.json "
+            "and model.safetensors, or a name on the hub."
         ) from error
     for name in ("feature_extractor", "feature_projection", "encoder"):
         if not hasattr(encoder, name):
             raise EarnestError(
-                f"'{settings.source or settings.architecture}': not built like wav2vec 2.0, has no {name}."
+                f"'{settings.source or settings.architecture}': not built like wav2vec 2.0, it has no {name}. Choose "
+                "another encoder."
             )
     return encoder
 

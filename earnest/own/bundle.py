@@ -84,7 +84,7 @@ class FittedHead:
 def refuse_other_formats(base: Bundle) -> None:
     """Raise `EarnestError` for a base whose graph is not one for onnxruntime."""
     if MODEL not in base.info.files:
-        raise EarnestError(f"'{base.info.name}' is of the format {base.info.format}. Learn from one for onnxruntime.")
+        raise EarnestError(f"'{base.info.name}' has the format {base.info.format}. Choose a model for onnxruntime.")
 
 
 def bundle_of(

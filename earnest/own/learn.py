@@ -123,7 +123,7 @@ def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEm
         first = "".join(f" {one.where}: {one.reason}." for one in refused[:1])
         found = ", ".join(printable(label) for label in own.classes) or "none"
         raise CorpusError(
-            f"{data.source}: two classes of three recordings are the least to learn from; usable is {found}. "
+            f"{data.source}: learning needs at least two classes with three recordings each; usable classes: {found}. "
             f"{len(refused)} recordings could not be used.{first}"
         )
     return own, refused
@@ -206,26 +206,26 @@ def warnings_on(own: OwnEmbeddings, data: OwnData, base: Bundle, known: Sequence
         heard = [name for name in known if name in base.info.origin]
         if heard:
             yield (
-                f"'{base.info.name}' knows these recordings: its hearing has learnt from the labels of "
-                f"{' and '.join(heard)}. The numbers are too high; other people it understands less well."
+                f"'{base.info.name}' knows these recordings: its encoder was trained on the labels of "
+                f"{' and '.join(heard)}. The numbers are too high; for other people it works less well."
             )
         else:
             yield (
-                f"'{base.info.name}' knows these recordings: they seem to be of {' and '.join(known)}, which its last "
-                "layer has learnt from. By its description its hearing has not, and the last layer is replaced here; "
-                "if that is not all, the numbers are too high. Trust those of recordings that it never met."
+                f"'{base.info.name}' knows these recordings: they seem to be from {' and '.join(known)}, on which its "
+                "last layer was trained. That layer is replaced here. Its description says that its encoder was not "
+                "trained on them. If it was, the numbers are too high: test it on recordings that it never heard."
             )
     if not own.knows_speakers:
         named = {row.speaker for row in own.rows if row.speaker}
         why = "some recordings have no speaker" if len(named) > 1 else "no speakers are known"
         why = "there is one speaker" if len(named) == 1 and all(row.speaker for row in own.rows) else why
         yield (
-            f"NOT speaker-independent: {why}, so the same voice may be in training and test. Other people it "
-            "understands less well than the numbers say."
+            f"NOT speaker-independent: {why}, so the same speaker may be in training and test. For other "
+            "people it works less well than these numbers."
         )
     if lines := base.info.non_commercial:
         told = " and ".join(f"{line.name} ({line.licence})" for line in lines)
-        yield f"For non-commercial use only: the weights of '{base.info.name}' have heard {told}."
+        yield f"For non-commercial use only: the weights of '{base.info.name}' were trained on {told}."
     yield from data.notes
 
 
@@ -322,8 +322,8 @@ def advice_on(
     told = []
     if not n_speakers:
         told.append(
-            "Say who speaks (--speaker-column or --speaker-pattern): only then do the numbers say how well it "
-            "understands people that it has not heard."
+            "Name the speakers (--speaker-column or --speaker-pattern): only then the numbers show how well the model "
+            "works for people that it never heard."
         )
     gain = gain_of_the_second_half(data, out, seed)
     what = "speakers" if n_speakers else "recordings"
@@ -333,7 +333,7 @@ def advice_on(
             "as much again."
         )
     elif n_speakers and n_speakers < FEW_SPEAKERS:
-        told.append(f"More speakers: {n_speakers} say little about other people.")
+        told.append(f"More speakers: results of {n_speakers} say little about other people.")
     else:
         told.append(
             f"With half of the {what} UA was {100 * gain:.1f} points lower: more of the same kind may help little."
@@ -349,7 +349,7 @@ def advice_on(
         told.append(f"More of '{smallest.name}': {smallest.n} recordings are few.")
     alone = [one.name for one in classes if one.n_speakers == 1 and n_speakers > 1]
     if alone:
-        told.append(f"A second speaker of {', '.join(alone)}: with one, it is never tested on somebody else.")
+        told.append(f"A second speaker of {', '.join(alone)}: with one, this class is never tested on another speaker.")
     return told
 
 

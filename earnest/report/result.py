@@ -97,7 +97,7 @@ def read_results(paths: Sequence[Path]) -> list[Result]:
     ]
     for path, result in zip(paths, unique, strict=True):
         if sum(other.name == result.name for other in unique) > 1:
-            raise EarnestError(f"{path}: given twice, or not to be told apart from another '{result.name}'. Rename it.")
+            raise EarnestError(f"{path}: given twice, or another result is called '{result.name}' too. Rename it.")
     return unique
 
 

@@ -152,7 +152,7 @@ class DecoderPool:
         shape = values.get("shape")
         # Two bytes a pixel.
         if not isinstance(shape, list) or not _is_shape(shape) or 2 * math.prod(shape) != len(greys):
-            raise DecoderDiedError(f"{name}: its decoder said what is no picture. Make it again.")
+            raise DecoderDiedError(f"{name}: its decoder process sent no valid picture. Make the picture again.")
         return picture_of(np.frombuffer(greys, "<u2").reshape(shape), str(values.get("text")), name)
 
     @contextmanager
@@ -300,7 +300,7 @@ class _Child:
             if kind is Kind.DONE:
                 return
             if kind is not Kind.BLOCK or len(payload) % 4:
-                raise self._died(WireError("it said what is no sound"))
+                raise self._died(WireError("it sent no valid sound"))
             yield np.frombuffer(payload, "<f4")
 
     def values(self, expected: Kind) -> dict[str, Any]:
@@ -314,7 +314,7 @@ class _Child:
         """Return the next message, which must be of this kind."""
         kind, payload = self._message()
         if kind is not expected:
-            raise self._died(WireError("it said something else"))
+            raise self._died(WireError("it sent an unexpected message"))
         return payload
 
     def is_fit(self) -> bool:

@@ -108,7 +108,7 @@ class Turns:
         left_s = current_deadline().left_s
         if not self._changed.wait_for(is_free, None if math.isinf(left_s) else left_s):
             check_deadline()
-            raise TooLateError("There was no turn to run the network.")
+            raise TooLateError("Other requests used the network for too long.")
 
 
 class OnnxRuntimeSession:

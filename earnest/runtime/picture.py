@@ -125,7 +125,7 @@ def greys_of(file: BinaryIO, name: str) -> tuple[Any, str]:
     image, _ = _pillow()
     data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise AudioError(f"{name}: larger than {MAX_BYTES >> 20} MB. No spectrogram is.")
+        raise AudioError(f"{name}: larger than {MAX_BYTES >> 20} MB. A spectrogram of earnest is smaller.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # of decompression bombs

@@ -33,7 +33,7 @@ from earnest.runtime.windows import Windowing
 
 _log = logging.getLogger("earnest")
 _AGAIN = "Export the bundle again."
-_TOGETHER = "Hand array and sample rate over together: model.predict((array, 16000))."
+_TOGETHER = "Give array and sample rate together: model.predict((array, 16000))."
 TIMELINE_MAX_SECONDS = 48 * 3600.0  # blocks pass through; what grows is the answer
 
 
@@ -121,7 +121,7 @@ class Predictor:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what loads the same again."""
         if not isinstance(self.decoders, InProcess):
-            raise EarnestError("A model whose recordings other processes decode can't be pickled. Pickle one without.")
+            raise EarnestError("A model with decoder processes can't be pickled. Pickle a model without them.")
         settings = {"tta": self._tta, "max_seconds": self.max_seconds, "batch_s": self.batch_s}
         settings |= self._engine_of.keywords
         return _loaded_again, ([_origin(bundle) for bundle in self._bundles], settings, self.activity, self.file_s)
@@ -418,9 +418,7 @@ def _loaded_again(
     bundles = [load_bundle(where) for where, _ in origins]
     for bundle, (where, files) in zip(bundles, origins, strict=True):
         if bundle.info.files != files:
-            raise BundleError(
-                f"{where}: is another bundle than the one that was pickled. Load it, and pickle it again."
-            )
+            raise BundleError(f"{where}: the bundle has changed since it was pickled. Load it, and pickle it again.")
     predictor = Predictor(bundles, **settings)
     predictor.activity, predictor.file_s = activity, file_s
     return predictor

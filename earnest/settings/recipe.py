@@ -61,7 +61,7 @@ class Recipe(Validated):
         for right, message in (
             (
                 not is_closed or self.segments.mode != "blocks",
-                'method = "discriminant" scores one embedding a clip: [segments] can\'t be "blocks"',
+                'method = "discriminant" scores one embedding per recording: [segments] can\'t be "blocks"',
             ),
             (
                 not (self.augment and is_closed) or copies > 0,
@@ -73,7 +73,7 @@ class Recipe(Validated):
             ),
             (
                 not self.training.stability_weight or bool(self.augment),
-                "stability_weight compares clips with their augmented selves: add [[augment]] tables",
+                "stability_weight compares recordings with their augmented copies: add [[augment]] tables",
             ),
             (not self.finetune or is_closed, '[finetune] needs method = "discriminant"'),
         ):
@@ -160,4 +160,4 @@ def recipe_file(text: str) -> Path:
     if path.parent.name == "recipes" and path.stem in shipped:
         raise RecipeError(f"{text}: no such file. The recipe that comes with earnest is called {path.stem} alone.")
     named = suggestion(path.stem, shipped) if shipped else ""
-    raise RecipeError(f"{text}: no such file, and no recipe of this name comes with earnest.{named}")
+    raise RecipeError(f"{text}: no such file, and earnest has no recipe of this name.{named}")

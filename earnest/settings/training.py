@@ -140,14 +140,14 @@ class Training(Validated):
             require(right, message)
         require(not self.unfreeze or bool(self.freeze), "unfreeze needs freeze")
         right = not (self.stability_weight and self.mixup_alpha)
-        require(right, "stability_weight doesn't go with mixup_alpha")
+        require(right, "stability_weight and mixup_alpha can't be used together")
 
     def _of_schedule(self) -> Rules:
         warm = self.warmup_epochs
         return (
             (self.schedule != "multistep" or bool(self.milestones), 'schedule = "multistep" needs milestones'),
             (not warm or warm < self.epochs, f"warmup_epochs must be below epochs ({self.epochs}), got {warm}"),
-            (not (warm and self.schedule == "plateau"), 'warmup_epochs doesn\'t go with "plateau"'),
+            (not (warm and self.schedule == "plateau"), 'warmup_epochs can\'t be used with "plateau"'),
         )
 
     def _of_tasks(self) -> Rules:

@@ -28,7 +28,7 @@ class Range(Validated):
         checks = (
             (self.low < self.high, f"low must be below high, got {self.low} and {self.high}"),
             (not self.log or self.low > 0, "with log, low must be above 0"),
-            (self.step is None or not self.log, "log and step exclude each other"),
+            (self.step is None or not self.log, "log and step can't be used together"),
             (self.n_steps == round(self.n_steps), "step must lead from low to high"),
         )
         for right, message in checks:

@@ -46,7 +46,7 @@ class Augmented(Sequence[Example]):
         self, examples: Sequence[Example], front_end: FrontEndModule, change: Transform, settings: Training
     ) -> None:
         if any(example.waveform is None for example in examples):
-            raise CorpusError("Clips without their waveforms can't be augmented.")
+            raise CorpusError("Recordings without their waveforms can't be augmented.")
         self.examples, self.front_end, self.change = examples, front_end, change
         self.settings = settings
 

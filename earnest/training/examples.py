@@ -300,7 +300,7 @@ def clips_of_corpora(
             own = [row for row in rows if row.corpus == corpus]
             scheme = scheme_of_rows("native", own)
             if len(scheme.classes) < FEWEST_CLASSES:
-                raise CorpusError(f"{corpus}: has clips of {len(scheme.classes)} emotions, 3 or more are needed.")
+                raise CorpusError(f"{corpus}: has recordings of {len(scheme.classes)} emotions; 3 or more are needed.")
             examples += compute_examples(front_end, own, scheme, advance, disk=disk).values()
     return examples
 

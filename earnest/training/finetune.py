@@ -384,9 +384,11 @@ class FewSpeakers(EpochBatches[list[tuple[int, int]]]):
         for row, example in enumerate(examples):
             self.rows.setdefault(example.speaker, []).append(row)
         if "" in self.rows:
-            raise RecipeError("Fine-tuning needs the speaker of every clip.")
+            raise RecipeError("Fine-tuning needs the speaker of every recording. Add it to the manifest.")
         if len(self.rows) < settings.speakers_a_batch:
-            raise RecipeError(f"speakers_a_batch is {settings.speakers_a_batch}, and {len(self.rows)} are learnt from.")
+            raise RecipeError(
+                f"speakers_a_batch is {settings.speakers_a_batch}, but the training set has {len(self.rows)} speakers."
+            )
         self.settings, self.seed, self._n_clips = settings, seed, len(examples)
         sizes = Counter(example.utterance.corpus for example in examples)
         corpus_of = {example.speaker: example.utterance.corpus for example in examples}

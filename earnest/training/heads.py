@@ -317,5 +317,5 @@ def _report_missing(settings: Training, learned: Sequence[Task]) -> None:
             continue
         hint = " If there are ratings, set affect_range." if task == "affect" else ""
         if not learned:
-            raise CorpusError(f"No training clip has a label for '{task}'. Take it out of auxiliary.{hint}")
-        _log.warning("No training clip has a label for '%s': the model won't answer it.%s", task, hint)
+            raise CorpusError(f"No training recording has a label for '{task}'. Take it out of auxiliary.{hint}")
+        _log.warning("No training recording has a label for '%s': the model won't answer it.%s", task, hint)

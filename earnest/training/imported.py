@@ -228,7 +228,7 @@ def import_run(name: str, path: Path, folder: Path, recipe: Recipe) -> RunRecord
     classes, network = _sized(recipe, SCHEMES[recipe.scheme].classes)
     found = source.read(path, network)
     if set(found.classes) != set(classes):
-        raise EarnestError(f"{path}: tells {', '.join(found.classes)}; expected {', '.join(classes)}.")
+        raise EarnestError(f"{path}: has the classes {', '.join(found.classes)}; expected {', '.join(classes)}.")
     take_over(network, found.by_name, path)
     folder.mkdir(parents=True, exist_ok=True)
     outer = build_classifier(recipe, found.classes, recipe.training.seed)
@@ -304,6 +304,7 @@ def import_imagenet(name: str, path: Path, output: Path | None = None, overwrite
 def _place(name: str) -> Path:
     if not os.environ.get(ENVIRONMENT):
         raise EarnestError(
-            f"{ENVIRONMENT} names no folder. Set it to where recipes shall find weights, or choose a file: --output."
+            f"{ENVIRONMENT} names no folder. Set it to the folder where recipes look for weights, or name a file "
+            "with --output."
         )
     return Path(os.environ[ENVIRONMENT]).expanduser() / "imagenet" / f"{name}.pth"

@@ -269,7 +269,7 @@ class GradientDescent:
     ) -> tuple[Tensor, npt.NDArray[np.int64]]:
         """Refuse; see `answers_out_of_fold`."""
         raise RecipeError(
-            "Gradients give no out-of-fold logits: that would take a training for each group of speakers."
+            "Training by gradients gives no out-of-fold logits: each group of speakers would need its own training."
         )
 
     def runtime_statistics(
@@ -347,6 +347,6 @@ def with_copies(
 
 def _changed(example: Example, key: str, change: Transform, seed: int, classifier: SpeechClassifier) -> Tensor:
     if example.waveform is None:
-        raise CorpusError(f"{example.utterance.key}: a clip without its waveform can't be augmented.")
+        raise CorpusError(f"{example.utterance.key}: a recording without its waveform can't be augmented.")
     waveform = example.waveform.astype(np.float32) / np.float32(FULL_SCALE)
     return compute_frames(classifier.front_end, change(waveform, generator_for(f"{key} {seed}")))

@@ -205,11 +205,11 @@ def fit(  # noqa: PLR0913, PLR0917 - all that one training depends on
     the record of epochs, with the chosen one
     """
     if len(train) < 2:
-        raise CorpusError(f"{folder}: training needs at least two clips, got {len(train)}.")
+        raise CorpusError(f"{folder}: training needs at least two recordings, got {len(train)}.")
     if min(settings.batch_size, len(train)) < 2 * ranks.size:
         raise RecipeError(
-            f"batch_size {settings.batch_size}, {len(train)} clips: too few for {ranks.size} processes, of which each "
-            "needs two clips of every batch. Start fewer."
+            f"batch_size {settings.batch_size}, {len(train)} recordings: too few for {ranks.size} processes. Each "
+            "process needs two recordings of every batch. Start fewer processes."
         )
     folder.mkdir(parents=True, exist_ok=True)
     module = EmotionTraining(network, settings, n_classes, train, valid, ranks)

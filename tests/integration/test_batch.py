@@ -123,7 +123,7 @@ def test_a_damaged_shard_is_told_and_done_again(root: Path, same: Path) -> None:
 
 def test_another_question_is_refused_where_a_run_was_begun(root: Path, same: Path) -> None:
     said = finished("run", *of(root, same.name, "--table", "timelines"), exit_code=1)
-    assert "was begun with table predictions, not timelines" in said
+    assert "was started with table predictions, not timelines" in said
     (root / "foreign" / "shards").mkdir(parents=True)
     assert "holds shards of something else" in finished("run", *of(root, "foreign"), exit_code=1)
 

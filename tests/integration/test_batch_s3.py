@@ -185,8 +185,8 @@ def test_what_is_wrong_with_an_address_is_said(
     asked: int, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rest = ("-o", tmp_path / "answers", "--model", bundle)
-    assert "s3://nowhere/calls: isn't there" in finished("s3://nowhere/calls", *rest, exit_code=1)
-    assert "may begin with s3, gs" in finished("ftp://host/calls", *rest, exit_code=1)
+    assert "s3://nowhere/calls: doesn't exist" in finished("s3://nowhere/calls", *rest, exit_code=1)
+    assert "Known beginnings: s3, gs" in finished("ftp://host/calls", *rest, exit_code=1)
     said = finished("https://me:secret@host/calls.txt", *rest, exit_code=1)
     assert "holds a password" in said
     assert "me:secret" not in said

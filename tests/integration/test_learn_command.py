@@ -94,7 +94,7 @@ def test_learning_loads_nothing_heavy(table: Path, tmp_path: Path) -> None:
     [
         (["--label-column", "hwo"], "Did you mean 'how'?"),
         ([], "which column is the label? Say --label-column NAME"),
-        (["--label-pattern", "("], "no regular expression"),
+        (["--label-pattern", "("], "not a regular expression"),
         (["--label-column", "how", "--from", "smal"], "Did you mean 'small'?"),
         (["--label-column", "how", "--continue", "nowhere"], "Only a model that `earnest learn` made"),
     ],

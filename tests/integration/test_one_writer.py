@@ -211,7 +211,7 @@ def test_a_result_that_was_changed_since_is_told_by_evaluate_and_stress_and_expo
         ("stress", tmp_path / "run", "--data", f"made-up={made_up}"),
         ("export", tmp_path / "run" / "f1", "--output", tmp_path / "bundle"),
     ):
-        with pytest.raises(EarnestError, match=r"f1/predictions\.csv: was changed since it was written"):
+        with pytest.raises(EarnestError, match=r"f1/predictions\.csv: was changed after it was written"):
             earnest_cli(*command)
     (tmp_path / "run" / "f1" / "predictions.csv").write_text(rows, encoding="utf-8")
     earnest_cli(*evaluate)

@@ -130,7 +130,7 @@ def test_classes_are_named_by_speaker_recorded_and_a_downloaded_model_is_opened_
     harness.wait_for(driver, "document.querySelectorAll('#learn-groups li').length === 2")
     open_page(driver, address, "learn")
     add(driver, [recordings / CLASSES[0] / "a0.wav"], "", "")
-    assert "Say which class" in text_of(driver, "learn-problem")
+    assert "Which class are these recordings?" in text_of(driver, "learn-problem")
     for label in CLASSES:
         for speaker in "ab":
             add(driver, sorted((recordings / label).glob(f"{speaker}*.wav")), label, speaker)
@@ -156,7 +156,7 @@ def test_classes_are_named_by_speaker_recorded_and_a_downloaded_model_is_opened_
     go(driver, "learn")
     driver.find_element("id", "learn-open").send_keys(str(folder / "microphone.wav"))
     harness.wait_for(driver, "document.querySelector('#learn-problem .problem')")
-    assert "no zip file" in text_of(driver, "learn-problem")
+    assert "not a zip file" in text_of(driver, "learn-problem")
 
 
 def add(driver: Any, paths: list[Path], label: str, speaker: str) -> None:

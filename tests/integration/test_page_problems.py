@@ -72,7 +72,7 @@ def test_on_an_insecure_address_the_page_says_so_and_the_server_still_answers(dr
     harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
     assert "server" in text_of(driver, "engine-status")  # browsers check no sha256 here
     press(driver, "live-start")
-    assert "https: pages and to localhost only" in problem(driver, "live-problem")
+    assert "only on https: and on localhost" in problem(driver, "live-problem")
     go(driver, "files")
     choose_file(driver, DEMO / "plain.flac")
     assert "plain.flac" in text_of(driver, "clip-title")
@@ -90,7 +90,7 @@ def test_a_server_that_stops_ends_listening_with_advice_and_keeps_what_was_heard
         assert "The server doesn't answer" in problem(driver, "live-problem")
         assert "In this browser" in text_of(driver, "live-problem")
         wait_live(driver, "idle")
-        assert text_of(driver, "live-state").startswith("It ended early")
+        assert text_of(driver, "live-state").startswith("It stopped early")
         assert driver.find_elements("css selector", "#live-windows tbody tr")
     press(driver, "live-start")
     assert "The server doesn't answer" in problem(driver, "live-problem")

@@ -115,7 +115,7 @@ def test_without_a_token_the_page_answers_in_the_browser_only(driver: Any, locke
 def test_a_wrong_token_is_explained_and_another_one_can_be_opened(driver: Any, locked: str) -> None:
     open_with(driver, locked, "#token=of-yesterday%")
     harness.wait_for(driver, "document.documentElement.dataset.engine === 'failed'")
-    assert "wants a key" in text_of(driver, "engine-problem")
+    assert "needs a key" in text_of(driver, "engine-problem")
     driver.get(f"{locked}/#token={KEY}")  # in the same tab, where only the fragment changes
     harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
     assert "server" in text_of(driver, "engine-status")

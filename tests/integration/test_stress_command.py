@@ -130,7 +130,7 @@ def test_what_is_no_evaluation_or_not_there_is_refused(evaluated: Path, made_up:
     with pytest.raises(EarnestError, match=r"metrics\.json: no such file"):
         earnest_cli("stress", tmp_path, *data)
     (tmp_path / "metrics.json").write_text("{}")
-    with pytest.raises(EarnestError, match="names no folds"):
+    with pytest.raises(EarnestError, match="has no folds"):
         earnest_cli("stress", tmp_path, *data)
     (tmp_path / "metrics.json").write_text("{")
     with pytest.raises(EarnestError, match="not valid JSON"):

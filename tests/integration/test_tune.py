@@ -207,7 +207,7 @@ def test_a_search_without_any_result_says_so(made_up: Path, tmp_path: Path, monk
         raise RecipeError("The loss is not finite.")
 
     monkeypatch.setattr(learn, "fit", fit_nothing)
-    with pytest.raises(EarnestError, match=r"none of 3 trials came to an end; trials\.csv says why"):
+    with pytest.raises(EarnestError, match=r"none of 3 trials finished; trials\.csv says why"):
         tune(made_up, tmp_path / "out")
     assert [(row["state"], row["error"]) for row in trials_of(tmp_path / "out")] == [
         ("failed", "The loss is not finite.")

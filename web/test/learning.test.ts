@@ -86,8 +86,8 @@ test("the same sound twice and small classes are left out with the reason", () =
 });
 
 test("too few, too many and mixed recordings are refused in a sentence", () => {
-  assert.throws(() => usable([]), /usable is none/);
-  assert.throws(() => usable(examples(3, ["asks"])), /usable is asks/);
+  assert.throws(() => usable([]), /usable classes: none/);
+  assert.throws(() => usable(examples(3, ["asks"])), /usable classes: asks/);
   assert.throws(() => usable(examples(MOST_EXAMPLES / 2 + 1)), /too many for a page/);
   const mixed = examples(4);
   mixed[2].embedding = Float32Array.of(1);

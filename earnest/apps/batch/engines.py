@@ -58,7 +58,7 @@ class Waiting:
         if self._deaths[number] < MOST_DEATHS:
             self._left.appendleft(number)
             return None
-        return ShardReport(number, error=f"Shard {number}: {MOST_DEATHS} workers died over it ({why}).")
+        return ShardReport(number, error=f"Shard {number}: {MOST_DEATHS} worker processes died on it ({why}).")
 
     def told(self, report: ShardReport) -> ShardReport:
         """Take note of a report; after several failures one after the other nothing waits any more."""

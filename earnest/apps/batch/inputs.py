@@ -59,7 +59,7 @@ def inputs_of(source: str) -> Iterator[Input]:
         raise EarnestError("Standard input is one recording. Answer it with: earnest predict -")
     lowered = source.lower()
     if lowered.endswith(_PACKED):
-        raise EarnestError(f"{source}: a compressed tar file can't be read from its middle. Unpack it to .tar first.")
+        raise EarnestError(f"{source}: a compressed tar file can't be read in parts. Decompress it to .tar first.")
     if lowered.endswith(".tar"):
         return _members(source)
     if lowered.endswith(".parquet"):
@@ -114,7 +114,7 @@ def _remote_folder(url: str) -> Iterator[Input]:
     tars = sorted(path for path in sizes if path.lower().endswith(".tar"))
     recordings = sorted(path for path in sizes if _is_recording(path))
     if not tars and not recordings:
-        raise EarnestError(f"{url}: no recordings and no tar files there. Name another address.")
+        raise EarnestError(f"{url}: there are no recordings or tar files. Give another address.")
     for tar in tars:
         yield from _members(url_of(system, tar))
     for path in () if tars else recordings:
@@ -130,7 +130,7 @@ def _listed(source: str) -> Iterator[Input]:
     with read_location(source) as file:
         data = file.read(MOST_LIST_BYTES + 1)
     if len(data) > MOST_LIST_BYTES:
-        raise EarnestError(f"{source}: larger than {MOST_LIST_BYTES >> 20} MiB. Make a table (.parquet) of it.")
+        raise EarnestError(f"{source}: larger than {MOST_LIST_BYTES >> 20} MiB. Save the list as a table (.parquet).")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -157,7 +157,9 @@ def named_in(source: str, paths: Iterable[str]) -> Iterator[str]:
         elif not is_url(source):
             yield str(Path(folder) / path)
         elif path.startswith("/") or ".." in PurePosixPath(path).parts:
-            raise EarnestError(f"{source}: names '{path}', which is not below its own address. Name whole addresses.")
+            raise EarnestError(
+                f"{source}: names '{path}', which is outside the folder of the list. Write whole addresses."
+            )
         else:
             yield f"{folder}/{path}"
 

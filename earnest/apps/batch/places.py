@@ -51,13 +51,15 @@ def filesystem_of(url: str) -> tuple[Any, str]:
     """
     protocol, _, rest = url.partition("://")
     if protocol not in PROTOCOLS:
-        raise EarnestError(f"{url}: no address that can be read. It may begin with {', '.join(PROTOCOLS)}.")
+        raise EarnestError(f"{url}: not an address that earnest can read. Known beginnings: {', '.join(PROTOCOLS)}.")
     try:
         has_password = urlsplit(url).password is not None
     except ValueError:
-        raise EarnestError(f"{url}: no address that can be read.") from None
+        raise EarnestError(f"{url}: not a valid address. Check how it is written.") from None
     if "::" in rest or has_password:
-        raise EarnestError(f"{protocol}://…: holds a password or a second address. Give credentials by environment.")
+        raise EarnestError(
+            f"{protocol}://…: holds a password or a second address. Set credentials as environment variables."
+        )
     try:
         from fsspec.core import url_to_fs
 
@@ -104,10 +106,10 @@ def explained(url: str) -> Iterator[None]:
         with _as_os_errors():
             yield
     except FileNotFoundError:
-        raise EarnestError(f"{url}: isn't there. Check the address.") from None
+        raise EarnestError(f"{url}: doesn't exist. Check the address.") from None
     except PermissionError as error:
         why = first_line(error)
-        raise EarnestError(f"{url}: the server refuses ({why}). Check credentials and what they allow.") from error
+        raise EarnestError(f"{url}: the server refuses ({why}). Check credentials and their rights.") from error
     except OSError as error:
         raise EarnestError(f"{url}: can't be reached ({first_line(error)}). Give the same command again.") from error
 

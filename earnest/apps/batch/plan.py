@@ -182,7 +182,7 @@ def check_same(plan: BatchPlan, words: dict[str, Any]) -> None:
     for name, value in plan.request.words().items():
         if value != words[name]:
             raise EarnestError(
-                f"{plan.place.name}: was begun with {name} {_told(value)}, not {_told(words[name])}. {_OTHER}"
+                f"{plan.place.name}: was started with {name} {_told(value)}, not {_told(words[name])}. {_OTHER}"
             )
 
 

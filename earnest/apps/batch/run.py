@@ -185,7 +185,8 @@ def _take_in(plan: BatchPlan, number: int, told: Summary) -> bool:
                 keys.update(_add(batch.to_pylist(), told))
     except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
         raise EarnestError(
-            f"{plan.place.name}/{name}: not written by `earnest batch` ({first_line(error)})."
+            f"{plan.place.name}/{name}: not written by `earnest batch` ({first_line(error)}). Delete that file and "
+            "give the same command again."
         ) from error
     planned = {one.key for one in shard_inputs(plan.place, plan.request, number)}
     told.doubled += sorted(key for key, count in keys.items() if count > 1)

@@ -111,7 +111,9 @@ class ShardWorker:
             seconds = time.perf_counter() - begin
             writer.add_key_value_metadata({METADATA: json.dumps(self._facts(number, seconds))})
         if counted.n_rows != len(inputs):
-            raise EarnestError(f"Shard {number}: {counted.n_rows} rows for {len(inputs)} inputs. It is not written.")
+            raise EarnestError(
+                f"Shard {number}: {counted.n_rows} rows for {len(inputs)} inputs. Give the same command again."
+            )
         write_summed(self._place, shard_name(number), data.getvalue())
         return ShardReport(number, counted.n_rows, counted.n_failed, seconds, counted.sound_s)
 

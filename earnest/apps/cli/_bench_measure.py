@@ -142,7 +142,9 @@ def measure_folder(model: Predictor, paths: Sequence[str], jobs: int) -> float:
     start = time.perf_counter()
     n_answered = sum(1 for row in model.predict_many(paths, jobs) if row.status != "error")
     if n_answered < len(paths):
-        raise EarnestError(f"{len(paths) - n_answered} of {len(paths)} recordings could not be read.")
+        raise EarnestError(
+            f"{len(paths) - n_answered} of {len(paths)} recordings can't be read. `earnest predict` on them says why."
+        )
     return len(paths) / (time.perf_counter() - start)
 
 

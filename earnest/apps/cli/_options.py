@@ -219,7 +219,7 @@ class AnswerOptions:
     def of(self, info: BundleInfo) -> Options:
         """Return what is asked of this bundle; names of classes are checked."""
         if self.no_abstain and self.abstain_below is not None:
-            raise click.UsageError("--no-abstain and --abstain-below exclude each other.")
+            raise click.UsageError("--no-abstain and --abstain-below can't be used together.")
         options = Options.of(self.classes, 0.0 if self.no_abstain else self.abstain_below)
         return replace(options, classes=ClassChoice(info, options).classes) if options.classes else options
 
@@ -244,9 +244,9 @@ class AdaptationOptions:
 
     def __post_init__(self) -> None:
         if {"auto", "off"} & set(self.adapt) and len(self.adapt) > 1:
-            raise click.UsageError("--adapt: auto and off stand alone.")
+            raise click.UsageError("--adapt: auto and off can't be used with other values.")
         if self.profile and self.adapt:
-            raise click.UsageError("--adapt and --profile exclude each other.")
+            raise click.UsageError("--adapt and --profile can't be used together.")
 
     def adapter(self, predictor: Predictor) -> Adapter | None:
         """Return what is asked for, None for "off"; "auto" is off where the model can't adapt."""
@@ -283,7 +283,7 @@ class SpeakerOptions(AdaptationOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.speaker_pattern is not None and self.adapt != ("auto",):
-            raise click.UsageError("--speaker-pattern goes with --adapt auto.")
+            raise click.UsageError("--speaker-pattern needs --adapt auto.")
 
     def is_batch(self, predictor: Predictor, paths: Sequence[str]) -> bool:
         """Whether all recordings of a speaker are heard before they are answered."""
@@ -307,7 +307,7 @@ def named_corpus(text: str) -> tuple[str, Path | None]:
         return text, None
     path = Path(text).expanduser()
     if not path.exists():
-        raise CorpusError(f"{shown(text)} is no corpus, and no folder or file.{suggestion(text, corpus_names())}")
+        raise CorpusError(f"{shown(text)} is not a corpus, a folder or a file.{suggestion(text, corpus_names())}")
     stem = path.resolve().stem if path.is_file() else path.resolve().name
     name = re.sub(r"[^\w.]+", "-", stem.lower()).strip("-.") or OWN
     return f"{OWN}-{name}" if name in corpus_names() else name, path

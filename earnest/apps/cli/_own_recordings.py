@@ -15,8 +15,8 @@ from earnest.corpora.own.data import OwnData
 from earnest.corpora.own.read import read_own
 
 NO_SPEAKERS = (
-    "Speakers are unknown. Tell them with --speaker-column NAME (of folders: 'folder 1', 'folder 2') or "
-    "--speaker-pattern REGEX: without them nobody can say how a new speaker is answered."
+    "Speakers are unknown. Name them with --speaker-column NAME (of folders: 'folder 1', 'folder 2') or "
+    "--speaker-pattern REGEX: without them a result says nothing about new speakers."
 )
 RECIPE = "recipes/own.toml"
 

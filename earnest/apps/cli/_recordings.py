@@ -83,7 +83,9 @@ def _cells(header: Sequence[str], row: Sequence[str], where: str) -> dict[str, s
         raise EarnestError(f"{where}: {len(row)} cells, but the header has {len(header)}.")
     cells = dict(zip(header, row, strict=True))
     if cells.get("end_s") or cells.get("start_s", "") not in ("", "0", "0.0"):
-        raise EarnestError(f"{where}: names a part of a recording. Cut it out first: whole recordings are answered.")
+        raise EarnestError(
+            f"{where}: names a part of a recording. Save that part as a file: only whole recordings are answered."
+        )
     if not cells["path"]:
         raise EarnestError(f"{where}: the path is missing.")
     return cells
@@ -143,7 +145,7 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
     try:
         return None if pattern is None else re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise click.UsageError(f"--speaker-pattern {pattern}: no regular expression ({error}).") from None
+        raise click.UsageError(f"--speaker-pattern {pattern}: not a regular expression ({error}).") from None
 
 
 def sources_of(paths: Sequence[str]) -> list[Source]:

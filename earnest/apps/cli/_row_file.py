@@ -42,7 +42,7 @@ Form = Literal["json", "csv", "parquet"]
 T = TypeVar("T")
 PARQUET_ROWS = 10_000
 RESUMES = "--resume keeps the rows so far."
-GO_ON = "Go on with it with --resume, replace it with --overwrite"
+GO_ON = "Continue it with --resume, replace it with --overwrite"
 _HEARD = b'{"plain":'  # a line of what was heard begins so
 NOT_OURS = "Name another --output, or replace it with --overwrite."
 _WRONG = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
@@ -99,20 +99,18 @@ class RowFile:
             if row.probabilities and set(row.probabilities) != set(self._classes):
                 held = ", ".join(row.probabilities)
                 raise EarnestError(
-                    f"{self._output}: holds probabilities of {held}. Ask for these, or name another file."
+                    f"{self._output}: holds probabilities of {held}. Name these with --classes, or give another file."
                 )
             yield row.path
 
     def refuse_more(self) -> None:
         """Raise `EarnestError` where rows of before hold adapted answers, which more recordings would change."""
         if self._adapted and self._is_told:
-            why = "its answers are adapted, and each hangs on all recordings of its speaker"
+            why = "its answers are adapted, and each depends on all recordings of its speaker"
             self._file.close()
             if self._output.exists():
                 self._journal.unlink()
-            instead = (
-                "Answer all of them again with --overwrite; --adapt off answers each by itself, into another file."
-            )
+            instead = "Answer all of them again with --overwrite, or use --adapt off and another --output."
             raise EarnestError(f"{self._output}: {why}. {instead}")
 
     def write(self, row: Prediction | AnsweredRecording) -> None:
@@ -178,7 +176,7 @@ def _journal_rows(path: Path, are_heard: bool) -> Iterator[AnsweredRecording]:
     for number, line in whole_lines(path):
         if line.startswith(_HEARD) != are_heard:
             how = "without" if are_heard else "with"
-            raise EarnestError(f"{path}: was begun {how} --adapt auto. Go on as it was begun, or --overwrite.")
+            raise EarnestError(f"{path}: was started {how} --adapt auto. Give the same options, or --overwrite.")
         yield _understood(f"{path}, line {number}", _heard if are_heard else _answered, line)
 
 

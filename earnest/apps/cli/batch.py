@@ -178,7 +178,7 @@ def run(
     from earnest.apps.batch.run import run as run_batch
 
     if address and engine_name != "ray":
-        raise click.UsageError("--address goes with --engine ray.")
+        raise click.UsageError("--address needs --engine ray.")
     if find_spec("pyarrow") is None:
         raise MissingExtraError("earnest batch", "parquet")
     words, chosen = _requested(source, table, models, answer)
@@ -295,7 +295,7 @@ def summary(folder: str, as_json: bool, quiet: bool) -> None:
     from earnest.apps.batch.run import summarise
 
     if (plan := read_plan(place_at(folder))) is None:
-        raise EarnestError(f"{folder}: no batch run was begun there. Name the --output of one.")
+        raise EarnestError(f"{folder}: no batch run was started there. Give the --output of a batch run.")
     told = summarise(plan, progress_for(as_json, quiet))
     if as_json:
         echo_json(told.to_dict())

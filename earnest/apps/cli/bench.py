@@ -73,14 +73,20 @@ PARTS = ("clip", "start", "folder", "long")
 
 @click.command()
 @options("model", ModelOptions)
-@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Recordings; default: the demo clips.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path, file_okay=False), help="Recordings; default: those of the demo."
+)
 @click.option("--baseline", type=click.Path(path_type=Path, exists=True), help="benchmarks/baseline.py of a checkout.")
 @click.option("--parts", default=",".join(PARTS), show_default=True, metavar="LIST", help="What to measure.")
 @click.option(
     "--hours", default="1", show_default=True, metavar="LIST", help="Hours of the long recordings, such as 1,10."
 )
 @click.option(
-    "--repeats", type=click.IntRange(10, 10_000), default=100, show_default=True, help="How often one clip is timed."
+    "--repeats",
+    type=click.IntRange(10, 10_000),
+    default=100,
+    show_default=True,
+    help="How often one recording is timed.",
 )
 @click.option(
     "--jobs",

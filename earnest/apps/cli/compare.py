@@ -15,7 +15,7 @@ from earnest.files.writing import new_file, refuse_existing
 @overwrite_option
 @output_options
 def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool, as_json: bool, quiet: bool) -> None:
-    """Compare results with the first one, clip by clip.
+    """Compare results with the first one, recording by recording.
 
     RUNs are folders of train or evaluate, or predictions files. Each difference has an interval, from a bootstrap over
     whole speakers, and McNemar's test. Results on other clips or under other protocols can be compared too; then the

@@ -140,7 +140,7 @@ class _OwnTable:
     def rows(self, reader: str, root: Path) -> list[Utterance]:
         """Read the table; an option that the reader can't use is wrong usage."""
         if (reader in ("audiofolder", "emobox") and self.columns) or (reader == "audiofolder" and self.audio):
-            raise click.UsageError(f"{reader} has its own names: --column and --audio don't go with it.")
+            raise click.UsageError(f"{reader} has its own column names: leave out --column and --audio.")
         options: dict[str, Any] = {"emotions": self.emotions, "corpus": self.corpus}
         if reader in ("csv", "jsonl"):
             options["columns"] = self.columns
@@ -316,7 +316,7 @@ def manifest(
         rows = _named_rows(name, root, own, hints)
     else:
         if columns:
-            raise click.UsageError("--column goes with csv and jsonl. Say --label-column or --speaker-column.")
+            raise click.UsageError("--column works only with csv and jsonl. Use --label-column or --speaker-column.")
         found = without_faulty(found, _checked(found, as_json, quiet)) if readable else found
         rows = manifest_rows(found, corpus or named_corpus(name)[0], meant)
     with new_file(output, overwrite) as place:
@@ -341,7 +341,7 @@ def _named_rows(name: str, root: Path | None, own: _OwnTable, hints: OwnOptions)
         return own.rows(name, root.resolve())
     if own != _OwnTable():
         raise click.UsageError(
-            f"--corpus, --audio, --column and --emotion go with {', '.join(TABLE_READERS)} and a PATH of yours only."
+            f"--corpus, --audio, --column and --emotion need a PATH of your own and {' or '.join(TABLE_READERS)}."
         )
     if name not in CORPORA.names():
         choices = [*CORPORA.names(), *TABLE_READERS]
@@ -356,7 +356,9 @@ def _checked(data: OwnData, as_json: bool, quiet: bool) -> OwnReport:
 
 def _refuse_hints(hints: OwnOptions, name: str) -> None:
     if hints.any:
-        raise click.UsageError(f"{name} is read by its own rules: --label-column and the like go with a PATH of yours.")
+        raise click.UsageError(
+            f"{name} is read by its own rules. --label-column and similar options need a PATH of your own."
+        )
 
 
 @command.command()

@@ -52,7 +52,7 @@ def command(
       earnest desktop interview.mp3 recordings/
     """
     if as_json and not until_answered:
-        raise click.UsageError("--json: a window has no JSON. Add --until-answered, or use earnest predict --json.")
+        raise click.UsageError("--json: a window writes no JSON. Add --until-answered, or use earnest predict --json.")
     if until_answered and not paths:
         raise click.UsageError("--until-answered needs PATHS.")
     _check_display()

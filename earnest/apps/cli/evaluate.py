@@ -49,7 +49,8 @@ class TaskOptions:
         "--protocol",
         metavar="NAME",
         shell_complete=names_from(protocol_names),
-        help="Which clips are trained on, validated on and tested; the number in names such as speaker-10fold is free. "
+        help="Which recordings are for training, validation and test. In names such as speaker-10fold the number is "
+        "free. "
         "Default: as the recipe says.",
     )
     splits: tuple[Path, ...] = option(
@@ -71,14 +72,14 @@ class TaskOptions:
         "--select",
         is_flag=True,
         help="First choose the settings of the recipe's [tune] table, in each fold on its own training and "
-        "validation clips.",
+        "validation recordings.",
     )
 
     def __post_init__(self) -> None:
         if self.protocol is not None and self.splits:
             raise click.UsageError("Say either --protocol NAME or --splits FILES.")
         if self.speaker_dependent and not self.splits:
-            raise click.UsageError("--speaker-dependent says more about --splits; a protocol knows it by itself.")
+            raise click.UsageError("--speaker-dependent needs --splits. A protocol already says which it is.")
 
     def as_of(
         self, recipe: "Recipe", as_published: bool, other: RecipeOptions, folders: dict[str, Path]
@@ -159,19 +160,19 @@ class ConditionOptions:
         "--adapt",
         multiple=True,
         type=click.Choice(["causal", "ten", "all", "one-emotion"]),
-        help="Also answer adapted to each test speaker, without labels; repeatable. causal: clip by clip in a drawn "
-        "order; ten, all: after ten drawn clips or all were heard; one-emotion: causal, streams of one emotion, the "
-        "hardest case.",
+        help="Also answer adapted to each test speaker, without labels; repeatable. causal: one recording after the "
+        "other, in a drawn order; ten, all: after ten drawn recordings or all were heard; one-emotion: "
+        "causal, streams of one emotion, the hardest case.",
     )
     tta: tuple[str, ...] = option(
         "--tta",
         multiple=True,
         metavar="VARIANTS",
         shell_complete=names_from(variant_names),
-        help=f"Also answer by the mean over changed copies of each test clip; repeatable. {VARIANT_HELP}.",
+        help=f"Also answer by the mean over changed copies of each test recording; repeatable. {VARIANT_HELP}.",
     )
     noise: str | None = option(
-        "--noise", metavar="FOLDER", help="Also answer with noise from here mixed into each test clip."
+        "--noise", metavar="FOLDER", help="Also answer with noise from here mixed into each test recording."
     )
     snr_db: str | None = option(
         "--snr-db", metavar="LEVELS", help=f"With --noise: its levels, with commas. Default: {DEFAULT_LEVELS}."
@@ -182,7 +183,7 @@ class ConditionOptions:
 
     def __post_init__(self) -> None:
         if self.noise is None and not (self.snr_db is None and self.noise_names is None):
-            raise click.UsageError("--snr-db and --noise-names say more about --noise FOLDER. Add it.")
+            raise click.UsageError("--snr-db and --noise-names need --noise FOLDER.")
 
     @property
     def any(self) -> bool:
@@ -234,7 +235,7 @@ class EngineOptions:
 
     def __post_init__(self) -> None:
         if self.address and self.engine != "ray":
-            raise click.UsageError("--address goes with --engine ray.")
+            raise click.UsageError("--address needs --engine ray.")
         if self.engine == "ray" and not find_spec("ray"):
             raise MissingExtraError("--engine ray", "ray")
 
@@ -261,7 +262,7 @@ AS_PUBLISHED = "as_published.json"
     "--as-published",
     is_flag=True,
     help="For comparison only: one of the five systems as its authors trained it, under their protocol, beside the "
-    "honest numbers. Where they chose the epoch on test clips, so does this, and the result is stamped.",
+    "honest numbers. Where they chose the epoch on test recordings, so does this, and the result is stamped.",
 )
 @output_options
 def command(
@@ -277,11 +278,11 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train and score every fold of a protocol, or go on.
+    """Train and score every fold of a protocol, or continue.
 
-    The same command again resumes. Epoch and temperature are chosen on validation clips. Every test clip is predicted
-    once, after that. The result is WA (weighted accuracy, the share that is right) and UA (unweighted accuracy, the
-    mean recall over classes).
+    The same command again continues. Epoch and temperature are chosen on validation data. After that, every test
+    recording is predicted once. The result is WA (weighted accuracy, the share that is right) and UA (unweighted
+    accuracy, the mean recall over classes).
 
     \b
     Examples:
@@ -340,9 +341,11 @@ def _tell(fold: str) -> None:
 def _refuse_combinations(of: TaskOptions, conditions: ConditionOptions, has_shares: bool, as_published: bool) -> None:
     """Refuse options that don't go together, before anything is read."""
     if as_published and (conditions.any or has_shares or of.select or of.splits or of.folds):
-        raise click.UsageError("--as-published goes with --protocol, --repeats and the recipe's settings alone.")
+        raise click.UsageError(
+            "--as-published works only with --protocol, --repeats and --set. Leave the other options out."
+        )
     if conditions.adapt and (of.select or of.n_repeats > 1):
-        raise click.UsageError("--adapt goes with one training a fold, with the recipe's own settings.")
+        raise click.UsageError("--adapt can't be used with --select or --repeats. Leave one of them out.")
 
 
 def _draw(outcome: "Evaluation", folder: Path, name: str) -> "Matrix | None":

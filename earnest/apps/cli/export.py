@@ -89,7 +89,7 @@ def command(
     identity = Identity(name or output.resolve().name, bundle_version, licence, notes)
     if profile == "moody":
         if form != "onnx" or results or leave_out:
-            raise click.UsageError("--profile moody takes none of --format, --results and --leave-out.")
+            raise click.UsageError("--profile moody can't be used with --format, --results or --leave-out.")
         _export_moody(run, output, identity, as_json)
         return
     info = export_bundle(run, output, identity, results, leave_out, Form(form, corpus_folders(data)))

@@ -39,7 +39,7 @@ STARTS = ("alexnet", "densenet121", "resnet18", "vgg11")
     "--protocol",
     metavar="NAME",
     shell_complete=names_from(protocol_names),
-    help="Also answer the test clips of this protocol, such as emocatcher-holdout, and score them.",
+    help="Also answer the test recordings of this protocol, such as emocatcher-holdout, and score them.",
 )
 @click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
 @data_option
@@ -73,14 +73,12 @@ def command(
 
     if network in STARTS:
         if protocol or fold or data:
-            raise click.UsageError(
-                f"{network} is a start for training: --protocol, --fold and --data don't go with it."
-            )
+            raise click.UsageError(f"{network} is for starting a training: leave out --protocol, --fold and --data.")
         place = import_imagenet(network, file, output, overwrite)
         echo_json({"weights": place}) if as_json else echo(f"{place}: {network}, all tensors fit.")
         return
     if output is None:
-        raise click.UsageError(f"--output is missing: the run folder that {network} shall be.")
+        raise click.UsageError(f"--output is missing: name the run folder to make of {network}.")
     if overwrite:
         raise click.UsageError("A run folder is never replaced: choose another --output, or remove the folder.")
     record = import_run(network, file, output, _recipe(network, protocol))

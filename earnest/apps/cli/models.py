@@ -50,7 +50,7 @@ def command(names: tuple[str, ...], as_json: bool, quiet: bool) -> None:
         echo(f"Networks to train (model = … in a recipe): {', '.join(networks)}")
         echo(f"Their sizes are counted where the packages for training are: {install_command('train')}")
         return
-    echo("Networks to train (model = … in a recipe), as published; multiply-adds for a clip of 3 s:")
+    echo("Networks to train (model = … in a recipe), as published; multiply-adds for a recording of 3 s:")
     for summary in summaries:
         _echo_network(summary)
 

@@ -29,12 +29,12 @@ def overwrite_option(function: F) -> F:
 
 @contextmanager
 def resumable(output: Path, quiet: bool) -> Iterator[None]:
-    """Say, where Ctrl-C ends the block, that ``--resume`` goes on."""
+    """Say, where Ctrl-C ends the block, that ``--resume`` continues."""
     try:
         yield
     except KeyboardInterrupt:
         if not quiet:
-            echo(f"Stopped. What is done is in {output}.partial; the same command with --resume goes on.", err=True)
+            echo(f"Stopped. What is done is in {output}.partial; the same command with --resume continues.", err=True)
         raise
 
 

@@ -18,14 +18,14 @@ TOLERANCE = 1e-4
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--limit", type=click.IntRange(1), default=None, help="How many clips, spread evenly over PATHS; default: all."
+    "--limit", type=click.IntRange(1), default=None, help="How many recordings, spread evenly over PATHS; default: all."
 )
 @click.option("--also", multiple=True, type=click.Path(path_type=Path), help="Another bundle of RUN; repeatable.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Compare all runtimes on these clips at other lengths, rates and levels: size, speed, memory; write it here.",
+    help="Compare all runtimes on these recordings at other lengths, rates and levels; write size, speed, memory here.",
 )
 @overwrite_option
 @output_options
@@ -40,10 +40,10 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Compare torch with onnxruntime, clips alone and in batches.
+    """Compare torch with onnxruntime, one by one and in batches.
 
-    RUN is computed with torch, BUNDLE with onnxruntime; in batches clips are padded. Exit code 1 when they differ by
-    more than 1e-4 in a logit or a probability. With --output a table over BUNDLE and all of --also is made instead,
+    RUN is computed with torch, BUNDLE with onnxruntime; in batches recordings are padded. Exit code 1 when they differ
+    by more than 1e-4 in a logit or a probability. With --output a table over BUNDLE and all of --also is made instead,
     each on the runtime that it was exported for.
 
     \b

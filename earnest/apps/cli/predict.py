@@ -217,13 +217,13 @@ def existing_choice(output: Path | None, resume: bool, overwrite: bool) -> Exist
     if output is None and (resume or overwrite):
         raise click.UsageError(f"{'--resume' if resume else '--overwrite'} needs --output.")
     if resume and overwrite:
-        raise click.UsageError("--resume and --overwrite exclude each other.")
+        raise click.UsageError("--resume and --overwrite can't be used together.")
     return "resume" if resume else "overwrite" if overwrite else "refuse"
 
 
 def _format(form: Format | None, as_json: bool, output: Path | None) -> Format:
     if as_json and form not in (None, "json"):
-        raise click.UsageError(f"--json and --format {form} exclude each other.")
+        raise click.UsageError(f"--json and --format {form} can't be used together.")
     chosen = form or ("json" if as_json else None)
     if output is None:
         if chosen == "parquet":

@@ -30,7 +30,7 @@ SHOWN = ("result", "speakers", "WA", "WA interval", "UA", "UA interval")  # what
 @overwrite_option
 @data_option
 @click.option("--no-audio", is_flag=True, help="Put no recordings into the page.")
-@click.option("--examples", type=click.IntRange(0, 500), default=32, show_default=True, help="Clips to show.")
+@click.option("--examples", type=click.IntRange(0, 500), default=32, show_default=True, help="Recordings to show.")
 @output_options
 def command(
     runs: tuple[Path, ...],

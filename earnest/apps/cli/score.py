@@ -231,7 +231,7 @@ PATH = click.Path(path_type=Path)
     type=click.Choice(list(READERS)),
     help="What wrote the file. Default: what its content looks like.",
 )
-@click.option("--manifest", type=PATH, help="A manifest (CSV): clips, speakers and true emotions come from there.")
+@click.option("--manifest", type=PATH, help="A manifest (CSV): recordings, speakers and true emotions come from there.")
 @click.option(
     "--corpus",
     "corpora",
@@ -249,7 +249,7 @@ PATH = click.Path(path_type=Path)
     help="What a label of the file means, such as ang=angry; repeatable.",
 )
 @click.option("--scheme", metavar="NAME", help="Map labels to the classes of a scheme, such as iemocap4.")
-@click.option("--ignore-unknown", is_flag=True, help="Leave out answers to clips that the manifest doesn't have.")
+@click.option("--ignore-unknown", is_flag=True, help="Leave out answers to recordings that the manifest doesn't have.")
 @click.option("-o", "--output", type=PATH, help="A folder for metrics.json and confusion.png.")
 @overwrite_option
 @click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
@@ -274,10 +274,10 @@ def command(
 
     Columns: utterance_id, emotion, predicted and, where known, p_<class>, speaker, fold.
 
-    With a manifest or a corpus, utterance_id (or path) and predicted are enough, and every clip counts: one without
-    an answer counts as wrong. The table of `earnest predict -o`, output of Hugging Face's pipelines (JSON) and result
-    tables of nkululeko (CSV with a column "file") are read too. UA (unweighted accuracy) is the mean recall over the
-    classes that occur.
+    With a manifest or a corpus, utterance_id (or path) and predicted are enough, and every recording counts: one
+    without an answer counts as wrong. The table of `earnest predict -o`, output of Hugging Face's pipelines (JSON)
+    and result tables of nkululeko (CSV with a column "file") are read too. UA (unweighted accuracy) is the mean
+    recall over the classes that occur.
 
     \b
     Examples:

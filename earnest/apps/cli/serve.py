@@ -158,7 +158,9 @@ def command(
         return
     keys = tuple(digest_of(key) for key in _keys(api_keys))
     if no_token and keys:
-        raise click.UsageError("--no-token contradicts the keys that are asked for. Leave one of them out.")
+        raise click.UsageError(
+            "--no-token can't be used with keys (--api-keys or the environment variable). Leave one out."
+        )
     token = None if keys or no_token or is_loopback(host) else secrets.token_urlsafe(TOKEN_BYTES)
     settings = Settings(models, threads, provider, jobs, micro_batch, bounds, keys, cors_origins, host_names, keep)
     show = None
@@ -205,7 +207,7 @@ def _keys(path: Path | None) -> list[str]:
         return os.environ.get(KEYS, "").split()
     keys = read_text(path, what="list of keys").split()
     if not keys:
-        raise EarnestError(f"{path}: holds no key. Write one a line, or leave --api-keys out.")
+        raise EarnestError(f"{path}: holds no key. Write one key on each line, or leave --api-keys out.")
     return keys
 
 

@@ -43,7 +43,7 @@ PATH = click.Path(path_type=Path)
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Where the files go, one a fold."
 )
 @overwrite_option
-@click.option("--hash", "with_hashes", is_flag=True, help="Also write a SHA-256 of every clip's samples.")
+@click.option("--hash", "with_hashes", is_flag=True, help="Also write a SHA-256 of every recording's samples.")
 @click.option(
     "--check",
     "files",
@@ -59,7 +59,7 @@ PATH = click.Path(path_type=Path)
     "corpora",
     multiple=True,
     shell_complete=names_from(corpus_names),
-    help="Corpus of the clips, where neither protocol nor --data says it; repeatable.",
+    help="Corpus of the recordings, where neither protocol nor --data says it; repeatable.",
 )
 @data_option
 @output_options
@@ -89,7 +89,7 @@ def command(
     if bool(files) == bool(protocol):
         raise click.UsageError("Say either --protocol NAME with --output FOLDER, or --check FILES.")
     if protocol and output is None:
-        raise click.UsageError("--protocol needs --output: the folder that gets the files.")
+        raise click.UsageError("--protocol needs --output: the folder for the files.")
     folders, progress = corpus_folders(data), progress_for(as_json, quiet)
     if protocol:
         assert output is not None
@@ -120,7 +120,7 @@ def command(
 def _utterances(corpora: Sequence[str], folders: Mapping[str, Path]) -> list[Utterance]:
     names = tuple(corpora) or tuple(folders)
     if not names:
-        raise click.UsageError("Whose clips? Say --data NAME=DIR or --corpus NAME.")
+        raise click.UsageError("Which corpus? Give --data NAME=DIR or --corpus NAME.")
     return load_utterances(names, folders)
 
 

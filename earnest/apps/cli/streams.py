@@ -19,13 +19,14 @@ MARKDOWN = "streams.md"
 @click.argument("evaluations", metavar="FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @output_options
 def command(evaluations: tuple[Path, ...], as_json: bool, quiet: bool) -> None:
-    """Adapt to streams of test clips with any shares of emotions.
+    """Adapt to streams of recordings with any shares of emotions.
 
-    The models are those of finished `earnest evaluate`. A stream is the test clips of a speaker: as recorded,
-    80 % neutral, one emotion, two emotions, three speakers mixed. Each stream is answered without adaptation, with its
-    mean subtracted (for comparison), and with the adaptation of the fold: to all clips, to ten of them, and clip by
-    clip. The table has UA (unweighted accuracy, the mean recall over classes), WA (weighted accuracy, the share that is
-    right), ECE (expected calibration error, 15 bins) and the worst speaker. Draws are seeded; nothing is decoded.
+    The models are those of finished `earnest evaluate`. A stream is the test recordings of a speaker: as recorded, 80
+    % neutral, one emotion, two emotions, three speakers mixed. Each stream is answered without adaptation, with its
+    mean subtracted (for comparison), and with the adaptation of the fold: to all recordings, to ten of them, and to
+    those heard before. The table has UA (unweighted accuracy, the mean recall over classes), WA (weighted accuracy,
+    the share that is right), ECE (expected calibration error, 15 bins) and the worst speaker. Draws are seeded;
+    nothing is decoded.
 
     \b
     Example:

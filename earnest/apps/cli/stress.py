@@ -39,7 +39,7 @@ MARKDOWN, PICTURE = "stress.md", "stress.png"
 @click.option(
     "--clips",
     type=click.IntRange(1),
-    help="How many clips of each fold, drawn evenly over speakers and classes; default: all.",
+    help="How many recordings of each fold, drawn evenly over speakers and classes; default: all.",
 )
 @click.option(
     "--on",
@@ -47,7 +47,7 @@ MARKDOWN, PICTURE = "stress.md", "stress.png"
     type=click.Choice(["test", "valid"]),
     default="test",
     show_default=True,
-    help="valid: validation clips, for choosing what helps without test clips.",
+    help="valid: validation recordings, for choosing what helps without the test recordings.",
 )
 @click.option("--predictions", is_flag=True, help="Also write the predictions of each condition.")
 @click.option(
@@ -69,7 +69,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Answer test clips again, changed in thirty ways.
+    """Answer test recordings again, changed in thirty ways.
 
     The models are those of a finished `earnest evaluate`. Changes: noise, babble (many people who speak at once),
     telephone, codecs, rooms, level, clipping, filters. The table has UA (unweighted accuracy, the mean recall over
@@ -84,7 +84,7 @@ def command(
     if not find_spec("matplotlib"):  # not after an hour
         raise MissingExtraError("Drawing the stress table", "report")
     if noise_names and not noise:
-        raise click.UsageError("--noise-names says more about --noise FOLDER. Add it.")
+        raise click.UsageError("--noise-names needs --noise FOLDER.")
     from earnest.experiments.conditions import NoiseTest
     from earnest.experiments.stress import METRICS_STRESS, Finished, StressTest, stress
 

@@ -96,7 +96,7 @@ def _text(timeline: Timeline, form: str) -> Iterable[str]:
 
 def _format(form: str | None, as_json: bool, output: Path | None) -> str:
     if as_json and form not in (None, "json"):
-        raise click.UsageError(f"--json and --format {form} exclude each other.")
+        raise click.UsageError(f"--json and --format {form} can't be used together.")
     if form or as_json:
         return form or "json"
     if output is None:

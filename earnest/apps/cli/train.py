@@ -41,10 +41,12 @@ def require_training() -> None:
     "--protocol",
     metavar="NAME",
     shell_complete=names_from(protocol_names),
-    help="Which clips are for training, validation and test; default: as the recipe says.",
+    help="Which recordings are for training, validation and test; default: as the recipe says.",
 )
 @click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
-@click.option("--all-data", is_flag=True, help="For shipping: keep no test set, refit on validation clips too.")
+@click.option(
+    "--all-data", is_flag=True, help="For shipping: keep no test set, also refit on the validation recordings."
+)
 @output_options
 def command(
     recipe: Path,
@@ -57,7 +59,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train one model on one split, or go on with a killed run.
+    """Train one model on one split, or continue a killed run.
 
     RECIPE is a file, or the name of a recipe that comes with earnest. The same command again resumes a killed run. The
     epoch is chosen on validation clips; their speakers are not in the training set, unless the protocol is

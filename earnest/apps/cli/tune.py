@@ -35,7 +35,7 @@ MOST_ROWS = 10
     "--protocol",
     metavar="NAME",
     shell_complete=names_from(protocol_names),
-    help="Which clips are for training, validation and test; default: as the recipe says.",
+    help="Which recordings are for training, validation and test; default: as the recipe says.",
 )
 @click.option("--fold", default=None, metavar="NAME", help="Which fold of the protocol; default: its first.")
 @click.option("--trials", type=click.IntRange(1), help="Settings to try; default: what the recipe says.")
@@ -53,11 +53,11 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Try the settings of a recipe's [tune] table, or go on.
+    """Try the settings of a recipe's [tune] table, or continue.
 
-    The same command again goes on where it was. Each trial trains on the fold's training clips and is judged on its
-    validation clips; its test clips are not even opened. The best recipe is written to best.toml. Other folds of the
-    protocol test on clips that this one trains on: for an honest result over all of them, tune each fold by itself.
+    The same command again continues. Each trial trains on the fold's training recordings and is judged on its
+    validation recordings; its test recordings are never opened. The best recipe is written to best.toml. Other folds
+    of the protocol test on recordings that this one trains on: for an honest result over all, tune each fold by itself.
 
     \b
     In the recipe:

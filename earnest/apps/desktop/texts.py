@@ -40,7 +40,7 @@ def localised(number: str) -> str:
     return number.replace(".", QLocale().decimalPoint()).replace("%", tr("%"))
 
 
-def install(language: str) -> QTranslator | None:
+def install(language: str) -> None:
     """Translate what is told from now on; "system" is the system's language, English where there is no translation.
 
     Numbers, those of Qt's own fields too, are written as in that language.
@@ -49,15 +49,19 @@ def install(language: str) -> QTranslator | None:
     chosen = QLocale.system().name()[:2] if language == "system" else language
     path = FOLDER / f"{chosen}.qm"
     QLocale.setDefault(QLocale(chosen if path.exists() else "en"))
-    if application is None or not path.exists():
-        return None
+    if application is None:
+        return
+    for earlier in application.findChildren(QTranslator):
+        application.removeTranslator(earlier)
+        earlier.setParent(None)
+    if not path.exists():
+        return
     translator = QTranslator(application)
     translator.load(str(path))
     application.installTranslator(translator)
     of_qt = QTranslator(application)  # "Close", "Cancel" and other words of Qt's own
     if of_qt.load(f"qtbase_{chosen}", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)):
         application.installTranslator(of_qt)
-    return translator
 
 
 class PlainLabel(QLabel):

@@ -157,10 +157,12 @@ class Gate:
         """Let one in until the block ends, or raise a `ProblemError`."""
         if self._by_client.get(client, 0) >= self._most_of_client:
             raise ProblemError(
-                "too-many", f"{self._most_of_client} {self._what} of one client at a time. Wait for answers."
+                "too-many", f"{self._most_of_client} {self._what} of one client at a time. Wait for their answers."
             )
         if self.is_full:
-            raise ProblemError("overloaded", f"{self._most} {self._what} are under way. Try again soon.")
+            raise ProblemError(
+                "overloaded", f"{self._most} {self._what} are running, which is the limit. Try again soon."
+            )
         self._by_client[client] += 1
         try:
             with self._gauge.track_inprogress():

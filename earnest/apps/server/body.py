@@ -61,7 +61,7 @@ class Share:
     def take(self, n_bytes: int) -> None:
         """Take some more, or raise a `ProblemError`."""
         if n_bytes > self._budget.n_left:
-            raise ProblemError("overloaded", "The requests under way hold all the memory they may. Try again soon.")
+            raise ProblemError("overloaded", "Other requests use all the memory for bodies. Try again soon.")
         self._budget.n_left -= n_bytes
         self.n_taken += n_bytes
 
@@ -88,7 +88,7 @@ async def read_body(request: Request, limits: Limits, share: Share, most_files: 
     except TimeoutError:
         raise ProblemError("body-too-slow", f"The body must arrive within {limits.body_s:g} s.") from None
     except ClientDisconnect:
-        raise ProblemError("not-understood", "The client went away.") from None
+        raise ProblemError("not-understood", "The client closed the connection.") from None
 
 
 async def _counted(request: Request, limits: Limits, share: Share) -> AsyncGenerator[bytes, None]:

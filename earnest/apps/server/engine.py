@@ -84,7 +84,7 @@ ALIKE = 1.25  # longest to shortest window of a run: more is padding that costs 
 def pictures_of(network: WindowNetwork) -> PictureNetwork:
     """Return the network, or refuse one that doesn't answer about spectrograms."""
     if not isinstance(network, PictureNetwork):
-        raise NoPicturesError("This model answers about recordings alone.")
+        raise NoPicturesError("This model answers about recordings only, not about pictures.")
     return network
 
 
@@ -280,7 +280,7 @@ class ModelThreads:
                     await self._turns.acquire()
                 try:
                     if had_to_wait and await is_gone():
-                        raise ProblemError("not-understood", "The client went away.")
+                        raise ProblemError("not-understood", "The client closed the connection.")
                     future = asyncio.get_running_loop().run_in_executor(self._pool, in_time)
                 except BaseException:
                     self._turns.release()

@@ -96,12 +96,14 @@ def chosen_format(form: Form | None, accept: str, offered: Sequence[Form]) -> Fo
     """
     if form is not None:
         if form not in offered:
-            raise ProblemError("not-acceptable", f"format={form} is for timelines; here are {', '.join(offered)}.")
+            raise ProblemError("not-acceptable", f"format={form} is for timelines. Ask for {', '.join(offered)}.")
         return form
     ranges = _ranges(accept)
     best = max(offered, key=lambda name: _quality(MEDIA_TYPES[name], ranges))  # the first of equals
     if _quality(MEDIA_TYPES[best], ranges) <= 0:
-        raise ProblemError("not-acceptable", f"There are {', '.join(MEDIA_TYPES[name] for name in offered)}.")
+        raise ProblemError(
+            "not-acceptable", f"The answer can be {', '.join(MEDIA_TYPES[name] for name in offered)}. Ask for one."
+        )
     return best
 
 

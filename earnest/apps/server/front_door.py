@@ -112,7 +112,7 @@ class FrontDoor:
         host = asked.headers.get("host", "")
         if not self._names.hold(host):
             raise ProblemError(
-                "foreign-host", "The header Host names another server. Start this one with --host-name NAME."
+                "foreign-host", "The header Host names another server. Start the server with --host-name NAME."
             )
         if asked.scope["type"] == "websocket" or asked.scope["method"] not in READING:
             self._refuse_foreign_page(asked, host)
@@ -125,16 +125,16 @@ class FrontDoor:
         # "none" is somebody at the address bar; "same-site" is another origin of the same site.
         is_elsewhere = asked.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         if is_elsewhere or len(origins) > 1 or (origins and not _is_origin_of(origins[0], host)):
-            raise ProblemError("foreign-origin", "Pages of other origins may not ask. Start with --cors-origin ORIGIN.")
+            raise ProblemError(
+                "foreign-origin", "Pages of other origins are refused. Start the server with --cors-origin ORIGIN."
+            )
 
 
 def _refuse_unclear(asked: HTTPConnection) -> None:
     """Refuse what this server and a proxy before it could take for different requests (RFC 9112, 3.2 and 6.1)."""
     headers = asked.headers
     if "transfer-encoding" in headers and ("content-length" in headers or asked.scope["http_version"] == "1.0"):
-        raise ProblemError(
-            "not-understood", "Transfer-Encoding allows no Content-Length beside it, and needs HTTP/1.1."
-        )
+        raise ProblemError("not-understood", "Send Transfer-Encoding without Content-Length, and with HTTP/1.1.")
     if not asked.scope["raw_path"].startswith(b"/"):
         raise ProblemError("not-understood", "The target of a request must be a path that begins with '/'.")
 

@@ -11,26 +11,26 @@ from starlette.responses import JSONResponse
 
 from earnest.errors import AudioError, EarnestError, MissingExtraError, NoPicturesError, RecordingTooLongError
 
-_WHERE = "Recordings go to POST /v1/predict; GET /openapi.json tells what else there is."
+_WHERE = "Recordings go to POST /v1/predict; GET /openapi.json lists what else there is."
 MEDIA_TYPE = "application/problem+json"
 RETRY_S = 1
 KINDS: Mapping[str, tuple[int, str]] = {
-    "not-understood": (400, "The request breaks the rules of HTTP or went away"),
+    "not-understood": (400, "The request breaks the rules of HTTP or was broken off"),
     "key-needed": (401, "An API key is needed"),
-    "foreign-origin": (403, "This page may not ask here"),
+    "foreign-origin": (403, "This page may not send requests here"),
     "not-found": (404, "There is nothing at this address"),
-    "wrong-method": (405, "This address has other methods"),
-    "not-acceptable": (406, "The answer has none of the formats wanted"),
+    "wrong-method": (405, "This address does not allow this method"),
+    "not-acceptable": (406, "None of the wanted formats is available"),
     "body-too-slow": (408, "The body took too long to arrive"),
     "too-large": (413, "The recording is too large"),
     "not-audio": (415, "This kind of content is not read"),
     "foreign-host": (421, "This server has another name"),
     "not-valid": (422, "A parameter or a part of the body is wrong"),
     "not-readable": (422, "The recording can't be read"),
-    "too-many": (429, "Too much at a time from one client"),
+    "too-many": (429, "Too many requests at a time from one client"),
     "failed": (500, "The server failed"),
-    "ending": (503, "This process is about to end"),
-    "overloaded": (503, "The server has too much to do"),
+    "ending": (503, "This process is stopping"),
+    "overloaded": (503, "The server is too busy"),
     "too-long-to-answer": (503, "The answer took too long"),
 }
 
@@ -67,9 +67,11 @@ def problem_of(error: Exception) -> ProblemError:
     if isinstance(error, RecordingTooLongError):
         return ProblemError("too-large", str(error))
     if isinstance(error, MissingExtraError):
-        return ProblemError("not-audio", f"This server doesn't decode it. {error}")
+        return ProblemError("not-audio", f"This server can't decode it. {error}")
     if isinstance(error, NoPicturesError):
-        return ProblemError("not-audio", "The model here answers about recordings, not about pictures of them.")
+        return ProblemError(
+            "not-audio", "This model answers about recordings only, not about pictures of spectrograms."
+        )
     if isinstance(error, AudioError):
         return ProblemError("not-readable", str(error))
     if isinstance(error, RequestValidationError | WebSocketRequestValidationError):

@@ -30,7 +30,7 @@ LANDING = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta name="color-scheme" content="light dark"><title>earnest</title></head>
 <body><main><h1>earnest</h1>
-<p>This server tells emotion in speech. Send it a recording:</p>
+<p>This server recognises emotion in speech. Send it a recording:</p>
 <pre>curl --data-binary @talk.wav -H 'Content-Type: audio/wav' %(base)sv1/predict</pre>
 <ul><li><a href="v1/models">Models</a></li><li><a href="openapi.json">OpenAPI</a></li>
 <li><a href="readyz">Is it ready?</a></li></ul>
@@ -217,9 +217,9 @@ def info_router(service: Service) -> APIRouter:
         """Say whether the next recording would be taken on."""
         service.refuse_when_ending()
         if service.requests.is_full:
-            raise ProblemError("overloaded", "All places are taken.")
+            raise ProblemError("overloaded", "The most requests that may run are running. Try again soon.")
         if service.engine.is_stuck:
-            raise ProblemError("overloaded", "No recording was answered for long, and all turns are taken.")
+            raise ProblemError("overloaded", "All worker threads are busy, and for a long time none has answered.")
         return "ready"
 
     @router.get("/metrics", response_class=PlainTextResponse, responses=formats.problems(401))

@@ -47,7 +47,9 @@ class Service:
     def refuse_when_ending(self) -> None:
         """Raise a `ProblemError` once the process is about to end."""
         if self.ending.is_set():
-            raise ProblemError("ending", "This process is about to end. Ask again: another one answers.")
+            raise ProblemError(
+                "ending", "This process is stopping. Send the request again: another process answers it."
+            )
 
     def count(self, route: str, predictions: Sequence[Prediction]) -> None:
         """Take answers into the statistics."""

@@ -188,7 +188,9 @@ class Conversation:
         kind = np.dtype(_DTYPES[self.encoding])
         n_frame = kind.itemsize * self.channels
         if len(message) % n_frame:
-            raise StreamEndedError("bad-sound", f"{len(message)} bytes are no whole frames of {n_frame} bytes.")
+            raise StreamEndedError(
+                "bad-sound", f"{len(message)} bytes are not a whole number of frames of {n_frame} bytes."
+            )
         return np.frombuffer(message, kind).reshape(-1, self.channels)
 
     async def _wait_for_real_time(self) -> None:

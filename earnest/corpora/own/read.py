@@ -184,7 +184,7 @@ def _of_folder(source: Path, hints: Hints) -> FoundLayout:
         return _of_table(f"a folder with {here[0].name}", here[0], read_table(here[0]), hints)
     if here:
         names = ", ".join(path.name for path in here[:5])
-        raise CorpusError(f"{source}: holds several tables of recordings ({names}). Name the one that is meant.")
+        raise CorpusError(f"{source}: holds several tables of recordings ({names}). Give the path of one of them.")
     label = hints.label_column or ("folder 1" if hints.label_pattern else None)  # which a pattern replaces
     found, label_from, notes = class_folders(source, label, hints.speaker_column)
     speaker_from = hints.speaker_column or ""
@@ -263,7 +263,7 @@ def _compiled(pattern: str | None, what: str) -> re.Pattern[str] | None:
     try:
         return None if pattern is None else re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise CorpusError(f"{what} {shown(pattern)}: no regular expression ({error}).") from None
+        raise CorpusError(f"{what} {shown(pattern)}: not a regular expression ({error}).") from None
 
 
 def _doubts(labels: Iterable[str]) -> list[str]:
@@ -338,8 +338,8 @@ def _label_level(folders: Sequence[tuple[str, ...]]) -> tuple[int, list[str]]:
     best = max(range(deepest), key=lambda level: (known[level] > 0.5, -level))
     some = ", ".join(map(printable, sorted(names[best])[:3]))
     return best + 1, [
-        f"Folders lie in folders: level {best + 1} of {deepest} ({some} …) is taken as the label. Another one: "
-        f"--label-column 'folder N'. One of speakers: --speaker-column 'folder N'."
+        f"There are folders inside folders: level {best + 1} of {deepest} ({some} …) is taken as the label. Another "
+        f"level: --label-column 'folder N'. Speakers: --speaker-column 'folder N'."
     ]
 
 

@@ -101,7 +101,7 @@ def test_next_to_nothing_is_no_sound(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"fLaC" + bytes(40), "FLAC can't be read while it comes"),
+        (b"fLaC" + bytes(40), "FLAC can't be read as a stream"),
         (b"OggS" + bytes(40), "Ogg can't be read"),
         (wav()[:20] + b"\7\0" + wav()[22:], "WAV of 16 bits"),
         (wav()[:36], "a WAV header without sound"),

@@ -137,7 +137,7 @@ def bad_sample(value: float) -> bytes:
         (bad_sample(np.nan), "NaN or infinite"),
         (bad_sample(np.inf), "NaN or infinite"),
         (bad_sample(1e30), r"samples reach 1\.0e\+30"),
-        (encoded(tone(0), 16_000, "WAV", "PCM_16"), "a header without sound"),
+        (encoded(tone(0), 16_000, "WAV", "PCM_16"), "has a header, but no sound"),
         (encoded(tone(), 16_000, "FLAC", "PCM_16")[:90], "not a recording|damaged or cut off"),
         (b"just some words, again and again " * 50, "no sound but text, it begins with 'just some words"),
         (bytes(range(256)) * 20, "not a recording that can be read"),

@@ -56,17 +56,17 @@ def test_integers_of_torch_are_scaled() -> None:
     torch = pytest.importorskip("torch", reason="needs torch, earnest[train]")
     samples = torch.from_numpy((VOICE * 32767).astype(np.int16))[None]
     np.testing.assert_allclose(heard((samples, RATE_HZ)), VOICE, atol=1e-4)
-    with pytest.raises(AudioError, match=r"no array of numbers .*grad"):
+    with pytest.raises(AudioError, match=r"not an array of numbers .*grad"):
         heard((torch.zeros(100, requires_grad=True), RATE_HZ))
 
 
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (None, "None is no recording. Hand over a path"),
-        (VOICE, "an array without its sample rate. Hand array and sample rate over together"),
+        (None, "None is not a recording. Give a path"),
+        (VOICE, "an array without its sample rate. Give array and sample rate together"),
         (VOICE.tolist(), "an array without its sample rate"),
-        (16_000, "int 16000 is no recording"),
+        (16_000, "int 16000 is not a recording"),
         (["a.wav", "b.wav"], r"Expected one recording, got a list of 2\. Use model\.predict_many"),
         ((VOICE, "16000"), "must be a whole number in Hz, got '16000'. Write 16000, without quotes"),
         ((VOICE, None), "must be a whole number in Hz, got None"),
@@ -78,7 +78,7 @@ def test_integers_of_torch_are_scaled() -> None:
         ((VOICE, 16), "the sample rate is 16 Hz, expected"),
         ((VOICE + np.nan, RATE_HZ), "holds NaN or infinite samples"),
         ((VOICE.astype(complex), RATE_HZ), "expected numbers, got complex128"),
-        (([[0.1, 0.2], [0.3]], RATE_HZ), "no array of numbers"),
+        (([[0.1, 0.2], [0.3]], RATE_HZ), "not an array of numbers"),
         ((np.zeros((4, 16_000)), RATE_HZ), r"got \(4, 16000\).*predict_many\(\[\(one, rate\) for one in array\]\)"),
         ((np.zeros((2, 2, 16_000)), RATE_HZ), r"got \(2, 2, 16000\)"),
         ({"sampling_rate": RATE_HZ}, r'A dict needs "array" and "sampling_rate".*this one has \[\'sampling_rate\'\]'),
@@ -96,7 +96,7 @@ def test_every_stumble_is_one_sentence(given: Any, told: str) -> None:
     "sources", ["talk.wav", Path("talk.wav"), b"RIFF", (VOICE, RATE_HZ), {"path": "a"}, VOICE, None, 5]
 )
 def test_one_recording_where_several_are_expected_is_told(sources: Any) -> None:
-    with pytest.raises(AudioError, match=r"Expected several recordings, got .*Hand over a list"):
+    with pytest.raises(AudioError, match=r"Expected several recordings, got .*Give a list"):
         refuse_single(sources)
 
 
@@ -128,7 +128,7 @@ def test_blocks_of_many_channels_stay_samples_by_channels() -> None:
 
 @pytest.mark.parametrize(
     ("block", "told"),
-    [(None, "expected numbers, got object"), (b"\0\0", "np.frombuffer"), ((VOICE, RATE_HZ), "no array of numbers")],
+    [(None, "expected numbers, got object"), (b"\0\0", "np.frombuffer"), ((VOICE, RATE_HZ), "not an array of numbers")],
 )
 def test_a_block_that_is_none_is_told(block: Any, told: str) -> None:
     with pytest.raises(AudioError, match=told):

@@ -194,7 +194,7 @@ def test_another_web_server_is_told_apart(tmp_path: Path, monkeypatch: pytest.Mo
 
     from earnest.client.calls import values_in
 
-    with pytest.raises(ServerError, match="none of earnest's: 502") as caught:
+    with pytest.raises(ServerError, match="earnest doesn't give: 502") as caught:
         values_in(httpx2.Response(502, text="<h1>Bad gateway</h1>"))
     assert caught.value.status == 502
 

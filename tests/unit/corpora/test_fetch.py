@@ -97,7 +97,7 @@ def test_a_download_that_breaks_off_goes_on_where_it_stopped(server, tmp_path, n
     server.files["/a.bin"] = content
     server.breaks_after = 30_000
     archive = Archive(f"{server.url}/a.bin", md5(content), n_bytes)
-    with pytest.raises(CorpusError, match=r"30,000 bytes are kept; the same command goes on there"):
+    with pytest.raises(CorpusError, match=r"30,000 bytes are kept; give the same command again to continue"):
         download(archive, tmp_path)
     assert download(archive, tmp_path).read_bytes() == content
     assert server.ranges == [None, "bytes=30000-"]

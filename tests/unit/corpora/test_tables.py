@@ -48,7 +48,7 @@ def test_jsonl_rows_are_read_and_wrong_lines_are_named(root):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,emotion\nwav/a.wav,jolly\n", "what is the emotion 'jolly'"),
+        ("path,emotion\nwav/a.wav,jolly\n", "the emotion 'jolly' is unknown"),
         ("path,emotion\nwav/c.wav,sad\n", "no such file"),
         ("path,label\nwav/a.wav,sad\n", "--column emotion="),
         ("path,emotion\nwav/a.wav,\n", "no value in the column 'emotion'"),

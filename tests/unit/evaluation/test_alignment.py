@@ -64,7 +64,9 @@ def test_folds_stay_where_every_clip_is_answered():
 
 def test_an_unknown_clip_is_named_or_left_out():
     answers = said(("a", "sad"), ("z", "sad"), ("y", "sad"))
-    with pytest.raises(CorpusError, match=r"p.csv:3: 2 of 3 rows name no clip of the manifest: 'z', 'y'. Say --ignore"):
+    with pytest.raises(
+        CorpusError, match=r"p.csv:3: 2 of 3 rows name no recording of the manifest: 'z', 'y'. Say --ignore"
+    ):
         join(answers, ROWS)
     joined = join(answers, ROWS, ignore_unknown=True)
     assert (len(joined.predictions), joined.n_unknown, joined.n_unanswered) == (3, 2, 2)
@@ -72,7 +74,7 @@ def test_an_unknown_clip_is_named_or_left_out():
 
 
 def test_one_clip_under_two_names_is_refused():
-    with pytest.raises(CorpusError, match=r"p.csv:3: 'x/a.wav' and 'a' are the same clip"):
+    with pytest.raises(CorpusError, match=r"p.csv:3: 'x/a.wav' and 'a' are the same recording"):
         join(said(("a", "sad"), ("x/a.wav", "sad")), ROWS)
 
 
@@ -80,7 +82,7 @@ def test_folders_tell_files_of_the_same_name_apart():
     rows = [clip("1", folder="/data/s1", path=Path("/data/s1/x.wav")), clip("2", path=Path("/data/s2/x.wav"))]
     joined = join(said(("else/s2/x.wav", "sad"), ("s1/x.wav", "sad")), rows)
     assert joined.predictions.utterance_id.tolist() == ["2", "1"]
-    with pytest.raises(CorpusError, match=r"p.csv:2: 'x.wav' may be 'made/1' and 'made/2'. Write the path"):
+    with pytest.raises(CorpusError, match=r"p.csv:2: 'x.wav' fits several recordings: 'made/1' and 'made/2'. Write"):
         join(said(("x.wav", "sad")), rows)
 
 
@@ -88,7 +90,7 @@ def test_the_corpus_tells_equal_ids_apart():
     rows = [clip("a", corpus="one"), clip("a", "sad", corpus="two")]
     joined = join(said(("a", "sad"), ("a", "sad"), texts=texts(corpus=["two", "one"])), rows)
     assert joined.predictions.corpus.tolist() == ["two", "one"]
-    with pytest.raises(CorpusError, match=r"may be 'one/a' and 'two/a'"):
+    with pytest.raises(CorpusError, match=r"several recordings: 'one/a' and 'two/a'"):
         join(said(("a", "sad")), rows)
 
 
@@ -107,7 +109,7 @@ def test_a_scheme_folds_the_truth_and_drops_clips():
     assert joined.predictions.utterance_id.tolist() == ["a", "c"]
     assert joined.predictions.emotion.tolist() == [2, 1]
     assert (joined.n_dropped, joined.n_unanswered) == (1, 1)
-    with pytest.raises(CorpusError, match=r"no clip of the manifest has a label of the scheme"):
+    with pytest.raises(CorpusError, match=r"no recording of the manifest has a label of the scheme"):
         join(said(("b", "sad")), rows[1:2], scheme)
 
 
@@ -122,7 +124,7 @@ def test_words_are_mapped_and_common_nouns_need_no_word():
     found = relabelled(said(("a", "ang"), ("b", "Sadness"), ("c", "")), label_mapping)
     assert found.answers.predicted.tolist() == ["angry", "sad", ""]
     assert not found.is_outside.any()
-    with pytest.raises(CorpusError, match=r"what is 'hpy'. Say --map hpy=EMOTION. Did you mean 'happy'"):
+    with pytest.raises(CorpusError, match=r"the label 'hpy' is unknown. Say --map hpy=EMOTION. Did you mean 'happy'"):
         relabelled(said(("a", "ang"), ("b", "hpy")), label_mapping)
     with pytest.raises(CorpusError, match=r"no label 'ang' there, as --map says. Did you mean 'angr'"):
         relabelled(said(("a", "angr")), label_mapping)
@@ -152,7 +154,7 @@ def test_rows_whose_own_truth_the_scheme_drops_are_left_out():
     found = relabelled(answers, LabelMapping(scheme=scheme_called("iemocap4"), canonical=True))
     assert found.answers.name.tolist() == ["a"]
     assert (found.n_dropped, found.is_outside.tolist()) == (1, [True])
-    with pytest.raises(CorpusError, match=r"no true label there is in the scheme"):
+    with pytest.raises(CorpusError, match=r"none of its true labels is in the scheme"):
         relabelled(answers.take(np.array([1])), LabelMapping(scheme=scheme_called("iemocap4"), canonical=True))
 
 

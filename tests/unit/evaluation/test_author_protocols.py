@@ -58,7 +58,7 @@ def test_no_plain_split_can_hold_what_it_holds(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"valid": [row("b")]}, "validation clips must be the test clips"),
+        ({"valid": [row("b")]}, "validation and test recordings must be the same"),
         ({"protocol": "emocatcher-5fold"}, "must end in -epoch-on-test"),
         ({"fold": "f1"}, "must end in -epoch-on-test"),
         ({"train": [row("a"), row("c")]}, "train and test share the utterance made/c"),
@@ -84,7 +84,7 @@ def test_no_protocol_that_can_be_named_chooses_on_test():
 def test_only_of_known_authors_is_it_said_that_they_chose_on_test():
     with pytest.raises(RecipeError, match="ravdess-6fold is not the protocol of a published number"):
         author_protocol(protocol_called("ravdess-6fold"))
-    with pytest.raises(RecipeError, match="authors of iemocap-10speaker chose on validation clips"):
+    with pytest.raises(RecipeError, match="iemocap-10speaker: its authors chose on validation recordings"):
         author_protocol(protocol_called("iemocap-10speaker"))
 
 

@@ -110,7 +110,7 @@ def test_other_labels_other_clips_and_repeated_clips_are_refused():
     emotion[7] = 0
     with pytest.raises(CorpusError, match=r"made/s00-7: the first file says it is sad, the second happy"):
         compare(a, replace(a, emotion=emotion), np.random.default_rng(0))
-    with pytest.raises(CorpusError, match="no clip in common"):
+    with pytest.raises(CorpusError, match="no recording in common"):
         compare(a, replace(a, corpus=same_text("other", len(a))), np.random.default_rng(0))
     twice = a.take(np.array([0, 1, 1]))
     with pytest.raises(CorpusError, match="made/s00-1 is in one file twice"):

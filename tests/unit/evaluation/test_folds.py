@@ -35,7 +35,7 @@ def test_a_published_protocol_is_repeated_with_its_own_seeds():
     ntu = protocol_called("iemocap-10speaker")
     assert training_seeds(ntu, 7, None) == (111, 211, 411, 711, 1111)
     assert training_seeds(ntu, 7, 2) == (111, 211)
-    with pytest.raises(RecipeError, match="repeated with 5 seeds; 6 are too many"):
+    with pytest.raises(RecipeError, match="has 5 seeds, so at most 5 repeats; got 6"):
         training_seeds(ntu, 7, 6)
 
 

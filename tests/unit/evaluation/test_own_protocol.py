@@ -57,8 +57,8 @@ def test_partners_whom_a_group_ties_count_as_one() -> None:
     [
         (recordings("", ""), r"The 4 recordings name no speakers\. .*--speaker-pattern REGEX.*stratified-5fold"),
         (recordings("", "mine-a"), r"2 of 4 recordings name no speaker: mine/0-0, mine/0-1\. Name theirs too"),
-        (recordings("mine-a", "mine-b"), r"Three speakers are needed: .* Here are 2\. .*stratified-5fold"),
-        (recordings(*people(5), group="talk"), r"Three speakers whom no group ties are needed.* Here are 1\."),
+        (recordings("mine-a", "mine-b"), r"Three speakers are needed: .* There are 2\. .*stratified-5fold"),
+        (recordings(*people(5), group="talk"), r"Three speakers of different groups are needed.* There are 1\."),
     ],
 )
 def test_where_speakers_can_not_be_kept_apart_it_says_what_to_do(rows: list[Utterance], message: str) -> None:

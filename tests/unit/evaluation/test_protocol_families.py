@@ -62,7 +62,7 @@ def test_a_speaker_of_two_sessions_is_refused_where_sessions_are_left_out():
 @pytest.mark.parametrize(("name", "field"), [("session-loso", "session"), ("group-3fold", "group")])
 def test_a_clip_without_what_is_divided_by_is_refused_by_name(name, field):
     rows = [replace(row, group=row.speaker) for row in made_up(8)]
-    with pytest.raises(SplitError, match=f"made/00happy0 names no {field}"):
+    with pytest.raises(SplitError, match=f"made/00happy0 has no {field}"):
         splits_of(name, [replace(rows[0], **{field: ""}), *rows[1:]])
 
 
@@ -109,7 +109,7 @@ def test_the_matrix_trains_on_each_corpus_and_tests_its_unseen_speakers_and_all_
 def test_the_matrix_needs_two_corpora_with_two_classes_in_common():
     with pytest.raises(SplitError, match="at least 2 corpora"):
         splits_of("cross-corpus-matrix", made_up(6))
-    with pytest.raises(SplitError, match="share fewer than two classes"):
+    with pytest.raises(SplitError, match="have fewer than two classes in common"):
         splits_of("cross-corpus-matrix", [*made_up(6), *made_up(6, "two", ("sad", "angry"))])
 
 
@@ -141,5 +141,5 @@ def test_few_clips_are_drawn_with_one_of_each_class_for_validation():
         assert [sorted(row.native_emotion for row in rows) for rows in (split.valid, split.test)] == [
             ["a", "b", "c"]
         ] * 2
-    with pytest.raises(SplitError, match="Every class needs at least 5 clips"):
+    with pytest.raises(SplitError, match="Every class needs at least 5 recordings"):
         splits_of("stratified-5fold", rows[:-1])

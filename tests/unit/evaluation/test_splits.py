@@ -41,7 +41,7 @@ def test_a_speaker_in_two_sets_is_refused_when_speaker_independent(where):
 
 
 def test_an_unknown_speaker_is_refused_when_speaker_independent():
-    with pytest.raises(SplitError, match="made/d in test name no speaker"):
+    with pytest.raises(SplitError, match="made/d in test have no speaker"):
         Split([A], [B], [row("d")])
 
 

@@ -59,5 +59,5 @@ def test_what_is_no_share_is_refused(share):
 
 def test_a_share_without_one_of_the_emotions_is_refused():
     odd = Split([*rows(0, 9, ("happy",)), *rows(9, 10, ("sad",))], [], [])
-    with pytest.raises(SplitError, match=r"0\.1 of the training data holds no clip of (sad|happy)"):
+    with pytest.raises(SplitError, match=r"0\.1 of the training data holds no recording of (sad|happy)"):
         with_train_share(odd, 0.1)

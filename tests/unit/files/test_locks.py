@@ -100,7 +100,7 @@ def test_waiting_ends_when_the_other_one_does(tmp_path: Path) -> None:
 
 def test_a_foreign_file_in_the_place_of_a_lock_stays(tmp_path: Path) -> None:
     (tmp_path / "a.csv.lock").write_text("my keys")
-    with pytest.raises(EarnestError, match=r"a\.csv\.lock: is in the way of a lock"):
+    with pytest.raises(EarnestError, match=r"a\.csv\.lock: has the name that a lock needs"):
         held_file(tmp_path / "a.csv").__enter__()
     assert (tmp_path / "a.csv.lock").read_text() == "my keys"
     (tmp_path / "b.csv.lock").symlink_to(tmp_path / "a.csv.lock")

@@ -41,7 +41,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text("mine")
-    with pytest.raises(EarnestError, match=r"a\.json: is there already\. Replace it with --overwrite, or choose"):
+    with pytest.raises(EarnestError, match=r"a\.json: already exists\. Replace it with --overwrite, or choose"):
         new_file(path).__enter__()
     assert path.read_text() == "mine"
     with new_file(path, overwrite=True) as place:
@@ -62,7 +62,7 @@ def test_a_file_that_another_one_finished_meanwhile_stays(tmp_path: Path, monkey
             yield
 
     monkeypatch.setattr(run_files, "held_file", late)
-    with pytest.raises(EarnestError, match="is there already"):
+    with pytest.raises(EarnestError, match="already exists"):
         new_file(path).__enter__()
     assert path.read_text() == "theirs"
 
@@ -105,10 +105,10 @@ def test_checksums_are_those_of_sha256sum_and_tell_what_was_changed(tmp_path: Pa
     refuse_changed(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text("A.csv")
     for path in (tmp_path, tmp_path / "a.csv"):
-        with pytest.raises(EarnestError, match=r"a\.csv: was changed since it was written"):
+        with pytest.raises(EarnestError, match=r"a\.csv: was changed after it was written"):
             refuse_changed(path)
     (tmp_path / "a.csv").unlink()
-    with pytest.raises(EarnestError, match=r"names 'a\.csv', which isn't there"):
+    with pytest.raises(EarnestError, match=r"names 'a\.csv', which is missing"):
         refuse_changed(tmp_path)
     for content in (b"\xff", b"no sums", b"0  ../../etc/passwd\n"):
         (tmp_path / SUMS).write_bytes(content)

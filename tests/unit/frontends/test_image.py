@@ -107,7 +107,7 @@ def test_imagenets_numbers_are_taken_off_each_channel() -> None:
 
 def test_nothing_is_fitted_without_need_and_nothing_on_no_clips() -> None:
     assert not SpectrogramImage(Image(), 24, 6).fit([]).state_dict()
-    with pytest.raises(CorpusError, match="there are none"):
+    with pytest.raises(CorpusError, match="no training recordings"):
         SpectrogramImage(Image(scaling="per-bin"), 24, 6).fit([])
 
 

@@ -118,7 +118,7 @@ def test_a_folder_without_a_safetensors_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(EarnestError, match="no encoder that transformers knows"):
+    with pytest.raises(EarnestError, match="not an encoder that transformers knows"):
         network_of(source=str(tmp_path))
 
 

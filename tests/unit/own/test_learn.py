@@ -111,7 +111,7 @@ def test_unknown_speakers_are_said_loudly(clips: Path, base: Path, tmp_path: Pat
     learned = learn(clips, tmp_path / "mine", base, speaker_pattern=None)
     assert not learned.speaker_independent and learned.n_speakers == 0
     assert any("NOT speaker-independent: no speakers are known" in one for one in learned.warnings)
-    assert "NOT speaker-independent" in learned.title and "Say who speaks" in learned.advice[0]
+    assert "NOT speaker-independent" in learned.title and "Name the speakers" in learned.advice[0]
     assert "NOT speaker-independent" in (tmp_path / "mine" / "card.md").read_text()
 
 
@@ -229,7 +229,7 @@ def test_a_base_that_knows_the_recordings_is_named(base: Path, clips: Path, tmp_
         copy.write_bytes(path.read_bytes())
     learned = learn(folder, tmp_path / "mine", knowing, speaker_pattern=r"(\d\d)a\d")
     assert learned.known_corpora == ("emodb",)
-    assert "knows these recordings: its hearing has learnt from the labels of emodb" in learned.warnings[0]
+    assert "knows these recordings: its encoder was trained on the labels of emodb" in learned.warnings[0]
     assert learn(clips, tmp_path / "mine2", knowing).known_corpora == ()
 
 
@@ -247,7 +247,7 @@ def test_what_is_there_is_not_overwritten_and_too_little_is_told(
     one = tmp_path / "one" / "laut"
     one.mkdir(parents=True)
     soundfile.write(one / "a.wav", clip("laut", 1), RATE_HZ)
-    with pytest.raises(CorpusError, match=r"two classes of three recordings .* usable is none"):
+    with pytest.raises(CorpusError, match=r"two classes with three recordings each; usable classes: none"):
         learn(tmp_path / "one", tmp_path / "x", base, speaker_pattern=None)
     assert not (tmp_path / "x").exists()
     with pytest.raises(EarnestError, match="letters that can be printed"):

@@ -173,7 +173,7 @@ def test_wrong_settings_are_named(text: str, message: str, tmp_path: Path) -> No
 
 
 def test_widths_that_do_not_fit_are_refused(utterances: list[Utterance], tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="24 values wide, and what imitates 20"):
+    with pytest.raises(RecipeError, match="have 24 values, the student's 20"):
         distil(replace(SETTINGS, student={**STUDENT, "token_width": 20}), utterances, tmp_path)
     with pytest.raises(RecipeError, match="odd"):
         StudentSettings(kernel=4)

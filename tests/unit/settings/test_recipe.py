@@ -211,14 +211,14 @@ TRAINING = MINIMAL + "[training]\n"
     ("line", "expected"),
     [
         ('schedule = "multistep"', 'schedule = "multistep" needs milestones.'),
-        ("warmup_epochs = 3", 'warmup_epochs doesn\'t go with "plateau".'),
+        ("warmup_epochs = 3", 'warmup_epochs can\'t be used with "plateau".'),
         ('schedule = "cosine"\nwarmup_epochs = 120', "warmup_epochs must be below epochs (120), got 120."),
         ("momentun = 0.5", "unknown key 'momentun'"),
         ("layer_decay = 0", "layer_decay must be above 0 and at most 1, got 0.0."),
         ('[[training.unfreeze]]\nepoch = 5\nnames = ["a"]', "unfreeze needs freeze."),
         ('multitask = "uncertainty"', 'multitask = "uncertainty" needs auxiliary tasks.'),
         ("affect_range = [5, 1]", "affect_range must be [lowest, highest], got [5.0, 1.0]."),
-        ("mixup_alpha = 1\nstability_weight = 1", "stability_weight doesn't go with mixup_alpha."),
+        ("mixup_alpha = 1\nstability_weight = 1", "stability_weight and mixup_alpha can't be used together."),
         ('auxiliary = ["gender", "gender"]', "auxiliary names a task twice."),
         ('auxiliary = ["gendre"]', "auxiliary is 'gendre'. Did you mean 'gender'?"),
         ('optimiser = "adamv"', "optimiser is 'adamv'. Did you mean"),
@@ -324,5 +324,5 @@ def test_a_wrong_name_is_answered_with_the_nearest(wrong: str) -> None:
 
 def test_without_recipes_only_paths_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(recipe, "_PLACES", (tmp_path / "nowhere",))
-    with pytest.raises(RecipeError, match=r"no recipe of this name comes with earnest\.$"):
+    with pytest.raises(RecipeError, match=r"earnest has no recipe of this name\.$"):
         recipe_file("emocatcher")

@@ -122,7 +122,7 @@ def test_frames_of_a_copy_are_computed_once_for_several_networks(monkeypatch: py
 def test_without_copies_nothing_is_added_and_no_waveform_is_needed() -> None:
     silent = [replace(one, waveform=None) for one in clips()]
     assert with_copies(silent, recipe(copies=0), classifier(), EmbeddingCache()) == silent
-    with pytest.raises(CorpusError, match=r"made-up/0-neutral-0: a clip without its waveform"):
+    with pytest.raises(CorpusError, match=r"made-up/0-neutral-0: a recording without its waveform"):
         with_copies(silent, recipe(), classifier(), EmbeddingCache())
 
 

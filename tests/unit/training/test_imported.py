@@ -232,7 +232,7 @@ def test_the_command_makes_a_run_and_says_what_comes_next(tmp_path: Path) -> Non
     assert f"Next: earnest export {tmp_path / 'run'}" in said
     assert "--output is missing" in CliRunner().invoke(cli, words).output
     assert (
-        "--protocol, --fold and --data don't go"
+        "leave out --protocol, --fold and --data"
         in CliRunner().invoke(cli, ["import", "alexnet", "a.pth", "--protocol", "x"]).output
     )
 

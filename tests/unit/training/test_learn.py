@@ -191,7 +191,7 @@ def test_training_speakers_are_answered_out_of_fold_where_nothing_learnt_from_th
     assert not learner_for(tuned, Clips({})).answers_out_of_fold(Linear())
     gradient = learner_for(DESCENT, Clips({}))
     assert not gradient.answers_out_of_fold(Linear())
-    with pytest.raises(RecipeError, match="Gradients give no out-of-fold logits"):
+    with pytest.raises(RecipeError, match="Training by gradients gives no out-of-fold logits"):
         gradient.out_of_fold_logits(Linear(), EmotionHead(3), (), ())
 
 

@@ -175,7 +175,7 @@ def test_any_number_of_clips_from_two_can_be_trained_on(count: int, tmp_path: Pa
 
 
 def test_one_clip_is_too_few(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="at least two clips, got 1"):
+    with pytest.raises(CorpusError, match="at least two recordings, got 1"):
         fit(Mean(), examples(1), (), QUICK, tmp_path, N_CLASSES)
 
 

@@ -223,7 +223,7 @@ def test_a_task_that_the_model_or_the_clips_lack_is_refused(tmp_path: Path) -> N
     with pytest.raises(RecipeError, match="doesn't answer 'gender'"):
         fit(EmotionOnly(), TRAIN, VALID, settings, tmp_path / "model", N_CLASSES)
     unlabelled = [replace(example, gender=-1) for example in TRAIN]
-    with pytest.raises(CorpusError, match="No training clip has a label for 'gender'"):
+    with pytest.raises(CorpusError, match="No training recording has a label for 'gender'"):
         fit(AllTasks(), unlabelled, VALID, settings, tmp_path / "clips", N_CLASSES)
 
 
@@ -235,7 +235,7 @@ def test_a_task_that_nobody_labelled_is_left_out_beside_one_that_somebody_did(
     settings = replace(TASKS, multitask=how)  # type: ignore[arg-type]
     start, network = AllTasks(), AllTasks()
     fit(network, unrated, VALID, settings, tmp_path, N_CLASSES)
-    assert "No training clip has a label for 'affect': the model won't answer it." in caplog.text
+    assert "No training recording has a label for 'affect': the model won't answer it." in caplog.text
     assert learned_tasks(settings, unrated) == ("gender",)
     for head, moves in (("output", True), ("gender", True), ("affect", False)):
         moved = not torch.equal(network.get_submodule(head).bias, start.get_submodule(head).bias)  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ export function read(text: string): Exchanged {
   }
   const file = fields(values, "the file");
   if (file["format"] !== FORMAT || file["version"] !== VERSION) {
-    throw new Error(`The file is no recording of version ${VERSION}. Choose one that was exported under Recordings.`);
+    throw new Error(`The file is not a recording of version ${VERSION}. Choose one that was exported under Recordings.`);
   }
   return { name: textOf(file["name"], "name"), created: date(file["created"]), timeline: timelineFrom(file["timeline"]) };
 }
@@ -86,7 +86,7 @@ function extent(value: unknown): { start_s: number; end_s: number } {
 
 function shares(value: unknown, name: string): Shares {
   const entries = Object.entries(fields(value, name));
-  if (entries.length > MOST_CLASSES) throw new Error(`The file's ${name} are too many.`);
+  if (entries.length > MOST_CLASSES) throw new Error(`The file has too many ${name}.`);
   return Object.fromEntries(entries.map(([key, share]) => [textOf(key, name), number(share, name, 0, 1)]));
 }
 
@@ -103,17 +103,17 @@ function named(value: unknown, names: readonly string[], least: number): Record<
 }
 
 function fields(value: unknown, name: string): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error(`In the file, ${name} is no object.`);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error(`In the file, ${name} is not an object.`);
   return value as Record<string, unknown>;
 }
 
 function rows(value: unknown, name: string): unknown[] {
-  if (!Array.isArray(value) || value.length > MOST_ROWS) throw new Error(`In the file, ${name} is no list, or too long.`);
+  if (!Array.isArray(value) || value.length > MOST_ROWS) throw new Error(`In the file, ${name} is not a list, or is too long.`);
   return value;
 }
 
 function textOf(value: unknown, name: string): string {
-  if (typeof value !== "string" || value.length > MOST_LETTERS) throw new Error(`In the file, ${name} is no text, or too long.`);
+  if (typeof value !== "string" || value.length > MOST_LETTERS) throw new Error(`In the file, ${name} is not a text, or is too long.`);
   return value;
 }
 
@@ -126,6 +126,6 @@ function number(value: unknown, name: string, least: number, most: number): numb
 
 function date(value: unknown): string {
   const time = Date.parse(textOf(value, "created"));
-  if (Number.isNaN(time)) throw new Error("In the file, created is no date.");
+  if (Number.isNaN(time)) throw new Error("In the file, created is not a date.");
   return new Date(time).toISOString();
 }

@@ -54,7 +54,7 @@ async function start(): Promise<void> {
     if (app.engine) showCard(app.engine);
   });
   app.addEventListener("kept", () => {
-    byId("offline").textContent = "Loaded: it now works without a network too.";
+    byId("offline").textContent = "Loaded: the page now also works without a network.";
   });
   showEngine(app);
   await controlled; // so that the model is fetched once, and kept
@@ -81,7 +81,7 @@ function showEngine(app: App): void {
   byId("about-model").toggleAttribute("disabled", !engine);
   document.documentElement.dataset["place"] = place.value;
   document.documentElement.dataset["engine"] = engine ? "ready" : failure ? "failed" : "loading";
-  const promise = place.value === "browser" ? "No sound leaves this device." : "Sound goes to the server that sent this page, which answers and forgets it.";
+  const promise = place.value === "browser" ? "No sound leaves this device." : "Sound goes to the server that sent this page. It keeps no sound, unless it was started with --keep.";
   if (failure) {
     problem.show(failure);
     status.textContent = problemOf(failure).title;

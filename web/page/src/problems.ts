@@ -26,7 +26,7 @@ const MICROPHONE: Record<MicrophoneReason, Problem> = {
   },
   missing: {
     title: "There is no microphone",
-    advice: "Plug one in or switch one on, then press Start again. Recordings work without one, under Files.",
+    advice: "Plug one in or switch one on, then press Start again. Under Files, recordings work without a microphone.",
   },
   busy: {
     title: "The microphone can't be opened",
@@ -34,7 +34,7 @@ const MICROPHONE: Record<MicrophoneReason, Problem> = {
   },
   insecure: {
     title: "No microphone on this address",
-    advice: "Browsers give it to https: pages and to localhost only. Open this page there; whoever runs it can set up TLS.",
+    advice: "Browsers allow it only on https: and on localhost. Open this page there; the person who runs the server can set up https.",
   },
 };
 const INSECURE: Problem = {
@@ -43,8 +43,8 @@ const INSECURE: Problem = {
 };
 
 const KEY: Problem = {
-  title: "The server wants a key",
-  advice: "Open the address that it printed when it started, which ends with “#token=…”; or ask whoever runs it for a key to put there.",
+  title: "The server needs a key",
+  advice: "Open the address that the server printed when it started, which ends with “#token=…”. Or ask the person who runs it for a key, and put the key there.",
 };
 
 export function problemOf(error: unknown): Problem {
@@ -58,7 +58,7 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof ServerError && error.status === 0) {
     return {
       title: "The server doesn't answer",
-      advice: "It may have stopped, or the network is gone. Start it again, or choose “In this browser” above, which needs neither.",
+      advice: "It may have stopped, or the network is gone. Start it again, or choose “In this browser” above, which needs no server.",
     };
   }
   if (error instanceof ServerError && error.status === 401) return KEY;

@@ -55,7 +55,7 @@ test("recordings that are unsure, mixed or vocal bursts are read back, and check
     assert.deepEqual(read(other).timeline, { ...TIMELINE, status, emotion: null, spans });
   }
   assert.throws(() => read(changed((_, timeline) => (timeline["shares"] = { sad: 3 }))), /shares must be a number/);
-  assert.throws(() => read(changed((_, timeline) => (timeline["vocal_bursts"] = [{ ...more.vocal_bursts[0], kind: 5 }]))), /kind is no text/);
+  assert.throws(() => read(changed((_, timeline) => (timeline["vocal_bursts"] = [{ ...more.vocal_bursts[0], kind: 5 }]))), /kind is not a text/);
   assert.throws(() => read(changed((_, timeline) => (timeline["vocal_bursts"] = [{ kind: "sigh" }]))), /start_s must be a number/);
 });
 
@@ -78,20 +78,20 @@ test("what is wrong is refused with a sentence that says where", () => {
   const row = (values: object): object => ({ start_s: 0, end_s: 1, emotion: "sad", confidence: 0.5, ...values });
   const cases: [string, RegExp][] = [
     ["", /not JSON/],
-    ["[]", /no object/],
-    ["{}", /no recording of version 1/],
+    ["[]", /not an object/],
+    ["{}", /not a recording of version 1/],
     [changed((file) => (file["version"] = 2)), /version 1/],
-    [changed((file) => (file["name"] = 5)), /name is no text/],
-    [changed((file) => (file["name"] = "x".repeat(201))), /name is no text, or too long/],
-    [changed((file) => (file["created"] = "soon")), /created is no date/],
+    [changed((file) => (file["name"] = 5)), /name is not a text/],
+    [changed((file) => (file["name"] = "x".repeat(201))), /name is not a text, or is too long/],
+    [changed((file) => (file["created"] = "soon")), /created is not a date/],
     [changed((_, timeline) => (timeline["status"] = "error")), /status is unknown/],
     [changed((_, timeline) => (timeline["confidence"] = 1.5)), /confidence must be a number from 0 to 1/],
     [changed((_, timeline) => (timeline["duration_s"] = "4")), /duration_s must be a number/],
-    [changed((_, timeline) => (timeline["spans"] = {})), /spans is no list/],
+    [changed((_, timeline) => (timeline["spans"] = {})), /spans is not a list/],
     [changed((_, timeline) => (timeline["spans"] = [row({ end_s: -1 })])), /end_s must be a number/],
-    [changed((_, timeline) => (timeline["spans"] = [row({ emotion: null })])), /emotion is no text/],
+    [changed((_, timeline) => (timeline["spans"] = [row({ emotion: null })])), /emotion is not a text/],
     [changed((_, timeline) => (timeline["windows"] = [row({ probabilities: { sad: 2 } })])), /probabilities must be a number/],
-    [changed((_, timeline) => (timeline["windows"] = Array.from({ length: 50_001 }, () => row({})))), /windows is no list, or too long/],
+    [changed((_, timeline) => (timeline["windows"] = Array.from({ length: 50_001 }, () => row({})))), /windows is not a list, or is too long/],
     [changed((_, timeline) => (timeline["gender"] = { female: 1 })), /male must be a number/],
   ];
   for (const [text, expected] of cases) assert.throws(() => read(text), expected);

@@ -68,7 +68,7 @@ export function usable(all: readonly Example[]): OwnExamples {
   const kept = single.filter(isEnough);
   const classes = inOrder(new Set(kept.map(({ label }) => label)));
   if (classes.length < 2) {
-    throw new EarnestError(`Two classes of ${FEWEST_A_CLASS} recordings with speech are the least to learn from; usable is ${classes.join(", ") || "none"}.`);
+    throw new EarnestError(`Learning needs at least two classes of ${FEWEST_A_CLASS} recordings with speech each; usable classes: ${classes.join(", ") || "none"}.`);
   }
   if (classes.length > MOST_CLASSES) throw new EarnestError(`${classes.length} classes are too many; at most ${MOST_CLASSES} are learnt.`);
   const knowsSpeakers = kept.every(({ speaker }) => speaker) && new Set(kept.map(({ speaker }) => speaker)).size > 1;

@@ -97,16 +97,16 @@ function* warnings({ kept, knowsSpeakers }: OwnExamples, base: BundleInfo): Gene
   const corpora = corporaOf(base);
   if (corpora.length) {
     const names = corpora.map(({ name }) => name).join(", ");
-    yield `“${base.name}” has learnt from ${names}. If your recordings are of these, the numbers are too high.`;
+    yield `“${base.name}” was trained on ${names}. If your recordings are from these, the numbers are too high.`;
   }
   if (!knowsSpeakers) {
     const named = new Set(kept.map(({ speaker }) => speaker).filter(Boolean));
     const isOne = named.size === 1 && kept.every(({ speaker }) => speaker);
     const why = isOne ? "there is one speaker" : named.size ? "some recordings have no speaker" : "no speakers are named";
-    yield `NOT speaker-independent: ${why}, so the same voice may be in training and test. Other people it understands less well than the numbers say.`;
+    yield `NOT speaker-independent: ${why}, so the same speaker may be in training and test. For other people it works less well than these numbers.`;
   }
   const closed = corpora.filter(({ licence }) => NON_COMMERCIAL.test(licence)).map(({ name, licence }) => `${name} (${licence})`);
-  if (closed.length) yield `For non-commercial use only: the weights of “${base.name}” have heard ${closed.join(" and ")}.`;
+  if (closed.length) yield `For non-commercial use only: the weights of “${base.name}” were trained on ${closed.join(" and ")}.`;
 }
 
 interface Corpus {
@@ -121,8 +121,8 @@ function corporaOf({ training_corpora: corpora }: BundleInfo): Corpus[] {
 }
 
 function* advice(classes: readonly ClassResult[], nSpeakers: number): Generator<string> {
-  if (!nSpeakers) yield "Say who speaks: only then do the numbers say how well it understands people that it has not heard.";
-  else if (nSpeakers < FEW_SPEAKERS) yield `More speakers: ${nSpeakers} say little about other people.`;
+  if (!nSpeakers) yield "Name the speakers: only then the numbers show how well the model works for people that it never heard.";
+  else if (nSpeakers < FEW_SPEAKERS) yield `More speakers: results of ${nSpeakers} say little about other people.`;
   const confusion = ({ takenShare, recall }: ClassResult): number => takenShare * (1 - recall);
   const confused = classes.reduce((most, one) => (confusion(one) > confusion(most) ? one : most));
   if (confused.takenShare >= OFTEN) {
@@ -131,7 +131,7 @@ function* advice(classes: readonly ClassResult[], nSpeakers: number): Generator<
   const smallest = classes.reduce((least, one) => (one.n < least.n ? one : least));
   if (smallest.n < FEW_A_CLASS) yield `More of “${smallest.name}”: ${smallest.n} recordings are few.`;
   const alone = classes.filter((one) => one.nSpeakers === 1 && nSpeakers > 1).map(({ name }) => name);
-  if (alone.length) yield `A second speaker of ${alone.join(", ")}: with one, it is never tested on somebody else.`;
+  if (alone.length) yield `A second speaker of ${alone.join(", ")}: with one, this class is never tested on another speaker.`;
 }
 
 /** The sample standard deviation; null of one. */

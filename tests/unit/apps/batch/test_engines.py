@@ -21,7 +21,7 @@ def test_a_shard_that_ends_every_worker_is_given_up_and_the_others_go_on() -> No
         number, _ = waiting.take()
         report = waiting.died(number, "SIGSEGV")
     assert report is not None
-    assert "3 workers died over it (SIGSEGV)" in str(report.error)
+    assert "3 worker processes died on it (SIGSEGV)" in str(report.error)
     assert waiting.take() == (2, False)
 
 

@@ -127,7 +127,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(
     assert len(journal.read_text().splitlines()) == 4
     journal.write_bytes(journal.read_bytes()[:-30])  # the last line was just being written
     result = run(bundle, *words[:2], "--output", output, "--resume", code=1)
-    assert "was begun with --adapt auto" in str(result.exception)
+    assert "was started with --adapt auto" in str(result.exception)
     heard: list[str] = []
     original = Predictor.hear_many
 
@@ -216,8 +216,8 @@ def test_a_pattern_that_finds_nobody_is_told_and_left_alone(bundle: Path, folder
     assert all(row["adapted"] == ("anna" in row["path"]) for row in rows if row["duration_s"] and row["duration_s"] < 4)
     assert f"finds no speaker in 5 of the paths, such as {folder}" in result.stderr
     for pattern in ("(", "(?P<speaker", "a{1,99999999999}"):
-        assert "no regular expression" in run(bundle, *words, "--speaker-pattern", pattern, code=2).output
-    assert "goes with --adapt auto" in run(bundle, "predict", folder, "--speaker-pattern", "x", code=2).output
+        assert "not a regular expression" in run(bundle, *words, "--speaker-pattern", pattern, code=2).output
+    assert "needs --adapt auto" in run(bundle, "predict", folder, "--speaker-pattern", "x", code=2).output
 
 
 def test_a_pattern_is_not_tried_on_endless_names() -> None:
@@ -273,7 +273,7 @@ def test_a_profile_adapts_wherever_recordings_are_answered(
     for words in (("timeline", clip), ("timeline", clip, "--adapt", "auto")):
         more = () if "auto" in words else ("--profile", profile)
         assert json.loads(run(bundle, *words, *more, "--json").stdout)["adapted"]
-    assert "is there already" in str(run(bundle, "adapt", clip, "--output", profile, code=1).exception)
+    assert "already exists" in str(run(bundle, "adapt", clip, "--output", profile, code=1).exception)
     other = write_adapting(tmp_path / "other", version="2")
     assert "made with the model" in str(run(other, "predict", clip, "--profile", profile, code=1).exception)
 
@@ -281,8 +281,8 @@ def test_a_profile_adapts_wherever_recordings_are_answered(
 def test_words_that_exclude_each_other_are_refused(bundle: Path, folder: Path) -> None:
     clip = folder / "anna" / "4.wav"
     for words in (("--adapt", "auto", "--adapt", clip), ("--adapt", "off", "--adapt", "auto")):
-        assert "stand alone" in run(bundle, "timeline", clip, *words, code=2).output
-    assert "exclude each other" in run(bundle, "predict", clip, "--adapt", "auto", "--profile", clip, code=2).output
+        assert "can't be used with other values" in run(bundle, "timeline", clip, *words, code=2).output
+    assert "can't be used together" in run(bundle, "predict", clip, "--adapt", "auto", "--profile", clip, code=2).output
 
 
 def test_a_model_that_cannot_adapt_says_so_only_where_it_must(folder: Path, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_a_file_is_not_replaced_but_gone_on_with(suffix: str, bundle: Path, fold
     words = ("embed", folder, "--model", bundle, "-o", output)
     earnest_cli(*words)
     before = vectors_of(output)
-    with pytest.raises(EarnestError, match=r"is there already\. Go on with it with --resume"):
+    with pytest.raises(EarnestError, match=r"already exists\. Continue it with --resume"):
         earnest_cli(*words)
     write_voice(folder / "new.wav", 1.0, seed=9)
     told = json.loads(earnest_cli(*words, "--resume", "--json"))
@@ -175,7 +175,7 @@ def test_json_lines_have_the_numbers(bundle: Path, folder: Path) -> None:
         ((), "Name a file with --output"),
         (("-o", "a.csv"), "the name must end in .npz or .parquet"),
         (("--json", "--resume"), "--resume needs --output"),
-        (("-o", "a.npz", "--resume", "--overwrite"), "exclude each other"),
+        (("-o", "a.npz", "--resume", "--overwrite"), "can't be used together"),
     ],
 )
 def test_wrong_usage_is_told(words: tuple[str, ...], told: str, bundle: Path) -> None:

@@ -40,5 +40,5 @@ def test_a_protocol_and_split_files_are_one_too_many() -> None:
 
 
 def test_an_address_without_ray_is_refused() -> None:
-    with pytest.raises(click.UsageError, match="--address goes with --engine ray"):
+    with pytest.raises(click.UsageError, match="--address needs --engine ray"):
         EngineOptions(jobs=2, engine="processes", address="head:6379")

@@ -50,7 +50,7 @@ def test_a_manifest_of_a_folder_keeps_words_and_tells_the_next_command(folder: P
 
 def test_without_speakers_it_says_how_to_tell_them(folder: Path, tmp_path: Path) -> None:
     done = run("manifest", folder, "-o", tmp_path / "mine.csv")
-    assert "Speakers are unknown. Tell them with --speaker-column NAME" in done.output
+    assert "Speakers are unknown. Name them with --speaker-column NAME" in done.output
     by_pattern = run("manifest", folder, "-o", tmp_path / "2.csv", "--speaker-pattern", "([a-z]+)_")
     assert "3 speakers from a pattern on the path." in by_pattern.output
 
@@ -94,7 +94,7 @@ def test_a_check_tells_counts_speakers_and_the_next_command(folder: Path) -> Non
 def test_neither_a_corpus_nor_a_path_is_told_with_the_nearest_name(words: tuple[str, ...]) -> None:
     error = run(*words).exception
     assert isinstance(error, CorpusError)
-    assert "'ravdes' is no corpus, and no folder or file. Did you mean 'ravdess'?" in str(error)
+    assert "'ravdes' is not a corpus, a folder or a file. Did you mean 'ravdess'?" in str(error)
 
 
 @pytest.mark.parametrize(

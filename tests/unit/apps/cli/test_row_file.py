@@ -133,7 +133,7 @@ def test_a_file_that_was_changed_since_is_not_gone_on_with(suffix: str, tmp_path
     path = tmp_path / f"rows.{suffix}"
     data = write(path, ROWS)
     path.write_bytes(data + b"\n")
-    with pytest.raises(EarnestError, match=r"was changed since it was written; rows\.\w+\.sha256 tells"):
+    with pytest.raises(EarnestError, match=r"was changed after it was written \(rows\.\w+\.sha256"):
         resumed(path)
 
 
@@ -142,7 +142,7 @@ def test_what_is_there_is_neither_overwritten_nor_gone_on_with_unasked(tmp_path:
     data = write(path, ROWS)
     for existing in (path, tmp_path / "rows.csv.partial"):
         existing.write_bytes(data)
-        with pytest.raises(EarnestError, match="Go on with it with --resume, replace it with --overwrite, or choose"):
+        with pytest.raises(EarnestError, match="Continue it with --resume, replace it with --overwrite, or choose"):
             RowFile(path, "csv", INFO, "refuse")
         existing.unlink()
     with pytest.raises(EarnestError, match="/dev/null: not a regular file"):

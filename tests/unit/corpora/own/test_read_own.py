@@ -236,7 +236,7 @@ def test_a_parquet_table_that_holds_the_sound_itself_is_refused_with_what_to_do(
 
 
 def test_a_wrong_pattern_is_told(tmp_path):
-    with pytest.raises(CorpusError, match="no regular expression"):
+    with pytest.raises(CorpusError, match="not a regular expression"):
         read_own(tmp_path, label_pattern="(")
 
 

@@ -22,7 +22,7 @@ export function unzipped(bytes: Uint8Array): Map<string, Uint8Array<ArrayBuffer>
   try {
     for (const [name, content] of Object.entries(unzipSync(bytes, { filter }))) found.set(plain(name), content);
   } catch {
-    throw new EarnestError("This is no zip file, or a damaged one. Choose one that was downloaded here.");
+    throw new EarnestError("This is not a zip file, or it is damaged. Choose one that was downloaded here.");
   }
   for (const name of ["bundle.json", "model.onnx"]) {
     if (!found.get(name)?.length) throw new EarnestError(`The zip file holds no ${name}. Choose one that was downloaded here, or zip the folder of “earnest learn”.`);

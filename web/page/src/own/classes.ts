@@ -46,7 +46,7 @@ export class OwnClasses {
   addFiles(found: readonly Found[], label: string, speaker: string): void {
     if (!found.length) throw new EarnestError("There are no recordings among them. Choose wav, flac, mp3, ogg, m4a or webm.");
     this.refuseMore(found.length);
-    if (!label.trim() && found.some(({ folder }) => !folder)) throw new EarnestError("Say which class these are of: type its name first, or drop a folder of that name.");
+    if (!label.trim() && found.some(({ folder }) => !folder)) throw new EarnestError("Which class are these recordings? Type its name first, or drop a folder with that name.");
     const named = found.map(({ file, folder }) => ({ file, label: checkedLabel(folder || label) }));
     for (const { file, label: own } of named) {
       this.groupOf(own, speaker).recordings.push({ name: `${own}/${file.name}`, sound: file, heard: null, heardBy: "" });

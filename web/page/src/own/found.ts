@@ -28,7 +28,7 @@ export async function amongDropped(data: DataTransfer): Promise<Found[]> {
 }
 
 async function walk(entry: FileSystemEntry, folder: string, depth: number, found: Found[]): Promise<void> {
-  if (found.length > MOST_FILES || depth > DEEPEST) throw new EarnestError(`That is more than ${MOST_FILES} files, or folders too deep. Take a smaller folder.`);
+  if (found.length > MOST_FILES || depth > DEEPEST) throw new EarnestError(`There are more than ${MOST_FILES} files, or too many folders inside folders. Take a smaller folder.`);
   if (entry.isFile) {
     const file = await new Promise<File>((resolve, reject) => {
       (entry as FileSystemFileEntry).file(resolve, reject);
@@ -47,7 +47,7 @@ async function walk(entry: FileSystemEntry, folder: string, depth: number, found
 }
 
 function recordings(all: readonly Found[]): Found[] {
-  if (all.length > MOST_FILES) throw new EarnestError(`That is more than ${MOST_FILES} files. Take a smaller folder.`);
+  if (all.length > MOST_FILES) throw new EarnestError(`There are more than ${MOST_FILES} files. Take a smaller folder.`);
   const sounds = all.filter(({ file }) => !file.name.startsWith(".") && (SOUND.test(file.name) || /^(audio|video)\//.test(file.type)));
   return sounds.sort((one, other) => (`${one.folder}/${one.file.name}` < `${other.folder}/${other.file.name}` ? -1 : 1));
 }

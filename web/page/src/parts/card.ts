@@ -8,7 +8,7 @@ export function showCard({ about, place }: Engine): void {
   const where = place === "browser" ? "It runs in this browser." : "It runs on the server that sent this page.";
   byId("card-content").replaceChildren(
     h("p", {}, `${about.network}, version ${about.version}, ${about.n_parameters.toLocaleString("en")} parameters. ${where}`),
-    h("p", {}, `It tells apart: ${about.classes.join(", ")}.`),
+    h("p", {}, `Its classes: ${about.classes.join(", ")}.`),
     ...(about.notes ? [h("p", {}, about.notes)] : []),
     training(about),
     ...results(about),
@@ -16,7 +16,7 @@ export function showCard({ about, place }: Engine): void {
     h(
       "p",
       {},
-      "The training recordings were acted. It says how a voice sounds to it, not what a person feels: don't decide about people by it. " +
+      "The training recordings were acted. It says how a voice sounds, not what a person feels: don't use it for decisions about people. " +
         "In the European Union, inferring emotions at work and in schools is prohibited except for medical and safety reasons (AI Act, article 5).",
     ),
     h("p", {}, `Licence of the weights: ${about.licence}.`),
@@ -29,7 +29,7 @@ function training({ training_corpora: corpora }: About): HTMLElement {
   const rows = corpora.map(({ name, licence, n_utterances, n_speakers, hours }) => [
     name, licence, n_utterances.toLocaleString("en"), String(n_speakers), hours.toFixed(2),
   ]);
-  return scrolling(table("Trained on", ["corpus", "licence", "clips", "speakers", "hours"], rows));
+  return scrolling(table("Trained on", ["corpus", "licence", "recordings", "speakers", "hours"], rows));
 }
 
 function results({ results: all }: About): HTMLElement[] {

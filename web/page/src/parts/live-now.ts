@@ -52,12 +52,12 @@ export class LiveNow {
     if (state === "idle" && !this.hasEnded && !this.hasWindow) this.headline(NOTHING);
     if (state === "idle" && this.hasEnded) this.tell(this.title);
     else if (this.isListening) this.waiting();
-    else this.tell(state === "idle" && this.hasWindow ? "It ended early; last heard" : (TOLD[state] ?? ""));
+    else this.tell(state === "idle" && this.hasWindow ? "It stopped early; last heard" : (TOLD[state] ?? ""));
   }
 
   /** Why Start can't be pressed. */
   withoutModel(isFailed: boolean): void {
-    this.tell(isFailed ? "The model can't be loaded; what to do is said above" : "Start waits until the model is loaded …");
+    this.tell(isFailed ? "The model can't be loaded; see above what to do" : "Start waits until the model is loaded …");
   }
 
   clear(): void {

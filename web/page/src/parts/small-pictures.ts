@@ -64,7 +64,7 @@ export class Rollercoaster extends Picture {
     this.points = points;
     const values = points.map(([, value]) => value);
     const told = points.length ? `from ${signed(Math.min(...values))} to ${signed(Math.max(...values))}` : "nothing yet";
-    this.draw(`Rollercoaster, unpleasant (−1) to pleasant (+1): ${told}.`);
+    this.draw(`Polarity over time, unpleasant (−1) to pleasant (+1): ${told}.`);
   }
 
   private line(): Option {

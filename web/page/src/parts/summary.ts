@@ -22,7 +22,7 @@ export class Summary {
         { class: "columns" },
         h("div", {}, h("h3", {}, "Share of the spoken time"), this.bars),
         h("div", {}, h("h3", {}, "Mean probabilities"), radar),
-        h("div", {}, h("h3", {}, "Rollercoaster: unpleasant to pleasant"), line),
+        h("div", {}, h("h3", {}, "Polarity over time: unpleasant to pleasant"), line),
       ),
     );
     this.radar = new Radar(radar);

@@ -76,7 +76,7 @@ class DebugView {
           largest = Math.max(largest, this.compare(name, mine, its));
         }
         here.close();
-        const told = `Model “${shared.name}”, ${this.app.site.clips.length} clips: the largest difference is ${largest.toExponential(1)}.`;
+        const told = `Model “${shared.name}”, ${this.app.site.clips.length} recordings: the largest difference is ${largest.toExponential(1)}.`;
         byId("debug-result").textContent = told;
       } finally {
         button.toggleAttribute("disabled", false);
@@ -102,7 +102,7 @@ class DebugView {
       ["onnxruntime-web", `${RUNTIME_VERSION}, WebAssembly with SIMD, one thread`],
       ["model", engine ? `${engine.about.name} ${engine.about.version}, ${engine.place}` : "none"],
       ["classes", engine?.about.classes.join(", ") ?? "none"],
-      ["speech is told from noise by", "Silero's network"],
+      ["voice activity detection", "Silero's network"],
       ["secure context", String(isSecureContext)],
       ["cores", String(navigator.hardwareConcurrency)],
       ["browser", navigator.userAgent],

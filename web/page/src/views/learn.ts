@@ -99,11 +99,11 @@ class LearnView {
         this.status.textContent = share < 1 ? "Hearing the recordings …" : "Learning, and testing by cross-validation …";
       });
       byId("learnt").hidden = false;
-      byId("learnt-title").textContent = `“${name}”, learnt from the hearing of “${learnt.summary.base}”`;
+      byId("learnt-title").textContent = `“${name}”, learnt with the encoder of “${learnt.summary.base}”`;
       byId("learnt-command").textContent = `earnest predict talk.wav --model "${fileName(name)}"`;
       showLearnt(byId("learnt-result"), learnt.summary, unusable);
       this.app.offer({ name, base, files: learnt.files });
-      this.status.textContent = "Learnt. It answers from now on, under Live and Files too.";
+      this.status.textContent = "Learnt. This model answers from now on, also under Live and Files.";
       byId("learnt-title").focus();
     } finally {
       this.isBusy = false;
@@ -131,7 +131,7 @@ class LearnView {
     if (file.size > LARGEST_ZIP) throw new EarnestError("The file is larger than 128 MB. Choose one that was downloaded here.");
     const files = unzipped(new Uint8Array(await file.arrayBuffer()));
     this.app.offer({ name: file.name.replace(/\.zip$/i, ""), base: this.app.site.models[0], files });
-    this.status.textContent = `${file.name} answers from now on, under Live and Files too.`;
+    this.status.textContent = `${file.name} answers from now on, also under Live and Files.`;
   }
 
   /** Do something; what goes wrong is told, and the page shows what is there now. */
@@ -153,7 +153,7 @@ class LearnView {
     const counts = new Map<string, number>();
     for (const { label, recordings } of groups) counts.set(label, (counts.get(label) ?? 0) + recordings.length);
     const enough = [...counts.values()].filter((n) => n >= FEWEST_A_CLASS).length;
-    const missing = `Two classes with ${FEWEST_A_CLASS} recordings each are the least.`;
+    const missing = `At least two classes are needed, with ${FEWEST_A_CLASS} recordings each.`;
     byId("learn-count").textContent = count ? `${count} recordings, ${counts.size} ${counts.size === 1 ? "class" : "classes"}. ${enough < 2 ? missing : ""}` : missing;
     byId("learn-record").textContent = this.recorder ? "Stop recording" : "Record one";
     byId("learn-level").hidden = !this.recorder;

@@ -85,7 +85,7 @@ class RecordingsView {
 
   private async remove(kept: Kept): Promise<void> {
     const dialog = byId<HTMLDialogElement>("sure");
-    byId("sure-text").textContent = `Delete “${kept.name}”? It can't be brought back.`;
+    byId("sure-text").textContent = `Delete “${kept.name}”? You can't undo this.`;
     dialog.returnValue = "";
     dialog.showModal();
     await new Promise((resolve) => {
