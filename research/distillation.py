@@ -320,7 +320,7 @@ def _origin(settings: Distillation, before: Mapping[str, Tensor], after: Mapping
     sound = f"on the sound of {', '.join([*settings.corpus, *settings.recordings])}, without labels"
     start, teacher = settings.encoder.get("weights"), settings.teacher.get("weights") or "a random teacher"
     if start:
-        said = f"then taught to say what {Path(teacher).name} says, {sound}; {moved_by(before, after)}"
+        said = f"then distilled from {Path(teacher).name} {sound}; {moved_by(before, after)}"
         return f"{read_origin(Path(start))}; {said}"
     blocks = ", ".join(str(block) for block in settings.teacher.get("pooled_blocks", WhisperSettings().pooled_blocks))
-    return f"imitates block {blocks} of {teacher} {sound}"
+    return f"distilled from block {blocks} of {teacher} {sound}"

@@ -46,8 +46,8 @@ class Shipped:
 
 ADAPTED = ("--adapt", "causal", "--adapt", "ten", "--adapt", "all", "--adapt", "one-emotion")
 ENCODER = (
-    "The encoder was fine-tuned on the labels of 68 speakers of CREMA-D, pruned, taught what the whole one says to "
-    "their sound and to made-up words that espeak-ng and flite spoke, and rounded to 8 bits; the linear layer was "
+    "The encoder was fine-tuned on the labels of 68 speakers of CREMA-D, pruned, distilled from the whole one on "
+    "their sound and on made-up words that espeak-ng and flite spoke, and rounded to 8 bits; the linear layer was "
     "fitted on all clips and a changed copy of each (noise, rooms, telephone, codecs)."
 )
 LARGE_ENCODER = (
@@ -85,7 +85,7 @@ BUNDLES = {
         ("ravdess-6fold", "emodb-loso"),
     ),
     "small": Shipped(
-        OPEN.format("taught by Whisper tiny.en: MIT"),
+        OPEN.format("distilled from Whisper tiny.en: MIT"),
         f"{TUNED_STUDENT} {OF_TUNED_FOLDS}",
         ("ravdess-6fold", "emodb-loso", "crema-d-5fold"),
     ),
@@ -100,7 +100,7 @@ BUNDLES = {
         (AND_MORE,),
     ),
     "research-small": Shipped(
-        RESEARCH.format("taught by Whisper tiny.en: MIT"),
+        RESEARCH.format("distilled from Whisper tiny.en: MIT"),
         f"{STUDENT} {NEW_ACTORS.format('student', 'tested')}",
         (AND_MORE,),
     ),

@@ -83,7 +83,7 @@ def test_a_student_learns_and_a_recipe_starts_from_its_weights(utterances: list[
     recipe = Recipe("made-up", "student-statistics", front_end=FRONT_END, network=network)
     network_started = initial_classifier(recipe, ("a", "b", "c")).network
     assert str(network_started.origin).endswith(
-        "imitates block 1 of a random teacher on the sound of made-up, without labels"
+        "distilled from block 1 of a random teacher on the sound of made-up, without labels"
     )
     started = network_started.state_dict()
     written = load_file(tmp_path / "student" / "model.safetensors")
@@ -233,7 +233,7 @@ def test_a_narrower_encoder_learns_what_the_whole_one_says(utterances: list[Utte
     started = initial_classifier(
         Recipe("made-up", "whisper-statistics", front_end=FRONT_END, network=network), ("a", "b")
     )
-    assert "the narrow one; then taught to say what whole says" in str(started.network.origin)
+    assert "the narrow one; then distilled from whole" in str(started.network.origin)
     assert started.network.known_speakers == {"made-up/s0", "made-up/s1"}
 
 
