@@ -276,19 +276,19 @@ class SpeakerOptions(AdaptationOptions):
     speaker_pattern: str | None = option(
         "--speaker-pattern",
         metavar="REGEX",
-        help="For --adapt auto: finds the speaker in a path below its folder, in the group (?P<speaker>…) or the first "
-        "one. Default: the column speaker of a list, else the sub-folder, else the folder.",
+        help="Adapt to each speaker. This finds who it is in a path below its folder, in the group (?P<speaker>…) or "
+        "the first one. Default: the column speaker of a list, else the sub-folder, else the folder.",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.speaker_pattern is not None and self.adapt != ("auto",):
-            raise click.UsageError("--speaker-pattern needs --adapt auto.")
+        if self.speaker_pattern is not None and (self.profile or self.adapt not in ((), ("auto",))):
+            raise click.UsageError("--speaker-pattern works only with --adapt auto.")
 
     def is_batch(self, predictor: Predictor, paths: Sequence[str]) -> bool:
         """Whether all recordings of a speaker are heard before they are answered."""
-        if self.adapt or self.profile:
-            return self.adapt == ("auto",) and predictor.can_adapt
+        if self.adapt or self.profile or self.speaker_pattern is not None:  # which says --adapt auto
+            return self.adapt in ((), ("auto",)) and not self.profile and predictor.can_adapt
         return predictor.adapts_folders and any(Path(path).is_dir() for path in paths)
 
 

@@ -217,7 +217,14 @@ def test_a_pattern_that_finds_nobody_is_told_and_left_alone(bundle: Path, folder
     assert f"finds no speaker in 5 of the paths, such as {folder}" in result.stderr
     for pattern in ("(", "(?P<speaker", "a{1,99999999999}"):
         assert "not a regular expression" in run(bundle, *words, "--speaker-pattern", pattern, code=2).output
-    assert "needs --adapt auto" in run(bundle, "predict", folder, "--speaker-pattern", "x", code=2).output
+    for words in (("--adapt", "off"), ("--adapt", folder)):
+        said = run(bundle, "predict", folder, *words, "--speaker-pattern", "x", code=2).output
+        assert "works only with --adapt auto" in said
+
+
+def test_who_tells_speakers_apart_wants_adaptation(bundle: Path, folder: Path) -> None:
+    words = ("predict", folder, "--json", "--speaker-pattern", "(anna)/")
+    assert run(bundle, *words, code=3).stdout == run(bundle, *words, "--adapt", "auto", code=3).stdout
 
 
 def test_a_pattern_is_not_tried_on_endless_names() -> None:
