@@ -33,6 +33,8 @@ ORDER = ("neutral", "happy", "angry", "sad", "fearful", "disgust")
 EDGE_S = 0.7  # of silence before and after, in these recordings
 DESK, TALL, PHONE, SMALL = (1280, 1120), (1280, 1240), (390, 844), (900, 430)
 
+SETTINGS = Settings(models=(MODEL, "small"), host_names=(OTHER_HOST,))
+
 
 def right_clips(data: Path) -> list[Path]:
     """Return clips of some speakers, one of each emotion in turn, that the model gets right."""
@@ -190,7 +192,7 @@ def main() -> None:
     harness.build_page()
     clips = right_clips(data)
     order = np.random.default_rng(1).permutation(len(clips))
-    with tempfile.TemporaryDirectory() as name, listening(Settings(models=(MODEL, "small"))) as address:
+    with tempfile.TemporaryDirectory() as name, listening(SETTINGS) as address:
         folder = Path(name)
         spoken = speech([clips[index] for index in order[:8]], 40, folder, "microphone")
         two_minutes = speech([clips[index] for index in order], 120, folder, "interview")
