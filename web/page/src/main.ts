@@ -81,7 +81,7 @@ function showEngine(app: App): void {
   byId("about-model").toggleAttribute("disabled", !engine);
   document.documentElement.dataset["place"] = place.value;
   document.documentElement.dataset["engine"] = engine ? "ready" : failure ? "failed" : "loading";
-  const promise = place.value === "browser" ? "No sound leaves this device." : "Sound goes to the server that sent this page. It keeps no sound, unless it was started with --keep.";
+  const promise = place.value === "browser" ? "No sound leaves this device." : "Sound goes to this page's server, which keeps it only with --keep.";
   if (failure) {
     problem.show(failure);
     status.textContent = problemOf(failure).title;
