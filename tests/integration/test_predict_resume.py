@@ -98,7 +98,7 @@ def test_an_unfinished_run_is_not_overwritten_unasked(root: Path) -> None:
     (root / "kept.csv.partial").write_text("")
     done = predict(root, "clips/0000.wav", "--output", "kept.csv")
     assert done.returncode == 1
-    assert "Go on with it with --resume, replace it with --overwrite" in done.stderr
+    assert "Continue it with --resume, replace it with --overwrite" in done.stderr
 
 
 def test_rows_of_another_model_are_not_mixed(root: Path) -> None:

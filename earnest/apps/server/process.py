@@ -73,12 +73,18 @@ def serve(
 
 
 def _bound(config: Config) -> socket.socket:
-    try:
-        return config.bind_socket()
-    except SystemExit:  # uvicorn has logged what the system says
-        where = f"{config.host}, port {config.port}"
-        why = "another server may have it, or it is not this machine's"
-        raise EarnestError(f"{where}: can't be listened at: {why}. Choose another --port or --host.") from None
+    """Return a socket with the address that is asked for; tried first, as uvicorn ends the process where it can't."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    with socket.socket(family) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((config.host, config.port))
+        except OSError as error:
+            where = f"{config.host}, port {config.port}"
+            raise EarnestError(
+                f"{where}: can't be listened at ({error.strerror}). Choose another --port or --host."
+            ) from None
+    return config.bind_socket()
 
 
 def config_of(settings: Settings, address: Address, workers: int, log_level: str) -> Config:
