@@ -1,8 +1,9 @@
 """How much memory a graph that does not ship may take; those that ship were measured.
 
-What a graph computes while it is prepared (constants that follow from constants) comes from malloc, and with OpenVINO
-what it computes while it runs, too: for so long the process gets few more addresses; Linux only. What onnxruntime
-computes while a graph runs comes from an arena that has an end, see `earnest.runtime.onnxruntime_engine`.
+What a graph computes while it is prepared (constants that follow from constants) comes from malloc: for so long the
+process gets few more addresses; Linux only. What onnxruntime computes while a graph runs comes from an arena that has
+an end, see `earnest.runtime.onnxruntime_engine`; of OpenVINO's runs the sizes are added up before, see
+`earnest.runtime.openvino_engine`.
 """
 
 import os

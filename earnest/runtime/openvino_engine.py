@@ -92,11 +92,13 @@ class OpenVinoEngine:
 
     def session(self, part: Part) -> OpenVinoSession:
         """Prepare the graph or a part of it."""
-        data = self._bundle.listed_bytes(MODEL) if self.file == MODEL else self._bundle.model_bytes()
-        weights = self._bundle.listed_bytes(WEIGHTS) if self.file == MODEL else b""
-        n_bytes = len(data) + len(weights)
+        if self.file == MODEL:
+            files = [self._bundle.listed_bytes(name) for name in (MODEL, WEIGHTS)]
+        else:
+            files = [self._bundle.model_bytes()]
+        n_bytes = sum(map(len, files))
         with self._little_memory(n_bytes):
-            model = self._read(data, weights)
+            model = self._read(*files)
             if not self._bundle.is_shipped:
                 _refuse_large(model, round(BundleInfo.longest_s * self._bundle.info.sample_rate_hz), n_bytes)
             return self._compiled(model if part == "whole" else cut_model(model, part))
@@ -106,10 +108,8 @@ class OpenVinoEngine:
         with self._little_memory(len(data)):
             return self._compiled(self._read(data))
 
-    def _read(self, data: bytes, weights: bytes = b"") -> Any:
-        if not weights:
-            return self._core.read_model(data)
-        return self._core.read_model(data, openvino().Tensor(np.frombuffer(weights, np.uint8)))
+    def _read(self, data: bytes, *weights: bytes) -> Any:
+        return self._core.read_model(data, *(openvino().Tensor(np.frombuffer(one, np.uint8)) for one in weights))
 
     def _compiled(self, model: Any) -> OpenVinoSession:
         return OpenVinoSession(self._core.compile_model(model, self._device, self._settings))

@@ -287,9 +287,10 @@ class SpeakerOptions(AdaptationOptions):
 
     def is_batch(self, predictor: Predictor, paths: Sequence[str]) -> bool:
         """Whether all recordings of a speaker are heard before they are answered."""
-        if self.adapt or self.profile or self.speaker_pattern is not None:  # which says --adapt auto
-            return self.adapt in ((), ("auto",)) and not self.profile and predictor.can_adapt
-        return predictor.adapts_folders and any(Path(path).is_dir() for path in paths)
+        if self.adapt == ("auto",) or self.speaker_pattern is not None:  # who tells speakers apart wants it
+            return predictor.can_adapt
+        is_told = bool(self.adapt or self.profile)
+        return not is_told and predictor.adapts_folders and any(Path(path).is_dir() for path in paths)
 
 
 OWN = "own"

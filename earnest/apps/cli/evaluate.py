@@ -50,8 +50,7 @@ class TaskOptions:
         metavar="NAME",
         shell_complete=names_from(protocol_names),
         help="Which recordings are for training, validation and test. In names such as speaker-10fold the number is "
-        "free. "
-        "Default: as the recipe says.",
+        "free. Default: as the recipe says.",
     )
     splits: tuple[Path, ...] = option(
         "--splits",
@@ -161,8 +160,8 @@ class ConditionOptions:
         multiple=True,
         type=click.Choice(["causal", "ten", "all", "one-emotion"]),
         help="Also answer adapted to each test speaker, without labels; repeatable. causal: one recording after the "
-        "other, in a drawn order; ten, all: after ten drawn recordings or all were heard; one-emotion: "
-        "causal, streams of one emotion, the hardest case.",
+        "other, in a drawn order; ten, all: after ten drawn recordings or all were heard; one-emotion: causal, "
+        "streams of one emotion, the hardest case.",
     )
     tta: tuple[str, ...] = option(
         "--tta",

@@ -141,9 +141,6 @@ def command(
     """
     chosen = _format(form, as_json, output)
     existing = existing_choice(output, resume, overwrite)
-    folders = [path for path in paths if Path(path).is_dir()]
-    if watch and not folders:
-        raise click.UsageError("--watch needs a folder.")
     predictor = decoding.load(models)
     asked = answer.of(predictor.info)
     sources = sources_of(paths)
@@ -153,7 +150,7 @@ def command(
         click.echo(ADAPTS, err=True)
     adapter = None if is_batch else adaptation.adapter(predictor)
     run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers if is_batch else None)
-    batches = _batches(sources, folders if watch else [])
+    batches = _batches(sources, _watched(paths) if watch else [])
     if output is None:
         writer = _printer(chosen, run.info.classes, [path_of(item) for item in sources], top, vocal_bursts)
         n_failed = sum(_write(run.rows(some, _shows_progress(quiet, True)), writer) for some in batches)
@@ -233,6 +230,13 @@ def _format(form: Format | None, as_json: bool, output: Path | None) -> Format:
     if chosen in (None, "table"):
         raise click.UsageError(f"--output {output}: the name must end in {', '.join(_SUFFIXES)}, or give --format.")
     return chosen
+
+
+def _watched(paths: Sequence[str]) -> list[str]:
+    folders = [path for path in paths if Path(path).is_dir()]
+    if not folders:
+        raise click.UsageError("--watch needs a folder.")
+    return folders
 
 
 def _batches(sources: list[Source], watched: Sequence[str]) -> Iterator[Sequence[Source]]:
