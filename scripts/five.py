@@ -6,11 +6,13 @@
 Rows "…, RAVDESS f1" are those of docs/results/recipes (python scripts/recipe_table.py runs/five/NAME keeps one); the
 others follow the authors' protocols. Every finished row is a line of runs/five/campaign.jsonl with its command, its
 seconds and its scores. A row is skipped where a corpus is not at hand or where it would take more core hours than
---hours. Seconds an epoch are those of docs/results/recipes, measured on one core of a shared machine and scaled by the
-number of training clips: an estimate.
+--hours. Seconds an epoch are those of a run that was begun here, else those of docs/results/recipes, scaled by the
+number of training clips: an estimate. Many of the latter were measured in bf16 on one core of a processor that
+multiplies bf16 itself; trainings are in float32 now, and a processor without that takes ten times as long.
 """
 
 import argparse
+import csv
 import json
 import shlex
 import subprocess
@@ -19,6 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from earnest.corpora.load import corpus_root
@@ -124,7 +127,8 @@ def planned(row: Row, folders: dict[str, Path], most_hours: float, recipes: Path
     recipe = read_recipe(recipes / f"{row.recipe}.toml")
     at_hand = [name.removeprefix("?") for name in row.corpora if _is_at_hand(name.removeprefix("?"), folders)]
     missing = [name for name in row.corpora if not name.startswith("?") and name not in at_hand]
-    seconds = _seconds_an_epoch().get(SAME_NETWORK.get(row.recipe, row.recipe))
+    elsewhere = _seconds_an_epoch().get(SAME_NETWORK.get(row.recipe, row.recipe))
+    seconds = _seconds_here(output / row.folder / "history.csv") or elsewhere
     hours = None if seconds is None else seconds * recipe.training.epochs * row.trainings / 3600
     skipped = ""
     if missing or not at_hand:
@@ -159,6 +163,14 @@ def _missing_weights(recipe: Recipe) -> str:
     except WeightsNotFoundError:
         return name
     return ""
+
+
+def _seconds_here(history: Path) -> float | None:
+    """Return the median of the epochs of a run that was begun on this machine."""
+    if not history.exists():
+        return None
+    with history.open(encoding="utf-8", newline="") as file:
+        return median(float(row["seconds"]) for row in csv.DictReader(file))
 
 
 def _seconds_an_epoch() -> dict[str, float]:

@@ -71,6 +71,18 @@ def test_a_row_above_the_hours_allowed_is_skipped_with_its_cost(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_begun_here_says_what_an_epoch_takes_here(
+    recipes: Path, made_up: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(five, "_seconds_an_epoch", lambda: {"tiny": 3600.0})
+    history = tmp_path / "out" / TRAINED.folder / "history.csv"
+    history.parent.mkdir(parents=True)
+    history.write_text("epoch,seconds\n1,1000\n2,1800\n3,90000\n", encoding="utf-8")
+    words = ["--plan", "--data", f"{NAME}={made_up}", "--output", str(tmp_path / "out")]
+    assert five.main(words, (TRAINED,), recipes) == 0
+    assert "1 rows to run, about 1.0 core hours" in capsys.readouterr().out
+
+
 def test_optional_corpora_are_those_at_hand_and_the_row_says_so(
     recipes: Path, made_up: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
