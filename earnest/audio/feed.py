@@ -204,6 +204,8 @@ def microphone(sample_rate_hz: int, device: str | None = None) -> Iterator[Feed]
             callback=heard,
         )
     except (sounddevice.PortAudioError, ValueError) as error:
+        if device is None and not microphones():
+            raise AudioError("There is no microphone: this computer has no device that records.") from error
         reason = str(error).strip().splitlines()[0]
         raise AudioError(
             f"The microphone can't be opened ({reason}). List devices: earnest listen --devices."

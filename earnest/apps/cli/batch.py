@@ -20,6 +20,7 @@ from earnest.apps.cli.output import (
     output_options,
     percent,
     progress_for,
+    resumable,
 )
 from earnest.bundle import load_bundle
 from earnest.errors import EarnestError, MissingExtraError
@@ -190,7 +191,8 @@ def run(
         _tell_plan(plan, as_json, quiet)
         return
     begin = time.perf_counter()
-    outcome = run_batch(plan, work, _engine(engine_name, jobs, address), left, progress_for(as_json, quiet))
+    with resumable(output, "", quiet):
+        outcome = run_batch(plan, work, _engine(engine_name, jobs, address), left, progress_for(as_json, quiet))
     _tell(outcome, time.perf_counter() - begin, output, as_json, quiet)
     _exit(outcome)
 

@@ -280,7 +280,7 @@ def _write_file(
 ) -> int:
     width = predictor.embedding_width
     with (
-        resumable(output, quiet),
+        resumable(f"{output}.partial", " with --resume", quiet),
         held_file(output),
         EmbeddingFile(output, form, predictor.info.name, width, existing) as file,
     ):

@@ -143,7 +143,7 @@ def _run() -> None:
             click.echo(printable_lines(text.getvalue().replace("\n\t", "\n    ")), err=True, nl=False)
         sys.exit(error.exit_code)
     except click.Abort:
-        click.echo("Aborted!", err=True)
+        click.echo("Stopped.", err=True)
         sys.exit(EXIT_ERROR)
 
 

@@ -28,13 +28,13 @@ def overwrite_option(function: F) -> F:
 
 
 @contextmanager
-def resumable(output: Path, quiet: bool) -> Iterator[None]:
-    """Say, where Ctrl-C ends the block, that ``--resume`` continues."""
+def resumable(kept: str | Path, how: str, quiet: bool) -> Iterator[None]:
+    """Say, where Ctrl-C ends the block, where the work done so far is and ``how`` the same command continues."""
     try:
         yield
     except KeyboardInterrupt:
         if not quiet:
-            echo(f"Stopped. What is done is in {output}.partial; the same command with --resume continues.", err=True)
+            echo(f"What is done is in {kept}; the same command{how} continues.", err=True)
         raise
 
 

@@ -259,7 +259,7 @@ def _write_file(
     assert form != "table"
     n_done = n_failed = 0
     with (
-        resumable(output, quiet),
+        resumable(f"{output}.partial", " with --resume", quiet),
         held_file(output),
         RowFile(output, form, run.info, existing, run.adapted) as rows,
     ):

@@ -78,7 +78,9 @@ async def read_body(request: Request, limits: Limits, share: Share, most_files: 
     if kind != FORM and not kind.startswith(RAW):
         told = f"not '{printable(kind[:NAME_LETTERS])}'" if kind else "and it is missing"
         raise ProblemError(
-            "not-audio", f"Content-Type must be audio/…, video/…, application/octet-stream or {FORM}, {told}."
+            "not-audio",
+            f"Content-Type must be audio/…, video/…, application/octet-stream or {FORM}, {told}. "
+            "With curl: -H 'Content-Type: audio/wav'.",
         )
     try:
         async with asyncio.timeout(limits.body_s):

@@ -18,7 +18,7 @@ from earnest.apps.server.engine import Adapt
 from earnest.apps.server.formats import MEDIA_TYPES, ROWS, Form, batch_text, chosen_format, predictions_text
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.service import Service
-from earnest.errors import EarnestError, shown, suggestion
+from earnest.errors import EarnestError, RecordingTooLongError, shown, suggestion
 from earnest.runtime.prediction import ClassChoice, Options, Prediction
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.timeline import Timeline
@@ -122,7 +122,10 @@ def recordings_router(service: Service) -> APIRouter:
             predictor = service.engine.predictor(query.model)
             asked = classes_of(predictor, options)
             body = await read_body(request, limits, share, 1)
-            answer = await service.engine.run(predictor, lambda model: task(model, body), request.is_disconnected)
+            try:
+                answer = await service.engine.run(predictor, lambda model: task(model, body), request.is_disconnected)
+            except RecordingTooLongError as error:
+                raise ProblemError("too-large", f"{error}{_longer(query, limits.timeline_s)}") from None
             text = _text(answer, chosen, asked)
             await service.keeper.keep(body.uploads, text)
         service.count("/v1/predict", [answer.prediction if isinstance(answer, Timeline) else answer])
@@ -164,6 +167,11 @@ def _task(query: PredictQuery, options: Options, most_s: float) -> Callable[[Pre
     if query.kind == "utterance":
         return functools.partial(engine.utterance, adapt=query.adapt, options=options)
     return functools.partial(engine.timeline, adapt=query.adapt, windowing=windowing, most_s=most_s, options=options)
+
+
+def _longer(query: PredictQuery, timeline_s: float) -> str:
+    """Name the question to which a longer recording may be sent."""
+    return f" Or ask with kind=timeline, for up to {timeline_s:g} s." if query.kind == "utterance" else ""
 
 
 def classes_of(predictor: Predictor, options: Options) -> tuple[str, ...]:

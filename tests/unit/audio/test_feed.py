@@ -155,6 +155,14 @@ def test_a_microphone_that_refuses_is_an_error_of_one_line(monkeypatch: pytest.M
         pass
 
 
+def test_a_computer_without_a_microphone_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = fake_sounddevice(refuses=True)
+    module.query_devices = lambda: [{"name": "Speaker", "max_input_channels": 0}]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "sounddevice", module)
+    with pytest.raises(AudioError, match="There is no microphone"), microphone(16_000):
+        pass
+
+
 def test_without_sounddevice_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(MissingExtraError, match=r"earnest\[live\]"), microphone(16_000):

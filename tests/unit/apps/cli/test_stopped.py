@@ -37,7 +37,7 @@ def test_a_run_that_was_stopped_says_how_to_go_on(
     monkeypatch.setattr(Predictor, heard, stopped_after_one)
     result = run(*words)
     assert result.exit_code == 1
-    assert f"Stopped. What is done is in {output}.partial; the same command with --resume continues." in result.stderr
+    assert f"What is done is in {output}.partial; the same command with --resume continues." in result.stderr
     assert not output.exists()
     monkeypatch.setattr(Predictor, heard, whole)
     assert "1 were there already" in run(*words, "--resume").stderr
