@@ -27,7 +27,7 @@ from earnest.corpora.load import corpus_called
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.own import OwnData, Refused
 from earnest.corpora.own.data import in_order
-from earnest.errors import CorpusError, EarnestError, printable
+from earnest.errors import CorpusError, EarnestError
 from earnest.files.reading import parsed_json, read_bytes, read_text
 from earnest.files.writing import write_atomically
 from earnest.learning.crossval import LabelledEmbeddings
@@ -168,7 +168,7 @@ def hear_own(
     heard = list(progress.counted("Listening", listening, n_rows))
     kept = [place for place, one in enumerate(heard) if one.embedding is not None]
     pairs = zip(data.utterances, heard, strict=True)
-    refused = [Refused(_place(row), _reason(row, one.problem)) for row, one in pairs if one.embedding is None]
+    refused = [Refused.because(_place(row), one.problem) for row, one in pairs if one.embedding is None]
     rows = [data.utterances[place] for place in kept]
     found = [heard[place] for place in kept]
     copies: list[HeardRecording] = []
@@ -212,11 +212,6 @@ def _copies(rows: Sequence[Utterance], rate_hz: int, seed: int) -> Iterator[Sour
         end_s = row.start_s + LONGEST_COPY_S if row.end_s is None else row.end_s
         waveform = load_waveform(row.path, rate_hz, row.start_s, end_s)
         yield change(waveform, generator_for(f"{seed} {row.key}")), rate_hz
-
-
-def _reason(row: Utterance, problem: str) -> str:
-    """Take the path away, which stands beside the reason: files with the same problem are counted together."""
-    return problem.removeprefix(f"{printable(str(row.path))}: ")
 
 
 def _place(row: Utterance) -> str:
@@ -358,10 +353,13 @@ def _row(line: dict[str, Any]) -> Utterance:
 
 def _check(found: OwnEmbeddings, where: Path) -> None:
     n_rows = len(found.rows)
-    # Members of an archive that are no arrays come as bytes, and an array may have no dimension.
-    arrays: list[Any] = [found.embeddings, found.seconds, found.copies]
-    right = n_rows > 0 and all(isinstance(one, np.ndarray) and one.ndim for one in arrays) and arrays[0].ndim == 2
-    arrays = [one for one in arrays if one is not found.copies or len(one)] if right else []
-    right = right and all(len(one) == n_rows and one.dtype.kind == "f" for one in arrays)
-    if not right or not all(np.isfinite(one).all() for one in arrays):
+    has_copies = _is_table(found.copies, n_rows) or _is_table(found.copies, 0)
+    fits = n_rows > 0 and _is_table(found.embeddings, n_rows) and _is_table(found.seconds, n_rows) and has_copies
+    if not fits or found.embeddings.ndim != 2:
         raise EarnestError(f"{where}: its files don't fit together. Learn from all recordings again.")
+
+
+def _is_table(one: Any, n_rows: int) -> bool:
+    """Members of an archive that are no arrays come as bytes, and an array may have no dimension."""
+    is_array = isinstance(one, np.ndarray) and one.ndim > 0 and len(one) == n_rows
+    return is_array and one.dtype.kind == "f" and bool(np.isfinite(one).all())

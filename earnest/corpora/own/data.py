@@ -31,10 +31,21 @@ class Refused:
     Attributes
     ----------
     where : path of the recording, or table and line
+    reason : without the path, so that recordings with the same fault are counted together
     """
 
     where: str
     reason: str
+
+    @classmethod
+    def because(cls, where: str, problem: str) -> "Refused":
+        """Take from a problem what it says about ``where``: it often begins with the same name."""
+        name, _, rest = problem.partition(": ")
+        place = printable(where)
+        return cls(where, rest if rest and (place.startswith(name) or place.endswith(name)) else problem)
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -149,7 +160,7 @@ def utterances_of(found: Iterable[FoundRecording], base: Path) -> FoundRows:
         try:
             rows.append((_utterance(one, base), one.split))
         except CorpusError as error:
-            refused.append(Refused(one.where, str(error)))
+            refused.append(Refused.because(one.where, str(error)))
     unique = _unique([row for row, _ in rows])
     splits = {row.key: split for row, (_, split) in zip(unique, rows, strict=True) if split}
     return FoundRows(tuple(unique), tuple(refused), splits)
@@ -220,16 +231,9 @@ def _is_file(path: Path) -> bool:
 
 def none_usable(source: Path, refused: Sequence[Refused]) -> CorpusError:
     """The error for data of which nothing is left."""
-    first = f" The first: {_sentence(refused[0])}." if refused else ""
+    first = f" The first: {refused[0]}." if refused else ""
     n_refused = f"{len(refused)} rows were refused" if refused else "it holds no recordings"
     lack_labels = bool(refused) and all(one.reason.endswith(_NO_LABEL) for one in refused)
     return CorpusError(
         f"{shown(str(source))[1:-1]}: {n_refused}, none is left.{first}{_LABELLED if lack_labels else ''}"
     )
-
-
-def _sentence(refused: Refused) -> str:
-    """Say where and why; a reason that names the same file again loses it."""
-    name, _, rest = refused.reason.partition(": ")
-    reason = rest if rest and refused.where.endswith(name) else refused.reason
-    return f"{refused.where}: {reason}"
