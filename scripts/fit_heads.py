@@ -5,12 +5,15 @@ Usage: python scripts/fit_heads.py BUNDLE EMBEDDINGS.npz [OUTPUT]
 ``EMBEDDINGS.npz`` is what scripts/hear_sounds.py wrote for this network. Printed, and written into bundle.json, is what
 the sound head says of classes of sound that it was not fitted on (some classes left out at a time), of contributors of
 vocal bursts that it was not fitted on, and of the speech of corpora that it was not fitted on. The calibration comes
-from runs/left-out/NAME.json (scripts/left_out_table.py). The bundle is written anew, to OUTPUT or in place.
+from runs/left-out/NAME.json (scripts/left_out_table.py). The bundle is written anew, to OUTPUT or in place. One that
+has its heads keeps its distance and its calibration: its sound head alone is fitted again.
 """
 
 import json
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,8 @@ import numpy.typing as npt
 import onnx
 
 from earnest.bundle import NO_SPEECH, SOUNDS, SPEECH, Bundle, BundleInfo, load_bundle, sha256_of
-from earnest.errors import EarnestError
 from earnest.export.files import MODEL, write_bundle
-from earnest.export.heads import SoundHead, add_distance, add_sounds, soften
+from earnest.export.heads import SoundHead, add_distance, add_sounds, refit_sounds, soften
 from earnest.export.onnx import finished, store_small
 from earnest.learning.domain import Domain, fit_domain
 from earnest.runtime.smoothing import SPEECH_FROM
@@ -156,40 +158,20 @@ def sounds_told(heard: Heard, kept: Path) -> tuple[tuple[Floats, Floats], dict[s
 def main(source: Path, embeddings: Path, output: Path) -> None:
     """Fit, measure, write."""
     bundle = load_bundle(source)
-    if bundle.info.sounds:
-        raise EarnestError(f"{source}: has its heads already. Export it again first (scripts/make_models.py).")
     heard = Heard.read(embeddings)
     head, told = sounds_told(heard, embeddings.with_suffix(".heads.npz"))
     sys.stdout.write(f"{embeddings}: {json.dumps(told, indent=1)}\n")
-    plain = np.isin(heard.corpus, SPEECH_CORPORA) & (heard.change == "")
-    changed = np.isin(heard.corpus, SPEECH_CORPORA) & (heard.change != "")
+    sounds = SoundHead(halves(head[0]), head[1].astype(np.float32))
+    if bundle.info.sounds:
+        left_out = {**bundle.info.left_out, "sounds": told}
+        write(bundle, output, partial(refit_sounds, head=sounds), {"left_out": left_out})
+        return
+    own = np.isin(heard.corpus, SPEECH_CORPORA)
+    plain, changed = own & (heard.change == ""), own & np.isin(heard.change, ("changed", "word"))
     domain = fit_domain(heard.embedding[plain], heard.embedding[changed], 3.0)
     assert domain is not None
     trust = json.loads((ROOT / "runs" / "left-out" / f"{bundle.info.name}.json").read_text("utf-8"))
-    write(bundle, output, SoundHead(halves(head[0]), head[1].astype(np.float32)), domain, told, trust)
-
-
-def halves(table: Floats) -> npt.NDArray[np.float32]:
-    """Round to what float16 holds, which the graph stores in half the room."""
-    return table.astype(np.float16).astype(np.float32)
-
-
-def write(
-    bundle: Bundle, output: Path, head: SoundHead, domain: Domain, told: dict[str, Any], trust: dict[str, Any]
-) -> None:
-    """Write the bundle with its new graph."""
-    model = onnx.load_from_string(bundle.model_bytes())
-    facts = {item.key: item.value for item in model.metadata_props if item.key != "weights_sha256"}
-    del model.graph.value_info[:]
-    with_clamped_roots(model)
-    add_distance(model, domain.mean, halves(domain.directions))
-    add_sounds(model, head)
-    soften(model, trust["temperature"], domain.threshold)
-    store_small(model)
-    data = finished(model, facts).SerializeToString()
-    values = bundle.info.to_dict()
-    values["files"] = {**values["files"], MODEL: sha256_of(data)}
-    values |= {
+    facts = {
         "temperature": trust["temperature"],
         "calibration": None,
         "sounds": list(SOUNDS),
@@ -197,6 +179,32 @@ def write(
         "abstain_below": trust["abstain_below"],
         "left_out": {"sounds": told, **trust["told"]},
     }
+    write(bundle, output, partial(with_heads, sounds=sounds, domain=domain, temperature=trust["temperature"]), facts)
+
+
+def halves(table: Floats) -> npt.NDArray[np.float32]:
+    """Round to what float16 holds, which the graph stores in half the room."""
+    return table.astype(np.float16).astype(np.float32)
+
+
+def with_heads(model: onnx.ModelProto, sounds: SoundHead, domain: Domain, temperature: float) -> None:
+    """Put all heads into a graph that has none."""
+    with_clamped_roots(model)
+    add_distance(model, domain.mean, halves(domain.directions))
+    add_sounds(model, sounds)
+    soften(model, temperature, domain.threshold)
+    store_small(model)
+
+
+def write(bundle: Bundle, output: Path, change: Callable[[onnx.ModelProto], None], facts: Mapping[str, Any]) -> None:
+    """Write the bundle with its graph changed in place, and facts for bundle.json."""
+    model = onnx.load_from_string(bundle.model_bytes())
+    named = {item.key: item.value for item in model.metadata_props if item.key != "weights_sha256"}
+    del model.graph.value_info[:]
+    change(model)
+    data = finished(model, named).SerializeToString()
+    values = bundle.info.to_dict()
+    values |= {**facts, "files": {**values["files"], MODEL: sha256_of(data)}}
     files = {name: bundle.listed_bytes(name) for name in bundle.info.files if name != MODEL}
     write_bundle(output, {**files, MODEL: data}, from_mapping(BundleInfo, values, "bundle.json"))
 

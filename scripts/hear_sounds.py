@@ -6,15 +6,16 @@ Writes OUTPUT/<bundle>.npz. Corpora come from $EARNEST_DATA, made-up sounds (scr
 cache/sounds. Heard are:
 
 * speech: CREMA-D and EmoDB as they are, changed copies of some (noise, rooms, telephone, codecs, as recipes/base.toml
-  has them) and words of 0.4 to 1.5 s cut out of some; nEMO and RAVDESS, to test on;
+  has them), words of 0.4 to 1.5 s cut out of some, and some under what speech is heard under (`HARD`); nEMO and RAVDESS
+  as they are and some of them under that too, to test on;
 * vocal bursts: EmoGator, and changed copies of some;
 * no speech: made-up sounds, babble of eight to sixteen speakers of CREMA-D, and ESC-10.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,6 +25,11 @@ import numpy as np
 from earnest.audio.io import load_waveform
 from earnest.audio.quality import active_part
 from earnest.audio.waveform import Waveform
+from earnest.augment.level import at_level, mix_at_snr
+from earnest.augment.noise_files import drawn_stretch
+from earnest.augment.speed import at_speed
+from earnest.augment.stress import clipped
+from earnest.bundle import NO_SPEECH
 from earnest.corpora.emogator import burst_kind
 from earnest.corpora.load import corpus_root, load_utterances, usable
 from earnest.corpora.manifest import Utterance
@@ -37,12 +43,17 @@ RATE_HZ, LONGEST_S, SEED = 16_000, 3.0, 21
 CHANGED = {"crema-d": 0.35, "emodb": 1.0, "emogator": 0.5}
 WORDS = {"crema-d": 0.35, "emodb": 1.0}
 SHARE = {"nemo": 0.6, "ravdess": 1.0}
+HARD_SHARE = {"crema-d": 0.25, "emodb": 1.0, "nemo": 0.5, "ravdess": 0.5}
+HARD = ("voices", "voices", "speed", "clipped", "quiet")  # as often as they stand here
+N_VOICES, VOICES_SNR_DB = (2, 12), (0.0, 20.0)
+SPEED, CLIPPED = (0.7, 1.4), (0.02, 0.5)  # rate; share of samples that are cut off
+QUIET_DBFS, ROOM_DBFS = (-60.0, -40.0), (-85.0, -70.0)  # of the speech, of white noise behind it
 N_BABBLE, SOUNDS_A_CLASS = 240, 30
 
 
 @dataclass(frozen=True)
 class Item:
-    """A recording to be heard: what it is, who speaks or what makes the noise, and how it is changed."""
+    """A recording to be heard: what it is, who speaks or what makes the noise, how it is changed, other voices."""
 
     path: str
     kind: str
@@ -58,35 +69,39 @@ def items() -> Iterator[Item]:
     rng = np.random.default_rng(SEED)
     for corpus in ("crema-d", "emodb", "ravdess", "nemo", "emogator"):
         rows = usable(load_utterances([corpus], {})).utterances
+        others = [str(row.path) for row in rows]
         for row in rows:
             if rng.random() < SHARE.get(corpus, 1.0):
-                yield from _of(row, rng)
+                yield from _of(row, others, rng)
     speech = [row.path for row in usable(load_utterances(["crema-d"], {})).utterances]
     for number in range(N_BABBLE):
         chosen = tuple(str(speech[at]) for at in rng.choice(len(speech), int(rng.integers(8, 17))))
-        yield Item(f"babble-{number}", "no-speech", "babble", "babble", "", more=chosen)
+        yield Item(f"babble-{number}", NO_SPEECH, "babble", "babble", "", more=chosen)
     for folder in sorted((ROOT / "cache" / "sounds").iterdir()):
         for path in islice(sorted(folder.glob("*.flac")), SOUNDS_A_CLASS):
-            yield Item(str(path), "no-speech", "sounds", folder.name, "")
+            yield Item(str(path), NO_SPEECH, "sounds", folder.name, "")
     for path in sorted(path for path in (corpus_root("noise-esc10", {})).glob("*/*") if path.suffix != ".md"):
-        yield Item(str(path), "no-speech", "esc", path.parent.name, "")
+        yield Item(str(path), NO_SPEECH, "esc", path.parent.name, "")
 
 
-def _of(row: Utterance, rng: np.random.Generator) -> Iterator[Item]:
+def _of(row: Utterance, others: Sequence[str], rng: np.random.Generator) -> Iterator[Item]:
     is_burst = row.corpus == "emogator"
     kind = burst_kind(row.native_emotion) if is_burst else "speech"
     item = Item(str(row.path), kind, row.corpus, row.speaker, row.emotion)
     yield item
     if rng.random() < CHANGED.get(row.corpus, 0):
-        yield Item(**{**item.__dict__, "change": "changed"})
+        yield replace(item, change="changed")
     if rng.random() < WORDS.get(row.corpus, 0):
-        yield Item(**{**item.__dict__, "change": "word"})
+        yield replace(item, change="word")
+    if rng.random() < HARD_SHARE.get(row.corpus, 0):
+        behind = rng.choice(others, int(rng.integers(N_VOICES[0], N_VOICES[1] + 1)))
+        yield replace(item, change=str(rng.choice(HARD)), more=tuple(map(str, behind)))
 
 
 def sound_of(item: Item, number: int) -> Waveform | None:
     """Return what is heard of one item, at most three seconds; None for silence."""
     rng = np.random.default_rng([SEED, number])
-    if item.more:
+    if item.kind == NO_SPEECH and item.more:
         parts = [load_waveform(path, RATE_HZ) for path in item.more]
         waveform = np.zeros(max(map(len, parts)), np.float32)
         for part in parts:
@@ -103,11 +118,32 @@ def sound_of(item: Item, number: int) -> Waveform | None:
         waveform = waveform[start : start + n_word]
     elif item.change == "changed":
         waveform = CHANGE(waveform, rng)
+    elif item.change:
+        waveform = in_range(hard(waveform, item, rng))
     n_most = int(LONGEST_S * RATE_HZ)
     if len(waveform) > n_most:
         middle = int(rng.integers(0, len(waveform) - n_most + 1))
         waveform = waveform[middle : middle + n_most]
     return waveform if len(waveform) >= RATE_HZ // 10 and active_part(waveform, RATE_HZ) else None
+
+
+def hard(waveform: Waveform, item: Item, rng: np.random.Generator) -> Waveform:
+    """Return speech with other voices behind it, faster or slower, cut off, or quiet."""
+    if item.change == "voices":
+        parts = (drawn_stretch(Path(path), len(waveform), RATE_HZ, rng) for path in item.more)
+        behind = np.asarray(sum(at_level(part, QUIET_DBFS[1]) for part in parts), np.float32)
+        return mix_at_snr(waveform, behind, rng.uniform(*VOICES_SNR_DB))
+    if item.change == "speed":
+        return at_speed(waveform, rng.uniform(*SPEED))
+    if item.change == "clipped":
+        return clipped(waveform, rng.uniform(*CLIPPED))
+    room = rng.standard_normal(len(waveform)).astype(np.float32)
+    return at_level(waveform, rng.uniform(*QUIET_DBFS)) + at_level(room, rng.uniform(*ROOM_DBFS))
+
+
+def in_range(waveform: Waveform) -> Waveform:
+    """Scale what is beyond [-1, 1] to fit."""
+    return waveform / max(1.0, float(np.abs(waveform).max()))
 
 
 def heard(numbered: tuple[int, Item]) -> list[dict[str, np.ndarray]] | None:

@@ -79,6 +79,16 @@ def add_sounds(proto: ModelProto, head: SoundHead) -> None:
     add.output("sound", head.weight.shape[1])
 
 
+def refit_sounds(proto: ModelProto, head: SoundHead) -> None:
+    """Give the output ``sound`` another W and b, in place; each is stored with as many bits as the one before."""
+    tables = {_PREFIX + "sound_weight": head.weight, _PREFIX + "sound_bias": head.bias}
+    for tensor in proto.graph.initializer:
+        # Stored with 16 bits, the name is longer.
+        for table in (table for name, table in tables.items() if tensor.name.startswith(name)):
+            kind = numpy_helper.to_array(tensor).dtype
+            tensor.CopyFrom(numpy_helper.from_array(table.astype(kind), tensor.name))
+
+
 def add_intensity(proto: ModelProto, weight: Table, bias: float) -> None:
     """Add the output ``intensity``, in place.
 

@@ -6,7 +6,16 @@ import pytest
 from stand_in import stand_in_model
 
 from earnest.bundle import SOUNDS
-from earnest.export.heads import SoundHead, add_affect, add_distance, add_intensity, add_sounds, soften
+from earnest.export.heads import (
+    SoundHead,
+    add_affect,
+    add_distance,
+    add_intensity,
+    add_sounds,
+    refit_sounds,
+    soften,
+)
+from earnest.export.onnx import store_small
 
 WIDTH, N_DIRECTIONS = 3, 2
 
@@ -45,6 +54,23 @@ def test_distance_and_sounds_are_those_of_the_formulas(tables: dict[str, np.ndar
     np.testing.assert_allclose(found["distance"], np.sqrt((projected**2).mean(axis=1)), rtol=1e-4)
     expected = softmax(found["embedding"] @ tables["weight"] + tables["bias"])
     np.testing.assert_allclose(found["sound"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("is_small", [False, True])
+def test_sounds_can_be_fitted_again(
+    tables: dict[str, np.ndarray], is_small: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = stand_in_model()
+    weight = tables["weight"].astype(np.float16).astype(np.float32)
+    add_sounds(model, SoundHead(-weight, -tables["bias"]))
+    if is_small:
+        monkeypatch.setattr("earnest.export.onnx.SMALLEST", weight.size)
+        store_small(model)
+    before = len(model.SerializeToString())
+    refit_sounds(model, SoundHead(weight, tables["bias"]))
+    assert len(model.SerializeToString()) == before
+    found = answers(model, ["embedding", "sound"])
+    np.testing.assert_allclose(found["sound"], softmax(found["embedding"] @ weight + tables["bias"]), atol=1e-5)
 
 
 def test_intensity_is_a_line_between_nought_and_one(tables: dict[str, np.ndarray]) -> None:
