@@ -25,7 +25,7 @@ from earnest.training.adaptation import COPY
 from earnest.training.closed_form import is_speaker_dependent
 from earnest.training.finetune import finetune_embedding
 from earnest.training.run import initial_classifier, scheme_of
-from earnest.training.runtime_statistics import SpeakerEmbeddings, heard_by
+from earnest.training.runtime_statistics import SpeakerEmbeddings, speaker_embeddings
 
 SHRINKAGES = (0.2, 0.4, 0.6, 0.8)
 
@@ -60,7 +60,7 @@ def folds_of(recipe_path: str, protocol: str, changes: list[str]) -> Iterator[Fo
                 beside = clips.auxiliary_of(split)
                 finetune_embedding(classifier, clips.of(split.train), beside, task.recipe, Path(folder))
         train, valid = (
-            heard_by(classifier.network, clips.of(rows), clips.cache) for rows in (split.train, split.valid)
+            speaker_embeddings(classifier.network, clips.of(rows), clips.cache) for rows in (split.train, split.valid)
         )
         speaker_dependent = is_speaker_dependent(classifier.network)
         yield Fold(train, valid, len(scheme.classes), task.recipe.training, speaker_dependent)

@@ -62,7 +62,7 @@ PROBLEMS = {
 
 
 @dataclass(frozen=True, eq=False)
-class HeardRecording:
+class OwnRecording:
     """One recording: its embedding (width,), None where no speech was heard.
 
     Attributes
@@ -76,7 +76,7 @@ class HeardRecording:
     problem: str = ""
 
     @classmethod
-    def of(cls, row: EmbeddedRecording) -> "HeardRecording":
+    def of(cls, row: EmbeddedRecording) -> "OwnRecording":
         """Keep the embedding of speech, and turn any other status into a problem."""
         seconds = float("nan") if row.duration_s is None else row.duration_s
         if row.status == "ok":
@@ -85,9 +85,9 @@ class HeardRecording:
         return cls(None, seconds, told or PROBLEMS[row.status])
 
 
-def hear(predictor: Predictor, sources: Iterable[AudioInput], jobs: int = 1) -> Iterator[HeardRecording]:
+def hear(predictor: Predictor, sources: Iterable[AudioInput], jobs: int = 1) -> Iterator[OwnRecording]:
     """Yield what was heard of each recording, in order, by `earnest.runtime.predictor.Predictor.embed_many`."""
-    yield from map(HeardRecording.of, predictor.embed_many(sources, jobs))
+    yield from map(OwnRecording.of, predictor.embed_many(sources, jobs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +171,7 @@ def hear_own(
     refused = [Refused.because(_place(row), one.problem) for row, one in pairs if one.embedding is None]
     rows = [data.utterances[place] for place in kept]
     found = [heard[place] for place in kept]
-    copies: list[HeardRecording] = []
+    copies: list[OwnRecording] = []
     if augment and rows:
         changed = _copies(rows, predictor.info.sample_rate_hz, seed)
         copies = list(progress.counted("Listening to changed copies", hear(predictor, changed, jobs), len(rows)))
@@ -180,12 +180,12 @@ def hear_own(
     ), refused
 
 
-def _stacked(found: Sequence[HeardRecording]) -> npt.NDArray[np.float32]:
+def _stacked(found: Sequence[OwnRecording]) -> npt.NDArray[np.float32]:
     embeddings = [one.embedding for one in found if one.embedding is not None]
     return np.stack(embeddings) if embeddings else np.zeros((0, 0), np.float32)
 
 
-def _stacked_copies(copies: Sequence[HeardRecording], found: Sequence[HeardRecording]) -> npt.NDArray[np.float32]:
+def _stacked_copies(copies: Sequence[OwnRecording], found: Sequence[OwnRecording]) -> npt.NDArray[np.float32]:
     """Stack the copies' embeddings; where the change left no speech, that of the recording itself stands."""
     if not copies:
         return _stacked(found)[:0]

@@ -41,7 +41,7 @@ _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8})\.pth$")  # torchvision's files are n
 
 
 @dataclass(frozen=True)
-class HeardCorpus:
+class CorpusShare:
     """What weights were trained on, as far as their authors say: a corpus, and how much of it."""
 
     corpus: str
@@ -85,7 +85,7 @@ class PublishedNetwork:
 
     read: Callable[[Path, nn.Module], ReadTensors]
     origin: str
-    heard: tuple[HeardCorpus, ...]
+    heard: tuple[CorpusShare, ...]
 
 
 # EmoCatcher's names → ours.
@@ -190,17 +190,17 @@ PUBLISHED: Mapping[str, PublishedNetwork] = {
     "emocatcher": PublishedNetwork(
         _emocatcher,
         "EmoCatcher (hwang9u, 2022), as published; its authors chose the epoch on test clips",
-        (HeardCorpus("ravdess", 1_152, 24, 1.18),),
+        (CorpusShare("ravdess", 1_152, 24, 1.18),),
     ),
     "moody-alexnet": PublishedNetwork(
         _moody,
         "Moody SER (COINS-SS21), as published; of the clips told here 70 % were for training, and its authors chose "
         "the epoch on the others; hours are not known",
         (
-            HeardCorpus("ravdess", 1_440, 24),
-            HeardCorpus("emodb", 535, 10),
-            HeardCorpus("tess", 2_800, 2),
-            HeardCorpus("jl-corpus", 1_441, 4),
+            CorpusShare("ravdess", 1_440, 24),
+            CorpusShare("emodb", 535, 10),
+            CorpusShare("tess", 2_800, 2),
+            CorpusShare("jl-corpus", 1_441, 4),
         ),
     ),
 }

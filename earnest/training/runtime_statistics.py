@@ -131,15 +131,15 @@ def fit_runtime_statistics(
         stays, as it is about speakers that a classifier has not seen, and so does its threshold
     """
     if before is None:
-        heard = heard_by(network, train, cache)
+        heard = speaker_embeddings(network, train, cache)
         skipped = is_speaker_dependent(network)
         adaptation = None if skipped else learned_adaptation(heard, settings.shrinkage, classes, settings.seed)
     else:
         adaptation = before.adaptation
     if not valid:
         return RuntimeStatistics(adaptation)
-    unseen = heard_by(network, valid, cache)
-    plain = heard_by(network, [example for example in train if not example.copy], cache)
+    unseen = speaker_embeddings(network, valid, cache)
+    plain = speaker_embeddings(network, [example for example in train if not example.copy], cache)
     domain = fit_domain(plain.embeddings, unseen.embeddings, longest_known(plain.seconds))
     if before is not None:
         # After a refit no clip is unseen any more: the threshold stays the one that unseen clips have set.
@@ -147,8 +147,8 @@ def fit_runtime_statistics(
     return RuntimeStatistics(adaptation, domain)
 
 
-def heard_by(network: Network, examples: Sequence[Example], cache: EmbeddingCache) -> SpeakerEmbeddings:
-    """Return the embeddings of clips with what is known about them; changed copies count as other voices."""
+def speaker_embeddings(network: Network, examples: Sequence[Example], cache: EmbeddingCache) -> SpeakerEmbeddings:
+    """Return the embeddings of clips with what is known about them; changed copies count as other speakers."""
     return SpeakerEmbeddings(
         cache.embed(network, examples).double().numpy(),
         np.array([example.target for example in examples], np.int64),
