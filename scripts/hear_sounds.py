@@ -21,12 +21,11 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from hard_speech import drawn_voices, in_range, quiet, with_voices
 
 from earnest.audio.io import load_waveform
 from earnest.audio.quality import active_part
 from earnest.audio.waveform import Waveform
-from earnest.augment.level import at_level, mix_at_snr
-from earnest.augment.noise_files import drawn_stretch
 from earnest.augment.speed import at_speed
 from earnest.augment.stress import clipped
 from earnest.bundle import NO_SPEECH
@@ -45,8 +44,8 @@ WORDS = {"crema-d": 0.35, "emodb": 1.0}
 SHARE = {"nemo": 0.6, "ravdess": 1.0}
 HARD_SHARE = {"crema-d": 0.25, "emodb": 1.0, "nemo": 0.5, "ravdess": 0.5}
 HARD = ("voices", "voices", "speed", "clipped", "quiet")  # as often as they stand here
-N_VOICES, VOICES_SNR_DB = (2, 12), (0.0, 20.0)
-SPEED, CLIPPED = (0.7, 1.4), (0.02, 0.5)  # rate; share of samples that are cut off
+VOICES_SNR_DB, SPEED, CLIPPED = (4.0, 20.0), (0.7, 1.4), (0.02, 0.5)  # decibels, rate, share of samples cut off
+PAUSES_S, WHOLE_S = (0.0, 0.8), 4.0  # before and after; what `predict` hears at once
 QUIET_DBFS, ROOM_DBFS = (-60.0, -40.0), (-85.0, -70.0)  # of the speech, of white noise behind it
 N_BABBLE, SOUNDS_A_CLASS = 240, 30
 
@@ -94,12 +93,12 @@ def _of(row: Utterance, others: Sequence[str], rng: np.random.Generator) -> Iter
     if rng.random() < WORDS.get(row.corpus, 0):
         yield replace(item, change="word")
     if rng.random() < HARD_SHARE.get(row.corpus, 0):
-        behind = rng.choice(others, int(rng.integers(N_VOICES[0], N_VOICES[1] + 1)))
-        yield replace(item, change=str(rng.choice(HARD)), more=tuple(map(str, behind)))
+        behind = drawn_voices(others, rng)
+        yield replace(item, change=str(rng.choice(HARD)), more=behind)
 
 
 def sound_of(item: Item, number: int) -> Waveform | None:
-    """Return what is heard of one item, at most three seconds; None for silence."""
+    """Return what is heard of one item, at most three or four seconds; None for silence."""
     rng = np.random.default_rng([SEED, number])
     if item.kind == NO_SPEECH and item.more:
         parts = [load_waveform(path, RATE_HZ) for path in item.more]
@@ -119,31 +118,29 @@ def sound_of(item: Item, number: int) -> Waveform | None:
     elif item.change == "changed":
         waveform = CHANGE(waveform, rng)
     elif item.change:
-        waveform = in_range(hard(waveform, item, rng))
-    n_most = int(LONGEST_S * RATE_HZ)
+        waveform = in_range(hard(np.pad(waveform, pauses(rng)), item, rng))
+    n_most = int((WHOLE_S if item.change in HARD else LONGEST_S) * RATE_HZ)
     if len(waveform) > n_most:
         middle = int(rng.integers(0, len(waveform) - n_most + 1))
         waveform = waveform[middle : middle + n_most]
     return waveform if len(waveform) >= RATE_HZ // 10 and active_part(waveform, RATE_HZ) else None
 
 
+def pauses(rng: np.random.Generator) -> tuple[int, int]:
+    """Draw how many samples of silence stand before and after speech."""
+    before, after = rng.uniform(*PAUSES_S, 2) * RATE_HZ
+    return int(before), int(after)
+
+
 def hard(waveform: Waveform, item: Item, rng: np.random.Generator) -> Waveform:
-    """Return speech with other voices behind it, faster or slower, cut off, or quiet."""
+    """Return speech with other voices behind it, faster or slower, cut off, or quiet (scripts/hard_speech.py)."""
     if item.change == "voices":
-        parts = (drawn_stretch(Path(path), len(waveform), RATE_HZ, rng) for path in item.more)
-        behind = np.asarray(sum(at_level(part, QUIET_DBFS[1]) for part in parts), np.float32)
-        return mix_at_snr(waveform, behind, rng.uniform(*VOICES_SNR_DB))
+        return with_voices(waveform, item.more, rng.uniform(*VOICES_SNR_DB), rng)
     if item.change == "speed":
         return at_speed(waveform, rng.uniform(*SPEED))
     if item.change == "clipped":
         return clipped(waveform, rng.uniform(*CLIPPED))
-    room = rng.standard_normal(len(waveform)).astype(np.float32)
-    return at_level(waveform, rng.uniform(*QUIET_DBFS)) + at_level(room, rng.uniform(*ROOM_DBFS))
-
-
-def in_range(waveform: Waveform) -> Waveform:
-    """Scale what is beyond [-1, 1] to fit."""
-    return waveform / max(1.0, float(np.abs(waveform).max()))
+    return quiet(waveform, rng.uniform(*QUIET_DBFS), rng.uniform(*ROOM_DBFS), rng)
 
 
 def heard(numbered: tuple[int, Item]) -> list[dict[str, np.ndarray]] | None:

@@ -15,6 +15,7 @@ from earnest.corpora.manifest import Utterance
 from earnest.runtime.events import Span
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.timeline import Timeline
+from earnest.testing.sounds import voice, write_voice
 
 pytestmark = pytest.mark.long
 
@@ -26,7 +27,10 @@ HAPPY = Prediction("a.wav", "ok", emotion="happy", probabilities={"happy": 0.7, 
 def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(str(SCRIPTS))
     yield
-    for name in ("faces", "one_answer", "no_emotion", "two_speaker_hour", "unheard_sounds", "left_out_table"):
+    for name in (
+        "faces", "hard_speech", "hear_sounds", "one_answer", "no_emotion", "two_speaker_hour", "unheard_sounds",
+        "left_out_table",
+    ):  # fmt: skip
         sys.modules.pop(name, None)
 
 
@@ -88,6 +92,39 @@ def test_sounds_of_no_speech_follow_from_their_number() -> None:
         np.testing.assert_array_equal(sound, unheard_sounds.make(name, 3))
     room = unheard_sounds.make("room noise, −60 dBFS", 0)
     assert 10 * np.log10(np.mean(room.astype(np.float64) ** 2)) == pytest.approx(-60, abs=0.01)
+
+
+def test_speech_gets_voices_behind_it_at_the_ratio_asked(tmp_path: Path) -> None:
+    from hard_speech import drawn_voices, with_voices
+
+    paths = [str(write_voice(tmp_path / f"{number}.wav", seed=number)) for number in range(3)]
+    rng = np.random.default_rng(0)
+    speech = voice(1.0, 16_000)
+    for snr_db in (0.0, 10.0):
+        behind = with_voices(speech, drawn_voices(paths, rng), snr_db, rng) - speech
+        ratio = np.mean(speech.astype(np.float64) ** 2) / np.mean(behind.astype(np.float64) ** 2)
+        assert 10 * np.log10(ratio) == pytest.approx(snr_db, abs=0.01)
+
+
+def test_every_hard_condition_leaves_speech_in_range_and_as_drawn(tmp_path: Path) -> None:
+    from hard_speech import CONDITIONS, in_range
+
+    paths = [str(write_voice(tmp_path / f"{number}.wav", seed=number)) for number in range(3)]
+    speech = voice(1.0, 16_000)
+    for change in CONDITIONS.values():
+        first, again = (in_range(change(speech, paths, np.random.default_rng(1))) for _ in range(2))
+        assert first.dtype == np.float32 and 0 < np.abs(first).max() <= 1
+        np.testing.assert_array_equal(first, again)
+
+
+def test_speech_that_a_sound_head_learns_from_has_pauses_and_is_what_predict_hears_at_once(tmp_path: Path) -> None:
+    from hear_sounds import HARD, RATE_HZ, Item, sound_of
+
+    paths = [str(write_voice(tmp_path / f"{number}.wav", seconds=4.5, seed=number)) for number in range(3)]
+    for change in dict.fromkeys(HARD):
+        item = Item(paths[0], "speech", "made-up", "speaker", "happy", change, tuple(paths[1:]))
+        waveform = sound_of(item, 0)
+        assert waveform is not None and len(waveform) == 4 * RATE_HZ and np.abs(waveform).max() <= 1
 
 
 @pytest.mark.parametrize("adapts", [True, False])
