@@ -23,7 +23,7 @@ def table(tmp_path: Path) -> Path:
     rows = [
         f"{DEMO / name}.flac,{start},{start + 1.2},{name},speaker {place % 3}"
         for name in NAMES
-        for place, start in enumerate((0, 0.4, 0.8, 1.2))
+        for place, start in enumerate((0, 0.2, 0.8, 1.2))
     ]
     path = tmp_path / "mine.csv"
     path.write_text("file,start,end,how,caller\n" + "\n".join(rows), encoding="utf-8")

@@ -225,7 +225,7 @@ def test_without_microphone_it_says_so(opened: Any, monkeypatch: pytest.MonkeyPa
     driver.until(lambda: window._listening)
     window.toggle_recording()
     driver.until(window.notice.isVisible)
-    assert "microphone can't be opened" in window.notice_text.text()
+    assert "There is no microphone" in window.notice_text.text()
     driver.until(lambda: not window.microphone.is_on)
     assert not window.files.model.entries
 
