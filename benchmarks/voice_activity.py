@@ -121,6 +121,9 @@ def conditions(
         yield f"animals, {snr_db:.0f} dB", [mixed(clip, throats[rng.integers(len(throats))], snr_db) for clip in clips]
     for snr_db in (20.0, 10.0):
         yield f"music, {snr_db:.0f} dB", [mixed(clip, music(8.0, rng), snr_db) for clip in clips]
+    for softer_db in (0.0, 20.0, 30.0):
+        pairs = zip(clips, clips[-1:] + clips[:-1], strict=True)
+        yield f"{softer_db:.0f} dB softer", [after_another(*pair, softer_db) for pair in pairs]
     for name, group in by_class.items():
         yield f"only {name}", [(noise, np.zeros(len(noise) // STEP, bool)) for noise in group]
     yield "only music", [(music(6.0, rng), np.zeros(600, bool)) for _ in range(12)]
@@ -138,6 +141,20 @@ def mixed(clip: Waveform, noise: Waveform, snr_db: float | None) -> tuple[Wavefo
         power = np.mean(10 ** (levels[spoken] / 10))
         added = added * np.sqrt(power / np.mean(added**2) / 10 ** (snr_db / 10))
     return (speech + added).astype(np.float32), marks
+
+
+def after_another(clip: Waveform, other: Waveform, softer_db: float) -> tuple[Waveform, Marks]:
+    """Put a softer clip half a second after another one, with a faint noise of the room; mark the speech of both."""
+    soft = np.float32(10 ** (-softer_db / 20)) * clip
+    room = (10 ** (-75 / 20) * np.random.default_rng(0).normal(size=RATE_HZ)).astype(np.float32)
+    (_, loud_marks), (_, soft_marks) = mixed(other, room, None), mixed(soft, room, None)
+    gap = np.zeros(RATE_HZ // 2, np.float32)
+    whole = np.concatenate([other, gap, soft])
+    n_pause, n_loud = round(PAUSE_S * RATE_HZ / STEP), (len(other) + len(gap)) // STEP
+    marks = np.zeros(len(whole) // STEP, bool)
+    marks[:n_loud] = loud_marks[n_pause:][:n_loud]
+    marks[n_loud:] = soft_marks[n_pause:][: len(marks) - n_loud]
+    return whole + np.resize(room, len(whole)), marks
 
 
 def installed_detectors() -> Iterator[tuple[str, Detector]]:

@@ -16,18 +16,26 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from fit_heads import ESC_FOR_TESTS
 from hard_speech import drawn_voices, in_range, quiet, with_voices
 
 from earnest.audio.io import load_waveform
 from earnest.audio.quality import active_part
 from earnest.audio.waveform import Waveform
+from earnest.augment.bandwidth import band_limited
+from earnest.augment.level import mix_at_snr
+from earnest.augment.noise_files import drawn_stretch
+from earnest.augment.pitch_shift import pitch_shifted
+from earnest.augment.reverb import reverberated, room_response
 from earnest.augment.speed import at_speed
 from earnest.augment.stress import clipped
+from earnest.augment.telephone import over_telephone
 from earnest.bundle import NO_SPEECH
 from earnest.corpora.emogator import burst_kind
 from earnest.corpora.load import corpus_root, load_utterances, usable
@@ -42,9 +50,14 @@ RATE_HZ, LONGEST_S, SEED = 16_000, 3.0, 21
 CHANGED = {"crema-d": 0.35, "emodb": 1.0, "emogator": 0.5}
 WORDS = {"crema-d": 0.35, "emodb": 1.0}
 SHARE = {"nemo": 0.6, "ravdess": 1.0}
-HARD_SHARE = {"crema-d": 0.25, "emodb": 1.0, "nemo": 0.5, "ravdess": 0.5}
-HARD = ("voices", "voices", "speed", "clipped", "quiet")  # as often as they stand here
+HARD_SHARE = {"crema-d": 0.5, "emodb": 1.0, "nemo": 0.6, "ravdess": 0.6}
+HARD = (  # as often as they stand here
+    *("voices", "voices", "voices", "speed", "speed", "clipped", "clipped", "quiet"),
+    *("telephone", "narrow", "far", "sounds", "sounds", "pitch"),
+)
 VOICES_SNR_DB, SPEED, CLIPPED = (4.0, 20.0), (0.7, 1.4), (0.02, 0.5)  # decibels, rate, share of samples cut off
+SOUNDS_SNR_DB, HIGHEST_HZ, SEMITONES = (0.0, 15.0), (1_500.0, 4_000.0), (-5.0, 8.0)
+RT60_S, DIRECT_DB = (0.5, 1.8), (-7.0, 3.0)  # a hall, seconds until the sound has fallen by 60 dB
 PAUSES_S, WHOLE_S = (0.0, 0.8), 4.0  # before and after; what `predict` hears at once
 QUIET_DBFS, ROOM_DBFS = (-60.0, -40.0), (-85.0, -70.0)  # of the speech, of white noise behind it
 N_BABBLE, SOUNDS_A_CLASS = 240, 30
@@ -132,6 +145,13 @@ def pauses(rng: np.random.Generator) -> tuple[int, int]:
     return int(before), int(after)
 
 
+@cache
+def behind_speech() -> list[str]:
+    """Return what may stand behind speech: made-up sounds, and the kinds of ESC-10 that training has heard."""
+    esc = [path for path in corpus_root("noise-esc10", {}).glob("*/*.opus") if path.parent.name not in ESC_FOR_TESTS]
+    return sorted(str(path) for path in (*esc, *(ROOT / "cache" / "sounds").glob("*/*.flac")))
+
+
 def hard(waveform: Waveform, item: Item, rng: np.random.Generator) -> Waveform:
     """Return speech with other voices behind it, faster or slower, cut off, or quiet (scripts/hard_speech.py)."""
     if item.change == "voices":
@@ -140,6 +160,16 @@ def hard(waveform: Waveform, item: Item, rng: np.random.Generator) -> Waveform:
         return at_speed(waveform, rng.uniform(*SPEED))
     if item.change == "clipped":
         return clipped(waveform, rng.uniform(*CLIPPED))
+    if item.change == "pitch":
+        return pitch_shifted(waveform, rng.uniform(*SEMITONES), RATE_HZ)
+    if item.change == "narrow":
+        return band_limited(waveform, rng.uniform(*HIGHEST_HZ), RATE_HZ)
+    if item.change == "far":
+        return reverberated(waveform, room_response(rng.uniform(*RT60_S), rng.uniform(*DIRECT_DB), RATE_HZ, rng))
+    if item.change in ("telephone", "sounds"):
+        noise = drawn_stretch(Path(str(rng.choice(behind_speech()))), len(waveform), RATE_HZ, rng)
+        noisy = mix_at_snr(waveform, noise, rng.uniform(*SOUNDS_SNR_DB))
+        return over_telephone(noisy, RATE_HZ) if item.change == "telephone" else noisy
     return quiet(waveform, rng.uniform(*QUIET_DBFS), rng.uniform(*ROOM_DBFS), rng)
 
 

@@ -29,7 +29,7 @@ CONTEXT = 64  # samples of the frame before, which the network hears too
 STATE_WIDTH = 128
 FRAME_S = FRAME_SAMPLES / ACTIVITY_HZ
 DETECTORS = ("auto", "silero", "energy")
-_AT_ONCE = 320  # frames: ten seconds
+_BLOCK = 16  # frames: half a second
 
 Shares = npt.NDArray[np.float32]
 BEGINS_AT, ENDS_BELOW = 0.5, 0.35  # probability of speech: what began ends later than it would not have begun
@@ -98,22 +98,47 @@ def silero_session() -> Any:
 
 
 class SileroActivity:
-    """Silero's recurrent network; frames that are silent by their level are not asked about."""
+    """Silero's recurrent network; frames that are silent by their level are not asked about.
+
+    Its state keeps how loud the speech was: for minutes, it would not hear a speaker who is 20 dB softer than the one
+    before. So after half a second without speech it begins anew, once until there is speech again (more often, it takes
+    more noise for speech: the first frames that a fresh state hears are the ones that it is least sure of).
+    """
 
     name = "silero"
 
     def __init__(self) -> None:
         self._session = silero_session()
-        self._hidden = self._cell = np.zeros((1, 1, STATE_WIDTH), np.float32)
         self._before = np.zeros(CONTEXT, np.float32)
+        self._n_frames = 0
+        self._is_quiet = True  # no speech in this block so far
+        self._begin_anew()
 
     def probabilities(self, frames: Waveform) -> Shares:
         """Return the network's probability; 0 below -65 dBFS."""
         found = np.zeros(len(frames), np.float32)
-        for start in range(0, len(frames), _AT_ONCE):
+        start = 0
+        while start < len(frames):
             check_deadline()
-            self._hear(frames[start : start + _AT_ONCE], found[start : start + _AT_ONCE])
+            end = min(start + _BLOCK - self._n_frames % _BLOCK, len(frames))
+            self._hear(frames[start:end], found[start:end])
+            self._end(found[start:end])
+            start = end
         return found
+
+    def _begin_anew(self) -> None:
+        self._hidden = self._cell = np.zeros((1, 1, STATE_WIDTH), np.float32)
+        self._has_spoken = False  # since the state is this one
+
+    def _end(self, found: Shares) -> None:
+        """Count frames of one block; at its end begin anew, where it held no speech and one before did."""
+        self._n_frames += len(found)
+        self._has_spoken |= bool((found >= BEGINS_AT).any())
+        self._is_quiet &= not (found >= ENDS_BELOW).any()
+        if self._n_frames % _BLOCK == 0:
+            if self._is_quiet and self._has_spoken:
+                self._begin_anew()
+            self._is_quiet = True
 
     def _hear(self, frames: Waveform, found: Shares) -> None:
         loud = levels_dbfs(frames) > SILENCE_DBFS

@@ -7,8 +7,11 @@ import { levelDbfs, SILENCE_DBFS, SPEECH_RANGE_DB } from "./levels.js";
 export const ACTIVITY_HZ = 16_000;
 export const FRAME_SAMPLES = 512; // 32 ms, what Silero's network was trained on
 export const FRAME_SECONDS = FRAME_SAMPLES / ACTIVITY_HZ;
+export const BEGINS_AT = 0.5; // probability of speech: what began ends later than it would not have begun
+export const ENDS_BELOW = 0.35;
 const CONTEXT = 64; // samples of the frame before, which Silero's network hears too
 const STATE = [1, 1, 128];
+const BLOCK = 16; // frames: half a second
 const INPUTS = ["frames", "hidden", "cell"];
 const WHERE = "voice activity network";
 
@@ -38,12 +41,18 @@ export async function openVoiceActivity(ort: Ort, network: Uint8Array): Promise<
   throw new BundleError(`${WHERE}: the inputs must be ${INPUTS.join(", ")}, they are ${inputs}. Use earnest's silero_vad.onnx.`);
 }
 
-/** Silero's recurrent network (MIT); frames that are silent by their level are not asked about. */
+/**
+ * Silero's recurrent network (MIT); frames that are silent by their level are not asked about. After half a second without
+ * speech it begins anew, once until there is speech again: a state that loud speech has left would not hear a softer speaker.
+ */
 export class SileroActivity implements Activity {
   readonly name = "silero";
   private hidden = new Float32Array(128);
   private cell = new Float32Array(128);
   private context = new Float32Array(CONTEXT);
+  private frames = 0;
+  private isQuiet = true; // no speech in this block so far
+  private hasSpoken = false; // since the state is this one
 
   constructor(
     private readonly ort: Ort,
@@ -51,6 +60,24 @@ export class SileroActivity implements Activity {
   ) {}
 
   async probability(frame: Float32Array): Promise<number> {
+    const share = await this.hear(frame);
+    this.frames += 1;
+    this.hasSpoken ||= share >= BEGINS_AT;
+    this.isQuiet &&= share < ENDS_BELOW;
+    if (this.frames % BLOCK === 0) {
+      if (this.isQuiet && this.hasSpoken) this.beginAnew();
+      this.isQuiet = true;
+    }
+    return share;
+  }
+
+  private beginAnew(): void {
+    this.hidden = new Float32Array(128);
+    this.cell = new Float32Array(128);
+    this.hasSpoken = false;
+  }
+
+  private async hear(frame: Float32Array): Promise<number> {
     const { Tensor } = this.ort;
     const before = this.context;
     this.context = frame.slice(-CONTEXT);

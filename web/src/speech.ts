@@ -1,10 +1,8 @@
 /** Segments of speech and the windows in them, found while the sound arrives; as in `earnest.audio.activity`. */
 
-import { FRAME_SECONDS } from "./activity.js";
+import { BEGINS_AT, ENDS_BELOW, FRAME_SECONDS } from "./activity.js";
 import { roundHalfEven } from "./numbers.js";
 
-const BEGINS_AT = 0.5;
-const ENDS_BELOW = 0.35;
 const LONGEST_GAP = 12; // frames of 32 ms
 const SHORTEST_SPEECH = 8;
 const MARGIN = 4;

@@ -66,6 +66,17 @@ def test_the_division_of_calls_changes_no_probability(name: str) -> None:
     assert np.concatenate(parts).tolist() == at_once.tolist()
 
 
+@pytest.mark.parametrize("gap_s", [0.3, 2.0])
+def test_a_soft_speaker_is_heard_after_a_loud_one(gap_s: float) -> None:
+    loud, soft = (load_waveform(path, 16_000) for path in DEMO[:2])
+    before = np.concatenate([0.7 * loud / np.abs(loud).max(), np.zeros(round(gap_s * 16_000), np.float32)])
+    for level in (0.07, 0.02):  # 20 and 31 dB softer
+        softly = level * soft / np.abs(soft).max()
+        alone = activity_called("silero").probabilities(frames(softly))
+        after = activity_called("silero").probabilities(frames(np.concatenate([before, softly])))[-len(alone) :]
+        assert np.sum(after >= 0.5) >= 0.7 * np.sum(alone >= 0.5) > 20
+
+
 def test_the_network_is_the_file_that_was_compared_with_the_published_one() -> None:
     assert hashlib.sha256(NETWORK.read_bytes()).hexdigest() == NETWORK_SHA256, "see scripts/make_silero.py"
     assert (

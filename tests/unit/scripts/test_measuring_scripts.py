@@ -29,7 +29,7 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for name in (
         "faces", "hard_speech", "hear_sounds", "one_answer", "no_emotion", "two_speaker_hour", "unheard_sounds",
-        "left_out_table",
+        "left_out_table", "fit_heads",
     ):  # fmt: skip
         sys.modules.pop(name, None)
 
@@ -106,10 +106,14 @@ def test_speech_gets_voices_behind_it_at_the_ratio_asked(tmp_path: Path) -> None
         assert 10 * np.log10(ratio) == pytest.approx(snr_db, abs=0.01)
 
 
-def test_every_hard_condition_leaves_speech_in_range_and_as_drawn(tmp_path: Path) -> None:
+def test_every_hard_condition_leaves_speech_in_range_and_as_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hard_speech
     from hard_speech import CONDITIONS, in_range
 
     paths = [str(write_voice(tmp_path / f"{number}.wav", seed=number)) for number in range(3)]
+    monkeypatch.setattr(hard_speech, "noises", lambda: [*map(Path, paths)])
     speech = voice(1.0, 16_000)
     for change in CONDITIONS.values():
         first, again = (in_range(change(speech, paths, np.random.default_rng(1))) for _ in range(2))
@@ -117,10 +121,14 @@ def test_every_hard_condition_leaves_speech_in_range_and_as_drawn(tmp_path: Path
         np.testing.assert_array_equal(first, again)
 
 
-def test_speech_that_a_sound_head_learns_from_has_pauses_and_is_what_predict_hears_at_once(tmp_path: Path) -> None:
+def test_speech_that_a_sound_head_learns_from_has_pauses_and_is_what_predict_hears_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hear_sounds
     from hear_sounds import HARD, RATE_HZ, Item, sound_of
 
     paths = [str(write_voice(tmp_path / f"{number}.wav", seconds=4.5, seed=number)) for number in range(3)]
+    monkeypatch.setattr(hear_sounds, "behind_speech", lambda: paths)
     for change in dict.fromkeys(HARD):
         item = Item(paths[0], "speech", "made-up", "speaker", "happy", change, tuple(paths[1:]))
         waveform = sound_of(item, 0)
