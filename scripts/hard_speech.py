@@ -39,9 +39,9 @@ heard. Per cent: refused (no speech, or a vocal burst), the share of all that is
 (not unsure), and the share of the told answers that is right ("–": of fewer than ten).
 
 *Voices* are {fewest} to {most} other speakers' clips at once, so many decibels below the speech. *Noise* is of kinds
-that no training heard ({noises}). *A hall*: the sound falls by 60 dB in 1.5 s, and the speaker is far away. *Cut off*
-are the loudest samples. *Quiet* has white noise of a room 20 dB below the speech. Another speed changes the pitch too,
-as on a tape.
+that no training heard ({noises}). *A hall*: the sound falls by
+60 dB in 1.5 s, and the speaker is far away. *Cut off* are the loudest samples. *Quiet* has white noise of a room 20 dB
+below the speech. Another speed changes the pitch too, as on a tape.
 """
 TABLE = """
 ## `{name}`
