@@ -249,8 +249,8 @@ def media_format(head: bytes) -> str | None:
 
 
 _ENDINGS = {  # FFmpeg's name of a container → what people know it by
-    "mov": ".m4a and .mp4",
-    "matroska": ".webm and .mkv",
+    "mov": ".m4a, .mp4, .mov and .3gp",
+    "matroska": ".webm, .mkv and .mka",
     "asf": ".wma",
     "avi": ".avi",
     "amr": ".amr",

@@ -15,25 +15,11 @@ from earnest.files.writing import replacing
 from earnest.labels import EMOTIONS
 
 Gender = Literal["female", "male"]
-AUDIO_SUFFIXES = frozenset(
-    {
-        ".wav",
-        ".flac",
-        ".ogg",
-        ".opus",
-        ".mp3",
-        ".m4a",
-        ".aac",
-        ".mp4",
-        ".webm",
-        ".wma",
-        ".aiff",
-        ".aif",
-        ".au",
-        ".caf",
-        ".w64",
-    }
-)
+# What a folder is searched for: what libsndfile reads and what is read through PyAV, see `earnest.audio.sound_file`.
+# The page has the same (web/page/src/own/found.ts).
+_SOUND_FILES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64"}
+_MEDIA_FILES = {".m4a", ".mp4", ".mov", ".3gp", ".webm", ".mkv", ".mka", ".avi", ".aac", ".amr", ".wma"}
+AUDIO_SUFFIXES = frozenset(_SOUND_FILES | _MEDIA_FILES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from earnest.corpora.base import CORPORA, Corpus, Parser, unknown_name
+from earnest.corpora.base import CORPORA, Corpus, Parser, audio_files, unknown_name
 from earnest.corpora.manifest import Utterance
 
 EMOTIONS = {
@@ -36,6 +36,10 @@ class Savee(Corpus):
     )
     example: Mapping[str, str] = {"AudioData/DC/a01.wav": "angry", "AudioData/KL/su15.wav": "surprised"}
     access = f"Register at {url}; the authors send a password for the download."
+
+    def recordings(self, root: Path) -> list[Path]:
+        """The files in ``AudioData``, or below ``root`` where there is no such folder; not the videos beside it."""
+        return audio_files(root / "AudioData" if (root / "AudioData").is_dir() else root)
 
     def parser(self, root: Path) -> Parser:
         """Nothing to load: everything is in the names."""
