@@ -206,12 +206,17 @@ def check_form(name: str, sample_rate_hz: int, n_channels: int) -> None:
 def _check_promise(name: str, reader: SoundFileReader | MediaReader, max_seconds: float) -> None:
     """Refuse, before anything is decoded, what the header promises too much of."""
     promised_s = reader.promised_s or 0.0
-    if promised_s > 1.01 * max_seconds + 0.1:  # headers round
+    if promised_s > _tolerated_s(max_seconds):
         raise _too_long(name, max_seconds)
     most = _affordable(reader, max_seconds)
     if promised_s * reader.sample_rate_hz * reader.n_channels > most:
         form = f"{promised_s:.4g} s of {reader.n_channels} channels at {reader.sample_rate_hz} Hz"
         raise RecordingTooLongError(f"{name}: its header promises {form}, {_too_many(most)}")
+
+
+def _tolerated_s(max_seconds: float) -> float:
+    """Seconds from which on a recording is too long; headers round, and what one lets pass is read to its end."""
+    return 1.01 * max_seconds + 0.1
 
 
 def _affordable(reader: SoundFileReader | MediaReader, max_seconds: float) -> float:
@@ -263,7 +268,7 @@ def checked(
     for block in blocks:
         check_deadline()
         n_samples += len(block)
-        if n_samples > max_seconds * sample_rate_hz:
+        if n_samples > _tolerated_s(max_seconds) * sample_rate_hz:
             raise _too_long(name, max_seconds)
         # Where all together lie within bounds, none lies outside; NaN and infinity don't.
         with np.errstate(all="ignore"):

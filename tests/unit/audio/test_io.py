@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from earnest.audio.io import decode, load_waveform, open_audio
-from earnest.errors import AudioError, MissingExtraError
+from earnest.errors import AudioError, MissingExtraError, RecordingTooLongError
 
 
 def tone(seconds: float = 1.0, sample_rate_hz: int = 16_000, n_channels: int = 1) -> npt.NDArray[np.float32]:
@@ -212,6 +212,21 @@ def test_decoded_seconds_are_bounded_while_reading() -> None:
         decode(silence, max_seconds=60)
     with open_audio(silence) as stream:
         assert max(len(block) for block in stream.blocks) <= 2**21
+
+
+@pytest.mark.parametrize("has_length", [True, False])
+def test_a_recording_is_too_long_by_one_rule_before_and_after_it_is_decoded(has_length: bool) -> None:
+    """A hundredth and a tenth of a second more than the limit pass, since headers round."""
+
+    def recording(seconds: float) -> bytes:
+        data = bytearray(encoded(tone(seconds), 16_000, "WAV", "PCM_16"))
+        if not has_length:
+            data[40:44] = struct.pack("<I", 0xFFFF_FFFF)
+        return bytes(data)
+
+    assert decode(recording(10.15), max_seconds=10).duration_s == pytest.approx(10.15)
+    with pytest.raises(RecordingTooLongError, match="longer than 10 s"):
+        decode(recording(10.25), max_seconds=10)
 
 
 @pytest.mark.parametrize(("container", "codec", "rate"), [("mp4", "aac", 44_100), ("webm", "libopus", 48_000)])
