@@ -1,6 +1,7 @@
 """Files that hold sound: the formats of libsndfile (WAV, FLAC, Ogg, MP3, AIFF and others), and containers through PyAV.
 
-Cut files are refused. The containers are those that libsndfile doesn't read: MP4, WebM, AAC, ASF.
+Cut files are refused. The containers are those that libsndfile doesn't read: MP4, WebM, AAC, ASF. WAV is never handed
+to FFmpeg, though it knows more codings (G.722, G.726): it takes the memory that the length of a chunk names.
 """
 
 import os
@@ -222,6 +223,9 @@ def _promise(n_missing: int) -> str:
 def _why_not_sound(file: BinaryIO, name: str, reason: str) -> str:
     file.seek(0)
     head = file.read(64)
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE" and "'fmt ' chunk" in reason:
+        convert = "Convert it, such as with: ffmpeg -i old.wav new.wav"
+        return f"{name}: a WAV file of a coding that can't be read, or damaged ({reason.strip(' .')}). {convert}"
     if all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head):
         return f"{name}: no sound but text, it begins with {head[:24].decode('ascii')!r}. Check what the file is."
     return f"{name}: not a recording that can be read ({reason.strip(' .')}). Convert it to WAV or FLAC."

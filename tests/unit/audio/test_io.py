@@ -246,6 +246,14 @@ def test_media_containers_are_read_through_pyav(
         decode(data)
 
 
+@pytest.mark.parametrize("tag", [0x28F, 0x45, 0x50], ids=["G.722", "G.726", "MPEG layer II"])
+def test_wav_of_a_coding_that_is_not_read_says_how_to_convert_it(tag: int) -> None:
+    data = bytearray(encoded(tone(), 16_000, "WAV", "PCM_16"))
+    data[20:22] = struct.pack("<H", tag)
+    with pytest.raises(AudioError, match=r"a WAV file of a coding that can't be read.*ffmpeg -i old\.wav new\.wav"):
+        decode(bytes(data))
+
+
 def test_an_mp4_whose_index_is_cut_is_an_error_or_whole() -> None:
     data = media_bytes("mp4", "aac", 44_100)
     whole = decode(data).waveform
