@@ -96,6 +96,19 @@ def _chunk_start(file: BinaryIO, size: int, position: int, order: str, wanted: b
     return None
 
 
+def _unfinished_bytes(file: BinaryIO) -> int:
+    """Return how many bytes lie behind a WAV header whose sizes were not filled in when its recorder ended, else 0."""
+    size = file.seek(0, os.SEEK_END)
+    head = _at(file, 0, 12)
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return 0
+    start = _chunk_start(file, size, 12, "<", b"data")
+    # Behind sound of no length other chunks may lie; then the first size counts them.
+    if start is None or 8 + int.from_bytes(head[4:8], "little") > start:
+        return 0
+    return size - start
+
+
 def _wave64(file: BinaryIO, size: int) -> int:
     position = 40  # "riff" and its size, "wave": 16 + 8 + 16 bytes
     for _ in range(_MOST_PARTS):
@@ -195,6 +208,10 @@ class SoundFileReader:
         self.sample_rate_hz = int(self._file.samplerate)
         self.n_channels = int(self._file.channels)
         self.encoding = f"{self._file.format} {self._file.subtype}"
+        if not self._file.frames and (n_bytes := _unfinished_bytes(file)):
+            self.close()
+            what = f"its header was never finished: it promises no sound, but {n_bytes:,} bytes follow"
+            raise AudioError(f"{name}: {what}. Mend it, such as with: ffmpeg -i broken.wav -c copy mended.wav")
         known = 0 < self._file.frames < _UNKNOWN_FRAMES
         self.promised_s = self._file.frames / max(self.sample_rate_hz, 1) if known else None
 

@@ -171,6 +171,25 @@ def test_a_wav_that_was_piped_has_no_size_in_its_header_and_is_read() -> None:
         assert len(decode(bytes(data)).waveform) == 16_000
 
 
+@pytest.mark.parametrize("form", ["WAV", "WAVEX"])
+@pytest.mark.parametrize("whole_size", [0, 36])
+def test_a_wav_whose_recorder_crashed_is_said_to_be_unfinished(form: str, whole_size: int, tmp_path: Path) -> None:
+    data = bytearray(encoded(tone(), 16_000, form, "FLOAT"))
+    place = data.index(b"data") + 4
+    data[4:8], data[place : place + 4] = struct.pack("<I", whole_size), bytes(4)
+    path = tmp_path / "crashed.wav"
+    path.write_bytes(data)
+    for source in (bytes(data), path):
+        with pytest.raises(AudioError, match=r"never finished.*but 64,000 bytes follow.*ffmpeg -i broken\.wav -c copy"):
+            decode(source)
+
+
+def test_a_wav_of_no_sound_but_a_title_is_not_said_to_be_unfinished() -> None:
+    data = encoded(tone(0), 16_000, "WAV", "PCM_16") + b"LIST\x1a\0\0\0INFOINAM\x0e\0\0\0nothing at all"
+    with pytest.raises(AudioError, match="has a header, but no sound"):
+        decode(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
+
+
 def test_folders_missing_files_and_pipes_are_named(tmp_path: Path) -> None:
     folder = tmp_path / "x.wav"
     folder.mkdir()
