@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from earnest.audio.io import MAX_SECONDS, check_form
 from earnest.audio.source import AudioInput, path_of, rate_of, refuse_single, source_of
 from earnest.bundle import DEFAULT_BUNDLE, RULE, Bundle, BundleInfo, load_bundle
-from earnest.errors import BundleError, EarnestError, shown
+from earnest.errors import AudioError, BundleError, EarnestError, MissingExtraError, shown
 from earnest.runtime.adaptation import Adaptation, Adapter, BatchAdapter, Listener
 from earnest.runtime.averaging import network_of
 from earnest.runtime.batch import AnsweredRecording, BatchAnswers
@@ -179,13 +179,25 @@ class Predictor:
         known.check(self.info)
         return Adapter(self.adaptation, known)
 
-    def profile(self, sources: Iterable[AudioInput]) -> Profile:
-        """Hear recordings of one speaker, and return what others are adapted with; see `adapter`."""
+    def profile(
+        self, sources: Iterable[AudioInput], unreadable: Callable[[EarnestError], None] | None = None
+    ) -> Profile:
+        """Hear recordings of one speaker, and return what others are adapted with; see `adapter`.
+
+        Parameters
+        ----------
+        unreadable : is told of each recording that can't be read, which is then left out; None raises its error
+        """
         refuse_single(sources)
         listener = BatchAdapter(self.adaptation)
         bulk = self._bulk(listener)
         for source in sources:
-            bulk.predict_one(source)
+            try:
+                bulk.predict_one(source)
+            except (AudioError, MissingExtraError) as error:
+                if unreadable is None:
+                    raise
+                unreadable(error)
         return listener.profile(self.info.name, self.info.version, self.info.classes)
 
     def predict(

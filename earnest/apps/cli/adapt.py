@@ -6,7 +6,8 @@ import click
 
 from earnest.apps.cli._options import AveragingOptions, options
 from earnest.apps.cli._recordings import sources_of
-from earnest.apps.cli.output import echo, echo_json, output_options, overwrite_option, progress_for
+from earnest.apps.cli.output import EXIT_SOME_FAILED, echo, echo_json, output_options, overwrite_option, progress_for
+from earnest.errors import EarnestError
 from earnest.files.writing import new_file
 
 
@@ -34,14 +35,25 @@ def command(
     Examples:
       earnest adapt anna/ --output anna.json
       earnest predict call.wav --profile anna.json
+
+    Exit codes: 0 all heard, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be read; they are
+    named, and the profile is of the others.
     """
     sources = sources_of(paths)
+    failed: list[EarnestError] = []
+
+    def leave_out(error: EarnestError) -> None:
+        failed.append(error)
+        echo(f"Left out: {error}", err=True)
+
     with new_file(output, overwrite) as place:
         heard = progress_for(as_json, quiet).counted("Hearing", sources, len(sources))
-        profile = models.load().profile(heard)
+        profile = models.load().profile(heard, leave_out)
         place.write_text(profile.to_json(), encoding="utf-8")
     facts = {"rows": len(profile.weights), "speech_s": round(profile.speech_s, 3), "model": profile.model}
     if as_json:
         echo_json({"path": output, **facts})
     elif not quiet:
         echo(f"{output}: {profile.speech_s:.0f} s of speech, {facts['rows']} answers of {profile.model}")
+    if failed:
+        click.get_current_context().exit(EXIT_SOME_FAILED)

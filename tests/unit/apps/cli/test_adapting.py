@@ -285,6 +285,18 @@ def test_a_profile_adapts_wherever_recordings_are_answered(
     assert "made with the model" in str(run(other, "predict", clip, "--profile", profile, code=1).exception)
 
 
+def test_a_profile_is_of_the_recordings_that_can_be_read(bundle: Path, folder: Path, tmp_path: Path) -> None:
+    some, good = tmp_path / "some.json", tmp_path / "good.json"
+    result = run(bundle, "adapt", folder / "anna", "--output", some, code=3)
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Left out: ")]
+    assert "broken.wav: no sound but text" in line
+    run(bundle, "adapt", *sorted((folder / "anna").glob("[0-9].wav")), "--output", good)
+    assert some.read_bytes() == good.read_bytes()
+    none = run(bundle, "adapt", folder / "anna" / "broken.wav", "--output", tmp_path / "none.json", code=1)
+    assert "no speech to adapt to" in str(none.exception)
+    assert not (tmp_path / "none.json").exists()
+
+
 def test_words_that_exclude_each_other_are_refused(bundle: Path, folder: Path) -> None:
     clip = folder / "anna" / "4.wav"
     for words in (("--adapt", "auto", "--adapt", clip), ("--adapt", "off", "--adapt", "auto")):
