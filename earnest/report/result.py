@@ -13,6 +13,7 @@ from earnest.errors import EarnestError, shown
 from earnest.evaluation.author_protocols import STAMP
 from earnest.evaluation.curves import NoiseCurve
 from earnest.evaluation.folds import seeds_apart
+from earnest.evaluation.importers import recognised
 from earnest.evaluation.metrics import Scores, affect_results, score
 from earnest.evaluation.predictions import Predictions, read_predictions
 from earnest.evaluation.protocols import kind_words
@@ -20,6 +21,7 @@ from earnest.files.reading import read_json, read_text
 from earnest.training.record import RECORD, RunRecord, read_record
 
 PREDICTIONS, METRICS, METRICS_NOISE, HISTORY = "predictions.csv", "metrics.json", "metrics-noise.json", "history.csv"
+_FORMS = {"predict": "a table of `earnest predict`", "huggingface": "JSON", "nkululeko": "a table of nkululeko's form"}
 BOOTSTRAP_SEED = 0  # as in `earnest evaluate`, so that intervals are the same
 
 
@@ -110,12 +112,23 @@ def read_result(path: Path) -> Result:
         raise EarnestError(
             f"{path}: holds no {PREDICTIONS}. Give a finished folder of `earnest train` or `earnest evaluate`."
         )
+    _refuse_other_forms(file)
     predictions = read_predictions(file)
     scores, _ = seeds_apart(score(predictions, np.random.default_rng(BOOTSTRAP_SEED)))
     if not path.is_dir():
         return Result(path.stem, predictions, scores, Facts(affect=affect_results(predictions) or {}))
     name = path.resolve().name
     return Result(name, predictions, scores, _facts(path), _runs(path, predictions.folds), _noise(path))
+
+
+def _refuse_other_forms(file: Path) -> None:
+    """Raise `EarnestError` for answers that `earnest score` reads and that lack the truth, or have it elsewhere."""
+    form = recognised(file)
+    if form != "earnest":
+        raise EarnestError(
+            f"{file}: {_FORMS[form]}, no predictions file. Give a folder of `earnest evaluate`, or a CSV with the "
+            "columns utterance_id, emotion (the true one) and predicted. `earnest score` scores this one by itself."
+        )
 
 
 def _facts(folder: Path) -> Facts:

@@ -34,6 +34,21 @@ def test_a_predictions_file_alone_knows_no_protocol(tmp_path: Path) -> None:
     assert result.runs == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("path,status,duration_s,emotion\na.wav,ok,1.0,sad\n", "a table of `earnest predict`"),
+        ('{"path": "a.wav", "status": "ok", "emotion": "sad"}\n', "JSON"),
+        ("file,emotion\na.wav,sad\n", "a table of nkululeko's form"),
+    ],
+)
+def test_answers_without_the_truth_say_what_to_give_instead(tmp_path: Path, text: str, what: str) -> None:
+    file = tmp_path / "answers"
+    file.write_text(text)
+    with pytest.raises(EarnestError, match=f"{what}, no predictions file.*utterance_id, emotion .* and predicted"):
+        read_result(file)
+
+
 def test_trainings_are_found_in_folders_of_folds_and_in_the_folder_itself(tmp_path: Path) -> None:
     folder = write_result(tmp_path / "made")
     write_run(folder / "f2", "f2", HISTORY)
