@@ -121,9 +121,13 @@ class PredictionRows(Framed, Iterator[Prediction]):
 
     def __init__(self, rows: Iterable[Prediction], classes: Sequence[str] = ()) -> None:
         self._rows, self._classes = iter(rows), tuple(classes)
+        self._n_given = 0
+        self._columns: Mapping[str, FrameColumn] | None = None
 
     def __next__(self) -> Prediction:
-        return next(self._rows)
+        row = next(self._rows)
+        self._n_given += 1
+        return row
 
     def close(self) -> None:
         """Leave the rows that are left; what has begun to decode them ends."""
@@ -131,8 +135,22 @@ class PredictionRows(Framed, Iterator[Prediction]):
             self._rows.close()
 
     def columns(self) -> Mapping[str, FrameColumn]:
-        """Take all rows that are left; see `Framed`."""
+        """Take all rows that are left, and keep their columns for the next time; see `Framed`.
+
+        Raises
+        ------
+        EarnestError
+            When rows were read, and none is left: they are not kept.
+        """
+        if self._columns is None:
+            self._columns = self._of_the_rest()
+        return self._columns
+
+    def _of_the_rest(self) -> Mapping[str, FrameColumn]:
         rows = list(self._rows)
+        if not rows and self._n_given:
+            again = "Keep them, rows = list(…), and make the frame with PredictionRows(rows).to_pandas()"
+            raise EarnestError(f"All {self._n_given} rows were read already, none is left for a frame. {again}.")
         classes = self._classes or tuple(dict.fromkeys(name for row in rows for name in row.probabilities))
         flat = [flat_values(row, classes) for row in rows]
         return {

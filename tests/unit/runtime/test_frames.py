@@ -52,6 +52,24 @@ def test_predictions_come_back_from_a_frame(package: str, rows: list[Prediction]
     assert list(PredictionRows.from_frame(frame)) == rows
 
 
+@packages
+def test_a_frame_can_be_made_twice(package: str) -> None:
+    rows = PredictionRows(iter(ROWS))
+    first, second = framed(rows, package), framed(rows, package)
+    assert column(first, "path") == column(second, "path") == ["a.wav", "b.wav", "c.wav"]
+
+
+def test_rows_that_were_read_make_no_empty_frame() -> None:
+    rows = PredictionRows(iter(ROWS))
+    assert next(rows) == ROWS[0]
+    assert list(rows.columns()["path"].values) == ["b.wav", "c.wav"]
+    assert list(rows) == []
+    all_read = PredictionRows(iter(ROWS))
+    assert list(all_read) == ROWS
+    with pytest.raises(EarnestError, match=r"All 3 rows were read already.*PredictionRows\(rows\)"):
+        all_read.columns()
+
+
 def test_a_frame_has_the_columns_and_types_of_the_file(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow, earnest[parquet]")
     from command_line import earnest_cli
