@@ -22,6 +22,7 @@ from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits, Settings
 from earnest.audio.deadline import Deadline, check_deadline, current_deadline, until
 from earnest.audio.waveform import Waveform
+from earnest.bundle import shipped_bundles
 from earnest.errors import EarnestError, NoPicturesError, TooLateError, suggestion
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.decoder_pool import start_decoders
@@ -252,7 +253,9 @@ class ModelThreads:
         if name is None:
             return next(iter(self.predictors.values()))
         if name not in self.predictors:
-            raise ProblemError("not-valid", f"There is no model '{name[:50]}' here.{suggestion(name, self.predictors)}")
+            ours = name in shipped_bundles()
+            hint = f" Start the server with --model {name}." if ours else suggestion(name, self.predictors)
+            raise ProblemError("not-valid", f"There is no model '{name[:50]}' here.{hint}")
         return self.predictors[name]
 
     async def run(

@@ -114,7 +114,9 @@ class FrontDoor:
             raise ProblemError(
                 "foreign-host", "The header Host names another server. Start the server with --host-name NAME."
             )
-        if asked.scope["type"] == "websocket" or asked.scope["method"] not in READING:
+        is_reading = asked.scope["type"] == "http" and asked.scope["method"] in READING
+        # A browser asks with OPTIONS whether a page may send what it is about to send: the answer is the same.
+        if not is_reading or "access-control-request-method" in asked.headers:
             self._refuse_foreign_page(asked, host)
 
     def _refuse_foreign_page(self, asked: HTTPConnection, host: str) -> None:

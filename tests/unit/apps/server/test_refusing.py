@@ -150,6 +150,13 @@ def test_wrong_parameters_are_named(client: TestClient, sound: bytes, query: str
     assert query.partition("=")[0] in problem["detail"]
 
 
+def test_a_model_that_ships_but_was_not_started_says_how_to_start_it(client: TestClient, sound: bytes) -> None:
+    told = refused(client.post("/v1/predict?model=small", content=sound, headers=WAV), 422, "not-valid")["detail"]
+    assert told == "There is no model 'small' here. Start the server with --model small."
+    told = refused(client.post("/v1/predict?model=smal", content=sound, headers=WAV), 422, "not-valid")["detail"]
+    assert "--model" not in told
+
+
 @pytest.mark.parametrize("address", ["/v1/predict", "/v1/batch"])
 def test_a_parameter_that_nobody_would_look_at_is_refused(client: TestClient, sound: bytes, address: str) -> None:
     answer = client.post(f"{address}?abstian_below=0", files={"file": ("a.wav", sound)})
@@ -321,6 +328,19 @@ def test_other_origins_may_ask_only_where_they_were_named(folder: Path) -> None:
         assert answer.headers["access-control-allow-origin"] == "https://page.example"
         other = client.get("/v1/models", headers={"Origin": "https://other.example"})
         assert "access-control-allow-origin" not in other.headers
+
+
+def test_a_browser_that_asks_for_a_page_elsewhere_is_told_what_the_server_needs(folder: Path) -> None:
+    asked = {"Origin": "https://page.example", "Access-Control-Request-Method": "POST", "Sec-Fetch-Site": "cross-site"}
+    with application(settings_for(folder)) as client:
+        answer = client.options("/v1/predict", headers=asked)
+        assert "--cors-origin" in refused(answer, 403, "foreign-origin")["detail"]
+    with application(settings_for(folder, cors_origins=("https://page.example",))) as client:
+        answer = client.options("/v1/predict", headers=asked)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == "https://page.example"
+        other = client.options("/v1/predict", headers=asked | {"Origin": "https://other.example"})
+        refused(other, 403, "foreign-origin")
 
 
 def test_every_answer_has_the_security_headers(client: TestClient) -> None:
