@@ -1,7 +1,6 @@
 """What an evaluation is about: a recipe under a protocol, the folds that are wanted, and the clips, decoded once."""
 
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,8 +22,6 @@ from earnest.settings.recipe import Recipe
 from earnest.training.clips import Clips, EmbeddingCache
 from earnest.training.examples import Example, clips_of_corpora, compute_examples
 from earnest.training.run import scheme_of
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -123,11 +120,18 @@ def under(protocol: Protocol, recipe: Recipe) -> Recipe:
 def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str, Path]) -> list[Utterance]:
     """Load the usable clips of the corpora of a protocol, or of the recipe's where it takes any."""
     wanted = recipe.corpora
-    for name in folders.keys() - {*wanted, *CORPORA.names()}:
-        _log.warning("--data %s=… is not used.%s", name, suggestion(name, wanted))
+    _refuse_misspelt(folders, {*wanted, *recipe.finetune.corpus}, protocol)
     if protocol.optional_corpora:
         wanted = tuple(name for name in wanted if _is_given(name, folders))
     return load_utterances(wanted, folders)
+
+
+def _refuse_misspelt(folders: Mapping[str, Path], used: set[str], protocol: Protocol) -> None:
+    """Refuse a folder under a name that is neither a corpus nor used: other recordings would be read in its place."""
+    for name in sorted(folders.keys() - {*used, *CORPORA.names()}):
+        raise CorpusError(
+            f"{name}={folders[name]}: protocol {protocol.name} reads no corpus '{name}' here.{suggestion(name, used)}"
+        )
 
 
 def auxiliary_utterances(recipe: Recipe, folders: Mapping[str, Path]) -> list[Utterance]:

@@ -153,7 +153,10 @@ def test_with_all_data_no_clip_is_left_out(made_up: Path, tmp_path: Path) -> Non
     [
         (["--protocol", "speaker-5folds"], "no protocol 'speaker-5folds'. Did you mean 'speaker-5fold'?"),
         (["--protocol", "speaker-5fold", "--fold", "f9"], "no fold 'f9'"),
-        (["--protocol", "ravdess-6fold"], "Where is ravdess? Say --data ravdess=DIR"),
+        (
+            ["--protocol", "ravdess-6fold"],
+            "protocol ravdess-6fold reads no corpus 'made-up' here. Choose one of: ravdess.",
+        ),
         (["--data", "made-up=absent"], "absent: no such folder"),
     ],
 )

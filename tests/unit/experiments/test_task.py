@@ -1,5 +1,6 @@
 """Which corpora a protocol reads: those it is defined on, and of several that may be absent, those that are there."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from earnest.errors import CorpusError
 from earnest.evaluation.protocols import protocol_called
 from earnest.experiments.task import ALL_DATA, protocol_utterances, under, with_weights_of
+from earnest.settings.finetune import Finetune
 from earnest.settings.recipe import Recipe
 from earnest.testing.corpora import build_example
 
@@ -42,12 +44,22 @@ def test_a_corpus_that_was_named_must_be_there(recipe: Recipe, tmp_path: Path) -
         corpora_found(recipe, {"emodb": tmp_path / "emodb", "tess": tmp_path / "absent"})
 
 
-def test_a_misspelt_corpus_is_not_passed_over_in_silence(
-    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_misspelt_corpus_is_refused_before_another_folder_is_read(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EARNEST_DATA", str(tmp_path))
-    corpora_found(recipe, {"emodbb": tmp_path / "emodb", "crema-d": tmp_path})
-    assert caplog.messages == ["--data emodbb=… is not used. Did you mean 'emodb'?"]
+    refused = r"emodbb=.*emodb: protocol moody-random reads no corpus 'emodbb' here\. Did you mean 'emodb'\?"
+    with pytest.raises(CorpusError, match=refused):
+        corpora_found(recipe, {"emodbb": tmp_path / "emodb"})
+
+
+def test_folders_of_corpora_that_are_not_used_may_be_named_too(recipe: Recipe, tmp_path: Path) -> None:
+    assert corpora_found(recipe, {"emodb": tmp_path / "emodb", "crema-d": tmp_path}) == {"emodb"}
+
+
+def test_own_recordings_that_a_fine_tuning_learns_from_may_be_named(recipe: Recipe, tmp_path: Path) -> None:
+    recipe = replace(recipe, finetune=Finetune(corpus=("mine",)))
+    assert corpora_found(recipe, {"emodb": tmp_path / "emodb", "mine": tmp_path}) == {"emodb"}
 
 
 @pytest.mark.parametrize(("fold", "weights"), [("to-nemo", "encoders/to-nemo"), (ALL_DATA, "encoders/all")])
