@@ -124,7 +124,11 @@ def _matched(a: Predictions, b: Predictions) -> tuple[Indices, Indices]:
     places_a, places_b = _places(a), _places(b)
     common = [place for place in places_a if place in places_b]
     if not common:
-        raise CorpusError("The two files have no recording in common. They are matched by corpus and utterance_id.")
+        first_a, first_b = (_name(next(iter(places))) for places in (places_a, places_b))
+        raise CorpusError(
+            f"The two files have no recording in common: {first_a} is in the first, {first_b} in the second. They are "
+            "matched by corpus and utterance_id."
+        )
     rows_a = np.array([places_a[place] for place in common], dtype=np.intp)
     rows_b = np.array([places_b[place] for place in common], dtype=np.intp)
     for place, row_a, row_b in zip(common, rows_a, rows_b, strict=True):

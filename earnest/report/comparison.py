@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from earnest.corpora.own.data import CORPUS as OWN
 from earnest.evaluation.comparison import Comparison, Difference, compare, holm
 from earnest.evaluation.intervals import bootstrap
 from earnest.evaluation.metrics import score
-from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.predictions import Predictions, same_text
 from earnest.files.writing import write_atomically
 from earnest.plots.results import draw_differences
 from earnest.report.result import BOOTSTRAP_SEED, Result
@@ -80,13 +81,32 @@ def compare_results(results: Sequence[Result]) -> Compared:
     CorpusError
         When a pair has no clip in common, or disagrees about a clip's true class.
     """
+    results, notes = _under_one_name(results)
     first = results[0]
     pairs = [
         compare(first.predictions, other.predictions, np.random.default_rng(BOOTSTRAP_SEED)) for other in results[1:]
     ]
     on_common, n_common = _on_common_clips(results)
-    notes = [*headline_notes(results), *_warnings(results, pairs, n_common)]
+    notes += [*headline_notes(results), *_warnings(results, pairs, n_common)]
     return Compared(results, headline_table(results), on_common, _corrected(pairs), notes)
+
+
+def _under_one_name(results: Sequence[Result]) -> tuple[Sequence[Result], list[str]]:
+    """Take recordings that have no corpus name for those of the one corpus that is named, and say so.
+
+    `earnest learn` gives own recordings no name, `earnest evaluate` that of their folder or file.
+    """
+    corpora = [set(result.predictions.corpus) for result in results]
+    named = set.union(*corpora) - {OWN}
+    if {OWN} not in corpora or len(named) != 1 or any(len(names) != 1 for names in corpora):
+        return results, []
+    (name,) = named
+    renamed = [
+        replace(one, predictions=replace(one.predictions, corpus=same_text(name, len(one.predictions))))
+        for one in results
+    ]
+    nameless = ", ".join(one.name for one, names in zip(results, corpora, strict=True) if names == {OWN})
+    return renamed, [f"{nameless}: own recordings without a corpus name, matched with {name} by utterance_id alone."]
 
 
 def write_comparison(compared: Compared, page: Path) -> None:

@@ -11,6 +11,7 @@ from made_up_results import made_up, write_result
 
 from earnest.errors import CorpusError
 from earnest.evaluation.comparison import compare, holm
+from earnest.evaluation.predictions import same_text
 from earnest.report.comparison import compare_results
 from earnest.report.result import read_results
 
@@ -56,6 +57,27 @@ def test_other_protocols_are_said(tmp_path: Path) -> None:
 def test_equal_protocols_and_clips_need_no_warning(tmp_path: Path) -> None:
     notes = compare_results(read_results(folders(tmp_path, 2))).notes
     assert not any("Different" in note for note in notes)
+
+
+@pytest.mark.parametrize("order", [("learnt", "evaluated"), ("evaluated", "learnt")])
+def test_own_recordings_without_a_corpus_name_are_matched_by_utterance_id(
+    tmp_path: Path, order: tuple[str, str]
+) -> None:
+    write_result(tmp_path / "learnt", replace(made_up(0), corpus=same_text("own", 60)))
+    write_result(tmp_path / "evaluated", replace(made_up(1), corpus=same_text("recordings", 60)))
+    compared = compare_results(read_results([tmp_path / name for name in order]))
+    assert [pair.n for pair in compared.pairs] == [60]
+    note = "learnt: own recordings without a corpus name, matched with recordings by utterance_id alone."
+    assert note in compared.notes
+
+
+def test_two_named_corpora_with_the_same_names_of_recordings_stay_apart(tmp_path: Path) -> None:
+    named = [replace(made_up(), corpus=same_text(name, 60)) for name in ("here", "there")]
+    paths = [write_result(tmp_path / one.corpus[0], one) for one in named]
+    with pytest.raises(
+        CorpusError, match=r"no recording in common: here/ann-happy-0 is in the first, there/ann-happy-0"
+    ):
+        compare_results(read_results(paths))
 
 
 def test_other_labels_for_one_clip_are_refused(tmp_path: Path) -> None:
