@@ -14,7 +14,7 @@ from earnest.evaluation.folds import FoldChoice, chosen_folds, fold_and_repeat, 
 from earnest.evaluation.protocols import Protocol
 from earnest.evaluation.splits import Split
 from earnest.files.cache import feature_cache
-from earnest.labels import SchemeCounts, count_labels
+from earnest.labels import Scheme, SchemeCounts, count_labels
 from earnest.models.classifier import build_front_end
 from earnest.progress import SILENT, Progress
 from earnest.settings.front_end import FrontEnd
@@ -86,6 +86,7 @@ def task_of(
     return Task(recipe, protocol, utterances, choice, seeds, folders)
 
 
+N_NAMED = 5
 FOLD, ALL_DATA = "{fold}", "all"
 
 
@@ -163,16 +164,33 @@ def label_counts(task: Task, used: Sequence[Utterance]) -> SchemeCounts:
 
 def examples_of(recipe: Recipe, utterances: Sequence[Utterance], progress: Progress = SILENT) -> dict[str, Example]:
     """Compute the frames of every utterance that the recipe's scheme keeps; samples too if the recipe augments."""
+    scheme = scheme_of(recipe, utterances)
+    _refuse_foreign_labels(scheme, utterances)
     with progress.bar("decoding", len(utterances)) as advance:
         return compute_examples(
             build_front_end(recipe),
             utterances,
-            scheme_of(recipe, utterances),
+            scheme,
             advance,
             keep_waveforms=bool(recipe.augment),
             affect_range=recipe.training.affect_range,
             disk=feature_cache(),
         )
+
+
+def _refuse_foreign_labels(scheme: Scheme, utterances: Sequence[Utterance]) -> None:
+    """Refuse recordings of which none has a label that the scheme knows."""
+    counts = count_labels(scheme, ((row.emotion, row.corpus, row.native_emotion) for row in utterances))
+    if counts.kept or not counts.dropped:
+        return
+    labels = sorted(counts.dropped)
+    named = ", ".join(labels[:N_NAMED]) + (" …" if len(labels) > N_NAMED else "")
+    raise CorpusError(
+        f"All {sum(counts.dropped.values())} recordings are left out: their labels ({named}) are not in the scheme "
+        f"{scheme.name} ({', '.join(scheme.classes)}). Learn them as they are with --scheme native or scheme = "
+        '"native" in the recipe. Or say what each label means: earnest corpus manifest PATH -o mine.csv --emotion '
+        "YOURS=OURS"
+    )
 
 
 def split_called(

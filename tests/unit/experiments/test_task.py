@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.protocols import protocol_called
-from earnest.experiments.task import ALL_DATA, protocol_utterances, under, with_weights_of
+from earnest.experiments.task import ALL_DATA, examples_of, protocol_utterances, under, with_weights_of
 from earnest.settings.finetune import Finetune
 from earnest.settings.recipe import Recipe
 from earnest.testing.corpora import build_example
@@ -60,6 +61,17 @@ def test_folders_of_corpora_that_are_not_used_may_be_named_too(recipe: Recipe, t
 def test_own_recordings_that_a_fine_tuning_learns_from_may_be_named(recipe: Recipe, tmp_path: Path) -> None:
     recipe = replace(recipe, finetune=Finetune(corpus=("mine",)))
     assert corpora_found(recipe, {"emodb": tmp_path / "emodb", "mine": tmp_path}) == {"emodb"}
+
+
+def test_labels_that_the_scheme_has_not_are_named_with_what_to_do(recipe: Recipe) -> None:
+    words = ("cheerful", "gloomy", "livid", "quiet", "tired", "wry")
+    rows = [Utterance(word, Path(f"{word}.wav"), corpus="mine", native_emotion=word) for word in words]
+    with pytest.raises(CorpusError) as refused:
+        examples_of(replace(recipe, scheme="six"), rows)
+    assert str(refused.value).startswith(
+        "All 6 recordings are left out: their labels (cheerful, gloomy, livid, quiet, tired …) are not in the scheme "
+        "six (neutral, happy, sad, angry, fearful, disgust). Learn them as they are with --scheme native"
+    )
 
 
 @pytest.mark.parametrize(("fold", "weights"), [("to-nemo", "encoders/to-nemo"), (ALL_DATA, "encoders/all")])
