@@ -1,5 +1,6 @@
 """Own recordings named by path in ``earnest corpus``: how they are read, and what is told of them."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +11,10 @@ from earnest.apps.cli._options import named_corpus, option
 from earnest.apps.cli.output import counts_text, echo, echo_table
 from earnest.corpora.load import of_corpus, refused_sentences
 from earnest.corpora.manifest import Utterance
-from earnest.corpora.own.check import OwnReport
+from earnest.corpora.own.check import OwnReport, without_faulty
 from earnest.corpora.own.data import OwnData
 from earnest.corpora.own.read import read_own
+from earnest.errors import SplitError
 
 NO_SPEAKERS = (
     "Speakers are unknown. Name them with --speaker-column NAME (of folders: 'folder 1', 'folder 2') or "
@@ -42,6 +44,12 @@ class OwnOptions:
     def any(self) -> bool:
         """Whether something was said."""
         return self != OwnOptions(None, None, None, None)
+
+    @property
+    def words(self) -> list[str]:
+        """What to type for the same."""
+        said = {f"--{name.replace('_', '-')}": value for name, value in vars(self).items() if value is not None}
+        return [word for pair in said.items() for word in pair]
 
     def read(self, path: Path, root: Path | None = None) -> OwnData:
         """Read them; ``root`` is where paths of a table start."""
@@ -91,8 +99,28 @@ def echo_manifest(data: OwnData, output: Path) -> None:
     echo(f"Next: earnest corpus check {output}, then earnest evaluate {RECIPE} --corpus {output}")
 
 
-def echo_own_report(report: OwnReport, name: str) -> None:
-    """Write counts, findings, advice and the next command."""
+def next_command(data: OwnData, report: OwnReport, name: str, hints: OwnOptions) -> str:
+    """Return the command that goes on after a check; "" where an evaluation would be refused, as the advice says why.
+
+    `earnest evaluate` takes no hints and no faulty recordings: a manifest keeps what the first say, without the others.
+    """
+    from earnest.evaluation.own_protocol import suitable_protocol
+
+    kept = without_faulty(data, report)
+    try:
+        suitable_protocol(kept.utterances)
+    except SplitError:
+        return ""
+    if len(kept.class_counts) < 2:
+        return ""
+    if not (hints.any or report.findings):
+        return shlex.join(["earnest", "evaluate", RECIPE, "--corpus", name])
+    readable = ["--readable"] if report.findings else []
+    return shlex.join(["earnest", "corpus", "manifest", name, "-o", "mine.csv", *hints.words, *readable])
+
+
+def echo_own_report(report: OwnReport, following: str) -> None:
+    """Write counts, findings, advice and the command that follows, "" for none."""
     echo(f"{report.source}: {report.layout}, {report.n_recordings} recordings, {report.hours:.2f} h")
     speakers = f"{report.n_speakers} speakers from {report.speaker_from}" if report.n_speakers else "speakers unknown"
     echo(f"Labels from {report.label_from}; {speakers}.\n")
@@ -106,4 +134,5 @@ def echo_own_report(report: OwnReport, name: str) -> None:
         echo(sentence)
     n_found = len(report.findings)
     echo(f"{n_found} problem{'s'[: n_found != 1]}." if n_found else "Every recording can be read.")
-    echo(f"Next: earnest evaluate {RECIPE} --corpus {name}")
+    if following:
+        echo(f"Next: {following}")

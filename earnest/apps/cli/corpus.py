@@ -15,6 +15,7 @@ from earnest.apps.cli._own_recordings import (
     echo_manifest,
     echo_own_report,
     manifest_rows,
+    next_command,
     own_path,
 )
 from earnest.apps.cli.output import (
@@ -231,11 +232,12 @@ def check(name: str, root: Path | None, data: Sequence[str], hints: OwnOptions, 
       earnest corpus check my-recordings --speaker-pattern "^([^_/]+)_"
     """
     if own := own_path(name, root):
-        found = _checked(hints.read(own), as_json, quiet)
+        recordings = hints.read(own)
+        found = _checked(recordings, as_json, quiet)
         if as_json:
             echo_json(found.to_dict())
         else:
-            echo_own_report(found, name)
+            echo_own_report(found, next_command(recordings, found, name, hints))
         sys.exit(EXIT_SOME_FAILED if found.findings else EXIT_OK)
     _refuse_hints(hints, name)
     corpus_called(name)

@@ -1,6 +1,7 @@
 """Own recordings by path in ``earnest corpus``: every stumble of a new user is a sentence that helps."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -82,12 +83,29 @@ def test_a_check_tells_counts_speakers_and_the_next_command(folder: Path) -> Non
     done = run("check", folder, "--speaker-column", "folder 2")
     assert done.exit_code == 0
     assert "Labels from folder 1; 3 speakers from folder 2." in done.output
-    assert done.output.endswith(
-        f"Every recording can be read.\nNext: earnest evaluate recipes/own.toml --corpus {folder}\n"
-    )
+    following = f"earnest corpus manifest '{folder}' -o mine.csv --speaker-column 'folder 2'"
+    assert done.output.endswith(f"Every recording can be read.\nNext: {following}\n")
     report = json.loads(run("check", folder, "--json").stdout)
     assert report["class_counts"] == {"sad": 3, "froh": 3}
     assert report["findings"] == []
+
+
+def test_the_next_command_of_a_check_is_one_that_works(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (folder / "sad" / "ann" / "bad.wav").write_bytes(b"no sound at all")
+    pattern = ("--speaker-pattern", "([a-z]+)_")
+    following = run("check", folder, *pattern).output.splitlines()[-1]
+    assert following == f"Next: earnest corpus manifest '{folder}' -o mine.csv --speaker-pattern '([a-z]+)_' --readable"
+    assert run(*shlex.split(following)[3:]).exit_code == 3
+    checked = run("check", "mine.csv").output
+    assert checked.endswith("Every recording can be read.\nNext: earnest evaluate recipes/own.toml --corpus mine.csv\n")
+
+
+@pytest.mark.parametrize("words", [(), ("--speaker-pattern", "(o)"), ("--label-pattern", "(_)")])
+def test_where_an_evaluation_would_be_refused_a_check_names_no_next_command(
+    folder: Path, words: tuple[str, ...]
+) -> None:
+    assert "Next:" not in run("check", folder, *words).output
 
 
 @pytest.mark.parametrize("words", [("check", "ravdes"), ("manifest", "ravdes", "-o", "x.csv")])
