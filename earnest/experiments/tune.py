@@ -40,7 +40,7 @@ from earnest.settings.tune import Range, Tune
 from earnest.training.heads import EmotionHead
 from earnest.training.learn import learner_for
 from earnest.training.loop import CHECKPOINT, History
-from earnest.training.run import claim, initial_classifier
+from earnest.training.run import BEFORE_LEARNING, claim, initial_classifier
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -205,6 +205,7 @@ def selected_settings(folders: Sequence[Path]) -> dict[str, Any]:
 
 
 STUDY, BEST, TRIALS, TRIED = "study.db", "best.toml", "trials.csv", "tune.json"
+FOLDERS = "trials"  # in it a folder a trial
 State = Literal["complete", "pruned", "failed"]
 N_BEFORE_PRUNING = 4  # trainings that end as planned, before one is held against them
 
@@ -299,8 +300,27 @@ def claim_search(space: SearchSpace, split: Split, output: Path) -> None:
         raise SplitError(f"{split.title}: it has test recordings, and settings are never chosen on those.")
     if not split.valid:
         raise RecipeError(f"{split.title}: has no validation recordings, on which settings are chosen.")
+    if (output / TRIED).exists() and not _has_learnt(output, space.tune):
+        _forget(output)
     claim(output, space.recipe, split)
     _claim_table(output, space.tune)
+
+
+def _has_learnt(output: Path, settings: Tune) -> bool:
+    """Say whether a trial has a value, or has learnt an epoch at least."""
+    if any(one.name not in BEFORE_LEARNING for one in output.glob(f"{FOLDERS}/*/[!.]*")):
+        return True
+    if not (output / STUDY).exists():
+        return False
+    with _study(output, settings) as study:
+        return any(trial.value is not None for trial in study.trials)
+
+
+def _forget(output: Path) -> None:
+    """Remove a search that has learnt nothing: as in `claim`, the corrected recipe takes its place."""
+    shutil.rmtree(output / FOLDERS, ignore_errors=True)
+    for name in (STUDY, TRIALS, TRIED):
+        (output / name).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -324,7 +344,7 @@ def _try_next(study: "Study", space: SearchSpace, workplace: _Workplace, n_done:
     try:
         recipe = space.recipe_with(space.settings_of(trial.params))
         watch = _Watch(trial, space.tune.metric)
-        value = _value(recipe, workplace, workplace.output / "trials" / f"{n_done + 1:03d}", watch)
+        value = _value(recipe, workplace, workplace.output / FOLDERS / f"{n_done + 1:03d}", watch)
         state, value = (TrialState.PRUNED, None) if watch.is_pruned else (TrialState.COMPLETE, value)
     except RecipeError as error:  # settings that don't go together are a result too
         trial.set_user_attr("error", str(error))

@@ -184,6 +184,21 @@ def test_another_search_in_the_same_folder_is_refused(tuned: tuple[Path, dict[st
         tune(made_up, tuned[0], "--fold", "f2")
 
 
+@pytest.mark.parametrize("reason", [CorpusError("broken.wav: not audio"), RecipeError("The loss is not finite.")])
+def test_after_a_search_that_learnt_nothing_the_corrected_one_takes_its_folder(
+    made_up: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: EarnestError
+) -> None:
+    def fail(*_arguments: Any, **_named: Any) -> None:
+        raise reason
+
+    monkeypatch.setattr(learn, "fit", fail)
+    with pytest.raises(EarnestError):
+        tune(made_up, tmp_path / "out", text=recipe_text(epochs=9) + TABLE.format(trials=2))
+    monkeypatch.undo()
+    corrected = recipe_text(epochs=1) + TABLE.format(trials=1).replace("2e-2", "1e-2")
+    assert [trial["state"] for trial in tune(made_up, tmp_path / "out", text=corrected)["trials"]] == ["complete"]
+
+
 FRONT_END = """
 [tune]
 trials = 12
