@@ -235,7 +235,10 @@ def _run(trainer: pl.Trainer, module: EmotionTraining, train: Sequence[Example],
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning.*")
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
-        trainer.fit(module, batches, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+        try:
+            trainer.fit(module, batches, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+        except SystemExit:  # Lightning's own end at Ctrl-C; the command has more to say
+            raise KeyboardInterrupt from None
 
 
 @dataclass(frozen=True)

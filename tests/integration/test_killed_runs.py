@@ -5,6 +5,8 @@ import csv
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing import get_context
@@ -14,7 +16,7 @@ from typing import Any
 
 import pytest
 from made_up_corpus import recipe_text
-from patience import PATIENCE_S
+from patience import PATIENCE_S, wait_for
 
 EPOCHS = 8
 # All that draws random numbers or keeps a state from step to step, and the second training on all clips. (What needs
@@ -166,3 +168,25 @@ def test_the_same_training_twice_gives_the_same_run(uninterrupted: Path, made_up
     command = Command(tmp_path, made_up)
     assert command.finish() == 0
     assert_same_run(command.run, uninterrupted)
+
+
+TABLE = """
+[tune]
+[tune.choices]
+training.learning_rate = [1e-3, 1e-2]
+"""
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "tune"])
+def test_ctrl_c_says_where_the_work_is_and_that_the_same_command_continues(
+    command: str, made_up: Path, tmp_path: Path
+) -> None:
+    recipe, output = tmp_path / "recipe.toml", tmp_path / "run"
+    recipe.write_text(recipe_text(10_000, "patience = 10_000") + TABLE, encoding="utf-8")
+    words = [command, recipe, "--data", f"made-up={made_up}", "--protocol", "speaker-5fold", "--output", output]
+    process = subprocess.Popen([sys.executable, "-m", "earnest", *map(str, words)], stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: any(output.rglob("history.csv")) or process.poll() is not None)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert said.endswith(f"What is done is in {output}; the same command continues.\n\nStopped.\n")
+    assert process.returncode == 1

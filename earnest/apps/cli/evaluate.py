@@ -20,7 +20,15 @@ from earnest.apps.cli._options import (
     variant_names,
 )
 from earnest.apps.cli._recipe import EPILOG, RecipeOptions, protocol_names, recipe_argument
-from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, progress_for
+from earnest.apps.cli.output import (
+    corpus_folders,
+    data_option,
+    echo,
+    echo_json,
+    output_options,
+    progress_for,
+    resumable,
+)
 from earnest.apps.cli.train import protocol_of, require_training
 from earnest.errors import MissingExtraError, RecipeError
 from earnest.evaluation.protocols import Protocol, protocol_called
@@ -307,11 +315,12 @@ def command(
     if progress.visible and not engine.here:
         echo("Every job decodes the recordings first.", err=True)
     if as_published:
-        _show_as_published(asked, folders, folder, engine, on_fold, as_json)
+        with resumable(folder, "", quiet):
+            _show_as_published(asked, folders, folder, engine, on_fold, as_json)
         return
     task = asked.task(folders)
     space, less = asked.space(task), with_shares(task, shares)
-    with held_folder(folder):
+    with resumable(folder, "", quiet), held_folder(folder):
         outcome = evaluate(task, folder, shlex.join(asked.words), engine, on_fold, space)
         matrix = _draw(outcome, folder, recipe.stem)
         again = evaluate_conditions(task, folder, sets, asked.words, progress) if sets else []

@@ -13,7 +13,16 @@ import click
 from earnest.apps.cli._evaluate_results import echo_leakage, echo_other_heads
 from earnest.apps.cli._options import names_from, options
 from earnest.apps.cli._recipe import EPILOG, RecipeOptions, protocol_names, recipe_argument
-from earnest.apps.cli.output import corpus_folders, data_option, echo, echo_json, output_options, percent, progress_for
+from earnest.apps.cli.output import (
+    corpus_folders,
+    data_option,
+    echo,
+    echo_json,
+    output_options,
+    percent,
+    progress_for,
+    resumable,
+)
 from earnest.errors import MissingExtraError
 from earnest.files.locks import held_folder
 from earnest.settings.recipe import recipe_word
@@ -90,7 +99,7 @@ def command(
     typed = shlex.join([*words, *(["--fold", fold] if fold else []), *(["--all-data"] if all_data else [])])
     from earnest.training.ranks import joined_ranks
 
-    with held_folder(output), joined_ranks() as ranks:
+    with resumable(output, "", quiet), held_folder(output), joined_ranks() as ranks:
         outcome = train(resolved, protocol, fold, folders, output, typed, not all_data, progress, ranks)
         record = read_record(output)
         _draw_curve(output, record.best_epoch)

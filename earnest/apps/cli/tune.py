@@ -18,6 +18,7 @@ from earnest.apps.cli.output import (
     output_options,
     percent,
     progress_for,
+    resumable,
 )
 from earnest.apps.cli.train import require_training
 from earnest.errors import RecipeError
@@ -90,7 +91,8 @@ def command(
         if progress.visible:
             echo(f"trial {trial.number}: {_words(trial)} {_settings(trial)}", err=True)
 
-    outcome = tune(space, protocol, fold, corpus_folders(data), folder, on_trial, progress)
+    with resumable(folder, "", quiet):
+        outcome = tune(space, protocol, fold, corpus_folders(data), folder, on_trial, progress)
     if as_json:
         echo_json({"output": folder, **outcome.to_dict()})
         return
