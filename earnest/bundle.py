@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -255,8 +256,7 @@ def checked_bytes(folder: Path, name: str, sha256: str) -> bytes:
 
 
 def _read_info(path: Path) -> BundleInfo:
-    missing = "no such file. A bundle is a folder with bundle.json and model.onnx."
-    text = read_text(path, BundleError, missing, LARGEST_DESCRIPTION, "JSON file")
+    text = read_text(path, BundleError, _missing_in(path.parent), LARGEST_DESCRIPTION, "JSON file")
     values = parsed_json(text, str(path), BundleError)
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         found = values.get("schema") if isinstance(values, dict) else None
@@ -274,6 +274,14 @@ def _read_info(path: Path) -> BundleInfo:
     if problem := _problem_with_names(info):
         raise BundleError(f"{path}: {problem}")
     return info
+
+
+def _missing_in(folder: Path) -> str:
+    """Say what a folder without ``bundle.json`` is, and how a trained run becomes a bundle."""
+    if not (folder / "run.json").is_file():
+        return "no such file. A bundle is a folder with bundle.json and model.onnx."
+    words = ["earnest", "export", str(folder), "--output", f"bundles/{folder.resolve().name}"]
+    return f"no such file. This is a trained run; make a bundle of it: {shlex.join(words)}"
 
 
 def _is_rule(entry: object) -> bool:

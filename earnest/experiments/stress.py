@@ -201,4 +201,9 @@ def evaluation_document(path: Path) -> dict[str, Any]:
     document = read_json(path, missing=missing, hint="Evaluate again.")
     if not (isinstance(document, dict) and isinstance(document.get("folds"), dict) and document["folds"]):
         raise EarnestError(f"{path}: has no folds. Give a finished folder of `earnest evaluate`.")
+    if not any((path.parent / name).is_dir() for name in document["folds"]):
+        raise EarnestError(
+            f"{path.parent}: holds no folder of a fold, such as {next(iter(document['folds']))}. Give a finished "
+            "folder of `earnest evaluate`; `earnest train` and `earnest learn` make others."
+        )
     return document

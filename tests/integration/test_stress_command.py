@@ -132,6 +132,9 @@ def test_what_is_no_evaluation_or_not_there_is_refused(evaluated: Path, made_up:
     (tmp_path / "metrics.json").write_text("{}")
     with pytest.raises(EarnestError, match="has no folds"):
         earnest_cli("stress", tmp_path, *data)
+    (tmp_path / "metrics.json").write_text('{"folds": {"f1": {}}}')
+    with pytest.raises(EarnestError, match=r"holds no folder of a fold, such as f1\. Give .* of `earnest evaluate`"):
+        earnest_cli("stress", tmp_path, *data)
     (tmp_path / "metrics.json").write_text("{")
     with pytest.raises(EarnestError, match="not valid JSON"):
         earnest_cli("stress", tmp_path, *data)

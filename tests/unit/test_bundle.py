@@ -6,7 +6,8 @@ import pytest
 from stand_in import write_bundle
 
 from earnest import bundle
-from earnest.bundle import BundleInfo, ProtocolResult, find_bundle
+from earnest.bundle import BundleInfo, ProtocolResult, find_bundle, load_bundle
+from earnest.errors import BundleError
 from earnest.export.card import model_card
 
 
@@ -20,6 +21,15 @@ def test_a_folder_that_is_called_like_a_shipped_bundle_does_not_take_its_place(
     assert find_bundle("base") == tmp_path / "shipped" / "base"
     assert find_bundle("./base/") == Path("base")
     assert find_bundle(tmp_path / "shipped" / "base" / "bundle.json") == tmp_path / "shipped" / "base"
+
+
+def test_a_run_that_was_not_exported_is_told_how_it_becomes_a_bundle(tmp_path: Path) -> None:
+    run = tmp_path / "my run"
+    run.mkdir()
+    (run / "run.json").write_text("{}")
+    with pytest.raises(BundleError) as refused:
+        load_bundle(run)
+    assert str(refused.value).endswith(f"make a bundle of it: earnest export '{run}' --output 'bundles/my run'")
 
 
 def test_a_single_fold_has_no_deviation_in_the_card() -> None:
