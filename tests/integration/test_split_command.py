@@ -59,6 +59,20 @@ def fold_file(path: Path, rows: list[Utterance], tested: set[str], held: set[str
     return path
 
 
+def test_own_recordings_are_named_by_path_as_in_evaluate(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(corpus.parent)
+    splits, recipe = tmp_path / "splits", tmp_path / "recipe.toml"
+    earnest_cli("split", "--protocol", "speaker-3fold", "--corpus", corpus.name, "--output", splits)
+    assert len(list(splits.glob("*.json"))) == 3
+    said = json.loads(earnest_cli("split", "--check", splits, "--corpus", corpus.name, "--json"))
+    assert [one["problems"] for one in said] == [[], [], []]
+    recipe.write_text(QUICK, encoding="utf-8")
+    words = ("--corpus", corpus.name, "--splits", splits, "--folds", "f1", "--output", tmp_path / "result", "--json")
+    assert json.loads(earnest_cli("evaluate", recipe, *words))["n"] > 0
+
+
 def test_what_is_written_is_free_of_leaks_and_read_back_as_the_same_splits(corpus: Path, tmp_path: Path) -> None:
     words = ("--protocol", "speaker-3fold", "--output", tmp_path / "splits", "--hash", *data(corpus))
     assert "3 files" in earnest_cli("split", *words)

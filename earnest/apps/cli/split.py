@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._options import corpus_names, names_from
+from earnest.apps.cli._options import corpus_names, named_corpus, names_from
 from earnest.apps.cli._recipe import EPILOG, protocol_names
 from earnest.apps.cli.output import (
     EXIT_ERROR,
@@ -58,8 +58,10 @@ PATH = click.Path(path_type=Path)
     "--corpus",
     "corpora",
     multiple=True,
-    shell_complete=names_from(corpus_names),
-    help="Corpus of the recordings, where neither protocol nor --data says it; repeatable.",
+    metavar="NAME|PATH",
+    shell_complete=names_from(corpus_names, files=True),
+    help="Corpus of the recordings, where neither protocol nor --data says it; repeatable. Or a folder, table or "
+    "manifest of your own.",
 )
 @data_option
 @output_options
@@ -118,10 +120,11 @@ def command(
 
 
 def _utterances(corpora: Sequence[str], folders: Mapping[str, Path]) -> list[Utterance]:
-    names = tuple(corpora) or tuple(folders)
-    if not names:
+    named = [(text, None) if text in folders else named_corpus(text) for text in corpora or folders]
+    if not named:
         raise click.UsageError("Which corpus? Give --data NAME=DIR or --corpus NAME.")
-    return load_utterances(names, folders)
+    own = {name: path for name, path in named if path is not None}
+    return load_utterances([name for name, _ in named], {**folders, **own})
 
 
 def _digests(rows: Sequence[Utterance], progress: Progress) -> Digests:
