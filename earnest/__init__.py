@@ -18,7 +18,7 @@ from earnest.errors import (
 from earnest.installation import __version__
 
 if TYPE_CHECKING:
-    from earnest.audio.source import AudioInput
+    from earnest.audio.source import AudioInput, Channel
     from earnest.bundle import BundleInfo
     from earnest.own.learned import Learned
     from earnest.progress import Progress
@@ -36,6 +36,7 @@ __all__ = [
     "AudioError",
     "AudioInput",
     "BundleError",
+    "Channel",
     "CorpusError",
     "EarnestError",
     "Embeddings",
@@ -55,6 +56,7 @@ __all__ = [
 
 _LAZY = {  # imported when they are used, so that `import earnest` costs nothing
     "AudioInput": "earnest.audio.source",
+    "Channel": "earnest.audio.source",
     "Embeddings": "earnest.runtime.embedding",
     "Prediction": "earnest.runtime.prediction",
     "PredictionRows": "earnest.runtime.frames",

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.io import HIGHEST_HZ, LOWEST_HZ, MAX_CHANNELS
+from earnest.audio.io import HIGHEST_HZ, LOWEST_HZ
+from earnest.audio.source import MAX_CHANNELS
 from earnest.errors import AudioError, MissingExtraError
 
 QUEUE_S = 10.0

@@ -2,7 +2,8 @@
 
 Everything is decoded block by block and checked on the way, so a small file that unpacks to days of silence costs no
 more memory than it is allowed to. Samples of float files that lie outside [-1, 1] are kept as they are: scaling would
-change the level of the rest, clipping would distort it. Channels are averaged.
+change the level of the rest, clipping would distort it. Channels are averaged, unless a `Channel` is asked for; those
+that cancel each other are refused.
 """
 
 import math
@@ -17,12 +18,11 @@ import numpy.typing as npt
 
 from earnest.audio.deadline import check_deadline
 from earnest.audio.sound_file import MediaReader, SoundFileReader, media_format
-from earnest.audio.source import Source, opened, source_name
+from earnest.audio.source import MAX_CHANNELS, Source, opened, source_name, whole_and_channel
 from earnest.audio.waveform import Waveform
 from earnest.errors import AudioError, RecordingTooLongError, first_line
 
 MAX_SECONDS = 4 * 3600.0
-MAX_CHANNELS = 256
 VALUES_PER_S = 2 * 192_000  # channels × sample rate that may be decoded for each second of the longest recording
 # Where channels × sample rate is above DENSE_PER_S, no more is decoded than if the longest recording had DENSE_S s,
 # so that 8 channels at 1 MHz are refused where four hours may be read.
@@ -32,6 +32,7 @@ LOWEST_HZ, HIGHEST_HZ = 1_000, 1_000_000
 BLOCK_S = 10.0  # of an array that is read: what works on blocks needs memory for some of them
 # An array (1 or 2, more than 8) is (channels, samples): nobody hands over one or two samples of so many channels.
 CHANNELS_FIRST, FEW_CHANNELS = 2, 8
+CANCELLED = 1e-3  # of the channels' power is left in their mean: less is no sound that was mixed so
 LARGEST_SAMPLE = 2.0**31  # floats that hold unscaled 32-bit integers; beyond, powers overflow
 
 
@@ -41,8 +42,8 @@ class Recording:
 
     Attributes
     ----------
-    waveform : shape (samples,), float32, mean over channels
-    n_channels : before they were averaged
+    waveform : shape (samples,), float32, mean over channels, or the one that was asked for
+    n_channels : of the file
     encoding : what it was ("WAV PCM_16")
     """
 
@@ -165,24 +166,28 @@ def open_audio(source: Source, max_seconds: float = MAX_SECONDS, *, is_part: boo
     ----------
     is_part : whether not all will be read, so that a header may promise more than ``max_seconds``
     """
-    if isinstance(source, tuple):
-        yield _array_stream(*source, max_seconds, getattr(source, "name", "") or "array")
+    name, (whole, channel) = source_name(source), whole_and_channel(source)
+    if isinstance(whole, tuple):
+        yield _array_stream(*whole, max_seconds, name, channel)
         return
-    name = source_name(source)
-    with opened(source, name) as file, open_audio_file(file, name, max_seconds, is_part) as stream:
+    with opened(whole, name) as file, open_audio_file(file, name, max_seconds, is_part, channel) as stream:
         yield stream
 
 
 @contextmanager
-def open_audio_file(file: BinaryIO, name: str, max_seconds: float, is_part: bool = False) -> Iterator[AudioStream]:
-    """Open a recording whose file is open; see `open_audio`."""
+def open_audio_file(
+    file: BinaryIO, name: str, max_seconds: float, is_part: bool = False, channel: int | None = None
+) -> Iterator[AudioStream]:
+    """Open a recording whose file is open, or one channel of it, from 1; see `open_audio`."""
     reader = _reader_of(file, name)
     try:
         check_form(name, reader.sample_rate_hz, reader.n_channels)
+        _check_channel(name, reader.n_channels, channel)
         if not is_part:
             _check_promise(name, reader, max_seconds)
         counted = _counted(reader.blocks(), name, _most_values(reader, max_seconds))
-        blocks = checked(_mono(counted), name, reader.sample_rate_hz, max_seconds, reader.promised_s)
+        mono = _mono(counted, name, channel)
+        blocks = checked(mono, name, reader.sample_rate_hz, max_seconds, reader.promised_s)
         yield AudioStream(name, reader.sample_rate_hz, reader.n_channels, reader.encoding, blocks)
     finally:
         reader.close()
@@ -201,6 +206,12 @@ def check_form(name: str, sample_rate_hz: int, n_channels: int) -> None:
         raise AudioError(f"{name}: the sample rate is {sample_rate_hz} Hz, {expected}. Is the header right?")
     if not 1 <= n_channels <= MAX_CHANNELS:
         raise AudioError(f"{name}: has {n_channels} channels, expected 1 to {MAX_CHANNELS}. Is the header right?")
+
+
+def _check_channel(name: str, n_channels: int, channel: int | None) -> None:
+    if channel is not None and channel > n_channels:
+        has = "one channel" if n_channels == 1 else f"{n_channels} channels"
+        raise AudioError(f"{name}: the recording has {has}, there is no channel {channel}.")
 
 
 def _check_promise(name: str, reader: SoundFileReader | MediaReader, max_seconds: float) -> None:
@@ -253,11 +264,29 @@ def _too_long(name: str, max_seconds: float) -> RecordingTooLongError:
     return RecordingTooLongError(f"{name}: longer than {max_seconds:g} s, the most that is read. Cut it into parts.")
 
 
-def _mono(blocks: Iterator[npt.NDArray[np.float32]]) -> Iterator[Waveform]:
+def _mono(blocks: Iterator[npt.NDArray[np.float32]], name: str, channel: int | None) -> Iterator[Waveform]:
+    """Yield one channel, from 1, or the mean of all; at the end, channels that cancelled each other are refused."""
+    power, power_left, n_channels = 0.0, 0.0, 1
     for block in blocks:
-        with np.errstate(all="ignore"):  # an overflow becomes infinity and is refused as such
-            mean = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
-        yield mean  # outside: a generator left half way may end in another thread, where the state can't be set back
+        n_channels = block.shape[1]
+        if channel is not None or n_channels == 1:
+            yield np.ascontiguousarray(block[:, (channel or 1) - 1])
+            continue
+        # No yield in here: a generator left half way may end in another thread, where the state can't be set back.
+        with np.errstate(all="ignore"):
+            mean = _mean(block)
+            power += float(np.vdot(block, block)) / n_channels
+            power_left += float(np.dot(mean, mean))
+        yield mean
+    if power_left < CANCELLED * power < np.inf:
+        raise AudioError(
+            f"{name}: its {n_channels} channels cancel each other, one has the opposite sign: their mean is next to "
+            "silence. Ask for one: --channel 1, in Python earnest.Channel(path, 1), of a server channel=1."
+        )
+
+
+def _mean(block: npt.NDArray[np.float32]) -> Waveform:
+    return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
 
 
 def checked(
@@ -301,12 +330,15 @@ def _part(stream: AudioStream, start_s: float, end_s: float | None) -> Iterator[
             return
 
 
-def _array_stream(array: npt.ArrayLike, sample_rate_hz: int, max_seconds: float, name: str) -> AudioStream:
+def _array_stream(
+    array: npt.ArrayLike, sample_rate_hz: int, max_seconds: float, name: str, channel: int | None
+) -> AudioStream:
     frames = _array_frames(array, name)
     check_form(name, sample_rate_hz, frames.shape[1])
+    _check_channel(name, frames.shape[1], channel)
     n_block = max(round(BLOCK_S * sample_rate_hz), 1)
     parts = (frames[start : start + n_block] for start in range(0, len(frames), n_block))
-    blocks = checked(_mono(parts), name, sample_rate_hz, max_seconds, None)
+    blocks = checked(_mono(parts, name, channel), name, sample_rate_hz, max_seconds, None)
     return AudioStream(name, sample_rate_hz, frames.shape[1], f"array {np.asarray(array).dtype}", blocks)
 
 
@@ -324,7 +356,11 @@ def mono_chunk(array: npt.ArrayLike, name: str) -> Waveform:
         When it has another shape or type, or holds NaN, infinity or samples beyond 32-bit integers.
     """
     frames = _array_frames(array, name)
-    return next(checked(_mono(iter([frames])), name, HIGHEST_HZ, np.inf, None)) if len(frames) else frames[:, 0]
+    if not len(frames):
+        return frames[:, 0]
+    with np.errstate(all="ignore"):  # an overflow becomes infinity and is refused as such
+        mean = _mean(frames)
+    return next(checked(iter([mean]), name, HIGHEST_HZ, np.inf, None))
 
 
 def _array_frames(array: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:

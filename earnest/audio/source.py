@@ -5,6 +5,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO, FileIO
 from numbers import Integral, Real
 from pathlib import Path
@@ -15,10 +16,41 @@ import numpy.typing as npt
 
 from earnest.errors import AudioError, printable, shown
 
-Source: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int]
-"""A path, the bytes of a file, an open binary file, or (array, sample rate in Hz) with shape (samples,) or
-(samples, channels); integer arrays are scaled by their type's range."""
+WholeSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int]
 
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel of a recording by itself, such as one side of a phone call; in tables it is called ``call.wav#2``.
+
+    Attributes
+    ----------
+    source : the recording
+    number : 1 for the first one, which is the left one of two
+
+    Raises
+    ------
+    AudioError
+        When the number is none of a channel.
+    """
+
+    source: "AudioInput"
+    number: int
+
+    def __post_init__(self) -> None:
+        is_whole = isinstance(self.number, Integral) and not isinstance(self.number, bool)
+        if not is_whole or not 1 <= self.number <= MAX_CHANNELS:
+            expected = f"expected a whole number from 1 to {MAX_CHANNELS}; 1 is the first one"
+            raise AudioError(f"{source_name(self.source)}: channel {shown(self.number)}, {expected}.")
+        if isinstance(self.source, Channel):
+            raise AudioError(f"{source_name(self.source)}: is one channel already. Give the recording.")
+
+
+Source: TypeAlias = WholeSource | Channel
+"""A path, the bytes of a file, an open binary file, or (array, sample rate in Hz) with shape (samples,) or
+(samples, channels); integer arrays are scaled by their type's range. Or one `Channel` of these."""
+
+MAX_CHANNELS = 256
 MAX_STREAM_BYTES = 4 * 2**30
 AudioInput: TypeAlias = Source | bytearray | memoryview | Mapping[str, Any]
 """A path, the bytes of a file, an open binary file, (array, sample rate in Hz), or a dict as an ``Audio`` column of
@@ -57,6 +89,8 @@ class NamedSamples(tuple[Any, int]):
 
 def source_name(source: object) -> str:
     """Return what to call a source in messages and tables: printable, one line."""
+    if isinstance(source, Channel):
+        return f"{source_name(source.source)}#{source.number}"
     if isinstance(source, bytes) and not getattr(source, "name", ""):
         return f"recording of {len(source)} bytes"
     return printable(path_of(source))
@@ -68,6 +102,8 @@ def path_of(source: object) -> str:
     A byte that is not UTF-8 becomes ``\\xff``, and a backslash before what looks so ``\\x5c``: no two files are called
     the same.
     """
+    if isinstance(source, Channel):
+        return f"{path_of(source.source)}#{source.number}"
     if isinstance(source, str | os.PathLike):
         raw = os.fsencode(source)
         if os.sep == "/":  # elsewhere a backslash is no letter of a name
@@ -153,6 +189,17 @@ def source_of(given: object) -> Source:
     AudioError
         For what is no recording; the message says what to hand over.
     """
+    if isinstance(given, Channel):
+        return Channel(_whole(given.source), given.number)
+    return _whole(given)
+
+
+def whole_and_channel(source: Source) -> tuple[WholeSource, int | None]:
+    """Return a recording and the number of the channel that is asked for, from 1; None for all of them."""
+    return (_whole(source.source), int(source.number)) if isinstance(source, Channel) else (source, None)
+
+
+def _whole(given: object) -> WholeSource:
     if isinstance(given, str | bytes | os.PathLike):
         return given
     if isinstance(given, bytearray | memoryview):
@@ -177,7 +224,7 @@ def source_of(given: object) -> Source:
 def refuse_single(sources: object) -> None:
     """Raise `AudioError` for one recording where several are expected: a path would be read letter by letter."""
     is_pair = isinstance(sources, tuple) and len(sources) == 2 and any(isinstance(one, Real) for one in sources)
-    kinds = (str, bytes, bytearray, memoryview, os.PathLike, Mapping)
+    kinds = (str, bytes, bytearray, memoryview, os.PathLike, Mapping, Channel)
     if is_pair or isinstance(sources, kinds) or hasattr(sources, "read") or hasattr(sources, "get_all_samples"):
         raise AudioError("Expected several recordings, got one. Give a list of them, or use model.predict(…).")
     if isinstance(sources, np.ndarray) and sources.dtype.kind not in "OUT":  # those hold paths
@@ -202,7 +249,7 @@ def rate_of(value: object, name: str = "array") -> int:
     raise AudioError(f"{name}: the sample rate must be a whole number in Hz, got {shown(value)}.{hint}")
 
 
-def _samples(pair: tuple[Any, ...], name: str = "") -> Source:
+def _samples(pair: tuple[Any, ...], name: str = "") -> WholeSource:
     if len(pair) != 2:
         raise AudioError(f"array: expected (array, sample_rate_hz), got a tuple of {len(pair)}. {_WITH_RATE}")
     called = name or "array"
@@ -214,7 +261,7 @@ def _samples(pair: tuple[Any, ...], name: str = "") -> Source:
     return NamedSamples.of(array, rate_of(rate_hz, called), name)
 
 
-def _cell(cell: Mapping[str, Any]) -> Source:
+def _cell(cell: Mapping[str, Any]) -> WholeSource:
     """Return what a cell of an ``Audio`` column holds: samples, else the bytes of a file, else its path."""
     name = str(cell.get("path") or "")
     if cell.get("array") is not None:

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.io import mono_chunk
-from earnest.audio.source import AudioInput, Source, opened, path_of, source_name, source_of
+from earnest.audio.io import decode, mono_chunk
+from earnest.audio.source import AudioInput, Source, opened, path_of, source_name, source_of, whole_and_channel
 from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.profile import Profile
@@ -97,9 +97,11 @@ def timeline_call(
 
 
 def _predict_call(params: Mapping[str, str | float], source: Source, profile: Profile | None) -> Call:
+    data, channel = _sent(source)
+    params = {**params, **_channel(channel)}
     if profile is None:
-        return Call("POST", "/v1/predict", params, content=_bytes_of(source))
-    return Call("POST", "/v1/predict", params, files=[("file", ("0", _bytes_of(source))), *_profile_part(profile)])
+        return Call("POST", "/v1/predict", params, content=data)
+    return Call("POST", "/v1/predict", params, files=[("file", ("0", data)), *_profile_part(profile)])
 
 
 def _profile_part(profile: Profile | None) -> list[tuple[str, tuple[str, bytes]]]:
@@ -120,8 +122,12 @@ def batch_call(
 ) -> tuple[Call, list[str]]:
     """Return the question about several recordings, and their paths."""
     known = list(sources)
-    files = [("file", (f"{number}", _bytes_of(source))) for number, source in enumerate(known)]
-    params = {"adapt": adapt, **_asked(options), **_model(model)}
+    sent = [_sent(source) for source in known]
+    channels = {channel for _, channel in sent}
+    if len(channels) > 1:
+        raise EarnestError("A server hears one channel of all recordings that are sent together. Ask once a channel.")
+    files = [("file", (f"{number}", data)) for number, (data, _) in enumerate(sent)]
+    params = {"adapt": adapt, **_asked(options), **_model(model), **_channel(*channels)}
     call = Call("POST", "/v1/batch", params, files=[*files, *_profile_part(profile)])
     return call, [path_of(source) for source in known]
 
@@ -150,20 +156,26 @@ def _window(windowing: Windowing | None) -> dict[str, float]:
     return {"window_s": chosen.window_s, "hop_s": chosen.hop_s}
 
 
-def _bytes_of(given: AudioInput) -> bytes:
+def _channel(number: int | None = None) -> dict[str, float]:
+    return {} if number is None else {"channel": number}
+
+
+def _sent(given: AudioInput) -> tuple[bytes, int | None]:
+    """Return the bytes of a recording, and the channel to ask for; an array is sent as what is to be heard of it."""
     source = source_of(given)
-    if isinstance(source, tuple):
-        return _wav(*source)
-    with opened(source, source_name(source)) as file:
-        return file.read()
+    whole, channel = whole_and_channel(source)
+    if isinstance(whole, tuple):
+        return _wav(source), None
+    with opened(whole, source_name(source)) as file:
+        return file.read(), channel
 
 
-def _wav(array: npt.ArrayLike, sample_rate_hz: int) -> bytes:
+def _wav(source: Source) -> bytes:
     """Return samples as a WAV file of floats: nothing is lost."""
     import soundfile
 
-    file = BytesIO()
-    soundfile.write(file, mono_chunk(array, "array"), sample_rate_hz, format="WAV", subtype="FLOAT")
+    heard, file = decode(source, np.inf), BytesIO()
+    soundfile.write(file, heard.waveform, heard.sample_rate_hz, format="WAV", subtype="FLOAT")
     return file.getvalue()
 
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.source import AudioInput, Source, path_of, source_name, source_of
+from earnest.audio.source import AudioInput, Source, path_of, source_name, source_of, whole_and_channel
 from earnest.bundle import BundleInfo
 from earnest.errors import AudioError, MissingExtraError
 from earnest.runtime.adaptation import Listener
@@ -186,7 +186,7 @@ class Bulk:
         except AudioError as error:
             return PendingRecording(b"", path_of(given), jobs=[], error=str(error))
         clip = PendingRecording(source, path_of(source))
-        if not isinstance(source, str | bytes | tuple | PathLike):
+        if not isinstance(whole_and_channel(source)[0], str | bytes | tuple | PathLike):
             return clip
         found: list[Job] = []
         seconds = 0.0

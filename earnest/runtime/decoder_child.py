@@ -91,7 +91,7 @@ def _answer(mail: "_Mail", file: BinaryIO, job: dict[str, Any]) -> None:
         mail.add(Kind.PICTURE, as_json({"text": text, "shape": greys.shape}))
         mail.add(Kind.GREYS, greys.astype("<u2", order="C").reshape(-1).view(np.uint8).data)
         return
-    with open_audio_file(file, name, job["max_seconds"]) as stream:
+    with open_audio_file(file, name, job["max_seconds"], channel=job["channel"]) as stream:
         form = {"sample_rate_hz": stream.sample_rate_hz, "n_channels": stream.n_channels, "encoding": stream.encoding}
         mail.add(Kind.OPENED, as_json(form))
         for block in stream.blocks:

@@ -25,7 +25,7 @@ import numpy as np
 
 from earnest.audio.deadline import Deadline, check_deadline, current_deadline
 from earnest.audio.io import MAX_SECONDS, AudioStream, check_form, checked, open_audio
-from earnest.audio.source import Source, opened, source_name
+from earnest.audio.source import Channel, Source, opened, source_name, whole_and_channel
 from earnest.audio.waveform import Waveform
 from earnest.errors import DecoderDiedError, EarnestError, TooLateError, printable
 from earnest.runtime.decoder_wire import LENGTH, STOP, Kind, WireError, error_of, read_message, values_of
@@ -125,14 +125,14 @@ class DecoderPool:
         DecoderDiedError
             When the recording ended the process that decoded it.
         """
+        name, (whole, channel) = source_name(source), whole_and_channel(source)
         # An array is nothing to decode, so it needs no child.
-        if isinstance(source, tuple):
+        if isinstance(whole, tuple):
             with open_audio(source, max_seconds) as stream:
                 yield stream
             return
-        name = source_name(source)
-        with opened(source, name) as file, self._child() as child:
-            child.begin(file, name=name, picture=False, max_seconds=max_seconds)
+        with opened(whole, name) as file, self._child() as child:
+            child.begin(file, name=name, picture=False, max_seconds=max_seconds, channel=channel)
             values = child.values(Kind.OPENED)
             rate_hz, n_channels = _whole(values, "sample_rate_hz"), _whole(values, "n_channels")
             check_form(name, rate_hz, n_channels)
@@ -143,10 +143,10 @@ class DecoderPool:
 
     def read_picture(self, source: Source) -> Picture:
         """Read a spectrogram; see `earnest.runtime.picture.read_picture`."""
-        assert not isinstance(source, tuple)
+        assert not isinstance(source, tuple | Channel)
         name = source_name(source)
         with opened(source, name) as file, self._child() as child:
-            child.begin(file, name=name, picture=True, max_seconds=0.0)
+            child.begin(file, name=name, picture=True, max_seconds=0.0, channel=None)
             values, greys = child.values(Kind.PICTURE), child.payload(Kind.GREYS)
             child.payload(Kind.DONE)  # heard to its end, so that the child is free again
         shape = values.get("shape")

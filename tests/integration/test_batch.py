@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from batches import finished, flac, keys_in, rows_in, started, write_clips, write_tar
 from command_line import earnest_cli
 from patience import wait_for
@@ -17,6 +18,7 @@ from stand_in import write_bundle
 
 import earnest
 from earnest.apps.cli.batch import command
+from earnest.testing.sounds import voice
 
 pytest.importorskip("pyarrow", reason="needs pyarrow, earnest[parquet]")
 pytestmark = pytest.mark.long
@@ -126,6 +128,22 @@ def test_another_question_is_refused_where_a_run_was_begun(root: Path, same: Pat
     assert "was started with table predictions, not timelines" in said
     (root / "foreign" / "shards").mkdir(parents=True)
     assert "holds shards of something else" in finished("run", *of(root, "foreign"), exit_code=1)
+
+
+def test_one_channel_is_part_of_the_question(root: Path) -> None:
+    calls = root / "calls"
+    calls.mkdir()
+    sides = [voice(2.0, seed=seed) for seed in (1, 2)]
+    soundfile.write(calls / "call.wav", np.stack(sides, axis=1), 16_000)
+    soundfile.write(calls / "note.wav", sides[0], 16_000)
+    words = ("run", calls, "--output", root / "right", "--model", root / "bundle", "--jobs", 1)
+    finished(*words, "--channel", 2, exit_code=3)
+    call, note = sorted(rows_in(root / "right"), key=lambda row: row["path"])
+    expected = earnest.load(root / "bundle").predict(earnest.Channel(calls / "call.wav", 2))
+    assert call["path"] == str(calls / "call.wav")
+    assert call["confidence"] == pytest.approx(expected.confidence, abs=1e-6)
+    assert note["error"] == f"{calls / 'note.wav'}#2: the recording has one channel, there is no channel 2."
+    assert "was started with channel 2, not 1" in finished(*words, "--channel", 1, exit_code=1)
 
 
 def test_timelines_of_tar_members(root: Path) -> None:

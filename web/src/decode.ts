@@ -1,12 +1,16 @@
 /** Files → samples at the file's own rate, by the browser's decoders. */
 
-import { AudioError } from "./errors.js";
+import { AudioError, ChannelError } from "./errors.js";
 import type { Recording } from "./predictor.js";
 
+const CANCELLED = 1e-3; // of the channels' power is left in their mean: less is no sound that was mixed so
 const OTHERWISE_HZ = 48_000; // for containers whose header isn't read here; the browser resamples to it
 
-/** Decode a sound file of any kind that the browser plays; channels are averaged. */
-export async function decode(bytes: ArrayBuffer, name = "file"): Promise<Recording> {
+/**
+ * Decode a sound file of any kind that the browser plays.
+ * @param channel which one is heard by itself, 1 for the left one; without it, the mean of all
+ */
+export async function decode(bytes: ArrayBuffer, name = "file", channel?: number): Promise<Recording> {
   const sampleRateHz = rateInHeader(new DataView(bytes)) ?? OTHERWISE_HZ;
   let decoded: AudioBuffer;
   try {
@@ -14,12 +18,36 @@ export async function decode(bytes: ArrayBuffer, name = "file"): Promise<Recordi
   } catch {
     throw new AudioError(`${name}: the browser can't decode it. Convert it to WAV, FLAC, MP3 or Ogg.`);
   }
-  const waveform = new Float32Array(decoded.length);
-  for (let channel = 0; channel < decoded.numberOfChannels; channel++) {
-    const samples = decoded.getChannelData(channel);
-    for (let index = 0; index < waveform.length; index++) waveform[index] += samples[index] / decoded.numberOfChannels;
+  const channels = Array.from({ length: decoded.numberOfChannels }, (_, index) => decoded.getChannelData(index));
+  return { waveform: mono(channels, name, channel), sampleRateHz: decoded.sampleRate };
+}
+
+/** One channel, from 1, or the mean of all; `ChannelError` where there is no such channel, or all cancel each other. */
+export function mono(channels: readonly Float32Array[], name: string, channel?: number): Float32Array {
+  if (channel !== undefined) {
+    const samples = channels[channel - 1] as Float32Array | undefined;
+    if (samples !== undefined) return samples;
+    const has = channels.length === 1 ? "one channel" : `${channels.length} channels`;
+    throw new ChannelError(`${name}: the recording has ${has}, there is no channel ${channel}.`);
   }
-  return { waveform, sampleRateHz: decoded.sampleRate };
+  if (channels.length === 1) return channels[0];
+  const mean = new Float32Array(channels[0].length);
+  let power = 0;
+  let powerLeft = 0;
+  for (let index = 0; index < mean.length; index++) {
+    for (const samples of channels) {
+      mean[index] += samples[index] / channels.length;
+      power += samples[index] ** 2 / channels.length;
+    }
+    powerLeft += mean[index] ** 2;
+  }
+  if (powerLeft < CANCELLED * power) {
+    throw new ChannelError(
+      `${name}: its ${channels.length} channels cancel each other, one has the opposite sign: their mean is next to ` +
+        "silence. Save one of them as a file of its own, or ask for it: decode(bytes, name, 1).",
+    );
+  }
+  return mean;
 }
 
 /** The sample rate that a WAV or FLAC header names, where browsers can decode at it. */

@@ -23,6 +23,11 @@ export class AudioError extends EarnestError {
   override name = "AudioError";
 }
 
+/** A recording without the channel that is asked for, or whose channels cancel each other. */
+export class ChannelError extends AudioError {
+  override name = "ChannelError";
+}
+
 /** A bundle that is missing, damaged or no bundle. */
 export class BundleError extends EarnestError {
   override name = "BundleError";

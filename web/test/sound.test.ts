@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { rateInHeader } from "../src/decode.js";
-import { AudioError } from "../src/errors.js";
+import { mono, rateInHeader } from "../src/decode.js";
+import { AudioError, ChannelError } from "../src/errors.js";
 import { activePart } from "../src/levels.js";
 import { milliseconds, roundHalfEven } from "../src/numbers.js";
 import { percent, polarityOf, type Prediction, top, unanswered } from "../src/prediction.js";
@@ -35,6 +35,22 @@ test("other files, cut headers and rates that no browser decodes at have none", 
   assert.equal(rateInHeader(new DataView(new TextEncoder().encode("OggS and so on").buffer)), null);
   assert.equal(rateInHeader(new DataView(wave(16_000).buffer, 0, 20)), null);
   assert.equal(rateInHeader(wave(4_000_000)), null);
+});
+
+test("one channel is heard by itself, and all as their mean", () => {
+  const [left, right] = [Float32Array.of(0.5, -0.25, 0), Float32Array.of(0.25, 0.25, 1)];
+  assert.deepEqual(mono([left, right], "call.wav"), Float32Array.of(0.375, 0, 0.5));
+  assert.equal(mono([left, right], "call.wav", 2), right);
+  assert.equal(mono([left], "call.wav"), left);
+  assert.throws(() => mono([left], "call.wav", 2), /call\.wav: the recording has one channel, there is no channel 2/);
+});
+
+test("channels that cancel each other are not taken for silence", () => {
+  const left = Float32Array.of(0.5, -0.25, 0.1);
+  const opposite = left.map((sample) => -sample);
+  assert.throws(() => mono([left, opposite], "a.wav"), ChannelError);
+  assert.equal(mono([left, opposite], "a.wav", 1), left);
+  assert.deepEqual(mono([new Float32Array(2), new Float32Array(2)], "silence.wav"), new Float32Array(2));
 });
 
 test("what is no sound is refused", () => {

@@ -33,6 +33,7 @@ class Request:
     table : what a row holds, by a name of `earnest.apps.batch.tables.TABLES`
     models : name and version of each bundle
     inputs_sha256 : of ``inputs.parquet``
+    channel : that is heard by itself, from 1; None for the mean of all
     """
 
     source: str
@@ -44,6 +45,7 @@ class Request:
     n_inputs: int
     n_shards: int
     inputs_sha256: str
+    channel: int | None = None
 
     def words(self) -> dict[str, Any]:
         """Return what a person asked, without what was found."""

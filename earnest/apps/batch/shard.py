@@ -74,7 +74,7 @@ class ShardWorker:
         request = work.request
         predictor = Predictor.load(work.models, work.threads, work.provider, work.batch_s, request.tta, work.backend)
         predictor.file_s, predictor.max_seconds = work.file_s, TIMELINE_MAX_SECONDS
-        predictor.decoders = self._timed = TimedDecoders(InProcess())
+        predictor.decoders = self._timed = TimedDecoders(InProcess(), request.channel)
         self._table = TABLES[request.table](predictor, work.options)
         self._fetcher = Fetcher(request.source)
 

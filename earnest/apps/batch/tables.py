@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from earnest.apps.batch.fetching import Fetched
 from earnest.audio.io import AudioStream
-from earnest.audio.source import Source, source_name
+from earnest.audio.source import Channel, Source, source_name
 from earnest.errors import AudioError, MissingExtraError, printable
 from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.embedding import EmbeddedRecording
@@ -168,7 +168,9 @@ class TimedDecoders:
     hears them while they are read.
     """
 
-    def __init__(self, decoders: Decoders) -> None:
+    def __init__(self, decoders: Decoders, channel: int | None = None) -> None:
+        """Take what decodes, and the channel that is read of each recording; None for the mean of all."""
+        self._channel = channel
         self._decoders, self._seconds, self._is_isolated = decoders, dict[str | int, float](), False
 
     def isolate(self) -> None:
@@ -183,7 +185,8 @@ class TimedDecoders:
         """See `earnest.runtime.decoders.Decoders`."""
         begin = time.perf_counter()
         try:
-            with self._decoders.open_audio(source, max_seconds) as stream:
+            heard = Channel(source, self._channel) if self._channel else source
+            with self._decoders.open_audio(heard, max_seconds) as stream:
                 yield stream
         finally:
             name = _name(source)

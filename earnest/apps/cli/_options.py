@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from earnest.apps.cli._recordings import sources_of
+from earnest.audio.source import MAX_CHANNELS
 from earnest.bundle import DEFAULT_BUNDLE, BundleInfo
 from earnest.errors import CorpusError, shown, suggestion
 from earnest.runtime.adaptation import Adapter
@@ -122,6 +123,16 @@ def window_options(function: F) -> F:
     function = click.option("--hop", "hop_s", default=Windowing.hop_s, show_default=True, help=hop)(function)
     window = "Seconds that the network hears at once."
     return click.option("--window", "window_s", default=Windowing.window_s, show_default=True, help=window)(function)
+
+
+CHANNEL = "One channel by itself, such as one side of a call; 1 is the left one. Default: the mean of all."
+
+
+def channel_option(function: F) -> F:
+    """Add ``--channel``, which can be said several times."""
+    number = click.IntRange(1, MAX_CHANNELS)
+    told = f"{CHANNEL} Repeatable: each is a recording called NAME#N, of a speaker of its own."
+    return click.option("--channel", "channels", type=number, multiple=True, metavar="N", help=told)(function)
 
 
 def model_option(function: F) -> F:

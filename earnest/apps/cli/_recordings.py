@@ -11,14 +11,14 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path, PurePath
 
 import click
 
-from earnest.audio.source import Source
+from earnest.audio.source import Channel, Source
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import AudioError, EarnestError, printable, shown
 from earnest.files.csv_cells import csv_rows
@@ -94,14 +94,16 @@ def _cells(header: Sequence[str], row: Sequence[str], where: str) -> dict[str, s
 class Speakers:
     """Finds a recording's speaker: a text that all recordings of one have in common, and no others."""
 
-    def __init__(self, paths: Sequence[str], pattern: str | None = None) -> None:
+    def __init__(self, paths: Sequence[str], pattern: str | None = None, has_channels: bool = False) -> None:
         """Look at what was given.
 
         Parameters
         ----------
         paths : words of the command line: recordings, folders, lists
         pattern : regular expression whose group "speaker", or else whose first one, is the speaker's name
+        has_channels : whether paths end in #1 and so on: each channel of a recording is somebody else
         """
+        self._has_channels = has_channels
         self._folders = [path for path in paths if Path(path).is_dir()]
         self._pattern, self._listed = _compiled(pattern), dict[str, str]()
         for path in filter(is_list, paths):
@@ -110,6 +112,12 @@ class Speakers:
 
     def of(self, path: str) -> str:
         """Return the speaker of a recording; with a pattern that doesn't match, it has one to itself."""
+        if not self._has_channels:
+            return self._of_whole(path)
+        whole, _, number = path.rpartition("#")
+        return f"{self._of_whole(whole)} channel {number}"
+
+    def _of_whole(self, path: str) -> str:
         if speaker := self._listed.get(path):
             return f"speaker {speaker}"
         folder = next((one for one in self._folders if PurePath(path).is_relative_to(one)), None)
@@ -148,8 +156,27 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
         raise click.UsageError(f"--speaker-pattern {pattern}: not a regular expression ({error}).") from None
 
 
-def sources_of(paths: Sequence[str]) -> list[Source]:
-    """Return the recordings that words mean: files, those in folders and in lists (.csv), - for standard input."""
+def in_channels(recordings: Iterable[Source], channels: Sequence[int]) -> list[Source]:
+    """Return these channels of each recording, the recordings themselves where none is named."""
+    if not channels:
+        return list(recordings)
+    return [Channel(recording, number) for recording in recordings for number in channels]
+
+
+def sources_of(paths: Sequence[str], channels: Sequence[int] = ()) -> list[Source]:
+    """Return the recordings that words mean: files, those in folders and in lists (.csv), - for standard input.
+
+    Parameters
+    ----------
+    channels : each of them is a recording by itself; none for the mean of all
+
+    Raises
+    ------
+    click.UsageError
+        When standard input is to be read for each of several channels.
+    """
+    if "-" in paths and len(channels) > 1:
+        raise click.UsageError("Standard input is read once: name one --channel, or save it as a file.")
     sources: list[Source] = []
     for path in paths:
         if path == "-":
@@ -160,7 +187,7 @@ def sources_of(paths: Sequence[str]) -> list[Source]:
             sources += read_list(Path(path)).paths
         else:
             sources.append(path)
-    return sources
+    return in_channels(sources, channels)
 
 
 def _recordings_in(folder: str) -> list[str]:

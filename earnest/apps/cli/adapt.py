@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._options import AveragingOptions, options
+from earnest.apps.cli._options import AveragingOptions, channel_option, options
 from earnest.apps.cli._recordings import sources_of
 from earnest.apps.cli.output import EXIT_SOME_FAILED, echo, echo_json, output_options, overwrite_option, progress_for
 from earnest.errors import EarnestError
@@ -14,12 +14,14 @@ from earnest.files.writing import new_file
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
 @options("models", AveragingOptions)
+@channel_option
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="JSON file.")
 @overwrite_option
 @output_options
 def command(
     paths: tuple[str, ...],
     models: AveragingOptions,
+    channels: tuple[int, ...],
     output: Path,
     overwrite: bool,
     as_json: bool,
@@ -39,7 +41,7 @@ def command(
     Exit codes: 0 all heard, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be read; they are
     named, and the profile is of the others.
     """
-    sources = sources_of(paths)
+    sources = sources_of(paths, channels)
     failed: list[EarnestError] = []
 
     def leave_out(error: EarnestError) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from earnest.apps.cli._options import AnswerOptions, AveragingOptions, options
+from earnest.apps.cli._options import CHANNEL, AnswerOptions, AveragingOptions, options
 from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_SOME_FAILED,
@@ -22,6 +22,7 @@ from earnest.apps.cli.output import (
     progress_for,
     resumable,
 )
+from earnest.audio.source import MAX_CHANNELS
 from earnest.bundle import load_bundle
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.runtime.bulk import BATCH_S
@@ -122,6 +123,7 @@ def _part(_context: click.Context, _parameter: click.Parameter, text: str) -> "P
     show_default=True,
     help="Seconds of sound that the network hears in one run.",
 )
+@click.option("--channel", type=click.IntRange(1, MAX_CHANNELS), metavar="N", help=f"{CHANNEL} A run for each.")
 @click.option(
     "--isolate", is_flag=True, help="Decode in processes without files and network: for files from strangers."
 )
@@ -148,6 +150,7 @@ def run(
     models: AveragingOptions,
     answer: AnswerOptions,
     batch_s: float,
+    channel: int | None,
     isolate: bool,
     file_s: float,
     as_json: bool,
@@ -167,6 +170,7 @@ def run(
     Examples:
       earnest batch recordings/ --output answers
       earnest batch s3://calls/2026/ --output s3://answers/2026 --table timelines
+      earnest batch calls/ --channel 2 --output customers
       earnest batch calls.parquet --output /shared/answers --shard $SLURM_ARRAY_TASK_ID/64
       earnest batch recordings/ --output answers --engine ray --address head:6379 --jobs 64
       earnest batch summary answers
@@ -183,6 +187,7 @@ def run(
     if find_spec("pyarrow") is None:
         raise MissingExtraError("earnest batch", "parquet")
     words, chosen = _requested(source, table, models, answer)
+    words["channel"] = channel
     place = place_at(output)
     plan = planned(place, words, shard_size, part, lambda text: echo(text, err=True))
     work = _work(plan, output, models, batch_s, isolate, file_s, chosen)

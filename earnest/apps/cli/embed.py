@@ -17,7 +17,7 @@ from typing import Any, Literal, Self, TypeAlias
 import click
 import numpy as np
 
-from earnest.apps.cli._options import ModelOptions, options
+from earnest.apps.cli._options import ModelOptions, channel_option, options
 from earnest.apps.cli._recordings import sources_of
 from earnest.apps.cli._row_file import GO_ON, NOT_OURS, RESUMES
 from earnest.apps.cli.output import (
@@ -219,6 +219,7 @@ def _parquet() -> Any:
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File: .npz or .parquet.")
 @click.option("--resume", is_flag=True, help="Go on with --output: skip what it holds.")
 @overwrite_option
+@channel_option
 @options("decoding", DecodingOptions)
 @output_options
 def command(
@@ -227,6 +228,7 @@ def command(
     output: Path | None,
     resume: bool,
     overwrite: bool,
+    channels: tuple[int, ...],
     decoding: DecodingOptions,
     as_json: bool,
     quiet: bool,
@@ -256,7 +258,7 @@ def command(
     if output is not None and form is None:
         raise click.UsageError(f"--output {output}: the name must end in {' or '.join(_FORMS)}.")
     predictor = decoding.load(models)
-    sources = sources_of(paths)
+    sources = sources_of(paths, channels)
     if output is None or form is None:
         n_failed = 0
         for row in predictor.embed_many(sources, min(decoding.jobs, len(sources) or 1)):

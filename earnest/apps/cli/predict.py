@@ -14,10 +14,18 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import click
 
-from earnest.apps.cli._options import AnswerOptions, AveragingOptions, ModelOptions, SpeakerOptions, option, options
-from earnest.apps.cli._recordings import Speakers, arriving, sources_of
+from earnest.apps.cli._options import (
+    AnswerOptions,
+    AveragingOptions,
+    ModelOptions,
+    SpeakerOptions,
+    channel_option,
+    option,
+    options,
+)
+from earnest.apps.cli._recordings import Speakers, arriving, in_channels, sources_of
 from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options, overwrite_option, resumable
-from earnest.audio.source import Source, path_of
+from earnest.audio.source import Source, path_of, whole_and_channel
 from earnest.files.locks import held_file
 from earnest.progress import Progress
 from earnest.runtime.adaptation import Adapter
@@ -96,6 +104,7 @@ def _decoders(size: int) -> Iterator[Decoders]:
 @overwrite_option
 @click.option("--watch", is_flag=True, help="Then wait for new recordings in the folders, until Ctrl-C.")
 @click.option("--top", type=click.IntRange(1, 20), default=3, show_default=True, help="Classes in a row of the table.")
+@channel_option
 @click.option("--vocal-bursts", is_flag=True, help="Add a line per laugh, cry, scream or sigh to the table.")
 @options("decoding", DecodingOptions)
 @output_options
@@ -110,6 +119,7 @@ def command(
     overwrite: bool,
     watch: bool,
     top: int,
+    channels: tuple[int, ...],
     vocal_bursts: bool,
     decoding: DecodingOptions,
     as_json: bool,
@@ -132,6 +142,7 @@ def command(
       earnest predict recordings/ --output emotions.csv --resume
       earnest predict anna/ --adapt off
       earnest predict ravdess/ --adapt auto --speaker-pattern 'Actor_([0-9]+)' --output emotions.csv
+      earnest predict calls/ --channel 1 --channel 2 --output emotions.csv
       earnest predict talk.wav --classes angry,happy,neutral,sad --no-abstain
       cat talk.ogg | earnest predict - --json
       earnest predict talk.wav --tta speed --model bundles/fold1 --model bundles/fold2
@@ -143,14 +154,14 @@ def command(
     existing = existing_choice(output, resume, overwrite)
     predictor = decoding.load(models)
     asked = answer.of(predictor.info)
-    sources = sources_of(paths)
-    speakers = Speakers(paths, adaptation.speaker_pattern)
+    sources = sources_of(paths, channels)
+    speakers = Speakers(paths, adaptation.speaker_pattern, bool(channels))
     is_batch = adaptation.is_batch(predictor, paths)
     if is_batch and not adaptation.adapt and not quiet:
         click.echo(ADAPTS, err=True)
     adapter = None if is_batch else adaptation.adapter(predictor)
     run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers if is_batch else None)
-    batches = _batches(sources, _watched(paths) if watch else [])
+    batches = _batches(sources, _watched(paths) if watch else [], channels)
     if output is None:
         writer = _printer(chosen, run.info.classes, [path_of(item) for item in sources], top, vocal_bursts)
         n_failed = sum(_write(run.rows(some, _shows_progress(quiet, True)), writer) for some in batches)
@@ -239,11 +250,12 @@ def _watched(paths: Sequence[str]) -> list[str]:
     return folders
 
 
-def _batches(sources: list[Source], watched: Sequence[str]) -> Iterator[Sequence[Source]]:
+def _batches(sources: list[Source], watched: Sequence[str], channels: Sequence[int]) -> Iterator[Sequence[Source]]:
     """Yield the recordings that are there and then those that arrive in the folders that are watched."""
     yield sources
     if watched:
-        yield from arriving(watched, {source for source in sources if isinstance(source, str)})
+        known = {whole for whole, _ in map(whole_and_channel, sources) if isinstance(whole, str)}
+        yield from (in_channels(some, channels) for some in arriving(watched, known))
 
 
 def _write_file(

@@ -10,9 +10,18 @@ from pathlib import Path
 
 import click
 
-from earnest.apps.cli._options import AdaptationOptions, AnswerOptions, AveragingOptions, options, window_options
+from earnest.apps.cli._options import (
+    CHANNEL,
+    AdaptationOptions,
+    AnswerOptions,
+    AveragingOptions,
+    options,
+    window_options,
+)
+from earnest.apps.cli._recordings import in_channels
 from earnest.apps.cli.output import output_options, overwrite_option
 from earnest.audio.activity import DETECTORS
+from earnest.audio.source import MAX_CHANNELS
 from earnest.errors import MissingExtraError
 from earnest.files.writing import new_file
 from earnest.runtime.timeline import FORMATS, SUFFIXES, Timeline, written
@@ -21,6 +30,7 @@ from earnest.runtime.windows import Windowing
 
 @click.command()
 @click.argument("path")
+@click.option("--channel", type=click.IntRange(1, MAX_CHANNELS), metavar="N", help=CHANNEL)
 @options("models", AveragingOptions)
 @options("adaptation", AdaptationOptions)
 @options("answer", AnswerOptions)
@@ -44,6 +54,7 @@ from earnest.runtime.windows import Windowing
 @output_options
 def command(
     path: str,
+    channel: int | None,
     models: AveragingOptions,
     form: str | None,
     output: Path | None,
@@ -66,13 +77,14 @@ def command(
     Examples:
       earnest timeline interview.mp3
       earnest timeline interview.mp3 --output interview.srt --plot interview.png
+      earnest timeline call.wav --channel 2
     """
     chosen = _format(form, as_json, output)
     if plot and find_spec("matplotlib") is None:  # told before a long recording is heard, not after it
         raise MissingExtraError("drawing", "report")
     windowing = Windowing(window_s, hop_s, activity)
     predictor = models.load()
-    source = sys.stdin.buffer if path == "-" else path
+    (source,) = in_channels([sys.stdin.buffer if path == "-" else path], [channel] if channel else [])
     asked = answer.of(predictor.info)
     with ExitStack() as places:
         text_place, plot_place = (path and places.enter_context(new_file(path, overwrite)) for path in (output, plot))

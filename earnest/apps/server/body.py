@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits
+from earnest.audio.source import Channel, Source
 from earnest.errors import printable
 
 NAME_LETTERS = 200
@@ -30,10 +31,22 @@ class Upload:
 
 @dataclass(frozen=True)
 class Body:
-    """What one request brings: recordings, and the profile of whose they are, as it was sent."""
+    """What one request brings: recordings, which channel is to be heard, and the profile of whose they are, as sent."""
 
     uploads: list[Upload]
     profile: bytes | None = None
+    channel: int | None = None
+
+    @property
+    def sounds(self) -> list[Source]:
+        """What is to be heard of each recording."""
+        files = [upload.data for upload in self.uploads]
+        return [Channel(data, self.channel) for data in files] if self.channel else [*files]
+
+    @property
+    def names(self) -> list[str]:
+        """What each is called in an answer."""
+        return [upload.name + (f"#{self.channel}" if self.channel else "") for upload in self.uploads]
 
 
 class BodyBudget:

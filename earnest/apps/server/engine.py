@@ -339,25 +339,24 @@ def _adapter(predictor: Predictor, body: Body, adapt: Adapt) -> Adapter | None:
 
 def utterance(predictor: Predictor, body: Body, adapt: Adapt, options: Options) -> Prediction:
     """Predict one recording; `AudioError` when it can't be read."""
-    (upload,) = body.uploads
-    answer = predictor.predict(upload.data, _adapter(predictor, body, adapt), **options.words())
-    return replace(answer, path=upload.name)
+    (sound,), (name,) = body.sounds, body.names
+    answer = predictor.predict(sound, _adapter(predictor, body, adapt), **options.words())
+    return replace(answer, path=name)
 
 
 def timeline(
     predictor: Predictor, body: Body, adapt: Adapt, windowing: Windowing, most_s: float, options: Options
 ) -> Timeline:
     """Tell the emotion over time; `AudioError` when it can't be read."""
-    (upload,) = body.uploads
-    answer = predictor.timeline(upload.data, windowing, _adapter(predictor, body, adapt), most_s, **options.words())
-    return replace(answer, prediction=replace(answer.prediction, path=upload.name))
+    (sound,), (name,) = body.sounds, body.names
+    answer = predictor.timeline(sound, windowing, _adapter(predictor, body, adapt), most_s, **options.words())
+    return replace(answer, prediction=replace(answer.prediction, path=name))
 
 
 def batch(predictor: Predictor, body: Body, adapt: Adapt, options: Options) -> list[Prediction]:
     """Predict many recordings in their order, with "auto" as those of one speaker; see `Predictor.predict_many`."""
-    sounds = [upload.data for upload in body.uploads]
     if body.profile is None and adapt == "auto" and predictor.can_adapt:
-        rows = predictor.predict_many(sounds, speakers="one", **options.words())
+        rows = predictor.predict_many(body.sounds, speakers="one", **options.words())
     else:
-        rows = predictor.predict_many(sounds, 1, _adapter(predictor, body, "off"), **options.words())
-    return [replace(row, path=upload.name) for row, upload in zip(rows, body.uploads, strict=True)]
+        rows = predictor.predict_many(body.sounds, 1, _adapter(predictor, body, "off"), **options.words())
+    return [replace(row, path=name) for row, name in zip(rows, body.names, strict=True)]

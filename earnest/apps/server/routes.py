@@ -5,6 +5,7 @@ That is its models, health, statistics, and a page.
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Query
@@ -18,6 +19,7 @@ from earnest.apps.server.engine import Adapt
 from earnest.apps.server.formats import MEDIA_TYPES, ROWS, Form, batch_text, chosen_format, predictions_text
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.service import Service
+from earnest.audio.source import MAX_CHANNELS
 from earnest.errors import EarnestError, RecordingTooLongError, shown, suggestion
 from earnest.runtime.prediction import ClassChoice, Options, Prediction
 from earnest.runtime.predictor import Predictor
@@ -69,6 +71,9 @@ class AnswerQuery(BaseModel):
 class RowsQuery(AnswerQuery):
     """What a request for rows may ask for."""
 
+    channel: int | None = Field(
+        None, ge=1, le=MAX_CHANNELS, description="One channel by itself, 1 for the left one; default: the mean of all."
+    )
     form: Form | None = Field(None, alias="format", title="Format", description="Default: as the header Accept says.")
 
 
@@ -121,7 +126,7 @@ def recordings_router(service: Service) -> APIRouter:
         with service.requests.inside(service.client(request)), service.budget.share() as share:
             predictor = service.engine.predictor(query.model)
             asked = classes_of(predictor, options)
-            body = await read_body(request, limits, share, 1)
+            body = replace(await read_body(request, limits, share, 1), channel=query.channel)
             try:
                 answer = await service.engine.run(predictor, lambda model: task(model, body), request.is_disconnected)
             except RecordingTooLongError as error:
@@ -143,7 +148,7 @@ def recordings_router(service: Service) -> APIRouter:
         with service.requests.inside(service.client(request)), service.budget.share() as share:
             predictor = service.engine.predictor(query.model)
             asked = classes_of(predictor, options)
-            body = await read_body(request, limits, share, limits.batch_files)
+            body = replace(await read_body(request, limits, share, limits.batch_files), channel=query.channel)
             task = functools.partial(engine.batch, body=body, adapt=query.adapt, options=options)
             rows = await service.engine.run(predictor, task, request.is_disconnected)
             text = batch_text(rows, chosen, asked)

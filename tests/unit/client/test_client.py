@@ -7,7 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from serving import listening, settings_for
 from stand_in import write_adapting, write_bundle, write_hearing
 
@@ -15,8 +17,9 @@ import earnest
 from earnest.apps.server.admission import digest_of
 from earnest.apps.server.settings import Settings
 from earnest.audio.io import load_waveform
+from earnest.audio.source import Channel
 from earnest.client import AsyncClient, Client, ServerError
-from earnest.errors import AudioError, RecordingTooLongError
+from earnest.errors import AudioError, EarnestError, RecordingTooLongError
 from earnest.runtime.events import Event, Span, VocalBurst, event_dict
 from earnest.runtime.prediction import Prediction
 from earnest.runtime.predictor import Predictor
@@ -67,6 +70,29 @@ def test_all_that_the_model_takes_is_taken(client: Client, model: Predictor, cli
     expected = model.predict(source if kind != "file" else clip)
     assert answer.probabilities == expected.to_dict()["probabilities"]
     assert answer.path == str(clip) if kind == "file" else kind
+
+
+def test_one_channel_equals_the_models(client: Client, model: Predictor, tmp_path: Path) -> None:
+    call = tmp_path / "call.wav"
+    soundfile.write(call, np.stack([voice(4.0, seed=1), voice(4.0, seed=2)], axis=1), 16_000, subtype="FLOAT")
+    array = soundfile.read(call, dtype="float32")
+    sides = []
+    for number in (1, 2):
+        expected = model.predict(Channel(call, number))
+        for source in (call, call.read_bytes(), array):
+            side = client.predict(Channel(source, number))
+            assert side.to_dict()["probabilities"] == expected.to_dict()["probabilities"]
+            assert side.path.endswith(f"#{number}")
+        assert client.timeline(Channel(call, number)).prediction.duration_s == expected.duration_s
+        sides.append(expected)
+    assert sides[0].probabilities != sides[1].probabilities
+    both = client.predict_many([Channel(call, 2), Channel(call.read_bytes(), 2)])
+    assert [row.path for row in both] == [f"{call}#2", "bytes#2"]
+    assert both[0].probabilities == both[1].probabilities == Prediction.from_dict(sides[1].to_dict()).probabilities
+    with pytest.raises(EarnestError, match="one channel of all recordings"):
+        client.predict_many([Channel(call, 1), Channel(call, 2)])
+    with pytest.raises(AudioError, match="there is no channel 3"):
+        client.predict(Channel(call, 3))
 
 
 def test_a_timeline_equals_the_models(client: Client, model: Predictor, clip: Path) -> None:

@@ -1,6 +1,6 @@
 /** A chosen file → its sound, where this browser can decode it. */
 
-import { AudioError, decode } from "../../src/index.js";
+import { AudioError, ChannelError, decode } from "../../src/index.js";
 import type { Source } from "./engine.js";
 
 const LONGEST_S = 30 * 60; // decoded at once: half an hour of stereo at 48 kHz is 700 MB for a moment
@@ -18,7 +18,7 @@ export async function sourceOf(file: Blob, name: string): Promise<Source> {
   try {
     return { name, file, sound: await decode(await file.arrayBuffer(), name) };
   } catch (error) {
-    if (error instanceof AudioError) return { name, file, sound: null };
+    if (error instanceof AudioError && !(error instanceof ChannelError)) return { name, file, sound: null };
     throw error;
   }
 }

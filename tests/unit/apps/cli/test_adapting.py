@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from click.testing import CliRunner, Result
 from stand_in import write_adapting, write_bundle
 
@@ -13,10 +15,11 @@ from earnest.apps.cli import _row_file
 from earnest.apps.cli._recordings import LONGEST_PATH, Speakers, read_list
 from earnest.apps.cli.main import cli
 from earnest.apps.cli.predict import ADAPTS
+from earnest.audio.source import Channel
 from earnest.bundle import ADAPTATION, RULE
 from earnest.errors import EarnestError
 from earnest.runtime.predictor import Predictor
-from earnest.testing.sounds import write_voice
+from earnest.testing.sounds import voice, write_voice
 
 SPEAKERS = ("anna", "bob")
 
@@ -74,6 +77,46 @@ def test_each_sub_folder_is_a_speaker(bundle: Path, model: Predictor, folder: Pa
     assert all(row["adaptation_weight"] == 0.5 for row in told if row["adapted"])
     plain = rows_of(run(bundle, "predict", folder, "--json", code=3).stdout)
     assert not any(row["adapted"] or row["adaptation_weight"] for row in plain)
+
+
+def test_each_channel_is_a_recording_of_a_speaker_of_its_own(bundle: Path, model: Predictor, tmp_path: Path) -> None:
+    paths = [str(tmp_path / "calls" / f"{name}.wav") for name in "ab"]
+    Path(paths[0]).parent.mkdir()
+    for seed, path in enumerate(paths):
+        soundfile.write(path, np.stack([voice(2.0, seed=seed), voice(2.0, seed=seed + 5)], axis=1), 16_000)
+    sides = [Channel(path, number) for path in paths for number in (1, 2)]
+    wanted = [row.to_dict() for row in model.predict_many(sides, speakers=["agent", "caller"] * 2)]
+    both = ("--channel", 1, "--channel", 2)
+    told = rows_of(run(bundle, "predict", tmp_path / "calls", *both, "--adapt", "auto", "--json").stdout)
+    assert told == wanted
+    assert [row["path"] for row in told] == [f"{path}#{number}" for path in paths for number in (1, 2)]
+    table = tmp_path / "rows.jsonl"
+    run(bundle, "predict", paths[0], *both, "--output", table)
+    again = run(bundle, "predict", *paths, *both, "--output", table, "--resume")
+    assert "2 answered, 0 failed, 2 were there already" in again.stderr
+    assert [row["path"] for row in rows_of(table.read_text())] == [row["path"] for row in wanted]
+
+
+def test_channels_of_profiles_timelines_and_embeddings(bundle: Path, tmp_path: Path) -> None:
+    call, sound = tmp_path / "call.wav", np.stack([voice(2.0, seed=1), voice(3.0, seed=2)[:32_000]], axis=1)
+    soundfile.write(call, sound, 16_000)
+    for number in (1, 2):
+        soundfile.write(tmp_path / f"{number}.wav", sound[:, number - 1], 16_000)
+        for words in (["timeline"], ["embed"]):
+            of_call = json.loads(run(bundle, *words, call, "--channel", number, "--json").stdout)
+            alone = json.loads(run(bundle, *words, tmp_path / f"{number}.wav", "--json").stdout)
+            assert of_call.pop("path") == f"{call}#{number}"
+            assert alone.pop("path") == str(tmp_path / f"{number}.wav")
+            assert of_call == alone
+        profiles = [tmp_path / f"{kind}{number}.json" for kind in ("call", "alone")]
+        run(bundle, "adapt", call, "--channel", number, "--output", profiles[0])
+        run(bundle, "adapt", tmp_path / f"{number}.wav", "--output", profiles[1])
+        assert profiles[0].read_text() == profiles[1].read_text()
+
+
+def test_standard_input_has_one_channel_at_most(bundle: Path) -> None:
+    told = run(bundle, "predict", "-", "--channel", 1, "--channel", 2, code=2).output
+    assert "Standard input is read once" in told
 
 
 def test_a_bundle_whose_streams_lose_nothing_adapts_to_folders_unless_told_otherwise(
@@ -179,7 +222,7 @@ def test_what_arrives_later_is_adapted_with_what_was_there(
     paths = sorted(str(path) for path in (folder / "bob").iterdir())
     from earnest.apps.cli import predict
 
-    monkeypatch.setattr(predict, "sources_of", lambda _: paths[:3])
+    monkeypatch.setattr(predict, "sources_of", lambda *_: paths[:3])
     monkeypatch.setattr(predict, "arriving", lambda *_: iter([paths[3:]]))
     told = rows_of(run(bundle, "predict", folder / "bob", "--watch", "--adapt", "auto", "--json").stdout)
     early, late = (list(model.predict_many(some, speakers="bob")) for some in (paths[:3], paths))

@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 import earnest
 from earnest.apps.server.formats import MEDIA_TYPES
 from earnest.apps.server.settings import Limits, Settings
+from earnest.audio.source import Channel
 from earnest.bundle import SOUNDS
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.windows import Windowing
@@ -82,6 +83,23 @@ def test_a_body_in_pieces_is_the_same_recording(client: TestClient, model: Predi
         client.post("/v1/predict", content=pieces, headers=WAV).json()["confidence"]
         == (model.predict(clip).to_dict()["confidence"])
     )
+
+
+def test_one_channel_is_asked_for_by_its_number(client: TestClient, model: Predictor, tmp_path: Path) -> None:
+    call, (waveform, rate_hz) = tmp_path / "call.wav", soundfile.read(DEMO[0])
+    soundfile.write(call, np.stack([0 * waveform, waveform], axis=1), rate_hz)
+    expected = model.predict(Channel(call, 2)).to_dict()
+    answer = client.post("/v1/predict", params={"channel": 2}, files=form(call)).json()
+    assert answer == expected | {"path": "call.wav#2"}
+    timeline = client.post("/v1/predict", params={"channel": 2, "kind": "timeline"}, files=form(call)).json()
+    assert timeline["path"] == "call.wav#2"
+    rows = client.post("/v1/batch", params={"channel": 1}, files=form(call, DEMO[0])).json()["predictions"]
+    assert [(row["path"], row["status"]) for row in rows] == [
+        ("call.wav#1", "no-speech"),
+        (f"{DEMO[0].name}#1", model.predict(DEMO[0]).status),
+    ]
+    for wrong in ({"channel": 3}, {"channel": 0}, {"chanel": 1}):
+        assert client.post("/v1/predict", params=wrong, files=form(call)).status_code == 422, wrong
 
 
 def test_a_timeline_is_the_models(client: TestClient, model: Predictor) -> None:
