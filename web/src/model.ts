@@ -7,7 +7,7 @@ import type { LearnOptions, Learnt } from "./learning/learn.js";
 import { Adapter, LiveStream, type StreamOptions } from "./live.js";
 import type { RuntimeFiles } from "./messages.js";
 import { listen, type Listening, type ListenOptions } from "./microphone.js";
-import type { Options } from "./options.js";
+import { checkNames, type Names, type Options } from "./options.js";
 import { type Prediction, type StreamEvent, type Timeline, timelineOf } from "./prediction.js";
 import type { Recording } from "./predictor.js";
 import type { Profile } from "./profile.js";
@@ -43,8 +43,16 @@ export interface TimelineOptions extends PredictOptions, Windowing {
   signal?: AbortSignal;
 }
 
+const LOADING: Names<LoadOptions> = { onProgress: true, voiceActivityUrl: true, threads: true, workerUrl: true, runtimeUrl: true };
+const PREDICTING: Names<PredictOptions> = { adapter: true, path: true, classes: true, abstainBelow: true };
+const STREAMING: Names<StreamOptions> = { adapter: true, classes: true, abstainBelow: true, windowS: true, hopS: true };
+const FOLLOWING: Names<TimelineOptions> = { ...PREDICTING, ...STREAMING, onProgress: true, signal: true };
+const LISTENING: Names<ListenOptions> = { ...STREAMING, onEvent: true, onLevel: true, constraints: true, workletUrl: true };
+const LEARNING: Names<LearnOptions> = { name: true, licence: true };
+
 /** Load a bundle from its folder's address, or from its files by name. */
 export async function load(source: string | URL | BundleFiles, options: LoadOptions = {}): Promise<Model> {
+  checkNames(options, LOADING);
   const workerUrl = options.workerUrl ?? new URL("./earnest.worker.js", import.meta.url);
   const worker = new Worker(workerUrl, { type: "module", name: "earnest" });
   const runtime = runtimeFiles(options);
@@ -97,6 +105,7 @@ export class Model {
    * @param waveform one channel in [-1, 1], at any level; it is copied
    */
   async predict(waveform: Float32Array, sampleRateHz: number, options: PredictOptions = {}): Promise<Prediction> {
+    checkNames(options, PREDICTING);
     const { adapter, path = "array", classes = null, abstainBelow = null } = options;
     const asked = { path, classes, abstainBelow };
     return this.client.call("predict", [waveform, sampleRateHz, asked, adapter?.number ?? null]);
@@ -104,6 +113,7 @@ export class Model {
 
   /** Tell the emotion over time of one recording. */
   async timeline(waveform: Float32Array, sampleRateHz: number, options: TimelineOptions = {}): Promise<Timeline> {
+    checkNames(options, FOLLOWING);
     const { path = "array", onProgress, signal, ...how } = options;
     checkRecording(waveform, sampleRateHz);
     const stream = await this.stream(sampleRateHz, how);
@@ -142,17 +152,20 @@ export class Model {
    * files of a bundle, for `load` and `earnest predict --model`, and what it is worth.
    */
   async learn(examples: Example[], options: LearnOptions): Promise<Learnt> {
+    checkNames(options, LEARNING);
     return this.client.call("learn", [examples, options]);
   }
 
   /** Open a stream of sound from anywhere. */
   async stream(sampleRateHz: number, options: StreamOptions = {}): Promise<LiveStream> {
+    checkNames(options, STREAMING);
     const { adapter, ...asked } = options;
     return new LiveStream(this.client, await this.client.call("stream", [sampleRateHz, asked, adapter?.number ?? null]));
   }
 
   /** Listen to the microphone until it is told to stop. */
   async listen(options: ListenOptions): Promise<Listening> {
+    checkNames(options, LISTENING);
     return listen(this, options);
   }
 

@@ -15,6 +15,15 @@ export interface Options {
   abstainBelow?: number | null;
 }
 
+/** The names of an interface's options, all of them. */
+export type Names<T> = Readonly<Record<keyof T, true>>;
+
+/** Refuse a name that is none of the options: a slip would be taken for the default. */
+export function checkNames<T extends object>(given: T, names: Names<T>): void {
+  const unknown = Object.keys(given).find((name) => !(name in names));
+  if (unknown !== undefined) throw new EarnestError(`There is no option '${unknown}'.${suggestion(unknown, Object.keys(names))}`);
+}
+
 const SAME_WITHOUT: Partial<Record<string, string>> = { calm: "neutral" }; // where the first is not asked for, it counts as the second
 const LEAST = 1e-12; // probability of a class; where all that are asked for have less, they are equal
 

@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Answers, type AnswerOptions } from "../src/answers.js";
 import { type BundleInfo, checkedInfo } from "../src/bundle.js";
+import type { Client } from "../src/client.js";
 import { BundleError, EarnestError } from "../src/errors.js";
 import { SOUNDS, verdictOf } from "../src/gate.js";
-import { ClassChoice } from "../src/options.js";
+import { Model, type PredictOptions, type TimelineOptions } from "../src/model.js";
+import { checkNames, ClassChoice } from "../src/options.js";
 import { type Prediction, type StreamEvent, unanswered } from "../src/prediction.js";
 import { suggestion } from "../src/suggestion.js";
 import { Tally } from "../src/tally.js";
@@ -153,4 +155,14 @@ test("affect that was learnt from ratings goes before what is derived, which has
   assert.deepEqual(told({ affect_derived: [0.25, 0.75] }), [{ valence: 0.25, arousal: 0.75, dominance: null }, true]);
   const rated = [{ valence: 1, arousal: 0.5, dominance: 0.25 }, false];
   assert.deepEqual(told({ affect: [1, 0.5, 0.25], affect_derived: [0.25, 0.75] }), rated);
+});
+
+test("a slip in the name of an option is not taken for the default", async () => {
+  const model = new Model(null as unknown as Client, info());
+  const samples = new Float32Array(RATE);
+  const [slip, window] = [{ abstain_below: 0 } as PredictOptions, { windowSeconds: 1 } as TimelineOptions];
+  await assert.rejects(model.predict(samples, RATE, slip), /There is no option 'abstain_below'\. Did you mean 'abstainBelow'/);
+  await assert.rejects(model.timeline(samples, RATE, window), /no option 'windowSeconds'\. Did you mean 'windowS'/);
+  await assert.rejects(model.stream(RATE, window), EarnestError);
+  checkNames({}, { classes: true });
 });
