@@ -1,5 +1,6 @@
 """``earnest timeline``: emotion over time in a long recording."""
 
+import shlex
 import shutil
 import sys
 from collections.abc import Iterable
@@ -29,7 +30,7 @@ from earnest.runtime.windows import Windowing
 
 
 @click.command()
-@click.argument("path")
+@click.argument("paths", metavar="PATH", nargs=-1, required=True)
 @click.option("--channel", type=click.IntRange(1, MAX_CHANNELS), metavar="N", help=CHANNEL)
 @options("models", AveragingOptions)
 @options("adaptation", AdaptationOptions)
@@ -53,7 +54,7 @@ from earnest.runtime.windows import Windowing
 )
 @output_options
 def command(
-    path: str,
+    paths: tuple[str, ...],
     channel: int | None,
     models: AveragingOptions,
     form: str | None,
@@ -79,6 +80,7 @@ def command(
       earnest timeline interview.mp3 --output interview.srt --plot interview.png
       earnest timeline call.wav --channel 2
     """
+    path = _one(paths)
     chosen = _format(form, as_json, output)
     if plot and find_spec("matplotlib") is None:  # told before a long recording is heard, not after it
         raise MissingExtraError("drawing", "report")
@@ -95,6 +97,16 @@ def command(
     for written_path in (output, plot):
         if written_path and not quiet:
             click.echo(f"{len(timeline.spans)} spans: {written_path}", err=True)
+
+
+def _one(paths: tuple[str, ...]) -> str:
+    """Return the recording, or say how timelines of several are made."""
+    if len(paths) == 1 and not Path(paths[0]).is_dir():
+        return paths[0]
+    source = paths[0] if len(paths) == 1 else str(Path(paths[0]).parent)
+    many = shlex.join(["earnest", "batch", source, "--table", "timelines", "--output", "answers"])
+    loop = 'for one in *.wav; do earnest timeline "$one" -o "${one%.*}.srt"; done'
+    raise click.UsageError(f"Name one recording. A table of many: {many}. A file for each: {loop}")
 
 
 def _text(timeline: Timeline, form: str) -> Iterable[str]:

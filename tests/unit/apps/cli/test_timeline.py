@@ -102,6 +102,13 @@ def test_wrong_usage_is_exit_code_2(folder: Path, words: list[str]) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("words", [["talk.flac", "laughs.wav"], ["."]], ids=["two", "a folder"])
+def test_several_recordings_are_for_batch(folder: Path, words: list[str]) -> None:
+    result = CliRunner().invoke(cli, ["timeline", *(str(folder / word) for word in words)])
+    assert result.exit_code == 2
+    assert f"Name one recording. A table of many: earnest batch {folder} --table timelines" in result.output
+
+
 def test_a_picture_is_drawn(folder: Path) -> None:
     from matplotlib.colors import to_rgb
     from matplotlib.image import imread
