@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import started_interruptible
 from made_up_corpus import recipe_text
 from patience import PATIENCE_S, wait_for
 
@@ -184,9 +185,13 @@ def test_ctrl_c_says_where_the_work_is_and_that_the_same_command_continues(
     recipe, output = tmp_path / "recipe.toml", tmp_path / "run"
     recipe.write_text(recipe_text(10_000, "patience = 10_000") + TABLE, encoding="utf-8")
     words = [command, recipe, "--data", f"made-up={made_up}", "--protocol", "speaker-5fold", "--output", output]
-    process = subprocess.Popen([sys.executable, "-m", "earnest", *map(str, words)], stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: any(output.rglob("history.csv")) or process.poll() is not None)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=PATIENCE_S)
+    program = [sys.executable, "-m", "earnest", *map(str, words)]
+    with started_interruptible(program, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_for(lambda: any(output.rglob("history.csv")) or process.poll() is not None)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
     assert said.endswith(f"What is done is in {output}; the same command continues.\n\nStopped.\n")
     assert process.returncode == 1

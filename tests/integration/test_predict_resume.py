@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from command_line import started_interruptible
 from patience import PATIENCE_S, wait_for
 from stand_in import write_bundle, write_hearing
 
@@ -146,11 +147,7 @@ def test_watching_answers_what_arrives_when_it_is_whole(root: Path) -> None:
     folder.mkdir()
     write_voice(folder / "first.wav")
     command = [*PROGRAM, "inbox", "--watch", "--output", "inbox.jsonl", "--model", "bundle"]
-    before = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a shell's background jobs ignore it, and so would
-    run = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True)  # the command, which inherits that
-    signal.signal(signal.SIGINT, before)
+    run = started_interruptible(command, cwd=root, stderr=subprocess.PIPE, text=True)
     try:
         wait_for((root / "inbox.jsonl").exists)
         wait_for(lambda: len(rows_of(root / "inbox.jsonl")) == 1)
