@@ -128,7 +128,12 @@ def protocol_utterances(recipe: Recipe, protocol: Protocol, folders: Mapping[str
 
 
 def _refuse_misspelt(folders: Mapping[str, Path], used: set[str], protocol: Protocol) -> None:
-    """Refuse a folder under a name that is neither a corpus nor used: other recordings would be read in its place."""
+    """Refuse a folder under a name that is neither a corpus nor used: other recordings would be read in its place.
+
+    Where each corpus that is read has its folder, nothing can be.
+    """
+    if used <= folders.keys():
+        return
     for name in sorted(folders.keys() - {*used, *CORPORA.names()}):
         raise CorpusError(
             f"{name}={folders[name]}: protocol {protocol.name} reads no corpus '{name}' here.{suggestion(name, used)}"
