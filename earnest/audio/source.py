@@ -58,6 +58,7 @@ Hugging Face's datasets has: with "array" and "sampling_rate", or with "bytes" o
 
 _WITH_RATE = "Give array and sample rate together: model.predict((array, 16000))."
 _ADDRESS = re.compile("[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # such as https://; a drive has one letter
+_CHANNEL = re.compile(r"(.*\.[^./#]+|-|array|bytes|stream)#([1-9][0-9]{0,2})", re.DOTALL)
 _EXPECTED = "Give a path, bytes, an open binary file or (array, sample_rate_hz)."
 
 
@@ -90,10 +91,21 @@ class NamedSamples(tuple[Any, int]):
 def source_name(source: object) -> str:
     """Return what to call a source in messages and tables: printable, one line."""
     if isinstance(source, Channel):
-        return f"{source_name(source.source)}#{source.number}"
-    if isinstance(source, bytes) and not getattr(source, "name", ""):
+        told = source_name(source.source)
+        return f"{told}, channel {source.number}" if _is_nameless(source.source) else f"{told}#{source.number}"
+    if isinstance(source, bytes) and _is_nameless(source):
         return f"recording of {len(source)} bytes"
     return printable(path_of(source))
+
+
+def _is_nameless(source: object) -> bool:
+    return isinstance(source, bytes) and not getattr(source, "name", "")
+
+
+def file_and_channel(path: str) -> tuple[str, int | None]:
+    """Return the path of a recording, and the channel that a path such as ``call.wav#2`` of `path_of` names."""
+    found = _CHANNEL.fullmatch(path)
+    return (found[1], int(found[2])) if found else (path, None)
 
 
 def path_of(source: object) -> str:
@@ -167,7 +179,11 @@ def _opened_path(path: Path, name: str) -> FileIO:
             raise AudioError(f"{name}: not a regular file. Send what it holds to standard input and name the path '-'.")
         file = _File(path, "rb")  # without a buffer: libsndfile reads the descriptor itself
     except FileNotFoundError:
+        whole, channel = file_and_channel(str(path))
         instead = "Addresses are not fetched: download it first" if _ADDRESS.match(str(path)) else "Check the path"
+        if channel and Path(whole).exists():
+            option = f"--channel {channel}, in Python earnest.Channel({whole!r}, {channel})"
+            instead = f"For channel {channel} of {source_name(whole)}: {option}"
         raise AudioError(f"{name}: no such file. {instead}.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from earnest.audio.io import decode, mono_chunk
 from earnest.audio.source import AudioInput, Source, opened, path_of, source_name, source_of, whole_and_channel
-from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError
+from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError, shown
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.profile import Profile
 from earnest.runtime.timeline import Timeline
@@ -105,6 +105,8 @@ def _predict_call(params: Mapping[str, str | float], source: Source, profile: Pr
 
 
 def _profile_part(profile: Profile | None) -> list[tuple[str, tuple[str, bytes]]]:
+    if not isinstance(profile, Profile | None):
+        raise EarnestError(f"profile: expected a Profile, got {shown(profile)}. Read a file with Profile.read(path).")
     return [] if profile is None else [("profile", ("profile.json", profile.to_json().encode()))]
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from xml.sax.saxutils import escape as xml_escape
 from xml.sax.saxutils import quoteattr
 
+from earnest.audio.source import file_and_channel
 from earnest.errors import EarnestError, printable, suggestion
 from earnest.files.csv_cells import csv_row
 from earnest.files.reading import read_text
@@ -311,7 +312,7 @@ def _filled(spans: Iterable[Span], end_s: float) -> Iterator[tuple[float, float,
 
 def _eaf(timeline: Recorded) -> Iterator[str]:
     """ELAN 2.8. The recording is linked by its name, beside the document."""
-    media, entries = printable(PurePath(timeline.path).name), timeline.entries()
+    media, entries = printable(PurePath(file_and_channel(timeline.path)[0]).name), timeline.entries()
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<ANNOTATION_DOCUMENT AUTHOR="earnest"'
     # A fixed date: the same timeline is the same bytes.
     yield ' DATE="1970-01-01T00:00:00+00:00" FORMAT="2.8" VERSION="2.8"'
@@ -342,12 +343,14 @@ _MEDIA_TYPES = {".wav": "audio/x-wav", ".mp3": "audio/mpeg", ".mp4": "video/mp4"
 
 def _rttm(timeline: Recorded) -> Iterator[str]:
     """NIST's Rich Transcription Time Marked, the emotion in the speaker's place; "_" for the spaces of a field."""
-    name = _one_word(PurePath(timeline.path).stem) or "recording"
+    path, channel = file_and_channel(timeline.path)
+    name = _one_word(PurePath(path).stem) or "recording"
     for span in timeline.spans:
         # The difference of rounded times, so that start and duration add up to the end that other formats write.
         lasting = _s(_ms(span.end_s) / 1000 - _ms(span.start_s) / 1000)
         label = _one_word(span.emotion)
-        yield f"SPEAKER {name} 1 {_s(span.start_s)} {lasting} <NA> <NA> {label} {span.confidence:.3f} <NA>\n"
+        times = f"{_s(span.start_s)} {lasting}"
+        yield f"SPEAKER {name} {channel or 1} {times} <NA> <NA> {label} {span.confidence:.3f} <NA>\n"
 
 
 def _one_word(text: str) -> str:

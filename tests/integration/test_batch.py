@@ -140,10 +140,15 @@ def test_one_channel_is_part_of_the_question(root: Path) -> None:
     finished(*words, "--channel", 2, exit_code=3)
     call, note = sorted(rows_in(root / "right"), key=lambda row: row["path"])
     expected = earnest.load(root / "bundle").predict(earnest.Channel(calls / "call.wav", 2))
-    assert call["path"] == str(calls / "call.wav")
+    assert call["path"] == f"{calls / 'call.wav'}#2"
     assert call["confidence"] == pytest.approx(expected.confidence, abs=1e-6)
     assert note["error"] == f"{calls / 'note.wav'}#2: the recording has one channel, there is no channel 2."
     assert "was started with channel 2, not 1" in finished(*words, "--channel", 1, exit_code=1)
+    assert summary(root / "right")["complete"]
+    assert "one channel at a time" in finished(*words, "--channel", 1, "--channel", 2, exit_code=2)
+    (root / "list.csv").write_text("path,channel\ncalls/call.wav,1\n")
+    listed = ("run", root / "list.csv", "--output", root / "listed", "--model", root / "bundle")
+    assert "name one channel with --channel" in finished(*listed, exit_code=1)
 
 
 def test_timelines_of_tar_members(root: Path) -> None:

@@ -136,7 +136,10 @@ def _listed(source: str) -> Iterator[Input]:
     except UnicodeDecodeError as error:
         raise EarnestError(f"{source}: not a readable list (not UTF-8: {error.reason}).") from None
     if is_list(source):
-        paths: Iterable[str] = (row["path"] for row in rows_of_list(text, source))
+        rows = rows_of_list(text, source)
+        if any(row.get("channel") for row in rows):
+            raise EarnestError(f"{source}: has a column 'channel'. Leave it out, and name one channel with --channel.")
+        paths: Iterable[str] = (row["path"] for row in rows)
     else:
         paths = filter(None, (line.strip() for line in text.splitlines()))
     yield from map(_file, named_in(source, paths))

@@ -154,7 +154,7 @@ def rows_of(table: ShardTable, timed: "TimedDecoders", fetched: Iterable[Fetched
             yield from unreadable()
             one = waiting.popleft()
             one.forget()
-            yield _called(values, one.source, one.one.key) | {"read_s": timed.taken_s(one.source)}
+            yield _called(values, timed.heard(one.source or b""), one.one.key) | {"read_s": timed.taken_s(one.source)}
         yield from unreadable()
     finally:
         for one in waiting:
@@ -180,13 +180,16 @@ class TimedDecoders:
 
             self._decoders, self._is_isolated = start_decoders(1), True
 
+    def heard(self, source: Source) -> Source:
+        """Return what is read of a recording."""
+        return Channel(source, self._channel) if self._channel else source
+
     @contextmanager
     def open_audio(self, source: Source, max_seconds: float) -> Iterator[AudioStream]:
         """See `earnest.runtime.decoders.Decoders`."""
         begin = time.perf_counter()
         try:
-            heard = Channel(source, self._channel) if self._channel else source
-            with self._decoders.open_audio(heard, max_seconds) as stream:
+            with self._decoders.open_audio(self.heard(source), max_seconds) as stream:
                 yield stream
         finally:
             name = _name(source)
@@ -210,7 +213,7 @@ def _name(source: Source | None) -> str | int:
     return source if isinstance(source, str) else id(source)
 
 
-def _called(values: Values, source: Source | None, key: str) -> Values:
+def _called(values: Values, source: Source, key: str) -> Values:
     """Return a row that calls a source by its key, in the error too."""
     error = values["error"] and values["error"].replace(source_name(source), printable(key), 1)
     return values | {"path": key, "error": error}

@@ -128,11 +128,38 @@ def window_options(function: F) -> F:
 CHANNEL = "One channel by itself, such as one side of a call; 1 is the left one. Default: the mean of all."
 
 
-def channel_option(function: F) -> F:
+class ChannelNumber(click.IntRange):
+    """The number of a channel, from 1."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or say what is expected."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"expected 1 for the left one, 2 for the right one, and so on; got '{value}'.", param, ctx)
+
+
+def channels_option(function: F) -> F:
     """Add ``--channel``, which can be said several times."""
-    number = click.IntRange(1, MAX_CHANNELS)
-    told = f"{CHANNEL} Repeatable: each is a recording called NAME#N, of a speaker of its own."
-    return click.option("--channel", "channels", type=number, multiple=True, metavar="N", help=told)(function)
+    told = f"{CHANNEL} Repeatable: a row for each, called NAME#N. A channel is a speaker of its own."
+    return _channel_option(told)(function)
+
+
+def channel_option(told: str = "") -> Callable[[F], F]:
+    """Return what adds ``--channel`` to a command that hears one at a time; ``told`` ends its help."""
+    return _channel_option(f"{CHANNEL}{told}", _one_channel)
+
+
+def _channel_option(told: str, callback: Any = None) -> Callable[[F], F]:
+    number = ChannelNumber(1, MAX_CHANNELS)
+    settings: dict[str, Any] = {"type": number, "multiple": True, "metavar": "N", "help": told, "callback": callback}
+    return click.option("--channel", "channels", **settings)
+
+
+def _one_channel(_context: click.Context, _parameter: click.Parameter, given: tuple[int, ...]) -> tuple[int, ...]:
+    if len(given) > 1:
+        raise click.BadParameter("one channel at a time. Give the command once for each, with another --output.")
+    return given
 
 
 def model_option(function: F) -> F:
@@ -259,8 +286,15 @@ class AdaptationOptions:
         if self.profile and self.adapt:
             raise click.UsageError("--adapt and --profile can't be used together.")
 
-    def adapter(self, predictor: Predictor) -> Adapter | None:
-        """Return what is asked for, None for "off"; "auto" is off where the model can't adapt."""
+    def adapter(self, predictor: Predictor, channels: Sequence[int] = ()) -> Adapter | None:
+        """Return what is asked for, None for "off"; "auto" is off where the model can't adapt.
+
+        Parameters
+        ----------
+        channels : that are heard; recordings to adapt to are heard in the same one
+        """
+        if len(set(channels)) > 1 and (self.profile or not {"auto", "off"} >= set(self.adapt)):
+            raise click.UsageError("Several channels are several speakers: adapt to one with one --channel.")
         if self.profile:
             profile = Profile.read(self.profile)
             profile.check(predictor.info, str(self.profile))
@@ -269,7 +303,7 @@ class AdaptationOptions:
             return None
         if self.adapt == ("auto",):
             return predictor.adapter() if predictor.can_adapt else None
-        return predictor.adapter(sources_of(self.adapt))
+        return predictor.adapter(sources_of(self.adapt, channels))
 
 
 @dataclass(frozen=True)

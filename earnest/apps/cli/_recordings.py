@@ -18,7 +18,7 @@ from pathlib import Path, PurePath
 
 import click
 
-from earnest.audio.source import Channel, Source
+from earnest.audio.source import MAX_CHANNELS, Channel, Source, file_and_channel, path_of
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import AudioError, EarnestError, printable, shown
 from earnest.files.csv_cells import csv_rows
@@ -33,14 +33,14 @@ _log = logging.getLogger("earnest")
 
 @dataclass(frozen=True)
 class ListedRecordings:
-    """A list of recordings: CSV with the columns ``path`` and, perhaps, ``speaker``; it may have others.
+    """A list of recordings: CSV with the column ``path`` and, perhaps, ``speaker``, ``channel`` and others.
 
     Attributes
     ----------
-    speakers : path → speaker, "" where the list names none
+    speakers : path, as `path_of` writes it → speaker, "" where the list names none
     """
 
-    paths: tuple[str, ...]
+    sources: tuple[Source, ...]
     speakers: Mapping[str, str]
 
 
@@ -55,11 +55,28 @@ def read_list(path: Path) -> ListedRecordings:
     Raises
     ------
     EarnestError
-        When it is no such list, or names parts of recordings.
+        When it is no such list, names parts of recordings, no channel, or two speakers for one recording.
     """
     listed = rows_of_list(read_text(path, most=MOST_LIST_BYTES, what="list of recordings"), str(path))
-    speakers = {str(path.parent / row["path"]): row.get("speaker", "") for row in listed}
-    return ListedRecordings(tuple(str(path.parent / row["path"]) for row in listed), speakers)
+    sources: list[Source] = []
+    speakers: dict[str, str] = {}
+    for number, row in enumerate(listed, 1):
+        source: Source = str(path.parent / row["path"])
+        if channel := row.get("channel", ""):
+            source = Channel(source, _channel(channel, f"{path}, row {number}"))
+        speaker = row.get("speaker", "")
+        if speakers.setdefault(path_of(source), speaker) != speaker:
+            told = f"another row says that {printable(row['path'])} is spoken by someone else"
+            instead = "Keep one of them, or name each one's channel in a column 'channel'."
+            raise EarnestError(f"{path}, row {number}: {told}. {instead}")
+        sources.append(source)
+    return ListedRecordings(tuple(sources), speakers)
+
+
+def _channel(text: str, where: str) -> int:
+    if text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_CHANNELS:
+        return int(text)
+    raise EarnestError(f"{where}: channel {shown(text)}, expected 1 for the left one, 2 for the right one, and so on.")
 
 
 def rows_of_list(text: str, where: str) -> list[dict[str, str]]:
@@ -94,16 +111,14 @@ def _cells(header: Sequence[str], row: Sequence[str], where: str) -> dict[str, s
 class Speakers:
     """Finds a recording's speaker: a text that all recordings of one have in common, and no others."""
 
-    def __init__(self, paths: Sequence[str], pattern: str | None = None, has_channels: bool = False) -> None:
+    def __init__(self, paths: Sequence[str], pattern: str | None = None) -> None:
         """Look at what was given.
 
         Parameters
         ----------
         paths : words of the command line: recordings, folders, lists
         pattern : regular expression whose group "speaker", or else whose first one, is the speaker's name
-        has_channels : whether paths end in #1 and so on: each channel of a recording is somebody else
         """
-        self._has_channels = has_channels
         self._folders = [path for path in paths if Path(path).is_dir()]
         self._pattern, self._listed = _compiled(pattern), dict[str, str]()
         for path in filter(is_list, paths):
@@ -111,11 +126,14 @@ class Speakers:
         self._unmatched = set[str]()
 
     def of(self, path: str) -> str:
-        """Return the speaker of a recording; with a pattern that doesn't match, it has one to itself."""
-        if not self._has_channels:
-            return self._of_whole(path)
-        whole, _, number = path.rpartition("#")
-        return f"{self._of_whole(whole)} channel {number}"
+        """Return the speaker of a recording; with a pattern that doesn't match, it has one to itself.
+
+        The channels of a recording are different speakers, unless a list says otherwise.
+        """
+        if speaker := self._listed.get(path):
+            return f"speaker {speaker}"
+        whole, channel = file_and_channel(path)
+        return f"{self._of_whole(whole)} channel {channel}" if channel else self._of_whole(path)
 
     def _of_whole(self, path: str) -> str:
         if speaker := self._listed.get(path):
@@ -158,9 +176,12 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
 
 def in_channels(recordings: Iterable[Source], channels: Sequence[int]) -> list[Source]:
     """Return these channels of each recording, the recordings themselves where none is named."""
+    found = list(recordings)
     if not channels:
-        return list(recordings)
-    return [Channel(recording, number) for recording in recordings for number in channels]
+        return found
+    if any(isinstance(recording, Channel) for recording in found):
+        raise click.UsageError("The list names channels already: leave out --channel, or its column 'channel'.")
+    return [Channel(recording, number) for recording in found for number in dict.fromkeys(channels)]
 
 
 def sources_of(paths: Sequence[str], channels: Sequence[int] = ()) -> list[Source]:
@@ -184,7 +205,7 @@ def sources_of(paths: Sequence[str], channels: Sequence[int] = ()) -> list[Sourc
         elif Path(path).is_dir():
             sources += _recordings_in(path)
         elif is_list(path):
-            sources += read_list(Path(path)).paths
+            sources += read_list(Path(path)).sources
         else:
             sources.append(path)
     return in_channels(sources, channels)

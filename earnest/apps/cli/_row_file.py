@@ -62,12 +62,13 @@ class RowFile:
     Attributes
     ----------
     done : path → rows that are there already, from the run that is resumed
+    n_failed : how many of these have an error
     """
 
     def __init__(
         self, output: Path, form: Form, info: BundleInfo, existing: "Existing", adapted: Adapted | None = None
     ) -> None:
-        self._adapted = adapted
+        self._adapted, self.n_failed = adapted, 0
         self._is_told = False  # whether rows of the run before hold answers, and no more what was heard
         self._output = Path(os.path.realpath(output)) if output.is_symlink() else output
         self._form, self._classes = form, info.classes
@@ -101,6 +102,7 @@ class RowFile:
                 raise EarnestError(
                     f"{self._output}: holds probabilities of {held}. Name these with --classes, or give another file."
                 )
+            self.n_failed += row.status == "error"
             yield row.path
 
     def refuse_more(self) -> None:

@@ -14,7 +14,7 @@ from earnest.files.writing import new_file
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
 @options("models", AveragingOptions)
-@channel_option
+@channel_option()
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="JSON file.")
 @overwrite_option
 @output_options

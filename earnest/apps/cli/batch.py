@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from earnest.apps.cli._options import CHANNEL, AnswerOptions, AveragingOptions, options
+from earnest.apps.cli._options import AnswerOptions, AveragingOptions, channel_option, options
 from earnest.apps.cli.output import (
     EXIT_ERROR,
     EXIT_SOME_FAILED,
@@ -22,7 +22,6 @@ from earnest.apps.cli.output import (
     progress_for,
     resumable,
 )
-from earnest.audio.source import MAX_CHANNELS
 from earnest.bundle import load_bundle
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.runtime.bulk import BATCH_S
@@ -123,7 +122,7 @@ def _part(_context: click.Context, _parameter: click.Parameter, text: str) -> "P
     show_default=True,
     help="Seconds of sound that the network hears in one run.",
 )
-@click.option("--channel", type=click.IntRange(1, MAX_CHANNELS), metavar="N", help=f"{CHANNEL} A run for each.")
+@channel_option(" A run for each.")
 @click.option(
     "--isolate", is_flag=True, help="Decode in processes without files and network: for files from strangers."
 )
@@ -150,7 +149,7 @@ def run(
     models: AveragingOptions,
     answer: AnswerOptions,
     batch_s: float,
-    channel: int | None,
+    channels: tuple[int, ...],
     isolate: bool,
     file_s: float,
     as_json: bool,
@@ -187,7 +186,7 @@ def run(
     if find_spec("pyarrow") is None:
         raise MissingExtraError("earnest batch", "parquet")
     words, chosen = _requested(source, table, models, answer)
-    words["channel"] = channel
+    words["channel"] = channels[0] if channels else None
     place = place_at(output)
     plan = planned(place, words, shard_size, part, lambda text: echo(text, err=True))
     work = _work(plan, output, models, batch_s, isolate, file_s, chosen)

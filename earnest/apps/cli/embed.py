@@ -17,7 +17,7 @@ from typing import Any, Literal, Self, TypeAlias
 import click
 import numpy as np
 
-from earnest.apps.cli._options import ModelOptions, channel_option, options
+from earnest.apps.cli._options import ModelOptions, channels_option, options
 from earnest.apps.cli._recordings import sources_of
 from earnest.apps.cli._row_file import GO_ON, NOT_OURS, RESUMES
 from earnest.apps.cli.output import (
@@ -28,7 +28,7 @@ from earnest.apps.cli.output import (
     progress_for,
     resumable,
 )
-from earnest.apps.cli.predict import DecodingOptions, Existing, existing_choice, is_done
+from earnest.apps.cli.predict import DecodingOptions, Existing, existing_choice, held_words, is_done
 from earnest.audio.source import Source
 from earnest.errors import EarnestError, MissingExtraError, printable, printable_json, told
 from earnest.files.locks import held_file
@@ -60,6 +60,7 @@ class EmbeddingFile:
     Attributes
     ----------
     done : path → rows that are there already, from the run that is resumed
+    n_failed : how many of these have no embedding
     """
 
     def __init__(self, output: Path, form: Form, model: str, width: int, existing: Existing) -> None:
@@ -73,7 +74,8 @@ class EmbeddingFile:
         with told(output):
             if existing == "overwrite":
                 self._journal.unlink(missing_ok=True)
-            self.done = Counter(row.path for row in self._recovered()) if existing == "resume" else Counter[str]()
+            held = list(map(_state, self._recovered() if existing == "resume" else ()))
+            self.done, self.n_failed = Counter(path for path, _ in held), sum(failed for _, failed in held)
             self._file = Journal(self._journal, RESUMES)
 
     def __enter__(self) -> Self:
@@ -213,13 +215,17 @@ def _parquet() -> Any:
     return pyarrow.parquet
 
 
+def _state(row: EmbeddedRecording) -> tuple[str, bool]:
+    return row.path, row.vector is None
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
 @options("models", ModelOptions)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File: .npz or .parquet.")
 @click.option("--resume", is_flag=True, help="Go on with --output: skip what it holds.")
 @overwrite_option
-@channel_option
+@channels_option
 @options("decoding", DecodingOptions)
 @output_options
 def command(
@@ -289,15 +295,16 @@ def _write_file(
         n_held = file.done.total()
         left = [source for source in sources if not is_done(file.done, source)]
         found: Iterable[EmbeddedRecording] = predictor.embed_many(left, min(jobs, len(left) or 1))
-        n_failed = 0
+        n_failed = file.n_failed
         for row in progress_for(as_json, quiet).counted("Embedding", found, len(left)):
             file.write(row)
             n_failed += row.vector is None
         file.close()
-    counts = {"embedded": len(left) - n_failed, "failed": n_failed, "held": n_held}
+    n_new = n_failed - file.n_failed
+    counts = {"embedded": len(left) - n_new, "failed": n_new, "held": n_held}
     if as_json:
         echo_json({"output": output, "model": predictor.info.name, "width": width, **counts})
     elif not quiet:
-        held = f", {n_held} were there already" if n_held else ""
-        click.echo(f"{counts['embedded']} embedded, {n_failed} failed{held}: {output}", err=True)
+        held = held_words(n_held, file.n_failed)
+        click.echo(f"{counts['embedded']} embedded, {n_new} failed{held}: {output}", err=True)
     return n_failed

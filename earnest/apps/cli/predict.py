@@ -19,7 +19,7 @@ from earnest.apps.cli._options import (
     AveragingOptions,
     ModelOptions,
     SpeakerOptions,
-    channel_option,
+    channels_option,
     option,
     options,
 )
@@ -104,7 +104,7 @@ def _decoders(size: int) -> Iterator[Decoders]:
 @overwrite_option
 @click.option("--watch", is_flag=True, help="Then wait for new recordings in the folders, until Ctrl-C.")
 @click.option("--top", type=click.IntRange(1, 20), default=3, show_default=True, help="Classes in a row of the table.")
-@channel_option
+@channels_option
 @click.option("--vocal-bursts", is_flag=True, help="Add a line per laugh, cry, scream or sigh to the table.")
 @options("decoding", DecodingOptions)
 @output_options
@@ -127,8 +127,8 @@ def command(
 ) -> None:
     """Tell the emotion of recordings.
 
-    PATHS are files, folders (searched for recordings), lists (.csv with the columns path and speaker) or - for
-    standard input. JSON is one object a line.
+    PATHS are files, folders (searched for recordings), lists (.csv with the column path, and perhaps speaker and
+    channel) or - for standard input. JSON is one object a line.
     An answer below the model's threshold is "unsure": it has probabilities, but no emotion. A recording with several
     segments of speech is "mixed" when no emotion holds most of them.
     A recording that can't be read, crashes its decoder (--isolate) or takes too long (--timeout) is a row with an
@@ -155,11 +155,11 @@ def command(
     predictor = decoding.load(models)
     asked = answer.of(predictor.info)
     sources = sources_of(paths, channels)
-    speakers = Speakers(paths, adaptation.speaker_pattern, bool(channels))
+    speakers = Speakers(paths, adaptation.speaker_pattern)
     is_batch = adaptation.is_batch(predictor, paths)
     if is_batch and not adaptation.adapt and not quiet:
         click.echo(ADAPTS, err=True)
-    adapter = None if is_batch else adaptation.adapter(predictor)
+    adapter = None if is_batch else adaptation.adapter(predictor, channels)
     run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers if is_batch else None)
     batches = _batches(sources, _watched(paths) if watch else [], channels)
     if output is None:
@@ -269,13 +269,14 @@ def _write_file(
     from earnest.apps.cli._row_file import RowFile
 
     assert form != "table"
-    n_done = n_failed = 0
+    n_done = 0
     with (
         resumable(f"{output}.partial", " with --resume", quiet),
         held_file(output),
         RowFile(output, form, run.info, existing, run.adapted) as rows,
     ):
         n_held = rows.done.total()
+        n_failed = rows.n_failed
         for batch in batches:
             left = [source for source in batch if not is_done(rows.done, source)]
             if left:
@@ -285,9 +286,15 @@ def _write_file(
             rows.publish()
         rows.close()
     if not quiet:
-        held = f", {n_held} were there already" if n_held else ""
-        click.echo(f"{n_done - n_failed} answered, {n_failed} failed{held}: {output}", err=True)
+        n_new = n_failed - rows.n_failed
+        click.echo(f"{n_done - n_new} answered, {n_new} failed{held_words(n_held, rows.n_failed)}: {output}", err=True)
     return n_failed
+
+
+def held_words(n_held: int, n_failed: int) -> str:
+    """Return how to say what a file held before, "" for nothing."""
+    failed = f", of which {n_failed} failed" if n_failed else ""
+    return f", {n_held} were there already{failed}" if n_held else ""
 
 
 def is_done(done: dict[str, int], source: Source) -> bool:

@@ -12,17 +12,16 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._options import (
-    CHANNEL,
     AdaptationOptions,
     AnswerOptions,
     AveragingOptions,
+    channel_option,
     options,
     window_options,
 )
 from earnest.apps.cli._recordings import in_channels
 from earnest.apps.cli.output import output_options, overwrite_option
 from earnest.audio.activity import DETECTORS
-from earnest.audio.source import MAX_CHANNELS
 from earnest.errors import MissingExtraError
 from earnest.files.writing import new_file
 from earnest.runtime.timeline import FORMATS, SUFFIXES, Timeline, written
@@ -31,7 +30,7 @@ from earnest.runtime.windows import Windowing
 
 @click.command()
 @click.argument("paths", metavar="PATH", nargs=-1, required=True)
-@click.option("--channel", type=click.IntRange(1, MAX_CHANNELS), metavar="N", help=CHANNEL)
+@channel_option()
 @options("models", AveragingOptions)
 @options("adaptation", AdaptationOptions)
 @options("answer", AnswerOptions)
@@ -55,7 +54,7 @@ from earnest.runtime.windows import Windowing
 @output_options
 def command(
     paths: tuple[str, ...],
-    channel: int | None,
+    channels: tuple[int, ...],
     models: AveragingOptions,
     form: str | None,
     output: Path | None,
@@ -86,11 +85,11 @@ def command(
         raise MissingExtraError("drawing", "report")
     windowing = Windowing(window_s, hop_s, activity)
     predictor = models.load()
-    (source,) = in_channels([sys.stdin.buffer if path == "-" else path], [channel] if channel else [])
+    (source,) = in_channels([sys.stdin.buffer if path == "-" else path], channels)
     asked = answer.of(predictor.info)
     with ExitStack() as places:
         text_place, plot_place = (path and places.enter_context(new_file(path, overwrite)) for path in (output, plot))
-        timeline = predictor.timeline(source, windowing, adaptation.adapter(predictor), **asked.words())
+        timeline = predictor.timeline(source, windowing, adaptation.adapter(predictor, channels), **asked.words())
         _write(_text(timeline, chosen), chosen, text_place)
         if plot_place:
             timeline.plot(plot_place)

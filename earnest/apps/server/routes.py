@@ -4,13 +4,14 @@ That is its models, health, statistics, and a page.
 """
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field, model_validator
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from earnest.apps.server import engine, formats
@@ -68,6 +69,13 @@ class AnswerQuery(BaseModel):
         return Options.of(self.classes, self.abstain_below)
 
 
+def refuse_repeated(asked: HTTPConnection) -> None:
+    """Raise `ProblemError` where a parameter is given twice: only one would be looked at."""
+    names = Counter(name for name, _ in asked.query_params.multi_items())
+    if twice := next((name for name, count in names.items() if count > 1), None):
+        raise ProblemError("not-valid", f"The parameter {shown(twice)} is in the address more than once. Give it once.")
+
+
 class RowsQuery(AnswerQuery):
     """What a request for rows may ask for."""
 
@@ -119,6 +127,7 @@ def recordings_router(service: Service) -> APIRouter:
         The body is the recording, or a form with the part `file`, and perhaps `profile`, the file of `earnest adapt`
         about its speaker. Window and hop are for timelines; so are all formats but json, jsonl and csv.
         """
+        refuse_repeated(request)
         options = query.options()
         offered = list(MEDIA_TYPES) if query.kind == "timeline" else ROWS
         chosen = chosen_format(query.form, _accept(request), offered)
@@ -144,6 +153,7 @@ def recordings_router(service: Service) -> APIRouter:
 
         The body is a form with one part `file` a recording, and perhaps one `profile` of their speaker.
         """
+        refuse_repeated(request)
         options, chosen = query.options(), chosen_format(query.form, _accept(request), ROWS)
         with service.requests.inside(service.client(request)), service.budget.share() as share:
             predictor = service.engine.predictor(query.model)

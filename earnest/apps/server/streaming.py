@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from earnest.apps.server.engine import ModelThreads, adapter_for, known_adapter
 from earnest.apps.server.problems import ProblemError
-from earnest.apps.server.routes import WindowsQuery, classes_of
+from earnest.apps.server.routes import WindowsQuery, classes_of, refuse_repeated
 from earnest.apps.server.service import Service
 from earnest.apps.server.settings import Limits
 from earnest.errors import AudioError, EarnestError, TooLateError
@@ -238,6 +238,7 @@ def stream_router(service: Service) -> APIRouter:
 
     @router.websocket("/v1/stream")
     async def stream(websocket: WebSocket, query: Annotated[StreamQuery, Query()]) -> None:
+        refuse_repeated(websocket)
         options, windowing = query.options(), query.windowing()
         service.refuse_when_ending()
         with service.streams.inside(service.client(websocket, query.ticket)):

@@ -10,7 +10,7 @@ import soundfile
 
 import earnest
 from earnest.audio.io import BLOCK_S, decode, mono_chunk, open_audio
-from earnest.audio.source import Channel, path_of, refuse_single, source_name, source_of
+from earnest.audio.source import Channel, file_and_channel, path_of, refuse_single, source_name, source_of
 from earnest.errors import AudioError
 from earnest.runtime.decoder_pool import start_decoders
 from earnest.testing.sounds import voice
@@ -54,8 +54,31 @@ def test_a_decoder_process_gives_the_same_channel(tmp_path: Path) -> None:
 
 def test_what_a_channel_is_called() -> None:
     assert path_of(Channel("calls/a.wav", 2)) == "calls/a.wav#2"
-    assert source_name(Channel(b"1234", 1)) == "recording of 4 bytes#1"
+    assert source_name(Channel(b"1234", 1)) == "recording of 4 bytes, channel 1"
     assert path_of(Channel({"path": "a.wav", "array": CALL, "sampling_rate": RATE_HZ}, 1)).endswith("#1")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("calls/a.wav#2", ("calls/a.wav", 2)),
+        ("-#1", ("-", 1)),
+        ("bytes#12", ("bytes", 12)),
+        ("a.wav", ("a.wav", None)),
+        ("take#2", ("take#2", None)),
+        ("take#2.wav", ("take#2.wav", None)),
+        ("a.wav#0", ("a.wav#0", None)),
+        ("b.c/take#2", ("b.c/take#2", None)),
+    ],
+)
+def test_such_a_path_is_read_back(path: str, expected: tuple[str, int | None]) -> None:
+    assert file_and_channel(path) == expected
+
+
+def test_who_gives_such_a_path_is_told_how_a_channel_is_named(tmp_path: Path) -> None:
+    (tmp_path / "call.wav").write_bytes(wav())
+    with pytest.raises(AudioError, match=r"no such file\. For channel 2 of .*call\.wav: --channel 2, in Python"):
+        decode(f"{tmp_path / 'call.wav'}#2")
 
 
 @pytest.mark.parametrize("number", [0, -1, 257, 1.0, True, "1", None])
@@ -73,7 +96,7 @@ def test_a_channel_of_a_channel_and_one_for_many_are_refused() -> None:
 
 @pytest.mark.parametrize("source", [wav(np.stack([LEFT, LEFT], 1)), (LEFT, RATE_HZ)], ids=["stereo", "mono"])
 def test_a_channel_that_isn_t_there_is_named(source: Any) -> None:
-    with pytest.raises(AudioError, match=r"#3: the recording has (one channel|2 channels), there is no channel 3"):
+    with pytest.raises(AudioError, match=r"3: the recording has (one channel|2 channels), there is no channel 3"):
         decode(Channel(source, 3))
 
 

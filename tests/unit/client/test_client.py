@@ -93,6 +93,8 @@ def test_one_channel_equals_the_models(client: Client, model: Predictor, tmp_pat
         client.predict_many([Channel(call, 1), Channel(call, 2)])
     with pytest.raises(AudioError, match="there is no channel 3"):
         client.predict(Channel(call, 3))
+    with pytest.raises(EarnestError, match=r"expected a Profile, got 'me\.json'"):
+        client.predict(call, profile="me.json")  # type: ignore[arg-type]
 
 
 def test_a_timeline_equals_the_models(client: Client, model: Predictor, clip: Path) -> None:

@@ -114,6 +114,58 @@ def test_channels_of_profiles_timelines_and_embeddings(bundle: Path, tmp_path: P
         assert profiles[0].read_text() == profiles[1].read_text()
 
 
+def test_a_list_names_channels_and_who_speaks_in_them(bundle: Path, model: Predictor, tmp_path: Path) -> None:
+    for seed, name in enumerate("ab"):
+        sound = np.stack([voice(2.0, seed=seed), voice(2.0, seed=seed + 5)], axis=1)
+        soundfile.write(tmp_path / f"{name}.wav", sound, 16_000)
+    table = tmp_path / "calls.csv"
+    table.write_text("path,channel,speaker\na.wav,1,agent\na.wav,2,caller\nb.wav,2,agent\nb.wav,,\n")
+    told = rows_of(run(bundle, "predict", table, "--adapt", "auto", "--json").stdout)
+    sides = [Channel(tmp_path / "a.wav", 1), Channel(tmp_path / "a.wav", 2), Channel(tmp_path / "b.wav", 2)]
+    wanted = model.predict_many([*sides, tmp_path / "b.wav"], speakers=["agent", "caller", "agent", "nobody"])
+    assert told == [row.to_dict() for row in wanted]
+    assert "names channels already" in run(bundle, "predict", table, "--channel", 1, code=2).output
+
+
+def test_who_is_adapted_to_is_heard_in_the_same_channel(bundle: Path, tmp_path: Path) -> None:
+    call, alone = tmp_path / "call.wav", tmp_path / "alone.wav"
+    soundfile.write(call, np.stack([voice(2.0, seed=1), voice(2.0, seed=2)], axis=1), 16_000)
+    soundfile.write(alone, voice(2.0, seed=2), 16_000)
+    opposite = tmp_path / "opposite.wav"  # its mean is refused
+    soundfile.write(opposite, np.stack([voice(2.0, seed=3), -voice(2.0, seed=3)], axis=1), 16_000)
+    for command in ("predict", "timeline"):
+        by_call, by_alone = (
+            json.loads(run(bundle, command, *words, "--json").stdout)
+            for words in ((call, "--channel", 2, "--adapt", call), (alone, "--adapt", alone))
+        )
+        run(bundle, command, call, "--channel", 2, "--adapt", opposite)
+        assert by_call["probabilities"] == by_alone["probabilities"]
+    both = ("--channel", 1, "--channel", 2)
+    assert "adapt to one with one --channel" in run(bundle, "predict", call, *both, "--adapt", call, code=2).output
+    for command in (("timeline", call), ("adapt", call, "--output", tmp_path / "profile.json")):
+        assert "one channel at a time" in run(bundle, *command, *both, code=2).output
+    assert "expected 1 for the left one" in run(bundle, "predict", call, "--channel", "left", code=2).output
+    twice = rows_of(run(bundle, "predict", call, "--channel", 2, "--channel", 2, "--json").stdout)
+    assert [row["path"] for row in twice] == [f"{call}#2"]
+
+
+def test_documents_of_a_channel_name_the_recording_and_the_channel(bundle: Path, tmp_path: Path) -> None:
+    call = tmp_path / "call.wav"
+    soundfile.write(call, np.stack([voice(2.0, seed=1), voice(2.0, seed=2)], axis=1), 16_000)
+    (first,) = run(bundle, "timeline", call, "--channel", 2, "--format", "rttm").stdout.splitlines()
+    assert first.startswith("SPEAKER call 2 0.")
+    assert 'MEDIA_URL="./call.wav"' in run(bundle, "timeline", call, "--channel", 2, "--format", "eaf").stdout
+
+
+def test_a_file_that_is_gone_on_with_still_has_its_errors(bundle: Path, folder: Path, tmp_path: Path) -> None:
+    paths = (folder / "anna" / "broken.wav", folder / "anna" / "0.wav")
+    for command, output in (("predict", "rows.csv"), ("embed", "rows.npz")):
+        words = (command, *paths, "--output", tmp_path / output)
+        run(bundle, *words, code=3)
+        again = run(bundle, *words, "--resume", code=3)
+        assert "0 failed, 2 were there already, of which 1 failed" in again.stderr
+
+
 def test_standard_input_has_one_channel_at_most(bundle: Path) -> None:
     told = run(bundle, "predict", "-", "--channel", 1, "--channel", 2, code=2).output
     assert "Standard input is read once" in told
@@ -301,6 +353,9 @@ def test_a_list_names_recordings_and_their_speakers(
         ("path,end_s\na.wav,1.5\n", "names a part of a recording"),
         ("path,speaker\n,anna\n", "the path is missing"),
         ('path\n"a.wav\n', "not a readable list"),
+        ("path,channel\na.wav,left\n", "row 1: channel 'left', expected 1 for the left one"),
+        ("path,channel\na.wav,0\n", "row 1: channel '0', expected 1"),
+        ("path,speaker\na.wav,anna\na.wav,bob\n", "row 2: another row says that a.wav is spoken by someone else"),
     ],
 )
 def test_what_is_no_list_is_refused(tmp_path: Path, text: str, message: str) -> None:

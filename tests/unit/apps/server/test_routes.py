@@ -98,6 +98,13 @@ def test_one_channel_is_asked_for_by_its_number(client: TestClient, model: Predi
         ("call.wav#1", "no-speech"),
         (f"{DEMO[0].name}#1", model.predict(DEMO[0]).status),
     ]
+    (row,) = client.post("/v1/batch", params={"channel": 2}, files=form(DEMO[0])).json()["predictions"]
+    assert row["error"] == f"{DEMO[0].name}#2: the recording has one channel, there is no channel 2."
+    for params in ([("channel", 1), ("channel", 2)], [("model", "small"), ("model", "base")]):
+        refused = client.post("/v1/predict", params=params, files=form(call))
+        assert (refused.status_code, "more than once" in refused.json()["detail"]) == (422, True)
+    in_form = client.post("/v1/predict", data={"channel": "2"}, files=form(call))
+    assert "stands in the address, such as /v1/predict?channel=2" in in_form.json()["detail"]
     for wrong in ({"channel": 3}, {"channel": 0}, {"chanel": 1}):
         assert client.post("/v1/predict", params=wrong, files=form(call)).status_code == 422, wrong
 
