@@ -120,6 +120,7 @@ class SileroActivity:
         start = 0
         while start < len(frames):
             check_deadline()
+            # To the end of the block of 16 frames that ``start`` lies in, wherever the call began.
             end = min(start + _BLOCK - self._n_frames % _BLOCK, len(frames))
             self._hear(frames[start:end], found[start:end])
             self._end(found[start:end])
@@ -255,6 +256,7 @@ class WindowCutter:
 
     def needed_from(self, certain_end: int) -> int | None:
         """Return the first sample that a later window of the growing segment may hold; None before the first window."""
+        # The last window ends with the segment, at ``certain_end`` or later, and begins a window before that.
         return max(self._start, certain_end - self._window) if self._start is not None and self._n_cut else None
 
 

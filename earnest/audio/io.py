@@ -275,6 +275,7 @@ def _mono(blocks: Iterator[npt.NDArray[np.float32]], name: str, channel: int | N
         # No yield in here: a generator left half way may end in another thread, where the state can't be set back.
         with np.errstate(all="ignore"):
             mean = _mean(block)
+            # Σ_t mean_c x² and Σ_t (mean_c x)² over channels c: equal where all channels are the same.
             power += float(np.vdot(block, block)) / n_channels
             power_left += float(np.dot(mean, mean))
         yield mean

@@ -105,6 +105,7 @@ class QualityMeter:
     def _measure(self, frames: npt.NDArray[np.float32]) -> None:
         # −n mod k skips to the next frame whose number is a multiple of k, whatever came in earlier blocks.
         levels = np.rint(levels_dbfs(frames[-self._n_frames % LEVELS_EVERY :: LEVELS_EVERY]))
+        # A place for each whole decibel from −120 to 60; −120 is place 0.
         self._histogram += np.bincount(np.clip(levels, -120, 60).astype(int) + 120, minlength=len(_LEVELS))
         chosen = frames[-self._n_frames % SPECTRUM_EVERY :: SPECTRUM_EVERY]
         self._n_frames += len(frames)

@@ -30,6 +30,7 @@ def coloured_noise(n_samples: int, sample_rate_hz: int, colour: Colour, rng: np.
     frequencies_hz = np.maximum(np.fft.rfftfreq(n_fft, 1 / sample_rate_hz), LOWEST_HZ)
     gains = frequencies_hz ** (SLOPES[colour] / 2)  # power ~ f^slope, amplitude ~ f^(slope/2)
     gains[0] = 0.0  # no constant offset
+    # Parseval: the samples' mean square is 2·mean(gain²)/n_fft; it is to be one.
     gains *= np.sqrt(n_fft / 2 / np.mean(gains**2))  # a bin's power is 2
     return np.asarray(np.fft.irfft(bins * gains.astype(np.float32), n_fft)[:n_samples], np.float32)
 

@@ -29,6 +29,7 @@ def at_level(waveform: Waveform, level_dbfs: float) -> Waveform:
     shape (samples,), float32, not clipped to [-1, 1]
     """
     present = power(waveform)
+    # factor² · P = 10^(L/10), L in dBFS
     factor = np.sqrt(10 ** (level_dbfs / 10) / present) if present > 0 else 1.0
     return (waveform * factor).astype(np.float32)
 

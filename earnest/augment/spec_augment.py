@@ -27,6 +27,7 @@ def mask_time(frames: Tensor, n_frames: Tensor, longest: int, generator: torch.G
 def mask_bands(frames: Tensor, n_frames: Tensor, most: int, generator: torch.Generator) -> Tensor:
     """Replace up to ``most`` neighbouring mel bands a clip by the clip's mean; shapes as in `mask_time`."""
     n_mels = frames.shape[1]
+    # Width ~ U[0, F], first band ~ U[0, ν − width), ν being the number of bands.
     width = (_uniform(frames, generator) * most).round()
     start = (_uniform(frames, generator) * (n_mels - width)).floor()
     bands = torch.arange(n_mels, device=frames.device)[None, :]
@@ -66,4 +67,5 @@ def _uniform(frames: Tensor, generator: torch.Generator) -> Tensor:
 
 def _clip_mean(frames: Tensor, n_frames: Tensor) -> Tensor:
     inside = (torch.arange(frames.shape[2], device=frames.device)[None, :] < n_frames[:, None])[:, None]
+    # Over the clip's own frames and all bands, (batch, 1, 1).
     return ((frames * inside).sum(dim=(1, 2)) / (n_frames * frames.shape[1]))[:, None, None]

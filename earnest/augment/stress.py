@@ -105,6 +105,7 @@ def _first_order_gains(frequencies_hz: Spectrum, kind: Kind, cutoff_hz: float) -
 
 
 def _tilt_gains(frequencies_hz: Spectrum, db_per_khz: float) -> Spectrum:
+    # 10^(L/20) with L = slope · f in kHz
     return np.asarray(10 ** (db_per_khz * frequencies_hz / 1000 / 20))
 
 

@@ -49,7 +49,7 @@ def _best_start(padded: Waveform, earliest: int, natural: int, hop: int, reach: 
     """Return where, from ``earliest`` on and within twice ``reach``, a window is most like the one at ``natural``."""
     wanted = padded[natural : natural + 2 * hop]
     searched = padded[earliest : earliest + 2 * (hop + reach)]
-    likeness = np.correlate(searched, wanted, mode="valid")
+    likeness = np.correlate(searched, wanted, mode="valid")  # (2·reach + 1,)
     # Running sums: energy of every window searched.
     energies = np.concatenate([[0.0], np.cumsum(np.square(searched, dtype=np.float64))])
     # Normalised cross-correlation, but for wanted's norm.

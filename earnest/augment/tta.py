@@ -46,6 +46,7 @@ class WithoutStretch(Augmentation):
         """Return the rest, as long as before."""
         position = np.arange(len(waveform)) - self.start * len(waveform)
         beyond = np.maximum(-position, position - MASKED * len(waveform))  # samples to the silence, below 0 within it
+        # 0 within the silence, and from 0 to 1 over 5 ms on both sides of it.
         gains = np.clip(beyond / max(FADE_S * sample_rate_hz, 1.0), 0, 1)
         return np.asarray(waveform * gains, np.float32)
 

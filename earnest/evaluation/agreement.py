@@ -62,6 +62,7 @@ def cohen_kappa(table: npt.ArrayLike) -> float | None:
     if not shares.sum():
         return None
     shares = shares / shares.sum()
+    # p_o = Σ_i p_ii; by chance, from the margins, p_e = Σ_i (Σ_j p_ij)·(Σ_j p_ji).
     observed, expected = float(np.trace(shares)), float(shares.sum(axis=1) @ shares.sum(axis=0))
     return None if expected >= 1 else (observed - expected) / (1 - expected)
 

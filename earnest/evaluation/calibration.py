@@ -58,7 +58,7 @@ def reliability(
     # Naeini et al. (2015); Guo et al. (2017), eq. 3: bin b holds (b/B, (b + 1)/B].
     bins = _bins(confidence, n_bins)
     counts = np.bincount(bins, minlength=n_bins)
-    some = np.where(counts, counts, np.nan)
+    some = np.where(counts, counts, np.nan)  # 0/NaN: an empty bin has no mean
     return Reliability(
         confidence=np.bincount(bins, weights=confidence, minlength=n_bins) / some,
         accuracy=np.bincount(bins, weights=right, minlength=n_bins) / some,
@@ -123,6 +123,7 @@ class RiskCoverage:
         """Return the accuracy over the smallest share of most confident rows that is at least ``coverage``."""
         if not 0 < coverage <= 1:
             raise ValueError(f"A coverage is above 0 and at most 1, got {coverage}.")
+        # Less a little, because 0.07 · 100 is 7.000000000000001 in floats and 7 rows are enough.
         n_kept = int(np.ceil(coverage * len(self.accuracy) - 1e-9))
         return float(self.accuracy[n_kept - 1])
 
@@ -206,6 +207,7 @@ def _answers(
 
 
 def _bins(confidence: Floats, n_bins: int) -> npt.NDArray[np.int64]:
+    # ⌈c·B⌉ − 1, so that bin b is (b/B, (b + 1)/B]; a confidence of 0 would be in bin −1.
     return np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
 
 

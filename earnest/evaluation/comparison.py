@@ -169,6 +169,7 @@ class _Answers:
     @classmethod
     def of(cls, a: Predictions, b: Predictions) -> "_Answers":
         classes = tuple(dict.fromkeys((*a.classes, *b.classes)))
+        # The last place is for −1, no answer, which as an index counts from the end.
         number_b = np.array([*(classes.index(name) for name in b.classes), -1])
         speaker = text_column(one or other for one, other in zip(a.speaker, b.speaker, strict=True))
         return cls(a.emotion, a.predicted, number_b[b.predicted], len(classes), speaker)
@@ -179,6 +180,7 @@ class _Answers:
 
     def cells(self, predicted: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the cell of each clip in a confusion matrix with a last column for no answer."""
+        # Cell (t, p) is number t·(C + 1) + p; column C holds those without an answer.
         return self.true * (self.n_classes + 1) + np.where(predicted < 0, self.n_classes, predicted)
 
 
@@ -211,6 +213,7 @@ def _clusters(
     owner = numbered(answers.speaker, names)
     if "" in names or len(names) < 2:
         # Drawing clips one by one is drawing their kinds by a multinomial: far fewer columns.
+        # A kind is a pair of cells (a, b), as the one number a·n + b.
         kinds, sizes = np.unique(cells_a * n_cells + cells_b, return_counts=True)
         one_hot = np.eye(n_cells, dtype=np.int64)
         return one_hot[kinds // n_cells], one_hot[kinds % n_cells], sizes / sizes.sum(), "utterances"
@@ -224,7 +227,7 @@ def _clusters(
 def _difference(
     value: float, resampled: npt.NDArray[np.float64], over: Literal["speakers", "utterances"]
 ) -> Difference:
-    tail = (1 - CONFIDENCE) / 2
+    tail = (1 - CONFIDENCE) / 2  # 2.5 % at each end
     low, high = np.quantile(resampled, (tail, 1 - tail))
     # The data itself counts as one more resample, so that p is never 0.
     other_side = min((resampled <= 0).sum(), (resampled >= 0).sum()) + 1

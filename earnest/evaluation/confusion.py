@@ -46,14 +46,15 @@ def headline_scores(counts: npt.NDArray[np.integer]) -> dict[str, Floats]:
     name → shape (…), 0 to 1
     """
     right = np.diagonal(counts, axis1=-2, axis2=-1).astype(np.float64)  # (…, n_classes)
-    support = counts.sum(axis=-1)
-    answered = counts[..., :-1].sum(axis=-2)
+    support = counts.sum(axis=-1)  # (…, n_classes), row sums: TP + FN
+    answered = counts[..., :-1].sum(axis=-2)  # (…, n_classes), column sums: TP + FP
     n = support.sum(axis=-1)
     occurs = support > 0
     recall = right / np.maximum(support, 1)  # diagonal over row sums
     f1 = 2 * right / np.maximum(support + answered, 1)  # 2·P·R / (P + R) = 2·TP / (2·TP + FP + FN)
     return {
         "wa": right.sum(axis=-1) / n,
+        # A class without rows adds 0 to the sum, and is not in the divisor either.
         "ua": recall.sum(axis=-1) / occurs.sum(axis=-1),
         "macro_f1": f1.sum(axis=-1) / (occurs | (answered > 0)).sum(axis=-1),
         "weighted_f1": (f1 * support).sum(axis=-1) / n,

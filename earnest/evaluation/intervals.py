@@ -68,7 +68,7 @@ def bootstrap(
     n_classes = len(predictions.classes)
     cells = drawn if over == "utterances" else drawn @ clusters  # (resamples, classes · (classes + 1))
     scores = headline_scores(cells.reshape(n_resamples, n_classes, n_classes + 1))
-    tail = (1 - CONFIDENCE) / 2
+    tail = (1 - CONFIDENCE) / 2  # 2.5 % at each end
     # Percentile interval (Efron, 1981).
     limits = {name: np.quantile(values, (tail, 1 - tail)) for name, values in scores.items()}
     return {name: Interval(float(low), float(high), over) for name, (low, high) in limits.items()}

@@ -63,6 +63,7 @@ def affect_scores(
         error = rmse(answers, ratings)
         if error is not None:
             n = len(_known(answers, ratings)[0])
+            # An error grows with the unit of the scale, a concordance does not.
             scores[name] = AffectScores((high - low) * error, concordance(answers, ratings), n, scale)
     return scores
 
@@ -82,6 +83,7 @@ def affect_results(predictions: Predictions, limits: Sequence[float] = ()) -> di
         low_high = tuple(limits) or affect_range(corpus)
         if low_high:
             rows, (low, high) = predictions.corpus == corpus, low_high
+            # (rating − low)/(high − low), 0 to 1 as answers are.
             true[rows] = np.clip((predictions.affect[rows].astype(np.float64) - low) / (high - low), 0, 1)
     scores = affect_scores(predictions.predicted_affect, true, affect_scale(corpora, limits))
     return {name: one.to_dict() for name, one in scores.items()} or None
@@ -95,6 +97,7 @@ def rmse(predicted: npt.NDArray[np.floating], true: npt.NDArray[np.floating]) ->
     predicted, true : shape (rows,), NaN where unknown
     """
     errors = np.subtract(*_known(predicted, true))
+    # √(1/n · Σ_i (x_i − y_i)²)
     return float(np.sqrt(np.mean(errors**2))) if len(errors) else None
 
 
@@ -222,7 +225,7 @@ def top_k(probabilities: npt.NDArray[np.floating], true: npt.NDArray[np.integer]
     if k < 1 or not len(true):
         raise ValueError(f"Top-k needs k of at least 1 and at least one row, got k = {k} and {len(true)} rows.")
     own = probabilities[np.arange(len(true)), true][:, None]  # (rows, 1)
-    earlier = np.arange(probabilities.shape[1]) < true[:, None]
+    earlier = np.arange(probabilities.shape[1]) < true[:, None]  # (rows, classes)
     before = (probabilities > own) | ((probabilities == own) & earlier)  # NaN compares as False: left to `answered`
     answered = ~np.isnan(probabilities).any(axis=1)
     return float((answered & (before.sum(axis=1) < k)).mean())
@@ -235,6 +238,7 @@ def roc_auc(scores: npt.NDArray[np.floating], is_positive: Bools) -> float:
     if not (len(positives) and len(negatives)):
         raise ValueError("The area under a ROC curve needs positives and negatives.")
     # Mann and Whitney (1947): U = Σ over positives of (negatives below + half of those equal); AUC = U / (n₊·n₋).
+    # Both insertion points together are 2·below + equal, hence the 2 in the denominator.
     beaten = np.searchsorted(negatives, positives, "left") + np.searchsorted(negatives, positives, "right")
     return float(beaten.sum() / (2 * len(positives) * len(negatives)))
 

@@ -119,6 +119,7 @@ def recall_gaps(predictions: Predictions, texts: TextColumn, fewest: int = FEWES
     """
     _, counts = _counts_by(predictions, texts)  # (values, classes, classes + 1)
     support = counts.sum(axis=2)
+    # (values, classes), TP / (TP + FN); 0 where there is no clip, which ``enough`` leaves out.
     recall = np.diagonal(counts, axis1=1, axis2=2) / np.maximum(support, 1)
     enough = support >= max(fewest, 1)
     return {

@@ -52,6 +52,7 @@ def adapted_in(way: Way, answer: SetAnswer, plain: Floats) -> tuple[Floats, Floa
     if first >= FEWEST:
         adapted[:first], weights[:first] = answer(plain[:first])
     for row in range(first, len(plain)):
+        # (heard, classes), the recording that is asked about last.
         heard = plain[: row + 1] if way == "causal" else np.vstack([plain[:first], plain[row]])
         one, weight = answer(heard)
         adapted[row], weights[row] = one[-1], weight[-1]
@@ -96,6 +97,7 @@ def blind_mean(plain: Floats) -> Floats:
     """Return softmax(log p − its mean over the stream): right for balanced streams, and wrong for all others."""
     logs = np.log(np.maximum(plain, LEAST))
     logs -= logs.mean(axis=1, keepdims=True)
+    # The stream's mean point, (classes,), is taken for what speaker and channel add to each.
     return softmax(logs - logs.mean(axis=0))
 
 
@@ -142,8 +144,10 @@ def _neutral_heavy(recordings: LabelledRows, rng: np.random.Generator) -> Iterat
         others = rng.permutation(np.setdiff1d(rows, neutral))
         if len(neutral) < FEWEST_NEUTRAL or not len(others):
             continue
+        # n_neutral / (n_neutral + n_others) = 0.8, so n_others is n_neutral·(1/0.8 − 1), a quarter of it.
         n_others = max(1, round(len(neutral) * (1 / NEUTRAL_SHARE - 1)))
         emotions = recordings.emotion[others]
+        # How many recordings of the same emotion come before each: sorted by that, all emotions come in turn.
         turns = [np.count_nonzero(emotions[:place] == emotion) for place, emotion in enumerate(emotions)]
         yield np.concatenate([neutral, others[np.argsort(turns, kind="stable")][:n_others]])  # emotions take turns
 
@@ -251,6 +255,7 @@ class StreamScores:
         parts = [np.flatnonzero(speaker == name) for name in names]
         whole = _wa_and_ua(answers, emotion)
         each = np.array([_wa_and_ua(answers[rows], emotion[rows]) for rows in parts])  # (speakers, 2)
+        # (speakers,): WA of the plain answers less WA of these, above 0 where something is lost.
         losses = [_wa_and_ua(plain[rows], emotion[rows])[0] for rows in parts] - each[:, 0]
         worst, most = int(each[:, 0].argmin()), int(losses.argmax())
         return cls(
@@ -293,6 +298,7 @@ def answered_streams(predictions: Predictions, answer: SetAnswer, classes: Seque
         When a recording has no speaker or no probabilities.
     """
     places = [predictions.classes.index(name) for name in classes]
+    # The model's number of a class → its place among those asked for, −1 for others.
     number = np.full(len(predictions.classes), -1, np.int64)
     number[places] = np.arange(len(places))
     asked = predictions.take(np.flatnonzero(number[predictions.emotion] >= 0))

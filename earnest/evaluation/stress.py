@@ -259,6 +259,7 @@ def _correctness(counts: Counts, classes: Sequence[str]) -> Iterator[StressCheck
 
 def _distribution(counts: Counts, classes: Sequence[str]) -> StressCheck:
     """Compare how often a class is answered with how often it is true, as shares of all clips."""
+    # |answered_c − true_c| / n, (classes,)
     shifts = np.abs(counts[:, :-1].sum(axis=0) - counts.sum(axis=1)) / counts.sum()
     worst = int(shifts.argmax())
     return StressCheck("largest shift of a class's share", float(shifts[worst]), MOST_SHIFTED, False, classes[worst])

@@ -123,6 +123,7 @@ class Judge:
         was_right, is_right = (answers.argmax(axis=1) == self.clips.targets for answers in (self.exact, found))
         # The two cells that McNemar's test looks at.
         lost, won = (was_right & ~is_right).sum(), (is_right & ~was_right).sum()
+        # (lost − won − 1.645·√(lost + won)) / n
         surely_lost = (lost - won - BY_CHANCE * np.sqrt(lost + won)) / len(self.exact)
         return float(min(MOST_LOST - surely_lost, MOST_CHANGED - self.changed(found)))
 
@@ -141,6 +142,7 @@ class Judge:
         logs = np.log(np.maximum(answers, np.finfo(np.float32).tiny))
         is_label = np.arange(logs.shape[1]) == self.exact.argmax(axis=1)[:, None]
         best_other: Probabilities = np.where(is_label, -np.inf, logs).max(axis=1)
+        # Each row has one True, so the boolean index gives (clips,).
         margins: Probabilities = logs[is_label] - best_other
         return margins
 

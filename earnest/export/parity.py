@@ -348,5 +348,5 @@ def _cold_start(code: str, where: str, backend: str, clip: str) -> tuple[float, 
         if done.returncode:
             raise EarnestError(f"{where}: a new process failed ({done.stderr.strip().splitlines()[-1:]}).")
         seconds.append(perf_counter() - start)
-        memory_mb.append(int(done.stdout.split()[-1]) / 1024)
+        memory_mb.append(int(done.stdout.split()[-1]) / 1024)  # Linux counts in kB
     return min(seconds), min(memory_mb)

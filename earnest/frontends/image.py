@@ -24,6 +24,7 @@ class ImageSize(NamedTuple):
 
     def after(self, channels: int, kernel_size: int, stride: int = 1, padding: int = 0) -> "ImageSize":
         """Return the size behind a convolution or a pooling."""
+        # ⌊(n + 2·padding − kernel)/stride⌋ + 1
         height, width = ((size + 2 * padding - kernel_size) // stride + 1 for size in self[1:])
         if min(height, width) < 1:
             raise RecipeError(
@@ -92,6 +93,7 @@ class SpectrogramImage(nn.Module):
             # A second pass: no difference of large sums.
             squares = torch.stack([(clip - mean[:, None, None]).square().sum(dim=(1, 2)) for clip in scaled])
             self.mean.copy_(mean[:, None, None])
+            # σ = √(1/n · Σ (x − μ)²)
             self.deviation.copy_((squares.sum(dim=0) / count).sqrt().clamp(min=1e-6)[:, None, None])
         return self
 
@@ -155,6 +157,7 @@ def bilinear_rows(n_rows: int, height: int) -> Tensor:
 def resized_columns(image: Tensor, n_columns: Tensor, width: int) -> Tensor:
     """Resize (batch, channels, rows, columns) to ``width`` columns from each image's own number (batch,)."""
     last = (n_columns - 1)[:, None]
+    # Column j of the result has its centre at (j + ½)·n/width − ½ of the clip's own n columns.
     step = n_columns[:, None] / width
     centres = ((torch.arange(width, device=image.device) + 0.5)[None] * step - 0.5).clamp(min=0)  # (batch, width)
     left = torch.minimum(centres.floor().to(last.dtype), last)

@@ -36,7 +36,7 @@ def mean_power(padded: Tensor, win_length: int, hop_length: int) -> Tensor:
     """
     part = math.gcd(win_length, hop_length)
     n_whole = padded.shape[1] // part * part
-    parts = padded[:, :n_whole].reshape(padded.shape[0], 1, -1, part)
+    parts = padded[:, :n_whole].reshape(padded.shape[0], 1, -1, part)  # (batch, 1, parts, part)
     sums = (parts * parts).mean(dim=3)  # in the graph, a power takes three times as long
     return functional.avg_pool1d(sums, win_length // part, hop_length // part)[:, 0]
 
@@ -106,10 +106,11 @@ class TwoStageTransform(nn.Module):
         n_batch, (n_first, n_columns) = padded.shape[0], self.turns.shape
         if spare := self.n_taps * self.q - self.win_length:
             padded = functional.pad(padded, (0, spare))
+        # Channel n₂ has the samples x(q·n₁ + n₂): (batch, q, steps).
         steps = padded[:, : padded.shape[1] // self.q * self.q].reshape(n_batch, -1, self.q).transpose(1, 2)
         # First sum of Cooley and Tukey: S(k₁, n₂) = Σ_n₁ w·x(q·n₁ + n₂)·e^(−2πi·n₁·k₁/p); (batch, q · 2 · k₁, frames).
         sums = functional.conv1d(steps, self._first(), stride=self.stride, groups=self.q)
-        sums = sums.reshape(n_batch, self.q, 2, n_first, -1).permute(0, 3, 2, 1, 4)
+        sums = sums.reshape(n_batch, self.q, 2, n_first, -1).permute(0, 3, 2, 1, 4)  # (batch, k₁, part, n₂, frames)
         # Second: X(k₁ + p·k₂) = Σ_n₂ e^(−2πi·n₂·(k₁ + p·k₂)/n_fft)·S(k₁, n₂); (batch, k₁, 2 · columns, frames).
         parts = torch.matmul(self._second(), sums.reshape(n_batch, n_first, 2 * self.q, -1))
         # In the graph, a power takes three times as long as a product.
@@ -220,7 +221,7 @@ class LogMel(nn.Module):
             return functional.pad(waveform, (before, after))
         # Only what lies outside the clip is looked up: indices for every sample would cost more than the spectrum.
         device = waveform.device
-        behind = lengths[:, None] + torch.arange(after, device=device)[None, :]
+        behind = lengths[:, None] + torch.arange(after, device=device)[None, :]  # (batch, after)
         ahead = torch.arange(-before, 0, device=device)[None, :].expand(waveform.shape[0], before)
         padded = torch.cat([_mirrored(waveform, ahead, lengths), functional.pad(waveform, (0, after))], dim=1)
         return padded.scatter(1, behind + before, _mirrored(waveform, behind, lengths))
@@ -247,7 +248,7 @@ class LogMel(nn.Module):
         kept = end - start
         # Kept frames move to the front, so that a clip with silence equals the same clip without.
         positions = torch.arange(log_mel.shape[2], device=log_mel.device)[None, :]
-        source = torch.minimum(positions + start[:, None], (end - 1)[:, None])
+        source = torch.minimum(positions + start[:, None], (end - 1)[:, None])  # (batch, frames)
         moved = log_mel.gather(2, source[:, None, :].expand(log_mel.shape))
         floor = log_mel.amin(dim=(1, 2), keepdim=True)
         return torch.where(frame_mask(kept, log_mel.shape[2])[:, None], moved, floor), kept

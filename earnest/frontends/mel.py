@@ -22,12 +22,14 @@ MOST_FRAMES = 256  # a card is some 300 pixels wide
 def hz_to_mel(hz: npt.ArrayLike) -> Floats:
     """Convert frequencies to Slaney mels; any shape."""
     hz = np.asarray(hz, dtype=np.float64)
+    # m = f/66.7 below 1 kHz, 15 + 27·ln(f/1000)/ln 6.4 above; 1e-9 keeps ln 0 out of the branch not taken.
     return np.where(hz < KNEE_HZ, hz / LINEAR_HZ_PER_MEL, KNEE_MEL + np.log(np.maximum(hz, 1e-9) / KNEE_HZ) / LOG_STEP)
 
 
 def mel_to_hz(mel: npt.ArrayLike) -> Floats:
     """Convert Slaney mels to frequencies; any shape."""
     mel = np.asarray(mel, dtype=np.float64)
+    # f = 66.7·m below 15 mel, 1000·6.4^((m − 15)/27) above.
     return np.where(mel < KNEE_MEL, mel * LINEAR_HZ_PER_MEL, KNEE_HZ * np.exp(LOG_STEP * (mel - KNEE_MEL)))
 
 
@@ -43,7 +45,7 @@ def mel_filters(
     bins_hz = np.linspace(0, sample_rate_hz / 2, n_fft // 2 + 1)
     # Equal steps on the mel scale; filter i rises from corner i to i + 1 and falls to i + 2.
     corners_hz = mel_to_hz(np.linspace(hz_to_mel(fmin_hz), hz_to_mel(fmax_hz), n_mels + 2))
-    low, centre, high = corners_hz[:-2, None], corners_hz[1:-1, None], corners_hz[2:, None]
+    low, centre, high = corners_hz[:-2, None], corners_hz[1:-1, None], corners_hz[2:, None]  # each (n_mels, 1)
     triangles = np.minimum((bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre))
     # Height 2 / width: equal area (Slaney, 1998), so white noise gives equal bands.
     return (np.maximum(0, triangles) * 2 / (high - low)).astype(np.float32)

@@ -24,7 +24,7 @@ def frame_mask(n_frames: Tensor, frames: int) -> Tensor:
 def first_and_end(active: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:
     """Return the first active frame and the one after the last, both (batch,); the whole clip where none is active."""
     positions = torch.arange(active.shape[1], device=active.device)[None, :]
-    far = active.shape[1] + 1
+    far = active.shape[1] + 1  # behind every frame
     first = torch.where(active, positions, far).amin(dim=1)
     end = torch.where(active, positions, -1).amax(dim=1) + 1
     nothing = end == 0
@@ -44,7 +44,7 @@ class GradientTrim(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         offsets = np.arange(-RADIUS, RADIUS + 1)
-        weights = np.exp(-0.5 * (offsets / SMOOTHING_FRAMES) ** 2)
+        weights = np.exp(-0.5 * (offsets / SMOOTHING_FRAMES) ** 2)  # e^(−t²/2σ²)
         self.register_buffer("kernel", torch.from_numpy((weights / weights.sum()).astype(np.float32)), persistent=False)
 
     def forward(self, decibels: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ def prepared(waveform: Tensor, lengths: Tensor, settings: FrontEnd) -> Tensor:
     """Zero what lies behind each clip's end, then level and pre-emphasise; (batch, samples) with lengths (batch,)."""
     waveform = torch.where(frame_mask(lengths, waveform.shape[1]), waveform, torch.zeros_like(waveform))
     if settings.level == "rms":
-        wanted = 10 ** (settings.level_dbfs / 20)
+        wanted = 10 ** (settings.level_dbfs / 20)  # root mean square
         mean_square = (waveform * waveform).sum(dim=1) / lengths
         # Not a sum with it: the exporter takes a scalar up to 1e-8 for zero and leaves the sum out.
         # Wanted root mean square over the present one.

@@ -89,7 +89,7 @@ def cross_validate(data: LabelledEmbeddings, folds: Numbers, seed: int) -> OutOf
         held = (folds == fold) & asked
         others = data.take(folds != fold)
         weights, bias, shrinkage = fit_head(others, seed)
-        logits[held] = data.embeddings[held] @ weights.T + bias
+        logits[held] = data.embeddings[held] @ weights.T + bias  # (held, classes)
         shrinkages.append(shrinkage)
         if domain := domain_of(others):
             distances[held] = domain.distances(data.embeddings[held])
@@ -135,7 +135,9 @@ def fit_head(data: LabelledEmbeddings, seed: int) -> tuple[Floats, Floats, float
 
 def temperature_of(logits: Floats, targets: Numbers) -> float:
     """Return the temperature of logits (rows, classes); rows whose class had nobody to be learnt from don't count."""
+    # An absent class has the logit −10,000; half of it tells that from the logits of the others.
     known = logits[np.arange(len(targets)), targets] > ABSENT / 2
+    # softmax(z/T) = softmax((z/10)/(T/10)): from 0.05 to 20 for T/10, so T is from 0.5 to 200.
     return SCALE * fit_temperature(logits[known] / SCALE, targets[known]) if known.any() else 1.0
 
 
@@ -159,7 +161,10 @@ def abstain_below(probabilities: Floats, targets: Numbers) -> float:
         return 0.5
     confidence = probabilities.max(axis=1)
     order = np.argsort(-confidence, kind="stable")
+    # G(n) = Σ (right − ½) over the n most confident rows: it rises where more than half of them are right.
     gain = np.cumsum((probabilities.argmax(axis=1) == targets)[order] - 0.5)
+    # Of equal maxima the last: as much is answered as possible.
     place = len(gain) - 1 - int(gain[::-1].argmax())
     lowest = float(confidence[order[place]])
+    # The highest of C probabilities is 1/C or more.
     return float(round(min(max(lowest, 1 / probabilities.shape[1]), HIGHEST_THRESHOLD), 2))

@@ -92,6 +92,7 @@ def discriminant(
 
 def _size(weights: Floats, bias: Floats, embeddings: Floats) -> float:
     """Return the deviation of the scores of rows and classes, less a row's mean over classes."""
+    # (rows, classes), less the row's mean over classes: only differences of scores change an answer.
     scores = embeddings @ (weights - weights.mean(axis=0)).T + (bias - bias.mean())
     return float(scores.std()) or 1.0
 
@@ -232,14 +233,15 @@ def grouped_folds(groups: Sequence[str], targets: Numbers, n_folds: int, rng: np
     n_folds = min(n_folds, len(names))
     classes = np.unique(targets, return_inverse=True)[1]
     counts = np.zeros((len(names), int(classes.max()) + 1))
-    np.add.at(counts, (group_of, classes), 1)
+    np.add.at(counts, (group_of, classes), 1)  # (groups, classes)
     total = counts.sum(axis=0)
     order = rng.permutation(len(names))
     order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
     held, fold_of = np.zeros((n_folds, counts.shape[1])), np.empty(len(names), np.int64)
     for group in order:
         # Spread over folds if this group went there; of equal ones the smallest fold.
-        there = [held + one[:, None] * counts[group] for one in np.eye(n_folds)]
+        there = [held + one[:, None] * counts[group] for one in np.eye(n_folds)]  # each (folds, classes)
+        # Deviation over folds of a class's share, mean over classes; rounded, so that equal spreads compare equal.
         spread = [round(float(np.std(counted / total, axis=0).mean()), 12) for counted in there]
         fold = min(range(n_folds), key=lambda one: (spread[one], held[one].sum()))
         held[fold] += counts[group]
@@ -262,7 +264,7 @@ def best_shrinkage(
     rows = _some(groups, rng)
     embeddings, targets, groups = embeddings[rows], targets[rows], [groups[row] for row in rows.tolist()]
     folds = grouped_folds(groups, targets, N_INNER, rng)
-    answers = np.full((len(SHRINKAGES), len(targets)), -1)
+    answers = np.full((len(SHRINKAGES), len(targets)), -1)  # −1 is never right
     for fold in range(int(folds.max()) + 1):
         held = folds == fold
         if len(np.unique(targets[~held])) > 1:
@@ -271,6 +273,7 @@ def best_shrinkage(
                 answers[place, held] = (embeddings[held] @ weights.T + bias).argmax(axis=1)
     right = answers == targets
     counts = np.unique(targets, return_counts=True)[1]
+    # r_c, the share of the rows of class c that is right: (shrinkages, classes).
     recalls = np.array([[one[targets == target].mean() for target in np.unique(targets)] for one in right])
     ua = recalls.mean(axis=1)
     best, usual = int(ua.argmax()), SHRINKAGES.index(USUAL)
@@ -286,6 +289,7 @@ def _some(groups: Sequence[str], rng: np.random.Generator) -> Numbers:
     if len(names) <= MOST_ROWS:
         return np.arange(len(names))
     order = rng.permutation(np.unique(names))
+    # Rows of the first group, of the first two, …
     counts = np.cumsum([(names == name).sum() for name in order])
     n_groups = max(int(np.searchsorted(counts, MOST_ROWS)) + 1, N_INNER)
     return np.flatnonzero(np.isin(names, order[:n_groups]))

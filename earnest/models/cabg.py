@@ -115,6 +115,7 @@ class ConvolutionBlock(nn.Module):
         """Map (batch, in_channels, frames) to (batch, out_channels, frames); ``mask`` (batch, 1, frames)."""
         # Zeros behind a clip's end are what the convolution pads a lone clip with, so neighbours change nothing.
         convolved = self.convolution(frames * mask)
+        # LayerNorm goes over the last axis: (batch, frames, out_channels), and back.
         normed: Tensor = self.norm(convolved.transpose(1, 2)).transpose(1, 2)
         dropped: Tensor = self.dropout(functional.gelu(normed))
         return dropped
@@ -134,6 +135,7 @@ class AdditiveAttention(nn.Module):
         # Score vᵀ·tanh(W_q·q + W_k·h_t), Bahdanau et al., A.1.2: (batch, steps).
         scores = self.score(torch.tanh(self.query(query)[:, None] + self.key(steps)))[..., 0]
         weights = scores.masked_fill(~mask, -1e9).softmax(dim=1)
+        # Σ_t α_t·h_t as (batch, 1, steps) · (batch, steps, width).
         return torch.matmul(weights[:, None], steps)[:, 0], weights
 
 

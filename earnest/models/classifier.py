@@ -220,7 +220,7 @@ def _joined(answers: NetworkOutput, live: Tensor) -> NetworkOutput:
     share = (live / live.sum(dim=1, keepdim=True))[..., None]  # (batch, blocks, 1)
 
     def mean(rows: Tensor) -> Tensor:
-        return (rows.reshape(*live.shape, rows.shape[1]) * share).sum(dim=1)
+        return (rows.reshape(*live.shape, rows.shape[1]) * share).sum(dim=1)  # (batch, width)
 
     return NetworkOutput(
         # Mean logarithm: the geometric mean of the blocks' probabilities, which softmax scales to a sum of one.

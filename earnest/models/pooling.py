@@ -18,6 +18,7 @@ class LayerMix(nn.Module):
     def forward(self, outputs: Sequence[Tensor]) -> Tensor:
         """Mix tensors of one shape."""
         shares = self.scores.softmax(dim=0)
+        # Σ_l s_l·h_l over the layers l.
         return sum((share * output for share, output in zip(shares, outputs, strict=True)), torch.zeros(()))
 
 
@@ -60,4 +61,5 @@ def deviation(variance: Tensor) -> Tensor:
 def masked_mean(steps: Tensor, mask: Tensor) -> Tensor:
     """Return the mean (batch, width) of (batch, steps, width) over the steps of ``mask`` (batch, steps)."""
     weights = mask[:, :, None].to(steps.dtype)
+    # Σ_t m_t·x_t / Σ_t m_t
     return (steps * weights).sum(dim=1) / weights.sum(dim=1)

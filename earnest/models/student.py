@@ -76,7 +76,7 @@ class StudentBlock(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Map (batch, tokens, width) to the same shape; ``mask`` (batch, tokens) says which are heard."""
-        heard = (tokens * mask[:, :, None].to(tokens.dtype)).transpose(1, 2)
+        heard = (tokens * mask[:, :, None].to(tokens.dtype)).transpose(1, 2)  # (batch, width, tokens)
         near: Tensor = self.near(heard).transpose(1, 2)
         far: Tensor = self.far(tokens + near, mask)
         return far

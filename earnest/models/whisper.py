@@ -202,6 +202,7 @@ class Encoder(nn.Module):
     def widened(self, frames: Tensor, n_frames: Tensor) -> Tensor:
         """Return what the second convolution hears, (batch, stem_width, frames)."""
         inside = frame_mask(n_frames, frames.shape[2])[:, None]
+        # Zeros behind a clip's end, for both convolutions: what a lone clip is padded with.
         return functional.gelu(self.conv1(frames * inside)) * inside
 
     def n_together(self, number: int) -> int:
@@ -248,6 +249,7 @@ def mean_over(steps: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 def mean_and_deviation(steps: Tensor, mask: Tensor) -> Tensor:
     """Pool (batch, steps, width) over the steps of ``mask`` (batch, steps) to (batch, 2·width)."""
     mean, weights = mean_over(steps, mask)
+    # σ² = Σ_t w_t·(x_t − μ)², not the difference of two large sums.
     centred = steps - mean
     mean, variance = mean[:, 0], torch.matmul(weights, centred * centred)[:, 0]
     return torch.cat([mean, deviation(variance)], dim=1)

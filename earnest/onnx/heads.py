@@ -131,6 +131,7 @@ class _Made:
         dims = b"".join(written_number(1, size) for size in shape)
         number = _FLOAT if kind is np.float32 else _INT64
         name = _PREFIX + name
+        # TensorProto: dims 1, data_type 2, name 8, raw_data 9.
         tensor = dims + written_number(2, number) + written_field(8, name.encode()) + written_field(9, array.tobytes())
         self.constants.append(written_field(_INITIALIZER, tensor))
         return name
@@ -138,6 +139,7 @@ class _Made:
     def node(self, operation: str, inputs: Sequence[str], output: str, **attributes: int) -> str:
         """Add a node; an output of the graph keeps its name."""
         name = output if output in REPLACED else _PREFIX + output
+        # NodeProto: input 1, output 2, name 3, op_type 4, attribute 5; AttributeProto: name 1, i 3, type 20.
         fields = [written_field(1, one.encode()) for one in inputs]
         fields += [written_field(2, name.encode()), written_field(3, f"{_PREFIX}make_{output}".encode())]
         fields += [written_field(4, operation.encode())]
@@ -148,6 +150,7 @@ class _Made:
         return name
 
     def output(self, name: str, *sizes: int) -> None:
+        # A shape is a row of dim 1, each a dim_value 1 or a dim_param 2; the type: elem_type 1, shape 2.
         batch = written_field(1, written_field(2, b"batch"))
         shape = batch + b"".join(written_field(1, written_number(1, size)) for size in sizes)
         tensor = written_number(1, _FLOAT) + written_field(2, shape)
@@ -177,6 +180,7 @@ def _softened(made: _Made, known: KnownSound) -> str:
         "Gemm", ["embedding", made.constant("directions", known.directions), origin], "projected", transB=1
     )
     squares = made.node("Mul", [projected, projected], "squares")
+    # Mean over K directions as a product with K times 1/K: (batch, 1).
     mean = made.node("MatMul", [squares, made.constant("shares", np.full((n_directions, 1), 1 / n_directions))], "mean")
     distances = made.node("Sqrt", [made.node("Max", [mean, made.constant("least", 1e-12)], "positive")], "distances")
     made.node("Reshape", [distances, made.constant("flat", [-1], np.int64)], "distance")

@@ -92,16 +92,17 @@ def _varint(view: memoryview, position: int) -> tuple[int, int]:
 
 def written_field(number: int, message: memoryview | bytes) -> bytes:
     """Write a protobuf field that holds a message."""
-    return _written_varint(number << 3 | 2) + _written_varint(len(message)) + bytes(message)
+    return _written_varint(number << 3 | 2) + _written_varint(len(message)) + bytes(message)  # wire type 2
 
 
 def written_number(number: int, value: int) -> bytes:
     """Write a protobuf field that holds a whole number, 0 or more."""
-    return _written_varint(number << 3) + _written_varint(value)
+    return _written_varint(number << 3) + _written_varint(value)  # wire type 0
 
 
 def _written_varint(value: int) -> bytes:
     written = bytearray()
+    # Seven bits a byte, the lowest first; the eighth bit is set where another byte follows.
     while value > 0x7F:
         written.append(value & 0x7F | 0x80)
         value >>= 7

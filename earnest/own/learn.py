@@ -397,6 +397,7 @@ def class_results(
     found = []
     for number, name in enumerate(names):
         own = targets == number
+        # A row of the confusion matrix over its sum, (classes,): where the recordings of this class went.
         counts = np.bincount(answers[own], minlength=len(names)) / own.sum()
         wrong = counts.copy()
         wrong[number] = 0

@@ -141,7 +141,9 @@ def plot_stress(tables: Mapping[str, Sequence[StressRow]], path: Path, title: st
         middle = 100 * np.array([row.change for row in rows])
         low = 100 * np.array([row.change_interval.low for row in rows])
         high = 100 * np.array([row.change_interval.high for row in rows])
+        # Tables stand side by side around the line: −0.15 and 0.15 for two.
         beside = 0.3 * (number - (len(changed) - 1) / 2)
+        # (2, conditions): how far the bar reaches below and above the value.
         bars = np.maximum(np.stack([middle - low, high - middle]), 0)  # a percentile interval may leave out the value
         axes.errorbar(middle, places + beside, xerr=bars, color=colour, marker=marker, ms=4, ls="", lw=1.2, label=name)
     axes.set_yticks(places, names[0])

@@ -45,6 +45,7 @@ def draw_feature_maps(axes: "Axes", maps: Floats) -> "Axes":
         axes.set_xlabel("frame", color=MUTED)
         axes.set_ylabel("channel", color=MUTED)
         return axes
+    # (m − min)/(max − min), map by map; low and high are (channels, 1, 1).
     low, high = (choose(maps, axis=(1, 2), keepdims=True) for choose in (np.min, np.max))
     return _draw_tiles(axes, (maps - low) / np.maximum(high - low, 1e-9), "magma", (0, 1))
 
@@ -58,6 +59,7 @@ def draw_attention(axes: "Axes", decibels: Floats, weights: Floats, duration_s: 
     weights : shape (steps,), over the whole of the frames
     """
     draw_spectrogram(axes, decibels, duration_s)
+    # The largest weight reaches the uppermost band.
     heights = len(decibels) * weights / max(float(weights.max()), 1e-12)
     edges_s = np.linspace(0, duration_s, len(weights) + 1)
     axes.stairs(heights, edges_s, color="white", linewidth=3)

@@ -32,6 +32,7 @@ def draw_waveform(
     if not len(waveform):
         raise EarnestError("A waveform without samples can't be drawn.")
     duration_s = len(waveform) / sample_rate_hz
+    # (columns,): the first sample of each column.
     edges = np.unique(np.linspace(0, len(waveform), min(COLUMNS, len(waveform)) + 1).astype(np.intp))[:-1]
     low, high = np.minimum.reduceat(waveform, edges), np.maximum.reduceat(waveform, edges)
     time_s = edges / sample_rate_hz
@@ -68,6 +69,7 @@ def draw_spectrogram(
         axes.set_ylabel("band", color=MUTED)
     else:
         ticks_hz = [hz for hz in TICKS_HZ if hz <= highest_hz]
+        # Bands are even in mel: f stands at bands · mel(f) / mel(highest).
         axes.set_yticks(bands * hz_to_mel(ticks_hz) / hz_to_mel(highest_hz), [f"{hz / 1000:g}" for hz in ticks_hz])
         axes.set_ylabel("kHz", color=MUTED)
     axes.spines[:].set_color(GRID)

@@ -114,7 +114,7 @@ class Adaptation:
         counted = np.ones(len(plain)) if weights is None else np.asarray(weights, np.float64)
         answers = np.empty_like(plain)
         shares = np.empty(len(plain))
-        n_sets = -(-len(plain) // LARGEST_SET)
+        n_sets = -(-len(plain) // LARGEST_SET)  # ⌈rows / LARGEST_SET⌉
         for number in range(n_sets):  # every n-th row: each set holds something of everything
             rows = slice(number, None, n_sets)
             answers[rows], shares[rows] = self._answered(plain[rows], counted[rows])
@@ -141,6 +141,7 @@ class Adaptation:
             raise self._broken(f"expected shapes {shape} and {shape[:1]}, got {adapted.shape} and {weight.shape}")
         if not (np.isfinite(adapted).all() and np.isfinite(weight).all()):
             raise self._broken("an answer is not finite")
+        # Up to what half precision rounds: p_c ≥ 0, Σ_c p_c = 1, and weights from 0 to 1.
         is_off = adapted.min() < -_TOLERANCE or np.abs(adapted.sum(axis=1) - 1).max() > _TOLERANCE
         if is_off or weight.min() < -_TOLERANCE or weight.max() > 1 + _TOLERANCE:
             raise self._broken("'adapted' or 'weight' holds no probabilities")
@@ -187,6 +188,7 @@ class Adapter:
 
     def hear(self, plain: npt.NDArray[np.floating], seconds: float, new_s: float) -> AdaptedAnswer | None:
         """Answer a window from the set of all so far, itself included; None while that is too little."""
+        # Weight: new seconds over the window's. Never 0, because the graph divides by the sum of the weights.
         self._set.append(plain, max(new_s / seconds, _LEAST_WEIGHT))
         if not self._is_fixed:
             self._heard_s += max(new_s, 0.0)
@@ -194,6 +196,7 @@ class Adapter:
         if self.is_active and len(self._set) >= LEAST_SET:
             answers = self._adaptation.answer(self._set.probabilities, self._set.weights)
             found = AdaptedAnswer(answers.probabilities[-1], float(answers.weights[-1]))
+        # A profile's set stays as it is; a window that adds nothing new is answered, but not kept.
         if self._is_fixed or new_s <= 0:
             self._set.forget_last()
         elif len(self._set) > MOST_ROWS:
@@ -246,6 +249,7 @@ class _Rows:
     """A growing set of plain probabilities; room is made for twice as many at a time."""
 
     def __init__(self, n_classes: int) -> None:
+        # (room, classes + 1): a window's probabilities, and its weight in the last column.
         self._rows, self._n_rows = np.empty((16, n_classes + 1), np.float32), 0
 
     def __len__(self) -> int:

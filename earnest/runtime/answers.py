@@ -82,6 +82,7 @@ class Tally:
     def embedding(self) -> npt.NDArray[np.float64] | None:
         """Mean embedding over the windows of speech; without speech over all others; None where there was no window."""
         if "embedding" in self.sums:
+            # ē = Σ_w n_w·e_w / Σ_w n_w, with n_w the samples of window w.
             return self.sums["embedding"] / self.n_answered
         return self.other[1] / self.other[0] if self.other else None
 
@@ -115,6 +116,7 @@ class Tally:
             probabilities=probabilities,
             polarity=polarity_of(probabilities),
             adapted=self.is_adapted,
+            # Σ_w n_w·a_w / Σ_w n_w; rounding may lift it above one.
             adaptation_weight=min(self.n_adapted / self.n_answered, 1.0),
             gender=_named(("female", "male"), means.get("gender")),
             **_affect(means),
@@ -142,6 +144,7 @@ class Tally:
         is_held = n_samples >= HELD_FROM * n_answered  # of what was answered, not of all speech
         if not is_held:
             return replace(whole, status="mixed")
+        # Mean confidence over the time for which the label held: Σ n·c / Σ n.
         return replace(whole, status="ok", emotion=label.name, confidence=weighted / n_samples)
 
 

@@ -101,10 +101,12 @@ def _check_order(steps: Iterable[tuple[Job, Outputs]]) -> None:
     for job, _ in steps:
         extent = job.extent
         if isinstance(job, Over):
+            # A segment begins and ends in order, and its end is not behind that of its last window.
             is_right = 0 <= extent.start < extent.end and (before is None or extent.end <= before.extent.end)
             before = None
         else:
             known = before.extent if before else Extent(job.segment_start, job.segment_start)
+            # A window starts no earlier than the one before it, and its end is not too far behind that one's.
             is_right = 0 <= known.start <= extent.start < extent.end <= known.end + _LONGEST_STEP
             before = job
         if not is_right:

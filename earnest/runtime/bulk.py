@@ -246,6 +246,7 @@ class Bulk:
         sounds = {number: job.sound for number, (_, job) in enumerate(pending) if isinstance(job, WindowSound)}
         longest_first = sorted(sounds, key=lambda number: -len(sounds[number]))
         while longest_first:
+            # All rows are padded to the first, the longest: rows · its samples ≤ batch_s · rate, or it is alone.
             n_rows = max(1, int(self._batch_s * self._info.sample_rate_hz) // len(sounds[longest_first[0]]))
             numbers, longest_first = longest_first[:n_rows], longest_first[n_rows:]
             run = partial(self._graph.run, [sounds[number] for number in numbers], self._outputs)

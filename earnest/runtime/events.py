@@ -89,6 +89,7 @@ class Envelope:
         """Take the next samples."""
         # Full: neighbours become one step of double length, so that memory stays the same for any duration.
         while (self._n_samples + len(block) - 1) // self._step >= ENVELOPE_STEPS:
+            # (steps / 2, 2) → the larger of each pair, in the first half of the places; the others are free again.
             self._peaks = np.append(self._peaks.reshape(-1, 2).max(axis=1), np.zeros(ENVELOPE_STEPS // 2, np.float32))
             self._step *= 2
         if not len(block):

@@ -85,6 +85,7 @@ class Picture:
         image, info = _pillow()
         lowest, highest = float(self.log_mel.min()), float(self.log_mel.max())
         span = max(highest - lowest, 1e-6)
+        # g = 65,535·(L − lowest)/(highest − lowest); the first row of a picture is its uppermost, hence [::-1].
         greys = np.round((self.log_mel[::-1].astype(np.float64) - lowest) / span * WHITE).astype(np.uint16)
         facts: dict[str, Any] = {"version": 1, "lowest_db": lowest, "highest_db": lowest + span}
         facts["duration_s"] = self.duration_s
@@ -161,6 +162,7 @@ def _picture(greys: Any, facts: Any) -> Picture:
         raise ValueError("of another version")
     if not -MAX_DB <= lowest < highest <= MAX_DB or not 0 <= duration_s < MOST_S:
         raise ValueError("impossible numbers")
+    # L = lowest + g·(highest − lowest)/65,535, (rows, frames), the lowest band first again.
     log_mel = lowest + greys[::-1].astype(np.float64) * ((highest - lowest) / WHITE)
     segments = _segments(facts["segments"], log_mel.shape[1]) if facts["version"] == 2 else ()
     return Picture(log_mel.astype(np.float32), facts["front_end"], duration_s, segments)

@@ -72,6 +72,7 @@ class ClassChoice:
         """Map the model's probabilities (…, its classes) to those asked for, (…, classes)."""
         if self._is_all:
             return probabilities
+        # (…, model's classes) · (model's classes, classes); with _LEAST no sum is zero.
         taken = probabilities.astype(np.float64) @ self._taken + _LEAST
         return np.asarray(taken / taken.sum(axis=-1, keepdims=True))
 
@@ -167,6 +168,7 @@ class Prediction:
 
 def polarity_of(probabilities: Mapping[str, float]) -> float:
     """Return pleasant minus unpleasant probability, -1 to 1; classes on neither side count as zero."""
+    # Σ_c p_c·v_c with v_c = 1, −1 or 0.
     return sum(share * ((name in POSITIVE) - (name in NEGATIVE)) for name, share in probabilities.items())
 
 

@@ -73,6 +73,7 @@ class Profile:
         """
         if not len(probabilities):
             raise EarnestError("There is no speech to adapt to. Name other recordings.")
+        # (kept,): spread evenly from the first row to the last, so that every part of the speech has a say.
         rows = np.linspace(0, len(probabilities) - 1, min(len(probabilities), MOST_ROWS)).round().astype(int)
         kept = np.asarray(probabilities, np.float32)[rows], np.asarray(weights, np.float32)[rows]
         return cls(model, model_version, classes, speech_s, *kept)

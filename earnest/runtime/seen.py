@@ -59,7 +59,7 @@ def draw(graph: Graph, info: BundleInfo, audio: AudioStream, windowing: Windowin
     if not log_mels:
         told = f"silent, without speech, or shorter than {info.shortest_s:g} s"
         raise AudioError(f"{audio.name}: {told}. There is nothing to see.")
-    side_by_side = np.concatenate(log_mels, axis=1)
+    side_by_side = np.concatenate(log_mels, axis=1)  # (rows, frames of all windows)
     return Picture(side_by_side, info.front_end, seconds, () if windower.is_whole else tuple(segments))
 
 
@@ -113,6 +113,7 @@ def _check(picture: Picture, info: BundleInfo, name: str) -> None:
     settings = from_mapping(FrontEnd, info.front_end, info.name)
     n_rows = picture.log_mel.shape[0]
     n_frames = max(window.n_frames for segment in _segments(picture, 1) for window in segment.windows)
+    # ⌊samples / hop⌋ + 1 frames, as the front end has them of the longest clip.
     n_most = int(info.longest_s * settings.sample_rate_hz) // settings.hop_length + 1
     if n_rows % settings.n_bands or n_frames > n_most:  # networks on several versions of a clip see more bands
         expected = f"{settings.n_bands} rows and at most {n_most} columns"

@@ -56,6 +56,7 @@ def verdict_of(outputs: Mapping[str, npt.NDArray[np.floating]], sounds: Sequence
     total = sum(bursts.values())
     if total < shares[NO_SPEECH]:  # kinds of bursts compete together, then among themselves
         return Verdict(NO_SPEECH, shares[NO_SPEECH])
+    # P(kind | burst) = P(kind) / Σ P(kinds)
     kind = max(bursts, key=bursts.__getitem__)
     return Verdict(kind, bursts[kind]) if bursts[kind] >= KIND_FROM * total else Verdict("other", total)
 
@@ -105,7 +106,7 @@ class Smoother:
         self._hop, self._classes, self._abstain_below, self._margin = hop, classes, abstain_below, margin
         self._windows: deque[_Answered] = deque()
         self._next = 0  # start of the first step that is not decided
-        self._start, self._sum = 0, 0.0
+        self._start, self._sum = 0, 0.0  # of the run that goes on; Σ samples · confidence
         self._label: Label | None = None
         self._leader: int | None = None
 
@@ -172,4 +173,5 @@ class Smoother:
     def _run(self, end: int) -> Run:
         assert self._label is not None
         extent = Extent(self._start, end)
+        # Σ_i n_i·c_i / Σ_i n_i over the run's steps i, of n_i samples and confidence c_i.
         return Run(extent, self._label, self._sum / len(extent))

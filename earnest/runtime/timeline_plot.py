@@ -201,7 +201,7 @@ def shares_over_time(timeline: Recorded, n_columns: int) -> npt.NDArray[np.float
     """
     sums = np.zeros((len(timeline.classes), n_columns))
     counts = np.zeros(n_columns)
-    scale = n_columns / max(timeline.duration_s, 1e-3)
+    scale = n_columns / max(timeline.duration_s, 1e-3)  # columns a second
     for window in timeline.windows:
         first = min(int(window.start_s * scale), n_columns - 1)
         last = min(max(first + 1, round(window.end_s * scale)), n_columns)  # a short window has one column

@@ -109,7 +109,7 @@ class Windower:
         self._finder = SpeechFinder()
         self._n_context = round(CONTEXT_S * model_hz)
         self._cutter = WindowCutter(round(windowing.window_s * model_hz), round(windowing.hop_s * model_hz))
-        self._n_whole = round((windowing.window_s + windowing.hop_s) * model_hz)
+        self._n_whole = round((windowing.window_s + windowing.hop_s) * model_hz)  # 4 s by default
         self._tail = _Tail()
         self._closing: Extent | None = None  # a segment that is over: what follows it may still be its context
         self._before = 0  # end of the segment before
@@ -172,6 +172,7 @@ class Windower:
     def _find_speech(self) -> None:
         """Note down windows and segments, in samples at the model's rate, that are to be answered."""
         samples = np.concatenate(self._unsearched)
+        # ⌊n / 512⌋ whole frames of (n,) samples; what is left over waits for the next piece.
         n_whole = len(samples) // FRAME_SAMPLES * FRAME_SAMPLES
         # The last frame is filled up with silence, so that speech at the very end is found.
         if self._finished and n_whole < len(samples):
@@ -211,6 +212,7 @@ class Windower:
         segment, self._closing = self._closing, None
         if segment is None:
             return
+        # At the recording's end ``context_end`` is its last sample, perhaps farther away than the context reaches.
         context_end = min(context_end, segment.end + self._n_context)
         for window in self._cutter.close(segment.start, segment.end):
             self._plan([window], segment.start, context_end if window.end == segment.end else window.end)
@@ -239,6 +241,7 @@ class Windower:
         else:
             segment_start = frame_start(self._finder.needed_from(), self._rate)
             certain_end = frame_start(self._finder.certain_end, self._rate)
+        # None while no window is cut: then the first one is still to come, with the context before its segment.
         needed = self._cutter.needed_from(certain_end)
         if needed is None:
             needed = max(segment_start - self._n_context, self._before)
@@ -276,6 +279,7 @@ class _Tail:
         return self._samples[first + extent.start : first + extent.end]
 
     def forget(self, before: int) -> None:
+        # Nothing where ``before`` is already forgotten, and never more than is kept.
         n_old = min(max(before - self._start, 0), self._end - self._first)
         self._first += n_old
         self._start += n_old

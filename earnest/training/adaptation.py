@@ -71,22 +71,25 @@ class AdaptationNetwork(nn.Module):
         probabilities : plain, (batch, recordings, classes)
         weights : how much each counts in the set, 1 for a whole recording, (batch, recordings)
         """
+        # x = s·(log p − mean over classes of log p); at s = 1 softmax(x) is p again.
         logs = probabilities.clamp(min=SMALLEST).log()
         points = self.sharpness * (logs - logs.mean(dim=2, keepdim=True))
         plain = points.softmax(dim=2)
-        values = self.values(torch.cat([points, plain], dim=2))
+        values = self.values(torch.cat([points, plain], dim=2))  # f(x), (batch, recordings, WIDTH)
         shares = weights / weights.sum(dim=1, keepdim=True)
         # A set's weighted mean and deviation, (batch, 1, values).
         mean, deviation = _moments(values, shares)
         centre, spread = _moments(points, shares)
-        often = torch.matmul(shares[:, None], plain)
-        counted = weights.sum(dim=1)[:, None, None]
+        often = torch.matmul(shares[:, None], plain)  # mean plain answer, (batch, 1, classes)
+        counted = weights.sum(dim=1)[:, None, None]  # n = Σ weights, (batch, 1, 1)
+        # ln(n)/4 is about one at most; 1/(1 + n) tells small sets apart.
         size = torch.cat([counted.clamp(max=LONGEST).log() / 4, 1 / (1 + counted)], dim=2)
-        summary = self.summary(torch.cat([mean, deviation, centre, spread, often, size], dim=2))
+        summary = self.summary(torch.cat([mean, deviation, centre, spread, often, size], dim=2))  # c, (batch, 1, WIDTH)
         # The summary beside each recording, without a copy by a data-dependent shape: 0·x adds its length.
         beside = torch.cat([values, summary + 0 * values, points, points - centre], dim=2)
+        # g(c)·(x − o(c)) + r(f, c, x), with g the exponential of what is learned: it stays positive.
         moved = self.scale(summary).exp() * (points - self.offset(summary)) + self.residual(beside)
-        trust = self.trust(beside).sigmoid()
+        trust = self.trust(beside).sigmoid()  # w, (batch, recordings, 1)
         # On corpora never heard the mixture is less often right than it says: p^h, with h fitted on such corpora.
         told = trust * moved.softmax(dim=2) + (1 - trust) * plain
         return (self.hedge * (told + SMALLEST).log()).softmax(dim=2), trust[:, :, 0]
@@ -97,6 +100,7 @@ LONGEST = 100  # recordings; more of them are summarised as if there were so man
 
 def _moments(values: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and deviation (batch, 1, width) of values (batch, recordings, width) with shares that sum to one."""
+    # μ = Σ_i s_i·x_i, σ² = Σ_i s_i·(x_i − μ)²; with 1e-6 the root's gradient is finite where all x are equal.
     mean = torch.matmul(shares[:, None], values)
     variance = torch.matmul(shares[:, None], (values - mean).square())
     return mean, (variance + 1e-6).sqrt()
@@ -210,6 +214,7 @@ def answered_by_turns(
         return True
 
     def bank(rows: npt.NDArray[np.bool_], temperature: float) -> list[Answered]:
+        # Log-probabilities but for a constant of the row, which the mean over classes takes away.
         points = scores / temperature
         points -= points.mean(axis=1, keepdims=True)
         each = (names == name for name in np.unique(names[rows]))
@@ -224,6 +229,7 @@ def answered_by_turns(
     for corpus in np.unique(sources):
         rows = sources == corpus
         if answer(rows):
+            # In the end a strange corpus' points are (z − moved)/T + middle: around the mean point of known speakers.
             moved = np.mean([one.centre(n_classes) for one in bank(rows, 1.0)], axis=0)
             scores[rows] -= moved
             own = fit_temperature(scores[rows] + temperature * middle, targets[rows])
@@ -269,8 +275,10 @@ class _Table:
         """Return a row for each speaker and class (recordings,); of any class where the speaker has none of it."""
         counts, starts = self.counts[speakers, targets], self.starts[speakers, targets]
         none = counts == 0
+        # A speaker's rows are sorted by class, so all of them begin where those of class 0 do.
         counts = np.where(none, self.counts[speakers].sum(axis=1), counts)
         starts = np.where(none, self.starts[speakers, 0], starts)
+        # start + ⌊u·count⌋ with u from 0 to below 1: each row of the speaker and class is as likely.
         return np.asarray(starts + (rng.random(len(speakers)) * counts).astype(np.int64))
 
 
@@ -283,6 +291,7 @@ class Streams:
         self.rng = np.random.default_rng(seed)
         known = [one for bank in banks if not bank.strange for one in bank.speakers]
         means = np.stack([one.centre(n_classes) for one in known])
+        # Covariance C = V·Λ·Vᵀ of the speakers' means, (classes, classes), and R = V·√Λ.
         values, vectors = np.linalg.eigh(np.cov(means.T))
         self.root = (vectors * np.sqrt(np.maximum(values, 0))).astype(np.float32)  # covariance = R·Rᵀ
         # Corpora count by the root of their speakers: ten speakers are no small part beside ninety.
@@ -297,6 +306,7 @@ class Streams:
         probabilities (streams, recordings, classes), targets (streams, recordings), and which classes are requested
         (streams, classes)
         """
+        # ln L is drawn evenly: as many streams of one recording as of 30 to 59.
         length = int(np.exp(self.rng.uniform(0, np.log(self.draw.longest + 1))))  # one a batch: nothing is padded
         points, targets, requested = map(np.stack, zip(*(self._stream(length) for _ in range(n_streams)), strict=True))
         return torch.from_numpy(points).softmax(2), torch.from_numpy(targets), torch.from_numpy(requested)
@@ -314,6 +324,7 @@ class Streams:
         points = table.points[rows] * np.exp(rng.normal(-0.1, 0.1))
         if rng.random() < draw.moved:
             points = points + self._offset(np.log(draw.offset), 0.5)
+        # (speakers, classes): about half of the speakers have an offset of their own, smaller than a channel's.
         own = np.stack([self._offset(-0.7, 0.6) * (rng.random() < 0.5) for _ in chosen])
         points = points + own[who]
         points -= points.mean(axis=1, keepdims=True)
@@ -325,6 +336,7 @@ class Streams:
         return points.astype(np.float32), targets, requested
 
     def _offset(self, middle: float, deviation: float) -> npt.NDArray[np.float64]:
+        # s·R·n with ln s ~ N(middle, deviation²) and n ~ N(0, I): covariance s²·C.
         size = np.exp(self.rng.normal(middle, deviation))
         return np.asarray(size * (self.root @ self.rng.standard_normal(self.n_classes)))
 
@@ -332,17 +344,18 @@ class Streams:
         """Draw how often each emotion is, of those that the speakers have."""
         rng, classes, shares = self.rng, np.flatnonzero(there), np.zeros(self.n_classes)
         kind = int(rng.choice(len(self.draw.shares), p=self.draw.shares))
-        if kind == 0:
+        if kind == 0:  # all equal
             shares[classes] = 1
-        elif kind == 1:
+        elif kind == 1:  # mostly one
             most = rng.uniform(0.6, 0.95)
             shares[classes] = (1 - most) / max(1, len(classes) - 1)
             shares[self.frequent if there[self.frequent] else rng.choice(classes)] = most
-        elif kind == 2:
+        elif kind == 2:  # one alone
             shares[rng.choice(classes)] = 1
-        elif kind == 3:
+        elif kind == 3:  # any
             shares[classes] = rng.dirichlet(np.full(len(classes), 0.5)) + 1e-9
         else:
+            # Two in drawn shares (4); three classes to all of them, equally often (5).
             n_some = 2 if kind == 4 else int(rng.integers(min(3, len(classes)), len(classes) + 1))
             some = rng.choice(classes, min(n_some, len(classes)), replace=False)
             shares[some] = rng.dirichlet(np.full(len(some), 2.0)) + 1e-9 if kind == 4 else 1
@@ -381,6 +394,7 @@ def fit_adaptation(
         losses = stream_losses(told, targets, requested)
         # What adaptation loses against the plain answer is a stream's regret.
         lost = (losses - stream_losses(probabilities, targets, requested)).clamp(min=0)
+        # L = mean over streams of ℓ + λ·max(ℓ − ℓ_plain, 0)
         loss = (losses + regret * lost).mean()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -400,6 +414,7 @@ def stream_losses(told: Tensor, targets: Tensor, requested: Tensor) -> Tensor:
     requested : (streams, classes)
     """
     possible = told * requested[:, None].to(told.dtype)
+    # log(p_y / Σ_c p_c) over the requested classes c; `nll_loss` takes (streams, classes, recordings).
     logs = (possible / possible.sum(dim=2, keepdim=True) + SMALLEST).log()
     return functional.nll_loss(logs.transpose(1, 2), targets, reduction="none").mean(dim=1)
 

@@ -71,6 +71,7 @@ def explain(run: Path, recording: Source) -> Explanation:
     output = classifier.network(frames[None], torch.tensor([frames.shape[1]]))
     for hook in hooks:
         hook.remove()
+    # ∂z_c/∂frames for the class c with the highest logit (Simonyan et al., 2014).
     output.logits[0].max().backward()
     assert frames.grad is not None
     probabilities = classifier.probabilities(output.logits)[0].tolist()

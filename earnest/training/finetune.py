@@ -198,7 +198,7 @@ class Embedding(nn.Module):
         with torch.autocast(frames.device.type, torch.bfloat16):
             heard = self.network.heard(frames, n_frames)
         pooled = self.network.pooled([(tokens.float(), mask) for tokens, mask in heard])
-        return (pooled - self.mean) / self.deviation
+        return (pooled - self.mean) / self.deviation  # z = (x − μ)/σ, value by value
 
 
 class Pair(nn.Module):
@@ -245,7 +245,7 @@ def smoothed_loss(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
     chances = logits.log_softmax(dim=1)
     possible = logits.isfinite()
     even = -chances.masked_fill(~possible, 0.0).sum(dim=1) / possible.sum(dim=1)
-    true = -chances.gather(1, targets[:, None])[:, 0]
+    true = -chances.gather(1, targets[:, None])[:, 0]  # (batch,)
     return ((1 - smoothing) * true + smoothing * even).mean()
 
 
@@ -262,7 +262,7 @@ def start_heads(pair: Pair, examples: Sequence[Example]) -> None:
     """Standardise the embedding on ``examples`` and set both heads to the discriminant of each corpus."""
     embedding = pair.embedding.eval()
     # Clips of about one length go together, so that little of a batch is padding.
-    points = torch.empty(len(examples), len(embedding.mean))
+    points = torch.empty(len(examples), len(embedding.mean))  # (clips, width)
     by_length = np.argsort([example.frames.shape[1] for example in examples])
     for rows in np.array_split(by_length, math.ceil(len(by_length) / EMBEDDED_TOGETHER)):
         clips = collated([(examples[row].frames, 0, "") for row in rows])
@@ -275,9 +275,11 @@ def start_heads(pair: Pair, examples: Sequence[Example]) -> None:
     speakers = torch.tensor([names.index(example.speaker) for example in examples])
     targets = np.array([example.target for example in examples])
     for head, values in ((pair.plain, points), (pair.centred, less_own_mean(points, speakers))):
+        # A row of ``own`` has its corpus' classes; the first of them stands for the corpus, so each has one turn.
         for first in sorted({int(row.nonzero()[0]) for row in pair.own}):
             classes = pair.own[first].nonzero()[:, 0].numpy()
             mine = np.flatnonzero(np.isin(targets, classes))
+            # Numbers among all classes → numbers among the corpus' own, from 0 on.
             weights, bias = discriminant(
                 values[mine].double().numpy(), np.searchsorted(classes, targets[mine]), SHRINKAGE, len(classes)
             )
@@ -339,14 +341,14 @@ class TwoHeadLoop(Remembering):
     def validation_step(self, clips: FinetuneBatch, _: int) -> None:
         """Answer held-out voices, one a batch, with the averaged weights."""
         answers = [logits.argmax(dim=1) == clips.targets for logits in self.averaged(clips)]
-        self._right.append(torch.stack(answers))
+        self._right.append(torch.stack(answers))  # (2 heads, clips)
 
     def on_train_epoch_end(self) -> None:
         """Note the epoch's losses and the shares of held-out clips that are right."""
         row: dict[str, float] = {"epoch": self.current_epoch + 1}
         row["train_loss"], row["train_centred_loss"] = torch.stack(self._losses).mean(dim=0).tolist()
         if self._right:
-            right = torch.cat(self._right, dim=1).float().mean(dim=1)
+            right = torch.cat(self._right, dim=1).float().mean(dim=1)  # (2 heads,)
             row["valid_wa"], row["valid_centred_wa"] = right.tolist()
         self._losses, self._right = [], []
         self.history.append(row)
@@ -410,6 +412,7 @@ class FewSpeakers(EpochBatches[list[tuple[int, int]]]):
         for _ in range(len(self)):
             batch = []
             for name in rng.choice(names, self.settings.speakers_a_batch, replace=False, p=shares):
+                # All clips of a speaker come, in drawn order, before one comes again.
                 while len(waiting[name]) < self.settings.clips_a_speaker:
                     waiting[name] += rng.permutation(self.rows[name]).tolist()
                 taken = waiting[name][: self.settings.clips_a_speaker]

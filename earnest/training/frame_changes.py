@@ -59,6 +59,7 @@ def another_speech(
         frames = frames[:, start : start + n_kept]
     if rng.random() < changes.stretch:
         n_frames = max(1, int(frames.shape[1] * rng.uniform(*changes.stretch_range)))
+        # Along time alone: bands stay where they are, and with them the pitch.
         frames = functional.interpolate(frames[None], size=n_frames, mode="linear")[0]
     if _happens(changes.warped, rng):
         frames = _as_loud(_warped(frames, rng.uniform(*changes.warp_range)), frames, top_db)
@@ -77,6 +78,7 @@ def another_recording(
         frames = with_noise(frames, noise, rng.uniform(*changes.snr_db), top_db, int(rng.integers(noise.shape[1])))
     if rng.random() < changes.narrow:
         frames = frames.clone()
+        # All bands from a drawn one on are at the floor.
         frames[int(rng.integers(changes.lowest_band, changes.highest_band + 1)) :] = frames.max() - top_db
     if rng.random() < changes.masked:
         frames = _masked(frames, changes, rng)
@@ -104,6 +106,7 @@ def _another_microphone(frames: Tensor, changes: FrameChanges, top_db: float, rn
     if _happens(changes.expanded, rng):
         # An expander: what lies more than a threshold below the peak is moved down, in proportion.
         below = frames.max() - rng.uniform(*changes.expansion_db) - frames
+        # L' = L − r·max(threshold − L, 0)
         frames = frames - below.clamp(min=0) * rng.uniform(0.3, 2)
     if _happens(changes.coloured, rng):
         # A smooth frequency response: seven gains in dB, linear between.
@@ -173,6 +176,7 @@ def noise_frames(changes: FrameChanges, settings: FrontEnd) -> list[Tensor]:
 
 
 def _power(decibels: Tensor) -> Tensor:
+    # Power of L decibels: 10^(L/10).
     return torch.pow(10.0, decibels / DECIBELS)
 
 

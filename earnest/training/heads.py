@@ -121,7 +121,7 @@ class ClassHead(Head):
 
     def chance_losses(self, settings: Training) -> dict[str, float]:
         """Return the cross-entropy of equal probabilities."""
-        return {self.name: math.log(self.n_classes)}
+        return {self.name: math.log(self.n_classes)}  # −log(1/C)
 
     def shares(self, answer: Tensor) -> dict[str, Tensor]:
         """Return the probabilities."""
@@ -206,6 +206,7 @@ class AffectHead(Head):
 
     def chance_losses(self, settings: Training) -> dict[str, float]:
         """Return the largest that the best constant can have: of ratings half of which are 0 and half 1."""
+        # 1 − ρ = 1, since a constant has no covariance; (½ − 0)² = (½ − 1)² = ¼.
         return dict.fromkeys(AFFECT, 1.0 if settings.affect_loss == "ccc" else 0.25)
 
     def shares(self, answer: Tensor) -> dict[str, Tensor]:

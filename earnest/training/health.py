@@ -123,6 +123,7 @@ def constant_answers(answers: Mapping[str, Tensor]) -> list[str]:
     ----------
     answers : name → (clips, numbers), probabilities or values from 0 to 1
     """
+    # max − min over clips of each number, (numbers,)
     spread = {name: values.amax(dim=0) - values.amin(dim=0) for name, values in answers.items() if len(values) > 1}
     return [name for name, ranges in spread.items() if float(ranges.max()) < SAME]
 
