@@ -55,6 +55,7 @@ class OutOfFold:
     shrinkages : of each fold's head
     temperature : the best of all rows
     probabilities : shape (rows, classes), each fold's calibrated on the others
+    offset : shape (classes,), what `with_shares` has added to each row of the logits
     """
 
     folds: Numbers
@@ -63,6 +64,7 @@ class OutOfFold:
     shrinkages: tuple[float, ...]
     temperature: float
     probabilities: Floats
+    offset: Floats | float = 0.0
 
 
 def folds_of(groups: Sequence[str], targets: Numbers, knows_speakers: bool, seed: int) -> Numbers:
@@ -122,7 +124,8 @@ def with_shares(out: OutOfFold, targets: Numbers) -> tuple[OutOfFold, Floats]:
     shares = np.bincount(targets, minlength=out.logits.shape[1]) / len(targets)
     offset = out.temperature * np.log(shares)
     logits = out.logits + offset
-    return replace(out, logits=logits, probabilities=calibrated(logits, targets, out.folds)), offset
+    told = calibrated(logits, targets, out.folds)
+    return replace(out, logits=logits, probabilities=told, offset=offset), offset
 
 
 def fit_head(data: LabelledEmbeddings, seed: int) -> tuple[Floats, Floats, float]:

@@ -335,9 +335,8 @@ def advice_on(
     elif n_speakers and n_speakers < FEW_SPEAKERS:
         told.append(f"More speakers: results of {n_speakers} say little about other people.")
     else:
-        told.append(
-            f"With half of the {what} UA was {100 * gain:.1f} points lower: more of the same kind may help little."
-        )
+        lower = f"{100 * gain:.1f} points lower" if gain >= 0.0005 else "no lower"
+        told.append(f"With half of the {what} UA was {lower}: more of the same kind may help little.")
     confused = max(classes, key=lambda one: one.taken_share * (1 - one.recall))
     if confused.taken_share >= OFTEN:
         told.append(
@@ -365,7 +364,7 @@ def gain_of_the_second_half(data: LabelledEmbeddings, out: OutOfFold, seed: int)
         held = out.folds == fold
         rows = asked[others[half]]
         weights, bias = next(discriminants(data.embeddings[rows], data.targets[rows], data.n_classes, [shrinkage]))
-        answers[held] = (data.embeddings[asked[held]] @ weights.T + bias).argmax(axis=1)
+        answers[held] = (data.embeddings[asked[held]] @ weights.T + bias + out.offset).argmax(axis=1)
     return ua_of(out.logits.argmax(axis=1), targets) - ua_of(answers, targets)
 
 

@@ -1,5 +1,7 @@
 """Cross-validation of the head: nobody is answered by what learnt from them."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from earnest.learning.crossval import (
@@ -10,6 +12,7 @@ from earnest.learning.crossval import (
     threshold_of,
     with_shares,
 )
+from earnest.own.learn import gain_of_the_second_half
 
 N_SPEAKERS, A_SPEAKER, WIDTH = 8, 18, 12
 
@@ -78,6 +81,14 @@ def test_shares_of_classes_make_frequent_ones_likelier() -> None:
     more, offset = with_shares(out, frequent)
     assert offset[0] > offset[1]
     assert more.logits.argmax(axis=1).tolist().count(0) > out.logits.argmax(axis=1).tolist().count(0)
+
+
+def test_half_of_the_speakers_are_answered_with_the_same_shares_as_all() -> None:
+    data = labelled(gap=12.0)
+    out = cross_validate(data, folds_of(data.groups, data.targets, True, 0), 0)
+    rare = np.array([0.0, -1e6, -1e6])  # all that is ever said is the first class, by heads of all and of half
+    assert gain_of_the_second_half(data, replace(out, logits=out.logits + rare, offset=rare), 0) == 0
+    assert gain_of_the_second_half(data, out, 0) != gain_of_the_second_half(data, replace(out, offset=rare), 0)
 
 
 def test_answers_that_are_more_often_wrong_than_right_are_not_told() -> None:
