@@ -12,7 +12,7 @@ Spectrum: TypeAlias = npt.NDArray[np.floating]
 
 
 def fast_length(n: int) -> int:
-    """Return the smallest of 4, 5 and 6 times a power of two that is at least ``n`` (or 8): quick to transform."""
+    """Return the smallest of 4, 5 and 6 times a power of two that is at least ``n``, and 5: quick to transform."""
     whole = 1 << max(n - 1, 7).bit_length()  # the next power of two
     return min(length for length in (whole * 5 // 8, whole * 3 // 4, whole) if length >= n)
 
