@@ -2,6 +2,7 @@
 
 import { BundleError } from "./errors.js";
 import { SOUNDS } from "./gate.js";
+import { isObject, isTexts } from "./given.js";
 
 export const SCHEMA = 1;
 
@@ -192,14 +193,6 @@ function problemWithAdaptation(entry: unknown): string | null {
   if (entry === null || entry === undefined || isRule(entry)) return null;
   const isRight = isObject(entry) && entry["file"] === ADAPTATION && isNumber(entry["least_speech_s"]);
   return isRight ? null : `'adaptation' must hold file, ${ADAPTATION}, and least_speech_s. Export the bundle again.`;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isTexts(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((name) => typeof name === "string");
 }
 
 function isNumber(value: unknown): value is number {

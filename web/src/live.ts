@@ -4,6 +4,7 @@ import type { Client } from "./client.js";
 import type { Opened, Told } from "./engine.js";
 import type { Options } from "./options.js";
 import type { Prediction, StreamEvent } from "./prediction.js";
+import { checkFloats } from "./waveform.js";
 import type { Windowing } from "./windows.js";
 
 export interface StreamOptions extends Options, Windowing {
@@ -49,9 +50,11 @@ export class LiveStream implements SoundStream {
     this.activity = activity;
   }
 
-  /** Take the next samples, any number of them; their buffer moves to the worker. Returns what became certain. */
+  /** Take the next samples, any number of them; the worker gets a copy. Returns what became certain. */
   async accept(waveform: Float32Array): Promise<StreamEvent[]> {
-    return this.told(await this.client.call("accept", [this.number, waveform], [waveform.buffer]));
+    checkFloats(waveform);
+    const piece = waveform.slice(); // a part of a recording shares its buffer with the rest, which the caller keeps
+    return this.told(await this.client.call("accept", [this.number, piece], [piece.buffer]));
   }
 
   /** Tell that sound was lost: the clock goes on, speech before the gap ends there. */

@@ -122,7 +122,7 @@ export class Model {
       const nPiece = Math.max(Math.round(PIECE_S * sampleRateHz), 1);
       for (let start = 0; start < waveform.length; start += nPiece) {
         signal?.throwIfAborted();
-        events.push(...(await stream.accept(waveform.slice(start, start + nPiece))));
+        events.push(...(await stream.accept(waveform.subarray(start, start + nPiece))));
         onProgress?.(Math.min((start + nPiece) / waveform.length, 1));
       }
       events.push(...(await stream.finish()));

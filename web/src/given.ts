@@ -1,0 +1,20 @@
+/** What a caller handed over, where the compiler didn't look: plain JavaScript, JSON, a forgotten `await`. */
+
+const LONGEST_SHOWN = 40; // letters of a text
+
+/** What a value is, ready to end an error message: "5", "the text 'x'", "an Array", "a Promise". */
+export function described(value: unknown): string {
+  if (typeof value === "string") return `the text '${value.slice(0, LONGEST_SHOWN)}'`;
+  if (typeof value === "function") return "a function";
+  if (typeof value !== "object" || value === null) return String(value);
+  const kind = Object.prototype.toString.call(value).slice("[object ".length, -1);
+  return `${/^[AEIOU]/.test(kind) ? "an" : "a"} ${kind}`;
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+export function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((name) => typeof name === "string");
+}

@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { BundleInfo } from "../src/bundle.js";
+import type { Client } from "../src/client.js";
+import { AudioError } from "../src/errors.js";
+import { LiveStream } from "../src/live.js";
+import { Model } from "../src/model.js";
+import { unanswered } from "../src/prediction.js";
+
+const RATE = 16_000;
+
+/** The other end of the wire: what arrives there is moved or copied, as by a worker. */
+class FakeClient {
+  readonly arrived: { method: string; args: unknown[] }[] = [];
+  private nGiven = 0;
+
+  call = async (method: string, args: unknown[], transfer: Transferable[] = []): Promise<unknown> => {
+    this.arrived.push({ method, args: structuredClone(args, { transfer: transfer as ArrayBuffer[] }) });
+    if (method === "adapter") return ++this.nGiven;
+    if (method === "stream") return { number: ++this.nGiven, activity: "energy" };
+    if (method === "streamPrediction") return unanswered("x", "no-speech", "made-up");
+    return { events: [], isSpeaking: false, receivedS: 0 };
+  };
+
+  get pieces(): Float32Array[] {
+    return this.arrived.filter(({ method }) => method === "accept").map(({ args }) => args[1] as Float32Array);
+  }
+}
+
+function opened(): { client: FakeClient; model: Model } {
+  const client = new FakeClient();
+  return { client, model: new Model(client as unknown as Client, {} as BundleInfo) };
+}
+
+test("parts of a recording can be handed over: all of them arrive, and the recording stays the caller's", async () => {
+  const client = new FakeClient();
+  const stream = new LiveStream(client as unknown as Client, { number: 1, activity: "energy" });
+  const waveform = Float32Array.from({ length: 10 }, (_, index) => index / 10);
+  for (let start = 0; start < waveform.length; start += 4) await stream.accept(waveform.subarray(start, start + 4));
+  assert.equal(waveform.length, 10);
+  assert.deepEqual(client.pieces.flatMap((piece) => [...piece]), [...waveform]);
+  assert.deepEqual(client.pieces.map((piece) => piece.buffer.byteLength), [16, 16, 8]); // no more than the part itself
+});
+
+test("a timeline hands over all of a recording, which stays the caller's", async () => {
+  const { client, model } = opened();
+  const waveform = new Float32Array(25 * RATE).fill(0.5);
+  await model.timeline(waveform, RATE);
+  assert.equal(waveform.length, 25 * RATE);
+  assert.deepEqual(client.pieces.map((piece) => piece.length), [10 * RATE, 10 * RATE, 5 * RATE]);
+});
+
+test("samples that are no Float32Array are refused", async () => {
+  const stream = new LiveStream(new FakeClient() as unknown as Client, { number: 1, activity: "energy" });
+  for (const [wrong, what] of [[[0, 1], "an Array"], [new Int16Array(2), "an Int16Array"], [undefined, "undefined"]] as const) {
+    const answer = stream.accept(wrong as unknown as Float32Array);
+    await assert.rejects(answer, (error) => error instanceof AudioError && error.message.endsWith(`as a Float32Array, one channel in [-1, 1], got ${what}.`));
+  }
+});
