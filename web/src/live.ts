@@ -2,6 +2,8 @@
 
 import type { Client } from "./client.js";
 import type { Opened, Told } from "./engine.js";
+import { EarnestError } from "./errors.js";
+import { described } from "./given.js";
 import type { Options } from "./options.js";
 import type { Prediction, StreamEvent } from "./prediction.js";
 import { checkFloats } from "./waveform.js";
@@ -28,6 +30,18 @@ export class Adapter {
     private readonly client: Client,
     /** @internal */ readonly number: number,
   ) {}
+
+  /**
+   * The number that the worker of `client` knows an adapter by, null without one; anything else is an `EarnestError`.
+   * @internal
+   */
+  static numberOf(given: unknown, client: Client): number | null {
+    if (given === undefined || given === null) return null;
+    const isAdapter = given instanceof Adapter;
+    if (isAdapter && given.client === client) return given.number;
+    const problem = isAdapter ? "The adapter was made by another model" : `The option 'adapter' is no adapter, but ${described(given)}`;
+    throw new EarnestError(`${problem}. Make it with this model's adapter(…), and await it: { adapter: await model.adapter(…) }.`);
+  }
 
   async close(): Promise<void> {
     await this.client.call("forgetAdapter", [this.number]);

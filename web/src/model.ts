@@ -108,7 +108,7 @@ export class Model {
     checkNames(options, PREDICTING);
     const { adapter, path = "array", classes = null, abstainBelow = null } = options;
     const asked = { path, classes, abstainBelow };
-    return this.client.call("predict", [waveform, sampleRateHz, asked, adapter?.number ?? null]);
+    return this.client.call("predict", [waveform, sampleRateHz, asked, Adapter.numberOf(adapter, this.client)]);
   }
 
   /** Tell the emotion over time of one recording. */
@@ -160,7 +160,7 @@ export class Model {
   async stream(sampleRateHz: number, options: StreamOptions = {}): Promise<LiveStream> {
     checkNames(options, STREAMING);
     const { adapter, ...asked } = options;
-    return new LiveStream(this.client, await this.client.call("stream", [sampleRateHz, asked, adapter?.number ?? null]));
+    return new LiveStream(this.client, await this.client.call("stream", [sampleRateHz, asked, Adapter.numberOf(adapter, this.client)]));
   }
 
   /** Listen to the microphone until it is told to stop. */

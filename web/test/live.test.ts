@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { BundleInfo } from "../src/bundle.js";
 import type { Client } from "../src/client.js";
-import { AudioError } from "../src/errors.js";
-import { LiveStream } from "../src/live.js";
+import { AudioError, EarnestError } from "../src/errors.js";
+import { type Adapter, LiveStream } from "../src/live.js";
 import { Model } from "../src/model.js";
 import { unanswered } from "../src/prediction.js";
 
@@ -56,4 +56,31 @@ test("samples that are no Float32Array are refused", async () => {
     const answer = stream.accept(wrong as unknown as Float32Array);
     await assert.rejects(answer, (error) => error instanceof AudioError && error.message.endsWith(`as a Float32Array, one channel in [-1, 1], got ${what}.`));
   }
+});
+
+test("an adapter is this model's own", async () => {
+  const { client, model } = opened();
+  const waveform = new Float32Array(RATE);
+  const adapter = await model.adapter();
+  await model.predict(waveform, RATE, { adapter });
+  await model.timeline(waveform, RATE, { adapter });
+  const numbers = client.arrived.filter(({ method }) => ["predict", "stream"].includes(method)).map(({ args }) => args.at(-1));
+  assert.deepEqual(numbers, [1, 1]);
+});
+
+test("another model's adapter, a profile, recordings and a forgotten await are refused", async () => {
+  const { client, model } = opened();
+  const waveform = new Float32Array(RATE);
+  const others = await opened().model.adapter();
+  await model.adapter(); // of the same number
+  const wrong = [[others, /made by another model/], [model.adapter(), /a Promise/], [{ format: 1 }, /an Object/], [[{ waveform, sampleRateHz: RATE }], /an Array/]] as const;
+  for (const [given, what] of wrong) {
+    const options = { adapter: given as Adapter };
+    const isRight = (error: unknown): boolean =>
+      error instanceof EarnestError && what.test(error.message) && error.message.includes("await model.adapter(…)");
+    await assert.rejects(model.predict(waveform, RATE, options), isRight);
+    await assert.rejects(model.timeline(waveform, RATE, options), isRight);
+    await assert.rejects(model.stream(RATE, options), isRight);
+  }
+  assert.deepEqual(client.arrived.map(({ method }) => method), ["adapter", "adapter"]);
 });
