@@ -28,7 +28,7 @@ export class ChannelError extends AudioError {
   override name = "ChannelError";
 }
 
-/** A bundle that is missing, damaged or no bundle. */
+/** A bundle that is missing, damaged or no bundle, or the runtime that it needs. */
 export class BundleError extends EarnestError {
   override name = "BundleError";
 }
