@@ -1,5 +1,5 @@
 // Compiled under strict, with the package's declarations checked too (skipLibCheck is off).
-import { load, type Model, type Prediction, type StreamEvent, type Timeline } from "@earnest/browser";
+import { load, percent, type Model, type Prediction, type StreamEvent, type Timeline } from "@earnest/browser";
 import { Predictor, type Ort } from "@earnest/browser/core";
 
 export async function told(file: ArrayBuffer, model: Model): Promise<string> {
@@ -10,7 +10,7 @@ export async function told(file: ArrayBuffer, model: Model): Promise<string> {
   const answer: Prediction = await model.predict(new Float32Array(file), 16_000);
   // @ts-expect-error: a rate is a number
   await model.predict(new Float32Array(file), "16000");
-  return `${answer.emotion ?? answer.status} ${timeline.spans.length} ${events.length}`;
+  return `${answer.emotion ?? answer.status} ${percent(answer.confidence)} ${timeline.spans.length} ${events.length}`;
 }
 
 export const opened: Promise<Model> = load("models/small/", { workerUrl: "earnest.worker.js", runtimeUrl: "runtime/" });

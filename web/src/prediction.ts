@@ -133,8 +133,9 @@ export function polarityOf(probabilities: Shares): number {
   return sum;
 }
 
-/** A probability as people are shown it: "73%", at most "> 95%". */
-export function percent(confidence: number): string {
+/** A probability as people are shown it: "73%", at most "> 95%"; "–" where there is none. */
+export function percent(confidence: number | null): string {
+  if (confidence === null) return "–";
   return confidence > HIGHEST_SHOWN ? `> ${Math.round(100 * HIGHEST_SHOWN)}%` : `${roundHalfEven(100 * confidence)}%`;
 }
 

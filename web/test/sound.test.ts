@@ -74,6 +74,7 @@ test("times are rounded to the millisecond as Python rounds them", () => {
 
 test("a probability is shown in per cent, and never above 95", () => {
   assert.deepEqual([0, 0.125, 0.735, 0.95, 0.951, 1].map(percent), ["0%", "12%", "74%", "95%", "> 95%", "> 95%"]);
+  assert.equal(percent(null), "–"); // not 0%: there is no answer
 });
 
 test("the active part is what is loud, in whole frames of 25 ms", () => {
