@@ -1,5 +1,5 @@
 // Compiled under strict, with the package's declarations checked too (skipLibCheck is off).
-import { load, percent, type Model, type Prediction, type StreamEvent, type Timeline } from "@earnest/browser";
+import { decode, load, percent, type Model, type Prediction, type StreamEvent, type Timeline } from "@earnest/browser";
 import { Predictor, type Ort } from "@earnest/browser/core";
 
 export async function told(file: ArrayBuffer, model: Model): Promise<string> {
@@ -8,6 +8,7 @@ export async function told(file: ArrayBuffer, model: Model): Promise<string> {
   events.push(...(await stream.accept(new Float32Array(file))));
   const timeline: Timeline = await model.timeline(new Float32Array(file), 16_000, { classes: ["happy", "sad"] });
   const answer: Prediction = await model.predict(new Float32Array(file), 16_000);
+  await Promise.all([decode(new Blob([file])), decode(file), decode(new Uint8Array(file), "call.wav", null)]);
   // @ts-expect-error: a rate is a number
   await model.predict(new Float32Array(file), "16000");
   return `${answer.emotion ?? answer.status} ${percent(answer.confidence)} ${timeline.spans.length} ${events.length}`;

@@ -434,6 +434,39 @@ def test_a_damaged_model_is_refused_in_the_page(site: tuple[Any, str, Path]) -> 
         harness.awaited(driver, "window.answers(a)", f"{address}/tasks/damaged")
 
 
+def test_parts_of_a_decoded_file_arrive_whole_in_the_page(site: tuple[Any, str, Path]) -> None:
+    driver, address = opened(site, "web/bench/page.html")
+    script = """{
+        const model = await earnest.load(a);
+        const file = await (await fetch(b)).blob();
+        const { waveform, sampleRateHz } = await earnest.decode(new Uint8Array(await file.arrayBuffer()));
+        const again = (await earnest.decode(file, "talk.wav", null)).waveform;
+        const same = again.every((sample, place) => sample === waveform[place]);
+        const stream = await model.stream(sampleRateHz);
+        for (let start = 0; start < waveform.length; start += 4096) {
+            await stream.accept(waveform.subarray(start, start + 4096));
+        }
+        return { same, heardS: stream.receivedS, lengthS: waveform.length / sampleRateHz };
+    }"""
+    found = harness.awaited(driver, script, f"{address}/models/small", f"{address}/tasks/talk.wav")
+    assert found["same"] and found["heardS"] == found["lengthS"] > 6
+    assert_quiet(driver, address)
+
+
+@pytest.mark.parametrize("served", [(), ("ort-wasm-simd-threaded.mjs",)])
+def test_a_missing_runtime_is_told_in_the_page(served: tuple[str, ...], site: tuple[Any, str, Path]) -> None:
+    driver, address = opened(site, "web/bench/page.html")
+    folder = site[2] / "runtime"
+    folder.mkdir(exist_ok=True)
+    for name in served:
+        shutil.copy(harness.WEB / "dist" / name, folder)
+    told = rf"{address}/tasks/runtime/\S+\.mjs and \S+\.wasm: the runtime doesn't start \(.*\)\. Serve ort-wasm-simd"
+    with pytest.raises(RuntimeError, match=told):
+        script = "earnest.load(a, { runtimeUrl: b })"
+        harness.awaited(driver, script, f"{address}/models/small", f"{address}/tasks/runtime/")
+    harness.complaints(driver)  # of what is missing: not the next test's
+
+
 def test_the_microphone_is_heard_and_told_as_events(site: tuple[Any, str, Path]) -> None:
     driver, address = opened(site, "web/bench/page.html")
     script = """{

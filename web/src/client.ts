@@ -48,8 +48,13 @@ export class Client {
       const answered = (value: unknown): void => {
         resolve(value as Answer<Name>);
       };
+      try {
+        this.worker.postMessage({ id, method, args }, transfer);
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        throw new EarnestError(`'${method}' was handed what can't go to the worker (${why}). Hand over plain values; await promises first.`);
+      }
       this.waiting.set(id, { resolve: answered, reject });
-      this.worker.postMessage({ id, method, args }, transfer);
     });
   }
 

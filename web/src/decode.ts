@@ -1,6 +1,7 @@
 /** Files → samples at the file's own rate, by the browser's decoders. */
 
 import { AudioError, ChannelError } from "./errors.js";
+import { described } from "./given.js";
 import type { Recording } from "./predictor.js";
 
 const CANCELLED = 1e-3; // of the channels' power is left in their mean: less is no sound that was mixed so
@@ -8,23 +9,52 @@ const OTHERWISE_HZ = 48_000; // for containers whose header isn't read here; the
 
 /**
  * Decode a sound file of any kind that the browser plays.
- * @param channel which one is heard by itself, 1 for the left one; without it, the mean of all
+ * @param file as a `File` or another `Blob`, or its bytes; they stay the caller's
+ * @param name what errors call it; default: the name of a `File`
+ * @param channel which one is heard by itself, 1 for the left one; without it, or null, the mean of all
  */
-export async function decode(bytes: ArrayBuffer, name = "file", channel?: number): Promise<Recording> {
+export async function decode(
+  file: Blob | ArrayBuffer | ArrayBufferView,
+  name: string | null = null,
+  channel: number | null = null,
+): Promise<Recording> {
+  const called = checkedName(name) ?? (file instanceof File ? file.name : "file");
+  checkChannel(channel, called);
+  const bytes = await copiedBytes(file, called);
   const sampleRateHz = rateInHeader(new DataView(bytes)) ?? OTHERWISE_HZ;
   let decoded: AudioBuffer;
   try {
-    decoded = await new OfflineAudioContext(1, 1, sampleRateHz).decodeAudioData(bytes.slice(0));
+    decoded = await new OfflineAudioContext(1, 1, sampleRateHz).decodeAudioData(bytes);
   } catch {
-    throw new AudioError(`${name}: the browser can't decode it. Convert it to WAV, FLAC, MP3 or Ogg.`);
+    throw new AudioError(`${called}: the browser can't decode it. Convert it to WAV, FLAC, MP3 or Ogg.`);
   }
   const channels = Array.from({ length: decoded.numberOfChannels }, (_, index) => decoded.getChannelData(index));
-  return { waveform: mono(channels, name, channel), sampleRateHz: decoded.sampleRate };
+  return { waveform: mono(channels, called, channel), sampleRateHz: decoded.sampleRate };
+}
+
+async function copiedBytes(file: unknown, name: string): Promise<ArrayBuffer> {
+  if (file instanceof Blob) return file.arrayBuffer();
+  if (file instanceof ArrayBuffer) return file.slice(0);
+  if (ArrayBuffer.isView(file)) return new Uint8Array(file.buffer, file.byteOffset, file.byteLength).slice().buffer;
+  throw new AudioError(
+    `${name}: expected the file as a File or Blob, an ArrayBuffer or a Uint8Array, got ${described(file)}. ` +
+      "What was fetched is decoded by decode(await response.blob()).",
+  );
+}
+
+function checkedName(name: unknown): string | null {
+  if (name === null || typeof name === "string") return name;
+  throw new AudioError(`The name of a recording is a text, got ${described(name)}. The channel comes after it: decode(file, file.name, 2).`);
+}
+
+function checkChannel(channel: unknown, name: string): void {
+  if (channel === null || (Number.isInteger(channel) && Number(channel) >= 1)) return;
+  throw new ChannelError(`${name}: a channel is a whole number from 1 on, 1 for the left one, got ${described(channel)}. Without it, all are heard.`);
 }
 
 /** One channel, from 1, or the mean of all; `ChannelError` where there is no such channel, or all cancel each other. */
-export function mono(channels: readonly Float32Array[], name: string, channel?: number): Float32Array {
-  if (channel !== undefined) {
+export function mono(channels: readonly Float32Array[], name: string, channel: number | null = null): Float32Array {
+  if (channel !== null) {
     const samples = channels[channel - 1] as Float32Array | undefined;
     if (samples !== undefined) return samples;
     const has = channels.length === 1 ? "one channel" : `${channels.length} channels`;
@@ -44,7 +74,7 @@ export function mono(channels: readonly Float32Array[], name: string, channel?: 
   if (powerLeft < CANCELLED * power) {
     throw new ChannelError(
       `${name}: its ${channels.length} channels cancel each other, one has the opposite sign: their mean is next to ` +
-        "silence. Save one of them as a file of its own, or ask for it: decode(bytes, name, 1).",
+        "silence. Save one of them as a file of its own, or ask for it: decode(file, name, 1).",
     );
   }
   return mean;

@@ -1,6 +1,7 @@
 /** The microphone: its own rate and one channel → worklet → worker, where it is resampled and answered. */
 
-import { MicrophoneError, type MicrophoneReason } from "./errors.js";
+import { EarnestError, MicrophoneError, type MicrophoneReason } from "./errors.js";
+import { described, isObject } from "./given.js";
 import type { SoundStream, StreamOptions } from "./live.js";
 import type { Prediction, StreamEvent } from "./prediction.js";
 
@@ -40,6 +41,7 @@ const AS_IT_IS: MediaTrackConstraints = {
 };
 
 export async function listen(model: Listener, options: ListenOptions): Promise<Listening> {
+  checkListening(model, options);
   const { onEvent, onLevel, constraints, workletUrl, ...asked } = options;
   const media = await microphone({ ...AS_IT_IS, ...constraints });
   const context = new AudioContext();
@@ -58,6 +60,15 @@ export async function listen(model: Listener, options: ListenOptions): Promise<L
   } catch (error) {
     release(media, context);
     throw error;
+  }
+}
+
+function checkListening(model: unknown, options: unknown): void {
+  if (!isObject(model) || typeof model["stream"] !== "function") {
+    throw new EarnestError(`Expected the model that listens, got ${described(model)}. Call model.listen({ onEvent }), or listen(model, { onEvent }).`);
+  }
+  if (!isObject(options) || typeof options["onEvent"] !== "function") {
+    throw new EarnestError("Listening needs a function that is told each event: listen({ onEvent: (event) => … }).");
   }
 }
 

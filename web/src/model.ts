@@ -2,6 +2,8 @@
 
 import type { BundleFiles, BundleInfo, Progress } from "./bundle.js";
 import { Client } from "./client.js";
+import { EarnestError } from "./errors.js";
+import { described, isObject } from "./given.js";
 import type { Example, HeardRecording } from "./learning/examples.js";
 import type { LearnOptions, Learnt } from "./learning/learn.js";
 import { Adapter, LiveStream, type StreamOptions } from "./live.js";
@@ -43,6 +45,8 @@ export interface TimelineOptions extends PredictOptions, Windowing {
   signal?: AbortSignal;
 }
 
+const RECORDINGS = "a list of what decode(…) returns, [{ waveform, sampleRateHz }, …]";
+
 const LOADING: Names<LoadOptions> = { onProgress: true, voiceActivityUrl: true, threads: true, workerUrl: true, runtimeUrl: true };
 const PREDICTING: Names<PredictOptions> = { adapter: true, path: true, classes: true, abstainBelow: true };
 const STREAMING: Names<StreamOptions> = { adapter: true, classes: true, abstainBelow: true, windowS: true, hopS: true };
@@ -52,7 +56,9 @@ const LEARNING: Names<LearnOptions> = { name: true, licence: true };
 
 /** Load a bundle from its folder's address, or from its files by name. */
 export async function load(source: string | URL | BundleFiles, options: LoadOptions = {}): Promise<Model> {
+  checkSource(source);
   checkNames(options, LOADING);
+  checkThreads(options.threads);
   const workerUrl = options.workerUrl ?? new URL("./earnest.worker.js", import.meta.url);
   const worker = new Worker(workerUrl, { type: "module", name: "earnest" });
   const runtime = runtimeFiles(options);
@@ -68,6 +74,19 @@ export async function load(source: string | URL | BundleFiles, options: LoadOpti
   }
 }
 
+function checkSource(source: unknown): void {
+  if (typeof source === "string" || source instanceof URL || source instanceof Map) return;
+  throw new EarnestError(
+    `Expected the address of a bundle's folder, load("models/small/"), or its files as a Map of name to Uint8Array, ` +
+      `such as the \`files\` that learn(…) returns, got ${described(source)}.`,
+  );
+}
+
+function checkThreads(threads: unknown): void {
+  if (threads === undefined || (Number.isInteger(threads) && Number(threads) >= 1)) return;
+  throw new EarnestError(`threads must be a whole number from 1 on, got ${described(threads)}.`);
+}
+
 /** Files are named in full where bundlers must see them: `new URL("…", import.meta.url)` is what they look for. */
 function runtimeFiles({ workerUrl, runtimeUrl }: LoadOptions): RuntimeFiles | null {
   if (runtimeUrl !== undefined) {
@@ -77,6 +96,10 @@ function runtimeFiles({ workerUrl, runtimeUrl }: LoadOptions): RuntimeFiles | nu
   if (workerUrl !== undefined) return null;
   const mjs = new URL("./ort-wasm-simd-threaded.mjs", import.meta.url).href;
   return { runtime: { mjs, wasm: new URL("./ort-wasm-simd-threaded.wasm", import.meta.url).href } };
+}
+
+function isRecordings(given: unknown): given is Recording[] {
+  return Array.isArray(given) && given.every((one) => isObject(one) && "waveform" in one && "sampleRateHz" in one);
 }
 
 function absolute(url: string | URL): string {
@@ -134,11 +157,17 @@ export class Model {
 
   /** Return what adapts to one speaker and its channel: by recordings or their profile, or by what it will hear. */
   async adapter(known: Recording[] | Profile = []): Promise<Adapter> {
+    if (!isRecordings(known) && !(isObject(known) && "format" in known)) {
+      throw new EarnestError(`Expected recordings of the speaker, ${RECORDINGS}, or their profile, got ${described(known)}.`);
+    }
     return new Adapter(this.client, await this.client.call("adapter", [known]));
   }
 
   /** Hear recordings of one speaker, and return their profile: JSON that `adapter` and the Python package take. */
   async profile(recordings: Recording[]): Promise<Profile> {
+    if (!isRecordings(recordings)) {
+      throw new EarnestError(`Expected recordings of one speaker, ${RECORDINGS}, got ${described(recordings)}.`);
+    }
     return this.client.call("profile", [recordings]);
   }
 
@@ -165,7 +194,7 @@ export class Model {
 
   /** Listen to the microphone until it is told to stop. */
   async listen(options: ListenOptions): Promise<Listening> {
-    checkNames(options, LISTENING);
+    if (isObject(options)) checkNames(options, LISTENING); // without any, listen says what it needs
     return listen(this, options);
   }
 

@@ -2,6 +2,7 @@
 
 import type { BundleInfo } from "./bundle.js";
 import { EarnestError } from "./errors.js";
+import { described, isObject, isTexts } from "./given.js";
 import type { Values } from "./graph.js";
 import { suggestion } from "./suggestion.js";
 
@@ -20,6 +21,9 @@ export type Names<T> = Readonly<Record<keyof T, true>>;
 
 /** Refuse a name that is none of the options: a slip would be taken for the default. */
 export function checkNames<T extends object>(given: T, names: Names<T>): void {
+  if (!isObject(given)) {
+    throw new EarnestError(`Expected the options as an object of ${Object.keys(names).join(", ")}, got ${described(given)}.`);
+  }
   const unknown = Object.keys(given).find((name) => !(name in names));
   if (unknown !== undefined) throw new EarnestError(`There is no option '${unknown}'.${suggestion(unknown, Object.keys(names))}`);
 }
@@ -35,6 +39,10 @@ export function thresholdOf(info: BundleInfo, { abstainBelow = null }: Options):
   return abstainBelow ?? info.abstain_below;
 }
 
+function isClasses(given: unknown): given is Options["classes"] {
+  return given === null || typeof given === "string" || isTexts(given);
+}
+
 /** Probabilities of the classes asked for alone: p_k / Σ_j p_j over those j. */
 export class ClassChoice {
   /** In the order in which they were asked for. */
@@ -43,6 +51,12 @@ export class ClassChoice {
   private readonly isAll: boolean;
 
   constructor(info: BundleInfo, { classes = null }: Options) {
+    if (!isClasses(classes)) {
+      const example = info.classes.slice(0, 2);
+      throw new EarnestError(
+        `classes must be a list of names or a text of them with commas, such as "${example.join(", ")}", got ${described(classes)}.`,
+      );
+    }
     const names = (typeof classes === "string" ? classes.split(",") : (classes ?? [])).map((name) => name.trim());
     const asked = [...new Set(names.filter(Boolean))];
     this.classes = asked.length ? asked : info.classes;

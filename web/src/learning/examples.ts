@@ -1,11 +1,13 @@
 /** Labelled recordings that were heard: which can be learnt from, and why the others can't; as in `earnest.own.recordings`. */
 
 import { EarnestError } from "../errors.js";
+import { described, isObject, isTexts } from "../given.js";
 import type { Labelled } from "./discriminant.js";
 import { byCodePoint } from "./folds.js";
 
 export const MOST_EXAMPLES = 500; // with `base` and twelve speakers most of a minute
 export const FEWEST_A_CLASS = 3;
+const EXAMPLES = "a list of { name, label, speaker, ...(await model.hear(…)) }, texts and what was heard";
 const MOST_CLASSES = 256;
 const LONGEST_LABEL = 64;
 const IN_ORDER = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised", "boredom", "excited", "frustration", "contempt", "other"];
@@ -81,7 +83,20 @@ export function usable(all: readonly Example[]): OwnExamples {
   return { kept, refused, classes, knowsSpeakers, labelled };
 }
 
-function checkForm(examples: readonly Example[]): void {
+function checkForm(examples: unknown): asserts examples is readonly Example[] {
+  if (!Array.isArray(examples)) throw new EarnestError(`Expected ${EXAMPLES}, got ${described(examples)}.`);
+  const wrong = examples.findIndex((one) => !isExample(one));
+  if (wrong >= 0) throw new EarnestError(`Recording ${wrong + 1} can't be learnt from. Expected ${EXAMPLES}; leave out those without an embedding.`);
+  checkFit(examples as Example[]);
+}
+
+function isExample(given: unknown): boolean {
+  if (!isObject(given)) return false;
+  const { name, label, speaker, sha256, seconds, embedding } = given;
+  return isTexts([name, label, speaker, sha256]) && Number.isFinite(seconds) && embedding instanceof Float32Array;
+}
+
+function checkFit(examples: readonly Example[]): void {
   if (examples.length > MOST_EXAMPLES) {
     throw new EarnestError(`${examples.length} recordings are too many for a page; at most ${MOST_EXAMPLES}. “earnest learn” takes any number.`);
   }

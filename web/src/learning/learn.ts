@@ -2,6 +2,7 @@
 
 import { type Bundle, type BundleInfo, sha256Of } from "../bundle.js";
 import { EarnestError } from "../errors.js";
+import { isTexts } from "../given.js";
 import { quality, softmax } from "./calibration.js";
 import { cardOf } from "./card.js";
 import { abstainBelow, crossValidate, type OutOfFold, thresholdOf } from "./crossval.js";
@@ -32,6 +33,7 @@ export interface Learnt {
 
 /** @param base whose hearing the embeddings are of, with its `NOTICE.txt` where it lists one */
 export async function learn(base: Bundle, examples: readonly Example[], options: LearnOptions): Promise<Learnt> {
+  checkAnswers(options);
   const answers = { name: options.name.trim(), licence: options.licence?.trim() || NOT_STATED };
   for (const [what, text] of Object.entries(answers)) {
     if (/[\p{C}\p{Zl}\p{Zp}]/u.test(text)) throw new EarnestError(`The ${what} can't be printed. Say it in one line of plain text.`);
@@ -47,6 +49,11 @@ export async function learn(base: Bundle, examples: readonly Example[], options:
   const info = infoOf(base.info, own, out, head, summary, answers);
   info.out_of_domain_from = known?.threshold ?? null;
   return { files: await filesOf(base, info, { ...head, temperature: out.temperature, known }), summary };
+}
+
+function checkAnswers({ name, licence = "" }: Partial<Record<keyof LearnOptions, unknown>>): void {
+  if (isTexts([name, licence])) return;
+  throw new EarnestError('Expected the name of the model as a text, and its licence where it has one: learn(examples, { name: "mine" }).');
 }
 
 /** The base's description with what the head changes. */
