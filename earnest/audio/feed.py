@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.io import HIGHEST_HZ, LOWEST_HZ
+from earnest.audio.io import HIGHEST_HZ, LOWEST_HZ, check_channel
 from earnest.audio.source import MAX_CHANNELS
 from earnest.errors import AudioError, MissingExtraError
 
@@ -87,6 +87,19 @@ class Pipe:
     n_channels: int
     dtype: str
     chunks: Iterator[npt.NDArray[np.float32]]
+
+    def heard(self, channel: int | None) -> Iterator[npt.NDArray[np.float32]]:
+        """Return the chunks, or one channel of them, from 1.
+
+        Raises
+        ------
+        AudioError
+            When there is no such channel.
+        """
+        if channel is None:
+            return self.chunks
+        check_channel("-", self.n_channels, channel)
+        return (chunk[:, channel - 1] for chunk in self.chunks)
 
 
 def open_pipe(file: BinaryIO, sample_rate_hz: int, n_channels: int) -> Pipe:

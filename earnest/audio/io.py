@@ -182,7 +182,7 @@ def open_audio_file(
     reader = _reader_of(file, name)
     try:
         check_form(name, reader.sample_rate_hz, reader.n_channels)
-        _check_channel(name, reader.n_channels, channel)
+        check_channel(name, reader.n_channels, channel)
         if not is_part:
             _check_promise(name, reader, max_seconds)
         counted = _counted(reader.blocks(), name, _most_values(reader, max_seconds))
@@ -208,7 +208,8 @@ def check_form(name: str, sample_rate_hz: int, n_channels: int) -> None:
         raise AudioError(f"{name}: has {n_channels} channels, expected 1 to {MAX_CHANNELS}. Is the header right?")
 
 
-def _check_channel(name: str, n_channels: int, channel: int | None) -> None:
+def check_channel(name: str, n_channels: int, channel: int | None) -> None:
+    """Refuse a channel, from 1, that a recording doesn't have."""
     if channel is not None and channel > n_channels:
         has = "one channel" if n_channels == 1 else f"{n_channels} channels"
         raise AudioError(f"{name}: the recording has {has}, there is no channel {channel}.")
@@ -336,7 +337,7 @@ def _array_stream(
 ) -> AudioStream:
     frames = _array_frames(array, name)
     check_form(name, sample_rate_hz, frames.shape[1])
-    _check_channel(name, frames.shape[1], channel)
+    check_channel(name, frames.shape[1], channel)
     n_block = max(round(BLOCK_S * sample_rate_hz), 1)
     parts = (frames[start : start + n_block] for start in range(0, len(frames), n_block))
     blocks = checked(_mono(parts, name, channel), name, sample_rate_hz, max_seconds, None)

@@ -4,7 +4,7 @@ import json
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from shlex import quote
 from typing import Any
 
@@ -16,9 +16,18 @@ from rich.table import Table
 from rich.text import Text
 
 from earnest.apps.cli._answers import bar, exact_clock
-from earnest.apps.cli._options import AdaptationOptions, AnswerOptions, ModelOptions, options, window_options
+from earnest.apps.cli._options import (
+    CHANNEL,
+    AdaptationOptions,
+    AnswerOptions,
+    ChannelNumber,
+    ModelOptions,
+    options,
+    window_options,
+)
 from earnest.apps.cli.output import echo_table, output_options
 from earnest.audio.feed import Lost, microphone, microphones, open_pipe
+from earnest.audio.source import MAX_CHANNELS
 from earnest.errors import printable, printable_json
 from earnest.runtime.events import Event, Gap, Segment, Span, VocalBurst, Window, burst_span, event_dict
 from earnest.runtime.prediction import percent
@@ -122,6 +131,9 @@ def _pipe_or_microphone(_context: click.Context, _parameter: click.Parameter, wo
 @click.option(
     "--channels", default=1, show_default=True, type=click.IntRange(1, 16), help="Channels of a pipe without header."
 )
+@click.option(
+    "--channel", type=ChannelNumber(1, MAX_CHANNELS), metavar="N", help=f"Of a pipe: {CHANNEL[0].lower()}{CHANNEL[1:]}"
+)
 @click.option("--device", help="Microphone to use: its number, or part of its name.")
 @click.option("--devices", is_flag=True, help="List the microphones and end.")
 @window_options
@@ -133,6 +145,7 @@ def command(
     answer: AnswerOptions,
     rate: int,
     channels: int,
+    channel: int | None,
     device: str | None,
     devices: bool,
     window_s: float,
@@ -150,14 +163,17 @@ def command(
     Examples:
       earnest listen
       ffmpeg -i talk.mp3 -f wav - | earnest listen -
+      ffmpeg -i call.mp3 -f wav - | earnest listen - --channel 2
     """
     if devices:
         echo_table(("number", "microphone"), [(str(number), name) for number, name in microphones()], right=("number",))
         return
+    if channel and source is None:
+        raise click.UsageError("--channel is for a pipe (-): one channel is recorded of a microphone.")
     predictor = model.load()
-    with _sound(source, rate, channels, device) as (heard_hz, sound):
+    with _sound(source, rate, channels, channel, device) as (heard_hz, sound):
         asked = answer.of(predictor.info)
-        adapter = adaptation.adapter(predictor)
+        adapter = adaptation.adapter(predictor, [channel] if channel else [])
         stream = predictor.stream(heard_hz, Windowing(window_s, hop_s), adapter, **asked.words())
         if as_json:
             for event in events_of(stream, sound):
@@ -172,11 +188,12 @@ def command(
 
 
 @contextmanager
-def _sound(source: str | None, rate: int, channels: int, device: str | None) -> Iterator[tuple[int, Sound]]:
+def _sound(
+    source: str | None, rate: int, channels: int, channel: int | None, device: str | None
+) -> Iterator[tuple[int, Sound]]:
     if source == "-":
         pipe = open_pipe(sys.stdin.buffer, rate, channels)
-        with nullcontext():
-            yield pipe.sample_rate_hz, pipe.chunks
+        yield pipe.sample_rate_hz, pipe.heard(channel)
         return
     with microphone(rate, device) as feed:
         yield rate, feed

@@ -62,6 +62,7 @@ class Conversation:
     sample_rate_hz: int
     encoding: Encoding = "s16le"
     channels: int = 1
+    channel: int | None = None
     heard_s: float = 0.0
     _counted_s: float = 0.0
     _reading: "asyncio.Future[Any] | None" = None
@@ -191,7 +192,8 @@ class Conversation:
             raise StreamEndedError(
                 "bad-sound", f"{len(message)} bytes are not a whole number of frames of {n_frame} bytes."
             )
-        return np.frombuffer(message, kind).reshape(-1, self.channels)
+        frames = np.frombuffer(message, kind).reshape(-1, self.channels)
+        return frames if self.channel is None else frames[:, self.channel - 1]
 
     async def _wait_for_real_time(self) -> None:
         # Allowed after t seconds: burst + speed · t; the surplus is worn off in surplus / speed seconds.
@@ -229,6 +231,7 @@ class StreamQuery(WindowsQuery):
     sample_rate_hz: int = Field(ge=4_000, le=192_000)
     encoding: Encoding = "s16le"
     channels: int = Field(1, ge=1, le=16)
+    channel: int | None = Field(None, ge=1, le=16)
     ticket: str | None = None
 
 
@@ -239,6 +242,8 @@ def stream_router(service: Service) -> APIRouter:
     @router.websocket("/v1/stream")
     async def stream(websocket: WebSocket, query: Annotated[StreamQuery, Query()]) -> None:
         refuse_repeated(websocket)
+        if query.channel and query.channel > query.channels:
+            raise ProblemError("not-valid", f"There is no channel {query.channel} where channels={query.channels}.")
         options, windowing = query.options(), query.windowing()
         service.refuse_when_ending()
         with service.streams.inside(service.client(websocket, query.ticket)):
@@ -253,7 +258,7 @@ def stream_router(service: Service) -> APIRouter:
 
             listening = opened(adapter_for(predictor, query.adapt))
             limits = service.settings.limits
-            form = query.sample_rate_hz, query.encoding, query.channels
+            form = query.sample_rate_hz, query.encoding, query.channels, query.channel
             talk = Conversation(websocket, listening, service.engine, limits, service.ending, with_profile, *form)
             await websocket.accept()
             try:

@@ -160,6 +160,18 @@ def test_a_pipe_gives_the_spans_of_the_file(folder: Path) -> None:
     assert [line.split()[2] for line in laughs.output.splitlines()] == ["unsure", "(laughter)", "sad"]
 
 
+def test_a_pipe_has_channels_too(folder: Path) -> None:
+    stereo = np.stack([0 * TALK, TALK], axis=1)
+    soundfile.write(folder / "sides.wav", stereo, 16_000)
+    soundfile.write(folder / "side.wav", TALK, 16_000)
+    data = (folder / "sides.wav").read_bytes()
+    expected = run(folder, "listen", "-", "--json", stdin=(folder / "side.wav").read_bytes())
+    assert run(folder, "listen", "-", "--json", "--channel", "2", stdin=data).stdout == expected.stdout != ""
+    assert "no speech" in run(folder, "listen", "-", "--channel", "1", stdin=data).stderr
+    assert "there is no channel 3" in str(run(folder, "listen", "-", "--channel", "3", stdin=data).exception)
+    assert "--channel is for a pipe" in run(folder, "listen", "--channel", "1").output
+
+
 def test_the_live_view_shows_now_the_last_spans_and_what_was_lost() -> None:
     from rich.console import Console
 

@@ -82,6 +82,18 @@ def test_channels_are_averaged(client: TestClient, model: Predictor) -> None:
         assert told(websocket)[-2]["prediction"] == stream.prediction("stream").to_dict()
 
 
+def test_one_channel_is_heard_by_itself(client: TestClient, model: Predictor) -> None:
+    stereo = np.stack([voice(4.0), voice(4.0, seed=1)], axis=1).astype("<f4")
+    stream = model.stream(8_000)
+    stream.accept_waveform(stereo[:, 1])
+    stream.finish()
+    with client.websocket_connect("/v1/stream?sample_rate_hz=8000&encoding=f32le&channels=2&channel=2") as websocket:
+        for start in range(0, len(stereo), 10_000):
+            websocket.send_bytes(stereo[start : start + 10_000].tobytes())
+        websocket.send_text(FINISH)
+        assert told(websocket)[-2]["prediction"] == stream.prediction("stream").to_dict()
+
+
 def test_nothing_sent_is_too_short(client: TestClient) -> None:
     with client.websocket_connect(ADDRESS) as websocket:
         websocket.send_bytes(b"")
@@ -129,6 +141,8 @@ def test_infinite_samples_are_bad_sound(client: TestClient) -> None:
         ("sample_rate_hz=100", 422, "sample_rate_hz"),
         ("sample_rate_hz=16000&encoding=mp3", 422, "encoding"),
         ("sample_rate_hz=16000&channels=0", 422, "channels"),
+        ("sample_rate_hz=16000&channels=2&channel=3", 422, "no channel 3 where channels=2"),
+        ("sample_rate_hz=16000&sample_rate_hz=8000", 422, "more than once"),
         ("sample_rate_hz=16000&hop_s=9", 422, "hop"),
         ("sample_rate_hz=16000&model=none", 422, "model"),
         ("sample_rate_hz=16000&adpat=auto", 422, "Did you mean 'adapt'?"),
