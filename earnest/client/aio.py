@@ -62,13 +62,12 @@ class AsyncClient:
         profile: Profile | None = None,
     ) -> list[Prediction]:
         """Predict several recordings in one request; see `Client.predict_many`."""
-        call, paths = await asyncio.to_thread(
-            calls.batch_call, sources, model, Options.of(classes, abstain_below), adapt, profile
+        batch = await asyncio.to_thread(
+            calls.batch_rows, sources, model, Options.of(classes, abstain_below), adapt, profile
         )
-        if not paths:
-            return []
-        rows = (await self._ask(call))["predictions"]
-        return [calls.prediction_in(row, path) for row, path in zip(rows, paths, strict=True)]
+        for call, places in batch.calls:
+            batch.take(await self._ask(call), places)
+        return batch.rows()
 
     async def timeline(
         self,

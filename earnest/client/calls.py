@@ -115,23 +115,64 @@ def profile_message(profile: Profile) -> str:
     return f'{{"type": "profile", "profile": {profile.to_json()}}}'
 
 
-def batch_call(
+class BatchRows:
+    """The rows of several recordings, in their order, while they come.
+
+    Attributes
+    ----------
+    calls : the questions, a request each, with the places of their recordings: a server hears the same channel of all
+        recordings of a request
+    """
+
+    def __init__(
+        self, calls: Sequence[tuple[Call, Sequence[int]]], paths: Sequence[str], errors: dict[int, str]
+    ) -> None:
+        self.calls, self._paths = calls, paths
+        self._rows = {place: Prediction(paths[place], "error", error=error) for place, error in errors.items()}
+
+    def take(self, values: Mapping[str, Any], places: Sequence[int]) -> None:
+        """Take the answer to one of the questions."""
+        with understood():
+            for place, row in zip(places, values["predictions"], strict=True):
+                self._rows[place] = prediction_in(row, self._paths[place])
+
+    def rows(self) -> list[Prediction]:
+        """Return all of them."""
+        return [self._rows[place] for place in range(len(self._paths))]
+
+
+def batch_rows(
     sources: Iterable[Source],
     model: str | None,
     options: Options,
     adapt: Adapt = "off",
     profile: Profile | None = None,
-) -> tuple[Call, list[str]]:
-    """Return the question about several recordings, and their paths."""
+) -> BatchRows:
+    """Return the questions about several recordings; one that can't be read here has its row already.
+
+    Raises
+    ------
+    EarnestError
+        When different channels are to be adapted to as one speaker.
+    """
     known = list(sources)
-    sent = [_sent(source) for source in known]
-    channels = {channel for _, channel in sent}
-    if len(channels) > 1:
-        raise EarnestError("A server hears one channel of all recordings that are sent together. Ask once a channel.")
-    files = [("file", (f"{number}", data)) for number, (data, _) in enumerate(sent)]
-    params = {"adapt": adapt, **_asked(options), **_model(model), **_channel(*channels)}
-    call = Call("POST", "/v1/batch", params, files=[*files, *_profile_part(profile)])
-    return call, [path_of(source) for source in known]
+    sent: dict[int | None, dict[int, bytes]] = {}
+    errors: dict[int, str] = {}
+    for place, source in enumerate(known):
+        try:
+            data, channel = _sent(source)
+        except AudioError as error:
+            errors[place] = str(error)
+        else:
+            sent.setdefault(channel, {})[place] = data
+    if adapt == "auto" and len(sent) > 1:
+        raise EarnestError("These are different channels, which are not one speaker's. Ask for each channel by itself.")
+    calls = []
+    for channel, files in sent.items():
+        parts = [("file", (str(place), data)) for place, data in files.items()]
+        params = {"adapt": adapt, **_asked(options), **_model(model), **_channel(channel)}
+        calls.append((Call("POST", "/v1/batch", params, files=[*parts, *_profile_part(profile)]), list(files)))
+    return BatchRows(calls, [path_of(source) for source in known], errors)
 
 
 def stream_address(

@@ -77,15 +77,14 @@ class Client:
         abstain_below: float | None = None,
         profile: Profile | None = None,
     ) -> list[Prediction]:
-        """Predict several recordings in one request; what the server can't read is a row with status "error".
+        """Predict several recordings in one request; what can't be read, here or there, is a row with status "error".
 
         With ``adapt="auto"`` they are those of one speaker, and are all heard before they are answered.
         """
-        call, paths = calls.batch_call(sources, model, Options.of(classes, abstain_below), adapt, profile)
-        if not paths:
-            return []
-        rows = self._ask(call)["predictions"]
-        return [calls.prediction_in(row, path) for row, path in zip(rows, paths, strict=True)]
+        batch = calls.batch_rows(sources, model, Options.of(classes, abstain_below), adapt, profile)
+        for call, places in batch.calls:
+            batch.take(self._ask(call), places)
+        return batch.rows()
 
     def timeline(
         self,

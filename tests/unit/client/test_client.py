@@ -89,8 +89,13 @@ def test_one_channel_equals_the_models(client: Client, model: Predictor, tmp_pat
     both = client.predict_many([Channel(call, 2), Channel(call.read_bytes(), 2)])
     assert [row.path for row in both] == [f"{call}#2", "bytes#2"]
     assert both[0].probabilities == both[1].probabilities == Prediction.from_dict(sides[1].to_dict()).probabilities
-    with pytest.raises(EarnestError, match="one channel of all recordings"):
-        client.predict_many([Channel(call, 1), Channel(call, 2)])
+    mixed = client.predict_many([Channel(call, 1), "none.wav", Channel(array, 2), call, Channel(call, 2)])
+    assert [row.path for row in mixed] == [f"{call}#1", "none.wav", "array#2", str(call), f"{call}#2"]
+    assert (mixed[1].status, mixed[1].error) == ("error", "none.wav: no such file. Check the path.")
+    assert mixed[0].probabilities == Prediction.from_dict(sides[0].to_dict()).probabilities
+    assert mixed[2].probabilities == mixed[4].probabilities == both[0].probabilities
+    with pytest.raises(EarnestError, match="Ask for each channel by itself"):
+        client.predict_many([Channel(call, 1), Channel(call, 2)], adapt="auto")
     with pytest.raises(AudioError, match="there is no channel 3"):
         client.predict(Channel(call, 3))
     with pytest.raises(EarnestError, match=r"expected a Profile, got 'me\.json'"):
