@@ -124,7 +124,7 @@ class RiskCoverage:
         if not 0 < coverage <= 1:
             raise ValueError(f"A coverage is above 0 and at most 1, got {coverage}.")
         # Less a little, because 0.07 · 100 is 7.000000000000001 in floats and 7 rows are enough.
-        n_kept = int(np.ceil(coverage * len(self.accuracy) - 1e-9))
+        n_kept = max(int(np.ceil(coverage * len(self.accuracy) - 1e-9)), 1)
         return float(self.accuracy[n_kept - 1])
 
 

@@ -222,7 +222,7 @@ def sinusoids(steps: Tensor) -> Tensor:
     Sines are made from those of every 16th step and of the first 16, as of sums of angles: they take long in the graph.
     """
     half, n_steps = steps.shape[2] // 2, steps.shape[1]
-    decay = math.log(LONGEST_PERIOD) / (half - 1)
+    decay = math.log(LONGEST_PERIOD) / max(half - 1, 1)
     # 10,000^(−i/(half − 1)), shape (half,).
     frequencies = torch.exp(-decay * torch.arange(half, device=steps.device, dtype=torch.float32))
     near = torch.arange(FINE_STEPS, device=steps.device, dtype=torch.float32)[:, None] * frequencies

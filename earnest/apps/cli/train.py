@@ -3,6 +3,7 @@
 import csv
 import os
 import shlex
+import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,9 +35,12 @@ if TYPE_CHECKING:
 
 
 def require_training() -> None:
-    """Raise `MissingExtraError` unless the training packages are installed."""
+    """Raise `MissingExtraError` without the packages of training; on a terminal, say that they take a while."""
     if not all(find_spec(name) for name in ("torch", "lightning", "onnx", "safetensors")):
         raise MissingExtraError("Training", "train")
+    said = click.get_current_context().params
+    if "torch" not in sys.modules and progress_for(said.get("as_json", False), said.get("quiet", False)).visible:
+        echo("Loading torch …", err=True)
 
 
 @click.command(epilog=EPILOG)

@@ -154,7 +154,9 @@ def test_the_most_confident_are_answered_first():
     assert curve.aurc == pytest.approx(1 - np.mean([1, 1 / 2, 2 / 3, 3 / 4]))
 
 
-@pytest.mark.parametrize(("coverage", "expected"), [(1.0, 3 / 4), (0.75, 2 / 3), (0.6, 2 / 3), (0.5, 1 / 2), (0.01, 1)])
+@pytest.mark.parametrize(
+    ("coverage", "expected"), [(1.0, 3 / 4), (0.75, 2 / 3), (0.6, 2 / 3), (0.5, 1 / 2), (0.01, 1), (1e-12, 1)]
+)
 def test_the_accuracy_at_a_coverage_keeps_at_least_that_share(coverage, expected):
     assert selective(SURE, np.array([0, 1, 0, 1])).accuracy_at(coverage) == pytest.approx(expected)
 

@@ -87,6 +87,12 @@ def test_what_lies_behind_a_clip_in_a_batch_changes_nothing(tokens_per_step: int
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
+def test_the_narrowest_encoder_has_positions_too() -> None:
+    assert sinusoids(torch.zeros(1, 3, 2)).tolist() == [
+        [pytest.approx(math.sin(n)), pytest.approx(math.cos(n))] for n in range(3)
+    ]
+
+
 def test_positions_are_whispers() -> None:
     found = sinusoids(torch.zeros(1, 1500, 384))
     assert found.shape == (1500, 384)
