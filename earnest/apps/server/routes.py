@@ -69,9 +69,9 @@ class AnswerQuery(BaseModel):
         return Options.of(self.classes, self.abstain_below)
 
 
-def refuse_repeated(asked: HTTPConnection) -> None:
+def refuse_repeated(connection: HTTPConnection) -> None:
     """Raise `ProblemError` where a parameter is given twice: only one would be looked at."""
-    names = Counter(name for name, _ in asked.query_params.multi_items())
+    names = Counter(name for name, _ in connection.query_params.multi_items())
     if twice := next((name for name, count in names.items() if count > 1), None):
         raise ProblemError("not-valid", f"The parameter {shown(twice)} is in the address more than once. Give it once.")
 
