@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from io import BytesIO, FileIO
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, BinaryIO, Self, TypeAlias, cast
+from typing import Any, BinaryIO, Self, TypeAlias, TypeGuard, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -92,18 +92,28 @@ def source_name(source: object) -> str:
     """Return what to call a source in messages and tables: printable, one line."""
     if isinstance(source, Channel):
         told = source_name(source.source)
-        return f"{told}, channel {source.number}" if _is_nameless(source.source) else f"{told}#{source.number}"
-    if isinstance(source, bytes) and _is_nameless(source):
+        return f"{told}, channel {source.number}" if _is_nameless(source.source) else channel_path(told, source.number)
+    if _is_nameless(source):
         return f"recording of {len(source)} bytes"
     return printable(path_of(source))
 
 
-def _is_nameless(source: object) -> bool:
+def renamed(error: str | None, source: object, name: str) -> str | None:
+    """Return an error of a source as it is told where the source has another name; None for none."""
+    return error and error.replace(source_name(source), printable(name), 1)
+
+
+def _is_nameless(source: object) -> TypeGuard[bytes]:
     return isinstance(source, bytes) and not getattr(source, "name", "")
 
 
+def channel_path(path: str, channel: int | None) -> str:
+    """Return what the channel of a recording is called, such as ``call.wav#2``; the path itself for all of them."""
+    return f"{path}#{channel}" if channel else path
+
+
 def file_and_channel(path: str) -> tuple[str, int | None]:
-    """Return the path of a recording, and the channel that a path such as ``call.wav#2`` of `path_of` names."""
+    """Return the path of a recording, and the channel that a path of `channel_path` names."""
     found = _CHANNEL.fullmatch(path)
     return (found[1], int(found[2])) if found else (path, None)
 
@@ -115,7 +125,7 @@ def path_of(source: object) -> str:
     the same.
     """
     if isinstance(source, Channel):
-        return f"{path_of(source.source)}#{source.number}"
+        return channel_path(path_of(source.source), source.number)
     if isinstance(source, str | os.PathLike):
         raw = os.fsencode(source)
         if os.sep == "/":  # elsewhere a backslash is no letter of a name

@@ -1,14 +1,14 @@
 """A batch run: its plan is made or found, and what is left of it is done; what its shards hold is summed up."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
 from typing import Any
 
 from earnest.apps.batch.engines import BatchEngine
-from earnest.apps.batch.inputs import Input, inputs_of
+from earnest.apps.batch.inputs import inputs_of
 from earnest.apps.batch.places import LocalPlace, Place, is_sound
 from earnest.apps.batch.plan import (
     LEAST_SHARDS,
@@ -24,6 +24,7 @@ from earnest.apps.batch.plan import (
     write_plan,
 )
 from earnest.apps.batch.shard import METADATA, Work
+from earnest.audio.source import channel_path
 from earnest.errors import EarnestError, first_line
 from earnest.files.locks import held_folder
 from earnest.files.reading import parsed_json
@@ -74,17 +75,12 @@ def planned(
             check_same(plan, words)
             return plan
         n_least = max(LEAST_SHARDS, SHARDS_A_PART * part.count)
-        inputs = _of_channel(inputs_of(words["source"]), words.get("channel"))
+        channel = words["channel"]  # rows are called by it too
+        inputs = (replace(one, key=channel_path(one.key, channel)) for one in inputs_of(words["source"]))
         shards, n_doubled = cut(inputs, shard_size, n_least)
         if n_doubled:
             tell(f"{n_doubled} inputs are named more than once; each gets one row.")
         return write_plan(place, shards, words)
-
-
-def _of_channel(inputs: Iterable[Input], channel: int | None) -> Iterator[Input]:
-    """Yield inputs under the keys that their rows have, those of `earnest.audio.source.path_of`."""
-    for one in inputs:
-        yield replace(one, key=f"{one.key}#{channel}") if channel else one
 
 
 def run(plan: BatchPlan, work: Work, engine: BatchEngine, left: Sequence[int], progress: Progress) -> Outcome:

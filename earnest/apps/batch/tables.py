@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from earnest.apps.batch.fetching import Fetched
 from earnest.audio.io import AudioStream
-from earnest.audio.source import Channel, Source, source_name
-from earnest.errors import AudioError, MissingExtraError, printable
+from earnest.audio.source import Channel, Source, renamed
+from earnest.errors import AudioError, MissingExtraError
 from earnest.runtime.decoders import Decoders, InProcess, Reading
 from earnest.runtime.embedding import EmbeddedRecording
 from earnest.runtime.formats import flat_values
@@ -154,7 +154,8 @@ def rows_of(table: ShardTable, timed: "TimedDecoders", fetched: Iterable[Fetched
             yield from unreadable()
             one = waiting.popleft()
             one.forget()
-            yield _called(values, timed.heard(one.source or b""), one.one.key) | {"read_s": timed.taken_s(one.source)}
+            assert one.source is not None  # `unreadable` has told of the others
+            yield _called(values, timed.heard(one.source), one.one.key) | {"read_s": timed.taken_s(one.source)}
         yield from unreadable()
     finally:
         for one in waiting:
@@ -215,5 +216,4 @@ def _name(source: Source | None) -> str | int:
 
 def _called(values: Values, source: Source, key: str) -> Values:
     """Return a row that calls a source by its key, in the error too."""
-    error = values["error"] and values["error"].replace(source_name(source), printable(key), 1)
-    return values | {"path": key, "error": error}
+    return values | {"path": key, "error": renamed(values["error"], source, key)}

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import click
 from click.shell_completion import CompletionItem
 
-from earnest.apps.cli._recordings import sources_of
+from earnest.apps.cli._recordings import CHANNEL_NUMBERS, sources_of
 from earnest.audio.source import MAX_CHANNELS
 from earnest.bundle import DEFAULT_BUNDLE, BundleInfo
 from earnest.errors import CorpusError, shown, suggestion
@@ -136,24 +136,16 @@ class ChannelNumber(click.IntRange):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            self.fail(f"expected 1 for the left one, 2 for the right one, and so on; got '{value}'.", param, ctx)
+            self.fail(f"{CHANNEL_NUMBERS}; got '{value}'.", param, ctx)
 
 
-def channels_option(function: F) -> F:
-    """Add ``--channel``, which can be said several times."""
-    told = f"{CHANNEL} Repeatable: a row for each, called NAME#N. A channel is a speaker of its own."
-    return _channel_option(told)(function)
+CHANNEL_NUMBER = ChannelNumber(1, MAX_CHANNELS)
 
 
 def channel_option(told: str = "") -> Callable[[F], F]:
     """Return what adds ``--channel`` to a command that hears one at a time; ``told`` ends its help."""
-    return _channel_option(f"{CHANNEL}{told}", _one_channel)
-
-
-def _channel_option(told: str, callback: Any = None) -> Callable[[F], F]:
-    number = ChannelNumber(1, MAX_CHANNELS)
-    settings: dict[str, Any] = {"type": number, "multiple": True, "metavar": "N", "help": told, "callback": callback}
-    return click.option("--channel", "channels", **settings)
+    settings: dict[str, Any] = {"type": CHANNEL_NUMBER, "multiple": True, "metavar": "N", "callback": _one_channel}
+    return click.option("--channel", "channels", help=f"{CHANNEL}{told}", **settings)
 
 
 def _one_channel(_context: click.Context, _parameter: click.Parameter, given: tuple[int, ...]) -> tuple[int, ...]:

@@ -27,6 +27,7 @@ from earnest.files.reading import read_text
 
 LONGEST_PATH = 255  # letters that a pattern is tried on: its time may grow with a high power of them
 MOST_LIST_BYTES = 1 << 26
+CHANNEL_NUMBERS = "expected 1 for the left one, 2 for the right one, and so on"
 POLL_S, LOOK_S = 1.0, 0.1
 _log = logging.getLogger("earnest")
 
@@ -76,7 +77,7 @@ def read_list(path: Path) -> ListedRecordings:
 def _channel(text: str, where: str) -> int:
     if text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_CHANNELS:
         return int(text)
-    raise EarnestError(f"{where}: channel {shown(text)}, expected 1 for the left one, 2 for the right one, and so on.")
+    raise EarnestError(f"{where}: channel {shown(text)}, {CHANNEL_NUMBERS}.")
 
 
 def rows_of_list(text: str, where: str) -> list[dict[str, str]]:
@@ -133,7 +134,7 @@ class Speakers:
         if speaker := self._listed.get(path):
             return f"speaker {speaker}"
         whole, channel = file_and_channel(path)
-        return f"{self._of_whole(whole)} channel {channel}" if channel else self._of_whole(path)
+        return self._of_whole(whole) + (f" channel {channel}" if channel else "")
 
     def _of_whole(self, path: str) -> str:
         if speaker := self._listed.get(path):

@@ -177,18 +177,15 @@ def run(
     Exit codes: 0 all answered, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be read
     (their rows say why).
     """
+    from earnest.apps.batch import run as batch_run
     from earnest.apps.batch.places import place_at
-    from earnest.apps.batch.run import planned
-    from earnest.apps.batch.run import run as run_batch
 
     if address and engine_name != "ray":
         raise click.UsageError("--address needs --engine ray.")
     if find_spec("pyarrow") is None:
         raise MissingExtraError("earnest batch", "parquet")
-    words, chosen = _requested(source, table, models, answer)
-    words["channel"] = channels[0] if channels else None
-    place = place_at(output)
-    plan = planned(place, words, shard_size, part, lambda text: echo(text, err=True))
+    words, chosen = _requested(source, table, models, answer, channels)
+    plan = batch_run.planned(place_at(output), words, shard_size, part, lambda text: echo(text, err=True))
     work = _work(plan, output, models, batch_s, isolate, file_s, chosen)
     left = [] if only_plan else plan.left(part, verify="://" not in output)
     if only_plan:
@@ -196,7 +193,7 @@ def run(
         return
     begin = time.perf_counter()
     with resumable(output, "", quiet):
-        outcome = run_batch(plan, work, _engine(engine_name, jobs, address), left, progress_for(as_json, quiet))
+        outcome = batch_run.run(plan, work, _engine(engine_name, jobs, address), left, progress_for(as_json, quiet))
     _tell(outcome, time.perf_counter() - begin, output, as_json, quiet)
     _exit(outcome)
 
@@ -209,7 +206,9 @@ def _exit(outcome: "Outcome") -> None:
         click.get_current_context().exit(EXIT_SOME_FAILED)
 
 
-def _requested(source: str, table: str, models: AveragingOptions, answer: AnswerOptions) -> tuple[dict[str, Any], Any]:
+def _requested(
+    source: str, table: str, models: AveragingOptions, answer: AnswerOptions, channels: Sequence[int]
+) -> tuple[dict[str, Any], Any]:
     """Return what `earnest.apps.batch.plan.Asked` keeps, and the options of answers."""
     bundles = [load_bundle(name) for name in models.models]
     chosen = answer.of(bundles[0].info)  # of several the classes are the same, which each worker checks
@@ -220,6 +219,7 @@ def _requested(source: str, table: str, models: AveragingOptions, answer: Answer
         "classes": chosen.classes,
         "abstain_below": chosen.abstain_below,
         "tta": models.tta,
+        "channel": channels[0] if channels else None,
     }
     return words, chosen
 

@@ -17,7 +17,7 @@ from typing import Any, Literal, Self, TypeAlias
 import click
 import numpy as np
 
-from earnest.apps.cli._options import ModelOptions, channels_option, options
+from earnest.apps.cli._options import ModelOptions, options
 from earnest.apps.cli._recordings import sources_of
 from earnest.apps.cli._row_file import GO_ON, NOT_OURS, RESUMES
 from earnest.apps.cli.output import (
@@ -65,7 +65,7 @@ class EmbeddingFile:
 
     def __init__(self, output: Path, form: Form, model: str, width: int, existing: Existing) -> None:
         self._output = Path(os.path.realpath(output)) if output.is_symlink() else output
-        self._form, self._model, self._width = form, model, width
+        self._form, self._model, self._width, self.n_failed = form, model, width, 0
         self._journal = self._output.with_name(f"{self._output.name}.partial")
         if form == "parquet":
             _parquet()
@@ -74,8 +74,7 @@ class EmbeddingFile:
         with told(output):
             if existing == "overwrite":
                 self._journal.unlink(missing_ok=True)
-            held = list(map(_state, self._recovered() if existing == "resume" else ()))
-            self.done, self.n_failed = Counter(path for path, _ in held), sum(failed for _, failed in held)
+            self.done = Counter(self._paths_done()) if existing == "resume" else Counter[str]()
             self._file = Journal(self._journal, RESUMES)
 
     def __enter__(self) -> Self:
@@ -84,6 +83,11 @@ class EmbeddingFile:
     def __exit__(self, *_: object) -> None:
         """Let go of the journal, also where the run was stopped; what it holds stays."""
         self._file.close()
+
+    def _paths_done(self) -> Iterator[str]:
+        for row in self._recovered():
+            self.n_failed += row.vector is None
+            yield row.path
 
     def write(self, row: EmbeddedRecording) -> None:
         """Add a row; it is safe when this returns."""
@@ -215,17 +219,12 @@ def _parquet() -> Any:
     return pyarrow.parquet
 
 
-def _state(row: EmbeddedRecording) -> tuple[str, bool]:
-    return row.path, row.vector is None
-
-
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
 @options("models", ModelOptions)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File: .npz or .parquet.")
 @click.option("--resume", is_flag=True, help="Go on with --output: skip what it holds.")
 @overwrite_option
-@channels_option
 @options("decoding", DecodingOptions)
 @output_options
 def command(
@@ -234,7 +233,6 @@ def command(
     output: Path | None,
     resume: bool,
     overwrite: bool,
-    channels: tuple[int, ...],
     decoding: DecodingOptions,
     as_json: bool,
     quiet: bool,
@@ -264,7 +262,7 @@ def command(
     if output is not None and form is None:
         raise click.UsageError(f"--output {output}: the name must end in {' or '.join(_FORMS)}.")
     predictor = decoding.load(models)
-    sources = sources_of(paths, channels)
+    sources = sources_of(paths, decoding.channels)
     if output is None or form is None:
         n_failed = 0
         for row in predictor.embed_many(sources, min(decoding.jobs, len(sources) or 1)):
@@ -295,16 +293,15 @@ def _write_file(
         n_held = file.done.total()
         left = [source for source in sources if not is_done(file.done, source)]
         found: Iterable[EmbeddedRecording] = predictor.embed_many(left, min(jobs, len(left) or 1))
-        n_failed = file.n_failed
+        n_failed = 0
         for row in progress_for(as_json, quiet).counted("Embedding", found, len(left)):
             file.write(row)
             n_failed += row.vector is None
         file.close()
-    n_new = n_failed - file.n_failed
-    counts = {"embedded": len(left) - n_new, "failed": n_new, "held": n_held}
+    counts = {"embedded": len(left) - n_failed, "failed": n_failed, "held": n_held}
     if as_json:
         echo_json({"output": output, "model": predictor.info.name, "width": width, **counts})
     elif not quiet:
         held = held_words(n_held, file.n_failed)
-        click.echo(f"{counts['embedded']} embedded, {n_new} failed{held}: {output}", err=True)
-    return n_failed
+        click.echo(f"{counts['embedded']} embedded, {n_failed} failed{held}: {output}", err=True)
+    return n_failed + file.n_failed

@@ -315,8 +315,7 @@ def command(
     if progress.visible and not engine.here:
         echo("Every job decodes the recordings first.", err=True)
     if as_published:
-        with resumable(folder, "", quiet):
-            _show_as_published(asked, folders, folder, engine, on_fold, as_json)
+        _show_as_published(asked, folders, folder, engine, on_fold, as_json, quiet)
         return
     task = asked.task(folders)
     space, less = asked.space(task), with_shares(task, shares)
@@ -416,6 +415,7 @@ def _show_as_published(
     engine: "FoldEngine",
     on_fold: Callable[[str], object] | None,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """Train and score as the authors did and honestly, and write the numbers beside each other."""
     from earnest.evaluation.author_protocols import honest_protocol
@@ -424,7 +424,7 @@ def _show_as_published(
     protocol = asked.of.chosen_protocol()
     unseen = asked.task(folders, honest_protocol(protocol.name))
     typed = shlex.join([*asked.words, "--as-published"])
-    with held_folder(folder):
+    with resumable(folder, "", quiet), held_folder(folder):
         outcome = evaluate_as_published(asked.task(folders), unseen, folder, typed, engine, on_fold)
         for name, one in outcome.columns.items():
             _draw(one, folder / one.protocol.name, f"{asked.recipe.stem}, {name.replace('_', ' ')}")

@@ -18,16 +18,15 @@ from rich.text import Text
 from earnest.apps.cli._answers import bar, exact_clock
 from earnest.apps.cli._options import (
     CHANNEL,
+    CHANNEL_NUMBER,
     AdaptationOptions,
     AnswerOptions,
-    ChannelNumber,
     ModelOptions,
     options,
     window_options,
 )
 from earnest.apps.cli.output import echo_table, output_options
 from earnest.audio.feed import Lost, microphone, microphones, open_pipe
-from earnest.audio.source import MAX_CHANNELS
 from earnest.errors import printable, printable_json
 from earnest.runtime.events import Event, Gap, Segment, Span, VocalBurst, Window, burst_span, event_dict
 from earnest.runtime.prediction import percent
@@ -131,9 +130,7 @@ def _pipe_or_microphone(_context: click.Context, _parameter: click.Parameter, wo
 @click.option(
     "--channels", default=1, show_default=True, type=click.IntRange(1, 16), help="Channels of a pipe without header."
 )
-@click.option(
-    "--channel", type=ChannelNumber(1, MAX_CHANNELS), metavar="N", help=f"Of a pipe: {CHANNEL[0].lower()}{CHANNEL[1:]}"
-)
+@click.option("--channel", type=CHANNEL_NUMBER, metavar="N", help=f"Of a pipe: {CHANNEL[0].lower()}{CHANNEL[1:]}")
 @click.option("--device", help="Microphone to use: its number, or part of its name.")
 @click.option("--devices", is_flag=True, help="List the microphones and end.")
 @window_options

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 import click
 
 from earnest.apps.cli._options import (
+    CHANNEL,
+    CHANNEL_NUMBER,
     AnswerOptions,
     AveragingOptions,
     ModelOptions,
     SpeakerOptions,
-    channels_option,
     option,
     options,
 )
@@ -49,6 +50,13 @@ _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json"
 class DecodingOptions:
     """How recordings are read, and how many share a run of the network."""
 
+    channels: tuple[int, ...] = option(
+        "--channel",
+        type=CHANNEL_NUMBER,
+        multiple=True,
+        metavar="N",
+        help=f"{CHANNEL} Repeatable: a row for each, called NAME#N. A channel is a speaker of its own.",
+    )
     batch_s: float = option(
         "--batch",
         type=click.FloatRange(1, 3600),
@@ -104,7 +112,6 @@ def _decoders(size: int) -> Iterator[Decoders]:
 @overwrite_option
 @click.option("--watch", is_flag=True, help="Then wait for new recordings in the folders, until Ctrl-C.")
 @click.option("--top", type=click.IntRange(1, 20), default=3, show_default=True, help="Classes in a row of the table.")
-@channels_option
 @click.option("--vocal-bursts", is_flag=True, help="Add a line per laugh, cry, scream or sigh to the table.")
 @options("decoding", DecodingOptions)
 @output_options
@@ -119,7 +126,6 @@ def command(
     overwrite: bool,
     watch: bool,
     top: int,
-    channels: tuple[int, ...],
     vocal_bursts: bool,
     decoding: DecodingOptions,
     as_json: bool,
@@ -154,14 +160,13 @@ def command(
     existing = existing_choice(output, resume, overwrite)
     predictor = decoding.load(models)
     asked = answer.of(predictor.info)
-    sources = sources_of(paths, channels)
-    speakers = Speakers(paths, adaptation.speaker_pattern)
+    sources, speakers = sources_of(paths, decoding.channels), Speakers(paths, adaptation.speaker_pattern)
     is_batch = adaptation.is_batch(predictor, paths)
     if is_batch and not adaptation.adapt and not quiet:
         click.echo(ADAPTS, err=True)
-    adapter = None if is_batch else adaptation.adapter(predictor, channels)
+    adapter = None if is_batch else adaptation.adapter(predictor, decoding.channels)
     run = PredictRun(predictor, asked, decoding.jobs, adapter, speakers if is_batch else None)
-    batches = _batches(sources, _watched(paths) if watch else [], channels)
+    batches = _batches(sources, _watched(paths) if watch else [], decoding.channels)
     if output is None:
         writer = _printer(chosen, run.info.classes, [path_of(item) for item in sources], top, vocal_bursts)
         n_failed = sum(_write(run.rows(some, _shows_progress(quiet, True)), writer) for some in batches)
@@ -269,14 +274,13 @@ def _write_file(
     from earnest.apps.cli._row_file import RowFile
 
     assert form != "table"
-    n_done = 0
+    n_done = n_failed = 0
     with (
         resumable(f"{output}.partial", " with --resume", quiet),
         held_file(output),
         RowFile(output, form, run.info, existing, run.adapted) as rows,
     ):
         n_held = rows.done.total()
-        n_failed = rows.n_failed
         for batch in batches:
             left = [source for source in batch if not is_done(rows.done, source)]
             if left:
@@ -286,9 +290,9 @@ def _write_file(
             rows.publish()
         rows.close()
     if not quiet:
-        n_new = n_failed - rows.n_failed
-        click.echo(f"{n_done - n_new} answered, {n_new} failed{held_words(n_held, rows.n_failed)}: {output}", err=True)
-    return n_failed
+        held = held_words(n_held, rows.n_failed)
+        click.echo(f"{n_done - n_failed} answered, {n_failed} failed{held}: {output}", err=True)
+    return n_failed + rows.n_failed
 
 
 def held_words(n_held: int, n_failed: int) -> str:

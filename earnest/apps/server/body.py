@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits
-from earnest.audio.source import Channel, Source
+from earnest.audio.source import Channel, Source, channel_path
 from earnest.errors import printable
 
 NAME_LETTERS = 200
@@ -46,7 +46,7 @@ class Body:
     @property
     def names(self) -> list[str]:
         """What each is called in an answer."""
-        return [upload.name + (f"#{self.channel}" if self.channel else "") for upload in self.uploads]
+        return [channel_path(upload.name, self.channel) for upload in self.uploads]
 
 
 class BodyBudget:

@@ -21,7 +21,7 @@ from earnest.apps.server.body import Body
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits, Settings
 from earnest.audio.deadline import Deadline, check_deadline, current_deadline, until
-from earnest.audio.source import Source, source_name
+from earnest.audio.source import renamed
 from earnest.audio.waveform import Waveform
 from earnest.bundle import shipped_bundles
 from earnest.errors import EarnestError, NoPicturesError, TooLateError, suggestion
@@ -360,9 +360,5 @@ def batch(predictor: Predictor, body: Body, adapt: Adapt, options: Options) -> l
         rows = predictor.predict_many(body.sounds, speakers="one", **options.words())
     else:
         rows = predictor.predict_many(body.sounds, 1, _adapter(predictor, body, "off"), **options.words())
-    return [_called(row, sound, name) for row, sound, name in zip(rows, body.sounds, body.names, strict=True)]
-
-
-def _called(row: Prediction, sound: Source, name: str) -> Prediction:
-    """Return a row under the name that the client knows, in its error too."""
-    return replace(row, path=name, error=row.error and row.error.replace(source_name(sound), name, 1))
+    named = zip(rows, body.sounds, body.names, strict=True)
+    return [replace(row, path=name, error=renamed(row.error, sound, name)) for row, sound, name in named]

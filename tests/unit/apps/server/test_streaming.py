@@ -70,24 +70,15 @@ def test_events_are_those_of_the_models_stream(
     assert closed == {"closed": 1000}
 
 
-def test_channels_are_averaged(client: TestClient, model: Predictor) -> None:
+@pytest.mark.parametrize(("query", "heard"), [("", slice(None)), ("&channel=2", 1)], ids=["mean", "one"])
+def test_channels_are_averaged_or_one_is_heard_by_itself(
+    client: TestClient, model: Predictor, query: str, heard: slice | int
+) -> None:
     stereo = np.stack([voice(4.0), voice(4.0, seed=1)], axis=1).astype("<f4")
     stream = model.stream(8_000)
-    stream.accept_waveform(stereo)
+    stream.accept_waveform(stereo[:, heard])
     stream.finish()
-    with client.websocket_connect("/v1/stream?sample_rate_hz=8000&encoding=f32le&channels=2") as websocket:
-        for start in range(0, len(stereo), 10_000):
-            websocket.send_bytes(stereo[start : start + 10_000].tobytes())
-        websocket.send_text(FINISH)
-        assert told(websocket)[-2]["prediction"] == stream.prediction("stream").to_dict()
-
-
-def test_one_channel_is_heard_by_itself(client: TestClient, model: Predictor) -> None:
-    stereo = np.stack([voice(4.0), voice(4.0, seed=1)], axis=1).astype("<f4")
-    stream = model.stream(8_000)
-    stream.accept_waveform(stereo[:, 1])
-    stream.finish()
-    with client.websocket_connect("/v1/stream?sample_rate_hz=8000&encoding=f32le&channels=2&channel=2") as websocket:
+    with client.websocket_connect(f"/v1/stream?sample_rate_hz=8000&encoding=f32le&channels=2{query}") as websocket:
         for start in range(0, len(stereo), 10_000):
             websocket.send_bytes(stereo[start : start + 10_000].tobytes())
         websocket.send_text(FINISH)
