@@ -5,7 +5,8 @@
  */
 
 import type { Bundle, BundleInfo } from "./bundle.js";
-import { BundleError } from "./errors.js";
+import { BundleError, EarnestError } from "./errors.js";
+import { described } from "./given.js";
 import { firstLine, type InferenceSession, openSession, type Ort, type Values } from "./graph.js";
 import { MOST_ROWS, type Profile } from "./profile.js";
 
@@ -14,6 +15,8 @@ const LEAST_WEIGHT = 1e-3; // of a window that adds nothing to those before it
 const TOLERANCE = 1e-2;
 const INPUTS = ["probabilities", "weights"];
 const OUTPUTS = ["adapted", "weight"];
+
+export const ANOTHER_MODELS = "The adapter was made by another model";
 
 /** A set of plain answers: probabilities row by row, and how much of a window no window before it held. */
 export interface AnswerSet {
@@ -32,7 +35,7 @@ export class Adaptation {
   private constructor(
     private readonly ort: Ort,
     private readonly session: InferenceSession,
-    private readonly nClasses: number,
+    private readonly info: BundleInfo,
     /** Seconds of speech before anything is adapted. */
     readonly leastSpeechS: number,
     private readonly where: string,
@@ -48,7 +51,12 @@ export class Adaptation {
     if (!info.adaptation) return null;
     const { file, least_speech_s: leastSpeechS } = info.adaptation;
     const where = `${info.name}: ${file}`;
-    return new Adaptation(ort, await openSession(ort, files.get(file)!, where), info.classes.length, leastSpeechS, where);
+    return new Adaptation(ort, await openSession(ort, files.get(file)!, where), info, leastSpeechS, where);
+  }
+
+  /** Whether its network was learnt from the answers of this bundle, as opened here. */
+  isOf(info: BundleInfo): boolean {
+    return this.info === info;
   }
 
   /** Answer the last row of a set again, from all of it. */
@@ -59,7 +67,7 @@ export class Adaptation {
       return row.map((share) => Math.max(share, 0) / total);
     });
     const feeds = {
-      probabilities: new Tensor("float32", Float32Array.from(rows), [weights.length, this.nClasses]),
+      probabilities: new Tensor("float32", Float32Array.from(rows), [weights.length, this.info.classes.length]),
       weights: new Tensor("float32", Float32Array.from(weights), [weights.length]),
     };
     const values = await this.session.run(feeds, OUTPUTS).catch((error: unknown) => {
@@ -67,7 +75,7 @@ export class Adaptation {
     });
     const [adapted, shares] = OUTPUTS.map((name) => values[name].data as Float32Array);
     if (adapted.length !== rows.length || shares.length !== weights.length) throw this.broken("answers of other shapes");
-    const found = Float64Array.from(adapted.subarray(-this.nClasses), (share) => Math.max(share, 0));
+    const found = Float64Array.from(adapted.subarray(-this.info.classes.length), (share) => Math.max(share, 0));
     const total = found.reduce((sum, share) => sum + share, 0);
     const weight = shares[shares.length - 1];
     if (!(Math.abs(total - 1) <= TOLERANCE && weight >= -TOLERANCE && weight <= 1 + TOLERANCE)) {
@@ -112,6 +120,11 @@ export class Adapter implements AnswerListener {
     this.heardS = profile?.speech_s ?? 0;
   }
 
+  /** Whether it was made by the model of this bundle: another one's answers mean something else. */
+  isOf(info: BundleInfo): boolean {
+    return this.adaptation.isOf(info);
+  }
+
   /** Whether enough was heard for anything to be adapted. */
   get isActive(): boolean {
     return this.heardS >= this.adaptation.leastSpeechS;
@@ -128,6 +141,18 @@ export class Adapter implements AnswerListener {
     for (const rows of [probabilities, weights]) rows.splice(nDropped < 0 ? -1 : 0, Math.abs(nDropped));
     return found;
   }
+}
+
+/** Return the adapter to use with a bundle, null for none; what is none, or another model's, is an `EarnestError`. */
+export function adapterFor(info: BundleInfo, given: unknown): AnswerListener | null {
+  if (given === undefined || given === null) return null;
+  if (typeof (given as AnswerListener).hear !== "function") throw noAdapter(`The option 'adapter' is no adapter, but ${described(given)}`);
+  if (given instanceof Adapter && !given.isOf(info)) throw noAdapter(ANOTHER_MODELS);
+  return given as AnswerListener;
+}
+
+export function noAdapter(problem: string): EarnestError {
+  return new EarnestError(`${problem}. Make it with this model's adapter(…), and await it: { adapter: await model.adapter(…) }.`);
 }
 
 /** Notes what it hears, and makes a profile of it. */

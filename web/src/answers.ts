@@ -3,7 +3,7 @@
  * `earnest.runtime.answers`.
  */
 
-import type { AnswerListener } from "./adaptation.js";
+import { adapterFor, type AnswerListener } from "./adaptation.js";
 import type { BundleInfo } from "./bundle.js";
 import { isSpeech, verdictOf } from "./gate.js";
 import type { Outputs } from "./graph.js";
@@ -37,10 +37,10 @@ export class Answers {
   constructor(
     private readonly info: BundleInfo,
     sampleRateHz: number,
-    { adapter = null, ...options }: AnswerOptions = {},
+    { adapter, ...options }: AnswerOptions = {},
   ) {
     this.rate = info.sample_rate_hz;
-    this.adapter = adapter;
+    this.adapter = adapterFor(info, adapter);
     this.choice = new ClassChoice(info, options);
     this.classes = this.choice.classes;
     const below = thresholdOf(info, options);

@@ -1,8 +1,8 @@
 /** Sound that arrives piece by piece, answered in the worker, and what is known of a speaker there. */
 
+import { ANOTHER_MODELS, noAdapter } from "./adaptation.js";
 import type { Client } from "./client.js";
 import type { Opened, Told } from "./engine.js";
-import { EarnestError } from "./errors.js";
 import { described } from "./given.js";
 import type { Options } from "./options.js";
 import type { Prediction, StreamEvent } from "./prediction.js";
@@ -39,8 +39,7 @@ export class Adapter {
     if (given === undefined || given === null) return null;
     const isAdapter = given instanceof Adapter;
     if (isAdapter && given.client === client) return given.number;
-    const problem = isAdapter ? "The adapter was made by another model" : `The option 'adapter' is no adapter, but ${described(given)}`;
-    throw new EarnestError(`${problem}. Make it with this model's adapter(…), and await it: { adapter: await model.adapter(…) }.`);
+    throw noAdapter(isAdapter ? ANOTHER_MODELS : `The option 'adapter' is no adapter, but ${described(given)}`);
   }
 
   async close(): Promise<void> {

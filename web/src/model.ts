@@ -194,7 +194,10 @@ export class Model {
 
   /** Listen to the microphone until it is told to stop. */
   async listen(options: ListenOptions): Promise<Listening> {
-    if (isObject(options)) checkNames(options, LISTENING); // without any, listen says what it needs
+    if (isObject(options)) {
+      checkNames(options, LISTENING); // without any, listen says what it needs
+      Adapter.numberOf(options.adapter, this.client); // before anybody is asked for the microphone
+    }
     return listen(this, options);
   }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { type Adaptation, Adapter, type AnswerListener } from "../src/adaptation.js";
 import { Answers, type AnswerOptions } from "../src/answers.js";
 import { type BundleInfo, checkedInfo } from "../src/bundle.js";
 import type { Client } from "../src/client.js";
@@ -165,4 +166,14 @@ test("a slip in the name of an option is not taken for the default", async () =>
   await assert.rejects(model.timeline(samples, RATE, window), /no option 'windowSeconds'\. Did you mean 'windowS'/);
   await assert.rejects(model.stream(RATE, window), EarnestError);
   checkNames({}, { classes: true });
+});
+
+test("without a worker, too, an adapter is one, and of the same bundle", () => {
+  const own = info();
+  const adapterOf = (bundle: BundleInfo): Adapter => new Adapter({ isOf: (other: BundleInfo) => other === bundle } as unknown as Adaptation);
+  for (const adapter of [null, adapterOf(own), { hear: () => Promise.resolve(null) }]) new Answers(own, RATE, { adapter });
+  const wrong = [[adapterOf(info()), /made by another model/], [Promise.resolve(), /a Promise/], [{ format: 1 }, /an Object/], [[], /an Array/]] as const;
+  for (const [adapter, what] of wrong) {
+    assert.throws(() => new Answers(own, RATE, { adapter: adapter as AnswerListener }), what);
+  }
 });

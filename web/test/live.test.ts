@@ -81,6 +81,7 @@ test("another model's adapter, a profile, recordings and a forgotten await are r
     await assert.rejects(model.predict(waveform, RATE, options), isRight);
     await assert.rejects(model.timeline(waveform, RATE, options), isRight);
     await assert.rejects(model.stream(RATE, options), isRight);
+    await assert.rejects(model.listen({ onEvent: () => undefined, ...options }), isRight); // and no microphone is asked for
   }
   assert.deepEqual(client.arrived.map(({ method }) => method), ["adapter", "adapter"]);
 });
