@@ -33,6 +33,9 @@ BLOCK_S = 10.0  # of an array that is read: what works on blocks needs memory fo
 # An array (1 or 2, more than 8) is (channels, samples): nobody hands over one or two samples of so many channels.
 CHANNELS_FIRST, FEW_CHANNELS = 2, 8
 CANCELLED = 1e-3  # of the channels' power is left in their mean: less is no sound that was mixed so
+MOST_BYTES = 4  # of an integer sample: no recorder writes longer ones
+FROM_16_BITS = 2.0**-16  # the peak that 16-bit samples have at most, unscaled in 32 bits
+SCALED = "Give samples in the type that they were recorded in (array.astype(np.int16)), or floats in [-1, 1]."
 LARGEST_SAMPLE = 2.0**31  # floats that hold unscaled 32-bit integers; beyond, powers overflow
 
 
@@ -341,7 +344,10 @@ def _array_stream(
     n_block = max(round(BLOCK_S * sample_rate_hz), 1)
     parts = (frames[start : start + n_block] for start in range(0, len(frames), n_block))
     blocks = checked(_mono(parts, name, channel), name, sample_rate_hz, max_seconds, None)
-    return AudioStream(name, sample_rate_hz, frames.shape[1], f"array {np.asarray(array).dtype}", blocks)
+    dtype = np.asarray(array).dtype
+    if dtype == np.int32 and 0 < max(frames.max(initial=0), -frames.min(initial=0)) <= FROM_16_BITS:
+        raise AudioError(f"{name}: int32 that holds no more than 16 bits would be next to silence. {SCALED}")
+    return AudioStream(name, sample_rate_hz, frames.shape[1], f"array {dtype}", blocks)
 
 
 def mono_chunk(array: npt.ArrayLike, name: str) -> Waveform:
@@ -377,6 +383,8 @@ def _array_frames(array: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
             f"{name}: expected shape {expected}, got {values.shape}. Are its dimensions in another order? {several}"
         )
     if np.issubdtype(values.dtype, np.integer):
+        if values.dtype.itemsize > MOST_BYTES and values.any():  # 16-bit samples in 64 bits would be silence
+            raise AudioError(f"{name}: {values.dtype} has no full scale in audio. {SCALED}")
         # int16 by 32,768; uint8 less 128, then by 128.
         bits = np.iinfo(values.dtype)
         values = (values.astype(np.float64) - (bits.max + 1) / 2 * (bits.min == 0)) / ((bits.max - bits.min + 1) / 2)

@@ -180,6 +180,8 @@ def _accept(request: Request) -> str:
 def _task(query: PredictQuery, options: Options, most_s: float) -> Callable[[Predictor, Body], Prediction | Timeline]:
     windowing = query.windowing()
     if query.kind == "utterance":
+        if unused := sorted({"window_s", "hop_s"} & query.model_fields_set):
+            raise ProblemError("not-valid", f"{' and '.join(unused)}: for timelines. Ask with kind=timeline.")
         return functools.partial(engine.utterance, adapt=query.adapt, options=options)
     return functools.partial(engine.timeline, adapt=query.adapt, windowing=windowing, most_s=most_s, options=options)
 

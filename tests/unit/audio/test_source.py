@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from earnest.audio.io import decode, mono_chunk
+from earnest.audio.io import FROM_16_BITS, decode, mono_chunk
 from earnest.audio.source import path_of, rate_of, refuse_single, source_of
 from earnest.errors import AudioError
 from earnest.testing.sounds import voice
@@ -50,6 +50,20 @@ def wav_bytes() -> bytes:
 )
 def test_every_usual_form_is_the_same_sound(given: Any) -> None:
     np.testing.assert_allclose(heard(given), VOICE, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint64, list, np.int32])
+def test_samples_of_16_bits_in_a_longer_type_are_not_taken_for_silence(kind: Any) -> None:
+    samples = (VOICE * 32767).astype(np.int16)
+    given = samples.tolist() if kind is list else np.abs(samples).astype(kind)
+    with pytest.raises(AudioError, match=r"astype\(np\.int16\)"):
+        heard((given, RATE_HZ))
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32])
+def test_zeros_are_silence_in_any_type(kind: type[np.integer[Any]]) -> None:
+    assert not heard((np.zeros(RATE_HZ, kind), RATE_HZ)).any()
+    assert not mono_chunk(np.ones(RATE_HZ, np.int32), "a stream").max() > FROM_16_BITS  # quiet for a while
 
 
 def test_integers_of_torch_are_scaled() -> None:

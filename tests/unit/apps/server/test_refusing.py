@@ -171,6 +171,11 @@ def test_a_hop_beyond_the_window_is_not_valid(client: TestClient, sound: bytes) 
     assert "hop" in refused(answer, 422, "not-valid")["detail"]
 
 
+def test_windows_are_for_timelines(client: TestClient, sound: bytes) -> None:
+    answer = client.post("/v1/predict?window_s=1&hop_s=0.5", content=sound, headers=WAV)
+    assert "hop_s and window_s: for timelines." in refused(answer, 422, "not-valid")["detail"]
+
+
 def test_formats_of_timelines_are_not_for_utterances(client: TestClient, sound: bytes) -> None:
     refused(client.post("/v1/predict?format=srt", content=sound, headers=WAV), 406, "not-acceptable")
     headers = WAV | {"Accept": "image/png, text/csv;q=0"}
