@@ -85,7 +85,7 @@ def load(
     Parameters
     ----------
     name_or_path : one, or a list of models with the same classes and sample rate
-    threads : cores that one prediction may use
+    threads : cores that one prediction may use, 0 for all
     tta : average over variants of each clip: "none", "gain", "speed", "gain-and-speed", "noise",
         "stretch", "pitch", "masks" or "multitask"; what they bring and cost: docs/results/tta.md
 
@@ -93,6 +93,8 @@ def load(
     ------
     BundleError
         When it is missing, damaged or no bundle, or several don't go together.
+    EarnestError
+        For another value of ``threads`` or ``tta``.
     """
     from earnest.bundle import DEFAULT_BUNDLE
     from earnest.runtime.predictor import Predictor

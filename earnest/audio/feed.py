@@ -79,6 +79,12 @@ class Feed:
             yield item
 
 
+_NO_STREAM = {
+    **{b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"\x1a\x45\xdf\xa3": "WebM", b"FORM": "AIFF", b"ftyp": "MP4"},
+    **{b"RF64": "RF64", b"BW64": "BW64", b"riff": "Wave64", b"caff": "CAF", b".snd": "AU"},
+}  # by how they begin; MP4 after four bytes
+
+
 @dataclass(frozen=True)
 class Pipe:
     """Sound from a pipe: 16-bit or float WAV by its header, else bare 16-bit little-endian samples."""
@@ -129,8 +135,7 @@ def open_pipe(file: BinaryIO, sample_rate_hz: int, n_channels: int) -> Pipe:
 
 
 def _known(head: bytes) -> str | None:
-    names = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"\x1a\x45\xdf\xa3": "WebM", b"FORM": "AIFF"}
-    return next((name for start, name in names.items() if head.startswith(start)), None)
+    return next((name for start, name in _NO_STREAM.items() if head.startswith(start) or head[4:8] == start), None)
 
 
 def _wave_header(file: BinaryIO) -> tuple[int, int, str]:

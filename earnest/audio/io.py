@@ -364,8 +364,8 @@ def mono_chunk(array: npt.ArrayLike, name: str) -> Waveform:
         When it has another shape or type, or holds NaN, infinity or samples beyond 32-bit integers.
     """
     frames = _array_frames(array, name)
-    if not len(frames):
-        return frames[:, 0]
+    if not frames.size:
+        return np.zeros(0, np.float32)
     with np.errstate(all="ignore"):  # an overflow becomes infinity and is refused as such
         mean = _mean(frames)
     return next(checked(iter([mean]), name, HIGHEST_HZ, np.inf, None))

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Self, TypeAlias, TypeGuard, cast
 import numpy as np
 import numpy.typing as npt
 
-from earnest.errors import AudioError, printable, shown
+from earnest.errors import AudioError, EarnestError, first_line, printable, shown
 
 WholeSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | tuple[npt.ArrayLike, int]
 
@@ -169,7 +169,7 @@ def opened(source: str | os.PathLike[str] | bytes | BinaryIO, name: str) -> Iter
     if isinstance(source, bytes):
         data = source
     else:
-        data = source.read(MAX_STREAM_BYTES + 1)
+        data = _read(source, name)
         if not isinstance(data, bytes):
             raise AudioError(f"{name}: gives text, not bytes. Open it in binary mode.")
         if len(data) > MAX_STREAM_BYTES:
@@ -177,6 +177,16 @@ def opened(source: str | os.PathLike[str] | bytes | BinaryIO, name: str) -> Iter
     if not data:
         raise AudioError(f"{name}: empty, no bytes at all.")
     yield _Buffer(data)
+
+
+def _read(file: BinaryIO, name: str) -> bytes:
+    try:
+        return file.read(MAX_STREAM_BYTES + 1)
+    except EarnestError:
+        raise
+    except Exception as error:  # a caller's object: what it raises is not known; one bad of many is one row
+        why = first_line(error)[:200].rstrip(".")
+        raise AudioError(f"{name}: reading it failed ({why}). Open it again, or give its bytes.") from error
 
 
 def _opened_path(path: Path, name: str) -> FileIO:

@@ -23,6 +23,7 @@ _SHARES = ("probabilities", "sound", "gender")  # outputs of a softmax
 _SHAPES: Mapping[str, tuple[int, ...]] = {"distance": (), "intensity": (), "affect_derived": (2,)}  # of a recording's
 _CLIPPED = ("intensity", "affect_derived")  # to 0 to 1
 _TOLERANCE = 1e-2  # of float16
+MOST_THREADS = 512
 _PREDICTED = ("probabilities", "sound", "distance", "gender", "affect", "affect_derived", "intensity")
 
 
@@ -36,8 +37,10 @@ def engine_for(
     MissingExtraError
         Where OpenVINO is wanted and not installed.
     EarnestError
-        When the backend doesn't have the provider.
+        When the backend doesn't have the provider, or for a number of threads that no machine has.
     """
+    if not 0 <= threads <= MOST_THREADS:
+        raise EarnestError(f"threads: expected 1 to {MOST_THREADS}, or 0 for all cores, got {threads}.")
     if backend == "openvino" or (backend == "auto" and "model.xml" in bundle.info.files):
         from earnest.runtime.openvino_engine import OpenVinoEngine
 

@@ -56,6 +56,17 @@ def frame(first: int, content: bytes = b"") -> bytes:
     return bytes([first]) + length + bytes(4) + content
 
 
+@pytest.mark.parametrize("n_more", [2, 2**18])
+def test_a_message_that_is_too_big_is_told_so(address: str, n_more: int) -> None:
+    with stream_at(address) as stream:
+        stream.send(bytes(2**18 + n_more))
+        assert json.loads(stream.recv())["code"] == "too-big"
+        with pytest.raises(ConnectionClosed) as closed:
+            stream.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
+
+
 @pytest.mark.parametrize(
     ("data", "query", "end"),
     [

@@ -175,3 +175,9 @@ def test_the_event_loop_goes_on_while_a_recording_is_answered(model: Predictor) 
 
     asyncio.run(answer())
     assert ticks > 10
+
+
+@pytest.mark.parametrize("threads", [-1, 100_000])
+def test_a_number_of_threads_that_no_machine_has_is_refused(threads: int) -> None:
+    with pytest.raises(EarnestError, match=rf"threads: expected 1 to 512, or 0 for all cores, got {threads}\."):
+        earnest.load(threads=threads)

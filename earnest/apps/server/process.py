@@ -105,7 +105,7 @@ def config_of(settings: Settings, address: Address, workers: int, log_level: str
         server_header=False,
         limit_concurrency=limits.connections,
         h11_max_incomplete_event_size=HEADER_BYTES,
-        ws_max_size=limits.stream_frame_bytes,
+        ws_max_size=4 * limits.stream_frame_bytes,  # what is a little too big arrives, and is told so before the end
         ws_ping_interval=PING_S,
         ws_ping_timeout=PONG_S,
         ws_per_message_deflate=False,  # samples don't shrink, and what doesn't inflate can't be a bomb

@@ -66,6 +66,22 @@ def test_zeros_are_silence_in_any_type(kind: type[np.integer[Any]]) -> None:
     assert not mono_chunk(np.ones(RATE_HZ, np.int32), "a stream").max() > FROM_16_BITS  # quiet for a while
 
 
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError("reset by peer"), ValueError("closed"), EOFError(), KeyError(1)]
+)
+def test_an_open_file_that_fails_is_an_error_of_that_recording(error: Exception) -> None:
+    def read(_n_bytes: int) -> bytes:
+        raise error
+
+    with pytest.raises(AudioError, match=r"^talk\.wav: reading it failed \(.*\)\. Open it again"):
+        decode(source_of(SimpleNamespace(read=read, name="talk.wav")))
+
+
+@pytest.mark.parametrize("shape", [(0,), (1, 0), (0, 2), (2, 0)])
+def test_a_piece_of_a_stream_may_be_empty(shape: tuple[int, ...]) -> None:
+    assert mono_chunk(np.zeros(shape, np.float32), "a stream").shape == (0,)
+
+
 def test_integers_of_torch_are_scaled() -> None:
     torch = pytest.importorskip("torch", reason="needs torch, earnest[train]")
     samples = torch.from_numpy((VOICE * 32767).astype(np.int16))[None]
