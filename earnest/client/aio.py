@@ -66,7 +66,7 @@ class AsyncClient:
             calls.batch_rows, sources, model, Options.of(classes, abstain_below), adapt, profile
         )
         for call, places in batch.calls:
-            batch.take(await self._ask(call), places)
+            batch.take(await self._ask(call), call, places)
         return batch.rows()
 
     async def timeline(
@@ -111,7 +111,7 @@ class AsyncClient:
             response = await self._http.request(call.method, **call.arguments())
         except (http.HTTPError, http.InvalidURL) as error:
             raise ServerError(f"{self._url}: no answer ({error}). Is the server running there?") from error
-        return calls.values_in(response)
+        return calls.values_in(response, call)
 
 
 class AsyncRemoteStream:
@@ -154,6 +154,7 @@ class AsyncRemoteStream:
 
     async def accept_waveform(self, waveform: npt.ArrayLike) -> list[Event]:
         """Send the next samples and return what the server has told by now; for errors see the other client's."""
+        self._heard.refuse("async with")
         self._heard.refuse_when_ended()
         for piece in calls.pieces(waveform):
             await self._send(piece)
@@ -161,6 +162,7 @@ class AsyncRemoteStream:
 
     async def finish(self) -> list[Event]:
         """End the recording and return the rest."""
+        self._heard.finish("async with")
         await self._send(listening.FINISH)
         assert self._reader is not None
         await self._reader

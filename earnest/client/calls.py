@@ -11,7 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.audio.io import decode, mono_chunk
-from earnest.audio.source import AudioInput, Source, opened, path_of, source_name, source_of, whole_and_channel
+from earnest.audio.source import (
+    AudioInput,
+    Channel,
+    Source,
+    channel_path,
+    opened,
+    path_of,
+    source_name,
+    source_of,
+    whole_and_channel,
+)
 from earnest.errors import AudioError, EarnestError, MissingExtraError, RecordingTooLongError, shown
 from earnest.runtime.prediction import Options, Prediction
 from earnest.runtime.profile import Profile
@@ -49,13 +59,19 @@ class ServerError(EarnestError):
 
 @dataclass(frozen=True)
 class Call:
-    """One request."""
+    """One request.
+
+    Attributes
+    ----------
+    names : what the server calls a recording that has no name there → what its errors are to call it here
+    """
 
     method: str
     path: str
     params: Mapping[str, str | float] = field(default_factory=dict)
     content: bytes | None = None
     files: Sequence[tuple[str, tuple[str, bytes]]] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def arguments(self) -> dict[str, Any]:
         """Return what httpx2's ``request`` takes."""
@@ -64,6 +80,11 @@ class Call:
             headers["Content-Type"] = "application/octet-stream"
         found = {"url": self.path, "params": dict(self.params), "headers": headers}
         return found | ({"files": list(self.files)} if self.files else {"content": self.content})
+
+    def told(self, error: str) -> str:
+        """Return an error of the server with the name that the caller knows."""
+        sent = next((name for name in self.names if error.startswith(f"{name}: ")), None)
+        return error if sent is None else self.names[sent] + error.removeprefix(sent)
 
 
 def http_module() -> Any:
@@ -98,10 +119,12 @@ def timeline_call(
 
 def _predict_call(params: Mapping[str, str | float], source: Source, profile: Profile | None) -> Call:
     data, channel = _sent(source)
-    params = {**params, **_channel(channel)}
+    params, name = {**params, **_channel(channel)}, source_name(source)
     if profile is None:
-        return Call("POST", "/v1/predict", params, content=data)
-    return Call("POST", "/v1/predict", params, files=[("file", ("0", data)), *_profile_part(profile)])
+        sent = source_name(data if channel is None else Channel(data, channel))
+        return Call("POST", "/v1/predict", params, content=data, names={sent: name})
+    files = [("file", ("0", data)), *_profile_part(profile)]
+    return Call("POST", "/v1/predict", params, files=files, names={channel_path("0", channel): name})
 
 
 def _profile_part(profile: Profile | None) -> list[tuple[str, tuple[str, bytes]]]:
@@ -130,11 +153,12 @@ class BatchRows:
         self.calls, self._paths = calls, paths
         self._rows = {place: Prediction(paths[place], "error", error=error) for place, error in errors.items()}
 
-    def take(self, values: Mapping[str, Any], places: Sequence[int]) -> None:
+    def take(self, values: Mapping[str, Any], call: Call, places: Sequence[int]) -> None:
         """Take the answer to one of the questions."""
         with understood():
             for place, row in zip(places, values["predictions"], strict=True):
-                self._rows[place] = prediction_in(row, self._paths[place])
+                found = prediction_in(row, self._paths[place])
+                self._rows[place] = replace(found, error=found.error and call.told(found.error))
 
     def rows(self) -> list[Prediction]:
         """Return all of them."""
@@ -171,7 +195,9 @@ def batch_rows(
     for channel, files in sent.items():
         parts = [("file", (str(place), data)) for place, data in files.items()]
         params = {"adapt": adapt, **_asked(options), **_model(model), **_channel(channel)}
-        calls.append((Call("POST", "/v1/batch", params, files=[*parts, *_profile_part(profile)]), list(files)))
+        names = {channel_path(str(place), channel): source_name(known[place]) for place in files}
+        call = Call("POST", "/v1/batch", params, files=[*parts, *_profile_part(profile)], names=names)
+        calls.append((call, list(files)))
     return BatchRows(calls, [path_of(source) for source in known], errors)
 
 
@@ -229,8 +255,8 @@ def pieces(waveform: npt.ArrayLike) -> Iterator[bytes]:
         yield chunk[start : start + FRAME_SAMPLES].tobytes()
 
 
-def values_in(response: "httpx2.Response") -> Any:
-    """Return the JSON of a good answer; a problem is raised."""
+def values_in(response: "httpx2.Response", call: Call) -> Any:
+    """Return the JSON of a good answer to ``call``; a problem is raised."""
     try:
         values = response.json()
     except (ValueError, RecursionError):
@@ -239,11 +265,8 @@ def values_in(response: "httpx2.Response") -> Any:
         return values
     problem = values if isinstance(values, dict) else {}
     kind = str(problem.get("type", "")).rpartition(":")[2] or "unknown"
-    raise error_of(
-        kind,
-        str(problem.get("detail") or f"an answer that earnest doesn't give: {response.status_code}"),
-        response.status_code,
-    )
+    detail = str(problem.get("detail") or f"an answer that earnest doesn't give: {response.status_code}")
+    raise error_of(kind, call.told(detail), response.status_code)
 
 
 def error_of(kind: str, detail: str, status: int | None = None) -> EarnestError:

@@ -26,6 +26,7 @@ class ServerMessages:
         self.model = ""
         self._prediction: Prediction | None = None
         self._events: list[Event] = []
+        self._is_finished = False
 
     @property
     def is_ended(self) -> bool:
@@ -52,6 +53,18 @@ class ServerMessages:
         """Return what is new."""
         new, self._events = self._events, []
         return new
+
+    def finish(self, opening: str) -> None:
+        """Note that the caller has sent all; ``opening`` shows how a stream is opened, see `refuse`."""
+        self.refuse(opening)
+        self._is_finished = True
+
+    def refuse(self, opening: str) -> None:
+        """Raise an `EarnestError` when the stream was not opened, or the caller has finished it."""
+        if self._is_finished:
+            raise EarnestError("This stream is finished. Open another one with client.stream(…).")
+        if not self.model:  # what the greeting names
+            raise EarnestError(f"This stream is not open. Use it in a block: {opening} client.stream(…) as stream:")
 
     def refuse_when_ended(self) -> None:
         """Raise a `ServerError` when the server hears no more and all it said was handed on."""

@@ -83,7 +83,7 @@ class Client:
         """
         batch = calls.batch_rows(sources, model, Options.of(classes, abstain_below), adapt, profile)
         for call, places in batch.calls:
-            batch.take(self._ask(call), places)
+            batch.take(self._ask(call), call, places)
         return batch.rows()
 
     def timeline(
@@ -130,7 +130,7 @@ class Client:
             response = self._http.request(call.method, **call.arguments())
         except (http.HTTPError, http.InvalidURL) as error:
             raise ServerError(f"{self._url}: no answer ({error}). Is the server running there?") from error
-        return calls.values_in(response)
+        return calls.values_in(response, call)
 
 
 class RemoteStream:
@@ -175,6 +175,7 @@ class RemoteStream:
         ServerError
             When the stream broke off, or the server ended it and its last events were returned before.
         """
+        self._heard.refuse("with")
         self._heard.refuse_when_ended()
         try:
             for piece in calls.pieces(waveform):
@@ -186,6 +187,7 @@ class RemoteStream:
 
     def finish(self) -> list[Event]:
         """End the recording and return the rest."""
+        self._heard.finish("with")
         try:
             self._send(listening.FINISH)
             listening.take_all(self._heard, iter(self._socket.recv, None))

@@ -203,6 +203,37 @@ def test_unreadable_recordings_are_the_librarys_errors(client: Client) -> None:
         client.predict((voice(21.0, 4_000), 4_000))
 
 
+def test_errors_name_what_the_caller_named(client: Client, tmp_path: Path, clip: Path) -> None:
+    bad = tmp_path / "notes.wav"
+    bad.write_text("this is text")
+    for source, name in [(bad, str(bad)), (Channel(bad, 2), f"{bad}#2")]:
+        with pytest.raises(AudioError, match=f"^{re.escape(name)}: "):
+            client.predict(source)
+        errors = [row.error or "" for row in client.predict_many([clip, source])]
+        assert errors[0] == ""
+        assert errors[1].startswith(f"{name}: ")
+
+
+def test_a_stream_is_opened_once_and_finished_once(address: str, client: Client) -> None:
+    stream = client.stream(16_000)
+    with pytest.raises(EarnestError, match=r"not open\. Use it in a block: with client\.stream"):
+        stream.accept_waveform(voice(1.0))
+    with stream:
+        stream.accept_waveform(voice(1.0))
+        stream.finish()
+        for call in (stream.finish, lambda: stream.accept_waveform(voice(1.0))):
+            with pytest.raises(EarnestError, match=r"finished\. Open another one with client\.stream"):
+                call()
+        assert stream.prediction().duration_s == 1.0
+
+    async def unopened() -> None:
+        async with AsyncClient(address, KEY) as other:
+            await other.stream(16_000).finish()
+
+    with pytest.raises(EarnestError, match="async with client"):
+        asyncio.run(unopened())
+
+
 def test_refusals_say_which(address: str, client: Client, clip: Path) -> None:
     with Client(address) as stranger:
         with pytest.raises(ServerError, match="valid key") as caught:
@@ -225,10 +256,10 @@ def test_no_server_is_an_error_with_the_address() -> None:
 def test_another_web_server_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import httpx2
 
-    from earnest.client.calls import values_in
+    from earnest.client.calls import Call, values_in
 
     with pytest.raises(ServerError, match="earnest doesn't give: 502") as caught:
-        values_in(httpx2.Response(502, text="<h1>Bad gateway</h1>"))
+        values_in(httpx2.Response(502, text="<h1>Bad gateway</h1>"), Call("GET", "/v1/models"))
     assert caught.value.status == 502
 
 
