@@ -216,7 +216,7 @@ def _table_rows(location: str) -> Iterator[Input]:
 
 def _rows(location: str, table: Any, path: str | None, key: str | None) -> Iterator[Input]:
     number = 0
-    for batch in table.iter_batches(10_000, columns=[name for name in (path, key) if name] or None):
+    for batch in table.iter_batches(10_000, columns=[name for name in (path, key) if name] or None, use_threads=False):
         for row in _cells(batch, path, key):
             if path:
                 (whole,) = named_in(location, [str(row[path])])
@@ -273,7 +273,7 @@ def table_sounds(location: str, numbers: Iterable[int]) -> Iterator[bytes | None
 
 
 def _values(table: Any, group: int, column: str | None) -> Iterator[bytes | None]:
-    for batch in table.iter_batches(16, row_groups=[group], columns=[column]):
+    for batch in table.iter_batches(16, row_groups=[group], columns=[column], use_threads=False):
         values = batch.column(0)
         for value in values.field("bytes") if column and column.endswith(".bytes") else values:
             yield value.as_py()

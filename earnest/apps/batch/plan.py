@@ -205,7 +205,7 @@ def shard_inputs(place: Place, request: Request, number: int) -> list[Input]:
         with place.open(INPUTS) as file, pyarrow.parquet.ParquetFile(file) as table:
             if table.num_row_groups != request.n_shards or table.metadata.num_rows != request.n_inputs:
                 raise EarnestError(f"{place.name}/{INPUTS}: doesn't fit {REQUEST}. {_OTHER}")
-            return list(_inputs(table.read_row_group(number).to_pylist()))
+            return list(_inputs(table.read_row_group(number, use_threads=False).to_pylist()))
     except (pyarrow.ArrowException, OSError, TypeError) as error:
         raise EarnestError(f"{place.name}/{INPUTS}: not readable ({first_line(error)}). {_OTHER}") from error
 

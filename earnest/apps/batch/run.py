@@ -184,7 +184,7 @@ def _take_in(plan: BatchPlan, number: int, told: Summary) -> bool:
             if facts.get("inputs_sha256") != plan.request.inputs_sha256 or facts.get("shard") != number:
                 return False
             told.worker_s += facts["seconds"]
-            for batch in table.iter_batches(10_000, columns=_known(table.schema_arrow.names)):
+            for batch in table.iter_batches(10_000, columns=_known(table.schema_arrow.names), use_threads=False):
                 keys.update(_add(batch.to_pylist(), told))
     except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
         raise EarnestError(

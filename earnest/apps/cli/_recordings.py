@@ -268,19 +268,22 @@ class Interrupt:
 def arriving(folders: Sequence[str], known: set[str]) -> Iterator[list[str]]:
     """Yield, until Ctrl-C, the recordings that were added to folders; one that still grows is left for later.
 
-    Ctrl-C while somebody works on what was yielded is looked at when that is done.
+    One of another size than when it was yielded is yielded again: whoever copied it had paused. Ctrl-C while somebody
+    works on what was yielded is looked at when that is done.
 
     Parameters
     ----------
-    known : paths that were there before; what is yielded is added
+    known : paths that were there before
     """
     growing: dict[str, tuple[int, float]] = {}
+    n_bytes = {path: state[0] for path in known if (state := _state(path))}  # when yielded
     with Interrupt() as interrupt:
         while not interrupt.is_asked:
-            seen = {path: _state(path) for folder in folders for path in _search(folder)[0] if path not in known}
-            ready = [path for path, state in seen.items() if state is not None and growing.get(path) == state]
-            growing = {path: state for path, state in seen.items() if state is not None and path not in ready}
-            known.update(ready)
+            found = {path: _state(path) for folder in folders for path in _search(folder)[0]}
+            seen = {path: state for path, state in found.items() if state and n_bytes.get(path) != state[0]}
+            ready = [path for path, state in seen.items() if growing.get(path) == state]
+            growing = {path: state for path, state in seen.items() if path not in ready}
+            n_bytes |= {path: seen[path][0] for path in ready}
             if ready:
                 yield ready
             interrupt.wait(POLL_S)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 Form = Literal["json", "csv", "parquet"]
 T = TypeVar("T")
 PARQUET_ROWS = 10_000
+ROUNDED = 1e-5  # numbers of rows have six decimals
 RESUMES = "--resume keeps the rows so far."
 GO_ON = "Continue it with --resume, replace it with --overwrite"
 _HEARD = b'{"plain":'  # a line of what was heard begins so
@@ -66,9 +67,22 @@ class RowFile:
     """
 
     def __init__(
-        self, output: Path, form: Form, info: BundleInfo, existing: "Existing", adapted: Adapted | None = None
+        self,
+        output: Path,
+        form: Form,
+        info: BundleInfo,
+        existing: "Existing",
+        adapted: Adapted | None = None,
+        adapts: bool | None = None,
     ) -> None:
-        self._adapted, self.n_failed = adapted, 0
+        """Begin a file, or go on with one whose rows were made as these will be.
+
+        Parameters
+        ----------
+        info : whose name, classes and threshold the rows have
+        adapts : whether every answer is adapted, or none; None where it depends
+        """
+        self._adapted, self.n_failed, self._adapts, self._below = adapted, 0, adapts, info.abstain_below
         self._is_told = False  # whether rows of the run before hold answers, and no more what was heard
         self._output = Path(os.path.realpath(output)) if output.is_symlink() else output
         self._form, self._classes = form, info.classes
@@ -102,8 +116,25 @@ class RowFile:
                 raise EarnestError(
                     f"{self._output}: holds probabilities of {held}. Name these with --classes, or give another file."
                 )
+            self._refuse_other_options(row)
             self.n_failed += row.status == "error"
             yield row.path
+
+    def _refuse_other_options(self, row: Prediction) -> None:
+        """Raise `EarnestError` for an answer that these options would not have given."""
+        if row.confidence is not None and row.shares is None and row.status in ("ok", "unsure"):  # of one window
+            is_below = row.confidence < self._below
+            if abs(row.confidence - self._below) > ROUNDED and is_below != (row.status == "unsure"):
+                percent = f"{100 * row.confidence:g} % as {'an answer' if row.status == 'ok' else 'unsure'}"
+                raise EarnestError(
+                    f"{self._output}: tells {percent}, and here the threshold is {100 * self._below:g} %. Give "
+                    f"--abstain-below or --no-abstain as before. {NOT_OURS}"
+                )
+        if row.probabilities and self._adapts is not None and row.adapted != self._adapts:
+            held = "adapted" if row.adapted else "not adapted"
+            raise EarnestError(
+                f"{self._output}: its answers are {held}. Give --adapt or --profile as before. {NOT_OURS}"
+            )
 
     def refuse_more(self) -> None:
         """Raise `EarnestError` where rows of before hold adapted answers, which more recordings would change."""
@@ -229,7 +260,7 @@ def _parquet_rows(path: Path) -> Iterator[Prediction]:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             _understood(str(path), check_columns, file.schema_arrow.names)
-            for group in file.iter_batches(PARQUET_ROWS):
+            for group in file.iter_batches(PARQUET_ROWS, use_threads=False):
                 for row in group.to_pylist():
                     number += 1
                     yield _understood(f"{path}, row {number}", from_flat_values, row)

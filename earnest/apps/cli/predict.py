@@ -189,7 +189,15 @@ class PredictRun:
         self._predictor, self._asked, self._jobs, self._adapter = predictor, asked, jobs, adapter
         self._speakers, self._heard = speakers, list[AnsweredRecording]()
         self._batch: BatchAnswers | None = predictor.batch(asked) if speakers else None
-        self.info = replace(predictor.info, classes=asked.classes or predictor.info.classes)
+        below = predictor.info.abstain_below if asked.abstain_below is None else asked.abstain_below
+        self.info = replace(predictor.info, classes=asked.classes or predictor.info.classes, abstain_below=below)
+
+    @property
+    def adapts(self) -> bool | None:
+        """Whether every answer is adapted, or none; None where it depends on what was heard before."""
+        if self._adapter is None and not self._batch:
+            return False
+        return True if self._adapter and self._adapter.is_active else None
 
     @property
     def adapted(self) -> "Adapted | None":
@@ -278,7 +286,7 @@ def _write_file(
     with (
         resumable(f"{output}.partial", " with --resume", quiet),
         held_file(output),
-        RowFile(output, form, run.info, existing, run.adapted) as rows,
+        RowFile(output, form, run.info, existing, run.adapted, run.adapts) as rows,
     ):
         n_held = rows.done.total()
         for batch in batches:

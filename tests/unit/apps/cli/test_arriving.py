@@ -36,3 +36,18 @@ def test_interrupted_again_it_ends_at_once(tmp_path: Path) -> None:
         for _ in arriving([str(tmp_path)], set()):
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_copy_that_paused_is_heard_again_when_it_goes_on(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.wav", tmp_path / "new.wav"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    sizes = []
+    for arrived in arriving([str(tmp_path)], {str(old)}):
+        sizes += [(Path(path).name, Path(path).stat().st_size) for path in arrived]
+        if len(sizes) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        for path in (old, new):
+            os.utime(path)  # touched, and no other sound
+        (old if len(sizes) == 2 else new).write_bytes(b"the whole")
+    assert sizes == [("new.wav", 4), ("new.wav", 9), ("old.wav", 9)]

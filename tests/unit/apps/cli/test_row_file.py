@@ -17,7 +17,7 @@ from earnest.runtime.events import VocalBurst
 from earnest.runtime.prediction import Prediction
 
 CLASSES = ("happy", "sad")
-INFO: Any = SimpleNamespace(name="m", classes=CLASSES)
+INFO: Any = SimpleNamespace(name="m", classes=CLASSES, abstain_below=0.5)
 ROWS = (
     Prediction("a\nb.wav", "ok", 1.5, 1.0, "sad", 0.75, {"happy": 0.25, "sad": 0.75}, -0.5, model="m"),
     Prediction("=b.wav", "error", error="-1 is no file", model="m"),
@@ -45,6 +45,36 @@ def resumed(path: Path) -> list[str]:
     file = RowFile(path, FORMS[path.suffix[1:]], INFO, "resume")
     file.close()
     return list(file.done.elements())
+
+
+def answer(confidence: float, **words: Any) -> Prediction:
+    return Prediction(
+        "a.wav", "ok", 1.5, 1.0, "sad", confidence, {"happy": 1 - confidence, "sad": confidence}, 0.0, **words
+    )
+
+
+@pytest.mark.parametrize(
+    ("held", "below", "adapts", "message"),
+    [
+        (answer(0.6, model="m"), 0.7, None, "tells 60 % as an answer, and here the threshold is 70 %"),
+        (Prediction("a.wav", "unsure", 1.5, 1.0, None, 0.6, {}, model="m"), 0.5, None, "tells 60 % as unsure"),
+        (answer(0.6, adapted=True, model="m"), 0.5, False, "its answers are adapted"),
+        (answer(0.6, model="m"), 0.5, True, "its answers are not adapted"),
+        (answer(0.7000004, model="m"), 0.7, False, ""),
+        (answer(0.6, adapted=True, model="m"), 0.5, None, ""),
+    ],
+)
+def test_answers_of_other_options_are_not_mixed(
+    tmp_path: Path, held: Prediction, below: float, adapts: bool | None, message: str
+) -> None:
+    path = tmp_path / "rows.csv"
+    write(path, [held])
+    info: Any = SimpleNamespace(name="m", classes=CLASSES, abstain_below=below)
+    if not message:
+        RowFile(path, "csv", info, "resume", adapts=adapts).close()
+        return
+    with pytest.raises(EarnestError, match=message):
+        RowFile(path, "csv", info, "resume", adapts=adapts)
 
 
 def needed(suffix: str) -> None:
