@@ -339,6 +339,8 @@ def _array_stream(
     array: npt.ArrayLike, sample_rate_hz: int, max_seconds: float, name: str, channel: int | None
 ) -> AudioStream:
     frames = _array_frames(array, name)
+    if not frames.size:
+        raise AudioError(f"{name}: an empty array, no samples. Record it again.")
     check_form(name, sample_rate_hz, frames.shape[1])
     check_channel(name, frames.shape[1], channel)
     n_block = max(round(BLOCK_S * sample_rate_hz), 1)

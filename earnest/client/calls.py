@@ -18,6 +18,7 @@ from earnest.audio.source import (
     channel_path,
     opened,
     path_of,
+    refuse_single,
     source_name,
     source_of,
     whole_and_channel,
@@ -177,8 +178,9 @@ def batch_rows(
     Raises
     ------
     EarnestError
-        When different channels are to be adapted to as one speaker.
+        When different channels are to be adapted to as one speaker, or one recording is given in place of a list.
     """
+    refuse_single(sources)
     known = list(sources)
     sent: dict[int | None, dict[int, bytes]] = {}
     errors: dict[int, str] = {}

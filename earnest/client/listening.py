@@ -82,7 +82,9 @@ class ServerMessages:
 
 
 def headers_of(api_key: str | None) -> dict[str, str]:
-    """Return what tells the server who asks."""
+    """Return what tells the server who asks; a key that no header can hold is an `EarnestError`."""
+    if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+        raise EarnestError("api_key: expected letters, digits and signs of ASCII in one line. Was it copied whole?")
     return {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path, PurePath
+from typing import BinaryIO
 
 import click
 
@@ -202,7 +203,7 @@ def sources_of(paths: Sequence[str], channels: Sequence[int] = ()) -> list[Sourc
     sources: list[Source] = []
     for path in paths:
         if path == "-":
-            sources.append(sys.stdin.buffer)
+            sources.append(standard_input())
         elif Path(path).is_dir():
             sources += _recordings_in(path)
         elif is_list(path):
@@ -210,6 +211,13 @@ def sources_of(paths: Sequence[str], channels: Sequence[int] = ()) -> list[Sourc
         else:
             sources.append(path)
     return in_channels(sources, channels)
+
+
+def standard_input() -> BinaryIO:
+    """Return what "-" names; `EarnestError` where whoever started the command has closed it."""
+    if sys.stdin is None:
+        raise EarnestError("-: standard input is closed. Send a recording to it, or name a file.")
+    return sys.stdin.buffer
 
 
 def _recordings_in(folder: str) -> list[str]:

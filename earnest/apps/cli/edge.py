@@ -87,7 +87,7 @@ def _line(row: Prediction, quiet: bool) -> str:
     """Say one answer in a line, or only the word for it."""
     if quiet:
         return row.emotion or row.status
-    return f"{row.path}: {row.error or answer_words(row)}"
+    return row.error or f"{row.path}: {answer_words(row)}"  # an error names its recording
 
 
 def _listen(predictor: Predictor, options: Options, device: str | None, as_json: bool) -> None:

@@ -25,6 +25,7 @@ from earnest.apps.cli._options import (
     options,
     window_options,
 )
+from earnest.apps.cli._recordings import standard_input
 from earnest.apps.cli.output import echo_table, output_options
 from earnest.audio.feed import Lost, microphone, microphones, open_pipe
 from earnest.errors import printable, printable_json
@@ -189,7 +190,7 @@ def _sound(
     source: str | None, rate: int, channels: int, channel: int | None, device: str | None
 ) -> Iterator[tuple[int, Sound]]:
     if source == "-":
-        pipe = open_pipe(sys.stdin.buffer, rate, channels)
+        pipe = open_pipe(standard_input(), rate, channels)
         yield pipe.sample_rate_hz, pipe.heard(channel)
         return
     with microphone(rate, device) as feed:

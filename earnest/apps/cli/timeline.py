@@ -19,7 +19,7 @@ from earnest.apps.cli._options import (
     options,
     window_options,
 )
-from earnest.apps.cli._recordings import in_channels
+from earnest.apps.cli._recordings import in_channels, standard_input
 from earnest.apps.cli.output import output_options, overwrite_option
 from earnest.audio.activity import DETECTORS
 from earnest.errors import MissingExtraError
@@ -85,7 +85,7 @@ def command(
         raise MissingExtraError("drawing", "report")
     windowing = Windowing(window_s, hop_s, activity)
     predictor = models.load()
-    (source,) = in_channels([sys.stdin.buffer if path == "-" else path], channels)
+    (source,) = in_channels([standard_input() if path == "-" else path], channels)
     asked = answer.of(predictor.info)
     with ExitStack() as places:
         text_place, plot_place = (path and places.enter_context(new_file(path, overwrite)) for path in (output, plot))

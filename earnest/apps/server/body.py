@@ -135,6 +135,8 @@ async def _form(request: Request, chunks: AsyncGenerator[bytes, None], most_file
         if error.message.startswith("Too many fields"):
             told = "holds a part that is no file. What is asked stands in the address, such as /v1/predict?channel=2."
             raise ProblemError("not-valid", f"The form {told}") from None
+        if error.message.startswith("Too many files"):
+            raise ProblemError("not-valid", f"The form holds too many files, {most_files} at most are read.") from None
         raise ProblemError("not-valid", f"The form can't be read: {printable(error.message)}") from None
     except (UnicodeError, ValueError, LookupError):
         raise ProblemError("not-valid", "The form can't be read: damaged headers.") from None

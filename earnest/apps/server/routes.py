@@ -232,11 +232,13 @@ def info_router(service: Service) -> APIRouter:
         service.client(request)
         return JSONResponse({"models": [_described(item) for item in service.engine.predictors.values()]})
 
+    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", response_class=PlainTextResponse)
     async def healthz() -> str:
         """Say that the process is alive."""
         return "ok"
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz", response_class=PlainTextResponse, responses=formats.problems(503))
     async def readyz() -> str:
         """Say whether the next recording would be taken on."""

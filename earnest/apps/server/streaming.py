@@ -20,7 +20,7 @@ from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.routes import WindowsQuery, classes_of, refuse_repeated
 from earnest.apps.server.service import Service
 from earnest.apps.server.settings import Limits
-from earnest.errors import AudioError, EarnestError, TooLateError
+from earnest.errors import AudioError, EarnestError, TooLateError, printable
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.events import Event, event_dict
 from earnest.runtime.stream import Stream
@@ -267,5 +267,9 @@ def stream_router(service: Service) -> APIRouter:
                 return
             finally:
                 service.metrics.heard.labels("/v1/stream").inc(talk.heard_s)
+
+    @router.websocket("/{address:path}")
+    async def elsewhere(address: str) -> None:
+        raise ProblemError("not-found", f"No stream is heard at /{printable(address)[:100]}, but at /v1/stream.")
 
     return router

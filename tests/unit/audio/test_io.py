@@ -296,3 +296,8 @@ def media_bytes(container: str, codec: str, rate: int) -> bytes:
         for part in [*shaped.resample(frame), None]:
             file.mux(stream.encode(part))
     return buffer.getvalue()
+
+
+def test_an_empty_array_is_called_so() -> None:
+    with pytest.raises(AudioError, match=r"^array: an empty array, no samples\."):
+        decode((np.zeros(0, np.float32), 16_000))

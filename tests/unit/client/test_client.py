@@ -214,6 +214,17 @@ def test_errors_name_what_the_caller_named(client: Client, tmp_path: Path, clip:
         assert errors[1].startswith(f"{name}: ")
 
 
+def test_one_recording_in_place_of_a_list_is_refused(client: Client, clip: Path) -> None:
+    with pytest.raises(AudioError, match="Expected several recordings, got one"):
+        client.predict_many(str(clip))
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "two\nlines"])
+def test_a_key_that_no_header_holds_is_refused(key: str) -> None:
+    with pytest.raises(EarnestError, match="api_key: expected letters"):
+        Client("http://localhost:1", key)
+
+
 def test_a_stream_is_opened_once_and_finished_once(address: str, client: Client) -> None:
     stream = client.stream(16_000)
     with pytest.raises(EarnestError, match=r"not open\. Use it in a block: with client\.stream"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -185,3 +186,11 @@ def test_the_help_costs_at_most_150_ms_more_than_importing_click() -> None:
     click_s = min(cpu_s("-c", "import click") for _ in range(5))
     help_s = min(cpu_s("-m", "earnest", "--help") for _ in range(5))
     assert help_s - click_s <= 0.15
+
+
+@pytest.mark.parametrize("command", [["predict", "-"], ["timeline", "-"], ["listen", "-"]])
+def test_a_closed_standard_input_is_said_to_be_so(command: list[str]) -> None:
+    line = shlex.join([sys.executable, "-m", "earnest", *command]) + " <&-"
+    run = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == "earnest: -: standard input is closed. Send a recording to it, or name a file.\n"

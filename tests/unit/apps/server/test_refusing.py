@@ -171,6 +171,18 @@ def test_a_hop_beyond_the_window_is_not_valid(client: TestClient, sound: bytes) 
     assert "hop" in refused(answer, 422, "not-valid")["detail"]
 
 
+def test_more_files_than_are_read_are_counted_right(client: TestClient, sound: bytes) -> None:
+    files = [("file", (str(number), sound[:100])) for number in range(9)]
+    told = refused(client.post("/v1/batch", files=files), 422, "not-valid")["detail"]
+    assert told == "The form holds too many files, 2 at most are read."
+
+
+@pytest.mark.parametrize("address", ["/healthz", "/readyz"])
+def test_health_can_be_asked_for_without_a_body(client: TestClient, address: str) -> None:
+    answer = client.head(address)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_windows_are_for_timelines(client: TestClient, sound: bytes) -> None:
     answer = client.post("/v1/predict?window_s=1&hop_s=0.5", content=sound, headers=WAV)
     assert "hop_s and window_s: for timelines." in refused(answer, 422, "not-valid")["detail"]

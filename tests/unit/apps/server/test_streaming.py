@@ -318,3 +318,11 @@ def test_a_profile_that_is_none_or_comes_late_ends_the_stream(adapting_client: T
             *_, error, _closed = told(websocket)
         assert error["event"] == "error"
         assert detail in error["detail"]
+
+
+def test_a_stream_elsewhere_is_told_where_streams_are(client: TestClient) -> None:
+    with pytest.raises(WebSocketDenialResponse) as denied, client.websocket_connect("/v1/streams?sample_rate_hz=8000"):
+        pass
+    problem = denied.value.json()
+    assert denied.value.status_code == 404
+    assert problem["detail"] == "No stream is heard at /v1/streams, but at /v1/stream."
