@@ -270,28 +270,37 @@ def _too_long(name: str, max_seconds: float) -> RecordingTooLongError:
 
 def _mono(blocks: Iterator[npt.NDArray[np.float32]], name: str, channel: int | None) -> Iterator[Waveform]:
     """Yield one channel, from 1, or the mean of all; at the end, channels that cancelled each other are refused."""
-    power, power_left, n_channels = 0.0, 0.0, 1
+    mixer = Mixer()
     for block in blocks:
-        n_channels = block.shape[1]
-        if channel is not None or n_channels == 1:
-            yield np.ascontiguousarray(block[:, (channel or 1) - 1])
-            continue
-        # No yield in here: a generator left half way may end in another thread, where the state can't be set back.
-        with np.errstate(all="ignore"):
-            mean = _mean(block)
+        yield mixer.mean(block) if channel is None else np.ascontiguousarray(block[:, channel - 1])
+    mixer.check(name)
+
+
+class Mixer:
+    """Makes one channel of all, piece by piece, and notices where they cancel each other."""
+
+    def __init__(self) -> None:
+        self._power, self._power_left, self._n_channels = 0.0, 0.0, 1
+
+    def mean(self, block: npt.NDArray[np.float32]) -> Waveform:
+        """Return the mean over the channels of the next piece (samples, channels)."""
+        self._n_channels = block.shape[1]
+        if self._n_channels == 1:
+            return np.ascontiguousarray(block[:, 0])
+        with np.errstate(all="ignore"):  # an overflow becomes infinity, which is refused as such
+            mean: Waveform = block.mean(axis=1, dtype=np.float32)
             # Σ_t mean_c x² and Σ_t (mean_c x)² over channels c: equal where all channels are the same.
-            power += float(np.vdot(block, block)) / n_channels
-            power_left += float(np.dot(mean, mean))
-        yield mean
-    if power_left < CANCELLED * power < np.inf:
-        raise AudioError(
-            f"{name}: its {n_channels} channels cancel each other, one has the opposite sign: their mean is next to "
-            "silence. Ask for one: --channel 1, in Python earnest.Channel(path, 1), of a server channel=1."
-        )
+            self._power += float(np.vdot(block, block)) / self._n_channels
+            self._power_left += float(np.dot(mean, mean))
+        return mean
 
-
-def _mean(block: npt.NDArray[np.float32]) -> Waveform:
-    return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+    def check(self, name: str) -> None:
+        """Raise `AudioError` where next to nothing is left of what was mixed so far."""
+        if self._power_left < CANCELLED * self._power < np.inf:
+            raise AudioError(
+                f"{name}: its {self._n_channels} channels cancel each other, one has the opposite sign: their mean is "
+                "next to silence. Ask for one: --channel 1, in Python earnest.Channel(path, 1), of a server channel=1."
+            )
 
 
 def checked(
@@ -352,13 +361,14 @@ def _array_stream(
     return AudioStream(name, sample_rate_hz, frames.shape[1], f"array {dtype}", blocks)
 
 
-def mono_chunk(array: npt.ArrayLike, name: str) -> Waveform:
+def mono_chunk(array: npt.ArrayLike, name: str, mixer: Mixer) -> Waveform:
     """Return one piece of a stream as float32 mono; it may be empty.
 
     Parameters
     ----------
     array : shape (samples,), (samples, channels), or (1 or 2 channels, samples); finite; integers are scaled by their
         type's range
+    mixer : of the stream
 
     Raises
     ------
@@ -368,9 +378,7 @@ def mono_chunk(array: npt.ArrayLike, name: str) -> Waveform:
     frames = _array_frames(array, name)
     if not frames.size:
         return np.zeros(0, np.float32)
-    with np.errstate(all="ignore"):  # an overflow becomes infinity and is refused as such
-        mean = _mean(frames)
-    return next(checked(iter([mean]), name, HIGHEST_HZ, np.inf, None))
+    return next(checked(iter([mixer.mean(frames)]), name, HIGHEST_HZ, np.inf, None))
 
 
 def _array_frames(array: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:

@@ -156,7 +156,7 @@ class AsyncRemoteStream:
         """Send the next samples and return what the server has told by now; for errors see the other client's."""
         self._heard.refuse("async with")
         self._heard.refuse_when_ended()
-        for piece in calls.pieces(waveform):
+        for piece in calls.pieces(waveform, self._heard.mixer):
             await self._send(piece)
         return self._heard.events()
 

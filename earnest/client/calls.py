@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.io import decode, mono_chunk
+from earnest.audio.io import Mixer, decode, mono_chunk
 from earnest.audio.source import (
     AudioInput,
     Channel,
@@ -250,9 +250,9 @@ def _wav(source: Source) -> bytes:
     return file.getvalue()
 
 
-def pieces(waveform: npt.ArrayLike) -> Iterator[bytes]:
+def pieces(waveform: npt.ArrayLike, mixer: Mixer) -> Iterator[bytes]:
     """Yield sound as messages of a stream."""
-    chunk = np.asarray(mono_chunk(waveform, "chunk"), "<f4")
+    chunk = np.asarray(mono_chunk(waveform, "chunk", mixer), "<f4")
     for start in range(0, len(chunk), FRAME_SAMPLES):
         yield chunk[start : start + FRAME_SAMPLES].tobytes()
 

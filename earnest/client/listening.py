@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from earnest.audio.io import Mixer
 from earnest.client.calls import ServerError, error_of, understood
 from earnest.errors import EarnestError, MissingExtraError
 from earnest.runtime.events import Event, event_from_dict
@@ -19,6 +20,7 @@ class ServerMessages:
     Attributes
     ----------
     classes, model : as the server's greeting says
+    mixer : of what is sent, which is one channel
     """
 
     def __init__(self) -> None:
@@ -27,6 +29,7 @@ class ServerMessages:
         self._prediction: Prediction | None = None
         self._events: list[Event] = []
         self._is_finished = False
+        self.mixer = Mixer()
 
     @property
     def is_ended(self) -> bool:
@@ -58,6 +61,7 @@ class ServerMessages:
         """Note that the caller has sent all; ``opening`` shows how a stream is opened, see `refuse`."""
         self.refuse(opening)
         self._is_finished = True
+        self.mixer.check("stream")
 
     def refuse(self, opening: str) -> None:
         """Raise an `EarnestError` when the stream was not opened, or the caller has finished it."""

@@ -178,7 +178,7 @@ class RemoteStream:
         self._heard.refuse("with")
         self._heard.refuse_when_ended()
         try:
-            for piece in calls.pieces(waveform):
+            for piece in calls.pieces(waveform, self._heard.mixer):
                 self._send(piece)
                 self._take_waiting()
         except self._expected as error:

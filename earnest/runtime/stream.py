@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from earnest.audio.io import mono_chunk
+from earnest.audio.io import Mixer, mono_chunk
 from earnest.audio.waveform import Waveform
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError
@@ -45,7 +45,7 @@ class Stream:
         self._answers = AnswerBuilder(info, sample_rate_hz, windowing, options or Options(), adapter)
         self._windower = Windower(info.sample_rate_hz, sample_rate_hz, windowing, needs_activity=not info.sounds)
         self.activity, self.classes = self._windower.activity, self._answers.classes
-        self._finished = False
+        self._mixer, self._finished = Mixer(), False
 
     def __enter__(self) -> "Stream":
         return self
@@ -73,7 +73,7 @@ class Stream:
         waveform : shape (samples,) or (samples, channels); floats in [-1, 1], integers scaled by their type's range
         """
         self._refuse_when_finished()
-        chunk = mono_chunk(waveform, "chunk")
+        chunk = mono_chunk(waveform, "chunk", self._mixer)
         n_piece = max(round(PIECE_S * self._input_rate), 1)
         pieces = (chunk[start : start + n_piece] for start in range(0, len(chunk), n_piece))
         return [event for piece in pieces for event in self._heard(piece)]
@@ -90,9 +90,16 @@ class Stream:
         return [*events, Gap(round(start_s, 3), round(self.received_s, 3))]
 
     def finish(self) -> list[Event]:
-        """End the recording and return the rest; nothing can be handed over afterwards."""
+        """End the recording and return the rest; nothing can be handed over afterwards.
+
+        Raises
+        ------
+        AudioError
+            When its channels cancelled each other, so that next to silence was heard.
+        """
         self._refuse_when_finished()
         self._finished = True
+        self._mixer.check("stream")
         return list(self._answered(self._windower.finish()))
 
     def prediction(self, path: str = "-") -> Prediction:

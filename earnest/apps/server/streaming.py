@@ -76,8 +76,9 @@ class Conversation:
             await self._tell(await self.engine.run_piece(self.stream.finish))
             await self._send({"event": "end", "prediction": self.stream.prediction("stream").to_dict()})
             await self.websocket.close(_FINISHED if is_finished else _RESTART)
-        except (StreamEndedError, TooLateError) as error:
-            end = error if isinstance(error, StreamEndedError) else StreamEndedError("failed", str(error))
+        except (StreamEndedError, TooLateError, AudioError) as error:
+            code = "bad-sound" if isinstance(error, AudioError) else "failed"
+            end = error if isinstance(error, StreamEndedError) else StreamEndedError(code, str(error))
             await self._send({"event": "error", "code": end.code, "detail": end.detail})
             await self.websocket.close(_CLOSE[end.code], end.code)
 
@@ -86,7 +87,7 @@ class Conversation:
         until = math.inf
         try:
             while time.monotonic() < until:
-                arrived = await self._arrived(_QUIET_S if self.ending.is_set() else self.limits.heartbeat_s)
+                arrived = await self._arrived(_QUIET_S if self.ending.is_set() else self._patience_s())
                 if not arrived and self.ending.is_set():
                     return False
                 if self.ending.is_set():
@@ -168,6 +169,11 @@ class Conversation:
         if self.heard_s > self.limits.stream_s:
             raise StreamEndedError("too-long", f"A stream may last {self.limits.stream_s:g} s. Open another one.")
         return chunk
+
+    def _patience_s(self) -> float:
+        """Return how long to wait for a message before a heartbeat, or before it is known that no sound comes."""
+        silent_s = time.monotonic() - self._last_sound
+        return min(self.limits.heartbeat_s, max(self.limits.stream_idle_s - silent_s, 0.0) + _LEAST_S)
 
     def _refuse_when_idle(self) -> None:
         if time.monotonic() - self._last_sound > self.limits.stream_idle_s:

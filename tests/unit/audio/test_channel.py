@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 import earnest
-from earnest.audio.io import BLOCK_S, decode, mono_chunk, open_audio
+from earnest.audio.io import BLOCK_S, Mixer, decode, mono_chunk, open_audio
 from earnest.audio.source import Channel, file_and_channel, path_of, refuse_single, source_name, source_of
 from earnest.errors import AudioError
 from earnest.runtime.decoder_pool import start_decoders
@@ -106,7 +106,7 @@ def test_channels_that_cancel_each_other_are_not_taken_for_silence() -> None:
         with pytest.raises(AudioError, match=r"2 channels cancel each other.*--channel 1"):
             decode(source)
         np.testing.assert_array_equal(decode(Channel(source, 1)).waveform, LEFT)
-    mono_chunk(opposite, "a piece of a stream")  # too little to judge by
+    mono_chunk(opposite, "a piece of a stream", Mixer())  # too little to judge by
 
 
 @pytest.mark.parametrize(

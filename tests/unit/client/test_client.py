@@ -214,6 +214,15 @@ def test_errors_name_what_the_caller_named(client: Client, tmp_path: Path, clip:
         assert errors[1].startswith(f"{name}: ")
 
 
+def test_channels_that_cancel_each_other_are_an_error_at_the_end(client: Client, model: Predictor) -> None:
+    opposite = np.stack([voice(1.0), -voice(1.0)], axis=1)
+    with client.stream(16_000) as stream, model.stream(16_000) as local:
+        for one in (stream, local):
+            assert one.accept_waveform(opposite) == []
+            with pytest.raises(AudioError, match=r"stream: its 2 channels cancel each other"):
+                one.finish()
+
+
 def test_one_recording_in_place_of_a_list_is_refused(client: Client, clip: Path) -> None:
     with pytest.raises(AudioError, match="Expected several recordings, got one"):
         client.predict_many(str(clip))

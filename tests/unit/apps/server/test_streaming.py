@@ -320,6 +320,15 @@ def test_a_profile_that_is_none_or_comes_late_ends_the_stream(adapting_client: T
         assert detail in error["detail"]
 
 
+def test_channels_that_cancel_each_other_are_told_at_the_end(client: TestClient) -> None:
+    with client.websocket_connect("/v1/stream?sample_rate_hz=8000&encoding=f32le&channels=2") as websocket:
+        websocket.send_bytes(np.stack([voice(1.0, 8_000), -voice(1.0, 8_000)], axis=1).astype("<f4").tobytes())
+        websocket.send_text(FINISH)
+        *_, error, closed = told(websocket)
+    assert (error["code"], closed) == ("bad-sound", {"closed": 1007})
+    assert "2 channels cancel each other" in error["detail"]
+
+
 def test_a_stream_elsewhere_is_told_where_streams_are(client: TestClient) -> None:
     with pytest.raises(WebSocketDenialResponse) as denied, client.websocket_connect("/v1/streams?sample_rate_hz=8000"):
         pass
