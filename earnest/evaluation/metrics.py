@@ -320,7 +320,8 @@ class Scores:
     wa, ua, macro_f1, weighted_f1 : over all rows together
     n, n_answered : rows, and those with an answer
     confusion : true class in rows, predicted in columns; rows without an answer are in ``unanswered``
-    folds : fold → headline scores and n; with probabilities also ECE, and the mean and 95 % quantile that chance gives
+    folds : fold → headline scores, n and how many classes it has; with probabilities also ECE, and the mean and 95 %
+        quantile that chance gives
     over_folds : headline → mean and sd over folds
     intervals : headline → bootstrap interval over speakers
     calibration, confidence : None when the file has no probabilities
@@ -353,6 +354,18 @@ class Scores:
     def coverage(self) -> float:
         """Share of rows with an answer."""
         return self.n_answered / self.n
+
+    @property
+    def lacking(self) -> str:
+        """Say that folds lack classes, which their UA leaves out; "" where none does."""
+        n_classes = sum(one.n > 0 for one in self.per_class.values())
+        n_lacking = sum(one.get("n_classes", n_classes) < n_classes for one in self.folds.values())
+        if not n_lacking:
+            return ""
+        return (
+            f"UA: in {n_lacking} of {len(self.folds)} folds a class has no recording, and their UA is the mean recall "
+            f"over the others. Over all test recordings together UA is {100 * self.ua:.1f}."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for ``metrics.json``."""
@@ -432,7 +445,8 @@ def score(
 
 def _fold_scores(predictions: Predictions, rng: np.random.Generator) -> dict[str, float]:
     counts = confusion_counts(predictions.emotion, predictions.predicted, len(predictions.classes))
-    scores = {**{name: float(value) for name, value in headline_scores(counts).items()}, "n": len(predictions)}
+    scores = {name: float(value) for name, value in headline_scores(counts).items()}
+    scores |= {"n": len(predictions), "n_classes": int((counts.sum(axis=1) > 0).sum())}
     calibration = _calibration(predictions, rng)
     if calibration is None or calibration.expected_ece is None:
         return scores

@@ -155,7 +155,7 @@ def _summary(
     known = known_corpora(own.rows, (line.name for line in base.info.training_corpora))
     info = head.info(base)
     folds = fold_scores(predictions)
-    wa, ua = spread([one[0] for one in folds]), spread([one[1] for one in folds])
+    wa, ua_of_folds = spread([one[0] for one in folds]), spread([one[1] for one in folds])
     return Learned(
         path=Path(),
         name="",
@@ -173,8 +173,8 @@ def _summary(
         folds=folds_in_words(own, len(folds)),
         wa=wa.mean,
         wa_sd=wa.sd or 0.0,
-        ua=ua.mean,
-        ua_sd=ua.sd or 0.0,
+        ua=ua_of(predictions.predicted, predictions.emotion),  # a fold may lack classes, and its UA leaves them out
+        ua_sd=ua_of_folds.sd or 0.0,
         ece=reliability(head.out.probabilities, head.targets).ece,
         ece_by_chance=expected_ece(head.out.probabilities, np.random.default_rng(options.seed)).mean,
         shrinkage=shrinkage,
@@ -271,7 +271,7 @@ def _write(
     write_manifest(own.rows, output / MANIFEST)
     write_predictions(predictions, output / PREDICTIONS)
     write_json(output / METRICS, facts | scores.to_dict())
-    result = result_of(facts | scores.to_dict())
+    result = replace(result_of(facts | scores.to_dict()), ua=learned.ua)
     corpus = TrainingCorpus(
         "own recordings",
         answers.data_licence or "not stated",

@@ -35,7 +35,8 @@ class Learned:
     n_speakers : 0 where they are unknown
     speaker_independent : whether no speaker was in two folds
     folds : in words
-    wa, ua : weighted and unweighted accuracy, mean over folds; ``_sd`` their standard deviation
+    wa, ua : weighted accuracy, mean over folds, and unweighted accuracy, the mean of what ``classes`` say of recall: a
+        fold may lack classes; ``_sd`` their standard deviation over folds
     ece : expected calibration error, 15 bins, each fold calibrated on the others; ``ece_by_chance`` is what
         probabilities that are true would have, of so few recordings
     known_corpora : that the base has learnt from and the recordings seem to be of: then the scores may be too high

@@ -82,6 +82,7 @@ def headline_notes(results: Sequence[Result]) -> list[str]:
         + f", in per cent; 95 % intervals by bootstrap over {' or '.join(over)}, all folds together. "
         "A clip without an answer counts as wrong."
     ]
+    notes += [f"{result.name}: {told}" for result in results if (told := result.scores.lacking)]
     if any(result.facts.stamp for result in results):
         notes.append("A stamped result was chosen on test data: it is too good, and here for comparison only.")
     return notes

@@ -39,7 +39,10 @@ def echo_results(
     scores |= {f"{name}, {one.kind}: {how}": found for one in answered for how, found in one.scores.items()}
     rows = [[row.result, row.wa, row.ua, row.macro_f1, row.interval] for row in results_table(scores, protocol)]
     echo_table(columns, rows, f"{outcome.document['title']}, per cent, {_means(outcome)}", right=columns[1:])
-    echo(f"\n{outcome.scores.n} clips: {protocol.description}. 95 % interval over speakers, all folds together.")
+    over = outcome.scores.intervals["wa"].over
+    echo(f"\n{outcome.scores.n} clips: {protocol.description}. 95 % interval over {over}, all folds together.")
+    if outcome.scores.lacking:
+        echo(outcome.scores.lacking)
     echo_other_heads(outcome)
     if outcome.over_repeats:
         wa, ua = (spread_text(outcome.over_repeats[name]) for name in ("wa", "ua"))

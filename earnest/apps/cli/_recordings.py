@@ -89,7 +89,7 @@ def rows_of_list(text: str, where: str) -> list[dict[str, str]]:
         if "path" not in header:
             columns = f" There are {', '.join(map(shown, header))}." if header else ""
             raise EarnestError(f"{where}: a list of recordings needs the column 'path', separated by commas.{columns}")
-        listed = [_cells(header, row, f"{where}, row {number}") for number, row in enumerate(rows, 1)]
+        listed = [_cells(header, row, f"{where}, row {number}") for number, row in enumerate(rows, 1) if row]
     except csv.Error as error:
         raise EarnestError(f"{where}: not a readable list of recordings ({printable(str(error))}).") from error
     if not listed:

@@ -96,6 +96,7 @@ def test_labels_that_say_nothing_score_like_chance(clips: Path, base: Path, tmp_
     ]
     learned = learn(write_table(tmp_path / "t.csv", rows), tmp_path / "mine", base, speaker_pattern=None)
     assert 0.25 < learned.ua < 0.75
+    assert learned.ua == pytest.approx(np.mean([one.recall for one in learned.classes]))
     assert learned.ece < 0.3
 
 

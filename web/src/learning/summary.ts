@@ -24,7 +24,10 @@ export interface ClassResult {
   takenShare: number;
 }
 
-/** All scores are of cross-validation; WA and UA are means over folds, from 0 to 1, with their standard deviation. */
+/**
+ * All scores are of cross-validation, from 0 to 1. WA is the mean over folds, UA the mean recall over classes of all
+ * recordings together, as a fold may lack classes; beside them their standard deviation over folds.
+ */
 export interface Summary {
   base: string;
   n: number;
@@ -67,7 +70,7 @@ export function summaryOf(own: OwnExamples, out: OutOfFold, base: BundleInfo, sh
     folds: inWords(scores.length, nSpeakers),
     wa: meanOfNumbers(wa),
     waSd: deviation(wa),
-    ua: meanOfNumbers(ua),
+    ua: meanOfNumbers(recallsOf(answers, labelled.targets)),
     uaSd: deviation(ua),
     ece: quality(out.probabilities, labelled.targets).ece,
     eceByChance: eceByChance(out.probabilities),
