@@ -211,7 +211,10 @@ def _bins(confidence: Floats, n_bins: int) -> npt.NDArray[np.int64]:
     return np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
 
 
-LOWEST, HIGHEST = 0.05, 20.0  # a temperature outside says that the logits are wrong, not their scale
+LOWEST, HIGHEST = (
+    0.05,
+    200.0,
+)  # discriminants of few rows have large logits; a temperature outside says that the logits are wrong, not their scale
 N_STEPS = 60  # halvings of [log LOWEST, log HIGHEST]: the last is far below float64 resolution of any probability
 SMALLEST = float(np.finfo(np.float32).tiny)  # probabilities come as float32
 
@@ -271,10 +274,11 @@ class FittedCalibration:
 
 
 def fit_temperature(logits: npt.NDArray[np.floating], true: npt.NDArray[np.integer]) -> float:
-    """Return the temperature with the smallest negative log-likelihood, between 0.05 and 20.
+    """Return the temperature with the smallest negative log-likelihood, between 0.05 and 200.
 
     The likelihood is concave in 1/T, so its slope, mean(logit of the true class − expected logit), changes sign once:
-    bisection on it finds the optimum. Logits without a single error have theirs at T → 0 and get the lower bound.
+    bisection on it finds the optimum. Logits without a single error have theirs at T → 0, where all is certain; theirs
+    is the temperature of the mean confidence that n right answers of n allow, (n + 1)/(n + 2) (Laplace, 1814).
 
     Parameters
     ----------
@@ -285,11 +289,18 @@ def fit_temperature(logits: npt.NDArray[np.floating], true: npt.NDArray[np.integ
         raise ValueError("A temperature needs at least one row.")
     if not np.isfinite(logits).all():
         raise ValueError("A temperature needs finite logits.")
+    n, all_right = len(true), bool((logits.argmax(axis=1) == true).all())
+
+    def is_too_flat(temperature: float) -> bool:
+        if all_right:
+            return float(softmax(logits, temperature).max(axis=1).mean()) < (n + 1) / (n + 2)
+        return _slope(logits, true, temperature) > 0  # more likely when sharper
+
     # In log T, so that every halving is worth the same factor.
     low, high = np.log(LOWEST), np.log(HIGHEST)
     for _ in range(N_STEPS):
         middle = (low + high) / 2
-        if _slope(logits, true, float(np.exp(middle))) > 0:  # more likely when sharper
+        if is_too_flat(float(np.exp(middle))):
             high = middle
         else:
             low = middle

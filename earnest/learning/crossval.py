@@ -13,7 +13,6 @@ from earnest.learning.domain import KNOWN_SHARE, Domain, fit_domain
 MOST_LEFT_OUT_ALONE = 12  # groups that each make a fold of their own
 N_FOLDS, N_FOLDS_OF_CLIPS = 10, 5
 FEWEST_FOR_THRESHOLD = 50
-SCALE = 10.0  # of the scores: with fewer rows than values they are large, and a temperature is at most 20 times that
 HIGHEST_THRESHOLD = 0.9
 
 
@@ -140,8 +139,7 @@ def temperature_of(logits: Floats, targets: Numbers) -> float:
     """Return the temperature of logits (rows, classes); rows whose class had nobody to be learnt from don't count."""
     # An absent class has the logit −10,000; half of it tells that from the logits of the others.
     known = logits[np.arange(len(targets)), targets] > ABSENT / 2
-    # softmax(z/T) = softmax((z/10)/(T/10)): from 0.05 to 20 for T/10, so T is from 0.5 to 200.
-    return SCALE * fit_temperature(logits[known] / SCALE, targets[known]) if known.any() else 1.0
+    return fit_temperature(logits[known], targets[known]) if known.any() else 1.0
 
 
 def domain_of(data: LabelledEmbeddings) -> Domain | None:

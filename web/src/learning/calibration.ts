@@ -5,9 +5,8 @@ import { ABSENT } from "./discriminant.js";
 import { dot, meanOfNumbers, type Rows } from "./rows.js";
 
 const LOWEST = 0.05;
-const HIGHEST = 20;
+const HIGHEST = 200;
 const N_STEPS = 60;
-const SCALE = 10; // of the scores: with fewer rows than values they are large, and a temperature is at most 20 times that
 const N_BINS = 15;
 const SMALLEST = 1.1754943508222875e-38; // of float32
 
@@ -18,19 +17,27 @@ export function softmax(logits: Float64Array, temperature = 1): Float64Array {
   return powers.map((value) => value / total);
 }
 
-/** The temperature of the smallest negative log-likelihood; rows whose class had nobody to be learnt from don't count. */
+/**
+ * The temperature of the smallest negative log-likelihood; without a single error that of the mean confidence which n
+ * right answers of n allow, (n + 1)/(n + 2). Rows whose class had nobody to be learnt from don't count.
+ */
 export function temperatureOf(logits: Rows, targets: readonly number[]): number {
   const known = logits.flatMap((row, place) => (row[targets[place]] > ABSENT / 2 ? [place] : []));
   if (!known.length) return 1;
-  const scaled = known.map((place) => logits[place].map((value) => value / SCALE));
+  const rows = known.map((place) => logits[place]);
   const right = known.map((place) => targets[place]);
+  const isAllRight = rows.every((row, place) => indexOfLargest(row) === right[place]);
+  const isTooFlat = (temperature: number): boolean =>
+    isAllRight
+      ? meanOfNumbers(rows.map((row) => Math.max(...softmax(row, temperature)))) < (rows.length + 1) / (rows.length + 2)
+      : slope(rows, right, temperature) > 0; // more likely when sharper
   let [low, high] = [Math.log(LOWEST), Math.log(HIGHEST)];
   for (let step = 0; step < N_STEPS; step++) {
     const middle = (low + high) / 2;
-    if (slope(scaled, right, Math.exp(middle)) > 0) high = middle; // more likely when sharper
+    if (isTooFlat(Math.exp(middle))) high = middle;
     else low = middle;
   }
-  return SCALE * Math.exp((low + high) / 2);
+  return Math.exp((low + high) / 2);
 }
 
 /** d/d(1/T) of the mean log-likelihood: z_y − Σ_c p_c·z_c. */
