@@ -256,13 +256,29 @@ class SystemAnswers:
         """Return the same answers with the truth forgotten."""
         return replace(self, emotion=None, affect=None)
 
+    def _check_spelling(self, emotion: TextColumn) -> None:
+        true = set(emotion) - {""}
+        spelt = {_spoken(label): label for label in true}
+        for label in sorted(set(self.predicted) - true - {""}):
+            if (twin := spelt.get(_spoken(label))) is not None:
+                raise CorpusError(
+                    f"{self.source}: answers say '{label}' where the truth says '{twin}'. Say --map {label}={twin}."
+                )
+
     def predictions(self) -> Predictions:
-        """Return the rows with the truth that the file itself holds."""
+        """Return the rows with the truth that the file itself holds.
+
+        Raises
+        ------
+        CorpusError
+            When it holds none, or answers and truth spell a label differently.
+        """
         if self.emotion is None:
             raise CorpusError(
                 f"{self.source}: it has no true labels. Say --manifest FILE (earnest corpus manifest "
                 "FOLDER -o FILE makes one of a folder for each class), or --data NAME=DIR."
             )
+        self._check_spelling(self.emotion)
         classes = self.classes()
         return Predictions(
             classes=classes,
@@ -277,6 +293,14 @@ class SystemAnswers:
             intensity=self.texts.get("intensity"),
             affect=self.affect,
         )
+
+
+def _spoken(label: str) -> str:
+    """Return what a label is, however it is written: "Sad" and "sad", "1" and "1.0" are the same."""
+    try:
+        return f"{float(label):g}"
+    except ValueError:
+        return label.strip().casefold()
 
 
 _ANSWER_COLUMNS = tuple(

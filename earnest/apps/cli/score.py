@@ -30,7 +30,7 @@ from earnest.evaluation.alignment import Joined, LabelMapping, Relabelled, join,
 from earnest.evaluation.confusion import HEADLINES
 from earnest.evaluation.importers import READERS, read_any
 from earnest.evaluation.metrics import Scores, affect_results, score
-from earnest.evaluation.predictions import Predictions, SystemAnswers, TextColumn
+from earnest.evaluation.predictions import SUM_TOLERANCE, Predictions, SystemAnswers, TextColumn
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.report import metrics_document, spread_text
 from earnest.evaluation.slices import Slice, manifest_columns
@@ -95,10 +95,10 @@ def to_score(path: Path, source: Source) -> ToScore:
     if not source.has_truth:
         if not source.words and source.scheme is None:
             predictions = answers.predictions()
-            return ToScore(predictions, more=_affect_scores(predictions))
+            return ToScore(predictions, _doubts(predictions), more=_affect_scores(predictions))
         found = relabelled(answers, _label_mapping(source, answers, ()))
         predictions = found.answers.predictions()
-        return ToScore(predictions, _notes(found, None))
+        return ToScore(predictions, [*_notes(found, None), *_doubts(predictions)])
     rows = source.utterances()
     label_mapping = _label_mapping(source, answers, rows)
     found = relabelled(answers.without_truth(), label_mapping)
@@ -107,7 +107,7 @@ def to_score(path: Path, source: Source) -> ToScore:
     columns = manifest_columns(predictions, joined.utterances, SLICED)
     more = _affect_scores(predictions)
     derived = [DERIVED] if more and answers.affect_derived is not None and answers.affect_derived.any() else []
-    return ToScore(predictions, [*_notes(found, joined), *derived], columns, more)
+    return ToScore(predictions, [*_notes(found, joined), *_doubts(predictions), *derived], columns, more)
 
 
 def _label_mapping(source: Source, answers: SystemAnswers, rows: Sequence[Utterance]) -> LabelMapping:
@@ -136,6 +136,26 @@ def _notes(found: Relabelled, joined: Joined | None) -> list[str]:
             (joined.n_unknown, "Left out, their clip not being in the manifest"),
         ]
     return [f"{what}: {count}." for count, what in counted if count]
+
+
+def _doubts(predictions: Predictions) -> list[str]:
+    """Say what makes it likely that a file doesn't mean what is scored."""
+    answered = predictions.predicted >= 0
+    told, true = (set(np.unique(column).tolist()) for column in (predictions.predicted[answered], predictions.emotion))
+    doubts = []
+    if told and not told & true:
+        names = [", ".join(predictions.classes[number] for number in sorted(some)[:5]) for some in (told, true)]
+        doubts.append(f"No answer is a true label: {names[0]} against {names[1]}. Say --map LABEL=LABEL if they are.")
+    if predictions.probabilities is not None:
+        known = answered & ~np.isnan(predictions.probabilities).any(axis=1)
+        rows = predictions.probabilities[known]
+        # p of the class answered against the largest: equal ones are no contradiction.
+        own = rows[np.arange(len(rows)), predictions.predicted[known]]
+        if n_others := int((own < rows.max(axis=1) - SUM_TOLERANCE).sum()):
+            doubts.append(
+                f"In {n_others} rows another class is likelier than the one answered, which is what is scored."
+            )
+    return doubts
 
 
 def _affect_scores(predictions: Predictions) -> dict[str, Any]:

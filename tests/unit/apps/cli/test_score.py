@@ -183,3 +183,26 @@ def test_a_map_without_two_words_is_wrong_usage(predictions, word):
 
 def test_the_title_of_the_confusions_stands_below_an_empty_line(predictions):
     assert "\n\nTrue class in rows, predicted in columns\n" in run(predictions).stdout
+
+
+@pytest.mark.parametrize(("told", "true"), [("Happy", "happy"), ("0.0", "0"), (" sad", "sad")])
+def test_a_label_that_is_spelt_otherwise_is_no_wrong_answer(tmp_path, told, true):
+    path = tmp_path / "theirs.csv"
+    path.write_text(f"utterance_id,emotion,predicted\na,{true},{told}\nb,other,other\n")
+    error = run(str(path)).exception
+    assert isinstance(error, CorpusError)
+    assert f"answers say '{told}' where the truth says '{true}'. Say --map {told}={true}." in str(error)
+    assert json.loads(run(str(path), "--map", f"{told}={true}", "--json", "-q").stdout)["wa"] == 1.0
+
+
+def test_answers_without_a_true_label_are_doubted(tmp_path):
+    path = tmp_path / "theirs.csv"
+    path.write_text("utterance_id,emotion,predicted\na,happy,joy\nb,sad,grief\n")
+    assert "No answer is a true label: grief, joy against happy, sad." in run(str(path)).output
+
+
+def test_probabilities_that_contradict_the_answers_are_told(tmp_path):
+    path = tmp_path / "theirs.csv"
+    rows = ["utterance_id,emotion,predicted,p_happy,p_sad", "a,happy,sad,0.9,0.1", "b,sad,sad,0.2,0.8"]
+    path.write_text("\n".join([*rows, "c,sad,sad,0.5,0.5"]) + "\n")
+    assert "In 1 rows another class is likelier than the one answered" in run(str(path)).output
