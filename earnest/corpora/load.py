@@ -56,9 +56,11 @@ def corpus_root(name: str, folders: Mapping[str, Path], environ: Mapping[str, st
     else:
         raise CorpusError(f"Where is {name}? Say --data {name}=DIR, or set {ENVIRONMENT} to the folder that holds it.")
     if not root.exists():
-        raise CorpusError(
-            f"{root}: no such folder. Say --data {name}=DIR; 'earnest corpus info {name}' says where to get it."
-        )
+        if name in CORPORA.names():
+            where = f"--data {name}=DIR; 'earnest corpus info {name}' says where to get it"
+        else:
+            where = f"--data {name}=PATH, with the folder, table or manifest that these recordings were read from"
+        raise CorpusError(f"{root}: no such folder. Say {where}.")
     return root
 
 

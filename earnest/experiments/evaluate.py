@@ -200,7 +200,7 @@ def scored(
         "title": task.title,
         "command": command,
         "seed": task.seeds[0],
-        "selected_on": "test" if is_chosen_on_test(protocol.name) else "validation",
+        "selected_on": _selected_on(protocol.name, splits),
         "clips": coverage.sentence(),
         "labels": labels.sentence(),
         "leakage": [line.to_dict() for line in lines],
@@ -244,6 +244,13 @@ def _refuse_other_results(protocol: Protocol, output: Path) -> None:
         raise RecipeError(f"{output / METRICS}: not the result of an evaluation. Choose another --output.") from error
     if held != protocol.name:
         raise RecipeError(f"{output}: holds results of the protocol '{held}'. Choose another --output.")
+
+
+def _selected_on(protocol: str, splits: Sequence[Split]) -> str:
+    """Return which set chose epoch and temperature; "nothing" where a fold has no validation recordings."""
+    if is_chosen_on_test(protocol):
+        return "test"
+    return "validation" if all(split.valid for split in splits) else "nothing"
 
 
 def _told_by_runs(predictions: Predictions, runs: Mapping[str, Path]) -> dict[str, Any]:

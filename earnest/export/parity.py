@@ -42,6 +42,7 @@ class Parity:
     batched_logits, batched_probabilities : onnxruntime, clips of different lengths padded to one batch
     gender, batched_gender : probabilities of female and male, None where the model doesn't answer it
     torch_batched_logits : torch, the same batches
+    temperature : that logits are divided by before they are probabilities
     """
 
     n_clips: int
@@ -55,12 +56,14 @@ class Parity:
     same_label: int
     gender: float | None = None
     batched_gender: float | None = None
+    temperature: float = 1.0
 
     @property
     def largest(self) -> float:
-        """The largest of all differences between onnxruntime and torch."""
-        told = (self.logits, self.probabilities, self.gender or 0.0)
-        return max(*told, self.batched_logits, self.batched_probabilities, self.batched_gender or 0.0)
+        """The largest of all differences between onnxruntime and torch; of logits as they count, by the temperature."""
+        logits = max(self.logits, self.batched_logits) / max(self.temperature, 1.0)
+        genders = self.gender or 0.0, self.batched_gender or 0.0
+        return max(logits, self.probabilities, self.batched_probabilities, *genders)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -106,6 +109,7 @@ def compare(run: Path, bundle: Path, paths: Sequence[Path]) -> Parity:
         same_label=int((answers["logits"].argmax(axis=1) == reference["logits"].argmax(axis=1)).sum()),
         gender=alone.get("gender"),
         batched_gender=batched.get("gender"),
+        temperature=float(classifier.temperature),
     )
 
 

@@ -69,7 +69,7 @@ def discriminant(
     corpora : of each row; None for one
     """
     if len(np.unique(targets)) < n_classes or n_classes < 2:
-        raise RecipeError("The discriminant needs two or more classes, each with training recordings.")
+        raise RecipeError(_lacking(targets, n_classes))
     weights, bias = pooled_discriminant(embeddings, targets, shrinkage, n_classes, corpora)
     experts, parts = [], rows_by_corpus(np.ones(len(targets), bool), corpora)
     for own in parts:
@@ -88,6 +88,14 @@ def discriminant(
     half = np.sqrt(np.mean([_size(weights, bias, embeddings[own]) ** 2 for own in parts])) / (2 * len(experts))
     expert, beside = (np.sum(values, axis=0) for values in zip(*experts, strict=True))
     return weights / 2 + half * expert, bias / 2 + half * beside
+
+
+def _lacking(targets: npt.NDArray[np.integer], n_classes: int) -> str:
+    n_there = len(np.unique(targets))
+    return (
+        f"The training recordings hold {n_there} of {n_classes} classes, and a discriminant needs each of two or more. "
+        "Add recordings of more speakers, or name another --protocol or --scheme."
+    )
 
 
 def _size(weights: Floats, bias: Floats, embeddings: Floats) -> float:
@@ -157,7 +165,7 @@ def speaker_discriminant(
     speakers : of each row
     """
     if len(np.unique(targets)) < n_classes or n_classes < 2:
-        raise RecipeError("The discriminant needs two or more classes, each with training recordings.")
+        raise RecipeError(_lacking(targets, n_classes))
     scaled, mean, deviation = standardised(embeddings)
     width, speaker_of = scaled.shape[1], np.unique(np.array(speakers), return_inverse=True)[1]
     n_speakers = int(speaker_of.max()) + 1

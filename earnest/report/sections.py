@@ -225,7 +225,11 @@ def learning_section(result: Result) -> Section:
         tested = result.scores.folds.get(run.name)
         rows.append([run.name, f"{chosen} of {epochs}", percent(best), percent(tested["ua"] if tested else None)])
     columns = ("fold", "epoch chosen", "UA on validation, %", "UA on test, %")
-    chosen_on = result.facts.stamp or "chosen on validation clips; test clips were scored once, after that"
+    chosen_on = result.facts.stamp or (
+        "chosen on validation clips; test clips were scored once, after that"
+        if any("valid_ua" in row for run in learned for row in run.history)
+        else "the last one, as there were no validation clips"
+    )
     warnings = [f"Fold {run.name}: {sentence}" for run in learned for sentence in run.record.warnings]
     lead = (f"The dashed line is the epoch that was kept: {chosen_on}.", *warnings)
     return Section("learning", title, lead, pictures, {"Epochs": Table(columns, rows)})

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # a report reads records where torch is missing
 
     from earnest.models.classifier import SpeechClassifier
 
+NO_VALIDATION = "there are no validation recordings: the last epoch is kept, and probabilities are not calibrated"
 RECORD = "run.json"
 
 

@@ -3,7 +3,9 @@
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ from earnest.training.finetune import drop_finetuned
 from earnest.training.heads import class_heads, heads_of
 from earnest.training.learn import calibration_of, learner_for
 from earnest.training.loop import CHECKPOINT
-from earnest.training.record import RECORD, RunRecord, calibrate, read_record
+from earnest.training.record import NO_VALIDATION, RECORD, RunRecord, calibrate, read_record
 
 N_NAMED = 3
 
@@ -79,8 +81,9 @@ def refuse_known_speakers(split: Split, fitted_on: frozenset[str]) -> None:
 
 _log = logging.getLogger(__name__)
 WEIGHTS, PREDICTIONS, LEAKAGE = "model.safetensors", "predictions.csv", "leakage.json"
-FILES = ("recipe.toml", "split.json", LEAKAGE, WEIGHTS, RECORD, PREDICTIONS)
-BEFORE_LEARNING = ("recipe.toml", "split.json", LEAKAGE, "tensorboard")
+LABELS = "labels.json"
+FILES = ("recipe.toml", "split.json", LABELS, LEAKAGE, WEIGHTS, RECORD, PREDICTIONS)
+BEFORE_LEARNING = ("recipe.toml", "split.json", LABELS, LEAKAGE, "tensorboard")
 
 
 @holding("folder")
@@ -197,17 +200,28 @@ def claim(folder: Path, recipe: Recipe, split: Split) -> None:
 
     A run that failed before it learned anything has nothing to lose: the corrected recipe takes its place.
     """
-    path, split_path = folder / "recipe.toml", folder / "split.json"
+    path, split_path, labels_path = folder / "recipe.toml", folder / "split.json", folder / LABELS
+    labels = _json({"sha256": _digest_of_labels(split)})
     refuse_foreign(folder, path.name, FILES)
     if folder.is_dir() and any(one.name not in BEFORE_LEARNING for one in folder.glob("[!.]*")):
         if path.exists() and not read_recipe(path).trains_as(recipe):
             raise _holds("a run of another recipe", folder)
         if split_path.exists() and split_path.read_text(encoding="utf-8") != split.to_json():
             raise _holds("a run on another split", folder)
+        if labels_path.exists() and labels_path.read_bytes() != labels:  # runs of earlier versions have none
+            raise _holds("a run on other labels of these recordings", folder)
         if path.exists() and split_path.exists():
             return
     write_atomically(path, recipe_to_toml(recipe).encode())
     write_atomically(split_path, split.to_json().encode())
+    write_atomically(labels_path, labels)
+
+
+def _digest_of_labels(split: Split) -> str:
+    """Return what changes with any label, rating, speaker or time of a recording; where files lie doesn't count."""
+    names = [one.name for one in fields(Utterance) if one.name != "path"]
+    rows = ([str(getattr(row, name)) for name in names] for row in chain(*split.sets.values()))
+    return sha256(json.dumps(sorted(rows)).encode()).hexdigest()
 
 
 def _holds(what: str, folder: Path) -> RecipeError:
@@ -231,7 +245,7 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
         )
     statistics = learner.runtime_statistics(classifier, result.heard, valid)
     best_epoch, epochs, stop_reason = result.best_epoch, result.epochs, result.stop_reason
-    warnings = result.warnings
+    warnings = (*result.warnings, *(() if valid else (NO_VALIDATION,)))
     if settings.refit and valid:
         learner, classifier = learner_for(recipe, clips), initial_classifier(recipe, classes)
         classifier.network.prepare(example.frames for example in (*train, *valid))

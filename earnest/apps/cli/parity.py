@@ -79,7 +79,9 @@ def command(
         columns = ("", "logits", "probabilities", "gender")
         echo_table(columns, rows, title, right=columns[1:])
         if not quiet:
-            echo(f"\nSame label: {parity.same_label} of {parity.n_clips}. Tolerance: {TOLERANCE:g}.")
+            told = "equal" if parity.largest <= TOLERANCE else "NOT equal"
+            limits = f"within {TOLERANCE:g}, logits by the temperature {parity.temperature:.3g}"
+            echo(f"\nSame label: {parity.same_label} of {parity.n_clips}. {told} ({limits}).")
     if parity.largest > TOLERANCE:
         raise SystemExit(EXIT_ERROR)
 

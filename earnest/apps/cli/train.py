@@ -151,9 +151,17 @@ def protocol_of(recipe: "Recipe", other: RecipeOptions, folders: Mapping[str, Pa
 
 def _echo_training(output: Path, record: "RunRecord") -> None:
     """Write what was trained on and what chose the epoch."""
+    from earnest.training.record import NO_VALIDATION
+
     chosen_by = f"epoch {record.best_epoch} of {record.epochs}" if record.epochs else "temperature"
     trained = f"{record.n_train} clips, validation clips among them" if record.refitted else f"{record.n_train} clips"
-    echo(f"{output}: trained on {trained}; {chosen_by} chosen on {record.n_valid} validation clips.")
+    fitted_on = record.calibration.after.n if record.calibration else 0
+    if not record.n_valid:
+        echo(f"{output}: trained on {trained}; {NO_VALIDATION}.")
+    elif record.epochs or fitted_on <= record.n_valid:
+        echo(f"{output}: trained on {trained}; {chosen_by} chosen on {record.n_valid} validation clips.")
+    else:
+        echo(f"{output}: trained on {trained}; {chosen_by} chosen on {fitted_on} clips of speakers that were left out.")
 
 
 def _echo_test(outcome: "Evaluation") -> None:

@@ -12,7 +12,7 @@ from earnest.corpora.own.data import OwnData, Refused
 SHORT_S = 0.3  # a syllable
 FEW = 10  # recordings of a class
 FEW_SPEAKERS = 5
-SAME, KEEP_ONE = "same audio", "keep one of them"
+SAME, TWICE, KEEP_ONE = "same audio", "listed twice", "keep one of them"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def check_own(data: OwnData, on_progress: Callable[[int, int], object] | None = 
         n_speakers=len(data.speakers),
         class_counts=data.class_counts,
         hours=sum(sound.duration_s for sound in sounds) / 3600,
-        findings=[*refused, *_sound(sounds), *_same_audio(sounds, data.utterances)],
+        findings=[*refused, *_sound(sounds), *_same_audio(sounds, data.utterances), *_twice(data.utterances)],
         advice=[*data.notes, *_speakers(data), *_classes(data)],
     )
 
@@ -74,9 +74,11 @@ def without_faulty(data: OwnData, report: OwnReport) -> OwnData:
     """Leave out recordings with a finding, and say why each is; of the same sound under one label the first stays."""
     why: dict[str, str] = {}
     for finding in report.findings:
-        stays = finding.kind == SAME and finding.detail == KEEP_ONE
-        why |= dict.fromkeys(finding.files[stays:], f"{finding.kind}: {finding.detail}")
-    kept = tuple(row for row in data.utterances if str(row.path) not in why)
+        one_stays = finding.kind in (SAME, TWICE) and finding.detail == KEEP_ONE
+        why |= dict.fromkeys(finding.files[one_stays:], f"{finding.kind}: {finding.detail}")
+    first = {(row.path, row.start_s, row.end_s): number for number, row in reversed([*enumerate(data.utterances)])}
+    stays = set(first.values())
+    kept = tuple(row for number, row in enumerate(data.utterances) if str(row.path) not in why and number in stays)
     here = {str(row.path) for row in data.utterances}
     refused = (*data.refused, *(Refused(path, reason) for path, reason in why.items() if path in here))
     return replace(data, utterances=kept, refused=refused)
@@ -107,6 +109,16 @@ def _same_audio(sounds: Iterable[Sound], rows: Sequence[Utterance]) -> Iterable[
             said = sorted(set().union(*(labels[path] for path in paths)))
             detail = f"labels contradict: {', '.join(said)}" if len(said) > 1 else KEEP_ONE
             yield Finding(SAME, tuple(map(str, paths)), detail)
+
+
+def _twice(rows: Sequence[Utterance]) -> Iterable[Finding]:
+    said = defaultdict(list)
+    for row in rows:
+        said[row.path, row.start_s, row.end_s].append(row.native_emotion)
+    for (path, *_), labels in said.items():
+        if len(labels) > 1:
+            told = sorted(set(labels))
+            yield Finding(TWICE, (str(path),), f"labels contradict: {', '.join(told)}" if len(told) > 1 else KEEP_ONE)
 
 
 def _speakers(data: OwnData) -> Iterable[str]:

@@ -166,6 +166,16 @@ def test_the_culprit_is_named_wherever_it_stands(row, tmp_path):
         read_predictions(written(tmp_path, *lines))
 
 
+@pytest.mark.parametrize("cells", ["0.33,0.33,0.33,0.00", "0.251,0.251,0.250,0.249"])
+def test_probabilities_that_were_rounded_are_made_to_sum_to_one(cells, tmp_path):
+    header = "utterance_id,emotion,predicted,p_happy,p_sad,p_angry,p_neutral"
+    read = read_predictions(written(tmp_path, header, f"a,happy,happy,{cells}"))
+    assert read.probabilities.sum() == pytest.approx(1, abs=2e-3)
+    wrong = cells.replace("0.00", "0.05").replace("0.249", "0.299")
+    with pytest.raises(CorpusError, match="the probabilities sum to"):
+        read_predictions(written(tmp_path, header, f"a,happy,happy,{wrong}"))
+
+
 def test_a_repeated_utterance_is_found_far_below(tmp_path):
     lines = many_lines(1200)
     lines.append(lines[3])

@@ -44,3 +44,16 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "predictions.csv").write_text("")
     with pytest.raises(EarnestError, match=r"holds predictions\.csv of something else"):
         claim(tmp_path, RECIPE, split())
+
+
+def test_corrected_labels_are_not_answered_by_the_run_of_before(tmp_path: Path) -> None:
+    given = split()
+    claim(tmp_path, RECIPE, given)
+    (tmp_path / "run.json").write_text("")
+    moved = replace(given, train=[replace(given.train[0], path=Path("elsewhere/a.wav"))])
+    claim(tmp_path, RECIPE, moved)  # the folder of the recordings may have another name now
+    corrected = replace(given, train=[replace(given.train[0], emotion="sad")])
+    with pytest.raises(RecipeError, match="holds a run on other labels of these recordings"):
+        claim(tmp_path, RECIPE, corrected)
+    (tmp_path / "labels.json").unlink()  # of an earlier version
+    claim(tmp_path, RECIPE, corrected)

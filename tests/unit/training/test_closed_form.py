@@ -140,7 +140,7 @@ def test_a_network_behind_segments_lends_its_last_layers() -> None:
 
 
 def test_a_class_without_clips_is_refused() -> None:
-    with pytest.raises(RecipeError, match="each with training recordings"):
+    with pytest.raises(RecipeError, match="hold 2 of 3 classes"):
         fit_discriminant(Sums(), examples([4, 0, 4]), 0.6, N_CLASSES, EmbeddingCache())
 
 

@@ -162,7 +162,7 @@ def test_nothing_gets_used_to_known_voices() -> None:
 
 def test_a_class_without_clips_is_refused() -> None:
     points, targets, voices = clips(2, seed=0)
-    with pytest.raises(RecipeError, match="two or more classes"):
+    with pytest.raises(RecipeError, match="hold 3 of 4 classes"):
         speaker_discriminant(points, targets, voices, 0.2, 2.0, N_CLASSES + 1)
 
 

@@ -45,6 +45,18 @@ def test_each_fault_is_a_finding_and_the_rest_is_counted(data: OwnData, tmp_path
     assert any(sentence.startswith("Speakers are unknown") for sentence in report.advice)
 
 
+def test_a_file_that_is_listed_twice_is_a_finding(tmp_path: Path) -> None:
+    for number in range(4):
+        record(tmp_path / f"{number}.wav", number)
+    rows = ["0.wav,yes", "1.wav,no", "2.wav,yes", "3.wav,no", "0.wav,no", "1.wav,no"]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    data = read_own(tmp_path / "list.csv")
+    report = check_own(data)
+    found = {(Path(one.files[0]).name, one.detail) for one in report.findings if one.kind == "listed twice"}
+    assert found == {("0.wav", "labels contradict: no, yes"), ("1.wav", "keep one of them")}
+    assert [row.path.name for row in without_faulty(data, report).utterances] == ["1.wav", "2.wav", "3.wav"]
+
+
 def test_what_is_left_out_is_told_and_one_of_the_same_sound_stays(data: OwnData) -> None:
     left = without_faulty(data, check_own(data))
     names = sorted(row.path.name for row in left.utterances)
