@@ -156,6 +156,7 @@ class Joined:
     n_unanswered : clips of the manifest that the file doesn't name
     n_unknown : rows of the file that name no clip of the manifest, left out
     n_dropped : clips of the manifest that aren't scored: ``left_out``, or their label is not in the scheme
+    n_by_name : rows of the file that were found by the name of the file alone, in another folder than they say
     """
 
     predictions: Predictions
@@ -164,6 +165,7 @@ class Joined:
     n_unanswered: int
     n_unknown: int
     n_dropped: int
+    n_by_name: int = 0
 
 
 def join(
@@ -206,7 +208,14 @@ def join(
     order = np.concatenate([places[kept], missing]).tolist()
     rows = [utterances[place] for place in order]
     predictions = _predictions(answers.take(kept), rows, [truth[place] for place in order], scheme)
-    return Joined(predictions, rows, kept, len(missing), len(unknown), int((~is_kept[:-1]).sum()))
+    n_by_name = sum(map(_lies_elsewhere, answers.take(kept).name, rows))  # rows without an answer stand below
+    return Joined(predictions, rows, kept, len(missing), len(unknown), int((~is_kept[:-1]).sum()), n_by_name)
+
+
+def _lies_elsewhere(name: str, row: Utterance) -> bool:
+    """Whether a path names another folder than that of the recording."""
+    folders = PurePosixPath(name.replace("\\", "/")).parts[:-1]
+    return bool(folders) and name not in (row.utterance_id, row.key) and folders[-1] != row.path.parent.name
 
 
 def _class_of(row: Utterance, scheme: Scheme | None) -> str:

@@ -46,6 +46,7 @@ from earnest.training.examples import compute_examples
 from earnest.training.loop import predict_outputs
 from earnest.training.record import read_record
 from earnest.training.run import PREDICTIONS, load_run, predictions_from, scheme_of
+from earnest.training.runtime_statistics import FEWEST_SPEAKERS
 
 Probabilities: TypeAlias = npt.NDArray[np.float32]
 ClipChange: TypeAlias = Callable[[Waveform, str, int], Waveform]
@@ -142,6 +143,9 @@ class Condition(ABC):
         """What stands in the names of its files."""
         return f"{self.kind}-{self.name}"
 
+    def refuse_untrained(self, recipe: Recipe, split: Split) -> None:  # noqa: B027 - most need nothing
+        """Raise an `EarnestError` where a fold will lack what the condition needs; told before hours of training."""
+
     def refuse(self, run: Path, split: Split) -> None:  # noqa: B027 - most need nothing
         """Raise an `EarnestError` where a finished fold lacks what the condition needs; told before any answer."""
 
@@ -152,6 +156,9 @@ class Condition(ABC):
     def facts(self, found: Predictions) -> dict[str, Any]:
         """Return what a metrics.json of its own says of it."""
         return {}
+
+
+_TAKES = 'That takes a recipe with method = "discriminant" and three training speakers or more.'
 
 
 @dataclass(frozen=True)
@@ -220,9 +227,23 @@ class Adapted(Condition):
         """Return the condition of that way."""
         return cls("adapted", how, how)
 
+    def refuse_untrained(self, recipe: Recipe, split: Split) -> None:
+        """Refuse what can't learn to adapt, and clips without a speaker."""
+        if recipe.training.method != "discriminant" or recipe.network.get("speaker_dependent"):
+            raise EarnestError(f"--adapt: {split.title} can't learn to adapt. {_TAKES}")
+        # Changed copies teach as other speakers do.
+        n_voices = len({row.speaker for row in split.train if row.speaker}) * (1 + recipe.training.augmented_copies)
+        if n_voices < FEWEST_SPEAKERS or any(not row.speaker for row in split.train):
+            raise EarnestError(f"--adapt: {split.title} has too few training speakers, or not all named. {_TAKES}")
+        self._refuse_silent(split)
+
     def refuse(self, run: Path, split: Split) -> None:
         """Refuse runs that can't adapt, and clips without a speaker."""
         read_adaptation(run)
+        self._refuse_silent(split)
+
+    @staticmethod
+    def _refuse_silent(split: Split) -> None:
         if silent := [row.key for row in split.test if not row.speaker]:
             raise EarnestError(
                 f"Adaptation needs the speaker of each recording; missing for {', '.join(silent[:N_NAMED])}."
@@ -242,8 +263,8 @@ class Adapted(Condition):
 def read_adaptation(run: Path) -> Adaptation:
     """Read the adaptation network that a finished run was trained with."""
     missing = (
-        'no such file: the run can\'t adapt. That takes a recipe with method = "discriminant", three training speakers '
-        "or more, and a run of this version; choose another --output to train it again."
+        f"no such file: the run can't adapt. {_TAKES} And a run of this version; choose another --output to train it "
+        "again."
     )
     path = run / ADAPTATION
     return Adaptation.read(read_bytes(path, missing=missing), len(read_record(run).classes), str(path))
@@ -444,6 +465,13 @@ def noise_sentence(noise: Mapping[str, Any]) -> str:
     names = ", ".join(noise["names"]) or noise["folder"]
     heard = f"{noise['heard_in_training']} of them" if noise["heard_in_training"] else "none"
     return f"{noise['recordings']} recordings ({names}), {heard} heard in training"
+
+
+def refuse_untrained(task: Task, sets: Sequence[ConditionSet]) -> None:
+    """Raise an `EarnestError` where the folds of a task will lack what a condition needs."""
+    for condition in (each for one in sets for each in one.conditions):
+        for split in task.splits:
+            condition.refuse_untrained(task.recipe, split)
 
 
 def evaluate_conditions(

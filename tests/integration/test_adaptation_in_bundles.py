@@ -98,5 +98,6 @@ def test_the_bundle_holds_the_runs_adaptation_and_domain(recipe: Path, made_up: 
 def test_a_recipe_without_the_discriminant_cannot_adapt(made_up: Path, tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(recipe_text(epochs=1))
     words = ("--data", f"made-up={made_up}", "--output", tmp_path / "run", "--protocol", "speaker-5fold")
-    with pytest.raises(EarnestError, match="can't adapt"):
+    with pytest.raises(EarnestError, match="can't learn to adapt"):
         earnest_cli("evaluate", tmp_path / "recipe.toml", *words, "--adapt", "all")
+    assert not (tmp_path / "run").exists()  # it is told before anything is trained

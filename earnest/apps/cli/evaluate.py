@@ -303,7 +303,7 @@ def command(
     shares = numbers(train_share or "", "--train-share", "0.25,0.5")
     folders = corpus_folders(data) | other.own
     of = of.as_of(read_recipe(recipe, other.changes), as_published, other, folders)  # refusals don't wait for torch
-    from earnest.experiments.conditions import evaluate_conditions
+    from earnest.experiments.conditions import evaluate_conditions, refuse_untrained
     from earnest.experiments.evaluate import evaluate
     from earnest.experiments.learning_curve import with_shares
 
@@ -318,6 +318,7 @@ def command(
         _show_as_published(asked, folders, folder, engine, on_fold, as_json, quiet)
         return
     task = asked.task(folders)
+    refuse_untrained(task, sets)
     space, less = asked.space(task), with_shares(task, shares)
     with resumable(folder, "", quiet), held_folder(folder):
         outcome = evaluate(task, folder, shlex.join(asked.words), engine, on_fold, space)

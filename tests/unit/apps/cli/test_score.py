@@ -85,7 +85,10 @@ def test_a_pipelines_output_is_scored_against_a_manifest(tmp_path, manifest):
     words = [answers(tmp_path, *PIPELINE), "--manifest", manifest, "--map", "hap=happy"]
     document = json.loads(run(*words, "--json").stdout)
     assert (document["n"], document["wa"], document["coverage"]) == (4, 0.5, 0.5)
-    assert document["notes"] == ["Clips of the manifest without an answer, counted as wrong: 2."]
+    assert document["notes"] == [
+        "Clips of the manifest without an answer, counted as wrong: 2.",
+        "Found by the name of the file alone, in another folder than the answers say: 1.",
+    ]
     assert [(part["value"], part["n"], part["wa"]) for part in document["slices"]["style"]] == [
         ("song", 1, 1.0),
         ("speech", 3, pytest.approx(1 / 3)),
