@@ -1,7 +1,7 @@
 """The ``[training]`` table of a recipe: how the weights are found."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from earnest.settings.config import NONE
@@ -24,6 +24,10 @@ Oversample: TypeAlias = Literal["none", "minority", "minority-twice", "balanced"
 Rules: TypeAlias = Iterable[tuple[bool, str]]
 Rate: TypeAlias = Annotated[float, Bounds(gt=0, lt=10)]
 Weight: TypeAlias = Annotated[float, Bounds(ge=0, le=1_000)]
+
+
+_OF_BOTH = frozenset({"method", "refit", "changes", "auxiliary", "seed"})
+_OF_DISCRIMINANTS = frozenset({"shrinkage", "speaker_prior", "augmented_copies"})
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,13 @@ class Training(Validated):
         require(not self.unfreeze or bool(self.freeze), "unfreeze needs freeze")
         right = not (self.stability_weight and self.mixup_alpha)
         require(right, "stability_weight and mixup_alpha can't be used together")
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Names of settings that were given, and of which ``method`` makes no use."""
+        names = {one.name for one in fields(self)} - _OF_BOTH
+        others = names - _OF_DISCRIMINANTS if self.method == "discriminant" else _OF_DISCRIMINANTS
+        return tuple(one.name for one in fields(self) if one.name in others and getattr(self, one.name) != one.default)
 
     def _of_schedule(self) -> Rules:
         warm = self.warmup_epochs

@@ -16,7 +16,7 @@ from earnest.errors import RecipeError
 from earnest.evaluation.protocols import PROTOCOL_TABLE, PROTOCOLS
 from earnest.files.reading import parsed_toml
 from earnest.labels import SCHEMES
-from earnest.settings.recipe import recipe_file, shipped_recipes
+from earnest.settings.recipe import Recipe, recipe_file, shipped_recipes
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,6 +40,14 @@ def recipe_argument(function: F) -> F:
     """Add the argument RECIPE."""
     complete = names_from(shipped_recipes, files=True)
     return click.argument("recipe", type=RecipeFile(), metavar="RECIPE", shell_complete=complete)(function)
+
+
+def tell_unused(recipe: Recipe, quiet: bool) -> Recipe:
+    """Say which settings that were given change nothing, and return the recipe."""
+    if not quiet and (unused := recipe.training.unused):
+        names = ", ".join(f"training.{name}" for name in unused)
+        click.echo(f'method = "{recipe.training.method}" makes no use of {names}.', err=True)
+    return recipe
 
 
 @dataclass(frozen=True)

@@ -277,7 +277,11 @@ def _tell(outcome: "Outcome", seconds: float, output: str, as_json: bool, quiet:
         )
     elif not quiet:
         told = f"{outcome.n_rows - outcome.n_failed} answered, {outcome.n_failed} failed"
-        told += "" if outcome.n_rows or outcome.n_left or outcome.errors else ", all were there already (what failed: earnest batch summary)"
+        told += (
+            ""
+            if outcome.n_rows or outcome.n_left or outcome.errors
+            else ", all were there already (what failed: earnest batch summary)"
+        )
         left = f", {outcome.n_left} left: give the same command again" if outcome.n_left else ""
         echo(f"{told}, {outcome.sound_s / 3600:.1f} h of sound in {seconds:.0f} s{left}: {output}", err=True)
 

@@ -19,7 +19,7 @@ from earnest.apps.cli._options import (
     options,
     variant_names,
 )
-from earnest.apps.cli._recipe import EPILOG, RecipeOptions, protocol_names, recipe_argument
+from earnest.apps.cli._recipe import EPILOG, RecipeOptions, protocol_names, recipe_argument, tell_unused
 from earnest.apps.cli.output import (
     corpus_folders,
     data_option,
@@ -302,7 +302,8 @@ def command(
 
     shares = numbers(train_share or "", "--train-share", "0.25,0.5")
     folders = corpus_folders(data) | other.own
-    of = of.as_of(read_recipe(recipe, other.changes), as_published, other, folders)  # refusals don't wait for torch
+    resolved = tell_unused(read_recipe(recipe, other.changes), quiet)
+    of = of.as_of(resolved, as_published, other, folders)  # refusals don't wait for torch
     from earnest.experiments.conditions import evaluate_conditions, refuse_untrained
     from earnest.experiments.evaluate import evaluate
     from earnest.experiments.learning_curve import with_shares

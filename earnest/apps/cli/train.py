@@ -13,7 +13,7 @@ import click
 
 from earnest.apps.cli._evaluate_results import echo_leakage, echo_other_heads
 from earnest.apps.cli._options import names_from, options
-from earnest.apps.cli._recipe import EPILOG, RecipeOptions, protocol_names, recipe_argument
+from earnest.apps.cli._recipe import EPILOG, RecipeOptions, protocol_names, recipe_argument, tell_unused
 from earnest.apps.cli.output import (
     corpus_folders,
     data_option,
@@ -92,7 +92,7 @@ def command(
         return
     from earnest.settings.recipe import read_recipe
 
-    resolved = read_recipe(recipe, other.changes)
+    resolved = tell_unused(read_recipe(recipe, other.changes), quiet)
     folders = corpus_folders(data) | other.own
     protocol = protocol or protocol_of(resolved, other, folders, one_split=True)  # a refusal doesn't wait for torch
     from earnest.experiments.evaluate import train

@@ -326,3 +326,16 @@ def test_without_recipes_only_paths_are_taken(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(recipe, "_PLACES", (tmp_path / "nowhere",))
     with pytest.raises(RecipeError, match=r"earnest has no recipe of this name\.$"):
         recipe_file("emocatcher")
+
+
+def test_settings_that_the_method_makes_no_use_of_are_known() -> None:
+    assert Training(method="discriminant", epochs=7, label_smoothing=0.3, shrinkage=0.2).unused == (
+        "epochs",
+        "label_smoothing",
+    )
+    assert Training(augmented_copies=2, epochs=7).unused == ("augmented_copies",)
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_recipes_that_ship_set_nothing_in_vain(path: Path) -> None:
+    assert read_recipe(path).training.unused == ()

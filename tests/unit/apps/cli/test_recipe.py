@@ -1,9 +1,12 @@
 """A recipe with other settings than its own."""
 
+from pathlib import Path
+
 import click
 import pytest
 
-from earnest.apps.cli._recipe import RecipeOptions, changes_of
+from earnest.apps.cli._recipe import RecipeOptions, changes_of, tell_unused
+from earnest.settings.recipe import read_recipe
 
 
 def test_values_are_toml_and_anything_else_a_word() -> None:
@@ -37,3 +40,11 @@ def test_what_was_typed_can_be_typed_again() -> None:
 def test_half_a_setting_is_a_usage_error(text: str) -> None:
     with pytest.raises(click.UsageError, match="KEY=VALUE"):
         changes_of((text,))
+
+
+def test_settings_in_vain_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = read_recipe(Path(__file__).parents[4] / "recipes" / "base.toml", {"training.epochs": 7})
+    assert tell_unused(recipe, quiet=True) is recipe
+    assert capsys.readouterr().err == ""
+    tell_unused(recipe, quiet=False)
+    assert capsys.readouterr().err == 'method = "discriminant" makes no use of training.epochs.\n'
