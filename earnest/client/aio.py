@@ -22,7 +22,7 @@ class AsyncClient:
     """`earnest.client.Client` with methods to be awaited."""
 
     def __init__(self, url: str = LOCAL, api_key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
-        self._url, self._headers = url, listening.headers_of(api_key)
+        self._url, self._headers = calls.checked_url(url), listening.headers_of(api_key)
         self._http = calls.http_module().AsyncClient(base_url=url, headers=self._headers, timeout=timeout_s)
 
     async def __aenter__(self) -> "AsyncClient":

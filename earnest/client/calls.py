@@ -88,6 +88,13 @@ class Call:
         return error if sent is None else self.names[sent] + error.removeprefix(sent)
 
 
+def checked_url(url: str) -> str:
+    """Return the address of a server; `EarnestError` for one that names no scheme."""
+    if not url.startswith(("http://", "https://")):
+        raise EarnestError(f"{shown(url)}: expected the address of a server, such as {LOCAL}.")
+    return url
+
+
 def http_module() -> Any:
     """Return httpx2, or say that it is missing."""
     try:

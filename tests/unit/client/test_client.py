@@ -228,6 +228,12 @@ def test_one_recording_in_place_of_a_list_is_refused(client: Client, clip: Path)
         client.predict_many(str(clip))
 
 
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_an_address_without_a_scheme_is_refused(kind: type[Any]) -> None:
+    with pytest.raises(EarnestError, match=r"'localhost:8000': expected the address of a server, such as http://"):
+        kind("localhost:8000")
+
+
 @pytest.mark.parametrize("key", ["schlüssel", "two\nlines"])
 def test_a_key_that_no_header_holds_is_refused(key: str) -> None:
     with pytest.raises(EarnestError, match="api_key: expected letters"):
