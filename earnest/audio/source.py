@@ -1,5 +1,6 @@
 """Where the bytes of a recording come from, and what to call it in messages; what callers hand over as a recording."""
 
+import array
 import os
 import re
 import stat
@@ -311,4 +312,4 @@ def _cell(cell: Mapping[str, Any]) -> WholeSource:
 
 
 def _is_array(value: object) -> bool:
-    return hasattr(value, "__array__") or isinstance(value, list)
+    return hasattr(value, "__array__") or isinstance(value, list | array.array)

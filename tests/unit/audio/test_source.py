@@ -1,5 +1,6 @@
 """What people hand over: it works, or one sentence says what to do."""
 
+from array import array
 from io import BytesIO, StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,6 +39,7 @@ def wav_bytes() -> bytes:
         (np.stack([VOICE, VOICE], axis=1), RATE_HZ),
         (VOICE.astype(np.float64), np.int64(RATE_HZ)),
         (VOICE.tolist(), float(RATE_HZ)),
+        (array("f", VOICE.tolist()), RATE_HZ),
         (RATE_HZ, VOICE),  # scipy.io.wavfile
         {"array": VOICE, "sampling_rate": RATE_HZ, "path": "a.wav"},
         {"bytes": wav_bytes(), "path": None},
