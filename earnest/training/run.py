@@ -212,9 +212,10 @@ def claim(folder: Path, recipe: Recipe, split: Split) -> None:
             raise _holds("a run on other labels of these recordings", folder)
         if path.exists() and split_path.exists():
             return
-    write_atomically(path, recipe_to_toml(recipe).encode())
-    write_atomically(split_path, split.to_json().encode())
-    write_atomically(labels_path, labels)
+    wanted = {path: recipe_to_toml(recipe).encode(), split_path: split.to_json().encode(), labels_path: labels}
+    for held, content in wanted.items():
+        if not held.exists() or held.read_bytes() != content:
+            write_atomically(held, content)
 
 
 def _digest_of_labels(split: Split) -> str:
