@@ -33,9 +33,11 @@ WIDTH, SUMMARY = 64, 128
 class AdaptationNetwork(nn.Module):
     """From the plain answers to a set of recordings to adapted ones; their order does not matter.
 
-    A recording's point x is its log-probabilities less their mean. Each gives values f(x); the set's summary c is a
-    function of their weighted mean and deviation, those of the points, and how many there are. The adapted answer is
-    softmax(g(c)·(x − o(c)) + r(f, c, x)), and what is told is its mixture with the plain one, by the weight w(f, c, x).
+    A recording's point x is its log-probabilities less their mean, and u is x less the set's mean point. Each gives
+    values f(x), and values h(u), which no channel or language moves: they tell into how many clouds a set falls. The
+    set's summary c is a function of the weighted mean and deviation of both, those of the points, and how many there
+    are. The adapted answer is softmax(g(c)·(x − o(c)) + r(f, h, c, x)), and what is told is its mixture with the plain
+    one, by the weight w(f, h, c, x).
 
     Attributes
     ----------
@@ -52,9 +54,10 @@ class AdaptationNetwork(nn.Module):
         self.register_buffer("sharpness", torch.ones(1))
         self.register_buffer("hedge", torch.ones(1, 1, 1))  # another shape: equal tensors become one in the graph
         self.values = nn.Sequential(nn.Linear(2 * n_classes, WIDTH), nn.GELU(), nn.Linear(WIDTH, WIDTH), nn.GELU())
-        n_facts = 2 * WIDTH + 3 * n_classes + 2
+        self.shape = nn.Sequential(nn.Linear(4 * n_classes, WIDTH), nn.GELU(), nn.Linear(WIDTH, WIDTH), nn.GELU())
+        n_facts = 4 * WIDTH + 3 * n_classes + 3
         self.summary = nn.Sequential(nn.Linear(n_facts, SUMMARY), nn.GELU(), nn.Linear(SUMMARY, WIDTH), nn.GELU())
-        beside = 2 * WIDTH + 2 * n_classes
+        beside = 3 * WIDTH + 2 * n_classes
         self.residual = nn.Sequential(nn.Linear(beside, SUMMARY), nn.GELU(), nn.Linear(SUMMARY, n_classes))
         self.offset, self.scale = nn.Linear(WIDTH, n_classes), nn.Linear(WIDTH, 1)
         self.trust = nn.Linear(beside, 1)
@@ -80,14 +83,20 @@ class AdaptationNetwork(nn.Module):
         # A set's weighted mean and deviation, (batch, 1, values).
         mean, deviation = _moments(values, shares)
         centre, spread = _moments(points, shares)
+        # u = x − centre, and z = u/σ, with σ the root mean square of the spread over classes, (batch, 1, 1).
+        centred = points - centre
+        sigma = spread.square().mean(dim=2, keepdim=True).sqrt() + LEAST_SPREAD
+        scaled = centred / sigma
+        shape = self.shape(torch.cat([centred, scaled, centred.softmax(dim=2), (2 * scaled).softmax(dim=2)], dim=2))
         often = torch.matmul(shares[:, None], plain)  # mean plain answer, (batch, 1, classes)
         counted = weights.sum(dim=1)[:, None, None]  # n = Σ weights, (batch, 1, 1)
         # ln(n)/4 is about one at most; 1/(1 + n) tells small sets apart.
         size = torch.cat([counted.clamp(max=LONGEST).log() / 4, 1 / (1 + counted)], dim=2)
-        summary = self.summary(torch.cat([mean, deviation, centre, spread, often, size], dim=2))  # c, (batch, 1, WIDTH)
+        facts = [mean, deviation, *_moments(shape, shares), centre, spread, often, sigma.log(), size]
+        summary = self.summary(torch.cat(facts, dim=2))  # c, (batch, 1, WIDTH)
         # The summary beside each recording, without a copy by a data-dependent shape: 0·x adds its length.
-        beside = torch.cat([values, summary + 0 * values, points, points - centre], dim=2)
-        # g(c)·(x − o(c)) + r(f, c, x), with g the exponential of what is learned: it stays positive.
+        beside = torch.cat([values, shape, summary + 0 * values, points, centred], dim=2)
+        # g(c)·(x − o(c)) + r(f, h, c, x), with g the exponential of what is learned: it stays positive.
         moved = self.scale(summary).exp() * (points - self.offset(summary)) + self.residual(beside)
         trust = self.trust(beside).sigmoid()  # w, (batch, recordings, 1)
         # On corpora never heard the mixture is less often right than it says: p^h, with h fitted on such corpora.
@@ -95,6 +104,7 @@ class AdaptationNetwork(nn.Module):
         return (self.hedge * (told + SMALLEST).log()).softmax(dim=2), trust[:, :, 0]
 
 
+LEAST_SPREAD = 0.1  # of a set's points, so that those of a single one are not divided by nothing
 LONGEST = 100  # recordings; more of them are summarised as if there were so many
 
 
@@ -257,7 +267,7 @@ class StreamDraw:
     alone: float = 0.9
     moved: float = 0.7
     offset: float = 1.7
-    shares: tuple[float, ...] = (0.25, 0.18, 0.3, 0.07, 0.15, 0.05)
+    shares: tuple[float, ...] = (0.2, 0.2, 0.2, 0.05, 0.2, 0.15)
 
 
 class _Table:
