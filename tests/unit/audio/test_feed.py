@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from patience import PATIENCE_S
 
 from earnest.audio.feed import Feed, Lost, microphone, microphones, open_pipe
@@ -113,6 +114,20 @@ def test_next_to_nothing_is_no_sound(data: bytes) -> None:
 def test_other_formats_in_a_pipe_are_an_error_that_says_what_to_do(data: bytes, message: str) -> None:
     with pytest.raises(AudioError, match=message):
         open_pipe(BytesIO(data), 16_000, 1)
+
+
+@pytest.mark.parametrize("sample_rate_hz", [44_100, 48_000, 32_000, 24_000, 16_000, 8_000])
+def test_mp3_in_a_pipe_is_told_by_its_frames_and_samples_that_begin_alike_are_heard(sample_rate_hz: int) -> None:
+    file = BytesIO()
+    soundfile.write(file, np.sin(np.arange(sample_rate_hz) / 9), sample_rate_hz, format="MP3")
+    data = file.getvalue()
+    assert data[0] == 0xFF  # no ID3 before it
+    with pytest.raises(AudioError, match="MP3 can't be read as a stream"):
+        open_pipe(Trickle(data), 16_000, 1)
+    samples = data[:4] + RAMP.tobytes()
+    for cut in (4, 20, len(samples) // 2 * 2):  # also a pipe that ends within what would be the first frame
+        chunks = open_pipe(Trickle(samples[:cut]), 16_000, 1).chunks
+        np.testing.assert_array_equal(np.concatenate(list(chunks))[:, 0] * 32_768, np.frombuffer(samples[:cut], "<i2"))
 
 
 def fake_sounddevice(refuses: bool = False) -> ModuleType:
