@@ -156,8 +156,6 @@ COPY = "#"  # behind a speaker: a changed copy of recordings, which sounds like 
 CLIPS_PER_VIEW, MOST_VIEWS = 300, 24
 SHARE_OF_VIEW, NARROWEST_VIEW = 4, 384  # of the embedding's values
 SHRINKAGES = (0.5, 0.7, 0.8, 0.9)  # of views
-FEWEST_TEACHERS, MOST_TEACHERS = 4, 12  # speakers of one corpus, who alone teach a classifier of all others
-SHARES_BY_FEW = (1, 2, 4)  # of the embedding's values
 
 
 def answered_in_views(
@@ -173,8 +171,6 @@ def answered_in_views(
 
     A network that sees one classifier's answers knows their every cloud by heart. Each view puts emotions elsewhere, as
     another language does, and what holds in all of them holds in the next corpus, too (random subspaces: Ho, 1998).
-    And classifiers that a few speakers taught answer all others: to these, most speakers are as strange as those of the
-    next corpus will be.
 
     Parameters
     ----------
@@ -182,89 +178,16 @@ def answered_in_views(
 
     Returns
     -------
-    banks of the whole embedding, of each view, and by few speakers each; what few answers can teach needs no views
+    banks of the whole embedding, and of each view; what few answers can teach needs no views
     """
     labels = targets, speakers, corpora
     whole = answered_by_turns(embeddings, *labels, shrinkage, n_classes)
-    if not whole:
-        return [whole]
     answered, rng, width = [whole], np.random.default_rng(seed), embeddings.shape[1]
-    n_views = min(MOST_VIEWS, len(targets) // CLIPS_PER_VIEW)
-
-    def view(share: int) -> Floats:
-        return embeddings[:, rng.permutation(width)[: max(NARROWEST_VIEW, width // share)]]
-
-    for _ in range(n_views):
-        drawn = view(SHARE_OF_VIEW)
-        answered.append(answered_by_turns(drawn, *labels, float(rng.choice(SHRINKAGES)), n_classes))
-    middle = _middle(whole, n_classes)
-    for _ in range(n_views):
-        drawn = view(int(rng.choice(SHARES_BY_FEW)))
-        answered.append(answered_by_few(drawn, *labels, float(rng.choice(SHRINKAGES)), n_classes, middle, rng))
+    for _ in range(min(MOST_VIEWS, len(targets) // CLIPS_PER_VIEW) if whole else 0):
+        values = rng.permutation(width)[: max(NARROWEST_VIEW, width // SHARE_OF_VIEW)]
+        view = embeddings[:, values]
+        answered.append(answered_by_turns(view, *labels, float(rng.choice(SHRINKAGES)), n_classes))
     return answered
-
-
-def _middle(banks: Sequence[Bank], n_classes: int) -> Floats:
-    """Return the mean point (classes,) of the speakers whose corpora the classifier knows."""
-    known = (one for bank in banks if not bank.strange for one in bank.speakers)
-    return np.asarray(np.mean([one.centre(n_classes) for one in known], axis=0))
-
-
-def answered_by_few(
-    embeddings: Floats,
-    targets: Numbers,
-    speakers: Sequence[str],
-    corpora: Sequence[str],
-    shrinkage: float,
-    n_classes: int,
-    middle: Floats,
-    rng: np.random.Generator,
-) -> list[Bank]:
-    """Answer all other speakers by a discriminant of a few speakers of one corpus; [] where they lack a class.
-
-    Corpora are drawn by the root of their speakers; `answered_by_turns` says how points are made.
-
-    Parameters
-    ----------
-    embeddings : (clips, width); ``targets``, ``speakers`` and ``corpora`` are of each
-    middle : the mean point of known speakers, (classes,)
-    """
-    sources, voices = np.array(corpora), np.array([speaker.partition(COPY)[0] for speaker in speakers])
-    there = {corpus: np.unique(voices[sources == corpus]) for corpus in np.unique(sources)}
-    sizes = np.sqrt([len(names) for names in there.values()])
-    corpus = rng.choice(list(there), p=sizes / sizes.sum())
-    n_teachers = min(int(rng.integers(FEWEST_TEACHERS, MOST_TEACHERS + 1)), len(there[corpus]) - 1)
-    teach = (sources == corpus) & np.isin(voices, rng.permutation(there[corpus])[:n_teachers])
-    if len(np.unique(targets[teach])) < n_classes:
-        return []
-    weights, bias = discriminant(embeddings[teach], targets[teach], shrinkage, n_classes)
-    scores, names = embeddings @ weights.T + bias, np.array(speakers)
-    temperature = fit_temperature(scores[teach], targets[teach])
-    held = (~teach & (sources == other) for other in there)
-    return [_strange(scores[rows], targets[rows], names[rows], temperature, middle) for rows in held if rows.any()]
-
-
-def _answered(points: Floats, targets: Numbers, names: npt.NDArray[np.str_]) -> list[Answered]:
-    """Return each speaker's rows; points (recordings, classes) are log-probabilities but for a constant of the row."""
-    centred = points - points.mean(axis=1, keepdims=True)
-    each = (names == name for name in np.unique(names))
-    return [Answered(centred[own].astype(np.float32), targets[own]) for own in each]
-
-
-def _strange(scores: Floats, targets: Numbers, names: npt.NDArray[np.str_], temperature: float, middle: Floats) -> Bank:
-    """Return speakers whom a classifier does not know, with the offset that they share taken away.
-
-    Parameters
-    ----------
-    scores : (recordings, classes)
-    temperature : of the scores of speakers that it knows
-    middle : their mean point, (classes,)
-    """
-    shared = np.mean([one.centre(len(middle)) for one in _answered(scores, targets, names)], axis=0)
-    moved = scores - shared
-    own = fit_temperature(moved + temperature * middle, targets)
-    # In the end a strange corpus' points are (z − shared)/T + middle: around the mean point of known speakers.
-    return Bank(_answered(moved / own + middle, targets, names), strange=True)
 
 
 def answered_by_turns(
@@ -300,17 +223,29 @@ def answered_by_turns(
         scores[held] = embeddings[held] @ weights.T + bias
         return True
 
+    def bank(rows: npt.NDArray[np.bool_], temperature: float) -> list[Answered]:
+        # Log-probabilities but for a constant of the row, which the mean over classes takes away.
+        points = scores / temperature
+        points -= points.mean(axis=1, keepdims=True)
+        each = (names == name for name in np.unique(names[rows]))
+        return [Answered(points[own].astype(np.float32), targets[own]) for own in each]
+
     for turn in np.unique(turns):
         if not answer(turns == turn):
             return []  # too few speakers: without a turn's, an emotion is missing
     temperature = fit_temperature(scores, targets)
-    parts = [sources == corpus for corpus in np.unique(sources)]
-    banks = [Bank(_answered(scores[rows] / temperature, targets[rows], names[rows]), strange=False) for rows in parts]
-    middle = _middle(banks, n_classes)
-    strange = (
-        _strange(scores[rows], targets[rows], names[rows], temperature, middle) for rows in parts if answer(rows)
-    )
-    return [*banks, *strange]
+    banks = [Bank(bank(sources == corpus, temperature), strange=False) for corpus in np.unique(sources)]
+    middle = np.mean([one.centre(n_classes) for known in banks for one in known.speakers], axis=0)
+    for corpus in np.unique(sources):
+        rows = sources == corpus
+        if answer(rows):
+            # In the end a strange corpus' points are (z − moved)/T + middle: around the mean point of known speakers.
+            moved = np.mean([one.centre(n_classes) for one in bank(rows, 1.0)], axis=0)
+            scores[rows] -= moved
+            own = fit_temperature(scores[rows] + temperature * middle, targets[rows])
+            scores[rows] += own * middle
+            banks.append(Bank(bank(rows, own), strange=True))
+    return banks
 
 
 @dataclass(frozen=True, kw_only=True)
