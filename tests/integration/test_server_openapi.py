@@ -13,6 +13,7 @@ from schemathesis import checks
 from serving import TEST_HOST, settings_for
 from starlette.testclient import TestClient
 
+from earnest.apps.server.admission import digest_of
 from earnest.apps.server.app import create_app
 from earnest.testing.sounds import write_voice
 
@@ -71,3 +72,22 @@ def test_good_answers_and_examples_fit_their_schemas(app: FastAPI, tmp_path: Pat
             assert answer.status_code == 200
             validator.validate(answer.json())
             assert not validator.is_valid({"path": "x"})
+
+
+def test_keys_are_described_for_just_what_asks_for_them(tmp_path: Path, app: FastAPI) -> None:
+    with TestClient(app) as client:  # without keys nothing is said of them
+        described = client.get("/openapi.json").json()
+        assert "components" not in described
+        assert not any("security" in one for path in described["paths"].values() for one in path.values())
+    names = {"host_names": (TEST_HOST,), "api_keys": (digest_of("secret"),)}
+    with TestClient(create_app(settings_for(tmp_path, **names))) as client:
+        described = client.get("/openapi.json").json()
+        schemes = described["components"]["securitySchemes"]
+        headers = {"bearer": {"Authorization": "Bearer secret"}, "key": {schemes["key"]["name"]: "secret"}}
+        for operation in OPERATIONS:
+            method, path = operation.split()
+            asked = described["paths"][path][method.lower()].get("security", [])
+            assert (client.request(method, path).status_code == 401) == bool(asked), operation
+            for way in asked:
+                (name,) = way
+                assert client.request(method, path, headers=headers[name]).status_code != 401

@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket, WebSocketState
 
 import earnest
 from earnest.apps.server.engine import ModelThreads
+from earnest.apps.server.formats import tell_keys
 from earnest.apps.server.front_door import LOOPBACK, FrontDoor, HostNames, origin_of
 from earnest.apps.server.metrics import Metrics
 from earnest.apps.server.page import is_built, mount_page
@@ -117,6 +118,17 @@ class Outermost:
         _log.info("answered", extra=told)
 
 
+class _Application(FastAPI):
+    """FastAPI, which tells of the keys that are asked for."""
+
+    has_keys = False
+
+    def openapi(self) -> dict[str, Any]:
+        if not self.openapi_schema and self.has_keys:
+            tell_keys(super().openapi())
+        return super().openapi()
+
+
 def create_app(settings: Settings, listening: str = LOOPBACK) -> FastAPI:
     """Load the models and return the application.
 
@@ -136,7 +148,7 @@ def create_app(settings: Settings, listening: str = LOOPBACK) -> FastAPI:
                 yield {ENDING: service.ending}
 
     # No pages for the documentation: they load scripts from elsewhere.
-    app = FastAPI(
+    app = _Application(
         title="earnest",
         version=earnest.__version__,
         description=DESCRIPTION,
@@ -144,6 +156,7 @@ def create_app(settings: Settings, listening: str = LOOPBACK) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    app.has_keys = bool(settings.api_keys)
     answer: Any = _answer_with_problem  # Starlette's types know handlers of requests or of streams, not of both
     for kind in (EarnestError, RequestValidationError, WebSocketRequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)

@@ -246,3 +246,16 @@ TICKET: dict[str, Any] = {
         }
     },
 }
+_KEYS: dict[str, Any] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+
+
+def tell_keys(schema: dict[str, Any]) -> None:
+    """Say in ``/openapi.json`` how keys are sent, and with which requests: those that may be answered with 401."""
+    schema.setdefault("components", {})["securitySchemes"] = _KEYS
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            if "401" in operation["responses"]:
+                operation["security"] = [{name: []} for name in _KEYS]  # any of them
