@@ -25,6 +25,8 @@ from earnest.evaluation.predictions import (
 from earnest.files.reading import opened, parsed_json, read_text
 
 NAME_KEYS = ("path", "file", "filename", "file_name", "audio", "wav", "utterance_id", "id", "key")
+_JSON = ("[", "{")
+_OF_PREDICT = frozenset({"path", "status", "emotion"})
 ANSWER_KEYS = ("predictions", "prediction", "results", "result", "outputs", "output", "scores", "probabilities")
 
 
@@ -32,6 +34,7 @@ class _Entry(NamedTuple):
     name: str
     scores: Mapping[str, float]
     number: int
+    told: str | None = None  # the answer, "" for none, where it is more than the label of the highest score
 
 
 def read_pipeline_output(path: Path) -> SystemAnswers:
@@ -62,13 +65,19 @@ def read_pipeline_output(path: Path) -> SystemAnswers:
         source=path,
         name=text_column(entry.name for entry in entries),
         line=np.array([entry.number for entry in entries], dtype=np.int64),
-        predicted=text_column(max(entry.scores, key=entry.scores.__getitem__, default="") for entry in entries),
+        predicted=text_column(_answer_of(entry) for entry in entries),
         labels=labels if some else (),
         probabilities=probabilities if some else None,
         unit=unit,
     )
     check_unique(answers)
     return answers
+
+
+def _answer_of(entry: _Entry) -> str:
+    if entry.told is not None:
+        return entry.told
+    return max(entry.scores, key=entry.scores.__getitem__, default="")
 
 
 def _are_probabilities(scores: Mapping[str, float]) -> bool:
@@ -112,6 +121,12 @@ def _of_value(value: Any, where: str, number: int) -> Iterator[_Entry]:
         yield _Entry(_name(value[0], where), _scores(value[1], where), number)
     elif not isinstance(value, dict) or _is_score(value):
         raise CorpusError(f'{where}: which file is it? Expected {{"file": …, "predictions": [{{"label", "score"}}]}}.')
+    elif value.keys() >= _OF_PREDICT:
+        told = value["emotion"]
+        if not isinstance(told, str | None):
+            raise CorpusError(f"{where}: 'emotion' is a text, or null for no answer, got {shown(str(told))}.")
+        scores = _scores(value.get("probabilities"), where)
+        yield _Entry(_name(value["path"], where), scores, number, _sound(told or "", where))
     elif key := next((key for key in NAME_KEYS if key in value), None):
         yield _Entry(_name(value[key], where), _scores(_answer_in(value, where), where), number)
     else:
@@ -180,7 +195,6 @@ def _finite(value: Any, where: str) -> float:
 TARGETS = ("emotion", "label", "class_label")
 NO_CLASSES = frozenset({"", "file", "start", "end", "speaker", "gender", "age", "duration", "database", *TARGETS})
 PEEK = 1 << 16
-_OF_PREDICT = frozenset({"path", "status", "emotion"})
 
 
 def read_nkululeko(path: Path) -> SystemAnswers:
@@ -194,12 +208,22 @@ def read_nkululeko(path: Path) -> SystemAnswers:
 
 
 def read_predict(path: Path) -> SystemAnswers:
-    """Read the table that `earnest predict --output` writes: a row without an emotion ("unsure", an error) is none.
+    """Read what `earnest predict` writes, CSV or JSON lines: a row without an emotion ("unsure", an error) is none.
 
     The truth is in the column ``truth``, where somebody added one. Valence, arousal and dominance are answers; ratings
     come from a corpus.
     """
+    if _start_of(path)[:1] in _JSON:
+        return read_pipeline_output(path)
     return read_table(path, partial(_predict_layout, path=path))
+
+
+def _start_of(path: Path) -> str:
+    with opened(path, CorpusError) as file:
+        start = file.read(PEEK)
+    if start.startswith(b"PAR1"):
+        raise CorpusError(f"{path}: Parquet is not read here. Write CSV: earnest predict … --output answers.csv.")
+    return start.decode("utf-8-sig", errors="replace").lstrip()
 
 
 READERS: Mapping[str, Callable[[Path], SystemAnswers]] = {
@@ -218,12 +242,11 @@ def read_any(path: Path, form: str | None = None) -> SystemAnswers:
 def recognised(path: Path) -> str:
     """Return what a file looks like.
 
-    JSON is a pipeline's output, a table with a column ``file`` nkululeko's, one with ``path`` and ``status`` that of
-    `earnest predict`.
+    JSON is a pipeline's output or that of `earnest predict`, a table with a column ``file`` nkululeko's, one with
+    ``path`` and ``status`` that of `earnest predict`.
     """
-    with opened(path, CorpusError) as file:
-        start = file.read(PEEK).decode("utf-8-sig", errors="replace").lstrip()
-    if start[:1] in ("[", "{"):
+    start = _start_of(path)
+    if start[:1] in _JSON:
         return "huggingface"
     columns = [name.strip('"') for name in start.partition("\n")[0].rstrip("\r").split(",")]
     if "file" in columns:

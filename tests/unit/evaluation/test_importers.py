@@ -153,3 +153,38 @@ def test_tables_of_predictions_and_of_audformat(tmp_path):
 def test_what_is_wrong_in_a_table_is_named(lines, message, tmp_path):
     with pytest.raises(CorpusError, match=re.escape(message)):
         read_nkululeko(written(tmp_path, "\n".join(lines), "t.csv"))
+
+
+def test_json_lines_of_predict_say_what_its_table_says(tmp_path):
+    rows = [("a.wav", "ok", "sad", (0.3, 0.7)), ("b.wav", "unsure", None, (0.6, 0.4)), ("c.wav", "error", None, None)]
+    lines = [
+        json.dumps(
+            {
+                "path": path,
+                "status": status,
+                "emotion": emotion,
+                "probabilities": p and dict(zip(("happy", "sad"), p, strict=True)),
+            }
+        )
+        for path, status, emotion, p in rows
+    ]
+    cells = [
+        f"{path},{status},{emotion or ''},{','.join(map(str, p or ('', '')))}" for path, status, emotion, p in rows
+    ]
+    (tmp_path / "p.jsonl").write_text("\n".join(lines))
+    (tmp_path / "p.csv").write_text("\n".join(["path,status,emotion,p_happy,p_sad", *cells]))
+    table = read_any(tmp_path / "p.csv")
+    for form in (None, "predict", "huggingface"):
+        told = read_any(tmp_path / "p.jsonl", form)
+        assert told.predicted.tolist() == table.predicted.tolist() == ["sad", "", ""]
+        assert (told.name.tolist(), told.labels) == (table.name.tolist(), table.labels)
+        np.testing.assert_array_equal(told.probabilities, table.probabilities)
+    (tmp_path / "odd.jsonl").write_text(lines[0].replace('"sad", "prob', '3, "prob'))
+    with pytest.raises(CorpusError, match="'emotion' is a text, or null for no answer, got 3"):
+        read_any(tmp_path / "odd.jsonl")
+
+
+def test_parquet_is_refused_by_its_name(tmp_path):
+    (tmp_path / "p.parquet").write_bytes(b"PAR1" + bytes(40))
+    with pytest.raises(CorpusError, match=r"Parquet is not read here\. Write CSV"):
+        read_any(tmp_path / "p.parquet")
