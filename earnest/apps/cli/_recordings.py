@@ -29,6 +29,8 @@ from earnest.files.reading import read_text
 LONGEST_PATH = 255  # letters that a pattern is tried on: its time may grow with a high power of them
 MOST_LIST_BYTES = 1 << 26
 CHANNEL_NUMBERS = "expected 1 for the left one, 2 for the right one, and so on"
+_COLUMNS = ("path", "speaker", "channel", "start_s", "end_s")  # of a list, that mean something
+_OF_MACOS = "._"  # before the name of a file with what macOS knows of another file
 POLL_S, LOOK_S = 1.0, 0.1
 _log = logging.getLogger("earnest")
 
@@ -85,7 +87,8 @@ def rows_of_list(text: str, where: str) -> list[dict[str, str]]:
     """Return the rows of a list's text, column → cell; see `read_list`."""
     try:
         rows = csv_rows(StringIO(text, newline=""))
-        header = next(rows, [])
+        header = [name.strip() for name in next(rows, [])]
+        _check_columns(header, where)
         if "path" not in header:
             columns = f" There are {', '.join(map(shown, header))}." if header else ""
             raise EarnestError(f"{where}: a list of recordings needs the column 'path', separated by commas.{columns}")
@@ -97,10 +100,21 @@ def rows_of_list(text: str, where: str) -> list[dict[str, str]]:
     return listed
 
 
+def _check_columns(header: Sequence[str], where: str) -> None:
+    """Refuse a column that is there twice, and one that differs from one of ours in large letters alone."""
+    for name in _COLUMNS:
+        alike = [column for column in header if column.lower() == name]
+        if len(alike) > 1:
+            raise EarnestError(f"{where}: the column '{name}' is there {len(alike)} times. Keep one of them.")
+        if alike and alike != [name]:
+            raise EarnestError(f"{where}: the column {shown(alike[0])} is written '{name}' in a list of recordings.")
+
+
 def _cells(header: Sequence[str], row: Sequence[str], where: str) -> dict[str, str]:
     if len(row) != len(header):
         raise EarnestError(f"{where}: {len(row)} cells, but the header has {len(header)}.")
-    cells = dict(zip(header, row, strict=True))
+    # Only a path may begin or end with a space, and that only where the file is called so.
+    cells = {name: cell if name == "path" else cell.strip() for name, cell in zip(header, row, strict=True)}
     if cells.get("end_s") or cells.get("start_s", "") not in ("", "0", "0.0"):
         raise EarnestError(
             f"{where}: names a part of a recording. Save that part as a file: only whole recordings are answered."
@@ -246,7 +260,7 @@ def _search(folder: str) -> tuple[list[str], list[Path]]:
 
 
 def _is_recording(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES  # noqa: PTH122
+    return os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES and not name.startswith(_OF_MACOS)  # noqa: PTH122
 
 
 class Interrupt:

@@ -12,7 +12,7 @@ from stand_in import write_adapting, write_bundle
 
 import earnest
 from earnest.apps.cli import _row_file
-from earnest.apps.cli._recordings import LONGEST_PATH, Speakers, read_list
+from earnest.apps.cli._recordings import LONGEST_PATH, Speakers, read_list, sources_of
 from earnest.apps.cli.main import cli
 from earnest.apps.cli.predict import ADAPTS
 from earnest.audio.source import Channel
@@ -355,6 +355,9 @@ def test_a_list_names_recordings_and_their_speakers(
         ('path\n"a.wav\n', "not a readable list"),
         ("path,channel\na.wav,left\n", "row 1: channel 'left', expected 1 for the left one"),
         ("path,channel\na.wav,0\n", "row 1: channel '0', expected 1"),
+        ("path,path\na.wav,b.wav\n", "the column 'path' is there 2 times"),
+        ("path,Speaker\na.wav,anna\n", "the column 'Speaker' is written 'speaker'"),
+        ("path, Channel\na.wav,1\n", "the column 'Channel' is written 'channel'"),
         ("path,speaker\na.wav,anna\na.wav,bob\n", "row 2: another row says that a.wav is spoken by someone else"),
     ],
 )
@@ -412,3 +415,17 @@ def test_a_model_that_cannot_adapt_says_so_only_where_it_must(folder: Path, tmp_
     assert not (tmp_path / "a.json").exists()
     assert "can't adapt" in str(run(earlier, "adapt", clip, "--output", tmp_path / "a.json", code=1).exception)
     assert not (tmp_path / "a.json").exists()
+
+
+def test_spaces_around_the_cells_of_a_list_mean_nothing_but_in_paths(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path, speaker,channel \n a.wav, anna ,2\nb.wav,anna, 1\n")
+    listed = read_list(tmp_path / "list.csv")
+    assert [str(one) for one in listed.speakers] == [str(tmp_path / " a.wav#2"), str(tmp_path / "b.wav#1")]
+    assert set(listed.speakers.values()) == {"anna"}
+
+
+def test_what_macos_keeps_of_a_recording_is_none(tmp_path: Path) -> None:
+    for name in ("a.wav", "._a.wav", "__MACOSX/._a.wav", "b/._c.flac", ".d.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert sources_of([str(tmp_path)]) == [str(tmp_path / ".d.wav"), str(tmp_path / "a.wav")]
