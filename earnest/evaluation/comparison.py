@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from earnest.errors import CorpusError
 from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
-from earnest.evaluation.intervals import CONFIDENCE, N_RESAMPLES, Interval
-from earnest.evaluation.predictions import Predictions, TextColumn, numbered, text_column
+from earnest.evaluation.intervals import CONFIDENCE, N_RESAMPLES, Interval, cluster_of
+from earnest.evaluation.predictions import Predictions, TextColumn, text_column
 
 Indices = npt.NDArray[np.intp]
 
@@ -89,6 +89,13 @@ def compare(a: Predictions, b: Predictions, rng: np.random.Generator, n_resample
         only_b_right=only_b,
         p_mcnemar=mcnemar(only_a, only_b),
     )
+
+
+def difference_in_ua(
+    a: Predictions, b: Predictions, rng: np.random.Generator, n_resamples: int = N_RESAMPLES
+) -> Difference:
+    """Compare two answers to the same clips, row by row; a clip that two folds test is there twice."""
+    return _differences(_Answers.of(a, b), rng, n_resamples)[1]
 
 
 def mcnemar(only_a_right: int, only_b_right: int) -> float:
@@ -209,19 +216,19 @@ def _clusters(
     """
     n_cells = answers.n_classes * (answers.n_classes + 1)
     cells_a, cells_b = answers.cells(answers.a), answers.cells(answers.b)
-    names = sorted(set(answers.speaker))
-    owner = numbered(answers.speaker, names)
-    if "" in names or len(names) < 2:
+    owner = cluster_of(answers.speaker)
+    if owner is None:
         # Drawing clips one by one is drawing their kinds by a multinomial: far fewer columns.
         # A kind is a pair of cells (a, b), as the one number a·n + b.
         kinds, sizes = np.unique(cells_a * n_cells + cells_b, return_counts=True)
         one_hot = np.eye(n_cells, dtype=np.int64)
         return one_hot[kinds // n_cells], one_hot[kinds % n_cells], sizes / sizes.sum(), "utterances"
+    n_clusters = int(owner.max()) + 1
     counts = []
     for cells in (cells_a, cells_b):
-        flat = np.bincount(owner * n_cells + cells, minlength=len(names) * n_cells)  # one count a (speaker, cell)
-        counts.append(flat.reshape(len(names), n_cells).astype(np.int64))
-    return counts[0], counts[1], np.full(len(names), 1 / len(names)), "speakers"
+        flat = np.bincount(owner * n_cells + cells, minlength=n_clusters * n_cells)  # one count a (speaker, cell)
+        counts.append(flat.reshape(n_clusters, n_cells).astype(np.int64))
+    return counts[0], counts[1], np.full(n_clusters, 1 / n_clusters), "speakers"
 
 
 def _difference(

@@ -1,7 +1,7 @@
 """Which folds of a protocol are trained, and how often."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from earnest.corpora.manifest import Utterance
@@ -28,10 +28,17 @@ def repeat_name(fold: str, number: int) -> str:
     return fold if number == 1 else f"{fold}{MARK}{number}"
 
 
-def fold_and_repeat(name: str) -> tuple[str, int]:
-    """Return the fold and which repeat of it, from 1."""
+def fold_and_repeat(name: str, folds: Container[str] | None = None) -> tuple[str, int]:
+    """Return the fold and which repeat of it, from 1.
+
+    Parameters
+    ----------
+    folds : names beside it; a repeat stands beside its fold, so that a speaker called "P#2" is not one of "P". None: a
+        name that looks like a repeat is one
+    """
     fold, mark, number = name.rpartition(MARK)
-    return (fold, int(number)) if mark and number.isdigit() else (name, 1)
+    is_repeat = bool(mark) and number.isdigit() and int(number) > 1 and (folds is None or fold in folds)
+    return (fold, int(number)) if is_repeat else (name, 1)
 
 
 def training_seeds(protocol: Protocol, own: int, repeats: int | None) -> tuple[int, ...]:
@@ -63,7 +70,7 @@ def seeds_apart(scores: Scores) -> tuple[Scores, dict[str, Spread]]:
     scores whose ``over_folds`` are of each fold's mean over its repeats; headline → spread over repeats of their means
     over folds, empty where each fold was trained once
     """
-    if not any(fold_and_repeat(fold)[1] > 1 for fold in scores.folds):
+    if not any(fold_and_repeat(fold, scores.folds)[1] > 1 for fold in scores.folds):
         return scores, {}
     return replace(scores, over_folds=_spreads(scores.folds, 0)), _spreads(scores.folds, 1)
 
@@ -73,7 +80,7 @@ def _spreads(folds: Mapping[str, Mapping[str, float]], along: int) -> dict[str, 
     for headline in HEADLINES:
         values = defaultdict(list)
         for name, scores in folds.items():
-            values[fold_and_repeat(name)[along]].append(scores[headline])
+            values[fold_and_repeat(name, folds)[along]].append(scores[headline])
         found[headline] = spread([spread(several).mean for several in values.values()])
     return found
 
@@ -95,7 +102,8 @@ class FoldChoice:
     @property
     def folds(self) -> list[str]:
         """Names of the folds, without their repeats."""
-        return list(dict.fromkeys(fold_and_repeat(split.fold)[0] for split in self.splits))
+        names = [split.fold for split in self.splits]
+        return list(dict.fromkeys(fold_and_repeat(name, names)[0] for name in names))
 
     @property
     def some_folds(self) -> str:

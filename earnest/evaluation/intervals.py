@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from earnest.errors import CorpusError
 from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
-from earnest.evaluation.predictions import Predictions, numbered
+from earnest.evaluation.predictions import Predictions, TextColumn, numbered
 
 N_RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -37,7 +38,8 @@ class Interval:
 
     Attributes
     ----------
-    over : what was drawn with replacement: whole speakers, or single utterances when fewer than two speakers are known
+    over : what was drawn with replacement: whole speakers (an utterance without one is a speaker of its own), or single
+        utterances where fewer than two speakers are known
     """
 
     low: float
@@ -77,12 +79,25 @@ def bootstrap(
 def _clusters(predictions: Predictions) -> tuple[Counts, Literal["speakers", "utterances"]]:
     """Return cell counts a speaker, shape (speakers, cells); or of all rows, shape (cells,)."""
     n_classes = len(predictions.classes)
-    speakers = sorted(set(predictions.speaker))
-    if "" in speakers or len(speakers) < 2:
+    owner = cluster_of(predictions.speaker)
+    if owner is None:
         return confusion_counts(predictions.emotion, predictions.predicted, n_classes).ravel(), "utterances"
-    owner = numbered(predictions.speaker, speakers)
     columns = np.where(predictions.predicted < 0, n_classes, predictions.predicted)
-    counts = np.zeros((len(speakers), n_classes * (n_classes + 1)), dtype=np.int64)
+    counts = np.zeros((int(owner.max()) + 1, n_classes * (n_classes + 1)), dtype=np.int64)
     # Adds repeated pairs one by one, unlike counts[…] += 1.
     np.add.at(counts, (owner, predictions.emotion * (n_classes + 1) + columns), 1)
     return counts, "speakers"
+
+
+def cluster_of(speaker: TextColumn) -> npt.NDArray[np.int64] | None:
+    """Number the speaker of each utterance (utterances,); None where fewer than two are known.
+
+    Who is not named may be anybody, so that such an utterance is a cluster of its own.
+    """
+    names = sorted(set(speaker) - {""})
+    if len(names) < 2:
+        return None
+    owner = numbered(speaker, names)
+    unnamed = owner < 0
+    owner[unnamed] = len(names) + np.arange(int(unnamed.sum()))
+    return owner

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from earnest.errors import EarnestError
-from earnest.evaluation.comparison import compare
+from earnest.evaluation.comparison import difference_in_ua
 from earnest.evaluation.confusion import ClassScores, Counts, class_scores, confusion_counts, headline_scores
 from earnest.evaluation.intervals import Interval, bootstrap
 from earnest.evaluation.metrics import score
@@ -84,7 +84,7 @@ class StressRow:
     ) -> "StressRow":
         """Compare the answers to changed clips with those to the same clips as they are, row by row."""
         rng = np.random.default_rng(SEED)
-        difference = compare(clean, changed, rng, N_RESAMPLES).ua
+        difference = difference_in_ua(clean, changed, rng, N_RESAMPLES)
         return cls(
             condition,
             group,

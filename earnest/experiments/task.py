@@ -55,7 +55,7 @@ class Task:
 
     def recipe_for(self, split: Split) -> Recipe:
         """Return the recipe with the seed of this repeat and the initial weights of this fold."""
-        fold, repeat = fold_and_repeat(split.fold)
+        fold, repeat = fold_and_repeat(split.fold, [one.fold for one in self.splits])
         training = replace(self.recipe.training, seed=self.seeds[repeat - 1])
         return with_weights_of(replace(self.recipe, training=training), fold)
 

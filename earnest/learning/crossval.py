@@ -120,11 +120,16 @@ def with_shares(out: OutOfFold, targets: Numbers) -> tuple[OutOfFold, Floats]:
 
     p_c ∝ π_c·exp(z_c/T) = exp((z_c + T·ln π_c)/T), π_c the share of the class.
     """
-    shares = np.bincount(targets, minlength=out.logits.shape[1]) / len(targets)
-    offset = out.temperature * np.log(shares)
-    logits = out.logits + offset
-    told = calibrated(logits, targets, out.folds)
-    return replace(out, logits=logits, probabilities=told, offset=offset), offset
+    n_classes = out.logits.shape[1]
+    offset = out.temperature * np.log(np.bincount(targets, minlength=n_classes) / len(targets))
+    told = np.empty_like(out.logits)
+    for fold in np.unique(out.folds):
+        held = out.folds == fold
+        # Temperature and shares as the other folds have them; a class that they lack is as rare as one recording.
+        temperature = temperature_of(out.logits[~held], targets[~held])
+        counts = np.maximum(np.bincount(targets[~held], minlength=n_classes), 1)
+        told[held] = softmax(out.logits[held] + temperature * np.log(counts / counts.sum()), temperature)
+    return replace(out, logits=out.logits + offset, probabilities=told, offset=offset), offset
 
 
 def fit_head(data: LabelledEmbeddings, seed: int) -> tuple[Floats, Floats, float]:

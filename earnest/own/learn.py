@@ -132,6 +132,11 @@ def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEm
 def _fitted(own: OwnEmbeddings, data: OwnData, base: Bundle, options: LearnOptions) -> tuple[FittedHead, Learned]:
     labelled, seed = own.labelled(), options.seed
     folds = folds_of(labelled.groups, labelled.targets, own.knows_speakers, seed)
+    if not folds.any():
+        raise CorpusError(
+            f"{data.source}: all of it is one recording, so that no other is left to test on. Add recordings, or name "
+            "the speakers of its parts in a column speaker."
+        )
     out = cross_validate(labelled, folds, seed)
     weights, bias, shrinkage = fit_head(labelled, seed)
     targets = labelled.targets[~labelled.is_copy]
@@ -362,7 +367,7 @@ def gain_of_the_second_half(data: LabelledEmbeddings, out: OutOfFold, seed: int)
         others = np.flatnonzero(out.folds != fold)
         half = _half(groups[others], targets[others], rng)
         held = out.folds == fold
-        rows = asked[others[half]]
+        rows = np.flatnonzero(np.isin(data.groups, groups[others[half]]))  # and their copies, as the whole head had
         weights, bias = next(discriminants(data.embeddings[rows], data.targets[rows], data.n_classes, [shrinkage]))
         answers[held] = (data.embeddings[asked[held]] @ weights.T + bias + out.offset).argmax(axis=1)
     return ua_of(out.logits.argmax(axis=1), targets) - ua_of(answers, targets)

@@ -5,7 +5,7 @@ import pytest
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import RecipeError, SplitError
-from earnest.evaluation.folds import fold_and_repeat, repeated, seeds_apart, training_seeds
+from earnest.evaluation.folds import FoldChoice, fold_and_repeat, repeated, seeds_apart, training_seeds
 from earnest.evaluation.metrics import score
 from earnest.evaluation.predictions import Predictions, same_text, text_column
 from earnest.evaluation.protocols import protocol_called
@@ -71,3 +71,11 @@ def test_the_spread_over_folds_and_that_over_repeats_are_told_apart():
 def test_folds_that_were_trained_once_are_left_as_they_are():
     scores = score(predictions({"f1": 2, "f2": 6}), np.random.default_rng(0), 10)
     assert seeds_apart(scores) == (scores, {})
+
+
+def test_a_speaker_whose_name_looks_like_a_repeat_is_a_fold():
+    scores = score(predictions({"P#2": 2, "P#3": 6, "Q#2": 4}), np.random.default_rng(0), 10)
+    assert seeds_apart(scores) == (scores, {})
+    assert fold_and_repeat("P#2", ["P#1", "P#2"]) == ("P#2", 1)
+    assert fold_and_repeat("P#2", ["P", "P#2"]) == ("P", 2)
+    assert FoldChoice([split("P#1"), split("P#2")], 2).folds == ["P#1", "P#2"]

@@ -75,3 +75,17 @@ def test_nothing_has_no_interval() -> None:
     empty = Predictions(("happy", "sad"), *[nothing] * 5, np.zeros(0, np.int64), np.zeros(0, np.int64))
     with pytest.raises(CorpusError, match="no recording to score"):
         bootstrap(empty, np.random.default_rng(0))
+
+
+def test_a_clip_without_a_speaker_is_a_speaker_of_its_own_and_changes_no_other() -> None:
+    rng = np.random.default_rng(1)
+    predictions = answers(rng, speakers(rng))
+    names = predictions.speaker.tolist()
+    one_unnamed = replace(predictions, speaker=text_column(["", *names[1:]]))
+    known, some = (bootstrap(one, np.random.default_rng(0))["wa"] for one in (predictions, one_unnamed))
+    assert (some.over, known.over) == ("speakers", "speakers")
+    assert some.high - some.low == pytest.approx(known.high - known.low, rel=0.1)
+    nearly = replace(predictions, speaker=text_column([*names[:N_CLIPS], *[""] * (len(names) - N_CLIPS)]))
+    assert bootstrap(nearly, rng, 10)["wa"].over == "utterances"
+    difference = compare(one_unnamed, predictions, rng, 100).wa
+    assert (difference.value, difference.interval.over) == (0, "speakers")

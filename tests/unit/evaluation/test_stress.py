@@ -1,13 +1,14 @@
 """The stress table: changes, shares and thresholds by hand; and what clean clips are asked."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from earnest.errors import EarnestError
-from earnest.evaluation.predictions import Predictions
+from earnest.evaluation.predictions import Predictions, joined, text_column
 from earnest.evaluation.stress import (
     CHECK_COLUMNS,
     CLEAN,
@@ -155,3 +156,14 @@ def test_several_tables_are_drawn_together_if_they_have_the_same_conditions(tmp_
     with pytest.raises(EarnestError, match="other conditions"):
         plot_stress({"a": rows, "b": rows[:1]}, tmp_path / "no.png", "title", "")
     assert not np.any([path.name == "no.png" for path in tmp_path.iterdir()])
+
+
+def test_a_clip_that_two_folds_test_is_compared_twice() -> None:
+    def twice(one: Predictions) -> Predictions:
+        again = replace(one, fold=text_column(["f2"] * len(one)))
+        return joined([one, again])
+
+    once = StressRow.of("hiss", "noise", CLEAN_ANSWERS, CHANGED)
+    both = StressRow.of("hiss", "noise", twice(CLEAN_ANSWERS), twice(CHANGED))
+    assert (both.ua, both.change, both.unchanged) == (once.ua, once.change, once.unchanged)
+    assert both.change_interval == once.change_interval  # of the same speakers

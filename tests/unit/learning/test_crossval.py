@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from earnest.learning.crossval import (
     LabelledEmbeddings,
     abstain_below,
     cross_validate,
     folds_of,
+    temperature_of,
     threshold_of,
     with_shares,
 )
@@ -109,3 +111,28 @@ def test_the_large_scores_of_few_clips_become_probabilities_that_are_true() -> N
     out = cross_validate(data, folds_of(data.groups, targets, True, 0), 0)
     confidence, right = out.probabilities.max(axis=1), out.probabilities.argmax(axis=1) == targets
     assert abs(confidence.mean() - right.mean()) < 0.1
+
+
+def test_what_is_told_with_shares_is_what_the_head_says() -> None:
+    data = labelled(gap=4.0)
+    few = data.take((data.targets > 0) | (np.arange(len(data.targets)) % 6 == 0))
+    out = cross_validate(few, folds_of(few.groups, few.targets, True, 0), 0)
+    told, offset = with_shares(out, few.targets)
+    shares = np.bincount(few.targets) / len(few.targets)
+    np.testing.assert_allclose(offset, out.temperature * np.log(shares))
+    for fold in np.unique(out.folds):
+        held = out.folds == fold
+        there = np.bincount(few.targets[~held]) / (~held).sum()
+        odds = np.log(told.probabilities[held] / told.probabilities[held][:, :1]) - np.log(there / there[0])
+        spread = out.logits[held] - out.logits[held][:, :1]
+        np.testing.assert_allclose(odds * temperature_of(out.logits[~held], few.targets[~held]), spread, atol=1e-4)
+
+
+def test_heads_of_half_of_the_speakers_learn_from_copies_as_whole_ones_do() -> None:
+    data, twins = labelled(gap=6.0), labelled(gap=6.0, copies=True)  # each copy is as its recording
+    out = cross_validate(data, folds_of(data.groups, data.targets, True, 0), 0)
+    moved = twins.embeddings.copy()
+    moved[twins.is_copy] *= 40  # a head that heard these is another one
+    heard = replace(twins, embeddings=moved)
+    assert gain_of_the_second_half(twins, out, 0) == pytest.approx(gain_of_the_second_half(data, out, 0), abs=0.05)
+    assert gain_of_the_second_half(heard, out, 0) != gain_of_the_second_half(twins, out, 0)

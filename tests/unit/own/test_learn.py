@@ -248,6 +248,15 @@ def test_what_is_there_is_not_overwritten_and_too_little_is_told(
     one = tmp_path / "one" / "laut"
     one.mkdir(parents=True)
     soundfile.write(one / "a.wav", clip("laut", 1), RATE_HZ)
+    talk = np.concatenate([clip(label, number) for label in ("laut", "leise") for number in range(4)])
+    soundfile.write(tmp_path / "talk.wav", talk, RATE_HZ)
+    length_s = len(talk) / RATE_HZ / 8
+    rows = [
+        f"talk.wav,{part * length_s},{(part + 1) * length_s},{'laut' if part < 4 else 'leise'}" for part in range(8)
+    ]
+    (tmp_path / "parts.csv").write_text("\n".join(["path,start_s,end_s,emotion", *rows]))
+    with pytest.raises(CorpusError, match=r"all of it is one recording, so that no other is left to test on"):
+        learn(tmp_path / "parts.csv", tmp_path / "mine", base)
     with pytest.raises(CorpusError, match=r"two classes with three recordings each; usable classes: none"):
         learn(tmp_path / "one", tmp_path / "x", base, speaker_pattern=None)
     assert not (tmp_path / "x").exists()
