@@ -266,6 +266,8 @@ def refuse_single(sources: object) -> None:
         raise AudioError("Expected several recordings, got one. Give a list of them, or use model.predict(…).")
     if isinstance(sources, np.ndarray) and sources.dtype.kind not in "OUT":  # those hold paths
         raise AudioError("Expected several recordings, got an array. Give a list such as [(array, 16000)].")
+    if hasattr(sources, "columns"):  # of pandas, polars, pyarrow: iterating gives the names of its columns, or columns
+        raise AudioError('Expected several recordings, got a table. Give its column of paths, such as table["path"].')
     if not hasattr(sources, "__iter__"):
         raise AudioError(f"Expected several recordings, got {shown(sources)}. Give a list of paths or arrays.")
 

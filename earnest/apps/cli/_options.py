@@ -1,5 +1,6 @@
 """Options that commands share: which model, for whom, with what; and what a shell offers for their values."""
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -21,6 +22,8 @@ from earnest.runtime.prediction import ClassChoice, Options
 from earnest.runtime.predictor import Predictor
 from earnest.runtime.profile import Profile
 from earnest.runtime.windows import Windowing
+
+_log = logging.getLogger("earnest")
 
 F = TypeVar("F", bound=Callable[..., Any])
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -294,7 +297,10 @@ class AdaptationOptions:
         if self.adapt in ((), ("off",)):
             return None
         if self.adapt == ("auto",):
-            return predictor.adapter() if predictor.can_adapt else None
+            if predictor.can_adapt:
+                return predictor.adapter()
+            _log.warning("'%s' can't adapt to a speaker: its answers are plain.", predictor.info.name)
+            return None
         return predictor.adapter(sources_of(self.adapt, channels))
 
 

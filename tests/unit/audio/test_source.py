@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import soundfile
 
@@ -130,6 +131,12 @@ def test_every_stumble_is_one_sentence(given: Any, told: str) -> None:
 def test_one_recording_where_several_are_expected_is_told(sources: Any) -> None:
     with pytest.raises(AudioError, match=r"Expected several recordings, got .*Give a list"):
         refuse_single(sources)
+
+
+def test_a_table_is_answered_by_its_column() -> None:
+    with pytest.raises(AudioError, match=r'got a table\. Give its column of paths, such as table\["path"\]'):
+        refuse_single(pandas.DataFrame({"path": ["a.wav"], "speaker": ["anna"]}))
+    refuse_single(pandas.Series(["a.wav"]))
 
 
 def test_lists_tuples_and_generators_are_several() -> None:
