@@ -172,12 +172,13 @@ class Predictor:
             When the model can't adapt, a recording can't be read or holds no speech, or the profile is of another
             model.
         """
+        adaptation = self.adaptation
         if not isinstance(known, Profile):
             refuse_single(known)
             sources = list(known)
-            return Adapter(self.adaptation, self.profile(sources) if sources else None)
+            return Adapter(adaptation, self.profile(sources) if sources else None)
         known.check(self.info)
-        return Adapter(self.adaptation, known)
+        return Adapter(adaptation, known)
 
     def profile(
         self, sources: Iterable[AudioInput], unreadable: Callable[[EarnestError], None] | None = None

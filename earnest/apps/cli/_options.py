@@ -292,7 +292,8 @@ class AdaptationOptions:
             raise click.UsageError("Several channels are several speakers: adapt to one with one --channel.")
         if self.profile:
             profile = Profile.read(self.profile)
-            profile.check(predictor.info, str(self.profile))
+            if predictor.can_adapt:  # else that is what is told
+                profile.check(predictor.info, str(self.profile))
             return predictor.adapter(profile)
         if self.adapt in ((), ("off",)):
             return None

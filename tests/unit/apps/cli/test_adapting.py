@@ -19,6 +19,7 @@ from earnest.audio.source import Channel
 from earnest.bundle import ADAPTATION, RULE
 from earnest.errors import EarnestError
 from earnest.runtime.predictor import Predictor
+from earnest.runtime.profile import Profile
 from earnest.testing.sounds import voice, write_voice
 
 SPEAKERS = ("anna", "bob")
@@ -417,6 +418,10 @@ def test_a_model_that_cannot_adapt_says_so_only_where_it_must(
     assert not any(row["adapted"] for row in rows)
     clip = folder / "bob" / "1.wav"
     assert "can't adapt to a speaker" in str(run(earlier, "predict", clip, "--adapt", clip, code=1).exception)
+    other = Profile.of("other", "1", ("neutral", "sad"), 9.0, np.full((2, 2), 0.5), np.ones(2))
+    other.write(tmp_path / "other.json")  # made again it could not be used either
+    failed = run(earlier, "predict", clip, "--profile", tmp_path / "other.json", code=1)
+    assert "can't adapt to a speaker" in str(failed.exception)
     assert not (tmp_path / "a.json").exists()
     assert "can't adapt" in str(run(earlier, "adapt", clip, "--output", tmp_path / "a.json", code=1).exception)
     assert not (tmp_path / "a.json").exists()
