@@ -172,11 +172,11 @@ class Predictor:
             When the model can't adapt, a recording can't be read or holds no speech, or the profile is of another
             model.
         """
-        adaptation = self.adaptation
         if not isinstance(known, Profile):
             refuse_single(known)
             sources = list(known)
-            return Adapter(adaptation, self.profile(sources) if sources else None)
+            return Adapter(self.adaptation, self.profile(sources) if sources else None)
+        adaptation = self.adaptation  # where there is none, another profile would not help
         known.check(self.info)
         return Adapter(adaptation, known)
 
