@@ -1,6 +1,7 @@
 /** The service worker keeps what was loaded, so that the page works, and opens again, without a network. */
 
 const PATIENCE_MS = 4000; // until a page goes on without it
+const AGAIN_MS = 1000; // until a new version that waits is asked again
 
 const container = navigator.serviceWorker as ServiceWorkerContainer | undefined; // on http: pages there is none
 
@@ -13,12 +14,25 @@ export async function workOffline(): Promise<void> {
       resolve();
     });
   });
-  const given = container.register("sw.js").then(({ active }) => {
-    if (!container.controller) active?.postMessage("claim");
+  const given = container.register("sw.js").then((registration) => {
+    if (!container.controller) registration.active?.postMessage("claim");
+    takesOver(registration.waiting ?? registration.installing);
+    registration.addEventListener("updatefound", () => {
+      takesOver(registration.installing);
+    });
     return controlled;
   });
   const late = new Promise<void>((resolve) => setTimeout(resolve, PATIENCE_MS));
   await Promise.race([given, late]).catch(() => undefined);
+}
+
+/** A new version asks to take over as it installs; Chromium can forget that while the old one is at work. */
+function takesOver(worker: ServiceWorker | null): void {
+  if (!worker || worker.state === "activating" || worker.state === "activated" || worker.state === "redundant") return;
+  if (worker.state === "installed") worker.postMessage("activate");
+  setTimeout(() => {
+    takesOver(worker);
+  }, AGAIN_MS);
 }
 
 /** Keep these files and all that the page needs; whether it would now open without a network. */

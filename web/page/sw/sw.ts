@@ -6,7 +6,7 @@ declare const SHELL: string[]; // by build.mjs: what a page needs to open
 declare const REST: string[]; // what it needs later
 declare const VERSION: string;
 
-type Message = "claim" | { keep: string[] };
+type Message = "claim" | "activate" | { keep: string[] };
 
 const CACHE = `earnest-${VERSION}`;
 const here = (path: string): string => new URL(path, self.registration.scope).href;
@@ -26,6 +26,10 @@ self.addEventListener("message", (event) => {
   const message = event.data as Message;
   if (message === "claim") {
     event.waitUntil(self.clients.claim()); // a page that was reloaded past every cache
+    return;
+  }
+  if (message === "activate") {
+    event.waitUntil(self.skipWaiting());
     return;
   }
   const [port] = event.ports;
