@@ -163,8 +163,10 @@ class Smoother:
             return Label("vocal-burst" if verdict.is_burst else "no-speech", verdict.sound), verdict.confidence
         shares = np.mean(spoken, axis=0)  # (classes,), mean over overlapping windows
         best = int(shares.argmax())
-        # Hysteresis: a new emotion must lead clearly, so that spans don't flicker between two that are as likely.
-        if self._leader is None or shares[best] - shares[self._leader] >= self._margin:
+        # Hysteresis: a new emotion must lead clearly, so that spans don't flicker between two that are as likely. One that
+        # is too unlikely to be told holds no place that another could fill.
+        held = -np.inf if self._leader is None else shares[self._leader]
+        if held < self._abstain_below or shares[best] - held >= self._margin:
             self._leader = best
         confidence = float(shares[self._leader])
         is_sure = confidence >= self._abstain_below

@@ -3,7 +3,7 @@
  *
  * Time inside a segment is divided into steps as long as the hop between windows. A step is speech where at least half
  * of the windows that hold its beginning are; its probabilities are the mean over those. The emotion changes only when
- * another one leads by a margin.
+ * another one leads by a margin, or where the one before is too unlikely to be told.
  */
 
 import { isBurst, isSpeech, type Verdict } from "./gate.js";
@@ -104,7 +104,8 @@ export class Smoother {
     }
     const shares = this.classes.map((_, index) => spoken.reduce((sum, own) => sum + own[index], 0) / spoken.length);
     const best = indexOfLargest(shares);
-    if (this.leader === null || shares[best] - shares[this.leader] >= SWITCH_MARGIN) this.leader = best;
+    const held = this.leader === null ? -Infinity : shares[this.leader];
+    if (held < this.abstainBelow || shares[best] - held >= SWITCH_MARGIN) this.leader = best;
     const confidence = shares[this.leader];
     const isSure = confidence >= this.abstainBelow;
     return { label: isSure ? { kind: "emotion", name: this.classes[this.leader] } : { kind: "unsure", name: UNSURE }, confidence };

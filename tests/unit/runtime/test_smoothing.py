@@ -59,6 +59,16 @@ def test_below_the_threshold_a_step_is_unsure_with_the_confidence_of_the_likelie
     assert names(runs(Extent(0, 60), [ANGRY] * 4, abstain_below=0.8)) == ["angry"]  # as sure as that is enough
 
 
+def test_an_emotion_too_unlikely_to_be_told_keeps_no_likelier_one_away() -> None:
+    close: list[Answer] = [[0.56, 0.44], [0.46, 0.54], [0.46, 0.54], [0.46, 0.54]]
+    assert names(runs(Extent(0, 60), close)) == ["angry"]
+    # steps: angry .56, .51, .493, .46, … of which sad leads by less than the margin
+    first, unsure, last = runs(Extent(0, 60), close, abstain_below=0.53)
+    assert [run.label.name for run in (first, unsure, last)] == ["angry", UNSURE, "sad"]
+    assert unsure.confidence == pytest.approx((0.51 + 1.52 / 3) / 2)  # of the likeliest: angry, then sad
+    assert last.confidence == pytest.approx(0.54)
+
+
 def test_a_step_is_speech_where_half_of_its_windows_are() -> None:
     found = runs(Extent(0, 60), [ANGRY, LAUGHTER, LAUGHTER, LAUGHTER])
     # steps: 1 of 1, 1 of 2, 1 of 3, 0 of 3, …
