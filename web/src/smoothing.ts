@@ -104,11 +104,13 @@ export class Smoother {
     }
     const shares = this.classes.map((_, index) => spoken.reduce((sum, own) => sum + own[index], 0) / spoken.length);
     const best = indexOfLargest(shares);
-    const held = this.leader === null ? -Infinity : shares[this.leader];
-    if (held < this.abstainBelow || shares[best] - held >= SWITCH_MARGIN) this.leader = best;
-    const confidence = shares[this.leader];
+    const { leader } = this;
+    const keeps = leader !== null && shares[leader] >= this.abstainBelow && shares[best] - shares[leader] < SWITCH_MARGIN;
+    const first = keeps ? leader : best;
+    this.leader = first;
+    const confidence = shares[first];
     const isSure = confidence >= this.abstainBelow;
-    return { label: isSure ? { kind: "emotion", name: this.classes[this.leader] } : { kind: "unsure", name: UNSURE }, confidence };
+    return { label: isSure ? { kind: "emotion", name: this.classes[first] } : { kind: "unsure", name: UNSURE }, confidence };
   }
 
   private run(label: Label): Run {

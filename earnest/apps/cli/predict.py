@@ -250,7 +250,10 @@ def _format(form: Format | None, as_json: bool, output: Path | None) -> Format:
         if chosen == "parquet":
             raise click.UsageError("--format parquet needs --output.")
         return chosen or "table"
-    chosen = chosen or _SUFFIXES.get(output.suffix.lower())
+    named = _SUFFIXES.get(output.suffix.lower())
+    if chosen and named not in (None, chosen):  # its reader would go by the name
+        raise click.UsageError(f"--output {output}: the name says {named}, and {chosen} is asked for; change one of them.")
+    chosen = chosen or named
     if chosen in (None, "table"):
         raise click.UsageError(f"--output {output}: the name must end in {', '.join(_SUFFIXES)}, or give --format.")
     return chosen
