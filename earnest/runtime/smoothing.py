@@ -163,14 +163,14 @@ class Smoother:
             return Label("vocal-burst" if verdict.is_burst else "no-speech", verdict.sound), verdict.confidence
         shares = np.mean(spoken, axis=0)  # (classes,), mean over overlapping windows
         best = int(shares.argmax())
-        # Hysteresis: a new emotion must lead clearly, so that spans don't flicker between two that are as likely. One that
-        # is too unlikely to be told holds no place that another could fill.
-        held = -np.inf if self._leader is None else shares[self._leader]
-        if held < self._abstain_below or shares[best] - held >= self._margin:
-            self._leader = best
-        confidence = float(shares[self._leader])
+        # Hysteresis: a new emotion must lead clearly, so that spans don't flicker between two that are as likely.
+        # One that is too unlikely to be told holds no place that another could fill.
+        lead = self._leader
+        if lead is None or shares[lead] < self._abstain_below or shares[best] - shares[lead] >= self._margin:
+            lead = best
+        self._leader, confidence = lead, float(shares[lead])
         is_sure = confidence >= self._abstain_below
-        return Label("emotion", self._classes[self._leader]) if is_sure else Label("unsure", UNSURE), confidence
+        return Label("emotion", self._classes[lead]) if is_sure else Label("unsure", UNSURE), confidence
 
     def _run(self, end: int) -> Run:
         assert self._label is not None

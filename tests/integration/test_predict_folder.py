@@ -124,6 +124,8 @@ def test_an_empty_folder_is_an_error_that_says_so(corpus: Path) -> None:
     "words",
     [
         ["x.wav", "--output", "rows.doc"],
+        ["x.wav", "--output", "rows.csv", "--json"],
+        ["x.wav", "--output", "rows.doc", "--format", "table"],
         ["x.wav", "--resume"],
         ["x.wav", "--json", "--format", "csv"],
         ["x.wav", "--threads", "0"],

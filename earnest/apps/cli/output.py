@@ -22,6 +22,21 @@ def output_options(function: F) -> F:
     return click.option("-q", "--quiet", is_flag=True, help="No progress, no hints.")(function)
 
 
+def chosen_format(form: str | None, as_json: bool, output: Path | None, suffixes: Mapping[str, str]) -> str:
+    """Return the format that ``--format``, ``--json`` or the suffix of ``--output`` asks for; "table" without any."""
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"--json and --format {form} can't be used together.")
+    chosen = form or ("json" if as_json else None)
+    if output is None:
+        return chosen or "table"
+    named = suffixes.get(output.suffix.lower())
+    if chosen is None and named is None:
+        raise click.UsageError(f"--output {output}: the name must end in {', '.join(suffixes)}, or give --format.")
+    if chosen and named and chosen not in (named, "table"):  # whoever opens it goes by the name
+        raise click.UsageError(f"--output {output}: {chosen} is asked for, but the name says {named}. Change either.")
+    return chosen or str(named)
+
+
 def overwrite_option(function: F) -> F:
     """Add ``--overwrite``, which every command has that writes a file of a name that people choose."""
     return click.option("--overwrite", is_flag=True, help="Replace what is at --output.")(function)

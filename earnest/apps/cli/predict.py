@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 
 import click
 
@@ -25,7 +25,7 @@ from earnest.apps.cli._options import (
     options,
 )
 from earnest.apps.cli._recordings import Speakers, arriving, in_channels, sources_of
-from earnest.apps.cli.output import EXIT_SOME_FAILED, output_options, overwrite_option, resumable
+from earnest.apps.cli.output import EXIT_SOME_FAILED, chosen_format, output_options, overwrite_option, resumable
 from earnest.audio.source import Source, path_of, whole_and_channel
 from earnest.files.locks import held_file
 from earnest.progress import Progress
@@ -243,20 +243,12 @@ def existing_choice(output: Path | None, resume: bool, overwrite: bool) -> Exist
 
 
 def _format(form: Format | None, as_json: bool, output: Path | None) -> Format:
-    if as_json and form not in (None, "json"):
-        raise click.UsageError(f"--json and --format {form} can't be used together.")
-    chosen = form or ("json" if as_json else None)
-    if output is None:
-        if chosen == "parquet":
-            raise click.UsageError("--format parquet needs --output.")
-        return chosen or "table"
-    named = _SUFFIXES.get(output.suffix.lower())
-    if chosen and named not in (None, chosen):  # its reader would go by the name
-        raise click.UsageError(f"--output {output}: the name says {named}, and {chosen} is asked for; change one of them.")
-    chosen = chosen or named
-    if chosen in (None, "table"):
-        raise click.UsageError(f"--output {output}: the name must end in {', '.join(_SUFFIXES)}, or give --format.")
-    return chosen
+    chosen = chosen_format(form, as_json, output, _SUFFIXES)
+    if output is None and chosen == "parquet":
+        raise click.UsageError("--format parquet needs --output.")
+    if output is not None and chosen == "table":
+        raise click.UsageError(f"--output {output}: a table is for the terminal. Give another --format.")
+    return cast("Format", chosen)
 
 
 def _watched(paths: Sequence[str]) -> list[str]:

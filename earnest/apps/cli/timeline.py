@@ -20,7 +20,7 @@ from earnest.apps.cli._options import (
     window_options,
 )
 from earnest.apps.cli._recordings import in_channels, standard_input
-from earnest.apps.cli.output import output_options, overwrite_option
+from earnest.apps.cli.output import chosen_format, output_options, overwrite_option
 from earnest.audio.activity import DETECTORS
 from earnest.errors import MissingExtraError
 from earnest.files.writing import new_file
@@ -80,7 +80,7 @@ def command(
       earnest timeline call.wav --channel 2
     """
     path = _one(paths)
-    chosen = _format(form, as_json, output)
+    chosen = chosen_format(form, as_json, output, SUFFIXES)
     if plot and find_spec("matplotlib") is None:  # told before a long recording is heard, not after it
         raise MissingExtraError("drawing", "report")
     windowing = Windowing(window_s, hop_s, activity)
@@ -115,18 +115,6 @@ def _text(timeline: Timeline, form: str) -> Iterable[str]:
         columns = min(shutil.get_terminal_size().columns, 160)
         return (f"{line}\n" for line in chart(timeline, columns))
     return written(timeline, form)
-
-
-def _format(form: str | None, as_json: bool, output: Path | None) -> str:
-    if as_json and form not in (None, "json"):
-        raise click.UsageError(f"--json and --format {form} can't be used together.")
-    if form or as_json:
-        return form or "json"
-    if output is None:
-        return "table"
-    if output.suffix.lower() not in SUFFIXES:
-        raise click.UsageError(f"--output {output}: the name must end in {', '.join(SUFFIXES)}, or give --format.")
-    return SUFFIXES[output.suffix.lower()]
 
 
 def _write(text: Iterable[str], form: str, output: Path | None) -> None:
