@@ -210,8 +210,8 @@ def read_nkululeko(path: Path) -> SystemAnswers:
 def read_predict(path: Path) -> SystemAnswers:
     """Read what `earnest predict` writes, CSV or JSON lines: a row without an emotion ("unsure", an error) is none.
 
-    The truth is in the column ``truth``, where somebody added one. Valence, arousal and dominance are answers; ratings
-    come from a corpus.
+    Of JSON lines emotion and probabilities alone are read. CSV has the truth in the column ``truth``, where somebody
+    added one, and valence, arousal and dominance are answers; ratings come from a corpus.
     """
     if _start_of(path)[:1] in _JSON:
         return read_pipeline_output(path)
