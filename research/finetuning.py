@@ -132,8 +132,8 @@ def clips_for(
 def without_test(rows: Sequence[Utterance], protocol: str, fold: str | None) -> list[Utterance]:
     """Return the rows whose speakers are not in a protocol's test set."""
     split = split_called(protocol_called(protocol), fold, rows)
-    tested = {(row.corpus, row.speaker) for row in split.test}
-    return [row for row in rows if (row.corpus, row.speaker) not in tested]
+    tested = {row.speaker or row.corpus for row in split.test}
+    return [row for row in rows if (row.speaker or row.corpus) not in tested]
 
 
 RIDGE = 1e-4  # of the mean variance of a neuron
@@ -361,15 +361,15 @@ def finetune(
     the losses of each epoch, and the shares of clips of held-out speakers that are right
     """
     claim(folder, to_toml(asdict(settings)), "fine-tuning")
-    held_out = held_out_speakers(example.speaker for example in examples)
-    train = [example for example in examples if example.speaker not in held_out]
+    held_out = held_out_speakers(example.utterance.speaker for example in examples)
+    train = [example for example in examples if example.utterance.speaker not in held_out]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         whisper = from_mapping(WhisperSettings, settings.encoder, "[encoder]")
         network = WhisperStatistics(settings.front_end.n_mels, len(corpora), whisper)
     network.load_pretrained()
     start = network.encoder.state_dict()
-    unseen = [example for example in examples if example.speaker in held_out]
+    unseen = [example for example in examples if example.utterance.speaker in held_out]
     tuned, history = train_two_heads(
         network, train, unseen, corpora, settings, settings.front_end, settings.seed, folder, progress
     )

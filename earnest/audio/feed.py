@@ -1,6 +1,7 @@
 """Live sound from a microphone or a pipe: a queue that never grows between the sound card and the listener."""
 
 import struct
+import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,9 +126,9 @@ def open_pipe(file: BinaryIO, sample_rate_hz: int, n_channels: int) -> Pipe:
         For a header that says something else than 16-bit or float WAV.
     """
     head = _exactly(file, 12)
-    dtype, is_mp3 = "<i2", False
+    dtype, n_bytes, is_mp3 = "<i2", sys.maxsize, False
     if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-        sample_rate_hz, n_channels, dtype = _wave_header(file)
+        (sample_rate_hz, n_channels, dtype), n_bytes = _wave_header(file)
         head = b""
     elif n_frame := _mp3_frame_bytes(head):
         # Bare samples may look like one header, but hardly like another one just where the first says.
@@ -135,7 +136,7 @@ def open_pipe(file: BinaryIO, sample_rate_hz: int, n_channels: int) -> Pipe:
         is_mp3 = _mp3_frame_bytes(head[n_frame:]) is not None
     if (known := "MP3" if is_mp3 else _known(head)) is not None:
         raise AudioError(f"-: {known} can't be read as a stream. Add -f wav to ffmpeg, or use earnest timeline -.")
-    return Pipe(sample_rate_hz, n_channels, dtype, _chunks(file, head, sample_rate_hz, n_channels, dtype))
+    return Pipe(sample_rate_hz, n_channels, dtype, _chunks(file, head, n_bytes, sample_rate_hz, n_channels, dtype))
 
 
 def _known(head: bytes) -> str | None:
@@ -161,13 +162,17 @@ def _mp3_frame_bytes(head: bytes) -> int | None:
     return n_bytes + (head[2] >> 1 & 1)
 
 
-def _wave_header(file: BinaryIO) -> tuple[int, int, str]:
+_NO_SIZE = 0x7FFF_0000  # from here on a size only fills its place in a live stream's header (SoX, arecord, ffmpeg)
+
+
+def _wave_header(file: BinaryIO) -> tuple[tuple[int, int, str], int]:
+    """Return rate, channels and samples' type, and how many bytes are sound: all that come, of a live stream."""
     form: tuple[int, int, str] | None = None
     while True:
         # A pipe that has ended gives zeros, which no chunk is called.
         name, size = struct.unpack("<4sI", _exactly(file, 8).ljust(8, b"\0"))
         if name == b"data" and form is not None:
-            return form
+            return form, size if 0 < size < _NO_SIZE else sys.maxsize
         content = _exactly(file, min(size + size % 2, 65_536))  # chunks begin at even places
         if name == b"fmt " and len(content) >= 16:
             form = _wave_form(content)
@@ -186,12 +191,12 @@ def _wave_form(content: bytes) -> tuple[int, int, str]:
 
 
 def _chunks(
-    file: BinaryIO, head: bytes, sample_rate_hz: int, n_channels: int, dtype: str
+    file: BinaryIO, head: bytes, n_bytes: int, sample_rate_hz: int, n_channels: int, dtype: str
 ) -> Iterator[npt.NDArray[np.float32]]:
     n_frame = np.dtype(dtype).itemsize * n_channels
     n_wanted = max(round(CHUNK_S * sample_rate_hz), 1) * n_frame
     rest = b""
-    for part in chain([head], iter(lambda: _some(file, n_wanted), b"")):
+    for part in chain([head], _parts(file, n_bytes, n_wanted)):
         data = rest + part
         n_whole = len(data) // n_frame * n_frame
         rest = data[n_whole:]  # a pipe breaks anywhere, also inside a sample
@@ -200,6 +205,13 @@ def _chunks(
         samples = np.frombuffer(data[:n_whole], dtype).reshape(-1, n_channels)
         scale = 1.0 if dtype == "<f4" else -float(np.iinfo(dtype).min)  # 2^15 or 2^31
         yield (samples / scale).astype(np.float32)
+
+
+def _parts(file: BinaryIO, n_bytes: int, n_most: int) -> Iterator[bytes]:
+    """Yield what comes, ``n_most`` at a time, until the end or ``n_bytes``: what is behind these is no sound."""
+    while n_bytes and (part := _some(file, min(n_most, n_bytes))):
+        n_bytes -= len(part)
+        yield part
 
 
 def _some(file: BinaryIO, n_bytes: int) -> bytes:

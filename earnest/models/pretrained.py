@@ -3,7 +3,7 @@
 import os
 import pickle
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +148,11 @@ def _opened(name: Path) -> tuple[Path, _Safetensors | _Graph]:
 def read_origin(name: Path) -> str:
     """Return what a file of tensors says about where they come from, "" where it says nothing."""
     return _opened(name)[1].metadata.get(ORIGIN, "")
+
+
+def persons(speakers: Iterable[str]) -> frozenset[str]:
+    """Return the speakers of corpus/speaker names: one person may be in two corpora, as in RAVDESS' speech and song."""
+    return frozenset(name.partition("/")[2] for name in speakers)
 
 
 def read_known_speakers(name: Path) -> frozenset[str]:

@@ -123,6 +123,8 @@ class Smoother:
         """
         if not self._windows:
             self._next = segment_start
+        elif window.start - self._next >= self._hop:  # without overlap: now it isn't the last one's step
+            yield from self._decide(self._next + self._hop)
         self._windows.append(_Answered(window, verdict, np.asarray(probabilities, np.float64)))
         # Not a segment's only window, nor its last one, which ends with the segment and starts anywhere: see `close`.
         if window.start == self._next and len(window) > self._hop:

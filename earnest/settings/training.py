@@ -145,6 +145,8 @@ class Training(Validated):
         require(not self.unfreeze or bool(self.freeze), "unfreeze needs freeze")
         right = not (self.stability_weight and self.mixup_alpha)
         require(right, "stability_weight and mixup_alpha can't be used together")
+        right = self.class_weights == "none" or self.oversample == "none"
+        require(right, "class_weights and oversample both make up for rare classes; use one of them")
 
     @property
     def unused(self) -> tuple[str, ...]:

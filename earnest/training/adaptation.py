@@ -210,16 +210,18 @@ def answered_by_turns(
     embeddings : (clips, width); ``targets``, ``speakers`` and ``corpora`` are of each
     """
     names, sources = np.array(speakers), np.array(corpora)
-    voices = [speaker.partition(COPY)[0] for speaker in speakers]
-    order = np.random.default_rng(0).permutation(sorted(set(voices)))
+    voices = np.array([speaker.partition(COPY)[0] for speaker in speakers])
+    order = np.random.default_rng(0).permutation(sorted(set(voices.tolist())))
     turn_of = {voice: position % N_TURNS for position, voice in enumerate(order)}
     turns = np.array([turn_of[voice] for voice in voices])
     scores = np.full((len(targets), n_classes), np.nan)
 
     def answer(held: npt.NDArray[np.bool_]) -> bool:
-        if held.all() or not held.any() or len(np.unique(targets[~held])) < n_classes:
+        # One person may speak in a corpus and sing in another.
+        rest = ~np.isin(voices, np.unique(voices[held]))
+        if held.all() or not held.any() or len(np.unique(targets[rest])) < n_classes:
             return False
-        weights, bias = discriminant(embeddings[~held], targets[~held], shrinkage, n_classes, sources[~held].tolist())
+        weights, bias = discriminant(embeddings[rest], targets[rest], shrinkage, n_classes, sources[rest].tolist())
         scores[held] = embeddings[held] @ weights.T + bias
         return True
 

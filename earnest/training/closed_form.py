@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from earnest.errors import RecipeError
 from earnest.learning.discriminant import discriminant, speaker_discriminant
 from earnest.models.classifier import Layer, Network
+from earnest.models.pretrained import persons
 from earnest.models.speaker_dependent import SpeakerDependentHead
 from earnest.training.clips import EmbeddingCache
 from earnest.training.examples import Example
@@ -120,15 +121,15 @@ def out_of_fold_logits(
     # Speakers whose labels shaped the embedding look easier than strangers: their logits would make the temperature
     # too low. With fewer than three others there is too little to fit on, and all count.
     new = np.isin(counted, _new_to(network, examples))
-    if len({examples[row].speaker for row in counted[new]}) < FEWEST_NEW:
+    if len({examples[row].utterance.speaker for row in counted[new]}) < FEWEST_NEW:
         new[:] = True
     return torch.from_numpy(np.concatenate(logits)[new]).float(), targets[counted[new]]
 
 
 def _new_to(network: Network, examples: Sequence[Example]) -> list[int]:
     """Return the rows of speakers whose labels the network's initial weights were not fitted on."""
-    fitted_on = network.known_speakers
-    return [row for row, example in enumerate(examples) if example.speaker not in fitted_on]
+    heard = persons(network.known_speakers)
+    return [row for row, example in enumerate(examples) if example.utterance.speaker not in heard]
 
 
 def _turns(valid: Sequence[str], train: Sequence[str]) -> npt.NDArray[np.int64]:

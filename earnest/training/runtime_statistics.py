@@ -149,10 +149,11 @@ def fit_runtime_statistics(
 
 def speaker_embeddings(network: Network, examples: Sequence[Example], cache: EmbeddingCache) -> SpeakerEmbeddings:
     """Return the embeddings of clips with what is known about them; changed copies count as other speakers."""
+    speakers = [example.utterance.speaker for example in examples]
     return SpeakerEmbeddings(
         cache.embed(network, examples).double().numpy(),
         np.array([example.target for example in examples], np.int64),
-        [f"{example.speaker}{COPY}{example.copy}" if example.copy else example.speaker for example in examples],
+        [f"{who}{COPY}{one.copy}" if one.copy else who for who, one in zip(speakers, examples, strict=True)],
         np.array([example.duration_s for example in examples]),
         [example.utterance.corpus for example in examples],
     )

@@ -31,7 +31,6 @@ gradient_clip = 0.9
 mixup_alpha = 0.3
 time_mask_frames = 8
 mel_mask_bands = 6
-class_weights = "balanced"
 plateau_patience = 1
 plateau_cooldown = 1
 plateau_threshold = 0.3

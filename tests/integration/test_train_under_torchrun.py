@@ -18,7 +18,6 @@ EXTRA = """\
 refit = true
 mixup_alpha = 0.3
 time_mask_frames = 8
-class_weights = "balanced"
 oversample = "balanced"
 clean_share = 0.3
 [[augment]]

@@ -59,8 +59,11 @@ export class Smoother {
    */
   accept(extent: Extent, verdict: Verdict, shares: Values, segmentStart: number): Run[] {
     if (!this.windows.length) this.next = segmentStart;
+    // Windows that don't overlap: only now it is clear that the step is not the last one's.
+    const runs = extent.start - this.next >= this.hop ? this.decide(this.next + this.hop) : [];
     this.windows.push({ extent, verdict, shares });
-    return extent.start === this.next && lengthOf(extent) > this.hop ? this.decide(this.next + this.hop) : [];
+    if (extent.start === this.next && lengthOf(extent) > this.hop) runs.push(...this.decide(this.next + this.hop));
+    return runs;
   }
 
   /** End the segment: decide its last steps; what is left below half a step belongs to the one before. */

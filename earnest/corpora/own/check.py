@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from earnest.corpora.check import SILENT_PEAK, Finding, Sound, examine_all
@@ -74,14 +75,31 @@ def without_faulty(data: OwnData, report: OwnReport) -> OwnData:
     """Leave out recordings with a finding, and say why each is; of the same sound under one label the first stays."""
     why: dict[str, str] = {}
     for finding in report.findings:
-        one_stays = finding.kind in (SAME, TWICE) and finding.detail == KEEP_ONE
-        why |= dict.fromkeys(finding.files[one_stays:], f"{finding.kind}: {finding.detail}")
-    first = {(row.path, row.start_s, row.end_s): number for number, row in reversed([*enumerate(data.utterances)])}
-    stays = set(first.values())
-    kept = tuple(row for number, row in enumerate(data.utterances) if str(row.path) not in why and number in stays)
+        if finding.kind != TWICE:
+            one_stays = finding.kind == SAME and finding.detail == KEEP_ONE
+            why |= dict.fromkeys(finding.files[one_stays:], f"{finding.kind}: {finding.detail}")
     here = {str(row.path) for row in data.utterances}
-    refused = (*data.refused, *(Refused(path, reason) for path, reason in why.items() if path in here))
-    return replace(data, utterances=kept, refused=refused)
+    refused = [Refused(path, reason) for path, reason in why.items() if path in here]
+    kept: list[Utterance] = []
+    for rows in _by_part(row for row in data.utterances if str(row.path) not in why):
+        detail = _contradiction(row.native_emotion for row in rows)
+        kept += rows[:1] if len(rows) == 1 or detail == KEEP_ONE else ()
+        if len(rows) > 1 and detail != KEEP_ONE:
+            refused.append(Refused(str(rows[0].path), f"{TWICE}: {detail}"))
+    return replace(data, utterances=tuple(kept), refused=(*data.refused, *refused))
+
+
+def _by_part(rows: Iterable[Utterance]) -> Iterable[list[Utterance]]:
+    """Group the rows of one recording, or of one part of it, in the order of the first of each."""
+    parts: dict[tuple[Path, float, float | None], list[Utterance]] = defaultdict(list)
+    for row in rows:
+        parts[row.path, row.start_s, row.end_s].append(row)
+    return parts.values()
+
+
+def _contradiction(labels: Iterable[str]) -> str:
+    told = sorted(set(labels))
+    return f"labels contradict: {', '.join(told)}" if len(told) > 1 else KEEP_ONE
 
 
 def _sound(sounds: Iterable[Sound]) -> Iterable[Finding]:
@@ -106,19 +124,14 @@ def _same_audio(sounds: Iterable[Sound], rows: Sequence[Utterance]) -> Iterable[
             same[sound.digest].append(sound.path)
     for paths in same.values():
         if len(paths) > 1:
-            said = sorted(set().union(*(labels[path] for path in paths)))
-            detail = f"labels contradict: {', '.join(said)}" if len(said) > 1 else KEEP_ONE
+            detail = _contradiction(set().union(*(labels[path] for path in paths)))
             yield Finding(SAME, tuple(map(str, paths)), detail)
 
 
 def _twice(rows: Sequence[Utterance]) -> Iterable[Finding]:
-    said = defaultdict(list)
-    for row in rows:
-        said[row.path, row.start_s, row.end_s].append(row.native_emotion)
-    for (path, *_), labels in said.items():
-        if len(labels) > 1:
-            told = sorted(set(labels))
-            yield Finding(TWICE, (str(path),), f"labels contradict: {', '.join(told)}" if len(told) > 1 else KEEP_ONE)
+    for same in _by_part(rows):
+        if len(same) > 1:
+            yield Finding(TWICE, (str(same[0].path),), _contradiction(row.native_emotion for row in same))
 
 
 def _speakers(data: OwnData) -> Iterable[str]:

@@ -179,15 +179,18 @@ def _utterance(found: FoundRecording, base: Path) -> Utterance:
     values: dict[str, Any] = {name: more[name] for name in _TEXTS if name in more}
     values |= {name: number for name in _NUMBERS if (number := _number(more, name)) is not None}
     start_s, end_s = _number(more, "start_s") or 0.0, _number(more, "end_s")
-    if end_s is None and start_s and (length_s := _number(more, "duration_s")):
+    if end_s is None and "start_s" in more and (length_s := _number(more, "duration_s")):
         end_s = start_s + length_s
     corpus = values.setdefault("corpus", CORPUS)
+    speaker = _speaker(cleaned(found.speaker), corpus)
+    if (start_s or end_s is not None) and not speaker:  # parts of one recording stay in one set, as a speaker's would
+        values.setdefault("group", found.path)
     return Utterance(
         utterance_id=more.get("utterance_id") or _identity(found.path, base, start_s, end_s),
         path=path,
         start_s=start_s,
         end_s=end_s,
-        speaker=_speaker(cleaned(found.speaker), corpus),
+        speaker=speaker,
         gender=_GENDERS.get(more.get("gender", "").lower()),  # type: ignore[arg-type]
         emotion=label if label in EMOTIONS else "other",
         native_emotion=label,

@@ -94,6 +94,12 @@ def test_the_sizes_that_ffmpeg_writes_into_a_pipe_are_not_believed() -> None:
     assert sum(map(len, open_pipe(BytesIO(unknown), 8_000, 1).chunks)) == len(RAMP) // 2 * 2
 
 
+@pytest.mark.parametrize("kind", [BytesIO, Trickle])
+def test_what_is_behind_the_sound_of_a_wav_is_not_heard(kind: Callable[[bytes], BytesIO]) -> None:
+    tagged = wav() + b"id3 \x40\x1f\0\0" + bytes(range(1, 251)) * 32
+    assert sum(map(len, open_pipe(kind(tagged), 8_000, 1).chunks)) == len(RAMP) // 2 * 2
+
+
 @pytest.mark.parametrize("data", [b"", b"\0", b"RIFF"])
 def test_next_to_nothing_is_no_sound(data: bytes) -> None:
     assert sum(map(len, open_pipe(BytesIO(data), 16_000, 1).chunks)) == len(data) // 2

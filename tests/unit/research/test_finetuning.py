@@ -236,6 +236,8 @@ def test_a_speaker_independent_split_with_known_test_speakers_is_refused(folder:
     refuse_known_speakers(split, frozenset({"made-up/other"}))
     with pytest.raises(RecipeError, match=f"labels of 1 of its test speakers .{tested}"):
         refuse_known_speakers(split, frozenset({tested}))
+    with pytest.raises(RecipeError, match="labels of 1 of its test speakers"):  # who sings in another corpus
+        refuse_known_speakers(split, frozenset({f"made-up-song/{split.test[0].speaker}"}))
     refuse_known_speakers(replace(split, speaker_independent=False), frozenset({tested}))
 
 

@@ -102,6 +102,19 @@ def test_runs_fill_the_segment_without_gap_or_overlap(abstain_below: float) -> N
         assert all(len(run.extent) >= 5 for run in found)
 
 
+def test_windows_that_do_not_overlap_are_told_as_they_come() -> None:
+    smoother = Smoother(10, CLASSES)
+    told = []
+    for number in range(40):
+        answer = ANGRY if number // 10 % 2 == 0 else SAD
+        told += smoother.accept(Extent(10 * number, 10 * number + 10), SPEECH, answer, 0)
+        assert len(told) == max(number - 1, 0) // 10  # a run ends where the next one has begun
+    last = list(smoother.close(Extent(0, 404)))
+    assert [run.extent for run in [*told, *last]] == [
+        Extent(100 * n, 404 if n == 3 else 100 * n + 100) for n in range(4)
+    ]
+
+
 def test_segments_know_nothing_of_each_other() -> None:
     smoother = Smoother(10, CLASSES)
     for start, answer in ((0, ANGRY), (100, SAD)):

@@ -1,6 +1,7 @@
 """Adaptation learned from simulated streams: the network, its graph, its streams, and that it learns what it should."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ import pytest
 import torch
 from traced_once import AdaptationGraphs
 
+from earnest.learning.discriminant import discriminant
 from earnest.training.adaptation import (
     COPY,
     AdaptationNetwork,
@@ -128,6 +130,25 @@ def test_speakers_are_answered_by_who_has_not_heard_them_and_corpora_by_the_othe
     known = np.mean([one.centre(K) for bank in banks[:2] for one in bank.speakers], axis=0)
     for middle in middles[2:]:  # what a strange corpus' speakers share is taken away
         np.testing.assert_allclose(middle, known, atol=1e-4)
+
+
+def test_who_speaks_in_one_corpus_and_sings_in_another_is_no_stranger_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings, targets, speakers, corpora = clips()
+    # The first three of "two" are persons of "one".
+    shared = [f"s0{int(name[1:]) - 8}" if "s08" <= name < "s11" else name for name in speakers]
+    learnt_from: list[set[str]] = []
+    place = {row.tobytes(): number for number, row in enumerate(embeddings)}
+
+    def watched(rows: npt.NDArray[np.float64], *others: Any) -> Any:
+        learnt_from.append({shared[place[row.tobytes()]] for row in rows})
+        return discriminant(rows, *others)
+
+    monkeypatch.setattr("earnest.training.adaptation.discriminant", watched)
+    answered_by_turns(embeddings, targets, shared, corpora, 0.3, K)
+    *turns, for_one, for_two = learnt_from
+    assert all(len(persons) < len(set(shared)) for persons in turns)
+    assert for_one == {"s11", "s12", "s13", "s14"}
+    assert for_two == {"s03", "s04", "s05", "s06", "s07"}
 
 
 def test_views_of_the_embedding_answer_otherwise_and_few_clips_need_none(monkeypatch: pytest.MonkeyPatch) -> None:

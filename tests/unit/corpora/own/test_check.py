@@ -57,6 +57,16 @@ def test_a_file_that_is_listed_twice_is_a_finding(tmp_path: Path) -> None:
     assert [row.path.name for row in without_faulty(data, report).utterances] == ["1.wav", "2.wav", "3.wav"]
 
 
+def test_a_part_that_is_listed_twice_leaves_the_other_parts(tmp_path: Path) -> None:
+    record(tmp_path / "call.wav", 0, 3.0)
+    rows = ["call.wav,0,1,yes", "call.wav,1,2,no", "call.wav,2,3,yes", "call.wav,1,2,yes", "call.wav,0,1,yes"]
+    (tmp_path / "list.csv").write_text("\n".join(["path,start_s,end_s,label", *rows]) + "\n")
+    data = read_own(tmp_path / "list.csv")
+    left = without_faulty(data, check_own(data))
+    assert [row.start_s for row in left.utterances] == [0.0, 2.0]
+    assert [one.reason for one in left.refused] == ["listed twice: labels contradict: no, yes"]
+
+
 def test_what_is_left_out_is_told_and_one_of_the_same_sound_stays(data: OwnData) -> None:
     left = without_faulty(data, check_own(data))
     names = sorted(row.path.name for row in left.utterances)

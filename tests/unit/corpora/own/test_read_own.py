@@ -145,6 +145,20 @@ def test_parts_of_a_recording_and_the_columns_of_a_manifest(tmp_path):
     assert again.utterances == tuple(read_manifest(tmp_path / "manifest.csv")) == found.utterances
 
 
+def test_parts_by_start_and_length_end_also_where_they_begin_at_zero_and_stay_together(tmp_path):
+    record(tmp_path / "talk.wav")
+    table = write(
+        tmp_path / "nemo.csv", "path,offset,duration,emotion\ntalk.wav,0,0.02,angry\ntalk.wav,0.02,0.03,sad\n"
+    )
+    parts = read_own(table).utterances
+    assert [(row.utterance_id, row.start_s, row.end_s) for row in parts] == [
+        ("talk.wav@0", 0.0, 0.02), ("talk.wav@0.02", 0.02, pytest.approx(0.05))
+    ]  # fmt: skip
+    assert {row.group for row in parts} == {"talk.wav"}
+    told = write(tmp_path / "whole.csv", "path,duration,emotion\ntalk.wav,0.02,angry\n")
+    assert [(row.end_s, row.group) for row in read_own(told).utterances] == [(None, "")]
+
+
 def test_an_audformat_database_has_its_speakers_from_another_table(tmp_path):
     record(tmp_path / "wav/a.wav", tmp_path / "wav/b.wav")
     write(
