@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from earnest.runtime.frames import PredictionRows
     from earnest.runtime.prediction import Prediction
     from earnest.runtime.predictor import Predictor
+    from earnest.runtime.profile import Profile
     from earnest.runtime.timeline import Timeline
 
     def models() -> list[BundleInfo]:
@@ -44,6 +45,7 @@ __all__ = [
     "Prediction",
     "PredictionRows",
     "Predictor",
+    "Profile",
     "RecipeError",
     "SplitError",
     "Timeline",
@@ -61,6 +63,7 @@ _LAZY = {  # imported when they are used, so that `import earnest` costs nothing
     "Prediction": "earnest.runtime.prediction",
     "PredictionRows": "earnest.runtime.frames",
     "Predictor": "earnest.runtime.predictor",
+    "Profile": "earnest.runtime.profile",
     "Timeline": "earnest.runtime.timeline",
 }
 

@@ -115,7 +115,7 @@ def load_waveform(
         blocks = stream.blocks if start_s <= 0 and end_s is None else _part(stream, start_s, end_s)
         parts = list(resampled(blocks, stream.sample_rate_hz, sample_rate_hz))
         if not parts:
-            raise AudioError(f"{stream.name}: ends before {start_s} s.")
+            raise AudioError(f"{stream.name}: the part begins at {start_s:g} s, where the recording has ended already.")
         return np.concatenate(parts)
 
 

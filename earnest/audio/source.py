@@ -176,7 +176,7 @@ def opened(source: str | os.PathLike[str] | bytes | BinaryIO, name: str) -> Iter
         if len(data) > MAX_STREAM_BYTES:
             raise AudioError(f"{name}: more than {MAX_STREAM_BYTES // 2**30} GiB. Cut it into parts.")
     if not data:
-        raise AudioError(f"{name}: empty, no bytes at all.")
+        raise AudioError(f"{name}: no bytes. An open file is read from where it stands: perhaps it was read already.")
     yield _Buffer(data)
 
 
@@ -263,7 +263,7 @@ def refuse_single(sources: object) -> None:
     is_pair = isinstance(sources, tuple) and len(sources) == 2 and any(isinstance(one, Real) for one in sources)
     kinds = (str, bytes, bytearray, memoryview, os.PathLike, Mapping, Channel)
     if is_pair or isinstance(sources, kinds) or hasattr(sources, "read") or hasattr(sources, "get_all_samples"):
-        raise AudioError("Expected several recordings, got one. Give a list of them, or use model.predict(…).")
+        raise AudioError("Expected several recordings, got one. Give a list, such as [recording].")
     if isinstance(sources, np.ndarray) and sources.dtype.kind not in "OUT":  # those hold paths
         raise AudioError("Expected several recordings, got an array. Give a list such as [(array, 16000)].")
     if hasattr(sources, "columns"):  # of pandas, polars, pyarrow: iterating gives the names of its columns, or columns

@@ -137,7 +137,9 @@ def _predict_call(params: Mapping[str, str | float], source: Source, profile: Pr
 
 def _profile_part(profile: Profile | None) -> list[tuple[str, tuple[str, bytes]]]:
     if not isinstance(profile, Profile | None):
-        raise EarnestError(f"profile: expected a Profile, got {shown(profile)}. Read a file with Profile.read(path).")
+        raise EarnestError(
+            f"profile: expected a Profile, got {shown(profile)}. Read a file with earnest.Profile.read(path)."
+        )
     return [] if profile is None else [("profile", ("profile.json", profile.to_json().encode()))]
 
 

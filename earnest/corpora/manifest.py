@@ -69,7 +69,9 @@ class Utterance:
         if self.emotion not in EMOTIONS:
             hint = suggestion(self.emotion, EMOTIONS)
             raise CorpusError(f"{self.path}: {shown(self.emotion)} is not a canonical emotion.{hint}")
-        if self.start_s < 0 or (self.end_s is not None and self.end_s <= self.start_s):
+        if self.start_s < 0:
+            raise CorpusError(f"{self.path}: a part can't begin at {self.start_s:g} s, before the recording.")
+        if self.end_s is not None and self.end_s <= self.start_s:
             raise CorpusError(f"{self.path}: the part from {self.start_s} s to {self.end_s} s is empty.")
 
     @property

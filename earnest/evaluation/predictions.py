@@ -280,14 +280,18 @@ class SystemAnswers:
                 "FOLDER -o FILE makes one of a folder for each class), or --data NAME=DIR."
             )
         self._check_spelling(self.emotion)
-        classes = self.classes()
+        strange = in_canonical_order(set(self.emotion) - {*self.classes(), ""})  # what is true, and nobody can answer
+        classes, probabilities = (*self.classes(), *strange), self.probabilities
+        if probabilities is not None and strange:
+            beside = np.where(np.isnan(probabilities[:, :1]), np.nan, 0).repeat(len(strange), axis=1)
+            probabilities = np.concatenate([probabilities, beside.astype(np.float32)], axis=1)
         return Predictions(
             classes=classes,
             utterance_id=self.name,
             **{name: self.text(name) for name in TEXTS},
             emotion=numbered(self.emotion, classes),
             predicted=numbered(self.predicted, classes),
-            probabilities=self.probabilities,
+            probabilities=probabilities,
             adapted=self.adapted,
             predicted_gender=self.predicted_gender,
             predicted_affect=self.predicted_affect,

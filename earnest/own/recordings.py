@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 from zipfile import BadZipFile
 
 import numpy as np
@@ -202,8 +202,19 @@ def _sources(rows: Iterable[Utterance], predictor: Predictor) -> Iterator[Source
             continue
         try:
             yield load_waveform(row.path, rate_hz, row.start_s, row.end_s), rate_hz
-        except EarnestError:
-            yield str(row.path.with_name(f"{row.path.name}: no part from {row.start_s:g} s"))
+        except EarnestError as error:
+            yield cast("BinaryIO", _Failed(error))
+
+
+class _Failed:
+    """A recording that could not be decoded: reading it fails again, so that its row tells why."""
+
+    def __init__(self, error: EarnestError) -> None:
+        self._error = error
+
+    def read(self, _size: int = -1) -> bytes:
+        """Raise the error."""
+        raise self._error
 
 
 def _copies(rows: Sequence[Utterance], rate_hz: int, seed: int) -> Iterator[Source]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from earnest.audio.waveform import Waveform
 from earnest.bundle import Bundle
-from earnest.errors import BundleError, EarnestError, NoPicturesError, first_line
+from earnest.errors import BundleError, EarnestError, NoPicturesError, first_line, shown
 from earnest.onnx.cut import CUT, CutError, Part
 from earnest.runtime.engine import Backend, Engine, Hint, Provider, Session
 
@@ -39,8 +39,8 @@ def engine_for(
     EarnestError
         When the backend doesn't have the provider, or for a number of threads that no machine has.
     """
-    if not 0 <= threads <= MOST_THREADS:
-        raise EarnestError(f"threads: expected 1 to {MOST_THREADS}, or 0 for all cores, got {threads}.")
+    if not isinstance(threads, int) or not 0 <= threads <= MOST_THREADS:
+        raise EarnestError(f"threads: expected 1 to {MOST_THREADS}, or 0 for all cores, got {shown(threads)}.")
     if backend == "openvino" or (backend == "auto" and "model.xml" in bundle.info.files):
         from earnest.runtime.openvino_engine import OpenVinoEngine
 

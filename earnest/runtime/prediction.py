@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.bundle import BundleInfo
-from earnest.errors import EarnestError, suggestion
+from earnest.errors import EarnestError, shown, suggestion
 from earnest.runtime.events import VocalBurst
 from earnest.settings.limits import Share, Validated
 
@@ -36,7 +36,9 @@ class Options(Validated):
     @classmethod
     def of(cls, classes: Classes = None, abstain_below: float | None = None) -> "Options":
         """Read what a caller gave: names in a list, or in one text with commas between them."""
-        names = classes.split(",") if isinstance(classes, str) else classes or ()
+        names = classes.split(",") if isinstance(classes, str) else () if classes is None else list(classes)
+        if strange := next((name for name in names if not isinstance(name, str)), None):
+            raise EarnestError(f"classes: expected names such as 'angry', got {shown(strange)}.")
         return cls(tuple(dict.fromkeys(name.strip() for name in names if name.strip())), abstain_below)
 
     def words(self) -> dict[str, Any]:

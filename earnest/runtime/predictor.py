@@ -2,8 +2,10 @@
 
 import logging
 import math
+import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property, partial
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -156,15 +158,15 @@ class Predictor:
         for bundle in self._bundles if self.can_adapt else ():
             if found := Adaptation.of(bundle, self._engine_of(bundle)):
                 return found
-        raise BundleError(f"The model '{self.info.name}' can't adapt to a speaker. Use another, or --adapt off.")
+        raise BundleError(f"The model '{self.info.name}' can't adapt to a speaker. Use another one, or no adaptation.")
 
-    def adapter(self, known: Iterable[AudioInput] | Profile = ()) -> Adapter:
+    def adapter(self, known: Iterable[AudioInput] | Profile | str | os.PathLike[str] = ()) -> Adapter:
         """Return what adapts to one speaker and its channel; see `earnest.runtime.adaptation`.
 
         Parameters
         ----------
-        known : recordings of the speaker to learn from beforehand, or their profile; without, it learns from what it
-            hears
+        known : recordings of the speaker to learn from beforehand, or their profile or its file (.json, of `earnest
+            adapt`); without, it learns from what it hears
 
         Raises
         ------
@@ -172,6 +174,10 @@ class Predictor:
             When the model can't adapt, a recording can't be read or holds no speech, or the profile is of another
             model.
         """
+        if isinstance(known, str | os.PathLike):
+            if Path(known).suffix != ".json":
+                refuse_single(known)
+            known = Profile.read(Path(known))
         if not isinstance(known, Profile):
             refuse_single(known)
             sources = list(known)
@@ -248,7 +254,7 @@ class Predictor:
         jobs: int = 1,
         adapter: Listener | None = None,
         *,
-        speakers: Iterable[str] | str | None = None,
+        speakers: Iterable[str | int | None] | str | None = None,
         classes: Classes = None,
         abstain_below: float | None = None,
     ) -> PredictionRows:
@@ -263,7 +269,8 @@ class Predictor:
         jobs : threads that decode ahead; with 1 the recordings are decoded in turn
         adapter : for recordings of one speaker, heard in this order; None for the model as it is
         speakers : who speaks in each recording, or one name for all of them: then a speaker's recordings are all heard
-            before they are answered, adapted to all of them (batch adaptation); None for the model as it is
+            before they are answered, adapted to all of them (batch adaptation). Where it is unknown (None, NaN or "" in
+            the list), a recording is a speaker of its own. None for the model as it is
         """
         refuse_single(sources)
         _check_adapter(adapter)
@@ -275,9 +282,10 @@ class Predictor:
         if adapter is not None:
             raise EarnestError("Give an adapter, or speakers, not both.")
         batch, heard = self.batch(options), list(self.hear_many(sources, jobs, options))
-        names = [speakers] * len(heard) if isinstance(speakers, str) else list(speakers)
-        if len(names) != len(heard):
-            raise EarnestError(f"{len(names)} speakers for {len(heard)} recordings. Name one for each.")
+        told = [speakers] * len(heard) if isinstance(speakers, str) else list(speakers)
+        if len(told) != len(heard):
+            raise EarnestError(f"{len(told)} speakers for {len(heard)} recordings. Name one for each.")
+        names = [_speaker(name, number) for number, name in enumerate(told)]
         return PredictionRows(batch.answered(lambda: zip(names, heard, strict=True)), chosen)
 
     def embed(self, sources: Iterable[AudioInput], jobs: int = 1) -> Embeddings:
@@ -406,6 +414,17 @@ class Predictor:
         windowing = Windowing(activity=self.activity)
         reading = Reading(self.max_seconds, self.decoders, self.file_s)
         return Bulk(self.graph, self.info, reading, adapter, self.batch_s, options, windowing, outputs)
+
+
+def _speaker(name: object, number: int) -> str:
+    """Return who speaks in a recording; one of whom that is not known is a speaker of its own."""
+    if isinstance(name, str) and name:
+        return name
+    if isinstance(name, Real) and not math.isnan(name):  # an empty cell of a table is NaN
+        return str(name)
+    if name is None or isinstance(name, str | Real) or type(name).__name__ == "NAType":  # pandas' own
+        return f"recording {number}\0"
+    raise EarnestError(f"speakers: expected a name, or None where it is unknown, got {shown(name)}.")
 
 
 def _check_adapter(adapter: Listener | None) -> None:

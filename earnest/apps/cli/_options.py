@@ -278,6 +278,8 @@ class AdaptationOptions:
     def __post_init__(self) -> None:
         if {"auto", "off"} & set(self.adapt) and len(self.adapt) > 1:
             raise click.UsageError("--adapt: auto and off can't be used with other values.")
+        if profile := next((word for word in self.adapt if word.endswith(".json")), None):
+            raise click.UsageError(f"--adapt {profile}: expected recordings. A profile is given with --profile.")
         if self.profile and self.adapt:
             raise click.UsageError("--adapt and --profile can't be used together.")
 

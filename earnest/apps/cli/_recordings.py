@@ -78,8 +78,9 @@ def read_list(path: Path) -> ListedRecordings:
 
 
 def _channel(text: str, where: str) -> int:
-    if text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_CHANNELS:
-        return int(text)
+    number = text.removesuffix(".0")  # as tables with gaps are saved
+    if number.isascii() and number.isdecimal() and 1 <= int(number[:9]) <= MAX_CHANNELS:
+        return int(number)
     raise EarnestError(f"{where}: channel {shown(text)}, {CHANNEL_NUMBERS}.")
 
 

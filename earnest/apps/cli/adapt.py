@@ -6,7 +6,16 @@ import click
 
 from earnest.apps.cli._options import AveragingOptions, channel_option, options
 from earnest.apps.cli._recordings import sources_of
-from earnest.apps.cli.output import EXIT_SOME_FAILED, echo, echo_json, output_options, overwrite_option, progress_for
+from earnest.apps.cli.output import (
+    EXIT_SOME_FAILED,
+    echo,
+    echo_json,
+    output_options,
+    overwrite_option,
+    progress_for,
+    refuse_input,
+)
+from earnest.audio.source import path_of
 from earnest.errors import EarnestError
 from earnest.files.writing import new_file
 
@@ -42,6 +51,7 @@ def command(
     named, and the profile is of the others.
     """
     sources = sources_of(paths, channels)
+    refuse_input(output, [*paths, *map(path_of, sources)])
     failed: list[EarnestError] = []
 
     def leave_out(error: EarnestError) -> None:

@@ -46,7 +46,7 @@ def show(as_json: bool, quiet: bool) -> None:
 @command.command()
 @output_options
 def clear(as_json: bool, quiet: bool) -> None:
-    """Remove all entries; running trainings go on, and make anew what they need.
+    """Remove all entries, those of other projects too; running trainings go on, and make anew what they need.
 
     \b
     Example:

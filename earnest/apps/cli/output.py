@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +40,16 @@ def chosen_format(form: str | None, as_json: bool, output: Path | None, suffixes
 def overwrite_option(function: F) -> F:
     """Add ``--overwrite``, which every command has that writes a file of a name that people choose."""
     return click.option("--overwrite", is_flag=True, help="Replace what is at --output.")(function)
+
+
+def refuse_input(output: Path | None, inputs: Iterable[str | Path]) -> None:
+    """Raise a usage error where ``--output`` is one of the recordings or lists that are read."""
+    if output is None or not output.exists():
+        return
+    for path in inputs:
+        with suppress(OSError, ValueError):  # what can't be looked at is no file, such as standard input
+            if output.samefile(path):
+                raise click.UsageError(f"--output {output}: it is read, so it can't be written. Name another file.")
 
 
 @contextmanager

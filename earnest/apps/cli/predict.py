@@ -25,7 +25,14 @@ from earnest.apps.cli._options import (
     options,
 )
 from earnest.apps.cli._recordings import Speakers, arriving, in_channels, sources_of
-from earnest.apps.cli.output import EXIT_SOME_FAILED, chosen_format, output_options, overwrite_option, resumable
+from earnest.apps.cli.output import (
+    EXIT_SOME_FAILED,
+    chosen_format,
+    output_options,
+    overwrite_option,
+    refuse_input,
+    resumable,
+)
 from earnest.audio.source import Source, path_of, whole_and_channel
 from earnest.files.locks import held_file
 from earnest.progress import Progress
@@ -161,6 +168,7 @@ def command(
     predictor = decoding.load(models)
     asked = answer.of(predictor.info)
     sources, speakers = sources_of(paths, decoding.channels), Speakers(paths, adaptation.speaker_pattern)
+    refuse_input(output, [*paths, *map(path_of, sources)])
     is_batch = adaptation.is_batch(predictor, paths)
     if is_batch and not adaptation.adapt and not quiet:
         click.echo(ADAPTS, err=True)

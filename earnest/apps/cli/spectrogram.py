@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._options import ModelOptions, options
-from earnest.apps.cli.output import echo, echo_json, output_options, overwrite_option
+from earnest.apps.cli.output import echo, echo_json, output_options, overwrite_option, refuse_input
 from earnest.files.writing import new_file
 
 
@@ -38,6 +38,7 @@ def command(
     """
     if output.suffix.lower() != ".png":
         raise click.UsageError(f"--output {output}: the name must end in .png.")
+    refuse_input(output, [path])
     with new_file(output, overwrite) as place:
         picture = model.load().spectrogram(path)
         place.write_bytes(picture.to_png())

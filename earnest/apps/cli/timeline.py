@@ -20,12 +20,14 @@ from earnest.apps.cli._options import (
     window_options,
 )
 from earnest.apps.cli._recordings import in_channels, standard_input
-from earnest.apps.cli.output import chosen_format, output_options, overwrite_option
+from earnest.apps.cli.output import chosen_format, output_options, overwrite_option, refuse_input
 from earnest.audio.activity import DETECTORS
 from earnest.errors import MissingExtraError
 from earnest.files.writing import new_file
 from earnest.runtime.timeline import FORMATS, SUFFIXES, Timeline, written
 from earnest.runtime.windows import Windowing
+
+_PICTURES = (".png", ".svg", ".pdf")
 
 
 @click.command()
@@ -81,6 +83,10 @@ def command(
     """
     path = _one(paths)
     chosen = chosen_format(form, as_json, output, SUFFIXES)
+    for place in (output, plot):
+        refuse_input(place, paths)
+    if plot and plot.suffix.lower() not in _PICTURES:
+        raise click.UsageError(f"--plot {plot}: the name must end in {', '.join(_PICTURES)}.")
     if plot and find_spec("matplotlib") is None:  # told before a long recording is heard, not after it
         raise MissingExtraError("drawing", "report")
     windowing = Windowing(window_s, hop_s, activity)
@@ -95,7 +101,8 @@ def command(
             timeline.plot(plot_place)
     for written_path in (output, plot):
         if written_path and not quiet:
-            click.echo(f"{len(timeline.spans)} spans: {written_path}", err=True)
+            n_spans = len(timeline.spans)
+            click.echo(f"{n_spans} span{'s'[: n_spans != 1]}: {written_path}", err=True)
 
 
 def _one(paths: tuple[str, ...]) -> str:

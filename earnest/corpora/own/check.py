@@ -1,5 +1,6 @@
 """Are own recordings fit for learning? What can't be read, is silent, short or there twice; speakers and classes."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -66,7 +67,13 @@ def check_own(data: OwnData, on_progress: Callable[[int, int], object] | None = 
         n_speakers=len(data.speakers),
         class_counts=data.class_counts,
         hours=sum(sound.duration_s for sound in sounds) / 3600,
-        findings=[*refused, *_sound(sounds), *_same_audio(sounds, data.utterances), *_twice(data.utterances)],
+        findings=[
+            *refused,
+            *_sound(sounds),
+            *_beyond(sounds, data.utterances),
+            *_same_audio(sounds, data.utterances),
+            *_twice(data.utterances),
+        ],
         advice=[*data.notes, *_speakers(data), *_classes(data)],
     )
 
@@ -78,10 +85,10 @@ def without_faulty(data: OwnData, report: OwnReport) -> OwnData:
         if finding.kind != TWICE:
             one_stays = finding.kind == SAME and finding.detail == KEEP_ONE
             why |= dict.fromkeys(finding.files[one_stays:], f"{finding.kind}: {finding.detail}")
-    here = {str(row.path) for row in data.utterances}
+    here = {name for row in data.utterances for name in (str(row.path), _part(row))}
     refused = [Refused(path, reason) for path, reason in why.items() if path in here]
     kept: list[Utterance] = []
-    for rows in _by_part(row for row in data.utterances if str(row.path) not in why):
+    for rows in _by_part(row for row in data.utterances if not {str(row.path), _part(row)} & why.keys()):
         detail = _contradiction(row.native_emotion for row in rows)
         kept += rows[:1] if len(rows) == 1 or detail == KEEP_ONE else ()
         if len(rows) > 1 and detail != KEEP_ONE:
@@ -113,6 +120,17 @@ def _sound(sounds: Iterable[Sound]) -> Iterable[Finding]:
             yield Finding("cut", files, "the stream has no end: the file was cut")
         elif sound.duration_s < SHORT_S:
             yield Finding("short", files, f"{sound.duration_s:.2f} s")
+
+
+def _beyond(sounds: Iterable[Sound], rows: Sequence[Utterance]) -> Iterable[Finding]:
+    length_s = {sound.path: sound.duration_s for sound in sounds if not sound.error}
+    for row in rows:
+        if row.start_s and row.start_s >= length_s.get(row.path, math.inf):
+            yield Finding("beyond the end", (_part(row),), f"the recording ends at {length_s[row.path]:.2f} s")
+
+
+def _part(row: Utterance) -> str:
+    return f"{row.path} from {row.start_s:g} s"
 
 
 def _same_audio(sounds: Iterable[Sound], rows: Sequence[Utterance]) -> Iterable[Finding]:

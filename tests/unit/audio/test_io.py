@@ -120,7 +120,7 @@ def test_a_part_is_cut_by_time() -> None:
     data = encoded(audio, 16_000, "WAV", "FLOAT")
     np.testing.assert_array_equal(load_waveform(data, 16_000, 0.25, 0.75), audio[4_000:12_000, 0])
     assert len(load_waveform(data, 8_000, 0.5)) == 4_000
-    with pytest.raises(AudioError, match=r"ends before 2\.0 s"):
+    with pytest.raises(AudioError, match="begins at 2 s, where the recording has ended already"):
         load_waveform(data, 16_000, 2.0)
 
 
@@ -133,7 +133,7 @@ def bad_sample(value: float) -> bytes:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "empty, no bytes"),
+        (b"", "no bytes"),
         (bad_sample(np.nan), "NaN or infinite"),
         (bad_sample(np.inf), "NaN or infinite"),
         (bad_sample(1e30), r"samples reach 1\.0e\+30"),

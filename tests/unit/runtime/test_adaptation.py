@@ -1,5 +1,6 @@
 """Adaptation to a speaker: the network's answers checked, sets that grow, stay and are heard twice."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -361,6 +362,25 @@ def test_known_recordings_and_their_profile_are_one(model: Predictor, paths: lis
     assert list(first.probabilities.values()) == pytest.approx(list(second.probabilities.values()), abs=1e-5)
     with pytest.raises(EarnestError, match="no speech"):
         model.profile([(np.zeros(16_000, np.float32), 16_000)])
+
+
+def test_who_is_unknown_is_a_speaker_of_their_own(model: Predictor, paths: list[Path]) -> None:
+    some = paths[:4]
+    alone = [row for path in some for row in model.predict_many([path], speakers="a")]
+    for unknown in (None, "", math.nan, np.float64("nan")):
+        assert list(model.predict_many(some, speakers=[unknown] * 4)) == alone  # type: ignore[list-item]
+    numbered = list(model.predict_many(some, speakers=[7, 8, 7, 8]))
+    assert numbered == list(model.predict_many(some, speakers=["a", "b", "a", "b"])) != alone
+    with pytest.raises(EarnestError, match="expected a name, or None where it is unknown, got"):
+        model.predict_many(some, speakers=[("a",)] * 4)  # type: ignore[list-item]
+
+
+def test_a_profile_is_read_from_its_file(model: Predictor, paths: list[Path], tmp_path: Path) -> None:
+    profile = model.profile(paths)
+    (tmp_path / "anna.json").write_text(profile.to_json(), encoding="utf-8")
+    told = [model.predict(paths[0], model.adapter(known)) for known in (profile, tmp_path / "anna.json")]
+    assert [*told[0].probabilities.values()] == pytest.approx([*told[1].probabilities.values()], abs=1e-5)
+    assert told[1].adapted
 
 
 def test_speakers_and_an_adapter_exclude_each_other(model: Predictor, paths: list[Path]) -> None:

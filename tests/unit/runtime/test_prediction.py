@@ -37,6 +37,9 @@ def test_rows_are_chosen_one_by_one_and_classes_that_are_impossible_are_equal() 
 def test_names_come_in_a_list_or_in_a_text() -> None:
     assert Options.of(" happy,sad ,,happy").classes == Options.of(["happy", "sad"]).classes == ("happy", "sad")
     assert Options.of("").classes == Options.of(None).classes == ()
+    assert Options.of(np.array(["happy", "sad"])).classes == ("happy", "sad")  # type: ignore[arg-type]
+    with pytest.raises(EarnestError, match="classes: expected names such as 'angry', got 3"):
+        Options.of([3, 4])  # type: ignore[list-item]
 
 
 def test_an_unknown_class_names_the_nearest_and_all() -> None:

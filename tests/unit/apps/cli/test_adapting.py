@@ -406,6 +406,27 @@ def test_words_that_exclude_each_other_are_refused(bundle: Path, folder: Path) -
     assert "can't be used together" in run(bundle, "predict", clip, "--adapt", "auto", "--profile", clip, code=2).output
 
 
+def test_a_profile_among_recordings_and_an_output_that_is_read_are_refused(
+    bundle: Path, folder: Path, tmp_path: Path
+) -> None:
+    clip = tmp_path / "a.wav"
+    clip.write_bytes((folder / "anna" / "4.wav").read_bytes())
+    before = clip.read_bytes()
+    listed = tmp_path / "list.csv"
+    listed.write_text("path\na.wav\n", encoding="utf-8")
+    assert "given with --profile" in run(bundle, "predict", clip, "--adapt", "anna.json", code=2).output
+    for words in (
+        ("predict", clip, "--format", "json", "-o", clip),
+        ("predict", tmp_path, "--format", "json", "-o", clip),
+        ("predict", listed, "-o", listed),
+        ("timeline", clip, "--format", "json", "-o", clip),
+        ("timeline", clip, "--plot", clip),
+        ("adapt", clip, "-o", clip),
+    ):
+        assert "can't be written" in run(bundle, *words, "--overwrite", code=2).output
+    assert (clip.read_bytes(), listed.read_text("utf-8")) == (before, "path\na.wav\n")
+
+
 def test_a_model_that_cannot_adapt_says_so_only_where_it_must(
     folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

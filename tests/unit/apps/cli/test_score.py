@@ -130,6 +130,14 @@ def test_a_files_own_truth_may_be_folded_too(tmp_path):
     ]
 
 
+def test_what_is_true_and_no_answer_can_be_is_wrong(tmp_path):
+    header = "path,status,emotion,truth,p_happy,p_sad"
+    path = answers(tmp_path, header, "a.wav,ok,happy,happy,.9,.1", "b.wav,ok,sad,surprised,.2,.8", "c.wav,error,,sad,,")
+    document = json.loads(run(path, "--json").stdout)
+    assert (document["classes"], document["n"]) == (["happy", "sad", "surprised"], 3)
+    assert document["wa"] == pytest.approx(1 / 3)
+
+
 def test_unknown_clips_are_an_error_unless_ignored(tmp_path, manifest):
     words = [answers(tmp_path, "path,predicted", "a.wav,happy", "z.wav,sad"), "--manifest", manifest]
     error = run(*words).exception

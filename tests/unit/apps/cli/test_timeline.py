@@ -98,7 +98,13 @@ def test_json_is_one_object_with_the_fields_of_a_prediction(folder: Path) -> Non
 
 @pytest.mark.parametrize(
     "words",
-    [["--json", "--format", "csv"], ["--output", "x.doc"], ["--format", "word"], ["--json", "--output", "x.srt"]],
+    [
+        ["--json", "--format", "csv"],
+        ["--output", "x.doc"],
+        ["--format", "word"],
+        ["--json", "--output", "x.srt"],
+        ["--plot", "x.gif"],
+    ],
 )
 def test_wrong_usage_is_exit_code_2(folder: Path, words: list[str]) -> None:
     assert run(folder, "timeline", "talk.flac", *words).exit_code == 2

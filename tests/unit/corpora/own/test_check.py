@@ -67,6 +67,18 @@ def test_a_part_that_is_listed_twice_leaves_the_other_parts(tmp_path: Path) -> N
     assert [one.reason for one in left.refused] == ["listed twice: labels contradict: no, yes"]
 
 
+def test_a_part_that_begins_after_the_end_is_a_finding_and_left_out(tmp_path: Path) -> None:
+    record(tmp_path / "call.wav", 0, 2.0)
+    (tmp_path / "list.csv").write_text("path,start_s,end_s,label\ncall.wav,0,1,yes\ncall.wav,10,11,no\n")
+    data = read_own(tmp_path / "list.csv")
+    report = check_own(data)
+    found = [(one.kind, one.files, one.detail) for one in report.findings if one.kind == "beyond the end"]
+    assert found == [("beyond the end", (f"{tmp_path / 'call.wav'} from 10 s",), "the recording ends at 2.00 s")]
+    left = without_faulty(data, report)
+    assert [row.start_s for row in left.utterances] == [0.0]
+    assert [str(one) for one in left.refused] == [f"{found[0][1][0]}: beyond the end: the recording ends at 2.00 s"]
+
+
 def test_what_is_left_out_is_told_and_one_of_the_same_sound_stays(data: OwnData) -> None:
     left = without_faulty(data, check_own(data))
     names = sorted(row.path.name for row in left.utterances)
