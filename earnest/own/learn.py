@@ -332,7 +332,11 @@ def advice_on(
         )
     gain = gain_of_the_second_half(data, out, seed)
     what = "speakers" if n_speakers else "recordings"
-    if gain > GAIN:
+    # Guessing among K classes is right in 1/K of N recordings, give or take √(1/K·(1 − 1/K)/N).
+    chance, n_asked = 1 / len(classes), sum(one.n for one in classes)
+    if np.mean([one.recall for one in classes]) < chance + 2 * np.sqrt(chance * (1 - chance) / n_asked):
+        told.append("It answers hardly better than chance: these labels can't be heard, or are of other recordings.")
+    elif gain > GAIN:
         told.append(
             f"More {what}: with half of the {what} UA was {100 * gain:.1f} points lower, and twice as many may help "
             "as much again."

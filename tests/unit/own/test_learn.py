@@ -98,6 +98,7 @@ def test_labels_that_say_nothing_score_like_chance(clips: Path, base: Path, tmp_
     assert 0.25 < learned.ua < 0.75
     assert learned.ua == pytest.approx(np.mean([one.recall for one in learned.classes]))
     assert learned.ece < 0.3
+    assert any(one.startswith("It answers hardly better than chance") for one in learned.advice)
 
 
 def write_table(path: Path, rows: list[dict[str, object]]) -> Path:
