@@ -21,6 +21,9 @@ RAW = ("audio/", "video/", "application/octet-stream", "application/ogg")
 MOST_FIELD_BYTES = 1024
 
 
+NAMELESS = "bytes"  # a recording that was sent without a name
+
+
 @dataclass(frozen=True)
 class Upload:
     """A recording as it was sent; ``name`` is for answers only, no file of that name is ever opened."""
@@ -99,7 +102,7 @@ async def read_body(request: Request, limits: Limits, share: Share, most_files: 
         async with asyncio.timeout(limits.body_s):
             if kind == FORM:
                 return await _form(request, _counted(request, limits, share), most_files)
-            return Body([Upload("bytes", b"".join([chunk async for chunk in _counted(request, limits, share)]))])
+            return Body([Upload(NAMELESS, b"".join([chunk async for chunk in _counted(request, limits, share)]))])
     except TimeoutError:
         raise ProblemError("body-too-slow", f"The body must arrive within {limits.body_s:g} s.") from None
     except ClientDisconnect:
@@ -158,4 +161,4 @@ async def _form(request: Request, chunks: AsyncGenerator[bytes, None], most_file
 
 def _shown(name: str) -> str:
     """Return the last part of a file name, whatever system it comes from."""
-    return printable(name.replace("\\", "/").rpartition("/")[2])[:NAME_LETTERS] or "bytes"
+    return printable(name.replace("\\", "/").rpartition("/")[2])[:NAME_LETTERS] or NAMELESS

@@ -17,14 +17,14 @@ from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
 
 from prometheus_client import Gauge
 
-from earnest.apps.server.body import Body
+from earnest.apps.server.body import NAMELESS, Body
 from earnest.apps.server.problems import ProblemError
 from earnest.apps.server.settings import Limits, Settings
 from earnest.audio.deadline import Deadline, check_deadline, current_deadline, until
 from earnest.audio.source import renamed
 from earnest.audio.waveform import Waveform
 from earnest.bundle import shipped_bundles
-from earnest.errors import EarnestError, NoPicturesError, TooLateError, suggestion
+from earnest.errors import AudioError, EarnestError, NoPicturesError, TooLateError, suggestion
 from earnest.runtime.adaptation import Adapter
 from earnest.runtime.decoder_pool import start_decoders
 from earnest.runtime.decoders import InProcess
@@ -338,10 +338,22 @@ def _adapter(predictor: Predictor, body: Body, adapt: Adapt) -> Adapter | None:
     return adapter_for(predictor, adapt) if body.profile is None else known_adapter(predictor, body.profile)
 
 
+@contextmanager
+def _named(body: Body) -> Iterator[None]:
+    """Let an error say what the client calls the one recording."""
+    try:
+        yield
+    except AudioError as error:
+        if body.uploads[0].name == NAMELESS:
+            raise
+        raise type(error)(renamed(str(error), body.sounds[0], body.names[0])) from error
+
+
 def utterance(predictor: Predictor, body: Body, adapt: Adapt, options: Options) -> Prediction:
     """Predict one recording; `AudioError` when it can't be read."""
     (sound,), (name,) = body.sounds, body.names
-    answer = predictor.predict(sound, _adapter(predictor, body, adapt), **options.words())
+    with _named(body):
+        answer = predictor.predict(sound, _adapter(predictor, body, adapt), **options.words())
     return replace(answer, path=name)
 
 
@@ -350,7 +362,8 @@ def timeline(
 ) -> Timeline:
     """Tell the emotion over time; `AudioError` when it can't be read."""
     (sound,), (name,) = body.sounds, body.names
-    answer = predictor.timeline(sound, windowing, _adapter(predictor, body, adapt), most_s, **options.words())
+    with _named(body):
+        answer = predictor.timeline(sound, windowing, _adapter(predictor, body, adapt), most_s, **options.words())
     return replace(answer, prediction=replace(answer.prediction, path=name))
 
 

@@ -86,6 +86,9 @@ def test_other_content_is_not_read(client: TestClient, sound: bytes, kind: str) 
 )
 def test_what_is_no_recording_is_not_readable(client: TestClient, body: bytes) -> None:
     refused(client.post("/v1/predict", content=body, headers=WAV), 422, "not-readable")
+    for query in ("", "?kind=timeline"):
+        answer = client.post(f"/v1/predict{query}", files={"file": ("/home/anna/call.wav", body)})
+        assert refused(answer, 422, "not-readable")["detail"].startswith("call.wav: ")
 
 
 def part(headers: bytes, content: bytes = b"abc") -> bytes:
