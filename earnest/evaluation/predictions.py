@@ -377,7 +377,9 @@ def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAn
                 table.add(row, reader.line_num)
     except UnicodeDecodeError as error:
         where = f"{path}:{undecodable_line(path)}"
-        raise CorpusError(f"{where}: not a readable predictions file (not UTF-8: {error.reason}).") from None
+        raise CorpusError(
+            f"{where}: not a readable predictions file (not UTF-8: {error.reason}). Save it as UTF-8."
+        ) from None
     except (OSError, csv.Error) as error:
         raise CorpusError(f"{path}: not a readable predictions file ({error}).") from error
     return table.answers()

@@ -91,7 +91,9 @@ def read_text(
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise kind(f"{_named(path)}:{line}: not a readable {what} (not UTF-8: {error.reason}).") from None
+        raise kind(
+            f"{_named(path)}:{line}: not a readable {what} (not UTF-8: {error.reason}). Save it as UTF-8."
+        ) from None
 
 
 def read_json(path: Path, kind: Kind = EarnestError, missing: str = "no such file.", hint: str = "") -> Any:

@@ -134,7 +134,7 @@ def _listed(source: str) -> Iterator[Input]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise EarnestError(f"{source}: not a readable list (not UTF-8: {error.reason}).") from None
+        raise EarnestError(f"{source}: not a readable list (not UTF-8: {error.reason}). Save it as UTF-8.") from None
     if is_list(source):
         rows = rows_of_list(text, source)
         if any(row.get("channel") for row in rows):

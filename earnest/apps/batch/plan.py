@@ -189,7 +189,7 @@ def check_same(plan: BatchPlan, words: dict[str, Any]) -> None:
 
 
 def _told(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else "none" if value is None else str(value)
 
 
 def shard_inputs(place: Place, request: Request, number: int) -> list[Input]:
