@@ -54,8 +54,8 @@ Source: TypeAlias = WholeSource | Channel
 MAX_CHANNELS = 256
 MAX_STREAM_BYTES = 4 * 2**30
 AudioInput: TypeAlias = Source | bytearray | memoryview | tuple[int, npt.ArrayLike] | Mapping[str, Any]
-"""A path, the bytes of a file, an open binary file, (array, sample rate in Hz) in any order, or a dict as an ``Audio`` column
-of Hugging Face's datasets has: with "array" and "sampling_rate", or with "bytes" or "path"."""
+"""A path, the bytes of a file, an open binary file, (array, sample rate in Hz) in any order, or a dict as a column
+``Audio`` of Hugging Face's datasets has: with "array" and "sampling_rate", or with "bytes" or "path"."""
 
 _WITH_RATE = "Give array and sample rate together: model.predict((array, 16000))."
 _ADDRESS = re.compile("[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # such as https://; a drive has one letter
