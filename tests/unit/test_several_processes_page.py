@@ -31,4 +31,4 @@ def test_a_command_is_understood(line: str) -> None:
 
 
 def test_the_page_has_commands() -> None:
-    assert len(COMMANDS) == 6
+    assert len(COMMANDS) == 5
