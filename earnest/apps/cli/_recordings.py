@@ -14,11 +14,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
 import click
 
+from earnest.apps.cli.output import refuse_input
 from earnest.audio.source import MAX_CHANNELS, Channel, Source, file_and_channel, path_of
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import AudioError, EarnestError, printable, shown
@@ -201,17 +203,18 @@ def in_channels(recordings: Iterable[Source], channels: Sequence[int]) -> list[S
     return [Channel(recording, number) for recording in found for number in dict.fromkeys(channels)]
 
 
-def sources_of(paths: Sequence[str], channels: Sequence[int] = ()) -> list[Source]:
+def sources_of(paths: Sequence[str], channels: Sequence[int] = (), output: Path | None = None) -> list[Source]:
     """Return the recordings that words mean: files, those in folders and in lists (.csv), - for standard input.
 
     Parameters
     ----------
     channels : each of them is a recording by itself; none for the mean of all
+    output : what will be written
 
     Raises
     ------
     click.UsageError
-        When standard input is to be read for each of several channels.
+        When standard input is to be read for each of several channels, or ``output`` is among what is read.
     """
     if "-" in paths and len(channels) > 1:
         raise click.UsageError("Standard input is read once: name one --channel, or save it as a file.")
@@ -225,6 +228,7 @@ def sources_of(paths: Sequence[str], channels: Sequence[int] = ()) -> list[Sourc
             sources += read_list(Path(path)).sources
         else:
             sources.append(path)
+    refuse_input(output, chain(paths, map(path_of, sources)))
     return in_channels(sources, channels)
 
 

@@ -13,9 +13,7 @@ from earnest.apps.cli.output import (
     output_options,
     overwrite_option,
     progress_for,
-    refuse_input,
 )
-from earnest.audio.source import path_of
 from earnest.errors import EarnestError
 from earnest.files.writing import new_file
 
@@ -50,8 +48,7 @@ def command(
     Exit codes: 0 all heard, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be read; they are
     named, and the profile is of the others.
     """
-    sources = sources_of(paths, channels)
-    refuse_input(output, [*paths, *map(path_of, sources)])
+    sources = sources_of(paths, channels, output)
     failed: list[EarnestError] = []
 
     def leave_out(error: EarnestError) -> None:

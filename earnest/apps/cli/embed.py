@@ -26,11 +26,10 @@ from earnest.apps.cli.output import (
     output_options,
     overwrite_option,
     progress_for,
-    refuse_input,
     resumable,
 )
 from earnest.apps.cli.predict import DecodingOptions, Existing, existing_choice, held_words, is_done
-from earnest.audio.source import Source, path_of
+from earnest.audio.source import Source
 from earnest.errors import EarnestError, MissingExtraError, printable, printable_json, told
 from earnest.files.locks import held_file
 from earnest.files.writing import (
@@ -263,8 +262,7 @@ def command(
     if output is not None and form is None:
         raise click.UsageError(f"--output {output}: the name must end in {' or '.join(_FORMS)}.")
     predictor = decoding.load(models)
-    sources = sources_of(paths, decoding.channels)
-    refuse_input(output, [*paths, *map(path_of, sources)])
+    sources = sources_of(paths, decoding.channels, output)
     if output is None or form is None:
         n_failed = 0
         for row in predictor.embed_many(sources, min(decoding.jobs, len(sources) or 1)):

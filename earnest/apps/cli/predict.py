@@ -30,7 +30,6 @@ from earnest.apps.cli.output import (
     chosen_format,
     output_options,
     overwrite_option,
-    refuse_input,
     resumable,
 )
 from earnest.audio.source import Source, path_of, whole_and_channel
@@ -167,8 +166,7 @@ def command(
     existing = existing_choice(output, resume, overwrite)
     predictor = decoding.load(models)
     asked = answer.of(predictor.info)
-    sources, speakers = sources_of(paths, decoding.channels), Speakers(paths, adaptation.speaker_pattern)
-    refuse_input(output, [*paths, *map(path_of, sources)])
+    sources, speakers = sources_of(paths, decoding.channels, output), Speakers(paths, adaptation.speaker_pattern)
     is_batch = adaptation.is_batch(predictor, paths)
     if is_batch and not adaptation.adapt and not quiet:
         click.echo(ADAPTS, err=True)
