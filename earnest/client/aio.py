@@ -11,6 +11,7 @@ import numpy.typing as npt
 from earnest.audio.source import Source, path_of
 from earnest.client import calls, listening
 from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, ServerError
+from earnest.errors import EarnestError
 from earnest.runtime.events import Event
 from earnest.runtime.prediction import Classes, Options, Prediction
 from earnest.runtime.profile import Profile
@@ -107,6 +108,8 @@ class AsyncClient:
 
     async def _ask(self, call: Call) -> Any:
         http = calls.http_module()
+        if self._http.is_closed:
+            raise EarnestError(calls.CLOSED)
         try:
             response = await self._http.request(call.method, **call.arguments())
         except (http.HTTPError, http.InvalidURL) as error:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 Adapt: TypeAlias = Literal["auto", "off"]
 LOCAL = "http://127.0.0.1:8000"
 TIMEOUT_S = 120.0
+CLOSED = "This client is closed. Make another one: Client(url)."
 FRAME_SAMPLES = 16_000  # of one WebSocket message: 64 kB
 _OF_RECORDINGS: Mapping[str, type[AudioError]] = {
     "not-readable": AudioError,

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from earnest.audio.source import Source, path_of
 from earnest.client import calls, listening
 from earnest.client.calls import LOCAL, TIMEOUT_S, Adapt, Call, ServerError
+from earnest.errors import EarnestError
 from earnest.runtime.events import Event
 from earnest.runtime.prediction import Classes, Options, Prediction
 from earnest.runtime.profile import Profile
@@ -126,6 +127,8 @@ class Client:
 
     def _ask(self, call: Call) -> Any:
         http = calls.http_module()
+        if self._http.is_closed:
+            raise EarnestError(calls.CLOSED)
         try:
             response = self._http.request(call.method, **call.arguments())
         except (http.HTTPError, http.InvalidURL) as error:

@@ -23,6 +23,7 @@ _FORMULA = r"(?:[=+@＝＋－＠\t\r\n]|-.)"
 _COMPUTED = re.compile(rf"'*{_FORMULA}", re.DOTALL)
 _MARKED = re.compile(rf"''*{_FORMULA}", re.DOTALL)
 _STARTS = frozenset("'=+-@＝＋－＠\t\r\n")
+_DELIMITERS = (",", "\t", ";", "|")
 MOST_LETTERS = 2**30  # in a cell; Python's own limit is 131,072, and the vocal bursts of a long recording are longer
 
 
@@ -62,8 +63,19 @@ def csv_row(cells: Iterable[object]) -> str:
     return text.getvalue()[:-1]
 
 
-def csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the cells of each row, unmarked; of a file that was opened with ``newline=""``.
+def delimiter_of(text: str, name: str) -> str:
+    """Return what stands between cells: a tab in a file called .tsv, else what is commonest in the first line.
+
+    Spreadsheets of countries with decimal commas write semicolons.
+    """
+    header = text.partition("\n")[0]
+    return "\t" if name.lower().endswith(".tsv") else max(_DELIMITERS, key=header.count)
+
+
+def csv_rows(lines: Iterable[str], delimiter: str = ",") -> Iterator[list[str]]:
+    """Yield the cells of each row, of a file that was opened with ``newline=""``; unmarked where commas part them.
+
+    Other tables were not written by `RowWriter`.
 
     Raises
     ------
@@ -71,5 +83,5 @@ def csv_rows(lines: Iterable[str]) -> Iterator[list[str]]:
         For what is no CSV, such as a quote that is never closed.
     """
     csv.field_size_limit(max(csv.field_size_limit(), MOST_LETTERS))
-    for row in csv.reader(lines, strict=True):
-        yield [unmarked(cell) for cell in row]
+    for row in csv.reader(lines, delimiter=delimiter, strict=True):
+        yield [unmarked(cell) for cell in row] if delimiter == "," else row

@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from functools import cache, cached_property, partial
 from numbers import Real
 from pathlib import Path
@@ -281,11 +281,13 @@ class Predictor:
             return PredictionRows(self._bulk(adapter, options).predict(sources, jobs), chosen)
         if adapter is not None:
             raise EarnestError("Give an adapter, or speakers, not both.")
+        # What is wrong with the names is told before anything is heard.
+        told = [] if isinstance(speakers, str) else [_speaker(name, number) for number, name in enumerate(speakers)]
+        if isinstance(sources, Sized) and not isinstance(speakers, str):
+            _check_count(told, len(sources))
         batch, heard = self.batch(options), list(self.hear_many(sources, jobs, options))
-        told = [speakers] * len(heard) if isinstance(speakers, str) else list(speakers)
-        if len(told) != len(heard):
-            raise EarnestError(f"{len(told)} speakers for {len(heard)} recordings. Name one for each.")
-        names = [_speaker(name, number) for number, name in enumerate(told)]
+        names = [_speaker(speakers, number) for number in range(len(heard))] if isinstance(speakers, str) else told
+        _check_count(names, len(heard))
         return PredictionRows(batch.answered(lambda: zip(names, heard, strict=True)), chosen)
 
     def embed(self, sources: Iterable[AudioInput], jobs: int = 1) -> Embeddings:
@@ -414,6 +416,11 @@ class Predictor:
         windowing = Windowing(activity=self.activity)
         reading = Reading(self.max_seconds, self.decoders, self.file_s)
         return Bulk(self.graph, self.info, reading, adapter, self.batch_s, options, windowing, outputs)
+
+
+def _check_count(speakers: Sequence[str], n_recordings: int) -> None:
+    if len(speakers) != n_recordings:
+        raise EarnestError(f"{len(speakers)} speakers for {n_recordings} recordings. Name one for each.")
 
 
 def _speaker(name: object, number: int) -> str:

@@ -17,7 +17,7 @@ from earnest.files.reading import opened
 from earnest.runtime.frames import load_pyarrow
 
 Kind: TypeAlias = Literal["file", "member", "row"]
-_LISTS = (".csv", ".txt")
+_LISTS = (".csv", ".tsv", ".txt")
 _PACKED = (".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst")
 _SOUND_COLUMNS, _PATH_COLUMNS, _KEY_COLUMNS = ("audio", "bytes"), ("path", "url"), ("key", "utterance_id", "id")
 
@@ -47,8 +47,8 @@ def inputs_of(source: str) -> Iterator[Input]:
 
     Parameters
     ----------
-    source : a recording, a folder of recordings or of tar files, a list (.csv with the column path, .txt with a path a
-        line), a table (.parquet), a tar file, or the address of one of these
+    source : a recording, a folder of recordings or of tar files, a list (.csv or .tsv with the column path, .txt with a
+        path a line), a table (.parquet), a tar file, or the address of one of these
 
     Raises
     ------

@@ -24,7 +24,7 @@ from earnest.apps.cli.output import refuse_input
 from earnest.audio.source import MAX_CHANNELS, Channel, Source, file_and_channel, path_of
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import AudioError, EarnestError, printable, shown
-from earnest.files.csv_cells import csv_rows
+from earnest.files.csv_cells import csv_rows, delimiter_of
 from earnest.files.links import links_among, unfollowed
 from earnest.files.reading import read_text
 
@@ -51,8 +51,8 @@ class ListedRecordings:
 
 
 def is_list(path: str) -> bool:
-    """Whether a word of the command line is a list of recordings: a file that ends in .csv."""
-    return path.lower().endswith(".csv") and not Path(path).is_dir()
+    """Whether a word of the command line is a list of recordings: a file that ends in .csv or .tsv."""
+    return path.lower().endswith((".csv", ".tsv")) and not Path(path).is_dir()
 
 
 def read_list(path: Path) -> ListedRecordings:
@@ -89,12 +89,12 @@ def _channel(text: str, where: str) -> int:
 def rows_of_list(text: str, where: str) -> list[dict[str, str]]:
     """Return the rows of a list's text, column → cell; see `read_list`."""
     try:
-        rows = csv_rows(StringIO(text, newline=""))
+        rows = csv_rows(StringIO(text, newline=""), delimiter_of(text, where))
         header = [name.strip() for name in next(rows, [])]
         _check_columns(header, where)
         if "path" not in header:
             columns = f" There are {', '.join(map(shown, header))}." if header else ""
-            raise EarnestError(f"{where}: a list of recordings needs the column 'path', separated by commas.{columns}")
+            raise EarnestError(f"{where}: a list of recordings needs the column 'path'.{columns}")
         listed = [_cells(header, row, f"{where}, row {number}") for number, row in enumerate(rows, 1) if row]
     except csv.Error as error:
         raise EarnestError(f"{where}: not a readable list of recordings ({printable(str(error))}).") from error
@@ -204,7 +204,7 @@ def in_channels(recordings: Iterable[Source], channels: Sequence[int]) -> list[S
 
 
 def sources_of(paths: Sequence[str], channels: Sequence[int] = (), output: Path | None = None) -> list[Source]:
-    """Return the recordings that words mean: files, those in folders and in lists (.csv), - for standard input.
+    """Return the recordings that words mean: files, those in folders and in lists (.csv, .tsv), - for standard input.
 
     Parameters
     ----------

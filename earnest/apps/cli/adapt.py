@@ -36,9 +36,9 @@ def command(
 ) -> None:
     """Save a profile of a speaker or a channel, without labels.
 
-    PATHS are recordings, folders or lists (.csv with the column path). The profile holds the model's answers, without
-    adaptation, to at most 600 of their windows, and no sound. `earnest predict`, `timeline` and `listen` take it with
-    --profile, for the same model. Recordings of one emotion alone say little about a speaker.
+    PATHS are recordings, folders or lists (.csv or .tsv with the column path). The profile holds the model's answers,
+    without adaptation, to at most 600 of their windows, and no sound. `earnest predict`, `timeline` and `listen` take
+    it with --profile, for the same model. Recordings of one emotion alone say little about a speaker.
 
     \b
     Examples:

@@ -157,8 +157,8 @@ def run(
 ) -> None:
     """Answer the recordings of SOURCE; the same command again does what is missing.
 
-    SOURCE is a folder of recordings or tar files, a list (.csv with the column path, .txt with a path a line), a
-    table (.parquet with the column audio, bytes or path), a tar file (WebDataset), or the address of one of these:
+    SOURCE is a folder of recordings or tar files, a list (.csv or .tsv with the column path, .txt with a path a line),
+    a table (.parquet with the column audio, bytes or path), a tar file (WebDataset), or the address of one of these:
     s3://, gs://, hdfs://, https:// and others of fsspec. So may --output be.
 
     The inputs are cut into shards; each becomes one Parquet file in DIR/shards, which appears whole, with its

@@ -92,6 +92,8 @@ def command(
             raise click.UsageError("--profile moody can't be used with --format, --results or --leave-out.")
         _export_moody(run, output, identity, as_json)
         return
+    if not (as_json or quiet):
+        echo(f"Exporting {run} …", err=True)
     info = export_bundle(run, output, identity, results, leave_out, Form(form, corpus_folders(data)))
     graph = [name for name in info.files if name.startswith("model.")]
     size = sum((output / name).stat().st_size for name in graph)

@@ -12,7 +12,7 @@ from typing import Any
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS
 from earnest.corpora.own.data import FoundRecording
 from earnest.errors import CorpusError, MissingExtraError, first_line, printable, shown, suggestion
-from earnest.files.csv_cells import csv_rows
+from earnest.files.csv_cells import csv_rows, delimiter_of
 from earnest.files.reading import parsed_json, read_text
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -225,13 +225,8 @@ def _split(line: str) -> list[str]:
 
 def _cells(path: Path) -> OwnTable:
     text = read_text(path, CorpusError, what="table")
-    first = text.partition("\n")[0]
-    mark = max(_DELIMITERS, key=first.count) if path.suffix.lower() != ".tsv" else "\t"
     try:
-        if mark == ",":
-            cells = list(csv_rows(StringIO(text, newline="")))
-        else:
-            cells = list(csv.reader(StringIO(text, newline=""), delimiter=mark, strict=True))
+        cells = list(csv_rows(StringIO(text, newline=""), delimiter_of(text, path.name)))
     except csv.Error as error:
         raise CorpusError(f"{path}: not a table ({error}).") from None
     cells = [row for row in cells if any(cell.strip() for cell in row)]

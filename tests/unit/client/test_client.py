@@ -240,6 +240,20 @@ def test_a_key_that_no_header_holds_is_refused(key: str) -> None:
         Client("http://localhost:1", key)
 
 
+def test_a_closed_client_says_so(address: str, clip: Path) -> None:
+    async def ask_late() -> None:
+        client = AsyncClient(address)
+        await client.close()
+        await client.predict(clip)
+
+    with Client(address) as client:
+        pass
+    with pytest.raises(EarnestError, match="This client is closed"):
+        client.predict(clip)
+    with pytest.raises(EarnestError, match="This client is closed"):
+        asyncio.run(ask_late())
+
+
 def test_a_stream_is_opened_once_and_finished_once(address: str, client: Client) -> None:
     stream = client.stream(16_000)
     with pytest.raises(EarnestError, match=r"not open\. Use it in a block: with client\.stream"):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attacks.run_files import FORMULAS, ODD_NAMES
-from earnest.files.csv_cells import csv_row, csv_rows, marked, unmarked
+from earnest.files.csv_cells import csv_row, csv_rows, delimiter_of, marked, unmarked
 
 README = Path(__file__).parents[3] / "README.md"
 TEXTS = st.text(st.one_of(st.sampled_from("'=+-@\t\r\n\",;＝ a1"), st.characters(codec="utf-8")), max_size=8)
@@ -49,3 +49,22 @@ def test_the_expression_that_the_documentation_gives_takes_the_marks_away() -> N
 
 def test_a_long_cell_is_read() -> None:
     assert list(csv_rows(StringIO(csv_row(["a" * 200_000, "b"]) + "\n", newline=""))) == [["a" * 200_000, "b"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "wanted"),
+    [
+        ("path,speaker\na;b.wav,anna\n", "list.csv", ","),
+        ("path;speaker\na,b.wav;anna\n", "list.csv", ";"),
+        ("path\tspeaker\n", "list.csv", "\t"),
+        ("path\n", "list.csv", ","),
+        ("path\n", "list.TSV", "\t"),
+    ],
+)
+def test_the_first_line_says_what_stands_between_cells(text: str, name: str, wanted: str) -> None:
+    assert delimiter_of(text, name) == wanted
+
+
+def test_only_a_table_with_commas_is_read_as_ours() -> None:
+    assert list(csv_rows(["'=a,1\n"])) == [["=a", "1"]]
+    assert list(csv_rows(["'=a;1\n"], ";")) == [["'=a", "1"]]

@@ -387,4 +387,15 @@ def test_speakers_and_an_adapter_exclude_each_other(model: Predictor, paths: lis
     with pytest.raises(EarnestError, match="not both"):
         model.predict_many(paths, adapter=model.adapter(), speakers="anna")
     with pytest.raises(EarnestError, match="1 speakers for 12 recordings"):
-        model.predict_many(paths, speakers=["anna"])
+        model.predict_many(iter(paths), speakers=["anna"])
+
+
+@pytest.mark.parametrize(
+    ("speakers", "message"), [(["anna"], "1 speakers for 12 recordings"), ([("anna",)] * 12, "expected a name")]
+)
+def test_what_is_wrong_with_speakers_is_told_before_anything_is_heard(
+    model: Predictor, paths: list[Path], speakers: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "hear_many", lambda *_: pytest.fail("a recording was heard"))
+    with pytest.raises(EarnestError, match=message):
+        model.predict_many(paths, speakers=speakers)

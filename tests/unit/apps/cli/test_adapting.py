@@ -329,16 +329,17 @@ def test_a_pattern_is_not_tried_on_endless_names() -> None:
     assert speakers.of("a" * (LONGEST_PATH + 1)) != speakers.of("ba")
 
 
+@pytest.mark.parametrize(("name", "mark"), [("list.CSV", ","), ("list.csv", ";"), ("list.tsv", "\t")])
 def test_a_list_names_recordings_and_their_speakers(
-    bundle: Path, model: Predictor, folder: Path, tmp_path: Path
+    bundle: Path, model: Predictor, folder: Path, tmp_path: Path, name: str, mark: str
 ) -> None:
     paths = sorted(folder.rglob("[0-9].wav"))
-    lines = [f"{path},speaker {number % 3},neutral" for number, path in enumerate(paths)]
-    (tmp_path / "list.CSV").write_text("\n".join(["path,speaker,emotion", *lines]))
-    told = rows_of(run(bundle, "predict", tmp_path / "list.CSV", "--adapt", "auto", "--json").stdout)
+    lines = [mark.join([str(path), f"speaker {number % 3}", "neutral"]) for number, path in enumerate(paths)]
+    (tmp_path / name).write_text("\n".join([mark.join(["path", "speaker", "emotion"]), *lines]))
+    told = rows_of(run(bundle, "predict", tmp_path / name, "--adapt", "auto", "--json").stdout)
     wanted = model.predict_many(map(str, paths), speakers=[str(number % 3) for number in range(len(paths))])
     assert told == [row.to_dict() for row in wanted]
-    plain = rows_of(run(bundle, "predict", tmp_path / "list.CSV", "--json").stdout)
+    plain = rows_of(run(bundle, "predict", tmp_path / name, "--json").stdout)
     assert [row["path"] for row in plain] == [str(path) for path in paths]
 
 
@@ -346,8 +347,8 @@ def test_a_list_names_recordings_and_their_speakers(
     ("text", "message"),
     [
         ("", "needs the column 'path'"),
-        ("file,who\na.wav,anna\n", "needs the column 'path', separated by commas. There are 'file', 'who'"),
-        ("path;who\na.wav;anna\n", "There are 'path;who'"),
+        ("file,who\na.wav,anna\n", "needs the column 'path'. There are 'file', 'who'"),
+        ("file;who\na.wav;anna\n", "There are 'file', 'who'"),
         ("path\n", "lists no recordings"),
         ("path,speaker\na.wav\n", "row 1: 1 cells, but the header has 2"),
         ("path,start_s\na.wav,1.5\n", "names a part of a recording"),
