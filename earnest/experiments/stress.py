@@ -89,11 +89,12 @@ class StressTest:
     keeps_predictions: bool = False
 
     def changes(self, split: Split) -> list[StressChange]:
-        """Return what is done to clips of one fold; babble is made of its validation clips, or of its training clips.
+        """Return what is done to clips of one fold; babble is made of clips that are not asked about.
 
-        Names and groups are the same in every fold.
+        They are its validation clips, or its training clips where it has none or these are asked about. Names and
+        groups are the same in every fold.
         """
-        voices = [row.path for row in split.valid or split.train]
+        voices = [row.path for row in (self.part == "test" and split.valid) or split.train]
         return stress_changes(voices, self.noise.files if self.noise else None)
 
     def conditions(self, split: Split) -> list[Condition]:

@@ -22,6 +22,7 @@ from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.splits import Split
 from earnest.experiments.task import (
     SharedClips,
+    auxiliary_utterances,
     protocol_utterances,
     rows_in,
     split_called,
@@ -270,7 +271,8 @@ def tune(
     utterances = protocol_utterances(space.recipe, protocol, folders)
     split = replace(split_called(protocol, fold, utterances), test=())  # from here on there are none
     space = replace(space, recipe=with_weights_of(space.recipe, split.fold))
-    return tune_split(space, split, output, SharedClips(rows_in([split]), progress), on_trial)
+    clips = SharedClips(rows_in([split]), progress, auxiliary_utterances(space.recipe, folders))
+    return tune_split(space, split, output, clips, on_trial)
 
 
 def tune_split(
@@ -378,6 +380,7 @@ def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -
     claim(folder, recipe, split)
     classifier = initial_classifier(recipe, workplace.clips.classes(recipe))
     train, valid, n_classes = clips.of(split.train), clips.of(split.valid), len(classifier.classes)
+    classifier.network.prepare(example.frames for example in train)
     # Trials hear their clips as they are, so that settings are compared and not draws of an augmentation.
     training = replace(recipe.training, augmented_copies=0, stability_weight=0.0)
     plain = replace(recipe, training=training, augment=())

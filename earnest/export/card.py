@@ -164,6 +164,8 @@ def model_card(info: BundleInfo) -> str:
 
 
 def _calibrated(what: str, temperature: float, fitted: FittedCalibration | None) -> str:
+    if fitted is None and temperature == 1:
+        return f"{what} are not calibrated: there were no validation recordings."
     sentence = f"{what} are calibrated with temperature {temperature:.3f}, fitted on validation speakers"
     if fitted is None:
         return f"{sentence}."

@@ -42,7 +42,8 @@ def mel_filters(
     -------
     shape (n_mels, n_fft // 2 + 1), float32, for power spectra
     """
-    bins_hz = np.linspace(0, sample_rate_hz / 2, n_fft // 2 + 1)
+    # The last bin of an even n_fft is half the rate; that of an odd one lies half a step below.
+    bins_hz = np.linspace(0, sample_rate_hz * (n_fft // 2) / n_fft, n_fft // 2 + 1)
     # Equal steps on the mel scale; filter i rises from corner i to i + 1 and falls to i + 2.
     corners_hz = mel_to_hz(np.linspace(hz_to_mel(fmin_hz), hz_to_mel(fmax_hz), n_mels + 2))
     low, centre, high = corners_hz[:-2, None], corners_hz[1:-1, None], corners_hz[2:, None]  # each (n_mels, 1)

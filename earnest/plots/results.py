@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 DARK_CELL = 0.85  # share from which white text reads better
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 SELECTED = 0.8  # the coverage whose accuracy is told
+FEWEST_SHOWN = 0.05  # the coverage from which a curve of accuracy is shown to its lowest point
 Floats = npt.NDArray[np.floating]
 
 
@@ -283,7 +284,9 @@ def draw_risk_coverage(curve: RiskCoverage) -> "Figure":
     axes.axhline(full, color=MUTED, linestyle="--", linewidth=1, label=f"all clips: {full:.1f} %")
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower left")
     axes.set_xlim(0, 101)
-    axes.set_ylim(max(0.0, full - 20), 101)
+    # The very first clips alone say little: a curve of one wrong answer would begin at 0.
+    lowest = 100 * float(curve.accuracy[curve.coverage >= FEWEST_SHOWN].min())
+    axes.set_ylim(max(0.0, min(full, lowest) - 20), 101)
     axes.set_xlabel("coverage: clips answered, per cent", color=MUTED)
     axes.set_ylabel("right of those, per cent", color=MUTED)
     plain_axes(axes, "both")

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +124,20 @@ def write_page(page: CorpusPage, folder: Path) -> Path:
 
 def length_s(row: Utterance) -> float:
     """Return the length of a recording in seconds, NaN where it can't be read."""
-    if row.end_s is not None:
-        return row.end_s - row.start_s
+    file_s = _file_s(row.path)
+    if not np.isnan(file_s):
+        return (file_s if row.end_s is None else row.end_s) - row.start_s
+    waveform = waveform_of(row)  # a format that only av reads, or no sound at all
+    return float("nan") if waveform is None else len(waveform) / RATE_HZ
+
+
+@lru_cache(maxsize=1)  # the parts of one recording stand one after the other
+def _file_s(path: Path) -> float:
+    """Return the length of a file, NaN where libsndfile can't read it."""
     try:
-        return float(soundfile.info(row.path).duration) - row.start_s
-    except soundfile.LibsndfileError:  # a format that only av reads, or no sound at all
-        waveform = waveform_of(row)
-        return float("nan") if waveform is None else len(waveform) / RATE_HZ
+        return float(soundfile.info(path).duration)
+    except soundfile.LibsndfileError:
+        return float("nan")
 
 
 def speech_extent(waveform: Waveform) -> tuple[float, float]:
@@ -248,6 +256,10 @@ def _one_a_class(rows: Sequence[Utterance], lengths_s: Mapping[str, float], budg
         if budget
         else []
     )
+    if not heard:
+        return Shown(
+            Section("spectrograms", "A spectrogram a class", missing="None of the recordings can be read."), []
+        )
     columns = min(4, len(heard))
     n_rows = -(-len(heard) // columns)
     figure = new_figure(3.0 * columns, 2.3 * n_rows)

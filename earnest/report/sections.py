@@ -20,7 +20,7 @@ from earnest.plots.results import (
     draw_risk_coverage,
     draw_speakers,
 )
-from earnest.report.result import BOOTSTRAP_SEED, Facts, FoldRun, Result
+from earnest.report.result import BOOTSTRAP_SEED, HISTORY, Facts, FoldRun, Result
 from earnest.report.section import Section, Table, percent, picture
 
 COLUMNS = (
@@ -206,6 +206,9 @@ def _range(counts: Sequence[int]) -> str:
     return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)}–{max(counts)}"
 
 
+FINETUNING = "finetuning"  # the folder of a run where a fine-tuning is told, see earnest/training/finetune.py
+
+
 def learning_section(result: Result) -> Section:
     """Draw each fold's training."""
     title = "Learning curves"
@@ -213,7 +216,10 @@ def learning_section(result: Result) -> Section:
         return Section("learning", title, missing="There is no run folder beside the predictions.")
     learned = [run for run in result.runs if run.history]
     if not learned:
-        return Section("learning", title, missing="The model was fitted in closed form, without epochs.")
+        told = "The model was fitted in closed form, without epochs"
+        tuned = any((run.folder / FINETUNING / HISTORY).exists() for run in result.runs)
+        told += f", on an encoder whose fine-tuning is told in {FINETUNING}/{HISTORY}" if tuned else ""
+        return Section("learning", title, missing=f"{told}.")
     pictures, rows = [], []
     for run in learned:
         chosen, epochs = run.record.best_epoch, run.record.epochs

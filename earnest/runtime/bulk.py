@@ -27,7 +27,7 @@ from earnest.runtime.seen import answer_picture
 from earnest.runtime.windows import Job, Over, Windower, Windowing, WindowSound
 
 BATCH_S = 20.0  # padded seconds in one run of the network; more fit no cache and need more padding
-WAITING_S = 240.0  # seconds decoded before the network runs: enough to find neighbours of similar length
+WAITING_S = 240.0  # seconds decoded before rows are handed on: enough to find neighbours of similar length
 WAITING_CLIPS = 64
 AHEAD_CLIPS = 32
 AHEAD_S = 60.0  # longer recordings are not decoded ahead but window by window, when it is their turn
@@ -59,9 +59,10 @@ Batch: TypeAlias = tuple[list[int], Outputs | Future[Outputs]]
 
 @dataclass
 class Group:
-    """Recordings that are answered together."""
+    """Recordings that are answered together; ``heard_s`` is their length."""
 
     clips: list[PendingRecording] = field(default_factory=list)
+    heard_s: float = 0.0
     pending: Pending = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
 
@@ -149,7 +150,10 @@ class Bulk:
                 yield from self._answered(running.popleft())
 
     def _groups(self, clips: Iterable[PendingRecording]) -> Iterator[Group]:
-        """Gather recordings until there are enough to find neighbours of similar length."""
+        """Gather recordings until there are enough to find neighbours of similar length.
+
+        Long ones need no neighbours: they are handed on soon, so that a stop loses minutes of sound and not hours.
+        """
         group = Group()
         for clip in clips:
             group.clips.append(clip)
@@ -158,7 +162,9 @@ class Bulk:
             else:
                 group.pending += [(clip, job) for job in clip.jobs]
                 clip.jobs = []
-            if len(group.clips) >= WAITING_CLIPS or self._seconds(group.pending) > WAITING_S:
+            group.heard_s += clip.answers.tally.duration_s if clip.answers else 0.0
+            waits_s = max(group.heard_s, self._seconds(group.pending))
+            if len(group.clips) >= WAITING_CLIPS or waits_s > WAITING_S:
                 yield group
                 group = Group()
         yield group

@@ -64,6 +64,11 @@ class Recipe(Validated):
                 'method = "discriminant" scores one embedding per recording: [segments] can\'t be "blocks"',
             ),
             (
+                not is_closed or (self.image.scaling != "per-bin" and self.image.normalise != "statistics"),
+                'method = "discriminant" embeds a recording once for all folds: [image] can\'t learn scaling = '
+                '"per-bin" or normalise = "statistics" from the training recordings of each',
+            ),
+            (
                 not (self.augment and is_closed) or copies > 0,
                 '[[augment]] with method = "discriminant", which has no epochs, needs augmented_copies',
             ),

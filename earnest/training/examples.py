@@ -261,12 +261,15 @@ def padded(clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def pad_batch(examples: Sequence[Example]) -> Batch:
-    """Stack examples, each continued at its own floor; models mask what lies behind ``n_frames``."""
+    """Stack examples, each continued at its own floor, waveforms with zero; models mask what lies behind ``n_frames``.
+
+    Mixup hears the continuation of the shorter clip.
+    """
     n_frames = torch.tensor([example.frames.shape[1] for example in examples])
     longest = int(n_frames.max())
     frames = torch.stack(
         [
-            functional.pad(example.frames, (0, longest - example.frames.shape[1]), value=float(example.frames.min()))
+            functional.pad(example.frames, (0, longest - example.frames.shape[1]), value=_silence(example.frames))
             for example in examples
         ]
     )
@@ -277,6 +280,11 @@ def pad_batch(examples: Sequence[Example]) -> Batch:
         torch.tensor([example.gender for example in examples]),
         torch.tensor([example.affect for example in examples]),
     )
+
+
+def _silence(frames: Tensor) -> float:
+    """Return what silence is: zero in a waveform (1, samples), the lowest level of a spectrogram."""
+    return 0.0 if len(frames) == 1 else float(frames.min())
 
 
 def plain_batches(examples: Sequence[Example], batch_size: int = 64) -> "DataLoader[Example]":

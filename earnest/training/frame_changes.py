@@ -6,6 +6,7 @@ backwards or spliced from several make sounds follow each other as nobody said t
 speech beyond the few sentences of their corpus.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -78,8 +79,9 @@ def another_recording(
         frames = with_noise(frames, noise, rng.uniform(*changes.snr_db), top_db, int(rng.integers(noise.shape[1])))
     if rng.random() < changes.narrow:
         frames = frames.clone()
-        # All bands from a drawn one on are at the floor.
-        frames[int(rng.integers(changes.lowest_band, changes.highest_band + 1)) :] = frames.max() - top_db
+        # All bands from a drawn one on are at the floor; without one they are as low as anything is.
+        floor = frames.max() - top_db if math.isfinite(top_db) else frames.min()
+        frames[int(rng.integers(changes.lowest_band, changes.highest_band + 1)) :] = floor
     if rng.random() < changes.masked:
         frames = _masked(frames, changes, rng)
     return frames

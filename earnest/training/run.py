@@ -21,6 +21,7 @@ from earnest.corpora.base import CORPORA
 from earnest.corpora.manifest import Utterance
 from earnest.corpora.schemes import scheme_of_rows
 from earnest.errors import EarnestError, RecipeError
+from earnest.evaluation.author_protocols import is_chosen_on_test
 from earnest.evaluation.leakage import Leakage, leakage, refuse_identical
 from earnest.evaluation.predictions import (
     Predictions,
@@ -202,6 +203,11 @@ def claim(folder: Path, recipe: Recipe, split: Split) -> None:
 
     A run that failed before it learned anything has nothing to lose: the corrected recipe takes its place.
     """
+    if recipe.training.refit and is_chosen_on_test(split.protocol):
+        raise RecipeError(
+            "[training]: refit = true would train on the clips that choose the epoch, which are the test clips here. "
+            "Leave it out: --set training.refit=false."
+        )
     path, split_path, labels_path = folder / "recipe.toml", folder / "split.json", folder / LABELS
     labels = _json({"sha256": _digest_of_labels(split)})
     refuse_foreign(folder, path.name, FILES)

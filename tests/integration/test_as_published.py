@@ -96,3 +96,13 @@ def test_it_never_becomes_a_bundle_nor_a_bundles_result(
     with pytest.raises(EarnestError, match="A bundle states honest results"):
         read_result(folder)
     assert read_result(folder.parent / "ravdess-6fold").protocol == "ravdess-6fold"
+
+
+def test_what_chooses_the_epoch_on_test_is_not_trained_on(
+    published: tuple[Path, dict[str, Any], str], tmp_path: Path
+) -> None:
+    folder, *_ = published
+    words = ("evaluate", folder.parent / "recipe.toml", "--protocol", "emocatcher-5fold", "--as-published")
+    words = (*words, "--data", f"ravdess={folder.parent / 'manifest.csv'}", "--set", "training.refit=true")
+    with pytest.raises(EarnestError, match=r"--set training\.refit=false"):
+        earnest_cli(*words, "--output", tmp_path / "run")

@@ -12,9 +12,12 @@ import soundfile
 from command_line import earnest_cli
 from made_up_corpus import RATE_HZ, recipe_text
 
+from earnest.corpora.manifest import Utterance
 from earnest.errors import EarnestError
 from earnest.evaluation.predictions import read_predictions
+from earnest.evaluation.splits import Split
 from earnest.evaluation.stress import CLEAN, StressRow
+from earnest.experiments import stress as stressing
 from earnest.experiments.conditions import FoldClips, NoiseTest
 from earnest.experiments.stress import Finished, StressTest, evenly_drawn, stress
 
@@ -154,3 +157,14 @@ def mean_recall(rows: list[dict[str, str]]) -> float:
     classes = {row["emotion"] for row in rows}
     recalls = [np.mean([row["predicted"] == one for row in rows if row["emotion"] == one]) for one in classes]
     return float(np.mean(recalls))
+
+
+def test_a_clip_that_is_asked_about_is_in_nobodys_babble(monkeypatch: pytest.MonkeyPatch) -> None:
+    train, valid = (
+        [Utterance(str(number), Path(f"{name}-{number}.wav"), corpus=name, speaker=name) for number in range(2)]
+        for name in ("train", "valid")
+    )
+    split = Split(train, valid, (), "f1", True, "speaker-5fold")
+    monkeypatch.setattr(stressing, "stress_changes", lambda voices, noise: [str(path) for path in voices])
+    assert StressTest().changes(split) == ["valid-0.wav", "valid-1.wav"]
+    assert StressTest(part="valid").changes(split) == ["train-0.wav", "train-1.wav"]

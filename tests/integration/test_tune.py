@@ -17,6 +17,7 @@ from earnest.errors import CorpusError, EarnestError, RecipeError
 from earnest.evaluation.protocols import splits_of
 from earnest.experiments import task as shared_clips
 from earnest.experiments import tune as tuning
+from earnest.models.classifier import MODELS
 from earnest.settings.recipe import read_recipe
 from earnest.training import learn
 from earnest.training.health import Health
@@ -286,3 +287,37 @@ def test_the_table_on_screen_ranks_the_trials(tuned: tuple[Path, dict[str, Any]]
     values = [float(line.split()[1]) for line in shown if line.split()[0].isdigit()]
     assert values == sorted(values, reverse=True)
     assert len(values) == 3
+
+
+def test_a_trial_trains_as_train_does_with_an_image_that_learns_its_ranges(made_up: Path, tmp_path: Path) -> None:
+    network = "".join(f"{name} = {json.dumps(value)}\n" for name, value in MODELS.get("moody-resnet18").reduced.items())
+    image = '[image]\nchannels = 3\nscaling = "per-bin"\nnormalise = "statistics"\nwidth = 40\nheight = 40\n'
+    text = recipe_text(epochs=1).replace('"cabg"', '"moody-resnet18"')
+    text = text.replace("[network]\nwidth = 32\n", f"[network]\n{network}{image}")
+    tuned = tmp_path / "tuned"
+    table = '[tune]\ntrials = 1\npruner = "none"\n[tune.choices]\n"training.learning_rate" = [4e-3, 1e-3]\n'
+    tune(made_up, tuned, trials=1, text=text + table)
+    data = ("--data", f"made-up={made_up}", "--protocol", PROTOCOL)
+    earnest_cli("train", tuned / "best.toml", *data, "--output", tmp_path / "run")
+    (trial,) = tuned.rglob("history.csv")
+    losses = []
+    for path in (trial, tmp_path / "run" / "history.csv"):
+        with path.open(newline="", encoding="utf-8") as file:
+            losses.append(float(next(csv.DictReader(file))["valid_loss"]))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_trials_hear_the_other_corpora_of_a_fine_tuning(
+    made_up: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[Any] = []
+
+    def asked(space: tuning.SearchSpace, split: Any, output: Path, clips: Any, on_trial: Any = str) -> Any:
+        heard.extend(clips.auxiliary)
+        raise EarnestError("enough")
+
+    monkeypatch.setattr(tuning, "tune_split", asked)
+    monkeypatch.setattr(tuning, "auxiliary_utterances", lambda recipe, folders: ["one"])
+    with pytest.raises(EarnestError, match="enough"):
+        tune(made_up, tmp_path / "out")
+    assert heard == ["one"]

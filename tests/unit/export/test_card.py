@@ -85,3 +85,9 @@ def test_the_card_shows_the_same_answers_among_fewer_classes(tmp_path: Path, inf
     assert result.class_subsets == {"four": (wa, ua)}
     card = model_card(replace(info, results=(result,)))
     assert f"speaker-5fold, four classes | speaker-independent | {100 * wa:.1f} | {100 * ua:.1f} |" in card
+
+
+def test_a_temperature_that_nobody_fitted_is_no_calibration(info: BundleInfo) -> None:
+    plain = replace(info, left_out=None, calibration=None)
+    assert "Probabilities are not calibrated" in model_card(replace(plain, temperature=1.0))
+    assert "calibrated with temperature 2.000" in model_card(replace(plain, temperature=2.0))

@@ -62,6 +62,14 @@ def test_where_nothing_can_be_read_there_is_no_page(tmp_path: Path) -> None:
         build_page("mine", [row], True, nothing)
 
 
+def test_parts_of_a_file_that_can_not_be_read_are_named_too(tmp_path: Path) -> None:
+    rows = [replace(row, end_s=0.3) for row in rows_of(tmp_path)]
+    rows[0].path.write_bytes(b"RIFF garbage")
+    assert list(build_page("mine", rows, True, nothing).unreadable) == ["0.wav"]
+    with pytest.raises(CorpusError, match="none of its 1 recordings can be read"):
+        build_page("mine", rows[:1], True, nothing)
+
+
 def test_affect_is_shown_in_its_own_unit_or_its_absence_is_told(tmp_path: Path) -> None:
     rows = rows_of(tmp_path)
     assert "Nobody rated" in section(build_page("mine", rows, False, nothing), "affect").section.missing

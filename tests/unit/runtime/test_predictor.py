@@ -2,6 +2,7 @@
 
 import threading
 import tracemalloc
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import asdict
@@ -391,3 +392,17 @@ def test_weights_for_research_say_so_once(tmp_path: Path, caplog: pytest.LogCapt
     caplog.clear()
     earnest.load(write_bundle(tmp_path, name="free", training_corpora=corpora[:1]))
     assert not caplog.records
+
+
+def test_long_recordings_are_handed_on_before_many_were_heard(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "WAITING_S", 100.0)
+    given: list[int] = []
+
+    def recordings() -> Iterator[tuple[Waveform, int]]:
+        for number in range(6):
+            given.append(number)
+            yield (voice(70.0) if number else np.zeros(1_120_000, np.float32)), 16_000  # the first has no speech
+
+    rows = iter(Predictor(load_bundle(folder)).predict_many(recordings()))
+    next(rows)
+    assert given == [0, 1]

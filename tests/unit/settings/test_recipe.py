@@ -253,6 +253,13 @@ def test_a_closed_form_is_augmented_by_copies_and_only_it_is(tmp_path: Path) -> 
     assert read_recipe(path).training.augmented_copies == 2
 
 
+@pytest.mark.parametrize("line", ['scaling = "per-bin"', 'normalise = "statistics"'])
+def test_a_closed_form_learns_no_image(line: str, tmp_path: Path) -> None:
+    image = f"[image]\nheight = 32\nwidth = 32\n{line}\n"
+    told = refusal_of(TRAINING.replace("[training]", f"{image}[training]") + 'method = "discriminant"', tmp_path)
+    assert "[image] can't learn" in told
+
+
 def test_tables_of_training_and_augmentation_read_back_the_same(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text(

@@ -1,5 +1,6 @@
 """Utterances to batches: nothing dropped silently, an order that a resumed run repeats, oversampling."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,13 @@ def test_padding_lies_at_each_clips_own_floor() -> None:
     assert n_frames.tolist() == [2, 6]
     assert targets.tolist() == [0, 2]
     assert (frames[0, :, 2:] == -1.0).all()
+
+
+def test_waveforms_are_continued_with_silence() -> None:
+    clips = [replace(example(number, 2), frames=torch.full((1, size), -0.5)) for number, size in enumerate((3, 7))]
+    frames, *_ = pad_batch(clips)
+    assert (frames[0, 0, :3] == -0.5).all()
+    assert (frames[0, 0, 3:] == 0).all()
 
 
 def test_every_epoch_has_its_own_order_that_depends_on_seed_and_epoch_alone() -> None:

@@ -73,6 +73,12 @@ def test_a_narrow_band_is_at_the_floor_above() -> None:
     assert (narrow[40:] == frames().max() - 80.0).all()
 
 
+def test_a_narrow_band_without_a_floor_is_as_low_as_anything() -> None:
+    only_narrow = replace(NEVER, narrow=1, lowest_band=40, highest_band=40)
+    narrow = changed(frames(), only_narrow, [], math.inf, np.random.default_rng(0))
+    assert (narrow[40:] == frames().min()).all()
+
+
 def test_masks_hide_no_more_than_they_may() -> None:
     for seed in range(20):
         masked = changed(frames(), replace(NEVER, masked=1), [], 80.0, np.random.default_rng(seed))
