@@ -160,6 +160,9 @@ class _File(FileIO):
             return self.tell()
 
 
+_READ_ALREADY = "An open file is read from where it stands: perhaps it was read already"
+
+
 @contextmanager
 def opened(source: str | os.PathLike[str] | bytes | BinaryIO, name: str) -> Iterator[BinaryIO]:
     """Open the bytes of a recording for reading and seeking; a stream is read to its end first."""
@@ -176,7 +179,8 @@ def opened(source: str | os.PathLike[str] | bytes | BinaryIO, name: str) -> Iter
         if len(data) > MAX_STREAM_BYTES:
             raise AudioError(f"{name}: more than {MAX_STREAM_BYTES // 2**30} GiB. Cut it into parts.")
     if not data:
-        raise AudioError(f"{name}: no bytes. An open file is read from where it stands: perhaps it was read already.")
+        why = "It is empty" if isinstance(source, bytes) or name == "-" else _READ_ALREADY
+        raise AudioError(f"{name}: no bytes. {why}.")
     yield _Buffer(data)
 
 

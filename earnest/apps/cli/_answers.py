@@ -44,7 +44,7 @@ class PredictionTable:
             status = click.style(f"{prediction.status:<{_EMOTION_WIDTH}}", fg="yellow")
             return f"{name}  {status}  {details(prediction)}".rstrip()
         emotion = click.style(f"{prediction.emotion:<{_EMOTION_WIDTH}}", bold=True)
-        others = _next_classes(prediction, self._n_next)
+        others = _of_the_speech(prediction) or _next_classes(prediction, self._n_next)
         return f"{name}  {emotion}  {_confidence(prediction.confidence)}  {others}".rstrip()
 
     def burst_row(self, burst: VocalBurst) -> str:
@@ -77,7 +77,8 @@ def _common_folder(paths: Sequence[str]) -> str:
 def answer_words(prediction: Prediction) -> str:
     """Say an answer in words: "sad 73%", or a status with its details in parentheses."""
     if prediction.emotion is not None and prediction.confidence is not None:
-        return f"{prediction.emotion} {percent(prediction.confidence)}"
+        shares = _of_the_speech(prediction)
+        return f"{prediction.emotion} {percent(prediction.confidence)}" + (f" ({shares})" if shares else "")
     more = details(prediction)
     return f"{prediction.status} ({more})" if more else prediction.status
 
@@ -89,10 +90,18 @@ def details(prediction: Prediction) -> str:
     """
     if prediction.status == "unsure":
         return ", ".join(f"{name} {percent(share)}" for name, share in prediction.top(2))
-    if prediction.status == "mixed" and prediction.shares:
-        return ", ".join(f"{name} {share:.0%}" for name, share in prediction.shares.items()) + " of the speech"
+    if prediction.status == "mixed":
+        return _of_the_speech(prediction)
     kinds = dict.fromkeys(burst.kind for burst in prediction.vocal_bursts)
     return ", ".join(kinds or prediction.quality)
+
+
+def _of_the_speech(prediction: Prediction) -> str:
+    """Say what held how much of a recording's speech; "" where it was answered as a whole, or one emotion held all."""
+    shares = prediction.shares or {}
+    if len(shares) == 1 and prediction.emotion in shares:
+        return ""
+    return ", ".join(f"{name} {share:.0%}" for name, share in shares.items()) + (" of the speech" if shares else "")
 
 
 def bar(share: float, width: int, most: float = HIGHEST_SHOWN) -> str:

@@ -12,6 +12,11 @@ BURSTS = (VocalBurst(0.0, 1.0, "laughter", 0.97), VocalBurst(3.0, 3.5, "sigh", 0
 ROWS = {
     "ok": (Prediction("a.wav", "ok", emotion="happy", confidence=0.41, probabilities=SHARES), "happy 41%"),
     "sure": (Prediction("a.wav", "ok", emotion="happy", confidence=0.98, probabilities=SHARES), "happy > 95%"),
+    "summary": (
+        Prediction("a.wav", "ok", None, None, "sad", 0.7, SHARES, shares={"sad": 0.75, "unsure": 0.25}),
+        "sad 70% (sad 75%, unsure 25% of the speech)",
+    ),
+    "one": (Prediction("a.wav", "ok", None, None, "sad", 0.7, SHARES, shares={"sad": 1.0}), "sad 70%"),
     "unsure": (Prediction("a.wav", "unsure", confidence=0.41, probabilities=SHARES), "unsure (happy 41%, sad 32%)"),
     "mixed": (
         Prediction("a.wav", "mixed", probabilities=SHARES, shares={"sad": 0.5, "happy": 0.3, "unsure": 0.2}),
@@ -37,6 +42,11 @@ def test_an_answer_in_words(kind: str) -> None:
 def test_a_row_without_an_emotion_says_what_there_is_instead(kind: str) -> None:
     prediction, words = ROWS[kind]
     assert " ".join(row(prediction).split()) == f"a.wav {words.replace('(', '').replace(')', '')}"
+
+
+def test_a_recording_of_several_segments_tells_shares_of_its_speech() -> None:
+    assert row(ROWS["summary"][0]).endswith("70%  sad 75%, unsure 25% of the speech")
+    assert row(ROWS["one"][0]).endswith("▂ angry 27")
 
 
 def test_the_bar_and_the_number_end_at_95_per_cent() -> None:
