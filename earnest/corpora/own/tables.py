@@ -86,7 +86,7 @@ def columns_of(
     CorpusError
         When a declared column is not there, or none looks like what is needed.
     """
-    path = _guessed(table, PATH, None, source)
+    path = _guessed(table, PATH, None, source) or _column_of_files(table)
     if path is None:
         raise CorpusError(f"{source}: which column names the recordings? Call it 'path'. There are {_listed(table)}.")
     label = _guessed(table, LABEL, label_column, source)
@@ -182,6 +182,13 @@ def _guessed(table: OwnTable, what: str, declared: str | None, source: Path) -> 
     if declared in table.columns:
         return declared
     raise CorpusError(f"{source}: no column {shown(declared)}.{suggestion(declared, table.columns)}")
+
+
+def _column_of_files(table: OwnTable) -> str | None:
+    """Return the one column, whatever it is called, whose first cells all end as recordings do."""
+    rows = [row for _, row in table.rows[:20]]
+    found = [name for name in table.columns if all(_is_recording(text_of(row.get(name))) for row in rows)]
+    return found[0] if len(found) == 1 else None
 
 
 def _plain(name: str) -> str:

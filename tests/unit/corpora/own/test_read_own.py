@@ -128,6 +128,15 @@ def test_a_folder_with_one_table_is_that_table(tmp_path):
     assert labels(read_own(tmp_path)) == {"a": "yes", "b": "no"}
 
 
+def test_the_column_of_recordings_is_known_by_its_cells(tmp_path):
+    record(tmp_path / "a.wav", tmp_path / "b.wav")
+    liste = write(tmp_path / "liste.csv", "Datei;Stimmung\na.wav;ruhig\nb.wav;laut\n")
+    assert labels(read_own(liste, label_column="Stimmung")) == {"a": "ruhig", "b": "laut"}
+    two = write(tmp_path / "two.csv", "left;right;label\na.wav;b.wav;ruhig\nb.wav;a.wav;laut\n")
+    with pytest.raises(CorpusError, match="which column names the recordings"):
+        read_own(two)
+
+
 def test_parts_of_a_recording_and_the_columns_of_a_manifest(tmp_path):
     record(tmp_path / "talk.wav")
     table = write(
