@@ -38,7 +38,7 @@ CORPORA = ("crema-d", "emodb", "ravdess", "ravdess-song", "nemo")
 FOUR = ("neutral", "happy", "sad", "angry")
 HEDGES = np.geomspace(0.3, 1.5, 15)
 SONG, MOST_LOST = "ravdess-song", 0.01
-REGRETS = (6.0, 10.0)  # the first with which speech loses nowhere, else the last
+REGRETS = (6.0, 8.0, 10.0)  # the first with which speech loses nowhere, else that with the smallest loss anywhere
 RATE_HZ, SEED = 16_000, 0
 Floats = npt.NDArray[np.floating]
 Told: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
@@ -176,9 +176,14 @@ def hedge_of(found: Sequence[AnsweredStreams]) -> float:
 
 
 def serves_folders(told: Told) -> bool:
-    """Whether no kind of stream of speech loses more than a point, adapted in any way (all but the blind mean)."""
-    return all(
-        row[score] >= ways["plain"][score] - MOST_LOST
+    """Whether no kind of stream of speech loses more than a point, adapted in any way."""
+    return largest_loss(told) <= MOST_LOST
+
+
+def largest_loss(told: Told) -> float:
+    """Return what the kind of stream of speech that loses most loses of WA or UA, 0 to 1; the blind mean left out."""
+    return max(
+        ways["plain"][score] - row[score]
         for corpus, kinds in told.items()
         if corpus != SONG
         for ways in kinds.values()
@@ -214,11 +219,13 @@ def main(folder: Path, names: Sequence[str]) -> None:
         said, targets = read(folder / f"{Path(name).name}.npz", bundle)
         own = np.isin(said.corpus, [corpus.name for corpus in bundle.info.training_corpora])
         banks, sharpness = banks_of(said.only(own), targets[own], bundle)
+        found: list[tuple[bytes, Told]] = []
         for regret in REGRETS:
-            graph, told = learn(banks, sharpness, regret, said.only(~own), targets[~own], bundle)
-            if serves_folders(told):
+            found.append(learn(banks, sharpness, regret, said.only(~own), targets[~own], bundle))
+            if serves_folders(found[-1][1]):
                 break
-        write(bundle, Path(name) if Path(name).is_dir() else bundle_folder(name), graph, told)
+        best = min(found, key=lambda one: max(largest_loss(one[1]), MOST_LOST))
+        write(bundle, Path(name) if Path(name).is_dir() else bundle_folder(name), *best)
 
 
 def bundle_folder(name: str) -> Path:
