@@ -35,9 +35,9 @@ ADAPTED, STREAMS = RESULTS / "adapted", RESULTS / "streams"
 HOWS = ("causal", "ten", "all", "one-emotion")
 ADAPTATION_HEAD = """# Speaker adaptation without labels
 
-**Rows of `leave-one-corpus-out` are of the adaptation network; all others are of the hand-made rule of versions
-before it** (CHANGELOG), and have not been measured anew. What the shipped networks do on corpora never heard is in the
-cards of the bundles, under "Adapted to a speaker".
+**Rows of `leave-one-corpus-out` and of `large` are of the adaptation network; all others are of the hand-made rule of
+versions before it** (CHANGELOG), and have not been measured anew. What the shipped networks do on corpora never heard
+is in the cards of the bundles, under "Adapted to a speaker".
 
 WA (weighted accuracy, the share that is right) / UA (unweighted accuracy, the mean recall over classes) in per cent,
 mean ± standard deviation over folds, speaker-independent. *Plain* is each recording by itself. The adaptation network
