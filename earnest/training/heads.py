@@ -197,6 +197,12 @@ class AffectHead(Head):
         """Say whether a clip has a rating."""
         return not all(math.isnan(value) for example in train for value in example.affect)
 
+    @staticmethod
+    def unrated(train: Sequence[Example]) -> tuple[str, ...]:
+        """Return the dimensions that nobody rated."""
+        rated = [not all(math.isnan(example.affect[column]) for example in train) for column in range(len(AFFECT))]
+        return tuple(name for name, is_rated in zip(AFFECT, rated, strict=True) if not is_rated)
+
     def losses(
         self, answer: Tensor, targets: Targets, settings: Training, weights: Tensor | None
     ) -> dict[str, Tensor | None]:

@@ -42,7 +42,7 @@ from earnest.settings.recipe import Recipe, read_recipe, recipe_to_toml
 from earnest.training.clips import Clips
 from earnest.training.examples import Example, compute_frames
 from earnest.training.finetune import drop_finetuned
-from earnest.training.heads import class_heads, heads_of
+from earnest.training.heads import AffectHead, class_heads, heads_of
 from earnest.training.learn import calibration_of, learner_for
 from earnest.training.loop import CHECKPOINT
 from earnest.training.record import NO_VALIDATION, RECORD, RunRecord, calibrate, read_record
@@ -255,6 +255,8 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
     statistics = learner.runtime_statistics(classifier, result.heard, valid)
     best_epoch, epochs, stop_reason = result.best_epoch, result.epochs, result.stop_reason
     warnings = (*result.warnings, *(() if valid else (NO_VALIDATION,)))
+    if "affect" in learned and (unrated := AffectHead.unrated(train)):
+        warnings += (f"nobody rated {' and '.join(unrated)}: what the model says of it was not learnt",)
     if settings.refit and valid:
         learner, classifier = learner_for(recipe, clips), initial_classifier(recipe, classes)
         classifier.network.prepare(example.frames for example in (*train, *valid))

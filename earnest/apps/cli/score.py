@@ -235,6 +235,7 @@ def _short(classes: Sequence[str]) -> list[str]:
 
 UNKNOWN = "The file doesn't say whether training saw these speakers; name the --protocol if you know it."
 METRICS = "metrics.json"
+FILE_SUFFIXES = (".html", ".json", ".jsonl", ".csv", ".png", ".md", ".txt")  # no folder is called so
 PATH = click.Path(path_type=Path)
 
 
@@ -310,6 +311,10 @@ def command(
     if protocol is not None:
         protocol_called(protocol)
     if output is not None:
+        if output.suffix.lower() in FILE_SUFFIXES and not output.is_dir():
+            raise click.UsageError(
+                f"--output {output}: is a folder here, for metrics.json and confusion.png. Name one."
+            )
         refuse_existing(output / METRICS, overwrite)
     source = Source(
         manifest=manifest,

@@ -172,6 +172,12 @@ def _speakers(data: OwnData) -> Iterable[str]:
 def _classes(data: OwnData) -> Iterable[str]:
     if len(data.class_counts) == 1:
         yield "There is one class; a model needs two."
+    alike = defaultdict(list)
+    for label in data.class_counts:
+        alike[label.casefold()].append(label)
+    for labels in alike.values():
+        if len(labels) > 1:
+            yield f"Labels that differ in capitals alone are different classes: {', '.join(labels)}. Write them alike."
     few = [f"{label} ({count})" for label, count in data.class_counts.items() if count < FEW]
     if few:
         yield f"Few recordings: {', '.join(few)}. Ten a class are little, fifty good."

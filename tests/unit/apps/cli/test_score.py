@@ -192,6 +192,13 @@ def test_a_map_without_two_words_is_wrong_usage(predictions, word):
     assert "--map expects two names" in result.stderr
 
 
+def test_a_file_in_place_of_the_folder_is_wrong_usage(predictions, tmp_path):
+    result = run(predictions, "--output", str(tmp_path / "score.html"))
+    assert result.exit_code == 2
+    assert "is a folder here" in result.stderr
+    assert not (tmp_path / "score.html").exists()
+
+
 def test_the_title_of_the_confusions_stands_below_an_empty_line(predictions):
     assert "\n\nTrue class in rows, predicted in columns\n" in run(predictions).stdout
 

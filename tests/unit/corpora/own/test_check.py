@@ -95,3 +95,11 @@ def test_a_class_of_one_speaker_and_few_recordings_are_told(tmp_path: Path) -> N
     assert "All of 'no' are of one speaker: a model would learn the speaker." in advice
     assert "Few speakers: 2. More of them help a new one most." in advice
     assert any(sentence.startswith("Few recordings: no (2), yes (2).") for sentence in advice)
+
+
+def test_labels_that_differ_in_capitals_alone_are_told(tmp_path: Path) -> None:
+    for number, label in enumerate(("Ruhig", "ruhig", "laut")):
+        record(tmp_path / f"{label}-{number}.wav", number)
+    advice = check_own(read_own(tmp_path, label_pattern="([A-Za-z]+)-")).advice
+    (told,) = (sentence for sentence in advice if "capitals" in sentence)
+    assert told.endswith("are different classes: Ruhig, ruhig. Write them alike.")
