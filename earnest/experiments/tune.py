@@ -380,7 +380,6 @@ def _value(recipe: Recipe, workplace: _Workplace, folder: Path, watch: _Watch) -
     claim(folder, recipe, split)
     classifier = initial_classifier(recipe, workplace.clips.classes(recipe))
     train, valid, n_classes = clips.of(split.train), clips.of(split.valid), len(classifier.classes)
-    classifier.network.prepare(example.frames for example in train)
     # Trials hear their clips as they are, so that settings are compared and not draws of an augmentation.
     training = replace(recipe.training, augmented_copies=0, stability_weight=0.0)
     plain = replace(recipe, training=training, augment=())

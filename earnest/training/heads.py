@@ -195,7 +195,7 @@ class AffectHead(Head):
 
     def can_learn(self, train: Sequence[Example], every_class: bool = False) -> bool:
         """Say whether a clip has a rating."""
-        return not all(math.isnan(value) for example in train for value in example.affect)
+        return len(self.unrated(train)) < len(AFFECT)
 
     @staticmethod
     def unrated(train: Sequence[Example]) -> tuple[str, ...]:

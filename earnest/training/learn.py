@@ -75,7 +75,7 @@ class Learner(Protocol):
         stop_after: int | None = None,
         ends_now: Callable[[History], bool] = lambda _history: False,
     ) -> FitResult:
-        """Find the weights, from the network's start.
+        """Let the network learn what it takes from the clips themselves, then find the weights from its start.
 
         Parameters
         ----------
@@ -148,6 +148,7 @@ class ClosedForm:
         """Fine-tune the embedding where the recipe says so, then set the last layers; see `Learner`."""
         train = [example for part in parts for example in part]
         network, settings, tuned = classifier.network, self.settings, ""
+        network.prepare(example.frames for example in train)
         if self.recipe.finetune:
             tuned = finetune_embedding(
                 classifier, train, self.clips.auxiliary, self.recipe, folder, self.clips.progress
@@ -229,6 +230,7 @@ class GradientDescent:
     ) -> FitResult:
         """Train over epochs and keep the best one; see `Learner`."""
         heard = [example for part in parts for example in part]
+        classifier.network.prepare(example.frames for example in heard)
         train: Sequence[Example] = heard
         # (epochs · clips) changed waveforms, none kept; validation clips stay as they are.
         if self.recipe.augment:

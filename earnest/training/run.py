@@ -244,7 +244,6 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
     clips = replace(clips, auxiliary=clips.auxiliary_of(split))
     learner, classifier = learner_for(recipe, clips), initial_classifier(recipe, classes)
     refuse_known_speakers(split, classifier.network.known_speakers)
-    classifier.network.prepare(example.frames for example in train)
     result = learner.fit(classifier, (train,), valid, folder)
     learned = learner.tasks(train)
     calibrations: dict[str, Any] = {}
@@ -259,7 +258,6 @@ def _train(recipe: Recipe, split: Split, clips: Clips, folder: Path) -> None:
         warnings += (f"nobody rated {' and '.join(unrated)}: what the model says of it was not learnt",)
     if settings.refit and valid:
         learner, classifier = learner_for(recipe, clips), initial_classifier(recipe, classes)
-        classifier.network.prepare(example.frames for example in (*train, *valid))
         result = learner.fit(classifier, (train, valid), (), folder / "refit", best_epoch)
         statistics = learner.runtime_statistics(classifier, result.heard, valid, statistics)
     write_atomically(folder / WEIGHTS, save(classifier.network.state_dict()))

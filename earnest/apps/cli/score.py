@@ -311,11 +311,7 @@ def command(
     if protocol is not None:
         protocol_called(protocol)
     if output is not None:
-        if output.suffix.lower() in FILE_SUFFIXES and not output.is_dir():
-            raise click.UsageError(
-                f"--output {output}: is a folder here, for metrics.json and confusion.png. Name one."
-            )
-        refuse_existing(output / METRICS, overwrite)
+        _refuse_output(output, overwrite)
     source = Source(
         manifest=manifest,
         corpora=_places(corpora, corpus_folders(data)),
@@ -356,6 +352,13 @@ def _document(protocol: str | None, scores: Scores, found: ToScore) -> dict[str,
 def _title(predictions: Path, protocol: str | None) -> str:
     name = predictions.name
     return name if protocol is None else f"{name}: {protocol} ({protocol_called(protocol).kind})"
+
+
+def _refuse_output(folder: Path, overwrite: bool) -> None:
+    """Refuse what is called as a file is, and a folder that holds metrics, unless they may be overwritten."""
+    if folder.suffix.lower() in FILE_SUFFIXES and not folder.is_dir():
+        raise click.UsageError(f"--output {folder}: is a folder here, for metrics.json and confusion.png. Name one.")
+    refuse_existing(folder / METRICS, overwrite)
 
 
 def _write(folder: Path, document: Mapping[str, Any], scores: Scores, title: str, quiet: bool) -> None:
