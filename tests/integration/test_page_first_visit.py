@@ -83,6 +83,10 @@ def test_after_one_visit_it_opens_and_answers_without_a_network(driver: Any, wir
     go(driver, "compare")
     press(driver, "compare-samples")  # the bundled clips too
     harness.wait_for(driver, "document.querySelectorAll('#compare-cards article').length >= 5")
+    driver.get("about:blank")
+    driver.get(f"{wire.address}/#/files")  # a view that somebody kept as a bookmark
+    harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
+    assert driver.title.startswith("Files")
 
 
 def test_a_second_visit_asks_only_whether_something_changed(driver: Any, address: str) -> None:

@@ -17,6 +17,8 @@ export interface StreamOptions extends Options, Windowing {
 /** What answers about sound that arrives piece by piece, here or elsewhere. */
 export interface SoundStream {
   readonly isSpeaking: boolean;
+  /** Settled when it ends by itself, with all it was told answered. */
+  readonly ended?: Promise<void>;
   accept(waveform: Float32Array): Promise<StreamEvent[]>;
   skip(seconds: number): Promise<StreamEvent[]>;
   finish(): Promise<StreamEvent[]>;

@@ -44,21 +44,24 @@ export async function listen(model: Listener, options: ListenOptions): Promise<L
   checkListening(model, options);
   const { onEvent, onLevel, constraints, workletUrl, ...asked } = options;
   const media = await microphone({ ...AS_IT_IS, ...constraints });
-  const context = new AudioContext();
+  let [context, stream]: [AudioContext | null, SoundStream | null] = [null, null];
   try {
+    context = new AudioContext();
     await context.audioWorklet.addModule(workletUrl ?? new URL("./earnest.worklet.js", import.meta.url));
-    const stream = await model.stream(context.sampleRate, asked);
-    const queue = new Queue(stream, context.sampleRate, onEvent);
+    const sound = await model.stream(context.sampleRate, asked);
+    stream = sound;
+    const queue = new Queue(sound, context.sampleRate, onEvent);
     const worklet = new AudioWorkletNode(context, "earnest-chunks", { numberOfOutputs: 0 });
     worklet.port.onmessage = ({ data }: MessageEvent<Float32Array<ArrayBuffer>>) => {
-      onLevel?.(peakOf(data), stream.isSpeaking);
+      onLevel?.(peakOf(data), sound.isSpeaking);
       queue.put(data);
     };
     context.createMediaStreamSource(media).connect(worklet);
     await context.resume();
-    return listening(media, context, queue, stream);
+    return listening(media, context, queue, sound);
   } catch (error) {
     release(media, context);
+    await stream?.close().catch(() => undefined); // the first error is told
     throw error;
   }
 }
@@ -95,10 +98,12 @@ function listening(media: MediaStream, context: AudioContext, queue: Queue, stre
   let ending: Promise<Prediction> | null = null;
   const end = async (): Promise<Prediction> => {
     release(media, context);
-    await queue.finish();
-    const prediction = await stream.prediction("microphone");
-    await stream.close();
-    return prediction;
+    try {
+      await queue.finish();
+      return await stream.prediction("microphone");
+    } finally {
+      await stream.close();
+    }
   };
   let settle: (prediction: Promise<Prediction>) => void;
   const ended = new Promise<Prediction>((resolve) => (settle = resolve));
@@ -112,6 +117,7 @@ function listening(media: MediaStream, context: AudioContext, queue: Queue, stre
   ended.catch(() => undefined); // whoever calls stop() sees it there
   for (const track of media.getTracks()) track.onended = () => void stop();
   queue.onFailure = () => void stop();
+  void stream.ended?.then(stop);
   const heard = (isHeard: boolean): void => {
     for (const track of media.getTracks()) track.enabled = isHeard;
   };
@@ -130,9 +136,9 @@ function listening(media: MediaStream, context: AudioContext, queue: Queue, stre
   };
 }
 
-function release(media: MediaStream, context: AudioContext): void {
+function release(media: MediaStream, context: AudioContext | null): void {
   for (const track of media.getTracks()) track.stop();
-  void context.close();
+  void context?.close();
 }
 
 function peakOf(chunk: Float32Array): number {

@@ -68,15 +68,21 @@ export class App extends EventTarget {
     this.tell("models");
   }
 
-  /** Let another engine answer from now on. */
-  async use({ place, model }: Choice): Promise<void> {
-    const number = ++this.nLoads;
-    this.choice = { place, model };
+  /** Let nobody answer until an engine is chosen. */
+  leave(): void {
+    this.nLoads++;
     this.engine?.close();
     this.engine = null;
     this.failure = null;
     this.loadedBytes = 0;
     this.tell("engine");
+  }
+
+  /** Let another engine answer from now on. */
+  async use({ place, model }: Choice): Promise<void> {
+    this.choice = { place, model };
+    this.leave();
+    const number = this.nLoads;
     try {
       const engine = await this.opened(place, model);
       if (number !== this.nLoads) {

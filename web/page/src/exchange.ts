@@ -6,8 +6,8 @@ import { unanswered } from "../../src/index.js";
 const FORMAT = "earnest-recording";
 const VERSION = 1;
 const MOST_ROWS = 50_000; // four hours, and some
-const MOST_LETTERS = 200;
-const MOST_CLASSES = 50;
+const MOST_LETTERS = 1024;
+const MOST_CLASSES = 256;
 const STATUSES: readonly Status[] = ["ok", "unsure", "mixed", "vocal-burst", "no-speech", "too-short"]; // no "error"
 const LONGEST_S = 4 * 3600 + 60;
 export const MOST_BYTES = 20e6;

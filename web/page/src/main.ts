@@ -43,13 +43,18 @@ async function start(): Promise<void> {
   place.value = app.site.server && (remembered("place") ?? (isSecureContext ? "" : "server")) === "server" ? "server" : "browser";
   place.addEventListener("change", () => {
     remember("place", place.value);
+    app.leave();
     void chosen(app);
   });
   model.addEventListener("change", () => {
     remember("model", model.value);
     void app.use({ place: place.value as Place, model: model.value });
   });
-  app.addEventListener("models", () => void chosen(app, LEARNT));
+  app.addEventListener("models", () => {
+    place.value = "browser"; // where it was learnt, or opened
+    remember("place", place.value);
+    void chosen(app, LEARNT);
+  });
   onClick("about-model", () => {
     if (app.engine) showCard(app.engine);
   });
@@ -66,10 +71,12 @@ async function chosen(app: App, wanted = remembered("model")): Promise<void> {
   const where = place.value as Place;
   try {
     const names = await app.models(where);
+    if (where !== place.value) return; // another one was chosen while the server was asked
     const told = (name: string): string => (name === LEARNT && app.learnt ? `${app.learnt.name} (learnt here)` : name);
     fillSelect(model, names.map((name) => [name, told(name)]), wanted ?? names[0]);
     await app.use({ place: where, model: model.value });
   } catch (error) {
+    if (where !== place.value) return;
     app.failure = error;
     showEngine(app);
   }
@@ -79,9 +86,9 @@ function showEngine(app: App): void {
   const { engine, failure, loadedBytes } = app;
   const status = byId("engine-status");
   byId("about-model").toggleAttribute("disabled", !engine);
-  document.documentElement.dataset["place"] = place.value;
+  document.documentElement.dataset["place"] = engine?.place ?? place.value;
   document.documentElement.dataset["engine"] = engine ? "ready" : failure ? "failed" : "loading";
-  const promise = place.value === "browser" ? "No sound leaves this device." : "Sound goes to this page's server, which keeps it only with --keep.";
+  const promise = engine?.place === "browser" ? "No sound leaves this device." : "Sound goes to this page's server, which keeps it only with --keep.";
   if (failure) {
     problem.show(failure);
     status.textContent = problemOf(failure).title;

@@ -1,6 +1,6 @@
 /** Answers from the server that sent the page, by its documented addresses. */
 
-import type { Prediction, Profile, SoundStream, StreamOptions, Timeline } from "../../src/index.js";
+import { EarnestError, type Prediction, type Profile, type SoundStream, type StreamOptions, type Timeline } from "../../src/index.js";
 import type { About, Adapt, Engine, Source, Work } from "./engine.js";
 import { answered } from "./server.js";
 import { ServerStream } from "./server-stream.js";
@@ -9,6 +9,7 @@ export class ServerEngine implements Engine {
   readonly place = "server";
   classes: string[] | null = null;
   adapt: Adapt = "off";
+  private isClosed = false;
 
   constructor(readonly about: About) {}
 
@@ -17,6 +18,7 @@ export class ServerEngine implements Engine {
   }
 
   async stream(sampleRateHz: number, options: StreamOptions): Promise<SoundStream> {
+    this.refuseClosed();
     return ServerStream.open(this.about.name, sampleRateHz, { ...options, classes: this.classes }, this.adapt);
   }
 
@@ -33,10 +35,15 @@ export class ServerEngine implements Engine {
   }
 
   close(): void {
-    // nothing is open between answers
+    this.isClosed = true; // no sound is sent for whoever still holds this engine
+  }
+
+  private refuseClosed(): void {
+    if (this.isClosed) throw new EarnestError("Another model was chosen meanwhile. Try again.");
   }
 
   private async asked(query: string, { name, file }: Source, signal?: AbortSignal): Promise<unknown> {
+    this.refuseClosed();
     const type = file.type.startsWith("audio/") || file.type.startsWith("video/") ? file.type : "application/octet-stream";
     const classes = this.classes ? `&classes=${encodeURIComponent(this.classes.join())}` : "";
     const adapt = this.adapt === "auto" ? "&adapt=auto" : "";

@@ -18,11 +18,13 @@ type Message =
 
 export class ServerStream implements SoundStream {
   isSpeaking = false;
+  readonly ended: Promise<void>;
   private events: StreamEvent[] = [];
   private answer: Prediction | null = null;
   private failure: ServerError | null = null;
   private receivedS = 0;
   private settle: () => void = () => undefined;
+  private tellEnd: () => void = () => undefined;
   private readonly closed = new Promise<void>((resolve) => (this.settle = resolve));
 
   private constructor(
@@ -30,12 +32,14 @@ export class ServerStream implements SoundStream {
     private readonly model: string,
     private readonly sampleRateHz: number,
   ) {
+    this.ended = new Promise((resolve) => (this.tellEnd = resolve));
     socket.onmessage = ({ data }) => {
       this.hear(JSON.parse(String(data)) as Message);
     };
     socket.onclose = ({ code }) => {
       if (code === SERVICE_RESTART) this.failure ??= new ServerError(0, "The server restarts. Start again in a moment.");
       else if (!this.answer) this.failure ??= new ServerError(0, "The server closed the stream.");
+      else this.tellEnd(); // as after a long pause
       this.settle();
     };
   }

@@ -23,6 +23,9 @@ async function database(): Promise<IDBPDatabase<Schema>> {
     upgrade: (db) => {
       db.createObjectStore("recordings", { keyPath: "id" });
     },
+  }).catch((error: unknown) => {
+    opened = null; // asked again the next time
+    throw error;
   });
   return opened;
 }

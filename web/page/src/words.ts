@@ -15,17 +15,17 @@ export function confidence(share: number, decimals = 0): string {
 
 /** 75.3 → "1:15.3"; below a minute "15.3 s". */
 export function clock(seconds: number, decimals = 1): string {
-  if (seconds < 60) return `${seconds.toFixed(decimals)} s`;
   const scale = 10 ** decimals;
   const all = Math.round(seconds * scale) / scale;
+  if (all < 60) return `${all.toFixed(decimals)} s`;
   const rest = (all % 60).toFixed(decimals).padStart(decimals ? 3 + decimals : 2, "0");
   return `${Math.floor(all / 60)}:${rest}`;
 }
 
 /** A time on an axis: whole seconds, or minutes and seconds. */
 export function tick(seconds: number): string {
-  if (seconds < 60) return `${Number(seconds.toFixed(1))} s`;
-  return `${Math.floor(seconds / 60)}:${String(Math.round(seconds % 60)).padStart(2, "0")}`;
+  const [tenths, whole] = [Math.round(10 * seconds) / 10, Math.round(seconds)];
+  return tenths < 60 ? `${tenths} s` : `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
 export function signed(value: number): string {

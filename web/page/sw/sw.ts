@@ -46,10 +46,10 @@ self.addEventListener("fetch", (event) => {
   if (event.request.method === "GET" && isOurs(url)) event.respondWith(answer(event, url));
 });
 
-/** One name for the page itself, however it is called. */
+/** One name for the page itself, whichever of its views is asked for, and however it is called. */
 function nameOf({ url, mode }: Request): string {
   const [address] = url.split(/[?#]/);
-  return mode === "navigate" && address === here("index.html") ? here("./") : url;
+  return mode === "navigate" && [here("./"), here("index.html")].includes(address) ? here("./") : url;
 }
 
 function isOurs(url: string): boolean {

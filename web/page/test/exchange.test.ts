@@ -82,7 +82,7 @@ test("what is wrong is refused with a sentence that says where", () => {
     ["{}", /not a recording of version 1/],
     [changed((file) => (file["version"] = 2)), /version 1/],
     [changed((file) => (file["name"] = 5)), /name is not a text/],
-    [changed((file) => (file["name"] = "x".repeat(201))), /name is not a text, or is too long/],
+    [changed((file) => (file["name"] = "x".repeat(1025))), /name is not a text, or is too long/],
     [changed((file) => (file["created"] = "soon")), /created is not a date/],
     [changed((_, timeline) => (timeline["status"] = "error")), /status is unknown/],
     [changed((_, timeline) => (timeline["confidence"] = 1.5)), /confidence must be a number from 0 to 1/],

@@ -18,8 +18,8 @@ export class Recorder {
   private sampleRateHz = 0;
   private stopListening: () => Promise<unknown> = () => Promise.resolve();
 
-  /** @param onLevel called ten times a second with the loudest sample, 0 to 1, and how long it has been */
-  static async start(onLevel: (peak: number, seconds: number) => void): Promise<Recorder> {
+  /** @param onLevel called ten times a second with the loudest sample, 0 to 1, how long it has been, and whether that is all it keeps */
+  static async start(onLevel: (peak: number, seconds: number, isFull: boolean) => void): Promise<Recorder> {
     const recorder = new Recorder();
     const listening = await listen(
       { stream: (sampleRateHz) => Promise.resolve(recorder.stream(sampleRateHz)) },
@@ -27,7 +27,7 @@ export class Recorder {
         workletUrl: BUILT.worklet,
         onEvent: () => undefined,
         onLevel: (peak) => {
-          onLevel(peak, recorder.seconds);
+          onLevel(peak, recorder.seconds, recorder.isFull);
         },
       },
     );
@@ -35,7 +35,7 @@ export class Recorder {
     return recorder;
   }
 
-  get isFull(): boolean {
+  private get isFull(): boolean {
     return this.seconds >= LONGEST_S;
   }
 

@@ -16,6 +16,7 @@ const MOST_ROWS = 500; // of a table that is for reading
 
 export class ClipDetail {
   private clip: Clip | null = null;
+  private frame = 0;
   private readonly picture = new TimelinePicture(byId("clip-timeline"), true);
   private readonly audio = byId<HTMLAudioElement>("clip-audio");
   private readonly playhead = byId("clip-playhead");
@@ -106,9 +107,12 @@ export class ClipDetail {
     const x = this.picture.placeOf(this.audio.currentTime);
     this.playhead.hidden = x === null || !this.clip?.url || !this.audio.currentTime;
     if (x !== null) this.playhead.style.transform = `translateX(${x}px)`;
-    if (!this.audio.paused) requestAnimationFrame(() => {
-      this.follow();
-    });
+    cancelAnimationFrame(this.frame); // one chain, whatever else called
+    if (!this.audio.paused) {
+      this.frame = requestAnimationFrame(() => {
+        this.follow();
+      });
+    }
   }
 
   private save(): void {

@@ -70,12 +70,15 @@ class DebugView {
         const here = await BrowserEngine.open(shared.name, () => undefined);
         const there = new ServerEngine(shared);
         let largest = 0;
-        for (const name of this.app.site.clips) {
-          const source = await sample(name);
-          const [mine, its] = [await timed(() => here.predict(source)), await timed(() => there.predict(source))];
-          largest = Math.max(largest, this.compare(name, mine, its));
+        try {
+          for (const name of this.app.site.clips) {
+            const source = await sample(name);
+            const [mine, its] = [await timed(() => here.predict(source)), await timed(() => there.predict(source))];
+            largest = Math.max(largest, this.compare(name, mine, its));
+          }
+        } finally {
+          here.close();
         }
-        here.close();
         const told = `Model “${shared.name}”, ${this.app.site.clips.length} recordings: the largest difference is ${largest.toExponential(1)}.`;
         byId("debug-result").textContent = told;
       } finally {

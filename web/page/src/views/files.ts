@@ -79,7 +79,11 @@ class FilesView {
     const isShown = state.is === "done" && state.clip === this.shown;
     row.classList.toggle("shown", isShown);
     const name = h("span", { class: "file-name" }, file.name);
-    if (state.is === "working") {
+    const meter = row.querySelector("progress");
+    if (state.is === "working" && meter) {
+      meter.value = state.share; // what has the keyboard stays
+      if (meter.nextElementSibling) meter.nextElementSibling.textContent = percent(state.share);
+    } else if (state.is === "working") {
       const progress = h("progress", { max: 1, value: state.share, "aria-label": `Progress of ${file.name}` });
       row.replaceChildren(name, progress, h("span", {}, percent(state.share)), this.button("Cancel", file.name, () => {
         job.cancel();

@@ -1,6 +1,6 @@
 /** Learn classes of one's own, in this browser. */
 
-import { EarnestError, FEWEST_A_CLASS } from "../../../src/index.js";
+import { checkedLabel, EarnestError, FEWEST_A_CLASS } from "../../../src/index.js";
 import { type App, LEARNT } from "../app.js";
 import { byId, download, h, onClick } from "../dom.js";
 import type { Learner } from "../engine.js";
@@ -25,7 +25,7 @@ class LearnView {
   private readonly name = byId<HTMLInputElement>("learn-name");
   private readonly status = byId("learn-status");
   private readonly progress = byId<HTMLProgressElement>("learn-progress");
-  private recorder: Recorder | null = null;
+  private recording: { recorder: Promise<Recorder>; label: string; speaker: string } | null = null;
   private isBusy = false;
 
   constructor(private readonly app: App) {
@@ -39,7 +39,7 @@ class LearnView {
         if (kind === "drop" && event.dataTransfer) this.add(amongDropped(event.dataTransfer));
       });
     }
-    onClick("learn-record", () => this.told(() => (this.recorder ? this.endRecording() : this.record())));
+    onClick("learn-record", () => this.told(() => (this.recording ? this.endRecording() : this.record())));
     onClick("learn-start", () => this.told(() => this.learn()));
     onClick("learn-download", () => {
       this.save();
@@ -73,19 +73,29 @@ class LearnView {
 
   private async record(): Promise<void> {
     if (!this.label.value.trim()) throw new EarnestError("Say which class you will record: type its name first.");
-    this.recorder = await Recorder.start((peak, seconds) => {
+    const label = checkedLabel(this.label.value); // what is typed meanwhile is for the next one
+    const recorder = Recorder.start((peak, seconds, isFull) => {
       byId<HTMLMeterElement>("learn-level").value = peak;
-      this.status.textContent = `Recording “${this.label.value.trim()}”: ${seconds.toFixed(0)} s`;
-      if (this.recorder?.isFull) void this.told(() => this.endRecording());
+      this.status.textContent = `Recording “${label}”: ${seconds.toFixed(0)} s`;
+      if (isFull) void this.told(() => this.endRecording());
     });
+    this.recording = { recorder, label, speaker: this.speaker.value };
+    this.draw();
+    try {
+      await recorder;
+    } catch (error) {
+      this.recording = null;
+      throw error;
+    }
   }
 
   private async endRecording(): Promise<void> {
-    const { recorder } = this;
-    this.recorder = null;
-    if (!recorder) return;
-    this.own.addSound(await recorder.stop(), this.label.value, this.speaker.value);
+    const { recording } = this;
+    this.recording = null;
+    if (!recording) return;
+    const sound = await (await recording.recorder).stop();
     this.status.textContent = "";
+    this.own.addSound(sound, recording.label, recording.speaker);
   }
 
   private async learn(): Promise<void> {
@@ -155,8 +165,8 @@ class LearnView {
     const enough = [...counts.values()].filter((n) => n >= FEWEST_A_CLASS).length;
     const missing = `At least two classes are needed, with ${FEWEST_A_CLASS} recordings each.`;
     byId("learn-count").textContent = count ? `${count} recordings, ${counts.size} ${counts.size === 1 ? "class" : "classes"}. ${enough < 2 ? missing : ""}` : missing;
-    byId("learn-record").textContent = this.recorder ? "Stop recording" : "Record one";
-    byId("learn-level").hidden = !this.recorder;
+    byId("learn-record").textContent = this.recording ? "Stop recording" : "Record one";
+    byId("learn-level").hidden = !this.recording;
     byId("learn-start").toggleAttribute("disabled", this.isBusy || enough < 2 || !this.app.engine);
     this.progress.hidden = !this.isBusy;
   }

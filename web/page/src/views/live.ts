@@ -72,10 +72,11 @@ class LiveView {
     this.clear();
     this.become("starting");
     const pace = byId<HTMLSelectElement>("live-pace").value === "quick" ? PACES.quick : PACES.calm;
+    let listening: Listening;
     try {
       const engine = this.app.ready();
       const { value: device } = this.devices;
-      this.listening = await listen(engine, {
+      listening = await listen(engine, {
         ...pace,
         workletUrl: new URL(BUILT.worklet, location.href),
         constraints: device ? { deviceId: { exact: device } } : {},
@@ -87,14 +88,19 @@ class LiveView {
           this.hear(event);
         },
       });
+      if (engine !== this.app.engine) {
+        void listening.stop().catch(() => undefined); // of an engine that was closed
+        throw new Error("Another model was chosen before the microphone was ready. Start again.");
+      }
     } catch (error) {
       this.become("idle");
       this.problem.show(error);
       return;
     }
+    this.listening = listening;
     this.become("listening", pace.windowS + pace.hopS);
     void this.listDevices(); // their names are told after permission only
-    void this.whenEnded(this.listening);
+    void this.whenEnded(listening);
   }
 
   /** Answer about a clip of the page, as if it had been spoken. */
@@ -124,10 +130,11 @@ class LiveView {
   }
 
   private async pause(): Promise<void> {
-    if (!this.listening) return;
-    if (this.state === "paused") await this.listening.resume();
-    else await this.listening.pause();
-    this.become(this.state === "paused" ? "listening" : "paused");
+    const { listening } = this;
+    if (!listening) return;
+    const isPaused = this.state === "paused";
+    await (isPaused ? listening.resume() : listening.pause());
+    if (listening === this.listening) this.become(isPaused ? "listening" : "paused"); // it may have ended meanwhile
   }
 
   /** By Stop, by an unplugged microphone, or by a server that is gone: what was heard stays. */

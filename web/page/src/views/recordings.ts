@@ -27,7 +27,7 @@ class RecordingsView {
   constructor() {
     const input = byId<HTMLInputElement>("import");
     input.addEventListener("change", () => void this.take(input));
-    this.name.addEventListener("change", () => void this.rename());
+    this.name.addEventListener("change", () => void this.told(() => this.rename()));
     byId("kept").hidden = true;
     document.addEventListener("kept", () => void this.list());
     void this.list();
@@ -54,7 +54,7 @@ class RecordingsView {
       this.button("Export", name, () => {
         download(written({ ...kept, timeline: asChosen(timeline) }), `${name.replace(/[^\p{L}\p{N} ._-]+/gu, "_")}.json`, "application/json");
       }),
-      this.button("Delete", name, () => void this.remove(kept)),
+      this.button("Delete", name, () => void this.told(() => this.remove(kept))),
     ];
     const when = new Date(created).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
     const answer = h("span", { class: "with-dot" }, emotion ? dot(emotion) : null, line);
@@ -74,12 +74,20 @@ class RecordingsView {
     byId("kept-spans").replaceChildren(spanTable(timeline.spans, timeline.vocal_bursts, null));
   }
 
+  private async told(work: () => Promise<void>): Promise<void> {
+    this.problem.clear();
+    await work().catch((error: unknown) => {
+      this.problem.show(error);
+    });
+  }
+
   private async rename(): Promise<void> {
     const name = this.name.value.trim();
     if (!this.opened || !name) return;
-    this.opened = { ...this.opened, name };
+    const renamed = { ...this.opened, name };
+    await put(renamed);
+    this.opened = renamed;
     byId("kept-title").textContent = name;
-    await put(this.opened);
     await this.list();
   }
 

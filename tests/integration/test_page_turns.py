@@ -1,0 +1,121 @@
+"""The page when things happen at the same time: another place is chosen, a button is pressed twice, a clip plays."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import harness
+import pytest
+import the_page
+from the_page import DEMO, choose_file, open_page, press, text_of
+
+if reason := the_page.why_not():
+    pytest.skip(reason, allow_module_level=True)
+
+SLOW_SERVER = """
+    const fetched = window.fetch;
+    window.fetch = async (address, ...more) => {
+      if (String(address).includes("v1/models")) await new Promise((resolve) => setTimeout(resolve, 1500));
+      return fetched(address, ...more);
+    };
+"""
+SLOW_MICROPHONE = """
+    window.streams = [];
+    const asked = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      streams.push(await asked(wanted));
+      return streams.at(-1);
+    };
+"""
+FRAMES = """
+    window.frames_asked = 0;
+    const ask = window.requestAnimationFrame;
+    window.requestAnimationFrame = (work) => { window.frames_asked++; return ask(work); };
+"""
+
+
+@pytest.fixture
+def with_script(driver: Any) -> Iterator[Any]:
+    """Return what makes a script run before those of the pages that are opened next."""
+    added = []
+
+    def add(source: str) -> None:
+        added.append(driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": source}))
+
+    yield add
+    for one in added:
+        driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", one)
+    driver.get("about:blank")
+
+
+def choose_place(driver: Any, place: str) -> None:
+    driver.find_element("css selector", f"#place option[value={place}]").click()
+
+
+def test_a_place_that_was_left_before_it_was_ready_gets_no_sound(driver: Any, address: str, with_script: Any) -> None:
+    with_script(SLOW_SERVER)
+    open_page(driver, address, "files")
+    before = the_page.posts_and_streams(address)
+    choose_place(driver, "server")
+    choose_place(driver, "browser")
+    harness.wait_for(driver, "document.documentElement.dataset.engine === 'ready'")
+    harness.awaited(driver, "new Promise((resolve) => setTimeout(resolve, 2000))")  # the server has told its models
+    assert "leaves this device" in text_of(driver, "engine-status")
+    choose_file(driver, DEMO / "plain.flac")
+    assert "in this browser" in text_of(driver, "clip-place")
+    assert the_page.posts_and_streams(address) == before
+
+
+def test_a_place_that_is_left_while_the_microphone_is_asked_for_gets_no_sound(
+    driver: Any, address: str, with_script: Any
+) -> None:
+    with_script(SLOW_MICROPHONE)
+    open_page(driver, address, place="server")
+    before = the_page.posts_and_streams(address)
+    press(driver, "live-start")
+    choose_place(driver, "browser")
+    harness.wait_for(driver, "document.querySelector('#live-problem .problem')")
+    assert "Start again" in text_of(driver, "live-problem") or "Try again" in text_of(driver, "live-problem")
+    harness.wait_for(driver, "streams.every((one) => one.getTracks().every((track) => track.readyState === 'ended'))")
+    assert the_page.posts_and_streams(address) == before
+
+
+def test_record_pressed_twice_leaves_no_microphone_on(driver: Any, address: str, with_script: Any) -> None:
+    with_script(SLOW_MICROPHONE)
+    open_page(driver, address, "learn")
+    driver.find_element("id", "learn-class").send_keys("happy")
+    press(driver, "learn-record")
+    press(driver, "learn-record")  # ends what has not begun yet
+    harness.wait_for(driver, "window.streams.length === 1")
+    harness.wait_for(driver, "streams[0].getTracks()[0].readyState === 'ended'")
+
+
+def test_a_recording_has_the_class_that_was_typed_when_it_began(driver: Any, address: str) -> None:
+    open_page(driver, address, "learn")
+    driver.find_element("id", "learn-class").send_keys("happy")
+    press(driver, "learn-record")
+    harness.wait_for(driver, "document.getElementById('learn-status').textContent.endsWith(': 1 s')")
+    driver.find_element("id", "learn-class").clear()
+    press(driver, "learn-record")
+    harness.wait_for(driver, "document.querySelector('#learn-groups li')")
+    assert text_of(driver, "learn-groups").startswith("happy1 recording")
+    assert text_of(driver, "learn-problem") == ""
+
+
+def test_a_clip_that_plays_asks_for_one_frame_at_a_time(driver: Any, address: str, with_script: Any) -> None:
+    with_script(FRAMES)
+    open_page(driver, address, "files")
+    choose_file(driver, DEMO / "plain.flac")
+    driver.execute_script(
+        "document.getElementById('clip-audio').loop = true; document.getElementById('clip-audio').play()"
+    )
+    counted = """
+        new Promise((resolve) => {
+          const before = frames_asked;
+          setTimeout(() => resolve(frames_asked - before), 1000);
+        })
+    """
+    first = harness.awaited(driver, counted)
+    harness.awaited(driver, "new Promise((resolve) => setTimeout(resolve, 4000))")  # of `timeupdate` four a second
+    assert harness.awaited(driver, counted) < 2 * max(first, 60)
+    driver.execute_script("document.getElementById('clip-audio').pause()")
