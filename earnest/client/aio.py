@@ -143,8 +143,11 @@ class AsyncRemoteStream:
             self._heard.take(await self._socket.recv())
             if self._profile:
                 await self._socket.send(calls.profile_message(self._profile))
-        except self._expected as error:
-            raise listening.refused(error) from error
+        except BaseException as error:
+            await self._closing.aclose()  # __aexit__ is not called
+            if isinstance(error, self._expected):
+                raise listening.refused(error) from error
+            raise
         self._reader = asyncio.create_task(self._read())
         return self
 

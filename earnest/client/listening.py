@@ -75,7 +75,8 @@ class ServerMessages:
         if self._prediction and not self._events:
             heard_s = self._prediction.duration_s or 0.0
             raise ServerError(
-                f"This stream ended after {heard_s:g} s of sound, as when a server restarts. Open another one."
+                f"This stream ended after {heard_s:g} s of sound: the server restarts, or no sound came for long. "
+                "Open another one."
             )
 
     def prediction(self) -> Prediction:

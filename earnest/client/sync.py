@@ -161,8 +161,11 @@ class RemoteStream:
             self._heard.take(self._socket.recv())
             if self._profile:
                 self._socket.send(calls.profile_message(self._profile))
-        except self._expected as error:
-            raise listening.refused(error) from error
+        except BaseException as error:
+            self._closing.close()  # __exit__ is not called
+            if isinstance(error, self._expected):
+                raise listening.refused(error) from error
+            raise
         return self
 
     def __exit__(

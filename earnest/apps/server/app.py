@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -175,6 +176,8 @@ def create_app(settings: Settings, listening: str = LOOPBACK) -> FastAPI:
 
 async def _answer_with_problem(connection: HTTPConnection, error: Exception) -> JSONResponse | None:
     problem = problem_of(error)
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("failed", extra={"path": connection.url.path}, exc_info=error)
     response = problem.response(getattr(error, "headers", None))
     if not isinstance(connection, WebSocket):
         return response

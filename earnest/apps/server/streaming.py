@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -25,13 +26,15 @@ from earnest.runtime.adaptation import Adapter
 from earnest.runtime.events import Event, event_dict
 from earnest.runtime.stream import Stream
 
+_log = logging.getLogger("earnest.server")
+
 Encoding: TypeAlias = Literal["s16le", "f32le"]
 _DTYPES = {"s16le": "<i2", "f32le": "<f4"}
 _LEAST_S = 0.01  # what a message counts for at least: work is by message as well as by length
 _TOGETHER = 32  # messages, at most, that are worked on at a time
-_FINISHED, _RESTART = 1000, 1012
+_FINISHED, _IDLE, _RESTART = 1000, 1008, 1012
 _QUIET_S, _DRAIN_S = 0.05, 2.0  # when the process ends, streams are heard until nothing waits, but no longer than this
-_CLOSE = {"bad-message": 1003, "bad-sound": 1007, "idle": 1008, "too-long": 1008, "too-big": 1009, "failed": 1011}
+_CLOSE = {"bad-message": 1003, "bad-sound": 1007, "too-long": 1008, "too-big": 1009, "failed": 1011}
 
 
 class StreamEndedError(EarnestError):
@@ -72,32 +75,34 @@ class Conversation:
         self._opened = self._last_sound = time.monotonic()
         try:
             await self._send({"event": "ready", **greeting})
-            is_finished = await self._listen()
+            close = await self._listen()
             await self._tell(await self.engine.run_piece(self.stream.finish))
             await self._send({"event": "end", "prediction": self.stream.prediction("stream").to_dict()})
-            await self.websocket.close(_FINISHED if is_finished else _RESTART)
-        except (StreamEndedError, TooLateError, AudioError) as error:
-            code = "bad-sound" if isinstance(error, AudioError) else "failed"
-            end = error if isinstance(error, StreamEndedError) else StreamEndedError(code, str(error))
+            await self.websocket.close(close, "idle" if close == _IDLE else None)
+        except EarnestError as error:
+            end = error if isinstance(error, StreamEndedError) else _ended_by(error)
             await self._send({"event": "error", "code": end.code, "detail": end.detail})
             await self.websocket.close(_CLOSE[end.code], end.code)
 
-    async def _listen(self) -> bool:
-        """Hear until the client says that it is done; False when the process ends before."""
+    async def _listen(self) -> int:
+        """Hear until the client says that it is done or sends nothing, or the process ends; return the close code."""
         until = math.inf
         try:
             while time.monotonic() < until:
                 arrived = await self._arrived(_QUIET_S if self.ending.is_set() else self._patience_s())
                 if not arrived and self.ending.is_set():
-                    return False
+                    return _RESTART
                 if self.ending.is_set():
                     until = min(until, time.monotonic() + _DRAIN_S)
+                heard_s = self.heard_s
+                if arrived and await self._understand(arrived):
+                    return _FINISHED
+                # Messages without sound keep no stream open.
+                if self.heard_s == heard_s and time.monotonic() - self._last_sound > self.limits.stream_idle_s:
+                    return _IDLE
                 if not arrived:
-                    self._refuse_when_idle()
                     await self._send({"event": "heartbeat", "received_s": round(self.heard_s, 3)})
-                elif await self._understand(arrived):
-                    return True
-            return False
+            return _RESTART
         finally:
             if self._reading:
                 self._reading.cancel()
@@ -162,8 +167,6 @@ class Conversation:
         chunk = self._samples(sound)
         if len(chunk):
             self._last_sound = time.monotonic()
-        else:
-            self._refuse_when_idle()
         self.heard_s += len(chunk) / self.sample_rate_hz
         self._counted_s += max(len(chunk) / self.sample_rate_hz, _LEAST_S)
         if self.heard_s > self.limits.stream_s:
@@ -174,10 +177,6 @@ class Conversation:
         """Return how long to wait for a message before a heartbeat, or before it is known that no sound comes."""
         silent_s = time.monotonic() - self._last_sound
         return min(self.limits.heartbeat_s, max(self.limits.stream_idle_s - silent_s, 0.0) + _LEAST_S)
-
-    def _refuse_when_idle(self) -> None:
-        if time.monotonic() - self._last_sound > self.limits.stream_idle_s:
-            raise StreamEndedError("idle", f"No sound for {self.limits.stream_idle_s:g} s.")
 
     async def _hear(self, chunks: list[npt.NDArray[Any]]) -> None:
         await self._wait_for_real_time()
@@ -215,6 +214,15 @@ class Conversation:
 
     async def _send(self, values: dict[str, Any]) -> None:
         await self.websocket.send_text(json.dumps(values, ensure_ascii=False, allow_nan=False))
+
+
+def _ended_by(error: EarnestError) -> StreamEndedError:
+    """Return how an error of the sound, the model or the time ends a stream; all but the first are logged."""
+    if isinstance(error, AudioError):
+        return StreamEndedError("bad-sound", str(error))
+    if not isinstance(error, TooLateError):
+        _log.error("a stream failed", exc_info=error)
+    return StreamEndedError("failed", str(error))
 
 
 def _sound_in(message: Mapping[str, Any]) -> bytes | None:

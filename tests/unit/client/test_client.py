@@ -2,8 +2,9 @@
 
 import asyncio
 import re
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import pytest
 import soundfile
 from serving import listening, settings_for
 from stand_in import write_adapting, write_bundle, write_hearing
+from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
+from websockets.sync.server import ServerConnection, serve
 
 import earnest
 from earnest.apps.server.admission import digest_of
@@ -312,6 +316,32 @@ def test_a_broken_stream_is_an_error(folder: Path) -> None:
     ):
         stream.accept_waveform(voice(1.5))
         stream.finish()
+
+
+def test_a_stream_that_is_refused_at_its_start_is_closed() -> None:
+    left = []
+
+    def refuse(connection: ServerConnection) -> None:
+        connection.send('{"event": "error", "code": "bad-message", "detail": "no"}')
+        with suppress(ConnectionClosed):
+            connection.recv(timeout=20)
+        left.append(connection.state)
+
+    async def talk(address: str) -> None:
+        async with AsyncClient(address) as client:
+            with pytest.raises(ServerError, match="no"):
+                await client.stream(16_000).__aenter__()
+
+    with serve(refuse, "127.0.0.1", 0) as server:
+        worker = threading.Thread(target=server.serve_forever)
+        worker.start()
+        address = f"http://127.0.0.1:{server.socket.getsockname()[1]}"
+        with Client(address) as client, pytest.raises(ServerError, match="no"):
+            client.stream(16_000).__enter__()
+        asyncio.run(talk(address))
+        server.shutdown()
+        worker.join()
+    assert left == [State.CLOSED] * 2
 
 
 def test_a_server_that_restarts_gives_the_last_events_then_an_error(folder: Path, model: Predictor) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -183,8 +184,18 @@ def test_a_silent_client_hears_heartbeats_and_is_closed(folder: Path) -> None:
     with application(settings_for(folder, limits)) as client, client.websocket_connect(ADDRESS) as websocket:
         websocket.receive_text()
         assert json.loads(websocket.receive_text()) == {"event": "heartbeat", "received_s": 0.0}
-        error, closed = told(websocket)
-        assert error["code"] == "idle"
+        end, closed = told(websocket)
+        assert (end["event"], end["prediction"]["duration_s"]) == ("end", 0.0)
+        assert closed == {"closed": 1008}
+
+
+def test_a_client_that_pauses_for_too_long_is_told_all_of_what_it_sent(folder: Path) -> None:
+    with application(settings_for(folder, {"stream_idle_s": 0.3})) as client:
+        with client.websocket_connect(ADDRESS) as websocket:
+            websocket.send_bytes(np.round(voice(4.0) * 32767).astype("<i2").tobytes())
+            *events, end, closed = told(websocket)
+        assert {"window", "segment"} <= {event["event"] for event in events}
+        assert end["prediction"]["duration_s"] == 4.0
         assert closed == {"closed": 1008}
 
 
@@ -233,7 +244,7 @@ def test_messages_without_sound_keep_no_stream_open(folder: Path) -> None:
         for _ in range(4):
             websocket.send_bytes(b"")
             time.sleep(0.1)
-        assert told(websocket)[1]["code"] == "idle"
+        assert told(websocket)[-2:] == [ANY, {"closed": 1008}]
 
 
 def test_when_the_process_ends_a_stream_is_told_all_of_what_it_sent(
