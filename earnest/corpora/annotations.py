@@ -79,7 +79,7 @@ class AnnotationJournal:
         """
         if not self._path.exists():
             return {}
-        latest: dict[str, tuple[Annotation, ...]] = {}
+        latest: dict[str, tuple[Annotation, ...] | None] = {}
         lines = read_bytes(self._path, most=LARGEST_JOURNAL).split(b"\n")
         for number, line in enumerate(lines[:-1], 1):
             try:
@@ -89,10 +89,10 @@ class AnnotationJournal:
                     f"{self._path}, line {number}: not written by earnest ({error}). Move the file away to start again."
                 ) from error
             latest[path] = parts
-        return {path: parts for path, parts in latest.items() if parts}
+        return {path: parts for path, parts in latest.items() if parts is not None}
 
-    def write(self, path: str, parts: Sequence[Annotation]) -> None:
-        """Add a recording's parts as they are now; when this returns, a kill loses nothing of them."""
+    def write(self, path: str, parts: Sequence[Annotation] | None) -> None:
+        """Add a recording's parts as they are now, None for one that nobody touched; a kill after it loses nothing."""
         line = _to_line(path, parts).encode()
         with told(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,14 +109,15 @@ class AnnotationJournal:
         write_atomically(self._path, "".join(_to_line(*item) for item in annotated.items()).encode())
 
 
-def _to_line(path: str, parts: Iterable[Annotation]) -> str:
-    values = {"path": path, "parts": [asdict(part) for part in parts]}
+def _to_line(path: str, parts: Iterable[Annotation] | None) -> str:
+    values = {"path": path, "parts": None if parts is None else [asdict(part) for part in parts]}
     return printable_json(json.dumps(values, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
-def _from_line(line: bytes) -> tuple[str, tuple[Annotation, ...]]:
+def _from_line(line: bytes) -> tuple[str, tuple[Annotation, ...] | None]:
     values = json.loads(line)
-    return str(values["path"]), tuple(_part(item) for item in values["parts"])
+    parts = values["parts"]
+    return str(values["path"]), None if parts is None else tuple(_part(item) for item in parts)
 
 
 def _part(item: Mapping[str, Any]) -> Annotation:

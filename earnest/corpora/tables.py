@@ -11,6 +11,7 @@ from typing import Any
 
 from earnest.corpora.manifest import AUDIO_SUFFIXES, COLUMNS, Utterance
 from earnest.errors import CorpusError, shown, suggestion
+from earnest.files.csv_cells import delimiter_of
 from earnest.files.reading import parsed_json, read_text
 from earnest.labels import EMOTIONS
 
@@ -150,7 +151,7 @@ def _numbered_rows(path: Path) -> Iterable[tuple[int, Row]]:
     if path.suffix.lower() in (".jsonl", ".ndjson"):
         lines = enumerate(text.split("\n"), 1)  # JSON text may hold other line separators
         return [(number, _json_row(line, path, number)) for number, line in lines if line.strip()]
-    reader = csv.DictReader(StringIO(text, newline=""), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    reader = csv.DictReader(StringIO(text, newline=""), delimiter=delimiter_of(text, path.name))
     try:
         return [(reader.line_num, row) for row in reader]
     except csv.Error as error:

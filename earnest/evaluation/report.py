@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from earnest.evaluation.folds import fold_and_repeat
 from earnest.evaluation.intervals import Spread
 from earnest.evaluation.metrics import Scores, score
 from earnest.evaluation.predictions import Predictions
@@ -220,14 +221,16 @@ class Matrix:
 
     @classmethod
     def of(cls, predictions: Predictions, prefix: str = "from-") -> "Matrix":
-        """Score the predictions of folds called ``from-CORPUS`` by the corpus of their clips."""
-        corpora = tuple(fold.removeprefix(prefix) for fold in predictions.folds)
+        """Score the predictions of folds ``from-CORPUS``, their repeats together, by the corpus of their clips."""
+        trained_on = {
+            fold: fold_and_repeat(fold, predictions.folds)[0].removeprefix(prefix) for fold in predictions.folds
+        }
+        corpus_of_row = np.array([trained_on[fold] for fold in predictions.fold.tolist()])
         cells = {}
-        for trained, fold in zip(corpora, predictions.folds, strict=True):
-            in_fold = predictions.of_fold(fold)
-            for tested in sorted(set(in_fold.corpus)):
-                rows = np.flatnonzero(in_fold.corpus == tested)
-                cells[trained, tested] = score(in_fold.take(rows), np.random.default_rng(0))
+        for trained in dict.fromkeys(trained_on.values()):
+            for tested in sorted(set(predictions.corpus[corpus_of_row == trained])):
+                rows = np.flatnonzero((corpus_of_row == trained) & (predictions.corpus == tested))
+                cells[trained, tested] = score(predictions.take(rows), np.random.default_rng(0))
         return cls(tuple(sorted(set(predictions.corpus))), cells)
 
     @property

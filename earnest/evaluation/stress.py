@@ -251,10 +251,11 @@ def _correctness(counts: Counts, classes: Sequence[str]) -> Iterator[StressCheck
     scores = dict(zip(classes, class_scores(counts), strict=True))
     precisions, recalls = _values(scores, "precision"), _values(scores, "recall")
     yield StressCheck("UA", float(headline_scores(counts)["ua"]), LEAST, True)
-    yield StressCheck("mean precision", float(np.mean(list(precisions.values()))), LEAST, True)
+    mean = float(np.mean(list(precisions.values()))) if precisions else 0.0  # nothing was answered
+    yield StressCheck("mean precision", mean, LEAST, True)
     for name, values in (("recall", recalls), ("precision", precisions)):
-        worst = min(values, key=values.__getitem__)
-        yield StressCheck(f"lowest {name} of a class", values[worst], LEAST, True, worst)
+        worst = min(values, key=values.__getitem__, default="")
+        yield StressCheck(f"lowest {name} of a class", values.get(worst, 0.0), LEAST, True, worst)
 
 
 def _distribution(counts: Counts, classes: Sequence[str]) -> StressCheck:
@@ -289,7 +290,7 @@ def _largest_distance(both: Counts, own: Mapping[str, Counts], classes: Sequence
     for name, counts in own.items():
         alone = _values(dict(zip(classes, class_scores(counts), strict=True)), what)
         found += [(abs(alone[one] - together[one]), f"{one}, {name}") for one in alone if one in together]
-    return max(found)
+    return max(found, default=(0.0, ""))
 
 
 def _values(scores: Mapping[str, ClassScores], what: What) -> dict[str, float]:

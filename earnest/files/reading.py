@@ -10,6 +10,7 @@ import json
 import os
 import stat
 import tomllib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,25 +76,36 @@ def read_text(
     most: int = MOST_BYTES,
     what: str = "text",
 ) -> str:
-    """Return a file's text, UTF-8 with or without a mark at its start; line breaks stay as they are.
-
-    Parameters
-    ----------
-    what : the file should be ("manifest"), for the message
+    """Return a file's text as `decoded` does.
 
     Raises
     ------
     EarnestError
-        As `read_bytes` does, and for what is no UTF-8, with the line.
+        As `read_bytes` and `decoded` do.
     """
-    data = read_bytes(path, kind, missing, most)
+    return decoded(read_bytes(path, kind, missing, most), _named(path), kind, what)
+
+
+def decoded(data: bytes, where: str, kind: Kind = EarnestError, what: str = "text") -> str:
+    """Return text that is UTF-8, or UTF-16 with a mark at its start; the mark goes, line breaks stay as they are.
+
+    Parameters
+    ----------
+    where : what holds the text, for the message
+    what : it should be ("manifest"), for the message
+
+    Raises
+    ------
+    EarnestError
+        For another encoding, with the line.
+    """
+    # "Unicode text" of a spreadsheet is UTF-16.
+    encoding = "utf-16" if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        return data.decode("utf-8-sig")
+        return data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise kind(
-            f"{_named(path)}:{line}: not a readable {what} (not UTF-8: {error.reason}). Save it as UTF-8."
-        ) from None
+        raise kind(f"{where}:{line}: not a readable {what} (not UTF-8: {error.reason}). Save it as UTF-8.") from None
 
 
 def read_json(path: Path, kind: Kind = EarnestError, missing: str = "no such file.", hint: str = "") -> Any:

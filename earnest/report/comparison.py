@@ -214,7 +214,7 @@ def _difference(one: Difference) -> list[str]:
 
 
 def _points(value: float) -> str:
-    return f"{100 * value:+.1f}"
+    return f"{100 * value:+.1f}".replace("-", "−")
 
 
 def _p(value: float) -> str:

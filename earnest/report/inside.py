@@ -29,7 +29,8 @@ def inside_sections(result: Result, recordings: Recordings, seed: int = 0) -> li
     if missing:
         return [Section("inside", "Attention and embeddings", missing=missing)]
     run = result.runs[0]
-    tested = result.predictions if len(result.runs) == 1 else result.predictions.of_fold(run.name)
+    in_fold = run.name in result.predictions.folds  # a lone run may be called otherwise
+    tested = result.predictions.of_fold(run.name) if in_fold else result.predictions
     chosen = _at_hand(tested, recordings, np.random.default_rng(seed))
     try:
         from earnest.training.run import look_inside

@@ -74,6 +74,9 @@ def from_flat_values(values: Mapping[str, Any]) -> Prediction:
         For what can't have come from there.
     """
     known: dict[str, Any] = {name: None if value == "" else value for name, value in values.items()}
+    for name in ("quality", "shares", "vocal_bursts"):
+        if not isinstance(known[name], str | None):
+            raise ValueError(f"'{name}' must be text, got {known[name]!r}")
     for name in FLAGS:
         if known[name] not in _FLAG_VALUES:
             raise ValueError(f"'{name}' must be true or false, got '{known[name]}'")

@@ -25,7 +25,7 @@ PIECE_S = 10.0  # what is worked on at a time, however much is handed over
 
 
 class Stream:
-    """Listens to one recording; use it in a ``with`` block, or call `finish` at the end.
+    """Listens to one recording; call `finish` at its end. Leaving a ``with`` block without it gives up what is left.
 
     What is no longer than a window and a hop is answered at its end; in what is longer, windows are told as soon as
     they are whole. Memory is bounded by the window's length: nothing that was told is kept.

@@ -242,6 +242,7 @@ def answered_by_turns(
         rows = sources == corpus
         if answer(rows):
             # In the end a strange corpus' points are (z − moved)/T + middle: around the mean point of known speakers.
+            # T is fitted to (z − moved + T₀·middle)/T, with T₀ of known speakers: the same where T is T₀.
             moved = np.mean([one.centre(n_classes) for one in bank(rows, 1.0)], axis=0)
             scores[rows] -= moved
             own = fit_temperature(scores[rows] + temperature * middle, targets[rows])

@@ -13,7 +13,7 @@ from earnest.apps.cli._recordings import MOST_LIST_BYTES, is_list, rows_of_list,
 from earnest.audio.source import path_of
 from earnest.corpora.manifest import AUDIO_SUFFIXES
 from earnest.errors import EarnestError, first_line
-from earnest.files.reading import opened
+from earnest.files.reading import decoded, opened
 from earnest.runtime.frames import load_pyarrow
 
 Kind: TypeAlias = Literal["file", "member", "row"]
@@ -131,10 +131,7 @@ def _listed(source: str) -> Iterator[Input]:
         data = file.read(MOST_LIST_BYTES + 1)
     if len(data) > MOST_LIST_BYTES:
         raise EarnestError(f"{source}: larger than {MOST_LIST_BYTES >> 20} MiB. Save the list as a table (.parquet).")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise EarnestError(f"{source}: not a readable list (not UTF-8: {error.reason}). Save it as UTF-8.") from None
+    text = decoded(data, source, what="list")
     if is_list(source):
         rows = rows_of_list(text, source)
         if any(row.get("channel") for row in rows):

@@ -17,6 +17,7 @@ from earnest.audio.io import AudioStream
 from earnest.audio.source import Source
 from earnest.audio.waveform import Waveform
 from earnest.errors import EarnestError
+from earnest.runtime.adaptation import Adapter
 from earnest.runtime.decoders import InProcess
 from earnest.runtime.picture import is_picture
 from earnest.runtime.prediction import Options, Prediction
@@ -49,8 +50,13 @@ class Listening:
         predictor.decoders = WatchedDecoders(heard)
         if is_picture(path):
             return Timeline(predictor.predict(path, **self.options.words()), classes=predictor.info.classes)
-        adapter = predictor.adapter(self.profile) if self.profile else predictor.adapter() if self.adapts else None
-        return predictor.timeline(path, adapter=adapter, **self.options.words())
+        return predictor.timeline(path, adapter=self.adapter(), **self.options.words())
+
+    def adapter(self) -> Adapter | None:
+        """Return what a new recording adapts by, None for nothing."""
+        if self.profile:
+            return self.predictor.adapter(self.profile)
+        return self.predictor.adapter() if self.adapts else None
 
     def predict(self, source: Source) -> Prediction:
         """Answer a stretch of sound, as `earnest predict` does."""

@@ -65,14 +65,14 @@ class Annotations(QObject):
     def change(self, path: str, before: Parts, after: Parts, what: str) -> None:
         """Do something that can be undone."""
         if before != after:
-            kept = before if path in self._parts else ()
+            kept = before if path in self._parts else None
             self.undo_stack.push(_Change(self._set, path, kept, after, what))
 
-    def _set(self, path: str, parts: Parts) -> None:
-        if parts:
-            self._parts[path] = parts
-        else:
+    def _set(self, path: str, parts: Parts | None) -> None:
+        if parts is None:
             self._parts.pop(path, None)
+        else:
+            self._parts[path] = parts
         try:
             self._journal.write(path, parts)
         except Exception as error:  # a full disk: the change is there, and the user is told that it is not safe
@@ -81,9 +81,11 @@ class Annotations(QObject):
 
 
 class _Change(QUndoCommand):
-    """One recording's parts, before and after."""
+    """One recording's parts, before (None where nobody had touched it) and after."""
 
-    def __init__(self, put: Callable[[str, Parts], None], path: str, before: Parts, after: Parts, what: str) -> None:
+    def __init__(
+        self, put: Callable[[str, Parts | None], None], path: str, before: Parts | None, after: Parts, what: str
+    ) -> None:
         super().__init__(what)
         self._put, self._path, self._before, self._after = put, path, before, after
 

@@ -1,12 +1,14 @@
 """Work in threads: what a function returns, or why it failed, comes back to the window's thread."""
 
 import logging
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
+from earnest.audio.deadline import Deadline, until
 from earnest.errors import EarnestError, printable
 
 T = TypeVar("T")
@@ -34,6 +36,7 @@ class Background(QObject):
         self._pool = ThreadPoolExecutor(size, "earnest-desktop")
         self._came.connect(self._hand_over)  # of a thread's signal: called in the window's thread
         self._open = True
+        self._deadline = Deadline(told="Closed.")
 
     def run(
         self, work: Callable[[], T], done: Callable[[T], object], failed: Callable[[str], object] = lambda _: None
@@ -43,13 +46,15 @@ class Background(QObject):
             self._pool.submit(self._work, work, done, failed)
 
     def close(self) -> None:
-        """Forget what has not begun, and call nobody any more."""
+        """Forget what has not begun, stop what asks whether it may go on, and call nobody any more."""
         self._open = False
+        self._deadline.ends = -math.inf
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _work(self, work: Callable[[], T], done: Callable[[T], object], failed: Callable[[str], object]) -> None:
         try:
-            value = work()
+            with until(self._deadline):
+                value = work()
         except Exception as error:  # the outermost boundary of this thread
             self._tell(failed, reason(error))
         else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from earnest.apps.cli._row_file import Form, RowFile
@@ -64,13 +65,14 @@ def export_timelines(timelines: Sequence[Timeline], folder: Path, form: str) -> 
 
 def _places(paths: Sequence[str], folder: Path, suffix: str) -> list[Path]:
     """Return a name for each recording: its own, with a number where another one is called the same."""
-    taken: dict[str, int] = {}
+    taken: set[str] = set()  # as systems see them that do not tell A from a
     places = []
     for path in paths:
         stem = Path(path).stem
-        taken[stem] = taken.get(stem, 0) + 1
-        number = f"-{taken[stem]}" if taken[stem] > 1 else ""
-        places.append(folder / f"{stem}{number}{suffix}")
+        names = chain([stem], (f"{stem}-{number}" for number in count(2)))
+        name = next(name for name in names if name.casefold() not in taken)
+        taken.add(name.casefold())
+        places.append(folder / f"{name}{suffix}")
     return places
 
 

@@ -80,20 +80,19 @@ class Samples:
         first, last = (min(max(round(seconds * RATE_HZ), 0), len(self.values)) for seconds in (start_s, end_s))
         return self.values[first:last].astype(np.float32) / FULL
 
-    def outline(self, start_s: float, end_s: float) -> tuple[Floats, Floats]:
+    def outline(self, start_s: float, end_s: float) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
         """Return times and values of a line that looks like the waveform between two times; at most 40,000 points."""
         start_s, end_s = max(start_s, 0.0), min(end_s, self.duration_s)
         if (end_s - start_s) * RATE_HZ <= RAW:
             part = self.part(start_s, end_s)
-            times = start_s + np.arange(len(part)) / RATE_HZ
-            return times.astype(np.float32), part
+            return start_s + np.arange(len(part)) / RATE_HZ, part
         first, last = (int(seconds * RATE_HZ) // BLOCK for seconds in (start_s, end_s))
         low, high = self.low[first:last], self.high[first:last]
         # At most as many columns as blocks, so no two edges are the same.
         edges = np.linspace(0, len(low), min(COLUMNS, len(low)), endpoint=False).astype(np.intp)
         # Each column goes from its lowest to its highest sample: low, high, low, high …
         line = np.stack([np.minimum.reduceat(low, edges), np.maximum.reduceat(high, edges)], axis=1).ravel()
-        return ((first + np.repeat(edges, 2)) * (BLOCK / RATE_HZ)).astype(np.float32), line
+        return (first + np.repeat(edges, 2)) * (BLOCK / RATE_HZ), line
 
     def decibels(self, start_s: float, end_s: float) -> npt.NDArray[np.float64]:
         """Return a log-mel spectrogram to look at, shape (bands, frames); of a long part, frames at equal distances."""

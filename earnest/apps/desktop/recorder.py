@@ -114,8 +114,7 @@ class Microphone(QObject):
 
     def _listened(self, listening: Listening, folder: Path, device: str | None) -> str:
         predictor = listening.predictor
-        adapter = predictor.adapter(listening.profile) if listening.profile else None
-        stream = predictor.stream(RATE_HZ, adapter=adapter, **listening.options.words())
+        stream = predictor.stream(RATE_HZ, adapter=listening.adapter(), **listening.options.words())
         path = _free_name(folder)
         with new_file(path) as place, _sound_file(place) as file:
             with microphone(RATE_HZ, device) as feed:

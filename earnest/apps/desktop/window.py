@@ -250,8 +250,8 @@ class DesktopWindow(QMainWindow):
             self.parts.set_classes(info.classes)
             for action, name in zip(self.label_actions, info.classes, strict=False):
                 action.setText(word(printable(name)))
-            for action in self.label_actions[len(info.classes) :]:
-                action.setVisible(False)
+            for number, action in enumerate(self.label_actions):
+                action.setVisible(number < len(info.classes))
             self.recording.listen_with(self._listening)
             self.files.answer_with(self._listening)
             self.statusBar().showMessage(tr("{model} is ready.").format(model=printable(info.name)), 5_000)
@@ -517,6 +517,7 @@ class DesktopWindow(QMainWindow):
         self.preferences.set_shape("split", self.split.saveState())
         self.preferences.set_shape("right", self.right.saveState())
         self.preferences.save()
+        self.hide()  # what can't stop at once ends unseen
         self.microphone.close()
         self.recording.close_player()
         self.files.close_analysis()

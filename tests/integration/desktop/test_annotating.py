@@ -40,6 +40,22 @@ def test_a_label_is_corrected_by_key_undone_and_redone(annotating: Any, qtbot: A
     assert window.parts.model.parts[0] == corrected
 
 
+def test_a_recording_whose_parts_are_all_deleted_has_none_until_that_is_undone(annotating: Any, qtbot: Any) -> None:
+    from PySide6.QtCore import Qt
+
+    window, control = annotating.window, Qt.KeyboardModifier.ControlModifier
+    before = window.parts.model.parts
+    for _ in before:
+        window.parts.choose(0)
+        window.parts.delete()
+    assert window.parts.model.parts == ()
+    assert list(window.annotations.by_recording.values()) == [()]
+    for _ in before:
+        qtbot.keyClick(window, Qt.Key.Key_Z, control)
+    assert window.parts.model.parts == before
+    assert window.annotations.by_recording == {}
+
+
 def test_a_speaker_is_typed_and_a_selection_becomes_a_part(annotating: Any, qtbot: Any) -> None:
     from PySide6.QtCore import Qt
 

@@ -36,8 +36,10 @@ def test_the_last_line_of_a_recording_counts_and_half_a_line_is_forgotten(tmp_pa
     journal.write("c.wav", PARTS)  # behind the half line
     assert set(journal.read()) == {"a.wav", "b\nü\u202e.wav", "c.wav"}
     path.write_bytes(whole)
-    journal.write("b\nü\u202e.wav", ())
+    journal.write("b\nü\u202e.wav", None)
     assert journal.read() == {"a.wav": PARTS[1:]}
+    journal.write("a.wav", ())  # all parts were deleted: the model's don't come back
+    assert journal.read() == {"a.wav": ()}
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,13 @@ def test_declared_columns_and_words_are_read(root):
     assert {row.corpus for row in rows} == {"mine"}
 
 
+@pytest.mark.parametrize(("delimiter", "encoding"), [(";", "utf-8"), ("\t", "utf-16"), ("|", "utf-8-sig")])
+def test_what_a_spreadsheet_saves_is_read(root, delimiter, encoding):
+    text = "path,emotion\nwav/a.wav,angry\nwav/b.wav,sad\n".replace(",", delimiter)
+    (root / "mine.csv").write_text(text, encoding=encoding)
+    assert [row.emotion for row in read_table(root / "mine.csv")] == ["angry", "sad"]
+
+
 def test_jsonl_rows_are_read_and_wrong_lines_are_named(root):
     table = write(root / "t.jsonl", '{"path": "wav/a.wav", "emotion": "sad"}\n\n{"path": 1\n')
     with pytest.raises(CorpusError, match=r"t\.jsonl:3: not valid JSON"):

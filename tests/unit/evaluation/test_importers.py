@@ -88,8 +88,8 @@ def test_hostile_json_is_a_message_of_one_line_with_its_place(content, message, 
 @pytest.mark.parametrize("form", READERS)
 def test_files_of_other_encodings_are_refused_by_every_reader(form, tmp_path):
     path = tmp_path / "p"
-    path.write_bytes("file,predicted\nä,sad\n".encode("utf-16"))
-    with pytest.raises(CorpusError, match=r"p:1.*not UTF-8"):
+    path.write_bytes("file,predicted\nä,sad\n".encode("cp1252"))
+    with pytest.raises(CorpusError, match=r"p:2.*not UTF-8"):
         read_any(path, form)
     with pytest.raises(CorpusError, match=r"no such file"):
         read_any(tmp_path / "absent", form)

@@ -36,6 +36,12 @@ def test_each_cell_is_the_score_of_its_own_clips():
     assert {scores.n for scores in matrix.cells.values()} == {10}
 
 
+def test_repeats_are_scored_with_their_fold():
+    again = {(f"{fold}#2", corpus): n - 2 for (fold, corpus), n in RIGHT.items()}
+    matrix = Matrix.of(predictions(RIGHT | again))
+    assert matrix.table() == [["a", "90.0 (within)", "30.0"], ["b", "50.0", "70.0 (within)"]]
+
+
 def test_the_diagonal_is_marked_in_table_and_json():
     matrix = Matrix.of(predictions(RIGHT))
     assert matrix.table() == [["a", "100.0 (within)", "40.0"], ["b", "60.0", "80.0 (within)"]]

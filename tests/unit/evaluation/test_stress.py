@@ -121,6 +121,13 @@ def test_correctness_and_distribution_of_clean_answers() -> None:
     assert not any("sex" in name for name in checks)
 
 
+def test_where_nothing_is_answered_no_check_holds() -> None:
+    nothing = replace(CLEAN_ANSWERS, predicted=np.full(len(CLEAN_ANSWERS), -1), gender=text_column("mf" * 10))
+    checks = by_name(nothing)
+    assert [checks[name].value for name in ("mean precision", "lowest precision of a class")] == [0.0, 0.0]
+    assert not any(checks[name].holds for name in ("UA", "mean precision", "lowest recall of a class"))
+
+
 def test_each_sex_is_compared_with_both_together() -> None:
     answers = [("happy", "happy"), ("sad", "sad")] * 10 + [("happy", "happy"), ("sad", "happy")] * 10
     checks = by_name(predictions(answers, ["female"] * 20 + ["male"] * 20))

@@ -97,7 +97,7 @@ def test_the_command_writes_a_page_and_json(tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert "<script" not in text
     assert "Paired differences to s0" in text
-    assert "s1 -" in text  # the picture's words
+    assert "s1 −" in text  # the picture's words
 
 
 def test_the_terminal_shows_differences_and_warnings(tmp_path: Path) -> None:
