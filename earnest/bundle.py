@@ -1,6 +1,7 @@
 """The bundle: ``model.onnx`` and ``bundle.json`` in one folder, the seam between training and every app."""
 
 import hashlib
+import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -184,6 +185,11 @@ class Bundle:
         """Whether it came with the package."""
         return self.folder.parent == SHIPPED
 
+    @property
+    def digest(self) -> str:
+        """What another bundle of the same name and version has differently: of its files' sha256 and its classes."""
+        return sha256_of(json.dumps([self.info.files, self.info.classes]).encode())
+
     def model_bytes(self) -> bytes:
         """Return the bytes of ``model.onnx`` that were checked."""
         return self.listed_bytes("model.onnx")
@@ -207,12 +213,12 @@ def shipped_bundles() -> list[str]:
 
 
 def find_bundle(name_or_path: str | Path) -> Path:
-    """Return the folder of a bundle given by name (shipped) or by path (folder or its ``bundle.json``)."""
+    """Return the folder of a bundle given by name (shipped) or by path (folder, or a file of it)."""
     shipped = shipped_bundles()
     if str(name_or_path) in shipped:  # before folders: a folder called "base" must not become the default by chance
         return SHIPPED / str(name_or_path)
     path = Path(name_or_path)
-    if path.name == "bundle.json":
+    if path.name in ("bundle.json", "model.onnx"):
         path = path.parent
     with suppress(OSError):  # of a name that is too long, or behind a circle of links
         if path.is_dir():

@@ -383,6 +383,8 @@ def mono_chunk(array: npt.ArrayLike, name: str, mixer: Mixer) -> Waveform:
 
 def _array_frames(array: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
     """Return shape (samples, channels)."""
+    if np.ma.isMaskedArray(array):
+        raise AudioError(f"{name}: a masked array doesn't say what masked samples are. Give array.filled(0).")
     values = _numbers(array, name)
     if values.ndim == 2 and 1 <= len(values) <= CHANNELS_FIRST and values.shape[1] > FEW_CHANNELS:
         values = values.T  # (channels, samples), as torchaudio gives it

@@ -60,6 +60,7 @@ AudioInput: TypeAlias = Source | bytearray | memoryview | tuple[int, npt.ArrayLi
 _WITH_RATE = "Give array and sample rate together: model.predict((array, 16000))."
 _ADDRESS = re.compile("[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # such as https://; a drive has one letter
 _CHANNEL = re.compile(r"(.*\.[^./#]+|-|array|bytes|stream)#([1-9][0-9]{0,2})", re.DOTALL)
+NOT_FILES = frozenset(("-", "array", "bytes", "stream"))  # paths of what has none, see `path_of`
 _EXPECTED = "Give a path, bytes, an open binary file or (array, sample_rate_hz)."
 
 
@@ -140,6 +141,11 @@ def path_of(source: object) -> str:
     return "-" if name == "<stdin>" else str(name or "stream")
 
 
+def place_of(path: str) -> str:
+    """Return what names a recording however its path is spelled: ``./a.wav`` and ``/here/a.wav`` are one recording."""
+    return path if path in NOT_FILES or _ADDRESS.match(path) else os.path.abspath(path)  # noqa: PTH100
+
+
 class _Buffer(BytesIO):
     """Bytes as a file; libsndfile tries positions before the start and expects a failed seek, not an exception."""
 
@@ -174,6 +180,8 @@ def opened(source: str | os.PathLike[str] | bytes | BinaryIO, name: str) -> Iter
         data = source
     else:
         data = _read(source, name)
+        if hasattr(source, "samplerate"):  # soundfile.SoundFile
+            raise AudioError(f"{name}: an open decoder, not a file. Give its path, or (file.read(), file.samplerate).")
         if not isinstance(data, bytes):
             raise AudioError(f"{name}: gives text, not bytes. Open it in binary mode.")
         if len(data) > MAX_STREAM_BYTES:
@@ -241,6 +249,8 @@ def whole_and_channel(source: Source) -> tuple[WholeSource, int | None]:
 
 def _whole(given: object) -> WholeSource:
     if isinstance(given, str | bytes | os.PathLike):
+        if given == "":
+            raise AudioError(f"An empty text names no recording. {_EXPECTED}")
         return given
     if isinstance(given, bytearray | memoryview):
         return bytes(given)

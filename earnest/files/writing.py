@@ -144,6 +144,18 @@ def _sum_of(path: Path) -> Path:
     return path.with_name(f"{path.name}{SUM_SUFFIX}")
 
 
+@contextmanager
+def undone(path: Path) -> Iterator[None]:
+    """Delete a file that was made inside the block where the block fails: what was refused leaves nothing behind."""
+    was_there = path.exists()
+    try:
+        yield
+    except BaseException:
+        if not was_there:
+            path.unlink(missing_ok=True)
+        raise
+
+
 class Journal:
     """Lines that are added to a file one by one.
 

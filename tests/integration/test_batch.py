@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,26 @@ def test_a_killed_run_is_gone_on_with(root: Path) -> None:
     finished("run", *of(root, "killed", "--jobs", 2), exit_code=3)
     assert keys_in(root / "killed") == planned(root)
     assert summary(root / "killed")["complete"]
-    assert "0 answered, 0 failed, all were there already" in finished("run", *of(root, "killed"))
+    said = finished("run", *of(root, "killed"), exit_code=3)  # a task that is tried again has not become a good one
+    assert f"0 answered, 0 failed, all were there already, {N_BROKEN} of them failed" in said
+
+
+def test_what_failed_is_named_and_answered_again_if_asked(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for one in sorted((root / "clips").glob("*.wav"))[:2]:
+        shutil.copy(one, folder / one.name)
+    good = sorted(folder.iterdir())[0]
+    (folder / "bad.wav").write_text("no sound")
+    asked = (folder, "--model", root / "bundle", "--output", tmp_path / "out")
+    finished("run", *asked, exit_code=3)
+    assert [one["path"] for one in summary(tmp_path / "out")["failed"]] == [str(folder / "bad.wav")]
+    shutil.copy(good, folder / "bad.wav")
+    shutil.copy(good, folder / "new.wav")
+    said = finished("run", f"{folder}/", *asked[1:], "--retry-failed")
+    assert "1 answered, 0 failed" in said
+    assert "came 1 more of" in said
+    assert summary(tmp_path / "out")["statuses"].get("error") is None
 
 
 def test_parts_of_an_array_make_the_whole(root: Path) -> None:
@@ -119,7 +139,7 @@ def test_a_damaged_shard_is_told_and_done_again(root: Path, same: Path) -> None:
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
     assert summary(same, exit_code=1)["shards_damaged"] == [3]
-    assert "20 answered" in finished("run", *of(root, "same", "--jobs", 1))
+    assert "20 answered" in finished("run", *of(root, "same", "--jobs", 1), exit_code=3)
     assert keys_in(same) == planned(root)
 
 

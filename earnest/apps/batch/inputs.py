@@ -205,7 +205,8 @@ def _table_rows(location: str) -> Iterator[Input]:
             sound, path = sound_column(table.schema_arrow), _first(_PATH_COLUMNS, names)
             key = _first(_KEY_COLUMNS, names) or (path if sound else None)
             if not (sound or path):
-                raise EarnestError(f"{location}: needs a column of bytes ({' or '.join(_SOUND_COLUMNS)}) or of paths.")
+                sounds, paths = " or ".join(_SOUND_COLUMNS), " or ".join(_PATH_COLUMNS)
+                raise EarnestError(f"{location}: needs a column {sounds} with bytes, or {paths} with paths.")
             yield from _rows(location, table, None if sound else path, key)
     except (pyarrow.ArrowException, OSError, MemoryError) as error:
         raise EarnestError(f"{location}: not a readable Parquet table ({first_line(error)}).") from error

@@ -7,13 +7,14 @@ what was asked; with it the plan begins to hold, and it doesn't change any more.
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from io import BytesIO
 from typing import Any
 
 from earnest.apps.batch.inputs import Input
-from earnest.apps.batch.places import Place, is_sound, sum_name
+from earnest.apps.batch.places import Place, is_sound, is_url, sum_name
 from earnest.errors import EarnestError, first_line
 from earnest.files.reading import parsed_json
 from earnest.runtime.frames import load_pyarrow
@@ -31,7 +32,7 @@ class Request:
     Attributes
     ----------
     table : what a row holds, by a name of `earnest.apps.batch.tables.TABLES`
-    models : name and version of each bundle
+    models : name and version of each bundle, and the beginning of its digest
     inputs_sha256 : of ``inputs.parquet``
     channel : that is heard by itself, from 1; None for the mean of all
     """
@@ -73,6 +74,10 @@ class BatchPlan:
         numbers = (number for number in range(self.request.n_shards) if _last(shard_name(number)) in names)
         return {number for number in numbers if _last(sum_name(shard_name(number))) in names}
 
+    def of(self, part: Part) -> range:
+        """Return the numbers of the shards of a part."""
+        return range(part.number - 1, self.request.n_shards, part.count)
+
     def left(self, part: Part, verify: bool) -> list[int]:
         """Return the numbers of the shards of a part that are not done.
 
@@ -80,10 +85,35 @@ class BatchPlan:
         ----------
         verify : whether shards are read that seem done; one that isn't what its checksum says is done again
         """
-        mine, done = range(part.number - 1, self.request.n_shards, part.count), self.done()
+        done = self.done()
         return [
-            number for number in mine if number not in done or (verify and not is_sound(self.place, shard_name(number)))
+            number
+            for number in self.of(part)
+            if number not in done or (verify and not is_sound(self.place, shard_name(number)))
         ]
+
+    def failed(self, numbers: Iterable[int]) -> dict[int, int]:
+        """Return how many rows of each shard have an error, of shards that have such rows."""
+        counts = {number: self._n_failed(number) for number in numbers}
+        return {number: count for number, count in counts.items() if count}
+
+    def _n_failed(self, number: int) -> int:
+        pyarrow, name = load_pyarrow(), shard_name(number)
+        try:
+            with self.place.open(name) as file, pyarrow.parquet.ParquetFile(file) as table:
+                statuses = table.read(["status"], use_threads=False).column(0).to_pylist()
+        except (pyarrow.ArrowException, OSError) as error:
+            raise EarnestError(
+                f"{self.place.name}/{name}: not written by `earnest batch` ({first_line(error)}). Delete that file and "
+                "give the same command again."
+            ) from error
+        return int(statuses.count("error"))
+
+    def keys(self) -> set[str]:
+        """Return the keys of all inputs."""
+        return {
+            one.key for number in range(self.request.n_shards) for one in shard_inputs(self.place, self.request, number)
+        }
 
     def sizes(self) -> list[int]:
         """Return the number of inputs of each shard."""
@@ -182,10 +212,15 @@ _OTHER = "Choose another --output."
 def check_same(plan: BatchPlan, words: dict[str, Any]) -> None:
     """Raise `EarnestError` where a run was asked something else than the one that began at this place."""
     for name, value in plan.request.words().items():
-        if value != words[name]:
+        if value != words[name] and not (name == "source" and _same_source(plan.request.source, words[name])):
             raise EarnestError(
                 f"{plan.place.name}: was started with {name} {_told(value)}, not {_told(words[name])}. {_OTHER}"
             )
+
+
+def _same_source(one: str, other: str) -> bool:
+    """Whether two paths differ in their spelling alone, as ``calls`` and ``./calls/`` do."""
+    return os.path.normpath(one) == os.path.normpath(other) and not is_url(one)
 
 
 def _told(value: object) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from earnest.apps.batch.engines import BatchEngine
 from earnest.apps.batch.inputs import inputs_of
-from earnest.apps.batch.places import LocalPlace, Place, is_sound
+from earnest.apps.batch.places import LocalPlace, Place, is_sound, is_url
 from earnest.apps.batch.plan import (
     LEAST_SHARDS,
     REQUEST,
@@ -35,6 +35,7 @@ from earnest.runtime.frames import load_pyarrow
 PLANNING_S = 3600.0  # that the other tasks of an array wait for the one that makes the plan
 SHARDS_A_PART = 4  # of `--shard 3/64`, at least
 N_SLOWEST = N_ERRORS = 10
+MOST_FAILED = 1_000  # that a summary names
 _COLUMNS = ("path", "status", "emotion", "duration_s", "speech_s", "read_s", "error")
 
 
@@ -46,12 +47,14 @@ class Outcome:
     ----------
     n_failed : rows with an error
     n_left : inputs that have no row yet
+    n_held_failed : rows with an error that were there already
     errors : why shards could not be written, a sentence each
     """
 
     n_rows: int = 0
     n_failed: int = 0
     n_left: int = 0
+    n_held_failed: int = 0
     sound_s: float = 0.0
     errors: list[str] = field(default_factory=list)
 
@@ -71,22 +74,33 @@ def planned(
             held.enter_context(held_folder(place.folder, PLANNING_S))
             refuse_foreign(place.folder, REQUEST, [SHARDS])
             place.forget_rests()
+        source, channel = words["source"], words["channel"]  # rows are called by the channel too
         if plan := read_plan(place):
             check_same(plan, words)
+            if part.count == 1 and not is_url(source):  # of an array of tasks, none lists the inputs again
+                _tell_new({channel_path(one.key, channel) for one in inputs_of(plan.request.source)}, plan, tell)
             return plan
         n_least = max(LEAST_SHARDS, SHARDS_A_PART * part.count)
-        channel = words["channel"]  # rows are called by it too
-        inputs = (replace(one, key=channel_path(one.key, channel)) for one in inputs_of(words["source"]))
+        inputs = (replace(one, key=channel_path(one.key, channel)) for one in inputs_of(source))
         shards, n_doubled = cut(inputs, shard_size, n_least)
         if n_doubled:
             tell(f"{n_doubled} inputs are named more than once; each gets one row.")
         return write_plan(place, shards, words)
 
 
-def run(plan: BatchPlan, work: Work, engine: BatchEngine, left: Sequence[int], progress: Progress) -> Outcome:
-    """Answer the shards that are left."""
+def _tell_new(keys: set[str], plan: BatchPlan, tell: Callable[[str], None]) -> None:
+    """Say which recordings came after a run was planned: its plan doesn't change any more."""
+    if new := sorted(keys - plan.keys()):
+        told = f"After this run was planned came {len(new)} more of {plan.request.source}, such as {new[0]}"
+        tell(f"{told}. A plan doesn't change: answer what is new with another --output.")
+
+
+def run(
+    plan: BatchPlan, work: Work, engine: BatchEngine, left: Sequence[int], progress: Progress, n_held_failed: int = 0
+) -> Outcome:
+    """Answer the shards that are left; ``n_held_failed`` as in `Outcome`."""
     sizes = plan.sizes()
-    outcome = Outcome(n_left=sum(sizes[number] for number in left))
+    outcome = Outcome(n_left=sum(sizes[number] for number in left), n_held_failed=n_held_failed)
     with progress.bar("Answering", outcome.n_left) as advance:
         for report in engine.reports(work, left):
             outcome.n_rows += report.n_rows
@@ -111,6 +125,7 @@ class Summary:
     doubled, missing, strange : keys of the shards that are done, against those of the plan; none unless it was checked
     statuses, emotions : rows by status; rows with an emotion by emotion
     errors : message without the recording's name → rows
+    failed : key → error, of the first `MOST_FAILED` rows with one
     worker_s : that workers spent
     slowest : key, seconds that reading took, seconds of sound
     """
@@ -126,6 +141,7 @@ class Summary:
     statuses: Counter[str] = field(default_factory=Counter)
     emotions: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
+    failed: dict[str, str] = field(default_factory=dict)
     sound_s: float = 0.0
     speech_s: float = 0.0
     worker_s: float = 0.0
@@ -152,6 +168,7 @@ class Summary:
             "statuses": dict(self.statuses.most_common()),
             "emotions": dict(self.emotions.most_common()),
             "errors": dict(self.errors.most_common(N_ERRORS)),
+            "failed": [{"path": path, "error": error} for path, error in self.failed.items()],
             "sound_s": round(self.sound_s, 3),
             "speech_s": round(self.speech_s, 3),
             "worker_s": round(self.worker_s, 3),
@@ -210,6 +227,8 @@ def _add(rows: list[dict[str, Any]], told: Summary) -> Iterator[str]:
             told.emotions[row["emotion"]] += 1
         if row["error"]:
             told.errors[_kind_of(row["error"], row["path"])] += 1
+            if len(told.failed) < MOST_FAILED:
+                told.failed[row["path"]] = row["error"]
         told.sound_s += row.get("duration_s") or 0.0
         told.speech_s += row.get("speech_s") or 0.0
         yield row["path"]

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
+from earnest.audio.source import place_of
 from earnest.bundle import BundleInfo
 from earnest.errors import EarnestError, printable, printable_json, told
 from earnest.files.csv_cells import csv_rows
@@ -19,6 +20,7 @@ from earnest.files.writing import (
     refuse_changed,
     refuse_existing,
     replacing,
+    undone,
     whole_lines,
     write_sum,
 )
@@ -62,7 +64,7 @@ class RowFile:
 
     Attributes
     ----------
-    done : path → rows that are there already, from the run that is resumed
+    done : place of a recording → rows that are there already, from the run that is resumed
     n_failed : how many of these have an error
     """
 
@@ -94,7 +96,13 @@ class RowFile:
         with told(output):
             if existing == "overwrite":
                 self._journal.unlink(missing_ok=True)
-            self.done = Counter(self._paths_done(info.name)) if existing == "resume" else Counter[str]()
+            self.done = Counter[str]()
+            if existing in ("resume", "retry"):
+                with undone(self._journal):
+                    self._adopt_output()
+                    if existing == "retry":
+                        self._forget_failed()
+                    self.done = Counter(self._places_done(info.name))
             self._file = Journal(self._journal, RESUMES)
 
     def __enter__(self) -> Self:
@@ -104,7 +112,7 @@ class RowFile:
         """Let go of the journal, also where the run was stopped; what it holds stays."""
         self._file.close()
 
-    def _paths_done(self, model: str) -> Iterator[str]:
+    def _places_done(self, model: str) -> Iterator[str]:
         for heard in self._recovered():
             row = heard.plain
             # Speech that was answered has steps, but for a spectrogram's picture, of which no seconds are known.
@@ -118,7 +126,7 @@ class RowFile:
                 )
             self._refuse_other_options(row)
             self.n_failed += row.status == "error"
-            yield row.path
+            yield place_of(row.path)
 
     def _refuse_other_options(self, row: Prediction) -> None:
         """Raise `EarnestError` for an answer that these options would not have given."""
@@ -184,15 +192,24 @@ class RowFile:
 
     def _recovered(self) -> Iterator[AnsweredRecording]:
         """Yield the rows of the run before; a half-written last line is cut off."""
-        if not self._journal.exists() and self._output.exists():
-            refuse_changed(self._output)
-            self._adopt_output()
-        if not self._journal.exists():
-            return
-        yield from self._journaled()
-        cut_half_line(self._journal)  # only now: the file may be somebody else's, and stays as it is then
+        if self._journal.exists():
+            yield from self._journaled()
+            cut_half_line(self._journal)  # only now: the file may be somebody else's, and stays as it is then
+
+    def _forget_failed(self) -> None:
+        """Leave the rows with an error out of the journal: these recordings are answered again."""
+        if self._journal.exists():
+            kept = [
+                _journal_line(one if self._adapted else one.plain) for one in self._journaled() if not one.is_failed
+            ]
+            with replacing(self._journal) as begun:
+                begun.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     def _adopt_output(self) -> None:
+        """Begin the journal with the rows of a run that ended."""
+        if self._journal.exists() or not self._output.exists():
+            return
+        refuse_changed(self._output)
         with replacing(self._journal) as begun, begun.open("w", encoding="utf-8") as file:
             rows = _rows_of_output(self._output, self._form)
             file.writelines(_journal_line(AnsweredRecording(row) if self._adapted else row) + "\n" for row in rows)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from earnest.apps.cli._options import AveragingOptions, channel_option, options
-from earnest.apps.cli._recordings import sources_of
+from earnest.apps.cli._recordings import Speakers, sources_of
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     echo,
@@ -14,8 +14,11 @@ from earnest.apps.cli.output import (
     overwrite_option,
     progress_for,
 )
-from earnest.errors import EarnestError
+from earnest.audio.source import path_of
+from earnest.errors import EarnestError, printable
 from earnest.files.writing import new_file
+
+MOST_TOLD = 4  # names of speakers
 
 
 @click.command()
@@ -49,6 +52,8 @@ def command(
     named, and the profile is of the others.
     """
     sources = sources_of(paths, channels, output)
+    speakers = Speakers(paths)
+    _tell_speakers({speakers.of(path_of(source)) for source in sources})
     failed: list[EarnestError] = []
 
     def leave_out(error: EarnestError) -> None:
@@ -66,3 +71,14 @@ def command(
         echo(f"{output}: {profile.speech_s:.0f} s of speech, {facts['rows']} answers of {profile.model}")
     if failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
+
+
+def _tell_speakers(speakers: set[str]) -> None:
+    """Say where the recordings seem to be of several speakers: a profile of all of them may still be meant."""
+    if len(speakers) > 1:
+        names = printable(", ".join(sorted(speakers)[:MOST_TOLD])) + (", …" if len(speakers) > MOST_TOLD else "")
+        echo(
+            f"These recordings are of {len(speakers)} speakers ({names}), and become one profile, as of a room or a "
+            "telephone. For one speaker give only that speaker's recordings.",
+            err=True,
+        )

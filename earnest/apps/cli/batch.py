@@ -23,7 +23,7 @@ from earnest.apps.cli.output import (
     resumable,
 )
 from earnest.bundle import load_bundle
-from earnest.errors import EarnestError, MissingExtraError
+from earnest.errors import EarnestError, MissingExtraError, printable
 from earnest.runtime.bulk import BATCH_S
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def _part(_context: click.Context, _parameter: click.Parameter, text: str) -> "P
     show_default="500, fewer of few inputs",
     help="Inputs in a shard, of a new run.",
 )
+@click.option("--retry-failed", is_flag=True, help="Do shards again that hold recordings that failed.")
 @click.option("--plan", "only_plan", is_flag=True, help="Only list the inputs and cut them into shards.")
 @options("models", AveragingOptions)
 @options("answer", AnswerOptions)
@@ -145,6 +146,7 @@ def run(
     address: str | None,
     part: "Part",
     shard_size: int | None,
+    retry_failed: bool,
     only_plan: bool,
     models: AveragingOptions,
     answer: AnswerOptions,
@@ -187,13 +189,19 @@ def run(
     words, chosen = _requested(source, table, models, answer, channels)
     plan = batch_run.planned(place_at(output), words, shard_size, part, lambda text: echo(text, err=True))
     work = _work(plan, output, models, batch_s, isolate, file_s, chosen)
-    left = [] if only_plan else plan.left(part, verify="://" not in output)
     if only_plan:
         _tell_plan(plan, as_json, quiet)
         return
+    is_local = "://" not in output
+    left = plan.left(part, verify=is_local)
+    done = (number for number in plan.of(part) if number not in left)
+    failed = plan.failed(done) if is_local or retry_failed else {}  # elsewhere it takes a question a shard
+    if retry_failed:
+        left, failed = sorted([*left, *failed]), {}
     begin = time.perf_counter()
     with resumable(output, "", quiet):
-        outcome = batch_run.run(plan, work, _engine(engine_name, jobs, address), left, progress_for(as_json, quiet))
+        engine, progress = _engine(engine_name, jobs, address), progress_for(as_json, quiet)
+        outcome = batch_run.run(plan, work, engine, left, progress, sum(failed.values()))
     _tell(outcome, time.perf_counter() - begin, output, as_json, quiet)
     _exit(outcome)
 
@@ -202,7 +210,7 @@ def _exit(outcome: "Outcome") -> None:
     """End the command; its exit code says whether all was answered."""
     if outcome.errors or outcome.n_left:
         click.get_current_context().exit(EXIT_ERROR)
-    if outcome.n_failed:
+    if outcome.n_failed or outcome.n_held_failed:
         click.get_current_context().exit(EXIT_SOME_FAILED)
 
 
@@ -215,7 +223,7 @@ def _requested(
     words = {
         "source": source,
         "table": table,
-        "models": tuple(f"{bundle.info.name} {bundle.info.version}" for bundle in bundles),
+        "models": tuple(f"{bundle.info.name} {bundle.info.version} {bundle.digest[:12]}" for bundle in bundles),
         "classes": chosen.classes,
         "abstain_below": chosen.abstain_below,
         "tta": models.tta,
@@ -269,6 +277,7 @@ def _tell(outcome: "Outcome", seconds: float, output: str, as_json: bool, quiet:
             {
                 "answered": outcome.n_rows - outcome.n_failed,
                 "failed": outcome.n_failed,
+                "failed_before": outcome.n_held_failed,
                 "left": outcome.n_left,
                 "sound_s": round(outcome.sound_s, 3),
                 "seconds": round(seconds, 3),
@@ -277,11 +286,9 @@ def _tell(outcome: "Outcome", seconds: float, output: str, as_json: bool, quiet:
         )
     elif not quiet:
         told = f"{outcome.n_rows - outcome.n_failed} answered, {outcome.n_failed} failed"
-        told += (
-            ""
-            if outcome.n_rows or outcome.n_left or outcome.errors
-            else ", all were there already (what failed: earnest batch summary)"
-        )
+        told += "" if outcome.n_rows or outcome.n_left or outcome.errors else ", all were there already"
+        if outcome.n_held_failed:
+            told += f", {outcome.n_held_failed} of them failed (which: earnest batch summary; again: --retry-failed)"
         left = f", {outcome.n_left} left: give the same command again" if outcome.n_left else ""
         echo(f"{told}, {outcome.sound_s / 3600:.1f} h of sound in {seconds:.0f} s{left}: {output}", err=True)
 
@@ -319,7 +326,7 @@ def _lines(told: "Summary") -> list[str]:
     state = "complete: one row an input" if told.is_complete else "not complete"
     wrong: dict[str, Sequence[object]] = {"damaged shards": told.damaged, "doubled inputs": told.doubled}
     wrong |= {"missing inputs": told.missing, "strange inputs": told.strange}
-    hours, speech = told.sound_s / 3600, told.speech_s / 3600
+    hours, speech, n_failed = told.sound_s / 3600, told.speech_s / 3600, sum(told.errors.values())
     return [
         f"{told.n_rows} rows of {told.n_inputs} inputs, {told.n_done} of {told.n_shards} shards; {state}",
         *(f"{name}: {len(found)}, such as {found[0]}" for name, found in wrong.items() if found),
@@ -327,7 +334,12 @@ def _lines(told: "Summary") -> list[str]:
         f"status: {counts_text(dict(told.statuses.most_common()))}",
         f"emotions: {_shares(told.emotions.most_common())}",
         *(f"{count} × {error}" for error, count in told.errors.most_common(10)),
-        *(f"{read_s:.1f} s to read {path} ({duration_s:.0f} s)" for path, read_s, duration_s in told.slowest[:5]),
+        *(f"failed: {printable(error)}" for error in list(told.failed.values())[:10]),
+        *([f"… {n_failed - 10} more: earnest batch summary --json"] if n_failed > 10 else []),
+        *(
+            f"{read_s:.1f} s to read {printable(path)} ({duration_s:.0f} s)"
+            for path, read_s, duration_s in told.slowest[:5]
+        ),
     ]
 
 

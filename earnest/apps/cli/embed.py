@@ -27,9 +27,10 @@ from earnest.apps.cli.output import (
     overwrite_option,
     progress_for,
     resumable,
+    resume_options,
 )
 from earnest.apps.cli.predict import DecodingOptions, Existing, existing_choice, held_words, is_done
-from earnest.audio.source import Source
+from earnest.audio.source import Source, place_of
 from earnest.errors import EarnestError, MissingExtraError, printable, printable_json, told
 from earnest.files.locks import held_file
 from earnest.files.writing import (
@@ -38,6 +39,7 @@ from earnest.files.writing import (
     refuse_changed,
     refuse_existing,
     replacing,
+    undone,
     whole_lines,
     write_sum,
 )
@@ -59,7 +61,7 @@ class EmbeddingFile:
 
     Attributes
     ----------
-    done : path → rows that are there already, from the run that is resumed
+    done : place of a recording → rows that are there already, from the run that is resumed
     n_failed : how many of these have no embedding
     """
 
@@ -74,7 +76,13 @@ class EmbeddingFile:
         with told(output):
             if existing == "overwrite":
                 self._journal.unlink(missing_ok=True)
-            self.done = Counter(self._paths_done()) if existing == "resume" else Counter[str]()
+            self.done = Counter[str]()
+            if existing in ("resume", "retry"):
+                with undone(self._journal):
+                    self._adopt_output()
+                    if existing == "retry":
+                        self._forget_failed()
+                    self.done = Counter(self._places_done())
             self._file = Journal(self._journal, RESUMES)
 
     def __enter__(self) -> Self:
@@ -84,10 +92,10 @@ class EmbeddingFile:
         """Let go of the journal, also where the run was stopped; what it holds stays."""
         self._file.close()
 
-    def _paths_done(self) -> Iterator[str]:
+    def _places_done(self) -> Iterator[str]:
         for row in self._recovered():
             self.n_failed += row.vector is None
-            yield row.path
+            yield place_of(row.path)
 
     def write(self, row: EmbeddedRecording) -> None:
         """Add a row; it is safe when this returns."""
@@ -110,14 +118,25 @@ class EmbeddingFile:
             yield self._checked(f"{self._journal}, line {number}", line)
 
     def _recovered(self) -> Iterator[EmbeddedRecording]:
-        """Yield the rows of the run before: of its journal, else of the file that it finished."""
-        if not self._journal.exists() and self._output.exists():
-            refuse_changed(self._output)
-            with replacing(self._journal) as begun, begun.open("w", encoding="utf-8") as file:
-                file.writelines(f"{journal_line(row)}\n" for row in self._rows_of_output())
+        """Yield the rows of the run before; a half-written last line is cut off."""
         if self._journal.exists():
             yield from self._journaled()
             cut_half_line(self._journal)  # only now: the file may be somebody else's, and stays as it is then
+
+    def _forget_failed(self) -> None:
+        """Leave the rows without an embedding out of the journal: these recordings are heard again."""
+        if self._journal.exists():
+            kept = [journal_line(row) for row in self._journaled() if row.vector is not None]
+            with replacing(self._journal) as begun:
+                begun.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+    def _adopt_output(self) -> None:
+        """Begin the journal with the rows of a run that ended."""
+        if self._journal.exists() or not self._output.exists():
+            return
+        refuse_changed(self._output)
+        with replacing(self._journal) as begun, begun.open("w", encoding="utf-8") as file:
+            file.writelines(f"{journal_line(row)}\n" for row in self._rows_of_output())
 
     def _rows_of_output(self) -> Iterator[EmbeddedRecording]:
         try:
@@ -223,7 +242,7 @@ def _parquet() -> Any:
 @click.argument("paths", nargs=-1, required=True)
 @options("models", ModelOptions)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File: .npz or .parquet.")
-@click.option("--resume", is_flag=True, help="Go on with --output: skip what it holds.")
+@resume_options
 @overwrite_option
 @options("decoding", DecodingOptions)
 @output_options
@@ -232,6 +251,7 @@ def command(
     models: ModelOptions,
     output: Path | None,
     resume: bool,
+    retry_failed: bool,
     overwrite: bool,
     decoding: DecodingOptions,
     as_json: bool,
@@ -255,7 +275,7 @@ def command(
     Exit codes: 0 all embedded, 1 an error that was explained, 2 wrong usage, 3 some recordings have no embedding
     (their rows say why).
     """
-    existing = existing_choice(output, resume, overwrite)
+    existing = existing_choice(output, resume, retry_failed, overwrite)
     if output is None and not as_json:
         raise click.UsageError("Name a file with --output, such as embeddings.npz, or give --json.")
     form = None if output is None else _FORMS.get(output.suffix.lower())

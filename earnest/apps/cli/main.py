@@ -15,6 +15,7 @@ from shlex import quote
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 import earnest
 from earnest.apps.cli.output import EXIT_ERROR, hand_down, output_options
@@ -132,6 +133,16 @@ class _Lines(logging.Formatter):
         return printable_lines(super().format(record))
 
 
+def _with_variable(error: click.ClickException) -> click.ClickException:
+    """Return an error that names the environment variable of a wrong value: nobody typed the option."""
+    if not isinstance(error, click.BadParameter) or error.ctx is None or error.param is None:
+        return error
+    if error.ctx.get_parameter_source(error.param.name or "") is not ParameterSource.ENVIRONMENT:
+        return error
+    told = f"{error.message.rstrip('.')} (in the environment variable {error.param.envvar})."
+    return click.BadParameter(told, error.ctx, error.param)
+
+
 def _run() -> None:
     """Run the command line; click's own messages repeat what was typed, or what a shell put in place of a ``*``."""
     try:
@@ -139,7 +150,7 @@ def _run() -> None:
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         with StringIO() as text:
-            error.show(text)
+            _with_variable(error).show(text)
             click.echo(printable_lines(text.getvalue().replace("\n\t", "\n    ")), err=True, nl=False)
         sys.exit(error.exit_code)
     except click.Abort:

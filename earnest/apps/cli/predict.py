@@ -31,8 +31,9 @@ from earnest.apps.cli.output import (
     output_options,
     overwrite_option,
     resumable,
+    resume_options,
 )
-from earnest.audio.source import Source, path_of, whole_and_channel
+from earnest.audio.source import Source, path_of, place_of, whole_and_channel
 from earnest.files.locks import held_file
 from earnest.progress import Progress
 from earnest.runtime.adaptation import Adapter
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from earnest.apps.cli._row_file import Adapted
 
 Format: TypeAlias = Literal["table", "json", "csv", "parquet"]
-Existing: TypeAlias = Literal["refuse", "resume", "overwrite"]
+Existing: TypeAlias = Literal["refuse", "resume", "retry", "overwrite"]
 Writer: TypeAlias = Callable[[Prediction], None]
 Row = TypeVar("Row", bound=Prediction | AnsweredRecording)
 _SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
@@ -114,7 +115,7 @@ def _decoders(size: int) -> Iterator[Decoders]:
 @options("answer", AnswerOptions)
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv", "parquet"]), help="Default: table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="File: .jsonl, .csv or .parquet.")
-@click.option("--resume", is_flag=True, help="Go on with --output: skip what it holds.")
+@resume_options
 @overwrite_option
 @click.option("--watch", is_flag=True, help="Then wait for new recordings in the folders, until Ctrl-C.")
 @click.option("--top", type=click.IntRange(1, 20), default=3, show_default=True, help="Classes in a row of the table.")
@@ -129,6 +130,7 @@ def command(
     form: Format | None,
     output: Path | None,
     resume: bool,
+    retry_failed: bool,
     overwrite: bool,
     watch: bool,
     top: int,
@@ -163,7 +165,7 @@ def command(
     (their rows say why).
     """
     chosen = _format(form, as_json, output)
-    existing = existing_choice(output, resume, overwrite)
+    existing = existing_choice(output, resume, retry_failed, overwrite)
     predictor = decoding.load(models)
     asked = answer.of(predictor.info)
     sources, speakers = sources_of(paths, decoding.channels, output), Speakers(paths, adaptation.speaker_pattern)
@@ -239,13 +241,20 @@ class PredictRun:
         return self._batch.answered(lambda: ((self._speaker(one), one) for one in heard()))
 
 
-def existing_choice(output: Path | None, resume: bool, overwrite: bool) -> Existing:
+def existing_choice(output: Path | None, resume: bool, retry_failed: bool, overwrite: bool) -> Existing:
     """Return what to do with an output that is there."""
-    if output is None and (resume or overwrite):
-        raise click.UsageError(f"{'--resume' if resume else '--overwrite'} needs --output.")
-    if resume and overwrite:
-        raise click.UsageError("--resume and --overwrite can't be used together.")
-    return "resume" if resume else "overwrite" if overwrite else "refuse"
+    asked: dict[str, Existing] = {}
+    if retry_failed:  # which goes on, too
+        asked["--retry-failed"] = "retry"
+    elif resume:
+        asked["--resume"] = "resume"
+    if overwrite:
+        asked["--overwrite"] = "overwrite"
+    if asked and output is None:
+        raise click.UsageError(f"{next(iter(asked))} needs --output.")
+    if len(asked) > 1:
+        raise click.UsageError(f"{' and '.join(asked)} can't be used together.")
+    return next(iter(asked.values()), "refuse")
 
 
 def _format(form: Format | None, as_json: bool, output: Path | None) -> Format:
@@ -306,16 +315,16 @@ def _write_file(
 
 def held_words(n_held: int, n_failed: int) -> str:
     """Return how to say what a file held before, "" for nothing."""
-    failed = f", of which {n_failed} failed" if n_failed else ""
+    failed = f", of which {n_failed} failed (--retry-failed answers these again)" if n_failed else ""
     return f", {n_held} were there already{failed}" if n_held else ""
 
 
 def is_done(done: dict[str, int], source: Source) -> bool:
     """Whether the file holds a row for this source; each row stands for one."""
-    path = path_of(source)
-    if not done.get(path):
+    place = place_of(path_of(source))
+    if not done.get(place):
         return False
-    done[path] -= 1
+    done[place] -= 1
     return True
 
 

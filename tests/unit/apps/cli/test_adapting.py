@@ -71,6 +71,12 @@ def assert_alike(found: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> N
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=2e-5)
 
 
+def test_a_profile_of_several_speakers_is_told(bundle: Path, folder: Path, tmp_path: Path) -> None:
+    said = run(bundle, "adapt", folder, "--output", tmp_path / "all.json", code=3).stderr
+    assert "These recordings are of 2 speakers" in said
+    assert "speakers" not in run(bundle, "adapt", folder / "bob", "--output", tmp_path / "bob.json").stderr
+
+
 def test_each_sub_folder_is_a_speaker(bundle: Path, model: Predictor, folder: Path) -> None:
     told = rows_of(run(bundle, "predict", folder, "--adapt", "auto", "--json", code=3).stdout)
     assert told == expected(model, folder)

@@ -49,6 +49,17 @@ def test_a_shell_is_offered_what_fits(words: str, expected: list[str]) -> None:
     assert offered(words) == expected
 
 
+def test_a_wrong_value_of_an_environment_variable_names_it() -> None:
+    def said(*more: str, **variables: str) -> str:
+        command = [sys.executable, "-m", "earnest", "predict", "a.wav", *more]
+        return subprocess.run(command, check=False, env=os.environ | variables, capture_output=True, text=True).stderr
+
+    told = said(EARNEST_THREADS="many")
+    assert "'many' is not a valid integer" in told
+    assert "(in the environment variable EARNEST_THREADS)." in told
+    assert "variable" not in said("--threads", "many")
+
+
 def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     yield path
     if isinstance(command, click.Group):

@@ -2,7 +2,9 @@
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +13,8 @@ import pytest
 
 from attacks.run_files import N_DAMAGED, ODD_NAMES, damaged, foreign_tables
 from earnest.apps.cli._row_file import Form, RowFile
-from earnest.audio.source import path_of
+from earnest.apps.cli.predict import Existing, is_done
+from earnest.audio.source import path_of, place_of
 from earnest.errors import EarnestError
 from earnest.runtime.events import VocalBurst
 from earnest.runtime.prediction import Prediction
@@ -40,9 +43,9 @@ def write(path: Path, rows: Sequence[Prediction]) -> bytes:
     return path.read_bytes()
 
 
-def resumed(path: Path) -> list[str]:
-    """Go on with a file and end at once; return the paths that it held."""
-    file = RowFile(path, FORMS[path.suffix[1:]], INFO, "resume")
+def resumed(path: Path, existing: Existing = "resume") -> list[str]:
+    """Go on with a file and end at once; return the places of the recordings that it held."""
+    file = RowFile(path, FORMS[path.suffix[1:]], INFO, existing)
     file.close()
     return list(file.done.elements())
 
@@ -87,9 +90,9 @@ def test_every_row_is_found_again_and_written_as_it_was(suffix: str, tmp_path: P
     needed(suffix)
     path = tmp_path / f"rows.{suffix}"
     data = write(path, ROWS)
-    assert resumed(path) == [row.path for row in ROWS]
+    assert resumed(path) == [place_of(row.path) for row in ROWS]
     assert suffix == "parquet" or path.read_bytes() == data
-    assert resumed(path) == [row.path for row in ROWS]
+    assert resumed(path) == [place_of(row.path) for row in ROWS]
 
 
 @suffixes
@@ -98,7 +101,7 @@ def test_names_of_any_bytes_are_found_again_and_differ(suffix: str, tmp_path: Pa
     names = [path_of(os.fsdecode(name)) for name in ODD_NAMES]
     assert len(set(names)) == len(names)
     write(tmp_path / f"rows.{suffix}", [Prediction(name, "error", model="m", error=name) for name in names])
-    assert resumed(tmp_path / f"rows.{suffix}") == names
+    assert resumed(tmp_path / f"rows.{suffix}") == list(map(place_of, names))
 
 
 @pytest.mark.parametrize("name", list(foreign_tables()))
@@ -167,6 +170,32 @@ def test_a_file_that_was_changed_since_is_not_gone_on_with(suffix: str, tmp_path
         resumed(path)
 
 
+@suffixes
+def test_what_failed_is_answered_again_if_asked(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"rows.{suffix}"
+    write(path, ROWS)
+    assert resumed(path, "retry") == [place_of("a\nb.wav"), place_of("c.wav")]
+    assert resumed(path) == [place_of("a\nb.wav"), place_of("c.wav")]
+
+
+@suffixes
+def test_what_was_refused_leaves_nothing_behind(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"rows.{suffix}"
+    data = write(path, ROWS)
+    with pytest.raises(EarnestError, match="answers of the model 'm'"):
+        RowFile(path, FORMS[suffix], SimpleNamespace(name="n", classes=CLASSES, abstain_below=0.5), "resume")
+    assert sorted(one.name for one in tmp_path.iterdir()) == [path.name, f"{path.name}.sha256"]
+    assert path.read_bytes() == data
+    assert len(resumed(path)) == len(ROWS)
+
+
+def test_a_recording_is_the_same_however_its_path_is_spelled(tmp_path: Path) -> None:
+    write(tmp_path / "rows.csv", [replace(ROWS[0], path=name) for name in ("a.wav", "./b.wav", "-")])
+    done = Counter(resumed(tmp_path / "rows.csv"))
+    spelled = (str(Path("a.wav").absolute()), "b.wav", "-", "a.wav")
+    assert [is_done(done, name) for name in spelled] == [True, True, True, False]
+
+
 def test_what_is_there_is_neither_overwritten_nor_gone_on_with_unasked(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     data = write(path, ROWS)
@@ -205,4 +234,4 @@ def test_on_a_full_disk_a_row_is_there_or_it_is_not(tmp_path: Path, monkeypatch:
     monkeypatch.undo()
     file.write(ROWS[2])  # there is room again
     file.close()
-    assert resumed(path) == [ROWS[0].path, ROWS[2].path]
+    assert resumed(path) == [place_of(ROWS[0].path), place_of(ROWS[2].path)]
