@@ -57,11 +57,6 @@ class AnsweredRecording:
         """Return plain values for JSON; numbers are rounded to seven decimals."""
         return {"plain": self.plain.to_dict(), "is_whole": self.is_whole, "steps": [_plain(*one) for one in self.steps]}
 
-    @property
-    def is_failed(self) -> bool:
-        """Whether it could not be read or answered."""
-        return self.plain.status == "error"
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "AnsweredRecording":
         """Return what `to_dict` was made from, but for rounding.

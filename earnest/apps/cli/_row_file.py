@@ -4,11 +4,12 @@ import csv
 import json
 import os
 import shutil
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from earnest.audio.source import place_of
 from earnest.bundle import BundleInfo
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 Form = Literal["json", "csv", "parquet"]
 T = TypeVar("T")
+R = TypeVar("R")
 PARQUET_ROWS = 10_000
 ROUNDED = 1e-5  # numbers of rows have six decimals
 RESUMES = "--resume keeps the rows so far."
@@ -55,10 +57,8 @@ Adapted = Callable[[Callable[[], Iterator[AnsweredRecording]]], Iterator[Predict
 """What answers recordings again, adapted, that it is given twice."""
 
 
-class RowFile:
-    """Collects predictions for a file; `publish` puts it in place in one step.
-
-    With batch adaptation the journal holds what was heard, and every `publish` answers all of it again.
+class JournaledFile(ABC, Generic[R]):
+    """Collects rows for a file; `close` puts it in place in one step, from the journal ``NAME.partial``.
 
     Who uses it holds the file, see `earnest.files.locks.held_file`.
 
@@ -66,6 +66,99 @@ class RowFile:
     ----------
     done : place of a recording → rows that are there already, from the run that is resumed
     n_failed : how many of these have an error
+    """
+
+    def __init__(self, output: Path, existing: "Existing") -> None:
+        """Begin a file, or go on with one; what a subclass needs to read rows is set before."""
+        self.n_failed, self.done = 0, Counter[str]()
+        self._output = Path(os.path.realpath(output)) if output.is_symlink() else output
+        self._journal = self._output.with_name(f"{self._output.name}.partial")
+        refuse_existing(output, existing != "refuse", GO_ON)
+        refuse_existing(self._journal, existing != "refuse", f"That run did not end. {GO_ON}")
+        with told(output):
+            if existing == "overwrite":
+                self._journal.unlink(missing_ok=True)
+            if existing in ("resume", "retry"):
+                with undone(self._journal):
+                    self._go_on(existing == "retry")
+            self._file = Journal(self._journal, RESUMES)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the journal, also where the run was stopped; what it holds stays."""
+        self._file.close()
+
+    def write(self, row: R) -> None:
+        """Add a row; it is safe when this returns, and not there at all when this raises."""
+        self._file.append(self._line(row))
+
+    def publish(self) -> None:
+        """Write the file from all rows so far, beside its place, and move it there."""
+        with told(self._output), replacing(self._output) as whole:
+            self._write_whole(whole)
+        write_sum(self._output)
+
+    def close(self) -> None:
+        """Publish, and forget the journal."""
+        self.publish()
+        self._file.remove()
+
+    def _go_on(self, retries: bool) -> None:
+        """Count the rows of the run before: of its journal, else of the file that it finished.
+
+        Parameters
+        ----------
+        retries : whether rows with an error are forgotten, so that these recordings are answered again
+        """
+        if not self._journal.exists() and self._output.exists():
+            refuse_changed(self._output)
+            self._begin_journal(self._rows_of_output())
+        if not self._journal.exists():
+            return
+        for row in self._journaled():
+            self._check(row)
+            path, is_failed = self._path_and_failed(row)
+            if not (is_failed and retries):
+                self.n_failed += is_failed
+                self.done[place_of(path)] += 1
+        cut_half_line(self._journal)  # only now: the file may be somebody else's, and stays as it is then
+        if retries:
+            self._begin_journal(row for row in self._journaled() if not self._path_and_failed(row)[1])
+
+    def _begin_journal(self, rows: Iterable[R]) -> None:
+        with replacing(self._journal) as begun, begun.open("w", encoding="utf-8") as file:
+            file.writelines(f"{self._line(row)}\n" for row in rows)
+
+    @abstractmethod
+    def _line(self, row: R) -> str:
+        """Return a row's line in the journal, without its end."""
+
+    @abstractmethod
+    def _journaled(self) -> Iterator[R]:
+        """Yield the rows of the journal; a half-written last line is none."""
+
+    @abstractmethod
+    def _rows_of_output(self) -> Iterator[R]:
+        """Yield the rows of the file that a run finished."""
+
+    @abstractmethod
+    def _path_and_failed(self, row: R) -> tuple[str, bool]:
+        """Return the recording's path, and whether the row has an error."""
+
+    @abstractmethod
+    def _write_whole(self, path: Path) -> None:
+        """Write all rows as the file."""
+
+    def _check(self, row: R) -> None:
+        """Raise `EarnestError` for a row of the run before that this run would not have written."""
+
+
+class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
+    """Collects predictions for a file.
+
+    With batch adaptation the journal holds what was heard, and every `publish` answers all of it again.
     """
 
     def __init__(
@@ -84,49 +177,26 @@ class RowFile:
         info : whose name, classes and threshold the rows have
         adapts : whether every answer is adapted, or none; None where it depends
         """
-        self._adapted, self.n_failed, self._adapts, self._below = adapted, 0, adapts, info.abstain_below
+        self._adapted, self._adapts, self._below = adapted, adapts, info.abstain_below
         self._is_told = False  # whether rows of the run before hold answers, and no more what was heard
-        self._output = Path(os.path.realpath(output)) if output.is_symlink() else output
-        self._form, self._classes = form, info.classes
-        self._journal = self._output.with_name(f"{self._output.name}.partial")
+        self._form, self._classes, self._model = form, info.classes, info.name
         if form == "parquet":
             load_pyarrow()
-        refuse_existing(output, existing != "refuse", GO_ON)
-        refuse_existing(self._journal, existing != "refuse", f"That run did not end. {GO_ON}")
-        with told(output):
-            if existing == "overwrite":
-                self._journal.unlink(missing_ok=True)
-            self.done = Counter[str]()
-            if existing in ("resume", "retry"):
-                with undone(self._journal):
-                    self._adopt_output()
-                    if existing == "retry":
-                        self._forget_failed()
-                    self.done = Counter(self._places_done(info.name))
-            self._file = Journal(self._journal, RESUMES)
+        super().__init__(output, existing)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Let go of the journal, also where the run was stopped; what it holds stays."""
-        self._file.close()
-
-    def _places_done(self, model: str) -> Iterator[str]:
-        for heard in self._recovered():
-            row = heard.plain
-            # Speech that was answered has steps, but for a spectrogram's picture, of which no seconds are known.
-            self._is_told |= row.speech_s is not None and bool(row.probabilities) and not heard.steps
-            if row.model != model:
-                raise EarnestError(f"{self._output}: holds answers of the model '{row.model}'. Name another file.")
-            if row.probabilities and set(row.probabilities) != set(self._classes):
-                held = ", ".join(row.probabilities)
-                raise EarnestError(
-                    f"{self._output}: holds probabilities of {held}. Name these with --classes, or give another file."
-                )
-            self._refuse_other_options(row)
-            self.n_failed += row.status == "error"
-            yield place_of(row.path)
+    def _check(self, heard: "Prediction | AnsweredRecording") -> None:
+        assert isinstance(heard, AnsweredRecording)
+        row = heard.plain
+        # Speech that was answered has steps, but for a spectrogram's picture, of which no seconds are known.
+        self._is_told |= row.speech_s is not None and bool(row.probabilities) and not heard.steps
+        if row.model != self._model:
+            raise EarnestError(f"{self._output}: holds answers of the model '{row.model}'. Name another file.")
+        if row.probabilities and set(row.probabilities) != set(self._classes):
+            held = ", ".join(row.probabilities)
+            raise EarnestError(
+                f"{self._output}: holds probabilities of {held}. Name these with --classes, or give another file."
+            )
+        self._refuse_other_options(row)
 
     def _refuse_other_options(self, row: Prediction) -> None:
         """Raise `EarnestError` for an answer that these options would not have given."""
@@ -154,21 +224,23 @@ class RowFile:
             instead = "Answer all of them again with --overwrite, or use --adapt off and another --output."
             raise EarnestError(f"{self._output}: {why}. {instead}")
 
-    def write(self, row: Prediction | AnsweredRecording) -> None:
-        """Add a row; it is safe when this returns, and not there at all when this raises."""
-        self._file.append(_journal_line(row))
+    def _line(self, row: "Prediction | AnsweredRecording") -> str:
+        if isinstance(row, AnsweredRecording) and not self._adapted:
+            row = row.plain
+        return _journal_line(row)
 
-    def publish(self) -> None:
-        """Write the file from all rows so far, beside its place, and move it there."""
-        with told(self._output), replacing(self._output) as whole:
-            if self._form == "parquet":
-                _write_parquet(whole, self._rows(), self._classes)
-            elif self._form == "json" and not self._adapted:
-                shutil.copyfile(self._journal, whole)
-            else:
-                with whole.open("w", encoding="utf-8", newline="") as file:
-                    file.writelines(f"{line}\n" for line in self._lines())
-        write_sum(self._output)
+    def _path_and_failed(self, row: "Prediction | AnsweredRecording") -> tuple[str, bool]:
+        plain = row.plain if isinstance(row, AnsweredRecording) else row
+        return plain.path, plain.status == "error"
+
+    def _write_whole(self, path: Path) -> None:
+        if self._form == "parquet":
+            _write_parquet(path, self._rows(), self._classes)
+        elif self._form == "json" and not self._adapted:
+            shutil.copyfile(self._journal, path)
+        else:
+            with path.open("w", encoding="utf-8", newline="") as file:
+                file.writelines(f"{line}\n" for line in self._lines())
 
     def _lines(self) -> Iterator[str]:
         if self._form == "json":
@@ -185,34 +257,8 @@ class RowFile:
     def _journaled(self) -> Iterator[AnsweredRecording]:
         return _journal_rows(self._journal, bool(self._adapted))
 
-    def close(self) -> None:
-        """Publish, and forget the journal."""
-        self.publish()
-        self._file.remove()
-
-    def _recovered(self) -> Iterator[AnsweredRecording]:
-        """Yield the rows of the run before; a half-written last line is cut off."""
-        if self._journal.exists():
-            yield from self._journaled()
-            cut_half_line(self._journal)  # only now: the file may be somebody else's, and stays as it is then
-
-    def _forget_failed(self) -> None:
-        """Leave the rows with an error out of the journal: these recordings are answered again."""
-        if self._journal.exists():
-            kept = [
-                _journal_line(one if self._adapted else one.plain) for one in self._journaled() if not one.is_failed
-            ]
-            with replacing(self._journal) as begun:
-                begun.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-
-    def _adopt_output(self) -> None:
-        """Begin the journal with the rows of a run that ended."""
-        if self._journal.exists() or not self._output.exists():
-            return
-        refuse_changed(self._output)
-        with replacing(self._journal) as begun, begun.open("w", encoding="utf-8") as file:
-            rows = _rows_of_output(self._output, self._form)
-            file.writelines(_journal_line(AnsweredRecording(row) if self._adapted else row) + "\n" for row in rows)
+    def _rows_of_output(self) -> Iterator[AnsweredRecording]:
+        return map(AnsweredRecording, _rows_of_output(self._output, self._form))
 
 
 def _journal_line(row: Prediction | AnsweredRecording) -> str:

@@ -5,21 +5,19 @@ Rows of the file, ``.npz`` or ``.parquet``, survive a kill as those of `earnest 
 
 import json
 import math
-import os
 import zipfile
 import zlib
 from base64 import b64decode, b64encode
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import click
 import numpy as np
 
 from earnest.apps.cli._options import ModelOptions, options
 from earnest.apps.cli._recordings import sources_of
-from earnest.apps.cli._row_file import GO_ON, NOT_OURS, RESUMES
+from earnest.apps.cli._row_file import NOT_OURS, JournaledFile
 from earnest.apps.cli.output import (
     EXIT_SOME_FAILED,
     echo_json,
@@ -30,19 +28,10 @@ from earnest.apps.cli.output import (
     resume_options,
 )
 from earnest.apps.cli.predict import DecodingOptions, Existing, existing_choice, held_words, is_done
-from earnest.audio.source import Source, place_of
-from earnest.errors import EarnestError, MissingExtraError, printable, printable_json, told
+from earnest.audio.source import Source
+from earnest.errors import EarnestError, MissingExtraError, printable, printable_json
 from earnest.files.locks import held_file
-from earnest.files.writing import (
-    Journal,
-    cut_half_line,
-    refuse_changed,
-    refuse_existing,
-    replacing,
-    undone,
-    whole_lines,
-    write_sum,
-)
+from earnest.files.writing import whole_lines
 from earnest.runtime.embedding import EmbeddedRecording, Embeddings, Vector
 from earnest.runtime.predictor import Predictor
 
@@ -54,89 +43,32 @@ _WRONG_FILE = (*_WRONG, OSError, MemoryError, EOFError, RuntimeError, zipfile.Ba
 _FORMS: dict[str, Form] = {".npz": "npz", ".parquet": "parquet"}
 
 
-class EmbeddingFile:
-    """Collects embeddings; `close` writes the file in one step, from the journal ``NAME.partial``.
-
-    Who uses it holds the file, see `earnest.files.locks.held_file`.
-
-    Attributes
-    ----------
-    done : place of a recording → rows that are there already, from the run that is resumed
-    n_failed : how many of these have no embedding
-    """
+class EmbeddingFile(JournaledFile[EmbeddedRecording]):
+    """Collects embeddings for a file."""
 
     def __init__(self, output: Path, form: Form, model: str, width: int, existing: Existing) -> None:
-        self._output = Path(os.path.realpath(output)) if output.is_symlink() else output
-        self._form, self._model, self._width, self.n_failed = form, model, width, 0
-        self._journal = self._output.with_name(f"{self._output.name}.partial")
+        self._form, self._model, self._width = form, model, width
         if form == "parquet":
             _parquet()
-        refuse_existing(output, existing != "refuse", GO_ON)
-        refuse_existing(self._journal, existing != "refuse", f"That run did not end. {GO_ON}")
-        with told(output):
-            if existing == "overwrite":
-                self._journal.unlink(missing_ok=True)
-            self.done = Counter[str]()
-            if existing in ("resume", "retry"):
-                with undone(self._journal):
-                    self._adopt_output()
-                    if existing == "retry":
-                        self._forget_failed()
-                    self.done = Counter(self._places_done())
-            self._file = Journal(self._journal, RESUMES)
+        super().__init__(output, existing)
 
-    def __enter__(self) -> Self:
-        return self
+    def _line(self, row: EmbeddedRecording) -> str:
+        return journal_line(row)
 
-    def __exit__(self, *_: object) -> None:
-        """Let go of the journal, also where the run was stopped; what it holds stays."""
-        self._file.close()
+    def _path_and_failed(self, row: EmbeddedRecording) -> tuple[str, bool]:
+        return row.path, row.vector is None
 
-    def _places_done(self) -> Iterator[str]:
-        for row in self._recovered():
-            self.n_failed += row.vector is None
-            yield place_of(row.path)
-
-    def write(self, row: EmbeddedRecording) -> None:
-        """Add a row; it is safe when this returns."""
-        self._file.append(journal_line(row))
-
-    def close(self) -> None:
-        """Write the file beside its place, move it there, and forget the journal."""
+    def _write_whole(self, path: Path) -> None:
         found = Embeddings.of(self._journaled(), self._width)
-        with told(self._output), replacing(self._output) as whole:
-            if self._form == "parquet":
-                _parquet().write_table(found.to_arrow(), whole)
-            else:
-                with whole.open("wb") as file:
-                    np.savez(file, **arrays(found))
-        write_sum(self._output)
-        self._file.remove()
+        if self._form == "parquet":
+            _parquet().write_table(found.to_arrow(), path)
+        else:
+            with path.open("wb") as file:
+                np.savez(file, **arrays(found))
 
     def _journaled(self) -> Iterator[EmbeddedRecording]:
         for number, line in whole_lines(self._journal):
             yield self._checked(f"{self._journal}, line {number}", line)
-
-    def _recovered(self) -> Iterator[EmbeddedRecording]:
-        """Yield the rows of the run before; a half-written last line is cut off."""
-        if self._journal.exists():
-            yield from self._journaled()
-            cut_half_line(self._journal)  # only now: the file may be somebody else's, and stays as it is then
-
-    def _forget_failed(self) -> None:
-        """Leave the rows without an embedding out of the journal: these recordings are heard again."""
-        if self._journal.exists():
-            kept = [journal_line(row) for row in self._journaled() if row.vector is not None]
-            with replacing(self._journal) as begun:
-                begun.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-
-    def _adopt_output(self) -> None:
-        """Begin the journal with the rows of a run that ended."""
-        if self._journal.exists() or not self._output.exists():
-            return
-        refuse_changed(self._output)
-        with replacing(self._journal) as begun, begun.open("w", encoding="utf-8") as file:
-            file.writelines(f"{journal_line(row)}\n" for row in self._rows_of_output())
 
     def _rows_of_output(self) -> Iterator[EmbeddedRecording]:
         try:

@@ -53,3 +53,8 @@ export function table(caption: string, columns: readonly string[], rows: readonl
   );
   return h("table", {}, h("caption", {}, caption), h("thead", {}, head), h("tbody", {}, ...body));
 }
+
+/** A wide table in a place of its own that scrolls, also by keyboard. */
+export function scrolling(inside: HTMLTableElement): HTMLElement {
+  return h("div", { class: "scrolling", tabindex: 0, role: "region", "aria-label": inside.caption?.textContent ?? "Table" }, inside);
+}

@@ -12,7 +12,7 @@ const STATUSES: readonly Status[] = ["ok", "unsure", "mixed", "vocal-burst", "no
 const LONGEST_S = 4 * 3600 + 60;
 export const MOST_BYTES = 20e6;
 
-export interface Exchanged {
+interface Exchanged {
   name: string;
   created: string;
   timeline: Timeline;

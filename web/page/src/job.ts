@@ -2,13 +2,13 @@
 
 import type { App, Clip } from "./app.js";
 import type { Engine } from "./engine.js";
-import { identity } from "./identity.js";
+import { identity } from "./store.js";
 import { isAbort, type Problem, problemOf } from "./problems.js";
 import { ServerEngine, serverModels } from "./server-engine.js";
 import { peaksOf } from "./series.js";
 import { N_PEAKS, sourceOf } from "./source.js";
 
-export type JobState =
+type JobState =
   | { is: "waiting" | "cancelled" }
   | { is: "working"; share: number }
   | { is: "done"; clip: Clip }

@@ -2,7 +2,7 @@
 
 import type { App, Clip } from "./app.js";
 import type { Source } from "./engine.js";
-import { identity } from "./identity.js";
+import { identity } from "./store.js";
 import { ServerError } from "./problems.js";
 import { peaksOf } from "./series.js";
 import { N_PEAKS, sourceOf } from "./source.js";

@@ -10,7 +10,7 @@ export function classesOf(windows: readonly Window[], shares: Shares): string[] 
 }
 
 /** A stretch of time with one mean of all windows that reach into it; shares are in the order of the classes. */
-export interface Cell {
+interface Cell {
   startS: number;
   endS: number;
   shares: number[];

@@ -2,7 +2,6 @@
 
 import { type DBSchema, type IDBPDatabase, openDB } from "idb";
 import { type Timeline, unanswered } from "../../src/index.js";
-import { identity } from "./identity.js";
 
 export interface Kept {
   id: string;
@@ -53,4 +52,9 @@ export async function put(kept: Kept): Promise<void> {
 
 export async function forget(id: string): Promise<void> {
   await (await database()).delete("recordings", id);
+}
+
+/** A number that nobody else has; `crypto.randomUUID` is missing on pages without https. */
+export function identity(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

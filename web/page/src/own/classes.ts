@@ -30,7 +30,7 @@ export interface Unusable {
   reason: string;
 }
 
-export interface LearntHere {
+interface LearntHere {
   learnt: Learnt;
   unusable: Unusable[];
 }

@@ -6,7 +6,7 @@ declare const BUILT: { worklet: string }; // file names, by build.mjs
 
 const LONGEST_S = 30;
 
-export interface Recorded {
+interface Recorded {
   waveform: Float32Array;
   sampleRateHz: number;
 }

@@ -1,6 +1,6 @@
 /** The model card, as a dialog: what it is, what it was trained on, how good it is, what it is not for. */
 
-import { byId, h, table } from "../dom.js";
+import { byId, h, scrolling, table } from "../dom.js";
 import type { About, Engine } from "../engine.js";
 
 export function showCard({ about, place }: Engine): void {
@@ -45,9 +45,6 @@ function results({ results: all }: About): HTMLElement[] {
   ];
 }
 
-function scrolling(inside: HTMLElement): HTMLElement {
-  return h("div", { class: "scrolling", tabindex: 0, role: "region", "aria-label": inside.querySelector("caption")?.textContent ?? "Table" }, inside);
-}
 
 function text(value: unknown): string {
   return typeof value === "string" || typeof value === "number" ? String(value) : "";

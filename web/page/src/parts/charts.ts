@@ -17,7 +17,7 @@ echarts.use([
 ]);
 
 export type Option = echarts.EChartsCoreOption;
-export type Instance = echarts.ECharts;
+type Instance = echarts.ECharts;
 export const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 
 /** The colours that style sheets know, for canvases. */

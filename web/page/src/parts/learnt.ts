@@ -1,7 +1,7 @@
 /** What a model that was learnt here is worth: one honest table. */
 
 import type { ClassResult, Summary } from "../../../src/index.js";
-import { h, table } from "../dom.js";
+import { h, scrolling, table } from "../dom.js";
 import type { Unusable } from "../own/classes.js";
 import { percent } from "../words.js";
 
@@ -44,8 +44,4 @@ function refused(unusable: readonly Unusable[]): HTMLElement[] {
   if (!unusable.length) return [];
   const rows = unusable.slice(0, MOST_NAMED).map(({ name, reason }) => h("li", {}, h("strong", {}, name), `: ${reason}`));
   return [h("details", {}, h("summary", {}, `${unusable.length} recordings could not be used`), h("ul", { class: "advice" }, ...rows))];
-}
-
-function scrolling(inside: HTMLTableElement): HTMLElement {
-  return h("div", { class: "scrolling", tabindex: 0, role: "region", "aria-label": inside.caption?.textContent ?? "Table" }, inside);
 }

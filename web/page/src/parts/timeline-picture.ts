@@ -13,7 +13,7 @@ const MARGIN = { left: 46, right: 12 };
 const STRIP_PX = 26;
 const WAVE_PX = 84;
 
-export interface Shown {
+interface Shown {
   startS: number;
   endS: number;
   classes: readonly string[];
