@@ -168,6 +168,11 @@ class BundleInfo(Validated):
         return asdict(self)
 
     @property
+    def digest(self) -> str:
+        """Twelve letters that another model of the same name and version has differently: of its files' sha256."""
+        return sha256_of(json.dumps(sorted(self.files.items())).encode())[:12]
+
+    @property
     def non_commercial(self) -> tuple[TrainingCorpus, ...]:
         """The training corpora whose licences forbid commercial use, and so of the weights."""
         return tuple(line for line in self.training_corpora if _NON_COMMERCIAL.search(line.licence))
@@ -184,11 +189,6 @@ class Bundle:
     def is_shipped(self) -> bool:
         """Whether it came with the package."""
         return self.folder.parent == SHIPPED
-
-    @property
-    def digest(self) -> str:
-        """What another bundle of the same name and version has differently: of its files' sha256 and its classes."""
-        return sha256_of(json.dumps([self.info.files, self.info.classes]).encode())
 
     def model_bytes(self) -> bytes:
         """Return the bytes of ``model.onnx`` that were checked."""

@@ -18,6 +18,7 @@ from earnest.files.csv_cells import csv_rows
 from earnest.files.writing import (
     Journal,
     cut_half_line,
+    note_of,
     refuse_changed,
     refuse_existing,
     replacing,
@@ -68,9 +69,14 @@ class JournaledFile(ABC, Generic[R]):
     n_failed : how many of these have an error
     """
 
-    def __init__(self, output: Path, existing: "Existing") -> None:
-        """Begin a file, or go on with one; what a subclass needs to read rows is set before."""
-        self.n_failed, self.done = 0, Counter[str]()
+    def __init__(self, output: Path, existing: "Existing", model: str = "") -> None:
+        """Begin a file, or go on with one; what a subclass needs to read rows is set before.
+
+        Parameters
+        ----------
+        model : which model makes the rows, more exactly than its name; it stands beside the checksum
+        """
+        self.n_failed, self.done, self._made_by = 0, Counter[str](), f"made by {model}" if model else ""
         self._output = Path(os.path.realpath(output)) if output.is_symlink() else output
         self._journal = self._output.with_name(f"{self._output.name}.partial")
         refuse_existing(output, existing != "refuse", GO_ON)
@@ -98,7 +104,7 @@ class JournaledFile(ABC, Generic[R]):
         """Write the file from all rows so far, beside its place, and move it there."""
         with told(self._output), replacing(self._output) as whole:
             self._write_whole(whole)
-        write_sum(self._output)
+        write_sum(self._output, self._made_by)
 
     def close(self) -> None:
         """Publish, and forget the journal."""
@@ -112,8 +118,10 @@ class JournaledFile(ABC, Generic[R]):
         ----------
         retries : whether rows with an error are forgotten, so that these recordings are answered again
         """
+        before = ""
         if not self._journal.exists() and self._output.exists():
             refuse_changed(self._output)
+            before = note_of(self._output)
             self._begin_journal(self._rows_of_output())
         if not self._journal.exists():
             return
@@ -123,6 +131,9 @@ class JournaledFile(ABC, Generic[R]):
             if not (is_failed and retries):
                 self.n_failed += is_failed
                 self.done[place_of(path)] += 1
+        if self._made_by and before not in ("", self._made_by):  # a model that was learnt anew has the same name
+            told_before = printable(before[:200])
+            raise EarnestError(f"{self._output}: {told_before}, and this would be {self._made_by}. {NOT_OURS}")
         cut_half_line(self._journal)  # only now: the file may be somebody else's, and stays as it is then
         if retries:
             self._begin_journal(row for row in self._journaled() if not self._path_and_failed(row)[1])
@@ -182,7 +193,7 @@ class RowFile(JournaledFile["Prediction | AnsweredRecording"]):
         self._form, self._classes, self._model = form, info.classes, info.name
         if form == "parquet":
             load_pyarrow()
-        super().__init__(output, existing)
+        super().__init__(output, existing, f"{info.name} {info.version} {info.digest}")
 
     def _check(self, heard: "Prediction | AnsweredRecording") -> None:
         assert isinstance(heard, AnsweredRecording)

@@ -223,7 +223,7 @@ def _requested(
     words = {
         "source": source,
         "table": table,
-        "models": tuple(f"{bundle.info.name} {bundle.info.version} {bundle.digest[:12]}" for bundle in bundles),
+        "models": tuple(f"{bundle.info.name} {bundle.info.version} {bundle.info.digest}" for bundle in bundles),
         "classes": chosen.classes,
         "abstain_below": chosen.abstain_below,
         "tta": models.tta,

@@ -46,11 +46,11 @@ _FORMS: dict[str, Form] = {".npz": "npz", ".parquet": "parquet"}
 class EmbeddingFile(JournaledFile[EmbeddedRecording]):
     """Collects embeddings for a file."""
 
-    def __init__(self, output: Path, form: Form, model: str, width: int, existing: Existing) -> None:
+    def __init__(self, output: Path, form: Form, model: str, width: int, existing: Existing, made_by: str = "") -> None:
         self._form, self._model, self._width = form, model, width
         if form == "parquet":
             _parquet()
-        super().__init__(output, existing)
+        super().__init__(output, existing, made_by)
 
     def _line(self, row: EmbeddedRecording) -> str:
         return journal_line(row)
@@ -236,11 +236,11 @@ def _write_file(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    width = predictor.embedding_width
+    width, info = predictor.embedding_width, predictor.info
     with (
         resumable(f"{output}.partial", " with --resume", quiet),
         held_file(output),
-        EmbeddingFile(output, form, predictor.info.name, width, existing) as file,
+        EmbeddingFile(output, form, info.name, width, existing, f"{info.name} {info.version} {info.digest}") as file,
     ):
         n_held = file.done.total()
         left = [source for source in sources if not is_done(file.done, source)]

@@ -20,7 +20,7 @@ from earnest.runtime.events import VocalBurst
 from earnest.runtime.prediction import Prediction
 
 CLASSES = ("happy", "sad")
-INFO: Any = SimpleNamespace(name="m", classes=CLASSES, abstain_below=0.5)
+INFO: Any = SimpleNamespace(name="m", version="1", digest="abc", classes=CLASSES, abstain_below=0.5)
 ROWS = (
     Prediction("a\nb.wav", "ok", 1.5, 1.0, "sad", 0.75, {"happy": 0.25, "sad": 0.75}, -0.5, model="m"),
     Prediction("=b.wav", "error", error="-1 is no file", model="m"),
@@ -72,7 +72,7 @@ def test_answers_of_other_options_are_not_mixed(
 ) -> None:
     path = tmp_path / "rows.csv"
     write(path, [held])
-    info: Any = SimpleNamespace(name="m", classes=CLASSES, abstain_below=below)
+    info: Any = SimpleNamespace(**{**vars(INFO), "abstain_below": below})
     if not message:
         RowFile(path, "csv", info, "resume", adapts=adapts).close()
         return
@@ -183,9 +183,19 @@ def test_what_was_refused_leaves_nothing_behind(suffix: str, tmp_path: Path) -> 
     path = tmp_path / f"rows.{suffix}"
     data = write(path, ROWS)
     with pytest.raises(EarnestError, match="answers of the model 'm'"):
-        RowFile(path, FORMS[suffix], SimpleNamespace(name="n", classes=CLASSES, abstain_below=0.5), "resume")
+        RowFile(path, FORMS[suffix], SimpleNamespace(**{**vars(INFO), "name": "n"}), "resume")
     assert sorted(one.name for one in tmp_path.iterdir()) == [path.name, f"{path.name}.sha256"]
     assert path.read_bytes() == data
+    assert len(resumed(path)) == len(ROWS)
+
+
+@suffixes
+def test_answers_of_a_model_that_was_learnt_anew_are_not_mixed(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"rows.{suffix}"
+    write(path, ROWS)
+    with pytest.raises(EarnestError, match="made by m 1 abc, and this would be made by m 1 def"):
+        RowFile(path, FORMS[suffix], SimpleNamespace(**{**vars(INFO), "digest": "def"}), "resume")
+    (tmp_path / f"{path.name}.sha256").unlink()  # as of a version that noted no model
     assert len(resumed(path)) == len(ROWS)
 
 
