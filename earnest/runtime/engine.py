@@ -19,10 +19,12 @@ class Session(Protocol):
     ----------
     inputs : name → kind of number, such as "float32"
     outputs : name → size of the last axis, None where it varies
+    classes : as the graph itself names them, with commas between; None where it doesn't
     """
 
     inputs: Mapping[str, str]
     outputs: Mapping[str, int | None]
+    classes: str | None
 
     def run(self, feeds: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
         """Return the outputs called ``names``."""

@@ -48,6 +48,7 @@ class OpenVinoSession:
 
     def __init__(self, compiled: Any) -> None:
         self._compiled, self._of_thread = compiled, threading.local()
+        self.classes: str | None = None
         self.inputs: Mapping[str, str] = {
             port.get_any_name(): np.dtype(port.get_element_type().to_dtype()).name for port in compiled.inputs
         }

@@ -1,5 +1,6 @@
 """Status, order, batches and windows of predictions, with a stand-in network."""
 
+import shutil
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from stand_in import CLASSES, stand_in_model, write_adapting, write_bundle, writ
 
 import earnest
 from earnest.audio.waveform import Waveform
-from earnest.bundle import TrainingCorpus, load_bundle
+from earnest.bundle import SHIPPED, TrainingCorpus, load_bundle
 from earnest.errors import AudioError, BundleError, EarnestError
 from earnest.export.heads import add_affect
 from earnest.runtime import bulk
@@ -406,3 +407,11 @@ def test_long_recordings_are_handed_on_before_many_were_heard(folder: Path, monk
     rows = iter(Predictor(load_bundle(folder)).predict_many(recordings()))
     next(rows)
     assert given == [0, 1]
+
+
+def test_labels_that_somebody_changed_are_refused(tmp_path: Path) -> None:
+    folder = shutil.copytree(SHIPPED / "small", tmp_path / "small")
+    text = (folder / "bundle.json").read_text("utf-8").replace('"happy"', '"merry"')
+    (folder / "bundle.json").write_text(text, "utf-8")
+    with pytest.raises(BundleError, match=r"its classes are neutral,happy,.*bundle\.json are neutral,merry"):
+        earnest.load(folder)
