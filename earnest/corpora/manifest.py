@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from earnest.errors import CorpusError, shown, suggestion, told
-from earnest.files.csv_cells import RowWriter, unmarked
+from earnest.files.csv_cells import RowWriter, delimiter_of, unmarked
 from earnest.files.reading import read_text
 from earnest.files.writing import replacing
 from earnest.labels import EMOTIONS
@@ -96,7 +96,8 @@ def write_manifest(utterances: Iterable[Utterance], path: Path, root: Path | Non
 def read_manifest(path: Path, root: Path | None = None) -> list[Utterance]:
     """Read what `write_manifest` wrote; relative audio paths start at ``root`` (default: the folder of the CSV)."""
     base = root or path.parent
-    reader = csv.DictReader(StringIO(read_text(path, CorpusError, what="manifest"), newline=""))
+    text = read_text(path, CorpusError, what="manifest")
+    reader = csv.DictReader(StringIO(text, newline=""), delimiter=delimiter_of(text, path.name))
     try:
         header = list(reader.fieldnames or ())
         if unknown := set(header) - set(COLUMNS):

@@ -1,6 +1,6 @@
 """Alignment of predictions with a manifest: label mapping, what was true, who spoke, what nobody answered."""
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
@@ -10,20 +10,9 @@ import numpy.typing as npt
 from earnest.corpora.manifest import AUDIO_SUFFIXES, Utterance
 from earnest.corpora.tables import SYNONYMS, number_in
 from earnest.errors import CorpusError, suggestion
-from earnest.evaluation.predictions import (
-    SUM_TOLERANCE,
-    Predictions,
-    Probabilities,
-    SystemAnswers,
-    TextColumn,
-    different,
-    in_canonical_order,
-    numbered,
-    rated,
-    same_text,
-    shown,
-    text_column,
-)
+from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers, in_canonical_order, map_words, shown, twins
+from earnest.evaluation.columns import Probabilities, TextColumn, different, numbered, same_text, text_column
+from earnest.evaluation.predictions import Predictions, rated
 from earnest.labels import EMOTIONS, Scheme
 
 
@@ -42,20 +31,35 @@ class LabelMapping:
     scheme: Scheme | None = None
     canonical: bool = False
 
-    def class_of(self, label: str, source: object) -> str | None:
-        """Return the class of a label of ``source``; None when the scheme drops it."""
+    def class_of(self, label: str) -> str | None:
+        """Return the class of a label that `check_known` let pass; None when the scheme drops it."""
         name = self.words.get(label, label)
-        if self.scheme is not None and name in self.scheme.classes:
+        if self._is_class(name):
             return name
-        if not self.canonical and self.scheme is None:
-            return name
-        emotion = name if name in EMOTIONS else SYNONYMS.get(name.lower(), name.lower())
-        if emotion not in EMOTIONS:
-            known = {*EMOTIONS, *(self.scheme.classes if self.scheme else ())}
-            raise CorpusError(
-                f"{source}: the label '{label}' is unknown. Say --map {label}=EMOTION.{suggestion(name, known)}"
-            )
+        emotion = _emotion_of(name)
         return emotion if self.scheme is None else self.scheme.class_of(emotion)
+
+    def check_known(self, labels: Iterable[str], source: object) -> None:
+        """Raise `CorpusError` for labels of ``source`` that are neither a class nor an emotion: all of them at once."""
+        names = {label: self.words.get(label, label) for label in labels}
+        unknown = [one for one, name in names.items() if not self._is_class(name) and _emotion_of(name) not in EMOTIONS]
+        if not unknown:
+            return
+        classes = self.scheme.classes if self.scheme else ()
+        meant = dict(twins(unknown, classes))
+        pairs = [(label, meant.get(label, "EMOTION")) for label in unknown]
+        what = f"the label '{shown(unknown[0])}' is" if len(unknown) == 1 else f"{len(unknown)} labels are"
+        near = suggestion(names[unknown[0]], {*EMOTIONS, *classes}) if len(unknown) == 1 and not meant else ""
+        raise CorpusError(f"{source}: {what} unknown. Say {map_words(pairs)}.{near}")
+
+    def _is_class(self, name: str) -> bool:
+        """Whether a label is a class as it stands."""
+        return not self.canonical if self.scheme is None else name in self.scheme.classes
+
+
+def _emotion_of(name: str) -> str:
+    """Return the canonical name of an emotion's common nouns and spellings, other words in small letters."""
+    return name if name in EMOTIONS else SYNONYMS.get(name.lower(), name.lower())
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,13 @@ class Relabelled:
     ----------
     n_dropped : rows left out because the scheme drops their true label
     is_outside : whether the scheme drops the label answered, shape (rows,); it counts as none, and so as wrong
+    outside : these labels, once each, sorted
     """
 
     answers: SystemAnswers
     n_dropped: int
     is_outside: npt.NDArray[np.bool_]
+    outside: tuple[str, ...] = ()
 
 
 def relabelled(answers: SystemAnswers, label_mapping: LabelMapping) -> Relabelled:
@@ -79,13 +85,16 @@ def relabelled(answers: SystemAnswers, label_mapping: LabelMapping) -> Relabelle
     A row that gives probability to what the scheme drops keeps its answer and loses its probabilities.
     """
     _check_used(answers, label_mapping)
+    true = () if answers.emotion is None else answers.emotion
+    label_mapping.check_known(dict.fromkeys(filter(None, (*true, *answers.predicted, *answers.labels))), answers.source)
 
     def class_of(label: str) -> str:
-        return label_mapping.class_of(label, answers.source) or ""
+        return label_mapping.class_of(label) or ""
 
     emotion = None if answers.emotion is None else _mapped(answers.emotion, class_of)
     predicted = _mapped(answers.predicted, lambda label: class_of(label) if label else "")
     is_outside = (answers.predicted != "") & (predicted == "")
+    outside = tuple(sorted(set(answers.predicted[is_outside])))
     labels = tuple(dict.fromkeys(filter(None, map(class_of, answers.labels))))
     if label_mapping.scheme is not None and answers.labels:
         labels = label_mapping.scheme.classes
@@ -97,13 +106,13 @@ def relabelled(answers: SystemAnswers, label_mapping: LabelMapping) -> Relabelle
         probabilities=_folded(answers, list(map(class_of, answers.labels)), labels),
     )
     if emotion is None:
-        return Relabelled(changed, 0, is_outside)
+        return Relabelled(changed, 0, is_outside, outside)
     kept = np.flatnonzero(emotion != "")
     if not len(kept):
         raise CorpusError(
             f"{answers.source}: none of its true labels is in the scheme. Choose another --scheme, or add --map."
         )
-    return Relabelled(changed.take(kept), len(answers) - len(kept), is_outside[kept])
+    return Relabelled(changed.take(kept), len(answers) - len(kept), is_outside[kept], outside)
 
 
 def in_order_of(answers: SystemAnswers, classes: Sequence[str]) -> Probabilities | None:
@@ -136,9 +145,15 @@ def _check_used(answers: SystemAnswers, label_mapping: LabelMapping) -> None:
     """Refuse a word of --map that the file doesn't hold: it is a slip of the pen."""
     true = () if answers.emotion is None else answers.emotion
     found = {*answers.predicted, *answers.labels, *true} - {""}
-    for word in label_mapping.words:
-        if word not in found:
-            raise CorpusError(f"{answers.source}: no label '{word}' there, as --map says.{suggestion(word, found)}")
+    absent = {word: meant for word, meant in label_mapping.words.items() if word not in found}
+    turned = [(meant, word) for word, meant in absent.items() if meant in found]
+    if turned:
+        raise CorpusError(
+            f"{answers.source}: no label '{turned[0][1]}' there, but '{turned[0][0]}': --map takes the file's word "
+            f"first. Say {map_words(turned)}."
+        )
+    for word in absent:
+        raise CorpusError(f"{answers.source}: no label '{word}' there, as --map says.{suggestion(word, found)}")
 
 
 NEAR_S = 0.01  # starts of the same part, written with other digits

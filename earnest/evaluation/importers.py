@@ -10,18 +10,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from earnest.errors import CorpusError, EarnestError
-from earnest.evaluation.predictions import (
-    AFFECT,
+from earnest.evaluation.answers import (
     MOST_LABELS,
     SUM_TOLERANCE,
     Layout,
     SystemAnswers,
     check_unique,
-    read_answers,
     read_table,
     shown,
-    text_column,
 )
+from earnest.evaluation.columns import AFFECT, text_column
+from earnest.evaluation.predictions import read_answers
+from earnest.files.csv_cells import delimiter_of
 from earnest.files.reading import opened, parsed_json, read_text
 
 NAME_KEYS = ("path", "file", "filename", "file_name", "audio", "wav", "utterance_id", "id", "key")
@@ -126,7 +126,7 @@ def _of_value(value: Any, where: str, number: int) -> Iterator[_Entry]:
         if not isinstance(told, str | None):
             raise CorpusError(f"{where}: 'emotion' is a text, or null for no answer, got {shown(str(told))}.")
         scores = _scores(value.get("probabilities"), where)
-        yield _Entry(_name(value["path"], where), scores, number, _sound(told or "", where))
+        yield _Entry(_name(value["path"], where), scores, number, _sound(told or "", where).strip())
     elif key := next((key for key in NAME_KEYS if key in value), None):
         yield _Entry(_name(value[key], where), _scores(_answer_in(value, where), where), number)
     else:
@@ -173,9 +173,9 @@ def _scores(answer: Any, where: str) -> dict[str, float]:
         answer = [{"label": label, "score": score} for label, score in answer.items()]
     scores: dict[str, float] = {}
     for item in answer if isinstance(answer, list) else [answer]:
-        if not isinstance(item, dict) or not isinstance(item.get("label"), str) or not item["label"]:
+        if not isinstance(item, dict) or not isinstance(item.get("label"), str) or not item["label"].strip():
             raise CorpusError(f'{where}: expected {{"label": a text, "score": a number}}, got {shown(str(item))}.')
-        label = _sound(item["label"], where)
+        label = _sound(item["label"], where).strip()
         if label in scores:
             raise CorpusError(f"{where}: the label '{shown(label)}' is there twice.")
         scores[label] = _finite(item.get("score", 1.0), f"{where}, label '{shown(label)}'")
@@ -248,7 +248,8 @@ def recognised(path: Path) -> str:
     start = _start_of(path)
     if start[:1] in _JSON:
         return "huggingface"
-    columns = [name.strip('"') for name in start.partition("\n")[0].rstrip("\r").split(",")]
+    header = start.partition("\n")[0].rstrip("\r")
+    columns = [name.strip(' "') for name in header.split(delimiter_of(header, path.name))]
     if "file" in columns:
         return "nkululeko"
     return "predict" if set(columns) >= _OF_PREDICT else "earnest"

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from earnest.errors import CorpusError
+from earnest.evaluation.columns import TextColumn, numbered
 from earnest.evaluation.confusion import Counts, confusion_counts, headline_scores
-from earnest.evaluation.predictions import Predictions, TextColumn, numbered
+from earnest.evaluation.predictions import Predictions
 
 N_RESAMPLES = 2000
 CONFIDENCE = 0.95

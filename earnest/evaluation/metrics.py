@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from earnest.corpora.base import affect_range, affect_scale
 from earnest.evaluation.calibration import CalibrationScores, calibration_scores, selective
+from earnest.evaluation.columns import AFFECT, TextColumn, numbered
 from earnest.evaluation.confusion import (
     HEADLINES,
     ClassScores,
@@ -21,7 +22,7 @@ from earnest.evaluation.confusion import (
     normalised,
 )
 from earnest.evaluation.intervals import N_RESAMPLES, Interval, Spread, bootstrap, spread
-from earnest.evaluation.predictions import AFFECT, Predictions, TextColumn, numbered
+from earnest.evaluation.predictions import Predictions
 from earnest.evaluation.slices import Slice, gaps, own_columns, recall_gaps, slices
 
 Bools = npt.NDArray[np.bool_]

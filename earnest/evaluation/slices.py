@@ -8,9 +8,10 @@ import numpy as np
 
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
+from earnest.evaluation.columns import TextColumn, numbered, text_column
 from earnest.evaluation.confusion import Counts, headline_scores
 from earnest.evaluation.intervals import Interval, bootstrap
-from earnest.evaluation.predictions import Predictions, TextColumn, numbered, text_column
+from earnest.evaluation.predictions import Predictions
 
 OWN_COLUMNS = ("gender", "speaker", "corpus")
 MANIFEST_COLUMNS = ("style", "intensity", "text_id", "session")

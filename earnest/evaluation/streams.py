@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from earnest.errors import CorpusError
 from earnest.evaluation.calibration import reliability, softmax
+from earnest.evaluation.columns import TextColumn
 from earnest.evaluation.confusion import confusion_counts, headline_scores
-from earnest.evaluation.predictions import Predictions, TextColumn, among
+from earnest.evaluation.predictions import Predictions, among
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]

@@ -18,13 +18,14 @@ from earnest.corpora.manifest import write_manifest
 from earnest.corpora.own import OwnData, Refused
 from earnest.errors import CorpusError, EarnestError, MissingExtraError, printable
 from earnest.evaluation.calibration import expected_ece, reliability
+from earnest.evaluation.columns import text_column
 from earnest.evaluation.intervals import spread
 from earnest.evaluation.metrics import score
-from earnest.evaluation.predictions import Predictions, text_column, write_predictions
+from earnest.evaluation.predictions import Predictions, write_predictions
 from earnest.export.card import result_of
-from earnest.export.files import refuse_full, write_bundle
+from earnest.export.files import BUNDLE, refuse_full, write_bundle
 from earnest.files.locks import held_folder
-from earnest.files.writing import write_json
+from earnest.files.writing import SUMS, write_json, write_sums
 from earnest.learning.crossval import (
     LabelledEmbeddings,
     OutOfFold,
@@ -37,9 +38,10 @@ from earnest.learning.crossval import (
 )
 from earnest.learning.discriminant import Floats, Numbers, discriminants
 from earnest.own.bundle import Answers, FittedHead, bundle_of, refuse_other_formats
-from earnest.own.learned import ClassResult, Learned
+from earnest.own.learned import PAGE, ClassResult, Learned
 from earnest.own.recordings import (
     OwnEmbeddings,
+    forget_kept,
     hear_own,
     known_corpora,
     read_kept,
@@ -52,6 +54,7 @@ from earnest.runtime.predictor import Predictor
 
 PREDICTIONS, METRICS = "predictions.csv", "metrics.json"
 LEARNED, MANIFEST = "learn.json", "manifest.csv"
+BESIDE = (BUNDLE, "card.md", PREDICTIONS, METRICS, LEARNED, MANIFEST)  # the files that a bundle lists
 _log = logging.getLogger(__name__)
 FEW_SPEAKERS, FEW_A_CLASS = 8, 20
 OFTEN = 0.15  # of a class that is taken for another one: worth a word
@@ -88,7 +91,7 @@ class _Watch:
 
 def learn_own(data: OwnData, output: Path, answers: Answers, options: LearnOptions, overwrite: bool = False) -> Learned:
     """Learn from recordings that were read; see `earnest.learn`."""
-    refuse_full(output, overwrite)
+    _refuse_full(output, overwrite)
     watch = _Watch()
     base = load_bundle(options.model)
     refuse_other_formats(base)
@@ -100,13 +103,27 @@ def learn_own(data: OwnData, output: Path, answers: Answers, options: LearnOptio
         learned = replace(learned, refused=refused, n_refused=len(refused), name=answers.name, path=output)
         with watch.step("write"):
             _write(output, own, base, fitted, answers, learned)
+            (output / PAGE).unlink(missing_ok=True)  # of the model before
             if options.keep:
                 write_kept(output, own, base)
+            else:
+                forget_kept(output)
         with watch.step("report"):
             page = _page(output, learned, own, options) if options.report else None
         learned = replace(learned, report=page, seconds=watch.seconds)
         write_json(output / LEARNED, learned.to_dict())
+        names = [*load_bundle(output).info.files, *BESIDE, *([] if page is None else [page.name])]
+        write_sums(output, names)
     return learned
+
+
+def _refuse_full(output: Path, overwrite: bool) -> None:
+    """As `refuse_full`, in words of Python; `earnest learn` asks before, in its own."""
+    try:
+        refuse_full(output, overwrite)
+    except EarnestError as error:
+        said = str(error).replace("--overwrite", "overwrite=True").replace("--output", "output")
+        raise EarnestError(said) from error
 
 
 def _gathered(data: OwnData, base: Bundle, options: LearnOptions) -> tuple[OwnEmbeddings, tuple[Refused, ...]]:
@@ -154,7 +171,6 @@ def _summary(
     own: OwnEmbeddings, data: OwnData, base: Bundle, head: FittedHead, shrinkage: float, options: LearnOptions
 ) -> Learned:
     predictions = predictions_of(own, head)
-    n_speakers = len({row.speaker for row in own.rows}) if own.knows_speakers else 0
     speakers = [row.speaker for row in own.rows]
     classes = class_results(own.classes, head.out.probabilities, head.targets, speakers)
     known = known_corpora(own.rows, (line.name for line in base.info.training_corpora))
@@ -172,7 +188,7 @@ def _summary(
         classes=tuple(classes),
         n=len(own.rows),
         n_refused=0,
-        n_speakers=n_speakers,
+        n_speakers=own.n_speakers,
         hours=float(own.seconds.sum()) / 3600,
         speaker_independent=own.knows_speakers,
         folds=folds_in_words(own, len(folds)),
@@ -189,7 +205,7 @@ def _summary(
         known_corpora=known,
         refused=(),
         warnings=tuple(warnings_on(own, data, base, known)),
-        advice=tuple(advice_on(own.labelled(), head.out, classes, n_speakers, options.seed)),
+        advice=tuple(advice_on(own.labelled(), head.out, classes, own.n_speakers, options.seed)),
         report=None,
         seconds={},
     )
@@ -199,10 +215,8 @@ def folds_in_words(own: OwnEmbeddings, n_folds: int) -> str:
     """Say how recordings were divided."""
     if not own.knows_speakers:
         return f"{n_folds} folds of recordings"
-    n_speakers = len({row.speaker for row in own.rows})
-    return (
-        f"each of {n_folds} speakers left out once" if n_folds == n_speakers else f"{n_folds} folds of whole speakers"
-    )
+    alone = n_folds == own.n_speakers
+    return f"each of {n_folds} speakers left out once" if alone else f"{n_folds} folds of whole speakers"
 
 
 def warnings_on(own: OwnEmbeddings, data: OwnData, base: Bundle, known: Sequence[str]) -> Iterator[str]:
@@ -223,7 +237,7 @@ def warnings_on(own: OwnEmbeddings, data: OwnData, base: Bundle, known: Sequence
     if not own.knows_speakers:
         named = {row.speaker for row in own.rows if row.speaker}
         why = "some recordings have no speaker" if len(named) > 1 else "no speakers are known"
-        why = "there is one speaker" if len(named) == 1 and all(row.speaker for row in own.rows) else why
+        why = "there is one speaker" if own.n_speakers == 1 else why
         yield (
             f"NOT speaker-independent: {why}, so the same speaker may be in training and test. For other "
             "people it works less well than these numbers."
@@ -243,7 +257,7 @@ def fold_scores(predictions: Predictions) -> list[tuple[float, float]]:
 def predictions_of(own: OwnEmbeddings, head: FittedHead) -> Predictions:
     """Return the answers of cross-validation."""
     rows, folds = own.rows, head.out.folds
-    alone = own.knows_speakers and len(np.unique(folds)) == len({row.speaker for row in rows})
+    alone = own.knows_speakers and len(np.unique(folds)) == own.n_speakers
     names = [row.speaker for row in rows] if alone else [f"f{fold + 1}" for fold in folds.tolist()]
     return Predictions(
         classes=head.classes,
@@ -273,6 +287,7 @@ def _write(
         "command": command,
         "clips": f"{learned.n} recordings",
     }
+    (output / SUMS).unlink(missing_ok=True)  # of what is about to change
     write_manifest(own.rows, output / MANIFEST)
     write_predictions(predictions, output / PREDICTIONS)
     write_json(output / METRICS, facts | scores.to_dict())
@@ -330,8 +345,10 @@ def advice_on(
             "Name the speakers (--speaker-column or --speaker-pattern): only then the numbers show how well the model "
             "works for people that it never heard."
         )
+    elif n_speakers == 1:
+        told.append("Recordings of more speakers: with one, the numbers say nothing about other people.")
     gain = gain_of_the_second_half(data, out, seed)
-    what = "speakers" if n_speakers else "recordings"
+    what = "speakers" if n_speakers > 1 else "recordings"
     # Guessing among K classes is right in 1/K of N recordings, give or take √(1/K·(1 − 1/K)/N).
     chance, n_asked = 1 / len(classes), sum(one.n for one in classes)
     if np.mean([one.recall for one in classes]) < chance + 2 * np.sqrt(chance * (1 - chance) / n_asked):
@@ -341,7 +358,7 @@ def advice_on(
             f"More {what}: with half of the {what} UA was {100 * gain:.1f} points lower, and twice as many may help "
             "as much again."
         )
-    elif n_speakers and n_speakers < FEW_SPEAKERS:
+    elif 1 < n_speakers < FEW_SPEAKERS:
         told.append(f"More speakers: results of {n_speakers} say little about other people.")
     else:
         lower = f"{100 * gain:.1f} points lower" if gain >= 0.0005 else "no lower"

@@ -130,4 +130,5 @@ class Learned:
         )
 
 
+PAGE = "report.html"  # in the folder of the model
 CLASS_COLUMNS = ("class", "n", "speakers", "recall %", "most often taken for")

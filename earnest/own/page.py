@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from earnest.own.learned import CLASS_COLUMNS, Learned
+from earnest.learning.discriminant import standardised
+from earnest.own.learned import CLASS_COLUMNS, PAGE, Learned
 from earnest.own.recordings import OwnEmbeddings
 from earnest.plots.results import draw_map
 from earnest.plots.style import new_figure
 from earnest.report.build import Chapter, Report, write_report
-from earnest.report.inside import laid_out, standardised
+from earnest.report.inside import laid_out
 from earnest.report.result import read_result
 from earnest.report.section import Section, Table, picture
 from earnest.report.sections import (
@@ -47,7 +48,7 @@ def write_page(output: Path, learned: Learned, own: OwnEmbeddings, seed: int) ->
         calibration_section(result),
         groups_section(result, {}),
     ]
-    page = output / "report.html"
+    page = output / PAGE
     write_report(Report(headline_table([result]), None, headline_notes([result]), [Chapter(result, sections)]), page)
     return page
 
@@ -99,6 +100,6 @@ def _map(own: OwnEmbeddings, seed: int) -> Section:
 
 def principal_places(embeddings: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the first two principal components of standardised embeddings (rows, width), shape (rows, 2)."""
-    scaled = standardised(embeddings)
+    scaled = standardised(embeddings)[0]
     variances, rows = np.linalg.eigh(scaled @ scaled.T)
     return np.asarray(rows[:, -2:][:, ::-1] * np.sqrt(np.maximum(variances[-2:][::-1], 0)))

@@ -8,6 +8,7 @@ import json
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -29,7 +30,7 @@ from earnest.corpora.own import OwnData, Refused
 from earnest.corpora.own.data import in_order
 from earnest.errors import CorpusError, EarnestError
 from earnest.files.reading import parsed_json, read_bytes, read_text
-from earnest.files.writing import write_atomically
+from earnest.files.writing import SUMS, write_atomically, write_sums
 from earnest.learning.crossval import LabelledEmbeddings
 from earnest.learning.domain import UNREADABLE
 from earnest.progress import SILENT, Progress
@@ -115,7 +116,12 @@ class OwnEmbeddings:
     @property
     def knows_speakers(self) -> bool:
         """Whether each recording has a speaker, and there are two or more."""
-        return all(row.speaker for row in self.rows) and len({row.speaker for row in self.rows}) > 1
+        return self.n_speakers > 1
+
+    @property
+    def n_speakers(self) -> int:
+        """How many speakers there are; 0 where a recording names none."""
+        return len({row.speaker for row in self.rows}) if all(row.speaker for row in self.rows) else 0
 
     def take(self, rows: Sequence[int]) -> "OwnEmbeddings":
         """Return some rows."""
@@ -325,9 +331,19 @@ def write_kept(folder: Path, own: OwnEmbeddings, base: Bundle) -> None:
     np.savez_compressed(stored, embeddings=own.embeddings, seconds=own.seconds, copies=own.copies)
     lines = [{"base": base.info.files["model.onnx"]}, *(_plain(row) for row in own.rows)]
     text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
+    (folder / FOLDER / SUMS).unlink(missing_ok=True)  # of what is about to change
     write_atomically(folder / FOLDER / ARRAYS, stored.getvalue())
     write_atomically(folder / FOLDER / ROWS, text.encode())
     write_atomically(folder / FOLDER / PRIVACY, PRIVACY_TEXT.encode())
+    write_sums(folder / FOLDER, (ARRAYS, ROWS, PRIVACY))
+
+
+def forget_kept(folder: Path) -> None:
+    """Delete what a model kept before of its recordings: it is personal data."""
+    for name in (SUMS, ARRAYS, ROWS, PRIVACY):
+        (folder / FOLDER / name).unlink(missing_ok=True)
+    with suppress(OSError):  # there is none, or it holds something else
+        (folder / FOLDER).rmdir()
 
 
 def _plain(row: Utterance) -> dict[str, Any]:

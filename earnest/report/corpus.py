@@ -23,8 +23,8 @@ from earnest.plots.recordings import draw_affect, draw_counts, draw_durations, d
 from earnest.plots.style import INK, new_figure
 from earnest.report.clips import RATE_HZ, PlayerBudget, licence_note, waveform_of
 from earnest.report.section import Section, Table, picture, render
+from earnest.runtime.prediction import AFFECT
 
-AFFECT = ("valence", "arousal", "dominance")
 AUGMENTED: Mapping[str, Mapping[str, Any]] = {  # what is heard → augmentation; the same draw every time
     "pink noise at 10 dB": {"name": "coloured-noise", "colours": ["pink"], "snr_db": [10, 10]},
     "five semitones higher": {"name": "pitch-shift", "semitones": [5, 5]},

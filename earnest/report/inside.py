@@ -10,6 +10,7 @@ import numpy.typing as npt
 from earnest.errors import EarnestError
 from earnest.evaluation.predictions import Predictions
 from earnest.installation import install_command
+from earnest.learning.discriminant import standardised
 from earnest.plots.results import draw_attention, draw_map
 from earnest.report.clips import Recordings
 from earnest.report.result import FoldRun, Result
@@ -127,26 +128,21 @@ def _embeddings(run: FoldRun, predictions: Predictions, seen: "Sequence[Inside]"
     return Section("embeddings", title, lead, [drawing])
 
 
-def laid_out(embeddings: Floats, seed: int) -> Floats:
+def laid_out(embeddings: npt.NDArray[np.float64], seed: int) -> Floats:
     """Return a place for each embedding (clips, width), shape (clips, 2): t-SNE of standardised values."""
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(embeddings) - 1) / 3)
-    places: Floats = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(standardised(embeddings))
+    scaled = standardised(embeddings)[0]
+    places: Floats = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(scaled)
     return places
 
 
-def nearest_neighbours(embeddings: Floats) -> npt.NDArray[np.intp]:
+def nearest_neighbours(embeddings: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
     """Return the row of the nearest other embedding of each, shape (clips,)."""
-    values = standardised(embeddings)
+    values = standardised(embeddings)[0]
     # ‖a − b‖² = ‖a‖² + ‖b‖² − 2·a·b, for all pairs at once: (clips, clips).
     squares = (values**2).sum(axis=1)
     distances = squares[:, None] + squares - 2 * values @ values.T
     np.fill_diagonal(distances, np.inf)
     return np.asarray(distances.argmin(axis=1))
-
-
-def standardised(embeddings: Floats) -> Floats:
-    """Return values with mean 0 and deviation 1 in each column that varies."""
-    deviation = embeddings.std(axis=0)
-    return np.asarray((embeddings - embeddings.mean(axis=0)) / np.where(deviation > 0, deviation, 1))

@@ -1,11 +1,14 @@
 """``earnest compare``: results side by side, with paired tests against the first."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from earnest.apps.cli.output import echo, echo_json, echo_table, output_options, overwrite_option
 from earnest.apps.cli.report import SHOWN
+from earnest.errors import EarnestError
 from earnest.files.writing import new_file, refuse_existing
 
 
@@ -17,19 +20,22 @@ from earnest.files.writing import new_file, refuse_existing
 def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool, as_json: bool, quiet: bool) -> None:
     """Compare results with the first one, recording by recording.
 
-    RUNs are folders of train or evaluate, or predictions files. Each difference has an interval, from a bootstrap over
-    whole speakers, and McNemar's test. Results on other clips or under other protocols can be compared too; then the
-    answer says so.
+    RUNs are folders of train, evaluate, learn or score, or predictions files. Each difference has an interval, from a
+    bootstrap over whole speakers, and McNemar's test. Results on other clips or under other protocols can be compared
+    too; then the answer says so.
 
     \b
-    Example:
+    Examples:
       earnest compare runs/base-ravdess-6fold runs/emocatcher-ravdess-6fold --output compare.html
+      earnest score a.csv --manifest truth.csv -o a && earnest score b.csv --manifest truth.csv -o b
+      earnest compare a b
     """
     if len(runs) < 2:
         raise click.UsageError("Give two or more results to compare.")
     from earnest.report.comparison import compare_results, write_comparison
     from earnest.report.result import read_results
 
+    _refuse_unscored(runs)
     if output:
         refuse_existing(output, overwrite)
     compared = compare_results(read_results(runs))
@@ -55,3 +61,16 @@ def command(runs: tuple[Path, ...], output: Path | None, overwrite: bool, as_jso
         echo(note)
     if output and not quiet:
         echo(f"\n{output}")
+
+
+def _refuse_unscored(runs: Sequence[Path]) -> None:
+    """Refuse answers that lack the truth, or have it elsewhere, and say how they are compared."""
+    from earnest.evaluation.importers import recognised
+
+    for run in runs:
+        if run.is_file() and recognised(run) != "earnest":
+            words = shlex.join(["earnest", "score", str(run), "-o", str(run.with_name(f"{run.stem}-scored"))])
+            raise EarnestError(
+                f"{run}: no predictions file, but answers that need the truth beside them. Score each into a folder, "
+                f"with a column truth or --manifest FILE: {words}. Then compare the folders."
+            )

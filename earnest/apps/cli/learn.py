@@ -20,6 +20,7 @@ from earnest.apps.cli.output import (
     overwrite_option,
     progress_for,
 )
+from earnest.export.files import refuse_full
 from earnest.installation import install_command
 from earnest.own.learned import CLASS_COLUMNS, Learned
 
@@ -109,6 +110,7 @@ def command(
     Exit codes: 0 all recordings were used, 1 an error that was explained, 2 wrong usage, 3 some recordings could not be
     used (learn.json says why).
     """
+    refuse_full(output, overwrite)  # first, and in words of the command line
     values: dict[str, Any] = {**vars(layout), **vars(card), **vars(fit)}
     learned = earnest.learn(source, output, **values, overwrite=overwrite, progress=progress_for(as_json, quiet))
     if as_json:

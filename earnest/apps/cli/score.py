@@ -1,7 +1,7 @@
 """``earnest score``: the metrics of any predictions file, ours or anybody's; what it reads, and its tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +25,24 @@ from earnest.apps.cli.output import (
 from earnest.corpora.load import corpus_root, load_corpus, usable
 from earnest.corpora.manifest import Utterance, read_manifest
 from earnest.corpora.schemes import scheme_of_rows
-from earnest.errors import MissingExtraError
+from earnest.errors import EarnestError, MissingExtraError
 from earnest.evaluation.alignment import Joined, LabelMapping, Relabelled, join, relabelled
+from earnest.evaluation.answers import SUM_TOLERANCE, SystemAnswers
+from earnest.evaluation.columns import TextColumn
 from earnest.evaluation.confusion import HEADLINES
 from earnest.evaluation.importers import READERS, read_any
 from earnest.evaluation.metrics import Scores, affect_results, score
-from earnest.evaluation.predictions import SUM_TOLERANCE, Predictions, SystemAnswers, TextColumn
+from earnest.evaluation.predictions import Predictions, write_predictions
 from earnest.evaluation.protocols import protocol_called
 from earnest.evaluation.report import metrics_document, spread_text
 from earnest.evaluation.slices import Slice, manifest_columns
 from earnest.files.locks import held_folder
-from earnest.files.writing import refuse_existing, write_json
+from earnest.files.reading import read_text
+from earnest.files.writing import SUMS, refuse_existing, write_json, write_sums
 from earnest.labels import Scheme, scheme_called
 
 SLICED = ("style", "intensity")
+N_NAMED = 8
 DERIVED = "Affect is derived from emotions, not learnt from ratings; here it is scored by ratings."
 
 
@@ -67,6 +71,7 @@ class Source:
     def utterances(self) -> list[Utterance]:
         """Return the rows of manifest and corpora, clips that are not usable too."""
         rows = [] if self.manifest is None else read_manifest(self.manifest)
+        rows = [replace(row, native_emotion=row.native_emotion.strip()) for row in rows]
         for name, root in self.corpora.items():
             rows += load_corpus(name, corpus_root(name, {name: root}))
         return rows
@@ -94,11 +99,11 @@ def to_score(path: Path, source: Source) -> ToScore:
     answers = read_any(path, source.form)
     if not source.has_truth:
         if not source.words and source.scheme is None:
-            predictions = answers.predictions()
+            predictions = Predictions.of(answers)
             return ToScore(predictions, _doubts(predictions), more=_affect_scores(predictions))
         found = relabelled(answers, _label_mapping(source, answers, ()))
-        predictions = found.answers.predictions()
-        return ToScore(predictions, [*_notes(found, None), *_doubts(predictions)])
+        predictions = Predictions.of(found.answers)
+        return ToScore(predictions, [*_notes(found, None), *_doubts(predictions, found.outside)])
     rows = source.utterances()
     label_mapping = _label_mapping(source, answers, rows)
     found = relabelled(answers.without_truth(), label_mapping)
@@ -107,7 +112,7 @@ def to_score(path: Path, source: Source) -> ToScore:
     columns = manifest_columns(predictions, joined.utterances, SLICED)
     more = _affect_scores(predictions)
     derived = [DERIVED] if more and answers.affect_derived is not None and answers.affect_derived.any() else []
-    return ToScore(predictions, [*_notes(found, joined), *_doubts(predictions), *derived], columns, more)
+    return ToScore(predictions, [*_notes(found, joined), *_doubts(predictions, found.outside), *derived], columns, more)
 
 
 def _label_mapping(source: Source, answers: SystemAnswers, rows: Sequence[Utterance]) -> LabelMapping:
@@ -139,14 +144,20 @@ def _notes(found: Relabelled, joined: Joined | None) -> list[str]:
     return [f"{what}: {count}." for count, what in counted if count]
 
 
-def _doubts(predictions: Predictions) -> list[str]:
-    """Say what makes it likely that a file doesn't mean what is scored."""
+def _doubts(predictions: Predictions, outside: Sequence[str] = ()) -> list[str]:
+    """Say what makes it likely that a file doesn't mean what is scored.
+
+    Parameters
+    ----------
+    outside : labels answered that are no class, and count as none
+    """
     answered = predictions.predicted >= 0
     told, true = (set(np.unique(column).tolist()) for column in (predictions.predicted[answered], predictions.emotion))
     doubts = []
-    if told and not told & true:
-        names = [", ".join(predictions.classes[number] for number in sorted(some)[:5]) for some in (told, true)]
-        doubts.append(f"No answer is a true label: {names[0]} against {names[1]}. Say --map LABEL=LABEL if they are.")
+    if (told or outside) and not told & true:
+        answers, truth = ([predictions.classes[number] for number in sorted(some)] for some in (told, true))
+        names = f"{_some([*answers, *outside])} against {_some(truth)}"
+        doubts.append(f"No answer is a true label: {names}. Say --map ANSWER=TRUTH for each of them if they are.")
     if predictions.probabilities is not None:
         known = answered & ~np.isnan(predictions.probabilities).any(axis=1)
         rows = predictions.probabilities[known]
@@ -157,6 +168,10 @@ def _doubts(predictions: Predictions) -> list[str]:
                 f"In {n_others} rows another class is likelier than the one answered, which is what is scored."
             )
     return doubts
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:N_NAMED]) + (f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else "")
 
 
 def _affect_scores(predictions: Predictions) -> dict[str, Any]:
@@ -234,7 +249,7 @@ def _short(classes: Sequence[str]) -> list[str]:
 
 
 UNKNOWN = "The file doesn't say whether training saw these speakers; name the --protocol if you know it."
-METRICS = "metrics.json"
+METRICS, PREDICTIONS, CONFUSION = "metrics.json", "predictions.csv", "confusion.png"
 FILE_SUFFIXES = (".html", ".json", ".jsonl", ".csv", ".png", ".md", ".txt")  # no folder is called so
 PATH = click.Path(path_type=Path)
 
@@ -268,11 +283,11 @@ PATH = click.Path(path_type=Path)
     "words",
     multiple=True,
     metavar="THEIRS=OURS",
-    help="What a label of the file means, such as ang=angry; repeatable.",
+    help="What a label of the file means, such as ang=angry: the answer first, then the true label; repeatable.",
 )
 @click.option("--scheme", metavar="NAME", help="Map labels to the classes of a scheme, such as iemocap4.")
 @click.option("--ignore-unknown", is_flag=True, help="Leave out answers to recordings that the manifest doesn't have.")
-@click.option("-o", "--output", type=PATH, help="A folder for metrics.json and confusion.png.")
+@click.option("-o", "--output", type=PATH, help="A folder for metrics.json, predictions.csv and confusion.png.")
 @overwrite_option
 @click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap.")
 @output_options
@@ -294,7 +309,8 @@ def command(
 ) -> None:
     """Score a predictions file, ours or anybody's.
 
-    Columns: utterance_id, emotion, predicted and, where known, p_<class>, speaker, fold.
+    Columns: utterance_id, emotion (or truth), predicted and, where known, p_<class>, speaker, fold; commas, semicolons
+    or tabs between.
 
     With a manifest or a corpus, utterance_id (or path) and predicted are enough, and every recording counts: one
     without an answer counts as wrong. The table of `earnest predict -o`, output of Hugging Face's pipelines (JSON)
@@ -307,15 +323,16 @@ def command(
       earnest corpus manifest recordings/ -o truth.csv && earnest score emotions.csv --manifest truth.csv
       earnest score pipeline.jsonl --data ravdess=~/data/ravdess --map ang=angry
       earnest score results.csv --manifest mine.csv --scheme iemocap4 -o scored
+      earnest score other.csv --manifest mine.csv --scheme iemocap4 -o other && earnest compare scored other
     """
     if protocol is not None:
         protocol_called(protocol)
     if output is not None:
-        _refuse_output(output, overwrite)
+        _refuse_output(output, predictions, overwrite)
     source = Source(
         manifest=manifest,
         corpora=_places(corpora, corpus_folders(data)),
-        words=word_pairs("--map", words),
+        words={theirs.strip(): ours.strip() for theirs, ours in word_pairs("--map", words).items()},
         scheme=scheme,
         form=form,
         ignore_unknown=ignore_unknown,
@@ -326,6 +343,9 @@ def command(
     title = _title(predictions, protocol)
     if output is not None:
         with held_folder(output):
+            (output / SUMS).unlink(missing_ok=True)  # of what is about to change
+            if _is_apart(output, predictions):
+                write_predictions(found.predictions, output / PREDICTIONS)
             _write(output, document, scores, title, quiet)
     if as_json:
         echo_json(document)
@@ -354,20 +374,34 @@ def _title(predictions: Path, protocol: str | None) -> str:
     return name if protocol is None else f"{name}: {protocol} ({protocol_called(protocol).kind})"
 
 
-def _refuse_output(folder: Path, overwrite: bool) -> None:
-    """Refuse what is called as a file is, and a folder that holds metrics, unless they may be overwritten."""
+def _refuse_output(folder: Path, scored: Path, overwrite: bool) -> None:
+    """Refuse what is called as a file is, results that may not be overwritten, and a folder of a training or model."""
     if folder.suffix.lower() in FILE_SUFFIXES and not folder.is_dir():
-        raise click.UsageError(f"--output {folder}: is a folder here, for metrics.json and confusion.png. Name one.")
+        raise click.UsageError(f"--output {folder}: is a folder here, for metrics.json and predictions.csv. Name one.")
     refuse_existing(folder / METRICS, overwrite)
+    if _is_apart(folder, scored):
+        refuse_existing(folder / PREDICTIONS, overwrite)
+    if (folder / SUMS).exists():
+        names = {line.partition("  ")[2] for line in read_text(folder / SUMS).splitlines()}
+        if foreign := names - {METRICS, PREDICTIONS, CONFUSION}:
+            raise EarnestError(f"{folder}: holds {min(foreign)} of something else. Choose another --output.")
+
+
+def _is_apart(folder: Path, scored: Path) -> bool:
+    """Whether the file that is scored is not the one that would be written."""
+    return (folder / PREDICTIONS).resolve() != scored.resolve()
 
 
 def _write(folder: Path, document: Mapping[str, Any], scores: Scores, title: str, quiet: bool) -> None:
-    """Write metrics.json, and the confusion matrix where matplotlib is there."""
+    """Write metrics.json, the confusion matrix where matplotlib is there, and checksums, of the predictions too."""
     from earnest.plots.results import plot_confusion
 
     write_json(folder / METRICS, document)
+    names = [METRICS, PREDICTIONS]
     try:
-        plot_confusion(scores, folder / "confusion.png", title, document["speaker_independent"])
+        plot_confusion(scores, folder / CONFUSION, title, document["speaker_independent"])
+        names.append(CONFUSION)
     except MissingExtraError as error:
         if not quiet:
-            echo(f"No confusion.png: {error}", err=True)
+            echo(f"No {CONFUSION}: {error}", err=True)
+    write_sums(folder, names)

@@ -7,8 +7,9 @@ import pytest
 from earnest.corpora.manifest import Utterance
 from earnest.errors import CorpusError
 from earnest.evaluation.alignment import LabelMapping, join, relabelled
-from earnest.evaluation.predictions import SystemAnswers, TextColumn, text_column
-from earnest.labels import scheme_called
+from earnest.evaluation.answers import SystemAnswers
+from earnest.evaluation.columns import TextColumn, text_column
+from earnest.labels import Scheme, scheme_called
 
 
 def clip(name: str, emotion: str = "happy", corpus: str = "made", folder: str = "/data", **more) -> Utterance:
@@ -128,6 +129,35 @@ def test_words_are_mapped_and_common_nouns_need_no_word():
         relabelled(said(("a", "ang"), ("b", "hpy")), label_mapping)
     with pytest.raises(CorpusError, match=r"no label 'ang' there, as --map says. Did you mean 'angr'"):
         relabelled(said(("a", "angr")), label_mapping)
+
+
+def test_a_word_of_the_other_side_is_told_the_direction():
+    scheme = Scheme("native", ("fröhlich", "traurig"))
+    answers = said(("a", "happy"), ("b", "sad"))
+    turned = LabelMapping({"fröhlich": "happy", "traurig": "sad"}, scheme, canonical=True)
+    with pytest.raises(CorpusError, match=r"takes the file's word first.*--map 'happy=fröhlich' --map sad=traurig"):
+        relabelled(answers, turned)
+    right = LabelMapping({"happy": "fröhlich", "sad": "traurig"}, scheme, canonical=True)
+    assert relabelled(answers, right).answers.predicted.tolist() == ["fröhlich", "traurig"]
+
+
+def test_all_unknown_labels_are_told_at_once_and_quoted():
+    answers = said(("a", "Fröhlich"), ("b", "sehr  traurig"), ("c", "x y"), ("d", "sad"))
+    own = LabelMapping(scheme=Scheme("native", ("fröhlich", "sehr traurig")), canonical=True)
+    words = "--map 'Fröhlich=fröhlich' --map 'sehr  traurig=sehr traurig' --map 'x y=EMOTION'"
+    with pytest.raises(CorpusError, match=f"3 labels are unknown. Say {words}"):
+        relabelled(answers, own)
+    many = said(*((f"u{number}", f"odd{number}") for number in range(40)))
+    with pytest.raises(CorpusError, match=r"40 labels are unknown.*and 28 more") as caught:
+        relabelled(many, own)
+    assert len(str(caught.value)) < 500
+
+
+def test_labels_that_a_scheme_drops_are_named():
+    scheme = Scheme("native", ("fröhlich", "sad"))
+    answers = said(("a", "happy"), ("b", "sad"), ("c", "angry"), ("d", "happy"))
+    found = relabelled(answers, LabelMapping(scheme=scheme, canonical=True))
+    assert found.outside == ("angry", "happy")
 
 
 def test_own_words_stay_where_nothing_asks_for_ours():

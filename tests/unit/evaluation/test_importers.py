@@ -7,6 +7,7 @@ import pytest
 
 from earnest.errors import CorpusError
 from earnest.evaluation.importers import READERS, read_any, read_nkululeko, read_pipeline_output, recognised
+from earnest.evaluation.predictions import Predictions
 
 SURE = [{"score": 0.75, "label": "happy"}, {"score": 0.25, "label": "sad"}]
 TABLE = "file,start,end,anger,happiness,predicted,truth,uncertainty,correct"
@@ -103,6 +104,9 @@ def test_the_content_says_what_a_file_is(tmp_path):
         ("\ufeff{}", "huggingface"),
         (TABLE + "\r\n", "nkululeko"),
         ('"file","start","end","emotion"\n', "nkululeko"),
+        (TABLE.replace(",", ";") + "\r\n", "nkululeko"),
+        ("path;status;duration_s;emotion;confidence\n", "predict"),
+        ("path\tstatus\tduration_s\temotion\tconfidence\n", "predict"),
         ("path,status,duration_s,emotion,confidence\n", "predict"),
         ("utterance_id,predicted\n", "earnest"),
         ("", "earnest"),
@@ -123,7 +127,7 @@ def test_a_result_table_of_nkululeko(tmp_path):
     assert answers.labels == ("anger", "happiness")
     assert answers.probabilities is not None
     np.testing.assert_array_equal(answers.probabilities, [[0.25, 0.75], [np.nan, np.nan]])
-    assert answers.predictions().classes == ("anger", "happiness")
+    assert Predictions.of(answers).classes == ("anger", "happiness")
 
 
 def test_tables_of_predictions_and_of_audformat(tmp_path):
@@ -188,3 +192,18 @@ def test_parquet_is_refused_by_its_name(tmp_path):
     (tmp_path / "p.parquet").write_bytes(b"PAR1" + bytes(40))
     with pytest.raises(CorpusError, match=r"Parquet is not read here\. Write CSV"):
         read_any(tmp_path / "p.parquet")
+
+
+def test_parts_of_a_file_keep_names_of_their_own_without_a_manifest(tmp_path):
+    lines = ["file;start;sad;happy;predicted;truth", "a.wav;0,5;0,8;0,2;sad;sad", "a.wav;1,5;0,3;0,7;happy;sad"]
+    answers = read_any(written(tmp_path, "\n".join(lines), "t.csv"))
+    assert answers.text("start").tolist() == ["0.5", "1.5"]
+    np.testing.assert_array_equal(answers.probabilities, np.array([[0.8, 0.2], [0.3, 0.7]], np.float32))
+    assert Predictions.of(answers).utterance_id.tolist() == ["a.wav 0.5", "a.wav 1.5"]
+
+
+def test_white_space_around_labels_of_json_is_none(tmp_path):
+    answers = read_any(written(tmp_path, {"a": [{"label": " sad ", "score": 1}]}))
+    assert (answers.labels, answers.predicted.tolist()) == (("sad",), ["sad"])
+    with pytest.raises(CorpusError, match="a text"):
+        read_any(written(tmp_path, {"a": [{"label": " ", "score": 1}]}))

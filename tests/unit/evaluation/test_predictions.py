@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from earnest.errors import CorpusError
+from earnest.evaluation.answers import MOST_LABELS, check_unique
+from earnest.evaluation.columns import text_column
 from earnest.evaluation.predictions import (
-    MOST_LABELS,
-    check_unique,
+    Predictions,
     joined,
     of_classes,
     read_answers,
     read_predictions,
-    text_column,
     write_predictions,
 )
 from tests.prediction_rows import PredictionRow, predictions_of, to_rows
@@ -232,7 +232,37 @@ def test_a_file_without_truth_says_how_to_give_it(tmp_path):
     answers = read_answers(written(tmp_path, "path,predicted", "x/a.wav,sad"))
     assert answers.name.tolist() == ["x/a.wav"]
     with pytest.raises(CorpusError, match="Say --manifest FILE"):
-        answers.predictions()
+        Predictions.of(answers)
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_semicolons_and_tabs_part_cells_too_and_then_commas_stand_in_numbers(mark, tmp_path):
+    header = "utterance_id,speaker,emotion,predicted,p_happy,p_sad,p_angry,adapted".replace(",", mark)
+    rows = [mark.join(["a", "ann", "happy", "sad ", "0,33", "0,33", "0,33", "WAHR"])]
+    rows.append(mark.join(["b,c", "ann", " sad", "", "", "", "", "FALSCH"]))
+    (tmp_path / "p.csv").write_bytes("\ufeff".encode() + "\r\n".join([header, *rows, ""]).encode())
+    predictions = read_predictions(tmp_path / "p.csv")
+    assert predictions.classes == ("happy", "sad", "angry")
+    assert predictions.utterance_id.tolist() == ["a", "b,c"]
+    assert (predictions.emotion.tolist(), predictions.predicted.tolist()) == ([0, 1], [1, -1])
+    assert predictions.probabilities[0].tolist() == pytest.approx([1 / 3] * 3)
+    assert predictions.adapted.tolist() == [True, False]
+
+
+def test_commas_are_no_points_where_commas_part_cells(tmp_path):
+    with pytest.raises(CorpusError, match="column 'p_happy': expected a number, got '0,25'"):
+        read_predictions(written(tmp_path, HEADER, GOOD.replace("0.25", '"0,25"')))
+
+
+def test_a_column_truth_is_another_name_of_emotion(tmp_path):
+    predictions = read_predictions(written(tmp_path, "utterance_id,truth,predicted", "a,sad,happy"))
+    assert [predictions.classes[number] for number in predictions.emotion] == ["sad"]
+    with pytest.raises(CorpusError, match="both 'emotion' and 'truth' name the true labels"):
+        read_predictions(written(tmp_path, "utterance_id,truth,emotion,predicted", "a,sad,sad,happy"))
+    with pytest.raises(CorpusError, match=":2, column 'truth': it is empty"):
+        read_predictions(written(tmp_path, "utterance_id,truth,predicted", "a,,happy"))
+    with pytest.raises(CorpusError, match=r"'emotion' is missing \(the true labels; it may be called 'truth' too"):
+        read_predictions(written(tmp_path, "utterance_id,predicted", "a,happy"))
 
 
 def test_parts_with_and_without_probabilities_are_joined():

@@ -14,6 +14,7 @@ import earnest
 from earnest.bundle import TrainingCorpus, load_bundle
 from earnest.errors import CorpusError, EarnestError
 from earnest.evaluation.predictions import read_predictions
+from earnest.files.writing import refuse_changed
 from earnest.own.learned import Learned
 from earnest.testing.sounds import voice
 
@@ -117,6 +118,32 @@ def test_unknown_speakers_are_said_loudly(clips: Path, base: Path, tmp_path: Pat
     assert "NOT speaker-independent" in (tmp_path / "mine" / "card.md").read_text()
 
 
+def test_one_speaker_is_counted_and_others_are_asked_for(base: Path, tmp_path: Path) -> None:
+    learned = learn(write_clips(tmp_path / "clips", range(1)), tmp_path / "mine", base)
+    assert not learned.speaker_independent and learned.n_speakers == 1
+    assert any("NOT speaker-independent: there is one speaker" in one for one in learned.warnings)
+    assert dict(learned.rows())["speakers"] == "1"
+    assert learned.advice[0].startswith("Recordings of more speakers")
+    assert not any("Name the speakers" in one or "half of the speakers" in one for one in learned.advice)
+    assert load_bundle(learned.path).info.training_corpora[-1].n_speakers == 1
+
+
+def test_checksums_of_what_was_written_lie_beside_it(clips: Path, base: Path, tmp_path: Path) -> None:
+    mine = learn(clips, tmp_path / "mine", base).path
+    for folder in (mine, mine / "learned"):
+        refuse_changed(folder)
+        names = {line.split("  ")[1] for line in (folder / "SHA256SUMS").read_text().splitlines()}
+        assert names == {one.name for one in folder.iterdir() if one.is_file() and one.name[0] != "."} - {"SHA256SUMS"}
+    again = learn(clips, mine, base, overwrite=True, seed=1, continued=mine).path
+    for folder in (again, again / "learned"):
+        refuse_changed(folder)
+
+
+def test_what_is_no_path_is_told_how_to_become_one(tmp_path: Path) -> None:
+    with pytest.raises(EarnestError, match=r"got dict. Write a table to a file first \(a DataFrame with to_csv\)"):
+        earnest.learn({"path": ["a.wav"]}, tmp_path / "mine")  # type: ignore[arg-type]
+
+
 def test_what_cannot_be_learnt_from_is_left_out_with_its_reason(clips: Path, base: Path, tmp_path: Path) -> None:
     folder = write_clips(tmp_path / "clips", range(3))
     (folder / "laut" / "s0-broken.wav").write_bytes(b"RIFF")
@@ -172,6 +199,12 @@ def test_a_model_that_forgot_or_was_damaged_cannot_be_continued(
     forgot = learn(clips, tmp_path / "forgot", base, keep=False).path
     with pytest.raises(EarnestError, match="kept its embeddings"):
         learn(clips, tmp_path / "x", base, continued=forgot)
+    learn(clips, forgot, base, overwrite=True)
+    (forgot / "report.html").write_text("of the model before")
+    assert (forgot / "learned").is_dir()
+    learn(clips, forgot, base, overwrite=True, keep=False)
+    assert not (forgot / "learned").exists()
+    assert not (forgot / "report.html").exists()
     other = write_hearing(tmp_path / "other")
     with pytest.raises(EarnestError, match="another model than"):
         learn(clips, tmp_path / "x", other, continued=model)
@@ -244,7 +277,7 @@ def test_copies_and_frequencies_are_learnt_from(clips: Path, base: Path, tmp_pat
 def test_what_is_there_is_not_overwritten_and_too_little_is_told(
     model: Path, clips: Path, base: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(EarnestError, match="--overwrite"):
+    with pytest.raises(EarnestError, match="Replace it with overwrite=True, or choose another output"):
         learn(clips, model, base)
     one = tmp_path / "one" / "laut"
     one.mkdir(parents=True)

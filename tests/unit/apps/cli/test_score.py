@@ -1,4 +1,5 @@
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from click.testing import CliRunner, Result
 from earnest.apps.cli.main import cli
 from earnest.corpora.manifest import Utterance, write_manifest
 from earnest.errors import CorpusError, RecipeError
+from earnest.files.writing import refuse_changed, write_sums
 
 LINES = [
     "utterance_id,speaker,emotion,predicted",
@@ -183,6 +185,42 @@ def test_without_matplotlib_the_picture_is_left_out_with_a_word(predictions, tmp
     assert "No confusion.png: " in result.stderr
     assert (tmp_path / "metrics.json").exists()
     assert not (tmp_path / "confusion.png").exists()
+    refuse_changed(tmp_path)
+
+
+def test_results_of_two_models_on_own_recordings_are_compared(tmp_path):
+    header, rows = "path;status;emotion;truth;p_glad;p_sad", ["a;ok;{};glad;0,9;0,1", "b;ok;sad;sad;0,2;0,8"]
+    for name, answer in (("A", "glad"), ("B", "sad")):
+        (tmp_path / f"{name}.csv").write_text("\n".join([header, *rows]).format(answer))
+    both = [str(tmp_path / "A.csv"), str(tmp_path / "B.csv")]
+    said = str(CliRunner().invoke(cli, ["compare", *both]).exception)
+    assert f"earnest score {both[0]} -o {tmp_path / 'A-scored'}. Then compare the folders." in said
+    for path in both:
+        assert run(path, "-o", path.replace(".csv", "-scored"), "-q").exit_code == 0
+        refuse_changed(Path(path.replace(".csv", "-scored")))
+    words = [path.replace(".csv", "-scored") for path in both]
+    document = json.loads(CliRunner().invoke(cli, ["compare", *words, "--json"]).stdout)
+    assert [(row["result"], row["WA"]) for row in document["headline"]] == [("A-scored", "100.0"), ("B-scored", "50.0")]
+    assert document["pairs"][0]["n"] == 2
+
+
+def test_results_are_overwritten_when_asked_and_those_of_something_else_never(predictions, tmp_path):
+    folder = tmp_path / "out"
+    assert run(predictions, "-o", str(folder), "-q").exit_code == 0
+    first = (folder / "predictions.csv").read_bytes()
+    assert "already exists" in str(run(predictions, "-o", str(folder)).exception)
+    other = answers(tmp_path, *LINES[:3])
+    assert run(other, "-o", str(folder), "-q", "--overwrite").exit_code == 0
+    assert (folder / "predictions.csv").read_bytes() != first
+    refuse_changed(folder)
+    (folder / "weights.pt").write_bytes(b"")
+    write_sums(folder, ["metrics.json", "weights.pt"])
+    said = str(run(other, "-o", str(folder), "--overwrite").exception)
+    assert "holds weights.pt of something else. Choose another --output." in said
+    lone = tmp_path / "lone"
+    lone.mkdir()
+    (lone / "predictions.csv").write_text("mine")
+    assert "already exists" in str(run(other, "-o", str(lone)).exception)
 
 
 @pytest.mark.parametrize("word", ["hap", "=happy", "hap="])
@@ -203,7 +241,7 @@ def test_the_title_of_the_confusions_stands_below_an_empty_line(predictions):
     assert "\n\nTrue class in rows, predicted in columns\n" in run(predictions).stdout
 
 
-@pytest.mark.parametrize(("told", "true"), [("Happy", "happy"), ("0.0", "0"), (" sad", "sad")])
+@pytest.mark.parametrize(("told", "true"), [("Happy", "happy"), ("0.0", "0")])
 def test_a_label_that_is_spelt_otherwise_is_no_wrong_answer(tmp_path, told, true):
     path = tmp_path / "theirs.csv"
     path.write_text(f"utterance_id,emotion,predicted\na,{true},{told}\nb,other,other\n")
@@ -211,6 +249,37 @@ def test_a_label_that_is_spelt_otherwise_is_no_wrong_answer(tmp_path, told, true
     assert isinstance(error, CorpusError)
     assert f"answers say '{told}' where the truth says '{true}'. Say --map {told}={true}." in str(error)
     assert json.loads(run(str(path), "--map", f"{told}={true}", "--json", "-q").stdout)["wa"] == 1.0
+
+
+def test_all_labels_that_are_spelt_otherwise_are_told_at_once_ready_to_type(tmp_path):
+    rows = ["a;fröhlich;Fröhlich ", "b;sehr traurig;Sehr Traurig", "c; wütend;wütend "]
+    path = answers(tmp_path, "utterance_id;emotion;predicted", *rows)
+    said = str(run(path).exception)
+    words = "--map 'Fröhlich=fröhlich' --map 'Sehr Traurig=sehr traurig'"
+    assert said.endswith(f" Say {words}.")
+    assert json.loads(run(path, *shlex.split(words), "--json", "-q").stdout)["wa"] == 1.0
+    spaced = ["--map", " Fröhlich = fröhlich ", *shlex.split(words)[2:]]
+    assert json.loads(run(path, *spaced, "--json", "-q").stdout)["wa"] == 1.0
+
+
+def own_manifest(tmp_path: Path, *words: str) -> str:
+    rows = [
+        Utterance(f"u{place}", Path(f"u{place}.wav"), corpus="mine", emotion="other", native_emotion=word)
+        for place, word in enumerate(words)
+    ]
+    write_manifest(rows, tmp_path / "own.csv")
+    return str(tmp_path / "own.csv")
+
+
+def test_answers_in_other_words_than_those_of_a_manifest_are_doubted(tmp_path):
+    manifest = own_manifest(tmp_path, "fröhlich ", "traurig")
+    path = answers(tmp_path, "utterance_id,predicted", "u0,happy", "u1,sad")
+    output = run(path, "--manifest", manifest).output
+    assert "No answer is a true label: happy, sad against fröhlich, traurig. Say --map ANSWER=TRUTH" in output
+    said = str(run(path, "--manifest", manifest, "--map", "fröhlich=happy").exception)
+    assert "--map takes the file's word first. Say --map 'happy=fröhlich'." in said
+    words = ["--map", "happy=fröhlich", "--map", "sad=traurig"]
+    assert json.loads(run(path, "--manifest", manifest, *words, "--json").stdout)["wa"] == 1.0
 
 
 def test_answers_without_a_true_label_are_doubted(tmp_path):

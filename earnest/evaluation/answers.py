@@ -1,0 +1,358 @@
+"""Answers of any system as columns, and the tables that hold them: read line by line, whoever wrote them."""
+
+import csv
+import math
+import shlex
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from io import TextIOWrapper
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from earnest.errors import CorpusError
+from earnest.evaluation.columns import AFFECT, Probabilities, TextColumn, same_text, text_column
+from earnest.files.csv_cells import delimiter_of, unmarked
+from earnest.files.reading import opened
+from earnest.labels import EMOTIONS
+
+SUM_TOLERANCE = 1e-3  # other people's files round their probabilities
+ROUNDING = 1e-9  # of a sum of float64
+LONGEST_SHOWN = 80
+MOST_LABELS = 1000  # a confusion matrix has their square
+MOST_TOLD = 12  # pairs of labels in a message
+
+
+@dataclass(frozen=True, eq=False)
+class SystemAnswers:
+    """The rows of a file as columns.
+
+    Attributes
+    ----------
+    name : names of utterances, or paths of their recordings
+    line, unit : where each row stands in the file, shape (rows,), int64: its line or entry
+    predicted : the label answered, "" for none
+    emotion : the true label, where the file says it
+    texts : of corpus, speaker, gender, fold, start and intensity those that the file has
+    labels, probabilities : shape (rows, labels), float32, NaN in rows without; None when none has any
+    adapted, predicted_gender, predicted_affect, affect : see `Predictions`
+    affect_derived : whether the system derived its affect from emotions, shape (rows,); None when nothing says so
+    """
+
+    source: Path
+    name: TextColumn
+    line: npt.NDArray[np.int64]
+    predicted: TextColumn
+    emotion: TextColumn | None = None
+    texts: Mapping[str, TextColumn] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    probabilities: Probabilities | None = None
+    adapted: npt.NDArray[np.bool_] | None = None
+    predicted_gender: TextColumn | None = None
+    predicted_affect: npt.NDArray[np.float32] | None = None
+    affect: npt.NDArray[np.float32] | None = None
+    affect_derived: npt.NDArray[np.bool_] | None = None
+    unit: str = "line"
+
+    def __post_init__(self) -> None:
+        columns = (self.labels, self.predicted, () if self.emotion is None else self.emotion)
+        n_labels = max(len(set(column)) for column in columns)
+        if n_labels > MOST_LABELS:
+            raise CorpusError(f"{self.source}: {n_labels} different labels; at most {MOST_LABELS} can be scored.")
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+    def text(self, name: str) -> TextColumn:
+        """Return a column of ``texts``, empty texts where the file has none."""
+        return self.texts[name] if name in self.texts else same_text("", len(self))
+
+    def place(self, row: int) -> str:
+        """Say where a row stands, for messages."""
+        return f"{self.source}{':' if self.unit == 'line' else ', entry '}{self.line[row]}"
+
+    def take(self, rows: npt.NDArray[np.integer[Any]]) -> "SystemAnswers":
+        """Return the rows at these indices, shape (n,), in that order."""
+        columns = {name: getattr(self, name) for name in _ANSWER_COLUMNS}
+        texts = {name: column[rows] for name, column in self.texts.items()}
+        return replace(
+            self, texts=texts, **{name: column[rows] for name, column in columns.items() if column is not None}
+        )
+
+    def classes(self) -> tuple[str, ...]:
+        """Return the labels of the probabilities; without them all that occur, in canonical order."""
+        if self.labels:
+            return self.labels
+        return in_canonical_order({*self.predicted, *(() if self.emotion is None else self.emotion)} - {""})
+
+    def ids(self) -> TextColumn:
+        """Return a name for each row: that of its utterance, and where files have several parts the start behind."""
+        if "start" not in self.texts or len(set(self.name)) == len(self):
+            return self.name
+        pairs = zip(self.name, self.texts["start"], strict=True)
+        return text_column(f"{name} {start}".rstrip() for name, start in pairs)
+
+    def without_truth(self) -> "SystemAnswers":
+        """Return the same answers with the truth forgotten."""
+        return replace(self, emotion=None, affect=None)
+
+    def own_truth(self) -> TextColumn:
+        """Return the true labels that the file itself holds, shape (rows,).
+
+        Raises
+        ------
+        CorpusError
+            When it holds none, or answers and truth spell a label differently.
+        """
+        if self.emotion is None:
+            raise CorpusError(
+                f"{self.source}: it has no true labels. Say --manifest FILE (earnest corpus manifest "
+                "FOLDER -o FILE makes one of a folder for each class) or --data NAME=DIR, or add a column truth."
+            )
+        true = set(self.emotion) - {""}
+        pairs = twins(set(self.predicted) - true - {""}, true)
+        if pairs:
+            told = ", ".join(f"'{shown(one)}' where the truth says '{shown(twin)}'" for one, twin in pairs[:MOST_TOLD])
+            raise CorpusError(f"{self.source}: answers say {told}. Say {map_words(pairs)}.")
+        return self.emotion
+
+
+def _spoken(label: str) -> str:
+    """Return what a label is, however it is written: "Sad" and "sad", "1" and "1.0" are the same."""
+    try:
+        return f"{float(label):g}"
+    except ValueError:
+        return " ".join(label.split()).casefold()
+
+
+def twins(labels: Iterable[str], others: Iterable[str]) -> list[tuple[str, str]]:
+    """Pair each of some labels with the one of the others that differs by capitals, white space or digits alone."""
+    spelt = {_spoken(label): label for label in sorted(others, reverse=True)}
+    return [(label, twin) for label in sorted(labels) if (twin := spelt.get(_spoken(label))) is not None]
+
+
+def map_words(pairs: Sequence[tuple[str, str]]) -> str:
+    """Return what to type so that each first label is read as the second; of many pairs the first ones."""
+    words = [f"--map {shlex.quote(f'{theirs}={ours}')}" for theirs, ours in pairs[:MOST_TOLD]]
+    return " ".join(words) + (f" and {len(pairs) - MOST_TOLD} more" if len(pairs) > MOST_TOLD else "")
+
+
+_ANSWER_COLUMNS = tuple(
+    name for name in SystemAnswers.__dataclass_fields__ if name not in ("source", "texts", "labels", "unit")
+)
+
+
+def in_canonical_order(labels: set[str]) -> tuple[str, ...]:
+    """Return the canonical emotions among ``labels`` in their order, and the others behind, sorted."""
+    rank = {name: position for position, name in enumerate(EMOTIONS)}
+    return tuple(sorted(labels, key=lambda name: (rank.get(name, len(rank)), name)))
+
+
+def check_unique(answers: SystemAnswers) -> None:
+    """Refuse an utterance that is there twice in the same fold."""
+    columns = [answers.texts[name] for name in ("corpus", "fold", "start") if name in answers.texts]
+    seen: dict[tuple[str, ...], int] = {}
+    for row, key in enumerate(zip(answers.name, *columns, strict=True)):
+        first = seen.setdefault(key, row)
+        if first != row:
+            where = f"{answers.unit} {answers.line[first]}"
+            raise CorpusError(f"{answers.place(row)}: '{shown(key[0])}' is in {where} already, with the same fold.")
+
+
+def shown(text: str) -> str:
+    """Return a stranger's text fit for one line of a message."""
+    return repr(text[:LONGEST_SHOWN])[1:-1] + ("…" if len(text) > LONGEST_SHOWN else "")
+
+
+TEXT_CELLS = ("name", "corpus", "speaker", "gender", "fold", "start", "emotion", "predicted", "predicted_gender",
+              "intensity")  # fmt: skip
+FLAG_CELLS = ("adapted", "affect_derived")
+AFFECT_PREFIXES = ("predicted_", "")  # before names of answers, and of ratings
+_FLAGS = {"true": True, "false": False, "1": True, "0": False, "wahr": True, "falsch": False}  # German spreadsheets
+LABEL_CELLS = ("emotion", "predicted")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which column of a table holds what.
+
+    Attributes
+    ----------
+    columns : our name ("name", "predicted", "emotion", "speaker", "adapted", "predicted_valence" …) →
+        header of the table
+    probabilities : label → header of the table
+    is_ours : labels must then be among those of the probabilities, and probabilities must sum to 1; of other
+        people's tables, probabilities that don't are left out
+    """
+
+    columns: Mapping[str, str]
+    probabilities: Mapping[str, str] = field(default_factory=dict)
+    is_ours: bool = False
+
+
+def read_table(path: Path, layout_of: Callable[[list[str]], Layout]) -> SystemAnswers:
+    """Read a CSV file with a header; cells are parted as `earnest.files.csv_cells.delimiter_of` says.
+
+    Raises
+    ------
+    CorpusError
+        For what is wrong, with line and column.
+    """
+    try:
+        with opened(path, CorpusError) as data, TextIOWrapper(data, "utf-8-sig", newline="") as file:
+            start = next(file, "")
+            delimiter = delimiter_of(start, path.name)
+            reader = csv.reader(chain([start], file), delimiter=delimiter, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            table = _Table(path, header, layout_of(header), delimiter)
+            for row in reader:
+                table.add(row, reader.line_num)
+    except UnicodeDecodeError as error:
+        where = f"{path}:{undecodable_line(path)}"
+        raise CorpusError(
+            f"{where}: not a readable predictions file (not UTF-8: {error.reason}). Save it as UTF-8."
+        ) from None
+    except (OSError, csv.Error) as error:
+        raise CorpusError(f"{path}: not a readable predictions file ({error}).") from error
+    return table.answers()
+
+
+def undecodable_line(path: Path) -> int:
+    """Return the number of the first line that is not UTF-8."""
+    with opened(path, CorpusError) as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 1
+
+
+class _Table:
+    """Takes rows and keeps what they say."""
+
+    def __init__(self, path: Path, header: Sequence[str], layout: Layout, delimiter: str) -> None:
+        self.path, self.header, self.layout, self.delimiter = path, header, layout, delimiter
+        self.texts: dict[str, list[str]] = {name: [] for name in TEXT_CELLS if name in layout.columns}
+        self.lines: list[int] = []
+        self.flags: dict[str, list[bool]] = {name: [] for name in FLAG_CELLS if name in layout.columns}
+        # Answered and rated valence, arousal and dominance of all rows in a line, where there are such columns.
+        self.affect = {
+            prefix: array("d") for prefix in AFFECT_PREFIXES if any(prefix + name in layout.columns for name in AFFECT)
+        }
+        self.probabilities = array("d")
+
+    def add(self, row: Sequence[str], line: int) -> None:
+        """Check and keep a row that ends in ``line``."""
+        if len(row) != len(self.header):
+            raise CorpusError(f"{self.path}:{line}: {len(row)} cells, but the header has {len(self.header)}.")
+        cells = dict(zip(self.header, row, strict=True))
+        said = {ours: cells[theirs] for ours, theirs in self.layout.columns.items()}
+        self.lines.append(line)
+        for name, kept in self.texts.items():
+            text = unmarked(said[name]) if self.layout.is_ours else said[name]
+            if name in LABEL_CELLS:
+                text = text.strip()
+            elif name == "start":
+                text = self._with_point(text)
+            if reason := self._wrong(name, text):
+                raise self._error(line, name, reason)
+            kept.append(text)
+        for name, flags in self.flags.items():
+            flag = _FLAGS.get(said[name].lower())
+            if flag is None:
+                raise self._error(line, name, f"expected true or false, got '{shown(said[name])}'")
+            flags.append(flag)
+        for prefix, numbers in self.affect.items():
+            numbers.extend(self._affect(said, prefix, line))
+        if self.layout.probabilities:
+            self.probabilities.extend(self._row_of_probabilities(cells, line))
+
+    def answers(self) -> SystemAnswers:
+        """Return all rows."""
+        if not self.lines:
+            raise CorpusError(f"{self.path}: it holds no predictions.")
+        texts = {name: text_column(kept) for name, kept in self.texts.items()}
+        probabilities = None
+        if self.probabilities and not all(map(math.isnan, self.probabilities)):
+            probabilities = np.array(self.probabilities, dtype=np.float32).reshape(len(self.lines), -1)
+        columns: dict[str, Any] = {
+            f"{prefix}affect": np.array(numbers, dtype=np.float32).reshape(-1, len(AFFECT))
+            for prefix, numbers in self.affect.items()
+        }
+        columns |= {name: np.array(flags) for name, flags in self.flags.items()}
+        answers = SystemAnswers(
+            source=self.path,
+            name=texts.pop("name"),
+            line=np.array(self.lines, dtype=np.int64),
+            predicted=texts.pop("predicted"),
+            emotion=texts.pop("emotion", None),
+            predicted_gender=texts.pop("predicted_gender", None),
+            texts=texts,
+            labels=tuple(self.layout.probabilities),
+            probabilities=probabilities,
+            **columns,
+        )
+        check_unique(answers)
+        return answers
+
+    def _wrong(self, name: str, text: str) -> str:
+        """Say what is wrong with a text of a column; nothing where it is right."""
+        if name in ("name", "emotion") and not text:
+            return "it is empty"
+        if name == "predicted_gender" and text not in ("female", "male", ""):
+            return f"expected female, male or nothing, got '{shown(text)}'"
+        labels = self.layout.probabilities
+        if name in ("emotion", "predicted") and self.layout.is_ours and labels and text and text not in labels:
+            return f"'{shown(text)}' has no column p_{shown(text)}"
+        return ""
+
+    def _affect(self, said: Mapping[str, str], prefix: str, line: int) -> list[float]:
+        """Return valence, arousal and dominance, NaN for what is empty."""
+        values = [math.nan] * len(AFFECT)
+        for index, name in enumerate(AFFECT):
+            if text := said.get(prefix + name):
+                values[index] = self._number(prefix + name, text, line)
+                if not math.isfinite(values[index]):
+                    raise self._error(line, prefix + name, f"expected a number, got '{shown(text)}'")
+        return values
+
+    def _row_of_probabilities(self, cells: Mapping[str, str], line: int) -> list[float]:
+        """Return a probability a label, NaN where all cells are empty or, of other people's rows, don't sum to 1."""
+        headers = self.layout.probabilities.values()
+        nothing = [math.nan] * len(headers)
+        if not any(cells[header] for header in headers):
+            return nothing
+        values = [self._number(header, cells[header], line) for header in headers]
+        for header, value in zip(headers, values, strict=True):
+            if self.layout.is_ours and not 0 <= value <= 1:
+                raise self._error(line, header, f"a probability is from 0 to 1, got {shown(cells[header])}")
+            if not math.isfinite(value):
+                raise self._error(line, header, f"expected a number, got '{shown(cells[header])}'")
+        total = sum(values)
+        if abs(total - 1) <= SUM_TOLERANCE and min(values) >= 0:
+            return values
+        # Each of C cells of d decimals is off by up to ½·10⁻ᵈ, and not all of them in one direction.
+        decimals = max(len(self._with_point(cells[header]).partition(".")[2]) for header in headers)
+        if abs(total - 1) <= 0.5 * 10.0**-decimals * (len(values) - 1) + ROUNDING and min(values) >= 0 and decimals > 1:
+            return [value / total for value in values]
+        if self.layout.is_ours:
+            raise CorpusError(f"{self.path}:{line}: the probabilities sum to {total:.6g}, not to 1.")
+        return nothing
+
+    def _with_point(self, number: str) -> str:
+        """Return a number as Python reads it: where no commas part the cells, a comma may stand for its point."""
+        return number if self.delimiter == "," else number.replace(",", ".")
+
+    def _number(self, name: str, text: str, line: int) -> float:
+        try:
+            return float(self._with_point(text))
+        except ValueError:
+            raise self._error(line, name, f"expected a number, got '{shown(text)}'") from None
+
+    def _error(self, line: int, name: str, why: str) -> CorpusError:
+        return CorpusError(f"{self.path}:{line}, column '{self.layout.columns.get(name, name)}': {why}.")
